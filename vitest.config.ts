@@ -2,11 +2,16 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { runtimeDirectory } from './test/leave-nothing.ts';
 
-// Rooms import each other by package name; this condition leads to the sources, so that tests need no build.
+// Rooms import each other by package name; this condition leads to the sources, so that tests need
+// no build.
 const conditions = ['aliquot-source', 'node', 'import', 'module', 'default'];
 
 /** No test asserts how long something takes; this only ends what hangs, also on a busy machine. */
-const patience = { testTimeout: 900_000, hookTimeout: 900_000, expect: { poll: { timeout: 240_000 } } };
+const patience = {
+  testTimeout: 900_000,
+  hookTimeout: 900_000,
+  expect: { poll: { timeout: 240_000 } },
+};
 const resolve = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
 export default defineConfig({
@@ -29,13 +34,15 @@ export default defineConfig({
           ],
           // Half as many again as there are processors: what they flush to the disk, they wait for.
           maxWorkers: Math.ceil(availableParallelism() * 1.5),
-          // Tests of one room leave nothing behind in their process, so a worker takes file after file.
+          // Tests of one room leave nothing behind in their process, so a worker takes file after
+          // file.
           isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
       {
-        // Whole systems of several processes each: after the others, and three at a time, for they often wait.
+        // Whole systems of several processes each: after the others, and three at a time, for they
+        // often wait.
         ...resolve,
         test: {
           ...patience,
@@ -45,7 +52,8 @@ export default defineConfig({
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
           env: {
-            // Where services listen for the users of the PC: not beside those of a real agent, nor of another run of the tests.
+            // Where services listen for the users of the PC: not beside those of a real agent, nor
+            // of another run of the tests.
             RUNTIME_DIRECTORY: runtimeDirectory,
           },
         },

@@ -15,7 +15,10 @@ import { Noise } from './data/noise.ts';
 import { folderResult, type PlannedFile, planMixed, SEED, writePlan } from './data/sets.ts';
 import { waveformBytes } from './data/waveform.ts';
 
-/** A change of a data set that can be taken back, so that every system meets the same set and the same change. */
+/**
+ * A change of a data set that can be taken back, so that every system meets the same set and the
+ * same change.
+ */
 export interface Change {
   /** Bytes that are new: appended, inserted, or in new files. */
   readonly newBytes: number;
@@ -26,8 +29,8 @@ const MIB = 1 << 20;
 const EDITED = 50;
 
 /**
- * A little changed: 50 reports got a line in their middle, one large waveform grew by 10 MiB, and a new folder result and three new traces came: some 26 MB
- * at scale 1.
+ * A little changed: 50 reports got a line in their middle, one large waveform grew by 10 MiB, and a
+ * new folder result and three new traces came: some 26 MB at scale 1.
  */
 export function changeMixed(folder: string, scale: number): Change {
   const plan = planMixed(scale);
@@ -44,7 +47,11 @@ export function changeMixed(folder: string, scale: number): Change {
     cpSync(join(folder, path), join(aside, path), { preserveTimestamps: true });
     const text = readFileSync(join(folder, path), 'latin1');
     const middle = text.indexOf('\n', text.length >> 1) + 1;
-    writeFileSync(join(folder, path), `${text.slice(0, middle)}corrected by the operator: factor 1.0173\n${text.slice(middle)}`, 'latin1');
+    writeFileSync(
+      join(folder, path),
+      `${text.slice(0, middle)}corrected by the operator: factor 1.0173\n${text.slice(middle)}`,
+      'latin1',
+    );
   }
   const appended = Math.max(4, Math.round((10 * MIB * scale) / 4) * 4);
   const grownPath = join(folder, grown.path);
@@ -53,7 +60,11 @@ export function changeMixed(folder: string, scale: number): Change {
   const noise = new Noise(SEED, 'what came');
   const arrived: PlannedFile[] = [];
   for (let at = 0; at < Math.max(1, Math.round(3 * scale)); at += 1) {
-    arrived.push({ path: `new/trace-${at}.bin`, bytes: 3 * MIB, waveform: { sigma: 8, sample: 'int16' } });
+    arrived.push({
+      path: `new/trace-${at}.bin`,
+      bytes: 3 * MIB,
+      waveform: { sigma: 8, sample: 'int16' },
+    });
   }
   if (scale >= 0.5) arrived.push(...folderResult('new/sample-new.D', noise));
   writePlan(folder, arrived);

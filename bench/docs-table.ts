@@ -1,7 +1,10 @@
 import { figures, limitsLine, type Report } from './report.ts';
 import { systemNames } from './systems/system.ts';
 
-/** A row of docs/performance.md: our row's title, and what the newest peers reached on two quiet cores of a comparable machine. */
+/**
+ * A row of docs/performance.md: our row's title, and what the newest peers reached on two quiet
+ * cores of a comparable machine.
+ */
 interface Reference {
   readonly title: string;
   readonly restic: string;
@@ -10,7 +13,13 @@ interface Reference {
   readonly goal: string;
 }
 
-const reference = (title: string, restic: string, borg: string, rsync: string, goal: string): Reference => ({
+const reference = (
+  title: string,
+  restic: string,
+  borg: string,
+  rsync: string,
+  goal: string,
+): Reference => ({
   title,
   restic,
   borg,
@@ -19,8 +28,9 @@ const reference = (title: string, restic: string, borg: string, rsync: string, g
 });
 
 /**
- * restic 0.19.1 to its REST server, borg 1.4.5 with zstd,1 to `borg serve`, an rsync daemon: medians of two runs on data of the same kind. In the order of
- * the bench's own table, with its titles.
+ * restic 0.19.1 to its REST server, borg 1.4.5 with zstd,1 to `borg serve`, an rsync daemon:
+ * medians of two runs on data of the same kind. In the order of the bench's own table, with its
+ * titles.
  */
 const REFERENCES: readonly Reference[] = [
   reference('first backup', '32.5 s', '16.2 s', '3.4 s', "≤ 8 s, half of borg's"),
@@ -56,7 +66,10 @@ function fullTitles(titles: readonly string[]): string[] {
 
 const markdownRow = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
 
-/** The part of docs/performance.md that a run of the bench fills; without one, what the others reached and what is to be reached. */
+/**
+ * The part of docs/performance.md that a run of the bench fills; without one, what the others
+ * reached and what is to be reached.
+ */
 export function figuresForDocs(report: Report | undefined): string {
   const systems = systemNames.filter((name) => report?.systems[name] !== undefined);
   const measured = report === undefined ? [] : figures(report.samples, systems);
@@ -73,9 +86,17 @@ export function figuresForDocs(report: Report | undefined): string {
     const scale = String(report.options['scale']);
     text += `Measured ${report.startedAt.slice(0, 10)}: medians of ${runs} interleaved runs at scale ${scale}, on ${cores} cores of ${processor}, Linux ${kernel}, Node ${node}. `;
     text += `Versions: ${systems.map((name) => `${name}: ${report.systems[name]}`).join('; ')}.\n\n`;
-    if (report.limits !== undefined) text += `Limits of this machine: ${limitsLine(report.limits)}.\n\n`;
+    if (report.limits !== undefined)
+      text += `Limits of this machine: ${limitsLine(report.limits)}.\n\n`;
   }
-  text += markdownRow(['', ...systems.map((name) => `**${name}**`), 'to reach', 'restic 0.19.1', 'borg 1.4.5', 'rsync']);
+  text += markdownRow([
+    '',
+    ...systems.map((name) => `**${name}**`),
+    'to reach',
+    'restic 0.19.1',
+    'borg 1.4.5',
+    'rsync',
+  ]);
   text += markdownRow(['---', ...systems.map(() => '---'), '---', '---', '---', '---']);
   for (const title of order) {
     const { goal = '', restic = '', borg = '', rsync = '' } = known.get(title) ?? {};

@@ -1,7 +1,8 @@
 /**
- * What many idle agents cost one collector: `npm run build && node --conditions=aliquot-source bench/fleet-idle.ts [--agents 5000] [--processes 4]`.
- * Real uplinks with their keys, timers and heartbeats in a few processes, over sockets of loopback to one built collector. Linux only; needs some
- * 2 * agents open files.
+ * What many idle agents cost one collector: `npm run build && node --conditions=aliquot-source
+ * bench/fleet-idle.ts [--agents 5000] [--processes 4]`. Real uplinks with their keys, timers and
+ * heartbeats in a few processes, over sockets of loopback to one built collector. Linux only; needs
+ * some 2 * agents open files.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -16,7 +17,10 @@ const { values } = parseArgs({
   },
 });
 const agents = Number(values.agents);
-/** An idle agent says that it lives after each whole look at its sources: every five minutes unless configured. */
+/**
+ * An idle agent says that it lives after each whole look at its sources: every five minutes unless
+ * configured.
+ */
 const HEARTBEAT_MS = 300_000;
 /** Longer than any run: an idle agent commits nothing. */
 const NEVER_MS = 1_000_000_000;
@@ -24,7 +28,12 @@ const STEP_MS = 10_000;
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
 
 console.error(`enrolling ${agents} agents`);
-const fleet = await Fleet.open({ agents, processes: Number(values.processes), heartbeatMs: HEARTBEAT_MS, commitMs: NEVER_MS });
+const fleet = await Fleet.open({
+  agents,
+  processes: Number(values.processes),
+  heartbeatMs: HEARTBEAT_MS,
+  commitMs: NEVER_MS,
+});
 try {
   const connected = new Set<number>();
   const setbacks = new Map<string, number>();
@@ -35,11 +44,16 @@ try {
   const all = fleet.allReady(agents);
   const empty = memoryOf(fleet.pid, 'VmRSS');
   const progress = setInterval(
-    () => console.error(`${connected.size} connected, collector ${mebibytes(memoryOf(fleet.pid, 'VmRSS'))}`),
+    () =>
+      console.error(
+        `${connected.size} connected, collector ${mebibytes(memoryOf(fleet.pid, 'VmRSS'))}`,
+      ),
     STEP_MS,
   );
   await all.finally(() => clearInterval(progress));
-  console.log(`${agents} agents are connected; collector: ${mebibytes(memoryOf(fleet.pid, 'VmRSS'))}`);
+  console.log(
+    `${agents} agents are connected; collector: ${mebibytes(memoryOf(fleet.pid, 'VmRSS'))}`,
+  );
   const cpuBefore = cpuOf(fleet.pid).own;
   const began = performance.now();
   for (let restedMs = STEP_MS; restedMs <= Number(values.rest) * 1000; restedMs += STEP_MS) {
@@ -51,7 +65,9 @@ try {
   console.log(
     `at most ${mebibytes(memoryOf(fleet.pid, 'VmHWM'))}; ${((now - empty) / agents / 1024).toFixed(0)} KiB an agent; ${share.toFixed(1)} % of a core at rest`,
   );
-  console.log(`setbacks: ${[...setbacks].map(([why, count]) => `${why}: ${count}`).join(', ') || 'none'}`);
+  console.log(
+    `setbacks: ${[...setbacks].map(([why, count]) => `${why}: ${count}`).join(', ') || 'none'}`,
+  );
 } finally {
   await fleet.close();
 }

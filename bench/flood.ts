@@ -1,6 +1,7 @@
 /**
- * The collector's peak memory under floods: `npm run build && node --conditions=aliquot-source bench/flood.ts [--force 0.1] [NAME...]`.
- * Each attack has its own line; all run against one process, beside an honest agent that backs up all the time. Linux only.
+ * The collector's peak memory under floods: `npm run build && node --conditions=aliquot-source
+ * bench/flood.ts [--force 0.1] [NAME...]`. Each attack has its own line; all run against one
+ * process, beside an honest agent that backs up all the time. Linux only.
  */
 import { parseArgs } from 'node:util';
 import { stopPrograms } from '../demo/programs.ts';
@@ -9,7 +10,10 @@ import { HonestAgent } from '../test/hostile/honest-agent.ts';
 import { Target } from '../test/hostile/target.ts';
 
 const mib = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
-const { values, positionals } = parseArgs({ options: { force: { type: 'string', default: '1' } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { force: { type: 'string', default: '1' } },
+  allowPositionals: true,
+});
 const share = Number(values.force);
 
 const target = await Target.open();
@@ -31,7 +35,9 @@ for (const { name, about, force, run } of attacks) {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   const harm = `honest agent: ${honest.received - before} receipts and a new session meanwhile`;
   process.stdout.write(`${name}: ${about.replace('{}', String(count))}\n`);
-  process.stdout.write(`  peak ${mib(target.peakBytes())} (before ${mib(start)}), ${seconds} s; ${remark}; ${harm}\n`);
+  process.stdout.write(
+    `  peak ${mib(target.peakBytes())} (before ${mib(start)}), ${seconds} s; ${remark}; ${harm}\n`,
+  );
 }
 const named = (await target.problems('evil')).map(({ code }) => code);
 process.stdout.write(`aliquot agents says of the evil agent: ${named.join(', ') || 'nothing'}\n`);

@@ -1,8 +1,10 @@
 /**
- * How the cost grows with what is protected: `npm run build && node --conditions=aliquot-source bench/growth.ts [--steps 0.01,0.1,1] [--json FILE] [--svg FILE]`.
+ * How the cost grows with what is protected: `npm run build && node --conditions=aliquot-source
+ * bench/growth.ts [--steps 0.01,0.1,1] [--json FILE] [--svg FILE]`.
  *
- * At each step one agent backs up the mixed and the small set at that scale (1, 10 and 100 times as many files and bytes; 105,000 files and 2.6 GB at the
- * last), then looks at them again. `--from FILE` draws the picture anew from figures that are there.
+ * At each step one agent backs up the mixed and the small set at that scale (1, 10 and 100 times as
+ * many files and bytes; 105,000 files and 2.6 GB at the last), then looks at them again. `--from
+ * FILE` draws the picture anew from figures that are there.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,9 +41,14 @@ async function catalogBytes(collector: string): Promise<number> {
 }
 
 async function step(scale: number): Promise<GrowthStep> {
-  const sets = (['mixed', 'small'] as const).map((name) => prepare(values.data, name, scale, (line) => console.error(line)));
+  const sets = (['mixed', 'small'] as const).map((name) =>
+    prepare(values.data, name, scale, (line) => console.error(line)),
+  );
   const folder = workFolder(values.work);
-  const repository = await ours.open(folder.path, values['normal-priority'] ? { agentPriority: 'normal' } : {});
+  const repository = await ours.open(
+    folder.path,
+    values['normal-priority'] ? { agentPriority: 'normal' } : {},
+  );
   const { servers } = repository;
   try {
     const agentPeaks: number[] = [];
@@ -56,7 +63,8 @@ async function step(scale: number): Promise<GrowthStep> {
     const unchanged: number[] = [];
     for (let turn = 0; turn < Number(values.runs); turn += 1) {
       let seconds = 0;
-      for (const set of sets) seconds += (await measure(repository.backup(set.folder, 'pc-1'), { servers })).wallSeconds;
+      for (const set of sets)
+        seconds += (await measure(repository.backup(set.folder, 'pc-1'), { servers })).wallSeconds;
       unchanged.push(seconds);
     }
     const figures = await chunksOf(repository);
@@ -96,9 +104,22 @@ async function measured(): Promise<GrowthReport> {
   return { version: 1, node: process.version, steps };
 }
 
-const report = values.from === undefined ? await measured() : (JSON.parse(readFileSync(values.from, 'utf8')) as GrowthReport);
+const report =
+  values.from === undefined
+    ? await measured()
+    : (JSON.parse(readFileSync(values.from, 'utf8')) as GrowthReport);
 const rows = [
-  ['files', 'MB', 'chunks', 'first s', 'unchanged s', 'agent MiB', 'collector MiB', 'catalog B/chunk', 'stored / raw'],
+  [
+    'files',
+    'MB',
+    'chunks',
+    'first s',
+    'unchanged s',
+    'agent MiB',
+    'collector MiB',
+    'catalog B/chunk',
+    'stored / raw',
+  ],
   ...report.steps.map((one) => [
     one.files.toLocaleString('en'),
     (one.bytes / 1e6).toFixed(0),
@@ -111,7 +132,10 @@ const rows = [
     (one.storedBytes / one.bytes).toFixed(3),
   ]),
 ];
-const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-for (const row of rows) console.log(row.map((cell, at) => cell.padStart(widths[at] ?? 0)).join('  '));
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, undefined, 1)}\n`);
+const widths =
+  rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+for (const row of rows)
+  console.log(row.map((cell, at) => cell.padStart(widths[at] ?? 0)).join('  '));
+if (values.json !== undefined)
+  writeFileSync(values.json, `${JSON.stringify(report, undefined, 1)}\n`);
 if (values.svg !== undefined) writeFileSync(values.svg, growthPicture(report));

@@ -1,12 +1,24 @@
 /**
- * The agent's peak memory on one very large file, and on very many small ones:
- * `npm run build && node --conditions=aliquot-source bench/huge.ts [--gigabytes 20] [--solid 1] [--files 1000000] [--only file|files]`.
+ * The agent's peak memory on one very large file, and on very many small ones: `npm run build &&
+ * node --conditions=aliquot-source bench/huge.ts [--gigabytes 20] [--solid 1] [--files 1000000]
+ * [--only file|files]`.
  *
- * The large file is noisy 16-bit data from end to end, so that every chunk is new and has its reference, as in real life. `--solid 0.25` writes a quarter of
- * it and leaves holes for the rest (fewer references: an easier case), for a disk without room: the file, the queue and the collector together take
- * up to two and a half times its written part. Linux only.
+ * The large file is noisy 16-bit data from end to end, so that every chunk is new and has its
+ * reference, as in real life. `--solid 0.25` writes a quarter of it and leaves holes for the rest
+ * (fewer references: an easier case), for a disk without room: the file, the queue and the
+ * collector together take up to two and a half times its written part. Linux only.
  */
-import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, statfsSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SEED } from './data/sets.ts';
@@ -56,8 +68,15 @@ function makeFile(): string {
     ftruncateSync(file, bytes);
     for (let at = 0, block = 0; at < bytes; at += BLOCK, block += 1) {
       if (Math.floor((block + 1) * solid) === Math.floor(block * solid)) continue;
-      writeSync(file, waveformBytes(`huge ${block}`, SEED, Math.min(BLOCK, bytes - at), 8), 0, Math.min(BLOCK, bytes - at), at);
-      if (process.stderr.isTTY) process.stderr.write(`\rwriting ${(at / 1e9).toFixed(1)} of ${values.gigabytes} GB`);
+      writeSync(
+        file,
+        waveformBytes(`huge ${block}`, SEED, Math.min(BLOCK, bytes - at), 8),
+        0,
+        Math.min(BLOCK, bytes - at),
+        at,
+      );
+      if (process.stderr.isTTY)
+        process.stderr.write(`\rwriting ${(at / 1e9).toFixed(1)} of ${values.gigabytes} GB`);
     }
   } finally {
     closeSync(file);
@@ -75,8 +94,12 @@ function makeFiles(): string {
   for (let at = 0; at < count; at += 1) {
     const below = join(folder, `plate-${String(Math.floor(at / EACH_FOLDER)).padStart(5, '0')}`);
     if (at % EACH_FOLDER === 0) mkdirSync(below, { recursive: true });
-    writeFileSync(join(below, `result-${String(at).padStart(7, '0')}.csv`), textFile('csv', `many ${at}`, SEED, 100 + (at % 900)));
-    if (process.stderr.isTTY && at % 10_000 === 0) process.stderr.write(`\rwriting ${at} of ${count} files`);
+    writeFileSync(
+      join(below, `result-${String(at).padStart(7, '0')}.csv`),
+      textFile('csv', `many ${at}`, SEED, 100 + (at % 900)),
+    );
+    if (process.stderr.isTTY && at % 10_000 === 0)
+      process.stderr.write(`\rwriting ${at} of ${count} files`);
   }
   writeFileSync(`${folder}.done`, '');
   return folder;
@@ -84,11 +107,17 @@ function makeFiles(): string {
 
 async function backUp(what: string, source: string): Promise<void> {
   const folder = workFolder(values.work);
-  const repository = await ours.open(folder.path, values['normal-priority'] ? { agentPriority: 'normal' } : {});
+  const repository = await ours.open(
+    folder.path,
+    values['normal-priority'] ? { agentPriority: 'normal' } : {},
+  );
   try {
     for (const turn of ['first backup', 'nothing changed']) {
-      const usage = await measure(repository.backup(source, 'pc-1'), { servers: repository.servers });
-      const { wallSeconds, clientPeakBytes, serverPeakBytes, clientCpuSeconds, serverCpuSeconds } = usage;
+      const usage = await measure(repository.backup(source, 'pc-1'), {
+        servers: repository.servers,
+      });
+      const { wallSeconds, clientPeakBytes, serverPeakBytes, clientCpuSeconds, serverCpuSeconds } =
+        usage;
       console.log(
         `${what}, ${turn}: agent at most ${mebibytes(clientPeakBytes)}, collector at most ${mebibytes(serverPeakBytes)}, ${wallSeconds.toFixed(1)} s, ` +
           `${(clientCpuSeconds + serverCpuSeconds).toFixed(1)} s of processor; ${usage.output.trim().split('\n').at(-1)}`,
@@ -104,9 +133,15 @@ async function backUp(what: string, source: string): Promise<void> {
 if (values.only !== 'files') {
   const source = makeFile();
   const { size, blocks } = statSync(join(source, 'acquisition.dat'));
-  await backUp(`one file of ${(size / 1e9).toFixed(1)} GB (${((blocks * 512) / 1e9).toFixed(1)} GB written)`, source);
+  await backUp(
+    `one file of ${(size / 1e9).toFixed(1)} GB (${((blocks * 512) / 1e9).toFixed(1)} GB written)`,
+    source,
+  );
 }
 if (values.only !== 'file') {
   const source = makeFiles();
-  await backUp(`${Number(values.files).toLocaleString('en')} files, ${((await bytesUnder(source)) / 1e9).toFixed(2)} GB`, source);
+  await backUp(
+    `${Number(values.files).toLocaleString('en')} files, ${((await bytesUnder(source)) / 1e9).toFixed(2)} GB`,
+    source,
+  );
 }

@@ -1,6 +1,7 @@
 /**
- * Resident memory of the agent's service at rest: `npm run build && node --conditions=aliquot-source bench/idle-agent.ts [--files 100000] [--rest 60]`.
- * A built collector, a built agent that knows so many files (all backed up), connected, its worker ended. Linux only.
+ * Resident memory of the agent's service at rest: `npm run build && node
+ * --conditions=aliquot-source bench/idle-agent.ts [--files 100000] [--rest 60]`. A built collector,
+ * a built agent that knows so many files (all backed up), connected, its worker ended. Linux only.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,19 +24,29 @@ const { values } = parseArgs({
 });
 const STEP_MS = 5000;
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-const threadsOf = (pid: number): string => /^Threads:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '?';
+const threadsOf = (pid: number): string =>
+  /^Threads:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '?';
 
-const set = prepare(values.data, 'small', Number(values.files) / 100_000, (line) => console.error(line));
+const set = prepare(values.data, 'small', Number(values.files) / 100_000, (line) =>
+  console.error(line),
+);
 const folder = workFolder(values.work);
-const repository = await ours.open(folder.path, values['normal-priority'] ? { agentPriority: 'normal' } : {});
+const repository = await ours.open(
+  folder.path,
+  values['normal-priority'] ? { agentPriority: 'normal' } : {},
+);
 try {
   console.error(`backing up ${set.files.toLocaleString('en')} files`);
   await run(repository.backup(set.folder, 'pc-1'));
   const service = await repository.startService(set.folder);
-  console.log(`the service knows ${set.files.toLocaleString('en')} files and has just looked at all of them`);
+  console.log(
+    `the service knows ${set.files.toLocaleString('en')} files and has just looked at all of them`,
+  );
   for (let restedMs = 0; restedMs <= Number(values.rest) * 1000; restedMs += STEP_MS) {
     const threads = threadsOf(service.pid);
-    console.log(`after ${restedMs / 1000} s of rest: ${mebibytes(memoryOf(service.pid, 'VmRSS'))} resident, ${threads} threads`);
+    console.log(
+      `after ${restedMs / 1000} s of rest: ${mebibytes(memoryOf(service.pid, 'VmRSS'))} resident, ${threads} threads`,
+    );
     await delay(STEP_MS);
   }
   console.log(`at most since its start: ${mebibytes(memoryOf(service.pid, 'VmHWM'))}`);

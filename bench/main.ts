@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: Aliquot beside other backup systems, verb by verb. `npm run bench -- --help` says what it can be told; docs/performance.md what
- * the figures mean.
+ * `npm run bench`: Aliquot beside other backup systems, verb by verb. `npm run bench -- --help`
+ * says what it can be told; docs/performance.md what the figures mean.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -61,7 +61,8 @@ async function main(options: BenchOptions): Promise<void> {
   const systems = asked.filter(({ name }) => versions[name] !== undefined);
   if (systems.length === 0) throw new Error('none of the systems can run here');
   const corpus = await corpusSet();
-  if (corpus === undefined && options.verbs.includes('corpus')) teller.line(`skipped: corpus: there is no ${corpusFolder}`);
+  if (corpus === undefined && options.verbs.includes('corpus'))
+    teller.line(`skipped: corpus: there is no ${corpusFolder}`);
 
   mkdirSync(options.data, { recursive: true });
   const { path: work, remove } = workFolder(options.work, options.keep);
@@ -69,12 +70,15 @@ async function main(options: BenchOptions): Promise<void> {
   try {
     const sets = new Map<SetName, DataSet>();
     const data = (name: SetName): DataSet => {
-      const set = sets.get(name) ?? prepare(options.data, name, options.scale, (line) => teller.line(line));
+      const set =
+        sets.get(name) ?? prepare(options.data, name, options.scale, (line) => teller.line(line));
       sets.set(name, set);
       return set;
     };
     const samples: Sample[] = [];
-    const wanted = scenes.filter((scene) => scene.verbs.some((verb) => options.verbs.includes(verb)));
+    const wanted = scenes.filter((scene) =>
+      scene.verbs.some((verb) => options.verbs.includes(verb)),
+    );
     for (const scene of wanted) makeData(scene, options.verbs, data);
     if (options.limits) teller.now('measuring the machine');
     const limits = options.limits ? await measureLimits(work) : undefined;
@@ -88,7 +92,10 @@ async function main(options: BenchOptions): Promise<void> {
           execFileSync('sync');
           const title = `run ${run} of ${options.runs}, ${system.name}`;
           teller.now(`${title}: setting up`);
-          const repository = await system.open(folder, options.normalPriority ? { agentPriority: 'normal' } : {});
+          const repository = await system.open(
+            folder,
+            options.normalPriority ? { agentPriority: 'normal' } : {},
+          );
           try {
             await scene.play({
               ...{ system, repository, scale: options.scale, data, corpus: () => corpus },
@@ -102,7 +109,8 @@ async function main(options: BenchOptions): Promise<void> {
             });
           } finally {
             await repository.close();
-            if (!options.keep || run < options.runs) rmSync(folder, { recursive: true, force: true });
+            if (!options.keep || run < options.runs)
+              rmSync(folder, { recursive: true, force: true });
           }
         }
       }
@@ -124,14 +132,18 @@ async function main(options: BenchOptions): Promise<void> {
       skipped,
       samples,
     };
-    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
+    if (options.json !== undefined)
+      writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
   } finally {
     if (options.keep) teller.line(`left: ${work}`);
     remove();
   }
 }
 
-/** Makes all data before anything is measured, and reads it once, so that every system finds it in the page cache. */
+/**
+ * Makes all data before anything is measured, and reads it once, so that every system finds it in
+ * the page cache.
+ */
 function makeData(scene: Scene, asked: readonly Verb[], data: (name: SetName) => DataSet): void {
   if (scene.name === 'mixed') {
     data('mixed');
@@ -142,7 +154,9 @@ function makeData(scene: Scene, asked: readonly Verb[], data: (name: SetName) =>
 
 async function corpusSet(): Promise<DataSet | undefined> {
   if (!existsSync(corpusFolder) || !statSync(corpusFolder).isDirectory()) return undefined;
-  const files = readdirSync(corpusFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length;
+  const files = readdirSync(corpusFolder, { recursive: true, withFileTypes: true }).filter(
+    (entry) => entry.isFile(),
+  ).length;
   return { name: 'corpus', folder: corpusFolder, files, bytes: await bytesUnder(corpusFolder) };
 }
 
@@ -155,20 +169,31 @@ function describe({
   storedBytes,
 }: Omit<Sample, 'system' | 'run'>): string {
   const cpu = (clientCpuSeconds + serverCpuSeconds).toFixed(2);
-  const stored = storedBytes === undefined ? '' : `, ${(storedBytes / 1e6).toFixed(1)} MB stored of ${(rawBytes / 1e6).toFixed(1)}`;
+  const stored =
+    storedBytes === undefined
+      ? ''
+      : `, ${(storedBytes / 1e6).toFixed(1)} MB stored of ${(rawBytes / 1e6).toFixed(1)}`;
   return `${verb} ${wallSeconds.toFixed(2)} s, ${cpu} s of processor${stored}`;
 }
 
 function machine(): Report['machine'] {
   const all = cpus();
-  return { processor: all[0]?.model ?? '', cores: all.length, memoryBytes: totalmem(), kernel: release(), node: process.version };
+  return {
+    processor: all[0]?.model ?? '',
+    cores: all.length,
+    memoryBytes: totalmem(),
+    kernel: release(),
+    node: process.version,
+  };
 }
 
 try {
   const options = readOptions(process.argv.slice(2));
   if (options.help) process.stdout.write(help);
   else if (process.platform !== 'linux')
-    throw new Error('the bench reads /proc to account for processor and memory: it runs on Linux only');
+    throw new Error(
+      'the bench reads /proc to account for processor and memory: it runs on Linux only',
+    );
   else await main(options);
 } catch (error) {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -5,7 +5,15 @@ import { systemNames } from './systems/system.ts';
 
 test('without options everything is measured three times at full size', () => {
   const options = readOptions([]);
-  expect(options).toMatchObject({ runs: 3, scale: 1, systems: systemNames, verbs, limits: true, keep: false, json: undefined });
+  expect(options).toMatchObject({
+    runs: 3,
+    scale: 1,
+    systems: systemNames,
+    verbs,
+    limits: true,
+    keep: false,
+    json: undefined,
+  });
 });
 
 test('lists keep the order of the table, however they were written', () => {
@@ -19,7 +27,10 @@ test.each([
   [['--runs', 'many'], /--runs takes a number from 1 to 100, not many/],
   [['--scale', '0'], /--scale takes a number above 0 up to 1/],
   [['--scale', '2'], /--scale takes a number above 0 up to 1/],
-  [['--systems', 'ours,tape'], /--systems takes a list of ours, restic, borg, rsync, copy, not tape/],
+  [
+    ['--systems', 'ours,tape'],
+    /--systems takes a list of ours, restic, borg, rsync, copy, not tape/,
+  ],
   [['--systems', ''], /--systems takes a list of .*, not nothing/],
   [['--verbs', 'fist'], /--verbs takes a list of first, .*, not fist/],
 ])('%j is refused with what is accepted', (args, says) => {

@@ -83,9 +83,11 @@ export function readOptions(args: readonly string[]): BenchOptions {
     },
   });
   const runs = Number(values.runs);
-  if (!/^\d+$/.test(values.runs) || runs < 1 || runs > 100) throw new Error(`--runs takes a number from 1 to 100, not ${values.runs}`);
+  if (!/^\d+$/.test(values.runs) || runs < 1 || runs > 100)
+    throw new Error(`--runs takes a number from 1 to 100, not ${values.runs}`);
   const scale = Number(values.scale);
-  if (!(scale > 0 && scale <= 1)) throw new Error(`--scale takes a number above 0 up to 1, such as 0.05, not ${values.scale}`);
+  if (!(scale > 0 && scale <= 1))
+    throw new Error(`--scale takes a number above 0 up to 1, such as 0.05, not ${values.scale}`);
   return {
     runs,
     systems: namesOf('--systems', values.systems, systemNames),
@@ -102,7 +104,11 @@ export function readOptions(args: readonly string[]): BenchOptions {
 }
 
 /** The known names of a list, in the order in which they are known. */
-function namesOf<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {
+function namesOf<Name extends string>(
+  option: string,
+  text: string,
+  known: readonly Name[],
+): Name[] {
   const asked = text.split(',').filter(Boolean);
   const stranger = asked.find((name) => !known.some((one) => one === name));
   if (stranger !== undefined || asked.length === 0) {

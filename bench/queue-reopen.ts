@@ -1,10 +1,12 @@
 /**
- * How long the agent's queue takes to open after `kill -9`, and how much memory, at several lengths.
+ * How long the agent's queue takes to open after `kill -9`, and how much memory, at several
+ * lengths.
  *
  *     node --conditions=aliquot-source bench/queue-reopen.ts [entries ...]
  *
- * For each length one process fills a queue and goes on writing until it is killed; another one opens what is left. Without arguments:
- * 10,000, 100,000 and 1,000,000 entries; the largest fills about 1.3 GB of the temporary folder and takes some minutes.
+ * For each length one process fills a queue and goes on writing until it is killed; another one
+ * opens what is left. Without arguments: 10,000, 100,000 and 1,000,000 entries; the largest fills
+ * about 1.3 GB of the temporary folder and takes some minutes.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -23,13 +25,19 @@ import type { KnownStat } from '../agent/src/queue/queue.ts';
 const LENGTHS = [10_000, 100_000, 1_000_000];
 const ITEM_BYTES = 600;
 const CALLS_AT_ONCE = 512;
-/** Entries that the writer adds after it said that the asked ones are durable, so that it dies at work. */
+/**
+ * Entries that the writer adds after it said that the asked ones are durable, so that it dies at
+ * work.
+ */
 const ENTRIES_BEFORE_DEATH = 3000;
 const CAPTURED_AT_MS = 1_800_000_000_000;
 
 interface Reopened {
   readonly openMs: number;
-  /** Of this process, in the same time: what is left of `openMs` on an idle machine with a fast disk. */
+  /**
+   * Of this process, in the same time: what is left of `openMs` on an idle machine with a fast
+   * disk.
+   */
   readonly cpuMs: number;
   readonly entries: number;
   readonly rebuilt: boolean;
@@ -47,7 +55,9 @@ const open = (dataDir: string): Promise<DurableQueue> =>
   });
 
 async function put(queue: DurableQueue, number: number): Promise<void> {
-  const path = Buffer.from(`/data/instrument-${number % 40}/2026/run-${String(number).padStart(8, '0')}/result.csv`);
+  const path = Buffer.from(
+    `/data/instrument-${number % 40}/2026/run-${String(number).padStart(8, '0')}/result.csv`,
+  );
   const sealed = Buffer.alloc(ITEM_BYTES, number % 251);
   sealed.writeUInt32BE(number);
   const id = createHash('sha256').update(sealed).digest() as Uint8Array as ChunkId;
@@ -60,12 +70,32 @@ async function put(queue: DurableQueue, number: number): Promise<void> {
     capturedAtMs: CAPTURED_AT_MS + number,
     completion: 'assumed',
     content: { depth: 0, refs: [{ id, plainSize: ITEM_BYTES, epoch: 1 }] },
-    list: { platform: 'posix', path, resultPathLength: 0, mtimeNs: 5n, mode: 0o644, attributes: 0, linkTarget: new Uint8Array() },
+    list: {
+      platform: 'posix',
+      path,
+      resultPathLength: 0,
+      mtimeNs: 5n,
+      mode: 0o644,
+      attributes: 0,
+      linkTarget: new Uint8Array(),
+    },
     read: { sha256: new Uint8Array(32), keys: [new Uint8Array(32)] },
   };
   const known: KnownStat = {
-    ...{ path, kind: 'file' as const, size: ITEM_BYTES, mtimeNs: 5n, ctimeNs: 6n, ino: BigInt(number), mode: 0o644 },
-    ...{ contentTag: new Uint8Array(32), capturedAtMs: CAPTURED_AT_MS + number, resultPathLength: 0 },
+    ...{
+      path,
+      kind: 'file' as const,
+      size: ITEM_BYTES,
+      mtimeNs: 5n,
+      ctimeNs: 6n,
+      ino: BigInt(number),
+      mode: 0o644,
+    },
+    ...{
+      contentTag: new Uint8Array(32),
+      capturedAtMs: CAPTURED_AT_MS + number,
+      resultPathLength: 0,
+    },
   };
   const capture = queue.capture();
   await capture.putItem({ id, kind: 'chunk', sealed });
@@ -107,12 +137,15 @@ async function reopen(dataDir: string): Promise<void> {
 
 function start(...args: readonly string[]) {
   const script = fileURLToPath(import.meta.url);
-  return spawn(process.execPath, [...process.execArgv, script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, [...process.execArgv, script, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
 }
 
 async function killWhenBusy(dataDir: string, entries: number): Promise<void> {
   const child = start('--fill', dataDir, String(entries));
-  for await (const line of createInterface({ input: child.stdout })) if (line === 'now') child.kill('SIGKILL');
+  for await (const line of createInterface({ input: child.stdout }))
+    if (line === 'now') child.kill('SIGKILL');
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
 }
 
@@ -135,7 +168,8 @@ async function measure(entries: number): Promise<readonly string[]> {
     await killWhenBusy(dataDir, entries);
     const onDisk = bytesUnder(dataDir) / 1024 ** 2;
     const first = await reopened(dataDir);
-    if (first.entries < entries) throw new Error(`only ${first.entries} of ${entries} durable entries are there`);
+    if (first.entries < entries)
+      throw new Error(`only ${first.entries} of ${entries} durable entries are there`);
     const again = await reopened(dataDir);
     const cells = [
       first.entries.toLocaleString('en'),
@@ -144,7 +178,12 @@ async function measure(entries: number): Promise<readonly string[]> {
       first.cpuMs.toFixed(0),
       again.openMs.toFixed(0),
     ];
-    return [...cells, first.baseMiB.toFixed(0), first.peakMiB.toFixed(0), first.rebuilt ? 'yes' : 'no'];
+    return [
+      ...cells,
+      first.baseMiB.toFixed(0),
+      first.peakMiB.toFixed(0),
+      first.rebuilt ? 'yes' : 'no',
+    ];
   } finally {
     rmSync(dataDir, { recursive: true, force: true });
   }
@@ -155,8 +194,24 @@ if (mode === '--fill') await fill(dataDir, Number(length));
 else if (mode === '--reopen') await reopen(dataDir);
 else {
   const lengths = process.argv.length > 2 ? process.argv.slice(2).map(Number) : LENGTHS;
-  const rows = [['entries', 'MiB on disk', 'open ms after kill -9', 'of it CPU ms', 'open ms again', 'MiB before', 'MiB peak', 'rebuilt']];
+  const rows = [
+    [
+      'entries',
+      'MiB on disk',
+      'open ms after kill -9',
+      'of it CPU ms',
+      'open ms again',
+      'MiB before',
+      'MiB peak',
+      'rebuilt',
+    ],
+  ];
   for (const entries of lengths) rows.push([...(await measure(entries))]);
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const row of rows) process.stdout.write(`${row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  ')}\n`);
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  for (const row of rows)
+    process.stdout.write(
+      `${row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  ')}\n`,
+    );
 }

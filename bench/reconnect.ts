@@ -1,7 +1,8 @@
 /**
- * How long after the network's return the first receipt comes: `node --conditions=aliquot-source bench/reconnect.ts [--agents N]
- * [--rounds N] [--outages 5,90]`, as root, after `npm run build`. Built programs on machines of network namespaces; each agent has
- * something queued when the network returns.
+ * How long after the network's return the first receipt comes: `node --conditions=aliquot-source
+ * bench/reconnect.ts [--agents N] [--rounds N] [--outages 5,90]`, as root, after `npm run build`.
+ * Built programs on machines of network namespaces; each agent has something queued when the
+ * network returns.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,12 +34,18 @@ function said(agent: PcAgent, message: string): Promise<void> {
 }
 
 /** Milliseconds from the network's return to each agent's first receipt. */
-async function measure(world: Namespaces, agents: readonly PcAgent[], kind: Kind, seconds: number): Promise<number[]> {
+async function measure(
+  world: Namespaces,
+  agents: readonly PcAgent[],
+  kind: Kind,
+  seconds: number,
+): Promise<number[]> {
   if (kind === 'collector restart') await world.unserve('SIGKILL');
   else await world.breakWay(kind);
   const captured = agents.map((agent) => said(agent, 'captured'));
   written += 1;
-  for (const { source } of agents) await writeFile(join(source, `result-${written}.raw`), `result ${written}`);
+  for (const { source } of agents)
+    await writeFile(join(source, `result-${written}.raw`), `result ${written}`);
   await Promise.all([...captured, delay(seconds * 1000)]);
   const receipts = agents.map(async (agent) => {
     await said(agent, 'receipt');
@@ -65,13 +72,17 @@ try {
     await first;
     agents.push(agent);
   }
-  console.log(`${agents.length} agents, ${values.rounds} rounds each; seconds from the network's return to the first receipt`);
+  console.log(
+    `${agents.length} agents, ${values.rounds} rounds each; seconds from the network's return to the first receipt`,
+  );
   for (const seconds of values.outages.split(',').map(Number)) {
     for (const kind of KINDS) {
       const all: number[] = [];
-      for (let round = 0; round < Number(values.rounds); round += 1) all.push(...(await measure(world, agents, kind, seconds)));
+      for (let round = 0; round < Number(values.rounds); round += 1)
+        all.push(...(await measure(world, agents, kind, seconds)));
       all.sort((left, right) => left - right);
-      const at = (share: number): string => ((all[Math.min(all.length - 1, Math.floor(all.length * share))] ?? 0) / 1000).toFixed(1);
+      const at = (share: number): string =>
+        ((all[Math.min(all.length - 1, Math.floor(all.length * share))] ?? 0) / 1000).toFixed(1);
       console.log(
         `${kind.padEnd(18)} ${String(seconds).padStart(4)} s away: least ${at(0)}, median ${at(0.5)}, most ${at(1)}   (${all.length} values)`,
       );

@@ -4,7 +4,12 @@ import { type Report, table } from './report.ts';
 import { type Sample, verbs } from './samples.ts';
 import { together } from './scenes.ts';
 
-const usage = { clientCpuSeconds: 1, serverCpuSeconds: 0.5, clientPeakBytes: 100 << 20, serverPeakBytes: 50 << 20 };
+const usage = {
+  clientCpuSeconds: 1,
+  serverCpuSeconds: 0.5,
+  clientPeakBytes: 100 << 20,
+  serverPeakBytes: 50 << 20,
+};
 const sample = (more: Partial<Sample>): Sample => ({
   ...{ system: 'ours', verb: 'first', run: 1, wallSeconds: 2, rawBytes: 1000, storedBytes: 500 },
   ...usage,
@@ -20,7 +25,9 @@ test('a cell is the median of the runs, and rows that nobody measured are left o
   expect(text[0]).toMatch(/^ +ours +borg$/);
   expect(text).toContainEqual(expect.stringMatching(/^first backup +3\.00 s +12\.0 s$/));
   expect(text).toContainEqual(expect.stringMatching(/^ {2}stored \/ raw +0\.500 +0\.600$/));
-  expect(text).toContainEqual(expect.stringMatching(/^ {2}processor, both sides +1\.50 s +1\.50 s$/));
+  expect(text).toContainEqual(
+    expect.stringMatching(/^ {2}processor, both sides +1\.50 s +1\.50 s$/),
+  );
   expect(text.join('\n')).not.toContain('restore');
 });
 
@@ -44,19 +51,33 @@ test('commands that belong together add their times and keep their largest peaks
 });
 
 const report = (samples: readonly Sample[]): Report => ({
-  ...{ version: 1, startedAt: '2026-05-01T10:00:00.000Z', machine: { processor: 'CPU', cores: 2, kernel: '6', node: 'v24' } },
-  ...{ options: { runs: 3, scale: 1 }, systems: { ours: 'aliquot 0.1.0', borg: 'borg 1.2' }, skipped: {}, samples },
+  ...{
+    version: 1,
+    startedAt: '2026-05-01T10:00:00.000Z',
+    machine: { processor: 'CPU', cores: 2, kernel: '6', node: 'v24' },
+  },
+  ...{
+    options: { runs: 3, scale: 1 },
+    systems: { ours: 'aliquot 0.1.0', borg: 'borg 1.2' },
+    skipped: {},
+    samples,
+  },
 });
 
 test('for the docs each row stands beside what is to be reached, under a title of its own', () => {
   const text = figuresForDocs(report([sample({}), sample({ system: 'borg', wallSeconds: 12 })]));
-  expect(text).toContain("| first backup | 2.00 s | 12.0 s | ≤ 8 s, half of borg's | 32.5 s | 16.2 s | 3.4 s |\n");
-  expect(text).toContain('| first backup: stored / raw | 0.500 | 0.500 | ≤ 0.50 | 0.568 | 0.603 | 1 |\n');
+  expect(text).toContain(
+    "| first backup | 2.00 s | 12.0 s | ≤ 8 s, half of borg's | 32.5 s | 16.2 s | 3.4 s |\n",
+  );
+  expect(text).toContain(
+    '| first backup: stored / raw | 0.500 | 0.500 | ≤ 0.50 | 0.568 | 0.603 | 1 |\n',
+  );
   expect(text).toContain('2026-05-01');
 });
 
 test('every reference belongs to a row that the bench can measure', () => {
   const everything = verbs.map((verb) => sample({ verb }));
   const measured = figuresForDocs(report(everything));
-  for (const [, title = ''] of figuresForDocs(undefined).matchAll(/^\| (\w[^|]*) \|/gm)) expect(measured).toContain(`| ${title} |`);
+  for (const [, title = ''] of figuresForDocs(undefined).matchAll(/^\| (\w[^|]*) \|/gm))
+    expect(measured).toContain(`| ${title} |`);
 });

@@ -27,7 +27,11 @@ const megabytes = (value: number): string => `${(value / 1e6).toFixed(1)} MB`;
 const mebibytes = (value: number): string => `${Math.round(value / 2 ** 20)} MiB`;
 
 /** The median over the runs of one figure of one verb; undefined where nothing was measured. */
-function figure(samples: readonly Sample[], verb: Verb, of: (sample: Sample) => number | undefined): number | undefined {
+function figure(
+  samples: readonly Sample[],
+  verb: Verb,
+  of: (sample: Sample) => number | undefined,
+): number | undefined {
   const values = samples
     .filter((sample) => sample.verb === verb)
     .map(of)
@@ -35,7 +39,12 @@ function figure(samples: readonly Sample[], verb: Verb, of: (sample: Sample) => 
   return values.length === 0 ? undefined : median(values);
 }
 
-function row(title: string, verb: Verb, of: (sample: Sample) => number | undefined, show: (value: number) => string): Row {
+function row(
+  title: string,
+  verb: Verb,
+  of: (sample: Sample) => number | undefined,
+  show: (value: number) => string,
+): Row {
   return {
     title,
     cell(samples) {
@@ -48,11 +57,16 @@ function row(title: string, verb: Verb, of: (sample: Sample) => number | undefin
 const wall = (sample: Sample): number => sample.wallSeconds;
 const cpu = (sample: Sample): number => sample.clientCpuSeconds + sample.serverCpuSeconds;
 const stored = (sample: Sample): number | undefined => sample.storedBytes;
-const share = (sample: Sample): number | undefined => (sample.storedBytes === undefined ? undefined : sample.storedBytes / sample.rawBytes);
+const share = (sample: Sample): number | undefined =>
+  sample.storedBytes === undefined ? undefined : sample.storedBytes / sample.rawBytes;
 const ratio = (value: number): string => value.toFixed(3);
 
 /** The largest peak of some verbs: of each run, and then the middle one of the runs. */
-function peakRow(title: string, of: (sample: Sample) => number, counts: (verb: Verb) => boolean): Row {
+function peakRow(
+  title: string,
+  of: (sample: Sample) => number,
+  counts: (verb: Verb) => boolean,
+): Row {
   return {
     title,
     cell(samples) {
@@ -107,7 +121,10 @@ const rows: readonly Row[] = [
   ),
 ];
 
-/** One row of the table: what is measured, and its median for each system; empty where nothing was measured. */
+/**
+ * One row of the table: what is measured, and its median for each system; empty where nothing was
+ * measured.
+ */
 export interface Figures {
   readonly title: string;
   readonly cells: readonly string[];
@@ -116,15 +133,28 @@ export interface Figures {
 /** The medians of all that was measured. Rows without any figure are left out. */
 export function figures(samples: readonly Sample[], systems: readonly SystemName[]): Figures[] {
   return rows
-    .map(({ title, cell }) => ({ title, cells: systems.map((system) => cell(samples.filter((sample) => sample.system === system)) ?? '') }))
+    .map(({ title, cell }) => ({
+      title,
+      cells: systems.map(
+        (system) => cell(samples.filter((sample) => sample.system === system)) ?? '',
+      ),
+    }))
     .filter(({ cells }) => cells.some((text) => text !== ''));
 }
 
 /** The medians as a table of text lines: one row a figure, one column a system. */
 export function table(samples: readonly Sample[], systems: readonly SystemName[]): string[] {
-  const all = [['', ...systems], ...figures(samples, systems).map(({ title, cells }) => [title, ...cells])];
-  const widths = all[0]?.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0))) ?? [];
-  return all.map((cells) => cells.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0))).join('  '));
+  const all = [
+    ['', ...systems],
+    ...figures(samples, systems).map(({ title, cells }) => [title, ...cells]),
+  ];
+  const widths =
+    all[0]?.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0))) ?? [];
+  return all.map((cells) =>
+    cells
+      .map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0)))
+      .join('  '),
+  );
 }
 
 /** The machine's limits as one line. */

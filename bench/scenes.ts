@@ -38,11 +38,25 @@ const ONE_FILE = 'waveforms/run-06.dat';
 export const scenes: readonly Scene[] = [
   {
     name: 'mixed',
-    verbs: ['first', 'unchanged', 'unchanged-service', 'changed', 'second', 'restore', 'one', 'check', 'scrub'],
+    verbs: [
+      'first',
+      'unchanged',
+      'unchanged-service',
+      'changed',
+      'second',
+      'restore',
+      'one',
+      'check',
+      'scrub',
+    ],
     play: playMixed,
   },
   { name: 'corpus', verbs: ['corpus'], play: playCorpus },
-  { name: 'small', verbs: ['small', 'small-unchanged', 'small-unchanged-service'], play: playSmall },
+  {
+    name: 'small',
+    verbs: ['small', 'small-unchanged', 'small-unchanged-service'],
+    play: playSmall,
+  },
   { name: 'growing', verbs: ['growing', 'growing-service'], play: playGrowing },
 ];
 
@@ -50,22 +64,40 @@ async function playMixed(stage: Stage): Promise<void> {
   const { repository, restored, scale } = stage;
   const { folder, bytes } = stage.data('mixed');
   await store(stage, 'first', repository.backup(folder, 'pc-1'), bytes);
-  if (stage.wants('unchanged')) await store(stage, 'unchanged', repository.backup(folder, 'pc-1'), bytes);
-  if (stage.wants('unchanged-service')) await throughService(stage, 'unchanged-service', folder, bytes);
+  if (stage.wants('unchanged'))
+    await store(stage, 'unchanged', repository.backup(folder, 'pc-1'), bytes);
+  if (stage.wants('unchanged-service'))
+    await throughService(stage, 'unchanged-service', folder, bytes);
   const later: readonly Verb[] = ['changed', 'second', 'restore', 'one', 'check', 'scrub'];
   if (!later.some((verb) => stage.wants(verb))) return;
   const change = stage.wants('changed') ? changeMixed(folder, scale) : undefined;
   try {
-    if (change !== undefined) await store(stage, 'changed', repository.backup(folder, 'pc-1'), change.newBytes);
+    if (change !== undefined)
+      await store(stage, 'changed', repository.backup(folder, 'pc-1'), change.newBytes);
     if (stage.wants('second')) {
       const second = stage.data('second');
       await store(stage, 'second', repository.backup(second.folder, 'pc-2'), second.bytes);
     }
-    if (stage.wants('restore')) await bringBack(stage, 'restore', repository.restore(folder, restored), folder, folder, bytes);
+    if (stage.wants('restore'))
+      await bringBack(
+        stage,
+        'restore',
+        repository.restore(folder, restored),
+        folder,
+        folder,
+        bytes,
+      );
     if (stage.wants('one')) {
       const file = join(folder, ONE_FILE);
       const size = planMixed(scale).find(({ path }) => path === ONE_FILE)?.bytes ?? 0;
-      await bringBack(stage, 'one', repository.restoreFile(folder, file, restored), folder, file, size);
+      await bringBack(
+        stage,
+        'one',
+        repository.restoreFile(folder, file, restored),
+        folder,
+        file,
+        size,
+      );
     }
     const stored = bytes + planBytes(planSecond(planMixed(scale), scale));
     const check = repository.check();
@@ -79,14 +111,17 @@ async function playMixed(stage: Stage): Promise<void> {
 
 async function playCorpus(stage: Stage): Promise<void> {
   const corpus = stage.corpus();
-  if (corpus !== undefined) await store(stage, 'corpus', stage.repository.backup(corpus.folder, 'pc-1'), corpus.bytes);
+  if (corpus !== undefined)
+    await store(stage, 'corpus', stage.repository.backup(corpus.folder, 'pc-1'), corpus.bytes);
 }
 
 async function playSmall(stage: Stage): Promise<void> {
   const { folder, bytes } = stage.data('small');
   await store(stage, 'small', stage.repository.backup(folder, 'pc-1'), bytes);
-  if (stage.wants('small-unchanged')) await store(stage, 'small-unchanged', stage.repository.backup(folder, 'pc-1'), bytes);
-  if (stage.wants('small-unchanged-service')) await throughService(stage, 'small-unchanged-service', folder, bytes);
+  if (stage.wants('small-unchanged'))
+    await store(stage, 'small-unchanged', stage.repository.backup(folder, 'pc-1'), bytes);
+  if (stage.wants('small-unchanged-service'))
+    await throughService(stage, 'small-unchanged-service', folder, bytes);
 }
 
 /** The first backup is no part of the figure: what five appends cost together is. */
@@ -94,14 +129,23 @@ async function playGrowing(stage: Stage): Promise<void> {
   const { folder } = stage.data('growing');
   const file = join(folder, 'acquisition.dat');
   const [{ bytes: whole } = { bytes: 0 }] = planGrowing(stage.scale);
-  const grow = async (verb: Verb, first: number, companions: readonly number[] = []): Promise<void> => {
+  const grow = async (
+    verb: Verb,
+    first: number,
+    companions: readonly number[] = [],
+  ): Promise<void> => {
     const usages: Usage[] = [];
     const before = await stage.repository.storedBytes();
     let appended = 0;
     for (let part = first; part < first + APPENDS; part += 1) {
       appended += appendPart(file, part, stage.scale);
       stage.say(`${verb} ${part - first + 1} of ${APPENDS}`);
-      usages.push(await measure(stage.repository.backup(folder, 'pc-1'), { ...surroundings(stage), companions }));
+      usages.push(
+        await measure(stage.repository.backup(folder, 'pc-1'), {
+          ...surroundings(stage),
+          companions,
+        }),
+      );
     }
     const grown = (await stage.repository.storedBytes()) - before;
     stage.keep({ verb, ...together(usages), rawBytes: appended, storedBytes: grown });
@@ -126,7 +170,8 @@ async function playGrowing(stage: Stage): Promise<void> {
 
 /** Costs of commands that belong together: the sums, and the largest peaks. */
 export function together(usages: readonly Usage[]): Usage {
-  const sum = (of: (usage: Usage) => number): number => usages.reduce((total, usage) => total + of(usage), 0);
+  const sum = (of: (usage: Usage) => number): number =>
+    usages.reduce((total, usage) => total + of(usage), 0);
   return {
     wallSeconds: sum((usage) => usage.wallSeconds),
     clientCpuSeconds: sum((usage) => usage.clientCpuSeconds),
@@ -156,34 +201,62 @@ async function act(stage: Stage, verb: Verb, command: Command, rawBytes: number)
   stage.keep({ verb, ...usage, rawBytes });
 }
 
-/** A restore, and then, outside the time, the comparison of every byte. Memory counts from the first file on: before it a kit may be opened. */
-async function bringBack(stage: Stage, verb: Verb, command: Command, source: string, path: string, rawBytes: number): Promise<void> {
+/**
+ * A restore, and then, outside the time, the comparison of every byte. Memory counts from the first
+ * file on: before it a kit may be opened.
+ */
+async function bringBack(
+  stage: Stage,
+  verb: Verb,
+  command: Command,
+  source: string,
+  path: string,
+  rawBytes: number,
+): Promise<void> {
   const { restored, repository } = stage;
   rmSync(restored, { recursive: true, force: true });
   mkdirSync(restored, { recursive: true });
   stage.say(verb);
   const begun = (): boolean => readdirSync(restored).length > 0;
-  const { output: _, ...usage } = await measure(command, { ...surroundings(stage), peakFrom: begun });
+  const { output: _, ...usage } = await measure(command, {
+    ...surroundings(stage),
+    peakFrom: begun,
+  });
   stage.say(`${verb}: comparing`);
   const differs = await difference(path, repository.restoredPath(source, path, restored));
-  if (differs !== undefined) throw new Error(`${stage.system.name}: what was restored is not what was backed up: ${differs}`);
+  if (differs !== undefined)
+    throw new Error(
+      `${stage.system.name}: what was restored is not what was backed up: ${differs}`,
+    );
   rmSync(restored, { recursive: true, force: true });
   stage.keep({ verb, ...usage, rawBytes });
 }
 
-/** The same command while the PC's service runs, which then does the work: its processor time and memory count as the client's. */
-async function throughService(stage: Stage, verb: Verb, folder: string, rawBytes: number): Promise<void> {
+/**
+ * The same command while the PC's service runs, which then does the work: its processor time and
+ * memory count as the client's.
+ */
+async function throughService(
+  stage: Stage,
+  verb: Verb,
+  folder: string,
+  rawBytes: number,
+): Promise<void> {
   const { repository } = stage;
   if (repository.startService === undefined) return;
   stage.say(`${verb}: starting the service`);
   const service = await repository.startService(folder);
   try {
     stage.say(verb);
-    const { output: _, ...usage } = await measure(repository.backup(folder, 'pc-1'), { ...surroundings(stage), companions: [service.pid] });
+    const { output: _, ...usage } = await measure(repository.backup(folder, 'pc-1'), {
+      ...surroundings(stage),
+      companions: [service.pid],
+    });
     stage.keep({ verb, ...usage, rawBytes });
   } finally {
     await service.stop();
   }
 }
 
-const planBytes = (files: readonly { readonly bytes: number }[]): number => files.reduce((sum, { bytes }) => sum + bytes, 0);
+const planBytes = (files: readonly { readonly bytes: number }[]): number =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,6 +1,7 @@
 /**
- * How a fleet comes back after its collector was killed: `node --conditions=aliquot-source bench/stampede.ts [--agents 500] [--away 2,40]`,
- * after `npm run build`. All agents stand behind one address, as in a lab with NAT. Real uplinks in a few processes, one built collector.
+ * How a fleet comes back after its collector was killed: `node --conditions=aliquot-source
+ * bench/stampede.ts [--agents 500] [--away 2,40]`, after `npm run build`. All agents stand behind
+ * one address, as in a lab with NAT. Real uplinks in a few processes, one built collector.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,11 +22,18 @@ const TICKS_PER_SECOND = 100;
 const BAR = 60;
 
 /** Seconds of processor time, and megabytes now and at most, of a process. */
-async function usage(pid: number): Promise<{ readonly cpu: number; readonly now: number; readonly most: number }> {
+async function usage(
+  pid: number,
+): Promise<{ readonly cpu: number; readonly now: number; readonly most: number }> {
   const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const megabytes = (name: string): number => Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
-  return { cpu: (Number(stat[11]) + Number(stat[12])) / TICKS_PER_SECOND, now: megabytes('VmRSS'), most: megabytes('VmHWM') };
+  const megabytes = (name: string): number =>
+    Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
+  return {
+    cpu: (Number(stat[11]) + Number(stat[12])) / TICKS_PER_SECOND,
+    now: megabytes('VmRSS'),
+    most: megabytes('VmHWM'),
+  };
 }
 
 async function restart(fleet: Fleet, awaySeconds: number): Promise<void> {
@@ -49,19 +57,30 @@ async function restart(fleet: Fleet, awaySeconds: number): Promise<void> {
   const whole = (Date.now() - listening) / 1000;
   const after = await usage(fleet.pid);
   stop();
-  console.log(`\ncollector killed, and away for ${awaySeconds} s; ${back.size} of ${agents} agents back within ${whole.toFixed(1)} s`);
+  console.log(
+    `\ncollector killed, and away for ${awaySeconds} s; ${back.size} of ${agents} agents back within ${whole.toFixed(1)} s`,
+  );
   for (const mark of MARKS) {
     const count = [...back.values()].filter((milliseconds) => milliseconds <= mark * 1000).length;
-    console.log(`  after ${String(mark).padStart(4)} s ${String(count).padStart(5)}  ${'#'.repeat(Math.round((count / agents) * BAR))}`);
+    console.log(
+      `  after ${String(mark).padStart(4)} s ${String(count).padStart(5)}  ${'#'.repeat(Math.round((count / agents) * BAR))}`,
+    );
     if (count === agents) break;
   }
   console.log(
     `  collector: ${(after.cpu - before.cpu).toFixed(1)} s of processor, ${after.now} MB now, ${after.most} MB at most; ${receipts} receipts`,
   );
-  console.log(`  setbacks by reason: ${[...setbacks].map(([why, count]) => `${why}: ${count}`).join(', ') || 'none'}`);
+  console.log(
+    `  setbacks by reason: ${[...setbacks].map(([why, count]) => `${why}: ${count}`).join(', ') || 'none'}`,
+  );
 }
 
-const fleet = await Fleet.open({ agents, processes: Number(values.processes), heartbeatMs: 20_000, commitMs: 20_000 });
+const fleet = await Fleet.open({
+  agents,
+  processes: Number(values.processes),
+  heartbeatMs: 20_000,
+  commitMs: 20_000,
+});
 try {
   const connected = new Set<number>();
   const stop = fleet.onNews(({ type, agent }) => {
@@ -71,7 +90,9 @@ try {
   await fleet.allReady(agents);
   clearInterval(progress);
   stop();
-  console.log(`${agents} agents of one address are connected; collector: ${(await usage(fleet.pid)).now} MB`);
+  console.log(
+    `${agents} agents of one address are connected; collector: ${(await usage(fleet.pid)).now} MB`,
+  );
   for (const away of values.away.split(',').map(Number)) {
     await delay(5_000);
     await restart(fleet, away);

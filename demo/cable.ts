@@ -5,7 +5,8 @@ import { Transform } from 'node:stream';
 export type Tap = (bytes: Buffer, direction: 'to-collector' | 'to-agent') => Buffer;
 
 /**
- * A network cable between agents and collector that can be pulled and put back: a plain TCP relay on loopback.
+ * A network cable between agents and collector that can be pulled and put back: a plain TCP relay
+ * on loopback.
  *
  * @param target where the collector listens
  * @param newTap makes the tap of each new connection; without it bytes pass untouched
@@ -33,7 +34,10 @@ export class Cable {
     return this.#sentBytes;
   }
 
-  /** Connects both ends, on a port that stays (0 at first: any); resolves when connections are accepted. */
+  /**
+   * Connects both ends, on a port that stays (0 at first: any); resolves when connections are
+   * accepted.
+   */
   async plug(port = this.#port): Promise<void> {
     const server = createServer((near) => {
       const far = createConnection(this.#target);
@@ -62,7 +66,8 @@ export class Cable {
       server.listen(port, '127.0.0.1', () => resolve());
     });
     const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('the relay has no TCP address');
+    if (address === null || typeof address === 'string')
+      throw new Error('the relay has no TCP address');
     this.#port = address.port;
     this.#server = server;
   }
@@ -77,5 +82,7 @@ export class Cable {
 }
 
 function through(change: (bytes: Buffer) => Buffer): Transform {
-  return new Transform({ transform: (bytes: Buffer, _encoding, done) => done(null, change(bytes)) });
+  return new Transform({
+    transform: (bytes: Buffer, _encoding, done) => done(null, change(bytes)),
+  });
 }

@@ -9,8 +9,9 @@ import { mustRun } from './programs.ts';
 import { INTERRUPTED, onStage } from './stage.ts';
 
 /**
- * `npm run demo`: real processes on this machine. Instruments write, results become safe, the network goes away and
- * comes back, everything is restored elsewhere and compared. Ends with 0 only when not a byte differs.
+ * `npm run demo`: real processes on this machine. Instruments write, results become safe, the
+ * network goes away and comes back, everything is restored elsewhere and compared. Ends with 0 only
+ * when not a byte differs.
  */
 
 const NEXT = `
@@ -33,7 +34,9 @@ const PATIENCE_MS = 60_000;
 function say(text: string): void {
   const seconds = (performance.now() - started) / 1000;
   const time = `${seconds.toFixed(1).padStart(6)} s  `;
-  process.stdout.write(`${foldWords(text, process.stdout.columns ?? 80, ' '.repeat(time.length), time)}\n`);
+  process.stdout.write(
+    `${foldWords(text, process.stdout.columns ?? 80, ' '.repeat(time.length), time)}\n`,
+  );
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -51,8 +54,9 @@ function describe(pc: LabPc, status: PcStatus): string {
 const most = new Map<string, number>();
 
 /**
- * The results that a PC has had, which never get fewer: status counts what is at the source, but a result that was deleted there after it was captured is
- * kept all the same, and safe as soon as nothing is queued any more.
+ * The results that a PC has had, which never get fewer: status counts what is at the source, but a
+ * result that was deleted there after it was captured is kept all the same, and safe as soon as
+ * nothing is queued any more.
  */
 function tallyOf(pc: LabPc, status: PcStatus): { safe: number; total: number; leftSource: number } {
   const here = status.total - status.settling;
@@ -63,7 +67,11 @@ function tallyOf(pc: LabPc, status: PcStatus): { safe: number; total: number; le
 }
 
 /** Shows every PC's status, when it changes, until `done` holds for all of them. */
-async function watch(lab: Lab, pcs: readonly LabPc[], done: (status: PcStatus) => boolean): Promise<void> {
+async function watch(
+  lab: Lab,
+  pcs: readonly LabPc[],
+  done: (status: PcStatus) => boolean,
+): Promise<void> {
   const shown = new Map<string, string>();
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
@@ -76,12 +84,16 @@ async function watch(lab: Lab, pcs: readonly LabPc[], done: (status: PcStatus) =
       open ||= !done(status);
     }
     if (!open) return;
-    if (performance.now() > deadline) throw new Error(`no end after ${PATIENCE_MS / 1000} s: ${[...shown.values()].join('; ')}`);
+    if (performance.now() > deadline)
+      throw new Error(`no end after ${PATIENCE_MS / 1000} s: ${[...shown.values()].join('; ')}`);
     await delay(LOOK_MS);
   }
 }
 
-/** All instruments write one run each, spread over the PCs. Resolves with the time at which the last one had finished. */
+/**
+ * All instruments write one run each, spread over the PCs. Resolves with the time at which the last
+ * one had finished.
+ */
 async function measure(pcs: readonly LabPc[], seed: number): Promise<number> {
   await Promise.all(
     instruments.map((instrument, index) => {
@@ -107,23 +119,31 @@ async function play(lab: Lab): Promise<number> {
   const [first] = pcs;
   if (!first) throw new Error('no PC');
   say(`A COLLECTOR AND ${pcs.length} LAB PCS ARE RUNNING. Their instruments start:`);
-  for (const [index, { name, habit }] of instruments.entries()) say(`${pcs[index % pcs.length]?.name.padEnd(7)} ${name}: ${habit}`);
+  for (const [index, { name, habit }] of instruments.entries())
+    say(`${pcs[index % pcs.length]?.name.padEnd(7)} ${name}: ${habit}`);
 
   let finished = await measure(pcs, 1);
-  const quiet = (status: PcStatus): boolean => status.lastScanMs > finished && status.settling === 0 && status.total > 0;
+  const quiet = (status: PcStatus): boolean =>
+    status.lastScanMs > finished && status.settling === 0 && status.total > 0;
   await watch(lab, pcs, (status) => quiet(status) && status.queued === 0);
 
   await lab.cable.pull();
   say('THE NETWORK IS GONE. The instruments write on, and the agents queue:');
   finished = await measure(pcs, 100);
-  await watch(lab, pcs, (status) => quiet(status) && status.queued > 0 && status.connection !== 'ready');
+  await watch(
+    lab,
+    pcs,
+    (status) => quiet(status) && status.queued > 0 && status.connection !== 'ready',
+  );
   const doomed = join(first.source, 'chromatograph', 'run-100.dat');
   const { size } = await stat(doomed);
   const captured = new Date().toISOString();
   const keep = join(lab.folder, 'as-it-was');
   const kept = await pictureOf(join(first.source, 'chromatograph'));
   await rm(doomed);
-  say(`somebody deletes a result that was captured and not yet sent: ${doomed.slice(lab.folder.length + 1)} (${megabytes(size)})`);
+  say(
+    `somebody deletes a result that was captured and not yet sent: ${doomed.slice(lab.folder.length + 1)} (${megabytes(size)})`,
+  );
 
   finished = Date.now();
   await lab.cable.plug();
@@ -135,12 +155,32 @@ async function play(lab: Lab): Promise<number> {
   for (const pc of pcs) {
     const target = join(lab.folder, `${pc.name}-restored`);
     await lab.operator(['restore', '--kit', lab.kit, '--agent', pc.name, '--to', target]);
-    different += await compare(`${pc.name}, restored by the operator with the kit`, pc.source, join(target, pc.source));
+    different += await compare(
+      `${pc.name}, restored by the operator with the kit`,
+      pc.source,
+      join(target, pc.source),
+    );
   }
   const own = join(lab.folder, 'self-restored');
   await mustRun('aliquot-agent', ['restore', first.source, '--data', first.data, '--to', own]);
-  different += await compare(`${first.name}, restored by its own agent`, first.source, join(own, first.source));
-  await lab.operator(['restore', '--kit', lab.kit, '--agent', first.name, '--path', doomed, '--at', captured, '--to', keep]);
+  different += await compare(
+    `${first.name}, restored by its own agent`,
+    first.source,
+    join(own, first.source),
+  );
+  await lab.operator([
+    'restore',
+    '--kit',
+    lab.kit,
+    '--agent',
+    first.name,
+    '--path',
+    doomed,
+    '--at',
+    captured,
+    '--to',
+    keep,
+  ]);
   const back = (await pictureOf(join(keep, first.source, 'chromatograph'))).get('/run-100.dat');
   const saved = back !== undefined && back === kept.get('/run-100.dat');
   say(`the deleted result, as it was before: ${saved ? 'identical' : 'DIFFERENT'}`);
@@ -169,7 +209,8 @@ async function main(folder: string): Promise<number> {
 let code = 1;
 try {
   code = await onStage('demo', main);
-  if (code === INTERRUPTED) process.stderr.write('demo: stopped; nothing is left running, and its folder is removed\n');
+  if (code === INTERRUPTED)
+    process.stderr.write('demo: stopped; nothing is left running, and its folder is removed\n');
 } catch (error) {
   process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
 }

@@ -1,7 +1,10 @@
 import { Lab } from './lab.ts';
 import { onStage } from './stage.ts';
 
-/** `npm run dev`: a collector and two lab PCs, left running until Ctrl-C, with all that is needed to try the commands. */
+/**
+ * `npm run dev`: a collector and two lab PCs, left running until Ctrl-C, with all that is needed to
+ * try the commands.
+ */
 
 async function show(folder: string, curtain: Promise<void>): Promise<number> {
   const lab = await Lab.open(folder);
@@ -13,7 +16,10 @@ async function show(folder: string, curtain: Promise<void>): Promise<number> {
     ...Object.entries(lab.environment).map(([name, value]) => `  export ${name}=${value}`),
     `  export ALIQUOT_KIT=${lab.kit}`,
     '',
-    ...pcs.flatMap((pc) => [`  cp some-result ${pc.source}/`, `  bin/aliquot-agent status --data ${pc.data}`]),
+    ...pcs.flatMap((pc) => [
+      `  cp some-result ${pc.source}/`,
+      `  bin/aliquot-agent status --data ${pc.data}`,
+    ]),
     '  bin/aliquot agents',
     '  bin/aliquot ls',
     '  bin/aliquot restore --agent hplc-1 --to ./back',

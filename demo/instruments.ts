@@ -2,15 +2,22 @@ import { appendFile, mkdir, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Simulated instruments that write the way real ones do: a growing file, a folder with its marker last, a rewrite in
- * place, a rename into place, and thousands of small files. Same seed, same bytes.
+ * Simulated instruments that write the way real ones do: a growing file, a folder with its marker
+ * last, a rewrite in place, a rename into place, and thousands of small files. Same seed, same
+ * bytes.
  */
 
-/** What an instrument is given: where it writes, what it is seeded with, and how it lets time pass between two writes. */
+/**
+ * What an instrument is given: where it writes, what it is seeded with, and how it lets time pass
+ * between two writes.
+ */
 export interface Bench {
   readonly folder: string;
   readonly seed: number;
-  /** Resolves when the instrument may write its next piece; how long that takes is the caller's choice. */
+  /**
+   * Resolves when the instrument may write its next piece; how long that takes is the caller's
+   * choice.
+   */
   readonly pause: () => Promise<void>;
 }
 
@@ -21,7 +28,10 @@ export interface Instrument {
   run(bench: Bench): Promise<void>;
 }
 
-/** A small repeatable generator (xorshift32, Marsaglia 2003): test data, never a key. Test only: outside of this file. */
+/**
+ * A small repeatable generator (xorshift32, Marsaglia 2003): test data, never a key. Test only:
+ * outside of this file.
+ */
 export function generator(seed: number): () => number {
   let state = seed | 0 || 0x9e3779b9;
   return () => {
@@ -32,7 +42,10 @@ export function generator(seed: number): () => number {
   };
 }
 
-/** A detector trace: 16-bit samples, peaks on a noisy baseline, as chromatographs and mass spectrometers write them. Test only: outside of this file. */
+/**
+ * A detector trace: 16-bit samples, peaks on a noisy baseline, as chromatographs and mass
+ * spectrometers write them. Test only: outside of this file.
+ */
 export function waveform(bytes: number, seed: number): Buffer {
   const next = generator(seed);
   const samples = new Int16Array(bytes >>> 1);
@@ -51,7 +64,9 @@ function table(rows: number, seed: number): string {
   const lines = ['Well,Sample,Wavelength,Absorbance,Concentration'];
   for (let row = 0; row < rows; row += 1) {
     const well = `${'ABCDEFGH'[row % 8]}${1 + (row % 12)}`;
-    lines.push(`${well},S-${1000 + row},${400 + (next() % 300)},${(next() % 40_000) / 10_000},${(next() % 90_000) / 100}`);
+    lines.push(
+      `${well},S-${1000 + row},${400 + (next() % 300)},${(next() % 40_000) / 10_000},${(next() % 90_000) / 100}`,
+    );
   }
   return `${lines.join('\r\n')}\r\n`;
 }
@@ -80,7 +95,10 @@ const massSpectrometer: Instrument = {
     for (let scan = 0; scan < 6; scan += 1) {
       await pause();
       await appendFile(join(result, 'AcqData', 'MSScan.bin'), waveform(768 * 1024, seed + scan));
-      await writeFile(join(result, 'AcqData', `trace${scan}.ms`), waveform(48 * 1024, seed * 7 + scan));
+      await writeFile(
+        join(result, 'AcqData', `trace${scan}.ms`),
+        waveform(48 * 1024, seed * 7 + scan),
+      );
     }
     await pause();
     await writeFile(join(result, 'RUN.LOG'), 'Method completed\r\n');
@@ -129,7 +147,10 @@ const sequencer: Instrument = {
       await mkdir(cycleFolder, { recursive: true });
       await pause();
       for (let tile = 0; tile < 100; tile += 1) {
-        await writeFile(join(cycleFolder, `s_1_${1101 + tile}.stats`), waveform(512 + (tile % 7) * 64, seed + cycle * 100 + tile));
+        await writeFile(
+          join(cycleFolder, `s_1_${1101 + tile}.stats`),
+          waveform(512 + (tile % 7) * 64, seed + cycle * 100 + tile),
+        );
       }
     }
     await mkdir(join(run, 'Logs'), { recursive: true });
@@ -138,4 +159,10 @@ const sequencer: Instrument = {
 };
 
 /** The five habits, one instrument each. */
-export const instruments: readonly Instrument[] = [chromatograph, massSpectrometer, plateReader, workstation, sequencer];
+export const instruments: readonly Instrument[] = [
+  chromatograph,
+  massSpectrometer,
+  plateReader,
+  workstation,
+  sequencer,
+];

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { Cable } from './cable.ts';
 import { type JsonLine, mustRun, Service } from './programs.ts';
 
-/** A small laboratory on this machine: one collector, and lab PCs whose only way to it is a cable that can be pulled. */
+/**
+ * A small laboratory on this machine: one collector, and lab PCs whose only way to it is a cable
+ * that can be pulled.
+ */
 
 export interface LabPc {
   readonly name: string;
@@ -33,7 +36,12 @@ export class Lab {
   readonly cable: Cable;
   readonly #services: Service[];
 
-  private constructor(folder: string, environment: NodeJS.ProcessEnv, cable: Cable, server: Service) {
+  private constructor(
+    folder: string,
+    environment: NodeJS.ProcessEnv,
+    cable: Cable,
+    server: Service,
+  ) {
     this.folder = folder;
     this.kit = join(folder, 'lab.kit');
     this.environment = environment;
@@ -41,7 +49,10 @@ export class Lab {
     this.#services = [server];
   }
 
-  /** Makes the collector, its vault and the cable. The passphrase is random and known to this process only. */
+  /**
+   * Makes the collector, its vault and the cable. The passphrase is random and known to this
+   * process only.
+   */
   static async open(folder: string): Promise<Lab> {
     const data = join(folder, 'collector');
     await mustRun('aliquot', ['init', '--data', data, '--name', 'Demonstration']);
@@ -87,7 +98,10 @@ export class Lab {
     const { lines } = await mustRun('aliquot-agent', ['status', '--data', pc.data, '--json']);
     const line = lines.find((one) => one['event'] === 'status');
     if (!line) throw new Error(`the agent of ${pc.name} gave no status`);
-    const results = line['results'] as Record<'total' | 'safe' | 'queued' | 'capturing' | 'settling' | 'problem', number>;
+    const results = line['results'] as Record<
+      'total' | 'safe' | 'queued' | 'capturing' | 'settling' | 'problem',
+      number
+    >;
     return {
       connection: String(line['connection']),
       total: results.total,

@@ -1,9 +1,15 @@
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 
-/** What two trees are compared by: nothing of Aliquot's own code, so that it cannot agree with its own mistakes. */
+/**
+ * What two trees are compared by: nothing of Aliquot's own code, so that it cannot agree with its
+ * own mistakes.
+ */
 
-/** Everything about a tree that a restore must give back, path by path: kind, size, content hash, time to the millisecond, mode. */
+/**
+ * Everything about a tree that a restore must give back, path by path: kind, size, content hash,
+ * time to the millisecond, mode.
+ */
 export async function pictureOf(root: string): Promise<Map<string, string>> {
   const picture = new Map<string, string>();
   const visit = async (folder: Buffer, shown: string): Promise<void> => {
@@ -20,7 +26,10 @@ export async function pictureOf(root: string): Promise<Map<string, string>> {
         const hash = createHash('sha256')
           .update(await readFile(path))
           .digest('hex');
-        picture.set(label, `file ${stats.size} ${hash} ${stats.mtimeMs} ${(Number(stats.mode) & 0o7777).toString(8)}`);
+        picture.set(
+          label,
+          `file ${stats.size} ${hash} ${stats.mtimeMs} ${(Number(stats.mode) & 0o7777).toString(8)}`,
+        );
       }
     }
   };

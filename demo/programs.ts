@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** Starts the built programs the way a person or a service manager does, and listens to what they print. */
+/**
+ * Starts the built programs the way a person or a service manager does, and listens to what they
+ * print.
+ */
 
 export type ProgramName = 'aliquot' | 'aliquot-agent';
 export type JsonLine = Record<string, unknown>;
@@ -26,18 +29,31 @@ process.once('exit', () => {
 // Neither does a worker of tests whose runner was interrupted.
 process.once('disconnect', () => process.exit(1));
 
-function start(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv, under: readonly string[]) {
+function start(
+  name: ProgramName,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  under: readonly string[],
+) {
   if (stopping) throw new Error(`${name} ${args[0]} was not started: everything is being stopped`);
   const [program = launcher(name), ...rest] = [...under, launcher(name), ...args];
-  const child = spawn(program, rest, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, rest, {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   living.add(child);
   child.once('close', () => living.delete(child));
   return child;
 }
 
-/** Ends at once the programs that were started here with this text in an argument, and waits until they are gone. Test only: a test that failed. */
+/**
+ * Ends at once the programs that were started here with this text in an argument, and waits until
+ * they are gone. Test only: a test that failed.
+ */
 export async function killNaming(text: string): Promise<void> {
-  const left = [...living].filter(({ spawnargs }) => spawnargs.some((argument) => argument.includes(text)));
+  const left = [...living].filter(({ spawnargs }) =>
+    spawnargs.some((argument) => argument.includes(text)),
+  );
   await Promise.all(
     left.map((child) => {
       const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -60,10 +76,12 @@ export async function stopPrograms(): Promise<void> {
   );
 }
 
-const launcher = (name: ProgramName): string => fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+const launcher = (name: ProgramName): string =>
+  fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
 
 /**
- * Runs a command to its end. Never throws for an exit code: that is the caller's to judge. Test only: the demo's own commands have to succeed.
+ * Runs a command to its end. Never throws for an exit code: that is the caller's to judge. Test
+ * only: the demo's own commands have to succeed.
  *
  * @param under another program with its arguments, which runs ours (a tracer, say)
  */
@@ -91,9 +109,14 @@ export async function run(
 }
 
 /** Runs a command that has to succeed. Throws with its complaint when it does not. */
-export async function mustRun(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
+export async function mustRun(
+  name: ProgramName,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Finished> {
   const finished = await run(name, args, environment);
-  if (finished.code !== 0) throw new Error(`${name} ${args[0]} ended with ${finished.code}: ${finished.stderr.trim()}`);
+  if (finished.code !== 0)
+    throw new Error(`${name} ${args[0]} ended with ${finished.code}: ${finished.stderr.trim()}`);
   return finished;
 }
 
@@ -106,7 +129,12 @@ export class Service {
   #complaint = '';
   #ended = false;
 
-  constructor(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}, under: readonly string[] = []) {
+  constructor(
+    name: ProgramName,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = {},
+    under: readonly string[] = [],
+  ) {
     const child = start(name, args, environment, under);
     this.child = child;
     createInterface({ input: child.stdout }).on('line', (line) => {
@@ -126,12 +154,16 @@ export class Service {
     });
   }
 
-  /** The first line `{"event": name, …}`, when it comes. Throws with the last of standard error if the program ends before. */
+  /**
+   * The first line `{"event": name, …}`, when it comes. Throws with the last of standard error if
+   * the program ends before.
+   */
   async event(name: string): Promise<JsonLine> {
     for (;;) {
       const found = this.#events.find((line) => line['event'] === name);
       if (found) return found;
-      if (this.#ended) throw new Error(`the program ended before it said "${name}": ${this.#complaint.trim()}`);
+      if (this.#ended)
+        throw new Error(`the program ended before it said "${name}": ${this.#complaint.trim()}`);
       await this.#woken();
     }
   }
@@ -146,10 +178,14 @@ export class Service {
     });
   }
 
-  /** Waits until standard error says something like this. Throws with the last of it if the program ends before. */
+  /**
+   * Waits until standard error says something like this. Throws with the last of it if the program
+   * ends before.
+   */
   async complained(words: RegExp): Promise<void> {
     while (!words.test(this.#complaint)) {
-      if (this.#ended) throw new Error(`the program ended before it said ${words}: ${this.#complaint.trim()}`);
+      if (this.#ended)
+        throw new Error(`the program ended before it said ${words}: ${this.#complaint.trim()}`);
       await this.#woken();
     }
   }

@@ -43,8 +43,13 @@ const list: readonly NodeFlag[] = [
  */
 export function nodeFlags(program: Program, command: string, version: string): string[] {
   return list
-    .filter(({ programs, since }) => programs.includes(program) && (since === undefined || !isOlder(version, since)))
-    .filter((flag) => (flag.command === undefined || flag.command === command) && flag.notFor !== command)
+    .filter(
+      ({ programs, since }) =>
+        programs.includes(program) && (since === undefined || !isOlder(version, since)),
+    )
+    .filter(
+      (flag) => (flag.command === undefined || flag.command === command) && flag.notFor !== command,
+    )
     .map(({ flag }) => flag);
 }
 
@@ -55,9 +60,15 @@ export function nodeFlags(program: Program, command: string, version: string): s
  */
 export function nodeFlagsFile(program: Program, version: string): string {
   const commands = [
-    ...new Set(list.flatMap(({ programs, command }) => (programs.includes(program) && command !== undefined ? [command] : []))),
+    ...new Set(
+      list.flatMap(({ programs, command }) =>
+        programs.includes(program) && command !== undefined ? [command] : [],
+      ),
+    ),
   ];
-  return [...commands, '*'].map((command) => `${command} ${nodeFlags(program, command, version).join(' ')}\n`).join('');
+  return [...commands, '*']
+    .map((command) => `${command} ${nodeFlags(program, command, version).join(' ')}\n`)
+    .join('');
 }
 
 function isOlder(version: string, than: string): boolean {

@@ -8,7 +8,12 @@ const own = join(root, 'node_modules', 'node', 'bin');
 const separator = process.platform === 'win32' ? ';' : ':';
 const { status } = spawnSync(
   process.execPath,
-  [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--output-logs=errors-only'],
+  [
+    join(root, 'node_modules', 'turbo', 'bin', 'turbo'),
+    'run',
+    'build',
+    '--output-logs=errors-only',
+  ],
   {
     cwd: root,
     stdio: 'inherit',

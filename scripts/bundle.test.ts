@@ -27,19 +27,30 @@ describe('the bundle of a program', () => {
     );
     await bundle(main, out);
     for (const source of ['main.ts', 'thread.ts', 'answer.ts']) rmSync(join(folder, source));
-    const { stdout, stderr } = spawnSync(process.execPath, [join(out, 'main.js')], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(process.execPath, [join(out, 'main.js')], {
+      encoding: 'utf8',
+    });
     expect({ stdout, stderr }).toEqual({ stdout: 'from the thread 32\n', stderr: '' });
-    expect(readFileSync(join(out, 'THIRD-PARTY.txt'), 'utf8')).toContain('tweetnacl 1.0.3 (Unlicense)');
+    expect(readFileSync(join(out, 'THIRD-PARTY.txt'), 'utf8')).toContain(
+      'tweetnacl 1.0.3 (Unlicense)',
+    );
   });
 
   it('names a worker that is not there, and an import that leads nowhere', async () => {
     writeFileSync(main, "console.log(new URL('./gone.js', import.meta.url));");
-    await expect(bundle(main, out)).rejects.toThrow(/starts gone\.js, and there is no gone\.ts beside it/);
+    await expect(bundle(main, out)).rejects.toThrow(
+      /starts gone\.js, and there is no gone\.ts beside it/,
+    );
     writeFileSync(main, "import 'a-package-that-nobody-installed';");
     await expect(bundle(main, out)).rejects.toThrow(/a-package-that-nobody-installed/);
     // In a `try` it would be looked for when the program runs, in every folder above it.
-    writeFileSync(join(folder, 'optional.cjs'), "try { require('a-colour-that-nobody-installed'); } catch {}");
+    writeFileSync(
+      join(folder, 'optional.cjs'),
+      "try { require('a-colour-that-nobody-installed'); } catch {}",
+    );
     writeFileSync(main, "import './optional.cjs';");
-    await expect(bundle(main, out)).rejects.toThrow(/would look for a-colour-that-nobody-installed outside/);
+    await expect(bundle(main, out)).rejects.toThrow(
+      /would look for a-colour-that-nobody-installed outside/,
+    );
   });
 });

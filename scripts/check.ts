@@ -1,12 +1,14 @@
 /**
- * `npm run check`: everything that must hold, in one command, also after something failed. Ends with the plain line
- * `N passed, N failed`: the tests' own count, where each other step that failed counts as one failure more.
+ * `npm run check`: everything that must hold, in one command, also after something failed. Ends
+ * with the plain line `N passed, N failed`: the tests' own count, where each other step that failed
+ * counts as one failure more.
  */
 import { spawn } from 'node:child_process';
 import { delimiter, dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
-const bin = (name: string) => join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${name}.cmd` : name);
+const bin = (name: string) =>
+  join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${name}.cmd` : name);
 
 interface Step {
   readonly name: string;
@@ -15,19 +17,39 @@ interface Step {
 }
 
 const before: readonly Step[] = [
-  { name: 'build', command: ['npm', 'run', '--silent', 'build'], remedy: 'mend what the compiler names' },
+  {
+    name: 'build',
+    command: ['npm', 'run', '--silent', 'build'],
+    remedy: 'mend what the compiler names',
+  },
   {
     name: 'format and lint',
     command: [bin('biome'), 'check', '--error-on-warnings', '.'],
     remedy: 'npm run format mends the format; the rest by hand',
   },
-  { name: 'rooms', command: [process.execPath, 'scripts/rooms.ts'], remedy: 'each finding says its own' },
-  { name: 'types', command: [bin('tsc'), '-p', 'tsconfig.json'], remedy: 'mend what the compiler names' },
-  { name: 'dead exports', command: [process.execPath, 'scripts/dead-exports.ts'], remedy: 'each finding says its own' },
+  {
+    name: 'rooms',
+    command: [process.execPath, 'scripts/rooms.ts'],
+    remedy: 'each finding says its own',
+  },
+  {
+    name: 'types',
+    command: [bin('tsc'), '-p', 'tsconfig.json'],
+    remedy: 'mend what the compiler names',
+  },
+  {
+    name: 'dead exports',
+    command: [process.execPath, 'scripts/dead-exports.ts'],
+    remedy: 'each finding says its own',
+  },
 ];
 
 /** The README's test line, without the install that came before. */
-const tests: Step = { name: 'tests', command: ['npm', 'test', '--silent'], remedy: 'npx vitest run FILE runs one file' };
+const tests: Step = {
+  name: 'tests',
+  command: ['npm', 'test', '--silent'],
+  remedy: 'npx vitest run FILE runs one file',
+};
 
 const env = {
   ...process.env,
@@ -40,7 +62,12 @@ function run(step: Step): Promise<{ readonly ok: boolean; readonly lastLine: str
   const [program = '', ...args] = step.command;
   console.log(`\n== ${step.name}`);
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], shell: process.platform === 'win32' });
+    const child = spawn(program, args, {
+      cwd: root,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      shell: process.platform === 'win32',
+    });
     let tail = '';
     child.stdout.on('data', (chunk: Buffer) => {
       process.stdout.write(chunk);

@@ -1,10 +1,20 @@
 /**
- * Exports that nobody imports. A name is alive when another file that is no test imports it; a type also when its own
- * file uses it, because it describes what an export takes or gives. A file that only tests or a later feature need says
- * so in the export's doc comment: `Test only: why` or `Seam: for what`.
+ * Exports that nobody imports. A name is alive when another file that is no test imports it; a type
+ * also when its own file uses it, because it describes what an export takes or gives. A file that
+ * only tests or a later feature need says so in the export's doc comment: `Test only: why` or
+ * `Seam: for what`.
  */
 import { join } from 'node:path';
-import { type Finding, isTest, lineAt, parse, readSources, report, resolveImport, type SourceFile } from './lib/sources.ts';
+import {
+  type Finding,
+  isTest,
+  lineAt,
+  parse,
+  readSources,
+  report,
+  resolveImport,
+  type SourceFile,
+} from './lib/sources.ts';
 
 /** Where programs and workers begin: nothing needs to import these. */
 const isEntry = (path: string) =>
@@ -23,8 +33,15 @@ interface Export {
 interface Module {
   readonly file: SourceFile;
   readonly exports: readonly Export[];
-  /** Names (or `*`) that it takes from other files of ours; a re-export counts only when somebody takes it from here. */
-  readonly imports: readonly { readonly target: string; readonly name: string; readonly via: string | undefined }[];
+  /**
+   * Names (or `*`) that it takes from other files of ours; a re-export counts only when somebody
+   * takes it from here.
+   */
+  readonly imports: readonly {
+    readonly target: string;
+    readonly name: string;
+    readonly via: string | undefined;
+  }[];
 }
 
 /** Dead exports and files that nobody imports. */
@@ -54,11 +71,20 @@ export function deadExports(files: readonly SourceFile[]): Finding[] {
     if (isTest(file.path) || isEntry(file.path)) continue;
     const excused = exports.map((one) => hasExcuse(file, one));
     if (!reached.has(file.path) && !excused.includes(true)) {
-      findings.push({ path: file.path, line: 1, says: 'no file but tests imports this one: use it, or take it away' });
+      findings.push({
+        path: file.path,
+        line: 1,
+        says: 'no file but tests imports this one: use it, or take it away',
+      });
       continue;
     }
     for (const [index, one] of exports.entries()) {
-      if (alive.has(`${file.path}#${one.name}`) || alive.has(`${file.path}#*`) || excused[index] === true) continue;
+      if (
+        alive.has(`${file.path}#${one.name}`) ||
+        alive.has(`${file.path}#*`) ||
+        excused[index] === true
+      )
+        continue;
       if (one.isType && mentions(file.text, one.name) > 1) continue;
       const says = `nothing imports ${one.name}: drop the export, use it, or say "Test only: why" or "Seam: for what" in its comment`;
       findings.push({ path: file.path, line: lineAt(file.text, one.offset), says });
@@ -78,7 +104,14 @@ function read(file: SourceFile): Module {
   for (const { moduleRequest, entries } of result.module.staticImports) {
     if (entries.length === 0) take(moduleRequest.value, '*');
     for (const { importName } of entries)
-      take(moduleRequest.value, importName.kind === 'Name' ? (importName.name ?? '*') : importName.kind === 'Default' ? 'default' : '*');
+      take(
+        moduleRequest.value,
+        importName.kind === 'Name'
+          ? (importName.name ?? '*')
+          : importName.kind === 'Default'
+            ? 'default'
+            : '*',
+      );
   }
   for (const { entries, start } of result.module.staticExports) {
     for (const entry of entries) {
@@ -96,26 +129,39 @@ function read(file: SourceFile): Module {
   return { file, exports, imports };
 }
 
-/** `import('./x.ts')`, and workers: `new URL('./x.ts', import.meta.url)`, also where an expression chooses the file. */
+/**
+ * `import('./x.ts')`, and workers: `new URL('./x.ts', import.meta.url)`, also where an expression
+ * chooses the file.
+ */
 function addressedFiles(text: string): string[] {
-  const calls = [...text.matchAll(/\b(?:import|new URL)\(([^)]*)\)/g)].map((match) => match[1] ?? '');
-  const literals = calls.flatMap((call) => [...call.matchAll(/['"]([^'"]+)['"]/g)].map((match) => match[1] ?? ''));
+  const calls = [...text.matchAll(/\b(?:import|new URL)\(([^)]*)\)/g)].map(
+    (match) => match[1] ?? '',
+  );
+  const literals = calls.flatMap((call) =>
+    [...call.matchAll(/['"]([^'"]+)['"]/g)].map((match) => match[1] ?? ''),
+  );
   return literals.map((literal) => literal.replace(/\.js$/, '.ts'));
 }
 
-/** What describes an export rather than being one. Error classes belong here: callers tell errors apart by their code. */
+/**
+ * What describes an export rather than being one. Error classes belong here: callers tell errors
+ * apart by their code.
+ */
 function isTypeDeclaration(file: SourceFile, start: number): boolean {
-  return /^export\s+((declare\s+)?(interface|type)\b|(abstract\s+)?class\s+\w+Error\b)/.test(file.text.slice(start, start + 60));
+  return /^export\s+((declare\s+)?(interface|type)\b|(abstract\s+)?class\s+\w+Error\b)/.test(
+    file.text.slice(start, start + 60),
+  );
 }
 
 function hasExcuse(file: SourceFile, one: Export): boolean {
   const before = file.text.slice(0, one.offset).trimEnd();
   if (!before.endsWith('*/')) return false;
-  return excuse.test(before.slice(before.lastIndexOf('/**')));
+  return excuse.test(before.slice(before.lastIndexOf('/**')).replace(/\s+\*?\s*/g, ' '));
 }
 
 function mentions(text: string, name: string): number {
   return text.split(new RegExp(`(?<![\\w$])${name.replaceAll('$', '\\$')}(?![\\w$])`)).length - 1;
 }
 
-if (import.meta.main) report('dead exports', deadExports(readSources(join(import.meta.dirname, '..'))));
+if (import.meta.main)
+  report('dead exports', deadExports(readSources(join(import.meta.dirname, '..'))));

@@ -13,7 +13,8 @@ const page = (name: string) => readFileSync(join(root, 'docs', name), 'utf8');
 describe('what is made from the source', () => {
   it('is as `npm run docs` writes it', async () => {
     const stale = (await generatedFiles(root)).filter(
-      ({ path, text }) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
+      ({ path, text }) =>
+        !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
     );
     expect(stale.map(({ path }) => path)).toEqual([]);
   });
@@ -42,9 +43,13 @@ describe('the completion of bash', () => {
 describe('docs/configuration.md', () => {
   it('names every variable of the environment that the programs read', () => {
     const readers = readSources(root).filter(({ path }) => /environment\.ts$/.test(path));
-    const read = readers.flatMap(({ text }) => [...text.matchAll(/\benv(?:ironment)?\['([A-Za-z_]+)'\]/g)].map(([, name]) => name ?? ''));
+    const read = readers.flatMap(({ text }) =>
+      [...text.matchAll(/\benv(?:ironment)?\['([A-Za-z_]+)'\]/g)].map(([, name]) => name ?? ''),
+    );
     expect(read.length).toBeGreaterThan(5);
-    expect([...new Set(read)].filter((name) => !page('configuration.md').includes(`\`${name}\``))).toEqual([]);
+    expect(
+      [...new Set(read)].filter((name) => !page('configuration.md').includes(`\`${name}\``)),
+    ).toEqual([]);
   });
 });
 

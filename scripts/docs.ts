@@ -1,4 +1,7 @@
-/** `npm run docs`: writes what is made from the source: manual pages, completions, the settings of agent.yaml. */
+/**
+ * `npm run docs`: writes what is made from the source: manual pages, completions, the settings of
+ * agent.yaml.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { generatedFiles } from './lib/generated-docs.ts';

@@ -8,7 +8,8 @@ import { readSources } from './lib/sources.ts';
 const root = join(import.meta.dirname, '..');
 const declared = declaredCodes(readSources(root));
 const documented = documentedCodes(readFileSync(join(root, 'docs', 'errors.md'), 'utf8'));
-const names = (codes: readonly { room: string; code: string }[]) => codes.map(({ room, code }) => `${room} ${code}`).sort();
+const names = (codes: readonly { room: string; code: string }[]) =>
+  codes.map(({ room, code }) => `${room} ${code}`).sort();
 
 describe('docs/errors.md', () => {
   it('has a row for every code of the source, in the section of its room', () => {
@@ -44,8 +45,12 @@ describe('the error codes of the source', () => {
 
 describe('the problems of a PC', () => {
   it('each have words at central IT', () => {
-    const codes = declaredCodes(readSources(root), 'ProblemCode').filter(({ room }) => room === 'agent');
+    const codes = declaredCodes(readSources(root), 'ProblemCode').filter(
+      ({ room }) => room === 'agent',
+    );
     expect(codes.length).toBeGreaterThan(10);
-    expect(codes.map(({ code }) => code).filter((code) => problemWords(code) === undefined)).toEqual([]);
+    expect(
+      codes.map(({ code }) => code).filter((code) => problemWords(code) === undefined),
+    ).toEqual([]);
   });
 });

@@ -6,9 +6,11 @@ import { readSources } from './lib/sources.ts';
 
 const root = join(import.meta.dirname, '..');
 const declared = declaredCodes(readSources(root), 'FindingCode');
-// After the meaning, `remedy` holds the two cells behind it: what repair does, and what is left to do.
+// After the meaning, `remedy` holds the two cells behind it: what repair does, and what is left to
+// do.
 const documented = documentedCodes(readFileSync(join(root, 'docs', 'fsck.md'), 'utf8'));
-const names = (codes: readonly { room: string; code: string }[]) => codes.map(({ room, code }) => `${room} ${code}`).sort();
+const names = (codes: readonly { room: string; code: string }[]) =>
+  codes.map(({ room, code }) => `${room} ${code}`).sort();
 
 describe('docs/fsck.md', () => {
   it('has one row for every finding of both programs, and none that neither has', () => {
@@ -18,7 +20,8 @@ describe('docs/fsck.md', () => {
 
   it('says of each what it means, what repair does, and what is left to do', () => {
     const unsaid = documented.filter(
-      ({ meaning, remedy }) => [meaning, ...remedy.split(' | ')].filter((cell) => cell.trim() !== '').length !== 3,
+      ({ meaning, remedy }) =>
+        [meaning, ...remedy.split(' | ')].filter((cell) => cell.trim() !== '').length !== 3,
     );
     expect(unsaid).toEqual([]);
   });

@@ -47,7 +47,14 @@ interface Asked {
 
 function optionValues(args: readonly string[]) {
   const option = { type: 'string' } as const;
-  const options = { target: option, out: option, only: option, formats: option, node: option, version: option };
+  const options = {
+    target: option,
+    out: option,
+    only: option,
+    formats: option,
+    node: option,
+    version: option,
+  };
   try {
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
@@ -60,18 +67,29 @@ export function parseOptions(args: readonly string[], ownVersion: string): Asked
   const values = optionValues(args);
   const target = targets.find((known) => known === values.target);
   if (target === undefined)
-    throw new UsageError(`--target ${values.target ?? 'is missing; it'} must be one of ${targets.join(', ')}\n${usage}`);
-  if (values.out === undefined) throw new UsageError(`--out is missing: the folder that the packages come into\n${usage}`);
+    throw new UsageError(
+      `--target ${values.target ?? 'is missing; it'} must be one of ${targets.join(', ')}\n${usage}`,
+    );
+  if (values.out === undefined)
+    throw new UsageError(`--out is missing: the folder that the packages come into\n${usage}`);
   const only = products.find((known) => known === values.only);
-  if (values.only !== undefined && only === undefined) throw new UsageError(`--only ${values.only} must be one of ${products.join(', ')}`);
+  if (values.only !== undefined && only === undefined)
+    throw new UsageError(`--only ${values.only} must be one of ${products.join(', ')}`);
   const version = values.version ?? ownVersion;
-  if (!/^\d+\.\d+\.\d+(-[0-9a-z.]+)?$/.test(version)) throw new UsageError(`--version ${version} must be like 0.2.0 or 0.2.0-rc.1`);
+  if (!/^\d+\.\d+\.\d+(-[0-9a-z.]+)?$/.test(version))
+    throw new UsageError(`--version ${version} must be like 0.2.0 or 0.2.0-rc.1`);
   const wanted = values.formats?.split(',') ?? formats;
   const unknown = wanted.find((word) => !formats.some((known) => known === word));
-  if (unknown !== undefined) throw new UsageError(`--formats ${unknown} must be some of ${formats.join(', ')}`);
+  if (unknown !== undefined)
+    throw new UsageError(`--formats ${unknown} must be some of ${formats.join(', ')}`);
   const node = values.node === undefined ? {} : { node: values.node };
   return {
-    orders: (only === undefined ? products : [only]).map((product) => ({ product, target, version, ...node })),
+    orders: (only === undefined ? products : [only]).map((product) => ({
+      product,
+      target,
+      version,
+      ...node,
+    })),
     out: resolve(values.out),
     formats: formats.filter((format) => wanted.includes(format)),
   };
@@ -79,13 +97,20 @@ export function parseOptions(args: readonly string[], ownVersion: string): Asked
 
 /** Seconds since 1970 that every file of a package shows. */
 export function packageTime(epoch = process.env['SOURCE_DATE_EPOCH']): number {
-  const text = epoch ?? spawnSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }).stdout.trim();
-  if (!/^\d{1,11}$/.test(text)) throw new Error(`SOURCE_DATE_EPOCH must be seconds since 1970, not "${text}"`);
+  const text =
+    epoch ??
+    spawnSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }).stdout.trim();
+  if (!/^\d{1,11}$/.test(text))
+    throw new Error(`SOURCE_DATE_EPOCH must be seconds since 1970, not "${text}"`);
   return Number(text);
 }
 
 /** The archive of a folder install: .zip where Windows opens it, .tar.gz elsewhere. */
-function archive(target: Target, files: Tree, seconds: number): { readonly suffix: string; readonly bytes: Buffer } {
+function archive(
+  target: Target,
+  files: Tree,
+  seconds: number,
+): { readonly suffix: string; readonly bytes: Buffer } {
   return isWindows(target)
     ? { suffix: '.zip', bytes: writeZip(files, seconds) }
     : { suffix: '.tar.gz', bytes: gzipSync(writeTar(files, seconds), { level: 9 }) };
@@ -101,7 +126,10 @@ function writeSums(out: string): void {
           .update(readFileSync(join(out, name)))
           .digest('hex')}  ${name}\n`,
     );
-  writeFileSync(join(out, 'SHA256SUMS'), lines.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join(''));
+  writeFileSync(
+    join(out, 'SHA256SUMS'),
+    lines.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join(''),
+  );
 }
 
 function makePackages(order: Order, out: string, wanted: readonly Format[], seconds: number): void {
@@ -126,8 +154,18 @@ function makePackages(order: Order, out: string, wanted: readonly Format[], seco
   }
   if (!isLinux(target)) return;
   const made = linuxPackage(order, content);
-  if (wanted.includes('deb')) write(out, `${name}_${version}_${debArchitecture[target]}.deb`, buildDeb(product, made, target, seconds));
-  if (wanted.includes('rpm')) write(out, `${name}-${version}-1.${rpmArchitecture[target]}.rpm`, buildRpm(product, made, target, seconds));
+  if (wanted.includes('deb'))
+    write(
+      out,
+      `${name}_${version}_${debArchitecture[target]}.deb`,
+      buildDeb(product, made, target, seconds),
+    );
+  if (wanted.includes('rpm'))
+    write(
+      out,
+      `${name}-${version}-1.${rpmArchitecture[target]}.rpm`,
+      buildRpm(product, made, target, seconds),
+    );
 }
 
 /**
@@ -147,7 +185,9 @@ function write(out: string, name: string, bytes: Buffer): void {
 
 if (import.meta.main) {
   try {
-    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string };
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      readonly version: string;
+    };
     const { orders, out, formats: wanted } = parseOptions(process.argv.slice(2), version);
     const seconds = packageTime();
     mkdirSync(out, { recursive: true });

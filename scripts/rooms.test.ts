@@ -1,21 +1,41 @@
 import { describe, expect, it } from 'vitest';
 import { roomFindings } from './rooms.ts';
 
-const says = (path: string, text: string) => roomFindings({ path, text }).map((finding) => `${finding.line}: ${finding.says}`);
+const says = (path: string, text: string) =>
+  roomFindings({ path, text }).map((finding) => `${finding.line}: ${finding.says}`);
 
 describe('the room rules', () => {
   it('let agent and collector import shared and proto', () => {
-    expect(says('agent/src/a.ts', "import { x } from '@aliquot/shared/a';\nimport type { Y } from '@aliquot/proto';")).toEqual([]);
-    expect(says('collector/src/a.ts', "export * from '@aliquot/shared/a';\nimport './b.ts';")).toEqual([]);
+    expect(
+      says(
+        'agent/src/a.ts',
+        "import { x } from '@aliquot/shared/a';\nimport type { Y } from '@aliquot/proto';",
+      ),
+    ).toEqual([]);
+    expect(
+      says('collector/src/a.ts', "export * from '@aliquot/shared/a';\nimport './b.ts';"),
+    ).toEqual([]);
   });
 
   it.each([
-    ['agent/src/a.ts', "import { x } from '@aliquot/collector/store/a';", 'agent may not import collector'],
-    ['collector/src/a.ts', "import type { X } from '@aliquot/agent/a';", 'collector may not import agent'],
+    [
+      'agent/src/a.ts',
+      "import { x } from '@aliquot/collector/store/a';",
+      'agent may not import collector',
+    ],
+    [
+      'collector/src/a.ts',
+      "import type { X } from '@aliquot/agent/a';",
+      'collector may not import agent',
+    ],
     ['shared/src/a.ts', "export { x } from '@aliquot/agent/a';", 'shared may not import agent'],
     ['shared/src/a.ts', "await import('@aliquot/collector/a');", 'shared may not import collector'],
     ['proto/src/a.ts', "import { x } from '@aliquot/shared/a';", 'proto may not import shared'],
-    ['proto/src/a.test.ts', "import { x } from '@aliquot/shared/a';", 'proto may not import shared'],
+    [
+      'proto/src/a.test.ts',
+      "import { x } from '@aliquot/shared/a';",
+      'proto may not import shared',
+    ],
     ['agent/src/a.ts', "import { x } from '../../collector/src/a.ts';", 'leaves its room'],
     ['agent/src/a.ts', "import { x } from '@aliquot/agent/b';", 'its own room by package name'],
   ])('find in %s that %s is wrong', (path, text, expected) => {
@@ -28,14 +48,18 @@ describe('the room rules', () => {
     "import * as fs from 'node:fs';\nfs.renameSync('a', 'b');",
     'await port.rename(a, b);',
   ])('keep renames and flushes in the durability module: %s', (text) => {
-    expect(says('agent/src/a.ts', text)).toEqual([expect.stringContaining('outside the durability module')]);
+    expect(says('agent/src/a.ts', text)).toEqual([
+      expect.stringContaining('outside the durability module'),
+    ]);
     expect(says('shared/src/durable/a.ts', text)).toEqual([]);
     expect(says('agent/src/a.test.ts', text)).toEqual([]);
   });
 
   it('let the environment be read in one file for each program', () => {
     const text = "const a = process.env['A'];";
-    expect(says('agent/src/a.ts', text)).toEqual([expect.stringContaining('agent/src/environment.ts')]);
+    expect(says('agent/src/a.ts', text)).toEqual([
+      expect.stringContaining('agent/src/environment.ts'),
+    ]);
     expect(says('shared/src/keys/a.ts', "import { env } from 'node:process';")).toEqual([
       expect.stringContaining('shared/src/cli/environment.ts'),
     ]);
@@ -43,16 +67,21 @@ describe('the room rules', () => {
     expect(says('collector/src/environment.ts', text)).toEqual([]);
   });
 
-  it.each(['Date.now();', 'Math.random();', 'new Date();', 'crypto.randomUUID();', "import { randomBytes } from 'node:crypto';"])(
-    'let only the ports reach for clock and chance: %s',
-    (text) => {
-      expect(says('shared/src/a.ts', text)).toHaveLength(1);
-      expect(says('shared/src/ports.ts', text)).toEqual([]);
-    },
-  );
+  it.each([
+    'Date.now();',
+    'Math.random();',
+    'new Date();',
+    'crypto.randomUUID();',
+    "import { randomBytes } from 'node:crypto';",
+  ])('let only the ports reach for clock and chance: %s', (text) => {
+    expect(says('shared/src/a.ts', text)).toHaveLength(1);
+    expect(says('shared/src/ports.ts', text)).toEqual([]);
+  });
 
   it('take no notice of the same names in text, or of dates that are given', () => {
-    expect(says('shared/src/a.ts', "// Date.now()\nconst a = 'process.env';\nnew Date(0);")).toEqual([]);
+    expect(
+      says('shared/src/a.ts', "// Date.now()\nconst a = 'process.env';\nnew Date(0);"),
+    ).toEqual([]);
   });
 
   it('say the line', () => {

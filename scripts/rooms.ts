@@ -1,6 +1,6 @@
 /**
- * The rules of the house that a general linter does not know: which room may import which, and who may touch renames,
- * flushes, the environment, the clock and chance. Every finding says the remedy.
+ * The rules of the house that a general linter does not know: which room may import which, and who
+ * may touch renames, flushes, the environment, the clock and chance. Every finding says the remedy.
  */
 import { join } from 'node:path';
 import { Visitor } from 'vite';
@@ -26,16 +26,25 @@ const mayImport: Record<Room, readonly Room[]> = {
 };
 
 const durableNames = /^(rename|fsync|fdatasync)(Sync)?$/;
-const environmentFiles = new Set(['agent/src/environment.ts', 'collector/src/environment.ts', 'shared/src/cli/environment.ts']);
+const environmentFiles = new Set([
+  'agent/src/environment.ts',
+  'collector/src/environment.ts',
+  'shared/src/cli/environment.ts',
+]);
 const portsFile = 'shared/src/ports.ts';
-const chanceNames = /^(randomBytes|randomUUID|randomInt|randomFill|randomFillSync|getRandomValues)$/;
+const chanceNames =
+  /^(randomBytes|randomUUID|randomInt|randomFill|randomFillSync|getRandomValues)$/;
 
-/** What is wrong in one file. Tests keep to the room rule only: they bend clocks and files on purpose. */
+/**
+ * What is wrong in one file. Tests keep to the room rule only: they bend clocks and files on
+ * purpose.
+ */
 export function roomFindings(file: SourceFile): Finding[] {
   const room = roomOf(file.path);
   if (room === undefined) return [];
   const findings: Finding[] = [];
-  const add = (offset: number, says: string) => findings.push({ path: file.path, line: lineAt(file.text, offset), says });
+  const add = (offset: number, says: string) =>
+    findings.push({ path: file.path, line: lineAt(file.text, offset), says });
   const checked = !isTest(file.path);
 
   const checkImport = (specifier: string, names: readonly string[], offset: number) => {
@@ -43,7 +52,10 @@ export function roomFindings(file: SourceFile): Finding[] {
     const [other] = target?.split('/') ?? [];
     if (target !== undefined && other !== room) {
       if (specifier.startsWith('.')) {
-        add(offset, `leaves its room by a relative path: import it as @aliquot/${other}/…, if ${room} may`);
+        add(
+          offset,
+          `leaves its room by a relative path: import it as @aliquot/${other}/…, if ${room} may`,
+        );
       } else if (!mayImport[room].some((allowed) => allowed === other)) {
         add(
           offset,
@@ -51,7 +63,8 @@ export function roomFindings(file: SourceFile): Finding[] {
         );
       }
     }
-    if (specifier.startsWith('@aliquot/') && other === room) add(offset, `imports its own room by package name: use a relative path`);
+    if (specifier.startsWith('@aliquot/') && other === room)
+      add(offset, `imports its own room by package name: use a relative path`);
     if (!checked) return;
     for (const name of names) {
       if (/^(node:)?fs(\/promises)?$/.test(specifier)) checkDurable(name, offset);
@@ -61,7 +74,10 @@ export function roomFindings(file: SourceFile): Finding[] {
   };
   const checkDurable = (name: string, offset: number) => {
     if (!durableNames.test(name) || file.path.startsWith('shared/src/durable/')) return;
-    add(offset, `${name} outside the durability module: use writeFileDurably or AppendFile of shared/src/durable`);
+    add(
+      offset,
+      `${name} outside the durability module: use writeFileDurably or AppendFile of shared/src/durable`,
+    );
   };
   const checkEnvironment = (offset: number) => {
     if (!environmentFiles.has(file.path))
@@ -78,16 +94,20 @@ export function roomFindings(file: SourceFile): Finding[] {
   const { program, module } = parse(file);
   for (const { moduleRequest, entries, start } of module.staticImports) {
     const names = entries.flatMap((entry) =>
-      entry.importName.name === null || entry.importName.name === undefined ? [] : [entry.importName.name],
+      entry.importName.name === null || entry.importName.name === undefined
+        ? []
+        : [entry.importName.name],
     );
     checkImport(moduleRequest.value, names, start);
   }
   for (const { entries, start } of module.staticExports) {
-    for (const entry of entries) if (entry.moduleRequest) checkImport(entry.moduleRequest.value, [], start);
+    for (const entry of entries)
+      if (entry.moduleRequest) checkImport(entry.moduleRequest.value, [], start);
   }
   new Visitor({
     ImportExpression(node) {
-      if (node.source.type === 'Literal' && typeof node.source.value === 'string') checkImport(node.source.value, [], node.start);
+      if (node.source.type === 'Literal' && typeof node.source.value === 'string')
+        checkImport(node.source.value, [], node.start);
     },
     MemberExpression(node) {
       if (!checked || node.property.type !== 'Identifier' || node.computed) return;
@@ -97,7 +117,8 @@ export function roomFindings(file: SourceFile): Finding[] {
       checkDurable(name, node.start);
       if (object === 'process' && name === 'env') checkEnvironment(node.start);
       checkChance(name, node.start);
-      const isNow = (object === 'Date' && name === 'now') || (object === 'Math' && name === 'random');
+      const isNow =
+        (object === 'Date' && name === 'now') || (object === 'Math' && name === 'random');
       if (isNow && file.path !== portsFile) {
         add(
           node.start,
@@ -106,8 +127,18 @@ export function roomFindings(file: SourceFile): Finding[] {
       }
     },
     NewExpression(node) {
-      if (!checked || node.callee.type !== 'Identifier' || node.callee.name !== 'Date' || node.arguments.length > 0) return;
-      if (file.path !== portsFile) add(node.start, 'new Date() reads the clock: take a Clock (shared/src/ports.ts) as a parameter');
+      if (
+        !checked ||
+        node.callee.type !== 'Identifier' ||
+        node.callee.name !== 'Date' ||
+        node.arguments.length > 0
+      )
+        return;
+      if (file.path !== portsFile)
+        add(
+          node.start,
+          'new Date() reads the clock: take a Clock (shared/src/ports.ts) as a parameter',
+        );
     },
   }).visit(program);
   return findings;

@@ -3,8 +3,8 @@ import type { Reporter, TestModule } from 'vitest/node';
 /** Ends a test run with one plain line, `N passed, N failed`, for machines that read the output. */
 export default class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
-    // A file that does not load, a hook that fails before its tests, and an error outside of any test
-    // count as failures too.
+    // A file that does not load, a hook that fails before its tests, and an error outside of any
+    // test count as failures too.
     let failed = unhandledErrors.length;
     let passed = 0;
     for (const module of modules) {

@@ -7,7 +7,10 @@ import { freePort } from './ports.ts';
 import { TlsFront } from './tls-front.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
-/** A collector that moves, is renamed, or gets another certificate, while nobody walks to a PC. Real TLS, real sockets. */
+/**
+ * A collector that moves, is renamed, or gets another certificate, while nobody walks to a PC. Real
+ * TLS, real sockets.
+ */
 describe('where the collector is', () => {
   let world: World;
   let services: Service[] = [];
@@ -25,17 +28,27 @@ describe('where the collector is', () => {
   /** Serves anew with a certificate, or without, on the same port unless told. */
   async function again(tls: TlsPair | undefined, port?: number): Promise<void> {
     await world.unserve();
-    await world.serve(world.collectorData, { ...(tls === undefined ? {} : { tls }), ...(port === undefined ? {} : { port }) });
+    await world.serve(world.collectorData, {
+      ...(tls === undefined ? {} : { tls }),
+      ...(port === undefined ? {} : { port }),
+    });
   }
 
-  async function backup(agent: AgentPlace, name: string, environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  async function backup(
+    agent: AgentPlace,
+    name: string,
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<Finished> {
     const file = await world.write(`data/${name}`, name);
     return run('aliquot-agent', ['backup', file, '--data', agent.data, '--json'], environment);
   }
 
   /** The agent's service, once it has a session. */
   async function running(agent: AgentPlace): Promise<Service> {
-    await writeFile(join(agent.data, 'agent.yaml'), `sources: [{ path: ${await world.place(`watched-${agent.name}`)} }]\n`);
+    await writeFile(
+      join(agent.data, 'agent.yaml'),
+      `sources: [{ path: ${await world.place(`watched-${agent.name}`)} }]\n`,
+    );
     const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
     services.push(service);
     await service.event('running');
@@ -51,25 +64,52 @@ describe('where the collector is', () => {
   }
 
   const set = (urls: readonly string[], options: readonly string[] = []) =>
-    world.aliquot(['collector', 'address', 'set', ...urls, '--kit', world.kit, '--json', ...options]);
+    world.aliquot([
+      'collector',
+      'address',
+      'set',
+      ...urls,
+      '--kit',
+      world.kit,
+      '--json',
+      ...options,
+    ]);
 
   it('P6: a certificate renewed by its authority with a new key needs nothing, whether the system or the bundle knows the authority', async () => {
     const ca = await authority(world.folder);
-    const [one, two] = [await issued(world.folder, 'one', ca), await issued(world.folder, 'two', ca)];
+    const [one, two] = [
+      await issued(world.folder, 'one', ca),
+      await issued(world.folder, 'two', ca),
+    ];
     await again(one);
     world.trust = ca.cert;
     const given = await world.agent('given');
     world.trust = undefined;
-    // The operator's machine knows the authority; the PC of this agent does not, and learns it by the bundle.
+    // The operator's machine knows the authority; the PC of this agent does not, and learns it by
+    // the bundle.
     const bundle = join(world.folder, 'found.bundle');
-    const enroll = ['enroll', 'found', '--kit', world.kit, '--out', bundle, '--token-file', join(world.collectorData, 'admin.token')];
-    const made = await run('aliquot', enroll, { ...world.environment(), NODE_EXTRA_CA_CERTS: ca.cert });
+    const enroll = [
+      'enroll',
+      'found',
+      '--kit',
+      world.kit,
+      '--out',
+      bundle,
+      '--token-file',
+      join(world.collectorData, 'admin.token'),
+    ];
+    const made = await run('aliquot', enroll, {
+      ...world.environment(),
+      NODE_EXTRA_CA_CERTS: ca.cert,
+    });
     expect(made.stderr, 'enroll').not.toMatch(/aliquot:/);
     const found = { name: 'found', data: join(world.folder, 'agent-found'), bundle };
     expect((await run('aliquot-agent', ['enroll', bundle, '--data', found.data])).code).toBe(0);
-    for (const agent of [given, found]) expect((await backup(agent, `${agent.name} before`)).code).toBe(0);
+    for (const agent of [given, found])
+      expect((await backup(agent, `${agent.name} before`)).code).toBe(0);
     await again(two);
-    for (const agent of [given, found]) expect((await backup(agent, `${agent.name} after`)).code).toBe(0);
+    for (const agent of [given, found])
+      expect((await backup(agent, `${agent.name} after`)).code).toBe(0);
     const stranger = await authority(world.folder, 'stranger');
     await again(await issued(world.folder, 'three', stranger));
     const refused = await backup(given, 'never sent');
@@ -78,7 +118,10 @@ describe('where the collector is', () => {
   });
 
   it('P6: a self-signed certificate is renewed with a new key: set beforehand, it needs no walk to any PC', async () => {
-    const [one, two] = [await selfSigned(world.folder, 'one'), await selfSigned(world.folder, 'two')];
+    const [one, two] = [
+      await selfSigned(world.folder, 'one'),
+      await selfSigned(world.folder, 'two'),
+    ];
     await again(one);
     world.trust = one.cert;
     const agent = await world.agent('pc');
@@ -87,7 +130,9 @@ describe('where the collector is', () => {
     const [told] = (await set([world.url])).lines;
     expect(told).toMatchObject({
       event: 'addresses',
-      addresses: [{ url: world.url, authority: true, pins: [expect.any(String), expect.any(String)] }],
+      addresses: [
+        { url: world.url, authority: true, pins: [expect.any(String), expect.any(String)] },
+      ],
     });
     expect((await backup(agent, 'between')).code).toBe(0);
     await again(two);
@@ -143,21 +188,29 @@ describe('where the collector is', () => {
     const second = await TlsFront.open(await issued(world.folder, 'second', other), behind);
     // A collector that knows nothing of this vault, behind a certificate that is believed.
     const foreign = await World.open();
-    const wrong = await TlsFront.open(await issued(world.folder, 'wrong', other), Number(new URL(foreign.url).port));
+    const wrong = await TlsFront.open(
+      await issued(world.folder, 'wrong', other),
+      Number(new URL(foreign.url).port),
+    );
     try {
       world.trust = ca.cert;
       const agent = await world.agent('pc', [], first.url);
       await running(agent);
-      const where = async () => (await world.aliquot(['collector', 'address', 'show', '--json'])).lines[0];
+      const where = async () =>
+        (await world.aliquot(['collector', 'address', 'show', '--json'])).lines[0];
       const at = async (url: string) => {
-        while ((await statusOf(agent))['collector'] !== url) await new Promise((resolve) => setTimeout(resolve, 100));
+        while ((await statusOf(agent))['collector'] !== url)
+          await new Promise((resolve) => setTimeout(resolve, 100));
         await connected(agent);
       };
       expect(await where()).toMatchObject({ addresses: [], elsewhere: 1 });
       // Both serve: nothing is stopped, nobody walks.
       await set([second.url], ['--tls-ca', other.cert]);
       await at(second.url);
-      expect(await where()).toMatchObject({ addresses: [{ url: second.url, authority: true, connected: 1 }], elsewhere: 0 });
+      expect(await where()).toMatchObject({
+        addresses: [{ url: second.url, authority: true, connected: 1 }],
+        elsewhere: 0,
+      });
       await first.close();
       expect((await backup(agent, 'after the move')).code).toBe(0);
       // A stranger's collector: it is tried, and the old one serves on.
@@ -165,11 +218,24 @@ describe('where the collector is', () => {
       while (wrong.connections === 0) await new Promise((resolve) => setTimeout(resolve, 100));
       await at(second.url);
       expect((await backup(agent, 'not sent to a stranger')).code).toBe(0);
-      // A wrong authority: where the place answers, the command itself refuses it; where it does not yet, the PC does.
+      // A wrong authority: where the place answers, the command itself refuses it; where it does
+      // not yet, the PC does.
       const port = await freePort();
       const third = `https://localhost:${port}`;
-      const refused = ['collector', 'address', 'set', second.url, '--kit', world.kit, '--tls-ca', stranger.cert];
-      expect(await world.tryAliquot(refused)).toMatchObject({ code: 1, stderr: expect.stringMatching(/not trusted.*\[COMMAND_TLS\]/) });
+      const refused = [
+        'collector',
+        'address',
+        'set',
+        second.url,
+        '--kit',
+        world.kit,
+        '--tls-ca',
+        stranger.cert,
+      ];
+      expect(await world.tryAliquot(refused)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/not trusted.*\[COMMAND_TLS\]/),
+      });
       await set([third], ['--tls-ca', stranger.cert]);
       const last = await TlsFront.open(await issued(world.folder, 'third', ca), behind, port);
       try {
@@ -177,7 +243,10 @@ describe('where the collector is', () => {
         while (last.connections === 0) await new Promise((resolve) => setTimeout(resolve, 100));
         await at(second.url);
         expect((await backup(agent, 'not sent to an unknown certificate')).code).toBe(0);
-        expect(await where()).toMatchObject({ addresses: [{ url: third, connected: 0 }], elsewhere: 1 });
+        expect(await where()).toMatchObject({
+          addresses: [{ url: third, connected: 0 }],
+          elsewhere: 1,
+        });
         // Set right, it goes there as if nothing had been.
         await set([third], ['--tls-ca', ca.cert]);
         await at(third);
@@ -211,12 +280,21 @@ describe('where the collector is', () => {
     await set(['http://localhost:1'], ['--out', older]);
     await set([next], ['--out', file]);
     expect((await backup(off, 'queued')).code).toBe(3);
-    const take = (from: string, agent: AgentPlace) => run('aliquot-agent', ['address', 'set', from, '--data', agent.data, '--json']);
+    const take = (from: string, agent: AgentPlace) =>
+      run('aliquot-agent', ['address', 'set', from, '--data', agent.data, '--json']);
     for (const agent of [off, on]) {
-      expect((await take(file, agent)).lines).toMatchObject([{ event: 'addresses', news: true, collector: next }]);
-      for (const same of [file, older]) expect((await take(same, agent)).lines).toMatchObject([{ event: 'addresses', news: false }]);
+      expect((await take(file, agent)).lines).toMatchObject([
+        { event: 'addresses', news: true, collector: next },
+      ]);
+      for (const same of [file, older])
+        expect((await take(same, agent)).lines).toMatchObject([
+          { event: 'addresses', news: false },
+        ]);
       if (agent === on) await connected(on);
-      expect((await backup(agent, `${agent.name} after`)).lines.at(-1)).toMatchObject({ event: 'summary', queued: 0 });
+      expect((await backup(agent, `${agent.name} after`)).lines.at(-1)).toMatchObject({
+        event: 'summary',
+        queued: 0,
+      });
     }
     const text = await readFile(file, 'utf8');
     const altered = await world.write(
@@ -224,9 +302,23 @@ describe('where the collector is', () => {
       text.replace(/[A-Za-z](?=[A-Za-z0-9+/]{30})/, (sign) => (sign === 'A' ? 'B' : 'A')),
     );
     const foreign = await World.open();
-    await foreign.aliquot(['collector', 'address', 'set', foreign.url, '--kit', foreign.kit, '--out', join(world.folder, 'foreign')]);
+    await foreign.aliquot([
+      'collector',
+      'address',
+      'set',
+      foreign.url,
+      '--kit',
+      foreign.kit,
+      '--out',
+      join(world.folder, 'foreign'),
+    ]);
     await foreign.close();
-    for (const wrong of [altered, join(world.folder, 'foreign'), off.bundle, await world.write('empty', '')]) {
+    for (const wrong of [
+      altered,
+      join(world.folder, 'foreign'),
+      off.bundle,
+      await world.write('empty', ''),
+    ]) {
       const refused = await take(wrong, on);
       expect(refused.code).toBe(1);
       expect(refused.stderr).toMatch(/addresses.*central IT|ask central IT/);
@@ -247,13 +339,31 @@ describe('where the collector is', () => {
       [...'abcdefghi'].map((name) => `http://127.0.0.1:1/${name}`),
     ];
     for (const urls of wrong) {
-      const refused = await world.tryAliquot(['collector', 'address', 'set', ...urls, '--kit', world.kit]);
+      const refused = await world.tryAliquot([
+        'collector',
+        'address',
+        'set',
+        ...urls,
+        '--kit',
+        world.kit,
+      ]);
       expect(refused.code, urls.join(' ')).toBe(2);
       expect(refused.stderr.trim().split('\n'), urls.join(' ')).toHaveLength(1);
       expect(refused.stderr).not.toContain('secret');
     }
-    const bad = ['collector', 'address', 'set', 'https://localhost:1', '--kit', world.kit, '--tls-ca', join(world.folder, 'no.pem')];
+    const bad = [
+      'collector',
+      'address',
+      'set',
+      'https://localhost:1',
+      '--kit',
+      world.kit,
+      '--tls-ca',
+      join(world.folder, 'no.pem'),
+    ];
     expect((await world.tryAliquot(bad)).stderr).toMatch(/no certificate in PEM/);
-    expect((await world.aliquot(['collector', 'address', 'show', '--json'])).lines).toMatchObject([{ revision: 0, addresses: [] }]);
+    expect((await world.aliquot(['collector', 'address', 'show', '--json'])).lines).toMatchObject([
+      { revision: 0, addresses: [] },
+    ]);
   });
 });

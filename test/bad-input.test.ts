@@ -17,10 +17,14 @@ import { flipBit, packRecords } from './packs.ts';
 import { SmallDisk } from './small-disk.ts';
 import { type AgentPlace, World } from './world.ts';
 
-/** What long work prints now and then where there is no terminal, the file at hand included; it is not part of a complaint. */
+/**
+ * What long work prints now and then where there is no terminal, the file at hand included; it is
+ * not part of a complaint.
+ */
 const isProgress = (line: string): boolean => /^\w+ \d+ .*(so far|left)(: \/.*)?$/.test(line);
 
-const complaints = (finished: Finished): string[] => finished.stderr.split('\n').filter((line) => line !== '' && !isProgress(line));
+const complaints = (finished: Finished): string[] =>
+  finished.stderr.split('\n').filter((line) => line !== '' && !isProgress(line));
 
 /** One line on standard error that says what and the way out, and the right exit code. */
 function expectRefusal(finished: Finished, exitCode: number, says: RegExp): void {
@@ -62,7 +66,10 @@ async function statusThat(agent: AgentPlace, holds: (status: Status) => boolean)
 async function spoil(file: string): Promise<void> {
   const text = await readFile(file, 'utf8');
   const middle = text.length >> 1;
-  await writeFile(file, text.slice(0, middle) + (text[middle] === 'A' ? 'B' : 'A') + text.slice(middle + 1));
+  await writeFile(
+    file,
+    text.slice(0, middle) + (text[middle] === 'A' ? 'B' : 'A') + text.slice(middle + 1),
+  );
 }
 
 describe('bad input', () => {
@@ -99,22 +106,44 @@ describe('bad input', () => {
   describe('bundles', () => {
     it('a used bundle answers the same to the same keys and fails with others', async () => {
       expect((await agentRun('enroll', agent.bundle, '--data', agent.data)).code).toBe(0);
-      const other = await agentRun('enroll', agent.bundle, '--data', join(world.folder, 'second-pc'));
+      const other = await agentRun(
+        'enroll',
+        agent.bundle,
+        '--data',
+        join(world.folder, 'second-pc'),
+      );
       expectRefusal(other, 1, /used already.*ask for a new one.*\[ENROL_BUNDLE_USED\]$/);
     });
 
     it('an expired, a damaged and a foreign bundle are refused, and so is a file that is none', async () => {
       const expired = await world.bundle('late', ['--expires', '0s']);
-      expectRefusal(await agentRun('enroll', expired, '--data', join(world.folder, 'never')), 1, /expired.*new bundle.*EXPIRED\]$/);
+      expectRefusal(
+        await agentRun('enroll', expired, '--data', join(world.folder, 'never')),
+        1,
+        /expired.*new bundle.*EXPIRED\]$/,
+      );
 
       const damaged = await world.bundle('damaged');
       await spoil(damaged);
-      expectRefusal(await agentRun('enroll', damaged, '--data', join(world.folder, 'never')), 1, /damaged.*\[BUNDLE_CORRUPT\]$/);
+      expectRefusal(
+        await agentRun('enroll', damaged, '--data', join(world.folder, 'never')),
+        1,
+        /damaged.*\[BUNDLE_CORRUPT\]$/,
+      );
 
       const none = await world.write('none.bundle', 'see attachment\n');
-      expectRefusal(await agentRun('enroll', none, '--data', join(world.folder, 'never')), 1, /BEGIN ALIQUOT.*\[BUNDLE_NOT_A_BUNDLE\]$/);
+      expectRefusal(
+        await agentRun('enroll', none, '--data', join(world.folder, 'never')),
+        1,
+        /BEGIN ALIQUOT.*\[BUNDLE_NOT_A_BUNDLE\]$/,
+      );
 
-      const missing = await agentRun('enroll', join(world.folder, 'nowhere.bundle'), '--data', join(world.folder, 'never'));
+      const missing = await agentRun(
+        'enroll',
+        join(world.folder, 'nowhere.bundle'),
+        '--data',
+        join(world.folder, 'never'),
+      );
       expectRefusal(missing, 2, /nowhere\.bundle/);
     });
   });
@@ -126,22 +155,47 @@ describe('bad input', () => {
     it('a wrong passphrase and a corrupt kit are told apart, and neither restores anything', async () => {
       const target = newTarget();
       const token = ['--token-file', join(world.collectorData, 'admin.token')];
-      const restore = (kit: string) => ['restore', '--kit', kit, '--agent', 'pc', '--to', target, ...token];
-      expectRefusal(await withPassphrase(restore(world.kit), 'not the passphrase'), 1, /vault lab.*\[KIT_WRONG_PASSPHRASE\]$/);
+      const restore = (kit: string) => [
+        'restore',
+        '--kit',
+        kit,
+        '--agent',
+        'pc',
+        '--to',
+        target,
+        ...token,
+      ];
+      expectRefusal(
+        await withPassphrase(restore(world.kit), 'not the passphrase'),
+        1,
+        /vault lab.*\[KIT_WRONG_PASSPHRASE\]$/,
+      );
 
       const corrupt = join(world.folder, 'corrupt.kit');
       await copyFile(world.kit, corrupt);
       await spoil(corrupt);
       expectRefusal(await world.tryAliquot(restore(corrupt)), 1, /another copy.*\[KIT_CORRUPT\]$/);
       const cut = await world.write('cut.kit', (await readFile(world.kit, 'utf8')).slice(0, 400));
-      expectRefusal(await world.tryAliquot(['kit', 'verify', '--kit', cut]), 1, /another copy.*\[KIT_CORRUPT\]$/);
-      expectRefusal(await world.tryAliquot(['kit', 'verify', '--kit', agent.bundle]), 1, /\[KIT_NOT_A_KIT\]$/);
+      expectRefusal(
+        await world.tryAliquot(['kit', 'verify', '--kit', cut]),
+        1,
+        /another copy.*\[KIT_CORRUPT\]$/,
+      );
+      expectRefusal(
+        await world.tryAliquot(['kit', 'verify', '--kit', agent.bundle]),
+        1,
+        /\[KIT_NOT_A_KIT\]$/,
+      );
       expect(existsSync(target)).toBe(false);
     });
 
     it('a kit is never written over another', async () => {
       const before = await readFile(world.kit, 'utf8');
-      expectRefusal(await world.tryAliquot(['kit', 'create', '--out', world.kit, '--vault', 'other']), 1, /lab\.kit.*\[COMMAND_EXISTS\]$/);
+      expectRefusal(
+        await world.tryAliquot(['kit', 'create', '--out', world.kit, '--vault', 'other']),
+        1,
+        /lab\.kit.*\[COMMAND_EXISTS\]$/,
+      );
       expect(await readFile(world.kit, 'utf8')).toBe(before);
     });
   });
@@ -180,21 +234,45 @@ describe('bad input', () => {
         ['aliquot', collectorCopy, [['serve'], ['fsck', '--repair']]],
       ] as const) {
         const format = join(folder, 'format.json');
-        await writeFile(format, (await readFile(format, 'utf8')).replace('"version":1', '"version":2'));
+        await writeFile(
+          format,
+          (await readFile(format, 'utf8')).replace('"version":1', '"version":2'),
+        );
         const before = await pictureOf(folder);
         for (const args of commands) {
-          expectRefusal(await run(program, [...args, '--data', folder]), 1, /format 2.*this release reads 1.*\[FOLDER_VERSION\]$/);
+          expectRefusal(
+            await run(program, [...args, '--data', folder]),
+            1,
+            /format 2.*this release reads 1.*\[FOLDER_VERSION\]$/,
+          );
         }
         expect(differences(before, await pictureOf(folder))).toEqual([]);
       }
     });
 
     it('a folder in use by a living process is refused, with the process named, on both sides', async () => {
-      const second = await run('aliquot', ['serve', '--data', world.collectorData, '--listen', '127.0.0.1:0']);
-      expectRefusal(second, 1, /in use by a living process \(pid \d+\); stop it first \[FOLDER_IN_USE\]$/);
-      expectRefusal(await run('aliquot', ['fsck', '--repair', '--data', world.collectorData]), 1, /\[FOLDER_IN_USE\]$/);
+      const second = await run('aliquot', [
+        'serve',
+        '--data',
+        world.collectorData,
+        '--listen',
+        '127.0.0.1:0',
+      ]);
+      expectRefusal(
+        second,
+        1,
+        /in use by a living process \(pid \d+\); stop it first \[FOLDER_IN_USE\]$/,
+      );
+      expectRefusal(
+        await run('aliquot', ['fsck', '--repair', '--data', world.collectorData]),
+        1,
+        /\[FOLDER_IN_USE\]$/,
+      );
 
-      const config = await world.write('agent-pc/agent.yaml', `sources:\n  - path: ${JSON.stringify(tree)}\n`);
+      const config = await world.write(
+        'agent-pc/agent.yaml',
+        `sources:\n  - path: ${JSON.stringify(tree)}\n`,
+      );
       const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
       await service.event('running');
       for (const args of [['run'], ['fsck', '--repair'], ['enroll', agent.bundle]]) {
@@ -202,7 +280,9 @@ describe('bad input', () => {
         expectRefusal(
           refused,
           1,
-          new RegExp(`in use by a living process \\(pid ${service.child.pid}\\); stop it first \\[FOLDER_IN_USE\\]$`),
+          new RegExp(
+            `in use by a living process \\(pid ${service.child.pid}\\); stop it first \\[FOLDER_IN_USE\\]$`,
+          ),
         );
       }
       expect(await service.stop()).toBe(0);
@@ -210,7 +290,10 @@ describe('bad input', () => {
     });
 
     it('P6: a service that starts while another command has its folder open waits for that one', async () => {
-      const config = await world.write('agent-pc/agent.yaml', `sources:\n  - path: ${JSON.stringify(tree)}\n`);
+      const config = await world.write(
+        'agent-pc/agent.yaml',
+        `sources:\n  - path: ${JSON.stringify(tree)}\n`,
+      );
       const other = await openDataFolder(nodeFiles, agent.data, 'aliquot-agent');
       const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
       await service.complained(/another command has .* open; waiting/);
@@ -222,9 +305,21 @@ describe('bad input', () => {
 
     it('a folder that is none of ours is refused, with the command that makes one', async () => {
       const empty = await world.place('empty');
-      expectRefusal(await agentRun('status', '--data', empty), 2, /aliquot-agent enroll.*\[FOLDER_MISSING\]$/);
-      expectRefusal(await run('aliquot', ['serve', '--data', empty]), 2, /aliquot init.*\[FOLDER_MISSING\]$/);
-      expectRefusal(await run('aliquot', ['init', '--data', world.collectorData]), 2, /\[FOLDER_NOT_EMPTY\]$/);
+      expectRefusal(
+        await agentRun('status', '--data', empty),
+        2,
+        /aliquot-agent enroll.*\[FOLDER_MISSING\]$/,
+      );
+      expectRefusal(
+        await run('aliquot', ['serve', '--data', empty]),
+        2,
+        /aliquot init.*\[FOLDER_MISSING\]$/,
+      );
+      expectRefusal(
+        await run('aliquot', ['init', '--data', world.collectorData]),
+        2,
+        /\[FOLDER_NOT_EMPTY\]$/,
+      );
       expect(await readdir(empty)).toEqual([]);
     });
   });
@@ -241,12 +336,20 @@ describe('bad input', () => {
       const impostor = new Service('aliquot', ['serve', '--data', foreign, '--listen', host]);
       await impostor.event('listening');
       try {
-        await mustRun('aliquot', ['kit', 'create', '--out', kit, '--vault', 'lab'], world.environment());
+        await mustRun(
+          'aliquot',
+          ['kit', 'create', '--out', kit, '--vault', 'lab'],
+          world.environment(),
+        );
         await mustRun('aliquot', ['vault', 'add', '--kit', kit, ...token], world.environment());
         await world.write('data/three.txt', 'three');
         // Queued is not safe: done in part, and the way out is named.
         const backup = await agentRun('backup', tree, '--data', agent.data, '--json');
-        expectRefusal(backup, 3, /not yet safe.*unsigned: SESSION_UNKNOWN_VAULT.*try again.* \[PARTIAL\]$/);
+        expectRefusal(
+          backup,
+          3,
+          /not yet safe.*unsigned: SESSION_UNKNOWN_VAULT.*try again.* \[PARTIAL\]$/,
+        );
         const target = newTarget();
         const operator = await run(
           'aliquot',
@@ -256,7 +359,11 @@ describe('bad input', () => {
         expectRefusal(operator, 1, /does not hold the kit's vault.*\[COMMAND_VAULT\]$/);
         expectRefusal(await world.tryAliquot(['agents']), 1, /admin\.token.*\[REST_TOKEN\]$/);
         expect(existsSync(target)).toBe(false);
-        expectRefusal(await agentRun('enroll', unused, '--data', join(world.folder, 'never')), 1, /\[ENROL_UNKNOWN\]$/);
+        expectRefusal(
+          await agentRun('enroll', unused, '--data', join(world.folder, 'never')),
+          1,
+          /\[ENROL_UNKNOWN\]$/,
+        );
       } finally {
         await impostor.stop();
         await world.serve();
@@ -275,13 +382,22 @@ describe('bad input', () => {
       await world.unserve();
       await world.serve(before);
       try {
-        expectRefusal(await agentRun('enroll', bundle, '--data', join(world.folder, 'never-announced')), 1, /\[ENROL_UNKNOWN\]$/);
+        expectRefusal(
+          await agentRun('enroll', bundle, '--data', join(world.folder, 'never-announced')),
+          1,
+          /\[ENROL_UNKNOWN\]$/,
+        );
       } finally {
         await world.unserve();
         await world.serve();
       }
       // The refusal binds the folder to nothing: a bundle that is announced may have it.
-      await mustRun('aliquot-agent', ['enroll', await world.bundle('announced-here'), '--data', join(world.folder, 'never-announced')]);
+      await mustRun('aliquot-agent', [
+        'enroll',
+        await world.bundle('announced-here'),
+        '--data',
+        join(world.folder, 'never-announced'),
+      ]);
     });
 
     it('a collector folder whose identity key was exchanged does not start, and fsck names the file', async () => {
@@ -290,10 +406,18 @@ describe('bad input', () => {
       await mustRun('aliquot', ['init', '--data', other]);
       await cp(world.collectorData, swapped, { recursive: true });
       await copyFile(join(other, 'identity.key'), join(swapped, 'identity.key'));
-      expectRefusal(await run('aliquot', ['serve', '--data', swapped, '--listen', '127.0.0.1:0']), 1, /identity\.key.*\[STORE_FOLDER\]$/);
+      expectRefusal(
+        await run('aliquot', ['serve', '--data', swapped, '--listen', '127.0.0.1:0']),
+        1,
+        /identity\.key.*\[STORE_FOLDER\]$/,
+      );
       // With its public half exchanged too, the vault's certificate is for another key.
       await copyFile(join(other, 'collector.json'), join(swapped, 'collector.json'));
-      expectRefusal(await run('aliquot', ['serve', '--data', swapped, '--listen', '127.0.0.1:0']), 1, /certif|STORE_VAULT_MISMATCH/);
+      expectRefusal(
+        await run('aliquot', ['serve', '--data', swapped, '--listen', '127.0.0.1:0']),
+        1,
+        /certif|STORE_VAULT_MISMATCH/,
+      );
       const fsck = await run('aliquot', ['fsck', '--data', swapped]);
       expectRefusal(fsck, 1, /\[COMMAND_FSCK\]$/);
     });
@@ -303,7 +427,13 @@ describe('bad input', () => {
       await world.backup(revoked, [tree]);
       await world.aliquot(['agent', 'revoke', 'revoked']);
       await world.write('revoked/late.txt', 'late');
-      const refused = await agentRun('backup', join(world.folder, 'revoked'), '--data', revoked.data, '--json');
+      const refused = await agentRun(
+        'backup',
+        join(world.folder, 'revoked'),
+        '--data',
+        revoked.data,
+        '--json',
+      );
       expectRefusal(refused, 1, /revoked.*\[UPLINK_REVOKED\]$/);
       expect(refused.lines.at(-1)).toMatchObject({ event: 'summary', failed: 0 });
       expect(Number(refused.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
@@ -317,7 +447,8 @@ describe('bad input', () => {
     const folder = await world.place('unreadable');
     await world.write('unreadable/good.txt', 'good');
     execFileSync('mkfifo', [join(folder, 'a pipe')]);
-    // Reading at the start of a process's memory fails whoever asks; where /proc is missing, the name itself is.
+    // Reading at the start of a process's memory fails whoever asks; where /proc is missing, the
+    // name itself is.
     const unreadable = `/proc/${process.pid}/mem`;
     const text = await agentRun('backup', folder, unreadable, '--data', agent.data);
     expect(text.code).toBe(3);
@@ -328,10 +459,9 @@ describe('bad input', () => {
     ]);
     const json = await agentRun('backup', folder, unreadable, '--data', agent.data, '--json');
     expectRefusal(json, 3, /2 paths could not be protected/);
-    expect(json.lines.filter((line) => line['event'] === 'problem').map((line) => line['path'])).toEqual([
-      join(folder, 'a pipe'),
-      unreadable,
-    ]);
+    expect(
+      json.lines.filter((line) => line['event'] === 'problem').map((line) => line['path']),
+    ).toEqual([join(folder, 'a pipe'), unreadable]);
     expect(json.lines.at(-1)).toMatchObject({ event: 'summary', files: 1, failed: 2, queued: 0 });
     const listed = await world.aliquot(['ls', '--agent', 'pc', '--path', folder, '--json']);
     expect(listed.lines.map((line) => line['path'])).toContain(join(folder, 'good.txt'));
@@ -344,7 +474,9 @@ describe('bad input', () => {
       await world.write('damage/sound.txt', 'sound');
       await world.write('damage/rotten.bin', waveform(200_000, 77));
       await world.backup(damagedAgent, [folder]);
-      const rotten = (await packRecords(world.collectorData)).filter(({ kind, length }) => kind === 'chunk' && length > 1000).at(-1);
+      const rotten = (await packRecords(world.collectorData))
+        .filter(({ kind, length }) => kind === 'chunk' && length > 1000)
+        .at(-1);
       if (!rotten) throw new Error('no chunk in the packs');
       await flipBit(rotten);
 
@@ -375,7 +507,9 @@ describe('bad input', () => {
     });
 
     it('P5: a corrupt commit is named by fsck and by whoever wants to read it, and nothing is written', async () => {
-      const commit = (await packRecords(world.collectorData)).filter(({ kind }) => kind === 'commit').at(-1);
+      const commit = (await packRecords(world.collectorData))
+        .filter(({ kind }) => kind === 'commit')
+        .at(-1);
       if (!commit) throw new Error('no commit in the packs');
       await flipBit(commit);
       const target = newTarget();
@@ -412,11 +546,20 @@ describe('bad input', () => {
     expect(restored.code).toBe(3);
     expect(complaints(restored).filter((line) => /escaped-\d/.test(line))).toHaveLength(2);
     expect(await readdir(target, { recursive: true })).toEqual(['data', join('data', 'fine.txt')]);
-    expect((await readdir(world.folder, { recursive: true })).filter((name) => name.includes('escaped-'))).toEqual([]);
+    expect(
+      (await readdir(world.folder, { recursive: true })).filter((name) =>
+        name.includes('escaped-'),
+      ),
+    ).toEqual([]);
   });
 
   describe('a disk without room', () => {
-    const withDisk = async (name: string, mebibytes: number, skip: (why: string) => void, use: (disk: SmallDisk) => Promise<void>) => {
+    const withDisk = async (
+      name: string,
+      mebibytes: number,
+      skip: (why: string) => void,
+      use: (disk: SmallDisk) => Promise<void>,
+    ) => {
       const disk = await SmallDisk.mount(join(world.folder, name), mebibytes);
       if (typeof disk === 'string') return skip(disk);
       try {
@@ -426,29 +569,42 @@ describe('bad input', () => {
       }
     };
 
-    it('P1 P6: at the collector: the agent keeps everything, says why, and goes on by itself when there is room', async ({ skip }) => {
+    it('P1 P6: at the collector: the agent keeps everything, says why, and goes on by itself when there is room', async ({
+      skip,
+    }) => {
       await withDisk('small-collector', 12, skip, async (disk) => {
         await world.unserve();
         await cp(world.collectorData, disk.folder, { recursive: true });
         await world.serve(disk.folder);
         const folder = await world.place('too-much');
-        for (let index = 0; index < 4; index += 1) await world.write(`too-much/${index}.bin`, incompressible(5_000_000, 900 + index));
+        for (let index = 0; index < 4; index += 1)
+          await world.write(`too-much/${index}.bin`, incompressible(5_000_000, 900 + index));
         const config = await world.write(
           'agent-pc/agent.yaml',
           `sources:\n  - path: ${JSON.stringify(folder)}\n    quietPeriodSeconds: 1\n`,
         );
-        // A command ends, with the collector's own words, and says that nothing more is safe; the service goes on trying.
+        // A command ends, with the collector's own words, and says that nothing more is safe; the
+        // service goes on trying.
         for (const command of [['backup', folder], ['flush']]) {
           const full = await agentRun(...command, '--data', agent.data, '--json');
-          expectRefusal(full, 3, /not yet safe.*collector's disk is full.*; try again later \[PARTIAL\]$/);
+          expectRefusal(
+            full,
+            3,
+            /not yet safe.*collector's disk is full.*; try again later \[PARTIAL\]$/,
+          );
           expect(Number(full.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
         }
         const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
         try {
           await service.event('running');
-          await statusThat(agent, (status) => JSON.stringify(status).includes('UPLINK_COLLECTOR_STORAGE'));
+          await statusThat(agent, (status) =>
+            JSON.stringify(status).includes('UPLINK_COLLECTOR_STORAGE'),
+          );
           await disk.grow(100);
-          const status = await statusThat(agent, ({ queue, results }) => queue.entries === 0 && results.safe >= 4);
+          const status = await statusThat(
+            agent,
+            ({ queue, results }) => queue.entries === 0 && results.safe >= 4,
+          );
           expect(JSON.stringify(status)).not.toContain('UPLINK_COLLECTOR_STORAGE');
         } finally {
           await service.stop();
@@ -464,16 +620,22 @@ describe('bad input', () => {
       });
     });
 
-    it('I-A1: at the agent: what was captured stays, the rest is named, and everything goes on when there is room', async ({ skip }) => {
+    it('I-A1: at the agent: what was captured stays, the rest is named, and everything goes on when there is room', async ({
+      skip,
+    }) => {
       const bundle = await world.bundle('small-pc');
       await withDisk('small-agent', 12, skip, async (disk) => {
         await mustRun('aliquot-agent', ['enroll', bundle, '--data', disk.folder]);
         const folder = await world.place('too-much-to-queue');
-        // Without the floor of free disk, at which a queue stops taking results: here the disk itself ends.
+        // Without the floor of free disk, at which a queue stops taking results: here the disk
+        // itself ends.
         const config = `queue: { minFreeBytes: 0 }\nsources: [{ path: ${JSON.stringify(folder)} }]\n`;
         await writeFile(join(disk.folder, 'agent.yaml'), config, { mode: 0o600 });
         for (let index = 0; index < 4; index += 1)
-          await world.write(`too-much-to-queue/${index}.bin`, incompressible(5_000_000, 950 + index));
+          await world.write(
+            `too-much-to-queue/${index}.bin`,
+            incompressible(5_000_000, 950 + index),
+          );
         const full = await agentRun('backup', folder, '--data', disk.folder, '--offline', '--json');
         // What fits is captured; the rest stays where it is, named.
         expectRefusal(full, 3, /could not be protected, each named above.*\[PARTIAL\]$/);
@@ -484,21 +646,36 @@ describe('bad input', () => {
         expect(Number(full.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
         await disk.grow(100);
         await mustRun('aliquot-agent', ['fsck', '--data', disk.folder]);
-        const summary = await mustRun('aliquot-agent', ['backup', folder, '--data', disk.folder, '--json']);
-        expect(summary.lines.at(-1)).toMatchObject({ event: 'summary', files: 4, failed: 0, queued: 0 });
+        const summary = await mustRun('aliquot-agent', [
+          'backup',
+          folder,
+          '--data',
+          disk.folder,
+          '--json',
+        ]);
+        expect(summary.lines.at(-1)).toMatchObject({
+          event: 'summary',
+          files: 4,
+          failed: 0,
+          queued: 0,
+        });
         await expectWhole('small-pc', folder);
         await mustRun('aliquot-agent', ['fsck', '--data', disk.folder]);
       });
     });
 
-    it('P2: at the target of a restore: what fits is whole, the rest is named, and the same command finishes later', async ({ skip }) => {
+    it('P2: at the target of a restore: what fits is whole, the rest is named, and the same command finishes later', async ({
+      skip,
+    }) => {
       await withDisk('small-target', 4, skip, async (disk) => {
         const full = await restoreTo(disk.folder, 'small-pc');
         expect([1, 3]).toContain(full.code);
         expect(full.stderr).toMatch(/full|space/);
         expect(await leftovers(disk.folder)).toEqual([]);
         const source = join(world.folder, 'too-much-to-queue');
-        const back = existsSync(join(disk.folder, source)) ? await pictureOf(join(disk.folder, source)) : new Map<string, string>();
+        const back = existsSync(join(disk.folder, source))
+          ? await pictureOf(join(disk.folder, source))
+          : new Map<string, string>();
         const original = await pictureOf(source);
         for (const [path, what] of back) expect([path, original.get(path)]).toEqual([path, what]);
         await disk.grow(100);

@@ -24,7 +24,8 @@ describe('a queue that is carried by hand', () => {
     mustRun('aliquot-agent', ['queue', 'export', file(name), '--data', place.data, '--json']);
   const imported = (name: string, place = agent) =>
     mustRun('aliquot-agent', ['queue', 'import', file(name), '--data', place.data, '--json']);
-  const brought = (queue: string, receipts: string) => world.aliquot(['queue', 'import', file(queue), '--out', file(receipts), '--json']);
+  const brought = (queue: string, receipts: string) =>
+    world.aliquot(['queue', 'import', file(queue), '--out', file(receipts), '--json']);
   const round = async (name: string): Promise<Finished> => {
     await exported(`${name}.queue`);
     await brought(`${name}.queue`, `${name}.receipts`);
@@ -46,15 +47,21 @@ describe('a queue that is carried by hand', () => {
       accepted: said?.['accepted'],
       repeated: said?.['accepted'],
     });
-    expect((await imported('first.receipts')).lines).toMatchObject([{ event: 'imported', queued: 0, receipts: said?.['accepted'] }]);
+    expect((await imported('first.receipts')).lines).toMatchObject([
+      { event: 'imported', queued: 0, receipts: said?.['accepted'] },
+    ]);
     expect(await statusOf(agent)).toMatchObject({ queue: { entries: 0 }, problems: 0, lost: 0 });
-    expect((await imported('first.receipts')).lines).toMatchObject([{ event: 'imported', receipts: 0, queued: 0 }]);
+    expect((await imported('first.receipts')).lines).toMatchObject([
+      { event: 'imported', receipts: 0, queued: 0 },
+    ]);
 
     const target = file('restored');
     await world.aliquot(['restore', '--kit', world.kit, '--agent', 'cellar', '--to', target]);
     expect(differences(first, await pictureOf(join(target, tree)))).toEqual([]);
     await world.aliquot(['fsck', '--data', world.collectorData]);
-    expect((await mustRun('aliquot-agent', ['fsck', '--data', agent.data, '--json'])).lines.at(-1)).toMatchObject({ ok: true });
+    expect(
+      (await mustRun('aliquot-agent', ['fsck', '--data', agent.data, '--json'])).lines.at(-1),
+    ).toMatchObject({ ok: true });
 
     // The next round carries only what is new, and the network may take over at any time.
     await rename(file('kept'), tree);
@@ -77,17 +84,25 @@ describe('a queue that is carried by hand', () => {
       expect(finished.stderr).toContain(`[${code}]`);
       expect(finished.code).toBe(1);
     };
-    const bring = (name: string) => world.tryAliquot(['queue', 'import', file(name), '--out', file('none.receipts')]);
-    const take = (name: string, place = agent) => run('aliquot-agent', ['queue', 'import', file(name), '--data', place.data]);
+    const bring = (name: string) =>
+      world.tryAliquot(['queue', 'import', file(name), '--out', file('none.receipts')]);
+    const take = (name: string, place = agent) =>
+      run('aliquot-agent', ['queue', 'import', file(name), '--data', place.data]);
 
     await writeFile(file('cut.queue'), bytes.subarray(0, -1));
     await refused(bring('cut.queue'), 'CARRY_CUT');
-    await writeFile(file('altered.queue'), bytes.with(Math.floor(bytes.length / 2), (bytes.at(Math.floor(bytes.length / 2)) ?? 0) ^ 1));
+    await writeFile(
+      file('altered.queue'),
+      bytes.with(Math.floor(bytes.length / 2), (bytes.at(Math.floor(bytes.length / 2)) ?? 0) ^ 1),
+    );
     await refused(bring('altered.queue'), 'CARRY_ALTERED');
     await writeFile(file('foreign.queue'), 'a somewhat longer letter to somebody else');
     await refused(bring('foreign.queue'), 'CARRY_NOT_ONE');
     await refused(take('good.queue'), 'CARRY_WRONG_KIND');
-    expect((await world.aliquot(['stats', '--json'])).lines[0]).toMatchObject({ commits: 0, chunks: 0 });
+    expect((await world.aliquot(['stats', '--json'])).lines[0]).toMatchObject({
+      commits: 0,
+      chunks: 0,
+    });
 
     await brought('good.queue', 'good.receipts');
     const receipts = await readFile(file('good.receipts'));
@@ -110,21 +125,34 @@ describe('a queue that is carried by hand', () => {
   it('goes through the running service, which writes neither into what it watches nor into its own folder', async () => {
     await world.unserve();
     await world.write('data/a.txt', 'captured by the service');
-    await writeFile(join(agent.data, 'agent.yaml'), `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 1\n`);
+    await writeFile(
+      join(agent.data, 'agent.yaml'),
+      `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 1\n`,
+    );
     const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
     try {
       await service.event('running');
-      // A settled result is queued within its quiet second; asked for again until then, as a person would.
+      // A settled result is queued within its quiet second; asked for again until then, as a person
+      // would.
       while (((await statusOf(agent))['queue'] as { entries: number }).entries < 2)
         await new Promise((resolve) => setTimeout(resolve, 200));
       for (const place of [join(tree, 'q'), join(agent.data, 'q')]) {
-        const finished = await run('aliquot-agent', ['queue', 'export', place, '--data', agent.data]);
+        const finished = await run('aliquot-agent', [
+          'queue',
+          'export',
+          place,
+          '--data',
+          agent.data,
+        ]);
         expect(finished.stderr).toContain('[USAGE_INVALID]');
       }
       await exported('live.queue');
       await world.serve();
       await brought('live.queue', 'live.receipts');
-      expect((await imported('live.receipts')).lines.at(-1)).toMatchObject({ event: 'imported', queued: 0 });
+      expect((await imported('live.receipts')).lines.at(-1)).toMatchObject({
+        event: 'imported',
+        queued: 0,
+      });
       expect(await statusOf(agent)).toMatchObject({ service: 'running', queue: { entries: 0 } });
     } finally {
       await service.stop('SIGTERM');

@@ -17,14 +17,35 @@ export interface TlsPair {
 export async function selfSigned(folder: string, name: string): Promise<TlsPair> {
   const pair = { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
   const subject = ['-subj', `/CN=${name}`, '-days', '30', '-addext', NAMES];
-  await command('openssl', ['req', '-x509', ...FAST_KEY, ...subject, '-keyout', pair.key, '-out', pair.cert]);
+  await command('openssl', [
+    'req',
+    '-x509',
+    ...FAST_KEY,
+    ...subject,
+    '-keyout',
+    pair.key,
+    '-out',
+    pair.cert,
+  ]);
   return pair;
 }
 
 /** A lab's own certificate authority. */
 export async function authority(folder: string, name = 'lab-ca'): Promise<TlsPair> {
   const pair = { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
-  await command('openssl', ['req', '-x509', ...FAST_KEY, '-subj', `/CN=${name}`, '-days', '30', '-keyout', pair.key, '-out', pair.cert]);
+  await command('openssl', [
+    'req',
+    '-x509',
+    ...FAST_KEY,
+    '-subj',
+    `/CN=${name}`,
+    '-days',
+    '30',
+    '-keyout',
+    pair.key,
+    '-out',
+    pair.cert,
+  ]);
   return pair;
 }
 
@@ -34,8 +55,27 @@ export async function issued(folder: string, name: string, by: TlsPair): Promise
   const request = join(folder, `${name}.csr`);
   const extensions = join(folder, `${name}.ext`);
   await writeFile(extensions, NAMES);
-  await command('openssl', ['req', ...FAST_KEY, '-subj', '/CN=localhost', '-keyout', pair.key, '-out', request]);
-  const signing = ['-CA', by.cert, '-CAkey', by.key, '-CAcreateserial', '-days', '30', '-extfile', extensions];
+  await command('openssl', [
+    'req',
+    ...FAST_KEY,
+    '-subj',
+    '/CN=localhost',
+    '-keyout',
+    pair.key,
+    '-out',
+    request,
+  ]);
+  const signing = [
+    '-CA',
+    by.cert,
+    '-CAkey',
+    by.key,
+    '-CAcreateserial',
+    '-days',
+    '30',
+    '-extfile',
+    extensions,
+  ];
   await command('openssl', ['x509', '-req', '-in', request, ...signing, '-out', pair.cert]);
   return pair;
 }

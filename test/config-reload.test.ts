@@ -30,7 +30,9 @@ const textOf = (...folders: string[]) =>
   `scanIntervalSeconds: 1\nsources:\n${folders.map((folder) => `  - {path: ${JSON.stringify(folder)}, quietPeriodSeconds: 0}\n`).join('')}`;
 
 /** What `status` says, when it says what is wanted; empty while the service starts anew. */
-async function statusWhen(wanted: (lines: readonly JsonLine[]) => boolean): Promise<readonly JsonLine[]> {
+async function statusWhen(
+  wanted: (lines: readonly JsonLine[]) => boolean,
+): Promise<readonly JsonLine[]> {
   for (;;) {
     const { code, lines } = await run('aliquot-agent', ['status', '--data', agent.data, '--json']);
     if (code === 0 && wanted(lines)) return lines;
@@ -39,10 +41,15 @@ async function statusWhen(wanted: (lines: readonly JsonLine[]) => boolean): Prom
 }
 
 const isSafe = (file: string) => (lines: readonly JsonLine[]) =>
-  lines.some((line) => line['event'] === 'result' && line['path'] === file && line['state'] === 'safe');
-const problemsOf = (lines: readonly JsonLine[]) => lines.filter((line) => line['event'] === 'problem').map((line) => line['code']);
+  lines.some(
+    (line) => line['event'] === 'result' && line['path'] === file && line['state'] === 'safe',
+  );
+const problemsOf = (lines: readonly JsonLine[]) =>
+  lines.filter((line) => line['event'] === 'problem').map((line) => line['code']);
 const sourcesOf = (lines: readonly JsonLine[]) =>
-  (lines.find((line) => line['event'] === 'status')?.['sources'] as { path: string }[] | undefined)?.map(({ path }) => path);
+  (
+    lines.find((line) => line['event'] === 'status')?.['sources'] as { path: string }[] | undefined
+  )?.map(({ path }) => path);
 
 it('a folder that is added to agent.yaml is watched without a restart, and the process stays the same', async () => {
   const pid = service.child.pid;
@@ -104,7 +111,9 @@ it('config check needs no service: it says what is right, and each mistake with 
   expect(refused.code).toBe(2);
   expect(refused.stderr).toMatch(/wrong\.yaml:1: .*absolute/);
   expect(refused.stderr).toMatch(/wrong\.yaml:2: "scanInterval" is not a setting/);
-  expect((await run('aliquot-agent', ['config', 'check', join(world.folder, 'no.yaml')])).code).toBe(2);
+  expect(
+    (await run('aliquot-agent', ['config', 'check', join(world.folder, 'no.yaml')])).code,
+  ).toBe(2);
   expect((await run('aliquot-agent', ['config', 'check'])).code).toBe(2);
 });
 

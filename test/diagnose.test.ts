@@ -7,7 +7,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mustRun, run, Service } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
-/** What a PC tells of itself to whoever helps: enough to help, and no name of a file, a folder, a person or a PC. */
+/**
+ * What a PC tells of itself to whoever helps: enough to help, and no name of a file, a folder, a
+ * person or a PC.
+ */
 
 let world: World;
 let agent: AgentPlace;
@@ -23,15 +26,32 @@ afterEach(async () => {
   await world.close();
 });
 
-const NAMES = ['petersen', 'compound-4711', 'heidelberg', 'secret-assay', 'broken-pipe', 'wip-drafts', 'gone-drive', 'room-12-hplc', 'lab'];
+const NAMES = [
+  'petersen',
+  'compound-4711',
+  'heidelberg',
+  'secret-assay',
+  'broken-pipe',
+  'wip-drafts',
+  'gone-drive',
+  'room-12-hplc',
+  'lab',
+];
 const CONTENTS = ['0.815 mg/l potassium', 'patient 4711 is ill'];
 
-/** Files that are well, files that are not, and settings with names in every place that takes any. */
+/**
+ * Files that are well, files that are not, and settings with names in every place that takes any.
+ */
 async function fill(): Promise<void> {
   await world.write('data/heidelberg/compound-4711.csv', CONTENTS[0] ?? '');
   await world.write('data/heidelberg/secret-assay.D/acq.petersen', CONTENTS[1] ?? '');
   await promisify(execFile)('mkfifo', [join(world.folder, 'data/heidelberg/broken-pipe.petersen')]);
-  const source = { path: join(world.folder, 'data/heidelberg'), quietPeriodSeconds: 0, exclude: ['wip-drafts*'], class: 'petersen' };
+  const source = {
+    path: join(world.folder, 'data/heidelberg'),
+    quietPeriodSeconds: 0,
+    exclude: ['wip-drafts*'],
+    class: 'petersen',
+  };
   const settings = {
     sources: [source, { path: join(world.folder, 'gone-drive') }],
     queue: { classes: { petersen: 0.5 } },
@@ -40,9 +60,18 @@ async function fill(): Promise<void> {
   await writeFile(join(agent.data, 'agent.yaml'), JSON.stringify(settings));
 }
 
-async function diagnosed(...more: string[]): Promise<{ text: string; summary: string; diagnosis: Record<string, never> }> {
+async function diagnosed(
+  ...more: string[]
+): Promise<{ text: string; summary: string; diagnosis: Record<string, never> }> {
   const file = join(world.folder, `${(await readdir(world.folder)).length}.diagnosis`);
-  const { stderr } = await mustRun('aliquot-agent', ['diagnose', '--out', file, '--data', agent.data, ...more]);
+  const { stderr } = await mustRun('aliquot-agent', [
+    'diagnose',
+    '--out',
+    file,
+    '--data',
+    agent.data,
+    ...more,
+  ]);
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   const text = await readFile(file, 'utf8');
   return { text, summary: stderr, diagnosis: JSON.parse(text) as Record<string, never> };
@@ -51,7 +80,9 @@ async function diagnosed(...more: string[]): Promise<{ text: string; summary: st
 /** Folders above the world are the test's own. */
 function namesIn(text: string): string[] {
   const parts = world.folder.split('/').filter((part) => part.length > 3);
-  return [...NAMES, ...CONTENTS, ...parts, hostname()].filter((name) => new RegExp(`\\b${name}\\b`, 'i').test(text));
+  return [...NAMES, ...CONTENTS, ...parts, hostname()].filter((name) =>
+    new RegExp(`\\b${name}\\b`, 'i').test(text),
+  );
 }
 
 describe('a diagnosis', () => {
@@ -60,7 +91,8 @@ describe('a diagnosis', () => {
     const log = join(world.folder, 'service.log');
     service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
     await service.event('running');
-    while (!(await readFile(log, 'utf8')).includes('"receipt"')) await new Promise((resolve) => setTimeout(resolve, 100));
+    while (!(await readFile(log, 'utf8')).includes('"receipt"'))
+      await new Promise((resolve) => setTimeout(resolve, 100));
     const { text, summary, diagnosis } = await diagnosed();
     expect(namesIn(text)).toEqual([]);
     expect(namesIn(summary.replaceAll(world.folder, ''))).toEqual([]);
@@ -68,13 +100,18 @@ describe('a diagnosis', () => {
       diagnosis: 1,
       versions: { agent: expect.stringContaining('aliquot-agent'), node: process.versions.node },
       status: { service: 'running', results: { safe: 2 } },
-      settings: { sources: [{ quietPeriodSeconds: 0, path: { suffix: '' } }, {}], logLevel: 'info' },
+      settings: {
+        sources: [{ quietPeriodSeconds: 0, path: { suffix: '' } }, {}],
+        logLevel: 'info',
+      },
       problemCounts: { special: 1, 'root-missing': 1 },
       disk: { freeBytes: expect.any(Number) },
       fsck: expect.any(Array),
       log: { known: true, leftOut: 0 },
     });
-    const messages = (diagnosis['log'] as unknown as { lines: { msg?: string }[] }).lines.map(({ msg }) => msg);
+    const messages = (diagnosis['log'] as unknown as { lines: { msg?: string }[] }).lines.map(
+      ({ msg }) => msg,
+    );
     expect(messages).toEqual(expect.arrayContaining(['captured', 'receipt', 'scan finished']));
     expect(summary).toMatch(/problems: .*1 special/);
     expect(summary).toContain('Not in it: content, and names of files');
@@ -108,7 +145,11 @@ describe('a diagnosis', () => {
       leftOut: 1,
       lines: [
         { level: 'warn', time: '2026-11-29T10:00:00.000Z', code: 'FILE_DENIED' },
-        { level: 'error', time: '2026-11-29T10:00:01.000Z', msg: 'a scan failed; it is tried again' },
+        {
+          level: 'error',
+          time: '2026-11-29T10:00:01.000Z',
+          msg: 'a scan failed; it is tried again',
+        },
         { level: 'fatal', code: 'UNEXPECTED', stack: ['run main.js:12:7'] },
       ],
     });
@@ -120,7 +161,9 @@ describe('a diagnosis', () => {
     const there = await run('aliquot-agent', ['diagnose', '--out', file, '--data', agent.data]);
     expect(there).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/is there already; name a new file with --out \[USAGE_INVALID\]\n$/),
+      stderr: expect.stringMatching(
+        /is there already; name a new file with --out \[USAGE_INVALID\]\n$/,
+      ),
     });
     expect(await readFile(file, 'utf8')).toBe('kept');
     expect((await run('aliquot-agent', ['diagnose', '--data', agent.data])).code).toBe(2);
@@ -130,22 +173,44 @@ describe('a diagnosis', () => {
 describe('a diagnosis that an operator asks for', () => {
   const keyFor = async (name: string, purposes: string): Promise<string> => {
     const file = join(world.folder, `${name}.key`);
-    const args = ['operator', 'add', name, '--kit', world.kit, '--out', file, '--purposes', purposes];
+    const args = [
+      'operator',
+      'add',
+      name,
+      '--kit',
+      world.kit,
+      '--out',
+      file,
+      '--purposes',
+      purposes,
+    ];
     await mustRun('aliquot', args, world.environment());
     return file;
   };
   const ask = (key: string, out: string) =>
-    world.tryAliquot(['agents', 'diagnose', agent.name, '--by', key, '--out', join(world.folder, out)]);
+    world.tryAliquot([
+      'agents',
+      'diagnose',
+      agent.name,
+      '--by',
+      key,
+      '--out',
+      join(world.folder, out),
+    ]);
 
   it('P3: comes over the network, sealed to who asked, with the same in it; the log of the vault and the PC say who asked', async () => {
     await fill();
     const log = join(world.folder, 'service.log');
     service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
     await service.event('running');
-    while (!(await readFile(log, 'utf8')).includes('"receipt"')) await new Promise((resolve) => setTimeout(resolve, 100));
+    while (!(await readFile(log, 'utf8')).includes('"receipt"'))
+      await new Promise((resolve) => setTimeout(resolve, 100));
     const key = await keyFor('maria', 'diagnose');
     const asked = await ask(key, 'remote.diagnosis');
-    expect({ code: asked.code, errors: asked.stderr.split('\n').filter((line) => line.includes('[')) }).toEqual({ code: 0, errors: [] });
+    expect({
+      code: asked.code,
+      errors: asked.stderr.split('\n').filter((line) => line.includes('[')),
+    }).toEqual({ code: 0, errors: [] });
     expect(asked.stderr).toContain('Not in it: content, and names of files');
     const file = join(world.folder, 'remote.diagnosis');
     expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -155,10 +220,13 @@ describe('a diagnosis that an operator asks for', () => {
       status: { service: 'running', connection: 'ready', results: { safe: 2 } },
       log: { known: true },
     });
-    expect(await readFile(log, 'utf8')).toMatch(/"operator":"maria","msg":"a diagnosis is given to an operator who asked"/);
+    expect(await readFile(log, 'utf8')).toMatch(
+      /"operator":"maria","msg":"a diagnosis is given to an operator who asked"/,
+    );
     expect((await ask(key, 'remote.diagnosis')).stderr).toMatch(/remote\.diagnosis.*\[/);
     expect((await ask(key, 'again.diagnosis')).code).toBe(0);
-    // The questions in the log are what it makes of itself when it starts anew, and what fsck judges.
+    // The questions in the log are what it makes of itself when it starts anew, and what fsck
+    // judges.
     await world.unserve();
     expect((await world.aliquot(['fsck', '--data', world.collectorData])).code).toBe(0);
   });
@@ -167,10 +235,15 @@ describe('a diagnosis that an operator asks for', () => {
     const settings = await ask(await keyFor('paul', 'settings'), 'a');
     expect(settings).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/the key of paul is for settings, not for diagnose.*\[OPERATOR_PURPOSE\]\n$/),
+      stderr: expect.stringMatching(
+        /the key of paul is for settings, not for diagnose.*\[OPERATOR_PURPOSE\]\n$/,
+      ),
     });
     const away = await ask(await keyFor('maria', 'diagnose'), 'b');
-    expect(away).toMatchObject({ code: 1, stderr: expect.stringMatching(/room-12-hplc is not connected; .*\[REST_AGENT_AWAY\]\n$/) });
+    expect(away).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/room-12-hplc is not connected; .*\[REST_AGENT_AWAY\]\n$/),
+    });
     expect((await readdir(world.folder)).filter((name) => ['a', 'b'].includes(name))).toEqual([]);
   });
 });

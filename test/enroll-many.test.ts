@@ -19,7 +19,11 @@ async function groupBundle(name: string, ...options: readonly string[]): Promise
   return bundle;
 }
 
-const place = (name: string, bundle: string): AgentPlace => ({ name, data: join(world.folder, `agent-${name}`), bundle });
+const place = (name: string, bundle: string): AgentPlace => ({
+  name,
+  data: join(world.folder, `agent-${name}`),
+  bundle,
+});
 const enrol = ({ name, data, bundle }: AgentPlace): Promise<Finished> =>
   run('aliquot-agent', ['enroll', bundle, '--name', name, '--data', data, '--json']);
 
@@ -38,25 +42,52 @@ const stateOf = async (name: string) => (await agents()).find(({ agent }) => age
 
 describe('a bundle for a group of PCs', () => {
   it('enrols as many PCs as it is for, under their names; the one too many, a taken and a foreign name are refused with the way out', async () => {
-    const bundle = await groupBundle('hall-1', '--uses', '3', '--names', 'hplc-*', '--expires', '2d');
+    const bundle = await groupBundle(
+      'hall-1',
+      '--uses',
+      '3',
+      '--names',
+      'hplc-*',
+      '--expires',
+      '2d',
+    );
     const first = place('hplc-1', bundle);
     const made = await enrol(first);
-    expect(made).toMatchObject({ code: 0, stderr: expect.stringContaining('other PCs may still need a copy') });
-    expect(made.lines).toMatchObject([{ event: 'enrolled', agent: 'hplc-1', pending: false, selfRestore: true }]);
+    expect(made).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('other PCs may still need a copy'),
+    });
+    expect(made.lines).toMatchObject([
+      { event: 'enrolled', agent: 'hplc-1', pending: false, selfRestore: true },
+    ]);
     const taken = await enrol({ ...first, data: join(world.folder, 'another') });
-    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/hplc-1 is taken.*--name NAME.*\[ENROL_NAME_TAKEN\]/) });
+    expect(taken).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/hplc-1 is taken.*--name NAME.*\[ENROL_NAME_TAKEN\]/),
+    });
     const foreign = await enrol(place('office-1', bundle));
     expect(foreign).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/named hplc-\*, and this one would be office-1.*\[ENROL_NAME\]/),
+      stderr: expect.stringMatching(
+        /named hplc-\*, and this one would be office-1.*\[ENROL_NAME\]/,
+      ),
     });
     // Refused ones leave the folder free, and cost no use.
-    expect((await enrol({ ...place('HPLC-2', bundle), data: join(world.folder, 'another') })).code).toBe(0);
+    expect(
+      (await enrol({ ...place('HPLC-2', bundle), data: join(world.folder, 'another') })).code,
+    ).toBe(0);
     expect((await enrol(place('hplc-3', bundle))).code).toBe(0);
     const tooMany = await enrol(place('hplc-4', bundle));
-    expect(tooMany).toMatchObject({ code: 1, stderr: expect.stringMatching(/was for 3 PCs.*ask for a new one.*\[ENROL_GROUP_FULL\]/) });
+    expect(tooMany).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/was for 3 PCs.*ask for a new one.*\[ENROL_GROUP_FULL\]/),
+    });
     const known = (await agents()).filter(({ group }) => group === 'hall-1');
-    expect(known.map(({ agent, state }) => `${agent} ${state}`).sort()).toEqual(['HPLC-2 enrolled', 'hplc-1 enrolled', 'hplc-3 enrolled']);
+    expect(known.map(({ agent, state }) => `${agent} ${state}`).sort()).toEqual([
+      'HPLC-2 enrolled',
+      'hplc-1 enrolled',
+      'hplc-3 enrolled',
+    ]);
     // The same PC again, as after a crash, gets the same answer.
     expect(await enrol(first)).toMatchObject({ code: 0, lines: [{ agent: 'hplc-1' }] });
     const overview = (await world.aliquot(['agents'])).stdout;
@@ -74,17 +105,46 @@ describe('a bundle for a group of PCs', () => {
       expect(await statusOf(agent)).toMatchObject({ results: { safe: 1, total: 1 } });
       // Also by itself.
       const own = join(world.folder, `own-${name}`);
-      expect((await run('aliquot-agent', ['restore', tree, '--to', own, '--data', agent.data])).code).toBe(0);
+      expect(
+        (await run('aliquot-agent', ['restore', tree, '--to', own, '--data', agent.data])).code,
+      ).toBe(0);
       expect(await readFile(join(own, tree, 'run.csv'), 'utf8')).toBe(`of ${name}\n`);
     }
     for (const name of ['ms-1', 'ms-2']) {
       const to = join(world.folder, `restored-${name}`);
       const path = join(tree, 'run.csv');
-      await world.aliquot(['restore', '--kit', world.kit, '--agent', name, '--path', path, '--to', to]);
+      await world.aliquot([
+        'restore',
+        '--kit',
+        world.kit,
+        '--agent',
+        name,
+        '--path',
+        path,
+        '--to',
+        to,
+      ]);
       expect(await readFile(join(to, path), 'utf8')).toBe(`of ${name}\n`);
-      const { lines } = await world.aliquot(['versions', '--kit', world.kit, '--agent', name, '--path', path, '--json']);
+      const { lines } = await world.aliquot([
+        'versions',
+        '--kit',
+        world.kit,
+        '--agent',
+        name,
+        '--path',
+        path,
+        '--json',
+      ]);
       expect(lines).toHaveLength(1);
-      await world.aliquot(['restore', '--kit', world.kit, '--agent', name, '--to', join(to, 'all')]);
+      await world.aliquot([
+        'restore',
+        '--kit',
+        world.kit,
+        '--agent',
+        name,
+        '--to',
+        join(to, 'all'),
+      ]);
       expect(await readFile(join(to, 'all', path), 'utf8')).toBe(`of ${name}\n`);
     }
     await world.aliquot(['check', '--kit', world.kit]);
@@ -100,18 +160,39 @@ describe('a bundle for a group of PCs', () => {
     await world.aliquot(['agent', 'revoke', 'gc-1']);
     const refused = await run('aliquot-agent', ['flush', '--data', old.data]);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('UPLINK_REVOKED') });
-    expect((await enrol({ ...old, data: join(world.folder, 'gc-1-again') })).stderr).toMatch(/ENROL_NAME_TAKEN/);
+    expect((await enrol({ ...old, data: join(world.folder, 'gc-1-again') })).stderr).toMatch(
+      /ENROL_NAME_TAKEN/,
+    );
     const fresh = await world.agent('gc-1b', ['--replaces', 'gc-1']);
     await world.write('gc/after.csv', 'after');
     await world.backup(fresh, [tree]);
     const path = join(tree, 'before.csv');
-    const { lines } = await world.aliquot(['versions', '--kit', world.kit, '--agent', 'gc-1b', '--path', path, '--json']);
+    const { lines } = await world.aliquot([
+      'versions',
+      '--kit',
+      world.kit,
+      '--agent',
+      'gc-1b',
+      '--path',
+      path,
+      '--json',
+    ]);
     // One file: the successor's path key is the one that came from the group.
     expect(lines.length).toBeGreaterThanOrEqual(1);
-    const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'gc-1b', '--path', path]);
+    const { stdout } = await world.aliquot([
+      'cat',
+      '--kit',
+      world.kit,
+      '--agent',
+      'gc-1b',
+      '--path',
+      path,
+    ]);
     expect(stdout).toBe('before');
     const listed = await world.aliquot(['ls', '--kit', world.kit, '--agent', 'gc-1b', '--json']);
-    const paths = listed.lines.map((line) => line['path']).filter((name) => String(name).endsWith('before.csv'));
+    const paths = listed.lines
+      .map((line) => line['path'])
+      .filter((name) => String(name).endsWith('before.csv'));
     expect(paths).toHaveLength(1);
   });
 
@@ -121,7 +202,10 @@ describe('a bundle for a group of PCs', () => {
     expect((await enrol(early)).code).toBe(0);
     const ended = await world.aliquot(['enroll', '--end-group', 'hall-4', '--json']);
     expect(ended.lines).toMatchObject([{ event: 'groupEnded', group: 'hall-4', used: 1, uses: 9 }]);
-    expect(await enrol(place('late', bundle))).toMatchObject({ code: 1, stderr: expect.stringMatching(/ended.*ask for a new one/) });
+    expect(await enrol(place('late', bundle))).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/ended.*ask for a new one/),
+    });
     expect(await world.tryAliquot(['enroll', '--end-group', 'hall-4'])).toMatchObject({ code: 0 });
     expect(await world.tryAliquot(['enroll', '--end-group', 'hall-9'])).toMatchObject({
       code: 1,
@@ -136,7 +220,17 @@ describe('a bundle for a group of PCs', () => {
     });
     // An open group keeps its name; one that ended does not.
     await groupBundle('hall-6', '--uses', '1');
-    const again = ['enroll', '--group', 'hall-6', '--uses', '1', '--kit', world.kit, '--out', join(world.folder, 'again.bundle')];
+    const again = [
+      'enroll',
+      '--group',
+      'hall-6',
+      '--uses',
+      '1',
+      '--kit',
+      world.kit,
+      '--out',
+      join(world.folder, 'again.bundle'),
+    ];
     expect(await world.tryAliquot(again)).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/group hall-6 that may still be used.*--end-group hall-6/),
@@ -149,13 +243,17 @@ describe('a bundle for a group of PCs', () => {
     const last = await groupBundle('hall-7', '--uses', '1');
     const rivals = await Promise.all(['x-1', 'x-2', 'x-3'].map((name) => enrol(place(name, last))));
     expect(rivals.map(({ code }) => code).sort()).toEqual([0, 1, 1]);
-    for (const { code, stderr } of rivals) if (code !== 0) expect(stderr).toContain('ENROL_GROUP_FULL');
+    for (const { code, stderr } of rivals)
+      if (code !== 0) expect(stderr).toContain('ENROL_GROUP_FULL');
     const many = await groupBundle('hall-8', '--uses', '9');
     const twins = await Promise.all(
-      ['a', 'b', 'c'].map((folder) => enrol({ name: 'twin', data: join(world.folder, `twin-${folder}`), bundle: many })),
+      ['a', 'b', 'c'].map((folder) =>
+        enrol({ name: 'twin', data: join(world.folder, `twin-${folder}`), bundle: many }),
+      ),
     );
     expect(twins.map(({ code }) => code).sort()).toEqual([0, 1, 1]);
-    for (const { code, stderr } of twins) if (code !== 0) expect(stderr).toContain('ENROL_NAME_TAKEN');
+    for (const { code, stderr } of twins)
+      if (code !== 0) expect(stderr).toContain('ENROL_NAME_TAKEN');
     expect(await stateOf('twin')).toBe('enrolled');
   });
 
@@ -163,15 +261,27 @@ describe('a bundle for a group of PCs', () => {
     const bundle = await groupBundle('hall-10', '--uses', '3', '--approve');
     const pc = place('lc-1', bundle);
     const came = await enrol(pc);
-    expect(came).toMatchObject({ code: 0, lines: [{ event: 'enrolled', agent: 'lc-1', pending: true }] });
+    expect(came).toMatchObject({
+      code: 0,
+      lines: [{ event: 'enrolled', agent: 'lc-1', pending: true }],
+    });
     const tree = await world.place('lc');
     await world.write('lc/run.csv', 'while it waited');
-    const offline = await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data, '--json']);
+    const offline = await run('aliquot-agent', [
+      'backup',
+      tree,
+      '--offline',
+      '--data',
+      pc.data,
+      '--json',
+    ]);
     expect(offline.code).toBe(0);
     const flushed = await run('aliquot-agent', ['flush', '--data', pc.data]);
     expect(flushed).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/lc-1 waits for approval.*aliquot agents approve lc-1.*UPLINK_PENDING/),
+      stderr: expect.stringMatching(
+        /lc-1 waits for approval.*aliquot agents approve lc-1.*UPLINK_PENDING/,
+      ),
     });
     const status = await run('aliquot-agent', ['status', '--data', pc.data]);
     expect(status.stdout).toMatch(/waits for approval.*aliquot agents approve lc-1/s);
@@ -183,27 +293,60 @@ describe('a bundle for a group of PCs', () => {
     expect(stored.stdout).not.toContain('run.csv');
 
     // A key for other purposes takes nobody in.
-    const keys = { settings: join(world.folder, 'settings.key'), agents: join(world.folder, 'agents.key') };
+    const keys = {
+      settings: join(world.folder, 'settings.key'),
+      agents: join(world.folder, 'agents.key'),
+    };
     for (const [purposes, out] of Object.entries(keys)) {
-      const add = ['operator', 'add', `o-${purposes}`, '--purposes', purposes, '--kit', world.kit, '--out', out];
+      const add = [
+        'operator',
+        'add',
+        `o-${purposes}`,
+        '--purposes',
+        purposes,
+        '--kit',
+        world.kit,
+        '--out',
+        out,
+      ];
       expect(await run('aliquot', add, world.environment())).toMatchObject({ code: 0 });
     }
     const wrong = await world.tryAliquot(['agents', 'approve', 'lc-1', '--by', keys.settings]);
     expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('OPERATOR_PURPOSE') });
     const unknown = await world.tryAliquot(['agents', 'approve', 'lc-9', '--by', keys.agents]);
-    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/no agent lc-9 waits.*these wait: lc-1/) });
+    expect(unknown).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no agent lc-9 waits.*these wait: lc-1/),
+    });
     expect(await stateOf('lc-1')).toBe('pending');
 
-    const approved = await world.aliquot(['agents', 'approve', 'lc-1', '--by', keys.agents, '--json']);
+    const approved = await world.aliquot([
+      'agents',
+      'approve',
+      'lc-1',
+      '--by',
+      keys.agents,
+      '--json',
+    ]);
     expect(approved.lines).toMatchObject([{ event: 'approved', agent: 'lc-1', group: 'hall-10' }]);
     expect((await run('aliquot-agent', ['flush', '--data', pc.data])).code).toBe(0);
     expect(await stateOf('lc-1')).toBe('enrolled');
-    const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'lc-1', '--path', join(tree, 'run.csv')]);
+    const { stdout } = await world.aliquot([
+      'cat',
+      '--kit',
+      world.kit,
+      '--agent',
+      'lc-1',
+      '--path',
+      join(tree, 'run.csv'),
+    ]);
     expect(stdout).toBe('while it waited');
     const again = await world.tryAliquot(['agents', 'approve', 'lc-1', '--kit', world.kit]);
     expect(again).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/lc-1 does not wait for approval: it is enrolled; nobody waits/),
+      stderr: expect.stringMatching(
+        /lc-1 does not wait for approval: it is enrolled; nobody waits/,
+      ),
     });
   });
 
@@ -219,34 +362,87 @@ describe('a bundle for a group of PCs', () => {
     expect((await enrol(pc)).lines).toMatchObject([{ agent: 'ms-old', pending: true }]);
     await world.write('ms/changed.csv', 'after');
     await world.write('ms/new.csv', 'gone soon');
-    expect((await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data])).code).toBe(0);
+    expect(
+      (await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data])).code,
+    ).toBe(0);
     await rm(join(tree, 'new.csv'));
     // As itself it may not be approved: the name is borne.
     const borne = await world.tryAliquot(['agents', 'approve', 'ms-old', '--kit', world.kit]);
-    expect(borne).toMatchObject({ code: 1, stderr: expect.stringMatching(/enrolled agent has the name ms-old.*--replaces ms-old/) });
+    expect(borne).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/enrolled agent has the name ms-old.*--replaces ms-old/),
+    });
     const key = join(world.folder, 'agents.key');
-    const noKit = await world.tryAliquot(['agents', 'approve', 'ms-old', '--replaces', 'ms-old', '--by', key]);
-    expect(noKit).toMatchObject({ code: 2, stderr: expect.stringMatching(/--replaces needs the kit/) });
+    const noKit = await world.tryAliquot([
+      'agents',
+      'approve',
+      'ms-old',
+      '--replaces',
+      'ms-old',
+      '--by',
+      key,
+    ]);
+    expect(noKit).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--replaces needs the kit/),
+    });
     // Nothing may be signed as somebody that it will not be.
-    const exported = await run('aliquot-agent', ['queue', 'export', join(world.folder, 'queue.file'), '--data', pc.data]);
+    const exported = await run('aliquot-agent', [
+      'queue',
+      'export',
+      join(world.folder, 'queue.file'),
+      '--data',
+      pc.data,
+    ]);
     expect(exported).toMatchObject({ code: 1, stderr: expect.stringContaining('UPLINK_PENDING') });
-    await world.aliquot(['agents', 'approve', 'ms-old', '--replaces', 'ms-old', '--kit', world.kit]);
+    await world.aliquot([
+      'agents',
+      'approve',
+      'ms-old',
+      '--replaces',
+      'ms-old',
+      '--kit',
+      world.kit,
+    ]);
     // Until it has heard of that, the old one works.
     expect((await run('aliquot-agent', ['flush', '--data', old.data])).code).toBe(0);
     const flushed = await run('aliquot-agent', ['flush', '--data', pc.data, '--json']);
     expect(flushed).toMatchObject({ code: 0, stderr: '' });
-    expect((await run('aliquot-agent', ['flush', '--data', old.data])).stderr).toContain('UPLINK_REVOKED');
+    expect((await run('aliquot-agent', ['flush', '--data', old.data])).stderr).toContain(
+      'UPLINK_REVOKED',
+    );
     const listed = await world.aliquot(['ls', '--kit', world.kit, '--agent', 'ms-old', '--json']);
-    const files = listed.lines.map((line) => String(line['path'])).filter((path) => path.endsWith('.csv'));
-    expect(files.sort()).toEqual(['changed.csv', 'kept.csv', 'new.csv'].map((name) => join(tree, name)));
-    const changed = ['versions', '--kit', world.kit, '--agent', 'ms-old', '--path', join(tree, 'changed.csv'), '--json'];
+    const files = listed.lines
+      .map((line) => String(line['path']))
+      .filter((path) => path.endsWith('.csv'));
+    expect(files.sort()).toEqual(
+      ['changed.csv', 'kept.csv', 'new.csv'].map((name) => join(tree, name)),
+    );
+    const changed = [
+      'versions',
+      '--kit',
+      world.kit,
+      '--agent',
+      'ms-old',
+      '--path',
+      join(tree, 'changed.csv'),
+      '--json',
+    ];
     expect((await world.aliquot(changed)).lines).toHaveLength(2);
     for (const [name, content] of [
       ['changed.csv', 'after'],
       ['new.csv', 'gone soon'],
       ['kept.csv', 'as it was'],
     ] as const) {
-      const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'ms-old', '--path', join(tree, name)]);
+      const { stdout } = await world.aliquot([
+        'cat',
+        '--kit',
+        world.kit,
+        '--agent',
+        'ms-old',
+        '--path',
+        join(tree, name),
+      ]);
       expect(stdout).toBe(content);
     }
     // It goes on like any, and knows what it had captured.
@@ -264,15 +460,35 @@ describe('a bundle for a group of PCs', () => {
     const bundle = await groupBundle('hall-13', '--uses', '2', '--approve');
     const pc = place('gc-new', bundle);
     await enrol(pc);
-    await writeFile(join(pc.data, 'agent.yaml'), `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 0\n`);
+    await writeFile(
+      join(pc.data, 'agent.yaml'),
+      `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 0\n`,
+    );
     await world.write('gc2/b.csv', 'b');
     const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
     try {
       await service.event('running');
-      await world.aliquot(['agents', 'approve', 'gc-new', '--replaces', 'gc-old', '--kit', world.kit]);
+      await world.aliquot([
+        'agents',
+        'approve',
+        'gc-new',
+        '--replaces',
+        'gc-old',
+        '--kit',
+        world.kit,
+      ]);
       for (;;) {
-        const { lines } = await world.aliquot(['ls', '--kit', world.kit, '--agent', 'gc-new', '--json']);
-        const files = lines.map((line) => String(line['path'])).filter((path) => path.endsWith('.csv'));
+        const { lines } = await world.aliquot([
+          'ls',
+          '--kit',
+          world.kit,
+          '--agent',
+          'gc-new',
+          '--json',
+        ]);
+        const files = lines
+          .map((line) => String(line['path']))
+          .filter((path) => path.endsWith('.csv'));
         if (files.length === 2) break;
         await delay(300); // how often we look; nothing depends on it
       }
@@ -290,7 +506,10 @@ describe('a bundle for a group of PCs', () => {
     await world.write('first-theirs/b.csv', 'of a group');
     const watching = (path: string) => `sources: [{ path: ${path}, quietPeriodSeconds: 0 }]`;
     const groups = `groups: { hall-14: { names: ["first-*"], ${watching(theirs)} } }`;
-    const file = await world.write('policy.yaml', `agents: { ${groups}, pcs: { first-1: { ${watching(mine)} } } }\n`);
+    const file = await world.write(
+      'policy.yaml',
+      `agents: { ${groups}, pcs: { first-1: { ${watching(mine)} } } }\n`,
+    );
     await world.aliquot(['policy', 'set', file, '--kit', world.kit, '--yes']);
     const bundle = await groupBundle('hall-14', '--uses', '2', '--names', 'first-*');
     const single = await world.bundle('first-1', ['--json']);
@@ -300,14 +519,24 @@ describe('a bundle for a group of PCs', () => {
         expect(await enrol(pc)).toMatchObject({ code: 0 });
         const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
         services.push(service);
-        expect((await service.event('running'))['sources']).toEqual([pc.name === 'first-1' ? mine : theirs]);
+        expect((await service.event('running'))['sources']).toEqual([
+          pc.name === 'first-1' ? mine : theirs,
+        ]);
       }
       for (const [name, path, content] of [
         ['first-1', join(mine, 'a.csv'), 'of one PC'],
         ['first-2', join(theirs, 'b.csv'), 'of a group'],
       ] as const) {
         for (;;) {
-          const found = await world.tryAliquot(['cat', '--kit', world.kit, '--agent', name, '--path', path]);
+          const found = await world.tryAliquot([
+            'cat',
+            '--kit',
+            world.kit,
+            '--agent',
+            name,
+            '--path',
+            path,
+          ]);
           if (found.code === 0) {
             expect(found.stdout).toBe(content);
             break;
@@ -326,13 +555,30 @@ describe('a bundle for a group of PCs', () => {
     await enrol(pc);
     const tree = await world.place('island');
     await world.write('island/a.csv', 'carried');
-    expect((await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data])).code).toBe(0);
-    const [queue, receipts] = [join(world.folder, 'island.queue'), join(world.folder, 'island.receipts')];
-    expect(await run('aliquot-agent', ['queue', 'export', queue, '--data', pc.data])).toMatchObject({ code: 0 });
+    expect(
+      (await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data])).code,
+    ).toBe(0);
+    const [queue, receipts] = [
+      join(world.folder, 'island.queue'),
+      join(world.folder, 'island.receipts'),
+    ];
+    expect(await run('aliquot-agent', ['queue', 'export', queue, '--data', pc.data])).toMatchObject(
+      { code: 0 },
+    );
     await world.aliquot(['queue', 'import', queue, '--out', receipts]);
-    expect(await run('aliquot-agent', ['queue', 'import', receipts, '--data', pc.data])).toMatchObject({ code: 0 });
+    expect(
+      await run('aliquot-agent', ['queue', 'import', receipts, '--data', pc.data]),
+    ).toMatchObject({ code: 0 });
     expect(await statusOf(pc)).toMatchObject({ queue: { entries: 0 } });
-    const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'island', '--path', join(tree, 'a.csv')]);
+    const { stdout } = await world.aliquot([
+      'cat',
+      '--kit',
+      world.kit,
+      '--agent',
+      'island',
+      '--path',
+      join(tree, 'a.csv'),
+    ]);
     expect(stdout).toBe('carried');
   });
 
@@ -350,11 +596,18 @@ describe('a bundle for a group of PCs', () => {
 
   it('P5: the log that says all this proves itself, and a restarted collector goes on counting', async () => {
     await world.unserve();
-    const { lines, code } = await run('aliquot', ['fsck', '--data', world.collectorData, '--json'], world.environment());
+    const { lines, code } = await run(
+      'aliquot',
+      ['fsck', '--data', world.collectorData, '--json'],
+      world.environment(),
+    );
     expect({ code, lines }).toMatchObject({ code: 0 });
     await world.serve();
     const full = join(world.folder, 'hall-1.bundle');
-    expect(await enrol(place('hplc-9', full))).toMatchObject({ code: 1, stderr: expect.stringContaining('ENROL_GROUP_FULL') });
+    expect(await enrol(place('hplc-9', full))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('ENROL_GROUP_FULL'),
+    });
     expect(await enrol(place('hplc-1', full))).toMatchObject({ code: 0 });
   });
 });

@@ -7,7 +7,10 @@ import type { Lab } from './first-day/mistake.ts';
 import { mistakes, prepare } from './first-day/mistakes.ts';
 import { World } from './world.ts';
 
-/** Everything that an admin does wrong on the first day: one true line with the way out, the right exit code, nothing lost. */
+/**
+ * Everything that an admin does wrong on the first day: one true line with the way out, the right
+ * exit code, nothing lost.
+ */
 describe('a mistake of the first day', () => {
   let lab: Lab;
 
@@ -29,16 +32,19 @@ describe('a mistake of the first day', () => {
   });
 
   for (const { what, make, code, says, help, unless } of mistakes) {
-    it.skipIf(unless?.() === true)(`${what}: ${code === 0 ? 'is none' : 'one line says what is wrong and the way out'}`, async () => {
-      const finished = await make(lab);
-      const lines = finished.stderr.split('\n').filter((line) => line !== '');
-      const last = lines.at(-1) ?? '';
-      expect({ code: finished.code, last }).toEqual({ code, last: expect.stringMatching(says) });
-      if (code !== 0 && help !== true) {
-        expect(last).toMatch(/^aliquot(-agent)?: .+ \[[A-Z][A-Z0-9_]+\]$/);
-        expect(last).not.toMatch(/UNEXPECTED|undefined|\[object/);
-      }
-    });
+    it.skipIf(unless?.() === true)(
+      `${what}: ${code === 0 ? 'is none' : 'one line says what is wrong and the way out'}`,
+      async () => {
+        const finished = await make(lab);
+        const lines = finished.stderr.split('\n').filter((line) => line !== '');
+        const last = lines.at(-1) ?? '';
+        expect({ code: finished.code, last }).toEqual({ code, last: expect.stringMatching(says) });
+        if (code !== 0 && help !== true) {
+          expect(last).toMatch(/^aliquot(-agent)?: .+ \[[A-Z][A-Z0-9_]+\]$/);
+          expect(last).not.toMatch(/UNEXPECTED|undefined|\[object/);
+        }
+      },
+    );
   }
 
   it('leaves everything as it was', async () => {

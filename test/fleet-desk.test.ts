@@ -5,8 +5,10 @@ import { proveDesk } from './fleet/desk.ts';
 describe('PCs that are run from one desk', () => {
   it('P5 P6: one bundle for all, settings, a wrong file, a canary, another address and certificate, and back after a wrong one', async () => {
     const told: string[] = [];
-    await proveDesk({ real: 2, simulated: 6 }, (line) => told.push(line)).catch((error: unknown) => {
-      throw new Error(`after: ${told.join(' | ') || 'nothing'}`, { cause: error });
-    });
+    await proveDesk({ real: 2, simulated: 6 }, (line) => told.push(line)).catch(
+      (error: unknown) => {
+        throw new Error(`after: ${told.join(' | ') || 'nothing'}`, { cause: error });
+      },
+    );
   });
 });

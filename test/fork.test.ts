@@ -5,7 +5,10 @@ import { differences, pictureOf } from '../demo/picture.ts';
 import { type JsonLine, run, Service } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
-/** A month in which the network is up: both programs, the operator's commands, and one identity in two places. */
+/**
+ * A month in which the network is up: both programs, the operator's commands, and one identity in
+ * two places.
+ */
 describe('two histories under one identity', () => {
   let world: World;
   let agent: AgentPlace;
@@ -17,10 +20,15 @@ describe('two histories under one identity', () => {
 
   afterEach(() => world.close());
 
-  const copied = (from: string, to: string) => cp(from, to, { recursive: true, preserveTimestamps: true });
-  const forks = async (): Promise<JsonLine[]> => [...(await world.aliquot(['fork', 'list', '--json'])).lines];
+  const copied = (from: string, to: string) =>
+    cp(from, to, { recursive: true, preserveTimestamps: true });
+  const forks = async (): Promise<JsonLine[]> => [
+    ...(await world.aliquot(['fork', 'list', '--json'])).lines,
+  ];
   const pathsOf = async (name: string): Promise<string[]> =>
-    (await world.aliquot(['ls', '--kit', world.kit, '--agent', name, '--json'])).lines.map(({ path }) => String(path));
+    (await world.aliquot(['ls', '--kit', world.kit, '--agent', name, '--json'])).lines.map(
+      ({ path }) => String(path),
+    );
   const restored = async (name: string, to: string): Promise<string> => {
     const target = join(world.folder, to);
     await world.aliquot(['restore', '--kit', world.kit, '--agent', name, '--to', target]);
@@ -48,7 +56,11 @@ describe('two histories under one identity', () => {
     expect(await world.backup(agent, [tree])).toMatchObject({ failed: 0, queued: 0 });
     await world.write('data/newer.txt', 'newer');
     expect(await world.backup(agent, [tree])).toMatchObject({ failed: 0, queued: 0 });
-    expect(await statusOf(agent)).toMatchObject({ connectionProblem: { code: 'chain-held' }, problems: 0, lost: 0 });
+    expect(await statusOf(agent)).toMatchObject({
+      connectionProblem: { code: 'chain-held' },
+      problems: 0,
+      lost: 0,
+    });
 
     const [held, ...more] = await forks();
     expect(more).toEqual([]);
@@ -58,8 +70,12 @@ describe('two histories under one identity', () => {
     const [problem] = (await world.aliquot(['agents', '--json'])).lines;
     expect(problem?.['problems']).toMatchObject([{ code: 'chain-forked' }]);
     // Nothing is mixed while nobody has decided.
-    expect(await readFile(join(await restored('hplc-1', 'trunk'), tree, 'both.txt'), 'utf8')).toContain('second');
-    expect(await readFile(join(await restored(name, 'apart'), tree, 'both.txt'), 'utf8')).toContain('third');
+    expect(
+      await readFile(join(await restored('hplc-1', 'trunk'), tree, 'both.txt'), 'utf8'),
+    ).toContain('second');
+    expect(await readFile(join(await restored(name, 'apart'), tree, 'both.txt'), 'utf8')).toContain(
+      'third',
+    );
 
     await world.aliquot(['fork', 'decide', name, '--restored']);
     expect(await forks()).toEqual([]);
@@ -68,7 +84,16 @@ describe('two histories under one identity', () => {
     for (const [path, what] of lost) if (!expected.has(path)) expected.set(path, what);
     expect(differences(expected, await pictureOf(join(after, tree)))).toEqual([]);
     const versions = (
-      await world.aliquot(['versions', '--kit', world.kit, '--agent', 'hplc-1', '--path', join(tree, 'both.txt'), '--json'])
+      await world.aliquot([
+        'versions',
+        '--kit',
+        world.kit,
+        '--agent',
+        'hplc-1',
+        '--path',
+        join(tree, 'both.txt'),
+        '--json',
+      ])
     ).lines;
     expect(versions).toHaveLength(3);
 
@@ -84,7 +109,11 @@ describe('two histories under one identity', () => {
 
   it('I-A8: two PCs that run at once from one copied folder both keep backing up, apart; `clone` gives the second a name', async () => {
     const first = { ...agent, tree: await world.place('first') };
-    const second = { ...agent, data: join(world.folder, 'agent-copy'), tree: await world.place('second') };
+    const second = {
+      ...agent,
+      data: join(world.folder, 'agent-copy'),
+      tree: await world.place('second'),
+    };
     await world.write('first/shared.txt', 'backed up before the disk was copied');
     await world.backup(first, [first.tree]);
     await copied(first.data, second.data);
@@ -129,16 +158,24 @@ describe('two histories under one identity', () => {
       await world.write('second/six.txt', 'of the second, after the decision');
       await safe(first, 4);
       await safe(second, 3);
-      const expected = async ({ tree }: { tree: string }) => differences(await pictureOf(tree), await pictureOf(join(target, tree)));
+      const expected = async ({ tree }: { tree: string }) =>
+        differences(await pictureOf(tree), await pictureOf(join(target, tree)));
       let target = await restored('hplc-7', 'clone');
-      // What was backed up before the copy was made stays in the agent's own history, whichever of the two came second.
-      expect(await expected(clone)).toEqual(isSecond ? [] : [expect.stringMatching(/^\/shared\.txt: .* got nothing$/)]);
+      // What was backed up before the copy was made stays in the agent's own history, whichever of
+      // the two came second.
+      expect(await expected(clone)).toEqual(
+        isSecond ? [] : [expect.stringMatching(/^\/shared\.txt: .* got nothing$/)],
+      );
       const others = await pathsOf('hplc-7');
       expect(others.filter((path) => !path.startsWith(clone.tree))).toEqual([]);
       target = await restored('hplc-1', 'original');
       // What was backed up before the copy was made belongs to the agent's own history.
       expect((await expected(original)).filter((line) => !line.includes('shared.txt'))).toEqual([]);
-      expect((await pathsOf('hplc-1')).filter((path) => path.startsWith(clone.tree) && !path.endsWith('shared.txt'))).toEqual([]);
+      expect(
+        (await pathsOf('hplc-1')).filter(
+          (path) => path.startsWith(clone.tree) && !path.endsWith('shared.txt'),
+        ),
+      ).toEqual([]);
     } finally {
       for (const service of services) await service.stop('SIGTERM');
     }

@@ -35,7 +35,16 @@ describe('a file that an instrument appends to for hours', () => {
   };
 
   const completions = async (): Promise<unknown[]> => {
-    const { lines } = await world.aliquot(['versions', '--kit', world.kit, '--agent', 'ms', '--path', file, '--json']);
+    const { lines } = await world.aliquot([
+      'versions',
+      '--kit',
+      world.kit,
+      '--agent',
+      'ms',
+      '--path',
+      file,
+      '--json',
+    ]);
     return lines.map((line) => line['completion']).sort();
   };
 
@@ -77,7 +86,17 @@ describe('a file that an instrument appends to for hours', () => {
   it('P2: every version comes back as it was', async () => {
     for (const [at, state] of states.entries()) {
       const target = join(world.folder, `back-${at}`);
-      await world.aliquot(['restore', '--kit', world.kit, '--agent', 'ms', '--at', state.at, '--to', target]);
+      await world.aliquot([
+        'restore',
+        '--kit',
+        world.kit,
+        '--agent',
+        'ms',
+        '--at',
+        state.at,
+        '--to',
+        target,
+      ]);
       expect(differences(state.picture, await pictureOf(join(target, folder)))).toEqual([]);
       await rm(target, { recursive: true });
     }

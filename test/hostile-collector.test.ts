@@ -10,9 +10,15 @@ import { HonestAgent } from './hostile/honest-agent.ts';
 import { RawPeer, upgradeRequest, webSocketFrame } from './hostile/raw-peer.ts';
 import { Target } from './hostile/target.ts';
 
-/** A part of the force of `bench/flood.ts`: enough to pass every limit that counts connections of one address or one agent. */
+/**
+ * A part of the force of `bench/flood.ts`: enough to pass every limit that counts connections of
+ * one address or one agent.
+ */
 const FORCE = 0.03;
-/** What one flood may cost at this force: the collector's own working memory moves by a third of that. */
+/**
+ * What one flood may cost at this force: the collector's own working memory moves by a third of
+ * that.
+ */
 const MAX_GROWTH_BYTES = 150 * 1024 ** 2;
 
 const EMPTY = new Uint8Array(0);
@@ -56,9 +62,18 @@ describe('floods', () => {
 describe('lies about lengths and forms', () => {
   const HUGE = [2n ** 64n - 1n, 2n ** 63n, 2n ** 53n, 2n ** 32n, 9n * 1024n * 1024n];
   const badFrames: readonly (readonly [string, Buffer])[] = [
-    ...HUGE.map((claims) => [`a WebSocket frame of ${claims} bytes`, webSocketFrame(Buffer.alloc(8), { claims })] as const),
+    ...HUGE.map(
+      (claims) =>
+        [
+          `a WebSocket frame of ${claims} bytes`,
+          webSocketFrame(Buffer.alloc(8), { claims }),
+        ] as const,
+    ),
     ['a frame without a mask', webSocketFrame(Buffer.alloc(8), { masked: false })],
-    ['a compressed frame, though nothing was agreed', webSocketFrame(Buffer.alloc(8), { reserved: 4 })],
+    [
+      'a compressed frame, though nothing was agreed',
+      webSocketFrame(Buffer.alloc(8), { reserved: 4 }),
+    ],
     ['a frame of an unknown kind', webSocketFrame(Buffer.alloc(8), { opcode: 3 })],
     ['a continuation of nothing', webSocketFrame(Buffer.alloc(8), { opcode: 0 })],
     ['a ping in parts', webSocketFrame(Buffer.alloc(8), { opcode: 9, fin: false })],
@@ -79,7 +94,9 @@ describe('lies about lengths and forms', () => {
 
   it('an offer to compress is not taken', async () => {
     const peer = await RawPeer.connect(target.port);
-    peer.write(upgradeRequest(['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits']));
+    peer.write(
+      upgradeRequest(['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits']),
+    );
     expect(await peer.head()).not.toMatch(/extensions/i);
     peer.end();
   });
@@ -101,10 +118,25 @@ describe('lies about lengths and forms', () => {
     ['a header shorter than it is', lengthOf(have, have.length - 1)],
     ['rubbish as a header', encodeFrame(systemRandom.bytes(50), EMPTY)],
     ['a body where there is none', encodeFrame(have, new Uint8Array(1))],
-    ['an item that is longer than the body', encodeFrame(header({ type: 'chunks', items: [{ ...item, size: 101 }] }), chunk)],
-    ['an item that is shorter than the body', encodeFrame(header({ type: 'chunks', items: [{ ...item, size: 99 }] }), chunk)],
-    ['a chunk that is not its id', encodeFrame(header({ type: 'chunks', items: [{ ...item, id: new Uint8Array(32) as ChunkId }] }), chunk)],
-    ['a chunk that calls itself a page', encodeFrame(header({ type: 'chunks', items: [{ ...item, kind: 'page' }] }), chunk)],
+    [
+      'an item that is longer than the body',
+      encodeFrame(header({ type: 'chunks', items: [{ ...item, size: 101 }] }), chunk),
+    ],
+    [
+      'an item that is shorter than the body',
+      encodeFrame(header({ type: 'chunks', items: [{ ...item, size: 99 }] }), chunk),
+    ],
+    [
+      'a chunk that is not its id',
+      encodeFrame(
+        header({ type: 'chunks', items: [{ ...item, id: new Uint8Array(32) as ChunkId }] }),
+        chunk,
+      ),
+    ],
+    [
+      'a chunk that calls itself a page',
+      encodeFrame(header({ type: 'chunks', items: [{ ...item, kind: 'page' }] }), chunk),
+    ],
     // Protobuf by hand: field 2 (have) with 4,097 ids, one more than may be asked for.
     ['one id too many', encodeFrame(idsFrame(4097), EMPTY)],
     ['half an id', encodeFrame(idsFrame(1, 31), EMPTY)],
@@ -120,18 +152,26 @@ describe('lies about lengths and forms', () => {
   it('P6 the agent is named for it in aliquot agents', async () => {
     const named = (await target.problems('evil')).find(({ code }) => code === 'broke-protocol');
     expect(named?.message).toMatch(/broke the protocol \d+ times/);
-    expect((await target.problems('honest')).map(({ code }) => code)).not.toContain('broke-protocol');
+    expect((await target.problems('honest')).map(({ code }) => code)).not.toContain(
+      'broke-protocol',
+    );
   });
 });
 
 describe('replays and borrowed names', () => {
   it('P5 a recorded session is worth nothing on another connection', async () => {
     const session = await EvilSession.open(evil, target.port);
-    session.write(encodeFrame(encodeClientFrame({ type: 'have', requestId: 1, ids: [new Uint8Array(32) as ChunkId] }), EMPTY));
+    session.write(
+      encodeFrame(
+        encodeClientFrame({ type: 'have', requestId: 1, ids: [new Uint8Array(32) as ChunkId] }),
+        EMPTY,
+      ),
+    );
     expect(await session.answer()).toMatchObject({ type: 'haveAnswer' });
     const peer = await RawPeer.upgraded(target.port);
     for (const message of session.recorded) peer.write(webSocketFrame(message));
-    // A hello of its own is the answer to the first message; the second does not open with the new keys.
+    // A hello of its own is the answer to the first message; the second does not open with the new
+    // keys.
     expect((await peer.frame())?.opcode).toBe(2);
     await peer.goodbye();
     session.peer.end();
@@ -140,7 +180,10 @@ describe('replays and borrowed names', () => {
   it('P5 a single frame counts once', async () => {
     const session = await EvilSession.open(evil, target.port);
     const message = session.write(
-      encodeFrame(encodeClientFrame({ type: 'have', requestId: 1, ids: [new Uint8Array(32) as ChunkId] }), EMPTY),
+      encodeFrame(
+        encodeClientFrame({ type: 'have', requestId: 1, ids: [new Uint8Array(32) as ChunkId] }),
+        EMPTY,
+      ),
     );
     expect(await session.answer()).toMatchObject({ type: 'haveAnswer' });
     session.peer.write(webSocketFrame(message));
@@ -156,11 +199,17 @@ describe('replays and borrowed names', () => {
     const session = await EvilSession.open(evil, target.port);
     const ids = made.items.map(({ id }) => id);
     session.write(encodeFrame(encodeClientFrame({ type: 'have', requestId: 1, ids }), EMPTY));
-    expect(await session.answer()).toMatchObject({ type: 'haveAnswer', missing: ids.map((_id, index) => index) });
+    expect(await session.answer()).toMatchObject({
+      type: 'haveAnswer',
+      missing: ids.map((_id, index) => index),
+    });
     session.write(encodeFrame(encodeClientFrame({ type: 'fetch', requestId: 2, ids }), EMPTY));
     expect(await session.answer()).toMatchObject({ type: 'chunkData', items: [], missing: ids });
     session.write(encodeFrame(encodeClientFrame({ type: 'commit', requestId: 3 }), made.bytes));
-    expect(await session.answer()).toMatchObject({ type: 'refused', code: expect.stringMatching(/bad-signature|bad-commit/) });
+    expect(await session.answer()).toMatchObject({
+      type: 'refused',
+      code: expect.stringMatching(/bad-signature|bad-commit/),
+    });
     const answer = await owner.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     expect(answer.type).toBe('receipt');
     session.peer.end();
@@ -186,7 +235,9 @@ describe('replays and borrowed names', () => {
     expect(outcomes.slice(16).every((outcome) => outcome !== 'receipt')).toBe(true);
     expect((await target.problems('many')).map(({ code }) => code)).toContain('chain-forked');
     await target.session(agent);
-    expect((await agent.backUp([{ path: '/data/b', bytes: systemRandom.bytes(100) }])).type).toBe('receipt');
+    expect((await agent.backUp([{ path: '/data/b', bytes: systemRandom.bytes(100) }])).type).toBe(
+      'receipt',
+    );
   });
 
   it('P4 who shows another agent’s certificate without its key is turned away', async () => {
@@ -196,9 +247,13 @@ describe('replays and borrowed names', () => {
   });
 });
 
-/** A `have` frame with any number of ids of any length: what the door of our own side would not write. */
+/**
+ * A `have` frame with any number of ids of any length: what the door of our own side would not
+ * write.
+ */
 function idsFrame(count: number, bytes = count * 32): Uint8Array {
-  const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)]);
+  const varint = (value: number): number[] =>
+    value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)];
   const inner = [0x08, 1, 0x12, ...varint(bytes)];
   const body = new Uint8Array(inner.length + bytes);
   body.set(inner);

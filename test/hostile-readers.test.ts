@@ -16,8 +16,16 @@ describe(`readers of what others wrote (seed ${seed})`, () => {
         const result = await attempt(target, kept.bytes);
         expect([kept.name, result]).toEqual([kept.name, { way: expect.any(String) }]);
       }
-      const { findings } = await fuzz(target, seededSource(seed).derive(name), { more: (done) => done < INPUTS, corpus: [] });
-      expect(findings.map(({ input, what }) => `${what} (input ${Buffer.from(input.subarray(0, 200)).toString('hex')})`)).toEqual([]);
+      const { findings } = await fuzz(target, seededSource(seed).derive(name), {
+        more: (done) => done < INPUTS,
+        corpus: [],
+      });
+      expect(
+        findings.map(
+          ({ input, what }) =>
+            `${what} (input ${Buffer.from(input.subarray(0, 200)).toString('hex')})`,
+        ),
+      ).toEqual([]);
     },
   );
 });

@@ -6,12 +6,22 @@ import { Target } from './hostile/target.ts';
 import { statusOf } from './world.ts';
 
 /*
- * Names are sealed by the agent, so a collector cannot choose where a restore writes; a stolen agent can choose what its own names say,
- * and who can write into a target folder may have left links there.
+ * Names are sealed by the agent, so a collector cannot choose where a restore writes; a stolen
+ * agent can choose what its own names say, and who can write into a target folder may have left
+ * links there.
  */
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
-const ESCAPES = ['/data/../../../escaped', '/..', '/data/./x', 'relative/name', '../relative', '/', '//', '/data//'];
+const ESCAPES = [
+  '/data/../../../escaped',
+  '/..',
+  '/data/./x',
+  'relative/name',
+  '../relative',
+  '/',
+  '//',
+  '/data//',
+];
 
 let target: Target;
 
@@ -25,9 +35,21 @@ it('P2: no name of a stolen agent leaves the target of an operator’s restore; 
   const { world } = target;
   const thief = await target.agent('thief');
   await target.session(thief);
-  await thief.backUp([...ESCAPES.map((path) => ({ path, bytes: bytes(`out of ${path}`) })), { path: '/data/good', bytes: bytes('good') }]);
+  await thief.backUp([
+    ...ESCAPES.map((path) => ({ path, bytes: bytes(`out of ${path}`) })),
+    { path: '/data/good', bytes: bytes('good') },
+  ]);
   const inner = await world.place('outer/inner');
-  const restored = await world.tryAliquot(['restore', '--kit', world.kit, '--agent', 'thief', '--to', join(inner, 'target'), '--json']);
+  const restored = await world.tryAliquot([
+    'restore',
+    '--kit',
+    world.kit,
+    '--agent',
+    'thief',
+    '--to',
+    join(inner, 'target'),
+    '--json',
+  ]);
   expect(restored.code).toBe(3);
   const failed = restored.lines.filter((line) => line['event'] === 'failed');
   expect(failed).toHaveLength(ESCAPES.length);
@@ -50,7 +72,16 @@ it('P2: a link that somebody left in the target is not followed', async () => {
   const to = await world.place('planted');
   await mkdir(join(to, 'data'));
   await symlink(elsewhere, join(to, 'data/run'));
-  const restored = await world.tryAliquot(['restore', '--kit', world.kit, '--agent', 'victim', '--to', to, '--json']);
+  const restored = await world.tryAliquot([
+    'restore',
+    '--kit',
+    world.kit,
+    '--agent',
+    'victim',
+    '--to',
+    to,
+    '--json',
+  ]);
   expect(restored.code).toBe(3);
   expect(restored.lines[0]).toMatchObject({ event: 'failed', code: 'RESTORE_THROUGH_LINK' });
   expect(await readdir(elsewhere)).toEqual([]);
@@ -66,7 +97,14 @@ it('P4: an agent’s restore goes neither into its own folder nor through a link
   const link = join(world.folder, 'innocent');
   await symlink(agent.data, link);
   for (const to of [join(agent.data, 'below'), link, join(agent.data, '..', 'agent-pc', 'x')]) {
-    const refused = await run('aliquot-agent', ['restore', source, '--to', to, '--data', agent.data]);
+    const refused = await run('aliquot-agent', [
+      'restore',
+      source,
+      '--to',
+      to,
+      '--data',
+      agent.data,
+    ]);
     expect([to, refused.code === 0]).toEqual([to, false]);
     expect(refused.stderr).toContain('RESTORE_FORBIDDEN_TARGET');
   }

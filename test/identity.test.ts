@@ -21,7 +21,10 @@ describe('who is who', () => {
     await makeTree(tree, 1);
     await world.backup(agent, [tree]);
     await world.unserve();
-    await cp(world.collectorData, `${world.collectorData}.old`, { recursive: true, preserveTimestamps: true });
+    await cp(world.collectorData, `${world.collectorData}.old`, {
+      recursive: true,
+      preserveTimestamps: true,
+    });
     await world.serve();
     await world.write('data/after the copy.txt', 'written after the copy was made');
     await makeTree(join(tree, 'more'), 2);
@@ -29,13 +32,19 @@ describe('who is who', () => {
 
     await world.unserve();
     await rm(world.collectorData, { recursive: true });
-    await cp(`${world.collectorData}.old`, world.collectorData, { recursive: true, preserveTimestamps: true });
+    await cp(`${world.collectorData}.old`, world.collectorData, {
+      recursive: true,
+      preserveTimestamps: true,
+    });
     await world.serve();
 
     await world.write('data/third.txt', 'third');
     const noticed = await run('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
     expect(noticed.code).not.toBe(0);
-    expect(await statusOf(agent)).toMatchObject({ rolledBack: true, connectionProblem: { code: 'UPLINK_ROLLED_BACK' } });
+    expect(await statusOf(agent)).toMatchObject({
+      rolledBack: true,
+      connectionProblem: { code: 'UPLINK_ROLLED_BACK' },
+    });
     const [named] = (await world.aliquot(['agents', '--json'])).lines;
     expect(named?.['problems']).toMatchObject([{ code: 'log-rolled-back' }]);
 

@@ -12,22 +12,29 @@ export interface TestNode {
 }
 
 /**
- * What a clone has once it is built, and nothing else of it, started by this Node: so that a test can plant things around it. Gives the launcher of each
- * program.
+ * What a clone has once it is built, and nothing else of it, started by this Node: so that a test
+ * can plant things around it. Gives the launcher of each program.
  */
-export async function installAt(folder: string, { version, binary }: TestNode): Promise<Record<ProgramName, string>> {
+export async function installAt(
+  folder: string,
+  { version, binary }: TestNode,
+): Promise<Record<ProgramName, string>> {
   const node = join(folder, 'node_modules/node/bin/node');
   await mkdir(dirname(node), { recursive: true });
   // A Node has 120 MB; another name for it costs nothing where the file system is the same.
   await link(binary, node).catch(() => copyFile(binary, node));
   for (const room of ['agent', 'collector'] as const) {
     const dist = join(folder, room, 'dist');
-    for (const part of ['program', 'addons']) await cp(join(root, room, 'dist', part), join(dist, part), { recursive: true });
+    for (const part of ['program', 'addons'])
+      await cp(join(root, room, 'dist', part), join(dist, part), { recursive: true });
     await mkdir(join(dist, 'compile-cache'));
     await writeFile(join(dist, 'program/node-flags'), nodeFlagsFile(room, version));
   }
   await cp(join(root, 'bin'), join(folder, 'bin'), { recursive: true });
-  const launchers = { aliquot: join(folder, 'bin/aliquot'), 'aliquot-agent': join(folder, 'bin/aliquot-agent') };
+  const launchers = {
+    aliquot: join(folder, 'bin/aliquot'),
+    'aliquot-agent': join(folder, 'bin/aliquot-agent'),
+  };
   for (const launcher of Object.values(launchers)) await chmod(launcher, 0o755);
   return launchers;
 }

@@ -4,7 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { everyCommand, type Printed } from './json/every-command.ts';
 import { World } from './world.ts';
 
-/** The rows of docs/json.md as `program command | event | field`. A heading names one command, or several of one program. */
+/**
+ * The rows of docs/json.md as `program command | event | field`. A heading names one command, or
+ * several of one program.
+ */
 function documented(page: string): Set<string> {
   const rows = new Set<string>();
   let commands: readonly string[] = [];
@@ -16,12 +19,16 @@ function documented(page: string): Set<string> {
       const group = (names[0] ?? '').split(' ');
       commands = names.map((name) => {
         const words = name.split(' ');
-        const whole = words.length < group.length ? [...group.slice(0, group.length - words.length), ...words] : words;
+        const whole =
+          words.length < group.length
+            ? [...group.slice(0, group.length - words.length), ...words]
+            : words;
         return `${heading[1]} ${whole.join(' ')}`;
       });
     }
     const [, event = '', field] = /^\| (?:`([^`]+)`)? ?\| `([^`]+)` \| /.exec(line) ?? [];
-    if (field !== undefined) for (const command of commands) rows.add(`${command} | ${event} | ${field}`);
+    if (field !== undefined)
+      for (const command of commands) rows.add(`${command} | ${event} | ${field}`);
   }
   return rows;
 }
@@ -33,7 +40,9 @@ describe('docs/json.md', () => {
   beforeAll(async () => {
     world = await World.open();
     printed = await everyCommand(world);
-    rows = documented(await readFile(fileURLToPath(new URL('../docs/json.md', import.meta.url)), 'utf8'));
+    rows = documented(
+      await readFile(fileURLToPath(new URL('../docs/json.md', import.meta.url)), 'utf8'),
+    );
   });
   afterAll(async () => world.close());
 
@@ -45,7 +54,11 @@ describe('docs/json.md', () => {
         if (field === 'event') continue;
         const name = `${command} | ${String(line['event'] ?? '')} | ${field}`;
         // `versions` of a PC has the `path` line of `status`.
-        if (!rows.has(name) && !rows.has(name.replace('aliquot-agent versions | path', 'aliquot-agent status | path'))) missing.add(name);
+        if (
+          !rows.has(name) &&
+          !rows.has(name.replace('aliquot-agent versions | path', 'aliquot-agent status | path'))
+        )
+          missing.add(name);
       }
     }
     expect([...missing]).toEqual([]);
@@ -53,7 +66,9 @@ describe('docs/json.md', () => {
 
   it('says what the type of a time is: every one that was printed is RFC 3339 in UTC', () => {
     const times = printed.flatMap(({ line }) =>
-      ['time', 'since', 'lastSeen', 'capturedAt', 'safeSince', 'expires'].map((field) => line[field]),
+      ['time', 'since', 'lastSeen', 'capturedAt', 'safeSince', 'expires'].map(
+        (field) => line[field],
+      ),
     );
     const texts = times.filter((time) => typeof time === 'string');
     expect(texts.length).toBeGreaterThan(10);

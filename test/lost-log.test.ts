@@ -9,7 +9,8 @@ import { freePort } from './ports.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /**
- * The log of either service when what takes it is full, gone or stalled: lines are lost, nothing else. `POLL` only says how often we look.
+ * The log of either service when what takes it is full, gone or stalled: lines are lost, nothing
+ * else. `POLL` only says how often we look.
  */
 
 const POLL = { timeout: 240_000, interval: 250 };
@@ -29,11 +30,15 @@ async function watching(): Promise<{ pc: AgentPlace; folder: string }> {
   const pc = await world.agent(name);
   const folder = await world.place(`watched-${name}`);
   const source = `{path: ${JSON.stringify(folder)}, quietPeriodSeconds: 0}`;
-  writeFileSync(join(pc.data, 'agent.yaml'), `scanIntervalSeconds: 1\nlogLevel: trace\nsources: [${source}]\n`);
+  writeFileSync(
+    join(pc.data, 'agent.yaml'),
+    `scanIntervalSeconds: 1\nlogLevel: trace\nsources: [${source}]\n`,
+  );
   return { pc, folder };
 }
 
-const safe = (pc: AgentPlace) => vi.waitUntil(async () => ((await statusOf(pc))['results'] as { safe: number }).safe, POLL);
+const safe = (pc: AgentPlace) =>
+  vi.waitUntil(async () => ((await statusOf(pc))['results'] as { safe: number }).safe, POLL);
 
 /** Asks the service's own socket so often; each question is a line of its log. */
 async function askOften(socketPath: string, times: number): Promise<void> {
@@ -52,13 +57,20 @@ async function requestOften(url: string, times: number): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   const ask = () =>
     new Promise<void>((resolve, reject) => {
-      get(`${url}/healthz`, { agent }, (answer) => answer.resume().once('end', resolve)).once('error', reject);
+      get(`${url}/healthz`, { agent }, (answer) => answer.resume().once('end', resolve)).once(
+        'error',
+        reject,
+      );
     });
-  for (let done = 0; done < times; done += 200) await Promise.all(Array.from({ length: Math.min(200, times - done) }, ask));
+  for (let done = 0; done < times; done += 200)
+    await Promise.all(Array.from({ length: Math.min(200, times - done) }, ask));
   agent.destroy();
 }
 
-async function withService(service: LostService, use: (ready: Awaited<LostService['ready']>) => Promise<void>): Promise<void> {
+async function withService(
+  service: LostService,
+  use: (ready: Awaited<LostService['ready']>) => Promise<void>,
+): Promise<void> {
   try {
     await use(await service.ready);
   } finally {
@@ -85,18 +97,21 @@ const parsed = (text: string) =>
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 describe('a service whose log goes', () => {
-  it.each(['full', 'gone'])('to a standard error that is %s goes on protecting, and ends with 0', async (way) => {
-    const { pc, folder } = await watching();
-    const pipe = openPipe();
-    if (way === 'gone') pipe.closeReader();
-    const errors = way === 'full' ? openSync('/dev/full', 'w') : pipe.writer;
-    const service = serviceWithErrors('aliquot-agent', ['run', '--data', pc.data], errors);
-    closeSync(errors);
-    await withService(service, async () => {
-      writeFileSync(join(folder, 'a'), 'one');
-      await safe(pc);
-    });
-  });
+  it.each(['full', 'gone'])(
+    'to a standard error that is %s goes on protecting, and ends with 0',
+    async (way) => {
+      const { pc, folder } = await watching();
+      const pipe = openPipe();
+      if (way === 'gone') pipe.closeReader();
+      const errors = way === 'full' ? openSync('/dev/full', 'w') : pipe.writer;
+      const service = serviceWithErrors('aliquot-agent', ['run', '--data', pc.data], errors);
+      closeSync(errors);
+      await withService(service, async () => {
+        writeFileSync(join(folder, 'a'), 'one');
+        await safe(pc);
+      });
+    },
+  );
 
   it('to a reader that is stalled goes on protecting, keeps its memory, and says later what was lost', async () => {
     const { pc, folder } = await watching();
@@ -106,7 +121,9 @@ describe('a service whose log goes', () => {
       await askOften(String(ready['socket']), MANY_LINES);
       writeFileSync(join(folder, 'a'), 'one');
       await safe(pc);
-      const lines = parsed(await readUntil(pipe, /"lost":/, () => askOften(String(ready['socket']), 20)));
+      const lines = parsed(
+        await readUntil(pipe, /"lost":/, () => askOften(String(ready['socket']), 20)),
+      );
       expect(lines.find(({ lost }) => lost !== undefined)).toMatchObject({
         level: 'warn',
         lost: expect.any(Number),
@@ -126,12 +143,17 @@ describe('a service whose log goes', () => {
 });
 
 describe('a collector whose log goes', () => {
-  async function serving(use: (url: string, pipe: Pipe) => Promise<void>, before: (pipe: Pipe) => number = (pipe) => pipe.writer) {
+  async function serving(
+    use: (url: string, pipe: Pipe) => Promise<void>,
+    before: (pipe: Pipe) => number = (pipe) => pipe.writer,
+  ) {
     await world.unserve();
     const pipe = openPipe();
     const listen = `127.0.0.1:${new URL(world.url).port || (await freePort())}`;
     const args = ['serve', '--data', world.collectorData, '--listen', listen];
-    const service = serviceWithErrors('aliquot', args, before(pipe), { ALIQUOT_LOG_LEVEL: 'debug' });
+    const service = serviceWithErrors('aliquot', args, before(pipe), {
+      ALIQUOT_LOG_LEVEL: 'debug',
+    });
     try {
       await withService(service, (ready) => use(String(ready['url']), pipe));
     } finally {
@@ -167,16 +189,26 @@ describe('a collector whose log goes', () => {
       await requestOften(url, MANY_LINES);
       await backsUp();
       const before = await readUntil(pipe, /"lost":/, () => requestOften(url, 200));
-      const lines = parsed(before + (await readUntil(pipe, /"status":404/, () => requestOften(`${url}/nowhere`, 1))));
+      const lines = parsed(
+        before + (await readUntil(pipe, /"status":404/, () => requestOften(`${url}/nowhere`, 1))),
+      );
       const lost = lines.filter((line) => line['lost'] !== undefined);
       expect(lost[0]).toMatchObject({ level: 'warn', lost: expect.any(Number) });
-      // What was written, and what was said to be lost, is all that there was: no line is lost without a word.
-      expect(lines.length + lost.reduce((sum, line) => sum + Number(line['lost']), 0)).toBeGreaterThan(MANY_LINES);
+      // What was written, and what was said to be lost, is all that there was: no line is lost
+      // without a word.
+      expect(
+        lines.length + lost.reduce((sum, line) => sum + Number(line['lost']), 0),
+      ).toBeGreaterThan(MANY_LINES);
     });
   });
 
   it('is told of as it should be: a bad level of the log is a mistake', async () => {
-    const bad = await run('aliquot', ['serve', '--data', world.collectorData], { ALIQUOT_LOG_LEVEL: 'loud' });
-    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('ALIQUOT_LOG_LEVEL cannot be "loud"') });
+    const bad = await run('aliquot', ['serve', '--data', world.collectorData], {
+      ALIQUOT_LOG_LEVEL: 'loud',
+    });
+    expect(bad).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('ALIQUOT_LOG_LEVEL cannot be "loud"'),
+    });
   });
 });

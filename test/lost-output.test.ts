@@ -7,8 +7,8 @@ import { flipBit, packRecords } from './packs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /**
- * Standard output that nothing can be delivered to: work is done all the same, and no command ends with 0. Standard error is for the eye: without
- * it nothing changes.
+ * Standard output that nothing can be delivered to: work is done all the same, and no command ends
+ * with 0. Standard error is for the eye: without it nothing changes.
  */
 
 let world: World;
@@ -89,7 +89,10 @@ const works: readonly Case[] = [
   },
   {
     name: 'aliquot vault add',
-    make: async () => ({ args: ['vault', 'add', ...withKit()], done: () => world.aliquot(['stats']) }),
+    make: async () => ({
+      args: ['vault', 'add', ...withKit()],
+      done: () => world.aliquot(['stats']),
+    }),
   },
   {
     name: 'aliquot enroll',
@@ -116,7 +119,10 @@ const works: readonly Case[] = [
     name: 'aliquot restore',
     make: async () => {
       const to = fresh('restored');
-      return { args: ['restore', '--agent', 'pc', '--to', to, '--json', ...withKit()], done: there(join(to, file)) };
+      return {
+        args: ['restore', '--agent', 'pc', '--to', to, '--json', ...withKit()],
+        done: there(join(to, file)),
+      };
     },
   },
   {
@@ -125,7 +131,10 @@ const works: readonly Case[] = [
     make: async () => {
       const bundle = await world.bundle(`enrolled-${runs++}`);
       const folder = fresh('agent');
-      return { args: ['enroll', bundle, '--data', folder], done: () => statusOf({ name: '', data: folder, bundle }) };
+      return {
+        args: ['enroll', bundle, '--data', folder],
+        done: () => statusOf({ name: '', data: folder, bundle }),
+      };
     },
   },
   {
@@ -133,7 +142,12 @@ const works: readonly Case[] = [
     program: 'aliquot-agent',
     make: async () => {
       const written = await world.write(`new-data/${runs++}/a`, 'new');
-      const done = () => mustRun('aliquot', ['versions', '--agent', 'pc', '--path', written, ...token()], world.environment());
+      const done = () =>
+        mustRun(
+          'aliquot',
+          ['versions', '--agent', 'pc', '--path', written, ...token()],
+          world.environment(),
+        );
       return { args: ['backup', join(written, '..'), '--json', ...data()], done };
     },
   },
@@ -144,7 +158,12 @@ const works: readonly Case[] = [
     make: async () => {
       const written = await world.write(`new-data/${runs++}/a`, 'new');
       const missing = join(world.folder, 'not-there');
-      const done = () => mustRun('aliquot', ['versions', '--agent', 'pc', '--path', written, ...token()], world.environment());
+      const done = () =>
+        mustRun(
+          'aliquot',
+          ['versions', '--agent', 'pc', '--path', written, ...token()],
+          world.environment(),
+        );
       return { args: ['backup', join(written, '..'), missing, ...data()], done };
     },
   },
@@ -152,7 +171,11 @@ const works: readonly Case[] = [
     name: 'aliquot-agent flush',
     program: 'aliquot-agent',
     make: async () => {
-      await world.backup(pc, [join(await world.write(`new-data/${runs++}/a`, 'new'), '..')], ['--offline']);
+      await world.backup(
+        pc,
+        [join(await world.write(`new-data/${runs++}/a`, 'new'), '..')],
+        ['--offline'],
+      );
       const done = async () => expect(await statusOf(pc)).toMatchObject({ queue: { entries: 0 } });
       return { args: ['flush', ...data()], done };
     },
@@ -161,12 +184,21 @@ const works: readonly Case[] = [
     name: 'aliquot-agent queue export, and both imports',
     program: 'aliquot-agent',
     make: async () => {
-      await world.backup(pc, [join(await world.write(`new-data/${runs++}/a`, 'new'), '..')], ['--offline']);
+      await world.backup(
+        pc,
+        [join(await world.write(`new-data/${runs++}/a`, 'new'), '..')],
+        ['--offline'],
+      );
       const queue = fresh('queue');
       const done = async () => {
         const receipts = fresh('receipts');
         const way = WAYS[runs % WAYS.length] ?? 'full';
-        const brought = await losing(way, 'aliquot', ['queue', 'import', queue, '--out', receipts, ...token()], world.environment());
+        const brought = await losing(
+          way,
+          'aliquot',
+          ['queue', 'import', queue, '--out', receipts, ...token()],
+          world.environment(),
+        );
         expect(brought.code, brought.heard).toBe(1);
         const taken = await losing(way, 'aliquot-agent', ['queue', 'import', receipts, ...data()]);
         expect(taken.code, taken.heard).toBe(1);
@@ -194,24 +226,31 @@ for (const way of WAYS) {
       if (way !== 'gone') expect(heard).toMatch(/\[OUTPUT_LOST\]\n$/);
     });
 
-    it.each(works)('$name does its work, and does not end with 0', async ({ program = 'aliquot', make, own = 1 }) => {
-      const { args, done } = await make();
-      const { code, heard } = await losing(way, program, args, world.environment());
-      expect(code, heard).toBe(own);
-      expect(heard).toMatch(/\[OUTPUT_LOST\]\n$/);
-      await done?.();
-    });
+    it.each(works)(
+      '$name does its work, and does not end with 0',
+      async ({ program = 'aliquot', make, own = 1 }) => {
+        const { args, done } = await make();
+        const { code, heard } = await losing(way, program, args, world.environment());
+        expect(code, heard).toBe(own);
+        expect(heard).toMatch(/\[OUTPUT_LOST\]\n$/);
+        await done?.();
+      },
+    );
   });
 }
 
-// One way for each command in turn: what becomes of standard error is one place's work, and no command has words of its own in it.
+// One way for each command in turn: what becomes of standard error is one place's work, and no
+// command has words of its own in it.
 describe('I-HEARD with a standard error that nothing can be delivered to', () => {
   const each = works.map((work, at) => ({ way: WAYS[at % WAYS.length] ?? 'full', ...work }));
-  it.each(each)('$name is as ever where it is $way', async ({ way, program = 'aliquot', make, own = 0 }) => {
-    const { args, done } = await make();
-    expect((await losing(way, program, args, world.environment(), 2)).code).toBe(own);
-    await done?.();
-  });
+  it.each(each)(
+    '$name is as ever where it is $way',
+    async ({ way, program = 'aliquot', make, own = 0 }) => {
+      const { args, done } = await make();
+      expect((await losing(way, program, args, world.environment(), 2)).code).toBe(own);
+      await done?.();
+    },
+  );
 });
 
 describe('a command that the running service carries out', () => {
@@ -223,10 +262,20 @@ describe('a command that the running service carries out', () => {
     try {
       await service.event('running');
       const written = await world.write(`new-data/${runs++}/a`, 'new');
-      expect((await losing(way, 'aliquot-agent', ['backup', join(written, '..'), '--json', ...data()])).code).toBe(1);
-      await mustRun('aliquot', ['versions', '--agent', 'pc', '--path', written, ...token()], world.environment());
+      expect(
+        (await losing(way, 'aliquot-agent', ['backup', join(written, '..'), '--json', ...data()]))
+          .code,
+      ).toBe(1);
+      await mustRun(
+        'aliquot',
+        ['versions', '--agent', 'pc', '--path', written, ...token()],
+        world.environment(),
+      );
       const to = fresh('own');
-      expect((await losing(way, 'aliquot-agent', ['restore', file, '--to', to, '--json', ...data()])).code).toBe(1);
+      expect(
+        (await losing(way, 'aliquot-agent', ['restore', file, '--to', to, '--json', ...data()]))
+          .code,
+      ).toBe(1);
       expect(existsSync(join(to, file))).toBe(true);
       expect((await losing(way, 'aliquot-agent', ['status', '--json', ...data()])).code).toBe(1);
     } finally {
@@ -242,19 +291,28 @@ describe('I-HEARD a store or a queue that is damaged', () => {
     try {
       const agent = await other.agent('pc');
       await other.backup(agent, [join(await other.write('data/a', 'x'.repeat(5000)), '..')]);
-      await other.backup(agent, [join(await other.write('data2/b', 'y'.repeat(5000)), '..')], ['--offline']);
+      await other.backup(
+        agent,
+        [join(await other.write('data2/b', 'y'.repeat(5000)), '..')],
+        ['--offline'],
+      );
       await other.unserve();
       const chunk = (await packRecords(other.collectorData)).find(({ kind }) => kind === 'chunk');
       if (chunk === undefined) throw new Error('the store holds no chunk');
       for (const [program, folder, damage] of [
         ['aliquot', other.collectorData, () => flipBit(chunk)],
-        ['aliquot-agent', agent.data, () => filesBelow(join(agent.data, 'queue'), /\.seg$/).forEach(flipInTheMiddle)],
+        [
+          'aliquot-agent',
+          agent.data,
+          () => filesBelow(join(agent.data, 'queue'), /\.seg$/).forEach(flipInTheMiddle),
+        ],
       ] as const) {
         await damage();
         const plainly = await run(program, ['fsck', '--data', folder, '--json']);
         expect(plainly.code, plainly.stdout + plainly.stderr).toBe(1);
         expect(plainly.lines.some(({ event }) => event === 'finding')).toBe(true);
-        for (const way of WAYS) expect((await losing(way, program, ['fsck', '--data', folder])).code).toBe(1);
+        for (const way of WAYS)
+          expect((await losing(way, program, ['fsck', '--data', folder])).code).toBe(1);
       }
     } finally {
       await other.close();

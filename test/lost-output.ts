@@ -6,9 +6,15 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { JsonLine, ProgramName } from '../demo/programs.ts';
 
-/** Runs the built programs with a standard output, or a standard error, that nothing can be delivered to. */
+/**
+ * Runs the built programs with a standard output, or a standard error, that nothing can be
+ * delivered to.
+ */
 
-/** How a stream is of no use: closed as by `>&-`, a full disk, a reader that has left before the first word. */
+/**
+ * How a stream is of no use: closed as by `>&-`, a full disk, a reader that has left before the
+ * first word.
+ */
 export type Way = 'closed' | 'full' | 'gone';
 export const WAYS: readonly Way[] = ['closed', 'full', 'gone'];
 
@@ -30,7 +36,8 @@ export async function losing(
   const lost = way === 'gone' ? endWithoutReader() : openSync('/dev/full', 'w');
   const ends = (['pipe', 'pipe'] as (number | 'pipe')[]).with(stream - 1, lost);
   // Closing is the shell's to do: a program that is started from here always has all three.
-  const [program, ...before] = way === 'closed' ? ['sh', '-c', `exec "$0" "$@" ${stream}>&-`, launcher] : [launcher];
+  const [program, ...before] =
+    way === 'closed' ? ['sh', '-c', `exec "$0" "$@" ${stream}>&-`, launcher] : [launcher];
   const child = spawn(program ?? launcher, [...before, ...args], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', ...ends],
@@ -47,7 +54,10 @@ export async function losing(
   return { code, heard };
 }
 
-/** A program that keeps running, started with a standard error of the test's own. Its standard output is read line by line. */
+/**
+ * A program that keeps running, started with a standard error of the test's own. Its standard
+ * output is read line by line.
+ */
 export function serviceWithErrors(
   name: ProgramName,
   args: readonly string[],
@@ -55,10 +65,15 @@ export function serviceWithErrors(
   environment: NodeJS.ProcessEnv = {},
 ): LostService {
   const launcher = fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
-  const child = spawn(launcher, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', errors] });
+  const child = spawn(launcher, args, {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', errors],
+  });
   if (child.stdout === null) throw new Error('no pipe');
   const { stdout } = child;
-  const closed = new Promise<number>((resolve) => child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1))));
+  const closed = new Promise<number>((resolve) =>
+    child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1))),
+  );
   const ready = new Promise<JsonLine>((resolve, reject) => {
     createInterface({ input: stdout }).on('line', (line) => resolve(JSON.parse(line) as JsonLine));
     void closed.then((code) => reject(new Error(`it ended with ${code}`)));
@@ -79,7 +94,9 @@ export interface LostService {
   stop(): Promise<number>;
 }
 
-/** A pipe of which the test holds both ends, so that it decides whether and when anything is read. */
+/**
+ * A pipe of which the test holds both ends, so that it decides whether and when anything is read.
+ */
 export interface Pipe {
   readonly writer: number;
   /** All that lies in the pipe now. */
@@ -120,7 +137,9 @@ export function openPipe(): Pipe {
   };
 }
 
-/** The writing end of a pipe that nobody reads: every write fails with EPIPE, from the first one on. */
+/**
+ * The writing end of a pipe that nobody reads: every write fails with EPIPE, from the first one on.
+ */
 function endWithoutReader(): number {
   const { writer, closeReader } = openPipe();
   closeReader();

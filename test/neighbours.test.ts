@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { World } from './world.ts';
 
 const project = join(import.meta.dirname, '..');
-const git = (...args: readonly string[]) => execFileSync('git', args, { cwd: project, encoding: 'utf8' }).trim();
+const git = (...args: readonly string[]) =>
+  execFileSync('git', args, { cwd: project, encoding: 'utf8' }).trim();
 
 /** The newest release that was tagged; undefined while there is none, or where this is no clone. */
 function lastTag(): string | undefined {
@@ -20,11 +21,15 @@ function lastTag(): string | undefined {
 }
 
 const tag = lastTag();
-const why = tag === undefined ? ' (skipped: no release was tagged yet, so there is no neighbour)' : ` and ${tag}`;
+const why =
+  tag === undefined
+    ? ' (skipped: no release was tagged yet, so there is no neighbour)'
+    : ` and ${tag}`;
 
 /**
- * Collector first, then the PCs, over days: for as long an agent of the release before works with a collector of this one. The other way round
- * happens where a PC was installed anew from a newer package.
+ * Collector first, then the PCs, over days: for as long an agent of the release before works with a
+ * collector of this one. The other way round happens where a PC was installed anew from a newer
+ * package.
  */
 describe.skipIf(tag === undefined)(`neighbouring releases: this one${why}`, () => {
   let clone: string;
@@ -46,7 +51,10 @@ describe.skipIf(tag === undefined)(`neighbouring releases: this one${why}`, () =
   });
 
   const before = (program: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}) =>
-    execFileSync(join(clone, 'bin', program), args, { encoding: 'utf8', env: { ...process.env, ...environment } });
+    execFileSync(join(clone, 'bin', program), args, {
+      encoding: 'utf8',
+      env: { ...process.env, ...environment },
+    });
 
   it('an agent of the release before enrols, backs up and restores with this collector', async () => {
     const results = await world.place('results');
@@ -65,7 +73,9 @@ describe.skipIf(tag === undefined)(`neighbouring releases: this one${why}`, () =
     await world.backup(agent, [join(world.folder, 'results')]);
     const back = join(world.folder, 'back-both');
     await world.aliquot(['restore', '--kit', world.kit, '--agent', 'older', '--to', back]);
-    const [found = ''] = execFileSync('find', [back, '-name', 'run-2.csv'], { encoding: 'utf8' }).split('\n');
+    const [found = ''] = execFileSync('find', [back, '-name', 'run-2.csv'], {
+      encoding: 'utf8',
+    }).split('\n');
     expect(readFileSync(found, 'utf8')).toBe('two\n');
   });
 

@@ -27,19 +27,31 @@ describe('a proxy in the middle', () => {
     try {
       const tree = await world.place('data');
       await makeTree(tree, 1);
-      const taps = [flip('to-agent', 420), flip('to-agent', 900), flip('to-collector', 3_000), flip('to-collector', 400_000)];
+      const taps = [
+        flip('to-agent', 420),
+        flip('to-agent', 900),
+        flip('to-collector', 3_000),
+        flip('to-collector', 400_000),
+      ];
       const relayed: { tap: () => Tap; cable: Cable; agent: AgentPlace }[] = [];
       for (const [index, tap] of taps.entries()) {
         const cable = new Cable({ host: '127.0.0.1', port }, () => (bytes) => bytes);
         await cable.plug();
         relayed.push({ tap, cable, agent: await world.agent(`relayed-${index}`, [], cable.url) });
       }
-      // At once: an agent that is lied to waits before it asks again, and none of them disturbs another.
+      // At once: an agent that is lied to waits before it asks again, and none of them disturbs
+      // another.
       const outcomes = relayed.map(async ({ tap, cable, agent }) => {
         await cable.pull();
         const altered = new Cable({ host: '127.0.0.1', port }, tap);
         await altered.plug(Number(new URL(cable.url).port));
-        const refused = await run('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
+        const refused = await run('aliquot-agent', [
+          'backup',
+          tree,
+          '--data',
+          agent.data,
+          '--json',
+        ]);
         await altered.pull();
         expect([agent.name, refused.code === 0]).toEqual([agent.name, false]);
         expect(refused.stderr).toMatch(/altered|authentic|signature|certificate|damaged/i);
@@ -50,7 +62,8 @@ describe('a proxy in the middle', () => {
         await cable.pull();
       });
       // All of them to their end, so that none outlives the world.
-      for (const outcome of await Promise.allSettled(outcomes)) if (outcome.status === 'rejected') throw outcome.reason;
+      for (const outcome of await Promise.allSettled(outcomes))
+        if (outcome.status === 'rejected') throw outcome.reason;
       await world.aliquot(['fsck', '--data', world.collectorData]);
     } finally {
       await world.close();

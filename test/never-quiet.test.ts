@@ -1,4 +1,6 @@
-/** P6: what never comes to rest is protected as it is, named here and there, and whole in the end. */
+/**
+ * P6: what never comes to rest is protected as it is, named here and there, and whole in the end.
+ */
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,7 +31,11 @@ describe('an acquisition that never pauses', () => {
     await mkdir(run);
     await writeFile(join(folder, 'other'), 'at rest');
     const source = `{path: ${JSON.stringify(folder)}, quietPeriodSeconds: 1, maxUnsettledSeconds: 4}`;
-    await writeFile(join(agent.data, 'agent.yaml'), `scanIntervalSeconds: 2\nsources: [${source}]\n`, { mode: 0o600 });
+    await writeFile(
+      join(agent.data, 'agent.yaml'),
+      `scanIntervalSeconds: 2\nsources: [${source}]\n`,
+      { mode: 0o600 },
+    );
     const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
     let writes = true;
     const instrument = (async () => {
@@ -41,12 +47,16 @@ describe('an acquisition that never pauses', () => {
     })();
     try {
       await service.event('running');
-      const told = async (): Promise<JsonLine | undefined> => (await world.aliquot(['agents', '--json'])).lines[0];
+      const told = async (): Promise<JsonLine | undefined> =>
+        (await world.aliquot(['agents', '--json'])).lines[0];
       while ((await told())?.['unsettled'] !== 2) await delay(STEP_MS);
       const shown = await lines('status');
       const named = shown.filter(({ event, code }) => event === 'problem' && code === 'unsettled');
       expect(named.map(({ path }) => path).sort()).toEqual([log, run]);
-      expect(shown.find(({ event }) => event === 'status')).toMatchObject({ allSafe: false, unsettled: 2 });
+      expect(shown.find(({ event }) => event === 'status')).toMatchObject({
+        allSafe: false,
+        unsettled: 2,
+      });
       expect(await told()).toMatchObject({ unprotected: 0, unsettled: 2 });
       while ((await versions(log)).length === 0) await delay(STEP_MS);
       expect((await versions(log))[0]).toMatchObject({ completion: 'growing' });

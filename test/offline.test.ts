@@ -11,14 +11,23 @@ const day = 86_400_000;
 const hour = 3_600_000;
 
 /** libfaketime sets the clocks of programs that know nothing of it. */
-const faketime = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib']
+const faketime = [
+  '/usr/lib/x86_64-linux-gnu',
+  '/usr/lib/aarch64-linux-gnu',
+  '/usr/lib64',
+  '/usr/lib',
+]
   .map((folder) => join(folder, 'faketime', 'libfaketime.so.1'))
   .find((file) => existsSync(file));
 
 /** Runs what it is given with the clocks of all programs started meanwhile moved by `byMs`. */
 async function atTime<T>(byMs: number, what: () => Promise<T>): Promise<T> {
   const seconds = Math.round(byMs / 1000);
-  const clock = { LD_PRELOAD: faketime, FAKETIME: `${seconds < 0 ? '' : '+'}${seconds}`, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  const clock = {
+    LD_PRELOAD: faketime,
+    FAKETIME: `${seconds < 0 ? '' : '+'}${seconds}`,
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  };
   Object.assign(process.env, clock);
   try {
     return await what();
@@ -27,16 +36,35 @@ async function atTime<T>(byMs: number, what: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A capture with the PC’s clock moved, without a connection: when it was, by that clock, and what was there. */
+/**
+ * A capture with the PC’s clock moved, without a connection: when it was, by that clock, and what
+ * was there.
+ */
 async function captureAt(agent: AgentPlace, folder: string, byMs: number) {
   const from = Date.now() + byMs;
-  await atTime(byMs, () => mustRun('aliquot-agent', ['backup', folder, '--data', agent.data, '--offline']));
+  await atTime(byMs, () =>
+    mustRun('aliquot-agent', ['backup', folder, '--data', agent.data, '--offline']),
+  );
   return { from, to: Date.now() + byMs, picture: await pictureOf(folder) };
 }
 
-async function versionTimes(world: World, agent: AgentPlace, path: string): Promise<{ time: number; size: unknown }[]> {
-  const { lines } = await world.aliquot(['versions', '--agent', agent.name, '--path', path, '--json']);
-  return lines.map((line) => ({ time: Date.parse(String(line['time'] ?? line['version'])), size: line['size'] }));
+async function versionTimes(
+  world: World,
+  agent: AgentPlace,
+  path: string,
+): Promise<{ time: number; size: unknown }[]> {
+  const { lines } = await world.aliquot([
+    'versions',
+    '--agent',
+    agent.name,
+    '--path',
+    path,
+    '--json',
+  ]);
+  return lines.map((line) => ({
+    time: Date.parse(String(line['time'] ?? line['version'])),
+    size: line['size'],
+  }));
 }
 
 const note = faketime === undefined ? ' (skipped: libfaketime is not installed here)' : '';
@@ -79,7 +107,17 @@ describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () 
       for (const [at, { to, picture }] of captures.entries()) {
         const target = join(world.folder, `back-${at}`);
         const when = new Date(to).toISOString();
-        await world.aliquot(['restore', '--kit', world.kit, '--agent', agent.name, '--at', when, '--to', target]);
+        await world.aliquot([
+          'restore',
+          '--kit',
+          world.kit,
+          '--agent',
+          agent.name,
+          '--at',
+          when,
+          '--to',
+          target,
+        ]);
         expect(differences(picture, await pictureOf(join(target, folder)))).toEqual([]);
       }
     } finally {
@@ -99,7 +137,8 @@ describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () 
         await writeFile(file, `state ${at}\n`.repeat(at + 1));
         pictures.push((await captureAt(agent, folder, by)).picture);
         // Half of them are sent with the wrong clock too.
-        if (at % 2 === 1) await atTime(by, () => mustRun('aliquot-agent', ['flush', '--data', agent.data]));
+        if (at % 2 === 1)
+          await atTime(by, () => mustRun('aliquot-agent', ['flush', '--data', agent.data]));
       }
       await mustRun('aliquot-agent', ['flush', '--data', agent.data]);
       const versions = await versionTimes(world, agent, file);
@@ -110,7 +149,9 @@ describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () 
       }
       const target = join(world.folder, 'back');
       await world.aliquot(['restore', '--kit', world.kit, '--agent', agent.name, '--to', target]);
-      expect(differences(pictures.at(-1) ?? new Map(), await pictureOf(join(target, folder)))).toEqual([]);
+      expect(
+        differences(pictures.at(-1) ?? new Map(), await pictureOf(join(target, folder))),
+      ).toEqual([]);
       await mustRun('aliquot-agent', ['fsck', '--data', agent.data]);
     } finally {
       await world.close();
@@ -130,15 +171,31 @@ describe('a full queue', () => {
         join(agent.data, 'agent.yaml'),
         `sources: [{path: ${JSON.stringify(folder)}, quietPeriodSeconds: 0}]\nscanIntervalSeconds: 1\nqueue: {maxBytes: 2500000, minFreeBytes: 0}\n`,
       );
-      for (let file = 0; file < 6; file += 1) await writeFile(join(folder, `result ${file}.bin`), incompressible(1_000_000, file));
+      for (let file = 0; file < 6; file += 1)
+        await writeFile(join(folder, `result ${file}.bin`), incompressible(1_000_000, file));
       const picture = await pictureOf(folder);
       service = new Service('aliquot-agent', ['run', '--data', agent.data]);
       await service.event('running');
-      const full = await until(agent, (status) => results(status)['problem'] === 4 && results(status)['queued'] === 2);
-      expect(full).toMatchObject({ queue: { full: true, waiting: { files: 4, bytes: 4_000_000 } }, results: { total: 6, queued: 2 } });
+      const full = await until(
+        agent,
+        (status) => results(status)['problem'] === 4 && results(status)['queued'] === 2,
+      );
+      expect(full).toMatchObject({
+        queue: { full: true, waiting: { files: 4, bytes: 4_000_000 } },
+        results: { total: 6, queued: 2 },
+      });
       const text = (await mustRun('aliquot-agent', ['status', '--data', agent.data])).stdout;
-      expect(text).toMatch(/ALARM: the queue is full .* 4 complete result files are only at the source/);
-      const backup = await run('aliquot-agent', ['backup', folder, '--data', agent.data, '--offline', '--json']);
+      expect(text).toMatch(
+        /ALARM: the queue is full .* 4 complete result files are only at the source/,
+      );
+      const backup = await run('aliquot-agent', [
+        'backup',
+        folder,
+        '--data',
+        agent.data,
+        '--offline',
+        '--json',
+      ]);
       expect(backup.code).toBe(3);
       expect(backup.lines.filter(({ code }) => code === 'queue-full')).toHaveLength(4);
 
@@ -164,7 +221,8 @@ function incompressible(bytes: number, seed: number): Buffer {
 
 type Status = Awaited<ReturnType<typeof statusOf>>;
 
-const results = (status: Status): Record<string, unknown> => status['results'] as Record<string, unknown>;
+const results = (status: Status): Record<string, unknown> =>
+  status['results'] as Record<string, unknown>;
 
 /** Asks for the status until it is as expected. */
 async function until(agent: AgentPlace, isSo: (status: Status) => boolean): Promise<Status> {

@@ -4,19 +4,34 @@ import { whyNoStrace } from '../torture/outside/strace.ts';
 import { agentFlush } from '../torture/scenarios/outside-agent.ts';
 import { collectorIngest } from '../torture/scenarios/outside-collector.ts';
 
-/** A few of the faults that `npm run test:torture -- --only 'outside-*'` enumerates: real system calls of the built programs. */
+/**
+ * A few of the faults that `npm run test:torture -- --only 'outside-*'` enumerates: real system
+ * calls of the built programs.
+ */
 describe('system calls of the built programs that fail', () => {
-  it('P1 I-A2 I-A4: an agent that cannot sync, or is killed while it writes, sends its whole queue later', async ({ skip }) => {
+  it('P1 I-A2 I-A4: an agent that cannot sync, or is killed while it writes, sends its whole queue later', async ({
+    skip,
+  }) => {
     const unable = await whyNoStrace();
     if (unable !== undefined) skip(unable);
-    const { injected, failed } = await someOf(agentFlush, ['fdatasync:error=EIO', 'pwrite64:signal=KILL', 'rename:signal=KILL']);
+    const { injected, failed } = await someOf(agentFlush, [
+      'fdatasync:error=EIO',
+      'pwrite64:signal=KILL',
+      'rename:signal=KILL',
+    ]);
     expect({ injected, failed }).toEqual({ injected: 3, failed: [] });
   }, 600_000);
 
-  it('P1 I-C1 I-C4 I-C7: a collector that cannot sync or write, or is killed there, breaks no receipt', async ({ skip }) => {
+  it('P1 I-C1 I-C4 I-C7: a collector that cannot sync or write, or is killed there, breaks no receipt', async ({
+    skip,
+  }) => {
     const unable = await whyNoStrace();
     if (unable !== undefined) skip(unable);
-    const { injected, failed } = await someOf(collectorIngest, ['fdatasync:error=EIO', 'pwrite64:error=ENOSPC', 'fdatasync:signal=KILL']);
+    const { injected, failed } = await someOf(collectorIngest, [
+      'fdatasync:error=EIO',
+      'pwrite64:error=ENOSPC',
+      'fdatasync:signal=KILL',
+    ]);
     expect({ injected, failed }).toEqual({ injected: 3, failed: [] });
   }, 600_000);
 });

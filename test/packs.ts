@@ -1,11 +1,21 @@
 import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Finds records in a collector's packs by FORMAT.md ("Pack") alone, and damages them the way a failing disk does. */
+/**
+ * Finds records in a collector's packs by FORMAT.md ("Pack") alone, and damages them the way a
+ * failing disk does.
+ */
 
 const PACK_HEADER_BYTES = 36;
 const RECORD_HEADER_BYTES = 52;
-const kinds: Record<number, string> = { 1: 'chunk', 2: 'page', 3: 'uploads', 4: 'commit', 5: 'event', 6: 'index' };
+const kinds: Record<number, string> = {
+  1: 'chunk',
+  2: 'page',
+  3: 'uploads',
+  4: 'commit',
+  5: 'event',
+  6: 'index',
+};
 
 export interface PackRecord {
   readonly kind: string;
@@ -24,7 +34,12 @@ export async function packRecords(collectorData: string): Promise<PackRecord[]> 
     const bytes = await readFile(file);
     for (let at = PACK_HEADER_BYTES; bytes.toString('latin1', at, at + 4) === 'ALQR'; ) {
       const length = bytes.readUInt32BE(at + 8);
-      records.push({ kind: kinds[bytes.readUInt8(at + 5)] ?? 'unknown', file, offset: at + RECORD_HEADER_BYTES, length });
+      records.push({
+        kind: kinds[bytes.readUInt8(at + 5)] ?? 'unknown',
+        file,
+        offset: at + RECORD_HEADER_BYTES,
+        length,
+      });
       at += RECORD_HEADER_BYTES + length;
     }
   }

@@ -1,6 +1,9 @@
 import { createServer } from 'node:net';
 
-/** Below the range from which the system takes ports for outgoing connections: what is free here stays free while a server restarts. */
+/**
+ * Below the range from which the system takes ports for outgoing connections: what is free here
+ * stays free while a server restarts.
+ */
 const FIRST = 20_000;
 const COUNT = 12_000;
 /** Test files run beside each other: each begins to look at another place. */

@@ -12,8 +12,8 @@ import { makeTree } from './trees.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /**
- * The examples for proxies as they stand in `deploy`, really started in front of a collector: only names, ports and paths are replaced.
- * Skipped where the program is not installed.
+ * The examples for proxies as they stand in `deploy`, really started in front of a collector: only
+ * names, ports and paths are replaced. Skipped where the program is not installed.
  */
 
 /** How long a session has nothing to say. An hour was tried too: `ALIQUOT_SILENCE_SECONDS=3600`. */
@@ -22,19 +22,32 @@ const silence = (usual: number): number => Number(process.env['ALIQUOT_SILENCE_S
 const PROXY_PATIENCE_SECONDS = 40;
 const LOOK_MS = 200;
 
-const installed = (program: string): boolean => spawnSync(program, ['-v'], { stdio: 'ignore' }).error === undefined;
+const installed = (program: string): boolean =>
+  spawnSync(program, ['-v'], { stdio: 'ignore' }).error === undefined;
 
 interface Proxy {
   readonly program: string;
   /** Of its session in the test. */
   readonly silenceSeconds: number;
-  /** Writes its configuration; the answer is the arguments that check it, and those that run it in the foreground. */
-  configure(folder: string, listen: number, collector: number, tls: TlsPair): Promise<{ readonly check: string[]; readonly run: string[] }>;
+  /**
+   * Writes its configuration; the answer is the arguments that check it, and those that run it in
+   * the foreground.
+   */
+  configure(
+    folder: string,
+    listen: number,
+    collector: number,
+    tls: TlsPair,
+  ): Promise<{ readonly check: string[]; readonly run: string[] }>;
 }
 
-const example = (path: string): Promise<string> => readFile(join(import.meta.dirname, '../deploy', path), 'utf8');
+const example = (path: string): Promise<string> =>
+  readFile(join(import.meta.dirname, '../deploy', path), 'utf8');
 
-/** Replaces what every place must choose for itself; whatever is not there any more is a mistake of this test. */
+/**
+ * Replaces what every place must choose for itself; whatever is not there any more is a mistake of
+ * this test.
+ */
 function placed(text: string, changes: readonly (readonly [string, string])[]): string {
   return changes.reduce((made, [from, to]) => {
     if (!made.includes(from)) throw new Error(`the example does not say "${from}"`);
@@ -56,7 +69,9 @@ const nginx: Proxy = {
       ['proxy_send_timeout 1h', `proxy_send_timeout ${PROXY_PATIENCE_SECONDS}s`],
     ]);
     await writeFile(join(folder, 'site.conf'), site);
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+      (kind) => `${kind}_temp_path ${folder}/${kind};`,
+    );
     const whole = [
       `pid ${folder}/nginx.pid;`,
       'events {}',
@@ -80,14 +95,21 @@ const caddy: Proxy = {
       ['/etc/aliquot/tls/tls.key', tls.key],
     ]);
     const file = join(folder, 'Caddyfile');
-    // Nothing but the site itself: no second port for administration, and no listener for redirects.
-    await writeFile(file, `{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system ${folder}/storage\n}\n\n${site}`);
+    // Nothing but the site itself: no second port for administration, and no listener for
+    // redirects.
+    await writeFile(
+      file,
+      `{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system ${folder}/storage\n}\n\n${site}`,
+    );
     const options = ['--config', file, '--adapter', 'caddyfile'];
     return { check: ['validate', ...options], run: ['run', ...options] };
   },
 };
 
-const proxies = [nginx, caddy].map((proxy) => ({ ...proxy, note: installed(proxy.program) ? '' : ' (skipped: it is not installed here)' }));
+const proxies = [nginx, caddy].map((proxy) => ({
+  ...proxy,
+  note: installed(proxy.program) ? '' : ' (skipped: it is not installed here)',
+}));
 
 describe.each(proxies)('$program in front of the collector$note', (proxy) => {
   let world: World;
@@ -117,7 +139,12 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
   async function start(): Promise<void> {
     const folder = join(world.folder, 'proxy');
     await mkdir(folder);
-    const { check, run } = await proxy.configure(folder, front, Number(new URL(world.url).port), tls.pair);
+    const { check, run } = await proxy.configure(
+      folder,
+      front,
+      Number(new URL(world.url).port),
+      tls.pair,
+    );
     const checked = spawnSync(proxy.program, check, { encoding: 'utf8' });
     expect(checked.status, checked.stderr).toBe(0);
     child = spawn(proxy.program, run, { stdio: 'ignore' });
@@ -149,8 +176,17 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
       expect(await world.backup(agent, [source])).toMatchObject({ failed: 0, queued: 0 });
       expect(await statusOf(agent)).toMatchObject({ collector: place() });
       const through = ['--url', place(), '--agent', 'hplc-1'];
-      await world.aliquot(['restore', ...through, '--kit', world.kit, '--to', join(world.folder, 'back')]);
-      expect(differences(await pictureOf(source), await pictureOf(join(world.folder, 'back', source)))).toEqual([]);
+      await world.aliquot([
+        'restore',
+        ...through,
+        '--kit',
+        world.kit,
+        '--to',
+        join(world.folder, 'back'),
+      ]);
+      expect(
+        differences(await pictureOf(source), await pictureOf(join(world.folder, 'back', source))),
+      ).toEqual([]);
       await world.aliquot(['check', '--url', place(), '--kit', world.kit]);
     },
   );
@@ -184,7 +220,8 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
 async function sessionOf(agent: AgentPlace): Promise<unknown> {
   for (;;) {
     const { connection, connectedSince, collector } = await statusOf(agent);
-    if (connection === 'ready' && connectedSince !== undefined) return { connectedSince, collector };
+    if (connection === 'ready' && connectedSince !== undefined)
+      return { connectedSince, collector };
     await delay(LOOK_MS);
   }
 }

@@ -34,7 +34,11 @@ describe('the README', () => {
       expect(script).toContain('read -r ready');
       await promisify(execFile)('bash', ['-euc', script], {
         cwd: root,
-        env: { ...process.env, ALIQUOT_PASSPHRASE: 'a passphrase for the README', ALIQUOT_STATE: `${folder}/operator` },
+        env: {
+          ...process.env,
+          ALIQUOT_PASSPHRASE: 'a passphrase for the README',
+          ALIQUOT_STATE: `${folder}/operator`,
+        },
       });
       const restored = await pictureOf(join(folder, 'restored', folder, 'data', 'hplc'));
       expect(differences(await pictureOf(join(folder, 'data', 'hplc')), restored)).toEqual([]);

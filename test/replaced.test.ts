@@ -5,7 +5,10 @@ import { type Finished, run } from '../demo/programs.ts';
 import { freePort } from './ports.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
-/** An agent that is replaced or revoked: nothing that it captured is out of reach, whichever way its PC is enrolled anew. */
+/**
+ * An agent that is replaced or revoked: nothing that it captured is out of reach, whichever way its
+ * PC is enrolled anew.
+ */
 describe('an agent that is replaced or revoked', () => {
   let world: World;
 
@@ -17,17 +20,21 @@ describe('an agent that is replaced or revoked', () => {
 
   const backup = (agent: AgentPlace, path: string, ...options: string[]): Promise<Finished> =>
     run('aliquot-agent', ['backup', path, '--data', agent.data, '--json', ...options]);
-  const enrol = (bundle: string, data: string): Promise<Finished> => run('aliquot-agent', ['enroll', bundle, '--data', data, '--json']);
+  const enrol = (bundle: string, data: string): Promise<Finished> =>
+    run('aliquot-agent', ['enroll', bundle, '--data', data, '--json']);
   const agentRun = (agent: AgentPlace, ...args: string[]): Promise<Finished> =>
     run('aliquot-agent', [...args, '--data', agent.data, '--json']);
 
   async function cat(agent: string, path: string): Promise<string> {
-    return (await world.tryAliquot(['cat', '--kit', world.kit, '--agent', agent, '--path', path])).stdout;
+    return (await world.tryAliquot(['cat', '--kit', world.kit, '--agent', agent, '--path', path]))
+      .stdout;
   }
 
   async function idOf(name: string, state: string): Promise<string> {
     const { lines } = await world.aliquot(['agents', '--json']);
-    return String(lines.find((line) => line['agent'] === name && line['state'] === state)?.['agentId']);
+    return String(
+      lines.find((line) => line['agent'] === name && line['state'] === state)?.['agentId'],
+    );
   }
 
   async function held(): Promise<string> {
@@ -37,7 +44,10 @@ describe('an agent that is replaced or revoked', () => {
 
   it('P1: its folder is enrolled anew in place: what is queued arrives, history goes on, and what went meanwhile becomes gone', async () => {
     const agent = await world.agent('pc');
-    const [first, second] = [await world.write('data/first', 'first'), await world.write('data/second', 'second')];
+    const [first, second] = [
+      await world.write('data/first', 'first'),
+      await world.write('data/second', 'second'),
+    ];
     const data = join(world.folder, 'data');
     await world.backup(agent, [data]);
     // The collector moves, and nobody has told the PC.
@@ -55,11 +65,15 @@ describe('an agent that is replaced or revoked', () => {
     expect((await enrol(bundle, agent.data)).lines).toMatchObject([
       { event: 'enrolled', agent: 'pc-b', tookOver: true, collector: world.url },
     ]);
-    expect((await enrol(bundle, agent.data)).lines).toMatchObject([{ agent: 'pc-b', tookOver: false }]);
+    expect((await enrol(bundle, agent.data)).lines).toMatchObject([
+      { agent: 'pc-b', tookOver: false },
+    ]);
     expect((await agentRun(agent, 'flush')).lines.at(-1)).toMatchObject({ versions: 2, queued: 0 });
     expect(await cat('pc-b', join(data, 'third'))).toBe('third');
     expect(await cat('pc', join(data, 'third'))).toBe('third');
-    expect(await world.tryAliquot(['agent', 'gone', 'pc-b', '--path', '**', '--yes'])).toMatchObject({
+    expect(
+      await world.tryAliquot(['agent', 'gone', 'pc-b', '--path', '**', '--yes']),
+    ).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/own scans/),
     });
@@ -83,10 +97,15 @@ describe('an agent that is replaced or revoked', () => {
       files.set(agent, file);
       expect((await backup(agent, file, '--offline')).code).toBe(0);
       // An export signs all that is queued.
-      expect((await agentRun(agent, 'queue', 'export', join(world.folder, `${agent.name}.queue`))).code).toBe(0);
+      expect(
+        (await agentRun(agent, 'queue', 'export', join(world.folder, `${agent.name}.queue`))).code,
+      ).toBe(0);
       await rm(file);
     }
-    const [forPc, forPd] = [await world.bundle('pc-b', ['--replaces', 'pc']), await world.bundle('pd-b', ['--replaces', 'pd'])];
+    const [forPc, forPd] = [
+      await world.bundle('pc-b', ['--replaces', 'pc']),
+      await world.bundle('pd-b', ['--replaces', 'pd']),
+    ];
     expect((await enrol(forPc, pc.data)).code).toBe(0);
     expect(await cat('pc', files.get(pc) ?? '')).toBe('pc');
     expect((await world.aliquot(['fork', 'list', '--json'])).lines).toEqual([]);
@@ -106,7 +125,8 @@ describe('an agent that is replaced or revoked', () => {
     expect(await cat(apart, path)).toBe('pd');
     expect(await cat('pd-b', path)).toBe('');
     const { lines } = await world.aliquot(['ls', '--json']);
-    for (const line of lines) expect(await cat(String(line['agent']), String(line['path']))).not.toBe('');
+    for (const line of lines)
+      expect(await cat(String(line['agent']), String(line['path']))).not.toBe('');
     await world.aliquot(['fork', 'decide', apart, '--restored']);
     expect(await cat('pd-b', path)).toBe('pd');
     await world.unserve();
@@ -119,7 +139,9 @@ describe('an agent that is replaced or revoked', () => {
     expect((await backup(agent, file, '--offline')).code).toBe(0);
     await rm(file);
     const data = join(world.folder, 'agent-new');
-    expect((await enrol(await world.bundle('pc-b', ['--replaces', 'pc']), data)).lines).toMatchObject([{ agent: 'pc-b', tookOver: false }]);
+    expect(
+      (await enrol(await world.bundle('pc-b', ['--replaces', 'pc']), data)).lines,
+    ).toMatchObject([{ agent: 'pc-b', tookOver: false }]);
     const [queue, receipts] = [join(world.folder, 'q'), join(world.folder, 'r')];
     expect((await agentRun(agent, 'queue', 'export', queue)).code).toBe(0);
     await world.aliquot(['queue', 'import', queue, '--out', receipts, '--accept-ended']);
@@ -141,33 +163,63 @@ describe('an agent that is replaced or revoked', () => {
     const before = new Date(Date.now() + 1).toISOString();
     await rm(went);
     const fresh = await world.agent('pc-b', ['--replaces', 'pc']);
-    const gone = (...options: string[]) => world.tryAliquot(['agent', 'gone', 'pc-b', '--path', join(data, '**'), '--json', ...options]);
+    const gone = (...options: string[]) =>
+      world.tryAliquot(['agent', 'gone', 'pc-b', '--path', join(data, '**'), '--json', ...options]);
     // Nobody knows yet what it finds.
-    expect(await gone('--yes')).toMatchObject({ code: 1, stderr: expect.stringMatching(/finished scan/) });
+    expect(await gone('--yes')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/finished scan/),
+    });
     await world.backup(fresh, [data]);
     const paths = async (...options: string[]) =>
-      (await world.aliquot(['ls', '--json', ...options])).lines.map((line) => line['path']).toSorted();
+      (await world.aliquot(['ls', '--json', ...options])).lines
+        .map((line) => line['path'])
+        .toSorted();
     expect(await paths()).toEqual([elsewhere, stays, went].toSorted());
     const listed = await gone();
     expect(listed.lines.filter((line) => line['event'] === 'file')).toMatchObject([{ path: went }]);
     expect(listed.lines.at(-1)).toMatchObject({ event: 'gone', files: 1, recorded: false });
     expect(await paths()).toHaveLength(3);
-    expect((await gone('--yes')).lines.at(-1)).toMatchObject({ event: 'gone', files: 1, recorded: true });
-    expect((await gone('--yes')).lines.at(-1)).toMatchObject({ event: 'gone', files: 0, recorded: false });
+    expect((await gone('--yes')).lines.at(-1)).toMatchObject({
+      event: 'gone',
+      files: 1,
+      recorded: true,
+    });
+    expect((await gone('--yes')).lines.at(-1)).toMatchObject({
+      event: 'gone',
+      files: 0,
+      recorded: false,
+    });
     // A path that was mistyped is no success: whoever reads 0 believes that it was said.
     const typo = ['agent', 'gone', 'pc-b', '--path', `${stays}x`, '--yes'];
     const meant = expect.stringContaining(`did you mean ${stays}? [COMMAND_NO_SUCH_FILE]`);
     expect(await world.tryAliquot(typo)).toMatchObject({ code: 1, stderr: meant });
-    expect(await world.tryAliquot(['agent', 'gone', 'pc-b', '--path', '/nowhere/**'])).toMatchObject({ code: 1 });
+    expect(
+      await world.tryAliquot(['agent', 'gone', 'pc-b', '--path', '/nowhere/**']),
+    ).toMatchObject({ code: 1 });
     expect(await paths()).toEqual([elsewhere, stays].toSorted());
     expect(await paths('--agent', 'pc')).toEqual([elsewhere, stays].toSorted());
     expect(await paths('--at', before)).toEqual([elsewhere, stays, went].toSorted());
-    const [row] = (await world.aliquot(['agents', '--json'])).lines.filter((line) => line['agent'] === 'pc-b');
+    const [row] = (await world.aliquot(['agents', '--json'])).lines.filter(
+      (line) => line['agent'] === 'pc-b',
+    );
     expect(row).toMatchObject({ files: 2 });
     const to = join(world.folder, 'as it was');
-    await world.aliquot(['restore', '--kit', world.kit, '--agent', 'pc-b', '--at', before, '--to', to]);
+    await world.aliquot([
+      'restore',
+      '--kit',
+      world.kit,
+      '--agent',
+      'pc-b',
+      '--at',
+      before,
+      '--to',
+      to,
+    ]);
     expect(await readFile(join(to, went), 'utf8')).toBe('went');
-    expect((await world.aliquot(['versions', '--agent', 'pc-b', '--path', went, '--json'])).lines).toHaveLength(1);
+    expect(
+      (await world.aliquot(['versions', '--agent', 'pc-b', '--path', went, '--json'])).lines,
+    ).toHaveLength(1);
     // It comes back like any other.
     await world.write('data/went', 'again');
     await world.backup(fresh, [data]);
@@ -195,19 +247,26 @@ describe('an agent that is replaced or revoked', () => {
     await world.aliquot(['agent', 'revoke', 'pc']);
     const out = join(world.folder, 'again.bundle');
     const taken = await world.tryAliquot(['enroll', 'pc', '--kit', world.kit, '--out', out]);
-    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/revoked had the name pc.*--replaces pc.*another name/) });
+    expect(taken).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/revoked had the name pc.*--replaces pc.*another name/),
+    });
     await expect(readFile(out)).rejects.toMatchObject({ code: 'ENOENT' });
     const old = await idOf('pc', 'revoked');
     await rm(agent.bundle);
     const bundle = await world.bundle('pc', ['--replaces', old.slice(0, 12)]);
-    expect((await enrol(bundle, agent.data)).lines).toMatchObject([{ agent: 'pc', tookOver: true }]);
+    expect((await enrol(bundle, agent.data)).lines).toMatchObject([
+      { agent: 'pc', tookOver: true },
+    ]);
     await world.write('data/file', 'new');
     await world.backup(agent, [file]);
     const fresh = await idOf('pc', 'enrolled');
     expect(fresh).not.toBe(old);
     for (const name of ['pc', old, fresh, fresh.slice(0, 8)]) {
       expect(await cat(name, file)).toBe('new');
-      expect((await world.aliquot(['versions', '--agent', name, '--path', file, '--json'])).lines).toHaveLength(2);
+      expect(
+        (await world.aliquot(['versions', '--agent', name, '--path', file, '--json'])).lines,
+      ).toHaveLength(2);
       expect((await world.aliquot(['ls', '--agent', name, '--json'])).lines).toHaveLength(1);
       const to = join(world.folder, `restored-${name}`);
       await world.aliquot(['restore', '--kit', world.kit, '--agent', name, '--to', to]);

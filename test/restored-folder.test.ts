@@ -36,31 +36,63 @@ describe('a restore at the PC without a target', () => {
     await rm(restored(), { recursive: true, force: true });
     const done = await run('aliquot-agent', ['restore', ...args, '--data', pc.data, '--json']);
     const [time = ''] = existsSync(restored()) ? await readdir(restored()) : [];
-    const there = existsSync(restored()) ? await readdir(join(restored(), time), { recursive: true, withFileTypes: true }) : [];
-    const files = there.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name).slice(join(restored(), time).length + 1));
+    const there = existsSync(restored())
+      ? await readdir(join(restored(), time), { recursive: true, withFileTypes: true })
+      : [];
+    const files = there
+      .filter((one) => one.isFile())
+      .map((one) => join(one.parentPath, one.name).slice(join(restored(), time).length + 1));
     return { done, time, files: files.toSorted() };
   }
 
   it('P2: goes beside the source, never into a result, and the originals stay as they are', async () => {
     await writeFile(join(source, 'run.D/signal.ch'), 'changed since');
-    const { done, time, files } = await restore(join(source, 'run.D/signal.ch'), join(source, 'notes [1].txt'));
+    const { done, time, files } = await restore(
+      join(source, 'run.D/signal.ch'),
+      join(source, 'notes [1].txt'),
+    );
     expect(done.code).toBe(0);
     expect(files).toEqual(['data/notes [1].txt', 'data/run.D/signal.ch']);
     expect(time).toMatch(/^\d{4}-\d{2}-\d{2} \d{2}\.\d{2}\.\d{2}$/);
     expect(await readFile(join(restored(), time, 'data/run.D/signal.ch'), 'utf8')).toBe('first');
     expect(await readFile(join(source, 'run.D/signal.ch'), 'utf8')).toBe('changed since');
     expect((await readdir(join(source, 'run.D'))).toSorted()).toEqual(['method.m', 'signal.ch']);
-    expect(done.lines).toContainEqual(expect.objectContaining({ event: 'restored', to: join(restored(), time, 'data/notes [1].txt') }));
+    expect(done.lines).toContainEqual(
+      expect.objectContaining({
+        event: 'restored',
+        to: join(restored(), time, 'data/notes [1].txt'),
+      }),
+    );
   });
 
   it('is never captured, also where the parent is backed up; a person who names it means it', async () => {
     await restore(join(source, 'notes [1].txt'));
-    const parent = await run('aliquot-agent', ['backup', dirname(source), '--data', pc.data, '--json']);
-    expect([parent.code, parent.lines.filter((line) => line['event'] === 'problem')]).toEqual([0, []]);
-    const dry = await mustRun('aliquot-agent', ['backup', dirname(source), '--dry-run', '--data', pc.data, '--json']);
-    expect(dry.lines).toContainEqual(expect.objectContaining({ event: 'excluded', pattern: 'Restored from backup' }));
+    const parent = await run('aliquot-agent', [
+      'backup',
+      dirname(source),
+      '--data',
+      pc.data,
+      '--json',
+    ]);
+    expect([parent.code, parent.lines.filter((line) => line['event'] === 'problem')]).toEqual([
+      0,
+      [],
+    ]);
+    const dry = await mustRun('aliquot-agent', [
+      'backup',
+      dirname(source),
+      '--dry-run',
+      '--data',
+      pc.data,
+      '--json',
+    ]);
+    expect(dry.lines).toContainEqual(
+      expect.objectContaining({ event: 'excluded', pattern: 'Restored from backup' }),
+    );
     const ls = await world.aliquot(['ls', '--agent', 'pc', '--json']);
-    expect(ls.lines.filter((line) => String(line['path']).includes('Restored from backup'))).toEqual([]);
+    expect(
+      ls.lines.filter((line) => String(line['path']).includes('Restored from backup')),
+    ).toEqual([]);
     await mustRun('aliquot-agent', ['backup', restored(), '--data', pc.data, '--json']);
     const named = await world.aliquot(['ls', '--agent', 'pc', '--path', restored(), '--json']);
     expect(named.lines).toHaveLength(1);
@@ -84,7 +116,10 @@ describe('a restore at the PC without a target', () => {
     const { done, files } = await restore('--path-file', names, '-0');
     expect([done.code, files]).toEqual([3, ['data/notes [1].txt']]);
     const problem = done.lines.find((line) => line['event'] === 'problem');
-    expect(problem).toMatchObject({ path: join(source, 'never'), message: expect.stringContaining('check the spelling') });
+    expect(problem).toMatchObject({
+      path: join(source, 'never'),
+      message: expect.stringContaining('check the spelling'),
+    });
     expect((await restore()).done.code).toBe(2);
   });
 
@@ -95,7 +130,9 @@ describe('a restore at the PC without a target', () => {
     const done = await run('aliquot-agent', ['restore', ...paths, '--data', pc.data, '--json']);
     await rm(restored());
     expect([done.code, done.lines.filter((line) => line['event'] === 'restored')]).toEqual([3, []]);
-    expect(done.lines.some((line) => line['event'] === 'problem' && line['path'] === paths[0])).toBe(true);
+    expect(
+      done.lines.some((line) => line['event'] === 'problem' && line['path'] === paths[0]),
+    ).toBe(true);
   });
 
   it('of what only a replaced PC had says how to ask for it, and its own files come back', async () => {
@@ -104,9 +141,24 @@ describe('a restore at the PC without a target', () => {
     await world.backup(next, [dirname(mine)]);
     const target = join(world.folder, 'replaced');
     await mkdir(target);
-    const own = await run('aliquot-agent', ['restore', mine, '--to', target, '--data', next.data, '--json']);
+    const own = await run('aliquot-agent', [
+      'restore',
+      mine,
+      '--to',
+      target,
+      '--data',
+      next.data,
+      '--json',
+    ]);
     expect(own.code).toBe(0);
-    const theirs = await run('aliquot-agent', ['restore', join(source, 'notes [1].txt'), '--to', target, '--data', next.data]);
+    const theirs = await run('aliquot-agent', [
+      'restore',
+      join(source, 'notes [1].txt'),
+      '--to',
+      target,
+      '--data',
+      next.data,
+    ]);
     expect([theirs.code, theirs.stderr]).toEqual([
       1,
       expect.stringMatching(/by the PC that this one replaces: .*aliquot restore .*--agent pc-2/s),

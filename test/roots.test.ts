@@ -6,7 +6,8 @@ import { type Finished, type JsonLine, run, Service } from '../demo/programs.ts'
 import { type AgentPlace, World } from './world.ts';
 
 /*
- * What a source is, and what is gone of it, with the built programs: links, drives that go and come, and a person's word.
+ * What a source is, and what is gone of it, with the built programs: links, drives that go and
+ * come, and a person's word.
  */
 
 let world: World;
@@ -64,7 +65,10 @@ async function listed(): Promise<string[]> {
     .sort();
 }
 
-/** What central IT is told of the PC’s own problems, by code; the collector adds its own words about them. */
+/**
+ * What central IT is told of the PC’s own problems, by code; the collector adds its own words about
+ * them.
+ */
 async function told(): Promise<string[]> {
   const { lines } = await world.tryAliquot(['agents', '--json']);
   const [line] = lines;

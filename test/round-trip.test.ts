@@ -64,7 +64,8 @@ describe('a lab PC and a collector', () => {
     const after = await stats(world);
     // Names, times and keys are sealed for each PC; the content is stored once.
     expect(after['chunks']).toBe(before['chunks']);
-    if (realData) expect(Number(after['storedBytes'])).toBeLessThan(Number(before['storedBytes']) * 1.03);
+    if (realData)
+      expect(Number(after['storedBytes'])).toBeLessThan(Number(before['storedBytes']) * 1.03);
   });
 
   it('P4: without self-restore an agent is told that the policy forbids it', async () => {
@@ -72,9 +73,16 @@ describe('a lab PC and a collector', () => {
     const folder = await world.place('locked-data');
     await world.write('locked-data/a.txt', 'a');
     await world.backup(locked, [folder]);
-    await expect(mustRun('aliquot-agent', ['restore', folder, '--data', locked.data, '--to', join(world.folder, 'never')])).rejects.toThrow(
-      /ended with 1/,
-    );
+    await expect(
+      mustRun('aliquot-agent', [
+        'restore',
+        folder,
+        '--data',
+        locked.data,
+        '--to',
+        join(world.folder, 'never'),
+      ]),
+    ).rejects.toThrow(/ended with 1/);
   });
 
   it('every successive state of a file is restorable at its time', async () => {
@@ -89,12 +97,31 @@ describe('a lab PC and a collector', () => {
       times.push(new Date().toISOString());
       states.push(await pictureOf(folder));
     }
-    const versions = await world.aliquot(['versions', '--agent', 'versions', '--path', file, '--json']);
+    const versions = await world.aliquot([
+      'versions',
+      '--agent',
+      'versions',
+      '--path',
+      file,
+      '--json',
+    ]);
     expect(versions.lines).toHaveLength(4);
     for (const [index, at] of times.entries()) {
       const target = join(world.folder, `state-${index}`);
-      await world.aliquot(['restore', '--kit', world.kit, '--agent', 'versions', '--at', at, '--to', target]);
-      expect(differences(states[index] ?? new Map(), await pictureOf(join(target, folder)))).toEqual([]);
+      await world.aliquot([
+        'restore',
+        '--kit',
+        world.kit,
+        '--agent',
+        'versions',
+        '--at',
+        at,
+        '--to',
+        target,
+      ]);
+      expect(
+        differences(states[index] ?? new Map(), await pictureOf(join(target, folder))),
+      ).toEqual([]);
     }
   });
 
@@ -122,14 +149,33 @@ describe('a lab PC and a collector', () => {
     const agent = await world.agent('offline');
     const folder = await world.place('offline');
     const file = await world.write('offline/only-copy.txt', 'the only copy');
-    const queued = summaryOf(await mustRun('aliquot-agent', ['backup', folder, '--data', agent.data, '--offline', '--json']));
+    const queued = summaryOf(
+      await mustRun('aliquot-agent', [
+        'backup',
+        folder,
+        '--data',
+        agent.data,
+        '--offline',
+        '--json',
+      ]),
+    );
     expect(Number(queued['queued'])).toBeGreaterThan(0);
     const at = new Date().toISOString();
     await rm(file);
     await mustRun('aliquot-agent', ['flush', '--data', agent.data, '--json']);
     const target = join(world.folder, 'offline-back');
     await mkdir(target);
-    await world.aliquot(['restore', '--kit', world.kit, '--agent', 'offline', '--at', at, '--to', target]);
+    await world.aliquot([
+      'restore',
+      '--kit',
+      world.kit,
+      '--agent',
+      'offline',
+      '--at',
+      at,
+      '--to',
+      target,
+    ]);
     expect((await pictureOf(join(target, folder))).get('/only-copy.txt')).toMatch(/^file 13 /);
   });
 

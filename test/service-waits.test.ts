@@ -8,7 +8,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type JsonLine, run, Service } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
-/** The service as an installer starts it: before anybody said what to watch, without a journal, ended by its host. */
+/**
+ * The service as an installer starts it: before anybody said what to watch, without a journal,
+ * ended by its host.
+ */
 
 let world: World;
 let agent: AgentPlace;
@@ -25,10 +28,14 @@ afterEach(async () => {
 });
 
 const launcher = fileURLToPath(new URL('../bin/aliquot-agent', import.meta.url));
-const problems = (lines: readonly JsonLine[]) => lines.filter(({ event }) => event === 'problem').map(({ code }) => code);
-const status = async () => (await run('aliquot-agent', ['status', '--json', '--data', agent.data])).lines;
+const problems = (lines: readonly JsonLine[]) =>
+  lines.filter(({ event }) => event === 'problem').map(({ code }) => code);
+const status = async () =>
+  (await run('aliquot-agent', ['status', '--json', '--data', agent.data])).lines;
 
-async function statusWhen(wanted: (lines: readonly JsonLine[]) => boolean): Promise<readonly JsonLine[]> {
+async function statusWhen(
+  wanted: (lines: readonly JsonLine[]) => boolean,
+): Promise<readonly JsonLine[]> {
   for (;;) {
     const lines = await status();
     if (wanted(lines)) return lines;
@@ -52,7 +59,10 @@ describe('a service that was just installed', () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     const file = await world.write('data/run.csv', 'result');
-    await writeFile(join(agent.data, 'agent.yaml'), `sources: [{path: ${JSON.stringify(join(file, '..'))}, quietPeriodSeconds: 0}]\n`);
+    await writeFile(
+      join(agent.data, 'agent.yaml'),
+      `sources: [{path: ${JSON.stringify(join(file, '..'))}, quietPeriodSeconds: 0}]\n`,
+    );
     const after = await statusWhen((all) => all[0]?.['allSafe'] === true);
     expect(problems(after)).toEqual([]);
     await rm(join(agent.data, 'agent.yaml'));
@@ -71,14 +81,29 @@ describe('a service that was just installed', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as JsonLine);
-    expect(lines.map(({ msg }) => msg)).toContain('nothing says which folders to watch; waiting for settings');
+    expect(lines.map(({ msg }) => msg)).toContain(
+      'nothing says which folders to watch; waiting for settings',
+    );
     expect(lines.map(({ msg }) => msg)).toContain('stopping');
 
     await writeFile(join(agent.data, 'agent.yaml'), 'colour: red\n');
-    expect((await run('aliquot-agent', ['run', '--data', agent.data, '--log-file', log])).code).toBe(2);
-    expect((await readFile(log, 'utf8')).trim().split('\n').at(-1)).toMatch(/"fatal".*USAGE_CONFIG.*the service cannot run/);
-    const nowhere = await run('aliquot-agent', ['run', '--data', agent.data, '--log-file', world.folder]);
-    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringMatching(/--log-file: .*\[USAGE_INVALID\]\n$/) });
+    expect(
+      (await run('aliquot-agent', ['run', '--data', agent.data, '--log-file', log])).code,
+    ).toBe(2);
+    expect((await readFile(log, 'utf8')).trim().split('\n').at(-1)).toMatch(
+      /"fatal".*USAGE_CONFIG.*the service cannot run/,
+    );
+    const nowhere = await run('aliquot-agent', [
+      'run',
+      '--data',
+      agent.data,
+      '--log-file',
+      world.folder,
+    ]);
+    expect(nowhere).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--log-file: .*\[USAGE_INVALID\]\n$/),
+    });
   });
 
   it('ends in order when its host closes its standard input, and does not care who else does', async () => {
@@ -91,7 +116,8 @@ describe('a service that was just installed', () => {
         stdio: ['pipe', 'pipe', 'ignore'],
       });
       const closed = once(child, 'exit');
-      for await (const line of createInterface({ input: child.stdout })) if (line.includes('"running"')) break;
+      for await (const line of createInterface({ input: child.stdout }))
+        if (line.includes('"running"')) break;
       child.stdin.end();
       if (signal !== null) {
         await status(); // answered by a service that goes on

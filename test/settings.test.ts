@@ -11,7 +11,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
-/** Settings from the desk, with real processes: a blind vault, an operator with a key of her own, and two PCs. */
+/**
+ * Settings from the desk, with real processes: a blind vault, an operator with a key of her own,
+ * and two PCs.
+ */
 
 let world: World;
 let services: Service[];
@@ -22,7 +25,11 @@ beforeEach(async () => {
   world = await World.open({ blind: true });
   services = [];
   maria = join(world.folder, 'maria.key');
-  await mustRun('aliquot', ['operator', 'add', 'maria', '--kit', world.kit, '--out', maria, '--purposes', 'settings'], world.environment());
+  await mustRun(
+    'aliquot',
+    ['operator', 'add', 'maria', '--kit', world.kit, '--out', maria, '--purposes', 'settings'],
+    world.environment(),
+  );
   pcs = [await world.agent('hplc-1'), await world.agent('lcms-1')];
 });
 afterEach(async () => {
@@ -47,7 +54,9 @@ const set = async (text: string, ...more: string[]) =>
   world.tryAliquot(['policy', 'set', await policy(text), '--by', maria, '--json', ...more]);
 
 /** What `agents` says, once it says what is wanted. */
-async function agentsWhen(wanted: (lines: readonly JsonLine[]) => boolean): Promise<readonly JsonLine[]> {
+async function agentsWhen(
+  wanted: (lines: readonly JsonLine[]) => boolean,
+): Promise<readonly JsonLine[]> {
   for (;;) {
     const { lines } = await world.aliquot(['agents', '--json']);
     const agents = lines.filter((line) => 'agent' in line);
@@ -85,7 +94,13 @@ describe('settings from the desk', () => {
   groups: {hplc: {names: [hplc-*], sources: [${watched(folder)}]}}
 `);
     expect(answer).toMatchObject({ code: 0 });
-    expect(answer.lines.at(-1)).toMatchObject({ event: 'policy', revision: 1, agents: 2, waiting: 0, losesCover: 0 });
+    expect(answer.lines.at(-1)).toMatchObject({
+      event: 'policy',
+      revision: 1,
+      agents: 2,
+      waiting: 0,
+      losesCover: 0,
+    });
     const agents = await agentsWhen(isCurrent(1, 'hplc-1', 'lcms-1'));
     expect(stateOf(agents, 'hplc-1')).toMatchObject({ state: 'current', groups: ['hplc'] });
     expect(agents[0]).toMatchObject({ release: expect.stringMatching(/^\d+\.\d+\.\d+/) });
@@ -97,10 +112,21 @@ describe('settings from the desk', () => {
     }
     expect(service.child.exitCode).toBeNull();
     const values = await settingsOf(hplc);
-    expect(values).toContainEqual({ event: 'setting', setting: 'scanIntervalSeconds', value: '1', origin: ['desk 1'] });
-    expect(values).toContainEqual({ event: 'setting', setting: 'workers', value: '1', origin: ['built in'] });
+    expect(values).toContainEqual({
+      event: 'setting',
+      setting: 'scanIntervalSeconds',
+      value: '1',
+      origin: ['desk 1'],
+    });
+    expect(values).toContainEqual({
+      event: 'setting',
+      setting: 'workers',
+      value: '1',
+      origin: ['built in'],
+    });
     // Another PC learns nothing of it either.
-    for (const place of [world.collectorData, lcms.data]) expect(await filesWith(place, 'results-of-the-institute')).toEqual([]);
+    for (const place of [world.collectorData, lcms.data])
+      expect(await filesWith(place, 'results-of-the-institute')).toEqual([]);
     await world.unserve();
     await mustRun('aliquot', ['fsck', '--data', world.collectorData], world.environment());
   });
@@ -110,12 +136,22 @@ describe('settings from the desk', () => {
     expect((await set(text)).code).toBe(0);
     expect((await set('agents: {groups: {lcms: {names: [lcms*], workers: 3}}}\n')).code).toBe(0);
     const [newest] = (await world.aliquot(['policy', 'get', '--by', maria, '--json'])).lines;
-    expect(newest).toMatchObject({ event: 'policy', revision: 2, text: 'agents: {groups: {lcms: {names: [lcms*], workers: 3}}}\n' });
-    const [first] = (await world.aliquot(['policy', 'get', '--kit', world.kit, '--revision', '1', '--json'])).lines;
+    expect(newest).toMatchObject({
+      event: 'policy',
+      revision: 2,
+      text: 'agents: {groups: {lcms: {names: [lcms*], workers: 3}}}\n',
+    });
+    const [first] = (
+      await world.aliquot(['policy', 'get', '--kit', world.kit, '--revision', '1', '--json'])
+    ).lines;
     expect(first).toMatchObject({ revision: 1, text });
-    const [own] = (await world.aliquot(['policy', 'get', '--agent', 'lcms-1', '--by', maria, '--json'])).lines;
+    const [own] = (
+      await world.aliquot(['policy', 'get', '--agent', 'lcms-1', '--by', maria, '--json'])
+    ).lines;
     const typo = await world.aliquot(['policy', 'get', '--agent', 'lcms1', '--by', maria]);
-    expect(typo.stderr).toContain('no PC lcms1 is enrolled; this is what one of that name would be told');
+    expect(typo.stderr).toContain(
+      'no PC lcms1 is enrolled; this is what one of that name would be told',
+    );
     expect(own).toMatchObject({ event: 'settings', agent: 'lcms-1', text: 'workers: 3\n' });
     await started(pcs[1] as AgentPlace);
     await agentsWhen(isCurrent(2, 'lcms-1'));
@@ -129,20 +165,36 @@ describe('settings from the desk', () => {
     await agentsWhen(isCurrent(1, 'hplc-1'));
     const without = 'agents: {pcs: {hplc-1: {logLevel: info}, hplc-2: {logLevel: info}}}\n';
     const refused = await set(without);
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('1 folder loses its cover, and 1 entry is for nobody') });
+    expect(refused).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('1 folder loses its cover, and 1 entry is for nobody'),
+    });
     expect(refused.stderr).toContain('there is no PC hplc-2; did you mean hplc-1?');
-    const diff = await world.aliquot(['policy', 'diff', await policy(without), '--by', maria, '--json']);
-    expect(diff.lines).toMatchObject([{ agent: 'hplc-1', changed: true, losesCover: [{ path: folder, patterns: [] }] }]);
+    const diff = await world.aliquot([
+      'policy',
+      'diff',
+      await policy(without),
+      '--by',
+      maria,
+      '--json',
+    ]);
+    expect(diff.lines).toMatchObject([
+      { agent: 'hplc-1', changed: true, losesCover: [{ path: folder, patterns: [] }] },
+    ]);
     expect((await set(without, '--yes')).code).toBe(0);
     const agents = await agentsWhen(
-      (lines) => isCurrent(2, 'hplc-1')(lines) && JSON.stringify(lines[0]?.['problems']).includes('uncovered'),
+      (lines) =>
+        isCurrent(2, 'hplc-1')(lines) &&
+        JSON.stringify(lines[0]?.['problems']).includes('uncovered'),
     );
     expect(stateOf(agents, 'hplc-1')).toMatchObject({ state: 'current' });
     const problems = async () =>
       (await mustRun('aliquot-agent', ['status', '--data', hplc.data, '--json'])).lines.filter(
         (line) => line['event'] === 'problem' && line['code'] === 'uncovered',
       );
-    expect(await problems()).toMatchObject([{ path: folder, message: expect.stringContaining('by settings 2 of central IT') }]);
+    expect(await problems()).toMatchObject([
+      { path: folder, message: expect.stringContaining('by settings 2 of central IT') },
+    ]);
     await mustRun('aliquot-agent', ['settings', '--acknowledge', '--data', hplc.data]);
     expect(await problems()).toEqual([]);
     await agentsWhen((lines) => !JSON.stringify(lines[0]?.['problems']).includes('uncovered'));
@@ -151,17 +203,29 @@ describe('settings from the desk', () => {
   it('wait for the first PCs, and for who promotes them', async () => {
     await started(pcs[0] as AgentPlace);
     await started(pcs[1] as AgentPlace);
-    const text = (workers: number) => `agents: {defaults: {workers: ${workers}}, groups: {first: {names: [lcms-1]}}}\n`;
+    const text = (workers: number) =>
+      `agents: {defaults: {workers: ${workers}}, groups: {first: {names: [lcms-1]}}}\n`;
     await set(text(1));
     await agentsWhen(isCurrent(1, 'hplc-1', 'lcms-1'));
-    expect((await set(text(2), '--canary', 'fist')).stderr).toContain('there is no group fist; the file has first');
+    expect((await set(text(2), '--canary', 'fist')).stderr).toContain(
+      'there is no group fist; the file has first',
+    );
     const answer = await set(text(2), '--canary', 'first');
     expect(answer.lines.at(-1)).toMatchObject({ revision: 2, agents: 2, waiting: 1 });
     const agents = await agentsWhen(isCurrent(2, 'lcms-1'));
-    expect(stateOf(agents, 'hplc-1')).toMatchObject({ state: 'current', inForce: 1, offered: 1, waiting: 2 });
-    expect((await world.aliquot(['policy', 'promote', '--json'])).lines).toMatchObject([{ sequence: 2, agents: ['hplc-1'] }]);
+    expect(stateOf(agents, 'hplc-1')).toMatchObject({
+      state: 'current',
+      inForce: 1,
+      offered: 1,
+      waiting: 2,
+    });
+    expect((await world.aliquot(['policy', 'promote', '--json'])).lines).toMatchObject([
+      { sequence: 2, agents: ['hplc-1'] },
+    ]);
     await agentsWhen(isCurrent(2, 'hplc-1', 'lcms-1'));
-    expect((await world.aliquot(['policy', 'promote', '--json'])).lines).toMatchObject([{ sequence: 0, agents: [] }]);
+    expect((await world.aliquot(['policy', 'promote', '--json'])).lines).toMatchObject([
+      { sequence: 0, agents: [] },
+    ]);
   });
 
   it('that are wrong are refused by `check`, and, forced past it, by the PC, which goes on; the reason is for who has the key', async () => {
@@ -177,17 +241,30 @@ describe('settings from the desk', () => {
     expect((await world.tryAliquot(['policy', 'set', wrong, '--by', maria])).code).toBe(2);
     await force('sources: [{path: my/secret/folder}]\n', 2);
     const agents = await agentsWhen((lines) => stateOf(lines, 'hplc-1')?.['state'] === 'refused');
-    expect(stateOf(agents, 'hplc-1')).toMatchObject({ inForce: 1, offered: 2, code: 'SETTINGS_INVALID' });
-    const [said] = (await world.aliquot(['policy', 'get', '--agent', 'hplc-1', '--by', maria, '--json'])).lines;
+    expect(stateOf(agents, 'hplc-1')).toMatchObject({
+      inForce: 1,
+      offered: 2,
+      code: 'SETTINGS_INVALID',
+    });
+    const [said] = (
+      await world.aliquot(['policy', 'get', '--agent', 'hplc-1', '--by', maria, '--json'])
+    ).lines;
     expect(said?.['reply']).toMatchObject({
       outcome: 'refused',
       why: expect.stringContaining('line 1: sources[0].path must be an absolute'),
     });
-    expect(await settingsOf(hplc)).toContainEqual({ event: 'setting', setting: 'workers', value: '2', origin: ['desk 1'] });
+    expect(await settingsOf(hplc)).toContainEqual({
+      event: 'setting',
+      setting: 'workers',
+      value: '2',
+      origin: ['desk 1'],
+    });
     expect(await filesWith(world.collectorData, 'my/secret')).toEqual([]);
     await force('holography: true\n', 3);
     await agentsWhen((lines) => stateOf(lines, 'hplc-1')?.['state'] === 'cannot');
-    expect((await set('agents: {defaults: {workers: 3}}\n')).lines.at(-1)).toMatchObject({ revision: 4 });
+    expect((await set('agents: {defaults: {workers: 3}}\n')).lines.at(-1)).toMatchObject({
+      revision: 4,
+    });
     await agentsWhen(isCurrent(4, 'hplc-1'));
   });
 
@@ -205,7 +282,9 @@ describe('settings from the desk', () => {
     });
     await world.serve();
     await agentsWhen(isCurrent(1, 'hplc-3'));
-    await set(`agents: {groups: {hplc: {names: [hplc-*], sources: [${watched(folder)}], workers: 2}}}\n`);
+    await set(
+      `agents: {groups: {hplc: {names: [hplc-*], sources: [${watched(folder)}], workers: 2}}}\n`,
+    );
     await agentsWhen(isCurrent(2, 'hplc-3'));
   });
 
@@ -214,15 +293,45 @@ describe('settings from the desk', () => {
     await set('agents: {pcs: {hplc-1: {workers: 2}}}\n');
     const file = (name: string) => join(world.folder, name);
     const round = async (name: string) => {
-      await mustRun('aliquot-agent', ['queue', 'export', file(`${name}.queue`), '--data', hplc.data]);
-      await world.aliquot(['queue', 'import', file(`${name}.queue`), '--out', file(`${name}.receipts`)]);
-      await mustRun('aliquot-agent', ['queue', 'import', file(`${name}.receipts`), '--data', hplc.data]);
+      await mustRun('aliquot-agent', [
+        'queue',
+        'export',
+        file(`${name}.queue`),
+        '--data',
+        hplc.data,
+      ]);
+      await world.aliquot([
+        'queue',
+        'import',
+        file(`${name}.queue`),
+        '--out',
+        file(`${name}.receipts`),
+      ]);
+      await mustRun('aliquot-agent', [
+        'queue',
+        'import',
+        file(`${name}.receipts`),
+        '--data',
+        hplc.data,
+      ]);
     };
     await round('first');
-    expect(await settingsOf(hplc)).toContainEqual({ event: 'setting', setting: 'workers', value: '2', origin: ['desk 1'] });
-    expect(stateOf(await agentsWhen(() => true), 'hplc-1')).toMatchObject({ state: 'older', inForce: 0, offered: 1 });
+    expect(await settingsOf(hplc)).toContainEqual({
+      event: 'setting',
+      setting: 'workers',
+      value: '2',
+      origin: ['desk 1'],
+    });
+    expect(stateOf(await agentsWhen(() => true), 'hplc-1')).toMatchObject({
+      state: 'older',
+      inForce: 0,
+      offered: 1,
+    });
     await round('second');
-    expect(stateOf(await agentsWhen(() => true), 'hplc-1')).toMatchObject({ state: 'current', inForce: 1 });
+    expect(stateOf(await agentsWhen(() => true), 'hplc-1')).toMatchObject({
+      state: 'current',
+      inForce: 1,
+    });
   });
 });
 
@@ -239,8 +348,18 @@ async function force(text: string, revision: number): Promise<void> {
   };
   const info = agents.find(({ name }) => name === 'hplc-1');
   const signed = (part = '') => decodeSigned(new Uint8Array(Buffer.from(part, 'base64')));
-  const { enrolment, binding } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, signed(info?.enrolment), signed(info?.binding));
-  const sealed = sealPolicyText(policyKey.publicKey, descriptor, 'agents: {defaults: {workers: 1}}\n', systemRandom);
+  const { enrolment, binding } = verifyAgent(
+    descriptor.authorityKey,
+    descriptor.vaultId,
+    signed(info?.enrolment),
+    signed(info?.binding),
+  );
+  const sealed = sealPolicyText(
+    policyKey.publicKey,
+    descriptor,
+    'agents: {defaults: {workers: 1}}\n',
+    systemRandom,
+  );
   const now = Date.now();
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   const settings = issueSettings(
@@ -251,13 +370,23 @@ async function force(text: string, revision: number): Promise<void> {
     { version: 1, text, answerKey: policyKey.publicKey },
     systemRandom,
   );
-  const policyBody = { version: 1, vaultId: descriptor.vaultId, revision, setAtMs: now, sealedHash: sha256(sealed) } as const;
+  const policyBody = {
+    version: 1,
+    vaultId: descriptor.vaultId,
+    revision,
+    setAtMs: now,
+    sealedHash: sha256(sealed),
+  } as const;
   const body = {
     policy: base64(encodeSigned(issuePolicy(authority, policyBody))),
     sealed: base64(sealed),
     settings: [{ signed: base64(encodeSigned(settings)), waits: false }],
   };
-  const answer = await fetch(`${at}/policy`, { method: 'POST', headers, body: JSON.stringify(body) });
+  const answer = await fetch(`${at}/policy`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+  });
   expect([answer.status, await answer.text()]).toMatchObject([200, expect.any(String)]);
 }
 

@@ -18,7 +18,12 @@ describe('a small PC', () => {
   });
   afterAll(() => world.close());
 
-  async function withPc(name: string, mebibytes: number, skip: (why: string) => void, use: (data: string) => Promise<void>): Promise<void> {
+  async function withPc(
+    name: string,
+    mebibytes: number,
+    skip: (why: string) => void,
+    use: (data: string) => Promise<void>,
+  ): Promise<void> {
     const bundle = await world.bundle(name);
     const disk = await SmallDisk.mount(join(world.folder, `disk of ${name}`), mebibytes);
     if (typeof disk === 'string') return skip(disk);
@@ -36,10 +41,13 @@ describe('a small PC', () => {
     expect(differences(await pictureOf(folder), await pictureOf(join(target, folder)))).toEqual([]);
   }
 
-  it('P6 I-A10: a backup sends more than the disk could ever hold, a part at a time, and ends with 0', async ({ skip }) => {
+  it('P6 I-A10: a backup sends more than the disk could ever hold, a part at a time, and ends with 0', async ({
+    skip,
+  }) => {
     await withPc('one-shot', 40, skip, async (data) => {
       const folder = await world.place('more than the disk');
-      for (let at = 0; at < 8; at += 1) await writeFile(join(folder, `${at}.bin`), randomBytes(8 * MIB));
+      for (let at = 0; at < 8; at += 1)
+        await writeFile(join(folder, `${at}.bin`), randomBytes(8 * MIB));
       const done = await mustRun('aliquot-agent', ['backup', folder, '--data', data, '--json']);
       expect(done.lines.at(-1)).toMatchObject({ event: 'summary', files: 8, failed: 0, queued: 0 });
       await expectWhole('one-shot', folder);
@@ -58,7 +66,9 @@ describe('a small PC', () => {
       expect(done.code).toBe(3);
       const named = done.lines.filter(({ event }) => event === 'problem');
       expect(named).toMatchObject([{ path: join(folder, 'large.bin'), code: 'queue-full' }]);
-      expect(named[0]?.['message']).toMatch(/queue\.minFreeBytes: 1073741824, \d+ MiB free.*larger than what is let through/);
+      expect(named[0]?.['message']).toMatch(
+        /queue\.minFreeBytes: 1073741824, \d+ MiB free.*larger than what is let through/,
+      );
       expect(done.lines.at(-1)).toMatchObject({ event: 'summary', files: 1, failed: 1, queued: 0 });
     });
   });
@@ -74,7 +84,8 @@ describe('a small PC', () => {
         { mode: 0o600 },
       );
       await world.unserve();
-      for (let at = 0; at < 6; at += 1) await writeFile(join(folder, `${at}.bin`), randomBytes(8 * MIB));
+      for (let at = 0; at < 6; at += 1)
+        await writeFile(join(folder, `${at}.bin`), randomBytes(8 * MIB));
       const service = new Service('aliquot-agent', ['run', '--data', data]);
       try {
         await service.event('running');
@@ -82,7 +93,9 @@ describe('a small PC', () => {
         const waiting = await statusThat(data, ({ queue }) => queue.waiting.files === 7);
         expect(waiting).toMatchObject({ allSafe: false, queue: { full: true } });
         const { stdout } = await mustRun('aliquot-agent', ['status', '--data', data]);
-        expect(stdout).toMatch(/ALARM: the queue is full \(queue\.minFreeBytes: 1073741824, \d+ MiB free\): 7 complete result files/);
+        expect(stdout).toMatch(
+          /ALARM: the queue is full \(queue\.minFreeBytes: 1073741824, \d+ MiB free\): 7 complete result files/,
+        );
         await world.serve();
         const healed = await statusThat(data, ({ results }) => results['safe'] === 6);
         expect(healed).toMatchObject({ problems: 0, lost: 0, queue: { full: false, entries: 0 } });

@@ -16,31 +16,49 @@ import { IndexStore } from '../agent/src/queue/index-store.ts';
 import { mustRun } from '../demo/programs.ts';
 import { cachedChunks, derived, unmasked } from './attack/derive.ts';
 import { aesBlock, aesKey, hmac, newHmacKey, padded, setHmacKey } from './attack/fast-crypto.ts';
-import { type Material, overheard, seize, together, unionOf, windowsOf } from './attack/material.ts';
+import {
+  type Material,
+  overheard,
+  seize,
+  together,
+  unionOf,
+  windowsOf,
+} from './attack/material.ts';
 import { type Clue, investigate, Thief } from './attack/thief.ts';
 import { type Trove, troveOf } from './attack/trove.ts';
 import { World } from './world.ts';
 
 /*
- * A thief has the whole folder of an agent, the bundle that it was enrolled with, all that the programs ever printed, and
- * everything that the collector stores. He tries whatever 32 bytes he finds, and all that can be derived from them, as the key
- * of every chunk, page, list part, read part, wrap and queued draft.
+ * A thief has the whole folder of an agent, the bundle that it was enrolled with, all that the
+ * programs ever printed, and everything that the collector stores. He tries whatever 32 bytes he
+ * finds, and all that can be derived from them, as the key of every chunk, page, list part, read
+ * part, wrap and queued draft.
  */
 
 const PASSPHRASE = 'correct horse battery staple';
 const NOTHING = { chunks: [], pages: [], names: [], reads: [], drafts: [], wraps: [] };
 /** Small chunks, so that a file of 6 MB has pages. */
-const PARAMETERS = { chunkerVersion: 1, minChunkBytes: 8192, averageChunkBytes: 32_768, maxChunkBytes: 131_072, encoderVersion: 1 };
+const PARAMETERS = {
+  chunkerVersion: 1,
+  minChunkBytes: 8192,
+  averageChunkBytes: 32_768,
+  maxChunkBytes: 131_072,
+  encoderVersion: 1,
+};
 const SMALL = {
   'sequence 12.csv': 'vial,area,height\r\n1,48213.7,993.1\r\n',
   'patient 4711.txt': 'HIV-1 viral load 48000 copies/mL, confirmed by the second operator',
   'repeated.txt': 'the same line again\n'.repeat(500),
 };
 
-/** Some 6 MB in nearly fifty chunks that compress to next to nothing: every stored byte is the beginning of a candidate key. */
+/**
+ * Some 6 MB in nearly fifty chunks that compress to next to nothing: every stored byte is the
+ * beginning of a candidate key.
+ */
 function trace(label: string, scans = 46): Buffer {
   const content = Buffer.alloc(scans * PARAMETERS.maxChunkBytes);
-  for (let at = 0; at < scans; at += 1) content.write(`${label} scan ${at}`, at * PARAMETERS.maxChunkBytes);
+  for (let at = 0; at < scans; at += 1)
+    content.write(`${label} scan ${at}`, at * PARAMETERS.maxChunkBytes);
   return content;
 }
 
@@ -73,17 +91,28 @@ describe('P4: a stolen agent', () => {
     said += stdout + stderr;
   }
 
-  async function write(place: string, files: Readonly<Record<string, string | Buffer>>): Promise<string[]> {
+  async function write(
+    place: string,
+    files: Readonly<Record<string, string | Buffer>>,
+  ): Promise<string[]> {
     await mkdir(join(world.folder, place), { recursive: true });
-    for (const [name, content] of Object.entries(files)) await writeFile(join(world.folder, place, name), content);
+    for (const [name, content] of Object.entries(files))
+      await writeFile(join(world.folder, place, name), content);
     return Object.values(files).map((content) => content.toString('latin1'));
   }
 
   async function lootOf(folder: string, bundleText: string): Promise<Loot> {
     const material = together(await seize(folder), overheard(bundleText, said));
     const { enrolmentKey, pathKey, dedupSecrets } = openBundle(bundleText);
-    const known = [...material.secrets, enrolmentKey.seed, pathKey, ...dedupSecrets.map(({ secret }) => secret)];
-    const secrets = [...new Map(known.map((key) => [Buffer.from(key).toString('hex'), key])).values()];
+    const known = [
+      ...material.secrets,
+      enrolmentKey.seed,
+      pathKey,
+      ...dedupSecrets.map(({ secret }) => secret),
+    ];
+    const secrets = [
+      ...new Map(known.map((key) => [Buffer.from(key).toString('hex'), key])).values(),
+    ];
     const published = Object.values(written)
       .flat()
       .map((text) => createHash('sha256').update(text, 'latin1').digest());
@@ -105,11 +134,17 @@ describe('P4: a stolen agent', () => {
       said += bytes.toString('latin1');
     });
     const kit = join(world.folder, 'small chunks.kit');
-    const made = createKit({ name: 'small chunks', blind: false, nowMs: Date.now(), parameters: PARAMETERS }, systemRandom);
+    const made = createKit(
+      { name: 'small chunks', blind: false, nowMs: Date.now(), parameters: PARAMETERS },
+      systemRandom,
+    );
     vaultSecret = made.vaultSecretKey;
     await writeFile(kit, sealKit(made, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }));
     await world.aliquot(['vault', 'add', '--kit', kit]);
-    const enrol = async (name: string, ...options: readonly string[]): Promise<{ data: string; bundleText: string }> => {
+    const enrol = async (
+      name: string,
+      ...options: readonly string[]
+    ): Promise<{ data: string; bundleText: string }> => {
       const file = join(world.folder, `${name}.bundle`);
       await world.aliquot(['enroll', name, '--kit', kit, '--out', file, ...options]);
       const data = join(world.folder, `agent-${name}`);
@@ -124,12 +159,18 @@ describe('P4: a stolen agent', () => {
     written.receipted = await write('data', { ...SMALL, 'run.raw': trace('first') });
     await agent('backup', data, '--data', plain.data, '--json');
     // The grown run shares its first chunks with what was receipted before.
-    written.unsent = await write('data', { 'late.txt': 'written while the cable was out', 'run.raw': trace('first', 47) });
+    written.unsent = await write('data', {
+      'late.txt': 'written while the cable was out',
+      'run.raw': trace('first', 47),
+    });
     await agent('backup', data, '--data', plain.data, '--offline', '--json');
     const offline = join(world.folder, 'stolen while offline');
     await cp(plain.data, offline, { recursive: true });
     await agent('flush', '--data', plain.data, '--json');
-    written.own = await write('own', { 'mine.txt': 'of the PC that may restore its own files', 'third.raw': trace('third', 34) });
+    written.own = await write('own', {
+      'mine.txt': 'of the PC that may restore its own files',
+      'third.raw': trace('third', 34),
+    });
     await agent('backup', join(world.folder, 'own'), '--data', own.data, '--json');
     await world.unserve();
 
@@ -167,10 +208,18 @@ describe('P4: a stolen agent', () => {
   });
 
   it('P3, P4: with the whole folder of the collector, catalog key included, names and times open, and still no chunk, page or read part', () => {
-    const { names, wraps, ...rest } = thief(receipted.candidates, receipted.itemKeys, collector).spoils;
+    const { names, wraps, ...rest } = thief(
+      receipted.candidates,
+      receipted.itemKeys,
+      collector,
+    ).spoils;
     expect(rest).toEqual({ chunks: [], pages: [], reads: [], drafts: [] });
     const data = join(world.folder, 'data');
-    expect(names).toEqual(expect.arrayContaining([...Object.keys(SMALL), 'late.txt', 'run.raw'].map((name) => join(data, name))));
+    expect(names).toEqual(
+      expect.arrayContaining(
+        [...Object.keys(SMALL), 'late.txt', 'run.raw'].map((name) => join(data, name)),
+      ),
+    );
     expect(names).toContain(join(world.folder, 'own', 'mine.txt'));
     expect(wraps).toHaveLength(trove.commits.length);
   });
@@ -200,16 +249,30 @@ describe('P4: a stolen agent', () => {
   });
 
   it('the attack can succeed: each kind of key alone, in Base64 somewhere in a text, opens what it should and nothing more', async () => {
-    const [commit] = trove.commits.filter(({ entries }) => entries.some(({ content }) => content.depth === 1));
+    const [commit] = trove.commits.filter(({ entries }) =>
+      entries.some(({ content }) => content.depth === 1),
+    );
     const entry = commit?.entries.find(({ content }) => content.depth === 1);
     if (!commit || !entry) throw new Error('no commit with a page');
-    const { listKey, readKey } = openCommitKeys(commit.wraps, boxKeyFromSecret(vaultSecret), 'vault', commit.header);
+    const { listKey, readKey } = openCommitKeys(
+      commit.wraps,
+      boxKeyFromSecret(vaultSecret),
+      'vault',
+      commit.header,
+    );
     if (!listKey || !readKey) throw new Error('the kit does not open the commit');
     const [pageKey] = openRead(entry, readKey).keys;
-    const spoilsOf = async (key: Uint8Array | undefined): Promise<Record<keyof typeof NOTHING, number>> => {
-      const candidates = windowsOf(overheard(`{"oops":"${Buffer.from(key ?? []).toString('base64')}"}`));
-      const { chunks, pages, names, reads, drafts, wraps } = new Thief(trove, await investigate(trove, candidates, new Set()), candidates)
-        .spoils;
+    const spoilsOf = async (
+      key: Uint8Array | undefined,
+    ): Promise<Record<keyof typeof NOTHING, number>> => {
+      const candidates = windowsOf(
+        overheard(`{"oops":"${Buffer.from(key ?? []).toString('base64')}"}`),
+      );
+      const { chunks, pages, names, reads, drafts, wraps } = new Thief(
+        trove,
+        await investigate(trove, candidates, new Set()),
+        candidates,
+      ).spoils;
       const counts = { chunks: chunks.length, pages: pages.length, names: names.length };
       return { ...counts, reads: reads.length, drafts: drafts.length, wraps: wraps.length };
     };
@@ -220,14 +283,21 @@ describe('P4: a stolen agent', () => {
     expect(await spoilsOf(listKey)).toEqual({ ...none, names: commit.entries.length });
     expect(await spoilsOf(readKey)).toMatchObject({ names: 0, reads: files, pages: 1 });
     expect(await spoilsOf(entryKey('list', listKey, entry))).toEqual({ ...none, names: 1 });
-    expect(await spoilsOf(entryKey('read', readKey, entry))).toEqual({ ...none, ...behindPage, reads: 1 });
+    expect(await spoilsOf(entryKey('read', readKey, entry))).toEqual({
+      ...none,
+      ...behindPage,
+      reads: 1,
+    });
     expect(await spoilsOf(pageKey)).toEqual({ ...none, ...behindPage });
     const { reads, wraps, chunks } = await spoilsOf(vaultSecret);
     expect({ reads, chunks }).toEqual({
       reads: all.filter(({ sealedRead }) => sealedRead.length > 0).length,
       chunks: [...trove.items.values()].filter(({ kind }) => kind === 'chunk').length,
     });
-    expect(wraps).toBe(trove.commits.flatMap((one) => one.wraps.filter(({ recipient }) => recipient === 'vault')).length);
+    expect(wraps).toBe(
+      trove.commits.flatMap((one) => one.wraps.filter(({ recipient }) => recipient === 'vault'))
+        .length,
+    );
   });
 
   it('the honest limit: with the dedup secret a right guess at a whole chunk is confirmed, and a nearly right one is not', async () => {
@@ -238,7 +308,11 @@ describe('P4: a stolen agent', () => {
     };
     const right = SMALL['patient 4711.txt'];
     const [clue] = await guess(right);
-    expect([...new Thief(trove, clue ? [clue] : [], new Set([clue?.key ?? ''])).chunks.values()].map(String)).toEqual([right]);
+    expect(
+      [...new Thief(trove, clue ? [clue] : [], new Set([clue?.key ?? ''])).chunks.values()].map(
+        String,
+      ),
+    ).toEqual([right]);
     const wrong = await guess(right.replace('48000', '49000'));
     expect(new Thief(trove, wrong, new Set(wrong.map(({ key }) => key))).spoils).toEqual(NOTHING);
   });
@@ -251,11 +325,20 @@ describe('P4: a stolen agent', () => {
     await writeFile(join(folder, 'odd.json'), text);
     await writeFile(join(folder, 'odd.txt'), `token: ${key.toString('hex')}\n`);
     for (const file of ['odd.json', 'odd.txt'])
-      expect(windowsOf(await seize(folder, (path) => path.endsWith(file))).has(key.toString('latin1')), file).toBe(true);
+      expect(
+        windowsOf(await seize(folder, (path) => path.endsWith(file))).has(key.toString('latin1')),
+        file,
+      ).toBe(true);
     const database = join(folder, 'database');
-    const repeated = Buffer.concat([Buffer.alloc(5000, 'compresses well'), key.subarray(0, 16), Buffer.alloc(9), key]);
+    const repeated = Buffer.concat([
+      Buffer.alloc(5000, 'compresses well'),
+      key.subarray(0, 16),
+      Buffer.alloc(9),
+      key,
+    ]);
     for (const step of ['put', 'del', 'nothing'] as const) {
-      const { store } = await IndexStore.open(nodeFiles, database); // opening turns the log of the time before into a table
+      // opening turns the log of the time before into a table
+      const { store } = await IndexStore.open(nodeFiles, database);
       if (step === 'put') store.put(Buffer.from('row'), repeated);
       if (step === 'del') store.del(Buffer.from('row'));
       await store.write();
@@ -270,8 +353,10 @@ describe('P4: a stolen agent', () => {
   });
 
   it('the fast ciphers of the search are those of node:crypto', () => {
-    const words = (bytes: Buffer): Uint32Array => Uint32Array.from({ length: bytes.length / 4 }, (_, at) => bytes.readUInt32BE(4 * at));
-    const hex = (value: Uint32Array): string => [...value].map((word) => word.toString(16).padStart(8, '0')).join('');
+    const words = (bytes: Buffer): Uint32Array =>
+      Uint32Array.from({ length: bytes.length / 4 }, (_, at) => bytes.readUInt32BE(4 * at));
+    const hex = (value: Uint32Array): string =>
+      [...value].map((word) => word.toString(16).padStart(8, '0')).join('');
     for (let seed = 0; seed < 100; seed += 1) {
       const key = createHash('sha256').update(`key ${seed}`).digest();
       const block = key.subarray(0, 16);

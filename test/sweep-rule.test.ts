@@ -9,7 +9,10 @@ import { waveform } from '../demo/instruments.ts';
 import { mustRun } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
-/** Garbage collection itself comes later; what keeps it from taking too much is here, and no program announces an epoch by itself yet. */
+/**
+ * Garbage collection itself comes later; what keeps it from taking too much is here, and no program
+ * announces an epoch by itself yet.
+ */
 describe('the sweep rule', () => {
   let world: World;
   let agent: AgentPlace;
@@ -23,7 +26,11 @@ describe('the sweep rule', () => {
 
   /** Looks into the store while the collector is down. */
   async function inStore<T>(step: (vault: VaultStore) => Promise<T> | T): Promise<T> {
-    const store = await openCollector(world.collectorData, { files: nodeFiles, clock: systemClock, random: systemRandom });
+    const store = await openCollector(world.collectorData, {
+      files: nodeFiles,
+      clock: systemClock,
+      random: systemRandom,
+    });
     try {
       const [vault] = store.vaults();
       if (vault === undefined) throw new Error('no vault');
@@ -44,9 +51,13 @@ describe('the sweep rule', () => {
     await rm(join(tree, 'old.bin'));
     const path = await world.write('data/copy.bin', content);
     await world.backup(agent, [tree], ['--offline']);
-    const { entries, bytes } = (await statusOf(agent))['queue'] as { entries: number; bytes: number };
+    const { entries, bytes } = (await statusOf(agent))['queue'] as {
+      entries: number;
+      bytes: number;
+    };
     expect(entries).toBeGreaterThan(0);
-    // The version brings nothing of its own: it relies on what the collector has, and the source goes too.
+    // The version brings nothing of its own: it relies on what the collector has, and the source
+    // goes too.
     expect(bytes).toBeLessThan(content.length / 10);
     await rm(tree, { recursive: true });
 
@@ -61,7 +72,15 @@ describe('the sweep rule', () => {
     expect(await inStore((vault) => vault.sweepWaitsFor(epoch))).toEqual([]);
     await world.serve();
     const target = join(world.folder, 'back');
-    await world.aliquot(['restore', '--kit', world.kit, '--agent', 'weeks-offline', '--to', target]);
+    await world.aliquot([
+      'restore',
+      '--kit',
+      world.kit,
+      '--agent',
+      'weeks-offline',
+      '--to',
+      target,
+    ]);
     expect(Buffer.compare(await readFile(join(target, path)), content)).toBe(0);
   });
 });

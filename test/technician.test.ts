@@ -7,7 +7,10 @@ import { generator } from '../demo/instruments.ts';
 import { type JsonLine, run, Service } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
-/** The agent's questions, as a technician asks them: another user, who knows nothing of data folders. */
+/**
+ * The agent's questions, as a technician asks them: another user, who knows nothing of data
+ * folders.
+ */
 
 let world: World;
 let agent: AgentPlace;
@@ -42,8 +45,15 @@ const ask = (...args: string[]) => run('aliquot-agent', args);
 function askAsNobody(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const program = fileURLToPath(new URL('../bin/aliquot-agent', import.meta.url));
   return new Promise((resolve) => {
-    execFile('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', program, ...args], (error, stdout, stderr) =>
-      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr }),
+    execFile(
+      'setpriv',
+      ['--reuid=65534', '--regid=65534', '--clear-groups', program, ...args],
+      (error, stdout, stderr) =>
+        resolve({
+          code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1,
+          stdout,
+          stderr,
+        }),
     );
   });
 }
@@ -65,17 +75,35 @@ describe('a technician asks', () => {
     await start();
     await pathWhen(file, ({ state }) => state === 'safe');
     await writeFile(file, 'one, two');
-    expect(await pathWhen(file, ({ state, kept }) => state === 'safe' && kept === 2)).toHaveProperty('safeSince');
+    expect(
+      await pathWhen(file, ({ state, kept }) => state === 'safe' && kept === 2),
+    ).toHaveProperty('safeSince');
     const folder = join(result, '..');
-    const told = await ask('status', folder, tree, temporary, elsewhere, join(tree, 'typo'), '--json');
+    const told = await ask(
+      'status',
+      folder,
+      tree,
+      temporary,
+      elsewhere,
+      join(tree, 'typo'),
+      '--json',
+    );
     expect(told.code).toBe(3);
-    expect(told.lines.map(({ state }) => state)).toEqual(['safe', 'several', 'excluded', 'not-watched', 'unknown']);
+    expect(told.lines.map(({ state }) => state)).toEqual([
+      'safe',
+      'several',
+      'excluded',
+      'not-watched',
+      'unknown',
+    ]);
     expect(told.lines[0]).toMatchObject({ path: folder, kept: 1, files: 1 });
     const text = (await ask('status', folder)).stdout;
     expect(text).toMatch(/run-014\.D: safe since \d\d:\d\d, 1 version\n$/);
 
     await rm(file);
-    expect(await pathWhen(file, ({ state, goneSince }) => state === 'gone' && goneSince !== undefined)).toMatchObject({ kept: 2 });
+    expect(
+      await pathWhen(file, ({ state, goneSince }) => state === 'gone' && goneSince !== undefined),
+    ).toMatchObject({ kept: 2 });
     expect((await ask('status', join(tree, 'typo'))).code).toBe(1);
   });
 
@@ -85,8 +113,12 @@ describe('a technician asks', () => {
     await pathWhen(file, ({ state }) => state === 'safe');
     await writeFile(file, 'two');
     await pathWhen(file, ({ kept, state }) => kept === 2 && state === 'safe');
-    const mine = (await ask('versions', file, '--json')).lines.filter(({ event }) => event === 'version').map(({ version }) => version);
-    const theirs = (await world.aliquot(['versions', '--agent', 'pc', '--path', file, '--json'])).lines.map(({ version }) => version);
+    const mine = (await ask('versions', file, '--json')).lines
+      .filter(({ event }) => event === 'version')
+      .map(({ version }) => version);
+    const theirs = (
+      await world.aliquot(['versions', '--agent', 'pc', '--path', file, '--json'])
+    ).lines.map(({ version }) => version);
     expect(mine).toEqual(theirs);
     expect(mine).toHaveLength(2);
   });
@@ -97,9 +129,18 @@ describe('a technician asks', () => {
       const file = await world.write('data/run.csv', 'one');
       await start();
       await pathWhen(file, ({ state }) => state === 'safe');
-      expect(await askAsNobody('status')).toMatchObject({ code: 0, stdout: expect.stringContaining('safe') });
-      expect(await askAsNobody('status', file)).toMatchObject({ code: 0, stdout: expect.stringContaining('safe since') });
-      expect(await askAsNobody('status', '--today')).toMatchObject({ code: 0, stdout: expect.stringContaining(file) });
+      expect(await askAsNobody('status')).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('safe'),
+      });
+      expect(await askAsNobody('status', file)).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('safe since'),
+      });
+      expect(await askAsNobody('status', '--today')).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(file),
+      });
       expect(await askAsNobody('versions', file, '--data', agent.data)).toMatchObject({ code: 0 });
       expect(await askAsNobody('backup', tree, '--data', agent.data)).toMatchObject({
         code: 1,
@@ -107,15 +148,26 @@ describe('a technician asks', () => {
       });
       for (const service of services.splice(0)) await service.stop();
       const silent = await askAsNobody('status', '--data', agent.data);
-      expect(silent).toMatchObject({ code: 1, stderr: expect.stringMatching(/ask IT to start the service \[AGENT_NO_ANSWER\]/) });
-      expect((await askAsNobody('status')).stderr).toContain('no backup service answers on this PC');
+      expect(silent).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/ask IT to start the service \[AGENT_NO_ANSWER\]/),
+      });
+      expect((await askAsNobody('status')).stderr).toContain(
+        'no backup service answers on this PC',
+      );
     },
   );
 
   it('while a backup by hand has the folder open, status answers, and nobody is told to stop it', async () => {
     const random = generator(7);
-    await world.write('data/large.bin', Buffer.from(Array.from({ length: 4 << 20 }, () => Math.floor(random() * 256))));
-    await writeFile(join(agent.data, 'agent.yaml'), `courtesy: {maxCpuPercent: 1}\nsources: [{path: ${JSON.stringify(tree)}}]\n`);
+    await world.write(
+      'data/large.bin',
+      Buffer.from(Array.from({ length: 4 << 20 }, () => Math.floor(random() * 256))),
+    );
+    await writeFile(
+      join(agent.data, 'agent.yaml'),
+      `courtesy: {maxCpuPercent: 1}\nsources: [{path: ${JSON.stringify(tree)}}]\n`,
+    );
     const backup = new Service('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
     services.push(backup);
     const hasFolder = async (): Promise<boolean> => {

@@ -4,7 +4,10 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { TlsPair } from './certificates.ts';
 import { freePort } from './ports.ts';
 
-/** Ends TLS in front of a collector that listens in clear on loopback, as a proxy does: one collector under several names and certificates. */
+/**
+ * Ends TLS in front of a collector that listens in clear on loopback, as a proxy does: one
+ * collector under several names and certificates.
+ */
 export class TlsFront {
   readonly url: string;
   readonly #server: Server;
@@ -21,7 +24,10 @@ export class TlsFront {
     server.on('secureConnection', (front) => this.#join(front, behind));
   }
 
-  /** Listens on a port of loopback with this certificate, a free one unless told; `behind` is the collector's. */
+  /**
+   * Listens on a port of loopback with this certificate, a free one unless told; `behind` is the
+   * collector's.
+   */
   static async open({ cert, key }: TlsPair, behind: number, at?: number): Promise<TlsFront> {
     const server = createServer({ cert: await readFile(cert), key: await readFile(key) });
     const port = at ?? (await freePort());

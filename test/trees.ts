@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { waveform } from '../demo/instruments.ts';
 
-/** Trees of files for whole-system tests: made here, or the real instrument data where it lies beside the project. */
+/**
+ * Trees of files for whole-system tests: made here, or the real instrument data where it lies
+ * beside the project.
+ */
 
 const corpus = fileURLToPath(new URL('../../shared/corpus', import.meta.url));
 
@@ -24,7 +27,10 @@ export async function copyTree(from: string, to: string): Promise<void> {
   }
 }
 
-/** A small tree with everything that is awkward: empty things, odd names, links, a file of several chunks. */
+/**
+ * A small tree with everything that is awkward: empty things, odd names, links, a file of several
+ * chunks.
+ */
 export async function makeTree(root: string, seed = 1): Promise<void> {
   await mkdir(join(root, 'empty folder'), { recursive: true });
   await mkdir(join(root, 'run.D', 'AcqData'), { recursive: true });
@@ -36,7 +42,10 @@ export async function makeTree(root: string, seed = 1): Promise<void> {
   await writeFile(join(root, 'µ-Titration – Ωmega 試料.txt'), `unicode ${seed}`);
   await writeFile(join(root, 'e\u0301 decomposed'), 'not normalised');
   await writeFile(join(root, '\u00e9 composed'), 'normalised');
-  await writeFile(Buffer.concat([Buffer.from(`${root}/raw `), Buffer.from([0xff, 0xfe])]), 'no Unicode at all');
+  await writeFile(
+    Buffer.concat([Buffer.from(`${root}/raw `), Buffer.from([0xff, 0xfe])]),
+    'no Unicode at all',
+  );
   await writeFile(join(root, 'n'.repeat(255)), 'a name of 255 bytes');
   await symlink('Sample.csv', join(root, 'link to sample'));
   await symlink('.', join(root, 'loop'));

@@ -19,17 +19,31 @@ it('both services go on when the folder that they were started in is removed, an
     );
     await world.unserve();
     const { host } = new URL(world.url);
-    const collector = new Service('aliquot', ['serve', '--data', relative(folder, world.collectorData), '--listen', host], {}, within);
+    const collector = new Service(
+      'aliquot',
+      ['serve', '--data', relative(folder, world.collectorData), '--listen', host],
+      {},
+      within,
+    );
     services.push(collector);
     await collector.event('listening');
-    const service = new Service('aliquot-agent', ['run', '--data', relative(folder, agent.data)], {}, within);
+    const service = new Service(
+      'aliquot-agent',
+      ['run', '--data', relative(folder, agent.data)],
+      {},
+      within,
+    );
     services.push(service);
     await service.event('running');
 
     await rm(folder, { recursive: true });
     await world.write('data/run.csv', 'result');
     await expect
-      .poll(async () => (await world.aliquot(['ls', '--agent', 'pc', '--json'])).lines.map(({ path }) => path), { timeout: 240_000 })
+      .poll(
+        async () =>
+          (await world.aliquot(['ls', '--agent', 'pc', '--json'])).lines.map(({ path }) => path),
+        { timeout: 240_000 },
+      )
       .toContain(join(source, 'run.csv'));
     for (const one of services.splice(0).reverse()) expect(await one.stop()).toBe(0);
   } finally {

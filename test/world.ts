@@ -3,11 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
-import { type Finished, type JsonLine, killNaming, mustRun, run, Service } from '../demo/programs.ts';
+import {
+  type Finished,
+  type JsonLine,
+  killNaming,
+  mustRun,
+  run,
+  Service,
+} from '../demo/programs.ts';
 import type { TlsPair } from './certificates.ts';
 import { freePort } from './ports.ts';
 
-/** A whole Aliquot on loopback for one test: a collector, a vault, and as many agents as it asks for. */
+/**
+ * A whole Aliquot on loopback for one test: a collector, a vault, and as many agents as it asks
+ * for.
+ */
 
 export const PASSPHRASE = 'correct horse battery staple';
 
@@ -35,9 +45,15 @@ export class World {
     const world = new World(await mkdtemp(join(tmpdir(), 'aliquot-world-')));
     await world.aliquot(['init', '--data', world.collectorData]);
     await world.serve();
-    // A kit as `kit create` makes it, but with a weak passphrase function: tests open it hundreds of times, and it protects nothing.
-    const kit = createKit({ name: 'lab', blind: options.blind ?? false, nowMs: Date.now() }, systemRandom);
-    await writeFile(world.kit, sealKit(kit, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), { mode: 0o600 });
+    // A kit as `kit create` makes it, but with a weak passphrase function: tests open it hundreds
+    // of times, and it protects nothing.
+    const kit = createKit(
+      { name: 'lab', blind: options.blind ?? false, nowMs: Date.now() },
+      systemRandom,
+    );
+    await writeFile(world.kit, sealKit(kit, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), {
+      mode: 0o600,
+    });
     await world.aliquot(['vault', 'add', '--kit', world.kit]);
     return world;
   }
@@ -53,10 +69,20 @@ export class World {
   }
 
   /** Starts the collector; on the port it had before, when it had one and no other is asked for. */
-  async serve(data = this.collectorData, { tls, port }: { readonly tls?: TlsPair; readonly port?: number } = {}): Promise<void> {
+  async serve(
+    data = this.collectorData,
+    { tls, port }: { readonly tls?: TlsPair; readonly port?: number } = {},
+  ): Promise<void> {
     const at = port ?? (this.#url === '' ? await freePort() : Number(new URL(this.#url).port));
     const secure = tls === undefined ? [] : ['--tls-cert', tls.cert, '--tls-key', tls.key];
-    this.#server = new Service('aliquot', ['serve', '--data', data, '--listen', `127.0.0.1:${at}`, ...secure]);
+    this.#server = new Service('aliquot', [
+      'serve',
+      '--data',
+      data,
+      '--listen',
+      `127.0.0.1:${at}`,
+      ...secure,
+    ]);
     const url = String((await this.#server.event('listening'))['url']);
     this.#url = tls === undefined ? url : `https://localhost:${new URL(url).port}`;
   }
@@ -94,14 +120,20 @@ export class World {
   }
 
   #withToken(args: readonly string[]): string[] {
-    const local = ['init', 'serve', 'fsck'].includes(args[0] ?? '') || (args[0] === 'kit' && args[1] !== undefined);
+    const local =
+      ['init', 'serve', 'fsck'].includes(args[0] ?? '') ||
+      (args[0] === 'kit' && args[1] !== undefined);
     return local ? [...args] : [...args, '--token-file', join(this.collectorData, 'admin.token')];
   }
 
   /** A bundle for a new PC, not used yet. */
   async bundle(name: string, options: readonly string[] = [], url = this.#url): Promise<string> {
     const file = join(this.folder, `${name}.bundle`);
-    await mustRun('aliquot', this.#withToken(['enroll', name, '--kit', this.kit, '--out', file, ...options]), this.environment(url));
+    await mustRun(
+      'aliquot',
+      this.#withToken(['enroll', name, '--kit', this.kit, '--out', file, ...options]),
+      this.environment(url),
+    );
     return file;
   }
 
@@ -114,8 +146,19 @@ export class World {
   }
 
   /** One backup; gives the summary line. Throws unless it ends with 0. */
-  async backup(agent: AgentPlace, paths: readonly string[], options: readonly string[] = []): Promise<JsonLine> {
-    const finished = await mustRun('aliquot-agent', ['backup', ...paths, '--data', agent.data, '--json', ...options]);
+  async backup(
+    agent: AgentPlace,
+    paths: readonly string[],
+    options: readonly string[] = [],
+  ): Promise<JsonLine> {
+    const finished = await mustRun('aliquot-agent', [
+      'backup',
+      ...paths,
+      '--data',
+      agent.data,
+      '--json',
+      ...options,
+    ]);
     return summaryOf(finished);
   }
 

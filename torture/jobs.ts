@@ -5,9 +5,19 @@ import { fileURLToPath } from 'node:url';
 import type { TortureOptions } from './options.ts';
 import type { Outcome } from './runner.ts';
 
-/** Runs the same scenarios in several processes, each with its part of the cases, and adds up what they found. */
-export async function runJobs({ seed, minutes, only, jobs }: TortureOptions, print: (line: string) => void): Promise<Outcome[]> {
-  const args = ['--seed', String(seed), ...(minutes === undefined ? [] : ['--minutes', String(minutes)])];
+/**
+ * Runs the same scenarios in several processes, each with its part of the cases, and adds up what
+ * they found.
+ */
+export async function runJobs(
+  { seed, minutes, only, jobs }: TortureOptions,
+  print: (line: string) => void,
+): Promise<Outcome[]> {
+  const args = [
+    '--seed',
+    String(seed),
+    ...(minutes === undefined ? [] : ['--minutes', String(minutes)]),
+  ];
   const parts = await Promise.all(
     Array.from({ length: jobs }, async (_, index): Promise<readonly Outcome[]> => {
       const job = fork(
@@ -19,10 +29,20 @@ export async function runJobs({ seed, minutes, only, jobs }: TortureOptions, pri
       job.on('message', (message) => {
         outcomes = message as readonly Outcome[];
       });
-      if (job.stdout !== null) createInterface({ input: job.stdout }).on('line', (line) => print(`${index}| ${line}`));
+      if (job.stdout !== null)
+        createInterface({ input: job.stdout }).on('line', (line) => print(`${index}| ${line}`));
       const [code, signal] = (await once(job, 'close')) as [number | null, string | null];
       if (outcomes !== undefined) return outcomes;
-      return [{ name: `process ${index}`, seconds: 0, injected: 0, passed: 0, failed: [`it ended with ${signal ?? code}`], whole: false }];
+      return [
+        {
+          name: `process ${index}`,
+          seconds: 0,
+          injected: 0,
+          passed: 0,
+          failed: [`it ended with ${signal ?? code}`],
+          whole: false,
+        },
+      ];
     }),
   );
   return added(parts.flat());

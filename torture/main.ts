@@ -13,7 +13,9 @@ const print = (line: string): void => {
 async function main(options: TortureOptions): Promise<number> {
   const meant = scenarios.filter(({ name }) => isMeant(name, options.only));
   if (meant.length === 0) {
-    process.stderr.write(`no scenario is named ${options.only.join(' or ')}; --list prints them all\n`);
+    process.stderr.write(
+      `no scenario is named ${options.only.join(' or ')}; --list prints them all\n`,
+    );
     return 2;
   }
   if (options.list) {
@@ -24,7 +26,9 @@ async function main(options: TortureOptions): Promise<number> {
     `seed ${options.seed}, ${meant.length} scenarios, ${options.minutes === undefined ? 'no time limit' : `${options.minutes} minutes`}`,
   );
   const outcomes =
-    options.jobs > 1 ? await runJobs(options, print) : await runScenarios(meant, options, { nowMs: () => Date.now(), print });
+    options.jobs > 1
+      ? await runJobs(options, print)
+      : await runScenarios(meant, options, { nowMs: () => Date.now(), print });
   // Whoever shared the run among several processes adds up what they found.
   process.send?.(outcomes);
   const { lines, failed } = summary(outcomes);

@@ -62,29 +62,47 @@ export function readOptions(args: readonly string[], drawSeed: () => number): To
     throw new Error(`--minutes takes a number above 0, such as 10 or 0.5, not ${values.minutes}`);
   }
   const onlyCase = values.case === undefined ? undefined : wholeNumber('--case', values.case);
-  if (onlyCase !== undefined && values.only.length === 0) throw new Error('--case needs --only NAME: say of which scenario');
+  if (onlyCase !== undefined && values.only.length === 0)
+    throw new Error('--case needs --only NAME: say of which scenario');
   const jobs = wholeNumber('--jobs', values.jobs);
-  if (jobs < 1 || jobs > 64) throw new Error(`--jobs takes a number from 1 to 64, not ${values.jobs}`);
+  if (jobs < 1 || jobs > 64)
+    throw new Error(`--jobs takes a number from 1 to 64, not ${values.jobs}`);
   const part = partOf(values.part);
   if (jobs > 1 && (part.of > 1 || onlyCase !== undefined))
     throw new Error('--jobs shares all cases: it goes neither with --part nor with --case');
-  return { seed, minutes, only: values.only, onlyCase, jobs, part, list: values.list, help: values.help };
+  return {
+    seed,
+    minutes,
+    only: values.only,
+    onlyCase,
+    jobs,
+    part,
+    list: values.list,
+    help: values.help,
+  };
 }
 
 function partOf(text: string): Part {
   const [, index = '', of = ''] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];
-  if (of === '' || Number(index) >= Number(of)) throw new Error(`--part takes I/N with I from 0 to N - 1, such as 0/4, not ${text}`);
+  if (of === '' || Number(index) >= Number(of))
+    throw new Error(`--part takes I/N with I from 0 to N - 1, such as 0/4, not ${text}`);
   return { index: Number(index), of: Number(of) };
 }
 
 function wholeNumber(option: string, text: string): number {
   const number = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number)) throw new Error(`${option} takes a whole number from 0 on, not ${text}`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number))
+    throw new Error(`${option} takes a whole number from 0 on, not ${text}`);
   return number;
 }
 
 /** Whether a name is meant by one of these globs, of which only `*` and `?` mean anything. */
 export function isMeant(name: string, globs: readonly string[]): boolean {
   const literal = (text: string): string => text.replace(/[.+^${}()|[\]\\]/g, '\\$&');
-  return globs.length === 0 || globs.some((glob) => new RegExp(`^${literal(glob).replaceAll('*', '.*').replaceAll('?', '.')}$`).test(name));
+  return (
+    globs.length === 0 ||
+    globs.some((glob) =>
+      new RegExp(`^${literal(glob).replaceAll('*', '.*').replaceAll('?', '.')}$`).test(name),
+    )
+  );
 }

@@ -11,7 +11,9 @@ export interface RunnerOptions {
   readonly seed: number;
   readonly minutes: number | undefined;
   readonly onlyCase: number | undefined;
-  /** This process does the cases whose number leaves `index` when divided by `of`; all unless told. */
+  /**
+   * This process does the cases whose number leaves `index` when divided by `of`; all unless told.
+   */
   readonly part?: Part;
 }
 
@@ -28,8 +30,9 @@ export interface Outcome extends TortureCounts {
 }
 
 /**
- * Runs scenarios one after another. Under a time limit each gets the same part of what is left, so what one leaves goes to
- * those after it; each does at least its first case, however late it is. A scenario that throws has one failure more.
+ * Runs scenarios one after another. Under a time limit each gets the same part of what is left, so
+ * what one leaves goes to those after it; each does at least its first case, however late it is. A
+ * scenario that throws has one failure more.
  */
 export async function runScenarios(
   scenarios: readonly TortureScenario[],
@@ -47,7 +50,14 @@ export async function runScenarios(
     );
     if (scenario.leastSeconds !== undefined && shareMs < scenario.leastSeconds * 1000) {
       print(`    not run: it needs ${scenario.leastSeconds} s and cannot be cut`);
-      outcomes.push({ name: scenario.name, seconds: 0, injected: 0, passed: 0, failed: [], whole: false });
+      outcomes.push({
+        name: scenario.name,
+        seconds: 0,
+        injected: 0,
+        passed: 0,
+        failed: [],
+        whole: false,
+      });
       continue;
     }
     let asked = 0;
@@ -57,7 +67,8 @@ export async function runScenarios(
       return asked > 1 && nowMs() - startMs >= shareMs;
     };
     const { undivided = false } = scenario;
-    const mine = (number: number): boolean => (onlyCase === undefined ? undivided || number % part.of === part.index : number === onlyCase);
+    const mine = (number: number): boolean =>
+      onlyCase === undefined ? undivided || number % part.of === part.index : number === onlyCase;
     const log = (line: string): void => print(`    ${line}`);
     const random = seededSource(seed).derive(scenario.name);
     let counts: TortureCounts;
@@ -65,7 +76,12 @@ export async function runScenarios(
       counts = await scenario.run({ seed, random, over, log, mine });
     } catch (error) {
       const says = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      counts = { injected: 0, passed: 0, failed: [`the scenario itself failed: ${says}`], whole: false };
+      counts = {
+        injected: 0,
+        passed: 0,
+        failed: [`the scenario itself failed: ${says}`],
+        whole: false,
+      };
     }
     const seconds = Math.round((nowMs() - startMs) / 1000);
     outcomes.push({ name: scenario.name, seconds, ...counts });
@@ -76,7 +92,9 @@ export async function runScenarios(
         `      again: npm run test:torture -- --seed ${seed} --only ${scenario.name}${number === undefined ? '' : ` --case ${number}`}`,
       );
     }
-    print(`    ${counts.injected} injected, ${counts.passed} passed, ${counts.failed.length} failed, ${extent(counts)}, ${seconds} s`);
+    print(
+      `    ${counts.injected} injected, ${counts.passed} passed, ${counts.failed.length} failed, ${extent(counts)}, ${seconds} s`,
+    );
   }
   return outcomes;
 }
@@ -87,16 +105,25 @@ function extent({ injected, failed, whole }: TortureCounts): string {
 }
 
 /** What all came to: a table, and the plain last line for machines. */
-export function summary(outcomes: readonly Outcome[]): { readonly lines: readonly string[]; readonly failed: number } {
+export function summary(outcomes: readonly Outcome[]): {
+  readonly lines: readonly string[];
+  readonly failed: number;
+} {
   const rows = [
     ['scenario', 'injected', 'passed', 'failed', 'extent', 'seconds'],
-    ...outcomes.map((one) => [one.name, one.injected, one.passed, one.failed.length, extent(one), one.seconds].map(String)),
+    ...outcomes.map((one) =>
+      [one.name, one.injected, one.passed, one.failed.length, extent(one), one.seconds].map(String),
+    ),
   ];
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
   const sides = [true, false, false, false, true, false];
   const table = rows.map((row) =>
     row
-      .map((cell, column) => (sides[column] ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .map((cell, column) =>
+        sides[column] ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
       .join('  ')
       .trimEnd(),
   );

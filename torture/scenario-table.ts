@@ -6,5 +6,10 @@ export function scenarioTable(scenarios: readonly TortureScenario[]): string {
     const sentence = about.endsWith('.') ? about : `${about}.`;
     return `| \`${name}\` | ${proves.join(' ')} | ${sentence.replaceAll('|', '\\|')} |`;
   });
-  return ['| scenario | proves | what is done, and what must hold |', '| --- | --- | --- |', ...rows, ''].join('\n');
+  return [
+    '| scenario | proves | what is done, and what must hold |',
+    '| --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
 }

@@ -18,7 +18,9 @@ describe('the scenarios of torture', () => {
   });
 
   it('stand each in docs/reliability.md with the promises that they prove; npm run torture:docs writes that table', () => {
-    expect(doc).toContain(`<!-- scenarios -->\n${scenarioTable(scenarios)}<!-- end of scenarios -->`);
+    expect(doc).toContain(
+      `<!-- scenarios -->\n${scenarioTable(scenarios)}<!-- end of scenarios -->`,
+    );
   });
 });
 
@@ -47,8 +49,20 @@ describe('the judge of system calls', () => {
 
   it('believes a fault only when strace says that it happened to the data', () => {
     expect(wasHit(trace, ['/t/case/agent'], 'error=EIO')).toBe(false);
-    expect(wasHit('11 fsync(4</t/other>) = -1 EIO (Input/output error) (INJECTED)', ['/t/case/agent'], 'error=EIO')).toBe(false);
-    expect(wasHit('11 fsync(4</t/case/agent>) = -1 EIO (Input/output error) (INJECTED)', ['/t/case/agent'], 'error=EIO')).toBe(true);
+    expect(
+      wasHit(
+        '11 fsync(4</t/other>) = -1 EIO (Input/output error) (INJECTED)',
+        ['/t/case/agent'],
+        'error=EIO',
+      ),
+    ).toBe(false);
+    expect(
+      wasHit(
+        '11 fsync(4</t/case/agent>) = -1 EIO (Input/output error) (INJECTED)',
+        ['/t/case/agent'],
+        'error=EIO',
+      ),
+    ).toBe(true);
     expect(wasHit(trace, ['/t/case/agent'], 'signal=KILL')).toBe(false);
     expect(wasHit('10 +++ killed by SIGKILL +++', ['/t/case/agent'], 'signal=KILL')).toBe(true);
   });
@@ -73,7 +87,9 @@ describe('the record of the soak', () => {
     expect(record.judge('/a', [sha256])).toEqual([]);
     record.requireAllPresent();
     expect(record.judge('/a', [sha256])).toEqual(['/a: the state of 12 bytes did not come back']);
-    expect(record.judge('/a', ['00'])).toContain('/a: a version came back that no instrument wrote: 00');
+    expect(record.judge('/a', ['00'])).toContain(
+      '/a: a version came back that no instrument wrote: 00',
+    );
   });
 
   it('does not take a folder as told before all of it is, nor a file that is being changed', () => {

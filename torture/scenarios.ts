@@ -24,7 +24,10 @@ import { soakScenarios } from './scenarios/soak.ts';
 /** A file of 20 GiB and a tree of a million files cannot be done by halves. */
 const LEAST_SECONDS_OF_HUGE_TREES = 600;
 
-/** Every scenario of `npm run test:torture`, in the order in which they run. Each has its row in docs/reliability.md. */
+/**
+ * Every scenario of `npm run test:torture`, in the order in which they run. Each has its row in
+ * docs/reliability.md.
+ */
 export const scenarios: readonly TortureScenario[] = [
   ...sharedScenarios,
   ...identityScenarios,
@@ -43,7 +46,10 @@ export const scenarios: readonly TortureScenario[] = [
   ...outsideCollectorScenarios,
   ...outsideDiskScenarios,
   ...outsideClockScenarios,
-  ...oddityScenarios.map((scenario) => ({ leastSeconds: LEAST_SECONDS_OF_HUGE_TREES, ...scenario })),
+  ...oddityScenarios.map((scenario) => ({
+    leastSeconds: LEAST_SECONDS_OF_HUGE_TREES,
+    ...scenario,
+  })),
   ...logScenarios,
   ...killScenarios,
   ...soakScenarios,

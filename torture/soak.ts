@@ -1,4 +1,7 @@
-/** `npm run soak -- --minutes 30 --seed N`: random instruments and random harm; at the end everything is restored and compared. */
+/**
+ * `npm run soak -- --minutes 30 --seed N`: random instruments and random harm; at the end
+ * everything is restored and compared.
+ */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { stopPrograms } from '../demo/programs.ts';
@@ -22,7 +25,11 @@ function inOneLine(seed: number, minutes: number, result: SoakResult): string {
 }
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string' }, minutes: { type: 'string', default: '30' }, help: { type: 'boolean', default: false } },
+  options: {
+    seed: { type: 'string' },
+    minutes: { type: 'string', default: '30' },
+    help: { type: 'boolean', default: false },
+  },
 });
 const seed = Number(values.seed ?? randomInt(2 ** 31));
 const minutes = Number(values.minutes);

@@ -24,23 +24,35 @@ export function askSurroundings(): AskPlace {
   };
 }
 
-/** Whether our own host runs this service (`ALIQUOT_HOST=1`), which asks it to end by closing its standard input. */
+/**
+ * Whether our own host runs this service (`ALIQUOT_HOST=1`), which asks it to end by closing its
+ * standard input.
+ */
 export function hostRuns(): boolean {
   return process.env['ALIQUOT_HOST'] === '1';
 }
 
-/** Where our own host keeps the versions of this program (`ALIQUOT_ROOT`); undefined when it does not run us. */
+/**
+ * Where our own host keeps the versions of this program (`ALIQUOT_ROOT`); undefined when it does
+ * not run us.
+ */
 export function hostRoot(): string | undefined {
   return hostRuns() ? process.env['ALIQUOT_ROOT'] || undefined : undefined;
 }
 
-/** A tool of Windows by its whole path: looked for by name, it would first be found in the folder that somebody stands in. */
+/**
+ * A tool of Windows by its whole path: looked for by name, it would first be found in the folder
+ * that somebody stands in.
+ */
 export function windowsTool(name: string): string {
   return win32.join(process.env['SystemRoot'] ?? 'C:\\Windows', 'System32', name);
 }
 
 /** Where an agent keeps its data unless somebody chose another folder. */
 export function defaultDataFolder(): string {
-  if (process.platform === 'win32') return join(process.env['ProgramData'] ?? 'C:\\ProgramData', 'Aliquot', 'agent');
-  return process.platform === 'darwin' ? '/Library/Application Support/Aliquot/agent' : '/var/lib/aliquot-agent';
+  if (process.platform === 'win32')
+    return join(process.env['ProgramData'] ?? 'C:\\ProgramData', 'Aliquot', 'agent');
+  return process.platform === 'darwin'
+    ? '/Library/Application Support/Aliquot/agent'
+    : '/var/lib/aliquot-agent';
 }

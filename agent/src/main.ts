@@ -1,7 +1,8 @@
 import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
 import { nameSourcesInTraces } from '@aliquot/shared/cli/source-maps';
 
-// The service may be asked to read its configuration again before it has read it at all: that must not end it.
+// The service may be asked to read its configuration again before it has read it at all: that must
+// not end it.
 if (process.argv[2] === 'run') process.on('SIGHUP', () => undefined);
 keepCompiledCode();
 nameSourcesInTraces();

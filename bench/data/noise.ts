@@ -1,6 +1,7 @@
 /**
- * Repeatable noise for generated data: sfc32 (Chris Doty-Humphrey's "Small Fast Counting" generator, PractRand 2010) on 32-bit arithmetic. Fast rather
- * than secret; the same seed gives the same numbers on every platform.
+ * Repeatable noise for generated data: sfc32 (Chris Doty-Humphrey's "Small Fast Counting"
+ * generator, PractRand 2010) on 32-bit arithmetic. Fast rather than secret; the same seed gives the
+ * same numbers on every platform.
  */
 export class Noise {
   #a: number;
@@ -11,7 +12,8 @@ export class Noise {
   constructor(seed: number, name: string) {
     // FNV-1a spreads the name; the generator itself is then turned until the seed is well mixed.
     let hash = 0x811c9dc5 ^ seed;
-    for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+    for (let at = 0; at < name.length; at += 1)
+      hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
     this.#a = hash | 0;
     this.#b = Math.imul(hash, 0x9e3779b1) | 0;
     this.#c = seed | 0;
@@ -39,8 +41,8 @@ export class Noise {
   }
 
   /**
-   * Fills with nearly normal numbers of mean 0 and deviation 1: each the sum of the four bytes of one number (Irwin and Hall). In bulk and in local
-   * variables, because gigabytes are made of it.
+   * Fills with nearly normal numbers of mean 0 and deviation 1: each the sum of the four bytes of
+   * one number (Irwin and Hall). In bulk and in local variables, because gigabytes are made of it.
    */
   normals(into: Float64Array): void {
     let a = this.#a;
@@ -53,7 +55,9 @@ export class Noise {
       a = b ^ (b >>> 9);
       b = (c + (c << 3)) | 0;
       c = (((c << 21) | (c >>> 11)) + sum) | 0;
-      into[at] = ((sum & 255) + ((sum >>> 8) & 255) + ((sum >>> 16) & 255) + (sum >>> 24) - 510) * (1 / 147.8);
+      into[at] =
+        ((sum & 255) + ((sum >>> 8) & 255) + ((sum >>> 16) & 255) + (sum >>> 24) - 510) *
+        (1 / 147.8);
     }
     this.#a = a;
     this.#b = b;

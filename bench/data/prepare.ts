@@ -1,6 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type PlannedFile, planGrowing, planMixed, planSecond, planSmall, writePlan } from './sets.ts';
+import {
+  type PlannedFile,
+  planGrowing,
+  planMixed,
+  planSecond,
+  planSmall,
+  writePlan,
+} from './sets.ts';
 
 /** Part of every set's name: data of another version is made anew, not mixed up. */
 const VERSION = 1;
@@ -22,8 +29,16 @@ export function planOf(name: SetName, scale: number): PlannedFile[] {
   return name === 'small' ? planSmall(scale) : planGrowing(scale);
 }
 
-/** The set at this scale, made when it is not there yet. Half a set (the maker was stopped) is never taken for a whole one. */
-export function prepare(base: string, name: SetName, scale: number, say: (line: string) => void): DataSet {
+/**
+ * The set at this scale, made when it is not there yet. Half a set (the maker was stopped) is never
+ * taken for a whole one.
+ */
+export function prepare(
+  base: string,
+  name: SetName,
+  scale: number,
+  say: (line: string) => void,
+): DataSet {
   const folder = join(base, `${name}-v${VERSION}-scale-${scale}`);
   const plan = planOf(name, scale);
   const bytes = plan.reduce((sum, file) => sum + file.bytes, 0);
@@ -34,7 +49,9 @@ export function prepare(base: string, name: SetName, scale: number, say: (line: 
     if (made.files === set.files && made.bytes === set.bytes) return set;
   }
   const megabytes = Math.round(bytes / 1e6);
-  say(`making ${name}: ${plan.length.toLocaleString('en')} files, ${megabytes.toLocaleString('en')} MB, in ${folder}`);
+  say(
+    `making ${name}: ${plan.length.toLocaleString('en')} files, ${megabytes.toLocaleString('en')} MB, in ${folder}`,
+  );
   rmSync(mark, { force: true });
   rmSync(folder, { recursive: true, force: true });
   rmSync(`${folder}.making`, { recursive: true, force: true });

@@ -15,7 +15,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 /** One hash of all names, times and bytes below a folder. */
 function fingerprint(root: string): string {
   const hash = createHash('sha256');
-  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
   for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
     hash.update(`${relative(root, path)} ${statSync(path).mtimeMs}\n`).update(readFileSync(path));
   }
@@ -76,7 +78,9 @@ test('a change and its undoing leave every byte and stamp as it was', () => {
   expect(change.newBytes).toBeGreaterThan(0);
   change.undo();
   const grown = join(set, 'waveforms/run-05.dat');
-  expect(statSync(grown).size).toBe(planOf('mixed', SCALE).find(({ path }) => path === 'waveforms/run-05.dat')?.bytes);
+  expect(statSync(grown).size).toBe(
+    planOf('mixed', SCALE).find(({ path }) => path === 'waveforms/run-05.dat')?.bytes,
+  );
   expect(fingerprint(set)).toBe(before);
 });
 

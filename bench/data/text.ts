@@ -10,7 +10,8 @@ const WORDS = [
   .join(' ')
   .split(' ');
 
-const digits = (noise: Noise, count: number): string => String(noise.below(10 ** count)).padStart(count, '0');
+const digits = (noise: Noise, count: number): string =>
+  String(noise.below(10 ** count)).padStart(count, '0');
 const word = (noise: Noise): string => WORDS[noise.below(WORDS.length)] ?? '';
 
 function csvLine(noise: Noise, line: number): string {
@@ -36,9 +37,16 @@ const HEADS: Record<TextKind, (name: string) => string> = {
   txt: (name) => `Report of ${name}\n\n`,
   xml: (name) => `<?xml version="1.0" encoding="utf-8"?>\n<result name="${name}">\n`,
 };
-const LINES: Record<TextKind, (noise: Noise, line: number) => string> = { csv: csvLine, txt: txtLine, xml: xmlLine };
+const LINES: Record<TextKind, (noise: Noise, line: number) => string> = {
+  csv: csvLine,
+  txt: txtLine,
+  xml: xmlLine,
+};
 
-/** One text file of exactly `bytes` bytes (cut in the middle of a line, as an instrument that is still writing leaves it). */
+/**
+ * One text file of exactly `bytes` bytes (cut in the middle of a line, as an instrument that is
+ * still writing leaves it).
+ */
 export function textFile(kind: TextKind, name: string, seed: number, bytes: number): Buffer {
   const noise = new Noise(seed, name);
   let text = HEADS[kind](name);

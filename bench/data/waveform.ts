@@ -17,7 +17,10 @@ const STEP = 512;
 const PEAKS = 14;
 const DRIFT_PERIOD = 3_000_000;
 
-/** One injection: gaussian peaks of several heights and widths, with the tail that columns give them. */
+/**
+ * One injection: gaussian peaks of several heights and widths, with the tail that columns give
+ * them.
+ */
 function injection(noise: Noise): Float64Array {
   const shape = new Float64Array(PERIOD);
   for (let peak = 0; peak < PEAKS; peak += 1) {
@@ -33,7 +36,10 @@ function injection(noise: Noise): Float64Array {
   return shape;
 }
 
-/** Writes the samples from `fromSample` on. The trace has no end: a file grows by asking for what follows. */
+/**
+ * Writes the samples from `fromSample` on. The trace has no end: a file grows by asking for what
+ * follows.
+ */
 class Trace {
   readonly #noise: Noise;
   readonly #shape: Float64Array;
@@ -55,8 +61,20 @@ class Trace {
       // The baseline hardly moves within one step.
       const drift = this.#baseline + 120 * Math.sin((2 * Math.PI * this.#at) / DRIFT_PERIOD);
       const until = Math.min(count, from + STEP);
-      if (into instanceof Int16Array) fillCounts(into, from, until, this.#shape, this.#at, drift, this.#sigma, this.#normals);
-      else fillFloats(into, from, until, this.#shape, this.#at, drift, this.#sigma, this.#normals, factor);
+      if (into instanceof Int16Array)
+        fillCounts(into, from, until, this.#shape, this.#at, drift, this.#sigma, this.#normals);
+      else
+        fillFloats(
+          into,
+          from,
+          until,
+          this.#shape,
+          this.#at,
+          drift,
+          this.#sigma,
+          this.#normals,
+          factor,
+        );
       this.#at = (this.#at + STEP) % (PERIOD * DRIFT_PERIOD);
     }
   }
@@ -76,7 +94,8 @@ function fillCounts(
   const base = at & (PERIOD - 1);
   for (let index = from; index < until; index += 1) {
     const step = index - from;
-    const value = (drift + (shape[base + step] as number) + sigma * (normals[step] as number) + 0.5) | 0;
+    const value =
+      (drift + (shape[base + step] as number) + sigma * (normals[step] as number) + 0.5) | 0;
     into[index] = value > 32_767 ? 32_767 : value;
   }
 }
@@ -95,12 +114,19 @@ function fillFloats(
   const base = at & (PERIOD - 1);
   for (let index = from; index < until; index += 1) {
     const step = index - from;
-    into[index] = ((drift + (shape[base + step] as number) + sigma * (normals[step] as number) + 0.5) | 0) * factor;
+    into[index] =
+      ((drift + (shape[base + step] as number) + sigma * (normals[step] as number) + 0.5) | 0) *
+      factor;
   }
 }
 
 /** Makes one file. `name` (not the whole path) and `seed` decide its content. */
-export function writeWaveform(path: string, name: string, seed: number, { bytes, sigma, sample }: Waveform): void {
+export function writeWaveform(
+  path: string,
+  name: string,
+  seed: number,
+  { bytes, sigma, sample }: Waveform,
+): void {
   const trace = new Trace(seed, name, sigma);
   const block = new ArrayBuffer(Math.min(BLOCK_BYTES, Math.max(4, (bytes + 3) & ~3)));
   const samples = sample === 'int16' ? new Int16Array(block) : new Float32Array(block);
@@ -108,7 +134,11 @@ export function writeWaveform(path: string, name: string, seed: number, { bytes,
   try {
     for (let left = bytes; left > 0; ) {
       const part = Math.min(block.byteLength, left);
-      trace.fill(samples, Math.ceil(part / samples.BYTES_PER_ELEMENT), sample === 'int16' ? 1 : 1 / 4096);
+      trace.fill(
+        samples,
+        Math.ceil(part / samples.BYTES_PER_ELEMENT),
+        sample === 'int16' ? 1 : 1 / 4096,
+      );
       writeSync(file, new Uint8Array(block, 0, part));
       left -= part;
     }
@@ -118,7 +148,12 @@ export function writeWaveform(path: string, name: string, seed: number, { bytes,
 }
 
 /** Bytes that an instrument appends to such a 16-bit file: fresh content for each `name`. */
-export function waveformBytes(name: string, seed: number, bytes: number, sigma: number): Uint8Array {
+export function waveformBytes(
+  name: string,
+  seed: number,
+  bytes: number,
+  sigma: number,
+): Uint8Array {
   const samples = new Int16Array(Math.ceil(bytes / 2));
   new Trace(seed, name, sigma).fill(samples, samples.length, 1);
   return new Uint8Array(samples.buffer, 0, bytes);

@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { commandLineOf, cpuOf, cpuOfTrees, memoryOf, memoryOfTrees, resetPeaks, treeOf } from './procfs.ts';
+import {
+  commandLineOf,
+  cpuOf,
+  cpuOfTrees,
+  memoryOf,
+  memoryOfTrees,
+  resetPeaks,
+  treeOf,
+} from './procfs.ts';
 
 /** A program as it is started, and what counts as its success. */
 export interface Command {
@@ -14,7 +22,10 @@ export interface Command {
 /** What one measured command cost. */
 export interface Usage {
   readonly wallSeconds: number;
-  /** Processor seconds, user and system, of the command with all its children. Exact: from the kernel's accounts, in steps of 10 ms. */
+  /**
+   * Processor seconds, user and system, of the command with all its children. Exact: from the
+   * kernel's accounts, in steps of 10 ms.
+   */
   readonly clientCpuSeconds: number;
   /** The same of the servers while it ran. */
   readonly serverCpuSeconds: number;
@@ -26,9 +37,15 @@ export interface Usage {
 export interface Surroundings {
   /** Processes that serve and go on living. */
   readonly servers?: readonly number[];
-  /** Processes that go on living and belong to the client's side: a service that does the command's work. */
+  /**
+   * Processes that go on living and belong to the client's side: a service that does the command's
+   * work.
+   */
   readonly companions?: readonly number[];
-  /** Tells, by its command line, a child of the command that is the server's side (one that a pipe connects). */
+  /**
+   * Tells, by its command line, a child of the command that is the server's side (one that a pipe
+   * connects).
+   */
   readonly isServer?: (commandLine: string) => boolean;
   /** Once true, the client's memory peak begins anew: what came before is not to be counted. */
   readonly peakFrom?: () => boolean;
@@ -41,21 +58,33 @@ process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
 
-/** Starts a program of which something is expected; it is ended with this process, if not before. */
+/**
+ * Starts a program of which something is expected; it is ended with this process, if not before.
+ */
 export function start({ program, args, cwd, environment }: Command): ChildProcess {
-  const child = spawn(program, args, { cwd, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   living.add(child);
   child.once('close', () => living.delete(child));
   child.once('error', () => living.delete(child));
   return child;
 }
 
-/** Runs a command that has to succeed, and gives its standard output. Throws with its last words when it does not. */
+/**
+ * Runs a command that has to succeed, and gives its standard output. Throws with its last words
+ * when it does not.
+ */
 export async function run(command: Command): Promise<string> {
   return (await finished(start(command), command)).output;
 }
 
-/** Runs a command that has to succeed and measures it. Nothing else may be waited for meanwhile: its account would be mixed up with this one. */
+/**
+ * Runs a command that has to succeed and measures it. Nothing else may be waited for meanwhile: its
+ * account would be mixed up with this one.
+ */
 export async function measure(
   command: Command,
   { servers = [], companions = [], isServer, peakFrom }: Surroundings = {},
@@ -78,7 +107,8 @@ export async function measure(
     if (!counting) return;
     for (const pid of tree) {
       const bytes = memoryOf(pid, 'VmHWM');
-      // Asked anew while the answer is no: between fork and exec a child still has its parent's command line.
+      // Asked anew while the answer is no: between fork and exec a child still has its parent's
+      // command line.
       const server = peaks.get(pid)?.server === true || isServer?.(commandLineOf(pid)) === true;
       if (bytes > 0) peaks.set(pid, { bytes, server });
     }
@@ -120,12 +150,18 @@ function finished(child: ChildProcess, command: Command): Promise<{ readonly out
     complaint = (complaint + bytes.toString()).slice(-TAIL);
   });
   return new Promise((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`${program} could not be started: ${error.message}`)));
+    child.once('error', (error) =>
+      reject(new Error(`${program} could not be started: ${error.message}`)),
+    );
     child.once('close', (code, signal) => {
       const output = Buffer.concat(parts).toString();
       if (code !== null && accepted.includes(code)) return resolve({ output });
       const words = (complaint || output.slice(-TAIL)).trim().split('\n').slice(-5).join('\n');
-      reject(new Error(`${program} ${args.slice(0, 3).join(' ')} … ended with ${code ?? signal}: ${words}`));
+      reject(
+        new Error(
+          `${program} ${args.slice(0, 3).join(' ')} … ended with ${code ?? signal}: ${words}`,
+        ),
+      );
     });
   });
 }

@@ -2,7 +2,10 @@ import { createReadStream } from 'node:fs';
 import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The sum of the lengths of all files below a folder, as `du -sb` counts without the folders themselves. */
+/**
+ * The sum of the lengths of all files below a folder, as `du -sb` counts without the folders
+ * themselves.
+ */
 export async function bytesUnder(folder: string): Promise<number> {
   let sum = 0;
   for (const entry of await readdir(folder, { withFileTypes: true })) {
@@ -19,7 +22,10 @@ export async function bytesUnder(folder: string): Promise<number> {
 
 const BLOCK_BYTES = 1 << 20;
 
-/** What differs between two trees (or files): the first difference as a sentence, or undefined when names and bytes are the same. */
+/**
+ * What differs between two trees (or files): the first difference as a sentence, or undefined when
+ * names and bytes are the same.
+ */
 export async function difference(expected: string, actual: string): Promise<string | undefined> {
   const [left, right] = await Promise.all([lstat(expected), lstat(actual).catch(() => undefined)]);
   if (right === undefined) return `${actual} is missing`;
@@ -39,8 +45,11 @@ export async function difference(expected: string, actual: string): Promise<stri
     const same = right.isSymbolicLink() && (await readlink(expected)) === (await readlink(actual));
     return same ? undefined : `${actual} is another link`;
   }
-  if (!right.isFile() || left.size !== right.size) return `${actual} has ${right.size} bytes instead of ${left.size}`;
-  return (await sameBytes(expected, actual)) ? undefined : `${actual} has other bytes than ${expected}`;
+  if (!right.isFile() || left.size !== right.size)
+    return `${actual} has ${right.size} bytes instead of ${left.size}`;
+  return (await sameBytes(expected, actual))
+    ? undefined
+    : `${actual} has other bytes than ${expected}`;
 }
 
 async function sameBytes(expected: string, actual: string): Promise<boolean> {
@@ -48,10 +57,13 @@ async function sameBytes(expected: string, actual: string): Promise<boolean> {
   try {
     const block = Buffer.allocUnsafe(BLOCK_BYTES);
     let at = 0;
-    for await (const part of createReadStream(expected, { highWaterMark: BLOCK_BYTES }) as AsyncIterable<Buffer>) {
+    for await (const part of createReadStream(expected, {
+      highWaterMark: BLOCK_BYTES,
+    }) as AsyncIterable<Buffer>) {
       for (let from = 0; from < part.length; ) {
         const { bytesRead } = await other.read(block, 0, part.length - from, at + from);
-        if (bytesRead === 0 || block.compare(part, from, from + bytesRead, 0, bytesRead) !== 0) return false;
+        if (bytesRead === 0 || block.compare(part, from, from + bytesRead, 0, bytesRead) !== 0)
+          return false;
         from += bytesRead;
       }
       at += part.length;

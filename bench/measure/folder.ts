@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * A folder of its own below `base` that is gone when this process ends, however it ends: also when somebody interrupts it. `keep` leaves it. Programs
- * that `command.ts` started are ended as well.
+ * A folder of its own below `base` that is gone when this process ends, however it ends: also when
+ * somebody interrupts it. `keep` leaves it. Programs that `command.ts` started are ended as well.
  */
 export function workFolder(base: string, keep = false): { readonly path: string; remove(): void } {
   mkdirSync(base, { recursive: true });

@@ -7,7 +7,10 @@ import { constants, zstdCompressSync } from 'node:zlib';
 import { waveformBytes } from '../data/waveform.ts';
 import { median } from './statistics.ts';
 
-/** What the machine itself can do, in bytes a second: no backup is faster than the slowest of what it needs. */
+/**
+ * What the machine itself can do, in bytes a second: no backup is faster than the slowest of what
+ * it needs.
+ */
 export interface MachineLimits {
   readonly memoryCopy: number;
   readonly sha256: number;
@@ -22,7 +25,10 @@ const ROUNDS = 5;
 const BLOCK = 8 << 20;
 const PIECE = 256 << 10;
 
-/** Measures the limits, each five times, in turns, and takes the medians. Some seconds. `folder` is where the disk is written. */
+/**
+ * Measures the limits, each five times, in turns, and takes the medians. Some seconds. `folder` is
+ * where the disk is written.
+ */
 export async function measureLimits(folder: string): Promise<MachineLimits> {
   const block = Buffer.from(waveformBytes('limits', 1, BLOCK, 8));
   const target = Buffer.allocUnsafe(BLOCK);
@@ -39,7 +45,8 @@ export async function measureLimits(folder: string): Promise<MachineLimits> {
       }),
     zstd1: () =>
       repeat(1, () => {
-        for (let at = 0; at < BLOCK; at += PIECE) zstdCompressSync(block.subarray(at, at + PIECE), zstd);
+        for (let at = 0; at < BLOCK; at += PIECE)
+          zstdCompressSync(block.subarray(at, at + PIECE), zstd);
       }),
     diskWriteSynced: () => diskWrite(folder, block, 16),
     loopback: () => loopback(block, 32),
@@ -83,7 +90,10 @@ function diskWrite(folder: string, block: Buffer, times: number): number {
   return times * block.length;
 }
 
-/** One way over TCP within this process: both ends share its thread, so two processes may reach more. */
+/**
+ * One way over TCP within this process: both ends share its thread, so two processes may reach
+ * more.
+ */
 async function loopback(block: Buffer, times: number): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');

@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
-/** What Linux tells of processes. A process that has ended meanwhile counts as nothing: it may do so at any time. */
+/**
+ * What Linux tells of processes. A process that has ended meanwhile counts as nothing: it may do so
+ * at any time.
+ */
 
 /** Clock ticks a second in /proc: 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -13,7 +16,10 @@ function read(path: string): string | undefined {
   }
 }
 
-/** Processor seconds, user and system: of the process itself, and of its children that ended and were waited for. */
+/**
+ * Processor seconds, user and system: of the process itself, and of its children that ended and
+ * were waited for.
+ */
 export function cpuOf(pid: number | 'self'): { readonly own: number; readonly waited: number } {
   // The name stands in brackets and may hold anything; the fields follow the last one.
   const stat = read(`/proc/${pid}/stat`)
@@ -31,7 +37,9 @@ function childrenOf(pid: number): number[] {
   } catch {
     return [];
   }
-  return threads.flatMap((thread) => (read(`/proc/${pid}/task/${thread}/children`) ?? '').split(' ').filter(Boolean).map(Number));
+  return threads.flatMap((thread) =>
+    (read(`/proc/${pid}/task/${thread}/children`) ?? '').split(' ').filter(Boolean).map(Number),
+  );
 }
 
 /** A process and all that it started, as far as they live. */
@@ -44,9 +52,14 @@ export function cpuOfTrees(roots: readonly number[]): number {
   return roots.flatMap(treeOf).reduce((sum, pid) => sum + cpuOf(pid).own + cpuOf(pid).waited, 0);
 }
 
-/** A figure of /proc/PID/status in bytes: `VmHWM` is the peak of the resident memory, `VmRSS` what it is now; 0 when the process has ended. */
+/**
+ * A figure of /proc/PID/status in bytes: `VmHWM` is the peak of the resident memory, `VmRSS` what
+ * it is now; 0 when the process has ended.
+ */
 export function memoryOf(pid: number, field: 'VmHWM' | 'VmRSS'): number {
-  const kibibytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(read(`/proc/${pid}/status`) ?? '')?.[1];
+  const kibibytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(
+    read(`/proc/${pid}/status`) ?? '',
+  )?.[1];
   return Number(kibibytes ?? 0) * 1024;
 }
 
@@ -61,7 +74,8 @@ export function resetPeaks(roots: readonly number[]): void {
     try {
       writeFileSync(`/proc/${pid}/clear_refs`, '5');
     } catch {
-      // It has ended, or the system does not let us: then the peak is one of a longer time, which is no less true.
+      // It has ended, or the system does not let us: then the peak is one of a longer time, which
+      // is no less true.
     }
   }
 }

@@ -1,7 +1,8 @@
 /**
- * The codec alone, by kind of content: `node --conditions=aliquot-source bench/micro/codec.ts [--corpus FOLDER] [--rounds N]`. Encoder versions 1 and 2 take turns
- * on the same chunks (as a vault with the usual sizes cuts them; each content once); ratios with the 16 bytes of sealing, speeds in MB/s of plaintext per CPU
- * second, the best round. FOLDER has one folder for each kind.
+ * The codec alone, by kind of content: `node --conditions=aliquot-source bench/micro/codec.ts
+ * [--corpus FOLDER] [--rounds N]`. Encoder versions 1 and 2 take turns on the same chunks (as a
+ * vault with the usual sizes cuts them; each content once); ratios with the 16 bytes of sealing,
+ * speeds in MB/s of plaintext per CPU second, the best round. FOLDER has one folder for each kind.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,13 +15,22 @@ import { textFile } from '../data/text.ts';
 import { waveformBytes } from '../data/waveform.ts';
 
 const { values } = parseArgs({
-  options: { corpus: { type: 'string', default: '../shared/corpus' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    corpus: { type: 'string', default: '../shared/corpus' },
+    rounds: { type: 'string', default: '3' },
+  },
 });
 const ROUNDS = Number(values.rounds);
 const VERSIONS = [1, 2] as const;
 const SEAL_BYTES = 16;
 const WAVEFORM_BYTES = 8 << 20;
-const PARAMETERS = { chunkerVersion: 1, minChunkBytes: 64 << 10, averageChunkBytes: 256 << 10, maxChunkBytes: 1 << 20, encoderVersion: 2 };
+const PARAMETERS = {
+  chunkerVersion: 1,
+  minChunkBytes: 64 << 10,
+  averageChunkBytes: 256 << 10,
+  maxChunkBytes: 1 << 20,
+  encoderVersion: 2,
+};
 
 interface Kind {
   readonly name: string;
@@ -96,23 +106,36 @@ function measure(chunks: readonly Uint8Array[], version: number, best: Figures):
 
 const kinds: Kind[] = [];
 if (existsSync(values.corpus)) {
-  for (const { name } of readdirSync(values.corpus, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+  for (const { name } of readdirSync(values.corpus, { withFileTypes: true }).filter((entry) =>
+    entry.isDirectory(),
+  )) {
     kinds.push(kindOf(name, filesBelow(join(values.corpus, name))));
   }
 } else process.stderr.write(`${values.corpus} is not there: made data only\n`);
 const corpusKinds = kinds.length;
 for (const sigma of [4, 10, 16, 30, 48, 90])
-  kinds.push(kindOf(`waveform, noise ${sigma}`, [waveformBytes(`codec ${sigma}`, 1, WAVEFORM_BYTES, sigma)]));
-kinds.push(kindOf('float32, noise 16', [calibrated(waveformBytes('codec float', 1, WAVEFORM_BYTES / 2, 16))]));
+  kinds.push(
+    kindOf(`waveform, noise ${sigma}`, [waveformBytes(`codec ${sigma}`, 1, WAVEFORM_BYTES, sigma)]),
+  );
+kinds.push(
+  kindOf('float32, noise 16', [
+    calibrated(waveformBytes('codec float', 1, WAVEFORM_BYTES / 2, 16)),
+  ]),
+);
 const small = (['csv', 'txt', 'xml'] as const).flatMap((text) =>
-  Array.from({ length: 400 }, (_, at) => textFile(text, `small ${at}`, 1, 1024 + ((at * 7919) % 7168))),
+  Array.from({ length: 400 }, (_, at) =>
+    textFile(text, `small ${at}`, 1, 1024 + ((at * 7919) % 7168)),
+  ),
 );
 kinds.push(kindOf('text of 1 to 8 KiB', small));
 
-const figures = kinds.map(() => VERSIONS.map((): Figures => ({ encoded: 0, encodePerCpuSecond: 0, decodePerCpuSecond: 0 })));
+const figures = kinds.map(() =>
+  VERSIONS.map((): Figures => ({ encoded: 0, encodePerCpuSecond: 0, decodePerCpuSecond: 0 })),
+);
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const [at, kind] of kinds.entries()) {
-    for (const [which, version] of VERSIONS.entries()) measure(kind.chunks, version, figures[at]?.[which] as Figures);
+    for (const [which, version] of VERSIONS.entries())
+      measure(kind.chunks, version, figures[at]?.[which] as Figures);
   }
 }
 
@@ -128,14 +151,22 @@ const row = (name: string, rawBytes: number, [first, second]: readonly Figures[]
     (rawBytes / 1e6).toFixed(2),
     ((first?.encoded ?? 0) / rawBytes).toFixed(4),
     ((second?.encoded ?? 0) / rawBytes).toFixed(4),
-    ...[first, second].flatMap((figure) => [mb(figure?.encodePerCpuSecond ?? 0), mb(figure?.decodePerCpuSecond ?? 0)]),
+    ...[first, second].flatMap((figure) => [
+      mb(figure?.encodePerCpuSecond ?? 0),
+      mb(figure?.decodePerCpuSecond ?? 0),
+    ]),
   ]);
-process.stdout.write(cells(['kind', 'raw MB', 'ratio 1', 'ratio 2', 'enc 1', 'dec 1', 'enc 2', 'dec 2']));
-for (const [at, kind] of kinds.entries()) process.stdout.write(row(kind.name, kind.rawBytes, figures[at] ?? []));
+process.stdout.write(
+  cells(['kind', 'raw MB', 'ratio 1', 'ratio 2', 'enc 1', 'dec 1', 'enc 2', 'dec 2']),
+);
+for (const [at, kind] of kinds.entries())
+  process.stdout.write(row(kind.name, kind.rawBytes, figures[at] ?? []));
 if (corpusKinds > 0) {
   const raw = kinds.slice(0, corpusKinds).reduce((sum, kind) => sum + kind.rawBytes, 0);
   const stored = VERSIONS.map(
-    (_, which) => figures.slice(0, corpusKinds).reduce((sum, kind) => sum + (kind[which]?.encoded ?? 0), 0) / raw,
+    (_, which) =>
+      figures.slice(0, corpusKinds).reduce((sum, kind) => sum + (kind[which]?.encoded ?? 0), 0) /
+      raw,
   );
   process.stdout.write(
     `\nwhole corpus: ${(raw / 1e6).toFixed(2)} MB, version 1 ${stored[0]?.toFixed(4)}, version 2 ${stored[1]?.toFixed(4)}\n`,

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:micro -- [--rounds N] [--json FILE] [NAME…]`: each stage of the pipeline alone. The stages take turns, so that a busy moment of the machine
- * hits all of them; medians of the rounds. A NAME is the beginning of a stage's name.
+ * `npm run bench:micro -- [--rounds N] [--json FILE] [NAME…]`: each stage of the pipeline alone.
+ * The stages take turns, so that a busy moment of the machine hits all of them; medians of the
+ * rounds. A NAME is the beginning of a stage's name.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -12,15 +13,31 @@ import { sealSmall, sealText, sealWaveform, unseal } from './seal.ts';
 import type { MicroTask, OpenTask } from './task.ts';
 import { frames, wire } from './wire.ts';
 
-const all: readonly MicroTask[] = [chunker, sealWaveform, sealText, sealSmall, unseal, queueVersions, queueItems, frames, wire, scan];
+const all: readonly MicroTask[] = [
+  chunker,
+  sealWaveform,
+  sealText,
+  sealSmall,
+  unseal,
+  queueVersions,
+  queueItems,
+  frames,
+  wire,
+  scan,
+];
 
 const { values, positionals } = parseArgs({
   options: { rounds: { type: 'string', default: '7' }, json: { type: 'string' } },
   allowPositionals: true,
 });
-const tasks = all.filter(({ name }) => positionals.length === 0 || positionals.some((beginning) => name.startsWith(beginning)));
+const tasks = all.filter(
+  ({ name }) =>
+    positionals.length === 0 || positionals.some((beginning) => name.startsWith(beginning)),
+);
 if (tasks.length === 0) {
-  process.stderr.write(`no stage begins with ${positionals.join(' or ')}; there are: ${all.map(({ name }) => name).join('; ')}\n`);
+  process.stderr.write(
+    `no stage begins with ${positionals.join(' or ')}; there are: ${all.map(({ name }) => name).join('; ')}\n`,
+  );
   process.exit(2);
 }
 
@@ -32,10 +49,13 @@ interface Measured {
 }
 
 const measured: Measured[] = [];
-for (const task of tasks) measured.push({ task, open: await task.open(), perWallSecond: [], perCpuSecond: [] });
+for (const task of tasks)
+  measured.push({ task, open: await task.open(), perWallSecond: [], perCpuSecond: [] });
 // The first round warms compiled code and caches, and does not count.
 for (let round = 0; round <= Number(values.rounds); round += 1) {
-  process.stderr.write(`${process.stderr.isTTY ? '\r' : ''}round ${round} of ${values.rounds}${process.stderr.isTTY ? '' : '\n'}`);
+  process.stderr.write(
+    `${process.stderr.isTTY ? '\r' : ''}round ${round} of ${values.rounds}${process.stderr.isTTY ? '' : '\n'}`,
+  );
   for (const { open, perWallSecond, perCpuSecond } of measured) {
     const cpu = process.cpuUsage();
     const began = performance.now();
@@ -51,10 +71,16 @@ for (const { open } of measured) await open.close?.();
 if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
 
 const show = (task: MicroTask, rate: number): string =>
-  task.unit === 'MB/s' ? `${(rate / 1e6).toFixed(0)} MB/s` : `${Math.round(rate).toLocaleString('en')} /s`;
-process.stdout.write(`${'stage'.padEnd(28)}${'a second'.padStart(16)}${'a CPU second'.padStart(16)}\n`);
+  task.unit === 'MB/s'
+    ? `${(rate / 1e6).toFixed(0)} MB/s`
+    : `${Math.round(rate).toLocaleString('en')} /s`;
+process.stdout.write(
+  `${'stage'.padEnd(28)}${'a second'.padStart(16)}${'a CPU second'.padStart(16)}\n`,
+);
 for (const { task, perWallSecond, perCpuSecond } of measured) {
-  const cells = [median(perWallSecond), median(perCpuSecond)].map((rate) => show(task, rate).padStart(16));
+  const cells = [median(perWallSecond), median(perCpuSecond)].map((rate) =>
+    show(task, rate).padStart(16),
+  );
   process.stdout.write(`${task.name.padEnd(28)}${cells.join('')}\n`);
 }
 if (values.json !== undefined) {
@@ -64,5 +90,8 @@ if (values.json !== undefined) {
     perWallSecond,
     perCpuSecond,
   }));
-  writeFileSync(values.json, `${JSON.stringify({ version: 1, node: process.version, figures }, undefined, 1)}\n`);
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ version: 1, node: process.version, figures }, undefined, 1)}\n`,
+  );
 }

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { ChunkId } from '@aliquot/proto';
-import { openQueue, type SampleFile, sample, temporaryFolder } from '../../agent/src/queue/test-support.ts';
+import {
+  openQueue,
+  type SampleFile,
+  sample,
+  temporaryFolder,
+} from '../../agent/src/queue/test-support.ts';
 import type { MicroTask } from './task.ts';
 
 const VERSIONS = 2000;
@@ -69,17 +74,25 @@ export const queueItems: MicroTask = {
   },
 };
 
-const idOf = (sealed: Uint8Array): ChunkId => createHash('sha256').update(sealed).digest() as Uint8Array as ChunkId;
+const idOf = (sealed: Uint8Array): ChunkId =>
+  createHash('sha256').update(sealed).digest() as Uint8Array as ChunkId;
 
-/** The same file under another name and with other sealed bytes: sealing is not what is measured here. */
+/**
+ * The same file under another name and with other sealed bytes: sealing is not what is measured
+ * here.
+ */
 function renamed(model: SampleFile, number: number): Pick<SampleFile, 'items' | 'draft' | 'known'> {
-  const path = Buffer.from(`/data/run-${Math.floor(number / 100)}/result-${String(number).padStart(8, '0')}.csv`);
+  const path = Buffer.from(
+    `/data/run-${Math.floor(number / 100)}/result-${String(number).padStart(8, '0')}.csv`,
+  );
   const [first] = model.items;
   if (first === undefined) throw new Error('the model has no chunk');
   const sealed = Buffer.from(first.sealed);
   sealed.writeUInt32BE(number, 8);
   const id = idOf(sealed);
-  const fileId = createHash('sha256').update(path).digest() as Uint8Array as typeof model.draft.fileId;
+  const fileId = createHash('sha256')
+    .update(path)
+    .digest() as Uint8Array as typeof model.draft.fileId;
   const refs = [{ id, plainSize: first.plainSize, epoch: 1 }];
   const { draft, known } = model;
   return {

@@ -22,9 +22,18 @@ export const scan: MicroTask = {
       if (at % EACH_FOLDER === 0) mkdirSync(folder);
       writeFileSync(join(folder, `result-${at}.csv`), '');
     }
-    const host = new LocalHost(nodeSource, { vault: keys, cacheSecret }, { nowMs: () => 0 }, async () => undefined);
+    const host = new LocalHost(
+      nodeSource,
+      { vault: keys, cacheSecret },
+      { nowMs: () => 0 },
+      async () => undefined,
+    );
     const path = bytePath(Buffer.from(root));
-    const request = { root: path, sourceRoot: path, rules: { exclude: [], folderResults: [...defaultFolderResults], leaveOut: [] } };
+    const request = {
+      root: path,
+      sourceRoot: path,
+      rules: { exclude: [], folderResults: [...defaultFolderResults], leaveOut: [] },
+    };
     return {
       async run() {
         let found = 0;

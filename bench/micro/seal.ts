@@ -9,7 +9,9 @@ const CHUNK = 256 << 10;
 const SMALL = 4 << 10;
 
 function pieces(bytes: Uint8Array, size: number): Uint8Array[] {
-  return Array.from({ length: Math.floor(bytes.length / size) }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
+  return Array.from({ length: Math.floor(bytes.length / size) }, (_, at) =>
+    bytes.subarray(at * size, (at + 1) * size),
+  );
 }
 
 function sealing(name: string, make: () => readonly Uint8Array[]): MicroTask {
@@ -30,20 +32,28 @@ function sealing(name: string, make: () => readonly Uint8Array[]): MicroTask {
 }
 
 /** Encoding (filter and zstd), key, encryption and id of chunks of the average size. */
-export const sealWaveform = sealing('seal, waveform', () => pieces(waveformBytes('seal', 1, BYTES, 8), CHUNK));
+export const sealWaveform = sealing('seal, waveform', () =>
+  pieces(waveformBytes('seal', 1, BYTES, 8), CHUNK),
+);
 
 /** The same of text. */
-export const sealText = sealing('seal, text', () => pieces(textFile('xml', 'seal', 1, BYTES), CHUNK));
+export const sealText = sealing('seal, text', () =>
+  pieces(textFile('xml', 'seal', 1, BYTES), CHUNK),
+);
 
 /** The same of small files, which are one chunk each. */
-export const sealSmall = sealing('seal, small files', () => pieces(textFile('csv', 'small', 1, BYTES >> 1), SMALL));
+export const sealSmall = sealing('seal, small files', () =>
+  pieces(textFile('csv', 'small', 1, BYTES >> 1), SMALL),
+);
 
 /** The way back: id, key, decryption and decoding, as a restore and a check do it. */
 export const unseal: MicroTask = {
   name: 'open, waveform',
   unit: 'MB/s',
   async open() {
-    const sealed: SealedChunk[] = pieces(waveformBytes('open', 1, BYTES, 8), CHUNK).map((plain) => sealChunk(keys, plain));
+    const sealed: SealedChunk[] = pieces(waveformBytes('open', 1, BYTES, 8), CHUNK).map((plain) =>
+      sealChunk(keys, plain),
+    );
     return {
       run() {
         for (const chunk of sealed) openChunk(keys.vaultId, refOf(chunk), chunk.key, chunk.sealed);

@@ -7,7 +7,10 @@ export interface MicroTask {
 }
 
 export interface OpenTask {
-  /** Does the work once, some tenths of a second of it, and gives the bytes or items that went through. */
+  /**
+   * Does the work once, some tenths of a second of it, and gives the bytes or items that went
+   * through.
+   */
   run(): number | Promise<number>;
   close?(): Promise<void> | void;
 }

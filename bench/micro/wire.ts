@@ -1,6 +1,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type ChunkId, decodeClientFrame, encodeClientFrame, encodeFrame, MAX_FRAME_BYTES, splitFrame } from '@aliquot/proto';
+import {
+  type ChunkId,
+  decodeClientFrame,
+  encodeClientFrame,
+  encodeFrame,
+  MAX_FRAME_BYTES,
+  splitFrame,
+} from '@aliquot/proto';
 import { FRAME_OVERHEAD_BYTES, FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { WebSocketServer } from 'ws';
 import { connectWebSocket, type MessageSocket } from '../../agent/src/uplink/socket.ts';
@@ -8,8 +15,14 @@ import type { MicroTask } from './task.ts';
 
 const FRAMES = 48;
 const BODY = 1 << 20;
-const keys = { clientToServer: new Uint8Array(32).fill(1), serverToClient: new Uint8Array(32).fill(2) };
-const header = encodeClientFrame({ type: 'chunks', items: [{ id: new Uint8Array(32) as ChunkId, kind: 'chunk', size: BODY }] });
+const keys = {
+  clientToServer: new Uint8Array(32).fill(1),
+  serverToClient: new Uint8Array(32).fill(2),
+};
+const header = encodeClientFrame({
+  type: 'chunks',
+  items: [{ id: new Uint8Array(32) as ChunkId, kind: 'chunk', size: BODY }],
+});
 
 /** Sealing and opening frames of 1 MiB, without a network between. */
 export const frames: MicroTask = {
@@ -29,7 +42,10 @@ export const frames: MicroTask = {
   },
 };
 
-/** The whole way of chunks from the agent's socket to the collector's door, over TCP on loopback. Both ends share one thread. */
+/**
+ * The whole way of chunks from the agent's socket to the collector's door, over TCP on loopback.
+ * Both ends share one thread.
+ */
 export const wire: MicroTask = {
   name: 'wire, both ends',
   unit: 'MB/s',
@@ -74,7 +90,8 @@ export const wire: MicroTask = {
             if (arrived >= until) resolve();
           };
         });
-        for (let frame = 0; frame < FRAMES; frame += 1) await client.send(sealer.seal(encodeFrame(header, body)));
+        for (let frame = 0; frame < FRAMES; frame += 1)
+          await client.send(sealer.seal(encodeFrame(header, body)));
         await all;
         return FRAMES * BODY;
       },

@@ -11,7 +11,10 @@ export const copy: BackupSystem = {
   async open(folder): Promise<Repository> {
     const stored = join(folder, 'repository');
     const kept = (source: string): string => join(stored, 'pc-1', basename(source));
-    const cp = (...args: readonly string[]) => ({ program: 'cp', args: ['--archive', '--update', ...args] });
+    const cp = (...args: readonly string[]) => ({
+      program: 'cp',
+      args: ['--archive', '--update', ...args],
+    });
     return {
       servers: [],
       backup(source, pc) {
@@ -26,7 +29,8 @@ export const copy: BackupSystem = {
         mkdirSync(to, { recursive: true });
         return cp(join(kept(source), relative(source, file)), to);
       },
-      restoredPath: (source, path, to) => (path === source ? join(to, basename(source)) : join(to, basename(path))),
+      restoredPath: (source, path, to) =>
+        path === source ? join(to, basename(source)) : join(to, basename(path)),
       check: () => undefined,
       storedBytes: () => bytesUnder(stored),
       close: async () => undefined,

@@ -24,13 +24,20 @@ interface OurSystem extends BackupSystem {
   open(folder: string, conditions?: Conditions): Promise<OurRepository>;
 }
 
-/** The built programs on loopback, as the README sets them up: a collector that serves, a kit with the usual cost, two enrolled PCs. */
+/**
+ * The built programs on loopback, as the README sets them up: a collector that serves, a kit with
+ * the usual cost, two enrolled PCs.
+ */
 export const ours: OurSystem = {
   name: 'ours',
   async probe(): Promise<Probe> {
-    const built = ['agent', 'collector'].every((room) => existsSync(join(root, room, 'dist/program/main.js')));
+    const built = ['agent', 'collector'].every((room) =>
+      existsSync(join(root, room, 'dist/program/main.js')),
+    );
     if (!built) return { missing: 'the programs are not built; run: npm ci && npm run build' };
-    return { version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}` };
+    return {
+      version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}`,
+    };
   },
   async open(folder, conditions = {}): Promise<OurRepository> {
     const data = join(folder, 'collector');
@@ -38,7 +45,10 @@ export const ours: OurSystem = {
     const agentData = (pc: Pc): string => join(folder, `agent-${pc}`);
     await run({ program: launcher('aliquot'), args: ['init', '--data', data, '--name', 'bench'] });
     const server = start({
-      ...{ program: launcher('aliquot'), args: ['serve', '--data', data, '--listen', '127.0.0.1:0'] },
+      ...{
+        program: launcher('aliquot'),
+        args: ['serve', '--data', data, '--listen', '127.0.0.1:0'],
+      },
       environment: { ALIQUOT_LOG_LEVEL: 'error' },
     });
     const url = await firstEvent(server, 'listening', 'url');
@@ -59,14 +69,23 @@ export const ours: OurSystem = {
     for (const pc of ['pc-1', 'pc-2'] as const) {
       const bundle = join(folder, `${pc}.bundle`);
       await run(operator('enroll', pc, '--kit', kit, '--out', bundle));
-      await run({ program: launcher('aliquot-agent'), args: ['enroll', bundle, '--data', agentData(pc)] });
-      if (conditions.agentPriority !== undefined) configure(agentData(pc), join(folder, 'nowhere'), conditions);
+      await run({
+        program: launcher('aliquot-agent'),
+        args: ['enroll', bundle, '--data', agentData(pc)],
+      });
+      if (conditions.agentPriority !== undefined)
+        configure(agentData(pc), join(folder, 'nowhere'), conditions);
     }
     return {
       servers: [server.pid ?? 0],
-      backup: (source, pc) => ({ program: launcher('aliquot-agent'), args: ['backup', source, '--data', agentData(pc), '--json'] }),
-      restore: (_source, to) => operator('restore', '--kit', kit, '--agent', 'pc-1', '--to', to, '--json'),
-      restoreFile: (_source, file, to) => operator('restore', '--kit', kit, '--agent', 'pc-1', '--path', file, '--to', to, '--json'),
+      backup: (source, pc) => ({
+        program: launcher('aliquot-agent'),
+        args: ['backup', source, '--data', agentData(pc), '--json'],
+      }),
+      restore: (_source, to) =>
+        operator('restore', '--kit', kit, '--agent', 'pc-1', '--to', to, '--json'),
+      restoreFile: (_source, file, to) =>
+        operator('restore', '--kit', kit, '--agent', 'pc-1', '--path', file, '--to', to, '--json'),
       restoredPath: (_source, path, to) => join(to, path),
       check: () => operator('check', '--kit', kit, '--json'),
       scrub: () => ({ program: launcher('aliquot'), args: ['fsck', '--data', data, '--json'] }),
@@ -81,7 +100,10 @@ export const ours: OurSystem = {
   },
 };
 
-/** Writes the agent's configuration: one source that it never finds settled by itself, so that only commands make it work. */
+/**
+ * Writes the agent's configuration: one source that it never finds settled by itself, so that only
+ * commands make it work.
+ */
 function configure(data: string, source: string, { agentPriority }: Conditions): void {
   const file = join(data, 'agent.yaml');
   const priority = agentPriority === undefined ? '' : `courtesy:\n  priority: ${agentPriority}\n`;
@@ -96,10 +118,16 @@ async function startService(data: string): Promise<RunningService> {
   service.stdout?.resume();
   service.stderr?.resume();
   for (const until = performance.now() + FIRST_SCAN_MS; ; await delay(250)) {
-    const status = await run({ program: launcher('aliquot-agent'), args: ['status', '--data', data, '--json'], accepted: [0, 1, 3] });
+    const status = await run({
+      program: launcher('aliquot-agent'),
+      args: ['status', '--data', data, '--json'],
+      accepted: [0, 1, 3],
+    });
     if (hasScanned(status)) break;
-    if (service.exitCode !== null) throw new Error("the agent's service ended before its first scan");
-    if (performance.now() > until) throw new Error("the agent's service did not end its first scan");
+    if (service.exitCode !== null)
+      throw new Error("the agent's service ended before its first scan");
+    if (performance.now() > until)
+      throw new Error("the agent's service did not end its first scan");
   }
   return { pid: service.pid ?? 0, stop: () => stop(service) };
 }
@@ -114,7 +142,11 @@ function hasScanned(status: string): boolean {
 }
 
 /** A field of the first line `{"event": name, …}` of a program that goes on. */
-async function firstEvent(child: ReturnType<typeof start>, name: string, field: string): Promise<string> {
+async function firstEvent(
+  child: ReturnType<typeof start>,
+  name: string,
+  field: string,
+): Promise<string> {
   if (child.stdout === null) throw new Error('the program has no output');
   let complaint = '';
   child.stderr?.on('data', (bytes: Buffer) => {

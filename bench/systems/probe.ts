@@ -2,7 +2,11 @@ import { run } from '../measure/command.ts';
 import type { Probe } from './system.ts';
 
 /** A peer's version by its own words, or that it is not here. */
-export async function probeProgram(program: string, args: readonly string[], debianPackage: string): Promise<Probe> {
+export async function probeProgram(
+  program: string,
+  args: readonly string[],
+  debianPackage: string,
+): Promise<Probe> {
   try {
     const [line = ''] = (await run({ program, args })).split('\n');
     return { version: line.trim() };

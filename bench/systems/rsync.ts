@@ -16,22 +16,40 @@ export const rsync: BackupSystem = {
     const stored = join(folder, 'repository');
     for (const pc of ['pc-1', 'pc-2']) mkdirSync(join(stored, pc), { recursive: true });
     const port = await freePort();
-    const settings = ['use chroot = no', 'read only = no', `uid = ${process.getuid?.() ?? 0}`, `gid = ${process.getgid?.() ?? 0}`];
-    writeFileSync(join(folder, 'rsyncd.conf'), `${settings.join('\n')}\nlock file = ${join(folder, 'lock')}\n[store]\npath = ${stored}\n`);
+    const settings = [
+      'use chroot = no',
+      'read only = no',
+      `uid = ${process.getuid?.() ?? 0}`,
+      `gid = ${process.getgid?.() ?? 0}`,
+    ];
+    writeFileSync(
+      join(folder, 'rsyncd.conf'),
+      `${settings.join('\n')}\nlock file = ${join(folder, 'lock')}\n[store]\npath = ${stored}\n`,
+    );
     const daemon = start({
       program: 'rsync',
-      args: ['--daemon', '--no-detach', '--address=127.0.0.1', `--port=${port}`, `--config=${join(folder, 'rsyncd.conf')}`],
+      args: [
+        '--daemon',
+        '--no-detach',
+        '--address=127.0.0.1',
+        `--port=${port}`,
+        `--config=${join(folder, 'rsyncd.conf')}`,
+      ],
     });
     daemon.stdout?.resume();
     daemon.stderr?.resume();
     await listening(port);
     const store = `rsync://127.0.0.1:${port}/store`;
-    const command = (from: string, to: string): Command => ({ program: 'rsync', args: ['--archive', '--delete', from, to] });
+    const command = (from: string, to: string): Command => ({
+      program: 'rsync',
+      args: ['--archive', '--delete', from, to],
+    });
     return {
       servers: [daemon.pid ?? 0],
       backup: (source, pc) => command(source, `${store}/${pc}/`),
       restore: (source, to) => command(`${store}/pc-1/${basename(source)}`, `${to}/`),
-      restoreFile: (source, file, to) => command(`${store}/pc-1/${basename(source)}/${relative(source, file)}`, `${to}/`),
+      restoreFile: (source, file, to) =>
+        command(`${store}/pc-1/${basename(source)}/${relative(source, file)}`, `${to}/`),
       restoredPath: (_source, path, to) => join(to, basename(path)),
       check: () => undefined,
       storedBytes: () => bytesUnder(stored),

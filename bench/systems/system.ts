@@ -6,20 +6,31 @@ export type SystemName = (typeof systemNames)[number];
 /** Which of the two PCs a command stands for. */
 export type Pc = 'pc-1' | 'pc-2';
 
-/** Whether a system can run here: its version for the report, or what is missing and how to get it. */
+/**
+ * Whether a system can run here: its version for the report, or what is missing and how to get it.
+ */
 export type Probe = { readonly version: string } | { readonly missing: string };
 
 /** What is not as usual in a run. */
 export interface Conditions {
-  /** The agent's priority: below everything else unless told. On a busy machine it then hardly gets on, which is its purpose. */
+  /**
+   * The agent's priority: below everything else unless told. On a busy machine it then hardly gets
+   * on, which is its purpose.
+   */
   readonly agentPriority?: 'normal';
 }
 
-/** A backup system as the bench sees it. One file for each; whatever they do differently stays in there. */
+/**
+ * A backup system as the bench sees it. One file for each; whatever they do differently stays in
+ * there.
+ */
 export interface BackupSystem {
   readonly name: SystemName;
   probe(): Promise<Probe>;
-  /** Makes an empty repository below `folder` with everything that serves it. None of this is measured. */
+  /**
+   * Makes an empty repository below `folder` with everything that serves it. None of this is
+   * measured.
+   */
   open(folder: string, conditions?: Conditions): Promise<Repository>;
 }
 
@@ -37,13 +48,17 @@ export interface Repository {
   restoreFile(source: string, file: string, to: string): Command;
   /** Where a restore puts what was at this path. */
   restoredPath(source: string, path: string, to: string): string;
-  /** Reads back and proves everything that is stored; undefined when the system has no such command. */
+  /**
+   * Reads back and proves everything that is stored; undefined when the system has no such command.
+   */
   check(): Command | undefined;
   /** The same on the server's side, where there are no keys, for a system that has it. */
   scrub?(): Command;
   /** Bytes of everything that the server's side keeps on its disk. */
   storedBytes(): Promise<number>;
-  /** Starts what runs all the time on the PC, where a system has it; then `backup` goes through it. */
+  /**
+   * Starts what runs all the time on the PC, where a system has it; then `backup` goes through it.
+   */
   startService?(source: string): Promise<RunningService>;
   /** Ends all that was started. The folder is the caller's to remove. */
   close(): Promise<void>;

@@ -5,8 +5,9 @@ import type { Timers } from './ingest/timers.ts';
 const QUIET_MS = 30_000;
 
 /**
- * Says in the log that somebody reads content: a line when it begins, and one with how much it was when it has been quiet for a while. A restore
- * asks again and again, so a line for each request would hide everything else. No name of a file is known here.
+ * Says in the log that somebody reads content: a line when it begins, and one with how much it was
+ * when it has been quiet for a while. A restore asks again and again, so a line for each request
+ * would hide everything else. No name of a file is known here.
  */
 export class ContentReads {
   readonly #timers: Timers;

@@ -1,6 +1,9 @@
 import { posix, win32 } from 'node:path';
 
-/** The one place where `aliquot` reads its environment (the passphrase is read by shared/cli, where it is asked for). */
+/**
+ * The one place where `aliquot` reads its environment (the passphrase is read by shared/cli, where
+ * it is asked for).
+ */
 export interface Environment {
   /** `ALIQUOT_URL`: stands for `--url`. */
   readonly url: string | undefined;
@@ -12,7 +15,10 @@ export interface Environment {
   readonly tlsCa: string | undefined;
   /** `ALIQUOT_LOG_LEVEL`: how much `aliquot serve` logs; info unless set. */
   readonly logLevel: string | undefined;
-  /** `ALIQUOT_STATE`, or the platform's usual place: where this user's witness of the log is kept. Undefined where there is no home. */
+  /**
+   * `ALIQUOT_STATE`, or the platform's usual place: where this user's witness of the log is kept.
+   * Undefined where there is no home.
+   */
   readonly stateFolder: string | undefined;
   /** `PAGER`: what shows long lists on a terminal; less unless set. */
   readonly pager?: string | undefined;
@@ -31,17 +37,30 @@ export function readEnvironment(): Environment {
   };
 }
 
-/** Where programs keep what they remember: the XDG base directories, macOS' and Windows' own places. Test only: the environment is one. */
-export function usualStateFolder(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): string | undefined {
-  if (platform === 'win32') return env['LOCALAPPDATA'] ? win32.join(env['LOCALAPPDATA'], 'Aliquot', 'state') : undefined;
+/**
+ * Where programs keep what they remember: the XDG base directories, macOS' and Windows' own places.
+ * Test only: the environment is one.
+ */
+export function usualStateFolder(
+  platform: NodeJS.Platform,
+  env: NodeJS.ProcessEnv,
+): string | undefined {
+  if (platform === 'win32')
+    return env['LOCALAPPDATA'] ? win32.join(env['LOCALAPPDATA'], 'Aliquot', 'state') : undefined;
   const home = env['HOME'];
-  if (platform === 'darwin') return home ? posix.join(home, 'Library', 'Application Support', 'Aliquot', 'state') : undefined;
+  if (platform === 'darwin')
+    return home
+      ? posix.join(home, 'Library', 'Application Support', 'Aliquot', 'state')
+      : undefined;
   // The specification has relative paths ignored.
   if (env['XDG_STATE_HOME']?.startsWith('/')) return posix.join(env['XDG_STATE_HOME'], 'aliquot');
   return home ? posix.join(home, '.local', 'state', 'aliquot') : undefined;
 }
 
-/** The environment that another program gets from us: all but the secrets in it, which are nobody else's. */
+/**
+ * The environment that another program gets from us: all but the secrets in it, which are nobody
+ * else's.
+ */
 export function environmentForOthers(): NodeJS.ProcessEnv {
   const { ALIQUOT_PASSPHRASE: _passphrase, ALIQUOT_TOKEN: _token, ...others } = process.env;
   return others;

@@ -42,7 +42,8 @@ const context: CommandContext = {
   leaveFolder: () => process.chdir(parse(process.cwd()).root),
   stopRequested: () =>
     new Promise((resolve) => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+      for (const signal of ['SIGTERM', 'SIGINT'] as const)
+        process.once(signal, () => resolve(signal));
     }),
 };
 

@@ -1,6 +1,7 @@
 /**
- * What an agent's problems are called at central IT, by the codes that its heartbeat carries. The agent's own words name each path, and stay
- * at the PC: here nobody may read names without the catalog's key.
+ * What an agent's problems are called at central IT, by the codes that its heartbeat carries. The
+ * agent's own words name each path, and stay at the PC: here nobody may read names without the
+ * catalog's key.
  */
 const words: Readonly<Record<string, string>> = {
   unreadable: 'files that cannot be read',

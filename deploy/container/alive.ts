@@ -12,12 +12,16 @@ const port = Number(process.argv[2] ?? 8480);
 function asked(secure: boolean): Promise<string | undefined> {
   const options = { host: '127.0.0.1', port, path: '/livez', timeout: PATIENCE_MS, agent: false };
   return new Promise((resolve) => {
-    const request = secure ? getSecure({ ...options, rejectUnauthorized: false }) : getPlain(options);
+    const request = secure
+      ? getSecure({ ...options, rejectUnauthorized: false })
+      : getPlain(options);
     request.once('response', (answer) => {
       answer.resume();
       resolve(answer.statusCode === 200 ? undefined : `HTTP ${answer.statusCode}`);
     });
-    request.once('timeout', () => request.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)));
+    request.once('timeout', () =>
+      request.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)),
+    );
     request.once('error', (error) => resolve(error.message));
   });
 }

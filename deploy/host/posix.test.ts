@@ -1,16 +1,35 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { compile, compilerNote, hasCompiler } from './testing/compile.ts';
 
-const scaled = ['SWITCH_TRIAL_MS=1500L', 'SWITCH_WAITS_MS={50L,50L,50L}', 'HOST_STOP_MS=700L', 'HOST_LOOK_MS=50L'];
+const scaled = [
+  'SWITCH_TRIAL_MS=1500L',
+  'SWITCH_WAITS_MS={50L,50L,50L}',
+  'HOST_STOP_MS=700L',
+  'HOST_LOOK_MS=50L',
+];
 
-/** Stays until it is told to end, and takes what this shell's own input says as the end, as the agent does. */
-const serve = 'trap "echo term >> $ALIQUOT_ROOT/log; exit 0" TERM; while read -r line || exit 0; do :; done';
-const confirm = 'read -r to from starts < $ALIQUOT_ROOT/trial; echo "$to $starts" > $ALIQUOT_ROOT/confirmed';
+/**
+ * Stays until it is told to end, and takes what this shell's own input says as the end, as the
+ * agent does.
+ */
+const serve =
+  'trap "echo term >> $ALIQUOT_ROOT/log; exit 0" TERM; while read -r line || exit 0; do :; done';
+const confirm =
+  'read -r to from starts < $ALIQUOT_ROOT/trial; echo "$to $starts" > $ALIQUOT_ROOT/confirmed';
 const stage = (version: string) =>
   `[ -e $ALIQUOT_ROOT/asked ] || { touch $ALIQUOT_ROOT/asked; echo ${version} > $ALIQUOT_ROOT/staged; exit 75; }`;
 
@@ -26,7 +45,9 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   });
   afterAll(() => rmSync(built.folder, { recursive: true, force: true }));
 
-  /** An install folder with these versions, each a script; every start is written to `log` first. */
+  /**
+   * An install folder with these versions, each a script; every start is written to `log` first.
+   */
   function install(versions: Readonly<Record<string, string>>): string {
     const root = mkdtempSync(join(built.folder, 'root-'));
     copyFileSync(built.program, join(root, 'host'));
@@ -42,7 +63,9 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   }
 
   function start(root: string) {
-    const host = spawn(join(root, 'host'), ['run', '--data', 'a b'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const host = spawn(join(root, 'host'), ['run', '--data', 'a b'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     running.add(host);
     let said = '';
     host.stderr.on('data', (bytes: Buffer) => {
@@ -52,12 +75,15 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
     return { host, ended, said: () => said };
   }
 
-  const lines = (root: string) => readFileSync(join(root, 'log'), 'utf8').split('\n').filter(Boolean);
+  const lines = (root: string) =>
+    readFileSync(join(root, 'log'), 'utf8').split('\n').filter(Boolean);
   async function until(condition: () => boolean) {
     while (!condition()) await setTimeout(20);
   }
-  const started = (root: string, version: string) => lines(root).filter((line) => line.startsWith(`${version} `)).length;
-  const text = (root: string, name: string) => (existsSync(join(root, name)) ? readFileSync(join(root, name), 'utf8') : undefined);
+  const started = (root: string, version: string) =>
+    lines(root).filter((line) => line.startsWith(`${version} `)).length;
+  const text = (root: string, name: string) =>
+    existsSync(join(root, name)) ? readFileSync(join(root, name), 'utf8') : undefined;
 
   it('starts what `current` names with its own arguments, ends it on SIGTERM, and ends with 0', async () => {
     const root = install({ '1.0.0': serve });
@@ -78,7 +104,10 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   });
 
   it('keeps a version that confirms and lives', async () => {
-    const root = install({ '1.0.0': `${stage('2.0.0')}; ${serve}`, '2.0.0': `${confirm}; ${serve}` });
+    const root = install({
+      '1.0.0': `${stage('2.0.0')}; ${serve}`,
+      '2.0.0': `${confirm}; ${serve}`,
+    });
     const { host, ended } = start(root);
     await until(() => text(root, 'current') === '2.0.0\n' && text(root, 'trial') === undefined);
     expect(started(root, '2.0.0')).toBe(1);
@@ -89,10 +118,19 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   const bad: Readonly<Record<string, { readonly script: string; readonly reason: string }>> = {
     'has no launcher': { script: '', reason: 'died' },
     'ends at once': { script: 'exit 1', reason: 'died' },
-    'confirms, and dies a little later each time': { script: `${confirm}; sleep 0.3; exit 1`, reason: 'died' },
+    'confirms, and dies a little later each time': {
+      script: `${confirm}; sleep 0.3; exit 1`,
+      reason: 'died',
+    },
     'never has a session': { script: serve, reason: 'no-session' },
-    'hangs, and does not end when it is asked to': { script: 'trap "" TERM; while :; do sleep 0.1; done', reason: 'no-session' },
-    'asks for itself again': { script: 'echo 2.0.0 > $ALIQUOT_ROOT/staged; exit 75', reason: 'died' },
+    'hangs, and does not end when it is asked to': {
+      script: 'trap "" TERM; while :; do sleep 0.1; done',
+      reason: 'no-session',
+    },
+    'asks for itself again': {
+      script: 'echo 2.0.0 > $ALIQUOT_ROOT/staged; exit 75',
+      reason: 'died',
+    },
   };
   for (const [name, { script, reason }] of Object.entries(bad)) {
     it(`comes back from a version that ${name}`, async () => {
@@ -144,22 +182,29 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
     expect(await ended).toBe(0);
   });
 
-  it.skipIf(process.platform !== 'linux')('is not kept from starting by a user who can only read its folder', async () => {
-    const root = install({ '1.0.0': serve });
-    const other = spawn('flock', [root, 'sh', '-c', 'echo locked; read -r line'], { stdio: ['pipe', 'pipe', 'ignore'] });
-    running.add(other);
-    await once(other.stdout, 'data');
-    const { host, ended } = start(root);
-    await until(() => lines(root).length === 1 || host.exitCode !== null);
-    expect(lines(root)).toEqual(['1.0.0 1 run --data a b']);
-    expect(statSync(join(root, 'lock')).mode & 0o777).toBe(0o600);
-    host.kill('SIGTERM');
-    expect(await ended).toBe(0);
-    other.stdin.end('\n');
-  });
+  it.skipIf(process.platform !== 'linux')(
+    'is not kept from starting by a user who can only read its folder',
+    async () => {
+      const root = install({ '1.0.0': serve });
+      const other = spawn('flock', [root, 'sh', '-c', 'echo locked; read -r line'], {
+        stdio: ['pipe', 'pipe', 'ignore'],
+      });
+      running.add(other);
+      await once(other.stdout, 'data');
+      const { host, ended } = start(root);
+      await until(() => lines(root).length === 1 || host.exitCode !== null);
+      expect(lines(root)).toEqual(['1.0.0 1 run --data a b']);
+      expect(statSync(join(root, 'lock')).mode & 0o777).toBe(0o600);
+      host.kill('SIGTERM');
+      expect(await ended).toBe(0);
+      other.stdin.end('\n');
+    },
+  );
 
   it('hands SIGHUP on', async () => {
-    const root = install({ '1.0.0': 'trap "echo hup >> $ALIQUOT_ROOT/log" HUP; while :; do sleep 0.05; done' });
+    const root = install({
+      '1.0.0': 'trap "echo hup >> $ALIQUOT_ROOT/log" HUP; while :; do sleep 0.05; done',
+    });
     const { host } = start(root);
     await until(() => lines(root).length === 1);
     // The shell's trap may not be set yet: whoever was hung up is started again, and asked again.

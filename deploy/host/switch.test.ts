@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -25,8 +33,16 @@ const proves = ['next', 'start', 'confirm', 'wait', TRIAL_MS, 'look'];
 const staged: Files = { current: `${before}\n`, staged: `${after}\n` };
 
 const lives: Readonly<Record<string, Life>> = {
-  'a good version': { files: staged, events: [...asks, ...proves, 'end', '1', 'next'], ends: after },
-  'a version that dies three times': { files: staged, events: [...asks, ...dies, ...dies, ...dies, 'next'], ends: before },
+  'a good version': {
+    files: staged,
+    events: [...asks, ...proves, 'end', '1', 'next'],
+    ends: after,
+  },
+  'a version that dies three times': {
+    files: staged,
+    events: [...asks, ...dies, ...dies, ...dies, 'next'],
+    ends: before,
+  },
   'a version that never has a session': {
     files: staged,
     events: [...asks, 'next', 'start', 'wait', TRIAL_MS, 'look', 'end', '256', 'next'],
@@ -34,10 +50,27 @@ const lives: Readonly<Record<string, Life>> = {
   },
   'a version that confirms and then dies, each time': {
     files: staged,
-    events: [...asks, ...Array.from({ length: 3 }, () => ['next', 'start', 'confirm', 'wait', '60000', 'look', 'end', '1']).flat(), 'next'],
+    events: [
+      ...asks,
+      ...Array.from({ length: 3 }, () => [
+        'next',
+        'start',
+        'confirm',
+        'wait',
+        '60000',
+        'look',
+        'end',
+        '1',
+      ]).flat(),
+      'next',
+    ],
     ends: before,
   },
-  'a trial over a stop of the PC': { files: staged, events: [...asks, 'next', 'start', 'stop', ...proves, 'next'], ends: after },
+  'a trial over a stop of the PC': {
+    files: staged,
+    events: [...asks, 'next', 'start', 'stop', ...proves, 'next'],
+    ends: after,
+  },
   'a bad version that the desk names anew': {
     files: { ...staged, bad: `0.9.0 died\n${after} no-session\n`, confirmed: `${after} 1\n` },
     events: [...asks, ...dies, ...proves, 'next'],
@@ -65,26 +98,47 @@ describe.skipIf(!hasCompiler)(`the switch of the service host${compilerNote}`, (
   /** An install folder with these files beside three whole versions. */
   function install(files: Files): string {
     const root = mkdtempSync(join(roots, 'root-'));
-    for (const version of [before, after, '3.0.0']) mkdirSync(join(root, 'versions', version), { recursive: true });
+    for (const version of [before, after, '3.0.0'])
+      mkdirSync(join(root, 'versions', version), { recursive: true });
     for (const [name, text] of Object.entries(files)) writeFileSync(join(root, name), text);
     return root;
   }
 
-  function drive(root: string, events: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  function drive(
+    root: string,
+    events: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ) {
     const log = `${root}.log`;
     rmSync(log, { force: true });
-    const { status, stdout, stderr } = spawnSync(built.program, [root, ...events], { encoding: 'utf8', env: { FILES_LOG: log, ...env } });
+    const { status, stdout, stderr } = spawnSync(built.program, [root, ...events], {
+      encoding: 'utf8',
+      env: { FILES_LOG: log, ...env },
+    });
     expect(stderr).toBe('');
     const lines = stdout.split('\n').filter(Boolean);
     const operations = existsSync(log) ? readFileSync(log, 'utf8').split('\n').filter(Boolean) : [];
-    const started = lines.filter((line) => line.startsWith('next ')).map((line) => line.slice('next '.length));
-    return { status, lines, operations, started, waits: lines.filter((line) => line.startsWith('wait ')) };
+    const started = lines
+      .filter((line) => line.startsWith('next '))
+      .map((line) => line.slice('next '.length));
+    return {
+      status,
+      lines,
+      operations,
+      started,
+      waits: lines.filter((line) => line.startsWith('wait ')),
+    };
   }
 
-  const text = (root: string, name: string) => (existsSync(join(root, name)) ? readFileSync(join(root, name), 'utf8') : undefined);
-  const isBad = (root: string, version: string) => (text(root, 'bad') ?? '').split('\n').some((line) => line.startsWith(`${version} `));
+  const text = (root: string, name: string) =>
+    existsSync(join(root, name)) ? readFileSync(join(root, name), 'utf8') : undefined;
+  const isBad = (root: string, version: string) =>
+    (text(root, 'bad') ?? '').split('\n').some((line) => line.startsWith(`${version} `));
 
-  /** What any crash or failure must leave: one version that starts, and a way on from there in both futures. */
+  /**
+   * What any crash or failure must leave: one version that starts, and a way on from there in both
+   * futures.
+   */
   function judge(root: string, files: Files) {
     const [current] = (text(root, 'current') ?? '').split('\n');
     const first = drive(root, ['next']).started;
@@ -96,9 +150,13 @@ describe.skipIf(!hasCompiler)(`the switch of the service host${compilerNote}`, (
     // It proves itself: it stays.
     expect(drive(root, [...proves, 'next']).started.at(-1)).toBe(text(root, 'current')?.trim());
     // Or it dies whenever it is started: the host comes to rest at what `current` names.
-    for (const [name, was] of Object.entries(files)) if (name === 'staged') writeFileSync(join(root, name), was);
+    for (const [name, was] of Object.entries(files))
+      if (name === 'staged') writeFileSync(join(root, name), was);
     const { started } = drive(root, [...asks, ...dies, ...dies, ...dies, ...dies, 'next', 'next']);
-    expect(started.slice(-2)).toEqual([text(root, 'current')?.trim(), text(root, 'current')?.trim()]);
+    expect(started.slice(-2)).toEqual([
+      text(root, 'current')?.trim(),
+      text(root, 'current')?.trim(),
+    ]);
   }
 
   for (const [name, { files, events, ends }] of Object.entries(lives)) {
@@ -127,9 +185,13 @@ describe.skipIf(!hasCompiler)(`the switch of the service host${compilerNote}`, (
         const root = install(files);
         const { status, started } = drive(root, events, { FILES_FAIL: `${index + 1}` });
         expect(status).toBe(0);
-        // Only where `current` itself cannot be read there is nothing to start, and the host asks again.
-        expect(started.filter((version) => version === '-').length).toBeLessThanOrEqual(operation === 'read current' ? 1 : 0);
-        if (isBad(root, after) && !isBad(install(files), after)) expect(drive(root, ['next']).started).toEqual([before]);
+        // Only where `current` itself cannot be read there is nothing to start, and the host asks
+        // again.
+        expect(started.filter((version) => version === '-').length).toBeLessThanOrEqual(
+          operation === 'read current' ? 1 : 0,
+        );
+        if (isBad(root, after) && !isBad(install(files), after))
+          expect(drive(root, ['next']).started).toEqual([before]);
         judge(root, files);
         rmSync(root, { recursive: true });
       }
@@ -150,9 +212,12 @@ describe.skipIf(!hasCompiler)(`the switch of the service host${compilerNote}`, (
 
   it('I-H2 flushes a file before it takes its name, and the folder before the next change', () => {
     for (const { files, events } of Object.values(lives)) {
-      const changes = drive(install(files), events).operations.filter((line) => !line.startsWith('read '));
+      const changes = drive(install(files), events).operations.filter(
+        (line) => !line.startsWith('read '),
+      );
       const text = changes.join('\n');
-      const whole = /^((create (\w+)\nwrite \3\nflush \3\nrename \3\nflush-folder \3|remove (\w+)(\nflush-folder \4)?)(\n|$))*$/;
+      const whole =
+        /^((create (\w+)\nwrite \3\nflush \3\nrename \3\nflush-folder \3|remove (\w+)(\nflush-folder \4)?)(\n|$))*$/;
       expect(text).toMatch(whole);
     }
   });
@@ -167,22 +232,48 @@ describe.skipIf(!hasCompiler)(`the switch of the service host${compilerNote}`, (
 
   it('a stop that was asked for counts against no version', () => {
     const root = install({ current: `${before}\n`, trial: `${after} ${before} 0\n` });
-    for (let day = 0; day < 10; day += 1) expect(drive(root, ['next', 'start', 'stop']).started).toEqual([`${after} trial`]);
+    for (let day = 0; day < 10; day += 1)
+      expect(drive(root, ['next', 'start', 'stop']).started).toEqual([`${after} trial`]);
   });
 
   it('believes a confirmation only of the child that runs', () => {
-    const events = [...asks, 'next', 'start', 'confirm', 'end', '1', 'next', 'start', 'wait', TRIAL_MS, 'look'];
+    const events = [
+      ...asks,
+      'next',
+      'start',
+      'confirm',
+      'end',
+      '1',
+      'next',
+      'start',
+      'wait',
+      TRIAL_MS,
+      'look',
+    ];
     expect(drive(install(staged), events).lines.at(-1)).toBe('look end it');
   });
 
   it('waits 5 s, 30 s, then 5 min before it starts a child again, and 5 s again after one that lived', () => {
     const root = install({ current: `${before}\n` });
-    const { waits } = drive(root, [...dies, ...dies, ...dies, ...dies, 'next', 'start', 'wait', TRIAL_MS, 'end', '1']);
+    const { waits } = drive(root, [
+      ...dies,
+      ...dies,
+      ...dies,
+      ...dies,
+      'next',
+      'start',
+      'wait',
+      TRIAL_MS,
+      'end',
+      '1',
+    ]);
     expect(waits).toEqual(['wait 5000', 'wait 30000', 'wait 300000', 'wait 300000', 'wait 5000']);
   });
 
   it('goes back at once, and waits where it was asked for a trial of nothing', () => {
-    expect(drive(install(staged), [...asks, ...dies, ...dies, ...dies]).waits.at(-1)).toBe('wait 0');
+    expect(drive(install(staged), [...asks, ...dies, ...dies, ...dies]).waits.at(-1)).toBe(
+      'wait 0',
+    );
     expect(drive(install({ current: `${before}\n` }), asks).waits).toEqual(['wait 5000']);
   });
 

@@ -53,7 +53,11 @@ if (windows === undefined) {
     for (const name of isPart(values.only) ? [values.only] : (Object.keys(parts) as Part[])) {
       console.log(`${name}, Wine ${values.wine10 ? 10 : 8}:`);
       windows.logOn();
-      await parts[name](new Place(windows, world, folder, values.wine10 ? undefined : NODE_FOR_WINE8), check, positionals);
+      await parts[name](
+        new Place(windows, world, folder, values.wine10 ? undefined : NODE_FOR_WINE8),
+        check,
+        positionals,
+      );
       await windows.shutDown();
     }
   } finally {

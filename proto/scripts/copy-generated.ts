@@ -1,4 +1,7 @@
-/** Carries the generated module into `dist`: the compiler copies neither JavaScript nor declaration files. */
+/**
+ * Carries the generated module into `dist`: the compiler copies neither JavaScript nor declaration
+ * files.
+ */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 

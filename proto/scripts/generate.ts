@@ -1,9 +1,10 @@
 /**
  * Makes `src/gen/messages.js` and its types from `schema/*.proto`.
  *
- * Two passes of pbjs: the types are derived from doc comments, which the module itself should not carry to every start
- * of an agent (they are two fifths of its bytes). With `--if-stale` nothing is done while the module is newer than the
- * schema: so a build of this room alone works in a fresh clone, and costs nothing after turbo has run `generate`.
+ * Two passes of pbjs: the types are derived from doc comments, which the module itself should not
+ * carry to every start of an agent (they are two fifths of its bytes). With `--if-stale` nothing is
+ * done while the module is newer than the schema: so a build of this room alone works in a fresh
+ * clone, and costs nothing after turbo has run `generate`.
  */
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,9 +16,28 @@ const schema = join(room, 'schema');
 const target = join(room, 'src', 'gen');
 const main = promisify(pbjs.main);
 
-const options = ['-t', 'static-module', '-w', 'esm', '-r', 'aliquot', '--dependency', 'protobufjs/minimal.js', '-p', schema];
+const options = [
+  '-t',
+  'static-module',
+  '-w',
+  'esm',
+  '-r',
+  'aliquot',
+  '--dependency',
+  'protobufjs/minimal.js',
+  '-p',
+  schema,
+];
 // Only encode and decode are used: the door checks and converts by its own rules.
-const lean = ['--no-create', '--no-verify', '--no-convert', '--no-delimited', '--no-typeurl', '--no-service', '--force-long'];
+const lean = [
+  '--no-create',
+  '--no-verify',
+  '--no-convert',
+  '--no-delimited',
+  '--no-typeurl',
+  '--no-service',
+  '--force-long',
+];
 const sources = readdirSync(schema)
   .filter((name) => name.endsWith('.proto'))
   .sort()
@@ -25,7 +45,8 @@ const sources = readdirSync(schema)
 
 const changedMs = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 const newestSource = Math.max(...[...sources, import.meta.filename].map(changedMs));
-if (process.argv.includes('--if-stale') && changedMs(join(target, 'messages.js')) > newestSource) process.exit(0);
+if (process.argv.includes('--if-stale') && changedMs(join(target, 'messages.js')) > newestSource)
+  process.exit(0);
 
 mkdirSync(target, { recursive: true });
 // Made aside and renamed, so that a test that runs meanwhile never loads half a module.

@@ -1,12 +1,23 @@
 /**
- * Constructors of the branded ids: the only way from bytes to an id outside the door. Each checks the length and
- * returns the same bytes, not a copy.
+ * Constructors of the branded ids: the only way from bytes to an id outside the door. Each checks
+ * the length and returns the same bytes, not a copy.
  *
  * @throws FormatError `FORMAT_MALFORMED` when the length is wrong.
  */
 import { FormatError } from './errors.ts';
 import { HASH_BYTES, ID_BYTES } from './limits.ts';
-import type { AgentId, ChainId, ChunkId, CollectorId, CommitHash, FileId, GroupId, LineageId, SourceId, VaultId } from './types.ts';
+import type {
+  AgentId,
+  ChainId,
+  ChunkId,
+  CollectorId,
+  CommitHash,
+  FileId,
+  GroupId,
+  LineageId,
+  SourceId,
+  VaultId,
+} from './types.ts';
 
 function sized(what: string, length: number, bytes: Uint8Array): Uint8Array {
   if (!(bytes instanceof Uint8Array) || bytes.length !== length) {
@@ -16,22 +27,32 @@ function sized(what: string, length: number, bytes: Uint8Array): Uint8Array {
 }
 
 /** 32 bytes: SHA-256 of the sealed bytes of a chunk or page. */
-export const asChunkId = (bytes: Uint8Array): ChunkId => sized('chunk id', HASH_BYTES, bytes) as ChunkId;
+export const asChunkId = (bytes: Uint8Array): ChunkId =>
+  sized('chunk id', HASH_BYTES, bytes) as ChunkId;
 /** 32 bytes: hash of a commit's header. */
-export const asCommitHash = (bytes: Uint8Array): CommitHash => sized('commit hash', HASH_BYTES, bytes) as CommitHash;
+export const asCommitHash = (bytes: Uint8Array): CommitHash =>
+  sized('commit hash', HASH_BYTES, bytes) as CommitHash;
 /** 16 bytes: derived from the vault's authority key. */
-export const asVaultId = (bytes: Uint8Array): VaultId => sized('vault id', ID_BYTES, bytes) as VaultId;
+export const asVaultId = (bytes: Uint8Array): VaultId =>
+  sized('vault id', ID_BYTES, bytes) as VaultId;
 /** 16 bytes: random, chosen at enrolment. */
-export const asAgentId = (bytes: Uint8Array): AgentId => sized('agent id', ID_BYTES, bytes) as AgentId;
+export const asAgentId = (bytes: Uint8Array): AgentId =>
+  sized('agent id', ID_BYTES, bytes) as AgentId;
 /** 16 bytes: the id of the first agent of a line of replacements. */
-export const asLineageId = (bytes: Uint8Array): LineageId => sized('lineage id', ID_BYTES, bytes) as LineageId;
+export const asLineageId = (bytes: Uint8Array): LineageId =>
+  sized('lineage id', ID_BYTES, bytes) as LineageId;
 /** 16 bytes: random for each installation. */
-export const asChainId = (bytes: Uint8Array): ChainId => sized('chain id', ID_BYTES, bytes) as ChainId;
+export const asChainId = (bytes: Uint8Array): ChainId =>
+  sized('chain id', ID_BYTES, bytes) as ChainId;
 /** 16 bytes: derived from the collector's signing key. */
-export const asCollectorId = (bytes: Uint8Array): CollectorId => sized('collector id', ID_BYTES, bytes) as CollectorId;
+export const asCollectorId = (bytes: Uint8Array): CollectorId =>
+  sized('collector id', ID_BYTES, bytes) as CollectorId;
 /** 16 bytes: derived from the group's key. */
-export const asGroupId = (bytes: Uint8Array): GroupId => sized('group id', ID_BYTES, bytes) as GroupId;
+export const asGroupId = (bytes: Uint8Array): GroupId =>
+  sized('group id', ID_BYTES, bytes) as GroupId;
 /** 32 bytes: HMAC of a path under the lineage's path key. */
-export const asFileId = (bytes: Uint8Array): FileId => sized('file id', HASH_BYTES, bytes) as FileId;
+export const asFileId = (bytes: Uint8Array): FileId =>
+  sized('file id', HASH_BYTES, bytes) as FileId;
 /** 16 bytes: HMAC of a source's root under the lineage's path key. */
-export const asSourceId = (bytes: Uint8Array): SourceId => sized('source id', ID_BYTES, bytes) as SourceId;
+export const asSourceId = (bytes: Uint8Array): SourceId =>
+  sized('source id', ID_BYTES, bytes) as SourceId;

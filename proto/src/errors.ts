@@ -1,8 +1,9 @@
 /**
  * The base of every error that Aliquot raises on purpose.
  *
- * Each area has its own subclass with a closed union of codes; `docs/errors.md` lists every code with its meaning and
- * remedy. The message is one line for a person, names the thing concerned, and never carries a secret.
+ * Each area has its own subclass with a closed union of codes; `docs/errors.md` lists every code
+ * with its meaning and remedy. The message is one line for a person, names the thing concerned, and
+ * never carries a secret.
  */
 export abstract class AliquotError<Code extends string = string> extends Error {
   /** The stable identifier that `docs/errors.md` explains. */

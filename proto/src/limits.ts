@@ -1,6 +1,7 @@
 /**
- * Every limit of the formats, with its reason. The door applies them before anything else sees a value; a hostile peer
- * can therefore make a reader hold at most a small multiple of the byte limit of the message that it is reading.
+ * Every limit of the formats, with its reason. The door applies them before anything else sees a
+ * value; a hostile peer can therefore make a reader hold at most a small multiple of the byte limit
+ * of the message that it is reading.
  */
 
 const KIB = 1024;
@@ -8,7 +9,10 @@ const MIB = 1024 * KIB;
 
 /** SHA-256, X25519 and Ed25519 keys, seeds, secrets and Merkle nodes: all of them are 32 bytes. */
 export const HASH_BYTES = 32;
-/** Vault, agent, lineage, chain, collector and source ids: 128 bits are unguessable and never collide by chance. */
+/**
+ * Vault, agent, lineage, chain, collector and source ids: 128 bits are unguessable and never
+ * collide by chance.
+ */
 export const ID_BYTES = 16;
 /** An Ed25519 signature (RFC 8032). */
 export const SIGNATURE_BYTES = 64;
@@ -17,23 +21,41 @@ export const WRAP_BOX_BYTES = 48;
 /** The authentication tag of AES-256-GCM. */
 export const TAG_BYTES = 16;
 
-/** The largest plaintext chunk that vault parameters may ask for: bounds the memory of every sealing and opening. */
+/**
+ * The largest plaintext chunk that vault parameters may ask for: bounds the memory of every sealing
+ * and opening.
+ */
 export const MAX_CHUNK_PLAIN_BYTES = 4 * MIB;
-/** A window of less gives more metadata than data; it is this low so that tests can cut small samples. */
+/**
+ * A window of less gives more metadata than data; it is this low so that tests can cut small
+ * samples.
+ */
 export const MIN_CHUNK_PLAIN_BYTES = 64;
-/** A sealed chunk: the largest plaintext, its codec byte, the tag, and room for padding headers of later versions. */
+/**
+ * A sealed chunk: the largest plaintext, its codec byte, the tag, and room for padding headers of
+ * later versions.
+ */
 export const MAX_SEALED_CHUNK_BYTES = MAX_CHUNK_PLAIN_BYTES + KIB;
 
-/** References in one page: a whole page of references is 76 KiB, small beside the chunks that it names. */
+/**
+ * References in one page: a whole page of references is 76 KiB, small beside the chunks that it
+ * names.
+ */
 export const MAX_PAGE_REFS = 1024;
 /** Pages over pages: four levels of 1,024 references of 1 MiB are more than an exabyte. */
 export const MAX_PAGE_DEPTH = 4;
 /** Upper bound of a page's bytes; `MAX_PAGE_REFS` keeps every real page below it. */
 export const MAX_PAGE_BYTES = 128 * KIB;
-/** References that stand in the entry itself; more go into pages. Builders start pages earlier, at 32. */
+/**
+ * References that stand in the entry itself; more go into pages. Builders start pages earlier, at
+ * 32.
+ */
 export const MAX_INLINE_REFS = 64;
 
-/** A path in bytes: Windows allows 32,767 UTF-16 units, Linux 4,096 bytes, and nothing of either that labs use comes near. */
+/**
+ * A path in bytes: Windows allows 32,767 UTF-16 units, Linux 4,096 bytes, and nothing of either
+ * that labs use comes near.
+ */
 export const MAX_PATH_BYTES = 32 * KIB;
 /** An encoded list part under its seal: a path, a link target, a nonce, a tag and fixed fields. */
 export const MAX_SEALED_LIST_BYTES = 2 * MAX_PATH_BYTES + KIB;
@@ -41,7 +63,10 @@ export const MAX_SEALED_LIST_BYTES = 2 * MAX_PATH_BYTES + KIB;
 export const MAX_SEALED_READ_BYTES = 4 * KIB;
 /** One entry of a commit: both sealed parts, the inline references, fixed fields. */
 export const MAX_ENTRY_BYTES = MAX_SEALED_LIST_BYTES + MAX_SEALED_READ_BYTES + 8 * KIB;
-/** Entries in one commit: a folder of 100,000 small files is 25 commits, and one commit is verified in well under a second. */
+/**
+ * Entries in one commit: a folder of 100,000 small files is 25 commits, and one commit is verified
+ * in well under a second.
+ */
 export const MAX_COMMIT_ENTRIES = 4096;
 /** A signed commit as it is sent and stored. */
 export const MAX_COMMIT_BYTES = 4 * MIB;
@@ -71,11 +96,17 @@ export const MAX_EVENT_BYTES = 64 * KIB;
 /** Files of which one event may say that they are gone: half of `MAX_EVENT_BYTES`. */
 export const MAX_GONE_FILES = 1024;
 
-/** Settings of one PC as text: some hundred folders with their patterns; the signed body around them has to fit as well. */
+/**
+ * Settings of one PC as text: some hundred folders with their patterns; the signed body around them
+ * has to fit as well.
+ */
 export const MAX_SETTINGS_CHARS = 14 * KIB;
 /** Groups that one PC may be in. */
 export const MAX_SETTINGS_GROUPS = 32;
-/** The policy of a vault as its operators write it, before it is compressed: a fleet of thousands of PCs. */
+/**
+ * The policy of a vault as its operators write it, before it is compressed: a fleet of thousands of
+ * PCs.
+ */
 export const MAX_POLICY_BYTES = MIB;
 /** The policy as it rests, compressed and sealed: with its statement it fits into an event. */
 export const MAX_SEALED_POLICY_BYTES = 48 * KIB;
@@ -83,7 +114,10 @@ export const MAX_SEALED_POLICY_BYTES = 48 * KIB;
 export const MAX_SETTINGS_DETAIL_CHARS = 4 * KIB;
 /** The same encoded and sealed: four bytes a character at most. */
 export const MAX_SETTINGS_DETAIL_BYTES = 4 * MAX_SETTINGS_DETAIL_CHARS + KIB;
-/** A diagnosis on its way, compressed and sealed: twenty times smaller than its text, most of which is log. */
+/**
+ * A diagnosis on its way, compressed and sealed: twenty times smaller than its text, most of which
+ * is log.
+ */
 export const MAX_DIAGNOSIS_BYTES = MIB;
 /** Its text: two mebibytes of log, and as much again for what is written around them. */
 export const MAX_DIAGNOSIS_TEXT_BYTES = 8 * MIB;
@@ -103,7 +137,10 @@ export const MAX_TEXT_CHARS = 1024;
 export const MAX_URL_CHARS = 2048;
 /** Addresses of one collector: names and networks by which PCs may reach it. */
 export const MAX_ADDRESSES = 8;
-/** Keys of self-signed certificates that are believed side by side: the old one, the next one, and spares. */
+/**
+ * Keys of self-signed certificates that are believed side by side: the old one, the next one, and
+ * spares.
+ */
 export const MAX_TLS_PINS = 8;
 /** A PEM bundle of a certificate authority in characters. */
 export const MAX_PEM_CHARS = 64 * KIB;
@@ -115,7 +152,10 @@ export const MAX_GROUP_USES = 10_000;
 export const MAX_GROUP_NAMES = 16;
 /** A kit or bundle, or a small message of enrolment. */
 export const MAX_KEY_FILE_BYTES = 256 * KIB;
-/** scrypt's cost as a power of two: 2^20 with r = 8 takes 1 GiB, the most that a small machine can be asked for. */
+/**
+ * scrypt's cost as a power of two: 2^20 with r = 8 takes 1 GiB, the most that a small machine can
+ * be asked for.
+ */
 export const MAX_SCRYPT_LOG_N = 20;
 /** scrypt's block size r. */
 export const MAX_SCRYPT_R = 32;
@@ -145,16 +185,27 @@ export const MAX_SESSION_ID_BYTES = 32;
 export const MAX_RELEASE_VERSION_CHARS = 64;
 /** A file of a release: a hash in front, a part, a version and a platform. */
 export const MAX_RELEASE_FILE_CHARS = 192;
-/** What one answer holds of a file of a release: small beside a frame, so that a restore or a commit need not wait for it. */
+/**
+ * What one answer holds of a file of a release: small beside a frame, so that a restore or a commit
+ * need not wait for it.
+ */
 export const MAX_RELEASE_DATA_BYTES = MIB;
 /** A file of a release: Node packed is 30 to 45 MiB. */
 export const MAX_RELEASE_FILE_BYTES = 256 * MIB;
-/** Files that a collector keeps of all releases: metadata and two parts for each of five platforms. */
+/**
+ * Files that a collector keeps of all releases: metadata and two parts for each of five platforms.
+ */
 export const MAX_RELEASE_FILES = 1024;
 
-/** Commits in one carried queue: each holds up to 4,096 versions, and the answer repeats a receipt for each. */
+/**
+ * Commits in one carried queue: each holds up to 4,096 versions, and the answer repeats a receipt
+ * for each.
+ */
 export const MAX_CARRIED_COMMITS = 65_536;
-/** A part of a carried queue as it is handed to the collector: one of the largest frames, the question, and room. */
+/**
+ * A part of a carried queue as it is handed to the collector: one of the largest frames, the
+ * question, and room.
+ */
 export const MAX_CARRIED_PART_BYTES = MAX_FRAME_BYTES + MIB;
 
 /** Ids in one record of uploads at rest. */

@@ -1,7 +1,19 @@
-/** The typed values behind what agent and collector say to each other in a session; `types.ts` has what is stored and signed. */
-import type { ChainId, ChainPoint, ChunkId, Signed, StoredKind, TreeHead, VaultId } from './types.ts';
+/**
+ * The typed values behind what agent and collector say to each other in a session; `types.ts` has
+ * what is stored and signed.
+ */
+import type {
+  ChainId,
+  ChainPoint,
+  ChunkId,
+  Signed,
+  StoredKind,
+  TreeHead,
+  VaultId,
+} from './types.ts';
 
-// ---- the session, before keys are agreed -------------------------------------------------------------------------
+// ---- the session, before keys are agreed
+// -------------------------------------------------------------------------
 
 export interface ClientHello {
   readonly versions: readonly number[];
@@ -19,7 +31,8 @@ export interface ServerHello {
   readonly signature: Uint8Array;
 }
 
-// ---- the session, inside authenticated frames --------------------------------------------------------------------
+// ---- the session, inside authenticated frames
+// --------------------------------------------------------------------
 
 export interface StoredItem {
   readonly id: ChunkId;
@@ -38,7 +51,9 @@ export type ClientFrame =
       readonly signature: Uint8Array;
       readonly software: string;
       readonly chainId: ChainId;
-      /** The newest head that the agent has verified, as the collector signed it, and who signed it. */
+      /**
+       * The newest head that the agent has verified, as the collector signed it, and who signed it.
+       */
       readonly treeHead: TreeHead | undefined;
       readonly signedHead: Signed | undefined;
       readonly signedHeadCertificate: Signed | undefined;
@@ -56,9 +71,15 @@ export type ClientFrame =
   /** The agent's own live versions at a time (0: now), for self-restore. */
   | { readonly type: 'state'; readonly requestId: number; readonly atMs: number }
   | { readonly type: 'fetch'; readonly requestId: number; readonly ids: readonly ChunkId[] }
-  /** Everything captured before this agent learnt the epoch has its receipt. No answer; may be repeated. */
+  /**
+   * Everything captured before this agent learnt the epoch has its receipt. No answer; may be
+   * repeated.
+   */
   | { readonly type: 'gcLearned'; readonly gcEpoch: number }
-  /** What became of settings. `sealed` (a `SettingsDetail` for whoever has the policy key) says why they were not applied. */
+  /**
+   * What became of settings. `sealed` (a `SettingsDetail` for whoever has the policy key) says why
+   * they were not applied.
+   */
   | {
       readonly type: 'settingsAnswer';
       readonly sequence: number;
@@ -68,10 +89,26 @@ export type ClientFrame =
       readonly ephemeralKey: Uint8Array | undefined;
       readonly sealed: Uint8Array | undefined;
     }
-  /** The answer to `diagnose`. Body: the diagnosis, sealed to the operator who asked; none with a `code`, which says why not. */
-  | { readonly type: 'diagnosis'; readonly askId: Uint8Array; readonly code: string; readonly ephemeralKey: Uint8Array | undefined }
-  /** A part of a file of a release, from `offset` on. Nothing that comes back is believed: it is proved by its signatures and hashes. */
-  | { readonly type: 'releaseFetch'; readonly requestId: number; readonly name: string; readonly offset: number };
+  /**
+   * The answer to `diagnose`. Body: the diagnosis, sealed to the operator who asked; none with a
+   * `code`, which says why not.
+   */
+  | {
+      readonly type: 'diagnosis';
+      readonly askId: Uint8Array;
+      readonly code: string;
+      readonly ephemeralKey: Uint8Array | undefined;
+    }
+  /**
+   * A part of a file of a release, from `offset` on. Nothing that comes back is believed: it is
+   * proved by its signatures and hashes.
+   */
+  | {
+      readonly type: 'releaseFetch';
+      readonly requestId: number;
+      readonly name: string;
+      readonly offset: number;
+    };
 
 /** `cannot`: this release of the agent does not know what they hold. */
 export type SettingsOutcome = 'applied' | 'refused' | 'cannot';
@@ -103,14 +140,27 @@ export type ServerFrame =
       readonly head: Signed;
       /** RFC 6962 consistency proof from the agent's head to this one (same log epoch). */
       readonly consistency: readonly Uint8Array[];
-      /** Openings of every log epoch after the agent's, oldest first, each with its inclusion proof in `head`. */
-      readonly openings: readonly { readonly opening: Signed; readonly leaf: Uint8Array; readonly inclusion: readonly Uint8Array[] }[];
+      /**
+       * Openings of every log epoch after the agent's, oldest first, each with its inclusion proof
+       * in `head`.
+       */
+      readonly openings: readonly {
+        readonly opening: Signed;
+        readonly leaf: Uint8Array;
+        readonly inclusion: readonly Uint8Array[];
+      }[];
       /** The newest accepted commit of the agent's chain. */
       readonly chainHead: ChainPoint | undefined;
       readonly gcEpoch: number;
-      /** True when the agent's head is ahead of, or contradicts, the log: the agent may not commit until an epoch opens. */
+      /**
+       * True when the agent's head is ahead of, or contradicts, the log: the agent may not commit
+       * until an epoch opens.
+       */
       readonly rolledBack: boolean;
-      /** Name and version of the collector's program; a PC stages no release that is newer. Empty: not told. */
+      /**
+       * Name and version of the collector's program; a PC stages no release that is newer. Empty:
+       * not told.
+       */
       readonly software: string;
     }
   | {
@@ -130,10 +180,20 @@ export type ServerFrame =
       readonly head: Signed;
     }
   | { readonly type: 'commitMissing'; readonly requestId: number; readonly ids: readonly ChunkId[] }
-  | { readonly type: 'refused'; readonly requestId: number; readonly code: RefusalCode; readonly message: string }
+  | {
+      readonly type: 'refused';
+      readonly requestId: number;
+      readonly code: RefusalCode;
+      readonly message: string;
+    }
   | { readonly type: 'heartbeatAck'; readonly requestId: number }
   /** Body: `SignedCommit`; `live` are the slots that were current at the asked time. */
-  | { readonly type: 'commitData'; readonly requestId: number; readonly live: readonly number[]; readonly receivedAtMs: number }
+  | {
+      readonly type: 'commitData';
+      readonly requestId: number;
+      readonly live: readonly number[];
+      readonly receivedAtMs: number;
+    }
   | { readonly type: 'stateEnd'; readonly requestId: number }
   /** Body: the sealed bytes of `items` in order. */
   | {
@@ -148,9 +208,22 @@ export type ServerFrame =
   | { readonly type: 'gcEpoch'; readonly gcEpoch: number }
   /** Signed `CollectorAddressesBody` that is newer than what the agent said it has. */
   | { readonly type: 'addresses'; readonly addresses: Signed }
-  /** Signed `SettingsBody`, newer than what the agent said it has, and the certificate of the operator who signed. */
-  | { readonly type: 'settings'; readonly settings: Signed; readonly certificate: Signed | undefined }
-  /** An operator's signed `DiagnosisRequestBody`, and their certificate. Nobody has verified them yet. */
+  /**
+   * Signed `SettingsBody`, newer than what the agent said it has, and the certificate of the
+   * operator who signed.
+   */
+  | {
+      readonly type: 'settings';
+      readonly settings: Signed;
+      readonly certificate: Signed | undefined;
+    }
+  /**
+   * An operator's signed `DiagnosisRequestBody`, and their certificate. Nobody has verified them
+   * yet.
+   */
   | { readonly type: 'diagnose'; readonly request: Signed; readonly certificate: Signed }
-  /** Body: bytes of the file from the asked offset on; `size` is the whole file's, 0 when the collector does not have it. */
+  /**
+   * Body: bytes of the file from the asked offset on; `size` is the whole file's, 0 when the
+   * collector does not have it.
+   */
   | { readonly type: 'releaseData'; readonly requestId: number; readonly size: number };

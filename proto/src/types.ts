@@ -1,9 +1,11 @@
 /**
- * The typed values behind every disk record and everything signed; `session-types.ts` has what is said in a session.
+ * The typed values behind every disk record and everything signed; `session-types.ts` has what is
+ * said in a session.
  *
- * The door (`decode*`) is the only place where untrusted bytes become these types; everything behind it may rely on the
- * lengths, ranges and counts stated here. Byte strings are `Uint8Array`; times in milliseconds since 1970 are `number`;
- * 64-bit counters are `number` and proved to be safe integers; file times are `bigint` nanoseconds.
+ * The door (`decode*`) is the only place where untrusted bytes become these types; everything
+ * behind it may rely on the lengths, ranges and counts stated here. Byte strings are `Uint8Array`;
+ * times in milliseconds since 1970 are `number`; 64-bit counters are `number` and proved to be safe
+ * integers; file times are `bigint` nanoseconds.
  */
 
 declare const brand: unique symbol;
@@ -13,11 +15,17 @@ type Branded<Base, Name extends string> = Base & { readonly [brand]: Name };
 export type ChunkId = Branded<Uint8Array, 'ChunkId'>;
 /** SHA-256 over a commit's header (32 bytes); excludes the signature. */
 export type CommitHash = Branded<Uint8Array, 'CommitHash'>;
-/** First 16 bytes of a labelled SHA-256 of the vault's authority key, so that an id cannot be claimed by another key. */
+/**
+ * First 16 bytes of a labelled SHA-256 of the vault's authority key, so that an id cannot be
+ * claimed by another key.
+ */
 export type VaultId = Branded<Uint8Array, 'VaultId'>;
 /** 16 random bytes, chosen when the enrolment is issued. */
 export type AgentId = Branded<Uint8Array, 'AgentId'>;
-/** The id of the first agent in a line of replacements (16 bytes): history, path key and chunk set belong to the lineage. */
+/**
+ * The id of the first agent in a line of replacements (16 bytes): history, path key and chunk set
+ * belong to the lineage.
+ */
 export type LineageId = Branded<Uint8Array, 'LineageId'>;
 export type GroupId = Branded<Uint8Array, 'GroupId'>;
 /** 16 random bytes for each installation of an agent. */
@@ -38,7 +46,10 @@ export interface Ref {
   readonly epoch: number;
 }
 
-/** What a version consists of: `refs` name chunks when `depth` is 0, else pages whose own depth is `depth - 1`. */
+/**
+ * What a version consists of: `refs` name chunks when `depth` is 0, else pages whose own depth is
+ * `depth - 1`.
+ */
 export interface Content {
   readonly depth: number;
   readonly refs: readonly Ref[];
@@ -56,16 +67,28 @@ export interface Page {
 export type StoredKind = 'chunk' | 'page';
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'gone';
-/** How sure the agent was that the instrument had finished: by the profile's proof, or only by quiet time. */
-/** `growing`: captured by what was appended to the version before; the whole file was not read, so nothing compared it as a whole. */
+/**
+ * How sure the agent was that the instrument had finished: by the profile's proof, or only by quiet
+ * time.
+ */
+/**
+ * `growing`: captured by what was appended to the version before; the whole file was not read, so
+ * nothing compared it as a whole.
+ */
 export type Completion = 'assumed' | 'proven' | 'growing';
 export type Platform = 'posix' | 'windows';
 
-/** One version in a commit. The clear part is what the collector needs; names and content are sealed. */
+/**
+ * One version in a commit. The clear part is what the collector needs; names and content are
+ * sealed.
+ */
 export interface Entry {
   readonly version: 1;
   readonly kind: EntryKind;
-  /** 16 random bytes: makes the entry's leaf hash unguessable (a purged entry is replaced by it) and the entry keys unique. */
+  /**
+   * 16 random bytes: makes the entry's leaf hash unguessable (a purged entry is replaced by it) and
+   * the entry keys unique.
+   */
   readonly salt: Uint8Array;
   readonly sourceId: SourceId;
   /** Policy class, clear text, 1 to 64 of `[a-z0-9-]`. */
@@ -87,7 +110,10 @@ export interface ListPart {
   readonly platform: Platform;
   /** The absolute path exactly as the file system gave it (POSIX: raw bytes; Windows: UTF-8). */
   readonly path: Uint8Array;
-  /** How many leading bytes of `path` name the result that this file belongs to; 0 when the file is itself the result. */
+  /**
+   * How many leading bytes of `path` name the result that this file belongs to; 0 when the file is
+   * itself the result.
+   */
   readonly resultPathLength: number;
   readonly mtimeNs: bigint;
   /** POSIX permission bits (0 to 0o7777); 0 on Windows. */
@@ -98,7 +124,9 @@ export interface ListPart {
   readonly linkTarget: Uint8Array;
 }
 
-/** What opens and proves a file: opened with the vault key (or the agent's own, under self-restore). */
+/**
+ * What opens and proves a file: opened with the vault key (or the agent's own, under self-restore).
+ */
 export interface ReadPart {
   /** SHA-256 of the whole file; empty exactly in a version that is `growing`. */
   readonly sha256: Uint8Array;
@@ -106,7 +134,10 @@ export interface ReadPart {
   readonly keys: readonly Uint8Array[];
 }
 
-/** A version as captured, before a commit's keys exist. Lives only in the agent's unsent queue, sealed under a batch key. */
+/**
+ * A version as captured, before a commit's keys exist. Lives only in the agent's unsent queue,
+ * sealed under a batch key.
+ */
 export interface EntryDraft {
   readonly kind: EntryKind;
   readonly sourceId: SourceId;
@@ -121,7 +152,10 @@ export interface EntryDraft {
   readonly read: ReadPart | undefined;
 }
 
-/** A point in the log's history: the Merkle root over the first `size` leaves of log epoch `logEpoch`. */
+/**
+ * A point in the log's history: the Merkle root over the first `size` leaves of log epoch
+ * `logEpoch`.
+ */
 export interface TreeHead {
   readonly logEpoch: number;
   readonly size: number;
@@ -155,9 +189,10 @@ export interface CommitHeader {
   readonly chunkerVersion: number;
   readonly encoderVersion: number;
   /**
-   * Set on the first commit under a new chain id that goes on from another chain. With a commit of its own before it
-   * (sequence above 1) it names exactly that commit: `forkedFrom.hash` is the predecessor, and the sequence goes on.
-   * With sequence 1 the installation had signed nothing yet, and it names the head that the collector told.
+   * Set on the first commit under a new chain id that goes on from another chain. With a commit of
+   * its own before it (sequence above 1) it names exactly that commit: `forkedFrom.hash` is the
+   * predecessor, and the sequence goes on. With sequence 1 the installation had signed nothing yet,
+   * and it names the head that the collector told.
    */
   readonly forkedFrom: ChainPoint | undefined;
 }
@@ -178,9 +213,14 @@ export interface Wrap {
 }
 
 /** An entry as it stands, or the leaf hash that a logged purge left in its place. */
-export type EntrySlot = { readonly type: 'entry'; readonly bytes: Uint8Array } | { readonly type: 'purged'; readonly leafHash: Uint8Array };
+export type EntrySlot =
+  | { readonly type: 'entry'; readonly bytes: Uint8Array }
+  | { readonly type: 'purged'; readonly leafHash: Uint8Array };
 
-/** A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole and carry no slots. */
+/**
+ * A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole and carry no
+ * slots.
+ */
 export interface SignedCommit {
   readonly header: Uint8Array;
   readonly signature: Uint8Array;
@@ -197,14 +237,19 @@ export interface Signed {
 
 /** How many paths of an agent have one kind of problem. */
 export interface ProblemCount {
-  /** Lower-case words with dashes, as `aliquot-agent status --json` gives them. A reader may meet codes that it does not know. */
+  /**
+   * Lower-case words with dashes, as `aliquot-agent status --json` gives them. A reader may meet
+   * codes that it does not know.
+   */
   readonly code: string;
   readonly count: number;
   /** Since when the oldest of them stands, by the agent's clock. */
   readonly sinceMs: number;
 }
 
-/** An agent's word at the end of a scan, a backup or a flush: what it knows, and what is not safe. */
+/**
+ * An agent's word at the end of a scan, a backup or a flush: what it knows, and what is not safe.
+ */
 export interface HeartbeatBody {
   readonly version: 1;
   readonly vaultId: VaultId;
@@ -220,7 +265,9 @@ export interface HeartbeatBody {
   readonly treeHead: TreeHead | undefined;
   /** Results that were seen and are not in the queue yet. */
   readonly pending: number;
-  /** Results that have not come to rest within their limit: captured as they were, and not whole. */
+  /**
+   * Results that have not come to rest within their limit: captured as they were, and not whole.
+   */
   readonly unsettled: number;
   /** Every named problem by its code, in the order of the codes. */
   readonly problems: readonly ProblemCount[];
@@ -261,7 +308,10 @@ export interface LogLeaf {
   readonly subject: Uint8Array;
 }
 
-/** Parameters that decide ids, fixed for a vault until signed policy switches them for the whole fleet. */
+/**
+ * Parameters that decide ids, fixed for a vault until signed policy switches them for the whole
+ * fleet.
+ */
 export interface VaultParameters {
   readonly chunkerVersion: number;
   readonly minChunkBytes: number;
@@ -310,7 +360,10 @@ export interface EnrolmentCertificateBody {
   readonly lineageGroup?: GroupId | undefined;
 }
 
-/** The authority's permission for several PCs. What a group's agent is follows from it and from the agent's binding. */
+/**
+ * The authority's permission for several PCs. What a group's agent is follows from it and from the
+ * agent's binding.
+ */
 export interface GroupCertificateBody {
   readonly version: 1;
   readonly vaultId: VaultId;
@@ -329,7 +382,9 @@ export interface GroupCertificateBody {
   readonly expiresAtMs: number;
 }
 
-/** Who takes the place of an agent, and the path key of its lineage for nobody but the pending PC. */
+/**
+ * Who takes the place of an agent, and the path key of its lineage for nobody but the pending PC.
+ */
 export interface ApprovedSuccessor {
   /** An enrolment certificate whose enrolment key is the pending PC's own signing key. */
   readonly enrolment: Signed;
@@ -346,14 +401,19 @@ export interface AgentApprovalBody {
   readonly successor: ApprovedSuccessor | undefined;
 }
 
-/** What makes a binding one of a group: the agent's name, and the proof that it has its signing key. */
+/**
+ * What makes a binding one of a group: the agent's name, and the proof that it has its signing key.
+ */
 export interface GroupMember {
   readonly name: string;
   /** Ed25519 by the agent's own key over this binding, with 64 zero bytes in this place. */
   readonly possession: Uint8Array;
 }
 
-/** The agent's own keys, signed with the enrolment key. Enrolment certificate and binding together are its certificate. */
+/**
+ * The agent's own keys, signed with the enrolment key. Enrolment certificate and binding together
+ * are its certificate.
+ */
 export interface AgentBindingBody {
   readonly version: 1;
   readonly vaultId: VaultId;
@@ -364,7 +424,10 @@ export interface AgentBindingBody {
   readonly member?: GroupMember | undefined;
 }
 
-/** The authority's word that a log lost its tail and goes on: the first leaf of log epoch `logEpoch`. */
+/**
+ * The authority's word that a log lost its tail and goes on: the first leaf of log epoch
+ * `logEpoch`.
+ */
 export interface EpochOpeningBody {
   readonly version: 1;
   readonly vaultId: VaultId;
@@ -473,7 +536,9 @@ export interface SettingsBody {
   readonly ephemeralKey: Uint8Array | undefined;
   /** Encoded `SettingsContents`, sealed to the PC's box key. */
   readonly sealed: Uint8Array | undefined;
-  /** The same in clear: only in a bundle, which is a secret itself, and made before the PC has keys. */
+  /**
+   * The same in clear: only in a bundle, which is a secret itself, and made before the PC has keys.
+   */
   readonly contents: Uint8Array | undefined;
 }
 
@@ -493,7 +558,10 @@ export interface SettingsDetail {
   readonly text: string;
 }
 
-/** Settings as they travel and rest: the signed body, and the certificate of the operator who signed; the authority needs none. */
+/**
+ * Settings as they travel and rest: the signed body, and the certificate of the operator who
+ * signed; the authority needs none.
+ */
 export interface Settings {
   readonly settings: Signed;
   readonly certificate: Signed | undefined;
@@ -503,9 +571,15 @@ export interface Settings {
 export interface CollectorAddress {
   /** Base address, `https:`, or `http:` on the machine itself. */
   readonly url: string;
-  /** PEM of the certificate authorities to trust first; the system's decide where it is empty, or does not fit. */
+  /**
+   * PEM of the certificate authorities to trust first; the system's decide where it is empty, or
+   * does not fit.
+   */
   readonly tlsCa: string;
-  /** SHA-256 of the public key infos of certificates that are believed without an authority: self-signed ones. */
+  /**
+   * SHA-256 of the public key infos of certificates that are believed without an authority:
+   * self-signed ones.
+   */
   readonly tlsPins: readonly Uint8Array[];
 }
 
@@ -519,7 +593,10 @@ export interface CollectorAddressesBody {
   readonly addresses: readonly CollectorAddress[];
 }
 
-/** A bundle is an address too: the one by which the operator reached the collector, or named for this PC. */
+/**
+ * A bundle is an address too: the one by which the operator reached the collector, or named for
+ * this PC.
+ */
 export interface BundleContents extends CollectorAddress {
   readonly version: 1;
   readonly descriptor: Signed;
@@ -533,7 +610,10 @@ export interface BundleContents extends CollectorAddress {
   readonly addresses: Signed | undefined;
   /** What the PC is to do at first, in clear: the bundle is a secret. */
   readonly settings: Settings | undefined;
-  /** There exactly in a group's bundle, whose `enrolment` is a group certificate: each PC derives its path key from it. */
+  /**
+   * There exactly in a group's bundle, whose `enrolment` is a group certificate: each PC derives
+   * its path key from it.
+   */
   readonly groupSecret?: Uint8Array | undefined;
 }
 
@@ -556,7 +636,10 @@ export interface EnrolAnswerBody {
   readonly pending: boolean;
 }
 
-/** The collector's signed answer to an enrolment, with the certificate that makes the signature mean something. */
+/**
+ * The collector's signed answer to an enrolment, with the certificate that makes the signature mean
+ * something.
+ */
 export interface EnrolAnswer {
   readonly answer: Signed;
   readonly collectorCertificate: Signed;
@@ -564,15 +647,33 @@ export interface EnrolAnswer {
   readonly approval?: Signed | undefined;
 }
 
-/** What an operator says of a history that is held apart: another PC with the same identity, or the same PC put back. */
+/**
+ * What an operator says of a history that is held apart: another PC with the same identity, or the
+ * same PC put back.
+ */
 export type ForkDecision = 'clone' | 'restored';
 
 /** What the audit log records; each is one leaf. */
 export type EventBody =
-  | { readonly type: 'vaultAdded'; readonly timeMs: number; readonly descriptor: Signed; readonly collectorCertificate: Signed }
+  | {
+      readonly type: 'vaultAdded';
+      readonly timeMs: number;
+      readonly descriptor: Signed;
+      readonly collectorCertificate: Signed;
+    }
   | { readonly type: 'agentExpected'; readonly timeMs: number; readonly enrolment: Signed }
-  | { readonly type: 'agentEnrolled'; readonly timeMs: number; readonly enrolment: Signed; readonly binding: Signed }
-  | { readonly type: 'agentRevoked'; readonly timeMs: number; readonly agentId: AgentId; readonly reason: string }
+  | {
+      readonly type: 'agentEnrolled';
+      readonly timeMs: number;
+      readonly enrolment: Signed;
+      readonly binding: Signed;
+    }
+  | {
+      readonly type: 'agentRevoked';
+      readonly timeMs: number;
+      readonly agentId: AgentId;
+      readonly reason: string;
+    }
   | {
       readonly type: 'headReported';
       readonly timeMs: number;
@@ -582,7 +683,12 @@ export type EventBody =
     }
   | { readonly type: 'epochOpened'; readonly timeMs: number; readonly opening: Signed }
   /** `at` is the commit that opens the history held apart. */
-  | { readonly type: 'chainForked'; readonly timeMs: number; readonly agentId: AgentId; readonly at: ChainPoint }
+  | {
+      readonly type: 'chainForked';
+      readonly timeMs: number;
+      readonly agentId: AgentId;
+      readonly at: ChainPoint;
+    }
   | { readonly type: 'gcEpochAnnounced'; readonly timeMs: number; readonly gcEpoch: number }
   | {
       readonly type: 'forkDecided';
@@ -593,12 +699,23 @@ export type EventBody =
       /** The clone's own name; empty when restored. */
       readonly name: string;
     }
-  /** An operator has seen what is wrong with an agent and cannot be mended: versions that are lost, clones. */
+  /**
+   * An operator has seen what is wrong with an agent and cannot be mended: versions that are lost,
+   * clones.
+   */
   | { readonly type: 'problemsAcknowledged'; readonly timeMs: number; readonly agentId: AgentId }
   /** The authority has said where the collector is (`CollectorAddressesBody`). */
   | { readonly type: 'addressesSet'; readonly timeMs: number; readonly addresses: Signed }
-  /** An operator says of files that a replaced agent had, and its successor has not found, that they are gone. */
-  | { readonly type: 'filesGone'; readonly timeMs: number; readonly agentId: AgentId; readonly fileIds: readonly FileId[] }
+  /**
+   * An operator says of files that a replaced agent had, and its successor has not found, that they
+   * are gone.
+   */
+  | {
+      readonly type: 'filesGone';
+      readonly timeMs: number;
+      readonly agentId: AgentId;
+      readonly fileIds: readonly FileId[];
+    }
   /** The policy was set (`PolicyBody`), with its sealed text. */
   | {
       readonly type: 'policySet';
@@ -615,22 +732,57 @@ export type EventBody =
       readonly certificate: Signed | undefined;
       readonly waits: boolean;
     }
-  /** What waited is handed out, up to `sequence`: by an operator, or `automatic` after a day without a new problem. */
-  | { readonly type: 'settingsPromoted'; readonly timeMs: number; readonly sequence: number; readonly automatic: boolean }
-  /** An operator gave the collector a release to hand out; `targetsHash` is the SHA-256 of the vendor's list that came with it. */
-  | { readonly type: 'releaseAdded'; readonly timeMs: number; readonly version: string; readonly targetsHash: Uint8Array }
+  /**
+   * What waited is handed out, up to `sequence`: by an operator, or `automatic` after a day without
+   * a new problem.
+   */
+  | {
+      readonly type: 'settingsPromoted';
+      readonly timeMs: number;
+      readonly sequence: number;
+      readonly automatic: boolean;
+    }
+  /**
+   * An operator gave the collector a release to hand out; `targetsHash` is the SHA-256 of the
+   * vendor's list that came with it.
+   */
+  | {
+      readonly type: 'releaseAdded';
+      readonly timeMs: number;
+      readonly version: string;
+      readonly targetsHash: Uint8Array;
+    }
   /** An operator asked an agent how it is; recorded before it is asked. */
-  | { readonly type: 'diagnosisAsked'; readonly timeMs: number; readonly request: Signed; readonly certificate: Signed }
+  | {
+      readonly type: 'diagnosisAsked';
+      readonly timeMs: number;
+      readonly request: Signed;
+      readonly certificate: Signed;
+    }
   | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string }
   | { readonly type: 'groupAdded'; readonly timeMs: number; readonly group: Signed }
   | { readonly type: 'groupEnded'; readonly timeMs: number; readonly groupId: GroupId }
   /** A PC of a group that waits for approval; `enrolment` is the group's certificate. */
-  | { readonly type: 'agentPending'; readonly timeMs: number; readonly enrolment: Signed; readonly binding: Signed }
-  | { readonly type: 'agentApproved'; readonly timeMs: number; readonly approval: Signed; readonly operator: Signed | undefined };
+  | {
+      readonly type: 'agentPending';
+      readonly timeMs: number;
+      readonly enrolment: Signed;
+      readonly binding: Signed;
+    }
+  | {
+      readonly type: 'agentApproved';
+      readonly timeMs: number;
+      readonly approval: Signed;
+      readonly operator: Signed | undefined;
+    };
 
-// ---- records at rest ---------------------------------------------------------------------------------------------
+// ---- records at rest
+// ---------------------------------------------------------------------------------------------
 
-/** An accepted commit in the collector's journal: bytes as received, its leaf of the log, and the receipt that was sent. */
+/**
+ * An accepted commit in the collector's journal: bytes as received, its leaf of the log, and the
+ * receipt that was sent.
+ */
 export interface StoredCommit {
   readonly commit: Uint8Array;
   readonly leaf: Uint8Array;
@@ -643,13 +795,19 @@ export interface StoredEvent {
   readonly leaf: Uint8Array;
 }
 
-/** Who uploaded which chunks since the previous such record: makes upload ownership survive a restart and a rebuild. */
+/**
+ * Who uploaded which chunks since the previous such record: makes upload ownership survive a
+ * restart and a rebuild.
+ */
 export interface StoredUploads {
   readonly lineageId: LineageId;
   readonly ids: readonly ChunkId[];
 }
 
-/** One commit in the answer to an operator's question for an agent's state: enough to verify it without asking again. */
+/**
+ * One commit in the answer to an operator's question for an agent's state: enough to verify it
+ * without asking again.
+ */
 export interface StateRecord {
   readonly enrolment: Signed;
   readonly binding: Signed;
@@ -661,7 +819,8 @@ export interface StateRecord {
   readonly versionTimesMs: readonly number[];
 }
 
-// ---- carried by hand ---------------------------------------------------------------------------------------------
+// ---- carried by hand
+// ---------------------------------------------------------------------------------------------
 
 /** `queue`: from an agent to its collector. `receipts`: the answer. */
 export type CarriedKind = 'queue' | 'receipts';

@@ -40,8 +40,12 @@ export function copyAddons(folder: string): void {
  * The addons for one platform, each by its name and its file in `node_modules`, which may not be
  * installed here.
  */
-export function addonsFor(platform: string): readonly { readonly name: string; readonly file: string }[] {
-  return Object.entries(addons).flatMap(([name, files]) => (files[platform] === undefined ? [] : [{ name, file: files[platform] }]));
+export function addonsFor(
+  platform: string,
+): readonly { readonly name: string; readonly file: string }[] {
+  return Object.entries(addons).flatMap(([name, files]) =>
+    files[platform] === undefined ? [] : [{ name, file: files[platform] }],
+  );
 }
 
 const loading = '\0addon:';
@@ -56,7 +60,9 @@ export const nativeAddons: Plugin = {
     filter: { id: /^(\.\/binding|@koromix\/koffi-win32-x64)$/ },
     handler: (id, importer) => {
       if (id !== './binding') return `${loading}koffi`;
-      return importer !== undefined && basename(dirname(importer)) === 'classic-level' ? `${loading}classic-level` : null;
+      return importer !== undefined && basename(dirname(importer)) === 'classic-level'
+        ? `${loading}classic-level`
+        : null;
     },
   },
   load(id) {
@@ -75,8 +81,14 @@ const absent = '\0absent:';
  */
 export const neverInstalled: Plugin = {
   name: 'never-installed',
-  resolveId: { filter: { id: /^(bufferutil|utf-8-validate|supports-color)$/ }, handler: (id) => `${absent}${id}` },
-  load: (id) => (id.startsWith(absent) ? `module.exports = {}; throw new Error('${id.slice(absent.length)} is never installed');` : null),
+  resolveId: {
+    filter: { id: /^(bufferutil|utf-8-validate|supports-color)$/ },
+    handler: (id) => `${absent}${id}`,
+  },
+  load: (id) =>
+    id.startsWith(absent)
+      ? `module.exports = {}; throw new Error('${id.slice(absent.length)} is never installed');`
+      : null,
 };
 
 /**

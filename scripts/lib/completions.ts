@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { allCommands, visibleOptions } from './programs.ts';
 
 /*
- * Completion for the shells, made of the commands: words of commands, options behind a dash, file names everywhere else. Nothing is
- * asked of a collector while somebody types.
+ * Completion for the shells, made of the commands: words of commands, options behind a dash, file
+ * names everywhere else. Nothing is asked of a collector while somebody types.
  */
 
 interface Place {
@@ -18,8 +18,13 @@ const made = 'Made from the commands by `npm run docs`; do not edit.';
 function placesOf(program: Command): readonly Place[] {
   return allCommands(program).map(({ command, words }) => ({
     path: [program.name(), ...words].join(' '),
-    words: command.commands.map((child) => ({ name: child.name(), says: firstPart(child.description()) })),
-    options: visibleOptions(command).flatMap(({ long, description }) => (long ? [{ name: long, says: firstPart(description) }] : [])),
+    words: command.commands.map((child) => ({
+      name: child.name(),
+      says: firstPart(child.description()),
+    })),
+    options: visibleOptions(command).flatMap(({ long, description }) =>
+      long ? [{ name: long, says: firstPart(description) }] : [],
+    ),
   }));
 }
 
@@ -34,13 +39,18 @@ function pathsOf(program: Command): readonly string[] {
     .slice(1);
 }
 
-/** For bash: to be sourced, or put into `/usr/share/bash-completion/completions`. Zsh takes it too, after `bashcompinit`. */
+/**
+ * For bash: to be sourced, or put into `/usr/share/bash-completion/completions`. Zsh takes it too,
+ * after `bashcompinit`.
+ */
 export function bashCompletion(program: Command): string {
   const name = program.name();
   const func = `_${name.replaceAll('-', '_')}`;
-  const names = (items: readonly { readonly name: string }[]) => items.map((item) => item.name).join(' ');
+  const names = (items: readonly { readonly name: string }[]) =>
+    items.map((item) => item.name).join(' ');
   const cases = placesOf(program).map(
-    ({ path, words, options }) => `    '${path}') words='${names(words)}' options='${names(options)}' ;;`,
+    ({ path, words, options }) =>
+      `    '${path}') words='${names(words)}' options='${names(options)}' ;;`,
   );
   return `# Completion of ${name} for bash. ${made}
 ${func}() {
@@ -70,8 +80,14 @@ export function fishCompletion(program: Command): string {
   const func = `__${name.replaceAll('-', '_')}_at`;
   const quoted = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   const lines = placesOf(program).flatMap(({ path, words, options }) => [
-    ...words.map((word) => `complete -c ${name} -n "${func} '${path}'" -f -a ${word.name} -d ${quoted(word.says)}`),
-    ...options.map((option) => `complete -c ${name} -n "${func} '${path}'" -l ${option.name.slice(2)} -d ${quoted(option.says)}`),
+    ...words.map(
+      (word) =>
+        `complete -c ${name} -n "${func} '${path}'" -f -a ${word.name} -d ${quoted(word.says)}`,
+    ),
+    ...options.map(
+      (option) =>
+        `complete -c ${name} -n "${func} '${path}'" -l ${option.name.slice(2)} -d ${quoted(option.says)}`,
+    ),
   ]);
   return `# Completion of ${name} for fish. ${made}
 function ${func}
@@ -92,8 +108,11 @@ ${lines.join('\n')}
 export function powershellCompletion(program: Command): string {
   const name = program.name();
   const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
-  const list = (items: readonly { readonly name: string }[]) => `@(${items.map((item) => quoted(item.name)).join(', ')})`;
-  const rows = placesOf(program).map(({ path, words, options }) => `    ${quoted(path)} = @(${list(words)}, ${list(options)})`);
+  const list = (items: readonly { readonly name: string }[]) =>
+    `@(${items.map((item) => quoted(item.name)).join(', ')})`;
+  const rows = placesOf(program).map(
+    ({ path, words, options }) => `    ${quoted(path)} = @(${list(words)}, ${list(options)})`,
+  );
   return `# Completion of ${name} for PowerShell. ${made}
 Register-ArgumentCompleter -Native -CommandName ${name} -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)

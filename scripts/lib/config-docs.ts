@@ -21,7 +21,10 @@ export function configJsonSchema(): object {
   return { $schema, title: 'agent.yaml: what an Aliquot agent watches, and how', ...rest };
 }
 
-/** The JSON schema of the policy file, for editors: sections that hold what `agent.yaml` holds, and what only the desk says. */
+/**
+ * The JSON schema of the policy file, for editors: sections that hold what `agent.yaml` holds, and
+ * what only the desk says.
+ */
 export function policyJsonSchema(): object {
   const { $schema, ...section } = z.toJSONSchema(schemaOf.section('anywhere'), { io: 'input' });
   const names = {
@@ -36,8 +39,16 @@ export function policyJsonSchema(): object {
     additionalProperties: false,
     properties: {
       defaults: { ...section, description: 'What every PC is told.' },
-      groups: { type: 'object', additionalProperties: group, description: 'Over the defaults, in this order.' },
-      pcs: { type: 'object', additionalProperties: section, description: 'Over the groups, by the name of the PC.' },
+      groups: {
+        type: 'object',
+        additionalProperties: group,
+        description: 'Over the defaults, in this order.',
+      },
+      pcs: {
+        type: 'object',
+        additionalProperties: section,
+        description: 'Over the groups, by the name of the PC.',
+      },
     },
   };
   const title = 'policy.yaml: what the PCs of an Aliquot vault are told';
@@ -61,7 +72,10 @@ function rowsOf(node: Node, prefix: string): string[] {
     const needed = node.required?.includes(name) === true;
     const defaults = needed ? 'needed' : defaultText(child);
     const row = `| \`${path}\` | ${accepts(child)} | ${defaults} | ${(child.description ?? '').replaceAll('|', '\\|')} |`;
-    const inner = child.items?.properties === undefined ? rowsOf(child, `${path}.`) : rowsOf(child.items, `${path}[].`);
+    const inner =
+      child.items?.properties === undefined
+        ? rowsOf(child, `${path}.`)
+        : rowsOf(child.items, `${path}[].`);
     return [row, ...inner];
   });
 }
@@ -69,17 +83,21 @@ function rowsOf(node: Node, prefix: string): string[] {
 function accepts(node: Node): string {
   if (node.enum !== undefined) return node.enum.map((value) => `\`${value}\``).join(', ');
   if (node.anyOf !== undefined) return 'a size: bytes, or `50GB`, `200MiB`';
-  if (node.type === 'array') return node.items?.type === 'object' ? 'a list of maps' : 'a list of texts';
+  if (node.type === 'array')
+    return node.items?.type === 'object' ? 'a list of maps' : 'a list of texts';
   if (node.type === 'object') return 'a map';
   if (node.type === 'number' || node.type === 'integer') {
     const { minimum, maximum } = node;
-    return minimum === undefined || maximum === undefined ? 'a number' : `a number, ${minimum} to ${maximum}`;
+    return minimum === undefined || maximum === undefined
+      ? 'a number'
+      : `a number, ${minimum} to ${maximum}`;
   }
   return node.type === 'boolean' ? '`true` or `false`' : 'a text';
 }
 
 function defaultText({ default: value, type }: Node): string {
   if (value === undefined || (type === 'object' && JSON.stringify(value) === '{}')) return '';
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map((one) => `\`${one}\``).join(', ');
+  if (Array.isArray(value))
+    return value.length === 0 ? 'none' : value.map((one) => `\`${one}\``).join(', ');
   return `\`${value}\``;
 }

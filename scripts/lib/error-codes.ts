@@ -11,7 +11,9 @@ export interface DeclaredCode {
   readonly explained: boolean;
 }
 
-/** Every member of every exported string union whose name ends in `ErrorCode`, or in another ending. */
+/**
+ * Every member of every exported string union whose name ends in `ErrorCode`, or in another ending.
+ */
 export function declaredCodes(files: readonly SourceFile[], ending = 'ErrorCode'): DeclaredCode[] {
   const found: DeclaredCode[] = [];
   for (const file of files) {
@@ -19,16 +21,29 @@ export function declaredCodes(files: readonly SourceFile[], ending = 'ErrorCode'
     if (room === undefined || isTest(file.path) || !file.text.includes(ending)) continue;
     const { program, comments } = parse(file);
     for (const statement of program.body) {
-      const declaration = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
-      if (declaration?.type !== 'TSTypeAliasDeclaration' || !declaration.id.name.endsWith(ending)) continue;
+      const declaration =
+        statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
+      if (declaration?.type !== 'TSTypeAliasDeclaration' || !declaration.id.name.endsWith(ending))
+        continue;
       const { typeAnnotation } = declaration;
-      const members = typeAnnotation.type === 'TSUnionType' ? typeAnnotation.types : [typeAnnotation];
+      const members =
+        typeAnnotation.type === 'TSUnionType' ? typeAnnotation.types : [typeAnnotation];
       for (const member of members) {
-        if (member.type !== 'TSLiteralType' || member.literal.type !== 'Literal' || typeof member.literal.value !== 'string') continue;
+        if (
+          member.type !== 'TSLiteralType' ||
+          member.literal.type !== 'Literal' ||
+          typeof member.literal.value !== 'string'
+        )
+          continue;
         const before = comments.filter(
-          (comment) => comment.type === 'Block' && comment.value.startsWith('*') && comment.end <= member.start,
+          (comment) =>
+            comment.type === 'Block' &&
+            comment.value.startsWith('*') &&
+            comment.end <= member.start,
         );
-        const explained = before.some((comment) => /^[\s|]*$/.test(file.text.slice(comment.end, member.start)));
+        const explained = before.some((comment) =>
+          /^[\s|]*$/.test(file.text.slice(comment.end, member.start)),
+        );
         found.push({ room, union: declaration.id.name, code: member.literal.value, explained });
       }
     }
@@ -52,7 +67,8 @@ export function documentedCodes(page: string): DocumentedCode[] {
     const heading = /^## ([a-z]+)/.exec(line);
     if (heading !== null) room = heading[1] ?? '';
     const [, code, meaning, remedy] = /^\| `([^`]+)` \| (.*?) \| (.*?) \|$/.exec(line) ?? [];
-    if (code !== undefined) found.push({ room, code, meaning: meaning?.trim() ?? '', remedy: remedy?.trim() ?? '' });
+    if (code !== undefined)
+      found.push({ room, code, meaning: meaning?.trim() ?? '', remedy: remedy?.trim() ?? '' });
   }
   return found;
 }

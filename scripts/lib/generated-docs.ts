@@ -27,25 +27,41 @@ export async function generatedFiles(root: string): Promise<readonly GeneratedFi
     { path: 'deploy/agent.schema.json', text: `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
     { path: 'deploy/policy.schema.json', text: `${JSON.stringify(policyJsonSchema(), null, 2)}\n` },
     withTable(root, 'docs/configuration.md', 'settings', configTable()),
-    withTable(root, 'docs/monitoring.md', 'collector metrics', metricsTable(METRICS), 'agent metrics', metricsTable(AGENT_METRICS)),
+    withTable(
+      root,
+      'docs/monitoring.md',
+      'collector metrics',
+      metricsTable(METRICS),
+      'agent metrics',
+      metricsTable(AGENT_METRICS),
+    ),
   ];
 }
 
 /** Names of metrics and what they count. */
-function metricsTable(metrics: readonly { readonly name: string; readonly help: string }[]): string {
-  return ['| metric | what it says |', '| --- | --- |', ...metrics.map(({ name, help }) => `| \`${name}\` | ${help} |`), ''].join('\n');
+function metricsTable(
+  metrics: readonly { readonly name: string; readonly help: string }[],
+): string {
+  return [
+    '| metric | what it says |',
+    '| --- | --- |',
+    ...metrics.map(({ name, help }) => `| \`${name}\` | ${help} |`),
+    '',
+  ].join('\n');
 }
 
 /** A page with the parts between its marks replaced: mark, table, mark, table. */
 function withTable(root: string, path: string, ...parts: readonly string[]): GeneratedFile {
   let text = readFileSync(join(root, path), 'utf8');
-  for (let at = 0; at < parts.length; at += 2) text = replaced(path, text, parts[at] ?? '', parts[at + 1] ?? '');
+  for (let at = 0; at < parts.length; at += 2)
+    text = replaced(path, text, parts[at] ?? '', parts[at + 1] ?? '');
   return { path, text };
 }
 
 function replaced(path: string, text: string, mark: string, table: string): string {
   const [before, rest] = text.split(`<!-- ${mark} -->\n`);
   const [, after] = rest?.split(`<!-- end of ${mark} -->`) ?? [];
-  if (before === undefined || after === undefined) throw new Error(`${path} has no place for the table: <!-- ${mark} -->`);
+  if (before === undefined || after === undefined)
+    throw new Error(`${path} has no place for the table: <!-- ${mark} -->`);
   return `${before}<!-- ${mark} -->\n${table}<!-- end of ${mark} -->${after}`;
 }

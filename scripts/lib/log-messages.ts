@@ -3,15 +3,25 @@ import { isTest, parse, roomOf, type SourceFile } from './sources.ts';
 
 const levels = new Set(['trace', 'debug', 'info', 'warn', 'error', 'fatal']);
 
-/** Every sentence that the services log, as it stands in the source: the text argument of `log.info(…)` and its like. */
+/**
+ * Every sentence that the services log, as it stands in the source: the text argument of
+ * `log.info(…)` and its like.
+ */
 export function loggedMessages(files: readonly SourceFile[]): readonly string[] {
   const found: string[] = [];
   for (const file of files) {
-    if (roomOf(file.path) === undefined || isTest(file.path) || !/\blog\b/i.test(file.text)) continue;
+    if (roomOf(file.path) === undefined || isTest(file.path) || !/\blog\b/i.test(file.text))
+      continue;
     new Visitor({
       CallExpression({ callee, arguments: given }) {
-        if (callee.type !== 'MemberExpression' || callee.property.type !== 'Identifier' || !levels.has(callee.property.name)) return;
-        // `log.info`, `parts.log.info`, `this.#log.info`: the console and everything else is not meant.
+        if (
+          callee.type !== 'MemberExpression' ||
+          callee.property.type !== 'Identifier' ||
+          !levels.has(callee.property.name)
+        )
+          return;
+        // `log.info`, `parts.log.info`, `this.#log.info`: the console and everything else is not
+        // meant.
         if (!/(^|[.#])log$/i.test(file.text.slice(callee.object.start, callee.object.end))) return;
         for (const argument of given) found.push(...textsOf(argument));
       },
@@ -24,9 +34,16 @@ interface Expression {
   readonly type: string;
 }
 
-/** The literal texts that an argument may be: itself, or either side of a choice. What is put together at run time is none. */
+/**
+ * The literal texts that an argument may be: itself, or either side of a choice. What is put
+ * together at run time is none.
+ */
 function textsOf(
-  argument: Expression & { readonly value?: unknown; readonly consequent?: unknown; readonly alternate?: unknown },
+  argument: Expression & {
+    readonly value?: unknown;
+    readonly consequent?: unknown;
+    readonly alternate?: unknown;
+  },
 ): string[] {
   if (argument.type === 'Literal' && typeof argument.value === 'string') return [argument.value];
   if (argument.type !== 'ConditionalExpression') return [];

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { allCommands, type Described, helpAfter, visibleOptions } from './programs.ts';
 
 /**
- * The manual page of a program, in the man(7) macros of roff: what `--help` says of every command, in one page.
- * No date and no release stand in it, so that it changes only with the commands.
+ * The manual page of a program, in the man(7) macros of roff: what `--help` says of every command,
+ * in one page. No date and no release stand in it, so that it changes only with the commands.
  */
 export function manPage(program: Command): string {
   const [self, ...commands] = allCommands(program);
@@ -35,7 +35,11 @@ function ofCommand(program: Command, { command, words }: Described): string[] {
     plain(command.description()),
     ...visibleOptions(command)
       .filter(({ long }) => long !== '--help')
-      .flatMap((option) => ['.TP', `.B ${plain(option.flags)}`, plain(command.createHelp().optionDescription(option))]),
+      .flatMap((option) => [
+        '.TP',
+        `.B ${plain(option.flags)}`,
+        plain(command.createHelp().optionDescription(option)),
+      ]),
     ...(after === '' ? [] : ['.PP', ...verbatim(after)]),
   ];
 }
@@ -45,7 +49,10 @@ function verbatim(text: string): string[] {
   return ['.nf', ...text.split('\n').map(plain), '.fi'];
 }
 
-/** What roff would take for its own: backslashes, hyphens that people copy, and lines that begin with a dot or quote. */
+/**
+ * What roff would take for its own: backslashes, hyphens that people copy, and lines that begin
+ * with a dot or quote.
+ */
 function plain(text: string): string {
   return text
     .replaceAll('\\', '\\e')

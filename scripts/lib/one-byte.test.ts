@@ -13,5 +13,7 @@ it('means the same in strings, templates and patterns, and needs one byte for a 
 
 it('refuses what an escape would change', () => {
   expect(() => oneByte(`'\\${wide}'`, 'a.js')).toThrow('a.js: ');
-  expect(() => oneByte(`String.raw\`x${wide}\``, 'a.js')).toThrow('cannot be written with an escape');
+  expect(() => oneByte(`String.raw\`x${wide}\``, 'a.js')).toThrow(
+    'cannot be written with an escape',
+  );
 });

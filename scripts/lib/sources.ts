@@ -47,7 +47,10 @@ export function roomOf(path: string): Room | undefined {
   return rooms.find((room) => path.startsWith(`${room}/src/`));
 }
 
-/** Parses with the parser that vite brings along (oxc): TypeScript 7 itself has no interface for programs. */
+/**
+ * Parses with the parser that vite brings along (oxc): TypeScript 7 itself has no interface for
+ * programs.
+ */
 export function parse(file: SourceFile): ParseResult {
   const result = parseSync(file.path, file.text);
   const [error] = result.errors;
@@ -70,6 +73,8 @@ export function resolveImport(from: string, specifier: string): string | undefin
 /** Prints findings one a line, says how many there are, and sets the exit code. */
 export function report(what: string, findings: readonly Finding[]): void {
   for (const { path, line, says } of findings) console.error(`${path}:${line}  ${says}`);
-  console.log(`${what}: ${findings.length === 0 ? 'nothing to mend' : `${findings.length} to mend`}`);
+  console.log(
+    `${what}: ${findings.length === 0 ? 'nothing to mend' : `${findings.length} to mend`}`,
+  );
   process.exitCode = findings.length === 0 ? 0 : 1;
 }

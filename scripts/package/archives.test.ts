@@ -11,21 +11,34 @@ const folder = mkdtempSync(join(tmpdir(), 'aliquot-archives-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const long = `versions/0.1.0/${'folder/'.repeat(14)}file-with-a-name.js`;
-const files = tree([file('current', '0.1.0\n'), file('bin/run', '#!/bin/sh\n', true), file(long, Buffer.alloc(1537, 7))]);
+const files = tree([
+  file('current', '0.1.0\n'),
+  file('bin/run', '#!/bin/sh\n', true),
+  file(long, Buffer.alloc(1537, 7)),
+]);
 const seconds = 1_700_000_000;
-const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } });
+const run = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } });
 const has = (command: string) => run(command, '--version').status === 0;
 /** What a skipped test says beside its name. */
-const note = (command: string) => (has(command) ? '' : ` (skipped: there is no \`${command}\` here)`);
+const note = (command: string) =>
+  has(command) ? '' : ` (skipped: there is no \`${command}\` here)`;
 
 describe('the files of a package', () => {
   it('are sorted whatever order they come in, with their folders before them', () => {
     expect(tree([...files].reverse())).toEqual(files);
-    expect(foldersOf(below('a', files)).slice(0, 4)).toEqual(['a', 'a/bin', 'a/versions', 'a/versions/0.1.0']);
+    expect(foldersOf(below('a', files)).slice(0, 4)).toEqual([
+      'a',
+      'a/bin',
+      'a/versions',
+      'a/versions/0.1.0',
+    ]);
   });
 
   it('never lie over each other, on a disk without case neither', () => {
-    expect(() => tree([file('Read', '')], [file('read', '')])).toThrow('two files of the package are named read');
+    expect(() => tree([file('Read', '')], [file('read', '')])).toThrow(
+      'two files of the package are named read',
+    );
   });
 
   it('are written for everybody to read and for the owner to change, and replace what was there', () => {
@@ -47,18 +60,25 @@ describe('a tar archive', () => {
   it('is refused when it is cut, and when a path fits no header', () => {
     const archive = writeTar(files, seconds);
     expect(() => readTar(archive.subarray(0, 1600))).toThrow('cut or damaged');
-    expect(() => writeTar([file('x'.repeat(101), '')], seconds)).toThrow('too long for a tar archive');
+    expect(() => writeTar([file('x'.repeat(101), '')], seconds)).toThrow(
+      'too long for a tar archive',
+    );
   });
 
-  it.skipIf(!has('tar'))(`is read by tar, with times and owners that are always the same${note('tar')}`, () => {
-    writeFileSync(join(folder, 'a.tar'), writeTar(files, seconds));
-    const { stdout, stderr } = run('tar', '--utc', '--full-time', '-tvf', join(folder, 'a.tar'));
-    expect(stderr).toBe('');
-    const lines = stdout.trimEnd().split('\n');
-    expect(lines).toHaveLength(files.length + foldersOf(files).length);
-    expect(lines.every((line) => /^[d-]rw.r-.r-. root\/root +\d+ 2023-11-14 22:13:20 \S+$/.test(line))).toBe(true);
-    expect(lines).toContainEqual(expect.stringMatching(/^-rwxr-xr-x .* bin\/run$/));
-  });
+  it.skipIf(!has('tar'))(
+    `is read by tar, with times and owners that are always the same${note('tar')}`,
+    () => {
+      writeFileSync(join(folder, 'a.tar'), writeTar(files, seconds));
+      const { stdout, stderr } = run('tar', '--utc', '--full-time', '-tvf', join(folder, 'a.tar'));
+      expect(stderr).toBe('');
+      const lines = stdout.trimEnd().split('\n');
+      expect(lines).toHaveLength(files.length + foldersOf(files).length);
+      expect(
+        lines.every((line) => /^[d-]rw.r-.r-. root\/root +\d+ 2023-11-14 22:13:20 \S+$/.test(line)),
+      ).toBe(true);
+      expect(lines).toContainEqual(expect.stringMatching(/^-rwxr-xr-x .* bin\/run$/));
+    },
+  );
 });
 
 describe('a zip archive', () => {

@@ -12,10 +12,16 @@ export type LinuxTarget = keyof typeof debArchitecture;
 export const isLinux = (target: Target): target is LinuxTarget => target in debArchitecture;
 
 const maintainer = 'The Aliquot authors <aliquot@lists.aliquot.science>';
-const needs = 'libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 9), adduser, init-system-helpers (>= 1.54)';
+const needs =
+  'libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 9), adduser, init-system-helpers (>= 1.54)';
 
 /** The .deb as dpkg-deb makes it. The same files and time give the same bytes. */
-export function buildDeb(product: Product, made: LinuxPackage, target: LinuxTarget, seconds: number): Buffer {
+export function buildDeb(
+  product: Product,
+  made: LinuxPackage,
+  target: LinuxTarget,
+  seconds: number,
+): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'aliquot-deb-'));
   try {
     const tree = join(folder, 'tree');
@@ -38,7 +44,9 @@ function debTree(product: Product, made: LinuxPackage, target: LinuxTarget, seco
   const files = [
     ...made.files,
     file(`usr/share/doc/${name}/changelog.gz`, gzipped(Buffer.from(changelog))),
-    ...(existsSync(overrides) ? [file(`usr/share/lintian/overrides/${name}`, readFileSync(overrides))] : []),
+    ...(existsSync(overrides)
+      ? [file(`usr/share/lintian/overrides/${name}`, readFileSync(overrides))]
+      : []),
   ].filter((entry) => !entry.path.startsWith('usr/lib/sysusers.d/')); // adduser makes the user
   const sums = tree(files)
     .filter((entry) => !entry.path.startsWith('etc/'))
@@ -51,11 +59,17 @@ function debTree(product: Product, made: LinuxPackage, target: LinuxTarget, seco
       file('DEBIAN/conffiles', made.conffiles.map((path) => `/${path}\n`).join('')),
       file('DEBIAN/md5sums', sums.join('')),
     ],
-    scripts.map((script) => file(`DEBIAN/${script}`, maintainerScript(product, `deb/${script}`), true)),
+    scripts.map((script) =>
+      file(`DEBIAN/${script}`, maintainerScript(product, `deb/${script}`), true),
+    ),
   );
 }
 
-function control({ name, version, summary, description }: LinuxPackage, target: LinuxTarget, files: Tree): string {
+function control(
+  { name, version, summary, description }: LinuxPackage,
+  target: LinuxTarget,
+  files: Tree,
+): string {
   const kib = Math.ceil(files.reduce((total, { bytes }) => total + bytes.length, 0) / 1024);
   return [
     `Package: ${name}`,

@@ -13,7 +13,10 @@ export function folderInstall({ product, target, version }: Order, content: Tree
   const windows = isWindows(target);
   const { command } = names[product];
   return tree(
-    [file('current', `${version}\n`), file(`bin/${command}${windows ? '.cmd' : ''}`, currentLauncher(command, windows), true)],
+    [
+      file('current', `${version}\n`),
+      file(`bin/${command}${windows ? '.cmd' : ''}`, currentLauncher(command, windows), true),
+    ],
     below(`versions/${version}`, content),
   );
 }

@@ -23,8 +23,29 @@ export function buildHost(version: string, secondMs = 1000): Buffer {
   try {
     run('windmc', ['-h', folder, '-r', folder, 'messages.mc']);
     const defines = [`-DVERSION_NUMBERS=${numbers.join(',')},0`, `-DVERSION_TEXT=\\"${version}\\"`];
-    run('windres', ['-I', folder, '-I', '.', ...defines, 'host.rc', '-O', 'coff', '-o', made('resources.o')]);
-    const strict = ['-std=gnu17', '-Os', '-s', '-municode', '-DUNICODE', '-D_UNICODE', '-Wall', '-Wextra', '-Werror'];
+    run('windres', [
+      '-I',
+      folder,
+      '-I',
+      '.',
+      ...defines,
+      'host.rc',
+      '-O',
+      'coff',
+      '-o',
+      made('resources.o'),
+    ]);
+    const strict = [
+      '-std=gnu17',
+      '-Os',
+      '-s',
+      '-municode',
+      '-DUNICODE',
+      '-D_UNICODE',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+    ];
     const parts = ['main.c', 'service.c', 'agent-process.c', 'register.c', 'switch.c', 'files.c'];
     const linked = ['-Wl,--no-insert-timestamp', '-lshell32', '-ladvapi32', '-o', made('host.exe')];
     const waits = [
@@ -42,7 +63,10 @@ export function buildHost(version: string, secondMs = 1000): Buffer {
 function run(tool: string, args: readonly string[]): void {
   const program = `${compiler}-${tool}`;
   const { error, status, stderr } = spawnSync(program, args, { cwd: sources, encoding: 'utf8' });
-  if (error !== undefined) throw new Error(`there is no ${program}; install Debian's mingw-w64 (apt-get install gcc-mingw-w64-x86-64)`);
+  if (error !== undefined)
+    throw new Error(
+      `there is no ${program}; install Debian's mingw-w64 (apt-get install gcc-mingw-w64-x86-64)`,
+    );
   if (status !== 0) throw new Error(`${program} ${args.at(-1)}: ${stderr}`);
 }
 
@@ -50,6 +74,10 @@ if (import.meta.main) {
   const [, , file, option, secondMs] = process.argv;
   if (file === undefined || (option !== undefined && option !== '--second-ms'))
     throw new Error('usage: node scripts/package/host.ts FILE [--second-ms N]');
-  const { version }: { version: string } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  writeFileSync(file, buildHost(version, secondMs === undefined ? undefined : Number(secondMs)), { mode: 0o755 });
+  const { version }: { version: string } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  );
+  writeFileSync(file, buildHost(version, secondMs === undefined ? undefined : Number(secondMs)), {
+    mode: 0o755,
+  });
 }

@@ -28,7 +28,10 @@ const batch: readonly Edit[] = [
 export function packagedLauncher(text: string, windows: boolean): string {
   let made = text.replaceAll('\r\n', '\n');
   for (const [pattern, replacement] of windows ? batch : shell) {
-    if (!pattern.test(made)) throw new Error(`the launcher in bin/ has no line like ${pattern}: mend scripts/package/launcher.ts with it`);
+    if (!pattern.test(made))
+      throw new Error(
+        `the launcher in bin/ has no line like ${pattern}: mend scripts/package/launcher.ts with it`,
+      );
     made = made.replace(pattern, () => replacement);
   }
   return windows ? made.replaceAll('\n', '\r\n') : made;

@@ -49,7 +49,8 @@ export function linuxPackage(order: Order, content: Tree): LinuxPackage {
   const { product, version, target } = order;
   const { command, package: name } = names[product];
   const doc = `usr/share/doc/${name}`;
-  const apart = (entry: TreeFile) => entry.path.startsWith('licences/') || entry.path === 'sbom.json';
+  const apart = (entry: TreeFile) =>
+    entry.path.startsWith('licences/') || entry.path === 'sbom.json';
   const common = [
     ...below(
       `usr/lib/${name}`,
@@ -58,15 +59,24 @@ export function linuxPackage(order: Order, content: Tree): LinuxPackage {
     ...below(doc, content.filter(apart)),
     file(`${doc}/copyright`, copyright(name)),
     file(`usr/bin/${command}`, read(`${product}/command.sh`), true),
-    file(`usr/lib/systemd/system/${name}.service`, unit(product, nodeBuild(target, order.node).version)),
+    file(
+      `usr/lib/systemd/system/${name}.service`,
+      unit(product, nodeBuild(target, order.node).version),
+    ),
     file(`usr/lib/sysusers.d/${name}.conf`, `u ${name} - "${titles[product]}" /var/lib/${name}\n`),
-    file(`usr/share/man/man1/${command}.1.gz`, gzipped(readFileSync(join(root, 'deploy/man', `${command}.1`)))),
+    file(
+      `usr/share/man/man1/${command}.1.gz`,
+      gzipped(readFileSync(join(root, 'deploy/man', `${command}.1`))),
+    ),
     file(`usr/share/bash-completion/completions/${command}`, completion(`${command}.bash`)),
     file(`usr/share/fish/vendor_completions.d/${command}.fish`, completion(`${command}.fish`)),
   ];
   const own =
     product === 'agent'
-      ? [file('etc/aliquot-agent/agent.yaml', read('agent/agent.yaml')), file(`${doc}/examples/restore.conf`, read('agent/restore.conf'))]
+      ? [
+          file('etc/aliquot-agent/agent.yaml', read('agent/agent.yaml')),
+          file(`${doc}/examples/restore.conf`, read('agent/restore.conf')),
+        ]
       : [file('etc/aliquot-collector/serve.conf', read('collector/serve.conf'))];
   const files = tree(common, own);
   const conffiles = files.map(({ path }) => path).filter((path) => path.startsWith('etc/'));

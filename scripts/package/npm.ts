@@ -21,9 +21,17 @@ export interface Locked {
 export function fetchPackage({ name, version, integrity }: Locked): ReadonlyMap<string, Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'aliquot-package-'));
   try {
-    const args = ['pack', `${name}@${version}`, '--json', '--ignore-scripts', '--pack-destination', folder];
+    const args = [
+      'pack',
+      `${name}@${version}`,
+      '--json',
+      '--ignore-scripts',
+      '--pack-destination',
+      folder,
+    ];
     const { status, stdout, stderr } = spawnSync('npm', args, { cwd: folder, encoding: 'utf8' });
-    if (status !== 0) throw new Error(`npm could not fetch ${name}@${version}: ${lastError(stderr)}`);
+    if (status !== 0)
+      throw new Error(`npm could not fetch ${name}@${version}: ${lastError(stderr)}`);
     const [packed] = JSON.parse(stdout) as readonly { readonly filename: string }[];
     if (packed === undefined) throw new Error(`npm packed nothing for ${name}@${version}`);
     // Scoped packages: npm tells "@a/b-1.0.0.tgz" and writes "a-b-1.0.0.tgz".
@@ -39,11 +47,16 @@ export function fetchPackage({ name, version, integrity }: Locked): ReadonlyMap<
 /** Throws unless the packed bytes are those that the lock names. */
 export function checkIntegrity(bytes: Buffer, { name, version, integrity }: Locked): void {
   const found = `sha512-${createHash('sha512').update(bytes).digest('base64')}`;
-  if (found !== integrity) throw new Error(`${name}@${version} is not what the lock names: it has ${found}, the lock ${integrity}`);
+  if (found !== integrity)
+    throw new Error(
+      `${name}@${version} is not what the lock names: it has ${found}, the lock ${integrity}`,
+    );
 }
 
 function lastError(stderr: string): string {
-  const lines = stderr.split('\n').filter((line) => /^npm (error|ERR!)/.test(line) && !line.includes('complete log'));
+  const lines = stderr
+    .split('\n')
+    .filter((line) => /^npm (error|ERR!)/.test(line) && !line.includes('complete log'));
   return (
     lines
       .map((line) => line.replace(/^npm (error|ERR!) ?/, ''))
@@ -55,14 +68,19 @@ function lastError(stderr: string): string {
 
 /** A package as the project's own lock file names it, installed here or not. */
 export function lockedPackage(lock: string, name: string): Locked {
-  const { packages } = JSON.parse(lock) as { readonly packages: Record<string, { readonly version: string; readonly integrity?: string }> };
+  const { packages } = JSON.parse(lock) as {
+    readonly packages: Record<string, { readonly version: string; readonly integrity?: string }>;
+  };
   const found = packages[`node_modules/${name}`];
   if (found?.integrity === undefined) throw new Error(`package-lock.json does not name ${name}`);
   return { name, version: found.version, integrity: found.integrity };
 }
 
 /** A file below `node_modules` by its package, scoped or not, and its path in there. */
-export function moduleFile(path: string): { readonly packageName: string; readonly within: string } {
+export function moduleFile(path: string): {
+  readonly packageName: string;
+  readonly within: string;
+} {
   const [packageName = '', within = ''] = path.split(/(?<=^(?:@[^/]+\/)?[^@/]+)\//);
   return { packageName, within };
 }

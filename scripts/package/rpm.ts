@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LinuxTarget, wrapped } from './deb.ts';
@@ -7,10 +15,18 @@ import { run } from './run.ts';
 import type { Product } from './targets.ts';
 import { foldersOf, writeFolder } from './tree.ts';
 
-export const rpmArchitecture: Record<LinuxTarget, string> = { 'linux-x64': 'x86_64', 'linux-arm64': 'aarch64' };
+export const rpmArchitecture: Record<LinuxTarget, string> = {
+  'linux-x64': 'x86_64',
+  'linux-arm64': 'aarch64',
+};
 
 /** The .rpm as rpmbuild makes it. The same files and time give the same bytes. */
-export function buildRpm(product: Product, made: LinuxPackage, target: LinuxTarget, seconds: number): Buffer {
+export function buildRpm(
+  product: Product,
+  made: LinuxPackage,
+  target: LinuxTarget,
+  seconds: number,
+): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'aliquot-rpm-'));
   try {
     const tree = join(folder, 'tree');
@@ -18,11 +34,20 @@ export function buildRpm(product: Product, made: LinuxPackage, target: LinuxTarg
     writeFileSync(join(folder, 'package.spec'), spec(product, made, tree));
     const buildRoot = join(folder, 'root');
     mkdirSync(buildRoot);
-    const defined = [`_topdir ${folder}/top`, `_rpmdir ${folder}/out`, `_tmppath ${folder}`, `_dbpath ${folder}/db`];
+    const defined = [
+      `_topdir ${folder}/top`,
+      `_rpmdir ${folder}/out`,
+      `_tmppath ${folder}`,
+      `_dbpath ${folder}/db`,
+    ];
     const args = ['-bb', '--quiet', '--target', rpmArchitecture[target], '--buildroot', buildRoot];
-    run('rpmbuild', [...args, ...defined.flatMap((line) => ['--define', line]), join(folder, 'package.spec')], {
-      SOURCE_DATE_EPOCH: String(seconds),
-    });
+    run(
+      'rpmbuild',
+      [...args, ...defined.flatMap((line) => ['--define', line]), join(folder, 'package.spec')],
+      {
+        SOURCE_DATE_EPOCH: String(seconds),
+      },
+    );
     const out = join(folder, 'out', rpmArchitecture[target]);
     const [name] = existsSync(out) ? readdirSync(out) : [];
     if (name === undefined) throw new Error('rpmbuild made no package');
@@ -35,7 +60,9 @@ export function buildRpm(product: Product, made: LinuxPackage, target: LinuxTarg
 function spec(product: Product, made: LinuxPackage, tree: string): string {
   const { name, version, summary, description, files, conffiles } = made;
   const script = (part: string) => maintainerScript(product, `rpm/${part}`);
-  const listed = files.map(({ path }) => (conffiles.includes(path) ? `%config(noreplace) "/${path}"` : `"/${path}"`));
+  const listed = files.map(({ path }) =>
+    conffiles.includes(path) ? `%config(noreplace) "/${path}"` : `"/${path}"`,
+  );
   // Its own folders go with it; those that it shares with others stay.
   const folders = foldersOf(files)
     .filter((path) => path.split('/').includes(name))

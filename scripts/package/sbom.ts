@@ -4,7 +4,10 @@ import { nativeLibraries } from './licences.ts';
 import { type Locked, lockedPackage } from './npm.ts';
 import type { Target } from './targets.ts';
 
-/** A part of a package: a name, a version, an SPDX licence, and the lock's integrity where npm has one. */
+/**
+ * A part of a package: a name, a version, an SPDX licence, and the lock's integrity where npm has
+ * one.
+ */
 export interface Part {
   readonly name: string;
   readonly version: string;
@@ -18,10 +21,18 @@ export function bundledParts(thirdParty: string, lock: string): readonly Part[] 
     .split(`\n${'-'.repeat(80)}\n\n`)
     .map((section) => /^(?:This program contains .*\n\n)?(\S+) (\S+) \((.+)\)$/m.exec(section))
     .map((match) => {
-      if (match === null) throw new Error('THIRD-PARTY.txt has a section that begins with no name, version and licence');
+      if (match === null)
+        throw new Error(
+          'THIRD-PARTY.txt has a section that begins with no name, version and licence',
+        );
       const [, name = '', version = '', license = ''] = match;
       const locked = lockedPackage(lock, name);
-      return { name, version, license, ...(locked.version === version ? { integrity: locked.integrity } : {}) };
+      return {
+        name,
+        version,
+        license,
+        ...(locked.version === version ? { integrity: locked.integrity } : {}),
+      };
     });
 }
 
@@ -44,7 +55,11 @@ export function sbom(
     licenses: [{ license: { id: license } }],
   }));
   const platform = npmComponent({ ...node, license: 'MIT' }, 'platform');
-  const components = [isLinux(product.target) ? { ...platform, ...withoutSymbols } : platform, ...npm, ...libraries];
+  const components = [
+    isLinux(product.target) ? { ...platform, ...withoutSymbols } : platform,
+    ...npm,
+    ...libraries,
+  ];
   const self = `${product.name}@${product.version}-${product.target}`;
   const listed = {
     component: {
@@ -64,7 +79,9 @@ export function sbom(
       version: 1,
       metadata: listed,
       components,
-      dependencies: [{ ref: self, dependsOn: components.map((component) => component['bom-ref']).sort() }],
+      dependencies: [
+        { ref: self, dependsOn: components.map((component) => component['bom-ref']).sort() },
+      ],
     },
     null,
     2,
@@ -72,9 +89,15 @@ export function sbom(
 }
 
 /** The hash of the part is that of npm's package; the file in it was changed by this alone. */
-const withoutSymbols = { modified: true, pedigree: { notes: 'its table of symbols is taken off by strip of binutils (--strip-all)' } };
+const withoutSymbols = {
+  modified: true,
+  pedigree: { notes: 'its table of symbols is taken off by strip of binutils (--strip-all)' },
+};
 
-function npmComponent({ name, version, license, integrity }: Part, type: 'library' | 'platform' = 'library') {
+function npmComponent(
+  { name, version, license, integrity }: Part,
+  type: 'library' | 'platform' = 'library',
+) {
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
   const simple = /^[A-Za-z0-9.+-]+$/.test(license);
   return {
@@ -84,7 +107,14 @@ function npmComponent({ name, version, license, integrity }: Part, type: 'librar
     version,
     ...(integrity === undefined
       ? {}
-      : { hashes: [{ alg: 'SHA-512', content: Buffer.from(integrity.replace('sha512-', ''), 'base64').toString('hex') }] }),
+      : {
+          hashes: [
+            {
+              alg: 'SHA-512',
+              content: Buffer.from(integrity.replace('sha512-', ''), 'base64').toString('hex'),
+            },
+          ],
+        }),
     licenses: [simple ? { license: { id: license } } : { expression: license }],
     purl,
   };

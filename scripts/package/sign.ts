@@ -11,9 +11,13 @@ import type { TreeFile } from './tree.ts';
  */
 export function signFile(path: string, command = process.env['ALIQUOT_SIGN']): void {
   if (command === undefined || command === '') return;
-  const { status, signal, error } = spawnSync('/bin/sh', ['-c', `${command} "$1"`, 'sign', path], { stdio: ['ignore', 2, 2] });
+  const { status, signal, error } = spawnSync('/bin/sh', ['-c', `${command} "$1"`, 'sign', path], {
+    stdio: ['ignore', 2, 2],
+  });
   if (status !== 0)
-    throw new Error(`ALIQUOT_SIGN did not sign ${basename(path)}: ${error?.message ?? signal ?? `it ended with ${status}`}`);
+    throw new Error(
+      `ALIQUOT_SIGN did not sign ${basename(path)}: ${error?.message ?? signal ?? `it ended with ${status}`}`,
+    );
 }
 
 /** Has a file of the tree signed. */

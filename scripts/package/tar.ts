@@ -17,7 +17,9 @@ export function writeTar(files: Tree, seconds: number): Buffer {
     parts.push(Buffer.alloc((block - (bytes.length % block)) % block));
   };
   const folders = foldersOf(files).map((path) => ({ path, entry: undefined }));
-  const all = [...folders, ...files.map((entry) => ({ path: entry.path, entry }))].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const all = [...folders, ...files.map((entry) => ({ path: entry.path, entry }))].sort((a, b) =>
+    a.path < b.path ? -1 : 1,
+  );
   for (const { path, entry } of all) {
     if (entry === undefined) add(`${path}/`, 0o755, Buffer.alloc(0), '5');
     else add(path, modeOf(entry), entry.bytes, '0');
@@ -29,7 +31,8 @@ export function writeTar(files: Tree, seconds: number): Buffer {
 function header(path: string, mode: number, size: number, seconds: number, type: string): Buffer {
   const { name, prefix } = splitPath(path);
   const bytes = Buffer.alloc(block);
-  const octal = (value: number, at: number, length: number) => bytes.write(value.toString(8).padStart(length - 1, '0'), at);
+  const octal = (value: number, at: number, length: number) =>
+    bytes.write(value.toString(8).padStart(length - 1, '0'), at);
   bytes.write(name, field.name[0]);
   octal(mode, 100, 8);
   octal(0, 108, 8); // owner
@@ -52,7 +55,12 @@ function splitPath(path: string): { readonly name: string; readonly prefix: stri
   if (Buffer.byteLength(path) <= field.name[1]) return { name: path, prefix: '' };
   for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1)) {
     const [prefix, name] = [path.slice(0, at), path.slice(at + 1)];
-    if (name !== '' && Buffer.byteLength(name) <= field.name[1] && Buffer.byteLength(prefix) <= field.prefix[1]) return { name, prefix };
+    if (
+      name !== '' &&
+      Buffer.byteLength(name) <= field.name[1] &&
+      Buffer.byteLength(prefix) <= field.prefix[1]
+    )
+      return { name, prefix };
   }
   throw new Error(`${path} is too long for a tar archive`);
 }
@@ -72,13 +80,15 @@ export function readTar(archive: Buffer): ReadonlyMap<string, Buffer> {
     if (head[0] === 0) return files;
     const size = Number.parseInt(text(head, field.size).trim(), 8);
     const bytes = archive.subarray(at + block, at + block + size);
-    if (!Number.isSafeInteger(size) || bytes.length !== size) throw new Error('the tar archive is cut or damaged');
+    if (!Number.isSafeInteger(size) || bytes.length !== size)
+      throw new Error('the tar archive is cut or damaged');
     const type = text(head, field.type);
     if (type === 'x') {
       paxPath = /^\d+ path=(.*)$/m.exec(bytes.toString())?.[1];
     } else {
       const prefix = text(head, field.prefix);
-      const path = paxPath ?? (prefix === '' ? text(head, field.name) : `${prefix}/${text(head, field.name)}`);
+      const path =
+        paxPath ?? (prefix === '' ? text(head, field.name) : `${prefix}/${text(head, field.name)}`);
       if (type === '0' || type === '') files.set(path, bytes);
       paxPath = undefined;
     }

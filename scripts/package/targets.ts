@@ -4,7 +4,13 @@ import type { Locked } from './npm.ts';
 
 export const root = join(import.meta.dirname, '../..');
 
-export const targets = ['win-x64', 'linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'] as const;
+export const targets = [
+  'win-x64',
+  'linux-x64',
+  'linux-arm64',
+  'darwin-x64',
+  'darwin-arm64',
+] as const;
 export type Target = (typeof targets)[number];
 
 export const products = ['agent', 'collector'] as const;

@@ -36,7 +36,8 @@ export function tree(...parts: readonly Tree[]): Tree {
 export function foldersOf(files: Tree): readonly string[] {
   const folders = new Set<string>();
   for (const { path } of files) {
-    for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1)) folders.add(path.slice(0, at));
+    for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
+      folders.add(path.slice(0, at));
   }
   return [...folders].sort();
 }

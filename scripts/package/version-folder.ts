@@ -25,8 +25,8 @@ export const isWindows = (target: Target) => target.startsWith('win-');
 
 /**
  * One version of a program, whole: Node as npm has it (byte for byte, but on Linux without its
- * symbols), the program, its addons, the launcher, licences and the list of parts. Folder installs keep it under `versions/`, Linux
- * packages under /usr/lib.
+ * symbols), the program, its addons, the launcher, licences and the list of parts. Folder installs
+ * keep it under `versions/`, Linux packages under /usr/lib.
  */
 export function versionFolder({ product, target, version, node }: Order): Tree {
   const build = nodeBuild(target, node);
@@ -44,7 +44,11 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
   return tree(
     [
       file(name, isLinux(target) ? stripped(binary, target) : binary, true),
-      file(windows ? 'launcher.cmd' : 'launcher', packagedLauncher(read(`bin/${bin}`).toString(), windows), true),
+      file(
+        windows ? 'launcher.cmd' : 'launcher',
+        packagedLauncher(read(`bin/${bin}`).toString(), windows),
+        true,
+      ),
       ...(product === 'agent' ? releaseRoot() : []),
       file('sbom.json', sbom({ name: packageName, version, target }, build, parts)),
     ],
@@ -54,7 +58,10 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
   );
 }
 
-/** The vendor's root, by which the agent verifies releases (docs/releases.md); an agent without one takes none. */
+/**
+ * The vendor's root, by which the agent verifies releases (docs/releases.md); an agent without one
+ * takes none.
+ */
 function releaseRoot(): Tree {
   const path = process.env['ALIQUOT_RELEASE_ROOT'];
   return path === undefined || path === '' ? [] : [file('release-root.json', readFileSync(path))];
@@ -72,12 +79,17 @@ function program(product: Product, nodeVersion: string): Tree {
   return [...files, file('node-flags', nodeFlagsFile(product, nodeVersion))];
 }
 
-/** Signed where `ALIQUOT_SIGN` says how. What is not installed here, because it is for another platform, npm fetches by the lock. */
+/**
+ * Signed where `ALIQUOT_SIGN` says how. What is not installed here, because it is for another
+ * platform, npm fetches by the lock.
+ */
 function addons(platform: string, lock: string): Tree {
   return addonsFor(platform).map(({ name, file: path }) => {
     const { packageName, within } = moduleFile(path);
     const installed = join(root, 'node_modules', path);
-    const bytes = existsSync(installed) ? readFileSync(installed) : fetchPackage(lockedPackage(lock, packageName)).get(within);
+    const bytes = existsSync(installed)
+      ? readFileSync(installed)
+      : fetchPackage(lockedPackage(lock, packageName)).get(within);
     if (bytes === undefined) throw new Error(`${packageName} has no ${within}`);
     return signed(file(`${platform}/${name}.node`, bytes));
   });

@@ -1,6 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signFile } from './sign.ts';
@@ -28,13 +35,26 @@ export function buildMsi(setup: Buffer, version: string, seconds: number): Buffe
     utimesSync(join(work, 'aliquot-agent-setup.exe'), seconds, seconds); // stands in the cabinet
     copyFileSync(join(root, 'deploy/windows/agent.wxs'), join(work, 'agent.wxs'));
     const numbers = version.split(/[.+-]/).slice(0, 3).join('.');
-    const defines = { PRODUCT: idOf('product', setup), PACKAGE: idOf('package', setup), NUMBERS: numbers, VERSION: version };
+    const defines = {
+      PRODUCT: idOf('product', setup),
+      PACKAGE: idOf('package', setup),
+      NUMBERS: numbers,
+      VERSION: version,
+    };
     const { error, status, stderr } = spawnSync(
       'wixl',
-      ['-a', 'x64', '-o', 'agent.msi', ...Object.entries(defines).flatMap(([name, value]) => ['-D', `${name}=${value}`]), 'agent.wxs'],
+      [
+        '-a',
+        'x64',
+        '-o',
+        'agent.msi',
+        ...Object.entries(defines).flatMap(([name, value]) => ['-D', `${name}=${value}`]),
+        'agent.wxs',
+      ],
       { cwd: work, encoding: 'utf8' },
     );
-    if (error !== undefined) throw new Error("there is no wixl; install Debian's wixl (apt-get install wixl)");
+    if (error !== undefined)
+      throw new Error("there is no wixl; install Debian's wixl (apt-get install wixl)");
     if (status !== 0) throw new Error(`wixl: ${stderr}`);
     const out = join(work, 'agent.msi');
     writeFileSync(out, withoutChance(readFileSync(out), idOf('package', setup), seconds));
@@ -54,7 +74,13 @@ function idOf(purpose: string, setup: Buffer): string {
   hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x80, 6);
   hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
   const hex = hash.toString('hex').toUpperCase();
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20, 32),
+  ].join('-');
 }
 
 /**
@@ -63,10 +89,14 @@ function idOf(purpose: string, setup: Buffer): string {
 function withoutChance(msi: Buffer, id: string, seconds: number): Buffer {
   const at = msi.indexOf(SUMMARY);
   if (at < 0) throw new Error('wixl wrote an MSI without a summary');
-  const section = at - 28 + msi.readUInt32LE(at + SUMMARY.length); // its offset counts from the stream's begin
+  // its offset counts from the stream's begin
+  const section = at - 28 + msi.readUInt32LE(at + SUMMARY.length);
   const values = new Map<number, number>();
   for (let index = 0; index < msi.readUInt32LE(section + 4); index += 1)
-    values.set(msi.readUInt32LE(section + 8 + 8 * index), section + msi.readUInt32LE(section + 12 + 8 * index));
+    values.set(
+      msi.readUInt32LE(section + 8 + 8 * index),
+      section + msi.readUInt32LE(section + 12 + 8 * index),
+    );
   const place = (property: number, type: number): number => {
     const value = values.get(property);
     if (value === undefined || msi.readUInt32LE(value) !== type)
@@ -74,6 +104,7 @@ function withoutChance(msi: Buffer, id: string, seconds: number): Buffer {
     return value + 4;
   };
   msi.write(`{${id}}\0`, place(PACKAGE_CODE, TEXT) + 4, 'latin1');
-  for (const property of [CREATED, SAVED]) msi.writeBigUInt64LE((BigInt(seconds) + EPOCH_1601) * 10_000_000n, place(property, FILETIME));
+  for (const property of [CREATED, SAVED])
+    msi.writeBigUInt64LE((BigInt(seconds) + EPOCH_1601) * 10_000_000n, place(property, FILETIME));
   return msi;
 }

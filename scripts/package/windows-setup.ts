@@ -11,18 +11,41 @@ import { root } from './targets.ts';
  * `quick`, for tests, packs less well. Throws with makensis' own words, or with the Debian package
  * to install where there is none.
  */
-export function buildSetup(folder: string, version: string, seconds: number, quick = false): Buffer {
+export function buildSetup(
+  folder: string,
+  version: string,
+  seconds: number,
+  quick = false,
+): Buffer {
   const work = mkdtempSync(join(tmpdir(), 'aliquot-setup-'));
-  const out = join(work, 'aliquot-agent-setup.exe'); // makensis warns of a plain setup.exe, for which Windows has shims
+  // makensis warns of a plain setup.exe, for which Windows has shims
+  const out = join(work, 'aliquot-agent-setup.exe');
   const numbers = version.split(/[.+-]/).slice(0, 3).join('.');
-  const defines = { VERSION: version, NUMBERS: `${numbers}.0`, SOURCE: folder, OUT: out, SIGN: process.env['ALIQUOT_SIGN'] ?? '' };
+  const defines = {
+    VERSION: version,
+    NUMBERS: `${numbers}.0`,
+    SOURCE: folder,
+    OUT: out,
+    SIGN: process.env['ALIQUOT_SIGN'] ?? '',
+  };
   try {
     const { error, status, stdout } = spawnSync(
       'makensis',
-      ['-V2', '-WX', ...(quick ? ['-DQUICK'] : []), ...Object.entries(defines).map(([name, value]) => `-D${name}=${value}`), 'setup.nsi'],
-      { cwd: join(root, 'deploy/windows'), encoding: 'utf8', env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds) } },
+      [
+        '-V2',
+        '-WX',
+        ...(quick ? ['-DQUICK'] : []),
+        ...Object.entries(defines).map(([name, value]) => `-D${name}=${value}`),
+        'setup.nsi',
+      ],
+      {
+        cwd: join(root, 'deploy/windows'),
+        encoding: 'utf8',
+        env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds) },
+      },
     );
-    if (error !== undefined) throw new Error("there is no makensis; install Debian's NSIS (apt-get install nsis)");
+    if (error !== undefined)
+      throw new Error("there is no makensis; install Debian's NSIS (apt-get install nsis)");
     if (status !== 0) throw new Error(`makensis: ${stdout}`);
     signFile(out);
     return readFileSync(out);

@@ -27,7 +27,8 @@ export function writeZip(files: Tree, seconds: number): Buffer {
     const central = Buffer.alloc(14);
     central.writeUInt32LE(((0o100000 | modeOf(entry)) << 16) >>> 0, 6);
     central.writeUInt32LE(offset, 10);
-    directory.push(signature(0x02014b50), Buffer.from([20, 3]), common, central, name); // 3: modes as Unix has them
+    // 3: modes as Unix has them
+    directory.push(signature(0x02014b50), Buffer.from([20, 3]), common, central, name);
     offset += 4 + common.length + name.length + packed.length;
   }
   const index = Buffer.concat(directory);
@@ -48,7 +49,8 @@ function signature(value: number): Buffer {
 /** Date and time of MS-DOS, which begins in 1980 and counts in steps of two seconds. */
 function dosTime(seconds: number): number {
   const at = new Date(Math.max(seconds, 315532800) * 1000);
-  const date = ((at.getUTCFullYear() - 1980) << 9) | ((at.getUTCMonth() + 1) << 5) | at.getUTCDate();
+  const date =
+    ((at.getUTCFullYear() - 1980) << 9) | ((at.getUTCMonth() + 1) << 5) | at.getUTCDate();
   const time = (at.getUTCHours() << 11) | (at.getUTCMinutes() << 5) | (at.getUTCSeconds() >> 1);
   return ((date << 16) | time) >>> 0;
 }

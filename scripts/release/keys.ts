@@ -1,4 +1,9 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VendorKeys } from '@aliquot/shared/release/repository';
@@ -15,34 +20,54 @@ type Name = (typeof names)[number];
 export function makeKeys(dir: string, passphrase: string | undefined): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const there = names.find((name) => existsSync(join(dir, `${name}.pem`)));
-  if (there !== undefined) throw new Error(`${join(dir, there)}.pem is there already: keys are never overwritten`);
+  if (there !== undefined)
+    throw new Error(`${join(dir, there)}.pem is there already: keys are never overwritten`);
   for (const name of names) {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     const sealed = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
-    writeFileSync(join(dir, `${name}.pem`), privateKey.export({ type: 'pkcs8', format: 'pem', ...sealed }), { mode: 0o600 });
+    writeFileSync(
+      join(dir, `${name}.pem`),
+      privateKey.export({ type: 'pkcs8', format: 'pem', ...sealed }),
+      { mode: 0o600 },
+    );
     writeFileSync(join(dir, `${name}.pub`), publicKey.export({ type: 'spki', format: 'pem' }));
   }
 }
 
 /** The keys that sign every release. Throws with what is missing. */
-export function releaseKeys(dir: string, passphrase: string | undefined): Pick<VendorKeys, 'targets' | 'newest'> {
-  return { targets: privateKey(dir, 'targets', passphrase), newest: privateKey(dir, 'newest', passphrase) };
+export function releaseKeys(
+  dir: string,
+  passphrase: string | undefined,
+): Pick<VendorKeys, 'targets' | 'newest'> {
+  return {
+    targets: privateKey(dir, 'targets', passphrase),
+    newest: privateKey(dir, 'newest', passphrase),
+  };
 }
 
 /**
  * The keys that sign a root: those of the three that are at hand, at least two; and the public
  * halves of all three.
  */
-export function rootKeys(dir: string, passphrase: string | undefined): { readonly keys: VendorKeys; readonly all: readonly KeyObject[] } {
-  const root = rootNames.filter((name) => existsSync(join(dir, `${name}.pem`))).map((name) => privateKey(dir, name, passphrase));
-  if (root.length < 2) throw new Error(`${dir} has ${root.length} of root-1.pem, root-2.pem, root-3.pem; a root is signed by two of them`);
+export function rootKeys(
+  dir: string,
+  passphrase: string | undefined,
+): { readonly keys: VendorKeys; readonly all: readonly KeyObject[] } {
+  const root = rootNames
+    .filter((name) => existsSync(join(dir, `${name}.pem`)))
+    .map((name) => privateKey(dir, name, passphrase));
+  if (root.length < 2)
+    throw new Error(
+      `${dir} has ${root.length} of root-1.pem, root-2.pem, root-3.pem; a root is signed by two of them`,
+    );
   const all = rootNames.map((name) => createPublicKey(readFileSync(join(dir, `${name}.pub`))));
   return { keys: { root, ...releaseKeys(dir, passphrase) }, all };
 }
 
 function privateKey(dir: string, name: Name, passphrase: string | undefined): KeyObject {
   const path = join(dir, `${name}.pem`);
-  if (!existsSync(path)) throw new Error(`${path} is not there; make the keys with --make-keys, or bring them`);
+  if (!existsSync(path))
+    throw new Error(`${path} is not there; make the keys with --make-keys, or bring them`);
   const key = readFileSync(path);
   try {
     return createPrivateKey(passphrase === undefined ? key : { key, passphrase });

@@ -1,21 +1,33 @@
 /**
- * The inner loops of chunker and filters in WebAssembly's text format, and the way from there to `src/content/kernels/module.ts`:
- * `node shared/scripts/kernels.ts`. A test holds that file to this one.
+ * The inner loops of chunker and filters in WebAssembly's text format, and the way from there to
+ * `src/content/kernels/module.ts`: `node shared/scripts/kernels.ts`. A test holds that file to this
+ * one.
  *
- * Each does exactly what its twin in TypeScript does (`gear-scan.ts`, `samples.ts`), which says why; here stands only how.
+ * Each does exactly what its twin in TypeScript does (`gear-scan.ts`, `samples.ts`), which says
+ * why; here stands only how.
  */
 import { writeFileSync } from 'node:fs';
 import wabt from 'wabt';
 
-/** Where a block of differences lies: behind the gear table, in the kernels' own memory (`OWN_BYTES` of `kernels.ts`). */
+/**
+ * Where a block of differences lies: behind the gear table, in the kernels' own memory (`OWN_BYTES`
+ * of `kernels.ts`).
+ */
 const DIFFERENCES = 4096;
-/** Samples whose differences are made before they are folded and taken apart: few enough to stay in the first cache. */
+/**
+ * Samples whose differences are made before they are folded and taken apart: few enough to stay in
+ * the first cache.
+ */
 const BLOCK_SAMPLES = 512;
 
-const times = (count: number, text: (at: number) => string): string => Array.from({ length: count }, (_, at) => text(at)).join('\n');
-const range = (from: number, count: number, step = 1): string => Array.from({ length: count }, (_, at) => from + at * step).join(' ');
+const times = (count: number, text: (at: number) => string): string =>
+  Array.from({ length: count }, (_, at) => text(at)).join('\n');
+const range = (from: number, count: number, step = 1): string =>
+  Array.from({ length: count }, (_, at) => from + at * step).join(' ');
 
-/** `hash = (hash << 1) + table[byte]`; out of the loop when the hash has only zeros under the mask. */
+/**
+ * `hash = (hash << 1) + table[byte]`; out of the loop when the hash has only zeros under the mask.
+ */
 const rollByte = (at: number): string => `
   (local.set $hash (i32.add
     (i32.shl (local.get $hash) (i32.const 1))
@@ -44,7 +56,10 @@ const findCut = `
   ${times(8, (at) => `)\n(return (i32.add (local.get $at) (i32.const ${at + 1})))`)}
 )`;
 
-/** The difference of one sample from the prediction, wrapped to 16 bits, and the prediction's next value. */
+/**
+ * The difference of one sample from the prediction, wrapped to 16 bits, and the prediction's next
+ * value.
+ */
 const difference = (at: number): string => `
   (local.set $value (i32.load16_s offset=${2 * at} (local.get $in)))
   (local.set $difference (i32.sub (local.get $value) (local.get $prediction)))
@@ -125,7 +140,10 @@ const plusLanesBefore = (by: number): string => `
   (local.set $sums (i16x8.add (local.get $sums)
     (i8x16.shuffle ${range(16 - 2 * by, 16)} (v128.const i32x4 0 0 0 0) (local.get $sums))))`;
 
-/** The steps of the prediction: `(difference + half) >> slowness`, which is the shifted difference, rounded by the bit below. */
+/**
+ * The steps of the prediction: `(difference + half) >> slowness`, which is the shifted difference,
+ * rounded by the bit below.
+ */
 const join2 = `
 (func (export "join2") (param $low i32) (param $high i32) (param $out i32) (param $count i32) (param $slowness i32)
   (local $differences v128) (local $lanes v128) (local $sums v128) (local $predictions v128) (local $rounding v128)
@@ -181,7 +199,11 @@ ${join2}
 /** `module.ts` as it should be. */
 export async function kernelsSource(): Promise<string> {
   const { parseWat } = await wabt();
-  const { buffer } = parseWat('kernels.wat', module, { simd: true, sign_extension: true, mutable_globals: true }).toBinary({});
+  const { buffer } = parseWat('kernels.wat', module, {
+    simd: true,
+    sign_extension: true,
+    mutable_globals: true,
+  }).toBinary({});
   const lines =
     Buffer.from(buffer)
       .toString('base64')
@@ -195,4 +217,8 @@ export async function kernelsSource(): Promise<string> {
   ].join('\n');
 }
 
-if (import.meta.main) writeFileSync(new URL('../src/content/kernels/module.ts', import.meta.url), await kernelsSource());
+if (import.meta.main)
+  writeFileSync(
+    new URL('../src/content/kernels/module.ts', import.meta.url),
+    await kernelsSource(),
+  );

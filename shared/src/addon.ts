@@ -13,6 +13,15 @@ import process from 'node:process';
  */
 export function loadAddon(name: string): unknown {
   const addon = { exports: {} as unknown };
-  process.dlopen(addon, join(import.meta.dirname, '..', 'addons', `${process.platform}-${process.arch}`, `${name}.node`));
+  process.dlopen(
+    addon,
+    join(
+      import.meta.dirname,
+      '..',
+      'addons',
+      `${process.platform}-${process.arch}`,
+      `${name}.node`,
+    ),
+  );
   return addon.exports;
 }

@@ -14,7 +14,10 @@ export interface Random {
 
 export const systemClock: Clock = { nowMs: () => Date.now() };
 
-/** A commit of small files draws a salt for each: asking the system for many at once is ten times as fast. */
+/**
+ * A commit of small files draws a salt for each: asking the system for many at once is ten times as
+ * fast.
+ */
 const POOL_BYTES = 4096;
 const MOST_FROM_POOL = 64;
 let pool = new Uint8Array(0);

@@ -1,4 +1,7 @@
-/** Runs asynchronous steps one after the other, in the order of the calls; a failed step does not stop later ones. */
+/**
+ * Runs asynchronous steps one after the other, in the order of the calls; a failed step does not
+ * stop later ones.
+ */
 export class Serial {
   #last: Promise<unknown> = Promise.resolve();
 

@@ -53,7 +53,10 @@ export function testVault(name: string, epochs = 1): TestVault {
     parameters: SMALL_PARAMETERS,
     createdAtMs: 1_700_000_000_000,
   };
-  const secrets = Array.from({ length: epochs }, (_, index) => ({ epoch: index + 1, secret: noise(`${name} dedup ${index}`, 32) }));
+  const secrets = Array.from({ length: epochs }, (_, index) => ({
+    epoch: index + 1,
+    secret: noise(`${name} dedup ${index}`, 32),
+  }));
   const collector: CollectorCertificateBody = {
     version: 1,
     vaultId,
@@ -62,7 +65,15 @@ export function testVault(name: string, epochs = 1): TestVault {
     generation: 1,
     issuedAtMs: 1_700_000_000_000,
   };
-  return { authority, vaultKey, catalogKey, descriptor, keys: vaultKeysFrom(secrets, descriptor), collectorKey, collector };
+  return {
+    authority,
+    vaultKey,
+    catalogKey,
+    descriptor,
+    keys: vaultKeysFrom(secrets, descriptor),
+    collectorKey,
+    collector,
+  };
 }
 
 /** One enrolled agent with its secrets. */
@@ -95,7 +106,13 @@ export function testAgent(vault: TestVault, name: string): TestAgent {
         issuedAtMs: 1_700_000_000_000,
         expiresAtMs: 1_700_100_000_000,
       },
-      binding: { version: 1, vaultId, agentId, signKey: signKey.publicKey, boxKey: boxKey.publicKey },
+      binding: {
+        version: 1,
+        vaultId,
+        agentId,
+        signKey: signKey.publicKey,
+        boxKey: boxKey.publicKey,
+      },
     },
   };
 }
@@ -112,7 +129,10 @@ export function fileDraft(path: string, change: Partial<EntryDraft> = {}): Entry
     size: 100,
     capturedAtMs: 1_700_000_001_000,
     completion: 'assumed',
-    content: { depth: 0, refs: [{ id: noise(`chunk of ${path}`, 32) as never, plainSize: 100, epoch: 1 }] },
+    content: {
+      depth: 0,
+      refs: [{ id: noise(`chunk of ${path}`, 32) as never, plainSize: 100, epoch: 1 }],
+    },
     list: {
       platform: 'posix',
       path: new TextEncoder().encode(path),

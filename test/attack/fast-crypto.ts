@@ -1,7 +1,8 @@
 /**
- * AES-256 on single blocks and HMAC-SHA-256 on short messages, in plain TypeScript: for some hundred thousand candidate keys
- * with one block each, a call into OpenSSL costs ten times the cipher. FIPS 197, FIPS 180-4, RFC 2104; compared with
- * `node:crypto` in `stolen-agent.test.ts`. Not constant in time, so good for thieves only.
+ * AES-256 on single blocks and HMAC-SHA-256 on short messages, in plain TypeScript: for some
+ * hundred thousand candidate keys with one block each, a call into OpenSSL costs ten times the
+ * cipher. FIPS 197, FIPS 180-4, RFC 2104; compared with `node:crypto` in `stolen-agent.test.ts`.
+ * Not constant in time, so good for thieves only.
  */
 
 const SBOX = new Uint8Array(256);
@@ -14,12 +15,18 @@ const T3 = new Uint32Array(256);
   let p = 1;
   let q = 1;
   do {
-    p = (p ^ doubled(p)) & 0xff; // p runs through the field by its generator 3, q through the inverses
+    // p runs through the field by its generator 3, q through the inverses
+    p = (p ^ doubled(p)) & 0xff;
     q ^= q << 1;
     q ^= q << 2;
     q = (q ^ (q << 4)) & 0xff;
     if (q & 0x80) q ^= 0x09;
-    const x = q ^ ((q << 1) | (q >> 7)) ^ ((q << 2) | (q >> 6)) ^ ((q << 3) | (q >> 5)) ^ ((q << 4) | (q >> 4));
+    const x =
+      q ^
+      ((q << 1) | (q >> 7)) ^
+      ((q << 2) | (q >> 6)) ^
+      ((q << 3) | (q >> 5)) ^
+      ((q << 4) | (q >> 4));
     SBOX[p] = (x ^ 0x63) & 0xff;
   } while (p !== 1);
   SBOX[0] = 0x63;
@@ -59,7 +66,14 @@ export function aesKey(key: Uint32Array): void {
 }
 
 /** Encrypts one block of four words into `out` at `offset`. */
-export function aesBlock(a: number, b: number, c: number, d: number, out: Uint32Array, offset: number): void {
+export function aesBlock(
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  out: Uint32Array,
+  offset: number,
+): void {
   const w = schedule;
   let s0 = a ^ (w[0] as number);
   let s1 = b ^ (w[1] as number);
@@ -67,10 +81,14 @@ export function aesBlock(a: number, b: number, c: number, d: number, out: Uint32
   let s3 = d ^ (w[3] as number);
   let at = 4;
   for (; at < 56; at += 4) {
-    const n0 = t(T0, s0 >>> 24) ^ t(T1, s1 >>> 16) ^ t(T2, s2 >>> 8) ^ t(T3, s3) ^ (w[at] as number);
-    const n1 = t(T0, s1 >>> 24) ^ t(T1, s2 >>> 16) ^ t(T2, s3 >>> 8) ^ t(T3, s0) ^ (w[at + 1] as number);
-    const n2 = t(T0, s2 >>> 24) ^ t(T1, s3 >>> 16) ^ t(T2, s0 >>> 8) ^ t(T3, s1) ^ (w[at + 2] as number);
-    const n3 = t(T0, s3 >>> 24) ^ t(T1, s0 >>> 16) ^ t(T2, s1 >>> 8) ^ t(T3, s2) ^ (w[at + 3] as number);
+    const n0 =
+      t(T0, s0 >>> 24) ^ t(T1, s1 >>> 16) ^ t(T2, s2 >>> 8) ^ t(T3, s3) ^ (w[at] as number);
+    const n1 =
+      t(T0, s1 >>> 24) ^ t(T1, s2 >>> 16) ^ t(T2, s3 >>> 8) ^ t(T3, s0) ^ (w[at + 1] as number);
+    const n2 =
+      t(T0, s2 >>> 24) ^ t(T1, s3 >>> 16) ^ t(T2, s0 >>> 8) ^ t(T3, s1) ^ (w[at + 2] as number);
+    const n3 =
+      t(T0, s3 >>> 24) ^ t(T1, s0 >>> 16) ^ t(T2, s1 >>> 8) ^ t(T3, s2) ^ (w[at + 3] as number);
     s0 = n0;
     s1 = n1;
     s2 = n2;
@@ -86,7 +104,8 @@ export function aesBlock(a: number, b: number, c: number, d: number, out: Uint32
 
 const primes = (count: number): number[] => {
   const found: number[] = [];
-  for (let n = 2; found.length < count; n += 1) if (found.every((prime) => n % prime !== 0)) found.push(n);
+  for (let n = 2; found.length < count; n += 1)
+    if (found.every((prime) => n % prime !== 0)) found.push(n);
   return found;
 };
 const fraction = (value: number): number => Math.floor((value - Math.floor(value)) * 2 ** 32) >>> 0;
@@ -163,7 +182,8 @@ export function setHmacKey(key: Uint32Array, into: HmacKey): void {
     [into.inner, 0x36363636],
     [into.outer, 0x5c5c5c5c],
   ] as const) {
-    for (let at = 0; at < 16; at += 1) block[at] = (at < key.length ? (key[at] as number) : 0) ^ pad;
+    for (let at = 0; at < 16; at += 1)
+      block[at] = (at < key.length ? (key[at] as number) : 0) ^ pad;
     state.set(INITIAL);
     compress(state, block, 0);
   }

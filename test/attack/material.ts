@@ -9,17 +9,22 @@ import { logPayload, tableRows } from './leveldb.ts';
 export interface Material {
   /** Every stretch of bytes, however it was hidden. */
   readonly pieces: readonly Buffer[];
-  /** Files of 32 bytes, and 32 bytes as hex or Base64: most likely keys, worth deriving more from. */
+  /**
+   * Files of 32 bytes, and 32 bytes as hex or Base64: most likely keys, worth deriving more from.
+   */
   readonly secrets: readonly Buffer[];
 }
 
 const KEY_BYTES = 32;
 
 /**
- * Everything below a folder: each file as it lies there; LevelDB's tables and logs taken apart; LevelDB once more through its
- * own reader; and whatever reads as Base64 or hex.
+ * Everything below a folder: each file as it lies there; LevelDB's tables and logs taken apart;
+ * LevelDB once more through its own reader; and whatever reads as Base64 or hex.
  */
-export async function seize(folder: string, wanted: (path: string) => boolean = () => true): Promise<Material> {
+export async function seize(
+  folder: string,
+  wanted: (path: string) => boolean = () => true,
+): Promise<Material> {
   const items = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = items
     .filter((item) => item.isFile())
@@ -27,7 +32,8 @@ export async function seize(folder: string, wanted: (path: string) => boolean = 
     .filter(wanted);
   const raw = await Promise.all(files.map((file) => readFile(file)));
   const rows = files.flatMap((file, at) => takenApart(file, raw[at] ?? Buffer.alloc(0)));
-  for (const file of files) if (basename(file) === 'CURRENT') rows.push(...(await logicalRows(join(file, '..'))));
+  for (const file of files)
+    if (basename(file) === 'CURRENT') rows.push(...(await logicalRows(join(file, '..'))));
   const { pieces, secrets } = examined(raw);
   return { pieces: [...pieces, ...rows, ...rows.flatMap(decodedRuns)], secrets };
 }
@@ -38,7 +44,10 @@ export function overheard(...texts: readonly string[]): Material {
 }
 
 export function together(...parts: readonly Material[]): Material {
-  return { pieces: parts.flatMap(({ pieces }) => pieces), secrets: parts.flatMap(({ secrets }) => secrets) };
+  return {
+    pieces: parts.flatMap(({ pieces }) => pieces),
+    secrets: parts.flatMap(({ secrets }) => secrets),
+  };
 }
 
 /** All 32-byte windows, each once. As Latin-1 text, which a `Set` can hold. */
@@ -46,7 +55,8 @@ export function windowsOf(material: Material): Set<string> {
   const windows = new Set<string>();
   for (const piece of material.pieces) {
     const text = piece.toString('latin1');
-    for (let at = 0; at + KEY_BYTES <= text.length; at += 1) windows.add(text.substring(at, at + KEY_BYTES));
+    for (let at = 0; at + KEY_BYTES <= text.length; at += 1)
+      windows.add(text.substring(at, at + KEY_BYTES));
   }
   for (const secret of material.secrets) windows.add(secret.toString('latin1'));
   return windows;
@@ -71,7 +81,8 @@ async function logicalRows(database: string): Promise<Buffer[]> {
     await cp(database, copy, { recursive: true });
     const { store } = await IndexStore.open(nodeFiles, copy);
     const found: Buffer[] = [];
-    for await (const [key, value] of store.iterate({ gte: new Uint8Array() })) found.push(Buffer.from(key), Buffer.from(value));
+    for await (const [key, value] of store.iterate({ gte: new Uint8Array() }))
+      found.push(Buffer.from(key), Buffer.from(value));
     await store.close();
     return found;
   } finally {
@@ -89,9 +100,12 @@ function examined(raw: readonly Buffer[]): Material {
 function decodedRuns(piece: Buffer): Buffer[] {
   const text = piece.toString('latin1');
   const found: Buffer[] = [];
-  for (const [run] of text.matchAll(/[A-Za-z0-9+/_-]{43,}={0,2}|(?:[A-Za-z0-9+/_-]{43,}={0,2}\r?\n[A-Za-z0-9+/_-]{0,76}={0,2}\r?\n?)+/g))
+  for (const [run] of text.matchAll(
+    /[A-Za-z0-9+/_-]{43,}={0,2}|(?:[A-Za-z0-9+/_-]{43,}={0,2}\r?\n[A-Za-z0-9+/_-]{0,76}={0,2}\r?\n?)+/g,
+  ))
     for (let phase = 0; phase < 4; phase += 1) found.push(Buffer.from(run.slice(phase), 'base64'));
-  for (const [lines] of text.matchAll(/(?:[A-Za-z0-9+/]{64}\r?\n)+[A-Za-z0-9+/]*={0,2}/g)) found.push(Buffer.from(lines, 'base64'));
+  for (const [lines] of text.matchAll(/(?:[A-Za-z0-9+/]{64}\r?\n)+[A-Za-z0-9+/]*={0,2}/g))
+    found.push(Buffer.from(lines, 'base64'));
   for (const [run] of text.matchAll(/[0-9a-fA-F]{64,}/g))
     for (let phase = 0; phase < 2; phase += 1) found.push(Buffer.from(run.slice(phase), 'hex'));
   return found.filter(({ length }) => length >= KEY_BYTES);

@@ -2,9 +2,10 @@ import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { aesBlock, aesKey, hmac, newHmacKey, padded, setHmacKey } from './fast-crypto.ts';
 
 /*
- * Which of many candidate keys could open which target: from the public formats alone a thief knows how plaintexts begin (a
- * codec byte and Zstandard's magic, the version fields of a part), and AES-GCM's first key stream block tells at once. What is
- * reported may be chance and is opened in earnest afterwards; what is not reported cannot open.
+ * Which of many candidate keys could open which target: from the public formats alone a thief knows
+ * how plaintexts begin (a codec byte and Zstandard's magic, the version fields of a part), and
+ * AES-GCM's first key stream block tells at once. What is reported may be chance and is opened in
+ * earnest afterwards; what is not reported cannot open.
  */
 
 /** What the first bytes of a plaintext can be: up to four, as a number. */
@@ -29,7 +30,10 @@ export interface PageTarget {
   readonly first: SealedTarget;
 }
 
-/** A commit's list or read key, by a part that opens through a key derived from it (HKDF, one block). */
+/**
+ * A commit's list or read key, by a part that opens through a key derived from it (HKDF, one
+ * block).
+ */
 export interface CommitTarget {
   readonly name: string;
   readonly salt: Uint8Array;
@@ -62,12 +66,21 @@ const KEY_BYTES = 32;
 const X25519_PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
 export function search(job: SearchJob): Suspicion[] {
-  const candidates = Buffer.from(job.candidates.buffer, job.candidates.byteOffset, job.candidates.length);
+  const candidates = Buffer.from(
+    job.candidates.buffer,
+    job.candidates.byteOffset,
+    job.candidates.length,
+  );
   const streams = byNonce(job.sealed);
   const publicKeys = new Map<string, string[]>();
-  for (const { name, key } of job.publicKeys) append(publicKeys, Buffer.from(key).toString('latin1'), name);
+  for (const { name, key } of job.publicKeys)
+    append(publicKeys, Buffer.from(key).toString('latin1'), name);
   const commits = job.commits.map(prepared);
-  const pages = job.pages.map(({ name, start, first }) => ({ name, start: words(start), first: sealedWords(first) }));
+  const pages = job.pages.map(({ name, start, first }) => ({
+    name,
+    start: words(start),
+    first: sealedWords(first),
+  }));
   const found: Suspicion[] = [];
   const key = new Uint32Array(8);
   const inner = new Uint32Array(8);
@@ -85,7 +98,8 @@ export function search(job: SearchJob): Suspicion[] {
     aesBlock(0, 0, 0, 2, stream, 0);
     aesBlock(0, 0, 0, 3, stream, 4);
     for (const { name, start, first } of pages) {
-      for (let word = 0; word < 8; word += 1) inner[word] = (start[word] as number) ^ (stream[word] as number);
+      for (let word = 0; word < 8; word += 1)
+        inner[word] = (start[word] as number) ^ (stream[word] as number);
       if (mayOpen(first, inner)) suspect(name);
     }
     for (const { name, salt, info, part } of commits) {
@@ -95,13 +109,20 @@ export function search(job: SearchJob): Suspicion[] {
       if (mayOpen(part, inner)) suspect(name);
     }
     if (publicKeys.size === 0) continue;
-    for (const name of publicKeys.get(x25519PublicKey(candidates.subarray(at, at + KEY_BYTES)).toString('latin1')) ?? []) suspect(name);
+    for (const name of publicKeys.get(
+      x25519PublicKey(candidates.subarray(at, at + KEY_BYTES)).toString('latin1'),
+    ) ?? [])
+      suspect(name);
   }
   return found;
 }
 
 export function x25519PublicKey(secret: Uint8Array): Buffer {
-  const key = createPrivateKey({ key: Buffer.concat([X25519_PKCS8, secret]), format: 'der', type: 'pkcs8' });
+  const key = createPrivateKey({
+    key: Buffer.concat([X25519_PKCS8, secret]),
+    format: 'der',
+    type: 'pkcs8',
+  });
   return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-KEY_BYTES);
 }
 
@@ -121,15 +142,24 @@ function mayOpen({ nonce, start, beginnings }: SealedWords, key: Uint32Array): b
   aesKey(key);
   aesBlock(nonce[0] as number, nonce[1] as number, nonce[2] as number, 2, probe, 0);
   const plain = ((probe[0] as number) ^ start) >>> 0;
-  return beginnings.some(({ bytes, known }) => (known === 4 ? plain === bytes : plain >>> 24 === bytes));
+  return beginnings.some(({ bytes, known }) =>
+    known === 4 ? plain === bytes : plain >>> 24 === bytes,
+  );
 }
 
 /** By the first word, or first byte, of the key stream that would give a plaintext's beginning. */
 function byNonce(targets: readonly SealedTarget[]) {
-  const streams = new Map<string, { nonce: Uint32Array; long: Map<number, string[]>; short: string[][] }>();
+  const streams = new Map<
+    string,
+    { nonce: Uint32Array; long: Map<number, string[]>; short: string[][] }
+  >();
   for (const { name, nonce, start, beginnings } of targets) {
     const text = Buffer.from(nonce).toString('latin1');
-    const stream = streams.get(text) ?? { nonce: words(nonce), long: new Map<number, string[]>(), short: noNames() };
+    const stream = streams.get(text) ?? {
+      nonce: words(nonce),
+      long: new Map<number, string[]>(),
+      short: noNames(),
+    };
     streams.set(text, stream);
     const first = words(start)[0] as number;
     for (const { bytes, known } of beginnings) {

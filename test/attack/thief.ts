@@ -1,7 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { type Content, decodeEntryDraft, decodePage, type ReadPart, type VaultId } from '@aliquot/proto';
-import { openList as openListPart, openListWith, openRead as openReadPart, openReadWith } from '@aliquot/shared/commit/entry';
+import {
+  type Content,
+  decodeEntryDraft,
+  decodePage,
+  type ReadPart,
+  type VaultId,
+} from '@aliquot/proto';
+import {
+  openList as openListPart,
+  openListWith,
+  openRead as openReadPart,
+  openReadWith,
+} from '@aliquot/shared/commit/entry';
 import { decode } from '@aliquot/shared/content/codec';
 import { itemHeader } from '@aliquot/shared/content/seal';
 import { boxOpen } from '@aliquot/shared/crypto/box';
@@ -21,12 +32,19 @@ export interface Clue {
 /**
  * Tries every candidate against everything in the trove, on two threads.
  *
- * @param itemKeys Candidates that could be keys of chunks and pages only, and are not tried on anything else.
+ * @param itemKeys Candidates that could be keys of chunks and pages only, and are not tried on
+ * anything else.
  */
-export async function investigate(trove: Trove, candidates: ReadonlySet<string>, itemKeys: ReadonlySet<string>): Promise<Clue[]> {
+export async function investigate(
+  trove: Trove,
+  candidates: ReadonlySet<string>,
+  itemKeys: ReadonlySet<string>,
+): Promise<Clue[]> {
   const targets = targetsOf(trove);
   const whole = shares(candidates).map((part) => cluesFrom(part, targets));
-  const items = shares(itemKeys).map((part) => cluesFrom(part, { ...targets, commits: [], publicKeys: [] }));
+  const items = shares(itemKeys).map((part) =>
+    cluesFrom(part, { ...targets, commits: [], publicKeys: [] }),
+  );
   return (await Promise.all([...whole, ...items])).flat();
 }
 
@@ -40,7 +58,10 @@ function shares(candidates: ReadonlySet<string>): Buffer[] {
 
 async function cluesFrom(part: Buffer, targets: Omit<SearchJob, 'candidates'>): Promise<Clue[]> {
   const found = await inThread({ ...targets, candidates: new Uint8Array(part) });
-  return found.map(({ at, target }) => ({ key: part.toString('latin1', at, at + KEY_BYTES), target }));
+  return found.map(({ at, target }) => ({
+    key: part.toString('latin1', at, at + KEY_BYTES),
+    target,
+  }));
 }
 
 function inThread(job: SearchJob): Promise<Suspicion[]> {
@@ -51,7 +72,9 @@ function inThread(job: SearchJob): Promise<Suspicion[]> {
   });
 }
 
-/** Follows clues, as far as the candidates in hand lead: a key opens bytes, and the bytes hold keys. */
+/**
+ * Follows clues, as far as the candidates in hand lead: a key opens bytes, and the bytes hold keys.
+ */
 export class Thief {
   readonly #trove: Trove;
   /** Plaintexts of chunks, by id in hex. */
@@ -67,13 +90,21 @@ export class Thief {
 
   constructor(trove: Trove, clues: readonly Clue[], candidates: ReadonlySet<string>) {
     this.#trove = trove;
-    for (const { key, target } of clues) if (candidates.has(key)) this.#open(target, Buffer.from(key, 'latin1'));
+    for (const { key, target } of clues)
+      if (candidates.has(key)) this.#open(target, Buffer.from(key, 'latin1'));
   }
 
   /** Everything that was opened, for a comparison with nothing. */
   get spoils() {
     const { chunks, pages, names, reads, drafts, wraps } = this;
-    return { chunks: [...chunks.keys()], pages: [...pages], names: [...names], reads: [...reads], drafts: [...drafts], wraps: [...wraps] };
+    return {
+      chunks: [...chunks.keys()],
+      pages: [...pages],
+      names: [...names],
+      reads: [...reads],
+      drafts: [...drafts],
+      wraps: [...wraps],
+    };
   }
 
   #open(target: string, key: Buffer): void {
@@ -83,7 +114,8 @@ export class Thief {
     if (what === 'item') this.#item(first, key);
     else if (what === 'draft') this.#batch(Number(first), key);
     else if (what === 'list' && entry) this.#list(() => openListWith(entry, key));
-    else if (what === 'read' && entry) this.#read(Number(first), Number(second), () => openReadWith(entry, key));
+    else if (what === 'read' && entry)
+      this.#read(Number(first), Number(second), () => openReadWith(entry, key));
     else if (what === 'commit') this.#commit(Number(first), second, key);
     else if (what === 'wrap') this.#wrap(Number(first), Number(second), role, key);
     else throw new Error(`no such target: ${target}`);
@@ -94,8 +126,11 @@ export class Thief {
     if (item === undefined) return;
     for (const vaultId of this.#vaults()) {
       if (item.kind === 'chunk') {
-        const encoded = attempt(() => aeadOpen(key, ZERO_NONCE, item.bytes, itemHeader('chunk', vaultId)));
-        if (encoded !== undefined) this.chunks.set(id, Buffer.from(decode(encoded, MAX_PLAIN_BYTES)));
+        const encoded = attempt(() =>
+          aeadOpen(key, ZERO_NONCE, item.bytes, itemHeader('chunk', vaultId)),
+        );
+        if (encoded !== undefined)
+          this.chunks.set(id, Buffer.from(decode(encoded, MAX_PLAIN_BYTES)));
         continue;
       }
       const { content, clear, sealedKeys } = decodePage(item.bytes);
@@ -111,7 +146,8 @@ export class Thief {
   }
 
   #content(content: Content, keys: readonly Uint8Array[]): void {
-    for (const [at, { id }] of content.refs.entries()) this.#item(Buffer.from(id).toString('hex'), keys[at] ?? new Uint8Array(KEY_BYTES));
+    for (const [at, { id }] of content.refs.entries())
+      this.#item(Buffer.from(id).toString('hex'), keys[at] ?? new Uint8Array(KEY_BYTES));
   }
 
   #batch(at: number, key: Uint8Array): void {
@@ -146,7 +182,10 @@ export class Thief {
     }
   }
 
-  /** As the recipient, or as a sender who kept the ephemeral key. The nonce is the one of SEALING.md and design, from public values. */
+  /**
+   * As the recipient, or as a sender who kept the ephemeral key. The nonce is the one of SEALING.md
+   * and design, from public values.
+   */
   #wrap(number: number, at: number, role: string, secret: Uint8Array): void {
     const commit = this.#trove.commits[number];
     const wrap = commit?.wraps[at];
@@ -155,8 +194,19 @@ export class Thief {
     const place = Buffer.alloc(9);
     place[0] = wrap.purpose === 'list' ? 1 : 2;
     place.writeBigUInt64BE(BigInt(sequence), 1);
-    const context = Buffer.concat([place.subarray(0, 1), vaultId, agentId, chainId, place.subarray(1)]);
-    const nonce = sha512(labelled('aliquot/v1/wrap'), wrap.ephemeralKey, wrap.recipientKey, context).subarray(0, 24);
+    const context = Buffer.concat([
+      place.subarray(0, 1),
+      vaultId,
+      agentId,
+      chainId,
+      place.subarray(1),
+    ]);
+    const nonce = sha512(
+      labelled('aliquot/v1/wrap'),
+      wrap.ephemeralKey,
+      wrap.recipientKey,
+      context,
+    ).subarray(0, 24);
     const other = role === 'recipient' ? wrap.ephemeralKey : wrap.recipientKey;
     const key = attempt(() => boxOpen(wrap.box, nonce, other, secret));
     if (key === undefined) return;
@@ -165,7 +215,14 @@ export class Thief {
   }
 
   #vaults(): VaultId[] {
-    return [...new Map(this.#trove.commits.map(({ header }) => [Buffer.from(header.vaultId).toString('hex'), header.vaultId])).values()];
+    return [
+      ...new Map(
+        this.#trove.commits.map(({ header }) => [
+          Buffer.from(header.vaultId).toString('hex'),
+          header.vaultId,
+        ]),
+      ).values(),
+    ];
   }
 }
 

@@ -16,10 +16,16 @@ import { ZERO_NONCE } from '@aliquot/shared/crypto/primitives';
 import { decodeSignedRecord, decodeVersion } from '../../agent/src/queue/payloads.ts';
 import type { Beginning, SealedTarget, SearchJob } from './search.ts';
 
-/** Everything sealed that there is to open, read from packs and segments as FORMAT.md describes them and nothing else. */
+/**
+ * Everything sealed that there is to open, read from packs and segments as FORMAT.md describes them
+ * and nothing else.
+ */
 export interface Trove {
   /** By id in hex. */
-  readonly items: ReadonlyMap<string, { readonly kind: StoredKind; readonly bytes: Buffer; readonly plainSize: number | undefined }>;
+  readonly items: ReadonlyMap<
+    string,
+    { readonly kind: StoredKind; readonly bytes: Buffer; readonly plainSize: number | undefined }
+  >;
   readonly commits: readonly TroveCommit[];
   readonly drafts: readonly TroveDraft[];
 }
@@ -47,18 +53,33 @@ interface RawRecord {
 
 /** Reads the vaults of a collector, and the segments and chain logs of agents' folders. */
 export async function troveOf(collector: string, agents: readonly string[]): Promise<Trove> {
-  const items = new Map<string, { kind: StoredKind; bytes: Buffer; plainSize: number | undefined }>();
+  const items = new Map<
+    string,
+    { kind: StoredKind; bytes: Buffer; plainSize: number | undefined }
+  >();
   const commits = new Map<string, TroveCommit>();
   const drafts: TroveDraft[] = [];
   const takeItem = ({ kind, id, payload }: RawRecord): void => {
-    if (kind === 1 || kind === 2) items.set(id, { kind: kind === 1 ? 'chunk' : 'page', bytes: payload, plainSize: undefined });
+    if (kind === 1 || kind === 2)
+      items.set(id, { kind: kind === 1 ? 'chunk' : 'page', bytes: payload, plainSize: undefined });
   };
   const takeCommit = (bytes: Uint8Array): void => {
     const { header, slots, wraps } = decodeSignedCommit(bytes);
-    const entries = slots.flatMap((slot) => (slot.type === 'entry' ? [decodeEntry(slot.bytes)] : []));
-    commits.set(Buffer.from(header).toString('latin1'), { header: decodeCommitHeader(header), entries, wraps });
+    const entries = slots.flatMap((slot) =>
+      slot.type === 'entry' ? [decodeEntry(slot.bytes)] : [],
+    );
+    commits.set(Buffer.from(header).toString('latin1'), {
+      header: decodeCommitHeader(header),
+      entries,
+      wraps,
+    });
   };
-  for (const record of await records(join(collector, 'vaults'), '.pack', { magic: 'ALQR', file: 36, header: 52, idAt: 16 })) {
+  for (const record of await records(join(collector, 'vaults'), '.pack', {
+    magic: 'ALQR',
+    file: 36,
+    header: 52,
+    idAt: 16,
+  })) {
     takeItem(record);
     if (record.kind === 4) takeCommit(decodeStoredCommit(record.payload).commit);
   }
@@ -68,7 +89,12 @@ export async function troveOf(collector: string, agents: readonly string[]): Pro
       takeItem(record);
       if (record.kind !== 3) continue;
       const { head, clear, sealedDraft } = decodeVersion(record.payload);
-      drafts.push({ batch: `${agent} ${head.batch}`, nonce: head.nonce, clear, sealed: sealedDraft });
+      drafts.push({
+        batch: `${agent} ${head.batch}`,
+        nonce: head.nonce,
+        clear,
+        sealed: sealedDraft,
+      });
     }
     for (const { kind, payload } of await records(join(agent, 'chain'), '.log', framing))
       if (kind === 16) takeCommit(decodeSignedRecord(payload).commit);
@@ -77,15 +103,22 @@ export async function troveOf(collector: string, agents: readonly string[]): Pro
     const item = items.get(Buffer.from(ref.id).toString('hex'));
     if (item !== undefined) item.plainSize = ref.plainSize;
   };
-  for (const { entries } of commits.values()) for (const { content } of entries) content.refs.forEach(named);
-  for (const { kind, bytes } of items.values()) if (kind === 'page') decodePage(bytes).content.refs.forEach(named);
+  for (const { entries } of commits.values())
+    for (const { content } of entries) content.refs.forEach(named);
+  for (const { kind, bytes } of items.values())
+    if (kind === 'page') decodePage(bytes).content.refs.forEach(named);
   return { items, commits: [...commits.values()], drafts };
 }
 
 async function records(
   folder: string,
   suffix: string,
-  framing: { readonly magic: string; readonly file: number; readonly header: number; readonly idAt: number },
+  framing: {
+    readonly magic: string;
+    readonly file: number;
+    readonly header: number;
+    readonly idAt: number;
+  },
 ): Promise<RawRecord[]> {
   const found: RawRecord[] = [];
   for (const item of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -105,7 +138,10 @@ async function records(
 const STORED: Beginning = { bytes: 0, known: 1 };
 const ZSTD: Beginning = { bytes: 0x0128b52f, known: 4 };
 /** Version 1, then kind 1 to 4. */
-const DRAFT: readonly Beginning[] = [1, 2, 3, 4].map((kind) => ({ bytes: 0x08011000 + kind, known: 4 }));
+const DRAFT: readonly Beginning[] = [1, 2, 3, 4].map((kind) => ({
+  bytes: 0x08011000 + kind,
+  known: 4,
+}));
 /** Version 1, POSIX. */
 const LIST: readonly Beginning[] = [{ bytes: 0x08011001, known: 4 }];
 /** Version 1, a hash of 32 bytes. */
@@ -114,8 +150,10 @@ const READ: readonly Beginning[] = [{ bytes: 0x08011220, known: 4 }];
 /** What to look for, by the names that `Thief.open` understands. */
 export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
   const chunk = (id: string, bytes: Buffer, plainSize: number | undefined): SealedTarget => {
-    // Codec byte and tag are what a stored chunk has more than its content; a compressed one is smaller.
-    const beginnings = plainSize === undefined ? [STORED, ZSTD] : [bytes.length === plainSize + 17 ? STORED : ZSTD];
+    // Codec byte and tag are what a stored chunk has more than its content; a compressed one is
+    // smaller.
+    const beginnings =
+      plainSize === undefined ? [STORED, ZSTD] : [bytes.length === plainSize + 17 ? STORED : ZSTD];
     return { name: `item ${id}`, nonce: ZERO_NONCE, start: bytes.subarray(0, 4), beginnings };
   };
   const sealed: SealedTarget[] = [];
@@ -130,29 +168,47 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
     const { content, sealedKeys } = decodePage(bytes);
     const first = Buffer.from(content.refs[0]?.id ?? []).toString('hex');
     const item = trove.items.get(first);
-    if (content.depth !== 0 || item === undefined) throw new Error('a page that this search cannot judge');
-    return { name: `item ${id}`, start: sealedKeys.subarray(0, 32), first: chunk(first, item.bytes, item.plainSize) };
+    if (content.depth !== 0 || item === undefined)
+      throw new Error('a page that this search cannot judge');
+    return {
+      name: `item ${id}`,
+      start: sealedKeys.subarray(0, 32),
+      first: chunk(first, item.bytes, item.plainSize),
+    };
   }
   for (const [c, { entries, wraps }] of trove.commits.entries()) {
     for (const purpose of ['list', 'read'] as const) {
       const parts = entries.flatMap((entry, e) => {
         const bytes = purpose === 'list' ? entry.sealedList : entry.sealedRead;
         const beginnings = purpose === 'list' ? LIST : READ;
-        const part: SealedTarget = { name: `${purpose} ${c} ${e}`, nonce: ZERO_NONCE, start: bytes.subarray(0, 4), beginnings };
+        const part: SealedTarget = {
+          name: `${purpose} ${c} ${e}`,
+          nonce: ZERO_NONCE,
+          start: bytes.subarray(0, 4),
+          beginnings,
+        };
         return bytes.length === 0 ? [] : [{ entry, part }];
       });
       sealed.push(...parts.map(({ part }) => part));
       // A key that opens one of them opens all.
       for (const { entry, part } of parts.slice(0, 1)) {
-        const info = Buffer.concat([Buffer.from(`aliquot/v1/entry-${purpose}-key\0`), entry.fileId, Uint8Array.of(1)]);
+        const info = Buffer.concat([
+          Buffer.from(`aliquot/v1/entry-${purpose}-key\0`),
+          entry.fileId,
+          Uint8Array.of(1),
+        ]);
         commits.push({ name: `commit ${c} ${purpose}`, salt: entry.salt, info, part });
       }
     }
     for (const [w, { recipientKey, ephemeralKey }] of wraps.entries())
-      publicKeys.push({ name: `wrap ${c} ${w} recipient`, key: recipientKey }, { name: `wrap ${c} ${w} sender`, key: ephemeralKey });
+      publicKeys.push(
+        { name: `wrap ${c} ${w} recipient`, key: recipientKey },
+        { name: `wrap ${c} ${w} sender`, key: ephemeralKey },
+      );
   }
   for (const [at, { batch, nonce, sealed: draft }] of trove.drafts.entries()) {
-    if (trove.drafts.findIndex((other) => other.batch === batch) !== at) continue; // one key for all of a batch
+    // one key for all of a batch
+    if (trove.drafts.findIndex((other) => other.batch === batch) !== at) continue;
     sealed.push({ name: `draft ${at}`, nonce, start: draft.subarray(0, 4), beginnings: DRAFT });
   }
   return { sealed, pages, commits, publicKeys };

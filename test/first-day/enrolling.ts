@@ -5,19 +5,31 @@ import { central, type Mistake, pc, within } from './mistake.ts';
 export const enrolling: readonly Mistake[] = [
   {
     what: 'an agent’s name with a blank',
-    make: (lab) => central(lab, ['enroll', 'hplc 1', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
+    make: (lab) =>
+      central(lab, ['enroll', 'hplc 1', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
     code: 2,
     says: /is no agent name.*letters, digits/,
   },
   {
     what: 'an agent’s name that is borne',
-    make: (lab) => central(lab, ['enroll', 'pc', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
+    make: (lab) =>
+      central(lab, ['enroll', 'pc', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
     code: 1,
     says: /--replaces/,
   },
   {
     what: 'to replace an agent that is not there',
-    make: (lab) => central(lab, ['enroll', 'pc-2', '--replaces', 'px', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
+    make: (lab) =>
+      central(lab, [
+        'enroll',
+        'pc-2',
+        '--replaces',
+        'px',
+        '--kit',
+        lab.world.kit,
+        '--out',
+        within(lab, 'b'),
+      ]),
     code: 1,
     says: /px/,
   },
@@ -29,13 +41,32 @@ export const enrolling: readonly Mistake[] = [
   },
   {
     what: 'an expiry that is none',
-    make: (lab) => central(lab, ['enroll', 'pc-2', '--expires', 'tomorrow', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
+    make: (lab) =>
+      central(lab, [
+        'enroll',
+        'pc-2',
+        '--expires',
+        'tomorrow',
+        '--kit',
+        lab.world.kit,
+        '--out',
+        within(lab, 'b'),
+      ]),
     code: 2,
     says: /--expires.*24h/,
   },
   {
     what: 'a group without a number of PCs',
-    make: (lab) => central(lab, ['enroll', '--group', 'hall', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
+    make: (lab) =>
+      central(lab, [
+        'enroll',
+        '--group',
+        'hall',
+        '--kit',
+        lab.world.kit,
+        '--out',
+        within(lab, 'b'),
+      ]),
     code: 2,
     says: /--uses COUNT/,
   },
@@ -43,7 +74,15 @@ export const enrolling: readonly Mistake[] = [
     what: 'a list as PowerShell writes it',
     make: async (lab) => {
       await writeFile(within(lab, 'pcs.txt'), Buffer.from('\ufeffpc-8\r\n', 'utf16le'));
-      return central(lab, ['enroll', '--list', within(lab, 'pcs.txt'), '--kit', lab.world.kit, '--out-dir', within(lab, 'bundles')]);
+      return central(lab, [
+        'enroll',
+        '--list',
+        within(lab, 'pcs.txt'),
+        '--kit',
+        lab.world.kit,
+        '--out-dir',
+        within(lab, 'bundles'),
+      ]);
     },
     code: 2,
     says: /pcs\.txt, line 1: written in UTF-16.*save it as UTF-8/,
@@ -56,7 +95,15 @@ export const enrolling: readonly Mistake[] = [
   },
   {
     what: 'another name for the PC of a bundle',
-    make: async (lab) => pc(['enroll', await lab.world.bundle('pc-9'), '--name', 'pc-10', '--data', within(lab, 'a9')]),
+    make: async (lab) =>
+      pc([
+        'enroll',
+        await lab.world.bundle('pc-9'),
+        '--name',
+        'pc-10',
+        '--data',
+        within(lab, 'a9'),
+      ]),
     code: 1,
     says: /this bundle is for pc-9.*leave --name out/,
   },

@@ -5,14 +5,24 @@ import { type Mistake, pc, within } from './mistake.ts';
 
 /** Mistakes with the first backup. */
 export const firstBackup: readonly Mistake[] = [
-  { what: 'backup without a data folder', make: (lab) => pc(['backup', lab.tree]), code: 2, says: /--data/ },
+  {
+    what: 'backup without a data folder',
+    make: (lab) => pc(['backup', lab.tree]),
+    code: 2,
+    says: /--data/,
+  },
   {
     what: 'backup before enrol',
     make: (lab) => pc(['backup', lab.tree, '--data', within(lab, 'nothing')]),
     code: 2,
     says: /not an agent's data folder.*aliquot-agent enroll/,
   },
-  { what: 'backup of nothing', make: (lab) => pc(['backup', '--data', lab.agent.data]), code: 2, says: /missing.*path.*--help/i },
+  {
+    what: 'backup of nothing',
+    make: (lab) => pc(['backup', '--data', lab.agent.data]),
+    code: 2,
+    says: /missing.*path.*--help/i,
+  },
   {
     what: 'backup of a misspelt path',
     make: (lab) => pc(['backup', join(lab.tree, 'rnu'), '--data', lab.agent.data]),
@@ -81,7 +91,10 @@ export const firstBackup: readonly Mistake[] = [
   {
     what: 'run with a misspelt setting',
     make: async (lab) => {
-      await writeFile(within(lab, 'wrong.yaml'), `sources: [{path: ${lab.tree}}]\nscanIntervalSecond: 5\n`);
+      await writeFile(
+        within(lab, 'wrong.yaml'),
+        `sources: [{path: ${lab.tree}}]\nscanIntervalSecond: 5\n`,
+      );
       return pc(['run', '--data', lab.agent.data, '--config', within(lab, 'wrong.yaml')]);
     },
     code: 2,

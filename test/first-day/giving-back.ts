@@ -37,7 +37,18 @@ export const givingBack: readonly Mistake[] = [
   },
   {
     what: 'a time before everything',
-    make: (lab) => central(lab, ['restore', '--kit', lab.world.kit, '--agent', 'pc', '--at', '2020-01-01', '--to', within(lab, 'r0')]),
+    make: (lab) =>
+      central(lab, [
+        'restore',
+        '--kit',
+        lab.world.kit,
+        '--agent',
+        'pc',
+        '--at',
+        '2020-01-01',
+        '--to',
+        within(lab, 'r0'),
+      ]),
     code: 1,
     says: /had no files|nothing/,
   },
@@ -49,25 +60,55 @@ export const givingBack: readonly Mistake[] = [
   },
   {
     what: 'restore into a file',
-    make: (lab) => central(lab, ['restore', '--kit', lab.world.kit, '--agent', 'pc', '--to', join(lab.tree, 'run.csv')]),
+    make: (lab) =>
+      central(lab, [
+        'restore',
+        '--kit',
+        lab.world.kit,
+        '--agent',
+        'pc',
+        '--to',
+        join(lab.tree, 'run.csv'),
+      ]),
     code: 1,
     says: /run\.csv/,
   },
   {
     what: 'restore where this user may not write',
     make: (lab) =>
-      asNobody('aliquot', ['restore', '--kit', within(lab, 'open.kit'), '--agent', 'pc', '--to', within(lab, 'closed/r')], {
-        ...lab.world.environment(),
-        ALIQUOT_TOKEN: lab.token,
-        ALIQUOT_STATE: '/tmp/aliquot-nobody',
-      }),
+      asNobody(
+        'aliquot',
+        [
+          'restore',
+          '--kit',
+          within(lab, 'open.kit'),
+          '--agent',
+          'pc',
+          '--to',
+          within(lab, 'closed/r'),
+        ],
+        {
+          ...lab.world.environment(),
+          ALIQUOT_TOKEN: lab.token,
+          ALIQUOT_STATE: '/tmp/aliquot-nobody',
+        },
+      ),
     code: 1,
     says: /permission denied|may not/,
     unless: () => !asRoot(),
   },
   {
     what: 'a version that is none',
-    make: (lab) => central(lab, ['cat', '--kit', lab.world.kit, '--agent', 'pc', '--version', '0123456789abcdef.7']),
+    make: (lab) =>
+      central(lab, [
+        'cat',
+        '--kit',
+        lab.world.kit,
+        '--agent',
+        'pc',
+        '--version',
+        '0123456789abcdef.7',
+      ]),
     code: 1,
     says: /0123456789abcdef\.7/,
   },
@@ -81,7 +122,13 @@ export const givingBack: readonly Mistake[] = [
     what: 'Ctrl-C while the service is asked to start',
     make: async (lab) => {
       await writeFile(within(lab, 'right.yaml'), `sources: [{path: ${lab.tree}}]\n`);
-      const service = new Service('aliquot-agent', ['run', '--data', lab.agent.data, '--config', within(lab, 'right.yaml')]);
+      const service = new Service('aliquot-agent', [
+        'run',
+        '--data',
+        lab.agent.data,
+        '--config',
+        within(lab, 'right.yaml'),
+      ]);
       await service.event('running');
       return { code: await service.stop('SIGINT'), stdout: '', stderr: '', lines: [] };
     },

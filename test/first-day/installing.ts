@@ -4,8 +4,18 @@ import { asNobody, asRoot, central, type Mistake, within } from './mistake.ts';
 /** Mistakes with installing the collector. */
 export const installing: readonly Mistake[] = [
   { what: 'no command', make: (lab) => central(lab, []), code: 2, says: /--help/, help: true },
-  { what: 'a misspelt command', make: (lab) => central(lab, ['agnets']), code: 2, says: /agnets.*Did you mean agents/i },
-  { what: 'a misspelt option', make: (lab) => central(lab, ['ls', '--agnt', 'pc']), code: 2, says: /--agnt.*Did you mean --agent/i },
+  {
+    what: 'a misspelt command',
+    make: (lab) => central(lab, ['agnets']),
+    code: 2,
+    says: /agnets.*Did you mean agents/i,
+  },
+  {
+    what: 'a misspelt option',
+    make: (lab) => central(lab, ['ls', '--agnt', 'pc']),
+    code: 2,
+    says: /--agnt.*Did you mean --agent/i,
+  },
   {
     what: 'a command without its argument',
     make: (lab) => central(lab, ['agent', 'revoke']),
@@ -18,7 +28,12 @@ export const installing: readonly Mistake[] = [
     code: 2,
     says: /--agent.*argument missing.*--help/,
   },
-  { what: 'init without a folder', make: (lab) => central(lab, ['init']), code: 2, says: /--data.*--help/ },
+  {
+    what: 'init without a folder',
+    make: (lab) => central(lab, ['init']),
+    code: 2,
+    says: /--data.*--help/,
+  },
   {
     what: 'init where something is',
     make: (lab) => central(lab, ['init', '--data', lab.tree]),
@@ -52,7 +67,8 @@ export const installing: readonly Mistake[] = [
   },
   {
     what: 'serve in a second terminal',
-    make: (lab) => central(lab, ['serve', '--data', lab.world.collectorData, '--listen', '127.0.0.1:0']),
+    make: (lab) =>
+      central(lab, ['serve', '--data', lab.world.collectorData, '--listen', '127.0.0.1:0']),
     code: 1,
     says: /in use by a living process \(pid \d+\); stop it first/,
   },
@@ -68,7 +84,13 @@ export const installing: readonly Mistake[] = [
         });
       });
       try {
-        return await central(lab, ['serve', '--data', within(lab, 'second'), '--listen', `127.0.0.1:${port}`]);
+        return await central(lab, [
+          'serve',
+          '--data',
+          within(lab, 'second'),
+          '--listen',
+          `127.0.0.1:${port}`,
+        ]);
       } finally {
         holder.close();
       }
@@ -78,19 +100,22 @@ export const installing: readonly Mistake[] = [
   },
   {
     what: 'serve to the network without a certificate',
-    make: (lab) => central(lab, ['serve', '--data', within(lab, 'second'), '--listen', '0.0.0.0:0']),
+    make: (lab) =>
+      central(lab, ['serve', '--data', within(lab, 'second'), '--listen', '0.0.0.0:0']),
     code: 2,
     says: /--tls-cert/,
   },
   {
     what: 'a listen address without a port',
-    make: (lab) => central(lab, ['serve', '--data', within(lab, 'second'), '--listen', '127.0.0.1']),
+    make: (lab) =>
+      central(lab, ['serve', '--data', within(lab, 'second'), '--listen', '127.0.0.1']),
     code: 2,
     says: /--listen.*HOST:PORT|--listen.*127\.0\.0\.1:8480/,
   },
   {
     what: 'a port that is none',
-    make: (lab) => central(lab, ['serve', '--data', within(lab, 'second'), '--listen', '127.0.0.1:99999']),
+    make: (lab) =>
+      central(lab, ['serve', '--data', within(lab, 'second'), '--listen', '127.0.0.1:99999']),
     code: 2,
     says: /--listen/,
   },
@@ -114,20 +139,43 @@ export const installing: readonly Mistake[] = [
   {
     what: 'a certificate that is not there',
     make: (lab) =>
-      central(lab, ['serve', '--data', within(lab, 'second'), '--tls-cert', within(lab, 'no.pem'), '--tls-key', within(lab, 'tls.key')]),
+      central(lab, [
+        'serve',
+        '--data',
+        within(lab, 'second'),
+        '--tls-cert',
+        within(lab, 'no.pem'),
+        '--tls-key',
+        within(lab, 'tls.key'),
+      ]),
     code: 2,
     says: /no\.pem/,
   },
   {
     what: 'a certificate with another key',
     make: (lab) =>
-      central(lab, ['serve', '--data', within(lab, 'second'), '--tls-cert', within(lab, 'tls.pem'), '--tls-key', within(lab, 'other.key')]),
+      central(lab, [
+        'serve',
+        '--data',
+        within(lab, 'second'),
+        '--tls-cert',
+        within(lab, 'tls.pem'),
+        '--tls-key',
+        within(lab, 'other.key'),
+      ]),
     code: 2,
     says: /cannot be used together.*belong together/,
   },
   {
     what: 'a certificate without its key',
-    make: (lab) => central(lab, ['serve', '--data', within(lab, 'second'), '--tls-cert', within(lab, 'tls.pem')]),
+    make: (lab) =>
+      central(lab, [
+        'serve',
+        '--data',
+        within(lab, 'second'),
+        '--tls-cert',
+        within(lab, 'tls.pem'),
+      ]),
     code: 2,
     says: /--tls-cert and --tls-key go together/,
   },

@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { type Finished, type ProgramName, run } from '../../demo/programs.ts';
 import type { AgentPlace, World } from '../world.ts';
 
-/** What the mistakes are made in: a collector with one vault, one enrolled PC, one backed up folder. */
+/**
+ * What the mistakes are made in: a collector with one vault, one enrolled PC, one backed up folder.
+ */
 export interface Lab {
   readonly world: World;
   readonly agent: AgentPlace;
@@ -27,13 +29,21 @@ export interface Mistake {
 export const asRoot = (): boolean => process.getuid?.() === 0;
 
 /** An operator's command with the environment of somebody who did everything else right. */
-export const central = async (lab: Lab, args: readonly string[], changes: NodeJS.ProcessEnv = {}): Promise<Finished> =>
+export const central = async (
+  lab: Lab,
+  args: readonly string[],
+  changes: NodeJS.ProcessEnv = {},
+): Promise<Finished> =>
   run('aliquot', args, { ...lab.world.environment(), ALIQUOT_TOKEN: lab.token, ...changes });
 
 export const pc = (args: readonly string[]): Promise<Finished> => run('aliquot-agent', args);
 
 /** Runs a program as a user who owns nothing here. */
-export const asNobody = (name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> =>
+export const asNobody = (
+  name: ProgramName,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Finished> =>
   run(name, args, environment, ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']);
 
 export const within = (lab: Lab, name: string): string => join(lab.world.folder, name);

@@ -9,13 +9,49 @@ import { reaching } from './reaching.ts';
 import { theKit } from './the-kit.ts';
 
 /** What goes wrong on the first day, in the order in which a day brings it. */
-export const mistakes: readonly Mistake[] = [...installing, ...reaching, ...theKit, ...enrolling, ...firstBackup, ...givingBack];
+export const mistakes: readonly Mistake[] = [
+  ...installing,
+  ...reaching,
+  ...theKit,
+  ...enrolling,
+  ...firstBackup,
+  ...givingBack,
+];
 
 /** Files that the mistakes need. */
-export async function prepare(lab: Lab, openssl: (args: readonly string[]) => Promise<void>): Promise<void> {
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost'];
-  await openssl(['req', '-x509', ...ec, '-keyout', within(lab, 'tls.key'), '-out', within(lab, 'tls.pem')]);
-  await openssl(['req', '-x509', ...ec, '-keyout', within(lab, 'other.key'), '-out', within(lab, 'other.pem')]);
+export async function prepare(
+  lab: Lab,
+  openssl: (args: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const ec = [
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=localhost',
+  ];
+  await openssl([
+    'req',
+    '-x509',
+    ...ec,
+    '-keyout',
+    within(lab, 'tls.key'),
+    '-out',
+    within(lab, 'tls.pem'),
+  ]);
+  await openssl([
+    'req',
+    '-x509',
+    ...ec,
+    '-keyout',
+    within(lab, 'other.key'),
+    '-out',
+    within(lab, 'other.pem'),
+  ]);
   await mkdir(within(lab, 'closed'), { mode: 0o700 });
   await copyFile(join(lab.world.collectorData, 'admin.token'), within(lab, 'closed/admin.token'));
   await copyFile(lab.world.kit, within(lab, 'open.kit'));

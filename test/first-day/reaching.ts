@@ -4,7 +4,12 @@ import { asNobody, asRoot, central, type Mistake, within } from './mistake.ts';
 
 /** Mistakes with reaching the collector. */
 export const reaching: readonly Mistake[] = [
-  { what: 'no address', make: (lab) => central(lab, ['agents'], { ALIQUOT_URL: undefined }), code: 2, says: /--url.*ALIQUOT_URL/ },
+  {
+    what: 'no address',
+    make: (lab) => central(lab, ['agents'], { ALIQUOT_URL: undefined }),
+    code: 2,
+    says: /--url.*ALIQUOT_URL/,
+  },
   {
     what: 'a wrong port',
     make: (lab) => central(lab, ['agents', '--url', 'http://127.0.0.1:9']),
@@ -29,11 +34,18 @@ export const reaching: readonly Mistake[] = [
     code: 2,
     says: /--url|http:\/\//,
   },
-  { what: 'http over the network', make: (lab) => central(lab, ['agents', '--url', 'http://backup.example:8480']), code: 2, says: /https/ },
+  {
+    what: 'http over the network',
+    make: (lab) => central(lab, ['agents', '--url', 'http://backup.example:8480']),
+    code: 2,
+    says: /https/,
+  },
   {
     what: 'the address of something else',
     make: async (lab) => {
-      const other = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi'));
+      const other = createServer((socket) =>
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi'),
+      );
       const port = await new Promise<number>((resolve) => {
         other.listen(0, '127.0.0.1', () => {
           const at = other.address();
@@ -63,13 +75,17 @@ export const reaching: readonly Mistake[] = [
   },
   {
     what: 'a token file that is not there',
-    make: (lab) => central(lab, ['agents', '--token-file', within(lab, 'no.token')], { ALIQUOT_TOKEN: undefined }),
+    make: (lab) =>
+      central(lab, ['agents', '--token-file', within(lab, 'no.token')], {
+        ALIQUOT_TOKEN: undefined,
+      }),
     code: 2,
     says: /no\.token/,
   },
   {
     what: 'the kit for the token',
-    make: (lab) => central(lab, ['agents', '--token-file', lab.world.kit], { ALIQUOT_TOKEN: undefined }),
+    make: (lab) =>
+      central(lab, ['agents', '--token-file', lab.world.kit], { ALIQUOT_TOKEN: undefined }),
     code: 2,
     says: /token/,
   },
@@ -77,7 +93,13 @@ export const reaching: readonly Mistake[] = [
     what: 'a token file that this user may not read',
     make: async (lab) => {
       await chmod(within(lab, 'closed'), 0o700);
-      return asNobody('aliquot', ['agents', '--url', lab.world.url, '--token-file', within(lab, 'closed/admin.token')]);
+      return asNobody('aliquot', [
+        'agents',
+        '--url',
+        lab.world.url,
+        '--token-file',
+        within(lab, 'closed/admin.token'),
+      ]);
     },
     code: 2,
     says: /may not be read by this user/,

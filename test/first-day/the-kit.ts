@@ -4,7 +4,12 @@ import { central, type Mistake, within } from './mistake.ts';
 
 /** Mistakes with the kit. */
 export const theKit: readonly Mistake[] = [
-  { what: 'no kit', make: (lab) => central(lab, ['kit', 'verify']), code: 2, says: /--kit.*ALIQUOT_KIT/ },
+  {
+    what: 'no kit',
+    make: (lab) => central(lab, ['kit', 'verify']),
+    code: 2,
+    says: /--kit.*ALIQUOT_KIT/,
+  },
   {
     what: 'a kit that is not there',
     make: (lab) => central(lab, ['kit', 'verify', '--kit', within(lab, 'no.kit')]),
@@ -35,26 +40,35 @@ export const theKit: readonly Mistake[] = [
   },
   {
     what: 'a wrong passphrase',
-    make: (lab) => central(lab, ['kit', 'verify', '--kit', lab.world.kit], { ALIQUOT_PASSPHRASE: 'wrong horse battery staple' }),
+    make: (lab) =>
+      central(lab, ['kit', 'verify', '--kit', lab.world.kit], {
+        ALIQUOT_PASSPHRASE: 'wrong horse battery staple',
+      }),
     code: 1,
     says: /passphrase/,
   },
   {
     what: 'no passphrase and no terminal',
-    make: (lab) => central(lab, ['kit', 'verify', '--kit', lab.world.kit], { ALIQUOT_PASSPHRASE: undefined }),
+    make: (lab) =>
+      central(lab, ['kit', 'verify', '--kit', lab.world.kit], { ALIQUOT_PASSPHRASE: undefined }),
     code: 2,
     says: /ALIQUOT_PASSPHRASE/,
   },
   {
     what: 'a weak passphrase',
-    make: (lab) => central(lab, ['kit', 'create', '--out', within(lab, 'new.kit')], { ALIQUOT_PASSPHRASE: 'password1' }),
+    make: (lab) =>
+      central(lab, ['kit', 'create', '--out', within(lab, 'new.kit')], {
+        ALIQUOT_PASSPHRASE: 'password1',
+      }),
     code: 2,
     says: /passphrase.*--weak-passphrase/,
   },
   {
     what: 'a passphrase with a blank at its end',
     make: (lab) =>
-      central(lab, ['kit', 'create', '--out', within(lab, 'new.kit')], { ALIQUOT_PASSPHRASE: 'correct horse battery staple ' }),
+      central(lab, ['kit', 'create', '--out', within(lab, 'new.kit')], {
+        ALIQUOT_PASSPHRASE: 'correct horse battery staple ',
+      }),
     code: 2,
     says: /blank|space/,
   },
@@ -70,5 +84,10 @@ export const theKit: readonly Mistake[] = [
     code: 1,
     says: /no\/where\.kit|no\b.*folder/,
   },
-  { what: 'vault add a second time', make: (lab) => central(lab, ['vault', 'add', '--kit', lab.world.kit]), code: 0, says: /^$|already/ },
+  {
+    what: 'vault add a second time',
+    make: (lab) => central(lab, ['vault', 'add', '--kit', lab.world.kit]),
+    code: 0,
+    says: /^$|already/,
+  },
 ];

@@ -16,8 +16,9 @@ export interface DeskOrder {
 }
 
 /**
- * One process of PCs that watch nothing: each enrols into a folder of its own, and keeps its session and what the desk says of it, all by the
- * agent's own code. What is simulated is that each has a process.
+ * One process of PCs that watch nothing: each enrols into a folder of its own, and keeps its
+ * session and what the desk says of it, all by the agent's own code. What is simulated is that each
+ * has a process.
  */
 const { bundle, folder, names } = JSON.parse(process.argv[2] ?? '') as DeskOrder;
 const text = await readFile(bundle, 'utf8');

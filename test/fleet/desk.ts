@@ -31,9 +31,10 @@ const WORKERS = 2;
 const YEAR_MS = 365 * 86_400_000;
 
 /**
- * PCs that are run from one desk, while nobody walks to any: one bundle for all, settings, a wrong file, a canary, another address with
- * another authority, and the way back from a wrong one. Throws at the first thing that is not as it must be; `print` gets a line for each
- * step that is done, with how long it took.
+ * PCs that are run from one desk, while nobody walks to any: one bundle for all, settings, a wrong
+ * file, a canary, another address with another authority, and the way back from a wrong one. Throws
+ * at the first thing that is not as it must be; `print` gets a line for each step that is done,
+ * with how long it took.
  */
 export async function proveDesk(size: DeskSize, print: (line: string) => void): Promise<void> {
   const desk = await Desk.open(size, print);
@@ -59,12 +60,20 @@ class Desk {
   readonly #behind: number;
   readonly #vault: VaultClient;
 
-  private constructor(world: World, vault: VaultClient, size: DeskSize, print: (line: string) => void) {
+  private constructor(
+    world: World,
+    vault: VaultClient,
+    size: DeskSize,
+    print: (line: string) => void,
+  ) {
     this.#world = world;
     this.#vault = vault;
     this.#print = print;
     this.#behind = Number(new URL(world.url).port);
-    this.#names = Array.from({ length: size.real + size.simulated }, (_, at) => `pc-${String(at + 1).padStart(3, '0')}`);
+    this.#names = Array.from(
+      { length: size.real + size.simulated },
+      (_, at) => `pc-${String(at + 1).padStart(3, '0')}`,
+    );
     this.#real = this.#names.slice(0, size.real);
   }
 
@@ -88,7 +97,12 @@ class Desk {
   }
 
   /** Waits until this holds of every PC, or of those that are named; tells how long that took. */
-  async #until(what: string, holds: (agent: AgentInfo) => boolean, since = Date.now(), names = this.#names): Promise<void> {
+  async #until(
+    what: string,
+    holds: (agent: AgentInfo) => boolean,
+    since = Date.now(),
+    names = this.#names,
+  ): Promise<void> {
     const meant = new Set(names);
     for (;;) {
       const agents = await this.#agents();
@@ -118,20 +132,45 @@ class Desk {
     await world.place('agents');
     const bundle = join(world.folder, 'desk.bundle');
     const uses = ['--uses', String(this.#all), '--names', 'pc-*', '--expires', '1d'];
-    await world.aliquot(['enroll', '--group', 'desk', ...uses, '--kit', world.kit, '--out', bundle, '--agent-url', front.url]);
+    await world.aliquot([
+      'enroll',
+      '--group',
+      'desk',
+      ...uses,
+      '--kit',
+      world.kit,
+      '--out',
+      bundle,
+      '--agent-url',
+      front.url,
+    ]);
     const since = Date.now();
     const left = [...this.#real];
     const real = Array.from({ length: AT_ONCE }, async () => {
-      for (let name = left.shift(); name !== undefined; name = left.shift()) await this.#start(name, bundle);
+      for (let name = left.shift(); name !== undefined; name = left.shift())
+        await this.#start(name, bundle);
     });
     await Promise.all([...real, ...this.#simulate(bundle)]);
-    await this.#until('enrolled with one bundle and connected', ({ connected }) => connected, since);
+    await this.#until(
+      'enrolled with one bundle and connected',
+      ({ connected }) => connected,
+      since,
+    );
     const late = join(world.folder, 'agents', 'late');
-    const refused = await run('aliquot-agent', ['enroll', bundle, '--data', late, '--name', 'pc-late']);
+    const refused = await run('aliquot-agent', [
+      'enroll',
+      bundle,
+      '--data',
+      late,
+      '--name',
+      'pc-late',
+    ]);
     assert.equal(refused.code, 1, 'one more than the uses is refused');
     assert.match(refused.stderr, /^aliquot-agent: .*\[[A-Z_]+\]\n$/, 'in one line with its code');
     assert.equal((await this.#agents()).length, this.#all);
-    this.#print(`number ${this.#all + 1} is refused: ${refused.stderr.trim().replace('aliquot-agent: ', '')}`);
+    this.#print(
+      `number ${this.#all + 1} is refused: ${refused.stderr.trim().replace('aliquot-agent: ', '')}`,
+    );
   }
 
   async #start(name: string, bundle: string): Promise<void> {
@@ -143,12 +182,19 @@ class Desk {
     await service.event('running');
   }
 
-  /** The PCs without a process of their own; each answer rejects when its process ends, and resolves when all of its PCs are enrolled. */
+  /**
+   * The PCs without a process of their own; each answer rejects when its process ends, and resolves
+   * when all of its PCs are enrolled.
+   */
   #simulate(bundle: string): readonly Promise<void>[] {
     const names = this.#names.slice(this.#real.length);
     const each = Math.ceil(names.length / WORKERS);
     return Array.from({ length: Math.ceil(names.length / Math.max(each, 1)) }, (_, at) => {
-      const order: DeskOrder = { bundle, folder: join(this.#world.folder, 'agents'), names: names.slice(at * each, (at + 1) * each) };
+      const order: DeskOrder = {
+        bundle,
+        folder: join(this.#world.folder, 'agents'),
+        names: names.slice(at * each, (at + 1) * each),
+      };
       const worker = fork(join(import.meta.dirname, 'desk-worker.ts'), [JSON.stringify(order)], {
         execArgv: ['--conditions=aliquot-source'],
       });
@@ -174,8 +220,15 @@ class Desk {
     await world.aliquot(['policy', 'set', file, '--kit', world.kit]);
     const said = Date.now();
     await this.#until('settings in force, from the start of `policy set`', isInForce(1), since);
-    this.#print(`  of which the command itself took ${seconds(since, said)}, and the last PC was done ${seconds(said)} after it`);
-    await this.#until('the folder that they name backed up', ({ files }) => files === 1, since, this.#real);
+    this.#print(
+      `  of which the command itself took ${seconds(since, said)}, and the last PC was done ${seconds(said)} after it`,
+    );
+    await this.#until(
+      'the folder that they name backed up',
+      ({ files }) => files === 1,
+      since,
+      this.#real,
+    );
   }
 
   /** Signed as `policy set` signs, of a text that it never lets pass. */
@@ -183,24 +236,56 @@ class Desk {
     const kit = await openKit(await readFile(this.#world.kit, 'utf8'), PASSPHRASE);
     const { descriptor, authority: key } = kit;
     const policyKey = policyKeyFor(kit.pathSecret, descriptor.vaultId);
-    const pcs = await deskPcs({ signer: { descriptor, key, certificate: undefined, policyKey }, vault: this.#vault });
+    const pcs = await deskPcs({
+      signer: { descriptor, key, certificate: undefined, policyKey },
+      vault: this.#vault,
+    });
     const issuedAtMs = Date.now();
-    const sealed = sealPolicyText(policyKey.publicKey, descriptor, `agents: {}\n# ${text}`, systemRandom);
-    const policy = issuePolicy(key, { version: 1, vaultId: descriptor.vaultId, revision, setAtMs: issuedAtMs, sealedHash: sha256(sealed) });
+    const sealed = sealPolicyText(
+      policyKey.publicKey,
+      descriptor,
+      `agents: {}\n# ${text}`,
+      systemRandom,
+    );
+    const policy = issuePolicy(key, {
+      version: 1,
+      vaultId: descriptor.vaultId,
+      revision,
+      setAtMs: issuedAtMs,
+      sealedHash: sha256(sealed),
+    });
     const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
     const settings = pcs.map((pc) => {
-      const terms = { sequence: revision, issuedAtMs, expiresAtMs: issuedAtMs + YEAR_MS, groups: [] };
+      const terms = {
+        sequence: revision,
+        issuedAtMs,
+        expiresAtMs: issuedAtMs + YEAR_MS,
+        groups: [],
+      };
       const contents = { version: 1, text, answerKey: policyKey.publicKey } as const;
-      return { signed: base64(encodeSigned(issueSettings(key, descriptor, pc, terms, contents, systemRandom))), waits: false };
+      return {
+        signed: base64(
+          encodeSigned(issueSettings(key, descriptor, pc, terms, contents, systemRandom)),
+        ),
+        waits: false,
+      };
     });
-    await this.#vault.setPolicy({ policy: base64(encodeSigned(policy)), sealed: base64(sealed), certificate: undefined, settings });
+    await this.#vault.setPolicy({
+      policy: base64(encodeSigned(policy)),
+      sealed: base64(sealed),
+      certificate: undefined,
+      settings,
+    });
   }
 
   async wrongFile(): Promise<void> {
     const world = this.#world;
     const wrong = 'sources: [{ path: not/absolute }]';
     const file = await this.#policy('wrong.yaml', `agents:\n  defaults:\n    ${wrong}\n`);
-    const refusals = [await run('aliquot', ['policy', 'check', file]), await world.tryAliquot(['policy', 'set', file, '--kit', world.kit])];
+    const refusals = [
+      await run('aliquot', ['policy', 'check', file]),
+      await world.tryAliquot(['policy', 'set', file, '--kit', world.kit]),
+    ];
     for (const { code, stderr } of refusals) {
       assert.equal(code, 2, 'a wrong file is refused');
       assert.match(stderr, /3: .*absolute/, 'with its line');
@@ -209,11 +294,19 @@ class Desk {
     await this.#force(`${wrong}\n`, 2);
     await this.#until(
       'a wrong file, forced past the desk, refused',
-      ({ settings }) => settings.reply?.sequence === 2 && settings.reply.outcome === 'refused' && settings.inForce === 1,
+      ({ settings }) =>
+        settings.reply?.sequence === 2 &&
+        settings.reply.outcome === 'refused' &&
+        settings.inForce === 1,
       since,
     );
     await world.write('results/run-2.csv', '3;4\n');
-    await this.#until('and every PC goes on by the settings before', ({ files, connected }) => connected && files === 2, since, this.#real);
+    await this.#until(
+      'and every PC goes on by the settings before',
+      ({ files, connected }) => connected && files === 2,
+      since,
+      this.#real,
+    );
     for (const { connected } of await this.#agents()) assert.ok(connected);
   }
 
@@ -245,7 +338,11 @@ class Desk {
     const next = await this.#front('next');
     let since = Date.now();
     await this.#set([next.url], next.ca);
-    await this.#at(next, 'another address, authority and certificate, confirmed by a session', since);
+    await this.#at(
+      next,
+      'another address, authority and certificate, confirmed by a session',
+      since,
+    );
     await old?.close();
     await this.#until('the old address switched off', ({ connected }) => connected, since);
     const stranger = await World.open();
@@ -254,7 +351,11 @@ class Desk {
       since = Date.now();
       await this.#set([wrong.url], wrong.ca);
       while (wrong.connections < this.#all) await delay(LOOK_MS);
-      await this.#until('a wrong one tried by all, and the old one used again', ({ connected }) => connected, since);
+      await this.#until(
+        'a wrong one tried by all, and the old one used again',
+        ({ connected }) => connected,
+        since,
+      );
     } finally {
       await stranger.close();
     }
@@ -262,14 +363,28 @@ class Desk {
     next.drop();
     await this.#until('back once more', ({ connected }) => connected);
     await world.write('results/run-3.csv', '5;6\n');
-    await this.#until('and all is backed up there', ({ files }) => files === 3, Date.now(), this.#real);
+    await this.#until(
+      'and all is backed up there',
+      ({ files }) => files === 3,
+      Date.now(),
+      this.#real,
+    );
     const [some = ''] = this.#real;
     assert.equal((await statusOf(this.#place(some)))['collector'], next.url);
   }
 
   #set(urls: readonly string[], ca: string) {
     const world = this.#world;
-    return world.aliquot(['collector', 'address', 'set', ...urls, '--kit', world.kit, '--tls-ca', ca]);
+    return world.aliquot([
+      'collector',
+      'address',
+      'set',
+      ...urls,
+      '--kit',
+      world.kit,
+      '--tls-ca',
+      ca,
+    ]);
   }
 
   async #at(front: TlsFront, what: string, since: number): Promise<void> {
@@ -289,9 +404,12 @@ class Desk {
   }
 }
 
-const seconds = (since: number, until = Date.now()): string => `${((until - since) / 1000).toFixed(1)} s`;
+const seconds = (since: number, until = Date.now()): string =>
+  `${((until - since) / 1000).toFixed(1)} s`;
 
 const isInForce =
   (sequence: number) =>
   ({ settings }: AgentInfo): boolean =>
-    settings.inForce === sequence && settings.reply?.sequence === sequence && settings.reply.outcome === 'applied';
+    settings.inForce === sequence &&
+    settings.reply?.sequence === sequence &&
+    settings.reply.outcome === 'applied';

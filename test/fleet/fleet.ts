@@ -20,7 +20,10 @@ export interface FleetOptions {
   readonly commitMs: number;
 }
 
-/** Many simulated agents, all of one address, and one built collector that can be killed and started. */
+/**
+ * Many simulated agents, all of one address, and one built collector that can be killed and
+ * started.
+ */
 export class Fleet {
   readonly #folder: string;
   readonly #port: number;
@@ -42,8 +45,17 @@ export class Fleet {
     for (let first = 0; first < options.agents; first += each) {
       const { heartbeatMs, commitMs } = options;
       const count = Math.min(each, options.agents - first);
-      const order: FleetOrder = { url: `http://127.0.0.1:${fleet.#port}`, certificate, first, count, heartbeatMs, commitMs };
-      const child = fork(join(import.meta.dirname, 'worker.ts'), [JSON.stringify(order)], { execArgv: ['--conditions=aliquot-source'] });
+      const order: FleetOrder = {
+        url: `http://127.0.0.1:${fleet.#port}`,
+        certificate,
+        first,
+        count,
+        heartbeatMs,
+        commitMs,
+      };
+      const child = fork(join(import.meta.dirname, 'worker.ts'), [JSON.stringify(order)], {
+        execArgv: ['--conditions=aliquot-source'],
+      });
       child.on('message', (news: FleetNews) => {
         for (const listener of [...fleet.#listeners]) listener(news);
       });
@@ -57,7 +69,11 @@ export class Fleet {
   }
 
   async #found(agents: number): Promise<string> {
-    const store = await initCollector(this.#data, { name: 'fleet' }, { files: nodeFiles, clock: systemClock, random: systemRandom });
+    const store = await initCollector(
+      this.#data,
+      { name: 'fleet' },
+      { files: nodeFiles, clock: systemClock, random: systemRandom },
+    );
     const { descriptor, kit, authority } = vault;
     const certificate = issueCollectorCertificate(authority, {
       version: 1,
@@ -67,7 +83,11 @@ export class Fleet {
       generation: 1,
       issuedAtMs: FIXTURE_TIME_MS,
     });
-    await store.addVault({ descriptor: kit.descriptor, certificate, catalogSecretKey: kit.catalogSecretKey });
+    await store.addVault({
+      descriptor: kit.descriptor,
+      certificate,
+      catalogSecretKey: kit.catalogSecretKey,
+    });
     const held = store.vault(descriptor.vaultId);
     await Promise.all(
       Array.from({ length: agents }, async (_, number) => {
@@ -83,7 +103,11 @@ export class Fleet {
   /** Starts the collector; resolves when it listens. */
   async serve(): Promise<void> {
     const environment = { ALIQUOT_LOG_LEVEL: 'error' };
-    this.#server = new Service('aliquot', ['serve', '--data', this.#data, '--listen', `127.0.0.1:${this.#port}`], environment);
+    this.#server = new Service(
+      'aliquot',
+      ['serve', '--data', this.#data, '--listen', `127.0.0.1:${this.#port}`],
+      environment,
+    );
     await this.#server.event('listening');
   }
 

@@ -1,11 +1,28 @@
-import type { ChainId, ChainPoint, ChunkId, CommitHash, EntryDraft, ReceiptBody, Signed } from '@aliquot/proto';
+import type {
+  ChainId,
+  ChainPoint,
+  ChunkId,
+  CommitHash,
+  EntryDraft,
+  ReceiptBody,
+  Signed,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type { CommitSigner, Queue, QueuedCommit, QueuedItem, QueueEvent } from '../../agent/src/queue/queue.ts';
+import type {
+  CommitSigner,
+  Queue,
+  QueuedCommit,
+  QueuedItem,
+  QueueEvent,
+} from '../../agent/src/queue/queue.ts';
 import type { SampleFile } from '../../agent/src/queue/test-support.ts';
 
 const NO_PREDECESSOR = new Uint8Array(32) as CommitHash;
 
-/** What the uplink needs of a queue, in memory: hundreds of agents share a process, and nobody pulls its plug. */
+/**
+ * What the uplink needs of a queue, in memory: hundreds of agents share a process, and nobody pulls
+ * its plug.
+ */
 export class MemoryQueue {
   readonly #chainId: ChainId;
   readonly #items = new Map<string, QueuedItem>();
@@ -53,7 +70,9 @@ export class MemoryQueue {
   }
 
   pending(): { readonly entries: number; readonly bytes: number; readonly oldestMs: undefined } {
-    const signed = this.#commits.slice(this.#receipted).reduce((sum, { entries }) => sum + entries, 0);
+    const signed = this.#commits
+      .slice(this.#receipted)
+      .reduce((sum, { entries }) => sum + entries, 0);
     return { entries: this.#drafts.length + signed, bytes: 0, oldestMs: undefined };
   }
 
@@ -70,7 +89,13 @@ export class MemoryQueue {
     this.#drafts = [];
     const sequence = this.#commits.length + 1;
     const predecessor = this.#commits.at(-1)?.hash ?? NO_PREDECESSOR;
-    const { bytes, hash } = signer.sign({ chainId: this.#chainId, sequence, predecessor, forkedFrom: undefined, drafts });
+    const { bytes, hash } = signer.sign({
+      chainId: this.#chainId,
+      sequence,
+      predecessor,
+      forkedFrom: undefined,
+      drafts,
+    });
     const commit = { sequence, hash, bytes, entries: drafts.length };
     this.#commits.push(commit);
     this.#sent.set(sequence, this.#fresh);

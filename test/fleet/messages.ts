@@ -12,7 +12,17 @@ export interface FleetOrder {
 
 /** What it tells. */
 export type FleetNews =
-  | { readonly type: 'ready' | 'receipt'; readonly agent: number; readonly atMs: number; readonly versions: number }
-  | { readonly type: 'setback'; readonly agent: number; readonly atMs: number; readonly why: string };
+  | {
+      readonly type: 'ready' | 'receipt';
+      readonly agent: number;
+      readonly atMs: number;
+      readonly versions: number;
+    }
+  | {
+      readonly type: 'setback';
+      readonly agent: number;
+      readonly atMs: number;
+      readonly why: string;
+    };
 
 export const agentName = (number: number): string => `simulated-${number}`;

@@ -10,8 +10,9 @@ import { MemoryQueue } from './memory-queue.ts';
 import { agentName, type FleetNews, type FleetOrder } from './messages.ts';
 
 /**
- * One process of simulated agents: the real uplink with its real backoff, lookout and timers, over queues in memory. Each sends
- * heartbeats and small commits now and then, and tells its parent whenever it is connected, receipted or set back.
+ * One process of simulated agents: the real uplink with its real backoff, lookout and timers, over
+ * queues in memory. Each sends heartbeats and small commits now and then, and tells its parent
+ * whenever it is connected, receipted or set back.
  */
 
 const order = JSON.parse(process.argv[2] ?? '') as FleetOrder;
@@ -57,21 +58,35 @@ function simulate(number: number): void {
     pathKey: new Uint8Array(32).fill(7),
     takesOver: undefined,
   };
-  const parts = { clock: systemClock, random: systemRandom, software: 'simulated', port: nodeFiles };
-  const uplink = new WebSocketUplink({ identity, queue: queue.asQueue(), trust: memoryTrust(), ...parts });
+  const parts = {
+    clock: systemClock,
+    random: systemRandom,
+    software: 'simulated',
+    port: nodeFiles,
+  };
+  const uplink = new WebSocketUplink({
+    identity,
+    queue: queue.asQueue(),
+    trust: memoryTrust(),
+    ...parts,
+  });
   let connected = false;
   uplink.subscribe((event) => {
     const atMs = Date.now();
-    if (event.type === 'receipt') tell({ type: 'receipt', agent: number, atMs, versions: event.entries });
+    if (event.type === 'receipt')
+      tell({ type: 'receipt', agent: number, atMs, versions: event.entries });
     if (event.type !== 'state') return;
     const { state, problem } = event.status;
     if (state === 'ready' && !connected) tell({ type: 'ready', agent: number, atMs, versions: 0 });
-    if (state !== 'ready' && state !== 'connecting') tell({ type: 'setback', agent: number, atMs, why: why(problem) });
+    if (state !== 'ready' && state !== 'connecting')
+      tell({ type: 'setback', agent: number, atMs, why: why(problem) });
     connected = state === 'ready';
   });
   uplink.start();
   const beat = (): void => {
-    uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+    uplink
+      .heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
+      .catch(() => undefined);
     setTimeout(beat, around(order.heartbeatMs));
   };
   let written = 0;

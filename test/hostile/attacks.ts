@@ -31,11 +31,16 @@ const EMPTY = new Uint8Array(0);
 
 const address = (index: number, of: number): string => `127.0.0.${2 + (index % of)}`;
 
-async function peers(count: number, open: (index: number) => Promise<RawPeer>): Promise<{ open: RawPeer[]; refused: number }> {
+async function peers(
+  count: number,
+  open: (index: number) => Promise<RawPeer>,
+): Promise<{ open: RawPeer[]; refused: number }> {
   const opened: RawPeer[] = [];
   let refused = 0;
   for (let from = 0; from < count; from += AT_ONCE) {
-    const batch = Array.from({ length: Math.min(AT_ONCE, count - from) }, (_, index) => open(from + index));
+    const batch = Array.from({ length: Math.min(AT_ONCE, count - from) }, (_, index) =>
+      open(from + index),
+    );
     for (const result of await Promise.allSettled(batch)) {
       if (result.status === 'fulfilled') opened.push(result.value);
       else refused += 1;
@@ -45,7 +50,10 @@ async function peers(count: number, open: (index: number) => Promise<RawPeer>): 
 }
 
 /** Holds connections open, lets others be looked at meanwhile, and lets go. */
-async function held(opened: { open: RawPeer[]; refused: number }, midway: () => Promise<void>): Promise<string> {
+async function held(
+  opened: { open: RawPeer[]; refused: number },
+  midway: () => Promise<void>,
+): Promise<string> {
   try {
     await midway();
     const alive = opened.open.filter((peer) => !peer.closed).length;
@@ -65,30 +73,41 @@ async function flood(peer: RawPeer, bytes: Uint8Array, times: number): Promise<n
   return given;
 }
 
-async function unread(siege: Siege, frame: (index: number) => Uint8Array, force: number, midway: () => Promise<void>): Promise<string> {
+async function unread(
+  siege: Siege,
+  frame: (index: number) => Uint8Array,
+  force: number,
+  midway: () => Promise<void>,
+): Promise<string> {
   const session = await EvilSession.open(siege.evil, siege.target.port);
   session.peer.deafen();
   let sent = 0;
-  for (; sent < force; sent += 1) if ((await flood(session.peer, webSocketFrame(session.seal(frame(sent))), 1)) === 0) break;
+  for (; sent < force; sent += 1)
+    if ((await flood(session.peer, webSocketFrame(session.seal(frame(sent))), 1)) === 0) break;
   const remark = await held({ open: [session.peer], refused: 0 }, midway);
   return `${sent} of ${force} were taken; ${remark}`;
 }
 
-const randomIds = (count: number): ChunkId[] => Array.from({ length: count }, () => systemRandom.bytes(32) as ChunkId);
+const randomIds = (count: number): ChunkId[] =>
+  Array.from({ length: count }, () => systemRandom.bytes(32) as ChunkId);
 
 export const attacks: readonly Attack[] = [
   {
     name: 'half-handshakes-from-one-address',
     about: '{} connections of one address that become WebSockets and say nothing more',
     force: 5000,
-    run: async ({ target }, force, midway) => held(await peers(force, () => RawPeer.upgraded(target.port, '127.0.0.2')), midway),
+    run: async ({ target }, force, midway) =>
+      held(await peers(force, () => RawPeer.upgraded(target.port, '127.0.0.2')), midway),
   },
   {
     name: 'half-handshakes-from-60-addresses',
-    about: '{} of them from 60 addresses, each with a quarter of a megabyte of a hello that never ends',
+    about:
+      '{} of them from 60 addresses, each with a quarter of a megabyte of a hello that never ends',
     force: 5000,
     run: async ({ target }, force, midway) => {
-      const opened = await peers(force, (index) => RawPeer.upgraded(target.port, address(index, 60)));
+      const opened = await peers(force, (index) =>
+        RawPeer.upgraded(target.port, address(index, 60)),
+      );
       const part = webSocketFrame(Buffer.alloc(250 * 1024), { claims: BigInt(8 * MIB) });
       for (const peer of opened.open) await flood(peer, part, 1);
       return held(opened, midway);
@@ -102,7 +121,11 @@ export const attacks: readonly Attack[] = [
       const { descriptor } = evil.bundle;
       const opened = await peers(force, async (index) => {
         const peer = await RawPeer.upgraded(target.port, address(index, 30));
-        const handshake = new ClientHandshake({ vaultId: descriptor.vaultId, authorityKey: descriptor.authorityKey, random: systemRandom });
+        const handshake = new ClientHandshake({
+          vaultId: descriptor.vaultId,
+          authorityKey: descriptor.authorityKey,
+          random: systemRandom,
+        });
         peer.write(webSocketFrame(handshake.start()));
         return peer;
       });
@@ -111,11 +134,15 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: 'slow-requests',
-    about: '{} connections from 30 addresses that send the head of an HTTP request a byte at a time',
+    about:
+      '{} connections from 30 addresses that send the head of an HTTP request a byte at a time',
     force: 6000,
     run: async ({ target }, force, midway) => {
-      const opened = await peers(force, (index) => RawPeer.connect(target.port, address(index, 30)));
-      for (const byte of 'GET / HTTP/1.1\r\nX-A: ') for (const peer of opened.open) peer.write(byte);
+      const opened = await peers(force, (index) =>
+        RawPeer.connect(target.port, address(index, 30)),
+      );
+      for (const byte of 'GET / HTTP/1.1\r\nX-A: ')
+        for (const peer of opened.open) peer.write(byte);
       return held(opened, midway);
     },
   },
@@ -127,14 +154,19 @@ export const attacks: readonly Attack[] = [
       const body = Buffer.from(systemRandom.bytes(120 * 1024));
       const head = `POST /v1/enrol HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\n\r\n`;
       const request = Buffer.concat([Buffer.from(head), body]);
-      const opened = await peers(Math.min(force, 100), (index) => RawPeer.connect(target.port, address(index, 30)));
-      await Promise.all(opened.open.map((peer) => flood(peer, request, Math.ceil(force / opened.open.length))));
+      const opened = await peers(Math.min(force, 100), (index) =>
+        RawPeer.connect(target.port, address(index, 30)),
+      );
+      await Promise.all(
+        opened.open.map((peer) => flood(peer, request, Math.ceil(force / opened.open.length))),
+      );
       return held(opened, midway);
     },
   },
   {
     name: 'bodies-without-end',
-    about: '{} requests to operator endpoints, without the token, whose bodies claim a terabyte and send 4 MiB',
+    about:
+      '{} requests to operator endpoints, without the token, whose bodies claim a terabyte and send 4 MiB',
     force: 200,
     run: async ({ target }, force, midway) => {
       const head =
@@ -154,7 +186,13 @@ export const attacks: readonly Attack[] = [
     force: 245,
     run: (siege, force, midway) => {
       const ids = randomIds(4096);
-      return unread(siege, (index) => encodeFrame(encodeClientFrame({ type: 'have', requestId: index + 1, ids }), EMPTY), force, midway);
+      return unread(
+        siege,
+        (index) =>
+          encodeFrame(encodeClientFrame({ type: 'have', requestId: index + 1, ids }), EMPTY),
+        force,
+        midway,
+      );
     },
   },
   {
@@ -169,7 +207,14 @@ export const attacks: readonly Attack[] = [
       let sent = 0;
       for (; sent < force; sent += BATCH) {
         const some = Array.from({ length: BATCH }, (_, index) =>
-          webSocketFrame(session.seal(encodeFrame(encodeClientFrame({ type: 'have', requestId: sent + index + 1, ids }), EMPTY))),
+          webSocketFrame(
+            session.seal(
+              encodeFrame(
+                encodeClientFrame({ type: 'have', requestId: sent + index + 1, ids }),
+                EMPTY,
+              ),
+            ),
+          ),
         );
         if ((await flood(session.peer, Buffer.concat(some), 1)) === 0) break;
       }
@@ -183,7 +228,9 @@ export const attacks: readonly Attack[] = [
     run: async ({ target, evil }, force, midway) => {
       const session = await EvilSession.open(evil, target.port);
       session.peer.deafen();
-      const pings = Buffer.concat(Array.from({ length: 512 }, () => webSocketFrame(Buffer.alloc(125), { opcode: 9 })));
+      const pings = Buffer.concat(
+        Array.from({ length: 512 }, () => webSocketFrame(Buffer.alloc(125), { opcode: 9 })),
+      );
       const taken = await flood(session.peer, pings, force);
       return `${taken} were taken; ${await held({ open: [session.peer], refused: 0 }, midway)}`;
     },
@@ -195,18 +242,26 @@ export const attacks: readonly Attack[] = [
     run: async ({ target, evil }, force, midway) => {
       const session = await EvilSession.open(evil, target.port);
       session.peer.write(webSocketFrame(Buffer.alloc(1), { fin: false }));
-      const some = Buffer.concat(Array.from({ length: 4096 }, () => webSocketFrame(Buffer.alloc(1), { opcode: 0, fin: false })));
+      const some = Buffer.concat(
+        Array.from({ length: 4096 }, () =>
+          webSocketFrame(Buffer.alloc(1), { opcode: 0, fin: false }),
+        ),
+      );
       const taken = await flood(session.peer, some, force);
       return `${taken} were taken; ${await held({ open: [session.peer], refused: 0 }, midway)}`;
     },
   },
   {
     name: 'sessions-of-one-agent',
-    about: '{} proved sessions of one agent, each announcing another chain, each with 8 MiB under way that is never finished',
+    about:
+      '{} proved sessions of one agent, each announcing another chain, each with 8 MiB under way that is never finished',
     force: 100,
     run: async ({ target, evil }, force, midway) => {
       const opened = await peers(force, async (index) => {
-        const session = await EvilSession.open(evil, target.port, { address: address(index, 30), chainId: systemRandom.bytes(16) });
+        const session = await EvilSession.open(evil, target.port, {
+          address: address(index, 30),
+          chainId: systemRandom.bytes(16),
+        });
         session.peer.deafen();
         return session.peer;
       });
@@ -224,7 +279,9 @@ export const attacks: readonly Attack[] = [
       let taken = 0;
       for (; taken < force; taken += 1) {
         const bytes = systemRandom.bytes(MIB);
-        const items = [{ id: sha256(bytes) as ChunkId, kind: 'chunk' as const, size: bytes.length }];
+        const items = [
+          { id: sha256(bytes) as ChunkId, kind: 'chunk' as const, size: bytes.length },
+        ];
         session.write(encodeFrame(encodeClientFrame({ type: 'chunks', items }), bytes));
         if ((await session.answer())?.type !== 'credit') break;
       }

@@ -1,11 +1,20 @@
-import { decodeServerFrame, encodeClientFrame, encodeFrame, type ServerFrame, splitFrame } from '@aliquot/proto';
+import {
+  decodeServerFrame,
+  encodeClientFrame,
+  encodeFrame,
+  type ServerFrame,
+  splitFrame,
+} from '@aliquot/proto';
 import { systemRandom } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
 import type { TestAgent } from '../../collector/src/testing/agent.ts';
 import { RawPeer, webSocketFrame } from './raw-peer.ts';
 
-/** A proved session whose plaintext frames the test writes byte by byte, and whose every message is recorded. */
+/**
+ * A proved session whose plaintext frames the test writes byte by byte, and whose every message is
+ * recorded.
+ */
 export class EvilSession {
   readonly peer: RawPeer;
   /** Every message sent so far, as it went over the wire. */
@@ -19,16 +28,28 @@ export class EvilSession {
     this.#opener = opener;
   }
 
-  static async open(agent: TestAgent, port: number, options: { address?: string; chainId?: Uint8Array } = {}): Promise<EvilSession> {
+  static async open(
+    agent: TestAgent,
+    port: number,
+    options: { address?: string; chainId?: Uint8Array } = {},
+  ): Promise<EvilSession> {
     const peer = await RawPeer.upgraded(port, options.address);
     const { descriptor } = agent.bundle;
-    const handshake = new ClientHandshake({ vaultId: descriptor.vaultId, authorityKey: descriptor.authorityKey, random: systemRandom });
+    const handshake = new ClientHandshake({
+      vaultId: descriptor.vaultId,
+      authorityKey: descriptor.authorityKey,
+      random: systemRandom,
+    });
     const first = handshake.start();
     peer.write(webSocketFrame(first));
     const hello = await peer.frame();
     if (hello === undefined) throw new Error('closed instead of a hello');
     const { keys } = handshake.onServerHello(new Uint8Array(hello.payload));
-    const session = new EvilSession(peer, new FrameSealer(keys, 'client'), new FrameOpener(keys, 'client'));
+    const session = new EvilSession(
+      peer,
+      new FrameSealer(keys, 'client'),
+      new FrameOpener(keys, 'client'),
+    );
     session.recorded.push(first);
     const auth = handshake.auth({
       enrolment: agent.bundle.signedEnrolment,
@@ -63,8 +84,15 @@ export class EvilSession {
 
   /** The next frame; undefined when the collector has closed. */
   async answer(): Promise<ServerFrame | undefined> {
-    for (let frame = await this.peer.frame(); frame !== undefined && frame.opcode !== 8; frame = await this.peer.frame()) {
-      if (frame.opcode === 2) return decodeServerFrame(splitFrame(this.#opener.open(new Uint8Array(frame.payload))).header);
+    for (
+      let frame = await this.peer.frame();
+      frame !== undefined && frame.opcode !== 8;
+      frame = await this.peer.frame()
+    ) {
+      if (frame.opcode === 2)
+        return decodeServerFrame(
+          splitFrame(this.#opener.open(new Uint8Array(frame.payload))).header,
+        );
     }
     return undefined;
   }
@@ -72,7 +100,8 @@ export class EvilSession {
   /** What the collector said last before it closed. */
   async lastWord(): Promise<ServerFrame | undefined> {
     let last: ServerFrame | undefined;
-    for (let frame = await this.answer(); frame !== undefined; frame = await this.answer()) last = frame;
+    for (let frame = await this.answer(); frame !== undefined; frame = await this.answer())
+      last = frame;
     return last;
   }
 }

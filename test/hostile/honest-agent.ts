@@ -4,7 +4,10 @@ import type { TestAgent } from '../../collector/src/testing/agent.ts';
 import { socketWire, type Wire } from '../../collector/src/testing/wire.ts';
 import type { Target } from './target.ts';
 
-/** An agent that backs up one small file after the other, whatever happens to its collector meanwhile. */
+/**
+ * An agent that backs up one small file after the other, whatever happens to its collector
+ * meanwhile.
+ */
 export class HonestAgent {
   received = 0;
   readonly #target: Target;
@@ -55,14 +58,18 @@ export class HonestAgent {
   }
 
   async #connect(): Promise<void> {
-    this.#wire = await socketWire(new WebSocket(`${this.#target.world.url.replace('http', 'ws')}/v1/agent`));
+    this.#wire = await socketWire(
+      new WebSocket(`${this.#target.world.url.replace('http', 'ws')}/v1/agent`),
+    );
     await this.#agent.open(this.#wire);
   }
 
   async #work(): Promise<void> {
     try {
       while (!this.#stopped) {
-        await this.#agent.backUp([{ path: `/data/${this.received}`, bytes: systemRandom.bytes(20_000) }]);
+        await this.#agent.backUp([
+          { path: `/data/${this.received}`, bytes: systemRandom.bytes(20_000) },
+        ]);
         this.received += 1;
         this.#wake();
       }

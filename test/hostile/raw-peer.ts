@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Wire } from '../../collector/src/testing/wire.ts';
 
-/** A client that can break every rule of HTTP, WebSocket and frames, because it writes the bytes itself. */
+/**
+ * A client that can break every rule of HTTP, WebSocket and frames, because it writes the bytes
+ * itself.
+ */
 
 export interface FrameShape {
   /** 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong. */
@@ -20,7 +23,9 @@ export interface FrameShape {
 export function webSocketFrame(payload: Uint8Array, shape: FrameShape = {}): Buffer {
   const claims = shape.claims ?? BigInt(payload.length);
   const masked = shape.masked !== false;
-  const head = [((shape.fin === false ? 0 : 0x80) | ((shape.reserved ?? 0) << 4) | (shape.opcode ?? 2)) & 0xff];
+  const head = [
+    ((shape.fin === false ? 0 : 0x80) | ((shape.reserved ?? 0) << 4) | (shape.opcode ?? 2)) & 0xff,
+  ];
   const bit = masked ? 0x80 : 0;
   if (claims < 126n) head.push(bit | Number(claims));
   else if (claims < 65_536n) head.push(bit | 126, Number(claims >> 8n), Number(claims & 255n));
@@ -60,7 +65,11 @@ export class RawPeer {
   }
 
   /** Connects and becomes a WebSocket. Throws with the status line when that is refused. */
-  static async upgraded(port: number, localAddress?: string, headers: readonly string[] = []): Promise<RawPeer> {
+  static async upgraded(
+    port: number,
+    localAddress?: string,
+    headers: readonly string[] = [],
+  ): Promise<RawPeer> {
     const peer = await RawPeer.connect(port, localAddress);
     peer.write(upgradeRequest(headers));
     const answer = await peer.head();
@@ -80,7 +89,8 @@ export class RawPeer {
   /** Writes and waits until the network took it; false when the other side has gone. */
   async give(bytes: Uint8Array): Promise<boolean> {
     if (this.#closed) return false;
-    if (!this.socket.write(bytes)) await Promise.race([once(this.socket, 'drain').catch(() => undefined), this.gone()]);
+    if (!this.socket.write(bytes))
+      await Promise.race([once(this.socket, 'drain').catch(() => undefined), this.gone()]);
     return !this.#closed;
   }
 
@@ -97,7 +107,11 @@ export class RawPeer {
 
   /** Waits for the collector's goodbye, or for the end without one, and hangs up. */
   async goodbye(): Promise<void> {
-    for (let frame = await this.frame(); frame !== undefined && frame.opcode !== 8; frame = await this.frame());
+    for (
+      let frame = await this.frame();
+      frame !== undefined && frame.opcode !== 8;
+      frame = await this.frame()
+    );
     this.end();
   }
 
@@ -122,7 +136,12 @@ export class RawPeer {
       const short = size >= 2 ? (this.#received[1] ?? 0) & 0x7f : 0;
       const headBytes = short === 127 ? 10 : short === 126 ? 4 : 2;
       if (size >= headBytes) {
-        const length = short === 127 ? Number(this.#received.readBigUInt64BE(2)) : short === 126 ? this.#received.readUInt16BE(2) : short;
+        const length =
+          short === 127
+            ? Number(this.#received.readBigUInt64BE(2))
+            : short === 126
+              ? this.#received.readUInt16BE(2)
+              : short;
         if (size >= headBytes + length) {
           const opcode = (this.#received[0] ?? 0) & 0x0f;
           return { opcode, payload: this.#take(headBytes + length).subarray(headBytes) };

@@ -42,7 +42,9 @@ export class Target {
 
   /** Opens an honest session for it. */
   async session(agent: TestAgent): Promise<void> {
-    await agent.open(await socketWire(new WebSocket(`${this.world.url.replace('http', 'ws')}/v1/agent`)));
+    await agent.open(
+      await socketWire(new WebSocket(`${this.world.url.replace('http', 'ws')}/v1/agent`)),
+    );
   }
 
   /** Forgets the peak of the past, where the system can (Linux). */
@@ -62,7 +64,10 @@ export class Target {
   /** What `aliquot agents` finds wrong with one. */
   async problems(name: string): Promise<{ code: string; message: string }[]> {
     const { lines } = await this.world.aliquot(['agents', '--json']);
-    return (lines.find((line: JsonLine) => line['agent'] === name)?.['problems'] ?? []) as { code: string; message: string }[];
+    return (lines.find((line: JsonLine) => line['agent'] === name)?.['problems'] ?? []) as {
+      code: string;
+      message: string;
+    }[];
   }
 
   close(): Promise<void> {
@@ -72,7 +77,10 @@ export class Target {
 
 /** The launcher may be a shell or Node in front of the program itself: the last child is meant. */
 function processOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean);
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(/\s+/)
+    .filter(Boolean);
   const [child] = children;
   return child === undefined ? pid : processOf(Number(child));
 }

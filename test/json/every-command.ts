@@ -1,7 +1,13 @@
 import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Vendor, writeRelease } from '@aliquot/shared/release/testing/vendor';
-import { type Finished, type JsonLine, type ProgramName, run, Service } from '../../demo/programs.ts';
+import {
+  type Finished,
+  type JsonLine,
+  type ProgramName,
+  run,
+  Service,
+} from '../../demo/programs.ts';
 import type { AgentPlace, World } from '../world.ts';
 
 /** A line of JSON that a command printed, with the words of that command. */
@@ -11,25 +17,34 @@ export interface Printed {
 }
 
 /**
- * Runs every command that has `--json` in a world where there is something to tell, problems included, and gives all that they printed. What is told only
- * after rare harm (a rollback, a fork, damage) is not among it.
+ * Runs every command that has `--json` in a world where there is something to tell, problems
+ * included, and gives all that they printed. What is told only after rare harm (a rollback, a fork,
+ * damage) is not among it.
  */
 export async function everyCommand(world: World): Promise<readonly Printed[]> {
   const printed: Printed[] = [];
-  const keep = (command: string, { lines }: Finished): void => void printed.push(...lines.map((line) => ({ command, line })));
+  const keep = (command: string, { lines }: Finished): void =>
+    void printed.push(...lines.map((line) => ({ command, line })));
   const central = async (command: string, args: readonly string[] = []): Promise<Finished> => {
     const finished = await world.tryAliquot([...command.split(' '), ...args, '--json']);
     keep(`aliquot ${command}`, finished);
     return finished;
   };
-  const at = async (name: ProgramName, command: string, args: readonly string[]): Promise<Finished> => {
+  const at = async (
+    name: ProgramName,
+    command: string,
+    args: readonly string[],
+  ): Promise<Finished> => {
     const finished = await run(name, [...command.split(' '), ...args, '--json']);
     keep(`${name} ${command}`, finished);
     return finished;
   };
   /** A command of central IT that needs no collector. */
   const here = async (command: string, args: readonly string[]): Promise<void> => {
-    keep(`aliquot ${command}`, await run('aliquot', [...command.split(' '), ...args, '--json'], world.environment()));
+    keep(
+      `aliquot ${command}`,
+      await run('aliquot', [...command.split(' '), ...args, '--json'], world.environment()),
+    );
   };
   const pc = (command: string, agent: AgentPlace, args: readonly string[] = []) =>
     at('aliquot-agent', command, [...args, '--data', agent.data]);
@@ -39,22 +54,57 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await central('kit verify', kit);
   await copyFile(world.kit, inside('other.kit'));
   await writeFile(inside('passphrase'), 'lantern gravel sonata 48');
-  await central('kit passphrase', ['--kit', inside('other.kit'), '--new-passphrase-file', inside('passphrase')]);
-  await central('kit create', ['--out', inside('new.kit'), '--passphrase-file', inside('passphrase')]);
+  await central('kit passphrase', [
+    '--kit',
+    inside('other.kit'),
+    '--new-passphrase-file',
+    inside('passphrase'),
+  ]);
+  await central('kit create', [
+    '--out',
+    inside('new.kit'),
+    '--passphrase-file',
+    inside('passphrase'),
+  ]);
   keep('aliquot init', await run('aliquot', ['init', '--data', inside('second'), '--json']));
   await central('vault add', kit);
   await central('enroll', ['pc', ...kit, '--out', inside('pc.bundle')]);
-  await central('enroll', ['--list', await world.write('pcs.txt', 'pc-of-list\n'), ...kit, '--out-dir', inside('bundles')]);
+  await central('enroll', [
+    '--list',
+    await world.write('pcs.txt', 'pc-of-list\n'),
+    ...kit,
+    '--out-dir',
+    inside('bundles'),
+  ]);
   const agent: AgentPlace = { name: 'pc', data: inside('agent-pc'), bundle: inside('pc.bundle') };
   await pc('enroll', agent, [agent.bundle]);
-  await central('enroll', ['--group', 'hall', '--uses', '3', '--names', 'hall-*', ...kit, '--out', inside('hall.bundle')]);
-  await central('enroll', ['--end-group', 'hall']);
-  await central('enroll', ['--group', 'asked', '--uses', '1', '--approve', ...kit, '--out', inside('asked.bundle')]);
-  await pc('enroll', { name: 'asked', data: inside('agent-asked'), bundle: inside('asked.bundle') }, [
-    inside('asked.bundle'),
-    '--name',
-    'asked',
+  await central('enroll', [
+    '--group',
+    'hall',
+    '--uses',
+    '3',
+    '--names',
+    'hall-*',
+    ...kit,
+    '--out',
+    inside('hall.bundle'),
   ]);
+  await central('enroll', ['--end-group', 'hall']);
+  await central('enroll', [
+    '--group',
+    'asked',
+    '--uses',
+    '1',
+    '--approve',
+    ...kit,
+    '--out',
+    inside('asked.bundle'),
+  ]);
+  await pc(
+    'enroll',
+    { name: 'asked', data: inside('agent-asked'), bundle: inside('asked.bundle') },
+    [inside('asked.bundle'), '--name', 'asked'],
+  );
   await central('agents approve', ['asked', ...kit]);
 
   const tree = await world.place('data');
@@ -115,14 +165,25 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await central('find', ['*']);
   await central('diff', ['--agent', 'pc', '--from', '2020-01-01', '--to', 'latest']);
   await central('restore', [...kit, '--agent', 'pc', '--to', inside('back')]);
-  await central('restore', [...kit, '--agent', 'pc', '--to', join(inside('back'), tree, 'run-014.csv')]);
+  await central('restore', [
+    ...kit,
+    '--agent',
+    'pc',
+    '--to',
+    join(inside('back'), tree, 'run-014.csv'),
+  ]);
   await central('check', kit);
   await central('stats');
   await central('log status');
   await central('log head');
   await central('fork list');
   const nowMs = Date.now();
-  const small = { version: '0.2.0', platform: 'linux-x64', node: Buffer.from('node'), files: { 'aliquot-agent*': '' } } as const;
+  const small = {
+    version: '0.2.0',
+    platform: 'linux-x64',
+    node: Buffer.from('node'),
+    files: { 'aliquot-agent*': '' },
+  } as const;
   writeRelease(inside('release'), new Vendor(nowMs).release(small, nowMs));
   await central('release add', [inside('release')]);
   await central('release list');
@@ -134,7 +195,11 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await pc('address show', agent);
   await central('agent acknowledge', ['pc']);
   await central('enroll', ['pc-b', '--replaces', 'pc', ...kit, '--out', inside('pc-b.bundle')]);
-  const successor: AgentPlace = { name: 'pc-b', data: inside('agent-pc-b'), bundle: inside('pc-b.bundle') };
+  const successor: AgentPlace = {
+    name: 'pc-b',
+    data: inside('agent-pc-b'),
+    bundle: inside('pc-b.bundle'),
+  };
   await pc('enroll', successor, [successor.bundle]);
   await pc('backup', successor, [tree, '--exclude', '*.tmp']);
   await central('agent gone', ['pc-b', '--path', '/**']);

@@ -6,7 +6,10 @@ import type { Direction } from './frames.ts';
 import { Pair, type PairAgent } from './pair.ts';
 import { type Handler, type Line, Relay } from './relay.ts';
 
-/** Where in a frame the cable breaks: one byte behind its beginning, in the middle, one byte before its end, at its end. */
+/**
+ * Where in a frame the cable breaks: one byte behind its beginning, in the middle, one byte before
+ * its end, at its end.
+ */
 export const PLACES = ['first', 'middle', 'before-end', 'end'] as const;
 
 export interface Cut {
@@ -25,7 +28,10 @@ export function cutAt(cut: Cut, done: () => void): (line: Line) => Handler {
   return (line) =>
     async ({ direction, frame, frameBytes, offset, bytes }) => {
       if (line.broken) return;
-      const at = direction === cut.direction && frame === cut.frame ? bytesBefore(cut.place, frameBytes) - offset : Number.NaN;
+      const at =
+        direction === cut.direction && frame === cut.frame
+          ? bytesBefore(cut.place, frameBytes) - offset
+          : Number.NaN;
       if (!(at >= 0 && at <= bytes.length)) return line.pass(direction, bytes);
       await line.pass(direction, bytes.subarray(0, at));
       done();
@@ -36,7 +42,9 @@ export function cutAt(cut: Cut, done: () => void): (line: Line) => Handler {
 
 function bytesBefore(place: Cut['place'], frameBytes: number): number {
   if (typeof place === 'number') return place % (frameBytes + 1);
-  return { first: 1, middle: frameBytes >> 1, 'before-end': frameBytes - 1, end: frameBytes }[place];
+  return { first: 1, middle: frameBytes >> 1, 'before-end': frameBytes - 1, end: frameBytes }[
+    place
+  ];
 }
 
 /** What one session is made of. */
@@ -45,7 +53,9 @@ export interface Recording {
   readonly frames: Readonly<Record<Direction, readonly number[]>>;
 }
 
-/** A pair with a proxy between them, and one agent whose sessions are broken one after the other. */
+/**
+ * A pair with a proxy between them, and one agent whose sessions are broken one after the other.
+ */
 export class CutBench {
   readonly pair: Pair;
   readonly relay: Relay;
@@ -56,7 +66,13 @@ export class CutBench {
   /** Bytes that the last session sent to the collector, with all its attempts. */
   sentBytes = 0;
 
-  private constructor(pair: Pair, relay: Relay, agent: PairAgent, timers: ElasticTimers, shape: Shape) {
+  private constructor(
+    pair: Pair,
+    relay: Relay,
+    agent: PairAgent,
+    timers: ElasticTimers,
+    shape: Shape,
+  ) {
     this.pair = pair;
     this.relay = relay;
     this.agent = agent;
@@ -100,19 +116,28 @@ export class CutBench {
     return { frames };
   }
 
-  /** One session that is cut once; the next ones are whole. Answers false when the session never came to that place. */
+  /**
+   * One session that is cut once; the next ones are whole. Answers false when the session never
+   * came to that place.
+   */
   async cut(cut: Cut): Promise<boolean> {
     let happened = false;
     const breaking = cutAt(cut, () => {
       happened = true;
     });
     const first = this.relay.connections;
-    this.relay.handle = (line) => (line.number === first ? breaking(line) : ({ direction, bytes }) => line.pass(direction, bytes));
+    this.relay.handle = (line) =>
+      line.number === first
+        ? breaking(line)
+        : ({ direction, bytes }) => line.pass(direction, bytes);
     await this.session();
     return happened;
   }
 
-  /** A session of two commits, a heartbeat between them, and whatever reconnects it takes; then everything must hold. */
+  /**
+   * A session of two commits, a heartbeat between them, and whatever reconnects it takes; then
+   * everything must hold.
+   */
   async session(): Promise<void> {
     const { agent } = this;
     const [one, ...rest] = this.files();
@@ -123,7 +148,9 @@ export class CutBench {
     try {
       await agent.uplink.drained();
       // A heartbeat that is cut is not repeated: the next one says the same.
-      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+      await agent.uplink
+        .heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
+        .catch(() => undefined);
       await agent.capture(...rest);
       await agent.uplink.drained();
       await agent.mustHold([one, ...rest]);
@@ -146,7 +173,9 @@ const SMALL: Shape = { files: 2, chunks: 3, chunkBytes: 400 };
 /** Every boundary of every frame of a recorded session, and the bytes around it. */
 export function everyBoundary({ frames }: Recording): Cut[] {
   return (['to-collector', 'to-agent'] as const).flatMap((direction) =>
-    frames[direction].flatMap((_size, frame) => PLACES.map((place): Cut => ({ direction, frame, place, hard: false }))),
+    frames[direction].flatMap((_size, frame) =>
+      PLACES.map((place): Cut => ({ direction, frame, place, hard: false })),
+    ),
   );
 }
 
@@ -161,5 +190,10 @@ export function anywhere({ frames }: Recording, random: SeededRandom): Cut {
     byte -= size;
     frame += 1;
   }
-  return { direction, frame: Math.min(frame, sizes.length - 1), place: byte, hard: random.chance(0.5) };
+  return {
+    direction,
+    frame: Math.min(frame, sizes.length - 1),
+    place: byte,
+    hard: random.chance(0.5),
+  };
 }

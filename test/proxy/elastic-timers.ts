@@ -2,7 +2,10 @@ import { systemTimers, type Timers } from '../../agent/src/uplink/timers.ts';
 
 const SOON_MS = 5;
 
-/** Real timers whose waits can be cut short, those that run already too: a minute of silence passes in a moment. */
+/**
+ * Real timers whose waits can be cut short, those that run already too: a minute of silence passes
+ * in a moment.
+ */
 export class ElasticTimers implements Timers {
   readonly #waiting = new Map<() => void, () => void>();
   #short = false;
@@ -12,7 +15,10 @@ export class ElasticTimers implements Timers {
       this.#waiting.delete(run);
       action();
     };
-    this.#waiting.set(run, systemTimers.after(this.#short ? Math.min(milliseconds, SOON_MS) : milliseconds, run));
+    this.#waiting.set(
+      run,
+      systemTimers.after(this.#short ? Math.min(milliseconds, SOON_MS) : milliseconds, run),
+    );
     return () => {
       this.#waiting.get(run)?.();
       this.#waiting.delete(run);

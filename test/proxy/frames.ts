@@ -1,6 +1,6 @@
 /**
- * Where WebSocket frames begin and end in one direction of a connection (RFC 6455 section 5.2). Frame 0 is the HTTP message that
- * opens it.
+ * Where WebSocket frames begin and end in one direction of a connection (RFC 6455 section 5.2).
+ * Frame 0 is the HTTP message that opens it.
  */
 
 export type Direction = 'to-collector' | 'to-agent';
@@ -18,7 +18,10 @@ export interface Piece {
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** Cuts a stream into pieces that lie in one frame each. A few bytes wait where a frame's length is not known yet. */
+/**
+ * Cuts a stream into pieces that lie in one frame each. A few bytes wait where a frame's length is
+ * not known yet.
+ */
 export class FrameCutter {
   readonly #direction: Direction;
   #held: Buffer = Buffer.alloc(0);
@@ -37,7 +40,13 @@ export class FrameCutter {
       if (this.#frameBytes === undefined || this.#held.length === 0) return;
       const part = this.#held.subarray(0, this.#frameBytes - this.#offset);
       this.#held = this.#held.subarray(part.length);
-      const piece = { direction: this.#direction, frame: this.#frame, frameBytes: this.#frameBytes, offset: this.#offset, bytes: part };
+      const piece = {
+        direction: this.#direction,
+        frame: this.#frame,
+        frameBytes: this.#frameBytes,
+        offset: this.#offset,
+        bytes: part,
+      };
       this.#offset += part.length;
       if (this.#offset === this.#frameBytes) {
         this.#frame += 1;

@@ -4,10 +4,18 @@ import type { CutBench, Recording } from './cuts.ts';
 import type { Direction, Piece } from './frames.ts';
 import type { Line } from './relay.ts';
 
-/** What a bad network does to a session besides breaking it. Each resolves when everything holds again, and throws `Unmet` if it does not. */
-export type Mischief = (bench: CutBench, recording: Recording, random: SeededRandom) => Promise<void>;
+/**
+ * What a bad network does to a session besides breaking it. Each resolves when everything holds
+ * again, and throws `Unmet` if it does not.
+ */
+export type Mischief = (
+  bench: CutBench,
+  recording: Recording,
+  random: SeededRandom,
+) => Promise<void>;
 
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 const plain = (line: Line) => (piece: Piece) => line.pass(piece.direction, piece.bytes);
 
 /** Every piece comes late, each direction for itself. */
@@ -36,7 +44,9 @@ const crumbled: Mischief = async (bench, _recording, random) => {
   await bench.session();
 };
 
-/** From one piece on one end is told that the other says no more, while the other direction goes on. */
+/**
+ * From one piece on one end is told that the other says no more, while the other direction goes on.
+ */
 const halfClosed =
   (closed: Direction): Mischief =>
   async (bench, recording, random) => {
@@ -45,7 +55,8 @@ const halfClosed =
     bench.relay.closesBoth = false;
     bench.relay.handle = (line) => {
       if (line.number !== first) return plain(line);
-      // Once either program gives the line up, the other hears of it: it is half open only until then.
+      // Once either program gives the line up, the other hears of it: it is half open only until
+      // then.
       line.near.once('close', () => line.far.destroy());
       line.far.once('close', () => line.near.destroy());
       return async (piece) => {
@@ -67,8 +78,9 @@ const halfClosed =
   };
 
 /**
- * From one frame on nothing passes any more in one direction or both, and nobody is told. The agent finds out by its own timers and
- * comes back; then, `late`, what was held arrives at the collector after all, behind the new session's beginning.
+ * From one frame on nothing passes any more in one direction or both, and nobody is told. The agent
+ * finds out by its own timers and comes back; then, `late`, what was held arrives at the collector
+ * after all, behind the new session's beginning.
  */
 const frozen =
   (late: boolean): Mischief =>
@@ -115,7 +127,10 @@ const frozen =
     }
   };
 
-/** Everything that the agent says is said to the collector a second time, over a connection of its own. */
+/**
+ * Everything that the agent says is said to the collector a second time, over a connection of its
+ * own.
+ */
 const doubled: Mischief = async (bench, _recording, random) => {
   const seconds: Socket[] = [];
   const { hostname, port } = new URL(bench.pair.url);
@@ -141,7 +156,10 @@ const doubled: Mischief = async (bench, _recording, random) => {
   }
 };
 
-/** A whole recorded session is played again: to the collector what the agent said, to the agent what the collector said. */
+/**
+ * A whole recorded session is played again: to the collector what the agent said, to the agent what
+ * the collector said.
+ */
 const replayed: Mischief = async (bench, _recording, random) => {
   const said: Record<Direction, Buffer[]> = { 'to-collector': [], 'to-agent': [] };
   bench.relay.handle = (line) => async (piece) => {
@@ -152,14 +170,16 @@ const replayed: Mischief = async (bench, _recording, random) => {
   const before = bench.pair.vault.treeHead().size;
   await playTo(bench.pair.url, said['to-collector'], random);
   const grown = bench.pair.vault.treeHead().size - before;
-  if (grown !== 0) throw new Error(`a session that was played again left ${grown} leaves in the log`);
+  if (grown !== 0)
+    throw new Error(`a session that was played again left ${grown} leaves in the log`);
   const first = bench.relay.connections;
   bench.relay.handle = (line) => {
     if (line.number !== first) return plain(line);
     let answered = 0;
     return async ({ direction, frame, frameBytes, offset, bytes }) => {
       if (direction !== 'to-collector' || offset + bytes.length < frameBytes) return;
-      // An answer for each frame, as it was then; the first message is the HTTP answer, for another key.
+      // An answer for each frame, as it was then; the first message is the HTTP answer, for another
+      // key.
       for (; answered <= frame; answered += 1) {
         const old = said['to-agent'][answered];
         if (old !== undefined) await line.pass('to-agent', old);
@@ -170,7 +190,11 @@ const replayed: Mischief = async (bench, _recording, random) => {
   await bench.session();
 };
 
-async function playTo(url: string, messages: readonly Buffer[], random: SeededRandom): Promise<void> {
+async function playTo(
+  url: string,
+  messages: readonly Buffer[],
+  random: SeededRandom,
+): Promise<void> {
   const { hostname, port } = new URL(url);
   const socket = createConnection({ host: hostname, port: Number(port) });
   socket.on('error', () => undefined);

@@ -4,11 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { type Finished, type JsonLine, type ProgramName, run, Service } from '../../demo/programs.ts';
+import {
+  type Finished,
+  type JsonLine,
+  type ProgramName,
+  run,
+  Service,
+} from '../../demo/programs.ts';
 
 /**
- * The built programs on three machines that Linux makes of network namespaces: the lab PC, the collector, and a router between them on
- * which cables are pulled, packets dropped and the rate limited. Neither end is told of what happens on the router, as in life.
+ * The built programs on three machines that Linux makes of network namespaces: the lab PC, the
+ * collector, and a router between them on which cables are pulled, packets dropped and the rate
+ * limited. Neither end is told of what happens on the router, as in life.
  */
 
 const command = promisify(execFile);
@@ -94,7 +101,20 @@ export class Namespaces {
       [pc, PC, 'to-pc'],
       [server, SERVER, 'to-server'],
     ] as const) {
-      await command('ip', ['link', 'add', port, 'netns', router, 'type', 'veth', 'peer', 'name', 'lan', 'netns', name]);
+      await command('ip', [
+        'link',
+        'add',
+        port,
+        'netns',
+        router,
+        'type',
+        'veth',
+        'peer',
+        'name',
+        'lan',
+        'netns',
+        name,
+      ]);
       await this.#in(router, 'ip', 'addr', 'add', `${gateway}/24`, 'dev', port);
       await this.#in(router, 'ip', 'link', 'set', port, 'up');
       await this.#in(name, 'ip', 'addr', 'add', `${address}/24`, 'dev', 'lan');
@@ -106,8 +126,28 @@ export class Namespaces {
   async #found(): Promise<void> {
     await this.operator(['init', '--data', this.#collectorData]);
     const [key, certificate] = [join(this.folder, 'tls.key'), this.#certificate];
-    const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=aliquot'];
-    await command('openssl', [...made, '-addext', `subjectAltName=IP:${SERVER.address}`, '-keyout', key, '-out', certificate]);
+    const made = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=aliquot',
+    ];
+    await command('openssl', [
+      ...made,
+      '-addext',
+      `subjectAltName=IP:${SERVER.address}`,
+      '-keyout',
+      key,
+      '-out',
+      certificate,
+    ]);
     await this.serve();
     await this.operator(['kit', 'create', '--out', this.kit, '--vault', 'lab']);
     await this.operator(['vault', 'add', '--kit', this.kit]);
@@ -128,7 +168,14 @@ export class Namespaces {
   /** Starts the collector; resolves when it listens. */
   async serve(): Promise<void> {
     const tls = ['--tls-cert', this.#certificate, '--tls-key', join(this.folder, 'tls.key')];
-    const args = ['serve', '--data', this.#collectorData, '--listen', `${SERVER.address}:${PORT}`, ...tls];
+    const args = [
+      'serve',
+      '--data',
+      this.#collectorData,
+      '--listen',
+      `${SERVER.address}:${PORT}`,
+      ...tls,
+    ];
     this.#server = new Service('aliquot', args, {}, this.#under('server'));
     await this.#server.event('listening');
   }
@@ -187,15 +234,18 @@ export class Namespaces {
   /** Breaks the way. */
   async breakWay(how: Outage): Promise<void> {
     if (how === 'link down') return this.#router('ip', 'link', 'set', 'to-pc', 'down');
-    // No answer to either side: a firewall's DROP, or a routing rule that does the same where no iptables is installed.
+    // No answer to either side: a firewall's DROP, or a routing rule that does the same where no
+    // iptables is installed.
     if (await this.#hasFirewall()) return this.#router('iptables', '-I', 'FORWARD', '-j', 'DROP');
-    for (const port of ['to-pc', 'to-server']) await this.#router('ip', 'rule', 'add', 'pref', '10', 'iif', port, 'blackhole');
+    for (const port of ['to-pc', 'to-server'])
+      await this.#router('ip', 'rule', 'add', 'pref', '10', 'iif', port, 'blackhole');
   }
 
   async mendWay(how: Outage): Promise<void> {
     if (how === 'link down') return this.#router('ip', 'link', 'set', 'to-pc', 'up');
     if (await this.#hasFirewall()) return this.#router('iptables', '-D', 'FORWARD', '-j', 'DROP');
-    for (const port of ['to-pc', 'to-server']) await this.#router('ip', 'rule', 'del', 'pref', '10', 'iif', port, 'blackhole');
+    for (const port of ['to-pc', 'to-server'])
+      await this.#router('ip', 'rule', 'del', 'pref', '10', 'iif', port, 'blackhole');
   }
 
   #hasFirewall(): Promise<boolean> {
@@ -208,18 +258,26 @@ export class Namespaces {
   /** Limits what goes either way to so many kbit/s. */
   async limitRate(kilobits: number): Promise<void> {
     const filter = ['tbf', 'rate', `${kilobits}kbit`, 'burst', '16k', 'latency', '400ms'];
-    for (const port of ['to-pc', 'to-server']) await this.#router('tc', 'qdisc', 'replace', 'dev', port, 'root', ...filter);
+    for (const port of ['to-pc', 'to-server'])
+      await this.#router('tc', 'qdisc', 'replace', 'dev', port, 'root', ...filter);
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#services, this.#server].map((service) => service?.stop('SIGKILL')));
-    for (const name of Object.values(this.#names)) await command('ip', ['netns', 'del', name]).catch(() => undefined);
+    for (const name of Object.values(this.#names))
+      await command('ip', ['netns', 'del', name]).catch(() => undefined);
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  async #must(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv, where: 'pc' | 'server'): Promise<Finished> {
+  async #must(
+    name: ProgramName,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv,
+    where: 'pc' | 'server',
+  ): Promise<Finished> {
     const finished = await run(name, args, environment, this.#under(where));
-    if (finished.code !== 0) throw new Error(`${name} ${args[0]} ended with ${finished.code}: ${finished.stderr.trim()}`);
+    if (finished.code !== 0)
+      throw new Error(`${name} ${args[0]} ended with ${finished.code}: ${finished.stderr.trim()}`);
     return finished;
   }
 

@@ -5,7 +5,11 @@ import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { issueCollectorCertificate, verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import {
+  issueCollectorCertificate,
+  verifyAgent,
+  verifyCollectorCertificate,
+} from '@aliquot/shared/keys/certificates';
 import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/keys/fixtures';
 import { systemRandom } from '@aliquot/shared/ports';
 import { pino } from 'pino';
@@ -41,7 +45,10 @@ export function must(holds: boolean, says: string): void {
   if (!holds) throw new Unmet(says);
 }
 
-/** The real agent's queue and uplink and the real collector's ingest and store in one process, with real sockets between them. */
+/**
+ * The real agent's queue and uplink and the real collector's ingest and store in one process, with
+ * real sockets between them.
+ */
 export class Pair {
   readonly url: string;
   readonly hub: SessionHub;
@@ -51,7 +58,14 @@ export class Pair {
   readonly #remove: () => void;
   readonly #agents: PairAgent[] = [];
 
-  private constructor(parts: { url: string; hub: SessionHub; store: CollectorStore; ingest: Ingest; server: Server; remove: () => void }) {
+  private constructor(parts: {
+    url: string;
+    hub: SessionHub;
+    store: CollectorStore;
+    ingest: Ingest;
+    server: Server;
+    remove: () => void;
+  }) {
     this.url = parts.url;
     this.hub = parts.hub;
     this.#store = parts.store;
@@ -62,7 +76,11 @@ export class Pair {
 
   static async open(): Promise<Pair> {
     const { dir, remove } = temporaryFolder();
-    const store = await initCollector(join(dir, 'collector'), { name: 'pair' }, { files: nodeFiles, clock, random: systemRandom });
+    const store = await initCollector(
+      join(dir, 'collector'),
+      { name: 'pair' },
+      { files: nodeFiles, clock, random: systemRandom },
+    );
     const certificate = issueCollectorCertificate(vault.authority, {
       version: 1,
       vaultId: vault.descriptor.vaultId,
@@ -71,11 +89,22 @@ export class Pair {
       generation: 1,
       issuedAtMs: FIXTURE_TIME_MS,
     });
-    await store.addVault({ descriptor: vault.kit.descriptor, certificate, catalogSecretKey: vault.kit.catalogSecretKey });
+    await store.addVault({
+      descriptor: vault.kit.descriptor,
+      certificate,
+      catalogSecretKey: vault.kit.catalogSecretKey,
+    });
     const hub = new SessionHub(clock);
     const server = createServer();
     const log = pino({ level: 'silent' });
-    const ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers: collectorTimers, log });
+    const ingest = attachIngest(server, {
+      store,
+      hub,
+      clock,
+      random: systemRandom,
+      timers: collectorTimers,
+      log,
+    });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -130,7 +159,12 @@ export class PairAgent {
     this.#remove = parts.remove;
   }
 
-  static async open(held: VaultStore, name: string, url: string, timers: Timers): Promise<PairAgent> {
+  static async open(
+    held: VaultStore,
+    name: string,
+    url: string,
+    timers: Timers,
+  ): Promise<PairAgent> {
     const { dir, remove } = temporaryFolder();
     const made = fixtureAgent(vault, name);
     const { enrolment, binding } = made;
@@ -143,7 +177,11 @@ export class PairAgent {
       certificate: verifyAgent(descriptor.authorityKey, descriptor.vaultId, enrolment, binding),
       enrolment,
       binding,
-      collector: verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, held.signedCertificate),
+      collector: verifyCollectorCertificate(
+        descriptor.authorityKey,
+        descriptor.vaultId,
+        held.signedCertificate,
+      ),
       signKey: made.signKey,
       boxKey: made.boxKey,
       chainId: made.chainId,
@@ -154,7 +192,16 @@ export class PairAgent {
     };
     const queue = await DurableQueue.open(queueOptions(dir, { chainId: made.chainId }));
     const trust = await TrustStore.open(nodeFiles, dir, identity);
-    const uplink = new WebSocketUplink({ identity, queue, trust, clock, random: systemRandom, timers, software: 'pair', port: nodeFiles });
+    const uplink = new WebSocketUplink({
+      identity,
+      queue,
+      trust,
+      clock,
+      random: systemRandom,
+      timers,
+      software: 'pair',
+      port: nodeFiles,
+    });
     return new PairAgent({ queue, uplink, identity, held, remove });
   }
 
@@ -193,16 +240,30 @@ export class PairAgent {
   }
 
   /**
-   * Throws `Unmet` unless each of these versions is at the collector exactly once, whole, and receipted on both sides.
+   * Throws `Unmet` unless each of these versions is at the collector exactly once, whole, and
+   * receipted on both sides.
    */
   async mustHold(files: readonly SampleFile[]): Promise<void> {
     const { agentId, lineageId } = this.#identity.certificate.enrolment;
-    must(this.queue.pending().entries === 0, `${this.queue.pending().entries} versions are still queued`);
+    must(
+      this.queue.pending().entries === 0,
+      `${this.queue.pending().entries} versions are still queued`,
+    );
     const ours = this.queue.chainHead();
     const theirs = await this.#held.chainHead(agentId, this.#identity.chainId);
-    const same = ours !== undefined && theirs !== undefined && ours.sequence === theirs.sequence && equalBytes(ours.hash, theirs.hash);
-    must(same, `the agent's chain ends at ${ours?.sequence}, the collector's at ${theirs?.sequence}`);
-    must(this.queue.receiptedSequence() === ours?.sequence, `receipts end at ${this.queue.receiptedSequence()}`);
+    const same =
+      ours !== undefined &&
+      theirs !== undefined &&
+      ours.sequence === theirs.sequence &&
+      equalBytes(ours.hash, theirs.hash);
+    must(
+      same,
+      `the agent's chain ends at ${ours?.sequence}, the collector's at ${theirs?.sequence}`,
+    );
+    must(
+      this.queue.receiptedSequence() === ours?.sequence,
+      `receipts end at ${this.queue.receiptedSequence()}`,
+    );
     for (const file of files) await this.#mustHold(file, lineageId);
   }
 
@@ -213,7 +274,10 @@ export class PairAgent {
     const wanted = file.draft.content.refs.map(({ id }) => hex(id)).join();
     let times = 0;
     for (const { commit } of await collect(this.#held.versions(lineageId, file.draft.fileId))) {
-      const { slots } = verifyCommit(commit, { vaultId: this.#identity.descriptor.vaultId, agent: this.#identity.certificate });
+      const { slots } = verifyCommit(commit, {
+        vaultId: this.#identity.descriptor.vaultId,
+        agent: this.#identity.certificate,
+      });
       times += slots.filter(
         (slot) =>
           slot.type === 'entry' &&
@@ -224,7 +288,10 @@ export class PairAgent {
     must(times === 1, `${name} is at the collector ${times} times`);
     for (const { id, sealed } of file.items) {
       const item = await this.#held.readItem(id);
-      must(item !== undefined && equalBytes(item.bytes, sealed), `an item of ${name} is not what was sent`);
+      must(
+        item !== undefined && equalBytes(item.bytes, sealed),
+        `an item of ${name} is not what was sent`,
+      );
     }
   }
 

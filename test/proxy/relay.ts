@@ -1,7 +1,10 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { type Direction, FrameCutter, type Piece } from './frames.ts';
 
-/** One connection through the proxy: the agent's end and the collector's, and what may be done to them. */
+/**
+ * One connection through the proxy: the agent's end and the collector's, and what may be done to
+ * them.
+ */
 export class Line {
   /** The how-manieth connection that carried anything, from 0. */
   readonly number: number;
@@ -17,11 +20,15 @@ export class Line {
     this.number = number;
     this.near = near;
     this.far = far;
-    const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
+    const closed = (socket: Socket): Promise<void> =>
+      new Promise((resolve) => socket.once('close', () => resolve()));
     this.over = Promise.all([closed(near), closed(far)]).then(() => undefined);
   }
 
-  /** Passes bytes on; resolves when the other side takes more. What has no receiver any more is dropped. */
+  /**
+   * Passes bytes on; resolves when the other side takes more. What has no receiver any more is
+   * dropped.
+   */
   async pass(direction: Direction, bytes: Buffer): Promise<void> {
     const to = direction === 'to-collector' ? this.far : this.near;
     if (this.#broken || to.destroyed || to.writableEnded || bytes.length === 0) return;
@@ -33,7 +40,10 @@ export class Line {
     });
   }
 
-  /** The cable breaks. What was passed on before still arrives; nothing passes any more, in either direction. */
+  /**
+   * The cable breaks. What was passed on before still arrives; nothing passes any more, in either
+   * direction.
+   */
   cut(): void {
     this.#broken = true;
     this.near.end();
@@ -52,10 +62,16 @@ export class Line {
   }
 }
 
-/** Decides about each piece: passing it on is its own affair (`line.pass`). Pieces of one direction come one after the other. */
+/**
+ * Decides about each piece: passing it on is its own affair (`line.pass`). Pieces of one direction
+ * come one after the other.
+ */
 export type Handler = (piece: Piece) => void | Promise<void>;
 
-/** A relay between real agents and a real collector, on loopback, that does to each connection what a test says. */
+/**
+ * A relay between real agents and a real collector, on loopback, that does to each connection what
+ * a test says.
+ */
 export class Relay {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #lines = new Set<Line>();
@@ -87,7 +103,10 @@ export class Relay {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Connections so far that carried anything: looks that only ask whether somebody is there do not count. */
+  /**
+   * Connections so far that carried anything: looks that only ask whether somebody is there do not
+   * count.
+   */
   get connections(): number {
     return this.#count;
   }

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { type Finished, type ProgramName, run, Service } from '../../demo/programs.ts';
 
 /**
- * A lab's network for one test: the server room and the lab are network namespaces with a cable between them, names are in their hosts files, and
- * an authority of the house signs certificates.
+ * A lab's network for one test: the server room and the lab are network namespaces with a cable
+ * between them, names are in their hosts files, and an authority of the house signs certificates.
  */
 
 const command = promisify(execFile);
@@ -15,7 +15,10 @@ const LAB = '10.78.0.1/24';
 /** The server has two addresses, so that a collector can move from the one to the other. */
 const SERVER = ['10.78.0.11', '10.78.0.12'] as const;
 /** What the addresses are called. */
-export const HOSTS: Readonly<Record<string, string>> = { 'backup.lab.test': SERVER[0], 'vault.lab.test': SERVER[1] };
+export const HOSTS: Readonly<Record<string, string>> = {
+  'backup.lab.test': SERVER[0],
+  'vault.lab.test': SERVER[1],
+};
 
 export type Where = 'server' | 'lab';
 
@@ -50,29 +53,87 @@ export class LabNetwork {
       await writeFile(`/etc/netns/${name}/hosts`, `127.0.0.1 localhost\n${hosts.join('')}`);
       await this.#in(name, 'ip', 'link', 'set', 'lo', 'up');
     }
-    await command('ip', ['link', 'add', 'cable', 'netns', lab, 'type', 'veth', 'peer', 'name', 'cable', 'netns', server]);
+    await command('ip', [
+      'link',
+      'add',
+      'cable',
+      'netns',
+      lab,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'cable',
+      'netns',
+      server,
+    ]);
     await this.#in(lab, 'ip', 'addr', 'add', LAB, 'dev', 'cable');
-    for (const address of SERVER) await this.#in(server, 'ip', 'addr', 'add', `${address}/24`, 'dev', 'cable');
+    for (const address of SERVER)
+      await this.#in(server, 'ip', 'addr', 'add', `${address}/24`, 'dev', 'cable');
     for (const name of [server, lab]) await this.#in(name, 'ip', 'link', 'set', 'cable', 'up');
     const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    await this.#openssl('req', '-x509', ...ec, '-days', '900', '-subj', '/CN=House CA', '-keyout', 'ca.key', '-out', 'ca.pem');
+    await this.#openssl(
+      'req',
+      '-x509',
+      ...ec,
+      '-days',
+      '900',
+      '-subj',
+      '/CN=House CA',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem',
+    );
   }
 
-  /** A certificate of the house's authority for a name, with a key of its own: `NAME.pem`, `NAME.key`. */
+  /**
+   * A certificate of the house's authority for a name, with a key of its own: `NAME.pem`,
+   * `NAME.key`.
+   */
   async certificate(name: string, host: string): Promise<void> {
     const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    await this.#openssl('req', ...ec, '-subj', `/CN=${host}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
+    await this.#openssl(
+      'req',
+      ...ec,
+      '-subj',
+      `/CN=${host}`,
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.csr`,
+    );
     await writeFile(join(this.folder, 'ext'), `subjectAltName=DNS:${host}\n`);
-    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '90', '-extfile', 'ext'];
+    const signed = [
+      '-CA',
+      'ca.pem',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-days',
+      '90',
+      '-extfile',
+      'ext',
+    ];
     await this.#openssl('x509', '-req', '-in', `${name}.csr`, ...signed, '-out', `${name}.pem`);
   }
 
   /** Runs a command to its end on one of the two sides, in the lab's folder. */
-  run(where: Where, name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  run(
+    where: Where,
+    name: ProgramName,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<Finished> {
     return run(name, args, environment, this.#under(where));
   }
 
-  start(where: Where, name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Service {
+  start(
+    where: Where,
+    name: ProgramName,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = {},
+  ): Service {
     const service = new Service(name, args, environment, this.#under(where));
     this.#services.add(service);
     return service;

@@ -28,7 +28,12 @@ export async function tryCases(
       try {
         await run(stage);
       } catch (error) {
-        const says = error instanceof Unmet ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+        const says =
+          error instanceof Unmet
+            ? error.message
+            : error instanceof Error
+              ? (error.stack ?? error.message)
+              : String(error);
         failed.push(`case ${number}: ${what}: ${says}`);
         log(failed.at(-1) ?? '');
       } finally {

@@ -1,5 +1,9 @@
 import { rm } from 'node:fs/promises';
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { must, Stage, type Start, Unmet } from './stage.ts';
 import {
   counting,
@@ -13,7 +17,9 @@ import {
   whyNoStrace,
 } from './strace.ts';
 
-/** One thing that a program does while its system calls fail, or while it is killed at one of them. */
+/**
+ * One thing that a program does while its system calls fail, or while it is killed at one of them.
+ */
 export interface InjectedWork<Told> {
   readonly name: string;
   readonly about: string;
@@ -24,7 +30,10 @@ export interface InjectedWork<Told> {
   readonly collectorUnderTest: boolean;
   /** The folders whose calls are failed. */
   folders(stage: Stage): readonly string[];
-  /** The work, with one program started as `start` says; gives what was told, for the judge. Must leave nothing running. */
+  /**
+   * The work, with one program started as `start` says; gives what was told, for the judge. Must
+   * leave nothing running.
+   */
   act(stage: Stage, start: Start): Promise<Told>;
   /** Without faults again: restarts, proves both sides, restores and compares. Throws `Unmet`. */
   judge(stage: Stage, told: Told): Promise<void>;
@@ -42,7 +51,10 @@ async function preparedStage<Told>(work: InjectedWork<Told>): Promise<Stage> {
   return stage;
 }
 
-/** Every fault that can happen to the calls that the work makes on its folders, found by one run that counts them. */
+/**
+ * Every fault that can happen to the calls that the work makes on its folders, found by one run
+ * that counts them.
+ */
 async function enumerate<Told>(stage: Stage, work: InjectedWork<Told>): Promise<Injection[]> {
   await stage.putBack();
   const trace = stage.beside('trace');
@@ -51,13 +63,19 @@ async function enumerate<Told>(stage: Stage, work: InjectedWork<Told>): Promise<
   if (work.collectorUnderTest) await stage.unserve();
   await work.judge(stage, told);
   await stage.unserve();
-  const injections = injectionsAt(pointsOf(await finishedTrace(trace), stage.root, work.folders(stage)));
+  const injections = injectionsAt(
+    pointsOf(await finishedTrace(trace), stage.root, work.folders(stage)),
+  );
   must(injections.length > 0, 'the run that counts saw no call on the data');
   return injections;
 }
 
 /** One fault; gives false when the program made fewer calls this time, so that nothing was hit. */
-async function tryOne<Told>(stage: Stage, work: InjectedWork<Told>, injection: Injection): Promise<boolean> {
+async function tryOne<Told>(
+  stage: Stage,
+  work: InjectedWork<Told>,
+  injection: Injection,
+): Promise<boolean> {
   await stage.putBack();
   const trace = stage.beside('trace');
   await rm(trace, { force: true });
@@ -107,11 +125,17 @@ async function runCases<Told>(
           else missed += 1;
         } catch (error) {
           injected += 1;
-          const says = error instanceof Unmet ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+          const says =
+            error instanceof Unmet
+              ? error.message
+              : error instanceof Error
+                ? (error.stack ?? error.message)
+                : String(error);
           failed.push(`case ${number}: ${describeInjection(injection)}: ${says}`);
           log(failed.at(-1) ?? '');
         }
-        if ((order.length - left.length) % 25 === 0) log(`${order.length - left.length} of ${order.length}, ${failed.length} failed`);
+        if ((order.length - left.length) % 25 === 0)
+          log(`${order.length - left.length} of ${order.length}, ${failed.length} failed`);
       }
     };
     const tryOnAnother = async (): Promise<void> => {
@@ -120,11 +144,19 @@ async function runCases<Told>(
       stages.push(stage);
       await tryInTurn(stage);
     };
-    // The first begins at once, so that a short share of time does a case and not only preparations.
-    await Promise.all([tryInTurn(stages[0] as Stage), ...Array.from({ length: STAGES - 1 }, tryOnAnother)]);
-    // A program that makes fewer calls than when they were counted is not hit by the last ones; when many miss, nothing was proved.
-    log(`${missed} of ${injected + missed} faults did not happen, because the program made fewer calls`);
-    if (missed > 3 + injected / 4) failed.push(`${missed} faults of ${injected + missed} did not happen`);
+    // The first begins at once, so that a short share of time does a case and not only
+    // preparations.
+    await Promise.all([
+      tryInTurn(stages[0] as Stage),
+      ...Array.from({ length: STAGES - 1 }, tryOnAnother),
+    ]);
+    // A program that makes fewer calls than when they were counted is not hit by the last ones;
+    // when many miss, nothing was proved.
+    log(
+      `${missed} of ${injected + missed} faults did not happen, because the program made fewer calls`,
+    );
+    if (missed > 3 + injected / 4)
+      failed.push(`${missed} faults of ${injected + missed} did not happen`);
     return { injected, passed: Math.max(0, injected - failed.length), failed, whole };
   } finally {
     for (const stage of stages) await stage.close();
@@ -149,11 +181,16 @@ export function injectedScenario<Told>(work: InjectedWork<Told>): TortureScenari
 }
 
 /** The fast part: for each kind of call one fault, in the middle of its calls. */
-export function someOf<Told>(work: InjectedWork<Told>, effects: readonly string[]): Promise<TortureCounts> {
+export function someOf<Told>(
+  work: InjectedWork<Told>,
+  effects: readonly string[],
+): Promise<TortureCounts> {
   const ports = { over: () => false, log: () => {}, mine: () => true };
   return runCases(work, ports, (injections) =>
     effects.flatMap((wanted) => {
-      const matching = [...injections.entries()].filter(([, { syscall, effect }]) => `${syscall}:${effect}` === wanted);
+      const matching = [...injections.entries()].filter(
+        ([, { syscall, effect }]) => `${syscall}:${effect}` === wanted,
+      );
       const [index] = matching[matching.length >> 1] ?? [];
       return index === undefined ? [] : [index];
     }),

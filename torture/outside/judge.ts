@@ -5,7 +5,10 @@ import { differences, pictureOf } from '../../demo/picture.ts';
 import type { Finished } from '../../demo/programs.ts';
 import { must, type Stage } from './stage.ts';
 
-/** Small results of every shape that matters to queue and packs: several chunks, one chunk, nothing, a folder of its own. */
+/**
+ * Small results of every shape that matters to queue and packs: several chunks, one chunk, nothing,
+ * a folder of its own.
+ */
 export async function writeSources(stage: Stage): Promise<void> {
   await mkdir(join(stage.source, 'run.D', 'empty'), { recursive: true });
   await writeFile(join(stage.source, 'trace.bin'), waveform(700_000, 11));
@@ -19,14 +22,20 @@ export async function writeSources(stage: Stage): Promise<void> {
 /** A program that failed, and was not killed, says why in a line with a code. */
 export function mustBeNamed({ code, stderr }: Finished): void {
   if (code === 0 || code >= 128) return;
-  must(/\[[A-Z][A-Z0-9_]+\]$/m.test(stderr), `it ended with ${code} and named nothing: ${stderr.trim()}`);
+  must(
+    /\[[A-Z][A-Z0-9_]+\]$/m.test(stderr),
+    `it ended with ${code} and named nothing: ${stderr.trim()}`,
+  );
 }
 
 /** A backup or a flush that has to send everything. */
 export async function mustSend(stage: Stage, args: readonly string[]): Promise<void> {
   const { lines, stdout } = await stage.mustAgent([...args, '--json']);
   const summary = lines.find((line) => line['event'] === 'summary');
-  must(summary?.['queued'] === 0 && summary['failed'] === 0, `not everything was sent: ${stdout.trim()}`);
+  must(
+    summary?.['queued'] === 0 && summary['failed'] === 0,
+    `not everything was sent: ${stdout.trim()}`,
+  );
 }
 
 /** What the operator restores, as it was at `at`, is what lies in `original`. */
@@ -34,7 +43,16 @@ export async function mustComeBack(stage: Stage, original: string, at?: string):
   const target = stage.beside('restored');
   await rm(target, { recursive: true, force: true });
   const when = at === undefined ? [] : ['--at', at];
-  await stage.mustOperate(['restore', '--kit', stage.kit, '--agent', 'pc', '--to', target, ...when]);
+  await stage.mustOperate([
+    'restore',
+    '--kit',
+    stage.kit,
+    '--agent',
+    'pc',
+    '--to',
+    target,
+    ...when,
+  ]);
   await mustEqual(original, join(target, stage.source));
 }
 
@@ -47,7 +65,8 @@ export async function mustEqual(original: string, copy: string): Promise<void> {
 /** Nothing in `copy` carries a name of `original` with other bytes: what is there is whole. */
 export async function mustHoldNothingPartial(original: string, copy: string): Promise<void> {
   const expected = await pictureOf(original);
-  // Times and modes come after the bytes; a restore that was killed may leave a file without them only under another name.
+  // Times and modes come after the bytes; a restore that was killed may leave a file without them
+  // only under another name.
   for (const [path, what] of await pictureOfFinished(copy)) {
     if (what.startsWith('folder')) continue;
     must(expected.get(path) === what, `partial under its final name: ${path}: ${what}`);

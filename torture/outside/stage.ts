@@ -16,7 +16,9 @@ const PASSPHRASE = 'correct horse battery staple';
 // Where commands look for it, those of this process too.
 process.env['ALIQUOT_PASSPHRASE'] = PASSPHRASE;
 
-/** How a program is started: what is added to its environment, and the program that runs it, if any. */
+/**
+ * How a program is started: what is added to its environment, and the program that runs it, if any.
+ */
 export interface Start {
   readonly environment?: NodeJS.ProcessEnv;
   readonly under?: readonly string[];
@@ -31,9 +33,10 @@ export function must(holds: boolean, says: string): asserts holds {
 }
 
 /**
- * One collector and one agent of the built programs in a folder of their own, whose state can be kept as an image and put
- * back, so that every case begins with the same bytes at the same paths. The recovery kit has a weak passphrase function:
- * these cases open it thousands of times, and it protects nothing.
+ * One collector and one agent of the built programs in a folder of their own, whose state can be
+ * kept as an image and put back, so that every case begins with the same bytes at the same paths.
+ * The recovery kit has a weak passphrase function: these cases open it thousands of times, and it
+ * protects nothing.
  */
 export class Stage {
   readonly #root: string;
@@ -47,12 +50,25 @@ export class Stage {
     this.#collectorInside = collectorInside;
   }
 
-  /** @param collectorInside the collector is not under test: it serves in this process, which spares its start in every case */
-  static async open({ collectorInside = false }: { collectorInside?: boolean } = {}): Promise<Stage> {
-    const stage = new Stage(await mkdtemp(join(tmpdir(), 'aliquot-torture-')), await freePort(), collectorInside);
+  /**
+   * @param collectorInside the collector is not under test: it serves in this process, which spares
+   * its start in every case
+   */
+  static async open({
+    collectorInside = false,
+  }: {
+    collectorInside?: boolean;
+  } = {}): Promise<Stage> {
+    const stage = new Stage(
+      await mkdtemp(join(tmpdir(), 'aliquot-torture-')),
+      await freePort(),
+      collectorInside,
+    );
     await mkdir(stage.folder);
     const kit = createKit({ name: 'lab', blind: false, nowMs: Date.now() }, systemRandom);
-    await writeFile(stage.kit, sealKit(kit, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), { mode: 0o600 });
+    await writeFile(stage.kit, sealKit(kit, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), {
+      mode: 0o600,
+    });
     return stage;
   }
 
@@ -118,7 +134,10 @@ export class Stage {
     await copyExactly(this.beside('image'), this.folder);
   }
 
-  /** Sets the sources aside, as somebody does who clears the instrument's disk; gives where they are now. */
+  /**
+   * Sets the sources aside, as somebody does who clears the instrument's disk; gives where they are
+   * now.
+   */
   async takeSourcesAway(): Promise<string> {
     const away = join(this.folder, 'away');
     await rename(this.source, away);
@@ -130,7 +149,12 @@ export class Stage {
   async serve(start: Start = {}): Promise<void> {
     if (this.#server) return;
     if (this.#collectorInside && start.environment === undefined && start.under === undefined) {
-      this.#server = await serving(['--data', this.collectorData, '--listen', new URL(this.url).host]);
+      this.#server = await serving([
+        '--data',
+        this.collectorData,
+        '--listen',
+        new URL(this.url).host,
+      ]);
       return;
     }
     await this.startServer(start).event('listening');
@@ -139,7 +163,12 @@ export class Stage {
   /** Starts the collector and does not wait for it. */
   startServer({ environment = {}, under = [] }: Start = {}): Service {
     const address = new URL(this.url).host;
-    const server = new Service('aliquot', ['serve', '--data', this.collectorData, '--listen', address], environment, under);
+    const server = new Service(
+      'aliquot',
+      ['serve', '--data', this.collectorData, '--listen', address],
+      environment,
+      under,
+    );
     this.#server = server;
     return server;
   }
@@ -159,7 +188,10 @@ export class Stage {
   }
 
   /** An operator's command as a program of its own: one that is under test. */
-  async operate(args: readonly string[], { environment = {}, under = [] }: Start = {}): Promise<Finished> {
+  async operate(
+    args: readonly string[],
+    { environment = {}, under = [] }: Start = {},
+  ): Promise<Finished> {
     const all = {
       ALIQUOT_URL: this.url,
       ALIQUOT_KIT: undefined,
@@ -170,26 +202,43 @@ export class Stage {
     return run('aliquot', args, all, under);
   }
 
-  /** An operator's command that is not under test itself: in this process, which spares the start of a program. */
+  /**
+   * An operator's command that is not under test itself: in this process, which spares the start of
+   * a program.
+   */
   async mustOperate(args: readonly string[]): Promise<void> {
     const token = await this.#token();
-    const done = await aliquot(args, { url: this.url, state: this.#state, ...(token === undefined ? {} : { token }) });
-    const says = [...done.stderr.trim().split('\n').slice(-3), ...done.stdout.split('\n').filter((line) => /fault|error/.test(line))].join(
-      ' | ',
-    );
+    const done = await aliquot(args, {
+      url: this.url,
+      state: this.#state,
+      ...(token === undefined ? {} : { token }),
+    });
+    const says = [
+      ...done.stderr.trim().split('\n').slice(-3),
+      ...done.stdout.split('\n').filter((line) => /fault|error/.test(line)),
+    ].join(' | ');
     must(done.code === 0, `aliquot ${args.slice(0, 2).join(' ')} ended with ${done.code}: ${says}`);
   }
 
   /** Both folders are proved, as both `fsck` do; beside whatever runs. */
   async mustBeSound(): Promise<void> {
-    const options = { port: nodeFiles, dataDir: this.agentData, random: systemRandom, repair: false };
+    const options = {
+      port: nodeFiles,
+      dataDir: this.agentData,
+      random: systemRandom,
+      repair: false,
+    };
     for (const findings of [fsckIdentity(nodeFiles, this.agentData, false), fsckQueue(options)]) {
-      for await (const finding of findings) must(finding.severity !== 'error', `agent fsck: ${JSON.stringify(finding)}`);
+      for await (const finding of findings)
+        must(finding.severity !== 'error', `agent fsck: ${JSON.stringify(finding)}`);
     }
     await this.mustOperate(['fsck', '--data', this.collectorData]);
   }
 
-  /** What the operator's commands remember of the log: in the image, for it is put back with the collector. */
+  /**
+   * What the operator's commands remember of the log: in the image, for it is put back with the
+   * collector.
+   */
   get #state(): string {
     return join(this.folder, 'operator');
   }
@@ -215,7 +264,9 @@ async function copyExactly(from: string, to: string): Promise<void> {
 
 function succeeded(program: string, args: readonly string[], finished: Finished): Finished {
   const says = finished.stderr.trim().split('\n').slice(-3).join(' | ');
-  const findings = finished.lines.filter((line) => line['event'] === 'finding').map((line) => JSON.stringify(line));
+  const findings = finished.lines
+    .filter((line) => line['event'] === 'finding')
+    .map((line) => JSON.stringify(line));
   must(
     finished.code === 0,
     `${program} ${args.slice(0, 2).join(' ')} ended with ${finished.code}: ${says} ${findings.join(' ')}`.trimEnd(),

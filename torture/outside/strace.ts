@@ -7,8 +7,9 @@ import { promisify } from 'node:util';
 import type { Start } from './stage.ts';
 
 /**
- * Failing and killing the built programs from outside, at the n-th of a system call, with strace. Its counters are per
- * thread, so libuv gets one thread for files: then the n-th call is the n-th of the program.
+ * Failing and killing the built programs from outside, at the n-th of a system call, with strace.
+ * Its counters are per thread, so libuv gets one thread for files: then the n-th call is the n-th
+ * of the program.
  */
 
 /** What strace does at the chosen call. */
@@ -17,7 +18,10 @@ export type Effect = 'error=EIO' | 'error=ENOSPC' | 'signal=KILL';
 /** One call of a program that touches its data. */
 export interface Point {
   readonly syscall: string;
-  /** Set where only calls on exactly this file are counted, from the stage's root; else all calls of the thread are. */
+  /**
+   * Set where only calls on exactly this file are counted, from the stage's root; else all calls of
+   * the thread are.
+   */
   readonly path: string | undefined;
   /** Counted from 1. */
   readonly when: number;
@@ -28,10 +32,19 @@ export interface Injection extends Point {
 }
 
 /**
- * Calls that a program makes on its data and on little else are counted by thread; `write` and `openat` also go to pipes,
- * modules and sources, so they are counted on each file of the data folder.
+ * Calls that a program makes on its data and on little else are counted by thread; `write` and
+ * `openat` also go to pipes, modules and sources, so they are counted on each file of the data
+ * folder.
  */
-const COUNTED = ['fsync', 'fdatasync', 'pwrite64', 'rename', 'unlink', 'ftruncate', 'mkdir'] as const;
+const COUNTED = [
+  'fsync',
+  'fdatasync',
+  'pwrite64',
+  'rename',
+  'unlink',
+  'ftruncate',
+  'mkdir',
+] as const;
 const COUNTED_BY_FILE = ['write', 'openat'] as const;
 const EFFECTS: Readonly<Record<string, readonly Effect[]>> = {
   fsync: ['error=EIO', 'signal=KILL'],
@@ -45,42 +58,69 @@ const EFFECTS: Readonly<Record<string, readonly Effect[]>> = {
   openat: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
 };
 
-/** As a grandchild, so that whoever signals the program reaches it; all threads; paths of descriptors, no contents. */
+/**
+ * As a grandchild, so that whoever signals the program reaches it; all threads; paths of
+ * descriptors, no contents.
+ */
 const STRACE = ['strace', '-D', '-f', '-y', '-s', '0'] as const;
 const ENVIRONMENT = { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' };
 
 /** Why this machine cannot do it, or undefined. */
 export async function whyNoStrace(): Promise<string | undefined> {
   try {
-    await promisify(execFile)('strace', ['-f', '-o', '/dev/null', '-e', 'inject=fsync:error=EIO', 'true']);
+    await promisify(execFile)('strace', [
+      '-f',
+      '-o',
+      '/dev/null',
+      '-e',
+      'inject=fsync:error=EIO',
+      'true',
+    ]);
     return undefined;
   } catch (error) {
     return `strace cannot be used here: ${error instanceof Error ? error.message.trim().split('\n').at(-1) : String(error)}`;
   }
 }
 
-/** Runs a program so that every call of interest is written to `trace`; its pid is the program's own. */
+/**
+ * Runs a program so that every call of interest is written to `trace`; its pid is the program's
+ * own.
+ */
 export function counting(trace: string): Start {
   const calls = [...COUNTED, ...COUNTED_BY_FILE].join(',');
-  return { environment: ENVIRONMENT, under: [...STRACE, '--seccomp-bpf', '-o', trace, '-e', `trace=${calls}`] };
+  return {
+    environment: ENVIRONMENT,
+    under: [...STRACE, '--seccomp-bpf', '-o', trace, '-e', `trace=${calls}`],
+  };
 }
 
 /** Runs a program with one call failed, or itself killed there. */
-export function injecting({ syscall, path, when, effect }: Injection, root: string, trace: string): Start {
+export function injecting(
+  { syscall, path, when, effect }: Injection,
+  root: string,
+  trace: string,
+): Start {
   const filter = path === undefined ? [] : ['-P', join(root, path)];
   const what = ['-e', `trace=${syscall}`, '-e', `inject=${syscall}:${effect}:when=${when}`];
-  // Letting the kernel pass over the other calls is quicker, but then strace (6.1) injects errors and no signals.
+  // Letting the kernel pass over the other calls is quicker, but then strace (6.1) injects errors
+  // and no signals.
   const quicker = effect === 'signal=KILL' ? [] : ['--seccomp-bpf'];
-  return { environment: ENVIRONMENT, under: [...STRACE, ...quicker, '-o', trace, ...filter, ...what] };
+  return {
+    environment: ENVIRONMENT,
+    under: [...STRACE, ...quicker, '-o', trace, ...filter, ...what],
+  };
 }
 
-/** The trace when the tracer, which may end a moment after the program, has written it to its end. */
+/**
+ * The trace when the tracer, which may end a moment after the program, has written it to its end.
+ */
 export async function finishedTrace(trace: string): Promise<string> {
   for (;;) {
     const text = existsSync(trace) ? await readFile(trace, 'utf8') : '';
     // The first line's process is the program itself; its end is the last thing that strace writes.
     const [, pid] = /^(\d+) /.exec(text) ?? [];
-    if (pid !== undefined && new RegExp(`^${pid} +\\+\\+\\+ (exited|killed)`, 'm').test(text)) return text;
+    if (pid !== undefined && new RegExp(`^${pid} +\\+\\+\\+ (exited|killed)`, 'm').test(text))
+      return text;
     await delay(5); // how often we look; nothing depends on it
   }
 }
@@ -100,24 +140,38 @@ export function pointsOf(trace: string, root: string, folders: readonly string[]
     if (pid === undefined || syscall === undefined || rest === undefined) continue;
     const ofThread = countUp(byThread, `${pid} ${syscall}`);
     const path = /"([^"]+)"/.exec(rest)?.[1] ?? /^\d+<([^>]+)>/.exec(rest)?.[1];
-    if (path === undefined || !folders.some((folder) => path === folder || path.startsWith(`${folder}/`))) continue;
-    if (COUNTED.some((name) => name === syscall)) points.push({ syscall, path: undefined, when: ofThread });
-    // The random names of unfinished files cannot be told to strace before; what is written to them is counted by thread.
+    if (
+      path === undefined ||
+      !folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
+    )
+      continue;
+    if (COUNTED.some((name) => name === syscall))
+      points.push({ syscall, path: undefined, when: ofThread });
+    // The random names of unfinished files cannot be told to strace before; what is written to them
+    // is counted by thread.
     else if (!path.includes('/.aq-'))
-      points.push({ syscall, path: relative(root, path), when: countUp(byFile, `${pid} ${syscall} ${path}`) });
+      points.push({
+        syscall,
+        path: relative(root, path),
+        when: countUp(byFile, `${pid} ${syscall} ${path}`),
+      });
   }
   return points;
 }
 
 /** Every fault that can happen at these calls. */
 export function injectionsAt(points: readonly Point[]): Injection[] {
-  return points.flatMap((point) => (EFFECTS[point.syscall] ?? []).map((effect) => ({ ...point, effect })));
+  return points.flatMap((point) =>
+    (EFFECTS[point.syscall] ?? []).map((effect) => ({ ...point, effect })),
+  );
 }
 
 /** Whether the fault happened, and to something in one of these folders. */
 export function wasHit(trace: string, folders: readonly string[], effect: Effect): boolean {
   if (effect === 'signal=KILL') return /\+\+\+ killed by SIGKILL/.test(trace);
-  return trace.split('\n').some((line) => line.includes('(INJECTED)') && folders.some((folder) => line.includes(folder)));
+  return trace
+    .split('\n')
+    .some((line) => line.includes('(INJECTED)') && folders.some((folder) => line.includes(folder)));
 }
 
 export function describeInjection({ syscall, path, when, effect }: Injection): string {

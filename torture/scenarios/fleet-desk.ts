@@ -1,7 +1,14 @@
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { proveDesk } from '../../test/fleet/desk.ts';
 
-/** So many PCs are what one person can be asked to run; more real ones than these would measure the machine and not the program. */
+/**
+ * So many PCs are what one person can be asked to run; more real ones than these would measure the
+ * machine and not the program.
+ */
 const SIZE = { real: 30, simulated: 70 };
 /** A start of each takes a second of a core. */
 const LEAST_SECONDS = 240;
@@ -12,7 +19,11 @@ async function fleetDesk({ log, mine }: TortureContext): Promise<TortureCounts> 
   try {
     await proveDesk(SIZE, log);
   } catch (error) {
-    return { ...none, injected: 1, failed: [`case 1: ${error instanceof Error ? error.message : String(error)}`] };
+    return {
+      ...none,
+      injected: 1,
+      failed: [`case 1: ${error instanceof Error ? error.message : String(error)}`],
+    };
   }
   return { ...none, injected: 1, passed: 1 };
 }

@@ -1,12 +1,19 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { join } from 'node:path';
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { corpusFolder, corpusOf } from '../../test/hostile/fuzz/corpus.ts';
 import { digestName, type FuzzTarget, fuzz } from '../../test/hostile/fuzz/fuzz.ts';
 import { targets } from '../../test/hostile/fuzz/targets.ts';
 
-/** Inputs for each target in one round; rounds go on until time is up, or end after these when no time is set. */
+/**
+ * Inputs for each target in one round; rounds go on until time is up, or end after these when no
+ * time is set.
+ */
 const ROUND = 1500;
 const ROUNDS = 4;
 /** A reader that keeps more than this of what it read has a leak: inputs are at most a megabyte. */
@@ -29,7 +36,8 @@ class Coverage {
     for (const { scriptId, url, functions } of result) {
       if (!url.includes('/src/')) continue;
       for (const { ranges } of functions)
-        for (const { startOffset, endOffset, count } of ranges) if (count > 0) this.#seen.add(`${scriptId} ${startOffset} ${endOffset}`);
+        for (const { startOffset, endOffset, count } of ranges)
+          if (count > 0) this.#seen.add(`${scriptId} ${startOffset} ${endOffset}`);
     }
     return this.#seen.size > before;
   }
@@ -69,7 +77,8 @@ async function run({ random, over, log, mine }: TortureContext): Promise<Torture
       newCode: () => coverage.grew(),
     });
     const growth = process.memoryUsage().rss - before;
-    if (growth > MAX_GROWTH_BYTES) failed.push(`${name}: ${Math.round(growth / 1024 ** 2)} MiB more after ${runs} inputs`);
+    if (growth > MAX_GROWTH_BYTES)
+      failed.push(`${name}: ${Math.round(growth / 1024 ** 2)} MiB more after ${runs} inputs`);
     for (const { input, what } of findings) {
       const folder = join(corpusFolder, target.name);
       mkdirSync(folder, { recursive: true });

@@ -16,10 +16,15 @@ const CRASHES_A_CASE = 5;
 const CASES = 20;
 
 /**
- * A backup of the built programs with `crashes` kill -9 of agent, collector or both, each at a random moment; then everything
- * is sent, both sides are proved, and the tree is restored and compared. Throws `Unmet` for what does not hold.
+ * A backup of the built programs with `crashes` kill -9 of agent, collector or both, each at a
+ * random moment; then everything is sent, both sides are proved, and the tree is restored and
+ * compared. Throws `Unmet` for what does not hold.
  */
-export async function killAtRandom(random: SeededRandom, crashes: number, real: string | undefined): Promise<void> {
+export async function killAtRandom(
+  random: SeededRandom,
+  crashes: number,
+  real: string | undefined,
+): Promise<void> {
   const world = await World.open();
   try {
     const agent = await world.agent('crashing');
@@ -32,9 +37,16 @@ export async function killAtRandom(random: SeededRandom, crashes: number, real: 
       await killOnce(world, agent, tree, random);
     }
     const summary = await world.backup(agent, [tree]);
-    must(summary['failed'] === 0 && summary['queued'] === 0, `the last backup is not whole: ${JSON.stringify(summary)}`);
+    must(
+      summary['failed'] === 0 && summary['queued'] === 0,
+      `the last backup is not whole: ${JSON.stringify(summary)}`,
+    );
     const status = await statusOf(agent);
-    const clean = status['rolledBack'] === false && status['problems'] === 0 && status['lost'] === 0 && !('connectionProblem' in status);
+    const clean =
+      status['rolledBack'] === false &&
+      status['problems'] === 0 &&
+      status['lost'] === 0 &&
+      !('connectionProblem' in status);
     must(clean, `the status is not clean: ${JSON.stringify(status)}`);
     await mustRun('aliquot-agent', ['fsck', '--data', agent.data]);
     await world.aliquot(['fsck', '--data', world.collectorData]);
@@ -47,7 +59,12 @@ export async function killAtRandom(random: SeededRandom, crashes: number, real: 
   }
 }
 
-async function killOnce(world: World, agent: AgentPlace, tree: string, random: SeededRandom): Promise<void> {
+async function killOnce(
+  world: World,
+  agent: AgentPlace,
+  tree: string,
+  random: SeededRandom,
+): Promise<void> {
   const victim = random.pick(['agent', 'collector', 'both'] as const);
   const backup = new Service('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
   const ended = once(backup.child, 'close');
@@ -83,7 +100,11 @@ export const killScenarios: readonly TortureScenario[] = [
         if (over()) return { injected, passed, failed, whole: false };
         try {
           // The real instrument files take long: every fourth case.
-          await killAtRandom(random.derive(`case ${number}`), CRASHES_A_CASE, number % 4 === 3 ? realData : undefined);
+          await killAtRandom(
+            random.derive(`case ${number}`),
+            CRASHES_A_CASE,
+            number % 4 === 3 ? realData : undefined,
+          );
           passed += CRASHES_A_CASE;
         } catch (error) {
           failed.push(`case ${number}: ${error instanceof Error ? error.message : String(error)}`);

@@ -22,12 +22,22 @@ class Unlogged {
   readonly #child: ChildProcess;
   readonly #closed: Promise<number>;
 
-  constructor(name: 'aliquot' | 'aliquot-agent', args: readonly string[], environment: NodeJS.ProcessEnv, logFile: string | undefined) {
+  constructor(
+    name: 'aliquot' | 'aliquot-agent',
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv,
+    logFile: string | undefined,
+  ) {
     const program = fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
     const log = logFile === undefined ? 'pipe' : openSync(logFile, 'a');
-    this.#child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', log] });
+    this.#child = spawn(program, args, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', log],
+    });
     if (typeof log === 'number') closeSync(log);
-    this.#closed = new Promise((resolve) => this.#child.once('close', (code, signal) => resolve(code ?? (signal === null ? 1 : 128))));
+    this.#closed = new Promise((resolve) =>
+      this.#child.once('close', (code, signal) => resolve(code ?? (signal === null ? 1 : 128))),
+    );
   }
 
   /** Resolves with its first line, which says that it is ready. */
@@ -36,7 +46,9 @@ class Unlogged {
     const lines = createInterface({ input: this.#child.stdout });
     return new Promise((resolve, reject) => {
       lines.once('line', resolve);
-      void this.#closed.then((code) => reject(new Error(`it ended with ${code} before it was ready`)));
+      void this.#closed.then((code) =>
+        reject(new Error(`it ended with ${code} before it was ready`)),
+      );
     });
   }
 
@@ -68,7 +80,10 @@ interface Outcome {
   readonly wrong: readonly string[];
 }
 
-/** A collector and an agent under load, whose logs go nowhere: what is written is protected all the same, and every exit code is right. */
+/**
+ * A collector and an agent under load, whose logs go nowhere: what is written is protected all the
+ * same, and every exit code is right.
+ */
 async function underLoad(log: Log, over: () => boolean): Promise<Outcome> {
   const wrong: string[] = [];
   const world = await World.open();
@@ -78,19 +93,29 @@ async function underLoad(log: Log, over: () => boolean): Promise<Outcome> {
     const source = await world.place('results');
     const config = `logLevel: trace\nscanIntervalSeconds: 1\nsources: [{path: ${JSON.stringify(source)}, quietPeriodSeconds: 0}]\n`;
     await writeFile(join(agent.data, 'agent.yaml'), config);
-    const logs = { collector: undefined as string | undefined, agent: undefined as string | undefined };
+    const logs = {
+      collector: undefined as string | undefined,
+      agent: undefined as string | undefined,
+    };
     if (log === 'disk full') {
       const mounted = await SmallDisk.mount(join(world.folder, 'logs'), LOG_DISK_MEBIBYTES);
       if (typeof mounted === 'string') throw new Error(mounted);
       disk = mounted;
       logs.collector = join(disk.folder, 'collector.log');
       logs.agent = join(disk.folder, 'agent.log');
-      await writeFile(join(disk.folder, 'full'), Buffer.alloc(LOG_DISK_MEBIBYTES << 20)).catch(() => undefined);
+      await writeFile(join(disk.folder, 'full'), Buffer.alloc(LOG_DISK_MEBIBYTES << 20)).catch(
+        () => undefined,
+      );
     }
     const port = new URL(world.url).port;
     await world.unserve();
     const serve = ['serve', '--data', world.collectorData, '--listen', `127.0.0.1:${port}`];
-    const collector = new Unlogged('aliquot', serve, { ALIQUOT_LOG_LEVEL: 'debug' }, logs.collector);
+    const collector = new Unlogged(
+      'aliquot',
+      serve,
+      { ALIQUOT_LOG_LEVEL: 'debug' },
+      logs.collector,
+    );
     await collector.ready();
     const service = new Unlogged('aliquot-agent', ['run', '--data', agent.data], {}, logs.agent);
     await service.ready();
@@ -103,12 +128,14 @@ async function underLoad(log: Log, over: () => boolean): Promise<Outcome> {
       if (code !== 0) wrong.push(`${args[0]} ended with ${code}: ${stderr.trim()}`);
     };
     while (!over()) {
-      for (let more = 0; more < 20; more += 1) await writeFile(join(source, `run ${files++}.csv`), `result ${files}\n`);
+      for (let more = 0; more < 20; more += 1)
+        await writeFile(join(source, `run ${files++}.csv`), `result ${files}\n`);
       await must(['status', '--data', agent.data]);
       if (files % 100 === 0) await must(['flush', '--data', agent.data]);
       await world.aliquot(['agents', '--json']);
       commands += 1;
-      if (!service.runs || !collector.runs) throw new Error(`${service.runs ? 'the collector' : 'the agent'} has ended`);
+      if (!service.runs || !collector.runs)
+        throw new Error(`${service.runs ? 'the collector' : 'the agent'} has ended`);
     }
     await must(['backup', source, '--data', agent.data]);
     const { lines } = await world.aliquot(['ls', '--agent', 'pc', '--json']);
@@ -127,7 +154,8 @@ async function underLoad(log: Log, over: () => boolean): Promise<Outcome> {
       const { code, text } = await program.stop();
       if (code !== 0) wrong.push(`the ${name} ended with ${code}`);
       const said = file === undefined ? text : await readFile(file, 'utf8');
-      if (file !== undefined && !/lost/.test(said)) wrong.push(`the ${name} does not say that lines of its log were lost`);
+      if (file !== undefined && !/lost/.test(said))
+        wrong.push(`the ${name} does not say that lines of its log were lost`);
     }
     return { files, commands, wrong };
   } finally {
@@ -160,7 +188,12 @@ export const logScenarios: readonly TortureScenario[] = [
         log(`${cases[number]}: ${files} files, ${commands} commands`);
         failed.push(...wrong.map((line) => `case ${number}: ${cases[number]}: ${line}`));
       }
-      return { injected: cases.length, passed: cases.length - new Set(failed.map((line) => line.slice(0, 7))).size, failed, whole: true };
+      return {
+        injected: cases.length,
+        passed: cases.length - new Set(failed.map((line) => line.slice(0, 7))).size,
+        failed,
+        whole: true,
+      };
     },
   },
 ];

@@ -3,9 +3,18 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { differences, pictureOf } from '../../demo/picture.ts';
-import { Namespaces, type Outage, type PcAgent, whyNoNamespaces } from '../../test/proxy/namespaces.ts';
+import {
+  Namespaces,
+  type Outage,
+  type PcAgent,
+  whyNoNamespaces,
+} from '../../test/proxy/namespaces.ts';
 import { must } from '../outside/stage.ts';
 
 const CASES = 12;
@@ -33,11 +42,22 @@ function said(agent: PcAgent, message: string): Promise<void> {
   });
 }
 
-/** One result is written and sent over a slow line, which breaks some times meanwhile; then it must be safe without anybody's doing. */
-async function pullAndPut(world: Namespaces, agent: PcAgent, number: number, random: SeededRandom): Promise<string> {
+/**
+ * One result is written and sent over a slow line, which breaks some times meanwhile; then it must
+ * be safe without anybody's doing.
+ */
+async function pullAndPut(
+  world: Namespaces,
+  agent: PcAgent,
+  number: number,
+  random: SeededRandom,
+): Promise<string> {
   await world.limitRate(2_000 + random.below(20_000));
   const captured = said(agent, 'captured');
-  await writeFile(join(agent.source, `result-${number}.raw`), randomBytes(1_500_000 + random.below(3_000_000)));
+  await writeFile(
+    join(agent.source, `result-${number}.raw`),
+    randomBytes(1_500_000 + random.below(3_000_000)),
+  );
   await captured;
   const told: string[] = [];
   for (let pull = 0; pull < PULLS_A_CASE; pull += 1) {
@@ -61,7 +81,10 @@ async function safe(world: Namespaces, agent: PcAgent): Promise<void> {
     const status = lines.find((line) => line['event'] === 'status');
     const { entries } = (status?.['queue'] ?? { entries: -1 }) as { entries: number };
     if (entries === 0) return;
-    must(Date.now() < end, `${entries} versions are still queued, long after the network is back: ${JSON.stringify(status)}`);
+    must(
+      Date.now() < end,
+      `${entries} versions are still queued, long after the network is back: ${JSON.stringify(status)}`,
+    );
     await delay(500);
   }
 }
@@ -86,19 +109,29 @@ async function run({ random, over, log, mine }: TortureContext): Promise<Torture
       }
       injected += PULLS_A_CASE;
       try {
-        log(`case ${number}: ${await pullAndPut(world, agent, number, random.derive(`case ${number}`))}`);
+        log(
+          `case ${number}: ${await pullAndPut(world, agent, number, random.derive(`case ${number}`))}`,
+        );
       } catch (error) {
         failed.push(`case ${number}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
     const back = join(world.folder, 'back');
     await world.operator(['restore', '--kit', world.kit, '--agent', 'pc', '--to', back]);
-    const different = differences(await pictureOf(agent.source), await pictureOf(join(back, agent.source)));
+    const different = differences(
+      await pictureOf(agent.source),
+      await pictureOf(join(back, agent.source)),
+    );
     if (different.length > 0) failed.push(`at the end: ${different.slice(0, 3).join('; ')}`);
   } finally {
     await world.close();
   }
-  return { injected, passed: injected - Math.min(injected, failed.length * PULLS_A_CASE), failed, whole };
+  return {
+    injected,
+    passed: injected - Math.min(injected, failed.length * PULLS_A_CASE),
+    failed,
+    whole,
+  };
 }
 
 export const networkCableScenarios: readonly TortureScenario[] = [

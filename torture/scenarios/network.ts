@@ -1,4 +1,8 @@
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { anywhere, type Cut, CutBench, everyBoundary, nameOf } from '../../test/proxy/cuts.ts';
 import { mischiefs } from '../../test/proxy/mischief.ts';
 
@@ -21,14 +25,19 @@ async function cases(
       if (await run()) injected += 1;
     } catch (error) {
       injected += 1;
-      failed.push(`case ${number}: ${name}: ${error instanceof Error ? error.message : String(error)}`);
+      failed.push(
+        `case ${number}: ${name}: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
     if (injected % 50 === 0) log(`${injected} cases`);
   }
   return { injected, passed: injected - failed.length, failed, whole: true };
 }
 
-async function withBench(shape: typeof LARGE | undefined, work: (bench: CutBench) => Promise<TortureCounts>): Promise<TortureCounts> {
+async function withBench(
+  shape: typeof LARGE | undefined,
+  work: (bench: CutBench) => Promise<TortureCounts>,
+): Promise<TortureCounts> {
   const bench = await CutBench.open(shape);
   try {
     return await work(bench);
@@ -65,7 +74,9 @@ export const networkScenarios: readonly TortureScenario[] = [
         const recording = await bench.record();
         const whole = bench.sentBytes;
         const twice: number[] = [];
-        const all = Array.from({ length: RANDOM_CUTS }, (_, number) => anywhere(recording, context.random.derive(`cut ${number}`)));
+        const all = Array.from({ length: RANDOM_CUTS }, (_, number) =>
+          anywhere(recording, context.random.derive(`cut ${number}`)),
+        );
         const counts = await cases(
           context,
           all.map((cut) => ({
@@ -78,7 +89,9 @@ export const networkScenarios: readonly TortureScenario[] = [
           })),
         );
         const mean = twice.reduce((sum, bytes) => sum + bytes, 0) / Math.max(1, twice.length);
-        context.log(`of ${whole} bytes, ${Math.round(mean)} were sent twice on average, ${Math.max(0, ...twice)} at most`);
+        context.log(
+          `of ${whole} bytes, ${Math.round(mean)} were sent twice on average, ${Math.max(0, ...twice)} at most`,
+        );
         return counts;
       }),
   },

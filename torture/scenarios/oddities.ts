@@ -1,16 +1,32 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { type JsonLine, Service } from '../../demo/programs.ts';
 import { type AgentPlace, World } from '../../test/world.ts';
 
 const mebibyte = 1 << 20;
 const gibibyte = 1 << 30;
 
-/** How often a program's peak memory is read; the kernel keeps it, so only the last reading counts. */
+/**
+ * How often a program's peak memory is read; the kernel keeps it, so only the last reading counts.
+ */
 const lookEveryMs = 50;
 
 interface Measured {
@@ -34,11 +50,19 @@ async function measured(
     peak = Math.max(peak, peakOf(service.child.pid));
   }, lookEveryMs);
   try {
-    const ended = new Promise<number>((resolve) => service.child.once('close', (code) => resolve(code ?? 128)));
+    const ended = new Promise<number>((resolve) =>
+      service.child.once('close', (code) => resolve(code ?? 128)),
+    );
     const summary = await service.event('summary').catch(() => undefined);
     const code = await ended;
     const seconds = (Date.now() - startedMs) / 1000;
-    return { code, seconds, peakMebibytes: Math.round(peak / 1024), summary, complaint: service.complaint };
+    return {
+      code,
+      seconds,
+      peakMebibytes: Math.round(peak / 1024),
+      summary,
+      complaint: service.complaint,
+    };
   } finally {
     clearInterval(look);
   }
@@ -60,17 +84,23 @@ async function steps(context: TortureContext, list: readonly Step[]): Promise<To
   const failed: string[] = [];
   let done = 0;
   for (const [name, check] of list) {
-    if (context.over()) return { injected: done, passed: done - failed.length, failed, whole: false };
+    if (context.over())
+      return { injected: done, passed: done - failed.length, failed, whole: false };
     done += 1;
     const wrong = await check();
     if (wrong !== undefined) failed.push(`case ${done}: ${name}: ${wrong}`);
     // What follows builds on it.
-    if (wrong !== undefined) return { injected: done, passed: done - failed.length, failed, whole: false };
+    if (wrong !== undefined)
+      return { injected: done, passed: done - failed.length, failed, whole: false };
   }
   return { injected: done, passed: done - failed.length, failed, whole: true };
 }
 
-function told(context: TortureContext, what: string, { code, seconds, peakMebibytes, complaint }: Measured): string | undefined {
+function told(
+  context: TortureContext,
+  what: string,
+  { code, seconds, peakMebibytes, complaint }: Measured,
+): string | undefined {
   context.log(`${what}: ${seconds.toFixed(1)} s, at most ${peakMebibytes} MiB resident`);
   return code === 0 ? undefined : `ended with ${code}: ${complaint.trim().split('\n').at(-1)}`;
 }
@@ -81,7 +111,9 @@ function writeSparse(path: string, bytes: number, islands: number, random: Seede
   try {
     ftruncateSync(file, bytes);
     for (let island = 0; island < islands; island += 1) {
-      const at = Math.floor((bytes / islands) * island) + random.below(Math.floor(bytes / islands) - mebibyte);
+      const at =
+        Math.floor((bytes / islands) * island) +
+        random.below(Math.floor(bytes / islands) - mebibyte);
       writeSync(file, random.bytes(64 << 10), 0, 64 << 10, at);
     }
   } finally {
@@ -89,7 +121,8 @@ function writeSparse(path: string, bytes: number, islands: number, random: Seede
   }
 }
 
-const backup = (agent: AgentPlace, folder: string) => measured('aliquot-agent', ['backup', folder, '--data', agent.data, '--json']);
+const backup = (agent: AgentPlace, folder: string) =>
+  measured('aliquot-agent', ['backup', folder, '--data', agent.data, '--json']);
 
 const restore = (world: World, agent: AgentPlace, target: string) =>
   measured(
@@ -102,7 +135,10 @@ const restore = (world: World, agent: AgentPlace, target: string) =>
   );
 
 /** One sparse file of so many bytes, through both programs and back. */
-export async function hugeSparseFile(context: TortureContext, bytes = 20 * gibibyte): Promise<TortureCounts> {
+export async function hugeSparseFile(
+  context: TortureContext,
+  bytes = 20 * gibibyte,
+): Promise<TortureCounts> {
   const world = await World.open();
   try {
     const agent = await world.agent('huge');
@@ -116,7 +152,9 @@ export async function hugeSparseFile(context: TortureContext, bytes = 20 * gibib
       const back = join(root, file);
       execFileSync('cmp', [file, back]);
       const disk = statSync(back).blocks * 512;
-      return Promise.resolve(disk > bytes / 4 ? `the holes were filled: ${disk} bytes on disk` : undefined);
+      return Promise.resolve(
+        disk > bytes / 4 ? `the holes were filled: ${disk} bytes on disk` : undefined,
+      );
     };
     return await steps(context, [
       [
@@ -125,10 +163,16 @@ export async function hugeSparseFile(context: TortureContext, bytes = 20 * gibib
           const done = await backup(agent, folder);
           const sent = Number(done.summary?.['sentBytes']);
           context.log(`${bytes} bytes captured, ${sent} sent`);
-          return told(context, 'backup', done) ?? (sent > bytes / 50 ? `${sent} bytes were sent for a file of holes` : undefined);
+          return (
+            told(context, 'backup', done) ??
+            (sent > bytes / 50 ? `${sent} bytes were sent for a file of holes` : undefined)
+          );
         },
       ],
-      ['backup of nothing new', async () => told(context, 'nothing new', await backup(agent, folder))],
+      [
+        'backup of nothing new',
+        async () => told(context, 'nothing new', await backup(agent, folder)),
+      ],
       [
         'backup of what was appended',
         async () => {
@@ -136,13 +180,20 @@ export async function hugeSparseFile(context: TortureContext, bytes = 20 * gibib
           return told(context, 'appended 3 MiB', await backup(agent, folder));
         },
       ],
-      ['restore by the operator', async () => told(context, 'restore', await restore(world, agent, target))],
+      [
+        'restore by the operator',
+        async () => told(context, 'restore', await restore(world, agent, target)),
+      ],
       ['compare', sameAt(target)],
       [
         'restore by the agent',
         async () => {
           rmSync(target, { recursive: true });
-          return told(context, 'self-restore', await measured('aliquot-agent', ['restore', folder, '--data', agent.data, '--to', own]));
+          return told(
+            context,
+            'self-restore',
+            await measured('aliquot-agent', ['restore', folder, '--data', agent.data, '--to', own]),
+          );
         },
       ],
       ['compare', sameAt(own)],
@@ -162,13 +213,23 @@ async function sound(world: World, agent: AgentPlace): Promise<string | undefine
 
 const filesInOneFolder = 10_000;
 
-/** A tree of small files: most in folders of ten thousand, so that both many names and many folders are met. */
+/**
+ * A tree of small files: most in folders of ten thousand, so that both many names and many folders
+ * are met.
+ */
 function makeSmallFiles(root: string, files: number): void {
   for (let folder = 0; folder * filesInOneFolder < files; folder += 1) {
     const path = join(root, `plate ${folder}`);
     mkdirSync(path);
-    for (let file = 0; file < filesInOneFolder && folder * filesInOneFolder + file < files; file += 1) {
-      writeFileSync(join(path, `well ${file}.csv`), `plate,${folder}\nwell,${file}\nabsorbance,${(folder * 7 + file * 13) % 4001}\n`);
+    for (
+      let file = 0;
+      file < filesInOneFolder && folder * filesInOneFolder + file < files;
+      file += 1
+    ) {
+      writeFileSync(
+        join(path, `well ${file}.csv`),
+        `plate,${folder}\nwell,${file}\nabsorbance,${(folder * 7 + file * 13) % 4001}\n`,
+      );
     }
   }
 }
@@ -180,7 +241,8 @@ async function compareTrees(expected: string, actual: string): Promise<string | 
     for await (const { name } of await opendir(join(expected, folder.name))) {
       const [one, other] = [join(expected, folder.name, name), join(actual, folder.name, name)];
       if (!readFileSync(one).equals(readFileSync(other))) return `${one} came back changed`;
-      if (Math.floor(statSync(one).mtimeMs) !== Math.floor(statSync(other).mtimeMs)) return `${one} came back with another time`;
+      if (Math.floor(statSync(one).mtimeMs) !== Math.floor(statSync(other).mtimeMs))
+        return `${one} came back with another time`;
       files += 1;
     }
   }
@@ -188,7 +250,10 @@ async function compareTrees(expected: string, actual: string): Promise<string | 
 }
 
 /** So many small files in one tree, through both programs and back. */
-export async function manySmallFiles(context: TortureContext, files = 1_000_000): Promise<TortureCounts> {
+export async function manySmallFiles(
+  context: TortureContext,
+  files = 1_000_000,
+): Promise<TortureCounts> {
   const world = await World.open();
   try {
     const agent = await world.agent('small');
@@ -196,7 +261,10 @@ export async function manySmallFiles(context: TortureContext, files = 1_000_000)
     const target = join(world.folder, 'back');
     makeSmallFiles(folder, files);
     context.log(`${files} files made`);
-    const collector = () => context.log(`collector: at most ${Math.round(peakOf(world.server.child.pid) / 1024)} MiB resident`);
+    const collector = () =>
+      context.log(
+        `collector: at most ${Math.round(peakOf(world.server.child.pid) / 1024)} MiB resident`,
+      );
     return await steps(context, [
       [
         'backup',
@@ -206,7 +274,9 @@ export async function manySmallFiles(context: TortureContext, files = 1_000_000)
           const { summary } = done;
           return (
             told(context, 'backup', done) ??
-            (summary?.['newFiles'] === files ? undefined : `${String(summary?.['newFiles'])} files were captured`)
+            (summary?.['newFiles'] === files
+              ? undefined
+              : `${String(summary?.['newFiles'])} files were captured`)
           );
         },
       ],
@@ -214,10 +284,21 @@ export async function manySmallFiles(context: TortureContext, files = 1_000_000)
         'backup of nothing new',
         async () => {
           const done = await backup(agent, folder);
-          return told(context, 'nothing new', done) ?? (done.summary?.['unchanged'] === files ? undefined : 'files were captured again');
+          return (
+            told(context, 'nothing new', done) ??
+            (done.summary?.['unchanged'] === files ? undefined : 'files were captured again')
+          );
         },
       ],
-      ['status', async () => told(context, 'status', await measured('aliquot-agent', ['status', '--data', agent.data, '--json']))],
+      [
+        'status',
+        async () =>
+          told(
+            context,
+            'status',
+            await measured('aliquot-agent', ['status', '--data', agent.data, '--json']),
+          ),
+      ],
       [
         'restore by the operator',
         async () => {

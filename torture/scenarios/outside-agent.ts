@@ -5,12 +5,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { type Finished, Service } from '../../demo/programs.ts';
 import { type InjectedWork, injectedScenario } from '../outside/injected.ts';
-import { mustBeNamed, mustComeBack, mustEqual, mustHoldNothingPartial, mustSend, writeSources } from '../outside/judge.ts';
+import {
+  mustBeNamed,
+  mustComeBack,
+  mustEqual,
+  mustHoldNothingPartial,
+  mustSend,
+  writeSources,
+} from '../outside/judge.ts';
 import { must, type Stage } from '../outside/stage.ts';
 
 /** The agent's programs, with their system calls failed or themselves killed at each. */
 
-/** How long a service may try to go on with a fault before it is stopped and started again. No result depends on it. */
+/**
+ * How long a service may try to go on with a fault before it is stopped and started again. No
+ * result depends on it.
+ */
 const SERVICE_PATIENCE_MS = 20_000;
 
 export async function enrolled(stage: Stage): Promise<void> {
@@ -22,7 +32,9 @@ export async function enrolled(stage: Stage): Promise<void> {
   await stage.unserve();
 }
 
-/** The queue leaves nothing free on its disk: these disks are small, and their end is what is tried. */
+/**
+ * The queue leaves nothing free on its disk: these disks are small, and their end is what is tried.
+ */
 async function configure(stage: Stage): Promise<void> {
   const config = [
     'scanIntervalSeconds: 1',
@@ -42,7 +54,10 @@ export async function queued(stage: Stage): Promise<void> {
 
 const away = (stage: Stage): string => join(stage.folder, 'away');
 
-/** What a queue that was failed or killed holds is sent; both sides are sound; everything captured comes back. */
+/**
+ * What a queue that was failed or killed holds is sent; both sides are sound; everything captured
+ * comes back.
+ */
 export async function mustDrainWhole(stage: Stage): Promise<void> {
   await mustSend(stage, ['flush']);
   await stage.mustBeSound();
@@ -142,8 +157,15 @@ const agentRepair: InjectedWork<Finished> = {
   },
 };
 
-/** Runs the service until everything is safe; gives false when it ended, or did not get there while patience lasted. */
-async function serviceUntilSafe(stage: Stage, service: Service, patienceMs: number): Promise<boolean> {
+/**
+ * Runs the service until everything is safe; gives false when it ended, or did not get there while
+ * patience lasted.
+ */
+async function serviceUntilSafe(
+  stage: Stage,
+  service: Service,
+  patienceMs: number,
+): Promise<boolean> {
   let ended = false;
   const closed = once(service.child, 'close').then(() => {
     ended = true;
@@ -163,7 +185,13 @@ async function serviceUntilSafe(stage: Stage, service: Service, patienceMs: numb
       | undefined;
     // In the middle of a scan it knows of some results only.
     const scanned = status !== undefined && status.lastScan !== null && !status.scanning;
-    if (scanned && status.queue.entries === 0 && status.results.total > 0 && status.results.safe === status.results.total) return true;
+    if (
+      scanned &&
+      status.queue.entries === 0 &&
+      status.results.total > 0 &&
+      status.results.safe === status.results.total
+    )
+      return true;
     await Promise.race([closed, delay(200)]); // how often we look; nothing depends on it
   }
   return false;
@@ -179,7 +207,12 @@ const agentService: InjectedWork<number> = {
   folders: (stage) => [stage.agentData],
   async act(stage, { environment, under }) {
     await stage.serve();
-    const service = new Service('aliquot-agent', ['run', '--data', stage.agentData], environment, under);
+    const service = new Service(
+      'aliquot-agent',
+      ['run', '--data', stage.agentData],
+      environment,
+      under,
+    );
     await serviceUntilSafe(stage, service, SERVICE_PATIENCE_MS);
     return service.stop();
   },

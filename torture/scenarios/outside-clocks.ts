@@ -11,16 +11,32 @@ import { enrolled } from './outside-agent.ts';
 
 const YEAR = 365 * 86_400;
 /** How far off a clock may be: seconds, hours, a day, years, on either side of the truth. */
-const OFFSETS = [0, 5, -5, 3600, -3600, 86_400, -86_400, 2 * YEAR, -3 * YEAR, 9 * YEAR, -20 * YEAR] as const;
+const OFFSETS = [
+  0,
+  5,
+  -5,
+  3600,
+  -3600,
+  86_400,
+  -86_400,
+  2 * YEAR,
+  -3 * YEAR,
+  9 * YEAR,
+  -20 * YEAR,
+] as const;
 const CASES = 40;
 const STATES = 5;
 
 /**
- * Five states of one file, each backed up while the clocks of agent and collector stand where chance puts them. Every version
- * must be there, in the order in which it was captured, at times that never run backwards, and open to the right bytes.
+ * Five states of one file, each backed up while the clocks of agent and collector stand where
+ * chance puts them. Every version must be there, in the order in which it was captured, at times
+ * that never run backwards, and open to the right bytes.
  */
 async function backUpUnderBentClocks(stage: Stage, random: SeededRandom): Promise<void> {
-  const [agentClock, collectorClock] = [new BentClock(stage.beside('agent.clock')), new BentClock(stage.beside('collector.clock'))];
+  const [agentClock, collectorClock] = [
+    new BentClock(stage.beside('agent.clock')),
+    new BentClock(stage.beside('collector.clock')),
+  ];
   const file = join(stage.source, 'jumping.txt');
   const contents: string[] = [];
   const said: string[] = [];
@@ -33,7 +49,9 @@ async function backUpUnderBentClocks(stage: Stage, random: SeededRandom): Promis
     await collectorClock.set(collectorOffset);
     await stage.serve({ environment: collectorClock.environment });
     const offline = random.chance(0.3);
-    await stage.mustAgent(['backup', stage.source, ...(offline ? ['--offline'] : [])], { environment: agentClock.environment });
+    await stage.mustAgent(['backup', stage.source, ...(offline ? ['--offline'] : [])], {
+      environment: agentClock.environment,
+    });
     if (random.chance(0.5)) await stage.unserve(random.pick(['SIGTERM', 'SIGKILL'] as const));
   }
   await stage.unserve();
@@ -46,8 +64,19 @@ async function backUpUnderBentClocks(stage: Stage, random: SeededRandom): Promis
   });
 }
 
-async function mustHaveAllVersions(stage: Stage, file: string, contents: readonly string[]): Promise<void> {
-  const { lines, stderr } = await stage.operate(['versions', '--agent', 'pc', '--path', file, '--json']);
+async function mustHaveAllVersions(
+  stage: Stage,
+  file: string,
+  contents: readonly string[],
+): Promise<void> {
+  const { lines, stderr } = await stage.operate([
+    'versions',
+    '--agent',
+    'pc',
+    '--path',
+    file,
+    '--json',
+  ]);
   const sizes = lines.map((line) => line['size']);
   must(
     JSON.stringify(sizes) === JSON.stringify(contents.map(({ length }) => length)),
@@ -91,7 +120,10 @@ export const outsideClockScenarios: readonly TortureScenario[] = [
       }
       const cases = Array.from({ length: CASES }, (_, number): Case => {
         const random = context.random.derive(`case ${number}`);
-        return { what: 'backups under jumping clocks', run: (stage) => backUpUnderBentClocks(stage, random) };
+        return {
+          what: 'backups under jumping clocks',
+          run: (stage) => backUpUnderBentClocks(stage, random),
+        };
       });
       return tryCases(context, enrolled, cases);
     },

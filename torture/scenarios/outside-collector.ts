@@ -39,7 +39,8 @@ export const collectorIngest: InjectedWork<Finished | undefined> = {
   async judge(stage, told) {
     if (told) mustBeNamed(told);
     await stage.serve();
-    // Judged before anything is sent again: whatever the agent has a receipt for, the collector has.
+    // Judged before anything is sent again: whatever the agent has a receipt for, the collector
+    // has.
     if (told?.code === 0) await stage.mustBeSound();
     await mustDrainWhole(stage);
   },
@@ -92,7 +93,15 @@ const collectorVault: InjectedWork<Finished | undefined> = {
     if (told) mustBeNamed(told);
     await stage.serve();
     await stage.mustOperate(['vault', 'add', '--kit', stage.kit]);
-    if (told?.code !== 0) await stage.mustOperate(['enroll', 'second', '--kit', stage.kit, '--out', `${stage.bundle}-2`]);
+    if (told?.code !== 0)
+      await stage.mustOperate([
+        'enroll',
+        'second',
+        '--kit',
+        stage.kit,
+        '--out',
+        `${stage.bundle}-2`,
+      ]);
     const bundle = told?.code === 0 ? stage.bundle : `${stage.bundle}-2`;
     must(existsSync(bundle), 'a bundle was confirmed and is not there');
     await stage.mustAgent(['enroll', bundle]);
@@ -125,7 +134,9 @@ const collectorRepair: InjectedWork<Finished> = {
 
 async function catalogsOf(stage: Stage): Promise<string[]> {
   const all = await readdir(stage.collectorData, { recursive: true, withFileTypes: true });
-  return all.filter((item) => item.isDirectory() && item.name === 'catalog').map((item) => join(item.parentPath, item.name));
+  return all
+    .filter((item) => item.isDirectory() && item.name === 'catalog')
+    .map((item) => join(item.parentPath, item.name));
 }
 
 const restored = (stage: Stage): string => stage.beside('target');
@@ -146,14 +157,25 @@ const operatorRestore: InjectedWork<Finished> = {
   async act(stage, start) {
     await rm(restored(stage), { recursive: true, force: true });
     await stage.serve();
-    return stage.operate(['restore', '--kit', stage.kit, '--agent', 'pc', '--to', restored(stage)], start);
+    return stage.operate(
+      ['restore', '--kit', stage.kit, '--agent', 'pc', '--to', restored(stage)],
+      start,
+    );
   },
   async judge(stage, told) {
     mustBeNamed(told);
     const [original, copy] = [join(stage.folder, 'away'), join(restored(stage), stage.source)];
     await mustHoldNothingPartial(original, copy);
     await stage.serve();
-    await stage.mustOperate(['restore', '--kit', stage.kit, '--agent', 'pc', '--to', restored(stage)]);
+    await stage.mustOperate([
+      'restore',
+      '--kit',
+      stage.kit,
+      '--agent',
+      'pc',
+      '--to',
+      restored(stage),
+    ]);
     await mustEqual(original, copy);
   },
 };

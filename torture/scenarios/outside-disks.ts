@@ -15,7 +15,10 @@ const MEBIBYTES = 24;
 const command = promisify(execFile);
 
 /** Moves a folder to a small disk at the same path, for as long as `use` takes. */
-async function onSmallDisk(folder: string, use: (disk: CrowdedDisk) => Promise<void>): Promise<void> {
+async function onSmallDisk(
+  folder: string,
+  use: (disk: CrowdedDisk) => Promise<void>,
+): Promise<void> {
   await rename(folder, `${folder}.before`);
   const disk = await CrowdedDisk.mount(folder, MEBIBYTES);
   if (typeof disk === 'string') throw new Error(disk);
@@ -36,7 +39,8 @@ function mustFailNamed(finished: Finished): void {
 
 /** From no room at all to nearly enough: each lands in another write. */
 const LEFT_BYTES = [
-  0, 1, 4096, 8192, 20_000, 60_000, 150_000, 300_000, 420_000, 600_000, 740_000, 760_000, 800_000, 900_000, 1_100_000,
+  0, 1, 4096, 8192, 20_000, 60_000, 150_000, 300_000, 420_000, 600_000, 740_000, 760_000, 800_000,
+  900_000, 1_100_000,
 ] as const;
 
 async function startsOrNames(stage: Stage): Promise<boolean> {
@@ -45,7 +49,10 @@ async function startsOrNames(stage: Stage): Promise<boolean> {
     () => true,
     () => false,
   );
-  must(listens || /\[[A-Z][A-Z0-9_]+\]/.test(server.complaint), `it ended and named nothing: ${server.complaint.trim()}`);
+  must(
+    listens || /\[[A-Z][A-Z0-9_]+\]/.test(server.complaint),
+    `it ended and named nothing: ${server.complaint.trim()}`,
+  );
   return listens;
 }
 
@@ -99,7 +106,8 @@ const readOnly: readonly Case[] = [
       run: (stage) =>
         onSmallDisk(stage.agentData, async () => {
           await remount(stage.agentData, 'ro');
-          const args = words === 'backup' ? ['backup', stage.source, '--offline'] : words.split(' ');
+          const args =
+            words === 'backup' ? ['backup', stage.source, '--offline'] : words.split(' ');
           mustFailNamed(await stage.agent(args));
           await remount(stage.agentData, 'rw');
           await stage.serve();
@@ -115,10 +123,15 @@ const readOnly: readonly Case[] = [
         onSmallDisk(stage.collectorData, async () => {
           await remount(stage.collectorData, 'ro');
           if (words === 'serve') {
-            must(!(await startsOrNames(stage)), 'the collector serves from a disk on which it can write nothing');
+            must(
+              !(await startsOrNames(stage)),
+              'the collector serves from a disk on which it can write nothing',
+            );
             await stage.unserve();
           } else {
-            mustFailNamed(await stage.operate([...words.split(' '), '--data', stage.collectorData]));
+            mustFailNamed(
+              await stage.operate([...words.split(' '), '--data', stage.collectorData]),
+            );
           }
           await remount(stage.collectorData, 'rw');
           await stage.serve();
@@ -129,7 +142,12 @@ const readOnly: readonly Case[] = [
   ),
 ];
 
-function scenario(name: string, about: string, prepare: (stage: Stage) => Promise<void>, cases: readonly Case[]): TortureScenario {
+function scenario(
+  name: string,
+  about: string,
+  prepare: (stage: Stage) => Promise<void>,
+  cases: readonly Case[],
+): TortureScenario {
   return {
     name,
     about,

@@ -17,9 +17,24 @@ export interface Harm {
 const YEAR = 365 * 86_400;
 const JUMPS = [3 * YEAR, -4 * YEAR, 86_400, -86_400, 3600, -3600, 30, -30, 0] as const;
 
-/** Does one harm after another, some at the same time, until `stopped`; everything is healed when it returns. */
-export async function wreak(plant: Plant, random: SeededRandom, stopped: () => boolean): Promise<Harm> {
-  const harm: Harm = { agentKills: 0, collectorKills: 0, bothKills: 0, cablePulls: 0, fullDisks: 0, clockJumps: 0, freezes: 0 };
+/**
+ * Does one harm after another, some at the same time, until `stopped`; everything is healed when it
+ * returns.
+ */
+export async function wreak(
+  plant: Plant,
+  random: SeededRandom,
+  stopped: () => boolean,
+): Promise<Harm> {
+  const harm: Harm = {
+    agentKills: 0,
+    collectorKills: 0,
+    bothKills: 0,
+    cablePulls: 0,
+    fullDisks: 0,
+    clockJumps: 0,
+    freezes: 0,
+  };
   await Promise.all([
     killing(plant, random.derive('kills'), stopped, harm),
     cutting(plant, random.derive('cable'), stopped, harm),
@@ -29,16 +44,32 @@ export async function wreak(plant: Plant, random: SeededRandom, stopped: () => b
   return harm;
 }
 
-/** Waits up to so long, and less when it is time to stop. How long harms last is random; no result depends on it. */
+/**
+ * Waits up to so long, and less when it is time to stop. How long harms last is random; no result
+ * depends on it.
+ */
 async function pause(milliseconds: number, stopped: () => boolean): Promise<void> {
-  for (let left = milliseconds; left > 0 && !stopped(); left -= 100) await delay(Math.min(100, left));
+  for (let left = milliseconds; left > 0 && !stopped(); left -= 100)
+    await delay(Math.min(100, left));
 }
 
-async function killing(plant: Plant, random: SeededRandom, stopped: () => boolean, harm: Harm): Promise<void> {
+async function killing(
+  plant: Plant,
+  random: SeededRandom,
+  stopped: () => boolean,
+  harm: Harm,
+): Promise<void> {
   while (!stopped()) {
     await pause(500 + random.below(6000), stopped);
     const pc = random.pick(plant.pcs);
-    const what = random.pick(['agent', 'agent', 'collector', 'collector', 'both', 'freeze'] as const);
+    const what = random.pick([
+      'agent',
+      'agent',
+      'collector',
+      'collector',
+      'both',
+      'freeze',
+    ] as const);
     if (what === 'freeze') {
       const side = random.pick<Side>(plant.sides);
       side.program.freeze();
@@ -55,7 +86,12 @@ async function killing(plant: Plant, random: SeededRandom, stopped: () => boolea
   }
 }
 
-async function cutting(plant: Plant, random: SeededRandom, stopped: () => boolean, harm: Harm): Promise<void> {
+async function cutting(
+  plant: Plant,
+  random: SeededRandom,
+  stopped: () => boolean,
+  harm: Harm,
+): Promise<void> {
   while (!stopped()) {
     await pause(1000 + random.below(15_000), stopped);
     await plant.cable.pull();
@@ -65,7 +101,12 @@ async function cutting(plant: Plant, random: SeededRandom, stopped: () => boolea
   }
 }
 
-async function filling(plant: Plant, random: SeededRandom, stopped: () => boolean, harm: Harm): Promise<void> {
+async function filling(
+  plant: Plant,
+  random: SeededRandom,
+  stopped: () => boolean,
+  harm: Harm,
+): Promise<void> {
   while (!stopped()) {
     await pause(3000 + random.below(15_000), stopped);
     const { disk } = random.pick<Side>(plant.sides);
@@ -77,7 +118,12 @@ async function filling(plant: Plant, random: SeededRandom, stopped: () => boolea
   }
 }
 
-async function bending(plant: Plant, random: SeededRandom, stopped: () => boolean, harm: Harm): Promise<void> {
+async function bending(
+  plant: Plant,
+  random: SeededRandom,
+  stopped: () => boolean,
+  harm: Harm,
+): Promise<void> {
   if (faketimeLibrary === undefined) return;
   while (!stopped()) {
     await pause(2000 + random.below(12_000), stopped);

@@ -1,12 +1,23 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 
-const LIBRARIES = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib', '/usr/local/lib'];
+const LIBRARIES = [
+  '/usr/lib/x86_64-linux-gnu',
+  '/usr/lib/aarch64-linux-gnu',
+  '/usr/lib64',
+  '/usr/lib',
+  '/usr/local/lib',
+];
 
 /** libfaketime, when this machine has it. */
-export const faketimeLibrary = LIBRARIES.map((folder) => `${folder}/faketime/libfaketime.so.1`).find((path) => existsSync(path));
+export const faketimeLibrary = LIBRARIES.map(
+  (folder) => `${folder}/faketime/libfaketime.so.1`,
+).find((path) => existsSync(path));
 
-/** A program's wall clock that can be set at any time, with libfaketime; timers and files' times stay true. */
+/**
+ * A program's wall clock that can be set at any time, with libfaketime; timers and files' times
+ * stay true.
+ */
 export class BentClock {
   readonly #file: string;
 
@@ -14,7 +25,10 @@ export class BentClock {
     this.#file = file;
   }
 
-  /** What a program needs in its environment. Empty where libfaketime is missing: then the clock stays true. */
+  /**
+   * What a program needs in its environment. Empty where libfaketime is missing: then the clock
+   * stays true.
+   */
   get environment(): NodeJS.ProcessEnv {
     if (faketimeLibrary === undefined) return {};
     return {

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SmallDisk } from '../../test/small-disk.ts';
 
-/** A disk of its own for one program's folder, which somebody else fills to the brim and frees again. */
+/**
+ * A disk of its own for one program's folder, which somebody else fills to the brim and frees
+ * again.
+ */
 export class CrowdedDisk {
   readonly folder: string;
   readonly #disk: SmallDisk;
@@ -25,7 +28,8 @@ export class CrowdedDisk {
     const { bavail, bsize } = await statfs(this.folder);
     const bytes = bavail * bsize - leaveBytes;
     // The programs write too: what there was a moment ago may be gone.
-    if (bytes > 0) await promisify(execFile)('fallocate', ['-l', String(bytes), this.#ballast]).catch(() => {});
+    if (bytes > 0)
+      await promisify(execFile)('fallocate', ['-l', String(bytes), this.#ballast]).catch(() => {});
   }
 
   async free(): Promise<void> {

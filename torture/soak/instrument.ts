@@ -5,25 +5,51 @@ import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { waveform } from '../../demo/instruments.ts';
 import type { Record, Result } from './record.ts';
 
-/** What an instrument writes and how, drawn at random: new files and folders, appended, overwritten, renamed into place, deleted. */
+/**
+ * What an instrument writes and how, drawn at random: new files and folders, appended, overwritten,
+ * renamed into place, deleted.
+ */
 
 const LARGEST_BYTES = 400_000;
 const HUGE_BYTES = 4_000_000;
 
 /** Writes below `folder` until `stopped`, and ends between two results. */
-export async function runInstrument(folder: string, random: SeededRandom, record: Record, stopped: () => boolean): Promise<void> {
+export async function runInstrument(
+  folder: string,
+  random: SeededRandom,
+  record: Record,
+  stopped: () => boolean,
+): Promise<void> {
   const contents = new Map<string, Buffer>();
   for (let number = 0; !stopped(); number += 1) {
-    // Mostly what was told as captured is touched: then its earlier state has to come back. Sometimes anything is.
-    const old = record.finishedResults(random.chance(0.9)).filter(({ path }) => path.startsWith(`${folder}/`));
+    // Mostly what was told as captured is touched: then its earlier state has to come back.
+    // Sometimes anything is.
+    const old = record
+      .finishedResults(random.chance(0.9))
+      .filter(({ path }) => path.startsWith(`${folder}/`));
     const habit =
       old.length === 0
         ? 'new'
-        : random.pick(['new', 'new', 'new', 'folder', 'append', 'append', 'overwrite', 'replace', 'delete'] as const);
+        : random.pick([
+            'new',
+            'new',
+            'new',
+            'folder',
+            'append',
+            'append',
+            'overwrite',
+            'replace',
+            'delete',
+          ] as const);
     const some = old.length === 0 ? undefined : random.pick(old);
     if (habit === 'new' || some === undefined) {
       const path = join(folder, `day-${random.below(20)}`, `sample ${number} µ.raw`);
-      await write(record.begin(path, [path]), { record, random, contents, pieces: 1 + random.below(3) });
+      await write(record.begin(path, [path]), {
+        record,
+        random,
+        contents,
+        pieces: 1 + random.below(3),
+      });
     } else if (habit === 'folder') {
       const path = join(folder, `day-${random.below(20)}`, `run-${number}.D`);
       const files = ['scan.bin', 'AcqData/peaks.bin', 'RUN.LOG'].map((name) => join(path, name));
@@ -46,7 +72,10 @@ interface Bench {
   readonly contents: Map<string, Buffer>;
 }
 
-async function write(result: Result, { record, random, contents, pieces }: Bench & { readonly pieces: number }): Promise<void> {
+async function write(
+  result: Result,
+  { record, random, contents, pieces }: Bench & { readonly pieces: number },
+): Promise<void> {
   for (const file of result.files) {
     await mkdir(dirname(file), { recursive: true });
     for (let piece = 0; piece < pieces; piece += 1) {
@@ -55,13 +84,18 @@ async function write(result: Result, { record, random, contents, pieces }: Bench
       record.wrote(file, after);
       contents.set(file, after);
       await appendFile(file, after.subarray(before.length));
-      if (piece + 1 < pieces) await delay(random.below(2500)); // sometimes longer than the quiet time
+      // sometimes longer than the quiet time
+      if (piece + 1 < pieces) await delay(random.below(2500));
     }
   }
   record.finish(result);
 }
 
-async function change(result: Result, habit: 'append' | 'overwrite' | 'replace', { record, random, contents }: Bench): Promise<void> {
+async function change(
+  result: Result,
+  habit: 'append' | 'overwrite' | 'replace',
+  { record, random, contents }: Bench,
+): Promise<void> {
   record.touch(result);
   const file = random.pick(result.files);
   const before = habit === 'append' ? (contents.get(file) ?? Buffer.alloc(0)) : Buffer.alloc(0);

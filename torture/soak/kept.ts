@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Service } from '../../demo/programs.ts';
 
-/** How long a program that ended stays away before it is started again, as a service manager does. */
+/**
+ * How long a program that ended stays away before it is started again, as a service manager does.
+ */
 const RESTART_MS = 300;
 
 /** A program that is started again whenever it ends, until it is stopped. */

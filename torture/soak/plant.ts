@@ -30,7 +30,10 @@ export interface Pc extends Side {
   readonly source: string;
 }
 
-/** A collector and lab PCs of the built programs, each on a disk and with a clock of its own, and one cable between them. */
+/**
+ * A collector and lab PCs of the built programs, each on a disk and with a clock of its own, and
+ * one cable between them.
+ */
 export class Plant {
   readonly #root: string;
   readonly #disks: CrowdedDisk[] = [];
@@ -73,17 +76,30 @@ export class Plant {
     const clock = new BentClock(join(root, 'collector.clock'));
     await clock.set(0);
     const args = ['serve', '--data', collectorData, '--listen', `127.0.0.1:${port}`];
-    const program = new Kept(() => new Service('aliquot', args, { ...clock.environment, ALIQUOT_LOG_LEVEL: 'warn' }));
+    const program = new Kept(
+      () => new Service('aliquot', args, { ...clock.environment, ALIQUOT_LOG_LEVEL: 'warn' }),
+    );
     const url = `http://127.0.0.1:${port}`;
     const first = new Service('aliquot', args);
     await first.event('listening');
     const kit = join(root, 'lab.kit');
     const keys = createKit({ name: 'lab', blind: false, nowMs: Date.now() }, systemRandom);
-    await writeFile(kit, sealKit(keys, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), { mode: 0o600 });
+    await writeFile(kit, sealKit(keys, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), {
+      mode: 0o600,
+    });
     const token = (await readFile(join(collectorData, 'admin.token'), 'utf8')).trim();
     const cable = new Cable({ host: '127.0.0.1', port });
     await cable.plug();
-    const plant = new Plant({ root, disk, cable, collector: { name: 'collector', program, clock, disk }, collectorData, kit, url, token });
+    const plant = new Plant({
+      root,
+      disk,
+      cable,
+      collector: { name: 'collector', program, clock, disk },
+      collectorData,
+      kit,
+      url,
+      token,
+    });
     await plant.operate(['vault', 'add', '--kit', kit]);
     for (const name of ['hplc-1', 'ms-2']) await plant.#addPc(name, log);
     await first.stop();
@@ -108,7 +124,9 @@ export class Plant {
     await writeFile(join(data, 'agent.yaml'), config, { mode: 0o600 });
     const clock = new BentClock(join(this.#root, `${name}.clock`));
     await clock.set(0);
-    const program = new Kept(() => new Service('aliquot-agent', ['run', '--data', data], clock.environment));
+    const program = new Kept(
+      () => new Service('aliquot-agent', ['run', '--data', data], clock.environment),
+    );
     this.pcs.push({ name, program, clock, disk, data, source });
   }
 

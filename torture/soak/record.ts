@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * What the soak itself knows of what instruments wrote: every state of every file, and which of them Aliquot has to be able to
- * give back. It shares nothing with the programs that it judges.
+ * What the soak itself knows of what instruments wrote: every state of every file, and which of
+ * them Aliquot has to be able to give back. It shares nothing with the programs that it judges.
  */
 
 interface State {
@@ -12,7 +12,10 @@ interface State {
   required: boolean;
 }
 
-/** A result: one file, or a folder whose files belong together. `status` speaks of it by its path and its bytes. */
+/**
+ * A result: one file, or a folder whose files belong together. `status` speaks of it by its path
+ * and its bytes.
+ */
 export interface Result {
   readonly path: string;
   readonly files: readonly string[];
@@ -27,7 +30,9 @@ export class Record {
   readonly #results = new Map<string, Result>();
   #toldStates = 0;
 
-  /** One more state of a file, before it is on the disk. Sizes of one file's states must all differ. */
+  /**
+   * One more state of a file, before it is on the disk. Sizes of one file's states must all differ.
+   */
   wrote(path: string, content: Buffer): void {
     const states = this.#states.get(path) ?? [];
     const sha256 = createHash('sha256').update(content).digest('hex');
@@ -63,7 +68,10 @@ export class Record {
     this.#results.delete(result.path);
   }
 
-  /** What `status` says is captured: the finished state, when the size is that of the finished state. */
+  /**
+   * What `status` says is captured: the finished state, when the size is that of the finished
+   * state.
+   */
   heardCaptured(path: string, bytes: number): void {
     const result = this.#results.get(path);
     if (result?.finished !== true || result.told || bytes !== this.#bytesOf(result)) return;
@@ -79,7 +87,9 @@ export class Record {
 
   /** Results that are finished; those that were told when `told`. */
   finishedResults(told: boolean): Result[] {
-    return [...this.#results.values()].filter((result) => result.finished && (result.told || !told));
+    return [...this.#results.values()].filter(
+      (result) => result.finished && (result.told || !told),
+    );
   }
 
   /** Finished results that `status` has not told of yet, with what it would say. */
@@ -93,7 +103,12 @@ export class Record {
     return [...this.#states.keys()];
   }
 
-  get counts(): { readonly files: number; readonly states: number; readonly told: number; readonly required: number } {
+  get counts(): {
+    readonly files: number;
+    readonly states: number;
+    readonly told: number;
+    readonly required: number;
+  } {
     const all = [...this.#states.values()].flat();
     return {
       files: this.#states.size,
@@ -103,7 +118,10 @@ export class Record {
     };
   }
 
-  /** What is wrong with the versions of a file that came back, by their hashes; empty when nothing is. */
+  /**
+   * What is wrong with the versions of a file that came back, by their hashes; empty when nothing
+   * is.
+   */
   judge(path: string, restored: readonly string[]): string[] {
     const states = this.#states.get(path) ?? [];
     const missing = states.filter(({ required, sha256 }) => required && !restored.includes(sha256));

@@ -13,7 +13,10 @@ import { verifyVersions } from './verify.ts';
 const INSTRUMENTS = 3;
 /** How often a PC is asked what it has captured. */
 const ASK_MS = 1500;
-/** After everything is healed: no more than this until everything is safe, or the soak says what is not. */
+/**
+ * After everything is healed: no more than this until everything is safe, or the soak says what is
+ * not.
+ */
 const SYNC_MS = 600_000;
 
 export interface SoakResult {
@@ -31,10 +34,14 @@ export interface SoakResult {
 }
 
 /**
- * Random instruments and random harm until `over`; then everything is healed, and every state that was told as captured, and
- * every one that lies on the disk, has to come back.
+ * Random instruments and random harm until `over`; then everything is healed, and every state that
+ * was told as captured, and every one that lies on the disk, has to come back.
  */
-export async function runSoak(random: SeededRandom, over: () => boolean, log: (line: string) => void): Promise<SoakResult> {
+export async function runSoak(
+  random: SeededRandom,
+  over: () => boolean,
+  log: (line: string) => void,
+): Promise<SoakResult> {
   const plant = await Plant.open(log);
   const record = new Record();
   try {
@@ -45,7 +52,12 @@ export async function runSoak(random: SeededRandom, over: () => boolean, log: (l
     });
     const writing = plant.pcs.flatMap((pc) =>
       Array.from({ length: INSTRUMENTS }, (_, index) =>
-        runInstrument(join(pc.source, `instrument-${index}`), random.derive(`${pc.name}/${index}`), record, over),
+        runInstrument(
+          join(pc.source, `instrument-${index}`),
+          random.derive(`${pc.name}/${index}`),
+          record,
+          over,
+        ),
       ),
     );
     const reporting = report(record, plant, over, log);
@@ -67,24 +79,37 @@ export async function runSoak(random: SeededRandom, over: () => boolean, log: (l
 
 async function listen(plant: Plant, pc: Pc, record: Record): Promise<void> {
   for (const line of await plant.statusOf(pc)) {
-    if (line['event'] !== 'result' || (line['state'] !== 'safe' && line['state'] !== 'queued')) continue;
+    if (line['event'] !== 'result' || (line['state'] !== 'safe' && line['state'] !== 'queued'))
+      continue;
     record.heardCaptured(String(line['path']), Number(line['bytes']));
   }
 }
 
-async function report(record: Record, plant: Plant, over: () => boolean, log: (line: string) => void): Promise<void> {
+async function report(
+  record: Record,
+  plant: Plant,
+  over: () => boolean,
+  log: (line: string) => void,
+): Promise<void> {
   let last = Date.now();
   while (!over()) {
     await delay(250);
     if (Date.now() - last < 30_000) continue;
     last = Date.now();
     const { files, states, told } = record.counts;
-    const failures = plant.sides.map(({ name, program }) => `${name} ${program.failures}`).join(', ');
-    log(`${files} files, ${states} states, ${told} told as captured; ended of themselves: ${failures}`);
+    const failures = plant.sides
+      .map(({ name, program }) => `${name} ${program.failures}`)
+      .join(', ');
+    log(
+      `${files} files, ${states} states, ${told} told as captured; ended of themselves: ${failures}`,
+    );
   }
 }
 
-/** Waits until every PC says that nothing waits and everything finished is told; gives what is still missing when patience ends. */
+/**
+ * Waits until every PC says that nothing waits and everything finished is told; gives what is still
+ * missing when patience ends.
+ */
 async function untilSafe(plant: Plant, record: Record): Promise<string[]> {
   const started = Date.now();
   for (;;) {
@@ -93,7 +118,9 @@ async function untilSafe(plant: Plant, record: Record): Promise<string[]> {
       const lines = await plant.statusOf(pc);
       const status = lines.find((line) => line['event'] === 'status');
       const queue = status?.['queue'] as { readonly entries: number } | undefined;
-      const results = status?.['results'] as { readonly total: number; readonly safe: number } | undefined;
+      const results = status?.['results'] as
+        | { readonly total: number; readonly safe: number }
+        | undefined;
       if (!queue || !results || queue.entries > 0 || results.safe < results.total) {
         const { program } = pc;
         missing.push(
@@ -101,7 +128,8 @@ async function untilSafe(plant: Plant, record: Record): Promise<string[]> {
         );
       }
     }
-    for (const { path, bytes } of record.untold()) missing.push(`${path} of ${bytes} bytes was never told as captured`);
+    for (const { path, bytes } of record.untold())
+      missing.push(`${path} of ${bytes} bytes was never told as captured`);
     if (missing.length === 0) return [];
     if (Date.now() - started > SYNC_MS) return missing.slice(0, 10);
     await delay(500); // how often we look; nothing depends on it
@@ -109,7 +137,10 @@ async function untilSafe(plant: Plant, record: Record): Promise<string[]> {
 }
 
 /** Both sides' fsck, every version, and the newest state of everything as a tree. */
-async function prove(plant: Plant, record: Record): Promise<{ versions: number; bytes: number; wrong: string[] }> {
+async function prove(
+  plant: Plant,
+  record: Record,
+): Promise<{ versions: number; bytes: number; wrong: string[] }> {
   const wrong: string[] = [];
   let versions = 0;
   let bytes = 0;
@@ -123,7 +154,10 @@ async function prove(plant: Plant, record: Record): Promise<{ versions: number; 
   for (const pc of plant.pcs) {
     const code = await pc.program.stop();
     if (code !== 0) wrong.push(`the service of ${pc.name} ended with ${code}`);
-    await noting(`fsck of ${pc.name}`, async () => void (await mustRun('aliquot-agent', ['fsck', '--data', pc.data])));
+    await noting(
+      `fsck of ${pc.name}`,
+      async () => void (await mustRun('aliquot-agent', ['fsck', '--data', pc.data])),
+    );
     await noting(`versions of ${pc.name}`, async () => {
       const verified = await verifyVersions(plant, pc, record);
       versions += verified.versions;
@@ -133,10 +167,18 @@ async function prove(plant: Plant, record: Record): Promise<{ versions: number; 
     await noting(`restore of ${pc.name}`, async () => {
       const target = `${pc.source}-restored`;
       await plant.operate(['restore', '--kit', plant.kit, '--agent', pc.name, '--to', target]);
-      const different = differences(await pictureOf(pc.source), await pictureOf(join(target, pc.source)));
-      wrong.push(...different.slice(0, 10).map((line) => `the newest state of ${pc.name}: ${line}`));
+      const different = differences(
+        await pictureOf(pc.source),
+        await pictureOf(join(target, pc.source)),
+      );
+      wrong.push(
+        ...different.slice(0, 10).map((line) => `the newest state of ${pc.name}: ${line}`),
+      );
     });
   }
-  await noting('fsck of the collector', async () => void (await mustRun('aliquot', ['fsck', '--data', plant.collectorData])));
+  await noting(
+    'fsck of the collector',
+    async () => void (await mustRun('aliquot', ['fsck', '--data', plant.collectorData])),
+  );
   return { versions, bytes, wrong };
 }

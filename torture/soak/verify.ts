@@ -22,8 +22,8 @@ export interface Verified {
 }
 
 /**
- * Restores every version of every file that instruments ever wrote, with the operator's own code and the kit, and holds the
- * bytes against the record.
+ * Restores every version of every file that instruments ever wrote, with the operator's own code
+ * and the kit, and holds the bytes against the record.
  */
 export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Promise<Verified> {
   const context: CommandContext = {
@@ -53,9 +53,16 @@ export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Prom
   for (const path of record.paths.filter((one) => one.startsWith(join(pc.source, '/')))) {
     const restored: string[] = [];
     for (const candidate of pathCandidates(path)) {
-      const all = openVersions(vault.versions(info.agentId, fileIdFor(pathKey, candidate)), kit, collector, agent, {
-        onUnopened: ({ sequence, message }) => wrong.push(`${path}: commit ${sequence} does not open: ${message}`),
-      });
+      const all = openVersions(
+        vault.versions(info.agentId, fileIdFor(pathKey, candidate)),
+        kit,
+        collector,
+        agent,
+        {
+          onUnopened: ({ sequence, message }) =>
+            wrong.push(`${path}: commit ${sequence} does not open: ${message}`),
+        },
+      );
       for await (const version of all) {
         if (version.entry.kind !== 'file') continue;
         const hash = createHash('sha256');
@@ -67,7 +74,8 @@ export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Prom
             hash.update(piece);
             bytes += piece.length;
           }),
-          onFailure: (_path, error) => wrong.push(`${path}: a version does not open: ${error.message}`),
+          onFailure: (_path, error) =>
+            wrong.push(`${path}: a version does not open: ${error.message}`),
         });
         restored.push(hash.digest('hex'));
       }

@@ -12,7 +12,10 @@ interface Waiting {
   readonly fail: (error: Error) => void;
 }
 
-/** A `CaptureHost` in one worker thread, which is started when it is needed and ends when it is idle. */
+/**
+ * A `CaptureHost` in one worker thread, which is started when it is needed and ends when it is
+ * idle.
+ */
 export class CaptureThread implements CaptureHost {
   readonly parallel = 1;
   readonly #keys: CaptureKeys;
@@ -33,7 +36,10 @@ export class CaptureThread implements CaptureHost {
     this.#rested = rested;
   }
 
-  /** Starts the worker, so that what is asked of it soon need not wait for that; it ends as an idle one if nothing is. */
+  /**
+   * Starts the worker, so that what is asked of it soon need not wait for that; it ends as an idle
+   * one if nothing is.
+   */
   start(): void {
     if (this.#worker !== undefined) return;
     this.#worker = this.#spawn();
@@ -72,7 +78,10 @@ export class CaptureThread implements CaptureHost {
     }
   }
 
-  /** The worker takes one after the other; the next one waits there, so that it never waits for this thread. */
+  /**
+   * The worker takes one after the other; the next one waits there, so that it never waits for this
+   * thread.
+   */
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
     const run = this.#capture(jobs, exchange);
     this.#captures = Promise.allSettled([this.#captures, run]);
@@ -97,7 +106,8 @@ export class CaptureThread implements CaptureHost {
     const run = new Promise<void>((resolve, reject) => {
       // The queue's own error is kept here: the worker only learns that it should stop.
       let cause: unknown;
-      // Whoever hears of a failure may give up what was captured: nothing of it may still be being taken over then.
+      // Whoever hears of a failure may give up what was captured: nothing of it may still be being
+      // taken over then.
       let delivery: Promise<void> = Promise.resolve();
       const fail = (error: Error): void => void delivery.then(() => reject(cause ?? error));
       const stop = (error: unknown) => {
@@ -108,9 +118,13 @@ export class CaptureThread implements CaptureHost {
         fail,
         message: (message) => {
           if (message.type === 'lookup') {
-            exchange.lookup(message.indexes).then((hits) => this.#post({ type: 'hits', id, hits }), stop);
+            exchange
+              .lookup(message.indexes)
+              .then((hits) => this.#post({ type: 'hits', id, hits }), stop);
           } else if (message.type === 'window') {
-            delivery = exchange.deliver(message.window).then((refused) => this.#post({ type: 'taken', id, refused }), stop);
+            delivery = exchange
+              .deliver(message.window)
+              .then((refused) => this.#post({ type: 'taken', id, refused }), stop);
           } else if (message.type === 'captured') resolve();
           else if (message.type === 'failed') fail(new Error(`capture failed: ${message.message}`));
         },
@@ -125,13 +139,18 @@ export class CaptureThread implements CaptureHost {
     return this.#nextId;
   }
 
-  #ask<Type extends FromWorker['type']>(id: number, message: ToWorker, type: Type): Promise<Extract<FromWorker, { type: Type }>> {
+  #ask<Type extends FromWorker['type']>(
+    id: number,
+    message: ToWorker,
+    type: Type,
+  ): Promise<Extract<FromWorker, { type: Type }>> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, {
         fail: reject,
         message: (answer) => {
           if (answer.type === type) resolve(answer as Extract<FromWorker, { type: Type }>);
-          else if (answer.type === 'failed') reject(new Error(`the capture worker failed: ${answer.message}`));
+          else if (answer.type === 'failed')
+            reject(new Error(`the capture worker failed: ${answer.message}`));
         },
       });
       this.#post(message);
@@ -141,7 +160,8 @@ export class CaptureThread implements CaptureHost {
   #post(message: ToWorker): void {
     clearTimeout(this.#idle);
     this.#worker ??= this.#spawn();
-    // Alive for as long as somebody waits for it; idle, it must not keep a finished command running.
+    // Alive for as long as somebody waits for it; idle, it must not keep a finished command
+    // running.
     this.#worker.ref();
     this.#worker.postMessage(message);
   }
@@ -175,7 +195,9 @@ export class CaptureThread implements CaptureHost {
     });
     worker.on('message', (message: FromWorker) => this.#waiting.get(message.id)?.message(message));
     worker.on('error', (error) => this.#lost(worker, error));
-    worker.on('exit', (code) => this.#lost(worker, new Error(`the capture worker ended (${code})`)));
+    worker.on('exit', (code) =>
+      this.#lost(worker, new Error(`the capture worker ended (${code})`)),
+    );
     return worker;
   }
 

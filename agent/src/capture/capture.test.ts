@@ -15,7 +15,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { noBirth, noFifos, noLinks, noModes, noRawNames, notUnderWine, posixOnly } from '@aliquot/shared/testing/platform';
+import {
+  noBirth,
+  noFifos,
+  noLinks,
+  noModes,
+  noRawNames,
+  notUnderWine,
+  posixOnly,
+} from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { QueueError } from '../queue/errors.ts';
 import { noise } from '../queue/test-support.ts';
@@ -33,22 +41,33 @@ afterEach(() => bench.close());
 const at = (name: string) => join(bench.data, name);
 const write = (name: string, content: string | Uint8Array) => writeFileSync(at(name), content);
 /** Bytes that do not compress, fast. */
-const keystream = (length: number) => createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(length));
+const keystream = (length: number) =>
+  createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(length));
 const itemCount = () => bench.queue.pending().bytes;
 
-test.runIf(posixOnly(noLinks))('a first backup captures files, folders and links, and a second one captures nothing', async () => {
-  mkdirSync(at('empty folder'));
-  write('a.txt', 'alpha');
-  write('empty', '');
-  symlinkSync('a.txt', at('link'));
-  symlinkSync('/nowhere', at('dangling'));
-  const first = await bench.backup();
-  expect(first.told).toEqual(['new .', 'new a.txt', 'new dangling', 'new empty', 'new empty folder', 'new link']);
-  const second = await bench.backup();
-  expect(second.told).toEqual([]);
-  expect(second.same).toBe(6);
-  expect(second.readBytes).toBe(0);
-});
+test.runIf(posixOnly(noLinks))(
+  'a first backup captures files, folders and links, and a second one captures nothing',
+  async () => {
+    mkdirSync(at('empty folder'));
+    write('a.txt', 'alpha');
+    write('empty', '');
+    symlinkSync('a.txt', at('link'));
+    symlinkSync('/nowhere', at('dangling'));
+    const first = await bench.backup();
+    expect(first.told).toEqual([
+      'new .',
+      'new a.txt',
+      'new dangling',
+      'new empty',
+      'new empty folder',
+      'new link',
+    ]);
+    const second = await bench.backup();
+    expect(second.told).toEqual([]);
+    expect(second.same).toBe(6);
+    expect(second.readBytes).toBe(0);
+  },
+);
 
 test('a touched file is read again, alone, and adds a version but no content', async () => {
   write('a.txt', noise('a', 300_000));
@@ -88,13 +107,16 @@ for (const [what, change] of [
     },
   ],
 ] as const) {
-  test.runIf(what !== 'got another mode' || posixOnly(noModes))(`a file that ${what} gives a new version`, async () => {
-    write('f', 'alpha');
-    chmodSync(at('f'), 0o644);
-    await bench.backup();
-    change();
-    expect((await bench.backup('f')).told).toEqual(['changed f']);
-  });
+  test.runIf(what !== 'got another mode' || posixOnly(noModes))(
+    `a file that ${what} gives a new version`,
+    async () => {
+      write('f', 'alpha');
+      chmodSync(at('f'), 0o644);
+      await bench.backup();
+      change();
+      expect((await bench.backup('f')).told).toEqual(['changed f']);
+    },
+  );
 }
 
 test('a file that becomes a folder is captured as a folder', async () => {
@@ -140,12 +162,15 @@ test('P6: another, empty folder in the root’s place is taken for an unmounted 
   expect((await bench.backup()).told).toEqual(['changed .']);
 });
 
-test.runIf(notUnderWine(noBirth))('P6: a root of which everything went at once is an alarm, and nothing is gone', async () => {
-  write('a', 'alpha');
-  await bench.backup();
-  rmSync(at('a'));
-  expect((await bench.backup()).told).toEqual(['all-gone .', 'changed .']);
-});
+test.runIf(notUnderWine(noBirth))(
+  'P6: a root of which everything went at once is an alarm, and nothing is gone',
+  async () => {
+    write('a', 'alpha');
+    await bench.backup();
+    rmSync(at('a'));
+    expect((await bench.backup()).told).toEqual(['all-gone .', 'changed .']);
+  },
+);
 
 test.runIf(posixOnly(noModes))(
   'P6: an unreadable file is named, the others are captured, and the problem ends when it can be read',
@@ -169,21 +194,24 @@ test.runIf(posixOnly(noModes))(
   },
 );
 
-test.runIf(posixOnly(noModes))('P6: what lies below a folder that cannot be listed is unknown, not gone', async () => {
-  mkdirSync(at('d'));
-  write('d/a', 'alpha');
-  write('d!', 'sorts between d and d/a');
-  await bench.backup();
-  const blind = (path: Buffer): Iterable<string> => {
-    if (bytePath(path).endsWith('/d')) throw systemError('EACCES');
-    return nodeSource.readdir(path);
-  };
-  bench.through(portWith({ readdir: blind }));
-  expect((await bench.backup()).told).toEqual(['unlistable d']);
-  bench.through(nodeSource);
-  expect((await bench.backup()).told).toEqual([]);
-  expect(bench.problems.size).toBe(0);
-});
+test.runIf(posixOnly(noModes))(
+  'P6: what lies below a folder that cannot be listed is unknown, not gone',
+  async () => {
+    mkdirSync(at('d'));
+    write('d/a', 'alpha');
+    write('d!', 'sorts between d and d/a');
+    await bench.backup();
+    const blind = (path: Buffer): Iterable<string> => {
+      if (bytePath(path).endsWith('/d')) throw systemError('EACCES');
+      return nodeSource.readdir(path);
+    };
+    bench.through(portWith({ readdir: blind }));
+    expect((await bench.backup()).told).toEqual(['unlistable d']);
+    bench.through(nodeSource);
+    expect((await bench.backup()).told).toEqual([]);
+    expect(bench.problems.size).toBe(0);
+  },
+);
 
 test.runIf(posixOnly(noFifos))('P6: a fifo is named and hangs nothing', async () => {
   execFileSync('mkfifo', [at('pipe')]);
@@ -234,36 +262,42 @@ test('P2: a file that changes during one read is read again and recorded as it i
   expect((await bench.queue.known(Buffer.from(at('log'))))?.size).toBe('second one'.length);
 });
 
-test.runIf(posixOnly(noLinks))('a file that is replaced by a link between scan and read is left for the next scan', async () => {
-  write('f', 'alpha');
-  bench.through(
-    portWith({
-      open: (path) => {
-        rmSync(path);
-        symlinkSync('/etc/passwd', path);
-        return nodeSource.open(path);
-      },
-    }),
-  );
-  expect((await bench.backup('f')).told).toEqual(['vanished f']);
-  bench.through(nodeSource);
-  expect((await bench.backup('f')).told).toEqual(['new f']);
-  expect((await bench.queue.known(Buffer.from(at('f'))))?.kind).toBe('symlink');
-});
+test.runIf(posixOnly(noLinks))(
+  'a file that is replaced by a link between scan and read is left for the next scan',
+  async () => {
+    write('f', 'alpha');
+    bench.through(
+      portWith({
+        open: (path) => {
+          rmSync(path);
+          symlinkSync('/etc/passwd', path);
+          return nodeSource.open(path);
+        },
+      }),
+    );
+    expect((await bench.backup('f')).told).toEqual(['vanished f']);
+    bench.through(nodeSource);
+    expect((await bench.backup('f')).told).toEqual(['new f']);
+    expect((await bench.queue.known(Buffer.from(at('f'))))?.kind).toBe('symlink');
+  },
+);
 
-test.runIf(posixOnly(noRawNames))('P2: names of any bytes, and names that differ only in case, are kept apart and exact', async () => {
-  const raw = Buffer.concat([Buffer.from(`${bench.data}/`), Buffer.from([0xff, 0xfe, 0x41])]);
-  writeFileSync(raw, 'raw');
-  write('Case', 'upper');
-  write('case', 'lower');
-  write('\u0065\u0301', 'decomposed');
-  write('\u00e9', 'composed');
-  const first = await bench.backup();
-  expect(first.told).toHaveLength(6);
-  expect((await bench.queue.known(raw))?.size).toBe(3);
-  expect((await bench.queue.known(Buffer.from(at('Case'))))?.size).toBe(5);
-  expect((await bench.backup()).told).toEqual([]);
-});
+test.runIf(posixOnly(noRawNames))(
+  'P2: names of any bytes, and names that differ only in case, are kept apart and exact',
+  async () => {
+    const raw = Buffer.concat([Buffer.from(`${bench.data}/`), Buffer.from([0xff, 0xfe, 0x41])]);
+    writeFileSync(raw, 'raw');
+    write('Case', 'upper');
+    write('case', 'lower');
+    write('\u0065\u0301', 'decomposed');
+    write('\u00e9', 'composed');
+    const first = await bench.backup();
+    expect(first.told).toHaveLength(6);
+    expect((await bench.queue.known(raw))?.size).toBe(3);
+    expect((await bench.queue.known(Buffer.from(at('Case'))))?.size).toBe(5);
+    expect((await bench.backup()).told).toEqual([]);
+  },
+);
 
 test.runIf(posixOnly(noLinks))('symlink loops are kept as links and never entered', async () => {
   mkdirSync(at('d'));

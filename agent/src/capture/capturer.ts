@@ -30,17 +30,34 @@ export type CaptureTask =
       /** It was captured as it was, and rests now: it is read whole as soon as that is cheap. */
       readonly whole?: boolean;
     }
-  | { readonly type: 'gone'; readonly source: Source; readonly path: BytePath; readonly known: KnownFile };
+  | {
+      readonly type: 'gone';
+      readonly source: Source;
+      readonly path: BytePath;
+      readonly known: KnownFile;
+    };
 
 /** How a task ended, for counting and for telling people. */
 export type CaptureOutcome =
   /** A new version is in the queue (durable with the next sync). */
-  | { readonly type: 'version'; readonly task: CaptureTask; readonly size: number; readonly beside?: Problem }
+  | {
+      readonly type: 'version';
+      readonly task: CaptureTask;
+      readonly size: number;
+      readonly beside?: Problem;
+    }
   /** Read again and found the same; only the stamps were noted. */
   | { readonly type: 'same'; readonly task: CaptureTask; readonly size: number }
-  | { readonly type: 'problem'; readonly task: CaptureTask; readonly path: BytePath; readonly problem: Problem }
+  | {
+      readonly type: 'problem';
+      readonly task: CaptureTask;
+      readonly path: BytePath;
+      readonly problem: Problem;
+    }
   | { readonly type: 'vanished'; readonly task: CaptureTask; readonly path: BytePath }
-  /** The queue has no room for it: it is only at its source, and a durable reference says so (P6). */
+  /**
+   * The queue has no room for it: it is only at its source, and a durable reference says so (P6).
+   */
   | { readonly type: 'full'; readonly task: CaptureTask; readonly path: BytePath };
 
 type PutTask = Extract<CaptureTask, { type: 'put' }>;
@@ -61,9 +78,10 @@ export interface CapturerParts {
 }
 
 /**
- * Carries tasks into the queue: reads files through the host, turns what comes back into versions, and syncs after each
- * batch. Memory is bounded by one batch of tasks more than the host has threads, and a few windows for each of those. What finds no room in the queue becomes a reference; other
- * errors of the queue end the run.
+ * Carries tasks into the queue: reads files through the host, turns what comes back into versions,
+ * and syncs after each batch. Memory is bounded by one batch of tasks more than the host has
+ * threads, and a few windows for each of those. What finds no room in the queue becomes a
+ * reference; other errors of the queue end the run.
  */
 export class Capturer {
   readonly #host: CaptureHost;
@@ -94,8 +112,9 @@ export class Capturer {
   }
 
   /**
-   * Resolves when everything is durable in the queue (invariant I-A1). `signal` ends the run within a window of the file at hand: that
-   * file, and the ones read with it, are then not recorded, and what was finished before is. Tasks must come by `unlessStopped`.
+   * Resolves when everything is durable in the queue (invariant I-A1). `signal` ends the run within
+   * a window of the file at hand: that file, and the ones read with it, are then not recorded, and
+   * what was finished before is. Tasks must come by `unlessStopped`.
    */
   async run(tasks: AsyncIterable<CaptureTask>, signal?: AbortSignal): Promise<void> {
     try {
@@ -144,7 +163,11 @@ export class Capturer {
     }
   }
 
-  async #files(tasks: readonly PutTask[], taken: Run, signal: AbortSignal | undefined): Promise<void> {
+  async #files(
+    tasks: readonly PutTask[],
+    taken: Run,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     if (tasks.length === 0) return;
     const admitted = await this.#references.admit(tasks.map(candidate));
     const jobs: CaptureJob[] = [];
@@ -164,7 +187,12 @@ export class Capturer {
     try {
       for (const [job, task] of tasks.entries()) {
         if (admitted[job] === true)
-          jobs.push({ job, path: task.item.path, growing: task.completion === 'growing', ...(await this.#growth(task)) });
+          jobs.push({
+            job,
+            path: task.item.path,
+            growing: task.completion === 'growing',
+            ...(await this.#growth(task)),
+          });
         else {
           await this.#full(task, task.item.stat);
           taken.done(resultOf(task));
@@ -186,7 +214,10 @@ export class Capturer {
   async #growth({ known, item, completion, whole }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
     if (known?.kind !== 'file' || !mayBeContinued(known)) return {};
     const state = await this.#queue.growthOf(known.path);
-    const growth = state === undefined ? undefined : growthFor(known, item.stat, state, this.#clock.nowMs(), whole);
+    const growth =
+      state === undefined
+        ? undefined
+        : growthFor(known, item.stat, state, this.#clock.nowMs(), whole);
     if (growth === undefined) return {};
     // What does not hold still has no whole that an earlier part could be compared with.
     if (completion === 'growing') return growth.whole ? {} : { growth };
@@ -195,7 +226,8 @@ export class Capturer {
 
   async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {
     const { path } = task.item;
-    if (result.type === 'problem') return this.#onOutcome({ type: 'problem', task, path, problem: result.problem });
+    if (result.type === 'problem')
+      return this.#onOutcome({ type: 'problem', task, path, problem: result.problem });
     if (result.type === 'vanished') return this.#onOutcome({ type: 'vanished', task, path });
     const { stat } = result;
     if (result.type === 'refused') return this.#full(task, stat);
@@ -217,13 +249,18 @@ export class Capturer {
     }
     const draft: EntryDraft = {
       ...this.#draft(task, known),
-      completion: isWhole ? (task.completion === 'growing' ? 'assumed' : task.completion) : 'growing',
+      completion: isWhole
+        ? task.completion === 'growing'
+          ? 'assumed'
+          : task.completion
+        : 'growing',
       size: stat.size,
       content: result.content,
       read: { sha256: result.sha256, keys: result.keys },
     };
     await this.#references.captures(known.path, known.size, known.mtimeNs);
-    // What was captured while it grew mixes two states, perhaps: that is said before the whole one takes its place (P6).
+    // What was captured while it grew mixes two states, perhaps: that is said before the whole one
+    // takes its place (P6).
     if (result.oldPart === 'changed' && before !== undefined && isUnproved(before))
       await this.#queue.loseReference(known.path, 'growing-torn');
     try {
@@ -238,15 +275,29 @@ export class Capturer {
     await this.#onOutcome({ type: 'version', task, size: stat.size, ...beside });
   }
 
-  async #full(task: PutTask, { size, mtimeNs }: Pick<SourceStat, 'size' | 'mtimeNs'>): Promise<void> {
+  async #full(
+    task: PutTask,
+    { size, mtimeNs }: Pick<SourceStat, 'size' | 'mtimeNs'>,
+  ): Promise<void> {
     const { path, resultPathLength } = task.item;
-    await this.#references.refer({ path: pathBytes(path), size, mtimeNs, class: task.source.class, resultPathLength });
+    await this.#references.refer({
+      path: pathBytes(path),
+      size,
+      mtimeNs,
+      class: task.source.class,
+      resultPathLength,
+    });
     await this.#onOutcome({ type: 'full', task, path });
   }
 
   async #withoutContent(task: PutTask): Promise<void> {
     const known = this.#stat(task, 0, claimedMs(this.#clock.nowMs()));
-    const draft: EntryDraft = { ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined };
+    const draft: EntryDraft = {
+      ...this.#draft(task, known),
+      size: 0,
+      content: { depth: 0, refs: [] },
+      read: undefined,
+    };
     try {
       await this.#queue.capture(task.source.class).putVersion(draft, known);
     } catch (error) {
@@ -286,11 +337,26 @@ export class Capturer {
   #stat({ item }: PutTask, size: number, capturedAtMs: number): KnownStat {
     const { stat, resultPathLength } = item;
     const { mtimeNs, ctimeNs, ino, mode } = stat;
-    const kind = stat.kind === 'directory' ? 'directory' : stat.kind === 'symlink' ? 'symlink' : 'file';
-    return { path: pathBytes(item.path), kind, size, mtimeNs, ctimeNs, ino, mode, contentTag: noTag, capturedAtMs, resultPathLength };
+    const kind =
+      stat.kind === 'directory' ? 'directory' : stat.kind === 'symlink' ? 'symlink' : 'file';
+    return {
+      path: pathBytes(item.path),
+      kind,
+      size,
+      mtimeNs,
+      ctimeNs,
+      ino,
+      mode,
+      contentTag: noTag,
+      capturedAtMs,
+      resultPathLength,
+    };
   }
 
-  #draft({ source, item, completion }: PutTask, known: KnownStat): Omit<EntryDraft, 'size' | 'content' | 'read'> {
+  #draft(
+    { source, item, completion }: PutTask,
+    known: KnownStat,
+  ): Omit<EntryDraft, 'size' | 'content' | 'read'> {
     return {
       kind: known.kind,
       sourceId: source.sourceId,
@@ -321,7 +387,10 @@ function candidate({ item, known, source }: PutTask): Candidate {
   return { path: pathBytes(item.path), class: source.class, size, mtimeNs, knownSize };
 }
 
-/** Whether a new version would say nothing new: content, name and everything that a restore brings back are the same. */
+/**
+ * Whether a new version would say nothing new: content, name and everything that a restore brings
+ * back are the same.
+ */
 function sameVersion(before: KnownFile, now: KnownStat): boolean {
   return (
     before.kind === now.kind &&

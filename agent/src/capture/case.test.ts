@@ -12,11 +12,21 @@ import { walk } from './walk.ts';
 const b = (text: string): BytePath => Buffer.from(text).toString('latin1');
 const shown = (path: BytePath): string => Buffer.from(path, 'latin1').toString();
 const none: WalkRules = { exclude: [], folderResults: [], leaveOut: [] };
-const stat = (kind: SourceStat['kind']): SourceStat => ({ kind, size: 1, mtimeNs: 1n, ctimeNs: 1n, ino: 1n, dev: 1n, mode: 0 });
+const stat = (kind: SourceStat['kind']): SourceStat => ({
+  kind,
+  size: 1,
+  mtimeNs: 1n,
+  ctimeNs: 1n,
+  ino: 1n,
+  dev: 1n,
+  mode: 0,
+});
 
 /** A drive of these folders, which tells no case apart. */
 function drive(folders: Readonly<Record<string, readonly string[]>>): SourcePort {
-  const inOneCase = new Map(Object.entries(folders).map(([path, names]) => [path.toLowerCase(), names]));
+  const inOneCase = new Map(
+    Object.entries(folders).map(([path, names]) => [path.toLowerCase(), names]),
+  );
   return portWith({
     lstat: (path) => stat(inOneCase.has(path.toString().toLowerCase()) ? 'directory' : 'file'),
     readdir: (path) => (inOneCase.get(path.toString().toLowerCase()) ?? []).map(b),
@@ -42,29 +52,52 @@ const known = (path: string): KnownFile => ({
   state: 'safe',
 });
 
-async function differences(port: SourcePort, root: string, before: readonly string[]): Promise<string[]> {
+async function differences(
+  port: SourcePort,
+  root: string,
+  before: readonly string[],
+): Promise<string[]> {
   const items = found(port, root).filter((one): one is Item => one.type !== 'excluded');
-  const presence = { nextBatch() {}, folder() {}, saw() {}, blind() {}, isGone: async () => true } as unknown as Presence;
+  const presence = {
+    nextBatch() {},
+    folder() {},
+    saw() {},
+    blind() {},
+    isGone: async () => true,
+  } as unknown as Presence;
   const batches = <T>(list: readonly T[]) =>
     (async function* () {
       yield list;
     })();
   const told: string[] = [];
-  const changes = compare(b(root), batches(items), batches(before.map(known)), compileRules(none, 'windows'), 1e13, presence, 'windows');
-  for await (const batch of changes) for (const change of batch) if (!isFolder(change)) told.push(words(change));
+  const changes = compare(
+    b(root),
+    batches(items),
+    batches(before.map(known)),
+    compileRules(none, 'windows'),
+    1e13,
+    presence,
+    'windows',
+  );
+  for await (const batch of changes)
+    for (const change of batch) if (!isFolder(change)) told.push(words(change));
   return told;
 }
 
-const isFolder = (change: Change): boolean => change.type === 'put' && change.item.stat.kind === 'directory';
+const isFolder = (change: Change): boolean =>
+  change.type === 'put' && change.item.stat.kind === 'directory';
 
 function words(change: Change): string {
-  if (change.type === 'gone' || change.type === 'problem') return `${change.type} ${shown(change.path)}`;
+  if (change.type === 'gone' || change.type === 'problem')
+    return `${change.type} ${shown(change.path)}`;
   return `${change.known === undefined ? 'new' : change.type} ${shown(change.item.path)}`;
 }
 
 describe('on Windows case tells no paths apart', () => {
   it('for what lies in what', () => {
-    expect(isWithin(b('C:\\ProgramData\\Aliquot\\agent\\x'), b('c:\\programdata\\aliquot'), 'windows')).toBe(true);
+    expect(
+      isWithin(b('C:\\ProgramData\\Aliquot\\agent\\x'), b('c:\\programdata\\aliquot'), 'windows'),
+    ).toBe(true);
     expect(isWithin(b('C:\\DATA'), b('c:\\data'), 'windows')).toBe(true);
     expect(isWithin(b('C:\\Data-2'), b('c:\\data'), 'windows')).toBe(false);
     expect(isWithin(b('C:\\LÄUFE\\a'), b('C:\\läufe'), 'windows')).toBe(true);
@@ -73,35 +106,71 @@ describe('on Windows case tells no paths apart', () => {
   });
 
   it('for the agent’s own folder, which is never taken, however the source was typed', () => {
-    const rules = compileRules({ ...none, leaveOut: [b('C:\\ProgramData\\Aliquot\\agent')] }, 'windows');
+    const rules = compileRules(
+      { ...none, leaveOut: [b('C:\\ProgramData\\Aliquot\\agent')] },
+      'windows',
+    );
     expect(rules.excluded(b('c:\\programdata\\aliquot\\AGENT'))).toBe(true);
-    expect(excludedFrom(rules, b('c:\\programdata\\aliquot\\agent\\identity\\key'), b('c:\\programdata'), 'windows')).toBe(true);
+    expect(
+      excludedFrom(
+        rules,
+        b('c:\\programdata\\aliquot\\agent\\identity\\key'),
+        b('c:\\programdata'),
+        'windows',
+      ),
+    ).toBe(true);
     expect(rules.excluded(b('c:\\programdata\\aliquot\\agent2'))).toBe(false);
     const seen = found(
-      drive({ 'C:\\programdata': ['Aliquot'], 'C:\\programdata\\Aliquot': ['Agent', 'x'], 'C:\\programdata\\Aliquot\\Agent': ['key'] }),
+      drive({
+        'C:\\programdata': ['Aliquot'],
+        'C:\\programdata\\Aliquot': ['Agent', 'x'],
+        'C:\\programdata\\Aliquot\\Agent': ['key'],
+      }),
       'C:\\programdata',
       { ...none, leaveOut: [b('C:\\ProgramData\\Aliquot\\agent')] },
     );
-    expect(seen.map((one) => shown(one.path))).toEqual(['C:\\programdata', 'C:\\programdata\\Aliquot', 'C:\\programdata\\Aliquot\\x']);
+    expect(seen.map((one) => shown(one.path))).toEqual([
+      'C:\\programdata',
+      'C:\\programdata\\Aliquot',
+      'C:\\programdata\\Aliquot\\x',
+    ]);
   });
 
   it('for globs of folder results and excludes', () => {
     const rules = compileRules(
-      { ...none, folderResults: ['*.d', '*.Raw'], exclude: [{ glob: 'C:\\DATA\\*.TMP', below: b('C:\\Data') }] },
+      {
+        ...none,
+        folderResults: ['*.d', '*.Raw'],
+        exclude: [{ glob: 'C:\\DATA\\*.TMP', below: b('C:\\Data') }],
+      },
       'windows',
     );
     expect(rules.folderResult(b('C:\\Data\\RUN1.D'))).toBe(true);
     expect(rules.folderResult(b('C:\\Data\\run1.RAW'))).toBe(true);
-    expect(rules.resultOf(b('C:\\Data\\RUN1.D\\a\\b'), b('c:\\data'), false)).toBe(b('C:\\Data\\RUN1.D'));
+    expect(rules.resultOf(b('C:\\Data\\RUN1.D\\a\\b'), b('c:\\data'), false)).toBe(
+      b('C:\\Data\\RUN1.D'),
+    );
     expect(rules.excluded(b('C:\\Data\\a.tmp'))).toBe(true);
-    expect(compileRules({ ...none, folderResults: ['*.d'] }, 'posix').folderResult('/data/RUN.D')).toBe(false);
+    expect(
+      compileRules({ ...none, folderResults: ['*.d'] }, 'posix').folderResult('/data/RUN.D'),
+    ).toBe(false);
   });
 });
 
 describe('a rename in case alone', () => {
   it('is no new file, and the old name is not gone', async () => {
-    const port = drive({ 'C:\\Data': ['A.TXT', 'b.txt', 'RUN', 'Run.txt', 'z'], 'C:\\Data\\RUN': ['One', 'TWO'] });
-    const before = ['C:\\data\\a.txt', 'C:\\data\\B.TXT', 'C:\\data\\Run.txt', 'C:\\data\\run\\one', 'C:\\data\\run\\two', 'C:\\data\\Z'];
+    const port = drive({
+      'C:\\Data': ['A.TXT', 'b.txt', 'RUN', 'Run.txt', 'z'],
+      'C:\\Data\\RUN': ['One', 'TWO'],
+    });
+    const before = [
+      'C:\\data\\a.txt',
+      'C:\\data\\B.TXT',
+      'C:\\data\\Run.txt',
+      'C:\\data\\run\\one',
+      'C:\\data\\run\\two',
+      'C:\\data\\Z',
+    ];
     expect(await differences(port, 'C:\\Data', before)).toEqual([
       'same C:\\Data\\A.TXT',
       'same C:\\Data\\b.txt',

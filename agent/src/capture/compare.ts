@@ -29,29 +29,43 @@ export type Change =
 /** Changes that are handed on at once. */
 const mostChanges = 1024;
 
-/** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
+/**
+ * Whether the stamps of an item are those that were captured, and old enough then to have shown any
+ * later change.
+ */
 function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean {
-  if (stat.kind !== known.kind || stat.mode !== known.mode || stat.mtimeNs !== known.mtimeNs) return false;
+  if (stat.kind !== known.kind || stat.mode !== known.mode || stat.mtimeNs !== known.mtimeNs)
+    return false;
   if (stat.kind === 'directory') return true;
   if (stat.size !== known.size && stat.kind === 'file') return false;
   if (stat.ctimeNs !== known.ctimeNs || stat.ino !== known.ino) return false;
   // Captured while it grew, and at rest now: it is read whole, and compared.
   if (isUnproved(known) && isRested(known, nowMs)) return false;
-  // A file read within one tick of its last change may have changed again unseen, so it is read once more (as git does).
+  // A file read within one tick of its last change may have changed again unseen, so it is read
+  // once more (as git does).
   return stat.kind !== 'file' || !isFresh(known, known.capturedAtMs);
 }
 
-/** Whether a placeholder stands for what was captured while its content was here: to put it away changes the other stamps. */
+/**
+ * Whether a placeholder stands for what was captured while its content was here: to put it away
+ * changes the other stamps.
+ */
 function isSameAway(stat: SourceStat, known: KnownFile): boolean {
-  return known.kind === 'file' && stat.size === known.size && stat.mtimeNs === known.mtimeNs && !isUnproved(known);
+  return (
+    known.kind === 'file' &&
+    stat.size === known.size &&
+    stat.mtimeNs === known.mtimeNs &&
+    !isUnproved(known)
+  );
 }
 
 /**
- * Merges a walk of `root` with the known files under it; both come in the same order (`orderOf`), so memory does not depend on their number. On Windows
- * a name that was changed in case alone meets itself there.
+ * Merges a walk of `root` with the known files under it; both come in the same order (`orderOf`),
+ * so memory does not depend on their number. On Windows a name that was changed in case alone meets
+ * itself there.
  *
- * Absence is a fact only where the walk could look: below a problem nothing is gone, excluded files are not gone, and when
- * `root` itself is missing nothing is. The rest is for `presence` to say.
+ * Absence is a fact only where the walk could look: below a problem nothing is gone, excluded files
+ * are not gone, and when `root` itself is missing nothing is. The rest is for `presence` to say.
  */
 export async function* compare(
   root: BytePath,
@@ -69,7 +83,10 @@ export async function* compare(
 
   const absent = async (entry: Named): Promise<Change | undefined> => {
     shadows = shadows.filter((folder) => entry.order < orderOf(folder, platform) + afterSeparator);
-    if (shadows.some((folder) => isWithin(entry.path, folder, platform)) || excludedFrom(rules, entry.path, root, platform))
+    if (
+      shadows.some((folder) => isWithin(entry.path, folder, platform)) ||
+      excludedFrom(rules, entry.path, root, platform)
+    )
       return undefined;
     if (!(await presence.isGone(entry.path))) return undefined;
     return { type: 'gone', path: entry.path, known: entry.known };
@@ -96,16 +113,21 @@ export async function* compare(
           changes.push(one);
           continue;
         }
-        const mine: KnownFile | undefined = names.next?.order === order ? names.next.known : undefined;
+        const mine: KnownFile | undefined =
+          names.next?.order === order ? names.next.known : undefined;
         if (one.stat.kind === 'directory') presence.folder(one.path, one.stat.dev);
         if (mine !== undefined) {
           if (mine.kind !== 'directory') presence.saw(one.path);
           const wait = names.pass();
           if (wait !== undefined) await wait;
         }
-        if (mine !== undefined && (one.stat.away === true ? isSameAway(one.stat, mine) : isUnchanged(one.stat, mine, nowMs)))
+        if (
+          mine !== undefined &&
+          (one.stat.away === true ? isSameAway(one.stat, mine) : isUnchanged(one.stat, mine, nowMs))
+        )
           changes.push({ type: 'same', item: one, known: mine });
-        else if (one.stat.away === true) changes.push({ type: 'problem', path: one.path, problem: notHereProblem() });
+        else if (one.stat.away === true)
+          changes.push({ type: 'problem', path: one.path, problem: notHereProblem() });
         else changes.push({ type: 'put', item: one, known: mine });
       }
       if (changes.length > 0) yield changes;
@@ -127,7 +149,10 @@ interface Named {
   readonly known: KnownFile;
 }
 
-/** The known files one by one, of which whole batches come from the disk: only where a batch ends somebody waits. */
+/**
+ * The known files one by one, of which whole batches come from the disk: only where a batch ends
+ * somebody waits.
+ */
 class KnownNames {
   readonly #batches: AsyncIterator<readonly KnownFile[]>;
   readonly #root: BytePath;

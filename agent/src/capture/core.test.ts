@@ -31,7 +31,9 @@ class CountingRoom extends CaptureRoom {
 
 const failure = new Error('the disk is full');
 
-/** Fails at one of its calls; each takes a turn of the event loop, and those under way are counted. */
+/**
+ * Fails at one of its calls; each takes a turn of the event loop, and those under way are counted.
+ */
 class FailingExchange implements CaptureExchange {
   readonly #failAt: number;
   calls = 0;
@@ -60,14 +62,30 @@ class FailingExchange implements CaptureExchange {
   }
 }
 
-function captureWith(room: CaptureRoom, exchange: CaptureExchange, names: readonly string[]): Promise<void> {
-  const core = new CaptureCore(nodeSource, { vault: keys, cacheSecret }, room, exchange, bench.clock, async () => undefined);
-  return core.capture(names.map((name, job) => ({ job, path: fromText(join(bench.data, name), '/') })));
+function captureWith(
+  room: CaptureRoom,
+  exchange: CaptureExchange,
+  names: readonly string[],
+): Promise<void> {
+  const core = new CaptureCore(
+    nodeSource,
+    { vault: keys, cacheSecret },
+    room,
+    exchange,
+    bench.clock,
+    async () => undefined,
+  );
+  return core.capture(
+    names.map((name, job) => ({ job, path: fromText(join(bench.data, name), '/') })),
+  );
 }
 
 test('a capture that fails, at whatever call, gives its windows back and leaves nothing under way', async () => {
   for (const name of ['a', 'b', 'c'])
-    writeFileSync(join(bench.data, name), Buffer.concat([noise(name, 3_000_000), noise(`${name} again`, 2_000_000)]));
+    writeFileSync(
+      join(bench.data, name),
+      Buffer.concat([noise(name, 3_000_000), noise(`${name} again`, 2_000_000)]),
+    );
   const names = ['a', 'missing', 'b', 'c'];
   const room = new CountingRoom({ vault: keys, cacheSecret });
   const whole = new FailingExchange(0);

@@ -1,5 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
-import { cacheIndex, chunkFingerprint, maskKey, unmaskKey } from '@aliquot/shared/content/cache-key';
+import {
+  cacheIndex,
+  chunkFingerprint,
+  maskKey,
+  unmaskKey,
+} from '@aliquot/shared/content/cache-key';
 import { Chunker } from '@aliquot/shared/content/chunker';
 import { gearTable } from '@aliquot/shared/content/gear';
 import { kernels } from '@aliquot/shared/content/kernels/kernels';
@@ -27,17 +32,25 @@ const noHash = new Uint8Array(0);
 /** Lets some time pass. */
 export type Pause = (ms: number) => Promise<void>;
 
-/** Room of one window: two chunks of the largest size, so that a carried-over piece never fills it. Two windows are alive. */
+/**
+ * Room of one window: two chunks of the largest size, so that a carried-over piece never fills it.
+ * Two windows are alive.
+ */
 const windowBytes = 4 << 20;
 /** A file is started in the next window rather than in the last bytes of this one. */
 const startRoom = 64 << 10;
 const windowChunks = 512;
 const windowFiles = 512;
 const noIndex = new Uint8Array(0);
-/** Reads of a file that keeps changing before it is named as a problem. Test only: tests count them. */
+/**
+ * Reads of a file that keeps changing before it is named as a problem. Test only: tests count them.
+ */
 export const maxAttempts = 3;
 
-/** What outlives one capture: making it anew for each batch of small files would cost more than the batch. */
+/**
+ * What outlives one capture: making it anew for each batch of small files would cost more than the
+ * batch.
+ */
 export class CaptureRoom {
   readonly table: Int32Array;
   readonly #windowBytes: number;
@@ -49,7 +62,9 @@ export class CaptureRoom {
   }
 
   take(): Uint8Array {
-    return this.#spare.pop() ?? kernels()?.take(this.#windowBytes) ?? new Uint8Array(this.#windowBytes);
+    return (
+      this.#spare.pop() ?? kernels()?.take(this.#windowBytes) ?? new Uint8Array(this.#windowBytes)
+    );
   }
 
   giveBack(buffer: Uint8Array): void {
@@ -81,7 +96,13 @@ interface Piece {
 }
 
 type Ending =
-  | { readonly type: 'done'; readonly attempt: Attempt; readonly stat: SourceStat; readonly startedMs: number; readonly sha256: Uint8Array }
+  | {
+      readonly type: 'done';
+      readonly attempt: Attempt;
+      readonly stat: SourceStat;
+      readonly startedMs: number;
+      readonly sha256: Uint8Array;
+    }
   | { readonly type: 'result'; readonly result: CaptureResult };
 
 interface OpenWindow {
@@ -94,14 +115,17 @@ interface OpenWindow {
 }
 
 /**
- * Reads files once and turns them into sealed chunks, pages and hashes. Runs in the worker, or in a test without one.
+ * Reads files once and turns them into sealed chunks, pages and hashes. Runs in the worker, or in a
+ * test without one.
  *
- * Two windows take turns: while the cache is asked about the chunks of one, the next is read; and while one is taken over, the next
- * is sealed. So at most two windows of plaintext and two of sealed items are in memory, whatever the size and number of files; many
- * small files share one window.
+ * Two windows take turns: while the cache is asked about the chunks of one, the next is read; and
+ * while one is taken over, the next is sealed. So at most two windows of plaintext and two of
+ * sealed items are in memory, whatever the size and number of files; many small files share one
+ * window.
  *
- * A file counts as captured only when its state was the same before and after the read and as many bytes came as it says it
- * has; otherwise it is read again, and after `maxAttempts` it is a problem (never a version that nobody ever had).
+ * A file counts as captured only when its state was the same before and after the read and as many
+ * bytes came as it says it has; otherwise it is read again, and after `maxAttempts` it is a problem
+ * (never a version that nobody ever had).
  */
 export class CaptureCore {
   readonly #port: SourcePort;
@@ -118,7 +142,14 @@ export class CaptureCore {
   #sealing: Promise<void> = Promise.resolve();
   #delivery: Promise<void> = Promise.resolve();
 
-  constructor(port: SourcePort, keys: CaptureKeys, room: CaptureRoom, exchange: CaptureExchange, clock: Clock, pause: Pause) {
+  constructor(
+    port: SourcePort,
+    keys: CaptureKeys,
+    room: CaptureRoom,
+    exchange: CaptureExchange,
+    clock: Clock,
+    pause: Pause,
+  ) {
     this.#port = port;
     this.#keys = keys;
     this.#room = room;
@@ -128,7 +159,10 @@ export class CaptureCore {
     this.#window = this.#newWindow();
   }
 
-  /** Captures the files in order; everything was delivered when it resolves, and nothing is under way when it rejects. One call for each core. */
+  /**
+   * Captures the files in order; everything was delivered when it resolves, and nothing is under
+   * way when it rejects. One call for each core.
+   */
   async capture(jobs: readonly CaptureJob[]): Promise<void> {
     try {
       for (const job of jobs) {
@@ -170,7 +204,8 @@ export class CaptureCore {
     } catch (error) {
       const code = systemCode(error);
       // ELOOP: a symbolic link took its place.
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return { type: 'vanished', job: job.job };
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP')
+        return { type: 'vanished', job: job.job };
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     }
     let attempt: Attempt | undefined;
@@ -179,7 +214,8 @@ export class CaptureCore {
       const isGrowing = job.growing === true && before.size > 0;
       const rest = isGrowing ? 0 : restMs(before, startedMs);
       if (rest > 0) {
-        // It changed within this tick: another change during the read could leave the same stamps. After a tick without one it cannot.
+        // It changed within this tick: another change during the read could leave the same stamps.
+        // After a tick without one it cannot.
         await this.#pause(rest);
         startedMs = this.#clock.nowMs();
         if (!sameState(before, this.#port.fstat(descriptor))) return 'changed';
@@ -197,7 +233,13 @@ export class CaptureCore {
         this.#abort(attempt);
         return 'changed';
       }
-      this.#window.endings.push({ type: 'done', attempt, stat: before, startedMs, sha256: attempt.hash?.digest() ?? noHash });
+      this.#window.endings.push({
+        type: 'done',
+        attempt,
+        stat: before,
+        startedMs,
+        sha256: attempt.hash?.digest() ?? noHash,
+      });
       return undefined;
     } catch (error) {
       if (attempt !== undefined) this.#abort(attempt);
@@ -207,16 +249,22 @@ export class CaptureCore {
     }
   }
 
-  /** Begins where the last version of a file that only grew had its last cut; else, or when it is not what it was there, at the beginning. */
+  /**
+   * Begins where the last version of a file that only grew had its last cut; else, or when it is
+   * not what it was there, at the beginning.
+   */
   #begin(job: CaptureJob, descriptor: number, size: number, isGrowing: boolean): Attempt {
     const { vault, cacheSecret } = this.#keys;
     const { growth } = job;
     let resumed: OpenedGrowth | undefined;
     if (growth?.whole === false) {
-      resumed = openGrowth(vault, cacheSecret, growth.state, (sample) => this.#sample(descriptor, sample));
+      resumed = openGrowth(vault, cacheSecret, growth.state, (sample) =>
+        this.#sample(descriptor, sample),
+      );
       if (resumed !== undefined && resumed.head.boundary > size) resumed = undefined;
     }
-    const compare = growth === undefined || resumed !== undefined ? undefined : readGrowthHead(growth.state);
+    const compare =
+      growth === undefined || resumed !== undefined ? undefined : readGrowthHead(growth.state);
     this.#attempts += 1;
     return {
       number: this.#attempts,
@@ -230,7 +278,10 @@ export class CaptureCore {
     };
   }
 
-  #sample(descriptor: number, { offset, size }: { readonly offset: number; readonly size: number }): Uint8Array | undefined {
+  #sample(
+    descriptor: number,
+    { offset, size }: { readonly offset: number; readonly size: number },
+  ): Uint8Array | undefined {
     if (size > this.#keys.vault.parameters.maxChunkBytes) return undefined;
     const plain = new Uint8Array(size);
     for (let got = 0; got < size; ) {
@@ -243,7 +294,11 @@ export class CaptureCore {
   }
 
   /** Reads to the end; `incomplete` when there are more or fewer bytes than `size`. */
-  async #read(descriptor: number, attempt: Attempt, size: number): Promise<'complete' | 'incomplete' | 'refused'> {
+  async #read(
+    descriptor: number,
+    attempt: Attempt,
+    size: number,
+  ): Promise<'complete' | 'incomplete' | 'refused'> {
     let total = attempt.from;
     let chunkStart = this.#window.used;
     for (;;) {
@@ -283,8 +338,9 @@ export class CaptureCore {
   }
 
   /**
-   * The cache spares sealing again what an earlier version had. A piece below the smallest chunk is a small file, or the end of one, and as new as
-   * its file: to look it up and to remember it would cost more than to seal it, which gives the same id anyhow.
+   * The cache spares sealing again what an earlier version had. A piece below the smallest chunk is
+   * a small file, or the end of one, and as new as its file: to look it up and to remember it would
+   * cost more than to seal it, which gives the same id anyhow.
    */
   #cacheKeys(plain: Uint8Array): Piece['cache'] {
     if (plain.length < this.#keys.vault.parameters.minChunkBytes) return undefined;
@@ -294,7 +350,9 @@ export class CaptureCore {
 
   #isFull(room: number): boolean {
     const { buffer, used, pieces, endings } = this.#window;
-    return buffer.length - used < room || pieces.length >= windowChunks || endings.length >= windowFiles;
+    return (
+      buffer.length - used < room || pieces.length >= windowChunks || endings.length >= windowFiles
+    );
   }
 
   #abort(attempt: Attempt): void {
@@ -303,14 +361,23 @@ export class CaptureCore {
   }
 
   #problem(job: CaptureJob, problem: Problem): void {
-    this.#window.endings.push({ type: 'result', result: { type: 'problem', job: job.job, problem } });
+    this.#window.endings.push({
+      type: 'result',
+      result: { type: 'problem', job: job.job, problem },
+    });
   }
 
-  /** Closes the window and opens the next, carrying over the bytes of a chunk whose end is still to come. */
+  /**
+   * Closes the window and opens the next, carrying over the bytes of a chunk whose end is still to
+   * come.
+   */
   async #turn(carrying: Attempt | undefined, chunkStart: number): Promise<void> {
     const full = this.#window;
     const asked = full.pieces.filter(({ cache }) => cache !== undefined);
-    const hits = asked.length === 0 ? Promise.resolve([]) : this.#exchange.lookup(asked.map(({ cache }) => cache?.index ?? noIndex));
+    const hits =
+      asked.length === 0
+        ? Promise.resolve([])
+        : this.#exchange.lookup(asked.map(({ cache }) => cache?.index ?? noIndex));
     hits.catch(() => undefined); // awaited below, after the window before it
     this.#lookup = hits;
     await this.#sealing; // gives its buffer back, so that never more than two are alive
@@ -324,9 +391,18 @@ export class CaptureCore {
     this.#sealing.catch(() => undefined); // seen by whoever awaits the next turn
   }
 
-  /** Seals a window, gives its buffer back, and has what was sealed taken over: that goes on when this resolves. */
-  async #seal(window: OpenWindow, asked: readonly Piece[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
-    const sealed = await this.#sealed(window, asked, answer).finally(() => this.#room.giveBack(window.buffer));
+  /**
+   * Seals a window, gives its buffer back, and has what was sealed taken over: that goes on when
+   * this resolves.
+   */
+  async #seal(
+    window: OpenWindow,
+    asked: readonly Piece[],
+    answer: Promise<readonly (CachedChunk | undefined)[]>,
+  ): Promise<void> {
+    const sealed = await this.#sealed(window, asked, answer).finally(() =>
+      this.#room.giveBack(window.buffer),
+    );
     await this.#delivery; // one at a time, in order; the next window is read and sealed meanwhile
     this.#delivery = this.#deliver(sealed);
     this.#delivery.catch(() => undefined); // seen by the next window, or at the end
@@ -343,7 +419,8 @@ export class CaptureCore {
     const cached: CaptureWindow['cached'][number][] = [];
     const push = ({ attempt, cache, isTail }: Piece, item: KeyedRef): void => {
       const of = { attempt: attempt.number, job: attempt.job.job };
-      for (const { id, kind, sealed } of attempt.tracker.push(item, cache?.fingerprint, isTail)) items.push({ ...of, id, kind, sealed });
+      for (const { id, kind, sealed } of attempt.tracker.push(item, cache?.fingerprint, isTail))
+        items.push({ ...of, id, kind, sealed });
     };
     for (const piece of window.pieces) {
       const { attempt, plain, cache } = piece;
@@ -361,7 +438,11 @@ export class CaptureCore {
       if (cache === undefined) continue;
       const { id, plainSize, epoch } = chunk;
       const { fingerprint, index } = cache;
-      cached.push({ ...of, index, chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) } });
+      cached.push({
+        ...of,
+        index,
+        chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) },
+      });
     }
     const results: CaptureResult[] = [];
     for (const ending of window.endings) {
@@ -371,13 +452,28 @@ export class CaptureCore {
       }
       const { attempt, stat, startedMs, sha256 } = ending;
       const built = attempt.tracker.finish();
-      for (const { id, kind, sealed } of built.pages) items.push({ attempt: attempt.number, job: attempt.job.job, id, kind, sealed });
+      for (const { id, kind, sealed } of built.pages)
+        items.push({ attempt: attempt.number, job: attempt.job.job, id, kind, sealed });
       const { content, keys } = built;
-      const version = { size: stat.size, mtimeNs: stat.mtimeNs, capturedAtMs: claimedMs(startedMs) };
+      const version = {
+        size: stat.size,
+        mtimeNs: stat.mtimeNs,
+        capturedAtMs: claimedMs(startedMs),
+      };
       const growth = attempt.tracker.state(this.#keys.vault, this.#keys.cacheSecret, version);
       const { oldPart } = attempt.tracker;
       const of = { job: attempt.job.job, attempt: attempt.number };
-      results.push({ type: 'captured', ...of, stat, startedMs, sha256, growth, oldPart, content, keys });
+      results.push({
+        type: 'captured',
+        ...of,
+        stat,
+        startedMs,
+        sha256,
+        growth,
+        oldPart,
+        content,
+        keys,
+      });
     }
     return { aborted: window.aborted, items, cached, results, readBytes: window.readBytes };
   }
@@ -387,6 +483,13 @@ export class CaptureCore {
   }
 
   #newWindow(): OpenWindow {
-    return { buffer: this.#room.take(), used: 0, pieces: [], endings: [], aborted: [], readBytes: 0 };
+    return {
+      buffer: this.#room.take(),
+      used: 0,
+      pieces: [],
+      endings: [],
+      aborted: [],
+      readBytes: 0,
+    };
   }
 }

@@ -31,11 +31,14 @@ for (const [glob, says] of [
   ['!(*.csv)', undefined],
   ['a b', undefined],
 ] as const) {
-  test.runIf(posix)(`an exclude "${glob.replace('\n', '\\n')}" is ${says === undefined ? 'taken' : 'refused with the reason'}`, () => {
-    const mistake = excludeMistake(glob, ['/data']);
-    if (says === undefined) expect(mistake).toBeUndefined();
-    else expect(mistake).toMatch(says);
-  });
+  test.runIf(posix)(
+    `an exclude "${glob.replace('\n', '\\n')}" is ${says === undefined ? 'taken' : 'refused with the reason'}`,
+    () => {
+      const mistake = excludeMistake(glob, ['/data']);
+      if (says === undefined) expect(mistake).toBeUndefined();
+      else expect(mistake).toMatch(says);
+    },
+  );
 }
 
 test.runIf(posix)('what only Windows has is refused elsewhere', () => {
@@ -49,7 +52,11 @@ test.runIf(posix)('a pattern may reach any of several paths', () => {
 });
 
 const rules = (...globs: string[]) =>
-  compileRules({ exclude: globs.map((glob) => ({ glob, below: '/w/tmp/hplc' })), folderResults: [], leaveOut: [] });
+  compileRules({
+    exclude: globs.map((glob) => ({ glob, below: '/w/tmp/hplc' })),
+    folderResults: [],
+    leaveOut: [],
+  });
 
 for (const [glob, path, taken] of [
   ['tmp', '/w/tmp/hplc', false],
@@ -67,24 +74,34 @@ for (const [glob, path, taken] of [
   ['/w/tmp/hplc/r.csv', '/w/tmp/hplc/r.csv', true],
   ['/w/tmp', '/w/tmp/hplc/r.csv', true],
 ] as const) {
-  test.runIf(posix)(`"${glob}" ${taken ? 'takes' : 'does not take'} ${path} of the source /w/tmp/hplc`, () => {
-    expect(rules(glob).excluded(path)).toBe(taken);
-  });
+  test.runIf(posix)(
+    `"${glob}" ${taken ? 'takes' : 'does not take'} ${path} of the source /w/tmp/hplc`,
+    () => {
+      expect(rules(glob).excluded(path)).toBe(taken);
+    },
+  );
 }
 
 test('a problem names the patterns and what each took, in one line of bounded length', () => {
-  const counts = Array.from({ length: 9 }, (_, at) => ({ glob: `${at}${'x'.repeat(200)}`, files: at, folders: 1 }));
+  const counts = Array.from({ length: 9 }, (_, at) => ({
+    glob: `${at}${'x'.repeat(200)}`,
+    files: at,
+    folders: 1,
+  }));
   const { code, message } = allExcludedProblem({ counts, left: 0 });
   expect(code).toBe('all-excluded');
   expect(message.length).toBeLessThanOrEqual(500);
-  expect(allExcludedProblem({ counts: [{ glob: '*', files: 2, folders: 1 }], left: 0 }).message).toContain('"*" (2 files and 1 folder)');
+  expect(
+    allExcludedProblem({ counts: [{ glob: '*', files: 2, folders: 1 }], left: 0 }).message,
+  ).toContain('"*" (2 files and 1 folder)');
 });
 
 test('a plain name, which needs no glob, takes exactly what its glob would take below the folder', () => {
   const platform = posix ? 'posix' : 'windows';
   const separator = posix ? '/' : '\\';
   const names = ['a', 'A', 'ab', 'a.b', '.a', 'a b', 'a-', 'b', '\u00c3\u00a4', '\u00e9'];
-  // Every path of up to three names: the name first, last, in the middle, twice, and as a part of a longer one.
+  // Every path of up to three names: the name first, last, in the middle, twice, and as a part of a
+  // longer one.
   const paths = names.flatMap((one) => [
     one,
     ...names.flatMap((two) => [`${one}/${two}`, ...names.map((three) => `${one}/${two}/${three}`)]),
@@ -94,16 +111,22 @@ test('a plain name, which needs no glob, takes exactly what its glob would take 
   for (const glob of ['a', 'ab', 'a.b', '.a', 'a b', 'a-', 'B']) {
     const matches = globMatcher(glob);
     for (const below of folders) {
-      const { excludedBy } = compileRules({ exclude: [{ glob, below }], folderResults: [], leaveOut: [] });
+      const { excludedBy } = compileRules({
+        exclude: [{ glob, below }],
+        folderResults: [],
+        leaveOut: [],
+      });
       const begin = below.endsWith(separator) ? below : below + separator;
       expect(excludedBy(below)).toBeUndefined();
       for (const inside of paths.map((path) => path.replaceAll('/', separator))) {
         const expected = matches(inside, platform) ? glob : undefined;
         if (expected !== undefined) taken += 1;
-        if (excludedBy(begin + inside) !== expected) expect.fail(`"${glob}" below ${below}: ${inside}`);
+        if (excludedBy(begin + inside) !== expected)
+          expect.fail(`"${glob}" below ${below}: ${inside}`);
       }
       // Beside the folder, and in one whose name only begins like it, it takes nothing.
-      if (begin !== separator) expect(excludedBy(`${begin.slice(0, -1)}x${separator}${glob}`)).toBeUndefined();
+      if (begin !== separator)
+        expect(excludedBy(`${begin.slice(0, -1)}x${separator}${glob}`)).toBeUndefined();
     }
   }
   expect(taken).toBeGreaterThan(1000);

@@ -2,7 +2,10 @@ import * as globs from '@aliquot/shared/settings/globs';
 import { here } from '@aliquot/shared/settings/where';
 import type { Problem } from './problem.ts';
 
-/** What one exclude pattern took in a walk. A folder that it took whole counts once, and nobody looks at what is in it. */
+/**
+ * What one exclude pattern took in a walk. A folder that it took whole counts once, and nobody
+ * looks at what is in it.
+ */
 export interface ExcludeCount {
   readonly glob: string;
   readonly files: number;
@@ -18,7 +21,8 @@ export interface Excluded {
 }
 
 /** `isWholePath` of the settings. */
-export const isWholePath = (glob: string, platform = here): boolean => globs.isWholePath(glob, platform === 'windows');
+export const isWholePath = (glob: string, platform = here): boolean =>
+  globs.isWholePath(glob, platform === 'windows');
 
 /** `excludeMistake` of the settings, on this system. */
 export const excludeMistake = (glob: string, roots: readonly string[]): string | undefined =>

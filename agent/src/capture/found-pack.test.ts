@@ -9,7 +9,12 @@ const path = fc
   .uint8Array({ minLength: 1, maxLength: 12 })
   .map((bytes) => `/${Buffer.from(bytes.map((byte) => byte || 1)).toString('latin1')}`);
 const stat = fc.record({
-  kind: fc.constantFrom('file' as const, 'directory' as const, 'symlink' as const, 'special' as const),
+  kind: fc.constantFrom(
+    'file' as const,
+    'directory' as const,
+    'symlink' as const,
+    'special' as const,
+  ),
   size: fc.maxSafeNat(),
   mtimeNs: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
   ctimeNs: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
@@ -32,9 +37,12 @@ const problem: fc.Arbitrary<Found> = fc.record({
 
 test(`what a walk found comes out of the packing as it went in (seed ${seed})`, () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof({ weight: 4, arbitrary: item }, problem), { maxLength: 20 }), (batch) => {
-      expect(unpackFound(structuredClone(packFound(batch)))).toEqual(batch);
-    }),
+    fc.property(
+      fc.array(fc.oneof({ weight: 4, arbitrary: item }, problem), { maxLength: 20 }),
+      (batch) => {
+        expect(unpackFound(structuredClone(packFound(batch)))).toEqual(batch);
+      },
+    ),
     { seed },
   );
 });

@@ -2,19 +2,25 @@ import type { SourceStat } from './source-port.ts';
 import type { Found } from './walk.ts';
 
 /**
- * A batch of a walk as it crosses from the worker: names as one text, numbers as one buffer. Handing over a thousand objects, each
- * with four large integers, costs more than to find them.
+ * A batch of a walk as it crosses from the worker: names as one text, numbers as one buffer.
+ * Handing over a thousand objects, each with four large integers, costs more than to find them.
  */
 export interface PackedFound {
   /** Paths of plain items in order, each behind a zero, which no path holds. */
   readonly paths: string;
   /** Eight 64-bit words for each: see `words`. */
   readonly numbers: ArrayBuffer;
-  /** What is no plain item, with the place in the batch that it has: links, which have a target, placeholders, and problems. */
+  /**
+   * What is no plain item, with the place in the batch that it has: links, which have a target,
+   * placeholders, and problems.
+   */
   readonly others: readonly { readonly at: number; readonly found: Found }[];
 }
 
-/** Words of one item: modification, change, inode, device, size, mode, kind, length of the result's path. */
+/**
+ * Words of one item: modification, change, inode, device, size, mode, kind, length of the result's
+ * path.
+ */
 const words = 8;
 const kinds = ['file', 'directory', 'symlink', 'special'] as const;
 
@@ -52,7 +58,11 @@ export function unpackFound({ paths, numbers, others }: PackedFound): readonly F
   const found: Found[] = [];
   let other = 0;
   const takeOthers = (): void => {
-    for (let next = others[other]; next !== undefined && next.at === found.length; next = others[other]) {
+    for (
+      let next = others[other];
+      next !== undefined && next.at === found.length;
+      next = others[other]
+    ) {
       found.push(next.found);
       other += 1;
     }
@@ -69,7 +79,13 @@ export function unpackFound({ paths, numbers, others }: PackedFound): readonly F
       dev: unsigned[word + 3] as bigint,
       mode: floats[word + 5] as number,
     };
-    found.push({ type: 'item', path, stat, linkTarget: '', resultPathLength: floats[word + 7] as number });
+    found.push({
+      type: 'item',
+      path,
+      stat,
+      linkTarget: '',
+      resultPathLength: floats[word + 7] as number,
+    });
     word += words;
   }
   takeOthers();

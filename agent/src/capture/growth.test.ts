@@ -1,7 +1,24 @@
 import { createHash } from 'node:crypto';
-import { appendFileSync, closeSync, openSync, readFileSync, renameSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { decodeCommitHeader, decodeEntry, decodeSignedCommit, type Entry, type ListPart, type ReadPart } from '@aliquot/proto';
+import {
+  decodeCommitHeader,
+  decodeEntry,
+  decodeSignedCommit,
+  type Entry,
+  type ListPart,
+  type ReadPart,
+} from '@aliquot/proto';
 import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { openList, openRead } from '@aliquot/shared/commit/entry';
 import { walkContent } from '@aliquot/shared/content/pages';
@@ -70,13 +87,25 @@ interface Version {
   readonly content: Buffer;
 }
 
-/** Every file's version that is queued, opened as a restore does. Nothing else proves what was captured. */
+/**
+ * Every file's version that is queued, opened as a restore does. Nothing else proves what was
+ * captured.
+ */
 async function sent(): Promise<Version[]> {
   const versions: Version[] = [];
   const signer = testSigner();
-  for (let commit = await bench.queue.nextCommit(signer); commit !== undefined; commit = await bench.queue.nextCommit(signer)) {
+  for (
+    let commit = await bench.queue.nextCommit(signer);
+    commit !== undefined;
+    commit = await bench.queue.nextCommit(signer)
+  ) {
     const { slots, wraps, header } = decodeSignedCommit(commit.bytes);
-    const { listKey, readKey } = openCommitKeys(wraps, vaultKey, 'vault', decodeCommitHeader(header));
+    const { listKey, readKey } = openCommitKeys(
+      wraps,
+      vaultKey,
+      'vault',
+      decodeCommitHeader(header),
+    );
     for (const slot of slots) {
       if (slot.type !== 'entry' || listKey === undefined || readKey === undefined) continue;
       const entry = decodeEntry(slot.bytes);
@@ -85,7 +114,9 @@ async function sent(): Promise<Version[]> {
       const parts: Uint8Array[] = [];
       const item = async (id: Parameters<typeof bench.queue.readItem>[0]): Promise<Uint8Array> =>
         (await bench.queue.readItem(id))?.sealed ?? new Uint8Array(0);
-      for await (const { ref, key } of walkContent(keys.vaultId, entry.content, read.keys, (page) => item(page.id)))
+      for await (const { ref, key } of walkContent(keys.vaultId, entry.content, read.keys, (page) =>
+        item(page.id),
+      ))
         parts.push(openChunk(keys.vaultId, ref, key, await item(ref.id)));
       versions.push({ entry, read, list: openList(entry, listKey), content: Buffer.concat(parts) });
     }
@@ -153,7 +184,8 @@ test('P6: a file whose older part was changed beneath an append is captured whol
   const looked = readGrowthHead(state ?? new Uint8Array(0))?.samples ?? [];
   expect(looked.length).toBeGreaterThan(1);
   let place = MIB;
-  while (looked.some(({ offset, size }) => place + 1000 > offset && place < offset + size)) place += 1000;
+  while (looked.some(({ offset, size }) => place + 1000 > offset && place < offset + size))
+    place += 1000;
   overwrite('run.dat', place, bytes(99, 1000));
   append('run.dat', bytes(2, MIB));
   expect((await bench.backup()).readBytes).toBeLessThan(12 * MIB);
@@ -231,14 +263,21 @@ test('I-A3: what is kept of a growing file holds no key, and opens for nobody wh
   const item = async (id: Parameters<typeof bench.queue.readItem>[0]): Promise<Uint8Array> =>
     (await bench.queue.readItem(id))?.sealed ?? new Uint8Array(0);
   let looked = 0;
-  for await (const { key } of walkContent(keys.vaultId, version.entry.content, version.read.keys, (page) => item(page.id))) {
+  for await (const { key } of walkContent(
+    keys.vaultId,
+    version.entry.content,
+    version.read.keys,
+    (page) => item(page.id),
+  )) {
     expect(state.includes(Buffer.from(key))).toBe(false);
     looked += 1;
   }
   expect(looked).toBeGreaterThan(10);
   expect(openGrowth(keys, cacheSecret, state, () => new Uint8Array(32))).toBeUndefined();
   for (let cut = 0; cut < state.length; cut += 97)
-    expect(openGrowth(keys, cacheSecret, state.subarray(0, cut), () => new Uint8Array(32))).toBeUndefined();
+    expect(
+      openGrowth(keys, cacheSecret, state.subarray(0, cut), () => new Uint8Array(32)),
+    ).toBeUndefined();
 });
 
 test('I-A11: whatever happens to a file, its versions at rest are exact, and a growing one is exact unless it is named', {
@@ -264,7 +303,8 @@ test('I-A11: whatever happens to a file, its versions at rest are exact, and a g
       const wrong: string[] = [];
       const namedBefore = (await lost()).length;
       for (const { edit, seed, size, place, rests } of steps) {
-        if (edit.startsWith('edit')) bytes(seed, Math.min(size, 5000)).copy(content, Math.floor(place * content.length));
+        if (edit.startsWith('edit'))
+          bytes(seed, Math.min(size, 5000)).copy(content, Math.floor(place * content.length));
         if (edit.endsWith('append')) content = Buffer.concat([content, bytes(seed + 1, size)]);
         if (edit === 'cut') content = content.subarray(0, Math.max(1, content.length - size));
         content = Buffer.from(content);

@@ -1,6 +1,19 @@
 import { asChunkId, type ChunkId } from '@aliquot/proto';
-import { ContentBuilder, type KeyedRef, type OpenContent, type SealedPage } from '@aliquot/shared/content/pages';
-import { aeadOpen, aeadSeal, CryptoError, equalBytes, hmacSha256, labelled, sha256 } from '@aliquot/shared/crypto/primitives';
+import {
+  ContentBuilder,
+  type KeyedRef,
+  type OpenContent,
+  type SealedPage,
+} from '@aliquot/shared/content/pages';
+import {
+  aeadOpen,
+  aeadSeal,
+  CryptoError,
+  equalBytes,
+  hmacSha256,
+  labelled,
+  sha256,
+} from '@aliquot/shared/crypto/primitives';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import { LayoutReader, LayoutWriter } from '../queue/codec.ts';
 import { QueueError } from '../queue/errors.ts';
@@ -8,12 +21,16 @@ import type { KnownFile } from '../queue/queue.ts';
 import type { SourceStat } from './source-port.ts';
 
 /*
- * How a growing file is continued (I-A11). With a version of a file that may grow, the agent keeps what its content had open at its last
- * cut: the open page of each level, with keys. It is sealed under a key that only some of the file's own chunks lead to, so the state of a stolen PC
- * opens nothing, and whoever can open it has just read those chunks and found them as they were.
+ * How a growing file is continued (I-A11). With a version of a file that may grow, the agent keeps
+ * what its content had open at its last cut: the open page of each level, with keys. It is sealed
+ * under a key that only some of the file's own chunks lead to, so the state of a stolen PC opens
+ * nothing, and whoever can open it has just read those chunks and found them as they were.
  */
 
-/** Below this, reading the whole again costs less than the trouble. Test only: its boundary is tested. */
+/**
+ * Below this, reading the whole again costs less than the trouble. Test only: its boundary is
+ * tested.
+ */
 export const leastGrowingBytes = 8 << 20;
 /** A file whose last change is older than this when it is captured is not expected to grow. */
 const growingForMs = 24 * 3_600_000;
@@ -21,9 +38,14 @@ const growingForMs = 24 * 3_600_000;
 const growthRestsMs = 3_600_000;
 /** A file that never rests is read whole this often all the same. */
 const longestUnprovedMs = 7 * 24 * 3_600_000;
-/** What was captured as it was is read whole at its rest if that comes to no more than so much, on average, since it was last read whole. */
+/**
+ * What was captured as it was is read whole at its rest if that comes to no more than so much, on
+ * average, since it was last read whole.
+ */
 const wholeBytesPerMs = 10_000;
-/** So many chunks of the old part are read again before the file is continued, besides the last one. */
+/**
+ * So many chunks of the old part are read again before the file is continued, besides the last one.
+ */
 const samples = 8;
 /** Above any state: four levels of a thousand references. */
 const maxGrowthBytes = 512 << 10;
@@ -39,21 +61,39 @@ export function mayBeContinued({ size }: Pick<KnownFile, 'size'>): boolean {
   return size >= leastGrowingBytes;
 }
 
-/** Whether the newest version of a file was captured while it grew: nothing has read all of it since. */
-export function isUnproved({ kind, size, contentTag }: Pick<KnownFile, 'kind' | 'size' | 'contentTag'>): boolean {
+/**
+ * Whether the newest version of a file was captured while it grew: nothing has read all of it
+ * since.
+ */
+export function isUnproved({
+  kind,
+  size,
+  contentTag,
+}: Pick<KnownFile, 'kind' | 'size' | 'contentTag'>): boolean {
   return kind === 'file' && size > 0 && contentTag.every((byte) => byte === 0);
 }
 
-/** Whether such a file has rested long enough to be read whole, with the stamps that it was captured with. A small one costs nothing. */
-export function isRested({ size, mtimeNs, capturedAtMs }: Pick<KnownFile, 'size' | 'mtimeNs' | 'capturedAtMs'>, nowMs: number): boolean {
-  return !mayBeContinued({ size }) || nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs;
+/**
+ * Whether such a file has rested long enough to be read whole, with the stamps that it was captured
+ * with. A small one costs nothing.
+ */
+export function isRested(
+  { size, mtimeNs, capturedAtMs }: Pick<KnownFile, 'size' | 'mtimeNs' | 'capturedAtMs'>,
+  nowMs: number,
+): boolean {
+  return (
+    !mayBeContinued({ size }) ||
+    nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs
+  );
 }
 
 /**
- * How to read a file of which a state is known: only what was appended, or all of it, to compare. Undefined when the state is another
- * version's, or nothing is to be learnt from it. That it was appended to is said by its larger size and newer time, in the same inode; that nothing
- * else happened, by the chunks that are read again to open the state, and at last by the comparison of the whole. `restsAtLast`: it was captured as
- * it was, and has come to rest: it is read whole as soon as that is cheap.
+ * How to read a file of which a state is known: only what was appended, or all of it, to compare.
+ * Undefined when the state is another version's, or nothing is to be learnt from it. That it was
+ * appended to is said by its larger size and newer time, in the same inode; that nothing else
+ * happened, by the chunks that are read again to open the state, and at last by the comparison of
+ * the whole. `restsAtLast`: it was captured as it was, and has come to rest: it is read whole as
+ * soon as that is cheap.
  */
 export function growthFor(
   known: KnownFile,
@@ -63,7 +103,8 @@ export function growthFor(
   restsAtLast = false,
 ): { readonly state: Uint8Array; readonly whole: boolean } | undefined {
   const head = readGrowthHead(state);
-  if (head === undefined || head.size !== known.size || head.mtimeNs !== known.mtimeNs) return undefined;
+  if (head === undefined || head.size !== known.size || head.mtimeNs !== known.mtimeNs)
+    return undefined;
   if (head.capturedAtMs !== known.capturedAtMs) return undefined;
   const grew = now.size > known.size && now.ino === known.ino && now.mtimeNs > known.mtimeNs;
   if (!grew && !isUnproved(known)) return undefined;
@@ -90,7 +131,10 @@ export interface GrowthHead extends GrownVersion {
   readonly readWholeMs: number;
   /** Where its last cut lies: bytes behind it are read anew. */
   readonly boundary: number;
-  /** Hash over the ids of what is open: says, without a key, whether another read found the same before `boundary`. */
+  /**
+   * Hash over the ids of what is open: says, without a key, whether another read found the same
+   * before `boundary`.
+   */
   readonly digest: Uint8Array;
   /** Chunks to read again: the last before `boundary` first. */
   readonly samples: readonly Sample[];
@@ -117,12 +161,20 @@ function readHead(reader: LayoutReader): GrowthHead {
     digest: reader.raw(32),
   };
   const count = reader.u8();
-  const all = Array.from({ length: count }, (): Sample => ({ offset: reader.u53(), size: reader.u32() }));
+  const all = Array.from(
+    { length: count },
+    (): Sample => ({ offset: reader.u53(), size: reader.u32() }),
+  );
   return { ...fields, samples: all };
 }
 
 function writeHead(head: GrowthHead): LayoutWriter {
-  const writer = new LayoutWriter().u8(LAYOUT).u53(head.size).i64(head.mtimeNs).u53(head.capturedAtMs).u53(head.readWholeMs);
+  const writer = new LayoutWriter()
+    .u8(LAYOUT)
+    .u53(head.size)
+    .i64(head.mtimeNs)
+    .u53(head.capturedAtMs)
+    .u53(head.readWholeMs);
   writer.u53(head.boundary).raw(head.digest).u8(head.samples.length);
   for (const { offset, size } of head.samples) writer.u53(offset).u32(size);
   return writer;
@@ -143,10 +195,15 @@ export interface OpenedGrowth {
 export type ReadSample = (sample: Sample) => Uint8Array | undefined;
 
 /**
- * Opens a state with the chunks that it names, as the file has them now. Undefined when any of them is not what it was, or the vault's keys or
- * parameters are not: the file must then be read whole.
+ * Opens a state with the chunks that it names, as the file has them now. Undefined when any of them
+ * is not what it was, or the vault's keys or parameters are not: the file must then be read whole.
  */
-export function openGrowth(keys: VaultKeys, cacheSecret: Uint8Array, state: Uint8Array, read: ReadSample): OpenedGrowth | undefined {
+export function openGrowth(
+  keys: VaultKeys,
+  cacheSecret: Uint8Array,
+  state: Uint8Array,
+  read: ReadSample,
+): OpenedGrowth | undefined {
   try {
     const reader = new LayoutReader(state, 'growth state');
     const head = readHead(reader);
@@ -161,7 +218,11 @@ export function openGrowth(keys: VaultKeys, cacheSecret: Uint8Array, state: Uint
       taken.push({ ...sample, fingerprint });
     }
     const key = stateKey(cacheSecret, taken);
-    return { head, open: decodeOpen(aeadOpen(key, nonce, sealed, associated(keys, clear))), samples: taken };
+    return {
+      head,
+      open: decodeOpen(aeadOpen(key, nonce, sealed, associated(keys, clear))),
+      samples: taken,
+    };
   } catch (error) {
     if (error instanceof CryptoError || error instanceof QueueError) return undefined;
     throw error;
@@ -169,17 +230,41 @@ export function openGrowth(keys: VaultKeys, cacheSecret: Uint8Array, state: Uint
 }
 
 function stateKey(cacheSecret: Uint8Array, taken: readonly Taken[]): Uint8Array {
-  return hmacSha256(cacheSecret, labelled(KEY_LABEL), ...taken.map(({ fingerprint }) => fingerprint));
+  return hmacSha256(
+    cacheSecret,
+    labelled(KEY_LABEL),
+    ...taken.map(({ fingerprint }) => fingerprint),
+  );
 }
 
 /** Another chunker, encoder, epoch or vault must not continue it. */
-function associated({ vaultId, currentEpoch, gearSeed, parameters }: VaultKeys, clear: Uint8Array): Uint8Array {
-  const { chunkerVersion, encoderVersion, minChunkBytes, averageChunkBytes, maxChunkBytes } = parameters;
-  const numbers = [currentEpoch, chunkerVersion, encoderVersion, minChunkBytes, averageChunkBytes, maxChunkBytes];
-  return sha256(labelled(PARAMETERS_LABEL), vaultId, sha256(gearSeed), Buffer.from(numbers.join(' ')), sha256(clear));
+function associated(
+  { vaultId, currentEpoch, gearSeed, parameters }: VaultKeys,
+  clear: Uint8Array,
+): Uint8Array {
+  const { chunkerVersion, encoderVersion, minChunkBytes, averageChunkBytes, maxChunkBytes } =
+    parameters;
+  const numbers = [
+    currentEpoch,
+    chunkerVersion,
+    encoderVersion,
+    minChunkBytes,
+    averageChunkBytes,
+    maxChunkBytes,
+  ];
+  return sha256(
+    labelled(PARAMETERS_LABEL),
+    vaultId,
+    sha256(gearSeed),
+    Buffer.from(numbers.join(' ')),
+    sha256(clear),
+  );
 }
 
-/** Follows the chunks of one file as they become known, in order: builds its content, and knows how it can be continued. */
+/**
+ * Follows the chunks of one file as they become known, in order: builds its content, and knows how
+ * it can be continued.
+ */
 export class GrowthTracker {
   readonly #builder: ContentBuilder;
   readonly #resumed: OpenedGrowth | undefined;
@@ -190,7 +275,10 @@ export class GrowthTracker {
   #mark: { readonly open: OpenContent; readonly boundary: number } | undefined;
   #agrees = false;
 
-  /** @param resumed What to continue. @param compare A state whose part of the file is being read again. */
+  /**
+   * @param resumed What to continue. @param compare A state whose part of the file is being read
+   * again.
+   */
   constructor(keys: VaultKeys, resumed: OpenedGrowth | undefined, compare: GrowthHead | undefined) {
     this.#builder = new ContentBuilder(keys, resumed?.open);
     this.#resumed = resumed;
@@ -201,7 +289,10 @@ export class GrowthTracker {
     this.#samples = others;
   }
 
-  /** Takes the next chunk. `isTail`: it ends with the file, not at a cut; only such a one may have no fingerprint. The answer are pages to be stored. */
+  /**
+   * Takes the next chunk. `isTail`: it ends with the file, not at a cut; only such a one may have
+   * no fingerprint. The answer are pages to be stored.
+   */
   push(item: KeyedRef, fingerprint: Uint8Array | undefined, isTail: boolean): SealedPage[] {
     if (isTail) this.#mark = { open: this.#builder.open, boundary: this.#offset };
     const pages = this.#builder.push(item);
@@ -212,7 +303,8 @@ export class GrowthTracker {
     const taken = { offset, size, fingerprint };
     this.#last = taken;
     this.#consider(taken);
-    if (this.#offset === this.#compare?.boundary) this.#agrees = equalBytes(digestOf(this.#builder.open), this.#compare.digest);
+    if (this.#offset === this.#compare?.boundary)
+      this.#agrees = equalBytes(digestOf(this.#builder.open), this.#compare.digest);
     return pages;
   }
 
@@ -221,7 +313,10 @@ export class GrowthTracker {
     return this.#builder.finish();
   }
 
-  /** Whether the part that was captured before was found as it had been; undefined when nothing was compared. */
+  /**
+   * Whether the part that was captured before was found as it had been; undefined when nothing was
+   * compared.
+   */
   get oldPart(): 'same' | 'changed' | undefined {
     if (this.#compare === undefined) return undefined;
     return this.#agrees ? 'same' : 'changed';
@@ -232,7 +327,12 @@ export class GrowthTracker {
     const { open, boundary } = this.#mark ?? { open: this.#builder.open, boundary: this.#offset };
     const last = this.#last;
     const rests = version.capturedAtMs - Number(version.mtimeNs / 1_000_000n) > growingForMs;
-    if (last === undefined || version.size < leastGrowingBytes || (rests && this.#resumed === undefined)) return undefined;
+    if (
+      last === undefined ||
+      version.size < leastGrowingBytes ||
+      (rests && this.#resumed === undefined)
+    )
+      return undefined;
     const taken = [last, ...this.#samples.filter(({ offset }) => offset !== last.offset)];
     const head: GrowthHead = {
       ...version,
@@ -253,19 +353,30 @@ export class GrowthTracker {
       .done();
   }
 
-  /** Keeps the chunks of the least fingerprints: as good as drawn by lot, the same whichever way the file was read. */
+  /**
+   * Keeps the chunks of the least fingerprints: as good as drawn by lot, the same whichever way the
+   * file was read.
+   */
   #consider(taken: Taken): void {
     const worst = this.#samples.at(-1);
-    if (this.#samples.length >= samples && worst !== undefined && Buffer.compare(taken.fingerprint, worst.fingerprint) >= 0) return;
+    if (
+      this.#samples.length >= samples &&
+      worst !== undefined &&
+      Buffer.compare(taken.fingerprint, worst.fingerprint) >= 0
+    )
+      return;
     if (this.#samples.some(({ fingerprint }) => equalBytes(fingerprint, taken.fingerprint))) return;
-    const all = [...this.#samples, taken].sort((a, b) => Buffer.compare(a.fingerprint, b.fingerprint));
+    const all = [...this.#samples, taken].sort((a, b) =>
+      Buffer.compare(a.fingerprint, b.fingerprint),
+    );
     this.#samples = all.slice(0, samples);
   }
 }
 
 function digestOf(open: OpenContent): Uint8Array {
   const parts: Uint8Array[] = [];
-  for (const level of open) parts.push(new LayoutWriter().u32(level.length).done(), ...level.map(({ ref }) => ref.id));
+  for (const level of open)
+    parts.push(new LayoutWriter().u32(level.length).done(), ...level.map(({ ref }) => ref.id));
   return sha256(...parts);
 }
 

@@ -21,13 +21,16 @@ export interface Seen extends SourceStat {
 }
 
 /**
- * Where the watched folders are looked at and read: in this thread, or in a worker. Both do the same; only the worker keeps a
- * slow or hanging drive away from everything else.
+ * Where the watched folders are looked at and read: in this thread, or in a worker. Both do the
+ * same; only the worker keeps a slow or hanging drive away from everything else.
  */
 export interface CaptureHost {
   /** How many captures it works on at the same time; more wait. */
   readonly parallel: number;
-  /** Findings in byte order of whole paths, in batches; nothing is read ahead by more than one batch. */
+  /**
+   * Findings in byte order of whole paths, in batches; nothing is read ahead by more than one
+   * batch.
+   */
   walk(request: WalkRequest): AsyncIterable<readonly Found[]>;
   /** What is at one path, or the system's error name. */
   look(path: BytePath): Promise<Seen | string>;
@@ -39,7 +42,10 @@ export interface CaptureHost {
 const batchSize = 512;
 
 /** Cuts a walk into batches. */
-export function* walkBatches(port: SourcePort, request: WalkRequest): Generator<readonly Found[], void, void> {
+export function* walkBatches(
+  port: SourcePort,
+  request: WalkRequest,
+): Generator<readonly Found[], void, void> {
   let batch: Found[] = [];
   for (const found of walk(port, request.root, compileRules(request.rules), request.sourceRoot)) {
     batch.push(found);
@@ -60,7 +66,10 @@ export function lookAt(port: SourcePort, path: BytePath): Seen | string {
   }
 }
 
-/** A host in the calling thread: what the worker runs inside, and what tests drive with a port that fails on purpose. */
+/**
+ * A host in the calling thread: what the worker runs inside, and what tests drive with a port that
+ * fails on purpose.
+ */
 export class LocalHost implements CaptureHost {
   readonly parallel = 1;
   readonly #port: SourcePort;
@@ -88,7 +97,11 @@ export class LocalHost implements CaptureHost {
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
     this.#room ??= new CaptureRoom(this.#keys);
     const room = this.#room;
-    const run = this.#turn.then(() => new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock, this.#pause).capture(jobs));
+    const run = this.#turn.then(() =>
+      new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock, this.#pause).capture(
+        jobs,
+      ),
+    );
     this.#turn = run.catch(() => undefined);
     return run;
   }

@@ -10,7 +10,10 @@ export function isFull(error: unknown): boolean {
 
 type Ended = (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
 
-/** Takes windows over into the queue and hands each ended job on with the capture that holds its items. */
+/**
+ * Takes windows over into the queue and hands each ended job on with the capture that holds its
+ * items.
+ */
 export class Intake implements CaptureExchange {
   readonly #queue: Queue;
   readonly #classOf: (job: number) => string | undefined;
@@ -48,11 +51,16 @@ export class Intake implements CaptureExchange {
       this.#captures.delete(attempt);
       this.#full.delete(attempt);
     }
-    await Promise.all(window.items.map(({ attempt, job, id, kind, sealed }) => this.#put(attempt, job, { id, kind, sealed, named: true })));
+    await Promise.all(
+      window.items.map(({ attempt, job, id, kind, sealed }) =>
+        this.#put(attempt, job, { id, kind, sealed, named: true }),
+      ),
+    );
     for (const { attempt, job, index, chunk } of window.cached) {
       if (!this.#full.has(attempt)) this.#capture(attempt, job).cachePut(index, chunk);
     }
-    // All at once: the queue keeps the order of the calls, and a wait for each would cost more than the work.
+    // All at once: the queue keeps the order of the calls, and a wait for each would cost more than
+    // the work.
     await Promise.all(window.results.map((result) => this.#end(result)));
     return [...this.#full];
   }
@@ -80,7 +88,9 @@ export class Intake implements CaptureExchange {
     const { attempt, job, stat } = result;
     const capture = this.#captures.get(attempt);
     this.#captures.delete(attempt);
-    return this.#full.delete(attempt) ? this.#ended({ type: 'refused', job, stat }, undefined) : this.#ended(result, capture);
+    return this.#full.delete(attempt)
+      ? this.#ended({ type: 'refused', job, stat }, undefined)
+      : this.#ended(result, capture);
   }
 
   #capture(attempt: number, job: number): Capture {

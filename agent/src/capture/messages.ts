@@ -19,7 +19,11 @@ export type ToWorker =
   | { readonly type: 'look'; readonly id: number; readonly path: BytePath }
   | { readonly type: 'capture'; readonly id: number; readonly jobs: readonly CaptureJob[] }
   /** Answers `lookup`, in order. */
-  | { readonly type: 'hits'; readonly id: number; readonly hits: readonly (CachedChunk | undefined)[] }
+  | {
+      readonly type: 'hits';
+      readonly id: number;
+      readonly hits: readonly (CachedChunk | undefined)[];
+    }
   /** Answers `window`, with the attempts that found no room. */
   | { readonly type: 'taken'; readonly id: number; readonly refused: readonly number[] }
   /** A lookup or a window failed on the main thread: the capture ends. */
@@ -27,7 +31,12 @@ export type ToWorker =
 
 /** From the worker. */
 export type FromWorker =
-  | { readonly type: 'found'; readonly id: number; readonly batch: PackedFound; readonly last: boolean }
+  | {
+      readonly type: 'found';
+      readonly id: number;
+      readonly batch: PackedFound;
+      readonly last: boolean;
+    }
   | { readonly type: 'seen'; readonly id: number; readonly stat: Seen | string }
   | { readonly type: 'lookup'; readonly id: number; readonly indexes: readonly Uint8Array[] }
   | { readonly type: 'window'; readonly id: number; readonly window: CaptureWindow }

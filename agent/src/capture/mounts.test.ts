@@ -17,11 +17,14 @@ test('mounts are read with kind, device and part; of two on one folder the last 
   ]);
 });
 
-test.runIf(posixOnly('on Windows nobody is asked for mounts'))('a path lies on the innermost mount that holds it', () => {
-  const mounts = parseMounts(table);
-  expect(mountOf(mounts, '/data/ms/run')).toBe('tmpfs none /');
-  expect(mountOf(mounts, '/data/msx')).toBe('ext4 /dev/vda1 /');
-});
+test.runIf(posixOnly('on Windows nobody is asked for mounts'))(
+  'a path lies on the innermost mount that holds it',
+  () => {
+    const mounts = parseMounts(table);
+    expect(mountOf(mounts, '/data/ms/run')).toBe('tmpfs none /');
+    expect(mountOf(mounts, '/data/msx')).toBe('ext4 /dev/vda1 /');
+  },
+);
 
 test.runIf(process.platform === 'linux')('this system’s own mounts can be read', async () => {
   expect((await mountsNow())?.has('/')).toBe(true);

@@ -1,19 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import { type BytePath, isWithin } from './paths.ts';
 
-/** Where other file systems (or other parts of one) are mounted: the folder, and what is mounted there as people would name it. */
+/**
+ * Where other file systems (or other parts of one) are mounted: the folder, and what is mounted
+ * there as people would name it.
+ */
 export type Mounts = ReadonlyMap<BytePath, string>;
 
 /**
- * The mounts of this moment: mount points with kind, device and part, such as `nfs4 nas:/export /`. Bind mounts are among them, which
- * no device number tells. Undefined where the system does not say; there a folder's device number has to do.
+ * The mounts of this moment: mount points with kind, device and part, such as `nfs4 nas:/export /`.
+ * Bind mounts are among them, which no device number tells. Undefined where the system does not
+ * say; there a folder's device number has to do.
  */
 export async function mountsNow(table = '/proc/self/mountinfo'): Promise<Mounts | undefined> {
   if (process.platform !== 'linux') return undefined;
   return parseMounts(await readFile(table, 'latin1'));
 }
 
-/** See proc_pid_mountinfo(5). Of several mounts on one folder the last one is seen. Test only: a table with the oddities that a system seldom has. */
+/**
+ * See proc_pid_mountinfo(5). Of several mounts on one folder the last one is seen. Test only: a
+ * table with the oddities that a system seldom has.
+ */
 export function parseMounts(text: string): Mounts {
   const mounts = new Map<BytePath, string>();
   for (const line of text.split('\n')) {
@@ -38,5 +45,7 @@ export function mountOf(mounts: Mounts, path: BytePath): string {
 
 /** The kernel writes blanks, line ends and backslashes as three octal digits. */
 function plain(field: string): string {
-  return field.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+  return field.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
 }

@@ -25,13 +25,19 @@ const codes = async () => {
 const beyond = () => {
   const odd = (of: ReturnType<typeof nodeSource.lstat>) =>
     of.kind === 'file' ? { ...of, mtimeNs: 2n ** 63n - 1n, beyondTime: true as const } : of;
-  return portWith({ lstat: (at) => odd(nodeSource.lstat(at)), fstat: (at) => odd(nodeSource.fstat(at)) });
+  return portWith({
+    lstat: (at) => odd(nodeSource.lstat(at)),
+    fstat: (at) => odd(nodeSource.fstat(at)),
+  });
 };
 
 test('P6: a time that no format keeps is named and stays named, and the bytes are captured', async () => {
   bench.through(beyond());
   expect((await bench.backup()).told).toContain('odd-time odd');
-  expect(await bench.queue.known(pathBytes(path()))).toMatchObject({ mtimeNs: 2n ** 63n - 1n, size: 5 });
+  expect(await bench.queue.known(pathBytes(path()))).toMatchObject({
+    mtimeNs: 2n ** 63n - 1n,
+    size: 5,
+  });
   expect(await codes()).toEqual(['odd-time']);
   await bench.backup();
   expect(await codes()).toEqual(['odd-time']);
@@ -43,7 +49,17 @@ test('P6: a time that no format keeps is named and stays named, and the bytes ar
 test('a watched file with such a time settles like any other', async () => {
   bench.through(beyond());
   const { host, queue, problems, references, underWay, places, clock } = bench;
-  const parts = { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false };
+  const parts = {
+    host,
+    queue,
+    problems,
+    references,
+    underWay,
+    places,
+    pathKey,
+    clock,
+    trustStamps: false,
+  };
   const watch = new SourceWatch({ ...bench.source, proof: quietTime(10) }, parts);
   const never = new AbortController().signal;
   await watch.scanAll(never);
@@ -54,8 +70,11 @@ test('a watched file with such a time settles like any other', async () => {
   expect(await codes()).toEqual(['odd-time']);
 });
 
-test.runIf(posixOnly('Node on Windows knows no times before 1970'))('times before 1970 are kept to the nanosecond', async () => {
-  utimesSync(join(bench.data, 'odd'), new Date(-1), new Date(-1));
-  await bench.backup();
-  expect(await bench.queue.known(pathBytes(path()))).toMatchObject({ mtimeNs: -1_000_000n });
-});
+test.runIf(posixOnly('Node on Windows knows no times before 1970'))(
+  'times before 1970 are kept to the nanosecond',
+  async () => {
+    utimesSync(join(bench.data, 'odd'), new Date(-1), new Date(-1));
+    await bench.backup();
+    expect(await bench.queue.known(pathBytes(path()))).toMatchObject({ mtimeNs: -1_000_000n });
+  },
+);

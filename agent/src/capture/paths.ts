@@ -5,8 +5,9 @@ import { oneCase } from '@aliquot/shared/keys/path-case';
 import { here } from '@aliquot/shared/settings/where';
 
 /**
- * A path or name as a *binary string*: one character for each byte (latin1), so that names of any bytes survive, compare in
- * byte order with `<`, serve as map keys, and cost a third of a Buffer's memory. POSIX: the raw bytes; Windows: UTF-8.
+ * A path or name as a *binary string*: one character for each byte (latin1), so that names of any
+ * bytes survive, compare in byte order with `<`, serve as map keys, and cost a third of a Buffer's
+ * memory. POSIX: the raw bytes; Windows: UTF-8.
  */
 export type BytePath = string;
 
@@ -28,7 +29,10 @@ export function bytePath(bytes: Uint8Array): BytePath {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-/** An absolute binary path from what a person typed (UTF-8), resolved against `cwd`; no trailing separator except at a root. */
+/**
+ * An absolute binary path from what a person typed (UTF-8), resolved against `cwd`; no trailing
+ * separator except at a root.
+ */
 export function fromText(text: string, cwd: string): BytePath {
   return Buffer.from(resolve(cwd, text), 'utf8').toString('latin1');
 }
@@ -42,7 +46,10 @@ export function join(folder: BytePath, name: BytePath, platform = here): BytePat
 /** Whether `path` is `folder` itself or lies below it; on Windows case is nothing. */
 export function isWithin(path: BytePath, folder: BytePath, platform = here): boolean {
   if (startsAsFolder(path, folder, platform)) return true;
-  return platform === 'windows' && startsAsFolder(oneCase(path, platform), oneCase(folder, platform), platform);
+  return (
+    platform === 'windows' &&
+    startsAsFolder(oneCase(path, platform), oneCase(folder, platform), platform)
+  );
 }
 
 function startsAsFolder(path: BytePath, folder: BytePath, platform: Platform): boolean {
@@ -53,12 +60,14 @@ function startsAsFolder(path: BytePath, folder: BytePath, platform: Platform): b
 
 /** Whether two paths are one. */
 export function isSamePath(one: BytePath, other: BytePath, platform = here): boolean {
-  return one === other || (platform === 'windows' && oneCase(one, platform) === oneCase(other, platform));
+  return (
+    one === other || (platform === 'windows' && oneCase(one, platform) === oneCase(other, platform))
+  );
 }
 
 /**
- * What paths are put in order by, where known files and found ones are brought together: on Windows in one case, so that a name that was changed in
- * case alone meets itself.
+ * What paths are put in order by, where known files and found ones are brought together: on Windows
+ * in one case, so that a name that was changed in case alone meets itself.
  */
 export function orderOf(path: BytePath, platform = here): BytePath {
   return oneCase(path, platform);

@@ -4,9 +4,15 @@ import { expect, test } from 'vitest';
 import { placeBook } from './testing/place-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-test.runIf(posixOnly(noFolderFlush))(`I-A13 P1 P6 ${placeBook.name}: ${placeBook.about}`, async () => {
-  const { failed, injected, passed } = await enumerate(placeBook, { seed: 1, mine: (number) => number % 20 === 0 });
-  expect(failed).toEqual([]);
-  expect(injected).toBeGreaterThan(4);
-  expect(passed).toBe(injected);
-});
+test.runIf(posixOnly(noFolderFlush))(
+  `I-A13 P1 P6 ${placeBook.name}: ${placeBook.about}`,
+  async () => {
+    const { failed, injected, passed } = await enumerate(placeBook, {
+      seed: 1,
+      mine: (number) => number % 20 === 0,
+    });
+    expect(failed).toEqual([]);
+    expect(injected).toBeGreaterThan(4);
+    expect(passed).toBe(injected);
+  },
+);

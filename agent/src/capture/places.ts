@@ -5,8 +5,9 @@ import { z } from 'zod';
 import { type BytePath, isWithin } from './paths.ts';
 
 /**
- * A *place*: a folder whose content comes and goes as one. The root of a source is one, a path that `backup` is given, and every folder
- * where something is mounted. This is how it is known again; device numbers are no part of it, for they change with every mount.
+ * A *place*: a folder whose content comes and goes as one. The root of a source is one, a path that
+ * `backup` is given, and every folder where something is mounted. This is how it is known again;
+ * device numbers are no part of it, for they change with every mount.
  */
 export interface PlaceIdentity {
   /** What is mounted there, or holds it: kind of file system, device, part. */
@@ -25,8 +26,9 @@ export interface Place {
   /** The folder in which everything known of it was seen; undefined before the first scan. */
   readonly identity: PlaceIdentity | undefined;
   /**
-   * Nothing of it is called gone, for what was known was not to be found: until it is found again, or a person says that it is gone.
-   * The number is that of the newest version then; what was captured later proves nothing about what was there before.
+   * Nothing of it is called gone, for what was known was not to be found: until it is found again,
+   * or a person says that it is gone. The number is that of the newest version then; what was
+   * captured later proves nothing about what was there before.
    */
   readonly heldAtEntry: number | undefined;
 }
@@ -41,7 +43,13 @@ const identitySchema = z.strictObject({
 const schema = z.strictObject({
   version: z.literal(1),
   /** Paths as binary strings. */
-  places: z.array(z.strictObject({ path: z.string(), identity: identitySchema.optional(), heldAtEntry: z.number().optional() })),
+  places: z.array(
+    z.strictObject({
+      path: z.string(),
+      identity: identitySchema.optional(),
+      heldAtEntry: z.number().optional(),
+    }),
+  ),
   links: z.array(z.strictObject({ path: z.string(), targets: z.array(z.string()) })),
 });
 
@@ -49,8 +57,9 @@ const schema = z.strictObject({
 const longestBytes = 64 << 20;
 
 /**
- * The remembered places, in `places.json` of the agent's data folder: a few for each source. A file of its own, because it must outlast
- * the queue's index, which is rebuilt from what is left of the segments.
+ * The remembered places, in `places.json` of the agent's data folder: a few for each source. A file
+ * of its own, because it must outlast the queue's index, which is rebuilt from what is left of the
+ * segments.
  */
 export class PlaceBook {
   readonly #port: FilePort;
@@ -69,10 +78,14 @@ export class PlaceBook {
     this.#path = path;
   }
 
-  /** A damaged file is as good as none: then places are known by their folder's number alone until the next scan. */
+  /**
+   * A damaged file is as good as none: then places are known by their folder's number alone until
+   * the next scan.
+   */
   static async open(port: FilePort, dataDir: string): Promise<PlaceBook> {
     const book = new PlaceBook(port, join(dataDir, 'places.json'));
-    // What an earlier process wrote here, and died before it was durable, is about to be believed, and not written again.
+    // What an earlier process wrote here, and died before it was durable, is about to be believed,
+    // and not written again.
     await port.syncDirectory(dataDir);
     const bytes = await readFileIfThere(port, book.#path, longestBytes);
     if (bytes !== undefined) book.#load(bytes.toString('utf8'));
@@ -106,7 +119,9 @@ export class PlaceBook {
     this.#searched.delete(place);
   }
 
-  /** In which state a place was searched in vain. Not durable: another process searches for itself. */
+  /**
+   * In which state a place was searched in vain. Not durable: another process searches for itself.
+   */
   searchedIn(place: BytePath): string | undefined {
     return this.#searched.get(place);
   }
@@ -121,7 +136,10 @@ export class PlaceBook {
     return this.#searched.size > 0;
   }
 
-  /** Where a source that is a symbolic link leads, and led before as far as no person said that this is done with; the newest last. */
+  /**
+   * Where a source that is a symbolic link leads, and led before as far as no person said that this
+   * is done with; the newest last.
+   */
   targets(link: BytePath): readonly BytePath[] {
     return this.#links.get(link) ?? [];
   }
@@ -133,7 +151,10 @@ export class PlaceBook {
     this.#changed = true;
   }
 
-  /** Makes what changed durable. Errors: those of the file system; what was not written is with the next call. */
+  /**
+   * Makes what changed durable. Errors: those of the file system; what was not written is with the
+   * next call.
+   */
   save(): Promise<void> {
     const saved = this.#saving.then(async () => {
       if (!this.#changed) return;
@@ -145,14 +166,17 @@ export class PlaceBook {
         throw error;
       }
     });
-    this.#saving = saved.catch(() => undefined); // told to who asked; the next one begins all the same
+    // told to who asked; the next one begins all the same
+    this.#saving = saved.catch(() => undefined);
     return saved;
   }
 
   #text(): string {
     const places = [...this.#places].map(([path, { identity, heldAtEntry }]) => ({
       path,
-      ...(identity === undefined ? {} : { identity: { ...identity, ino: `${identity.ino}`, bornNs: `${identity.bornNs}` } }),
+      ...(identity === undefined
+        ? {}
+        : { identity: { ...identity, ino: `${identity.ino}`, bornNs: `${identity.bornNs}` } }),
       ...(heldAtEntry === undefined ? {} : { heldAtEntry }),
     }));
     const links = [...this.#links].map(([path, targets]) => ({ path, targets: [...targets] }));
@@ -163,7 +187,10 @@ export class PlaceBook {
     try {
       const stored = schema.parse(JSON.parse(text));
       for (const { path, identity, heldAtEntry } of stored.places) {
-        const known = identity === undefined ? undefined : { ...identity, ino: BigInt(identity.ino), bornNs: BigInt(identity.bornNs) };
+        const known =
+          identity === undefined
+            ? undefined
+            : { ...identity, ino: BigInt(identity.ino), bornNs: BigInt(identity.bornNs) };
         this.#places.set(path, { identity: known, heldAtEntry });
       }
       for (const { path, targets } of stored.links) this.#links.set(path, targets);
@@ -177,10 +204,18 @@ export class PlaceBook {
 
 /** Whether a folder is the one that it was. */
 export function sameIdentity(a: PlaceIdentity, b: PlaceIdentity): boolean {
-  return a.fileSystem === b.fileSystem && a.mount === b.mount && a.isFolder === b.isFolder && a.ino === b.ino && a.bornNs === b.bornNs;
+  return (
+    a.fileSystem === b.fileSystem &&
+    a.mount === b.mount &&
+    a.isFolder === b.isFolder &&
+    a.ino === b.ino &&
+    a.bornNs === b.bornNs
+  );
 }
 
 function samePlace(a: Place | undefined, b: Place): boolean {
   if (a === undefined || a.heldAtEntry !== b.heldAtEntry) return false;
-  return a.identity === undefined || b.identity === undefined ? a.identity === b.identity : sameIdentity(a.identity, b.identity);
+  return a.identity === undefined || b.identity === undefined
+    ? a.identity === b.identity
+    : sameIdentity(a.identity, b.identity);
 }

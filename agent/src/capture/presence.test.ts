@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { noBirth, notUnderWine } from '@aliquot/shared/testing/platform';
@@ -23,7 +31,8 @@ afterEach(async () => {
 
 const at = (name: string) => join(bench.data, name);
 const write = (name: string, content = name) => writeFileSync(at(name), content);
-const told = async (at?: string) => (await bench.backup(at)).told.filter((line) => !line.startsWith('changed '));
+const told = async (at?: string) =>
+  (await bench.backup(at)).told.filter((line) => !line.startsWith('changed '));
 const known = async () => {
   const names: string[] = [];
   for await (const { path, kind } of bench.queue.knownUnder(Buffer.from(bench.data)))
@@ -36,7 +45,8 @@ const restart = async () => {
 };
 
 /** Gone facts for what a person says is gone. */
-const accept = (name = '.') => bench.backup(name === '.' ? undefined : name, undefined, { acceptGone: true });
+const accept = (name = '.') =>
+  bench.backup(name === '.' ? undefined : name, undefined, { acceptGone: true });
 
 describe('I-A13 P6: a folder that is the same as before', () => {
   test('has lost what went while something else is still there', async () => {
@@ -47,16 +57,19 @@ describe('I-A13 P6: a folder that is the same as before', () => {
     expect(await told()).toEqual(['gone a']);
   });
 
-  test.runIf(notUnderWine(noBirth))('has lost nothing when all went at once, however often one looks, until a person says so', async () => {
-    for (const name of ['a', 'b', 'c']) write(name);
-    await bench.backup();
-    for (const name of ['a', 'b', 'c']) rmSync(at(name));
-    for (let again = 0; again < 3; again += 1) expect(await told()).toEqual(['all-gone .']);
-    expect(await known()).toEqual(['a', 'b', 'c']);
-    expect((await accept()).told).toEqual(expect.arrayContaining(['gone a', 'gone b', 'gone c']));
-    expect(await told()).toEqual([]);
-    expect(bench.problems.size).toBe(0);
-  });
+  test.runIf(notUnderWine(noBirth))(
+    'has lost nothing when all went at once, however often one looks, until a person says so',
+    async () => {
+      for (const name of ['a', 'b', 'c']) write(name);
+      await bench.backup();
+      for (const name of ['a', 'b', 'c']) rmSync(at(name));
+      for (let again = 0; again < 3; again += 1) expect(await told()).toEqual(['all-gone .']);
+      expect(await known()).toEqual(['a', 'b', 'c']);
+      expect((await accept()).told).toEqual(expect.arrayContaining(['gone a', 'gone b', 'gone c']));
+      expect(await told()).toEqual([]);
+      expect(bench.problems.size).toBe(0);
+    },
+  );
 
   test.runIf(notUnderWine(noBirth))('does not vouch by what came after all went', async () => {
     write('a');
@@ -326,7 +339,9 @@ describe.runIf(canMount)(`I-A13 P6: where something is mounted below a source${m
     await share();
     unmount('share');
     await told();
-    expect((await accept('share')).told).toEqual(expect.arrayContaining(['gone share/a', 'gone share/b']));
+    expect((await accept('share')).told).toEqual(
+      expect.arrayContaining(['gone share/a', 'gone share/b']),
+    );
     expect(await told()).toEqual([]);
     expect(bench.problems.size).toBe(0);
     // From here on it is a folder like any other.
@@ -411,7 +426,9 @@ describe.runIf(canMount)(`I-A13 P6: where something is mounted below a source${m
     mount('share', '--bind', elsewhere);
     expect(await told()).toEqual([]);
     expect(bench.problems.size).toBe(0);
-    expect(lookAt(nodeSource, bytePath(Buffer.from(at('share/a'))))).toMatchObject({ kind: 'file' });
+    expect(lookAt(nodeSource, bytePath(Buffer.from(at('share/a'))))).toMatchObject({
+      kind: 'file',
+    });
   });
 
   test('one in the other: the inner one goes, then the outer one', async () => {
@@ -425,7 +442,9 @@ describe.runIf(canMount)(`I-A13 P6: where something is mounted below a source${m
     rmSync(at('outer/b'));
     expect(await told()).toEqual(['gone outer/b', 'mount-missing outer/inner']);
     unmount('outer');
-    expect(await told()).toEqual(expect.arrayContaining(['mount-missing outer', 'mount-missing outer/inner']));
+    expect(await told()).toEqual(
+      expect.arrayContaining(['mount-missing outer', 'mount-missing outer/inner']),
+    );
     expect(await known()).toEqual(['mine', 'outer/a', 'outer/inner/x']);
   });
 

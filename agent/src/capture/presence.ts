@@ -42,12 +42,14 @@ interface State {
 }
 
 /**
- * Decides whether what is known and not found may be called *gone*. A file that is not there is gone only if its place is the one that it
- * was (`PlaceIdentity`) and something else that was known of it is still there. Where a drive or share went away, where another one or an
- * empty folder took its place, or where everything went at once, nothing is gone until it is found again or a person says so.
+ * Decides whether what is known and not found may be called *gone*. A file that is not there is
+ * gone only if its place is the one that it was (`PlaceIdentity`) and something else that was known
+ * of it is still there. Where a drive or share went away, where another one or an empty folder took
+ * its place, or where everything went at once, nothing is gone until it is found again or a person
+ * says so.
  *
- * One for each look. `begin` comes before anything of the look is captured: what is captured in an empty mount point must not vouch for
- * what was mounted there.
+ * One for each look. `begin` comes before anything of the look is captured: what is captured in an
+ * empty mount point must not vouch for what was mounted there.
  */
 export class Presence {
   readonly #parts: PresenceParts;
@@ -65,13 +67,24 @@ export class Presence {
     const { root, at, named, isLeftOut } = this.#scope;
     this.#mounts = await mountsNow();
     const points = [...(this.#mounts?.keys() ?? [])].filter((point) => isWithin(point, root));
-    const all = new Set([root, ...[...places.within(root), ...points].filter((path) => !isLeftOut(path))]);
+    const all = new Set([
+      root,
+      ...[...places.within(root), ...points].filter((path) => !isLeftOut(path)),
+    ]);
     if (named) all.add(at);
     // The one that holds `at` comes first; then those in it.
     const order = [...all].sort((a, b) => a.length - b.length);
     const holder = order.filter((path) => isWithin(at, path)).at(-1) ?? root;
-    for (const path of order) this.#states.set(path, { identity: undefined, held: undefined, confirmed: false, absent: 0, blind: false });
-    for (const path of order) if (path === holder || isWithin(path, at)) this.#states.set(path, await this.#judge(path));
+    for (const path of order)
+      this.#states.set(path, {
+        identity: undefined,
+        held: undefined,
+        confirmed: false,
+        absent: 0,
+        blind: false,
+      });
+    for (const path of order)
+      if (path === holder || isWithin(path, at)) this.#states.set(path, await this.#judge(path));
     if (!this.#scope.dryRun) await places.save();
   }
 
@@ -88,7 +101,8 @@ export class Presence {
     if (fileSystem === undefined || fileSystem === `${dev}`) return;
     const { places } = this.#parts;
     // Of a folder that is met for the first time nothing is known yet.
-    if (!this.#scope.dryRun && places.get(path) === undefined) places.set(path, { identity: undefined, heldAtEntry: undefined });
+    if (!this.#scope.dryRun && places.get(path) === undefined)
+      places.set(path, { identity: undefined, heldAtEntry: undefined });
   }
 
   /** Something known was found, unchanged or not: tells a place that was searched in vain. */
@@ -99,7 +113,8 @@ export class Presence {
 
   /** Something could not be looked at. */
   blind(path: BytePath): void {
-    for (const [place, state] of this.#states) if (isWithin(path, place) || isWithin(place, path)) state.blind = true;
+    for (const [place, state] of this.#states)
+      if (isWithin(path, place) || isWithin(place, path)) state.blind = true;
   }
 
   /** Whether something known that was not found is gone. */
@@ -120,9 +135,12 @@ export class Presence {
     const { at, named, root, dryRun } = this.#scope;
     const problems: { path: BytePath; problem: Problem }[] = [];
     for (const [path, state] of this.#states) {
-      if (state.absent > 0 && state.held === undefined) state.held = await this.#changedMeanwhile(path, state);
-      if (state.held !== undefined && state.absent > 0) problems.push({ path, problem: state.held });
-      else if (!dryRun && (named || at === root) && isWithin(path, at) && !state.blind) this.#remember(path, state.identity);
+      if (state.absent > 0 && state.held === undefined)
+        state.held = await this.#changedMeanwhile(path, state);
+      if (state.held !== undefined && state.absent > 0)
+        problems.push({ path, problem: state.held });
+      else if (!dryRun && (named || at === root) && isWithin(path, at) && !state.blind)
+        this.#remember(path, state.identity);
     }
     if (!dryRun) await places.save();
     return problems;
@@ -134,7 +152,8 @@ export class Presence {
 
   #placeOf(path: BytePath): BytePath {
     let best: BytePath | undefined;
-    for (const place of this.#states.keys()) if (isWithin(path, place) && place.length > (best?.length ?? -1)) best = place;
+    for (const place of this.#states.keys())
+      if (isWithin(path, place) && place.length > (best?.length ?? -1)) best = place;
     return best ?? this.#scope.root;
   }
 
@@ -142,35 +161,57 @@ export class Presence {
     const { places, queue } = this.#parts;
     const now = await this.#identityOf(path);
     const place = places.get(path);
-    const state: State = { identity: now, held: undefined, confirmed: false, absent: 0, blind: false };
+    const state: State = {
+      identity: now,
+      held: undefined,
+      confirmed: false,
+      absent: 0,
+      blind: false,
+    };
     if (this.#accepts(path)) return state;
     if (now === undefined) return { ...state, held: this.#problem(path, 'missing', undefined) };
-    // What is captured as a link or file holds nothing: what was in a folder of that name is not to be found by it.
+    // What is captured as a link or file holds nothing: what was in a folder of that name is not to
+    // be found by it.
     if (!now.isFolder) return { ...state, held: this.#problem(path, 'replaced', now) };
     const row = place?.identity === undefined ? await queue.known(pathBytes(path)) : undefined;
     const isSame =
-      place?.identity === undefined ? !now.mount && (row === undefined || row.ino === now.ino) : sameIdentity(place.identity, now);
+      place?.identity === undefined
+        ? !now.mount && (row === undefined || row.ino === now.ino)
+        : sameIdentity(place.identity, now);
     const found = await this.#search(path, now, isSame);
     if (typeof found === 'string') {
-      // A new mount is remembered before anything of it is captured, so that it is missed should it go at once.
+      // A new mount is remembered before anything of it is captured, so that it is missed should it
+      // go at once.
       if (found === 'nothing' && now.mount && place === undefined && !this.#scope.dryRun)
         places.set(path, { identity: now, heldAtEntry: undefined });
-      return found === 'found' || isSame ? state : { ...state, held: this.#problem(path, 'replaced', now) };
+      return found === 'found' || isSame
+        ? state
+        : { ...state, held: this.#problem(path, 'replaced', now) };
     }
-    if (!this.#scope.dryRun) places.set(path, { identity: place?.identity, heldAtEntry: place?.heldAtEntry ?? found.newestEntry });
+    if (!this.#scope.dryRun)
+      places.set(path, {
+        identity: place?.identity,
+        heldAtEntry: place?.heldAtEntry ?? found.newestEntry,
+      });
     return { ...state, held: this.#problem(path, isSame ? 'all-gone' : 'replaced', now) };
   }
 
   /**
-   * Looks for something known of a place that is still there: in the same folder any file will do, in another one it must be unchanged. Of
-   * a place that is held only what was known when that began counts.
+   * Looks for something known of a place that is still there: in the same folder any file will do,
+   * in another one it must be unchanged. Of a place that is held only what was known when that
+   * began counts.
    */
-  async #search(place: BytePath, now: PlaceIdentity, isSame: boolean): Promise<'found' | 'nothing' | { readonly newestEntry: number }> {
+  async #search(
+    place: BytePath,
+    now: PlaceIdentity,
+    isSame: boolean,
+  ): Promise<'found' | 'nothing' | { readonly newestEntry: number }> {
     const { places, queue } = this.#parts;
     const last = places.witness(place);
     const bound = places.get(place)?.heldAtEntry ?? Number.POSITIVE_INFINITY;
     const known = last === undefined ? undefined : await queue.known(pathBytes(last));
-    if (known !== undefined && known.entry <= bound && (await this.#isThere(known, isSame))) return 'found';
+    if (known !== undefined && known.entry <= bound && (await this.#isThere(known, isSame)))
+      return 'found';
     const state = `${now.fileSystem} ${now.mount} ${now.ino} ${now.bornNs}`;
     const isSearched = places.searchedIn(place) === state;
     let newestEntry = 0;
@@ -195,11 +236,17 @@ export class Presence {
     if (typeof seen === 'string') return isSame && seen !== 'ENOENT' && seen !== 'ENOTDIR';
     if (seen.kind === 'directory') return false;
     return (
-      isSame || (seen.ctimeNs === known.ctimeNs && seen.mtimeNs === known.mtimeNs && (seen.kind !== 'file' || seen.size === known.size))
+      isSame ||
+      (seen.ctimeNs === known.ctimeNs &&
+        seen.mtimeNs === known.mtimeNs &&
+        (seen.kind !== 'file' || seen.size === known.size))
     );
   }
 
-  /** Whether the place is still what it was when the look began, and what vouched for it still there. */
+  /**
+   * Whether the place is still what it was when the look began, and what vouched for it still
+   * there.
+   */
   async #isStill(place: BytePath, before: PlaceIdentity): Promise<boolean> {
     const now = await this.#identityOf(place, await mountsNow());
     if (now === undefined || !sameIdentity(now, before)) return false;
@@ -211,7 +258,10 @@ export class Presence {
     return known !== undefined && (await this.#isThere(known, true));
   }
 
-  /** A place that was in order when the look began, and in which things are missing without a witness. */
+  /**
+   * A place that was in order when the look began, and in which things are missing without a
+   * witness.
+   */
   async #changedMeanwhile(path: BytePath, { identity }: State): Promise<Problem | undefined> {
     if (identity === undefined) return undefined;
     const now = await this.#identityOf(path, await mountsNow());
@@ -221,9 +271,11 @@ export class Presence {
 
   #remember(path: BytePath, identity: PlaceIdentity | undefined): void {
     const { places } = this.#parts;
-    const isKept = (path === this.#scope.root && identity?.isFolder === true) || identity?.mount === true;
-    // The root of a path that was only given to `backup`, and where nothing is mounted any more, is a folder like any other. A file holds
-    // nothing: when it goes, the folder that it was in vouches for that.
+    const isKept =
+      (path === this.#scope.root && identity?.isFolder === true) || identity?.mount === true;
+    // The root of a path that was only given to `backup`, and where nothing is mounted any more, is
+    // a folder like any other. A file holds nothing: when it goes, the folder that it was in
+    // vouches for that.
     if (identity !== undefined && isKept) places.set(path, { identity, heldAtEntry: undefined });
     else if (identity !== undefined || this.#scope.acceptGone) places.set(path, undefined);
   }
@@ -240,16 +292,34 @@ export class Presence {
     return { fileSystem: `${dev}`, mount, isFolder: kind === 'directory', ino, bornNs };
   }
 
-  #problem(path: BytePath, why: 'missing' | 'replaced' | 'all-gone', now: PlaceIdentity | undefined): Problem {
+  #problem(
+    path: BytePath,
+    why: 'missing' | 'replaced' | 'all-gone',
+    now: PlaceIdentity | undefined,
+  ): Problem {
     const { identity } = this.#parts.places.get(path) ?? {};
     const name = pathText(pathBytes(path));
     const wayOut = `if it is gone for good, say so: aliquot-agent backup ${shellName(name)} --accept-gone`;
     const was = identity === undefined ? '' : ` (${identity.fileSystem})`;
-    if (why === 'all-gone') return said('all-gone', `everything that was known in it is gone at once; nothing is marked gone; ${wayOut}`);
+    if (why === 'all-gone')
+      return said(
+        'all-gone',
+        `everything that was known in it is gone at once; nothing is marked gone; ${wayOut}`,
+      );
     if (identity?.mount === true && now?.mount !== true)
-      return said('mount-missing', `what was mounted here${was} is not any more; nothing is marked gone; mount it, or, ${wayOut}`);
-    if (why === 'missing') return said('root-missing', `is not there; if it is on a removable or network drive, connect it; ${wayOut}`);
-    const isOther = now === undefined || identity?.fileSystem === now.fileSystem ? '' : `: ${now.fileSystem}, not${was}`;
+      return said(
+        'mount-missing',
+        `what was mounted here${was} is not any more; nothing is marked gone; mount it, or, ${wayOut}`,
+      );
+    if (why === 'missing')
+      return said(
+        'root-missing',
+        `is not there; if it is on a removable or network drive, connect it; ${wayOut}`,
+      );
+    const isOther =
+      now === undefined || identity?.fileSystem === now.fileSystem
+        ? ''
+        : `: ${now.fileSystem}, not${was}`;
     return said(
       'replaced',
       `is another folder, drive or share than before${isOther}, without what was known; nothing is marked gone; ${wayOut}`,
@@ -262,5 +332,11 @@ function said(code: Problem['code'], message: string): Problem {
 }
 
 function byMount(mounts: Mounts, path: BytePath, { kind, ino, bornNs }: Seen): PlaceIdentity {
-  return { fileSystem: mountOf(mounts, path), mount: mounts.has(path), isFolder: kind === 'directory', ino, bornNs };
+  return {
+    fileSystem: mountOf(mounts, path),
+    mount: mounts.has(path),
+    isFolder: kind === 'directory',
+    ino,
+    bornNs,
+  };
 }

@@ -18,8 +18,9 @@ interface Since extends Problem {
 }
 
 /**
- * The named reasons why paths are not protected (P6): kept in the queue, mirrored here so that meeting the same problem at
- * every scan writes nothing and its `since` stays. Problems end when a scan no longer meets them.
+ * The named reasons why paths are not protected (P6): kept in the queue, mirrored here so that
+ * meeting the same problem at every scan writes nothing and its `since` stays. Problems end when a
+ * scan no longer meets them.
  */
 export class ProblemBook {
   readonly #queue: Queue;
@@ -38,7 +39,8 @@ export class ProblemBook {
     const known = new Map<BytePath, Since>();
     for await (const { path, code, message, sinceMs } of queue.problems()) {
       // Damage of the queue's own files is not a scan's to clear.
-      if (code !== 'queue-damage') known.set(bytePath(path), { code: code as Problem['code'], message, sinceMs });
+      if (code !== 'queue-damage')
+        known.set(bytePath(path), { code: code as Problem['code'], message, sinceMs });
     }
     return new ProblemBook(queue, clock, known);
   }
@@ -57,7 +59,10 @@ export class ProblemBook {
     await this.#queue.setProblem(pathBytes(path), since);
   }
 
-  /** A version of the path was captured: the queue forgets its problem with that, which is right unless the problem is about all below it. */
+  /**
+   * A version of the path was captured: the queue forgets its problem with that, which is right
+   * unless the problem is about all below it.
+   */
   async captured(path: BytePath): Promise<void> {
     const known = this.#known.get(path);
     if (known === undefined) return;
@@ -94,7 +99,8 @@ export class ProblemBook {
 
   sweep(scope: BytePath): Sweep {
     const stale = new Set<BytePath>();
-    for (const [path, { code }] of this.#known) if (!isOfThisPc(code) && isWithin(path, scope)) stale.add(path);
+    for (const [path, { code }] of this.#known)
+      if (!isOfThisPc(code) && isWithin(path, scope)) stale.add(path);
     const open = { stale, shadows: [] as BytePath[] };
     this.#sweeps.add(open);
     return {
@@ -104,7 +110,8 @@ export class ProblemBook {
       finish: async () => {
         this.#sweeps.delete(open);
         const before = this.#changes;
-        for (const path of stale) if (!open.shadows.some((folder) => isWithin(path, folder))) await this.clear(path);
+        for (const path of stale)
+          if (!open.shadows.some((folder) => isWithin(path, folder))) await this.clear(path);
         // What ended must not be shown until something else happens to be written.
         if (this.#changes !== before) await this.#queue.sync();
       },

@@ -5,8 +5,9 @@ import { bytePath } from './paths.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
 
 /**
- * Seals sources once more to give back chunks that a rolled-back collector lost and no segment has any longer. Sealing is
- * convergent: a file that is still what it was gives the same ids; of a changed one, the unchanged parts do.
+ * Seals sources once more to give back chunks that a rolled-back collector lost and no segment has
+ * any longer. Sealing is convergent: a file that is still what it was gives the same ids; of a
+ * changed one, the unchanged parts do.
  */
 export function recoverFrom(host: CaptureHost): Recover {
   return async function* recover({ ids, paths }) {
@@ -14,7 +15,9 @@ export function recoverFrom(host: CaptureHost): Recover {
     for (const path of paths) {
       if (wanted.size === 0) return;
       const handOver = new HandOver();
-      const run = host.capture([{ job: 0, path: bytePath(path) }], handOver).finally(() => handOver.end());
+      const run = host
+        .capture([{ job: 0, path: bytePath(path) }], handOver)
+        .finally(() => handOver.end());
       run.catch(() => undefined); // awaited below
       for await (const item of handOver.items()) {
         if (wanted.delete(Buffer.from(item.id).toString('latin1'))) yield item;

@@ -2,7 +2,10 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { FileReference, LostReason, Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 
-/** What is asked for room: a file by its size, and what of it the queue or the collector should have already. */
+/**
+ * What is asked for room: a file by its size, and what of it the queue or the collector should have
+ * already.
+ */
 export interface Candidate {
   readonly path: Uint8Array;
   readonly class: string;
@@ -16,8 +19,9 @@ export interface Candidate {
 const mostTried = 1000;
 
 /**
- * The results that were complete and found no room in the queue (P6): each is a durable reference, shown as not protected
- * until a version of it is captured, or a person has seen that it is lost. One for each open queue.
+ * The results that were complete and found no room in the queue (P6): each is a durable reference,
+ * shown as not protected until a version of it is captured, or a person has seen that it is lost.
+ * One for each open queue.
  */
 export class ReferenceBook {
   readonly #queue: Queue;
@@ -35,8 +39,9 @@ export class ReferenceBook {
   }
 
   /**
-   * Says for each file of a batch whether there is room enough to begin with it, by its size in clear: it may take much less.
-   * Into an empty queue everything is tried once: what is then read in vain is given back at once, and starves nobody.
+   * Says for each file of a batch whether there is room enough to begin with it, by its size in
+   * clear: it may take much less. Into an empty queue everything is tried once: what is then read
+   * in vain is given back at once, and starves nobody.
    */
   async admit(candidates: readonly Candidate[]): Promise<readonly boolean[]> {
     const left = new Map<string, number>();
@@ -51,7 +56,9 @@ export class ReferenceBook {
     return answers;
   }
 
-  /** Notes that this state is only at its source. An earlier state that waited too is lost with it. */
+  /**
+   * Notes that this state is only at its source. An earlier state that waited too is lost with it.
+   */
   async refer(reference: Omit<FileReference, 'settledAtMs'>): Promise<void> {
     const before = await this.#of(reference.path);
     if (before !== undefined) {
@@ -61,7 +68,10 @@ export class ReferenceBook {
     await this.#queue.putReference({ ...reference, settledAtMs: claimedMs(this.#clock.nowMs()) });
   }
 
-  /** A version of this state comes now, and ends the reference. Another state that it waited in is lost. */
+  /**
+   * A version of this state comes now, and ends the reference. Another state that it waited in is
+   * lost.
+   */
   async captures(path: Uint8Array, size: number, mtimeNs: bigint): Promise<void> {
     const before = await this.#of(path);
     if (before === undefined || (before.size === size && before.mtimeNs === mtimeNs)) return;

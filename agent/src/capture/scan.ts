@@ -14,8 +14,8 @@ export interface Look extends PresenceParts {
   /** The source's root, or a path in it. */
   readonly at: BytePath;
   /**
-   * Set when `at` is what a person named, a source or a path for `backup`: is told what the exclude patterns took. Nothing left of it
-   * is then a problem (`all-excluded`).
+   * Set when `at` is what a person named, a source or a path for `backup`: is told what the exclude
+   * patterns took. Nothing left of it is then a problem (`all-excluded`).
    */
   readonly onExcluded?: (excluded: Excluded) => void;
   /** A person said that what is not there is gone, whatever the places say (see `Presence`). */
@@ -25,9 +25,11 @@ export interface Look extends PresenceParts {
 }
 
 /**
- * Everything below `at` that differs from what is known, and what does not, in byte order of whole paths. Looks at the disk as it is now.
+ * Everything below `at` that differs from what is known, and what does not, in byte order of whole
+ * paths. Looks at the disk as it is now.
  *
- * A missing root is a problem. A missing path below a root that is there is gone, unless it went with all else (see `Presence`).
+ * A missing root is a problem. A missing path below a root that is there is gone, unless it went
+ * with all else (see `Presence`).
  */
 export async function* scan(look: Look): AsyncGenerator<Change, void, void> {
   for await (const batch of scanBatches(look)) yield* batch;
@@ -50,11 +52,14 @@ export async function* scanBatches(look: Look): AsyncGenerator<readonly Change[]
   await presence.begin();
   const seen = await look.host.look(at);
   const isMissing = seen === 'ENOENT' || seen === 'ENOTDIR';
-  if (isMissing && (at !== source.root || scope.acceptGone)) yield* whatWasAt(look, rules, presence);
+  if (isMissing && (at !== source.root || scope.acceptGone))
+    yield* whatWasAt(look, rules, presence);
   else yield* whatIsAt(look, rules, presence);
-  if (at === source.root && source.trouble !== undefined) yield [{ type: 'problem', path: at, problem: source.trouble }];
+  if (at === source.root && source.trouble !== undefined)
+    yield [{ type: 'problem', path: at, problem: source.trouble }];
   const held = await presence.finish();
-  if (held.length > 0) yield held.map(({ path, problem }): Change => ({ type: 'problem', path, problem }));
+  if (held.length > 0)
+    yield held.map(({ path, problem }): Change => ({ type: 'problem', path, problem }));
 }
 
 /** Everything known at a path where nothing is any more. */
@@ -68,24 +73,36 @@ async function* whatWasAt(
     presence.nextBatch();
     for (const known of batch) {
       const path = bytePath(known.path);
-      if (!excludedFrom(rules, path, source.root) && (await presence.isGone(path))) gone.push({ type: 'gone', path, known });
+      if (!excludedFrom(rules, path, source.root) && (await presence.isGone(path)))
+        gone.push({ type: 'gone', path, known });
     }
     yield gone;
   }
 }
 
-async function* whatIsAt(look: Look, rules: CompiledRules, presence: Presence): AsyncGenerator<readonly Change[], void, void> {
+async function* whatIsAt(
+  look: Look,
+  rules: CompiledRules,
+  presence: Presence,
+): AsyncGenerator<readonly Change[], void, void> {
   const { host, queue, source, nowMs, at, onExcluded } = look;
   let excluded: Excluded | undefined;
-  const found = withoutExcluded(host.walk({ root: at, sourceRoot: source.root, rules: source.rules }), (taken) => {
-    excluded = taken;
-  });
+  const found = withoutExcluded(
+    host.walk({ root: at, sourceRoot: source.root, rules: source.rules }),
+    (taken) => {
+      excluded = taken;
+    },
+  );
   yield* compare(at, found, knownAt(queue, at), rules, nowMs, presence);
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });
-  // A folder that holds what was restored and nothing else has nothing to back up; a person who names what was restored is told.
-  const onlyRestored = excluded?.counts.every(({ glob }) => glob === restoredFolder) === true && !excludedFrom(rules, at, source.root);
-  if (excluded?.left === 0 && !onlyRestored) yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
+  // A folder that holds what was restored and nothing else has nothing to back up; a person who
+  // names what was restored is told.
+  const onlyRestored =
+    excluded?.counts.every(({ glob }) => glob === restoredFolder) === true &&
+    !excludedFrom(rules, at, source.root);
+  if (excluded?.left === 0 && !onlyRestored)
+    yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
 }
 
 function isItem(found: Found): found is Item {
@@ -109,7 +126,11 @@ async function* withoutExcluded(
 export function sourceFor(sources: readonly Source[], path: BytePath): Source | undefined {
   let best: Source | undefined;
   for (const source of sources) {
-    if (isWithin(path, source.root) && (best === undefined || source.root.length > best.root.length)) best = source;
+    if (
+      isWithin(path, source.root) &&
+      (best === undefined || source.root.length > best.root.length)
+    )
+      best = source;
   }
   return best;
 }

@@ -16,12 +16,20 @@ function drain(names: SortedNames): string[] {
 }
 
 test('all names come once and in byte order, however little of them fits into memory and however often a name is listed', () => {
-  const name = fc.string({ unit: fc.constantFrom('a', 'b', '!', '\u00ff', '\u0080'), minLength: 1, maxLength: 6 });
+  const name = fc.string({
+    unit: fc.constantFrom('a', 'b', '!', '\u00ff', '\u0080'),
+    minLength: 1,
+    maxLength: 6,
+  });
   fc.assert(
-    fc.property(fc.array(name, { maxLength: 60 }), fc.integer({ min: 0, max: 400 }), (names, budget) => {
-      const sorted = [...new Set(names)].sort((a, b) => (a < b ? -1 : 1));
-      expect(drain(new SortedNames(() => names, budget))).toEqual(sorted);
-    }),
+    fc.property(
+      fc.array(name, { maxLength: 60 }),
+      fc.integer({ min: 0, max: 400 }),
+      (names, budget) => {
+        const sorted = [...new Set(names)].sort((a, b) => (a < b ? -1 : 1));
+        expect(drain(new SortedNames(() => names, budget))).toEqual(sorted);
+      },
+    ),
   );
 });
 
@@ -32,7 +40,8 @@ test('a folder of many names is listed a few times, and never held whole', () =>
   const names = new SortedNames(function* list() {
     listings += 1;
     // In no order, as folders are: a step without a common factor comes by each once.
-    for (let at = 0; at < total; at += 1) yield `scan-${String((at * 7_919) % total).padStart(7, '0')}.dat`;
+    for (let at = 0; at < total; at += 1)
+      yield `scan-${String((at * 7_919) % total).padStart(7, '0')}.dat`;
   }, 1 << 20);
   let last = '';
   let count = 0;
@@ -49,7 +58,15 @@ test('a folder of many names is listed a few times, and never held whole', () =>
 });
 
 test('P6: a folder that cannot be listed to its end is named, and what came until then stands', () => {
-  const stat = (kind: SourceStat['kind']): SourceStat => ({ kind, size: 1, mtimeNs: 1n, ctimeNs: 1n, ino: 1n, dev: 1n, mode: 0o644 });
+  const stat = (kind: SourceStat['kind']): SourceStat => ({
+    kind,
+    size: 1,
+    mtimeNs: 1n,
+    ctimeNs: 1n,
+    ino: 1n,
+    dev: 1n,
+    mode: 0o644,
+  });
   let listings = 0;
   const port = portWith({
     lstat: (path) => stat(path.toString() === '/r' ? 'directory' : 'file'),
@@ -60,7 +77,9 @@ test('P6: a folder that cannot be listed to its end is named, and what came unti
     },
   });
   const rules = compileRules({ exclude: [], folderResults: [], leaveOut: [] }, 'posix');
-  const found = [...walk(port, '/r', rules, '/r', 40, 'posix')].map((one) => `${one.type} ${one.path}`);
+  const found = [...walk(port, '/r', rules, '/r', 40, 'posix')].map(
+    (one) => `${one.type} ${one.path}`,
+  );
   expect(found[0]).toBe('item /r');
   expect(found[1]).toBe('item /r/a');
   expect(found.at(-1)).toBe('problem /r');

@@ -5,7 +5,8 @@ const nameCost = 32;
  * The names of one folder in byte order  of which only a part is in memory: at most about twice `budgetBytes`. A folder that
  * has more is read again for each part, so that a million names cost a few listings and no memory.
  *
- * What appears in the folder between two listings may or may not come; what was there all the time comes exactly once.
+ * What appears in the folder between two listings may or may not come; what was there all the time
+ * comes exactly once.
  */
 export class SortedNames {
   readonly #list: () => Iterable<string>;

@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, lstatSync, opendirSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+} from 'node:fs';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 
 /** What the file system says about one path; times are nanoseconds since 1970. */
@@ -6,7 +16,9 @@ export interface SourceStat {
   readonly kind: 'file' | 'directory' | 'symlink' | 'special';
   readonly size: number;
   readonly mtimeNs: bigint;
-  /** The modification time is beyond what the formats keep; `mtimeNs` is the nearest that they do. */
+  /**
+   * The modification time is beyond what the formats keep; `mtimeNs` is the nearest that they do.
+   */
   readonly beyondTime?: true;
   readonly ctimeNs: bigint;
   readonly ino: bigint;
@@ -22,27 +34,45 @@ export interface SourceStat {
 }
 
 /**
- * Everything that capture may do to a watched folder. There is no operation here that writes, so that a fault in capture
- * cannot harm an instrument's data. Calls are synchronous: they run in the capture worker, where they are many times faster
- * than promises, and where a hanging network drive stops nothing else.
+ * Everything that capture may do to a watched folder. There is no operation here that writes, so
+ * that a fault in capture cannot harm an instrument's data. Calls are synchronous: they run in the
+ * capture worker, where they are many times faster than promises, and where a hanging network drive
+ * stops nothing else.
  *
- * Paths are raw bytes on POSIX and UTF-8 on Windows. Every method throws Node's system errors (`ENOENT`, `EACCES`, …).
+ * Paths are raw bytes on POSIX and UTF-8 on Windows. Every method throws Node's system errors
+ * (`ENOENT`, `EACCES`, …).
  */
 export interface SourcePort {
   lstat(path: Buffer): SourceStat;
-  /** When what is there was made, in ns since 1970; 0 where the file system does not keep that. Not part of every look: it costs a large integer. */
+  /**
+   * When what is there was made, in ns since 1970; 0 where the file system does not keep that. Not
+   * part of every look: it costs a large integer.
+   */
   bornNs(path: Buffer): bigint;
   /**
-   * Names in one folder, in no order, each as a binary string (see `paths.ts`); a few at a time are in memory. A name that
-   * stays in the folder meanwhile comes at least once. Errors come with the first name, or at any later one.
+   * Names in one folder, in no order, each as a binary string (see `paths.ts`); a few at a time are
+   * in memory. A name that stays in the folder meanwhile comes at least once. Errors come with the
+   * first name, or at any later one.
    */
   readdir(path: Buffer): Iterable<string>;
   readlink(path: Buffer): Buffer;
-  /** Opens for reading only, never follows a symbolic link that took the file's place where the system can refuse it. */
+  /**
+   * Opens for reading only, never follows a symbolic link that took the file's place where the
+   * system can refuse it.
+   */
   open(path: Buffer): number;
   fstat(descriptor: number): SourceStat;
-  /** Fills `into[offset…]` from the current position, or from `position` when told, which then does not move; 0 at the end of the file. */
-  read(descriptor: number, into: Uint8Array, offset: number, length: number, position?: number): number;
+  /**
+   * Fills `into[offset…]` from the current position, or from `position` when told, which then does
+   * not move; 0 at the end of the file.
+   */
+  read(
+    descriptor: number,
+    into: Uint8Array,
+    offset: number,
+    length: number,
+    position?: number,
+  ): number;
   close(descriptor: number): void;
 }
 
@@ -54,7 +84,10 @@ function statWithBigint(path: Buffer | string) {
   return lstatSync(path, { bigint: true });
 }
 
-/** The formats keep times as signed 64-bit nanoseconds: from 1677 to 2262. File systems can hold stranger ones. */
+/**
+ * The formats keep times as signed 64-bit nanoseconds: from 1677 to 2262. File systems can hold
+ * stranger ones.
+ */
 const earliestNs = -(2n ** 63n);
 const latestNs = 2n ** 63n - 1n;
 
@@ -63,7 +96,13 @@ function withinFormat(timeNs: bigint): bigint {
 }
 
 function toStat(stat: BigStat): SourceStat {
-  const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'symlink' : 'special';
+  const kind = stat.isFile()
+    ? 'file'
+    : stat.isDirectory()
+      ? 'directory'
+      : stat.isSymbolicLink()
+        ? 'symlink'
+        : 'special';
   return {
     kind,
     size: Number(stat.size),
@@ -85,13 +124,17 @@ const namesAtOnce = 1024;
 
 function* namesIn(path: Buffer): Generator<string, void, void> {
   const folder = native(path);
-  const listing = opendirSync(folder, { encoding: windows ? 'utf8' : 'latin1', bufferSize: namesAtOnce });
+  const listing = opendirSync(folder, {
+    encoding: windows ? 'utf8' : 'latin1',
+    bufferSize: namesAtOnce,
+  });
   try {
     for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {
       yield windows ? Buffer.from(entry.name, 'utf8').toString('latin1') : entry.name;
     }
   } catch (error) {
-    // Where a file system tells no kinds, Node looks at every name, by wrong bytes too, and fails: names alone are enough.
+    // Where a file system tells no kinds, Node looks at every name, by wrong bytes too, and fails:
+    // names alone are enough.
     if (!(error instanceof Error && 'syscall' in error && error.syscall === 'lstat')) throw error;
     for (const name of readdirSync(folder, { encoding: 'buffer' })) yield name.toString('latin1');
   } finally {
@@ -104,15 +147,27 @@ export const nodeSource: SourcePort = {
   lstat: (path) => toStat(statWithBigint(native(path))),
   bornNs: (path) => statWithBigint(native(path)).birthtimeNs,
   readdir: namesIn,
-  readlink: (path) => (windows ? Buffer.from(readlinkSync(path.toString('utf8')), 'utf8') : readlinkSync(path, { encoding: 'buffer' })),
-  // O_NONBLOCK: a fifo that took the file's place must not hang the worker; it has no effect on regular files.
-  open: (path) => openSync(native(path), windows ? 'r' : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
+  readlink: (path) =>
+    windows
+      ? Buffer.from(readlinkSync(path.toString('utf8')), 'utf8')
+      : readlinkSync(path, { encoding: 'buffer' }),
+  // O_NONBLOCK: a fifo that took the file's place must not hang the worker; it has no effect on
+  // regular files.
+  open: (path) =>
+    openSync(
+      native(path),
+      windows ? 'r' : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    ),
   fstat: (descriptor) => toStat(fstatSync(descriptor, { bigint: true })),
-  read: (descriptor, into, offset, length, position) => readSync(descriptor, into, offset, length, position ?? null),
+  read: (descriptor, into, offset, length, position) =>
+    readSync(descriptor, into, offset, length, position ?? null),
   close: (descriptor) => closeSync(descriptor),
 };
 
-/** The system's error name (`EACCES`). An error that no system call raised is a fault of ours, and thrown on. */
+/**
+ * The system's error name (`EACCES`). An error that no system call raised is a fault of ours, and
+ * thrown on.
+ */
 export function systemCode(error: unknown): string {
   const code = errnoOf(error);
   if (code === undefined) throw error;

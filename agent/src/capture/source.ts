@@ -17,7 +17,10 @@ export interface Source {
   readonly proof: CompletionProof | undefined;
   /** What happens to what never comes to rest; undefined: nothing, for nothing waits. */
   readonly patience?: Patience;
-  /** The root is a symbolic link: itself is captured, and nothing is watched by its name. What it leads to is a source of its own. */
+  /**
+   * The root is a symbolic link: itself is captured, and nothing is watched by its name. What it
+   * leads to is a source of its own.
+   */
   readonly isLink?: boolean;
   /** What is wrong with the root itself, found when it was looked where it leads. */
   readonly trouble?: Problem | undefined;

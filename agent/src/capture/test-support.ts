@@ -1,4 +1,7 @@
-/** Temporary folders, a real queue and captures in this thread, for the agent's tests. Nothing outside tests imports this file. */
+/**
+ * Temporary folders, a real queue and captures in this thread, for the agent's tests. Nothing
+ * outside tests imports this file.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -35,7 +38,10 @@ export interface Bench {
   places: PlaceBook;
   readonly source: Source;
   readonly clock: Clock & { ms: number };
-  /** How long captures waited for stamps to come of age; the clock goes on meanwhile, unless it was stopped. */
+  /**
+   * How long captures waited for stamps to come of age; the clock goes on meanwhile, unless it was
+   * stopped.
+   */
   readonly pauses: number[];
   clockStands: boolean;
   host: CaptureHost;
@@ -46,7 +52,10 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-/** What a person says with it: that the path is what was asked for, and that what is not there is gone. */
+/**
+ * What a person says with it: that the path is what was asked for, and that what is not there is
+ * gone.
+ */
 export interface Person {
   readonly named?: boolean;
   readonly acceptGone?: boolean;
@@ -60,7 +69,10 @@ export interface Captured {
   readonly same: number;
 }
 
-export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBudget): Promise<Bench> {
+export async function openBench(
+  rules: Partial<WalkRules> = {},
+  budget?: QueueBudget,
+): Promise<Bench> {
   const folder = temporaryFolder();
   const data = join(folder.dir, 'data');
   const own = join(folder.dir, 'own');
@@ -77,7 +89,12 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
   const source = sourceOf(pathKey, {
     root,
     class: 'default',
-    rules: { exclude: [], folderResults: defaultFolderResults, leaveOut: [fromText(own, '/')], ...rules },
+    rules: {
+      exclude: [],
+      folderResults: defaultFolderResults,
+      leaveOut: [fromText(own, '/')],
+      ...rules,
+    },
     proof: undefined,
   });
   const pauses: number[] = [];
@@ -85,7 +102,8 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
     pauses.push(ms);
     if (!bench.clockStands) clock.ms += ms;
   };
-  const hostOf = (port: SourcePort) => new LocalHost(port, { vault: keys, cacheSecret }, clock, pause);
+  const hostOf = (port: SourcePort) =>
+    new LocalHost(port, { vault: keys, cacheSecret }, clock, pause);
   const bench: Bench = {
     data,
     root,
@@ -107,16 +125,26 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
       const outcomes: CaptureOutcome[] = [];
       const told: string[] = [];
       let same = 0;
-      const name = (path: BytePath) => path.slice(root.length + 1).replaceAll(separator, '/') || '.';
-      const capturer = new Capturer({ host: bench.host, queue, references, underWay, pathKey, clock }, async (outcome) => {
-        outcomes.push(outcome);
-        const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
-        const verb =
-          outcome.type !== 'version' ? outcome.type : outcome.task.type === 'gone' ? 'gone' : outcome.task.known ? 'changed' : 'new';
-        told.push(`${verb} ${name(path)}`);
-        if (outcome.type === 'version') await problems.captured(path);
-        if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
-      });
+      const name = (path: BytePath) =>
+        path.slice(root.length + 1).replaceAll(separator, '/') || '.';
+      const capturer = new Capturer(
+        { host: bench.host, queue, references, underWay, pathKey, clock },
+        async (outcome) => {
+          outcomes.push(outcome);
+          const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
+          const verb =
+            outcome.type !== 'version'
+              ? outcome.type
+              : outcome.task.type === 'gone'
+                ? 'gone'
+                : outcome.task.known
+                  ? 'changed'
+                  : 'new';
+          told.push(`${verb} ${name(path)}`);
+          if (outcome.type === 'version') await problems.captured(path);
+          if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
+        },
+      );
       const sweep = problems.sweep(at === undefined ? root : fromText(at, data));
       const changes = scanBatches({
         host: bench.host,

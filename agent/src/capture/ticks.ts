@@ -1,18 +1,30 @@
 import type { SourceStat } from './source-port.ts';
 
-/** File systems stamp changes in ticks: within this time a second change can leave the same stamps (kernel tick, NTFS clock). */
+/**
+ * File systems stamp changes in ticks: within this time a second change can leave the same stamps
+ * (kernel tick, NTFS clock).
+ */
 const tickMs = 20;
 /** Where stamps are whole seconds (FAT, some network shares), a tick is up to two of them. */
 const coarseTickMs = 2000;
 
-/** For how long after its last change a file may change again without showing it, and how long ago that change was. */
-function freshness({ mtimeNs, ctimeNs }: Pick<SourceStat, 'mtimeNs' | 'ctimeNs'>, nowMs: number): { tick: number; age: number } {
+/**
+ * For how long after its last change a file may change again without showing it, and how long ago
+ * that change was.
+ */
+function freshness(
+  { mtimeNs, ctimeNs }: Pick<SourceStat, 'mtimeNs' | 'ctimeNs'>,
+  nowMs: number,
+): { tick: number; age: number } {
   const newest = mtimeNs > ctimeNs ? mtimeNs : ctimeNs;
   const tick = ctimeNs % 1_000_000_000n === 0n ? coarseTickMs : tickMs;
   return { tick, age: Math.abs(nowMs - Number(newest / 1_000_000n)) };
 }
 
-/** Whether a file read at `nowMs` may have changed again unseen, because it was read within one tick of its last change. */
+/**
+ * Whether a file read at `nowMs` may have changed again unseen, because it was read within one tick
+ * of its last change.
+ */
 export function isFresh(stat: Pick<SourceStat, 'mtimeNs' | 'ctimeNs'>, nowMs: number): boolean {
   const { tick, age } = freshness(stat, nowMs);
   return age <= tick;

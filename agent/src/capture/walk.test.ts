@@ -18,29 +18,48 @@ function treePort(tree: Tree): SourcePort {
     }
     return here;
   };
-  const stat = (kind: SourceStat['kind']): SourceStat => ({ kind, size: 1, mtimeNs: 1n, ctimeNs: 1n, ino: 1n, dev: 1n, mode: 0o644 });
+  const stat = (kind: SourceStat['kind']): SourceStat => ({
+    kind,
+    size: 1,
+    mtimeNs: 1n,
+    ctimeNs: 1n,
+    ino: 1n,
+    dev: 1n,
+    mode: 0o644,
+  });
   return portWith({
     lstat: (path) => stat(typeof find(path) === 'string' ? 'file' : 'directory'),
     readdir: (path) => Object.keys(find(path)),
   });
 }
 
-const rulesOf = (rules: Partial<WalkRules>) => compileRules({ exclude: [], folderResults: [], leaveOut: [], ...rules }, 'posix');
-const excluding = (...globs: string[]) => ({ exclude: globs.map((glob) => ({ glob, below: '/r' })) });
-const walked = (tree: Tree, rules: Partial<WalkRules> = {}) => [...walk(treePort(tree), '/r', rulesOf(rules), '/r', undefined, 'posix')];
+const rulesOf = (rules: Partial<WalkRules>) =>
+  compileRules({ exclude: [], folderResults: [], leaveOut: [], ...rules }, 'posix');
+const excluding = (...globs: string[]) => ({
+  exclude: globs.map((glob) => ({ glob, below: '/r' })),
+});
+const walked = (tree: Tree, rules: Partial<WalkRules> = {}) => [
+  ...walk(treePort(tree), '/r', rulesOf(rules), '/r', undefined, 'posix'),
+];
 const pathsOf = (tree: Tree, rules: Partial<WalkRules> = {}) =>
   walked(tree, rules).flatMap((found) => (found.type === 'excluded' ? [] : [found.path]));
 
 test('a walk comes in the byte order of whole paths, whatever the names', () => {
   // Bytes around the separator are where a folder's content and its siblings interleave.
-  const name = fc.string({ unit: fc.constantFrom('a', 'b', '!', '.', '-', '0', '\u00ff', ' '), minLength: 1, maxLength: 3 });
+  const name = fc.string({
+    unit: fc.constantFrom('a', 'b', '!', '.', '-', '0', '\u00ff', ' '),
+    minLength: 1,
+    maxLength: 3,
+  });
   const tree = fc.letrec<{ tree: Tree; node: Tree | string }>((tie) => ({
     node: fc.oneof({ maxDepth: 4 }, fc.constant('file'), tie('tree')),
     tree: fc.dictionary(name, tie('node'), { maxKeys: 6 }),
   })).tree;
   const list = (at: string, node: Tree | string): string[] => [
     at,
-    ...(typeof node === 'string' ? [] : Object.entries(node).flatMap(([child, below]) => list(`${at}/${child}`, below))),
+    ...(typeof node === 'string'
+      ? []
+      : Object.entries(node).flatMap(([child, below]) => list(`${at}/${child}`, below))),
   ];
   fc.assert(
     fc.property(tree, (root) => {
@@ -73,7 +92,11 @@ for (const [what, exclude, expected] of [
 }
 
 test('each pattern’s share is counted, and a folder that is taken whole is not walked', () => {
-  const tree = { scratch: { deep: { a: 'f' }, b: 'f' }, 'x.tmp': 'f', d: { 'y.tmp': 'f', keep: 'f' } };
+  const tree = {
+    scratch: { deep: { a: 'f' }, b: 'f' },
+    'x.tmp': 'f',
+    d: { 'y.tmp': 'f', keep: 'f' },
+  };
   expect(walked(tree, excluding('*.tmp', 'scratch')).at(-1)).toMatchObject({
     type: 'excluded',
     path: '/r',
@@ -100,7 +123,10 @@ for (const [what, tree, globs] of [
 }
 
 test('the agent’s own folder is left out wherever it lies', () => {
-  expect(pathsOf({ own: { secret: 'f' }, owner: 'f' }, { leaveOut: ['/r/own'] })).toEqual(['/r', '/r/owner']);
+  expect(pathsOf({ own: { secret: 'f' }, owner: 'f' }, { leaveOut: ['/r/own'] })).toEqual([
+    '/r',
+    '/r/owner',
+  ]);
 });
 
 test('P6: a path below an excluded folder counts as excluded, its neighbours do not', () => {
@@ -123,7 +149,9 @@ test('a root that is missing is one problem', () => {
       throw systemError('ENOENT');
     },
   });
-  expect([...walk(port, fromText('/nowhere', '/'), rulesOf({}))]).toMatchObject([{ type: 'problem', problem: { code: 'root-missing' } }]);
+  expect([...walk(port, fromText('/nowhere', '/'), rulesOf({}))]).toMatchObject([
+    { type: 'problem', problem: { code: 'root-missing' } },
+  ]);
 });
 
 test('a watched folder on a drive that the service does not see is named as that, with the share to write instead', () => {
@@ -135,7 +163,13 @@ test('a watched folder on a drive that the service does not see is named as that
       },
     });
   const said = (port: SourcePort) =>
-    [...walk(port, 'X:\\Data\\hplc', rulesOf({}))].map((found) => found.type === 'problem' && found.problem.message);
-  expect(said(seeing())).toEqual([expect.stringMatching(/the service sees no drive X:.*\\\\server\\share\\Data\\hplc/)]);
-  expect(said(seeing('X:\\'))).toEqual(['is not there; if it is on a removable or network drive, connect it']);
+    [...walk(port, 'X:\\Data\\hplc', rulesOf({}))].map(
+      (found) => found.type === 'problem' && found.problem.message,
+    );
+  expect(said(seeing())).toEqual([
+    expect.stringMatching(/the service sees no drive X:.*\\\\server\\share\\Data\\hplc/),
+  ]);
+  expect(said(seeing('X:\\'))).toEqual([
+    'is not there; if it is on a removable or network drive, connect it',
+  ]);
 });

@@ -3,7 +3,15 @@ import { pathText } from '@aliquot/shared/cli/format';
 import { here } from '@aliquot/shared/settings/where';
 import { type Excluded, ExcludeTally } from './excludes.ts';
 import { type BytePath, join, orderOf, pathBytes, separatorOf } from './paths.ts';
-import { junctionProblem, oddTimeProblem, type Problem, problemOf, shareInstead, specialProblem, twinProblem } from './problem.ts';
+import {
+  junctionProblem,
+  oddTimeProblem,
+  type Problem,
+  problemOf,
+  shareInstead,
+  specialProblem,
+  twinProblem,
+} from './problem.ts';
 import type { CompiledRules } from './rules.ts';
 import { SortedNames } from './sorted-names.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -16,7 +24,9 @@ export type Found =
       readonly stat: SourceStat;
       /** Target of a symbolic link, as a binary string; empty otherwise. */
       readonly linkTarget: string;
-      /** Bytes of `path` that name the folder result it belongs to; 0 when it is a result by itself. */
+      /**
+       * Bytes of `path` that name the folder result it belongs to; 0 when it is a result by itself.
+       */
       readonly resultPathLength: number;
     }
   /** Something that could not be looked at: it and everything below it is unknown, not gone. */
@@ -30,25 +40,33 @@ interface Frame {
   readonly names: SortedNames;
   /** What `names` may hold. */
   readonly budgetBytes: number;
-  /** Folders that were named already and whose content is still to come, as `sortable` of `name/`, sorted. */
+  /**
+   * Folders that were named already and whose content is still to come, as `sortable` of `name/`,
+   * sorted.
+   */
   readonly pending: string[];
   readonly resultPathLength: number;
   /** The name that was met last, as names are put in order. */
   last: string;
 }
 
-/** What the names of all open folders together may hold in memory, and what one folder always may. */
+/**
+ * What the names of all open folders together may hold in memory, and what one folder always may.
+ */
 const namesBytes = 6 << 20;
 const leastNamesBytes = 64 << 10;
 
 /**
- * Walks a file or folder without following links. Everything comes in the byte order of whole paths (on Windows in one case), so that the
- * result can be merged with another sorted list. No memory depends on the number of files, or of names in one folder.
+ * Walks a file or folder without following links. Everything comes in the byte order of whole paths
+ * (on Windows in one case), so that the result can be merged with another sorted list. No memory
+ * depends on the number of files, or of names in one folder.
  *
- * That order is subtle: `run`, `run.txt`, `run/a` — a folder's content comes after siblings that continue its name with a
- * byte below the separator. So a folder is named when it is met, and entered when its turn as `name/` has come.
+ * That order is subtle: `run`, `run.txt`, `run/a` — a folder's content comes after siblings that
+ * continue its name with a byte below the separator. So a folder is named when it is met, and
+ * entered when its turn as `name/` has come.
  *
- * A root that is missing yields one problem `root-missing`. Names that disappear between listing and looking are skipped.
+ * A root that is missing yields one problem `root-missing`. Names that disappear between listing
+ * and looking are skipped.
  */
 export function* walk(
   port: SourcePort,
@@ -60,7 +78,8 @@ export function* walk(
 ): Generator<Found, void, void> {
   const tally = new ExcludeTally();
   for (const found of walkIn(port, root, rules, resultRoot, budgetBytes, tally, platform)) {
-    if (found.type === 'problem' || (found.type === 'item' && found.stat.kind !== 'directory')) tally.left += 1;
+    if (found.type === 'problem' || (found.type === 'item' && found.stat.kind !== 'directory'))
+      tally.left += 1;
     yield found;
   }
   const { excluded } = tally;
@@ -82,7 +101,9 @@ function* walkIn(
   } catch (error) {
     const code = systemCode(error);
     const problem: Problem =
-      code === 'ENOENT' || code === 'ENOTDIR' ? { code: 'root-missing', message: missingMessage(port, root) } : problemOf(error, 'folder');
+      code === 'ENOENT' || code === 'ENOTDIR'
+        ? { code: 'root-missing', message: missingMessage(port, root) }
+        : problemOf(error, 'folder');
     yield { type: 'problem', path: root, problem };
     return;
   }
@@ -92,13 +113,19 @@ function* walkIn(
     return;
   }
   const rootResult = rules.resultOf(root, resultRoot, rootStat.kind === 'directory');
-  const rootLength = rootResult === undefined || (rootResult === root && rootStat.kind !== 'directory') ? 0 : rootResult.length;
+  const rootLength =
+    rootResult === undefined || (rootResult === root && rootStat.kind !== 'directory')
+      ? 0
+      : rootResult.length;
   yield* describe(port, root, root, rootStat, rootLength);
   if (rootStat.kind !== 'directory') return;
 
   const stack: Frame[] = [];
   let freeBytes = budgetBytes;
-  const open = function* (folder: BytePath, resultPathLength: number): Generator<Found, void, void> {
+  const open = function* (
+    folder: BytePath,
+    resultPathLength: number,
+  ): Generator<Found, void, void> {
     // Half of what is left, so that the deepest tree stays within the whole.
     const share = Math.max(Math.min(leastNamesBytes, budgetBytes), freeBytes >> 1);
     const frame = yield* enter(port, folder, resultPathLength, share, platform);
@@ -126,7 +153,12 @@ function* walkIn(
     if (waiting !== undefined && (next === undefined || waiting < next)) {
       frame.pending.shift();
       const folder = join(frame.folder, nameIn(waiting).slice(0, -1), platform);
-      const length = frame.resultPathLength > 0 ? frame.resultPathLength : rules.folderResult(folder) ? folder.length : 0;
+      const length =
+        frame.resultPathLength > 0
+          ? frame.resultPathLength
+          : rules.folderResult(folder)
+            ? folder.length
+            : 0;
       yield* open(folder, length);
       continue;
     }
@@ -150,7 +182,8 @@ function* walkIn(
     } catch (error) {
       const code = systemCode(error);
       if (glob !== undefined) tally.take(glob, false);
-      else if (code !== 'ENOENT') yield { type: 'problem', path, problem: problemOf(error, 'file') };
+      else if (code !== 'ENOENT')
+        yield { type: 'problem', path, problem: problemOf(error, 'file') };
       continue;
     }
     const isFolder = stat.kind === 'directory';
@@ -158,16 +191,25 @@ function* walkIn(
       tally.take(glob, isFolder);
       continue;
     }
-    const length = frame.resultPathLength > 0 ? frame.resultPathLength : isFolder && rules.folderResult(path) ? path.length : 0;
+    const length =
+      frame.resultPathLength > 0
+        ? frame.resultPathLength
+        : isFolder && rules.folderResult(path)
+          ? path.length
+          : 0;
     yield* describe(port, root, path, stat, length);
     if (isFolder) insertSorted(frame.pending, sortable(name + separatorOf(platform), platform));
   }
 }
 
-/** Why a watched folder is not there. On Windows each user has drive letters of his own, and a service has none of those. */
+/**
+ * Why a watched folder is not there. On Windows each user has drive letters of his own, and a
+ * service has none of those.
+ */
 function missingMessage(port: SourcePort, root: BytePath): string {
   const [drive] = /^[A-Za-z]:\\/.exec(root) ?? [];
-  if (drive === undefined || isThere(port, drive)) return 'is not there; if it is on a removable or network drive, connect it';
+  if (drive === undefined || isThere(port, drive))
+    return 'is not there; if it is on a removable or network drive, connect it';
   return (
     `is not there: the service sees no drive ${drive.slice(0, 2)}. A letter that a user gave to a network share exists for that user alone: ` +
     `${shareInstead(pathText(pathBytes(root)))}; connect the drive if it is a real one`
@@ -200,12 +242,17 @@ function* describe(
     try {
       linkTarget = port.readlink(pathBytes(path)).toString('latin1');
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') yield { type: 'problem', path, problem: problemOf(error, 'file') };
+      if (systemCode(error) !== 'ENOENT')
+        yield { type: 'problem', path, problem: problemOf(error, 'file') };
       return;
     }
   }
   if (stat.junction === true && path !== root)
-    yield { type: 'problem', path, problem: junctionProblem(pathText(Buffer.from(linkTarget, 'latin1'))) };
+    yield {
+      type: 'problem',
+      path,
+      problem: junctionProblem(pathText(Buffer.from(linkTarget, 'latin1'))),
+    };
   if (stat.beyondTime === true) yield { type: 'problem', path, problem: oddTimeProblem() };
   yield { type: 'item', path, stat, linkTarget, resultPathLength };
 }
@@ -222,14 +269,16 @@ function* enter(
     const names = new SortedNames(() => sortableNames(port.readdir(path), platform), budgetBytes);
     return { folder, names, budgetBytes, pending: [], resultPathLength, last: '' };
   } catch (error) {
-    // A folder that went away after it was named: its known content is judged by the parent's next listing.
+    // A folder that went away after it was named: its known content is judged by the parent's next
+    // listing.
     yield { type: 'problem', path: folder, problem: problemOf(error, 'folder') };
     return undefined;
   }
 }
 
 /**
- * A name as it is put in order: on Windows in one case, behind which, after a byte that no name holds, the name itself stands.
+ * A name as it is put in order: on Windows in one case, behind which, after a byte that no name
+ * holds, the name itself stands.
  */
 function sortable(name: string, platform: Platform): string {
   return platform === 'windows' ? `${orderOf(name, platform)}\0${name}` : name;
@@ -244,7 +293,10 @@ function nameIn(sorted: string): string {
   return sorted.slice(sorted.indexOf('\0') + 1);
 }
 
-/** Whether a name differs in case alone from the one before it: a folder of Windows can be told to mind case, and nothing else there does. */
+/**
+ * Whether a name differs in case alone from the one before it: a folder of Windows can be told to
+ * mind case, and nothing else there does.
+ */
 function isTwin(frame: Frame, name: string, platform: Platform): boolean {
   const before = frame.last;
   frame.last = orderOf(name, platform);

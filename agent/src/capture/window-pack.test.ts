@@ -28,7 +28,9 @@ test('a window arrives at another thread as it was, over a few buffers, and larg
     for (const window of windows) {
       const before = structuredClone(window);
       const { packed, transfer } = packWindow(window);
-      const large = window.items.filter(({ sealed }) => sealed.length >= 64 << 10).map(({ sealed }) => sealed.buffer);
+      const large = window.items
+        .filter(({ sealed }) => sealed.length >= 64 << 10)
+        .map(({ sealed }) => sealed.buffer);
       expect(transfer).toHaveLength(2 + large.length);
       expect(transfer).toEqual(expect.arrayContaining(large));
       expect(structuredClone(packed, { transfer })).toEqual(before);

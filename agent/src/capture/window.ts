@@ -8,7 +8,10 @@ import type { SourceStat } from './source-port.ts';
 export interface CaptureJob {
   readonly job: number;
   readonly path: BytePath;
-  /** It does not hold still: what was there when the read began is captured, without a hash, whatever happens meanwhile. */
+  /**
+   * It does not hold still: what was there when the read began is captured, without a hash,
+   * whatever happens meanwhile.
+   */
   readonly growing?: boolean;
   /** What is known of the file's last version, when it may have grown. */
   readonly growth?: {
@@ -32,20 +35,27 @@ export type CaptureResult =
       readonly sha256: Uint8Array;
       /** How this version can be continued: `Capture.keepGrowth`. */
       readonly growth: Uint8Array | undefined;
-      /** Whether the part that an earlier version had was found as it had been; undefined when nobody asked. */
+      /**
+       * Whether the part that an earlier version had was found as it had been; undefined when
+       * nobody asked.
+       */
       readonly oldPart: 'same' | 'changed' | undefined;
       readonly content: Content;
       readonly keys: readonly Uint8Array[];
     }
   | { readonly type: 'problem'; readonly job: number; readonly problem: Problem }
-  /** Read no further, because the exchange had no room for it; `stat` is the state of the open file before. */
+  /**
+   * Read no further, because the exchange had no room for it; `stat` is the state of the open file
+   * before.
+   */
   | { readonly type: 'refused'; readonly job: number; readonly stat: SourceStat }
   /** Not there any more, or no longer a file: the next scan knows what it is now. */
   | { readonly type: 'vanished'; readonly job: number };
 
 /**
- * What comes out of capture at a time: sealed items, cache entries and ended jobs, in order. An `attempt` is one read of one
- * file; a file that changed meanwhile is read again under a new number, and the old one is named in `aborted`.
+ * What comes out of capture at a time: sealed items, cache entries and ended jobs, in order. An
+ * `attempt` is one read of one file; a file that changed meanwhile is read again under a new
+ * number, and the old one is named in `aborted`.
  */
 export interface CaptureWindow {
   readonly aborted: readonly number[];
@@ -56,7 +66,12 @@ export interface CaptureWindow {
     readonly kind: StoredKind;
     readonly sealed: Uint8Array;
   }[];
-  readonly cached: readonly { readonly attempt: number; readonly job: number; readonly index: Uint8Array; readonly chunk: CachedChunk }[];
+  readonly cached: readonly {
+    readonly attempt: number;
+    readonly job: number;
+    readonly index: Uint8Array;
+    readonly chunk: CachedChunk;
+  }[];
   readonly results: readonly CaptureResult[];
   /** Source bytes read since the last window. */
   readonly readBytes: number;
@@ -68,8 +83,8 @@ export interface CaptureExchange {
   readonly signal?: AbortSignal | undefined;
   lookup(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
   /**
-   * Resolves when the window was taken over: this is the back-pressure of the queue's disk. The answer are attempts that found no
-   * room: nothing more of them is wanted.
+   * Resolves when the window was taken over: this is the back-pressure of the queue's disk. The
+   * answer are attempts that found no room: nothing more of them is wanted.
    */
   deliver(window: CaptureWindow): Promise<readonly number[]>;
 }

@@ -61,7 +61,9 @@ describe('a source on Windows', () => {
     for (const attributes of [0x1000, 0x40_0000, 0x4_0000]) {
       said = { cloud: { attributes } };
       await bench.backup();
-      expect(await problems()).toEqual([expect.stringMatching(/^not-here: only a placeholder is here/)]);
+      expect(await problems()).toEqual([
+        expect.stringMatching(/^not-here: only a placeholder is here/),
+      ]);
     }
     expect(opened).toEqual([]);
     said = {};
@@ -96,9 +98,14 @@ describe('a source on Windows', () => {
       said = { junction: { tag: 0xa000_0003 }, link: { tag: 0xa000_000c } };
       for (let times = 0; times < 2; times += 1) {
         await bench.backup();
-        expect(await problems()).toEqual([expect.stringMatching(/^junction: is a junction to \/elsewhere, which is not followed/)]);
+        expect(await problems()).toEqual([
+          expect.stringMatching(/^junction: is a junction to \/elsewhere, which is not followed/),
+        ]);
       }
-      expect([(await known('junction'))?.kind, (await known('link'))?.kind]).toEqual(['symlink', 'symlink']);
+      expect([(await known('junction'))?.kind, (await known('link'))?.kind]).toEqual([
+        'symlink',
+        'symlink',
+      ]);
       unlinkSync(join(bench.data, 'junction'));
       await bench.backup();
       expect(await problems()).toEqual([]);
@@ -111,12 +118,24 @@ describe('a source on Windows', () => {
     write('b');
     said = { a: { streams: ['notes', 'Zone.Identifier'] }, b: { streams: ['Zone.Identifier'] } };
     const { host, queue, problems: book, references, underWay, places, clock } = bench;
-    const parts = { host, queue, problems: book, references, underWay, places, pathKey, clock, trustStamps: false };
+    const parts = {
+      host,
+      queue,
+      problems: book,
+      references,
+      underWay,
+      places,
+      pathKey,
+      clock,
+      trustStamps: false,
+    };
     const watch = new SourceWatch({ ...bench.source, proof: quietTime(0) }, parts);
     const scan = () => watch.scanAll(new AbortController().signal);
     for (let times = 0; times < 2; times += 1) {
       await scan();
-      expect(await problems()).toEqual([expect.stringMatching(/^streams: its content is captured, but not .* the stream notes;/)]);
+      expect(await problems()).toEqual([
+        expect.stringMatching(/^streams: its content is captured, but not .* the stream notes;/),
+      ]);
     }
     expect(await known('a')).toMatchObject({ size: 5 });
     said = {};

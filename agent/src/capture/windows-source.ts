@@ -49,15 +49,21 @@ export function windowsSource(port: SourcePort, facts: WindowsFacts): SourcePort
         ...stat,
         mode: attributes & RECORDED,
         ...(stat.kind === 'file' && (attributes & AWAY) !== 0 ? { away: true } : {}),
-        ...(stat.kind === 'symlink' && facts.reparseTag(nameOf(path)) === MOUNT_POINT ? { junction: true } : {}),
+        ...(stat.kind === 'symlink' && facts.reparseTag(nameOf(path)) === MOUNT_POINT
+          ? { junction: true }
+          : {}),
       };
     },
     open(path) {
       const attributes = facts.attributes(nameOf(path));
-      if ((attributes & AWAY) !== 0) throw Object.assign(new Error('only a placeholder'), { code: 'ENOTHERE', syscall: 'open' });
+      if ((attributes & AWAY) !== 0)
+        throw Object.assign(new Error('only a placeholder'), { code: 'ENOTHERE', syscall: 'open' });
       const streams = facts.streams(nameOf(path)).filter((name) => !UNIMPORTANT.has(name));
       const descriptor = port.open(path);
-      held.set(descriptor, { mode: attributes & RECORDED, ...(streams.length > 0 ? { streams } : {}) });
+      held.set(descriptor, {
+        mode: attributes & RECORDED,
+        ...(streams.length > 0 ? { streams } : {}),
+      });
       return descriptor;
     },
     fstat: (descriptor) => ({ ...port.fstat(descriptor), ...held.get(descriptor) }),
@@ -70,5 +76,7 @@ export function windowsSource(port: SourcePort, facts: WindowsFacts): SourcePort
 
 /** The real file system of this machine. */
 export async function systemSource(): Promise<SourcePort> {
-  return process.platform === 'win32' ? windowsSource(nodeSource, await windowsAccess()) : nodeSource;
+  return process.platform === 'win32'
+    ? windowsSource(nodeSource, await windowsAccess())
+    : nodeSource;
 }

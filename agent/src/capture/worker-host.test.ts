@@ -19,7 +19,8 @@ afterEach(async () => {
   await bench.close();
 });
 
-const jobs = (...names: string[]) => names.map((name, job) => ({ job, path: fromText(join(bench.data, name), '/') }));
+const jobs = (...names: string[]) =>
+  names.map((name, job) => ({ job, path: fromText(join(bench.data, name), '/') }));
 
 /** Takes everything, and keeps it. */
 function taker(): CaptureExchange & { windows: CaptureWindow[] } {
@@ -43,7 +44,9 @@ test('the worker captures the same as this thread does', async () => {
   const plain = (windows: CaptureWindow[]) =>
     windows.flatMap(({ items, results }) => [
       items.map(({ id, sealed }) => [Buffer.from(id).toString('hex'), sealed.length]),
-      results.map((result) => (result.type === 'captured' ? Buffer.from(result.sha256).toString('hex') : result.type)),
+      results.map((result) =>
+        result.type === 'captured' ? Buffer.from(result.sha256).toString('hex') : result.type,
+      ),
     ]);
   expect(plain(there.windows)).toEqual(plain(here.windows));
 });
@@ -62,7 +65,11 @@ test('the worker walks and looks like this thread does', async () => {
 
 test('a walk may be left in the middle, and the worker serves on', async () => {
   for (let n = 0; n < 1200; n += 1) writeFileSync(join(bench.data, `f${n}`), '');
-  for await (const batch of host.walk({ root: bench.root, sourceRoot: bench.root, rules: bench.source.rules })) {
+  for await (const batch of host.walk({
+    root: bench.root,
+    sourceRoot: bench.root,
+    rules: bench.source.rules,
+  })) {
     expect(batch.length).toBeGreaterThan(0);
     break;
   }
@@ -72,7 +79,10 @@ test('a walk may be left in the middle, and the worker serves on', async () => {
 test('an error of the queue ends the capture with that error', async () => {
   writeFileSync(join(bench.data, 'f'), noise('f', 100_000));
   const full = new Error('the disk is full');
-  const failing: CaptureExchange = { lookup: async (indexes) => indexes.map(() => undefined), deliver: () => Promise.reject(full) };
+  const failing: CaptureExchange = {
+    lookup: async (indexes) => indexes.map(() => undefined),
+    deliver: () => Promise.reject(full),
+  };
   await expect(host.capture(jobs('f'), failing)).rejects.toBe(full);
   const after = taker();
   await host.capture(jobs('f'), after);
@@ -80,7 +90,10 @@ test('an error of the queue ends the capture with that error', async () => {
 });
 
 test('a capture that failed is told only when nothing of it is being taken over any more', async () => {
-  writeFileSync(join(bench.data, 'f'), Buffer.concat([1, 2, 3, 4].map((part) => noise(`part ${part}`, 3_000_000))));
+  writeFileSync(
+    join(bench.data, 'f'),
+    Buffer.concat([1, 2, 3, 4].map((part) => noise(`part ${part}`, 3_000_000))),
+  );
   const taken = Promise.withResolvers<readonly number[]>();
   const delivering = Promise.withResolvers<void>();
   const full = new Error('the disk is full');
@@ -103,7 +116,8 @@ test('a capture that failed is told only when nothing of it is being taken over 
   outcome.catch(() => undefined);
   await delivering.promise;
   expect(lookups).toBe(2);
-  // The worker was told to stop before it is asked these, and answers in order: by the second it has given up.
+  // The worker was told to stop before it is asked these, and answers in order: by the second it
+  // has given up.
   for (let look = 0; look < 2; look += 1) expect(await host.look('/no/such/place')).toBe('ENOENT');
   expect(told).toBe(false);
   taken.resolve([]);
@@ -129,10 +143,15 @@ test('a cached chunk is not sealed again', async () => {
   await host.capture(jobs('f'), first);
   const [cached] = first.windows.flatMap((window) => window.cached);
   const second = taker();
-  await host.capture(jobs('f'), { ...second, lookup: async (indexes) => indexes.map(() => cached?.chunk) });
+  await host.capture(jobs('f'), {
+    ...second,
+    lookup: async (indexes) => indexes.map(() => cached?.chunk),
+  });
   expect(second.windows.flatMap(({ items }) => items)).toEqual([]);
   const content = (windows: CaptureWindow[]) =>
-    windows.flatMap(({ results }) => results).map((result) => (result.type === 'captured' ? [result.content, result.keys] : result));
+    windows
+      .flatMap(({ results }) => results)
+      .map((result) => (result.type === 'captured' ? [result.content, result.keys] : result));
   expect(content(second.windows)).toEqual(content(first.windows));
 });
 
@@ -159,7 +178,8 @@ test('with two workers two captures go on at the same time', async () => {
 
 test('a backup with three workers holds the same versions as with one', async () => {
   for (let n = 0; n < 1500; n += 1) writeFileSync(join(bench.data, `f${n}`), `file ${n}`);
-  for (const name of ['large', 'larger']) writeFileSync(join(bench.data, name), noise(name, 2_000_000));
+  for (const name of ['large', 'larger'])
+    writeFileSync(join(bench.data, name), noise(name, 2_000_000));
   const other = await openBench();
   const three = new WorkerHost({ vault: keys, cacheSecret }, { workers: 3 });
   try {

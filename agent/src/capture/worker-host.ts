@@ -5,7 +5,10 @@ import type { BytePath } from './paths.ts';
 import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
-/** Worker threads end when nothing was asked of them for this long: an idle agent should weigh nothing. */
+/**
+ * Worker threads end when nothing was asked of them for this long: an idle agent should weigh
+ * nothing.
+ */
 const defaultIdleMs = 5_000;
 
 interface Seat {
@@ -57,7 +60,9 @@ export class WorkerHost implements CaptureHost {
   }
 
   async capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
-    const seat = this.#seats.reduce((best, other) => (other.captures < best.captures ? other : best));
+    const seat = this.#seats.reduce((best, other) =>
+      other.captures < best.captures ? other : best,
+    );
     seat.captures += 1;
     try {
       await seat.thread.capture(jobs, exchange);

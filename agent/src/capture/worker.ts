@@ -10,7 +10,10 @@ import type { CaptureExchange, CaptureWindow } from './window.ts';
 import { packWindow } from './window-pack.ts';
 import { systemSource } from './windows-source.ts';
 
-/** The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See `worker-host.ts`. */
+/**
+ * The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See
+ * `worker-host.ts`.
+ */
 
 if (parentPort === null) throw new Error('this file runs as a worker only');
 const port = parentPort;
@@ -27,8 +30,14 @@ function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
 /** The main thread's cache and queue, as seen from here. */
 class RemoteExchange implements CaptureExchange {
   readonly #id: number;
-  readonly lookups: { resolve: (hits: readonly (CachedChunk | undefined)[]) => void; reject: (error: Error) => void }[] = [];
-  readonly windows: { resolve: (refused: readonly number[]) => void; reject: (error: Error) => void }[] = [];
+  readonly lookups: {
+    resolve: (hits: readonly (CachedChunk | undefined)[]) => void;
+    reject: (error: Error) => void;
+  }[] = [];
+  readonly windows: {
+    resolve: (refused: readonly number[]) => void;
+    reject: (error: Error) => void;
+  }[] = [];
 
   constructor(id: number) {
     this.#id = id;
@@ -62,7 +71,10 @@ function answerWalk(id: number): void {
   send({ type: 'found', id, batch, last: step.done === true }, [batch.numbers]);
 }
 
-async function capture(id: number, jobs: Extract<ToWorker, { type: 'capture' }>['jobs']): Promise<void> {
+async function capture(
+  id: number,
+  jobs: Extract<ToWorker, { type: 'capture' }>['jobs'],
+): Promise<void> {
   const exchange = new RemoteExchange(id);
   exchanges.set(id, exchange);
   try {
@@ -109,6 +121,10 @@ port.on('message', (message: ToWorker) => {
   try {
     handle(message);
   } catch (error) {
-    send({ type: 'failed', id: message.id, message: error instanceof Error ? error.message : String(error) });
+    send({
+      type: 'failed',
+      id: message.id,
+      message: error instanceof Error ? error.message : String(error),
+    });
   }
 });

@@ -6,7 +6,10 @@ import { carriedByHand } from './testing/carry-scenarios.ts';
 test.runIf(posixOnly(noFolderFlush))(
   'P1: some of the faults of two rounds by hand; `npm run test:torture -- --only carried-by-hand` runs them all',
   async () => {
-    const { failed, injected, operations } = await enumerate(carriedByHand, { seed: 3, mine: (number) => number % 500 === 0 });
+    const { failed, injected, operations } = await enumerate(carriedByHand, {
+      seed: 3,
+      mine: (number) => number % 500 === 0,
+    });
     expect(failed).toEqual([]);
     expect(injected).toBeGreaterThan(2);
     expect(operations).toBeGreaterThan(100);

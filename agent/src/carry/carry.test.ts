@@ -1,6 +1,12 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeClientFrame, encodeCarriedFile, splitCarriedFile, splitFrame, splitItems } from '@aliquot/proto';
+import {
+  decodeClientFrame,
+  encodeCarriedFile,
+  splitCarriedFile,
+  splitFrame,
+  splitItems,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
@@ -112,14 +118,28 @@ describe('a queue that is carried by hand', () => {
     expect(splitCarriedFile(file).frames).toHaveLength(1);
     expect(await take(await carryTo(collector, file))).toMatchObject({ receipts: 0, queued: 0 });
     const lost = await collector.head();
-    collector.putBack({ leaves: [], items: new Map(), commits: [], apart: [], epoch: 0, openings: [] });
-    await expect(take(await carryTo(collector, await exported()))).rejects.toMatchObject({ code: 'UPLINK_ROLLED_BACK' });
+    collector.putBack({
+      leaves: [],
+      items: new Map(),
+      commits: [],
+      apart: [],
+      epoch: 0,
+      openings: [],
+    });
+    await expect(take(await carryTo(collector, await exported()))).rejects.toMatchObject({
+      code: 'UPLINK_ROLLED_BACK',
+    });
     expect(agent.queue.pending().entries).toBe(1);
     expect(agent.uplink.status().problem?.code).toBe('UPLINK_ROLLED_BACK');
-    expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe('UPLINK_ROLLED_BACK');
+    expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe(
+      'UPLINK_ROLLED_BACK',
+    );
     // Healed by the authority, it gets the same commit again, and the problem goes.
     await collector.reopen([lost]);
-    expect(await take(await carryTo(collector, await exported()))).toMatchObject({ receipts: 1, queued: 0 });
+    expect(await take(await carryTo(collector, await exported()))).toMatchObject({
+      receipts: 1,
+      queued: 0,
+    });
     expect(agent.uplink.status().problem).toBeUndefined();
     expect(collector.itemCount).toBe(3);
   });
@@ -150,10 +170,19 @@ describe('a queue that is carried by hand', () => {
     await other.close();
     await capture('/data/a');
     const summary = await take(await carryTo(collector, await exported()));
-    expect(summary).toMatchObject({ receipts: 1, queued: 0, renewed: true, notices: [{ code: 'chain-held' }] });
+    expect(summary).toMatchObject({
+      receipts: 1,
+      queued: 0,
+      renewed: true,
+      notices: [{ code: 'chain-held' }],
+    });
     expect(agent.uplink.status().problem?.code).toBe('chain-held');
     await capture('/data/b');
-    expect(await take(await carryTo(collector, await exported()))).toMatchObject({ receipts: 1, queued: 0, renewed: false });
+    expect(await take(await carryTo(collector, await exported()))).toMatchObject({
+      receipts: 1,
+      queued: 0,
+      renewed: false,
+    });
     expect(collector.commits).toHaveLength(1);
     expect(collector.apart.map((line) => line.length)).toEqual([2]);
   });
@@ -178,7 +207,8 @@ describe('receipts that are not to be believed', () => {
   });
 
   test('cut at any byte', async () => {
-    for (let end = 0; end < receipts.length; end += end < 32 ? 1 : 211) await refused(receipts.slice(0, end), 'CARRY_CUT');
+    for (let end = 0; end < receipts.length; end += end < 32 ? 1 : 211)
+      await refused(receipts.slice(0, end), 'CARRY_CUT');
     await refused(receipts.slice(0, -1), 'CARRY_CUT');
     expect(await take(receipts)).toMatchObject({ receipts: 1 });
   });
@@ -187,16 +217,24 @@ describe('receipts that are not to be believed', () => {
     for (let byte = 9; byte < receipts.length; byte += 127) {
       const altered = receipts.slice();
       altered[byte] = (altered[byte] ?? 0) ^ 0x10;
-      await expect(take(altered)).rejects.toMatchObject({ code: expect.stringMatching(/^CARRY_(ALTERED|CUT)$/) });
+      await expect(take(altered)).rejects.toMatchObject({
+        code: expect.stringMatching(/^CARRY_(ALTERED|CUT)$/),
+      });
     }
     expect(agent.queue.pending().entries).toBe(1);
     await refused(Uint8Array.from([...receipts, 0]), 'CARRY_ALTERED');
   });
 
   test('signed by somebody else than the collector, or by nobody', async () => {
-    await refused(await carryTo(collector, await exported(), undefined, newSigningKey(seededRandom('thief'))), 'CARRY_ALTERED');
+    await refused(
+      await carryTo(collector, await exported(), undefined, newSigningKey(seededRandom('thief'))),
+      'CARRY_ALTERED',
+    );
     const split = splitCarriedFile(receipts);
-    await refused(encodeCarriedFile({ ...split, frames: split.frames.slice(0, -1) }), 'CARRY_ALTERED');
+    await refused(
+      encodeCarriedFile({ ...split, frames: split.frames.slice(0, -1) }),
+      'CARRY_ALTERED',
+    );
   });
 
   test('of a collector that the authority did not certify, or that another has succeeded', async () => {
@@ -230,26 +268,39 @@ describe('receipts that are not to be believed', () => {
 
   const lies: Record<string, { readonly bend: BendAnswer; readonly code: string }> = {
     'with a receipt that is in no log': {
-      bend: (frames) => frames.map((frame) => (frame.type === 'receipt' ? { ...frame, inclusion: [new Uint8Array(32)] } : frame)),
+      bend: (frames) =>
+        frames.map((frame) =>
+          frame.type === 'receipt' ? { ...frame, inclusion: [new Uint8Array(32)] } : frame,
+        ),
       code: 'UPLINK_BAD_RECEIPT',
     },
     'with a receipt by another key': {
       bend: (frames) =>
         frames.map((frame) =>
-          frame.type === 'receipt' ? { ...frame, receipt: { ...frame.receipt, signature: new Uint8Array(64).fill(1) } } : frame,
+          frame.type === 'receipt'
+            ? { ...frame, receipt: { ...frame.receipt, signature: new Uint8Array(64).fill(1) } }
+            : frame,
         ),
       code: 'UPLINK_BAD_RECEIPT',
     },
-    'with no head of the log': { bend: (frames) => frames.filter(({ type }) => type !== 'ready'), code: 'CARRY_ALTERED' },
+    'with no head of the log': {
+      bend: (frames) => frames.filter(({ type }) => type !== 'ready'),
+      code: 'CARRY_ALTERED',
+    },
     'with two heads of the log': {
       bend: (frames) => [...frames.slice(0, 1), ...frames],
       code: 'CARRY_ALTERED',
     },
-    'with a frame that belongs elsewhere': { bend: (frames) => [{ type: 'stateEnd', requestId: 1 }, ...frames], code: 'CARRY_ALTERED' },
+    'with a frame that belongs elsewhere': {
+      bend: (frames) => [{ type: 'stateEnd', requestId: 1 }, ...frames],
+      code: 'CARRY_ALTERED',
+    },
   };
 
   test.each(Object.entries(lies))('I-A2: %s', async (_name, { bend, code }) => {
-    await expect(take(await carryTo(collector, await exported(), bend))).rejects.toMatchObject({ code });
+    await expect(take(await carryTo(collector, await exported(), bend))).rejects.toMatchObject({
+      code,
+    });
     expect(agent.queue.pending().entries).toBe(1);
     expect(agent.queue.receiptedSequence()).toBe(0);
     await agent.uplink.exportQueue(at('q'));
@@ -262,8 +313,15 @@ describe('receipts that are not to be believed', () => {
           ? { ...frame, chainHead: { ...frame.chainHead, hash: NOBODYS_HASH } }
           : frame,
       );
-    expect(await take(await carryTo(collector, await exported(), lie))).toMatchObject({ receipts: 1, queued: 0, renewed: true });
+    expect(await take(await carryTo(collector, await exported(), lie))).toMatchObject({
+      receipts: 1,
+      queued: 0,
+      renewed: true,
+    });
     await capture('/data/b');
-    expect(await take(await carryTo(collector, await exported()))).toMatchObject({ receipts: 1, queued: 0 });
+    expect(await take(await carryTo(collector, await exported()))).toMatchObject({
+      receipts: 1,
+      queued: 0,
+    });
   });
 });

@@ -1,4 +1,11 @@
-import { type ChunkId, encodeClientFrame, encodeFrame, MAX_CARRIED_COMMITS, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
+import {
+  type ChunkId,
+  encodeClientFrame,
+  encodeFrame,
+  MAX_CARRIED_COMMITS,
+  MAX_ITEMS,
+  type StoredItem,
+} from '@aliquot/proto';
 import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
@@ -10,7 +17,10 @@ import type { CarryParts, OnCarried } from './parts.ts';
 
 /** Small items are gathered into frames of about this size. */
 const FRAME_BYTES = 256 * 1024;
-/** Items remembered as written already; the oldest half is forgotten when full, and may then stand in the file twice. */
+/**
+ * Items remembered as written already; the oldest half is forgotten when full, and may then stand
+ * in the file twice.
+ */
 const REMEMBERED = 65_536;
 
 export interface ExportSummary {
@@ -24,15 +34,23 @@ export interface ExportSummary {
 }
 
 /**
- * Signs everything that is queued and writes it, sealed as it is, into one file that a person can carry to the collector. The queue stays as it
- * is until the receipts come back, so this may be repeated. Memory is that of one frame and one commit, whatever the queue holds.
+ * Signs everything that is queued and writes it, sealed as it is, into one file that a person can
+ * carry to the collector. The queue stays as it is until the receipts come back, so this may be
+ * repeated. Memory is that of one frame and one commit, whatever the queue holds.
  */
-export async function exportQueue(parts: CarryParts, path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
+export async function exportQueue(
+  parts: CarryParts,
+  path: string,
+  onProgress?: OnCarried,
+  signal?: AbortSignal,
+): Promise<ExportSummary> {
   const { identity, queue, trust, clock, random, port } = parts;
   await queue.sync();
   await queue.signAll(commitSigner(identity, () => trust.verified?.head, clock, random));
   const writer = new QueueFrames(parts, signal);
-  const pieces = carriedBytes('queue', writer.frames(), (digest) => signCarried('queue', identity.signKey, digest));
+  const pieces = carriedBytes('queue', writer.frames(), (digest) =>
+    signCarried('queue', identity.signKey, digest),
+  );
   const bytes = await writeStreamDurably(port, path, pieces, {
     random,
     onProgress: (written) => onProgress?.({ commits: writer.commits, bytes: written }),
@@ -41,7 +59,10 @@ export async function exportQueue(parts: CarryParts, path: string, onProgress?: 
   return { commits, versions, items, left, bytes };
 }
 
-/** The frames of a carried queue, in order: the question, then each commit behind its items, then the answer to the sweep. */
+/**
+ * The frames of a carried queue, in order: the question, then each commit behind its items, then
+ * the answer to the sweep.
+ */
 class QueueFrames {
   readonly #parts: CarryParts;
   readonly #signal: AbortSignal | undefined;
@@ -69,7 +90,10 @@ class QueueFrames {
       yield* this.#itemsOf(commit);
       this.commits += 1;
       this.versions += commit.entries;
-      yield encodeFrame(encodeClientFrame({ type: 'commit', requestId: this.commits }), commit.bytes);
+      yield encodeFrame(
+        encodeClientFrame({ type: 'commit', requestId: this.commits }),
+        commit.bytes,
+      );
     }
     const gcEpoch = await queue.gcAnswer();
     if (gcEpoch !== undefined) yield encodeFrame(encodeClientFrame({ type: 'gcLearned', gcEpoch }));
@@ -96,14 +120,18 @@ class QueueFrames {
     return encodeFrame(encodeClientFrame(signQuestion(claim, identity.signKey)));
   }
 
-  /** What the queue holds of a commit's items; what it does not hold is at the collector, or the collector will name it. */
+  /**
+   * What the queue holds of a commit's items; what it does not hold is at the collector, or the
+   * collector will name it.
+   */
   async *#itemsOf(commit: QueuedCommit): AsyncGenerator<Uint8Array, void, void> {
     for await (const id of itemsOfCommit(this.#parts.queue, commit.bytes)) {
       this.#signal?.throwIfAborted();
       if (!this.#isNew(id)) continue;
       const item = await this.#parts.queue.readItem(id);
       if (item === undefined) continue;
-      const isFull = this.#batchBytes + item.sealed.length > FRAME_BYTES || this.#batch.length >= MAX_ITEMS;
+      const isFull =
+        this.#batchBytes + item.sealed.length > FRAME_BYTES || this.#batch.length >= MAX_ITEMS;
       if (isFull && this.#batch.length > 0) yield this.#flush();
       this.#batch.push(item);
       this.#batchBytes += item.sealed.length;
@@ -113,18 +141,25 @@ class QueueFrames {
 
   #isNew(id: ChunkId): boolean {
     if (this.#written.has(nameOf(id))) return false;
-    if (this.#written.size >= REMEMBERED) this.#written = new Set([...this.#written].slice(REMEMBERED / 2));
+    if (this.#written.size >= REMEMBERED)
+      this.#written = new Set([...this.#written].slice(REMEMBERED / 2));
     this.#written.add(nameOf(id));
     return true;
   }
 
   #flush(): Uint8Array {
     const batch = this.#batch;
-    const items = batch.map(({ id, kind, sealed }): StoredItem => ({ id, kind, size: sealed.length }));
+    const items = batch.map(
+      ({ id, kind, sealed }): StoredItem => ({ id, kind, size: sealed.length }),
+    );
     const [only] = batch;
     const bodies = batch.map(({ sealed }) => sealed);
-    // A large item goes alone, and is not copied once more than it must be: what is copied waits for the collector of garbage.
-    const body = only !== undefined && batch.length === 1 ? only.sealed : Buffer.concat(bodies, this.#batchBytes);
+    // A large item goes alone, and is not copied once more than it must be: what is copied waits
+    // for the collector of garbage.
+    const body =
+      only !== undefined && batch.length === 1
+        ? only.sealed
+        : Buffer.concat(bodies, this.#batchBytes);
     this.items += batch.length;
     this.#batch = [];
     this.#batchBytes = 0;

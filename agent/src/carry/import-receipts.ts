@@ -34,7 +34,10 @@ export interface ImportSummary {
   readonly queued: number;
   /** What the collector says beside the receipts. */
   readonly notices: readonly { readonly code: string; readonly message: string }[];
-  /** Whether the queue has gone on under a new chain, because the collector has commits that this folder never made. */
+  /**
+   * Whether the queue has gone on under a new chain, because the collector has commits that this
+   * folder never made.
+   */
   readonly renewed: boolean;
 }
 
@@ -52,12 +55,18 @@ interface Opening {
 const OPENING_FRAMES = 2;
 
 /**
- * Takes in the receipts that came back by hand. The whole file is read and its signature checked before anything is believed; then everything
- * is judged as if a session had brought it, and each receipt is durable before its entries leave the queue (I-A2, I-A7). Repeating is harmless.
+ * Takes in the receipts that came back by hand. The whole file is read and its signature checked
+ * before anything is believed; then everything is judged as if a session had brought it, and each
+ * receipt is durable before its entries leave the queue (I-A2, I-A7). Repeating is harmless.
  *
- * Errors: `CarryError`, and the `UplinkError`s of a session, of which those that waiting does not mend stay as the connection's problem.
+ * Errors: `CarryError`, and the `UplinkError`s of a session, of which those that waiting does not
+ * mend stay as the connection's problem.
  */
-export async function importReceipts(parts: CarryParts, path: string, onProgress?: OnCarried): Promise<ImportSummary> {
+export async function importReceipts(
+  parts: CarryParts,
+  path: string,
+  onProgress?: OnCarried,
+): Promise<ImportSummary> {
   const reader = await CarriedReader.open(parts.port, path, 'receipts');
   try {
     const opening = await openingOf(parts, reader, path);
@@ -86,23 +95,44 @@ async function openingOf(parts: CarryParts, reader: CarriedReader, path: string)
   let collector: CollectorCertificateBody;
   try {
     const { authorityKey, vaultId } = descriptor;
-    collector = acceptCollector({ authorityKey, vaultId, lastCollector: parts.trust.lastCollector }, certificate);
+    collector = acceptCollector(
+      { authorityKey, vaultId, lastCollector: parts.trust.lastCollector },
+      certificate,
+    );
   } catch (error) {
     throw asUplinkError(error);
   }
-  if (!carriedBy('receipts', collector.signKey, reader.trailer)) throw reader.altered('is not signed by the collector');
+  if (!carriedBy('receipts', collector.signKey, reader.trailer))
+    throw reader.altered('is not signed by the collector');
   return { question, collector, certificate };
 }
 
-function checkAgent({ identity }: CarryParts, { enrolment, binding }: Question, path: string): void {
-  if (equalBytes(enrolment.body, identity.enrolment.body) && equalBytes(binding.body, identity.binding.body)) return;
+function checkAgent(
+  { identity }: CarryParts,
+  { enrolment, binding }: Question,
+  path: string,
+): void {
+  if (
+    equalBytes(enrolment.body, identity.enrolment.body) &&
+    equalBytes(binding.body, identity.binding.body)
+  )
+    return;
   const { vaultId, name } = readAgent(enrolment, binding).enrolment;
   if (!equalBytes(vaultId, identity.descriptor.vaultId))
-    throw new CarryError('CARRY_OTHER_VAULT', `${path} holds receipts of another vault, for its agent ${name}; nothing was taken from it`);
-  throw new CarryError('CARRY_OTHER_AGENT', `${path} holds receipts for agent ${name}, not for this PC; take them there`);
+    throw new CarryError(
+      'CARRY_OTHER_VAULT',
+      `${path} holds receipts of another vault, for its agent ${name}; nothing was taken from it`,
+    );
+  throw new CarryError(
+    'CARRY_OTHER_AGENT',
+    `${path} holds receipts for agent ${name}, not for this PC; take them there`,
+  );
 }
 
-/** What is decoded is signed; that it cannot be read then means another release, or a collector out of its mind. */
+/**
+ * What is decoded is signed; that it cannot be read then means another release, or a collector out
+ * of its mind.
+ */
 function readable<T>(reader: CarriedReader, step: () => T): T {
   try {
     return step();
@@ -166,10 +196,14 @@ class ReceiptImport {
         return;
       case 'settings':
         readable(reader, () => decodeSettingsBody(frame.settings.body));
-        await this.#parts.desk?.take({ settings: frame.settings, certificate: frame.certificate }, 'collector');
+        await this.#parts.desk?.take(
+          { settings: frame.settings, certificate: frame.certificate },
+          'collector',
+        );
         return;
       case 'receipt':
-        if (this.#head === undefined) throw reader.altered('holds a receipt before the head of the log');
+        if (this.#head === undefined)
+          throw reader.altered('holds a receipt before the head of the log');
         return this.#receipt(frame, this.#head, reader);
       default:
         throw reader.altered(`holds a ${frame.type} frame`);
@@ -189,10 +223,16 @@ class ReceiptImport {
       return seen;
     }
     const isAnswerToNow =
-      seen === undefined ? question.treeHead === undefined : question.treeHead !== undefined && sameHead(question.treeHead, seen);
+      seen === undefined
+        ? question.treeHead === undefined
+        : question.treeHead !== undefined && sameHead(question.treeHead, seen);
     if (!isAnswerToNow || !isPresentChain) {
-      const says = 'answers an export that this PC has left behind since (it knows a newer state of the collector)';
-      throw new CarryError('CARRY_OUTDATED', `${this.#path} ${says}; nothing is lost: export again and carry that`);
+      const says =
+        'answers an export that this PC has left behind since (it knows a newer state of the collector)';
+      throw new CarryError(
+        'CARRY_OUTDATED',
+        `${this.#path} ${says}; nothing is lost: export again and carry that`,
+      );
     }
     const believed = await welcome.believe(ready, collector, certificate);
     await this.#learn(ready);
@@ -225,7 +265,12 @@ class ReceiptImport {
         `the receipt for commit ${sequence} is for a commit that this folder did not make; tell central IT`,
       );
     const header = decodeCommitHeader(decodeSignedCommit(commit.bytes).header);
-    const { receipt } = judgeReceipt({ ...frame, consistency: [] }, { header, hash: commit.hash }, head, this.#opening.collector);
+    const { receipt } = judgeReceipt(
+      { ...frame, consistency: [] },
+      { header, hash: commit.hash },
+      head,
+      this.#opening.collector,
+    );
     if (sequence <= queue.receiptedSequence()) return;
     await queue.receipted(frame.receipt, receipt);
     welcome.receipted();
@@ -241,6 +286,10 @@ function sameHead(a: TreeHead, b: TreeHead): boolean {
 /** As after a session: what waiting does not mend is kept for everybody who looks (P6). */
 async function keepProblem({ trust, clock }: CarryParts, error: unknown): Promise<void> {
   if (!(error instanceof UplinkError) || error.retryable) return;
-  const problem: StandingProblem = { code: error.code, message: error.message, sinceMs: clock.nowMs() };
+  const problem: StandingProblem = {
+    code: error.code,
+    message: error.message,
+    sinceMs: clock.nowMs(),
+  };
   await trust.setProblem(problem);
 }

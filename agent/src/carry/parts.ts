@@ -22,4 +22,8 @@ export interface CarryParts {
 }
 
 /** Told now and then. */
-export type OnCarried = (progress: { readonly commits: number; readonly bytes: number; readonly totalBytes?: number }) => void;
+export type OnCarried = (progress: {
+  readonly commits: number;
+  readonly bytes: number;
+  readonly totalBytes?: number;
+}) => void;

@@ -9,7 +9,13 @@ import type { ExportSummary } from './export-queue.ts';
 import type { ImportSummary } from './import-receipts.ts';
 
 const exported: ExportSummary = { commits: 0, versions: 0, items: 0, bytes: 0, left: 0 };
-const imported: ImportSummary = { receipts: 0, versions: 0, queued: 0, notices: [], renewed: false };
+const imported: ImportSummary = {
+  receipts: 0,
+  versions: 0,
+  queued: 0,
+  notices: [],
+  renewed: false,
+};
 
 let service: ServiceBench;
 /** What began and ended, in order, and the state of the session at that time. */
@@ -52,7 +58,10 @@ test('I-A2: carrying commands come one after the other, and the session rests me
   await settled();
   release();
   for (const { code } of await Promise.all(all)) expect(code).toBeUndefined();
-  const alone = ['import', 'import', 'export'].flatMap((name) => [`${name} begins, stopped`, `${name} ends, stopped`]);
+  const alone = ['import', 'import', 'export'].flatMap((name) => [
+    `${name} begins, stopped`,
+    `${name} ends, stopped`,
+  ]);
   expect(told).toEqual(alone);
   expect(service.agent.uplink.status().state).not.toBe('stopped');
 });
@@ -71,13 +80,22 @@ test('I-A2: a command that needs the session waits until nothing is carried any 
 
 test('a service that is stopped while something is carried starts no session again', async () => {
   const { agent, bench } = service;
-  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: bench.own, uid: process.getuid?.() };
+  const place = {
+    platform: process.platform,
+    runtimeDir: undefined,
+    tmpDir: bench.own,
+    uid: process.getuid?.(),
+  };
   const running = await Service.start({
     agent,
     events: noEvents,
     scanIntervalSeconds: 3600,
     place,
-    askPlace: { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined },
+    askPlace: {
+      platform: process.platform,
+      serviceRuntimeDir: place.tmpDir,
+      runtimeDir: undefined,
+    },
     log: pino({ enabled: false }),
   });
   const carried = bring();

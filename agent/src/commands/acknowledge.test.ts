@@ -9,7 +9,10 @@ import { find, openServiceBench, type ServiceBench } from '../service/test-bench
 import { acknowledgeLost } from './acknowledge.ts';
 import { presenter } from './present.ts';
 
-/** Standard output that takes so many writes, and then fails as a full disk or a reader that has gone does. */
+/**
+ * Standard output that takes so many writes, and then fails as a full disk or a reader that has
+ * gone does.
+ */
 class Sink extends EventEmitter<{ error: [Error]; drain: [] }> implements TextSink {
   said = '';
   #left: number;
@@ -23,7 +26,8 @@ class Sink extends EventEmitter<{ error: [Error]; drain: [] }> implements TextSi
 
   write(data: string | Uint8Array): boolean {
     this.#left -= 1;
-    if (this.#left < 0) this.emit('error', Object.assign(new Error(this.#code), { code: this.#code }));
+    if (this.#left < 0)
+      this.emit('error', Object.assign(new Error(this.#code), { code: this.#code }));
     else this.said += Buffer.from(data as Uint8Array).toString();
     return true;
   }
@@ -36,18 +40,33 @@ beforeEach(async () => {
   for (const name of ['a', 'b', 'c']) writeFileSync(service.at(name), name);
   expect((await service.backup(false)).code).toBeUndefined();
   const { queue } = service.agent;
-  for (let sequence = 1; sequence <= queue.receiptedSequence(); sequence++) await queue.recordLost(sequence, [0, 1, 2]);
+  for (let sequence = 1; sequence <= queue.receiptedSequence(); sequence++)
+    await queue.recordLost(sequence, [0, 1, 2]);
 });
 afterEach(() => service.close());
 
-const lostNow = async () => find(await service.perform({ op: 'status', results: false }), 'lost').length;
+const lostNow = async () =>
+  find(await service.perform({ op: 'status', results: false }), 'lost').length;
 
-/** The command with `--json`, whose first write is the status and each further one a lost version. */
+/**
+ * The command with `--json`, whose first write is the status and each further one a lost version.
+ */
 async function acknowledged(sink: Sink): Promise<StandardOutput> {
   const stdout = new StandardOutput(sink);
-  const output = createOutput({ json: true, stdout, stderr: new Sink(0, 'none'), clock: service.agent.clock });
+  const output = createOutput({
+    json: true,
+    stdout,
+    stderr: new Sink(0, 'none'),
+    clock: service.agent.clock,
+  });
   const ask = async (request: Request, to: Output) => {
-    await operate(service.agent, undefined, request, presenter(to).emit, new AbortController().signal);
+    await operate(
+      service.agent,
+      undefined,
+      request,
+      presenter(to).emit,
+      new AbortController().signal,
+    );
   };
   await acknowledgeLost(ask, output, stdout);
   return stdout;

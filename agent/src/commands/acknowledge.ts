@@ -2,7 +2,10 @@ import type { Output } from '@aliquot/shared/cli/output';
 import type { StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { type Request, versionsInARequest } from '../service/protocol.ts';
 
-/** What an answer says, for who takes it as seen: one value of each event of a kind, once all of it was delivered. */
+/**
+ * What an answer says, for who takes it as seen: one value of each event of a kind, once all of it
+ * was delivered.
+ */
 async function shownOf(
   ask: (to: Output) => Promise<void>,
   kind: string,
@@ -15,7 +18,8 @@ async function shownOf(
     ...output,
     async result(record, text) {
       await output.result(record, text);
-      if ('event' in record && record.event === kind) shown.push((record as Readonly<Record<string, unknown>>)[field]);
+      if ('event' in record && record.event === kind)
+        shown.push((record as Readonly<Record<string, unknown>>)[field]);
     },
   };
   await ask(noting);
@@ -26,20 +30,45 @@ async function shownOf(
 type Ask = (request: Request, output: Output) => Promise<void>;
 
 /** `settings --acknowledge`: the same for what lost its cover by settings. */
-export async function acknowledgeUncovered(ask: Ask, output: Output, stdout: StandardOutput): Promise<void> {
-  const shown = await shownOf((to) => ask({ op: 'settings' }, to), 'uncovered', 'path', output, stdout);
+export async function acknowledgeUncovered(
+  ask: Ask,
+  output: Output,
+  stdout: StandardOutput,
+): Promise<void> {
+  const shown = await shownOf(
+    (to) => ask({ op: 'settings' }, to),
+    'uncovered',
+    'path',
+    output,
+    stdout,
+  );
   const paths = [...new Set(shown.map(String))];
-  for (let at = 0; at < paths.length; at += 1000) await ask({ op: 'acknowledgeUncovered', paths: paths.slice(at, at + 1000) }, output);
+  for (let at = 0; at < paths.length; at += 1000)
+    await ask({ op: 'acknowledgeUncovered', paths: paths.slice(at, at + 1000) }, output);
 }
 
 /**
- * `status --acknowledge-lost`: shows the status and what a collector lost, and only when all of it was delivered takes that as seen: a second
- * request, for nobody else knows what reached the reader. With a reader that has gone nothing is taken, and the exit code says so.
+ * `status --acknowledge-lost`: shows the status and what a collector lost, and only when all of it
+ * was delivered takes that as seen: a second request, for nobody else knows what reached the
+ * reader. With a reader that has gone nothing is taken, and the exit code says so.
  */
-export async function acknowledgeLost(ask: Ask, output: Output, stdout: StandardOutput): Promise<void> {
-  const told = await shownOf((to) => ask({ op: 'status', results: false }, to), 'lost', 'version', output, stdout);
+export async function acknowledgeLost(
+  ask: Ask,
+  output: Output,
+  stdout: StandardOutput,
+): Promise<void> {
+  const told = await shownOf(
+    (to) => ask({ op: 'status', results: false }, to),
+    'lost',
+    'version',
+    output,
+    stdout,
+  );
   const shown = told.map(Number);
   // Oldest first, as they were shown: an end between two requests leaves only what stands behind.
   for (let at = 0; at < shown.length; at += versionsInARequest)
-    await ask({ op: 'acknowledgeLost', versions: shown.slice(at, at + versionsInARequest) }, output);
+    await ask(
+      { op: 'acknowledgeLost', versions: shown.slice(at, at + versionsInARequest) },
+      output,
+    );
 }

@@ -5,8 +5,8 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 const maxConfigBytes = 1 << 20;
 
 /**
- * The text of a configuration file; undefined when there is none, or nothing in it but comments, as in one that was just
- * installed. Errors: those of reading files.
+ * The text of a configuration file; undefined when there is none, or nothing in it but comments, as
+ * in one that was just installed. Errors: those of reading files.
  */
 export async function readConfigText(path: string): Promise<string | undefined> {
   const text = (await readFileIfThere(nodeFiles, path, maxConfigBytes))?.toString('utf8');

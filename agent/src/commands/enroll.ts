@@ -2,7 +2,12 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
-import { checkDataFolder, createDataFolder, type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
+import {
+  checkDataFolder,
+  createDataFolder,
+  type DataFolder,
+  openDataFolder,
+} from '@aliquot/shared/durable/data-folder';
 import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -25,30 +30,49 @@ export interface EnrollOptions {
 }
 
 /**
- * `enroll BUNDLE`: makes the data folder (mode 0700) and enrols this PC. Run again after a crash in between, it goes on where it
- * was. Errors: those of `enrol`, and `USAGE_INVALID` for a bundle that is not there.
+ * `enroll BUNDLE`: makes the data folder (mode 0700) and enrols this PC. Run again after a crash in
+ * between, it goes on where it was. Errors: those of `enrol`, and `USAGE_INVALID` for a bundle that
+ * is not there.
  */
-export async function enroll(bundlePath: string, { data: dataOption, name }: EnrollOptions, output: Output): Promise<void> {
+export async function enroll(
+  bundlePath: string,
+  { data: dataOption, name }: EnrollOptions,
+  output: Output,
+): Promise<void> {
   const path = resolve(bundlePath);
   if ((await exists(nodeFiles, path)) && (await nodeFiles.stat(path)).kind === 'directory')
-    throw new UsageError('USAGE_INVALID', `${bundlePath} is a folder; name the bundle, the file that central IT sent`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `${bundlePath} is a folder; name the bundle, the file that central IT sent`,
+    );
   const bundle = await readFileIfThere(nodeFiles, path, maxBundleBytes);
   if (bundle === undefined)
     throw new UsageError(
       'USAGE_INVALID',
       `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`,
     );
-  const opened = openAnyBundle(bundle.toString('utf8')); // a file that is no bundle must not leave a folder behind
+  // a file that is no bundle must not leave a folder behind
+  const opened = openAnyBundle(bundle.toString('utf8'));
   const dataDir = resolve(dataOption);
   // Loaded here: mostly the folder is new.
   const isEnrolled = await exists(nodeFiles, identityPaths(dataDir).identity);
-  const takesOver = isEnrolled ? await (await import('./hand-over.ts')).handOver(dataDir, opened, output) : undefined;
+  const takesOver = isEnrolled
+    ? await (await import('./hand-over.ts')).handOver(dataDir, opened, output)
+    : undefined;
   const folder = await openOrCreate(dataDir);
   try {
-    await nodeFiles.chmod(dataDir, 0o700); // it may have been made, empty, by somebody with a wider mode
+    // it may have been made, empty, by somebody with a wider mode
+    await nodeFiles.chmod(dataDir, 0o700);
     let pending = false;
     const identity = await enrol({
-      ...{ bundle: bundle.toString('utf8'), dataDir, port: nodeFiles, clock: systemClock, random: systemRandom, takesOver },
+      ...{
+        bundle: bundle.toString('utf8'),
+        dataDir,
+        port: nodeFiles,
+        clock: systemClock,
+        random: systemRandom,
+        takesOver,
+      },
       name: { asked: name, host: hostname() },
       onPending: () => {
         pending = true;
@@ -59,7 +83,12 @@ export async function enroll(bundlePath: string, { data: dataOption, name }: Enr
     // What stood against the agent that was here before does not stand against this one.
     if (takesOver !== undefined) await trust.setProblem(undefined);
     const { name: agent, selfRestore } = enrolmentOf(identity);
-    if (pending) await trust.setProblem({ code: 'UPLINK_PENDING', message: waitsForApproval(agent), sinceMs: systemClock.nowMs() });
+    if (pending)
+      await trust.setProblem({
+        code: 'UPLINK_PENDING',
+        message: waitsForApproval(agent),
+        sinceMs: systemClock.nowMs(),
+      });
     const { emit } = presenter(output);
     await emit({
       event: 'enrolled',
@@ -78,20 +107,36 @@ export async function enroll(bundlePath: string, { data: dataOption, name }: Enr
   }
 }
 
-/** The bundle's settings, so that a first start needs nobody. A bundle whose settings cannot be used is a bundle all the same. */
-async function takeFirst({ settings }: AnyBundle, identity: AgentIdentity, dataDir: string, output: Output): Promise<void> {
+/**
+ * The bundle's settings, so that a first start needs nobody. A bundle whose settings cannot be used
+ * is a bundle all the same.
+ */
+async function takeFirst(
+  { settings }: AnyBundle,
+  identity: AgentIdentity,
+  dataDir: string,
+  output: Output,
+): Promise<void> {
   if (settings === undefined) return;
-  const desk = await openDesk(dataDir, { port: nodeFiles, clock: systemClock, random: systemRandom, identity });
+  const desk = await openDesk(dataDir, {
+    port: nodeFiles,
+    clock: systemClock,
+    random: systemRandom,
+    identity,
+  });
   const answer = await desk.take(settings, 'bundle');
   if (answer !== undefined && answer.outcome !== 'applied')
-    output.note(`the settings in the bundle are not used: ${desk.refused?.message ?? answer.code}; central IT can send others`);
+    output.note(
+      `the settings in the bundle are not used: ${desk.refused?.message ?? answer.code}; central IT can send others`,
+    );
 }
 
 async function openOrCreate(dataDir: string): Promise<DataFolder> {
   try {
     await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
   } catch (error) {
-    if (error instanceof FolderError && error.code === 'FOLDER_MISSING') return createDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+    if (error instanceof FolderError && error.code === 'FOLDER_MISSING')
+      return createDataFolder(nodeFiles, dataDir, 'aliquot-agent');
     throw error;
   }
   return openDataFolder(nodeFiles, dataDir, 'aliquot-agent');

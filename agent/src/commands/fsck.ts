@@ -9,8 +9,9 @@ import { fsckIdentity } from '../uplink/fsck.ts';
 import { presenter } from './present.ts';
 
 /**
- * `fsck`: proves the queue and the identity, beside a running service too; with `repair`, which claims the folder, mends what can
- * be mended. One `finding` for each thing and one `summary`. Error `AGENT_FSCK_FOUND` while something is wrong.
+ * `fsck`: proves the queue and the identity, beside a running service too; with `repair`, which
+ * claims the folder, mends what can be mended. One `finding` for each thing and one `summary`.
+ * Error `AGENT_FSCK_FOUND` while something is wrong.
  */
 export async function fsck(dataOption: string, repair: boolean, output: Output): Promise<void> {
   const dataDir = resolve(dataOption);
@@ -33,6 +34,11 @@ export async function fsck(dataOption: string, repair: boolean, output: Output):
   }
   await emit({ event: 'summary', wrong, repaired, ok: wrong === 0 });
   if (wrong === 0) return;
-  const hint = repair ? 'see each one’s remedy' : `stop the service and run: aliquot-agent fsck --repair --data ${dataDir}`;
-  throw new AgentError('AGENT_FSCK_FOUND', `${wrong} ${wrong === 1 ? 'thing is' : 'things are'} wrong in ${dataDir}; ${hint}`);
+  const hint = repair
+    ? 'see each one’s remedy'
+    : `stop the service and run: aliquot-agent fsck --repair --data ${dataDir}`;
+  throw new AgentError(
+    'AGENT_FSCK_FOUND',
+    `${wrong} ${wrong === 1 ? 'thing is' : 'things are'} wrong in ${dataDir}; ${hint}`,
+  );
 }

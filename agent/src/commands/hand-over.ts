@@ -13,11 +13,17 @@ import { UplinkError } from '../uplink/errors.ts';
 import { openRealAgent, untilInterrupted } from './open.ts';
 
 /**
- * Prepares the folder of an enrolled agent for the successor that a bundle is for: what the old one has signed only the old one can send, so it goes
- * now, at the bundle's addresses too. Everything else in the queue goes on under the new one. The answer is the queue's chain, or undefined
- * where there is nothing to take over. Errors: `ENROL_QUEUE_HELD` with the way out, `ENROL_UNREACHABLE`, those of opening the folder.
+ * Prepares the folder of an enrolled agent for the successor that a bundle is for: what the old one
+ * has signed only the old one can send, so it goes now, at the bundle's addresses too. Everything
+ * else in the queue goes on under the new one. The answer is the queue's chain, or undefined where
+ * there is nothing to take over. Errors: `ENROL_QUEUE_HELD` with the way out, `ENROL_UNREACHABLE`,
+ * those of opening the folder.
  */
-export async function handOver(dataDir: string, bundle: AnyBundle, output: Output): Promise<ChainId | undefined> {
+export async function handOver(
+  dataDir: string,
+  bundle: AnyBundle,
+  output: Output,
+): Promise<ChainId | undefined> {
   const identity = await loadIdentity(nodeFiles, dataDir).catch((error: unknown) => {
     if (error instanceof IdentityError && error.code === 'IDENTITY_MISSING') return undefined;
     if (error instanceof FolderError) return undefined;
@@ -28,7 +34,8 @@ export async function handOver(dataDir: string, bundle: AnyBundle, output: Outpu
   try {
     const { queue } = agent;
     const waiting = () => (queue.chainHead()?.sequence ?? 0) - queue.receiptedSequence();
-    if (waiting() > 0) await sendSigned(agent, identity.certificate.enrolment.name, waiting, output);
+    if (waiting() > 0)
+      await sendSigned(agent, identity.certificate.enrolment.name, waiting, output);
     return queue.chain().chainId;
   } finally {
     await agent.close();
@@ -36,7 +43,12 @@ export async function handOver(dataDir: string, bundle: AnyBundle, output: Outpu
 }
 
 /** Sends until nothing signed waits for its receipt. */
-async function sendSigned({ uplink, dataDir }: Agent, name: string, waiting: () => number, output: Output): Promise<void> {
+async function sendSigned(
+  { uplink, dataDir }: Agent,
+  name: string,
+  waiting: () => number,
+  output: Output,
+): Promise<void> {
   output.note(`sending what ${name} had signed and has no receipt for yet`);
   const gaveUp = await sendAll(uplink, untilInterrupted()).catch((cause: unknown) => {
     if (!(cause instanceof UplinkError) || cause.code !== 'UPLINK_REVOKED') throw cause;
@@ -45,7 +57,10 @@ async function sendSigned({ uplink, dataDir }: Agent, name: string, waiting: () 
   if (waiting() === 0) return;
   const says = `${waiting()} signed ${waiting() === 1 ? 'commit' : 'commits'} of ${name} had to go first, and did not`;
   if (gaveUp !== undefined && gaveUp.code !== 'UPLINK_REVOKED')
-    throw new IdentityError('ENROL_UNREACHABLE', `${says}: ${gaveUp.message}`, { cause: gaveUp, retryable: true });
+    throw new IdentityError('ENROL_UNREACHABLE', `${says}: ${gaveUp.message}`, {
+      cause: gaveUp,
+      retryable: true,
+    });
   const way = [
     `aliquot-agent queue export FILE --data ${dataDir}`,
     'where the collector is reached: aliquot queue import FILE --out RECEIPTS --accept-ended',

@@ -18,14 +18,18 @@ const ASK_TRIES = 25;
 const ASK_PAUSE_MS = 200;
 
 /**
- * `status` and `versions`: answered by whatever has the agent's folder open (the service, for its owner and for
- * every other user of this PC; or another command), else by opening the folder here. Without `data` the one agent
- * of this PC is asked.
+ * `status` and `versions`: answered by whatever has the agent's folder open (the service, for its
+ * owner and for every other user of this PC; or another command), else by opening the folder here.
+ * Without `data` the one agent of this PC is asked.
  *
- * Errors: `USAGE_MISSING` when it is not clear which agent is meant, `AGENT_NO_ANSWER` for a user who may not open
- * the folder while nothing runs.
+ * Errors: `USAGE_MISSING` when it is not clear which agent is meant, `AGENT_NO_ANSWER` for a user
+ * who may not open the folder while nothing runs.
  */
-export async function inquire(data: string | undefined, request: AskRequest, output: Output): Promise<void> {
+export async function inquire(
+  data: string | undefined,
+  request: AskRequest,
+  output: Output,
+): Promise<void> {
   const { emit, done } = presenter(output);
   try {
     if (data !== undefined) await askOf(resolve(data), request, emit, output);
@@ -43,7 +47,12 @@ export async function inquire(data: string | undefined, request: AskRequest, out
   }
 }
 
-async function askOf(dataDir: string, request: AskRequest, emit: Emit, output: Output): Promise<void> {
+async function askOf(
+  dataDir: string,
+  request: AskRequest,
+  emit: Emit,
+  output: Output,
+): Promise<void> {
   if (await unlessDenied(() => askService(dataDir, socketSurroundings(), request, emit))) return;
   if (await askForAll(dataDir, request, emit)) return;
   if (await isDenied(dataDir)) {
@@ -55,7 +64,8 @@ async function askOf(dataDir: string, request: AskRequest, emit: Emit, output: O
       // Loaded here: a service that answers spares us all that captures, queues and sends.
       return await (await import('./open.ts')).perform(dataDir, request, output);
     } catch (error) {
-      if (!(error instanceof FolderError) || error.code !== 'FOLDER_IN_USE' || tries === ASK_TRIES) throw error;
+      if (!(error instanceof FolderError) || error.code !== 'FOLDER_IN_USE' || tries === ASK_TRIES)
+        throw error;
     }
     await setTimeout(ASK_PAUSE_MS);
     if (await askForAll(dataDir, request, emit)) return;
@@ -81,7 +91,10 @@ async function askTheOne(request: AskRequest, emit: Emit): Promise<boolean> {
   if (first === undefined) return false;
   if (others.length > 0) {
     const folders = await Promise.all(alive.map(dataOf));
-    throw new UsageError('USAGE_MISSING', `${alive.length} agents run on this PC; say which with --data: ${folders.join(', ')}`);
+    throw new UsageError(
+      'USAGE_MISSING',
+      `${alive.length} agents run on this PC; say which with --data: ${folders.join(', ')}`,
+    );
   }
   return askAt(first, request, emit);
 }

@@ -22,12 +22,16 @@ import { presenter } from './present.ts';
 import { software } from './software.ts';
 import { startConfig } from './start-config.ts';
 
-/** Where a .deb or .rpm keeps the configuration of the agent whose data is in the default folder (deploy/linux/agent). */
+/**
+ * Where a .deb or .rpm keeps the configuration of the agent whose data is in the default folder
+ * (deploy/linux/agent).
+ */
 const packagedConfig = '/etc/aliquot-agent/agent.yaml';
 
 /** Where a data folder's configuration is, unless `--config` says otherwise. */
 export function defaultConfigPath(dataDir: string): string {
-  const ofPackage = process.platform === 'linux' && dataDir === defaultDataFolder() && existsSync(packagedConfig);
+  const ofPackage =
+    process.platform === 'linux' && dataDir === defaultDataFolder() && existsSync(packagedConfig);
   return ofPackage ? packagedConfig : join(dataDir, 'agent.yaml');
 }
 
@@ -37,7 +41,10 @@ interface OpenOptions {
   readonly configPath?: string;
 }
 
-/** Opens a data folder in this process, with everything real; `also` are addresses to try before those that it knows. */
+/**
+ * Opens a data folder in this process, with everything real; `also` are addresses to try before
+ * those that it knows.
+ */
 export function openRealAgent(
   dataDir: string,
   config: AgentConfig | undefined,
@@ -81,29 +88,47 @@ export async function perform(dataOption: string, request: Request, output: Outp
 }
 
 /**
- * Carries out one request and hands on its events: through the running service, or, when none runs, by opening the folder here.
- * A folder that another command has open is an error that says so (`FOLDER_IN_USE`).
+ * Carries out one request and hands on its events: through the running service, or, when none runs,
+ * by opening the folder here. A folder that another command has open is an error that says so
+ * (`FOLDER_IN_USE`).
  */
-export async function performTo(dataOption: string, request: Request, emit: Emit, output: Output): Promise<void> {
+export async function performTo(
+  dataOption: string,
+  request: Request,
+  emit: Emit,
+  output: Output,
+): Promise<void> {
   const dataDir = resolve(dataOption);
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent').catch((error: unknown) => {
     throw error instanceof FileError && error.code === 'FILE_DENIED' ? notAllowed(error) : error;
   });
-  // A question to a service is broken off as any program is; work is asked to end, and says what it has done.
+  // A question to a service is broken off as any program is; work is asked to end, and says what it
+  // has done.
   const interrupted = endsWithItsCommand(request) ? undefined : untilInterrupted();
   if (await askService(dataDir, socketSurroundings(), request, emit, interrupted)) return;
   let mistaken: UsageError | undefined;
-  const config = await startConfig(dataDir, defaultConfigPath(dataDir), output).catch((error: unknown) => {
-    // A question is answered all the same, from what is known without it; the command then ends with the mistake.
-    if (!['status', 'diagnose', 'settings'].includes(request.op) || !(error instanceof UsageError) || error.code !== 'USAGE_CONFIG')
-      throw error;
-    mistaken = error;
-    return undefined;
-  });
+  const config = await startConfig(dataDir, defaultConfigPath(dataDir), output).catch(
+    (error: unknown) => {
+      // A question is answered all the same, from what is known without it; the command then ends
+      // with the mistake.
+      if (
+        !['status', 'diagnose', 'settings'].includes(request.op) ||
+        !(error instanceof UsageError) ||
+        error.code !== 'USAGE_CONFIG'
+      )
+        throw error;
+      mistaken = error;
+      return undefined;
+    },
+  );
   if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
   const open = () => openRealAgent(dataDir, config, { captures: request.op === 'backup' });
   let agent = await open();
-  if (sends(request) && waits(agent) && (await becomeSuccessor(agent, (error) => output.note(error.message)))) {
+  if (
+    sends(request) &&
+    waits(agent) &&
+    (await becomeSuccessor(agent, (error) => output.note(error.message)))
+  ) {
     await agent.close();
     agent = await open();
   }
@@ -122,10 +147,17 @@ export async function performTo(dataOption: string, request: Request, emit: Emit
 
 /** Whether a request reaches for the collector. */
 function sends(request: Request): boolean {
-  return request.op === 'flush' || request.op === 'restore' || (request.op === 'backup' && !request.offline);
+  return (
+    request.op === 'flush' ||
+    request.op === 'restore' ||
+    (request.op === 'backup' && !request.offline)
+  );
 }
 
-/** Aborts at the first SIGINT or SIGTERM, so that a command ends in order; a second one ends the process at once. */
+/**
+ * Aborts at the first SIGINT or SIGTERM, so that a command ends in order; a second one ends the
+ * process at once.
+ */
 export function untilInterrupted(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());

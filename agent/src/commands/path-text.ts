@@ -1,4 +1,9 @@
-import { formatBytes, formatCount, formatLocalInstant, printable } from '@aliquot/shared/cli/format';
+import {
+  formatBytes,
+  formatCount,
+  formatLocalInstant,
+  printable,
+} from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
 
@@ -22,7 +27,10 @@ export function pathText(event: AgentEvent, nowMs: number): string {
   return `${printable(told.path)}: ${printable(says(told, nowMs))}`;
 }
 
-function says({ state, kept, capturedAt, safeSince, since, goneSince, problem, results }: PathEvent, nowMs: number): string {
+function says(
+  { state, kept, capturedAt, safeSince, since, goneSince, problem, results }: PathEvent,
+  nowMs: number,
+): string {
   const versions = kept === undefined ? '' : `, ${kept} ${kept === 1 ? 'version' : 'versions'}`;
   switch (state) {
     case 'safe':
@@ -75,15 +83,23 @@ export function resultText(event: AgentEvent, nowMs: number): string {
 export function versionText(event: AgentEvent, nowMs: number): string {
   const text = (field: string): string => (typeof event[field] === 'string' ? event[field] : '');
   const size = typeof event['size'] === 'number' ? event['size'] : 0;
-  const what = event['kind'] === 'gone' ? 'deleted' : event['kind'] === 'file' ? formatBytes(size) : text('kind');
-  const safe = text('safeSince') === '' ? 'not yet safe' : `safe since ${clock(text('safeSince'), nowMs)}`;
+  const what =
+    event['kind'] === 'gone'
+      ? 'deleted'
+      : event['kind'] === 'file'
+        ? formatBytes(size)
+        : text('kind');
+  const safe =
+    text('safeSince') === '' ? 'not yet safe' : `safe since ${clock(text('safeSince'), nowMs)}`;
   const growing = event['growing'] === true ? ', while it was being written' : '';
   // The whole time, to the millisecond: it can be given to `restore --at`.
   return `  ${formatLocalInstant(Date.parse(text('time')))}  ${what.padStart(8)}  ${safe}${growing}`;
 }
 
 function earlier(kept: number | undefined): string {
-  return kept === undefined || kept === 0 ? '' : ` (${kept} earlier ${kept === 1 ? 'version is' : 'versions are'} kept)`;
+  return kept === undefined || kept === 0
+    ? ''
+    : ` (${kept} earlier ${kept === 1 ? 'version is' : 'versions are'} kept)`;
 }
 
 /** `09:41` today, else with its date: as a person at this PC would say it. */
@@ -92,5 +108,7 @@ export function clock(instant: string, nowMs: number): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
   const sameDay = new Date(nowMs).toDateString() === at.toDateString();
-  return sameDay ? time : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+  return sameDay
+    ? time
+    : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }

@@ -25,20 +25,60 @@ async function lineOf(event: AgentEvent): Promise<string> {
 
 const backup = (fields: object): AgentEvent => ({
   event: 'summary',
-  ...{ files: 5, bytes: 5000, sentBytes: 1000, queued: 0, failed: 0, newFiles: 5, changed: 0, unchanged: 0, gone: 0, folders: 1, links: 0 },
+  ...{
+    files: 5,
+    bytes: 5000,
+    sentBytes: 1000,
+    queued: 0,
+    failed: 0,
+    newFiles: 5,
+    changed: 0,
+    unchanged: 0,
+    gone: 0,
+    folders: 1,
+    links: 0,
+  },
   ...fields,
 });
 const nothing = { files: 0, bytes: 0, newFiles: 0, folders: 0, sentBytes: 0 };
 
 test.each([
-  ['all is captured and receipted', {}, /^5 files, .*; everything captured is safe at the collector$/],
-  ['some could not be captured', { failed: 2 }, /^2 paths NOT PROTECTED; 5 files.*; what was captured is safe at the collector$/],
-  ['none of seven could be', { ...nothing, failed: 7 }, /^7 paths NOT PROTECTED; 0 files.*; nothing was captured$/],
+  [
+    'all is captured and receipted',
+    {},
+    /^5 files, .*; everything captured is safe at the collector$/,
+  ],
+  [
+    'some could not be captured',
+    { failed: 2 },
+    /^2 paths NOT PROTECTED; 5 files.*; what was captured is safe at the collector$/,
+  ],
+  [
+    'none of seven could be',
+    { ...nothing, failed: 7 },
+    /^7 paths NOT PROTECTED; 0 files.*; nothing was captured$/,
+  ],
   ['nothing was looked at', nothing, /^0 files.*; nothing was captured$/],
-  ['it was interrupted', { interrupted: true, queued: 3 }, /^ENDED EARLY.*; 3 versions queued, not yet safe; 5 files[^;]*; sent [^;]*$/],
-  ['it was interrupted before anything', { ...nothing, interrupted: true }, /^ENDED EARLY.*; nothing was captured$/],
-  ['the collector cannot be reached', { queued: 5, unreached: true }, /^5 versions queued, not yet safe; 5 files[^;]*; sent [^;]*$/],
-  ['it cannot be reached, and nothing is new', { newFiles: 0, unchanged: 5, unreached: true }, /could not be asked now$/],
+  [
+    'it was interrupted',
+    { interrupted: true, queued: 3 },
+    /^ENDED EARLY.*; 3 versions queued, not yet safe; 5 files[^;]*; sent [^;]*$/,
+  ],
+  [
+    'it was interrupted before anything',
+    { ...nothing, interrupted: true },
+    /^ENDED EARLY.*; nothing was captured$/,
+  ],
+  [
+    'the collector cannot be reached',
+    { queued: 5, unreached: true },
+    /^5 versions queued, not yet safe; 5 files[^;]*; sent [^;]*$/,
+  ],
+  [
+    'it cannot be reached, and nothing is new',
+    { newFiles: 0, unchanged: 5, unreached: true },
+    /could not be asked now$/,
+  ],
 ])('a backup: %s', async (_when, fields, expected) => {
   const line = await lineOf(backup(fields));
   expect(line).toMatch(expected);
@@ -47,22 +87,42 @@ test.each([
 
 const flush = (fields: object): AgentEvent => ({
   event: 'summary',
-  ...{ versions: 5, commits: 1, sentBytes: 1000, queued: 0, queuedBytes: 0, failed: 0, unprotected: 0, pending: 0 },
+  ...{
+    versions: 5,
+    commits: 1,
+    sentBytes: 1000,
+    queued: 0,
+    queuedBytes: 0,
+    failed: 0,
+    unprotected: 0,
+    pending: 0,
+  },
   ...fields,
 });
 
 test.each([
   ['all is sent', {}, /^sent 5 versions .*; nothing is queued: everything captured is safe$/],
   ['some stays queued', { queued: 2 }, /^2 versions still queued, not yet safe; sent/],
-  ['something was never captured', { unprotected: 1 }, /^1 path not protected, see aliquot-agent status; sent/],
+  [
+    'something was never captured',
+    { unprotected: 1 },
+    /^1 path not protected, see aliquot-agent status; sent/,
+  ],
   ['something is being captured', { pending: 3 }, /^3 results not yet captured; sent/],
 ])('a flush: %s', async (_when, fields, expected) => {
   expect(await lineOf(flush(fields))).toMatch(expected);
 });
 
 test('what never rests is not called unprotected', async () => {
-  const problem = { event: 'problem', path: '/d/log', message: 'is still being written', since: '2026-11-21T14:00:00.000Z' };
-  expect(await lineOf({ ...problem, code: 'unsettled' })).toMatch(/^not at rest since \d\d:\d\d: \/d\/log: is still/);
+  const problem = {
+    event: 'problem',
+    path: '/d/log',
+    message: 'is still being written',
+    since: '2026-11-21T14:00:00.000Z',
+  };
+  expect(await lineOf({ ...problem, code: 'unsettled' })).toMatch(
+    /^not at rest since \d\d:\d\d: \/d\/log: is still/,
+  );
   expect(await lineOf({ ...problem, code: 'unreadable' })).toMatch(/^not protected: \/d\/log/);
 });
 
@@ -81,7 +141,15 @@ const status = (fields: object): AgentEvent => ({
   scanning: false,
   sources: [{ path: '/d' }],
   results: states,
-  ...{ pending: 0, allSafe: false, safeAsOf: '2026-11-21T14:06:00.000Z', bytes: 2048, problems: 0, unsettled: 0, lost: 0 },
+  ...{
+    pending: 0,
+    allSafe: false,
+    safeAsOf: '2026-11-21T14:06:00.000Z',
+    bytes: 2048,
+    problems: 0,
+    unsettled: 0,
+    lost: 0,
+  },
   ...fields,
 });
 const open = { ...states, safe: 5 };
@@ -93,7 +161,11 @@ test.each([
     { allSafe: true, connectionProblem: { code: 'UPLINK_UNREACHABLE', message: 'away' } },
     /, but there is trouble:$/,
   ],
-  ['nothing is there', { results: { ...states, total: 0, safe: 0 }, allSafe: true }, /^Nothing has been backed up yet\.$/],
+  [
+    'nothing is there',
+    { results: { ...states, total: 0, safe: 0 }, allSafe: true },
+    /^Nothing has been backed up yet\.$/,
+  ],
   [
     'three are in between',
     { results: { ...open, capturing: 1, settling: 2 }, pending: 3 },
@@ -110,7 +182,11 @@ test.each([
     /^Safe as of \d\d:\d\d; 3 not yet: 1 NOT PROTECTED, 2 to be sent\.$/,
   ],
   ['a version is lost', { lost: 1 }, /^8 of 8 results safe: 1 LOST\.$/],
-  ['the collector lost something', { rolledBack: true }, /^Of 8 results 8 were safe; the collector has lost some/],
+  [
+    'the collector lost something',
+    { rolledBack: true },
+    /^Of 8 results 8 were safe; the collector has lost some/,
+  ],
   [
     'the service is stopped',
     { service: 'stopped', lastScan: null },

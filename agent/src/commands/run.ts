@@ -29,7 +29,13 @@ import { keepUpToDate, STAGED_EXIT_CODE } from '../update/for-service.ts';
 import { systemTimers } from '../uplink/timers.ts';
 import { scanAt } from '../watch/scan-schedule.ts';
 import { nativeEvents } from '../watch/watcher.ts';
-import { configurationProblem, noSourcesProblem, parseBeside, parseConfig, withoutSources } from './config-file.ts';
+import {
+  configurationProblem,
+  noSourcesProblem,
+  parseBeside,
+  parseConfig,
+  withoutSources,
+} from './config-file.ts';
 import { readConfigText } from './config-text-file.ts';
 import { defaultConfigPath, openRealAgent, untilInterrupted } from './open.ts';
 import { ownInstall } from './software.ts';
@@ -59,11 +65,16 @@ interface Running {
 }
 
 /**
- * `run`: the service, until SIGTERM or SIGINT, or until standard input ends where our host runs it. Prints one line `{"event":"running",…}` on standard
- * output when it is ready; its log goes to standard error or `logFile` as JSON lines and names no content. Without a configuration it waits for one. A
- * changed one takes effect as a start of the service would, in the same process; SIGHUP asks for that at once.
+ * `run`: the service, until SIGTERM or SIGINT, or until standard input ends where our host runs it.
+ * Prints one line `{"event":"running",…}` on standard output when it is ready; its log goes to
+ * standard error or `logFile` as JSON lines and names no content. Without a configuration it waits
+ * for one. A changed one takes effect as a start of the service would, in the same process; SIGHUP
+ * asks for that at once.
  */
-export async function run({ data, config: configOption, logFile }: RunOptions, output: Output): Promise<void> {
+export async function run(
+  { data, config: configOption, logFile }: RunOptions,
+  output: Output,
+): Promise<void> {
   const dataDir = resolve(data);
   const logPath = logFile === undefined ? undefined : resolve(logFile);
   const file = logPath === undefined ? undefined : await openLogFile(logPath);
@@ -96,11 +107,20 @@ async function serveFrom(
 ): Promise<void> {
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
   const configPath = resolve(configOption ?? defaultConfigPath(dataDir));
-  let config: AgentConfig | undefined = (await startConfig(dataDir, configPath, said.output)) ?? withoutSources();
-  // A service stays: the folder that it was started in must not be held by it, and may go without harm.
+  let config: AgentConfig | undefined =
+    (await startConfig(dataDir, configPath, said.output)) ?? withoutSources();
+  // A service stays: the folder that it was started in must not be held by it, and may go without
+  // harm.
   process.chdir(parse(dataDir).root);
-  const running: Running = { dataDir, configPath, stopped: untilStopped(), hangup: new Hangup(), ...said };
-  for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
+  const running: Running = {
+    dataDir,
+    configPath,
+    stopped: untilStopped(),
+    hangup: new Hangup(),
+    ...said,
+  };
+  for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1)
+    config = await serve(running, config, starts === 1);
 }
 
 async function openLogFile(path: string): Promise<LogFile> {
@@ -112,7 +132,10 @@ async function openLogFile(path: string): Promise<LogFile> {
   }
 }
 
-/** Aborts when the service should end. On Windows nothing can send SIGTERM, so our host closes standard input instead. */
+/**
+ * Aborts when the service should end. On Windows nothing can send SIGTERM, so our host closes
+ * standard input instead.
+ */
 function untilStopped(): AbortSignal {
   const interrupted = untilInterrupted();
   if (!hostRuns()) return interrupted;
@@ -122,8 +145,15 @@ function untilStopped(): AbortSignal {
   return AbortSignal.any([interrupted, left.signal]);
 }
 
-/** Serves under one configuration. Resolves with the next one, or with undefined when the service should end. */
-async function serve(running: Running, config: AgentConfig, first: boolean): Promise<AgentConfig | undefined> {
+/**
+ * Serves under one configuration. Resolves with the next one, or with undefined when the service
+ * should end.
+ */
+async function serve(
+  running: Running,
+  config: AgentConfig,
+  first: boolean,
+): Promise<AgentConfig | undefined> {
   const { dataDir, configPath, stopped, hangup, output, log, logTail } = running;
   log.level = config.logLevel;
   const notLowered = config.courtesy.priority === 'normal' ? undefined : lowerPriority();
@@ -142,28 +172,49 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       log,
       logTail,
     });
-    const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
+    const schedule =
+      scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
     const sources = agent.sources.now.map(({ root }) => pathText(pathBytes(root)));
     // A line of JSON in any case: what starts the service waits for it.
-    const ready = { event: 'running', pid: process.pid, data: dataDir, socket: service.socketPath, sources };
+    const ready = {
+      event: 'running',
+      pid: process.pid,
+      data: dataDir,
+      socket: service.socketPath,
+      sources,
+    };
     if (first) await output.result(ready, JSON.stringify(ready));
     else log.info({ sources }, 'the changed configuration is in force');
     const isWaiting = config.sources.length === 0;
-    if (isWaiting) log.warn({ file: configPath }, 'nothing says which folders to watch; waiting for settings');
+    if (isWaiting)
+      log.warn({ file: configPath }, 'nothing says which folders to watch; waiting for settings');
 
     const staged = new AbortController();
-    const endUpdates = await keepUpToDate(agent, service, { install: ownInstall(), log, leave: () => staged.abort() });
+    const endUpdates = await keepUpToDate(agent, service, {
+      install: ownInstall(),
+      log,
+      leave: () => staged.abort(),
+    });
     const changed = new AbortController();
     let next: AgentConfig | undefined;
     const configName = fromText(configPath, '/');
-    // What is wrong with the file comes before what it says in vain, and both before that nothing says what to watch.
+    // What is wrong with the file comes before what it says in vain, and both before that nothing
+    // says what to watch.
     let mistaken: Problem | undefined;
     let inVain: Problem | undefined;
-    const nameIt = () => service.nameProblem(configName, mistaken ?? inVain ?? (isWaiting ? noSourcesProblem() : undefined));
+    const nameIt = () =>
+      service.nameProblem(
+        configName,
+        mistaken ?? inVain ?? (isWaiting ? noSourcesProblem() : undefined),
+      );
     const unused = (problem: Problem | undefined): void => {
       if (problem?.message === inVain?.message) return;
       inVain = problem;
-      if (problem !== undefined) log.warn({ file: configPath, mistake: problem.message }, 'what the configuration says does not count');
+      if (problem !== undefined)
+        log.warn(
+          { file: configPath, mistake: problem.message },
+          'what the configuration says does not count',
+        );
       void nameIt();
     };
     await nameIt();
@@ -172,7 +223,9 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       desk.text === undefined ? undefined : parseBeside(desk, text, unused);
     const watch = new ConfigWatch({
       readText: () => readConfigText(configPath),
-      absent: () => beside(undefined) ?? (isWaiting ? { config } : { mistake: 'is not there any more, or says nothing' }),
+      absent: () =>
+        beside(undefined) ??
+        (isWaiting ? { config } : { mistake: 'is not there any more, or says nothing' }),
       parse: (text) => beside(text) ?? parseConfig(text),
       timers: systemTimers,
       inForce: config,
@@ -181,8 +234,13 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
         changed.abort();
       },
       onMistake: (mistake) => {
-        if (mistake === undefined) log.info({ file: configPath }, 'the configuration is right again');
-        else log.error({ file: configPath, mistake }, 'the configuration cannot be used; what it said before is in force');
+        if (mistake === undefined)
+          log.info({ file: configPath }, 'the configuration is right again');
+        else
+          log.error(
+            { file: configPath, mistake },
+            'the configuration cannot be used; what it said before is in force',
+          );
         mistaken = mistake === undefined ? undefined : configurationProblem(mistake);
         void nameIt();
       },
@@ -190,7 +248,11 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     const ofDesk = desk.subscribe(() => {
       const { refused, sequence } = desk;
       if (refused === undefined) log.info({ sequence }, 'settings from the desk are in force');
-      else log.warn({ sequence: refused.sequence, code: refused.code, inForce: sequence }, 'settings from the desk are refused');
+      else
+        log.warn(
+          { sequence: refused.sequence, code: refused.code, inForce: sequence },
+          'settings from the desk are refused',
+        );
       void watch.again();
     });
     watch.start();
@@ -208,7 +270,11 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     await endSuccession();
     await endUpdates();
     const changesOver = staged.signal.aborted && !stopped.aborted;
-    log.info(stopped.aborted || changesOver ? 'stopping' : 'the configuration or the identity has changed; starting anew with it');
+    log.info(
+      stopped.aborted || changesOver
+        ? 'stopping'
+        : 'the configuration or the identity has changed; starting anew with it',
+    );
     if (changesOver) process.exitCode = STAGED_EXIT_CODE;
     await schedule?.stop();
     await service.stop();
@@ -218,7 +284,10 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
   }
 }
 
-/** SIGHUP: reads the configuration again, and never ends the service, also not between two configurations. */
+/**
+ * SIGHUP: reads the configuration again, and never ends the service, also not between two
+ * configurations.
+ */
 class Hangup {
   act: (() => Promise<void>) | undefined;
 
@@ -228,8 +297,9 @@ class Hangup {
 }
 
 /**
- * Opens the folder. Another command may have it open just now, such as a `status` at the moment when the machine starts: a service
- * waits for that one to end, for nobody would start it again. Another service is an error at once. Undefined when it should end meanwhile.
+ * Opens the folder. Another command may have it open just now, such as a `status` at the moment
+ * when the machine starts: a service waits for that one to end, for nobody would start it again.
+ * Another service is an error at once. Undefined when it should end meanwhile.
  */
 async function openWhenFree(
   { dataDir, configPath, stopped, output }: Running,
@@ -241,7 +311,8 @@ async function openWhenFree(
       return await openRealAgent(dataDir, config, { configPath });
     } catch (error) {
       const inUse = error instanceof FolderError && error.code === 'FOLDER_IN_USE';
-      if (!inUse || tries === mostTries || (await serviceRuns(dataDir, socketSurroundings()))) throw error;
+      if (!inUse || tries === mostTries || (await serviceRuns(dataDir, socketSurroundings())))
+        throw error;
       if (stopped.aborted) return undefined;
       if (tries === 1) output.note(`another command has ${dataDir} open; waiting for it to end`);
       await setTimeout(OPEN_PAUSE_MS);

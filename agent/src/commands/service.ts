@@ -44,27 +44,50 @@ export type ServiceAction = 'install' | 'uninstall' | 'start' | 'stop' | 'status
  * those of `ServiceManager`, `MACHINE_NO_ANSWER`; `PARTIAL` when the service runs and the collector
  * does not take this PC.
  */
-export async function service(action: ServiceAction, { data, account }: ServiceCommand, output: Output): Promise<void> {
+export async function service(
+  action: ServiceAction,
+  { data, account }: ServiceCommand,
+  output: Output,
+): Promise<void> {
   const manager = managerOf(process.platform);
   if (action === 'install') {
     const dataDir = resolve(data ?? (await manager.state()).data ?? defaultDataFolder());
     await manager.install({ data: dataDir, ...(account === undefined ? {} : { account }) });
-    if (await exists(nodeFiles, identityPaths(dataDir).identity)) return start(manager, dataDir, output);
-    await told(output, { state: 'stopped', data: dataDir }, 'installed; it starts with the machine, or with: aliquot-agent service start');
+    if (await exists(nodeFiles, identityPaths(dataDir).identity))
+      return start(manager, dataDir, output);
+    await told(
+      output,
+      { state: 'stopped', data: dataDir },
+      'installed; it starts with the machine, or with: aliquot-agent service start',
+    );
     output.note(`this PC is not enrolled yet; run: aliquot-agent enroll BUNDLE --data ${dataDir}`);
     return;
   }
   if (action === 'uninstall') {
     await manager.uninstall();
-    return told(output, { state: 'absent' }, 'the service is removed; the data folder stays as it is');
+    return told(
+      output,
+      { state: 'absent' },
+      'the service is removed; the data folder stays as it is',
+    );
   }
   if (action === 'stop') {
     await manager.stop();
-    return told(output, { state: 'stopped' }, 'the service is stopped; new results are not noticed until it starts again');
+    return told(
+      output,
+      { state: 'stopped' },
+      'the service is stopped; new results are not noticed until it starts again',
+    );
   }
   const { state, data: given } = await manager.state();
-  if (action === 'start') return start(manager, resolve(data ?? given ?? defaultDataFolder()), output);
-  const words = { running: 'runs', stopped: 'is stopped', changing: 'is starting or stopping', absent: 'is not installed' };
+  if (action === 'start')
+    return start(manager, resolve(data ?? given ?? defaultDataFolder()), output);
+  const words = {
+    running: 'runs',
+    stopped: 'is stopped',
+    changing: 'is starting or stopping',
+    absent: 'is not installed',
+  };
   const remedies = {
     running: '',
     changing: '',
@@ -72,7 +95,11 @@ export async function service(action: ServiceAction, { data, account }: ServiceC
     absent: '; aliquot-agent service install',
   };
   const folder = given === undefined ? '' : ` with the data folder ${printable(given)}`;
-  await told(output, { state, ...(given === undefined ? {} : { data: given }) }, `the service ${words[state]}${folder}${remedies[state]}`);
+  await told(
+    output,
+    { state, ...(given === undefined ? {} : { data: given }) },
+    `the service ${words[state]}${folder}${remedies[state]}`,
+  );
 }
 
 function managerOf(platform: NodeJS.Platform): ServiceManager {
@@ -80,18 +107,32 @@ function managerOf(platform: NodeJS.Platform): ServiceManager {
   if (platform === 'darwin') return launchdService(root, nodeFiles, runTool);
   if (platform !== 'win32') return systemdService(root, nodeFiles, runTool);
   if (root !== undefined) return windowsService(root, windowsTool('icacls.exe'), runTool);
-  throw new MachineError('MACHINE_NO_MANAGER', 'this is no installed package; run the setup, or: aliquot-agent run --data DIR');
+  throw new MachineError(
+    'MACHINE_NO_MANAGER',
+    'this is no installed package; run the setup, or: aliquot-agent run --data DIR',
+  );
 }
 
 async function start(manager: ServiceManager, dataDir: string, output: Output): Promise<void> {
   if (!(await exists(nodeFiles, identityPaths(dataDir).identity))) {
     await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
-    throw new UsageError('USAGE_MISSING', `${dataDir} is not enrolled; run: aliquot-agent enroll BUNDLE --data ${dataDir}`);
+    throw new UsageError(
+      'USAGE_MISSING',
+      `${dataDir} is not enrolled; run: aliquot-agent enroll BUNDLE --data ${dataDir}`,
+    );
   }
   await manager.start();
   const { agent, collector, connection, connectionProblem: problem } = await answered(dataDir);
-  const record = { state: 'running', data: dataDir, agent, collector, connection, ...(problem === undefined ? {} : { problem }) };
-  if (connection === 'ready') return told(output, record, `runs as ${printable(agent)}, connected to ${collector}`);
+  const record = {
+    state: 'running',
+    data: dataDir,
+    agent,
+    collector,
+    connection,
+    ...(problem === undefined ? {} : { problem }),
+  };
+  if (connection === 'ready')
+    return told(output, record, `runs as ${printable(agent)}, connected to ${collector}`);
   const why = problem === undefined ? '' : ` (${printable(problem.message)} [${problem.code}])`;
   await told(
     output,
@@ -99,7 +140,9 @@ async function start(manager: ServiceManager, dataDir: string, output: Output): 
     `runs as ${printable(agent)}, and waits for the collector at ${collector}${why}; results are queued meanwhile`,
   );
   if (problem !== undefined && refusals.has(problem.code))
-    throw new PartialError(`the service runs, and the collector does not take this PC: ${problem.message}`);
+    throw new PartialError(
+      `the service runs, and the collector does not take this PC: ${problem.message}`,
+    );
 }
 
 function told(output: Output, record: object, text: string): Promise<void> {
@@ -125,7 +168,11 @@ async function answered(dataDir: string): Promise<Status> {
     const lastWords = await lastWordsOf(dataDir);
     dead = lastWords === undefined ? 0 : dead + 1;
     // Not at once: what is read first may be of the run before this one.
-    if (dead === DEAD_LOOKS) throw new MachineError('MACHINE_NO_ANSWER', `the agent was started and ended by itself: ${lastWords}`);
+    if (dead === DEAD_LOOKS)
+      throw new MachineError(
+        'MACHINE_NO_ANSWER',
+        `the agent was started and ended by itself: ${lastWords}`,
+      );
     if (tries === ANSWER_TRIES)
       throw new MachineError(
         'MACHINE_NO_ANSWER',
@@ -133,7 +180,13 @@ async function answered(dataDir: string): Promise<Status> {
       );
     await setTimeout(PAUSE_MS);
   }
-  for (let tries = 1; tries < CONNECT_TRIES && status.connection !== 'ready' && status.connectionProblem === undefined; tries += 1) {
+  for (
+    let tries = 1;
+    tries < CONNECT_TRIES &&
+    status.connection !== 'ready' &&
+    status.connectionProblem === undefined;
+    tries += 1
+  ) {
     await setTimeout(PAUSE_MS);
     status = (await ask(dataDir)) ?? status;
   }
@@ -144,18 +197,29 @@ async function answered(dataDir: string): Promise<Status> {
  * The error line with which an agent under our host ended, for as long as it is not started again.
  */
 async function lastWordsOf(dataDir: string): Promise<string | undefined> {
-  const written = await readFileIfThere(nodeFiles, resolve(dataDir, 'log', 'last-output.txt'), MAX_LAST_OUTPUT);
+  const written = await readFileIfThere(
+    nodeFiles,
+    resolve(dataDir, 'log', 'last-output.txt'),
+    MAX_LAST_OUTPUT,
+  );
   const lines = written?.toString('utf8').split(/\r?\n/) ?? [];
-  return lines.findLast((line) => /^aliquot-agent: .*\[[A-Z_]+\]$/.test(line))?.slice('aliquot-agent: '.length);
+  return lines
+    .findLast((line) => /^aliquot-agent: .*\[[A-Z_]+\]$/.test(line))
+    ?.slice('aliquot-agent: '.length);
 }
 
 /** Undefined while nothing answers, also when the agent ends meanwhile. */
 async function ask(dataDir: string): Promise<Status | undefined> {
   let status: Status | undefined;
   try {
-    await askService(dataDir, socketSurroundings(), { op: 'status', results: false }, async (event) => {
-      if (event.event === 'status') status = statusSchema.parse(event);
-    });
+    await askService(
+      dataDir,
+      socketSurroundings(),
+      { op: 'status', results: false },
+      async (event) => {
+        if (event.event === 'status') status = statusSchema.parse(event);
+      },
+    );
   } catch (error) {
     if (error instanceof AgentError && error.code === 'AGENT_SERVICE_GONE') return undefined;
     throw error;

@@ -9,7 +9,9 @@ export function ownInstall(): Install {
   return installOf({ hostRoot: hostRoot(), execPath: process.execPath, version: VERSION });
 }
 
-/** Program and version as the operator sees them, and whether a package manager brings the next one. */
+/**
+ * Program and version as the operator sees them, and whether a package manager brings the next one.
+ */
 export const software = softwareOf(ownInstall());
 
 function softwareOf({ kind, version }: Install): string {

@@ -11,7 +11,11 @@ import { readConfigText } from './config-text-file.ts';
  * mistakes are told, each with its line, before the error `USAGE_CONFIG`; beside the desk's
  * settings what is wrong with it is told, and those count.
  */
-export async function startConfig(dataDir: string, path: string, output: Output): Promise<AgentConfig | undefined> {
+export async function startConfig(
+  dataDir: string,
+  path: string,
+  output: Output,
+): Promise<AgentConfig | undefined> {
   const text = await readConfigText(path);
   const beside = await besideDesk(dataDir, path, text, output);
   if (beside !== undefined || text === undefined) return beside;
@@ -19,15 +23,23 @@ export async function startConfig(dataDir: string, path: string, output: Output)
   return (await import('./config-file.ts')).configOf(path, text, output);
 }
 
-async function besideDesk(dataDir: string, path: string, text: string | undefined, output: Output): Promise<AgentConfig | undefined> {
+async function besideDesk(
+  dataDir: string,
+  path: string,
+  text: string | undefined,
+  output: Output,
+): Promise<AgentConfig | undefined> {
   // Loaded here: most folders of one-shot use have no settings.
   if (!(await exists(nodeFiles, join(dataDir, 'identity', 'settings.json')))) return undefined;
   const desk = await (await import('../desk/open-desk.ts')).deskIn(dataDir, path);
   if (desk?.text === undefined) return undefined;
   const read = desk.effective(text);
   if ('mistakes' in read) {
-    for (const { line, message } of read.mistakes) output.note(`settings ${desk.sequence}, line ${line}: ${message}`);
-    output.note('the settings of central IT cannot be used by this release; agent.yaml counts alone');
+    for (const { line, message } of read.mistakes)
+      output.note(`settings ${desk.sequence}, line ${line}: ${message}`);
+    output.note(
+      'the settings of central IT cannot be used by this release; agent.yaml counts alone',
+    );
     return undefined;
   }
   for (const { line, message } of read.unused) output.note(`${path}:${line}: ${message}`);

@@ -1,4 +1,10 @@
-import { formatBytes, formatCount, formatCounted, formatLocalTime, printable } from '@aliquot/shared/cli/format';
+import {
+  formatBytes,
+  formatCount,
+  formatCounted,
+  formatLocalTime,
+  printable,
+} from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
 import { fullBecause } from '../service/queue-view.ts';
@@ -34,7 +40,13 @@ const schema = z.object({
   trouble: z.string().optional(),
   paused: z.object({ since: z.string(), because: z.string() }).optional(),
   pauseTrouble: z.string().optional(),
-  sources: z.array(z.object({ path: z.string(), eventsMissing: z.string().optional(), excluded: z.array(excludedSchema).default([]) })),
+  sources: z.array(
+    z.object({
+      path: z.string(),
+      eventsMissing: z.string().optional(),
+      excluded: z.array(excludedSchema).default([]),
+    }),
+  ),
   results: z.object({
     total: z.number(),
     safe: z.number(),
@@ -54,16 +66,38 @@ const schema = z.object({
 
 type Status = z.output<typeof schema>;
 
-/** The state of this PC's backup for a technician: first whether all is well, then what is wrong and what to do. */
+/**
+ * The state of this PC's backup for a technician: first whether all is well, then what is wrong and
+ * what to do.
+ */
 export function statusText(event: AgentEvent, nowMs: number): string {
   const status = schema.parse(event);
-  const lines = [headline(status, nowMs), ...troubles(status), ...facts(status), ...exclusions(status)];
+  const lines = [
+    headline(status, nowMs),
+    ...troubles(status),
+    ...facts(status),
+    ...exclusions(status),
+  ];
   return lines.map(printable).join('\n');
 }
 
-/** One line that is true in every state: "all" only when nothing is open and the agent has seen everything. */
+/**
+ * One line that is true in every state: "all" only when nothing is open and the agent has seen
+ * everything.
+ */
 function headline(status: Status, nowMs: number): string {
-  const { results, pending, queue, bytes, lost, allSafe, safeAsOf, rolledBack, service, connectionProblem } = status;
+  const {
+    results,
+    pending,
+    queue,
+    bytes,
+    lost,
+    allSafe,
+    safeAsOf,
+    rolledBack,
+    service,
+    connectionProblem,
+  } = status;
   const { total, safe, queued, capturing, problem } = results;
   const notYet = total - safe;
   const asOf = safeAsOf === null ? '' : ` as of ${clock(safeAsOf, nowMs)}`;
@@ -101,14 +135,30 @@ function headline(status: Status, nowMs: number): string {
 }
 
 function troubles(status: Status): string[] {
-  const { connectionProblem, service, queue, problems, unsettled, lost, trouble, sources, collector, rolledBack, paused, pauseTrouble } =
-    status;
+  const {
+    connectionProblem,
+    service,
+    queue,
+    problems,
+    unsettled,
+    lost,
+    trouble,
+    sources,
+    collector,
+    rolledBack,
+    paused,
+    pauseTrouble,
+  } = status;
   const lines: string[] = [];
   if (rolledBack)
-    lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
-  if (connectionProblem !== undefined) lines.push(`Connection: ${connectionProblem.message} [${connectionProblem.code}]`);
+    lines.push(
+      'The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.',
+    );
+  if (connectionProblem !== undefined)
+    lines.push(`Connection: ${connectionProblem.message} [${connectionProblem.code}]`);
   if (service === 'stopped') {
-    const link = status.connection === 'stopped' ? ', and whether the collector answers is not known' : '';
+    const link =
+      status.connection === 'stopped' ? ', and whether the collector answers is not known' : '';
     lines.push(`The service is not running: new results are not noticed${link}.`);
     lines.push('Start it: aliquot-agent run --data DIR');
   } else if (status.connection !== 'ready' && connectionProblem === undefined) {
@@ -116,56 +166,90 @@ function troubles(status: Status): string[] {
   }
   if (paused !== undefined) {
     const since = formatLocalTime(Date.parse(paused.since));
-    lines.push(`Paused since ${since}, because ${paused.because}: new results are only at their source until that ends (pauseWhile).`);
+    lines.push(
+      `Paused since ${since}, because ${paused.because}: new results are only at their source until that ends (pauseWhile).`,
+    );
   }
   if (pauseTrouble !== undefined) lines.push(`Pausing does not work: ${pauseTrouble}.`);
   if (queue.entries > 0) {
-    const since = queue.oldest === undefined ? '' : `, the oldest since ${formatLocalTime(Date.parse(queue.oldest))}`;
+    const since =
+      queue.oldest === undefined
+        ? ''
+        : `, the oldest since ${formatLocalTime(Date.parse(queue.oldest))}`;
     lines.push(
       `Waiting to be sent: ${formatCount(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`,
     );
   }
   if (queue.full) {
     const { files, bytes } = queue.waiting;
-    const because = fullBecause({ ...queue, maxBytes: queue.maxBytes ?? 0, minFreeBytes: queue.minFreeBytes ?? 0 });
+    const because = fullBecause({
+      ...queue,
+      maxBytes: queue.maxBytes ?? 0,
+      minFreeBytes: queue.minFreeBytes ?? 0,
+    });
     const [what, them] = files === 1 ? ['result file is', 'it'] : ['result files are', 'them'];
     lines.push(
       `ALARM: the queue is full (${because}): ${formatCount(files)} complete ${what} only at the source, ${formatBytes(bytes)}. Do not delete ${them}; what to do is named below.`,
     );
   }
   const bare = problems - unsettled;
-  if (bare > 0) lines.push(`Not protected: ${formatCount(bare)} ${bare === 1 ? 'path' : 'paths'}, each named below with what to do.`);
-  if (unsettled > 0) lines.push(`Not at rest for long: ${formatCount(unsettled)}, named below; captured as they are from time to time.`);
+  if (bare > 0)
+    lines.push(
+      `Not protected: ${formatCount(bare)} ${bare === 1 ? 'path' : 'paths'}, each named below with what to do.`,
+    );
+  if (unsettled > 0)
+    lines.push(
+      `Not at rest for long: ${formatCount(unsettled)}, named below; captured as they are from time to time.`,
+    );
   if (lost > 0)
     lines.push(
       `Lost: ${formatCount(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,
     );
   if (trouble !== undefined) lines.push(`The last scan failed: ${trouble}`);
   for (const { path, eventsMissing } of sources) {
-    if (eventsMissing !== undefined) lines.push(`No file events for ${path} (${eventsMissing}); changes are found by scans only.`);
+    if (eventsMissing !== undefined)
+      lines.push(`No file events for ${path} (${eventsMissing}); changes are found by scans only.`);
   }
   return lines;
 }
 
-function facts({ agent, vault, collector, connection, lastReceipt, lastScan, scanning, service }: Status): string[] {
+function facts({
+  agent,
+  vault,
+  collector,
+  connection,
+  lastReceipt,
+  lastScan,
+  scanning,
+  service,
+}: Status): string[] {
   const receipt =
     lastReceipt === null
       ? 'no receipt yet'
       : `last receipt ${formatLocalTime(Date.parse(lastReceipt.at))} (commit ${lastReceipt.commit}, ${lastReceipt.copies} ${lastReceipt.copies === 1 ? 'copy' : 'copies'})`;
-  const scan = scanning ? 'scanning now' : lastScan === null ? 'no scan yet' : `last scan ${formatLocalTime(Date.parse(lastScan))}`;
+  const scan = scanning
+    ? 'scanning now'
+    : lastScan === null
+      ? 'no scan yet'
+      : `last scan ${formatLocalTime(Date.parse(lastScan))}`;
   const link = service === 'running' ? `, ${connection}` : '';
-  return [`Agent ${agent} of vault ${vault} at ${collector}${link}; ${receipt}${service === 'running' ? `; ${scan}` : ''}.`];
+  return [
+    `Agent ${agent} of vault ${vault} at ${collector}${link}; ${receipt}${service === 'running' ? `; ${scan}` : ''}.`,
+  ];
 }
 
 /** What exclude patterns take: many a person is surprised. */
 function exclusions({ sources }: Status): string[] {
-  return sources.flatMap(({ path, excluded }) => excluded.map((taken) => `Excluded in ${path}: ${excludedText(taken)}`));
+  return sources.flatMap(({ path, excluded }) =>
+    excluded.map((taken) => `Excluded in ${path}: ${excludedText(taken)}`),
+  );
 }
 
 /** `3 files and 1 folder by "*.tmp"`, for people. */
 export function excludedText({ pattern, files, folders }: z.output<typeof excludedSchema>): string {
-  const parts = [files === 0 ? '' : formatCounted(files, 'file'), folders === 0 ? '' : formatCounted(folders, 'whole folder')].filter(
-    (part) => part !== '',
-  );
+  const parts = [
+    files === 0 ? '' : formatCounted(files, 'file'),
+    folders === 0 ? '' : formatCounted(folders, 'whole folder'),
+  ].filter((part) => part !== '');
   return `${parts.join(' and ')} by "${pattern}"`;
 }

@@ -10,7 +10,10 @@ export interface Pause {
   readonly because: string;
 }
 
-/** An answer counts for this long: asking for the processes costs some milliseconds, on Windows some hundred. */
+/**
+ * An answer counts for this long: asking for the processes costs some milliseconds, on Windows some
+ * hundred.
+ */
 const freshMs = process.platform === 'win32' ? 15_000 : 5_000;
 
 /** Knows whether the instrument is busy, by the signs that the configuration names. */
@@ -21,7 +24,10 @@ export class BusyWatch {
   #pause: Pause | undefined;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
-  /** Why a sign could not be looked at; it then counts as absent, for a broken sign must not end all protection. */
+  /**
+   * Why a sign could not be looked at; it then counts as absent, for a broken sign must not end all
+   * protection.
+   */
   trouble: string | undefined;
 
   constructor(signs: readonly BusySign[], port: BusyPort, clock: Clock) {
@@ -52,12 +58,19 @@ export class BusyWatch {
     this.trouble = undefined;
     const because = (await this.#file()) ?? (await this.#process());
     this.#lookedMs = this.#clock.nowMs();
-    this.#pause = because === undefined ? undefined : { sinceMs: this.#pause?.sinceMs ?? this.#lookedMs, because };
+    this.#pause =
+      because === undefined
+        ? undefined
+        : { sinceMs: this.#pause?.sinceMs ?? this.#lookedMs, because };
   }
 
   async #file(): Promise<string | undefined> {
     for (const { file } of this.#signs) {
-      if (file !== undefined && (await this.#sign(() => this.#port.exists(file), `the file ${file}`)) === true) return `${file} is there`;
+      if (
+        file !== undefined &&
+        (await this.#sign(() => this.#port.exists(file), `the file ${file}`)) === true
+      )
+        return `${file} is there`;
     }
     return undefined;
   }

@@ -25,7 +25,9 @@ function large(): void {
 }
 
 /** Takes everything, and does something after each window. */
-function taker(after: (windows: number) => void = () => undefined): CaptureExchange & { windows: CaptureWindow[] } {
+function taker(
+  after: (windows: number) => void = () => undefined,
+): CaptureExchange & { windows: CaptureWindow[] } {
   const windows: CaptureWindow[] = [];
   return {
     windows,
@@ -90,7 +92,9 @@ test('in a pause neither a walk nor a capture begins', async () => {
     order.push('slept');
     if (order.length === 3) pc.running.clear();
   };
-  const walked = await collect(host.walk({ root: bench.root, sourceRoot: bench.root, rules: bench.source.rules }));
+  const walked = await collect(
+    host.walk({ root: bench.root, sourceRoot: bench.root, rules: bench.source.rules }),
+  );
   order.push('walked');
   expect(order).toEqual(['slept', 'slept', 'slept', 'walked']);
   expect(walked.flat()).toHaveLength(3);

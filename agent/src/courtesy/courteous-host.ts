@@ -3,8 +3,9 @@ import type { CaptureExchange } from '../capture/window.ts';
 import type { Courtesy } from './courtesy.ts';
 
 /**
- * The same host, asking courtesy before each batch of a walk and before each window of a capture goes on. It does so where the
- * windows are taken over, in the main thread: the worker runs into its own back-pressure and rests, with the windows at hand finished.
+ * The same host, asking courtesy before each batch of a walk and before each window of a capture
+ * goes on. It does so where the windows are taken over, in the main thread: the worker runs into
+ * its own back-pressure and rests, with the windows at hand finished.
  */
 export function courteousHost(host: CaptureHost, courtesy: Courtesy): CaptureHost {
   if (!courtesy.limiting) return host;
@@ -26,7 +27,11 @@ export function courteousHost(host: CaptureHost, courtesy: Courtesy): CaptureHos
   };
 }
 
-function courteousExchange(jobs: number, exchange: CaptureExchange, courtesy: Courtesy): CaptureExchange {
+function courteousExchange(
+  jobs: number,
+  exchange: CaptureExchange,
+  courtesy: Courtesy,
+): CaptureExchange {
   let ended = 0;
   return {
     signal: exchange.signal,
@@ -35,7 +40,8 @@ function courteousExchange(jobs: number, exchange: CaptureExchange, courtesy: Co
       // First what is at hand, so that nothing sealed waits in memory.
       const refused = await exchange.deliver(window);
       ended += window.results.length;
-      // After the last one nothing more is read, and what was captured must not wait to become durable.
+      // After the last one nothing more is read, and what was captured must not wait to become
+      // durable.
       if (ended < jobs) await courtesy.beforeWork(exchange.signal);
       return refused;
     },

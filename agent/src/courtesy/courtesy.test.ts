@@ -72,7 +72,9 @@ test('a rest saves up a moment, not an hour', async () => {
 
 test('a new hour’s limit holds for who already waits', async () => {
   pc.nowMs = new Date(2026, 5, 1, 17, 59, 58).getTime();
-  const courtesy = pc.courtesy({ timeWindows: [{ from: '08:00', to: '18:00', maxMbitPerSecond: 0.1 }] });
+  const courtesy = pc.courtesy({
+    timeWindows: [{ from: '08:00', to: '18:00', maxMbitPerSecond: 0.1 }],
+  });
   await courtesy.beforeSending();
   courtesy.sent(125_000); // ten seconds' worth
   await courtesy.beforeSending();
@@ -105,7 +107,10 @@ test('while the program runs nothing begins; sending goes on; afterwards work do
   expect(await lasts(() => courtesy.beforeSending())).toBe(0);
   await courtesy.beforeWork();
   expect(pc.nowMs).toBeGreaterThanOrEqual(done);
-  expect(events).toEqual([{ type: 'paused', pause: { sinceMs: began, because: 'acquire runs' } }, { type: 'resumed' }]);
+  expect(events).toEqual([
+    { type: 'paused', pause: { sinceMs: began, because: 'acquire runs' } },
+    { type: 'resumed' },
+  ]);
   expect(await courtesy.paused()).toBeUndefined();
 });
 
@@ -125,7 +130,10 @@ test('from one sign to the next it is one pause', async () => {
   pc.nowMs += 60_000;
   pc.running.clear();
   pc.files.add('/run/busy');
-  expect(await courtesy.paused()).toEqual({ sinceMs: pause?.sinceMs, because: '/run/busy is there' });
+  expect(await courtesy.paused()).toEqual({
+    sinceMs: pause?.sinceMs,
+    because: '/run/busy is there',
+  });
 });
 
 test('the processes are not asked for with every window', async () => {
@@ -140,7 +148,8 @@ test('P6: a pause that lasts for long is told of, once', async () => {
   courtesy.subscribe(({ type }) => events.push(type));
   pc.running.add('acquire');
   const until = pc.nowMs + 3 * longPauseMs;
-  // Each nap takes the PC some minutes further, so that a day needs some hundreds of looks instead of a hundred thousand.
+  // Each nap takes the PC some minutes further, so that a day needs some hundreds of looks instead
+  // of a hundred thousand.
   pc.onSleep = () => {
     pc.nowMs += 5 * 60_000;
     if (pc.nowMs >= until) pc.running.clear();
@@ -153,7 +162,9 @@ test('P6: a sign that cannot be looked at pauses nothing, and is named', async (
   const courtesy = pc.courtesy({ pauseWhile: [{ process: 'acquire' }] });
   pc.failing = Object.assign(new Error('spawn tasklist ENOENT'), { code: 'ENOENT' });
   await courtesy.beforeWork();
-  expect(courtesy.trouble).toBe('the list of running programs cannot be looked at (ENOENT), so pauseWhile does not hold');
+  expect(courtesy.trouble).toBe(
+    'the list of running programs cannot be looked at (ENOENT), so pauseWhile does not hold',
+  );
   pc.failing = undefined;
   pc.nowMs += 60_000;
   await courtesy.beforeWork();

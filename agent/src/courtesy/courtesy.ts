@@ -11,10 +11,16 @@ export type CourtesyEvent =
   | { readonly type: 'pausedLong'; readonly pause: Pause }
   | { readonly type: 'resumed' };
 
-/** A pause of this length is a problem that people are told of (P6): no acquisition takes so long, but a program left open does. Test only: tests let it pass. */
+/**
+ * A pause of this length is a problem that people are told of (P6): no acquisition takes so long,
+ * but a program left open does. Test only: tests let it pass.
+ */
 export const longPauseMs = 8 * 3_600_000;
 
-/** A wait is cut into pieces of this length, so that a limit that the hour changes, or a clock that jumps, is noticed. */
+/**
+ * A wait is cut into pieces of this length, so that a limit that the hour changes, or a clock that
+ * jumps, is noticed.
+ */
 const longestSliceMs = 1_000;
 
 export interface CourtesyParts {
@@ -27,11 +33,15 @@ export interface CourtesyParts {
   readonly sleep: (ms: number, signals: readonly AbortSignal[]) => Promise<void>;
 }
 
-type Limiting = Pick<CourtesySettings, 'maxCpuPercent' | 'maxMbitPerSecond' | 'timeWindows' | 'pauseWhile'>;
+type Limiting = Pick<
+  CourtesySettings,
+  'maxCpuPercent' | 'maxMbitPerSecond' | 'timeWindows' | 'pauseWhile'
+>;
 
 /**
- * The one place that says when the agent may work: whoever is about to read, seal or send asks first, and waits as long as the
- * configuration wants. Nothing is refused and nothing lost; work is only put off. One for each process.
+ * The one place that says when the agent may work: whoever is about to read, seal or send asks
+ * first, and waits as long as the configuration wants. Nothing is refused and nothing lost; work is
+ * only put off. One for each process.
  */
 export class Courtesy {
   readonly #parts: CourtesyParts;
@@ -54,21 +64,35 @@ export class Courtesy {
   /** Whether anything is configured that could hold work back. */
   get limiting(): boolean {
     const { maxCpuPercent, maxMbitPerSecond, timeWindows, pauseWhile } = this.#parts.settings;
-    return maxCpuPercent !== undefined || maxMbitPerSecond !== undefined || timeWindows.length > 0 || pauseWhile.length > 0;
+    return (
+      maxCpuPercent !== undefined ||
+      maxMbitPerSecond !== undefined ||
+      timeWindows.length > 0 ||
+      pauseWhile.length > 0
+    );
   }
 
-  /** Resolves when something may be looked at, read or sealed; at once when `signal` is aborted or courtesy has ended. */
+  /**
+   * Resolves when something may be looked at, read or sealed; at once when `signal` is aborted or
+   * courtesy has ended.
+   */
   async beforeWork(signal?: AbortSignal): Promise<void> {
     const stops = this.#stops(signal);
     while (!stops.some(({ aborted }) => aborted)) {
       const pause = await this.#look();
       const waitMs = pause === undefined ? this.#cpuWaitMs() : this.#busy.intervalMs;
       if (waitMs === 0) return;
-      await this.#parts.sleep(pause === undefined ? Math.min(waitMs, longestSliceMs) : waitMs, stops);
+      await this.#parts.sleep(
+        pause === undefined ? Math.min(waitMs, longestSliceMs) : waitMs,
+        stops,
+      );
     }
   }
 
-  /** Resolves when the next items may be sent; at once when `signal` is aborted or courtesy has ended. A pause does not hold it back. */
+  /**
+   * Resolves when the next items may be sent; at once when `signal` is aborted or courtesy has
+   * ended. A pause does not hold it back.
+   */
   async beforeSending(signal?: AbortSignal): Promise<void> {
     const stops = this.#stops(signal);
     while (!stops.some(({ aborted }) => aborted)) {
@@ -79,7 +103,10 @@ export class Courtesy {
     }
   }
 
-  /** Counts what was sent, of any kind. Never waits: answers, pings and commits pass, and what follows waits for them. */
+  /**
+   * Counts what was sent, of any kind. Never waits: answers, pings and commits pass, and what
+   * follows waits for them.
+   */
   sent(bytes: number): void {
     this.#line.spend(bytes);
   }

@@ -10,8 +10,14 @@ export interface Limits {
 /** One megabit per second. */
 const bytesPerMsOfMbit = 1_000_000 / 8 / 1000;
 
-/** The limits at a moment, by this PC's local time. The first window that holds and names a limit decides it; else the default does. */
-export function limitsAt(settings: Pick<CourtesySettings, 'maxCpuPercent' | 'maxMbitPerSecond' | 'timeWindows'>, nowMs: number): Limits {
+/**
+ * The limits at a moment, by this PC's local time. The first window that holds and names a limit
+ * decides it; else the default does.
+ */
+export function limitsAt(
+  settings: Pick<CourtesySettings, 'maxCpuPercent' | 'maxMbitPerSecond' | 'timeWindows'>,
+  nowMs: number,
+): Limits {
   let { maxCpuPercent, maxMbitPerSecond } = settings;
   for (const window of [...settings.timeWindows].reverse()) {
     if (!holds(window, new Date(nowMs))) continue;
@@ -29,5 +35,7 @@ function holds({ from, to, days }: TimeWindow, now: Date): boolean {
   const today = now.getDay();
   if (from < to) return days.includes(today) && minute >= from && minute < to;
   // It ends on the day after the one on which it began.
-  return (days.includes(today) && minute >= from) || (days.includes((today + 6) % 7) && minute < to);
+  return (
+    (days.includes(today) && minute >= from) || (days.includes((today + 6) % 7) && minute < to)
+  );
 }

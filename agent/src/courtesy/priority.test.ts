@@ -47,6 +47,10 @@ test('a process really gets behind the others', async () => {
   const { execFile } = await import('node:child_process');
   const { promisify } = await import('node:util');
   const script = `const {lowerPriority} = await import(${JSON.stringify(new URL('./priority.ts', import.meta.url).href)}); lowerPriority(); console.log((await import('node:os')).getPriority())`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--input-type=module',
+    '-e',
+    script,
+  ]);
   expect(Number(stdout)).toBeGreaterThan(getPriority());
 });

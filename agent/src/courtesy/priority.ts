@@ -12,20 +12,24 @@ export interface PriorityPort {
 
 const systemPriority: PriorityPort = {
   platform: process.platform,
-  threads: () => (process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [process.pid]),
+  threads: () =>
+    process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [process.pid],
   set: setPriority,
 };
 
 /**
  * Puts this process behind everything else on the PC. What is possible without native code:
  *
- * - Linux: nice 19, for every thread there is; later ones inherit it. Shares go by weight there, and nice 10 would still take a tenth of a
- *   contested core. With it goes best-effort I/O priority 7, the lowest (ioprio follows nice: `(nice + 20) / 5`), where the disk's
- *   scheduler knows priorities.
+ * - Linux: nice 19, for every thread there is; later ones inherit it. Shares go by weight there,
+ *   and nice 10 would still take a tenth of a contested core. With it goes best-effort I/O priority
+ *   7, the lowest (ioprio follows nice: `(nice + 20) / 5`), where the disk's scheduler knows
+ *   priorities.
  * - macOS: nice 19. Disk priority is the launch daemon's to set (`LowPriorityIO`).
- * - Windows: the class "below normal", which always yields. Its I/O priority stays normal: only native code could lower it.
+ * - Windows: the class "below normal", which always yields. Its I/O priority stays normal: only
+ *   native code could lower it.
  *
- * Returns why it could not, if so; never throws, for a backup at normal priority is better than none.
+ * Returns why it could not, if so; never throws, for a backup at normal priority is better than
+ * none.
  */
 export function lowerPriority(port: PriorityPort = systemPriority): string | undefined {
   const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;
@@ -47,6 +51,9 @@ export function lowerPriority(port: PriorityPort = systemPriority): string | und
 
 /** What the operating system said, where Node tells it as `ERR_SYSTEM_ERROR`. */
 function systemError(error: unknown): string | undefined {
-  const info = error instanceof Error && 'info' in error ? (error.info as { readonly code?: string } | undefined) : undefined;
+  const info =
+    error instanceof Error && 'info' in error
+      ? (error.info as { readonly code?: string } | undefined)
+      : undefined;
   return info?.code;
 }

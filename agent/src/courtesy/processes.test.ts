@@ -10,8 +10,11 @@ import { runningInProc, runningInPs, runningInTasklist, systemBusyPort } from '.
 const onLinux = test.runIf(process.platform === 'linux');
 
 test('a program is found in a listing of Windows, whatever the case, with or without .exe', () => {
-  const listing = '"System Idle Process","0","Services","0","8 K"\r\n"MassHunter Acq.exe","4711","Console","1","212,344 K"\r\n';
-  expect(runningInTasklist(listing, ['xcalibur.exe', 'masshunter acq.exe'])).toBe('masshunter acq.exe');
+  const listing =
+    '"System Idle Process","0","Services","0","8 K"\r\n"MassHunter Acq.exe","4711","Console","1","212,344 K"\r\n';
+  expect(runningInTasklist(listing, ['xcalibur.exe', 'masshunter acq.exe'])).toBe(
+    'masshunter acq.exe',
+  );
   expect(runningInTasklist(listing, ['MassHunter Acq'])).toBe('MassHunter Acq');
   expect(runningInTasklist(listing, ['Acq.exe', 'Console'])).toBeUndefined();
 });
@@ -42,7 +45,9 @@ test('a program of Linux is found by its short name, a long one by its command l
   );
   expect(await runningInProc(folder, ['nothing', 'acquisition-server'])).toBe('acquisition-server');
   expect(await runningInProc(folder, ['Acquire.exe'])).toBe('Acquire.exe');
-  expect(await runningInProc(folder, ['acquisition-serpent', 'acquisition', '--fast', 'uptime'])).toBeUndefined();
+  expect(
+    await runningInProc(folder, ['acquisition-serpent', 'acquisition', '--fast', 'uptime']),
+  ).toBeUndefined();
 });
 
 onLinux('a program that really runs is found while it runs', async () => {
@@ -72,7 +77,10 @@ test('a flag file is there or not', async () => {
   expect(await port.exists(join(flag, 'below'))).toBe(false);
 });
 
-test.runIf(posixOnly('Windows calls a name that is too long one that is not there'))('what cannot be looked at is an error', async () => {
-  const flag = join(temporaryFolder(), 'n'.repeat(5000));
-  await expect(systemBusyPort().exists(flag)).rejects.toThrow('ENAMETOOLONG');
-});
+test.runIf(posixOnly('Windows calls a name that is too long one that is not there'))(
+  'what cannot be looked at is an error',
+  async () => {
+    const flag = join(temporaryFolder(), 'n'.repeat(5000));
+    await expect(systemBusyPort().exists(flag)).rejects.toThrow('ENAMETOOLONG');
+  },
+);

@@ -7,7 +7,13 @@ const noLimits = { timeWindows: [], pauseWhile: [] };
 
 /** Courtesy on the real system. Without settings nothing is held back. */
 export function systemCourtesy(settings: CourtesySettings | undefined, clock: Clock): Courtesy {
-  return new Courtesy({ settings: settings ?? noLimits, clock, port: systemBusyPort(), cpuMs, sleep });
+  return new Courtesy({
+    settings: settings ?? noLimits,
+    clock,
+    port: systemBusyPort(),
+    cpuMs,
+    sleep,
+  });
 }
 
 function cpuMs(): number {

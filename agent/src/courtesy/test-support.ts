@@ -1,4 +1,7 @@
-/** Courtesy with a clock, a CPU and an instrument that only tests move. Nothing outside tests imports this file. */
+/**
+ * Courtesy with a clock, a CPU and an instrument that only tests move. Nothing outside tests
+ * imports this file.
+ */
 
 import { courtesySchema } from '@aliquot/shared/settings/courtesy';
 import { Courtesy } from './courtesy.ts';
@@ -35,7 +38,8 @@ export class TestPc {
       cpuMs: () => this.usedCpuMs,
       sleep: async (ms, signals) => {
         const aborted = new Promise<void>((resolve) => {
-          for (const signal of signals) signal.addEventListener('abort', () => resolve(), { once: true });
+          for (const signal of signals)
+            signal.addEventListener('abort', () => resolve(), { once: true });
         });
         await Promise.race([this.sleeping(), aborted]);
         if (signals.some(({ aborted }) => aborted)) return;

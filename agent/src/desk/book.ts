@@ -1,9 +1,20 @@
 import { join } from 'node:path';
-import { decodeSettings, decodeSettingsBody, encodeSettings, FormatError, type Settings, type SettingsOutcome } from '@aliquot/proto';
+import {
+  decodeSettings,
+  decodeSettingsBody,
+  encodeSettings,
+  FormatError,
+  type Settings,
+  type SettingsOutcome,
+} from '@aliquot/proto';
 import { printable } from '@aliquot/shared/cli/format';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { SealedBox } from '@aliquot/shared/crypto/sealed-box';
-import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  ensureDirectory,
+  readFileIfThere,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import {
   judgeSettings,
@@ -31,8 +42,17 @@ const schema = z.strictObject({
   version: z.literal(1),
   settings: z.base64().optional(),
   way: z.enum(['collector', 'bundle']).optional(),
-  refused: z.strictObject({ sequence: z.number(), code: z.string(), message: z.string(), atMs: z.number() }).optional(),
-  uncovered: z.array(z.strictObject({ path: z.string(), patterns: z.array(z.string()), sequence: z.number(), sinceMs: z.number() })),
+  refused: z
+    .strictObject({ sequence: z.number(), code: z.string(), message: z.string(), atMs: z.number() })
+    .optional(),
+  uncovered: z.array(
+    z.strictObject({
+      path: z.string(),
+      patterns: z.array(z.string()),
+      sequence: z.number(),
+      sinceMs: z.number(),
+    }),
+  ),
 });
 
 /** Settings that were refused last: remembered until others are in force. */
@@ -101,11 +121,18 @@ export class DeskBook {
     const bytes = await readFileIfThere(parts.port, book.#path, MAX_FILE_BYTES);
     if (bytes === undefined) return book;
     try {
-      const { settings, way = 'collector', refused, uncovered } = schema.parse(JSON.parse(bytes.toString('utf8')));
+      const {
+        settings,
+        way = 'collector',
+        refused,
+        uncovered,
+      } = schema.parse(JSON.parse(bytes.toString('utf8')));
       [book.#refused, book.#uncovered] = [refused, uncovered];
-      if (settings !== undefined) book.#believe(decodeSettings(new Uint8Array(Buffer.from(settings, 'base64'))), way);
+      if (settings !== undefined)
+        book.#believe(decodeSettings(new Uint8Array(Buffer.from(settings, 'base64'))), way);
     } catch (error) {
-      const damaged = error instanceof z.ZodError || error instanceof SyntaxError || error instanceof FormatError;
+      const damaged =
+        error instanceof z.ZodError || error instanceof SyntaxError || error instanceof FormatError;
       if (!damaged && !(error instanceof SettingsError)) throw error;
     }
     return book;
@@ -141,7 +168,8 @@ export class DeskBook {
     if (this.#refused === undefined || this.#refused.sequence < 1) return undefined;
     const { sequence, code, message } = this.#refused;
     const answerKey = this.#open?.contents.answerKey;
-    const detail = answerKey && sealDetail(answerKey, this.#owner, sequence, message, this.#parts.random);
+    const detail =
+      answerKey && sealDetail(answerKey, this.#owner, sequence, message, this.#parts.random);
     return { sequence, outcome: outcomeOf(code), code: code as SettingsErrorCode, detail };
   }
 
@@ -175,10 +203,17 @@ export class DeskBook {
   }
 
   async #take(given: Settings, way: SettingsWay): Promise<DeskAnswer | undefined> {
-    if (this.#given !== undefined && equalBytes(this.#given.settings.body, given.settings.body)) return undefined;
+    if (this.#given !== undefined && equalBytes(this.#given.settings.body, given.settings.body))
+      return undefined;
     const { sequence } = decodeSettingsBody(given.settings.body);
     try {
-      const judged = judgeSettings(this.#owner, given, way, this.sequence, this.#parts.clock.nowMs());
+      const judged = judgeSettings(
+        this.#owner,
+        given,
+        way,
+        this.sequence,
+        this.#parts.clock.nowMs(),
+      );
       await this.#enforce(given, way, judged);
       return { sequence, outcome: 'applied', code: '', detail: undefined };
     } catch (error) {
@@ -202,26 +237,49 @@ export class DeskBook {
   }
 
   /** What has lost its cover: what had before and is not covered again, and what loses it now. */
-  #stillUncovered(folders: readonly CoveredFolder[], lost: readonly LostCover[], sequence: number): readonly Uncovered[] {
+  #stillUncovered(
+    folders: readonly CoveredFolder[],
+    lost: readonly LostCover[],
+    sequence: number,
+  ): readonly Uncovered[] {
     const sinceMs = this.#parts.clock.nowMs();
     const older = this.#uncovered.filter(({ path, patterns }) =>
-      lostCover([{ path, exclude: [] }], folders).some((loss) => sameLoss(loss, { path, patterns })),
+      lostCover([{ path, exclude: [] }], folders).some((loss) =>
+        sameLoss(loss, { path, patterns }),
+      ),
     );
     const fresh = lost.filter(({ path }) => !older.some((one) => one.path === path));
-    return [...older, ...fresh.map(({ path, patterns }) => ({ path, patterns: [...patterns], sequence, sinceMs }))].slice(-MAX_UNCOVERED);
+    return [
+      ...older,
+      ...fresh.map(({ path, patterns }) => ({ path, patterns: [...patterns], sequence, sinceMs })),
+    ].slice(-MAX_UNCOVERED);
   }
 
-  async #refuse(sequence: number, error: SettingsError, given: Settings, way: SettingsWay): Promise<DeskAnswer> {
+  async #refuse(
+    sequence: number,
+    error: SettingsError,
+    given: Settings,
+    way: SettingsWay,
+  ): Promise<DeskAnswer> {
     const { code, message } = error;
-    const refused = { sequence, code, message: printable(message).slice(0, 1000), atMs: this.#parts.clock.nowMs() };
-    const same = this.#refused?.sequence === sequence && this.#refused.code === code && this.#refused.message === refused.message;
+    const refused = {
+      sequence,
+      code,
+      message: printable(message).slice(0, 1000),
+      atMs: this.#parts.clock.nowMs(),
+    };
+    const same =
+      this.#refused?.sequence === sequence &&
+      this.#refused.code === code &&
+      this.#refused.message === refused.message;
     if (!same) {
       await this.#write(this.#given, this.#way, refused, this.#uncovered);
       this.#refused = refused;
       this.#tell();
     }
     const answerKey = this.#answerKey(given, way);
-    const detail = answerKey && sealDetail(answerKey, this.#owner, sequence, message, this.#parts.random);
+    const detail =
+      answerKey && sealDetail(answerKey, this.#owner, sequence, message, this.#parts.random);
     return { sequence, outcome: outcomeOf(code), code, detail };
   }
 
@@ -257,9 +315,22 @@ export class DeskBook {
     refused: RefusedSettings | undefined,
     uncovered: readonly Uncovered[],
   ): Promise<void> {
-    const settings = given === undefined ? {} : { settings: Buffer.from(encodeSettings(given)).toString('base64'), way };
-    const content = { version: 1, ...settings, ...(refused === undefined ? {} : { refused }), uncovered };
-    return writeFileDurably(this.#parts.port, this.#path, Buffer.from(`${JSON.stringify(content, undefined, 1)}\n`), { mode: 0o600 });
+    const settings =
+      given === undefined
+        ? {}
+        : { settings: Buffer.from(encodeSettings(given)).toString('base64'), way };
+    const content = {
+      version: 1,
+      ...settings,
+      ...(refused === undefined ? {} : { refused }),
+      uncovered,
+    };
+    return writeFileDurably(
+      this.#parts.port,
+      this.#path,
+      Buffer.from(`${JSON.stringify(content, undefined, 1)}\n`),
+      { mode: 0o600 },
+    );
   }
 }
 
@@ -268,7 +339,10 @@ function outcomeOf(code: string): SettingsOutcome {
 }
 
 function sameLoss(a: LostCover, b: LostCover): boolean {
-  return a.path === b.path && (a.patterns.length === 0 || b.patterns.every((pattern) => a.patterns.includes(pattern)));
+  return (
+    a.path === b.path &&
+    (a.patterns.length === 0 || b.patterns.every((pattern) => a.patterns.includes(pattern)))
+  );
 }
 
 function foldersIn({ config }: Effective): readonly CoveredFolder[] {

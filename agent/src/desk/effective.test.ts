@@ -10,17 +10,26 @@ function effective(told: string | undefined, own?: string): Effective {
 }
 
 const values = (now: Effective) =>
-  Object.fromEntries(now.values.map(({ setting, value, origins }) => [setting, `${value} (${origins.join('+')})`]));
+  Object.fromEntries(
+    now.values.map(({ setting, value, origins }) => [setting, `${value} (${origins.join('+')})`]),
+  );
 
 describe.runIf(process.platform !== 'win32')('what counts on a PC', () => {
   test('is agent.yaml alone where the desk says nothing, and must be whole then', () => {
-    expect(effective(undefined, 'sources: [{path: /a}]').config.sources).toMatchObject([{ path: '/a' }]);
+    expect(effective(undefined, 'sources: [{path: /a}]').config.sources).toMatchObject([
+      { path: '/a' },
+    ]);
     expect(effectiveSettings(undefined, 'workers: 2')).toMatchObject({ mistakes: [{ line: 1 }] });
-    expect(effectiveSettings(undefined, undefined)).toMatchObject({ mistakes: [{ message: expect.stringContaining('is not there') }] });
+    expect(effectiveSettings(undefined, undefined)).toMatchObject({
+      mistakes: [{ message: expect.stringContaining('is not there') }],
+    });
   });
 
   test('each value has its origin: built in, the desk, this PC', () => {
-    const now = effective('sources: [{path: /desk}]\nworkers: 2\n', 'sources: [{path: /mine, class: raw}]\n');
+    const now = effective(
+      'sources: [{path: /desk}]\nworkers: 2\n',
+      'sources: [{path: /mine, class: raw}]\n',
+    );
     expect(values(now)).toMatchObject({
       workers: '2 (desk)',
       scanIntervalSeconds: '300 (built-in)',
@@ -37,7 +46,10 @@ describe.runIf(process.platform !== 'win32')('what counts on a PC', () => {
       'sources: [{path: /desk, exclude: ["*"]}, {path: /mine}]\ncourtesy: {maxCpuPercent: 400, pauseWhile: [{process: b.exe}]}\nworkers: 8\n',
     );
     expect(now.config.sources).toMatchObject([{ path: '/desk', exclude: [] }, { path: '/mine' }]);
-    expect(now.config.courtesy).toMatchObject({ maxCpuPercent: 50, pauseWhile: [{ process: 'a.exe' }, { process: 'b.exe' }] });
+    expect(now.config.courtesy).toMatchObject({
+      maxCpuPercent: 50,
+      pauseWhile: [{ process: 'a.exe' }, { process: 'b.exe' }],
+    });
     expect(now.config.workers).toBe(1);
     expect(values(now)['courtesy.pauseWhile']).toContain('(desk+pc)');
     expect(now.unused.map(({ message }) => message)).toEqual([
@@ -48,8 +60,15 @@ describe.runIf(process.platform !== 'win32')('what counts on a PC', () => {
 
   test('a word in "local" lets agent.yaml fill in what the desk does not say, and no more', () => {
     const told = 'local: [queue, workers, logLevel]\nworkers: 3\nqueue: {maxBytes: 2GB}\n';
-    const now = effective(told, 'workers: 8\nlogLevel: debug\nqueue: {maxBytes: 1GB, minFreeBytes: 5GB}\n');
-    expect(now.config).toMatchObject({ workers: 3, logLevel: 'debug', queue: { maxBytes: 2e9, minFreeBytes: 5e9 } });
+    const now = effective(
+      told,
+      'workers: 8\nlogLevel: debug\nqueue: {maxBytes: 1GB, minFreeBytes: 5GB}\n',
+    );
+    expect(now.config).toMatchObject({
+      workers: 3,
+      logLevel: 'debug',
+      queue: { maxBytes: 2e9, minFreeBytes: 5e9 },
+    });
     expect(now.unused).toEqual([]);
     expect(effective('local: []', 'sources: [{path: /mine}]').config.sources).toEqual([]);
   });
@@ -64,7 +83,12 @@ describe.runIf(process.platform !== 'win32')('what counts on a PC', () => {
   });
 
   test('what only the desk says comes through, and no agent.yaml can say it', () => {
-    expect(effective('update: {version: "0.2.0", window: "22:00-05:00"}').update).toEqual({ version: '0.2.0', window: '22:00-05:00' });
-    expect(effective('sources: []', 'update: {version: "9.9.9"}').unused[0]?.message).toContain('"update" is not a setting');
+    expect(effective('update: {version: "0.2.0", window: "22:00-05:00"}').update).toEqual({
+      version: '0.2.0',
+      window: '22:00-05:00',
+    });
+    expect(effective('sources: []', 'update: {version: "9.9.9"}').unused[0]?.message).toContain(
+      '"update" is not a setting',
+    );
   });
 });

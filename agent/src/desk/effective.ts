@@ -59,16 +59,29 @@ export function effectiveSettings(
   if (!('mistakes' in both)) return both;
   // What it adds does not go with what the desk says: then the desk's count alone, and the clash is
   // named.
-  const clash = both.mistakes.map(({ message }) => ({ line: 1, message: `does not fit the desk’s settings: ${message}` }));
+  const clash = both.mistakes.map(({ message }) => ({
+    line: 1,
+    message: `does not fit the desk’s settings: ${message}`,
+  }));
   return together(told.value, settings, settings, {}, [...unused, ...clash]);
 }
 
 function alone(own: string | undefined): Effective | { readonly mistakes: readonly Mistake[] } {
-  if (own === undefined) return { mistakes: [{ line: 1, message: 'is not there, or says nothing; nothing says which folders to watch' }] };
+  if (own === undefined)
+    return {
+      mistakes: [
+        { line: 1, message: 'is not there, or says nothing; nothing says which folders to watch' },
+      ],
+    };
   const read = readSettings(own, 'whole', here);
   if ('mistakes' in read) return read;
   const given = isMap(read.plain) ? read.plain : {};
-  return { config: read.value, values: valuesOf(read.value, given, {}, given), unused: [], update: undefined };
+  return {
+    config: read.value,
+    values: valuesOf(read.value, given, {}, given),
+    unused: [],
+    update: undefined,
+  };
 }
 
 function together(
@@ -96,11 +109,18 @@ function combine(desk: Plain, local: readonly LocalWord[], own: Plain): Combined
   const may = (word: LocalWord): boolean => local.includes(word);
   const inVain = (setting: string): void => {
     const allowed = local.length === 0 ? 'nothing' : local.join(', ');
-    unused.push({ line: 1, message: `"${setting}" has no effect: central IT lets this file add ${allowed}` });
+    unused.push({
+      line: 1,
+      message: `"${setting}" has no effect: central IT lets this file add ${allowed}`,
+    });
   };
   for (const [key, value] of Object.entries(own)) {
     if (key === 'sources') {
-      if (may('sources')) merged['sources'] = [...listOf(desk['sources']), ...fresh(listOf(value), listOf(desk['sources']))];
+      if (may('sources'))
+        merged['sources'] = [
+          ...listOf(desk['sources']),
+          ...fresh(listOf(value), listOf(desk['sources'])),
+        ];
       else inVain(key);
     } else if (key === 'courtesy' && isMap(value)) addCourtesy(merged, value, may, inVain);
     else if (!may(key as LocalWord)) inVain(key);
@@ -120,9 +140,13 @@ function addCourtesy(
   const desk = isMap(merged['courtesy']) ? merged['courtesy'] : {};
   for (const key of Object.keys(rest)) if (!may('courtesy')) inVain(`courtesy.${key}`);
   const signs = may('pauseWhile') || may('courtesy') ? listOf(pauseWhile) : [];
-  if (pauseWhile !== undefined && signs.length === 0 && listOf(pauseWhile).length > 0) inVain('courtesy.pauseWhile');
+  if (pauseWhile !== undefined && signs.length === 0 && listOf(pauseWhile).length > 0)
+    inVain('courtesy.pauseWhile');
   const all = [...listOf(desk['pauseWhile']), ...signs];
-  merged['courtesy'] = { ...mergeSettings([may('courtesy') ? rest : {}, desk]), ...(all.length === 0 ? {} : { pauseWhile: all }) };
+  merged['courtesy'] = {
+    ...mergeSettings([may('courtesy') ? rest : {}, desk]),
+    ...(all.length === 0 ? {} : { pauseWhile: all }),
+  };
 }
 
 function listOf(value: unknown): readonly unknown[] {
@@ -141,10 +165,17 @@ function fresh(own: readonly unknown[], desk: readonly unknown[]): readonly unkn
  */
 function valuesOf(config: AgentConfig, merged: Plain, desk: Plain, own: Plain): readonly InForce[] {
   const said = { desk: flatSettings(desk), pc: flatSettings(own) };
-  const shown = new Map([...flatSettings(JSON.parse(JSON.stringify(config)) as Plain), ...flatSettings(merged)]);
+  const shown = new Map([
+    ...flatSettings(JSON.parse(JSON.stringify(config)) as Plain),
+    ...flatSettings(merged),
+  ]);
   return [...shown]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([setting, value]) => ({ setting, value, origins: originsOf(setting, said.desk.has(setting), said.pc.has(setting)) }));
+    .map(([setting, value]) => ({
+      setting,
+      value,
+      origins: originsOf(setting, said.desk.has(setting), said.pc.has(setting)),
+    }));
 }
 
 function originsOf(setting: string, desk: boolean, pc: boolean): readonly Origin[] {

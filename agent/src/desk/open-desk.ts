@@ -11,10 +11,14 @@ const MAX_CONFIG_BYTES = 1 << 20;
 /** The desk's settings in a data folder, beside `agent.yaml` there or at `configPath`. */
 export function openDesk(
   dataDir: string,
-  { configPath, ...parts }: Omit<DeskParts, 'ownText'> & { readonly configPath?: string | undefined },
+  {
+    configPath,
+    ...parts
+  }: Omit<DeskParts, 'ownText'> & { readonly configPath?: string | undefined },
 ): Promise<DeskBook> {
   const path = configPath ?? join(dataDir, 'agent.yaml');
-  const ownText = async () => (await readFileIfThere(parts.port, path, MAX_CONFIG_BYTES))?.toString('utf8');
+  const ownText = async () =>
+    (await readFileIfThere(parts.port, path, MAX_CONFIG_BYTES))?.toString('utf8');
   return DeskBook.open(dataDir, { ...parts, ownText });
 }
 
@@ -25,5 +29,11 @@ export function openDesk(
 export async function deskIn(dataDir: string, configPath: string): Promise<DeskBook | undefined> {
   if (!(await exists(nodeFiles, DeskBook.path(dataDir)))) return undefined;
   const identity = await loadIdentity(nodeFiles, dataDir);
-  return openDesk(dataDir, { port: nodeFiles, clock: systemClock, random: systemRandom, identity, configPath });
+  return openDesk(dataDir, {
+    port: nodeFiles,
+    clock: systemClock,
+    random: systemRandom,
+    identity,
+    configPath,
+  });
 }

@@ -4,10 +4,16 @@ import { settings } from './testing/desk-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe('P1 P5 P6 faults of the disk under settings from the desk', () => {
-  test.each([{ scenario: settings, every: 12 }])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
-    const { failed, injected, passed } = await enumerate(scenario, { seed: 1, mine: (number) => number % every === 0 });
-    expect(failed).toEqual([]);
-    expect(injected).toBeGreaterThan(4);
-    expect(passed).toBe(injected);
-  });
+  test.each([{ scenario: settings, every: 12 }])(
+    '$scenario.name: $scenario.about',
+    async ({ scenario, every }) => {
+      const { failed, injected, passed } = await enumerate(scenario, {
+        seed: 1,
+        mine: (number) => number % every === 0,
+      });
+      expect(failed).toEqual([]);
+      expect(injected).toBeGreaterThan(4);
+      expect(passed).toBe(injected);
+    },
+  );
 });

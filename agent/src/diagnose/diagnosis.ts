@@ -29,7 +29,11 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** A diagnosis: see `diagnosisOf` for what is in it. */
 export interface Diagnosis extends Json {
-  readonly log: { readonly known: boolean; readonly leftOut: number; readonly lines: readonly Json[] };
+  readonly log: {
+    readonly known: boolean;
+    readonly leftOut: number;
+    readonly lines: readonly Json[];
+  };
 }
 
 /**
@@ -37,7 +41,11 @@ export interface Diagnosis extends Json {
  * log, disk, clock, and what fsck finds. Names of files, folders, people and PCs are not in it, and
  * no content: paths are hidden (`Hider`), and every other text is a word of this program.
  */
-export async function diagnosisOf(agent: Agent, view: ServiceView | undefined, parts: DiagnosisParts): Promise<Diagnosis> {
+export async function diagnosisOf(
+  agent: Agent,
+  view: ServiceView | undefined,
+  parts: DiagnosisParts,
+): Promise<Diagnosis> {
   const hider = new Hider(agent.random.bytes(SALT_BYTES));
   const { clock, identity, port, dataDir, random } = agent;
   const problems = new Problems(hider);
@@ -49,7 +57,10 @@ export async function diagnosisOf(agent: Agent, view: ServiceView | undefined, p
   });
   const statusMs = clock.nowMs() - startedMs;
   const findings = parts.fsck
-    ? await findingsOf([fsckIdentity(port, dataDir, false), fsckQueue({ port, dataDir, random, repair: false })])
+    ? await findingsOf([
+        fsckIdentity(port, dataDir, false),
+        fsckQueue({ port, dataDir, random, repair: false }),
+      ])
     : null;
   const fsckMs = clock.nowMs() - startedMs - statusMs;
   return {
@@ -68,10 +79,17 @@ export async function diagnosisOf(agent: Agent, view: ServiceView | undefined, p
     },
     settings: hideSettings(hider, agent.config ?? null),
     status: head,
-    sources: agent.sources.now.map(({ root }) => hider.path(Buffer.from(root, 'latin1').toString('utf8'))),
+    sources: agent.sources.now.map(({ root }) =>
+      hider.path(Buffer.from(root, 'latin1').toString('utf8')),
+    ),
     problemCounts: problems.counts,
     problems: problems.listed,
-    timings: { statusMs, fsckMs, lastScanSeconds: scanSeconds(view), upSeconds: Math.round(process.uptime()) },
+    timings: {
+      statusMs,
+      fsckMs,
+      lastScanSeconds: scanSeconds(view),
+      upSeconds: Math.round(process.uptime()),
+    },
     process: {
       ...process.memoryUsage(),
       cpuSeconds: cpuSeconds(),
@@ -111,7 +129,8 @@ const STATUS_WORDS = new Set([
 function statusShown(value: object): Json {
   const shown: Record<string, unknown> = {};
   for (const [name, inner] of Object.entries(value)) {
-    if (typeof inner === 'number' || typeof inner === 'boolean' || inner === null) shown[name] = inner;
+    if (typeof inner === 'number' || typeof inner === 'boolean' || inner === null)
+      shown[name] = inner;
     else if (typeof inner === 'string' && STATUS_WORDS.has(name)) shown[name] = inner;
     else if (typeof inner === 'object' && !Array.isArray(inner)) shown[name] = statusShown(inner);
   }
@@ -134,13 +153,17 @@ class Problems {
   add({ event, path, code, since }: AgentEvent): void {
     if (event !== 'problem' || typeof path !== 'string' || typeof code !== 'string') return;
     this.counts[code] = (this.counts[code] ?? 0) + 1;
-    if (this.listed.length < MOST_PATHS) this.listed.push({ ...this.#hider.path(path), code, since });
+    if (this.listed.length < MOST_PATHS)
+      this.listed.push({ ...this.#hider.path(path), code, since });
   }
 }
 
-async function findingsOf(all: readonly AsyncIterable<{ readonly code: string; readonly severity: string }>[]): Promise<Json[]> {
+async function findingsOf(
+  all: readonly AsyncIterable<{ readonly code: string; readonly severity: string }>[],
+): Promise<Json[]> {
   const found: Json[] = [];
-  for (const findings of all) for await (const { code, severity } of findings) found.push({ code, severity });
+  for (const findings of all)
+    for await (const { code, severity } of findings) found.push({ code, severity });
   return found;
 }
 
@@ -155,7 +178,9 @@ function logShown(log: string | undefined): Diagnosis['log'] {
 }
 
 function scanSeconds(view: ServiceView | undefined): number | null {
-  return view?.lastScan === undefined ? null : Math.round((view.lastScan.endedMs - view.lastScan.beganMs) / 1000);
+  return view?.lastScan === undefined
+    ? null
+    : Math.round((view.lastScan.endedMs - view.lastScan.beganMs) / 1000);
 }
 
 function cpuSeconds(): number {

@@ -21,10 +21,16 @@ const MOST_PROVED_BYTES = 1 << 30;
  * `diagnose`: the text in parts, as events `diagnosis`. `logFile` stands in for what a service
  * knows of its own log.
  */
-export async function emitDiagnosis(agent: Agent, view: ServiceView | undefined, logFile: string | undefined, emit: Emit): Promise<void> {
+export async function emitDiagnosis(
+  agent: Agent,
+  view: ServiceView | undefined,
+  logFile: string | undefined,
+  emit: Emit,
+): Promise<void> {
   const log = logFile === undefined ? await view?.log?.() : await LogFile.tail(agent.port, logFile);
   const text = diagnosisText(await diagnosisOf(agent, view, { software, log, fsck: true }));
-  for (let at = 0; at < text.length; at += PART_CHARS) await emit({ event: 'diagnosis', part: text.slice(at, at + PART_CHARS) });
+  for (let at = 0; at < text.length; at += PART_CHARS)
+    await emit({ event: 'diagnosis', part: text.slice(at, at + PART_CHARS) });
 }
 
 /** The diagnosis for an operator who asked over the network. */
@@ -41,7 +47,10 @@ function made(diagnosis: Diagnosis): MadeDiagnosis {
       const { lines, leftOut, known } = diagnosis.log;
       const half = Math.ceil(lines.length / 2);
       if (half === 0) return undefined;
-      return made({ ...diagnosis, log: { known, leftOut: leftOut + half, lines: lines.slice(half) } });
+      return made({
+        ...diagnosis,
+        log: { known, leftOut: leftOut + half, lines: lines.slice(half) },
+      });
     },
   };
 }

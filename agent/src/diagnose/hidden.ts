@@ -41,7 +41,11 @@ export class Hider {
   path(path: string): HiddenPath {
     const names = path.split(/[\\/]/).filter((name) => name !== '');
     const ending = win32.extname(path).slice(1);
-    return { path: this.word(path), depth: names.length, suffix: SUFFIXES.has(ending.toLowerCase()) ? `.${ending.toLowerCase()}` : '' };
+    return {
+      path: this.word(path),
+      depth: names.length,
+      suffix: SUFFIXES.has(ending.toLowerCase()) ? `.${ending.toLowerCase()}` : '',
+    };
   }
 
   /** Any other text. */
@@ -53,7 +57,18 @@ export class Hider {
 /**
  * Settings whose texts are words of this program, times, or places on this PC: they name nobody.
  */
-const PLAIN = new Set(['logLevel', 'priority', 'from', 'to', 'days', 'scanSchedule', 'listen', 'version', 'window', 'local']);
+const PLAIN = new Set([
+  'logLevel',
+  'priority',
+  'from',
+  'to',
+  'days',
+  'scanSchedule',
+  'listen',
+  'version',
+  'window',
+  'local',
+]);
 
 /**
  * Settings with every text hidden that a person chose. Numbers, switches and the settings' own

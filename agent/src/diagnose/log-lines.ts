@@ -2,7 +2,8 @@
 const WORDS = new Set(['level', 'time', 'code', 'state', 'op']);
 const WORD = /^[A-Za-z0-9_.:+-]{1,64}$/;
 /** A line of a stack: only where in the program. */
-const FRAME = /^\s+at (?:async )?(?:([\w.#<>$ ]{1,80}) \()?(?:.*[\\/])?([\w.-]{1,64}):(\d+):(\d+)\)?$/;
+const FRAME =
+  /^\s+at (?:async )?(?:([\w.#<>$ ]{1,80}) \()?(?:.*[\\/])?([\w.-]{1,64}):(\d+):(\d+)\)?$/;
 const MOST_FRAMES = 20;
 
 /**
@@ -24,7 +25,8 @@ export function hideLine(line: string): Readonly<Record<string, unknown>> | unde
     if (!/^[A-Za-z]{1,32}$/.test(name)) continue;
     if (typeof value === 'number' || typeof value === 'boolean') shown[name] = value;
     else if (typeof value === 'string' && WORDS.has(name) && WORD.test(value)) shown[name] = value;
-    else if (name === 'msg' && typeof value === 'string' && !('code' in fields)) shown[name] = value;
+    else if (name === 'msg' && typeof value === 'string' && !('code' in fields))
+      shown[name] = value;
     else if (name === 'stack' && typeof value === 'string') shown[name] = framesOf(value);
   }
   return shown;

@@ -27,7 +27,12 @@ afterEach(() => folder.remove());
 const open = () => AddressBook.open(nodeFiles, folder.dir, owner);
 
 function signed(revision: number, addresses: readonly CollectorAddress[], by = vault): Signed {
-  return issueAddresses(by.authority, { version: 1, vaultId: by.descriptor.vaultId, revision, addresses });
+  return issueAddresses(by.authority, {
+    version: 1,
+    vaultId: by.descriptor.vaultId,
+    revision,
+    addresses,
+  });
 }
 
 describe('where an agent looks for its collector', () => {
@@ -37,10 +42,18 @@ describe('where an agent looks for its collector', () => {
     await book.worked(bundled);
     expect(await book.learn(signed(7, [at('https://one.lab'), at('https://two.lab')]))).toBe(true);
     await book.worked(at('https://one.lab'));
-    expect(book.candidates().map(({ url }) => url)).toEqual(['https://one.lab', 'https://two.lab', 'https://bundle.lab']);
+    expect(book.candidates().map(({ url }) => url)).toEqual([
+      'https://one.lab',
+      'https://two.lab',
+      'https://bundle.lab',
+    ]);
     expect(await book.learn(signed(8, [at('https://three.lab')]))).toBe(true);
     for (const now of [book, await open()]) {
-      expect(now.candidates().map(({ url }) => url)).toEqual(['https://three.lab', 'https://one.lab', 'https://bundle.lab']);
+      expect(now.candidates().map(({ url }) => url)).toEqual([
+        'https://three.lab',
+        'https://one.lab',
+        'https://bundle.lab',
+      ]);
       expect(now.revision).toBe(8);
     }
   });
@@ -54,8 +67,12 @@ describe('where an agent looks for its collector', () => {
   test('I-A14 P5: a lower or the same revision changes nothing, however it is repeated', async () => {
     const book = await open();
     await book.learn(signed(8, [at('https://new.lab')]));
-    for (const revision of [8, 7, 1]) expect(await book.learn(signed(revision, [at('https://old.lab')]))).toBe(false);
-    expect((await open()).candidates().map(({ url }) => url)).toEqual(['https://new.lab', 'https://bundle.lab']);
+    for (const revision of [8, 7, 1])
+      expect(await book.learn(signed(revision, [at('https://old.lab')]))).toBe(false);
+    expect((await open()).candidates().map(({ url }) => url)).toEqual([
+      'https://new.lab',
+      'https://bundle.lab',
+    ]);
   });
 
   test('I-A14 P5: addresses of another vault, of nobody, or altered in any byte, are refused, and nothing is kept', async () => {
@@ -63,12 +80,21 @@ describe('where an agent looks for its collector', () => {
     const good = signed(8, [at('https://new.lab')]);
     const wrong = [
       signed(9, [at('https://evil.lab')], foreign),
-      issueAddresses(vault.authority, { version: 1, vaultId: foreign.descriptor.vaultId, revision: 9, addresses: [at('https://x.lab')] }),
-      ...[...good.body.keys()].map((byte) => ({ ...good, body: good.body.with(byte, (good.body[byte] ?? 0) ^ 1) })),
+      issueAddresses(vault.authority, {
+        version: 1,
+        vaultId: foreign.descriptor.vaultId,
+        revision: 9,
+        addresses: [at('https://x.lab')],
+      }),
+      ...[...good.body.keys()].map((byte) => ({
+        ...good,
+        body: good.body.with(byte, (good.body[byte] ?? 0) ^ 1),
+      })),
       { ...good, signature: new Uint8Array(64) },
       vault.collectorCertificate,
     ];
-    for (const addresses of wrong) await expect(book.learn(addresses)).rejects.toMatchObject({ code: 'ADDRESSES_FOREIGN' });
+    for (const addresses of wrong)
+      await expect(book.learn(addresses)).rejects.toMatchObject({ code: 'ADDRESSES_FOREIGN' });
     expect((await open()).candidates()).toEqual([bundled]);
   });
 

@@ -5,10 +5,16 @@ import { enrolment } from './testing/identity-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under an enrolment', () => {
-  test.each([{ scenario: enrolment, every: 90 }])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
-    const { failed, injected, passed } = await enumerate(scenario, { seed: 1, mine: (number) => number % every === 0 });
-    expect(failed).toEqual([]);
-    expect(injected).toBeGreaterThan(4);
-    expect(passed).toBe(injected);
-  });
+  test.each([{ scenario: enrolment, every: 90 }])(
+    '$scenario.name: $scenario.about',
+    async ({ scenario, every }) => {
+      const { failed, injected, passed } = await enumerate(scenario, {
+        seed: 1,
+        mine: (number) => number % every === 0,
+      });
+      expect(failed).toEqual([]);
+      expect(injected).toBeGreaterThan(4);
+      expect(passed).toBe(injected);
+    },
+  );
 });

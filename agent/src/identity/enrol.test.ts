@@ -2,13 +2,30 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type BundleContents, type ChainId, decodeEnrolRequest, encodeEnrolAnswer, type Signed } from '@aliquot/proto';
+import {
+  type BundleContents,
+  type ChainId,
+  decodeEnrolRequest,
+  encodeEnrolAnswer,
+  type Signed,
+} from '@aliquot/proto';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
-import { bindingHashOf, issueAddresses, issueEnrolAnswer, issueEnrolment, verifyAgent } from '@aliquot/shared/keys/certificates';
+import {
+  bindingHashOf,
+  issueAddresses,
+  issueEnrolAnswer,
+  issueEnrolment,
+  verifyAgent,
+} from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
-import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import {
+  FIXTURE_TIME_MS,
+  fixtureAgent,
+  fixtureVault,
+  seededRandom,
+} from '@aliquot/shared/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { temporaryFolder, vault } from '../queue/test-support.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
@@ -27,7 +44,12 @@ afterEach(() => folder.remove());
 
 function contentsFor(name: string, url = 'http://127.0.0.1:9'): BundleContents {
   const agent = fixtureAgent(vault, name);
-  const { lineageId } = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, agent.enrolment, agent.binding).enrolment;
+  const { lineageId } = verifyAgent(
+    vault.descriptor.authorityKey,
+    vault.descriptor.vaultId,
+    agent.enrolment,
+    agent.binding,
+  ).enrolment;
   return {
     version: 1,
     url,
@@ -44,22 +66,33 @@ function contentsFor(name: string, url = 'http://127.0.0.1:9'): BundleContents {
   };
 }
 
-function bundleFor(name = 'gcms-1', url?: string): { readonly text: string; readonly seed: Uint8Array } {
+function bundleFor(
+  name = 'gcms-1',
+  url?: string,
+): { readonly text: string; readonly seed: Uint8Array } {
   const contents = contentsFor(name, url);
   return { text: sealBundle(contents), seed: contents.enrolmentSeed };
 }
 
-/** Answers like the collector of the fixture vault; remembers which keys each enrolment came with. */
+/**
+ * Answers like the collector of the fixture vault; remembers which keys each enrolment came with.
+ */
 function desk(signer = vault.collector, certificate: Signed = vault.collectorCertificate) {
   const bound = new Map<string, string>();
   const requests: Uint8Array[] = [];
   const answer = async (_trust: unknown, _path: string, body: Uint8Array): Promise<HttpAnswer> => {
     requests.push(body);
     const { enrolment, binding } = decodeEnrolRequest(body);
-    const agent = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, enrolment, binding);
+    const agent = verifyAgent(
+      vault.descriptor.authorityKey,
+      vault.descriptor.vaultId,
+      enrolment,
+      binding,
+    );
     const keys = Buffer.from(binding.body).toString('hex');
     const name = agent.enrolment.name;
-    if ((bound.get(name) ?? keys) !== keys) return { status: 409, body: Buffer.from('{"code":"ENROL_OTHER_KEYS","message":"used"}') };
+    if ((bound.get(name) ?? keys) !== keys)
+      return { status: 409, body: Buffer.from('{"code":"ENROL_OTHER_KEYS","message":"used"}') };
     bound.set(name, keys);
     const signed = issueEnrolAnswer(signer, {
       version: 1,
@@ -70,14 +103,24 @@ function desk(signer = vault.collector, certificate: Signed = vault.collectorCer
       pending: false,
       head: { logEpoch: 0, size: 1, root: new Uint8Array(32) },
     });
-    return { status: 200, body: encodeEnrolAnswer({ answer: signed, collectorCertificate: certificate }) };
+    return {
+      status: 200,
+      body: encodeEnrolAnswer({ answer: signed, collectorCertificate: certificate }),
+    };
   };
   return { answer, requests };
 }
 
 function options(bundle: string, changes: Partial<EnrolOptions> = {}): EnrolOptions {
   const clock = { nowMs: () => FIXTURE_TIME_MS + 1000 };
-  return { bundle, dataDir: folder.dir, port: nodeFiles, clock, random: seededRandom(folder.dir), ...changes };
+  return {
+    bundle,
+    dataDir: folder.dir,
+    port: nodeFiles,
+    clock,
+    random: seededRandom(folder.dir),
+    ...changes,
+  };
 }
 
 const identityDir = (): string => join(folder.dir, 'identity');
@@ -90,7 +133,8 @@ describe('enrolling', () => {
     expect(loaded.certificate.enrolment.name).toBe('gcms-1');
     expect(loaded.signKey).toEqual(made.signKey);
     expect(readdirSync(identityDir())).toEqual(['identity.json']);
-    if (process.platform !== 'win32') expect(statSync(join(identityDir(), 'identity.json')).mode & 0o777).toBe(0o600);
+    if (process.platform !== 'win32')
+      expect(statSync(join(identityDir(), 'identity.json')).mode & 0o777).toBe(0o600);
     const text = readFileSync(join(identityDir(), 'identity.json'), 'utf8');
     expect(text).not.toContain(Buffer.from(bundle.seed).toString('base64'));
   });
@@ -105,9 +149,13 @@ describe('enrolling', () => {
       },
     });
     await expect(enrol(broken)).rejects.toThrow('cable pulled');
-    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_MISSING' });
+    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({
+      code: 'IDENTITY_MISSING',
+    });
     const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
-    await enrol(options(bundle.text, { post: answer, clock: late, random: seededRandom('another run') }));
+    await enrol(
+      options(bundle.text, { post: answer, clock: late, random: seededRandom('another run') }),
+    );
     expect(requests[1]).toEqual(requests[0]);
     expect(readdirSync(identityDir())).toEqual(['identity.json']);
     await enrol(options(bundle.text, { post: answer, clock: late }));
@@ -119,29 +167,43 @@ describe('enrolling', () => {
     const { answer } = desk();
     await enrol(options(bundle.text, { post: answer }));
     const other = temporaryFolder();
-    const again = enrol(options(bundle.text, { post: answer, dataDir: other.dir, random: seededRandom('other') }));
+    const again = enrol(
+      options(bundle.text, { post: answer, dataDir: other.dir, random: seededRandom('other') }),
+    );
     await expect(again).rejects.toMatchObject({ code: 'ENROL_BUNDLE_USED' });
     other.remove();
   });
 
   test('another bundle does not take over a folder that is enrolled or being enrolled', async () => {
     const { answer } = desk();
-    const failing = options(bundleFor('a').text, { post: async () => ({ status: 500, body: new Uint8Array() }) });
+    const failing = options(bundleFor('a').text, {
+      post: async () => ({ status: 500, body: new Uint8Array() }),
+    });
     await expect(enrol(failing)).rejects.toMatchObject({ code: 'ENROL_REFUSED', retryable: true });
-    await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
+    await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({
+      code: 'ENROL_OTHER_BEGUN',
+    });
     await enrol(options(bundleFor('a').text, { post: answer }));
-    await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
+    await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({
+      code: 'ENROL_ALREADY',
+    });
   });
 
   test('an expired, damaged or foreign bundle is refused before the network is touched', async () => {
     const { answer, requests } = desk();
     const { text } = bundleFor();
     const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
-    await expect(enrol(options(text, { post: answer, clock: late }))).rejects.toMatchObject({ code: 'BUNDLE_EXPIRED' });
+    await expect(enrol(options(text, { post: answer, clock: late }))).rejects.toMatchObject({
+      code: 'BUNDLE_EXPIRED',
+    });
     const lines = text.split('\n');
     lines[8] = (lines[8] ?? '').split('').reverse().join('');
-    await expect(enrol(options(lines.join('\n'), { post: answer }))).rejects.toMatchObject({ code: 'BUNDLE_CORRUPT' });
-    await expect(enrol(options('hello', { post: answer }))).rejects.toMatchObject({ code: 'BUNDLE_NOT_A_BUNDLE' });
+    await expect(enrol(options(lines.join('\n'), { post: answer }))).rejects.toMatchObject({
+      code: 'BUNDLE_CORRUPT',
+    });
+    await expect(enrol(options('hello', { post: answer }))).rejects.toMatchObject({
+      code: 'BUNDLE_NOT_A_BUNDLE',
+    });
     expect(requests).toEqual([]);
     expect(readdirSync(identityDir())).toEqual([]);
   });
@@ -151,11 +213,17 @@ describe('enrolling', () => {
     const foreign = fixtureVault('another lab');
     const impostors = [desk(thief), desk(foreign.collector, foreign.collectorCertificate)];
     for (const { answer } of impostors) {
-      await expect(enrol(options(bundleFor().text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_BAD_ANSWER' });
+      await expect(enrol(options(bundleFor().text, { post: answer }))).rejects.toMatchObject({
+        code: 'ENROL_BAD_ANSWER',
+      });
     }
     const babble = async () => ({ status: 200, body: Buffer.from('ok') });
-    await expect(enrol(options(bundleFor().text, { post: babble }))).rejects.toMatchObject({ code: 'ENROL_BAD_ANSWER' });
-    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_MISSING' });
+    await expect(enrol(options(bundleFor().text, { post: babble }))).rejects.toMatchObject({
+      code: 'ENROL_BAD_ANSWER',
+    });
+    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({
+      code: 'IDENTITY_MISSING',
+    });
   });
 
   test('each refusal of the collector has its own code', async () => {
@@ -167,7 +235,9 @@ describe('enrolling', () => {
       [418, '{"message":"tea\\u0000\\npot"}', 'ENROL_REFUSED'],
     ];
     for (const [status, body, code] of refusals) {
-      const refused = enrol(options(bundleFor().text, { post: async () => ({ status, body: Buffer.from(body) }) }));
+      const refused = enrol(
+        options(bundleFor().text, { post: async () => ({ status, body: Buffer.from(body) }) }),
+      );
       await expect(refused).rejects.toMatchObject({ code });
       await expect(refused).rejects.not.toThrow(/[\n\0]/);
     }
@@ -175,7 +245,10 @@ describe('enrolling', () => {
 
   test('after a definite refusal the folder takes another bundle; a bare status, or one that may pass, keeps what was begun', async () => {
     const { answer } = desk();
-    const refusedWith = (status: number, body: string) => async () => ({ status, body: Buffer.from(body) });
+    const refusedWith = (status: number, body: string) => async () => ({
+      status,
+      body: Buffer.from(body),
+    });
     for (const [status, code] of [
       [403, 'ENROL_UNKNOWN'],
       [403, 'ENROL_REVOKED'],
@@ -183,7 +256,9 @@ describe('enrolling', () => {
       [410, 'ENROL_EXPIRED'],
     ] as const) {
       const body = JSON.stringify({ code, message: 'no' });
-      await expect(enrol(options(bundleFor('a').text, { post: refusedWith(status, body) }))).rejects.toMatchObject({ retryable: false });
+      await expect(
+        enrol(options(bundleFor('a').text, { post: refusedWith(status, body) })),
+      ).rejects.toMatchObject({ retryable: false });
       expect(readdirSync(identityDir())).toEqual([]);
     }
     for (const [status, body] of [
@@ -192,12 +267,20 @@ describe('enrolling', () => {
       [429, '{"code":"ENROL_UNKNOWN"}'],
       [503, '{"code":"ENROL_UNKNOWN"}'],
     ] as const) {
-      await expect(enrol(options(bundleFor('a').text, { post: refusedWith(status, body) }))).rejects.toThrow();
-      await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
+      await expect(
+        enrol(options(bundleFor('a').text, { post: refusedWith(status, body) })),
+      ).rejects.toThrow();
+      await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({
+        code: 'ENROL_OTHER_BEGUN',
+      });
     }
     const unknown = refusedWith(403, '{"code":"ENROL_UNKNOWN","message":"who?"}');
-    await expect(enrol(options(bundleFor('a').text, { post: unknown }))).rejects.toMatchObject({ code: 'ENROL_UNKNOWN' });
-    expect((await enrol(options(bundleFor('b').text, { post: answer }))).certificate.enrolment.name).toBe('b');
+    await expect(enrol(options(bundleFor('a').text, { post: unknown }))).rejects.toMatchObject({
+      code: 'ENROL_UNKNOWN',
+    });
+    expect(
+      (await enrol(options(bundleFor('b').text, { post: answer }))).certificate.enrolment.name,
+    ).toBe('b');
   });
 
   test('a damaged identity is named and tells no secret', async () => {
@@ -210,7 +293,9 @@ describe('enrolling', () => {
     expect(failure).toMatchObject({ code: 'IDENTITY_DAMAGED' });
     expect(String(failure)).not.toContain(seed);
     writeFileSync(path, text.slice(0, 100));
-    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_DAMAGED' });
+    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({
+      code: 'IDENTITY_DAMAGED',
+    });
   });
 });
 
@@ -221,7 +306,12 @@ describe('enrolling a folder anew in place', () => {
   function successorOf(old: string, name: string, changes: Partial<BundleContents> = {}): string {
     const before = fixtureAgent(vault, old);
     const key = newSigningKey(seededRandom(`successor ${name}`));
-    const replaced = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, before.enrolment, before.binding).enrolment;
+    const replaced = verifyAgent(
+      vault.descriptor.authorityKey,
+      vault.descriptor.vaultId,
+      before.enrolment,
+      before.binding,
+    ).enrolment;
     const enrolment = issueEnrolment(vault.authority, {
       ...replaced,
       agentId: seededRandom(`id of ${name}`).bytes(16) as typeof replaced.agentId,
@@ -235,8 +325,18 @@ describe('enrolling a folder anew in place', () => {
   test('keeps the chunk cache’s secret and the chain that it goes on from; everything else is new', async () => {
     const { answer } = desk();
     const old = await enrol(options(bundleFor('pc').text, { post: answer }));
-    const made = await enrol(options(successorOf('pc', 'pc-b'), { post: answer, takesOver: chain, random: seededRandom('anew') }));
-    expect(made).toMatchObject({ takesOver: chain, cacheSecret: old.cacheSecret, pathKey: old.pathKey });
+    const made = await enrol(
+      options(successorOf('pc', 'pc-b'), {
+        post: answer,
+        takesOver: chain,
+        random: seededRandom('anew'),
+      }),
+    );
+    expect(made).toMatchObject({
+      takesOver: chain,
+      cacheSecret: old.cacheSecret,
+      pathKey: old.pathKey,
+    });
     expect(made.signKey).not.toEqual(old.signKey);
     expect(made.chainId).not.toEqual(old.chainId);
     const loaded = await loadIdentity(nodeFiles, folder.dir);
@@ -252,13 +352,22 @@ describe('enrolling a folder anew in place', () => {
       await answer(trust, path, body);
       throw new IdentityError('ENROL_UNREACHABLE', 'cable pulled');
     };
-    await expect(enrol(options(bundle, { post: cut, takesOver: chain }))).rejects.toMatchObject({ code: 'ENROL_UNREACHABLE' });
+    await expect(enrol(options(bundle, { post: cut, takesOver: chain }))).rejects.toMatchObject({
+      code: 'ENROL_UNREACHABLE',
+    });
     expect((await loadIdentity(nodeFiles, folder.dir)).certificate.enrolment.name).toBe('pc');
     // Another bundle does not take the place of what was begun.
     const another = options(successorOf('pc', 'pc-c'), { post: answer, takesOver: chain });
     await expect(enrol(another)).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
     const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
-    await enrol(options(bundle, { post: answer, takesOver: chain, clock: late, random: seededRandom('again') }));
+    await enrol(
+      options(bundle, {
+        post: answer,
+        takesOver: chain,
+        clock: late,
+        random: seededRandom('again'),
+      }),
+    );
     expect(requests[2]).toEqual(requests[1]);
     expect((await loadIdentity(nodeFiles, folder.dir)).certificate.enrolment.name).toBe('pc-b');
   });
@@ -269,9 +378,15 @@ describe('enrolling a folder anew in place', () => {
     const elsewhere = options(successorOf('another', 'pc-b'), { post: answer, takesOver: chain });
     await expect(enrol(elsewhere)).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
     const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
-    const expired = options(successorOf('pc', 'pc-b'), { post: answer, takesOver: chain, clock: late });
+    const expired = options(successorOf('pc', 'pc-b'), {
+      post: answer,
+      takesOver: chain,
+      clock: late,
+    });
     await expect(enrol(expired)).rejects.toMatchObject({ code: 'BUNDLE_EXPIRED' });
-    await expect(enrol(options(successorOf('pc', 'pc-b'), { post: answer }))).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
+    await expect(enrol(options(successorOf('pc', 'pc-b'), { post: answer }))).rejects.toMatchObject(
+      { code: 'ENROL_ALREADY' },
+    );
     expect(requests).toHaveLength(1);
     expect((await loadIdentity(nodeFiles, folder.dir)).certificate.enrolment.name).toBe('pc');
   });
@@ -282,18 +397,25 @@ describe('enrolling a folder anew in place', () => {
       version: 1,
       vaultId: vault.descriptor.vaultId,
       revision: 3,
-      addresses: ['https://one.lab', 'https://two.lab'].map((url) => ({ url, tlsCa: '', tlsPins: [] })),
+      addresses: ['https://one.lab', 'https://two.lab'].map((url) => ({
+        url,
+        tlsCa: '',
+        tlsPins: [],
+      })),
     });
     const tried: string[] = [];
     const only =
       (reached: string): NonNullable<EnrolOptions['post']> =>
       async (trust, path, body) => {
         tried.push(trust.url);
-        if (trust.url !== reached) throw new IdentityError('ENROL_UNREACHABLE', `nothing at ${trust.url}`);
+        if (trust.url !== reached)
+          throw new IdentityError('ENROL_UNREACHABLE', `nothing at ${trust.url}`);
         return answer(trust, path, body);
       };
     const bundle = sealBundle({ ...contentsFor('pc'), addresses });
-    await expect(enrol(options(bundle, { post: only('nowhere') }))).rejects.toThrow('nothing at https://one.lab');
+    await expect(enrol(options(bundle, { post: only('nowhere') }))).rejects.toThrow(
+      'nothing at https://one.lab',
+    );
     tried.splice(0);
     const identity = await enrol(options(bundle, { post: only('http://127.0.0.1:9') }));
     expect(tried).toEqual(['https://one.lab', 'https://two.lab', 'http://127.0.0.1:9']);
@@ -310,7 +432,11 @@ describe('the network of an enrolment', () => {
     const server = createServer((request, response) => {
       const parts: Buffer[] = [];
       request.on('data', (part: Buffer) => parts.push(part));
-      request.on('end', () => response.writeHead(409).end(Buffer.concat([Buffer.from(`${request.method} ${request.url} `), ...parts])));
+      request.on('end', () =>
+        response
+          .writeHead(409)
+          .end(Buffer.concat([Buffer.from(`${request.method} ${request.url} `), ...parts])),
+      );
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
@@ -318,14 +444,18 @@ describe('the network of an enrolment', () => {
     expect(answer.status).toBe(409);
     expect(Buffer.from(answer.body).toString()).toBe('POST /v1/enrol hello');
     server.close();
-    await expect(post(trust(`http://127.0.0.1:${port}`), '/', new Uint8Array())).rejects.toMatchObject({
+    await expect(
+      post(trust(`http://127.0.0.1:${port}`), '/', new Uint8Array()),
+    ).rejects.toMatchObject({
       code: 'ENROL_UNREACHABLE',
       retryable: true,
     });
   });
 
   test('plain http to another machine is refused', () => {
-    expect(() => post(trust('http://lab.example:80'), '/', new Uint8Array())).toThrow(/not encrypted/);
+    expect(() => post(trust('http://lab.example:80'), '/', new Uint8Array())).toThrow(
+      /not encrypted/,
+    );
   });
 });
 
@@ -334,10 +464,13 @@ test('a damaged memory of the newest head is found by fsck, stops the uplink, an
   const trust = await TrustStore.open(nodeFiles, folder.dir, identity);
   await trust.remember(identity.collector, vault.collectorCertificate, undefined);
   writeFileSync(TrustStore.path(folder.dir), '{"version":1}');
-  await expect(TrustStore.open(nodeFiles, folder.dir, identity)).rejects.toMatchObject({ code: 'UPLINK_TRUST_DAMAGED' });
+  await expect(TrustStore.open(nodeFiles, folder.dir, identity)).rejects.toMatchObject({
+    code: 'UPLINK_TRUST_DAMAGED',
+  });
   const check = async (repair: boolean) => {
     const codes: string[] = [];
-    for await (const finding of fsckIdentity(nodeFiles, folder.dir, repair)) codes.push(finding.code);
+    for await (const finding of fsckIdentity(nodeFiles, folder.dir, repair))
+      codes.push(finding.code);
     return codes;
   };
   expect(await check(false)).toEqual(['FSCK_TRUST_DAMAGED']);

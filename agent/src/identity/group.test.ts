@@ -1,11 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeEnrolRequest, encodeEnrolAnswer, type GroupCertificateBody, type Signed } from '@aliquot/proto';
+import {
+  decodeEnrolRequest,
+  encodeEnrolAnswer,
+  type GroupCertificateBody,
+  type Signed,
+} from '@aliquot/proto';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { issueApproval, sealPathKey } from '@aliquot/shared/keys/approval';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
-import { bindingHashOf, issueEnrolAnswer, issueEnrolment, verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import {
+  bindingHashOf,
+  issueEnrolAnswer,
+  issueEnrolment,
+  verifyAgent,
+  verifyEnrolment,
+} from '@aliquot/shared/keys/certificates';
 import { groupSecretFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { groupIdOf, issueGroup } from '@aliquot/shared/keys/group';
@@ -16,7 +27,10 @@ import type { AgentIdentity } from './identity.ts';
 import { loadIdentity } from './identity-file.ts';
 import { succeed } from './succeed.ts';
 
-/** A PC and the bundle of its group: its keys, its name, and what becomes of it when it is approved in the place of another. */
+/**
+ * A PC and the bundle of its group: its keys, its name, and what becomes of it when it is approved
+ * in the place of another.
+ */
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
@@ -29,13 +43,34 @@ const groupKey = newSigningKey(seededRandom('group of a PC'));
 
 function bundle(terms: Partial<GroupCertificateBody> = {}): string {
   const group = issueGroup(vault.authority, {
-    ...{ version: 1, vaultId, name: 'hall-7', groupKey: groupKey.publicKey, uses: 3, names: ['hplc-*'], approve: false, selfRestore: true },
+    ...{
+      version: 1,
+      vaultId,
+      name: 'hall-7',
+      groupKey: groupKey.publicKey,
+      uses: 3,
+      names: ['hplc-*'],
+      approve: false,
+      selfRestore: true,
+    },
     ...{ dedupEpoch: 1, issuedAtMs: FIXTURE_TIME_MS, expiresAtMs: FIXTURE_TIME_MS + 86_400_000 },
     ...terms,
   });
   return sealBundle({
-    ...{ version: 1, url: 'http://127.0.0.1:9', tlsCa: '', tlsPins: [], descriptor: vault.kit.descriptor, addresses: undefined },
-    ...{ collectorCertificate: vault.collectorCertificate, enrolment: group, enrolmentSeed: groupKey.seed, settings: undefined },
+    ...{
+      version: 1,
+      url: 'http://127.0.0.1:9',
+      tlsCa: '',
+      tlsPins: [],
+      descriptor: vault.kit.descriptor,
+      addresses: undefined,
+    },
+    ...{
+      collectorCertificate: vault.collectorCertificate,
+      enrolment: group,
+      enrolmentSeed: groupKey.seed,
+      settings: undefined,
+    },
     dedupSecrets: vault.kit.dedupSecrets,
     pathKey: undefined,
     groupSecret: groupSecretFor(vault.kit.pathSecret, groupIdOf(groupKey.publicKey)),
@@ -51,21 +86,43 @@ function collector(approval?: () => Signed | undefined) {
     asked.push({ name: agent.enrolment.name, binding });
     const waits = agent.group?.approve === true;
     const answer = issueEnrolAnswer(vault.collector, {
-      ...{ version: 1, vaultId, agentId: agent.enrolment.agentId, bindingHash: bindingHashOf(binding), enrolledAtMs: FIXTURE_TIME_MS },
+      ...{
+        version: 1,
+        vaultId,
+        agentId: agent.enrolment.agentId,
+        bindingHash: bindingHashOf(binding),
+        enrolledAtMs: FIXTURE_TIME_MS,
+      },
       ...{ pending: waits, head: { logEpoch: 0, size: 1, root: new Uint8Array(32) } },
     });
     const shown = waits ? approval?.() : undefined;
-    return { status: 200, body: encodeEnrolAnswer({ answer, collectorCertificate: vault.collectorCertificate, approval: shown }) };
+    return {
+      status: 200,
+      body: encodeEnrolAnswer({
+        answer,
+        collectorCertificate: vault.collectorCertificate,
+        approval: shown,
+      }),
+    };
   };
   return { post, asked };
 }
 
 function options(text: string, changes: Partial<EnrolOptions> = {}): EnrolOptions {
   const clock = { nowMs: () => FIXTURE_TIME_MS + 1000 };
-  return { bundle: text, dataDir: folder.dir, port: nodeFiles, clock, random: seededRandom(folder.dir), ...changes };
+  return {
+    bundle: text,
+    dataDir: folder.dir,
+    port: nodeFiles,
+    clock,
+    random: seededRandom(folder.dir),
+    ...changes,
+  };
 }
 
-const named = (asked: string | undefined, host = 'HPLC-7.lab.example') => ({ name: { asked, host } });
+const named = (asked: string | undefined, host = 'HPLC-7.lab.example') => ({
+  name: { asked, host },
+});
 
 describe('a PC of a group', () => {
   test('makes its keys, is called after its host name, and keeps neither the group’s key nor its secret', async () => {
@@ -76,7 +133,10 @@ describe('a PC of a group', () => {
     expect(made.pathKey).toEqual(pathKeyFor(vault.kit.pathSecret, enrolment));
     expect((await loadIdentity(nodeFiles, folder.dir)).certificate).toEqual(made.certificate);
     const kept = readFileSync(join(folder.dir, 'identity', 'identity.json'), 'utf8');
-    for (const secret of [groupKey.seed, groupSecretFor(vault.kit.pathSecret, groupIdOf(groupKey.publicKey))])
+    for (const secret of [
+      groupKey.seed,
+      groupSecretFor(vault.kit.pathSecret, groupIdOf(groupKey.publicKey)),
+    ])
       expect(kept).not.toContain(Buffer.from(secret).toString('base64'));
   });
 
@@ -87,14 +147,24 @@ describe('a PC of a group', () => {
       throw new Error('cable pulled');
     };
     const text = bundle();
-    await expect(enrol(options(text, { ...named('hplc-8'), post: broken }))).rejects.toThrow('cable pulled');
-    await expect(enrol(options(text, { ...named('hplc-9'), post }))).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
-    const made = await enrol(options(text, { ...named(undefined), post, random: seededRandom('another run') }));
+    await expect(enrol(options(text, { ...named('hplc-8'), post: broken }))).rejects.toThrow(
+      'cable pulled',
+    );
+    await expect(enrol(options(text, { ...named('hplc-9'), post }))).rejects.toMatchObject({
+      code: 'ENROL_OTHER_BEGUN',
+    });
+    const made = await enrol(
+      options(text, { ...named(undefined), post, random: seededRandom('another run') }),
+    );
     expect(made.certificate.enrolment.name).toBe('hplc-8');
     expect(asked.map(({ name }) => name)).toEqual(['hplc-8', 'hplc-8']);
     expect(asked[1]?.binding).toEqual(asked[0]?.binding);
-    await expect(enrol(options(text, { ...named('hplc-9'), post }))).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
-    expect((await enrol(options(text, { ...named('hplc-8'), post }))).signKey).toEqual(made.signKey);
+    await expect(enrol(options(text, { ...named('hplc-9'), post }))).rejects.toMatchObject({
+      code: 'ENROL_ALREADY',
+    });
+    expect((await enrol(options(text, { ...named('hplc-8'), post }))).signKey).toEqual(
+      made.signKey,
+    );
   });
 
   test.each([
@@ -129,14 +199,26 @@ describe('a PC that is approved in the place of another', () => {
         agentId: seededRandom('successor').bytes(16) as typeof enrolment.agentId,
         lineageId: oldEnrolment.lineageId,
       },
-      ...{ replaces: oldEnrolment.agentId, name: enrolment.name, enrolmentKey: binding.signKey, selfRestore: true, dedupEpoch: 1 },
+      ...{
+        replaces: oldEnrolment.agentId,
+        name: enrolment.name,
+        enrolmentKey: binding.signKey,
+        selfRestore: true,
+        dedupEpoch: 1,
+      },
       ...{ issuedAtMs: FIXTURE_TIME_MS, expiresAtMs: FIXTURE_TIME_MS + 86_400_000 },
     });
     const successor = verifyEnrolment(authorityKey, vaultId, signed);
     const pathKey = pathKeyFor(vault.kit.pathSecret, successor);
     const sealed = sealPathKey(pathKey, successor, signed, binding.boxKey, seededRandom('seal'));
     const agentId = change.agentId ?? enrolment.agentId;
-    return issueApproval(vault.authority, { version: 1, vaultId, agentId, approvedAtMs: FIXTURE_TIME_MS, successor: sealed });
+    return issueApproval(vault.authority, {
+      version: 1,
+      vaultId,
+      agentId,
+      approvedAtMs: FIXTURE_TIME_MS,
+      successor: sealed,
+    });
   }
 
   async function waiting() {
@@ -144,10 +226,13 @@ describe('a PC that is approved in the place of another', () => {
     const { post, asked } = collector(() => approval);
     const told: string[] = [];
     const onPending = () => void told.push('pending');
-    const identity = await enrol(options(bundle({ approve: true }), { ...named('hplc-7'), post, onPending }));
+    const identity = await enrol(
+      options(bundle({ approve: true }), { ...named('hplc-7'), post, onPending }),
+    );
     expect(told).toEqual(['pending']);
     const addresses = { candidates: () => [identity.server] };
-    const ask = (send = post) => succeed({ port: nodeFiles, dataDir: folder.dir, identity, addresses, post: send });
+    const ask = (send = post) =>
+      succeed({ port: nodeFiles, dataDir: folder.dir, identity, addresses, post: send });
     const approve = (signed: Signed): void => {
       approval = signed;
     };
@@ -160,8 +245,16 @@ describe('a PC that is approved in the place of another', () => {
     approve(approvalFor(identity));
     expect(await ask()).toBe(true);
     const become = await loadIdentity(nodeFiles, folder.dir);
-    expect(become.certificate.enrolment).toMatchObject({ name: 'hplc-7', replaces: old.agentId, lineageId: oldEnrolment.lineageId });
-    expect([become.signKey, become.boxKey, become.chainId]).toEqual([identity.signKey, identity.boxKey, identity.chainId]);
+    expect(become.certificate.enrolment).toMatchObject({
+      name: 'hplc-7',
+      replaces: old.agentId,
+      lineageId: oldEnrolment.lineageId,
+    });
+    expect([become.signKey, become.boxKey, become.chainId]).toEqual([
+      identity.signKey,
+      identity.boxKey,
+      identity.chainId,
+    ]);
     expect(become.pathKey).toEqual(pathKeyFor(vault.kit.pathSecret, oldEnrolment));
     expect(become.pathKey).not.toEqual(identity.pathKey);
   });

@@ -18,9 +18,15 @@ describe('the name of a PC of a group', () => {
 
   it('is always one that agents may have, or none', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: 'grapheme', maxLength: 90 }), fc.string({ unit: 'binary', maxLength: 90 })), (host) => {
-        expect(nameFromHost(host) ?? 'none').toMatch(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: 'grapheme', maxLength: 90 }),
+          fc.string({ unit: 'binary', maxLength: 90 }),
+        ),
+        (host) => {
+          expect(nameFromHost(host) ?? 'none').toMatch(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
+        },
+      ),
     );
   });
 });

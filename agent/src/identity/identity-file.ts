@@ -1,11 +1,23 @@
 import { join } from 'node:path';
-import { type ChainId, type DedupSecret, decodeSigned, encodeSigned, FormatError, type Signed } from '@aliquot/proto';
+import {
+  type ChainId,
+  type DedupSecret,
+  decodeSigned,
+  encodeSigned,
+  FormatError,
+  type Signed,
+} from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
 import { eraseDurably, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { CertificateError, verifyAgent, verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
+import {
+  CertificateError,
+  verifyAgent,
+  verifyCollectorCertificate,
+  verifyDescriptor,
+} from '@aliquot/shared/keys/certificates';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { z } from 'zod';
 import { IdentityError } from './errors.ts';
@@ -38,7 +50,10 @@ const identitySchema = z.strictObject({
   dedupSecrets: z.array(z.strictObject({ epoch: z.int().positive(), secret: bytes(32) })),
 });
 
-/** What `identity.json` holds: the agent's own keys, and the parts of the bundle that are needed after enrolment. */
+/**
+ * What `identity.json` holds: the agent's own keys, and the parts of the bundle that are needed
+ * after enrolment.
+ */
 export type StoredIdentity = z.infer<typeof identitySchema>;
 
 export function identityPaths(dataDir: string) {
@@ -54,21 +69,42 @@ function encodeIdentity(stored: StoredIdentity): Uint8Array {
     if (value instanceof Uint8Array) return [[name, text(value)]];
     return [typeof value === 'object' ? [name, text(encodeSigned(value))] : [name, value]];
   });
-  const secrets = dedupSecrets.map(({ epoch, secret }: DedupSecret) => ({ epoch, secret: text(secret) }));
-  const parts = { ...Object.fromEntries(fields), tlsPins: tlsPins.map((pin) => text(pin)), dedupSecrets: secrets };
+  const secrets = dedupSecrets.map(({ epoch, secret }: DedupSecret) => ({
+    epoch,
+    secret: text(secret),
+  }));
+  const parts = {
+    ...Object.fromEntries(fields),
+    tlsPins: tlsPins.map((pin) => text(pin)),
+    dedupSecrets: secrets,
+  };
   return Buffer.from(`${JSON.stringify(parts, undefined, 1)}\n`);
 }
 
-/** The stored identity, or undefined when there is none under this path. Errors: `IDENTITY_DAMAGED`. */
-export async function readIdentity(port: FilePort, path: string): Promise<StoredIdentity | undefined> {
+/**
+ * The stored identity, or undefined when there is none under this path. Errors: `IDENTITY_DAMAGED`.
+ */
+export async function readIdentity(
+  port: FilePort,
+  path: string,
+): Promise<StoredIdentity | undefined> {
   const content = await readFileIfThere(port, path, MAX_FILE_BYTES);
   if (content === undefined) return undefined;
   try {
     return identitySchema.parse(JSON.parse(content.toString('utf8')));
   } catch (cause) {
-    // The cause is dropped on purpose: zod and JSON errors quote what they read, and that is secret.
-    if (!(cause instanceof z.ZodError) && !(cause instanceof SyntaxError) && !(cause instanceof FormatError)) throw cause;
-    throw new IdentityError('IDENTITY_DAMAGED', `${path} is damaged; restore it from a copy, or enrol this PC again with --replaces`);
+    // The cause is dropped on purpose: zod and JSON errors quote what they read, and that is
+    // secret.
+    if (
+      !(cause instanceof z.ZodError) &&
+      !(cause instanceof SyntaxError) &&
+      !(cause instanceof FormatError)
+    )
+      throw cause;
+    throw new IdentityError(
+      'IDENTITY_DAMAGED',
+      `${path} is damaged; restore it from a copy, or enrol this PC again with --replaces`,
+    );
   }
 }
 
@@ -80,7 +116,10 @@ export function eraseIdentity(port: FilePort, path: string): Promise<void> {
   return eraseDurably(port, path);
 }
 
-/** Verifies all certificates against the authority and the agent's own keys. Errors: `IDENTITY_DAMAGED`. */
+/**
+ * Verifies all certificates against the authority and the agent's own keys. Errors:
+ * `IDENTITY_DAMAGED`.
+ */
 export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
   try {
     const descriptor = verifyDescriptor(stored.descriptor);
@@ -88,9 +127,14 @@ export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
     const certificate = verifyAgent(authorityKey, vaultId, stored.enrolment, stored.binding);
     const signKey = signingKeyFromSeed(stored.signSeed);
     const boxKey = boxKeyFromSecret(stored.boxSecret);
-    const own = equalBytes(signKey.publicKey, certificate.binding.signKey) && equalBytes(boxKey.publicKey, certificate.binding.boxKey);
+    const own =
+      equalBytes(signKey.publicKey, certificate.binding.signKey) &&
+      equalBytes(boxKey.publicKey, certificate.binding.boxKey);
     if (!own)
-      throw new IdentityError('IDENTITY_DAMAGED', 'the keys in identity.json are not the ones that were enrolled; enrol this PC again');
+      throw new IdentityError(
+        'IDENTITY_DAMAGED',
+        'the keys in identity.json are not the ones that were enrolled; enrol this PC again',
+      );
     return {
       server: { url: stored.url, tlsCa: stored.tlsCa, tlsPins: stored.tlsPins },
       descriptor,
@@ -108,7 +152,11 @@ export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
     };
   } catch (cause) {
     if (!(cause instanceof CertificateError)) throw cause;
-    throw new IdentityError('IDENTITY_DAMAGED', `identity.json does not hold together: ${cause.message}; enrol this PC again`, { cause });
+    throw new IdentityError(
+      'IDENTITY_DAMAGED',
+      `identity.json does not hold together: ${cause.message}; enrol this PC again`,
+      { cause },
+    );
   }
 }
 
@@ -116,7 +164,10 @@ export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
 export async function loadIdentity(port: FilePort, dataDir: string): Promise<AgentIdentity> {
   const stored = await readIdentity(port, identityPaths(dataDir).identity);
   if (stored === undefined) {
-    throw new IdentityError('IDENTITY_MISSING', `${dataDir} is not enrolled; run: aliquot-agent enroll BUNDLE --data ${dataDir}`);
+    throw new IdentityError(
+      'IDENTITY_MISSING',
+      `${dataDir} is not enrolled; run: aliquot-agent enroll BUNDLE --data ${dataDir}`,
+    );
   }
   return verifyIdentity(stored);
 }

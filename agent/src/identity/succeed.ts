@@ -6,7 +6,13 @@ import type { AddressBook } from './addresses.ts';
 import { ask, checkAnswer, type EnrolOptions, post, refusal } from './enrol.ts';
 import { IdentityError } from './errors.ts';
 import type { AgentIdentity } from './identity.ts';
-import { identityPaths, readIdentity, type StoredIdentity, verifyIdentity, writeIdentity } from './identity-file.ts';
+import {
+  identityPaths,
+  readIdentity,
+  type StoredIdentity,
+  verifyIdentity,
+  writeIdentity,
+} from './identity-file.ts';
 
 export interface SucceedOptions {
   readonly port: FilePort;
@@ -33,7 +39,11 @@ export async function succeed(options: SucceedOptions): Promise<boolean> {
   if (stored === undefined) return false;
   const send = options.post ?? post;
   const asked = (from: StoredIdentity) =>
-    ask(options.addresses.candidates(), encodeEnrolRequest({ version: 1, enrolment: from.enrolment, binding: from.binding }), send);
+    ask(
+      options.addresses.candidates(),
+      encodeEnrolRequest({ version: 1, enrolment: from.enrolment, binding: from.binding }),
+      send,
+    );
   const first = await asked(stored);
   if (first.answer.status !== 200) throw refusal(first.answer, identity.certificate, first.trust);
   checkAnswer(first.answer.body, identity, first.trust);
@@ -68,10 +78,19 @@ function successorOf(
     const { agentId } = successor;
     const keys = { signKey: signKey.publicKey, boxKey: boxKey.publicKey };
     const binding = issueBinding(signKey, { version: 1, vaultId, agentId, ...keys });
-    return { ...stored, enrolment: body.successor.enrolment, binding, pathKey: openPathKey(body.successor, successor, boxKey) };
+    return {
+      ...stored,
+      enrolment: body.successor.enrolment,
+      binding,
+      pathKey: openPathKey(body.successor, successor, boxKey),
+    };
   } catch (cause) {
     if (!(cause instanceof CertificateError)) throw cause;
-    throw new IdentityError('ENROL_BAD_ANSWER', `the approval that the collector shows cannot be believed: ${cause.message}`, { cause });
+    throw new IdentityError(
+      'ENROL_BAD_ANSWER',
+      `the approval that the collector shows cannot be believed: ${cause.message}`,
+      { cause },
+    );
   }
 }
 

@@ -11,8 +11,9 @@ export interface TlsOptions extends Pick<SecureContextOptions, 'ca'> {
 }
 
 /**
- * How to trust a server: a chain that leads to an authority and fits the name, whatever its key, so that a renewed certificate needs no
- * word from anybody; or, for self-signed certificates, one of the pinned keys. With authorities given, those only; else the system's.
+ * How to trust a server: a chain that leads to an authority and fits the name, whatever its key, so
+ * that a renewed certificate needs no word from anybody; or, for self-signed certificates, one of
+ * the pinned keys. With authorities given, those only; else the system's.
  */
 export function tlsOptions(trust: CollectorAddress): TlsOptions {
   const pinned = trust.tlsPins.length > 0;
@@ -26,17 +27,26 @@ export function tlsOptions(trust: CollectorAddress): TlsOptions {
     judge: (socket) => {
       if (!pinned || socket.authorized) return undefined;
       const { raw } = socket.getPeerCertificate();
-      const known = raw !== undefined && trust.tlsPins.some((pin) => Buffer.compare(spkiSha256(raw), pin) === 0);
-      return known ? undefined : new IdentityError('ENROL_TLS', `the TLS certificate of ${trust.url} is not trusted: ${UNKNOWN_KEY}`);
+      const known =
+        raw !== undefined &&
+        trust.tlsPins.some((pin) => Buffer.compare(spkiSha256(raw), pin) === 0);
+      return known
+        ? undefined
+        : new IdentityError(
+            'ENROL_TLS',
+            `the TLS certificate of ${trust.url} is not trusted: ${UNKNOWN_KEY}`,
+          );
     },
   };
 }
 
-const UNKNOWN_KEY = 'no known authority signed it, and its key is none of those that central IT named; ask whether it was replaced';
+const UNKNOWN_KEY =
+  'no known authority signed it, and its key is none of those that central IT named; ask whether it was replaced';
 
 /**
- * The same place, trusted by the system's authorities alone: for an address whose own trust did not hold, because its certificate was replaced
- * by one that every PC believes. Undefined where that is how it is trusted anyway.
+ * The same place, trusted by the system's authorities alone: for an address whose own trust did not
+ * hold, because its certificate was replaced by one that every PC believes. Undefined where that is
+ * how it is trusted anyway.
  */
 export function bySystem({ url, tlsCa, tlsPins }: CollectorAddress): CollectorAddress | undefined {
   return tlsCa === '' && tlsPins.length === 0 ? undefined : { url, tlsCa: '', tlsPins: [] };
@@ -44,13 +54,19 @@ export function bySystem({ url, tlsCa, tlsPins }: CollectorAddress): CollectorAd
 
 let authorities: string[] | undefined;
 
-/** What Node brings and what this machine's administrator has added: a lab's own authority is mostly there. */
+/**
+ * What Node brings and what this machine's administrator has added: a lab's own authority is mostly
+ * there.
+ */
 function knownAuthorities(): string[] {
   authorities ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
   return authorities;
 }
 
-/** SHA-256 of the SubjectPublicKeyInfo of a DER certificate. Test only: exported to make pins for a test's certificate. */
+/**
+ * SHA-256 of the SubjectPublicKeyInfo of a DER certificate. Test only: exported to make pins for a
+ * test's certificate.
+ */
 export function spkiSha256(certificate: Uint8Array): Buffer {
   const { publicKey } = new X509Certificate(certificate);
   return createHash('sha256')
@@ -58,7 +74,10 @@ export function spkiSha256(certificate: Uint8Array): Buffer {
     .digest();
 }
 
-/** The address with another scheme family; refuses plain text to anything but this machine (`ENROL_PLAIN_REMOTE`). */
+/**
+ * The address with another scheme family; refuses plain text to anything but this machine
+ * (`ENROL_PLAIN_REMOTE`).
+ */
 export function serverAddress(trust: CollectorAddress, family: 'http' | 'ws', path: string): URL {
   const url = new URL(trust.url);
   if (!isCollectorUrl(trust.url)) {

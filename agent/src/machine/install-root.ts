@@ -6,5 +6,7 @@ import { basename, dirname } from 'node:path';
  */
 export function installRoot(programFolder: string): string | undefined {
   const versions = dirname(dirname(programFolder));
-  return basename(programFolder) === 'program' && basename(versions) === 'versions' ? dirname(versions) : undefined;
+  return basename(programFolder) === 'program' && basename(versions) === 'versions'
+    ? dirname(versions)
+    : undefined;
 }

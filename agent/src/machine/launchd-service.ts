@@ -12,27 +12,42 @@ const asAdministrator = 'put sudo before the command';
  * The service under launchd, as a daemon of the machine. Written from Apple's manual pages; not
  * proven on a Mac yet.
  */
-export function launchdService(root: string | undefined, port: FilePort, run: RunTool): ServiceManager {
+export function launchdService(
+  root: string | undefined,
+  port: FilePort,
+  run: RunTool,
+): ServiceManager {
   const launchctl = async (what: string, ...args: readonly string[]): Promise<Ran> => {
     const ran = await run('launchctl', args);
     if (ran.code === undefined)
-      throw new MachineError('MACHINE_NO_MANAGER', 'there is no launchctl here; run: aliquot-agent run --data DIR');
+      throw new MachineError(
+        'MACHINE_NO_MANAGER',
+        'there is no launchctl here; run: aliquot-agent run --data DIR',
+      );
     if (ran.code !== 0) throw refusal(what, ran, asAdministrator);
     return ran;
   };
   const isLoaded = async () => (await run('launchctl', ['print', `system/${label}`])).code === 0;
   const installed = async (): Promise<void> => {
     if (!(await exists(port, plist)))
-      throw new MachineError('MACHINE_NO_SERVICE', 'no service is installed; run: sudo aliquot-agent service install');
+      throw new MachineError(
+        'MACHINE_NO_SERVICE',
+        'no service is installed; run: sudo aliquot-agent service install',
+      );
   };
   return {
     async install({ data, account }) {
       if (root === undefined)
-        throw new MachineError('MACHINE_NO_MANAGER', 'this is no installed package; install one, or run: aliquot-agent run --data DIR');
+        throw new MachineError(
+          'MACHINE_NO_MANAGER',
+          'this is no installed package; install one, or run: aliquot-agent run --data DIR',
+        );
       // No package for macOS brings the host yet, which nothing here can compile for it.
       const host = posix.join(root, 'host');
       const program = (await exists(port, host)) ? host : posix.join(root, 'bin', 'aliquot-agent');
-      await writeFileDurably(port, plist, Buffer.from(plistText(program, data, account)), { mode: 0o644 });
+      await writeFileDurably(port, plist, Buffer.from(plistText(program, data, account)), {
+        mode: 0o644,
+      });
     },
     async uninstall() {
       if (await isLoaded()) await launchctl('stop the service', 'bootout', `system/${label}`);
@@ -49,14 +64,20 @@ export function launchdService(root: string | undefined, port: FilePort, run: Ru
     async state() {
       if (!(await exists(port, plist))) return { state: 'absent' };
       const { code, out } = await run('launchctl', ['print', `system/${label}`]);
-      return { state: code === 0 ? 'running' : 'stopped', ...dataOf(out.replace(/--data\s+/, '--data ')) };
+      return {
+        state: code === 0 ? 'running' : 'stopped',
+        ...dataOf(out.replace(/--data\s+/, '--data ')),
+      };
     },
   };
 }
 
 function plistText(program: string, data: string, account: string | undefined): string {
-  const text = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-  const words = [program, 'run', '--data', data].map((word) => `    <string>${text(word)}</string>`).join('\n');
+  const text = (value: string) =>
+    value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  const words = [program, 'run', '--data', data]
+    .map((word) => `    <string>${text(word)}</string>`)
+    .join('\n');
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">

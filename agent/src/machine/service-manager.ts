@@ -62,8 +62,15 @@ export function dataOf(commandLine: string): { readonly data?: string } {
 /** The error for a tool that failed: its last line, and the way out where rights are missing. */
 export function refusal(what: string, { err, out }: Ran, asAdministrator: string): MachineError {
   const said = (err.trim() === '' ? out : err).trim().split('\n').at(-1)?.trim() ?? '';
-  const denied = /access (is )?denied|permission denied|authentication is required|not privileged|must be root/i.test(said);
-  if (denied) return new MachineError('MACHINE_DENIED', `this user may not ${what}; ${asAdministrator}`);
+  const denied =
+    /access (is )?denied|permission denied|authentication is required|not privileged|must be root/i.test(
+      said,
+    );
+  if (denied)
+    return new MachineError('MACHINE_DENIED', `this user may not ${what}; ${asAdministrator}`);
   const says = said.replace(/^aliquot-agent: | \[HOST_[A-Z_]+\]$/g, '').replace(/\.$/, '');
-  return new MachineError('MACHINE_REFUSED', says === '' ? `the system did not ${what}, and did not say why` : says);
+  return new MachineError(
+    'MACHINE_REFUSED',
+    says === '' ? `the system did not ${what}, and did not say why` : says,
+  );
 }

@@ -13,7 +13,11 @@ const asAdministrator = 'put sudo before the command';
  * gets one written to /etc/systemd/system, which `uninstall` removes again. Nothing else in there
  * is touched.
  */
-export function systemdService(root: string | undefined, port: FilePort, run: RunTool): ServiceManager {
+export function systemdService(
+  root: string | undefined,
+  port: FilePort,
+  run: RunTool,
+): ServiceManager {
   const systemctl = async (what: string, ...args: readonly string[]): Promise<Ran> => {
     const ran = await run('systemctl', args);
     // A container, or a system that was begun by something else, may have the tool and nobody who
@@ -27,24 +31,45 @@ export function systemdService(root: string | undefined, port: FilePort, run: Ru
     return ran;
   };
   const shown = async (): Promise<Map<string, string>> => {
-    const { out } = await systemctl('ask for the service', 'show', name, '--property=LoadState,ActiveState,FragmentPath,ExecStart');
-    return new Map(out.split('\n').map((line) => [line.split('=', 1)[0] ?? '', line.slice(line.indexOf('=') + 1)]));
+    const { out } = await systemctl(
+      'ask for the service',
+      'show',
+      name,
+      '--property=LoadState,ActiveState,FragmentPath,ExecStart',
+    );
+    return new Map(
+      out
+        .split('\n')
+        .map((line) => [line.split('=', 1)[0] ?? '', line.slice(line.indexOf('=') + 1)]),
+    );
   };
-  const isOurs = (path: string | undefined) => path === undefined || path === '' || path === ownUnit;
+  const isOurs = (path: string | undefined) =>
+    path === undefined || path === '' || path === ownUnit;
   const installed = async (): Promise<void> => {
     if ((await shown()).get('LoadState') !== 'loaded')
-      throw new MachineError('MACHINE_NO_SERVICE', 'no service is installed; run: aliquot-agent service install');
+      throw new MachineError(
+        'MACHINE_NO_SERVICE',
+        'no service is installed; run: aliquot-agent service install',
+      );
   };
   return {
     async install({ data, account }) {
       const fragment = (await shown()).get('FragmentPath');
       if (isOurs(fragment)) {
         if (root === undefined)
-          throw new MachineError('MACHINE_NO_MANAGER', 'this is no installed package; install one, or run: aliquot-agent run --data DIR');
-        await writeFileDurably(port, ownUnit, Buffer.from(unitText(root, data, account)), { mode: 0o644 });
+          throw new MachineError(
+            'MACHINE_NO_MANAGER',
+            'this is no installed package; install one, or run: aliquot-agent run --data DIR',
+          );
+        await writeFileDurably(port, ownUnit, Buffer.from(unitText(root, data, account)), {
+          mode: 0o644,
+        });
         await systemctl('read the unit', 'daemon-reload');
       } else if (account !== undefined) {
-        throw new MachineError('MACHINE_REFUSED', `the package's unit says as whom it runs; change that with: systemctl edit ${name}`);
+        throw new MachineError(
+          'MACHINE_REFUSED',
+          `the package's unit says as whom it runs; change that with: systemctl edit ${name}`,
+        );
       }
       await systemctl('enable the service', 'enable', name);
     },
@@ -52,7 +77,8 @@ export function systemdService(root: string | undefined, port: FilePort, run: Ru
       const properties = await shown();
       if (properties.get('LoadState') !== 'loaded') return;
       await systemctl('stop and disable the service', 'disable', '--now', name);
-      if (properties.get('FragmentPath') !== ownUnit) return; // the package's: it goes with the package
+      // the package's: it goes with the package
+      if (properties.get('FragmentPath') !== ownUnit) return;
       await removeDurably(port, ownUnit);
       await systemctl('read the units', 'daemon-reload');
     },
@@ -68,8 +94,16 @@ export function systemdService(root: string | undefined, port: FilePort, run: Ru
       const properties = await shown();
       if (properties.get('LoadState') !== 'loaded') return { state: 'absent' };
       const active = properties.get('ActiveState');
-      const state = active === 'active' ? 'running' : active === 'inactive' || active === 'failed' ? 'stopped' : 'changing';
-      return { state, ...dataOf(/argv\[\]=([^;]*)/.exec(properties.get('ExecStart') ?? '')?.[1] ?? '') };
+      const state =
+        active === 'active'
+          ? 'running'
+          : active === 'inactive' || active === 'failed'
+            ? 'stopped'
+            : 'changing';
+      return {
+        state,
+        ...dataOf(/argv\[\]=([^;]*)/.exec(properties.get('ExecStart') ?? '')?.[1] ?? ''),
+      };
     },
   };
 }
@@ -78,7 +112,8 @@ export function systemdService(root: string | undefined, port: FilePort, run: Ru
  * systemd reads `%` as the begin of a specifier and `"` as a quote; a path with either would not be
  * that path.
  */
-const quoted = (path: string) => `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
+const quoted = (path: string) =>
+  `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 
 /**
  * The unit of a folder install: its host switches between versions, and may write in its own folder

@@ -29,7 +29,13 @@ export function windowsService(root: string, icacls: string, run: RunTool): Serv
       // Setup does the same.
       const closed = await run(icacls, [root, '/inheritance:r', '/grant:r', ...mayUse, '/Q']);
       if (closed.code !== 0) throw refusal(`close ${root} to others`, closed, asAdministrator);
-      await control('install the service', 'register', '--data', data, ...(account === undefined ? [] : ['--account', account]));
+      await control(
+        'install the service',
+        'register',
+        '--data',
+        data,
+        ...(account === undefined ? [] : ['--account', account]),
+      );
     },
     async uninstall() {
       await control('remove the service', 'unregister');
@@ -43,7 +49,8 @@ export function windowsService(root: string, icacls: string, run: RunTool): Serv
     async state() {
       const { out } = await control('ask for the service', 'state');
       const [, word = '', commandLine = ''] = /^(\w+) ?(.*)/.exec(out) ?? [];
-      if (word !== 'absent' && word !== 'stopped' && word !== 'running') return { state: 'changing', ...dataOf(commandLine) };
+      if (word !== 'absent' && word !== 'stopped' && word !== 'running')
+        return { state: 'changing', ...dataOf(commandLine) };
       return { state: word, ...dataOf(commandLine) };
     },
   };

@@ -1,5 +1,11 @@
 import { applyReference, removeReference } from './apply-references.ts';
-import { decodeDroppedReferences, decodeFork, decodeLostReference, decodeReferences, encodeLostMark } from './chain-payloads.ts';
+import {
+  decodeDroppedReferences,
+  decodeFork,
+  decodeLostReference,
+  decodeReferences,
+  encodeLostMark,
+} from './chain-payloads.ts';
 import { familyRange, knownKey, numberInKey, numberKey, rawKey } from './index-keys.ts';
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
@@ -16,20 +22,33 @@ import {
   encodeKnown,
   type VersionHead,
 } from './payloads.ts';
-import { type CommitPlace, decodeCommitPlace, decodeUnsigned, encodeCommitPlace, encodeItemPlace, encodeUnsigned } from './places.ts';
+import {
+  type CommitPlace,
+  decodeCommitPlace,
+  decodeUnsigned,
+  encodeCommitPlace,
+  encodeItemPlace,
+  encodeUnsigned,
+} from './places.ts';
 import { fileOf, type RecordHeader, tagOf } from './record.ts';
 import type { Position } from './record-log.ts';
 
 /*
- * What each record does to the index. Both the live path and every replay go through `applyRecord`, so the index cannot
- * be anything else than a function of segments and chain log (I-A5).
+ * What each record does to the index. Both the live path and every replay go through `applyRecord`,
+ * so the index cannot be anything else than a function of segments and chain log (I-A5).
  */
 
 /** What a record asks of its caller beyond what was staged. */
 export interface Applied {
-  /** The cache may name chunks that nobody holds any more: clear it before the record counts as applied. */
+  /**
+   * The cache may name chunks that nobody holds any more: clear it before the record counts as
+   * applied.
+   */
   readonly clearCache?: boolean;
-  /** A version made this reference needless: the chain log has to say so too, because it outlives the version's segment. */
+  /**
+   * A version made this reference needless: the chain log has to say so too, because it outlives
+   * the version's segment.
+   */
   readonly unreferenced?: Uint8Array;
   /** What the chain log says of these paths' references now. */
   readonly told?: readonly Uint8Array[];
@@ -38,8 +57,9 @@ export interface Applied {
 const NOTHING: Applied = {};
 
 /**
- * Stages what one record means; `version` is what a version record says, when it is at hand. A chain record reads the written index, so everything before it must be written.
- * Errors: `QUEUE_DAMAGED` for a payload whose checksum holds but whose layout does not.
+ * Stages what one record means; `version` is what a version record says, when it is at hand. A
+ * chain record reads the written index, so everything before it must be written. Errors:
+ * `QUEUE_DAMAGED` for a payload whose checksum holds but whose layout does not.
  */
 export async function applyRecord(
   index: IndexStore,
@@ -49,7 +69,10 @@ export async function applyRecord(
   version?: VersionHead,
 ): Promise<Applied> {
   const { state } = index;
-  state[fileOf(header.kind) === 'chain' ? 'lastChain' : 'lastSegment'] = { ...at, digest: tagOf(header) };
+  state[fileOf(header.kind) === 'chain' ? 'lastChain' : 'lastSegment'] = {
+    ...at,
+    digest: tagOf(header),
+  };
   switch (header.kind) {
     case 'chunk':
     case 'page':
@@ -86,13 +109,17 @@ export async function applyRecord(
       return { clearCache: true };
     case 'lostSeen': {
       const through = decodeCounter(payload);
-      for await (const [key] of index.iterate(familyRange('l'))) if (numberInKey(key) <= through) index.del(key);
+      for await (const [key] of index.iterate(familyRange('l')))
+        if (numberInKey(key) <= through) index.del(key);
       return NOTHING;
     }
     case 'forked': {
       const { chainId, from, inherited } = decodeFork(payload);
       if (inherited) state.inheritedSequence = from.sequence;
-      state.fork = { chainId: hex(chainId), from: { chainId: hex(from.chainId), sequence: from.sequence, hash: hex(from.hash) } };
+      state.fork = {
+        chainId: hex(chainId),
+        from: { chainId: hex(from.chainId), sequence: from.sequence, hash: hex(from.hash) },
+      };
       return NOTHING;
     }
     case 'gcEpoch': {
@@ -124,7 +151,10 @@ export async function applyRecord(
 async function applyVersion(index: IndexStore, at: Position, head: VersionHead): Promise<Applied> {
   const { state } = index;
   const { path, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
-  index.put(numberKey('q', head.entry), encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }));
+  index.put(
+    numberKey('q', head.entry),
+    encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }),
+  );
   index.put(numberKey('h', holdSegment, head.entry), new Uint8Array());
   if (head.known === undefined) index.del(knownKey(path));
   else index.put(knownKey(path), encodeKnown(head.entry, head.known));
@@ -136,19 +166,28 @@ async function applyVersion(index: IndexStore, at: Position, head: VersionHead):
   return (await removeReference(index, path)) ? { unreferenced: path } : NOTHING;
 }
 
-async function applySigned(index: IndexStore, at: Position, header: RecordHeader, payload: Uint8Array): Promise<void> {
+async function applySigned(
+  index: IndexStore,
+  at: Position,
+  header: RecordHeader,
+  payload: Uint8Array,
+): Promise<void> {
   const { state } = index;
   const record = decodeSignedRecord(payload);
   const firstEntry = record.entries[0] ?? 0;
   const lastEntry = record.entries[record.entries.length - 1] ?? 0;
-  for await (const [key, value] of index.iterate({ gte: numberKey('q', firstEntry), lt: numberKey('q', lastEntry + 1) })) {
+  for await (const [key, value] of index.iterate({
+    gte: numberKey('q', firstEntry),
+    lt: numberKey('q', lastEntry + 1),
+  })) {
     const entry = decodeUnsigned(value);
     state.pendingEntries -= 1;
     pend(index, entry.itemBytes, [{ name: entry.class, bytes: entry.itemBytes }], -1);
     index.del(key);
     index.del(numberKey('h', entry.holdSegment, numberInKey(key)));
   }
-  // Counted from the commit again: in a rebuild some of the segments, and with them their versions, may be gone.
+  // Counted from the commit again: in a rebuild some of the segments, and with them their versions,
+  // may be gone.
   const place: CommitPlace = {
     at,
     hash: record.hash,
@@ -183,7 +222,8 @@ async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<voi
   const { state } = index;
   const { sequence, receivedAtMs, copies } = decodeReceiptRecord(payload);
   const value = await index.get(numberKey('c', sequence));
-  // A receipt for a commit that was sent again after a rollback changes nothing here; the log keeps it as evidence.
+  // A receipt for a commit that was sent again after a rollback changes nothing here; the log keeps
+  // it as evidence.
   if (value === undefined || sequence <= state.receiptedSequence) return;
   const commit = decodeCommitPlace(value);
   index.del(numberKey('h', commit.holdSegment, commit.firstEntry));
@@ -224,7 +264,12 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
 }
 
 /** Counts bytes without a receipt, in all and by class. */
-function pend(index: IndexStore, bytes: number, classes: readonly ClassBytes[], sign: 1 | -1): void {
+function pend(
+  index: IndexStore,
+  bytes: number,
+  classes: readonly ClassBytes[],
+  sign: 1 | -1,
+): void {
   const { state } = index;
   state.pendingBytes = Math.max(0, state.pendingBytes + sign * bytes);
   for (const { name, bytes: part } of classes) addClassBytes(state, name, sign * part);

@@ -1,5 +1,10 @@
 import { join } from 'node:path';
-import { ensureDirectory, eraseDurably, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  ensureDirectory,
+  eraseDurably,
+  readFileIfThere,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { QueueError } from './errors.ts';
@@ -7,8 +12,9 @@ import { QueueError } from './errors.ts';
 const KEY_BYTES = 32;
 
 /**
- * The keys that seal drafts while they wait: one file each, 0600, overwritten and removed as soon as every draft under it
- * stands in a durable signed commit (I-A3). After that only the wraps of the commit lead to what the drafts named.
+ * The keys that seal drafts while they wait: one file each, 0600, overwritten and removed as soon
+ * as every draft under it stands in a durable signed commit (I-A3). After that only the wraps of
+ * the commit lead to what the drafts named.
  */
 export class BatchKeys {
   readonly #port: FilePort;
@@ -59,7 +65,10 @@ export class BatchKeys {
     if (this.#last?.number === number) return this.#last.key;
     const bytes = await readFileIfThere(this.#port, this.#path(number), KEY_BYTES);
     if (bytes?.length !== KEY_BYTES)
-      throw new QueueError('QUEUE_DAMAGED', `the key ${this.#path(number)} of queued versions is missing or damaged`);
+      throw new QueueError(
+        'QUEUE_DAMAGED',
+        `the key ${this.#path(number)} of queued versions is missing or damaged`,
+      );
     this.#last = { number, key: new Uint8Array(bytes) };
     return this.#last.key;
   }

@@ -12,14 +12,19 @@ afterEach(() => folder.remove());
 
 const keysLeft = (): string[] => readdirSync(join(folder.dir, 'queue', 'batch-keys'));
 
-async function capture(count: number, name: string, add: (queue: DurableQueue, path: string) => Promise<void>): Promise<void> {
+async function capture(
+  count: number,
+  name: string,
+  add: (queue: DurableQueue, path: string) => Promise<void>,
+): Promise<void> {
   const queue = await openQueue(folder.dir);
   for (let at = 0; at < count; at += 1) await add(queue, `/data/${name} ${at}`);
   await queue.close();
 }
 
 test('I-A3, P4: a commit takes whole batches, so that no version in it stays open for as long as a younger one waits', async () => {
-  const add = (queue: DurableQueue, path: string): Promise<void> => put(queue, sampleFile(path, [])); // empty: only their number counts
+  const add = (queue: DurableQueue, path: string): Promise<void> =>
+    put(queue, sampleFile(path, [])); // empty: only their number counts
   await capture(10, 'first run', add);
   await capture(4090, 'second run', add);
   const queue = await openQueue(folder.dir);

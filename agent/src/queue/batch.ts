@@ -17,8 +17,8 @@ interface Batch {
 }
 
 /**
- * Seals drafts while they wait. A batch holds no more than one commit does, so that its key can go as soon as that commit is
- * signed (I-A3).
+ * Seals drafts while they wait. A batch holds no more than one commit does, so that its key can go
+ * as soon as that commit is signed (I-A3).
  */
 export class BatchSealer {
   #batch: Batch | undefined;
@@ -32,7 +32,8 @@ export class BatchSealer {
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
     const batch = await this.#current(files, roomFor(draft.length));
     const nonce = Buffer.alloc(12);
-    // The key is new in every process and for every 4096 versions; the counter never repeats under it.
+    // The key is new in every process and for every 4096 versions; the counter never repeats under
+    // it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
     batch.used += 1;
     this.#proof.sealed(batch.number);
@@ -59,20 +60,32 @@ export class BatchSealer {
   }
 
   /**
-   * I-A3: erases every key below the first one that an unsigned version still needs. The index says which those are, and the
-   * logs have to prove it: the keys are the only copies.
+   * I-A3: erases every key below the first one that an unsigned version still needs. The index says
+   * which those are, and the logs have to prove it: the keys are the only copies.
    */
   async eraseSent(files: QueueFiles): Promise<void> {
     let limit = this.#batch?.number ?? files.keys.highest + 1;
-    for await (const [, value] of files.index.unsigned({ limit: 1 })) limit = Math.min(limit, decodeUnsigned(value).batch);
+    for await (const [, value] of files.index.unsigned({ limit: 1 }))
+      limit = Math.min(limit, decodeUnsigned(value).batch);
     for (const number of files.keys.numbers)
-      if (number < limit && (await this.#proof.isSettled(files, number))) await files.keys.erase(number);
+      if (number < limit && (await this.#proof.isSettled(files, number)))
+        await files.keys.erase(number);
   }
 
   async #current(files: QueueFiles, room: number): Promise<Batch> {
-    if (this.#batch !== undefined && this.#batch.used < MAX_COMMIT_ENTRIES && this.#batch.room >= room) return this.#batch;
+    if (
+      this.#batch !== undefined &&
+      this.#batch.used < MAX_COMMIT_ENTRIES &&
+      this.#batch.room >= room
+    )
+      return this.#batch;
     const number = Math.max(files.index.state.lastBatch, files.keys.highest) + 1;
-    this.#batch = { number, key: await files.keys.create(number), used: 0, room: COMMIT_ROOM_BYTES };
+    this.#batch = {
+      number,
+      key: await files.keys.create(number),
+      used: 0,
+      room: COMMIT_ROOM_BYTES,
+    };
     return this.#batch;
   }
 }

@@ -33,7 +33,12 @@ afterEach(async () => {
   folder.remove();
 });
 
-const budget = (maxBytes: number, more: Partial<QueueBudget> = {}): QueueBudget => ({ maxBytes, minFreeBytes: 0, classes: {}, ...more });
+const budget = (maxBytes: number, more: Partial<QueueBudget> = {}): QueueBudget => ({
+  maxBytes,
+  minFreeBytes: 0,
+  classes: {},
+  ...more,
+});
 
 async function open(options: Partial<QueueOptions>): Promise<void> {
   queue = await openQueue(folder.dir, options);
@@ -68,7 +73,11 @@ describe('a budget', () => {
     expect(entries).toBe(count);
     expect(await queue.known(Buffer.from(`/data/a ${count}`))).toBeUndefined();
     await putGone(queue, sample('/data/a 0'));
-    await queue.setProblem(Buffer.from('/data/p'), { code: 'queue-full', message: 'no room', sinceMs: 1 });
+    await queue.setProblem(Buffer.from('/data/p'), {
+      code: 'queue-full',
+      message: 'no room',
+      sinceMs: 1,
+    });
     await queue.putReference(reference('/data/r', 1));
     await queue.sync();
     expect(queue.pending().entries).toBe(count + 1);
@@ -95,13 +104,19 @@ describe('a budget', () => {
     const file = sample('/data/big', 40, 1000);
     // Called all at once: the small one at the end would fit, and must not get in behind.
     const small = sample('/data/small').items;
-    const puts = [...file.items, ...small].map(({ id, kind, sealed }) => capture.putItem({ id, kind, sealed }));
-    const codes = (await Promise.allSettled(puts)).map((put) => (put.status === 'rejected' ? put.reason.code : 'put'));
+    const puts = [...file.items, ...small].map(({ id, kind, sealed }) =>
+      capture.putItem({ id, kind, sealed }),
+    );
+    const codes = (await Promise.allSettled(puts)).map((put) =>
+      put.status === 'rejected' ? put.reason.code : 'put',
+    );
     const refused = codes.indexOf('QUEUE_FULL');
     expect(refused).toBeGreaterThan(5);
     expect(new Set(codes.slice(0, refused))).toEqual(new Set(['put']));
     expect(new Set(codes.slice(refused + 1))).toEqual(new Set(['QUEUE_CLOSED']));
-    await expect(capture.putVersion(file.draft, file.known)).rejects.toMatchObject({ code: 'QUEUE_CLOSED' });
+    await expect(capture.putVersion(file.draft, file.known)).rejects.toMatchObject({
+      code: 'QUEUE_CLOSED',
+    });
     expect((await queue.room()).bytes).toBe(20_000);
     await put(queue, sample('/data/small'));
     await drainAll(queue);
@@ -170,14 +185,17 @@ describe('the floor of free disk', () => {
   test('I-A10: nearing it, segments that are only kept go first; then captures are refused until the disk has room', async () => {
     free = floor * 10;
     await open({ port, segmentBytes: 4096, budget: budget(1 << 30, { minFreeBytes: floor }) });
-    for (let count = 0; count < 4; count += 1) await put(queue, sample(`/data/kept ${count}`, 4, 1000));
+    for (let count = 0; count < 4; count += 1)
+      await put(queue, sample(`/data/kept ${count}`, 4, 1000));
     await drainAll(queue);
     const segments = (): number => readdirSync(queuePaths(folder.dir).segments).length;
     const before = segments();
     expect(before).toBeGreaterThan(3);
     free = floor;
     expect((await queue.room()).bytes).toBeGreaterThan(10_000);
-    await expect(put(queue, sample('/data/new', 1, 1000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(put(queue, sample('/data/new', 1, 1000))).rejects.toMatchObject({
+      code: 'QUEUE_FULL',
+    });
     expect(segments()).toBe(1);
     expect(await queue.room()).toEqual({ bytes: 0, why: 'disk' });
     const heard = listen();
@@ -190,27 +208,37 @@ describe('the floor of free disk', () => {
     expect(queue.pending().entries).toBe(1);
   });
 
-  test.each([1, 500])('I-A10: %i bytes above the floor, what is only kept still goes first', async (above) => {
-    free = floor * 10;
-    const given: FilePort = {
-      ...port,
-      unlink: async (path) => {
-        await nodeFiles.unlink(path);
-        free += 4096;
-      },
-    };
-    await open({ port: given, segmentBytes: 4096, budget: budget(1 << 30, { minFreeBytes: floor }) });
-    for (let count = 0; count < 4; count += 1) await put(queue, sample(`/data/kept ${count}`, 4, 1000));
-    await drainAll(queue);
-    free = floor + above;
-    await put(queue, sample('/data/new', 1, 1000));
-    expect(free).toBeGreaterThan(floor + above);
-  });
+  test.each([1, 500])(
+    'I-A10: %i bytes above the floor, what is only kept still goes first',
+    async (above) => {
+      free = floor * 10;
+      const given: FilePort = {
+        ...port,
+        unlink: async (path) => {
+          await nodeFiles.unlink(path);
+          free += 4096;
+        },
+      };
+      await open({
+        port: given,
+        segmentBytes: 4096,
+        budget: budget(1 << 30, { minFreeBytes: floor }),
+      });
+      for (let count = 0; count < 4; count += 1)
+        await put(queue, sample(`/data/kept ${count}`, 4, 1000));
+      await drainAll(queue);
+      free = floor + above;
+      await put(queue, sample('/data/new', 1, 1000));
+      expect(free).toBeGreaterThan(floor + above);
+    },
+  );
 
   test('I-A10: below the floor, while the collector takes what is queued, a part of what is free is let through, again and again', async () => {
     free = floor / 2;
     await open({ port, segmentBytes: 4096, budget: budget(1 << 30, { minFreeBytes: floor }) });
-    await expect(put(queue, sample('/data/offline', 1, 1000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(put(queue, sample('/data/offline', 1, 1000))).rejects.toMatchObject({
+      code: 'QUEUE_FULL',
+    });
     await queue.putReference(reference('/data/offline', 1000));
     await queue.sync();
     const heard = listen();
@@ -220,13 +248,17 @@ describe('the floor of free disk', () => {
     expect(await queue.room()).toEqual({ bytes: floor / 4, why: undefined });
     for (let round = 0; round < 3; round += 1) {
       await put(queue, sample(`/data/${round}`, 2, 100_000));
-      await expect(put(queue, sample(`/data/large ${round}`, 3, 100_000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+      await expect(put(queue, sample(`/data/large ${round}`, 3, 100_000))).rejects.toMatchObject({
+        code: 'QUEUE_FULL',
+      });
       await drainAll(queue);
     }
     // What has passed does not stay on such a disk to be sent again.
     expect((await queue.usage()).keptBytes).toBe(0);
     queue.drains(false);
-    await expect(put(queue, sample('/data/offline again', 1, 1000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(put(queue, sample('/data/offline again', 1, 1000))).rejects.toMatchObject({
+      code: 'QUEUE_FULL',
+    });
     expect(queue.pending().entries).toBe(0);
   });
 
@@ -247,7 +279,9 @@ describe('the floor of free disk', () => {
     await put(queue, sample('/data/a', 4, 1000));
     await queue.sync();
     free = 0;
-    await expect(put(queue, sample('/data/b', 1, 1000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(put(queue, sample('/data/b', 1, 1000))).rejects.toMatchObject({
+      code: 'QUEUE_FULL',
+    });
     expect(await drainAll(queue)).toBe(1);
   });
 });
@@ -256,7 +290,9 @@ describe('a disk that is full', () => {
   test('I-A10: captures, commits and receipts fail, nothing is lost, and all go on in the same process once there is space', async () => {
     let full = false;
     const writes = new Set(['write', 'open:updateOrCreate', 'open:createNew', 'mkdir']);
-    const port = faultyFiles(nodeFiles, ({ operation }) => (full && writes.has(operation) ? { fail: 'ENOSPC' } : undefined));
+    const port = faultyFiles(nodeFiles, ({ operation }) =>
+      full && writes.has(operation) ? { fail: 'ENOSPC' } : undefined,
+    );
     await open({ port });
     const files = ['/data/a', '/data/b'].map((name) => sample(name, 2, 70_000));
     for (const file of files) await put(queue, file);
@@ -265,7 +301,9 @@ describe('a disk that is full', () => {
     await put(queue, sample('/data/small'));
     full = true;
     await expect(queue.sync()).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
-    await expect(put(queue, sample('/data/c', 1, 1_100_000))).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
+    await expect(put(queue, sample('/data/c', 1, 1_100_000))).rejects.toMatchObject({
+      code: 'FILE_NO_SPACE',
+    });
     await expect(queue.nextCommit(testSigner())).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
     full = false;
     await queue.sync();
@@ -307,7 +345,11 @@ describe('a disk that is full', () => {
             if (typeof value !== 'function') return value;
             return (...args: unknown[]): unknown =>
               name === 'batch' && full
-                ? Promise.reject(Object.assign(new Error('IO error: 000005.log: No space left on device'), { code: 'LEVEL_IO_ERROR' }))
+                ? Promise.reject(
+                    Object.assign(new Error('IO error: 000005.log: No space left on device'), {
+                      code: 'LEVEL_IO_ERROR',
+                    }),
+                  )
                 : Reflect.apply(value, target, args);
           },
         });

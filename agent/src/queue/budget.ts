@@ -5,13 +5,19 @@ import type { QueueBudget, Room, RoomLimit } from './queue.ts';
 import { RECORD_HEADER_BYTES } from './record.ts';
 import { keptBytesBelow } from './retention.ts';
 
-/** How long, and for how many appended bytes, an answer about free space is believed while the floor is far. */
+/**
+ * How long, and for how many appended bytes, an answer about free space is believed while the floor
+ * is far.
+ */
 const FREE_BELIEVED_MS = 1000;
 const FREE_BELIEVED_BYTES = 16 * 1024 * 1024;
 /** Nearer to the floor than this, the disk is asked every time. */
 const NEAR_FLOOR_BYTES = 64 * 1024 * 1024;
 
-/** Below the floor no more than this share of what the disk has is on its way to a collector that takes it, and no more than so much. */
+/**
+ * Below the floor no more than this share of what the disk has is on its way to a collector that
+ * takes it, and no more than so much.
+ */
 const PASSING_SHARE = 0.5;
 const MOST_PASSING_BYTES = 2 ** 30;
 
@@ -33,7 +39,10 @@ export interface Metered {
 interface Refused {
   /** The largest need: what the capture had added, and what it was refused. */
   readonly bytes: number;
-  /** The room after it had ended. As long as there is no more, nothing has changed and another try would end the same way. */
+  /**
+   * The room after it had ended. As long as there is no more, nothing has changed and another try
+   * would end the same way.
+   */
   readonly left: number;
 }
 
@@ -44,8 +53,9 @@ interface Limited {
 }
 
 /**
- * Says how much a capture may add (I-A10). What counts are whole segments from the first needed one on, and signed commits without a receipt:
- * what the disk holds for the queue and draining gives back. A class counts its own items.
+ * Says how much a capture may add (I-A10). What counts are whole segments from the first needed one
+ * on, and signed commits without a receipt: what the disk holds for the queue and draining gives
+ * back. A class counts its own items.
  */
 export class BudgetMeter {
   readonly #options: QueueOptions;
@@ -53,8 +63,8 @@ export class BudgetMeter {
   #free: { readonly bytes: number; readonly atMs: number; used: number } | undefined;
   readonly #refused = new Map<string, Refused>();
   /**
-   * The collector takes what is queued now. Then the floor of the disk is no reason to leave results at their source: what is let in
-   * below it soon leaves again, a small part at a time.
+   * The collector takes what is queued now. Then the floor of the disk is no reason to leave
+   * results at their source: what is let in below it soon leaves again, a small part at a time.
    */
   draining = false;
 
@@ -67,7 +77,10 @@ export class BudgetMeter {
     return this.#options.budget;
   }
 
-  /** Whether a record certainly fits, as far as that can be said without asking the disk; its bytes are counted then. Every item asks. */
+  /**
+   * Whether a record certainly fits, as far as that can be said without asking the disk; its bytes
+   * are counted then. Every item asks.
+   */
   fits(metered: Metered, className: string, payloadBytes: number): boolean {
     const { budget } = this.#options;
     if (budget === undefined) return true;
@@ -78,8 +91,16 @@ export class BudgetMeter {
     return true;
   }
 
-  /** Throws `QUEUE_FULL` when a record of this class does not fit. `makeRoom` may give segments back that nobody needs. */
-  async require(metered: Metered, className: string, payloadBytes: number, makeRoom: () => Promise<boolean>): Promise<void> {
+  /**
+   * Throws `QUEUE_FULL` when a record of this class does not fit. `makeRoom` may give segments back
+   * that nobody needs.
+   */
+  async require(
+    metered: Metered,
+    className: string,
+    payloadBytes: number,
+    makeRoom: () => Promise<boolean>,
+  ): Promise<void> {
     if (this.#options.budget === undefined) return;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
     let room = await this.#roomNow(metered, className, { withKept: false, passing: false });
@@ -87,7 +108,8 @@ export class BudgetMeter {
       this.#free = undefined;
       room = await this.#roomNow(metered, className, { withKept: false, passing: false });
     }
-    if (room.bytes < bytes && this.draining) room = await this.#roomNow(metered, className, { withKept: false, passing: true });
+    if (room.bytes < bytes && this.draining)
+      room = await this.#roomNow(metered, className, { withKept: false, passing: true });
     if (room.bytes >= bytes) {
       if (this.#free !== undefined) this.#free.used += bytes;
       return;
@@ -97,13 +119,18 @@ export class BudgetMeter {
       room.limit === 'disk'
         ? `the disk of the queue is near its floor (queue.minFreeBytes: ${minFreeBytes})`
         : `the budget of the queue is used up for class ${className}`;
-    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`, { retryable: true });
+    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`, {
+      retryable: true,
+    });
   }
 
   /** What a capture of a class may add, counting kept segments as free because they go first. */
   async room(metered: Metered, className: string): Promise<Room> {
     this.#free = undefined;
-    const { bytes, limit } = await this.#roomNow(metered, className, { withKept: true, passing: this.draining });
+    const { bytes, limit } = await this.#roomNow(metered, className, {
+      withKept: true,
+      passing: this.draining,
+    });
     return { bytes, why: bytes > 0 ? undefined : limit };
   }
 
@@ -117,7 +144,9 @@ export class BudgetMeter {
     this.#refused.set(className, { bytes, left: Math.max(before?.left ?? 0, left) });
   }
 
-  /** Whether something was refused, in whatever class, that may fit now: said once for each refusal. */
+  /**
+   * Whether something was refused, in whatever class, that may fit now: said once for each refusal.
+   */
   async relieved(metered: Metered): Promise<boolean> {
     let any = false;
     for (const [className, { bytes, left }] of [...this.#refused]) {
@@ -144,15 +173,26 @@ export class BudgetMeter {
     const { budget } = this.#options;
     if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, limit: 'budget' };
     const kept = withKept ? keptBytesBelow(metered.files, metered.heldFrom) : 0;
-    return roomOf(budget, metered, className, (this.#believed(budget) ?? (await this.#askFree())) + kept, passing);
+    return roomOf(
+      budget,
+      metered,
+      className,
+      (this.#believed(budget) ?? (await this.#askFree())) + kept,
+      passing,
+    );
   }
 
-  /** Free space as it was a moment ago, less what was appended since; undefined when the disk has to be asked. */
+  /**
+   * Free space as it was a moment ago, less what was appended since; undefined when the disk has to
+   * be asked.
+   */
   #believed(budget: QueueBudget): number | undefined {
     const known = this.#free;
     if (known === undefined) return undefined;
     const left = known.bytes - known.used;
-    const fresh = Math.abs(this.#clock.nowMs() - known.atMs) < FREE_BELIEVED_MS && known.used < FREE_BELIEVED_BYTES;
+    const fresh =
+      Math.abs(this.#clock.nowMs() - known.atMs) < FREE_BELIEVED_MS &&
+      known.used < FREE_BELIEVED_BYTES;
     return fresh && left - budget.minFreeBytes > NEAR_FLOOR_BYTES ? left : undefined;
   }
 
@@ -164,8 +204,17 @@ export class BudgetMeter {
   }
 }
 
-/** What a class may add when the disk has so many bytes free; `passing`: or what may pass below its floor. */
-function roomOf(budget: QueueBudget, { files, heldFrom, openBytes }: Metered, className: string, free: number, passing = false): Limited {
+/**
+ * What a class may add when the disk has so many bytes free; `passing`: or what may pass below its
+ * floor.
+ */
+function roomOf(
+  budget: QueueBudget,
+  { files, heldFrom, openBytes }: Metered,
+  className: string,
+  free: number,
+  passing = false,
+): Limited {
   const used = usedBytes(files, heldFrom);
   const all = budget.maxBytes - used;
   const share = Math.floor(budget.maxBytes * (budget.classes[className] ?? 1));

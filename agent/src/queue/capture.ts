@@ -4,7 +4,10 @@ import { QueueError } from './errors.ts';
 import type { CachedChunk, Capture, KnownStat, QueuedItem } from './queue.ts';
 
 const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
-/** Cache entries are packed into blocks, each twice the one before: most files have one, a file of 100 GB has some 400,000. */
+/**
+ * Cache entries are packed into blocks, each twice the one before: most files have one, a file of
+ * 100 GB has some 400,000.
+ */
 const FIRST_BLOCK_PAIRS = 1;
 const MOST_BLOCK_PAIRS = 4096;
 
@@ -44,10 +47,14 @@ export class QueueCapture implements Capture {
 
   cachePut(index: Uint8Array, chunk: CachedChunk): void {
     if (!this.#open) throw ended();
-    if (index.length !== CACHE_INDEX_BYTES) throw new QueueError('QUEUE_REFUSED', `a cache index has ${CACHE_INDEX_BYTES} bytes`);
+    if (index.length !== CACHE_INDEX_BYTES)
+      throw new QueueError('QUEUE_REFUSED', `a cache index has ${CACHE_INDEX_BYTES} bytes`);
     let block = this.#blocks.at(-1);
     if (block === undefined || this.#used === block.length) {
-      const pairs = block === undefined ? FIRST_BLOCK_PAIRS : Math.min(MOST_BLOCK_PAIRS, (2 * block.length) / PAIR_BYTES);
+      const pairs =
+        block === undefined
+          ? FIRST_BLOCK_PAIRS
+          : Math.min(MOST_BLOCK_PAIRS, (2 * block.length) / PAIR_BYTES);
       block = Buffer.alloc(PAIR_BYTES * pairs);
       this.#blocks.push(block);
       this.#used = 0;
@@ -67,7 +74,10 @@ export class QueueCapture implements Capture {
       const end = at === this.#blocks.length - 1 ? this.#used : block.length;
       for (let start = 0; start < end; start += PAIR_BYTES) {
         const bytes = block.subarray(start, start + PAIR_BYTES);
-        yield { index: bytes.subarray(0, CACHE_INDEX_BYTES), value: bytes.subarray(CACHE_INDEX_BYTES) };
+        yield {
+          index: bytes.subarray(0, CACHE_INDEX_BYTES),
+          value: bytes.subarray(CACHE_INDEX_BYTES),
+        };
       }
     }
   }

@@ -13,7 +13,12 @@ import {
   encodeReferences,
 } from './chain-payloads.ts';
 import { LayoutWriter } from './codec.ts';
-import { decodeSignedRecord, decodeVersion, encodeSignedRecord, encodeVersionHead } from './payloads.ts';
+import {
+  decodeSignedRecord,
+  decodeVersion,
+  encodeSignedRecord,
+  encodeVersionHead,
+} from './payloads.ts';
 import { reference } from './testing/references-conformance.ts';
 
 const damaged = expect.objectContaining({ code: 'QUEUE_DAMAGED' });
@@ -26,11 +31,24 @@ const fork = {
   inherited: false,
 };
 const lost = { entry: 7, why: 'reference-gone', path } as const;
-const references = [reference('/data/a', 5), { ...reference('/data/b', 6), class: 'bulk', mtimeNs: 2n ** 63n - 1n }];
+const references = [
+  reference('/data/a', 5),
+  { ...reference('/data/b', 6), class: 'bulk', mtimeNs: 2n ** 63n - 1n },
+];
 
-const doors: readonly (readonly [name: string, bytes: Uint8Array, decode: (bytes: Uint8Array) => unknown, value: unknown])[] = [
+const doors: readonly (readonly [
+  name: string,
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => unknown,
+  value: unknown,
+])[] = [
   ['a fork', encodeFork(fork), decodeFork, fork],
-  ['a chain that is taken over', encodeFork({ ...fork, inherited: true }), decodeFork, { ...fork, inherited: true }],
+  [
+    'a chain that is taken over',
+    encodeFork({ ...fork, inherited: true }),
+    decodeFork,
+    { ...fork, inherited: true },
+  ],
   ['a lost reference', encodeLostReference(lost), decodeLostReference, lost],
   ['references', encodeReferences(references), decodeReferences, references],
   ['dropped references', encodeDroppedReferences([path]), decodeDroppedReferences, [path]],
@@ -42,7 +60,8 @@ describe.each(doors)('the payload of %s', (_name, bytes, decode, value) => {
   });
 
   test('is refused when cut anywhere, lengthened, or of another layout', () => {
-    for (let length = 0; length < bytes.length; length += 1) expect(() => decode(bytes.subarray(0, length))).toThrow(damaged);
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(() => decode(bytes.subarray(0, length))).toThrow(damaged);
     expect(() => decode(Buffer.concat([bytes, filled(0, 1)]))).toThrow(damaged);
     expect(() => decode(Buffer.concat([filled(2, 1), bytes.subarray(1)]))).toThrow(damaged);
   });
@@ -59,8 +78,12 @@ describe('lists of references', () => {
     const unknown = Buffer.from(encodeLostReference(lost));
     unknown.writeUInt8(200, 9);
     expect(() => decodeLostReference(unknown)).toThrow(damaged);
-    expect(() => decodeDroppedReferences(new LayoutWriter().u8(1).u32(1).u32(0).done())).toThrow(damaged);
-    expect(() => decodeReferences(encodeReferences([{ ...reference('/a', 1), resultPathLength: 3 }]))).toThrow(damaged);
+    expect(() => decodeDroppedReferences(new LayoutWriter().u8(1).u32(1).u32(0).done())).toThrow(
+      damaged,
+    );
+    expect(() =>
+      decodeReferences(encodeReferences([{ ...reference('/a', 1), resultPathLength: 3 }])),
+    ).toThrow(damaged);
   });
 
   test('mark what was lost so that it is never taken for a lost version, nor a lost version for it', () => {
@@ -72,20 +95,62 @@ describe('lists of references', () => {
 
 describe('what the first release wrote', () => {
   test('a signed commit without classes is read as if all of it were of one', () => {
-    const now = { sequence: 3, hash: filled(4, 32), itemBytes: 60, oldestMs: 5, holdSegment: 1, entries: [8, 9] };
-    const layout1 = new LayoutWriter().u8(1).u53(3).raw(now.hash).u53(60).u53(5).u53(1).u32(2).u53(8).u53(9).sized(filled(6, 10)).done();
+    const now = {
+      sequence: 3,
+      hash: filled(4, 32),
+      itemBytes: 60,
+      oldestMs: 5,
+      holdSegment: 1,
+      entries: [8, 9],
+    };
+    const layout1 = new LayoutWriter()
+      .u8(1)
+      .u53(3)
+      .raw(now.hash)
+      .u53(60)
+      .u53(5)
+      .u53(1)
+      .u32(2)
+      .u53(8)
+      .u53(9)
+      .sized(filled(6, 10))
+      .done();
     const read = decodeSignedRecord(layout1);
-    expect(read).toEqual({ ...now, classes: [{ name: 'default', bytes: 60 }], commit: filled(6, 10) });
+    expect(read).toEqual({
+      ...now,
+      classes: [{ name: 'default', bytes: 60 }],
+      commit: filled(6, 10),
+    });
     expect(decodeSignedRecord(encodeSignedRecord(read))).toEqual(read);
   });
 
   test('a version without a class is read as one of class default', () => {
-    const head = { entry: 1, holdSegment: 2, itemBytes: 3, capturedAtMs: 4, batch: 5, nonce: filled(6, 12), path, known: undefined };
-    const layout1 = new LayoutWriter().u8(1).u53(1).u53(2).u53(3).u53(4).u32(5).raw(head.nonce).sized(path).u32(0);
+    const head = {
+      entry: 1,
+      holdSegment: 2,
+      itemBytes: 3,
+      capturedAtMs: 4,
+      batch: 5,
+      nonce: filled(6, 12),
+      path,
+      known: undefined,
+    };
+    const layout1 = new LayoutWriter()
+      .u8(1)
+      .u53(1)
+      .u53(2)
+      .u53(3)
+      .u53(4)
+      .u32(5)
+      .raw(head.nonce)
+      .sized(path)
+      .u32(0);
     const read = decodeVersion(layout1.raw(filled(7, 20)).done());
     expect(read.head).toEqual({ ...head, class: 'default' });
     expect(read.sealedDraft).toEqual(filled(7, 20));
-    const again = decodeVersion(Buffer.concat([encodeVersionHead({ ...read.head, class: 'bulk' }), filled(7, 20)]));
+    const again = decodeVersion(
+      Buffer.concat([encodeVersionHead({ ...read.head, class: 'bulk' }), filled(7, 20)]),
+    );
     expect(again.head.class).toBe('bulk');
     expect(Buffer.compare(again.clear, encodeVersionHead(again.head))).toBe(0);
   });

@@ -1,17 +1,27 @@
-import { asChainId, asCommitHash, type ChainId, type ChainPoint, MAX_CLASS_CHARS } from '@aliquot/proto';
+import {
+  asChainId,
+  asCommitHash,
+  type ChainId,
+  type ChainPoint,
+  MAX_CLASS_CHARS,
+} from '@aliquot/proto';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
 import { checkPath, pathIn } from './payloads.ts';
 import type { FileReference, LostReason } from './queue.ts';
 
 /*
- * Payloads of the chain records that are no commit and no receipt: forks and references. FORMAT.md, "Queue segment".
+ * Payloads of the chain records that are no commit and no receipt: forks and references. FORMAT.md,
+ * "Queue segment".
  */
 
 export interface ForkRecord {
   readonly chainId: ChainId;
   readonly from: ChainPoint;
-  /** The chain goes on under another agent, which took the folder over; what was signed before stays the earlier one's. */
+  /**
+   * The chain goes on under another agent, which took the folder over; what was signed before stays
+   * the earlier one's.
+   */
   readonly inherited: boolean;
 }
 
@@ -30,7 +40,11 @@ export function decodeFork(payload: Uint8Array): ForkRecord {
   const reader = new LayoutReader(payload, 'fork record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const chainId = asChainId(reader.raw(16));
-  const from = { chainId: asChainId(reader.raw(16)), sequence: reader.u53(), hash: asCommitHash(reader.raw(32)) };
+  const from = {
+    chainId: asChainId(reader.raw(16)),
+    sequence: reader.u53(),
+    hash: asCommitHash(reader.raw(32)),
+  };
   const flag = reader.u8();
   if (flag > 1) throw reader.damaged('unknown kind');
   reader.end();
@@ -101,34 +115,56 @@ export function decodeLostReference(payload: Uint8Array): LostReferenceRecord {
   return { entry, why, path };
 }
 
-/** The value of a lost reference in the index: no path begins with a zero byte, so it is never taken for a lost version's. */
+/**
+ * The value of a lost reference in the index: no path begins with a zero byte, so it is never taken
+ * for a lost version's.
+ */
 export function encodeLostMark({ why, path }: LostReferenceRecord): Uint8Array {
   return new LayoutWriter().u8(0).u8(LOST_REASONS.indexOf(why)).raw(path).done();
 }
 
-export function decodeLostMark(value: Uint8Array): { readonly path: Uint8Array | undefined; readonly why: 'version' | LostReason } {
+export function decodeLostMark(value: Uint8Array): {
+  readonly path: Uint8Array | undefined;
+  readonly why: 'version' | LostReason;
+} {
   if (value.length === 0) return { path: undefined, why: 'version' };
   if (value[0] !== 0) return { path: value, why: 'version' };
-  return { path: new Uint8Array(value.subarray(2)), why: LOST_REASONS[value[1] ?? 0] ?? 'reference-gone' };
+  return {
+    path: new Uint8Array(value.subarray(2)),
+    why: LOST_REASONS[value[1] ?? 0] ?? 'reference-gone',
+  };
 }
 
 function referenceInto(writer: LayoutWriter, reference: FileReference): LayoutWriter {
   const { size, mtimeNs, settledAtMs, resultPathLength, path } = reference;
-  return writer.u53(size).i64(mtimeNs).u53(settledAtMs).u32(resultPathLength).text(reference.class).sized(path);
+  return writer
+    .u53(size)
+    .i64(mtimeNs)
+    .u53(settledAtMs)
+    .u32(resultPathLength)
+    .text(reference.class)
+    .sized(path);
 }
 
 function referenceIn(reader: LayoutReader): FileReference {
-  const fields = { size: reader.u53(), mtimeNs: reader.i64(), settledAtMs: reader.u53(), resultPathLength: reader.u32() };
+  const fields = {
+    size: reader.u53(),
+    mtimeNs: reader.i64(),
+    settledAtMs: reader.u53(),
+    resultPathLength: reader.u32(),
+  };
   const className = reader.text(MAX_CLASS_CHARS);
   const path = pathIn(reader);
-  if (fields.resultPathLength > path.length) throw reader.damaged('the result is longer than the path');
+  if (fields.resultPathLength > path.length)
+    throw reader.damaged('the result is longer than the path');
   return { path, ...fields, class: className };
 }
 
 function listIn<T>(reader: LayoutReader, one: () => T): readonly T[] {
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const count = reader.u32();
-  if (count === 0 || count > MAX_REFERENCES_PER_RECORD) throw reader.damaged('too many entries, or none');
+  if (count === 0 || count > MAX_REFERENCES_PER_RECORD)
+    throw reader.damaged('too many entries, or none');
   const list = Array.from({ length: count }, one);
   reader.end();
   return list;

@@ -4,7 +4,10 @@ const FIRST_ROOM = 1024;
 /** Rooms larger than this are not kept for the next writer. */
 const MOST_ROOM = 1024 * 1024;
 const WORD = 2 ** 32;
-/** Rooms of writers that are done: a record for each of a million files must not cost an allocation for each of its fields. */
+/**
+ * Rooms of writers that are done: a record for each of a million files must not cost an allocation
+ * for each of its fields.
+ */
 const spare: Buffer[] = [];
 
 /** Builds a fixed binary layout, big-endian, field by field; `done` ends it. */
@@ -26,7 +29,8 @@ export class LayoutWriter {
 
   /** A counter, size or time that is a safe integer and not negative. */
   u53(value: number): this {
-    if (!Number.isSafeInteger(value) || value < 0) throw new QueueError('QUEUE_REFUSED', `not a counter: ${value}`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new QueueError('QUEUE_REFUSED', `not a counter: ${value}`);
     const at = this.#take(8);
     this.#room.writeUInt32BE(Math.floor(value / WORD), at);
     this.#room.writeUInt32BE(value % WORD, at + 4);
@@ -84,7 +88,10 @@ export class LayoutWriter {
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Reads a layout back. Every length is checked against its limit and against what is left before anything is taken. */
+/**
+ * Reads a layout back. Every length is checked against its limit and against what is left before
+ * anything is taken.
+ */
 export class LayoutReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -93,7 +100,8 @@ export class LayoutReader {
 
   /** `what` names the layout in errors. */
   constructor(bytes: Uint8Array, what: string) {
-    // A plain view: a Buffer's `slice` would not copy, and a small field would keep a whole segment window alive.
+    // A plain view: a Buffer's `slice` would not copy, and a small field would keep a whole segment
+    // window alive.
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#what = what;
@@ -139,7 +147,8 @@ export class LayoutReader {
 
   sized(limit: number): Uint8Array {
     const length = this.u32();
-    if (length > limit) throw this.damaged(`a field of ${length} bytes is above its limit of ${limit}`);
+    if (length > limit)
+      throw this.damaged(`a field of ${length} bytes is above its limit of ${limit}`);
     return this.raw(length);
   }
 

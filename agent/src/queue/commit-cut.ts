@@ -1,11 +1,23 @@
-import { type ChainId, type CommitHash, decodeEntryDraft, type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import {
+  type ChainId,
+  type CommitHash,
+  decodeEntryDraft,
+  type EntryDraft,
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_ENTRIES,
+} from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { aeadOpen, CryptoError, equalBytes } from '@aliquot/shared/crypto/primitives';
 import { chainOf, headOf } from './chain.ts';
 import { QueueError } from './errors.ts';
 import { numberInKey, numberKey } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
-import { type ClassBytes, decodeSignedRecord, decodeVersion, encodeSignedRecord } from './payloads.ts';
+import {
+  type ClassBytes,
+  decodeSignedRecord,
+  decodeVersion,
+  encodeSignedRecord,
+} from './payloads.ts';
 import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './places.ts';
 import type { CommitSigner, QueuedCommit } from './queue.ts';
 import type { Recent, RecentDraft } from './recent.ts';
@@ -39,13 +51,19 @@ interface TakenVersion extends UnsignedEntry {
 }
 
 /**
- * Takes the oldest unsigned versions, as many as one commit holds, and has them signed. Changes nothing: the caller makes
- * the record durable before anybody sees the commit (I-A4). Everything must be flushed before.
+ * Takes the oldest unsigned versions, as many as one commit holds, and has them signed. Changes
+ * nothing: the caller makes the record durable before anybody sees the commit (I-A4). Everything
+ * must be flushed before.
  *
- * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep open what is committed
- * already, for as long as its rest waits (I-A3).
+ * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep
+ * open what is committed already, for as long as its rest waits (I-A3).
  */
-export async function cutCommit(files: QueueFiles, initial: ChainId, signer: CommitSigner, recent: Recent): Promise<CutCommit> {
+export async function cutCommit(
+  files: QueueFiles,
+  initial: ChainId,
+  signer: CommitSigner,
+  recent: Recent,
+): Promise<CutCommit> {
   const { index } = files;
   const chain = chainOf(index.state, initial);
   const taken: TakenVersion[] = [];
@@ -69,13 +87,20 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
     taken.push({ ...place, entry: numberInKey(key), draft: opened.draft });
   }
   const begun = taken.findIndex(({ batch }) => batch === waiting);
-  // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes what it finds.
+  // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes
+  // what it finds.
   const whole = begun > 0 ? taken.slice(0, begun) : taken;
   const drafts = whole.map(({ draft }) => draft);
   const entries = whole.map(({ entry }) => entry);
   const itemBytes = whole.reduce((sum, version) => sum + version.itemBytes, 0);
-  const oldestMs = whole.reduce((least, { capturedAtMs }) => Math.min(least, capturedAtMs), Number.MAX_SAFE_INTEGER);
-  const holdSegment = whole.reduce((least, version) => Math.min(least, version.holdSegment), Number.MAX_SAFE_INTEGER);
+  const oldestMs = whole.reduce(
+    (least, { capturedAtMs }) => Math.min(least, capturedAtMs),
+    Number.MAX_SAFE_INTEGER,
+  );
+  const holdSegment = whole.reduce(
+    (least, version) => Math.min(least, version.holdSegment),
+    Number.MAX_SAFE_INTEGER,
+  );
   if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
   const { chainId, forkedFrom } = chain;
   const head = headOf(index.state, initial);
@@ -83,7 +108,13 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
   const predecessor = head?.hash ?? NO_PREDECESSOR;
   // The first of its chain says where that began; a chain of the enrolment begins at nothing.
   const first = head === undefined || !equalBytes(head.chainId, chainId);
-  const { bytes, hash } = signer.sign({ chainId, sequence, predecessor, forkedFrom: first ? forkedFrom : undefined, drafts });
+  const { bytes, hash } = signer.sign({
+    chainId,
+    sequence,
+    predecessor,
+    forkedFrom: first ? forkedFrom : undefined,
+    drafts,
+  });
   const record = encodeSignedRecord({
     sequence,
     hash,
@@ -99,8 +130,11 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
 
 function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {
   const sums = new Map<string, number>();
-  for (const { class: name, itemBytes } of versions) if (itemBytes > 0) sums.set(name, (sums.get(name) ?? 0) + itemBytes);
-  return [...sums].map(([name, bytes]) => ({ name, bytes })).sort((left, right) => (left.name < right.name ? -1 : 1));
+  for (const { class: name, itemBytes } of versions)
+    if (itemBytes > 0) sums.set(name, (sums.get(name) ?? 0) + itemBytes);
+  return [...sums]
+    .map(([name, bytes]) => ({ name, bytes }))
+    .sort((left, right) => (left.name < right.name ? -1 : 1));
 }
 
 /** A signed commit from the chain log, with the queue's numbers of its slots. */
@@ -132,7 +166,11 @@ export async function openDraft(
     const bytes = aeadOpen(await files.keys.get(head.batch), head.nonce, sealedDraft, clear);
     return { draft: decodeEntryDraft(bytes), bytes: bytes.length };
   } catch (error) {
-    if ((error instanceof QueueError && error.code === 'QUEUE_DAMAGED') || error instanceof CryptoError) return undefined;
+    if (
+      (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||
+      error instanceof CryptoError
+    )
+      return undefined;
     throw error;
   }
 }

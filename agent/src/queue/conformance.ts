@@ -1,4 +1,7 @@
-/** What every `Queue` must do, as tests. A new implementation's test file is its factory and one call. */
+/**
+ * What every `Queue` must do, as tests. A new implementation's test file is its factory and one
+ * call.
+ */
 import { asChunkId } from '@aliquot/proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Queue, QueueEvent } from './queue.ts';
@@ -50,7 +53,12 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       const read = await collect(queue.readItems([c, absent, a, b]));
       expect(read.map((item) => item?.id)).toEqual([c, undefined, a, b]);
       const [first, second, third] = file.items.map(({ sealed }) => Buffer.from(sealed));
-      expect(read.map((item) => item && Buffer.from(item.sealed))).toEqual([third, undefined, first, second]);
+      expect(read.map((item) => item && Buffer.from(item.sealed))).toEqual([
+        third,
+        undefined,
+        first,
+        second,
+      ]);
     });
 
     test('an item that is queued is not stored twice, and is told of before the sync', async () => {
@@ -69,7 +77,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       const [item] = sample('/data/one').items;
       const capture = queue.capture();
       if (item === undefined) throw new Error('no item');
-      await expect(capture.putItem({ id: item.id, kind: 'chunk', sealed: new Uint8Array(3) })).rejects.toMatchObject({
+      await expect(
+        capture.putItem({ id: item.id, kind: 'chunk', sealed: new Uint8Array(3) }),
+      ).rejects.toMatchObject({
         code: 'QUEUE_REFUSED',
       });
     });
@@ -78,14 +88,21 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       const file = sample('/data/one');
       const capture = queue.capture();
       capture.abort();
-      await expect(capture.putVersion(file.draft, file.known)).rejects.toMatchObject({ code: 'QUEUE_CLOSED' });
+      await expect(capture.putVersion(file.draft, file.known)).rejects.toMatchObject({
+        code: 'QUEUE_CLOSED',
+      });
     });
 
     test('a chunk is cached from the version that protects it on, and never from an aborted capture', async () => {
       const index = new Uint8Array(32).fill(4);
       const [item] = sample('/data/one').items;
       if (item === undefined) throw new Error('no item');
-      const chunk = { id: item.id, plainSize: 200, epoch: 1, maskedKey: new Uint8Array(32).fill(5) };
+      const chunk = {
+        id: item.id,
+        plainSize: 200,
+        epoch: 1,
+        maskedKey: new Uint8Array(32).fill(5),
+      };
       const aborted = queue.capture();
       aborted.cachePut(index, chunk);
       aborted.abort();
@@ -133,8 +150,13 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       await put(queue, sample('/data/a'));
       const commit = await queue.nextCommit(testSigner());
       if (commit === undefined) throw new Error('no commit');
-      const { signed, body } = receiptFor({ ...commit, hash: new Uint8Array(32) as typeof commit.hash });
-      await expect(queue.receipted(signed, body)).rejects.toMatchObject({ code: 'QUEUE_FOREIGN_RECEIPT' });
+      const { signed, body } = receiptFor({
+        ...commit,
+        hash: new Uint8Array(32) as typeof commit.hash,
+      });
+      await expect(queue.receipted(signed, body)).rejects.toMatchObject({
+        code: 'QUEUE_FOREIGN_RECEIPT',
+      });
       expect(queue.pending().entries).toBe(1);
     });
 
@@ -152,7 +174,8 @@ export function queueConformance(name: string, factory: QueueFactory): void {
 
     test('more versions than one commit holds make several commits', async () => {
       const file = sample('/data/a');
-      for (let count = 0; count < 4100; count += 1) await queue.capture().putVersion(file.draft, file.known);
+      for (let count = 0; count < 4100; count += 1)
+        await queue.capture().putVersion(file.draft, file.known);
       expect(await drainAll(queue)).toBe(2);
       expect(queue.pending().entries).toBe(0);
     });
@@ -162,7 +185,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       for (const file of files) await put(queue, file);
       await queue.sync();
       const under = async (prefix: string): Promise<string[]> =>
-        (await collect(queue.knownUnder(Buffer.from(prefix)))).map(({ path }) => Buffer.from(path).toString());
+        (await collect(queue.knownUnder(Buffer.from(prefix)))).map(({ path }) =>
+          Buffer.from(path).toString(),
+        );
       expect(await under('/b/')).toEqual(['/b/10', '/b/2']);
       expect(await under('')).toHaveLength(5);
       const [first, second] = files;
@@ -189,10 +214,21 @@ export function queueConformance(name: string, factory: QueueFactory): void {
 
     test('P6: a problem stays visible until it is cleared or the path is captured', async () => {
       const file = sample('/data/locked');
-      await queue.setProblem(file.path, { code: 'locked', message: 'another program holds it', sinceMs: 5 });
-      await queue.setProblem(Buffer.from('/data/pipe'), { code: 'special', message: 'a pipe', sinceMs: 6 });
+      await queue.setProblem(file.path, {
+        code: 'locked',
+        message: 'another program holds it',
+        sinceMs: 5,
+      });
+      await queue.setProblem(Buffer.from('/data/pipe'), {
+        code: 'special',
+        message: 'a pipe',
+        sinceMs: 6,
+      });
       queue = await factory.reopen(queue);
-      expect(await collect(queue.problems())).toMatchObject([{ code: 'locked', sinceMs: 5 }, { code: 'special' }]);
+      expect(await collect(queue.problems())).toMatchObject([
+        { code: 'locked', sinceMs: 5 },
+        { code: 'special' },
+      ]);
       await put(queue, file);
       await queue.setProblem(Buffer.from('/data/pipe'), undefined);
       await queue.sync();
@@ -203,7 +239,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       const files = ['/data/a', '/data/b'].map((name) => sample(name));
       for (const file of files) await put(queue, file);
       expect(await drainAll(queue)).toBe(1);
-      expect((await queue.pathsOf(1, [1])).map((path) => Buffer.from(path).toString())).toEqual(['/data/b']);
+      expect((await queue.pathsOf(1, [1])).map((path) => Buffer.from(path).toString())).toEqual([
+        '/data/b',
+      ]);
       await queue.recordLost(1, [1]);
       queue = await factory.reopen(queue);
       const [lost] = await collect(queue.lost());
@@ -232,7 +270,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
     });
 
     test('calls without waiting keep their order, several captures at once too', async () => {
-      const files = Array.from({ length: 20 }, (_, index) => sample(`/data/${String(index).padStart(2, '0')}`, 2));
+      const files = Array.from({ length: 20 }, (_, index) =>
+        sample(`/data/${String(index).padStart(2, '0')}`, 2),
+      );
       await Promise.all(files.map((file) => put(queue, file)));
       await queue.sync();
       expect(queue.pending().entries).toBe(20);

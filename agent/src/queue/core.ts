@@ -2,14 +2,26 @@ import { Serial } from '@aliquot/shared/serial';
 import { type Applied, applyRecord } from './apply.ts';
 import { isNoSpace, QueueError } from './errors.ts';
 import { clearCaches } from './growth-slot.ts';
-import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
+import {
+  closeQueueFiles,
+  freeBytesFor,
+  openQueueFiles,
+  type QueueFiles,
+  type QueueOptions,
+} from './open-queue.ts';
 import type { VersionHead } from './payloads.ts';
 import { digestOf, type RecordKind } from './record.ts';
 
-/** Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and what a crash re-does. */
+/**
+ * Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and
+ * what a crash re-does.
+ */
 const MAX_STAGED = 8192;
 const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
-/** Free space that a queue wants before it starts again after a full disk: a signed commit, its index, and something to spare. */
+/**
+ * Free space that a queue wants before it starts again after a full disk: a signed commit, its
+ * index, and something to spare.
+ */
 const START_AGAIN_BYTES = 12 * 1024 * 1024;
 
 /** A record for the chain log. */
@@ -19,7 +31,10 @@ export interface ChainRecord {
 }
 
 export interface CoreHooks {
-  /** What goes into the chain log with the next flush, after the segments and before the index. Asked again when a flush failed. */
+  /**
+   * What goes into the chain log with the next flush, after the segments and before the index.
+   * Asked again when a flush failed.
+   */
   chainWith(): readonly ChainRecord[];
   /** A flush is done. */
   flushed(wrote: { readonly versions: number }): void;
@@ -39,7 +54,10 @@ interface Group<Work extends Joined> {
   readonly works: Work[];
 }
 
-/** The write path of the queue: one step after the other, segments before index, and what happens when the disk fails. */
+/**
+ * The write path of the queue: one step after the other, segments before index, and what happens
+ * when the disk fails.
+ */
 export class QueueCore {
   readonly options: QueueOptions;
   readonly #hooks: CoreHooks;
@@ -77,8 +95,8 @@ export class QueueCore {
   }
 
   /**
-   * As `change`, for one of many small steps that are asked for in a row: they take one turn, which `before` opens with all of them, and each
-   * runs by itself in the order of the calls.
+   * As `change`, for one of many small steps that are asked for in a row: they take one turn, which
+   * `before` opens with all of them, and each runs by itself in the order of the calls.
    */
   join<Work extends Joined>(work: Work, before: (works: readonly Work[]) => Promise<void>): void {
     if (this.#joining === undefined) {
@@ -89,7 +107,10 @@ export class QueueCore {
     (this.#joining.works as Joined[]).push(work);
   }
 
-  async #together<Work extends Joined>(group: Group<Work>, before: (works: readonly Work[]) => Promise<void>): Promise<void> {
+  async #together<Work extends Joined>(
+    group: Group<Work>,
+    before: (works: readonly Work[]) => Promise<void>,
+  ): Promise<void> {
     if ((this.#joining as unknown) === group) this.#joining = undefined;
     try {
       await this.ready();
@@ -106,15 +127,18 @@ export class QueueCore {
     return this.#flushes;
   }
 
-  /** Throws when nothing may be changed; after a full disk it starts again as soon as there is space. A promise when there is something to wait for. */
+  /**
+   * Throws when nothing may be changed; after a full disk it starts again as soon as there is
+   * space. A promise when there is something to wait for.
+   */
   ready(): Promise<void> | undefined {
     if (this.#closed) throw new QueueError('QUEUE_CLOSED', 'the queue is closed');
     return this.#poison === undefined ? undefined : this.#startAgain();
   }
 
   /**
-   * Appends a record to the segments and applies it; durable with the next flush. `then` hears what it did before anything is flushed.
-   * `version`: what a version record says, when it is at hand.
+   * Appends a record to the segments and applies it; durable with the next flush. `then` hears what
+   * it did before anything is flushed. `version`: what a version record says, when it is at hand.
    */
   async append(
     kind: RecordKind,
@@ -126,7 +150,9 @@ export class QueueCore {
     const { segments, index } = this.files;
     const at = await segments.append(kind, payload, digest);
     try {
-      then(await applyRecord(index, at, { kind, length: payload.length, digest }, payload, version));
+      then(
+        await applyRecord(index, at, { kind, length: payload.length, digest }, payload, version),
+      );
     } catch (error) {
       this.#fail(error, false);
       throw error;
@@ -153,7 +179,8 @@ export class QueueCore {
       if (segments.poisoned) this.#fail(error, false);
       throw error;
     }
-    // Before the index passes the versions that they speak of: a crash in between replays those, and says it again.
+    // Before the index passes the versions that they speak of: a crash in between replays those,
+    // and says it again.
     await this.#writeChain(records);
     await this.#poisonOn(async () => {
       if (segments.lastNumber !== undefined) index.state.segments = segments.end();
@@ -166,7 +193,10 @@ export class QueueCore {
     this.#hooks.flushed({ versions });
   }
 
-  /** A chain record: durable before it counts (I-A2, I-A4), and flushed in the index too, because keys are erased after it. */
+  /**
+   * A chain record: durable before it counts (I-A2, I-A4), and flushed in the index too, because
+   * keys are erased after it.
+   */
   async appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
     await this.flush();
     await this.#writeChain([{ kind, payload }]);
@@ -186,7 +216,10 @@ export class QueueCore {
     }
   }
 
-  /** Appends, syncs and applies; the index is written by the caller. A record that finds no space leaves no trace. */
+  /**
+   * Appends, syncs and applies; the index is written by the caller. A record that finds no space
+   * leaves no trace.
+   */
   async #writeChain(records: readonly ChainRecord[]): Promise<void> {
     const { chain, index } = this.files;
     for (const { kind, payload } of records) {
@@ -194,7 +227,12 @@ export class QueueCore {
       const at = await chain.append(kind, payload, digest);
       await this.#poisonOn(async () => {
         await chain.sync();
-        const { clearCache } = await applyRecord(index, at, { kind, length: payload.length, digest }, payload);
+        const { clearCache } = await applyRecord(
+          index,
+          at,
+          { kind, length: payload.length, digest },
+          payload,
+        );
         // Before the record counts as applied: a crash in between repeats it.
         if (clearCache === true) await clearCaches(index);
         index.state.chain = chain.end();
@@ -202,12 +240,18 @@ export class QueueCore {
     }
   }
 
-  /** For steps after the segments' sync that may leave memory and disk different: only opening again can tell. */
+  /**
+   * For steps after the segments' sync that may leave memory and disk different: only opening again
+   * can tell.
+   */
   async #poisonOn<T>(step: () => Promise<T>): Promise<T> {
     try {
       return await step();
     } catch (error) {
-      this.#fail(error, isNoSpace(error) && !this.files.segments.poisoned && !this.files.chain.poisoned);
+      this.#fail(
+        error,
+        isNoSpace(error) && !this.files.segments.poisoned && !this.files.chain.poisoned,
+      );
       throw error;
     }
   }
@@ -218,11 +262,13 @@ export class QueueCore {
   }
 
   /**
-   * After a full disk, and once there is space, the files are opened again and judged as at any start. Only when every version that somebody
-   * handed over was synced before it failed: else a later `sync` would promise what is gone.
+   * After a full disk, and once there is space, the files are opened again and judged as at any
+   * start. Only when every version that somebody handed over was synced before it failed: else a
+   * later `sync` would promise what is gone.
    */
   async #startAgain(): Promise<void> {
-    if (!this.#mendable || (await freeBytesFor(this.options)) < START_AGAIN_BYTES) throw this.#refusal();
+    if (!this.#mendable || (await freeBytesFor(this.options)) < START_AGAIN_BYTES)
+      throw this.#refusal();
     const failed = this.#files;
     this.#files = undefined;
     if (failed !== undefined) await closeQueueFiles(failed).catch(() => undefined);
@@ -242,6 +288,9 @@ export class QueueCore {
     const says = this.#mendable
       ? 'the disk of the queue is full; it goes on by itself once there is space'
       : 'the queue takes nothing more after a failed write; mend the disk and start the agent again';
-    return new QueueError('QUEUE_POISONED', says, { cause: this.#poison, retryable: this.#mendable });
+    return new QueueError('QUEUE_POISONED', says, {
+      cause: this.#poison,
+      retryable: this.#mendable,
+    });
   }
 }

@@ -25,9 +25,22 @@ import { captureAgain, inheritanceOf } from './inheritance.ts';
 import { Intake } from './intake.ts';
 import { Losses } from './losses.ts';
 import { namesOf } from './lost.ts';
-import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
+import {
+  closeQueueFiles,
+  freeBytesFor,
+  openQueueFiles,
+  type QueueFiles,
+  type QueueOptions,
+} from './open-queue.ts';
 import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
-import { DEFAULT_CLASS, encodeCounter, encodeKnown, encodePathRecord, encodeProblem, encodeReceiptRecord } from './payloads.ts';
+import {
+  DEFAULT_CLASS,
+  encodeCounter,
+  encodeKnown,
+  encodePathRecord,
+  encodeProblem,
+  encodeReceiptRecord,
+} from './payloads.ts';
 import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 import type * as Q from './queue.ts';
 import { Recent } from './recent.ts';
@@ -35,7 +48,14 @@ import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
 import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
 import { Signing } from './signing.ts';
-import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, oldestMsIn, problemsIn } from './views.ts';
+import {
+  damagedFiles,
+  entriesOf,
+  knownBatchesIn,
+  knownManyIn,
+  oldestMsIn,
+  problemsIn,
+} from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 
@@ -76,12 +96,25 @@ export class DurableQueue implements Q.Queue {
       told: () => this.#tell({ type: 'lost' }),
     });
     this.#signing = new Signing({
-      ...{ core: this.#core, batch: this.#batch, recent: this.#recent, clock: options.clock, chainId: options.chainId },
+      ...{
+        core: this.#core,
+        batch: this.#batch,
+        recent: this.#recent,
+        clock: options.clock,
+        chainId: options.chainId,
+      },
       appendChain: (kind, payload) => this.#appendChain(kind, payload),
       recordLost: (entries, names) => this.#losses.record(entries, names),
     });
     this.#intake = new Intake({
-      ...{ core: this.#core, holds: this.#holds, batch: this.#batch, meter: this.#meter, references: this.#references, gate: this.#gate },
+      ...{
+        core: this.#core,
+        holds: this.#holds,
+        batch: this.#batch,
+        meter: this.#meter,
+        references: this.#references,
+        gate: this.#gate,
+      },
       recent: this.#recent,
       onVersion: (entry, capturedAtMs) => {
         this.#signing.put(entry);
@@ -96,7 +129,11 @@ export class DurableQueue implements Q.Queue {
   static async open(options: QueueOptions): Promise<DurableQueue> {
     const files = await openQueueFiles(options);
     try {
-      const queue = new DurableQueue(options, files, await damagedFiles(options.port, options.dataDir));
+      const queue = new DurableQueue(
+        options,
+        files,
+        await damagedFiles(options.port, options.dataDir),
+      );
       await queue.#core.change(() => queue.#begin());
       return queue;
     } catch (error) {
@@ -150,7 +187,9 @@ export class DurableQueue implements Q.Queue {
     yield* problemsIn(this.#index, this.#damage);
   }
 
-  async cacheGetMany(indexes: readonly Uint8Array[]): Promise<readonly (Q.CachedChunk | undefined)[]> {
+  async cacheGetMany(
+    indexes: readonly Uint8Array[],
+  ): Promise<readonly (Q.CachedChunk | undefined)[]> {
     const values = await this.#index.getManyWritten(indexes.map((index) => rawKey('x', index)));
     return values.map((value) => (value === undefined ? undefined : decodeCached(value)));
   }
@@ -165,12 +204,18 @@ export class DurableQueue implements Q.Queue {
   }
 
   async hasItems(ids: readonly ChunkId[]): Promise<readonly boolean[]> {
-    return (await this.#index.getMany(ids.map((id) => rawKey('i', id)))).map((value) => value !== undefined);
+    return (await this.#index.getMany(ids.map((id) => rawKey('i', id)))).map(
+      (value) => value !== undefined,
+    );
   }
 
   pending(): Q.PendingCounts {
     const { pendingEntries, pendingBytes } = this.#index.state;
-    return { entries: pendingEntries, bytes: pendingBytes, oldestMs: pendingEntries === 0 ? undefined : this.#oldestMs };
+    return {
+      entries: pendingEntries,
+      bytes: pendingBytes,
+      oldestMs: pendingEntries === 0 ? undefined : this.#oldestMs,
+    };
   }
 
   subscribe(listener: (event: Q.QueueEvent) => void): () => void {
@@ -189,9 +234,11 @@ export class DurableQueue implements Q.Queue {
     this.#meter.draining = isDraining;
     if (!isDraining) return;
     const tell = async (): Promise<void> => {
-      if (this.#meter.refusedBefore() || this.#index.state.referenceFiles > 0) this.#tell({ type: 'room' });
+      if (this.#meter.refusedBefore() || this.#index.state.referenceFiles > 0)
+        this.#tell({ type: 'room' });
     };
-    // In its turn, for while it starts again after a full disk nothing can be asked; whoever waits asks again by himself.
+    // In its turn, for while it starts again after a full disk nothing can be asked; whoever waits
+    // asks again by himself.
     this.#core.change(tell).catch((error: unknown) => {
       if (!(error instanceof AliquotError)) throw error;
     });
@@ -202,7 +249,13 @@ export class DurableQueue implements Q.Queue {
     const from = this.#holds.from();
     const freeBytes = await freeBytesFor(this.#options);
     const classes = files.index.state.classBytes;
-    return { usedBytes: usedBytes(files, from), keptBytes: keptBytesBelow(files, from), freeBytes, budget: this.#meter.budget, classes };
+    return {
+      usedBytes: usedBytes(files, from),
+      keptBytes: keptBytesBelow(files, from),
+      freeBytes,
+      budget: this.#meter.budget,
+      classes,
+    };
   }
 
   async ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]> {
@@ -236,7 +289,8 @@ export class DurableQueue implements Q.Queue {
   }
 
   async nextCommit(signer: Q.CommitSigner): Promise<Q.QueuedCommit | undefined> {
-    const isSigned = (): boolean => (this.#index.state.chainHead?.sequence ?? 0) > this.#index.state.receiptedSequence;
+    const isSigned = (): boolean =>
+      (this.#index.state.chainHead?.sequence ?? 0) > this.#index.state.receiptedSequence;
     if (!(await this.#core.change(async () => isSigned()))) await this.#signing.prove();
     return this.#core.change(async () => {
       if (!isSigned() && !(await this.#signing.sign(signer))) return undefined;
@@ -248,7 +302,9 @@ export class DurableQueue implements Q.Queue {
     const through = await this.#core.change(async () => this.#index.state.nextEntry - 1);
     const more = async (): Promise<boolean> => {
       await this.#signing.prove();
-      return this.#core.change(async () => this.#index.state.signedEntry < through && (await this.#signing.sign(signer)));
+      return this.#core.change(
+        async () => this.#index.state.signedEntry < through && (await this.#signing.sign(signer)),
+      );
     };
     for (let count = 0; ; count += 1) if (!(await more())) return count;
   }
@@ -266,12 +322,15 @@ export class DurableQueue implements Q.Queue {
   }
 
   async readItem(id: ChunkId): Promise<Q.QueuedItem | undefined> {
-    return this.#recent.takeItem(id) ?? this.#readItemAt(id, await this.#index.get(rawKey('i', id)));
+    return (
+      this.#recent.takeItem(id) ?? this.#readItemAt(id, await this.#index.get(rawKey('i', id)))
+    );
   }
 
   async *readItems(ids: readonly ChunkId[]): AsyncGenerator<Q.QueuedItem | undefined, void, void> {
     const values = await this.#index.getMany(ids.map((id) => rawKey('i', id)));
-    for (const [at, id] of ids.entries()) yield this.#recent.takeItem(id) ?? (await this.#readItemAt(id, values[at]));
+    for (const [at, id] of ids.entries())
+      yield this.#recent.takeItem(id) ?? (await this.#readItemAt(id, values[at]));
   }
 
   takeFresh(bytes: number): readonly Q.QueuedItem[] {
@@ -296,16 +355,27 @@ export class DurableQueue implements Q.Queue {
       const value = await this.#index.get(numberKey('c', body.sequence));
       const commit = value === undefined ? undefined : decodeCommitPlace(value);
       const { receiptedSequence } = this.#index.state;
-      if (commit === undefined || !equalBytes(commit.hash, body.commitHash) || body.sequence > receiptedSequence + 1) {
-        throw new QueueError('QUEUE_FOREIGN_RECEIPT', `the receipt for commit ${body.sequence} does not belong to this agent's chain`);
+      if (
+        commit === undefined ||
+        !equalBytes(commit.hash, body.commitHash) ||
+        body.sequence > receiptedSequence + 1
+      ) {
+        throw new QueueError(
+          'QUEUE_FOREIGN_RECEIPT',
+          `the receipt for commit ${body.sequence} does not belong to this agent's chain`,
+        );
       }
       const { sequence, receivedAtMs, copies } = body;
-      await this.#appendChain('receipt', encodeReceiptRecord({ sequence, receivedAtMs, copies, receipt: encodeSigned(receipt) }));
+      await this.#appendChain(
+        'receipt',
+        encodeReceiptRecord({ sequence, receivedAtMs, copies, receipt: encodeSigned(receipt) }),
+      );
       if (sequence <= receiptedSequence) return;
       this.#oldestMs = await oldestMsIn(this.#index);
       await this.#dropKept();
       this.#tell({ type: 'receipted', sequence, entries: commit.entries });
-      if (this.#meter.refusedBefore() || this.#index.state.referenceFiles > 0) this.#tell({ type: 'room' });
+      if (this.#meter.refusedBefore() || this.#index.state.referenceFiles > 0)
+        this.#tell({ type: 'room' });
       await this.#tellGcReady();
     });
   }
@@ -359,7 +429,9 @@ export class DurableQueue implements Q.Queue {
   }
 
   gcAnswer(): Promise<number | undefined> {
-    return this.#core.change(async () => ((await this.#gcAnswerable()) ? this.gcEpoch() : undefined));
+    return this.#core.change(async () =>
+      (await this.#gcAnswerable()) ? this.gcEpoch() : undefined,
+    );
   }
 
   receiptedSequence(): number {
@@ -433,12 +505,16 @@ export class DurableQueue implements Q.Queue {
     await this.#holds.find(this.#index, await lowestHold(this.#index, oldest));
   }
 
-  /** Kept segments stay within their own budget, and never take what the queue's budget, or the disk's floor, has left for the rest. */
+  /**
+   * Kept segments stay within their own budget, and never take what the queue's budget, or the
+   * disk's floor, has left for the rest.
+   */
   async #dropKept(): Promise<void> {
     const { keptBytes = DEFAULT_KEPT_BYTES, budget } = this.#options;
     const { files } = this.#core;
     const from = this.#holds.from();
-    let left = budget === undefined ? keptBytes : Math.max(0, budget.maxBytes - usedBytes(files, from));
+    let left =
+      budget === undefined ? keptBytes : Math.max(0, budget.maxBytes - usedBytes(files, from));
     // What passes below the floor does not stay there.
     if (budget !== undefined && (await freeBytesFor(this.#options)) < budget.minFreeBytes) left = 0;
     await dropKeptSegments(files, from, Math.min(keptBytes, left));
@@ -448,7 +524,8 @@ export class DurableQueue implements Q.Queue {
     if (await this.#gcAnswerable()) this.#tell({ type: 'gcReady' });
   }
 
-  #gcAnswerable = (): Promise<boolean> => this.#gate.answerable(this.#index, () => this.#core.flush());
+  #gcAnswerable = (): Promise<boolean> =>
+    this.#gate.answerable(this.#index, () => this.#core.flush());
 
   #tell(event: Q.QueueEvent): void {
     for (const listener of [...this.#listeners]) listener(event);

@@ -9,13 +9,22 @@ export type QueueErrorCode =
   | 'QUEUE_VERSION'
   /** The disk refused a write, sync or read of the queue (full, removed, failing). */
   | 'QUEUE_STORAGE'
-  /** An earlier write failed: the queue takes nothing more until the disk has space again, or else until the agent is started again. */
+  /**
+   * An earlier write failed: the queue takes nothing more until the disk has space again, or else
+   * until the agent is started again.
+   */
   | 'QUEUE_POISONED'
-  /** The queue has no room for it: its budget is used up, or the disk is near its floor. Draining makes room. */
+  /**
+   * The queue has no room for it: its budget is used up, or the disk is near its floor. Draining
+   * makes room.
+   */
   | 'QUEUE_FULL'
   /** The queue was closed, or a capture was used after its end. */
   | 'QUEUE_CLOSED'
-  /** A caller handed over something that the queue cannot hold: a path too long, an item too large, an id that is not the bytes'. */
+  /**
+   * A caller handed over something that the queue cannot hold: a path too long, an item too large,
+   * an id that is not the bytes'.
+   */
   | 'QUEUE_REFUSED'
   /** A receipt names a commit that this agent did not sign. */
   | 'QUEUE_FOREIGN_RECEIPT';

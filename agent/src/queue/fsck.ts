@@ -12,7 +12,14 @@ import { type Family, familyRange, numberInKey } from './index-keys.ts';
 import { holds, isOfLogs } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
 import { nameLost } from './lost.ts';
-import { closeQueueFiles, openQueueFiles, type QueueFiles, queuePaths, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
+import {
+  closeQueueFiles,
+  openQueueFiles,
+  type QueueFiles,
+  queuePaths,
+  replayBoth,
+  SEGMENT_BYTES,
+} from './open-queue.ts';
 import { decodeItemPlace, decodeUnsigned } from './places.ts';
 import { type Position, RecordLog } from './record-log.ts';
 import { firstHeldSegment } from './retention.ts';
@@ -55,14 +62,18 @@ export interface FsckOptions {
   readonly repair: boolean;
 }
 
-/** Families that must be equal in a rebuilt index, and those of which it may hold less (their segments are gone). */
+/**
+ * Families that must be equal in a rebuilt index, and those of which it may hold less (their
+ * segments are gone).
+ */
 const EXACT: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
 const PARTIAL: readonly Family[] = ['k', 'p'];
 const CHECK_FOLDER = 'index.check';
 
 /**
- * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent versions, and the index by
- * building another one from the logs and comparing. Without `repair` it changes nothing that opening would not change.
+ * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent
+ * versions, and the index by building another one from the logs and comparing. Without `repair` it
+ * changes nothing that opening would not change.
  */
 export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir, repair } = options;
@@ -95,9 +106,15 @@ async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, voi
         if (item.type === 'record') continue;
         const at = `${where} at byte ${item.at.offset}`;
         if (item.torn)
-          yield note('FSCK_TORN_TAIL', `the ${what} ends in an unfinished record`, at, 'nothing: it is cut when the agent starts');
+          yield note(
+            'FSCK_TORN_TAIL',
+            `the ${what} ends in an unfinished record`,
+            at,
+            'nothing: it is cut when the agent starts',
+          );
         else if (log.kind === 'segment') {
-          const remedy = 'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again';
+          const remedy =
+            'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again';
           yield problem('FSCK_SEGMENT_DAMAGED', `the ${what} is damaged`, at, remedy);
         } else {
           yield problem(
@@ -110,12 +127,21 @@ async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, voi
       }
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      yield problem('FSCK_UNREADABLE', error.message, where, 'put the file back from a copy, or update aliquot-agent');
+      yield problem(
+        'FSCK_UNREADABLE',
+        error.message,
+        where,
+        'put the file back from a copy, or update aliquot-agent',
+      );
     }
   }
 }
 
-async function* keptDamage(port: FilePort, dir: string, repair: boolean): AsyncGenerator<QueueFinding, void, void> {
+async function* keptDamage(
+  port: FilePort,
+  dir: string,
+  repair: boolean,
+): AsyncGenerator<QueueFinding, void, void> {
   const names: string[] = [];
   try {
     await withFileErrors('list', dir, async () => {
@@ -140,7 +166,11 @@ async function* keptDamage(port: FilePort, dir: string, repair: boolean): AsyncG
   }
 }
 
-async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: RecordLog): AsyncGenerator<QueueFinding, void, void> {
+async function* checkIndex(
+  options: FsckOptions,
+  segments: RecordLog,
+  chain: RecordLog,
+): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir } = options;
   const paths = queuePaths(dataDir);
   await ensureDirectory(port, paths.index);
@@ -158,7 +188,12 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
       return;
     }
     if (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') {
-      yield note('FSCK_INDEX_BEHIND', error.message, paths.index, 'nothing to do: it is built anew when the queue is opened');
+      yield note(
+        'FSCK_INDEX_BEHIND',
+        error.message,
+        paths.index,
+        'nothing to do: it is built anew when the queue is opened',
+      );
       return;
     }
     if (levelTrouble(error) === undefined) throw error;
@@ -193,7 +228,10 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
   if (wrong !== undefined) yield* rebuildLater(options, wrong);
 }
 
-/** A killed process leaves the index behind the logs: the next opening, like the replay here, brings it up to their end. */
+/**
+ * A killed process leaves the index behind the logs: the next opening, like the replay here, brings
+ * it up to their end.
+ */
 async function* checkProgress(
   index: IndexStore,
   segments: RecordLog,
@@ -203,14 +241,24 @@ async function* checkProgress(
   const behind = (at: Position | undefined, log: RecordLog): boolean => {
     if (log.lastNumber === undefined) return false;
     const end = log.end();
-    return at === undefined || at.file < end.file || (at.file === end.file && at.offset < end.offset);
+    return (
+      at === undefined || at.file < end.file || (at.file === end.file && at.offset < end.offset)
+    );
   };
   if (!behind(index.state.segments, segments) && !behind(index.state.chain, chain)) return;
   const what = 'the index ends before segments and chain log, as a crash leaves it';
-  yield note('FSCK_INDEX_BEHIND', what, where, 'nothing to do: it is brought up to date when the queue is opened');
+  yield note(
+    'FSCK_INDEX_BEHIND',
+    what,
+    where,
+    'nothing to do: it is brought up to date when the queue is opened',
+  );
 }
 
-async function* checkKeys(options: FsckOptions, index: IndexStore): AsyncGenerator<QueueFinding, void, void> {
+async function* checkKeys(
+  options: FsckOptions,
+  index: IndexStore,
+): AsyncGenerator<QueueFinding, void, void> {
   const keys = await BatchKeys.open(options.port, queuePaths(options.dataDir).keys, options.random);
   const present = new Set(keys.numbers);
   const missing = new Map<number, number>();
@@ -220,7 +268,12 @@ async function* checkKeys(options: FsckOptions, index: IndexStore): AsyncGenerat
   }
   for (const [batch, versions] of missing) {
     const what = `the key of ${versions} queued versions is missing`;
-    yield problem('FSCK_BATCH_KEY_MISSING', what, `batch ${batch}`, 'the agent lists them as lost and reads the sources again');
+    yield problem(
+      'FSCK_BATCH_KEY_MISSING',
+      what,
+      `batch ${batch}`,
+      'the agent lists them as lost and reads the sources again',
+    );
   }
 }
 
@@ -232,30 +285,62 @@ async function difference(index: IndexStore, fresh: IndexStore): Promise<string 
     const theirs = index.iterate(familyRange(family))[Symbol.asyncIterator]();
     for await (const [key, value] of fresh.iterate(familyRange(family))) {
       const other = await theirs.next();
-      const same = other.done !== true && equalBytes(other.value[0], key) && equalBytes(other.value[1], value);
+      const same =
+        other.done !== true && equalBytes(other.value[0], key) && equalBytes(other.value[1], value);
       if (!same) return `its part ${family} differs from segments and chain log`;
     }
-    if ((await theirs.next()).done !== true) return `its part ${family} names what segments and chain log do not hold`;
+    if ((await theirs.next()).done !== true)
+      return `its part ${family} names what segments and chain log do not hold`;
   }
   for (const family of PARTIAL) {
     for await (const [key, value] of fresh.iterate(familyRange(family))) {
       const other = await index.getWritten(key);
-      if (other === undefined || !equalBytes(other, value)) return `its part ${family} differs from the segments`;
+      if (other === undefined || !equalBytes(other, value))
+        return `its part ${family} differs from the segments`;
     }
   }
   const counters = ({ state }: IndexStore): string => {
-    const { nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt } = state;
+    const {
+      nextEntry,
+      signedEntry,
+      receiptedEntry,
+      pendingEntries,
+      pendingBytes,
+      chainHead,
+      receiptedSequence,
+      lastReceipt,
+    } = state;
     const { signedBytes, fork, gcEpoch, referenceFiles, referenceBytes } = state;
     const classes = Object.entries(state.classBytes).sort();
-    const first = [nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt];
-    return JSON.stringify([...first, signedBytes, fork, gcEpoch, referenceFiles, referenceBytes, classes]);
+    const first = [
+      nextEntry,
+      signedEntry,
+      receiptedEntry,
+      pendingEntries,
+      pendingBytes,
+      chainHead,
+      receiptedSequence,
+      lastReceipt,
+    ];
+    return JSON.stringify([
+      ...first,
+      signedBytes,
+      fork,
+      gcEpoch,
+      referenceFiles,
+      referenceBytes,
+      classes,
+    ]);
   };
-  return counters(index) === counters(fresh) ? undefined : 'its counters differ from segments and chain log';
+  return counters(index) === counters(fresh)
+    ? undefined
+    : 'its counters differ from segments and chain log';
 }
 
 /**
- * What differs in the places of sealed items. A crash between forgetting a kept segment and removing its file leaves items that only
- * the file knows; nobody needs them, and the next start removes the rest.
+ * What differs in the places of sealed items. A crash between forgetting a kept segment and
+ * removing its file leaves items that only the file knows; nobody needs them, and the next start
+ * removes the rest.
  */
 async function itemDifference(index: IndexStore, fresh: IndexStore): Promise<string | undefined> {
   const differs = 'its part i differs from segments and chain log';
@@ -269,7 +354,8 @@ async function itemDifference(index: IndexStore, fresh: IndexStore): Promise<str
     else if (other === undefined || !equalBytes(other, value)) return differs;
   }
   for await (const [key, value] of index.iterate(range)) {
-    if ((await fresh.getWritten(key)) === undefined) return 'its part i names what segments and chain log do not hold';
+    if ((await fresh.getWritten(key)) === undefined)
+      return 'its part i names what segments and chain log do not hold';
     // A segment is forgotten as a whole.
     if (forgotten.has(decodeItemPlace(value).file)) return differs;
   }
@@ -277,15 +363,19 @@ async function itemDifference(index: IndexStore, fresh: IndexStore): Promise<str
 }
 
 /**
- * What only the index knows goes into the chain log before it is removed: the names of versions whose records no segment gives any more. A
- * chain log that is damaged takes nothing.
+ * What only the index knows goes into the chain log before it is removed: the names of versions
+ * whose records no segment gives any more. A chain log that is damaged takes nothing.
  */
 async function nameUnreadable({ port, dataDir, random }: FsckOptions): Promise<void> {
   let files: QueueFiles;
   try {
     files = await openQueueFiles({ port, dataDir, random });
   } catch (error) {
-    if (error instanceof QueueError && (error.code === 'QUEUE_DAMAGED' || error.code === 'QUEUE_VERSION')) return;
+    if (
+      error instanceof QueueError &&
+      (error.code === 'QUEUE_DAMAGED' || error.code === 'QUEUE_VERSION')
+    )
+      return;
     throw error;
   }
   try {
@@ -302,7 +392,10 @@ async function nameUnreadable({ port, dataDir, random }: FsckOptions): Promise<v
 }
 
 /** The index is only derived: removing it makes the next start build it again. */
-async function* rebuildLater(options: FsckOptions, why: string): AsyncGenerator<QueueFinding, void, void> {
+async function* rebuildLater(
+  options: FsckOptions,
+  why: string,
+): AsyncGenerator<QueueFinding, void, void> {
   const { index } = queuePaths(options.dataDir);
   if (options.repair) {
     await nameUnreadable(options);
@@ -311,7 +404,10 @@ async function* rebuildLater(options: FsckOptions, why: string): AsyncGenerator<
   const remedy = options.repair
     ? 'it was removed and is built again at the next start'
     : 'stop the service and run aliquot-agent fsck --repair';
-  yield { ...problem('FSCK_INDEX_WRONG', `the queue's index is wrong: ${why}`, index, remedy), repaired: options.repair };
+  yield {
+    ...problem('FSCK_INDEX_WRONG', `the queue's index is wrong: ${why}`, index, remedy),
+    repaired: options.repair,
+  };
 }
 
 async function removeIfThere(port: FilePort, path: string): Promise<void> {
@@ -319,7 +415,12 @@ async function removeIfThere(port: FilePort, path: string): Promise<void> {
   await removeTree(port, path);
 }
 
-function problem(code: QueueFindingCode, what: string, where: string, remedy: string): QueueFinding {
+function problem(
+  code: QueueFindingCode,
+  what: string,
+  where: string,
+  remedy: string,
+): QueueFinding {
   return { code, severity: 'error', what, where, remedy, repaired: false };
 }
 

@@ -4,8 +4,9 @@ import type { IndexStore } from './index-store.ts';
 import { decodeCommitPlace } from './places.ts';
 
 /**
- * Knows when an epoch may be answered (I-A9): when every version is receipted that was captured before the epoch was learnt, or by a capture that was
- * open then and may have trusted the cache of before. Nothing here is durable: what a start finds in the queue counts as captured before.
+ * Knows when an epoch may be answered (I-A9): when every version is receipted that was captured
+ * before the epoch was learnt, or by a capture that was open then and may have trusted the cache of
+ * before. Nothing here is durable: what a start finds in the queue counts as captured before.
  */
 export class GcGate {
   /** Versions up to this number are waited for. */
@@ -20,7 +21,10 @@ export class GcGate {
     this.#answerable = false;
   }
 
-  /** A version was put. While a capture of before is open it may be one of its guard's, so it is waited for. */
+  /**
+   * A version was put. While a capture of before is open it may be one of its guard's, so it is
+   * waited for.
+   */
   version(entry: number): void {
     if (this.#stale.size > 0) this.#through = entry;
   }
@@ -35,7 +39,10 @@ export class GcGate {
     this.#answerable = false;
   }
 
-  /** `flush` writes what is staged: the question is put to the written index, and a staged version may be one of before. */
+  /**
+   * `flush` writes what is staged: the question is put to the written index, and a staged version
+   * may be one of before.
+   */
   async answerable(index: IndexStore, flush: () => Promise<void>): Promise<boolean> {
     if (this.#answerable) return true;
     if (index.state.gcEpoch === 0 || this.#stale.size > 0) return false;

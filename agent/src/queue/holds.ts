@@ -5,21 +5,28 @@ import { firstHeldSegment } from './retention.ts';
 /** Which segments are needed: by versions without a receipt, and by captures under way. */
 export class Holds {
   readonly captures: Set<QueueCapture> = new Set();
-  /** How many open captures need everything from a segment on: there may be a thousand captures, and every item asks. */
+  /**
+   * How many open captures need everything from a segment on: there may be a thousand captures, and
+   * every item asks.
+   */
   readonly #byCaptures = new Map<number, number>();
   /** Bytes that open captures have added, by class. */
   readonly #openBytes = new Map<string, number>();
   /** By versions: the index's answer, kept in memory because every item asks. */
   #byVersions: number | undefined;
 
-  /** Asks the index: at start, and after whatever may hold older segments again. `from` is the lowest that any may have. */
+  /**
+   * Asks the index: at start, and after whatever may hold older segments again. `from` is the
+   * lowest that any may have.
+   */
   async find(index: IndexStore, from: number): Promise<void> {
     this.#byVersions = await firstHeldSegment(index, from);
   }
 
   /** Asks the index again: after whatever may have ended a hold. */
   async refresh(index: IndexStore): Promise<void> {
-    if (this.#byVersions !== undefined) this.#byVersions = await firstHeldSegment(index, this.#byVersions);
+    if (this.#byVersions !== undefined)
+      this.#byVersions = await firstHeldSegment(index, this.#byVersions);
   }
 
   /** A version that is not in the written index yet. */

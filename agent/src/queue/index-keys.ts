@@ -1,6 +1,7 @@
 /*
- * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so LevelDB's byte order is
- * their order. Everything but `w` and the cache is a pure function of segments and chain log (I-A5).
+ * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so
+ * LevelDB's byte order is their order. Everything but `w` and the cache is a pure function of
+ * segments and chain log (I-A5).
  *
  *   m                       counters and checkpoint (`IndexState`)
  *   q ‖ entry               unsigned version: where its record is, its batch, hold, bytes and time
@@ -43,7 +44,8 @@ export function knownKey(path: Uint8Array, platform = here): Uint8Array {
 export function numberKey(family: Family, ...numbers: readonly number[]): Uint8Array {
   const key = Buffer.alloc(1 + 8 * numbers.length);
   key[0] = family.charCodeAt(0);
-  for (const [index, number] of numbers.entries()) key.writeBigUInt64BE(BigInt(number), 1 + 8 * index);
+  for (const [index, number] of numbers.entries())
+    key.writeBigUInt64BE(BigInt(number), 1 + 8 * index);
   return key;
 }
 
@@ -59,11 +61,16 @@ export function bytesInKey(key: Uint8Array): Uint8Array {
 
 /** The `index`-th counter of a key. */
 export function numberInKey(key: Uint8Array, index = 0): number {
-  return Number(new DataView(key.buffer, key.byteOffset, key.byteLength).getBigUint64(1 + 8 * index));
+  return Number(
+    new DataView(key.buffer, key.byteOffset, key.byteLength).getBigUint64(1 + 8 * index),
+  );
 }
 
 /** The range of all keys that start with these bytes. */
-export function prefixRange(prefix: Uint8Array): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
+export function prefixRange(prefix: Uint8Array): {
+  readonly gte: Uint8Array;
+  readonly lt?: Uint8Array;
+} {
   for (let at = prefix.length - 1; at >= 0; at -= 1) {
     const byte = prefix[at] ?? 0;
     if (byte < 0xff) {
@@ -76,12 +83,19 @@ export function prefixRange(prefix: Uint8Array): { readonly gte: Uint8Array; rea
 }
 
 /**
- * The rest of a family of counters, from this one on. A place to begin spares LevelDB the deleted keys in front, of which there may be a million.
+ * The rest of a family of counters, from this one on. A place to begin spares LevelDB the deleted
+ * keys in front, of which there may be a million.
  */
-export function familyFrom(family: Family, number: number): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
+export function familyFrom(
+  family: Family,
+  number: number,
+): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
   return { ...familyRange(family), gte: numberKey(family, number) };
 }
 
-export function familyRange(family: Family): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
+export function familyRange(family: Family): {
+  readonly gte: Uint8Array;
+  readonly lt?: Uint8Array;
+} {
   return prefixRange(rawKey(family, new Uint8Array()));
 }

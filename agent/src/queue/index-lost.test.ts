@@ -7,10 +7,21 @@ import { fsckQueue } from './fsck.ts';
 import { familyRange, META_KEY } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 import { queuePaths } from './open-queue.ts';
-import { collect, openQueue, put, receiptFor, sample, temporaryFolder, testSigner } from './test-support.ts';
+import {
+  collect,
+  openQueue,
+  put,
+  receiptFor,
+  sample,
+  temporaryFolder,
+  testSigner,
+} from './test-support.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
-/** A folder in which six processes queued three versions each, the first six versions of which stand in receipted commits. */
+/**
+ * A folder in which six processes queued three versions each, the first six versions of which stand
+ * in receipted commits.
+ */
 let dir: string;
 /** The index of it as it was a while ago, and that of another folder. */
 let older: string;
@@ -18,20 +29,27 @@ let foreign: string;
 
 beforeEach(async () => {
   folder = temporaryFolder();
-  [dir, older, foreign] = [join(folder.dir, 'pc'), join(folder.dir, 'older'), join(folder.dir, 'foreign')];
+  [dir, older, foreign] = [
+    join(folder.dir, 'pc'),
+    join(folder.dir, 'older'),
+    join(folder.dir, 'foreign'),
+  ];
   for (let turn = 0; turn < 6; turn += 1) {
     const queue = await openQueue(dir, { segmentBytes: 4096, keptBytes: 0 });
-    for (let index = 0; index < 3; index += 1) await put(queue, sample(`/data/${turn}-${index}`, 2, 600));
+    for (let index = 0; index < 3; index += 1)
+      await put(queue, sample(`/data/${turn}-${index}`, 2, 600));
     await queue.sync();
     if (turn === 1) {
       const commit = await queue.nextCommit(testSigner());
-      if (commit !== undefined) await queue.receipted(receiptFor(commit).signed, receiptFor(commit).body);
+      if (commit !== undefined)
+        await queue.receipted(receiptFor(commit).signed, receiptFor(commit).body);
     }
     await queue.close();
     if (turn === 3) cpSync(queuePaths(dir).index, older, { recursive: true });
   }
   const other = await openQueue(join(folder.dir, 'other'), { segmentBytes: 4096 });
-  for (let index = 0; index < 30; index += 1) await put(other, sample(`/elsewhere/${index}`, 2, 600));
+  for (let index = 0; index < 30; index += 1)
+    await put(other, sample(`/elsewhere/${index}`, 2, 600));
   await other.close();
   cpSync(queuePaths(join(folder.dir, 'other')).index, foreign, { recursive: true });
 });
@@ -45,7 +63,8 @@ const segments = (): string[] => readdirSync(queuePaths(dir).segments).sort();
 async function without(family: 'q' | 'h' | 'c'): Promise<void> {
   const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
   let turn = 0;
-  for await (const [key] of store.iterate(familyRange(family))) if (turn++ % 2 === 0) store.del(key);
+  for await (const [key] of store.iterate(familyRange(family)))
+    if (turn++ % 2 === 0) store.del(key);
   await store.write({ sync: true });
   await store.close();
 }
@@ -53,17 +72,21 @@ async function without(family: 'q' | 'h' | 'c'): Promise<void> {
 const damages: Record<string, () => void | Promise<void>> = {
   'is gone': () => rmSync(queuePaths(dir).index, { recursive: true }),
   'is empty': () => {
-    for (const name of readdirSync(queuePaths(dir).index)) rmSync(join(queuePaths(dir).index, name));
+    for (const name of readdirSync(queuePaths(dir).index))
+      rmSync(join(queuePaths(dir).index, name));
   },
   'has lost CURRENT': () => rmSync(join(queuePaths(dir).index, 'CURRENT')),
   'has lost its manifest': () => {
-    for (const name of readdirSync(queuePaths(dir).index)) if (name.startsWith('MANIFEST')) rmSync(join(queuePaths(dir).index, name));
+    for (const name of readdirSync(queuePaths(dir).index))
+      if (name.startsWith('MANIFEST')) rmSync(join(queuePaths(dir).index, name));
   },
   'has lost its tables': () => {
-    for (const name of readdirSync(queuePaths(dir).index)) if (name.endsWith('.ldb')) rmSync(join(queuePaths(dir).index, name));
+    for (const name of readdirSync(queuePaths(dir).index))
+      if (name.endsWith('.ldb')) rmSync(join(queuePaths(dir).index, name));
   },
   'has lost its newest writes': () => {
-    for (const name of readdirSync(queuePaths(dir).index)) if (name.endsWith('.log')) truncateSync(join(queuePaths(dir).index, name), 0);
+    for (const name of readdirSync(queuePaths(dir).index))
+      if (name.endsWith('.log')) truncateSync(join(queuePaths(dir).index, name), 0);
   },
   'has lost half of what waits': () => without('q'),
   'has lost half of the holds': () => without('h'),
@@ -100,7 +123,10 @@ describe('I-A3 when the index', () => {
     test(`${what}, fsck with and without a repair erases nothing`, async () => {
       const keysBefore = batchKeys();
       await damage();
-      for (const repair of [false, true]) await collect(fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair }));
+      for (const repair of [false, true])
+        await collect(
+          fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair }),
+        );
       expect(batchKeys()).toEqual(keysBefore);
       const queue = await openQueue(dir, { segmentBytes: 4096 });
       expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 12 });
@@ -137,7 +163,9 @@ describe('I-A3 when the index', () => {
 describe('I-A6 when segments', () => {
   const names = async (): Promise<string[]> => {
     const queue = await openQueue(dir, { segmentBytes: 4096 });
-    const lost = (await collect(queue.lost())).map(({ path }) => Buffer.from(path ?? []).toString());
+    const lost = (await collect(queue.lost())).map(({ path }) =>
+      Buffer.from(path ?? []).toString(),
+    );
     const pending = queue.pending().entries;
     expect(lost.length + pending).toBe(12);
     if (pending > 0) {
@@ -148,14 +176,17 @@ describe('I-A6 when segments', () => {
     // The same bytes are taken in again, not believed to be there.
     await put(queue, sample('/data/5-2', 2, 600));
     expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 1 });
-    for (const { id } of sample('/data/5-2', 2, 600).items) expect(await queue.readItem(id)).toBeDefined();
+    for (const { id } of sample('/data/5-2', 2, 600).items)
+      expect(await queue.readItem(id)).toBeDefined();
     await queue.close();
     return lost;
   };
   const cuts: Record<string, () => void> = {
-    'have lost their end': () => truncateSync(join(queuePaths(dir).segments, segments().at(-1) ?? ''), 900),
+    'have lost their end': () =>
+      truncateSync(join(queuePaths(dir).segments, segments().at(-1) ?? ''), 900),
     'have lost the newest': () => rmSync(join(queuePaths(dir).segments, segments().at(-1) ?? '')),
-    'have lost one between others': () => rmSync(join(queuePaths(dir).segments, segments().at(-2) ?? '')),
+    'have lost one between others': () =>
+      rmSync(join(queuePaths(dir).segments, segments().at(-2) ?? '')),
     'are all gone': () => {
       for (const name of segments()) rmSync(join(queuePaths(dir).segments, name));
     },
@@ -173,7 +204,9 @@ describe('I-A6 when segments', () => {
 
     test(`${what}, a repair before anything else names them too`, async () => {
       cut();
-      await collect(fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }));
+      await collect(
+        fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }),
+      );
       expect((await names()).length).toBeGreaterThan(0);
     });
   }

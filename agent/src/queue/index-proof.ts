@@ -9,14 +9,22 @@ import { parseRecordHeader, RECORD_HEADER_BYTES, tagOf } from './record.ts';
 import type { Position, RecordLog } from './record-log.ts';
 
 /*
- * Whether an index may be believed. What follows from it cannot be taken back: segments are dropped, and versions are held to be sent.
+ * Whether an index may be believed. What follows from it cannot be taken back: segments are
+ * dropped, and versions are held to be sent.
  */
 
 /** Items that are looked at, when the newest records say nothing. */
 const SAMPLE = 256;
 
-/** Whether the index tells of these logs: one that was put in from another folder, or before they began anew, does not. */
-export async function isOfLogs(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
+/**
+ * Whether the index tells of these logs: one that was put in from another folder, or before they
+ * began anew, does not.
+ */
+export async function isOfLogs(
+  index: IndexStore,
+  segments: RecordLog,
+  chain: RecordLog,
+): Promise<boolean> {
   const { lastSegment, lastChain } = index.state;
   const verdicts = [await compare(segments, lastSegment), await compare(chain, lastChain)];
   if (verdicts.includes('same')) return true;
@@ -26,14 +34,20 @@ export async function isOfLogs(index: IndexStore, segments: RecordLog, chain: Re
   for await (const [key, value] of index.iterate(familyRange('i'), { limit: SAMPLE })) {
     const at = decodeItemPlace(value);
     if (!isThere(at)) continue;
-    const header = parseRecordHeader(await segments.readBytes(at.file, at.offset, RECORD_HEADER_BYTES), 'segment');
+    const header = parseRecordHeader(
+      await segments.readBytes(at.file, at.offset, RECORD_HEADER_BYTES),
+      'segment',
+    );
     if (header !== undefined && equalBytes(header.digest, key.subarray(1))) return true;
     looked += 1;
   }
   return looked === 0 && verdicts.every((verdict) => verdict === 'unknown');
 }
 
-async function compare(log: RecordLog, applied: AppliedRecord | undefined): Promise<'same' | 'other' | 'unknown'> {
+async function compare(
+  log: RecordLog,
+  applied: AppliedRecord | undefined,
+): Promise<'same' | 'other' | 'unknown'> {
   if (applied === undefined) return 'unknown';
   const bytes = await log.readBytes(applied.file, applied.offset, RECORD_HEADER_BYTES);
   if (bytes.length < RECORD_HEADER_BYTES) return 'unknown';
@@ -53,13 +67,19 @@ export async function holds(segments: RecordLog, at: Position, entry: number): P
 }
 
 export interface Survey {
-  /** Every version and commit that waits for its receipt is there, with its hold, as the counters say. */
+  /**
+   * Every version and commit that waits for its receipt is there, with its hold, as the counters
+   * say.
+   */
   readonly whole: boolean;
   /** Unsigned versions whose records no segment holds. */
   readonly unreachable: readonly number[];
 }
 
-/** Counts what waits for its receipt: LevelDB loses writes from among others without a word when bytes of its log have rotted. */
+/**
+ * Counts what waits for its receipt: LevelDB loses writes from among others without a word when
+ * bytes of its log have rotted.
+ */
 export async function survey(index: IndexStore, segments: RecordLog): Promise<Survey> {
   const { receiptedSequence, inheritedSequence, chainHead, pendingEntries } = index.state;
   const isThere = placesIn(segments);
@@ -74,7 +94,11 @@ export async function survey(index: IndexStore, segments: RecordLog): Promise<Su
     holding += 1;
     if (!isThere(at)) unreachable.push(numberInKey(key));
   }
-  for (let sequence = Math.max(receiptedSequence, inheritedSequence) + 1; sequence <= (chainHead?.sequence ?? 0); sequence += 1) {
+  for (
+    let sequence = Math.max(receiptedSequence, inheritedSequence) + 1;
+    sequence <= (chainHead?.sequence ?? 0);
+    sequence += 1
+  ) {
     const value = await index.getWritten(numberKey('c', sequence));
     if (value === undefined) return { whole: false, unreachable };
     const commit = decodeCommitPlace(value);

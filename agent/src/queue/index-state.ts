@@ -5,15 +5,23 @@ export interface AppliedRecord extends Position {
   readonly digest: string;
 }
 
-/** The queue's counters and how far the index has come; one JSON value under `m`, written with every batch. */
+/**
+ * The queue's counters and how far the index has come; one JSON value under `m`, written with every
+ * batch.
+ */
 export interface IndexState {
   version: 1;
-  /** Layout of the values in families `q` and `c`: 1 of the first release, without policy classes. */
+  /**
+   * Layout of the values in families `q` and `c`: 1 of the first release, without policy classes.
+   */
   layout: 1 | 2;
   /** Everything before these positions is applied. Undefined: nothing of that log yet. */
   segments: Position | undefined;
   chain: Position | undefined;
-  /** The newest record of each log that is applied: by them it is known that the index is of these logs. */
+  /**
+   * The newest record of each log that is applied: by them it is known that the index is of these
+   * logs.
+   */
   lastSegment: AppliedRecord | undefined;
   lastChain: AppliedRecord | undefined;
   nextEntry: number;
@@ -29,11 +37,17 @@ export interface IndexState {
   classBytes: Record<string, number>;
   /** Bytes of signed commits without a receipt, in the chain log. */
   signedBytes: number;
-  /** Newest signed commit; without `chainId` it is on the chain of the enrolment, as in an index of an earlier release. */
+  /**
+   * Newest signed commit; without `chainId` it is on the chain of the enrolment, as in an index of
+   * an earlier release.
+   */
   chainHead: { sequence: number; hash: string; chainId?: string } | undefined;
   /** The chain after the newest fork; undefined: that of the enrolment. */
   fork: { chainId: string; from: { chainId: string; sequence: number; hash: string } } | undefined;
-  /** Commits up to here were signed by the agent that this one took the folder over from: nobody here can send them again. */
+  /**
+   * Commits up to here were signed by the agent that this one took the folder over from: nobody
+   * here can send them again.
+   */
   inheritedSequence: number;
   receiptedSequence: number;
   lastReceipt: { sequence: number; receivedAtMs: number; copies: number } | undefined;
@@ -77,17 +91,36 @@ export function encodeState(state: IndexState): Uint8Array {
 export function decodeState(bytes: Uint8Array): IndexState | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    if (typeof value !== 'object' || value === null || !('version' in value) || value.version !== 1) return undefined;
+    if (typeof value !== 'object' || value === null || !('version' in value) || value.version !== 1)
+      return undefined;
     const state = { ...emptyState(), layout: 1, ...value } as IndexState;
-    const counters = [state.nextEntry, state.signedEntry, state.receiptedEntry, state.lastBatch, state.pendingEntries, state.pendingBytes];
-    const later = [state.signedBytes, state.gcEpoch, state.referenceFiles, state.referenceBytes, ...Object.values(state.classBytes)];
-    return [...counters, ...later].every((counter) => Number.isSafeInteger(counter)) ? state : undefined;
+    const counters = [
+      state.nextEntry,
+      state.signedEntry,
+      state.receiptedEntry,
+      state.lastBatch,
+      state.pendingEntries,
+      state.pendingBytes,
+    ];
+    const later = [
+      state.signedBytes,
+      state.gcEpoch,
+      state.referenceFiles,
+      state.referenceBytes,
+      ...Object.values(state.classBytes),
+    ];
+    return [...counters, ...later].every((counter) => Number.isSafeInteger(counter))
+      ? state
+      : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Counts bytes of a class up or down; a class with none is left out, so that equal states look equal. */
+/**
+ * Counts bytes of a class up or down; a class with none is left out, so that equal states look
+ * equal.
+ */
 export function addClassBytes(state: IndexState, name: string, bytes: number): void {
   const sum = Math.max(0, (state.classBytes[name] ?? 0) + bytes);
   const { [name]: _old, ...others } = state.classBytes;

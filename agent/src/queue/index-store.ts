@@ -14,24 +14,38 @@ const BATCH_BYTES = 128 * 1024;
 type Range = { readonly gte: Uint8Array; readonly lt?: Uint8Array };
 
 /**
- * LevelDB with changes held back until the records behind them are durable: `put` and `del` go into an overlay that `get`
- * sees, `write` puts overlay and state into LevelDB in one batch. Iteration and `getWritten` see LevelDB only.
+ * LevelDB with changes held back until the records behind them are durable: `put` and `del` go into
+ * an overlay that `get` sees, `write` puts overlay and state into LevelDB in one batch. Iteration
+ * and `getWritten` see LevelDB only.
  */
 export class IndexStore {
   readonly #level: Level<Uint8Array, Uint8Array>;
-  #overlay = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>();
+  #overlay = new Map<
+    string,
+    { readonly key: Uint8Array; readonly value: Uint8Array | undefined }
+  >();
   /** Counters as they are with the overlay. Changed by `apply`, written by `write`. */
   state: IndexState;
   readonly #witness: WriteWitness;
 
-  private constructor(level: Level<Uint8Array, Uint8Array>, state: IndexState, witness: WriteWitness) {
+  private constructor(
+    level: Level<Uint8Array, Uint8Array>,
+    state: IndexState,
+    witness: WriteWitness,
+  ) {
     this.#level = level;
     this.#witness = witness;
     this.state = state;
   }
 
-  /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws, and `QUEUE_DAMAGED` when a write is missing among others, or files are. */
-  static async open(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+  /**
+   * `found` is false when the database holds no state of this release: replay everything. Throws
+   * what LevelDB throws, and `QUEUE_DAMAGED` when a write is missing among others, or files are.
+   */
+  static async open(
+    port: FilePort,
+    path: string,
+  ): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
     await requireWhole(port, path);
     const level = await port.openLevel<Uint8Array, Uint8Array>(path, {
       keyEncoding: 'view',
@@ -44,7 +58,10 @@ export class IndexStore {
       const witness = await WriteWitness.load(level);
       const bytes = await level.get(META_KEY);
       const state = bytes === undefined ? undefined : decodeState(bytes);
-      return { store: new IndexStore(level, state ?? emptyState(), witness), found: state !== undefined };
+      return {
+        store: new IndexStore(level, state ?? emptyState(), witness),
+        found: state !== undefined,
+      };
     } catch (error) {
       await level.close();
       throw error;
@@ -98,7 +115,10 @@ export class IndexStore {
   }
 
   /** Key order. A snapshot of what was written when it began. */
-  iterate(range: Range, options: { readonly limit?: number } = {}): AsyncIterable<[Uint8Array, Uint8Array]> {
+  iterate(
+    range: Range,
+    options: { readonly limit?: number } = {},
+  ): AsyncIterable<[Uint8Array, Uint8Array]> {
     return this.#level.iterator({ ...range, ...options, highWaterMarkBytes: 64 * 1024 });
   }
 
@@ -130,21 +150,34 @@ export class IndexStore {
     return this.#level.clear(range);
   }
 
-  /** One atomic batch of everything staged and the state; `sync` also flushes it. After a failure the store must not be used. */
+  /**
+   * One atomic batch of everything staged and the state; `sync` also flushes it. After a failure
+   * the store must not be used.
+   */
   async write(options: { readonly sync?: boolean } = {}): Promise<void> {
     const batch = [...this.#overlay.values()].map(({ key, value }) =>
-      value === undefined ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
+      value === undefined
+        ? ({ type: 'del', key } as const)
+        : ({ type: 'put', key, value } as const),
     );
     const sync = options.sync === true || this.#witness.isFull;
     try {
-      const own = [{ type: 'put', key: META_KEY, value: encodeState(this.state) } as const, ...this.#witness.operations(sync)];
+      const own = [
+        { type: 'put', key: META_KEY, value: encodeState(this.state) } as const,
+        ...this.#witness.operations(sync),
+      ];
       await this.#level.batch([...batch, ...own], { sync });
       this.#witness.written(sync);
     } catch (cause) {
       if (levelTrouble(cause) === undefined) throw cause;
       const full = isNoSpace(cause);
-      const says = full ? 'free some space, and it goes on by itself' : 'mend the disk, then start again';
-      throw new QueueError('QUEUE_STORAGE', `the queue index cannot be written; ${says}`, { cause, retryable: full });
+      const says = full
+        ? 'free some space, and it goes on by itself'
+        : 'mend the disk, then start again';
+      throw new QueueError('QUEUE_STORAGE', `the queue index cannot be written; ${says}`, {
+        cause,
+        retryable: full,
+      });
     }
     this.#overlay.clear();
   }
@@ -155,14 +188,16 @@ export class IndexStore {
 }
 
 /**
- * LevelDB takes a folder without `CURRENT` for a new one: it makes an empty database, plays the logs that lie there into it, and
- * removes the tables. What it then says of its writes is true of the last ones only.
+ * LevelDB takes a folder without `CURRENT` for a new one: it makes an empty database, plays the
+ * logs that lie there into it, and removes the tables. What it then says of its writes is true of
+ * the last ones only.
  */
 async function requireWhole(port: FilePort, path: string): Promise<void> {
   if (!(await exists(port, path))) return; // LevelDB makes it
   const names: string[] = [];
   for await (const { name } of port.list(path)) names.push(name.toString());
-  if (names.includes('CURRENT') || !names.some((name) => /^MANIFEST-|\.(ldb|sst|log)$/.test(name))) return;
+  if (names.includes('CURRENT') || !names.some((name) => /^MANIFEST-|\.(ldb|sst|log)$/.test(name)))
+    return;
   throw new QueueError('QUEUE_DAMAGED', 'the queue index is corrupt: its file CURRENT is gone');
 }
 

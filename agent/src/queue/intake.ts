@@ -1,4 +1,9 @@
-import { type ChunkId, type EntryDraft, encodeEntryDraft, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
+import {
+  type ChunkId,
+  type EntryDraft,
+  encodeEntryDraft,
+  MAX_SEALED_CHUNK_BYTES,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Applied } from './apply.ts';
 import type { BatchSealer } from './batch.ts';
@@ -67,7 +72,11 @@ export class Intake implements CaptureHost {
     return this.#join((found) => this.#putItem(capture, item, found), item.id);
   }
 
-  putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
+  putVersion(
+    capture: QueueCapture,
+    draft: EntryDraft,
+    known: KnownStat | undefined,
+  ): Promise<void> {
     return this.#join(() => this.#putVersion(capture, draft, known), undefined);
   }
 
@@ -82,7 +91,9 @@ export class Intake implements CaptureHost {
     return { files: core.files, heldFrom: holds.from(), openBytes: this.#openBytes };
   }
 
-  /** Small files come by the thousand: what is put in a row takes one turn, and asks the index once. */
+  /**
+   * Small files come by the thousand: what is put in a row takes one turn, and asks the index once.
+   */
   #join(run: (found: Found) => Promise<void>, id: ChunkId | undefined): Promise<void> {
     const { core } = this.#parts;
     return new Promise((resolve, reject) => {
@@ -109,17 +120,23 @@ export class Intake implements CaptureHost {
   async #find(steps: readonly Step[]): Promise<void> {
     const { core } = this.#parts;
     const asking = steps.filter(({ id }) => id !== undefined);
-    const values = await core.files.index.getMany(asking.map(({ id }) => rawKey('i', id ?? NOTHING)));
+    const values = await core.files.index.getMany(
+      asking.map(({ id }) => rawKey('i', id ?? NOTHING)),
+    );
     const { flushes } = core;
     for (const [at, step] of asking.entries()) step.found = { value: values[at], flushes };
   }
 
-  /** Where an item is, as the index says now: what was staged since the turn began counts, and after a flush all is asked again. */
+  /**
+   * Where an item is, as the index says now: what was staged since the turn began counts, and after
+   * a flush all is asked again.
+   */
   async #placeOf(id: ChunkId, found: Found): Promise<ItemPlace | undefined> {
     const { core } = this.#parts;
     const { index } = core.files;
     const key = rawKey('i', id);
-    const value = found?.flushes === core.flushes ? index.latest(key, found.value) : await index.get(key);
+    const value =
+      found?.flushes === core.flushes ? index.latest(key, found.value) : await index.get(key);
     return value === undefined ? undefined : decodeItemPlace(value);
   }
 
@@ -130,14 +147,16 @@ export class Intake implements CaptureHost {
     if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
       throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
     const place = await this.#placeOf(item.id, found);
-    // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the collector has it.
+    // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the
+    // collector has it.
     if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
       holds.hold(capture, place.file);
       return;
     }
     if (item.named !== true && !equalBytes(digestOf(item.sealed), item.id))
       throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-    if (!meter.fits(this.metered(), capture.class, item.sealed.length)) await this.#requireRoom(capture, capture.class, item.sealed.length);
+    if (!meter.fits(this.metered(), capture.class, item.sealed.length))
+      await this.#requireRoom(capture, capture.class, item.sealed.length);
     // Held before it is written: the append may rotate, and then lies behind.
     holds.hold(capture, segments.activeNumber);
     await core.append(item.kind, item.sealed, item.id);
@@ -146,12 +165,19 @@ export class Intake implements CaptureHost {
     if (item.named === true) this.#parts.recent.putItem(item);
   }
 
-  async #putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
+  async #putVersion(
+    capture: QueueCapture,
+    draft: EntryDraft,
+    known: KnownStat | undefined,
+  ): Promise<void> {
     const { core, holds, batch, references, gate, meter } = this.#parts;
     requireOpen(capture);
     const { index, segments } = core.files;
     const path = draft.list.path;
-    if ((known === undefined) !== (draft.kind === 'gone') || (known !== undefined && !equalBytes(known.path, path))) {
+    if (
+      (known === undefined) !== (draft.kind === 'gone') ||
+      (known !== undefined && !equalBytes(known.path, path))
+    ) {
       throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
     }
     const encoded = encodeEntryDraft(draft);
@@ -159,9 +185,20 @@ export class Intake implements CaptureHost {
     if (draft.kind !== 'gone' && !meter.fits(this.metered(), draft.class, encoded.length))
       await this.#requireRoom(capture, draft.class, encoded.length);
     const entry = index.state.nextEntry;
-    const holdSegment = Math.min(capture.holdSegment ?? segments.activeNumber, segments.activeNumber);
+    const holdSegment = Math.min(
+      capture.holdSegment ?? segments.activeNumber,
+      segments.activeNumber,
+    );
     const { capturedAtMs, class: name } = draft;
-    const fields = { entry, holdSegment, itemBytes: capture.itemBytes, capturedAtMs, path, known, class: name };
+    const fields = {
+      entry,
+      holdSegment,
+      itemBytes: capture.itemBytes,
+      capturedAtMs,
+      path,
+      known,
+      class: name,
+    };
     const { head, payload } = await batch.seal(core.files, fields, encoded);
     holds.version(holdSegment);
     const applied = ({ unreferenced }: Applied): void => {
@@ -175,7 +212,8 @@ export class Intake implements CaptureHost {
       this.#parts.onVersion(entry, capturedAtMs);
     };
     await core.append('version', payload, undefined, applied, head);
-    // Behind the version, which protects what they name; and in portions, for a file of 100 GB has some 400,000.
+    // Behind the version, which protects what they name; and in portions, for a file of 100 GB has
+    // some 400,000.
     for (const { index: cacheIndex, value } of capture.cached()) {
       index.put(rawKey('x', cacheIndex), value);
       if (core.isFullyStaged) await core.flush();
@@ -201,7 +239,11 @@ export class Intake implements CaptureHost {
   }
 }
 
-/** It may have ended while its call waited for its turn: with a full queue, or a start after a full disk. */
+/**
+ * It may have ended while its call waited for its turn: with a full queue, or a start after a full
+ * disk.
+ */
 function requireOpen(capture: QueueCapture): void {
-  if (capture.dropped) throw new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
+  if (capture.dropped)
+    throw new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
 }

@@ -34,7 +34,9 @@ describe('kept segments', () => {
       await put(made, file);
       await drainAll(made);
     }
-    const sizes = readdirSync(queuePaths(folder.dir).segments).map((name) => statSync(join(queuePaths(folder.dir).segments, name)).size);
+    const sizes = readdirSync(queuePaths(folder.dir).segments).map(
+      (name) => statSync(join(queuePaths(folder.dir).segments, name)).size,
+    );
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(9000 + 4096 + 64);
     const [first] = files[0]?.items ?? [];
     const [last] = files[7]?.items ?? [];
@@ -49,7 +51,16 @@ describe('kept segments', () => {
     expect(made.pending().entries).toBe(6);
     expect(await made.known(Buffer.from('/data/5'))).toMatchObject({ state: 'queued' });
     await made.close();
-    expect(await collect(fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }))).toEqual([]);
+    expect(
+      await collect(
+        fsckQueue({
+          port: nodeFiles,
+          dataDir: folder.dir,
+          random: seededRandom('f'),
+          repair: false,
+        }),
+      ),
+    ).toEqual([]);
   });
 
   test('I-A1: what the collector lost stays after a start, also when the commits before it are gone from the segments', async () => {
@@ -60,15 +71,19 @@ describe('kept segments', () => {
       await drainAll(made);
     }
     await made.unreceipt(1);
-    // Given up, it leaves a new segment, so that the one before is no longer kept for being written to.
+    // Given up, it leaves a new segment, so that the one before is no longer kept for being written
+    // to.
     const capture = made.capture();
-    for (const { id, kind, sealed } of sample('/data/d', 4, 700).items) await capture.putItem({ id, kind, sealed });
+    for (const { id, kind, sealed } of sample('/data/d', 4, 700).items)
+      await capture.putItem({ id, kind, sealed });
     capture.abort();
     await made.sync();
     await made.close();
     const again = await open(folder.dir, { segmentBytes: 4096, keptBytes: 3000 });
     const [, b, c] = files;
-    expect(await Promise.all((b?.items ?? []).map(({ id }) => again.hasItem(id)))).not.toContain(true);
+    expect(await Promise.all((b?.items ?? []).map(({ id }) => again.hasItem(id)))).not.toContain(
+      true,
+    );
     for (const { id } of c?.items ?? []) expect(await again.readItem(id)).toBeDefined();
   });
 

@@ -16,7 +16,9 @@ export interface LossesParts {
   readonly told: () => void;
 }
 
-/** What nobody can give any more: named in the chain log, listed until a person has seen it (P6). */
+/**
+ * What nobody can give any more: named in the chain log, listed until a person has seen it (P6).
+ */
 export class Losses {
   readonly #parts: LossesParts;
   #untold: number;
@@ -26,8 +28,14 @@ export class Losses {
     this.#untold = parts.untold;
   }
 
-  /** Inside a change: names versions as lost, with the paths that the caller knows and the index has. */
-  async record(entries: readonly number[], known: ReadonlyMap<number, Uint8Array> = new Map()): Promise<void> {
+  /**
+   * Inside a change: names versions as lost, with the paths that the caller knows and the index
+   * has.
+   */
+  async record(
+    entries: readonly number[],
+    known: ReadonlyMap<number, Uint8Array> = new Map(),
+  ): Promise<void> {
     const { core, appendChain, told } = this.#parts;
     const unknown = entries.filter((entry) => !known.has(entry));
     const names = new Map([...known, ...(await namesOf(core.files.index, unknown))]);
@@ -49,7 +57,10 @@ export class Losses {
       await core.flush();
       const { index } = core.files;
       if (why !== 'growing-torn' && (await index.get(rawKey('r', path))) === undefined) return;
-      await appendChain('referenceLost', encodeLostReference({ entry: index.state.nextEntry, why, path }));
+      await appendChain(
+        'referenceLost',
+        encodeLostReference({ entry: index.state.nextEntry, why, path }),
+      );
       told();
     });
   }

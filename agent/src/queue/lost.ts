@@ -10,8 +10,14 @@ import type { Position, RecordLog } from './record-log.ts';
 /** Changes that are written at once. */
 const BATCH = 2000;
 
-/** Paths of known files whose newest version is one of these. A rare question, so a pass over all of them may answer it. */
-export async function namesOf(index: IndexStore, entries: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
+/**
+ * Paths of known files whose newest version is one of these. A rare question, so a pass over all of
+ * them may answer it.
+ */
+export async function namesOf(
+  index: IndexStore,
+  entries: readonly number[],
+): Promise<ReadonlyMap<number, Uint8Array>> {
   const wanted = new Set(entries);
   const found = new Map<number, Uint8Array>();
   if (wanted.size === 0) return found;
@@ -23,10 +29,14 @@ export async function namesOf(index: IndexStore, entries: readonly number[]): Pr
 }
 
 /**
- * Names versions as lost, durably, in the chain log: nobody can give them again, so nobody waits for them, and the next scan reads their
- * files anew where they still are.
+ * Names versions as lost, durably, in the chain log: nobody can give them again, so nobody waits
+ * for them, and the next scan reads their files anew where they still are.
  */
-export async function nameLost(index: IndexStore, chain: RecordLog, entries: readonly number[]): Promise<void> {
+export async function nameLost(
+  index: IndexStore,
+  chain: RecordLog,
+  entries: readonly number[],
+): Promise<void> {
   for (const payload of lostRecords(entries, await namesOf(index, entries))) {
     const digest = digestOf(payload);
     const at = await chain.append('lost', payload, digest);
@@ -38,8 +48,14 @@ export async function nameLost(index: IndexStore, chain: RecordLog, entries: rea
   }
 }
 
-/** Forgets where items are that no segment holds: else the next capture of the same bytes would believe them to be there. */
-export async function forgetItems(index: IndexStore, isThere: (at: Position) => boolean): Promise<void> {
+/**
+ * Forgets where items are that no segment holds: else the next capture of the same bytes would
+ * believe them to be there.
+ */
+export async function forgetItems(
+  index: IndexStore,
+  isThere: (at: Position) => boolean,
+): Promise<void> {
   for await (const [key, value] of index.iterate(familyRange('i'))) {
     if (isThere(decodeItemPlace(value))) continue;
     index.del(rawKey('i', key.subarray(1)));

@@ -36,14 +36,20 @@ export interface QueueOptions {
   readonly chainId: ChainId;
   /** Unlimited unless given. */
   readonly budget?: QueueBudget;
-  /** Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256 MiB unless told. */
+  /**
+   * Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256
+   * MiB unless told.
+   */
   readonly keptBytes?: number;
   /** Where segments and chain files rotate. 16 MiB unless told. */
   readonly segmentBytes?: number;
 }
 
 /** What opening the files needs. */
-export type FilesOptions = Pick<QueueOptions, 'port' | 'dataDir' | 'random' | 'budget' | 'segmentBytes'>;
+export type FilesOptions = Pick<
+  QueueOptions,
+  'port' | 'dataDir' | 'random' | 'budget' | 'segmentBytes'
+>;
 
 export interface QueueFiles {
   readonly segments: RecordLog;
@@ -54,7 +60,9 @@ export interface QueueFiles {
   readonly rebuilt: boolean;
   /** Versions that this opening named as lost, because their segments do not hold them any more. */
   readonly lost: number;
-  /** Paths whose reference a version has replaced, while a crash kept the chain log from saying so. */
+  /**
+   * Paths whose reference a version has replaced, while a crash kept the chain log from saying so.
+   */
   readonly unreferenced: readonly Uint8Array[];
 }
 
@@ -70,12 +78,14 @@ export function queuePaths(dataDir: string) {
 }
 
 /**
- * Opens everything and brings the index up to date: replays both logs from the index's checkpoint, or from the start when
- * there is no usable index. A torn tail of the newest segment or chain file, which no sync ever covered, is cut.
+ * Opens everything and brings the index up to date: replays both logs from the index's checkpoint,
+ * or from the start when there is no usable index. A torn tail of the newest segment or chain file,
+ * which no sync ever covered, is cut.
  *
- * Damage with sound records behind it is never skipped silently: its bytes go to `queue/damaged/`, which `status` and fsck
- * show until somebody removes them; sound records behind it are kept. In the chain log it stops the agent
- * (`QUEUE_DAMAGED`): going on could use a sequence twice, which the collector would have to take for a clone.
+ * Damage with sound records behind it is never skipped silently: its bytes go to `queue/damaged/`,
+ * which `status` and fsck show until somebody removes them; sound records behind it are kept. In
+ * the chain log it stops the agent (`QUEUE_DAMAGED`): going on could use a sequence twice, which
+ * the collector would have to take for a clone.
  */
 export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
   const { port } = options;
@@ -105,7 +115,8 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
       const { whole, unreachable } = await survey(index, segments);
       await nameLost(index, chain, unreachable);
       lost = unreachable.length;
-      if (isShort || unreachable.length > 0 || hasGap(segments)) await forgetItems(index, placesIn(segments));
+      if (isShort || unreachable.length > 0 || hasGap(segments))
+        await forgetItems(index, placesIn(segments));
       if (!whole) {
         index = await anew(index);
         unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
@@ -121,8 +132,8 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
 }
 
 /**
- * When segments have lost their end, or are gone, since the index was written: it goes on at the end of what is there. What it knows
- * beyond is what tells the names of the lost.
+ * When segments have lost their end, or are gone, since the index was written: it goes on at the
+ * end of what is there. What it knows beyond is what tells the names of the lost.
  */
 async function forgetLostEnd(index: IndexStore, segments: RecordLog): Promise<boolean> {
   const reached = index.state.segments;
@@ -130,7 +141,8 @@ async function forgetLostEnd(index: IndexStore, segments: RecordLog): Promise<bo
   if (reached === undefined || reached.file < (newest?.number ?? 0)) return false;
   if (newest?.number === reached.file && newest.size >= reached.offset) return false;
   if (newest !== undefined)
-    for await (const item of segments.scanFile(newest.number)) if (item.type === 'damage' && item.torn) await segments.cut(item.at);
+    for await (const item of segments.scanFile(newest.number))
+      if (item.type === 'damage' && item.torn) await segments.cut(item.at);
   index.state.segments = newest === undefined ? undefined : segments.end();
   index.state.lastSegment = undefined;
   return true;
@@ -142,16 +154,23 @@ function hasGap(segments: RecordLog): boolean {
   return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
 }
 
-/** A segment counts as a whole as long as anything in it is needed, so it must be small beside the budget. */
+/**
+ * A segment counts as a whole as long as anything in it is needed, so it must be small beside the
+ * budget.
+ */
 function segmentBytesFor({ segmentBytes, budget }: FilesOptions): number {
   const wanted = segmentBytes ?? SEGMENT_BYTES;
   if (budget === undefined) return wanted;
-  return Math.min(wanted, Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)));
+  return Math.min(
+    wanted,
+    Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)),
+  );
 }
 
 /**
- * Brings an index up to the end of both logs; the answer is `QueueFiles.unreferenced`. The segments are replayed first, so a reference whose version
- * was replayed comes back when a crash kept the chain log from saying that it went.
+ * Brings an index up to the end of both logs; the answer is `QueueFiles.unreferenced`. The segments
+ * are replayed first, so a reference whose version was replayed comes back when a crash kept the
+ * chain log from saying that it went.
  */
 export async function replayBoth(
   port: FilePort,
@@ -171,10 +190,15 @@ export async function replayBoth(
   await replay(port, index, chain, undefined, note);
   const { segments: end } = index.state;
   const moved = end?.file !== reached?.file || end?.offset !== reached?.offset;
-  return moved ? [...unreferenced.values(), ...(await settledReferences(index))] : [...unreferenced.values()];
+  return moved
+    ? [...unreferenced.values(), ...(await settledReferences(index))]
+    : [...unreferenced.values()];
 }
 
-/** Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail throws. */
+/**
+ * Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail
+ * throws.
+ */
 async function replay(
   port: FilePort,
   index: IndexStore,
@@ -187,7 +211,8 @@ async function replay(
     index.state[which] = next;
   };
   const from = index.state[which];
-  // What a killed process wrote but never synced may be there now and gone after a power cut: make it durable first (I-A1).
+  // What a killed process wrote but never synced may be there now and gone after a power cut: make
+  // it durable first (I-A1).
   await log.syncNewest(from);
   let torn: Position | undefined;
   for await (const item of log.scan(from)) {
@@ -206,7 +231,8 @@ async function replay(
       remember(item.next);
       continue;
     }
-    // A signed commit reads what was written before it, so the chain goes record by record: one for thousands of versions.
+    // A signed commit reads what was written before it, so the chain goes record by record: one for
+    // thousands of versions.
     if (log.kind === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
     const applied = await applyRecord(index, item.at, item.header, item.payload);
     // Before the record counts as applied: a crash in between repeats it.
@@ -219,28 +245,41 @@ async function replay(
   await index.write({ sync: true });
 }
 
-/** Whether the index can go on from where it stands; else it tells of another folder, or of segments that were dropped since. */
+/**
+ * Whether the index can go on from where it stands; else it tells of another folder, or of segments
+ * that were dropped since.
+ */
 async function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
   const { segments: reached, chain: signed } = index.state;
   if (!(await isOfLogs(index, segments, chain))) return false;
   const there = chain.files().find(({ number }) => number === signed?.file);
   if (signed !== undefined && (there === undefined || there.size < signed.offset)) {
-    throw new QueueError('QUEUE_DAMAGED', `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`);
+    throw new QueueError(
+      'QUEUE_DAMAGED',
+      `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`,
+    );
   }
   const oldest = segments.files()[0]?.number;
   return reached === undefined || oldest === undefined || reached.file >= oldest;
 }
 
-async function openIndex(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+async function openIndex(
+  port: FilePort,
+  path: string,
+): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
   try {
     return await IndexStore.open(port, path);
   } catch (error) {
     if (!isDamage(error)) {
       if (levelTrouble(error) === undefined) throw error;
-      throw new QueueError('QUEUE_STORAGE', `the queue index ${path} cannot be opened: ${levelWords(error)}`, {
-        cause: error,
-        retryable: true,
-      });
+      throw new QueueError(
+        'QUEUE_STORAGE',
+        `the queue index ${path} cannot be opened: ${levelWords(error)}`,
+        {
+          cause: error,
+          retryable: true,
+        },
+      );
     }
   }
   await removeTree(port, path);
@@ -250,15 +289,28 @@ async function openIndex(port: FilePort, path: string): Promise<{ readonly store
 
 /** Whether an index cannot be read, so that it is made again. */
 function isDamage(error: unknown): boolean {
-  return (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') || levelTrouble(error) === 'damaged';
+  return (
+    (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||
+    levelTrouble(error) === 'damaged'
+  );
 }
 
 /** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */
-async function salvage(port: FilePort, log: RecordLog, at: Position, next: Position, damagedDir: string): Promise<void> {
+async function salvage(
+  port: FilePort,
+  log: RecordLog,
+  at: Position,
+  next: Position,
+  damagedDir: string,
+): Promise<void> {
   await ensureDirectory(port, damagedDir);
   const length = Math.min(next.offset - at.offset, MAX_SALVAGE_BYTES);
   const name = `${String(at.file).padStart(8, '0')}-${at.offset}.bin`;
-  await writeFileDurably(port, join(damagedDir, name), await log.readBytes(at.file, at.offset, length));
+  await writeFileDurably(
+    port,
+    join(damagedDir, name),
+    await log.readBytes(at.file, at.offset, length),
+  );
 }
 
 /** Bytes that the disk of the queue has left for it. */

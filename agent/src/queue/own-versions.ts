@@ -14,7 +14,10 @@ export interface OwnVersion {
   readonly size: number;
   readonly capturedAtMs: number;
   readonly growing: boolean;
-  /** As the collector's lists name it: 16 digits of the commit and the place in it; undefined before it is signed. */
+  /**
+   * As the collector's lists name it: 16 digits of the commit and the place in it; undefined before
+   * it is signed.
+   */
   readonly version: string | undefined;
   /** When its receipt was signed, by the collector's clock; undefined while it has none. */
   readonly safeSinceMs: number | undefined;
@@ -26,16 +29,21 @@ interface Found extends Omit<OwnVersion, 'safeSinceMs'> {
 }
 
 /**
- * Every version of these files, oldest first: those in signed commits from the chain log, then those that wait to be signed. One pass over
- * the log, whose commits are only taken apart where an id stands in their bytes; memory is that of one commit and of what is found.
+ * Every version of these files, oldest first: those in signed commits from the chain log, then
+ * those that wait to be signed. One pass over the log, whose commits are only taken apart where an
+ * id stands in their bytes; memory is that of one commit and of what is found.
  *
- * Runs beside captures and sending. What is signed meanwhile has left the waiting ones and stands at the end of the log, so the two
- * are read again until nothing moved between them.
+ * Runs beside captures and sending. What is signed meanwhile has left the waiting ones and stands
+ * at the end of the log, so the two are read again until nothing moved between them.
  */
-export async function ownVersionsIn(files: QueueFiles, wanted: readonly FileId[]): Promise<readonly OwnVersion[]> {
+export async function ownVersionsIn(
+  files: QueueFiles,
+  wanted: readonly FileId[],
+): Promise<readonly OwnVersion[]> {
   const found: Found[] = [];
   let from: Position | undefined;
-  // Versions are signed in order. The log has a commit a moment before the index gives up what was waiting for it.
+  // Versions are signed in order. The log has a commit a moment before the index gives up what was
+  // waiting for it.
   let signedThrough = 0;
   for (;;) {
     let signed = 0;
@@ -63,14 +71,19 @@ const WAITING = 0;
 function learn(found: Found[], kind: RecordKind, payload: Uint8Array): void {
   if (kind === 'receipt') {
     const { sequence, receivedAtMs } = decodeReceiptRecord(payload);
-    for (const version of found) if (version.sequence === sequence) version.safeSinceMs ??= receivedAtMs;
+    for (const version of found)
+      if (version.sequence === sequence) version.safeSinceMs ??= receivedAtMs;
   } else if (kind === 'unreceipted') {
     const kept = decodeCounter(payload);
     for (const version of found) if (version.sequence > kept) version.safeSinceMs = undefined;
   }
 }
 
-async function unsignedOf(files: QueueFiles, wanted: readonly FileId[], signedThrough: number): Promise<readonly Found[]> {
+async function unsignedOf(
+  files: QueueFiles,
+  wanted: readonly FileId[],
+  signedThrough: number,
+): Promise<readonly Found[]> {
   const found: Found[] = [];
   for await (const [key, value] of files.index.unsigned()) {
     if (numberInKey(key) <= signedThrough) continue;
@@ -78,7 +91,16 @@ async function unsignedOf(files: QueueFiles, wanted: readonly FileId[], signedTh
     if (opened === undefined || !isWanted(opened.draft.fileId, wanted)) continue;
     const { fileId, kind, size, capturedAtMs, completion } = opened.draft;
     const growing = completion === 'growing';
-    found.push({ fileId, kind, size, capturedAtMs, growing, version: undefined, safeSinceMs: undefined, sequence: WAITING });
+    found.push({
+      fileId,
+      kind,
+      size,
+      capturedAtMs,
+      growing,
+      version: undefined,
+      safeSinceMs: undefined,
+      sequence: WAITING,
+    });
   }
   return found;
 }
@@ -111,5 +133,9 @@ function isWanted(fileId: FileId, wanted: readonly FileId[]): boolean {
 }
 
 function holds(bytes: Uint8Array, part: FileId): boolean {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(part as Uint8Array as Buffer) >= 0;
+  return (
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(
+      part as Uint8Array as Buffer,
+    ) >= 0
+  );
 }

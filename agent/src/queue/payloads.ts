@@ -5,7 +5,8 @@ import { QueueError } from './errors.ts';
 import type { KnownStat, Problem } from './queue.ts';
 
 /*
- * Payloads of the records that are not sealed bytes: FORMAT.md, "Queue segment". Encoders refuse what the decoders would.
+ * Payloads of the records that are not sealed bytes: FORMAT.md, "Queue segment". Encoders refuse
+ * what the decoders would.
  */
 
 /** As `ListPart.path` in FORMAT.md. */
@@ -23,7 +24,8 @@ export const DEFAULT_CLASS = 'default';
 const KNOWN_KINDS = ['file', 'directory', 'symlink'] as const;
 
 /**
- * One-way mark of a file's SHA-256: equal for equal content, and useless for unmasking cached keys (`KnownStat.contentTag`).
+ * One-way mark of a file's SHA-256: equal for equal content, and useless for unmasking cached keys
+ * (`KnownStat.contentTag`).
  */
 export function contentTag(sha256: Uint8Array): Uint8Array {
   return createHash('sha256').update('aliquot/v1/known content\0', 'ascii').update(sha256).digest();
@@ -36,7 +38,8 @@ export interface KnownRecord {
 
 export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
   checkPath(stat.path);
-  if (stat.contentTag.length !== 32) throw new QueueError('QUEUE_REFUSED', 'a content tag has 32 bytes');
+  if (stat.contentTag.length !== 32)
+    throw new QueueError('QUEUE_REFUSED', 'a content tag has 32 bytes');
   return new LayoutWriter()
     .u8(1)
     .u8(KNOWN_KINDS.indexOf(stat.kind))
@@ -70,7 +73,21 @@ export function decodeKnown(bytes: Uint8Array): KnownRecord {
   const path = pathIn(reader);
   reader.end();
   if (resultPathLength > path.length) throw reader.damaged('the result is longer than the path');
-  return { entry, stat: { path, kind, size, mtimeNs, ctimeNs, ino, mode, contentTag: tag, capturedAtMs, resultPathLength } };
+  return {
+    entry,
+    stat: {
+      path,
+      kind,
+      size,
+      mtimeNs,
+      ctimeNs,
+      ino,
+      mode,
+      contentTag: tag,
+      capturedAtMs,
+      resultPathLength,
+    },
+  };
 }
 
 /** The clear part of a version record; the sealed draft follows it and authenticates it. */
@@ -127,8 +144,23 @@ export function decodeVersion(payload: Uint8Array): {
   const className = layout === 1 ? DEFAULT_CLASS : reader.text(MAX_CLASS_CHARS);
   const clear = payload.slice(0, reader.position);
   const sealedDraft = reader.rest();
-  if (sealedDraft.length > MAX_SEALED_DRAFT_BYTES) throw reader.damaged('the sealed draft is too large');
-  return { head: { entry, holdSegment, itemBytes, capturedAtMs, batch, nonce, path, known, class: className }, clear, sealedDraft };
+  if (sealedDraft.length > MAX_SEALED_DRAFT_BYTES)
+    throw reader.damaged('the sealed draft is too large');
+  return {
+    head: {
+      entry,
+      holdSegment,
+      itemBytes,
+      capturedAtMs,
+      batch,
+      nonce,
+      path,
+      known,
+      class: className,
+    },
+    clear,
+    sealedDraft,
+  };
 }
 
 export function encodePathRecord(path: Uint8Array): Uint8Array {
@@ -151,19 +183,26 @@ export function encodeProblem(path: Uint8Array, problem: Problem | undefined): U
     .sized(path)
     .u8(problem === undefined ? 0 : 1);
   if (problem !== undefined) {
-    if (!/^[a-z0-9-]{1,64}$/.test(problem.code)) throw new QueueError('QUEUE_REFUSED', `not a problem code: ${problem.code}`);
+    if (!/^[a-z0-9-]{1,64}$/.test(problem.code))
+      throw new QueueError('QUEUE_REFUSED', `not a problem code: ${problem.code}`);
     writer.u53(problem.sinceMs).text(problem.code).text(problem.message.slice(0, 500));
   }
   return writer.done();
 }
 
-export function decodeProblem(payload: Uint8Array): { readonly path: Uint8Array; readonly problem: Problem | undefined } {
+export function decodeProblem(payload: Uint8Array): {
+  readonly path: Uint8Array;
+  readonly problem: Problem | undefined;
+} {
   const reader = new LayoutReader(payload, 'problem record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const path = pathIn(reader);
   const present = reader.u8();
   if (present > 1) throw reader.damaged('unknown flag');
-  const problem = present === 0 ? undefined : { sinceMs: reader.u53(), code: reader.text(64), message: reader.text(MAX_MESSAGE_BYTES) };
+  const problem =
+    present === 0
+      ? undefined
+      : { sinceMs: reader.u53(), code: reader.text(64), message: reader.text(MAX_MESSAGE_BYTES) };
   reader.end();
   return { path, problem };
 }
@@ -213,9 +252,13 @@ export function decodeSignedRecord(payload: Uint8Array): SignedRecord {
   const oldestMs = reader.u53();
   const holdSegment = reader.u53();
   const count = reader.u32();
-  if (count === 0 || count > MAX_SLOTS) throw reader.damaged('its number of entries is out of range');
+  if (count === 0 || count > MAX_SLOTS)
+    throw reader.damaged('its number of entries is out of range');
   const entries = Array.from({ length: count }, () => reader.u53());
-  const classes = layout === 1 ? [{ name: DEFAULT_CLASS, bytes: itemBytes }].filter(({ bytes }) => bytes > 0) : classesIn(reader);
+  const classes =
+    layout === 1
+      ? [{ name: DEFAULT_CLASS, bytes: itemBytes }].filter(({ bytes }) => bytes > 0)
+      : classesIn(reader);
   const commit = reader.sized(MAX_COMMIT_BYTES);
   reader.end();
   return { sequence, hash, itemBytes, oldestMs, holdSegment, entries, classes, commit };
@@ -230,13 +273,24 @@ export interface ReceiptRecord {
 }
 
 export function encodeReceiptRecord(record: ReceiptRecord): Uint8Array {
-  return new LayoutWriter().u8(1).u53(record.sequence).u53(record.receivedAtMs).u32(record.copies).sized(record.receipt).done();
+  return new LayoutWriter()
+    .u8(1)
+    .u53(record.sequence)
+    .u53(record.receivedAtMs)
+    .u32(record.copies)
+    .sized(record.receipt)
+    .done();
 }
 
 export function decodeReceiptRecord(payload: Uint8Array): ReceiptRecord {
   const reader = new LayoutReader(payload, 'receipt record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
-  const record = { sequence: reader.u53(), receivedAtMs: reader.u53(), copies: reader.u32(), receipt: reader.sized(MAX_SIGNED_BYTES) };
+  const record = {
+    sequence: reader.u53(),
+    receivedAtMs: reader.u53(),
+    copies: reader.u32(),
+    receipt: reader.sized(MAX_SIGNED_BYTES),
+  };
   reader.end();
   return record;
 }
@@ -256,11 +310,18 @@ function encodeLostRecord(record: LostRecord): Uint8Array {
 }
 
 /** As many records as these versions take; the path where it is known. */
-export function lostRecords(entries: readonly number[], names: ReadonlyMap<number, Uint8Array>): readonly Uint8Array[] {
+export function lostRecords(
+  entries: readonly number[],
+  names: ReadonlyMap<number, Uint8Array>,
+): readonly Uint8Array[] {
   const records: Uint8Array[] = [];
   for (let start = 0; start < entries.length; start += MAX_LOST_PER_RECORD) {
     const part = entries.slice(start, start + MAX_LOST_PER_RECORD);
-    records.push(encodeLostRecord({ entries: part.map((entry) => ({ entry, path: names.get(entry) ?? new Uint8Array() })) }));
+    records.push(
+      encodeLostRecord({
+        entries: part.map((entry) => ({ entry, path: names.get(entry) ?? new Uint8Array() })),
+      }),
+    );
   }
   return records;
 }
@@ -270,7 +331,10 @@ export function decodeLostRecord(payload: Uint8Array): LostRecord {
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const count = reader.u32();
   if (count === 0 || count > MAX_LOST_PER_RECORD) throw reader.damaged('too many entries, or none');
-  const entries = Array.from({ length: count }, () => ({ entry: reader.u53(), path: reader.sized(MAX_PATH_BYTES) }));
+  const entries = Array.from({ length: count }, () => ({
+    entry: reader.u53(),
+    path: reader.sized(MAX_PATH_BYTES),
+  }));
   reader.end();
   return { entries };
 }
@@ -292,7 +356,10 @@ export function decodeCounter(payload: Uint8Array): number {
 export function classesIn(reader: LayoutReader): ClassBytes[] {
   const count = reader.u32();
   if (count > MAX_SLOTS) throw reader.damaged('its number of classes is out of range');
-  return Array.from({ length: count }, () => ({ name: reader.text(MAX_CLASS_CHARS), bytes: reader.u53() }));
+  return Array.from({ length: count }, () => ({
+    name: reader.text(MAX_CLASS_CHARS),
+    bytes: reader.u53(),
+  }));
 }
 
 export function pathIn(reader: LayoutReader): Uint8Array {

@@ -3,8 +3,8 @@ import { type ClassBytes, classesIn, DEFAULT_CLASS } from './payloads.ts';
 import type { Position } from './record-log.ts';
 
 /*
- * Values of the index's families `i`, `q` and `c`. What an earlier release wrote lacks the fields at the end, and is read as if
- * everything were of one class.
+ * Values of the index's families `i`, `q` and `c`. What an earlier release wrote lacks the fields
+ * at the end, and is read as if everything were of one class.
  */
 
 /** An item's place: where its record begins. */
@@ -52,18 +52,33 @@ export function decodeItemPlace(bytes: Uint8Array): ItemPlace {
 
 export function encodeUnsigned(entry: UnsignedEntry): Uint8Array {
   const writer = new LayoutWriter().u53(entry.at.file).u53(entry.at.offset).u32(entry.batch);
-  return writer.u53(entry.holdSegment).u53(entry.itemBytes).u53(entry.capturedAtMs).text(entry.class).done();
+  return writer
+    .u53(entry.holdSegment)
+    .u53(entry.itemBytes)
+    .u53(entry.capturedAtMs)
+    .text(entry.class)
+    .done();
 }
 
 export function decodeUnsigned(bytes: Uint8Array): UnsignedEntry {
   const reader = new LayoutReader(bytes, 'index of versions');
   const at = { file: reader.u53(), offset: reader.u53() };
-  const fields = { batch: reader.u32(), holdSegment: reader.u53(), itemBytes: reader.u53(), capturedAtMs: reader.u53() };
+  const fields = {
+    batch: reader.u32(),
+    holdSegment: reader.u53(),
+    itemBytes: reader.u53(),
+    capturedAtMs: reader.u53(),
+  };
   return { at, ...fields, class: reader.atEnd ? DEFAULT_CLASS : reader.text(64) };
 }
 
 export function encodeCommitPlace(place: CommitPlace): Uint8Array {
-  const writer = new LayoutWriter().u53(place.at.file).u53(place.at.offset).raw(place.hash).u32(place.entries).u53(place.lastEntry);
+  const writer = new LayoutWriter()
+    .u53(place.at.file)
+    .u53(place.at.offset)
+    .raw(place.hash)
+    .u32(place.entries)
+    .u53(place.lastEntry);
   writer.u53(place.itemBytes).u53(place.oldestMs).u53(place.holdSegment).u53(place.firstEntry);
   writer.u53(place.recordBytes).u32(place.classes.length);
   for (const { name, bytes } of place.classes) writer.text(name).u53(bytes);
@@ -74,8 +89,14 @@ export function decodeCommitPlace(bytes: Uint8Array): CommitPlace {
   const reader = new LayoutReader(bytes, 'index of commits');
   const at = { file: reader.u53(), offset: reader.u53() };
   const hash = reader.raw(32);
-  const fields = { entries: reader.u32(), lastEntry: reader.u53(), itemBytes: reader.u53(), oldestMs: reader.u53() };
+  const fields = {
+    entries: reader.u32(),
+    lastEntry: reader.u53(),
+    itemBytes: reader.u53(),
+    oldestMs: reader.u53(),
+  };
   const place = { at, hash, ...fields, holdSegment: reader.u53(), firstEntry: reader.u53() };
-  if (reader.atEnd) return { ...place, recordBytes: 0, classes: [{ name: DEFAULT_CLASS, bytes: place.itemBytes }] };
+  if (reader.atEnd)
+    return { ...place, recordBytes: 0, classes: [{ name: DEFAULT_CLASS, bytes: place.itemBytes }] };
   return { ...place, recordBytes: reader.u53(), classes: classesIn(reader) };
 }

@@ -11,7 +11,10 @@ describe.runIf(posixOnly(noFolderFlush))('P1 P5 P6 faults of the disk under the 
     { scenario: queueFacts, every: 160 },
     { scenario: queueRollback, every: 340 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
-    const { failed, injected, passed } = await enumerate(scenario, { seed: 1, mine: (number) => number % every === 0 });
+    const { failed, injected, passed } = await enumerate(scenario, {
+      seed: 1,
+      mine: (number) => number % every === 0,
+    });
     expect(failed).toEqual([]);
     expect(injected).toBeGreaterThan(4);
     expect(passed).toBe(injected);

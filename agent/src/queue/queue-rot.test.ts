@@ -7,7 +7,16 @@ import { fsckQueue } from './fsck.ts';
 import { queuePaths } from './open-queue.ts';
 import { RecordLog } from './record-log.ts';
 import { skimFile } from './skim.ts';
-import { collect, openQueue, put, receiptFor, type SampleFile, sample, temporaryFolder, testSigner } from './test-support.ts';
+import {
+  collect,
+  openQueue,
+  put,
+  receiptFor,
+  type SampleFile,
+  sample,
+  temporaryFolder,
+  testSigner,
+} from './test-support.ts';
 
 /** Ten results: of a few chunks, of one, and of more than an entry names itself. */
 const files: readonly SampleFile[] = [
@@ -38,22 +47,32 @@ function flip(path: string, offset: number): void {
   writeFileSync(path, bytes);
 }
 
-const segment = (at: string): string => join(queuePaths(at).segments, readdirSync(queuePaths(at).segments)[0] ?? '');
+const segment = (at: string): string =>
+  join(queuePaths(at).segments, readdirSync(queuePaths(at).segments)[0] ?? '');
 
-/** Opens, sends what can be sent, and captures again what was named as lost: then everything must be on its way, whole. */
+/**
+ * Opens, sends what can be sent, and captures again what was named as lost: then everything must be
+ * on its way, whole.
+ */
 async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
   const queue = await openQueue(at, { segmentBytes: 1 << 20 });
   try {
     const first = await queue.nextCommit(testSigner());
-    const lost = (await collect(queue.lost())).map(({ path }) => Buffer.from(path ?? []).toString());
+    const lost = (await collect(queue.lost())).map(({ path }) =>
+      Buffer.from(path ?? []).toString(),
+    );
     expect((first?.entries ?? 0) + lost.length).toBe(files.length);
     expect(queue.takeUntoldLost()).toBe(lost.length);
-    if (first !== undefined) await queue.receipted(receiptFor(first).signed, receiptFor(first).body);
+    if (first !== undefined)
+      await queue.receipted(receiptFor(first).signed, receiptFor(first).body);
     // The next scan does not know them, so that it reads them where they still are.
     for (const name of lost) expect(await queue.known(Buffer.from(name))).toBeUndefined();
-    for (const file of files) if (lost.includes(Buffer.from(file.path).toString())) await put(queue, file);
-    if (lost.length > 0) expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: lost.length });
-    for (const { id } of files.flatMap(({ items }) => items)) expect((await queue.readItem(id))?.sealed.length).toBeGreaterThan(0);
+    for (const file of files)
+      if (lost.includes(Buffer.from(file.path).toString())) await put(queue, file);
+    if (lost.length > 0)
+      expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: lost.length });
+    for (const { id } of files.flatMap(({ items }) => items))
+      expect((await queue.readItem(id))?.sealed.length).toBeGreaterThan(0);
     return { lost };
   } finally {
     await queue.close();
@@ -61,7 +80,9 @@ async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
 }
 
 /** Where the records of a kind begin, and their payloads. */
-async function recordsOf(kind: string): Promise<readonly { readonly at: number; readonly length: number }[]> {
+async function recordsOf(
+  kind: string,
+): Promise<readonly { readonly at: number; readonly length: number }[]> {
   const log = await RecordLog.open(nodeFiles, queuePaths(dir).segments, 'segment', 1 << 20);
   const found = (await collect(skimFile(log, 1))).filter(({ header }) => header.kind === kind);
   await log.close();
@@ -92,8 +113,10 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
       const version = (await recordsOf('version'))[2];
       return (version?.at ?? 0) + 48 + (version?.length ?? 0) - 5;
     },
-    'in the clear part of a version': async () => ((await recordsOf('version'))[2]?.at ?? 0) + 48 + 3,
-    "in the header of a version's record": async () => ((await recordsOf('version'))[2]?.at ?? 0) + 20,
+    'in the clear part of a version': async () =>
+      ((await recordsOf('version'))[2]?.at ?? 0) + 48 + 3,
+    "in the header of a version's record": async () =>
+      ((await recordsOf('version'))[2]?.at ?? 0) + 20,
   };
   for (const [what, place] of Object.entries(places)) {
     test(`${what}: one is named`, async () => {
@@ -103,7 +126,9 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
 
     test(`${what}: a repair before anything else names it too, or leaves that to the next commit`, async () => {
       flip(segment(dir), await place());
-      const found = await collect(fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }));
+      const found = await collect(
+        fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }),
+      );
       expect(found.map(({ code }) => code)).toContain('FSCK_SEGMENT_DAMAGED');
       const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
       const commit = await queue.nextCommit(testSigner());
@@ -130,7 +155,12 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
   test('in a batch key: the versions under it are named', async () => {
     const { keys } = queuePaths(dir);
     flip(join(keys, readdirSync(keys).sort()[0] ?? ''), 3);
-    expect((await sendsTheRest(dir)).lost.sort()).toEqual(['/data/0', '/data/1', '/data/2', '/data/3']);
+    expect((await sendsTheRest(dir)).lost.sort()).toEqual([
+      '/data/0',
+      '/data/1',
+      '/data/2',
+      '/data/3',
+    ]);
   });
 
   test('that two versions need: both are named', async () => {
@@ -146,7 +176,9 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     flip(segment(dir), (chunks[6]?.at ?? 0) + 100);
     const again = await openQueue(dir, { segmentBytes: 1 << 20 });
     await again.nextCommit(testSigner());
-    expect((await collect(again.lost())).map(({ path }) => Buffer.from(path ?? []).toString()).sort()).toEqual(['/data/3', '/data/twin']);
+    expect(
+      (await collect(again.lost())).map(({ path }) => Buffer.from(path ?? []).toString()).sort(),
+    ).toEqual(['/data/3', '/data/twin']);
     await again.close();
   });
 
@@ -158,7 +190,9 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     await put(queue, sample('/data/new', 1));
     expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 1 });
     await queue.close();
-    const found = await collect(fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }));
+    const found = await collect(
+      fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }),
+    );
     expect(found.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
   });
 

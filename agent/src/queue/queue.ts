@@ -13,81 +13,117 @@ import type {
 import type { OwnVersion } from './own-versions.ts';
 
 /**
- * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus what the agent knows
- * about every file. One process, one thread, one `Queue` per data folder.
+ * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus
+ * what the agent knows about every file. One process, one thread, one `Queue` per data folder.
  *
- * **Durability.** `sync()` resolves after every item and version handed over before the call is on stable storage
- * (invariant I-A1: a version counts as captured only then). Without it nothing is promised, although the queue also syncs
- * by itself now and then. A version is never durable without the items that were put into its capture before it.
+ * **Durability.** `sync()` resolves after every item and version handed over before the call is on
+ * stable storage (invariant I-A1: a version counts as captured only then). Without it nothing is
+ * promised, although the queue also syncs by itself now and then. A version is never durable
+ * without the items that were put into its capture before it.
  *
- * **Repetition.** Putting an item that the queue holds already is free. Every other call does what it says once per call.
+ * **Repetition.** Putting an item that the queue holds already is free. Every other call does what
+ * it says once per call.
  *
- * **Concurrency.** All methods may be called at any time without waiting for earlier ones; changes happen in the order of
- * the calls. Several captures may be open at once. Reads see every change whose promise has resolved, except known files
- * and problems, which become visible with the `sync()` that makes them durable.
+ * **Concurrency.** All methods may be called at any time without waiting for earlier ones; changes
+ * happen in the order of the calls. Several captures may be open at once. Reads see every change
+ * whose promise has resolved, except known files and problems, which become visible with the
+ * `sync()` that makes them durable.
  *
- * **Errors.** `QueueError`, and `FileError` of the durability module as it is. A `FILE_NO_SPACE` from putting something
- * leaves no trace: free space and put it again in a new capture. After a failed flush nobody knows what the disk holds, so
- * every later change is refused with `QUEUE_POISONED`: for want of space until there is some again (the queue then starts again
- * from what the disk says, and open captures have ended: `QUEUE_CLOSED`), else until the queue is opened again.
+ * **Errors.** `QueueError`, and `FileError` of the durability module as it is. A `FILE_NO_SPACE`
+ * from putting something leaves no trace: free space and put it again in a new capture. After a
+ * failed flush nobody knows what the disk holds, so every later change is refused with
+ * `QUEUE_POISONED`: for want of space until there is some again (the queue then starts again from
+ * what the disk says, and open captures have ended: `QUEUE_CLOSED`), else until the queue is opened
+ * again.
  *
- * **Budget.** With `QueueOptions.budget`, what would pass it is refused with `QUEUE_FULL` (I-A10). Facts without bytes are always
- * taken: gone, problems, references, signed commits, receipts. So a full queue can always be drained.
+ * **Budget.** With `QueueOptions.budget`, what would pass it is refused with `QUEUE_FULL` (I-A10).
+ * Facts without bytes are always taken: gone, problems, references, signed commits, receipts. So a
+ * full queue can always be drained.
  */
 export interface Queue {
   /**
-   * Starts capturing one version of this policy class (`default` unless told). See `Capture`. Whoever uses what the cache said keeps a
-   * capture open from the first question to the cache until the version is put; an otherwise unused one will do (I-A9).
+   * Starts capturing one version of this policy class (`default` unless told). See `Capture`.
+   * Whoever uses what the cache said keeps a capture open from the first question to the cache
+   * until the version is put; an otherwise unused one will do (I-A9).
    */
   capture(className?: string): Capture;
-  /** Forgets a known file without recording a fact (its source was taken out of the configuration). */
+  /**
+   * Forgets a known file without recording a fact (its source was taken out of the configuration).
+   */
   forget(path: Uint8Array): Promise<void>;
-  /** Records changed stat fields of a known file whose newest version (`entry`) still says all else; makes no version. */
+  /**
+   * Records changed stat fields of a known file whose newest version (`entry`) still says all else;
+   * makes no version.
+   */
   refresh(known: KnownFile): Promise<void>;
-  /** Names why a path is not protected (P6), or clears it with `undefined`. A new version of the path clears it too. */
+  /**
+   * Names why a path is not protected (P6), or clears it with `undefined`. A new version of the
+   * path clears it too.
+   */
   setProblem(path: Uint8Array, problem: Problem | undefined): Promise<void>;
   /** Durable: see above. */
   sync(): Promise<void>;
 
   known(path: Uint8Array): Promise<KnownFile | undefined>;
   knownMany(paths: readonly Uint8Array[]): Promise<readonly (KnownFile | undefined)[]>;
-  /** Every known path that starts with exactly these bytes, in byte order. Snapshot; memory independent of the number. */
+  /**
+   * Every known path that starts with exactly these bytes, in byte order. Snapshot; memory
+   * independent of the number.
+   */
   knownUnder(prefix: Uint8Array): AsyncIterable<KnownFile>;
   /** The same, many at a time: a scan of a hundred thousand files must not wait for each. */
   knownBatches(prefix: Uint8Array): AsyncIterable<readonly KnownFile[]>;
   problems(): AsyncIterable<FileProblem>;
-  /** Every version of these files that this installation captured, oldest first, with what is known of their receipts. Reads the whole chain log. */
+  /**
+   * Every version of these files that this installation captured, oldest first, with what is known
+   * of their receipts. Reads the whole chain log.
+   */
   ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]>;
 
-  /** Looks up chunks by `cacheIndex` values. A hit means: the chunk is in the queue or at the collector, so do not put it. */
+  /**
+   * Looks up chunks by `cacheIndex` values. A hit means: the chunk is in the queue or at the
+   * collector, so do not put it.
+   */
   cacheGetMany(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
-  /** What `Capture.keepGrowth` kept with a version of this path, if it is still there: a cache, it may forget. The promise of a hit is the chunk cache's. */
+  /**
+   * What `Capture.keepGrowth` kept with a version of this path, if it is still there: a cache, it
+   * may forget. The promise of a hit is the chunk cache's.
+   */
   growthOf(path: Uint8Array): Promise<Uint8Array | undefined>;
   hasItem(id: ChunkId): Promise<boolean>;
   /** `hasItem` for many. */
   hasItems(ids: readonly ChunkId[]): Promise<readonly boolean[]>;
 
   pending(): PendingCounts;
-  /** What a capture of this class may still add, right now; asks the disk. Tells `room` if it had been full. */
+  /**
+   * What a capture of this class may still add, right now; asks the disk. Tells `room` if it had
+   * been full.
+   */
   room(className?: string): Promise<Room>;
   /**
-   * Whether the collector takes what is queued, just now. While it does, a disk below `minFreeBytes` does not stop captures: a part of
-   * what is free is let through. Tells `room` when something waits for that.
+   * Whether the collector takes what is queued, just now. While it does, a disk below
+   * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `room` when
+   * something waits for that.
    */
   drains(isDraining: boolean): void;
   /** What the queue takes on the disk, for people. */
   usage(): Promise<QueueUsage>;
 
   /**
-   * Notes that a settled result could not be captured for want of room, and is only at its source (P6). Durable with the next `sync`.
-   * Replaces an earlier reference of the path. A version of the path removes it.
+   * Notes that a settled result could not be captured for want of room, and is only at its source
+   * (P6). Durable with the next `sync`. Replaces an earlier reference of the path. A version of the
+   * path removes it.
    */
   putReference(reference: FileReference): Promise<void>;
-  /** Removes a reference without a version: its file is known as it is, or left the configuration. Durable with the next `sync`. */
+  /**
+   * Removes a reference without a version: its file is known as it is, or left the configuration.
+   * Durable with the next `sync`.
+   */
   dropReference(path: Uint8Array): Promise<void>;
   /**
-   * Turns a reference into an entry of `lost`, durably and in one step: the state that it stood for can no longer be had. Nothing happens when there
-   * is no reference of the path. `growing-torn` needs none: it is about versions.
+   * Turns a reference into an entry of `lost`, durably and in one step: the state that it stood for
+   * can no longer be had. Nothing happens when there is no reference of the path. `growing-torn`
+   * needs none: it is about versions.
    */
   loseReference(path: Uint8Array, why: LostReason): Promise<void>;
   /** Oldest settled first. Snapshot of what is durable; memory independent of the number. */
@@ -101,31 +137,44 @@ export interface Queue {
 
   // ---- the sending side (used by the uplink) ----
 
-  /** The commit to send: the oldest signed one without a receipt, else a new one from the oldest entries, else undefined. */
+  /**
+   * The commit to send: the oldest signed one without a receipt, else a new one from the oldest
+   * entries, else undefined.
+   */
   nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined>;
   /**
-   * Signs everything that is queued now, in as many commits as it takes, without waiting for receipts; each commit is durable before
-   * the next is made (I-A4). The answer is how many were made.
+   * Signs everything that is queued now, in as many commits as it takes, without waiting for
+   * receipts; each commit is durable before the next is made (I-A4). The answer is how many were
+   * made.
    */
   signAll(signer: CommitSigner): Promise<number>;
   /** Every signed commit without a receipt, in order; one is held at a time. */
   unreceipted(): AsyncIterable<QueuedCommit>;
-  /** A signed commit by sequence, byte for byte as it was first sent. Sequences go on across the chains of an installation. */
+  /**
+   * A signed commit by sequence, byte for byte as it was first sent. Sequences go on across the
+   * chains of an installation.
+   */
   signedCommit(sequence: number): Promise<QueuedCommit | undefined>;
   /** An item's sealed bytes while a queued or kept segment holds it; checked against the id. */
   readItem(id: ChunkId): Promise<QueuedItem | undefined>;
   /** `readItem` for many, in their order, one held at a time. */
   readItems(ids: readonly ChunkId[]): AsyncIterable<QueuedItem | undefined>;
   /**
-   * Gives away the sealed items that were put last and that nobody has read, the oldest of them first: up to some `bytes`, and none while there is
-   * less than a mebibyte. Copies: each stays in its segment, whatever becomes of it; perhaps not durable yet, and perhaps of a capture that will be aborted.
+   * Gives away the sealed items that were put last and that nobody has read, the oldest of them
+   * first: up to some `bytes`, and none while there is less than a mebibyte. Copies: each stays in
+   * its segment, whatever becomes of it; perhaps not durable yet, and perhaps of a capture that
+   * will be aborted.
    */
   takeFresh(bytes: number): readonly QueuedItem[];
-  /** Makes a verified receipt durable; only then its entries leave the queue (I-A2). Repeating is harmless. */
+  /**
+   * Makes a verified receipt durable; only then its entries leave the queue (I-A2). Repeating is
+   * harmless.
+   */
   receipted(receipt: Signed, body: ReceiptBody): Promise<void>;
   /**
-   * The collector has lost what came after this commit (a rollback): those versions and their files are pending again, and their
-   * commits are given by `nextCommit` once more, byte for byte. Does nothing when nothing later was receipted.
+   * The collector has lost what came after this commit (a rollback): those versions and their files
+   * are pending again, and their commits are given by `nextCommit` once more, byte for byte. Does
+   * nothing when nothing later was receipted.
    */
   unreceipt(sequence: number): Promise<void>;
   /** Newest signed commit of this installation, receipted or not, with the chain that it is on. */
@@ -133,39 +182,53 @@ export interface Queue {
   /** The chain that the next new commit goes on, and where that chain began. */
   chain(): Chain;
   /**
-   * Goes on under a new chain, durably (I-A8): the collector knows another history under the old chain id. What is signed stays as it is; the next new
-   * commit is the first of the new chain. Does nothing when this is the present chain.
+   * Goes on under a new chain, durably (I-A8): the collector knows another history under the old
+   * chain id. What is signed stays as it is; the next new commit is the first of the new chain.
+   * Does nothing when this is the present chain.
    */
   forkChain(fork: ChainFork): Promise<void>;
   /**
-   * Goes on under the chain of another agent, durably, with everything that is queued and known: this folder was enrolled anew in place. Does nothing
-   * when it does already. Errors: `QUEUE_REFUSED` while signed commits wait for their receipts.
+   * Goes on under the chain of another agent, durably, with everything that is queued and known:
+   * this folder was enrolled anew in place. Does nothing when it does already. Errors:
+   * `QUEUE_REFUSED` while signed commits wait for their receipts.
    */
   inheritChain(chainId: ChainId): Promise<void>;
   /** The newest epoch that was learnt, 0 when none. */
   gcEpoch(): number;
   /**
-   * Learns durably that chunks which only older versions use may be swept: from here on nothing that the cache knew is used (I-A9). An
-   * epoch that is not newer changes nothing.
+   * Learns durably that chunks which only older versions use may be swept: from here on nothing
+   * that the cache knew is used (I-A9). An epoch that is not newer changes nothing.
    */
   learnGcEpoch(epoch: number): Promise<void>;
   /**
-   * The epoch to answer the collector with, once everything that was captured before it was learnt is receipted (I-A9); undefined until then. The event
-   * `gcReady` tells when that comes.
+   * The epoch to answer the collector with, once everything that was captured before it was learnt
+   * is receipted (I-A9); undefined until then. The event `gcReady` tells when that comes.
    */
   gcAnswer(): Promise<number | undefined>;
   /** Sequence of the newest commit with a durable receipt (0: none). */
   receiptedSequence(): number;
   lastReceipt(): LastReceipt | undefined;
 
-  /** Durably lists versions that a rolled-back collector lost and nobody can give again; forgets their files. */
+  /**
+   * Durably lists versions that a rolled-back collector lost and nobody can give again; forgets
+   * their files.
+   */
   recordLost(sequence: number, slots: readonly number[]): Promise<void>;
   lost(): AsyncIterable<LostVersion>;
-  /** How many versions were named as lost since this was last asked, or since (and by) the opening: for a command's exit code. */
+  /**
+   * How many versions were named as lost since this was last asked, or since (and by) the opening:
+   * for a command's exit code.
+   */
   takeUntoldLost(): number;
-  /** A person has seen these of the list, by `entry`. Never takes away what is not among them; of these some may stay for another time. */
+  /**
+   * A person has seen these of the list, by `entry`. Never takes away what is not among them; of
+   * these some may stay for another time.
+   */
   acknowledgeLost(seen: readonly number[]): Promise<void>;
-  /** Paths of known files whose newest version is one of these slots of a commit: what `recover` should read again. */
+  /**
+   * Paths of known files whose newest version is one of these slots of a commit: what `recover`
+   * should read again.
+   */
   pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]>;
 
   /** Syncs and releases the folder. */
@@ -173,25 +236,31 @@ export interface Queue {
 }
 
 /**
- * One version on its way in. Put its items (pages after the chunks they name), then the version; or `abort`.
- * Until then the queue holds every segment that the items lie in. Items of an aborted capture are dropped with their segment.
+ * One version on its way in. Put its items (pages after the chunks they name), then the version; or
+ * `abort`. Until then the queue holds every segment that the items lie in. Items of an aborted
+ * capture are dropped with their segment.
  */
 export interface Capture {
   /**
-   * Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied before it resolves. `QUEUE_FULL` when it
-   * would pass the budget: the capture has then ended as if aborted.
+   * Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied
+   * before it resolves. `QUEUE_FULL` when it would pass the budget: the capture has then ended as
+   * if aborted.
    */
   putItem(item: QueuedItem): Promise<void>;
-  /** Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a chunk that some version protects. */
+  /**
+   * Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a
+   * chunk that some version protects.
+   */
   cachePut(index: Uint8Array, chunk: CachedChunk): void;
   /**
-   * Remembers how a later capture may continue this version; takes effect with `putVersion`. The bytes must open nothing by themselves (I-A3), and
-   * name only chunks and pages that this or an earlier durable version protects.
+   * Remembers how a later capture may continue this version; takes effect with `putVersion`. The
+   * bytes must open nothing by themselves (I-A3), and name only chunks and pages that this or an
+   * earlier durable version protects.
    */
   keepGrowth(state: Uint8Array): void;
   /**
-   * Appends the version and ends the capture. `known` is what the next scan compares with; undefined for kind `gone`, which
-   * forgets the path. The path of `known` must equal the draft's.
+   * Appends the version and ends the capture. `known` is what the next scan compares with;
+   * undefined for kind `gone`, which forgets the path. The path of `known` must equal the draft's.
    */
   putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
   abort(): void;
@@ -208,8 +277,8 @@ export interface KnownStat {
   /** Permission bits, or the attributes on Windows: what a restore brings back. */
   readonly mode: number;
   /**
-   * `contentTag(sha256)` of the file, 32 zero bytes unless `kind` is file. Not the SHA-256 itself: nothing from which a
-   * cached key could ever be unmasked lies beside the cache.
+   * `contentTag(sha256)` of the file, 32 zero bytes unless `kind` is file. Not the SHA-256 itself:
+   * nothing from which a cached key could ever be unmasked lies beside the cache.
    */
   readonly contentTag: Uint8Array;
   readonly capturedAtMs: number;
@@ -225,7 +294,9 @@ export interface KnownFile extends KnownStat {
 }
 
 export interface Problem {
-  /** Stable identifier, such as `unreadable`, `locked`, `torn`, `special`. 1 to 64 of `[a-z0-9-]`. */
+  /**
+   * Stable identifier, such as `unreadable`, `locked`, `torn`, `special`. 1 to 64 of `[a-z0-9-]`.
+   */
   readonly code: string;
   /** One line for a person, at most 500 characters. */
   readonly message: string;
@@ -236,7 +307,10 @@ export interface FileProblem extends Problem {
   readonly path: Uint8Array;
 }
 
-/** A chunk that some durable version refers to; the key is masked by a value that only the plaintext yields. */
+/**
+ * A chunk that some durable version refers to; the key is masked by a value that only the plaintext
+ * yields.
+ */
 export interface CachedChunk {
   readonly id: ChunkId;
   readonly plainSize: number;
@@ -267,7 +341,9 @@ export interface QueueBudget {
   readonly maxBytes: number;
   /** Bytes that stay free on the disk, as long as that is in the queue's hands. */
   readonly minFreeBytes: number;
-  /** Share of `maxBytes`, 0 to 1, that a policy class may fill; 1 for classes that are not named. */
+  /**
+   * Share of `maxBytes`, 0 to 1, that a policy class may fill; 1 for classes that are not named.
+   */
   readonly classes: Readonly<Record<string, number>>;
 }
 
@@ -282,7 +358,10 @@ export interface Room {
 }
 
 export interface QueueUsage {
-  /** What counts against the budget: segments that are needed until a receipt comes, and signed commits without one. */
+  /**
+   * What counts against the budget: segments that are needed until a receipt comes, and signed
+   * commits without one.
+   */
   readonly usedBytes: number;
   /** Segments that stay after their receipts; they go first. */
   readonly keptBytes: number;
@@ -311,7 +390,10 @@ export interface ReferenceTotals {
 
 export interface Chain {
   readonly chainId: ChainId;
-  /** The commit that this chain goes on from: ours, or one that the collector named. Undefined for the chain of the enrolment. */
+  /**
+   * The commit that this chain goes on from: ours, or one that the collector named. Undefined for
+   * the chain of the enrolment.
+   */
   readonly forkedFrom: ChainPoint | undefined;
   /** What it goes on from was signed by the agent that this one took the folder over from. */
   readonly inherited: boolean;
@@ -331,8 +413,9 @@ export interface LastReceipt {
 }
 
 /**
- * Why a state can no longer be had: its file changed, or went, before there was room for it; or (`growing-torn`) it was captured while it
- * grew, and what came before the appended part had changed meanwhile, so that version may mix two states.
+ * Why a state can no longer be had: its file changed, or went, before there was room for it; or
+ * (`growing-torn`) it was captured while it grew, and what came before the appended part had
+ * changed meanwhile, so that version may mix two states.
  */
 export type LostReason = 'reference-changed' | 'reference-gone' | 'growing-torn';
 
@@ -368,7 +451,10 @@ export type QueueEvent =
 
 /** Turns drafts into a signed commit; the queue chooses drafts, sequence and predecessor. */
 export interface CommitSigner {
-  /** Pure apart from randomness and the clock: the queue makes the result durable before anybody sees it (I-A4). */
+  /**
+   * Pure apart from randomness and the clock: the queue makes the result durable before anybody
+   * sees it (I-A4).
+   */
   sign(request: CommitRequest): { readonly bytes: Uint8Array; readonly hash: CommitHash };
 }
 

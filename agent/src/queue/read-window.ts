@@ -14,11 +14,13 @@ export class ReadWindow {
   async take(from: number, length: number): Promise<Uint8Array> {
     const start = this.#start;
     const bytes = this.#bytes;
-    if (from >= start && from + length <= start + bytes.length) return bytes.slice(from - start, from - start + length);
+    if (from >= start && from + length <= start + bytes.length)
+      return bytes.slice(from - start, from - start + length);
     // A large record is read for itself: nobody reads it twice.
     if (length > this.#size) return this.#read(from, length);
     const read = await this.#read(from, this.#size);
-    const fresh = new Uint8Array(read.buffer, read.byteOffset, read.byteLength); // not a Buffer, whose slices are no copies
+    // not a Buffer, whose slices are no copies
+    const fresh = new Uint8Array(read.buffer, read.byteOffset, read.byteLength);
     this.#bytes = fresh;
     this.#start = from;
     return fresh.slice(0, length);

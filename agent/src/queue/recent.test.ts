@@ -42,7 +42,14 @@ test('what is kept is bounded: the oldest items and drafts go first', () => {
   const recent = new Recent();
   const many = items(6, 3_500_000);
   for (const item of many) recent.putItem(item);
-  expect(many.map((item) => recent.takeItem(item.id) !== undefined)).toEqual([false, false, false, true, true, true]);
+  expect(many.map((item) => recent.takeItem(item.id) !== undefined)).toEqual([
+    false,
+    false,
+    false,
+    true,
+    true,
+    true,
+  ]);
   const tiny = items(20_000, 10);
   for (const item of tiny) recent.putItem(item);
   const kept = tiny.filter((item) => recent.takeItem(item.id) !== undefined);

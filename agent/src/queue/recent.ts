@@ -4,7 +4,10 @@ import type { QueuedItem } from './queue.ts';
 
 /** What kept items may take: some windows of the capture. */
 const MOST_ITEM_BYTES = 12 * 1024 * 1024;
-/** What an item takes beside its sealed bytes: of the smallest files there would else be hundreds of thousands. */
+/**
+ * What an item takes beside its sealed bytes: of the smallest files there would else be hundreds of
+ * thousands.
+ */
 const ITEM_OVERHEAD_BYTES = 1024;
 /** From here on it is worth sending them, and somebody is told. */
 const FRESH_BYTES = 1024 * 1024;
@@ -18,8 +21,9 @@ export interface RecentDraft {
 }
 
 /**
- * What was put lately and is sent soon, so that it is not read back from the disk, opened and checked a moment after it was written. A
- * copy only: whatever is not here is in the segments. Bounded, the oldest goes first.
+ * What was put lately and is sent soon, so that it is not read back from the disk, opened and
+ * checked a moment after it was written. A copy only: whatever is not here is in the segments.
+ * Bounded, the oldest goes first.
  */
 export class Recent {
   readonly #onFresh: () => void;
@@ -62,7 +66,10 @@ export class Recent {
     return item;
   }
 
-  /** Gives away the oldest items, of this many bytes or a little more; none while there is less than a mebibyte. */
+  /**
+   * Gives away the oldest items, of this many bytes or a little more; none while there is less than
+   * a mebibyte.
+   */
   takeItems(bytes: number): readonly QueuedItem[] {
     const taken: QueuedItem[] = [];
     if (this.#itemBytes < FRESH_BYTES) return taken;

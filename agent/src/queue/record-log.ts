@@ -28,12 +28,23 @@ export interface Position {
 }
 
 export type Scanned =
-  | { readonly type: 'record'; readonly at: Position; readonly next: Position; readonly header: RecordHeader; readonly payload: Uint8Array }
+  | {
+      readonly type: 'record';
+      readonly at: Position;
+      readonly next: Position;
+      readonly header: RecordHeader;
+      readonly payload: Uint8Array;
+    }
   /**
-   * Bytes that are no sound record. `torn`: nothing sound follows in the newest file, as an interrupted write leaves it.
-   * Else the scan goes on at `next`.
+   * Bytes that are no sound record. `torn`: nothing sound follows in the newest file, as an
+   * interrupted write leaves it. Else the scan goes on at `next`.
    */
-  | { readonly type: 'damage'; readonly at: Position; readonly next: Position; readonly torn: boolean };
+  | {
+      readonly type: 'damage';
+      readonly at: Position;
+      readonly next: Position;
+      readonly torn: boolean;
+    };
 
 const SUFFIX: Readonly<Record<FileKind, string>> = { segment: '.seg', chain: '.log' };
 const SEARCH_WINDOW_BYTES = 1024 * 1024;
@@ -42,7 +53,10 @@ const SEARCH_WINDOW_BYTES = 1024 * 1024;
 const IDLE_READERS = 4;
 /** What reading single records reads at once. */
 const AHEAD_BYTES = 128 * 1024;
-/** Records of a segment are gathered for writes of this size, in memory that is used again: copying is ten times as fast as a write of each. */
+/**
+ * Records of a segment are gathered for writes of this size, in memory that is used again: copying
+ * is ten times as fast as a write of each.
+ */
 const GATHERED_BYTES = 1024 * 1024;
 /** What a scan reads at once. */
 const SCAN_WINDOW_BYTES = 1024 * 1024;
@@ -53,8 +67,9 @@ interface Reader {
 }
 
 /**
- * A folder of numbered append-only record files: the queue's segments, and the chain log. Knows framing, checksums and
- * rotation, not what records mean. Calls that change it come one at a time (the queue's own serial section sees to that).
+ * A folder of numbered append-only record files: the queue's segments, and the chain log. Knows
+ * framing, checksums and rotation, not what records mean. Calls that change it come one at a time
+ * (the queue's own serial section sees to that).
  */
 export class RecordLog {
   readonly kind: FileKind;
@@ -65,11 +80,14 @@ export class RecordLog {
   readonly #sizes: Map<number, number>;
   /** Their sum. */
   #bytes: number;
-  /** Bytes below the number that was last asked about: every item asks, and there may be hundreds of files. */
+  /**
+   * Bytes below the number that was last asked about: every item asks, and there may be hundreds of
+   * files.
+   */
   #below: { readonly number: number; readonly bytes: number } | undefined;
   /**
-   * Records up to this size are gathered before they are written. None in the chain log, where each is synced anyhow: so one that finds no space leaves
-   * no trace.
+   * Records up to this size are gathered before they are written. None in the chain log, where each
+   * is synced anyhow: so one that finds no space leaves no trace.
    */
   readonly #smallBytes: number;
   /** Least recently used first. */
@@ -80,7 +98,13 @@ export class RecordLog {
   #gatheredBytes = 0;
   #active: { readonly number: number; readonly file: AppendFile } | undefined;
 
-  private constructor(port: FilePort, dir: string, kind: FileKind, targetBytes: number, sizes: Map<number, number>) {
+  private constructor(
+    port: FilePort,
+    dir: string,
+    kind: FileKind,
+    targetBytes: number,
+    sizes: Map<number, number>,
+  ) {
     this.#port = port;
     this.dir = dir;
     this.kind = kind;
@@ -91,14 +115,20 @@ export class RecordLog {
   }
 
   /** Lists what is there; writes nothing. Files that are not of this log are left alone. */
-  static async open(port: FilePort, dir: string, kind: FileKind, targetBytes: number): Promise<RecordLog> {
+  static async open(
+    port: FilePort,
+    dir: string,
+    kind: FileKind,
+    targetBytes: number,
+  ): Promise<RecordLog> {
     await ensureDirectory(port, dir);
     const pattern = new RegExp(`^(\\d{8,15})\\${SUFFIX[kind]}$`);
     const found: [number, number][] = [];
     for await (const entry of port.list(dir)) {
       const name = entry.name.toString('latin1');
       const match = pattern.exec(name);
-      if (match?.[1] !== undefined) found.push([Number(match[1]), Number((await port.stat(join(dir, name))).size)]);
+      if (match?.[1] !== undefined)
+        found.push([Number(match[1]), Number((await port.stat(join(dir, name))).size)]);
     }
     found.sort((left, right) => left[0] - right[0]);
     return new RecordLog(port, dir, kind, targetBytes, new Map(found));
@@ -122,7 +152,10 @@ export class RecordLog {
   /** Bytes of all files from this number on. */
   bytesFrom(number: number): number {
     if (this.#below?.number !== number) {
-      this.#below = { number, bytes: this.filesBelow(number).reduce((sum, { size }) => sum + size, 0) };
+      this.#below = {
+        number,
+        bytes: this.filesBelow(number).reduce((sum, { size }) => sum + size, 0),
+      };
     }
     return this.#bytes - this.#below.bytes;
   }
@@ -155,8 +188,9 @@ export class RecordLog {
   }
 
   /**
-   * Gives one record its place; durable with the next `sync`. A record of the chain log that cannot be written leaves no trace;
-   * those of a segment wait in memory, and a `sync` that cannot write them may be repeated.
+   * Gives one record its place; durable with the next `sync`. A record of the chain log that cannot
+   * be written leaves no trace; those of a segment wait in memory, and a `sync` that cannot write
+   * them may be repeated.
    */
   async append(kind: RecordKind, payload: Uint8Array, digest?: Uint8Array): Promise<Position> {
     const length = RECORD_HEADER_BYTES + payload.length;
@@ -167,7 +201,13 @@ export class RecordLog {
       await active.file.append(encodeRecord(kind, payload, digest));
     } else {
       this.#gathered ??= Buffer.allocUnsafeSlow(GATHERED_BYTES);
-      this.#gatheredBytes = encodeRecordInto(this.#gathered, this.#gatheredBytes, kind, payload, digest ?? digestOf(payload));
+      this.#gatheredBytes = encodeRecordInto(
+        this.#gathered,
+        this.#gatheredBytes,
+        kind,
+        payload,
+        digest ?? digestOf(payload),
+      );
     }
     this.#resize(active.number, offset + length);
     return { file: active.number, offset };
@@ -201,24 +241,38 @@ export class RecordLog {
   async cut(position: Position): Promise<void> {
     const active = await this.#openNewest(position.file);
     await active.file.truncateTo(position.offset < FILE_HEADER_BYTES ? 0 : position.offset);
-    if (active.file.size === 0) await active.file.append(encodeFileHeader(this.kind, active.number));
+    if (active.file.size === 0)
+      await active.file.append(encodeFileHeader(this.kind, active.number));
     await active.file.sync();
     this.#resize(active.number, active.file.size);
   }
 
   /**
-   * Header and payload at a position, checked. Reads ahead, because the next one asked for is mostly the next one there.
-   * Errors: `QUEUE_DAMAGED`.
+   * Header and payload at a position, checked. Reads ahead, because the next one asked for is
+   * mostly the next one there. Errors: `QUEUE_DAMAGED`.
    */
-  async read(at: Position): Promise<{ readonly header: RecordHeader; readonly payload: Uint8Array }> {
+  async read(
+    at: Position,
+  ): Promise<{ readonly header: RecordHeader; readonly payload: Uint8Array }> {
     if (this.#ahead?.file !== at.file) {
-      this.#ahead = { file: at.file, window: new ReadWindow(AHEAD_BYTES, (from, length) => this.readBytes(at.file, from, length)) };
+      this.#ahead = {
+        file: at.file,
+        window: new ReadWindow(AHEAD_BYTES, (from, length) =>
+          this.readBytes(at.file, from, length),
+        ),
+      };
     }
     const { window } = this.#ahead;
     const header = parseRecordHeader(await window.take(at.offset, RECORD_HEADER_BYTES), this.kind);
-    const payload = header === undefined ? undefined : await window.take(at.offset + RECORD_HEADER_BYTES, header.length);
+    const payload =
+      header === undefined
+        ? undefined
+        : await window.take(at.offset + RECORD_HEADER_BYTES, header.length);
     if (header === undefined || payload === undefined || !payloadMatches(header, payload)) {
-      throw new QueueError('QUEUE_DAMAGED', `${this.path(at.file)} is damaged at byte ${at.offset}; run aliquot-agent fsck`);
+      throw new QueueError(
+        'QUEUE_DAMAGED',
+        `${this.path(at.file)} is damaged at byte ${at.offset}; run aliquot-agent fsck`,
+      );
     }
     return { header, payload };
   }
@@ -229,7 +283,11 @@ export class RecordLog {
     if (size === undefined) return new Uint8Array();
     const reader = await this.#acquire(number);
     try {
-      return await readFully(await reader.file, offset, Math.max(0, Math.min(length, size - offset)));
+      return await readFully(
+        await reader.file,
+        offset,
+        Math.max(0, Math.min(length, size - offset)),
+      );
     } finally {
       reader.uses -= 1;
       await this.#release();
@@ -237,8 +295,8 @@ export class RecordLog {
   }
 
   /**
-   * Every record from a position on (or all), in order, with its payload, each checked. Damage is reported where it
-   * stands; a file header that is damaged throws.
+   * Every record from a position on (or all), in order, with its payload, each checked. Damage is
+   * reported where it stands; a file header that is damaged throws.
    */
   async *scan(from?: Position): AsyncGenerator<Scanned, void, void> {
     for (const { number } of this.files()) {
@@ -251,33 +309,62 @@ export class RecordLog {
     const newest = number === this.lastNumber;
     let at = Math.max(offset, FILE_HEADER_BYTES);
     const fileHeader = await this.readBytes(number, 0, FILE_HEADER_BYTES);
-    const lostHeader = this.#sizes.get(number) === FILE_HEADER_BYTES && fileHeader.every((byte) => byte === 0);
+    const lostHeader =
+      this.#sizes.get(number) === FILE_HEADER_BYTES && fileHeader.every((byte) => byte === 0);
     if (newest && (fileHeader.length < FILE_HEADER_BYTES || lostHeader)) {
-      if (fileHeader.length > 0) yield { type: 'damage', at: { file: number, offset: 0 }, next: { file: number, offset: 0 }, torn: true };
+      if (fileHeader.length > 0)
+        yield {
+          type: 'damage',
+          at: { file: number, offset: 0 },
+          next: { file: number, offset: 0 },
+          torn: true,
+        };
       return;
     }
     if (!(await this.#passesHeader(fileHeader, number)) && offset <= FILE_HEADER_BYTES)
-      yield { type: 'damage', at: { file: number, offset: 0 }, next: { file: number, offset: FILE_HEADER_BYTES }, torn: false };
-    const window = new ReadWindow(SCAN_WINDOW_BYTES, (from, length) => this.readBytes(number, from, length));
+      yield {
+        type: 'damage',
+        at: { file: number, offset: 0 },
+        next: { file: number, offset: FILE_HEADER_BYTES },
+        torn: false,
+      };
+    const window = new ReadWindow(SCAN_WINDOW_BYTES, (from, length) =>
+      this.readBytes(number, from, length),
+    );
     while (at < (this.#sizes.get(number) ?? 0)) {
       const header = parseRecordHeader(await window.take(at, RECORD_HEADER_BYTES), this.kind);
-      const payload = header === undefined ? undefined : await window.take(at + RECORD_HEADER_BYTES, header.length);
+      const payload =
+        header === undefined
+          ? undefined
+          : await window.take(at + RECORD_HEADER_BYTES, header.length);
       if (header !== undefined && payload !== undefined && payloadMatches(header, payload)) {
         const next = at + RECORD_HEADER_BYTES + header.length;
-        yield { type: 'record', at: { file: number, offset: at }, next: { file: number, offset: next }, header, payload };
+        yield {
+          type: 'record',
+          at: { file: number, offset: at },
+          next: { file: number, offset: next },
+          header,
+          payload,
+        };
         at = next;
         continue;
       }
       const resume = await this.#findHeader(number, at + 1);
       const next = resume < 0 ? (this.#sizes.get(number) ?? 0) : resume;
-      yield { type: 'damage', at: { file: number, offset: at }, next: { file: number, offset: next }, torn: newest && resume < 0 };
+      yield {
+        type: 'damage',
+        at: { file: number, offset: at },
+        next: { file: number, offset: next },
+        torn: newest && resume < 0,
+      };
       at = next;
     }
   }
 
   /**
-   * Whether a file's header is whole. A segment can do without: each record says and proves what it is; one of another release has none
-   * that this one knows. The chain log cannot: throws `QUEUE_DAMAGED` or `QUEUE_VERSION`.
+   * Whether a file's header is whole. A segment can do without: each record says and proves what it
+   * is; one of another release has none that this one knows. The chain log cannot: throws
+   * `QUEUE_DAMAGED` or `QUEUE_VERSION`.
    */
   async #passesHeader(bytes: Uint8Array, number: number): Promise<boolean> {
     try {
@@ -286,19 +373,25 @@ export class RecordLog {
     } catch (error) {
       if (!(error instanceof QueueError) || this.kind === 'chain') throw error;
       const first = await this.readBytes(number, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
-      if (error.code === 'QUEUE_VERSION' && parseRecordHeader(first, this.kind) === undefined) throw error;
+      if (error.code === 'QUEUE_VERSION' && parseRecordHeader(first, this.kind) === undefined)
+        throw error;
       return false;
     }
   }
 
-  /** Headers only, many at a time, for listing what a file holds; stops at the first unsound one. */
+  /**
+   * Headers only, many at a time, for listing what a file holds; stops at the first unsound one.
+   */
   async *headers(number: number): AsyncGenerator<readonly RecordHeader[], void, void> {
     for (let at = FILE_HEADER_BYTES; ; ) {
       const bytes = await this.readBytes(number, at, SCAN_WINDOW_BYTES);
       const headers: RecordHeader[] = [];
       let next = 0;
       while (next + RECORD_HEADER_BYTES <= bytes.length) {
-        const header = parseRecordHeader(bytes.subarray(next, next + RECORD_HEADER_BYTES), this.kind);
+        const header = parseRecordHeader(
+          bytes.subarray(next, next + RECORD_HEADER_BYTES),
+          this.kind,
+        );
         if (header === undefined) break;
         headers.push(header);
         next += RECORD_HEADER_BYTES + header.length;
@@ -329,7 +422,8 @@ export class RecordLog {
     const size = active.file.size + this.#gatheredBytes;
     if (size > FILE_HEADER_BYTES && size + bytes > this.#targetBytes) {
       await this.#writeGathered();
-      // Older files are wholly durable before a newer one exists: only the newest can have a torn tail.
+      // Older files are wholly durable before a newer one exists: only the newest can have a torn
+      // tail.
       await active.file.sync();
       const next = active.number + 1;
       await active.file.close();
@@ -339,14 +433,17 @@ export class RecordLog {
     return active;
   }
 
-  async #openNewest(number: number): Promise<{ readonly number: number; readonly file: AppendFile }> {
+  async #openNewest(
+    number: number,
+  ): Promise<{ readonly number: number; readonly file: AppendFile }> {
     if (this.#active?.number === number) return this.#active;
     const file = await AppendFile.open(this.#port, this.path(number), { mode: 0o600 });
     try {
       if (file.size < FILE_HEADER_BYTES) {
         await file.truncateTo(0);
         await file.append(encodeFileHeader(this.kind, number));
-        // Before any record: so a header that a power failure took stands alone, and a damaged one before records is damage.
+        // Before any record: so a header that a power failure took stands alone, and a damaged one
+        // before records is damage.
         await file.sync();
       }
     } catch (error) {
@@ -361,7 +458,11 @@ export class RecordLog {
   async #findHeader(number: number, from: number): Promise<number> {
     const size = this.#sizes.get(number) ?? 0;
     for (let at = from; at < size; at += SEARCH_WINDOW_BYTES - RECORD_HEADER_BYTES + 1) {
-      const found = findRecordHeader(await this.readBytes(number, at, SEARCH_WINDOW_BYTES), 0, this.kind);
+      const found = findRecordHeader(
+        await this.readBytes(number, at, SEARCH_WINDOW_BYTES),
+        0,
+        this.kind,
+      );
       if (found >= 0) return at + found;
     }
     return -1;

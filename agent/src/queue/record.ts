@@ -3,15 +3,18 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { QueueError } from './errors.ts';
 
 /*
- * Framing of queue segments and chain logs: FORMAT.md, "Queue segment". This file is the door for both: nothing reads a
- * record from disk but through it.
+ * Framing of queue segments and chain logs: FORMAT.md, "Queue segment". This file is the door for
+ * both: nothing reads a record from disk but through it.
  */
 
 /** Bytes before the first record of a file. */
 export const FILE_HEADER_BYTES = 16;
 /** Bytes before each record's payload. */
 export const RECORD_HEADER_BYTES = 48;
-/** Above the largest sealed chunk (4 MiB + 1 KiB), version (a draft of 64 inline refs and two 32 KiB paths) and signed commit (4 MiB). Test only: exported for the boundary. */
+/**
+ * Above the largest sealed chunk (4 MiB + 1 KiB), version (a draft of 64 inline refs and two 32 KiB
+ * paths) and signed commit (4 MiB). Test only: exported for the boundary.
+ */
 export const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024 + 64 * 1024;
 
 const FILE_VERSION = 1;
@@ -20,7 +23,10 @@ const RECORD_MAGIC = Buffer.from('ALQr', 'ascii');
 
 /** What a numbered record file is for; its magic stands at the start. */
 export type FileKind = 'segment' | 'chain';
-const FILE_MAGIC: Readonly<Record<FileKind, Buffer>> = { segment: Buffer.from('ALQS', 'ascii'), chain: Buffer.from('ALQC', 'ascii') };
+const FILE_MAGIC: Readonly<Record<FileKind, Buffer>> = {
+  segment: Buffer.from('ALQS', 'ascii'),
+  chain: Buffer.from('ALQC', 'ascii'),
+};
 
 const RECORD_KINDS = {
   chunk: 1,
@@ -42,7 +48,9 @@ const RECORD_KINDS = {
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
-const KIND_BY_CODE = new Map<number, RecordKind>(Object.entries(RECORD_KINDS).map(([name, code]) => [code, name as RecordKind]));
+const KIND_BY_CODE = new Map<number, RecordKind>(
+  Object.entries(RECORD_KINDS).map(([name, code]) => [code, name as RecordKind]),
+);
 const KINDS_OF_FILE: Readonly<Record<FileKind, ReadonlySet<RecordKind>>> = {
   segment: new Set(['chunk', 'page', 'version', 'refresh', 'forget', 'problem']),
   chain: new Set([
@@ -56,7 +64,9 @@ export function fileOf(kind: RecordKind): FileKind {
   return KINDS_OF_FILE.chain.has(kind) ? 'chain' : 'segment';
 }
 
-/** What tells a record from any other at its place: the first bytes of its digest, in hexadecimal. */
+/**
+ * What tells a record from any other at its place: the first bytes of its digest, in hexadecimal.
+ */
 export function tagOf({ digest }: Pick<RecordHeader, 'digest'>): string {
   return Buffer.from(digest.buffer, digest.byteOffset, 8).toString('hex');
 }
@@ -77,25 +87,57 @@ export function encodeFileHeader(kind: FileKind, number: number): Uint8Array {
 }
 
 /** Throws `QUEUE_DAMAGED` or `QUEUE_VERSION`; `where` names the file. */
-export function checkFileHeader(bytes: Uint8Array, kind: FileKind, number: number, where: string): void {
+export function checkFileHeader(
+  bytes: Uint8Array,
+  kind: FileKind,
+  number: number,
+  where: string,
+): void {
   const expected = encodeFileHeader(kind, number);
   if (bytes.length === FILE_HEADER_BYTES && Buffer.compare(bytes, expected) === 0) return;
-  if (bytes.length === FILE_HEADER_BYTES && Buffer.compare(bytes.subarray(0, 4), FILE_MAGIC[kind]) === 0 && bytes[4] !== FILE_VERSION) {
-    throw new QueueError('QUEUE_VERSION', `${where}: written by another release (version ${bytes[4]}); update aliquot-agent`);
+  if (
+    bytes.length === FILE_HEADER_BYTES &&
+    Buffer.compare(bytes.subarray(0, 4), FILE_MAGIC[kind]) === 0 &&
+    bytes[4] !== FILE_VERSION
+  ) {
+    throw new QueueError(
+      'QUEUE_VERSION',
+      `${where}: written by another release (version ${bytes[4]}); update aliquot-agent`,
+    );
   }
-  throw new QueueError('QUEUE_DAMAGED', `${where}: the file header is damaged; run aliquot-agent fsck`);
+  throw new QueueError(
+    'QUEUE_DAMAGED',
+    `${where}: the file header is damaged; run aliquot-agent fsck`,
+  );
 }
 
 /** Header and payload of a record, ready to append. */
-export function encodeRecord(kind: RecordKind, payload: Uint8Array, digest: Uint8Array = digestOf(payload)): Uint8Array {
+export function encodeRecord(
+  kind: RecordKind,
+  payload: Uint8Array,
+  digest: Uint8Array = digestOf(payload),
+): Uint8Array {
   const bytes = Buffer.allocUnsafe(RECORD_HEADER_BYTES + payload.length);
   encodeRecordInto(bytes, 0, kind, payload, digest);
   return bytes;
 }
 
-/** Header and payload of a record at this place of a buffer that has room for them; the answer is where they end. */
-export function encodeRecordInto(into: Buffer, at: number, kind: RecordKind, payload: Uint8Array, digest: Uint8Array): number {
-  if (payload.length > MAX_PAYLOAD_BYTES) throw new QueueError('QUEUE_REFUSED', `a ${kind} record of ${payload.length} bytes is too large`);
+/**
+ * Header and payload of a record at this place of a buffer that has room for them; the answer is
+ * where they end.
+ */
+export function encodeRecordInto(
+  into: Buffer,
+  at: number,
+  kind: RecordKind,
+  payload: Uint8Array,
+  digest: Uint8Array,
+): number {
+  if (payload.length > MAX_PAYLOAD_BYTES)
+    throw new QueueError(
+      'QUEUE_REFUSED',
+      `a ${kind} record of ${payload.length} bytes is too large`,
+    );
   RECORD_MAGIC.copy(into, at);
   into.writeUInt8(RECORD_VERSION, at + 4);
   into.writeUInt8(RECORD_KINDS[kind], at + 5);
@@ -107,7 +149,10 @@ export function encodeRecordInto(into: Buffer, at: number, kind: RecordKind, pay
   return at + RECORD_HEADER_BYTES + payload.length;
 }
 
-/** Undefined when the bytes are not a sound header for this file kind; lengths are within limits when it is one. */
+/**
+ * Undefined when the bytes are not a sound header for this file kind; lengths are within limits
+ * when it is one.
+ */
 export function parseRecordHeader(bytes: Uint8Array, file: FileKind): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES) return undefined;
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, RECORD_HEADER_BYTES);
@@ -116,7 +161,8 @@ export function parseRecordHeader(bytes: Uint8Array, file: FileKind): RecordHead
   if (view.readUInt8(4) !== RECORD_VERSION || view.readUInt16BE(6) !== 0) return undefined;
   const kind = KIND_BY_CODE.get(view.readUInt8(5));
   const length = view.readUInt32BE(8);
-  if (kind === undefined || !KINDS_OF_FILE[file].has(kind) || length > MAX_PAYLOAD_BYTES) return undefined;
+  if (kind === undefined || !KINDS_OF_FILE[file].has(kind) || length > MAX_PAYLOAD_BYTES)
+    return undefined;
   return { kind, length, digest: Uint8Array.prototype.slice.call(view, 12, 44) };
 }
 
@@ -129,10 +175,17 @@ export function payloadMatches(header: RecordHeader, payload: Uint8Array): boole
   return payload.length === header.length && Buffer.compare(digestOf(payload), header.digest) === 0;
 }
 
-/** Where a sound header stands at or after `from`, or -1: tells a torn tail from damage with good records behind it. */
+/**
+ * Where a sound header stands at or after `from`, or -1: tells a torn tail from damage with good
+ * records behind it.
+ */
 export function findRecordHeader(bytes: Uint8Array, from: number, file: FileKind): number {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = buffer.indexOf(RECORD_MAGIC, from); at >= 0; at = buffer.indexOf(RECORD_MAGIC, at + 1)) {
+  for (
+    let at = buffer.indexOf(RECORD_MAGIC, from);
+    at >= 0;
+    at = buffer.indexOf(RECORD_MAGIC, at + 1)
+  ) {
     if (parseRecordHeader(buffer.subarray(at), file) !== undefined) return at;
   }
   return -1;

@@ -1,4 +1,13 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -11,10 +20,24 @@ import { type Family, familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 import { queuePaths } from './open-queue.ts';
 import { RecordLog } from './record-log.ts';
-import { collect, drainAll, openQueue, put, putGone, receiptFor, sample, temporaryFolder, testSigner } from './test-support.ts';
+import {
+  collect,
+  drainAll,
+  openQueue,
+  put,
+  putGone,
+  receiptFor,
+  sample,
+  temporaryFolder,
+  testSigner,
+} from './test-support.ts';
 import { reference } from './testing/references-conformance.ts';
 
-const noHead = { chainId: new Uint8Array(16).fill(6) as ChainId, sequence: 9, hash: new Uint8Array(32).fill(6) as CommitHash };
+const noHead = {
+  chainId: new Uint8Array(16).fill(6) as ChainId,
+  sequence: 9,
+  hash: new Uint8Array(32).fill(6) as CommitHash,
+};
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: DurableQueue | undefined;
@@ -29,7 +52,10 @@ afterEach(async () => {
   folder.remove();
 });
 
-async function open(dir = folder.dir, changes: Parameters<typeof openQueue>[1] = {}): Promise<DurableQueue> {
+async function open(
+  dir = folder.dir,
+  changes: Parameters<typeof openQueue>[1] = {},
+): Promise<DurableQueue> {
   queue = await openQueue(dir, changes);
   return queue;
 }
@@ -43,7 +69,8 @@ async function eventful(segmentBytes = 8192): Promise<void> {
   await putGone(made, sample('/data/1'));
   await made.forget(Buffer.from('/data/2'));
   await made.setProblem(Buffer.from('/data/x'), { code: 'locked', message: 'busy', sinceMs: 1 });
-  for (const name of ['/data/r', '/data/s', '/data/t', '/data/late']) await made.putReference(reference(name, 7));
+  for (const name of ['/data/r', '/data/s', '/data/t', '/data/late'])
+    await made.putReference(reference(name, 7));
   await made.nextCommit(testSigner());
   await made.forkChain({ chainId: new Uint8Array(16).fill(5) as ChainId, named: noHead });
   await made.dropReference(Buffer.from('/data/s'));
@@ -102,12 +129,21 @@ describe('opening after a crash', () => {
 
   test('I-A1, I-A5: cut after any record or inside any record, the newest segment opens, and equals a full rebuild of what is left', async () => {
     await eventful(1 << 20);
-    const log = await RecordLog.open(nodeFiles, queuePaths(folder.dir).segments, 'segment', 1 << 20);
+    const log = await RecordLog.open(
+      nodeFiles,
+      queuePaths(folder.dir).segments,
+      'segment',
+      1 << 20,
+    );
     const ends: number[] = [];
     for await (const item of log.scan()) if (item.type === 'record') ends.push(item.next.offset);
     const path = log.path(1);
     await log.close();
-    const cuts = ends.flatMap((end, at) => [end, Math.floor((end + (ends[at - 1] ?? 16)) / 2), end - 1]);
+    const cuts = ends.flatMap((end, at) => [
+      end,
+      Math.floor((end + (ends[at - 1] ?? 16)) / 2),
+      end - 1,
+    ]);
     expect(cuts.length).toBeGreaterThan(100);
     for (const cut of cuts.filter((_cut, at) => at % 7 === 0)) {
       const copy = copyOf(folder.dir);
@@ -116,7 +152,8 @@ describe('opening after a crash', () => {
       rmSync(queuePaths(copy).index, { recursive: true });
       rmSync(queuePaths(copy).chain, { recursive: true });
       const again = await open(copy);
-      for await (const known of again.knownUnder(Buffer.from('/'))) expect(known.size).toBeGreaterThan(0);
+      for await (const known of again.knownUnder(Buffer.from('/')))
+        expect(known.size).toBeGreaterThan(0);
       await put(again, sample('/data/after', 1));
       await again.close();
       const once = await contents(copy);
@@ -129,11 +166,36 @@ describe('opening after a crash', () => {
 
   test('I-A5: whatever is done and wherever the index stopped, opening again gives what a full rebuild gives', async () => {
     const step = fc.oneof(
-      fc.record({ do: fc.constant('put' as const), file: fc.nat(5), chunks: fc.integer({ min: 1, max: 3 }) }),
-      fc.record({ do: fc.constantFrom('gone' as const, 'forget' as const, 'problem' as const), file: fc.nat(5) }),
-      fc.record({ do: fc.constantFrom('refer' as const, 'unrefer' as const, 'lose' as const), file: fc.nat(5) }),
-      fc.record({ do: fc.constantFrom('sync' as const, 'sign' as const, 'receipt' as const, 'index' as const, 'abort' as const) }),
-      fc.record({ do: fc.constantFrom('fork' as const, 'epoch' as const, 'rollback' as const, 'signAll' as const) }),
+      fc.record({
+        do: fc.constant('put' as const),
+        file: fc.nat(5),
+        chunks: fc.integer({ min: 1, max: 3 }),
+      }),
+      fc.record({
+        do: fc.constantFrom('gone' as const, 'forget' as const, 'problem' as const),
+        file: fc.nat(5),
+      }),
+      fc.record({
+        do: fc.constantFrom('refer' as const, 'unrefer' as const, 'lose' as const),
+        file: fc.nat(5),
+      }),
+      fc.record({
+        do: fc.constantFrom(
+          'sync' as const,
+          'sign' as const,
+          'receipt' as const,
+          'index' as const,
+          'abort' as const,
+        ),
+      }),
+      fc.record({
+        do: fc.constantFrom(
+          'fork' as const,
+          'epoch' as const,
+          'rollback' as const,
+          'signAll' as const,
+        ),
+      }),
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
@@ -141,24 +203,35 @@ describe('opening after a crash', () => {
         const stale = join(dir, 'stale');
         let made = await openQueue(dir, { segmentBytes: 4096 });
         for (const [at, action] of steps.entries()) {
-          const file = 'file' in action ? sample(`/f${action.file}`, 'chunks' in action ? action.chunks : 1, 300 + at) : sample('/none');
+          const file =
+            'file' in action
+              ? sample(`/f${action.file}`, 'chunks' in action ? action.chunks : 1, 300 + at)
+              : sample('/none');
           if (action.do === 'put') await put(made, file);
           if (action.do === 'gone') await putGone(made, file);
           if (action.do === 'forget') await made.forget(file.path);
-          if (action.do === 'problem') await made.setProblem(file.path, { code: 'torn', message: 'changing', sinceMs: at });
-          if (action.do === 'refer') await made.putReference(reference(`/f${action.file}`, at % 3, at));
+          if (action.do === 'problem')
+            await made.setProblem(file.path, { code: 'torn', message: 'changing', sinceMs: at });
+          if (action.do === 'refer')
+            await made.putReference(reference(`/f${action.file}`, at % 3, at));
           if (action.do === 'unrefer') await made.dropReference(file.path);
           if (action.do === 'lose') await made.loseReference(file.path, 'reference-changed');
-          if (action.do === 'fork') await made.forkChain({ chainId: new Uint8Array(16).fill(100 + at) as ChainId, named: noHead });
+          if (action.do === 'fork')
+            await made.forkChain({
+              chainId: new Uint8Array(16).fill(100 + at) as ChainId,
+              named: noHead,
+            });
           if (action.do === 'epoch') await made.learnGcEpoch(at);
-          if (action.do === 'rollback') await made.unreceipt(Math.floor(made.receiptedSequence() / 2));
+          if (action.do === 'rollback')
+            await made.unreceipt(Math.floor(made.receiptedSequence() / 2));
           if (action.do === 'signAll') await made.signAll(testSigner(seededRandom(`step ${at}`)));
           if (action.do === 'sync') await made.sync();
           if (action.do === 'abort') made.capture().abort();
           if (action.do === 'sign') await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
           if (action.do === 'receipt') {
             const commit = await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
-            if (commit !== undefined) await made.receipted(receiptFor(commit).signed, receiptFor(commit).body);
+            if (commit !== undefined)
+              await made.receipted(receiptFor(commit).signed, receiptFor(commit).body);
           }
           if (action.do === 'index') {
             await made.close();
@@ -178,7 +251,16 @@ describe('opening after a crash', () => {
         rmSync(queuePaths(dir).index, { recursive: true });
         await (await openQueue(dir)).close();
         expect(await contents(dir)).toEqual(live);
-        expect(await collect(fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }))).toEqual([]);
+        expect(
+          await collect(
+            fsckQueue({
+              port: nodeFiles,
+              dataDir: dir,
+              random: seededRandom('fsck'),
+              repair: false,
+            }),
+          ),
+        ).toEqual([]);
         remove();
       }),
       { numRuns: 20 },
@@ -228,8 +310,10 @@ describe('opening after a crash', () => {
     await eventful();
     const before = await contents(folder.dir);
     const { store } = await IndexStore.open(nodeFiles, queuePaths(folder.dir).index);
-    for await (const [key, value] of store.iterate(familyRange('q'))) store.put(key, value.slice(0, value.length - 11));
-    for await (const [key, value] of store.iterate(familyRange('c'))) store.put(key, value.slice(0, 92));
+    for await (const [key, value] of store.iterate(familyRange('q')))
+      store.put(key, value.slice(0, value.length - 11));
+    for await (const [key, value] of store.iterate(familyRange('c')))
+      store.put(key, value.slice(0, 92));
     Object.assign(store.state, { layout: 1, classBytes: {}, signedBytes: 0 });
     await store.write();
     await store.close();
@@ -244,11 +328,18 @@ describe('opening after a crash', () => {
     const bytes = readFileSync(victim);
     bytes.writeUInt8((bytes[100] ?? 0) ^ 1, 100);
     writeFileSync(victim, bytes);
-    const findings = await collect(fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }));
-    expect(findings).toMatchObject([{ code: 'FSCK_SEGMENT_DAMAGED', severity: 'error', repaired: false }]);
+    const findings = await collect(
+      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
+    );
+    expect(findings).toMatchObject([
+      { code: 'FSCK_SEGMENT_DAMAGED', severity: 'error', repaired: false },
+    ]);
     rmSync(paths.index, { recursive: true });
     const again = await open();
-    expect(await collect(again.problems())).toMatchObject([{ code: 'queue-damage' }, { code: 'locked' }]);
+    expect(await collect(again.problems())).toMatchObject([
+      { code: 'queue-damage' },
+      { code: 'locked' },
+    ]);
     expect(await again.known(Buffer.from('/data/late'))).toBeDefined();
     expect(readdirSync(paths.damaged)).toHaveLength(1);
   });
@@ -262,7 +353,9 @@ describe('opening after a crash', () => {
     writeFileSync(victim, bytes);
     rmSync(paths.index, { recursive: true });
     await expect(openQueue(folder.dir)).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
-    const findings = await collect(fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }));
+    const findings = await collect(
+      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
+    );
     expect(findings.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
   });
 
@@ -281,7 +374,9 @@ describe('opening after a crash', () => {
     const paths = queuePaths(folder.dir);
     const path = join(paths.segments, '00000001.seg');
     const log = await RecordLog.open(nodeFiles, paths.segments, 'segment', 1 << 20);
-    const versions = (await collect(log.scan())).filter((item) => item.type === 'record' && item.header.kind === 'version');
+    const versions = (await collect(log.scan())).filter(
+      (item) => item.type === 'record' && item.header.kind === 'version',
+    );
     await log.close();
     const bytes = readFileSync(path);
     const at = (versions[1]?.next.offset ?? 0) - 1;
@@ -290,15 +385,19 @@ describe('opening after a crash', () => {
     const again = await open();
     const commit = await again.nextCommit(testSigner());
     expect(commit?.entries).toBe(2);
-    expect((await collect(again.lost())).map((lost) => lost.path && Buffer.from(lost.path).toString())).toEqual(['/data/b']);
+    expect(
+      (await collect(again.lost())).map((lost) => lost.path && Buffer.from(lost.path).toString()),
+    ).toEqual(['/data/b']);
     expect(await again.known(Buffer.from('/data/b'))).toBeUndefined();
     expect(again.pending().entries).toBe(2);
   });
 
   test('P6: more damaged versions than one commit could hold do not keep back what is behind them', async () => {
     const made = await open();
-    for (let count = 0; count < MAX_COMMIT_ENTRIES; count += 1) await putGone(made, sample('/data/gone'));
-    for (const name of readdirSync(queuePaths(folder.dir).keys)) rmSync(join(queuePaths(folder.dir).keys, name));
+    for (let count = 0; count < MAX_COMMIT_ENTRIES; count += 1)
+      await putGone(made, sample('/data/gone'));
+    for (const name of readdirSync(queuePaths(folder.dir).keys))
+      rmSync(join(queuePaths(folder.dir).keys, name));
     await made.close();
     const again = await open();
     await put(again, sample('/data/sound'));
@@ -329,7 +428,10 @@ describe('opening after a crash', () => {
 });
 
 describe('fsck', () => {
-  const run = (repair: boolean) => collect(fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('fsck'), repair }));
+  const run = (repair: boolean) =>
+    collect(
+      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('fsck'), repair }),
+    );
 
   test('a sound queue has no findings, and looking changes nothing', async () => {
     await eventful();
@@ -364,7 +466,9 @@ describe('fsck', () => {
     rmSync(index, { recursive: true });
     cpSync(`${index}.old`, index, { recursive: true });
     rmSync(`${index}.old`, { recursive: true });
-    expect(await run(false)).toMatchObject([{ code: 'FSCK_INDEX_BEHIND', severity: 'note', repaired: false }]);
+    expect(await run(false)).toMatchObject([
+      { code: 'FSCK_INDEX_BEHIND', severity: 'note', repaired: false },
+    ]);
     expect(await run(false)).toEqual([]);
   });
 
@@ -372,7 +476,10 @@ describe('fsck', () => {
     const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 });
     await put(made, sample('/data/0', 8, 800));
     await made.sync();
-    const first = join(queuePaths(folder.dir).segments, readdirSync(queuePaths(folder.dir).segments).sort()[0] ?? '');
+    const first = join(
+      queuePaths(folder.dir).segments,
+      readdirSync(queuePaths(folder.dir).segments).sort()[0] ?? '',
+    );
     const bytes = readFileSync(first);
     await drainAll(made);
     await put(made, sample('/data/1', 8, 800));

@@ -15,11 +15,15 @@ import type { FileReference } from './queue.ts';
 export const MAX_STAGED_REFERENCES = 1024;
 
 /**
- * References that wait for the next flush. They stand in the chain log and not in the segments, because a segment goes with its receipts, and nothing
- * else must go with it (I-A10). Of one path only the newest word counts.
+ * References that wait for the next flush. They stand in the chain log and not in the segments,
+ * because a segment goes with its receipts, and nothing else must go with it (I-A10). Of one path
+ * only the newest word counts.
  */
 export class StagedReferences {
-  readonly #staged = new Map<string, { readonly path: Uint8Array; readonly reference: FileReference | undefined }>();
+  readonly #staged = new Map<
+    string,
+    { readonly path: Uint8Array; readonly reference: FileReference | undefined }
+  >();
 
   get size(): number {
     return this.#staged.size;
@@ -57,8 +61,14 @@ export class StagedReferences {
       else put.push(reference);
     }
     return [
-      ...inParts(dropped).map((part) => ({ kind: 'referencesDropped' as const, payload: encodeDroppedReferences(part) })),
-      ...inParts(put).map((part) => ({ kind: 'references' as const, payload: encodeReferences(part) })),
+      ...inParts(dropped).map((part) => ({
+        kind: 'referencesDropped' as const,
+        payload: encodeDroppedReferences(part),
+      })),
+      ...inParts(put).map((part) => ({
+        kind: 'references' as const,
+        payload: encodeReferences(part),
+      })),
     ];
   }
 
@@ -81,7 +91,9 @@ export async function* referencesIn(index: IndexStore): AsyncGenerator<FileRefer
   }
 }
 
-/** Paths of references whose very state was captured after they were put: the version stands for it. */
+/**
+ * Paths of references whose very state was captured after they were put: the version stands for it.
+ */
 export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
   const paths: Uint8Array[] = [];
   for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
@@ -89,7 +101,13 @@ export async function settledReferences(index: IndexStore): Promise<readonly Uin
     if (value === undefined) continue;
     const { stat } = decodeKnown(value);
     // A file may be written anew with its old size and time: a version of before that says nothing.
-    if (stat.kind === 'file' && stat.size === size && stat.mtimeNs === mtimeNs && stat.capturedAtMs >= settledAtMs) paths.push(path);
+    if (
+      stat.kind === 'file' &&
+      stat.size === size &&
+      stat.mtimeNs === mtimeNs &&
+      stat.capturedAtMs >= settledAtMs
+    )
+      paths.push(path);
   }
   return paths;
 }

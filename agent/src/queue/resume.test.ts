@@ -15,10 +15,15 @@ afterEach(async () => {
   await collector.stop();
 });
 
-/** Names of the items in every frame of content that the collector has met since the start or the last call. */
+/**
+ * Names of the items in every frame of content that the collector has met since the start or the
+ * last call.
+ */
 function contentFrames(): string[][] {
   const frames = collector.frames.splice(0);
-  return frames.flatMap((frame) => (frame.type === 'chunks' ? [frame.items.map(({ id }) => Buffer.from(id).toString('hex'))] : []));
+  return frames.flatMap((frame) =>
+    frame.type === 'chunks' ? [frame.items.map(({ id }) => Buffer.from(id).toString('hex'))] : [],
+  );
 }
 
 test('P1: draining goes on inside a file, at the chunk: what arrived before the line was cut is not sent again, also after a restart', async () => {
@@ -62,7 +67,9 @@ test('P1: draining goes on inside a file, at the chunk: what arrived before the 
 test('I-A10: sending that finds the disk full is taken up again soon, by the same process', async () => {
   collector = new TestCollector(vault);
   let full = false;
-  const port = faultyFiles(nodeFiles, ({ operation }) => (full && operation === 'write' ? { fail: 'ENOSPC' } : undefined));
+  const port = faultyFiles(nodeFiles, ({ operation }) =>
+    full && operation === 'write' ? { fail: 'ENOSPC' } : undefined,
+  );
   agent = await startAgent(await collector.listen(), { start: false, queue: { port } });
   await put(agent.queue, sample('/data/a'));
   await agent.queue.sync();

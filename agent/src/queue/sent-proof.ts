@@ -16,8 +16,9 @@ interface Run {
 }
 
 /**
- * Proves that nobody needs a batch key any more, without the index: to erase a key is for good, and an index may be lost, old or
- * another folder's. What this process sealed it counts itself; of batches from before, segments and chain log say it.
+ * Proves that nobody needs a batch key any more, without the index: to erase a key is for good, and
+ * an index may be lost, old or another folder's. What this process sealed it counts itself; of
+ * batches from before, segments and chain log say it.
  */
 export class SentProof {
   /** Versions that wait to be signed, by batches that this process made. */
@@ -43,7 +44,10 @@ export class SentProof {
     this.#logs = undefined;
   }
 
-  /** Whether every version under this key is signed or named as lost. Everything appended before must be durable. */
+  /**
+   * Whether every version under this key is signed or named as lost. Everything appended before
+   * must be durable.
+   */
   async isSettled(files: QueueFiles, batch: number): Promise<boolean> {
     const waiting = this.#waiting.get(batch);
     if (waiting !== undefined) {
@@ -56,7 +60,10 @@ export class SentProof {
   }
 }
 
-/** What segments and chain log say of batches. Segments are stepped through once, as far as somebody asks. */
+/**
+ * What segments and chain log say of batches. Segments are stepped through once, as far as somebody
+ * asks.
+ */
 class LogProof {
   /** What the chain log has signed or named as lost, ascending. */
   readonly #settled: Run[];
@@ -80,7 +87,8 @@ class LogProof {
           const { entries } = decodeSignedRecord(item.payload);
           for (const entry of entries) add(found, entry);
           newestSigned = Math.max(newestSigned, entries.at(-1) ?? 0);
-        } else if (item.header.kind === 'lost') for (const { entry } of decodeLostRecord(item.payload).entries) add(found, entry);
+        } else if (item.header.kind === 'lost')
+          for (const { entry } of decodeLostRecord(item.payload).entries) add(found, entry);
       }
       if (newestSigned > 0 && newestSigned < oldest) break; // the files before speak of older ones
     }
@@ -98,9 +106,12 @@ class LogProof {
     if (numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1)) return false;
     await this.#lookPast(segments, batch);
     const versions = this.#versions.get(batch);
-    // Batches stand in the segments in their order: a later one shows that this one's place is there, and empty.
+    // Batches stand in the segments in their order: a later one shows that this one's place is
+    // there, and empty.
     if (versions === undefined) return this.#newestBatch > batch;
-    const settled = versions.every((entry) => this.#settled.some(({ from, to }) => from <= entry && entry <= to));
+    const settled = versions.every((entry) =>
+      this.#settled.some(({ from, to }) => from <= entry && entry <= to),
+    );
     if (settled) this.#versions.delete(batch);
     return settled;
   }
@@ -109,7 +120,11 @@ class LogProof {
   async #lookPast(segments: QueueFiles['segments'], batch: number): Promise<void> {
     for (const { number } of segments.files()) {
       if (number < this.#at.file) continue;
-      for await (const { at, next, header } of skimFile(segments, number, number === this.#at.file ? this.#at.offset : 0)) {
+      for await (const { at, next, header } of skimFile(
+        segments,
+        number,
+        number === this.#at.file ? this.#at.offset : 0,
+      )) {
         if (this.#newestBatch > batch) return;
         if (header.kind === 'version') await this.#note(segments, at);
         this.#at = next;
@@ -117,7 +132,10 @@ class LogProof {
     }
   }
 
-  async #note(segments: QueueFiles['segments'], at: { readonly file: number; readonly offset: number }): Promise<void> {
+  async #note(
+    segments: QueueFiles['segments'],
+    at: { readonly file: number; readonly offset: number },
+  ): Promise<void> {
     try {
       const { entry, batch } = decodeVersion((await segments.read(at)).payload).head;
       this.#newestBatch = Math.max(this.#newestBatch, batch);

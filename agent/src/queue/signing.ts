@@ -1,4 +1,10 @@
-import { type ChainId, type ChunkId, type Content, decodePage, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import {
+  type ChainId,
+  type ChunkId,
+  type Content,
+  decodePage,
+  MAX_COMMIT_ENTRIES,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
 import type { BatchSealer } from './batch.ts';
@@ -12,7 +18,10 @@ import type { Recent } from './recent.ts';
 import type { RecordKind } from './record.ts';
 import type { BatchedEntry } from './sent-proof.ts';
 
-/** What this process wrote so lately is not read back before it is signed: the disk has had no time to forget it. */
+/**
+ * What this process wrote so lately is not read back before it is signed: the disk has had no time
+ * to forget it.
+ */
 const FRESH_MS = 60 * 60 * 1000;
 const MARK_MS = 60 * 1000;
 
@@ -24,7 +33,10 @@ export interface SigningParts {
   readonly chainId: ChainId;
   readonly appendChain: (kind: RecordKind, payload: Uint8Array) => Promise<void>;
   /** Names versions as lost, with their paths as far as these are known here. */
-  readonly recordLost: (entries: readonly number[], names?: ReadonlyMap<number, Uint8Array>) => Promise<void>;
+  readonly recordLost: (
+    entries: readonly number[],
+    names?: ReadonlyMap<number, Uint8Array>,
+  ) => Promise<void>;
 }
 
 /** What cannot be sent of one version: its draft, or items that it needs. */
@@ -34,8 +46,9 @@ interface Unsound extends BatchedEntry {
 }
 
 /**
- * The way out: what a commit will cover is proved to be readable first, then signed. A signed commit that lacks a chunk can never be
- * taken, and everything behind it waits; an unreadable version that is named and left out costs itself alone (I-A12).
+ * The way out: what a commit will cover is proved to be readable first, then signed. A signed
+ * commit that lacks a chunk can never be taken, and everything behind it waits; an unreadable
+ * version that is named and left out costs itself alone (I-A12).
  */
 export class Signing {
   readonly #parts: SigningParts;
@@ -66,18 +79,23 @@ export class Signing {
   }
 
   /**
-   * Reads back what the next commit will cover, names what is unreadable, and forgets where its items were, so that they are captured
-   * again from their source. Outside the queue's turn as far as it reads: captures go on meanwhile.
+   * Reads back what the next commit will cover, names what is unreadable, and forgets where its
+   * items were, so that they are captured again from their source. Outside the queue's turn as far
+   * as it reads: captures go on meanwhile.
    */
   async prove(): Promise<void> {
     const { core } = this.#parts;
     await core.change(() => core.flush());
     const { signedEntry } = core.files.index.state;
     const before = Math.min(this.#freshFrom(), signedEntry + MAX_COMMIT_ENTRIES + 1);
-    const { unsound, through } = await this.#lookFrom(Math.max(signedEntry, this.#provenThrough) + 1, before);
+    const { unsound, through } = await this.#lookFrom(
+      Math.max(signedEntry, this.#provenThrough) + 1,
+      before,
+    );
     this.#provenThrough = Math.max(this.#provenThrough, through);
     if (unsound.length === 0) return;
-    // Others may need the same items, and where these were is forgotten: so all is read, what came meanwhile included.
+    // Others may need the same items, and where these were is forgotten: so all is read, what came
+    // meanwhile included.
     const rest = await this.#lookFrom(through + 1, Number.MAX_SAFE_INTEGER);
     await core.change(async () => {
       await core.flush();
@@ -87,7 +105,10 @@ export class Signing {
   }
 
   /** Looks at unsigned versions from one on, up to but not including another. */
-  async #lookFrom(first: number, before: number): Promise<{ readonly unsound: Unsound[]; readonly through: number }> {
+  async #lookFrom(
+    first: number,
+    before: number,
+  ): Promise<{ readonly unsound: Unsound[]; readonly through: number }> {
     const unsound: Unsound[] = [];
     let through = first - 1;
     for await (const [key, value] of this.#parts.core.files.index.iterate(familyFrom('q', first))) {
@@ -135,11 +156,14 @@ export class Signing {
     const stack: Content[] = [opened.draft.content];
     for (let content = stack.pop(); content !== undefined; content = stack.pop()) {
       const ids = content.refs.map(({ id }) => id).filter((id) => isNew(seen, id));
-      for (const [position, place] of (await files.index.getMany(ids.map((id) => rawKey('i', id)))).entries()) {
+      for (const [position, place] of (
+        await files.index.getMany(ids.map((id) => rawKey('i', id)))
+      ).entries()) {
         const id = ids[position];
         if (id === undefined) continue;
         if (place === undefined && this.#gone.has(nameOf(id))) items.push(id);
-        // What the queue does not hold, or held for an earlier version already, is at the collector.
+        // What the queue does not hold, or held for an earlier version already, is at the
+        // collector.
         if (place === undefined || decodeItemPlace(place).file < holdSegment) continue;
         const sealed = await this.#read(id, place);
         if (sealed === undefined) items.push(id);
@@ -151,7 +175,9 @@ export class Signing {
 
   async #read(id: ChunkId, place: Uint8Array): Promise<Uint8Array | undefined> {
     try {
-      const { header, payload } = await this.#parts.core.files.segments.read(decodeItemPlace(place));
+      const { header, payload } = await this.#parts.core.files.segments.read(
+        decodeItemPlace(place),
+      );
       return equalBytes(header.digest, id) ? payload : undefined;
     } catch (error) {
       if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
@@ -159,10 +185,17 @@ export class Signing {
     }
   }
 
-  /** The record before the index: a crash in between finds the same damage again, and never signs over it. */
+  /**
+   * The record before the index: a crash in between finds the same damage again, and never signs
+   * over it.
+   */
   async #leaveOut(unsound: readonly Unsound[]): Promise<void> {
     const { core, batch, recordLost } = this.#parts;
-    const names = new Map(unsound.flatMap(({ entry, path }): [number, Uint8Array][] => (path === undefined ? [] : [[entry, path]])));
+    const names = new Map(
+      unsound.flatMap(({ entry, path }): [number, Uint8Array][] =>
+        path === undefined ? [] : [[entry, path]],
+      ),
+    );
     await recordLost(
       unsound.map(({ entry }) => entry),
       names,

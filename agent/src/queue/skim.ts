@@ -1,4 +1,9 @@
-import { FILE_HEADER_BYTES, parseRecordHeader, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
+import {
+  FILE_HEADER_BYTES,
+  parseRecordHeader,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+} from './record.ts';
 import type { Position, RecordLog } from './record-log.ts';
 
 /** Little, for what lies between two headers is mostly a chunk. */
@@ -11,10 +16,15 @@ export interface Skimmed {
 }
 
 /**
- * The records of one file by their headers, from a position on: payloads are stepped over, so a segment of large chunks costs a few reads. Behind
- * a damaged header it goes on as a scan does, with what is sound. Nothing of it is proved but the headers.
+ * The records of one file by their headers, from a position on: payloads are stepped over, so a
+ * segment of large chunks costs a few reads. Behind a damaged header it goes on as a scan does,
+ * with what is sound. Nothing of it is proved but the headers.
  */
-export async function* skimFile(log: RecordLog, number: number, offset = FILE_HEADER_BYTES): AsyncGenerator<Skimmed, void, void> {
+export async function* skimFile(
+  log: RecordLog,
+  number: number,
+  offset = FILE_HEADER_BYTES,
+): AsyncGenerator<Skimmed, void, void> {
   let start = 0;
   let window: Uint8Array = new Uint8Array();
   for (let at = Math.max(offset, FILE_HEADER_BYTES); ; ) {
@@ -23,7 +33,10 @@ export async function* skimFile(log: RecordLog, number: number, offset = FILE_HE
       start = at;
       if (window.length < RECORD_HEADER_BYTES) return;
     }
-    const header = parseRecordHeader(window.subarray(at - start, at - start + RECORD_HEADER_BYTES), log.kind);
+    const header = parseRecordHeader(
+      window.subarray(at - start, at - start + RECORD_HEADER_BYTES),
+      log.kind,
+    );
     if (header === undefined) {
       for await (const item of log.scanFile(number, at)) if (item.type === 'record') yield item;
       return;

@@ -1,8 +1,18 @@
-/** Repeatable drafts, items and queues for the tests of the queue and the uplink. Nothing outside tests imports this file. */
+/**
+ * Repeatable drafts, items and queues for the tests of the queue and the uplink. Nothing outside
+ * tests imports this file.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AgentId, type ChainId, type EntryDraft, MAX_TIME_MS, type ReceiptBody, type Signed } from '@aliquot/proto';
+import {
+  type AgentId,
+  type ChainId,
+  type EntryDraft,
+  MAX_TIME_MS,
+  type ReceiptBody,
+  type Signed,
+} from '@aliquot/proto';
 import { buildCommit } from '@aliquot/shared/commit/commit';
 import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/cache-key';
 import { buildContent } from '@aliquot/shared/content/pages';
@@ -26,7 +36,10 @@ export function temporaryFolder(): { readonly dir: string; remove(): void } {
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** A queue option set over the real file system, with a clock that stands still and seeded randomness. */
+/**
+ * A queue option set over the real file system, with a clock that stands still and seeded
+ * randomness.
+ */
 export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {}): QueueOptions {
   const chainId = new Uint8Array(16).fill(2) as ChainId;
   return {
@@ -39,7 +52,10 @@ export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {
   };
 }
 
-export function openQueue(dataDir: string, changes: Partial<QueueOptions> = {}): Promise<DurableQueue> {
+export function openQueue(
+  dataDir: string,
+  changes: Partial<QueueOptions> = {},
+): Promise<DurableQueue> {
   return DurableQueue.open(queueOptions(dataDir, changes));
 }
 
@@ -57,7 +73,11 @@ export function noise(seed: string, length: number): Uint8Array {
 }
 
 /** A file made of these chunks, sealed as capture would. */
-export function sampleFile(name: string, parts: readonly Uint8Array[], capturedAtMs = FIXTURE_TIME_MS): SampleFile {
+export function sampleFile(
+  name: string,
+  parts: readonly Uint8Array[],
+  capturedAtMs = FIXTURE_TIME_MS,
+): SampleFile {
   const path = Buffer.from(name);
   const chunks = parts.map((plain) => ({ plain, sealed: sealChunk(keys, plain) }));
   const built = buildContent(
@@ -75,7 +95,15 @@ export function sampleFile(name: string, parts: readonly Uint8Array[], capturedA
     capturedAtMs: Math.min(capturedAtMs, MAX_TIME_MS),
     completion: 'assumed',
     content: built.content,
-    list: { platform: 'posix', path, resultPathLength: 0, mtimeNs: 5n, mode: 0o644, attributes: 0, linkTarget: new Uint8Array() },
+    list: {
+      platform: 'posix',
+      path,
+      resultPathLength: 0,
+      mtimeNs: 5n,
+      mode: 0o644,
+      attributes: 0,
+      linkTarget: new Uint8Array(),
+    },
     read: { sha256: digest, keys: built.keys },
   };
   const known: KnownStat = {
@@ -90,7 +118,13 @@ export function sampleFile(name: string, parts: readonly Uint8Array[], capturedA
     capturedAtMs,
     resultPathLength: 0,
   };
-  return { path, chunks, items: [...chunks.map(({ sealed }) => sealed), ...built.pages], draft, known };
+  return {
+    path,
+    chunks,
+    items: [...chunks.map(({ sealed }) => sealed), ...built.pages],
+    draft,
+    known,
+  };
 }
 
 /** A file of `count` chunks of `size` bytes each, all different. */
@@ -108,7 +142,12 @@ export async function put(queue: Queue, file: SampleFile): Promise<void> {
   for (const { plain, sealed } of file.chunks) {
     const fingerprint = chunkFingerprint(cacheSecret, plain);
     const { id, plainSize, epoch } = sealed;
-    capture.cachePut(cacheIndex(fingerprint), { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, sealed.key) });
+    capture.cachePut(cacheIndex(fingerprint), {
+      id,
+      plainSize,
+      epoch,
+      maskedKey: maskKey(fingerprint, id, sealed.key),
+    });
   }
   await capture.putVersion(file.draft, file.known);
 }
@@ -116,7 +155,13 @@ export async function put(queue: Queue, file: SampleFile): Promise<void> {
 /** The version that says that a file is gone. */
 export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
   const { draft } = file;
-  const gone: EntryDraft = { ...draft, kind: 'gone', size: 0, content: { depth: 0, refs: [] }, read: undefined };
+  const gone: EntryDraft = {
+    ...draft,
+    kind: 'gone',
+    size: 0,
+    content: { depth: 0, refs: [] },
+    read: undefined,
+  };
   await queue.capture().putVersion(gone, undefined);
 }
 
@@ -155,7 +200,10 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** A receipt as the uplink would have verified it. */
-export function receiptFor(commit: QueuedCommit): { readonly signed: Signed; readonly body: ReceiptBody } {
+export function receiptFor(commit: QueuedCommit): {
+  readonly signed: Signed;
+  readonly body: ReceiptBody;
+} {
   const body = {
     version: 1,
     vaultId: vault.descriptor.vaultId,
@@ -169,7 +217,10 @@ export function receiptFor(commit: QueuedCommit): { readonly signed: Signed; rea
     head: { logEpoch: 0, size: commit.sequence + 1, root: new Uint8Array(32) },
     copies: 1,
   } as unknown as ReceiptBody;
-  return { signed: { body: Buffer.from(`receipt ${commit.sequence}`), signature: new Uint8Array(64) }, body };
+  return {
+    signed: { body: Buffer.from(`receipt ${commit.sequence}`), signature: new Uint8Array(64) },
+    body,
+  };
 }
 
 /** Signs and receipts everything that is queued; the answer is how many commits that took. */

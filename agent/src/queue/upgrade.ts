@@ -8,8 +8,9 @@ import type { RecordLog } from './record-log.ts';
 const UPGRADE_BATCH = 2000;
 
 /**
- * Brings an index of the first release to what a rebuild would make of the same logs: everything it counted was of one class. Not a
- * rebuild, which would forget known files whose segments are gone. May be repeated after a crash.
+ * Brings an index of the first release to what a rebuild would make of the same logs: everything it
+ * counted was of one class. Not a rebuild, which would forget known files whose segments are gone.
+ * May be repeated after a crash.
  */
 export async function upgradeIndex(index: IndexStore, chain: RecordLog): Promise<void> {
   const { state } = index;

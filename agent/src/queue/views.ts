@@ -14,13 +14,20 @@ import type { FileProblem, KnownFile, LostVersion } from './queue.ts';
  * What people and scans ask of the written index.
  */
 
-export async function knownManyIn(index: IndexStore, paths: readonly Uint8Array[]): Promise<readonly (KnownFile | undefined)[]> {
+export async function knownManyIn(
+  index: IndexStore,
+  paths: readonly Uint8Array[],
+): Promise<readonly (KnownFile | undefined)[]> {
   const values = await index.getManyWritten(paths.map((path) => knownKey(path)));
   return values.map((value) => (value === undefined ? undefined : knownFrom(value, index.state)));
 }
 
-export async function* knownBatchesIn(index: IndexStore, prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
-  for await (const values of index.valueBatches(prefixRange(knownKey(prefix)))) yield values.map((value) => knownFrom(value, index.state));
+export async function* knownBatchesIn(
+  index: IndexStore,
+  prefix: Uint8Array,
+): AsyncGenerator<readonly KnownFile[], void, void> {
+  for await (const values of index.valueBatches(prefixRange(knownKey(prefix))))
+    yield values.map((value) => knownFrom(value, index.state));
 }
 
 function knownFrom(value: Uint8Array, state: IndexState): KnownFile {
@@ -29,9 +36,13 @@ function knownFrom(value: Uint8Array, state: IndexState): KnownFile {
 }
 
 /** Problems of files, after the damage that was set aside. */
-export async function* problemsIn(index: IndexStore, damage: readonly string[]): AsyncGenerator<FileProblem, void, void> {
+export async function* problemsIn(
+  index: IndexStore,
+  damage: readonly string[],
+): AsyncGenerator<FileProblem, void, void> {
   for (const path of damage) {
-    const message = 'damaged bytes of the queue were set aside here; run aliquot-agent fsck, then remove the file';
+    const message =
+      'damaged bytes of the queue were set aside here; run aliquot-agent fsck, then remove the file';
     yield { path: Buffer.from(path), code: 'queue-damage', message, sinceMs: 0 };
   }
   for await (const [, value] of index.iterate(familyRange('p'))) {
@@ -41,14 +52,19 @@ export async function* problemsIn(index: IndexStore, damage: readonly string[]):
 }
 
 export async function* lostIn(index: IndexStore): AsyncGenerator<LostVersion, void, void> {
-  for await (const [key, value] of index.iterate(familyRange('l'))) yield { entry: numberInKey(key), ...decodeLostMark(value) };
+  for await (const [key, value] of index.iterate(familyRange('l')))
+    yield { entry: numberInKey(key), ...decodeLostMark(value) };
 }
 
 /**
- * The number through which every listed loss was seen; undefined when the first was not. The chain log acknowledges by a number only: what was seen
- * behind one that was not stays listed, and is shown once more.
+ * The number through which every listed loss was seen; undefined when the first was not. The chain
+ * log acknowledges by a number only: what was seen behind one that was not stays listed, and is
+ * shown once more.
  */
-export async function seenThrough(index: IndexStore, seen: readonly number[]): Promise<number | undefined> {
+export async function seenThrough(
+  index: IndexStore,
+  seen: readonly number[],
+): Promise<number | undefined> {
   const shown = new Set(seen);
   let through: number | undefined;
   for await (const [key] of index.iterate(familyRange('l'))) {
@@ -63,12 +79,17 @@ export async function seenThrough(index: IndexStore, seen: readonly number[]): P
 export async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
   const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
   if (signed !== undefined) return decodeCommitPlace(signed).oldestMs;
-  for await (const [, value] of index.unsigned({ limit: 1 })) return decodeUnsigned(value).capturedAtMs;
+  for await (const [, value] of index.unsigned({ limit: 1 }))
+    return decodeUnsigned(value).capturedAtMs;
   return undefined;
 }
 
 /** Numbers of the versions in these slots of a commit. */
-export async function entriesOf(files: QueueFiles, sequence: number, slots: readonly number[]): Promise<readonly number[]> {
+export async function entriesOf(
+  files: QueueFiles,
+  sequence: number,
+  slots: readonly number[],
+): Promise<readonly number[]> {
   const commit = await readSigned(files, sequence);
   return slots.map((slot) => commit?.entryNumbers[slot]).filter((entry) => entry !== undefined);
 }
@@ -79,7 +100,8 @@ export async function damagedFiles(port: FilePort, dataDir: string): Promise<str
   const found: string[] = [];
   try {
     await withFileErrors('list', damaged, async () => {
-      for await (const entry of port.list(damaged)) found.push(`${damaged}/${entry.name.toString()}`);
+      for await (const entry of port.list(damaged))
+        found.push(`${damaged}/${entry.name.toString()}`);
     });
   } catch (error) {
     if (!(error instanceof FileError) || error.code !== 'FILE_MISSING') throw error;

@@ -10,8 +10,14 @@ import { collect, temporaryFolder } from './test-support.ts';
 
 const key = (number: number) => rawKey('k', Uint8Array.of(number));
 
-/** Forty writes of 5 kB each, of which none but those at `flushed` are flushed; then the power goes with some pages of LevelDB's log. */
-async function afterPowerFailure(seed: number, flushed: readonly number[]): Promise<number[] | 'gap'> {
+/**
+ * Forty writes of 5 kB each, of which none but those at `flushed` are flushed; then the power goes
+ * with some pages of LevelDB's log.
+ */
+async function afterPowerFailure(
+  seed: number,
+  flushed: readonly number[],
+): Promise<number[] | 'gap'> {
   const folder = temporaryFolder();
   const disk = new SimulatedDisk(folder.dir, nodeFiles);
   const first = disk.process();
@@ -43,7 +49,10 @@ describe.runIf(posixOnly(noFolderFlush))('the writes of the index', () => {
     for (let seed = 0; seed < 8; seed += 1) {
       const found = await afterPowerFailure(seed, [4]);
       if (found === 'gap') gaps += 1;
-      else expect(found).toEqual(Array.from({ length: Math.max(5, found.length) }, (_, number) => number));
+      else
+        expect(found).toEqual(
+          Array.from({ length: Math.max(5, found.length) }, (_, number) => number),
+        );
     }
     expect(gaps).toBeGreaterThan(0);
   });

@@ -1,6 +1,11 @@
 import { decodeEntry, decodeSignedCommit, type Entry } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
-import { isOpeningError, type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import {
+  isOpeningError,
+  type Named,
+  openNames,
+  type Unopened,
+} from '@aliquot/shared/commit/open-names';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/restore-files';
@@ -28,11 +33,14 @@ interface Wanted {
 }
 
 /**
- * This agent's own files at `atMs` (0: now) that lie at or below one of `paths`, verified and opened with the agent's own key.
+ * This agent's own files at `atMs` (0: now) that lie at or below one of `paths`, verified and
+ * opened with the agent's own key.
  *
- * The answer is read to its end before the first file is given out: it shares the connection with the chunks that the files
- * need, and a half-read answer would hold those back for ever. What is kept meanwhile are the bytes of the commits that hold
- * wanted files. What does not open costs its own files only. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent signed.
+ * The answer is read to its end before the first file is given out: it shares the connection with
+ * the chunks that the files need, and a half-read answer would hold those back for ever. What is
+ * kept meanwhile are the bytes of the commits that hold wanted files. What does not open costs its
+ * own files only. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent
+ * signed.
  */
 export async function* ownFiles(
   uplink: Uplink,
@@ -42,7 +50,9 @@ export async function* ownFiles(
   watch: OwnFilesWatch,
 ): AsyncGenerator<OwnFile, void, void> {
   const wanted: Wanted[] = [];
-  const ids = new Map(paths.map((path) => [hex(fileIdFor(identity.pathKey, pathBytes(path))), path]));
+  const ids = new Map(
+    paths.map((path) => [hex(fileIdFor(identity.pathKey, pathBytes(path))), path]),
+  );
   for await (const { commit, live, isForeign } of uplink.state(atMs)) {
     if (isForeign) {
       for (const id of idsIn(commit, live)) {
@@ -57,11 +67,15 @@ export async function* ownFiles(
     if (slots.length > 0) wanted.push({ commit, slots });
   }
   for (const { commit, slots } of wanted) {
-    for (const { path, ...named } of openSlots(identity, commit, slots)) yield { ...toRestoreItem(named), path };
+    for (const { path, ...named } of openSlots(identity, commit, slots))
+      yield { ...toRestoreItem(named), path };
   }
 }
 
-/** The ids of a commit's files. Nobody vouches for it here: what it holds is a hint whom to ask, and one in bad form is none. */
+/**
+ * The ids of a commit's files. Nobody vouches for it here: what it holds is a hint whom to ask, and
+ * one in bad form is none.
+ */
 function idsIn(bytes: Uint8Array, live: readonly number[]): string[] {
   const { slots } = decodeSignedCommit(bytes);
   return live.flatMap((slot) => {
@@ -81,15 +95,29 @@ function* openSlots(
   bytes: Uint8Array,
   live: readonly number[],
   onUnopened: (sequence: number, unopened: Unopened) => void = () => undefined,
-): Generator<Named & { readonly entry: Entry; readonly path: BytePath; readonly slot: number }, void, void> {
-  const commit = verifyCommit(bytes, { vaultId: identity.descriptor.vaultId, agent: identity.certificate });
+): Generator<
+  Named & { readonly entry: Entry; readonly path: BytePath; readonly slot: number },
+  void,
+  void
+> {
+  const commit = verifyCommit(bytes, {
+    vaultId: identity.descriptor.vaultId,
+    agent: identity.certificate,
+  });
   const wanted = live.flatMap((slot) => {
     const stored = commit.slots[slot];
-    return stored?.type === 'entry' && stored.entry.kind !== 'gone' ? [{ slot, entry: stored.entry }] : [];
+    return stored?.type === 'entry' && stored.entry.kind !== 'gone'
+      ? [{ slot, entry: stored.entry }]
+      : [];
   });
   const opening = { wraps: commit.wraps, place: commit.header };
   const tell = (unopened: Unopened) => onUnopened(commit.header.sequence, unopened);
-  for (const named of openNames(opening, wanted, { key: identity.boxKey, recipient: 'agent' }, tell)) {
+  for (const named of openNames(
+    opening,
+    wanted,
+    { key: identity.boxKey, recipient: 'agent' },
+    tell,
+  )) {
     yield { ...named, path: bytePath(named.list.path) };
   }
 }

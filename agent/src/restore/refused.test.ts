@@ -8,12 +8,17 @@ const refused = (errno: string) =>
   });
 
 describe('a restore that the system refuses', () => {
-  it.each(['EROFS', 'EACCES', 'EPERM'])('names the drop-in that lets a service write there (%s)', (errno) => {
-    expect(withDropIn(refused(errno), 'linux')).toMatchObject({
-      code: 'RESTORE_TARGET',
-      message: expect.stringMatching(/^cannot restore \/data; .*systemctl edit aliquot-agent: \[Service\] ReadWritePaths=FOLDER/),
-    });
-  });
+  it.each(['EROFS', 'EACCES', 'EPERM'])(
+    'names the drop-in that lets a service write there (%s)',
+    (errno) => {
+      expect(withDropIn(refused(errno), 'linux')).toMatchObject({
+        code: 'RESTORE_TARGET',
+        message: expect.stringMatching(
+          /^cannot restore \/data; .*systemctl edit aliquot-agent: \[Service\] ReadWritePaths=FOLDER/,
+        ),
+      });
+    },
+  );
 
   it('says nothing of drop-ins for another error, or where there is no systemd', () => {
     const full = refused('ENOSPC');

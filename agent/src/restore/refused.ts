@@ -12,7 +12,12 @@ const refusals = ['EROFS', 'EACCES', 'EPERM'];
  * everything and write nowhere (`deploy/linux/agent/agent.service`). Other errors as they are.
  */
 export function withDropIn(error: unknown, platform: NodeJS.Platform = process.platform): unknown {
-  if (platform !== 'linux' || !(error instanceof RestoreError) || !refusals.includes(errnoOf(error.cause) ?? '')) return error;
+  if (
+    platform !== 'linux' ||
+    !(error instanceof RestoreError) ||
+    !refusals.includes(errnoOf(error.cause) ?? '')
+  )
+    return error;
   const says = `${error.message}; where the agent runs as a service, a drop-in lets it write there (systemctl edit aliquot-agent: [Service] ReadWritePaths=FOLDER; docs/install-linux.md)`;
   return new RestoreError(error.code, says, { cause: error.cause, retryable: error.retryable });
 }

@@ -1,6 +1,11 @@
 import { exists, joinRaw } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { belowPlacement, hostPlatform, type Placement, restoredStamp } from '@aliquot/shared/restore/target';
+import {
+  belowPlacement,
+  hostPlatform,
+  type Placement,
+  restoredStamp,
+} from '@aliquot/shared/restore/target';
 import { type BytePath, bytePath, nameOf, pathBytes, separator } from '../capture/paths.ts';
 import { type CompiledRules, restoredFolder } from '../capture/rules.ts';
 
@@ -14,8 +19,9 @@ export interface RestoredFolder {
 }
 
 /**
- * The folder beside which restored files go: the one that holds the source's root (`top`), or the path itself where no source
- * holds it. Never one inside a folder result: what a person's software takes as one measurement gets nothing added to it.
+ * The folder beside which restored files go: the one that holds the source's root (`top`), or the
+ * path itself where no source holds it. Never one inside a folder result: what a person's software
+ * takes as one measurement gets nothing added to it.
  */
 export function besideOf(top: BytePath, rules: Pick<CompiledRules, 'folderResult'>): BytePath {
   let base = parentOf(top);
@@ -25,16 +31,29 @@ export function besideOf(top: BytePath, rules: Pick<CompiledRules, 'folderResult
   return base;
 }
 
-/** A folder `Restored from backup/<time>` in `base` that is not there yet; whole paths from `base` on go below it. */
-export async function newRestoredFolder(port: FilePort, base: BytePath, nowMs: number): Promise<RestoredFolder> {
+/**
+ * A folder `Restored from backup/<time>` in `base` that is not there yet; whole paths from `base`
+ * on go below it.
+ */
+export async function newRestoredFolder(
+  port: FilePort,
+  base: BytePath,
+  nowMs: number,
+): Promise<RestoredFolder> {
   for (let attempt = 1; ; attempt += 1) {
-    const [folder, stamp] = [Buffer.from(restoredFolder), Buffer.from(restoredStamp(nowMs, attempt))] as const;
+    const [folder, stamp] = [
+      Buffer.from(restoredFolder),
+      Buffer.from(restoredStamp(nowMs, attempt)),
+    ] as const;
     const target = joinRaw(joinRaw(pathBytes(base), folder), stamp);
     if (await exists(port, target)) continue;
     return {
       base,
       placement: belowPlacement(hostPlatform, pathBytes(base), [folder, stamp]),
-      shown: (path) => bytePath(Buffer.from(target)) + (base.endsWith(separator) ? separator : '') + path.slice(base.length),
+      shown: (path) =>
+        bytePath(Buffer.from(target)) +
+        (base.endsWith(separator) ? separator : '') +
+        path.slice(base.length),
     };
   }
 }

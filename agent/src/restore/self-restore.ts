@@ -21,18 +21,24 @@ import { withDropIn } from './refused.ts';
 import { besideOf, newRestoredFolder } from './restored-folder.ts';
 
 /**
- * `restore PATH…`: this PC's own files back, where its certificate allows that. With `to`, whole paths below that folder; without,
- * below a new folder `Restored from backup/<time>` beside the source's root, which no source takes. What was deleted comes back
- * as it was before.
+ * `restore PATH…`: this PC's own files back, where its certificate allows that. With `to`, whole
+ * paths below that folder; without, below a new folder `Restored from backup/<time>` beside the
+ * source's root, which no source takes. What was deleted comes back as it was before.
  *
- * Events: `restored` for each named path with where it went (and when it was deleted), `problem` for each file that could not be
- * given back, and one `summary`. Throws `AGENT_RESTORE_OFF`, `AGENT_NOT_BACKED_UP` when nothing was found, `PartialError` when
- * not everything came.
+ * Events: `restored` for each named path with where it went (and when it was deleted), `problem`
+ * for each file that could not be given back, and one `summary`. Throws `AGENT_RESTORE_OFF`,
+ * `AGENT_NOT_BACKED_UP` when nothing was found, `PartialError` when not everything came.
  */
-export async function selfRestore(agent: Agent, request: RestoreRequest, emit: Emit, signal: AbortSignal): Promise<void> {
+export async function selfRestore(
+  agent: Agent,
+  request: RestoreRequest,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
   const { identity, uplink, clock } = agent;
   if (!enrolmentOf(identity).selfRestore) {
-    const says = 'this PC may not fetch its own files back (enrolled with --no-self-restore); ask central IT to restore them';
+    const says =
+      'this PC may not fetch its own files back (enrolled with --no-self-restore); ask central IT to restore them';
     throw new AgentError('AGENT_RESTORE_OFF', says);
   }
   const startedMs = clock.nowMs();
@@ -49,7 +55,10 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
   const run = async (names: readonly BytePath[], atMs: number, deletedAtMs?: number) => {
     for (const [place, paths] of await placesFor(agent, names, request.to)) {
       const files = ownFiles(uplink, identity, atMs, paths, watch);
-      add(total, await restoreOne(agent, files, { paths, place, found, deletedAtMs }, emit, signal));
+      add(
+        total,
+        await restoreOne(agent, files, { paths, place, found, deletedAtMs }, emit, signal),
+      );
     }
   };
   const missing = () => wanted.filter((names) => !names.some((name) => found.has(name)));
@@ -73,9 +82,18 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
     const message = `holds ${versions} ${versions === 1 ? 'version' : 'versions'} that this PC cannot open: ${error.message}; central IT may, with the kit`;
     await emit({ event: 'problem', path: `commit ${sequence}`, code: error.code, message });
   }
-  await emit({ event: 'summary', ...total, seconds: Math.max(0, clock.nowMs() - startedMs) / 1000 });
-  if (found.size === 0) throw new AgentError('AGENT_NOT_BACKED_UP', `nothing was restored: ${reasons.slice(0, 3).join('; ')}`);
-  if (total.failed > 0) throw new PartialError(`${total.failed} could not be restored, each named above`);
+  await emit({
+    event: 'summary',
+    ...total,
+    seconds: Math.max(0, clock.nowMs() - startedMs) / 1000,
+  });
+  if (found.size === 0)
+    throw new AgentError(
+      'AGENT_NOT_BACKED_UP',
+      `nothing was restored: ${reasons.slice(0, 3).join('; ')}`,
+    );
+  if (total.failed > 0)
+    throw new PartialError(`${total.failed} could not be restored, each named above`);
 }
 
 /** When a path that is not there any more was found deleted, as this PC's own records have it. */
@@ -89,7 +107,12 @@ function ownVersionsOf({ queue, identity }: Agent, names: readonly BytePath[]) {
 }
 
 /** Why a path was not found, and how it can be asked for. */
-async function whyNot(agent: Agent, names: readonly BytePath[], atMs: number, earlier: ReadonlySet<BytePath>): Promise<string> {
+async function whyNot(
+  agent: Agent,
+  names: readonly BytePath[],
+  atMs: number,
+  earlier: ReadonlySet<BytePath>,
+): Promise<string> {
   const before = names.find((name) => earlier.has(name));
   const { name, replaces } = enrolmentOf(agent.identity);
   if (before !== undefined) {
@@ -99,20 +122,31 @@ async function whyNot(agent: Agent, names: readonly BytePath[], atMs: number, ea
   const kept = (await ownVersionsOf(agent, names)).filter(({ kind }) => kind !== 'gone').length;
   if (kept > 0 && atMs === 0)
     return 'has versions on the way to the collector, or there under a time that --at can give; aliquot-agent versions PATH lists them';
-  if (kept > 0) return 'has no version of that time; aliquot-agent versions PATH lists those that are kept';
-  const replaced = replaces === undefined ? '' : '; what only the PC had that this one replaces, central IT gives back';
+  if (kept > 0)
+    return 'has no version of that time; aliquot-agent versions PATH lists those that are kept';
+  const replaced =
+    replaces === undefined
+      ? ''
+      : '; what only the PC had that this one replaces, central IT gives back';
   return `was never backed up by this PC; check the spelling${replaced}`;
 }
 
-/** What a person's path may be called: as it was typed, the bytes behind its \xNN, and each without symbolic links on the way. */
+/**
+ * What a person's path may be called: as it was typed, the bytes behind its \xNN, and each without
+ * symbolic links on the way.
+ */
 async function namesOf({ port }: Agent, text: string): Promise<BytePath[]> {
   const names = pathCandidates(text).map(bytePath).map(withoutEnd);
-  const real = await Promise.all(names.map((name) => port.realpath(pathBytes(name)).then(bytePath, () => name)));
+  const real = await Promise.all(
+    names.map((name) => port.realpath(pathBytes(name)).then(bytePath, () => name)),
+  );
   return [...new Set([...names, ...real])];
 }
 
 function withoutEnd(path: BytePath): BytePath {
-  return path.length > 1 && path.endsWith(separator) && !path.endsWith(`:${separator}`) ? path.slice(0, -1) : path;
+  return path.length > 1 && path.endsWith(separator) && !path.endsWith(`:${separator}`)
+    ? path.slice(0, -1)
+    : path;
 }
 
 interface Place {
@@ -123,20 +157,31 @@ interface Place {
 }
 
 /** Where each of the paths goes; those that go below one folder stand together. */
-async function placesFor(agent: Agent, names: readonly BytePath[], to: string | undefined): Promise<Map<Place, BytePath[]>> {
+async function placesFor(
+  agent: Agent,
+  names: readonly BytePath[],
+  to: string | undefined,
+): Promise<Map<Place, BytePath[]>> {
   if (to !== undefined) return new Map([[{ root: to, shown: () => to }, [...names]]]);
   const sources = agent.sources.now;
   const byBase = new Map<BytePath, BytePath[]>();
   for (const name of names) {
     const source = sourceFor(sources, name);
-    const rules = compileRules({ exclude: [], folderResults: source?.rules.folderResults ?? defaultFolderResults, leaveOut: [] });
+    const rules = compileRules({
+      exclude: [],
+      folderResults: source?.rules.folderResults ?? defaultFolderResults,
+      leaveOut: [],
+    });
     const base = besideOf(source?.root ?? name, rules);
     byBase.set(base, [...(byBase.get(base) ?? []), name]);
   }
   const places = new Map<Place, BytePath[]>();
   for (const [base, paths] of byBase) {
     const { placement, shown } = await newRestoredFolder(agent.port, base, agent.clock.nowMs());
-    places.set({ root: pathBytes(base), placement, shown: (path) => pathText(pathBytes(shown(path))) }, paths);
+    places.set(
+      { root: pathBytes(base), placement, shown: (path) => pathText(pathBytes(shown(path))) },
+      paths,
+    );
   }
   return places;
 }
@@ -149,7 +194,10 @@ interface Part {
   readonly deletedAtMs: number | undefined;
 }
 
-/** Restores what a stream names. Nothing is made, not even the target folder, when the stream is empty. */
+/**
+ * Restores what a stream names. Nothing is made, not even the target folder, when the stream is
+ * empty.
+ */
 async function restoreOne(
   agent: Agent,
   files: AsyncGenerator<OwnFile, void, void>,
@@ -158,7 +206,8 @@ async function restoreOne(
   signal: AbortSignal,
 ): Promise<RestoreSummary> {
   const first = await files.next();
-  if (first.done === true) return { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
+  if (first.done === true)
+    return { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
   const { root, placement, shown } = place;
   const writer = await RestoreWriter.open({
     port: agent.port,
@@ -170,7 +219,11 @@ async function restoreOne(
     throw withDropIn(error);
   });
   async function* items(): AsyncGenerator<OwnFile, void, void> {
-    for (let step: IteratorResult<OwnFile, void> = first; step.done !== true; step = await files.next()) {
+    for (
+      let step: IteratorResult<OwnFile, void> = first;
+      step.done !== true;
+      step = await files.next()
+    ) {
       signal.throwIfAborted();
       for (const path of paths) {
         if (!isWithin(step.value.path, path)) continue;
@@ -181,30 +234,43 @@ async function restoreOne(
     }
   }
   const told: Promise<void>[] = [];
-  // What came of each named path: of one of which nothing came, it is not said that it was restored.
+  // What came of each named path: of one of which nothing came, it is not said that it was
+  // restored.
   const came = new Map<BytePath, number>();
   const summary = await restoreFiles({
     vaultId: agent.identity.descriptor.vaultId,
     items: items(),
     fetchChunks: (ids) => fetched(agent, ids),
     writer,
-    onProgress: ({ files, bytes, path }) => void emit({ event: 'progress', files, bytes, path: pathText(path) }),
+    onProgress: ({ files, bytes, path }) =>
+      void emit({ event: 'progress', files, bytes, path: pathText(path) }),
     onFailure: (failed, reason) => {
       const { code, message } = withDropIn(reason) as typeof reason;
-      for (const path of paths) if (isWithin(bytePath(failed), path)) came.set(path, (came.get(path) ?? 0) - 1);
+      for (const path of paths)
+        if (isWithin(bytePath(failed), path)) came.set(path, (came.get(path) ?? 0) - 1);
       told.push(emit({ event: 'problem', path: pathText(failed), code, message }));
     },
   });
   await Promise.all(told);
   const deleted = deletedAtMs === undefined ? {} : { deletedAt: formatInstant(deletedAtMs) };
   for (const path of paths)
-    if ((came.get(path) ?? 0) > 0) await emit({ event: 'restored', path: pathText(pathBytes(path)), to: shown(path), ...deleted });
+    if ((came.get(path) ?? 0) > 0)
+      await emit({
+        event: 'restored',
+        path: pathText(pathBytes(path)),
+        to: shown(path),
+        ...deleted,
+      });
   return summary;
 }
 
-async function* fetched({ uplink }: Agent, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem, void, void> {
+async function* fetched(
+  { uplink }: Agent,
+  ids: readonly ChunkId[],
+): AsyncGenerator<FetchedItem, void, void> {
   // What the collector does not have is told by restoreFiles, file by file.
-  for await (const item of uplink.fetch(ids)) if ('bytes' in item) yield { id: item.id, bytes: item.bytes };
+  for await (const item of uplink.fetch(ids))
+    if ('bytes' in item) yield { id: item.id, bytes: item.bytes };
 }
 
 function add(total: Record<keyof RestoreSummary, number>, more: RestoreSummary): void {

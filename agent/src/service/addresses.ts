@@ -3,7 +3,10 @@ import { IdentityError } from '../identity/errors.ts';
 import type { Agent } from './agent.ts';
 import type { Emit } from './protocol.ts';
 
-/** `address set`: keeps signed addresses of the collector and tries them; one `addresses` event. Errors: `ADDRESSES_FOREIGN`. */
+/**
+ * `address set`: keeps signed addresses of the collector and tries them; one `addresses` event.
+ * Errors: `ADDRESSES_FOREIGN`.
+ */
 export async function setAddresses({ uplink }: Agent, base64: string, emit: Emit): Promise<void> {
   const { news, first } = await uplink.setAddresses(signedIn(base64));
   await emit({ event: 'addresses', news, collector: first });
@@ -14,6 +17,10 @@ function signedIn(base64: string) {
     return decodeSigned(new Uint8Array(Buffer.from(base64, 'base64')));
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
-    throw new IdentityError('ADDRESSES_FOREIGN', `these are no addresses of a collector: ${cause.message}`, { cause });
+    throw new IdentityError(
+      'ADDRESSES_FOREIGN',
+      `these are no addresses of a collector: ${cause.message}`,
+      { cause },
+    );
   }
 }

@@ -62,7 +62,10 @@ export interface Agent {
 export interface OpenAgentOptions {
   readonly dataDir: string;
   readonly config: AgentConfig | undefined;
-  /** Where `agent.yaml` is, which may add to what the desk says; in the data folder unless it is named. */
+  /**
+   * Where `agent.yaml` is, which may add to what the desk says; in the data folder unless it is
+   * named.
+   */
   readonly configPath?: string | undefined;
   readonly port: FilePort;
   readonly clock: Clock;
@@ -84,8 +87,8 @@ export type UplinkMaker = (parts: {
 }) => Uplink | Promise<Uplink>;
 
 /**
- * Opens an agent's data folder for this process. Errors: `FOLDER_MISSING`, `FOLDER_IN_USE` …, `IDENTITY_MISSING`,
- * `IDENTITY_DAMAGED`, `QUEUE_DAMAGED`.
+ * Opens an agent's data folder for this process. Errors: `FOLDER_MISSING`, `FOLDER_IN_USE` …,
+ * `IDENTITY_MISSING`, `IDENTITY_DAMAGED`, `QUEUE_DAMAGED`.
  */
 export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
   const dataDir = resolve(options.dataDir);
@@ -98,7 +101,11 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
   }
 }
 
-async function openIn(folder: DataFolder, dataDir: string, options: OpenAgentOptions): Promise<Agent> {
+async function openIn(
+  folder: DataFolder,
+  dataDir: string,
+  options: OpenAgentOptions,
+): Promise<Agent> {
   const { port, config } = options;
   const identity = await loadIdentity(port, dataDir);
   const threads = new WorkerHost(
@@ -136,7 +143,15 @@ async function openWith(
     const host = courteousHost(threads, courtesy);
     const desk = await openDesk(dataDir, { port, clock, random, identity, configPath });
     const diagnostics = new Diagnostics();
-    const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host), desk, diagnostics });
+    const uplink = await makeUplink({
+      identity,
+      queue,
+      dataDir,
+      courtesy,
+      recover: recoverFrom(host),
+      desk,
+      diagnostics,
+    });
     const places = await PlaceBook.open(port, dataDir);
     const problems = await ProblemBook.load(queue, clock);
     // Whatever has the folder open says so (P6), also where no service runs.
@@ -158,7 +173,13 @@ async function openWith(
       sources:
         config === undefined
           ? fixedSources([])
-          : new ConfiguredSources(config.sources, { host, port, places, pathKey: identity.pathKey, ownFolders }),
+          : new ConfiguredSources(config.sources, {
+              host,
+              port,
+              places,
+              pathKey: identity.pathKey,
+              ownFolders,
+            }),
       config,
       port,
       clock,

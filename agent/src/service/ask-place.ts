@@ -14,10 +14,15 @@ const pipes = '\\\\.\\pipe\\';
 const pipePrefix = 'aliquot-agent-status-';
 
 /**
- * The folders in which the socket of an agent may lie, the first choice first. Below `/run` and in a user's runtime folder nobody else can make
- * anything, so nobody can pose as the service; a folder that all may write to, such as `/tmp`, is none of them.
+ * The folders in which the socket of an agent may lie, the first choice first. Below `/run` and in
+ * a user's runtime folder nobody else can make anything, so nobody can pose as the service; a
+ * folder that all may write to, such as `/tmp`, is none of them.
  */
-export function askFolders({ platform, serviceRuntimeDir, runtimeDir }: AskPlace): readonly string[] {
+export function askFolders({
+  platform,
+  serviceRuntimeDir,
+  runtimeDir,
+}: AskPlace): readonly string[] {
   if (platform === 'win32') return [pipes];
   if (serviceRuntimeDir !== undefined) return [serviceRuntimeDir];
   const system = platform === 'darwin' ? '/var/run/aliquot-agent' : '/run/aliquot-agent';

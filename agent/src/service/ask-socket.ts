@@ -12,15 +12,22 @@ import { status } from './status.ts';
 import type { ServiceView } from './stock.ts';
 
 /** Answers a question that any user of this PC may ask. */
-function answer(agent: Agent, view: ServiceView | undefined, request: AskRequest, emit: Emit): Promise<void> {
+function answer(
+  agent: Agent,
+  view: ServiceView | undefined,
+  request: AskRequest,
+  emit: Emit,
+): Promise<void> {
   if (request.op === 'settings') return settings(agent, emit);
-  return request.op === 'paths' ? pathStatus(agent, view, request, emit) : status(agent, view, request, emit);
+  return request.op === 'paths'
+    ? pathStatus(agent, view, request, emit)
+    : status(agent, view, request, emit);
 }
 
 /**
- * Listens for questions of every user of this PC. Whatever process has the folder open does so, a one-shot
- * backup too, so that nobody who only asks is told to stop it. Where there is no place that only the service can
- * have made, nobody listens: the answer is then why.
+ * Listens for questions of every user of this PC. Whatever process has the folder open does so, a
+ * one-shot backup too, so that nobody who only asks is told to stop it. Where there is no place
+ * that only the service can have made, nobody listens: the answer is then why.
  */
 export async function listenForQuestions(
   agent: Agent,
@@ -35,7 +42,11 @@ export async function listenForQuestions(
       if (place.platform !== 'win32') await prepare(port, folder, path);
       return await listenForAll(path, (request, emit) => answer(agent, view(), request, emit));
     } catch (error) {
-      if (!(error instanceof Error) || !(error instanceof FileError || errnoOf(error) !== undefined)) throw error;
+      if (
+        !(error instanceof Error) ||
+        !(error instanceof FileError || errnoOf(error) !== undefined)
+      )
+        throw error;
       why = error.message;
     }
   }

@@ -24,11 +24,13 @@ import { interrupted, sendAndFill } from './sending.ts';
 import type { ServiceView } from './stock.ts';
 
 /**
- * `backup PATH…`: captures the paths as they are now, then sends and waits for the receipts (unless `offline`).
+ * `backup PATH…`: captures the paths as they are now, then sends and waits for the receipts (unless
+ * `offline`).
  *
- * Events: `problem` for each thing that could not be protected, `progress`, with `dryRun` `would` for each change, and at the
- * end one `summary`. Throws `UsageError` when nothing named is there, `PartialError` when something is not safe, and the
- * uplink's error when the collector refuses for good.
+ * Events: `problem` for each thing that could not be protected, `progress`, with `dryRun` `would`
+ * for each change, and at the end one `summary`. Throws `UsageError` when nothing named is there,
+ * `PartialError` when something is not safe, and the uplink's error when the collector refuses for
+ * good.
  */
 export async function backup(
   agent: Agent,
@@ -44,7 +46,12 @@ export async function backup(
     tally.failed += 1;
     if (!keep && problem.code !== 'queue-full') unlisted.push(problem);
     if (keep && !request.dryRun) await agent.problems.set(path, problem);
-    await emit({ event: 'problem', path: pathText(pathBytes(path)), code: problem.code, message: problem.message });
+    await emit({
+      event: 'problem',
+      path: pathText(pathBytes(path)),
+      code: problem.code,
+      message: problem.message,
+    });
   };
   let commits = 0;
   const sentBefore = agent.uplink.status().sentBytes;
@@ -53,28 +60,52 @@ export async function backup(
   });
   const ofCourtesy = agent.courtesy.subscribe((event) => {
     if (event.type === 'paused')
-      void emit({ event: 'note', message: `paused, because ${event.pause.because}; it goes on when that ends (pauseWhile in agent.yaml)` });
+      void emit({
+        event: 'note',
+        message: `paused, because ${event.pause.because}; it goes on when that ends (pauseWhile in agent.yaml)`,
+      });
   });
   const unsubscribe = (): void => {
     ofUplink();
     ofCourtesy();
   };
   try {
-    // Not waited for: neither a look at the paths nor the capture needs a session. What was queued before may go even if nothing named is there.
+    // Not waited for: neither a look at the paths nor the capture needs a session. What was queued
+    // before may go even if nothing named is there.
     if (!request.offline && !request.dryRun) void carryTurn(agent.uplink).start();
     const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
     const goes = !request.offline && !request.dryRun;
     if (roots.length === 0) {
-      if (goes) await tellOfNothing(agent, view, { files: 0, bytes: 0, problems: unlisted }, signal);
-      throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
+      if (goes)
+        await tellOfNothing(agent, view, { files: 0, bytes: 0, problems: unlisted }, signal);
+      throw new UsageError(
+        'USAGE_INVALID',
+        'there is nothing to back up; what is wrong with each path is named above',
+      );
     }
     if (request.dryRun) return await dryRun(agent, roots, tally, named, emit, signal);
-    const readBytes = await captureAll(agent, roots, tally, named, emit, signal, request.totals === true);
-    const sending = signal.aborted ? { error: interrupted() } : goes ? await sendAndFill(agent, within(roots), tally, emit, signal) : {};
+    const readBytes = await captureAll(
+      agent,
+      roots,
+      tally,
+      named,
+      emit,
+      signal,
+      request.totals === true,
+    );
+    const sending = signal.aborted
+      ? { error: interrupted() }
+      : goes
+        ? await sendAndFill(agent, within(roots), tally, emit, signal)
+        : {};
     await nameWaiting(agent, roots, named);
     const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
-    const heartbeat = goes && !signal.aborted && (await tellCentral(agent, view, { files, bytes, problems: unlisted }));
-    const wentOut = goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
+    const heartbeat =
+      goes &&
+      !signal.aborted &&
+      (await tellCentral(agent, view, { files, bytes, problems: unlisted }));
+    const wentOut =
+      goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
     const { queued, capturedMeanwhile } = stillQueued(agent, wentOut);
     const losses = untoldLosses(agent.queue);
     await emit({
@@ -116,7 +147,10 @@ function judge(
   losses: Losses | undefined,
 ): void {
   const { failed } = tally;
-  const unprotected = failed === 0 ? [] : [`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`];
+  const unprotected =
+    failed === 0
+      ? []
+      : [`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`];
   const failures = [...unprotected, ...(losses === undefined ? [] : [losses.says])].join('; ');
   if (!request.offline && queued > 0) {
     const { message } = gaveUp ?? unreachable(agent.uplink);
@@ -130,7 +164,12 @@ function judge(
 }
 
 /** Tells central IT that nothing of what was named could be looked at, if it can be reached. */
-async function tellOfNothing(agent: Agent, view: ServiceView | undefined, met: Met, signal: AbortSignal): Promise<void> {
+async function tellOfNothing(
+  agent: Agent,
+  view: ServiceView | undefined,
+  met: Met,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     await connected(agent.uplink, signal);
   } catch (error) {
@@ -149,11 +188,15 @@ function within(roots: readonly Root[]): (path: BytePath) => boolean {
 async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): Promise<void> {
   const isNamed = within(roots);
   for await (const { path, message } of waitingProblems(agent.queue)) {
-    if (isNamed(bytePath(path))) await named(bytePath(path), { code: 'queue-full', message }, false);
+    if (isNamed(bytePath(path)))
+      await named(bytePath(path), { code: 'queue-full', message }, false);
   }
 }
 
-/** Time between two words about the progress: one for each of a hundred thousand files would cost more than to capture them. */
+/**
+ * Time between two words about the progress: one for each of a hundred thousand files would cost
+ * more than to capture them.
+ */
 const progressMs = 100;
 
 /** How often a backup looks again at what was no file any more when it was to be read. */
@@ -203,7 +246,11 @@ async function captureAll(
     }
     await progress(0);
   };
-  const capturer = new Capturer({ host, queue, references, underWay, pathKey: identity.pathKey, clock }, onOutcome, progress);
+  const capturer = new Capturer(
+    { host, queue, references, underWay, pathKey: identity.pathKey, clock },
+    onOutcome,
+    progress,
+  );
   try {
     for (const { source, at, acceptGone } of roots) {
       const sweep = problems.sweep(at);
@@ -215,8 +262,16 @@ async function captureAll(
         },
         problem: (path: BytePath, problem: Problem) => named(path, problem, true),
       };
-      const look = (path: BytePath): Look => ({ host, queue, places, source, nowMs: startedMs, at: path });
-      const capture = (what: Look): Promise<void> => capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
+      const look = (path: BytePath): Look => ({
+        host,
+        queue,
+        places,
+        source,
+        nowMs: startedMs,
+        at: path,
+      });
+      const capture = (what: Look): Promise<void> =>
+        capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
       await capture({ ...look(at), onExcluded: () => undefined, acceptGone });
       for (let again = 1; again <= looksAgain && vanished.size > 0; again += 1) {
         const moved = [...vanished];
@@ -225,7 +280,8 @@ async function captureAll(
       }
       for (const path of vanished) await named(path, changingProblem(looksAgain), true);
       vanished.clear();
-      // What is missing stays named, also for who asks later: all that is known being safe would not be all that was asked for.
+      // What is missing stays named, also for who asks later: all that is known being safe would
+      // not be all that was asked for.
       if (signal.aborted) await named(at, endedEarlyProblem(pathText(pathBytes(at))), true);
       else await sweep.finish();
     }
@@ -236,14 +292,31 @@ async function captureAll(
   return capturer.readBytes;
 }
 
-async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<void> {
+async function dryRun(
+  agent: Agent,
+  roots: readonly Root[],
+  tally: Tally,
+  named: Named,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
   const { host, queue, places, clock } = agent;
   for (const { source, at, acceptGone } of roots) {
     let excluded: Excluded | undefined;
     const onExcluded = (taken: Excluded): void => {
       excluded = taken;
     };
-    for await (const change of scan({ host, queue, places, source, nowMs: clock.nowMs(), at, onExcluded, acceptGone, dryRun: true })) {
+    for await (const change of scan({
+      host,
+      queue,
+      places,
+      source,
+      nowMs: clock.nowMs(),
+      at,
+      onExcluded,
+      acceptGone,
+      dryRun: true,
+    })) {
       if (signal.aborted) throw interrupted();
       if (change.type === 'problem') await named(change.path, change.problem, false);
       else if (change.type === 'same') countSame(tally, change.item);
@@ -275,10 +348,31 @@ async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named:
       }
     }
     for (const { glob, files, folders } of excluded?.counts ?? [])
-      await emit({ event: 'excluded', path: pathText(pathBytes(at)), pattern: glob, files, folders });
+      await emit({
+        event: 'excluded',
+        path: pathText(pathBytes(at)),
+        pattern: glob,
+        files,
+        folders,
+      });
   }
   const { files, newFiles, bytes, failed, changed, unchanged, gone } = tally;
   const { entries: queued } = agent.queue.pending();
-  await emit({ event: 'summary', files, newFiles, bytes, sentBytes: 0, queued, failed, changed, unchanged, gone, dryRun: true });
-  if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`);
+  await emit({
+    event: 'summary',
+    files,
+    newFiles,
+    bytes,
+    sentBytes: 0,
+    queued,
+    failed,
+    changed,
+    unchanged,
+    gone,
+    dryRun: true,
+  });
+  if (failed > 0)
+    throw new PartialError(
+      `${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`,
+    );
 }

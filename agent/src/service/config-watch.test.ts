@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 import { type ConfigRead, ConfigWatch } from './config-watch.ts';
 
-const textOf = (...paths: string[]) => `sources: [${paths.map((path) => `{path: ${path}}`).join(', ')}]\n`;
+const textOf = (...paths: string[]) =>
+  `sources: [${paths.map((path) => `{path: ${path}}`).join(', ')}]\n`;
 
 const parse = (text: string): ConfigRead => {
   const read = readConfig(text, 'posix');
@@ -80,7 +81,11 @@ for (const [what, broken, says] of [
   ['a mistake', 'sources: [{path: data}]', /absolute/],
   ['a missing file', undefined, /not there any more/],
   ['an empty file', '', /sources/],
-  ['a file that cannot be read', new FileError('FILE_IO', 'agent.yaml cannot be read: permission denied'), /permission denied/],
+  [
+    'a file that cannot be read',
+    new FileError('FILE_IO', 'agent.yaml cannot be read: permission denied'),
+    /permission denied/,
+  ],
 ] as const) {
   test(`${what} is told once and leaves the old in force; once mended, that is told too`, async () => {
     const { file, watch, changes, mistakes } = setUp();

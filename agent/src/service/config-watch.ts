@@ -21,13 +21,17 @@ export interface ConfigWatchParts {
   readonly onMistake: (mistake: string | undefined) => void;
 }
 
-/** How often the file is looked at. A read costs less than what an event of its folder would, where the agent itself writes all the time. */
+/**
+ * How often the file is looked at. A read costs less than what an event of its folder would, where
+ * the agent itself writes all the time.
+ */
 const lookMs = 1_000;
 
 /**
- * Notices that the configuration file says something else than what is in force. An editor may be half through writing, and half a
- * list of folders is a whole configuration too: so a new text counts when two looks in a row have seen it. `lookNow` (SIGHUP: a person
- * says that it is finished) takes it at once.
+ * Notices that the configuration file says something else than what is in force. An editor may be
+ * half through writing, and half a list of folders is a whole configuration too: so a new text
+ * counts when two looks in a row have seen it. `lookNow` (SIGHUP: a person says that it is
+ * finished) takes it at once.
  */
 export class ConfigWatch {
   readonly #parts: ConfigWatchParts;
@@ -107,5 +111,9 @@ function unreadable(error: unknown): { readonly mistake: string } {
 }
 
 function textKey(text: string | { readonly mistake: string } | undefined): string {
-  return text === undefined ? 'absent' : typeof text === 'string' ? `text ${text}` : `mistake ${text.mistake}`;
+  return text === undefined
+    ? 'absent'
+    : typeof text === 'string'
+      ? `text ${text}`
+      : `mistake ${text.mistake}`;
 }

@@ -46,7 +46,11 @@ test('a configuration is read with its defaults', () => {
 test('the queue has limits, and a class its share', () => {
   const text = `${good}queue:\n  maxBytes: 1 GB\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
   const read = readConfig(text);
-  expect('config' in read && read.config.queue).toEqual({ maxBytes: 1_000_000_000, minFreeBytes: 0, classes: { chromatography: 0.25 } });
+  expect('config' in read && read.config.queue).toEqual({
+    maxBytes: 1_000_000_000,
+    minFreeBytes: 0,
+    classes: { chromatography: 0.25 },
+  });
 });
 
 test('courtesy is read with its windows and signs', () => {
@@ -79,11 +83,27 @@ const source = 'sources:\n  - path: /data\n';
 
 for (const [what, text, expected] of [
   ['an empty file', '', ['1: sources must be a list of folders to watch, each with "path"']],
-  ['no sources', 'logLevel: info', ['1: sources must be a list of folders to watch, each with "path"']],
+  [
+    'no sources',
+    'logLevel: info',
+    ['1: sources must be a list of folders to watch, each with "path"'],
+  ],
   ['an empty list', 'sources: []', ['1: sources must name at least one folder to watch']],
-  ['a relative path', 'sources:\n  - path: data', ['2: sources[0].path must be an absolute path, such as /data/instrument or D:\\Data']],
-  ['a missing path', 'sources:\n  - class: x', ['2: sources[0].path must be a folder’s absolute path']],
-  ['a misspelt key', `${source}scanIntervalSecond: 5`, ['3: "scanIntervalSecond" is not a setting; did you mean "scanIntervalSeconds"?']],
+  [
+    'a relative path',
+    'sources:\n  - path: data',
+    ['2: sources[0].path must be an absolute path, such as /data/instrument or D:\\Data'],
+  ],
+  [
+    'a missing path',
+    'sources:\n  - class: x',
+    ['2: sources[0].path must be a folder’s absolute path'],
+  ],
+  [
+    'a misspelt key',
+    `${source}scanIntervalSecond: 5`,
+    ['3: "scanIntervalSecond" is not a setting; did you mean "scanIntervalSeconds"?'],
+  ],
   [
     'a misspelt courtesy',
     `${source}courtesy:\n  maxCpuPercents: 5`,
@@ -97,12 +117,22 @@ for (const [what, text, expected] of [
       '5: "til" is not a setting; did you mean "to"?',
     ],
   ],
-  ['no workers', `${source}workers: 0`, ['3: workers must be a whole number of threads, from 1 to 8']],
-  ['no CPU at all', `${source}courtesy: {maxCpuPercent: 0}`, ['3: courtesy.maxCpuPercent must be 1 or more (percent of one core)']],
+  [
+    'no workers',
+    `${source}workers: 0`,
+    ['3: workers must be a whole number of threads, from 1 to 8'],
+  ],
+  [
+    'no CPU at all',
+    `${source}courtesy: {maxCpuPercent: 0}`,
+    ['3: courtesy.maxCpuPercent must be 1 or more (percent of one core)'],
+  ],
   [
     'a line that is closed',
     `${source}courtesy: {maxMbitPerSecond: 0}`,
-    ['3: courtesy.maxMbitPerSecond must be 0.1 or more megabits per second: sending never stops, so that small results become safe'],
+    [
+      '3: courtesy.maxMbitPerSecond must be 0.1 or more megabits per second: sending never stops, so that small results become safe',
+    ],
   ],
   [
     'a window without a limit, of strange days',
@@ -130,29 +160,51 @@ for (const [what, text, expected] of [
       '8: courtesy.pauseWhile[3].file must be an absolute path, such as /run/instrument/busy or C:\\Lab\\busy',
     ],
   ],
-  ['a misspelt key in a source', `${source}    excludes: []`, ['3: "excludes" is not a setting; did you mean "exclude"?']],
+  [
+    'a misspelt key in a source',
+    `${source}    excludes: []`,
+    ['3: "excludes" is not a setting; did you mean "exclude"?'],
+  ],
   [
     'a strange key',
     `${source}colour: red`,
-    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, workers, courtesy, metrics, logLevel'],
+    [
+      '3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, workers, courtesy, metrics, logLevel',
+    ],
   ],
-  ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
+  [
+    'a wrong class',
+    `${source}    class: Big Data`,
+    ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -'],
+  ],
   [
     'text for a number',
     `${source}    quietPeriodSeconds: soon`,
     ['3: sources[0].quietPeriodSeconds must be a number of seconds from 0 to 86400'],
   ],
-  ['a negative time', `${source}scanIntervalSeconds: -1`, ['3: scanIntervalSeconds must be 1 or more seconds']],
+  [
+    'a negative time',
+    `${source}scanIntervalSeconds: -1`,
+    ['3: scanIntervalSeconds must be 1 or more seconds'],
+  ],
   [
     'no cron expression',
     `${source}scanSchedule: at night`,
-    ['3: scanSchedule is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three'],
+    [
+      '3: scanSchedule is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three',
+    ],
   ],
-  ['a wrong level', `${source}logLevel: loud`, ['3: logLevel must be one of fatal, error, warn, info, debug, trace']],
+  [
+    'a wrong level',
+    `${source}logLevel: loud`,
+    ['3: logLevel must be one of fatal, error, warn, info, debug, trace'],
+  ],
   [
     'a broken glob',
     `${source}    exclude: ["[a"]`,
-    ['3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"'],
+    [
+      '3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"',
+    ],
   ],
   [
     'an exclude that lies elsewhere, or brings back',
@@ -167,26 +219,38 @@ for (const [what, text, expected] of [
     `${source}    exclude: [/data/]`,
     ['3: sources[0].exclude[0] takes the whole of /data; take that source out instead'],
   ],
-  ['a misspelt limit', `${source}queue: {maxByte: 5}`, ['3: "maxByte" is not a setting; did you mean "maxBytes"?']],
+  [
+    'a misspelt limit',
+    `${source}queue: {maxByte: 5}`,
+    ['3: "maxByte" is not a setting; did you mean "maxBytes"?'],
+  ],
   [
     'a limit that is no number',
     `${source}queue:\n  maxBytes: 5G`,
-    ['4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+    [
+      '4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
+    ],
   ],
   [
     'a limit too small',
     `${source}queue:\n  maxBytes: 5kB`,
-    ['4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+    [
+      '4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
+    ],
   ],
   [
     'a limit below zero',
     `${source}queue:\n  minFreeBytes: -1`,
-    ['4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+    [
+      '4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
+    ],
   ],
   [
     'a limit that is a list',
     `${source}queue:\n  minFreeBytes: [1]`,
-    ['4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+    [
+      '4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
+    ],
   ],
   [
     'a share above 1',
@@ -201,26 +265,38 @@ for (const [what, text, expected] of [
   [
     'a source inside another',
     'sources:\n  - path: /data/run/\n  - path: /data',
-    ['2: sources[0].path lies in /data, which entry 2 watches with all below it; take one of the two out'],
+    [
+      '2: sources[0].path lies in /data, which entry 2 watches with all below it; take one of the two out',
+    ],
   ],
   [
     'everything, and a folder of it',
     'sources:\n  - path: /\n  - path: /data',
-    ['3: sources[1].path lies in /, which entry 1 watches with all below it; take one of the two out'],
+    [
+      '3: sources[1].path lies in /, which entry 1 watches with all below it; take one of the two out',
+    ],
   ],
   ['folders with names alike', 'sources:\n  - path: /data/run\n  - path: /data/run2', []],
   [
     'a pattern as path',
     'sources:\n  - path: /data/*',
-    ['2: sources[0].path must be one folder, not a pattern: name each folder, or the one above them'],
+    [
+      '2: sources[0].path must be one folder, not a pattern: name each folder, or the one above them',
+    ],
   ],
   [
     'a pattern with ?',
     'sources:\n  - path: /data/run?',
-    ['2: sources[0].path must be one folder, not a pattern: name each folder, or the one above them'],
+    [
+      '2: sources[0].path must be one folder, not a pattern: name each folder, or the one above them',
+    ],
   ],
   ['brackets, which folders may have', 'sources:\n  - path: "/data/plate [1] {a}"', []],
-  ['one folder twice', 'sources:\n  - path: /data\n  - path: /data/', ['3: sources[1].path is watched already by entry 1']],
+  [
+    'one folder twice',
+    'sources:\n  - path: /data\n  - path: /data/',
+    ['3: sources[1].path is watched already by entry 1'],
+  ],
 ] as const) {
   test(`${what} is named with its line and the way out`, () => {
     expect(mistakesOf(text)).toEqual(expected);
@@ -238,12 +314,17 @@ test('a file that an editor saved in another encoding is named as that, and a by
     Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]),
     Buffer.concat([Buffer.from([0xfe, 0xff]), big]),
   ];
-  for (const bytes of cases) expect(mistakesOf(bytes.toString('utf8'))).toEqual([expect.stringMatching(/^1: is written in UTF-16/)]);
+  for (const bytes of cases)
+    expect(mistakesOf(bytes.toString('utf8'))).toEqual([
+      expect.stringMatching(/^1: is written in UTF-16/),
+    ]);
   expect(mistakesOf(`\ufeff${text}`)).toEqual([]);
 });
 
 test('all mistakes are reported at once, in the order of their lines', () => {
-  const found = mistakesOf('sources:\n  - path: data\n    clas: x\nlogLevel: loud\nscanIntervalSeconds: 0\n');
+  const found = mistakesOf(
+    'sources:\n  - path: data\n    clas: x\nlogLevel: loud\nscanIntervalSeconds: 0\n',
+  );
   expect(found.map((line) => line.split(':')[0])).toEqual(['2', '3', '4', '5']);
 });
 
@@ -256,22 +337,36 @@ test('a syntax mistake is named with its line', () => {
 test('a plain value that goes on over thousands of lines is a mistake, not a crash', () => {
   // Each line goes on from the one before it, and the library folds them one inside the other.
   const text = `sources:\n  - path: /data/hplc\n${'     path: /data/hplc\n'.repeat(15_000)}`;
-  for (const end of ['', "   t: /data/hplc\n    exclude: ['*.tmp']\nqueue:\n  maxBytes: 50 GiB\n"]) {
+  for (const end of [
+    '',
+    "   t: /data/hplc\n    exclude: ['*.tmp']\nqueue:\n  maxBytes: 50 GiB\n",
+  ]) {
     expect(mistakesOf(text + end)).toEqual(['1: is nested too deeply to be read']);
   }
 });
 
-test.each(['0.0.0.0:9464', '10.0.0.5:9464', '9464', ''])('the page for Prometheus is refused at %s: others could reach it', (listen) => {
-  const read = readConfig(`sources: [{path: /data}]\nmetrics: {listen: "${listen}"}\n`);
-  expect(read).toMatchObject({ mistakes: [{ message: expect.stringContaining('an address of this PC alone') }] });
-});
+test.each(['0.0.0.0:9464', '10.0.0.5:9464', '9464', ''])(
+  'the page for Prometheus is refused at %s: others could reach it',
+  (listen) => {
+    const read = readConfig(`sources: [{path: /data}]\nmetrics: {listen: "${listen}"}\n`);
+    expect(read).toMatchObject({
+      mistakes: [{ message: expect.stringContaining('an address of this PC alone') }],
+    });
+  },
+);
 
 test('the page for Prometheus is off unless it is set, and says what is accepted', () => {
-  expect(readConfig('sources: [{path: /data}]\n')).toMatchObject({ config: expect.not.objectContaining({ metrics: expect.anything() }) });
-  expect(readConfig('sources: [{path: /data}]\nmetrics: {listen: "127.0.0.1:9464"}\n')).toMatchObject({
+  expect(readConfig('sources: [{path: /data}]\n')).toMatchObject({
+    config: expect.not.objectContaining({ metrics: expect.anything() }),
+  });
+  expect(
+    readConfig('sources: [{path: /data}]\nmetrics: {listen: "127.0.0.1:9464"}\n'),
+  ).toMatchObject({
     config: { metrics: { listen: '127.0.0.1:9464' } },
   });
-  expect(readConfig('sources: [{path: /data}]\nmetrics: {port: 9464}\n')).toMatchObject({ mistakes: expect.anything() });
+  expect(readConfig('sources: [{path: /data}]\nmetrics: {port: 9464}\n')).toMatchObject({
+    mistakes: expect.anything(),
+  });
 });
 
 test.each([
@@ -281,6 +376,8 @@ test.each([
 ])('a Windows path in double quotes gets the hint: %s', (_, text) => {
   const read = readConfig(text);
   expect('mistakes' in read && read.mistakes.map(({ message }) => message)).toContainEqual(
-    expect.stringContaining('in double quotes a backslash begins an escape; write the path without quotes, or in single ones'),
+    expect.stringContaining(
+      'in double quotes a backslash begins an escape; write the path without quotes, or in single ones',
+    ),
   );
 });

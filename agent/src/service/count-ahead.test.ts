@@ -12,8 +12,21 @@ afterEach(() => lab.close());
 
 async function progressOf(totals: boolean): Promise<AgentEvent[]> {
   const events: AgentEvent[] = [];
-  const request: Request = { op: 'backup', paths: [lab.bench.data], exclude: ['*.tmp'], offline: true, dryRun: false, totals };
-  await operate(lab.agent, undefined, request, async (event) => void events.push(event), new AbortController().signal);
+  const request: Request = {
+    op: 'backup',
+    paths: [lab.bench.data],
+    exclude: ['*.tmp'],
+    offline: true,
+    dryRun: false,
+    totals,
+  };
+  await operate(
+    lab.agent,
+    undefined,
+    request,
+    async (event) => void events.push(event),
+    new AbortController().signal,
+  );
   return events.filter(({ event }) => event === 'progress');
 }
 

@@ -26,17 +26,31 @@ const busy = { pauseWhile: [{ process: 'acquire' }] };
 
 function withCourtesy(settings: object): Agent {
   const courtesy = pc.courtesy(settings);
-  return { ...lab.agent, courtesy, host: courteousHost(lab.bench.host, courtesy), sources: fixedSources([lab.bench.source]) };
+  return {
+    ...lab.agent,
+    courtesy,
+    host: courteousHost(lab.bench.host, courtesy),
+    sources: fixedSources([lab.bench.source]),
+  };
 }
 
 function serve(agent: Agent): Promise<Service> {
-  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
+  const place = {
+    platform: process.platform,
+    runtimeDir: undefined,
+    tmpDir: temporaryFolder(),
+    uid: process.getuid?.(),
+  };
   return Service.start({
     agent,
     events: noEvents,
     scanIntervalSeconds: 300,
     place,
-    askPlace: { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined },
+    askPlace: {
+      platform: process.platform,
+      serviceRuntimeDir: place.tmpDir,
+      runtimeDir: undefined,
+    },
     log: pino({ level: 'silent' }),
   });
 }
@@ -45,7 +59,13 @@ async function status(agent: Agent, service: Service): Promise<AgentEvent> {
   const events: AgentEvent[] = [];
   const { operate } = await import('./service.ts');
   const request = { op: 'status', results: false } as const;
-  await operate(agent, service.view, request, async (event) => void events.push(event), new AbortController().signal);
+  await operate(
+    agent,
+    service.view,
+    request,
+    async (event) => void events.push(event),
+    new AbortController().signal,
+  );
   return events.find(({ event }) => event === 'status') ?? { event: 'nothing' };
 }
 
@@ -62,8 +82,12 @@ test('status says since when and why the service is paused, and stopping does no
   const service = await serve(agent);
   await sleeping.promise;
   const shown = await status(agent, service);
-  expect(shown).toMatchObject({ paused: { since: new Date(pc.nowMs).toISOString(), because: 'acquire runs' } });
-  expect(statusText(shown, pc.nowMs)).toContain('because acquire runs: new results are only at their source until that ends (pauseWhile).');
+  expect(shown).toMatchObject({
+    paused: { since: new Date(pc.nowMs).toISOString(), because: 'acquire runs' },
+  });
+  expect(statusText(shown, pc.nowMs)).toContain(
+    'because acquire runs: new results are only at their source until that ends (pauseWhile).',
+  );
   expect(await agent.queue.known(Buffer.from(join(lab.bench.data, 'f')))).toBeUndefined();
   await service.stop();
 });
@@ -97,6 +121,8 @@ test('a backup by hand says that it is paused, and goes on afterwards', async ()
   pc.onSleep = () => pc.running.clear();
   const { courtesy, host } = withCourtesy(busy);
   const done = await lab.backup(true, { courtesy, host });
-  expect(find(done, 'note')).toMatchObject([{ message: expect.stringContaining('paused, because acquire runs') }]);
+  expect(find(done, 'note')).toMatchObject([
+    { message: expect.stringContaining('paused, because acquire runs') },
+  ]);
   expect(find(done, 'summary')).toMatchObject([{ files: 1, failed: 0 }]);
 });

@@ -15,7 +15,10 @@ export type AgentErrorCode =
   | 'AGENT_NOTHING_PROTECTED'
   /** The collector cannot be reached, and the command needs an answer from it. */
   | 'AGENT_UNREACHABLE'
-  /** The service runs as another user, and lets only that one and administrators give it this command. */
+  /**
+   * The service runs as another user, and lets only that one and administrators give it this
+   * command.
+   */
   | 'AGENT_NOT_ALLOWED'
   /** No service answers, and this user may not open the agent's folder. */
   | 'AGENT_NO_ANSWER'
@@ -27,5 +30,7 @@ export type AgentErrorCode =
 /** What goes wrong in the agent's service and commands. */
 export class AgentError extends AliquotError<AgentErrorCode> {}
 
-/** An error that the running service met while it served a command; carries the service's own code. */
+/**
+ * An error that the running service met while it served a command; carries the service's own code.
+ */
 export class RelayedError extends AliquotError {}

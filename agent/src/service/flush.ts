@@ -8,11 +8,18 @@ import { sendAll, stillQueued, unreachable } from './reach.ts';
 import { pendingResults, type ServiceView } from './stock.ts';
 
 /**
- * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects, for only then is a collector found
- * out that lost what it had confirmed. Ends with one `summary`, whose `failed` counts versions that were lost since a command last said so, and `lost` all that nobody has acknowledged. Throws `PartialError` for
- * those, and while something stays queued because the collector cannot be reached, and the uplink's error when it refuses for good.
+ * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects,
+ * for only then is a collector found out that lost what it had confirmed. Ends with one `summary`,
+ * whose `failed` counts versions that were lost since a command last said so, and `lost` all that
+ * nobody has acknowledged. Throws `PartialError` for those, and while something stays queued
+ * because the collector cannot be reached, and the uplink's error when it refuses for good.
  */
-export async function flush(agent: Agent, view: ServiceView | undefined, emit: Emit, signal: AbortSignal): Promise<void> {
+export async function flush(
+  agent: Agent,
+  view: ServiceView | undefined,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
   const { queue, uplink, clock } = agent;
   const startedMs = clock.nowMs();
   const sentBefore = uplink.status().sentBytes;
@@ -29,15 +36,20 @@ export async function flush(agent: Agent, view: ServiceView | undefined, emit: E
   let gaveUp: AgentError | undefined;
   try {
     gaveUp = await sendAll(uplink, signal);
-    if (gaveUp !== undefined && queue.pending().entries === 0) await emit({ event: 'note', message: gaveUp.message });
+    if (gaveUp !== undefined && queue.pending().entries === 0)
+      await emit({ event: 'note', message: gaveUp.message });
   } catch (caught) {
     error = caught;
   } finally {
     unsubscribe();
   }
   const heartbeat = !signal.aborted && (await tellCentral(agent, view, undefined));
-  const { queued, queuedBytes, capturedMeanwhile } = stillQueued(agent, error === undefined && gaveUp === undefined);
-  // What a flush cannot send, for it is not captured: nobody should take the end of a flush for the end of all worries.
+  const { queued, queuedBytes, capturedMeanwhile } = stillQueued(
+    agent,
+    error === undefined && gaveUp === undefined,
+  );
+  // What a flush cannot send, for it is not captured: nobody should take the end of a flush for the
+  // end of all worries.
   const unprotected = agent.problems.size + agent.references.files;
   const pending = pendingResults(agent, view);
   const losses = untoldLosses(queue);
@@ -62,6 +74,8 @@ export async function flush(agent: Agent, view: ServiceView | undefined, emit: E
   if (losses !== undefined) throw new PartialError(losses.says);
   if (queued > 0) {
     const { message } = gaveUp ?? unreachable(uplink);
-    throw new PartialError(`${queued} ${queued === 1 ? 'version is' : 'versions are'} still queued, not yet safe: ${message}`);
+    throw new PartialError(
+      `${queued} ${queued === 1 ? 'version is' : 'versions are'} still queued, not yet safe: ${message}`,
+    );
   }
 }

@@ -19,13 +19,18 @@ let agent: Agent;
 let service: ServiceBench;
 
 beforeEach(async () => {
-  service = await openServiceBench({ maxBytes: 2.5 * part, minFreeBytes: 0, classes: { small: 0.1 } });
+  service = await openServiceBench({
+    maxBytes: 2.5 * part,
+    minFreeBytes: 0,
+    classes: { small: 0.1 },
+  });
   ({ bench, agent } = service);
 });
 afterEach(() => service.close());
 
 const at = (name: string) => service.at(name);
-const write = (name: string, bytes = part, seed = name) => writeFileSync(at(name), noise(seed, bytes));
+const write = (name: string, bytes = part, seed = name) =>
+  writeFileSync(at(name), noise(seed, bytes));
 const perform = (request: Request) => service.perform(request, agent);
 const backup = (offline = true) => service.backup(offline, agent);
 const status = () => perform({ op: 'status', results: true });
@@ -39,7 +44,8 @@ const waiting = async () => {
     );
   return paths;
 };
-const stateOf = (done: Done, name: string) => find(done, 'result').find(({ path }) => path === at(name))?.['state'];
+const stateOf = (done: Done, name: string) =>
+  find(done, 'result').find(({ path }) => path === at(name))?.['state'];
 
 test('P6 I-A10: what a full queue cannot take is named, one by one and in all, and the backup ends in part', async () => {
   for (const name of ['a', 'b', 'c', 'd']) write(name);
@@ -57,7 +63,9 @@ test('P6 I-A10: what a full queue cannot take is named, one by one and in all, a
     results: { total: 4, queued: 2, problem: 2 },
   });
   expect(find(now, 'problem').map(({ path }) => path)).toEqual([at('c'), at('d')]);
-  expect(find(now, 'problem')[0]?.['message']).toMatch(/only at its source: the queue is full \(244 KiB\); it is captured by itself/);
+  expect(find(now, 'problem')[0]?.['message']).toMatch(
+    /only at its source: the queue is full \(244 KiB\); it is captured by itself/,
+  );
   expect(stateOf(now, 'd')).toBe('problem');
 });
 
@@ -76,7 +84,11 @@ test('I-A10: a backup of more than the queue may hold goes through in parts, whe
   const done = await backup(false);
   expect(done.code).toBeUndefined();
   expect(find(done, 'summary')[0]).toMatchObject({ files: 6, newFiles: 6, failed: 0, queued: 0 });
-  expect(find(await status(), 'status')[0]).toMatchObject({ problems: 0, results: { total: 6, safe: 6 }, queue: { full: false } });
+  expect(find(await status(), 'status')[0]).toMatchObject({
+    problems: 0,
+    results: { total: 6, safe: 6 },
+    queue: { full: false },
+  });
 });
 
 test('P6: when receipts have given room, what waited longest is captured first, until the room is used again', async () => {
@@ -91,7 +103,11 @@ test('P6: when receipts have given room, what waited longest is captured first, 
   await perform({ op: 'flush' });
   stop();
   expect(rooms).toContain('room');
-  const tally = await captureWaiting(agent, { where: () => true, all: false, onChanged: undefined }, signal);
+  const tally = await captureWaiting(
+    agent,
+    { where: () => true, all: false, onChanged: undefined },
+    signal,
+  );
   expect(tally).toMatchObject({ newFiles: 2, failed: 1 });
   expect(await waiting()).toEqual(['b2']);
 });
@@ -109,7 +125,10 @@ test('P6: a result that changes while it waits: the earlier state is named lost,
   const now = await status();
   expect(find(now, 'lost')).toMatchObject([{ path: at('c'), why: 'reference-changed' }]);
   expect(find(now, 'status')[0]).toMatchObject({ lost: 1 });
-  await perform({ op: 'acknowledgeLost', versions: find(now, 'lost').map(({ version }) => Number(version)) });
+  await perform({
+    op: 'acknowledgeLost',
+    versions: find(now, 'lost').map(({ version }) => Number(version)),
+  });
   expect(find(await status(), 'lost')).toEqual([]);
 });
 
@@ -126,7 +145,11 @@ test('P6: a result that goes while it waits is named lost, and does not come bac
   for (const name of ['a', 'b', 'c', 'd']) write(name);
   await backup();
   rmSync(at('c'));
-  const tally = await captureWaiting(agent, { where: () => true, all: true, onChanged: undefined }, signal);
+  const tally = await captureWaiting(
+    agent,
+    { where: () => true, all: true, onChanged: undefined },
+    signal,
+  );
   expect(tally.failed).toBe(1); // d still finds no room
   expect(await waiting()).toEqual(['d']);
   expect(find(await status(), 'lost')).toMatchObject([{ path: at('c'), why: 'reference-gone' }]);
@@ -147,7 +170,10 @@ test('a known file that waits in a new state and goes is a gone fact too', async
 test('a class that has used its share leaves the rest to the others', async () => {
   const source = (name: string, className: string): Source =>
     sourceOf(pathKey, { ...bench.source, root: fromText(at(name), '/'), class: className });
-  agent = { ...agent, sources: fixedSources([source('s1', 'small'), source('s2', 'small'), source('big', 'default')]) };
+  agent = {
+    ...agent,
+    sources: fixedSources([source('s1', 'small'), source('s2', 'small'), source('big', 'default')]),
+  };
   for (const name of ['s1', 's2']) write(name, 0.2 * part);
   write('big', 1.5 * part);
   const done = await backup();
@@ -160,9 +186,15 @@ test('P6: a file larger than all that the queue may hold says what to do, and is
   writeFileSync(at('zeros'), Buffer.alloc(4 * part));
   const first = await backup();
   expect(find(first, 'summary')[0]).toMatchObject({ failed: 2, files: 0, readBytes: 0 });
-  expect(find(first, 'problem')[0]?.['message']).toMatch(/larger than all that the queue can hold .*raise queue\.maxBytes/);
+  expect(find(first, 'problem')[0]?.['message']).toMatch(
+    /larger than all that the queue can hold .*raise queue\.maxBytes/,
+  );
   await perform({ op: 'flush' });
-  const tried = await captureWaiting(agent, { where: () => true, all: false, onChanged: undefined }, signal);
+  const tried = await captureWaiting(
+    agent,
+    { where: () => true, all: false, onChanged: undefined },
+    signal,
+  );
   expect(tried).toMatchObject({ newFiles: 1, failed: 1 });
   expect(await waiting()).toEqual(['huge']);
   // What was read in vain takes no room from others.
@@ -174,7 +206,10 @@ test('P6: a file larger than all that the queue may hold says what to do, and is
 test('what is excluded or in no source any more does not wait', async () => {
   for (const name of ['a', 'b', 'c']) write(name);
   await backup();
-  const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: [{ glob: 'c', below: bench.root }] } });
+  const source = sourceOf(pathKey, {
+    ...bench.source,
+    rules: { ...bench.source.rules, exclude: [{ glob: 'c', below: bench.root }] },
+  });
   agent = { ...agent, sources: fixedSources([source]) };
   await captureWaiting(agent, { where: () => true, all: true, onChanged: undefined }, signal);
   await bench.queue.sync();

@@ -10,15 +10,23 @@ import { pendingResults, type ServiceView, syncIfPossible } from './stock.ts';
 export interface Met {
   readonly files: number;
   readonly bytes: number;
-  /** Problems that stand in no list, for nobody watches their paths: a path that was named and is not there. */
+  /**
+   * Problems that stand in no list, for nobody watches their paths: a path that was named and is
+   * not there.
+   */
   readonly problems: readonly Problem[];
 }
 
 /**
- * Tells central IT how things are here: what was found, what is not in the queue yet, and everything that is not protected, by the code
- * of its problem (P6). False when there is no session, or it ended before the answer; whoever sends the next one says it all again.
+ * Tells central IT how things are here: what was found, what is not in the queue yet, and
+ * everything that is not protected, by the code of its problem (P6). False when there is no
+ * session, or it ended before the answer; whoever sends the next one says it all again.
  */
-export async function tellCentral(agent: Agent, view: ServiceView | undefined, met: Met | undefined): Promise<boolean> {
+export async function tellCentral(
+  agent: Agent,
+  view: ServiceView | undefined,
+  met: Met | undefined,
+): Promise<boolean> {
   const { uplink } = agent;
   if (uplink.status().state !== 'ready') return false;
   const counts = await heartbeatCounts(agent, view, met);
@@ -32,9 +40,14 @@ export async function tellCentral(agent: Agent, view: ServiceView | undefined, m
 }
 
 /** How things are here, in the numbers of a heartbeat. */
-export async function heartbeatCounts(agent: Agent, view: ServiceView | undefined, met: Met | undefined): Promise<HeartbeatCounts> {
+export async function heartbeatCounts(
+  agent: Agent,
+  view: ServiceView | undefined,
+  met: Met | undefined,
+): Promise<HeartbeatCounts> {
   await syncIfPossible(agent.queue);
-  const { files, bytes } = view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue)));
+  const { files, bytes } =
+    view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue)));
   const problems = await problemCounts(agent.queue, met?.problems ?? [], agent.clock.nowMs());
   const paths = problems.reduce((sum, { count }) => sum + count, 0);
   const unsettled = problems.find(({ code }) => code === 'unsettled')?.count ?? 0;
@@ -60,7 +73,11 @@ async function knownTotals(queue: Queue): Promise<{ files: number; bytes: number
   return totals;
 }
 
-async function problemCounts(queue: Queue, unlisted: readonly Problem[], nowMs: number): Promise<ProblemCount[]> {
+async function problemCounts(
+  queue: Queue,
+  unlisted: readonly Problem[],
+  nowMs: number,
+): Promise<ProblemCount[]> {
   const byCode = new Map<string, { count: number; sinceMs: number }>();
   const count = (code: string, sinceMs: number): void => {
     const known = byCode.get(code);
@@ -75,5 +92,7 @@ async function problemCounts(queue: Queue, unlisted: readonly Problem[], nowMs: 
   for await (const _ of queue.lost()) count('lost', 0);
   for (const { code } of unlisted) count(code, Math.max(0, Math.trunc(nowMs)));
   // By code units, which is the order of the bytes: codes are ASCII.
-  return [...byCode].map(([code, rest]) => ({ code, ...rest })).sort((a, b) => (a.code < b.code ? -1 : 1));
+  return [...byCode]
+    .map(([code, rest]) => ({ code, ...rest }))
+    .sort((a, b) => (a.code < b.code ? -1 : 1));
 }

@@ -26,9 +26,15 @@ afterEach(() => lab.close());
 const last = (): HeartbeatBody | undefined => lab.collector.heartbeats.at(-1);
 const told = () => {
   const { unprotected, unsettled, pending, problems } = last() ?? {};
-  return { unprotected, unsettled, pending, problems: problems?.map(({ code, count }) => `${count} ${code}`) };
+  return {
+    unprotected,
+    unsettled,
+    pending,
+    problems: problems?.map(({ code, count }) => `${count} ${code}`),
+  };
 };
-const backup = (paths: string[], offline = false) => lab.perform({ op: 'backup', paths, exclude: [], offline, dryRun: false });
+const backup = (paths: string[], offline = false) =>
+  lab.perform({ op: 'backup', paths, exclude: [], offline, dryRun: false });
 
 /** A file that nobody may read. */
 function lock(name: string): void {
@@ -98,23 +104,54 @@ test('a backup of which nothing could be captured fails, and tells', async () =>
 });
 
 function serve(agent: Agent): Promise<Service> {
-  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
-  const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
-  return Service.start({ agent, events: noEvents, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
+  const place = {
+    platform: process.platform,
+    runtimeDir: undefined,
+    tmpDir: temporaryFolder(),
+    uid: process.getuid?.(),
+  };
+  const askPlace = {
+    platform: process.platform,
+    serviceRuntimeDir: place.tmpDir,
+    runtimeDir: undefined,
+  };
+  return Service.start({
+    agent,
+    events: noEvents,
+    scanIntervalSeconds: 300,
+    place,
+    askPlace,
+    log: pino({ level: 'silent' }),
+  });
 }
 
-test.runIf(posixOnly(noModes))('the service tells of what a scan met as soon as there is a session, and of what came since', async () => {
-  lock('locked');
-  const source = { ...lab.bench.source, proof: quietTime(1) };
-  await lab.agent.problems.set(fromText(lab.at('gone long ago'), '/'), { code: 'changing', message: 'changed' });
-  const service = await serve({ ...lab.agent, host: lab.bench.host, sources: fixedSources([source]) });
-  try {
-    await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
-    await expect.poll(() => told().problems, { timeout: 240_000 }).toEqual(['1 unreadable']);
-    const configuration = fromText(lab.at('agent.yaml'), '/');
-    await service.nameProblem(configuration, { code: 'changing', message: 'says something else' });
-    await expect.poll(() => told().problems, { timeout: 240_000 }).toEqual(['1 changing', '1 unreadable']);
-  } finally {
-    await service.stop();
-  }
-});
+test.runIf(posixOnly(noModes))(
+  'the service tells of what a scan met as soon as there is a session, and of what came since',
+  async () => {
+    lock('locked');
+    const source = { ...lab.bench.source, proof: quietTime(1) };
+    await lab.agent.problems.set(fromText(lab.at('gone long ago'), '/'), {
+      code: 'changing',
+      message: 'changed',
+    });
+    const service = await serve({
+      ...lab.agent,
+      host: lab.bench.host,
+      sources: fixedSources([source]),
+    });
+    try {
+      await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
+      await expect.poll(() => told().problems, { timeout: 240_000 }).toEqual(['1 unreadable']);
+      const configuration = fromText(lab.at('agent.yaml'), '/');
+      await service.nameProblem(configuration, {
+        code: 'changing',
+        message: 'says something else',
+      });
+      await expect
+        .poll(() => told().problems, { timeout: 240_000 })
+        .toEqual(['1 changing', '1 unreadable']);
+    } finally {
+      await service.stop();
+    }
+  },
+);

@@ -34,7 +34,8 @@ const sourcesOf = (...lines: string[]): SourceSet => {
     ownFolders,
   });
 };
-const watching = (name: string, more = '') => sourcesOf(`{path: ${JSON.stringify(lab.at(name))}, quietPeriodSeconds: 0${more}}`);
+const watching = (name: string, more = '') =>
+  sourcesOf(`{path: ${JSON.stringify(lab.at(name))}, quietPeriodSeconds: 0${more}}`);
 const nameOf = (path: Uint8Array) =>
   Buffer.from(path)
     .toString()
@@ -46,13 +47,24 @@ const roots = (sources: SourceSet) => sources.now.map(({ root }) => nameOf(pathB
 async function scan(sources: SourceSet) {
   const { host, queue, problems, references, underWay, places, clock } = lab.bench;
   const { pathKey } = lab.agent.identity;
-  const parts = { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false };
+  const parts = {
+    host,
+    queue,
+    problems,
+    references,
+    underWay,
+    places,
+    pathKey,
+    clock,
+    trustStamps: false,
+  };
   for (const source of await sources.refresh()) await new SourceWatch(source, parts).scanAll(never);
 }
 /** `code name`, for each problem. */
 async function problems(): Promise<string[]> {
   const found: string[] = [];
-  for await (const { code, path } of lab.bench.queue.problems()) found.push(`${code} ${nameOf(path)}`);
+  for await (const { code, path } of lab.bench.queue.problems())
+    found.push(`${code} ${nameOf(path)}`);
   return found;
 }
 async function known(): Promise<string[]> {
@@ -62,7 +74,10 @@ async function known(): Promise<string[]> {
   return names;
 }
 const backup = (sources: SourceSet, names: string[], acceptGone = false, exclude: string[] = []) =>
-  lab.perform({ op: 'backup', paths: names.map(lab.at), exclude, offline: true, dryRun: false, acceptGone }, { sources });
+  lab.perform(
+    { op: 'backup', paths: names.map(lab.at), exclude, offline: true, dryRun: false, acceptGone },
+    { sources },
+  );
 
 describe.runIf(posixOnly(noLinks))('P6: a watched folder that is a symbolic link', () => {
   test('is captured under both names', async () => {
@@ -73,7 +88,12 @@ describe.runIf(posixOnly(noLinks))('P6: a watched folder that is a symbolic link
     expect(await known()).toEqual(['link', 'real/a', 'real/b']);
     expect(await problems()).toEqual([]);
     // The same as a person’s command finds, so nothing is new to it.
-    expect((await backup(sources, ['link'])).events.at(-1)).toMatchObject({ event: 'summary', newFiles: 0, unchanged: 2, failed: 0 });
+    expect((await backup(sources, ['link'])).events.at(-1)).toMatchObject({
+      event: 'summary',
+      newFiles: 0,
+      unchanged: 2,
+      failed: 0,
+    });
   });
 
   test('over several links, to a folder outside', async () => {
@@ -88,7 +108,16 @@ describe.runIf(posixOnly(noLinks))('P6: a watched folder that is a symbolic link
     const sources = watching('link');
     await scan(sources);
     const { host, queue, problems: book, references, underWay, places, clock } = lab.bench;
-    const parts = { host, queue, problems: book, references, underWay, places, pathKey: lab.agent.identity.pathKey, clock };
+    const parts = {
+      host,
+      queue,
+      problems: book,
+      references,
+      underWay,
+      places,
+      pathKey: lab.agent.identity.pathKey,
+      clock,
+    };
     const [link] = sources.now;
     if (link === undefined) throw new Error('no source');
     const watch = new SourceWatch(link, { ...parts, trustStamps: false });
@@ -110,7 +139,9 @@ describe.runIf(posixOnly(noLinks))('P6: a watched folder that is a symbolic link
 
   test('does not take a longer name for its own in a pattern', async () => {
     symlinkSync('real', lab.at('link'));
-    const read = readConfig(`sources: [{path: ${lab.at('link')}, exclude: ["${lab.at('link')}2/a"]}]`);
+    const read = readConfig(
+      `sources: [{path: ${lab.at('link')}, exclude: ["${lab.at('link')}2/a"]}]`,
+    );
     expect('mistakes' in read && read.mistakes[0]?.message).toMatch(/lies outside/);
   });
 
@@ -221,7 +252,14 @@ describe.runIf(posixOnly(noLinks))('P6: a link that leads elsewhere than before'
     await scan(sources);
     expect(await problems()).toEqual(['link-moved link', 'root-missing real']);
     const { places } = lab.bench;
-    const request: Request = { op: 'backup', paths: [lab.at('link')], exclude: [], offline: true, dryRun: false, acceptGone: true };
+    const request: Request = {
+      op: 'backup',
+      paths: [lab.at('link')],
+      exclude: [],
+      offline: true,
+      dryRun: false,
+      acceptGone: true,
+    };
     expect((await lab.perform(request, { sources, places })).code).toBeUndefined();
     expect(await known()).toEqual(['link', 'other/c']);
     expect(await problems()).toEqual([]);
@@ -234,7 +272,8 @@ describe.runIf(posixOnly(noLinks))('P6: a link that leads elsewhere than before'
     unlinkSync(lab.at('link'));
     symlinkSync('real', lab.at('link'));
     await scan(sources);
-    // It led to the other place meanwhile, and that is watched until somebody says that it is done with.
+    // It led to the other place meanwhile, and that is watched until somebody says that it is done
+    // with.
     expect(await problems()).toEqual(['link-moved link']);
     await backup(sources, ['link'], true);
     await scan(sources);

@@ -1,7 +1,10 @@
 import type { Socket } from 'node:net';
 import { longestLineBytes } from './protocol.ts';
 
-/** The lines that come in over a socket, as text; ends with the socket. Throws on a line that is too long. */
+/**
+ * The lines that come in over a socket, as text; ends with the socket. Throws on a line that is too
+ * long.
+ */
 export async function* linesOf(socket: Socket): AsyncGenerator<string, void, void> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const data of socket as AsyncIterable<Buffer>) {

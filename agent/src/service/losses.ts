@@ -13,11 +13,17 @@ export async function listedLosses(queue: Queue): Promise<number> {
   return listed;
 }
 
-/** Versions that were named as lost since a command last said so; `undefined` when there are none. */
+/**
+ * Versions that were named as lost since a command last said so; `undefined` when there are none.
+ */
 export function untoldLosses(queue: Queue): Losses | undefined {
   const lost = queue.takeUntoldLost();
   if (lost === 0) return undefined;
-  const versions = lost === 1 ? '1 version that was captured earlier is lost' : `${lost} versions that were captured earlier are lost`;
-  const remedy = 'aliquot-agent status names each, and what is still at its source is captured by the next backup';
+  const versions =
+    lost === 1
+      ? '1 version that was captured earlier is lost'
+      : `${lost} versions that were captured earlier are lost`;
+  const remedy =
+    'aliquot-agent status names each, and what is still at its source is captured by the next backup';
   return { lost, says: `${versions}, because nothing holds its bytes any more; ${remedy}` };
 }

@@ -36,7 +36,10 @@ async function serving(text: () => Promise<string>): Promise<string> {
   return server.url;
 }
 
-function ask(url: string, options: { method?: string; host?: string } = {}): Promise<{ status: number | undefined; body: string }> {
+function ask(
+  url: string,
+  options: { method?: string; host?: string } = {},
+): Promise<{ status: number | undefined; body: string }> {
   return new Promise((resolve, reject) => {
     const headers = options.host === undefined ? {} : { host: options.host };
     const asked = request(url, { method: options.method ?? 'GET', headers }, (answer) => {
@@ -53,13 +56,33 @@ describe('a running service', () => {
   const start = async (port: number) => {
     const lab = await openServiceBench({ maxBytes: 1_000_000, minFreeBytes: 0, classes: {} });
     const tmpDir = temporaryFolder();
-    const place = { platform: process.platform, runtimeDir: undefined, tmpDir, uid: process.getuid?.() };
-    const askPlace = { platform: process.platform, serviceRuntimeDir: tmpDir, runtimeDir: undefined };
+    const place = {
+      platform: process.platform,
+      runtimeDir: undefined,
+      tmpDir,
+      uid: process.getuid?.(),
+    };
+    const askPlace = {
+      platform: process.platform,
+      serviceRuntimeDir: tmpDir,
+      runtimeDir: undefined,
+    };
     const logged: { msg: string; url?: string }[] = [];
-    const log: Logger = pino({ level: 'info' }, { write: (line) => void logged.push(JSON.parse(line)) });
+    const log: Logger = pino(
+      { level: 'info' },
+      { write: (line) => void logged.push(JSON.parse(line)) },
+    );
     const agent = { ...lab.agent, host: lab.bench.host, sources: fixedSources([lab.bench.source]) };
     const metrics = { host: '127.0.0.1', port };
-    const service = await Service.start({ agent, events: noEvents, scanIntervalSeconds: 300, place, askPlace, metrics, log });
+    const service = await Service.start({
+      agent,
+      events: noEvents,
+      scanIntervalSeconds: 300,
+      place,
+      askPlace,
+      metrics,
+      log,
+    });
     onTestFinished(async () => {
       await service.stop();
       await lab.close();
@@ -79,7 +102,9 @@ describe('a running service', () => {
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void taken.close());
     const { service, logged } = await start((taken.address() as AddressInfo).port);
-    expect(logged.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('choose another port in metrics.listen'));
+    expect(logged.map(({ msg }) => msg)).toContainEqual(
+      expect.stringContaining('choose another port in metrics.listen'),
+    );
     await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
   });
 });
@@ -88,7 +113,10 @@ describe('the page of a PC', () => {
   it('has every metric with what it counts, in Prometheus’ text format', () => {
     const lines = metricsText(facts).trimEnd().split('\n');
     for (const { name, help } of AGENT_METRICS) expect(lines).toContain(`# HELP ${name} ${help}`);
-    for (const line of lines) expect(line).toMatch(/^(# HELP [a-z_]+ .+|# TYPE [a-z_]+ gauge|[a-z_]+(\{code="[a-z-]+"\})? \d+(\.\d+)?)$/);
+    for (const line of lines)
+      expect(line).toMatch(
+        /^(# HELP [a-z_]+ .+|# TYPE [a-z_]+ gauge|[a-z_]+(\{code="[a-z-]+"\})? \d+(\.\d+)?)$/,
+      );
     expect(lines).toEqual(
       expect.arrayContaining([
         'aliquot_agent_connected 1',
@@ -138,6 +166,8 @@ describe('the page of a PC', () => {
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void taken.close());
     const { port } = taken.address() as AddressInfo;
-    await expect(serveMetrics({ host: '127.0.0.1', port }, async () => '')).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await expect(serveMetrics({ host: '127.0.0.1', port }, async () => '')).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+    });
   });
 });

@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -18,11 +28,14 @@ afterEach(() => service.close());
 
 const at = (name: string) => service.at(name);
 const backup = () => service.backup(false);
-const restore = (to: string, port = nodeFiles) => service.perform({ op: 'restore', paths: [service.bench.data], atMs: 0, to }, { port });
+const restore = (to: string, port = nodeFiles) =>
+  service.perform({ op: 'restore', paths: [service.bench.data], atMs: 0, to }, { port });
 const target = () => join(service.bench.own, '..', 'back');
 const back = (name: string) => join(target(), service.bench.data, name);
 const problems = (done: Awaited<ReturnType<typeof backup>>) =>
-  find(done, 'problem').map(({ path, code }) => `${String(code)} ${String(path).slice(service.bench.data.length + 1)}`);
+  find(done, 'problem').map(
+    ({ path, code }) => `${String(code)} ${String(path).slice(service.bench.data.length + 1)}`,
+  );
 
 test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
   'P2: names of 255 bytes, in any spelling of Unicode or in none, come back byte for byte',
@@ -46,18 +59,29 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
     for (const [index, name] of names.entries())
       writeFileSync(Buffer.concat([Buffer.from(`${service.bench.data}/`), name]), `file ${index}`);
     const done = await backup();
-    expect({ code: done.code, problems: problems(done) }).toEqual({ code: undefined, problems: [] });
+    expect({ code: done.code, problems: problems(done) }).toEqual({
+      code: undefined,
+      problems: [],
+    });
     expect((await restore(target())).code).toBeUndefined();
     const restored = readdirSync(join(target(), service.bench.data), { encoding: 'buffer' });
     const sorted = (list: readonly Buffer[]) => list.map((name) => name.toString('hex')).sort();
     expect(sorted(restored)).toEqual(sorted(names));
     for (const [index, name] of names.entries()) {
-      expect(readFileSync(Buffer.concat([Buffer.from(`${join(target(), service.bench.data)}/`), name]), 'utf8')).toBe(`file ${index}`);
+      expect(
+        readFileSync(
+          Buffer.concat([Buffer.from(`${join(target(), service.bench.data)}/`), name]),
+          'utf8',
+        ),
+      ).toBe(`file ${index}`);
     }
   },
 );
 
-/** Makes a file at a path of so many bytes, by short steps, because no call takes the longest ones whole. */
+/**
+ * Makes a file at a path of so many bytes, by short steps, because no call takes the longest ones
+ * whole.
+ */
 function makeDeep(root: string, bytes: number): string {
   const script = `
     const { mkdirSync, writeFileSync } = require('node:fs');
@@ -84,7 +108,10 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
     const deep = makeDeep(service.bench.data, 4000);
     expect(Buffer.byteLength(deep)).toBe(4000);
     const done = await backup();
-    expect({ code: done.code, problems: problems(done) }).toEqual({ code: undefined, problems: [] });
+    expect({ code: done.code, problems: problems(done) }).toEqual({
+      code: undefined,
+      problems: [],
+    });
     expect((await restore(target())).code).toBeUndefined();
     expect(readFileSync(join(target(), deep), 'utf8')).toBe('deep');
     const far = await restore(join(target(), 't'.repeat(100)));
@@ -116,24 +143,31 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
     const hasDevice = spawnSync('mknod', [at('device'), 'c', '1', '3']).status === 0;
     writeFileSync(at('file'), 'x');
     const done = await backup();
-    expect(problems(done)).toEqual([...(hasDevice ? ['special device'] : []), 'special fifo', 'special socket']);
+    expect(problems(done)).toEqual([
+      ...(hasDevice ? ['special device'] : []),
+      'special fifo',
+      'special socket',
+    ]);
     expect(find(done, 'summary')[0]).toMatchObject({ files: 1 });
     await new Promise((resolve) => server.close(resolve));
   },
 );
 
-test.runIf(posixOnly(noLinks))('P2: loops of links come back as the links that they are', async () => {
-  mkdirSync(at('a'));
-  symlinkSync('../a', at('a/up'));
-  symlinkSync('two', at('one'));
-  symlinkSync('one', at('two'));
-  symlinkSync(service.bench.data, at('whole'));
-  writeFileSync(at('a/file'), 'x');
-  expect((await backup()).code).toBeUndefined();
-  expect((await restore(target())).code).toBeUndefined();
-  expect(readFileSync(back('a/up/up/up/file'), 'utf8')).toBe('x');
-  expect(readdirSync(back('.')).sort()).toEqual(['a', 'one', 'two', 'whole']);
-});
+test.runIf(posixOnly(noLinks))(
+  'P2: loops of links come back as the links that they are',
+  async () => {
+    mkdirSync(at('a'));
+    symlinkSync('../a', at('a/up'));
+    symlinkSync('two', at('one'));
+    symlinkSync('one', at('two'));
+    symlinkSync(service.bench.data, at('whole'));
+    writeFileSync(at('a/file'), 'x');
+    expect((await backup()).code).toBeUndefined();
+    expect((await restore(target())).code).toBeUndefined();
+    expect(readFileSync(back('a/up/up/up/file'), 'utf8')).toBe('x');
+    expect(readdirSync(back('.')).sort()).toEqual(['a', 'one', 'two', 'whole']);
+  },
+);
 
 test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
   'P2: a file with holes comes back with the same bytes',
@@ -152,16 +186,28 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
 test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
   'P2 P6: times that no clock should show come back, or as near as the format holds them',
   async () => {
-    const dates = ['1901-12-14', '1969-12-31 23:59:59', '1970-01-01 00:00:00', '2038-01-20', '2199-12-31', '2400-01-01'];
+    const dates = [
+      '1901-12-14',
+      '1969-12-31 23:59:59',
+      '1970-01-01 00:00:00',
+      '2038-01-20',
+      '2199-12-31',
+      '2400-01-01',
+    ];
     for (const date of dates) execFileSync('touch', ['-d', `${date} UTC`, at(date)]);
     const done = await backup();
     expect(done.code).toBe('PARTIAL');
     expect(find(done, 'problem')).toMatchObject([{ path: at('2400-01-01'), code: 'odd-time' }]);
     expect((await restore(target())).code).toBeUndefined();
-    for (const date of dates.slice(0, 5)) expect(statSync(back(date)).mtimeMs).toBe(statSync(at(date)).mtimeMs);
+    for (const date of dates.slice(0, 5))
+      expect(statSync(back(date)).mtimeMs).toBe(statSync(at(date)).mtimeMs);
     expect(statSync(back('2400-01-01')).mtime.getUTCFullYear()).toBe(2262);
     // And a second look finds nothing new.
-    expect(find(await backup(), 'summary')[0]).toMatchObject({ newFiles: 0, changed: 0, commits: 0 });
+    expect(find(await backup(), 'summary')[0]).toMatchObject({
+      newFiles: 0,
+      changed: 0,
+      commits: 0,
+    });
   },
 );
 
@@ -178,7 +224,9 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
     expect([at('Sample.csv'), at('sample.csv')]).toContain(named);
     expect(find(done, 'problem')).toMatchObject([{ code: 'RESTORE_NAME_CLASH' }]);
     expect(find(done, 'problem')[0]?.['message']).toMatch(/differs only in case or spelling/);
-    expect(readdirSync(back('.')).sort()).toEqual([named === at('sample.csv') ? 'Sample.csv' : 'sample.csv', 'other'].sort());
+    expect(readdirSync(back('.')).sort()).toEqual(
+      [named === at('sample.csv') ? 'Sample.csv' : 'sample.csv', 'other'].sort(),
+    );
     expect(existsSync(back(named === at('sample.csv') ? 'Sample.csv' : 'sample.csv'))).toBe(true);
   },
 );
@@ -221,8 +269,13 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
     });
     const done = await backup();
     expect(done.code).toBe('PARTIAL');
-    expect(problems(done)).toEqual(['unlistable closed', 'unreadable listable/inside', 'unreadable secret']);
-    for (const { message } of find(done, 'problem')) expect(message).toMatch(/EACCES.*let the agent’s account read it/);
+    expect(problems(done)).toEqual([
+      'unlistable closed',
+      'unreadable listable/inside',
+      'unreadable secret',
+    ]);
+    for (const { message } of find(done, 'problem'))
+      expect(message).toMatch(/EACCES.*let the agent’s account read it/);
     expect(find(done, 'summary')[0]).toMatchObject({ files: 1, failed: 3 });
     const status = await service.perform({ op: 'status', results: false });
     expect(find(status, 'problem')).toHaveLength(3);
@@ -255,22 +308,25 @@ test.runIf(posixOnly(noLinks))(
   },
 );
 
-test.runIf(posixOnly(noLinks))('P6: a file that is another thing at every look is named', async () => {
-  writeFileSync(at('f'), 'a file');
-  service.bench.through(
-    portWith({
-      open: (path) => {
-        rmSync(path);
-        symlinkSync('/nowhere', path);
-        try {
-          return nodeSource.open(path);
-        } finally {
+test.runIf(posixOnly(noLinks))(
+  'P6: a file that is another thing at every look is named',
+  async () => {
+    writeFileSync(at('f'), 'a file');
+    service.bench.through(
+      portWith({
+        open: (path) => {
           rmSync(path);
-          writeFileSync(path, 'a file again');
-        }
-      },
-    }),
-  );
-  const done = await backup();
-  expect(problems(done)).toEqual(['changing f']);
-});
+          symlinkSync('/nowhere', path);
+          try {
+            return nodeSource.open(path);
+          } finally {
+            rmSync(path);
+            writeFileSync(path, 'a file again');
+          }
+        },
+      }),
+    );
+    const done = await backup();
+    expect(problems(done)).toEqual(['changing f']);
+  },
+);

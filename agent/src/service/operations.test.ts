@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
@@ -30,7 +40,15 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
   const { queue, clock, own, problems } = bench;
   const trust = await TrustStore.open(nodeFiles, own, identity);
   const random = seededRandom('operations');
-  const uplink = new WebSocketUplink({ identity, queue, trust, port: nodeFiles, clock, random, software: 'test 1' });
+  const uplink = new WebSocketUplink({
+    identity,
+    queue,
+    trust,
+    port: nodeFiles,
+    clock,
+    random,
+    software: 'test 1',
+  });
   const parts = {
     dataDir: own,
     ownFolders: [fromText(own, '/')],
@@ -71,14 +89,25 @@ async function perform(
   request: Request,
   interrupt = new AbortController(),
   onProgress?: () => void,
-): Promise<{ events: AgentEvent[]; summary: AgentEvent | undefined; code: string | undefined; message: string }> {
+): Promise<{
+  events: AgentEvent[];
+  summary: AgentEvent | undefined;
+  code: string | undefined;
+  message: string;
+}> {
   const events: AgentEvent[] = [];
   let message = '';
   const emit = async (event: AgentEvent) => {
     if (event.event === 'progress') onProgress?.();
     else events.push(event);
   };
-  const code = await operate({ ...agent, host: bench.host }, undefined, request, emit, interrupt.signal).then(
+  const code = await operate(
+    { ...agent, host: bench.host },
+    undefined,
+    request,
+    emit,
+    interrupt.signal,
+  ).then(
     () => undefined,
     (error: { code?: string; message?: string }) => {
       message = error.message ?? '';
@@ -89,37 +118,65 @@ async function perform(
 }
 
 const backup = (over: Partial<Extract<Request, { op: 'backup' }>> = {}) =>
-  perform({ op: 'backup', paths: [bench.data], exclude: [], offline: false, dryRun: false, ...over });
-const restore = (paths: string[], to?: string) => perform({ op: 'restore', paths, atMs: 0, ...(to === undefined ? {} : { to }) });
+  perform({
+    op: 'backup',
+    paths: [bench.data],
+    exclude: [],
+    offline: false,
+    dryRun: false,
+    ...over,
+  });
+const restore = (paths: string[], to?: string) =>
+  perform({ op: 'restore', paths, atMs: 0, ...(to === undefined ? {} : { to }) });
 
 test('a backup ends with receipts, a heartbeat and a summary; a second one with nothing to commit too', async () => {
   write('a', noise('a', 200_000));
   const first = await backup();
   expect(first.code).toBeUndefined();
-  expect(first.summary).toMatchObject({ files: 1, newFiles: 1, bytes: 200_000, queued: 0, failed: 0, heartbeat: true });
+  expect(first.summary).toMatchObject({
+    files: 1,
+    newFiles: 1,
+    bytes: 200_000,
+    queued: 0,
+    failed: 0,
+    heartbeat: true,
+  });
   expect(Number(first.summary?.['commits'])).toBeGreaterThan(0);
   expect(Number(first.summary?.['sentBytes'])).toBeGreaterThan(200_000);
   const second = await backup();
-  expect(second.summary).toMatchObject({ files: 1, newFiles: 0, unchanged: 1, queued: 0, failed: 0, commits: 0, heartbeat: true });
+  expect(second.summary).toMatchObject({
+    files: 1,
+    newFiles: 0,
+    unchanged: 1,
+    queued: 0,
+    failed: 0,
+    commits: 0,
+    heartbeat: true,
+  });
   expect(Number(second.summary?.['sentBytes'])).toBeLessThan(2000);
 });
 
-test.runIf(posixOnly(noModes))('P6: what cannot be read is named, the rest is protected, and the backup ends in part', async () => {
-  write('a', 'alpha');
-  write('locked', 'x');
-  bench.through(
-    portWith({
-      open: (path) => {
-        if (path.toString().endsWith('/locked')) throw systemError('EACCES');
-        return nodeSource.open(path);
-      },
-    }),
-  );
-  const { events, summary, code } = await backup();
-  expect(code).toBe('PARTIAL');
-  expect(events).toContainEqual(expect.objectContaining({ event: 'problem', path: at('locked'), code: 'unreadable' }));
-  expect(summary).toMatchObject({ files: 1, queued: 0, failed: 1 });
-});
+test.runIf(posixOnly(noModes))(
+  'P6: what cannot be read is named, the rest is protected, and the backup ends in part',
+  async () => {
+    write('a', 'alpha');
+    write('locked', 'x');
+    bench.through(
+      portWith({
+        open: (path) => {
+          if (path.toString().endsWith('/locked')) throw systemError('EACCES');
+          return nodeSource.open(path);
+        },
+      }),
+    );
+    const { events, summary, code } = await backup();
+    expect(code).toBe('PARTIAL');
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'problem', path: at('locked'), code: 'unreadable' }),
+    );
+    expect(summary).toMatchObject({ files: 1, queued: 0, failed: 1 });
+  },
+);
 
 test('a missing path is named beside one that is there; alone it is wrong usage', async () => {
   write('a', 'alpha');
@@ -152,7 +209,12 @@ test('with the collector away everything is queued, and the backup says that it 
 
 test('a refusal that waiting does not mend ends the backup with its reason, after the summary', async () => {
   write('a', 'alpha');
-  collector.refuse = { type: 'refused', requestId: 0, code: 'revoked', message: 'revoked by central IT' };
+  collector.refuse = {
+    type: 'refused',
+    requestId: 0,
+    code: 'revoked',
+    message: 'revoked by central IT',
+  };
   const { summary, code } = await backup();
   expect(code).toBe('UPLINK_REVOKED');
   expect(summary).toMatchObject({ queued: 2 });
@@ -161,10 +223,9 @@ test('a refusal that waiting does not mend ends the backup with its reason, afte
 test('a dry run tells what would be captured and captures nothing', async () => {
   write('a', 'alpha');
   const { events, summary } = await backup({ dryRun: true });
-  expect(events.filter(({ event }) => event === 'would').map(({ path, change }) => `${change} ${path}`)).toEqual([
-    `new ${bench.data}`,
-    `new ${at('a')}`,
-  ]);
+  expect(
+    events.filter(({ event }) => event === 'would').map(({ path, change }) => `${change} ${path}`),
+  ).toEqual([`new ${bench.data}`, `new ${at('a')}`]);
   expect(summary).toMatchObject({ newFiles: 1, queued: 0 });
   expect(agent.queue.pending().entries).toBe(0);
 });
@@ -173,14 +234,20 @@ test('excluded files are left out, and are not gone when they were captured befo
   write('a.tmp', 'alpha');
   write('a.csv', 'beta');
   await backup();
-  expect((await backup({ exclude: ['*.tmp'] })).summary).toMatchObject({ files: 1, gone: 0, heartbeat: true });
+  expect((await backup({ exclude: ['*.tmp'] })).summary).toMatchObject({
+    files: 1,
+    gone: 0,
+    heartbeat: true,
+  });
 });
 
 test('P6: a path of which the patterns leave nothing is a problem and no success, and ends with the pattern', async () => {
   write('a.tmp', 'alpha');
   const { events, code } = await backup({ exclude: ['*.tmp'] });
   expect(code).toBe('PARTIAL');
-  expect(events).toContainEqual(expect.objectContaining({ event: 'problem', path: bench.data, code: 'all-excluded' }));
+  expect(events).toContainEqual(
+    expect.objectContaining({ event: 'problem', path: bench.data, code: 'all-excluded' }),
+  );
   expect((await backup({ exclude: ['*.tmp'], dryRun: true })).code).toBe('PARTIAL');
   expect((await backup()).code).toBeUndefined();
   for await (const problem of bench.queue.problems()) expect(problem).toBeUndefined();
@@ -190,12 +257,28 @@ test('P6: a path whose backup was ended early stays named until a backup of it c
   write('a', 'alpha');
   mkdirSync(at('sub'));
   const interrupt = new AbortController();
-  const request: Request = { op: 'backup', paths: [at('a'), at('sub')], exclude: [], offline: false, dryRun: false };
+  const request: Request = {
+    op: 'backup',
+    paths: [at('a'), at('sub')],
+    exclude: [],
+    offline: false,
+    dryRun: false,
+  };
   const first = await perform(request, interrupt, () => interrupt.abort());
-  expect([first.code, first.summary]).toEqual(['AGENT_INTERRUPTED', expect.objectContaining({ interrupted: true, failed: 2 })]);
-  const named = async () => (await perform({ op: 'status', results: false })).events.filter(({ event }) => event === 'problem');
+  expect([first.code, first.summary]).toEqual([
+    'AGENT_INTERRUPTED',
+    expect.objectContaining({ interrupted: true, failed: 2 }),
+  ]);
+  const named = async () =>
+    (await perform({ op: 'status', results: false })).events.filter(
+      ({ event }) => event === 'problem',
+    );
   const problem = (path: string) =>
-    expect.objectContaining({ path, code: 'ended-early', message: expect.stringContaining(`backup ${path}`) });
+    expect.objectContaining({
+      path,
+      code: 'ended-early',
+      message: expect.stringContaining(`backup ${path}`),
+    });
   expect(await named()).toEqual([problem(at('a')), problem(at('sub'))]);
   expect((await backup({ paths: [at('a')] })).code).toBeUndefined();
   expect(await named()).toEqual([problem(at('sub'))]);
@@ -230,37 +313,47 @@ test('a pattern that can never match is refused with the reason, before anything
   }
 });
 
-test.runIf(posixOnly(noLinks))('a symbolic link that a person names brings what it leads to', async () => {
-  mkdirSync(at('real'));
-  write('real/x', 'x');
-  symlinkSync('real', at('link'));
-  expect((await backup({ paths: [at('link')] })).summary).toMatchObject({ files: 1, links: 1, folders: 1 });
-});
+test.runIf(posixOnly(noLinks))(
+  'a symbolic link that a person names brings what it leads to',
+  async () => {
+    mkdirSync(at('real'));
+    write('real/x', 'x');
+    symlinkSync('real', at('link'));
+    expect((await backup({ paths: [at('link')] })).summary).toMatchObject({
+      files: 1,
+      links: 1,
+      folders: 1,
+    });
+  },
+);
 
-test.runIf(posixOnly(noLinks))('P2: a restore below a folder gives back bytes, times, empty files and folders, links', async () => {
-  mkdirSync(at('run/empty'), { recursive: true });
-  write('run/data', noise('data', 3_000_000));
-  write('run/zero', '');
-  symlinkSync('data', at('run/link'));
-  utimesSync(at('run/data'), 1_600_000_000.123, 1_600_000_000.123);
-  await backup();
-  // This collector answers with the first slot of each commit only: make it all of them.
-  let commit = 0;
-  collector.bend = (frame) => {
-    if (frame.type !== 'commitData') return frame;
-    commit += 1;
-    return { ...frame, live: [...(collector.commits[commit - 1]?.slots.keys() ?? [])] };
-  };
-  const to = join(bench.own, '..', 'back');
-  const { summary, code, events } = await restore([at('run')], to);
-  expect(code).toBeUndefined();
-  expect(summary).toMatchObject({ files: 2, links: 1, failed: 0 });
-  expect(events).toContainEqual({ event: 'restored', path: at('run'), to });
-  const back = join(to, at('run'));
-  expect(readFileSync(join(back, 'data'))).toEqual(readFileSync(at('run/data')));
-  expect(statSync(join(back, 'data')).mtimeMs).toBe(1_600_000_000_123);
-  expect(readdirSync(back).sort()).toEqual(['data', 'empty', 'link', 'zero']);
-});
+test.runIf(posixOnly(noLinks))(
+  'P2: a restore below a folder gives back bytes, times, empty files and folders, links',
+  async () => {
+    mkdirSync(at('run/empty'), { recursive: true });
+    write('run/data', noise('data', 3_000_000));
+    write('run/zero', '');
+    symlinkSync('data', at('run/link'));
+    utimesSync(at('run/data'), 1_600_000_000.123, 1_600_000_000.123);
+    await backup();
+    // This collector answers with the first slot of each commit only: make it all of them.
+    let commit = 0;
+    collector.bend = (frame) => {
+      if (frame.type !== 'commitData') return frame;
+      commit += 1;
+      return { ...frame, live: [...(collector.commits[commit - 1]?.slots.keys() ?? [])] };
+    };
+    const to = join(bench.own, '..', 'back');
+    const { summary, code, events } = await restore([at('run')], to);
+    expect(code).toBeUndefined();
+    expect(summary).toMatchObject({ files: 2, links: 1, failed: 0 });
+    expect(events).toContainEqual({ event: 'restored', path: at('run'), to });
+    const back = join(to, at('run'));
+    expect(readFileSync(join(back, 'data'))).toEqual(readFileSync(at('run/data')));
+    expect(statSync(join(back, 'data')).mtimeMs).toBe(1_600_000_000_123);
+    expect(readdirSync(back).sort()).toEqual(['data', 'empty', 'link', 'zero']);
+  },
+);
 
 test('P4: a restore into the agent’s own folder is refused, and nothing is made there', async () => {
   write('a', 'alpha');
@@ -287,7 +380,13 @@ for (const [what, op] of [
     const later = await openAgentAt(`http://127.0.0.1:${collector.port}`);
     const events: AgentEvent[] = [];
     const request = { op: 'status', results: false } as const;
-    await operate(later, undefined, request, async (event) => void events.push(event), new AbortController().signal);
+    await operate(
+      later,
+      undefined,
+      request,
+      async (event) => void events.push(event),
+      new AbortController().signal,
+    );
     expect(events[0]).toMatchObject({ event: 'status', service: 'stopped', rolledBack: true });
     await collector.reopen([lost]);
     const healed = await op();
@@ -298,7 +397,8 @@ for (const [what, op] of [
 }
 
 test('P5: with somebody on the way who alters every session, a backup ends, names it, and keeps everything queued', async () => {
-  collector.bendWire = (message, index) => (index < 2 ? message : Buffer.from(message.map((byte, at) => (at === 20 ? byte ^ 1 : byte))));
+  collector.bendWire = (message, index) =>
+    index < 2 ? message : Buffer.from(message.map((byte, at) => (at === 20 ? byte ^ 1 : byte)));
   write('a', noise('a', 50_000));
   const { summary, events, code, message } = await backup();
   expect(code).toBe('PARTIAL');
@@ -317,11 +417,20 @@ for (const [what, op] of [
     write('a', noise('a', 50_000));
     await backup({ offline: true });
     collector.bend = (frame) =>
-      frame.type === 'receipt' ? { type: 'refused', requestId: frame.requestId, code: 'storage', message: 'the disk is full' } : frame;
+      frame.type === 'receipt'
+        ? {
+            type: 'refused',
+            requestId: frame.requestId,
+            code: 'storage',
+            message: 'the disk is full',
+          }
+        : frame;
     const before = collector.connections;
     const { summary, events, code, message } = await op();
     expect(code).toBe('PARTIAL');
-    expect(message).toMatch(/not yet safe: the collector refused \(storage\): the disk is full; try again later$/);
+    expect(message).toMatch(
+      /not yet safe: the collector refused \(storage\): the disk is full; try again later$/,
+    );
     expect(collector.connections - before).toBe(3);
     expect(summary).toMatchObject({ queued: 2, failed: 0 });
     expect(events.filter(({ event }) => event === 'note')).toEqual([]);
@@ -335,7 +444,12 @@ test('a flush of nothing without a collector says so, and is no failure', async 
   await collector.stop();
   const { events, code } = await perform({ op: 'flush' });
   expect(code).toBeUndefined();
-  expect(events).toContainEqual(expect.objectContaining({ event: 'note', message: expect.stringContaining('cannot be reached') }));
+  expect(events).toContainEqual(
+    expect.objectContaining({
+      event: 'note',
+      message: expect.stringContaining('cannot be reached'),
+    }),
+  );
 });
 
 test('what was never backed up is named; a restore of nothing else fails and makes no folder', async () => {
@@ -375,10 +489,10 @@ test('P6: status counts results by state and names every problem', async () => {
     problems: 1,
     lost: 0,
   });
-  expect(events).toContainEqual(expect.objectContaining({ event: 'problem', path: at('locked'), message: 'locked' }));
-  expect(events.filter(({ event }) => event === 'result').map(({ state, path }) => `${state} ${path}`)).toEqual([
-    `queued ${at('queued')}`,
-    `safe ${at('safe')}`,
-    `problem ${at('locked')}`,
-  ]);
+  expect(events).toContainEqual(
+    expect.objectContaining({ event: 'problem', path: at('locked'), message: 'locked' }),
+  );
+  expect(
+    events.filter(({ event }) => event === 'result').map(({ state, path }) => `${state} ${path}`),
+  ).toEqual([`queued ${at('queued')}`, `safe ${at('safe')}`, `problem ${at('locked')}`]);
 });

@@ -2,7 +2,15 @@ import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
-import { type BytePath, bytePath, fromText, isWithin, pathBytes, separator, spelledPath } from '../capture/paths.ts';
+import {
+  type BytePath,
+  bytePath,
+  fromText,
+  isWithin,
+  pathBytes,
+  separator,
+  spelledPath,
+} from '../capture/paths.ts';
 import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
 import type { OwnVersion } from '../queue/own-versions.ts';
@@ -23,28 +31,48 @@ import { type ServiceView, type Stock, takeStock } from './stock.ts';
  * - `gone`: it is not there any more, and versions of it are kept
  * - `unknown`: there is nothing of that name, and never was
  */
-export type PathState = Result['state'] | 'several' | 'not-captured' | 'excluded' | 'not-watched' | 'gone' | 'unknown';
+export type PathState =
+  | Result['state']
+  | 'several'
+  | 'not-captured'
+  | 'excluded'
+  | 'not-watched'
+  | 'gone'
+  | 'unknown';
 
-/** A folder result with more members than this is told without the number of its versions: each would be looked for in every commit. */
+/**
+ * A folder result with more members than this is told without the number of its versions: each
+ * would be looked for in every commit.
+ */
 const mostMembers = 200;
 
 /**
- * `status PATH…` and `versions PATH`: one `path` event for each path with its state, since when it is safe and how many versions there are; with
- * `versions`, a `version` event for each. Changes nothing, and asks nobody but this PC. Throws for names of nothing, after all were told.
+ * `status PATH…` and `versions PATH`: one `path` event for each path with its state, since when it
+ * is safe and how many versions there are; with `versions`, a `version` event for each. Changes
+ * nothing, and asks nobody but this PC. Throws for names of nothing, after all were told.
  */
-export async function pathStatus(agent: Agent, view: ServiceView | undefined, request: PathsRequest, emit: Emit): Promise<void> {
+export async function pathStatus(
+  agent: Agent,
+  view: ServiceView | undefined,
+  request: PathsRequest,
+  emit: Emit,
+): Promise<void> {
   const stock = await takeStock(agent, view);
   let unknown = 0;
   for (const text of request.paths) {
     const typed = await spelledPath(agent.port, fromText(text, '/'));
     const told = await describe(agent, stock, typed);
     // A link on the way is no other file: what is captured bears the name without it.
-    const real = told.state === 'unknown' || told.state === 'not-watched' ? await realPath(agent, typed) : typed;
+    const real =
+      told.state === 'unknown' || told.state === 'not-watched'
+        ? await realPath(agent, typed)
+        : typed;
     const { versions, ...facts } = real === typed ? told : await describe(agent, stock, real);
     await emit({ event: 'path', path: pathText(pathBytes(real)), ...facts });
     if (facts.state === 'unknown') unknown += 1;
     if (!request.versions) continue;
-    for (const one of versions) await emit({ event: 'version', path: pathText(pathBytes(real)), ...versionFields(one) });
+    for (const one of versions)
+      await emit({ event: 'version', path: pathText(pathBytes(real)), ...versionFields(one) });
   }
   if (unknown === 0) return;
   const says = `${unknown === 1 ? 'one name is' : `${unknown} names are`} of nothing that is here or was captured; check the spelling`;
@@ -68,7 +96,8 @@ async function describe(agent: Agent, stock: Stock, path: BytePath): Promise<Tol
   const capturing = stock.capturing.filter((one) => isWithin(one, path));
   const self = await agent.queue.known(pathBytes(path));
   if (self !== undefined && self.kind !== 'directory') {
-    const inTheMaking = capturing.length > 0 ? 'capturing' : settling.length > 0 ? 'settling' : undefined;
+    const inTheMaking =
+      capturing.length > 0 ? 'capturing' : settling.length > 0 ? 'settling' : undefined;
     return ofFile(agent, self, problems, inTheMaking);
   }
   const all: Result[] = [];
@@ -99,7 +128,10 @@ async function ofFile(
   const [problem] = problems;
   const state = stateOf(problem, inTheMaking) ?? file.state;
   // Not simply of the newest: another version may have been captured since the file was asked for.
-  const safeSinceMs = file.state === 'safe' ? versions.findLast((version) => version.safeSinceMs !== undefined)?.safeSinceMs : undefined;
+  const safeSinceMs =
+    file.state === 'safe'
+      ? versions.findLast((version) => version.safeSinceMs !== undefined)?.safeSinceMs
+      : undefined;
   return {
     state,
     files: 1,
@@ -110,13 +142,24 @@ async function ofFile(
   };
 }
 
-async function ofResult(agent: Agent, result: Result, members: readonly KnownFile[]): Promise<Told> {
+async function ofResult(
+  agent: Agent,
+  result: Result,
+  members: readonly KnownFile[],
+): Promise<Told> {
   const { state, files, bytes, capturedAtMs, problem } = result;
-  if (members.length > mostMembers) return { state, files, bytes, ...common(capturedAtMs, undefined, problem), versions: [] };
-  const versions = await agent.queue.ownVersions(members.map((member) => idOf(agent, bytePath(member.path))));
+  if (members.length > mostMembers)
+    return { state, files, bytes, ...common(capturedAtMs, undefined, problem), versions: [] };
+  const versions = await agent.queue.ownVersions(
+    members.map((member) => idOf(agent, bytePath(member.path))),
+  );
   const isSafe = members.every((member) => member.state === 'safe');
-  const safeSinceMs = isSafe ? versions.reduce((newest, version) => Math.max(newest, version.safeSinceMs ?? 0), 0) || undefined : undefined;
-  // Members of one capture lie in one commit, or in commits that follow each other; so this counts captures, and rarely one too many.
+  const safeSinceMs = isSafe
+    ? versions.reduce((newest, version) => Math.max(newest, version.safeSinceMs ?? 0), 0) ||
+      undefined
+    : undefined;
+  // Members of one capture lie in one commit, or in commits that follow each other; so this counts
+  // captures, and rarely one too many.
   const kept = new Set(versions.map(({ version }) => version?.split('.')[0] ?? 'waiting')).size;
   return { state, files, bytes, ...common(capturedAtMs, safeSinceMs, problem), kept, versions };
 }
@@ -127,7 +170,12 @@ async function absent(agent: Agent, path: BytePath): Promise<Told> {
   const newest = versions.at(-1);
   if (newest !== undefined) {
     const kept = versions.filter(({ kind }) => kind !== 'gone').length;
-    return { state: 'gone', kept, ...(newest.kind === 'gone' ? { goneSince: formatInstant(newest.capturedAtMs) } : {}), versions };
+    return {
+      state: 'gone',
+      kept,
+      ...(newest.kind === 'gone' ? { goneSince: formatInstant(newest.capturedAtMs) } : {}),
+      versions,
+    };
   }
   const there = typeof (await agent.host.look(path)) !== 'string';
   const source = sourceFor(agent.sources.now, path);
@@ -137,15 +185,30 @@ async function absent(agent: Agent, path: BytePath): Promise<Told> {
   return { state: excluded ? 'excluded' : 'not-captured', versions: [] };
 }
 
-function common(capturedAtMs: number | undefined, safeSinceMs: number | undefined, problem: Result['problem']): object {
+function common(
+  capturedAtMs: number | undefined,
+  safeSinceMs: number | undefined,
+  problem: Result['problem'],
+): object {
   return {
-    ...(capturedAtMs === undefined || capturedAtMs === 0 ? {} : { capturedAt: formatInstant(capturedAtMs) }),
+    ...(capturedAtMs === undefined || capturedAtMs === 0
+      ? {}
+      : { capturedAt: formatInstant(capturedAtMs) }),
     ...(safeSinceMs === undefined ? {} : { safeSince: formatInstant(safeSinceMs) }),
-    ...(problem === undefined ? {} : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
+    ...(problem === undefined
+      ? {}
+      : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
   };
 }
 
-function versionFields({ kind, size, capturedAtMs, growing, version, safeSinceMs }: OwnVersion): object {
+function versionFields({
+  kind,
+  size,
+  capturedAtMs,
+  growing,
+  version,
+  safeSinceMs,
+}: OwnVersion): object {
   return {
     time: formatInstant(capturedAtMs),
     kind,
@@ -160,14 +223,20 @@ function idOf(agent: Agent, path: BytePath): FileId {
   return fileIdFor(agent.identity.pathKey, pathBytes(path));
 }
 
-/** What is known at and below a path. Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`. */
+/**
+ * What is known at and below a path. Not by the bare prefix: `/data/run` must not read through all
+ * of `/data/run-2024`.
+ */
 async function* knownAt({ queue }: Agent, path: BytePath): AsyncGenerator<KnownFile, void, void> {
   const self = await queue.known(pathBytes(path));
   if (self !== undefined) yield self;
   yield* queue.knownUnder(pathBytes(path.endsWith(separator) ? path : path + separator));
 }
 
-async function* tee<T>(items: AsyncIterable<T>, see: (item: T) => void): AsyncGenerator<T, void, void> {
+async function* tee<T>(
+  items: AsyncIterable<T>,
+  see: (item: T) => void,
+): AsyncGenerator<T, void, void> {
   for await (const item of items) {
     see(item);
     yield item;

@@ -8,15 +8,24 @@ export const versionsInARequest = 10_000;
 
 const text = z.string().min(1);
 
-/** What any user of this PC may ask: nothing that changes something, and nothing but what is on this PC. */
+/**
+ * What any user of this PC may ask: nothing that changes something, and nothing but what is on this
+ * PC.
+ */
 const statusRequest = z.strictObject({
   op: z.literal('status'),
   /** Each result with its state. */
   results: z.boolean(),
-  /** With `results`: only those captured since then (ms since 1970), and those that are not safe. */
+  /**
+   * With `results`: only those captured since then (ms since 1970), and those that are not safe.
+   */
   sinceMs: z.number().int().min(0).optional(),
 });
-const pathsRequest = z.strictObject({ op: z.literal('paths'), paths: z.array(text).min(1).max(1000), versions: z.boolean() });
+const pathsRequest = z.strictObject({
+  op: z.literal('paths'),
+  paths: z.array(text).min(1).max(1000),
+  versions: z.boolean(),
+});
 
 /** What is in force here, and who said so. */
 const settingsRequest = z.strictObject({ op: z.literal('settings') });
@@ -25,7 +34,10 @@ export const askSchema = z.discriminatedUnion('op', [statusRequest, pathsRequest
 export type AskRequest = z.output<typeof askSchema>;
 export type PathsRequest = Extract<AskRequest, { op: 'paths' }>;
 
-/** What a command asks of the running service: the first and only line that it sends. Paths are absolute. */
+/**
+ * What a command asks of the running service: the first and only line that it sends. Paths are
+ * absolute.
+ */
 export const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({
     op: z.literal('backup'),
@@ -33,7 +45,9 @@ export const requestSchema = z.discriminatedUnion('op', [
     exclude: z.array(text),
     offline: z.boolean(),
     dryRun: z.boolean(),
-    /** What is not there any more is gone indeed, even if that is all: a person says so. Absent: no. */
+    /**
+     * What is not there any more is gone indeed, even if that is all: a person says so. Absent: no.
+     */
     acceptGone: z.boolean().optional(),
     /** Somebody watches: `progress` shall say how much there is in all. Absent: no. */
     totals: z.boolean().optional(),
@@ -44,8 +58,14 @@ export const requestSchema = z.discriminatedUnion('op', [
   /** An encoded `Signed`: collector addresses, still to be verified. */
   z.strictObject({ op: z.literal('setAddresses'), addresses: z.base64().min(1) }),
   statusRequest,
-  /** A person has seen these of what a collector lost, by the `version` of the event `lost`: they are shown no longer. */
-  z.strictObject({ op: z.literal('acknowledgeLost'), versions: z.array(z.number().int().min(0)).min(1).max(versionsInARequest) }),
+  /**
+   * A person has seen these of what a collector lost, by the `version` of the event `lost`: they
+   * are shown no longer.
+   */
+  z.strictObject({
+    op: z.literal('acknowledgeLost'),
+    versions: z.array(z.number().int().min(0)).min(1).max(versionsInARequest),
+  }),
   /** A person has seen that these folders lost their cover. */
   z.strictObject({ op: z.literal('acknowledgeUncovered'), paths: z.array(text).min(1).max(1000) }),
   pathsRequest,
@@ -71,8 +91,9 @@ export type RestoreRequest = Extract<Request, { op: 'restore' }>;
 export const stopSchema = z.strictObject({ stop: z.literal(true) });
 
 /**
- * Whether an operation ends when the command that asked for it goes away without a word. Work that was begun is finished: a terminal that
- * closes, or a command that is killed, is nobody's wish to stop, and what it said is not what matters. Only an answer needs somebody to hear it.
+ * Whether an operation ends when the command that asked for it goes away without a word. Work that
+ * was begun is finished: a terminal that closes, or a command that is killed, is nobody's wish to
+ * stop, and what it said is not what matters. Only an answer needs somebody to hear it.
  */
 export function endsWithItsCommand({ op }: { readonly op: string }): boolean {
   return op === 'status' || op === 'paths' || op === 'settings' || op === 'diagnose';

@@ -3,4 +3,8 @@ import type { QueueBudget } from '../queue/queue.ts';
 const gibibyte = 2 ** 30;
 
 /** What may wait for the collector unless the configuration says otherwise. */
-export const defaultQueueBudget: QueueBudget = { maxBytes: 50 * gibibyte, minFreeBytes: gibibyte, classes: {} };
+export const defaultQueueBudget: QueueBudget = {
+  maxBytes: 50 * gibibyte,
+  minFreeBytes: gibibyte,
+  classes: {},
+};

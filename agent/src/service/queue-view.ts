@@ -14,7 +14,9 @@ export async function queueView(queue: Queue): Promise<object> {
     usedBytes,
     keptBytes,
     freeBytes,
-    ...(budget === undefined ? {} : { maxBytes: budget.maxBytes, minFreeBytes: budget.minFreeBytes }),
+    ...(budget === undefined
+      ? {}
+      : { maxBytes: budget.maxBytes, minFreeBytes: budget.minFreeBytes }),
     // The alarm: results that are complete and that nobody but their source holds.
     full: waiting.files > 0,
     waiting: { files: waiting.files, bytes: waiting.bytes },
@@ -22,13 +24,21 @@ export async function queueView(queue: Queue): Promise<object> {
 }
 
 /** Why the queue takes nothing more, with the number and the setting that say so. */
-export function fullBecause(usage: { readonly freeBytes: number; readonly maxBytes: number; readonly minFreeBytes: number }): string {
+export function fullBecause(usage: {
+  readonly freeBytes: number;
+  readonly maxBytes: number;
+  readonly minFreeBytes: number;
+}): string {
   const { freeBytes, maxBytes, minFreeBytes } = usage;
-  if (freeBytes < minFreeBytes) return `queue.minFreeBytes: ${minFreeBytes}, ${formatBytes(freeBytes)} free`;
+  if (freeBytes < minFreeBytes)
+    return `queue.minFreeBytes: ${minFreeBytes}, ${formatBytes(freeBytes)} free`;
   return `queue.maxBytes: ${maxBytes}, which is ${formatBytes(maxBytes)}`;
 }
 
-/** What waits at its source for room, each as a problem with what to do: not protected, and shown until it is (P6). */
+/**
+ * What waits at its source for room, each as a problem with what to do: not protected, and shown
+ * until it is (P6).
+ */
 export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem, void, void> {
   if (queue.referenceTotals().files === 0) return;
   const usage = await queue.usage();
@@ -47,7 +57,11 @@ export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem
 }
 
 /** One line: why a result waits, and what ends that. */
-function waitsBecause({ size, class: name }: FileReference, room: Room, { budget, freeBytes, usedBytes }: QueueUsage): string {
+function waitsBecause(
+  { size, class: name }: FileReference,
+  room: Room,
+  { budget, freeBytes, usedBytes }: QueueUsage,
+): string {
   const here = 'is only at its source';
   if (budget === undefined) return `${here}: the queue was full; it is captured next`;
   const { minFreeBytes } = budget;

@@ -4,7 +4,9 @@ import type { Uplink } from '../uplink/uplink.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
 
-/** A command gives up after this many failed attempts in a row; the service goes on trying for ever. */
+/**
+ * A command gives up after this many failed attempts in a row; the service goes on trying for ever.
+ */
 const attemptsBeforeGivingUp = 3;
 
 /** Runs work that needs the collector; the answer is why it gave up, after some failed attempts. */
@@ -17,7 +19,8 @@ async function reaching(
   let failures = 0;
   let why: AgentError | undefined;
   const unsubscribe = uplink.subscribe((event) => {
-    // Only a receipt is progress: with a full disk, or somebody who alters what passes, every session gets ready and ends for nothing.
+    // Only a receipt is progress: with a full disk, or somebody who alters what passes, every
+    // session gets ready and ends for nothing.
     if (event.type === 'receipt') failures = 0;
     if (event.type !== 'state' || event.status.state !== 'offline') return;
     failures += 1;
@@ -30,7 +33,11 @@ async function reaching(
     await work(AbortSignal.any([signal, giveUp.signal]));
     return undefined;
   } catch (error) {
-    if (signal.aborted) throw new AgentError('AGENT_INTERRUPTED', 'ended before everything was sent; what was captured is kept');
+    if (signal.aborted)
+      throw new AgentError(
+        'AGENT_INTERRUPTED',
+        'ended before everything was sent; what was captured is kept',
+      );
     if (why !== undefined) return why;
     throw error;
   } finally {
@@ -38,7 +45,10 @@ async function reaching(
   }
 }
 
-/** Sends everything that is queued now; the answer is why not, when it gave up. Rejects with the uplink's error when waiting does not help (revoked, rolled back …). */
+/**
+ * Sends everything that is queued now; the answer is why not, when it gave up. Rejects with the
+ * uplink's error when waiting does not help (revoked, rolled back …).
+ */
 export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError | undefined> {
   return reaching(uplink, signal, async (both) => {
     await carryTurn(uplink).start();
@@ -48,19 +58,30 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError
 }
 
 /**
- * What a command that sends leaves behind. Once all that was queued has its receipt (`wentOut`), what is queued now was captured since, by the service: that
- * is no failure of the command's, and it is told apart.
+ * What a command that sends leaves behind. Once all that was queued has its receipt (`wentOut`),
+ * what is queued now was captured since, by the service: that is no failure of the command's, and
+ * it is told apart.
  */
 export function stillQueued(
   agent: Agent,
   wentOut: boolean,
-): { readonly queued: number; readonly queuedBytes: number; readonly capturedMeanwhile: { readonly capturedMeanwhile?: number } } {
+): {
+  readonly queued: number;
+  readonly queuedBytes: number;
+  readonly capturedMeanwhile: { readonly capturedMeanwhile?: number };
+} {
   const { entries, bytes } = agent.queue.pending();
   if (!wentOut) return { queued: entries, queuedBytes: bytes, capturedMeanwhile: {} };
-  return { queued: 0, queuedBytes: 0, capturedMeanwhile: entries === 0 ? {} : { capturedMeanwhile: entries } };
+  return {
+    queued: 0,
+    queuedBytes: 0,
+    capturedMeanwhile: entries === 0 ? {} : { capturedMeanwhile: entries },
+  };
 }
 
-/** Waits for a session. Rejects with `AGENT_UNREACHABLE`, or the reason that waiting does not mend. */
+/**
+ * Waits for a session. Rejects with `AGENT_UNREACHABLE`, or the reason that waiting does not mend.
+ */
 export async function connected(uplink: Uplink, signal: AbortSignal): Promise<void> {
   const gaveUp = await reaching(uplink, signal, async (both) => {
     await carryTurn(uplink).start();
@@ -73,10 +94,16 @@ export async function connected(uplink: Uplink, signal: AbortSignal): Promise<vo
 /** The error for a collector that does not answer, or takes nothing now. */
 export function unreachable(uplink: Uplink): AgentError {
   const { url, problem } = uplink.status();
-  // The uplink's own words say why, and end with what it does about it, which a command that gives up does not.
-  const says = problem?.message.replace(/; (trying|connect) again.*$/, '') ?? `the collector at ${url} cannot be reached`;
+  // The uplink's own words say why, and end with what it does about it, which a command that gives
+  // up does not.
+  const says =
+    problem?.message.replace(/; (trying|connect) again.*$/, '') ??
+    `the collector at ${url} cannot be reached`;
   // Who is short of room, or broken, was reached well enough.
-  const wayOut = problem?.code === 'UPLINK_COLLECTOR_STORAGE' ? 'try again later' : 'check the network, and try again';
+  const wayOut =
+    problem?.code === 'UPLINK_COLLECTOR_STORAGE'
+      ? 'try again later'
+      : 'check the network, and try again';
   return new AgentError('AGENT_UNREACHABLE', `${says}; ${wayOut}`, { retryable: true });
 }
 
@@ -88,7 +115,9 @@ function untilReady(uplink: Uplink, signal: AbortSignal): Promise<void> {
       else if (signal.aborted) done(() => reject(signal.reason as Error));
       else if (state === 'refused' || state === 'rolled-back' || state === 'pending') {
         const code = (problem?.code ?? 'UPLINK_REFUSED') as UplinkErrorCode;
-        done(() => reject(new UplinkError(code, problem?.message ?? 'the collector refuses this agent')));
+        done(() =>
+          reject(new UplinkError(code, problem?.message ?? 'the collector refuses this agent')),
+        );
       }
     };
     const unsubscribe = uplink.subscribe(check);

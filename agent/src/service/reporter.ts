@@ -5,8 +5,9 @@ import { tellCentral } from './heartbeat.ts';
 import type { ServiceView } from './stock.ts';
 
 /**
- * Sends the service's heartbeats: one at the end of every scan, one when a problem has come or gone, and, when one could not be sent, one
- * as soon as there is a session again. One at a time; what happens meanwhile is in the next.
+ * Sends the service's heartbeats: one at the end of every scan, one when a problem has come or
+ * gone, and, when one could not be sent, one as soon as there is a session again. One at a time;
+ * what happens meanwhile is in the next.
  */
 export class Reporter {
   readonly #agent: Agent;

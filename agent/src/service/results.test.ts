@@ -19,7 +19,12 @@ const file = (path: string, over: Partial<KnownFile> = {}): KnownFile => ({
   entry: 1,
   ...over,
 });
-const problem = (path: string): FileProblem => ({ path: Buffer.from(path), code: 'unreadable', message: 'locked', sinceMs: 1 });
+const problem = (path: string): FileProblem => ({
+  path: Buffer.from(path),
+  code: 'unreadable',
+  message: 'locked',
+  sinceMs: 1,
+});
 
 async function* stream(files: readonly KnownFile[]): AsyncGenerator<KnownFile> {
   yield* files;
@@ -36,10 +41,13 @@ const statesOf = async (
   );
 
 test('files are results, plain folders are not', async () => {
-  expect(await statesOf([file('/d', { kind: 'directory' }), file('/d/a'), file('/d/b', { state: 'queued' })])).toEqual([
-    'safe /d/a 1',
-    'queued /d/b 1',
-  ]);
+  expect(
+    await statesOf([
+      file('/d', { kind: 'directory' }),
+      file('/d/a'),
+      file('/d/b', { state: 'queued' }),
+    ]),
+  ).toEqual(['safe /d/a 1', 'queued /d/b 1']);
 });
 
 test('a folder result is one result, and queued as long as one member is', async () => {
@@ -58,7 +66,12 @@ test.runIf(posixOnly('its paths are those of POSIX'))(
   'P6: a problem shows on its result, in its folder result, and by itself when nothing is known',
   async () => {
     const inside = { resultPathLength: 4 };
-    const files = [file('/a'), file('/r.D', { kind: 'directory', ...inside }), file('/r.D/x', inside), file('/s')];
+    const files = [
+      file('/a'),
+      file('/r.D', { kind: 'directory', ...inside }),
+      file('/r.D/x', inside),
+      file('/s'),
+    ];
     expect(await statesOf(files, [problem('/r.D/y'), problem('/never'), problem('/a')])).toEqual([
       'problem /a 1',
       'problem /r.D 1',
@@ -69,20 +82,25 @@ test.runIf(posixOnly('its paths are those of POSIX'))(
 );
 
 test('a result in the making is settling, known or not', async () => {
-  expect(await statesOf([file('/a'), file('/d', { kind: 'directory' })], [], ['/a', '/new', '/d'])).toEqual([
-    'settling /a 1',
-    'settling /new 0',
-  ]);
+  expect(
+    await statesOf([file('/a'), file('/d', { kind: 'directory' })], [], ['/a', '/new', '/d']),
+  ).toEqual(['settling /a 1', 'settling /new 0']);
 });
 
 test('P6: what is complete and in no queue yet is being captured, known or not, also when it was still being written a moment ago', async () => {
-  expect(await statesOf([file('/a')], [], ['/a', '/b'], ['/a', '/new'])).toEqual(['capturing /a 1', 'settling /b 0', 'capturing /new 0']);
+  expect(await statesOf([file('/a')], [], ['/a', '/b'], ['/a', '/new'])).toEqual([
+    'capturing /a 1',
+    'settling /b 0',
+    'capturing /new 0',
+  ]);
 });
 
 test('what never rests is still being written, not unprotected; with another problem it is', async () => {
   const unsettled = { ...problem('/log'), code: 'unsettled' };
   expect(await statesOf([file('/log')], [unsettled])).toEqual(['settling /log 1']);
   expect(await statesOf([], [unsettled])).toEqual(['settling /log 0']);
-  expect(await statesOf([file('/log')], [unsettled], ['/log'], ['/log'])).toEqual(['capturing /log 1']);
+  expect(await statesOf([file('/log')], [unsettled], ['/log'], ['/log'])).toEqual([
+    'capturing /log 1',
+  ]);
   expect(await statesOf([file('/log')], [problem('/log')], ['/log'])).toEqual(['problem /log 1']);
 });

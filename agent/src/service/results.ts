@@ -7,7 +7,8 @@ import type { Stock } from './stock.ts';
  * - `safe`: receipted
  * - `queued`: captured here, not yet receipted
  * - `capturing`: complete, and being read, or about to be; not in the queue yet
- * - `settling`: still being written, or was a moment ago. With the problem `unsettled` for longer than it should; it is captured as it is meanwhile
+ * - `settling`: still being written, or was a moment ago. With the problem `unsettled` for longer
+ *   than it should; it is captured as it is meanwhile
  * - `problem`: not protected, see its message
  */
 export type ResultState = 'safe' | 'queued' | 'capturing' | 'settling' | 'problem';
@@ -33,8 +34,9 @@ interface OpenResult {
 const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
 /**
- * Every result that is known, in the making, or in trouble. Streams: memory depends on the number of problems and of results
- * in the making, not on the number of files. Plain folders are no results.
+ * Every result that is known, in the making, or in trouble. Streams: memory depends on the number
+ * of problems and of results in the making, not on the number of files. Plain folders are no
+ * results.
  */
 export async function* results(
   known: AsyncIterable<KnownFile>,
@@ -67,7 +69,8 @@ export async function* results(
   const describe = (path: BytePath, result: OpenResult, isFolder: boolean): Result => {
     const trouble = troubleOf(path, isFolder);
     if (trouble !== undefined) {
-      for (const one of troubles) if (one.at === path || (isFolder && isWithin(one.at, path))) told.add(one.at);
+      for (const one of troubles)
+        if (one.at === path || (isFolder && isWithin(one.at, path))) told.add(one.at);
     }
     const inTheMaking = making.get(path);
     making.delete(path);
@@ -101,15 +104,29 @@ export async function* results(
   for (const { at, code, message, sinceMs } of troubles) {
     if (!told.has(at)) {
       const state = stateOf({ code }, making.get(at)) ?? 'problem';
-      yield { path: at, state, files: 0, bytes: 0, capturedAtMs: undefined, problem: { code, message, sinceMs } };
+      yield {
+        path: at,
+        state,
+        files: 0,
+        bytes: 0,
+        capturedAtMs: undefined,
+        problem: { code, message, sinceMs },
+      };
     }
     making.delete(at);
   }
-  for (const [path, state] of making) yield { path, state, files: 0, bytes: 0, capturedAtMs: undefined, problem: undefined };
+  for (const [path, state] of making)
+    yield { path, state, files: 0, bytes: 0, capturedAtMs: undefined, problem: undefined };
 }
 
-/** Undefined: it is as its newest version is. What is only not at rest is protected as it was captured. */
-export function stateOf(problem: Pick<FileProblem, 'code'> | undefined, inTheMaking: ResultState | undefined): ResultState | undefined {
+/**
+ * Undefined: it is as its newest version is. What is only not at rest is protected as it was
+ * captured.
+ */
+export function stateOf(
+  problem: Pick<FileProblem, 'code'> | undefined,
+  inTheMaking: ResultState | undefined,
+): ResultState | undefined {
   if (problem === undefined) return inTheMaking;
   return problem.code === 'unsettled' ? (inTheMaking ?? 'settling') : 'problem';
 }

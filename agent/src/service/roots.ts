@@ -23,9 +23,9 @@ export interface Root {
 }
 
 /**
- * What the named paths come down to: each once, under the source that it belongs to. A symbolic link that a person names means
- * the link and what it leads to, for a backup of nothing but a link would be a silent surprise. Error: `USAGE_INVALID` for an exclude
- * pattern that can never match.
+ * What the named paths come down to: each once, under the source that it belongs to. A symbolic
+ * link that a person names means the link and what it leads to, for a backup of nothing but a link
+ * would be a silent surprise. Error: `USAGE_INVALID` for an exclude pattern that can never match.
  */
 export async function findRoots(
   agent: Agent,
@@ -46,21 +46,32 @@ export async function findRoots(
       continue;
     }
     if (agent.ownFolders.some((own) => isWithin(path, own))) {
-      await missing(path, { code: 'special', message: 'is the agent’s own data folder, which is never backed up' });
+      await missing(path, {
+        code: 'special',
+        message: 'is the agent’s own data folder, which is never backed up',
+      });
       continue;
     }
     paths.add(path);
     const { targets, trouble } = await leadOf(agent, path);
     for (const target of targets)
-      if (typeof (await agent.host.look(target)) !== 'string' || (await isAnythingKnown(agent, target))) paths.add(target);
-    if (trouble !== undefined && !(acceptGone && trouble.code === 'link-moved')) troubles.set(path, trouble);
+      if (
+        typeof (await agent.host.look(target)) !== 'string' ||
+        (await isAnythingKnown(agent, target))
+      )
+        paths.add(target);
+    if (trouble !== undefined && !(acceptGone && trouble.code === 'link-moved'))
+      troubles.set(path, trouble);
   }
   refuseUseless(request.exclude, [...paths]);
   // A configured source inside a named folder keeps its own class and rules.
-  for (const { root } of agent.sources.now) if ([...paths].some((path) => path !== root && isWithin(root, path))) paths.add(root);
+  for (const { root } of agent.sources.now)
+    if ([...paths].some((path) => path !== root && isWithin(root, path))) paths.add(root);
   const tops = [...paths].filter((path) => {
     const above = [...paths].filter((other) => other !== path && isWithin(path, other));
-    return above.every((other) => sourceFor(agent.sources.now, other) !== sourceFor(agent.sources.now, path));
+    return above.every(
+      (other) => sourceFor(agent.sources.now, other) !== sourceFor(agent.sources.now, path),
+    );
   });
   const roots = tops.map((at) => ({ at, source: sourceAt(agent, request, at), acceptGone }));
   if (!request.dryRun) {
@@ -69,14 +80,22 @@ export async function findRoots(
     await agent.sources.refresh();
     await agent.places.save();
   }
-  for (const { root, trouble } of agent.sources.now) if (trouble !== undefined) troubles.set(root, trouble);
-  return roots.map((root) => ({ ...root, source: { ...root.source, trouble: troubles.get(root.at) } }));
+  for (const { root, trouble } of agent.sources.now)
+    if (trouble !== undefined) troubles.set(root, trouble);
+  return roots.map((root) => ({
+    ...root,
+    source: { ...root.source, trouble: troubles.get(root.at) },
+  }));
 }
 
-/** A path as it was typed, or with the bytes behind its `\xNN` if only that is there; spelled as the disk does. */
+/**
+ * A path as it was typed, or with the bytes behind its `\xNN` if only that is there; spelled as the
+ * disk does.
+ */
 async function pathMeant({ host, port }: Agent, text: string): Promise<BytePath> {
   const [plain = '', ...others] = pathCandidates(resolve('/', text)).map(bytePath);
-  for (const path of [plain, ...others]) if (typeof (await host.look(path)) !== 'string') return spelledPath(port, path);
+  for (const path of [plain, ...others])
+    if (typeof (await host.look(path)) !== 'string') return spelledPath(port, path);
   return spelledPath(port, plain);
 }
 
@@ -95,7 +114,8 @@ function refuseUseless(globs: readonly string[], paths: readonly BytePath[]): vo
   const roots = paths.map((path) => pathText(pathBytes(path)));
   for (const glob of globs) {
     const mistake = excludeMistake(glob, roots);
-    if (mistake !== undefined) throw new UsageError('USAGE_INVALID', `--exclude "${glob}" ${mistake}`);
+    if (mistake !== undefined)
+      throw new UsageError('USAGE_INVALID', `--exclude "${glob}" ${mistake}`);
   }
 }
 
@@ -112,5 +132,10 @@ function sourceAt(agent: Agent, request: BackupRequest, at: BytePath): Source {
     folderResults: defaultFolderResults,
     leaveOut: [...agent.ownFolders, ...inner],
   };
-  return sourceOf(agent.identity.pathKey, { root: at, class: defaultClass, rules, proof: undefined });
+  return sourceOf(agent.identity.pathKey, {
+    root: at,
+    class: defaultClass,
+    rules,
+    proof: undefined,
+  });
 }

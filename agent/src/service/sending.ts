@@ -14,8 +14,9 @@ export interface Sending {
 }
 
 /**
- * Sends what is queued; with nothing to send it still connects, which finds a collector that lost something. What had no room meanwhile is
- * captured then, and sent, until nothing more finds room. Errors come back, after the summary.
+ * Sends what is queued; with nothing to send it still connects, which finds a collector that lost
+ * something. What had no room meanwhile is captured then, and sent, until nothing more finds room.
+ * Errors come back, after the summary.
  */
 export async function sendAndFill(
   agent: Agent,
@@ -26,7 +27,8 @@ export async function sendAndFill(
 ): Promise<Sending> {
   for (;;) {
     const sending = await send(agent, emit, signal);
-    if (sending.error !== undefined || sending.gaveUp !== undefined || agent.references.files === 0) return sending;
+    if (sending.error !== undefined || sending.gaveUp !== undefined || agent.references.files === 0)
+      return sending;
     const more = await captureWaiting(agent, { where, all: true, onChanged: undefined }, signal);
     if (signal.aborted) return { error: interrupted() };
     more.failed = 0; // what waits on is named at the end
@@ -48,5 +50,8 @@ async function send({ uplink, queue }: Agent, emit: Emit, signal: AbortSignal): 
 }
 
 export function interrupted(): AgentError {
-  return new AgentError('AGENT_INTERRUPTED', 'ended before everything was captured; what was captured is kept');
+  return new AgentError(
+    'AGENT_INTERRUPTED',
+    'ended before everything was captured; what was captured is kept',
+  );
 }

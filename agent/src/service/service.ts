@@ -48,8 +48,17 @@ export interface ServiceParts {
   readonly logTail?: (() => Promise<string>) | undefined;
 }
 
-/** One request, on an agent that is open in this process. `view` is the running service's, undefined without one. */
-export function operate(agent: Agent, view: ServiceView | undefined, request: Request, emit: Emit, signal: AbortSignal): Promise<void> {
+/**
+ * One request, on an agent that is open in this process. `view` is the running service's, undefined
+ * without one.
+ */
+export function operate(
+  agent: Agent,
+  view: ServiceView | undefined,
+  request: Request,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
   switch (request.op) {
     case 'backup':
       return backup(agent, view, request, emit, signal);
@@ -79,16 +88,25 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
 }
 
 /** A person has seen what lost its cover: it is shown no longer, here and at the collector. */
-async function acknowledgeUncovered({ desk, problems, dataDir, queue }: Agent, paths: readonly string[]): Promise<void> {
+async function acknowledgeUncovered(
+  { desk, problems, dataDir, queue }: Agent,
+  paths: readonly string[],
+): Promise<void> {
   await desk.acknowledge(paths);
   await nameDeskProblems(desk, problems, dataDir);
   await queue.sync();
 }
 
-/** A scan may be late by its own length; after so many intervals without one, nobody knows how things are. */
+/**
+ * A scan may be late by its own length; after so many intervals without one, nobody knows how
+ * things are.
+ */
 const scansMissed = 2;
 
-/** Carries out a command's request with a line of log: whoever asked may have gone before it ends. Names no path. */
+/**
+ * Carries out a command's request with a line of log: whoever asked may have gone before it ends.
+ * Names no path.
+ */
 async function logged(log: Logger, request: Request, work: () => Promise<void>): Promise<void> {
   const { op } = request;
   try {
@@ -101,7 +119,9 @@ async function logged(log: Logger, request: Request, work: () => Promise<void>):
   }
 }
 
-/** The running service: watches, sends, answers commands. Made by `startService`, ended by `stop`. */
+/**
+ * The running service: watches, sends, answers commands. Made by `startService`, ended by `stop`.
+ */
 export class Service {
   readonly #parts: ServiceParts;
   #watches: readonly SourceWatch[];
@@ -156,7 +176,11 @@ export class Service {
         looked: () => this.#reporter.tellChanges(),
         failed: (error) => this.#failed(error),
         events: (root, because) => this.#events(root, because),
-        lost: (root, because) => parts.log.info({ source: pathText(pathBytes(root)), because }, 'file events may be lost; a scan follows'),
+        lost: (root, because) =>
+          parts.log.info(
+            { source: pathText(pathBytes(root)), because },
+            'file events may be lost; a scan follows',
+          ),
       },
     });
   }
@@ -165,10 +189,12 @@ export class Service {
   static async start(parts: ServiceParts): Promise<Service> {
     const service = new Service(parts);
     const { agent, place, log } = parts;
-    const operation: Operation = (request, emit, signal) => logged(log, request, () => operate(agent, service.view, request, emit, signal));
+    const operation: Operation = (request, emit, signal) =>
+      logged(log, request, () => operate(agent, service.view, request, emit, signal));
     service.#socket = await listenLocally(agent.port, agent.dataDir, place, operation);
     const forAll = await listenForQuestions(agent, () => service.view, parts.askPlace);
-    if (typeof forAll === 'string') log.warn({ because: forAll }, 'users of this PC cannot ask for the status without --data');
+    if (typeof forAll === 'string')
+      log.warn({ because: forAll }, 'users of this PC cannot ask for the status without --data');
     else service.#askSocket = forAll;
     await service.#serveMetrics();
     service.#unsubscribe = agent.uplink.subscribe((event) => {
@@ -177,7 +203,8 @@ export class Service {
         if (state === 'ready') service.#reporter.connected();
         if (problem === undefined) log.info({ state }, 'connection');
         else log.warn({ state, code: problem.code }, problem.message);
-      } else if (event.type === 'receipt') log.info({ commit: event.sequence, versions: event.entries }, 'receipt');
+      } else if (event.type === 'receipt')
+        log.info({ commit: event.sequence, versions: event.entries }, 'receipt');
       else log.warn({ code: event.code }, event.message);
     });
     const unsubscribe = service.#unsubscribe;
@@ -213,7 +240,10 @@ export class Service {
     await this.#socket?.idle();
   }
 
-  /** Names why something is not as it should be, or (with undefined) that it is again; central IT hears of it at once. */
+  /**
+   * Names why something is not as it should be, or (with undefined) that it is again; central IT
+   * hears of it at once.
+   */
   async nameProblem(path: BytePath, problem: Problem | undefined): Promise<void> {
     const { problems, queue } = this.#parts.agent;
     try {
@@ -248,7 +278,10 @@ export class Service {
     return this.#socket?.path ?? '';
   }
 
-  /** Tells running commands to end, and stops watching; a file at hand is captured at the next start. The agent is the caller's to close. */
+  /**
+   * Tells running commands to end, and stops watching; a file at hand is captured at the next
+   * start. The agent is the caller's to close.
+   */
   async stop(): Promise<void> {
     carryTurn(this.#parts.agent.uplink).end();
     this.#parts.agent.diagnostics.make = undefined;
@@ -265,7 +298,10 @@ export class Service {
   get view(): ServiceView {
     const watches = this.#watches;
     const { lastScan, scanning } = this.#loop;
-    const ageMs = lastScan === undefined ? Number.POSITIVE_INFINITY : Math.abs(this.#parts.agent.clock.nowMs() - lastScan.endedMs);
+    const ageMs =
+      lastScan === undefined
+        ? Number.POSITIVE_INFINITY
+        : Math.abs(this.#parts.agent.clock.nowMs() - lastScan.endedMs);
     const since = watches.flatMap(({ settlingSinceMs }) => settlingSinceMs ?? []);
     return {
       lastScan,
@@ -296,12 +332,17 @@ export class Service {
     const { agent, log, metrics } = this.#parts;
     if (metrics === undefined) return;
     try {
-      this.#metrics = await serveMetrics(metrics, async () => metricsText(await factsOf(agent, this.view)));
+      this.#metrics = await serveMetrics(metrics, async () =>
+        metricsText(await factsOf(agent, this.view)),
+      );
       log.info({ url: this.#metrics.url }, 'metrics');
     } catch (error) {
       const code = errnoOf(error);
       if (code === undefined) throw error;
-      log.error({ code, ...metrics }, 'the page for Prometheus cannot be served: choose another port in metrics.listen');
+      log.error(
+        { code, ...metrics },
+        'the page for Prometheus cannot be served: choose another port in metrics.listen',
+      );
     }
   }
 
@@ -340,15 +381,25 @@ export class Service {
       throw error;
     });
     // A disk that does not even say what it has free is no reason to say nothing.
-    const because = usage === undefined ? undefined : fullBecause({ ...(usage.budget ?? defaultQueueBudget), freeBytes: usage.freeBytes });
-    log.error({ files, because }, 'the queue is full; complete results are only at their source until there is room');
+    const because =
+      usage === undefined
+        ? undefined
+        : fullBecause({ ...(usage.budget ?? defaultQueueBudget), freeBytes: usage.freeBytes });
+    log.error(
+      { files, because },
+      'the queue is full; complete results are only at their source until there is room',
+    );
   }
 
-  /** Says that the agent holds back; a pause that lasts for long is a named problem of every source, here and at the collector (P6). */
+  /**
+   * Says that the agent holds back; a pause that lasts for long is a named problem of every source,
+   * here and at the collector (P6).
+   */
   #heldBack(event: CourtesyEvent): void {
     const { log } = this.#parts;
     if (event.type === 'paused') log.info({ because: event.pause.because }, 'paused');
-    else if (event.type === 'pausedLong') log.warn({ because: event.pause.because }, 'paused for long; nothing new is captured');
+    else if (event.type === 'pausedLong')
+      log.warn({ because: event.pause.because }, 'paused for long; nothing new is captured');
     else log.info('the pause is over');
     this.#namePause(event).catch((error: unknown) => this.#failed(error));
   }
@@ -357,7 +408,8 @@ export class Service {
     if (event.type === 'paused') return;
     const { agent } = this.#parts;
     for (const { root } of agent.sources.now) {
-      if (event.type === 'pausedLong') await agent.problems.set(root, pausedProblem(event.pause.because));
+      if (event.type === 'pausedLong')
+        await agent.problems.set(root, pausedProblem(event.pause.because));
       else await agent.problems.clear(root, 'paused');
     }
     if (event.type === 'pausedLong') this.#reporter.tell();
@@ -382,7 +434,10 @@ export class Service {
     if (because === undefined) this.#eventsMissing.delete(root);
     else {
       this.#eventsMissing.set(root, because);
-      this.#parts.log.warn({ source: pathText(pathBytes(root)), because }, 'no file events; only scans find changes');
+      this.#parts.log.warn(
+        { source: pathText(pathBytes(root)), because },
+        'no file events; only scans find changes',
+      );
     }
   }
 }

@@ -15,7 +15,14 @@ export async function settings({ desk }: Agent, emit: Emit): Promise<void> {
     groups,
     ...(refused === undefined
       ? {}
-      : { refused: { sequence: refused.sequence, code: refused.code, at: formatInstant(refused.atMs), message: refused.message } }),
+      : {
+          refused: {
+            sequence: refused.sequence,
+            code: refused.code,
+            at: formatInstant(refused.atMs),
+            message: refused.message,
+          },
+        }),
   });
   const now = await desk.now();
   if ('mistakes' in now) {
@@ -29,6 +36,10 @@ export async function settings({ desk }: Agent, emit: Emit): Promise<void> {
 }
 
 function shown({ setting, value, origins }: InForce, sequence: number) {
-  const words: Readonly<Record<Origin, string>> = { 'built-in': 'built in', desk: `desk ${sequence}`, pc: 'this PC' };
+  const words: Readonly<Record<Origin, string>> = {
+    'built-in': 'built in',
+    desk: `desk ${sequence}`,
+    pc: 'this PC',
+  };
   return { setting, value, origin: origins.map((origin) => words[origin]) };
 }

@@ -6,16 +6,28 @@ import { type AgentEvent, type Emit, endSchema, type Request } from './protocol.
 import { type SocketPlace, socketPlace } from './socket-path.ts';
 
 /**
- * Asks the running service of a data folder. `false`: no service is running there, so the caller opens the folder itself.
- * Errors are the service's own, as the same command without a service would raise them; `AGENT_SERVICE_GONE` when it ended
- * before it had answered. When `interrupted` aborts, the service is asked to end the operation, and its answer is still waited for.
+ * Asks the running service of a data folder. `false`: no service is running there, so the caller
+ * opens the folder itself. Errors are the service's own, as the same command without a service
+ * would raise them; `AGENT_SERVICE_GONE` when it ended before it had answered. When `interrupted`
+ * aborts, the service is asked to end the operation, and its answer is still waited for.
  */
-export function askService(dataDir: string, place: SocketPlace, request: Request, emit: Emit, interrupted?: AbortSignal): Promise<boolean> {
+export function askService(
+  dataDir: string,
+  place: SocketPlace,
+  request: Request,
+  emit: Emit,
+  interrupted?: AbortSignal,
+): Promise<boolean> {
   return askAt(socketPlace(dataDir, place).path, request, emit, interrupted);
 }
 
 /** The same for whoever listens at a path. */
-export async function askAt(path: string, request: object, emit: Emit, interrupted?: AbortSignal): Promise<boolean> {
+export async function askAt(
+  path: string,
+  request: object,
+  emit: Emit,
+  interrupted?: AbortSignal,
+): Promise<boolean> {
   const socket = await dial(path);
   if (socket === undefined) return false;
   const stop = () => void sendLine(socket, { stop: true });
@@ -31,7 +43,10 @@ export async function askAt(path: string, request: object, emit: Emit, interrupt
         return true;
       }
       if (!isEvent(message))
-        throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service answered what this release does not know; restart it after an update');
+        throw new AgentError(
+          'AGENT_SERVICE_PROTOCOL',
+          'the service answered what this release does not know; restart it after an update',
+        );
       await emit(message);
     }
   } catch (error) {
@@ -58,7 +73,8 @@ function dial(path: string): Promise<Socket | undefined> {
     socket.once('connect', () => resolve(socket));
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EACCES' || error.code === 'EPERM') reject(notAllowed(error));
-      else if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR') resolve(undefined);
+      else if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR')
+        resolve(undefined);
       else reject(error);
     });
   });
@@ -66,7 +82,8 @@ function dial(path: string): Promise<Socket | undefined> {
 
 /** What is said to a user who is neither the agent's own nor an administrator. */
 export function notAllowed(cause: Error): AgentError {
-  const owner = process.platform === 'win32' ? 'an administrator' : 'the user that the agent runs as, or root,';
+  const owner =
+    process.platform === 'win32' ? 'an administrator' : 'the user that the agent runs as, or root,';
   const says = `only ${owner} may do this; every user of this PC may ask for: aliquot-agent status`;
   return new AgentError('AGENT_NOT_ALLOWED', says, { cause });
 }
@@ -78,10 +95,14 @@ function finish({ exit, code, message }: { exit: number; code: string; message: 
 }
 
 function gone(cause: unknown): AgentError {
-  return new AgentError('AGENT_SERVICE_GONE', 'the service ended before it had answered; look at its log, and try again', {
-    retryable: true,
-    cause,
-  });
+  return new AgentError(
+    'AGENT_SERVICE_GONE',
+    'the service ended before it had answered; look at its log, and try again',
+    {
+      retryable: true,
+      cause,
+    },
+  );
 }
 
 function parse(line: string): unknown {
@@ -93,5 +114,10 @@ function parse(line: string): unknown {
 }
 
 function isEvent(message: unknown): message is AgentEvent {
-  return typeof message === 'object' && message !== null && 'event' in message && typeof message.event === 'string';
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    'event' in message &&
+    typeof message.event === 'string'
+  );
 }

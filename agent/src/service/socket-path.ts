@@ -15,13 +15,18 @@ export interface SocketPlace {
 const longestSocketPath = 100;
 
 /**
- * Where the service of a data folder listens: `DATA/run/agent.sock`, or, where that path is too long for a socket, a name made
- * from it in the user's runtime or temporary folder; on Windows a named pipe. `folder` must be a folder of mode 0700 that
- * belongs to the user (undefined for a pipe).
+ * Where the service of a data folder listens: `DATA/run/agent.sock`, or, where that path is too
+ * long for a socket, a name made from it in the user's runtime or temporary folder; on Windows a
+ * named pipe. `folder` must be a folder of mode 0700 that belongs to the user (undefined for a
+ * pipe).
  */
-export function socketPlace(dataDir: string, place: SocketPlace): { readonly path: string; readonly folder: string | undefined } {
+export function socketPlace(
+  dataDir: string,
+  place: SocketPlace,
+): { readonly path: string; readonly folder: string | undefined } {
   const name = createHash('sha256').update(dataDir).digest('hex').slice(0, 24);
-  if (place.platform === 'win32') return { path: `\\\\.\\pipe\\aliquot-agent-${name}`, folder: undefined };
+  if (place.platform === 'win32')
+    return { path: `\\\\.\\pipe\\aliquot-agent-${name}`, folder: undefined };
   const folder = join(dataDir, 'run');
   const path = join(folder, 'agent.sock');
   if (Buffer.byteLength(path) <= longestSocketPath) return { path, folder };
@@ -31,5 +36,8 @@ export function socketPlace(dataDir: string, place: SocketPlace): { readonly pat
     const path = join(short, `${name}.sock`);
     if (Buffer.byteLength(path) <= longestSocketPath) return { path, folder: short };
   }
-  return { path: join('/tmp', `aliquot-${place.uid ?? 0}`, `${name}.sock`), folder: join('/tmp', `aliquot-${place.uid ?? 0}`) };
+  return {
+    path: join('/tmp', `aliquot-${place.uid ?? 0}`, `${name}.sock`),
+    folder: join('/tmp', `aliquot-${place.uid ?? 0}`),
+  };
 }

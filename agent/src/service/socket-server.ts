@@ -28,22 +28,28 @@ export interface LocalSocket {
 }
 
 /**
- * Listens for commands of the same user. One connection carries one request line and the lines of its answer. Only the owner
- * can connect: the socket lies in a folder of mode 0700 (a Windows pipe is writable by its creator and administrators only).
- * The caller holds the data folder's lock, so a socket that is there already is a dead service's and is replaced.
+ * Listens for commands of the same user. One connection carries one request line and the lines of
+ * its answer. Only the owner can connect: the socket lies in a folder of mode 0700 (a Windows pipe
+ * is writable by its creator and administrators only). The caller holds the data folder's lock, so
+ * a socket that is there already is a dead service's and is replaced.
  *
- * `signal` ends an operation: when its command asks for that, when the service stops, and for those that `endsWithItsCommand` when the
- * connection closes. Errors: `AGENT_SOCKET_FOLDER`.
+ * `signal` ends an operation: when its command asks for that, when the service stops, and for those
+ * that `endsWithItsCommand` when the connection closes. Errors: `AGENT_SOCKET_FOLDER`.
  */
-export async function listenLocally(port: FilePort, dataDir: string, place: SocketPlace, run: Operation): Promise<LocalSocket> {
+export async function listenLocally(
+  port: FilePort,
+  dataDir: string,
+  place: SocketPlace,
+  run: Operation,
+): Promise<LocalSocket> {
   const { path, folder } = socketPlace(dataDir, place);
   if (folder !== undefined) await prepare(port, folder, path, place.uid);
   return listenAt({ path }, (line) => requestSchema.safeParse(line).data, run);
 }
 
 /**
- * The same for every user of this PC: only what `askSchema` allows, one question at a time, and few that wait. The caller made the folder, and
- * holds the data folder's lock.
+ * The same for every user of this PC: only what `askSchema` allows, one question at a time, and few
+ * that wait. The caller made the folder, and holds the data folder's lock.
  */
 export async function listenForAll(
   path: string,
@@ -52,10 +58,16 @@ export async function listenForAll(
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = (request: AskRequest, emit: Emit, signal: AbortSignal): Promise<void> => {
     const mine = turn.then(() => (signal.aborted ? undefined : run(request, emit, signal)));
-    turn = mine.catch(() => undefined); // told to who asked; the next question is answered all the same
+    // told to who asked; the next question is answered all the same
+    turn = mine.catch(() => undefined);
     return mine;
   };
-  return listenAt({ path, readableAll: true, writableAll: true }, (line) => askSchema.safeParse(line).data, inTurn, mostAsking);
+  return listenAt(
+    { path, readableAll: true, writableAll: true },
+    (line) => askSchema.safeParse(line).data,
+    inTurn,
+    mostAsking,
+  );
 }
 
 /** Users of one PC that ask at the same moment. */
@@ -90,7 +102,12 @@ async function listenAt<R extends { readonly op: string }>(
   };
 }
 
-async function prepare(port: FilePort, folder: string, path: string, uid: number | undefined): Promise<void> {
+async function prepare(
+  port: FilePort,
+  folder: string,
+  path: string,
+  uid: number | undefined,
+): Promise<void> {
   await ensureDirectory(port, folder, 0o700);
   const facts = await port.lstat(folder);
   if (facts.kind !== 'directory' || !(await isOwn(port, folder))) {
@@ -138,7 +155,10 @@ async function serve<R extends { readonly op: string }>(
     void hear(lines, () => unwanted.abort(), request !== undefined && endsWithItsCommand(request));
     const end = await outcome(async () => {
       if (request === undefined)
-        throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service does not know this request; restart it after an update');
+        throw new AgentError(
+          'AGENT_SERVICE_PROTOCOL',
+          'the service does not know this request; restart it after an update',
+        );
       await run(request, (event) => sendLine(socket, event), signal);
     });
     await sendLine(socket, end);
@@ -150,8 +170,15 @@ async function serve<R extends { readonly op: string }>(
   }
 }
 
-/** Reads on after the request, to the end of the connection: a wish to stop, and if it matters the end itself, is a `stop`. */
-async function hear(lines: AsyncGenerator<string, void, void>, stop: () => void, whenClosed: boolean): Promise<void> {
+/**
+ * Reads on after the request, to the end of the connection: a wish to stop, and if it matters the
+ * end itself, is a `stop`.
+ */
+async function hear(
+  lines: AsyncGenerator<string, void, void>,
+  stop: () => void,
+  whenClosed: boolean,
+): Promise<void> {
   try {
     for await (const line of lines) if (stopSchema.safeParse(parseJson(line)).success) stop();
   } catch {
@@ -168,7 +195,13 @@ async function outcome(work: () => Promise<void>): Promise<End> {
     // Whoever asked is told, and the service ends: it does not know in what state it is.
     endWith(error);
     const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
-    return { end: { exit: exitCodeOf(error), code, message: error instanceof Error ? error.message : String(error) } };
+    return {
+      end: {
+        exit: exitCodeOf(error),
+        code,
+        message: error instanceof Error ? error.message : String(error),
+      },
+    };
   }
 }
 

@@ -19,7 +19,12 @@ let place: SocketPlace;
 let open: LocalSocket | undefined;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'aq-'));
-  place = { platform: process.platform, runtimeDir: undefined, tmpDir: folder, uid: process.getuid?.() };
+  place = {
+    platform: process.platform,
+    runtimeDir: undefined,
+    tmpDir: folder,
+    uid: process.getuid?.(),
+  };
 });
 afterEach(async () => {
   await open?.close();
@@ -65,9 +70,21 @@ test.runIf(posixOnly('a pipe of Windows goes with its process'))(
 );
 
 for (const [what, error, expected] of [
-  ['a partial success', new PartialError('some failed'), { code: 'PARTIAL', message: 'some failed' }],
-  ['wrong usage', new UsageError('USAGE_INVALID', 'nothing there'), { code: 'USAGE_INVALID', message: 'nothing there' }],
-  ['a failure', new AgentError('AGENT_RESTORE_OFF', 'ask central IT'), { code: 'AGENT_RESTORE_OFF', message: 'ask central IT' }],
+  [
+    'a partial success',
+    new PartialError('some failed'),
+    { code: 'PARTIAL', message: 'some failed' },
+  ],
+  [
+    'wrong usage',
+    new UsageError('USAGE_INVALID', 'nothing there'),
+    { code: 'USAGE_INVALID', message: 'nothing there' },
+  ],
+  [
+    'a failure',
+    new AgentError('AGENT_RESTORE_OFF', 'ask central IT'),
+    { code: 'AGENT_RESTORE_OFF', message: 'ask central IT' },
+  ],
 ] as const) {
   test(`${what} reaches the command as the same error`, async () => {
     await serve(async () => {
@@ -87,7 +104,10 @@ test('a fault of ours reaches the command, and ends the service', async () => {
   expect(await uncaught).toBe(fault);
 });
 
-/** Serves one operation that goes on until `finish`, and a question at once; `ended` resolves with whether it was told to end. */
+/**
+ * Serves one operation that goes on until `finish`, and a question at once; `ended` resolves with
+ * whether it was told to end.
+ */
 async function longOperation() {
   const started = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
@@ -97,7 +117,10 @@ async function longOperation() {
     if (op === 'status' && isStarted) return;
     isStarted = true;
     started.resolve();
-    await Promise.race([finish.promise, new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))]);
+    await Promise.race([
+      finish.promise,
+      new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve())),
+    ]);
     await emit({ event: 'summary' });
     ended.resolve(signal.aborted);
     if (signal.aborted) throw new AgentError('AGENT_INTERRUPTED', 'stopped');
@@ -142,7 +165,13 @@ for (const work of works) {
     const { started, ended } = await longOperation();
     const interrupt = new AbortController();
     const events: AgentEvent[] = [];
-    const asked = askService(folder, place, work, async (event) => void events.push(event), interrupt.signal);
+    const asked = askService(
+      folder,
+      place,
+      work,
+      async (event) => void events.push(event),
+      interrupt.signal,
+    );
     asked.catch(() => undefined);
     await started;
     interrupt.abort();
@@ -160,14 +189,18 @@ test('a service that stops tells running operations to end', async () => {
   await serve((_, __, signal) => {
     started();
     return new Promise((_resolve, reject) =>
-      signal.addEventListener('abort', () => reject(new AgentError('AGENT_INTERRUPTED', 'stopped'))),
+      signal.addEventListener('abort', () =>
+        reject(new AgentError('AGENT_INTERRUPTED', 'stopped')),
+      ),
     );
   });
   const asked = ask();
   asked.catch(() => undefined);
   await running;
   await open?.close();
-  await expect(asked).rejects.toMatchObject({ code: expect.stringMatching(/AGENT_(INTERRUPTED|SERVICE_GONE)/) });
+  await expect(asked).rejects.toMatchObject({
+    code: expect.stringMatching(/AGENT_(INTERRUPTED|SERVICE_GONE)/),
+  });
 });
 
 test('a request that this release does not know is refused, and the service goes on', async () => {
@@ -201,8 +234,16 @@ test.runIf(posixOnly('a pipe of Windows lies in no folder'))(
   'a data path too long for a socket gets a short one in the user’s own folder',
   () => {
     const long = `/srv/${'very-long-name/'.repeat(10)}data`;
-    const linux: SocketPlace = { platform: 'linux', runtimeDir: '/run/user/7', tmpDir: '/tmp', uid: 7 };
-    expect(socketPlace('/srv/a', linux)).toEqual({ path: '/srv/a/run/agent.sock', folder: '/srv/a/run' });
+    const linux: SocketPlace = {
+      platform: 'linux',
+      runtimeDir: '/run/user/7',
+      tmpDir: '/tmp',
+      uid: 7,
+    };
+    expect(socketPlace('/srv/a', linux)).toEqual({
+      path: '/srv/a/run/agent.sock',
+      folder: '/srv/a/run',
+    });
     const short = socketPlace(long, linux);
     expect(short.folder).toBe('/run/user/7/aliquot-7');
     expect(short.path.length).toBeLessThan(100);

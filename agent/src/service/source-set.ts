@@ -1,7 +1,14 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { isWholePath } from '../capture/excludes.ts';
-import { type BytePath, fromText, isSamePath, isWithin, pathBytes, spelledPath } from '../capture/paths.ts';
+import {
+  type BytePath,
+  fromText,
+  isSamePath,
+  isWithin,
+  pathBytes,
+  spelledPath,
+} from '../capture/paths.ts';
 import { rootFileProblem } from '../capture/problem.ts';
 import { builtInExcludes, type Exclude } from '../capture/rules.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
@@ -12,8 +19,9 @@ import { type Lead, type LeadParts, leadOf } from './leads.ts';
 /** The watched folders as they are at this moment. */
 export interface SourceSet {
   /**
-   * What is watched now: each folder of the configuration, and for one that is a symbolic link both the link and what it leads to. Where it
-   * led before stays among them until a person accepts the change: what was captured there must neither be called gone nor be forgotten.
+   * What is watched now: each folder of the configuration, and for one that is a symbolic link both
+   * the link and what it leads to. Where it led before stays among them until a person accepts the
+   * change: what was captured there must neither be called gone nor be forgotten.
    */
   readonly now: readonly Source[];
   /** Looks where the links lead. */
@@ -52,7 +60,9 @@ export class ConfiguredSources implements SourceSet {
 
   async refresh(): Promise<readonly Source[]> {
     const leads: Lead[] = [];
-    this.#roots = await Promise.all(this.#config.map(({ path }) => spelledPath(this.#parts.port, fromText(path, '/'))));
+    this.#roots = await Promise.all(
+      this.#config.map(({ path }) => spelledPath(this.#parts.port, fromText(path, '/'))),
+    );
     for (const root of this.#roots) leads.push(configuredLead(await leadOf(this.#parts, root)));
     await this.#parts.places.save();
     this.now = this.#sources(leads);
@@ -88,18 +98,24 @@ export class ConfiguredSources implements SourceSet {
     for (const [at, { isLink, trouble }] of leads.entries()) {
       const root = roots[at] ?? '';
       // By a short name, which only the disk knows, one folder may stand here twice.
-      if (roots.findIndex((other) => isSamePath(other, root)) === at) add(at, root, { isLink, trouble });
+      if (roots.findIndex((other) => isSamePath(other, root)) === at)
+        add(at, root, { isLink, trouble });
     }
     for (const [at, { targets }] of leads.entries()) {
       for (const target of [...targets].reverse()) {
         // What another source watches with all below it is watched.
-        const isWatched = sources.some((source) => source.isLink !== true && isWithin(target, source.root));
-        if (!isWatched && !ownFolders.some((own) => isWithin(target, own))) add(at, target, { isLink: false, trouble: undefined });
+        const isWatched = sources.some(
+          (source) => source.isLink !== true && isWithin(target, source.root),
+        );
+        if (!isWatched && !ownFolders.some((own) => isWithin(target, own)))
+          add(at, target, { isLink: false, trouble: undefined });
       }
     }
     // One inside another captures its own part; the outer one leaves that out.
     return sources.map((source) => {
-      const inner = sources.map(({ root }) => root).filter((root) => !isSamePath(root, source.root) && isWithin(root, source.root));
+      const inner = sources
+        .map(({ root }) => root)
+        .filter((root) => !isSamePath(root, source.root) && isWithin(root, source.root));
       return { ...source, rules: { ...source.rules, leaveOut: [...ownFolders, ...inner] } };
     });
   }
@@ -107,15 +123,26 @@ export class ConfiguredSources implements SourceSet {
 
 /** A file is watched like a folder, and whoever named it expects more. */
 function configuredLead(lead: Lead): Lead {
-  return lead.kind === 'file' && lead.trouble === undefined ? { ...lead, trouble: rootFileProblem() } : lead;
+  return lead.kind === 'file' && lead.trouble === undefined
+    ? { ...lead, trouble: rootFileProblem() }
+    : lead;
 }
 
-/** The excludes of a source for a folder that its link leads to: whole paths mean what they mean by the link's name too. */
+/**
+ * The excludes of a source for a folder that its link leads to: whole paths mean what they mean by
+ * the link's name too.
+ */
 function excludesAt(globs: readonly string[], link: BytePath, root: BytePath): Exclude[] {
   const name = named(link);
   return globs.flatMap((glob) => {
     const plain = { glob, below: root };
-    if (root === link || !isWholePath(glob) || !glob.startsWith(name) || !/^([\\/]|$)/.test(glob.slice(name.length))) return [plain];
+    if (
+      root === link ||
+      !isWholePath(glob) ||
+      !glob.startsWith(name) ||
+      !/^([\\/]|$)/.test(glob.slice(name.length))
+    )
+      return [plain];
     return [plain, { glob: `${escaped(named(root))}${glob.slice(name.length)}`, below: root }];
   });
 }

@@ -11,10 +11,16 @@ import { type ServiceView, type SourceView, takeStock } from './stock.ts';
 const nothing = new Uint8Array(0);
 
 /**
- * `status`: one `status` event, then (with `results`) one `result` event for each result, then `lost` for what a collector
- * lost. `view` is undefined when no service runs. Nothing that is not protected is left out (P6).
+ * `status`: one `status` event, then (with `results`) one `result` event for each result, then
+ * `lost` for what a collector lost. `view` is undefined when no service runs. Nothing that is not
+ * protected is left out (P6).
  */
-export async function status(agent: Agent, view: ServiceView | undefined, request: StatusRequest, emit: Emit): Promise<void> {
+export async function status(
+  agent: Agent,
+  view: ServiceView | undefined,
+  request: StatusRequest,
+  emit: Emit,
+): Promise<void> {
   const stock = await takeStock(agent, view);
   const { problems } = stock;
   const lost: { path: string | null; version: number; why: string }[] = [];
@@ -53,12 +59,21 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
   });
   // Problems first, so that a reader who stops early has seen them.
   for (const { path, code, message, sinceMs } of problems) {
-    await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
+    await emit({
+      event: 'problem',
+      path: pathText(path),
+      code,
+      message,
+      since: formatInstant(sinceMs),
+    });
   }
   for (const one of lost) await emit({ event: 'lost', ...one });
   if (!request.results) return;
   const { sinceMs = 0 } = request;
-  for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), stock)) {
+  for await (const { path, state, files, bytes, capturedAtMs, problem } of results(
+    agent.queue.knownUnder(nothing),
+    stock,
+  )) {
     if (state === 'safe' && (capturedAtMs ?? 0) < sinceMs) continue;
     await emit({
       event: 'result',
@@ -67,7 +82,9 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
       files,
       bytes,
       ...(capturedAtMs === undefined ? {} : { capturedAt: formatInstant(capturedAtMs) }),
-      ...(problem === undefined ? {} : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
+      ...(problem === undefined
+        ? {}
+        : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
     });
   }
 }
@@ -75,13 +92,19 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
 /** Whether the agent holds back for the instrument's sake, since when and why. */
 function heldBack({ courtesy }: Agent, pause: Pause | undefined): object {
   return {
-    ...(pause === undefined ? {} : { paused: { since: formatInstant(pause.sinceMs), because: pause.because } }),
+    ...(pause === undefined
+      ? {}
+      : { paused: { since: formatInstant(pause.sinceMs), because: pause.because } }),
     ...(courtesy.trouble === undefined ? {} : { pauseTrouble: courtesy.trouble }),
   };
 }
 
 function sourceShown({ root, isLink, eventsMissing, excluded }: SourceView): object {
-  const taken = excluded?.counts.map(({ glob, files, folders }) => ({ pattern: glob, files, folders }));
+  const taken = excluded?.counts.map(({ glob, files, folders }) => ({
+    pattern: glob,
+    files,
+    folders,
+  }));
   return {
     path: pathText(pathBytes(root)),
     ...(isLink === true ? { link: true } : {}),
@@ -98,16 +121,25 @@ interface Unsafe {
 }
 
 /**
- * Whether everything that is here is safe, and if that cannot be said, up to when: the best truth that can be told (P6). "Everything" is
- * known only while the service runs, has looked at everything lately, is told of changes, and has nothing in its hands.
+ * Whether everything that is here is safe, and if that cannot be said, up to when: the best truth
+ * that can be told (P6). "Everything" is known only while the service runs, has looked at
+ * everything lately, is told of changes, and has nothing in its hands.
  */
-function safety({ queue, uplink }: Agent, view: ServiceView | undefined, { pending, pause, problems, lost }: Unsafe): object {
+function safety(
+  { queue, uplink }: Agent,
+  view: ServiceView | undefined,
+  { pending, pause, problems, lost }: Unsafe,
+): object {
   const { entries, oldestMs } = queue.pending();
   const sees =
-    view?.isFresh === true && view.trouble === undefined && view.sources.every(({ eventsMissing }) => eventsMissing === undefined);
+    view?.isFresh === true &&
+    view.trouble === undefined &&
+    view.sources.every(({ eventsMissing }) => eventsMissing === undefined);
   const isRefused = uplink.status().problem?.code === 'UPLINK_ROLLED_BACK';
-  const allSafe = sees && pause === undefined && pending + entries + problems + lost === 0 && !isRefused;
-  // What was there when the last whole look began has been seen; without a service, what had been captured when the last receipt came.
+  const allSafe =
+    sees && pause === undefined && pending + entries + problems + lost === 0 && !isRefused;
+  // What was there when the last whole look began has been seen; without a service, what had been
+  // captured when the last receipt came.
   const seenMs = view === undefined ? queue.lastReceipt()?.receivedAtMs : view.lastScan?.beganMs;
   const openMs = [oldestMs, view?.settlingSinceMs].filter((ms) => ms !== undefined);
   const safeAsOf = seenMs === undefined ? null : formatInstant(Math.min(seenMs, ...openMs));
@@ -125,16 +157,30 @@ function head(agent: Agent, view: ServiceView | undefined): object {
     vault: identity.descriptor.name,
     collector: link.url,
     connection: link.state,
-    ...(link.connectedSinceMs === undefined ? {} : { connectedSince: formatInstant(link.connectedSinceMs) }),
+    ...(link.connectedSinceMs === undefined
+      ? {}
+      : { connectedSince: formatInstant(link.connectedSinceMs) }),
     ...(link.nextAttemptMs === undefined ? {} : { nextAttempt: formatInstant(link.nextAttemptMs) }),
     ...(link.problem === undefined
       ? {}
-      : { connectionProblem: { code: link.problem.code, message: link.problem.message, since: formatInstant(link.problem.sinceMs) } }),
+      : {
+          connectionProblem: {
+            code: link.problem.code,
+            message: link.problem.message,
+            since: formatInstant(link.problem.sinceMs),
+          },
+        }),
     ...(link.clockSkewMs === undefined ? {} : { clockSkewMs: link.clockSkewMs }),
     // Also while it connects again, and after the process that found it has ended.
     rolledBack: link.problem?.code === 'UPLINK_ROLLED_BACK',
     lastReceipt:
-      receipt === undefined ? null : { at: formatInstant(receipt.receivedAtMs), commit: receipt.sequence, copies: receipt.copies },
+      receipt === undefined
+        ? null
+        : {
+            at: formatInstant(receipt.receivedAtMs),
+            commit: receipt.sequence,
+            copies: receipt.copies,
+          },
     lastScan: view?.lastScan === undefined ? null : formatInstant(view.lastScan.endedMs),
     scanning: view?.scanning ?? false,
     ...(view?.trouble === undefined ? {} : { trouble: view.trouble }),

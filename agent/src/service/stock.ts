@@ -17,7 +17,10 @@ export interface SourceView {
 
 /** What only the running service knows. */
 export interface ServiceView {
-  /** When the last scan that looked at everything ended, and when it began: what was there before it began has been seen. */
+  /**
+   * When the last scan that looked at everything ended, and when it began: what was there before it
+   * began has been seen.
+   */
   readonly lastScan: { readonly beganMs: number; readonly endedMs: number } | undefined;
   /** Whether that is so short ago that the next one is not overdue. */
   readonly isFresh: boolean;
@@ -50,8 +53,9 @@ export interface Stock {
 }
 
 /**
- * Takes down what is not safe at this moment (P6). Known files that are read after this show everything that is not in it: a result
- * leaves the list of what is being captured when its version is handed over, and shows itself as known from the next sync on.
+ * Takes down what is not safe at this moment (P6). Known files that are read after this show
+ * everything that is not in it: a result leaves the list of what is being captured when its version
+ * is handed over, and shows itself as known from the next sync on.
  */
 export async function takeStock(agent: Agent, view: ServiceView | undefined): Promise<Stock> {
   const making = inTheMaking(agent, view);
@@ -74,7 +78,10 @@ function inTheMaking(agent: Agent, view: ServiceView | undefined): Omit<Stock, '
   return { settling, capturing, unlisted: view?.unlisted ?? 0 };
 }
 
-/** A queue that takes nothing more is named elsewhere; what it says of earlier is still worth showing. */
+/**
+ * A queue that takes nothing more is named elsewhere; what it says of earlier is still worth
+ * showing.
+ */
 export async function syncIfPossible(queue: Queue): Promise<void> {
   try {
     await queue.sync();

@@ -16,7 +16,10 @@ export function waits({ uplink }: Pick<Waiting, 'uplink'>): boolean {
  * approved. True when it did, and the folder must be opened anew. A refusal is told to `onRefusal`;
  * without a line, or once it has signed anything as itself, it stays as it is.
  */
-export async function becomeSuccessor(agent: Waiting, onRefusal: (error: IdentityError) => void): Promise<boolean> {
+export async function becomeSuccessor(
+  agent: Waiting,
+  onRefusal: (error: IdentityError) => void,
+): Promise<boolean> {
   const { port, dataDir, identity, queue } = agent;
   if (!waits(agent) || queue.chainHead() !== undefined) return false;
   const addresses = await AddressBook.open(port, dataDir, identity);
@@ -34,7 +37,11 @@ export async function becomeSuccessor(agent: Waiting, onRefusal: (error: Identit
  * when the folder is another agent's. The answer ends it, and resolves when nothing of it writes
  * any more.
  */
-export function onSuccession(agent: Waiting, log: Logger, onSuccessor: () => void): () => Promise<void> {
+export function onSuccession(
+  agent: Waiting,
+  log: Logger,
+  onSuccessor: () => void,
+): () => Promise<void> {
   let looking: Promise<void> | undefined;
   const refused = ({ code, message }: IdentityError): void =>
     log.error({ code, error: message }, 'this PC cannot take the place of another');
@@ -46,7 +53,8 @@ export function onSuccession(agent: Waiting, log: Logger, onSuccessor: () => voi
     looking = undefined;
   };
   const unsubscribe = agent.uplink.subscribe(({ type }) => {
-    if (type === 'state' && looking === undefined && agent.uplink.status().state === 'pending') looking = look();
+    if (type === 'state' && looking === undefined && agent.uplink.status().state === 'pending')
+      looking = look();
   });
   return async () => {
     unsubscribe();

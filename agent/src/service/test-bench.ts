@@ -1,4 +1,7 @@
-/** A whole agent in this process, on the real file system, with a collector that answers. Nothing outside tests imports this file. */
+/**
+ * A whole agent in this process, on the real file system, with a collector that answers. Nothing
+ * outside tests imports this file.
+ */
 import { join } from 'node:path';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
@@ -35,13 +38,24 @@ export interface ServiceBench {
   close(): Promise<void>;
 }
 
-export async function openServiceBench(budget?: QueueBudget, port: FilePort = nodeFiles): Promise<ServiceBench> {
+export async function openServiceBench(
+  budget?: QueueBudget,
+  port: FilePort = nodeFiles,
+): Promise<ServiceBench> {
   const bench = await openBench({}, budget);
   const collector = new TestCollector(vault);
   const identity = testIdentity(await collector.listen());
   const { queue, clock, own, problems, references, underWay, places } = bench;
   const trust = await TrustStore.open(nodeFiles, own, identity);
-  const uplink = new WebSocketUplink({ identity, queue, trust, port: nodeFiles, clock, random: seededRandom('bench'), software: 'test 1' });
+  const uplink = new WebSocketUplink({
+    identity,
+    queue,
+    trust,
+    port: nodeFiles,
+    clock,
+    random: seededRandom('bench'),
+    software: 'test 1',
+  });
   const agent: Agent = {
     dataDir: own,
     ownFolders: [fromText(own, '/')],
@@ -68,7 +82,13 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     const emit = async (event: AgentEvent) => {
       if (event.event !== 'progress') events.push(event);
     };
-    const code = await operate({ ...agent, host: bench.host, ...changes }, undefined, request, emit, new AbortController().signal).then(
+    const code = await operate(
+      { ...agent, host: bench.host, ...changes },
+      undefined,
+      request,
+      emit,
+      new AbortController().signal,
+    ).then(
       () => undefined,
       (error: { code?: string }) => error.code ?? String(error),
     );
@@ -80,7 +100,8 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     collector,
     at: (name) => join(bench.data, name),
     perform,
-    backup: (offline = true, changes = {}) => perform({ op: 'backup', paths: [bench.data], exclude: [], offline, dryRun: false }, changes),
+    backup: (offline = true, changes = {}) =>
+      perform({ op: 'backup', paths: [bench.data], exclude: [], offline, dryRun: false }, changes),
     async close() {
       await uplink.stop();
       await collector.stop();

@@ -38,21 +38,54 @@ const failing: EventPort = {
 
 /** The service over a folder whose files are complete at once; `host` may hold them up. */
 async function serve(host: CaptureHost, events = noEvents): Promise<Agent> {
-  const agent = { ...lab.agent, host, sources: fixedSources([{ ...lab.bench.source, proof: quietTime(0) }]) };
-  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
-  const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
-  service = await Service.start({ agent, events, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
+  const agent = {
+    ...lab.agent,
+    host,
+    sources: fixedSources([{ ...lab.bench.source, proof: quietTime(0) }]),
+  };
+  const place = {
+    platform: process.platform,
+    runtimeDir: undefined,
+    tmpDir: temporaryFolder(),
+    uid: process.getuid?.(),
+  };
+  const askPlace = {
+    platform: process.platform,
+    serviceRuntimeDir: place.tmpDir,
+    runtimeDir: undefined,
+  };
+  service = await Service.start({
+    agent,
+    events,
+    scanIntervalSeconds: 300,
+    place,
+    askPlace,
+    log: pino({ level: 'silent' }),
+  });
   return agent;
 }
 
-async function ask(agent: Agent, view: ServiceView | undefined): Promise<{ status: AgentEvent; states: string[]; headline: string }> {
+async function ask(
+  agent: Agent,
+  view: ServiceView | undefined,
+): Promise<{ status: AgentEvent; states: string[]; headline: string }> {
   const events: AgentEvent[] = [];
-  await operate(agent, view, { op: 'status', results: true }, async (event) => void events.push(event), new AbortController().signal);
+  await operate(
+    agent,
+    view,
+    { op: 'status', results: true },
+    async (event) => void events.push(event),
+    new AbortController().signal,
+  );
   const status = events.find(({ event }) => event === 'status') ?? { event: 'nothing' };
   const states = events.flatMap(({ event, state, path }) =>
     event === 'result' ? [`${String(state)} ${String(path).slice(lab.bench.data.length + 1)}`] : [],
   );
-  return { status, states, headline: statusText(status, lab.bench.clock.nowMs()).split('\n')[0] ?? '' };
+  return {
+    status,
+    states,
+    headline: statusText(status, lab.bench.clock.nowMs()).split('\n')[0] ?? '',
+  };
 }
 
 /** A host that captures nothing until it is let go. */
@@ -85,10 +118,17 @@ test('a file that is being read is listed, and nothing is called safe; when it i
   await reached;
   const during = await ask(agent, service?.view);
   expect(during.states).toEqual(['capturing big.raw']);
-  expect(during.status).toMatchObject({ allSafe: false, safeAsOf: null, pending: 1, results: { total: 1, capturing: 1, safe: 0 } });
+  expect(during.status).toMatchObject({
+    allSafe: false,
+    safeAsOf: null,
+    pending: 1,
+    results: { total: 1, capturing: 1, safe: 0 },
+  });
   expect(during.headline).toBe('0 of 1 results safe: 1 being captured.');
   letGo();
-  await expect.poll(async () => (await ask(agent, service?.view)).status['allSafe'], { timeout: 240_000 }).toBe(true);
+  await expect
+    .poll(async () => (await ask(agent, service?.view)).status['allSafe'], { timeout: 240_000 })
+    .toBe(true);
   const after = await ask(agent, service?.view);
   expect(after.headline).toBe('The one result is safe (3 B).');
   expect(after.states).toEqual(['safe big.raw']);
@@ -127,7 +167,9 @@ test('before the first look is done nothing is said of all', async () => {
   await reached.promise;
   const during = await ask(agent, service?.view);
   expect(during.status).toMatchObject({ allSafe: false, safeAsOf: null });
-  expect(during.headline).toBe('The first look since the start is not done; 1 result is safe so far.');
+  expect(during.headline).toBe(
+    'The first look since the start is not done; 1 result is safe so far.',
+  );
   gate.resolve();
 });
 
@@ -138,7 +180,9 @@ test('with the service stopped only what is known is called safe, as of the last
   const { status, headline } = await ask(lab.agent, undefined);
   expect(status).toMatchObject({ service: 'stopped', allSafe: false });
   expect(status['safeAsOf']).toEqual(expect.any(String));
-  expect(headline).toMatch(/^All 2 results that are known are safe as of .*\d\d:\d\d; what came since is not known\.$/);
+  expect(headline).toMatch(
+    /^All 2 results that are known are safe as of .*\d\d:\d\d; what came since is not known\.$/,
+  );
 });
 
 test('without events, or with the last look long ago, it is safe as of that look', async () => {
@@ -147,15 +191,22 @@ test('without events, or with the last look long ago, it is safe as of that look
   const agent = await serve(lab.bench.host, failing);
   await expect.poll(() => service?.view.lastScan, { timeout: 240_000 }).toBeDefined();
   const beganMs = service?.view.lastScan?.beganMs ?? 0;
-  expect((await ask(agent, service?.view)).status).toMatchObject({ allSafe: false, safeAsOf: new Date(beganMs).toISOString() });
+  expect((await ask(agent, service?.view)).status).toMatchObject({
+    allSafe: false,
+    safeAsOf: new Date(beganMs).toISOString(),
+  });
   await service?.stop();
   const again = await serve(lab.bench.host);
   await expect.poll(() => service?.view.lastScan, { timeout: 240_000 }).toBeDefined();
-  await expect.poll(async () => (await ask(again, service?.view)).status['allSafe'], { timeout: 240_000 }).toBe(true);
+  await expect
+    .poll(async () => (await ask(again, service?.view)).status['allSafe'], { timeout: 240_000 })
+    .toBe(true);
   lab.bench.clock.ms += 601_000;
   const { status, headline } = await ask(again, service?.view);
   expect(status['allSafe']).toBe(false);
-  expect(headline).toMatch(/^The one result that is known is safe as of .*; what came since is not known\.$/);
+  expect(headline).toMatch(
+    /^The one result that is known is safe as of .*; what came since is not known\.$/,
+  );
 });
 
 test('what is queued is to be sent, and a status of it says so', async () => {

@@ -1,5 +1,9 @@
 import { join } from 'node:path';
-import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  ensureDirectory,
+  readFileIfThere,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { z } from 'zod';
 
@@ -8,13 +12,28 @@ const MAX_BOOK_BYTES = 8 * 1024 * 1024;
 const MAX_BAD = 64;
 
 const text = z.string().max(2 * 1024 * 1024);
-const lists = z.object({ root: text, timestamp: text.optional(), snapshot: text.optional(), targets: text.optional() });
+const lists = z.object({
+  root: text,
+  timestamp: text.optional(),
+  snapshot: text.optional(),
+  targets: text.optional(),
+});
 /** The vendor's lists as they were verified last: what comes after must not be older. */
 export type KeptLists = z.infer<typeof lists>;
 
-const bad = z.object({ version: z.string(), reason: z.string(), atMs: z.number(), withdrawn: z.boolean() });
+const bad = z.object({
+  version: z.string(),
+  reason: z.string(),
+  atMs: z.number(),
+  withdrawn: z.boolean(),
+});
 
-const refusal = z.object({ version: z.string(), code: z.string(), message: z.string(), atMs: z.number() });
+const refusal = z.object({
+  version: z.string(),
+  code: z.string(),
+  message: z.string(),
+  atMs: z.number(),
+});
 
 const schema = z.object({
   version: z.literal(1),
@@ -64,7 +83,11 @@ export class UpdateBook {
     const pages = { ...this.#pages, ...change };
     pages.bad = pages.bad.slice(-MAX_BAD);
     await ensureDirectory(this.#port, this.#dir);
-    await writeFileDurably(this.#port, join(this.#dir, 'book.json'), Buffer.from(`${JSON.stringify(pages)}\n`));
+    await writeFileDurably(
+      this.#port,
+      join(this.#dir, 'book.json'),
+      Buffer.from(`${JSON.stringify(pages)}\n`),
+    );
     this.#pages = pages;
   }
 }

@@ -18,7 +18,11 @@ export const STAGED_EXIT_CODE = 75;
 export async function keepUpToDate(
   agent: Agent,
   service: Service,
-  { install, log, leave }: { readonly install: Install; readonly log: Logger; readonly leave: () => void },
+  {
+    install,
+    log,
+    leave,
+  }: { readonly install: Install; readonly log: Logger; readonly leave: () => void },
 ): Promise<() => Promise<void>> {
   const { port, clock, dataDir, uplink, courtesy, desk } = agent;
   const place = fromText(install.kind === 'folder' ? install.root : process.execPath, '/');
@@ -35,7 +39,9 @@ export async function keepUpToDate(
     },
     collector: () => {
       const { collectorSoftware: software } = uplink.status();
-      return software === undefined ? undefined : { software, fetch: (name, offset) => uplink.releasePart(name, offset) };
+      return software === undefined
+        ? undefined
+        : { software, fetch: (name, offset) => uplink.releasePart(name, offset) };
     },
     isPaused: async () => (await courtesy.paused()) !== undefined,
     beforeWork: () => courtesy.beforeWork(),

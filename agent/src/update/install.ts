@@ -20,7 +20,9 @@ export interface FolderInstall {
  * `package` the system's package manager; `other` nobody (a clone, or a folder install without its
  * host).
  */
-export type Install = FolderInstall | { readonly kind: 'package' | 'other'; readonly version: string };
+export type Install =
+  | FolderInstall
+  | { readonly kind: 'package' | 'other'; readonly version: string };
 
 /** What is known of a running program: `hostRoot` from its host (ALIQUOT_ROOT). */
 export interface Running {
@@ -38,8 +40,11 @@ export function installOf({ hostRoot, execPath, version: own }: Running): Instal
   const folder = dirname(execPath);
   if (folder === PACKAGE_FOLDER) return { kind: 'package', version: own };
   const version = basename(folder);
-  const isOurs = hostRoot !== undefined && basename(dirname(folder)) === 'versions' && isReleaseVersion(version);
-  return isOurs ? { kind: 'folder', root: hostRoot, version, node: execPath } : { kind: 'other', version: own };
+  const isOurs =
+    hostRoot !== undefined && basename(dirname(folder)) === 'versions' && isReleaseVersion(version);
+  return isOurs
+    ? { kind: 'folder', root: hostRoot, version, node: execPath }
+    : { kind: 'other', version: own };
 }
 
 /** The platform of this process in the words of releases; undefined when none are made for it. */
@@ -72,9 +77,14 @@ async function readCurrent(port: FilePort, root: string): Promise<string | undef
 }
 
 /** Versions that the host has given up, with its reason (`died`, `no-session`). */
-export async function readBad(port: FilePort, root: string): Promise<{ readonly version: string; readonly reason: string }[]> {
+export async function readBad(
+  port: FilePort,
+  root: string,
+): Promise<{ readonly version: string; readonly reason: string }[]> {
   const lines = await wordsOf(port, root, 'bad');
-  return lines.flatMap(([version, reason]) => (version === undefined || reason === undefined ? [] : [{ version, reason }]));
+  return lines.flatMap(([version, reason]) =>
+    version === undefined || reason === undefined ? [] : [{ version, reason }],
+  );
 }
 
 /**

@@ -1,6 +1,11 @@
 import { basename, join } from 'node:path';
 import { isForeseen } from '@aliquot/shared/cli/unexpected';
-import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  ensureDirectory,
+  readFileIfThere,
+  removeDurably,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type ReleasePart, releasePart } from '@aliquot/shared/release/targets';
 import { UplinkError } from '../uplink/errors.ts';
@@ -44,9 +49,17 @@ const BASE_URL = 'https://collector.invalid/metadata';
  * 5.6): new roots by the keys of the old one, nothing older than what was verified before, nothing
  * past its term. Errors: `UpdateError`, `UplinkError` where the session ended.
  */
-export async function refreshLists({ port, scratch, kept, source }: ListParts): Promise<VendorLists> {
+export async function refreshLists({
+  port,
+  scratch,
+  kept,
+  source,
+}: ListParts): Promise<VendorLists> {
   // Loaded here: an agent that is up to date has no use for them.
-  const [{ Updater }, { DownloadHTTPError }] = await Promise.all([import('tuf-js'), import('tuf-js/dist/error.js')]);
+  const [{ Updater }, { DownloadHTTPError }] = await Promise.all([
+    import('tuf-js'),
+    import('tuf-js/dist/error.js'),
+  ]);
   await ensureDirectory(port, scratch);
   for (const role of ROLES) {
     const text = kept[role];
@@ -65,8 +78,13 @@ export async function refreshLists({ port, scratch, kept, source }: ListParts): 
     }
     throw new DownloadHTTPError(`the collector has no ${name}`, 404);
   };
-  const downloadFile = (): Promise<never> => Promise.reject(new Error('files of releases are fetched in parts'));
-  const updater = new Updater({ metadataDir: scratch, metadataBaseUrl: BASE_URL, fetcher: { downloadBytes, downloadFile } });
+  const downloadFile = (): Promise<never> =>
+    Promise.reject(new Error('files of releases are fetched in parts'));
+  const updater = new Updater({
+    metadataDir: scratch,
+    metadataBaseUrl: BASE_URL,
+    fetcher: { downloadBytes, downloadFile },
+  });
   try {
     await updater.refresh();
   } catch (error) {
@@ -74,7 +92,9 @@ export async function refreshLists({ port, scratch, kept, source }: ListParts): 
     throw refusalOf(error);
   }
   const read = async (role: (typeof ROLES)[number]): Promise<string> =>
-    (await readFileIfThere(port, join(scratch, `${role}.json`), MAX_LIST_BYTES))?.toString('utf8') ?? '';
+    (await readFileIfThere(port, join(scratch, `${role}.json`), MAX_LIST_BYTES))?.toString(
+      'utf8',
+    ) ?? '';
   const [root, timestamp, snapshot, targets] = await Promise.all(ROLES.map(read));
   return {
     kept: { root: root ?? kept.root, timestamp, snapshot, targets },
@@ -96,17 +116,35 @@ function refusalOf(cause: unknown): unknown {
   if (isForeseen(cause)) return cause;
   const says = cause instanceof Error ? cause.message : String(cause);
   if (/^Failed to persist/.test(says))
-    return new UpdateError('UPDATE_NO_ROOM', 'the lists of releases cannot be written: is the disk full?', { cause });
+    return new UpdateError(
+      'UPDATE_NO_ROOM',
+      'the lists of releases cannot be written: is the disk full?',
+      { cause },
+    );
   if (/is expired/.test(says)) {
     const way = "if this PC's clock is right, add the vendor's newest release: aliquot release add";
-    return new UpdateError('UPDATE_EXPIRED', `the vendor's lists are past their term; ${way}`, { cause });
+    return new UpdateError('UPDATE_EXPIRED', `the vendor's lists are past their term; ${way}`, {
+      cause,
+    });
   }
   if (/is less than current version|does(n't| not) match/.test(says)) {
     const way = 'the collector was put back, or hides releases: add the newest one again';
-    return new UpdateError('UPDATE_ROLLED_BACK', `the collector hands out older lists of releases than before; ${way}`, { cause });
+    return new UpdateError(
+      'UPDATE_ROLLED_BACK',
+      `the collector hands out older lists of releases than before; ${way}`,
+      { cause },
+    );
   }
   if (/the collector has no/.test(says))
-    return new UpdateError('UPDATE_ABSENT', 'the collector has no releases; hand it one: aliquot release add', { cause });
+    return new UpdateError(
+      'UPDATE_ABSENT',
+      'the collector has no releases; hand it one: aliquot release add',
+      { cause },
+    );
   const way = 'nothing of it is used; look at where the release on the collector is from';
-  return new UpdateError('UPDATE_FOREIGN', `the lists of releases are not the vendor's, or were altered; ${way}`, { cause });
+  return new UpdateError(
+    'UPDATE_FOREIGN',
+    `the lists of releases are not the vendor's, or were altered; ${way}`,
+    { cause },
+  );
 }

@@ -45,7 +45,10 @@ export class ReleaseSource {
       if (answer.size === 0) return;
       // A part that brings nothing would be asked for again for ever.
       if (answer.size > maxBytes || changed || (answer.bytes.length === 0 && at < answer.size))
-        throw new UpdateError('UPDATE_ALTERED', `the collector's file ${name} is not as long as the vendor's list says`);
+        throw new UpdateError(
+          'UPDATE_ALTERED',
+          `the collector's file ${name} is not as long as the vendor's list says`,
+        );
       size = answer.size;
       at += answer.bytes.length;
       if (answer.bytes.length > 0) yield answer.bytes;

@@ -48,7 +48,10 @@ export interface VerifiedRelease {
  * fetched. What was fetched of a file stays, and is gone on with. Nothing that runs is touched.
  * Errors: `UpdateError`, `ArchiveError`, `UplinkError`, `FileError`.
  */
-export async function unpackRelease(parts: StageParts, { program, node }: VerifiedRelease): Promise<void> {
+export async function unpackRelease(
+  parts: StageParts,
+  { program, node }: VerifiedRelease,
+): Promise<void> {
   const { port, install, dir } = parts;
   const { version } = program.part;
   const folder = join(install.root, 'versions', version);
@@ -66,18 +69,26 @@ export async function unpackRelease(parts: StageParts, { program, node }: Verifi
   await unpack(port, await fetched(parts, program), temporary, program.part.unpackedBytes);
   const nodePath = join(temporary, program.part.node.file);
   if (hasNode) await takeNode(port, install.node, nodePath);
-  else if (node !== undefined) await unpack(port, await fetched(parts, node), temporary, node.part.unpackedBytes);
+  else if (node !== undefined)
+    await unpack(port, await fetched(parts, node), temporary, node.part.unpackedBytes);
   if (!(await isNode(port, nodePath, program))) throw altered(program.part.node.target);
-  await writeFileDurably(port, join(temporary, WHOLE), Buffer.from(`${program.sha256}\n`), { mode: 0o644 });
+  await writeFileDurably(port, join(temporary, WHOLE), Buffer.from(`${program.sha256}\n`), {
+    mode: 0o644,
+  });
   await placeFolderDurably(port, temporary, folder);
-  for (const file of [program, node]) if (file !== undefined) await removeDurably(port, packedPath(parts, file));
+  for (const file of [program, node])
+    if (file !== undefined) await removeDurably(port, packedPath(parts, file));
 }
 
 /**
  * Tells the host what to try when this process ends with `STAGED`. Older versions than the one that
  * runs go first, so that there is room.
  */
-export async function askForTrial(port: FilePort, { root, version: own }: FolderInstall, version: string): Promise<void> {
+export async function askForTrial(
+  port: FilePort,
+  { root, version: own }: FolderInstall,
+  version: string,
+): Promise<void> {
   const keep = new Set([own, version]);
   for await (const { name } of port.list(join(root, 'versions'))) {
     const other = name.toString();
@@ -109,7 +120,11 @@ async function fetched(parts: StageParts, file: VendorFile): Promise<string> {
       await open.truncate(0);
     }
     if (size < file.length) {
-      for await (const bytes of source.parts(targetFile(file.name, file.sha256), size, file.length)) {
+      for await (const bytes of source.parts(
+        targetFile(file.name, file.sha256),
+        size,
+        file.length,
+      )) {
         await writeFully(open, bytes, size);
         size += bytes.length;
       }
@@ -127,15 +142,26 @@ function packedPath({ dir }: Pick<StageParts, 'dir'>, { sha256 }: VendorFile): s
   return join(dir, `${sha256}.part`);
 }
 
-async function unpack(port: FilePort, packed: string, folder: string, mostBytes: number): Promise<void> {
+async function unpack(
+  port: FilePort,
+  packed: string,
+  folder: string,
+  mostBytes: number,
+): Promise<void> {
   const plain = createZstdDecompress();
   // A failure of the source comes out of the archive's reader.
-  const piped = pipeline(createReadStream(packed), plain).catch((error: unknown) => plain.destroy(error as Error));
+  const piped = pipeline(createReadStream(packed), plain).catch((error: unknown) =>
+    plain.destroy(error as Error),
+  );
   let bytes = 0;
   try {
     for await (const { path, executable, size, content } of readArchive(plain)) {
       bytes += size;
-      if (bytes > mostBytes) throw new ArchiveError('ARCHIVE_BROKEN', `the archive holds more than the list says at ${path}`);
+      if (bytes > mostBytes)
+        throw new ArchiveError(
+          'ARCHIVE_BROKEN',
+          `the archive holds more than the list says at ${path}`,
+        );
       const target = join(folder, path);
       await ensureDirectory(port, dirname(target), 0o755);
       await writeStreamDurably(port, target, content, { mode: executable ? 0o755 : 0o644 });
@@ -143,7 +169,11 @@ async function unpack(port: FilePort, packed: string, folder: string, mostBytes:
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (code.startsWith('ZSTD_') || code === 'ERR_STREAM_PREMATURE_CLOSE')
-      throw new ArchiveError('ARCHIVE_BROKEN', `the archive ${basename(packed)} does not unpack (${code})`, { cause: error });
+      throw new ArchiveError(
+        'ARCHIVE_BROKEN',
+        `the archive ${basename(packed)} does not unpack (${code})`,
+        { cause: error },
+      );
     throw error;
   } finally {
     plain.destroy();
@@ -160,24 +190,38 @@ async function takeNode(port: FilePort, from: string, to: string): Promise<void>
     await port.link(from, to);
   } catch {
     // No links here, or not between these two: a copy, whose errors are told.
-    await writeStreamDurably(port, to, createReadStream(from, { highWaterMark: COPY_BYTES }), { mode: 0o755 });
+    await writeStreamDurably(port, to, createReadStream(from, { highWaterMark: COPY_BYTES }), {
+      mode: 0o755,
+    });
   }
 }
 
-async function isNode(port: FilePort, path: string, { part }: VendorFile<ProgramPart>): Promise<boolean> {
+async function isNode(
+  port: FilePort,
+  path: string,
+  { part }: VendorFile<ProgramPart>,
+): Promise<boolean> {
   if (!(await exists(port, path)) || (await port.stat(path)).size !== part.node.bytes) return false;
   return (await hashOf(path)) === part.node.sha256;
 }
 
 async function hashOf(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const piece of createReadStream(path, { highWaterMark: COPY_BYTES })) hash.update(piece as Buffer);
+  for await (const piece of createReadStream(path, { highWaterMark: COPY_BYTES }))
+    hash.update(piece as Buffer);
   return hash.digest('hex');
 }
 
-async function demandRoom(port: FilePort, { install, dir }: StageParts, files: readonly VendorFile[]): Promise<void> {
+async function demandRoom(
+  port: FilePort,
+  { install, dir }: StageParts,
+  files: readonly VendorFile[],
+): Promise<void> {
   const packed = files.reduce((sum, { length }) => sum + length, 0);
-  const unpacked = files.reduce((sum, { part }) => sum + Math.min(part.unpackedBytes, MAX_RELEASE_FILE_BYTES), 0);
+  const unpacked = files.reduce(
+    (sum, { part }) => sum + Math.min(part.unpackedBytes, MAX_RELEASE_FILE_BYTES),
+    0,
+  );
   // Both may be on one disk.
   const needed = packed + unpacked + RESERVE_BYTES;
   for (const folder of [install.root, dir]) {
@@ -185,12 +229,18 @@ async function demandRoom(port: FilePort, { install, dir }: StageParts, files: r
     if (free >= needed) continue;
     const mib = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
     const why = `a release needs ${mib(needed)} MiB on the disk of ${folder}, and ${mib(free)} are free`;
-    throw new UpdateError('UPDATE_NO_ROOM', `${why}; it is tried again by itself when there is room`);
+    throw new UpdateError(
+      'UPDATE_NO_ROOM',
+      `${why}; it is tried again by itself when there is room`,
+    );
   }
 }
 
 function absent(name: string): UpdateError {
-  return new UpdateError('UPDATE_ABSENT', `the collector does not have ${name}; hand it the whole release: aliquot release add`);
+  return new UpdateError(
+    'UPDATE_ABSENT',
+    `the collector does not have ${name}; hand it the whole release: aliquot release add`,
+  );
 }
 
 function altered(name: string): UpdateError {

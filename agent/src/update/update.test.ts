@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MAX_RELEASE_DATA_BYTES } from '@aliquot/proto';
@@ -52,12 +61,17 @@ class Pc {
 
   put(version: string, files: Readonly<Record<string, string>>): void {
     mkdirSync(join(this.root, 'versions', version), { recursive: true });
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(this.root, 'versions', version, name), text);
+    for (const [name, text] of Object.entries(files))
+      writeFileSync(join(this.root, 'versions', version, name), text);
   }
 
   /** The vendor makes a release, and the collector gets it. */
   release(version = next, node = 'node 24', termMs?: number): void {
-    const files = { 'aliquot-agent*': version, 'program/main.js': `// ${version}`, 'addons/x/y.node': 'z'.repeat(70_000) };
+    const files = {
+      'aliquot-agent*': version,
+      'program/main.js': `// ${version}`,
+      'addons/x/y.node': 'z'.repeat(70_000),
+    };
     this.files = this.vendor.release(
       { version, platform, node: Buffer.from(node), nodeVersion: `${node.length}.0.0`, files },
       now(),
@@ -83,7 +97,10 @@ class Pc {
       timers: { after: () => () => undefined },
       log: pino({ level: 'silent' }),
       wish: () => this.wish,
-      collector: () => (this.connected ? { software: this.software, fetch: (name, offset) => this.answer(name, offset) } : undefined),
+      collector: () =>
+        this.connected
+          ? { software: this.software, fetch: (name, offset) => this.answer(name, offset) }
+          : undefined,
       isPaused: async () => this.paused,
       beforeWork: async () => undefined,
       tellCentral: async () => {
@@ -104,7 +121,10 @@ class Pc {
     if (offset === 0) this.asked.push(name);
     this.beforeAnswer(name, offset);
     const file = this.files.get(name);
-    return { size: file?.length ?? 0, bytes: file?.subarray(offset, offset + MAX_RELEASE_DATA_BYTES) ?? new Uint8Array(0) };
+    return {
+      size: file?.length ?? 0,
+      bytes: file?.subarray(offset, offset + MAX_RELEASE_DATA_BYTES) ?? new Uint8Array(0),
+    };
   }
 
   text(...path: string[]): string | undefined {
@@ -139,8 +159,11 @@ describe('a release that the vendor and the desk name', () => {
     expect(pc.text('versions', next, 'program', 'main.js')).toBe(`// ${next}`);
     expect(pc.text('versions', own, 'aliquot-agent')).toBe('own');
     expect(readdirSync(join(pc.root, 'versions')).sort()).toEqual([own, next]);
-    if (process.platform !== 'win32') expect(statSync(join(pc.root, 'versions', next, 'aliquot-agent')).mode & 0o777).toBe(0o755);
-    expect(readdirSync(join(pc.data, 'update')).filter((name) => name.endsWith('.part'))).toEqual([]);
+    if (process.platform !== 'win32')
+      expect(statSync(join(pc.root, 'versions', next, 'aliquot-agent')).mode & 0o777).toBe(0o755);
+    expect(readdirSync(join(pc.data, 'update')).filter((name) => name.endsWith('.part'))).toEqual(
+      [],
+    );
   });
 
   it('brings its Node only where this PC does not have that one', async () => {
@@ -161,7 +184,12 @@ describe('a release that the vendor and the desk name', () => {
   it('goes on with a file where the session broke off, however often', async () => {
     const large = 'n'.repeat(3 * MAX_RELEASE_DATA_BYTES);
     pc.files = pc.vendor.release(
-      { version: next, platform, node: Buffer.from('node 24'), files: { 'aliquot-agent*': next, noise: Buffer.from(noise(large.length)) } },
+      {
+        version: next,
+        platform,
+        node: Buffer.from('node 24'),
+        files: { 'aliquot-agent*': next, noise: Buffer.from(noise(large.length)) },
+      },
       now(),
     );
     const offsets: number[] = [];
@@ -218,7 +246,8 @@ describe('nothing is fetched', () => {
   });
 
   it('outside of the window', async () => {
-    const hour = (at: number) => `${`${(new Date(now()).getHours() + at) % 24}`.padStart(2, '0')}:00`;
+    const hour = (at: number) =>
+      `${`${(new Date(now()).getHours() + at) % 24}`.padStart(2, '0')}:00`;
     pc.wish = { version: next, window: `${hour(2)}-${hour(4)}` };
     await untouched();
     pc.wish = { version: next, window: `${hour(23)}-${hour(2)}` };
@@ -291,7 +320,10 @@ describe('a hostile collector', () => {
 
   it('cannot hand out another vendor’s release', async () => {
     pc.release();
-    pc.files = new Vendor(now()).release({ version: next, platform, node: Buffer.from('n'), files: { 'aliquot-agent*': 'evil' } }, now());
+    pc.files = new Vendor(now()).release(
+      { version: next, platform, node: Buffer.from('n'), files: { 'aliquot-agent*': 'evil' } },
+      now(),
+    );
     await pc.look();
     pc.refused(/not the vendor's, or were altered/);
   });
@@ -299,7 +331,10 @@ describe('a hostile collector', () => {
   it('cannot hand out a root that two of the three old keys did not sign', async () => {
     pc.release();
     const evil = new Vendor(now());
-    const theirs = evil.release({ version: next, platform, node: Buffer.from('n'), files: { 'aliquot-agent*': 'evil' } }, now());
+    const theirs = evil.release(
+      { version: next, platform, node: Buffer.from('n'), files: { 'aliquot-agent*': 'evil' } },
+      now(),
+    );
     pc.files = new Map([...theirs, ['metadata/2.root.json', evil.root]]);
     await pc.look();
     pc.refused(/not the vendor's, or were altered/);
@@ -308,15 +343,21 @@ describe('a hostile collector', () => {
   it('cannot change, cut or hide a list', async () => {
     pc.release();
     const whole = pc.files;
-    const lists = [...whole.keys()].filter((name) => name.startsWith('metadata/') && !name.includes('root'));
+    const lists = [...whole.keys()].filter(
+      (name) => name.startsWith('metadata/') && !name.includes('root'),
+    );
     expect(lists).toHaveLength(3);
     for (const list of lists) {
       const bytes = whole.get(list) ?? Buffer.alloc(0);
       const spoilt = {
-        changed: Buffer.from(bytes.toString().replace(/0\.2\.0|"version":1/, (text) => text.replace(/\d$/, '7'))),
+        changed: Buffer.from(
+          bytes.toString().replace(/0\.2\.0|"version":1/, (text) => text.replace(/\d$/, '7')),
+        ),
         cut: bytes.subarray(0, bytes.length / 2),
         empty: Buffer.from('{}'),
-        nonsense: Buffer.from('{"signed":{"_type":"timestamp","meta":7,"version":"x"},"signatures":[{}]}'),
+        nonsense: Buffer.from(
+          '{"signed":{"_type":"timestamp","meta":7,"version":"x"},"signatures":[{}]}',
+        ),
         hidden: Buffer.alloc(0),
         endless: Buffer.alloc(9 * 1024 * 1024, 0x20),
       };
@@ -362,7 +403,10 @@ describe('a hostile collector', () => {
   });
 
   it('is refused and remembered: also while there is no session after a restart', async () => {
-    pc.files = new Vendor(now()).release({ version: next, platform, node: Buffer.from('n'), files: { x: 'evil' } }, now());
+    pc.files = new Vendor(now()).release(
+      { version: next, platform, node: Buffer.from('n'), files: { x: 'evil' } },
+      now(),
+    );
     await pc.look();
     const said = pc.problem;
     pc.problem = undefined;
@@ -372,14 +416,18 @@ describe('a hostile collector', () => {
   });
 
   it('gets nothing unpacked elsewhere by an archive that the vendor’s stolen keys signed', async () => {
-    pc.files = pc.vendor.release({ version: next, platform, node: Buffer.from('node 24'), files: { '../../current': 'evil' } }, now());
+    pc.files = pc.vendor.release(
+      { version: next, platform, node: Buffer.from('node 24'), files: { '../../current': 'evil' } },
+      now(),
+    );
     await pc.look();
     pc.refused(/names a file/);
     expect(pc.text('current')).toBe(`${own}\n`);
   });
 
   it('follows a new root that the old keys signed', async () => {
-    // Keys are as they were; that a rotation of keys is followed is tuf-js' own test. The root that came last is kept.
+    // Keys are as they were; that a rotation of keys is followed is tuf-js' own test. The root that
+    // came last is kept.
     pc.release();
     await pc.look();
     const book = JSON.parse(readFileSync(join(pc.data, 'update', 'book.json'), 'utf8'));

@@ -1,7 +1,12 @@
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
-import { exists, readFileIfThere, removeTree, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  exists,
+  readFileIfThere,
+  removeTree,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock } from '@aliquot/shared/ports';
 import { programTarget } from '@aliquot/shared/release/targets';
@@ -39,7 +44,9 @@ export interface UpdaterParts {
   /** What the desk's settings say now. */
   readonly wish: () => UpdateSettings | undefined;
   /** The session: the collector's software, and parts of its files; undefined without one. */
-  readonly collector: () => { readonly software: string; readonly fetch: ConstructorParameters<typeof ReleaseSource>[0] } | undefined;
+  readonly collector: () =>
+    | { readonly software: string; readonly fetch: ConstructorParameters<typeof ReleaseSource>[0] }
+    | undefined;
   /** Whether the instrument is at work (`pauseWhile`). */
   readonly isPaused: () => Promise<boolean>;
   /** Resolves when something may be worked on. */
@@ -91,7 +98,8 @@ export class Updater {
       if (this.#ended || this.#isLeaving) return;
       await this.#guarded();
       this.#cancel();
-      if (!this.#ended && !this.#isLeaving) this.#cancel = this.#parts.timers.after(LOOK_MS, () => this.#soon());
+      if (!this.#ended && !this.#isLeaving)
+        this.#cancel = this.#parts.timers.after(LOOK_MS, () => this.#soon());
     });
   }
 
@@ -131,7 +139,9 @@ export class Updater {
     await this.#carryOut(install, wish);
     // It waits for its hour, or for a session: what was wrong with it before still counts.
     const { refused } = this.#parts.book.pages;
-    return refused?.version === wish.version ? refusedProblem(wish.version, refused.message) : undefined;
+    return refused?.version === wish.version
+      ? refusedProblem(wish.version, refused.message)
+      : undefined;
   }
 
   /**
@@ -144,9 +154,14 @@ export class Updater {
     if (trial?.to !== install.version) return false;
     if (this.#confirmed || !(await tellCentral())) return true;
     const line = `${install.version} ${trial.starts}\n`;
-    await writeFileDurably(port, join(install.root, 'confirmed'), Buffer.from(line), { mode: 0o644 });
+    await writeFileDurably(port, join(install.root, 'confirmed'), Buffer.from(line), {
+      mode: 0o644,
+    });
     this.#confirmed = true;
-    log.info({ version: install.version, instead: trial.from }, 'this release works: a session, and a heartbeat that was acknowledged');
+    log.info(
+      { version: install.version, instead: trial.from },
+      'this release works: a session, and a heartbeat that was acknowledged',
+    );
     return true;
   }
 
@@ -163,14 +178,21 @@ export class Updater {
     const trial = await readTrial(port, root);
     // The trial stands, and yet this version runs: the host cannot write down what became of it.
     const stands = trial?.to === asked.version && trial.from === own ? 'not-counted' : undefined;
-    const reason = given?.reason ?? stands ?? (asked.times >= MOST_ASKS ? 'not-started' : undefined);
+    const reason =
+      given?.reason ?? stands ?? (asked.times >= MOST_ASKS ? 'not-started' : undefined);
     if (reason === undefined) return;
     // First, for the disk may be full of it.
     const folder = join(root, 'versions', asked.version);
     if (await exists(port, folder)) await removeTree(port, folder);
-    log.error({ version: asked.version, reason, running: own }, 'a release was given up; the one before runs again');
+    log.error(
+      { version: asked.version, reason, running: own },
+      'a release was given up; the one before runs again',
+    );
     const entry = { version: asked.version, reason, atMs: clock.nowMs(), withdrawn: false };
-    await book.write({ asked: undefined, bad: [...bad.filter(({ version }) => version !== asked.version), entry] });
+    await book.write({
+      asked: undefined,
+      bad: [...bad.filter(({ version }) => version !== asked.version), entry],
+    });
   }
 
   /** A bad version that the desk has taken back, and names anew, is tried anew. */
@@ -199,7 +221,10 @@ export class Updater {
     const theirs = / (\S+)$/.exec(session.software)?.[1] ?? '';
     if (compareVersions(version, theirs) > 0) {
       const way = 'update the collector first, this PC follows by itself';
-      throw new UpdateError('UPDATE_BEFORE_COLLECTOR', `release ${version} is newer than the collector's ${theirs}; ${way}`);
+      throw new UpdateError(
+        'UPDATE_BEFORE_COLLECTOR',
+        `release ${version} is newer than the collector's ${theirs}; ${way}`,
+      );
     }
     const { asked } = book.pages;
     const waits = asked?.version === version && Math.abs(clock.nowMs() - asked.atMs) < ASK_AGAIN_MS;
@@ -209,12 +234,21 @@ export class Updater {
     await unpackRelease({ port, install, dir: book.dir, source }, release);
     // Minutes have passed: what was true before may not be any more.
     const now = this.#parts.wish();
-    if (this.#ended || now?.version !== version || !isOpen(now.window, clock.nowMs()) || (await isPaused())) return;
+    if (
+      this.#ended ||
+      now?.version !== version ||
+      !isOpen(now.window, clock.nowMs()) ||
+      (await isPaused())
+    )
+      return;
     await this.#clearHostsWord(install, version);
     const times = asked?.version === version ? asked.times + 1 : 1;
     await book.write({ asked: { version, times, atMs: clock.nowMs() }, refused: undefined });
     await askForTrial(port, install, version);
-    log.info({ version, instead: install.version }, 'a release is unpacked and verified; the host tries it now');
+    log.info(
+      { version, instead: install.version },
+      'a release is unpacked and verified; the host tries it now',
+    );
     this.#isLeaving = true;
     this.#parts.leave();
   }
@@ -226,7 +260,10 @@ export class Updater {
   async #mayFetch(wish: UpdateSettings): Promise<void> {
     await this.#parts.beforeWork();
     if (this.#ended || !isOpen(wish.window, this.#parts.clock.nowMs()))
-      throw new UplinkError('UPLINK_STOPPED', 'fetching a release is broken off, and gone on with later');
+      throw new UplinkError(
+        'UPLINK_STOPPED',
+        'fetching a release is broken off, and gone on with later',
+      );
   }
 
   async #verified(version: string, source: ReleaseSource): Promise<VerifiedRelease> {
@@ -239,9 +276,11 @@ export class Updater {
       );
     const kept = book.pages.lists ?? { root };
     const lists = await refreshLists({ port, scratch: join(book.dir, 'lists'), kept, source });
-    if (JSON.stringify(lists.kept) !== JSON.stringify(book.pages.lists)) await book.write({ lists: lists.kept });
+    if (JSON.stringify(lists.kept) !== JSON.stringify(book.pages.lists))
+      await book.write({ lists: lists.kept });
     const platform = ownPlatform();
-    const program = platform === undefined ? undefined : await lists.find(programTarget(version, platform));
+    const program =
+      platform === undefined ? undefined : await lists.find(programTarget(version, platform));
     if (
       program === undefined ||
       program.part.part !== 'program' ||
@@ -249,12 +288,21 @@ export class Updater {
       program.part.platform !== platform
     ) {
       const why = `the vendor names no release ${version} for this platform (${platform ?? process.platform})`;
-      throw new UpdateError('UPDATE_ABSENT', `${why}: add a newer release to the collector, or name another`);
+      throw new UpdateError(
+        'UPDATE_ABSENT',
+        `${why}: add a newer release to the collector, or name another`,
+      );
     }
-    return { program: program as VerifiedRelease['program'], node: await this.#nodeOf(lists.find, program.part.node.target) };
+    return {
+      program: program as VerifiedRelease['program'],
+      node: await this.#nodeOf(lists.find, program.part.node.target),
+    };
   }
 
-  async #nodeOf(find: (name: string) => Promise<VendorFile | undefined>, name: string): Promise<VendorFile | undefined> {
+  async #nodeOf(
+    find: (name: string) => Promise<VendorFile | undefined>,
+    name: string,
+  ): Promise<VendorFile | undefined> {
     const node = await find(name);
     return node?.part.part === 'node' ? node : undefined;
   }
@@ -264,7 +312,9 @@ export class Updater {
     const { port } = this.#parts;
     const bad = await readBad(port, root);
     if (!bad.some((entry) => entry.version === version)) return;
-    const rest = bad.filter((entry) => entry.version !== version).map((entry) => `${entry.version} ${entry.reason}\n`);
+    const rest = bad
+      .filter((entry) => entry.version !== version)
+      .map((entry) => `${entry.version} ${entry.reason}\n`);
     await writeFileDurably(port, join(root, 'bad'), Buffer.from(rest.join('')), { mode: 0o644 });
   }
 
@@ -283,7 +333,8 @@ export class Updater {
     const { book, clock, wish } = this.#parts;
     const version = wish()?.version ?? '';
     const { refused } = book.pages;
-    if (refused?.version === version && refused.code === code && refused.message === message) return;
+    if (refused?.version === version && refused.code === code && refused.message === message)
+      return;
     await book.write({ refused: { version, code, message, atMs: clock.nowMs() } });
   }
 }
@@ -305,7 +356,10 @@ function byOthers({ kind }: Install, version: string): Problem {
 }
 
 function refusedProblem(version: string, why: string): Problem {
-  return { code: 'release-refused', message: `release ${version} is not taken: ${why}`.slice(0, 500) };
+  return {
+    code: 'release-refused',
+    message: `release ${version} is not taken: ${why}`.slice(0, 500),
+  };
 }
 
 function badProblem(version: string, reason: string, running: string): Problem {

@@ -35,7 +35,8 @@ test('items of a file that is still being captured go ahead of their commit, and
 
 test('what a capture sent ahead and then gave up costs nothing but its bytes', async () => {
   const given = agent.queue.capture();
-  for (const item of sample('/data/given-up', 12, 300_000).items) await given.putItem({ ...item, named: true });
+  for (const item of sample('/data/given-up', 12, 300_000).items)
+    await given.putItem({ ...item, named: true });
   await collector.until(() => collector.itemCount > 0);
   given.abort();
   await put(agent.queue, sample('/data/a', 3));

@@ -17,10 +17,11 @@ const PENDING_MS = 15_000;
 export type Setback = 'transient' | 'refused' | 'rolled-back' | 'pending';
 
 /**
- * How long to wait before the next attempt: drawn evenly between nothing and a bound that doubles from one second to thirty, so that a
- * fleet that lost its collector in one moment does not come back in one ("full jitter", Brooker, "Exponential Backoff And Jitter", AWS
- * Architecture Blog 2015). The long waits are for a collector that is reached and does not take us; a network that comes back is found
- * by the `Lookout`, which ends the wait.
+ * How long to wait before the next attempt: drawn evenly between nothing and a bound that doubles
+ * from one second to thirty, so that a fleet that lost its collector in one moment does not come
+ * back in one ("full jitter", Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog
+ * 2015). The long waits are for a collector that is reached and does not take us; a network that
+ * comes back is found by the `Lookout`, which ends the wait.
  */
 export class Backoff {
   readonly #random: Random;
@@ -47,12 +48,18 @@ export class Backoff {
     this.#silences = 0;
   }
 
-  /** The collector can be reached again: if it does not take everybody at once, a long wait would be for nothing. */
+  /**
+   * The collector can be reached again: if it does not take everybody at once, a long wait would be
+   * for nothing.
+   */
   returned(): void {
     this.#attempts = 0;
   }
 
-  /** After a line that was given up because nothing was heard on it: perhaps it was only slow, so be more patient the next time. */
+  /**
+   * After a line that was given up because nothing was heard on it: perhaps it was only slow, so be
+   * more patient the next time.
+   */
   silent(): void {
     this.#silences += 1;
   }

@@ -7,8 +7,15 @@ import type { UplinkOptions } from './ws-uplink.ts';
 
 type Parts = Pick<UplinkOptions, 'identity' | 'queue' | 'trust' | 'clock'>;
 
-/** Sends a signed heartbeat over a session that is ready; resolves with the collector's acknowledgement. */
-export async function beat(session: Session, { identity, queue, trust, clock }: Parts, counts: HeartbeatCounts): Promise<void> {
+/**
+ * Sends a signed heartbeat over a session that is ready; resolves with the collector's
+ * acknowledgement.
+ */
+export async function beat(
+  session: Session,
+  { identity, queue, trust, clock }: Parts,
+  counts: HeartbeatCounts,
+): Promise<void> {
   const { vaultId, agentId } = identity.certificate.binding;
   const signed = signHeartbeat(identity.signKey, {
     version: 1,
@@ -21,7 +28,14 @@ export async function beat(session: Session, { identity, queue, trust, clock }: 
     chainHead: queue.chainHead(),
     treeHead: trust.verified?.head,
   });
-  const answer = await session.request((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(signed));
+  const answer = await session.request(
+    (requestId) => ({ type: 'heartbeat', requestId }),
+    encodeSigned(signed),
+  );
   if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
-  if (answer.type !== 'heartbeatAck') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a heartbeat with ${answer.type}`);
+  if (answer.type !== 'heartbeatAck')
+    throw new UplinkError(
+      'UPLINK_PROTOCOL',
+      `the collector answers a heartbeat with ${answer.type}`,
+    );
 }

@@ -1,9 +1,17 @@
-import { type ChunkId, type Content, decodeEntry, decodePage, decodeSignedCommit, type EntrySlot } from '@aliquot/proto';
+import {
+  type ChunkId,
+  type Content,
+  decodeEntry,
+  decodePage,
+  decodeSignedCommit,
+  type EntrySlot,
+} from '@aliquot/proto';
 import type { Queue } from '../queue/queue.ts';
 
 /**
- * Every item of one content that the queue can name: pages are opened as far as the queue holds them, children before their
- * page. What lies below a page that the queue no longer holds was at the collector when that page was.
+ * Every item of one content that the queue can name: pages are opened as far as the queue holds
+ * them, children before their page. What lies below a page that the queue no longer holds was at
+ * the collector when that page was.
  */
 async function* itemsOf(queue: Queue, content: Content): AsyncGenerator<ChunkId, void, void> {
   for (const { id } of content.refs) {
@@ -20,7 +28,10 @@ function contentOf(slot: EntrySlot): Content | undefined {
 }
 
 /** Every item of a commit, in slot order. */
-export async function* itemsOfCommit(queue: Queue, commit: Uint8Array): AsyncGenerator<ChunkId, void, void> {
+export async function* itemsOfCommit(
+  queue: Queue,
+  commit: Uint8Array,
+): AsyncGenerator<ChunkId, void, void> {
   for (const slot of decodeSignedCommit(commit).slots) {
     const content = contentOf(slot);
     if (content !== undefined) yield* itemsOf(queue, content);
@@ -35,7 +46,11 @@ export interface SlotsNeeding {
 }
 
 /** Which slots of a commit need any of these items. */
-export async function slotsNeeding(queue: Queue, commit: Uint8Array, ids: readonly ChunkId[]): Promise<SlotsNeeding> {
+export async function slotsNeeding(
+  queue: Queue,
+  commit: Uint8Array,
+  ids: readonly ChunkId[],
+): Promise<SlotsNeeding> {
   const wanted = new Set(ids.map(nameOf));
   const sure: number[] = [];
   const possible: number[] = [];
@@ -49,13 +64,18 @@ export async function slotsNeeding(queue: Queue, commit: Uint8Array, ids: readon
   return { sure, possible };
 }
 
-async function needs(queue: Queue, content: Content, wanted: ReadonlySet<string>): Promise<'yes' | 'no' | 'maybe'> {
+async function needs(
+  queue: Queue,
+  content: Content,
+  wanted: ReadonlySet<string>,
+): Promise<'yes' | 'no' | 'maybe'> {
   let answer: 'no' | 'maybe' = 'no';
   for (const { id } of content.refs) {
     if (wanted.has(nameOf(id))) return 'yes';
     if (content.depth === 0) continue;
     const page = await queue.readItem(id);
-    const below = page === undefined ? 'maybe' : await needs(queue, decodePage(page.sealed).content, wanted);
+    const below =
+      page === undefined ? 'maybe' : await needs(queue, decodePage(page.sealed).content, wanted);
     if (below === 'yes') return 'yes';
     if (below === 'maybe') answer = 'maybe';
   }

@@ -31,7 +31,10 @@ const certificateFor = (...purposes: OperatorPurpose[]): Signed =>
 const certificate = certificateFor('diagnose');
 const question = () => askDiagnosis(signKey, vaultId, agentId, NOW, random);
 
-type Sent = { readonly frame: Extract<ClientFrame, { type: 'diagnosis' }>; readonly body: Uint8Array | undefined };
+type Sent = {
+  readonly frame: Extract<ClientFrame, { type: 'diagnosis' }>;
+  readonly body: Uint8Array | undefined;
+};
 let sent: Sent[];
 let diagnostics: Diagnostics;
 const answers = () =>
@@ -52,7 +55,10 @@ describe('the answer to an operator', () => {
     await answers().asked({ request, certificate });
     const [{ frame, body: sealed }] = sent as [Sent];
     expect(frame).toMatchObject({ code: '', askId: body.askId });
-    const box = { ephemeralKey: frame.ephemeralKey ?? new Uint8Array(0), sealed: sealed ?? new Uint8Array(0) };
+    const box = {
+      ephemeralKey: frame.ephemeralKey ?? new Uint8Array(0),
+      sealed: sealed ?? new Uint8Array(0),
+    };
     expect(openDiagnosis(boxKey, body, box)).toBe('how it is');
   });
 
@@ -62,13 +68,19 @@ describe('the answer to an operator', () => {
       made += 1;
       return whole('');
     };
-    const others = issueOperator(newSigningKey(random), { ...certifiedBody, signKey: signKey.publicKey });
+    const others = issueOperator(newSigningKey(random), {
+      ...certifiedBody,
+      signKey: signKey.publicKey,
+    });
     for (const [given, code] of [
       [certificateFor('settings', 'agents'), 'CERT_PURPOSE'],
       [others, 'CERT_SIGNATURE'],
     ] as const) {
       await answers().asked({ request: question().request, certificate: given });
-      expect(sent.pop()).toMatchObject({ frame: { code, ephemeralKey: undefined }, body: undefined });
+      expect(sent.pop()).toMatchObject({
+        frame: { code, ephemeralKey: undefined },
+        body: undefined,
+      });
     }
     expect(made).toBe(0);
   });
@@ -90,7 +102,10 @@ describe('the answer to an operator', () => {
 
   it('has so much of the log as fits', async () => {
     const noise = Buffer.concat([1, 2, 3].map(() => random.bytes(1 << 20))).toString('base64');
-    const cut = (text: string): MadeDiagnosis => ({ text, shorter: () => cut(text.slice(text.length >> 1)) });
+    const cut = (text: string): MadeDiagnosis => ({
+      text,
+      shorter: () => cut(text.slice(text.length >> 1)),
+    });
     diagnostics.make = async () => cut(noise);
     const { request, body } = question();
     await answers().asked({ request, certificate });
@@ -110,8 +125,11 @@ describe('the answer to an operator', () => {
     await repeated.asked(asked);
     await expect(repeated.asked(asked)).rejects.toEqual(protocol);
     const many = answers();
-    for (let count = 0; count < 16; count += 1) await many.asked({ request: question().request, certificate });
-    await expect(many.asked({ request: question().request, certificate })).rejects.toEqual(protocol);
+    for (let count = 0; count < 16; count += 1)
+      await many.asked({ request: question().request, certificate });
+    await expect(many.asked({ request: question().request, certificate })).rejects.toEqual(
+      protocol,
+    );
     const none = { request: { ...asked.request, body: new Uint8Array(3) }, certificate };
     await expect(answers().asked(none)).rejects.toEqual(protocol);
   });

@@ -1,7 +1,16 @@
-import { decodeDiagnosisRequestBody, FormatError, type OperatorCertificateBody } from '@aliquot/proto';
+import {
+  decodeDiagnosisRequestBody,
+  FormatError,
+  type OperatorCertificateBody,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { CryptoError } from '@aliquot/shared/crypto/primitives';
-import { type DiagnosisErrorCode, type DiagnosisRequest, sealDiagnosis, verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
+import {
+  type DiagnosisErrorCode,
+  type DiagnosisRequest,
+  sealDiagnosis,
+  verifyDiagnosisRequest,
+} from '@aliquot/shared/diagnosis/sealed';
 import { CertificateError } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { AgentIdentity } from '../identity/identity.ts';
@@ -53,11 +62,19 @@ export class DiagnosisAnswer {
   async asked(asked: DiagnosisRequest): Promise<void> {
     const askId = askIdOf(asked);
     if (this.#seen.has(hex(askId)) || this.#seen.size >= MOST_IN_A_SESSION)
-      throw new UplinkError('UPLINK_PROTOCOL', 'the collector asks for diagnoses again and again; tell central IT');
+      throw new UplinkError(
+        'UPLINK_PROTOCOL',
+        'the collector asks for diagnoses again and again; tell central IT',
+      );
     this.#seen.add(hex(askId));
     const answer = this.#busy ? NOT_NOW : await this.#answer(asked);
-    if (typeof answer === 'string') await this.#session.send({ type: 'diagnosis', askId, code: answer, ephemeralKey: undefined });
-    else await this.#session.send({ type: 'diagnosis', askId, code: '', ephemeralKey: answer.ephemeralKey }, answer.sealed);
+    if (typeof answer === 'string')
+      await this.#session.send({ type: 'diagnosis', askId, code: answer, ephemeralKey: undefined });
+    else
+      await this.#session.send(
+        { type: 'diagnosis', askId, code: '', ephemeralKey: answer.ephemeralKey },
+        answer.sealed,
+      );
   }
 
   async #answer(asked: DiagnosisRequest) {
@@ -65,7 +82,12 @@ export class DiagnosisAnswer {
     this.#busy = true;
     try {
       const { agentId } = enrolmentOf(identity);
-      const { body, operator } = verifyDiagnosisRequest(identity.descriptor, agentId, asked, clock.nowMs());
+      const { body, operator } = verifyDiagnosisRequest(
+        identity.descriptor,
+        agentId,
+        asked,
+        clock.nowMs(),
+      );
       let made: MadeDiagnosis | undefined = await diagnostics?.make?.(operator);
       for (; made !== undefined; made = made.shorter()) {
         const box = sealDiagnosis(operator.boxKey, body, made.text, random);
@@ -88,6 +110,10 @@ function askIdOf({ request }: DiagnosisRequest): Uint8Array {
     return decodeDiagnosisRequestBody(request.body).askId;
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw new UplinkError('UPLINK_PROTOCOL', `the collector hands on a question that is none: ${error.message}`, error);
+    throw new UplinkError(
+      'UPLINK_PROTOCOL',
+      `the collector hands on a question that is none: ${error.message}`,
+      error,
+    );
   }
 }

@@ -31,7 +31,10 @@ export interface DrainParts {
   readonly certificate: Signed;
   /** The head that `ready` proved. */
   readonly head: TreeHead;
-  /** The collector's newest commit of our chain, settled by `Welcome`: undefined when it has none of this chain id yet. */
+  /**
+   * The collector's newest commit of our chain, settled by `Welcome`: undefined when it has none of
+   * this chain id yet.
+   */
   readonly chainHead: ChainPoint | undefined;
   readonly onReceipt: (sequence: number, entries: number, receivedAtMs: number) => void;
 }
@@ -40,9 +43,10 @@ export interface DrainParts {
 const AHEAD_BYTES = 4 * 1024 * 1024;
 
 /**
- * Brings the queue to the collector, commit by commit, in the order of the chain: first what the collector does not have of
- * the signed ones (after a lost receipt one, after a rollback many), byte for byte; then new ones. While there are none, items go ahead of
- * their commit, straight from memory: so a large file is sent while it is read, and little is read back from the disk.
+ * Brings the queue to the collector, commit by commit, in the order of the chain: first what the
+ * collector does not have of the signed ones (after a lost receipt one, after a rollback many),
+ * byte for byte; then new ones. While there are none, items go ahead of their commit, straight from
+ * memory: so a large file is sent while it is read, and little is read back from the disk.
  */
 export class Drain {
   readonly #parts: DrainParts;
@@ -55,7 +59,10 @@ export class Drain {
     this.#parts = parts;
     this.#uploader = new Uploader(parts.session, parts.queue);
     this.#head = parts.head;
-    this.#confirmed = Math.min(parts.chainHead?.sequence ?? Number.MAX_SAFE_INTEGER, parts.queue.receiptedSequence());
+    this.#confirmed = Math.min(
+      parts.chainHead?.sequence ?? Number.MAX_SAFE_INTEGER,
+      parts.queue.receiptedSequence(),
+    );
   }
 
   /** Whether every signed commit is confirmed; more may be queued unsigned. */
@@ -63,10 +70,15 @@ export class Drain {
     return this.#confirmed >= (this.#parts.queue.chainHead()?.sequence ?? 0);
   }
 
-  /** Sends one commit. False when there is nothing to send. Throws `UplinkError`, and what the queue throws. */
+  /**
+   * Sends one commit. False when there is nothing to send. Throws `UplinkError`, and what the queue
+   * throws.
+   */
   async step(): Promise<boolean> {
     const { queue, signer } = this.#parts;
-    const commit = this.caughtUp ? await queue.nextCommit(signer) : await queue.signedCommit(this.#confirmed + 1);
+    const commit = this.caughtUp
+      ? await queue.nextCommit(signer)
+      : await queue.signedCommit(this.#confirmed + 1);
     if (commit === undefined) return false;
     if (commit.sequence !== this.#confirmed + 1) {
       throw new UplinkError(
@@ -79,7 +91,10 @@ export class Drain {
     return true;
   }
 
-  /** Sends what was captured lately and no commit names yet, a few mebibytes. False when there is next to nothing. */
+  /**
+   * Sends what was captured lately and no commit names yet, a few mebibytes. False when there is
+   * next to nothing.
+   */
   async ahead(): Promise<boolean> {
     const items = this.#parts.queue.takeFresh(AHEAD_BYTES);
     if (items.length === 0) return false;
@@ -95,7 +110,10 @@ export class Drain {
     }
     await this.#uploader.finish();
     let bytes = commit.bytes;
-    /** What the collector named as missing, and was given or told of, so that no answer can repeat for ever. */
+    /**
+     * What the collector named as missing, and was given or told of, so that no answer can repeat
+     * for ever.
+     */
     const given = new Set<string>();
     for (;;) {
       const answer = await session.request((requestId) => ({ type: 'commit', requestId }), bytes);
@@ -108,15 +126,26 @@ export class Drain {
           bytes = await this.#supply(commit, bytes, answer.ids, given);
           break;
         default:
-          throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a commit with ${answer.type}`);
+          throw new UplinkError(
+            'UPLINK_PROTOCOL',
+            `the collector answers a commit with ${answer.type}`,
+          );
       }
     }
   }
 
-  async #receipt(commit: QueuedCommit, frame: Extract<ServerFrame, { type: 'receipt' }>): Promise<void> {
+  async #receipt(
+    commit: QueuedCommit,
+    frame: Extract<ServerFrame, { type: 'receipt' }>,
+  ): Promise<void> {
     const { queue, trust, collector, certificate } = this.#parts;
     const header = decodeCommitHeader(decodeSignedCommit(commit.bytes).header);
-    const { receipt, head } = judgeReceipt(frame, { header, hash: commit.hash }, this.#head, collector);
+    const { receipt, head } = judgeReceipt(
+      frame,
+      { header, hash: commit.hash },
+      this.#head,
+      collector,
+    );
     this.#head = head;
     await trust.remember(collector, certificate, { head, signed: frame.head, certificate });
     await queue.receipted(frame.receipt, receipt);
@@ -124,14 +153,24 @@ export class Drain {
   }
 
   /**
-   * Gives the collector what it names as missing: from the segments, else from the sources. What nobody has is recorded as
-   * lost, and the commit goes on with the leaf hashes of those entries in their place, so that the chain can.
+   * Gives the collector what it names as missing: from the segments, else from the sources. What
+   * nobody has is recorded as lost, and the commit goes on with the leaf hashes of those entries in
+   * their place, so that the chain can.
    */
-  async #supply(commit: QueuedCommit, bytes: Uint8Array, ids: readonly ChunkId[], given: Set<string>): Promise<Uint8Array> {
+  async #supply(
+    commit: QueuedCommit,
+    bytes: Uint8Array,
+    ids: readonly ChunkId[],
+    given: Set<string>,
+  ): Promise<Uint8Array> {
     const { queue } = this.#parts;
     const absent: ChunkId[] = [];
     for (const id of ids) {
-      if (given.has(nameOf(id))) throw new UplinkError('UPLINK_PROTOCOL', 'the collector asks again for an item that it was just sent');
+      if (given.has(nameOf(id)))
+        throw new UplinkError(
+          'UPLINK_PROTOCOL',
+          'the collector asks again for an item that it was just sent',
+        );
       given.add(nameOf(id));
       const item = await queue.readItem(id);
       if (item === undefined) absent.push(id);
@@ -140,18 +179,30 @@ export class Drain {
     const lost = absent.length === 0 ? [] : await this.#recover(commit, bytes, absent);
     await this.#uploader.finish();
     if (lost.length === 0) {
-      if (ids.length === 0) throw new UplinkError('UPLINK_PROTOCOL', 'the collector refuses a commit but names nothing that it lacks');
+      if (ids.length === 0)
+        throw new UplinkError(
+          'UPLINK_PROTOCOL',
+          'the collector refuses a commit but names nothing that it lacks',
+        );
       return bytes;
     }
     const need = await slotsNeeding(queue, bytes, lost);
     const slots = need.sure.length > 0 ? need.sure : need.possible;
-    if (slots.length === 0) throw new UplinkError('UPLINK_PROTOCOL', 'the collector lacks items that the commit does not name');
+    if (slots.length === 0)
+      throw new UplinkError(
+        'UPLINK_PROTOCOL',
+        'the collector lacks items that the commit does not name',
+      );
     await queue.recordLost(commit.sequence, slots);
     return withoutEntries(bytes, slots);
   }
 
   /** Reads sources again; answers with what stays missing. */
-  async #recover(commit: QueuedCommit, bytes: Uint8Array, ids: readonly ChunkId[]): Promise<readonly ChunkId[]> {
+  async #recover(
+    commit: QueuedCommit,
+    bytes: Uint8Array,
+    ids: readonly ChunkId[],
+  ): Promise<readonly ChunkId[]> {
     const { queue, recover } = this.#parts;
     const wanted = new Map(ids.map((id) => [nameOf(id), id]));
     if (recover === undefined) return ids;
@@ -166,12 +217,16 @@ export class Drain {
   }
 }
 
-/** The same commit, same header and signature, with the leaf hashes of some entries in their place. */
+/**
+ * The same commit, same header and signature, with the leaf hashes of some entries in their place.
+ */
 function withoutEntries(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
   const commit = decodeSignedCommit(bytes);
   const gone = new Set(slots);
   const kept = commit.slots.map((slot, number): EntrySlot => {
-    return gone.has(number) && slot.type === 'entry' ? { type: 'purged', leafHash: leafHash(slot.bytes) } : slot;
+    return gone.has(number) && slot.type === 'entry'
+      ? { type: 'purged', leafHash: leafHash(slot.bytes) }
+      : slot;
   });
   return encodeSignedCommit({ ...commit, slots: kept });
 }

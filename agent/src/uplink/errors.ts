@@ -9,7 +9,10 @@ export type UplinkErrorCode =
   | 'UPLINK_CLOSED'
   /** Nothing was heard of the collector for too long, so the line was given up. */
   | 'UPLINK_SILENT'
-  /** Newer addresses of the collector are tried before this session's goes on; it comes back where none of them answers. */
+  /**
+   * Newer addresses of the collector are tried before this session's goes on; it comes back where
+   * none of them answers.
+   */
   | 'UPLINK_MOVED'
   /** The uplink was stopped. */
   | 'UPLINK_STOPPED'
@@ -29,9 +32,15 @@ export type UplinkErrorCode =
   | 'UPLINK_LOG_FORKED'
   /** A receipt that does not prove what a receipt must. */
   | 'UPLINK_BAD_RECEIPT'
-  /** The collector holds commits of this agent's chain that this folder never made, and a new chain does not help. */
+  /**
+   * The collector holds commits of this agent's chain that this folder never made, and a new chain
+   * does not help.
+   */
   | 'UPLINK_CHAIN_FORKED'
-  /** The collector holds commits of this agent's chain that this folder never made: a new chain has been begun. */
+  /**
+   * The collector holds commits of this agent's chain that this folder never made: a new chain has
+   * been begun.
+   */
   | 'UPLINK_CHAIN_RENEWED'
   /** Central IT revoked this agent, or replaced it by another. */
   | 'UPLINK_REVOKED'
@@ -95,21 +104,37 @@ export function waitsForApproval(name: string): string {
 /** The collector's refusal as an error; its words are cut to one printable line. */
 export function refusalError(code: RefusalCode, message: string): UplinkError {
   // Nothing is wrong: it is said as it is.
-  if (code === 'pending') return new UplinkError('UPLINK_PENDING', message.replace(/\p{Cc}+/gu, ' ').slice(0, 300));
-  return new UplinkError(BY_REFUSAL[code], `the collector refused (${code}): ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`);
+  if (code === 'pending')
+    return new UplinkError('UPLINK_PENDING', message.replace(/\p{Cc}+/gu, ' ').slice(0, 300));
+  return new UplinkError(
+    BY_REFUSAL[code],
+    `the collector refused (${code}): ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`,
+  );
 }
 
 /** Session and door errors in the uplink's words. */
 export function asUplinkError(error: unknown): UplinkError {
   if (error instanceof UplinkError) return error;
   if (error instanceof SessionError) {
-    const foreign = error.code === 'SESSION_COLLECTOR_CERTIFICATE' || error.code === 'SESSION_COLLECTOR_GENERATION';
-    if (foreign) return new UplinkError('UPLINK_FOREIGN_COLLECTOR', `${error.message}; nothing is sent, tell central IT`, error);
-    if (error.code === 'SESSION_VERSION') return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
+    const foreign =
+      error.code === 'SESSION_COLLECTOR_CERTIFICATE' ||
+      error.code === 'SESSION_COLLECTOR_GENERATION';
+    if (foreign)
+      return new UplinkError(
+        'UPLINK_FOREIGN_COLLECTOR',
+        `${error.message}; nothing is sent, tell central IT`,
+        error,
+      );
+    if (error.code === 'SESSION_VERSION')
+      return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
     return new UplinkError('UPLINK_TAMPERED', error.message, error);
   }
   if (error instanceof FormatError)
-    return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
+    return new UplinkError(
+      'UPLINK_PROTOCOL',
+      `the collector sent what cannot be read: ${error.message}`,
+      error,
+    );
   // A fault of ours: no session, and no wait, makes it better.
   endWith(error);
   const says = error instanceof Error ? error.message : String(error);

@@ -52,8 +52,11 @@ function image(dir: string): string {
   return copy;
 }
 
-function bendReady(change: (frame: Extract<ServerFrame, { type: 'ready' }>) => ChainPoint | undefined): void {
-  collector.bend = (frame) => (frame.type === 'ready' ? { ...frame, chainHead: change(frame) } : frame);
+function bendReady(
+  change: (frame: Extract<ServerFrame, { type: 'ready' }>) => ChainPoint | undefined,
+): void {
+  collector.bend = (frame) =>
+    frame.type === 'ready' ? { ...frame, chainHead: change(frame) } : frame;
 }
 
 /** Waits until a standing problem of this code is in the status. */
@@ -69,14 +72,16 @@ function problem(agent: TestAgent, code: string): Promise<void> {
   });
 }
 
-const sequences = (commits: readonly { readonly header: { readonly sequence: number } }[]) => commits.map(({ header }) => header.sequence);
+const sequences = (commits: readonly { readonly header: { readonly sequence: number } }[]) =>
+  commits.map(({ header }) => header.sequence);
 
 describe('a folder that was put back to an older state', () => {
   test('I-A8: sends what it had signed as it was signed, goes on under a new chain, and neither loses nor mixes anything', async () => {
     let agent = await start();
     await capture(agent, '/data/a');
     await agent.uplink.drained();
-    // Signed, but the collector is gone before it takes it: the image holds a signed commit without a receipt.
+    // Signed, but the collector is gone before it takes it: the image holds a signed commit without
+    // a receipt.
     collector.hangUpOn = ({ type }) => type === 'commit';
     await capture(agent, '/data/of-both');
     await agent.until('offline');
@@ -94,7 +99,9 @@ describe('a folder that was put back to an older state', () => {
     await capture(back, '/data/after-the-image');
     back.uplink.start();
     await back.uplink.drained();
-    expect(collector.commits.map(({ hash }) => hex(hash))).toContain(hex(signed?.hash ?? new Uint8Array()));
+    expect(collector.commits.map(({ hash }) => hex(hash))).toContain(
+      hex(signed?.hash ?? new Uint8Array()),
+    );
     expect(sequences(collector.commits)).toEqual([1, 2, 3]);
     expect(collector.apart.map(sequences)).toEqual([[3]]);
     const [first] = collector.apart[0] ?? [];
@@ -143,7 +150,9 @@ describe('a folder that was put back to an older state', () => {
     expect(sequences(collector.commits)).toEqual([1]);
     const [opening] = collector.apart[0] ?? [];
     expect(opening?.header.sequence).toBe(1);
-    expect(hex(opening?.header.forkedFrom?.hash ?? new Uint8Array())).toBe(hex(collector.commits[0]?.hash ?? new Uint8Array()));
+    expect(hex(opening?.header.forkedFrom?.hash ?? new Uint8Array())).toBe(
+      hex(collector.commits[0]?.hash ?? new Uint8Array()),
+    );
     expect(second.queue.pending().entries).toBe(0);
   });
 
@@ -181,7 +190,9 @@ describe('a folder that was put back to an older state', () => {
       await capture(agent, name);
       await agent.uplink.drained();
     }
-    const wanted = [2, 3].map(async (sequence) => hex((await agent.queue.signedCommit(sequence))?.hash ?? new Uint8Array()));
+    const wanted = [2, 3].map(async (sequence) =>
+      hex((await agent.queue.signedCommit(sequence))?.hash ?? new Uint8Array()),
+    );
     const hashes = await Promise.all(wanted);
     await stop(agent);
     const lost = await collector.head();
@@ -231,7 +242,9 @@ describe('a collector that lies about the head of the chain', () => {
     let lies = 1;
     bendReady(({ chainHead }) => {
       lies -= 1;
-      return chainHead && lies >= 0 ? { ...chainHead, hash: new Uint8Array(32).fill(1) as never } : chainHead;
+      return chainHead && lies >= 0
+        ? { ...chainHead, hash: new Uint8Array(32).fill(1) as never }
+        : chainHead;
     });
     agent.uplink.start();
     await capture(agent, '/data/b');
@@ -253,12 +266,17 @@ describe('a collector that lies about the head of the chain', () => {
       if (frame.type !== 'ready') return frame;
       const { chainId } = agent.queue.chain();
       chains.add(hex(chainId));
-      return { ...frame, chainHead: { chainId, sequence: 7, hash: new Uint8Array(32).fill(1) as never } };
+      return {
+        ...frame,
+        chainHead: { chainId, sequence: 7, hash: new Uint8Array(32).fill(1) as never },
+      };
     };
     agent.uplink.start();
     expect((await agent.until('refused')).problem?.code).toBe('UPLINK_CHAIN_FORKED');
     expect(chains.size).toBe(MAX_FORKS_WITHOUT_RECEIPT + 1);
-    expect(collector.frames.filter(({ type }) => type === 'commit' || type === 'chunks')).toEqual([]);
+    expect(collector.frames.filter(({ type }) => type === 'commit' || type === 'chunks')).toEqual(
+      [],
+    );
     expect(agent.queue.pending().entries).toBe(1);
     expect(await agent.queue.signedCommit(1)).toBeUndefined();
   });

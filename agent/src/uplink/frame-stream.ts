@@ -1,7 +1,9 @@
 import { UplinkError } from './errors.ts';
 import type { Received } from './session.ts';
 
-/** Frames that wait unread before the network is held back; what is on its way then still arrives. */
+/**
+ * Frames that wait unread before the network is held back; what is on its way then still arrives.
+ */
 const FULL_AT = 4;
 /** What may wait unread while the session reads on for the sake of others. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
@@ -20,7 +22,10 @@ export class FrameStream {
     this.#onChange = onChange;
   }
 
-  /** Whether the reader should catch up before more comes: from a few frames on until it has read them all. */
+  /**
+   * Whether the reader should catch up before more comes: from a few frames on until it has read
+   * them all.
+   */
   get full(): boolean {
     return this.#full;
   }
@@ -31,7 +36,12 @@ export class FrameStream {
     this.#bytes += received.body.length;
     if (this.#bytes > MAX_UNREAD_BYTES) {
       this.stop();
-      this.fail(new UplinkError('UPLINK_CLOSED', 'an answer of the collector was left unread for too long; ask again'));
+      this.fail(
+        new UplinkError(
+          'UPLINK_CLOSED',
+          'an answer of the collector was left unread for too long; ask again',
+        ),
+      );
       return;
     }
     this.#full ||= this.#frames.length >= FULL_AT;

@@ -21,15 +21,30 @@ export interface IdentityFinding {
   readonly repaired: boolean;
 }
 
-/** Proves identity and remembered head by their signatures. Repair forgets a damaged head: the next connection gives a new one. */
-export async function* fsckIdentity(port: FilePort, dataDir: string, repair: boolean): AsyncGenerator<IdentityFinding, void, void> {
+/**
+ * Proves identity and remembered head by their signatures. Repair forgets a damaged head: the next
+ * connection gives a new one.
+ */
+export async function* fsckIdentity(
+  port: FilePort,
+  dataDir: string,
+  repair: boolean,
+): AsyncGenerator<IdentityFinding, void, void> {
   let identity: AgentIdentity;
   try {
     identity = await loadIdentity(port, dataDir);
   } catch (error) {
     if (!(error instanceof AliquotError)) throw error;
-    const remedy = 'put the identity folder back from a copy, or enrol this PC again with --replaces';
-    yield { code: 'FSCK_IDENTITY', severity: 'error', what: error.message, where: dataDir, remedy, repaired: false };
+    const remedy =
+      'put the identity folder back from a copy, or enrol this PC again with --replaces';
+    yield {
+      code: 'FSCK_IDENTITY',
+      severity: 'error',
+      what: error.message,
+      where: dataDir,
+      remedy,
+      repaired: false,
+    };
     return;
   }
   try {
@@ -38,7 +53,8 @@ export async function* fsckIdentity(port: FilePort, dataDir: string, repair: boo
     if (!(error instanceof UplinkError)) throw error;
     const where = TrustStore.path(dataDir);
     if (repair) await removeDurably(port, where);
-    const remedy = 'fsck --repair forgets it; ask central IT whether the collector was put back to an older state meanwhile';
+    const remedy =
+      'fsck --repair forgets it; ask central IT whether the collector was put back to an older state meanwhile';
     yield {
       code: 'FSCK_TRUST_DAMAGED',
       severity: 'error',

@@ -10,8 +10,9 @@ import { TestCollector } from './test-collector.ts';
 import { TrustStore } from './trust.ts';
 
 /*
- * A collector in bad hands, with all its true keys: what it may do to an agent that believes no more than was proved. Forged signatures,
- * certificates and receipts are in ws-uplink.test.ts, forks of the chain in fork.test.ts.
+ * A collector in bad hands, with all its true keys: what it may do to an agent that believes no
+ * more than was proved. Forged signatures, certificates and receipts are in ws-uplink.test.ts,
+ * forks of the chain in fork.test.ts.
  */
 
 let collector: TestCollector;
@@ -42,7 +43,10 @@ async function capture(agent: TestAgent, ...names: string[]): Promise<void> {
   await agent.queue.sync();
 }
 
-/** The same folder opened again. What its status says before anything was answered is what was remembered. */
+/**
+ * The same folder opened again. What its status says before anything was answered is what was
+ * remembered.
+ */
 async function afterRestart(agent: TestAgent): Promise<TestAgent> {
   await agent.timers.longer(4_000); // the wait begins once the problem is kept on the disk
   const again = await agent.restart();
@@ -50,15 +54,20 @@ async function afterRestart(agent: TestAgent): Promise<TestAgent> {
   return again;
 }
 
-function bend<T extends ServerFrame['type']>(type: T, change: (frame: Extract<ServerFrame, { type: T }>) => ServerFrame): void {
-  collector.bend = (frame) => (frame.type === type ? change(frame as Extract<ServerFrame, { type: T }>) : frame);
+function bend<T extends ServerFrame['type']>(
+  type: T,
+  change: (frame: Extract<ServerFrame, { type: T }>) => ServerFrame,
+): void {
+  collector.bend = (frame) =>
+    frame.type === type ? change(frame as Extract<ServerFrame, { type: T }>) : frame;
 }
 
 const honest = (): void => {
   collector.bend = (frame) => frame;
 };
 
-const asked = (type: ClientFrame['type']): number => collector.frames.filter((frame) => frame.type === type).length;
+const asked = (type: ClientFrame['type']): number =>
+  collector.frames.filter((frame) => frame.type === type).length;
 
 describe('what it says of the log', () => {
   test('P5: two agents that were shown two histories: the one that hears the other’s stays refused and remembers why', async () => {
@@ -67,12 +76,18 @@ describe('what it says of the log', () => {
     await agent.uplink.drained();
     const first = agent.uplink.status().verifiedHead;
     const held = collector.snapshot();
-    collector.putBack({ ...held, leaves: [Buffer.from('what the other agent was shown'), Buffer.from('more of it')] });
+    collector.putBack({
+      ...held,
+      leaves: [Buffer.from('what the other agent was shown'), Buffer.from('more of it')],
+    });
     const again = await agent.restart();
     agents.splice(agents.indexOf(agent), 1, again);
     expect((await again.until('refused')).problem?.code).toBe('UPLINK_LOG_FORKED');
     const later = await afterRestart(again);
-    expect(later.uplink.status()).toMatchObject({ problem: { code: 'UPLINK_LOG_FORKED' }, verifiedHead: first });
+    expect(later.uplink.status()).toMatchObject({
+      problem: { code: 'UPLINK_LOG_FORKED' },
+      verifiedHead: first,
+    });
   });
 
   test('P5: a head of before, signed truly and replayed, is a rollback; it is remembered, and the truth is believed again', async () => {
@@ -85,7 +100,9 @@ describe('what it says of the log', () => {
     await agent.until('ready');
     await capture(agent, '/data/a');
     await agent.uplink.drained();
-    bend('ready', (frame) => (old === undefined ? frame : { ...frame, head: old.head, consistency: [] }));
+    bend('ready', (frame) =>
+      old === undefined ? frame : { ...frame, head: old.head, consistency: [] },
+    );
     const again = await agent.restart();
     agents.splice(agents.indexOf(agent), 1, again);
     expect((await again.until('rolled-back')).problem?.code).toBe('UPLINK_ROLLED_BACK');
@@ -110,41 +127,60 @@ describe('what it says of the log', () => {
     await again.uplink.drained();
     expect(collector.commits).toHaveLength(1);
     expect(asked('commit')).toBe(2);
-    expect(Buffer.compare(collector.commitBytes[0] ?? Buffer.alloc(0), sent ?? Buffer.alloc(1))).toBe(0);
+    expect(
+      Buffer.compare(collector.commitBytes[0] ?? Buffer.alloc(0), sent ?? Buffer.alloc(1)),
+    ).toBe(0);
   });
 });
 
 describe('what it answers', () => {
   const wrong: readonly (readonly [string, () => void])[] = [
-    ['a receipt in the place of an answer about ids', () => bend('haveAnswer', ({ requestId }) => ({ type: 'heartbeatAck', requestId }))],
+    [
+      'a receipt in the place of an answer about ids',
+      () => bend('haveAnswer', ({ requestId }) => ({ type: 'heartbeatAck', requestId })),
+    ],
     [
       'an answer about ids in the place of a receipt',
       () => bend('receipt', ({ requestId }) => ({ type: 'haveAnswer', requestId, missing: [] })),
     ],
-    ['an answer to a question that nobody asked', () => bend('haveAnswer', (frame) => ({ ...frame, requestId: frame.requestId + 1000 }))],
-    ['indexes beyond what was asked', () => bend('haveAnswer', (frame) => ({ ...frame, missing: [4095] }))],
+    [
+      'an answer to a question that nobody asked',
+      () => bend('haveAnswer', (frame) => ({ ...frame, requestId: frame.requestId + 1000 })),
+    ],
+    [
+      'indexes beyond what was asked',
+      () => bend('haveAnswer', (frame) => ({ ...frame, missing: [4095] })),
+    ],
     [
       'items as missing that the commit does not name',
-      () => bend('receipt', ({ requestId }) => ({ type: 'commitMissing', requestId, ids: [new Uint8Array(32) as never] })),
+      () =>
+        bend('receipt', ({ requestId }) => ({
+          type: 'commitMissing',
+          requestId,
+          ids: [new Uint8Array(32) as never],
+        })),
     ],
     ['a second welcome', () => bend('haveAnswer', () => ({ type: 'stateEnd', requestId: 0 }))],
   ];
 
-  test.each(wrong)('P6: %s ends the session as a protocol error that is remembered; nothing leaves the queue', async (_name, lie) => {
-    const agent = await start({ start: false });
-    await capture(agent, '/data/a');
-    lie();
-    agent.uplink.start();
-    const status = await agent.until('refused');
-    expect(status.problem?.code).toBe('UPLINK_PROTOCOL');
-    expect(agent.queue.pending().entries).toBe(1);
-    const later = await afterRestart(agent);
-    expect(later.uplink.status().problem?.code).toBe('UPLINK_PROTOCOL');
-    honest();
-    later.uplink.start();
-    await later.uplink.drained();
-    expect(collector.commits).toHaveLength(1);
-  });
+  test.each(wrong)(
+    'P6: %s ends the session as a protocol error that is remembered; nothing leaves the queue',
+    async (_name, lie) => {
+      const agent = await start({ start: false });
+      await capture(agent, '/data/a');
+      lie();
+      agent.uplink.start();
+      const status = await agent.until('refused');
+      expect(status.problem?.code).toBe('UPLINK_PROTOCOL');
+      expect(agent.queue.pending().entries).toBe(1);
+      const later = await afterRestart(agent);
+      expect(later.uplink.status().problem?.code).toBe('UPLINK_PROTOCOL');
+      honest();
+      later.uplink.start();
+      await later.uplink.drained();
+      expect(collector.commits).toHaveLength(1);
+    },
+  );
 
   test('P5: answers in another order than the questions are matched by number, never by place', async () => {
     const agent = await start();
@@ -157,20 +193,35 @@ describe('what it answers', () => {
       waiting.push(frame);
       return waiting.length === 1 ? { type: 'notice', code: 'later', message: '' } : frame;
     });
-    const first = agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
+    const first = agent.uplink.heartbeat({
+      files: 1,
+      bytes: 1,
+      unprotected: 0,
+      pending: 0,
+      unsettled: 0,
+      problems: [],
+    });
     const settled: string[] = [];
     first.then(
       () => settled.push('first'),
       () => settled.push('first ended'),
     );
-    await agent.uplink.heartbeat({ files: 2, bytes: 2, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
+    await agent.uplink.heartbeat({
+      files: 2,
+      bytes: 2,
+      unprotected: 0,
+      pending: 0,
+      unsettled: 0,
+      problems: [],
+    });
     expect(settled).toEqual([]);
   });
 
   test('a frame above every limit ends the connection before it is held in memory', async () => {
     const agent = await start({ start: false });
     await capture(agent, '/data/a');
-    collector.bendWire = (message, index) => (index === 1 ? new Uint8Array(MAX_FRAME_BYTES + 4096) : message);
+    collector.bendWire = (message, index) =>
+      index === 1 ? new Uint8Array(MAX_FRAME_BYTES + 4096) : message;
     agent.uplink.start();
     expect((await agent.until('offline', 'refused')).problem).toBeDefined();
     expect(agent.queue.pending().entries).toBe(1);
@@ -214,8 +265,13 @@ describe('what it gives back', () => {
     if (commit === undefined) throw new Error('no commit');
     let sent = 0;
     collector.answer = async (frame, body, session) => {
-      if (frame.type !== 'state') return TestCollector.prototype.answer.call(collector, frame, body, session);
-      for (; sent < 3000; sent += 1) session.reply({ type: 'commitData', requestId: frame.requestId, live: [0], receivedAtMs: 1 }, commit);
+      if (frame.type !== 'state')
+        return TestCollector.prototype.answer.call(collector, frame, body, session);
+      for (; sent < 3000; sent += 1)
+        session.reply(
+          { type: 'commitData', requestId: frame.requestId, live: [0], receivedAtMs: 1 },
+          commit,
+        );
       return session.proved;
     };
     let seen = 0;
@@ -225,7 +281,14 @@ describe('what it gives back', () => {
       if (seen === 5) break;
     }
     // The session is as good as before.
-    await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
+    await agent.uplink.heartbeat({
+      files: 1,
+      bytes: 1,
+      unprotected: 0,
+      pending: 0,
+      unsettled: 0,
+      problems: [],
+    });
   });
 
   test('P2: chunks that are not their ids count as missing, and an answer of another kind ends the fetch', async () => {
@@ -233,10 +296,14 @@ describe('what it gives back', () => {
     const ids = sample('/data/a', 3).items.map(({ id }) => id);
     bend('chunkData', (frame) => ({
       ...frame,
-      items: frame.items.map((item, index) => ({ ...item, id: frame.items[(index + 1) % frame.items.length]?.id ?? item.id })),
+      items: frame.items.map((item, index) => ({
+        ...item,
+        id: frame.items[(index + 1) % frame.items.length]?.id ?? item.id,
+      })),
     }));
     const swapped: string[] = [];
-    for await (const item of agent.uplink.fetch(ids)) swapped.push('bytes' in item ? 'bytes' : 'missing');
+    for await (const item of agent.uplink.fetch(ids))
+      swapped.push('bytes' in item ? 'bytes' : 'missing');
     expect(swapped).not.toContain('bytes');
     bend('chunkData', ({ requestId }) => ({ type: 'stateEnd', requestId }));
     await expect(
@@ -249,7 +316,12 @@ describe('what it gives back', () => {
 
 describe('what it says of where it is', () => {
   const addresses = (revision: number, url: string, by = vault) =>
-    issueAddresses(by.authority, { version: 1, vaultId: by.descriptor.vaultId, revision, addresses: [{ url, tlsCa: '', tlsPins: [] }] });
+    issueAddresses(by.authority, {
+      version: 1,
+      vaultId: by.descriptor.vaultId,
+      revision,
+      addresses: [{ url, tlsCa: '', tlsPins: [] }],
+    });
 
   /** Lets the collector hand these out in place of every answer to a heartbeat. */
   function handOut(signed: Signed): void {
@@ -258,10 +330,13 @@ describe('what it says of where it is', () => {
 
   /** A heartbeat brings the frame; what it ends with does not matter. */
   function ask(agent: TestAgent): void {
-    agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+    agent.uplink
+      .heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
+      .catch(() => undefined);
   }
 
-  const kept = async (agent: TestAgent) => (await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).addresses;
+  const kept = async (agent: TestAgent) =>
+    (await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).addresses;
 
   test('P5: addresses that the authority did not sign for this vault end the session, and nothing is kept', async () => {
     const stranger = fixtureVault('a stranger');
@@ -304,7 +379,10 @@ describe('what it says of where it is', () => {
     agents.splice(agents.indexOf(agent), 1, again);
     await again.until('ready');
     expect(again.uplink.status().url).toBe(url);
-    expect((await kept(again)).candidates().map((address) => address.url)).toEqual(['http://127.0.0.1:1', url]);
+    expect((await kept(again)).candidates().map((address) => address.url)).toEqual([
+      'http://127.0.0.1:1',
+      url,
+    ]);
     const [first] = collector.frames.filter((frame) => frame.type === 'auth').slice(-1);
     expect(first).toMatchObject({ addressesRevision: 5 });
   });

@@ -1,16 +1,21 @@
 import type { Timers } from './timers.ts';
 
-/** The collector pings every half minute; a line that says nothing for three times as long is dead, whatever it is used for. */
+/**
+ * The collector pings every half minute; a line that says nothing for three times as long is dead,
+ * whatever it is used for.
+ */
 const SILENCE_MS = 90_000;
 /** What this process itself slept through is read before anything is concluded from it. */
 const SECOND_LOOK_MS = 1_000;
 
 /**
- * Notices by itself that a line is dead: frozen, its cable pulled, its other end gone without a word. TCP does not: it asks again after
- * ever longer times, up to two minutes, and so sleeps on long after the network is back.
+ * Notices by itself that a line is dead: frozen, its cable pulled, its other end gone without a
+ * word. TCP does not: it asks again after ever longer times, up to two minutes, and so sleeps on
+ * long after the network is back.
  *
- * While something is awaited the collector gives a sign every few seconds, even when it is busy or the line so slow that one message
- * takes minutes; so then little patience is enough. Otherwise only its pings are expected.
+ * While something is awaited the collector gives a sign every few seconds, even when it is busy or
+ * the line so slow that one message takes minutes; so then little patience is enough. Otherwise
+ * only its pings are expected.
  */
 export class LineWatch {
   readonly #timers: Timers;
@@ -50,7 +55,10 @@ export class LineWatch {
     }
   }
 
-  /** We ourselves do not listen now (`true`) or do again: what is not heard meanwhile proves nothing. */
+  /**
+   * We ourselves do not listen now (`true`) or do again: what is not heard meanwhile proves
+   * nothing.
+   */
   deaf(yes: boolean): void {
     this.#deaf = yes;
     this.heard();

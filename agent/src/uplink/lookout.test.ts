@@ -10,7 +10,11 @@ import { ManualTimers } from './test-agent.ts';
 import { systemTimers } from './timers.ts';
 
 const server = { url: 'http://127.0.0.1:1', tlsCa: '', tlsPins: [] };
-const nobody = new UplinkError('UPLINK_UNREACHABLE', 'nobody', Object.assign(new Error('no'), { code: 'ECONNREFUSED' }));
+const nobody = new UplinkError(
+  'UPLINK_UNREACHABLE',
+  'nobody',
+  Object.assign(new Error('no'), { code: 'ECONNREFUSED' }),
+);
 const turnedAway = new UplinkError('UPLINK_CLOSED', 'HTTP 503');
 
 /** A lookout whose looks are answered by hand, and what it has called. */
@@ -72,14 +76,17 @@ describe('the lookout', () => {
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     const at = { ...server, url: `https://127.0.0.1:${port}` };
     expect(await tcpProbe(at, systemTimers)).toBe(true);
-    expect(await tcpProbe({ ...at, url: `http://localhost:${port}/below` }, systemTimers)).toBe(true);
+    expect(await tcpProbe({ ...at, url: `http://localhost:${port}/below` }, systemTimers)).toBe(
+      true,
+    );
     await new Promise((resolve) => listener.close(resolve));
     expect(await tcpProbe(at, systemTimers)).toBe(false);
   });
 
   test('a look that is not answered ends', async () => {
     const timers = new ManualTimers();
-    // 192.0.2.0/24 is for documentation (RFC 5737): nobody is there, and mostly nobody says so either.
+    // 192.0.2.0/24 is for documentation (RFC 5737): nobody is there, and mostly nobody says so
+    // either.
     const looked = tcpProbe({ ...server, url: 'http://192.0.2.1:9' }, timers);
     await Promise.race([looked, timers.longer(1_000).then(() => timers.fire())]);
     expect(await looked).toBe(false);
@@ -94,7 +101,12 @@ describe('the line watch', () => {
       dead += 1;
     });
     watch.heard();
-    return { timers, watch, dead: () => dead, wait: () => timers.waiting.map(({ milliseconds }) => milliseconds) };
+    return {
+      timers,
+      watch,
+      dead: () => dead,
+      wait: () => timers.waiting.map(({ milliseconds }) => milliseconds),
+    };
   }
 
   /** Something that is awaited for ever. */
@@ -143,7 +155,11 @@ describe('the backoff', () => {
   test('draws anywhere below its bound, so that a fleet spreads', () => {
     const waits = Array.from({ length: 500 }, (_, pc) => {
       const backoff = new Backoff(seededRandom(`pc ${pc}`));
-      return [backoff.next('transient'), backoff.next('transient'), backoff.next('transient')] as const;
+      return [
+        backoff.next('transient'),
+        backoff.next('transient'),
+        backoff.next('transient'),
+      ] as const;
     });
     for (const [attempt, bound] of [1_000, 2_000, 4_000].entries()) {
       const tenths = new Array<number>(10).fill(0);

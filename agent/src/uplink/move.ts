@@ -15,12 +15,19 @@ const WITHIN_MS = 3_000;
  * addresses that were just learnt. So a mistake in them shows while the old address is still there.
  * `rests` says whether all that was queued is sent.
  */
-export function moveSoon(session: Session, random: Random, timers: Timers, rests: () => boolean): void {
+export function moveSoon(
+  session: Session,
+  random: Random,
+  timers: Timers,
+  rests: () => boolean,
+): void {
   let cancel = (): void => undefined;
   const look = (): void => {
     cancel = timers.after(between(random, 0, WITHIN_MS), () => {
       if (!session.idle || !rests()) return look();
-      session.end(new UplinkError('UPLINK_MOVED', 'the collector has newer addresses; trying them'));
+      session.end(
+        new UplinkError('UPLINK_MOVED', 'the collector has newer addresses; trying them'),
+      );
     });
   };
   session.closed.then(() => cancel());

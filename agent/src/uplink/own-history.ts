@@ -11,7 +11,10 @@ import type { FetchedItem, StateCommit } from './uplink.ts';
 /** Ids in one fetch: bounds what one answer can be. */
 const FETCH_AT_ONCE = 512;
 
-/** The agent's live versions at a time, each commit verified against its own keys, or marked; `onForeign` is told of those. */
+/**
+ * The agent's live versions at a time, each commit verified against its own keys, or marked;
+ * `onForeign` is told of those.
+ */
 export async function* askState(
   session: Session,
   identity: AgentIdentity,
@@ -19,7 +22,11 @@ export async function* askState(
   onForeign: () => void,
 ): AsyncGenerator<StateCommit, void, void> {
   const expected = { vaultId: identity.descriptor.vaultId, agent: identity.certificate };
-  for await (const { frame, body } of session.stream((requestId) => ({ type: 'state', requestId, atMs }))) {
+  for await (const { frame, body } of session.stream((requestId) => ({
+    type: 'state',
+    requestId,
+    atMs,
+  }))) {
     if (frame.type === 'stateEnd') return;
     if (frame.type !== 'commitData') throw unexpected('a question for versions', frame);
     const commit = body.slice();
@@ -29,7 +36,11 @@ export async function* askState(
     } catch (error) {
       if (!(error instanceof CommitError)) throw asUplinkError(error);
       if (error.code !== 'COMMIT_SIGNATURE')
-        throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
+        throw new UplinkError(
+          'UPLINK_PROTOCOL',
+          `the collector shows a damaged commit: ${error.message}`,
+          error,
+        );
       // Of the PC that this one replaces: signed and wrapped for keys that are not here.
       onForeign();
       isForeign = true;
@@ -38,14 +49,26 @@ export async function* askState(
   }
 }
 
-/** Sealed bytes by id, each checked against its id; `session` is asked for anew, because it may have ended between two parts. */
-export async function* askItems(session: () => Session, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem, void, void> {
+/**
+ * Sealed bytes by id, each checked against its id; `session` is asked for anew, because it may have
+ * ended between two parts.
+ */
+export async function* askItems(
+  session: () => Session,
+  ids: readonly ChunkId[],
+): AsyncGenerator<FetchedItem, void, void> {
   for (let start = 0; start < ids.length; start += FETCH_AT_ONCE) {
     const part = ids.slice(start, start + FETCH_AT_ONCE);
-    for await (const { frame, body } of session().stream((requestId) => ({ type: 'fetch', requestId, ids: part }))) {
+    for await (const { frame, body } of session().stream((requestId) => ({
+      type: 'fetch',
+      requestId,
+      ids: part,
+    }))) {
       if (frame.type !== 'chunkData') throw unexpected('a fetch', frame);
       for (const { id, kind, bytes } of splitItems(frame.items, body)) {
-        yield equalBytes(sha256(bytes), id) ? { id, kind, bytes: bytes.slice() } : { id, missing: true };
+        yield equalBytes(sha256(bytes), id)
+          ? { id, kind, bytes: bytes.slice() }
+          : { id, missing: true };
       }
       for (const id of frame.missing) yield { id, missing: true };
       if (frame.last) break;

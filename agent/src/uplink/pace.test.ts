@@ -15,7 +15,9 @@ class Turnstile implements SendingPace {
   async beforeSending(signal: AbortSignal): Promise<void> {
     this.waiting += 1;
     this.#entered.resolve();
-    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    const aborted = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
     await Promise.race([this.#open.promise, aborted]);
     this.waiting -= 1;
   }
@@ -53,7 +55,14 @@ test('items wait for their turn, and what is not content does not', async () => 
   await agent.queue.sync();
   await pace.entered;
   await agent.until('ready');
-  await agent.uplink.heartbeat({ files: 1, bytes: 600, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
+  await agent.uplink.heartbeat({
+    files: 1,
+    bytes: 600,
+    unprotected: 0,
+    pending: 0,
+    unsettled: 0,
+    problems: [],
+  });
   expect(collector.frames.map(({ type }) => type)).toContain('heartbeat');
   expect(collector.itemCount).toBe(0);
   pace.open();

@@ -10,8 +10,17 @@ export async function askReleasePart(
   name: string,
   offset: number,
 ): Promise<{ readonly size: number; readonly bytes: Uint8Array }> {
-  const { frame, body } = await session.ask((requestId) => ({ type: 'releaseFetch', requestId, name, offset }));
+  const { frame, body } = await session.ask((requestId) => ({
+    type: 'releaseFetch',
+    requestId,
+    name,
+    offset,
+  }));
   if (frame.type === 'refused') throw refusalError(frame.code, frame.message);
-  if (frame.type !== 'releaseData') throw new UplinkError('UPLINK_PROTOCOL', `the collector sent a ${frame.type} frame for a release`);
+  if (frame.type !== 'releaseData')
+    throw new UplinkError(
+      'UPLINK_PROTOCOL',
+      `the collector sent a ${frame.type} frame for a release`,
+    );
   return { size: frame.size, bytes: body.slice() };
 }

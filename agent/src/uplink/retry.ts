@@ -13,7 +13,10 @@ export interface RetryParts {
   readonly probe: Probe;
 }
 
-/** The waits between two sessions: how long, what ends them early, and what has been learnt about the line. */
+/**
+ * The waits between two sessions: how long, what ends them early, and what has been learnt about
+ * the line.
+ */
 export class Retry {
   readonly #servers: RetryParts['servers'];
   readonly #timers: Timers;
@@ -35,9 +38,18 @@ export class Retry {
     return this.#backoff.patienceMs;
   }
 
-  /** How bad the end of a session was, and how long to wait after it. `useful`: it was of use before. */
-  after(failure: UplinkError, useful: boolean): { readonly setback: Setback; readonly delayMs: number } {
-    const own: Partial<Record<UplinkErrorCode, Setback>> = { UPLINK_ROLLED_BACK: 'rolled-back', UPLINK_PENDING: 'pending' };
+  /**
+   * How bad the end of a session was, and how long to wait after it. `useful`: it was of use
+   * before.
+   */
+  after(
+    failure: UplinkError,
+    useful: boolean,
+  ): { readonly setback: Setback; readonly delayMs: number } {
+    const own: Partial<Record<UplinkErrorCode, Setback>> = {
+      UPLINK_ROLLED_BACK: 'rolled-back',
+      UPLINK_PENDING: 'pending',
+    };
     const setback = own[failure.code] ?? (failure.retryable ? 'transient' : 'refused');
     if (useful) this.#backoff.reset();
     if (failure.code === 'UPLINK_SILENT') this.#backoff.silent();

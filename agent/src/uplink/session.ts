@@ -17,7 +17,10 @@ import { release } from '@aliquot/shared/crypto/release';
 import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import type { Random } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
-import { ClientHandshake, type AgentIdentity as HandshakeIdentity } from '@aliquot/shared/session/handshake';
+import {
+  ClientHandshake,
+  type AgentIdentity as HandshakeIdentity,
+} from '@aliquot/shared/session/handshake';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
@@ -34,7 +37,9 @@ export interface Received {
   readonly body: Uint8Array;
 }
 
-/** Holds the sending of items back to the pace that was asked for; other frames never wait for it. */
+/**
+ * Holds the sending of items back to the pace that was asked for; other frames never wait for it.
+ */
 export interface SendingPace {
   /** Resolves when the next items may go, and at once when the signal is aborted. */
   beforeSending(signal: AbortSignal): Promise<void>;
@@ -61,7 +66,10 @@ export interface SessionParts {
   readonly onNotice: (code: string, message: string) => void;
   /** The collector announced a new epoch of the sweep. */
   readonly onGcEpoch: (gcEpoch: number) => void;
-  /** The collector hands out signed addresses that are newer than ours; nobody has verified them yet. */
+  /**
+   * The collector hands out signed addresses that are newer than ours; nobody has verified them
+   * yet.
+   */
   readonly onAddresses: (addresses: Signed) => void;
   /** Of the desk's settings in force. */
   readonly settingsSequence: number;
@@ -78,11 +86,14 @@ export interface OpenedSession {
   readonly certificate: Signed;
 }
 
-type Waiter = { readonly resolve: (received: Received) => void; readonly reject: (error: UplinkError) => void };
+type Waiter = {
+  readonly resolve: (received: Received) => void;
+  readonly reject: (error: UplinkError) => void;
+};
 
 /**
- * One authenticated session: handshake, frames, credit, and matching answers to requests. Judges nothing that a frame says
- * beyond the handshake; that is the uplink's.
+ * One authenticated session: handshake, frames, credit, and matching answers to requests. Judges
+ * nothing that a frame says beyond the handshake; that is the uplink's.
  */
 export class Session {
   readonly #parts: SessionParts;
@@ -141,16 +152,26 @@ export class Session {
   /** Connects and authenticates. Rejects with an `UplinkError`; the session is then over. */
   async open(): Promise<OpenedSession> {
     const cancel = this.#parts.timers.after(HANDSHAKE_MS, () => {
-      this.end(new UplinkError('UPLINK_UNREACHABLE', `the collector at ${this.#parts.address.url} does not answer in time; trying again`));
+      this.end(
+        new UplinkError(
+          'UPLINK_UNREACHABLE',
+          `the collector at ${this.#parts.address.url} does not answer in time; trying again`,
+        ),
+      );
     });
     try {
       const { frame } = await new Promise<Received>((resolve, reject) => {
         this.#onReady = { resolve, reject };
         this.#connect();
       });
-      if (frame.type !== 'ready' || this.#collector === undefined) throw this.#protocol(`a ${frame.type} frame before ready`);
+      if (frame.type !== 'ready' || this.#collector === undefined)
+        throw this.#protocol(`a ${frame.type} frame before ready`);
       this.#credit = frame.creditBytes;
-      return { ready: frame, collector: this.#collector.body, certificate: this.#collector.certificate };
+      return {
+        ready: frame,
+        collector: this.#collector.body,
+        certificate: this.#collector.certificate,
+      };
     } catch (error) {
       const reason = asUplinkError(error);
       this.end(reason);
@@ -175,8 +196,14 @@ export class Session {
     });
   }
 
-  /** Sends sealed items, whose bytes are the parts of the body, once the collector has room for them. They must fit its whole credit. */
-  async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: readonly Uint8Array[]): Promise<void> {
+  /**
+   * Sends sealed items, whose bytes are the parts of the body, once the collector has room for
+   * them. They must fit its whole credit.
+   */
+  async sendItems(
+    frame: Extract<ClientFrame, { type: 'chunks' }>,
+    body: readonly Uint8Array[],
+  ): Promise<void> {
     await this.#parts.pace?.beforeSending(this.#ending.signal);
     const bytes = lengthOf(body);
     while (this.#credit < bytes && this.#ended === undefined) {
@@ -186,7 +213,10 @@ export class Session {
     await this.send(frame, ...body);
   }
 
-  /** Sends a request and resolves with its answer; `refused` comes as a frame, for the caller to judge. */
+  /**
+   * Sends a request and resolves with its answer; `refused` comes as a frame, for the caller to
+   * judge.
+   */
   async request(make: (requestId: number) => ClientFrame, body?: Uint8Array): Promise<ServerFrame> {
     return (await this.ask(make, body)).frame;
   }
@@ -248,7 +278,11 @@ export class Session {
       });
     } catch (error) {
       endWith(error);
-      this.end(error instanceof UplinkError ? error : new UplinkError('UPLINK_UNREACHABLE', 'the collector cannot be reached', error));
+      this.end(
+        error instanceof UplinkError
+          ? error
+          : new UplinkError('UPLINK_UNREACHABLE', 'the collector cannot be reached', error),
+      );
     }
   }
 
@@ -256,7 +290,11 @@ export class Session {
     this.#parts.onSent(message.length, 0);
     this.#socket?.send(message).catch((error: unknown) => {
       endWith(error);
-      this.end(error instanceof UplinkError ? error : new UplinkError('UPLINK_CLOSED', 'the connection ended', error));
+      this.end(
+        error instanceof UplinkError
+          ? error
+          : new UplinkError('UPLINK_CLOSED', 'the connection ended', error),
+      );
     });
   }
 
@@ -291,7 +329,9 @@ export class Session {
       addressesRevision: trust.addresses.revision,
       settingsSequence: this.#parts.settingsSequence,
     };
-    this.#deliver(this.#sealer.seal(encodeFrameHead(encodeClientFrame(this.#handshake.auth(claim)), 0)));
+    this.#deliver(
+      this.#sealer.seal(encodeFrameHead(encodeClientFrame(this.#handshake.auth(claim)), 0)),
+    );
   }
 
   #dispatch(received: Received): void {
@@ -322,7 +362,8 @@ export class Session {
         this.#parts.onSettings({ settings: frame.settings, certificate: frame.certificate });
         return;
       case 'refused':
-        if (frame.requestId === 0 || this.#onReady !== undefined) throw refusalError(frame.code, frame.message);
+        if (frame.requestId === 0 || this.#onReady !== undefined)
+          throw refusalError(frame.code, frame.message);
         break;
       default:
         break;
@@ -356,8 +397,8 @@ export class Session {
   }
 
   /**
-   * Holds the network back while a reader has enough to read, unless somebody else waits: there is one line for all, and whoever reads
-   * an answer slowly may be waiting for another one meanwhile.
+   * Holds the network back while a reader has enough to read, unless somebody else waits: there is
+   * one line for all, and whoever reads an answer slowly may be waiting for another one meanwhile.
    */
   #regulate(): void {
     const deaf = this.#awaiting === 0 && [...this.#streams.values()].some(({ full }) => full);

@@ -2,7 +2,12 @@ import { rmSync } from 'node:fs';
 import type { ServerFrame, Settings } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { fixtureAgent, fixtureVault, FIXTURE_TIME_MS as NOW, seededRandom } from '@aliquot/shared/keys/fixtures';
+import {
+  fixtureAgent,
+  fixtureVault,
+  FIXTURE_TIME_MS as NOW,
+  seededRandom,
+} from '@aliquot/shared/keys/fixtures';
 import { issueSettings, openDetail, type SettingsTerms } from '@aliquot/shared/keys/settings';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DeskBook } from '../desk/book.ts';
@@ -11,7 +16,10 @@ import { temporaryFolder } from '../queue/test-support.ts';
 import { startAgent, type TestAgent, testIdentity, vault } from './test-agent.ts';
 import { TestCollector } from './test-collector.ts';
 
-/* A collector in bad hands, with all its true keys, hands out settings: nothing but the newest that were made for this PC ever counts. */
+/*
+ * A collector in bad hands, with all its true keys, hands out settings: nothing but the newest that
+ * were made for this PC ever counts.
+ */
 
 const random = seededRandom('settings at the wire');
 const policyKey = boxKeyFromSecret(new Uint8Array(32).fill(9));
@@ -38,21 +46,39 @@ afterEach(async () => {
   await collector.stop();
 });
 
-const { agentId, boxKey } = { agentId: fixtureAgent(vault, 'lcms-1').agentId, boxKey: testIdentity('http://127.0.0.1:1').boxKey };
+const { agentId, boxKey } = {
+  agentId: fixtureAgent(vault, 'lcms-1').agentId,
+  boxKey: testIdentity('http://127.0.0.1:1').boxKey,
+};
 
-function made(sequence: number, changes: Partial<SettingsTerms> & { by?: typeof vault; text?: string; pc?: typeof other } = {}): Settings {
+function made(
+  sequence: number,
+  changes: Partial<SettingsTerms> & { by?: typeof vault; text?: string; pc?: typeof other } = {},
+): Settings {
   const { by = vault, text = 'logLevel: debug\n', pc, ...terms } = changes;
-  const whom = pc === undefined ? { agentId, boxKey: boxKey.publicKey } : { agentId: pc.agentId, boxKey: pc.boxKey.publicKey };
+  const whom =
+    pc === undefined
+      ? { agentId, boxKey: boxKey.publicKey }
+      : { agentId: pc.agentId, boxKey: pc.boxKey.publicKey };
   const all = { sequence, issuedAtMs: NOW, expiresAtMs: NOW + 1000, groups: [], ...terms };
   const contents = { version: 1, text, answerKey: policyKey.publicKey } as const;
-  return { settings: issueSettings(by.authority, by.descriptor, whom, all, contents, random), certificate: undefined };
+  return {
+    settings: issueSettings(by.authority, by.descriptor, whom, all, contents, random),
+    certificate: undefined,
+  };
 }
 
-/** Hands settings out in the place of an answer to a heartbeat, and gives what the agent says of them. */
+/**
+ * Hands settings out in the place of an answer to a heartbeat, and gives what the agent says of
+ * them.
+ */
 async function handed(given: Settings): Promise<(typeof collector.settingsAnswers)[number]> {
   const before = collector.settingsAnswers.length;
-  collector.bend = (frame): ServerFrame => (frame.type === 'heartbeatAck' ? { type: 'settings', ...given } : frame);
-  agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+  collector.bend = (frame): ServerFrame =>
+    frame.type === 'heartbeatAck' ? { type: 'settings', ...given } : frame;
+  agent.uplink
+    .heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
+    .catch(() => undefined);
   for (;;) {
     const answer = collector.settingsAnswers[before];
     if (answer !== undefined) return answer;
@@ -62,47 +88,73 @@ async function handed(given: Settings): Promise<(typeof collector.settingsAnswer
 
 describe('settings that a collector hands out', () => {
   test('P6: are answered once they are on the disk, and told with the next connection', async () => {
-    expect(await handed(made(12))).toMatchObject({ sequence: 12, outcome: 'applied', code: '', sealed: undefined });
+    expect(await handed(made(12))).toMatchObject({
+      sequence: 12,
+      outcome: 'applied',
+      code: '',
+      sealed: undefined,
+    });
     expect((await reopened()).sequence).toBe(12);
     collector.bend = (frame) => frame;
     agent = await agent.restart();
     await agent.until('ready');
-    expect(collector.frames.filter((frame) => frame.type === 'auth').at(-1)).toMatchObject({ settingsSequence: 12 });
+    expect(collector.frames.filter((frame) => frame.type === 'auth').at(-1)).toMatchObject({
+      settingsSequence: 12,
+    });
   });
 
   test.each([
     ['those of before again', () => made(4), 'SETTINGS_OLD'],
     ['another PC’s', () => made(12, { pc: other }), 'SETTINGS_OTHER_PC'],
     ['signed by a foreign key', () => made(12, { by: stranger }), 'SETTINGS_FOREIGN'],
-    ['with a certificate that is none', () => ({ ...made(12), certificate: vault.collectorCertificate }), 'SETTINGS_FOREIGN'],
+    [
+      'with a certificate that is none',
+      () => ({ ...made(12), certificate: vault.collectorCertificate }),
+      'SETTINGS_FOREIGN',
+    ],
     ['past their term', () => made(12, { expiresAtMs: NOW }), 'SETTINGS_EXPIRED'],
-    ['wrong ones', () => made(12, { text: 'sources: [{path: secret/folder}]\n' }), 'SETTINGS_INVALID'],
-  ])('P5 P6: %s are refused, named and remembered; the session and those in force stay', async (_what, make, code) => {
-    await handed(made(5));
-    const answer = await handed(make());
-    expect(answer).toMatchObject({ outcome: 'refused', code });
-    expect(agent.uplink.status().state).toBe('ready');
-    const book = await reopened();
-    expect(book.sequence).toBe(5);
-    expect(book.refused).toMatchObject({ code });
-    // Why is for who made them, not for the collector.
-    const { ephemeralKey, sealed } = answer;
-    if (ephemeralKey === undefined || sealed === undefined) throw new Error('no reason');
-    expect(openDetail(policyKey, vault.descriptor, agentId, answer.sequence, { ephemeralKey, sealed })).toBe(book.refused?.message);
-    expect(Buffer.from(sealed).includes('secret')).toBe(false);
-  });
+    [
+      'wrong ones',
+      () => made(12, { text: 'sources: [{path: secret/folder}]\n' }),
+      'SETTINGS_INVALID',
+    ],
+  ])(
+    'P5 P6: %s are refused, named and remembered; the session and those in force stay',
+    async (_what, make, code) => {
+      await handed(made(5));
+      const answer = await handed(make());
+      expect(answer).toMatchObject({ outcome: 'refused', code });
+      expect(agent.uplink.status().state).toBe('ready');
+      const book = await reopened();
+      expect(book.sequence).toBe(5);
+      expect(book.refused).toMatchObject({ code });
+      // Why is for who made them, not for the collector.
+      const { ephemeralKey, sealed } = answer;
+      if (ephemeralKey === undefined || sealed === undefined) throw new Error('no reason');
+      expect(
+        openDetail(policyKey, vault.descriptor, agentId, answer.sequence, { ephemeralKey, sealed }),
+      ).toBe(book.refused?.message);
+      expect(Buffer.from(sealed).includes('secret')).toBe(false);
+    },
+  );
 
   test('that are none at all, or come without end, end the session', async () => {
     collector.bend = (frame): ServerFrame =>
-      frame.type === 'heartbeatAck' ? { type: 'settings', settings: vault.collectorCertificate, certificate: undefined } : frame;
-    agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+      frame.type === 'heartbeatAck'
+        ? { type: 'settings', settings: vault.collectorCertificate, certificate: undefined }
+        : frame;
+    agent.uplink
+      .heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
+      .catch(() => undefined);
     expect((await agent.until('refused', 'offline')).problem?.code).toBe('UPLINK_PROTOCOL');
     expect((await reopened()).refused).toBeUndefined();
     collector.bend = (frame) => frame;
     agent.uplink.nudge();
     await agent.until('ready');
     for (let number = 0; number < 64; number += 1) await handed(made(100 + number));
-    agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+    agent.uplink
+      .heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
+      .catch(() => undefined);
     expect((await agent.until('refused', 'offline')).problem?.code).toBe('UPLINK_PROTOCOL');
   });
 });

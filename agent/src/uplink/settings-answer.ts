@@ -8,7 +8,14 @@ const MOST_IN_A_SESSION = 64;
 
 /** The frame that says what became of settings. */
 export function settingsAnswer({ sequence, outcome, code, detail }: DeskAnswer): ClientFrame {
-  return { type: 'settingsAnswer', sequence, outcome, code, ephemeralKey: detail?.ephemeralKey, sealed: detail?.sealed };
+  return {
+    type: 'settingsAnswer',
+    sequence,
+    outcome,
+    code,
+    ephemeralKey: detail?.ephemeralKey,
+    sealed: detail?.sealed,
+  };
 }
 
 /** What one session says of the settings that its collector hands out. */
@@ -29,7 +36,10 @@ export class SettingsAnswer {
   async settings(settings: Settings): Promise<void> {
     this.#told += 1;
     if (this.#told > MOST_IN_A_SESSION)
-      throw new UplinkError('UPLINK_PROTOCOL', 'the collector hands out settings one after the other; tell central IT');
+      throw new UplinkError(
+        'UPLINK_PROTOCOL',
+        'the collector hands out settings one after the other; tell central IT',
+      );
     const answer = await this.#taken(settings);
     if (answer === undefined) return;
     await this.#session.send(settingsAnswer(answer));
@@ -40,7 +50,11 @@ export class SettingsAnswer {
       return await this.#desk?.take(settings, 'collector');
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      throw new UplinkError('UPLINK_PROTOCOL', `the collector hands out settings that are none: ${error.message}`, error);
+      throw new UplinkError(
+        'UPLINK_PROTOCOL',
+        `the collector hands out settings that are none: ${error.message}`,
+        error,
+      );
     }
   }
 }

@@ -6,8 +6,9 @@ import { type AgentIdentity, recipientsOf } from '../identity/identity.ts';
 import type { CommitSigner } from '../queue/queue.ts';
 
 /**
- * Signs the queue's versions into commits of this agent's chain, each naming the newest verified tree head. File ids are made here, of the path key
- * that is in force now: a PC that captured while it waited, and was approved in the place of another, goes on with that one's files.
+ * Signs the queue's versions into commits of this agent's chain, each naming the newest verified
+ * tree head. File ids are made here, of the path key that is in force now: a PC that captured while
+ * it waited, and was approved in the place of another, goes on with that one's files.
  */
 export function commitSigner(
   identity: AgentIdentity,
@@ -31,7 +32,10 @@ export function commitSigner(
           chunkerVersion,
           encoderVersion,
           forkedFrom,
-          drafts: drafts.map((draft) => ({ ...draft, fileId: fileIdFor(identity.pathKey, draft.list.path) })),
+          drafts: drafts.map((draft) => ({
+            ...draft,
+            fileId: fileIdFor(identity.pathKey, draft.list.path),
+          })),
           recipients: recipientsOf(identity),
           signKey: identity.signKey,
         },

@@ -8,7 +8,10 @@ import { post } from '../identity/enrol.ts';
 import { spkiSha256 } from '../identity/tls.ts';
 import { connectWebSocket } from './socket.ts';
 
-/** A self-made certificate for 127.0.0.1 with its key: for these tests only, and worth nothing anywhere else. */
+/**
+ * A self-made certificate for 127.0.0.1 with its key: for these tests only, and worth nothing
+ * anywhere else.
+ */
 const CERTIFICATE = `-----BEGIN CERTIFICATE-----
 MIIBpzCCAUygAwIBAgIUP19HkozkKE/CWwg+Ek7FU2Btop8wCgYIKoZIzj0EAwIw
 HzEdMBsGA1UEAwwUYWxpcXVvdC10ZXN0LWZpeHR1cmUwIBcNMjYxMTIxMjEyMzQ1
@@ -45,7 +48,10 @@ afterAll(() => {
 });
 
 /** `open`, or the code of what went wrong. */
-function dial(trust: { readonly tlsCa: string; readonly tlsPins: readonly Uint8Array[] }): Promise<string> {
+function dial(trust: {
+  readonly tlsCa: string;
+  readonly tlsPins: readonly Uint8Array[];
+}): Promise<string> {
   return new Promise((resolve) => {
     const socket = connectWebSocket(
       { url, ...trust },
@@ -62,7 +68,10 @@ function dial(trust: { readonly tlsCa: string; readonly tlsPins: readonly Uint8A
   });
 }
 
-async function ask(trust: { readonly tlsCa: string; readonly tlsPins: readonly Uint8Array[] }): Promise<unknown> {
+async function ask(trust: {
+  readonly tlsCa: string;
+  readonly tlsPins: readonly Uint8Array[];
+}): Promise<unknown> {
   try {
     return (await post({ url, ...trust }, '/', Buffer.from('hello'))).status;
   } catch (error) {
@@ -117,7 +126,10 @@ describe('the end of a connection', () => {
       return await new Promise((resolve) => {
         const at = `http://127.0.0.1:${(plain.address() as AddressInfo).port}`;
         const nothing = () => undefined;
-        connectWebSocket({ url: at, tlsCa: '', tlsPins: [] }, { onOpen: nothing, onMessage: nothing, onSign: nothing, onClose: resolve });
+        connectWebSocket(
+          { url: at, tlsCa: '', tlsPins: [] },
+          { onOpen: nothing, onMessage: nothing, onSign: nothing, onClose: resolve },
+        );
       });
     } finally {
       plain.close();
@@ -130,12 +142,16 @@ describe('the end of a connection', () => {
     expect(foreign.message).toMatch(
       /ended; what answers there says, unsigned: SESSION_UNKNOWN_VAULT \(it does not hold this vault.*; trying again$/,
     );
-    expect((await endedWith('STORE_NO_SPACE')).message).toMatch(/unsigned: STORE_NO_SPACE; trying again$/);
+    expect((await endedWith('STORE_NO_SPACE')).message).toMatch(
+      /unsigned: STORE_NO_SPACE; trying again$/,
+    );
   });
 
   test('a reason is printable whatever it is made of, and nothing is added without one', async () => {
     expect((await endedWith('')).message).toMatch(/ ended; trying again$/);
-    expect((await endedWith('\u001b[31mred\u0007\n\u202edeb')).message).toMatch(/unsigned: \[31mred deb; trying again$/);
+    expect((await endedWith('\u001b[31mred\u0007\n\u202edeb')).message).toMatch(
+      /unsigned: \[31mred deb; trying again$/,
+    );
     expect((await endedWith('x'.repeat(123))).message.length).toBeLessThan(250);
   });
 });

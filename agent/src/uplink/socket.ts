@@ -36,7 +36,10 @@ const CONNECT_MS = 20_000;
 /** RFC 6455 section 5.5 leaves 123 bytes for a reason. */
 const MAX_HINT_LENGTH = 123;
 
-/** Connects to `/v1/agent` below the collector's address, by `ws`. Throws `UplinkError` for an address that may not be used. */
+/**
+ * Connects to `/v1/agent` below the collector's address, by `ws`. Throws `UplinkError` for an
+ * address that may not be used.
+ */
 export const connectWebSocket: Connect = (trust, listener) => {
   const { url, tls } = prepared(trust);
   let failure: UplinkError | undefined;
@@ -47,13 +50,17 @@ export const connectWebSocket: Connect = (trust, listener) => {
     handshakeTimeout: CONNECT_MS,
     skipUTF8Validation: true,
     followRedirects: false,
-    // Masks keep scripts in browsers from choosing the bytes that a proxy sees (RFC 6455 section 10.3). Ours are ciphertext, which nobody
-    // chooses, and a mask of zeros spares both sides a pass over all of them.
+    // Masks keep scripts in browsers from choosing the bytes that a proxy sees (RFC 6455 section
+    // 10.3). Ours are ciphertext, which nobody chooses, and a mask of zeros spares both sides a
+    // pass over all of them.
     generateMask: (mask) => void mask.fill(0),
     createConnection: (options: unknown) =>
-      hurry(dial(options as TcpNetConnectOpts & ConnectionOptions, url.protocol === 'wss:'), (error) => {
-        failure ??= connectionError(trust, error);
-      }),
+      hurry(
+        dial(options as TcpNetConnectOpts & ConnectionOptions, url.protocol === 'wss:'),
+        (error) => {
+          failure ??= connectionError(trust, error);
+        },
+      ),
     ...(url.protocol === 'wss:' ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized } : {}),
   });
   socket.on('upgrade', (response: IncomingMessage) => {
@@ -75,7 +82,12 @@ export const connectWebSocket: Connect = (trust, listener) => {
   });
   const ended = new Promise<UplinkError>((resolve) => {
     socket.on('close', (_code: number, reason: Buffer) => {
-      const error = failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended${hint(reason)}; trying again`);
+      const error =
+        failure ??
+        new UplinkError(
+          'UPLINK_CLOSED',
+          `the connection to ${trust.url} ended${hint(reason)}; trying again`,
+        );
       resolve(error);
       listener.onClose(error);
     });
@@ -85,7 +97,8 @@ export const connectWebSocket: Connect = (trust, listener) => {
       new Promise((resolve, reject) => {
         socket.send(message, (error) => {
           if (error === undefined || error === null) resolve();
-          // Why it ended is known when it has: the other side may have said so while this was being written.
+          // Why it ended is known when it has: the other side may have said so while this was being
+          // written.
           else ended.then(reject);
         });
       }),
@@ -108,7 +121,10 @@ const HINTS: Readonly<Record<string, string>> = {
   SESSION_FRAME: 'what we sent was altered, repeated or lost on the way',
 };
 
-/** What the other side gave as its reason for closing: nobody signed it, so it is shown, as a hint, and nothing is decided by it. */
+/**
+ * What the other side gave as its reason for closing: nobody signed it, so it is shown, as a hint,
+ * and nothing is decided by it.
+ */
 function hint(reason: Buffer): string {
   const says = reason
     .toString('utf8')
@@ -124,7 +140,10 @@ function prepared(trust: CollectorAddress) {
   try {
     return { url: serverAddress(trust, 'ws', '/v1/agent'), tls: tlsOptions(trust) };
   } catch (cause) {
-    const says = cause instanceof IdentityError ? cause.message : `${trust.url} is no address of a collector; ask for a new bundle`;
+    const says =
+      cause instanceof IdentityError
+        ? cause.message
+        : `${trust.url} is no address of a collector; ask for a new bundle`;
     throw new UplinkError('UPLINK_REFUSED', says, cause);
   }
 }
@@ -138,9 +157,18 @@ function connectionError(trust: CollectorAddress, error: Error): UplinkError {
       error,
     );
   }
-  // Somebody is there, so it is no matter of the network: a collector with too many at its door, or a proxy without a collector.
+  // Somebody is there, so it is no matter of the network: a collector with too many at its door, or
+  // a proxy without a collector.
   const answer = /^Unexpected server response: (\d+)/.exec(error.message)?.[1];
   if (answer !== undefined)
-    return new UplinkError('UPLINK_CLOSED', `what answers at ${trust.url} opens no session now (HTTP ${answer}); trying again`, error);
-  return new UplinkError('UPLINK_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`, error);
+    return new UplinkError(
+      'UPLINK_CLOSED',
+      `what answers at ${trust.url} opens no session now (HTTP ${answer}); trying again`,
+      error,
+    );
+  return new UplinkError(
+    'UPLINK_UNREACHABLE',
+    `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`,
+    error,
+  );
 }

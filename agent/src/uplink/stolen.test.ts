@@ -29,7 +29,10 @@ function filesUnder(dir: string): string[] {
 /** How many of the keys of these files stand anywhere in the folder, in any file. */
 function keysFound(dir: string, files: readonly SampleFile[]): number {
   const all = filesUnder(dir).map((path) => readFileSync(path));
-  const keys = files.flatMap(({ items, draft }) => [...items.map(({ key }) => key), ...(draft.read?.keys ?? [])]);
+  const keys = files.flatMap(({ items, draft }) => [
+    ...items.map(({ key }) => key),
+    ...(draft.read?.keys ?? []),
+  ]);
   return keys.filter((key) => all.some((bytes) => bytes.includes(Buffer.from(key)))).length;
 }
 
@@ -84,11 +87,20 @@ test('P4: wraps of a commit go to vault and catalog only, unless the authority a
     const one = await startAgent(url, { selfRestore, start: false });
     await put(one.queue, sample('/data/a'));
     await one.queue.sync();
-    collector.putBack({ leaves: [], items: new Map(), commits: [], apart: [], epoch: 0, openings: [] });
+    collector.putBack({
+      leaves: [],
+      items: new Map(),
+      commits: [],
+      apart: [],
+      epoch: 0,
+      openings: [],
+    });
     one.uplink.start();
     await one.uplink.drained();
     const recipients = new Set(collector.commits[0]?.wraps.map(({ recipient }) => recipient));
-    expect([...recipients].sort()).toEqual(selfRestore ? ['agent', 'catalog', 'vault'] : ['catalog', 'vault']);
+    expect([...recipients].sort()).toEqual(
+      selfRestore ? ['agent', 'catalog', 'vault'] : ['catalog', 'vault'],
+    );
     await one.close();
   }
 });

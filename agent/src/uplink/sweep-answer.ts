@@ -2,19 +2,26 @@ import type { Queue } from '../queue/queue.ts';
 import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
-/** Epochs are announced days apart; every one that is learnt takes a record of our chain log and empties the cache. */
+/**
+ * Epochs are announced days apart; every one that is learnt takes a record of our chain log and
+ * empties the cache.
+ */
 const MOST_IN_A_SESSION = 16;
 
 /**
- * The agent's half of the sweep rule (I-A9): it learns the epoch that will drop chunks, and answers once everything that it had captured
- * before is receipted. What it captured offline against an old commit keeps its chunks at the collector until then.
+ * The agent's half of the sweep rule (I-A9): it learns the epoch that will drop chunks, and answers
+ * once everything that it had captured before is receipted. What it captured offline against an old
+ * commit keeps its chunks at the collector until then.
  */
 export class SweepAnswer {
   readonly #queue: Queue;
   readonly #session: Session;
   #answered = 0;
   #told = 0;
-  /** The newest epoch that was announced; undefined once the chain is settled and each is learnt as it comes. */
+  /**
+   * The newest epoch that was announced; undefined once the chain is settled and each is learnt as
+   * it comes.
+   */
   #early: number | undefined = 0;
 
   constructor(queue: Queue, session: Session) {
@@ -23,8 +30,9 @@ export class SweepAnswer {
   }
 
   /**
-   * The queue knows what the collector has lost: from now on epochs are learnt, first the newest of the `ready` and what was announced meanwhile.
-   * Before, everything could still seem receipted, and an answer would give chunks away that have to be sent again.
+   * The queue knows what the collector has lost: from now on epochs are learnt, first the newest of
+   * the `ready` and what was announced meanwhile. Before, everything could still seem receipted,
+   * and an answer would give chunks away that have to be sent again.
    */
   async settled(gcEpoch: number): Promise<void> {
     const early = this.#early ?? 0;
@@ -36,7 +44,10 @@ export class SweepAnswer {
   async told(gcEpoch: number): Promise<void> {
     this.#told += 1;
     if (this.#told > MOST_IN_A_SESSION)
-      throw new UplinkError('UPLINK_PROTOCOL', 'the collector announces one sweep after the other; tell central IT');
+      throw new UplinkError(
+        'UPLINK_PROTOCOL',
+        'the collector announces one sweep after the other; tell central IT',
+      );
     if (this.#early !== undefined) {
       this.#early = Math.max(this.#early, gcEpoch);
       return;
@@ -45,14 +56,20 @@ export class SweepAnswer {
     await this.answer();
   }
 
-  /** Answers if there is something to answer: once in a session for each epoch, so that a lost answer is made up for. */
+  /**
+   * Answers if there is something to answer: once in a session for each epoch, so that a lost
+   * answer is made up for.
+   */
   async answer(): Promise<void> {
     const gcEpoch = await this.#queue.gcAnswer();
     if (gcEpoch === undefined || gcEpoch <= this.#answered) return;
     this.#answered = gcEpoch;
     await this.#session.send({ type: 'gcLearned', gcEpoch });
   }
-  /** Learns an epoch durably; resolves when nothing of before is used for what is captured from now on. */
+  /**
+   * Learns an epoch durably; resolves when nothing of before is used for what is captured from now
+   * on.
+   */
   async #learn(gcEpoch: number): Promise<void> {
     if (gcEpoch > this.#queue.gcEpoch()) await this.#queue.learnGcEpoch(gcEpoch);
   }

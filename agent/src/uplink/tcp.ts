@@ -3,17 +3,26 @@ import { createConnection, isIP, type Socket } from 'node:net';
 import type { CollectorAddress } from '@aliquot/proto';
 import type { Timers } from './timers.ts';
 
-/** Enough for the second SYN, a second after the first; a lost third is what the next look is for. */
+/**
+ * Enough for the second SYN, a second after the first; a lost third is what the next look is for.
+ */
 const LOOK_MS = 1_500;
-/** Three SYNs, at 0, 1 and 3 seconds. Waiting for the later ones (7, 15 …) would sleep through the return of the network. */
+/**
+ * Three SYNs, at 0, 1 and 3 seconds. Waiting for the later ones (7, 15 …) would sleep through the
+ * return of the network.
+ */
 const ATTEMPT_MS = 3_500;
 
-/** Whether the collector's address takes TCP connections now: one that is closed as soon as it stands. Never rejects. */
+/**
+ * Whether the collector's address takes TCP connections now: one that is closed as soon as it
+ * stands. Never rejects.
+ */
 export async function tcpProbe(server: CollectorAddress, timers: Timers): Promise<boolean> {
   const { hostname, port, protocol } = new URL(server.url);
   const name = hostname.replace(/^\[|\]$/g, '');
   let host = name;
-  // Awaited to its end however long that takes: an impatient second question would hold a second of the process's few threads.
+  // Awaited to its end however long that takes: an impatient second question would hold a second of
+  // the process's few threads.
   if (isIP(name) === 0) {
     try {
       host = (await lookup(name)).address;
@@ -36,8 +45,8 @@ export async function tcpProbe(server: CollectorAddress, timers: Timers): Promis
 }
 
 /**
- * Ends a socket that tries to connect for too long, and tells of it as the system would, only earlier. TLS and what follows may take
- * their own time.
+ * Ends a socket that tries to connect for too long, and tells of it as the system would, only
+ * earlier. TLS and what follows may take their own time.
  */
 export function hurry<S extends Socket>(socket: S, late: (error: Error) => void): S {
   const whole = socket.timeout ?? 0;
@@ -45,7 +54,12 @@ export function hurry<S extends Socket>(socket: S, late: (error: Error) => void)
   socket.once('connect', () => socket.setTimeout(whole));
   socket.prependListener('timeout', () => {
     if (!socket.connecting) return;
-    late(Object.assign(new Error('nothing answers (connect ETIMEDOUT)'), { code: 'ETIMEDOUT', syscall: 'connect' }));
+    late(
+      Object.assign(new Error('nothing answers (connect ETIMEDOUT)'), {
+        code: 'ETIMEDOUT',
+        syscall: 'connect',
+      }),
+    );
     socket.destroy();
   });
   return socket;

@@ -1,4 +1,7 @@
-/** An enrolled agent with queue and uplink in a temporary folder. Nothing outside tests imports this file. */
+/**
+ * An enrolled agent with queue and uplink in a temporary folder. Nothing outside tests imports this
+ * file.
+ */
 
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
@@ -20,10 +23,19 @@ export function testIdentity(url: string, selfRestore = true): AgentIdentity {
   return {
     server: { url, tlsCa: '', tlsPins: [] },
     descriptor,
-    certificate: verifyAgent(descriptor.authorityKey, descriptor.vaultId, agent.enrolment, agent.binding),
+    certificate: verifyAgent(
+      descriptor.authorityKey,
+      descriptor.vaultId,
+      agent.enrolment,
+      agent.binding,
+    ),
     enrolment: agent.enrolment,
     binding: agent.binding,
-    collector: verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, vault.collectorCertificate),
+    collector: verifyCollectorCertificate(
+      descriptor.authorityKey,
+      descriptor.vaultId,
+      vault.collectorCertificate,
+    ),
     signKey: agent.signKey,
     boxKey: agent.boxKey,
     chainId: agent.chainId,
@@ -99,7 +111,9 @@ export async function startAgent(
   const made = options.dir === undefined ? temporaryFolder() : undefined;
   const dir = options.dir ?? made?.dir ?? '';
   const identity = testIdentity(url, options.selfRestore);
-  const queue = await DurableQueue.open(queueOptions(dir, { chainId: identity.chainId, ...options.queue }));
+  const queue = await DurableQueue.open(
+    queueOptions(dir, { chainId: identity.chainId, ...options.queue }),
+  );
   const trust = await TrustStore.open(nodeFiles, dir, identity);
   const timers = new ManualTimers();
   const clock = { nowMs: () => FIXTURE_TIME_MS };

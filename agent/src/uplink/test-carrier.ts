@@ -1,4 +1,7 @@
-/** The collector of tests, reached by hand instead of by the network. Nothing outside tests imports this file. */
+/**
+ * The collector of tests, reached by hand instead of by the network. Nothing outside tests imports
+ * this file.
+ */
 import {
   type CommitHash,
   decodeClientFrame,
@@ -19,7 +22,10 @@ import type { TestCollector } from './test-collector.ts';
 
 const NO_HEAD: TreeHead = { logEpoch: 0, size: 0, root: new Uint8Array(32) };
 
-/** Makes what is wrong with an answer: the frames behind question and certificate, before they are signed. */
+/**
+ * Makes what is wrong with an answer: the frames behind question and certificate, before they are
+ * signed.
+ */
 export type BendAnswer = (frames: readonly ServerFrame[]) => readonly ServerFrame[];
 
 /** Takes a carried queue in, and gives the bytes of the receipts. */
@@ -35,12 +41,18 @@ export async function carryTo(
   if (question.type !== 'auth') throw new Error('no question');
   const { authorityKey, vaultId } = collector.vault.descriptor;
   const agent = verifyQuestion(question, authorityKey, vaultId);
-  if (!carriedBy('queue', agent.binding.signKey, trailer)) throw new Error('not signed by the agent');
+  if (!carriedBy('queue', agent.binding.signKey, trailer))
+    throw new Error('not signed by the agent');
   const answers: ServerFrame[] = [];
   for (const bytes of rest) {
     const { header, body } = splitFrame(bytes);
     const reply = (frame: ServerFrame): number => answers.push(frame);
-    await collector.answer(decodeClientFrame(header), body.slice(), { agent, chainId: hex(question.chainId), proved: NO_HEAD, reply });
+    await collector.answer(decodeClientFrame(header), body.slice(), {
+      agent,
+      chainId: hex(question.chainId),
+      proved: NO_HEAD,
+      reply,
+    });
   }
   const told: ServerFrame[] = [];
   const head = await collector.ready(question, (frame) => told.push(frame));
@@ -53,9 +65,16 @@ export async function carryTo(
     const inclusion = await log.inclusionProof(leafIndex, head.size);
     told.push({ ...answer, inclusion, consistency: [], head: ready.head });
   }
-  const all = [first, encodeSigned(collector.certificate), ...bend(told).map((frame) => encodeFrame(encodeServerFrame(frame)))];
+  const all = [
+    first,
+    encodeSigned(collector.certificate),
+    ...bend(told).map((frame) => encodeFrame(encodeServerFrame(frame))),
+  ];
   const pieces: Uint8Array[] = [];
-  for await (const piece of carriedBytes('receipts', inOrder(all), (digest) => signCarried('receipts', key, digest))) pieces.push(piece);
+  for await (const piece of carriedBytes('receipts', inOrder(all), (digest) =>
+    signCarried('receipts', key, digest),
+  ))
+    pieces.push(piece);
   return new Uint8Array(Buffer.concat(pieces));
 }
 

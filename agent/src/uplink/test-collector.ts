@@ -1,4 +1,7 @@
-/** A small collector in this process, true to the wire and easy to corrupt. Nothing outside tests imports this file. */
+/**
+ * A small collector in this process, true to the wire and easy to corrupt. Nothing outside tests
+ * imports this file.
+ */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import {
@@ -23,7 +26,11 @@ import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
-import { type AgentCertificate, collectorIdOf, issueEpochOpening } from '@aliquot/shared/keys/certificates';
+import {
+  type AgentCertificate,
+  collectorIdOf,
+  issueEpochOpening,
+} from '@aliquot/shared/keys/certificates';
 import { FIXTURE_TIME_MS, type FixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { leafHash, MemoryHashStore, MerkleLog } from '@aliquot/shared/log/merkle';
@@ -48,7 +55,10 @@ export class TestCollector {
   readonly vault: FixtureVault;
   readonly frames: ClientFrame[] = [];
   readonly settingsAnswers: Extract<ClientFrame, { type: 'settingsAnswer' }>[] = [];
-  readonly diagnoses: { readonly frame: Extract<ClientFrame, { type: 'diagnosis' }>; readonly body: Uint8Array }[] = [];
+  readonly diagnoses: {
+    readonly frame: Extract<ClientFrame, { type: 'diagnosis' }>;
+    readonly body: Uint8Array;
+  }[] = [];
   readonly heartbeats: HeartbeatBody[] = [];
   /** Files of releases by their names. */
   readonly releases = new Map<string, Uint8Array>();
@@ -110,12 +120,25 @@ export class TestCollector {
   snapshot(): Held {
     const { leaves, items, commits, apart, epoch, openings } = this.#held;
     const lines = apart.map((line) => [...line]);
-    return { leaves: [...leaves], items: new Map(items), commits: [...commits], apart: lines, epoch, openings: [...openings] };
+    return {
+      leaves: [...leaves],
+      items: new Map(items),
+      commits: [...commits],
+      apart: lines,
+      epoch,
+      openings: [...openings],
+    };
   }
 
   putBack(held: Held): void {
     const apart = held.apart.map((line) => [...line]);
-    this.#held = { ...held, leaves: [...held.leaves], items: new Map(held.items), commits: [...held.commits], apart };
+    this.#held = {
+      ...held,
+      leaves: [...held.leaves],
+      items: new Map(held.items),
+      commits: [...held.commits],
+      apart,
+    };
   }
 
   /** The histories that are held apart from the trunk. */
@@ -149,9 +172,19 @@ export class TestCollector {
   async reopen(lost: readonly TreeHead[]): Promise<void> {
     const { vaultId } = this.vault.descriptor;
     const base = await this.head();
-    const body = { version: 1, vaultId, logEpoch: base.logEpoch + 1, base, lost, approvedAtMs: FIXTURE_TIME_MS } as const;
+    const body = {
+      version: 1,
+      vaultId,
+      logEpoch: base.logEpoch + 1,
+      base,
+      lost,
+      approvedAtMs: FIXTURE_TIME_MS,
+    } as const;
     const opening = issueEpochOpening(this.vault.authority, body);
-    const leaf = eventLeaf(encodeEventBody({ type: 'epochOpened', timeMs: FIXTURE_TIME_MS, opening }), FIXTURE_TIME_MS);
+    const leaf = eventLeaf(
+      encodeEventBody({ type: 'epochOpened', timeMs: FIXTURE_TIME_MS, opening }),
+      FIXTURE_TIME_MS,
+    );
     this.#held.openings.push({ opening, leaf, index: this.#held.leaves.length });
     this.#held.leaves.push(leaf);
     this.#held.epoch += 1;
@@ -184,7 +217,13 @@ export class TestCollector {
 
   #signedHead(head: TreeHead): Signed {
     const { vaultId } = this.vault.descriptor;
-    return signHead(this.key, { version: 1, vaultId, collectorId: collectorIdOf(this.key.publicKey), timeMs: FIXTURE_TIME_MS, head });
+    return signHead(this.key, {
+      version: 1,
+      vaultId,
+      collectorId: collectorIdOf(this.key.publicKey),
+      timeMs: FIXTURE_TIME_MS,
+      head,
+    });
   }
 
   #serve(socket: WebSocket): void {
@@ -212,7 +251,10 @@ export class TestCollector {
     const handle = async (data: Buffer): Promise<void> => {
       if (keys === undefined) {
         const established = handshake.onClientHello(new Uint8Array(data));
-        keys = { sealer: new FrameSealer(established.keys, 'server'), opener: new FrameOpener(established.keys, 'server') };
+        keys = {
+          sealer: new FrameSealer(established.keys, 'server'),
+          opener: new FrameOpener(established.keys, 'server'),
+        };
         out(established.hello);
         return;
       }
@@ -229,7 +271,12 @@ export class TestCollector {
           reply(this.refuse);
           return;
         }
-        joined = { agent, chainId: hex(frame.chainId), proved: await this.ready(frame, reply), reply };
+        joined = {
+          agent,
+          chainId: hex(frame.chainId),
+          proved: await this.ready(frame, reply),
+          reply,
+        };
         this.#sessions.add(reply);
       } else if (joined !== undefined) {
         joined = { ...joined, proved: await this.answer(frame, body.slice(), joined) };
@@ -254,8 +301,16 @@ export class TestCollector {
     const seen = auth.treeHead;
     const openings = this.#held.openings.slice(seen?.logEpoch ?? 0);
     const base = openings[0]?.index;
-    const ahead = seen !== undefined && base === undefined && (seen.logEpoch > head.logEpoch || seen.size > head.size);
-    const from = seen === undefined ? 0 : base !== undefined && seen.size > base ? base : Math.min(seen.size, head.size);
+    const ahead =
+      seen !== undefined &&
+      base === undefined &&
+      (seen.logEpoch > head.logEpoch || seen.size > head.size);
+    const from =
+      seen === undefined
+        ? 0
+        : base !== undefined && seen.size > base
+          ? base
+          : Math.min(seen.size, head.size);
     reply({
       type: 'ready',
       sessionId: new Uint8Array(16),
@@ -264,15 +319,26 @@ export class TestCollector {
       head: this.#signedHead(head),
       consistency: ahead || from === 0 ? [] : await log.consistencyProof(from, head.size),
       openings: await Promise.all(
-        openings.map(async ({ opening, leaf, index }) => ({ opening, leaf, inclusion: await log.inclusionProof(index, head.size) })),
+        openings.map(async ({ opening, leaf, index }) => ({
+          opening,
+          leaf,
+          inclusion: await log.inclusionProof(index, head.size),
+        })),
       ),
       chainHead: chainHeadOf(this.#held, auth.chainId),
       gcEpoch: this.gcEpoch,
       rolledBack: ahead && this.admitsRollback,
       software: 'aliquot 0.1.0',
     });
-    const isApart = this.#held.apart.some((line) => line.some(({ verified }) => hex(verified.header.chainId) === hex(auth.chainId)));
-    if (isApart) reply({ type: 'notice', code: 'chain-held', message: 'two histories under one identity; central IT decides' });
+    const isApart = this.#held.apart.some((line) =>
+      line.some(({ verified }) => hex(verified.header.chainId) === hex(auth.chainId)),
+    );
+    if (isApart)
+      reply({
+        type: 'notice',
+        code: 'chain-held',
+        message: 'two histories under one identity; central IT decides',
+      });
     return head;
   }
 
@@ -299,7 +365,8 @@ export class TestCollector {
         return proved;
       case 'releaseFetch': {
         const file = this.releases.get(frame.name);
-        const bytes = file?.subarray(frame.offset, frame.offset + MAX_RELEASE_DATA_BYTES) ?? new Uint8Array(0);
+        const bytes =
+          file?.subarray(frame.offset, frame.offset + MAX_RELEASE_DATA_BYTES) ?? new Uint8Array(0);
         reply({ type: 'releaseData', requestId: frame.requestId, size: file?.length ?? 0 }, bytes);
         return proved;
       }
@@ -318,7 +385,10 @@ export class TestCollector {
       case 'state':
         for (const { bytes, verified } of linesOf(this.#held).flat()) {
           const live = [...verified.slots.keys()];
-          reply({ type: 'commitData', requestId: frame.requestId, live, receivedAtMs: FIXTURE_TIME_MS }, bytes);
+          reply(
+            { type: 'commitData', requestId: frame.requestId, live, receivedAtMs: FIXTURE_TIME_MS },
+            bytes,
+          );
         }
         reply({ type: 'stateEnd', requestId: frame.requestId });
         return proved;
@@ -340,16 +410,27 @@ export class TestCollector {
     }
   }
 
-  async #commit(requestId: number, bytes: Uint8Array, { agent, proved, reply }: Joined): Promise<TreeHead> {
+  async #commit(
+    requestId: number,
+    bytes: Uint8Array,
+    { agent, proved, reply }: Joined,
+  ): Promise<TreeHead> {
     const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
     let stored = commitOf(this.#held, verified.hash);
     if (stored === undefined) {
       const line = lineFor(this.#held, verified);
       if (line === undefined) {
-        reply({ type: 'refused', requestId, code: 'bad-predecessor', message: 'nobody knows what this goes on from' });
+        reply({
+          type: 'refused',
+          requestId,
+          code: 'bad-predecessor',
+          message: 'nobody knows what this goes on from',
+        });
         return proved;
       }
-      const ids = verified.slots.flatMap((slot) => (slot.type === 'entry' ? slot.entry.content.refs.map(({ id }) => id) : []));
+      const ids = verified.slots.flatMap((slot) =>
+        slot.type === 'entry' ? slot.entry.content.refs.map(({ id }) => id) : [],
+      );
       const missing = ids.filter((id) => !this.#held.items.has(hex(id)));
       if (missing.length > 0) {
         reply({ type: 'commitMissing', requestId, ids: missing });

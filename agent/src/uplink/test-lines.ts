@@ -1,4 +1,7 @@
-/** What the collector of tests holds, and where a commit belongs in it. Nothing outside tests imports this file. */
+/**
+ * What the collector of tests holds, and where a commit belongs in it. Nothing outside tests
+ * imports this file.
+ */
 import type { ChainPoint, CommitHash, Signed } from '@aliquot/proto';
 import type { VerifiedCommit } from '@aliquot/shared/commit/commit';
 import { hex } from '@aliquot/shared/crypto/bytes';
@@ -37,7 +40,12 @@ export function linesOf(held: Held): readonly HeldCommit[][] {
 export function chainHeadOf(held: Held, chainId: Uint8Array): ChainPoint | undefined {
   for (const line of linesOf(held)) {
     const last = line.findLast(({ verified }) => hex(verified.header.chainId) === hex(chainId));
-    if (last !== undefined) return { chainId: last.verified.header.chainId, sequence: last.verified.header.sequence, hash: last.hash };
+    if (last !== undefined)
+      return {
+        chainId: last.verified.header.chainId,
+        sequence: last.verified.header.sequence,
+        hash: last.hash,
+      };
   }
   return undefined;
 }
@@ -48,12 +56,18 @@ export function commitOf(held: Held, hash: Uint8Array): HeldCommit | undefined {
     .find((commit) => hex(commit.hash) === hex(hash));
 }
 
-/** The history that a new commit goes on with, a new one that is held apart, or undefined when it fits nowhere. */
+/**
+ * The history that a new commit goes on with, a new one that is held apart, or undefined when it
+ * fits nowhere.
+ */
 export function lineFor(held: Held, { header }: VerifiedCommit): HeldCommit[] | undefined {
   const isRoot = header.sequence === 1 && header.forkedFrom === undefined;
   if (isRoot) return held.commits.length === 0 ? held.commits : [];
   const parent = header.forkedFrom?.hash ?? header.predecessor;
-  const going = linesOf(held).find((line) => hex(line[line.length - 1]?.hash ?? new Uint8Array()) === hex(parent));
-  if (going !== undefined && (going !== held.commits || header.forkedFrom === undefined)) return going;
+  const going = linesOf(held).find(
+    (line) => hex(line[line.length - 1]?.hash ?? new Uint8Array()) === hex(parent),
+  );
+  if (going !== undefined && (going !== held.commits || header.forkedFrom === undefined))
+    return going;
   return header.forkedFrom !== undefined || commitOf(held, parent) !== undefined ? [] : undefined;
 }

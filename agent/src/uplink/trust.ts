@@ -9,7 +9,12 @@ import {
   type TreeHead,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  ensureDirectory,
+  readFileIfThere,
+  removeDurably,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
@@ -20,7 +25,10 @@ import { AddressBook } from '../identity/addresses.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { UplinkError } from './errors.ts';
 
-/** The newest head that this agent has verified, as it was signed and by whom: what a rolled-back collector is held against. */
+/**
+ * The newest head that this agent has verified, as it was signed and by whom: what a rolled-back
+ * collector is held against.
+ */
 export interface VerifiedHead {
   readonly head: TreeHead;
   readonly signed: Signed;
@@ -28,9 +36,17 @@ export interface VerifiedHead {
 }
 
 const signed = z.base64().transform((text): Signed => decodeSigned(Buffer.from(text, 'base64')));
-const schema = z.strictObject({ version: z.literal(1), collector: signed, head: signed.optional(), headCertificate: signed.optional() });
+const schema = z.strictObject({
+  version: z.literal(1),
+  collector: signed,
+  head: signed.optional(),
+  headCertificate: signed.optional(),
+});
 
-/** What the last connection found wrong that waiting does not mend; commands that do not connect show it too (P6). */
+/**
+ * What the last connection found wrong that waiting does not mend; commands that do not connect
+ * show it too (P6).
+ */
 export interface StandingProblem {
   readonly code: string;
   readonly message: string;
@@ -45,7 +61,11 @@ export function isStandingNotice(code: string): boolean {
   return STANDING_NOTICES.has(code);
 }
 
-const problemSchema = z.strictObject({ code: z.string(), message: z.string(), sinceMs: z.number() });
+const problemSchema = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  sinceMs: z.number(),
+});
 
 /** The durable memory of whom and what the uplink has believed. */
 export class TrustStore {
@@ -60,7 +80,12 @@ export class TrustStore {
   #problem: StandingProblem | undefined;
   readonly #serial = new Serial();
 
-  private constructor(port: FilePort, path: string, identity: AgentIdentity, addresses: AddressBook) {
+  private constructor(
+    port: FilePort,
+    path: string,
+    identity: AgentIdentity,
+    addresses: AddressBook,
+  ) {
     this.addresses = addresses;
     this.#port = port;
     this.#path = path;
@@ -76,9 +101,15 @@ export class TrustStore {
   static async open(port: FilePort, dataDir: string, identity: AgentIdentity): Promise<TrustStore> {
     const path = TrustStore.path(dataDir);
     await ensureDirectory(port, join(dataDir, 'chain'));
-    // What an earlier process wrote or removed here, and died before it was durable, is about to be believed.
+    // What an earlier process wrote or removed here, and died before it was durable, is about to be
+    // believed.
     await port.syncDirectory(join(dataDir, 'chain'));
-    const store = new TrustStore(port, path, identity, await AddressBook.open(port, dataDir, identity));
+    const store = new TrustStore(
+      port,
+      path,
+      identity,
+      await AddressBook.open(port, dataDir, identity),
+    );
     const bytes = await readFileIfThere(port, path, 256 * 1024);
     if (bytes !== undefined) store.#load(bytes);
     store.#problem = problemIn(await readFileIfThere(port, store.#problemPath, 64 * 1024));
@@ -95,14 +126,21 @@ export class TrustStore {
 
   /** Keeps a problem until it is cleared with `undefined`. */
   setProblem(problem: StandingProblem | undefined): Promise<void> {
-    // One after the other: a problem that comes while another is being cleared must not be taken for the one that goes.
+    // One after the other: a problem that comes while another is being cleared must not be taken
+    // for the one that goes.
     return this.#serial.run(() => this.#writeProblem(problem));
   }
 
   async #writeProblem(problem: StandingProblem | undefined): Promise<void> {
     if (problem?.code === this.#problem?.code) return;
     if (problem === undefined) await removeDurably(this.#port, this.#problemPath);
-    else await writeFileDurably(this.#port, this.#problemPath, Buffer.from(`${JSON.stringify(problem)}\n`), { mode: 0o600 });
+    else
+      await writeFileDurably(
+        this.#port,
+        this.#problemPath,
+        Buffer.from(`${JSON.stringify(problem)}\n`),
+        { mode: 0o600 },
+      );
     this.#problem = problem;
   }
 
@@ -115,11 +153,19 @@ export class TrustStore {
   }
 
   /** Makes what was just verified durable. Does nothing when it is known already. */
-  async remember(collector: CollectorCertificateBody, certificate: Signed, verified: VerifiedHead | undefined): Promise<void> {
-    const known = this.#certificate !== undefined && this.#collector.generation === collector.generation;
+  async remember(
+    collector: CollectorCertificateBody,
+    certificate: Signed,
+    verified: VerifiedHead | undefined,
+  ): Promise<void> {
+    const known =
+      this.#certificate !== undefined && this.#collector.generation === collector.generation;
     if (known && sameHead(verified?.head, this.#verified?.head)) return;
     const text = (value: Signed): string => Buffer.from(encodeSigned(value)).toString('base64');
-    const heads = verified === undefined ? {} : { head: text(verified.signed), headCertificate: text(verified.certificate) };
+    const heads =
+      verified === undefined
+        ? {}
+        : { head: text(verified.signed), headCertificate: text(verified.certificate) };
     const content = JSON.stringify({ version: 1, collector: text(certificate), ...heads });
     await writeFileDurably(this.#port, this.#path, Buffer.from(`${content}\n`), { mode: 0o600 });
     this.#collector = collector;
@@ -140,8 +186,10 @@ export class TrustStore {
       const { head } = verifyHead(stored.head, signer);
       this.#verified = { head, signed: stored.head, certificate: stored.headCertificate };
     } catch (cause) {
-      const damaged = cause instanceof z.ZodError || cause instanceof SyntaxError || cause instanceof FormatError;
-      if (!damaged && !(cause instanceof CertificateError) && !(cause instanceof LogError)) throw cause;
+      const damaged =
+        cause instanceof z.ZodError || cause instanceof SyntaxError || cause instanceof FormatError;
+      if (!damaged && !(cause instanceof CertificateError) && !(cause instanceof LogError))
+        throw cause;
       const says = `${this.#path} is damaged, so a rolled-back collector could not be told; run aliquot-agent fsck --repair to go on without it`;
       throw new UplinkError('UPLINK_TRUST_DAMAGED', says, cause);
     }
@@ -151,7 +199,9 @@ export class TrustStore {
 /** Only a message for people: an unreadable one is as good as none. */
 function problemIn(bytes: Uint8Array | undefined): StandingProblem | undefined {
   try {
-    return bytes === undefined ? undefined : problemSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    return bytes === undefined
+      ? undefined
+      : problemSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
   } catch {
     return undefined;
   }
@@ -159,5 +209,9 @@ function problemIn(bytes: Uint8Array | undefined): StandingProblem | undefined {
 
 function sameHead(left: TreeHead | undefined, right: TreeHead | undefined): boolean {
   if (left === undefined || right === undefined) return left === right;
-  return left.logEpoch === right.logEpoch && left.size === right.size && equalBytes(left.root, right.root);
+  return (
+    left.logEpoch === right.logEpoch &&
+    left.size === right.size &&
+    equalBytes(left.root, right.root)
+  );
 }

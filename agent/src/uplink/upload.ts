@@ -12,7 +12,10 @@ const FRAME_BYTES = 1024 * 1024;
 /** Ids remembered as being at the collector, for the length of a session. */
 const REMEMBERED = 65_536;
 
-/** Brings items to the collector: asks which it lacks, sends those, a few frames ahead of what it has confirmed. */
+/**
+ * Brings items to the collector: asks which it lacks, sends those, a few frames ahead of what it
+ * has confirmed.
+ */
 export class Uploader {
   readonly #session: Session;
   readonly #queue: Queue;
@@ -28,7 +31,10 @@ export class Uploader {
     this.#queue = queue;
   }
 
-  /** Offers an item that the queue may hold; what it does not hold is believed to be there. A promise when there is something to wait for. */
+  /**
+   * Offers an item that the queue may hold; what it does not hold is believed to be there. A
+   * promise when there is something to wait for.
+   */
   offer(id: ChunkId): Promise<void> | undefined {
     if (this.#there.has(nameOf(id))) return undefined;
     this.#remember(id);
@@ -36,7 +42,10 @@ export class Uploader {
     return this.#offered.length >= ASK_AT_ONCE ? this.#ask() : undefined;
   }
 
-  /** Sends items that no commit names yet, as far as the collector lacks them: their commit finds them there. */
+  /**
+   * Sends items that no commit names yet, as far as the collector lacks them: their commit finds
+   * them there.
+   */
   async ahead(items: readonly QueuedItem[]): Promise<void> {
     const unknown = items.filter(({ id }) => !this.#there.has(nameOf(id)));
     for (const { id } of unknown) this.#remember(id);
@@ -47,7 +56,11 @@ export class Uploader {
   /** Sends an item without asking: the collector has named it as missing. */
   async send(item: QueuedItem): Promise<void> {
     this.#remember(item.id);
-    if (this.#items.length > 0 && (this.#bytes + item.sealed.length > FRAME_BYTES || this.#items.length >= MAX_ITEMS)) await this.#flush();
+    if (
+      this.#items.length > 0 &&
+      (this.#bytes + item.sealed.length > FRAME_BYTES || this.#items.length >= MAX_ITEMS)
+    )
+      await this.#flush();
     this.#items.push({ id: item.id, kind: item.kind, size: item.sealed.length });
     this.#bodies.push(item.sealed);
     this.#bytes += item.sealed.length;
@@ -66,21 +79,32 @@ export class Uploader {
     const held = await this.#queue.hasItems(offered);
     const missing = await this.#missing(offered.filter((_, at) => held[at]).map((id) => ({ id })));
     // A damaged item cannot be sent; the collector will name it when it looks at the commit.
-    for await (const item of this.#queue.readItems(missing.map(({ id }) => id))) if (item !== undefined) await this.send(item);
+    for await (const item of this.#queue.readItems(missing.map(({ id }) => id)))
+      if (item !== undefined) await this.send(item);
   }
 
   /** Those of `items` that the collector says it lacks. */
-  async #missing<Item extends { readonly id: ChunkId }>(items: readonly Item[]): Promise<readonly Item[]> {
+  async #missing<Item extends { readonly id: ChunkId }>(
+    items: readonly Item[],
+  ): Promise<readonly Item[]> {
     const missing: Item[] = [];
     for (let from = 0; from < items.length; from += ASK_AT_ONCE) {
       const asked = items.slice(from, from + ASK_AT_ONCE);
       const ids = asked.map(({ id }) => id);
       const answer = await this.#session.request((requestId) => ({ type: 'have', requestId, ids }));
       if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
-      if (answer.type !== 'haveAnswer') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a question with ${answer.type}`);
+      if (answer.type !== 'haveAnswer')
+        throw new UplinkError(
+          'UPLINK_PROTOCOL',
+          `the collector answers a question with ${answer.type}`,
+        );
       for (const index of answer.missing) {
         const item = asked[index];
-        if (item === undefined) throw new UplinkError('UPLINK_PROTOCOL', 'the collector lacks an item that it was not asked about');
+        if (item === undefined)
+          throw new UplinkError(
+            'UPLINK_PROTOCOL',
+            'the collector lacks an item that it was not asked about',
+          );
         missing.push(item);
       }
     }
@@ -99,7 +123,8 @@ export class Uploader {
   }
 
   #remember(id: ChunkId): void {
-    if (this.#there.size >= REMEMBERED) this.#there = new Set([...this.#there].slice(REMEMBERED / 2));
+    if (this.#there.size >= REMEMBERED)
+      this.#there = new Set([...this.#there].slice(REMEMBERED / 2));
     this.#there.add(nameOf(id));
   }
 }

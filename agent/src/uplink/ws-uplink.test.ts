@@ -32,7 +32,10 @@ async function start(options?: Parameters<typeof startAgent>[1]): Promise<TestAg
   return agent;
 }
 
-async function restarted(agent: TestAgent, changes?: Parameters<TestAgent['restart']>[0]): Promise<TestAgent> {
+async function restarted(
+  agent: TestAgent,
+  changes?: Parameters<TestAgent['restart']>[0],
+): Promise<TestAgent> {
   const again = await agent.restart(changes);
   agents.splice(agents.indexOf(agent), 1, again);
   return again;
@@ -44,8 +47,12 @@ async function capture(agent: TestAgent, ...names: string[]): Promise<void> {
 }
 
 /** Bends frames of one type. */
-function bend<T extends ServerFrame['type']>(type: T, change: (frame: Extract<ServerFrame, { type: T }>) => ServerFrame): void {
-  collector.bend = (frame) => (frame.type === type ? change(frame as Extract<ServerFrame, { type: T }>) : frame);
+function bend<T extends ServerFrame['type']>(
+  type: T,
+  change: (frame: Extract<ServerFrame, { type: T }>) => ServerFrame,
+): void {
+  collector.bend = (frame) =>
+    frame.type === type ? change(frame as Extract<ServerFrame, { type: T }>) : frame;
 }
 
 describe('sending', () => {
@@ -58,7 +65,11 @@ describe('sending', () => {
     expect(collector.itemCount).toBe(6);
     expect(agent.queue.pending().entries).toBe(0);
     expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
-    expect(agent.uplink.status()).toMatchObject({ state: 'ready', problem: undefined, verifiedHead: { size: 1 } });
+    expect(agent.uplink.status()).toMatchObject({
+      state: 'ready',
+      problem: undefined,
+      verifiedHead: { size: 1 },
+    });
   });
 
   test('what is captured while connected is sent without being asked', async () => {
@@ -79,7 +90,14 @@ describe('sending', () => {
     const { sentBytes, sentContentBytes } = agent.uplink.status();
     expect(sentContentBytes).toBeGreaterThan(600);
     expect(sentBytes).toBeGreaterThan(sentContentBytes);
-    await agent.uplink.heartbeat({ files: 1, bytes: 600, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
+    await agent.uplink.heartbeat({
+      files: 1,
+      bytes: 600,
+      unprotected: 0,
+      pending: 0,
+      unsettled: 0,
+      problems: [],
+    });
     expect(agent.uplink.status().sentContentBytes).toBe(sentContentBytes);
     expect(collector.frames.map(({ type }) => type)).toContain('heartbeat');
   });
@@ -101,7 +119,8 @@ describe('sending', () => {
   test('many small items travel in few frames, within the credit that was granted', async () => {
     collector.creditBytes = 64 * 1024;
     const agent = await start({ start: false });
-    for (let index = 0; index < 30; index += 1) await put(agent.queue, sample(`/data/${index}`, 4, 4000));
+    for (let index = 0; index < 30; index += 1)
+      await put(agent.queue, sample(`/data/${index}`, 4, 4000));
     await agent.queue.sync();
     collector.creditBytes = 2 * 1024 * 1024;
     agent.uplink.start();
@@ -133,11 +152,14 @@ describe('the network', () => {
     collector.hangUpOn = () => false;
     agent.timers.fire();
     await agent.uplink.drained();
-    expect(signed && collector.commitBytes[0] && Buffer.compare(signed.bytes, collector.commitBytes[0])).toBe(0);
+    expect(
+      signed && collector.commitBytes[0] && Buffer.compare(signed.bytes, collector.commitBytes[0]),
+    ).toBe(0);
   });
 
   test('a receipt that was lost on the way is asked for again and is the same', async () => {
-    collector.bendWire = (message, index) => (index >= 2 && collector.commits.length === 1 ? undefined : message);
+    collector.bendWire = (message, index) =>
+      index >= 2 && collector.commits.length === 1 ? undefined : message;
     let agent = await start();
     await capture(agent, '/data/a');
     await collector.until(() => collector.commits.length === 1);
@@ -246,7 +268,9 @@ describe('a hostile or broken collector', () => {
     expect(collector.commits).toHaveLength(1);
     expect(agent.queue.pending().entries).toBe(2);
     await agent.uplink.stop();
-    expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe('UPLINK_ROLLED_BACK');
+    expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe(
+      'UPLINK_ROLLED_BACK',
+    );
     agent.uplink.start();
     await agent.until('rolled-back');
     expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
@@ -287,7 +311,9 @@ describe('a hostile or broken collector', () => {
     collector.putBack({ ...before, leaves: [...before.leaves, Buffer.from('of another agent')] });
     bend('ready', (frame) => ({ ...frame, rolledBack: true }));
     agent = await restarted(agent);
-    expect((await agent.until('rolled-back')).problem?.message).toContain('its history differs from the 2 entries that it had signed;');
+    expect((await agent.until('rolled-back')).problem?.message).toContain(
+      'its history differs from the 2 entries that it had signed;',
+    );
   });
 
   test('P5: an opening that does not name what this agent has seen heals nothing', async () => {
@@ -339,7 +365,9 @@ describe('a hostile or broken collector', () => {
     await agent.uplink.drained();
     expect(collector.commits).toHaveLength(sequences);
     expect(asked).toContain('/data/b');
-    const names = (await collect(agent.queue.lost())).map(({ path }) => path && Buffer.from(path).toString());
+    const names = (await collect(agent.queue.lost())).map(
+      ({ path }) => path && Buffer.from(path).toString(),
+    );
     expect(names).toContain('/data/b');
     expect(names).not.toContain('/data/c');
     expect(await agent.queue.known(Buffer.from('/data/b'))).toBeUndefined();
@@ -360,10 +388,19 @@ describe('a hostile or broken collector', () => {
     expect(collector.itemCount).toBe(3);
   });
 
-  const forgeries: Record<string, (frame: Extract<ServerFrame, { type: 'receipt' }>) => ServerFrame> = {
-    'by another key': (frame) => ({ ...frame, receipt: { ...frame.receipt, signature: new Uint8Array(64).fill(1) } }),
+  const forgeries: Record<
+    string,
+    (frame: Extract<ServerFrame, { type: 'receipt' }>) => ServerFrame
+  > = {
+    'by another key': (frame) => ({
+      ...frame,
+      receipt: { ...frame.receipt, signature: new Uint8Array(64).fill(1) },
+    }),
     'that is not in the log': (frame) => ({ ...frame, inclusion: [new Uint8Array(32)] }),
-    'with a head by another key': (frame) => ({ ...frame, head: { ...frame.head, signature: new Uint8Array(64) } }),
+    'with a head by another key': (frame) => ({
+      ...frame,
+      head: { ...frame.head, signature: new Uint8Array(64) },
+    }),
     'that is no receipt': (frame) => ({ ...frame, receipt: frame.head }),
     'that does not continue the log': (frame) => ({ ...frame, consistency: [new Uint8Array(32)] }),
   };
@@ -421,12 +458,20 @@ describe('a hostile or broken collector', () => {
   });
 
   test('a head signed by somebody else in ready is not believed', async () => {
-    bend('ready', (frame) => ({ ...frame, head: { body: encodeTreeHeadBody(fakeHead()), signature: new Uint8Array(64) } }));
+    bend('ready', (frame) => ({
+      ...frame,
+      head: { body: encodeTreeHeadBody(fakeHead()), signature: new Uint8Array(64) },
+    }));
     await expectRefused(await start(), 'UPLINK_LOG_FORKED');
   });
 
   test('a revoked agent says so, and asks again only now and then', async () => {
-    collector.refuse = { type: 'refused', requestId: 0, code: 'revoked', message: 'revoked by central IT' };
+    collector.refuse = {
+      type: 'refused',
+      requestId: 0,
+      code: 'revoked',
+      message: 'revoked by central IT',
+    };
     await expectRefused(await start(), 'UPLINK_REVOKED');
   });
 
@@ -469,9 +514,17 @@ describe('self-restore', () => {
       expect(live).toEqual([0]);
       commits += 1;
       // Long enough for the whole state to be on its way before the others are asked.
-      if (commits === 1) await collector.until(() => collector.frames.some(({ type }) => type === 'state'));
+      if (commits === 1)
+        await collector.until(() => collector.frames.some(({ type }) => type === 'state'));
       expect(await collect(agent.uplink.fetch(ids))).toHaveLength(3);
-      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
+      await agent.uplink.heartbeat({
+        files: 1,
+        bytes: 1,
+        unprotected: 0,
+        pending: 0,
+        unsettled: 0,
+        problems: [],
+      });
     }
     expect(commits).toBe(12);
   });
@@ -479,7 +532,9 @@ describe('self-restore', () => {
   test('P4: without the permission nothing is even asked', async () => {
     const agent = await start({ selfRestore: false });
     await agent.until('ready');
-    await expect(collect(agent.uplink.fetch([]))).rejects.toMatchObject({ code: 'UPLINK_SELF_RESTORE_OFF' });
+    await expect(collect(agent.uplink.fetch([]))).rejects.toMatchObject({
+      code: 'UPLINK_SELF_RESTORE_OFF',
+    });
   });
 
   test('questions without a session are answered with the reason', async () => {
@@ -487,7 +542,14 @@ describe('self-restore', () => {
     const agent = await start();
     await agent.until('offline');
     await expect(
-      agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }),
+      agent.uplink.heartbeat({
+        files: 0,
+        bytes: 0,
+        unprotected: 0,
+        pending: 0,
+        unsettled: 0,
+        problems: [],
+      }),
     ).rejects.toMatchObject({ code: 'UPLINK_UNREACHABLE' });
   });
 });
@@ -495,5 +557,11 @@ describe('self-restore', () => {
 function fakeHead() {
   const { vaultId } = vault.descriptor;
   const collectorId = new Uint8Array(16) as never;
-  return { version: 1, vaultId, collectorId, timeMs: 1, head: { logEpoch: 0, size: 0, root: new Uint8Array(32) } } as const;
+  return {
+    version: 1,
+    vaultId,
+    collectorId,
+    timeMs: 1,
+    head: { logEpoch: 0, size: 0, root: new Uint8Array(32) },
+  } as const;
 }

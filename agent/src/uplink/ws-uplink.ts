@@ -30,7 +30,16 @@ import { SweepAnswer } from './sweep-answer.ts';
 import { tcpProbe } from './tcp.ts';
 import { systemTimers, type Timers } from './timers.ts';
 import { isStandingNotice, type TrustStore } from './trust.ts';
-import type { FetchedItem, HeartbeatCounts, Recover, StateCommit, Uplink, UplinkEvent, UplinkState, UplinkStatus } from './uplink.ts';
+import type {
+  FetchedItem,
+  HeartbeatCounts,
+  Recover,
+  StateCommit,
+  Uplink,
+  UplinkEvent,
+  UplinkState,
+  UplinkStatus,
+} from './uplink.ts';
 import { Welcome } from './welcome.ts';
 
 export interface UplinkOptions {
@@ -61,7 +70,8 @@ const USEFUL_SESSION_MS = 30_000;
 /** What is said while a new chain has no commit at the collector yet. */
 const HELD = {
   code: 'chain-held',
-  message: 'this folder was copied or put back to an older state; what this PC sends is kept apart until central IT decides',
+  message:
+    'this folder was copied or put back to an older state; what this PC sends is kept apart until central IT decides',
 };
 
 /** The `Uplink` over WebSocket sessions. */
@@ -94,7 +104,12 @@ export class WebSocketUplink implements Uplink {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     const { trust, random, probe } = options;
-    this.#retry = new Retry({ servers: () => trust.addresses.candidates(), timers: this.#timers, random, probe: probe ?? tcpProbe });
+    this.#retry = new Retry({
+      servers: () => trust.addresses.candidates(),
+      timers: this.#timers,
+      random,
+      probe: probe ?? tcpProbe,
+    });
     this.#welcome = new Welcome(options);
     this.#problem = options.trust.problem;
   }
@@ -117,8 +132,10 @@ export class WebSocketUplink implements Uplink {
   }
 
   nudge(): void {
-    if (this.#state === 'ready' || this.#state === 'connecting' || this.#state === 'stopped') return;
-    // Said before the attempt begins, so that whoever waits does not take the last answer for the next one.
+    if (this.#state === 'ready' || this.#state === 'connecting' || this.#state === 'stopped')
+      return;
+    // Said before the attempt begins, so that whoever waits does not take the last answer for the
+    // next one.
     this.#change('connecting', undefined, true);
     this.#retry.hurry();
   }
@@ -153,7 +170,8 @@ export class WebSocketUplink implements Uplink {
       this.#options.queue,
       (listener) => this.subscribe(listener),
       () => {
-        if (this.#state === 'stopped') return new UplinkError('UPLINK_STOPPED', 'the uplink is not running');
+        if (this.#state === 'stopped')
+          return new UplinkError('UPLINK_STOPPED', 'the uplink is not running');
         if (ends.includes(this.#state)) return this.#failure;
         return this.#state === 'ready' && this.#drain?.caughtUp === true ? 'caught-up' : 'going-on';
       },
@@ -168,7 +186,8 @@ export class WebSocketUplink implements Uplink {
 
   async *state(atMs: number): AsyncGenerator<StateCommit, void, void> {
     this.#requireSelfRestore();
-    const message = 'versions of another installation of this agent were left out; central IT can restore them';
+    const message =
+      'versions of another installation of this agent were left out; central IT can restore them';
     yield* askState(this.#readySession(), this.#options.identity, atMs, () =>
       this.#tell({ type: 'notice', code: 'foreign-commit', message }),
     );
@@ -187,13 +206,21 @@ export class WebSocketUplink implements Uplink {
     return { news, first: (addresses.candidates()[0] ?? addresses.likely).url };
   }
 
-  async releasePart(name: string, offset: number): Promise<{ readonly size: number; readonly bytes: Uint8Array }> {
+  async releasePart(
+    name: string,
+    offset: number,
+  ): Promise<{ readonly size: number; readonly bytes: Uint8Array }> {
     return await askReleasePart(this.#readySession(), name, offset);
   }
 
-  async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
+  async exportQueue(
+    path: string,
+    onProgress?: OnCarried,
+    signal?: AbortSignal,
+  ): Promise<ExportSummary> {
     // What is signed is this agent's for good, and it may yet be approved as another's successor.
-    if (this.#problem?.code === 'UPLINK_PENDING') throw new UplinkError('UPLINK_PENDING', this.#problem.message);
+    if (this.#problem?.code === 'UPLINK_PENDING')
+      throw new UplinkError('UPLINK_PENDING', this.#problem.message);
     const { exportQueue } = await import('../carry/export-queue.ts');
     return exportQueue({ ...this.#options, welcome: this.#welcome }, path, onProgress, signal);
   }
@@ -213,19 +240,24 @@ export class WebSocketUplink implements Uplink {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      const failure = await everyAddress(this.#options.trust.addresses.candidates(), async (address) => {
-        this.#address = address;
-        const ended = await this.#runSession(address);
-        this.#address = undefined;
-        return { failure: ended, final: this.#stopping || this.#session?.proved === true };
-      });
+      const failure = await everyAddress(
+        this.#options.trust.addresses.candidates(),
+        async (address) => {
+          this.#address = address;
+          const ended = await this.#runSession(address);
+          this.#address = undefined;
+          return { failure: ended, final: this.#stopping || this.#session?.proved === true };
+        },
+      );
       this.#session = undefined;
       this.#drain = undefined;
       this.#connectedSinceMs = undefined;
       if (this.#stopping) return;
-      // The queue has a new chain, which the next session announces; how often that may happen, `Welcome` says.
+      // The queue has a new chain, which the next session announces; how often that may happen,
+      // `Welcome` says.
       if (failure.code === 'UPLINK_CHAIN_RENEWED') continue;
-      // Once for each that the authority signed: where the new ones do not answer, the old one is the next.
+      // Once for each that the authority signed: where the new ones do not answer, the old one is
+      // the next.
       if (failure.code === 'UPLINK_MOVED') continue;
       const { setback, delayMs } = this.#retry.after(failure, this.#useful);
       this.#nextAttemptMs = this.#options.clock.nowMs() + delayMs;
@@ -244,7 +276,8 @@ export class WebSocketUplink implements Uplink {
 
   /** One session from connect to end; the answer is why it ended. */
   async #runSession(address: CollectorAddress): Promise<UplinkError> {
-    const { identity, trust, random, software, queue, clock, courtesy, desk, diagnostics } = this.#options;
+    const { identity, trust, random, software, queue, clock, courtesy, desk, diagnostics } =
+      this.#options;
     this.#useful = false;
     this.#standing = undefined;
     this.#change('connecting', undefined, true);
@@ -279,7 +312,9 @@ export class WebSocketUplink implements Uplink {
         diagnosis.asked(asked).catch((error: unknown) => session.end(asUplinkError(error)));
       },
       onAddresses: (addresses) => {
-        this.#learn(addresses, session).catch((error: unknown) => session.end(asUplinkError(error)));
+        this.#learn(addresses, session).catch((error: unknown) =>
+          session.end(asUplinkError(error)),
+        );
       },
     });
     const sweep = new SweepAnswer(queue, session);
@@ -294,8 +329,14 @@ export class WebSocketUplink implements Uplink {
       await this.#kept(trust.addresses.worked(address));
       this.#collectorChainHead = ready.chainHead;
       await this.#welcome.settleChain(ready);
-      // The collector says so itself once it has a commit of the new chain; who ends right after that commit would miss it.
-      if (ready.chainHead === undefined && queue.chain().forkedFrom !== undefined && !queue.chain().inherited) this.#standing ??= HELD;
+      // The collector says so itself once it has a commit of the new chain; who ends right after
+      // that commit would miss it.
+      if (
+        ready.chainHead === undefined &&
+        queue.chain().forkedFrom !== undefined &&
+        !queue.chain().inherited
+      )
+        this.#standing ??= HELD;
       await sweep.settled(ready.gcEpoch);
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
@@ -310,7 +351,9 @@ export class WebSocketUplink implements Uplink {
       });
       this.#drain = drain;
       this.#stand();
-      await drainUntilClosed({ queue, drain, sweep, session }, () => this.#tell({ type: 'state', status: this.status() }));
+      await drainUntilClosed({ queue, drain, sweep, session }, () =>
+        this.#tell({ type: 'state', status: this.status() }),
+      );
       return await session.closed;
     } catch (error) {
       const reason = asUplinkError(error);
@@ -322,7 +365,10 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
-  /** What the collector hands out is kept, and tried soon: a mistake shows while the old address is still there. */
+  /**
+   * What the collector hands out is kept, and tried soon: a mistake shows while the old address is
+   * still there.
+   */
   async #learn(addresses: Signed, session: Session): Promise<void> {
     const book = this.#options.trust.addresses;
     const before = book.revision;
@@ -330,15 +376,28 @@ export class WebSocketUplink implements Uplink {
       await this.#kept(book.learn(addresses));
     } catch (error) {
       if (!(error instanceof IdentityError)) throw error;
-      throw new UplinkError('UPLINK_PROTOCOL', `the collector hands out addresses that nobody may: ${error.message}`, error);
+      throw new UplinkError(
+        'UPLINK_PROTOCOL',
+        `the collector hands out addresses that nobody may: ${error.message}`,
+        error,
+      );
     }
     const [first] = book.candidates();
     const here = this.#address;
-    if (book.revision === before || first === undefined || here === undefined || sameAddress(first, here)) return;
+    if (
+      book.revision === before ||
+      first === undefined ||
+      here === undefined ||
+      sameAddress(first, here)
+    )
+      return;
     moveSoon(session, this.#options.random, this.#timers, () => this.#drain?.caughtUp === true);
   }
 
-  /** What stands with the collector until central IT decides is a problem here too, while all goes on (P6). */
+  /**
+   * What stands with the collector until central IT decides is a problem here too, while all goes
+   * on (P6).
+   */
   #noticed(code: string, message: string): void {
     this.#tell({ type: 'notice', code, message });
     if (!isStandingNotice(code)) return;
@@ -357,7 +416,10 @@ export class WebSocketUplink implements Uplink {
     return this.#kept(this.#options.trust.setProblem(this.#problem));
   }
 
-  /** A disk that cannot take a note must not stop the sending: the problem is named in this process, addresses are handed out again. */
+  /**
+   * A disk that cannot take a note must not stop the sending: the problem is named in this process,
+   * addresses are handed out again.
+   */
   async #kept(note: Promise<unknown>): Promise<void> {
     try {
       await note;
@@ -375,16 +437,24 @@ export class WebSocketUplink implements Uplink {
   #requireSelfRestore(): void {
     const { name, selfRestore } = enrolmentOf(this.#options.identity);
     if (selfRestore) return;
-    throw new UplinkError('UPLINK_SELF_RESTORE_OFF', `agent ${name} may not restore by itself; ask central IT`);
+    throw new UplinkError(
+      'UPLINK_SELF_RESTORE_OFF',
+      `agent ${name} may not restore by itself; ask central IT`,
+    );
   }
 
-  #change(state: UplinkState, failure: { readonly code: string; readonly message: string } | undefined, keepProblem = false): void {
+  #change(
+    state: UplinkState,
+    failure: { readonly code: string; readonly message: string } | undefined,
+    keepProblem = false,
+  ): void {
     this.#state = state;
     this.#options.queue.drains(state === 'ready');
     if (!keepProblem) {
       this.#failure = failure instanceof UplinkError ? failure : undefined;
       const same = failure !== undefined && this.#problem?.code === failure.code;
-      const sinceMs = same && this.#problem !== undefined ? this.#problem.sinceMs : this.#options.clock.nowMs();
+      const sinceMs =
+        same && this.#problem !== undefined ? this.#problem.sinceMs : this.#options.clock.nowMs();
       this.#problem = failure && { code: failure.code, message: failure.message, sinceMs };
     }
     this.#tell({ type: 'state', status: this.status() });

@@ -1,4 +1,13 @@
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, utimesSync, watch, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -57,7 +66,8 @@ const scan = (subscription: Subscription, ...folders: string[]): string[] => {
   subscription.scanEnded();
   return fresh;
 };
-const heard = (...names: string[]) => vi.waitFor(() => expect([...told]).toEqual(expect.arrayContaining(names)), { timeout: 240_000 });
+const heard = (...names: string[]) =>
+  vi.waitFor(() => expect([...told]).toEqual(expect.arrayContaining(names)), { timeout: 240_000 });
 
 describe.runIf(process.platform === 'linux')('one watch for each folder', () => {
   test('files that are written, changed, renamed and removed in folders that a look came by are named', async () => {
@@ -109,7 +119,9 @@ describe.runIf(process.platform === 'linux')('one watch for each folder', () => 
     renameSync(at('a'), at('b'));
     await heard('b');
     mkdirSync(at('a'));
-    await vi.waitFor(() => expect(opened.filter((one) => one === 'a').length).toBeGreaterThan(1), { timeout: 240_000 });
+    await vi.waitFor(() => expect(opened.filter((one) => one === 'a').length).toBeGreaterThan(1), {
+      timeout: 240_000,
+    });
     writeFileSync(at('a/2'), '1');
     writeFileSync(at('b/3'), '1');
     await heard('a/2', 'b/3');
@@ -147,7 +159,9 @@ describe.runIf(process.platform === 'linux')('one watch for each folder', () => 
     chmodSync(at('a'), 0o700);
     await heard('a');
     renameSync(root, `${root}-away`);
-    await vi.waitFor(() => expect(lost).toEqual(['the folder was moved, removed or replaced']), { timeout: 240_000 });
+    await vi.waitFor(() => expect(lost).toEqual(['the folder was moved, removed or replaced']), {
+      timeout: 240_000,
+    });
     mkdirSync(root);
     expect(scan(subscription, '.')).toEqual(['.']);
   });
@@ -156,13 +170,16 @@ describe.runIf(process.platform === 'linux')('one watch for each folder', () => 
     scan(follow(), '.');
     // Nothing is read meanwhile: this thread is busy writing.
     for (let file = 0; file < 9000; file += 1) writeFileSync(at(`f${file}`), '1');
-    await vi.waitFor(() => expect(lost).toContain('more happened at once than the system keeps'), { timeout: 240_000 });
+    await vi.waitFor(() => expect(lost).toContain('more happened at once than the system keeps'), {
+      timeout: 240_000,
+    });
   });
 
   test('a folder that cannot be read, or is gone, costs nothing but its own events', () => {
     const subscription = follow({
       watch: ((path: Buffer, ...rest: unknown[]) => {
-        if (path.toString().endsWith('closed')) throw Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'watch' });
+        if (path.toString().endsWith('closed'))
+          throw Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'watch' });
         return (watch as (...all: unknown[]) => unknown)(path, ...rest);
       }) as typeof watch,
     });
@@ -179,31 +196,38 @@ describe.runIf(process.platform === 'linux')('one watch for each folder', () => 
 
   test.each([
     ['ENOSPC', 'the system gives no more watches; raise fs.inotify.max_user_watches'],
-    ['EMFILE', 'too many programs of this account watch files; raise fs.inotify.max_user_instances'],
+    [
+      'EMFILE',
+      'too many programs of this account watch files; raise fs.inotify.max_user_instances',
+    ],
     ['ENOMEM', 'the system has no memory for more watches'],
-  ])('%s is said once with its remedy, the other folders go on, and a raised limit is noticed', async (code, because) => {
-    let left = 3;
-    const subscription = follow({
-      watch: ((...all: unknown[]) => {
-        left -= 1;
-        if (left < 0) throw Object.assign(new Error(code), { code, syscall: 'watch' });
-        return (watch as (...all: unknown[]) => unknown)(...all);
-      }) as typeof watch,
-    });
-    for (const folder of ['a', 'b', 'c', 'd']) mkdirSync(at(folder));
-    // The oldest goes without.
-    for (const [age, folder] of ['d', 'c', 'b', 'a'].entries()) utimesSync(at(folder), 1000 + age, 1000 + age);
-    expect(scan(subscription, '.', 'a', 'b', 'c', 'd')).toEqual(['.', 'a', 'b']);
-    scan(subscription, '.', 'a', 'b', 'c', 'd');
-    expect(limited).toEqual([because]);
-    writeFileSync(at('b/f'), '1');
-    await heard('b/f');
-    left = 100;
-    scan(subscription, '.', 'a', 'b', 'c', 'd');
-    expect(limited).toEqual([because, undefined]);
-    writeFileSync(at('d/f'), '1');
-    await heard('d/f');
-  });
+  ])(
+    '%s is said once with its remedy, the other folders go on, and a raised limit is noticed',
+    async (code, because) => {
+      let left = 3;
+      const subscription = follow({
+        watch: ((...all: unknown[]) => {
+          left -= 1;
+          if (left < 0) throw Object.assign(new Error(code), { code, syscall: 'watch' });
+          return (watch as (...all: unknown[]) => unknown)(...all);
+        }) as typeof watch,
+      });
+      for (const folder of ['a', 'b', 'c', 'd']) mkdirSync(at(folder));
+      // The oldest goes without.
+      for (const [age, folder] of ['d', 'c', 'b', 'a'].entries())
+        utimesSync(at(folder), 1000 + age, 1000 + age);
+      expect(scan(subscription, '.', 'a', 'b', 'c', 'd')).toEqual(['.', 'a', 'b']);
+      scan(subscription, '.', 'a', 'b', 'c', 'd');
+      expect(limited).toEqual([because]);
+      writeFileSync(at('b/f'), '1');
+      await heard('b/f');
+      left = 100;
+      scan(subscription, '.', 'a', 'b', 'c', 'd');
+      expect(limited).toEqual([because, undefined]);
+      writeFileSync(at('d/f'), '1');
+      await heard('d/f');
+    },
+  );
 
   test('of more folders than may be watched those that changed last are; a scan without news opens none', async () => {
     const folders = Array.from({ length: 100 }, (_, index) => `f${String(index).padStart(3, '0')}`);

@@ -9,8 +9,8 @@ import type { EventPort, EventSink, Subscription, WatchedPlace } from './watcher
 const mostArrivals = 16_384;
 
 /**
- * Linux: one inotify watch for each folder. Looks say which folders there are; a new one is also noticed by its parent's events, so
- * that what is written into it is seen at once.
+ * Linux: one inotify watch for each folder. Looks say which folders there are; a new one is also
+ * noticed by its parent's events, so that what is written into it is seen at once.
  */
 export class FolderEvents implements EventPort {
   readonly #pool: WatchPool;
@@ -58,7 +58,8 @@ class WatchedFolders implements Subscription, WatchHolder {
     }
     if (before !== undefined) this.#giveUp(before);
     if (path !== this.#place.root && !this.#pool.makeRoom(mtimeMs)) return this.#limited();
-    // In this thread, but of a folder that was looked at just now: that does not wait for a drive that hangs.
+    // In this thread, but of a folder that was looked at just now: that does not wait for a drive
+    // that hangs.
     const watcher = this.#pool.open(path, (type, name) => this.#heard(watched, type, name));
     if (watcher === 'limit') return this.#limited();
     if (watcher === undefined) return false;
@@ -74,7 +75,8 @@ class WatchedFolders implements Subscription, WatchHolder {
   }
 
   scanEnded(): void {
-    for (const watched of this.#folders.values()) if (watched.scan !== this.#scan) this.#giveUp(watched);
+    for (const watched of this.#folders.values())
+      if (watched.scan !== this.#scan) this.#giveUp(watched);
     if (this.#without || !this.#saidLimited) return;
     this.#saidLimited = false;
     this.#sink.limited(undefined);
@@ -118,7 +120,8 @@ class WatchedFolders implements Subscription, WatchHolder {
   #heard(watched: Watched, type: string, name: Buffer | null): void {
     if (this.#closed) return;
     const child = name?.toString('latin1') ?? nameOf(watched.path);
-    // An event of the folder itself has its name, as has that of something in it called so: a look at the folder sees both.
+    // An event of the folder itself has its name, as has that of something in it called so: a look
+    // at the folder sees both.
     const self = child === nameOf(watched.path);
     const path = self ? watched.path : join(watched.path, child);
     this.#gathering.add(path);

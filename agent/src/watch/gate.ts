@@ -14,7 +14,10 @@ export interface GateParts {
   readonly source: Source;
   readonly settler: Settler;
   readonly nowMs: () => number;
-  /** Whether the file system's change stamps can be believed (not on Windows, where open files get theirs late). */
+  /**
+   * Whether the file system's change stamps can be believed (not on Windows, where open files get
+   * theirs late).
+   */
   readonly trustStamps: boolean;
   /** A file that is as it was captured. */
   readonly onSame: (item: FoundItem) => void;
@@ -24,7 +27,10 @@ export interface GateParts {
   readonly onWaiting: (path: BytePath) => void;
   /** A result that waits for longer than it should, and since when. */
   readonly onUnsettled: (path: BytePath, sinceMs: number) => void;
-  /** A folder result that is captured at the end of this look, not yet by its members; then (with false) by all of them. */
+  /**
+   * A folder result that is captured at the end of this look, not yet by its members; then (with
+   * false) by all of them.
+   */
   readonly onReady: (folder: BytePath, isReady: boolean) => void;
   readonly onProblem: (path: BytePath, problem: Problem) => Promise<void>;
   /** Looks at one folder result again, to capture what is in it. */
@@ -49,19 +55,29 @@ interface Go {
 }
 
 /**
- * Lets through what has settled. A folder result counts as one: nothing of it is captured until no member has changed for the
- * quiet time, and then all of it is. So a restore never sees half an acquisition without being told.
+ * Lets through what has settled. A folder result counts as one: nothing of it is captured until no
+ * member has changed for the quiet time, and then all of it is. So a restore never sees half an
+ * acquisition without being told.
  *
- * What never settles goes through as it is, from time to time, marked growing; only what is gone waits for rest in any case.
+ * What never settles goes through as it is, from time to time, marked growing; only what is gone
+ * waits for rest in any case.
  */
-export async function* settled(changes: AsyncIterable<Change>, parts: GateParts): AsyncGenerator<CaptureTask, void, void> {
+export async function* settled(
+  changes: AsyncIterable<Change>,
+  parts: GateParts,
+): AsyncGenerator<CaptureTask, void, void> {
   const { source, settler } = parts;
   const startedMs = parts.nowMs();
   const open = new Map<BytePath, FolderUnit>();
   const ready: { folder: BytePath; go: Go }[] = [];
 
-  const stampOf = (ctimeMs: number): number | undefined => (parts.trustStamps ? ctimeMs : undefined);
-  const judge = (path: BytePath, fingerprint: string, newestMs: number | undefined): Go | undefined => {
+  const stampOf = (ctimeMs: number): number | undefined =>
+    parts.trustStamps ? ctimeMs : undefined;
+  const judge = (
+    path: BytePath,
+    fingerprint: string,
+    newestMs: number | undefined,
+  ): Go | undefined => {
     const whole = settler.isGrowing(path);
     const now = parts.nowMs();
     const verdict = settler.observe(path, fingerprint, newestMs, now);
@@ -69,8 +85,11 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
     parts.onWaiting(path);
     const sinceMs = settler.unsettledSinceMs(path, now);
     // The time of a plain folder is no result: what is in it is.
-    if (sinceMs !== undefined && !fingerprint.startsWith('directory ')) parts.onUnsettled(path, sinceMs);
-    return verdict.state === 'growing' && fingerprint !== 'gone' ? { completion: 'growing', whole: false } : undefined;
+    if (sinceMs !== undefined && !fingerprint.startsWith('directory '))
+      parts.onUnsettled(path, sinceMs);
+    return verdict.state === 'growing' && fingerprint !== 'gone'
+      ? { completion: 'growing', whole: false }
+      : undefined;
   };
   const close = (folder: BytePath, unit: FolderUnit): void => {
     open.delete(folder);
@@ -78,7 +97,9 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
       settler.forget(folder, startedMs);
       return;
     }
-    const go = unit.found ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs)) : judge(folder, 'gone', undefined);
+    const go = unit.found
+      ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs))
+      : judge(folder, 'gone', undefined);
     if (go === undefined) return;
     ready.push({ folder, go });
     parts.onReady(folder, true);
@@ -88,11 +109,21 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
     if (completion !== 'growing') return completion;
     if (item.stat.kind !== 'file') return 'assumed';
     const now = parts.nowMs();
-    const verdict = source.proof?.judge({ fingerprint: '', sameSinceMs: now, newestChangeMs: stampOf(ctimeMs(item)) }, now);
+    const verdict = source.proof?.judge(
+      { fingerprint: '', sameSinceMs: now, newestChangeMs: stampOf(ctimeMs(item)) },
+      now,
+    );
     return verdict?.state === 'complete' ? verdict.completion : 'growing';
   };
   const put = (go: Go, { item, known }: Seen): CaptureTask => {
-    return { type: 'put', source, item, known, completion: completionOf(go, item), whole: go.whole };
+    return {
+      type: 'put',
+      source,
+      item,
+      known,
+      completion: completionOf(go, item),
+      whole: go.whole,
+    };
   };
   const unitOf = (folder: BytePath): FolderUnit => {
     let unit = open.get(folder);
@@ -105,7 +136,8 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
 
   for await (const change of changes) {
     const path = change.type === 'put' || change.type === 'same' ? change.item.path : change.path;
-    for (const [folder, unit] of open) if (orderOf(path) >= orderOf(folder) + afterSeparator) close(folder, unit);
+    for (const [folder, unit] of open)
+      if (orderOf(path) >= orderOf(folder) + afterSeparator) close(folder, unit);
     if (change.type === 'problem') {
       // What comes with it is judged by itself.
       if (!isBeside(change.problem.code)) settler.forget(path, startedMs);
@@ -113,8 +145,10 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
       continue;
     }
     if (change.type === 'same') parts.onSame(change.item);
-    if (change.type !== 'gone' && change.item.stat.kind === 'directory') parts.onFolder(change.item);
-    const length = change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
+    if (change.type !== 'gone' && change.item.stat.kind === 'directory')
+      parts.onFolder(change.item);
+    const length =
+      change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
     if (length > 0) {
       const unit = unitOf(resultPath(path, length));
       unit.changed ||= change.type !== 'same';
@@ -126,13 +160,18 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
         unit.hash.update(`${path}\0${stat.kind} ${stat.size} ${stat.mtimeNs}\n`, 'latin1');
         if (change.type === 'put') parts.onWaiting(path);
       }
-    } else if (change.type === 'same' && !(settler.isGrowing(path) && isReadAgain(change.known))) settler.forget(path, startedMs);
+    } else if (change.type === 'same' && !(settler.isGrowing(path) && isReadAgain(change.known)))
+      settler.forget(path, startedMs);
     else if (change.type === 'gone') {
       const go = judge(path, 'gone', undefined);
       if (go !== undefined) yield { type: 'gone', source, path, known: change.known };
     } else {
       const { stat } = change.item;
-      const go = judge(path, `${stat.kind} ${stat.size} ${stat.mtimeNs}`, stampOf(ctimeMs(change.item)));
+      const go = judge(
+        path,
+        `${stat.kind} ${stat.size} ${stat.mtimeNs}`,
+        stampOf(ctimeMs(change.item)),
+      );
       if (go !== undefined) yield put(go, change);
     }
   }
@@ -141,8 +180,10 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
     for await (const change of parts.rescan(folder)) {
       if (change.type === 'problem') await parts.onProblem(change.path, change.problem);
       else if (change.type === 'gone') {
-        if (go.completion !== 'growing') yield { type: 'gone', source, path: change.path, known: change.known };
-      } else if (change.type === 'put' || (go.whole && isReadAgain(change.known))) yield put(go, change);
+        if (go.completion !== 'growing')
+          yield { type: 'gone', source, path: change.path, known: change.known };
+      } else if (change.type === 'put' || (go.whole && isReadAgain(change.known)))
+        yield put(go, change);
     }
     parts.onReady(folder, false);
   }
@@ -152,19 +193,33 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
 export async function* immediate(
   changes: AsyncIterable<readonly Change[]>,
   source: Source,
-  on: { same: (item: FoundItem) => void; problem: (path: BytePath, problem: Problem) => Promise<void> },
+  on: {
+    same: (item: FoundItem) => void;
+    problem: (path: BytePath, problem: Problem) => Promise<void>;
+  },
 ): AsyncGenerator<CaptureTask, void, void> {
   for await (const batch of changes) {
     for (const change of batch) {
-      if (change.type === 'put') yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
-      else if (change.type === 'gone') yield { type: 'gone', source, path: change.path, known: change.known };
+      if (change.type === 'put')
+        yield {
+          type: 'put',
+          source,
+          item: change.item,
+          known: change.known,
+          completion: 'assumed',
+        };
+      else if (change.type === 'gone')
+        yield { type: 'gone', source, path: change.path, known: change.known };
       else if (change.type === 'problem') await on.problem(change.path, change.problem);
       else on.same(change.item);
     }
   }
 }
 
-/** Whether what was captured as it was, and has not changed since, is read whole at its rest. A large one is when it has rested for long. */
+/**
+ * Whether what was captured as it was, and has not changed since, is read whole at its rest. A
+ * large one is when it has rested for long.
+ */
 function isReadAgain(known: KnownFile): boolean {
   return isUnproved(known) && !mayBeContinued(known);
 }

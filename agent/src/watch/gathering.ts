@@ -1,6 +1,9 @@
 import type { BytePath } from '../capture/paths.ts';
 
-/** A file that is written makes an event with each write: its path is handed on this much later, once. */
+/**
+ * A file that is written makes an event with each write: its path is handed on this much later,
+ * once.
+ */
 const gatherMs = 50;
 
 /** Gathers paths for a moment and hands on each of them once. */

@@ -1,6 +1,18 @@
-/** What never comes to rest (P6): captured as it is, named after a limit, captured whole when it rests. */
+/**
+ * What never comes to rest (P6): captured as it is, named after a limit, captured whole when it
+ * rests.
+ */
 import { createHash } from 'node:crypto';
-import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -21,7 +33,17 @@ const never = new AbortController().signal;
 function newWatch(): SourceWatch {
   const { host, queue, problems, references, underWay, places, clock } = bench;
   const source = { ...bench.source, proof: quietTime(10), patience: patienceOf(10, 300) };
-  return new SourceWatch(source, { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false });
+  return new SourceWatch(source, {
+    host,
+    queue,
+    problems,
+    references,
+    underWay,
+    places,
+    pathKey,
+    clock,
+    trustStamps: false,
+  });
 }
 
 beforeEach(async () => {
@@ -35,14 +57,22 @@ const path = (name: string) => fromText(at(name), '/');
 const known = (name: string) => bench.queue.known(Buffer.from(at(name)));
 const noTag = new Uint8Array(32);
 
-/** Lets a result change every five seconds, with what the service would do meanwhile. Counts the versions. */
-async function change(seconds: number, how: (second: number) => void, touched: string | undefined): Promise<number> {
+/**
+ * Lets a result change every five seconds, with what the service would do meanwhile. Counts the
+ * versions.
+ */
+async function change(
+  seconds: number,
+  how: (second: number) => void,
+  touched: string | undefined,
+): Promise<number> {
   let versions = 0;
   for (let second = 5; second <= seconds; second += 5) {
     how(second);
     if (touched !== undefined) watch.touch(path(touched));
     bench.clock.ms += 5_000;
-    const { tally } = touched === undefined ? { tally: await watch.scanAll(never) } : await watch.lookDue(never);
+    const { tally } =
+      touched === undefined ? { tally: await watch.scanAll(never) } : await watch.lookDue(never);
     versions += tally.versions;
   }
   return versions;
@@ -61,33 +91,41 @@ async function problems(): Promise<{ path: string; code: string; sinceMs: number
   await bench.queue.sync();
   const all: { path: string; code: string; sinceMs: number }[] = [];
   for await (const problem of bench.queue.problems())
-    all.push({ path: Buffer.from(problem.path).toString(), code: problem.code, sinceMs: problem.sinceMs });
+    all.push({
+      path: Buffer.from(problem.path).toString(),
+      code: problem.code,
+      sinceMs: problem.sinceMs,
+    });
   return all;
 }
 
-const wholeTag = (content: string) => Uint8Array.from(contentTag(createHash('sha256').update(content).digest()));
+const wholeTag = (content: string) =>
+  Uint8Array.from(contentTag(createHash('sha256').update(content).digest()));
 
 test.each([
   ['events', 'log'],
   ['scans only', undefined],
-])('P6: a file that is appended to for ever is captured as it is, and whole when it rests (%s)', async (_by, touched) => {
-  let content = '';
-  const append = (second: number) => {
-    content += `cycle ${second}\n`;
-    appendFileSync(at('log'), `cycle ${second}\n`);
-  };
-  await change(95, append, touched);
-  expect(await known('log')).toBeUndefined();
-  await change(110, append, touched);
-  const growing = await known('log');
-  expect(growing?.size).toBeGreaterThan(0);
-  expect(growing?.contentTag).toEqual(noTag);
-  expect([...watch.settling()]).toContain(path('log'));
-  expect(await problems()).toEqual([]);
-  await rest();
-  expect((await known('log'))?.contentTag).toEqual(wholeTag(content));
-  expect(watch.settlingCount).toBe(0);
-});
+])(
+  'P6: a file that is appended to for ever is captured as it is, and whole when it rests (%s)',
+  async (_by, touched) => {
+    let content = '';
+    const append = (second: number) => {
+      content += `cycle ${second}\n`;
+      appendFileSync(at('log'), `cycle ${second}\n`);
+    };
+    await change(95, append, touched);
+    expect(await known('log')).toBeUndefined();
+    await change(110, append, touched);
+    const growing = await known('log');
+    expect(growing?.size).toBeGreaterThan(0);
+    expect(growing?.contentTag).toEqual(noTag);
+    expect([...watch.settling()]).toContain(path('log'));
+    expect(await problems()).toEqual([]);
+    await rest();
+    expect((await known('log'))?.contentTag).toEqual(wholeTag(content));
+    expect(watch.settlingCount).toBe(0);
+  },
+);
 
 test('P6: after the limit it is named with since when, goes on being captured, and the name ends with its rest', async () => {
   const beganMs = bench.clock.ms;
@@ -132,12 +170,16 @@ test('P6: a folder result that never rests is captured as it is, named, and whol
   expect(await problems()).toMatchObject([{ path: at('run.D'), code: 'unsettled' }]);
   await rest();
   expect(await problems()).toEqual([]);
-  for await (const file of bench.queue.knownUnder(Buffer.from(at('run.D/')))) expect(file.contentTag).not.toEqual(noTag);
+  for await (const file of bench.queue.knownUnder(Buffer.from(at('run.D/'))))
+    expect(file.contentTag).not.toEqual(noTag);
   expect((await known('run.D/method'))?.contentTag).toEqual(wholeTag('method'));
 });
 
 test.each([
-  ['is written over in place', (second: number) => writeFileSync(at('f'), String(second).padEnd(40, '.'))],
+  [
+    'is written over in place',
+    (second: number) => writeFileSync(at('f'), String(second).padEnd(40, '.')),
+  ],
   [
     'is replaced by renaming',
     (second: number) => {
@@ -152,7 +194,10 @@ test.each([
       appendFileSync(at('f'), `round ${second}`);
     },
   ],
-  ['has its times changed only', (second: number) => appendFileSync(at('f'), second % 10 === 0 ? '' : 'x')],
+  [
+    'has its times changed only',
+    (second: number) => appendFileSync(at('f'), second % 10 === 0 ? '' : 'x'),
+  ],
 ])('P6: a file that %s all the time is captured as it is, and named', async (_how, how) => {
   writeFileSync(at('f'), 'first');
   await change(600, how, 'f');
@@ -231,7 +276,9 @@ test('what comes and goes is not marked gone while it does', async () => {
 });
 
 test('a large file is read whole at its rest when that is cheap; unchanged since it was captured as it was, only after an hour of rest', async () => {
-  const nineMebibytes = Buffer.concat(Array.from({ length: 9 }, (_, part) => noise(`part ${part}`, 1 << 20)));
+  const nineMebibytes = Buffer.concat(
+    Array.from({ length: 9 }, (_, part) => noise(`part ${part}`, 1 << 20)),
+  );
   writeFileSync(at('big'), nineMebibytes);
   const append = () => appendFileSync(at('big'), 'cycle');
   await change(110, append, 'big');
@@ -245,7 +292,8 @@ test('a large file is read whole at its rest when that is cheap; unchanged since
   // From here on the files' own times are those of the clock, for rest is judged by them.
   bench.clock.ms = Date.now();
   writeFileSync(at('slow'), nineMebibytes);
-  while ((await known('slow')) === undefined) await change(5, () => appendFileSync(at('slow'), 'cycle'), 'slow');
+  while ((await known('slow')) === undefined)
+    await change(5, () => appendFileSync(at('slow'), 'cycle'), 'slow');
   // Unchanged since it was captured as it was: nothing is read until it has rested for an hour.
   expect(await rest()).toBe(0);
   expect((await known('slow'))?.contentTag).toEqual(noTag);

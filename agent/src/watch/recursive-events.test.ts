@@ -37,10 +37,14 @@ test.runIf(notUnderWine('it tells no events of folders that were there before'))
   'one watch names what changes anywhere below, by whole paths',
   async () => {
     writeFileSync(join(root, 'a/b/ä'), '1');
-    await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'a/b/ä'), '/')), { timeout: 240_000 });
+    await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'a/b/ä'), '/')), {
+      timeout: 240_000,
+    });
     rmSync(join(root, 'a/b/ä'));
     writeFileSync(join(root, 'top'), '1');
-    await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'top'), '/')), { timeout: 240_000 });
+    await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'top'), '/')), {
+      timeout: 240_000,
+    });
     expect(subscription.met(fromText(root, '/'), { ino: 1n } as never)).toBe(false);
     expect(ended).toEqual([]);
   },

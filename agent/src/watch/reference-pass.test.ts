@@ -37,7 +37,10 @@ async function waits(name: string): Promise<void> {
 }
 
 /** One pass; `look` answers in place of the disk where it says something. */
-async function pass(source: Source = bench.source, look: (path: BytePath) => string | undefined = () => undefined) {
+async function pass(
+  source: Source = bench.source,
+  look: (path: BytePath) => string | undefined = () => undefined,
+) {
   const { queue, references, underWay, places, clock } = bench;
   const host: CaptureHost = {
     parallel: 1,
@@ -114,6 +117,9 @@ test('P6: a result that vanishes with its drive between the two looks goes on wa
 
 test('what the rules exclude by now does not wait any more', async () => {
   await waits('a');
-  const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: [{ glob: 'a', below: bench.root }] } });
+  const source = sourceOf(pathKey, {
+    ...bench.source,
+    rules: { ...bench.source.rules, exclude: [{ glob: 'a', below: bench.root }] },
+  });
   expect(await pass(source)).toMatchObject({ tally: { newFiles: 0 }, waiting: [], lost: [] });
 });

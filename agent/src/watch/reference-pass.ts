@@ -12,28 +12,40 @@ import { countOutcome, newTally, type Tally } from './tally.ts';
 
 export interface ReferencePassParts extends CapturerParts {
   readonly places: PlaceBook;
-  /** The source that a waiting file is captured under; undefined when it should not be captured any more. */
+  /**
+   * The source that a waiting file is captured under; undefined when it should not be captured any
+   * more.
+   */
   readonly sourceOf: (path: BytePath, className: string) => Source | undefined;
   /** Which waiting files to look at. */
   readonly where: (path: BytePath) => boolean;
   /** Looks also at those whose class has no room now, to notice what went. */
   readonly all: boolean;
-  /** A waiting file is in another state now: it has to settle first. Undefined: it is captured as it is. */
+  /**
+   * A waiting file is in another state now: it has to settle first. Undefined: it is captured as it
+   * is.
+   */
   readonly onChanged: ((path: BytePath) => void) | undefined;
 }
 
 /**
- * Captures what waits at its source for room in the queue, the longest waiting first. What has gone meanwhile is named lost,
- * what still finds no room goes on waiting.
+ * Captures what waits at its source for room in the queue, the longest waiting first. What has gone
+ * meanwhile is named lost, what still finds no room goes on waiting.
  */
-export async function captureReferences(parts: ReferencePassParts, signal: AbortSignal): Promise<Tally> {
+export async function captureReferences(
+  parts: ReferencePassParts,
+  signal: AbortSignal,
+): Promise<Tally> {
   const tally = newTally();
   const capturer = new Capturer(parts, (outcome) => countOutcome(tally, outcome));
   await capturer.run(waiting(parts, signal), signal);
   return tally;
 }
 
-async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGenerator<CaptureTask, void, void> {
+async function* waiting(
+  parts: ReferencePassParts,
+  signal: AbortSignal,
+): AsyncGenerator<CaptureTask, void, void> {
   const { queue, references } = parts;
   const hasRoom = roomOf(queue);
   for await (const reference of queue.references()) {
@@ -54,12 +66,23 @@ async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGe
     } else {
       const change = await lookAgain(parts, source, path);
       if (change === undefined) {
-        // Only rules may end it silently. A file that went between the two looks, maybe with its drive, waits for the next pass.
-        if (excludedFrom(compileRules(source.rules), path, source.root)) await queue.dropReference(reference.path);
-      } else if (change.type === 'same') await references.settled(reference.path, stateOf(change).size, stateOf(change).mtimeNs);
+        // Only rules may end it silently. A file that went between the two looks, maybe with its
+        // drive, waits for the next pass.
+        if (excludedFrom(compileRules(source.rules), path, source.root))
+          await queue.dropReference(reference.path);
+      } else if (change.type === 'same')
+        await references.settled(reference.path, stateOf(change).size, stateOf(change).mtimeNs);
       else if (change.type === 'put') {
-        if (parts.onChanged !== undefined && !isAsReferred(reference, change)) parts.onChanged(path);
-        else yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
+        if (parts.onChanged !== undefined && !isAsReferred(reference, change))
+          parts.onChanged(path);
+        else
+          yield {
+            type: 'put',
+            source,
+            item: change.item,
+            known: change.known,
+            completion: 'assumed',
+          };
       }
     }
   }
@@ -68,8 +91,13 @@ async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGe
 type Seen = Extract<Change, { type: 'put' | 'same' }>;
 
 /** The one change at this very path, without what lies below it. */
-async function lookAgain({ host, queue, places, clock }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
-  for await (const change of scan({ host, queue, places, source, nowMs: clock.nowMs(), at: path })) return change;
+async function lookAgain(
+  { host, queue, places, clock }: ReferencePassParts,
+  source: Source,
+  path: BytePath,
+): Promise<Change | undefined> {
+  for await (const change of scan({ host, queue, places, source, nowMs: clock.nowMs(), at: path }))
+    return change;
   return undefined;
 }
 
@@ -83,27 +111,44 @@ function isAsReferred(reference: FileReference, seen: Seen): boolean {
 }
 
 /**
- * Certainly gone: it is not there, and its place is (see `Presence`), or the folder above a file that a person named. Unknown while that is
- * not there either: with an unplugged drive nothing has gone, and what is only on it goes on waiting.
+ * Certainly gone: it is not there, and its place is (see `Presence`), or the folder above a file
+ * that a person named. Unknown while that is not there either: with an unplugged drive nothing has
+ * gone, and what is only on it goes on waiting.
  */
-async function presenceOf(parts: ReferencePassParts, source: Source, path: BytePath): Promise<'there' | 'gone' | 'unknown'> {
+async function presenceOf(
+  parts: ReferencePassParts,
+  source: Source,
+  path: BytePath,
+): Promise<'there' | 'gone' | 'unknown'> {
   const { host } = parts;
   const seen = await host.look(path);
   if (seen !== 'ENOENT' && seen !== 'ENOTDIR') return 'there';
   if (source.root !== path) {
     const rules = compileRules(source.rules);
     const isLeftOut = (other: BytePath): boolean => excludedFrom(rules, other, source.root);
-    const presence = new Presence(parts, { root: source.root, at: path, named: false, acceptGone: false, dryRun: true, isLeftOut });
+    const presence = new Presence(parts, {
+      root: source.root,
+      at: path,
+      named: false,
+      acceptGone: false,
+      dryRun: true,
+      isLeftOut,
+    });
     await presence.begin();
     return (await presence.isGone(path)) ? 'gone' : 'unknown';
   }
   const above = path.slice(0, path.length - nameOf(path).length - 1);
-  return typeof (await host.look(above === '' ? path.slice(0, 1) : above)) === 'string' ? 'unknown' : 'gone';
+  return typeof (await host.look(above === '' ? path.slice(0, 1) : above)) === 'string'
+    ? 'unknown'
+    : 'gone';
 }
 
 const asksBetween = 256;
 
-/** Whether a class has room; asks the disk again after some questions, because what comes in meanwhile takes it. */
+/**
+ * Whether a class has room; asks the disk again after some questions, because what comes in
+ * meanwhile takes it.
+ */
 function roomOf(queue: Queue): (className: string) => Promise<boolean> {
   const known = new Map<string, { room: boolean; asked: number }>();
   return async (name) => {

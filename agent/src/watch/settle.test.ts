@@ -8,9 +8,15 @@ const newSettler = (capacity?: number) => new Settler(quietTime(10), endlessPati
 
 test('a result settles when nothing changed for the quiet time, counted from the first look', () => {
   const settler = newSettler();
-  expect(settler.observe('f', 'v1', undefined, 1_000)).toEqual({ state: 'waiting', untilMs: 11_000 });
+  expect(settler.observe('f', 'v1', undefined, 1_000)).toEqual({
+    state: 'waiting',
+    untilMs: 11_000,
+  });
   expect(settler.observe('f', 'v1', undefined, 10_999).state).toBe('waiting');
-  expect(settler.observe('f', 'v1', undefined, 11_000)).toEqual({ state: 'complete', completion: 'assumed' });
+  expect(settler.observe('f', 'v1', undefined, 11_000)).toEqual({
+    state: 'complete',
+    completion: 'assumed',
+  });
   expect(settler.size).toBe(0);
 });
 
@@ -35,8 +41,14 @@ test('a touched result is due after the quiet time, and not before', () => {
 test('a change stamp that is old by an hour needs no waiting; a younger or future one is no evidence', () => {
   const hour = 3_600_000;
   expect(newSettler().observe('f', 'v', 1_000, hour + 11_000).state).toBe('complete');
-  expect(newSettler().observe('f', 'v', 1_001, hour + 11_000)).toEqual({ state: 'waiting', untilMs: hour + 21_000 });
-  expect(newSettler().observe('f', 'v', 99_000, 11_000)).toEqual({ state: 'waiting', untilMs: 21_000 });
+  expect(newSettler().observe('f', 'v', 1_001, hour + 11_000)).toEqual({
+    state: 'waiting',
+    untilMs: hour + 21_000,
+  });
+  expect(newSettler().observe('f', 'v', 99_000, 11_000)).toEqual({
+    state: 'waiting',
+    untilMs: 21_000,
+  });
 });
 
 test('after an event the first look settles only what has no stamp from after the event', () => {
@@ -56,7 +68,10 @@ test('a clock that is set back delays a result by one quiet time, not until it h
   const settler = newSettler();
   settler.observe('f', 'v', undefined, 1_000_000);
   expect(settler.due(5_000)).toEqual(['f']);
-  expect(settler.observe('f', 'v', undefined, 5_000)).toEqual({ state: 'waiting', untilMs: 15_000 });
+  expect(settler.observe('f', 'v', undefined, 5_000)).toEqual({
+    state: 'waiting',
+    untilMs: 15_000,
+  });
   expect(settler.observe('f', 'v', undefined, 15_000).state).toBe('complete');
 });
 
@@ -79,7 +94,10 @@ test('P6: beyond its capacity a settler asks for an early scan instead of growin
 });
 
 test('whatever the order of looks and touches, nothing settles within the quiet time of its last change', () => {
-  const step = fc.record({ afterMs: fc.nat(12_000), kind: fc.constantFrom('look', 'change', 'touch') });
+  const step = fc.record({
+    afterMs: fc.nat(12_000),
+    kind: fc.constantFrom('look', 'change', 'touch'),
+  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, stamps) => {
       const settler = newSettler();
@@ -113,24 +131,30 @@ function growthInstants(settler: Settler, untilSeconds: number): number[] {
   for (let second = 0; second <= untilSeconds; second += 1) {
     settler.touch('f', second * 1000);
     if (settler.due(second * 1000).length === 0) continue;
-    if (settler.observe('f', `v${second}`, undefined, second * 1000).state === 'growing') instants.push(second);
+    if (settler.observe('f', `v${second}`, undefined, second * 1000).state === 'growing')
+      instants.push(second);
   }
   return instants;
 }
 
 test('what never rests is due to be captured as it is after ten quiet periods, and then at doubling intervals, once an hour at last', () => {
   const settler = new Settler(quietTime(10), patienceOf(10, 3600));
-  expect(growthInstants(settler, 14_000)).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000, 13_600]);
+  expect(growthInstants(settler, 14_000)).toEqual([
+    100, 200, 400, 800, 1600, 3200, 6400, 10_000, 13_600,
+  ]);
   expect(settler.isGrowing('f')).toBe(true);
 });
 
 test('a limit that is shorter than ten quiet periods bounds them', () => {
-  expect(growthInstants(new Settler(quietTime(10), patienceOf(10, 30)), 130)).toEqual([30, 60, 120]);
+  expect(growthInstants(new Settler(quietTime(10), patienceOf(10, 30)), 130)).toEqual([
+    30, 60, 120,
+  ]);
 });
 
 test('P6: since when it has not rested is told from the limit on, whatever was captured meanwhile, and ends with its rest', () => {
   const settler = new Settler(quietTime(10), patienceOf(10, 300));
-  for (let second = 5; second < 310; second += 5) settler.observe('f', `v${second}`, undefined, second * 1000);
+  for (let second = 5; second < 310; second += 5)
+    settler.observe('f', `v${second}`, undefined, second * 1000);
   expect(settler.unsettledSinceMs('f', 304_999)).toBeUndefined();
   expect(settler.unsettledSinceMs('f', 305_000)).toBe(5_000);
   expect(settler.observe('f', 'v305', undefined, 315_000).state).toBe('complete');

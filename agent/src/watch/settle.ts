@@ -20,12 +20,15 @@ interface Waiting {
 
 /** An event may arrive a little before the stamp of the change that it tells of. */
 const stampSlackMs = 100;
-/** Keeps this many unsettled results; what is beyond is found again by the next scan, which is then asked for early. */
+/**
+ * Keeps this many unsettled results; what is beyond is found again by the next scan, which is then
+ * asked for early.
+ */
 const defaultCapacity = 50_000;
 
 /**
- * Remembers which results are still in the making and when each should be looked at again. Knows no files and no timers:
- * the caller observes, and asks what is due. Memory is bounded by `capacity`.
+ * Remembers which results are still in the making and when each should be looked at again. Knows no
+ * files and no timers: the caller observes, and asks what is due. Memory is bounded by `capacity`.
  */
 export class Settler {
   readonly #waiting = new Map<BytePath, Waiting>();
@@ -35,7 +38,11 @@ export class Settler {
   #rescanAtMs: number | undefined;
   #beyond = 0;
 
-  constructor(proof: CompletionProof, patience: Patience = endlessPatience, capacity = defaultCapacity) {
+  constructor(
+    proof: CompletionProof,
+    patience: Patience = endlessPatience,
+    capacity = defaultCapacity,
+  ) {
     this.#proof = proof;
     this.#patience = patience;
     this.#capacity = capacity;
@@ -52,14 +59,22 @@ export class Settler {
   }
 
   /**
-   * The result was looked at. `complete` means: capture it now; it is forgotten here. `growing`: capture it as it is; it goes on
-   * waiting for its rest.
+   * The result was looked at. `complete` means: capture it now; it is forgotten here. `growing`:
+   * capture it as it is; it goes on waiting for its rest.
    */
-  observe(path: BytePath, fingerprint: string, newestChangeMs: number | undefined, nowMs: number): Judgement {
+  observe(
+    path: BytePath,
+    fingerprint: string,
+    newestChangeMs: number | undefined,
+    nowMs: number,
+  ): Judgement {
     return this.#judge(path, fingerprint, newestChangeMs, nowMs);
   }
 
-  /** The result is as it was captured, by a look that began at `lookedMs`; what was touched since then still waits. */
+  /**
+   * The result is as it was captured, by a look that began at `lookedMs`; what was touched since
+   * then still waits.
+   */
   forget(path: BytePath, lookedMs: number): void {
     const waiting = this.#waiting.get(path);
     if (waiting !== undefined && waiting.sinceMs < lookedMs) this.#waiting.delete(path);
@@ -71,7 +86,10 @@ export class Settler {
     if (waiting !== undefined && waiting.untilMs <= nowMs) this.#waiting.delete(path);
   }
 
-  /** Whether it was captured as it was, and has not come to rest since: it is still to be captured whole. */
+  /**
+   * Whether it was captured as it was, and has not come to rest since: it is still to be captured
+   * whole.
+   */
   isGrowing(path: BytePath): boolean {
     return this.#waiting.get(path)?.isCaptured === true;
   }
@@ -79,31 +97,43 @@ export class Settler {
   /** Since when a result has been waited for, if that is longer than it should take. */
   unsettledSinceMs(path: BytePath, nowMs: number): number | undefined {
     const firstMs = this.#waiting.get(path)?.firstMs;
-    return firstMs !== undefined && nowMs - firstMs >= this.#patience.nameAfterMs ? firstMs : undefined;
+    return firstMs !== undefined && nowMs - firstMs >= this.#patience.nameAfterMs
+      ? firstMs
+      : undefined;
   }
 
   /** Results to look at now. */
   due(nowMs: number): BytePath[] {
     const paths: BytePath[] = [];
-    for (const [path, { untilMs, sinceMs }] of this.#waiting) if (untilMs <= nowMs || sinceMs > nowMs) paths.push(path);
+    for (const [path, { untilMs, sinceMs }] of this.#waiting)
+      if (untilMs <= nowMs || sinceMs > nowMs) paths.push(path);
     return paths;
   }
 
-  /** When `due` will next have something, or the whole source should be scanned again; undefined when nothing waits. */
+  /**
+   * When `due` will next have something, or the whole source should be scanned again; undefined
+   * when nothing waits.
+   */
   nextMs(): number | undefined {
     let next = this.#rescanAtMs;
-    for (const { untilMs } of this.#waiting.values()) if (next === undefined || untilMs < next) next = untilMs;
+    for (const { untilMs } of this.#waiting.values())
+      if (next === undefined || untilMs < next) next = untilMs;
     return next;
   }
 
-  /** Whether more results were unsettled than fit: a whole scan is due. Asking takes the request. */
+  /**
+   * Whether more results were unsettled than fit: a whole scan is due. Asking takes the request.
+   */
   takeRescan(nowMs: number): boolean {
     if (this.#rescanAtMs === undefined || this.#rescanAtMs > nowMs) return false;
     this.#rescanAtMs = undefined;
     return true;
   }
 
-  /** What waits, with what was seen of it last; undefined when an event named it and nobody has looked yet. */
+  /**
+   * What waits, with what was seen of it last; undefined when an event named it and nobody has
+   * looked yet.
+   */
   *entries(): Generator<readonly [path: BytePath, fingerprint: string | undefined], void, void> {
     for (const [path, { fingerprint }] of this.#waiting) yield [path, fingerprint];
   }
@@ -111,7 +141,8 @@ export class Settler {
   /** Since when the longest of them has been waited for. */
   firstMs(): number | undefined {
     let first: number | undefined;
-    for (const { firstMs } of this.#waiting.values()) if (first === undefined || firstMs < first) first = firstMs;
+    for (const { firstMs } of this.#waiting.values())
+      if (first === undefined || firstMs < first) first = firstMs;
     return first;
   }
 
@@ -119,24 +150,36 @@ export class Settler {
     return this.#waiting.size;
   }
 
-  /** Results that wait beyond the capacity: what the last scan met, at least one while a scan for them is due. */
+  /**
+   * Results that wait beyond the capacity: what the last scan met, at least one while a scan for
+   * them is due.
+   */
   get beyond(): number {
     return this.#beyond;
   }
 
-  #judge(path: BytePath, fingerprint: string | undefined, newestChangeMs: number | undefined, nowMs: number): Judgement {
+  #judge(
+    path: BytePath,
+    fingerprint: string | undefined,
+    newestChangeMs: number | undefined,
+    nowMs: number,
+  ): Judgement {
     const known = this.#waiting.get(path);
     // A clock that was set back would otherwise make a result wait until it has caught up.
     const before = known !== undefined && known.sinceMs <= nowMs ? known : undefined;
     const continues = before !== undefined && fingerprint !== undefined;
-    // After an event there is nothing to compare with yet: only a stamp from before it shows that nothing followed unseen.
+    // After an event there is nothing to compare with yet: only a stamp from before it shows that
+    // nothing followed unseen.
     const same =
       continues &&
       (before.fingerprint === undefined
         ? newestChangeMs !== undefined && newestChangeMs <= before.sinceMs + stampSlackMs
         : before.fingerprint === fingerprint);
     const sinceMs = same ? before.sinceMs : nowMs;
-    const verdict = this.#proof.judge({ fingerprint: fingerprint ?? '', sameSinceMs: sinceMs, newestChangeMs }, nowMs);
+    const verdict = this.#proof.judge(
+      { fingerprint: fingerprint ?? '', sameSinceMs: sinceMs, newestChangeMs },
+      nowMs,
+    );
     if (verdict.state === 'complete' && fingerprint !== undefined) {
       this.#waiting.delete(path);
       return verdict;

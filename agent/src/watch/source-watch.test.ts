@@ -23,7 +23,8 @@ afterEach(() => bench.close());
 
 const at = (name: string) => join(bench.data, name);
 const path = (name: string) => fromText(at(name), '/');
-const known = async (name: string) => (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
+const known = async (name: string) =>
+  (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
 const pass = (seconds: number) => {
   bench.clock.ms += seconds * 1000;
 };
@@ -129,7 +130,17 @@ test('P6: a source of which the patterns leave nothing is a problem until they l
   const { host, queue, problems, references, underWay, places, clock } = bench;
   const rules = { ...bench.source.rules, exclude: [{ glob: '*.tmp', below: bench.root }] };
   const source = { ...bench.source, rules, proof: quietTime(0) };
-  const narrow = new SourceWatch(source, { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false });
+  const narrow = new SourceWatch(source, {
+    host,
+    queue,
+    problems,
+    references,
+    underWay,
+    places,
+    pathKey,
+    clock,
+    trustStamps: false,
+  });
   const codes = async () => {
     const found: string[] = [];
     for await (const { code } of queue.problems()) found.push(code);

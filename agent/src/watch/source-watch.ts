@@ -40,7 +40,10 @@ export interface Looked {
   readonly rescan: boolean;
 }
 
-/** One watched folder: what is in the making there, and the looks that decide what is captured. Knows no timers and no events. */
+/**
+ * One watched folder: what is in the making there, and the looks that decide what is captured.
+ * Knows no timers and no events.
+ */
 export class SourceWatch {
   readonly #parts: SourceWatchParts;
   #source: Source;
@@ -75,7 +78,8 @@ export class SourceWatch {
     // By the name of a link only the link itself is captured.
     if (this.source.isLink === true && path !== this.source.root) return;
     if (!isWithin(path, this.source.root) || this.leavesOut(path)) return;
-    // Taking the path for a folder costs nothing if it is a file: its own name is its result either way.
+    // Taking the path for a folder costs nothing if it is a file: its own name is its result either
+    // way.
     const result = this.#rules.resultOf(path, this.source.root, true) ?? path;
     this.#settler.touch(result, this.#parts.clock.nowMs());
   }
@@ -85,12 +89,18 @@ export class SourceWatch {
     return excludedFrom(this.#rules, path, this.source.root);
   }
 
-  /** What is in a folder may have changed before its events came: it is looked at at the next occasion. */
+  /**
+   * What is in a folder may have changed before its events came: it is looked at at the next
+   * occasion.
+   */
   lookAgain(folder: BytePath): void {
     this.#again.add(folder);
   }
 
-  /** Which folder the root is just now; undefined while it is not there. Another one needs another subscription. */
+  /**
+   * Which folder the root is just now; undefined while it is not there. Another one needs another
+   * subscription.
+   */
   async rootIdentity(): Promise<string | undefined> {
     const seen = await this.#parts.host.look(this.source.root);
     return typeof seen === 'string' ? undefined : `${seen.dev}:${seen.ino}`;
@@ -103,7 +113,8 @@ export class SourceWatch {
 
   /** Results in the making. A plain folder that waits for its own new time is none. */
   *settling(): Generator<BytePath, void, void> {
-    for (const [path, fingerprint] of this.#settler.entries()) if (fingerprint?.startsWith('directory ') !== true) yield path;
+    for (const [path, fingerprint] of this.#settler.entries())
+      if (fingerprint?.startsWith('directory ') !== true) yield path;
   }
 
   /** Folder results that are captured next. */
@@ -165,26 +176,36 @@ export class SourceWatch {
     return folders;
   }
 
-  async #look(at: BytePath, signal: AbortSignal, onFolder: (folder: FoundItem) => void = () => undefined): Promise<Tally> {
-    const { host, queue, problems, references, underWay, pathKey, clock, trustStamps } = this.#parts;
+  async #look(
+    at: BytePath,
+    signal: AbortSignal,
+    onFolder: (folder: FoundItem) => void = () => undefined,
+  ): Promise<Tally> {
+    const { host, queue, problems, references, underWay, pathKey, clock, trustStamps } =
+      this.#parts;
     const tally = newTally();
     const sweep = problems.sweep(at);
     const unsettled = new Map<BytePath, number>();
-    const capturer = new Capturer({ host, queue, references, underWay, pathKey, clock }, async (outcome) => {
-      // It moved between the look and the read: look again soon.
-      if (outcome.type === 'vanished') this.touch(outcome.path);
-      if (outcome.type === 'version') {
-        await problems.captured(pathOf(outcome.task));
-        if (outcome.beside !== undefined) await problems.set(pathOf(outcome.task), outcome.beside);
-      }
-      if (outcome.type === 'problem') {
-        // What is still being written may well be locked as long: that is a problem when it should have been done.
-        if (isGrowing(outcome.task) && !unsettled.has(resultOf(outcome.task))) return;
-        if (outcome.problem.code === 'changing') this.touch(outcome.path);
-        await problems.set(outcome.path, outcome.problem);
-      }
-      countOutcome(tally, outcome);
-    });
+    const capturer = new Capturer(
+      { host, queue, references, underWay, pathKey, clock },
+      async (outcome) => {
+        // It moved between the look and the read: look again soon.
+        if (outcome.type === 'vanished') this.touch(outcome.path);
+        if (outcome.type === 'version') {
+          await problems.captured(pathOf(outcome.task));
+          if (outcome.beside !== undefined)
+            await problems.set(pathOf(outcome.task), outcome.beside);
+        }
+        if (outcome.type === 'problem') {
+          // What is still being written may well be locked as long: that is a problem when it
+          // should have been done.
+          if (isGrowing(outcome.task) && !unsettled.has(resultOf(outcome.task))) return;
+          if (outcome.problem.code === 'changing') this.touch(outcome.path);
+          await problems.set(outcome.path, outcome.problem);
+        }
+        countOutcome(tally, outcome);
+      },
+    );
     const parts: GateParts = {
       source: this.source,
       settler: this.#settler,
@@ -197,7 +218,8 @@ export class SourceWatch {
       },
       onWaiting: (path) => sweep.keep(path),
       onUnsettled: (path, sinceMs) => void unsettled.set(path, sinceMs),
-      onReady: (folder, isReady) => void (isReady ? this.#ready.add(folder) : this.#ready.delete(folder)),
+      onReady: (folder, isReady) =>
+        void (isReady ? this.#ready.add(folder) : this.#ready.delete(folder)),
       onFolder,
       onProblem: async (path, problem) => {
         tally.failed += 1;
@@ -215,7 +237,9 @@ export class SourceWatch {
       this.#ready.clear();
     }
     // After the run: a version that was captured as it is ended the problem of its path.
-    for (const [path, sinceMs] of unsettled) if (problems.codeOf(path) === undefined) await problems.set(path, unsettledProblem(), sinceMs);
+    for (const [path, sinceMs] of unsettled)
+      if (problems.codeOf(path) === undefined)
+        await problems.set(path, unsettledProblem(), sinceMs);
     if (!signal.aborted) await sweep.finish();
     return tally;
   }

@@ -20,7 +20,18 @@ export interface Tally {
 }
 
 export function newTally(): Tally {
-  return { files: 0, bytes: 0, newFiles: 0, changed: 0, unchanged: 0, folders: 0, links: 0, gone: 0, failed: 0, versions: 0 };
+  return {
+    files: 0,
+    bytes: 0,
+    newFiles: 0,
+    changed: 0,
+    unchanged: 0,
+    folders: 0,
+    links: 0,
+    gone: 0,
+    failed: 0,
+    versions: 0,
+  };
 }
 
 /** Counts what another look met and did too. */

@@ -2,5 +2,10 @@ import type { EventPort } from './watcher.ts';
 
 /** No events, for tests in which only scans and looks find changes. */
 export const noEvents: EventPort = {
-  subscribe: () => ({ met: () => false, scanBegins: () => undefined, scanEnded: () => undefined, close: () => undefined }),
+  subscribe: () => ({
+    met: () => false,
+    scanBegins: () => undefined,
+    scanEnded: () => undefined,
+    close: () => undefined,
+  }),
 };

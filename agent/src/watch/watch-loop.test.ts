@@ -7,7 +7,13 @@ import { quietTime } from './proof.ts';
 import { SourceWatch } from './source-watch.ts';
 import { newTally } from './tally.ts';
 import { WatchLoop } from './watch-loop.ts';
-import { type EventPort, type EventSink, nativeEvents, type Subscription, type WatchedPlace } from './watcher.ts';
+import {
+  type EventPort,
+  type EventSink,
+  nativeEvents,
+  type Subscription,
+  type WatchedPlace,
+} from './watcher.ts';
 
 let bench: Bench;
 let loop: WatchLoop;
@@ -27,14 +33,31 @@ afterEach(async () => {
 });
 
 const at = (name: string) => join(bench.data, name);
-const known = async (name: string) => (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
-const scanned = (count: number) => vi.waitFor(() => expect(scans).toBeGreaterThanOrEqual(count), { timeout: 240_000 });
-const captured = (name: string) => vi.waitFor(async () => expect(await known(name)).toBe(true), { timeout: 240_000, interval: 20 });
+const known = async (name: string) =>
+  (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
+const scanned = (count: number) =>
+  vi.waitFor(() => expect(scans).toBeGreaterThanOrEqual(count), { timeout: 240_000 });
+const captured = (name: string) =>
+  vi.waitFor(async () => expect(await known(name)).toBe(true), { timeout: 240_000, interval: 20 });
 
-function run(events: EventPort, clock = { nowMs: () => Date.now() }, host: CaptureHost = bench.host): void {
+function run(
+  events: EventPort,
+  clock = { nowMs: () => Date.now() },
+  host: CaptureHost = bench.host,
+): void {
   const { queue, problems, references, underWay, places } = bench;
   const source = { ...bench.source, proof: quietTime(0.2) };
-  const watch = new SourceWatch(source, { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: true });
+  const watch = new SourceWatch(source, {
+    host,
+    queue,
+    problems,
+    references,
+    underWay,
+    places,
+    pathKey,
+    clock,
+    trustStamps: true,
+  });
   loop = new WatchLoop({
     watches: () => [watch],
     renew: async () => undefined,
@@ -152,7 +175,9 @@ test('another folder in the place of the root is subscribed to by the next scan'
 
 test('what failed is tried again after a while, and not at once, however much happens meanwhile', async () => {
   let now = Date.now();
-  const failing: CaptureHost = Object.create(bench.host, { look: { value: () => Promise.reject(new Error('the disk is away')) } });
+  const failing: CaptureHost = Object.create(bench.host, {
+    look: { value: () => Promise.reject(new Error('the disk is away')) },
+  });
   run(nativeEvents(), { nowMs: () => now }, failing);
   await vi.waitFor(() => expect(told).toEqual(['Error: the disk is away']), { timeout: 240_000 });
   for (let again = 0; again < 20; again += 1) {

@@ -15,7 +15,9 @@ export interface WatchListener {
   scanned(tally: Tally): void;
   /** The queue or the worker failed; the loop goes on with the next scan. */
   failed(error: unknown): void;
-  /** Events of a source come, or (with a reason) do not, or not all: then only scans find changes. */
+  /**
+   * Events of a source come, or (with a reason) do not, or not all: then only scans find changes.
+   */
   events(root: BytePath, missingBecause: string | undefined): void;
   /** Events of a source may have been lost; a scan follows soon. */
   lost(root: BytePath, because: string): void;
@@ -42,7 +44,10 @@ export interface WatchLoopParts {
   readonly listener: WatchListener;
 }
 
-/** Events may be lost: when to scan, at the soonest, and how many times as long as the last scan took. */
+/**
+ * Events may be lost: when to scan, at the soonest, and how many times as long as the last scan
+ * took.
+ */
 const afterLossMs = 5_000;
 const afterLossScans = 4;
 /** Room comes with every receipt; what waits for it is looked through no more often than this. */
@@ -53,13 +58,17 @@ const afterFailureMs = 5_000;
 const longestSleepMs = 30_000;
 
 /**
- * Drives the watches: native events say where to look soon, a whole scan at every interval finds what events did not say.
- * One look at a time. `stop` ends at once, and leaves the file at hand to the next start.
+ * Drives the watches: native events say where to look soon, a whole scan at every interval finds
+ * what events did not say. One look at a time. `stop` ends at once, and leaves the file at hand to
+ * the next start.
  */
 export class WatchLoop {
   readonly #parts: WatchLoopParts;
   readonly #stop = new AbortController();
-  readonly #subscriptions = new Map<SourceWatch, { readonly events: Subscription; readonly identity: string }>();
+  readonly #subscriptions = new Map<
+    SourceWatch,
+    { readonly events: Subscription; readonly identity: string }
+  >();
   #wake: () => void = () => undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> = Promise.resolve();
@@ -112,7 +121,8 @@ export class WatchLoop {
     const { clock, scanIntervalMs, listener } = this.#parts;
     while (!this.#stop.signal.aborted) {
       const now = clock.nowMs();
-      // Whatever woke us: what has just failed would fail again, and a disk or a log that is in trouble is helped by nobody who hurries.
+      // Whatever woke us: what has just failed would fail again, and a disk or a log that is in
+      // trouble is helped by nobody who hurries.
       if (now < this.#restUntilMs && this.#restUntilMs - now <= afterFailureMs) {
         await this.#sleep();
         continue;
@@ -138,7 +148,8 @@ export class WatchLoop {
     this.scanning = true;
     try {
       await this.#parts.renew();
-      for (const watch of this.#subscriptions.keys()) if (!watches().includes(watch)) this.#unsubscribe(watch);
+      for (const watch of this.#subscriptions.keys())
+        if (!watches().includes(watch)) this.#unsubscribe(watch);
       const beganMs = clock.nowMs();
       const total = newTally();
       for (const watch of watches()) {
@@ -165,7 +176,10 @@ export class WatchLoop {
     const { watches, clock, listener } = this.#parts;
     for (const watch of watches()) {
       if (this.#stop.signal.aborted) return;
-      const { tally, looked, rescan } = await watch.lookDue(this.#stop.signal, this.#onFolder(watch));
+      const { tally, looked, rescan } = await watch.lookDue(
+        this.#stop.signal,
+        this.#onFolder(watch),
+      );
       if (rescan) this.#scanAtMs = clock.nowMs();
       if (looked) listener.looked();
       if (tally.versions > 0) listener.captured(tally);
@@ -181,7 +195,8 @@ export class WatchLoop {
     await waiting.ask();
     const now = clock.nowMs();
     // A clock that was set back must not put it off for years.
-    if (!this.#roomAgain || (now < this.#passAtMs && this.#passAtMs - now <= betweenPassesMs)) return;
+    if (!this.#roomAgain || (now < this.#passAtMs && this.#passAtMs - now <= betweenPassesMs))
+      return;
     this.#roomAgain = false;
     this.#passAtMs = now + betweenPassesMs;
     await this.#capture(false);
@@ -204,7 +219,10 @@ export class WatchLoop {
     this.#unsubscribe(watch);
     if (identity === undefined) return listener.events(root, 'the folder is not there');
     try {
-      const events = this.#parts.events.subscribe({ root, excluded: (path) => watch.leavesOut(path) }, this.#sinkOf(watch));
+      const events = this.#parts.events.subscribe(
+        { root, excluded: (path) => watch.leavesOut(path) },
+        this.#sinkOf(watch),
+      );
       this.#subscriptions.set(watch, { events, identity });
       listener.events(root, undefined);
     } catch (error) {
@@ -240,12 +258,18 @@ export class WatchLoop {
   }
 
   #scanAfterLoss(): void {
-    const waitMs = Math.min(Math.max(afterLossMs, afterLossScans * this.#scanTookMs), this.#parts.scanIntervalMs);
+    const waitMs = Math.min(
+      Math.max(afterLossMs, afterLossScans * this.#scanTookMs),
+      this.#parts.scanIntervalMs,
+    );
     this.#scanAtMs = Math.min(this.#scanAtMs, this.#parts.clock.nowMs() + waitMs);
     this.#wake();
   }
 
-  /** Has every folder watched that a look comes by; what happened in it before that is looked for afterwards. */
+  /**
+   * Has every folder watched that a look comes by; what happened in it before that is looked for
+   * afterwards.
+   */
   #onFolder(watch: SourceWatch): (folder: FoundItem) => void {
     return ({ path, stat }) => {
       if (this.#subscriptions.get(watch)?.events.met(path, stat) === true) watch.lookAgain(path);
@@ -261,7 +285,8 @@ export class WatchLoop {
     if (this.#stop.signal.aborted) return;
     const now = this.#parts.clock.nowMs();
     let next = this.#scanAtMs;
-    for (const watch of this.#parts.watches()) next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
+    for (const watch of this.#parts.watches())
+      next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
     if (this.#roomAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
     if (this.#restUntilMs - now <= afterFailureMs) next = Math.max(next, this.#restUntilMs);
     const sleepMs = Math.min(Math.max(next - now, 0), longestSleepMs);

@@ -53,7 +53,8 @@ const limits: Record<string, string> = {
 };
 
 /**
- * All inotify watches of this process. There are only so many; where there are more folders, those that changed last are watched.
+ * All inotify watches of this process. There are only so many; where there are more folders, those
+ * that changed last are watched.
  */
 export class WatchPool {
   readonly #holders = new Set<WatchHolder>();
@@ -83,13 +84,23 @@ export class WatchPool {
     this.#holders.delete(holder);
   }
 
-  /** Watches one folder. Undefined when the folder is gone, or cannot be watched; 'limit' when no more folders can. */
-  open(path: BytePath, heard: (type: string, name: Buffer | null) => void): FSWatcher | 'limit' | undefined {
+  /**
+   * Watches one folder. Undefined when the folder is gone, or cannot be watched; 'limit' when no
+   * more folders can.
+   */
+  open(
+    path: BytePath,
+    heard: (type: string, name: Buffer | null) => void,
+  ): FSWatcher | 'limit' | undefined {
     try {
-      const watcher = this.#watch(pathBytes(path), { persistent: false, encoding: 'buffer' }, (type, name) => {
-        this.#hear();
-        heard(type, name);
-      });
+      const watcher = this.#watch(
+        pathBytes(path),
+        { persistent: false, encoding: 'buffer' },
+        (type, name) => {
+          this.#hear();
+          heard(type, name);
+        },
+      );
       watcher.on('error', this.#failed);
       this.#count += 1;
       return watcher;
@@ -107,12 +118,17 @@ export class WatchPool {
     watcher.close();
   }
 
-  /** Whether a folder that changed then may be watched; some that changed longer ago give way to it. */
+  /**
+   * Whether a folder that changed then may be watched; some that changed longer ago give way to it.
+   */
   makeRoom(mtimeMs: number): boolean {
     if (mtimeMs <= this.#floorMs) return false;
     if (this.#count < this.#most) return true;
-    if (this.#most === this.#mostFolders) this.limit = `only the ${this.#most} folders that changed last are watched`;
-    const all = [...this.#holders].flatMap((holder) => holder.replaceable().map((watched) => ({ holder, watched })));
+    if (this.#most === this.#mostFolders)
+      this.limit = `only the ${this.#most} folders that changed last are watched`;
+    const all = [...this.#holders].flatMap((holder) =>
+      holder.replaceable().map((watched) => ({ holder, watched })),
+    );
     all.sort((a, b) => a.watched.mtimeMs - b.watched.mtimeMs);
     const spare = all.slice(0, Math.ceil(all.length * spareShare));
     this.#floorMs = spare.at(-1)?.watched.mtimeMs ?? Number.POSITIVE_INFINITY;
@@ -123,13 +139,15 @@ export class WatchPool {
 
   /** A scan begins: the system's limit may have been raised, and folders may have gone. */
   tryAgain(): void {
-    if (this.#most < this.#mostFolders || this.#count < this.#most * roomyShare) this.#floorMs = Number.NEGATIVE_INFINITY;
+    if (this.#most < this.#mostFolders || this.#count < this.#most * roomyShare)
+      this.#floorMs = Number.NEGATIVE_INFINITY;
     this.#most = this.#mostFolders;
   }
 
   /**
-   * The kernel tells by an event that it dropped others, and Node does not hand that one on. But whatever it had kept until then
-   * comes in one turn of the event loop: so many at once mean that more may have been dropped.
+   * The kernel tells by an event that it dropped others, and Node does not hand that one on. But
+   * whatever it had kept until then comes in one turn of the event loop: so many at once mean that
+   * more may have been dropped.
    */
   #hear(): void {
     this.#burst += 1;
@@ -137,7 +155,9 @@ export class WatchPool {
     setImmediate(() => {
       const many = this.#burst >= this.#suspicious;
       this.#burst = 0;
-      if (many) for (const holder of this.#holders) holder.lost('more happened at once than the system keeps');
+      if (many)
+        for (const holder of this.#holders)
+          holder.lost('more happened at once than the system keeps');
     });
   }
 

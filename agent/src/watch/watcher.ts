@@ -18,7 +18,9 @@ export interface EventSink {
   opened(folder: BytePath): void;
   /** Events may have been lost: everything has to be looked through. */
   lost(because: string): void;
-  /** Only scans find what changes in a part of the place, or (with undefined) in no part any more. */
+  /**
+   * Only scans find what changes in a part of the place, or (with undefined) in no part any more.
+   */
   limited(because: string | undefined): void;
   /** No events come any more; the subscription is to be closed. */
   ended(because: string): void;
@@ -26,7 +28,10 @@ export interface EventSink {
 
 /** A running subscription to the events of one place. */
 export interface Subscription {
-  /** A look came by this folder. Whether its events come only from now on, so that it has to be looked at once more. */
+  /**
+   * A look came by this folder. Whether its events come only from now on, so that it has to be
+   * looked at once more.
+   */
   met(folder: BytePath, stat: SourceStat): boolean;
   /** A whole scan begins. */
   scanBegins(): void;
@@ -36,8 +41,8 @@ export interface Subscription {
 }
 
 /**
- * Where native file events come from. Events are hints only: they may come late, twice, or not at all. What is true is found by
- * looking. No memory depends on the number of files.
+ * Where native file events come from. Events are hints only: they may come late, twice, or not at
+ * all. What is true is found by looking. No memory depends on the number of files.
  */
 export interface EventPort {
   /** Errors: the system's, when there can be no events at all. */
@@ -45,8 +50,9 @@ export interface EventPort {
 }
 
 /**
- * Events of this system, by Node's `fs.watch`. Windows and macOS watch a whole tree at once. Linux watches single folders; there
- * Node's own recursion would remember every file, so the looks, which come by every folder anyway, say which.
+ * Events of this system, by Node's `fs.watch`. Windows and macOS watch a whole tree at once. Linux
+ * watches single folders; there Node's own recursion would remember every file, so the looks, which
+ * come by every folder anyway, say which.
  */
 export function nativeEvents(): EventPort {
   return process.platform === 'linux' ? new FolderEvents() : recursiveEvents;

@@ -1,4 +1,11 @@
-import { CARRIED_LENGTH_BYTES, decodeClientFrame, encodeCarriedLength, FormatError, MAX_CARRIED_COMMITS, splitFrame } from '@aliquot/proto';
+import {
+  CARRIED_LENGTH_BYTES,
+  decodeClientFrame,
+  encodeCarriedLength,
+  FormatError,
+  MAX_CARRIED_COMMITS,
+  splitFrame,
+} from '@aliquot/proto';
 import { CarriedReader } from '@aliquot/shared/carry/carried-file';
 import { CarryError } from '@aliquot/shared/carry/errors';
 import { carriedBy, type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
@@ -21,7 +28,10 @@ export interface BringParts {
   readonly files: FilePort;
   readonly random: Random;
   readonly endpoint: Endpoint;
-  /** Demands that the collector's log continues what this operator has seen; called before anything is sent. */
+  /**
+   * Demands that the collector's log continues what this operator has seen; called before anything
+   * is sent.
+   */
   readonly demand: (vault: VaultClient) => Promise<void>;
   /** Lets in what an agent that was revoked or replaced had signed; it is held apart. */
   readonly acceptEnded: boolean;
@@ -41,8 +51,9 @@ export interface BroughtQueue {
 }
 
 /**
- * Brings a carried queue to the collector and writes the receipts. The file is proved whole and signed before anything is sent; memory is
- * that of one part, whatever the file holds. May be repeated. Errors: `CarryError`, and those of every operator command.
+ * Brings a carried queue to the collector and writes the receipts. The file is proved whole and
+ * signed before anything is sent; memory is that of one part, whatever the file holds. May be
+ * repeated. Errors: `CarryError`, and those of every operator command.
  */
 export async function bringQueue(
   { files, random, endpoint, demand, acceptEnded }: BringParts,
@@ -70,20 +81,29 @@ interface Proved {
   readonly commits: number;
 }
 
-/** Reads the whole file: nothing is sent of one that is cut or altered. The signature is checked once the vault is known. */
+/**
+ * Reads the whole file: nothing is sent of one that is cut or altered. The signature is checked
+ * once the vault is known.
+ */
 async function prove(reader: CarriedReader, from: string): Promise<Proved> {
   let first: Uint8Array | undefined;
   let commits = 0;
   for await (const frame of reader.frames()) {
     if (first === undefined) first = frame;
-    else if (understood(reader, () => decodeClientFrame(splitFrame(frame).header)).type === 'commit') commits += 1;
+    else if (
+      understood(reader, () => decodeClientFrame(splitFrame(frame).header)).type === 'commit'
+    )
+      commits += 1;
   }
   if (first === undefined) throw reader.altered('holds nothing');
   const frame = first;
   const question = understood(reader, () => decodeClientFrame(splitFrame(frame).header));
   if (question.type !== 'auth') throw reader.altered('does not begin with a question');
   if (commits > MAX_CARRIED_COMMITS)
-    throw new FormatError('FORMAT_LIMIT', `${from} has ${commits} commits, more than the ${MAX_CARRIED_COMMITS} allowed`);
+    throw new FormatError(
+      'FORMAT_LIMIT',
+      `${from} has ${commits} commits, more than the ${MAX_CARRIED_COMMITS} allowed`,
+    );
   return { frame, question, commits };
 }
 
@@ -132,7 +152,10 @@ class Door {
     reader: CarriedReader,
     { demand, acceptEnded }: Pick<BringParts, 'demand' | 'acceptEnded'>,
   ): Promise<Door> {
-    const { vaultId, name } = understood(reader, () => readAgent(question.enrolment, question.binding).enrolment);
+    const { vaultId, name } = understood(
+      reader,
+      () => readAgent(question.enrolment, question.binding).enrolment,
+    );
     const collector = await CollectorClient.connect(endpoint);
     if (!collector.info.vaults.some((vault) => vault.vaultId === hex(vaultId)))
       throw new CarryError(
@@ -141,13 +164,22 @@ class Door {
       );
     const vault = collector.vault({ vaultId });
     const agent = verifyQuestion(question, vault.descriptor.authorityKey, vaultId);
-    if (!carriedBy('queue', agent.binding.signKey, reader.trailer)) throw reader.altered(`is not signed by agent ${name}`);
+    if (!carriedBy('queue', agent.binding.signKey, reader.trailer))
+      throw reader.altered(`is not signed by agent ${name}`);
     await demand(vault);
     const query = acceptEnded ? '?ended=accept' : '';
-    return new Door({ endpoint, path: `/v1/operator/vaults/${vault.info.vaultId}/carry`, query, question: withLength(frame) });
+    return new Door({
+      endpoint,
+      path: `/v1/operator/vaults/${vault.info.vaultId}/carry`,
+      query,
+      question: withLength(frame),
+    });
   }
 
-  /** Sends the file part by part, up to the first commit that is not accepted. The question goes alone when there is nothing else. */
+  /**
+   * Sends the file part by part, up to the first commit that is not accepted. The question goes
+   * alone when there is nothing else.
+   */
   async sendAll(reader: CarriedReader, onProgress: (state: ProgressState) => void): Promise<Sent> {
     const leaves: number[] = [];
     let repeated = 0;
@@ -170,7 +202,11 @@ class Door {
 
   async *receipts(leaves: readonly number[]): AsyncGenerator<Uint8Array, void, void> {
     const body = Buffer.concat([this.#question, ...leaves.map(u64be)]);
-    const { body: answer } = await send(this.#endpoint, { method: 'POST', path: `${this.#path}/receipts${this.#query}`, body });
+    const { body: answer } = await send(this.#endpoint, {
+      method: 'POST',
+      path: `${this.#path}/receipts${this.#query}`,
+      body,
+    });
     yield* readRecords(answer);
   }
 
@@ -201,7 +237,11 @@ class Door {
   }
 
   async #send(body: Uint8Array): Promise<PartAnswer> {
-    const { value } = await sendJson(this.#endpoint, { method: 'POST', path: this.#path + this.#query, body });
+    const { value } = await sendJson(this.#endpoint, {
+      method: 'POST',
+      path: this.#path + this.#query,
+      body,
+    });
     const parsed = partAnswer.safeParse(value);
     if (parsed.success) return parsed.data;
     const says = `${this.#endpoint.url} answers in a form that this release does not know: are both of the same release?`;
@@ -215,6 +255,7 @@ function withLength(frame: Uint8Array): Uint8Array {
 
 function whyNot(commit: Exclude<CarriedCommit, { type: 'accepted' }>): string {
   if (commit.type === 'refused') return `${commit.message} (${commit.code})`;
-  const what = commit.count === 1 ? `item ${commit.first}` : `${commit.count} items, such as ${commit.first},`;
+  const what =
+    commit.count === 1 ? `item ${commit.first}` : `${commit.count} items, such as ${commit.first},`;
   return `the collector lacks ${what} and the file does not hold them; connect that PC to the collector, it can read its sources again`;
 }

@@ -56,13 +56,25 @@ async function served(of: Front): Promise<{ app: FastifyInstance; url: string }>
     },
   });
   const server = buildServer(
-    { store, sessions: of.hub, health: of.health, clock: of.clock, log: of.log, timers: of.timers, software: 'test' },
+    {
+      store,
+      sessions: of.hub,
+      health: of.health,
+      clock: of.clock,
+      log: of.log,
+      timers: of.timers,
+      software: 'test',
+    },
     undefined,
   );
   return { app: server, url: await server.listen({ port: 0, host: '127.0.0.1' }) };
 }
 
-const file = (name: string, size = 3000) => ({ path: `/data/${name}`, bytes: systemRandom.bytes(size), chunkBytes: 1000 });
+const file = (name: string, size = 3000) => ({
+  path: `/data/${name}`,
+  bytes: systemRandom.bytes(size),
+  chunkBytes: 1000,
+});
 
 /** Commits of an agent that nobody has yet, one after the other on its chain. */
 function commitsOf(agent: TestAgent, ...names: readonly string[]): MadeCommit[] {
@@ -90,25 +102,34 @@ function questionOf(agent: TestAgent): Uint8Array {
   return encodeFrame(encodeClientFrame(signQuestion(claim, agent.signKey)));
 }
 
-async function queueOf(agent: TestAgent, commits: readonly MadeCommit[], more: readonly ClientFrame[] = []): Promise<string> {
+async function queueOf(
+  agent: TestAgent,
+  commits: readonly MadeCommit[],
+  more: readonly ClientFrame[] = [],
+): Promise<string> {
   async function* frames(): AsyncGenerator<Uint8Array, void, void> {
     yield questionOf(agent);
     for (const [at, { items, bytes }] of commits.entries()) {
       const body = Buffer.concat(items.map(({ sealed }) => sealed));
-      if (items.length > 0) yield encodeFrame(encodeClientFrame({ type: 'chunks', items: items.map(storedOf) }), body);
+      if (items.length > 0)
+        yield encodeFrame(encodeClientFrame({ type: 'chunks', items: items.map(storedOf) }), body);
       yield encodeFrame(encodeClientFrame({ type: 'commit', requestId: at + 1 }), bytes);
     }
     for (const frame of more) yield encodeFrame(encodeClientFrame(frame));
   }
   const pieces: Uint8Array[] = [];
-  for await (const piece of carriedBytes('queue', frames(), (digest) => signCarried('queue', agent.signKey, digest))) pieces.push(piece);
+  for await (const piece of carriedBytes('queue', frames(), (digest) =>
+    signCarried('queue', agent.signKey, digest),
+  ))
+    pieces.push(piece);
   const path = join(folder, 'q');
   await writeFile(path, Buffer.concat(pieces));
   return path;
 }
 
 /** What an agent knows by a session, or by receipts that it took in. */
-const learnHead = async (agent: TestAgent): Promise<void> => agent.remember((await agent.open(front.connect().wire)).head);
+const learnHead = async (agent: TestAgent): Promise<void> =>
+  agent.remember((await agent.open(front.connect().wire)).head);
 
 const bring = (path: string, at = url, acceptEnded = false): Promise<BroughtQueue> =>
   bringQueue(
@@ -148,7 +169,10 @@ describe('a carried queue at the collector', () => {
     });
     const [ready, ...given] = await receipts();
     if (ready?.type !== 'ready') throw new Error('no ready');
-    expect(ready).toMatchObject({ rolledBack: false, chainHead: { sequence: 4, hash: commits[2]?.hash } });
+    expect(ready).toMatchObject({
+      rolledBack: false,
+      chainHead: { sequence: 4, hash: commits[2]?.hash },
+    });
     expect(ready.consistency.length).toBeGreaterThan(0);
     const { head } = decodeTreeHeadBody(ready.head.body);
     expect(given.map(({ type }) => type)).toEqual(['receipt', 'receipt', 'receipt']);
@@ -165,24 +189,34 @@ describe('a carried queue at the collector', () => {
     const agent = await front.agent('hplc-1');
     const path = await queueOf(agent, commitsOf(agent, 'a', 'b'));
     await bring(path);
-    const first = (await receipts()).flatMap((frame) => (frame.type === 'receipt' ? [hex(frame.receipt.body)] : []));
+    const first = (await receipts()).flatMap((frame) =>
+      frame.type === 'receipt' ? [hex(frame.receipt.body)] : [],
+    );
     const { chunks, commits } = front.vault.stats();
     expect(await bring(path)).toMatchObject({ accepted: 2, repeated: 2 });
-    expect((await receipts()).flatMap((frame) => (frame.type === 'receipt' ? [hex(frame.receipt.body)] : []))).toEqual(first);
+    expect(
+      (await receipts()).flatMap((frame) =>
+        frame.type === 'receipt' ? [hex(frame.receipt.body)] : [],
+      ),
+    ).toEqual(first);
     expect(front.vault.stats()).toMatchObject({ chunks, commits });
   });
 
   it('a queue of several parts stops at the commit whose items nobody has, and the receipts cover what came before', async () => {
     const agent = await front.agent('hplc-1');
     const [first, second, third] = commitsOf(agent, 'a', 'b', 'c');
-    if (first === undefined || second === undefined || third === undefined) throw new Error('too few');
+    if (first === undefined || second === undefined || third === undefined)
+      throw new Error('too few');
     const path = await queueOf(agent, [first, { ...second, items: second.items.slice(1) }, third]);
     const brought = await bring(path);
     expect(brought).toMatchObject({ accepted: 1, commits: 3, stopped: { number: 2 } });
     expect(brought.stopped?.message).toContain(hex(second.items[0]?.id ?? new Uint8Array()));
     expect((await receipts()).filter(({ type }) => type === 'receipt')).toHaveLength(1);
     // Whole, it is taken.
-    expect(await bring(await queueOf(agent, [first, second, third]))).toMatchObject({ accepted: 3, repeated: 1 });
+    expect(await bring(await queueOf(agent, [first, second, third]))).toMatchObject({
+      accepted: 3,
+      repeated: 1,
+    });
   });
 
   it('P4: whoever carries the file can neither add to it nor speak for another agent', async () => {
@@ -191,7 +225,10 @@ describe('a carried queue at the collector', () => {
     const commits = commitsOf(agent, 'a');
     const path = await queueOf(agent, commits);
     const split = splitCarriedFile(await readFile(path));
-    await writeFile(path, encodeCarriedFile({ ...split, frames: [questionOf(other), ...split.frames.slice(1)] }));
+    await writeFile(
+      path,
+      encodeCarriedFile({ ...split, frames: [questionOf(other), ...split.frames.slice(1)] }),
+    );
     await expect(bring(path)).rejects.toMatchObject({ code: 'CARRY_ALTERED' });
     // Signed by the other one, who has no business with these commits.
     await queueOf(other, commits);
@@ -204,7 +241,8 @@ describe('a carried queue at the collector', () => {
         payload,
         headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/octet-stream' },
       });
-    const asked = (frame: Uint8Array): Buffer => Buffer.concat([Buffer.from([0, 0, frame.length >> 8, frame.length & 0xff]), frame]);
+    const asked = (frame: Uint8Array): Buffer =>
+      Buffer.concat([Buffer.from([0, 0, frame.length >> 8, frame.length & 0xff]), frame]);
     await bring(await queueOf(agent, commits));
     const [, receipt] = await receipts();
     if (receipt?.type !== 'receipt') throw new Error('no receipt');
@@ -213,10 +251,16 @@ describe('a carried queue at the collector', () => {
     expect(foreign.body).toContain('is no commit of agent hplc-2');
     const forged = questionOf(agent);
     forged[forged.length - 1] = (forged[forged.length - 1] ?? 0) ^ 1;
-    expect((await post('', asked(forged))).json()).toMatchObject({ code: expect.stringMatching(/^REST_(CARRY_REFUSED|BAD_REQUEST)$/) });
-    expect((await post('', Buffer.from([0, 0, 0, 0]))).json()).toMatchObject({ code: 'REST_BAD_REQUEST' });
+    expect((await post('', asked(forged))).json()).toMatchObject({
+      code: expect.stringMatching(/^REST_(CARRY_REFUSED|BAD_REQUEST)$/),
+    });
+    expect((await post('', Buffer.from([0, 0, 0, 0]))).json()).toMatchObject({
+      code: 'REST_BAD_REQUEST',
+    });
     expect((await post('', Buffer.alloc(0))).statusCode).toBe(400);
-    expect((await app.inject({ method: 'POST', url: base, payload: asked(forged) })).statusCode).toBe(401);
+    expect(
+      (await app.inject({ method: 'POST', url: base, payload: asked(forged) })).statusCode,
+    ).toBe(401);
   });
 
   it('of a revoked agent, or of another vault, is refused in one line, and no receipts are written', async () => {
@@ -224,50 +268,93 @@ describe('a carried queue at the collector', () => {
     const path = await queueOf(agent, commitsOf(agent, 'a'));
     const elsewhere = await Front.open();
     const other = await served(elsewhere);
-    await expect(bring(path, other.url)).rejects.toMatchObject({ code: 'CARRY_OTHER_VAULT', message: expect.stringContaining('hplc-1') });
+    await expect(bring(path, other.url)).rejects.toMatchObject({
+      code: 'CARRY_OTHER_VAULT',
+      message: expect.stringContaining('hplc-1'),
+    });
     await other.app.close();
     await elsewhere.close();
     const { agentId } = agent.bundle.enrolment;
-    await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'lost' });
-    await expect(bring(path)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED', message: expect.stringContaining('revoked') });
+    await front.vault.appendEvent({
+      type: 'agentRevoked',
+      timeMs: front.nowMs,
+      agentId,
+      reason: 'lost',
+    });
+    await expect(bring(path)).rejects.toMatchObject({
+      code: 'REST_CARRY_REFUSED',
+      message: expect.stringContaining('revoked'),
+    });
     expect(await readdir(folder)).toEqual(['q']);
   });
 
-  it.each(['revoked', 'replaced'] as const)('P1 P4: of a %s agent is taken at the word of an operator, and held apart', async (state) => {
-    const agent = await front.agent('hplc-1');
-    const { agentId } = agent.bundle.enrolment;
-    await bring(await queueOf(agent, commitsOf(agent, 'a')));
-    await learnHead(agent);
-    const path = await queueOf(agent, commitsOf(agent, 'b', 'c'));
-    if (state === 'revoked') await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'lost' });
-    else await front.agent('hplc-1b', { replaces: agent });
-    const refused = bring(path);
-    await expect(refused).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED', message: expect.stringContaining('--accept-ended') });
-    expect(await bring(path, url, true)).toMatchObject({ accepted: 2, repeated: 0, stopped: undefined });
-    expect(await bring(path, url, true)).toMatchObject({ accepted: 2, repeated: 2 });
-    const record = front.vault.agentById(agentId);
-    expect(record).toMatchObject({ state, files: 1, histories: [{ state: 'held', files: 2 }] });
-    // Its session is refused as before.
-    const { pair, wire } = front.connect();
-    await expect(agent.open(wire)).rejects.toMatchObject({ message: expect.stringMatching(state) });
-    pair.wire.close();
-    const historyId = record?.histories[0]?.historyId;
-    if (historyId === undefined) throw new Error('nothing is held apart');
-    await front.vault.appendEvent({ type: 'forkDecided', timeMs: front.nowMs, agentId, historyId, decision: 'restored', name: '' });
-    expect(front.vault.agentById(agentId)).toMatchObject({ files: 3, histories: [] });
-    await front.restart();
-    expect(front.vault.agentById(agentId)).toMatchObject({ state, files: 3, histories: [] });
-  });
+  it.each(['revoked', 'replaced'] as const)(
+    'P1 P4: of a %s agent is taken at the word of an operator, and held apart',
+    async (state) => {
+      const agent = await front.agent('hplc-1');
+      const { agentId } = agent.bundle.enrolment;
+      await bring(await queueOf(agent, commitsOf(agent, 'a')));
+      await learnHead(agent);
+      const path = await queueOf(agent, commitsOf(agent, 'b', 'c'));
+      if (state === 'revoked')
+        await front.vault.appendEvent({
+          type: 'agentRevoked',
+          timeMs: front.nowMs,
+          agentId,
+          reason: 'lost',
+        });
+      else await front.agent('hplc-1b', { replaces: agent });
+      const refused = bring(path);
+      await expect(refused).rejects.toMatchObject({
+        code: 'REST_CARRY_REFUSED',
+        message: expect.stringContaining('--accept-ended'),
+      });
+      expect(await bring(path, url, true)).toMatchObject({
+        accepted: 2,
+        repeated: 0,
+        stopped: undefined,
+      });
+      expect(await bring(path, url, true)).toMatchObject({ accepted: 2, repeated: 2 });
+      const record = front.vault.agentById(agentId);
+      expect(record).toMatchObject({ state, files: 1, histories: [{ state: 'held', files: 2 }] });
+      // Its session is refused as before.
+      const { pair, wire } = front.connect();
+      await expect(agent.open(wire)).rejects.toMatchObject({
+        message: expect.stringMatching(state),
+      });
+      pair.wire.close();
+      const historyId = record?.histories[0]?.historyId;
+      if (historyId === undefined) throw new Error('nothing is held apart');
+      await front.vault.appendEvent({
+        type: 'forkDecided',
+        timeMs: front.nowMs,
+        agentId,
+        historyId,
+        decision: 'restored',
+        name: '',
+      });
+      expect(front.vault.agentById(agentId)).toMatchObject({ files: 3, histories: [] });
+      await front.restart();
+      expect(front.vault.agentById(agentId)).toMatchObject({ state, files: 3, histories: [] });
+    },
+  );
 
   it('P4: the word of an operator lets in no stranger, and nobody who never enrolled', async () => {
     const agent = await front.agent('hplc-1');
     const { agentId } = agent.bundle.enrolment;
-    await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'stolen' });
+    await front.vault.appendEvent({
+      type: 'agentRevoked',
+      timeMs: front.nowMs,
+      agentId,
+      reason: 'stolen',
+    });
     const expected = new TestAgent(await front.bundle('hplc-2'));
     const path = await queueOf(expected, commitsOf(expected, 'a'));
     await expect(bring(path, url, true)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
     const forged = new TestAgent(agent.bundle);
-    await expect(bring(await queueOf(forged, commitsOf(forged, 'a')), url, true)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
+    await expect(
+      bring(await queueOf(forged, commitsOf(forged, 'a')), url, true),
+    ).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
     expect(front.vault.agentById(agentId)).toMatchObject({ files: 0, histories: [] });
   });
 
@@ -296,7 +383,14 @@ describe('a carried queue at the collector', () => {
     const logEpoch = base.logEpoch + 1;
     const lost = [{ ...base, size: base.size + 3, root: systemRandom.bytes(32) }];
     const { vaultId } = front.vault.descriptor;
-    const opening = issueEpochOpening(front.authority, { version: 1, vaultId, logEpoch, base, lost, approvedAtMs: front.nowMs });
+    const opening = issueEpochOpening(front.authority, {
+      version: 1,
+      vaultId,
+      logEpoch,
+      base,
+      lost,
+      approvedAtMs: front.nowMs,
+    });
     await front.vault.appendEvent({ type: 'epochOpened', timeMs: front.nowMs, opening });
     expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
     await bring(before);
@@ -316,6 +410,8 @@ describe('a carried queue at the collector', () => {
     await bring(await queueOf(copy, commitsOf(copy, 'd')));
     const [, notice] = await receipts();
     expect(notice).toMatchObject({ type: 'notice', code: 'chain-held' });
-    expect(front.vault.agentByName('hplc-1')?.histories).toMatchObject([{ state: 'held', files: 2 }]);
+    expect(front.vault.agentByName('hplc-1')?.histories).toMatchObject([
+      { state: 'held', files: 2 },
+    ]);
   });
 });

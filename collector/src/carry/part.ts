@@ -28,17 +28,26 @@ export interface Asked {
 }
 
 /**
- * Works on one part of a carried queue: its first frame is the question, signed by the agent, then come some of the file's frames in their order. What
- * an agent may do in a session it may do here, and nothing else: the operator who carries the file cannot add to it. Every part may be repeated.
+ * Works on one part of a carried queue: its first frame is the question, signed by the agent, then
+ * come some of the file's frames in their order. What an agent may do in a session it may do here,
+ * and nothing else: the operator who carries the file cannot add to it. Every part may be repeated.
  *
  * Ends at the first commit that is not accepted: what follows it in the chain could not be either.
  */
-export async function takePart(context: RestContext, vault: VaultStore, body: Uint8Array, options: CommitOptions): Promise<PartAnswer> {
+export async function takePart(
+  context: RestContext,
+  vault: VaultStore,
+  body: Uint8Array,
+  options: CommitOptions,
+): Promise<PartAnswer> {
   const [first, ...frames] = splitCarriedFrames(body);
   const asked = await admitAsked(context, vault, first, options);
   if (asked.agent.state !== 'enrolled') {
     const { name, state } = asked.agent;
-    context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: name, state }, 'an operator lets in what an ended agent had signed');
+    context.log.warn(
+      { vault: hex(vault.descriptor.vaultId), agent: name, state },
+      'an operator lets in what an ended agent had signed',
+    );
   }
   const { settingsSequence: inForce, software } = asked.question;
   vault.said(asked.agent.agentId, { inForce, software });
@@ -55,7 +64,9 @@ export async function takePart(context: RestContext, vault: VaultStore, body: Ui
   return { agent: asked.agent.name, commits };
 }
 
-/** Who asks, proved, enrolled here, and not revoked or replaced, unless the operator lets that be. */
+/**
+ * Who asks, proved, enrolled here, and not revoked or replaced, unless the operator lets that be.
+ */
 export async function admitAsked(
   context: RestContext,
   vault: VaultStore,
@@ -63,7 +74,8 @@ export async function admitAsked(
   options: CommitOptions,
 ): Promise<Asked> {
   const question = frame && decodeClientFrame(splitFrame(frame).header);
-  if (question?.type !== 'auth') throw new RestError('REST_BAD_REQUEST', 'a carried queue begins with a question');
+  if (question?.type !== 'auth')
+    throw new RestError('REST_BAD_REQUEST', 'a carried queue begins with a question');
   const { descriptor } = vault;
   try {
     const certificate = verifyQuestion(question, descriptor.authorityKey, descriptor.vaultId);
@@ -72,7 +84,9 @@ export async function admitAsked(
   } catch (cause) {
     if (cause instanceof CarryError || cause instanceof IngestError) {
       const way =
-        cause instanceof IngestError && ENDED.has(cause.refusal) ? '; to keep what it had captured all the same: --accept-ended' : '';
+        cause instanceof IngestError && ENDED.has(cause.refusal)
+          ? '; to keep what it had captured all the same: --accept-ended'
+          : '';
       throw new RestError('REST_CARRY_REFUSED', cause.message + way, { cause });
     }
     throw cause;
@@ -96,7 +110,8 @@ async function takeFrame(
     case 'commit':
       return takeCommit(context, vault, asked, body);
     case 'gcLearned':
-      if (await answersNow(context, vault, asked)) vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
+      if (await answersNow(context, vault, asked))
+        vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
       return undefined;
     case 'settingsAnswer': {
       const { type: _type, ...reply } = frame;
@@ -109,22 +124,36 @@ async function takeFrame(
 }
 
 /**
- * Whether an answer to the sweep is about the log as it is now. One that lost its tail hears none: what the agent had receipts for may be
- * gone with it. Nor does an answer of before such a loss was healed count, for it was given by those receipts; it costs a wait.
+ * Whether an answer to the sweep is about the log as it is now. One that lost its tail hears none:
+ * what the agent had receipts for may be gone with it. Nor does an answer of before such a loss was
+ * healed count, for it was given by those receipts; it costs a wait.
  */
-async function answersNow(context: RestContext, vault: VaultStore, { agent, question }: Asked): Promise<boolean> {
+async function answersNow(
+  context: RestContext,
+  vault: VaultStore,
+  { agent, question }: Asked,
+): Promise<boolean> {
   const { rolledBack } = await standing(vault, agent, question, context.clock.nowMs());
   return !rolledBack && question.treeHead?.logEpoch === vault.treeHead().logEpoch;
 }
 
-async function putItems(vault: VaultStore, agent: AgentRecord, frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array) {
+async function putItems(
+  vault: VaultStore,
+  agent: AgentRecord,
+  frame: Extract<ClientFrame, { type: 'chunks' }>,
+  body: Uint8Array,
+) {
   try {
     await vault.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
   } catch (cause) {
     if (cause instanceof AliquotError && cause.code === 'STORE_BAD_ITEM')
-      throw new FormatError('FORMAT_MALFORMED', `the carried queue holds an item that is not what its id says: ${cause.message}`, {
-        cause,
-      });
+      throw new FormatError(
+        'FORMAT_MALFORMED',
+        `the carried queue holds an item that is not what its id says: ${cause.message}`,
+        {
+          cause,
+        },
+      );
     throw cause;
   }
 }
@@ -138,13 +167,16 @@ async function takeCommit(
   const nowMs = context.clock.nowMs();
   const { rolledBack } = await standing(vault, agent, question, nowMs);
   if (rolledBack) {
-    const message = 'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
+    const message =
+      'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
     return { type: 'refused', code: 'log-rolled-back', message };
   }
   const outcome = await vault.commit(agent.agentId, body, nowMs, options);
   vault.seen(agent.agentId, nowMs);
-  if (outcome.type === 'accepted') return { type: 'accepted', leafIndex: outcome.leafIndex, repeated: outcome.repeated };
-  if (outcome.type === 'refused') return { type: 'refused', code: outcome.code, message: outcome.message };
+  if (outcome.type === 'accepted')
+    return { type: 'accepted', leafIndex: outcome.leafIndex, repeated: outcome.repeated };
+  if (outcome.type === 'refused')
+    return { type: 'refused', code: outcome.code, message: outcome.message };
   const [some] = outcome.ids;
   return { type: 'missing', count: outcome.ids.length, first: some === undefined ? '' : hex(some) };
 }

@@ -22,8 +22,9 @@ const LEAF_BYTES = 8;
 const SESSION_ID = new Uint8Array(1);
 
 /**
- * The file of receipts for a carried queue, piece by piece. The request: the question as it stands in the file (length and frame), then the leaf
- * indexes of its commits, 8 bytes each, as the parts' answers told them.
+ * The file of receipts for a carried queue, piece by piece. The request: the question as it stands
+ * in the file (length and frame), then the leaf indexes of its commits, 8 bytes each, as the parts'
+ * answers told them.
  *
  * Whoever asks gets only what is the agent's: leaves of other agents are refused.
  */
@@ -39,7 +40,9 @@ export async function carriedReceipts(
   const leaves = leavesOf(body.subarray(end));
   await vault.sync();
   const frames = receiptFrames(context, vault, asked, question, leaves);
-  return carriedBytes('receipts', frames, (digest) => signCarried('receipts', context.store.identity, digest));
+  return carriedBytes('receipts', frames, (digest) =>
+    signCarried('receipts', context.store.identity, digest),
+  );
 }
 
 function leavesOf(bytes: Uint8Array): readonly number[] {
@@ -48,7 +51,8 @@ function leavesOf(bytes: Uint8Array): readonly number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return Array.from({ length: bytes.length / LEAF_BYTES }, (_none, at) => {
     const leaf = Number(view.getBigUint64(at * LEAF_BYTES));
-    if (!Number.isSafeInteger(leaf)) throw new RestError('REST_BAD_REQUEST', 'the list of leaves is not one');
+    if (!Number.isSafeInteger(leaf))
+      throw new RestError('REST_BAD_REQUEST', 'the list of leaves is not one');
     return leaf;
   });
 }
@@ -61,7 +65,12 @@ async function* receiptFrames(
   leaves: readonly number[],
 ): AsyncGenerator<Uint8Array, void, void> {
   const nowMs = context.clock.nowMs();
-  const { head, signedHead, consistency, openings, rolledBack } = await standing(vault, agent, question, nowMs);
+  const { head, signedHead, consistency, openings, rolledBack } = await standing(
+    vault,
+    agent,
+    question,
+    nowMs,
+  );
   yield asked;
   yield encodeSigned(vault.signedCertificate);
   yield frameOf({
@@ -80,14 +89,25 @@ async function* receiptFrames(
   const history = vault.historyOf(agent.agentId, question.chainId);
   if (history !== undefined) yield frameOf(historyNotice(agent, history));
   const { current } = vault.desk(agent.agentId);
-  if (current !== undefined && current.sequence > question.settingsSequence) yield frameOf({ type: 'settings', ...current.settings });
+  if (current !== undefined && current.sequence > question.settingsSequence)
+    yield frameOf({ type: 'settings', ...current.settings });
   if (rolledBack) return;
   for (const [at, leaf] of leaves.entries()) {
     const { record } = leaf < head.size ? await vault.leafAt(leaf) : { record: undefined };
-    if (record?.type !== 'commit' || !equalBytes(decodeReceiptBody(record.receipt.body).agentId, agent.agentId))
+    if (
+      record?.type !== 'commit' ||
+      !equalBytes(decodeReceiptBody(record.receipt.body).agentId, agent.agentId)
+    )
       throw new RestError('REST_BAD_REQUEST', `leaf ${leaf} is no commit of agent ${agent.name}`);
     const inclusion = await vault.inclusion(leaf, head.size);
-    yield frameOf({ type: 'receipt', requestId: at + 1, receipt: record.receipt, inclusion, consistency: [], head: signedHead });
+    yield frameOf({
+      type: 'receipt',
+      requestId: at + 1,
+      receipt: record.receipt,
+      inclusion,
+      consistency: [],
+      head: signedHead,
+    });
   }
 }
 

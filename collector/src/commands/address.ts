@@ -18,7 +18,16 @@ import { peerChainAt } from './http-client.ts';
 import { refuseExisting } from './kit.ts';
 import { openKitFile } from './kit-file.ts';
 import { provedVault } from './open-vault.ts';
-import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  endpointOf,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+  withNotes,
+} from './options.ts';
 import { tlsTrustOf } from './tls-trust.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 
@@ -29,7 +38,9 @@ interface AddressOptions extends CollectorOptions, KitOptions {
 
 export function registerAddress(program: Command, context: CommandContext): void {
   const collector = program.command('collector').description('The collector itself.');
-  const address = collector.command('address').description('Where agents find it: signed with the kit, handed to every agent.');
+  const address = collector
+    .command('address')
+    .description('Where agents find it: signed with the kit, handed to every agent.');
   for (const parent of [collector, address]) withExample(parent, 'aliquot collector address show');
   const set = address
     .command('set')
@@ -47,19 +58,28 @@ export function registerAddress(program: Command, context: CommandContext): void
     'aliquot collector address set https://backup.lab.example:8480 --kit lab.kit',
     'aliquot collector address set https://new.lab:8480 https://old.lab:8480 --kit lab.kit --tls-ca ca.pem --out lab.addresses',
   );
-  set.action(async (urls: string[], options: AddressOptions) => setAddresses(context, urls, options));
+  set.action(async (urls: string[], options: AddressOptions) =>
+    setAddresses(context, urls, options),
+  );
 
-  const show = address.command('show').description('The addresses that agents are given, and how many agents are connected at each.');
+  const show = address
+    .command('show')
+    .description('The addresses that agents are given, and how many agents are connected at each.');
   withJson(withCollector(show));
   withExample(show, 'aliquot collector address show');
   show.action(async (options: AddressOptions) => showAddresses(context, options));
 }
 
-async function setAddresses(context: CommandContext, given: readonly string[], options: AddressOptions): Promise<void> {
+async function setAddresses(
+  context: CommandContext,
+  given: readonly string[],
+  options: AddressOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const urls = given.map(agentUrl);
   const twice = urls.find((url, at) => urls.indexOf(url) !== at);
-  if (twice !== undefined) throw new UsageError('USAGE_INVALID', `${twice} is named twice; name each address once`);
+  if (twice !== undefined)
+    throw new UsageError('USAGE_INVALID', `${twice} is named twice; name each address once`);
   if (urls.length > MAX_ADDRESSES)
     throw new UsageError(
       'USAGE_INVALID',
@@ -75,22 +95,42 @@ async function setAddresses(context: CommandContext, given: readonly string[], o
   for (const url of urls) {
     const seen = await peerChainAt(url, endpoint.tlsCa);
     if (seen !== undefined) answering.push(url);
-    addresses.push({ url, ...(url.startsWith('https:') ? tlsTrustOf(seen, endpoint.tlsCa) : { tlsCa: '', tlsPins: [] }) });
+    addresses.push({
+      url,
+      ...(url.startsWith('https:') ? tlsTrustOf(seen, endpoint.tlsCa) : { tlsCa: '', tlsPins: [] }),
+    });
   }
   const known = await presentOf(vault);
   const revision = Math.max(Math.floor(context.clock.nowMs()), (known?.body.revision ?? 0) + 1);
-  const body: CollectorAddressesBody = { version: 1, vaultId: kit.descriptor.vaultId, revision, addresses };
+  const body: CollectorAddressesBody = {
+    version: 1,
+    vaultId: kit.descriptor.vaultId,
+    revision,
+    addresses,
+  };
   const signed = signedBy(kit, body);
   await vault.setAddresses(signed);
   if (options.out !== undefined)
-    await writeFileDurably(context.files, options.out, Buffer.from(addressesFile(signed, body)), { createOnly: true });
+    await writeFileDurably(context.files, options.out, Buffer.from(addressesFile(signed, body)), {
+      createOnly: true,
+    });
   for (const url of urls) {
     if (answering.includes(url)) continue;
-    output.note(`nothing answers at ${url} from here now; agents try it all the same, and again whenever their connection ends`);
+    output.note(
+      `nothing answers at ${url} from here now; agents try it all the same, and again whenever their connection ends`,
+    );
   }
-  const file = options.out === undefined ? '' : `\nFor a PC that misses it: aliquot-agent address set ${options.out} --data DIR`;
+  const file =
+    options.out === undefined
+      ? ''
+      : `\nFor a PC that misses it: aliquot-agent address set ${options.out} --data DIR`;
   await output.result(
-    { event: 'addresses', revision, addresses: addresses.map(addressJson), file: options.out ?? null },
+    {
+      event: 'addresses',
+      revision,
+      addresses: addresses.map(addressJson),
+      file: options.out ?? null,
+    },
     `Agents are given: ${urls.join(', ')}. Those that are connected have them now, the others get them when they come.${file}`,
   );
 }
@@ -122,7 +162,10 @@ export function agentUrl(text: string): string {
   );
 }
 
-/** The collector's present addresses, proved by the vault's authority; undefined while none were set. */
+/**
+ * The collector's present addresses, proved by the vault's authority; undefined while none were
+ * set.
+ */
 export async function presentOf(
   vault: VaultClient,
 ): Promise<{ readonly signed: Signed; readonly body: CollectorAddressesBody } | undefined> {
@@ -145,15 +188,23 @@ async function showAddresses(context: CommandContext, options: AddressOptions): 
     return;
   }
   const { revision, addresses } = present.body;
-  const counted = addresses.map((address) => ({ address, agents: connected.get(new URL(address.url).host) ?? 0 }));
+  const counted = addresses.map((address) => ({
+    address,
+    agents: connected.get(new URL(address.url).host) ?? 0,
+  }));
   const elsewhere = counted.reduce((rest, { agents }) => rest - agents, all);
-  const lines = counted.map(({ address, agents }) => `${addressText(address)}  ${agentCount(agents)} connected`);
+  const lines = counted.map(
+    ({ address, agents }) => `${addressText(address)}  ${agentCount(agents)} connected`,
+  );
   if (elsewhere > 0) lines.push(`${agentCount(elsewhere)} connected at other addresses`);
   await output.result(
     {
       event: 'addresses',
       revision,
-      addresses: counted.map(({ address, agents }) => ({ ...addressJson(address), connected: agents })),
+      addresses: counted.map(({ address, agents }) => ({
+        ...addressJson(address),
+        connected: agents,
+      })),
       elsewhere,
     },
     lines.join('\n'),
@@ -163,11 +214,18 @@ async function showAddresses(context: CommandContext, options: AddressOptions): 
 const agentCount = (agents: number): string => `${agents} ${agents === 1 ? 'agent' : 'agents'}`;
 
 function addressJson({ url, tlsCa, tlsPins }: CollectorAddress): object {
-  return { url, authority: tlsCa !== '', pins: tlsPins.map((pin) => Buffer.from(pin).toString('hex')) };
+  return {
+    url,
+    authority: tlsCa !== '',
+    pins: tlsPins.map((pin) => Buffer.from(pin).toString('hex')),
+  };
 }
 
 function addressText({ url, tlsCa, tlsPins }: CollectorAddress): string {
   if (url.startsWith('http:')) return url;
-  const pins = tlsPins.length === 0 ? '' : `, or ${tlsPins.length} pinned ${tlsPins.length === 1 ? 'key' : 'keys'}`;
+  const pins =
+    tlsPins.length === 0
+      ? ''
+      : `, or ${tlsPins.length} pinned ${tlsPins.length === 1 ? 'key' : 'keys'}`;
   return `${url}  trusted by ${tlsCa === '' ? "the PC's own authorities" : 'the given authority'}${pins}`;
 }

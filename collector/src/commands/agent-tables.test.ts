@@ -1,7 +1,19 @@
 import { expect, it } from 'vitest';
 import { agentTables } from './agent-tables.ts';
 
-const heads = ['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'RELEASE', 'SETTINGS', 'GROUP', 'AGENT'];
+const heads = [
+  'STATE',
+  'SEEN>',
+  'BACKUP>',
+  'FILES>',
+  'BYTES>',
+  'QUEUE>',
+  'WRONG>',
+  'RELEASE',
+  'SETTINGS',
+  'GROUP',
+  'AGENT',
+];
 const row = (name: string, desk: readonly [string, string, string]) => [
   'connected',
   '48s',

@@ -7,7 +7,10 @@ const FROM_DESK: ReadonlySet<string> = new Set(['RELEASE', 'SETTINGS', 'GROUP'])
  * Agents as one table where that fits a terminal, or else with a second one for what comes from the
  * desk, which is no column where no agent has it. The last column is the agent's name.
  */
-export function agentTables(heads: readonly string[], rows: readonly (readonly string[])[]): string[] {
+export function agentTables(
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+): string[] {
   const fromDesk = heads.map((head) => FROM_DESK.has(head));
   const used = heads.map((_head, at) => !fromDesk[at] || rows.some((row) => row[at] !== '-'));
   const table = (shown: (at: number) => boolean, some = rows) => {
@@ -19,5 +22,7 @@ export function agentTables(heads: readonly string[], rows: readonly (readonly s
   const last = heads.length - 1;
   const told = rows.filter((row) => row.some((cell, at) => fromDesk[at] && cell !== '-'));
   const own = table((at) => !fromDesk[at]);
-  return told.length === 0 ? [own] : [own, '', table((at) => at === last || (fromDesk[at] === true && used[at] === true), told)];
+  return told.length === 0
+    ? [own]
+    : [own, '', table((at) => at === last || (fromDesk[at] === true && used[at] === true), told)];
 }

@@ -1,11 +1,13 @@
 import type { AgentInfo } from '../rest/messages.ts';
 
 /**
- * An agent, or one history beside it dressed as an agent: its name and figures, the agent's certificates. Its `agentId` is then
- * `AGENT~HISTORY`, which is how the collector's paths name it.
+ * An agent, or one history beside it dressed as an agent: its name and figures, the agent's
+ * certificates. Its `agentId` is then `AGENT~HISTORY`, which is how the collector's paths name it.
  */
 export interface AgentView extends AgentInfo {
-  /** The name in the enrolment; the same as `name` unless it is a history beside the agent's own. */
+  /**
+   * The name in the enrolment; the same as `name` unless it is a history beside the agent's own.
+   */
   readonly enrolledAs?: string;
   /** Of a history beside the agent's own: whether anybody has decided whose it is. */
   readonly beside?: 'held' | 'clone';
@@ -28,7 +30,10 @@ export function besides(agent: AgentInfo): AgentView[] {
   }));
 }
 
-/** Each lineage once, under its newest agent's name, and everything that is held apart: what a command over all agents walks through. */
+/**
+ * Each lineage once, under its newest agent's name, and everything that is held apart: what a
+ * command over all agents walks through.
+ */
 export function everyHistory(agents: readonly AgentInfo[]): AgentView[] {
   const newest = new Map<string, AgentInfo>();
   for (const agent of agents) newest.set(agent.lineageId, agent);

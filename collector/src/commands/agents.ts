@@ -1,5 +1,13 @@
 import { foldWords } from '@aliquot/shared/cli/fold';
-import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable, printable } from '@aliquot/shared/cli/format';
+import {
+  formatAge,
+  formatBytes,
+  formatCount,
+  formatCounted,
+  formatInstant,
+  formatTable,
+  printable,
+} from '@aliquot/shared/cli/format';
 import { worksAlone } from '@aliquot/shared/cli/help';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
@@ -14,7 +22,13 @@ import { registerDiagnose } from './diagnose.ts';
 import { callsOf } from './find-agent.ts';
 import { historyJson } from './fork.ts';
 import { registerGone } from './gone.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+} from './options.ts';
 import { paged } from './pager.ts';
 import { type ProblemOf, problemList } from './problem-list.ts';
 import type { VaultClient } from './vault-client.ts';
@@ -30,12 +44,22 @@ const COLLECTOR = 'the collector';
 
 export function registerAgents(program: Command, context: CommandContext): void {
   const agents = worksAlone(program.command('agents'))
-    .description('Every agent: state, last seen, last backup, protected files and bytes, queue, what is wrong.')
-    .option('--problems', 'only what is wrong, like problems together; exit code 1 if there is anything');
+    .description(
+      'Every agent: state, last seen, last backup, protected files and bytes, queue, what is wrong.',
+    )
+    .option(
+      '--problems',
+      'only what is wrong, like problems together; exit code 1 if there is anything',
+    );
   withJson(withCollector(agents));
-  withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
+  withExample(
+    agents,
+    'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token',
+  );
   registerApprove(agents, context);
-  agents.action((options: AgentsOptions) => paged(context, options, (output) => listAgents(context, output, options)));
+  agents.action((options: AgentsOptions) =>
+    paged(context, options, (output) => listAgents(context, output, options)),
+  );
 
   registerDiagnose(agents, context);
 
@@ -60,7 +84,9 @@ export function registerAgents(program: Command, context: CommandContext): void 
   registerGone(agent, context);
 }
 
-/** What nothing mends, and what therefore stays in `agents` until somebody says that it was seen. */
+/**
+ * What nothing mends, and what therefore stays in `agents` until somebody says that it was seen.
+ */
 const ACKNOWLEDGEABLE: ReadonlySet<string> = new Set(['versions-lost', 'chain-clone']);
 
 function registerAcknowledge(agent: Command, context: CommandContext): void {
@@ -76,7 +102,9 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
     const output = outputOf(context, options);
     const vault = await inspectedVault(context, options);
     const { agentId, problems } = await vault.agent(name);
-    const seen = problems.filter(({ code }) => ACKNOWLEDGEABLE.has(code)).map(({ code, message }) => ({ code, message }));
+    const seen = problems
+      .filter(({ code }) => ACKNOWLEDGEABLE.has(code))
+      .map(({ code, message }) => ({ code, message }));
     if (seen.length > 0) await vault.acknowledgeProblems(agentId);
     const text =
       seen.length === 0
@@ -86,12 +114,22 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
   });
 }
 
-async function listAgents(context: CommandContext, output: Output, options: AgentsOptions): Promise<void> {
+async function listAgents(
+  context: CommandContext,
+  output: Output,
+  options: AgentsOptions,
+): Promise<void> {
   const vault = await chosenVault(context, options);
   const list = await vault.agents();
   const problems = problemsOf(list);
   if (output.json) await tellJson(output, list, options.problems === true);
-  else await output.result({}, options.problems === true ? problemList(problems) || nothingWrong(vault) : overview(list, problems));
+  else
+    await output.result(
+      {},
+      options.problems === true
+        ? problemList(problems) || nothingWrong(vault)
+        : overview(list, problems),
+    );
   // Last: what a collector that was put back says of its agents is worth seeing all the same.
   await demandContinuation(context, vault);
   if (options.problems === true && problems.length > 0) {
@@ -105,7 +143,9 @@ async function listAgents(context: CommandContext, output: Output, options: Agen
 
 /** What was looked at is one vault, so that is what is said where there are several. */
 function nothingWrong({ info, collector }: VaultClient): string {
-  const others = collector.info.vaults.filter(({ vaultId }) => vaultId !== info.vaultId).map(({ name }) => name);
+  const others = collector.info.vaults
+    .filter(({ vaultId }) => vaultId !== info.vaultId)
+    .map(({ name }) => name);
   if (others.length === 0) return 'Nothing is wrong.';
   return foldWords(
     `Nothing is wrong in vault ${info.name}. Ask for the others too, with --vault: ${printable(others.join(', '))}.`,
@@ -119,17 +159,28 @@ function problemsOf({ agents, collectorProblems }: AgentList): ProblemOf[] {
   const called = callsOf(agents);
   return [
     ...collectorProblems.map((problem) => ({ name: COLLECTOR, problem })),
-    ...agents.flatMap((agent) => agent.problems.map((problem) => ({ name: called(agent), problem }))),
+    ...agents.flatMap((agent) =>
+      agent.problems.map((problem) => ({ name: called(agent), problem })),
+    ),
   ];
 }
 
-async function tellJson(output: Output, { agents, groups, collectorProblems }: AgentList, onlyProblems: boolean): Promise<void> {
-  if (collectorProblems.length > 0) await output.result({ event: 'collector', problems: collectorProblems.map(problemJson) });
-  for (const agent of agents) if (!onlyProblems || agent.problems.length > 0) await output.result(agentJson(agent));
+async function tellJson(
+  output: Output,
+  { agents, groups, collectorProblems }: AgentList,
+  onlyProblems: boolean,
+): Promise<void> {
+  if (collectorProblems.length > 0)
+    await output.result({ event: 'collector', problems: collectorProblems.map(problemJson) });
+  for (const agent of agents)
+    if (!onlyProblems || agent.problems.length > 0) await output.result(agentJson(agent));
   if (!onlyProblems) for (const group of groups) await output.result(groupJson(group));
 }
 
-/** One line an agent, and below what is wrong. Its name is last, for it may be long and is there to be pasted. */
+/**
+ * One line an agent, and below what is wrong. Its name is last, for it may be long and is there to
+ * be pasted.
+ */
 function overview({ agents, groups, timeMs }: AgentList, problems: readonly ProblemOf[]): string {
   const none = 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.';
   const wrong = problems.length === 0 ? [] : ['', problemList(problems)];
@@ -154,13 +205,27 @@ function overview({ agents, groups, timeMs }: AgentList, problems: readonly Prob
       agent.settings.groups.join(',') || '-',
       agent.beside === undefined ? called(agent) : agent.name,
     ]);
-  const heads = ['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'RELEASE', 'SETTINGS', 'GROUP', 'AGENT'];
+  const heads = [
+    'STATE',
+    'SEEN>',
+    'BACKUP>',
+    'FILES>',
+    'BYTES>',
+    'QUEUE>',
+    'WRONG>',
+    'RELEASE',
+    'SETTINGS',
+    'GROUP',
+    'AGENT',
+  ];
   return [...agentTables(heads, rows), ...open, ...wrong].join('\n');
 }
 
 /** With whose bundles PCs may still enrol, or could until they were full. */
 function openGroups(groups: readonly GroupInfo[], timeMs: number): string[] {
-  const open = groups.filter(({ endedAtMs, expiresAtMs }) => endedAtMs === undefined && expiresAtMs > timeMs);
+  const open = groups.filter(
+    ({ endedAtMs, expiresAtMs }) => endedAtMs === undefined && expiresAtMs > timeMs,
+  );
   if (open.length === 0) return [];
   const rows = open.map(({ name, uses, used, names, approve, expiresAtMs }) => [
     name,
@@ -177,7 +242,10 @@ function releaseText({ software }: AgentInfo): string {
   return software?.replace(/^\S+ /, '') ?? '-';
 }
 
-/** Which settings from the desk the PC has: the newest (`12`), older ones (`11, not 12`), or that it refuses them, or does not know what they hold. */
+/**
+ * Which settings from the desk the PC has: the newest (`12`), older ones (`11, not 12`), or that it
+ * refuses them, or does not know what they hold.
+ */
 function settingsText(agent: AgentInfo): string {
   const { inForce, offered, waiting } = agent.settings;
   if (offered === 0 && inForce === 0) return waiting === 0 ? '-' : `waits ${waiting}`;
@@ -194,10 +262,14 @@ function settingsText(agent: AgentInfo): string {
   }
 }
 
-function settingsState({ settings: { inForce, offered, reply } }: AgentInfo): 'none' | 'current' | 'older' | 'refused' | 'cannot' {
+function settingsState({
+  settings: { inForce, offered, reply },
+}: AgentInfo): 'none' | 'current' | 'older' | 'refused' | 'cannot' {
   if (offered === 0 && inForce === 0) return 'none';
   if (inForce >= offered) return 'current';
-  return reply !== undefined && reply.sequence >= offered && reply.outcome !== 'applied' ? reply.outcome : 'older';
+  return reply !== undefined && reply.sequence >= offered && reply.outcome !== 'applied'
+    ? reply.outcome
+    : 'older';
 }
 
 function settingsJson(agent: AgentInfo): object {
@@ -233,20 +305,48 @@ function agentJson(agent: AgentInfo): object {
     settings: settingsJson(agent),
     silentAfterSeconds: Math.round(agent.silenceLimitMs / 1000),
     enrolled: instantOrNull(agent.enrolledAtMs),
-    ...(agent.endedAtMs === undefined ? {} : { ended: formatInstant(agent.endedAtMs), endReason: agent.endReason ?? '' }),
+    ...(agent.endedAtMs === undefined
+      ? {}
+      : { ended: formatInstant(agent.endedAtMs), endReason: agent.endReason ?? '' }),
     ...(agent.state === 'expected' ? { bundleExpires: formatInstant(agent.expiresAtMs) } : {}),
     ...(agent.histories.length > 0 ? { histories: agent.histories.map(historyJson) } : {}),
     problems: agent.problems.map(problemJson),
   };
 }
 
-function groupJson({ name, groupId, uses, used, names, approve, selfRestore, expiresAtMs, endedAtMs }: GroupInfo): object {
+function groupJson({
+  name,
+  groupId,
+  uses,
+  used,
+  names,
+  approve,
+  selfRestore,
+  expiresAtMs,
+  endedAtMs,
+}: GroupInfo): object {
   const ended = endedAtMs === undefined ? {} : { ended: formatInstant(endedAtMs) };
-  return { event: 'group', group: name, groupId, uses, used, names, approve, selfRestore, expires: formatInstant(expiresAtMs), ...ended };
+  return {
+    event: 'group',
+    group: name,
+    groupId,
+    uses,
+    used,
+    names,
+    approve,
+    selfRestore,
+    expires: formatInstant(expiresAtMs),
+    ...ended,
+  };
 }
 
 function problemJson({ code, sinceMs, message, count }: ProblemOf['problem']): object {
-  return { code, since: formatInstant(sinceMs), message, ...(count === undefined ? {} : { count }) };
+  return {
+    code,
+    since: formatInstant(sinceMs),
+    message,
+    ...(count === undefined ? {} : { count }),
+  };
 }
 
 function instantOrNull(ms: number | undefined): string | null {

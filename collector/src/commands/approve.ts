@@ -1,7 +1,17 @@
-import { type AgentApprovalBody, type ApprovedSuccessor, asAgentId, decodeSigned } from '@aliquot/proto';
+import {
+  type AgentApprovalBody,
+  type ApprovedSuccessor,
+  asAgentId,
+  decodeSigned,
+} from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { issueApproval, sealPathKey } from '@aliquot/shared/keys/approval';
-import { type AgentCertificate, issueEnrolment, verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import {
+  type AgentCertificate,
+  issueEnrolment,
+  verifyAgent,
+  verifyEnrolment,
+} from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
@@ -13,7 +23,14 @@ import { agentCalled } from './find-agent.ts';
 import { kitPath, openKitFile } from './kit-file.ts';
 import { provedVault } from './open-vault.ts';
 import { type ByOptions, openSigner, type Signer, withKitOrKeyFile } from './operator-key.ts';
-import { type CollectorOptions, endpointOf, withCollector, withExample, withJson, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  endpointOf,
+  withCollector,
+  withExample,
+  withJson,
+  withNotes,
+} from './options.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent } from './verified.ts';
 
@@ -33,19 +50,34 @@ const AGENT_ID_BYTES = 16;
 export function registerApprove(agents: Command, context: CommandContext): void {
   const approve = agents
     .command('approve')
-    .description('Take in a PC that came with the bundle of a group and waits: what it has queued is sent from then on.')
+    .description(
+      'Take in a PC that came with the bundle of a group and waits: what it has queued is sent from then on.',
+    )
     .argument('NAME', 'its name, as `aliquot agents` shows it')
-    .option('--replaces <OLD>', 'it takes the place of agent OLD and goes on with its history, also under the same name; needs the kit');
+    .option(
+      '--replaces <OLD>',
+      'it takes the place of agent OLD and goes on with its history, also under the same name; needs the kit',
+    );
   withJson(withKitOrKeyFile(withCollector(approve)));
   withNotes(
     approve,
     'With --replaces the PC gets the path key of OLD, which only the kit can make, sealed to it alone. What it captured while it waited goes on in that history. OLD is refused as soon as the PC has taken over.',
   );
-  withExample(approve, 'aliquot agents approve hplc-7 --by maria.key', 'aliquot agents approve hplc-7 --replaces hplc-7 --kit lab.kit');
-  approve.action(async (name: string, options: ApproveOptions) => approveCommand(context, name, options));
+  withExample(
+    approve,
+    'aliquot agents approve hplc-7 --by maria.key',
+    'aliquot agents approve hplc-7 --replaces hplc-7 --kit lab.kit',
+  );
+  approve.action(async (name: string, options: ApproveOptions) =>
+    approveCommand(context, name, options),
+  );
 }
 
-async function approveCommand(context: CommandContext, name: string, options: ApproveOptions): Promise<void> {
+async function approveCommand(
+  context: CommandContext,
+  name: string,
+  options: ApproveOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const { replaces } = options;
   if (replaces !== undefined && kitPath(context, options) === undefined)
@@ -57,7 +89,11 @@ async function approveCommand(context: CommandContext, name: string, options: Ap
   const kit = replaces === undefined ? undefined : await openKitFile(context, options);
   const signer:
     | Signer
-    | { readonly descriptor: OpenKit['descriptor']; readonly key: OpenKit['authority']; readonly certificate: undefined } =
+    | {
+        readonly descriptor: OpenKit['descriptor'];
+        readonly key: OpenKit['authority'];
+        readonly certificate: undefined;
+      } =
     kit === undefined
       ? await openSigner(context, options, 'agents')
       : { descriptor: kit.descriptor, key: kit.authority, certificate: undefined };
@@ -67,7 +103,10 @@ async function approveCommand(context: CommandContext, name: string, options: Ap
   const info = pendingCalled(vault, agents, name);
   const pending = certified(signer, info);
   const { agentId, name: itsName } = pending.enrolment;
-  const successor = kit && replaces !== undefined ? await successorOf(context, kit, vault, pending, replaces) : undefined;
+  const successor =
+    kit && replaces !== undefined
+      ? await successorOf(context, kit, vault, pending, replaces)
+      : undefined;
   const body: AgentApprovalBody = {
     version: 1,
     vaultId: signer.descriptor.vaultId,
@@ -90,14 +129,31 @@ function pendingCalled(vault: VaultClient, agents: readonly AgentInfo[], name: s
   const found = agentCalled(waiting, name);
   if (found !== undefined) return found;
   const known = agentCalled(agents, name);
-  const who = waiting.length === 0 ? 'nobody waits for approval' : `these wait: ${waiting.map((agent) => agent.name).join(', ')}`;
-  if (known === undefined) throw new CommandError('COMMAND_AGENT', `no agent ${name} waits in vault ${vault.info.name}; ${who}`);
-  throw new CommandError('COMMAND_AGENT', `agent ${name} does not wait for approval: it is ${known.state}; ${who}`);
+  const who =
+    waiting.length === 0
+      ? 'nobody waits for approval'
+      : `these wait: ${waiting.map((agent) => agent.name).join(', ')}`;
+  if (known === undefined)
+    throw new CommandError(
+      'COMMAND_AGENT',
+      `no agent ${name} waits in vault ${vault.info.name}; ${who}`,
+    );
+  throw new CommandError(
+    'COMMAND_AGENT',
+    `agent ${name} does not wait for approval: it is ${known.state}; ${who}`,
+  );
 }
 
 /** The PC as authority and group certify it: an approval is for exactly these keys. */
-function certified({ descriptor }: Pick<Signer, 'descriptor'>, { enrolment, binding }: AgentInfo): AgentCertificate {
-  if (binding === undefined) throw new CommandError('COMMAND_UNVERIFIED', 'the collector shows a PC that waits without its keys');
+function certified(
+  { descriptor }: Pick<Signer, 'descriptor'>,
+  { enrolment, binding }: AgentInfo,
+): AgentCertificate {
+  if (binding === undefined)
+    throw new CommandError(
+      'COMMAND_UNVERIFIED',
+      'the collector shows a PC that waits without its keys',
+    );
   const [signed, bound] = [decodeSigned(fromBase64(enrolment)), decodeSigned(fromBase64(binding))];
   return verifyAgent(descriptor.authorityKey, descriptor.vaultId, signed, bound);
 }
@@ -130,5 +186,11 @@ async function successorOf(
     expiresAtMs: nowMs + SUCCESSOR_DAYS * DAY_MS,
   });
   const successor = verifyEnrolment(kit.authority.publicKey, kit.descriptor.vaultId, signed);
-  return sealPathKey(pathKeyFor(kit.pathSecret, successor), successor, signed, binding.boxKey, context.random);
+  return sealPathKey(
+    pathKeyFor(kit.pathSecret, successor),
+    successor,
+    signed,
+    binding.boxKey,
+    context.random,
+  );
 }

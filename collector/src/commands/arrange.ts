@@ -16,11 +16,20 @@ export interface SortKeys {
 
 export function withArrange(command: Command): Command {
   return command
-    .addOption(new Option('--sort <BY>', 'name, size (largest first) or time (newest first)').choices(['name', 'size', 'time']))
+    .addOption(
+      new Option('--sort <BY>', 'name, size (largest first) or time (newest first)').choices([
+        'name',
+        'size',
+        'time',
+      ]),
+    )
     .option('--limit <N>', 'at most so many', (text) => {
       const limit = Number(text);
       if (!/^\d{1,9}$/.test(text) || limit === 0)
-        throw new UsageError('USAGE_INVALID', `--limit cannot be "${text}"; give a number from 1 on, such as 20`);
+        throw new UsageError(
+          'USAGE_INVALID',
+          `--limit cannot be "${text}"; give a number from 1 on, such as 20`,
+        );
       return limit;
     });
 }
@@ -32,8 +41,8 @@ const orders: Record<NonNullable<ArrangeOptions['sort']>, (a: SortKeys, b: SortK
 };
 
 /**
- * Rows in the order that was asked for, no more than asked for. Without `sort` they pass as they come, and nothing is read behind the
- * limit; with both, twice the limit is held.
+ * Rows in the order that was asked for, no more than asked for. Without `sort` they pass as they
+ * come, and nothing is read behind the limit; with both, twice the limit is held.
  */
 export async function* arranged<Row>(
   rows: AsyncIterable<Row>,

@@ -10,7 +10,13 @@ import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
 import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withKit } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withKit,
+} from './options.ts';
 import { pathOf } from './paths.ts';
 import { proofTarget } from './proof-target.ts';
 import { UnopenedList } from './unopened.ts';
@@ -32,9 +38,15 @@ export function registerCat(program: Command, context: CommandContext): void {
     .requiredOption('--agent <NAME>', 'whose file')
     .option('--path <PATH>', "the file's whole path as on its PC")
     .option('--at <TIME>', `as it was: ${timeHelp}; latest unless given`)
-    .option('--version <ID>', 'this version, as ls and versions print it (then --path may be left out)');
+    .option(
+      '--version <ID>',
+      'this version, as ls and versions print it (then --path may be left out)',
+    );
   withKit(withCollector(cat), 'needed');
-  withExample(cat, 'aliquot cat --kit lab.kit --agent hplc-1 --path /data/run1/signal.csv | sha256sum');
+  withExample(
+    cat,
+    'aliquot cat --kit lab.kit --agent hplc-1 --path /data/run1/signal.csv | sha256sum',
+  );
   cat.action(async (options: CatOptions) => catCommand(context, options));
 }
 
@@ -58,22 +70,45 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
     },
   }).finally(() => opener.close());
   if (failure !== undefined) {
-    throw new CommandError('COMMAND_DAMAGED', `what was printed is not the file: ${failure.message}; try an earlier version with --at`, {
-      cause: failure,
-    });
+    throw new CommandError(
+      'COMMAND_DAMAGED',
+      `what was printed is not the file: ${failure.message}; try an earlier version with --at`,
+      {
+        cause: failure,
+      },
+    );
   }
 }
 
-/** The version that `--version`, or path and time, mean; undefined when it does not open, which was noted. */
-async function meantVersion(open: OpenVault, options: CatOptions, atMs: number | undefined, unopened: UnopenedList) {
+/**
+ * The version that `--version`, or path and time, mean; undefined when it does not open, which was
+ * noted.
+ */
+async function meantVersion(
+  open: OpenVault,
+  options: CatOptions,
+  atMs: number | undefined,
+  unopened: UnopenedList,
+) {
   const { agent, path, version } = options;
   const view = await open.vault.history(agent);
   if (version !== undefined) return versionById(open, view, { version, path }, unopened);
-  if (path === undefined) throw new UsageError('USAGE_MISSING', 'no file; give --path, or --version');
-  const newest = await newestOf(open, view.agentId, certifiedAgent(open.kit, view), path, atMs, unopened);
+  if (path === undefined)
+    throw new UsageError('USAGE_MISSING', 'no file; give --path, or --version');
+  const newest = await newestOf(
+    open,
+    view.agentId,
+    certifiedAgent(open.kit, view),
+    path,
+    atMs,
+    unopened,
+  );
   if (newest !== undefined || unopened.versions > 0) return newest;
   const see = `see \`aliquot versions --agent ${view.name} --path PATH\``;
-  throw new CommandError('COMMAND_NO_SUCH_FILE', `agent ${view.name} had no file ${printable(path)} then; ${see}`);
+  throw new CommandError(
+    'COMMAND_NO_SUCH_FILE',
+    `agent ${view.name} had no file ${printable(path)} then; ${see}`,
+  );
 }
 
 async function versionAt(
@@ -89,6 +124,10 @@ async function versionAt(
   const name = printable(pathOf(version.row));
   const { kind } = version.entry;
   if (kind === 'gone') throw new CommandError('COMMAND_NO_SUCH_FILE', deletedText(version.row));
-  if (kind !== 'file') throw new CommandError('COMMAND_NO_SUCH_FILE', `${name} is a ${kind}, not a file; use \`aliquot restore\``);
+  if (kind !== 'file')
+    throw new CommandError(
+      'COMMAND_NO_SUCH_FILE',
+      `${name} is a ${kind}, not a file; use \`aliquot restore\``,
+    );
   return version;
 }

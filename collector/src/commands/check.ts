@@ -10,7 +10,14 @@ import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+} from './options.ts';
 import { proofTarget } from './proof-target.ts';
 import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, openVersions, type VersionWatch } from './verified.ts';
@@ -55,10 +62,18 @@ interface Checking {
   readonly output: Output;
 }
 
-async function checkVault(context: CommandContext, options: CheckOptions, { open, opener, share, output }: Checking): Promise<void> {
-  const agents = options.agent === undefined ? everyHistory((await open.vault.agents()).agents) : [await open.vault.history(options.agent)];
+async function checkVault(
+  context: CommandContext,
+  options: CheckOptions,
+  { open, opener, share, output }: Checking,
+): Promise<void> {
+  const agents =
+    options.agent === undefined
+      ? everyHistory((await open.vault.agents()).agents)
+      : [await open.vault.history(options.agent)];
   const progress = output.progress('checked');
-  const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
+  const totals =
+    share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
   const all = { files: 0, bytes: 0, failed: 0, growing: 0 };
   const heads = new HeadCollection();
   const unopened = new UnopenedList();
@@ -72,8 +87,14 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
         writer: proofTarget(async () => undefined),
         opener,
         onProgress: ({ files, bytes, path }) =>
-          progress.update({ files: all.files + files, bytes: all.bytes + bytes, ...totals, current: () => pathText(path) }),
-        onFailure: (path, { code, message }) => void failures.push({ path: pathText(path), code, message }),
+          progress.update({
+            files: all.files + files,
+            bytes: all.bytes + bytes,
+            ...totals,
+            current: () => pathText(path),
+          }),
+        onFailure: (path, { code, message }) =>
+          void failures.push({ path: pathText(path), code, message }),
       });
       for (const failure of failures) {
         await output.result(
@@ -90,7 +111,8 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
     progress.done();
   }
   const contradictions = await heads.contradictions(open.vault);
-  for (const { code, message } of contradictions) await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);
+  for (const { code, message } of contradictions)
+    await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);
   await output.result(
     { event: 'summary', ...all, heads: heads.size, forked: contradictions.length },
     `${formatCounted(all.files, 'file')}, ${formatBytes(all.bytes)} read back, opened and equal to what was signed${growingText(all.growing)}`,
@@ -107,7 +129,9 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
 }
 
 function growingText(growing: number): string {
-  return growing === 0 ? '' : ` (${growing} captured while growing, which have no hash of the whole: each piece by itself)`;
+  return growing === 0
+    ? ''
+    : ` (${growing} captured while growing, which have no hash of the whole: each piece by itself)`;
 }
 
 /** What is noted on the way beside files that fail. */
@@ -116,8 +140,17 @@ interface Noted {
   readonly unopened: UnopenedList;
 }
 
-/** Every so many files from a random one on: as many as asked, and never none of an agent that has files. */
-async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentView, share: number, random: Random, { heads, unopened }: Noted) {
+/**
+ * Every so many files from a random one on: as many as asked, and never none of an agent that has
+ * files.
+ */
+async function* drawn(
+  { kit, vault, collector }: OpenVault,
+  agent: AgentView,
+  share: number,
+  random: Random,
+  { heads, unopened }: Noted,
+) {
   const step = Math.max(share, 1 / Math.max(agent.files, 1));
   let due = fraction(random);
   const records = vault.state(agent.agentId, undefined);
@@ -125,7 +158,13 @@ async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentView, sh
     onCommit: (header, receipt) => heads.note(agent.name, header, receipt),
     onUnopened: (commit) => unopened.onUnopened(commit),
   };
-  for await (const version of openVersions(records, kit, collector, certifiedAgent(kit, agent), watch)) {
+  for await (const version of openVersions(
+    records,
+    kit,
+    collector,
+    certifiedAgent(kit, agent),
+    watch,
+  )) {
     if (version.entry.kind !== 'file') continue;
     due += step;
     if (due < 1) continue;

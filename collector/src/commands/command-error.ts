@@ -23,7 +23,10 @@ export type CommandErrorCode =
   | 'COMMAND_UNVERIFIED'
   /** A file that was read back is not what was captured, or is missing. */
   | 'COMMAND_DAMAGED'
-  /** A carried queue was taken in part: the first commit that was not is named, and the receipts cover those before it. */
+  /**
+   * A carried queue was taken in part: the first commit that was not is named, and the receipts
+   * cover those before it.
+   */
   | 'COMMAND_CARRIED_PART'
   /** A folder that is no release, or of which something is missing or altered. */
   | 'COMMAND_RELEASE'

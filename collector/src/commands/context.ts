@@ -18,7 +18,10 @@ export interface CommandContext {
   readonly log: () => Pick<LogOptions, 'target' | 'journal'>;
   /** What shows long lists page by page; only where a person looks at a terminal. */
   readonly pager?: () => Promise<Pager | undefined>;
-  /** Leaves the working folder: a service stays, and must neither hold it nor be harmed when it goes. */
+  /**
+   * Leaves the working folder: a service stays, and must neither hold it nor be harmed when it
+   * goes.
+   */
   readonly leaveFolder?: () => void;
   /** Resolves when the process is asked to stop; only `serve` waits for it. */
   readonly stopRequested: () => Promise<string>;
@@ -31,5 +34,11 @@ export function outputOf(
   does: 'works' | 'reads' = 'works',
 ): Output {
   const { stdout, stderr, clock } = context;
-  return createOutput({ json: options.json === true, stdout, stderr, clock, reads: does === 'reads' });
+  return createOutput({
+    json: options.json === true,
+    stdout,
+    stderr,
+    clock,
+    reads: does === 'reads',
+  });
 }

@@ -46,7 +46,9 @@ describe('diff', () => {
   it('does not call a folder changed because files in it came and went', async () => {
     const folder = { kind: 'directory', size: 0 } as const;
     expect(await diff([row('/run', 'v1.0', folder)], [row('/run', 'v2.0', folder)])).toEqual([]);
-    expect(await diff([row('/run', 'v1.0', folder)], [row('/run', 'v2.0', { ...folder, mode: 0o700 })])).toEqual(['M /run']);
+    expect(
+      await diff([row('/run', 'v1.0', folder)], [row('/run', 'v2.0', { ...folder, mode: 0o700 })]),
+    ).toEqual(['M /run']);
   });
 
   it('says nothing about equal states', async () => {

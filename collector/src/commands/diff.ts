@@ -5,7 +5,14 @@ import type { NameRow } from '../rest/messages.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { rowJson } from './list.ts';
 import { nameSource } from './names.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+} from './options.ts';
 import { type PathOptions, wantedPaths, withPaths } from './path-options.ts';
 import { nameOf, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
@@ -46,8 +53,8 @@ export function registerDiff(program: Command, context: CommandContext): void {
 }
 
 /**
- * Compares two states by file id: changed and new files in the order of the second, then those that are gone. A folder whose
- * only news is its time (every new file in it does that) is not a change.
+ * Compares two states by file id: changed and new files in the order of the second, then those that
+ * are gone. A folder whose only news is its time (every new file in it does that) is not a change.
  *
  * Test only: the rule for what counts as a change is worth proving without a collector.
  */

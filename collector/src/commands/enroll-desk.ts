@@ -42,7 +42,10 @@ export interface AgentLine {
 }
 
 /** What is the same in all bundles. */
-type CommonContents = Omit<BundleContents, 'enrolment' | 'enrolmentSeed' | 'pathKey' | 'groupSecret' | 'settings'>;
+type CommonContents = Omit<
+  BundleContents,
+  'enrolment' | 'enrolmentSeed' | 'pathKey' | 'groupSecret' | 'settings'
+>;
 
 const AGENT_ID_BYTES = 16;
 const YEAR_MS = 366 * 24 * 3600 * 1000;
@@ -52,7 +55,10 @@ export function termOf(context: CommandContext, { expires }: DeskOptions, usual:
   const nowMs = context.clock.nowMs();
   const expiresAtMs = nowMs + parseDuration(expires ?? usual, '--expires');
   if (expiresAtMs > nowMs + YEAR_MS)
-    throw new UsageError('USAGE_INVALID', '--expires is above a year; a bundle is a secret that lies around, give days');
+    throw new UsageError(
+      'USAGE_INVALID',
+      '--expires is above a year; a bundle is a secret that lies around, give days',
+    );
   return expiresAtMs;
 }
 
@@ -67,7 +73,13 @@ export class EnrolmentDesk {
   readonly #common: CommonContents;
   readonly #first: FirstSettings;
 
-  private constructor(context: CommandContext, kit: OpenKit, vault: VaultClient, common: CommonContents, first: FirstSettings) {
+  private constructor(
+    context: CommandContext,
+    kit: OpenKit,
+    vault: VaultClient,
+    common: CommonContents,
+    first: FirstSettings,
+  ) {
     this.#context = context;
     this.kit = kit;
     this.vault = vault;
@@ -96,7 +108,12 @@ export class EnrolmentDesk {
   /** A line of its own. */
   newLine(): AgentLine {
     const agentId = asAgentId(this.#context.random.bytes(AGENT_ID_BYTES));
-    return { agentId, lineageId: asLineageId(agentId), replaces: undefined, lineageGroup: undefined };
+    return {
+      agentId,
+      lineageId: asLineageId(agentId),
+      replaces: undefined,
+      lineageGroup: undefined,
+    };
   }
 
   /** A bundle for one PC, and the enrolment in it, which the collector must be told to expect. */
@@ -120,14 +137,32 @@ export class EnrolmentDesk {
       expiresAtMs,
     });
     const pathKey = pathKeyFor(this.kit.pathSecret, line);
-    const settings = settingsInBundle(this.#first, { name, agentId: line.agentId }, { issuedAtMs, expiresAtMs });
-    return { enrolment, text: sealBundle({ ...this.#common, enrolment, enrolmentSeed: enrolmentKey.seed, pathKey, settings }) };
+    const settings = settingsInBundle(
+      this.#first,
+      { name, agentId: line.agentId },
+      { issuedAtMs, expiresAtMs },
+    );
+    return {
+      enrolment,
+      text: sealBundle({
+        ...this.#common,
+        enrolment,
+        enrolmentSeed: enrolmentKey.seed,
+        pathKey,
+        settings,
+      }),
+    };
   }
 
   /**
    * A bundle for all PCs of a group, and the certificate in it, which the collector must be told.
    */
-  groupBundle(terms: Omit<GroupCertificateBody, 'version' | 'vaultId' | 'groupKey' | 'dedupEpoch' | 'issuedAtMs'>): {
+  groupBundle(
+    terms: Omit<
+      GroupCertificateBody,
+      'version' | 'vaultId' | 'groupKey' | 'dedupEpoch' | 'issuedAtMs'
+    >,
+  ): {
     readonly text: string;
     readonly group: Signed;
   } {
@@ -142,10 +177,21 @@ export class EnrolmentDesk {
       issuedAtMs,
     });
     const groupSecret = groupSecretFor(this.kit.pathSecret, groupIdOf(groupKey.publicKey));
-    const settings = settingsInBundle(this.#first, { group: terms.name }, { issuedAtMs, expiresAtMs: terms.expiresAtMs });
+    const settings = settingsInBundle(
+      this.#first,
+      { group: terms.name },
+      { issuedAtMs, expiresAtMs: terms.expiresAtMs },
+    );
     return {
       group,
-      text: sealBundle({ ...this.#common, enrolment: group, enrolmentSeed: groupKey.seed, pathKey: undefined, groupSecret, settings }),
+      text: sealBundle({
+        ...this.#common,
+        enrolment: group,
+        enrolmentSeed: groupKey.seed,
+        pathKey: undefined,
+        groupSecret,
+        settings,
+      }),
     };
   }
 

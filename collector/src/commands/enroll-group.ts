@@ -23,16 +23,26 @@ const PATTERN = /^[a-z0-9*][a-z0-9._*-]{0,63}$/;
 export async function enrollGroup(context: CommandContext, options: GroupOptions): Promise<void> {
   const output = outputOf(context, options);
   const { group: name, out, approve = false, selfRestore } = options;
-  if (!AGENT_NAME.test(name)) throw new UsageError('USAGE_INVALID', `"${name}" is no name for a group; ${AGENT_NAME_RULE}`);
+  if (!AGENT_NAME.test(name))
+    throw new UsageError('USAGE_INVALID', `"${name}" is no name for a group; ${AGENT_NAME_RULE}`);
   const uses = usesIn(options.uses);
   const names = patternsIn(options.names);
   const expiresAtMs = termOf(context, options, '7d');
   await refuseExisting(context, out);
   const desk = await EnrolmentDesk.open(context, options);
-  const { text, group } = desk.groupBundle({ name, uses, names, approve, selfRestore, expiresAtMs });
+  const { text, group } = desk.groupBundle({
+    name,
+    uses,
+    names,
+    approve,
+    selfRestore,
+    expiresAtMs,
+  });
   await publish(context, out, text, () => desk.vault.addGroup(group));
   const expires = formatInstant(expiresAtMs);
-  const after = approve ? `Each waits until you take it in: aliquot agents approve NAME --kit KIT\n` : '';
+  const after = approve
+    ? `Each waits until you take it in: aliquot agents approve NAME --kit KIT\n`
+    : '';
   await output.result(
     { event: 'bundle', bundle: out, group: name, uses, names, approve, expires, selfRestore },
     `Bundle of group ${name} written to ${out}: ${formatCounted(uses, 'PC')} may enrol with it until ${expires}.\n` +
@@ -43,16 +53,25 @@ export async function enrollGroup(context: CommandContext, options: GroupOptions
 }
 
 /** Nobody enrols with the group's bundle any more; who has stays. */
-export async function endGroup(context: CommandContext, name: string, options: DeskOptions): Promise<void> {
+export async function endGroup(
+  context: CommandContext,
+  name: string,
+  options: DeskOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const vault = await inspectedVault(context, options);
   const { groups } = await vault.agents();
   const called = groups.filter((group) => group.name === name);
   const group = called.find(({ endedAtMs }) => endedAtMs === undefined) ?? called.at(-1);
   if (group === undefined) {
-    const open = groups.filter(({ endedAtMs }) => endedAtMs === undefined).map((known) => known.name);
+    const open = groups
+      .filter(({ endedAtMs }) => endedAtMs === undefined)
+      .map((known) => known.name);
     const known = open.length === 0 ? 'it has none' : `it has: ${open.join(', ')}`;
-    throw new CommandError('COMMAND_AGENT', `vault ${vault.info.name} has no group ${name}; ${known}`);
+    throw new CommandError(
+      'COMMAND_AGENT',
+      `vault ${vault.info.name} has no group ${name}; ${known}`,
+    );
   }
   await vault.endGroup(group.groupId);
   await output.result(
@@ -64,19 +83,25 @@ export async function endGroup(context: CommandContext, name: string, options: D
 function usesIn(text: string): number {
   const uses = /^\d{1,6}$/.test(text) ? Number(text) : 0;
   if (uses >= 1 && uses <= MAX_GROUP_USES) return uses;
-  throw new UsageError('USAGE_INVALID', `--uses ${text} is no number of PCs; give 1 to ${MAX_GROUP_USES}`);
+  throw new UsageError(
+    'USAGE_INVALID',
+    `--uses ${text} is no number of PCs; give 1 to ${MAX_GROUP_USES}`,
+  );
 }
 
 /** As the certificate has them: in rising order, each once, in lower case. */
 function patternsIn(text: string | undefined): GroupCertificateBody['names'] {
   if (text === undefined) return [];
-  const patterns = [...new Set(text.split(',').map((pattern) => pattern.trim().toLowerCase()))].sort();
+  const patterns = [
+    ...new Set(text.split(',').map((pattern) => pattern.trim().toLowerCase())),
+  ].sort();
   const wrong = patterns.find((pattern) => !PATTERN.test(pattern));
   if (wrong !== undefined)
     throw new UsageError(
       'USAGE_INVALID',
       `--names: "${wrong}" is no pattern of names; use letters, digits, . _ - and * for anything, as in 'hplc-*'`,
     );
-  if (patterns.length > MAX_GROUP_NAMES) throw new UsageError('USAGE_INVALID', `--names has more than ${MAX_GROUP_NAMES} patterns`);
+  if (patterns.length > MAX_GROUP_NAMES)
+    throw new UsageError('USAGE_INVALID', `--names has more than ${MAX_GROUP_NAMES} patterns`);
   return patterns;
 }

@@ -18,7 +18,8 @@ let out: string;
 let round = 0;
 
 const tried = (...args: string[]) => aliquot(args, { url, token });
-const enroll = (...more: string[]) => tried('enroll', '--list', list, '--out-dir', out, '--kit', join(dir, 'lab.kit'), ...more);
+const enroll = (...more: string[]) =>
+  tried('enroll', '--list', list, '--out-dir', out, '--kit', join(dir, 'lab.kit'), ...more);
 const bundlesIn = async (folder: string) => (await readdir(folder).catch(() => [])).sort();
 
 async function known(): Promise<string[]> {
@@ -54,7 +55,12 @@ describe('bundles for a list of PCs', () => {
     await writeFile(list, '# hall 7\nhplc-1\n\nhplc-2  # by the window\n');
     const made = await enroll('--json', '--expires', '3d', '--no-self-restore');
     expect(made).toMatchObject({ code: 0, stderr: '' });
-    const bundle = (agent: string) => ({ event: 'bundle', agent, bundle: join(out, `${agent}.bundle`), selfRestore: false });
+    const bundle = (agent: string) => ({
+      event: 'bundle',
+      agent,
+      bundle: join(out, `${agent}.bundle`),
+      selfRestore: false,
+    });
     expect(made.lines).toMatchObject([bundle('hplc-1'), bundle('hplc-2')]);
     expect(await bundlesIn(out)).toEqual(['hplc-1.bundle', 'hplc-2.bundle']);
     for (const name of ['hplc-1', 'hplc-2']) {
@@ -62,7 +68,9 @@ describe('bundles for a list of PCs', () => {
       if (process.platform !== 'win32') expect((await stat(file)).mode & 0o777).toBe(0o600);
       const opened = openBundle(await readFile(file, 'utf8'), Date.now());
       expect(opened.enrolment).toMatchObject({ name, selfRestore: false });
-      expect(opened.enrolment.expiresAtMs - opened.enrolment.issuedAtMs).toBeGreaterThan(2.9 * 24 * 3600 * 1000);
+      expect(opened.enrolment.expiresAtMs - opened.enrolment.issuedAtMs).toBeGreaterThan(
+        2.9 * 24 * 3600 * 1000,
+      );
       await new TestAgent(opened).enrol(url);
     }
     expect(await known()).toEqual(expect.arrayContaining(['hplc-1 enrolled', 'hplc-2 enrolled']));
@@ -72,7 +80,9 @@ describe('bundles for a list of PCs', () => {
     await writeFile(list, 'word-1\nword-2\n');
     const { code, stdout } = await enroll();
     expect(code).toBe(0);
-    expect(stdout).toMatch(/2 bundles written to .*aliquot-agent enroll word-1\.bundle --data DIR/s);
+    expect(stdout).toMatch(
+      /2 bundles written to .*aliquot-agent enroll word-1\.bundle --data DIR/s,
+    );
   });
 
   it('tells everything that is wrong with the list by line, and makes nothing', async () => {
@@ -91,18 +101,32 @@ describe('bundles for a list of PCs', () => {
     await writeFile(list, 'took-1\ntook-2\ntook-3\n');
     expect((await enroll()).code).toBe(0);
     for (const name of ['took-1', 'took-3']) {
-      await new TestAgent(openBundle(await readFile(join(out, `${name}.bundle`), 'utf8'), Date.now())).enrol(url);
+      await new TestAgent(
+        openBundle(await readFile(join(out, `${name}.bundle`), 'utf8'), Date.now()),
+      ).enrol(url);
     }
     expect((await tried('agent', 'revoke', 'took-3')).code).toBe(0);
     const again = join(dir, 'again.txt');
     await writeFile(again, 'took-1\nfree-1\ntook-2\ntook-3\n');
     const where = join(dir, 'again');
     const before = await known();
-    const refused = await tried('enroll', '--list', again, '--out-dir', where, '--kit', join(dir, 'lab.kit'));
+    const refused = await tried(
+      'enroll',
+      '--list',
+      again,
+      '--out-dir',
+      where,
+      '--kit',
+      join(dir, 'lab.kit'),
+    );
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/line 1: there is an agent took-1 already.*--replaces took-1/);
-    expect(refused.stderr).toMatch(/line 3: a bundle for took-2 is already waiting.*agent revoke took-2/);
-    expect(refused.stderr).toMatch(/line 4: an agent that was revoked had the name took-3.*--replaces took-3/);
+    expect(refused.stderr).toMatch(
+      /line 3: a bundle for took-2 is already waiting.*agent revoke took-2/,
+    );
+    expect(refused.stderr).toMatch(
+      /line 4: an agent that was revoked had the name took-3.*--replaces took-3/,
+    );
     expect(await bundlesIn(where)).toEqual([]);
     expect(await known()).toEqual(before);
   });
@@ -113,20 +137,36 @@ describe('bundles for a list of PCs', () => {
     const before = await readFile(join(out, 'kept-2.bundle'), 'utf8');
     const more = join(dir, 'more.txt');
     await writeFile(more, 'kept-0\nkept-2\n');
-    const refused = await tried('enroll', '--list', more, '--out-dir', out, '--kit', join(dir, 'lab.kit'));
+    const refused = await tried(
+      'enroll',
+      '--list',
+      more,
+      '--out-dir',
+      out,
+      '--kit',
+      join(dir, 'lab.kit'),
+    );
     expect(refused).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/line 2: .*kept-2\.bundle is there already and is not overwritten/),
+      stderr: expect.stringMatching(
+        /line 2: .*kept-2\.bundle is there already and is not overwritten/,
+      ),
     });
     expect(await bundlesIn(out)).toEqual(['kept-1.bundle', 'kept-2.bundle']);
     expect(await readFile(join(out, 'kept-2.bundle'), 'utf8')).toBe(before);
   });
 
   it('of two lists at once that share a name one is refused whole, with nothing left lying', async () => {
-    const lists = ['a', 'b'].map((one) => ({ file: join(dir, `race-${one}.txt`), out: join(dir, `race-${one}`), own: `own-${one}` }));
+    const lists = ['a', 'b'].map((one) => ({
+      file: join(dir, `race-${one}.txt`),
+      out: join(dir, `race-${one}`),
+      own: `own-${one}`,
+    }));
     for (const { file, own } of lists) await writeFile(file, `${own}\nshared\n`);
     const ended = await Promise.all(
-      lists.map(({ file, out: where }) => tried('enroll', '--list', file, '--out-dir', where, '--kit', join(dir, 'lab.kit'))),
+      lists.map(({ file, out: where }) =>
+        tried('enroll', '--list', file, '--out-dir', where, '--kit', join(dir, 'lab.kit')),
+      ),
     );
     const codes = ended.map(({ code }) => code);
     expect([...codes].sort()).toEqual([0, 1]);
@@ -143,21 +183,33 @@ describe('bundles for a list of PCs', () => {
     await writeFile(list, 'mode-1\n');
     const kit = ['--kit', join(dir, 'lab.kit')];
     const says = async (args: string[], text: RegExp) =>
-      expect(await tried('enroll', ...args, ...kit)).toMatchObject({ code: 2, stderr: expect.stringMatching(text) });
+      expect(await tried('enroll', ...args, ...kit)).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(text),
+      });
     await says(['--list', list], /--out-dir DIR/);
     await says(['mode-1', '--list', list, '--out-dir', out], /not both/);
     await says(['--list', list, '--out', out], /--out goes with NAME and --group, not with --list/);
-    await says(['--list', list, '--out-dir', out, '--replaces', 'x'], /--replaces goes with NAME, not with --list/);
+    await says(
+      ['--list', list, '--out-dir', out, '--replaces', 'x'],
+      /--replaces goes with NAME, not with --list/,
+    );
     await says(['mode-1', '--out-dir', out], /--out-dir goes with --list, not with NAME/);
     await says(['mode-1', '--uses', '3'], /--uses goes with --group, not with NAME/);
     await says(['--group', 'hall', '--out', out], /--uses COUNT/);
     await says(['--group', 'hall', '--uses', '0', '--out', out], /--uses 0 is no number of PCs/);
     await says(['--group', 'hall', '--uses', '2'], /--out FILE, such as hall\.bundle/);
-    await says(['--group', 'hall', '--uses', '2', '--names', 'a b', '--out', out], /"a b" is no pattern/);
+    await says(
+      ['--group', 'hall', '--uses', '2', '--names', 'a b', '--out', out],
+      /"a b" is no pattern/,
+    );
     await says(['--group', 'h/1', '--uses', '2', '--out', out], /no name for a group/);
     await says(['mode-1'], /--out FILE, such as mode-1\.bundle/);
     await says([], /NAME|name.*--list/);
-    await says(['--list', join(dir, 'nowhere'), '--out-dir', out], /the list .*nowhere is not there/);
+    await says(
+      ['--list', join(dir, 'nowhere'), '--out-dir', out],
+      /the list .*nowhere is not there/,
+    );
     await says(['--list', dir, '--out-dir', out], /is a folder/);
   });
 });

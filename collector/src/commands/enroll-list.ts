@@ -3,7 +3,13 @@ import type { AliquotError } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatCounted, formatInstant } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
-import { ensureDirectory, eraseDurably, exists, readWholeFile, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  ensureDirectory,
+  eraseDurably,
+  exists,
+  readWholeFile,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { AgentInfo } from '../rest/messages.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -57,10 +63,18 @@ export async function enrollList(context: CommandContext, options: ListOptions):
   try {
     let bytes = 0;
     for (const { file, text } of bundles) {
-      await writeFileDurably(context.files, file, Buffer.from(text), { mode: 0o600, createOnly: true });
+      await writeFileDurably(context.files, file, Buffer.from(text), {
+        mode: 0o600,
+        createOnly: true,
+      });
       written.push(file);
       bytes += text.length;
-      progress.update({ files: written.length, totalFiles: bundles.length, bytes, current: () => file });
+      progress.update({
+        files: written.length,
+        totalFiles: bundles.length,
+        bytes,
+        current: () => file,
+      });
     }
     await desk.vault.expectAgents(bundles.map(({ enrolment }) => enrolment));
   } catch (error) {
@@ -72,7 +86,8 @@ export async function enrollList(context: CommandContext, options: ListOptions):
   }
   const expires = formatInstant(expiresAtMs);
   if (output.json) {
-    for (const { file, name } of bundles) await output.result({ event: 'bundle', bundle: file, agent: name, expires, selfRestore });
+    for (const { file, name } of bundles)
+      await output.result({ event: 'bundle', bundle: file, agent: name, expires, selfRestore });
     return;
   }
   const [first] = bundles;
@@ -85,31 +100,52 @@ export async function enrollList(context: CommandContext, options: ListOptions):
 }
 
 async function listBytes(context: CommandContext, list: string): Promise<Uint8Array> {
-  if (!(await exists(context.files, list))) throw new UsageError('USAGE_INVALID', `the list ${list} is not there; check the path`);
+  if (!(await exists(context.files, list)))
+    throw new UsageError('USAGE_INVALID', `the list ${list} is not there; check the path`);
   if ((await context.files.stat(list)).kind === 'directory')
-    throw new UsageError('USAGE_INVALID', `${list} is a folder; name the file with the names, one on a line`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `${list} is a folder; name the file with the names, one on a line`,
+    );
   return readWholeFile(context.files, list, MAX_LIST_BYTES);
 }
 
 /** One mistake is the error itself; of several each is a line of its own before it. */
-function refused(output: Output, list: string, mistakes: readonly ListMistake[], as: 'mistake' | 'conflict' = 'mistake'): AliquotError {
-  const error = (text: string) => (as === 'mistake' ? new UsageError('USAGE_INVALID', text) : new CommandError('COMMAND_EXISTS', text));
+function refused(
+  output: Output,
+  list: string,
+  mistakes: readonly ListMistake[],
+  as: 'mistake' | 'conflict' = 'mistake',
+): AliquotError {
+  const error = (text: string) =>
+    as === 'mistake'
+      ? new UsageError('USAGE_INVALID', text)
+      : new CommandError('COMMAND_EXISTS', text);
   const said = mistakes.map(({ line, message }) => `${list}, line ${line}: ${message}`);
   const [only] = said;
   if (only !== undefined && said.length === 1) return error(only);
   for (const text of said) output.note(text);
-  return error(`${list} has ${formatCounted(said.length, as)}, each named above; no bundle was made`);
+  return error(
+    `${list} has ${formatCounted(said.length, as)}, each named above; no bundle was made`,
+  );
 }
 
 /** Why a name is not free; the collector judges the same again. */
 function takenBy(agents: readonly AgentInfo[], name: string): string | undefined {
-  const bearer = agents.find((agent) => agent.name === name && (agent.state === 'enrolled' || agent.state === 'expected'));
+  const bearer = agents.find(
+    (agent) => agent.name === name && (agent.state === 'enrolled' || agent.state === 'expected'),
+  );
   if (bearer?.state === 'enrolled')
     return `there is an agent ${name} already; take another name, or make its bundle by itself: aliquot enroll NEWNAME --replaces ${name}`;
-  if (bearer !== undefined) return `a bundle for ${name} is already waiting to be used; use it, or first: aliquot agent revoke ${name}`;
+  if (bearer !== undefined)
+    return `a bundle for ${name} is already waiting to be used; use it, or first: aliquot agent revoke ${name}`;
   const ended = agents.find((agent) => agent.name === name && agent.binding !== undefined);
   if (ended !== undefined)
     return `an agent that was ${ended.state} had the name ${name}; take another, or go on with its files: aliquot enroll ${name} --replaces ${name}`;
-  const original = agents.find(({ histories }) => histories.some((history) => history.state === 'clone' && history.name === name));
-  return original === undefined ? undefined : `a clone of ${original.name} has the name ${name}; take another name`;
+  const original = agents.find(({ histories }) =>
+    histories.some((history) => history.state === 'clone' && history.name === name),
+  );
+  return original === undefined
+    ? undefined
+    : `a clone of ${original.name} has the name ${name}; take another name`;
 }

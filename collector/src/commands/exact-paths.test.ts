@@ -28,7 +28,9 @@ const ODD = [
   'b\\*',
   'b*',
 ];
-const BYTES = new Uint8Array(Buffer.concat([Buffer.from('/d/raw'), Buffer.from([0xff]), Buffer.from('.d')]));
+const BYTES = new Uint8Array(
+  Buffer.concat([Buffer.from('/d/raw'), Buffer.from([0xff]), Buffer.from('.d')]),
+);
 
 let dir: string;
 let url: string;
@@ -45,7 +47,9 @@ beforeAll(async () => {
   expect((await aliquot(['init', '--data', join(dir, 'data'), '--name', 'test'])).code).toBe(0);
   token = (await readFile(join(dir, 'data', 'admin.token'), 'utf8')).trim();
   ({ url, stop } = await serving(['--data', join(dir, 'data'), '--listen', '127.0.0.1:0']));
-  expect((await tried('kit', 'create', '--out', join(dir, 'lab.kit'), '--vault', 'lab')).code).toBe(0);
+  expect((await tried('kit', 'create', '--out', join(dir, 'lab.kit'), '--vault', 'lab')).code).toBe(
+    0,
+  );
   await weaken(join(dir, 'lab.kit'), PASSPHRASE);
   expect((await tried('vault', 'add', ...kit())).code).toBe(0);
   const bundle = join(dir, 'pc.bundle');
@@ -53,9 +57,20 @@ beforeAll(async () => {
   const pc = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
   await pc.enrol(pc.bundle.url);
   await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
-  const file = (path: string | Uint8Array, words: string) => ({ path, bytes: new Uint8Array(Buffer.from(words)) });
-  await pc.backUp([...ODD.map((name) => file(`/d/${name}`, name)), file(BYTES, 'raw'), file('/d/gone', 'was there')]);
-  await pc.backUp([file('/d/x.csv', 'second'), { path: '/d/gone' }, ...Array.from({ length: 1200 }, (_, n) => file(`/many/${n}.dat`, ''))]);
+  const file = (path: string | Uint8Array, words: string) => ({
+    path,
+    bytes: new Uint8Array(Buffer.from(words)),
+  });
+  await pc.backUp([
+    ...ODD.map((name) => file(`/d/${name}`, name)),
+    file(BYTES, 'raw'),
+    file('/d/gone', 'was there'),
+  ]);
+  await pc.backUp([
+    file('/d/x.csv', 'second'),
+    { path: '/d/gone' },
+    ...Array.from({ length: 1200 }, (_, n) => file(`/many/${n}.dat`, '')),
+  ]);
 });
 
 afterAll(async () => {
@@ -64,58 +79,103 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
-async function restored(...options: string[]): Promise<{ code: number; files: string[]; said: string; to: string }> {
+async function restored(
+  ...options: string[]
+): Promise<{ code: number; files: string[]; said: string; to: string }> {
   round += 1;
   const to = join(dir, `to-${round}`);
-  const { code, stdout, stderr } = await tried('restore', ...kit(), ...agent, ...options, '--to', to);
+  const { code, stdout, stderr } = await tried(
+    'restore',
+    ...kit(),
+    ...agent,
+    ...options,
+    '--to',
+    to,
+  );
   const names = await readdir(to, { recursive: true, encoding: 'latin1' }).catch(() => []);
-  return { code, files: names.filter((name) => !/^(d|many)$/.test(name)).toSorted(), said: stdout + stderr, to };
+  return {
+    code,
+    files: names.filter((name) => !/^(d|many)$/.test(name)).toSorted(),
+    said: stdout + stderr,
+    to,
+  };
 }
 
-describe.runIf(posixOnly('these names cannot be on a disk of Windows'))('a path that is there as it is spelled', () => {
-  it.each(ODD)('%s means itself, in restore, ls, diff, versions and cat', async (name) => {
-    const path = `/d/${name}`;
-    expect(await restored('--path', path)).toMatchObject({ code: 0, files: [`d/${name}`] });
-    for (const from of [[], kit()]) {
-      const ls = await tried('ls', ...from, ...agent, '--path', path, '--json');
-      expect(ls.lines.map((line) => (line as { path: string }).path)).toEqual([path]);
-    }
-    const diff = await tried('diff', ...agent, '--from', '1d', '--to', 'latest', '--path', path, '--json');
-    expect(diff.lines.map((line) => (line as { path: string }).path)).toEqual([path]);
-    expect((await tried('versions', ...agent, '--path', path)).code).toBe(0);
-    expect((await tried('cat', ...kit(), ...agent, '--path', path)).stdout).toBe(name === 'x.csv' ? 'second' : name);
-  });
+describe.runIf(posixOnly('these names cannot be on a disk of Windows'))(
+  'a path that is there as it is spelled',
+  () => {
+    it.each(ODD)('%s means itself, in restore, ls, diff, versions and cat', async (name) => {
+      const path = `/d/${name}`;
+      expect(await restored('--path', path)).toMatchObject({ code: 0, files: [`d/${name}`] });
+      for (const from of [[], kit()]) {
+        const ls = await tried('ls', ...from, ...agent, '--path', path, '--json');
+        expect(ls.lines.map((line) => (line as { path: string }).path)).toEqual([path]);
+      }
+      const diff = await tried(
+        'diff',
+        ...agent,
+        '--from',
+        '1d',
+        '--to',
+        'latest',
+        '--path',
+        path,
+        '--json',
+      );
+      expect(diff.lines.map((line) => (line as { path: string }).path)).toEqual([path]);
+      expect((await tried('versions', ...agent, '--path', path)).code).toBe(0);
+      expect((await tried('cat', ...kit(), ...agent, '--path', path)).stdout).toBe(
+        name === 'x.csv' ? 'second' : name,
+      );
+    });
 
-  it('is a pattern where it is not, also one that matches more than is kept in memory', async () => {
-    expect((await restored('--path', '/d/star?.csv')).files).toEqual(['d/star*.csv', 'd/star1.csv']);
-    expect((await restored('--path', '/d/{a1,x}.csv')).files).toEqual(['d/a1.csv', 'd/x.csv']);
-    expect((await tried('ls', ...agent, '--path', '/many/*.dat', '--json')).lines).toHaveLength(1200);
-    expect((await tried('ls', ...agent, '--path', '/d/[', '--json')).code).toBe(2);
-  });
+    it('is a pattern where it is not, also one that matches more than is kept in memory', async () => {
+      expect((await restored('--path', '/d/star?.csv')).files).toEqual([
+        'd/star*.csv',
+        'd/star1.csv',
+      ]);
+      expect((await restored('--path', '/d/{a1,x}.csv')).files).toEqual(['d/a1.csv', 'd/x.csv']);
+      expect((await tried('ls', ...agent, '--path', '/many/*.dat', '--json')).lines).toHaveLength(
+        1200,
+      );
+      expect((await tried('ls', ...agent, '--path', '/d/[', '--json')).code).toBe(2);
+    });
 
-  it('was deleted: the answer says when, and how to have it back', async () => {
-    const { code, said } = await restored('--path', '/d/gone');
-    expect([code, said]).toEqual([1, expect.stringMatching(/\/d\/gone was deleted, as captured \d{4}-.* UTC; .*versions --agent pc/)]);
-  });
-});
+    it('was deleted: the answer says when, and how to have it back', async () => {
+      const { code, said } = await restored('--path', '/d/gone');
+      expect([code, said]).toEqual([
+        1,
+        expect.stringMatching(
+          /\/d\/gone was deleted, as captured \d{4}-.* UTC; .*versions --agent pc/,
+        ),
+      ]);
+    });
+  },
+);
 
 describe('--path-file', () => {
-  it.runIf(posixOnly(noRawNames))('takes exact names, of any bytes, and names those that are not there', async () => {
-    const file = join(dir, 'names');
-    await writeFile(file, '/d/a[1].csv\n/d/star*.csv\n/d/raw\\xff.d\n');
-    const all = await restored('--path-file', file);
-    expect([all.code, all.files]).toEqual([0, ['d/a[1].csv', 'd/raw\xff.d', 'd/star*.csv']]);
-    await writeFile(file, Buffer.concat([BYTES, Buffer.from([0]), Buffer.from('/d/*\0/d/x.csv')]));
-    const some = await restored('--path-file', file, '-0');
-    expect([some.code, some.files]).toEqual([3, ['d/raw\xff.d', 'd/x.csv']]);
-    expect(some.said).toContain('not there: /d/*\n');
-    const ls = await tried('ls', ...agent, '--path-file', file, '-0', '--json');
-    expect([ls.code, ls.lines.length]).toEqual([3, 3]);
-    await writeFile(file, '/nothing');
-    expect((await restored('--path-file', file)).code).toBe(1);
-    expect((await restored('--path-file', file, '--path', '/d')).code).toBe(2);
-    expect((await restored('-0')).code).toBe(2);
-  });
+  it.runIf(posixOnly(noRawNames))(
+    'takes exact names, of any bytes, and names those that are not there',
+    async () => {
+      const file = join(dir, 'names');
+      await writeFile(file, '/d/a[1].csv\n/d/star*.csv\n/d/raw\\xff.d\n');
+      const all = await restored('--path-file', file);
+      expect([all.code, all.files]).toEqual([0, ['d/a[1].csv', 'd/raw\xff.d', 'd/star*.csv']]);
+      await writeFile(
+        file,
+        Buffer.concat([BYTES, Buffer.from([0]), Buffer.from('/d/*\0/d/x.csv')]),
+      );
+      const some = await restored('--path-file', file, '-0');
+      expect([some.code, some.files]).toEqual([3, ['d/raw\xff.d', 'd/x.csv']]);
+      expect(some.said).toContain('not there: /d/*\n');
+      const ls = await tried('ls', ...agent, '--path-file', file, '-0', '--json');
+      expect([ls.code, ls.lines.length]).toEqual([3, 3]);
+      await writeFile(file, '/nothing');
+      expect((await restored('--path-file', file)).code).toBe(1);
+      expect((await restored('--path-file', file, '--path', '/d')).code).toBe(2);
+      expect((await restored('-0')).code).toBe(2);
+    },
+  );
 });
 
 describe('--version', () => {
@@ -127,7 +187,10 @@ describe('--version', () => {
       [second, 'second'],
     ] as const) {
       expect((await tried('cat', ...kit(), ...agent, '--version', id)).stdout).toBe(content);
-      expect((await tried('cat', ...kit(), ...agent, '--version', id.slice(0, 6), '--path', '/d/x.csv')).stdout).toBe(content);
+      expect(
+        (await tried('cat', ...kit(), ...agent, '--version', id.slice(0, 6), '--path', '/d/x.csv'))
+          .stdout,
+      ).toBe(content);
       const { code, files, to } = await restored('--version', id);
       expect([code, files]).toEqual([0, [join('d', 'x.csv')]]);
       expect(await readFile(join(to, 'd/x.csv'), 'utf8')).toBe(content);
@@ -140,12 +203,21 @@ describe('--version', () => {
   });
 
   it('is refused in words when it is none, unknown, a deletion, or given beside a time', async () => {
-    expect(await restored('--version', 'latest')).toMatchObject({ code: 2, said: expect.stringContaining('aliquot --version') });
-    expect(await restored('--version', '0000000000000000.0')).toMatchObject({ code: 1, said: expect.stringContaining('has no version') });
+    expect(await restored('--version', 'latest')).toMatchObject({
+      code: 2,
+      said: expect.stringContaining('aliquot --version'),
+    });
+    expect(await restored('--version', '0000000000000000.0')).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('has no version'),
+    });
     expect(await restored('--version', '00000000.0', '--at', '3d')).toMatchObject({ code: 2 });
     const gone = await tried('versions', ...agent, '--path', '/d/gone', '--json');
     const id = (gone.lines.at(-1) as { version: string }).version;
-    expect(await restored('--version', id)).toMatchObject({ code: 1, said: expect.stringContaining('was deleted') });
+    expect(await restored('--version', id)).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('was deleted'),
+    });
     expect((await tried('--version')).stdout).toMatch(/^\d+\.\d+/);
     expect(await tried('cat', ...kit(), ...agent)).toMatchObject({ code: 2 });
   });

@@ -7,10 +7,13 @@ import type { VaultClient } from './vault-client.ts';
 const PAUSES_MS = [500, 2_000, 8_000];
 
 /**
- * Fetches sealed items for a restore. What the collector lacks is left out (the restore names the files); a connection that breaks
- * is made again for the rest, a few times.
+ * Fetches sealed items for a restore. What the collector lacks is left out (the restore names the
+ * files); a connection that breaks is made again for the rest, a few times.
  */
-export async function* fetchItems(vault: VaultClient, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem> {
+export async function* fetchItems(
+  vault: VaultClient,
+  ids: readonly ChunkId[],
+): AsyncGenerator<FetchedItem> {
   const waiting = new Map(ids.map((id) => [hex(id), id]));
   for (const pauseMs of [...PAUSES_MS, undefined]) {
     try {
@@ -20,7 +23,8 @@ export async function* fetchItems(vault: VaultClient, ids: readonly ChunkId[]): 
       }
       return;
     } catch (error) {
-      if (pauseMs === undefined || !(error instanceof AliquotError) || !error.retryable) throw error;
+      if (pauseMs === undefined || !(error instanceof AliquotError) || !error.retryable)
+        throw error;
       await delay(pauseMs);
     }
   }

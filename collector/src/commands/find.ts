@@ -1,4 +1,10 @@
-import { formatBytes, formatInstant, formatRow, formatTime, printable } from '@aliquot/shared/cli/format';
+import {
+  formatBytes,
+  formatInstant,
+  formatRow,
+  formatTime,
+  printable,
+} from '@aliquot/shared/cli/format';
 import { globMatcher, type PathMatcher } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
@@ -9,7 +15,15 @@ import { CommandError } from './command-error.ts';
 import type { CommandContext } from './context.ts';
 import { rowJson } from './list.ts';
 import { nameSource } from './names.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+  withNotes,
+} from './options.ts';
 import { paged } from './pager.ts';
 import { pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
@@ -28,7 +42,9 @@ interface Found {
 export function registerFind(program: Command, context: CommandContext): void {
   const find = program
     .command('find')
-    .description('Find files by name among every kept version of all agents, deleted files too. Newest first.')
+    .description(
+      'Find files by name among every kept version of all agents, deleted files too. Newest first.',
+    )
     .argument('PATTERN', 'a part of a name, a GLOB, or a whole path')
     .option('--agent <NAME>', 'one agent; all agents unless given');
   withArrange(find);
@@ -37,28 +53,46 @@ export function registerFind(program: Command, context: CommandContext): void {
     find,
     'A word without * ? [ { or / is found in any part of a name, in capitals or not. Each line is a version: when it was captured, its size, its agent, its id (for --version), its path. Exit code 1 when nothing is found.',
   );
-  withExample(find, 'aliquot find run-014', "aliquot find '/data/**/*.raw' --agent hplc-1 --sort size --limit 20");
+  withExample(
+    find,
+    'aliquot find run-014',
+    "aliquot find '/data/**/*.raw' --agent hplc-1 --sort size --limit 20",
+  );
   find.action((pattern: string, options: FindOptions) =>
     paged(context, options, (output) => findCommand(context, output, pattern, options)),
   );
 }
 
-async function findCommand(context: CommandContext, output: Output, pattern: string, options: FindOptions): Promise<void> {
+async function findCommand(
+  context: CommandContext,
+  output: Output,
+  pattern: string,
+  options: FindOptions,
+): Promise<void> {
   const matches = wordMatcher(pattern) ?? globMatcher(pattern);
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
   const agents =
-    options.agent === undefined ? everyHistory((await source.vault.agents()).agents) : [await source.vault.history(options.agent)];
+    options.agent === undefined
+      ? everyHistory((await source.vault.agents()).agents)
+      : [await source.vault.history(options.agent)];
   const width = Math.max(...agents.map(({ name }) => name.length));
   let found = 0;
   async function* all(): AsyncGenerator<Found> {
     for (const agent of agents) yield* matching(source.everyVersion(agent), matches);
   }
-  const rows = arranged(all(), options, ({ row }) => ({ name: pathOf(row), size: row.size, timeMs: row.versionTimeMs }));
+  const rows = arranged(all(), options, ({ row }) => ({
+    name: pathOf(row),
+    size: row.size,
+    timeMs: row.versionTimeMs,
+  }));
   for await (const one of rows) {
     found += 1;
     await output.result(
-      { ...rowJson(one.row), goneSince: one.goneSinceMs === undefined ? null : formatInstant(one.goneSinceMs) },
+      {
+        ...rowJson(one.row),
+        goneSince: one.goneSinceMs === undefined ? null : formatInstant(one.goneSinceMs),
+      },
       textOf(one, width, context.stdout.columns),
     );
   }
@@ -66,15 +100,25 @@ async function findCommand(context: CommandContext, output: Output, pattern: str
   if (found > 0) return;
   const where = options.agent === undefined ? 'no agent' : `agent ${options.agent} never`;
   const verb = options.agent === undefined ? 'ever backed up' : 'backed up';
-  throw new CommandError('COMMAND_NO_SUCH_FILE', `${where} ${verb} anything whose path matches ${pattern}`);
+  throw new CommandError(
+    'COMMAND_NO_SUCH_FILE',
+    `${where} ${verb} anything whose path matches ${pattern}`,
+  );
 }
 
-/** Versions of one history, newest first. That a file is deleted is met before the versions that it had. */
-async function* matching(rows: AsyncIterable<NameRow>, matches: PathMatcher): AsyncGenerator<Found> {
+/**
+ * Versions of one history, newest first. That a file is deleted is met before the versions that it
+ * had.
+ */
+async function* matching(
+  rows: AsyncIterable<NameRow>,
+  matches: PathMatcher,
+): AsyncGenerator<Found> {
   const newest = new Map<string, number | undefined>();
   for await (const row of rows) {
     if (row.kind === 'directory' || !matches(pathOf(row), row.platform)) continue;
-    if (!newest.has(row.fileId)) newest.set(row.fileId, row.kind === 'gone' ? row.versionTimeMs : undefined);
+    if (!newest.has(row.fileId))
+      newest.set(row.fileId, row.kind === 'gone' ? row.versionTimeMs : undefined);
     if (row.kind !== 'gone') yield { row, goneSinceMs: newest.get(row.fileId) };
   }
 }
@@ -88,6 +132,11 @@ function wordMatcher(pattern: string): PathMatcher | undefined {
 
 function textOf({ row, goneSinceMs }: Found, width: number, columns: number | undefined): string {
   const gone = goneSinceMs === undefined ? [] : [`(deleted, seen ${formatTime(goneSinceMs)})`];
-  const cells = [formatTime(row.versionTimeMs), formatBytes(row.size).padStart(8), row.agent.padEnd(width), row.version.padEnd(18)];
+  const cells = [
+    formatTime(row.versionTimeMs),
+    formatBytes(row.size).padStart(8),
+    row.agent.padEnd(width),
+    row.version.padEnd(18),
+  ];
   return formatRow([...cells, printable(pathOf(row)), ...gone], columns);
 }

@@ -20,7 +20,10 @@ let copy: TestAgent;
 let held: string;
 const kit = () => join(dir, 'lab.kit');
 const tried = (...args: string[]) => aliquot(args, { url, token });
-const file = (name: string, words = name) => ({ path: `/data/${name}`, bytes: new Uint8Array(Buffer.from(words)) });
+const file = (name: string, words = name) => ({
+  path: `/data/${name}`,
+  bytes: new Uint8Array(Buffer.from(words)),
+});
 
 async function ok(...args: string[]): Promise<CliResult> {
   const result = await tried(...args);
@@ -28,10 +31,14 @@ async function ok(...args: string[]): Promise<CliResult> {
   return result;
 }
 
-const connected = async (one: TestAgent) => one.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
+const connected = async (one: TestAgent) =>
+  one.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
 const paths = (result: CliResult) => result.lines.map((line) => line['path']).sort();
 
-/** One PC with two results, and a copy of its folder from after the first, with a result of its own and another state of the first. */
+/**
+ * One PC with two results, and a copy of its folder from after the first, with a result of its own
+ * and another state of the first.
+ */
 beforeAll(async () => {
   vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
   dir = await mkdtemp(join(tmpdir(), 'aliquot-fork-'));
@@ -63,38 +70,84 @@ describe('two PCs with one identity, for the operator', () => {
   it('P6: are named with the command to run', async () => {
     expect(held).toMatch(/^hplc-1~[0-9a-f]{8}$/);
     const [line] = (await ok('agents', '--json')).lines;
-    expect(line).toMatchObject({ agent: 'hplc-1', files: 2, histories: [{ name: held, state: 'held', files: 2 }] });
+    expect(line).toMatchObject({
+      agent: 'hplc-1',
+      files: 2,
+      histories: [{ name: held, state: 'held', files: 2 }],
+    });
     expect(line?.['problems']).toMatchObject([
-      { code: 'chain-forked', message: expect.stringContaining(`aliquot fork decide ${held} --restored`) },
+      {
+        code: 'chain-forked',
+        message: expect.stringContaining(`aliquot fork decide ${held} --restored`),
+      },
     ]);
     expect((await ok('agents')).stdout).toMatch(new RegExp(`held apart .* ${held}$`, 'm'));
-    expect((await ok('fork', 'list')).stdout).toContain(`aliquot fork decide ${held} --clone NEWNAME`);
+    expect((await ok('fork', 'list')).stdout).toContain(
+      `aliquot fork decide ${held} --clone NEWNAME`,
+    );
   });
 
-  it.each([[[]], [['--kit']]])('I-C12 P2: have their files under two names (with %j)', async (extra) => {
-    const options = extra.length === 0 ? [] : ['--kit', kit()];
-    expect(paths(await ok('ls', '--agent', 'hplc-1', '--json', ...options))).toEqual(['/data/both', '/data/original']);
-    expect(paths(await ok('ls', '--agent', held, '--json', ...options))).toEqual(['/data/both', '/data/copied']);
-    const all = await ok('ls', '--json', ...options);
-    expect(all.lines.map((line) => line['agent']).sort()).toEqual(['hplc-1', 'hplc-1', held, held].sort());
-    const versions = await ok('versions', '--agent', held, '--path', '/data/both', '--json', ...options);
-    expect(versions.lines).toMatchObject([{ agent: held, size: 18 }]);
-  });
+  it.each([[[]], [['--kit']]])(
+    'I-C12 P2: have their files under two names (with %j)',
+    async (extra) => {
+      const options = extra.length === 0 ? [] : ['--kit', kit()];
+      expect(paths(await ok('ls', '--agent', 'hplc-1', '--json', ...options))).toEqual([
+        '/data/both',
+        '/data/original',
+      ]);
+      expect(paths(await ok('ls', '--agent', held, '--json', ...options))).toEqual([
+        '/data/both',
+        '/data/copied',
+      ]);
+      const all = await ok('ls', '--json', ...options);
+      expect(all.lines.map((line) => line['agent']).sort()).toEqual(
+        ['hplc-1', 'hplc-1', held, held].sort(),
+      );
+      const versions = await ok(
+        'versions',
+        '--agent',
+        held,
+        '--path',
+        '/data/both',
+        '--json',
+        ...options,
+      );
+      expect(versions.lines).toMatchObject([{ agent: held, size: 18 }]);
+    },
+  );
 
   it('P2: restore, cat, diff and check take either name', async () => {
     await ok('restore', '--kit', kit(), '--agent', held, '--to', join(dir, 'held'));
     expect(await readFile(join(dir, 'held/data/both'), 'utf8')).toBe('as the copy has it');
-    expect((await ok('cat', '--kit', kit(), '--agent', 'hplc-1', '--path', '/data/both')).stdout).toBe('both');
-    expect((await ok('cat', '--kit', kit(), '--agent', held, '--path', '/data/both')).stdout).toBe('as the copy has it');
-    expect((await ok('diff', '--agent', held, '--from', '2000-01-01', '--to', 'latest', '--json')).lines).toHaveLength(2);
-    expect((await ok('check', '--kit', kit(), '--json')).lines).toMatchObject([{ files: 4, failed: 0 }]);
-    expect((await ok('check', '--kit', kit(), '--agent', held, '--json')).lines).toMatchObject([{ files: 2, failed: 0 }]);
+    expect(
+      (await ok('cat', '--kit', kit(), '--agent', 'hplc-1', '--path', '/data/both')).stdout,
+    ).toBe('both');
+    expect((await ok('cat', '--kit', kit(), '--agent', held, '--path', '/data/both')).stdout).toBe(
+      'as the copy has it',
+    );
+    expect(
+      (await ok('diff', '--agent', held, '--from', '2000-01-01', '--to', 'latest', '--json')).lines,
+    ).toHaveLength(2);
+    expect((await ok('check', '--kit', kit(), '--json')).lines).toMatchObject([
+      { files: 4, failed: 0 },
+    ]);
+    expect((await ok('check', '--kit', kit(), '--agent', held, '--json')).lines).toMatchObject([
+      { files: 2, failed: 0 },
+    ]);
   });
 
   it('refuses half a word, a wrong name, a name that is taken, and to revoke a history', async () => {
-    expect(await tried('fork', 'decide', held)).toMatchObject({ code: 2, stderr: expect.stringContaining('--restored') });
-    expect(await tried('fork', 'decide', held, '--restored', '--clone', 'x')).toMatchObject({ code: 2 });
-    expect(await tried('fork', 'decide', 'hplc-1', '--restored')).toMatchObject({ code: 1, stderr: expect.stringContaining('fork list') });
+    expect(await tried('fork', 'decide', held)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--restored'),
+    });
+    expect(await tried('fork', 'decide', held, '--restored', '--clone', 'x')).toMatchObject({
+      code: 2,
+    });
+    expect(await tried('fork', 'decide', 'hplc-1', '--restored')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('fork list'),
+    });
     expect(await tried('fork', 'decide', 'hplc-1~00000000', '--restored')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('fork list'),
@@ -104,19 +157,34 @@ describe('two PCs with one identity, for the operator', () => {
       stderr: expect.stringContaining('another name'),
     });
     expect(await tried('agent', 'revoke', held)).toMatchObject({ code: 1 });
-    expect(await tried('ls', '--agent', 'hplc-1~00000000')).toMatchObject({ code: 1, stderr: expect.stringContaining('fork list') });
+    expect(await tried('ls', '--agent', 'hplc-1~00000000')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('fork list'),
+    });
   });
 
   it('I-C12: a clone has its own name from then on; the same word again is answered, another is refused', async () => {
     for (let turn = 0; turn < 2; turn += 1) {
       const { lines } = await ok('fork', 'decide', held, '--clone', 'hplc-7', '--json');
-      expect(lines).toEqual([{ event: 'decided', history: held, of: 'hplc-1', decision: 'clone', name: 'hplc-7' }]);
+      expect(lines).toEqual([
+        { event: 'decided', history: held, of: 'hplc-1', decision: 'clone', name: 'hplc-7' },
+      ]);
     }
-    expect(await tried('fork', 'decide', held, '--restored')).toMatchObject({ code: 1, stderr: expect.stringContaining('REST_DECIDED') });
-    expect(paths(await ok('ls', '--agent', 'hplc-7', '--json'))).toEqual(['/data/both', '/data/copied']);
+    expect(await tried('fork', 'decide', held, '--restored')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('REST_DECIDED'),
+    });
+    expect(paths(await ok('ls', '--agent', 'hplc-7', '--json'))).toEqual([
+      '/data/both',
+      '/data/copied',
+    ]);
     const [line] = (await ok('agents', '--json')).lines;
-    expect(line?.['problems']).toMatchObject([{ code: 'chain-clone', message: expect.stringContaining('aliquot enroll') }]);
-    expect(await tried('enroll', 'hplc-7', '--kit', kit(), '--out', join(dir, 'taken'))).toMatchObject({ code: 1 });
+    expect(line?.['problems']).toMatchObject([
+      { code: 'chain-clone', message: expect.stringContaining('aliquot enroll') },
+    ]);
+    expect(
+      await tried('enroll', 'hplc-7', '--kit', kit(), '--out', join(dir, 'taken')),
+    ).toMatchObject({ code: 1 });
   });
 
   it('I-C12: a PC that was put back goes on as itself, with everything under one name', async () => {
@@ -124,7 +192,9 @@ describe('two PCs with one identity, for the operator', () => {
     back.fork();
     await connected(back);
     await back.backUp([file('put back')]);
-    const name = String((await ok('fork', 'list', '--json')).lines.find((line) => line['state'] === 'held')?.['name']);
+    const name = String(
+      (await ok('fork', 'list', '--json')).lines.find((line) => line['state'] === 'held')?.['name'],
+    );
     await ok('fork', 'decide', name, '--restored');
     expect(paths(await ok('ls', '--agent', 'hplc-1', '--json', '--kit', kit()))).toEqual([
       '/data/both',
@@ -132,7 +202,9 @@ describe('two PCs with one identity, for the operator', () => {
       '/data/put back',
     ]);
     await ok('fsck', '--data', join(dir, 'data'));
-    expect((await ok('agents', '--json')).lines[0]?.['problems']).toMatchObject([{ code: 'chain-clone' }]);
+    expect((await ok('agents', '--json')).lines[0]?.['problems']).toMatchObject([
+      { code: 'chain-clone' },
+    ]);
     const told = (await ok('agent', 'acknowledge', 'hplc-1', '--json')).lines;
     expect(told).toMatchObject([{ event: 'acknowledged', problems: [{ code: 'chain-clone' }] }]);
     expect((await ok('agents', '--json')).lines[0]?.['problems']).toEqual([]);
@@ -145,26 +217,50 @@ describe('two PCs with one identity, for the operator', () => {
     await connected(late);
     // It goes on from a commit that is no line's head: a history of its own.
     late.predecessor = agent.predecessor;
-    late.forkedFrom = { chainId: agent.chainId, sequence: agent.sequence - 1, hash: agent.predecessor };
+    late.forkedFrom = {
+      chainId: agent.chainId,
+      sequence: agent.sequence - 1,
+      hash: agent.predecessor,
+    };
     late.sequence = agent.sequence;
     await late.backUp([file('late')]);
-    const name = String((await ok('fork', 'list', '--json')).lines.find((line) => line['state'] === 'held')?.['name']);
-    await ok('enroll', 'hplc-1', '--replaces', 'hplc-1', '--kit', kit(), '--out', join(dir, 'successor'));
-    const successor = new TestAgent(openBundle(await readFile(join(dir, 'successor'), 'utf8'), Date.now()));
+    const name = String(
+      (await ok('fork', 'list', '--json')).lines.find((line) => line['state'] === 'held')?.['name'],
+    );
+    await ok(
+      'enroll',
+      'hplc-1',
+      '--replaces',
+      'hplc-1',
+      '--kit',
+      kit(),
+      '--out',
+      join(dir, 'successor'),
+    );
+    const successor = new TestAgent(
+      openBundle(await readFile(join(dir, 'successor'), 'utf8'), Date.now()),
+    );
     await successor.enrol(successor.bundle.url);
-    // Two rows with one name: the name means the successor, and the earlier one is called by its id, which every command takes.
+    // Two rows with one name: the name means the successor, and the earlier one is called by its
+    // id, which every command takes.
     const called = [
-      ...(await ok('agents')).stdout.matchAll(/^(replaced|enrolled|connected) .* {2}(hplc-1|([0-9a-f]{8}) \(was hplc-1\))$/gm),
+      ...(await ok('agents')).stdout.matchAll(
+        /^(replaced|enrolled|connected) .* {2}(hplc-1|([0-9a-f]{8}) \(was hplc-1\))$/gm,
+      ),
     ];
     expect(called.map(([, state, , id]) => [state, id === undefined])).toEqual([
       ['replaced', false],
       ['enrolled', true],
     ]);
     const earlier = String(called[0]?.[3]);
-    expect((await ok('agent', 'revoke', earlier, '--json')).lines[0]).toMatchObject({ agentId: expect.stringMatching(`^${earlier}`) });
+    expect((await ok('agent', 'revoke', earlier, '--json')).lines[0]).toMatchObject({
+      agentId: expect.stringMatching(`^${earlier}`),
+    });
     expect(paths(await ok('ls', '--agent', name, '--json'))).toEqual(['/data/late']);
     for (let turn = 0; turn < 2; turn += 1) {
-      expect((await ok('fork', 'decide', name, '--clone', 'hplc-8', '--json')).lines).toMatchObject([{ history: name, name: 'hplc-8' }]);
+      expect((await ok('fork', 'decide', name, '--clone', 'hplc-8', '--json')).lines).toMatchObject(
+        [{ history: name, name: 'hplc-8' }],
+      );
     }
     expect(paths(await ok('ls', '--agent', 'hplc-8', '--json'))).toEqual(['/data/late']);
   });

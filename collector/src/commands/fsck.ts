@@ -19,7 +19,10 @@ export function registerFsck(program: Command, context: CommandContext): void {
       "Prove a collector's folder: packs, catalog, commits, log. Reads a folder in use consistently; exit 1 if anything is found.",
     )
     .requiredOption('--data <DIR>', 'the folder that `aliquot init` made')
-    .option('--repair', 'cut torn tails and rebuild the catalog from the packs; stop `aliquot serve` first');
+    .option(
+      '--repair',
+      'cut torn tails and rebuild the catalog from the packs; stop `aliquot serve` first',
+    );
   withJson(fsck);
   withExample(fsck, 'aliquot fsck --data /srv/aliquot');
   fsck.action(async (options: FsckOptions) => fsckCommand(context, options));
@@ -29,7 +32,8 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
   const output = outputOf(context, options);
   const { files, clock, random } = context;
   const progress = output.progress('checked');
-  // Findings come from a callback; they are printed in order, and nothing waits for a slow reader in between.
+  // Findings come from a callback; they are printed in order, and nothing waits for a slow reader
+  // in between.
   let printed: Promise<void> = Promise.resolve();
   const summary = await fsckCollector(options.data, {
     files,
@@ -37,7 +41,9 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
     random,
     repair: options.repair === true,
     onFinding: (finding) => {
-      printed = printed.then(() => output.result({ event: 'finding', ...finding }, findingText(finding)));
+      printed = printed.then(() =>
+        output.result({ event: 'finding', ...finding }, findingText(finding)),
+      );
       printed.catch(() => undefined); // thrown where it is awaited
     },
     onProgress: (bytes, totalBytes) => progress.update({ bytes, totalBytes }),
@@ -50,7 +56,10 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
     `${counted}: ${faults === 0 ? 'sound' : formatCounted(faults, 'fault')}${repaired > 0 ? `, ${repaired} repaired` : ''}`,
   );
   if (faults > 0)
-    throw new CommandError('COMMAND_FSCK', `${options.data} has ${formatCounted(faults, 'fault')}; each is named above with its remedy`);
+    throw new CommandError(
+      'COMMAND_FSCK',
+      `${options.data} has ${formatCounted(faults, 'fault')}; each is named above with its remedy`,
+    );
 }
 
 function findingText({ severity, code, what, where, remedy }: Finding): string {

@@ -14,7 +14,11 @@ import { nameOf, pathJson, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
 
 /** `agent gone`: lists the files that are meant and, with `--yes`, says that they are gone. */
-export async function goneCommand(context: CommandContext, name: string, options: GoneOptions): Promise<void> {
+export async function goneCommand(
+  context: CommandContext,
+  name: string,
+  options: GoneOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const wanted = await wantedPaths(context, options);
   const unopened = new UnopenedList();
@@ -36,12 +40,18 @@ export async function goneCommand(context: CommandContext, name: string, options
     found.push(asFileId(fromHex(row.fileId) ?? new Uint8Array(0)));
     if (row.kind === 'file') files += 1;
     bytes += row.size;
-    await output.result({ event: 'file', ...pathJson(row), kind: row.kind, size: row.size }, printable(pathOf(row)));
+    await output.result(
+      { event: 'file', ...pathJson(row), kind: row.kind, size: row.size },
+      printable(pathOf(row)),
+    );
   }
   if (!met) {
     await unopened.tell(output);
     const hint = didYouMean(guess?.best) || `; see \`aliquot ls --agent ${info.name}\``;
-    throw new CommandError('COMMAND_NO_SUCH_FILE', `no path of agent ${info.name} that is there now matches ${options.path}${hint}`);
+    throw new CommandError(
+      'COMMAND_NO_SUCH_FILE',
+      `no path of agent ${info.name} that is there now matches ${options.path}${hint}`,
+    );
   }
   if (found.length > 0 && options.yes === true) {
     requireScan(info);
@@ -68,14 +78,23 @@ export async function goneCommand(context: CommandContext, name: string, options
 
 function requireReplacement({ state, enrolledAtMs }: AgentInfo, name: string): number {
   if (state === 'enrolled' && enrolledAtMs !== undefined) return enrolledAtMs;
-  throw new CommandError('COMMAND_AGENT', `agent ${name} is ${state}; name the enrolled agent that took the old PC's place`);
+  throw new CommandError(
+    'COMMAND_AGENT',
+    `agent ${name} is ${state}; name the enrolled agent that took the old PC's place`,
+  );
 }
 
 /** What it has not captured is not found only once it has looked, and has sent what it found. */
 function requireScan({ name, heartbeat }: AgentInfo): void {
   if (heartbeat === undefined)
-    throw new CommandError('COMMAND_AGENT', `${name} has not told of a finished scan yet, so nobody knows what it finds; wait for it`);
+    throw new CommandError(
+      'COMMAND_AGENT',
+      `${name} has not told of a finished scan yet, so nobody knows what it finds; wait for it`,
+    );
   const left = heartbeat.queuedEntries + heartbeat.pending;
   if (left > 0)
-    throw new CommandError('COMMAND_AGENT', `${name} has ${formatCount(left)} results that are not here yet; wait until they are`);
+    throw new CommandError(
+      'COMMAND_AGENT',
+      `${name} has ${formatCount(left)} results that are not here yet; wait until they are`,
+    );
 }

@@ -1,6 +1,14 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './context.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+  withNotes,
+} from './options.ts';
 
 /** What `agent gone` is told. */
 export interface GoneOptions extends CollectorOptions, KitOptions {
@@ -14,7 +22,10 @@ export function registerGone(agent: Command, context: CommandContext): void {
     .command('gone')
     .description('Say that files of a replaced PC, which the new one has not found, are gone.')
     .argument('NAME', 'the agent that replaces it, or its id')
-    .requiredOption('--path <GLOB>', 'which: paths that match whole, or lie below a folder that matches')
+    .requiredOption(
+      '--path <GLOB>',
+      'which: paths that match whole, or lie below a folder that matches',
+    )
     .option('--yes', 'say it; without, they are only listed');
   withJson(withKit(withCollector(gone), 'for blind vaults'));
   withNotes(
@@ -23,7 +34,13 @@ export function registerGone(agent: Command, context: CommandContext): void {
     'An agent that was enrolled anew in the folder of the old one knows its files, and its own scans say what is gone: of such a one nothing is taken here.',
     'Every version is kept, and can be restored as it was before. The log records it.',
   );
-  withExample(gone, "aliquot agent gone hplc-1b --path '/data/2024/**'", "aliquot agent gone hplc-1b --path '/data/2024/**' --yes");
+  withExample(
+    gone,
+    "aliquot agent gone hplc-1b --path '/data/2024/**'",
+    "aliquot agent gone hplc-1b --path '/data/2024/**' --yes",
+  );
   // Loaded here: `aliquot agents`, which is asked much more often, needs nothing of it.
-  gone.action(async (name: string, options: GoneOptions) => (await import('./gone-files.ts')).goneCommand(context, name, options));
+  gone.action(async (name: string, options: GoneOptions) =>
+    (await import('./gone-files.ts')).goneCommand(context, name, options),
+  );
 }

@@ -23,7 +23,10 @@ const request = { method: 'GET', path: '/v1/operator/collector' } as const;
 describe('HTTP client', () => {
   it('sends the token as a bearer and reads JSON', async () => {
     const endpoint = await listening(
-      createServer((incoming, answer) => void answer.end(JSON.stringify({ got: incoming.headers.authorization }))),
+      createServer(
+        (incoming, answer) =>
+          void answer.end(JSON.stringify({ got: incoming.headers.authorization })),
+      ),
     );
     expect((await sendJson(endpoint, request)).value).toEqual({ got: `Bearer ${TOKEN}` });
   });
@@ -35,7 +38,10 @@ describe('HTTP client', () => {
         answer.end(JSON.stringify({ code: 'REST_TOKEN', message: 'no' }));
       }),
     );
-    await expect(sendJson(endpoint, request)).rejects.toMatchObject({ code: 'REST_TOKEN', message: 'no' });
+    await expect(sendJson(endpoint, request)).rejects.toMatchObject({
+      code: 'REST_TOKEN',
+      message: 'no',
+    });
   });
 
   it.each([
@@ -59,7 +65,10 @@ describe('HTTP client', () => {
     const endpoint = await listening(createServer());
     await new Promise((resolve) => (server as Server).close(resolve));
     const failure = await sendJson(endpoint, request).catch((error: unknown) => error);
-    expect(failure).toMatchObject({ code: 'COMMAND_UNREACHABLE', message: expect.stringContaining(endpoint.url) });
+    expect(failure).toMatchObject({
+      code: 'COMMAND_UNREACHABLE',
+      message: expect.stringContaining(endpoint.url),
+    });
     expect(JSON.stringify(failure) + String(failure)).not.toContain(TOKEN);
   });
 
@@ -67,11 +76,19 @@ describe('HTTP client', () => {
     const endpoint = await listening(createServer());
     const url = endpoint.url.replace('http:', 'https:');
     const says = expect.stringContaining('does not answer in TLS');
-    await expect(sendJson({ ...endpoint, url }, request)).rejects.toMatchObject({ code: 'COMMAND_TLS', message: says });
+    await expect(sendJson({ ...endpoint, url }, request)).rejects.toMatchObject({
+      code: 'COMMAND_TLS',
+      message: says,
+    });
   });
 
   it('names the address when the connection breaks off', async () => {
-    const endpoint = await listening(createTcpServer((socket) => void socket.on('data', () => socket.destroy())));
-    await expect(sendJson(endpoint, request)).rejects.toMatchObject({ code: 'COMMAND_UNREACHABLE', retryable: true });
+    const endpoint = await listening(
+      createTcpServer((socket) => void socket.on('data', () => socket.destroy())),
+    );
+    await expect(sendJson(endpoint, request)).rejects.toMatchObject({
+      code: 'COMMAND_UNREACHABLE',
+      retryable: true,
+    });
   });
 });

@@ -9,7 +9,9 @@ export interface Endpoint {
   /** Base address, no trailing slash. */
   readonly url: string;
   readonly token: string;
-  /** PEM of a certificate authority to trust instead of the system's; undefined uses the system's. */
+  /**
+   * PEM of a certificate authority to trust instead of the system's; undefined uses the system's.
+   */
   readonly tlsCa: string | undefined;
 }
 
@@ -20,7 +22,10 @@ export interface HttpRequest {
   readonly contentType?: string;
 }
 
-/** An answer whose body is not read yet, and (over TLS) the certificates that the collector showed, its own first, up to the authority (DER). */
+/**
+ * An answer whose body is not read yet, and (over TLS) the certificates that the collector showed,
+ * its own first, up to the authority (DER).
+ */
 export interface HttpAnswer {
   readonly body: AsyncIterable<Uint8Array>;
   readonly peerChain: readonly Uint8Array[] | undefined;
@@ -32,14 +37,19 @@ const SILENCE_MS = 120_000;
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
 /**
- * Sends one request. A refusal by the collector is raised as the `RestError` it names; a network failure as one line that names
- * the address. Uses node:http rather than fetch because only that takes a certificate authority of our own.
+ * Sends one request. A refusal by the collector is raised as the `RestError` it names; a network
+ * failure as one line that names the address. Uses node:http rather than fetch because only that
+ * takes a certificate authority of our own.
  */
 export async function send(endpoint: Endpoint, request: HttpRequest): Promise<HttpAnswer> {
   const answer = await open(endpoint, request);
   const peerChain = chainOf(answer);
   if (answer.statusCode === 200) return { body: bodyOf(endpoint, answer), peerChain };
-  throw refusal(endpoint, answer.statusCode ?? 0, await readAll(bodyOf(endpoint, answer), MAX_JSON_BYTES));
+  throw refusal(
+    endpoint,
+    answer.statusCode ?? 0,
+    await readAll(bodyOf(endpoint, answer), MAX_JSON_BYTES),
+  );
 }
 
 /** Sends one request and reads a JSON answer. */
@@ -52,17 +62,28 @@ export async function sendJson(
   try {
     return { value: JSON.parse(bytes.toString('utf8')), peerChain };
   } catch (cause) {
-    throw new CommandError('COMMAND_ANSWER', `${endpoint.url} does not answer like an Aliquot collector: is the address right?`, { cause });
+    throw new CommandError(
+      'COMMAND_ANSWER',
+      `${endpoint.url} does not answer like an Aliquot collector: is the address right?`,
+      { cause },
+    );
   }
 }
 
 /**
- * Looks whether a server answers at an address, without the operator's token: it may be anybody. The answer is the certificates that it showed (none
- * over plain http), or undefined when nothing can be reached there. Throws `COMMAND_TLS` when its certificate is not trusted.
+ * Looks whether a server answers at an address, without the operator's token: it may be anybody.
+ * The answer is the certificates that it showed (none over plain http), or undefined when nothing
+ * can be reached there. Throws `COMMAND_TLS` when its certificate is not trusted.
  */
-export async function peerChainAt(url: string, tlsCa: string | undefined): Promise<readonly Uint8Array[] | undefined> {
+export async function peerChainAt(
+  url: string,
+  tlsCa: string | undefined,
+): Promise<readonly Uint8Array[] | undefined> {
   try {
-    const answer = await open({ url, token: undefined, tlsCa }, { method: 'GET', path: '/healthz' });
+    const answer = await open(
+      { url, token: undefined, tlsCa },
+      { method: 'GET', path: '/healthz' },
+    );
     answer.destroy();
     return chainOf(answer) ?? [];
   } catch (error) {
@@ -77,7 +98,11 @@ function chainOf({ socket }: IncomingMessage): readonly Uint8Array[] | undefined
   const chain: Uint8Array[] = [];
   const seen = new Set<string>();
   // The authority at the end names itself as its issuer.
-  for (let at: DetailedPeerCertificate | undefined = tls.getPeerCertificate(true); at?.raw !== undefined; at = at.issuerCertificate) {
+  for (
+    let at: DetailedPeerCertificate | undefined = tls.getPeerCertificate(true);
+    at?.raw !== undefined;
+    at = at.issuerCertificate
+  ) {
     if (seen.has(at.fingerprint256)) break;
     seen.add(at.fingerprint256);
     chain.push(new Uint8Array(at.raw));
@@ -85,7 +110,10 @@ function chainOf({ socket }: IncomingMessage): readonly Uint8Array[] | undefined
   return chain;
 }
 
-function open(endpoint: Omit<Endpoint, 'token'> & { readonly token: string | undefined }, request: HttpRequest): Promise<IncomingMessage> {
+function open(
+  endpoint: Omit<Endpoint, 'token'> & { readonly token: string | undefined },
+  request: HttpRequest,
+): Promise<IncomingMessage> {
   const url = new URL(endpoint.url + request.path);
   const headers: Record<string, string> = { accept: '*/*' };
   if (endpoint.token !== undefined) headers['authorization'] = `Bearer ${endpoint.token}`;
@@ -97,9 +125,15 @@ function open(endpoint: Omit<Endpoint, 'token'> & { readonly token: string | und
   return new Promise((resolve, reject) => {
     const outgoing =
       url.protocol === 'https:'
-        ? httpsRequest(url, endpoint.tlsCa === undefined ? options : { ...options, ca: endpoint.tlsCa }, resolve)
+        ? httpsRequest(
+            url,
+            endpoint.tlsCa === undefined ? options : { ...options, ca: endpoint.tlsCa },
+            resolve,
+          )
         : httpRequest(url, options, resolve);
-    outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
+    outgoing.on('timeout', () =>
+      outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),
+    );
     outgoing.on('error', (error) => reject(networkError(endpoint, error)));
     outgoing.end(request.body);
   });
@@ -118,7 +152,8 @@ async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<
   let size = 0;
   for await (const piece of body) {
     size += piece.length;
-    if (size > limit) throw new CommandError('COMMAND_ANSWER', "the collector's answer is above the size limit");
+    if (size > limit)
+      throw new CommandError('COMMAND_ANSWER', "the collector's answer is above the size limit");
     pieces.push(piece);
   }
   return Buffer.concat(pieces, size);
@@ -127,7 +162,13 @@ async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<
 function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
   try {
     const parsed: unknown = JSON.parse(body.toString('utf8'));
-    if (typeof parsed === 'object' && parsed !== null && 'code' in parsed && 'message' in parsed && isRestErrorCode(parsed.code)) {
+    if (
+      typeof parsed === 'object' &&
+      parsed !== null &&
+      'code' in parsed &&
+      'message' in parsed &&
+      isRestErrorCode(parsed.code)
+    ) {
       return new RestError(parsed.code, oneLine(String(parsed.message)));
     }
   } catch {
@@ -139,7 +180,10 @@ function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
   );
 }
 
-/** What a remote party wrote may hold anything; `runMain` makes it one printable line, this keeps it short. */
+/**
+ * What a remote party wrote may hold anything; `runMain` makes it one printable line, this keeps it
+ * short.
+ */
 function oneLine(text: string): string {
   return text.slice(0, 500);
 }
@@ -147,27 +191,42 @@ function oneLine(text: string): string {
 const TLS_CODES = /^(ERR_TLS|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 
 function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandError {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+  const code =
+    typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const cause = error;
   if (/^(EPROTO|ERR_SSL_)/.test(code)) {
-    const way = 'does it listen with a TLS certificate? Without one its address begins with http://';
-    return new CommandError('COMMAND_TLS', `${endpoint.url} does not answer in TLS (${code}): ${way}`, { cause });
+    const way =
+      'does it listen with a TLS certificate? Without one its address begins with http://';
+    return new CommandError(
+      'COMMAND_TLS',
+      `${endpoint.url} does not answer in TLS (${code}): ${way}`,
+      { cause },
+    );
   }
   if (TLS_CODES.test(code)) {
     const way = 'give its authority with --tls-ca FILE, or mend its certificate';
-    return new CommandError('COMMAND_TLS', `the TLS certificate of ${endpoint.url} is not trusted (${code}): ${way}`, { cause });
+    return new CommandError(
+      'COMMAND_TLS',
+      `the TLS certificate of ${endpoint.url} is not trusted (${code}): ${way}`,
+      { cause },
+    );
   }
   const what: Record<string, string> = {
     ECONNREFUSED: 'nothing listens there: is `aliquot serve` running, and is the address right?',
     ENOTFOUND: 'no such host name: check --url or ALIQUOT_URL',
     EAI_AGAIN: 'the host name cannot be looked up now: check --url and the network',
-    ECONNRESET: 'the connection broke off: look at the log of `aliquot serve`, then run the command again',
+    ECONNRESET:
+      'the connection broke off: look at the log of `aliquot serve`, then run the command again',
     ETIMEDOUT: 'no answer in time: check the network and the log of `aliquot serve`',
     EHOSTUNREACH: 'no way to that host: check the network',
     ENETUNREACH: 'no way to that network: check the network',
   };
-  return new CommandError('COMMAND_UNREACHABLE', `cannot reach the collector at ${endpoint.url}: ${what[code] ?? code}`, {
-    cause,
-    retryable: true,
-  });
+  return new CommandError(
+    'COMMAND_UNREACHABLE',
+    `cannot reach the collector at ${endpoint.url}: ${what[code] ?? code}`,
+    {
+      cause,
+      retryable: true,
+    },
+  );
 }

@@ -15,15 +15,27 @@ interface InitOptions {
 export function registerInit(program: Command, context: CommandContext): void {
   const init = program
     .command('init')
-    .description('Make a collector in an empty folder: its identity, its store, and admin.token for the first operator.')
-    .requiredOption('--data <DIR>', 'the folder: new or empty, on the disk that shall hold the backups')
-    .option('--name <TEXT>', "the collector's name, as operators will see it; this machine's name unless given");
+    .description(
+      'Make a collector in an empty folder: its identity, its store, and admin.token for the first operator.',
+    )
+    .requiredOption(
+      '--data <DIR>',
+      'the folder: new or empty, on the disk that shall hold the backups',
+    )
+    .option(
+      '--name <TEXT>',
+      "the collector's name, as operators will see it; this machine's name unless given",
+    );
   withJson(init);
   withExample(init, "aliquot init --data /srv/aliquot --name 'Backup of the analytics lab'");
   init.action(async (options: InitOptions) => {
     const output = outputOf(context, options);
     const { files, clock, random } = context;
-    const store = await initCollector(options.data, { name: options.name ?? hostname() }, { files, clock, random });
+    const store = await initCollector(
+      options.data,
+      { name: options.name ?? hostname() },
+      { files, clock, random },
+    );
     const collectorId = hex(store.collectorId);
     const tokenFile = join(options.data, 'admin.token');
     await store.close();

@@ -14,10 +14,16 @@ export function kitPath(context: CommandContext, options: KitOptions): string | 
 }
 
 /** The text of the kit that the command needs; names the way when none was given. */
-async function kitText(context: CommandContext, options: KitOptions): Promise<{ path: string; text: string }> {
+async function kitText(
+  context: CommandContext,
+  options: KitOptions,
+): Promise<{ path: string; text: string }> {
   const path = kitPath(context, options);
   if (path === undefined) {
-    throw new UsageError('USAGE_MISSING', 'no recovery kit; give --kit FILE or set ALIQUOT_KIT (`aliquot kit create` made it)');
+    throw new UsageError(
+      'USAGE_MISSING',
+      'no recovery kit; give --kit FILE or set ALIQUOT_KIT (`aliquot kit create` made it)',
+    );
   }
   return { path, text: await readText(context, path, 'recovery kit', MAX_KIT_TEXT_BYTES) };
 }
@@ -29,17 +35,25 @@ export async function openKitFile(context: CommandContext, options: KitOptions):
     // A file that is no kit is named before anybody types a passphrase.
     const { vaultName } = inspectKit(text);
     const fromFile = await passphraseFile(options);
-    return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}`, fromFile }));
+    return openKit(
+      text,
+      await readPassphrase({ purpose: `recovery kit of vault ${vaultName}`, fromFile }),
+    );
   });
 }
 
 /** The passphrase in the file that was named for it, if one was. */
-export async function passphraseFile({ passphraseFile: file }: KitOptions): Promise<string | undefined> {
+export async function passphraseFile({
+  passphraseFile: file,
+}: KitOptions): Promise<string | undefined> {
   return file === undefined ? undefined : readSecretFile(file, 'passphrase');
 }
 
 /** Which vault the kit is of, without its passphrase. */
-export async function inspectKitFile(context: CommandContext, options: KitOptions): Promise<ReturnType<typeof inspectKit>> {
+export async function inspectKitFile(
+  context: CommandContext,
+  options: KitOptions,
+): Promise<ReturnType<typeof inspectKit>> {
   const { path, text } = await kitText(context, options);
   return naming(path, async () => inspectKit(text));
 }
@@ -49,6 +63,8 @@ async function naming<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    throw error instanceof KitError ? new KitError(error.code, `${path}: ${error.message}`, { cause: error }) : error;
+    throw error instanceof KitError
+      ? new KitError(error.code, `${path}: ${error.message}`, { cause: error })
+      : error;
   }
 }

@@ -4,7 +4,14 @@ import { openKit, sealKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
 import { type CommandContext, outputOf } from './context.ts';
 import { kitPath, openKitFile } from './kit-file.ts';
-import { type KitOptions, readSecretFile, withExample, withJson, withKit, withNotes } from './options.ts';
+import {
+  type KitOptions,
+  readSecretFile,
+  withExample,
+  withJson,
+  withKit,
+  withNotes,
+} from './options.ts';
 import { LEAST_CHARACTERS, refuseWeak } from './weak-passphrase.ts';
 
 interface PassphraseOptions extends KitOptions {
@@ -19,7 +26,10 @@ export function registerKitPassphrase(kit: Command, context: CommandContext): vo
     .command('passphrase')
     .description('Put a kit under another passphrase: the same keys, in the same file.')
     .option('--new-passphrase-file <FILE>', 'the new passphrase, instead of the question')
-    .option('--weak-passphrase', 'take a passphrase that is easy to guess: only where nothing is at stake');
+    .option(
+      '--weak-passphrase',
+      'take a passphrase that is easy to guess: only where nothing is at stake',
+    );
   withJson(withKit(passphrase, 'needed'));
   withNotes(
     passphrase,
@@ -29,7 +39,10 @@ export function registerKitPassphrase(kit: Command, context: CommandContext): vo
   passphrase.action(async (options: PassphraseOptions) => changePassphrase(context, options));
 }
 
-async function changePassphrase(context: CommandContext, options: PassphraseOptions): Promise<void> {
+async function changePassphrase(
+  context: CommandContext,
+  options: PassphraseOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const { contents, descriptor } = await openKitFile(context, options);
   const { newPassphraseFile: file } = options;
@@ -39,7 +52,8 @@ async function changePassphrase(context: CommandContext, options: PassphraseOpti
     fromFile,
     // The old one stands there.
     fromEnvironment: undefined,
-    judge: async (text) => (options.weakPassphrase === true ? undefined : refuseWeak(text, descriptor.name)),
+    judge: async (text) =>
+      options.weakPassphrase === true ? undefined : refuseWeak(text, descriptor.name),
   });
   const text = sealKit(contents, passphrase, context.random);
   // The only copy may be about to be replaced: it is proved to open before.

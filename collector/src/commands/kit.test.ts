@@ -39,7 +39,8 @@ describe('the passphrase of a kit', () => {
     expect((await create(`${STRONG}\n`)).code).toBe(0);
     expect((await verify(STRONG)).code).toBe(0);
     expect((await verify(undefined, ...file(`${STRONG}\r\n`))).code).toBe(0);
-    expect((await verify('wrong', ...file(STRONG))).code).toBe(0); // the file that was named goes first
+    // the file that was named goes first
+    expect((await verify('wrong', ...file(STRONG))).code).toBe(0);
   });
 
   it('may come through a pipe, and what is no file of a passphrase is named', async () => {
@@ -57,16 +58,30 @@ describe('the passphrase of a kit', () => {
       [() => file(Buffer.alloc(5000, 'x')), 'is too large'],
       [() => file(''), 'is empty'],
     ] as const) {
-      expect(await verify(undefined, ...given())).toMatchObject({ code: 2, stderr: expect.stringContaining(says) });
+      expect(await verify(undefined, ...given())).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(says),
+      });
     }
   });
 
   it('that nobody could type again makes no kit', async () => {
-    for (const bad of ['   ', `${STRONG} `, 'caf\ufffd horse battery staple', 'correct\thorse battery staple']) {
-      expect(await create(bad)).toMatchObject({ code: 2, stderr: expect.stringContaining('ALIQUOT_PASSPHRASE') });
+    for (const bad of [
+      '   ',
+      `${STRONG} `,
+      'caf\ufffd horse battery staple',
+      'correct\thorse battery staple',
+    ]) {
+      expect(await create(bad)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('ALIQUOT_PASSPHRASE'),
+      });
     }
     const utf16 = Buffer.from(`\ufeff${STRONG}`, 'utf16le');
-    expect(await create(undefined, ...file(utf16))).toMatchObject({ code: 2, stderr: expect.stringContaining('UTF-16') });
+    expect(await create(undefined, ...file(utf16))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('UTF-16'),
+    });
     expect((await verify(STRONG)).stderr).toContain('is not there');
   });
 
@@ -81,7 +96,10 @@ describe('the passphrase of a kit', () => {
     'short one',
   ])('that is weak makes none: %s', async (weak) => {
     const refused = await create(weak);
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--weak-passphrase') });
+    expect(refused).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--weak-passphrase'),
+    });
     expect(refused.stderr).not.toContain(weak);
   });
 
@@ -90,30 +108,42 @@ describe('the passphrase of a kit', () => {
     expect((await verify('password')).code).toBe(0);
   });
 
-  it.each([STRONG, 'field correct horse 42', 'a passphrase for the README', 'schön gelbe kanne tafel', 'f3a9c2d17b60e85411aa90cd37fe2b64'])(
-    'that is strong is taken: %s',
-    async (strong) => {
-      await expect(refuseWeak(strong, 'lab')).resolves.toBeUndefined();
-    },
-  );
+  it.each([
+    STRONG,
+    'field correct horse 42',
+    'a passphrase for the README',
+    'schön gelbe kanne tafel',
+    'f3a9c2d17b60e85411aa90cd37fe2b64',
+  ])('that is strong is taken: %s', async (strong) => {
+    await expect(refuseWeak(strong, 'lab')).resolves.toBeUndefined();
+  });
 
   it('made of the vault’s own name is weak', async () => {
-    await expect(refuseWeak('zyklotron-unterwellenborn', 'unterwellenborn zyklotron-')).rejects.toMatchObject({ code: 'USAGE_INVALID' });
+    await expect(
+      refuseWeak('zyklotron-unterwellenborn', 'unterwellenborn zyklotron-'),
+    ).rejects.toMatchObject({ code: 'USAGE_INVALID' });
     await expect(refuseWeak('zyklotron-unterwellenborn', 'lab')).resolves.toBeUndefined();
   });
 });
 
 describe('a kit', () => {
-  it.runIf(posixOnly(noLinks))('is not written into a work tree of git, nor through a link into one', async () => {
-    const tree = join(folder, 'clone');
-    mkdirSync(join(tree, 'sub'), { recursive: true });
-    symlinkSync(join(tree, 'sub'), join(folder, 'link'));
-    writeFileSync(join(tree, '.git'), 'gitdir: elsewhere\n'); // as in a submodule or a second work tree
-    vi.stubEnv('ALIQUOT_PASSPHRASE', STRONG);
-    for (const place of ['clone/lab.kit', 'clone/sub/lab.kit', 'link/lab.kit']) {
-      const refused = await aliquot(['kit', 'create', '--out', join(folder, place)]);
-      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('work tree of git') });
-    }
-    expect((await aliquot(['kit', 'create', '--out', join(folder, 'lab.kit')])).code).toBe(0);
-  });
+  it.runIf(posixOnly(noLinks))(
+    'is not written into a work tree of git, nor through a link into one',
+    async () => {
+      const tree = join(folder, 'clone');
+      mkdirSync(join(tree, 'sub'), { recursive: true });
+      symlinkSync(join(tree, 'sub'), join(folder, 'link'));
+      // as in a submodule or a second work tree
+      writeFileSync(join(tree, '.git'), 'gitdir: elsewhere\n');
+      vi.stubEnv('ALIQUOT_PASSPHRASE', STRONG);
+      for (const place of ['clone/lab.kit', 'clone/sub/lab.kit', 'link/lab.kit']) {
+        const refused = await aliquot(['kit', 'create', '--out', join(folder, place)]);
+        expect(refused).toMatchObject({
+          code: 2,
+          stderr: expect.stringContaining('work tree of git'),
+        });
+      }
+      expect((await aliquot(['kit', 'create', '--out', join(folder, 'lab.kit')])).code).toBe(0);
+    },
+  );
 });

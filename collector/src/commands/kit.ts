@@ -11,7 +11,14 @@ import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { openKitFile, passphraseFile } from './kit-file.ts';
 import { registerKitPassphrase } from './kit-passphrase.ts';
-import { type KitOptions, withExample, withJson, withKit, withNotes, withPassphraseFile } from './options.ts';
+import {
+  type KitOptions,
+  withExample,
+  withJson,
+  withKit,
+  withNotes,
+  withPassphraseFile,
+} from './options.ts';
 import { LEAST_CHARACTERS, refuseWeak } from './weak-passphrase.ts';
 
 interface CreateOptions {
@@ -24,7 +31,9 @@ interface CreateOptions {
 }
 
 export function registerKit(program: Command, context: CommandContext): void {
-  const kit = program.command('kit').description('Make or prove a recovery kit: the keys of a vault, under a passphrase.');
+  const kit = program
+    .command('kit')
+    .description('Make or prove a recovery kit: the keys of a vault, under a passphrase.');
   withExample(kit, 'aliquot kit create --out /media/stick/lab.kit');
 
   const create = kit
@@ -35,7 +44,10 @@ export function registerKit(program: Command, context: CommandContext): void {
     .requiredOption('--out <FILE>', 'the kit to write; an existing file is never overwritten')
     .option('--vault <NAME>', "the vault's name, as people will see it", 'default')
     .option('--blind', 'the collector shall not be able to open names; listings then need the kit')
-    .option('--weak-passphrase', 'take a passphrase that is easy to guess: only where nothing is at stake');
+    .option(
+      '--weak-passphrase',
+      'take a passphrase that is easy to guess: only where nothing is at stake',
+    );
   withJson(withPassphraseFile(create));
   withNotes(
     create,
@@ -44,10 +56,16 @@ export function registerKit(program: Command, context: CommandContext): void {
   withExample(create, "aliquot kit create --out /media/stick/lab.kit --vault 'Analytics lab'");
   create.action(async (options: CreateOptions) => createCommand(context, options));
 
-  const verify = kit.command('verify').description('Prove that a kit opens and that its keys belong together, and say what it opens.');
+  const verify = kit
+    .command('verify')
+    .description(
+      'Prove that a kit opens and that its keys belong together, and say what it opens.',
+    );
   withJson(withKit(verify, 'needed'));
   withExample(verify, 'aliquot kit verify --kit lab.kit');
-  verify.action(async (options: KitOptions & { json?: boolean }) => verifyCommand(context, options));
+  verify.action(async (options: KitOptions & { json?: boolean }) =>
+    verifyCommand(context, options),
+  );
   registerKitPassphrase(kit, context);
 }
 
@@ -55,28 +73,48 @@ async function createCommand(context: CommandContext, options: CreateOptions): P
   const output = outputOf(context, options);
   await refuseExisting(context, options.out);
   await refuseWorkTree(context, options.out);
-  const contents = createKit({ name: options.vault, blind: options.blind === true, nowMs: context.clock.nowMs() }, context.random);
+  const contents = createKit(
+    { name: options.vault, blind: options.blind === true, nowMs: context.clock.nowMs() },
+    context.random,
+  );
   const descriptor = verifyDescriptor(contents.descriptor);
   const passphrase = await readPassphrase({
     purpose: `new recovery kit of vault ${options.vault}`,
     fromFile: await passphraseFile(options),
-    judge: async (text) => (options.weakPassphrase === true ? undefined : refuseWeak(text, options.vault)),
+    judge: async (text) =>
+      options.weakPassphrase === true ? undefined : refuseWeak(text, options.vault),
   });
   const text = sealKit(contents, passphrase, context.random);
-  await writeFileDurably(context.files, options.out, Buffer.from(text), { mode: 0o600, createOnly: true });
+  await writeFileDurably(context.files, options.out, Buffer.from(text), {
+    mode: 0o600,
+    createOnly: true,
+  });
   await output.result(
-    { event: 'kit', kit: options.out, vault: descriptor.name, vaultId: hex(descriptor.vaultId), blind: descriptor.blind },
+    {
+      event: 'kit',
+      kit: options.out,
+      vault: descriptor.name,
+      vaultId: hex(descriptor.vaultId),
+      blind: descriptor.blind,
+    },
     `Recovery kit of vault ${descriptor.name} written to ${options.out}.\n` +
       'Without it and its passphrase nobody can read what the vault holds.\nPut copies in two safe places, the passphrase in a third.\n' +
       `Next: aliquot vault add --kit ${options.out} --url URL --token-file FILE`,
   );
 }
 
-async function verifyCommand(context: CommandContext, options: KitOptions & { json?: boolean }): Promise<void> {
+async function verifyCommand(
+  context: CommandContext,
+  options: KitOptions & { json?: boolean },
+): Promise<void> {
   const output = outputOf(context, options);
   const { descriptor, dedupSecrets } = await openKitFile(context, options);
   const newest = Math.max(...dedupSecrets.map((secret) => secret.epoch));
-  const opens = ['names and times (catalog key)', 'content (vault key)', 'authority to enrol, revoke and certify (authority key)'];
+  const opens = [
+    'names and times (catalog key)',
+    'content (vault key)',
+    'authority to enrol, revoke and certify (authority key)',
+  ];
   await output.result(
     {
       event: 'kit',
@@ -99,11 +137,15 @@ async function verifyCommand(context: CommandContext, options: KitOptions & { js
   );
 }
 
-/** A kit in a work tree of git is one careless commit away from everybody who has the repository, and stays in its history. */
+/**
+ * A kit in a work tree of git is one careless commit away from everybody who has the repository,
+ * and stays in its history.
+ */
 async function refuseWorkTree(context: CommandContext, file: string): Promise<void> {
   const { files } = context;
   const beside = dirname(resolve(file));
-  // Where it really is: a link may lead into a work tree. A folder that is not there yet is said when the kit is written.
+  // Where it really is: a link may lead into a work tree. A folder that is not there yet is said
+  // when the kit is written.
   let folder = (await exists(files, beside)) ? (await files.realpath(beside)).toString() : beside;
   for (;;) {
     if (await exists(files, join(folder, '.git')))
@@ -116,9 +158,14 @@ async function refuseWorkTree(context: CommandContext, file: string): Promise<vo
   }
 }
 
-/** Refuses early, before anybody types a passphrase; writing refuses again, for the time in between. */
+/**
+ * Refuses early, before anybody types a passphrase; writing refuses again, for the time in between.
+ */
 export async function refuseExisting(context: CommandContext, file: string): Promise<void> {
   if (await exists(context.files, file)) {
-    throw new CommandError('COMMAND_EXISTS', `${file} is there already and is not overwritten; choose another name, or move it away`);
+    throw new CommandError(
+      'COMMAND_EXISTS',
+      `${file} is there already and is not overwritten; choose another name, or move it away`,
+    );
   }
 }

@@ -9,8 +9,9 @@ export interface ListenAddress {
 }
 
 /**
- * Reads HOST:PORT, `[::1]:8480` included. Plain HTTP is for loopback only: everything that agents send is sealed and signed anyway,
- * but the operator's token is not, and it must not cross a network in clear.
+ * Reads HOST:PORT, `[::1]:8480` included. Plain HTTP is for loopback only: everything that agents
+ * send is sealed and signed anyway, but the operator's token is not, and it must not cross a
+ * network in clear.
  */
 export function parseListen(text: string, tls: boolean): ListenAddress {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
@@ -23,12 +24,18 @@ export function parseListen(text: string, tls: boolean): ListenAddress {
     );
   }
   if (!tls && !isLoopback(host)) {
-    throw new UsageError('USAGE_INVALID', `will not listen on ${text} without TLS: give --tls-cert and --tls-key, or listen on 127.0.0.1`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `will not listen on ${text} without TLS: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
+    );
   }
   return { host, port };
 }
 
-/** The base address for a listening socket. A wildcard is no address that anybody can use, so it becomes the machine's own name. */
+/**
+ * The base address for a listening socket. A wildcard is no address that anybody can use, so it
+ * becomes the machine's own name.
+ */
 export function baseUrl(tls: boolean, host: string, port: number, hostname: string): string {
   const named = host === '0.0.0.0' || host === '::' ? hostname : host;
   return `${tls ? 'https' : 'http'}://${named.includes(':') ? `[${named}]` : named}:${port}`;

@@ -2,7 +2,11 @@ import { decodeSigned, MAX_LOST_HEADS, type TreeHead } from '@aliquot/proto';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { issueEpochOpening, verifyCollectorCertificate, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
+import {
+  issueEpochOpening,
+  verifyCollectorCertificate,
+  verifyEpochOpening,
+} from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import type { Command } from 'commander';
 import { fromBase64 } from '../rest/base64.ts';
@@ -10,7 +14,15 @@ import { RestError } from '../rest/rest-error.ts';
 import { chosenVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { type OpenVault, openUnwitnessed } from './open-vault.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+  withNotes,
+} from './options.ts';
 import { headText, type Witnessed, witnessed } from './witness.ts';
 import type { SeenHead, Witness } from './witness-book.ts';
 
@@ -19,9 +31,13 @@ const REOPEN_ATTEMPTS = 10;
 type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
 
 export function registerLog(program: Command, context: CommandContext): void {
-  const log = program.command('log').description("The vault's log: what was accepted, in order, and whether any of it was lost.");
+  const log = program
+    .command('log')
+    .description("The vault's log: what was accepted, in order, and whether any of it was lost.");
   withExample(log, 'aliquot log status');
-  const status = log.command('status').description("The log's head, and the heads that agents hold and the log has lost.");
+  const status = log
+    .command('status')
+    .description("The log's head, and the heads that agents hold and the log has lost.");
   withJson(withCollector(status));
   withNotes(
     status,
@@ -46,7 +62,10 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
   const { authorityKey } = vault.descriptor;
   const witness = await witnessed(context, vault);
   const info = await vault.log();
-  const head = verifyHead(decodeSigned(fromBase64(info.head)), vault.certificate(authorityKey)).head;
+  const head = verifyHead(
+    decodeSigned(fromBase64(info.head)),
+    vault.certificate(authorityKey),
+  ).head;
   const openings = info.openings.map((opening) =>
     verifyEpochOpening(authorityKey, vault.descriptor.vaultId, decodeSigned(fromBase64(opening))),
   );
@@ -88,7 +107,10 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
 }
 
 function witnessText({ before, after, failure }: Witnessed): string {
-  if (failure !== undefined) return failure.code === 'WITNESS_FORKED' ? 'TWO HISTORIES: see below' : 'ROLLED BACK: see below';
+  if (failure !== undefined)
+    return failure.code === 'WITNESS_FORKED'
+      ? 'TWO HISTORIES: see below'
+      : 'ROLLED BACK: see below';
   if (before === undefined) return 'nothing was seen before';
   const seen = `continues ${headText(before.newest.head)}, seen ${formatInstant(before.newest.seenAtMs)}`;
   return after.contradicted === undefined
@@ -97,7 +119,11 @@ function witnessText({ before, after, failure }: Witnessed): string {
 }
 
 function witnessJson({ before, after, failure }: Witnessed): object {
-  const plain = ({ head, seenAtMs }: SeenHead) => ({ ...head, root: hex(head.root), seen: formatInstant(seenAtMs) });
+  const plain = ({ head, seenAtMs }: SeenHead) => ({
+    ...head,
+    root: hex(head.root),
+    seen: formatInstant(seenAtMs),
+  });
   return {
     continues: failure === undefined,
     ...(failure === undefined ? {} : { code: failure.code }),
@@ -114,22 +140,36 @@ async function reopenCommand(context: CommandContext, options: LogOptions): Prom
       return await reopen(context, output, open);
     } catch (error) {
       // Agents that lost nothing go on committing, so the log may grow between question and answer.
-      if (!(error instanceof RestError) || error.code !== 'REST_BAD_OPENING' || attempt === REOPEN_ATTEMPTS) throw error;
+      if (
+        !(error instanceof RestError) ||
+        error.code !== 'REST_BAD_OPENING' ||
+        attempt === REOPEN_ATTEMPTS
+      )
+        throw error;
     }
   }
 }
 
-async function reopen(context: CommandContext, output: Output, { kit, vault, collector }: OpenVault): Promise<void> {
+async function reopen(
+  context: CommandContext,
+  output: Output,
+  { kit, vault, collector }: OpenVault,
+): Promise<void> {
   const { before, failure } = await witnessed(context, vault);
   const info = await vault.log();
   const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
-  // A head that no certified collector of this vault signed (this one, or one that it succeeds) was not promised to anybody.
+  // A head that no certified collector of this vault signed (this one, or one that it succeeds) was
+  // not promised to anybody.
   const lost = distinct([
     // What this operator saw and the log does not continue was promised as well.
     ...promisedHere(before, failure !== undefined),
     ...info.reported.map(({ signedHead, certificate }) => {
       const issued = decodeSigned(fromBase64(certificate));
-      const signer = verifyCollectorCertificate(kit.authority.publicKey, kit.descriptor.vaultId, issued);
+      const signer = verifyCollectorCertificate(
+        kit.authority.publicKey,
+        kit.descriptor.vaultId,
+        issued,
+      );
       return verifyHead(decodeSigned(fromBase64(signedHead)), signer).head;
     }),
   ]);
@@ -159,7 +199,10 @@ async function reopen(context: CommandContext, output: Output, { kit, vault, col
   );
 }
 
-/** The head that this operator saw and the log does not continue: the newest one, or the one that once contradicted it. */
+/**
+ * The head that this operator saw and the log does not continue: the newest one, or the one that
+ * once contradicted it.
+ */
 function promisedHere(before: Witness | undefined, broken: boolean): TreeHead[] {
   const seen = broken ? before?.newest : before?.contradicted;
   return seen === undefined ? [] : [seen.head];
@@ -167,6 +210,8 @@ function promisedHere(before: Witness | undefined, broken: boolean): TreeHead[] 
 
 /** Newest first, each once. */
 function distinct(heads: readonly TreeHead[]): TreeHead[] {
-  const byRoot = new Map(heads.map((head) => [`${head.logEpoch} ${head.size} ${hex(head.root)}`, head]));
+  const byRoot = new Map(
+    heads.map((head) => [`${head.logEpoch} ${head.size} ${hex(head.root)}`, head]),
+  );
   return [...byRoot.values()].toSorted((a, b) => b.logEpoch - a.logEpoch || b.size - a.size);
 }

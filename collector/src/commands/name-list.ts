@@ -4,7 +4,8 @@ import { isUtf16, UTF16_TEXT } from '@aliquot/shared/cli/utf16';
 /** What an agent may be called, and an operator: it is a file name and a command's argument. */
 export const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** As the refusal of another says it. */
-export const AGENT_NAME_RULE = 'use 1 to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit';
+export const AGENT_NAME_RULE =
+  'use 1 to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit';
 
 /** More is no list that anybody carries to PCs one by one; a group's bundle is for them. */
 const MAX_NAMES = 1000;
@@ -25,7 +26,9 @@ export interface ListedName {
  * skipped. All mistakes are told at once. Names that differ in case alone are one mistake too: on
  * Windows their bundles would be one file.
  */
-export function readNameList(bytes: Uint8Array): { readonly names: readonly ListedName[] } | { readonly mistakes: readonly ListMistake[] } {
+export function readNameList(
+  bytes: Uint8Array,
+): { readonly names: readonly ListedName[] } | { readonly mistakes: readonly ListMistake[] } {
   const text = textOf(bytes);
   if (typeof text !== 'string') return { mistakes: [text] };
   const names: ListedName[] = [];
@@ -36,13 +39,15 @@ export function readNameList(bytes: Uint8Array): { readonly names: readonly List
     const name = whole.replace(/#.*$/, '').trim();
     if (name === '') continue;
     const before = first.get(name.toLowerCase());
-    if (!AGENT_NAME.test(name)) mistakes.push({ line, message: `"${shown(name)}" is no agent name; ${AGENT_NAME_RULE}` });
+    if (!AGENT_NAME.test(name))
+      mistakes.push({ line, message: `"${shown(name)}" is no agent name; ${AGENT_NAME_RULE}` });
     else if (before !== undefined) mistakes.push({ line, message: twice(name, before) });
     else first.set(name.toLowerCase(), { line, name });
     names.push({ line, name });
   }
   if (mistakes.length > 0) return { mistakes };
-  if (names.length === 0) return { mistakes: [{ line: 1, message: 'no name in it; write one on each line' }] };
+  if (names.length === 0)
+    return { mistakes: [{ line: 1, message: 'no name in it; write one on each line' }] };
   const tooMany = names[MAX_NAMES];
   if (tooMany !== undefined) {
     const way = 'split the list, or make one bundle for all of them with --group';
@@ -52,7 +57,8 @@ export function readNameList(bytes: Uint8Array): { readonly names: readonly List
 }
 
 function twice(name: string, before: ListedName): string {
-  if (before.name === name) return `${name} stands in line ${before.line} already; take one of the two away`;
+  if (before.name === name)
+    return `${name} stands in line ${before.line} already; take one of the two away`;
   return `${name} differs from ${before.name} in line ${before.line} by case alone; on Windows both would be one file`;
 }
 

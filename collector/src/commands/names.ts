@@ -12,7 +12,10 @@ import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent, openVersions } from './verified.ts';
 import { demandContinuation } from './witness.ts';
 
-/** Where a listing's names come from: opened here with the kit (and verified), or by the collector with its catalog key. */
+/**
+ * Where a listing's names come from: opened here with the kit (and verified), or by the collector
+ * with its catalog key.
+ */
 export interface NameSource {
   readonly vault: VaultClient;
   /** The files of an agent as they were at a time (undefined: now). */
@@ -24,15 +27,16 @@ export interface NameSource {
 }
 
 /**
- * The source for a listing. A kit given by `--kit` is used; one from the environment only where the vault is blind, so that
- * everyday listings ask for no passphrase.
+ * The source for a listing. A kit given by `--kit` is used; one from the environment only where the
+ * vault is blind, so that everyday listings ask for no passphrase.
  */
 export async function nameSource(
   context: CommandContext,
   options: CollectorOptions & KitOptions,
   unopened: UnopenedList,
 ): Promise<NameSource> {
-  const known = kitPath(context, options) === undefined ? undefined : await inspectKitFile(context, options);
+  const known =
+    kitPath(context, options) === undefined ? undefined : await inspectKitFile(context, options);
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const usesKit = known !== undefined && (options.kit !== undefined || options.vault === undefined);
   const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });
@@ -53,12 +57,16 @@ function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
     state: (agent, atMs) => rowsOf(vault.names({ agentId: agent.agentId, atMs }), unopened),
     everyVersion: (agent) => rowsOf(vault.names({ agentId: agent.agentId, every: true }), unopened),
     async *versions(agent, path) {
-      for (const versionsOf of pathCandidates(path)) yield* rowsOf(vault.names({ agentId: agent.agentId, versionsOf }), unopened);
+      for (const versionsOf of pathCandidates(path))
+        yield* rowsOf(vault.names({ agentId: agent.agentId, versionsOf }), unopened);
     },
   };
 }
 
-async function* rowsOf(records: AsyncIterable<NameRecord>, unopened: UnopenedList): AsyncGenerator<NameRow> {
+async function* rowsOf(
+  records: AsyncIterable<NameRecord>,
+  unopened: UnopenedList,
+): AsyncGenerator<NameRow> {
   for await (const record of records) {
     if ('unopened' in record) unopened.onUnopened(record.unopened);
     else yield record;
@@ -71,18 +79,33 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
     vault,
     async *state(agent, atMs) {
       const certified = certifiedAgent(kit, agent);
-      for await (const { row } of openVersions(vault.state(agent.agentId, atMs), kit, collector, certified, unopened)) yield row;
+      for await (const { row } of openVersions(
+        vault.state(agent.agentId, atMs),
+        kit,
+        collector,
+        certified,
+        unopened,
+      ))
+        yield row;
     },
     async *everyVersion(agent) {
       const certified = certifiedAgent(kit, agent);
-      for await (const { row } of openVersions(vault.everyVersion(agent.agentId), kit, collector, certified, unopened)) yield row;
+      for await (const { row } of openVersions(
+        vault.everyVersion(agent.agentId),
+        kit,
+        collector,
+        certified,
+        unopened,
+      ))
+        yield row;
     },
     async *versions(agent, path) {
       const certified = certifiedAgent(kit, agent);
       const pathKey = pathKeyFor(kit.pathSecret, certified.enrolment);
       for (const bytes of pathCandidates(path)) {
         const records = vault.versions(agent.agentId, fileIdFor(pathKey, bytes));
-        for await (const { row } of openVersions(records, kit, collector, certified, unopened)) yield row;
+        for await (const { row } of openVersions(records, kit, collector, certified, unopened))
+          yield row;
       }
     },
   };

@@ -15,15 +15,18 @@ export interface OpenVault {
 }
 
 /** The vault, whose log must continue what this operator has seen of it. */
-export async function openVault(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
+export async function openVault(
+  context: CommandContext,
+  options: CollectorOptions & KitOptions,
+): Promise<OpenVault> {
   const open = await openUnwitnessed(context, options);
   await demandContinuation(context, open.vault);
   return open;
 }
 
 /**
- * The vault of a kit or key file at this collector, which proves to be the authority's, and whose log
- * must continue what this operator has seen. Throws CertificateError and `WitnessError`.
+ * The vault of a kit or key file at this collector, which proves to be the authority's, and whose
+ * log must continue what this operator has seen. Throws CertificateError and `WitnessError`.
  */
 export async function provedVault(
   context: CommandContext,
@@ -37,7 +40,10 @@ export async function provedVault(
 }
 
 /** As `openVault`, without a look at its log: for `log reopen`, which heals it. */
-export async function openUnwitnessed(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
+export async function openUnwitnessed(
+  context: CommandContext,
+  options: CollectorOptions & KitOptions,
+): Promise<OpenVault> {
   const endpoint = await endpointOf(context, options);
   // Asked while the kit is opened, which takes half a second by design.
   const connecting = CollectorClient.connect(endpoint);

@@ -15,8 +15,9 @@ export interface Pager {
 }
 
 /**
- * The pager that the person likes (`PAGER`, read by a shell as git does), else `less`, which ends by itself when all fits on one screen.
- * `undefined` where there is none, as on Windows without `PAGER`.
+ * The pager that the person likes (`PAGER`, read by a shell as git does), else `less`, which ends
+ * by itself when all fits on one screen. `undefined` where there is none, as on Windows without
+ * `PAGER`.
  */
 export async function openPager(wanted: string | undefined): Promise<Pager | undefined> {
   if (wanted === undefined && process.platform === 'win32') return undefined;
@@ -54,7 +55,8 @@ export async function paged(
   work: (output: Output) => Promise<void>,
 ): Promise<void> {
   const { stderr, clock } = context;
-  const pager = options.json === true || !context.stdout.isTTY ? undefined : await context.pager?.();
+  const pager =
+    options.json === true || !context.stdout.isTTY ? undefined : await context.pager?.();
   if (pager === undefined) return work(outputOf(context, options, 'reads'));
   try {
     await work(createOutput({ json: false, stdout: pager.output, stderr, clock, reads: true }));

@@ -18,7 +18,10 @@ export interface PathOptions {
 }
 
 const MAX_PATH_FILE_BYTES = 256 * 1024 * 1024;
-/** So many rows that only the pattern matches are kept while it is not known whether the path is there as it is spelled. */
+/**
+ * So many rows that only the pattern matches are kept while it is not known whether the path is
+ * there as it is spelled.
+ */
 const MAX_HELD = 1000;
 
 /** Adds `--path` and `--path-file`. */
@@ -37,27 +40,48 @@ export interface WantedPaths {
   /** Whether that is everything. */
   readonly all: boolean;
   /**
-   * Those of one history's rows that are meant. A path that is there as it is spelled means itself, whatever signs it holds; only
-   * where there is none is it a pattern. `rows` may be walked through twice; `passedBy` is told the paths that are not meant.
-   * Error: `USAGE_INVALID`, for what is neither.
+   * Those of one history's rows that are meant. A path that is there as it is spelled means itself,
+   * whatever signs it holds; only where there is none is it a pattern. `rows` may be walked through
+   * twice; `passedBy` is told the paths that are not meant. Error: `USAGE_INVALID`, for what is
+   * neither.
    */
   of<Row>(
     rows: () => AsyncIterable<Row>,
     nameOf: (row: Row) => { path: string; platform: Platform },
     passedBy?: (path: string) => void,
   ): AsyncIterable<Row>;
-  /** Names the paths of a file that nothing was found for. Errors: `PARTIAL`, or `COMMAND_NO_SUCH_FILE` when nothing at all was. */
+  /**
+   * Names the paths of a file that nothing was found for. Errors: `PARTIAL`, or
+   * `COMMAND_NO_SUCH_FILE` when nothing at all was.
+   */
   requireFound(output: Output, found: boolean): Promise<void>;
 }
 
 /** What `--path` and `--path-file` mean. Errors: `USAGE_INVALID`, file errors. */
-export async function wantedPaths(context: CommandContext, { path, pathFile, null: byNul }: PathOptions): Promise<WantedPaths> {
-  if (path !== undefined && pathFile !== undefined) throw new UsageError('USAGE_INVALID', 'give --path or --path-file, not both');
-  if (pathFile === undefined && byNul === true) throw new UsageError('USAGE_INVALID', '-0 says how --path-file is written; give that too');
+export async function wantedPaths(
+  context: CommandContext,
+  { path, pathFile, null: byNul }: PathOptions,
+): Promise<WantedPaths> {
+  if (path !== undefined && pathFile !== undefined)
+    throw new UsageError('USAGE_INVALID', 'give --path or --path-file, not both');
+  if (pathFile === undefined && byNul === true)
+    throw new UsageError('USAGE_INVALID', '-0 says how --path-file is written; give that too');
   if (pathFile !== undefined) {
-    return inFile(new PathSet(parsePathFile(await readWholeFile(context.files, pathFile, MAX_PATH_FILE_BYTES), pathFile, byNul === true)));
+    return inFile(
+      new PathSet(
+        parsePathFile(
+          await readWholeFile(context.files, pathFile, MAX_PATH_FILE_BYTES),
+          pathFile,
+          byNul === true,
+        ),
+      ),
+    );
   }
-  if (path === '') throw new UsageError('USAGE_INVALID', 'a path cannot be empty; leave the option out for everything');
+  if (path === '')
+    throw new UsageError(
+      'USAGE_INVALID',
+      'a path cannot be empty; leave the option out for everything',
+    );
   const requireFound = async () => undefined;
   return path === undefined
     ? { all: true, of: (rows) => rows(), requireFound }
@@ -88,7 +112,8 @@ function inFile(paths: PathSet): WantedPaths {
 
 async function literalFirst(text: string): Promise<WantedPaths['of']> {
   const literal = literally(text);
-  // Without signs that mean something, the pattern matches what the path does; a bad one is told only where there is no such path.
+  // Without signs that mean something, the pattern matches what the path does; a bad one is told
+  // only where there is no such path.
   let pattern: PathMatcher | undefined;
   let fault: UsageError | undefined;
   try {
@@ -132,5 +157,8 @@ function literally(text: string): PathMatcher {
     return (path, platform) => set.has(path, platform);
   }
   const folded = text.toLowerCase();
-  return (path, platform) => (platform === 'windows' ? path.toLowerCase().split(/[\\/]/).includes(folded) : path.split('/').includes(text));
+  return (path, platform) =>
+    platform === 'windows'
+      ? path.toLowerCase().split(/[\\/]/).includes(folded)
+      : path.split('/').includes(text);
 }

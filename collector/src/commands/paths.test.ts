@@ -29,10 +29,17 @@ describe('paths on the command line', () => {
   });
 
   it('may be pasted from a listing although the name is no UTF-8', () => {
-    const bytes = Buffer.concat([Buffer.from('/data/'), Buffer.from([0xff, 0xfe]), Buffer.from('.raw')]);
+    const bytes = Buffer.concat([
+      Buffer.from('/data/'),
+      Buffer.from([0xff, 0xfe]),
+      Buffer.from('.raw'),
+    ]);
     const listed = pathOf(row({ path: toBase64(bytes) }));
     expect(pathCandidates(listed).map(toBase64)).toContain(toBase64(bytes));
-    expect(pathJson(row({ path: toBase64(bytes) }))).toEqual({ path: listed, pathBytes: toBase64(bytes) });
+    expect(pathJson(row({ path: toBase64(bytes) }))).toEqual({
+      path: listed,
+      pathBytes: toBase64(bytes),
+    });
   });
 
   it('may hold such letters themselves', () => {

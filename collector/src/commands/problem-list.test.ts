@@ -1,7 +1,11 @@
 import { expect, it } from 'vitest';
 import { problemList } from './problem-list.ts';
 
-const of = (name: string, code: string, more: { count?: number; brief?: string; message?: string } = {}) => ({
+const of = (
+  name: string,
+  code: string,
+  more: { count?: number; brief?: string; message?: string } = {},
+) => ({
   name,
   problem: { code, sinceMs: 0, message: 'it is so', ...more },
 });
@@ -21,8 +25,12 @@ it('like problems stand together, each agent with how much', () => {
 });
 
 it('what has its own words for each keeps them', () => {
-  const message = 'two histories; if it is this PC itself: aliquot fork decide hplc-1~0a1b2c3d --restored';
-  const lines = problemList([of('hplc-1', 'chain-forked', { message }), of('the collector', 'disk-full')]).split('\n');
+  const message =
+    'two histories; if it is this PC itself: aliquot fork decide hplc-1~0a1b2c3d --restored';
+  const lines = problemList([
+    of('hplc-1', 'chain-forked', { message }),
+    of('the collector', 'disk-full'),
+  ]).split('\n');
   expect(lines[0]).toBe('chain-forked:');
   expect(
     lines
@@ -41,5 +49,7 @@ it('many agents with long names fit 80 columns, and no name is cut', () => {
 });
 
 it('a code that only the PC knows is named with it, and cannot steer a terminal', () => {
-  expect(problemList([of('a\u001b[2J', 'not-known-here', { count: 1 })])).toMatch(/^not-known-here \(at the PC\): a\\x1b\[2J \(1\)\n/);
+  expect(problemList([of('a\u001b[2J', 'not-known-here', { count: 1 })])).toMatch(
+    /^not-known-here \(at the PC\): a\\x1b\[2J \(1\)\n/,
+  );
 });

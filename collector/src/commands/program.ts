@@ -6,8 +6,9 @@ import type { CommandContext } from './context.ts';
 type Register = (program: Command, context: CommandContext) => void;
 
 /**
- * Every command with the module that it is in, in the order of the help. Only the module of the command that is run is loaded:
- * the server's libraries would cost each other command a third of a second.
+ * Every command with the module that it is in, in the order of the help. Only the module of the
+ * command that is run is loaded: the server's libraries would cost each other command a third of a
+ * second.
  */
 const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['init', async () => (await import('./init.ts')).registerInit],
@@ -37,13 +38,18 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
 
 /** The `aliquot` command: all of it, or as much as `command` (the first argument) needs. */
 export async function buildProgram(context: CommandContext, command?: string): Promise<Command> {
-  const about = "Aliquot's collector and its operator: keep every result file that the lab's instruments write.";
+  const about =
+    "Aliquot's collector and its operator: keep every result file that the lab's instruments write.";
   const program = styledProgram('aliquot', about, VERSION);
   const named = COMMANDS.get(command ?? '');
   const everything = command === '--version' ? [] : [...COMMANDS.values()];
   const loaders = named === undefined ? everything : [named];
-  for (const register of new Set(await Promise.all(loaders.map((load) => load())))) register(program, context);
-  withNotes(program, 'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part (each file named).');
+  for (const register of new Set(await Promise.all(loaders.map((load) => load()))))
+    register(program, context);
+  withNotes(
+    program,
+    'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part (each file named).',
+  );
   withExample(
     program,
     'aliquot init --data /srv/aliquot',

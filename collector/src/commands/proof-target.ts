@@ -4,8 +4,8 @@ import { RestoreError } from '@aliquot/shared/restore/errors';
 import { type FileSpec, isProvedBy, type RestoreTarget } from '@aliquot/shared/restore/writer';
 
 /**
- * A restore target that writes no file: it hands each file's bytes to `take` and compares size and hash at the end, so `check`
- * proves what `restore` would give, and `cat` prints it.
+ * A restore target that writes no file: it hands each file's bytes to `take` and compares size and
+ * hash at the end, so `check` proves what `restore` would give, and `cat` prints it.
  */
 export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): RestoreTarget {
   return {

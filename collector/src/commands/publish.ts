@@ -6,7 +6,12 @@ import type { CommandContext } from './context.ts';
  * crash in between there is a bundle that the collector does not expect, and it says so; the other
  * order could leave a name taken by a bundle that nobody has.
  */
-export async function publish(context: CommandContext, file: string, text: string, register: () => Promise<void>): Promise<void> {
+export async function publish(
+  context: CommandContext,
+  file: string,
+  text: string,
+  register: () => Promise<void>,
+): Promise<void> {
   await writeFileDurably(context.files, file, Buffer.from(text), { mode: 0o600, createOnly: true });
   try {
     await register();

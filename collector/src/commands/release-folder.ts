@@ -4,7 +4,12 @@ import { isReleaseFile, MAX_RELEASE_FILE_BYTES, MAX_RELEASE_FILES } from '@aliqu
 import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
-import { type NamedFile, type NamedRelease, namedReleases, TIMESTAMP_FILE } from '../releases/named-releases.ts';
+import {
+  type NamedFile,
+  type NamedRelease,
+  namedReleases,
+  TIMESTAMP_FILE,
+} from '../releases/named-releases.ts';
 import { piecesOf } from '../releases/pieces.ts';
 import { CommandError } from './command-error.ts';
 
@@ -27,11 +32,17 @@ export async function readReleaseFolder(port: FilePort, dir: string): Promise<Re
   if (!(await exists(port, dir))) throw broken(`there is no folder ${dir}; check the path`);
   const releases = await namedReleases(read);
   if (releases.length === 0) {
-    const why = (await read(TIMESTAMP_FILE)) === undefined ? `it has no ${TIMESTAMP_FILE}` : 'its newest list names no program';
-    throw broken(`${dir} is no folder with releases: ${why}; give the folder that the vendor's archive unpacks to`);
+    const why =
+      (await read(TIMESTAMP_FILE)) === undefined
+        ? `it has no ${TIMESTAMP_FILE}`
+        : 'its newest list names no program';
+    throw broken(
+      `${dir} is no folder with releases: ${why}; give the folder that the vendor's archive unpacks to`,
+    );
   }
   const files: NamedFile[] = [];
-  for (const name of await namesIn(port, dir, 'metadata')) files.push({ name, ...(await factsOf(port, join(dir, name))) });
+  for (const name of await namesIn(port, dir, 'metadata'))
+    files.push({ name, ...(await factsOf(port, join(dir, name))) });
   const present = new Set(await namesIn(port, dir, 'targets'));
   for (const { name, size, sha256 } of distinct(releases.flatMap((release) => release.files))) {
     // A release need not bring what an earlier one brought: the collector has it, or says that it
@@ -42,8 +53,13 @@ export async function readReleaseFolder(port: FilePort, dir: string): Promise<Re
       throw broken(`${join(dir, name)} is not what the list says: it was altered, or cut off`);
     files.push({ name, size, sha256 });
   }
-  if (files.length > MAX_RELEASE_FILES) throw broken(`${dir} has ${files.length} files, more than the ${MAX_RELEASE_FILES} of a release`);
-  const newest = files.filter(({ name }) => name.endsWith('.targets.json')).sort((a, b) => number(b.name) - number(a.name))[0];
+  if (files.length > MAX_RELEASE_FILES)
+    throw broken(
+      `${dir} has ${files.length} files, more than the ${MAX_RELEASE_FILES} of a release`,
+    );
+  const newest = files
+    .filter(({ name }) => name.endsWith('.targets.json'))
+    .sort((a, b) => number(b.name) - number(a.name))[0];
   return { files, releases, targetsHash: newest?.sha256 ?? '' };
 }
 
@@ -65,7 +81,8 @@ async function factsOf(port: FilePort, path: string): Promise<{ size: number; sh
   let size = 0;
   for await (const piece of piecesOf(port, path)) {
     size += piece.length;
-    if (size > MAX_RELEASE_FILE_BYTES) throw broken(`${path} is too large to be a file of a release`);
+    if (size > MAX_RELEASE_FILE_BYTES)
+      throw broken(`${path} is too large to be a file of a release`);
     hash.update(piece);
   }
   return { size, sha256: hash.digest('hex') };

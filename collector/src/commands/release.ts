@@ -3,18 +3,29 @@ import { formatBytes } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { piecesOf } from '../releases/pieces.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { type CollectorOptions, endpointOf, withCollector, withExample, withJson, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  endpointOf,
+  withCollector,
+  withExample,
+  withJson,
+  withNotes,
+} from './options.ts';
 import { readReleaseFolder } from './release-folder.ts';
 import { CollectorClient } from './vault-client.ts';
 
 type ReleaseOptions = CollectorOptions & { readonly json?: boolean };
 
 export function registerRelease(program: Command, context: CommandContext): void {
-  const release = program.command('release').description('Releases of the agent that the collector keeps for the PCs.');
+  const release = program
+    .command('release')
+    .description('Releases of the agent that the collector keeps for the PCs.');
   withExample(release, 'aliquot release list');
   const add = release
     .command('add')
-    .description("Hand the collector a release, as the vendor's archive unpacks to a folder. No PC takes it before the policy names it.")
+    .description(
+      "Hand the collector a release, as the vendor's archive unpacks to a folder. No PC takes it before the policy names it.",
+    )
     .argument('DIR', 'the folder with `metadata` and `targets`');
   withJson(withCollector(add));
   withNotes(
@@ -36,10 +47,16 @@ export function registerRelease(program: Command, context: CommandContext): void
     .argument('VERSION', 'as `aliquot release list` shows it');
   withJson(withCollector(remove));
   withExample(remove, 'aliquot release remove 0.2.0');
-  remove.action(async (version: string, options: ReleaseOptions) => removeRelease(context, version, options));
+  remove.action(async (version: string, options: ReleaseOptions) =>
+    removeRelease(context, version, options),
+  );
 }
 
-async function addRelease(context: CommandContext, dir: string, options: ReleaseOptions): Promise<void> {
+async function addRelease(
+  context: CommandContext,
+  dir: string,
+  options: ReleaseOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const { files, releases, targetsHash } = await readReleaseFolder(context.files, dir);
@@ -72,18 +89,31 @@ async function listReleases(context: CommandContext, options: ReleaseOptions): P
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const { releases } = await collector.releases();
   if (releases.length === 0)
-    await output.result({ event: 'releases', releases }, 'The collector has no releases; `aliquot release add DIR` hands it one.');
+    await output.result(
+      { event: 'releases', releases },
+      'The collector has no releases; `aliquot release add DIR` hands it one.',
+    );
   else if (output.json) await output.result({ event: 'releases', releases });
   for (const { version, platforms, bytes, whole, expires } of output.json ? [] : releases) {
     const missing = whole ? '' : '  NOT WHOLE: some of its files are missing, add it again';
     const until = `believed until ${expires.slice(0, 10)}`;
-    await output.result({}, `${version.padEnd(10)}  ${formatBytes(bytes)}  ${until}  ${platforms.join(', ')}${missing}`);
+    await output.result(
+      {},
+      `${version.padEnd(10)}  ${formatBytes(bytes)}  ${until}  ${platforms.join(', ')}${missing}`,
+    );
   }
 }
 
-async function removeRelease(context: CommandContext, version: string, options: ReleaseOptions): Promise<void> {
+async function removeRelease(
+  context: CommandContext,
+  version: string,
+  options: ReleaseOptions,
+): Promise<void> {
   const output = outputOf(context, options);
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   await collector.removeRelease(version);
-  await output.result({ event: 'removed', version }, `Release ${version} is removed. PCs that run it go on running it.`);
+  await output.result(
+    { event: 'removed', version },
+    `Release ${version} is removed. PCs that run it go on running it.`,
+  );
 }

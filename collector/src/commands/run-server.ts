@@ -29,7 +29,10 @@ import { ServedCertificate } from './served-certificate.ts';
 
 const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
 
-/** Serves until the process is asked to stop. Apart from `serve.ts`, so that no other command loads a server's libraries. */
+/**
+ * Serves until the process is asked to stop. Apart from `serve.ts`, so that no other command loads
+ * a server's libraries.
+ */
 export async function serveCommand(context: CommandContext, options: ServeOptions): Promise<void> {
   const output = outputOf(context, { json: true });
   const tls = await ServedCertificate.open(context, options);
@@ -55,10 +58,14 @@ interface Serving {
   readonly output: Output;
 }
 
-async function serve(context: CommandContext, { data, tls, address, log, output }: Serving): Promise<void> {
+async function serve(
+  context: CommandContext,
+  { data, tls, address, log, output }: Serving,
+): Promise<void> {
   const { files, clock, random } = context;
   const hasher = new HashPool();
-  const onUnfit = (record: UnfitRecord): void => log.error(record, 'a record cannot be applied and is passed over: run aliquot fsck');
+  const onUnfit = (record: UnfitRecord): void =>
+    log.error(record, 'a record cannot be applied and is passed over: run aliquot fsck');
   const store = await openCollector(data, { files, clock, random, hasher, onUnfit });
   try {
     const hub = new SessionHub(clock);
@@ -76,7 +83,10 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
       },
       strangers: () => strangersTo(store, hub),
     });
-    const app = buildServer({ store, sessions: hub, health, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls?.files);
+    const app = buildServer(
+      { store, sessions: hub, health, clock, log, timers: systemTimers, software: SOFTWARE, known },
+      tls?.files,
+    );
     const cameBy = (host: string | undefined) => health.cameBy(host);
     const parts = { store, hub, clock, random, timers: systemTimers, log, cameBy };
     const ingest = attachIngest(app.server, parts, new HandshakeGate(), connections);
@@ -86,7 +96,10 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
       const port = await listen(app, address);
       const leaveFiles = tls?.watch(app.server as unknown as TlsServer, systemTimers, log);
       const url = baseUrl(tls !== undefined, address.host, port, hostname());
-      log.info({ url, collectorId: hex(store.collectorId), vaults: store.vaults().length }, 'listening');
+      log.info(
+        { url, collectorId: hex(store.collectorId), vaults: store.vaults().length },
+        'listening',
+      );
       await output.result({ event: 'listening', url });
       log.info({ signal: await stopRequested }, 'stopping');
       leaveFiles?.();
@@ -114,9 +127,17 @@ async function listen(app: FastifyInstance, { host, port }: ListenAddress): Prom
       );
     }
     if (errno === 'EACCES')
-      throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this user may not; choose a port above 1023`, { cause });
+      throw new CommandError(
+        'SERVE_LISTEN',
+        `cannot listen on ${where}: this user may not; choose a port above 1023`,
+        { cause },
+      );
     if (errno === 'EADDRNOTAVAIL' || errno === 'ENOTFOUND') {
-      throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this machine has no such address; check --listen`, { cause });
+      throw new CommandError(
+        'SERVE_LISTEN',
+        `cannot listen on ${where}: this machine has no such address; check --listen`,
+        { cause },
+      );
     }
     throw cause;
   }
@@ -127,6 +148,9 @@ async function listen(app: FastifyInstance, { host, port }: ListenAddress): Prom
 function logOf(context: CommandContext): ServiceLog {
   const level = context.environment.logLevel ?? 'info';
   if (!LOG_LEVELS.includes(level))
-    throw new UsageError('USAGE_INVALID', `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`,
+    );
   return openLog({ level, clock: context.clock, ...context.log() });
 }

@@ -15,8 +15,20 @@ const context = { files: nodeFiles, clock: { nowMs: () => 17 } } as unknown as C
 
 function pair(dir: string, name: string): { readonly cert: string; readonly key: string } {
   const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '9'];
-  execFileSync('openssl', [...args, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], { stdio: 'pipe' });
+  const args = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '9',
+  ];
+  execFileSync('openssl', [...args, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], {
+    stdio: 'pipe',
+  });
   return { cert, key };
 }
 
@@ -46,7 +58,10 @@ it.runIf(posixOnly('there is no openssl to make certificates with'))(
     const { port } = server.address() as { port: number };
 
     const said: string[] = [];
-    const log = { info: (text: string) => said.push(text), error: (_fields: object, text: string) => said.push(text) } as unknown as Logger;
+    const log = {
+      info: (text: string) => said.push(text),
+      error: (_fields: object, text: string) => said.push(text),
+    } as unknown as Logger;
     let action: (() => void) | undefined;
     let scheduled: () => void = () => undefined;
     const timers = {
@@ -80,7 +95,10 @@ it.runIf(posixOnly('there is no openssl to make certificates with'))(
       expect(served.unusable).toBeUndefined();
       writeFileSync(tlsKey, 'no key');
       await look();
-      expect([await shown(port), said]).toEqual(['two', [expect.anything(), expect.anything(), expect.stringMatching(/cannot be used/)]]);
+      expect([await shown(port), said]).toEqual([
+        'two',
+        [expect.anything(), expect.anything(), expect.stringMatching(/cannot be used/)],
+      ]);
     } finally {
       leave();
       server.close();

@@ -44,7 +44,10 @@ export class ServedCertificate {
   }
 
   /** Reads the files; undefined where none are named. Errors: `USAGE_MISSING`, `USAGE_INVALID`. */
-  static async open(context: CommandContext, { tlsCert, tlsKey }: CertificateFiles): Promise<ServedCertificate | undefined> {
+  static async open(
+    context: CommandContext,
+    { tlsCert, tlsKey }: CertificateFiles,
+  ): Promise<ServedCertificate | undefined> {
     if (tlsCert === undefined && tlsKey === undefined) return undefined;
     if (tlsCert === undefined || tlsKey === undefined)
       throw new UsageError('USAGE_MISSING', '--tls-cert and --tls-key go together; give both');
@@ -69,7 +72,11 @@ export class ServedCertificate {
    * stand keep theirs. What cannot be used is named, in the log once, and the pair before stays.
    * The answer ends it.
    */
-  watch(server: { setSecureContext(files: TlsFiles): void }, timers: Timers, log: Logger): () => void {
+  watch(
+    server: { setSecureContext(files: TlsFiles): void },
+    timers: Timers,
+    log: Logger,
+  ): () => void {
     let cancel = (): void => undefined;
     let ended = false;
     const look = async (): Promise<void> => {
@@ -77,8 +84,14 @@ export class ServedCertificate {
       if (ended) return;
       if (typeof answer === 'string') {
         if (answer !== this.#unusable?.message)
-          log.error({ error: answer }, 'the TLS files cannot be used; the certificate before is served');
-        this.#unusable = { message: answer, sinceMs: this.#unusable?.sinceMs ?? this.#clock.nowMs() };
+          log.error(
+            { error: answer },
+            'the TLS files cannot be used; the certificate before is served',
+          );
+        this.#unusable = {
+          message: answer,
+          sinceMs: this.#unusable?.sinceMs ?? this.#clock.nowMs(),
+        };
       } else {
         this.#unusable = undefined;
         if (answer !== undefined) {
@@ -103,7 +116,9 @@ export class ServedCertificate {
   async #renewed(): Promise<TlsFiles | string | undefined> {
     try {
       const files = await this.#read();
-      return files.cert.equals(this.#files.cert) && files.key.equals(this.#files.key) ? undefined : files;
+      return files.cert.equals(this.#files.cert) && files.key.equals(this.#files.key)
+        ? undefined
+        : files;
     } catch (error) {
       if (!(error instanceof AliquotError)) throw error;
       return error.message;

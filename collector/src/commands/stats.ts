@@ -2,10 +2,20 @@ import { formatBytes, formatCount } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { type CollectorOptions, withCollector, withExample, withJson, withNotes } from './options.ts';
+import {
+  type CollectorOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withNotes,
+} from './options.ts';
 
 export function registerStats(program: Command, context: CommandContext): void {
-  const stats = program.command('stats').description('Raw and stored bytes, ratios, chunks, packs, commits, and how long the disk lasts.');
+  const stats = program
+    .command('stats')
+    .description(
+      'Raw and stored bytes, ratios, chunks, packs, commits, and how long the disk lasts.',
+    );
   withJson(withCollector(stats));
   withNotes(
     stats,
@@ -23,22 +33,43 @@ export function registerStats(program: Command, context: CommandContext): void {
       ['versions', formatCount(figures.versions)],
       ['commits', formatCount(figures.commits)],
       ['raw', formatBytes(figures.rawBytes)],
-      ['unique', `${formatBytes(figures.uniqueBytes)} (deduplication ${figures.dedupRatio.toFixed(2)} : 1)`],
-      ['stored', `${formatBytes(figures.storedBytes)} (compression ${figures.compressionRatio.toFixed(2)} : 1)`],
+      [
+        'unique',
+        `${formatBytes(figures.uniqueBytes)} (deduplication ${figures.dedupRatio.toFixed(2)} : 1)`,
+      ],
+      [
+        'stored',
+        `${formatBytes(figures.storedBytes)} (compression ${figures.compressionRatio.toFixed(2)} : 1)`,
+      ],
       ['chunks', formatCount(figures.chunks)],
       ['pages', formatCount(figures.pages)],
       ['packs', `${formatCount(figures.packs)} (${formatBytes(figures.packBytes)})`],
       ['damaged', formatCount(figures.damaged)],
-      ['free', figures.freeBytes === undefined ? 'not known: the disk does not answer' : formatBytes(figures.freeBytes)],
-      ['grows', figures.growthPerDay === undefined ? 'not known yet' : `${formatBytes(figures.growthPerDay)} a day, all vaults`],
+      [
+        'free',
+        figures.freeBytes === undefined
+          ? 'not known: the disk does not answer'
+          : formatBytes(figures.freeBytes),
+      ],
+      [
+        'grows',
+        figures.growthPerDay === undefined
+          ? 'not known yet'
+          : `${formatBytes(figures.growthPerDay)} a day, all vaults`,
+      ],
       ['lasts', daysText(figures.daysLeft)],
     ];
-    await output.result({ vault: vault.info.name, ...figures }, lines.map(([name, value]) => `${name.padEnd(10)} ${value}`).join('\n'));
+    await output.result(
+      { vault: vault.info.name, ...figures },
+      lines.map(([name, value]) => `${name.padEnd(10)} ${value}`).join('\n'),
+    );
   });
 }
 
 /** How long the room lasts if it fills as it did in the last two weeks. */
 function daysText(days: number | undefined): string {
   if (days === undefined) return 'not known: nothing grows, or not for long enough';
-  return days >= 730 ? `more than ${Math.floor(days / 365)} years` : `${formatCount(Math.floor(days))} days`;
+  return days >= 730
+    ? `more than ${Math.floor(days / 365)} years`
+    : `${formatCount(Math.floor(days))} days`;
 }

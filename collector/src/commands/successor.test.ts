@@ -80,21 +80,28 @@ it('P5 P6 an agent of a lost collector goes on with its successor, once the loss
   expect((await ok('log', 'reopen', '--kit', kit())).stdout).toContain('nothing to heal');
   expect(await connected(agent)).toMatchObject({ rolledBack: false, chainHead: undefined });
   await agent.upload(made.items);
-  expect(await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes)).toMatchObject({ type: 'receipt' });
+  expect(await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes)).toMatchObject(
+    { type: 'receipt' },
+  );
   await ok('restore', '--kit', kit(), '--agent', 'hplc-1', '--to', join(dir, 'back'));
   expect(new Uint8Array(await readFile(join(dir, 'back/data/run1')))).toEqual(content);
 
-  // One that had seen more than the first loss approved: it is led from the opening that names its own head.
+  // One that had seen more than the first loss approved: it is led from the opening that names its
+  // own head.
   expect((await connected(later)).rolledBack).toBe(true);
   expect((await ok('log', 'reopen', '--kit', kit())).stdout).toContain('goes on in epoch 3');
   const ready = await connected(later);
   expect(ready.rolledBack).toBe(false);
   const openings = ready.openings.map(({ opening }) => decodeEpochOpeningBody(opening.body));
-  expect(openings).toMatchObject([{ logEpoch: 3, lost: [later.head && decodeTreeHeadBody(later.head.signed.body).head] }]);
+  expect(openings).toMatchObject([
+    { logEpoch: 3, lost: [later.head && decodeTreeHeadBody(later.head.signed.body).head] },
+  ]);
   const { head } = decodeTreeHeadBody(ready.head.body);
   const [base] = openings.map((opening) => opening.base);
   if (base === undefined) throw new Error('no opening');
   verifyConsistency(base.size, base.root, head.size, head.root, ready.consistency);
   await later.upload(laterMade.items);
-  expect(await later.ask((requestId) => ({ type: 'commit', requestId }), laterMade.bytes)).toMatchObject({ type: 'receipt' });
+  expect(
+    await later.ask((requestId) => ({ type: 'commit', requestId }), laterMade.bytes),
+  ).toMatchObject({ type: 'receipt' });
 });

@@ -7,7 +7,10 @@ import type { VersionWatch } from './verified.ts';
 /** Lines for people; JSON has them all. */
 const MAX_LINES = 20;
 
-/** The commits that a command met and could not open: each named once, at the end, and the command is done only in part. */
+/**
+ * The commits that a command met and could not open: each named once, at the end, and the command
+ * is done only in part.
+ */
 export class UnopenedList implements VersionWatch {
   readonly #commits = new Map<string, UnopenedCommit>();
 
@@ -26,7 +29,16 @@ export class UnopenedList implements VersionWatch {
     if (commits.length === 0) return;
     for (const { agent, commit, sequence, receivedAtMs, versions, code, message } of commits) {
       const received = formatInstant(receivedAtMs);
-      await output.result({ event: 'unopened', agent, commit, sequence, received, versions, code, message });
+      await output.result({
+        event: 'unopened',
+        agent,
+        commit,
+        sequence,
+        received,
+        versions,
+        code,
+        message,
+      });
     }
     if (!output.json) for (const line of linesOf(commits)) output.note(line);
     throw new PartialError(
@@ -36,12 +48,17 @@ export class UnopenedList implements VersionWatch {
 }
 
 function linesOf(commits: readonly UnopenedCommit[]): string[] {
-  const lines = commits.slice(0, MAX_LINES).map(({ agent, commit, sequence, receivedAtMs, versions, code, message }) => {
-    const where = `commit ${sequence} (${commit}) of agent ${printable(agent)}, received ${formatTime(receivedAtMs)}`;
-    return `not opened: ${countOf(versions)} in ${where}: ${printable(message)} [${printable(code)}]`;
-  });
+  const lines = commits
+    .slice(0, MAX_LINES)
+    .map(({ agent, commit, sequence, receivedAtMs, versions, code, message }) => {
+      const where = `commit ${sequence} (${commit}) of agent ${printable(agent)}, received ${formatTime(receivedAtMs)}`;
+      return `not opened: ${countOf(versions)} in ${where}: ${printable(message)} [${printable(code)}]`;
+    });
   return commits.length > MAX_LINES
-    ? [...lines, `and ${formatCount(commits.length - MAX_LINES)} commits more; --json names them all`]
+    ? [
+        ...lines,
+        `and ${formatCount(commits.length - MAX_LINES)} commits more; --json names them all`,
+      ]
     : lines;
 }
 

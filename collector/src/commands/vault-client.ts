@@ -63,26 +63,42 @@ const RELEASES = '/v1/operator/releases';
 export class CollectorClient {
   readonly endpoint: Endpoint;
   readonly info: CollectorInfo;
-  /** Over TLS: the certificates that the collector showed, its own first, up to the authority (DER). */
+  /**
+   * Over TLS: the certificates that the collector showed, its own first, up to the authority (DER).
+   */
   readonly peerChain: readonly Uint8Array[] | undefined;
 
-  private constructor(endpoint: Endpoint, info: CollectorInfo, peerChain: readonly Uint8Array[] | undefined) {
+  private constructor(
+    endpoint: Endpoint,
+    info: CollectorInfo,
+    peerChain: readonly Uint8Array[] | undefined,
+  ) {
     this.endpoint = endpoint;
     this.info = info;
     this.peerChain = peerChain;
   }
 
   static async connect(endpoint: Endpoint): Promise<CollectorClient> {
-    const { value, peerChain } = await ask(endpoint, collectorInfo, { method: 'GET', path: '/v1/operator/collector' });
+    const { value, peerChain } = await ask(endpoint, collectorInfo, {
+      method: 'GET',
+      path: '/v1/operator/collector',
+    });
     return new CollectorClient(endpoint, value, peerChain);
   }
 
   /** The vault that a kit, a name, or its being the only one, selects. */
-  vault(choice: { readonly vaultId?: Uint8Array; readonly name?: string | undefined }): VaultClient {
+  vault(choice: {
+    readonly vaultId?: Uint8Array;
+    readonly name?: string | undefined;
+  }): VaultClient {
     return new VaultClient(this, this.#select(choice));
   }
 
-  async addVault(parts: { descriptor: Signed; certificate: Signed; catalogSecretKey: Uint8Array | undefined }): Promise<VaultInfo> {
+  async addVault(parts: {
+    descriptor: Signed;
+    certificate: Signed;
+    catalogSecretKey: Uint8Array | undefined;
+  }): Promise<VaultInfo> {
     const body = {
       descriptor: toBase64(encodeSigned(parts.descriptor)),
       certificate: toBase64(encodeSigned(parts.certificate)),
@@ -103,11 +119,21 @@ export class CollectorClient {
 
   /** A part of a file of a release. */
   async sendReleasePart(sha256: string, offset: number, body: Uint8Array): Promise<void> {
-    await ask(this.endpoint, releasePartAnswer, { method: 'POST', path: `${RELEASES}/parts?sha256=${sha256}&offset=${offset}`, body });
+    await ask(this.endpoint, releasePartAnswer, {
+      method: 'POST',
+      path: `${RELEASES}/parts?sha256=${sha256}&offset=${offset}`,
+      body,
+    });
   }
 
-  /** Makes what was sent, and what was there, a release; answers which versions the collector did not have before. */
-  async publishRelease(files: readonly NamedFile[], targetsHash: string): Promise<{ versions: string[] }> {
+  /**
+   * Makes what was sent, and what was there, a release; answers which versions the collector did
+   * not have before.
+   */
+  async publishRelease(
+    files: readonly NamedFile[],
+    targetsHash: string,
+  ): Promise<{ versions: string[] }> {
     return (await ask(this.endpoint, publishAnswer, post(RELEASES, { files, targetsHash }))).value;
   }
 
@@ -115,7 +141,13 @@ export class CollectorClient {
     await ask(this.endpoint, nothing, post(`${RELEASES}/remove`, { version }));
   }
 
-  #select({ vaultId, name }: { readonly vaultId?: Uint8Array; readonly name?: string | undefined }): VaultInfo {
+  #select({
+    vaultId,
+    name,
+  }: {
+    readonly vaultId?: Uint8Array;
+    readonly name?: string | undefined;
+  }): VaultInfo {
     const { vaults } = this.info;
     const at = this.endpoint.url;
     if (vaultId !== undefined) {
@@ -126,7 +158,10 @@ export class CollectorClient {
         `the collector at ${at} does not hold the kit's vault; add it with \`aliquot vault add --kit KIT\``,
       );
     }
-    const fitting = name === undefined ? vaults : vaults.filter((vault) => vault.name === name || vault.vaultId === name);
+    const fitting =
+      name === undefined
+        ? vaults
+        : vaults.filter((vault) => vault.name === name || vault.vaultId === name);
     const [only] = fitting;
     if (only !== undefined && fitting.length === 1) return only;
     if (vaults.length === 0) {
@@ -136,12 +171,22 @@ export class CollectorClient {
       );
     }
     const known = vaults.map((vault) => `${vault.name} (${vault.vaultId})`).join(', ');
-    if (fitting.length > 1) throw new CommandError('COMMAND_VAULT', `several vaults fit; choose one with --vault NAME or its id: ${known}`);
-    throw new CommandError('COMMAND_VAULT', `the collector at ${at} has no vault ${name}; it has: ${known}`);
+    if (fitting.length > 1)
+      throw new CommandError(
+        'COMMAND_VAULT',
+        `several vaults fit; choose one with --vault NAME or its id: ${known}`,
+      );
+    throw new CommandError(
+      'COMMAND_VAULT',
+      `the collector at ${at} has no vault ${name}; it has: ${known}`,
+    );
   }
 }
 
-/** One vault of a running collector. Nothing that it returns is verified against a kit; that is for the caller. */
+/**
+ * One vault of a running collector. Nothing that it returns is verified against a kit; that is for
+ * the caller.
+ */
 export class VaultClient {
   readonly collector: CollectorClient;
   readonly info: VaultInfo;
@@ -155,7 +200,8 @@ export class VaultClient {
 
   get descriptor(): VaultDescriptorBody {
     const descriptor = verifyDescriptor(decodeSigned(fromBase64(this.info.descriptor)));
-    if (hex(descriptor.vaultId) !== this.info.vaultId) throw new CommandError('COMMAND_ANSWER', 'the collector mixes up its vaults');
+    if (hex(descriptor.vaultId) !== this.info.vaultId)
+      throw new CommandError('COMMAND_ANSWER', 'the collector mixes up its vaults');
     return descriptor;
   }
 
@@ -163,7 +209,10 @@ export class VaultClient {
     return decodeSigned(fromBase64(this.info.certificate));
   }
 
-  /** The collector's certificate under the authority's key, and proof that it is for the collector that answers. */
+  /**
+   * The collector's certificate under the authority's key, and proof that it is for the collector
+   * that answers.
+   */
   certificate(authorityKey: Uint8Array): CollectorCertificateBody {
     const vaultId = asVaultId(fromHex(this.info.vaultId) ?? new Uint8Array(0));
     const body = verifyCollectorCertificate(authorityKey, vaultId, this.signedCertificate);
@@ -185,7 +234,10 @@ export class VaultClient {
     const { agents } = await this.agents();
     const found = agentCalled(agents, name);
     if (found !== undefined) return found;
-    throw new CommandError('COMMAND_AGENT', noAgent(this.info.name, name, agents, '`aliquot agents` lists them'));
+    throw new CommandError(
+      'COMMAND_AGENT',
+      noAgent(this.info.name, name, agents, '`aliquot agents` lists them'),
+    );
   }
 
   /** Whose files a name or an id means; see `historyCalled`. */
@@ -193,16 +245,28 @@ export class VaultClient {
     const { agents } = await this.agents();
     const found = historyCalled(agents, name);
     if (found !== undefined) return found;
-    const where = name.includes('~') ? '`aliquot fork list` shows what is held apart' : '`aliquot agents` lists them';
+    const where = name.includes('~')
+      ? '`aliquot fork list` shows what is held apart'
+      : '`aliquot agents` lists them';
     throw new CommandError('COMMAND_AGENT', noAgent(this.info.name, name, agents, where));
   }
 
-  /** Says whose a history (`AGENT~xxxxxxxx`) is; saying the same again is answered. Returns the agent that it was held apart from. */
-  async decideFork(name: string, decision: { decision: 'restored' } | { decision: 'clone'; name: string }): Promise<AgentInfo> {
+  /**
+   * Says whose a history (`AGENT~xxxxxxxx`) is; saying the same again is answered. Returns the
+   * agent that it was held apart from.
+   */
+  async decideFork(
+    name: string,
+    decision: { decision: 'restored' } | { decision: 'clone'; name: string },
+  ): Promise<AgentInfo> {
     const owner = ownerCalled((await this.agents()).agents, name);
     if (owner === undefined) {
-      const see = '`aliquot fork list` shows what is held apart, each with its name such as hplc-1~0a1b2c3d';
-      throw new CommandError('COMMAND_AGENT', `${name} is no history held apart in vault ${this.info.name}; ${see}`);
+      const see =
+        '`aliquot fork list` shows what is held apart, each with its name such as hplc-1~0a1b2c3d';
+      throw new CommandError(
+        'COMMAND_AGENT',
+        `${name} is no history held apart in vault ${this.info.name}; ${see}`,
+      );
     }
     await this.#post(leafAnswer, `/agents/${owner.agent.agentId}~${owner.digits}/fork`, decision);
     return owner.agent;
@@ -210,7 +274,9 @@ export class VaultClient {
 
   /** All of them, or none. */
   async expectAgents(enrolments: readonly Signed[]): Promise<void> {
-    await this.#post(leafAnswer, '/agents', { enrolments: enrolments.map((enrolment) => toBase64(encodeSigned(enrolment))) });
+    await this.#post(leafAnswer, '/agents', {
+      enrolments: enrolments.map((enrolment) => toBase64(encodeSigned(enrolment))),
+    });
   }
 
   async addGroup(group: Signed): Promise<void> {
@@ -223,7 +289,10 @@ export class VaultClient {
 
   async approve(approval: Signed, operator: Signed | undefined): Promise<void> {
     const certificate = operator && toBase64(encodeSigned(operator));
-    await this.#post(leafAnswer, '/approvals', { approval: toBase64(encodeSigned(approval)), operator: certificate });
+    await this.#post(leafAnswer, '/approvals', {
+      approval: toBase64(encodeSigned(approval)),
+      operator: certificate,
+    });
   }
 
   async revokeAgent(agentId: string, reason: string): Promise<void> {
@@ -232,7 +301,9 @@ export class VaultClient {
 
   /** Says of files of a replaced agent that they are gone; at most `MAX_GONE_FILES` at once. */
   async filesGone(agentId: string, fileIds: readonly FileId[]): Promise<void> {
-    await this.#post(leafAnswer, `/agents/${agentId}/gone`, { fileIds: toBase64(Buffer.concat(fileIds)) });
+    await this.#post(leafAnswer, `/agents/${agentId}/gone`, {
+      fileIds: toBase64(Buffer.concat(fileIds)),
+    });
   }
 
   async acknowledgeProblems(agentId: string): Promise<void> {
@@ -257,7 +328,12 @@ export class VaultClient {
 
   /** The newest policy, or the one of a revision, as it was set; nothing of it is verified. */
   async policy(revision?: number): Promise<PolicyMessage> {
-    return (await this.#get(policyMessage, revision === undefined ? '/policy' : `/policy?revision=${revision}`)).value;
+    return (
+      await this.#get(
+        policyMessage,
+        revision === undefined ? '/policy' : `/policy?revision=${revision}`,
+      )
+    ).value;
   }
 
   async setPolicy(request: z.infer<typeof setPolicyRequest>): Promise<void> {
@@ -265,8 +341,14 @@ export class VaultClient {
   }
 
   /** Hands a question to a connected agent; the answer is sealed to who signed it. */
-  async diagnose(agentId: string, { request, certificate }: DiagnosisRequest): Promise<DiagnosisMessage> {
-    const body = { request: toBase64(encodeSigned(request)), certificate: toBase64(encodeSigned(certificate)) };
+  async diagnose(
+    agentId: string,
+    { request, certificate }: DiagnosisRequest,
+  ): Promise<DiagnosisMessage> {
+    const body = {
+      request: toBase64(encodeSigned(request)),
+      certificate: toBase64(encodeSigned(certificate)),
+    };
     return (await this.#post(diagnosisMessage, `/agents/${agentId}/diagnosis`, body)).value;
   }
 
@@ -285,7 +367,11 @@ export class VaultClient {
 
   /** Proofs that the log continues heads that were seen before. */
   async logProofs(heads: readonly TreeHead[]): Promise<LogProofs> {
-    const asked = heads.map(({ logEpoch, size, root }) => ({ logEpoch, size, root: toBase64(root) }));
+    const asked = heads.map(({ logEpoch, size, root }) => ({
+      logEpoch,
+      size,
+      root: toBase64(root),
+    }));
     return (await this.#post(logProofs, '/log/proofs', { heads: asked })).value;
   }
 
@@ -295,24 +381,33 @@ export class VaultClient {
 
   async *state(agentId: string, atMs: number | undefined): AsyncGenerator<StateRecord> {
     const query = atMs === undefined ? '' : `?at=${Math.max(0, Math.floor(atMs))}`;
-    for await (const record of this.#stream({ method: 'GET', path: `${this.#base}/agents/${agentId}/state${query}` }))
+    for await (const record of this.#stream({
+      method: 'GET',
+      path: `${this.#base}/agents/${agentId}/state${query}`,
+    }))
       yield decodeStateRecord(record);
   }
 
   async *versions(agentId: string, fileId: Uint8Array): AsyncGenerator<StateRecord> {
     const path = `${this.#base}/agents/${agentId}/versions/${hex(fileId)}`;
-    for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
+    for await (const record of this.#stream({ method: 'GET', path }))
+      yield decodeStateRecord(record);
   }
 
   async *everyVersion(agentId: string): AsyncGenerator<StateRecord> {
     const path = `${this.#base}/agents/${agentId}/versions`;
-    for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
+    for await (const record of this.#stream({ method: 'GET', path }))
+      yield decodeStateRecord(record);
   }
 
-  /** The commits that hold versions whose id begins as asked: one, or a few that show that it is not enough. */
+  /**
+   * The commits that hold versions whose id begins as asked: one, or a few that show that it is not
+   * enough.
+   */
   async *versionsById(agentId: string, { digits, slot }: VersionId): AsyncGenerator<StateRecord> {
     const path = `${this.#base}/agents/${agentId}/version/${digits}${slot === undefined ? '' : `.${slot}`}`;
-    for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
+    for await (const record of this.#stream({ method: 'GET', path }))
+      yield decodeStateRecord(record);
   }
 
   /** Names that the collector opened itself; only where the vault is not blind. */
@@ -323,9 +418,18 @@ export class VaultClient {
     every?: true;
   }): AsyncGenerator<NameRecord> {
     const atMs = request.atMs && Math.max(0, Math.floor(request.atMs));
-    const body = { agentId: request.agentId, atMs, versionsOf: request.versionsOf && toBase64(request.versionsOf), every: request.every };
+    const body = {
+      agentId: request.agentId,
+      atMs,
+      versionsOf: request.versionsOf && toBase64(request.versionsOf),
+      every: request.every,
+    };
     for await (const record of this.#stream(post(`${this.#base}/names`, body))) {
-      yield understood(this.collector.endpoint, nameRecord, JSON.parse(Buffer.from(record).toString('utf8')));
+      yield understood(
+        this.collector.endpoint,
+        nameRecord,
+        JSON.parse(Buffer.from(record).toString('utf8')),
+      );
     }
   }
 
@@ -361,15 +465,28 @@ function noAgent(vault: string, name: string, agents: readonly AgentInfo[], wher
 }
 
 function post(path: string, body: unknown): HttpRequest {
-  return { method: 'POST', path, body: Buffer.from(JSON.stringify(body)), contentType: 'application/json' };
+  return {
+    method: 'POST',
+    path,
+    body: Buffer.from(JSON.stringify(body)),
+    contentType: 'application/json',
+  };
 }
 
-async function ask<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, request: HttpRequest) {
+async function ask<Schema extends z.ZodType>(
+  endpoint: Endpoint,
+  schema: Schema,
+  request: HttpRequest,
+) {
   const { value, peerChain } = await sendJson(endpoint, request);
   return { value: understood(endpoint, schema, value), peerChain };
 }
 
-function understood<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, value: unknown): z.infer<Schema> {
+function understood<Schema extends z.ZodType>(
+  endpoint: Endpoint,
+  schema: Schema,
+  value: unknown,
+): z.infer<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new CommandError(

@@ -9,7 +9,15 @@ import { fromBase64 } from '../rest/base64.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { openKitFile } from './kit-file.ts';
-import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import {
+  type CollectorOptions,
+  endpointOf,
+  type KitOptions,
+  withCollector,
+  withExample,
+  withJson,
+  withKit,
+} from './options.ts';
 import { CollectorClient } from './vault-client.ts';
 
 interface AddOptions extends CollectorOptions, KitOptions {
@@ -28,10 +36,20 @@ export function registerVault(program: Command, context: CommandContext): void {
     .description(
       "Certify the collector for the kit's vault and hand it the vault's public parts (and, unless the vault is blind, the catalog key).",
     )
-    .option('--collector <ID>', 'refuse unless the collector has this id, as `aliquot init` printed it')
-    .option('--generation <N>', 'one more than before when this collector succeeds a lost one; agents refuse to go back', '1');
+    .option(
+      '--collector <ID>',
+      'refuse unless the collector has this id, as `aliquot init` printed it',
+    )
+    .option(
+      '--generation <N>',
+      'one more than before when this collector succeeds a lost one; agents refuse to go back',
+      '1',
+    );
   withJson(withKit(withCollector(add), 'needed'));
-  withExample(add, 'aliquot vault add --kit lab.kit --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
+  withExample(
+    add,
+    'aliquot vault add --kit lab.kit --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token',
+  );
   add.action(async (options: AddOptions) => addCommand(context, options));
 }
 
@@ -39,7 +57,10 @@ async function addCommand(context: CommandContext, options: AddOptions): Promise
   const output = outputOf(context, options);
   const generation = Number(options.generation);
   if (!Number.isInteger(generation) || generation < 1 || generation > MAX_GENERATION) {
-    throw new UsageError('USAGE_INVALID', `--generation cannot be "${options.generation}"; give a whole number from 1 up`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `--generation cannot be "${options.generation}"; give a whole number from 1 up`,
+    );
   }
   const endpoint = await endpointOf(context, options);
   const kit = await openKitFile(context, options);
@@ -57,19 +78,39 @@ async function addCommand(context: CommandContext, options: AddOptions): Promise
       issuedAtMs: context.clock.nowMs(),
     });
   const catalogSecretKey = kit.descriptor.blind ? undefined : kit.catalogKey.secretKey;
-  const added = await collector.addVault({ descriptor: kit.signedDescriptor, certificate, catalogSecretKey });
+  const added = await collector.addVault({
+    descriptor: kit.signedDescriptor,
+    certificate,
+    catalogSecretKey,
+  });
   const blind = added.blind ? ' It is blind: the collector cannot open names.' : '';
   await output.result(
-    { event: 'vault', vault: added.name, vaultId: added.vaultId, blind: added.blind, collectorId: hex(collectorId) },
+    {
+      event: 'vault',
+      vault: added.name,
+      vaultId: added.vaultId,
+      blind: added.blind,
+      collectorId: hex(collectorId),
+    },
     `Vault ${added.name} is at the collector ${collector.info.name} (${hex(collectorId)}).${blind}\nNext: aliquot enroll NAME --kit KIT --out BUNDLE`,
   );
 }
 
-/** The id follows from the key, so a collector cannot claim another's; which one it should be only the operator knows. */
-function expectedCollector(collector: CollectorClient, signKey: Uint8Array, expected: string | undefined) {
+/**
+ * The id follows from the key, so a collector cannot claim another's; which one it should be only
+ * the operator knows.
+ */
+function expectedCollector(
+  collector: CollectorClient,
+  signKey: Uint8Array,
+  expected: string | undefined,
+) {
   const collectorId = asCollectorId(collectorIdOf(signKey));
   if (hex(collectorId) !== collector.info.collectorId)
-    throw new CommandError('COMMAND_FOREIGN_COLLECTOR', 'the collector claims an id that is not its key’s');
+    throw new CommandError(
+      'COMMAND_FOREIGN_COLLECTOR',
+      'the collector claims an id that is not its key’s',
+    );
   if (expected === undefined) return collectorId;
   const wanted = fromHex(expected);
   if (wanted === undefined || !equalBytes(wanted, collectorId)) {
@@ -83,7 +124,8 @@ function expectedCollector(collector: CollectorClient, signKey: Uint8Array, expe
 
 /** The certificate from the first time, so that adding a vault again gives the same answer. */
 function earlierCertificate(collector: CollectorClient, kit: OpenKit) {
-  if (!collector.info.vaults.some((vault) => vault.vaultId === hex(kit.descriptor.vaultId))) return undefined;
+  if (!collector.info.vaults.some((vault) => vault.vaultId === hex(kit.descriptor.vaultId)))
+    return undefined;
   const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
   vault.certificate(kit.authority.publicKey);
   return vault.signedCertificate;

@@ -45,28 +45,42 @@ export interface CertifiedAgent {
   readonly enrolment: EnrolmentCertificateBody;
 }
 
-/** The enrolment behind an agent of the collector's list. A collector that passes off another agent under that name is caught. */
+/**
+ * The enrolment behind an agent of the collector's list. A collector that passes off another agent
+ * under that name is caught.
+ */
 export function certifiedAgent(kit: Pick<OpenKit, 'descriptor'>, info: AgentView): CertifiedAgent {
   const { enrolment } = certificateOf(kit, info);
   const { name, enrolledAs = name } = info;
-  if (enrolment.name !== enrolledAs) throw unverified(`the collector passes agent ${enrolment.name} off as ${enrolledAs}`);
-  return { name, agentId: enrolment.agentId, lineageId: asLineageId(enrolment.lineageId), enrolment };
+  if (enrolment.name !== enrolledAs)
+    throw unverified(`the collector passes agent ${enrolment.name} off as ${enrolledAs}`);
+  return {
+    name,
+    agentId: enrolment.agentId,
+    lineageId: asLineageId(enrolment.lineageId),
+    enrolment,
+  };
 }
 
-/** What the authority certified of an agent; one that a bundle was made for has not bound keys yet. */
+/**
+ * What the authority certified of an agent; one that a bundle was made for has not bound keys yet.
+ */
 function certificateOf(
   { descriptor: { vaultId, authorityKey } }: Pick<OpenKit, 'descriptor'>,
   info: Pick<AgentView, 'enrolment' | 'binding'>,
 ): { readonly enrolment: EnrolmentCertificateBody } {
-  const [enrolment, binding] = [info.enrolment, info.binding].map((text) => text && decodeSigned(fromBase64(text)));
+  const [enrolment, binding] = [info.enrolment, info.binding].map(
+    (text) => text && decodeSigned(fromBase64(text)),
+  );
   if (!enrolment) throw unverified('the collector shows an agent without its certificate');
   if (!binding) return { enrolment: verifyEnrolment(authorityKey, vaultId, enrolment) };
   return verifyAgent(authorityKey, vaultId, enrolment, binding);
 }
 
 /**
- * Verifies records of one lineage and opens them with the kit: authority → enrolment → binding → commit signature → entries
- * root; the receipt by the certified collector; the lineage that was asked for. Content is not touched here.
+ * Verifies records of one lineage and opens them with the kit: authority → enrolment → binding →
+ * commit signature → entries root; the receipt by the certified collector; the lineage that was
+ * asked for. Content is not touched here.
  */
 export async function* openVersions(
   records: AsyncIterable<StateRecord>,
@@ -86,9 +100,18 @@ function* openRecord(
   watch: VersionWatch,
 ): Generator<OpenVersion> {
   const { commit, receivedAtMs } = evidence(() => {
-    const certificate = verifyAgent(kit.authority.publicKey, kit.descriptor.vaultId, record.enrolment, record.binding);
-    if (!equalBytes(certificate.enrolment.lineageId, agent.lineageId)) throw unverified('the collector sent a commit of another agent');
-    const verified = verifyCommit(record.commit, { vaultId: kit.descriptor.vaultId, agent: certificate });
+    const certificate = verifyAgent(
+      kit.authority.publicKey,
+      kit.descriptor.vaultId,
+      record.enrolment,
+      record.binding,
+    );
+    if (!equalBytes(certificate.enrolment.lineageId, agent.lineageId))
+      throw unverified('the collector sent a commit of another agent');
+    const verified = verifyCommit(record.commit, {
+      vaultId: kit.descriptor.vaultId,
+      agent: certificate,
+    });
     const receipt = verifyReceipt(record.receipt, collector);
     requireReceiptFor(receipt, verified.header, verified.hash);
     watch.onCommit?.(verified.header, receipt);
@@ -97,7 +120,8 @@ function* openRecord(
   const place = { agent: agent.name, hash: commit.hash, receivedAtMs };
   const wanted = slotsOf(record, commit, receivedAtMs);
   const opening = { wraps: commit.wraps, place: commit.header };
-  const unopened = (what: Unopened) => watch.onUnopened(unopenedCommit(what, { ...place, sequence: commit.header.sequence }));
+  const unopened = (what: Unopened) =>
+    watch.onUnopened(unopenedCommit(what, { ...place, sequence: commit.header.sequence }));
   for (const { entry, slot, versionTimeMs, list, read } of openNames(
     opening,
     wanted,
@@ -108,8 +132,15 @@ function* openRecord(
   }
 }
 
-/** The entries of a commit that were asked for; those that were purged by a logged event are no versions any more. */
-function* slotsOf({ live, versionTimesMs }: StateRecord, commit: VerifiedCommit, receivedAtMs: number) {
+/**
+ * The entries of a commit that were asked for; those that were purged by a logged event are no
+ * versions any more.
+ */
+function* slotsOf(
+  { live, versionTimesMs }: StateRecord,
+  commit: VerifiedCommit,
+  receivedAtMs: number,
+) {
   for (const [index, slot] of live.entries()) {
     const stored = commit.slots[slot];
     const versionTimeMs = versionTimesMs[index];
@@ -125,10 +156,17 @@ function evidence<T>(check: () => T): T {
     return check();
   } catch (cause) {
     if (cause instanceof CommandError || !(cause instanceof AliquotError)) throw cause;
-    throw new CommandError('COMMAND_UNVERIFIED', `what the collector sent does not verify: ${cause.message} (${cause.code})`, { cause });
+    throw new CommandError(
+      'COMMAND_UNVERIFIED',
+      `what the collector sent does not verify: ${cause.message} (${cause.code})`,
+      { cause },
+    );
   }
 }
 
 function unverified(message: string): CommandError {
-  return new CommandError('COMMAND_UNVERIFIED', `${message}; do not trust this collector, and tell who runs it`);
+  return new CommandError(
+    'COMMAND_UNVERIFIED',
+    `${message}; do not trust this collector, and tell who runs it`,
+  );
 }

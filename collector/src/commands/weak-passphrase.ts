@@ -6,14 +6,19 @@ export const LEAST_CHARACTERS = 12;
 const STRONG = 4;
 
 /**
- * Refuses a passphrase that is easy to guess, by its length and by the estimator zxcvbn (Wheeler, "zxcvbn: low-budget password strength
- * estimation", USENIX Security 2016). Its dictionaries are loaded here, for only a new kit needs them. Errors: `USAGE_INVALID`.
+ * Refuses a passphrase that is easy to guess, by its length and by the estimator zxcvbn (Wheeler,
+ * "zxcvbn: low-budget password strength estimation", USENIX Security 2016). Its dictionaries are
+ * loaded here, for only a new kit needs them. Errors: `USAGE_INVALID`.
  */
 export async function refuseWeak(passphrase: string, vault: string): Promise<void> {
-  const way = 'take four or more words that do not belong together, or --weak-passphrase where nothing is at stake';
+  const way =
+    'take four or more words that do not belong together, or --weak-passphrase where nothing is at stake';
   const characters = [...passphrase].length;
   if (characters < LEAST_CHARACTERS)
-    throw new UsageError('USAGE_INVALID', `the passphrase has ${characters} characters, fewer than ${LEAST_CHARACTERS}: ${way}`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `the passphrase has ${characters} characters, fewer than ${LEAST_CHARACTERS}: ${way}`,
+    );
   const [{ ZxcvbnFactory }, common, english] = await Promise.all([
     import('@zxcvbn-ts/core'),
     import('@zxcvbn-ts/language-common'),

@@ -6,14 +6,16 @@ import { contradictedHeads, type ForeignHead } from './witness.ts';
 import type { WitnessError } from './witness-error.ts';
 
 /**
- * The log heads that commits and receipts carry. The head in a commit is the newest that its agent had verified, in a receipt the one
- * that the collector signed for that agent: so whoever reads them sees what the agents were shown.
+ * The log heads that commits and receipts carry. The head in a commit is the newest that its agent
+ * had verified, in a receipt the one that the collector signed for that agent: so whoever reads
+ * them sees what the agents were shown.
  */
 export class HeadCollection {
   readonly #heads = new Map<string, ForeignHead>();
 
   note(agent: string, header: CommitHeader, receipt: ReceiptBody): void {
-    if (header.treeHead !== undefined) this.#add(header.treeHead, `agent ${agent} in commit ${header.sequence}`);
+    if (header.treeHead !== undefined)
+      this.#add(header.treeHead, `agent ${agent} in commit ${header.sequence}`);
     this.#add(receipt.head, `agent ${agent} in the receipt of commit ${receipt.sequence}`);
   }
 

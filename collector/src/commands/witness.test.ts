@@ -1,4 +1,14 @@
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -36,7 +46,8 @@ async function unserve(name: string): Promise<void> {
   running.delete(name);
 }
 
-const copy = (from: string, to: string) => cp(join(dir, from), join(dir, to), { recursive: true, preserveTimestamps: true });
+const copy = (from: string, to: string) =>
+  cp(join(dir, from), join(dir, to), { recursive: true, preserveTimestamps: true });
 
 /** An operator with a memory of its own. */
 const operator =
@@ -47,7 +58,9 @@ const nobody = (url: string, ...args: string[]) => aliquot(args, { url, token })
 
 async function enrolled(url: string, name: string): Promise<TestAgent> {
   const bundle = join(dir, `${name}.bundle`);
-  expect(await nobody(url, 'enroll', name, '--kit', kit(), '--out', bundle)).toMatchObject({ code: 0 });
+  expect(await nobody(url, 'enroll', name, '--kit', kit(), '--out', bundle)).toMatchObject({
+    code: 0,
+  });
   const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
   await agent.enrol(url);
   return agent;
@@ -62,7 +75,10 @@ async function backUp(url: string, agent: TestAgent, ...names: string[]): Promis
   await wire.closed;
 }
 
-/** Two copies of one collector that went on apart: `true` holds what agent a sent, `false` what agent b sent. */
+/**
+ * Two copies of one collector that went on apart: `true` holds what agent a sent, `false` what
+ * agent b sent.
+ */
 async function forked(): Promise<{ a: TestAgent; b: TestAgent }> {
   const url = await serve('first');
   const a = await enrolled(url, 'hplc-a');
@@ -76,18 +92,28 @@ async function forked(): Promise<{ a: TestAgent; b: TestAgent }> {
 }
 
 /** A relay before the collector; `held` runs when an answer is there and not handed on yet. */
-async function relay(target: (path: string) => string, held: (path: string) => Promise<void> = async () => undefined) {
+async function relay(
+  target: (path: string) => string,
+  held: (path: string) => Promise<void> = async () => undefined,
+) {
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? '/';
-    const passed = httpRequest(new URL(path, target(path)), { method: incoming.method, headers: incoming.headers }, async (answer) => {
-      await held(path);
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(outgoing);
-    });
+    const passed = httpRequest(
+      new URL(path, target(path)),
+      { method: incoming.method, headers: incoming.headers },
+      async (answer) => {
+        await held(path);
+        outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(outgoing);
+      },
+    );
     incoming.pipe(passed);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => server.close(),
+  };
 }
 
 /** The file of an operator's only witness. */
@@ -99,13 +125,25 @@ async function memoryOf(state: string): Promise<string> {
 /** A carried queue that holds a question only. */
 async function carriedQueue(agent: TestAgent): Promise<string> {
   const { bundle, binding, signKey, chainId } = agent;
-  const none = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined, addressesRevision: 0, settingsSequence: 0 };
-  const question = signQuestion({ enrolment: bundle.signedEnrolment, binding, software: 'test', chainId, ...none }, signKey);
+  const none = {
+    treeHead: undefined,
+    signedHead: undefined,
+    signedHeadCertificate: undefined,
+    addressesRevision: 0,
+    settingsSequence: 0,
+  };
+  const question = signQuestion(
+    { enrolment: bundle.signedEnrolment, binding, software: 'test', chainId, ...none },
+    signKey,
+  );
   async function* frames(): AsyncGenerator<Uint8Array, void, void> {
     yield encodeFrame(encodeClientFrame(question));
   }
   const pieces: Uint8Array[] = [];
-  for await (const piece of carriedBytes('queue', frames(), (digest) => signCarried('queue', signKey, digest))) pieces.push(piece);
+  for await (const piece of carriedBytes('queue', frames(), (digest) =>
+    signCarried('queue', signKey, digest),
+  ))
+    pieces.push(piece);
   await writeFile(join(dir, 'pc.queue'), Buffer.concat(pieces));
   return join(dir, 'pc.queue');
 }
@@ -141,9 +179,14 @@ describe('an operator as witness', () => {
     const [file] = await readdir(join(dir, 'me', 'witness'));
     const kept = JSON.parse(await readFile(join(dir, 'me', 'witness', file ?? ''), 'utf8'));
     const { lines } = await me(url, 'log', 'status', '--json');
-    expect(kept).toMatchObject({ version: 1, newest: { size: lines[0]?.['size'], root: lines[0]?.['root'] } });
+    expect(kept).toMatchObject({
+      version: 1,
+      newest: { size: lines[0]?.['size'], root: lines[0]?.['root'] },
+    });
     expect(lines[0]).toMatchObject({ witness: { before: { size: kept.newest.size } } });
-    expect((await me(url, 'log', 'status')).stdout).toContain(`continues a log of ${kept.newest.size} leaves`);
+    expect((await me(url, 'log', 'status')).stdout).toContain(
+      `continues a log of ${kept.newest.size} leaves`,
+    );
   });
 
   it('P5 names a collector that was put back, with both heads, on every command, and heals it though no agent has come yet', async () => {
@@ -160,12 +203,22 @@ describe('an operator as witness', () => {
     await unserve('first');
 
     url = await serve('second');
-    for (const args of [['agents'], ['stats'], ['ls'], ['check', '--kit', kit()], ['log', 'status']]) {
+    for (const args of [
+      ['agents'],
+      ['stats'],
+      ['ls'],
+      ['check', '--kit', kit()],
+      ['log', 'status'],
+    ]) {
       const refused = await me(url, ...args);
       expect(refused.code).toBe(1);
       expect(refused.stderr).toContain('WITNESS_ROLLED_BACK');
-      expect(refused.stderr).toContain(`a log of ${had?.['size']} leaves (epoch 1, root ${String(had?.['root']).slice(0, 16)})`);
-      expect(refused.stderr).toMatch(new RegExp(`shows a log of ${Number(had?.['size']) - 2} leaves`));
+      expect(refused.stderr).toContain(
+        `a log of ${had?.['size']} leaves (epoch 1, root ${String(had?.['root']).slice(0, 16)})`,
+      );
+      expect(refused.stderr).toMatch(
+        new RegExp(`shows a log of ${Number(had?.['size']) - 2} leaves`),
+      );
     }
     expect((await me(url, 'log', 'status', '--json')).lines[0]).toMatchObject({
       witness: { continues: false, code: 'WITNESS_ROLLED_BACK' },
@@ -174,9 +227,16 @@ describe('an operator as witness', () => {
     expect(await operator('new')(url, 'stats')).toMatchObject({ code: 0 });
 
     const healed = await me(url, 'log', 'reopen', '--kit', kit(), '--json');
-    expect(healed.lines[0]).toMatchObject({ event: 'reopened', opened: true, lostUpTo: had?.['size'] });
+    expect(healed.lines[0]).toMatchObject({
+      event: 'reopened',
+      opened: true,
+      lostUpTo: had?.['size'],
+    });
     expect((await me(url, 'agents')).stderr).toBe('');
-    expect((await me(url, 'log', 'status', '--json')).lines[0]).toMatchObject({ witness: { continues: true }, logEpoch: 2 });
+    expect((await me(url, 'log', 'status', '--json')).lines[0]).toMatchObject({
+      witness: { continues: true },
+      logEpoch: 2,
+    });
   });
 
   it('P5 names a collector that shows it two histories, and does not forget when the first is shown again', async () => {
@@ -202,18 +262,31 @@ describe('an operator as witness', () => {
 
   it('P5 finds in what agents were shown that the log it sees is another one: check holds heads in commits and receipts against it', async () => {
     await forked();
-    // Data of one history, proofs of the other: the collector tells agents and operators two stories.
-    const { url, close } = await relay((path) => at(path.endsWith('/log/proofs') ? 'second' : 'first'));
+    // Data of one history, proofs of the other: the collector tells agents and operators two
+    // stories.
+    const { url, close } = await relay((path) =>
+      at(path.endsWith('/log/proofs') ? 'second' : 'first'),
+    );
     try {
       expect(await nobody(at('first'), 'check', '--kit', kit())).toMatchObject({ code: 0 });
       const found = await nobody(url, 'check', '--kit', kit(), '--json');
       expect(found.code).toBe(1);
       expect(found.stderr).toContain('WITNESS_FORKED');
-      // Both heads of agent a that only the first history has are named; the file of before the fork accuses nobody.
-      const named = found.lines.filter((line) => line['event'] === 'forked').map((line) => String(line['message']));
-      expect(named.join('\n')).toMatch(/hplc-a in the receipt of commit 3 holds a log of \d+ leaves .* shown a log of \d+ leaves/);
+      // Both heads of agent a that only the first history has are named; the file of before the
+      // fork accuses nobody.
+      const named = found.lines
+        .filter((line) => line['event'] === 'forked')
+        .map((line) => String(line['message']));
+      expect(named.join('\n')).toMatch(
+        /hplc-a in the receipt of commit 3 holds a log of \d+ leaves .* shown a log of \d+ leaves/,
+      );
       expect(named.join('\n')).not.toContain('commit 1');
-      expect(found.lines.at(-1)).toMatchObject({ event: 'summary', files: 3, failed: 0, forked: named.length });
+      expect(found.lines.at(-1)).toMatchObject({
+        event: 'summary',
+        files: 3,
+        failed: 0,
+        forked: named.length,
+      });
     } finally {
       close();
     }
@@ -238,7 +311,9 @@ describe('an operator as witness', () => {
     try {
       expect(await me(url, 'stats')).toMatchObject({ code: 0, stderr: '' });
       expect(further).toContain('newest');
-      expect(JSON.parse(await readFile(await memoryOf('me'), 'utf8')).newest).toMatchObject({ size: JSON.parse(further).newest.size });
+      expect(JSON.parse(await readFile(await memoryOf('me'), 'utf8')).newest).toMatchObject({
+        size: JSON.parse(further).newest.size,
+      });
     } finally {
       close();
     }
@@ -252,30 +327,36 @@ describe('an operator as witness', () => {
     const { url, close } = await relay(
       () => at('first'),
       async (path) => {
-        if (path.endsWith('/log/proofs')) expect((await me(at('second'), 'agents')).stderr).toContain('WITNESS_FORKED');
+        if (path.endsWith('/log/proofs'))
+          expect((await me(at('second'), 'agents')).stderr).toContain('WITNESS_FORKED');
       },
     );
     try {
       expect(await me(url, 'agents')).toMatchObject({ code: 0 });
-      expect(JSON.parse(await readFile(await memoryOf('me'), 'utf8'))).toHaveProperty('contradicted');
+      expect(JSON.parse(await readFile(await memoryOf('me'), 'utf8'))).toHaveProperty(
+        'contradicted',
+      );
       expect((await me(at('first'), 'agents')).stderr).toContain('beware');
     } finally {
       close();
     }
   });
 
-  it.runIf(posixOnly(noLinks))('P6 writes nothing over a memory that it cannot read, and says so', async () => {
-    const me = operator('me');
-    const url = await serve('first');
-    await me(url, 'stats');
-    const memory = await memoryOf('me');
-    await rm(memory);
-    await symlink(memory, memory);
-    const warned = await me(url, 'stats');
-    expect(warned.code).toBe(0);
-    expect(warned.stderr).toContain('nothing is written over it');
-    expect((await lstat(memory)).isSymbolicLink()).toBe(true);
-  });
+  it.runIf(posixOnly(noLinks))(
+    'P6 writes nothing over a memory that it cannot read, and says so',
+    async () => {
+      const me = operator('me');
+      const url = await serve('first');
+      await me(url, 'stats');
+      const memory = await memoryOf('me');
+      await rm(memory);
+      await symlink(memory, memory);
+      const warned = await me(url, 'stats');
+      expect(warned.code).toBe(0);
+      expect(warned.stderr).toContain('nothing is written over it');
+      expect((await lstat(memory)).isSymbolicLink()).toBe(true);
+    },
+  );
 
   it('P5 brings no carried queue to a collector that was put back', async () => {
     const me = operator('me');
@@ -287,9 +368,14 @@ describe('an operator as witness', () => {
     const queue = await carriedQueue(a);
     const receipts = join(dir, 'receipts');
     const refused = await me(await serve('second'), 'queue', 'import', queue, '--out', receipts);
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('WITNESS_ROLLED_BACK') });
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('WITNESS_ROLLED_BACK'),
+    });
     await expect(lstat(receipts)).rejects.toMatchObject({ code: 'ENOENT' });
-    expect(await me(at('first'), 'queue', 'import', queue, '--out', receipts)).toMatchObject({ code: 0 });
+    expect(await me(at('first'), 'queue', 'import', queue, '--out', receipts)).toMatchObject({
+      code: 0,
+    });
   });
 
   it('P6 says when its memory is damaged or cannot be kept; the latter stops no command', async () => {
@@ -311,9 +397,15 @@ describe('an operator as witness', () => {
 
 it('keeps it where the platform keeps state, and nowhere without a home', () => {
   expect(usualStateFolder('linux', { HOME: '/home/ann' })).toBe('/home/ann/.local/state/aliquot');
-  expect(usualStateFolder('linux', { HOME: '/home/ann', XDG_STATE_HOME: '/state' })).toBe('/state/aliquot');
-  expect(usualStateFolder('linux', { HOME: '/home/ann', XDG_STATE_HOME: 'relative' })).toBe('/home/ann/.local/state/aliquot');
-  expect(usualStateFolder('darwin', { HOME: '/Users/ann' })).toBe('/Users/ann/Library/Application Support/Aliquot/state');
+  expect(usualStateFolder('linux', { HOME: '/home/ann', XDG_STATE_HOME: '/state' })).toBe(
+    '/state/aliquot',
+  );
+  expect(usualStateFolder('linux', { HOME: '/home/ann', XDG_STATE_HOME: 'relative' })).toBe(
+    '/home/ann/.local/state/aliquot',
+  );
+  expect(usualStateFolder('darwin', { HOME: '/Users/ann' })).toBe(
+    '/Users/ann/Library/Application Support/Aliquot/state',
+  );
   expect(usualStateFolder('win32', { LOCALAPPDATA: 'C:\\Users\\ann\\AppData\\Local' })).toBe(
     'C:\\Users\\ann\\AppData\\Local\\Aliquot\\state',
   );

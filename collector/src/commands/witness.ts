@@ -1,4 +1,9 @@
-import { type AliquotError, type CollectorCertificateBody, decodeSigned, type TreeHead } from '@aliquot/proto';
+import {
+  type AliquotError,
+  type CollectorCertificateBody,
+  decodeSigned,
+  type TreeHead,
+} from '@aliquot/proto';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -17,8 +22,9 @@ import { type SeenHead, type Witness, WitnessBook } from './witness-book.ts';
 import { WitnessError } from './witness-error.ts';
 
 /*
- * Operators as witnesses. A collector can show an agent one log and an operator another as long as nobody compares; so every command
- * that talks to a collector keeps the newest head that it was shown, and demands a proof of continuation from then on.
+ * Operators as witnesses. A collector can show an agent one log and an operator another as long as
+ * nobody compares; so every command that talks to a collector keeps the newest head that it was
+ * shown, and demands a proof of continuation from then on.
  */
 
 /** What the log shows now, judged by what this operator has seen of it before. */
@@ -32,47 +38,75 @@ export interface Witnessed {
 
 const NOTHING: TreeHead = { logEpoch: 0, size: 0, root: EMPTY_ROOT };
 
-/** Demands that the log continues what this operator has seen, and remembers the newest head. Throws `WitnessError`. */
-export async function demandContinuation(context: CommandContext, vault: VaultClient): Promise<void> {
+/**
+ * Demands that the log continues what this operator has seen, and remembers the newest head. Throws
+ * `WitnessError`.
+ */
+export async function demandContinuation(
+  context: CommandContext,
+  vault: VaultClient,
+): Promise<void> {
   const { after, failure } = await witnessed(context, vault);
   if (failure !== undefined) throw failure;
   const { contradicted } = after;
-  if (contradicted !== undefined) outputOf(context, {}).note(`beware: ${contradiction(vault, after, contradicted).message}`);
+  if (contradicted !== undefined)
+    outputOf(context, {}).note(`beware: ${contradiction(vault, after, contradicted).message}`);
 }
 
-/** The same without throwing for what the witness says against the collector, for commands that show or heal it. */
+/**
+ * The same without throwing for what the witness says against the collector, for commands that show
+ * or heal it.
+ */
 export async function witnessed(context: CommandContext, vault: VaultClient): Promise<Witnessed> {
   const { authorityKey, vaultId } = vault.descriptor;
   const authority: Authority = { authorityKey, vaultId };
   const collector = vault.certificate(authorityKey);
   const { stateFolder } = context.environment;
-  const book = stateFolder === undefined ? undefined : new WitnessBook(context.files, stateFolder, authority, collector);
+  const book =
+    stateFolder === undefined
+      ? undefined
+      : new WitnessBook(context.files, stateFolder, authority, collector);
   let recall = book === undefined ? UNREADABLE : await recalled(context, book);
   for (let attempt = 1; ; attempt++) {
     const { before } = recall;
     const shown = await shownLog(vault, [before?.newest.head ?? NOTHING], collector);
-    const now: SeenHead = { head: shown.head, signed: shown.signed, seenAtMs: context.clock.nowMs() };
+    const now: SeenHead = {
+      head: shown.head,
+      signed: shown.signed,
+      seenAtMs: context.clock.nowMs(),
+    };
     const failure = before && judge(vault, before, now, () => shown.prove(0, authority));
     const after = remembered(before, now, failure);
-    if (book === undefined || !recall.readable || after === before) return { before, after, failure };
-    // Other commands of this operator may have looked meanwhile: what they saw is neither forgotten nor taken unproved.
+    if (book === undefined || !recall.readable || after === before)
+      return { before, after, failure };
+    // Other commands of this operator may have looked meanwhile: what they saw is neither forgotten
+    // nor taken unproved.
     const fresh = await recalled(context, book);
     if (!fresh.readable) return { before, after, failure };
     const isSame = sameNewest(before, fresh.before);
     if (isSame || attempt >= MOST_ATTEMPTS) {
-      const known = isSame || failure !== undefined ? remembered(fresh.before, now, failure) : (fresh.before ?? after);
-      if (known !== fresh.before) await keep(context, () => book.write(known, vault.signedCertificate, collector));
+      const known =
+        isSame || failure !== undefined
+          ? remembered(fresh.before, now, failure)
+          : (fresh.before ?? after);
+      if (known !== fresh.before)
+        await keep(context, () => book.write(known, vault.signedCertificate, collector));
       return { before, after: known, failure };
     }
     recall = fresh;
   }
 }
 
-/** So often the log is asked again when other commands write into the same memory; after that, theirs stands. */
+/**
+ * So often the log is asked again when other commands write into the same memory; after that,
+ * theirs stands.
+ */
 const MOST_ATTEMPTS = 4;
 
 function sameNewest(left: Witness | undefined, right: Witness | undefined): boolean {
-  return left === undefined || right === undefined ? left === right : sameHead(left.newest.head, right.newest.head);
+  return left === undefined || right === undefined
+    ? left === right
+    : sameHead(left.newest.head, right.newest.head);
 }
 
 interface ShownLog {
@@ -82,7 +116,11 @@ interface ShownLog {
   prove(index: number, authority: Authority): void;
 }
 
-async function shownLog(vault: VaultClient, heads: readonly TreeHead[], collector: CollectorCertificateBody): Promise<ShownLog> {
+async function shownLog(
+  vault: VaultClient,
+  heads: readonly TreeHead[],
+  collector: CollectorCertificateBody,
+): Promise<ShownLog> {
   const answer = await vault.logProofs(heads);
   const signed = decodeSigned(fromBase64(answer.head));
   const { head } = believed(() => verifyHead(signed, collector));
@@ -92,8 +130,17 @@ async function shownLog(vault: VaultClient, heads: readonly TreeHead[], collecto
     prove: (index, authority) => {
       const seen = heads[index];
       const proof = answer.proofs[index];
-      if (seen === undefined || proof === undefined) throw new LogError('LOG_CONSISTENCY', 'the collector leaves out a proof');
-      verifyContinuation(seen, { head, consistency: proof.consistency.map(fromBase64), openings: openingsFrom(answer, proof) }, authority);
+      if (seen === undefined || proof === undefined)
+        throw new LogError('LOG_CONSISTENCY', 'the collector leaves out a proof');
+      verifyContinuation(
+        seen,
+        {
+          head,
+          consistency: proof.consistency.map(fromBase64),
+          openings: openingsFrom(answer, proof),
+        },
+        authority,
+      );
     },
   };
 }
@@ -106,7 +153,12 @@ function openingsFrom({ openings }: LogProofs, { firstOpening }: LogProofs['proo
   }));
 }
 
-function judge(vault: VaultClient, { newest }: Witness, now: SeenHead, prove: () => void): WitnessError | undefined {
+function judge(
+  vault: VaultClient,
+  { newest }: Witness,
+  now: SeenHead,
+  prove: () => void,
+): WitnessError | undefined {
   const { head } = now;
   const seen = newest.head;
   if (head.logEpoch < seen.logEpoch || (head.logEpoch === seen.logEpoch && head.size < seen.size)) {
@@ -125,21 +177,40 @@ function judge(vault: VaultClient, { newest }: Witness, now: SeenHead, prove: ()
   }
 }
 
-function contradiction(vault: VaultClient, { newest }: Witness, other: SeenHead, cause?: unknown): WitnessError {
+function contradiction(
+  vault: VaultClient,
+  { newest }: Witness,
+  other: SeenHead,
+  cause?: unknown,
+): WitnessError {
   const says = `${where(vault)} has told two histories: ${when(newest)} it had signed ${headText(newest.head)}, and ${when(other)} ${headText(other.head)}, which does not continue it`;
   const remedy =
     'both are kept as proof; ask who runs it. If its disk was put back to an older state, `aliquot log reopen --kit KIT` heals it';
-  return new WitnessError('WITNESS_FORKED', `${says}; ${remedy}`, cause === undefined ? {} : { cause });
+  return new WitnessError(
+    'WITNESS_FORKED',
+    `${says}; ${remedy}`,
+    cause === undefined ? {} : { cause },
+  );
 }
 
-/** A shorter log contradicts nothing that it still holds; two heads of which neither continues the other are kept for good. */
-function remembered(before: Witness | undefined, now: SeenHead, failure: WitnessError | undefined): Witness {
+/**
+ * A shorter log contradicts nothing that it still holds; two heads of which neither continues the
+ * other are kept for good.
+ */
+function remembered(
+  before: Witness | undefined,
+  now: SeenHead,
+  failure: WitnessError | undefined,
+): Witness {
   if (before === undefined) return { newest: now, contradicted: undefined };
-  if (failure?.code === 'WITNESS_FORKED') return before.contradicted === undefined ? { ...before, contradicted: now } : before;
+  if (failure?.code === 'WITNESS_FORKED')
+    return before.contradicted === undefined ? { ...before, contradicted: now } : before;
   if (failure !== undefined || sameHead(before.newest.head, now.head)) return before;
   const { contradicted } = before;
   // An epoch that the authority opened since approves what came before it.
-  const approved = contradicted !== undefined && now.head.logEpoch > Math.max(before.newest.head.logEpoch, contradicted.head.logEpoch);
+  const approved =
+    contradicted !== undefined &&
+    now.head.logEpoch > Math.max(before.newest.head.logEpoch, contradicted.head.logEpoch);
   return { newest: now, contradicted: approved ? undefined : contradicted };
 }
 
@@ -162,7 +233,10 @@ async function recalled(context: CommandContext, book: WitnessBook): Promise<Rec
   }
 }
 
-/** A home that cannot be written must not stop a restore; it is said, because the next command will remember nothing. */
+/**
+ * A home that cannot be written must not stop a restore; it is said, because the next command will
+ * remember nothing.
+ */
 async function keep(context: CommandContext, write: () => Promise<void>): Promise<void> {
   try {
     await write();
@@ -174,15 +248,24 @@ async function keep(context: CommandContext, write: () => Promise<void>): Promis
   }
 }
 
-/** A head that somebody other than this operator was shown, as it stands in what that party signed or was sent. */
+/**
+ * A head that somebody other than this operator was shown, as it stands in what that party signed
+ * or was sent.
+ */
 export interface ForeignHead {
   readonly head: TreeHead;
   /** Who holds it, for the message: `agent hplc-1, commit 7`. */
   readonly holder: string;
 }
 
-/** Those of the heads that the log shown to this operator does not continue: proof that others were shown another one. */
-export async function contradictedHeads(vault: VaultClient, heads: readonly ForeignHead[]): Promise<WitnessError[]> {
+/**
+ * Those of the heads that the log shown to this operator does not continue: proof that others were
+ * shown another one.
+ */
+export async function contradictedHeads(
+  vault: VaultClient,
+  heads: readonly ForeignHead[],
+): Promise<WitnessError[]> {
   if (heads.length === 0) return [];
   const { authorityKey, vaultId } = vault.descriptor;
   const shown = await shownLog(
@@ -197,7 +280,13 @@ export async function contradictedHeads(vault: VaultClient, heads: readonly Fore
     } catch (cause) {
       if (!isDoubt(cause)) throw cause;
       const says = `${where(vault)} has told two histories: ${holder} holds ${headText(head)}, and this operator was shown ${headText(shown.head)}, which does not continue it`;
-      return [new WitnessError('WITNESS_FORKED', `${says}; keep the output as proof and ask who runs it`, { cause })];
+      return [
+        new WitnessError(
+          'WITNESS_FORKED',
+          `${says}; keep the output as proof and ask who runs it`,
+          { cause },
+        ),
+      ];
     }
   });
 }
@@ -212,9 +301,13 @@ function believed<T>(check: () => T): T {
     return check();
   } catch (cause) {
     if (!isDoubt(cause)) throw cause;
-    throw new CommandError('COMMAND_UNVERIFIED', `the log head that the collector sent does not verify: ${cause.message} (${cause.code})`, {
-      cause,
-    });
+    throw new CommandError(
+      'COMMAND_UNVERIFIED',
+      `the log head that the collector sent does not verify: ${cause.message} (${cause.code})`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -231,5 +324,9 @@ function when({ seenAtMs }: SeenHead): string {
 }
 
 function sameHead(left: TreeHead, right: TreeHead): boolean {
-  return left.logEpoch === right.logEpoch && left.size === right.size && equalBytes(left.root, right.root);
+  return (
+    left.logEpoch === right.logEpoch &&
+    left.size === right.size &&
+    equalBytes(left.root, right.root)
+  );
 }

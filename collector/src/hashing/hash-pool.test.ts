@@ -34,7 +34,9 @@ describe.each(makers)('hashing %s', (_name, hasher) => {
   it('finds spans in a view that begins inside its buffer', async () => {
     const whole = new Uint8Array(randomBytes(600_000));
     const same = whole.slice();
-    const hashed = await hasher.hash(whole.subarray(100_000, 500_000), [{ offset: 7, length: 300_000 }]);
+    const hashed = await hasher.hash(whole.subarray(100_000, 500_000), [
+      { offset: 7, length: 300_000 },
+    ]);
     expect(digestAt(hashed, 0)).toEqual(sha256(same.subarray(100_007, 400_007)));
     expect(Buffer.compare(hashed.bytes, same.subarray(100_000, 500_000))).toBe(0);
   });
@@ -42,7 +44,9 @@ describe.each(makers)('hashing %s', (_name, hasher) => {
   it('answers many callers, each with its own', async () => {
     const all = Array.from({ length: 12 }, (_, at) => new Uint8Array(200_000).fill(at));
     const wanted = all.map((one) => sha256(one));
-    const hashed = await Promise.all(all.map((one) => hasher.hash(one, [{ offset: 0, length: one.length }])));
+    const hashed = await Promise.all(
+      all.map((one) => hasher.hash(one, [{ offset: 0, length: one.length }])),
+    );
     expect(hashed.map((one) => digestAt(one, 0))).toEqual(wanted);
   });
 });

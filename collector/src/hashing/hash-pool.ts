@@ -21,8 +21,8 @@ const MOST_BESIDE_BYTES = 1024 * 1024;
 const MOST_THREADS = 4;
 
 /**
- * SHA-256 in worker threads. Buffers are handed over and come back without a copy; small ones, and those that others may have views of
- * (Node's pool), are hashed on the spot.
+ * SHA-256 in worker threads. Buffers are handed over and come back without a copy; small ones, and
+ * those that others may have views of (Node's pool), are hashed on the spot.
  */
 export class HashPool implements Hasher {
   readonly #threads: ThreadPool<HashJob, HashAnswer>;
@@ -37,12 +37,17 @@ export class HashPool implements Hasher {
   /** Rejects only when a thread dies: its bytes are lost then. */
   async hash(bytes: Uint8Array, spans: readonly Span[]): Promise<Hashed> {
     const { buffer, byteOffset, byteLength } = bytes;
-    const own = buffer instanceof ArrayBuffer && buffer.byteLength - byteLength <= MOST_BESIDE_BYTES;
+    const own =
+      buffer instanceof ArrayBuffer && buffer.byteLength - byteLength <= MOST_BESIDE_BYTES;
     if (byteLength < LEAST_BYTES || !own) return hashHere(bytes, spans);
     const places = new Uint32Array(spans.length * 2);
-    for (const [index, { offset, length }] of spans.entries()) places.set([byteOffset + offset, length], index * 2);
+    for (const [index, { offset, length }] of spans.entries())
+      places.set([byteOffset + offset, length], index * 2);
     const answer = await this.#threads.ask({ buffer, spans: places }, [buffer]);
-    return { bytes: new Uint8Array(answer.buffer, byteOffset, byteLength), digests: answer.digests };
+    return {
+      bytes: new Uint8Array(answer.buffer, byteOffset, byteLength),
+      digests: answer.digests,
+    };
   }
 
   /** Ends all threads; what they were asked rejects. */

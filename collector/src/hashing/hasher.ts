@@ -15,8 +15,9 @@ export interface Hashed {
 /**
  * Hashes what lies in large runs of bytes, perhaps elsewhere: `HashPool` does it in threads.
  *
- * `hash` takes the bytes over. The caller goes on with those that come back, which are the same but may stand in another place, and
- * touches the old ones no more. Any number of calls may run at once.
+ * `hash` takes the bytes over. The caller goes on with those that come back, which are the same but
+ * may stand in another place, and touches the old ones no more. Any number of calls may run at
+ * once.
  */
 export interface Hasher {
   hash(bytes: Uint8Array, spans: readonly Span[]): Promise<Hashed>;

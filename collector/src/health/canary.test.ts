@@ -9,7 +9,10 @@ const SET = 1_790_000_000_000;
 const SKEW = 3 * 3600 * 1000;
 
 const offer = (sequence: number): Offered => ({
-  settings: { settings: { body: new Uint8Array(1), signature: new Uint8Array(64) }, certificate: undefined },
+  settings: {
+    settings: { body: new Uint8Array(1), signature: new Uint8Array(64) },
+    certificate: undefined,
+  },
   sequence,
   groups: [],
   sinceMs: SET,
@@ -25,12 +28,26 @@ interface Pc {
 
 const canary = ({ inForce = 12, heardMs = SET + DAY - 1000, problems = [] }: Pc = {}) => ({
   agent: {
-    heartbeat: { timeMs: heardMs - SKEW, problems: problems.map((sinceMs) => ({ code: 'unreadable', count: 1, sinceMs: sinceMs - SKEW })) },
+    heartbeat: {
+      timeMs: heardMs - SKEW,
+      problems: problems.map((sinceMs) => ({
+        code: 'unreadable',
+        count: 1,
+        sinceMs: sinceMs - SKEW,
+      })),
+    },
     heartbeatAtMs: heardMs,
   } as unknown as AgentRecord,
-  desk: { current: offer(12), waiting: undefined, said: { inForce, software: 'x', reply: undefined } } satisfies AgentDesk,
+  desk: {
+    current: offer(12),
+    waiting: undefined,
+    said: { inForce, software: 'x', reply: undefined },
+  } satisfies AgentDesk,
 });
-const waits = { agent: {} as AgentRecord, desk: { current: offer(11), waiting: offer(12), said: undefined } satisfies AgentDesk };
+const waits = {
+  agent: {} as AgentRecord,
+  desk: { current: offer(11), waiting: offer(12), said: undefined } satisfies AgentDesk,
+};
 
 describe('settings that wait', () => {
   it('are promoted once each of the first PCs has had them for a day without a new problem', () => {

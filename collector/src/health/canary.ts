@@ -29,7 +29,9 @@ export function promotable(all: readonly DeskOf[], nowMs: number): number | unde
   if (canaries.length === 0) return undefined;
   const quiet = canaries.every(
     ({ agent, desk, current }) =>
-      (desk.said?.inForce ?? 0) >= current.sequence && nowMs - current.sinceMs >= CANARY_MS && !hasNewProblem(agent, current, nowMs),
+      (desk.said?.inForce ?? 0) >= current.sequence &&
+      nowMs - current.sinceMs >= CANARY_MS &&
+      !hasNewProblem(agent, current, nowMs),
   );
   return quiet ? Math.max(...waiting.map(({ sequence }) => sequence)) : undefined;
 }
@@ -38,9 +40,16 @@ export function promotable(all: readonly DeskOf[], nowMs: number): number | unde
  * By the agent's own clock, because that is what its problems are dated by: how long ago each
  * began, and how long it has the settings.
  */
-function hasNewProblem({ heartbeat, heartbeatAtMs }: AgentRecord, { sinceMs }: Offered, nowMs: number): boolean {
-  if (heartbeat === undefined || heartbeatAtMs === undefined || heartbeatAtMs < sinceMs) return true; // nothing was heard since
+function hasNewProblem(
+  { heartbeat, heartbeatAtMs }: AgentRecord,
+  { sinceMs }: Offered,
+  nowMs: number,
+): boolean {
+  if (heartbeat === undefined || heartbeatAtMs === undefined || heartbeatAtMs < sinceMs)
+    return true; // nothing was heard since
   const hasThem = nowMs - sinceMs;
   const sinceHeartbeat = nowMs - heartbeatAtMs;
-  return heartbeat.problems.some((problem) => heartbeat.timeMs - problem.sinceMs + sinceHeartbeat < hasThem);
+  return heartbeat.problems.some(
+    (problem) => heartbeat.timeMs - problem.sinceMs + sinceHeartbeat < hasThem,
+  );
 }

@@ -6,8 +6,15 @@ import type { CollectorProblem } from '../rest/messages.ts';
 /** What a renewal takes where people have to be asked. */
 const ENDING_MS = 21 * 24 * 3_600_000;
 
-/** Whether a TLS certificate (PEM, the first of a chain) can go on, and fits the addresses by which the collector is reached. */
-export function certificateProblems(pem: string | Buffer, hosts: Iterable<string>, nowMs: number): CollectorProblem[] {
+/**
+ * Whether a TLS certificate (PEM, the first of a chain) can go on, and fits the addresses by which
+ * the collector is reached.
+ */
+export function certificateProblems(
+  pem: string | Buffer,
+  hosts: Iterable<string>,
+  nowMs: number,
+): CollectorProblem[] {
   const certificate = new X509Certificate(pem);
   const problems: CollectorProblem[] = [];
   const endsMs = Date.parse(certificate.validTo);
@@ -33,11 +40,21 @@ export function certificateProblems(pem: string | Buffer, hosts: Iterable<string
 }
 
 function fits(certificate: X509Certificate, host: string): boolean {
-  return isIP(host) === 0 ? certificate.checkHost(host) !== undefined : certificate.checkIP(host) !== undefined;
+  return isIP(host) === 0
+    ? certificate.checkHost(host) !== undefined
+    : certificate.checkIP(host) !== undefined;
 }
 
-/** The name or address in a request's `Host`: without the port, without brackets; `undefined` where there is none. */
+/**
+ * The name or address in a request's `Host`: without the port, without brackets; `undefined` where
+ * there is none.
+ */
 export function hostOf(header: string | undefined): string | undefined {
-  const url = header === undefined || !URL.canParse(`https://${header}`) ? undefined : new URL(`https://${header}`);
-  return url === undefined || url.hostname === '' ? undefined : url.hostname.replace(/^\[|\]$/g, '');
+  const url =
+    header === undefined || !URL.canParse(`https://${header}`)
+      ? undefined
+      : new URL(`https://${header}`);
+  return url === undefined || url.hostname === ''
+    ? undefined
+    : url.hostname.replace(/^\[|\]$/g, '');
 }

@@ -21,18 +21,27 @@ export interface DiskSpace {
   readonly daysLeft: number | undefined;
 }
 
-export async function diskSpace(files: FilePort, store: CollectorStore, nowMs: number): Promise<DiskSpace> {
+export async function diskSpace(
+  files: FilePort,
+  store: CollectorStore,
+  nowMs: number,
+): Promise<DiskSpace> {
   const freeBytes = await files.freeBytes(store.dir);
   let growthPerDay: number | undefined = 0;
   for (const vault of store.vaults()) {
     const grows = vault.growthPerDay(nowMs);
-    growthPerDay = grows === undefined || growthPerDay === undefined ? undefined : growthPerDay + grows;
+    growthPerDay =
+      grows === undefined || growthPerDay === undefined ? undefined : growthPerDay + grows;
   }
   return { freeBytes, growthPerDay, daysLeft: growthPerDay ? freeBytes / growthPerDay : undefined };
 }
 
 /** What is wrong with the room; nothing that is asked here ever fails. */
-export async function diskProblems(files: FilePort, store: CollectorStore, nowMs: number): Promise<CollectorProblem[]> {
+export async function diskProblems(
+  files: FilePort,
+  store: CollectorStore,
+  nowMs: number,
+): Promise<CollectorProblem[]> {
   let space: DiskSpace;
   try {
     space = await diskSpace(files, store, nowMs);
@@ -49,8 +58,15 @@ export async function diskProblems(files: FilePort, store: CollectorStore, nowMs
     return [{ code: 'disk-full', sinceMs: nowMs, message }];
   }
   if (freeBytes >= NEARLY_BYTES && (daysLeft === undefined || daysLeft >= NEARLY_DAYS)) return [];
-  const lasts = daysLeft === undefined ? '' : `, enough for ${Math.floor(daysLeft)} days at the growth of the last two weeks`;
+  const lasts =
+    daysLeft === undefined
+      ? ''
+      : `, enough for ${Math.floor(daysLeft)} days at the growth of the last two weeks`;
   return [
-    { code: 'disk-nearly-full', sinceMs: nowMs, message: `the disk is nearly full: ${room}${lasts}; make room, or move to a larger disk` },
+    {
+      code: 'disk-nearly-full',
+      sinceMs: nowMs,
+      message: `the disk is nearly full: ${room}${lasts}; make room, or move to a larger disk`,
+    },
   ];
 }

@@ -6,7 +6,9 @@ import { METRICS } from './metrics.ts';
 let ofProcess: Registry | undefined;
 
 /** Everything as Prometheus reads it, and its content type. */
-export async function exposition(context: RestContext): Promise<{ readonly type: string; readonly text: string }> {
+export async function exposition(
+  context: RestContext,
+): Promise<{ readonly type: string; readonly text: string }> {
   if (ofProcess === undefined) {
     ofProcess = new Registry();
     collectDefaultMetrics({ register: ofProcess });
@@ -27,5 +29,8 @@ export async function exposition(context: RestContext): Promise<{ readonly type:
       for (const { labels, value } of all) gauge.set(labels, value);
     }
   }
-  return { type: registry.contentType, text: `${await registry.metrics()}\n${await ofProcess.metrics()}` };
+  return {
+    type: registry.contentType,
+    text: `${await registry.metrics()}\n${await ofProcess.metrics()}`,
+  };
 }

@@ -25,8 +25,18 @@ interface Setting {
   nowMs?: number;
 }
 
-function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, unusable, nowMs = NOW }: Setting): Health {
-  const agents = aheadMs.map((ahead) => ({ heartbeatAtMs: nowMs, heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody }));
+function healthOf({
+  free = 1000 * GIB,
+  growth,
+  aheadMs = [],
+  certificate,
+  unusable,
+  nowMs = NOW,
+}: Setting): Health {
+  const agents = aheadMs.map((ahead) => ({
+    heartbeatAtMs: nowMs,
+    heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody,
+  }));
   const vault = { growthPerDay: () => growth, agents: () => agents, addresses: () => undefined };
   const store = { dir: '/srv/aliquot', vaults: () => [vault] } as unknown as CollectorStore;
   const freeBytes = async () => {
@@ -42,15 +52,40 @@ function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, unusab
     strangers: () => [],
   });
 }
-const codes = async (setting: Setting, host?: string) => (await healthOf(setting).problems(host)).map(({ code }) => code);
+const codes = async (setting: Setting, host?: string) =>
+  (await healthOf(setting).problems(host)).map(({ code }) => code);
 
 function certificate(days: number, names: string): Buffer {
   const dir = temporaryFolder();
   const [key, pem] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=collector'];
-  execFileSync('openssl', [...args, '-days', String(days), '-addext', `subjectAltName=${names}`, '-keyout', key, '-out', pem], {
-    stdio: 'pipe',
-  });
+  const args = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-subj',
+    '/CN=collector',
+  ];
+  execFileSync(
+    'openssl',
+    [
+      ...args,
+      '-days',
+      String(days),
+      '-addext',
+      `subjectAltName=${names}`,
+      '-keyout',
+      key,
+      '-out',
+      pem,
+    ],
+    {
+      stdio: 'pipe',
+    },
+  );
   return readFileSync(pem);
 }
 
@@ -68,55 +103,73 @@ describe('the disk', () => {
   });
 
   it('that does not answer is named; a fault of ours is thrown on', async () => {
-    expect(await codes({ free: systemError('EIO', 'statfs', '/srv') })).toEqual(['disk-unreachable']);
+    expect(await codes({ free: systemError('EIO', 'statfs', '/srv') })).toEqual([
+      'disk-unreachable',
+    ]);
     await expect(codes({ free: new TypeError('x is not a function') })).rejects.toThrow(TypeError);
   });
 
   it('says how many days are left', async () => {
-    expect((await healthOf({ free: 100 * GIB, growth: 10 * GIB }).problems())[0]?.message).toContain('enough for 10 days');
-    expect(await healthOf({ free: 100 * GIB, growth: 10 * GIB }).disk()).toMatchObject({ daysLeft: 10 });
+    expect(
+      (await healthOf({ free: 100 * GIB, growth: 10 * GIB }).problems())[0]?.message,
+    ).toContain('enough for 10 days');
+    expect(await healthOf({ free: 100 * GIB, growth: 10 * GIB }).disk()).toMatchObject({
+      daysLeft: 10,
+    });
   });
 });
 
-describe.runIf(posixOnly('there is no openssl to make certificates with'))('the certificate', () => {
-  const good = () => certificate(365, 'DNS:backup.lab,IP:10.0.0.5');
-  it.each([
-    ['is well', good, 'backup.lab:8480', NOW, []],
-    ['is well for an address', good, '10.0.0.5', NOW, []],
-    ['ends soon', () => certificate(10, 'DNS:backup.lab'), 'backup.lab', NOW, ['certificate-ending']],
-    ['has ended', good, 'backup.lab', NOW + 400 * DAY, ['certificate-ended']],
-    ['is not valid yet', good, 'backup.lab', NOW - 400 * DAY, ['certificate-not-yet']],
-    ['is for another name', good, 'other.lab', NOW, ['certificate-name']],
-    ['is for another address', good, '[::1]:8480', NOW, ['certificate-name']],
-  ])('that %s', async (_, pem, host, nowMs, expected) => {
-    expect(await codes({ certificate: pem(), nowMs }, host)).toEqual(expected);
-  });
+describe.runIf(posixOnly('there is no openssl to make certificates with'))(
+  'the certificate',
+  () => {
+    const good = () => certificate(365, 'DNS:backup.lab,IP:10.0.0.5');
+    it.each([
+      ['is well', good, 'backup.lab:8480', NOW, []],
+      ['is well for an address', good, '10.0.0.5', NOW, []],
+      [
+        'ends soon',
+        () => certificate(10, 'DNS:backup.lab'),
+        'backup.lab',
+        NOW,
+        ['certificate-ending'],
+      ],
+      ['has ended', good, 'backup.lab', NOW + 400 * DAY, ['certificate-ended']],
+      ['is not valid yet', good, 'backup.lab', NOW - 400 * DAY, ['certificate-not-yet']],
+      ['is for another name', good, 'other.lab', NOW, ['certificate-name']],
+      ['is for another address', good, '[::1]:8480', NOW, ['certificate-name']],
+    ])('that %s', async (_, pem, host, nowMs, expected) => {
+      expect(await codes({ certificate: pem(), nowMs }, host)).toEqual(expected);
+    });
 
-  it('is also judged by the names by which those came who proved themselves, whoever asks', async () => {
-    const health = healthOf({ certificate: good() });
-    health.cameBy('old-name.lab:8480');
-    for (let at = 0; at < 100; at += 1) health.cameBy('backup.lab');
-    expect((await health.problems('backup.lab'))[0]?.message).toContain('not for old-name.lab,');
-  });
+    it('is also judged by the names by which those came who proved themselves, whoever asks', async () => {
+      const health = healthOf({ certificate: good() });
+      health.cameBy('old-name.lab:8480');
+      for (let at = 0; at < 100; at += 1) health.cameBy('backup.lab');
+      expect((await health.problems('backup.lab'))[0]?.message).toContain('not for old-name.lab,');
+    });
 
-  it('P6: whose renewal cannot be served is named until it can', async () => {
-    const unusable = { message: 'tls.crt and tls.key do not belong together', sinceMs: NOW - DAY };
-    expect(await healthOf({ certificate: good(), unusable }).problems('backup.lab')).toEqual([
-      { code: 'certificate-unusable', ...unusable },
-    ]);
-  });
+    it('P6: whose renewal cannot be served is named until it can', async () => {
+      const unusable = {
+        message: 'tls.crt and tls.key do not belong together',
+        sinceMs: NOW - DAY,
+      };
+      expect(await healthOf({ certificate: good(), unusable }).problems('backup.lab')).toEqual([
+        { code: 'certificate-unusable', ...unusable },
+      ]);
+    });
 
-  it('reads a Host whatever stands in it', () => {
-    expect(['a.lab:1', '[::1]:2', '127.0.0.1', 'x y', '', undefined].map(hostOf)).toEqual([
-      'a.lab',
-      '::1',
-      '127.0.0.1',
-      undefined,
-      undefined,
-      undefined,
-    ]);
-  });
-});
+    it('reads a Host whatever stands in it', () => {
+      expect(['a.lab:1', '[::1]:2', '127.0.0.1', 'x y', '', undefined].map(hostOf)).toEqual([
+        'a.lab',
+        '::1',
+        '127.0.0.1',
+        undefined,
+        undefined,
+        undefined,
+      ]);
+    });
+  },
+);
 
 describe('the clock', () => {
   const hour = 3_600_000;

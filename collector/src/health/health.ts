@@ -23,13 +23,21 @@ export interface HealthParts {
   readonly clock: Clock;
   /** PEM of the certificate that is served now; `undefined` without TLS. */
   readonly certificate: string | Buffer | undefined;
-  /** Why what stands in the files of the certificate now is not served, and since when; `undefined` while it is. */
+  /**
+   * Why what stands in the files of the certificate now is not served, and since when; `undefined`
+   * while it is.
+   */
   readonly unusableCertificate?: { readonly message: string; readonly sinceMs: number } | undefined;
-  /** Agents that the authority certified and that are turned away because no vault here knows them. */
+  /**
+   * Agents that the authority certified and that are turned away because no vault here knows them.
+   */
   readonly strangers: () => readonly Stranger[];
 }
 
-/** What is wrong with the collector itself, as far as it can see (P6). Asked for by operators and monitors; nothing runs by itself. */
+/**
+ * What is wrong with the collector itself, as far as it can see (P6). Asked for by operators and
+ * monitors; nothing runs by itself.
+ */
 export class Health {
   readonly #parts: HealthParts;
   readonly #hosts = new Set<string>();
@@ -38,7 +46,10 @@ export class Health {
     this.#parts = parts;
   }
 
-  /** Told of the `Host` by which somebody came who has proved himself: strangers must not be able to raise an alarm. */
+  /**
+   * Told of the `Host` by which somebody came who has proved himself: strangers must not be able to
+   * raise an alarm.
+   */
   cameBy(host: string | undefined): void {
     const name = hostOf(host);
     if (name === undefined || this.#parts.certificate === undefined) return;
@@ -67,27 +78,42 @@ export class Health {
     return [
       ...(await diskProblems(files, store, nowMs)),
       ...(certificate === undefined ? [] : certificateProblems(certificate, hosts, nowMs)),
-      ...(unusableCertificate === undefined ? [] : [{ code: 'certificate-unusable', ...unusableCertificate }]),
+      ...(unusableCertificate === undefined
+        ? []
+        : [{ code: 'certificate-unusable', ...unusableCertificate }]),
       ...clockProblems(store, nowMs),
-      ...strangers().map(({ name, sinceMs, why }) => ({ code: 'unknown-agent', sinceMs, message: `${name} was refused: ${why}` })),
+      ...strangers().map(({ name, sinceMs, why }) => ({
+        code: 'unknown-agent',
+        sinceMs,
+        message: `${name} was refused: ${why}`,
+      })),
     ];
   }
 }
 
-/** Hosts that the authority told the agents, where they judge the certificate by its name: a pin asks for none. */
+/**
+ * Hosts that the authority told the agents, where they judge the certificate by its name: a pin
+ * asks for none.
+ */
 function toldToAgents(store: CollectorStore): string[] {
   return store.vaults().flatMap((vault) => {
     const signed = vault.addresses();
     if (signed === undefined) return [];
     const { addresses } = decodeCollectorAddressesBody(signed.body);
-    return addresses.flatMap(({ url, tlsPins }) => (tlsPins.length > 0 ? [] : (hostOf(new URL(url).host) ?? [])));
+    return addresses.flatMap(({ url, tlsPins }) =>
+      tlsPins.length > 0 ? [] : (hostOf(new URL(url).host) ?? []),
+    );
   });
 }
 
 /** Who is turned away and stands in no vault's list of agents. */
 export function strangersTo(store: CollectorStore, hub: { readonly conduct: Conduct }): Stranger[] {
   const known = new Set(
-    store.vaults().flatMap((vault) => vault.agents().map(({ agentId }) => hex(vault.descriptor.vaultId) + hex(agentId))),
+    store
+      .vaults()
+      .flatMap((vault) =>
+        vault.agents().map(({ agentId }) => hex(vault.descriptor.vaultId) + hex(agentId)),
+      ),
   );
   return hub.conduct.refused().filter(({ vaultId, agentId }) => !known.has(vaultId + agentId));
 }
@@ -98,13 +124,16 @@ function clockProblems(store: CollectorStore, nowMs: number): CollectorProblem[]
     .vaults()
     .flatMap((vault) => vault.agents())
     .flatMap(({ heartbeat, heartbeatAtMs = 0 }) =>
-      heartbeat !== undefined && nowMs - heartbeatAtMs < FRESH_MS ? [heartbeatAtMs - heartbeat.timeMs] : [],
+      heartbeat !== undefined && nowMs - heartbeatAtMs < FRESH_MS
+        ? [heartbeatAtMs - heartbeat.timeMs]
+        : [],
     )
     .sort((a, b) => a - b);
   const median = aheadMs[Math.floor((aheadMs.length - 1) / 2)];
   const other = aheadMs[Math.ceil((aheadMs.length - 1) / 2)];
   if (median === undefined || other === undefined || aheadMs.length < WITNESSES) return [];
-  const least = Math.sign(median) === Math.sign(other) ? Math.min(Math.abs(median), Math.abs(other)) : 0;
+  const least =
+    Math.sign(median) === Math.sign(other) ? Math.min(Math.abs(median), Math.abs(other)) : 0;
   if (least <= CLOCK_TOLERANCE_MS) return [];
   const off = `${formatDuration(least)} ${median > 0 ? 'ahead' : 'behind'}`;
   const message = `this collector's clock is ${off} of most agents': set it by time servers (NTP)`;

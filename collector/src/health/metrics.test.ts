@@ -20,7 +20,10 @@ beforeEach(async () => {
     },
   });
   const { hub, health, clock, log, timers } = front;
-  app = buildServer({ store, sessions: hub, health, clock, log, timers, software: 'test' }, undefined);
+  app = buildServer(
+    { store, sessions: hub, health, clock, log, timers, software: 'test' },
+    undefined,
+  );
 });
 
 afterEach(async () => {
@@ -42,10 +45,16 @@ describe('what Prometheus gets', () => {
     await front.agent('hplc-1');
     front.files = { ...front.files, freeBytes: async () => 1000 };
     const lines = (await scrape()).body.split('\n');
-    const series = lines.filter((line) => line.startsWith('aliquot_')).map((line) => line.split(' ')[0]);
+    const series = lines
+      .filter((line) => line.startsWith('aliquot_'))
+      .map((line) => line.split(' ')[0]);
     expect(new Set(series).size).toBe(series.length);
     const names = new Set(series.map((line) => line?.split('{')[0]));
-    expect(METRICS.map(({ name }) => name).filter((name) => !names.has(name) && name !== 'aliquot_collector_problems')).toEqual([]);
+    expect(
+      METRICS.map(({ name }) => name).filter(
+        (name) => !names.has(name) && name !== 'aliquot_collector_problems',
+      ),
+    ).toEqual([]);
     for (const { name } of METRICS) expect(name).toMatch(/^aliquot_[a-z_]+$/);
     expect(names.has('process_cpu_seconds_total')).toBe(false);
     expect(lines.some((line) => line.startsWith('process_cpu_seconds_total'))).toBe(true);
@@ -54,20 +63,36 @@ describe('what Prometheus gets', () => {
   it('follows what is: an agent that is revoked and a problem that is mended leave no series behind', async () => {
     const agent = await front.agent('hplc-1');
     front.nowMs += 1000;
-    expect((await scrape()).body).toContain('aliquot_agent_connected{vault="lab",agent="hplc-1"} 0');
+    expect((await scrape()).body).toContain(
+      'aliquot_agent_connected{vault="lab",agent="hplc-1"} 0',
+    );
     const { agentId } = agent.bundle.enrolment;
-    await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'x' });
+    await front.vault.appendEvent({
+      type: 'agentRevoked',
+      timeMs: front.nowMs,
+      agentId,
+      reason: 'x',
+    });
     expect((await scrape()).body).not.toContain('hplc-1');
   });
 
   it('says nothing of a disk that does not answer, but that it does not', async () => {
     await app.close();
-    const files = { ...front.files, freeBytes: () => Promise.reject(systemError('EIO', 'statfs', '/srv')) };
+    const files = {
+      ...front.files,
+      freeBytes: () => Promise.reject(systemError('EIO', 'statfs', '/srv')),
+    };
     front.files = files;
     const { hub, health, clock, log, timers, store } = front;
-    app = buildServer({ store, sessions: hub, health, clock, log, timers, software: 'test' }, undefined);
+    app = buildServer(
+      { store, sessions: hub, health, clock, log, timers, software: 'test' },
+      undefined,
+    );
     const answer = await app.inject({ url: '/healthz' });
-    expect([answer.statusCode, answer.json()]).toEqual([503, { status: 'degraded', codes: ['disk-unreachable'] }]);
+    expect([answer.statusCode, answer.json()]).toEqual([
+      503,
+      { status: 'degraded', codes: ['disk-unreachable'] },
+    ]);
     // Who starts it again when it hangs is told that it does not.
     const alive = await app.inject({ url: '/livez' });
     expect([alive.statusCode, alive.json()]).toEqual([200, { status: 'ok' }]);

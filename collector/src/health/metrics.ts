@@ -12,7 +12,10 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A metric: `_total` counts up for ever, everything else is how it is now. Base units, as Prometheus wants them. */
+/**
+ * A metric: `_total` counts up for ever, everything else is how it is now. Base units, as
+ * Prometheus wants them.
+ */
 export interface Metric {
   readonly name: string;
   /** One sentence: what it counts. */
@@ -22,7 +25,10 @@ export interface Metric {
 
 const ms = (value: number | undefined): number => (value === undefined ? 0 : value / 1000);
 
-/** How the collector is, and its vaults and agents. docs/monitoring.md has this as a table; a test holds it. */
+/**
+ * How the collector is, and its vaults and agents. docs/monitoring.md has this as a table; a test
+ * holds it.
+ */
 export const METRICS: readonly Metric[] = [
   {
     name: 'aliquot_build_info',
@@ -46,32 +52,67 @@ export const METRICS: readonly Metric[] = [
       return disk === undefined ? [] : [{ labels: {}, value: disk.freeBytes }];
     },
   },
-  ofVaults('aliquot_vault_pack_bytes', 'Bytes of all pack files: what the vault takes of the disk.', (vault) => vault.stats().packBytes),
-  ofVaults('aliquot_vault_raw_bytes', 'Bytes of all versions of all files, as they were on the PCs.', (vault) => vault.stats().rawBytes),
-  ofVaults('aliquot_vault_files', 'Files that are there now, of all agents.', (vault) => vault.stats().files),
-  ofVaults('aliquot_vault_versions', 'Versions of files that are kept.', (vault) => vault.stats().versions),
-  ofVaults('aliquot_vault_commits_total', 'Commits that were accepted.', (vault) => vault.stats().commits),
-  ofVaults('aliquot_vault_damaged_items', 'Chunks and pages that are known to be damaged.', (vault) => vault.stats().damaged),
+  ofVaults(
+    'aliquot_vault_pack_bytes',
+    'Bytes of all pack files: what the vault takes of the disk.',
+    (vault) => vault.stats().packBytes,
+  ),
+  ofVaults(
+    'aliquot_vault_raw_bytes',
+    'Bytes of all versions of all files, as they were on the PCs.',
+    (vault) => vault.stats().rawBytes,
+  ),
+  ofVaults(
+    'aliquot_vault_files',
+    'Files that are there now, of all agents.',
+    (vault) => vault.stats().files,
+  ),
+  ofVaults(
+    'aliquot_vault_versions',
+    'Versions of files that are kept.',
+    (vault) => vault.stats().versions,
+  ),
+  ofVaults(
+    'aliquot_vault_commits_total',
+    'Commits that were accepted.',
+    (vault) => vault.stats().commits,
+  ),
+  ofVaults(
+    'aliquot_vault_damaged_items',
+    'Chunks and pages that are known to be damaged.',
+    (vault) => vault.stats().damaged,
+  ),
   ofVaults(
     'aliquot_vault_agents',
     'Agents that are enrolled; of more than 5,000 the rest has no series of its own.',
     (vault) => enrolled(vault).length,
   ),
-  ofAgents('aliquot_agent_connected', '1 while the agent has a session.', (agent, { sessions }, vault) =>
-    Number(sessions.isConnected(vault.descriptor.vaultId, agent.agentId)),
+  ofAgents(
+    'aliquot_agent_connected',
+    '1 while the agent has a session.',
+    (agent, { sessions }, vault) =>
+      Number(sessions.isConnected(vault.descriptor.vaultId, agent.agentId)),
   ),
-  ofAgents('aliquot_agent_last_seen_timestamp_seconds', 'When the agent was last heard, and not refused; 0: never.', ({ lastSeenMs }) =>
-    ms(lastSeenMs),
+  ofAgents(
+    'aliquot_agent_last_seen_timestamp_seconds',
+    'When the agent was last heard, and not refused; 0: never.',
+    ({ lastSeenMs }) => ms(lastSeenMs),
   ),
   ofAgents(
     'aliquot_agent_silence_limit_seconds',
     'After which silence somebody should look: learnt from this agent’s rhythm.',
     ({ silenceLimitMs }) => ms(silenceLimitMs),
   ),
-  ofAgents('aliquot_agent_last_backup_timestamp_seconds', 'When the last commit of the agent was accepted; 0: never.', ({ lastCommitMs }) =>
-    ms(lastCommitMs),
+  ofAgents(
+    'aliquot_agent_last_backup_timestamp_seconds',
+    'When the last commit of the agent was accepted; 0: never.',
+    ({ lastCommitMs }) => ms(lastCommitMs),
   ),
-  ofAgents('aliquot_agent_files', 'Files of the agent that are protected now.', ({ files }) => files),
+  ofAgents(
+    'aliquot_agent_files',
+    'Files of the agent that are protected now.',
+    ({ files }) => files,
+  ),
   ofAgents('aliquot_agent_bytes', 'Bytes of these files.', ({ bytes }) => bytes),
   ofAgents(
     'aliquot_agent_queued_versions',
@@ -102,17 +143,26 @@ export const METRICS: readonly Metric[] = [
 
 function ofVaults(name: string, help: string, value: (vault: VaultStore) => number): Metric {
   const samples = ({ store }: RestContext) =>
-    store.vaults().map((vault) => ({ labels: { vault: vault.descriptor.name }, value: value(vault) }));
+    store
+      .vaults()
+      .map((vault) => ({ labels: { vault: vault.descriptor.name }, value: value(vault) }));
   return { name, help, samples };
 }
 
-function ofAgents(name: string, help: string, value: (agent: AgentRecord, context: RestContext, vault: VaultStore) => number): Metric {
+function ofAgents(
+  name: string,
+  help: string,
+  value: (agent: AgentRecord, context: RestContext, vault: VaultStore) => number,
+): Metric {
   const samples = (context: RestContext) =>
     context.store
       .vaults()
       .flatMap((vault) => enrolled(vault).map((agent) => ({ vault, agent })))
       .slice(0, MAX_AGENTS)
-      .map(({ vault, agent }) => ({ labels: { vault: vault.descriptor.name, agent: agent.name }, value: value(agent, context, vault) }));
+      .map(({ vault, agent }) => ({
+        labels: { vault: vault.descriptor.name, agent: agent.name },
+        value: value(agent, context, vault),
+      }));
   return { name, help, samples };
 }
 

@@ -21,14 +21,21 @@ import { consistencyProof } from './join.ts';
 import type { Questions } from './questions.ts';
 import type { Received, SecureLink } from './secure-link.ts';
 
-/** Bytes of chunk bodies that an agent may have under way: four of the largest chunks, plenty for a gigabit line with 100 ms. */
+/**
+ * Bytes of chunk bodies that an agent may have under way: four of the largest chunks, plenty for a
+ * gigabit line with 100 ms.
+ */
 export const CREDIT_BYTES = 16 * 1024 * 1024;
 /** Bodies of fetched chunks are gathered up to this size in one frame. */
 const FETCH_FRAME_BYTES = 2 * 1024 * 1024;
 const FETCH_FRAME_ITEMS = 256;
 
 /** Refusals that none of our programs earns. */
-const FORGED: ReadonlySet<RefusalCode> = new Set(['bad-signature', 'bad-commit', 'bad-certificate']);
+const FORGED: ReadonlySet<RefusalCode> = new Set([
+  'bad-signature',
+  'bad-commit',
+  'bad-certificate',
+]);
 
 export interface AgentSessionParts {
   readonly store: VaultStore;
@@ -51,16 +58,19 @@ export interface AgentSessionParts {
 }
 
 /**
- * What an agent may do once it has proved itself. Frames are worked on one after the other, so what a session holds in memory is
- * one frame and what its inbox holds. Every answer about existence, every commit and every fetch uses the same set: the
- * lineage's own (P4).
+ * What an agent may do once it has proved itself. Frames are worked on one after the other, so what
+ * a session holds in memory is one frame and what its inbox holds. Every answer about existence,
+ * every commit and every fetch uses the same set: the lineage's own (P4).
  */
 export class AgentSession {
   readonly #parts: AgentSessionParts;
   #provedHead: TreeHead;
   /** Where the agent was told that its chain's history stands. */
   #told: HistoryRecord['state'] | undefined;
-  /** The newest epoch of the sweep that this session answered, and the log's epoch then: no answer outlives a reopened log. */
+  /**
+   * The newest epoch of the sweep that this session answered, and the log's epoch then: no answer
+   * outlives a reopened log.
+   */
   #learned: { readonly gcEpoch: number; readonly logEpoch: number } | undefined;
 
   constructor(parts: AgentSessionParts) {
@@ -91,14 +101,25 @@ export class AgentSession {
         return this.#settingsAnswer(frame);
       case 'diagnosis': {
         const { askId, code, ephemeralKey } = frame;
-        return this.#parts.questions.answered(askId, { code, ephemeralKey, sealed: code === '' ? body.slice() : undefined });
+        return this.#parts.questions.answered(askId, {
+          code,
+          ephemeralKey,
+          sealed: code === '' ? body.slice() : undefined,
+        });
       }
       case 'auth':
-        throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the session is authenticated already');
+        throw new IngestError(
+          'INGEST_PROTOCOL',
+          'protocol',
+          'the session is authenticated already',
+        );
     }
   }
 
-  /** Tells the agent when its chain's history is held apart, or a clone's: after `ready`, and when a commit has made it so. */
+  /**
+   * Tells the agent when its chain's history is held apart, or a clone's: after `ready`, and when a
+   * commit has made it so.
+   */
   async tellHistory(): Promise<void> {
     const { store, agent, chainId, link } = this.#parts;
     const history = store.historyOf(agent.agentId, chainId);
@@ -108,7 +129,9 @@ export class AgentSession {
     await link.send(historyNotice(agent, history));
   }
 
-  /** A log that lost its tail hears no answers: what the agent had receipts for may be gone with it. */
+  /**
+   * A log that lost its tail hears no answers: what the agent had receipts for may be gone with it.
+   */
   async #gcLearned(gcEpoch: number): Promise<void> {
     const { store, agent, chainId, rolledBack } = this.#parts;
     if (rolledBack) return;
@@ -117,10 +140,17 @@ export class AgentSession {
   }
 
   /** Any agent may have any part of a release: it is no secret, and proves itself. */
-  async #releaseFetch({ requestId, name, offset }: Extract<ClientFrame, { type: 'releaseFetch' }>): Promise<void> {
+  async #releaseFetch({
+    requestId,
+    name,
+    offset,
+  }: Extract<ClientFrame, { type: 'releaseFetch' }>): Promise<void> {
     const { releases, link } = this.#parts;
     const part = await releases.read(name, offset);
-    await link.send({ type: 'releaseData', requestId, size: part?.size ?? 0 }, part?.bytes ?? new Uint8Array(0));
+    await link.send(
+      { type: 'releaseData', requestId, size: part?.size ?? 0 },
+      part?.bytes ?? new Uint8Array(0),
+    );
   }
 
   async #have(frame: Extract<ClientFrame, { type: 'have' }>): Promise<void> {
@@ -135,30 +165,39 @@ export class AgentSession {
     const bytes = body.length;
     await store.putBody(agent.lineageId, frame.items, body);
     this.#parts.conduct.uploaded(bytes);
-    // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is bounded by the inbox either way.
+    // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is
+    // bounded by the inbox either way.
     await link.send({ type: 'credit', bytes });
   }
 
   async #commit(requestId: number, body: Uint8Array): Promise<void> {
     const { store, agent, link, clock } = this.#parts;
     if (this.#parts.rolledBack) {
-      const message = 'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
+      const message =
+        'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
       await link.send({ type: 'refused', requestId, code: 'log-rolled-back', message });
       return;
     }
     const nowMs = clock.nowMs();
     const outcome = await store.commit(agent.agentId, body, nowMs);
-    if (outcome.type === 'missing') return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
+    if (outcome.type === 'missing')
+      return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
     if (outcome.type === 'refused') {
       this.#parts.conduct.refused(outcome.code, outcome.message);
       if (FORGED.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
-      return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
+      return link.send({
+        type: 'refused',
+        requestId,
+        code: outcome.code,
+        message: outcome.message,
+      });
     }
     this.#parts.conduct.accepted();
     this.#parts.conduct.committed(outcome.addedBytes);
     // An answer given before the chain had a commit of its own counts from its first commit on.
     const learned = this.#learned;
-    if (learned?.logEpoch === store.treeHead().logEpoch) store.gcLearned(agent.agentId, this.#parts.chainId, learned.gcEpoch);
+    if (learned?.logEpoch === store.treeHead().logEpoch)
+      store.gcLearned(agent.agentId, this.#parts.chainId, learned.gcEpoch);
     // Head and tree head are read without a pause between them, so they are of the same size.
     const head = store.treeHead();
     const signedHead = store.head(clock.nowMs());
@@ -167,7 +206,14 @@ export class AgentSession {
       consistencyProof(store, this.#provedHead.size, head.size),
     ]);
     this.#provedHead = head;
-    await link.send({ type: 'receipt', requestId, receipt: outcome.receipt, inclusion, consistency, head: signedHead });
+    await link.send({
+      type: 'receipt',
+      requestId,
+      receipt: outcome.receipt,
+      inclusion,
+      consistency,
+      head: signedHead,
+    });
     await this.tellHistory();
   }
 
@@ -177,15 +223,25 @@ export class AgentSession {
     const refusal = await store.heartbeat(agent.agentId, decodeSigned(body), nowMs);
     if (refusal === undefined) this.#parts.conduct.accepted();
     else this.#parts.conduct.refused(refusal.code, refusal.message);
-    await link.send(refusal === undefined ? { type: 'heartbeatAck', requestId } : { type: 'refused', requestId, ...refusal });
+    await link.send(
+      refusal === undefined
+        ? { type: 'heartbeatAck', requestId }
+        : { type: 'refused', requestId, ...refusal },
+    );
     if (refusal === undefined) await this.#parts.heard();
   }
 
   /** There is no answer: the agent says it again with its next session. */
-  async #settingsAnswer({ type: _type, ...answer }: Extract<ClientFrame, { type: 'settingsAnswer' }>): Promise<void> {
+  async #settingsAnswer({
+    type: _type,
+    ...answer
+  }: Extract<ClientFrame, { type: 'settingsAnswer' }>): Promise<void> {
     const { store, agent, clock, log } = this.#parts;
     const { sequence, outcome, code } = answer;
-    store.said(agent.agentId, { reply: { ...answer, atMs: clock.nowMs() }, ...(outcome === 'applied' ? { inForce: sequence } : {}) });
+    store.said(agent.agentId, {
+      reply: { ...answer, atMs: clock.nowMs() },
+      ...(outcome === 'applied' ? { inForce: sequence } : {}),
+    });
     if (outcome === 'applied') log.info({ sequence }, 'settings applied');
     else log.warn({ sequence, outcome, code }, 'settings not applied');
     await this.#parts.heard();
@@ -196,17 +252,25 @@ export class AgentSession {
     if (await this.#selfRestoreIsOff(frame.requestId)) return;
     for await (const record of this.#ownState(frame.atMs === 0 ? undefined : frame.atMs)) {
       const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
-      await link.send({ type: 'commitData', requestId: frame.requestId, live: record.live, receivedAtMs }, record.commit);
+      await link.send(
+        { type: 'commitData', requestId: frame.requestId, live: record.live, receivedAtMs },
+        record.commit,
+      );
     }
     await link.send({ type: 'stateEnd', requestId: frame.requestId });
   }
 
-  /** The chain's own history; behind one that is held apart, what else the trunk has: until the fork it was this PC's too. */
+  /**
+   * The chain's own history; behind one that is held apart, what else the trunk has: until the fork
+   * it was this PC's too.
+   */
   async *#ownState(atMs: number | undefined): AsyncGenerator<StateRecord> {
     const { store, agent, chainId } = this.#parts;
     const history = store.historyOf(agent.agentId, chainId);
     if (history !== undefined) yield* store.state(history.historyId, atMs);
-    yield* history === undefined ? store.state(agent.lineageId, atMs) : store.stateWithout(agent.lineageId, history.historyId, atMs);
+    yield* history === undefined
+      ? store.state(agent.lineageId, atMs)
+      : store.stateWithout(agent.lineageId, history.historyId, atMs);
   }
 
   async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {
@@ -219,17 +283,29 @@ export class AgentSession {
     let bodies: Uint8Array[] = [];
     let size = 0;
     const flush = async (last: boolean): Promise<void> => {
-      const sent = { type: 'chunkData', requestId: frame.requestId, items, last, missing: last ? missing : [] } as const;
+      const sent = {
+        type: 'chunkData',
+        requestId: frame.requestId,
+        items,
+        last,
+        missing: last ? missing : [],
+      } as const;
       const body = bodies;
       [items, bodies, size] = [[], [], 0];
       await link.send(sent, ...body);
     };
-    for await (const item of store.readItems(frame.ids.filter((_id, index) => own[index] === true))) {
+    for await (const item of store.readItems(
+      frame.ids.filter((_id, index) => own[index] === true),
+    )) {
       if (item.type !== 'item') {
         missing.push(item.id);
         continue;
       }
-      if (items.length > 0 && (size + item.bytes.length > FETCH_FRAME_BYTES || items.length >= FETCH_FRAME_ITEMS)) await flush(false);
+      if (
+        items.length > 0 &&
+        (size + item.bytes.length > FETCH_FRAME_BYTES || items.length >= FETCH_FRAME_ITEMS)
+      )
+        await flush(false);
       items.push({ id: item.id, kind: item.kind, size: item.bytes.length });
       bodies.push(item.bytes);
       size += item.bytes.length;
@@ -237,7 +313,9 @@ export class AgentSession {
     await flush(true);
   }
 
-  /** P4: only the certificate that the authority signed lets an agent read, and then only its own. */
+  /**
+   * P4: only the certificate that the authority signed lets an agent read, and then only its own.
+   */
   async #selfRestoreIsOff(requestId: number): Promise<boolean> {
     const { agent, link } = this.#parts;
     if (agent.enrolmentBody.selfRestore) return false;

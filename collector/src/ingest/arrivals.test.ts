@@ -14,7 +14,11 @@ const said = () =>
   front.logged
     .map((line) => JSON.parse(line))
     .filter(({ agent }) => agent === 'hplc-1')
-    .map(({ msg, because, items }) => ({ msg, ...(because === undefined ? {} : { because }), ...(items === undefined ? {} : { items }) }));
+    .map(({ msg, because, items }) => ({
+      msg,
+      ...(because === undefined ? {} : { because }),
+      ...(items === undefined ? {} : { items }),
+    }));
 
 describe('the log', () => {
   it('has a line when an agent comes, and one when it goes', async () => {
@@ -40,10 +44,13 @@ describe('the log', () => {
     const agent = await front.agent('hplc-1');
     const { wire, done } = front.connect();
     await agent.open(wire);
-    const made = agent.commitOf([{ path: '/data/secret-name', bytes: Buffer.alloc(9000, 1), chunkBytes: 4000 }]);
+    const made = agent.commitOf([
+      { path: '/data/secret-name', bytes: Buffer.alloc(9000, 1), chunkBytes: 4000 },
+    ]);
     await agent.upload(made.items);
     const ids = made.items.map((item) => item.id);
-    for (let times = 0; times < 3; times += 1) await agent.ask((requestId) => ({ type: 'fetch', requestId, ids }));
+    for (let times = 0; times < 3; times += 1)
+      await agent.ask((requestId) => ({ type: 'fetch', requestId, ids }));
     wire.close();
     await done;
     expect(said()).toEqual([

@@ -70,8 +70,13 @@ describe('a collector that came back with an older disk', () => {
     const ready = await agent.open(front.connect().wire);
     expect(ready.rolledBack).toBe(true);
     expect(front.vault.reportedHeads()).toHaveLength(1);
-    expect(await agent.ask(commitFrame, lost.bytes)).toMatchObject({ type: 'refused', code: 'log-rolled-back' });
-    expect(front.vault.agentByName('hplc-1')?.problems.map((problem) => problem.code)).toContain('log-rolled-back');
+    expect(await agent.ask(commitFrame, lost.bytes)).toMatchObject({
+      type: 'refused',
+      code: 'log-rolled-back',
+    });
+    expect(front.vault.agentByName('hplc-1')?.problems.map((problem) => problem.code)).toContain(
+      'log-rolled-back',
+    );
   });
 
   it('does not believe a head that it never signed', async () => {
@@ -95,7 +100,10 @@ describe('a collector that came back with an older disk', () => {
     await openEpoch();
     await agent.open(front.connect().wire);
     await agent.upload(made.items.slice(1));
-    expect(await agent.ask(commitFrame, made.bytes)).toMatchObject({ type: 'commitMissing', ids: [made.items[0]?.id] });
+    expect(await agent.ask(commitFrame, made.bytes)).toMatchObject({
+      type: 'commitMissing',
+      ids: [made.items[0]?.id],
+    });
     expect(await agent.ask(commitFrame, without(made.bytes, 0))).toMatchObject({ type: 'receipt' });
     expect(front.vault.agentByName('hplc-1')?.problems).toMatchObject([{ code: 'versions-lost' }]);
   });
@@ -105,7 +113,10 @@ describe('a collector that came back with an older disk', () => {
     await agent.open(front.connect().wire);
     const { base, opening } = await openEpoch();
     const ready = await agent.open(front.connect().wire);
-    expect(ready).toMatchObject({ rolledBack: false, openings: [{ opening: { body: opening.body } }] });
+    expect(ready).toMatchObject({
+      rolledBack: false,
+      openings: [{ opening: { body: opening.body } }],
+    });
     expect(decodeTreeHeadBody(ready.head.body).head.logEpoch).toBe(base.logEpoch + 1);
     await agent.upload(lost.items);
     const again = await agent.ask(commitFrame, lost.bytes);
@@ -122,7 +133,8 @@ describe('a collector that came back with an older disk, and took commits of oth
     await agent.backUp([{ path: '/data/a', bytes: text('lost') }]);
     await front.restart(putBack);
     await other.open(front.connect().wire);
-    for (const name of ['b', 'c', 'd']) await other.backUp([{ path: `/data/${name}`, bytes: text(name) }]);
+    for (const name of ['b', 'c', 'd'])
+      await other.backUp([{ path: `/data/${name}`, bytes: text(name) }]);
     expect((await agent.open(front.connect().wire)).rolledBack).toBe(true);
     expect(front.vault.reportedHeads()[0]?.head.size).toBeLessThan(front.vault.treeHead().size);
     const { base } = await openEpoch();
@@ -145,7 +157,12 @@ describe('a collector that came back from a time before an agent enrolled', () =
     const agent = new TestAgent(await front.bundle('hplc-1'));
     if (known === 'the bundle') await front.restart(putAside);
     const { signedEnrolment: enrolment } = agent.bundle;
-    await front.vault.appendEvent({ type: 'agentEnrolled', timeMs: front.nowMs, enrolment, binding: agent.binding });
+    await front.vault.appendEvent({
+      type: 'agentEnrolled',
+      timeMs: front.nowMs,
+      enrolment,
+      binding: agent.binding,
+    });
     await agent.open(front.connect().wire);
     await agent.backUp([{ path: '/data/a', bytes: text('lost') }]);
     await front.restart(putBack);
@@ -157,7 +174,10 @@ describe('a collector that came back from a time before an agent enrolled', () =
     async (known) => {
       const agent = await forgotten(known);
       expect((await agent.open(front.connect().wire)).rolledBack).toBe(true);
-      expect(front.vault.agentByName('hplc-1')).toMatchObject({ state: 'enrolled', problems: [{ code: 'log-rolled-back' }] });
+      expect(front.vault.agentByName('hplc-1')).toMatchObject({
+        state: 'enrolled',
+        problems: [{ code: 'log-rolled-back' }],
+      });
       await openEpoch();
       expect((await agent.open(front.connect().wire)).rolledBack).toBe(false);
       Object.assign(agent, { sequence: 1, predecessor: NO_PREDECESSOR });
@@ -188,12 +208,22 @@ describe('a collector that came back from a time before an agent enrolled', () =
       'with a head that nobody certified signed',
       (agent: TestAgent) =>
         agent.head &&
-        Object.assign(agent, { head: { ...agent.head, signed: { ...agent.head.signed, signature: systemRandom.bytes(64) } } }),
+        Object.assign(agent, {
+          head: {
+            ...agent.head,
+            signed: { ...agent.head.signed, signature: systemRandom.bytes(64) },
+          },
+        }),
     ],
     [
       'with a head that this log contains',
       (agent: TestAgent) =>
-        Object.assign(agent, { head: { signed: front.vault.head(front.nowMs), certificate: front.vault.signedCertificate } }),
+        Object.assign(agent, {
+          head: {
+            signed: front.vault.head(front.nowMs),
+            certificate: front.vault.signedCertificate,
+          },
+        }),
     ],
     ['when its name was given away meanwhile', () => front.bundle('hplc-1')],
   ] as const)('P4: stays "not enrolled" %s', async (_, change) => {

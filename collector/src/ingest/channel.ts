@@ -4,12 +4,18 @@ import type { WebSocket } from 'ws';
 
 /** A message connection as a session sees it: no sockets in tests. */
 export interface Channel {
-  /** Sends one message. Resolves when the network took it (this is the backpressure), rejects when the connection is gone. */
+  /**
+   * Sends one message. Resolves when the network took it (this is the backpressure), rejects when
+   * the connection is gone.
+   */
   send(message: Uint8Array): Promise<void>;
   /** Stops, and starts again, taking bytes from the network: TCP then holds the sender back. */
   pause(): void;
   resume(): void;
-  /** Bytes that arrived of a message that is not whole yet: memory that only the connection's end frees. */
+  /**
+   * Bytes that arrived of a message that is not whole yet: memory that only the connection's end
+   * frees.
+   */
   unfinishedBytes(): number;
   /** Says goodbye with a WebSocket close code and a short reason. Repeating it does nothing. */
   close(code: number, reason: string): void;
@@ -46,15 +52,19 @@ export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
   });
   socket.on('message', (message: Buffer) => {
     unfinished = 0;
-    // `ws` has copied a message of several pieces. The first may hold the end of earlier messages, the last the beginning of the next.
-    if (message.length >= LARGE_MESSAGE_BYTES) for (const piece of pieces.slice(1, -1)) release(piece);
+    // `ws` has copied a message of several pieces. The first may hold the end of earlier messages,
+    // the last the beginning of the next.
+    if (message.length >= LARGE_MESSAGE_BYTES)
+      for (const piece of pieces.slice(1, -1)) release(piece);
     pieces = [];
   });
   return {
     unfinishedBytes: () => unfinished,
     send: (message) =>
       new Promise((resolve, reject) => {
-        socket.send(message, { binary: true, compress: false }, (error) => (error instanceof Error ? reject(gone(error)) : resolve()));
+        socket.send(message, { binary: true, compress: false }, (error) =>
+          error instanceof Error ? reject(gone(error)) : resolve(),
+        );
       }),
     pause: () => socket.pause(),
     resume: () => socket.resume(),

@@ -9,10 +9,16 @@ it('P6 an agent that breaks the protocol is named for a day after the last time'
   let nowMs = 1000;
   const conduct = new Conduct({ nowMs: () => nowMs });
   expect(conduct.problems(vaultId, agentId)).toEqual([]);
-  conduct.of(vaultId, agentId, 'hplc-1').violated('INGEST_PROTOCOL', 'the session is authenticated already');
+  conduct
+    .of(vaultId, agentId, 'hplc-1')
+    .violated('INGEST_PROTOCOL', 'the session is authenticated already');
   conduct.of(vaultId, agentId, 'hplc-1').violated('FORMAT_LIMIT', 'too many ids');
   expect(conduct.problems(vaultId, agentId)).toMatchObject([
-    { code: 'broke-protocol', sinceMs: 1000, message: expect.stringMatching(/2 times.*too many ids \(FORMAT_LIMIT\)/) },
+    {
+      code: 'broke-protocol',
+      sinceMs: 1000,
+      message: expect.stringMatching(/2 times.*too many ids \(FORMAT_LIMIT\)/),
+    },
   ]);
   nowMs += 24 * 3600 * 1000;
   expect(conduct.problems(vaultId, agentId)).toEqual([]);
@@ -39,11 +45,14 @@ it.each([
   ['revoked', true],
   ['replaced', true],
   ['not-enrolled', false],
-])('P6 of one that is refused as %s it says what is to be done at that PC, where it was ended by an operator', (code, ended) => {
-  const conduct = new Conduct({ nowMs: () => 1000 });
-  conduct.of(vaultId, agentId, 'hplc-1').refused(code, 'no');
-  expect(conduct.problems(vaultId, agentId)[0]?.message.includes('--accept-ended')).toBe(ended);
-});
+])(
+  'P6 of one that is refused as %s it says what is to be done at that PC, where it was ended by an operator',
+  (code, ended) => {
+    const conduct = new Conduct({ nowMs: () => 1000 });
+    conduct.of(vaultId, agentId, 'hplc-1').refused(code, 'no');
+    expect(conduct.problems(vaultId, agentId)[0]?.message.includes('--accept-ended')).toBe(ended);
+  },
+);
 
 it('P6 an agent that is refused is told with the reason until something of it is accepted, or for a day', () => {
   let nowMs = 1000;
@@ -54,9 +63,17 @@ it('P6 an agent that is refused is told with the reason until something of it is
   noted.refused('revoked', 'agent hplc-1 was revoked');
   expect(noted.isRefused).toBe(true);
   expect(conduct.problems(vaultId, agentId)).toEqual([
-    { code: 'refused', sinceMs: 1000, message: expect.stringMatching(/^was refused 2 times, last: agent hplc-1 was revoked \(revoked\)/) },
+    {
+      code: 'refused',
+      sinceMs: 1000,
+      message: expect.stringMatching(
+        /^was refused 2 times, last: agent hplc-1 was revoked \(revoked\)/,
+      ),
+    },
   ]);
-  expect(conduct.refused()).toMatchObject([{ name: 'hplc-1', agentId: '02'.repeat(16), vaultId: '01'.repeat(16) }]);
+  expect(conduct.refused()).toMatchObject([
+    { name: 'hplc-1', agentId: '02'.repeat(16), vaultId: '01'.repeat(16) },
+  ]);
   noted.accepted();
   expect(conduct.of(vaultId, agentId, 'hplc-1').isRefused).toBe(false);
   expect([conduct.problems(vaultId, agentId), conduct.refused()]).toEqual([[], []]);

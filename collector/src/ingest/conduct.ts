@@ -3,14 +3,20 @@ import { formatBytes } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 
-/** What `aliquot agents` says of an agent that is refused, or whose program behaves as none of ours does. */
+/**
+ * What `aliquot agents` says of an agent that is refused, or whose program behaves as none of ours
+ * does.
+ */
 export interface Misconduct {
   readonly code: 'refused' | 'broke-protocol' | 'uncommitted-uploads';
   readonly sinceMs: number;
   readonly message: string;
 }
 
-/** A certified agent that was turned away: told where no vault knows it, so that it stands in no list of agents. */
+/**
+ * A certified agent that was turned away: told where no vault knows it, so that it stands in no
+ * list of agents.
+ */
 export interface Stranger {
   readonly vaultId: string;
   readonly agentId: string;
@@ -22,11 +28,17 @@ export interface Stranger {
 /** How long a violation is told after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
 const VAULT_DIGITS = 32;
-/** Whoever is refused with these was ended by an operator, and is only to be stopped: nothing that it sends is ever accepted. */
+/**
+ * Whoever is refused with these was ended by an operator, and is only to be stopped: nothing that
+ * it sends is ever accepted.
+ */
 const ENDED: ReadonlySet<string> = new Set(['revoked', 'replaced']);
 const CALLS_STILL =
   '; that PC still calls: stop the program there, or, if it holds what is not here yet, carry its queue (`aliquot queue import --accept-ended`)';
-/** Content waits for its commit while a file is sent, and files may be large; this is beyond what instruments write into one commit. */
+/**
+ * Content waits for its commit while a file is sent, and files may be large; this is beyond what
+ * instruments write into one commit.
+ */
 const UNCOMMITTED_ALARM_BYTES = 64 * 1024 ** 3;
 
 interface Record {
@@ -36,12 +48,15 @@ interface Record {
   lastViolation: string;
   uncommittedBytes: number;
   uncommittedSinceMs: number;
-  refusal: { readonly sinceMs: number; lastMs: number; times: number; why: string; hasEnded: boolean } | undefined;
+  refusal:
+    | { readonly sinceMs: number; lastMs: number; times: number; why: string; hasEnded: boolean }
+    | undefined;
 }
 
 /**
- * What agents were refused for and what they do that honest ones do not, since this collector started: in memory, because whoever
- * misbehaves must not be able to make us write. One record for each agent that the authority certified at most.
+ * What agents were refused for and what they do that honest ones do not, since this collector
+ * started: in memory, because whoever misbehaves must not be able to make us write. One record for
+ * each agent that the authority certified at most.
  */
 export class Conduct {
   readonly #clock: Clock;
@@ -74,7 +89,13 @@ export class Conduct {
         if (code === 'pending') return;
         const nowMs = this.#clock.nowMs();
         const { sinceMs, times } = record.refusal ?? { sinceMs: nowMs, times: 0 };
-        record.refusal = { sinceMs, lastMs: nowMs, times: times + 1, why: `${message} (${code})`, hasEnded: ENDED.has(code) };
+        record.refusal = {
+          sinceMs,
+          lastMs: nowMs,
+          times: times + 1,
+          why: `${message} (${code})`,
+          hasEnded: ENDED.has(code),
+        };
       },
       accepted: () => {
         record.refusal = undefined;
@@ -103,7 +124,15 @@ export class Conduct {
   refused(): Stranger[] {
     return [...this.#records].flatMap(([key, { name, refusal }]) =>
       refusal !== undefined && this.#clock.nowMs() - refusal.lastMs < TOLD_MS
-        ? [{ vaultId: key.slice(0, VAULT_DIGITS), agentId: key.slice(VAULT_DIGITS), name, sinceMs: refusal.sinceMs, why: refusal.why }]
+        ? [
+            {
+              vaultId: key.slice(0, VAULT_DIGITS),
+              agentId: key.slice(VAULT_DIGITS),
+              name,
+              sinceMs: refusal.sinceMs,
+              why: refusal.why,
+            },
+          ]
         : [],
     );
   }
@@ -137,7 +166,10 @@ export class Conduct {
 }
 
 export interface AgentConduct {
-  /** It was turned away, or something that it sent was: until something is accepted it does not count as heard. */
+  /**
+   * It was turned away, or something that it sent was: until something is accepted it does not
+   * count as heard.
+   */
   refused(code: string, message: string): void;
   /** A commit or a heartbeat was taken. */
   accepted(): void;
@@ -146,6 +178,9 @@ export interface AgentConduct {
   violated(code: string, message: string): void;
   /** Sealed bytes were taken. */
   uploaded(bytes: number): void;
-  /** A commit was accepted: plaintext bytes of what it added, at least what was sent for them, as sealing hardly ever adds. */
+  /**
+   * A commit was accepted: plaintext bytes of what it added, at least what was sent for them, as
+   * sealing hardly ever adds.
+   */
   committed(addedBytes: number): void;
 }

@@ -1,4 +1,10 @@
-import { type ChainId, type ClientFrame, decodeCollectorAddressesBody, MAX_HELLO_BYTES, type Signed } from '@aliquot/proto';
+import {
+  type ChainId,
+  type ClientFrame,
+  decodeCollectorAddressesBody,
+  MAX_HELLO_BYTES,
+  type Signed,
+} from '@aliquot/proto';
 import { endWith, isForeseen } from '@aliquot/shared/cli/unexpected';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
@@ -29,7 +35,10 @@ const HANDSHAKE_MS = 15_000;
 const SESSION_ID_BYTES = 16;
 /** What the other side has to read a last refusal before the connection is dropped. */
 const FAREWELL_MS = 5_000;
-/** What a connection that is said goodbye to may hold meanwhile: whoever opens one after the other must not pile them up. */
+/**
+ * What a connection that is said goodbye to may hold meanwhile: whoever opens one after the other
+ * must not pile them up.
+ */
 const LINGER_BYTES = 256 * 1024;
 
 export interface IngestParts {
@@ -99,7 +108,10 @@ export class Connection {
     this.#inbox.close();
   }
 
-  /** Ends the session from this side, with a word to the agent, unless waiting for that would hold the memory of a large message. */
+  /**
+   * Ends the session from this side, with a word to the agent, unless waiting for that would hold
+   * the memory of a large message.
+   */
   end(reason: string): void {
     if (this.#ended) return;
     this.#because = reason;
@@ -117,7 +129,8 @@ export class Connection {
     if (joined === undefined || this.#ended) return;
     const { current } = joined.store.desk(joined.agent.agentId);
     if (current === undefined || current.sequence <= joined.settingsSequence) return;
-    // Once for each session, whatever becomes of them: the agent says what, and asks again with the next session.
+    // Once for each session, whatever becomes of them: the agent says what, and asks again with the
+    // next session.
     joined.settingsSequence = current.sequence;
     joined.link.send({ type: 'settings', ...current.settings }).catch(() => undefined);
   }
@@ -125,20 +138,29 @@ export class Connection {
   diagnose(question: Question): Asking {
     const { request, certificate } = question;
     const reply = this.#questions.wait(question);
-    const sent = this.#ended ? undefined : this.#link?.send({ type: 'diagnose', request, certificate });
+    const sent = this.#ended
+      ? undefined
+      : this.#link?.send({ type: 'diagnose', request, certificate });
     if (sent === undefined) this.#questions.forget(question);
     sent?.catch(() => this.#questions.forget(question)); // gone
     return { reply, forget: () => this.#questions.forget(question) };
   }
 
   tellAddresses(addresses: Signed): void {
-    if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(() => undefined); // gone: it asks again
+    // gone: it asks again
+    if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(() => undefined);
   }
 
-  /** Runs the session to its end; never rejects. `onProved` is called when the agent has proved itself. */
+  /**
+   * Runs the session to its end; never rejects. `onProved` is called when the agent has proved
+   * itself.
+   */
   async run(onProved: () => void): Promise<void> {
     const late = this.#parts.timers.after(HANDSHAKE_MS, () => {
-      this.#log.warn({ code: 'INGEST_TIMEOUT' satisfies IngestErrorCode }, 'connection did not prove itself in time');
+      this.#log.warn(
+        { code: 'INGEST_TIMEOUT' satisfies IngestErrorCode },
+        'connection did not prove itself in time',
+      );
       this.#channel.terminate();
     });
     let leave: (() => void) | undefined;
@@ -147,7 +169,12 @@ export class Connection {
       late();
       if (joined === undefined) return;
       onProved();
-      const leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, joined.chainId, this);
+      const leaveHub = this.#parts.hub.enter(
+        joined.store.descriptor.vaultId,
+        joined.agent.agentId,
+        joined.chainId,
+        this,
+      );
       leave = () => {
         leaveHub();
         joined.reads.end();
@@ -158,10 +185,15 @@ export class Connection {
       // From here on the hub tells of newer ones.
       const addresses = joined.store.addresses();
       const known = addresses && decodeCollectorAddressesBody(addresses.body).revision;
-      if (addresses !== undefined && known !== undefined && known > joined.addressesRevision) this.tellAddresses(addresses);
+      if (addresses !== undefined && known !== undefined && known > joined.addressesRevision)
+        this.tellAddresses(addresses);
       this.#joined = joined;
       this.tellSettings();
-      for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
+      for (
+        let message = await this.#inbox.next();
+        message !== undefined;
+        message = await this.#inbox.next()
+      ) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
         this.#working = false;
@@ -184,13 +216,19 @@ export class Connection {
       signKey: collector.identity,
       vault: (vaultId) => {
         const vault = collector.vault(vaultId);
-        return vault && { authorityKey: vault.descriptor.authorityKey, certificate: vault.signedCertificate };
+        return (
+          vault && {
+            authorityKey: vault.descriptor.authorityKey,
+            certificate: vault.signedCertificate,
+          }
+        );
       },
       random,
     });
     const hello = await this.#inbox.next();
     if (hello === undefined) return undefined;
-    if (hello.length > MAX_HELLO_BYTES) throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first message is too large');
+    if (hello.length > MAX_HELLO_BYTES)
+      throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first message is too large');
     const established = handshake.onClientHello(hello);
     await this.#channel.send(established.hello);
     const message = await this.#inbox.next();
@@ -199,12 +237,18 @@ export class Connection {
     const { frame } = link.open(message);
     // From here on the other side can read a refusal.
     this.#link = link;
-    if (frame.type !== 'auth') throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first frame is not auth');
+    if (frame.type !== 'auth')
+      throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first frame is not auth');
     const store = collector.vault(established.vaultId);
     if (store === undefined) throw new IngestError('INGEST_PROTOCOL', 'protocol', 'no such vault');
     const nowMs = clock.nowMs();
     const agent = await this.#admit(store, handshake.verifyAuth(frame), frame, nowMs);
-    const { head, signedHead, consistency, openings, rolledBack } = await standing(store, agent, frame, nowMs);
+    const { head, signedHead, consistency, openings, rolledBack } = await standing(
+      store,
+      agent,
+      frame,
+      nowMs,
+    );
     const conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, agent.agentId, agent.name);
     if (!conduct.isRefused) store.seen(agent.agentId, nowMs);
     const { chainId } = frame;
@@ -224,16 +268,32 @@ export class Connection {
     });
     // Before anything else can happen: an epoch is either in `ready`, or announced to this session.
     this.#unsubscribe = store.onGcEpoch((gcEpoch) => {
-      if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined); // gone: the next ready tells it
+      // gone: the next ready tells it
+      if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined);
     });
     await sent;
     const reads = new ContentReads('the agent', this.#log, this.#parts.timers);
     const { releases } = collector;
-    const heard = () => promoteWhenQuiet({ clock, log: this.#log, sessions: this.#parts.hub }, store);
+    const heard = () =>
+      promoteWhenQuiet({ clock, log: this.#log, sessions: this.#parts.hub }, store);
     const log = this.#log;
     const questions = this.#questions;
     const session = new AgentSession({
-      ...{ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases, heard, log, questions },
+      ...{
+        store,
+        clock,
+        link,
+        agent,
+        chainId,
+        head,
+        rolledBack,
+        conduct,
+        reads,
+        releases,
+        heard,
+        log,
+        questions,
+      },
     });
     await session.tellHistory();
     store.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
@@ -256,37 +316,61 @@ export class Connection {
     frame: Extract<ClientFrame, { type: 'auth' }>,
     nowMs: number,
   ): Promise<AgentRecord> {
-    this.#log = this.#log.child({ vault: hex(store.descriptor.vaultId), agent: certificate.enrolment.name });
-    // Certified by the authority, so there are not endlessly many; from here on it is told who was turned away, and why.
-    this.#conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, certificate.enrolment.agentId, certificate.enrolment.name);
+    this.#log = this.#log.child({
+      vault: hex(store.descriptor.vaultId),
+      agent: certificate.enrolment.name,
+    });
+    // Certified by the authority, so there are not endlessly many; from here on it is told who was
+    // turned away, and why.
+    this.#conduct = this.#parts.hub.conduct.of(
+      store.descriptor.vaultId,
+      certificate.enrolment.agentId,
+      certificate.enrolment.name,
+    );
     const { agent, readmitted } = await admit(store, certificate, frame, nowMs);
     if (readmitted) {
-      this.#log.warn('the log had lost the enrolment of this agent: recorded again from its certificates');
+      this.#log.warn(
+        'the log had lost the enrolment of this agent: recorded again from its certificates',
+      );
       const { replaces } = certificate.enrolment;
-      if (replaces !== undefined) this.#parts.hub.endAgent(store.descriptor.vaultId, replaces, 'replaced');
+      if (replaces !== undefined)
+        this.#parts.hub.endAgent(store.descriptor.vaultId, replaces, 'replaced');
     }
     return agent;
   }
 
   /** One place where a session's error becomes a refusal, a close code and one line in the log. */
   #fail(error: unknown): void {
-    // A fault of ours ends the process (docs/reliability.md); the line below says with which agent it was met.
+    // A fault of ours ends the process (docs/reliability.md); the line below says with which agent
+    // it was met.
     endWith(error);
     if (this.#ended) {
-      if (!isForeseen(error)) this.#log.error({ err: error }, 'a fault met after the session had ended');
+      if (!isForeseen(error))
+        this.#log.error({ err: error }, 'a fault met after the session had ended');
       return;
     }
     const { refusal, requestId, closeCode, code, message } = describe(error);
     this.#because = code;
-    // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough. What is not foreseen needs its stack.
-    const diskError = error instanceof StoreError && DISK_TROUBLE.has(error.code) ? { code, reason: error.message } : undefined;
+    // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough.
+    // What is not foreseen needs its stack.
+    const diskError =
+      error instanceof StoreError && DISK_TROUBLE.has(error.code)
+        ? { code, reason: error.message }
+        : undefined;
     const ours = refusal === 'storage';
     // What did not come out of its seal may be the network's doing; it is refused without a word.
     if (refusal === 'protocol') this.#conduct?.violated(code, message);
     if (refusal !== undefined) this.#conduct?.refused(refusal, message);
-    this.#log[ours ? 'error' : 'warn'](diskError ?? (ours ? { code, err: error } : { code }), `session ended: ${message}`);
-    // Whoever altered a message would alter the answer too, or learn from it; closing says enough, and the agent comes again.
-    const told = refusal === undefined ? undefined : this.#link?.send({ type: 'refused', requestId, code: refusal, message });
+    this.#log[ours ? 'error' : 'warn'](
+      diskError ?? (ours ? { code, err: error } : { code }),
+      `session ended: ${message}`,
+    );
+    // Whoever altered a message would alter the answer too, or learn from it; closing says enough,
+    // and the agent comes again.
+    const told =
+      refusal === undefined
+        ? undefined
+        : this.#link?.send({ type: 'refused', requestId, code: refusal, message });
     this.#close(told, closeCode, code);
   }
 
@@ -305,4 +389,7 @@ export class Connection {
   }
 }
 
-const DISK_TROUBLE: ReadonlySet<string> = new Set<StoreErrorCode>(['STORE_NO_SPACE', 'STORE_FAILED']);
+const DISK_TROUBLE: ReadonlySet<string> = new Set<StoreErrorCode>([
+  'STORE_NO_SPACE',
+  'STORE_FAILED',
+]);

@@ -5,7 +5,10 @@ export type IngestErrorCode =
   | 'INGEST_REFUSED'
   /** An agent, or something that is none, sent what the protocol does not allow. */
   | 'INGEST_PROTOCOL'
-  /** More connections, in all or from one address, than may be open without having proved themselves. */
+  /**
+   * More connections, in all or from one address, than may be open without having proved
+   * themselves.
+   */
   | 'INGEST_LIMIT'
   /** A connection did not prove itself in time. */
   | 'INGEST_TIMEOUT';
@@ -16,7 +19,12 @@ export class IngestError extends AliquotError<IngestErrorCode> {
   /** The request that it answers; 0 when it answers none. */
   readonly requestId: number;
 
-  constructor(code: IngestErrorCode, refusal: RefusalCode, message: string, options: { requestId?: number; cause?: unknown } = {}) {
+  constructor(
+    code: IngestErrorCode,
+    refusal: RefusalCode,
+    message: string,
+    options: { requestId?: number; cause?: unknown } = {},
+  ) {
     super(code, message, options.cause === undefined ? {} : { cause: options.cause });
     this.refusal = refusal;
     this.requestId = options.requestId ?? 0;

@@ -14,9 +14,15 @@ afterEach(async () => {
   await front.close();
 });
 
-const file = (name: string) => ({ path: `/data/${name}`, bytes: new Uint8Array(Buffer.from(name)) });
+const file = (name: string) => ({
+  path: `/data/${name}`,
+  bytes: new Uint8Array(Buffer.from(name)),
+});
 
-/** An agent with two commits, and a copy of its folder from between them, that has found out and gone on under a new chain. */
+/**
+ * An agent with two commits, and a copy of its folder from between them, that has found out and
+ * gone on under a new chain.
+ */
 async function twoOfOne(): Promise<{ agent: TestAgent; copy: TestAgent }> {
   const agent = await front.agent('hplc-1');
   await agent.open(front.connect().wire);
@@ -31,7 +37,14 @@ async function decide(agent: TestAgent, name = ''): Promise<void> {
   const historyId = front.vault.agentById(agentId)?.histories[0]?.historyId;
   if (historyId === undefined) throw new Error('no history');
   const decision = name === '' ? 'restored' : 'clone';
-  await front.vault.appendEvent({ type: 'forkDecided', timeMs: front.nowMs, agentId, historyId, decision, name });
+  await front.vault.appendEvent({
+    type: 'forkDecided',
+    timeMs: front.nowMs,
+    agentId,
+    historyId,
+    decision,
+    name,
+  });
 }
 
 describe('two PCs with one identity', () => {
@@ -50,9 +63,15 @@ describe('two PCs with one identity', () => {
     });
     // No second notice, and the original's session of the same agent goes on beside it.
     await copy.backUp([file('copy 2')]);
-    expect((await agent.open(front.connect().wire)).chainHead).toMatchObject({ sequence: 2, hash: agent.predecessor });
+    expect((await agent.open(front.connect().wire)).chainHead).toMatchObject({
+      sequence: 2,
+      hash: agent.predecessor,
+    });
     await agent.backUp([file('original 2')]);
-    expect((await copy.open(front.connect().wire)).chainHead).toMatchObject({ sequence: copy.sequence - 1, hash: copy.predecessor });
+    expect((await copy.open(front.connect().wire)).chainHead).toMatchObject({
+      sequence: copy.sequence - 1,
+      hash: copy.predecessor,
+    });
     expect((await copy.next()).frame).toMatchObject({ type: 'notice', code: 'chain-held' });
   });
 
@@ -63,7 +82,11 @@ describe('two PCs with one identity', () => {
     await copy.backUp([file('copy')]);
     await decide(agent, 'hplc-9');
     await copy.open(front.connect().wire);
-    expect((await copy.next()).frame).toMatchObject({ type: 'notice', code: 'chain-clone', message: expect.stringContaining('hplc-9') });
+    expect((await copy.next()).frame).toMatchObject({
+      type: 'notice',
+      code: 'chain-clone',
+      message: expect.stringContaining('hplc-9'),
+    });
     const other = agent.copy();
     other.fork();
     await other.open(front.connect().wire);
@@ -72,11 +95,24 @@ describe('two PCs with one identity', () => {
     const { agentId } = agent.bundle.enrolment;
     const held = front.vault.agentById(agentId)?.histories.find(({ state }) => state === 'held');
     if (held === undefined) throw new Error('nothing is held');
-    const event = { type: 'forkDecided', timeMs: front.nowMs, agentId, historyId: held.historyId, decision: 'restored', name: '' } as const;
+    const event = {
+      type: 'forkDecided',
+      timeMs: front.nowMs,
+      agentId,
+      historyId: held.historyId,
+      decision: 'restored',
+      name: '',
+    } as const;
     await front.vault.appendEvent(event);
-    expect((await other.open(front.connect().wire)).chainHead).toMatchObject({ hash: other.predecessor });
+    expect((await other.open(front.connect().wire)).chainHead).toMatchObject({
+      hash: other.predecessor,
+    });
     expect(
-      await other.ask(() => ({ type: 'have', requestId: 7, ids: [agent.commitOf([file('x')]).items[0]?.id ?? (undefined as never)] })),
+      await other.ask(() => ({
+        type: 'have',
+        requestId: 7,
+        ids: [agent.commitOf([file('x')]).items[0]?.id ?? (undefined as never)],
+      })),
     ).toMatchObject({
       type: 'haveAnswer',
     });
@@ -90,7 +126,11 @@ describe('two PCs with one identity', () => {
     await copy.next(); // the notice
     copy.send({ type: 'state', requestId: 9, atMs: 0 });
     const told: [number, number][] = [];
-    for (let { frame, body } = await copy.next(); frame.type === 'commitData'; { frame, body } = await copy.next()) {
+    for (
+      let { frame, body } = await copy.next();
+      frame.type === 'commitData';
+      { frame, body } = await copy.next()
+    ) {
       const { chainId } = decodeCommitHeader(decodeSignedCommit(body).header);
       told.push([hex(chainId) === hex(copy.chainId) ? 1 : 0, frame.live.length]);
     }

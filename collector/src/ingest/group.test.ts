@@ -21,7 +21,9 @@ import { buildServer } from '../rest/server.ts';
 import { TestAgent } from '../testing/agent.ts';
 import { ending, Front } from '../testing/front.ts';
 
-/** What somebody who found the bundle of a group can make of it, and what a PC of a group may do. */
+/**
+ * What somebody who found the bundle of a group can make of it, and what a PC of a group may do.
+ */
 
 let front: Front;
 let app: FastifyInstance;
@@ -66,8 +68,14 @@ afterEach(async () => {
 
 async function post(payload: Uint8Array) {
   const headers = { 'content-type': 'application/octet-stream' };
-  const answer = await app.inject({ method: 'POST', url: '/v1/enrol', headers, payload: Buffer.from(payload) });
-  if (answer.statusCode !== 200) return { code: String(answer.json().code), pending: undefined, approval: undefined };
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/v1/enrol',
+    headers,
+    payload: Buffer.from(payload),
+  });
+  if (answer.statusCode !== 200)
+    return { code: String(answer.json().code), pending: undefined, approval: undefined };
   const { answer: signed, approval } = decodeEnrolAnswer(new Uint8Array(answer.rawPayload));
   return { code: 'ok', pending: decodeEnrolAnswerBody(signed.body).pending, approval };
 }
@@ -76,9 +84,17 @@ const enrol = (agent: TestAgent) => post(agent.enrolRequest());
 const stateOf = (name: string) => front.vault.agentByName(name)?.state;
 
 /** A binding as the holder of the group's key would bend it. */
-function bent({ binding }: TestAgent, change: (body: AgentBindingBody) => AgentBindingBody, key = groupKey): Uint8Array {
+function bent(
+  { binding }: TestAgent,
+  change: (body: AgentBindingBody) => AgentBindingBody,
+  key = groupKey,
+): Uint8Array {
   const body = encodeAgentBindingBody(change(decodeAgentBindingBody(binding.body)));
-  return encodeEnrolRequest({ version: 1, enrolment: group, binding: sign(key, 'aliquot/v1/group-binding', body) });
+  return encodeEnrolRequest({
+    version: 1,
+    enrolment: group,
+    binding: sign(key, 'aliquot/v1/group-binding', body),
+  });
 }
 
 describe('who found the bundle of a group', () => {
@@ -91,17 +107,33 @@ describe('who found the bundle of a group', () => {
     const forged = { ...group, signature: new Uint8Array(64) };
     const tries: [string, Uint8Array, string][] = [
       ['its id with other keys', bent(thief, (body) => ({ ...body, agentId })), 'ENROL_UNKNOWN'],
-      ['its key with another box key', bent(victim, (body) => ({ ...body, boxKey: newBoxKey(systemRandom).publicKey })), 'ENROL_UNKNOWN'],
+      [
+        'its key with another box key',
+        bent(victim, (body) => ({ ...body, boxKey: newBoxKey(systemRandom).publicKey })),
+        'ENROL_UNKNOWN',
+      ],
       [
         'its keys under another name',
-        bent(victim, (body) => ({ ...body, member: body.member && { ...body.member, name: 'hplc-9' } })),
+        bent(victim, (body) => ({
+          ...body,
+          member: body.member && { ...body.member, name: 'hplc-9' },
+        })),
         'ENROL_UNKNOWN',
       ],
       ['its name', (await member('hplc-7')).enrolRequest(), 'ENROL_NAME_TAKEN'],
-      ['a binding without the group’s key', bent(thief, (body) => body, thief.signKey), 'ENROL_UNKNOWN'],
-      ['a certificate of its own making', encodeEnrolRequest({ version: 1, enrolment: forged, binding: thief.binding }), 'ENROL_UNKNOWN'],
+      [
+        'a binding without the group’s key',
+        bent(thief, (body) => body, thief.signKey),
+        'ENROL_UNKNOWN',
+      ],
+      [
+        'a certificate of its own making',
+        encodeEnrolRequest({ version: 1, enrolment: forged, binding: thief.binding }),
+        'ENROL_UNKNOWN',
+      ],
     ];
-    for (const [what, request, code] of tries) expect(await post(request), what).toMatchObject({ code });
+    for (const [what, request, code] of tries)
+      expect(await post(request), what).toMatchObject({ code });
     expect(front.vault.treeHead().size).toBe(before);
     expect(front.vault.groups()).toMatchObject([{ used: 1 }]);
   });
@@ -115,17 +147,30 @@ describe('who found the bundle of a group', () => {
     const thief = new TestAgent(victim.bundle, await member('hplc-8'), victim.binding);
     const connection = front.connect();
     await thief.greet(connection.wire);
-    expect((await ending(thief, connection)).refused).toMatchObject({ type: 'refused', code: 'bad-signature' });
+    expect((await ending(thief, connection)).refused).toMatchObject({
+      type: 'refused',
+      code: 'bad-signature',
+    });
   });
 
   it('gets no more PCs in than there are uses, however many ask at once, and none once it is ended or late', async () => {
     const many = await Promise.all(Array.from({ length: 8 }, (_none, at) => member(`pc-${at}`)));
     const codes = (await Promise.all(many.map(enrol))).map(({ code }) => code).sort();
-    expect(codes).toEqual([...Array.from({ length: 5 }, () => 'ENROL_GROUP_FULL'), 'ok', 'ok', 'ok']);
+    expect(codes).toEqual([
+      ...Array.from({ length: 5 }, () => 'ENROL_GROUP_FULL'),
+      'ok',
+      'ok',
+      'ok',
+    ]);
     // A revoked one has used its place all the same.
     const [one] = front.vault.agents();
     if (one === undefined) throw new Error('nobody');
-    await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId: one.agentId, reason: 'stranger' });
+    await front.vault.appendEvent({
+      type: 'agentRevoked',
+      timeMs: front.nowMs,
+      agentId: one.agentId,
+      reason: 'stranger',
+    });
     expect(await enrol(await member('late'))).toMatchObject({ code: 'ENROL_GROUP_FULL' });
 
     const other = newSigningKey(systemRandom);
@@ -133,11 +178,19 @@ describe('who found the bundle of a group', () => {
     const early = await member('lc-1', second, other);
     expect(await enrol(early)).toMatchObject({ code: 'ok' });
     front.nowMs += DAY_MS + 1;
-    expect(await enrol(await member('lc-2', second, other))).toMatchObject({ code: 'ENROL_EXPIRED' });
+    expect(await enrol(await member('lc-2', second, other))).toMatchObject({
+      code: 'ENROL_EXPIRED',
+    });
     expect(await enrol(early)).toMatchObject({ code: 'ok' });
     front.nowMs -= DAY_MS;
-    await front.vault.appendEvent({ type: 'groupEnded', timeMs: front.nowMs, groupId: groupIdOf(other.publicKey) });
-    expect(await enrol(await member('lc-2', second, other))).toMatchObject({ code: 'ENROL_GROUP_ENDED' });
+    await front.vault.appendEvent({
+      type: 'groupEnded',
+      timeMs: front.nowMs,
+      groupId: groupIdOf(other.publicKey),
+    });
+    expect(await enrol(await member('lc-2', second, other))).toMatchObject({
+      code: 'ENROL_GROUP_ENDED',
+    });
     expect(await enrol(early)).toMatchObject({ code: 'ok' });
   });
 
@@ -145,7 +198,16 @@ describe('who found the bundle of a group', () => {
     const other = newSigningKey(systemRandom);
     const { vaultId } = front.vault.descriptor;
     const untold = issueGroup(front.authority, {
-      ...{ version: 1, vaultId, name: 'elsewhere', groupKey: other.publicKey, uses: 9, names: [], approve: false, selfRestore: true },
+      ...{
+        version: 1,
+        vaultId,
+        name: 'elsewhere',
+        groupKey: other.publicKey,
+        uses: 9,
+        names: [],
+        approve: false,
+        selfRestore: true,
+      },
       ...{ dedupEpoch: 1, issuedAtMs: front.nowMs, expiresAtMs: front.nowMs + DAY_MS },
     });
     expect(await enrol(await member('x', untold, other))).toMatchObject({ code: 'ENROL_UNKNOWN' });
@@ -166,23 +228,44 @@ describe('a PC that waits for approval', () => {
       message: expect.stringContaining('aliquot agents approve ms-1'),
     });
     const { agentId } = pc.bundle.enrolment;
-    expect(await front.vault.commit(agentId, pc.commitOf([{ path: '/a', bytes: new Uint8Array(9) }]).bytes, front.nowMs)).toMatchObject({
+    expect(
+      await front.vault.commit(
+        agentId,
+        pc.commitOf([{ path: '/a', bytes: new Uint8Array(9) }]).bytes,
+        front.nowMs,
+      ),
+    ).toMatchObject({
       type: 'refused',
       code: 'pending',
     });
     // Not by whoever signs it, nor for another PC, nor by its own coming as if it had been let in.
     const { vaultId } = front.vault.descriptor;
-    const body = { version: 1, vaultId, agentId, approvedAtMs: front.nowMs, successor: undefined } as const;
+    const body = {
+      version: 1,
+      vaultId,
+      agentId,
+      approvedAtMs: front.nowMs,
+      successor: undefined,
+    } as const;
     const approve = (approval: Signed) =>
-      front.vault.appendEvent({ type: 'agentApproved', timeMs: front.nowMs, approval, operator: undefined });
-    await expect(approve(issueApproval(key, body))).rejects.toMatchObject({ code: 'STORE_BAD_EVENT' });
+      front.vault.appendEvent({
+        type: 'agentApproved',
+        timeMs: front.nowMs,
+        approval,
+        operator: undefined,
+      });
+    await expect(approve(issueApproval(key, body))).rejects.toMatchObject({
+      code: 'STORE_BAD_EVENT',
+    });
     const enrolled = {
       type: 'agentEnrolled',
       timeMs: front.nowMs,
       enrolment: asked,
       binding: (await member('ms-2', asked, key)).binding,
     } as const;
-    await expect(front.vault.appendEvent(enrolled)).rejects.toMatchObject({ code: 'STORE_BAD_EVENT' });
+    await expect(front.vault.appendEvent(enrolled)).rejects.toMatchObject({
+      code: 'STORE_BAD_EVENT',
+    });
     const good = issueApproval(front.authority, body);
     const { leafIndex } = await approve(good);
     expect(await approve(good)).toEqual({ leafIndex });
@@ -201,7 +284,12 @@ describe('a collector that came back with an older disk', () => {
     const lost = await added({ name: 'lost', groupKey: key.publicKey, uses: 1 });
     const pc = await member('gc-1', lost, key);
     const { enrolment, binding } = { enrolment: pc.bundle.signedEnrolment, binding: pc.binding };
-    await front.vault.appendEvent({ type: 'agentEnrolled', timeMs: front.nowMs, enrolment, binding });
+    await front.vault.appendEvent({
+      type: 'agentEnrolled',
+      timeMs: front.nowMs,
+      enrolment,
+      binding,
+    });
     await pc.open(front.connect().wire);
     await pc.backUp([{ path: '/data/a', bytes: new Uint8Array([1]) }]);
     await front.restart(async () => {
@@ -212,10 +300,20 @@ describe('a collector that came back with an older disk', () => {
     const ready = await pc.open(front.connect().wire);
     expect(ready.rolledBack).toBe(true);
     expect(stateOf('gc-1')).toBe('enrolled');
-    expect(front.vault.groups().map(({ body, used }) => [body.name, used])).toContainEqual(['lost', 1]);
+    expect(front.vault.groups().map(({ body, used }) => [body.name, used])).toContainEqual([
+      'lost',
+      1,
+    ]);
     // The use is used: the bundle does not begin anew.
     const other = await member('gc-2', lost, key);
-    const event = { type: 'agentEnrolled', timeMs: front.nowMs, enrolment: lost, binding: other.binding } as const;
-    await expect(front.vault.appendEvent(event)).rejects.toMatchObject({ code: 'STORE_GROUP_FULL' });
+    const event = {
+      type: 'agentEnrolled',
+      timeMs: front.nowMs,
+      enrolment: lost,
+      binding: other.binding,
+    } as const;
+    await expect(front.vault.appendEvent(event)).rejects.toMatchObject({
+      code: 'STORE_GROUP_FULL',
+    });
   });
 });

@@ -35,7 +35,8 @@ describe('handshake gate', () => {
     for (const name of ['a1', 'a2', 'a3', 'b1']) gate.enter(name.charAt(0), () => ended.push(name));
     expect(gate.enter('c', stay)).toBeDefined();
     expect(ended).toEqual(['a1']);
-    // Nobody holds two places more than this address would: it waits, as both sides of two floods must.
+    // Nobody holds two places more than this address would: it waits, as both sides of two floods
+    // must.
     expect(gate.enter('c', stay)).toBeUndefined();
     expect(gate.enter('d', stay)).toBeDefined();
     expect(ended).toEqual(['a1', 'a2']);

@@ -5,13 +5,15 @@ export interface HandshakeLimits {
 }
 
 /**
- * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit behind one NAT address, so
- * that limit is not small either. Both only have to keep a flood from holding memory: an unproved connection may buffer one hello.
+ * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit
+ * behind one NAT address, so that limit is not small either. Both only have to keep a flood from
+ * holding memory: an unproved connection may buffer one hello.
  */
 const HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
 /**
- * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's token was seen. They hold a file
- * descriptor and a few kilobytes each; a browser, a monitor and a hundred agents behind one address are far below.
+ * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's
+ * token was seen. They hold a file descriptor and a few kilobytes each; a browser, a monitor and a
+ * hundred agents behind one address are far below.
  */
 export const CONNECTION_LIMITS: HandshakeLimits = { total: 4096, perAddress: 1024 };
 
@@ -20,9 +22,10 @@ interface Place {
 }
 
 /**
- * Counts connections that have proved nothing, by address and in all. When all places are taken, the oldest one of the most crowded
- * address makes room: so a flood from a few addresses never keeps the others out, and one from many only as long as it holds more
- * addresses than there are places.
+ * Counts connections that have proved nothing, by address and in all. When all places are taken,
+ * the oldest one of the most crowded address makes room: so a flood from a few addresses never
+ * keeps the others out, and one from many only as long as it holds more addresses than there are
+ * places.
  */
 export class HandshakeGate {
   readonly #limits: HandshakeLimits;
@@ -39,8 +42,8 @@ export class HandshakeGate {
   }
 
   /**
-   * A place for one more connection, or undefined when there is none. Calling the answer (once or more) frees the place; `end` is
-   * called when somebody else needs it.
+   * A place for one more connection, or undefined when there is none. Calling the answer (once or
+   * more) frees the place; `end` is called when somebody else needs it.
    */
   enter(address: string, end: () => void): (() => void) | undefined {
     const own = this.#byAddress.get(address)?.size ?? 0;
@@ -60,10 +63,14 @@ export class HandshakeGate {
     if (places.size === 0) this.#byAddress.delete(address);
   }
 
-  /** Ends the oldest place of the most crowded address, if that has more than one beyond `own`: else two floods would end each other. */
+  /**
+   * Ends the oldest place of the most crowded address, if that has more than one beyond `own`: else
+   * two floods would end each other.
+   */
   #makeRoom(own: number): boolean {
     let crowded: readonly [string, Set<Place>] | undefined;
-    for (const candidate of this.#byAddress) if (candidate[1].size > (crowded?.[1].size ?? own + 1)) crowded = candidate;
+    for (const candidate of this.#byAddress)
+      if (candidate[1].size > (crowded?.[1].size ?? own + 1)) crowded = candidate;
     const [oldest] = crowded?.[1] ?? [];
     if (crowded === undefined || oldest === undefined) return false;
     this.#leave(crowded[0], oldest);

@@ -1,8 +1,14 @@
 import type { ServerFrame } from '@aliquot/proto';
 import type { AgentRecord, HistoryRecord } from '../store/vault-store.ts';
 
-/** What an agent is told while its chain's history is beside the trunk: in a session, and in carried receipts. */
-export function historyNotice({ name }: AgentRecord, history: HistoryRecord): Extract<ServerFrame, { type: 'notice' }> {
+/**
+ * What an agent is told while its chain's history is beside the trunk: in a session, and in carried
+ * receipts.
+ */
+export function historyNotice(
+  { name }: AgentRecord,
+  history: HistoryRecord,
+): Extract<ServerFrame, { type: 'notice' }> {
   if (history.state === 'held') {
     const says = `another history of agent ${name} was here first; what this PC sends is kept apart as ${history.name} until central IT decides`;
     return { type: 'notice', code: 'chain-held', message: says };

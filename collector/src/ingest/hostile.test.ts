@@ -35,7 +35,11 @@ describe('bytes of connections that have proved nothing', () => {
   }
   const watched = (bytes: UnprovedBytes) => {
     const half = new Half();
-    return { half, release: bytes.watch(half as never, half as never), send: (size: number) => half.emit('data', Buffer.alloc(size)) };
+    return {
+      half,
+      release: bytes.watch(half as never, half as never),
+      send: (size: number) => half.emit('data', Buffer.alloc(size)),
+    };
   };
 
   it('each may send only a little, and many together less', () => {
@@ -49,7 +53,8 @@ describe('bytes of connections that have proved nothing', () => {
     const many = Array.from({ length: 64 }, () => watched(bytes));
     for (const { send } of many) send(256 * KIB);
     expect(many.every(({ half }) => !half.dropped)).toBe(true);
-    // Sixteen mebibytes are held now: whoever sends a usual hello is let, whoever sends more is not.
+    // Sixteen mebibytes are held now: whoever sends a usual hello is let, whoever sends more is
+    // not.
     const honest = watched(bytes);
     honest.send(16 * KIB);
     expect(honest.half.dropped).toBe(false);
@@ -80,7 +85,9 @@ describe('connections that have proved nothing', () => {
     gate.guard(server);
     const port = await listening(server);
     const dial = async () => {
-      const arrived = new Promise<Parameters<ConnectionGate['proved']>[0]>((resolve) => server.once('connection', resolve));
+      const arrived = new Promise<Parameters<ConnectionGate['proved']>[0]>((resolve) =>
+        server.once('connection', resolve),
+      );
       const socket = connect(port, '127.0.0.1').on('error', () => undefined);
       const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
       return { socket, ended, end: await arrived };
@@ -104,12 +111,18 @@ describe('a proved session', () => {
     closing.push(() => front.close());
     const server = createServer();
     const { store, hub, clock, timers, log } = front;
-    const ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers, log }, new HandshakeGate());
+    const ingest = attachIngest(
+      server,
+      { store, hub, clock, random: systemRandom, timers, log },
+      new HandshakeGate(),
+    );
     const port = await listening(server);
     const agent = await front.agent('hplc-1');
     const socket = new WebSocket(`ws://127.0.0.1:${port}${AGENT_PATH}`);
     await agent.open(await socketWire(socket));
-    const made = agent.commitOf([{ path: '/data/a', bytes: systemRandom.bytes(16_000_000), chunkBytes: 2_000_000 }]);
+    const made = agent.commitOf([
+      { path: '/data/a', bytes: systemRandom.bytes(16_000_000), chunkBytes: 2_000_000 },
+    ]);
     await agent.upload(made.items);
     await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     socket.pause();

@@ -34,8 +34,13 @@ describe('session hub', () => {
   it('I-C12 lets a PC and its clone be connected side by side, but not thousands of chains', () => {
     const hub = new SessionHub({ nowMs: () => 0 });
     const sessions = Array.from({ length: 5 }, session);
-    const leave = sessions.map((one, at) => hub.enter(vault, agent, asChainId(new Uint8Array(16).fill(at)), one));
-    expect(sessions.map(({ reasons }) => reasons.length)).toEqual([1, ...Array.from({ length: 4 }, () => 0)]);
+    const leave = sessions.map((one, at) =>
+      hub.enter(vault, agent, asChainId(new Uint8Array(16).fill(at)), one),
+    );
+    expect(sessions.map(({ reasons }) => reasons.length)).toEqual([
+      1,
+      ...Array.from({ length: 4 }, () => 0),
+    ]);
     expect(hub.size).toBe(4);
     for (const out of leave) out();
     expect([hub.size, hub.isConnected(vault, agent)]).toEqual([0, false]);

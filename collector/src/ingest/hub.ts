@@ -23,13 +23,18 @@ export interface LiveSession {
 const TAKEOVER_WINDOW_MS = 10 * 60 * 1000;
 /** As many are remembered: whoever connects without end must not make the list endless. */
 const MAX_TAKEOVERS = 1000;
-/** Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key must not be able to hold thousands, nor the memory of many inboxes. */
+/**
+ * Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key
+ * must not be able to hold thousands, nor the memory of many inboxes.
+ */
 const MAX_CHAINS = 4;
 
 /**
- * The sessions that are open now: one for each chain of an agent. A second one of the same chain ends the first, because a PC whose
- * network broke comes back before its old connection is noticed dead. If that happens again and again, two PCs announce one chain:
- * the hub counts it, and `aliquot agents` names it. A clone and its original have chains of their own, and let each other be.
+ * The sessions that are open now: one for each chain of an agent. A second one of the same chain
+ * ends the first, because a PC whose network broke comes back before its old connection is noticed
+ * dead. If that happens again and again, two PCs announce one chain: the hub counts it, and
+ * `aliquot agents` names it. A clone and its original have chains of their own, and let each other
+ * be.
  */
 export class SessionHub implements LiveSessions {
   readonly #clock: Clock;
@@ -105,7 +110,9 @@ export class SessionHub implements LiveSessions {
   }
 
   diagnose(vaultId: VaultId, agentId: AgentId, question: Question): Asking | undefined {
-    return [...(this.#agents.get(keyOf(vaultId, agentId))?.values() ?? [])].at(-1)?.diagnose(question);
+    return [...(this.#agents.get(keyOf(vaultId, agentId))?.values() ?? [])]
+      .at(-1)
+      ?.diagnose(question);
   }
 
   tellSettings(vaultId: VaultId): void {

@@ -4,15 +4,21 @@ export interface InboxFlow {
   resume(): void;
 }
 
-/** What is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the memory of the kernel. */
+/**
+ * What is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the
+ * memory of the kernel.
+ */
 const INBOX_HIGH_BYTES = 8 * 1024 * 1024;
 const INBOX_LOW_BYTES = INBOX_HIGH_BYTES / 2;
-/** What holding one message costs beside its bytes, so that a flood of tiny frames is bounded too. */
+/**
+ * What holding one message costs beside its bytes, so that a flood of tiny frames is bounded too.
+ */
 const MESSAGE_OVERHEAD_BYTES = 512;
 
 /**
- * Messages that arrived and were not yet worked on, in order. It never refuses one; it pauses the connection instead, so that what a
- * connection can make the collector hold is the high mark and one message more.
+ * Messages that arrived and were not yet worked on, in order. It never refuses one; it pauses the
+ * connection instead, so that what a connection can make the collector hold is the high mark and
+ * one message more.
  */
 export class Inbox {
   readonly #flow: InboxFlow;
@@ -24,7 +30,11 @@ export class Inbox {
   #closed = false;
   #wake: (() => void) | undefined;
 
-  constructor(flow: InboxFlow, highBytes: number = INBOX_HIGH_BYTES, lowBytes: number = Math.min(INBOX_LOW_BYTES, highBytes / 2)) {
+  constructor(
+    flow: InboxFlow,
+    highBytes: number = INBOX_HIGH_BYTES,
+    lowBytes: number = Math.min(INBOX_LOW_BYTES, highBytes / 2),
+  ) {
     this.#flow = flow;
     this.#highBytes = highBytes;
     this.#lowBytes = lowBytes;

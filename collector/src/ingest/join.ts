@@ -1,6 +1,17 @@
-import { type AgentId, type ClientFrame, decodeEpochOpeningBody, type ServerFrame, type Signed, type TreeHead } from '@aliquot/proto';
+import {
+  type AgentId,
+  type ClientFrame,
+  decodeEpochOpeningBody,
+  type ServerFrame,
+  type Signed,
+  type TreeHead,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { type AgentCertificate, CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import {
+  type AgentCertificate,
+  CertificateError,
+  verifyCollectorCertificate,
+} from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { StoreError } from '../store/errors.ts';
@@ -11,9 +22,10 @@ type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
 type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
 
 /**
- * The registered agent behind a certificate that has proved itself; `readmitted` when its enrolment went with a log that was
- * rolled back and was recorded anew. Throws IngestError when it may not work here (any more); with `acceptEnded` an operator says that one may
- * whose end was recorded, for what it had signed.
+ * The registered agent behind a certificate that has proved itself; `readmitted` when its enrolment
+ * went with a log that was rolled back and was recorded anew. Throws IngestError when it may not
+ * work here (any more); with `acceptEnded` an operator says that one may whose end was recorded,
+ * for what it had signed.
  */
 export async function admit(
   store: VaultStore,
@@ -24,12 +36,17 @@ export async function admit(
 ): Promise<{ readonly agent: AgentRecord; readonly readmitted: boolean }> {
   const known = store.agentById(certificate.enrolment.agentId);
   const ended = known?.state === 'revoked' || known?.state === 'replaced';
-  if (acceptEnded && ended && sameBinding(known.binding, auth.binding)) return { agent: known, readmitted: false };
+  if (acceptEnded && ended && sameBinding(known.binding, auth.binding))
+    return { agent: known, readmitted: false };
   const readmitted = await readmit(store, known, certificate, auth, nowMs);
   return { agent: registered(store, certificate, auth), readmitted };
 }
 
-function registered(store: VaultStore, certificate: AgentCertificate, { binding }: AuthFrame): AgentRecord {
+function registered(
+  store: VaultStore,
+  certificate: AgentCertificate,
+  { binding }: AuthFrame,
+): AgentRecord {
   return standingOf(store, certificate.enrolment, binding);
 }
 
@@ -44,23 +61,39 @@ function standingOf(
   binding: Signed | undefined,
 ): AgentRecord {
   const record = store.agentById(agentId);
-  if (record?.state === 'pending' || (record?.state === 'replaced' && record.approval !== undefined))
+  if (
+    record?.state === 'pending' ||
+    (record?.state === 'replaced' && record.approval !== undefined)
+  )
     throw new IngestError('INGEST_REFUSED', 'pending', waiting(record));
   if (record?.state === 'revoked')
-    throw new IngestError('INGEST_REFUSED', 'revoked', `agent ${name} was revoked; ask central IT for a new bundle`);
+    throw new IngestError(
+      'INGEST_REFUSED',
+      'revoked',
+      `agent ${name} was revoked; ask central IT for a new bundle`,
+    );
   if (record?.state === 'replaced') {
-    throw new IngestError('INGEST_REFUSED', 'replaced', `agent ${name} was replaced by another PC; ask central IT for a new bundle`);
+    throw new IngestError(
+      'INGEST_REFUSED',
+      'replaced',
+      `agent ${name} was replaced by another PC; ask central IT for a new bundle`,
+    );
   }
   const known = record?.state === 'enrolled' && sameBinding(record.binding, binding);
   if (record === undefined || !known) {
-    throw new IngestError('INGEST_REFUSED', 'not-enrolled', `agent ${name} is not enrolled here with these keys; enrol it with its bundle`);
+    throw new IngestError(
+      'INGEST_REFUSED',
+      'not-enrolled',
+      `agent ${name} is not enrolled here with these keys; enrol it with its bundle`,
+    );
   }
   return record;
 }
 
 /** Of a PC that was approved in the place of another: it hears of that where it enrolled. */
 function waiting({ name, state, endReason }: AgentRecord): string {
-  if (state !== 'pending') return `agent ${name} was ${endReason ?? 'approved'}, and takes that over now`;
+  if (state !== 'pending')
+    return `agent ${name} was ${endReason ?? 'approved'}, and takes that over now`;
   return `agent ${name} waits for approval; central IT runs: aliquot agents approve ${name}`;
 }
 
@@ -69,9 +102,10 @@ function sameBinding(known: Signed | undefined, shown: Signed | undefined): bool
 }
 
 /**
- * Records an enrolment again that went with a rolled back log. The proof that there was one: the authority certified the agent, and
- * it shows a head that a certified collector of this vault signed and that this log does not contain; heads are shown to enrolled
- * agents only. Whoever has since been given the agent's name keeps it.
+ * Records an enrolment again that went with a rolled back log. The proof that there was one: the
+ * authority certified the agent, and it shows a head that a certified collector of this vault
+ * signed and that this log does not contain; heads are shown to enrolled agents only. Whoever has
+ * since been given the agent's name keeps it.
  */
 async function readmit(
   store: VaultStore,
@@ -80,20 +114,42 @@ async function readmit(
   auth: AuthFrame,
   nowMs: number,
 ): Promise<boolean> {
-  const lacksBinding = known?.state === 'expected' && equalBytes(known.enrolment.body, auth.enrolment.body);
+  const lacksBinding =
+    known?.state === 'expected' && equalBytes(known.enrolment.body, auth.enrolment.body);
   if (known !== undefined && !lacksBinding) return false;
   const { treeHead: shown, enrolment, binding } = auth;
-  if (shown === undefined || !provesHead(store, auth, shown) || (await store.judgeHead(shown)) === 'consistent') return false;
+  if (
+    shown === undefined ||
+    !provesHead(store, auth, shown) ||
+    (await store.judgeHead(shown)) === 'consistent'
+  )
+    return false;
   const bearer = store.agentByName(name);
-  if (known === undefined && bearer !== undefined && bearer.state !== 'revoked' && bearer.state !== 'replaced') return false;
+  if (
+    known === undefined &&
+    bearer !== undefined &&
+    bearer.state !== 'revoked' &&
+    bearer.state !== 'replaced'
+  )
+    return false;
   try {
-    if (group !== undefined && !store.groups().some(({ body }) => equalBytes(body.groupKey, group.groupKey)))
+    if (
+      group !== undefined &&
+      !store.groups().some(({ body }) => equalBytes(body.groupKey, group.groupKey))
+    )
       await store.appendEvent({ type: 'groupAdded', timeMs: nowMs, group: enrolment });
-    if (known === undefined && group === undefined) await store.appendEvent({ type: 'agentExpected', timeMs: nowMs, enrolment });
-    await store.appendEvent({ type: group?.approve === true ? 'agentPending' : 'agentEnrolled', timeMs: nowMs, enrolment, binding });
+    if (known === undefined && group === undefined)
+      await store.appendEvent({ type: 'agentExpected', timeMs: nowMs, enrolment });
+    await store.appendEvent({
+      type: group?.approve === true ? 'agentPending' : 'agentEnrolled',
+      timeMs: nowMs,
+      enrolment,
+      binding,
+    });
     return true;
   } catch (error) {
-    // Such as: the agent that it replaced is not known either. It stays "not enrolled", and needs a new bundle.
+    // Such as: the agent that it replaced is not known either. It stays "not enrolled", and needs a
+    // new bundle.
     if (error instanceof StoreError && UNFIT.has(error.code)) return false;
     throw error;
   }
@@ -120,10 +176,16 @@ export interface Standing {
 }
 
 /**
- * Compares the agent's newest head with the log, and makes the proofs that its next head needs. A head that this vault's
- * collector signed and the log does not contain means that the log lost its tail: that is recorded, for operators to see.
+ * Compares the agent's newest head with the log, and makes the proofs that its next head needs. A
+ * head that this vault's collector signed and the log does not contain means that the log lost its
+ * tail: that is recorded, for operators to see.
  */
-export async function standing(store: VaultStore, agent: AgentRecord, auth: AuthFrame, nowMs: number): Promise<Standing> {
+export async function standing(
+  store: VaultStore,
+  agent: AgentRecord,
+  auth: AuthFrame,
+  nowMs: number,
+): Promise<Standing> {
   const shown = auth.treeHead;
   const judgement = shown === undefined ? 'consistent' : await store.judgeHead(shown);
   const rolledBack = judgement === 'ahead' || judgement === 'contradicts';
@@ -143,7 +205,11 @@ export async function standing(store: VaultStore, agent: AgentRecord, auth: Auth
 }
 
 /** RFC 6962 proofs from nothing, or from the same size, are empty. */
-export async function consistencyProof(store: VaultStore, from: number, to: number): Promise<readonly Uint8Array[]> {
+export async function consistencyProof(
+  store: VaultStore,
+  from: number,
+  to: number,
+): Promise<readonly Uint8Array[]> {
   return from === 0 || from >= to ? [] : store.consistency(from, to);
 }
 
@@ -161,21 +227,36 @@ async function openingsAfter(store: VaultStore, epoch: number, size: number) {
 }
 
 /**
- * The openings from the one on that names this lost head, which is where the agent may start from: those before it approved what
- * others had lost, and say nothing to an agent that had seen more.
+ * The openings from the one on that names this lost head, which is where the agent may start from:
+ * those before it approved what others had lost, and say nothing to an agent that had seen more.
  */
-function fromNaming<Opening extends { readonly opening: Signed }>(openings: readonly Opening[], { logEpoch, size, root }: TreeHead) {
+function fromNaming<Opening extends { readonly opening: Signed }>(
+  openings: readonly Opening[],
+  { logEpoch, size, root }: TreeHead,
+) {
   const first = openings.findIndex(({ opening }) =>
     decodeEpochOpeningBody(opening.body).lost.some(
-      (lost) => lost.logEpoch === logEpoch && (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
+      (lost) =>
+        lost.logEpoch === logEpoch &&
+        (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
     ),
   );
   return openings.slice(Math.max(first, 0));
 }
 
-async function reportHead(store: VaultStore, agent: AgentRecord, auth: AuthFrame, shown: TreeHead, nowMs: number): Promise<void> {
+async function reportHead(
+  store: VaultStore,
+  agent: AgentRecord,
+  auth: AuthFrame,
+  shown: TreeHead,
+  nowMs: number,
+): Promise<void> {
   const { signedHead, signedHeadCertificate } = auth;
-  if (signedHead === undefined || signedHeadCertificate === undefined || !provesHead(store, auth, shown)) {
+  if (
+    signedHead === undefined ||
+    signedHeadCertificate === undefined ||
+    !provesHead(store, auth, shown)
+  ) {
     throw new IngestError(
       'INGEST_REFUSED',
       'bad-signature',
@@ -191,7 +272,10 @@ async function reportHead(store: VaultStore, agent: AgentRecord, auth: AuthFrame
   });
 }
 
-/** Whether the head that the agent shows was really signed by a collector that the authority certified. */
+/**
+ * Whether the head that the agent shows was really signed by a collector that the authority
+ * certified.
+ */
 function provesHead(store: VaultStore, auth: AuthFrame, shown: TreeHead): boolean {
   const { signedHead, signedHeadCertificate } = auth;
   if (signedHead === undefined || signedHeadCertificate === undefined) return false;
@@ -199,7 +283,11 @@ function provesHead(store: VaultStore, auth: AuthFrame, shown: TreeHead): boolea
   try {
     const collector = verifyCollectorCertificate(authorityKey, vaultId, signedHeadCertificate);
     const { head } = verifyHead(signedHead, collector);
-    return head.size === shown.size && head.logEpoch === shown.logEpoch && equalBytes(head.root, shown.root);
+    return (
+      head.size === shown.size &&
+      head.logEpoch === shown.logEpoch &&
+      equalBytes(head.root, shown.root)
+    );
   } catch (error) {
     if (error instanceof CertificateError || error instanceof LogError) return false;
     throw error;

@@ -29,15 +29,20 @@ export class SecureLink {
     this.#opener = new FrameOpener(keys, 'server');
   }
 
-  /** Sealing and queueing happen at once, so frames leave in the order of the calls; resolves when the network took the frame. */
+  /**
+   * Sealing and queueing happen at once, so frames leave in the order of the calls; resolves when
+   * the network took the frame.
+   */
   send(frame: ServerFrame, ...body: readonly Uint8Array[]): Promise<void> {
     const bytes = body.reduce((sum, part) => sum + part.length, 0);
-    return this.#channel.send(this.#sealer.seal(encodeFrameHead(encodeServerFrame(frame), bytes), ...body));
+    return this.#channel.send(
+      this.#sealer.seal(encodeFrameHead(encodeServerFrame(frame), bytes), ...body),
+    );
   }
 
   /**
-   * Takes the message over. Throws SessionError when it is not the next one of the other side, FormatError when the frame in it is
-   * malformed.
+   * Takes the message over. Throws SessionError when it is not the next one of the other side,
+   * FormatError when the frame in it is malformed.
    */
   open(message: Uint8Array): Received {
     const plain = this.#opener.open(message);

@@ -1,4 +1,10 @@
-import { asChainId, asChunkId, decodeCommitHeader, decodeSignedCommit, encodeSigned } from '@aliquot/proto';
+import {
+  asChainId,
+  asChunkId,
+  decodeCommitHeader,
+  decodeSignedCommit,
+  encodeSigned,
+} from '@aliquot/proto';
 import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { hex } from '@aliquot/shared/crypto/bytes';
@@ -29,7 +35,12 @@ describe('a session', () => {
     const agent = await front.agent('hplc-1');
     const { wire } = front.connect();
     const ready = await agent.open(wire);
-    expect(ready).toMatchObject({ creditBytes: CREDIT_BYTES, rolledBack: false, chainHead: undefined, openings: [] });
+    expect(ready).toMatchObject({
+      creditBytes: CREDIT_BYTES,
+      rolledBack: false,
+      chainHead: undefined,
+      openings: [],
+    });
     const before = verifyHead(ready.head, front.vault.certificate).head;
     const answer = await agent.backUp([{ path: '/data/a.csv', bytes: text('result one') }]);
     const receipt = verifyReceipt(answer.receipt, front.vault.certificate);
@@ -47,7 +58,12 @@ describe('a session', () => {
     const { vault } = front;
     const chainHead = vault.chainHead.bind(vault);
     vi.spyOn(vault, 'chainHead').mockImplementationOnce(async (id, chainId) => {
-      await vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'stolen' });
+      await vault.appendEvent({
+        type: 'agentRevoked',
+        timeMs: front.nowMs,
+        agentId,
+        reason: 'stolen',
+      });
       front.hub.endAgent(vault.descriptor.vaultId, agentId, 'revoked');
       return chainHead(id, chainId);
     });
@@ -82,8 +98,12 @@ describe('a session', () => {
     await two.open(front.connect().wire);
     const made = two.commitOf([{ path: '/data/a', bytes: text('shared content') }]);
     const ids = made.items.map((item) => item.id);
-    expect(await two.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({ missing: [0] });
-    expect(await one.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({ missing: [] });
+    expect(await two.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({
+      missing: [0],
+    });
+    expect(await one.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({
+      missing: [],
+    });
     expect(await two.ask(commitFrame, made.bytes)).toMatchObject({ type: 'commitMissing' });
     expect(await two.ask((requestId) => ({ type: 'fetch', requestId, ids }))).toMatchObject({
       type: 'chunkData',
@@ -103,17 +123,26 @@ describe('a session', () => {
     const { frame, body } = await agent.next();
     expect(frame).toMatchObject({ type: 'commitData', requestId: 71, live: [0] });
     const commit = decodeSignedCommit(body);
-    expect(openCommitKeys(commit.wraps, agent.boxKey, 'agent', decodeCommitHeader(commit.header)).readKey).toBeDefined();
+    expect(
+      openCommitKeys(commit.wraps, agent.boxKey, 'agent', decodeCommitHeader(commit.header))
+        .readKey,
+    ).toBeDefined();
     expect((await agent.next()).frame).toEqual({ type: 'stateEnd', requestId: 71 });
   });
 
   it('sends fetched items in frames of bounded size, all of them, and names what is missing', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
-    const made = agent.commitOf([{ path: '/data/big', bytes: systemRandom.bytes(5_000_000), chunkBytes: 300_000 }]);
+    const made = agent.commitOf([
+      { path: '/data/big', bytes: systemRandom.bytes(5_000_000), chunkBytes: 300_000 },
+    ]);
     await agent.upload(made.items);
     const foreign = asChunkId(systemRandom.bytes(32));
-    agent.send({ type: 'fetch', requestId: 5, ids: [...made.items.map((item) => item.id), foreign] });
+    agent.send({
+      type: 'fetch',
+      requestId: 5,
+      ids: [...made.items.map((item) => item.id), foreign],
+    });
     const got = new Map<string, number>();
     for (let last = false; !last; ) {
       const { frame, body } = await agent.next();
@@ -142,7 +171,9 @@ describe('a session', () => {
       code: 'self-restore-off',
     });
     // The session goes on: sending is not affected.
-    expect(await agent.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({ missing: [] });
+    expect(await agent.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({
+      missing: [],
+    });
   });
 
   it('acknowledges a heartbeat and keeps it for operators', async () => {
@@ -165,7 +196,9 @@ describe('a session', () => {
       unsettled: 1,
       problems: [{ code: 'unreadable', count: 1, sinceMs: front.nowMs }],
     });
-    expect(await agent.ask((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(beat))).toMatchObject({ type: 'heartbeatAck' });
+    expect(
+      await agent.ask((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(beat)),
+    ).toMatchObject({ type: 'heartbeatAck' });
     expect(front.vault.agentByName('hplc-1')?.heartbeat).toMatchObject({
       files: 3,
       unprotected: 1,
@@ -200,7 +233,10 @@ describe('a session refuses and ends', () => {
     if (code === 'replaced') await front.agent('hplc-2', { replaces: agent });
     const connection = front.connect();
     await agent.greet(connection.wire);
-    expect(await ending(agent, connection)).toMatchObject({ refused: { type: 'refused', code }, code: 1008 });
+    expect(await ending(agent, connection)).toMatchObject({
+      refused: { type: 'refused', code },
+      code: 1008,
+    });
     expect(connection.proved()).toBe(false);
   });
 
@@ -215,8 +251,14 @@ describe('a session refuses and ends', () => {
   it('a signature that is not over this session', async () => {
     const agent = await front.agent('hplc-1');
     const connection = front.connect();
-    await agent.greet(connection.wire, (auth) => ({ ...auth, chainId: asChainId(systemRandom.bytes(16)) }));
-    expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'bad-signature' }, code: 1008 });
+    await agent.greet(connection.wire, (auth) => ({
+      ...auth,
+      chainId: asChainId(systemRandom.bytes(16)),
+    }));
+    expect(await ending(agent, connection)).toMatchObject({
+      refused: { code: 'bad-signature' },
+      code: 1008,
+    });
   });
 
   it('a first frame that is not auth', async () => {
@@ -297,11 +339,16 @@ describe('a disk that fails under a session', () => {
     const connection = front.connect();
     await agent.open(connection.wire);
     const made = agent.commitOf([{ path: '/data/a', bytes: text('in between') }]);
-    vi.spyOn(front.vault, 'putBody').mockRejectedValueOnce(new StoreError('STORE_FAILED', 'EIO', { retryable: true }));
+    vi.spyOn(front.vault, 'putBody').mockRejectedValueOnce(
+      new StoreError('STORE_FAILED', 'EIO', { retryable: true }),
+    );
     const [item] = made.items;
     if (item === undefined) throw new Error('no item');
     agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
-    expect(await ending(agent, connection)).toMatchObject({ refused: { type: 'refused', code: 'storage' }, code: 1013 });
+    expect(await ending(agent, connection)).toMatchObject({
+      refused: { type: 'refused', code: 'storage' },
+      code: 1013,
+    });
     await agent.open(front.connect().wire);
     await agent.backUp([{ path: '/data/a', bytes: text('in between') }]);
     expect(front.logged.join('')).toContain('STORE_FAILED');
@@ -319,9 +366,11 @@ describe('what a session may make the collector hold', () => {
     const made = agent.commitOf([{ path: '/data/big', bytes: systemRandom.bytes(3_000_000) }]);
     const [item] = made.items;
     if (item === undefined) throw new Error('no item');
-    for (let sent = 0; sent < 12; sent++) agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
+    for (let sent = 0; sent < 12; sent++)
+      agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
     expect(connection.pair.told).toContain('pause');
-    for (let sent = 0; sent < 12; sent++) expect((await agent.next()).frame).toMatchObject({ type: 'credit' });
+    for (let sent = 0; sent < 12; sent++)
+      expect((await agent.next()).frame).toMatchObject({ type: 'credit' });
     expect(connection.pair.told).toContain('resume');
   });
 
@@ -340,7 +389,12 @@ describe('what a session may make the collector hold', () => {
     await agent.backUp([{ path: '/data/patient-4711.csv', bytes: text('confidential-content') }]);
     const log = front.logged.join('');
     expect(log).toContain('agent connected');
-    for (const secret of ['patient-4711', 'confidential-content', hex(front.kit.catalogSecretKey), hex(agent.signKey.seed)]) {
+    for (const secret of [
+      'patient-4711',
+      'confidential-content',
+      hex(front.kit.catalogSecretKey),
+      hex(agent.signKey.seed),
+    ]) {
       expect(log).not.toContain(secret);
     }
   });

@@ -26,7 +26,9 @@ describe('I-UNFORESEEN a fault of ours in one session', () => {
     await agent.backUp([result]).catch(() => undefined);
     expect(await uncaught).toBe(fault);
     await done;
-    const last = front.logged.map((line): Record<string, unknown> => JSON.parse(line)).find(({ code }) => code === 'UNEXPECTED');
+    const last = front.logged
+      .map((line): Record<string, unknown> => JSON.parse(line))
+      .find(({ code }) => code === 'UNEXPECTED');
     expect(last).toMatchObject({ agent: 'hplc-1' });
   });
 
@@ -34,7 +36,8 @@ describe('I-UNFORESEEN a fault of ours in one session', () => {
     const agent = await front.agent('hplc-1');
     const { wire, done } = front.connect();
     await agent.open(wire);
-    front.vault.commit = () => Promise.reject(new CommitError('COMMIT_SIGNATURE', 'of another kind'));
+    front.vault.commit = () =>
+      Promise.reject(new CommitError('COMMIT_SIGNATURE', 'of another kind'));
     await agent.backUp([result]).catch(() => undefined);
     await done;
     const other = await front.agent('hplc-2');

@@ -8,12 +8,18 @@ import { CONNECTION_LIMITS, HandshakeGate, type HandshakeLimits } from './handsh
 
 /** Hello and auth with all their certificates are far below this. */
 const MAX_UNPROVED_BYTES = 256 * 1024;
-/** What every unproved connection may have sent, however many there are: several times a usual hello and auth. */
+/**
+ * What every unproved connection may have sent, however many there are: several times a usual hello
+ * and auth.
+ */
 const FAIR_UNPROVED_BYTES = 16 * 1024;
 /** What all of them together may have sent before those above their fair part are dropped. */
 const MAX_ALL_UNPROVED_BYTES = 16 * 1024 * 1024;
 
-/** Until an agent has proved itself, its connection may send only a little, whatever message length it announces. */
+/**
+ * Until an agent has proved itself, its connection may send only a little, whatever message length
+ * it announces.
+ */
 export class UnprovedBytes {
   #all = 0;
 
@@ -23,7 +29,9 @@ export class UnprovedBytes {
     const count = (data: Buffer): void => {
       received += data.length;
       this.#all += data.length;
-      const tooMuch = received > MAX_UNPROVED_BYTES || (received > FAIR_UNPROVED_BYTES && this.#all > MAX_ALL_UNPROVED_BYTES);
+      const tooMuch =
+        received > MAX_UNPROVED_BYTES ||
+        (received > FAIR_UNPROVED_BYTES && this.#all > MAX_ALL_UNPROVED_BYTES);
       if (tooMuch) socket.terminate();
     };
     stream.on('data', count);
@@ -38,7 +46,10 @@ export class UnprovedBytes {
 /** A connection by its other end: over TLS the raw and the encrypted stream have it in common. */
 type OtherEnd = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
-/** Limits connections of any kind from the moment that they are open until they prove whose they are. */
+/**
+ * Limits connections of any kind from the moment that they are open until they prove whose they
+ * are.
+ */
 export class ConnectionGate {
   readonly #gate: HandshakeGate;
   readonly #places = new Map<string, () => void>();
@@ -57,7 +68,10 @@ export class ConnectionGate {
         socket.destroy();
       });
       if (leave === undefined) {
-        this.#log.warn({ code: 'INGEST_LIMIT' satisfies IngestErrorCode }, 'too many connections that have not proved themselves');
+        this.#log.warn(
+          { code: 'INGEST_LIMIT' satisfies IngestErrorCode },
+          'too many connections that have not proved themselves',
+        );
         socket.destroy();
         return;
       }

@@ -33,7 +33,8 @@ afterEach(async () => {
   await front.close();
 });
 
-const dial = (path = AGENT_PATH): Promise<Wire> => socketWire(new WebSocket(`ws://127.0.0.1:${port}${path}`));
+const dial = (path = AGENT_PATH): Promise<Wire> =>
+  socketWire(new WebSocket(`ws://127.0.0.1:${port}${path}`));
 
 function countOf(socket: WebSocket, event: 'ping' | 'pong'): () => number {
   let count = 0;
@@ -48,7 +49,13 @@ describe('ingest over sockets', () => {
     await start();
     const agent = await front.agent('hplc-1');
     await agent.open(await dial());
-    expect((await agent.backUp([{ path: '/data/a', bytes: systemRandom.bytes(3_000_000), chunkBytes: 200_000 }])).type).toBe('receipt');
+    expect(
+      (
+        await agent.backUp([
+          { path: '/data/a', bytes: systemRandom.bytes(3_000_000), chunkBytes: 200_000 },
+        ])
+      ).type,
+    ).toBe('receipt');
     expect(front.hub.size).toBe(1);
   });
 
@@ -159,7 +166,11 @@ describe('ingest over sockets', () => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${AGENT_PATH}`, { autoPong: false });
     const wire = await socketWire(socket);
     await agent.open(wire);
-    const message = agent.sealed({ type: 'have', requestId: 1, ids: [new Uint8Array(32) as ChunkId] });
+    const message = agent.sealed({
+      type: 'have',
+      requestId: 1,
+      ids: [new Uint8Array(32) as ChunkId],
+    });
     const half = message.length >> 1;
     socket.send(message.subarray(0, half), { fin: false });
     for (let turn = 0; turn < 5; turn += 1) {

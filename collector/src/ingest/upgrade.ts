@@ -11,13 +11,22 @@ import { Pulse } from './pulse.ts';
 import type { Timers } from './timers.ts';
 import { ConnectionGate, UnprovedBytes } from './unproved.ts';
 
-/** Where agents connect, below the collector's base address. Test only: agents, in their own room, spell it out. */
+/**
+ * Where agents connect, below the collector's base address. Test only: agents, in their own room,
+ * spell it out.
+ */
 export const AGENT_PATH = '/v1/agent';
-/** A connection that says nothing for this long is asked, and dropped when it does not answer until the next turn. */
+/**
+ * A connection that says nothing for this long is asked, and dropped when it does not answer until
+ * the next turn.
+ */
 const PING_MS = 30_000;
 /** Five minutes in which nothing of an answer was taken. */
 const MAX_STALLED_TURNS = 10;
-/** How often an agent that waits for us gets a sign of life; it gives the line up after three times as long without one. */
+/**
+ * How often an agent that waits for us gets a sign of life; it gives the line up after three times
+ * as long without one.
+ */
 const SIGN_MS = 4_000;
 const STOP_MS = 5_000;
 /** However slow this machine is, so many handshakes are worked on at once. */
@@ -25,11 +34,17 @@ const ALWAYS_TAKEN = 16;
 
 /** The running ingest. */
 export interface Ingest {
-  /** Takes no new agents, says goodbye to all, and resolves when every session has finished what it was doing. */
+  /**
+   * Takes no new agents, says goodbye to all, and resolves when every session has finished what it
+   * was doing.
+   */
   stop(): Promise<void>;
 }
 
-/** Serves agents on `server`'s upgrade requests. `ws` does the framing; nothing is compressed (sealed bytes do not shrink). */
+/**
+ * Serves agents on `server`'s upgrade requests. `ws` does the framing; nothing is compressed
+ * (sealed bytes do not shrink).
+ */
 export function attachIngest(
   server: Server,
   parts: IngestParts,
@@ -57,7 +72,10 @@ export function attachIngest(
     if (pulse.late && gate.size >= ALWAYS_TAKEN) return reject(stream, 503);
     const leave = gate.enter(request.socket.remoteAddress ?? '', () => stream.destroy());
     if (leave === undefined) {
-      parts.log.warn({ code: 'INGEST_LIMIT' satisfies IngestErrorCode }, 'too many connections that have not proved themselves');
+      parts.log.warn(
+        { code: 'INGEST_LIMIT' satisfies IngestErrorCode },
+        'too many connections that have not proved themselves',
+      );
       return reject(stream, 503);
     }
     stream.once('close', leave);
@@ -69,7 +87,13 @@ export function attachIngest(
     );
   };
 
-  const serve = (socket: WebSocket, stream: Duplex, leave: () => void, host: string | undefined, known: () => void): void => {
+  const serve = (
+    socket: WebSocket,
+    stream: Duplex,
+    leave: () => void,
+    host: string | undefined,
+    known: () => void,
+  ): void => {
     const connection = new Connection(parts, socketChannel(socket, stream), host);
     const unwatch = unproved.watch(socket, stream);
     const proved = (): void => {
@@ -79,9 +103,13 @@ export function attachIngest(
     };
     const quiet = keepAlive(socket, stream, connection, parts.timers);
     socket.on('message', (data: Buffer) => connection.receive(data));
-    // What `ws` itself refuses (an oversized or malformed message) closes the socket; `close` follows.
+    // What `ws` itself refuses (an oversized or malformed message) closes the socket; `close`
+    // follows.
     socket.on('error', (error) =>
-      parts.log.warn({ code: 'INGEST_PROTOCOL' satisfies IngestErrorCode, reason: error.message }, 'connection refused'),
+      parts.log.warn(
+        { code: 'INGEST_PROTOCOL' satisfies IngestErrorCode, reason: error.message },
+        'connection refused',
+      ),
     );
     socket.on('close', () => {
       quiet();
@@ -89,7 +117,11 @@ export function attachIngest(
       leave();
       connection.gone();
     });
-    const entry = { connection, socket, done: connection.run(proved).finally(() => open.delete(entry)) };
+    const entry = {
+      connection,
+      socket,
+      done: connection.run(proved).finally(() => open.delete(entry)),
+    };
     open.add(entry);
   };
 
@@ -112,12 +144,18 @@ export function attachIngest(
 }
 
 /**
- * Finds connections whose other side is gone without a word (a pulled cable), and lets the other side find out whether we are: as long
- * as bytes arrive or something is being worked on, an unasked pong (RFC 6455 section 5.5.3) every few seconds says so. A message may
- * take minutes to arrive on a slow line, so each part of it counts as heard; and while we ourselves do not read, nothing is held
- * against the agent.
+ * Finds connections whose other side is gone without a word (a pulled cable), and lets the other
+ * side find out whether we are: as long as bytes arrive or something is being worked on, an unasked
+ * pong (RFC 6455 section 5.5.3) every few seconds says so. A message may take minutes to arrive on
+ * a slow line, so each part of it counts as heard; and while we ourselves do not read, nothing is
+ * held against the agent.
  */
-function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, timers: Timers): () => void {
+function keepAlive(
+  socket: WebSocket,
+  stream: Duplex,
+  connection: Connection,
+  timers: Timers,
+): () => void {
   let alive = true;
   let active = false;
   let signing = false;
@@ -133,7 +171,8 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
   };
   const turn = () => {
     if (!alive && !connection.busy) return socket.terminate();
-    // Who takes nothing of what he asked for holds memory for ever; a slow line takes a little in every turn.
+    // Who takes nothing of what he asked for holds memory for ever; a slow line takes a little in
+    // every turn.
     const gone = takenBytes(stream);
     stalledTurns = stream.writableLength > 0 && gone === taken ? stalledTurns + 1 : 0;
     taken = gone;
@@ -156,7 +195,10 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
   };
 }
 
-/** Bytes that the network has taken: what was written, signs of life among it, less what still waits. */
+/**
+ * Bytes that the network has taken: what was written, signs of life among it, less what still
+ * waits.
+ */
 function takenBytes(stream: Duplex): number {
   return 'bytesWritten' in stream ? Number(stream.bytesWritten) - stream.writableLength : 0;
 }

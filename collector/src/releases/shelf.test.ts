@@ -23,7 +23,13 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 const version = (name: string, node = 'node 24') =>
   vendor.release(
-    { version: name, platform: 'linux-x64', node: Buffer.from(node), nodeVersion: `${node.length}.0.0`, files: { 'aliquot-agent*': name } },
+    {
+      version: name,
+      platform: 'linux-x64',
+      node: Buffer.from(node),
+      nodeVersion: `${node.length}.0.0`,
+      files: { 'aliquot-agent*': name },
+    },
     FIXTURE_TIME_MS,
   );
 const named = (files: ReadonlyMap<string, Buffer>) =>
@@ -80,7 +86,12 @@ describe('the shelf of releases', () => {
 
   it('publishes nothing of a release of which a file did not arrive whole', async () => {
     const files = version('0.2.0');
-    for (const [name, bytes] of files) await shelf.putPart(hex(sha256(bytes)), 0, name.startsWith('targets/') ? bytes.subarray(1) : bytes);
+    for (const [name, bytes] of files)
+      await shelf.putPart(
+        hex(sha256(bytes)),
+        0,
+        name.startsWith('targets/') ? bytes.subarray(1) : bytes,
+      );
     await expect(shelf.publish(named(files))).rejects.toMatchObject({ code: 'RELEASE_BROKEN' });
     expect(await shelf.list()).toEqual([]);
   });
@@ -89,9 +100,13 @@ describe('the shelf of releases', () => {
     const own = version('0.2.0');
     await add(own);
     const other = new Vendor(FIXTURE_TIME_MS);
-    const theirs = other.release({ version: '0.3.0', platform: 'linux-x64', node: Buffer.from('n'), files: { x: 'y' } }, FIXTURE_TIME_MS);
+    const theirs = other.release(
+      { version: '0.3.0', platform: 'linux-x64', node: Buffer.from('n'), files: { x: 'y' } },
+      FIXTURE_TIME_MS,
+    );
     await expect(add(theirs)).rejects.toMatchObject({ code: 'RELEASE_CONFLICT' });
-    for (const [name, bytes] of own) expect(Buffer.from((await shelf.read(name, 0))?.bytes ?? []).equals(bytes)).toBe(true);
+    for (const [name, bytes] of own)
+      expect(Buffer.from((await shelf.read(name, 0))?.bytes ?? []).equals(bytes)).toBe(true);
   });
 
   it('removes a version, and a Node that no other release needs', async () => {
@@ -104,7 +119,9 @@ describe('the shelf of releases', () => {
       ['0.1.0', true],
     ]);
     await shelf.remove('0.3.0');
-    expect((await shelf.list()).map(({ version: name, whole }) => [name, whole])).toEqual([['0.1.0', true]]);
+    expect((await shelf.list()).map(({ version: name, whole }) => [name, whole])).toEqual([
+      ['0.1.0', true],
+    ]);
     await expect(shelf.remove('0.3.0')).rejects.toMatchObject({
       code: 'RELEASE_UNKNOWN',
       message: expect.stringContaining('it has: 0.1.0'),
@@ -113,20 +130,37 @@ describe('the shelf of releases', () => {
 
   it('takes nothing while the disk has no room for what PCs capture', async () => {
     const full = new ReleaseShelf({ ...nodeFiles, freeBytes: async () => 2 ** 29 }, dir);
-    await expect(full.putPart('a'.repeat(64), 0, Buffer.alloc(10))).rejects.toMatchObject({ code: 'RELEASE_NO_ROOM' });
+    await expect(full.putPart('a'.repeat(64), 0, Buffer.alloc(10))).rejects.toMatchObject({
+      code: 'RELEASE_NO_ROOM',
+    });
   });
 
   /** A list that nobody verified, as whoever has the operator's token can publish it. */
   const listed = (program: string, node: string, padding = '') => {
     const about = { target: node, file: 'node', bytes: 1, sha256: 'b'.repeat(64) };
-    const custom = { part: 'program', platform: 'linux-x64', version: '0.2.0', unpackedBytes: 1, node: about };
-    const list = { version: 1, expires: '', targets: { [program]: { length: 1, hashes: { sha256: 'a'.repeat(64) }, custom } } };
+    const custom = {
+      part: 'program',
+      platform: 'linux-x64',
+      version: '0.2.0',
+      unpackedBytes: 1,
+      node: about,
+    };
+    const list = {
+      version: 1,
+      expires: '',
+      targets: { [program]: { length: 1, hashes: { sha256: 'a'.repeat(64) }, custom } },
+    };
     const lists = {
       'timestamp.json': { expires: '', meta: { 'snapshot.json': { version: 1 } } },
       '1.snapshot.json': { meta: { 'targets.json': { version: 1 } } },
       '1.targets.json': list,
     };
-    return new Map(Object.entries(lists).map(([name, signed]) => [`metadata/${name}`, Buffer.from(JSON.stringify({ signed }) + padding)]));
+    return new Map(
+      Object.entries(lists).map(([name, signed]) => [
+        `metadata/${name}`,
+        Buffer.from(JSON.stringify({ signed }) + padding),
+      ]),
+    );
   };
   const node = 'node-24.0.0-linux-x64.tar.zst';
 
@@ -148,8 +182,15 @@ describe('the shelf of releases', () => {
   });
 
   it('takes no list that it could not read afterwards', async () => {
-    const large = listed('program-0.2.0-linux-x64.tar.zst', node, ' '.repeat(MAX_RELEASE_DATA_BYTES));
-    await expect(add(large)).rejects.toMatchObject({ code: 'RELEASE_BROKEN', message: expect.stringContaining('1024 KiB') });
+    const large = listed(
+      'program-0.2.0-linux-x64.tar.zst',
+      node,
+      ' '.repeat(MAX_RELEASE_DATA_BYTES),
+    );
+    await expect(add(large)).rejects.toMatchObject({
+      code: 'RELEASE_BROKEN',
+      message: expect.stringContaining('1024 KiB'),
+    });
     expect(await add(version('0.2.0'))).toEqual(['0.2.0']);
   });
 });

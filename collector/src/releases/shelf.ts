@@ -1,12 +1,30 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { AliquotError, isReleaseFile, MAX_RELEASE_DATA_BYTES, MAX_RELEASE_FILE_BYTES, MAX_RELEASE_FILES } from '@aliquot/proto';
-import { ensureDirectory, exists, readFileIfThere, readFully, removeDurably, writeFully } from '@aliquot/shared/durable/durable';
+import {
+  AliquotError,
+  isReleaseFile,
+  MAX_RELEASE_DATA_BYTES,
+  MAX_RELEASE_FILE_BYTES,
+  MAX_RELEASE_FILES,
+} from '@aliquot/proto';
+import {
+  ensureDirectory,
+  exists,
+  readFileIfThere,
+  readFully,
+  removeDurably,
+  writeFully,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import { compareVersions } from '@aliquot/shared/release/version';
 import { Serial } from '@aliquot/shared/serial';
-import { type NamedFile, type NamedRelease, namedReleases, TIMESTAMP_FILE } from './named-releases.ts';
+import {
+  type NamedFile,
+  type NamedRelease,
+  namedReleases,
+  TIMESTAMP_FILE,
+} from './named-releases.ts';
 import { piecesOf } from './pieces.ts';
 
 export type ReleaseErrorCode =
@@ -79,11 +97,17 @@ export class ReleaseShelf {
   async list(): Promise<KeptRelease[]> {
     const kept: KeptRelease[] = [];
     for (const release of await namedReleases((name) => this.#whole(name))) {
-      const sizes = await Promise.all(release.files.map(async ({ name }) => await this.#size(name)));
+      const sizes = await Promise.all(
+        release.files.map(async ({ name }) => await this.#size(name)),
+      );
       const programs = release.files.filter(({ part }) => part === 'program');
       if (!programs.some((file) => sizes[release.files.indexOf(file)] === file.size)) continue;
       const whole = release.files.every((file, at) => sizes[at] === file.size);
-      kept.push({ ...release, whole, bytes: sizes.reduce((sum: number, size) => sum + (size ?? 0), 0) });
+      kept.push({
+        ...release,
+        whole,
+        bytes: sizes.reduce((sum: number, size) => sum + (size ?? 0), 0),
+      });
     }
     return kept.sort((a, b) => compareVersions(b.version, a.version));
   }
@@ -108,10 +132,14 @@ export class ReleaseShelf {
     return this.#serial.run(async () => {
       const path = this.#incoming(sha256);
       await ensureDirectory(this.#files, join(this.#dir, 'incoming'));
-      if (offset + bytes.length > MAX_RELEASE_FILE_BYTES) throw new ReleaseError('RELEASE_BROKEN', 'a file of the release is too large');
+      if (offset + bytes.length > MAX_RELEASE_FILE_BYTES)
+        throw new ReleaseError('RELEASE_BROKEN', 'a file of the release is too large');
       if ((await this.#files.freeBytes(this.#dir)) < RESERVE_BYTES + bytes.length) {
         const way = 'make room, or remove a release: aliquot release list';
-        throw new ReleaseError('RELEASE_NO_ROOM', `the collector's disk has less than 1 GiB free, which PCs need: ${way}`);
+        throw new ReleaseError(
+          'RELEASE_NO_ROOM',
+          `the collector's disk has less than 1 GiB free, which PCs need: ${way}`,
+        );
       }
       const file = await this.#files.open(path, 'updateOrCreate', 0o600);
       try {
@@ -132,17 +160,29 @@ export class ReleaseShelf {
    */
   publish(files: readonly NamedFile[]): Promise<string[]> {
     return this.#serial.run(async () => {
-      if (files.length > MAX_RELEASE_FILES) throw new ReleaseError('RELEASE_BROKEN', `a release has at most ${MAX_RELEASE_FILES} files`);
+      if (files.length > MAX_RELEASE_FILES)
+        throw new ReleaseError(
+          'RELEASE_BROKEN',
+          `a release has at most ${MAX_RELEASE_FILES} files`,
+        );
       // A list that could not be read any more would stand in the way of every later one.
-      const large = files.find(({ name, size }) => name.startsWith('metadata/') && size > MAX_RELEASE_DATA_BYTES);
+      const large = files.find(
+        ({ name, size }) => name.startsWith('metadata/') && size > MAX_RELEASE_DATA_BYTES,
+      );
       if (large !== undefined)
-        throw new ReleaseError('RELEASE_BROKEN', `the list ${large.name} is larger than ${MAX_RELEASE_DATA_BYTES / 1024} KiB`);
+        throw new ReleaseError(
+          'RELEASE_BROKEN',
+          `the list ${large.name} is larger than ${MAX_RELEASE_DATA_BYTES / 1024} KiB`,
+        );
       const before = new Set((await this.list()).map(({ version }) => version));
-      for (const folder of ['metadata', 'targets']) await ensureDirectory(this.#files, join(this.#dir, folder));
+      for (const folder of ['metadata', 'targets'])
+        await ensureDirectory(this.#files, join(this.#dir, folder));
       const ordered = files.toSorted((a, b) => rank(a.name) - rank(b.name));
       for (const file of ordered) await this.#place(file);
       for (const { sha256 } of files) await removeDurably(this.#files, this.#incoming(sha256));
-      return (await this.list()).map(({ version }) => version).filter((version) => !before.has(version));
+      return (await this.list())
+        .map(({ version }) => version)
+        .filter((version) => !before.has(version));
     });
   }
 
@@ -156,25 +196,43 @@ export class ReleaseShelf {
       const gone = releases.find((release) => release.version === version);
       if (gone === undefined) {
         const has = releases.map((release) => release.version).join(', ') || 'none';
-        throw new ReleaseError('RELEASE_UNKNOWN', `the collector has no release ${version}; it has: ${has}`);
+        throw new ReleaseError(
+          'RELEASE_UNKNOWN',
+          `the collector has no release ${version}; it has: ${has}`,
+        );
       }
-      const needed = new Set(releases.filter((release) => release !== gone).flatMap(({ files }) => files.map(({ name }) => name)));
-      for (const { name } of gone.files) if (!needed.has(name)) await removeDurably(this.#files, join(this.#dir, name));
+      const needed = new Set(
+        releases
+          .filter((release) => release !== gone)
+          .flatMap(({ files }) => files.map(({ name }) => name)),
+      );
+      for (const { name } of gone.files)
+        if (!needed.has(name)) await removeDurably(this.#files, join(this.#dir, name));
     });
   }
 
   async #place({ name, size, sha256 }: NamedFile): Promise<void> {
-    if (!isReleaseFile(name)) throw new ReleaseError('RELEASE_BROKEN', `"${name}" is no name of a file of a release`);
+    if (!isReleaseFile(name))
+      throw new ReleaseError('RELEASE_BROKEN', `"${name}" is no name of a file of a release`);
     const path = join(this.#dir, name);
     if (await exists(this.#files, path)) {
       if (name.startsWith(`targets/${sha256}.`)) return;
       if ((await this.#hash(path)) === sha256) return;
-      const way = 'it is of another vendor, or one of the two was altered: remove the folder `releases` of the collector to begin anew';
-      if (name !== TIMESTAMP_FILE) throw new ReleaseError('RELEASE_CONFLICT', `another file ${name} is kept already; ${way}`);
+      const way =
+        'it is of another vendor, or one of the two was altered: remove the folder `releases` of the collector to begin anew';
+      if (name !== TIMESTAMP_FILE)
+        throw new ReleaseError('RELEASE_CONFLICT', `another file ${name} is kept already; ${way}`);
     }
     const incoming = this.#incoming(sha256);
-    if (!(await exists(this.#files, incoming)) || (await this.#hash(incoming)) !== sha256 || (await this.#sizeOf(incoming)) !== size)
-      throw new ReleaseError('RELEASE_BROKEN', `the file ${name} did not arrive whole: run the command again`);
+    if (
+      !(await exists(this.#files, incoming)) ||
+      (await this.#hash(incoming)) !== sha256 ||
+      (await this.#sizeOf(incoming)) !== size
+    )
+      throw new ReleaseError(
+        'RELEASE_BROKEN',
+        `the file ${name} did not arrive whole: run the command again`,
+      );
     await writeStreamDurably(this.#files, path, piecesOf(this.#files, incoming), { mode: 0o600 });
   }
 

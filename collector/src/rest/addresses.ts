@@ -11,16 +11,34 @@ const MAX_HOST_LENGTH = 300;
 /** Where the authority says that this collector is, and by which hosts agents are connected. */
 export function addressesAnswer({ sessions }: RestContext, vault: VaultStore): AddressesMessage {
   const signed = vault.addresses();
-  const hosts = [...sessions.connectedBy(vault.descriptor.vaultId)].toSorted(([, left], [, right]) => right - left);
-  const connected = hosts.slice(0, MAX_HOSTS).map(([host, agents]) => ({ host: host.slice(0, MAX_HOST_LENGTH), agents }));
-  return { connected, ...(signed === undefined ? {} : { addresses: toBase64(encodeSigned(signed)) }) };
+  const hosts = [...sessions.connectedBy(vault.descriptor.vaultId)].toSorted(
+    ([, left], [, right]) => right - left,
+  );
+  const connected = hosts
+    .slice(0, MAX_HOSTS)
+    .map(([host, agents]) => ({ host: host.slice(0, MAX_HOST_LENGTH), agents }));
+  return {
+    connected,
+    ...(signed === undefined ? {} : { addresses: toBase64(encodeSigned(signed)) }),
+  };
 }
 
-/** Records newer addresses and hands them to every agent that is connected; the others get them when they come. The store verifies them. */
-export async function setAddresses(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+/**
+ * Records newer addresses and hands them to every agent that is connected; the others get them when
+ * they come. The store verifies them.
+ */
+export async function setAddresses(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const addresses = decodeSigned(fromBase64(setAddressesRequest.parse(body).addresses));
   const { vaultId } = vault.descriptor;
-  const answer = await vault.appendEvent({ type: 'addressesSet', timeMs: context.clock.nowMs(), addresses });
+  const answer = await vault.appendEvent({
+    type: 'addressesSet',
+    timeMs: context.clock.nowMs(),
+    addresses,
+  });
   context.sessions.tellAddresses(vaultId, addresses);
   context.log.info({ vault: hex(vaultId) }, 'collector addresses set');
   return answer;

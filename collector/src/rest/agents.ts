@@ -8,13 +8,28 @@ import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
 import { groupInfoOf } from './groups.ts';
-import { type AgentInfo, type AgentList, expectAgentsRequest, filesGoneRequest, revokeRequest } from './messages.ts';
+import {
+  type AgentInfo,
+  type AgentList,
+  expectAgentsRequest,
+  filesGoneRequest,
+  revokeRequest,
+} from './messages.ts';
 import { RestError } from './rest-error.ts';
 
-export async function agentsAnswer(context: RestContext, vault: VaultStore, host: string | undefined): Promise<AgentList> {
+export async function agentsAnswer(
+  context: RestContext,
+  vault: VaultStore,
+  host: string | undefined,
+): Promise<AgentList> {
   const collectorProblems = await context.health.problems(host);
   const agents = vault.agents().map((agent) => agentInfoOf(context, vault, agent));
-  return { timeMs: context.clock.nowMs(), collectorProblems, agents, groups: vault.groups().map(groupInfoOf) };
+  return {
+    timeMs: context.clock.nowMs(),
+    collectorProblems,
+    agents,
+    groups: vault.groups().map(groupInfoOf),
+  };
 }
 
 function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo {
@@ -75,19 +90,41 @@ function settingsOf({ current, waiting, said }: AgentDesk): AgentInfo['settings'
 }
 
 /** Everything that is wrong with an agent now. */
-export function problemsAt(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {
+export function problemsAt(
+  context: RestContext,
+  vault: VaultStore,
+  agent: AgentRecord,
+): AgentInfo['problems'] {
   const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
-  return problemsOf(agent, { connected, problems: sessionProblems(context, vault, agent) }, context.clock.nowMs());
+  return problemsOf(
+    agent,
+    { connected, problems: sessionProblems(context, vault, agent) },
+    context.clock.nowMs(),
+  );
 }
 
-function sessionProblems(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {
-  return [...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId), ...rivals(context, vault, agent)];
+function sessionProblems(
+  context: RestContext,
+  vault: VaultStore,
+  agent: AgentRecord,
+): AgentInfo['problems'] {
+  return [
+    ...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId),
+    ...rivals(context, vault, agent),
+  ];
 }
 
-/** A connection that broke is taken over now and then; again and again means two programs that end each other. */
+/**
+ * A connection that broke is taken over now and then; again and again means two programs that end
+ * each other.
+ */
 const TAKEOVERS_WORTH_NAMING = 3;
 
-function rivals(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {
+function rivals(
+  context: RestContext,
+  vault: VaultStore,
+  agent: AgentRecord,
+): AgentInfo['problems'] {
   const takeovers = context.sessions.takeovers(vault.descriptor.vaultId, agent.agentId);
   if (takeovers < TAKEOVERS_WORTH_NAMING) return [];
   const message = `${takeovers} connections ended each other in ten minutes: two PCs with one identity (a copied folder), or a line that breaks again and again`;
@@ -95,24 +132,47 @@ function rivals(context: RestContext, vault: VaultStore, agent: AgentRecord): Ag
 }
 
 /** Notes the agents that bundles were made for, so that they may enrol: all of them, or none. */
-export async function expectAgents(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
-  const enrolments = expectAgentsRequest.parse(body).enrolments.map((text) => decodeSigned(fromBase64(text)));
+export async function expectAgents(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
+  const enrolments = expectAgentsRequest
+    .parse(body)
+    .enrolments.map((text) => decodeSigned(fromBase64(text)));
   const names = enrolments.map((enrolment) => expectable(vault, enrolment));
   const twice = names.find((name, at) => names.indexOf(name) !== at);
-  if (twice !== undefined) throw new RestError('REST_BAD_REQUEST', `${twice} is asked for twice at once`);
+  if (twice !== undefined)
+    throw new RestError('REST_BAD_REQUEST', `${twice} is asked for twice at once`);
   const timeMs = context.clock.nowMs();
-  const answer = await vault.appendEvents(enrolments.map((enrolment) => ({ type: 'agentExpected', timeMs, enrolment })));
-  for (const agent of names) context.log.info({ vault: hex(vault.descriptor.vaultId), agent }, 'agent expected');
+  const answer = await vault.appendEvents(
+    enrolments.map((enrolment) => ({ type: 'agentExpected', timeMs, enrolment })),
+  );
+  for (const agent of names)
+    context.log.info({ vault: hex(vault.descriptor.vaultId), agent }, 'agent expected');
   return answer;
 }
 
 /** The name of an agent that may be expected. */
 function expectable(vault: VaultStore, enrolment: Signed): string {
-  const certified = verifyEnrolment(vault.descriptor.authorityKey, vault.descriptor.vaultId, enrolment);
+  const certified = verifyEnrolment(
+    vault.descriptor.authorityKey,
+    vault.descriptor.vaultId,
+    enrolment,
+  );
   const bearer = vault.agentByName(certified.name);
-  const takes = certified.replaces !== undefined && bearer !== undefined && hex(bearer.agentId) === hex(certified.replaces);
+  const takes =
+    certified.replaces !== undefined &&
+    bearer !== undefined &&
+    hex(bearer.agentId) === hex(certified.replaces);
   const isSame = bearer !== undefined && hex(bearer.agentId) === hex(certified.agentId);
-  if (bearer !== undefined && !takes && !isSame && bearer.state !== 'revoked' && bearer.state !== 'replaced') {
+  if (
+    bearer !== undefined &&
+    !takes &&
+    !isSame &&
+    bearer.state !== 'revoked' &&
+    bearer.state !== 'replaced'
+  ) {
     throw new RestError('REST_AGENT_EXISTS', nameTaken(bearer));
   }
   return certified.name;
@@ -128,15 +188,34 @@ function nameTaken(bearer: AgentRecord): string {
 }
 
 /** Records that an operator has seen what cannot be mended about an agent. */
-export async function acknowledgeProblems(context: RestContext, vault: VaultStore, agentId: string): Promise<{ leafIndex: number }> {
+export async function acknowledgeProblems(
+  context: RestContext,
+  vault: VaultStore,
+  agentId: string,
+): Promise<{ leafIndex: number }> {
   const agent = agentOf(vault, agentId);
-  const answer = await vault.appendEvent({ type: 'problemsAcknowledged', timeMs: context.clock.nowMs(), agentId: agent.agentId });
-  context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name }, 'problems acknowledged');
+  const answer = await vault.appendEvent({
+    type: 'problemsAcknowledged',
+    timeMs: context.clock.nowMs(),
+    agentId: agent.agentId,
+  });
+  context.log.warn(
+    { vault: hex(vault.descriptor.vaultId), agent: agent.name },
+    'problems acknowledged',
+  );
   return answer;
 }
 
-/** Records an operator's word that files of a replaced agent are gone. The store judges whether it may be said of them. */
-export async function filesGone(context: RestContext, vault: VaultStore, agentId: string, body: unknown): Promise<{ leafIndex: number }> {
+/**
+ * Records an operator's word that files of a replaced agent are gone. The store judges whether it
+ * may be said of them.
+ */
+export async function filesGone(
+  context: RestContext,
+  vault: VaultStore,
+  agentId: string,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const agent = agentOf(vault, agentId);
   const bytes = fromBase64(filesGoneRequest.parse(body).fileIds);
   if (bytes.length === 0 || bytes.length % HASH_BYTES !== 0)
@@ -144,16 +223,34 @@ export async function filesGone(context: RestContext, vault: VaultStore, agentId
   const fileIds = Array.from({ length: bytes.length / HASH_BYTES }, (_none, at) =>
     asFileId(bytes.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)),
   );
-  const answer = await vault.appendEvent({ type: 'filesGone', timeMs: context.clock.nowMs(), agentId: agent.agentId, fileIds });
-  context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name, files: fileIds.length }, 'files are gone, an operator says');
+  const answer = await vault.appendEvent({
+    type: 'filesGone',
+    timeMs: context.clock.nowMs(),
+    agentId: agent.agentId,
+    fileIds,
+  });
+  context.log.warn(
+    { vault: hex(vault.descriptor.vaultId), agent: agent.name, files: fileIds.length },
+    'files are gone, an operator says',
+  );
   return answer;
 }
 
 /** Ends an agent for good: its session closes now, and it is refused from now on. */
-export async function revokeAgent(context: RestContext, vault: VaultStore, agentId: string, body: unknown): Promise<{ leafIndex: number }> {
+export async function revokeAgent(
+  context: RestContext,
+  vault: VaultStore,
+  agentId: string,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const { reason } = revokeRequest.parse(body);
   const agent = agentOf(vault, agentId);
-  const answer = await vault.appendEvent({ type: 'agentRevoked', timeMs: context.clock.nowMs(), agentId: agent.agentId, reason });
+  const answer = await vault.appendEvent({
+    type: 'agentRevoked',
+    timeMs: context.clock.nowMs(),
+    agentId: agent.agentId,
+    reason,
+  });
   context.sessions.endAgent(vault.descriptor.vaultId, agent.agentId, 'revoked');
   context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name }, 'agent revoked');
   return answer;

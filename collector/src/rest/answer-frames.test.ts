@@ -27,7 +27,9 @@ async function* watched(frames: Iterable<Buffer>): AsyncGenerator<Buffer> {
 
 async function ask(): Promise<IncomingMessage> {
   const { port } = app.server.address() as AddressInfo;
-  const [answer] = (await once(get({ host: '127.0.0.1', port, agent: false }), 'response')) as [IncomingMessage];
+  const [answer] = (await once(get({ host: '127.0.0.1', port, agent: false }), 'response')) as [
+    IncomingMessage,
+  ];
   return answer;
 }
 
@@ -37,7 +39,10 @@ it('answers with all frames in order, and gives the large ones back', async () =
   const parts: Buffer[] = [];
   for await (const part of await ask()) parts.push(part as Buffer);
   const whole = Buffer.concat(parts);
-  expect([whole.length, whole.subarray(0, 6).toString('latin1')]).toEqual([10 + (1 << 20), 'head \x07']);
+  expect([whole.length, whole.subarray(0, 6).toString('latin1')]).toEqual([
+    10 + (1 << 20),
+    'head \x07',
+  ]);
   expect(whole.subarray(-6).toString('latin1')).toBe('\x07 tail');
   expect(large.length).toBe(0);
   await ended.promise;

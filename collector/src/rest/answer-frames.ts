@@ -5,8 +5,14 @@ import type { FastifyReply } from 'fastify';
 /** The media type of everything here that is not JSON, asked or answered (RFC 2046, 4.5.1). */
 export const OCTETS = 'application/octet-stream';
 
-/** Answers with frames as they come, and gives each back as soon as it is written: those of items have a mebibyte. Who goes away ends the source. */
-export async function answerFrames(reply: FastifyReply, frames: AsyncIterable<Buffer>): Promise<FastifyReply> {
+/**
+ * Answers with frames as they come, and gives each back as soon as it is written: those of items
+ * have a mebibyte. Who goes away ends the source.
+ */
+export async function answerFrames(
+  reply: FastifyReply,
+  frames: AsyncIterable<Buffer>,
+): Promise<FastifyReply> {
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, { 'content-type': OCTETS });

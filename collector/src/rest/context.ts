@@ -31,7 +31,10 @@ export interface LiveSessions {
   /** How often in the last minutes a new connection of this agent ended an open one. */
   takeovers(vaultId: VaultId, agentId: AgentId): number;
   /** What an agent did, since the collector started, that none of our programs does. */
-  misconduct(vaultId: VaultId, agentId: AgentId): readonly { readonly code: string; readonly sinceMs: number; readonly message: string }[];
+  misconduct(
+    vaultId: VaultId,
+    agentId: AgentId,
+  ): readonly { readonly code: string; readonly sinceMs: number; readonly message: string }[];
   /** Ends one agent's session; it learns why when it comes back. */
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void;
   /** Hands newer addresses of the collector to every agent that is connected. */
@@ -65,7 +68,10 @@ export function vaultOf(context: RestContext, idHex: string): VaultStore {
   const bytes = fromHex(idHex);
   const vault = bytes?.length === 16 ? context.store.vault(asVaultId(bytes)) : undefined;
   if (vault === undefined)
-    throw new RestError('REST_VAULT_UNKNOWN', 'this collector does not hold that vault; add it with `aliquot vault add --kit KIT`');
+    throw new RestError(
+      'REST_VAULT_UNKNOWN',
+      'this collector does not hold that vault; add it with `aliquot vault add --kit KIT`',
+    );
   return vault;
 }
 
@@ -73,6 +79,10 @@ export function vaultOf(context: RestContext, idHex: string): VaultStore {
 export function agentOf(vault: VaultStore, idHex: string): AgentRecord {
   const bytes = fromHex(idHex);
   const agent = bytes?.length === 16 ? vault.agentById(asAgentId(bytes)) : undefined;
-  if (agent === undefined) throw new RestError('REST_AGENT_UNKNOWN', 'this vault has no such agent; `aliquot agents` lists them');
+  if (agent === undefined)
+    throw new RestError(
+      'REST_AGENT_UNKNOWN',
+      'this vault has no such agent; `aliquot agents` lists them',
+    );
   return agent;
 }

@@ -9,7 +9,13 @@ import {
 } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { type AgentCertificate, bindingHashOf, CertificateError, issueEnrolAnswer, verifyAgent } from '@aliquot/shared/keys/certificates';
+import {
+  type AgentCertificate,
+  bindingHashOf,
+  CertificateError,
+  issueEnrolAnswer,
+  verifyAgent,
+} from '@aliquot/shared/keys/certificates';
 import { StoreError } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
@@ -18,9 +24,10 @@ import { RestError } from './rest-error.ts';
 /**
  * Answers an agent that shows its bundle's enrolment and its own new keys.
  *
- * The same enrolment with the same keys gets an answer however often it asks, even after the bundle's term: a crash between
- * the collector's disk and the agent's must not brick a PC. Other keys are refused loudly: somebody used the bundle already.
- * An agent of a group comes with the group's certificate, and is known from then on; where the group says so, it waits for approval.
+ * The same enrolment with the same keys gets an answer however often it asks, even after the
+ * bundle's term: a crash between the collector's disk and the agent's must not brick a PC. Other
+ * keys are refused loudly: somebody used the bundle already. An agent of a group comes with the
+ * group's certificate, and is known from then on; where the group says so, it waits for approval.
  */
 export async function enrol(context: RestContext, body: Uint8Array): Promise<Uint8Array> {
   const request = decodeEnrolRequest(body);
@@ -30,15 +37,22 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
   const { agentId, name, replaces } = agent.enrolment;
   const known = vault.agentById(agentId);
   if (agent.group === undefined || known !== undefined) refuseUnfit(known, request, agent, nowMs);
-  else if (nowMs > agent.group.expiresAtMs) throw expired(`group ${agent.group.name}`, agent.group.expiresAtMs);
+  else if (nowMs > agent.group.expiresAtMs)
+    throw expired(`group ${agent.group.name}`, agent.group.expiresAtMs);
   if (known === undefined || known.state === 'expected') {
     const type = agent.group?.approve === true ? 'agentPending' : 'agentEnrolled';
-    await append(vault, { type, timeMs: nowMs, enrolment: request.enrolment, binding: request.binding });
+    await append(vault, {
+      type,
+      timeMs: nowMs,
+      enrolment: request.enrolment,
+      binding: request.binding,
+    });
     context.log.info(
       { vault: hex(vault.descriptor.vaultId), agent: name },
       type === 'agentPending' ? 'agent waits for approval' : 'agent enrolled',
     );
-    if (replaces !== undefined) context.sessions.endAgent(vault.descriptor.vaultId, replaces, 'replaced');
+    if (replaces !== undefined)
+      context.sessions.endAgent(vault.descriptor.vaultId, replaces, 'replaced');
   }
   const record = vault.agentById(agentId);
   const succeeds = record?.state === 'replaced';
@@ -73,33 +87,60 @@ function vaultFor(context: RestContext, request: EnrolRequest): VaultStore {
   try {
     ({ vaultId } = decodeAgentBindingBody(request.binding.body));
   } catch (cause) {
-    if (cause instanceof FormatError) throw new RestError('REST_BAD_REQUEST', 'the binding cannot be read', { cause });
+    if (cause instanceof FormatError)
+      throw new RestError('REST_BAD_REQUEST', 'the binding cannot be read', { cause });
     throw cause;
   }
   const vault = context.store.vault(vaultId);
   if (vault === undefined)
-    throw new RestError('ENROL_UNKNOWN', "the bundle is for a vault that this collector does not hold: check the bundle's address");
+    throw new RestError(
+      'ENROL_UNKNOWN',
+      "the bundle is for a vault that this collector does not hold: check the bundle's address",
+    );
   return vault;
 }
 
 function certified(vault: VaultStore, request: EnrolRequest): AgentCertificate {
   try {
-    return verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, request.enrolment, request.binding);
+    return verifyAgent(
+      vault.descriptor.authorityKey,
+      vault.descriptor.vaultId,
+      request.enrolment,
+      request.binding,
+    );
   } catch (cause) {
-    if (cause instanceof CertificateError) throw new RestError('ENROL_UNKNOWN', `the bundle does not verify: ${cause.message}`, { cause });
+    if (cause instanceof CertificateError)
+      throw new RestError('ENROL_UNKNOWN', `the bundle does not verify: ${cause.message}`, {
+        cause,
+      });
     throw cause;
   }
 }
 
-function refuseUnfit(known: AgentRecord | undefined, request: EnrolRequest, agent: AgentCertificate, nowMs: number): void {
+function refuseUnfit(
+  known: AgentRecord | undefined,
+  request: EnrolRequest,
+  agent: AgentCertificate,
+  nowMs: number,
+): void {
   const name = agent.enrolment.name;
   if (known === undefined || !equalBytes(known.enrolment.body, request.enrolment.body)) {
-    throw new RestError('ENROL_UNKNOWN', `this collector does not expect agent ${name}: make a new bundle with \`aliquot enroll\``);
+    throw new RestError(
+      'ENROL_UNKNOWN',
+      `this collector does not expect agent ${name}: make a new bundle with \`aliquot enroll\``,
+    );
   }
-  if (known.state === 'revoked') throw new RestError('ENROL_REVOKED', `agent ${name} was revoked: ask central IT for a new bundle`);
+  if (known.state === 'revoked')
+    throw new RestError(
+      'ENROL_REVOKED',
+      `agent ${name} was revoked: ask central IT for a new bundle`,
+    );
   // Approved in the place of another: it may not have heard of that yet.
   if (known.state === 'replaced' && known.approval === undefined)
-    throw new RestError('ENROL_REVOKED', `agent ${name} was replaced by another PC: ask central IT for a new bundle`);
+    throw new RestError(
+      'ENROL_REVOKED',
+      `agent ${name} was replaced by another PC: ask central IT for a new bundle`,
+    );
   if (known.state !== 'expected') {
     if (known.binding !== undefined && equalBytes(known.binding.body, request.binding.body)) return;
     throw new RestError(
@@ -107,9 +148,13 @@ function refuseUnfit(known: AgentRecord | undefined, request: EnrolRequest, agen
       `the bundle of agent ${name} was already used by another installation: ask central IT for a new bundle, and where this one went`,
     );
   }
-  if (nowMs > agent.enrolment.expiresAtMs) throw expired(`agent ${name}`, agent.enrolment.expiresAtMs);
+  if (nowMs > agent.enrolment.expiresAtMs)
+    throw expired(`agent ${name}`, agent.enrolment.expiresAtMs);
 }
 
 function expired(whose: string, atMs: number): RestError {
-  return new RestError('ENROL_EXPIRED', `the bundle of ${whose} expired at ${new Date(atMs).toISOString()}: ask central IT for a new one`);
+  return new RestError(
+    'ENROL_EXPIRED',
+    `the bundle of ${whose} expired at ${new Date(atMs).toISOString()}: ask central IT for a new one`,
+  );
 }

@@ -1,4 +1,10 @@
-import { decodeCommitHeader, decodeEntry, decodeReceiptBody, decodeSignedCommit, type FileId } from '@aliquot/proto';
+import {
+  decodeCommitHeader,
+  decodeEntry,
+  decodeReceiptBody,
+  decodeSignedCommit,
+  type FileId,
+} from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { openNames } from '@aliquot/shared/commit/open-names';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
@@ -10,9 +16,10 @@ import type { NameRecord, UnopenedCommit } from './messages.ts';
 import { openRows, unopenedCommit } from './name-rows.ts';
 
 /**
- * Every version of the file with exactly this path. A file id follows from the path only with the lineage's path key, which
- * the collector must not have, so the id is looked for by opening names: among the live files first, then (the file may be
- * deleted) through the log from its newest leaf back. When it is nowhere, the answer is what did not open: it may be there.
+ * Every version of the file with exactly this path. A file id follows from the path only with the
+ * lineage's path key, which the collector must not have, so the id is looked for by opening names:
+ * among the live files first, then (the file may be deleted) through the log from its newest leaf
+ * back. When it is nowhere, the answer is what did not open: it may be there.
  */
 export async function* findVersions(
   vault: VaultStore,
@@ -23,7 +30,8 @@ export async function* findVersions(
   const search = new Search(vault, history, catalogKey, path);
   const fileId = (await search.amongLive()) ?? (await search.throughLog());
   // A path has one id in all histories of a lineage: the path key is the lineage's.
-  if (fileId !== undefined) yield* openRows(vault.versions(history.historyId, fileId), history.name, catalogKey);
+  if (fileId !== undefined)
+    yield* openRows(vault.versions(history.historyId, fileId), history.name, catalogKey);
   else for (const unopened of search.unopened.values()) yield { unopened };
 }
 
@@ -55,28 +63,46 @@ class Search {
     for (let index = this.#vault.treeHead().size - 1; index >= 0; index--) {
       const { record } = await this.#vault.leafAt(index);
       if (record.type !== 'commit' || !this.#isOurs(record)) continue;
-      const found = this.#inCommit(record.commit, decodeReceiptBody(record.receipt.body).receivedAtMs);
+      const found = this.#inCommit(
+        record.commit,
+        decodeReceiptBody(record.receipt.body).receivedAtMs,
+      );
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
   #isOurs({ commit }: Extract<LeafRecord['record'], { type: 'commit' }>): boolean {
-    const agent = this.#vault.agentById(decodeCommitHeader(decodeSignedCommit(commit).header).agentId);
+    const agent = this.#vault.agentById(
+      decodeCommitHeader(decodeSignedCommit(commit).header).agentId,
+    );
     return agent !== undefined && equalBytes(agent.lineageId, this.#history.agent.lineageId);
   }
 
   #inCommit(bytes: Uint8Array, receivedAtMs: number): FileId | undefined {
     const commit = decodeSignedCommit(bytes);
     const header = decodeCommitHeader(commit.header);
-    const entries = commit.slots.flatMap((slot) => (slot.type === 'entry' ? [{ entry: decodeEntry(slot.bytes) }] : []));
+    const entries = commit.slots.flatMap((slot) =>
+      slot.type === 'entry' ? [{ entry: decodeEntry(slot.bytes) }] : [],
+    );
     const opening = { wraps: commit.wraps, place: header };
-    const named = openNames(opening, entries, { key: this.#catalogKey, recipient: 'catalog' }, (what) => {
-      const place = { agent: this.#history.name, hash: commitHash(commit.header), receivedAtMs, sequence: header.sequence };
-      const unopened = unopenedCommit(what, place);
-      this.unopened.set(unopened.commit, unopened);
-    });
-    for (const { entry, list } of named) if (equalBytes(pathIdentity(list.path), this.#path)) return entry.fileId;
+    const named = openNames(
+      opening,
+      entries,
+      { key: this.#catalogKey, recipient: 'catalog' },
+      (what) => {
+        const place = {
+          agent: this.#history.name,
+          hash: commitHash(commit.header),
+          receivedAtMs,
+          sequence: header.sequence,
+        };
+        const unopened = unopenedCommit(what, place);
+        this.unopened.set(unopened.commit, unopened);
+      },
+    );
+    for (const { entry, list } of named)
+      if (equalBytes(pathIdentity(list.path), this.#path)) return entry.fileId;
     return undefined;
   }
 }

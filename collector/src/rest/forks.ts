@@ -5,7 +5,10 @@ import { agentOf, type RestContext } from './context.ts';
 import { decideForkRequest, type HistoryInfo } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
-/** An agent's own history, or one beside it: what paths and requests name as `AGENT` or `AGENT~HISTORY`, both ids in hexadecimal. */
+/**
+ * An agent's own history, or one beside it: what paths and requests name as `AGENT` or
+ * `AGENT~HISTORY`, both ids in hexadecimal.
+ */
 export interface HistoryOf {
   readonly agent: AgentRecord;
   readonly historyId: LineageId;
@@ -20,7 +23,10 @@ export function historyOf(vault: VaultStore, id: string): HistoryOf {
   if (historyHex === undefined) return { agent, historyId: agent.lineageId, name: agent.name };
   const found = agent.histories.find(({ historyId }) => hex(historyId) === historyHex);
   if (found === undefined)
-    throw new RestError('REST_AGENT_UNKNOWN', `agent ${agent.name} has no such history; \`aliquot fork list\` shows them`);
+    throw new RestError(
+      'REST_AGENT_UNKNOWN',
+      `agent ${agent.name} has no such history; \`aliquot fork list\` shows them`,
+    );
   return { agent, historyId: found.historyId, name: found.name };
 }
 
@@ -29,21 +35,45 @@ export function historyInfoOf(history: HistoryRecord): HistoryInfo {
   return { historyId: hex(history.historyId), name, state, openedAtMs, lastCommitMs, files, bytes };
 }
 
-/** The operator's word about a history held apart. The agent's sessions end, so that it comes back and hears of it. */
-export async function decideFork(context: RestContext, vault: VaultStore, id: string, body: unknown): Promise<{ leafIndex: number }> {
+/**
+ * The operator's word about a history held apart. The agent's sessions end, so that it comes back
+ * and hears of it.
+ */
+export async function decideFork(
+  context: RestContext,
+  vault: VaultStore,
+  id: string,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const request = decideForkRequest.parse(body);
   const [agentHex = '', historyHex = ''] = id.split('~');
   const agent = agentOf(vault, agentHex);
-  // Decided ones too, though they are no history of their own any more: saying the same again is answered.
+  // Decided ones too, though they are no history of their own any more: saying the same again is
+  // answered.
   const [historyId, ...more] = vault
     .historyIds(agent.agentId)
     .filter((known) => hex(known).startsWith(historyHex) && historyHex.length >= 8);
   if (historyId === undefined || more.length > 0)
-    throw new RestError('REST_AGENT_UNKNOWN', `agent ${agent.name} has no such history; \`aliquot fork list\` shows them`);
+    throw new RestError(
+      'REST_AGENT_UNKNOWN',
+      `agent ${agent.name} has no such history; \`aliquot fork list\` shows them`,
+    );
   const { decision } = request;
-  const decided = { agentId: agent.agentId, historyId, decision, name: request.decision === 'clone' ? request.name : '' };
-  const answer = await vault.appendEvent({ type: 'forkDecided', timeMs: context.clock.nowMs(), ...decided });
+  const decided = {
+    agentId: agent.agentId,
+    historyId,
+    decision,
+    name: request.decision === 'clone' ? request.name : '',
+  };
+  const answer = await vault.appendEvent({
+    type: 'forkDecided',
+    timeMs: context.clock.nowMs(),
+    ...decided,
+  });
   context.sessions.endAgent(vault.descriptor.vaultId, agent.agentId, 'fork decided');
-  context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name, decision: request.decision }, 'fork decided');
+  context.log.warn(
+    { vault: hex(vault.descriptor.vaultId), agent: agent.name, decision: request.decision },
+    'fork decided',
+  );
   return answer;
 }

@@ -10,37 +10,73 @@ import { RestError } from './rest-error.ts';
 
 export function groupInfoOf({ groupId, body, used, addedAtMs, endedAtMs }: GroupRecord): GroupInfo {
   const { name, uses, names, approve, selfRestore, expiresAtMs } = body;
-  return { groupId: hex(groupId), name, uses, used, names: [...names], approve, selfRestore, addedAtMs, expiresAtMs, endedAtMs };
+  return {
+    groupId: hex(groupId),
+    name,
+    uses,
+    used,
+    names: [...names],
+    approve,
+    selfRestore,
+    addedAtMs,
+    expiresAtMs,
+    endedAtMs,
+  };
 }
 
 /** Notes a group that a bundle was made for, so that its PCs may enrol. */
-export async function addGroup(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+export async function addGroup(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const group = decodeSigned(fromBase64(addGroupRequest.parse(body).group));
   const { name } = verifyGroup(vault.descriptor.authorityKey, vault.descriptor.vaultId, group);
-  const answer = await vault.appendEvent({ type: 'groupAdded', timeMs: context.clock.nowMs(), group });
+  const answer = await vault.appendEvent({
+    type: 'groupAdded',
+    timeMs: context.clock.nowMs(),
+    group,
+  });
   context.log.info({ vault: hex(vault.descriptor.vaultId), group: name }, 'group added');
   return answer;
 }
 
 /** Ends a group: nobody enrols with its bundle any more. Who has stays. */
-export async function endGroup(context: RestContext, vault: VaultStore, groupId: string): Promise<{ leafIndex: number }> {
+export async function endGroup(
+  context: RestContext,
+  vault: VaultStore,
+  groupId: string,
+): Promise<{ leafIndex: number }> {
   const group = vault.groups().find((known) => hex(known.groupId) === groupId);
-  if (group === undefined) throw new RestError('REST_AGENT_UNKNOWN', 'this vault has no such group');
+  if (group === undefined)
+    throw new RestError('REST_AGENT_UNKNOWN', 'this vault has no such group');
   const id = asGroupId(fromHex(groupId) ?? new Uint8Array(0));
-  const answer = await vault.appendEvent({ type: 'groupEnded', timeMs: context.clock.nowMs(), groupId: id });
+  const answer = await vault.appendEvent({
+    type: 'groupEnded',
+    timeMs: context.clock.nowMs(),
+    groupId: id,
+  });
   context.log.warn({ vault: hex(vault.descriptor.vaultId), group: group.body.name }, 'group ended');
   return answer;
 }
 
 /** Takes a pending PC in. */
-export async function approveAgent(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+export async function approveAgent(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const request = approveRequest.parse(body);
   const approval = decodeSigned(fromBase64(request.approval));
-  const operator = request.operator === undefined ? undefined : decodeSigned(fromBase64(request.operator));
+  const operator =
+    request.operator === undefined ? undefined : decodeSigned(fromBase64(request.operator));
   const timeMs = context.clock.nowMs();
   const { authorityKey, vaultId } = vault.descriptor;
   const { agentId } = verifyApproval(authorityKey, vaultId, { approval, operator }, timeMs).body;
   const answer = await vault.appendEvent({ type: 'agentApproved', timeMs, approval, operator });
-  context.log.info({ vault: hex(vaultId), agent: vault.agentById(agentId)?.name }, 'agent approved');
+  context.log.info(
+    { vault: hex(vaultId), agent: vault.agentById(agentId)?.name },
+    'agent approved',
+  );
   return answer;
 }

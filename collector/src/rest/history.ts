@@ -16,41 +16,66 @@ const ID_BYTES = 32;
 /** As many as an agent may ask for at once; a restore asks again and again. */
 const MAX_IDS = 4096;
 
-/** The commits that hold a history's live files at `atMs` (now when absent), each with what verifies it. */
-export async function* stateRecords(vault: VaultStore, agentId: string, atMs: number | undefined): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.state(historyOf(vault, agentId).historyId, atMs)) yield encodeStateRecord(record);
+/**
+ * The commits that hold a history's live files at `atMs` (now when absent), each with what verifies
+ * it.
+ */
+export async function* stateRecords(
+  vault: VaultStore,
+  agentId: string,
+  atMs: number | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const record of vault.state(historyOf(vault, agentId).historyId, atMs))
+    yield encodeStateRecord(record);
 }
 
 /** The commits of a history with every version in them, newest first. */
-export async function* everyVersionRecords(vault: VaultStore, agentId: string): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.everyVersion(historyOf(vault, agentId).historyId)) yield encodeStateRecord(record);
+export async function* everyVersionRecords(
+  vault: VaultStore,
+  agentId: string,
+): AsyncGenerator<Uint8Array> {
+  for await (const record of vault.everyVersion(historyOf(vault, agentId).historyId))
+    yield encodeStateRecord(record);
 }
 
 /** The commits that hold versions of one file, named by its file id. */
-export async function* versionRecords(vault: VaultStore, agentId: string, fileIdHex: string): AsyncGenerator<Uint8Array> {
+export async function* versionRecords(
+  vault: VaultStore,
+  agentId: string,
+  fileIdHex: string,
+): AsyncGenerator<Uint8Array> {
   const fileId = fromHex(fileIdHex);
-  if (fileId?.length !== ID_BYTES) throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
-  for await (const record of vault.versions(historyOf(vault, agentId).historyId, asFileId(fileId))) yield encodeStateRecord(record);
+  if (fileId?.length !== ID_BYTES)
+    throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
+  for await (const record of vault.versions(historyOf(vault, agentId).historyId, asFileId(fileId)))
+    yield encodeStateRecord(record);
 }
 
-/** Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a record that says so. */
+/**
+ * Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a
+ * record that says so.
+ */
 export async function* itemRecords(
   vault: VaultStore,
   body: Uint8Array,
   onAsked: (items: number) => void,
 ): AsyncGenerator<Uint8Array | FramedRecords> {
   if (body.length % ID_BYTES !== 0 || body.length > MAX_IDS * ID_BYTES) {
-    throw new RestError('REST_BAD_REQUEST', `the body is a run of at most ${MAX_IDS} ids of ${ID_BYTES} bytes`);
+    throw new RestError(
+      'REST_BAD_REQUEST',
+      `the body is a run of at most ${MAX_IDS} ids of ${ID_BYTES} bytes`,
+    );
   }
   const ids = [];
-  for (let at = 0; at < body.length; at += ID_BYTES) ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
+  for (let at = 0; at < body.length; at += ID_BYTES)
+    ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
   onAsked(ids.length);
   for await (const run of vault.readRuns(ids)) yield* encodeRun(run);
 }
 
 /**
- * Names, opened with the catalog key that a non-blind vault left here. They exist in memory only while they go out; none is
- * written to this machine's disk or log.
+ * Names, opened with the catalog key that a non-blind vault left here. They exist in memory only
+ * while they go out; none is written to this machine's disk or log.
  */
 export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGenerator<Uint8Array> {
   const request = namesRequest.parse(body);
@@ -61,8 +86,11 @@ export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGener
     );
   }
   const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
-  for (const history of request.agentId === undefined ? allHistories(vault) : [historyOf(vault, request.agentId)]) {
-    for await (const record of asked(vault, history, catalogKey, request)) yield Buffer.from(JSON.stringify(record));
+  for (const history of request.agentId === undefined
+    ? allHistories(vault)
+    : [historyOf(vault, request.agentId)]) {
+    for await (const record of asked(vault, history, catalogKey, request))
+      yield Buffer.from(JSON.stringify(record));
   }
 }
 
@@ -72,15 +100,25 @@ function asked(
   catalogKey: BoxKey,
   request: z.infer<typeof namesRequest>,
 ): AsyncIterable<NameRecord> {
-  if (request.versionsOf !== undefined) return findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
+  if (request.versionsOf !== undefined)
+    return findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
   const { historyId, name } = history;
-  return openRows(request.every === true ? vault.everyVersion(historyId) : vault.state(historyId, request.atMs), name, catalogKey);
+  return openRows(
+    request.every === true ? vault.everyVersion(historyId) : vault.state(historyId, request.atMs),
+    name,
+    catalogKey,
+  );
 }
 
-/** Each lineage once, under the name that its newest agent bears, and what is held apart beside it. */
+/**
+ * Each lineage once, under the name that its newest agent bears, and what is held apart beside it.
+ */
 function allHistories(vault: VaultStore): HistoryOf[] {
   const newest = new Map<string, HistoryOf>();
-  for (const agent of vault.agents()) newest.set(hex(agent.lineageId), { agent, historyId: agent.lineageId, name: agent.name });
-  const beside = vault.agents().flatMap((agent) => agent.histories.map(({ historyId, name }) => ({ agent, historyId, name })));
+  for (const agent of vault.agents())
+    newest.set(hex(agent.lineageId), { agent, historyId: agent.lineageId, name: agent.name });
+  const beside = vault
+    .agents()
+    .flatMap((agent) => agent.histories.map(({ historyId, name }) => ({ agent, historyId, name })));
   return [...newest.values(), ...beside];
 }

@@ -1,4 +1,10 @@
-import { decodeEpochOpeningBody, encodeSigned, HASH_BYTES, type Signed, type TreeHead } from '@aliquot/proto';
+import {
+  decodeEpochOpeningBody,
+  encodeSigned,
+  HASH_BYTES,
+  type Signed,
+  type TreeHead,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultStore } from '../store/vault-store.ts';
 import { fromBase64, toBase64 } from './base64.ts';
@@ -6,11 +12,19 @@ import type { RestContext } from './context.ts';
 import { type LogProofs, logProofsRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
-/** Proofs that the log, as its head stands now, continues heads that a witness has seen. What it does not continue is said, not hidden. */
-export async function logProofsAnswer(context: RestContext, vault: VaultStore, body: unknown): Promise<LogProofs> {
+/**
+ * Proofs that the log, as its head stands now, continues heads that a witness has seen. What it
+ * does not continue is said, not hidden.
+ */
+export async function logProofsAnswer(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<LogProofs> {
   const seen = logProofsRequest.parse(body).heads.map(({ logEpoch, size, root }): TreeHead => {
     const bytes = fromBase64(root);
-    if (bytes.length !== HASH_BYTES) throw new RestError('REST_BAD_REQUEST', `a root has ${HASH_BYTES} bytes`);
+    if (bytes.length !== HASH_BYTES)
+      throw new RestError('REST_BAD_REQUEST', `a root has ${HASH_BYTES} bytes`);
     return { logEpoch, size, root: bytes };
   });
   // Read without a pause between them, so they are of the same size.
@@ -34,12 +48,23 @@ export async function logProofsAnswer(context: RestContext, vault: VaultStore, b
 
 type Openings = readonly { readonly opening: Signed; readonly leafIndex: number }[];
 
-async function proofFor(vault: VaultStore, seen: TreeHead, openings: Openings, size: number): Promise<LogProofs['proofs'][number]> {
+async function proofFor(
+  vault: VaultStore,
+  seen: TreeHead,
+  openings: Openings,
+  size: number,
+): Promise<LogProofs['proofs'][number]> {
   const judgement = await vault.judgeHead(seen);
-  const later = openings.findIndex(({ opening }) => decodeEpochOpeningBody(opening.body).logEpoch > seen.logEpoch);
+  const later = openings.findIndex(
+    ({ opening }) => decodeEpochOpeningBody(opening.body).logEpoch > seen.logEpoch,
+  );
   const after = later === -1 ? openings.length : later;
-  if (judgement === 'ahead' || judgement === 'contradicts') return { continues: false, firstOpening: after, consistency: [] };
-  const naming = judgement === 'lost' ? openings.findIndex(({ opening }, index) => index >= after && names(opening, seen)) : -1;
+  if (judgement === 'ahead' || judgement === 'contradicts')
+    return { continues: false, firstOpening: after, consistency: [] };
+  const naming =
+    judgement === 'lost'
+      ? openings.findIndex(({ opening }, index) => index >= after && names(opening, seen))
+      : -1;
   const first = naming === -1 ? after : naming;
   // An opening stands right behind its base.
   const from = judgement === 'lost' ? (openings[first]?.leafIndex ?? 0) : seen.size;
@@ -49,6 +74,8 @@ async function proofFor(vault: VaultStore, seen: TreeHead, openings: Openings, s
 
 function names(opening: Signed, { logEpoch, size, root }: TreeHead): boolean {
   return decodeEpochOpeningBody(opening.body).lost.some(
-    (lost) => lost.logEpoch === logEpoch && (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
+    (lost) =>
+      lost.logEpoch === logEpoch &&
+      (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
   );
 }

@@ -17,7 +17,11 @@ export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {
       agent: vault.agentById(reported.agentId)?.name ?? '',
       agentId: hex(reported.agentId),
       timeMs: reported.timeMs,
-      head: { logEpoch: reported.head.logEpoch, size: reported.head.size, root: toBase64(reported.head.root) },
+      head: {
+        logEpoch: reported.head.logEpoch,
+        size: reported.head.size,
+        root: toBase64(reported.head.root),
+      },
       signedHead: toBase64(encodeSigned(reported.signedHead)),
       certificate: toBase64(encodeSigned(reported.collectorCertificate)),
     })),
@@ -25,20 +29,39 @@ export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {
 }
 
 /**
- * Opens a new log epoch with the authority's word. The opening must start exactly where the log stands, so an operator who looked
- * at an older state, or whose answer arrives twice, cannot tear it.
+ * Opens a new log epoch with the authority's word. The opening must start exactly where the log
+ * stands, so an operator who looked at an older state, or whose answer arrives twice, cannot tear
+ * it.
  */
-export async function openEpoch(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+export async function openEpoch(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const opening = decodeSigned(fromBase64(openEpochRequest.parse(body).opening));
   const said = verifyEpochOpening(vault.descriptor.authorityKey, vault.descriptor.vaultId, opening);
   const repeated = vault.openings(0).find((known) => equalBytes(known.opening.body, opening.body));
   if (repeated !== undefined) return { leafIndex: repeated.leafIndex };
   const now = vault.treeHead();
-  if (said.logEpoch <= now.logEpoch || said.base.size !== now.size || !equalBytes(said.base.root, now.root)) {
-    throw new RestError('REST_BAD_OPENING', 'the log has moved on since this opening was made: run `aliquot log reopen` again');
+  if (
+    said.logEpoch <= now.logEpoch ||
+    said.base.size !== now.size ||
+    !equalBytes(said.base.root, now.root)
+  ) {
+    throw new RestError(
+      'REST_BAD_OPENING',
+      'the log has moved on since this opening was made: run `aliquot log reopen` again',
+    );
   }
-  const answer = await vault.appendEvent({ type: 'epochOpened', timeMs: context.clock.nowMs(), opening });
+  const answer = await vault.appendEvent({
+    type: 'epochOpened',
+    timeMs: context.clock.nowMs(),
+    opening,
+  });
   context.sessions.endVault(vault.descriptor.vaultId, 'log epoch opened');
-  context.log.warn({ vault: hex(vault.descriptor.vaultId), logEpoch: said.logEpoch }, 'log epoch opened');
+  context.log.warn(
+    { vault: hex(vault.descriptor.vaultId), logEpoch: said.logEpoch },
+    'log epoch opened',
+  );
   return answer;
 }

@@ -1,9 +1,15 @@
-import { isReleaseFile, isReleaseVersion, MAX_RELEASE_FILE_BYTES, MAX_RELEASE_FILES } from '@aliquot/proto';
+import {
+  isReleaseFile,
+  isReleaseVersion,
+  MAX_RELEASE_FILE_BYTES,
+  MAX_RELEASE_FILES,
+} from '@aliquot/proto';
 import { z } from 'zod';
 
 /**
- * The JSON messages of the operator's REST interface, both directions: the server checks requests with them, the commands check
- * answers. Byte strings are base64, ids are lower-case hex, times are milliseconds since 1970.
+ * The JSON messages of the operator's REST interface, both directions: the server checks requests
+ * with them, the commands check answers. Byte strings are base64, ids are lower-case hex, times are
+ * milliseconds since 1970.
  */
 
 const base64 = z.base64().max(1024 * 1024);
@@ -50,7 +56,10 @@ const historyInfo = z.object({
 });
 export type HistoryInfo = z.infer<typeof historyInfo>;
 
-/** What somebody should look at; `message` says it whole, `count` or `brief` say how much of it there is, for lists of many agents. */
+/**
+ * What somebody should look at; `message` says it whole, `count` or `brief` say how much of it
+ * there is, for lists of many agents.
+ */
 const problem = z.object({
   code: z.string(),
   sinceMs: timeMs,
@@ -59,7 +68,9 @@ const problem = z.object({
   brief: z.string().optional(),
 });
 
-/** How an agent stands to the settings from the desk: numbers of settings, 0 where there are none. */
+/**
+ * How an agent stands to the settings from the desk: numbers of settings, 0 where there are none.
+ */
 const agentSettings = z.object({
   inForce: count,
   /** Handed out to it. */
@@ -101,7 +112,10 @@ const agentInfo = z.object({
   lastCommitMs: timeMs.optional(),
   files: count,
   bytes: count,
-  /** The agent's newest word about itself; times are by its own clock. What each number counts: FORMAT.md, HeartbeatBody. */
+  /**
+   * The agent's newest word about itself; times are by its own clock. What each number counts:
+   * FORMAT.md, HeartbeatBody.
+   */
   heartbeat: z
     .object({
       timeMs,
@@ -179,7 +193,10 @@ export const decideForkRequest = z.discriminatedUnion('decision', [
 ]);
 
 export const namesRequest = z.strictObject({
-  /** One agent, or with `~` and its id one history beside it; absent: all agents that have a history. */
+  /**
+   * One agent, or with `~` and its id one history beside it; absent: all agents that have a
+   * history.
+   */
   agentId: z
     .string()
     .regex(/^[0-9a-f]{32}(~[0-9a-f]{32})?$/)
@@ -213,7 +230,10 @@ const nameRow = z.object({
 });
 export type NameRow = z.infer<typeof nameRow>;
 
-/** Versions that are kept and do not open, because whoever made their commit sealed it wrongly: what can be said of them. */
+/**
+ * Versions that are kept and do not open, because whoever made their commit sealed it wrongly: what
+ * can be said of them.
+ */
 const unopenedCommit = z.object({
   agent: z.string(),
   /** The first 16 digits of the commit, as versions are named. */
@@ -260,8 +280,20 @@ export const logInfo = z.object({
   /** Encoded `Signed` of a `TreeHeadBody`. */
   head: base64,
   openings: z.array(base64),
-  /** `signedHead` and `certificate` (of whoever signed it, which may be a predecessor): encoded `Signed`. */
-  reported: z.array(z.object({ agent: z.string(), agentId: id16, timeMs, head: treeHead, signedHead: base64, certificate: base64 })),
+  /**
+   * `signedHead` and `certificate` (of whoever signed it, which may be a predecessor): encoded
+   * `Signed`.
+   */
+  reported: z.array(
+    z.object({
+      agent: z.string(),
+      agentId: id16,
+      timeMs,
+      head: treeHead,
+      signedHead: base64,
+      certificate: base64,
+    }),
+  ),
 });
 export type LogInfo = z.infer<typeof logInfo>;
 
@@ -269,8 +301,8 @@ export const setAddressesRequest = z.strictObject({ addresses: base64 });
 /** Hosts that are told: agents name them, and ours name the few that they were given. */
 export const MAX_HOSTS = 100;
 /**
- * `addresses`: encoded `Signed` of a `CollectorAddressesBody`; absent while none were set. `connected`: agents that are connected, by the
- * host and port by which they came.
+ * `addresses`: encoded `Signed` of a `CollectorAddressesBody`; absent while none were set.
+ * `connected`: agents that are connected, by the host and port by which they came.
  */
 export const addressesMessage = z.strictObject({
   addresses: base64.optional(),
@@ -279,20 +311,38 @@ export const addressesMessage = z.strictObject({
 export type AddressesMessage = z.infer<typeof addressesMessage>;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-export const releasePartQuery = z.strictObject({ sha256, offset: z.coerce.number().int().min(0).max(MAX_RELEASE_FILE_BYTES) });
+export const releasePartQuery = z.strictObject({
+  sha256,
+  offset: z.coerce.number().int().min(0).max(MAX_RELEASE_FILE_BYTES),
+});
 export const releasePartAnswer = z.object({ size: count });
 const releaseName = z.string().refine(isReleaseFile);
-const releaseFile = z.strictObject({ name: releaseName, size: z.int().min(1).max(MAX_RELEASE_FILE_BYTES), sha256 });
+const releaseFile = z.strictObject({
+  name: releaseName,
+  size: z.int().min(1).max(MAX_RELEASE_FILE_BYTES),
+  sha256,
+});
 /** `targetsHash`: SHA-256 of the vendor's list that comes with it, for the log. */
-export const publishRequest = z.strictObject({ files: z.array(releaseFile).min(1).max(MAX_RELEASE_FILES), targetsHash: sha256 });
+export const publishRequest = z.strictObject({
+  files: z.array(releaseFile).min(1).max(MAX_RELEASE_FILES),
+  targetsHash: sha256,
+});
 export const publishAnswer = z.object({ versions: z.array(z.string()) });
 export const keptFiles = z.object({ hashes: z.array(sha256).max(MAX_RELEASE_FILES) });
 export const nothing = z.object({});
-export const removeReleaseRequest = z.strictObject({ version: z.string().refine(isReleaseVersion) });
+export const removeReleaseRequest = z.strictObject({
+  version: z.string().refine(isReleaseVersion),
+});
 /** `whole`: every file of it is there. `expires`: when PCs stop believing the vendor's list. */
 export const releaseList = z.object({
   releases: z.array(
-    z.object({ version: z.string(), platforms: z.array(z.string()), bytes: count, whole: z.boolean(), expires: z.string() }),
+    z.object({
+      version: z.string(),
+      platforms: z.array(z.string()),
+      bytes: count,
+      whole: z.boolean(),
+      expires: z.string(),
+    }),
   ),
 });
 export type ReleaseList = z.infer<typeof releaseList>;
@@ -320,17 +370,22 @@ export const openEpochRequest = z.strictObject({ opening: base64 });
 
 /** Heads that somebody has seen and wants proofs for, at once. */
 export const MAX_PROOF_HEADS = 256;
-export const logProofsRequest = z.strictObject({ heads: z.array(treeHead).min(1).max(MAX_PROOF_HEADS) });
+export const logProofsRequest = z.strictObject({
+  heads: z.array(treeHead).min(1).max(MAX_PROOF_HEADS),
+});
 
 const hashes = z.array(base64).max(64);
 export const logProofs = z.object({
   /** Encoded `Signed` of a `TreeHeadBody`: all proofs lead to it. */
   head: base64,
-  /** Every epoch opening, oldest first, each with its leaf and the proof that the log contains it. */
+  /**
+   * Every epoch opening, oldest first, each with its leaf and the proof that the log contains it.
+   */
   openings: z.array(z.object({ opening: base64, leaf: base64, inclusion: hashes })),
   /**
-   * For each head asked for, in order: whether the collector says that its log continues it, with the proof from it (or across a loss
-   * from the base of opening number `firstOpening`, which names it).
+   * For each head asked for, in order: whether the collector says that its log continues it, with
+   * the proof from it (or across a loss from the base of opening number `firstOpening`, which names
+   * it).
    */
   proofs: z.array(z.object({ continues: z.boolean(), firstOpening: count, consistency: hashes })),
 });

@@ -52,11 +52,26 @@ export function unopenedCommit(
   place: Pick<RowPlace, 'agent' | 'hash' | 'receivedAtMs'> & { readonly sequence: number },
 ): UnopenedCommit {
   const { agent, hash, sequence, receivedAtMs } = place;
-  return { agent, commit: commitName(hash), sequence, receivedAtMs, versions, code: error.code, message: error.message };
+  return {
+    agent,
+    commit: commitName(hash),
+    sequence,
+    receivedAtMs,
+    versions,
+    code: error.code,
+    message: error.message,
+  };
 }
 
-/** Opens the names of records with the catalog key. The store is trusted here: this runs where the store is. */
-export async function* openRows(records: AsyncIterable<StateRecord>, agent: string, catalogKey: BoxKey): AsyncGenerator<NameRecord> {
+/**
+ * Opens the names of records with the catalog key. The store is trusted here: this runs where the
+ * store is.
+ */
+export async function* openRows(
+  records: AsyncIterable<StateRecord>,
+  agent: string,
+  catalogKey: BoxKey,
+): AsyncGenerator<NameRecord> {
   for await (const record of records) {
     const commit = decodeSignedCommit(record.commit);
     const header = decodeCommitHeader(commit.header);
@@ -65,16 +80,28 @@ export async function* openRows(records: AsyncIterable<StateRecord>, agent: stri
     const unopened: Unopened[] = [];
     const wanted = slotsOf(record, commit, receivedAtMs);
     const opening = { wraps: commit.wraps, place: header };
-    const named = openNames(opening, wanted, { key: catalogKey, recipient: 'catalog' }, (what) => unopened.push(what));
-    for (const { entry, slot, versionTimeMs, list } of named) yield rowOf(entry, list, { ...place, slot, versionTimeMs });
-    for (const what of unopened) yield { unopened: unopenedCommit(what, { ...place, sequence: header.sequence }) };
+    const named = openNames(opening, wanted, { key: catalogKey, recipient: 'catalog' }, (what) =>
+      unopened.push(what),
+    );
+    for (const { entry, slot, versionTimeMs, list } of named)
+      yield rowOf(entry, list, { ...place, slot, versionTimeMs });
+    for (const what of unopened)
+      yield { unopened: unopenedCommit(what, { ...place, sequence: header.sequence }) };
   }
 }
 
-function* slotsOf({ live, versionTimesMs }: StateRecord, commit: SignedCommit, receivedAtMs: number) {
+function* slotsOf(
+  { live, versionTimesMs }: StateRecord,
+  commit: SignedCommit,
+  receivedAtMs: number,
+) {
   for (const [index, slot] of live.entries()) {
     const stored = commit.slots[slot];
     if (stored?.type !== 'entry') continue;
-    yield { slot, entry: decodeEntry(stored.bytes), versionTimeMs: versionTimesMs[index] ?? receivedAtMs };
+    yield {
+      slot,
+      entry: decodeEntry(stored.bytes),
+      versionTimeMs: versionTimesMs[index] ?? receivedAtMs,
+    };
   }
 }

@@ -9,7 +9,10 @@ export class OperatorGate {
     this.#hash = tokenHash;
   }
 
-  /** True when `authorization` is `Bearer TOKEN` with the right token. Compares hashes in constant time. */
+  /**
+   * True when `authorization` is `Bearer TOKEN` with the right token. Compares hashes in constant
+   * time.
+   */
   admits(authorization: string | undefined): boolean {
     const match = /^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization ?? '');
     return timingSafeEqual(tokenHash(match?.[1] ?? ''), this.#hash) && match !== null;

@@ -24,17 +24,37 @@ async function canaryAndOther() {
     const contents = { version: 1, text: '{}\n', answerKey: new Uint8Array(32).fill(3) } as const;
     const pc = { agentId: agent.agentId, boxKey: newBoxKey(random).publicKey };
     const settings = issueSettings(world.authority, world.descriptor, pc, terms, contents, random);
-    return store.appendEvent({ type: 'settingsSet', timeMs: setAt, settings, certificate: undefined, waits });
+    return store.appendEvent({
+      type: 'settingsSet',
+      timeMs: setAt,
+      settings,
+      certificate: undefined,
+      waits,
+    });
   };
   await give(first, 2, false);
   await give(other, 2, true);
   const told: number[] = [];
-  const sessions = { tellSettings: () => void told.push(world.clock.now) } as unknown as LiveSessions;
-  const heard = () => promoteWhenQuiet({ clock: { nowMs: () => world.clock.now }, log: pino({ level: 'silent' }), sessions }, store);
+  const sessions = {
+    tellSettings: () => void told.push(world.clock.now),
+  } as unknown as LiveSessions;
+  const heard = () =>
+    promoteWhenQuiet(
+      { clock: { nowMs: () => world.clock.now }, log: pino({ level: 'silent' }), sessions },
+      store,
+    );
   const beat = async (...began: number[]) => {
     const nowMs = world.clock.now;
     const problems = began.map((sinceMs, at) => ({ code: `unreadable-${at}`, count: 1, sinceMs }));
-    const counts = { files: 1, bytes: 1, queuedEntries: 0, unprotected: 0, pending: 0, unsettled: 0, problems };
+    const counts = {
+      files: 1,
+      bytes: 1,
+      queuedEntries: 0,
+      unprotected: 0,
+      pending: 0,
+      unsettled: 0,
+      problems,
+    };
     const { vaultId } = world.descriptor;
     const body = {
       version: 1,
@@ -46,7 +66,9 @@ async function canaryAndOther() {
       treeHead: undefined,
       ...counts,
     } as const;
-    expect(await store.heartbeat(first.agentId, signHeartbeat(first.signKey, body), nowMs)).toBeUndefined();
+    expect(
+      await store.heartbeat(first.agentId, signHeartbeat(first.signKey, body), nowMs),
+    ).toBeUndefined();
     await heard();
   };
   return { world, store, first, other, setAt, told, beat };

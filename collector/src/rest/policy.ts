@@ -1,4 +1,10 @@
-import { decodePolicyBody, decodeSigned, type EventBody, encodeSigned, type Signed } from '@aliquot/proto';
+import {
+  decodePolicyBody,
+  decodeSigned,
+  type EventBody,
+  encodeSigned,
+  type Signed,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import { promotable } from '../health/canary.ts';
@@ -13,15 +19,28 @@ import { RestError } from './rest-error.ts';
  * The newest policy, or the one of a revision, as it was set: only who has the policy key can read
  * it.
  */
-export async function policyAnswer(vault: VaultStore, revision: number | undefined): Promise<PolicyMessage> {
+export async function policyAnswer(
+  vault: VaultStore,
+  revision: number | undefined,
+): Promise<PolicyMessage> {
   const newest = vault.policyRevision();
   const event = await vault.policy(revision ?? newest);
   if (event === undefined) {
-    if (revision !== undefined) throw new RestError('REST_BAD_REQUEST', `there is no policy ${revision}; the newest is policy ${newest}`);
+    if (revision !== undefined)
+      throw new RestError(
+        'REST_BAD_REQUEST',
+        `there is no policy ${revision}; the newest is policy ${newest}`,
+      );
     return { newest };
   }
   const { policy, certificate, sealed, timeMs } = event;
-  return { newest, timeMs, policy: text(policy), certificate: certificate && text(certificate), sealed: toBase64(sealed) };
+  return {
+    newest,
+    timeMs,
+    policy: text(policy),
+    certificate: certificate && text(certificate),
+    sealed: toBase64(sealed),
+  };
 }
 
 const text = (signed: Signed): string => toBase64(encodeSigned(signed));
@@ -31,34 +50,67 @@ const signedIn = (given: string): Signed => decodeSigned(fromBase64(given));
  * Records a policy and the settings that were made from it, all or none, and hands these to whoever
  * is connected. The store verifies them.
  */
-export async function setPolicy(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+export async function setPolicy(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const { policy, certificate, sealed, settings } = setPolicyRequest.parse(body);
   const timeMs = context.clock.nowMs();
   const by = certificate === undefined ? undefined : signedIn(certificate);
-  const set: EventBody = { type: 'policySet', timeMs, policy: signedIn(policy), certificate: by, sealed: fromBase64(sealed) };
+  const set: EventBody = {
+    type: 'policySet',
+    timeMs,
+    policy: signedIn(policy),
+    certificate: by,
+    sealed: fromBase64(sealed),
+  };
   const answer = await vault.appendEvents([
     set,
     ...settings.map(
-      ({ signed, waits }): EventBody => ({ type: 'settingsSet', timeMs, settings: signedIn(signed), certificate: by, waits }),
+      ({ signed, waits }): EventBody => ({
+        type: 'settingsSet',
+        timeMs,
+        settings: signedIn(signed),
+        certificate: by,
+        waits,
+      }),
     ),
   ]);
   const { revision } = decodePolicyBody(set.policy.body);
   const waiting = settings.filter(({ waits }) => waits).length;
   context.sessions.tellSettings(vault.descriptor.vaultId);
-  context.log.info({ vault: hex(vault.descriptor.vaultId), revision, agents: settings.length, waiting }, 'policy set');
+  context.log.info(
+    { vault: hex(vault.descriptor.vaultId), revision, agents: settings.length, waiting },
+    'policy set',
+  );
   return answer;
 }
 
 /** Hands out what waits. */
-export async function promoteSettings(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+export async function promoteSettings(
+  context: RestContext,
+  vault: VaultStore,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
   const { sequence } = promoteRequest.parse(body);
   return promote(context, vault, sequence, false);
 }
 
 type Promoting = Pick<RestContext, 'clock' | 'log' | 'sessions'>;
 
-async function promote({ clock, log, sessions }: Promoting, vault: VaultStore, sequence: number, automatic: boolean) {
-  const answer = await vault.appendEvent({ type: 'settingsPromoted', timeMs: clock.nowMs(), sequence, automatic });
+async function promote(
+  { clock, log, sessions }: Promoting,
+  vault: VaultStore,
+  sequence: number,
+  automatic: boolean,
+) {
+  const answer = await vault.appendEvent({
+    type: 'settingsPromoted',
+    timeMs: clock.nowMs(),
+    sequence,
+    automatic,
+  });
   sessions.tellSettings(vault.descriptor.vaultId);
   log.info({ vault: hex(vault.descriptor.vaultId), sequence, automatic }, 'settings promoted');
   return answer;
@@ -68,7 +120,10 @@ async function promote({ clock, log, sessions }: Promoting, vault: VaultStore, s
  * Hands out what waits, if the first PCs have been well with it for a day. Asked whenever something
  * is heard of an agent.
  */
-export async function promoteWhenQuiet(parts: Promoting & { readonly clock: Clock }, vault: VaultStore): Promise<void> {
+export async function promoteWhenQuiet(
+  parts: Promoting & { readonly clock: Clock },
+  vault: VaultStore,
+): Promise<void> {
   if (!vault.settingsWait()) return;
   const living = vault.agents().filter(({ state }) => state === 'enrolled');
   const sequence = promotable(

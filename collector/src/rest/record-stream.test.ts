@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { frameRecords, MAX_RECORD_BYTES, readRecords } from './record-stream.ts';
 
-const describeError = (error: unknown) => ({ code: 'TEST', message: error instanceof Error ? error.message : 'unknown' });
+const describeError = (error: unknown) => ({
+  code: 'TEST',
+  message: error instanceof Error ? error.message : 'unknown',
+});
 
 async function* each<T>(items: Iterable<T>): AsyncGenerator<T> {
   for (const item of items) yield item;
@@ -32,17 +35,23 @@ function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
 describe('record stream', () => {
   it('gives back the same records however the network cuts them', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 })), fc.array(fc.nat({ max: 40 })), async (records, sizes) => {
-        const back = await collect(readRecords(each(cut(await framed(records), sizes))));
-        expect(back.map((record) => [...record])).toEqual(records.map((record) => [...record]));
-      }),
+      fc.asyncProperty(
+        fc.array(fc.uint8Array({ maxLength: 300 })),
+        fc.array(fc.nat({ max: 40 })),
+        async (records, sizes) => {
+          const back = await collect(readRecords(each(cut(await framed(records), sizes))));
+          expect(back.map((record) => [...record])).toEqual(records.map((record) => [...record]));
+        },
+      ),
     );
   });
 
   it('never takes a broken connection for a short answer', async () => {
     const whole = await framed([Buffer.from('one'), Buffer.from('two')]);
     for (let length = 0; length < whole.length; length++) {
-      await expect(collect(readRecords(each([whole.subarray(0, length)])))).rejects.toMatchObject({ code: 'STREAM_CUT' });
+      await expect(collect(readRecords(each([whole.subarray(0, length)])))).rejects.toMatchObject({
+        code: 'STREAM_CUT',
+      });
     }
   });
 
@@ -62,10 +71,14 @@ describe('record stream', () => {
     const header = Buffer.alloc(5);
     header.writeUInt8(1, 0);
     header.writeUInt32BE(MAX_RECORD_BYTES + 1, 1);
-    await expect(collect(readRecords(each([header])))).rejects.toMatchObject({ code: 'STREAM_MALFORMED' });
+    await expect(collect(readRecords(each([header])))).rejects.toMatchObject({
+      code: 'STREAM_MALFORMED',
+    });
   });
 
   it('refuses a record of an unknown type', async () => {
-    await expect(collect(readRecords(each([Buffer.from([9, 0, 0, 0, 0])])))).rejects.toMatchObject({ code: 'STREAM_MALFORMED' });
+    await expect(collect(readRecords(each([Buffer.from([9, 0, 0, 0, 0])])))).rejects.toMatchObject({
+      code: 'STREAM_MALFORMED',
+    });
   });
 });

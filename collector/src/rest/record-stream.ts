@@ -1,9 +1,10 @@
 import { AliquotError } from '@aliquot/proto';
 
 /**
- * How the collector streams many records in one HTTP answer: `u8 type ‖ u32 big-endian length ‖ payload`, again and again.
- * The stream says itself when it is complete, so that a connection that breaks in the middle is never taken for a short
- * answer, and an error that happens after the first byte still reaches the operator.
+ * How the collector streams many records in one HTTP answer: `u8 type ‖ u32 big-endian length ‖
+ * payload`, again and again. The stream says itself when it is complete, so that a connection that
+ * breaks in the middle is never taken for a short answer, and an error that happens after the first
+ * byte still reaches the operator.
  */
 const RECORD = 1;
 const END = 2;
@@ -11,7 +12,8 @@ const FAILURE = 3;
 const HEADER_BYTES = 5;
 
 /**
- * A record carries one stored commit (at most 4 MiB, with certificates) or one sealed item (at most 4 MiB and a little).
+ * A record carries one stored commit (at most 4 MiB, with certificates) or one sealed item (at most
+ * 4 MiB and a little).
  *
  * Test only: the test announces one byte more.
  */
@@ -39,7 +41,10 @@ function frame(type: number, payload: Uint8Array): Buffer {
 /** What stands in front of a record. */
 export const RECORD_HEAD_BYTES = HEADER_BYTES;
 
-/** Writes the head of a record of `length` bytes into `bytes`: for who builds records where they lie. */
+/**
+ * Writes the head of a record of `length` bytes into `bytes`: for who builds records where they
+ * lie.
+ */
 export function writeRecordHead(bytes: Buffer, at: number, length: number): void {
   bytes.writeUInt8(RECORD, at);
   bytes.writeUInt32BE(length, at + 1);
@@ -55,15 +60,17 @@ export class FramedRecords {
 }
 
 /**
- * Frames `records` for the wire, end mark included. An error of the source becomes a failure record (through `describe`, which
- * keeps anything internal out of the text), and the stream ends without its end mark.
+ * Frames `records` for the wire, end mark included. An error of the source becomes a failure record
+ * (through `describe`, which keeps anything internal out of the text), and the stream ends without
+ * its end mark.
  */
 export async function* frameRecords(
   records: AsyncIterable<Uint8Array | FramedRecords>,
   describe: (error: unknown) => { code: string; message: string },
 ): AsyncGenerator<Buffer> {
   try {
-    for await (const record of records) yield record instanceof FramedRecords ? record.bytes : frame(RECORD, record);
+    for await (const record of records)
+      yield record instanceof FramedRecords ? record.bytes : frame(RECORD, record);
   } catch (error) {
     yield frame(FAILURE, Buffer.from(JSON.stringify(describe(error))));
     return;
@@ -72,8 +79,9 @@ export async function* frameRecords(
 }
 
 /**
- * Takes a framed answer apart. A record that came in one piece is a view of it; one that came in several is copied once, into bytes of
- * its own. Throws `StreamError` when the answer is cut, malformed, or carries a failure.
+ * Takes a framed answer apart. A record that came in one piece is a view of it; one that came in
+ * several is copied once, into bytes of its own. Throws `StreamError` when the answer is cut,
+ * malformed, or carries a failure.
  */
 export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const head = Buffer.allocUnsafe(HEADER_BYTES);
@@ -107,16 +115,20 @@ export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGene
       [record, filled, headed] = [undefined, 0, 0];
       if (type === END) return;
       if (type === FAILURE) throw failureFrom(whole);
-      if (type !== RECORD) throw new StreamError('STREAM_MALFORMED', 'the collector sent a record of an unknown type');
+      if (type !== RECORD)
+        throw new StreamError('STREAM_MALFORMED', 'the collector sent a record of an unknown type');
       yield whole;
     }
   }
-  throw new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again", { retryable: true });
+  throw new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again", {
+    retryable: true,
+  });
 }
 
 function lengthOf(header: Buffer): number {
   const length = header.readUInt32BE(1);
-  if (length > MAX_RECORD_BYTES) throw new StreamError('STREAM_MALFORMED', 'the collector sent a record above the size limit');
+  if (length > MAX_RECORD_BYTES)
+    throw new StreamError('STREAM_MALFORMED', 'the collector sent a record above the size limit');
   return length;
 }
 
@@ -124,10 +136,16 @@ function failureFrom(payload: Buffer): StreamError {
   try {
     const parsed: unknown = JSON.parse(payload.toString('utf8'));
     if (typeof parsed === 'object' && parsed !== null && 'message' in parsed && 'code' in parsed) {
-      return new StreamError('STREAM_FAILED', `the collector reports: ${String(parsed.message)} (${String(parsed.code)})`);
+      return new StreamError(
+        'STREAM_FAILED',
+        `the collector reports: ${String(parsed.message)} (${String(parsed.code)})`,
+      );
     }
   } catch {
     // Falls through: what cannot be parsed is malformed.
   }
-  return new StreamError('STREAM_MALFORMED', 'the collector sent a failure record that cannot be read');
+  return new StreamError(
+    'STREAM_MALFORMED',
+    'the collector sent a failure record that cannot be read',
+  );
 }

@@ -81,7 +81,10 @@ const STATUS: Record<RestErrorCode, number> = {
   REST_INTERNAL: 500,
 };
 
-/** An answer of the REST interface that is not the one asked for: raised by the server, and raised again by the client. */
+/**
+ * An answer of the REST interface that is not the one asked for: raised by the server, and raised
+ * again by the client.
+ */
 export class RestError extends AliquotError<RestErrorCode> {}
 
 /** The HTTP status that goes with a code. */

@@ -1,7 +1,11 @@
 import { decodeEnrolAnswer, encodeEnrolRequest, encodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import { issueEpochOpening, verifyAgent, verifyEnrolAnswer } from '@aliquot/shared/keys/certificates';
+import {
+  issueEpochOpening,
+  verifyAgent,
+  verifyEnrolAnswer,
+} from '@aliquot/shared/keys/certificates';
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -19,10 +23,19 @@ let app: FastifyInstance;
 
 function serverOf(of: Front): FastifyInstance {
   const store = new Proxy(of.store, {
-    get: (target, name) => (name === 'adminTokenHash' ? sha256(new Uint8Array(Buffer.from(TOKEN))) : bound(target, name)),
+    get: (target, name) =>
+      name === 'adminTokenHash' ? sha256(new Uint8Array(Buffer.from(TOKEN))) : bound(target, name),
   });
   return buildServer(
-    { store, sessions: of.hub, health: of.health, clock: of.clock, log: of.log, timers: of.timers, software: 'test' },
+    {
+      store,
+      sessions: of.hub,
+      health: of.health,
+      clock: of.clock,
+      log: of.log,
+      timers: of.timers,
+      software: 'test',
+    },
     undefined,
   );
 }
@@ -45,9 +58,19 @@ afterEach(async () => {
 const authorization = `Bearer ${TOKEN}`;
 const vaultUrl = () => `/v1/operator/vaults/${hex(front.vault.descriptor.vaultId)}`;
 const operator = (method: 'GET' | 'POST', url: string, payload?: object | Buffer, type?: string) =>
-  app.inject({ method, url, headers: { authorization, ...(type ? { 'content-type': type } : {}) }, ...(payload ? { payload } : {}) });
+  app.inject({
+    method,
+    url,
+    headers: { authorization, ...(type ? { 'content-type': type } : {}) },
+    ...(payload ? { payload } : {}),
+  });
 const enrol = (agent: TestAgent) =>
-  app.inject({ method: 'POST', url: '/v1/enrol', headers: { 'content-type': OCTETS }, payload: Buffer.from(agent.enrolRequest()) });
+  app.inject({
+    method: 'POST',
+    url: '/v1/enrol',
+    headers: { 'content-type': OCTETS },
+    payload: Buffer.from(agent.enrolRequest()),
+  });
 
 async function records(payload: Buffer): Promise<Uint8Array[]> {
   async function* once() {
@@ -76,46 +99,75 @@ describe('the door for operators', () => {
 
   it('answers what it does not know with a code', async () => {
     expect((await operator('GET', '/v1/nothing')).json()).toMatchObject({ code: 'REST_NO_ROUTE' });
-    expect((await operator('GET', `/v1/operator/vaults/${'0'.repeat(32)}/stats`)).json()).toMatchObject({ code: 'REST_VAULT_UNKNOWN' });
-    expect((await operator('GET', '/v1/operator/vaults/xyz/stats')).json()).toMatchObject({ code: 'REST_VAULT_UNKNOWN' });
-    const unknown = await operator('POST', `${vaultUrl()}/agents/${'0'.repeat(32)}/revoke`, { reason: 'x' });
+    expect(
+      (await operator('GET', `/v1/operator/vaults/${'0'.repeat(32)}/stats`)).json(),
+    ).toMatchObject({ code: 'REST_VAULT_UNKNOWN' });
+    expect((await operator('GET', '/v1/operator/vaults/xyz/stats')).json()).toMatchObject({
+      code: 'REST_VAULT_UNKNOWN',
+    });
+    const unknown = await operator('POST', `${vaultUrl()}/agents/${'0'.repeat(32)}/revoke`, {
+      reason: 'x',
+    });
     expect(unknown.json()).toMatchObject({ code: 'REST_AGENT_UNKNOWN' });
   });
 
   it('refuses malformed and oversized bodies', async () => {
-    expect((await operator('POST', '/v1/operator/vaults', { descriptor: 'x!' })).json()).toMatchObject({ code: 'REST_BAD_REQUEST' });
-    expect((await operator('POST', '/v1/operator/vaults', Buffer.from('{'), 'application/json')).json()).toMatchObject({
+    expect(
+      (await operator('POST', '/v1/operator/vaults', { descriptor: 'x!' })).json(),
+    ).toMatchObject({ code: 'REST_BAD_REQUEST' });
+    expect(
+      (await operator('POST', '/v1/operator/vaults', Buffer.from('{'), 'application/json')).json(),
+    ).toMatchObject({
       code: 'REST_BAD_REQUEST',
     });
-    expect((await operator('POST', `${vaultUrl()}/items`, Buffer.alloc(2_000_000), OCTETS)).json()).toMatchObject({
+    expect(
+      (await operator('POST', `${vaultUrl()}/items`, Buffer.alloc(2_000_000), OCTETS)).json(),
+    ).toMatchObject({
       code: 'REST_TOO_LARGE',
     });
-    const big = await app.inject({ method: 'POST', url: '/v1/enrol', headers: { 'content-type': OCTETS }, payload: Buffer.alloc(200_000) });
+    const big = await app.inject({
+      method: 'POST',
+      url: '/v1/enrol',
+      headers: { 'content-type': OCTETS },
+      payload: Buffer.alloc(200_000),
+    });
     expect(big.json()).toMatchObject({ code: 'REST_TOO_LARGE' });
   });
 
   it('streams items, and says what is missing', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
-    const made = agent.commitOf([{ path: '/data/a', bytes: systemRandom.bytes(9000), chunkBytes: 4000 }]);
+    const made = agent.commitOf([
+      { path: '/data/a', bytes: systemRandom.bytes(9000), chunkBytes: 4000 },
+    ]);
     await agent.upload(made.items);
     await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     const foreign = systemRandom.bytes(32);
     const body = Buffer.concat([...made.items.map((item) => item.id), foreign]);
-    const items = (await records((await operator('POST', `${vaultUrl()}/items`, body, OCTETS)).rawPayload)).map(decodeItem);
+    const items = (
+      await records((await operator('POST', `${vaultUrl()}/items`, body, OCTETS)).rawPayload)
+    ).map(decodeItem);
     expect(
       items
         .filter((item) => item.type === 'item')
         .map((item) => hex(item.id))
         .sort(),
     ).toEqual(made.items.map((item) => hex(item.id)).sort());
-    expect(items.filter((item) => item.type === 'missing').map((item) => hex(item.id))).toEqual([hex(foreign)]);
+    expect(items.filter((item) => item.type === 'missing').map((item) => hex(item.id))).toEqual([
+      hex(foreign),
+    ]);
     // Whoever reads is in the log, once however often he asks, and nothing of what he reads.
     await operator('POST', `${vaultUrl()}/items`, body, OCTETS);
-    const reading = () => front.logged.map((line) => JSON.parse(line)).filter(({ msg }) => /operator.* content/.test(msg));
+    const reading = () =>
+      front.logged
+        .map((line) => JSON.parse(line))
+        .filter(({ msg }) => /operator.* content/.test(msg));
     expect(reading()).toMatchObject([{ msg: 'an operator begins to read content' }]);
     front.timers.elapse();
-    expect(reading()).toMatchObject([{}, { msg: 'an operator has read content', items: 2 * (made.items.length + 1) }]);
+    expect(reading()).toMatchObject([
+      {},
+      { msg: 'an operator has read content', items: 2 * (made.items.length + 1) },
+    ]);
     expect(front.logged.join('')).not.toContain('/data/a');
     const odd = await operator('POST', `${vaultUrl()}/items`, Buffer.alloc(33), OCTETS);
     await expect(records(odd.rawPayload)).rejects.toMatchObject({
@@ -125,7 +177,9 @@ describe('the door for operators', () => {
   });
 
   it('logs no path, no name of a file and no token', async () => {
-    await operator('POST', `${vaultUrl()}/names`, { versionsOf: toBase64(Buffer.from('/data/patient-4711')) });
+    await operator('POST', `${vaultUrl()}/names`, {
+      versionsOf: toBase64(Buffer.from('/data/patient-4711')),
+    });
     await operator('GET', '/v1/operator/patient-4711');
     const log = front.logged.join('');
     expect(log).not.toContain('patient-4711');
@@ -166,7 +220,11 @@ describe('enrolment', () => {
     expect(front.hub.size).toBe(1);
     const successor = new TestAgent(await front.bundle('hplc-1', { replaces: old }));
     expect((await enrol(successor)).statusCode).toBe(200);
-    expect((await old.next()).frame).toMatchObject({ type: 'notice', code: 'session-ended', message: 'replaced' });
+    expect((await old.next()).frame).toMatchObject({
+      type: 'notice',
+      code: 'session-ended',
+      message: 'replaced',
+    });
     await done;
     expect(front.hub.size).toBe(0);
   });
@@ -175,7 +233,12 @@ describe('enrolment', () => {
     const agent = new TestAgent(await front.bundle('hplc-1'));
     const first = await enrol(agent);
     expect(first.statusCode).toBe(200);
-    const certificate = verifyAgent(front.authority.publicKey, front.vault.descriptor.vaultId, agent.bundle.signedEnrolment, agent.binding);
+    const certificate = verifyAgent(
+      front.authority.publicKey,
+      front.vault.descriptor.vaultId,
+      agent.bundle.signedEnrolment,
+      agent.binding,
+    );
     const verified = verifyEnrolAnswer(
       front.authority.publicKey,
       certificate,
@@ -213,14 +276,21 @@ describe('enrolment', () => {
     front.nowMs += 2000;
     const answer = await enrol(agent);
     expect(answer.statusCode).toBe(410);
-    expect(answer.json()).toMatchObject({ code: 'ENROL_EXPIRED', message: expect.stringContaining('hplc-1') });
+    expect(answer.json()).toMatchObject({
+      code: 'ENROL_EXPIRED',
+      message: expect.stringContaining('hplc-1'),
+    });
   });
 
   it('refuses a bundle that the collector does not expect, of another vault, or altered', async () => {
-    expect((await enrol(new TestAgent(await front.bundle('hplc-1', { register: false })))).json()).toMatchObject({ code: 'ENROL_UNKNOWN' });
+    expect(
+      (await enrol(new TestAgent(await front.bundle('hplc-1', { register: false })))).json(),
+    ).toMatchObject({ code: 'ENROL_UNKNOWN' });
     const other = await Front.open();
     try {
-      expect((await enrol(new TestAgent(await other.bundle('hplc-2')))).json()).toMatchObject({ code: 'ENROL_UNKNOWN' });
+      expect((await enrol(new TestAgent(await other.bundle('hplc-2')))).json()).toMatchObject({
+        code: 'ENROL_UNKNOWN',
+      });
     } finally {
       await other.close();
     }
@@ -248,7 +318,12 @@ describe('enrolment', () => {
 
   it('refuses a revoked agent', async () => {
     const agent = new TestAgent(await front.bundle('hplc-1'));
-    await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId: agent.bundle.enrolment.agentId, reason: 'lost' });
+    await front.vault.appendEvent({
+      type: 'agentRevoked',
+      timeMs: front.nowMs,
+      agentId: agent.bundle.enrolment.agentId,
+      reason: 'lost',
+    });
     expect((await enrol(agent)).json()).toMatchObject({ code: 'ENROL_REVOKED' });
   });
 });

@@ -8,20 +8,38 @@ import { carriedReceipts } from '../carry/receipts.ts';
 import { ContentReads } from '../content-reads.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
-import { acknowledgeProblems, agentsAnswer, expectAgents, filesGone, revokeAgent } from './agents.ts';
+import {
+  acknowledgeProblems,
+  agentsAnswer,
+  expectAgents,
+  filesGone,
+  revokeAgent,
+} from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { diagnoseAgent } from './diagnosis.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
 import { addGroup, approveAgent, endGroup } from './groups.ts';
-import { everyVersionRecords, itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
+import {
+  everyVersionRecords,
+  itemRecords,
+  nameRecords,
+  stateRecords,
+  versionRecords,
+} from './history.ts';
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
 import { policyAnswer, promoteSettings, setPolicy } from './policy.ts';
 import { type FramedRecords, frameRecords } from './record-stream.ts';
-import { keptFilesAnswer, publishRelease, releasesAnswer, removeRelease, takeReleasePart } from './releases.ts';
+import {
+  keptFilesAnswer,
+  publishRelease,
+  releasesAnswer,
+  removeRelease,
+  takeReleasePart,
+} from './releases.ts';
 import { RestError, statusOf } from './rest-error.ts';
 import { INTERNAL, toRestError } from './to-rest-error.ts';
 import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
@@ -38,7 +56,9 @@ const ENROL_BODY_LIMIT = 128 * 1024;
 /** A policy with the settings of thousands of PCs. */
 const POLICY_BODY_LIMIT = 64 * 1024 * 1024;
 const REQUEST_MS = 60_000;
-/** The head of a request is a few hundred bytes: who needs longer for it only holds the connection. */
+/**
+ * The head of a request is a few hundred bytes: who needs longer for it only holds the connection.
+ */
 const HEADERS_MS = 15_000;
 const CHECKING_MS = 5_000;
 
@@ -47,24 +67,40 @@ const agentPath = z.object({ vault: z.string(), agent: z.string() });
 const groupPath = z.object({ vault: z.string(), group: z.string() });
 const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string() });
 /** `?ended=accept`: an operator lets in what an agent that was revoked or replaced had signed. */
-const carryQuery = z.object({ ended: z.literal('accept').optional() }).transform(({ ended }) => ({ acceptEnded: ended === 'accept' }));
-const versionPath = z.object({ vault: z.string(), agent: z.string(), version: z.string().regex(/^[0-9a-f]{4,16}(\.\d{1,7})?$/) });
+const carryQuery = z
+  .object({ ended: z.literal('accept').optional() })
+  .transform(({ ended }) => ({ acceptEnded: ended === 'accept' }));
+const versionPath = z.object({
+  vault: z.string(),
+  agent: z.string(),
+  version: z.string().regex(/^[0-9a-f]{4,16}(\.\d{1,7})?$/),
+});
 const policyQuery = z.object({ revision: z.coerce.number().int().positive().optional() });
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
- * The collector's HTTP interface: `/healthz`, `/livez` and `/metrics` for monitors, `/v1/enrol` for agents with a bundle,
- * `/v1/operator/…` for the `aliquot` command with the operator's token. Requests are logged by route, never by URL or body: those name
- * files and agents.
+ * The collector's HTTP interface: `/healthz`, `/livez` and `/metrics` for monitors, `/v1/enrol` for
+ * agents with a bundle, `/v1/operator/…` for the `aliquot` command with the operator's token.
+ * Requests are logged by route, never by URL or body: those name files and agents.
  */
 export function buildServer(context: RestContext, tls: TlsFiles | undefined): FastifyInstance {
-  const options = { logger: false, bodyLimit: BODY_LIMIT, requestTimeout: REQUEST_MS, forceCloseConnections: true } as const;
+  const options = {
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_MS,
+    forceCloseConnections: true,
+  } as const;
   const slow = { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECKING_MS } as const;
   const app =
     tls === undefined
       ? Fastify({ ...options, http: slow })
-      : (Fastify({ ...options, https: { ...slow, ...tls, handshakeTimeout: HEADERS_MS } }) as unknown as FastifyInstance);
-  app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+      : (Fastify({
+          ...options,
+          https: { ...slow, ...tls, handshakeTimeout: HEADERS_MS },
+        }) as unknown as FastifyInstance);
+  app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
   app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply));
   app.setNotFoundHandler((_request, reply) => {
     const error = new RestError(
@@ -75,14 +111,22 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
   });
   app.addHook('onResponse', (request, reply, done) => {
     const ms = Math.round(reply.elapsedTime);
-    context.log.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms }, 'request');
+    context.log.debug(
+      { method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms },
+      'request',
+    );
     done();
   });
   app.get('/healthz', async (request, reply) => {
-    const codes = [...new Set((await context.health.problems(request.headers.host)).map(({ code }) => code))];
-    return reply.code(codes.length === 0 ? 200 : 503).send({ status: codes.length === 0 ? 'ok' : 'degraded', codes });
+    const codes = [
+      ...new Set((await context.health.problems(request.headers.host)).map(({ code }) => code)),
+    ];
+    return reply
+      .code(codes.length === 0 ? 200 : 503)
+      .send({ status: codes.length === 0 ? 'ok' : 'degraded', codes });
   });
-  // For who starts us again when we hang: a full disk or an ending certificate is no reason to, `/healthz` tells of those.
+  // For who starts us again when we hang: a full disk or an ending certificate is no reason to,
+  // `/healthz` tells of those.
   app.get('/livez', async () => ({ status: 'ok' }));
   app.post('/v1/enrol', { bodyLimit: ENROL_BODY_LIMIT }, async (request, reply) => {
     const answer = await enrol(context, bytesOf(request));
@@ -102,7 +146,10 @@ function forOperators(app: FastifyInstance, context: RestContext): void {
       context.health.cameBy(request.headers.host);
       return;
     }
-    throw new RestError('REST_TOKEN', 'the operator token is not the one of this collector: see admin.token in its data folder');
+    throw new RestError(
+      'REST_TOKEN',
+      'the operator token is not the one of this collector: see admin.token in its data folder',
+    );
   });
 }
 
@@ -119,7 +166,8 @@ function metricsRoute(app: FastifyInstance, context: RestContext): void {
 
 function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   forOperators(app, context);
-  const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
+  const vault = (request: FastifyRequest) =>
+    vaultOf(context, vaultPath.parse(request.params).vault);
   const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array | FramedRecords>) =>
     answerFrames(
       reply,
@@ -129,11 +177,21 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.get('/collector', async () => collectorAnswer(context));
   app.post('/vaults', async (request) => addVault(context, request.body));
   app.get('/vaults/:vault/stats', async (request) => statsAnswer(context, vault(request)));
-  app.get('/vaults/:vault/agents', async (request) => agentsAnswer(context, vault(request), request.headers.host));
-  app.post('/vaults/:vault/agents', async (request) => expectAgents(context, vault(request), request.body));
-  app.post('/vaults/:vault/groups', async (request) => addGroup(context, vault(request), request.body));
-  app.post('/vaults/:vault/groups/:group/end', async (request) => endGroup(context, vault(request), groupPath.parse(request.params).group));
-  app.post('/vaults/:vault/approvals', async (request) => approveAgent(context, vault(request), request.body));
+  app.get('/vaults/:vault/agents', async (request) =>
+    agentsAnswer(context, vault(request), request.headers.host),
+  );
+  app.post('/vaults/:vault/agents', async (request) =>
+    expectAgents(context, vault(request), request.body),
+  );
+  app.post('/vaults/:vault/groups', async (request) =>
+    addGroup(context, vault(request), request.body),
+  );
+  app.post('/vaults/:vault/groups/:group/end', async (request) =>
+    endGroup(context, vault(request), groupPath.parse(request.params).group),
+  );
+  app.post('/vaults/:vault/approvals', async (request) =>
+    approveAgent(context, vault(request), request.body),
+  );
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );
@@ -150,7 +208,14 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     diagnoseAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );
   app.get('/vaults/:vault/agents/:agent/state', async (request, reply) =>
-    stream(reply, stateRecords(vault(request), agentPath.parse(request.params).agent, atQuery.parse(request.query).at)),
+    stream(
+      reply,
+      stateRecords(
+        vault(request),
+        agentPath.parse(request.params).agent,
+        atQuery.parse(request.query).at,
+      ),
+    ),
   );
   app.get('/vaults/:vault/agents/:agent/versions', async (request, reply) =>
     stream(reply, everyVersionRecords(vault(request), agentPath.parse(request.params).agent)),
@@ -162,7 +227,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   const reads = new Map<VaultStore, ContentReads>();
   const readsOf = (store: VaultStore): ContentReads => {
     const { log, timers } = context;
-    const known = reads.get(store) ?? new ContentReads('an operator', log.child({ vault: hex(store.descriptor.vaultId) }), timers);
+    const known =
+      reads.get(store) ??
+      new ContentReads('an operator', log.child({ vault: hex(store.descriptor.vaultId) }), timers);
     reads.set(store, known);
     return known;
   };
@@ -180,35 +247,65 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
       itemRecords(store, bytesOf(request), (items) => readsOf(store).read(items)),
     );
   });
-  app.post('/vaults/:vault/names', async (request, reply) => stream(reply, nameRecords(vault(request), request.body)));
+  app.post('/vaults/:vault/names', async (request, reply) =>
+    stream(reply, nameRecords(vault(request), request.body)),
+  );
   app.post('/vaults/:vault/carry', { bodyLimit: MAX_CARRIED_PART_BYTES }, async (request) =>
     takePart(context, vault(request), bytesOf(request), carryQuery.parse(request.query)),
   );
   app.post('/vaults/:vault/carry/receipts', async (request, reply) =>
-    stream(reply, await carriedReceipts(context, vault(request), bytesOf(request), carryQuery.parse(request.query))),
+    stream(
+      reply,
+      await carriedReceipts(
+        context,
+        vault(request),
+        bytesOf(request),
+        carryQuery.parse(request.query),
+      ),
+    ),
   );
-  app.get('/vaults/:vault/policy', async (request) => policyAnswer(vault(request), policyQuery.parse(request.query).revision));
-  app.post('/vaults/:vault/policy', { bodyLimit: POLICY_BODY_LIMIT }, async (request) => setPolicy(context, vault(request), request.body));
-  app.post('/vaults/:vault/policy/promote', async (request) => promoteSettings(context, vault(request), request.body));
+  app.get('/vaults/:vault/policy', async (request) =>
+    policyAnswer(vault(request), policyQuery.parse(request.query).revision),
+  );
+  app.post('/vaults/:vault/policy', { bodyLimit: POLICY_BODY_LIMIT }, async (request) =>
+    setPolicy(context, vault(request), request.body),
+  );
+  app.post('/vaults/:vault/policy/promote', async (request) =>
+    promoteSettings(context, vault(request), request.body),
+  );
   app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(context, vault(request)));
-  app.post('/vaults/:vault/addresses', async (request) => setAddresses(context, vault(request), request.body));
+  app.post('/vaults/:vault/addresses', async (request) =>
+    setAddresses(context, vault(request), request.body),
+  );
   app.get('/releases', async () => releasesAnswer(context));
   app.post('/releases/kept', async (request) => keptFilesAnswer(context, request.body));
-  app.post('/releases/parts', async (request) => takeReleasePart(context, request.query, bytesOf(request)));
+  app.post('/releases/parts', async (request) =>
+    takeReleasePart(context, request.query, bytesOf(request)),
+  );
   app.post('/releases', async (request) => publishRelease(context, request.body));
   app.post('/releases/remove', async (request) => removeRelease(context, request.body));
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
-  app.post('/vaults/:vault/log/proofs', async (request) => logProofsAnswer(context, vault(request), request.body));
-  app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));
+  app.post('/vaults/:vault/log/proofs', async (request) =>
+    logProofsAnswer(context, vault(request), request.body),
+  );
+  app.post('/vaults/:vault/log/openings', async (request) =>
+    openEpoch(context, vault(request), request.body),
+  );
 }
 
 function bytesOf(request: FastifyRequest): Uint8Array {
   const { body } = request;
-  if (!(body instanceof Uint8Array)) throw new RestError('REST_BAD_REQUEST', `this endpoint takes ${OCTETS}`);
+  if (!(body instanceof Uint8Array))
+    throw new RestError('REST_BAD_REQUEST', `this endpoint takes ${OCTETS}`);
   return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
 }
 
-function answerError(context: RestContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function answerError(
+  context: RestContext,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
   const known = toRestError(error);
   const route = request.routeOptions.url;
   if (known === undefined) {
@@ -231,7 +328,15 @@ function describeLate(context: RestContext, error: unknown): { code: string; mes
   return { code, message };
 }
 
-/** What the log may know of an error that nobody expected: never its own properties, which could hold what was asked for. */
-function failureOf(error: unknown): { readonly error: string; readonly stack?: string | undefined } {
-  return error instanceof Error ? { error: `${error.name}: ${error.message}`, stack: error.stack } : { error: String(error) };
+/**
+ * What the log may know of an error that nobody expected: never its own properties, which could
+ * hold what was asked for.
+ */
+function failureOf(error: unknown): {
+  readonly error: string;
+  readonly stack?: string | undefined;
+} {
+  return error instanceof Error
+    ? { error: `${error.name}: ${error.message}`, stack: error.stack }
+    : { error: String(error) };
 }

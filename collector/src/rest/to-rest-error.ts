@@ -3,7 +3,10 @@ import { CertificateError } from '@aliquot/shared/keys/certificates';
 import { ZodError } from 'zod';
 import { RestError, type RestErrorCode } from './rest-error.ts';
 
-/** The store's refusals that are the caller's doing, and a disk's trouble; every other error of the store is the collector's own. */
+/**
+ * The store's refusals that are the caller's doing, and a disk's trouble; every other error of the
+ * store is the collector's own.
+ */
 const STORE_CODES: Record<string, RestErrorCode> = {
   STORE_VAULT_MISMATCH: 'REST_VAULT_CONFLICT',
   STORE_BAD_EVENT: 'REST_BAD_REQUEST',
@@ -24,14 +27,23 @@ const STORE_CODES: Record<string, RestErrorCode> = {
   STORE_GROUP_ENDED: 'ENROL_GROUP_ENDED',
 };
 
-/** The one place where an error becomes an answer. `undefined`: not the caller's doing, so say only that it failed, and log it. */
+/**
+ * The one place where an error becomes an answer. `undefined`: not the caller's doing, so say only
+ * that it failed, and log it.
+ */
 export function toRestError(error: unknown): RestError | undefined {
   if (error instanceof RestError) return error;
-  if (error instanceof CertificateError) return new RestError('REST_BAD_SIGNATURE', error.message, { cause: error });
-  if (error instanceof FormatError) return new RestError('REST_BAD_REQUEST', error.message, { cause: error });
+  if (error instanceof CertificateError)
+    return new RestError('REST_BAD_SIGNATURE', error.message, { cause: error });
+  if (error instanceof FormatError)
+    return new RestError('REST_BAD_REQUEST', error.message, { cause: error });
   if (error instanceof ZodError) {
     const first = error.issues[0];
-    return new RestError('REST_BAD_REQUEST', `the request is malformed at ${first?.path.join('.') || 'its top'}`, { cause: error });
+    return new RestError(
+      'REST_BAD_REQUEST',
+      `the request is malformed at ${first?.path.join('.') || 'its top'}`,
+      { cause: error },
+    );
   }
   if (error instanceof AliquotError) {
     const code = STORE_CODES[error.code];
@@ -42,12 +54,20 @@ export function toRestError(error: unknown): RestError | undefined {
 
 function fromFastify(error: unknown): RestError | undefined {
   if (typeof error !== 'object' || error === null || !('statusCode' in error)) return undefined;
-  if (error.statusCode === 413) return new RestError('REST_TOO_LARGE', 'the request is larger than this endpoint takes', { cause: error });
+  if (error.statusCode === 413)
+    return new RestError('REST_TOO_LARGE', 'the request is larger than this endpoint takes', {
+      cause: error,
+    });
   if (typeof error.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500) {
     return new RestError('REST_BAD_REQUEST', 'the request cannot be read', { cause: error });
   }
   return undefined;
 }
 
-/** What an operator is told of an error that is not the caller's doing. Nothing internal goes out. */
-export const INTERNAL = new RestError('REST_INTERNAL', 'the collector failed inside; see the log of `aliquot serve`');
+/**
+ * What an operator is told of an error that is not the caller's doing. Nothing internal goes out.
+ */
+export const INTERNAL = new RestError(
+  'REST_INTERNAL',
+  'the collector failed inside; see the log of `aliquot serve`',
+);

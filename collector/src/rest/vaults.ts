@@ -3,9 +3,17 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { VaultStore } from '../store/vault-store.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { addVaultRequest, type CollectorInfo, type StatsAnswer, type VaultInfo } from './messages.ts';
+import {
+  addVaultRequest,
+  type CollectorInfo,
+  type StatsAnswer,
+  type VaultInfo,
+} from './messages.ts';
 
-/** What an operator needs to know before anything else: who this collector is and which vaults it holds. */
+/**
+ * What an operator needs to know before anything else: who this collector is and which vaults it
+ * holds.
+ */
 export function collectorAnswer(context: RestContext): CollectorInfo {
   const { store } = context;
   return {
@@ -34,9 +42,13 @@ export async function addVault(context: RestContext, body: unknown): Promise<Vau
   const vault = await context.store.addVault({
     descriptor: decodeSigned(fromBase64(request.descriptor)),
     certificate: decodeSigned(fromBase64(request.certificate)),
-    catalogSecretKey: request.catalogSecretKey === undefined ? undefined : fromBase64(request.catalogSecretKey),
+    catalogSecretKey:
+      request.catalogSecretKey === undefined ? undefined : fromBase64(request.catalogSecretKey),
   });
-  context.log.info({ vault: hex(vault.descriptor.vaultId), blind: vault.descriptor.blind }, 'vault added');
+  context.log.info(
+    { vault: hex(vault.descriptor.vaultId), blind: vault.descriptor.blind },
+    'vault added',
+  );
   return vaultInfoOf(vault);
 }
 

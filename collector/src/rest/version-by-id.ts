@@ -1,4 +1,10 @@
-import { decodeCommitHeader, decodeEntry, decodeSignedCommit, encodeStateRecord, type FileId } from '@aliquot/proto';
+import {
+  decodeCommitHeader,
+  decodeEntry,
+  decodeSignedCommit,
+  encodeStateRecord,
+  type FileId,
+} from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultStore } from '../store/vault-store.ts';
@@ -9,10 +15,15 @@ import { isVersion, parseVersionId, type VersionId } from './version-id.ts';
 const MAX_FOUND = 8;
 
 /**
- * The commits of a history that hold versions whose id begins as asked, newest first, a few at most. Ids are of commits' hashes,
- * which no table of the catalog is sorted by: the log is walked through from its newest leaf back.
+ * The commits of a history that hold versions whose id begins as asked, newest first, a few at
+ * most. Ids are of commits' hashes, which no table of the catalog is sorted by: the log is walked
+ * through from its newest leaf back.
  */
-export async function* versionByIdRecords(vault: VaultStore, agentId: string, idText: string): AsyncGenerator<Uint8Array> {
+export async function* versionByIdRecords(
+  vault: VaultStore,
+  agentId: string,
+  idText: string,
+): AsyncGenerator<Uint8Array> {
   const history = historyOf(vault, agentId);
   const id = parseVersionId(idText);
   let found = 0;
@@ -30,13 +41,19 @@ export async function* versionByIdRecords(vault: VaultStore, agentId: string, id
   }
 }
 
-function* filesOf(vault: VaultStore, history: HistoryOf, bytes: Uint8Array, id: VersionId): Generator<FileId> {
+function* filesOf(
+  vault: VaultStore,
+  history: HistoryOf,
+  bytes: Uint8Array,
+  id: VersionId,
+): Generator<FileId> {
   const commit = decodeSignedCommit(bytes);
   const hash = commitHash(commit.header);
   if (!isVersion(id, hash, id.slot ?? 0)) return;
   const agent = vault.agentById(decodeCommitHeader(commit.header).agentId);
   if (agent === undefined || !equalBytes(agent.lineageId, history.agent.lineageId)) return;
   for (const [slot, stored] of commit.slots.entries()) {
-    if (stored.type === 'entry' && isVersion(id, hash, slot)) yield decodeEntry(stored.bytes).fileId;
+    if (stored.type === 'entry' && isVersion(id, hash, slot))
+      yield decodeEntry(stored.bytes).fileId;
   }
 }

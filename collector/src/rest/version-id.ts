@@ -20,14 +20,25 @@ export function versionName(hash: CommitHash, slot: number): string {
   return `${commitName(hash)}.${slot}`;
 }
 
-/** A version's name, or as much of its beginning as tells it from others. Error: `USAGE_INVALID`. */
+/**
+ * A version's name, or as much of its beginning as tells it from others. Error: `USAGE_INVALID`.
+ */
 export function parseVersionId(text: string): VersionId {
   const [, digits, slot] = /^([0-9a-f]{4,16})(?:\.(\d{1,7}))?$/i.exec(text.trim()) ?? [];
-  if (digits !== undefined) return { digits: digits.toLowerCase(), slot: slot === undefined ? undefined : Number(slot) };
-  const like = 'give one as `aliquot versions` prints it, such as 0123456789abcdef.7, or at least its first 4 digits';
-  throw new UsageError('USAGE_INVALID', `"${text}" is no version; ${like} (the program's own release: aliquot --version)`);
+  if (digits !== undefined)
+    return { digits: digits.toLowerCase(), slot: slot === undefined ? undefined : Number(slot) };
+  const like =
+    'give one as `aliquot versions` prints it, such as 0123456789abcdef.7, or at least its first 4 digits';
+  throw new UsageError(
+    'USAGE_INVALID',
+    `"${text}" is no version; ${like} (the program's own release: aliquot --version)`,
+  );
 }
 
-export function isVersion({ digits, slot: wanted }: VersionId, hash: CommitHash, slot: number): boolean {
+export function isVersion(
+  { digits, slot: wanted }: VersionId,
+  hash: CommitHash,
+  slot: number,
+): boolean {
   return commitName(hash).startsWith(digits) && (wanted === undefined || wanted === slot);
 }

@@ -9,7 +9,10 @@ export interface Line {
   readonly row: ChainRow;
 }
 
-/** One agent's lines, the newest commit of each of its chain ids, and the histories held apart: a mirror of the catalog's rows. */
+/**
+ * One agent's lines, the newest commit of each of its chain ids, and the histories held apart: a
+ * mirror of the catalog's rows.
+ */
 export class AgentLines {
   readonly trunkId: LineageId;
   readonly #lines = new Map<string, Line>();
@@ -27,7 +30,9 @@ export class AgentLines {
   /** Every line, the trunk's first. */
   all(): Line[] {
     const trunk = hex(this.trunkId);
-    return [...this.#lines].toSorted(([a], [b]) => Number(b === trunk) - Number(a === trunk)).map(([, line]) => line);
+    return [...this.#lines]
+      .toSorted(([a], [b]) => Number(b === trunk) - Number(a === trunk))
+      .map(([, line]) => line);
   }
 
   line(historyId: LineageId): ChainRow | undefined {
@@ -37,14 +42,24 @@ export class AgentLines {
   /** The line whose newest commit this is. */
   withHead({ chainId, sequence, hash }: ChainPoint): Line | undefined {
     return this.all().find(
-      ({ row: { head } }) => head.sequence === sequence && equalBytes(head.chainId, chainId) && equalBytes(head.hash, hash),
+      ({ row: { head } }) =>
+        head.sequence === sequence &&
+        equalBytes(head.chainId, chainId) &&
+        equalBytes(head.hash, hash),
     );
   }
 
-  /** Whether a chain's word is a line's own. Two lines that share a chain id since before they parted share one word: only one has it. */
+  /**
+   * Whether a chain's word is a line's own. Two lines that share a chain id since before they
+   * parted share one word: only one has it.
+   */
   speaksFor(chainId: ChainId, { historyId, row: { head } }: Line): boolean {
     const chain = this.chainHead(chainId);
-    return chain !== undefined && equalBytes(head.chainId, chainId) && equalBytes(chain.historyId, historyId);
+    return (
+      chain !== undefined &&
+      equalBytes(head.chainId, chainId) &&
+      equalBytes(chain.historyId, historyId)
+    );
   }
 
   chainHead(chainId: ChainId): ChainHeadRow | undefined {
@@ -64,7 +79,10 @@ export class AgentLines {
     return [...this.#histories.values()].map(({ historyId }) => historyId);
   }
 
-  /** Histories apart from the trunk that hold commits, oldest first. One without is what a crash left of its beginning. */
+  /**
+   * Histories apart from the trunk that hold commits, oldest first. One without is what a crash
+   * left of its beginning.
+   */
   apart(): (HistoryRow & { readonly line: ChainRow })[] {
     return [...this.#histories.values()]
       .toSorted((a, b) => a.openedLeaf - b.openedLeaf)

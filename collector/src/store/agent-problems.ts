@@ -4,28 +4,48 @@ import type { AgentRow, LostRow } from './catalog-rows.ts';
 import { heldName } from './history-id.ts';
 import type { AgentProblem, ReportedHead } from './vault-store.ts';
 
-/** What a person should know about an agent from the store's own sight (P6), each with what to do about it. */
-export function problemsOf(row: AgentRow, lines: AgentLines, lost: readonly LostRow[], reported: readonly ReportedHead[]): AgentProblem[] {
+/**
+ * What a person should know about an agent from the store's own sight (P6), each with what to do
+ * about it.
+ */
+export function problemsOf(
+  row: AgentRow,
+  lines: AgentLines,
+  lost: readonly LostRow[],
+  reported: readonly ReportedHead[],
+): AgentProblem[] {
   const apart = lines.apart();
   return [
     ...apart
       .filter(({ state }) => state === 'held')
-      .map(({ historyId, openedAtMs }) => undecided(row, heldName(row.name, historyId), openedAtMs)),
+      .map(({ historyId, openedAtMs }) =>
+        undecided(row, heldName(row.name, historyId), openedAtMs),
+      ),
     ...lost.map((one) => lostVersions(row, one)),
     ...reported.filter(({ agentId }) => hex(agentId) === hex(row.agentId)).map(rolledBack),
-    ...apart.filter(isUnseenClone).map(({ name, decidedAtMs, openedAtMs }) => clone(row, name, decidedAtMs ?? openedAtMs)),
+    ...apart
+      .filter(isUnseenClone)
+      .map(({ name, decidedAtMs, openedAtMs }) => clone(row, name, decidedAtMs ?? openedAtMs)),
   ];
 }
 
 /** A clone that went on after an operator last said that it is known. */
-function isUnseenClone({ state, line, acknowledgedLeaf }: ReturnType<AgentLines['apart']>[number]): boolean {
+function isUnseenClone({
+  state,
+  line,
+  acknowledgedLeaf,
+}: ReturnType<AgentLines['apart']>[number]): boolean {
   return state === 'clone' && (acknowledgedLeaf === undefined || line.leafIndex > acknowledgedLeaf);
 }
 
 function undecided({ name }: AgentRow, held: string, sinceMs: number): AgentProblem {
   const what = `two histories under one identity: a copied folder or disk, or this PC put back to an older state; what came second is kept apart as ${held}`;
   const remedy = `if it is this PC itself: aliquot fork decide ${held} --restored; if it is another PC: aliquot fork decide ${held} --clone NEWNAME`;
-  return { code: 'chain-forked', sinceMs, message: `${what}; ${remedy} (${name} goes on as before)` };
+  return {
+    code: 'chain-forked',
+    sinceMs,
+    message: `${what}; ${remedy} (${name} goes on as before)`,
+  };
 }
 
 function clone({ name }: AgentRow, cloneName: string, sinceMs: number): AgentProblem {

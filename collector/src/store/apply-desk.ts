@@ -26,33 +26,53 @@ function bad(why: string): StoreError {
   return new StoreError('STORE_BAD_EVENT', why);
 }
 
-/** A policy that is signed, and newer than the newest; two operators at once cannot both set one. */
-export function admitPolicy({ desk }: Registry, descriptor: VaultDescriptorBody, event: Event<'policySet'>): undefined {
+/**
+ * A policy that is signed, and newer than the newest; two operators at once cannot both set one.
+ */
+export function admitPolicy(
+  { desk }: Registry,
+  descriptor: VaultDescriptorBody,
+  event: Event<'policySet'>,
+): undefined {
   const { revision } = verifyPolicy(descriptor, event, event.timeMs);
   if (revision <= desk.newest)
-    throw bad(`policy ${desk.newest} was set meanwhile: look at it with \`aliquot policy get\`, and set yours again`);
-  if (!isNumberFree(revision, event.timeMs)) throw bad(`policy ${revision} is numbered too high: nothing could follow it`);
+    throw bad(
+      `policy ${desk.newest} was set meanwhile: look at it with \`aliquot policy get\`, and set yours again`,
+    );
+  if (!isNumberFree(revision, event.timeMs))
+    throw bad(`policy ${revision} is numbered too high: nothing could follow it`);
   return undefined;
 }
 
 /** Settings that are signed, for an agent that lives, and newer than what it is offered. */
-export function admitSettings(registry: Registry, descriptor: VaultDescriptorBody, event: Event<'settingsSet'>): number | undefined {
+export function admitSettings(
+  registry: Registry,
+  descriptor: VaultDescriptorBody,
+  event: Event<'settingsSet'>,
+): number | undefined {
   const body = verifySettings(descriptor, event, event.timeMs);
   const row = body.agentId && registry.row(body.agentId);
   if (body.agentId === undefined || row?.state !== 'enrolled')
-    throw new StoreError('STORE_UNKNOWN_AGENT', 'settings are for agents that have enrolled; aliquot agents lists them');
+    throw new StoreError(
+      'STORE_UNKNOWN_AGENT',
+      'settings are for agents that have enrolled; aliquot agents lists them',
+    );
   const { current, waiting } = registry.desk.of(body.agentId);
-  const known = [current, waiting].find((one) => one !== undefined && equalBytes(one.settings.settings.body, event.settings.body));
+  const known = [current, waiting].find(
+    (one) => one !== undefined && equalBytes(one.settings.settings.body, event.settings.body),
+  );
   if (known !== undefined) return known.leafIndex;
   const newest = Math.max(current?.sequence ?? 0, waiting?.sequence ?? 0);
-  if (body.sequence <= newest) throw bad(`${row.name} is offered settings ${newest} already: set the policy again`);
-  if (!isNumberFree(body.sequence, event.timeMs)) throw bad(`settings ${body.sequence} are numbered too high: nothing could follow them`);
+  if (body.sequence <= newest)
+    throw bad(`${row.name} is offered settings ${newest} already: set the policy again`);
+  if (!isNumberFree(body.sequence, event.timeMs))
+    throw bad(`settings ${body.sequence} are numbered too high: nothing could follow them`);
   return undefined;
 }
 
 /**
- * Of events that are recorded together each agent may have settings once, and each name one enrolment: every event is judged by what was there
- * before all of them.
+ * Of events that are recorded together each agent may have settings once, and each name one
+ * enrolment: every event is judged by what was there before all of them.
  */
 export function refuseTwice(events: readonly EventBody[]): void {
   const seen = new Set<string>();
@@ -65,23 +85,34 @@ export function refuseTwice(events: readonly EventBody[]): void {
 }
 
 function whomOf(event: EventBody): string | undefined {
-  if (event.type === 'agentExpected') return `a bundle for ${decodeEnrolmentCertificateBody(event.enrolment.body).name}`;
+  if (event.type === 'agentExpected')
+    return `a bundle for ${decodeEnrolmentCertificateBody(event.enrolment.body).name}`;
   if (event.type !== 'settingsSet') return undefined;
   const { agentId } = decodeSettingsBody(event.settings.body);
   return agentId && `agent ${hex(agentId)}`;
 }
 
 /** A question that an operator signed, for an agent that has enrolled. */
-export function admitQuestion(registry: Registry, descriptor: VaultDescriptorBody, event: Event<'diagnosisAsked'>): undefined {
+export function admitQuestion(
+  registry: Registry,
+  descriptor: VaultDescriptorBody,
+  event: Event<'diagnosisAsked'>,
+): undefined {
   const { agentId } = decodeDiagnosisRequestBody(event.request.body);
   if (registry.row(agentId)?.state !== 'enrolled')
-    throw new StoreError('STORE_UNKNOWN_AGENT', 'only agents that have enrolled can be asked; aliquot agents lists them');
+    throw new StoreError(
+      'STORE_UNKNOWN_AGENT',
+      'only agents that have enrolled can be asked; aliquot agents lists them',
+    );
   verifyDiagnosisRequest(descriptor, agentId, event, event.timeMs);
   return undefined;
 }
 
 /** Something must wait that this promotes. */
-export function admitPromotion({ desk }: Registry, { sequence }: Event<'settingsPromoted'>): undefined {
+export function admitPromotion(
+  { desk }: Registry,
+  { sequence }: Event<'settingsPromoted'>,
+): undefined {
   if (desk.waiting().some(({ waiting }) => waiting.sequence <= sequence)) return undefined;
   throw bad('no settings wait to be promoted');
 }
@@ -92,17 +123,31 @@ export function applyPolicy(change: CatalogChange, event: Event<'policySet'>, le
   return (live) => live.desk.setPolicy(revision, leaf.leafIndex);
 }
 
-export function applySettings(change: CatalogChange, event: Event<'settingsSet'>, leaf: Place, registry: Registry): Effect {
+export function applySettings(
+  change: CatalogChange,
+  event: Event<'settingsSet'>,
+  leaf: Place,
+  registry: Registry,
+): Effect {
   const { agentId } = decodeSettingsBody(event.settings.body);
   if (agentId === undefined) return () => undefined;
-  const given = offered({ settings: event.settings, certificate: event.certificate }, leaf.leafIndex, leaf.timeMs);
+  const given = offered(
+    { settings: event.settings, certificate: event.certificate },
+    leaf.leafIndex,
+    leaf.timeMs,
+  );
   const { current } = registry.desk.of(agentId);
   const offers = event.waits ? { current, waiting: given } : { current: given, waiting: undefined };
   change.put(keys.settings(agentId), offersRow(offers));
   return (live) => live.desk.offer(agentId, offers);
 }
 
-export function applyPromotion(change: CatalogChange, event: Event<'settingsPromoted'>, leaf: Place, registry: Registry): Effect {
+export function applyPromotion(
+  change: CatalogChange,
+  event: Event<'settingsPromoted'>,
+  leaf: Place,
+  registry: Registry,
+): Effect {
   const promoted = registry.desk
     .waiting()
     .filter(({ waiting }) => waiting.sequence <= event.sequence)

@@ -3,7 +3,16 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Effect, LeafPlace } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type ChainHeadRow, type HeadRow, type HistoryRow, type LineageRow, NO_LINEAGE, read, type Sums, values } from './catalog-rows.ts';
+import {
+  type ChainHeadRow,
+  type HeadRow,
+  type HistoryRow,
+  type LineageRow,
+  NO_LINEAGE,
+  read,
+  type Sums,
+  values,
+} from './catalog-rows.ts';
 import { historyIdOf } from './history-id.ts';
 import type { Registry } from './registry.ts';
 
@@ -15,7 +24,11 @@ type Decided = Extract<EventBody, { type: 'forkDecided' }>;
 const NOWHERE = asLineageId(new Uint8Array(ID_BYTES));
 
 /** A history held apart begins: the commit that opens it follows in the journal. */
-export function applyForked(change: CatalogChange, { agentId, at }: Forked, leaf: LeafPlace): Effect {
+export function applyForked(
+  change: CatalogChange,
+  { agentId, at }: Forked,
+  leaf: LeafPlace,
+): Effect {
   const row: HistoryRow = {
     historyId: historyIdOf(agentId, at),
     state: 'held',
@@ -31,7 +44,10 @@ export function applyForked(change: CatalogChange, { agentId, at }: Forked, leaf
   return (registry) => registry.lines(agentId)?.setHistory(row);
 }
 
-/** What cannot be mended was seen: lost versions are no problem any more, nor are clones that do not go on from here. */
+/**
+ * What cannot be mended was seen: lost versions are no problem any more, nor are clones that do not
+ * go on from here.
+ */
 export async function applyAcknowledged(
   change: CatalogChange,
   { agentId }: Acknowledged,
@@ -49,7 +65,10 @@ export async function applyAcknowledged(
   };
 }
 
-/** The newest commit of its chain id. The trunk's word goes before that of a history held apart, which may share its old chain id. */
+/**
+ * The newest commit of its chain id. The trunk's word goes before that of a history held apart,
+ * which may share its old chain id.
+ */
 export async function applyChainHead(
   change: CatalogChange,
   agentId: Forked['agentId'],
@@ -58,15 +77,17 @@ export async function applyChainHead(
 ): Promise<Effect> {
   const key = keys.chainHead(agentId, row.head.chainId);
   const before = await change.get(key);
-  const isTrunks = before !== undefined && equalBytes(read.chainHead(before, row.head.chainId).historyId, trunkId);
+  const isTrunks =
+    before !== undefined && equalBytes(read.chainHead(before, row.head.chainId).historyId, trunkId);
   if (isTrunks && !equalBytes(row.historyId, trunkId)) return () => undefined;
   change.put(key, values.chainHead(row));
   return (registry) => registry.lines(agentId)?.setChainHead(row);
 }
 
 /**
- * The operator's word about a history. A clone keeps it under its own name; of a PC that was put back it becomes part of the
- * trunk, and its line the trunk's. Memory grows with the versions that are merged, about a kilobyte each.
+ * The operator's word about a history. A clone keeps it under its own name; of a PC that was put
+ * back it becomes part of the trunk, and its line the trunk's. Memory grows with the versions that
+ * are merged, about a kilobyte each.
  */
 export async function applyDecided(
   change: CatalogChange,
@@ -78,7 +99,13 @@ export async function applyDecided(
   const lines = registry.lines(agentId);
   const known = lines?.history(historyId);
   if (lines === undefined || known === undefined) return { sums, effect: () => undefined };
-  const row: HistoryRow = { ...known, state: decision, decidedAtMs: leaf.timeMs, decidedLeaf: leaf.leafIndex, name };
+  const row: HistoryRow = {
+    ...known,
+    state: decision,
+    decidedAtMs: leaf.timeMs,
+    decidedLeaf: leaf.leafIndex,
+    name,
+  };
   change.put(keys.history(agentId, historyId), values.history(row));
   if (decision === 'clone') return { sums, effect: () => lines.setHistory(row) };
 
@@ -87,7 +114,8 @@ export async function applyDecided(
     if (equalBytes(of, historyId)) return [{ head, historyId: trunkId }];
     return equalBytes(of, trunkId) ? [{ head, historyId: NOWHERE }] : [];
   });
-  for (const chain of chains) change.put(keys.chainHead(agentId, chain.head.chainId), values.chainHead(chain));
+  for (const chain of chains)
+    change.put(keys.chainHead(agentId, chain.head.chainId), values.chainHead(chain));
   const line = lines.line(historyId);
   if (line !== undefined) change.put(keys.line(agentId, trunkId), values.chain(line));
   change.del(keys.line(agentId, historyId));
@@ -106,8 +134,9 @@ export async function applyDecided(
 }
 
 /**
- * Enters each version of one history in another at its own time, which lies between the receipts of its own line; then the newest of
- * each file, of whichever history it came, is the live one. Tells by how much live files and bytes of both together changed.
+ * Enters each version of one history in another at its own time, which lies between the receipts of
+ * its own line; then the newest of each file, of whichever history it came, is the live one. Tells
+ * by how much live files and bytes of both together changed.
  */
 async function mergeVersions(
   change: CatalogChange,
@@ -131,17 +160,29 @@ async function mergeVersions(
     const incoming = read.head(value);
     const stored = await change.get(newKey);
     const known = stored === undefined ? undefined : read.head(stored);
-    const [older, newer] = known !== undefined && isLater(known, incoming) ? [incoming, known] : [known, incoming];
+    const [older, newer] =
+      known !== undefined && isLater(known, incoming) ? [incoming, known] : [known, incoming];
     change.put(newKey, values.head(newer));
-    if (older !== undefined && older.kind !== 'gone') change.del(keys.live(into, older.leafIndex, older.slot));
+    if (older !== undefined && older.kind !== 'gone')
+      change.del(keys.live(into, older.leafIndex, older.slot));
     files += liveFiles(newer) - liveFiles(known);
     bytes += BigInt(newer.size) - BigInt(known?.size ?? 0);
   }
   change.del(keys.lineage(from));
-  const receipts = [target.lastReceiptMs, source.lastReceiptMs].filter((time) => time !== undefined);
-  const trunk = { files, bytes, lastReceiptMs: receipts.length === 0 ? undefined : Math.max(...receipts) };
+  const receipts = [target.lastReceiptMs, source.lastReceiptMs].filter(
+    (time) => time !== undefined,
+  );
+  const trunk = {
+    files,
+    bytes,
+    lastReceiptMs: receipts.length === 0 ? undefined : Math.max(...receipts),
+  };
   change.put(keys.lineage(into), values.lineage(trunk));
-  return { trunk, files: files - target.files - source.files, bytes: bytes - target.bytes - source.bytes };
+  return {
+    trunk,
+    files: files - target.files - source.files,
+    bytes: bytes - target.bytes - source.bytes,
+  };
 }
 
 async function lineageRow(change: CatalogChange, id: LineageId): Promise<LineageRow> {
@@ -151,7 +192,10 @@ async function lineageRow(change: CatalogChange, id: LineageId): Promise<Lineage
 
 /** The order of a file's versions: time, then place in the log. */
 function isLater(a: HeadRow, b: HeadRow): boolean {
-  return a.timeMs - b.timeMs > 0 || (a.timeMs === b.timeMs && (a.leafIndex - b.leafIndex || a.slot - b.slot) > 0);
+  return (
+    a.timeMs - b.timeMs > 0 ||
+    (a.timeMs === b.timeMs && (a.leafIndex - b.leafIndex || a.slot - b.slot) > 0)
+  );
 }
 
 function liveFiles(head: HeadRow | undefined): number {

@@ -2,7 +2,14 @@ import type { AgentId, EventBody, FileId } from '@aliquot/proto';
 import type { Effect, LeafPlace } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type AgentRow, type HeadRow, NO_LINEAGE, read, type Sums, values } from './catalog-rows.ts';
+import {
+  type AgentRow,
+  type HeadRow,
+  NO_LINEAGE,
+  read,
+  type Sums,
+  values,
+} from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { Registry } from './registry.ts';
@@ -10,45 +17,69 @@ import type { Registry } from './registry.ts';
 type FilesGone = Extract<EventBody, { type: 'filesGone' }>;
 
 /**
- * Whether a file's newest version is of the time before a replacement's enrolment, and so of the PC that it replaced: what the new installation
- * has found, it has captured itself.
+ * Whether a file's newest version is of the time before a replacement's enrolment, and so of the PC
+ * that it replaced: what the new installation has found, it has captured itself.
  */
 function isPredecessors({ kind, leafIndex }: HeadRow, { enrolledLeaf }: AgentRow): boolean {
   return kind !== 'gone' && enrolledLeaf !== undefined && leafIndex < enrolledLeaf;
 }
 
 /** Throws unless an operator may say of every one of these files that it is gone. */
-export async function admitFilesGone(core: VaultCore, { agentId, fileIds }: FilesGone): Promise<undefined> {
+export async function admitFilesGone(
+  core: VaultCore,
+  { agentId, fileIds }: FilesGone,
+): Promise<undefined> {
   const row = await replacementOf(core, agentId);
-  const heads = await core.catalog.getMany(fileIds.map((fileId: FileId) => keys.head(row.lineageId, fileId)));
+  const heads = await core.catalog.getMany(
+    fileIds.map((fileId: FileId) => keys.head(row.lineageId, fileId)),
+  );
   for (const bytes of heads) {
     if (bytes !== undefined && isPredecessors(read.head(bytes), row)) continue;
-    throw new StoreError('STORE_BAD_EVENT', `${row.name} has found one of these files itself, or it is gone already: list them again`);
+    throw new StoreError(
+      'STORE_BAD_EVENT',
+      `${row.name} has found one of these files itself, or it is gone already: list them again`,
+    );
   }
   return undefined;
 }
 
 async function replacementOf(core: VaultCore, agentId: AgentId): Promise<AgentRow> {
   const row = core.registry.row(agentId);
-  if (row === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+  if (row === undefined)
+    throw new StoreError(
+      'STORE_UNKNOWN_AGENT',
+      'no such agent in this vault; aliquot agents lists them',
+    );
   const replaces = core.registry.certificate(agentId)?.enrolment.replaces;
   if (row.state !== 'enrolled' || replaces === undefined)
-    throw new StoreError('STORE_BAD_EVENT', `${row.name} replaces no other agent now, so its own scans say what is gone`);
+    throw new StoreError(
+      'STORE_BAD_EVENT',
+      `${row.name} replaces no other agent now, so its own scans say what is gone`,
+    );
   if (await beganAnew(core, agentId)) return row;
-  const why = 'it has backed up nothing yet, or goes on in the folder of the agent that it replaced';
-  throw new StoreError('STORE_BAD_EVENT', `it is not known what ${row.name} finds: ${why}, and then its own scans say what is gone`);
+  const why =
+    'it has backed up nothing yet, or goes on in the folder of the agent that it replaced';
+  throw new StoreError(
+    'STORE_BAD_EVENT',
+    `it is not known what ${row.name} finds: ${why}, and then its own scans say what is gone`,
+  );
 }
 
 /**
- * Whether it began in an empty folder: its first commit follows nothing. One that took its predecessor's folder over goes on with its numbers, knows
- * its files, and so has not captured anew what it has found unchanged.
+ * Whether it began in an empty folder: its first commit follows nothing. One that took its
+ * predecessor's folder over goes on with its numbers, knows its files, and so has not captured anew
+ * what it has found unchanged.
  */
 async function beganAnew(core: VaultCore, agentId: AgentId): Promise<boolean> {
-  for await (const [key] of core.catalog.scan(ranges.linksOf(agentId))) if (readKey.linkSequence(key) === 1) return true;
+  for await (const [key] of core.catalog.scan(ranges.linksOf(agentId)))
+    if (readKey.linkSequence(key) === 1) return true;
   return false;
 }
 
-/** Enters the word of an operator as a version "gone" of each file, at the place of the event's leaf; every earlier version stays. */
+/**
+ * Enters the word of an operator as a version "gone" of each file, at the place of the event's
+ * leaf; every earlier version stays.
+ */
 export async function applyFilesGone(
   change: CatalogChange,
   { agentId, fileIds }: FilesGone,
@@ -67,7 +98,13 @@ export async function applyFilesGone(
     const stored = await change.get(headKey);
     const before = stored === undefined ? undefined : read.head(stored);
     if (before === undefined || !isPredecessors(before, row)) continue;
-    const head: HeadRow = { timeMs: Math.max(leaf.timeMs, before.timeMs), leafIndex: leaf.leafIndex, slot, kind: 'gone', size: 0 };
+    const head: HeadRow = {
+      timeMs: Math.max(leaf.timeMs, before.timeMs),
+      leafIndex: leaf.leafIndex,
+      slot,
+      kind: 'gone',
+      size: 0,
+    };
     change.put(keys.fileVersion(lineageId, fileId, head), values.version('gone', 0));
     change.put(headKey, values.head(head));
     change.del(keys.live(lineageId, before.leafIndex, before.slot));

@@ -24,7 +24,15 @@ import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './
 import { applyFilesGone } from './apply-gone.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
-import { type AgentRow, type HeadRow, NO_LINEAGE, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
+import {
+  type AgentRow,
+  type HeadRow,
+  NO_LINEAGE,
+  NO_SUMS,
+  read,
+  type Sums,
+  values,
+} from './catalog-rows.ts';
 import type { CommitFacts } from './commit-facts.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
 import { coversLoss } from './judge-head.ts';
@@ -33,9 +41,9 @@ import { hex, type Registry } from './registry.ts';
 import type { ReportedHead } from './vault-store.ts';
 
 /**
- * How each kind of journal record changes the catalog. The live store and a replay both come through here, with the same
- * inputs, so that the catalog is one function of the journal (I-C2). Each function returns what to change in the registry
- * once the change is committed.
+ * How each kind of journal record changes the catalog. The live store and a replay both come
+ * through here, with the same inputs, so that the catalog is one function of the journal (I-C2).
+ * Each function returns what to change in the registry once the change is committed.
  */
 export type Effect = (registry: Registry) => void;
 
@@ -48,24 +56,51 @@ async function sumsOf(change: CatalogChange): Promise<Sums> {
   return row === undefined ? NO_SUMS : read.sums(row);
 }
 
-/** A chunk or page. A second record of one id (stored anew because the first was damaged) takes the first one's place. */
+/**
+ * A chunk or page. A second record of one id (stored anew because the first was damaged) takes the
+ * first one's place.
+ */
 export async function applyItem(
   change: CatalogChange,
-  item: { readonly id: Uint8Array; readonly kind: StoredKind; readonly length: number; readonly position: Position },
+  item: {
+    readonly id: Uint8Array;
+    readonly kind: StoredKind;
+    readonly length: number;
+    readonly position: Position;
+  },
 ): Promise<Effect> {
   const key = keys.item(item.id);
   const before = await change.get(key);
   const known = before === undefined ? undefined : read.item(before);
-  change.put(key, values.item({ kind: item.kind, position: item.position, length: item.length, plainSize: known?.plainSize }));
+  change.put(
+    key,
+    values.item({
+      kind: item.kind,
+      position: item.position,
+      length: item.length,
+      plainSize: known?.plainSize,
+    }),
+  );
   const sums = await sumsOf(change);
   const count = (kind: StoredKind) => (item.kind === kind ? 1 : 0) - (known?.kind === kind ? 1 : 0);
   const storedBytes = sums.storedBytes + BigInt(item.length - (known?.length ?? 0));
-  change.put(keys.sums, values.sums({ ...sums, storedBytes, chunks: sums.chunks + count('chunk'), pages: sums.pages + count('page') }));
+  change.put(
+    keys.sums,
+    values.sums({
+      ...sums,
+      storedBytes,
+      chunks: sums.chunks + count('chunk'),
+      pages: sums.pages + count('page'),
+    }),
+  );
   return IDLE;
 }
 
 /** Who uploaded what. */
-export async function applyUploads(change: CatalogChange, { lineageId, ids }: StoredUploads): Promise<Effect> {
+export async function applyUploads(
+  change: CatalogChange,
+  { lineageId, ids }: StoredUploads,
+): Promise<Effect> {
   await change.prefetch(ids.map((id) => keys.owned(lineageId, id)));
   for (const id of ids) {
     const key = keys.owned(lineageId, id);
@@ -85,17 +120,26 @@ export interface LeafPlace {
 
 function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
   change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.position, type, leaf.length));
-  for (const node of leaf.nodes) change.put(keys.node(node.level, node.index), Buffer.from(node.hash));
+  for (const node of leaf.nodes)
+    change.put(keys.node(node.level, node.index), Buffer.from(node.hash));
 }
 
 /** A leaf whose record cannot be applied. */
-export async function applyLeafOnly(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): Promise<void> {
+export async function applyLeafOnly(
+  change: CatalogChange,
+  type: 'commit' | 'event',
+  leaf: LeafPlace,
+): Promise<void> {
   applyLeaf(change, type, leaf);
   change.put(keys.sums, values.sums(withLeaf(await sumsOf(change), leaf)));
 }
 
 function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
-  return { ...sums, leaves: leaf.leafIndex + 1, lastLeafMs: Math.max(sums.lastLeafMs, leaf.timeMs) };
+  return {
+    ...sums,
+    leaves: leaf.leafIndex + 1,
+    lastLeafMs: Math.max(sums.lastLeafMs, leaf.timeMs),
+  };
 }
 
 export interface AcceptedCommit {
@@ -122,7 +166,10 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   const { receivedAtMs } = commit.receiptBody;
   const line = { head, leafIndex: leaf.leafIndex, receivedAtMs, receipt: commit.receipt };
   change.put(keys.line(header.agentId, historyId), values.chain(line));
-  change.put(keys.link(header.agentId, head), values.link({ leafIndex: leaf.leafIndex, receivedAtMs, historyId }));
+  change.put(
+    keys.link(header.agentId, head),
+    values.link({ leafIndex: leaf.leafIndex, receivedAtMs, historyId }),
+  );
   const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, historyId });
 
   const versions = commit.entries.filter((entry) => entry === undefined).length;
@@ -158,8 +205,15 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   };
 }
 
-/** Marks all that the commit refers to as the lineage's; returns the plaintext bytes that no commit had referred to before. */
-async function applyReferences(change: CatalogChange, lineageId: LineageId, facts: CommitFacts): Promise<bigint> {
+/**
+ * Marks all that the commit refers to as the lineage's; returns the plaintext bytes that no commit
+ * had referred to before.
+ */
+async function applyReferences(
+  change: CatalogChange,
+  lineageId: LineageId,
+  facts: CommitFacts,
+): Promise<bigint> {
   let uniqueBytes = 0n;
   for (const [kind, refs] of [
     ['chunk', facts.chunks],
@@ -189,23 +243,45 @@ interface Counts {
 }
 
 /** Enters each version: its time, the file's newest version, the list of live versions. */
-async function applyVersions(change: CatalogChange, commit: AcceptedCommit, previousReceiptMs: number | undefined): Promise<Counts> {
+async function applyVersions(
+  change: CatalogChange,
+  commit: AcceptedCommit,
+  previousReceiptMs: number | undefined,
+): Promise<Counts> {
   const { historyId, entries, receiptBody, leaf } = commit;
   const counts: Counts = { files: 0, bytes: 0n, rawBytes: 0n, versions: 0 };
-  await change.prefetch(entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(historyId, entry.fileId)])));
+  await change.prefetch(
+    entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(historyId, entry.fileId)])),
+  );
   for (const [slot, entry] of entries.entries()) {
     if (entry === undefined) continue;
     const headKey = keys.head(historyId, entry.fileId);
     const headBytes = await change.get(headKey);
     const before = headBytes === undefined ? undefined : read.head(headBytes);
-    const claimed = clampVersionTime(entry.capturedAtMs, previousReceiptMs, receiptBody.receivedAtMs);
-    // The agent sends a file's versions in the order of capture; its clock may have jumped back in between.
+    const claimed = clampVersionTime(
+      entry.capturedAtMs,
+      previousReceiptMs,
+      receiptBody.receivedAtMs,
+    );
+    // The agent sends a file's versions in the order of capture; its clock may have jumped back in
+    // between.
     const timeMs = Math.max(claimed, before?.timeMs ?? 0);
-    const head: HeadRow = { timeMs, leafIndex: leaf.leafIndex, slot, kind: entry.kind, size: entry.size };
-    change.put(keys.fileVersion(historyId, entry.fileId, head), values.version(entry.kind, entry.size));
+    const head: HeadRow = {
+      timeMs,
+      leafIndex: leaf.leafIndex,
+      slot,
+      kind: entry.kind,
+      size: entry.size,
+    };
+    change.put(
+      keys.fileVersion(historyId, entry.fileId, head),
+      values.version(entry.kind, entry.size),
+    );
     change.put(headKey, values.head(head));
-    if (before !== undefined && before.kind !== 'gone') change.del(keys.live(historyId, before.leafIndex, before.slot));
-    if (entry.kind !== 'gone') change.put(keys.live(historyId, leaf.leafIndex, slot), values.u64(timeMs));
+    if (before !== undefined && before.kind !== 'gone')
+      change.del(keys.live(historyId, before.leafIndex, before.slot));
+    if (entry.kind !== 'gone')
+      change.put(keys.live(historyId, leaf.leafIndex, slot), values.u64(timeMs));
     counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
     const size = BigInt(entry.size);
     counts.bytes += size - BigInt(before?.size ?? 0);
@@ -220,10 +296,16 @@ function liveFiles(kind: Entry['kind'] | undefined): number {
 }
 
 /** An audit event; `rows` are the agents as they stand. */
-export async function applyEvent(change: CatalogChange, event: EventBody, leaf: LeafPlace, registry: Registry): Promise<Effect> {
+export async function applyEvent(
+  change: CatalogChange,
+  event: EventBody,
+  leaf: LeafPlace,
+  registry: Registry,
+): Promise<Effect> {
   applyLeaf(change, 'event', leaf);
   let sums = withLeaf(await sumsOf(change), leaf);
-  const opening = event.type === 'epochOpened' ? decodeEpochOpeningBody(event.opening.body) : undefined;
+  const opening =
+    event.type === 'epochOpened' ? decodeEpochOpeningBody(event.opening.body) : undefined;
   if (opening !== undefined) sums = { ...sums, logEpoch: opening.logEpoch };
   change.put(keys.sums, values.sums(sums));
   switch (event.type) {
@@ -246,7 +328,10 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
       return putAgents(change, approveAgent(event, leaf, registry));
     case 'agentRevoked': {
       const row = registry.row(event.agentId);
-      return putAgents(change, row === undefined ? [] : [ended(row, 'revoked', leaf, event.reason)]);
+      return putAgents(
+        change,
+        row === undefined ? [] : [ended(row, 'revoked', leaf, event.reason)],
+      );
     }
     case 'headReported': {
       change.put(keys.reported(leaf.leafIndex), Buffer.from(event.agentId));
@@ -254,7 +339,9 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
     }
     case 'epochOpened': {
       change.put(keys.epoch(sums.logEpoch), values.u64(leaf.leafIndex));
-      const healed = registry.reported().filter(([, { head }]) => opening !== undefined && coversLoss(opening, head));
+      const healed = registry
+        .reported()
+        .filter(([, { head }]) => opening !== undefined && coversLoss(opening, head));
       for (const [leafIndex] of healed) change.del(keys.reported(leafIndex));
       return (live) => {
         for (const [leafIndex] of healed) live.dropReported(leafIndex);
@@ -296,9 +383,18 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
 }
 
 /** What a `headReported` event says, with the time of its leaf. */
-export function reportedHeadOf(event: Extract<EventBody, { type: 'headReported' }>, timeMs: number): ReportedHead {
+export function reportedHeadOf(
+  event: Extract<EventBody, { type: 'headReported' }>,
+  timeMs: number,
+): ReportedHead {
   const { agentId, head: signedHead, collectorCertificate } = event;
-  return { agentId, timeMs, head: decodeTreeHeadBody(signedHead.body).head, signedHead, collectorCertificate };
+  return {
+    agentId,
+    timeMs,
+    head: decodeTreeHeadBody(signedHead.body).head,
+    signedHead,
+    collectorCertificate,
+  };
 }
 
 function putAgents(change: CatalogChange, rows: readonly AgentRow[]): Effect {
@@ -311,7 +407,9 @@ function putAgents(change: CatalogChange, rows: readonly AgentRow[]): Effect {
 /** A new bundle for a name makes an unused older one of the same name worthless. */
 function expectAgent(enrolment: Signed, leaf: LeafPlace, registry: Registry): AgentRow[] {
   const body = decodeEnrolmentCertificateBody(enrolment.body);
-  const superseded = registry.rows().filter((row) => row.name === body.name && row.state === 'expected');
+  const superseded = registry
+    .rows()
+    .filter((row) => row.name === body.name && row.state === 'expected');
   const row: AgentRow = {
     agentId: body.agentId,
     lineageId: body.lineageId,
@@ -329,22 +427,43 @@ function expectAgent(enrolment: Signed, leaf: LeafPlace, registry: Registry): Ag
     approval: undefined,
     operator: undefined,
   };
-  return [...superseded.map((old) => ended(old, 'revoked', leaf, 'a newer bundle was made for this name')), row];
+  return [
+    ...superseded.map((old) =>
+      ended(old, 'revoked', leaf, 'a newer bundle was made for this name'),
+    ),
+    row,
+  ];
 }
 
-function enrolAgent(enrolment: Signed, binding: Signed, leaf: LeafPlace, registry: Registry): AgentRow[] {
+function enrolAgent(
+  enrolment: Signed,
+  binding: Signed,
+  leaf: LeafPlace,
+  registry: Registry,
+): AgentRow[] {
   const { enrolment: body, group } = readAgent(enrolment, binding);
   if (group !== undefined) return [memberRow(enrolment, binding, leaf, 'enrolled')];
   const { agentId, replaces, name } = body;
   const row = registry.row(agentId);
   if (row === undefined) return [];
-  const enrolled: AgentRow = { ...row, state: 'enrolled', binding, enrolledLeaf: leaf.leafIndex, enrolledAtMs: leaf.timeMs };
+  const enrolled: AgentRow = {
+    ...row,
+    state: 'enrolled',
+    binding,
+    enrolledLeaf: leaf.leafIndex,
+    enrolledAtMs: leaf.timeMs,
+  };
   const old = replaces === undefined ? undefined : registry.row(replaces);
   const gone = old === undefined || old.state === 'revoked' || equalBytes(old.agentId, agentId);
-  return gone ? [enrolled] : [ended(old, 'replaced', leaf, `replaced by ${name} (${hex(agentId).slice(0, 8)})`), enrolled];
+  return gone
+    ? [enrolled]
+    : [ended(old, 'replaced', leaf, `replaced by ${name} (${hex(agentId).slice(0, 8)})`), enrolled];
 }
 
-/** A pending PC becomes an agent as it is; or another agent's successor is expected, which it becomes as soon as it hears of it. */
+/**
+ * A pending PC becomes an agent as it is; or another agent's successor is expected, which it
+ * becomes as soon as it hears of it.
+ */
 function approveAgent(
   { approval, operator }: Extract<EventBody, { type: 'agentApproved' }>,
   leaf: LeafPlace,
@@ -354,12 +473,25 @@ function approveAgent(
   const row = registry.row(agentId);
   if (row === undefined) return [];
   const approved: AgentRow = { ...row, approval, operator };
-  if (successor === undefined) return [{ ...approved, state: 'enrolled', enrolledLeaf: leaf.leafIndex, enrolledAtMs: leaf.timeMs }];
-  const old = registry.row(decodeEnrolmentCertificateBody(successor.enrolment.body).replaces ?? agentId);
+  if (successor === undefined)
+    return [
+      { ...approved, state: 'enrolled', enrolledLeaf: leaf.leafIndex, enrolledAtMs: leaf.timeMs },
+    ];
+  const old = registry.row(
+    decodeEnrolmentCertificateBody(successor.enrolment.body).replaces ?? agentId,
+  );
   const reason = `approved in the place of ${old?.name ?? 'another agent'}`;
-  return [ended(approved, 'replaced', leaf, reason), ...expectAgent(successor.enrolment, leaf, registry)];
+  return [
+    ended(approved, 'replaced', leaf, reason),
+    ...expectAgent(successor.enrolment, leaf, registry),
+  ];
 }
 
-function ended(row: AgentRow, state: 'revoked' | 'replaced', leaf: LeafPlace, endReason: string): AgentRow {
+function ended(
+  row: AgentRow,
+  state: 'revoked' | 'replaced',
+  leaf: LeafPlace,
+  endReason: string,
+): AgentRow {
   return { ...row, state, endedAtMs: leaf.timeMs, endedLeaf: leaf.leafIndex, endReason };
 }

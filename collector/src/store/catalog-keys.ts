@@ -15,9 +15,10 @@ import type { VersionPlace } from './catalog-rows.ts';
 import { RowReader, RowWriter } from './row.ts';
 
 /**
- * Every key and value of the catalog, in one place. Keys are a letter and fixed-width parts, numbers big-endian, so that
- * byte order is the order of scans. Everything below `~` is a pure function of the journal (I-C2); `~` holds notes that
- * the journal does not contain and that may be lost: last contacts, heartbeats, known damage.
+ * Every key and value of the catalog, in one place. Keys are a letter and fixed-width parts,
+ * numbers big-endian, so that byte order is the order of scans. Everything below `~` is a pure
+ * function of the journal (I-C2); `~` holds notes that the journal does not contain and that may be
+ * lost: last contacts, heartbeats, known damage.
  *
  * | key | value |
  * | --- | --- |
@@ -54,8 +55,8 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~c` | position: how far the packs were durable, whatever becomes of the rows |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
  *
- * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`). The one set (`o`) is the
- * lineage's for all of them: they are one identity.
+ * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`).
+ * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
 export const CATALOG_VERSION = 4;
 
@@ -91,7 +92,8 @@ export const keys = {
   fileVersion: (lineage: LineageId, file: FileId, v: VersionPlace) =>
     letter('v').fixed(lineage).fixed(file).u64(v.timeMs).u64(v.leafIndex).u16(v.slot).finish(),
   head: (lineage: LineageId, file: FileId) => letter('h').fixed(lineage).fixed(file).finish(),
-  live: (lineage: LineageId, leafIndex: number, slot: number) => letter('g').fixed(lineage).u64(leafIndex).u16(slot).finish(),
+  live: (lineage: LineageId, leafIndex: number, slot: number) =>
+    letter('g').fixed(lineage).u64(leafIndex).u16(slot).finish(),
   seen: (agent: AgentId) => letter('~s').fixed(agent).finish(),
   heartbeat: (agent: AgentId) => letter('~b').fixed(agent).finish(),
   rhythm: (agent: AgentId) => letter('~r').fixed(agent).finish(),
@@ -141,7 +143,8 @@ export const ranges = {
   items: under(Buffer.from('k')),
   leaves: under(Buffer.from('l')),
   versionsOf: (lineage: LineageId) => under(letter('v').fixed(lineage).finish()),
-  versionsOfFile: (lineage: LineageId, file: FileId) => under(letter('v').fixed(lineage).fixed(file).finish()),
+  versionsOfFile: (lineage: LineageId, file: FileId) =>
+    under(letter('v').fixed(lineage).fixed(file).finish()),
   live: (lineage: LineageId) => under(letter('g').fixed(lineage).finish()),
   headsOf: (lineage: LineageId) => under(letter('h').fixed(lineage).finish()),
   /** Everything that follows from the journal. */
@@ -152,7 +155,12 @@ export const ranges = {
 export const readKey = {
   version: (key: Uint8Array): VersionPlace & { file: string } => {
     const row = new RowReader(key.subarray(17));
-    return { file: Buffer.from(row.fixed(32)).toString('latin1'), timeMs: row.u64(), leafIndex: row.u64(), slot: row.u16() };
+    return {
+      file: Buffer.from(row.fixed(32)).toString('latin1'),
+      timeMs: row.u64(),
+      leafIndex: row.u64(),
+      slot: row.u16(),
+    };
   },
   live: (key: Uint8Array) => {
     const row = new RowReader(key.subarray(17));

@@ -27,11 +27,17 @@ export interface ItemRow {
   readonly kind: StoredKind;
   readonly position: Position;
   readonly length: number;
-  /** Plaintext bytes as the first reference states them (pages: as computed); `undefined` before any. */
+  /**
+   * Plaintext bytes as the first reference states them (pages: as computed); `undefined` before
+   * any.
+   */
   readonly plainSize: number | undefined;
 }
 
-/** `referenced` by a commit of the lineage: for a page, everything below it was proved to be in the set. */
+/**
+ * `referenced` by a commit of the lineage: for a page, everything below it was proved to be in the
+ * set.
+ */
 export type Owned = 'uploaded' | 'referenced';
 
 export interface LineageRow {
@@ -91,7 +97,10 @@ export interface ChainHeadRow {
   readonly historyId: LineageId;
 }
 
-/** A history beside the trunk: held apart, decided to be a clone's for good, or merged into the trunk. */
+/**
+ * A history beside the trunk: held apart, decided to be a clone's for good, or merged into the
+ * trunk.
+ */
 export interface HistoryRow {
   readonly historyId: LineageId;
   readonly state: 'held' | 'clone' | 'restored';
@@ -125,7 +134,10 @@ export interface Sums {
   readonly lastLeafMs: number;
 }
 
-/** The newest epoch of the sweep that a chain answered, in which epoch of the log, and whose commits it bore then. */
+/**
+ * The newest epoch of the sweep that a chain answered, in which epoch of the log, and whose commits
+ * it bore then.
+ */
 export interface LearnedRow {
   readonly epoch: number;
   readonly logEpoch: number;
@@ -157,7 +169,16 @@ export const NO_SUMS: Sums = {
 };
 
 const byteSums = ['rawBytes', 'uniqueBytes', 'storedBytes', 'liveBytes'] as const;
-const counters = ['chunks', 'pages', 'commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLeafMs'] as const;
+const counters = [
+  'chunks',
+  'pages',
+  'commits',
+  'versions',
+  'files',
+  'leaves',
+  'logEpoch',
+  'lastLeafMs',
+] as const;
 
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
 const historyStates = ['held', 'clone', 'restored'] as const;
@@ -182,7 +203,10 @@ function signedIn(row: RowReader): Signed | undefined {
 function oneOf<T>(values: readonly T[], index: number): T {
   const value = values[index];
   if (value === undefined)
-    throw new StoreError('STORE_CATALOG', 'a catalog row is not of this release: run aliquot fsck --repair, which rebuilds the catalog');
+    throw new StoreError(
+      'STORE_CATALOG',
+      'a catalog row is not of this release: run aliquot fsck --repair, which rebuilds the catalog',
+    );
   return value;
 }
 
@@ -216,7 +240,8 @@ export const values = {
       .u64(optional(row.plainSize))
       .finish(),
   owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
-  lineage: (row: LineageRow) => new RowWriter().u64(row.files).u128(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
+  lineage: (row: LineageRow) =>
+    new RowWriter().u64(row.files).u128(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
   agent: (row: AgentRow) =>
     new RowWriter()
       .fixed(row.agentId)
@@ -249,8 +274,10 @@ export const values = {
       .blob(receipt.body)
       .blob(receipt.signature)
       .finish(),
-  link: (row: LinkRow) => new RowWriter().u64(row.leafIndex).u64(row.receivedAtMs).fixed(row.historyId).finish(),
-  chainHead: ({ head, historyId }: ChainHeadRow) => new RowWriter().u64(head.sequence).fixed(head.hash).fixed(historyId).finish(),
+  link: (row: LinkRow) =>
+    new RowWriter().u64(row.leafIndex).u64(row.receivedAtMs).fixed(row.historyId).finish(),
+  chainHead: ({ head, historyId }: ChainHeadRow) =>
+    new RowWriter().u64(head.sequence).fixed(head.hash).fixed(historyId).finish(),
   history: (row: HistoryRow) =>
     new RowWriter()
       .u8(historyStates.indexOf(row.state))
@@ -264,13 +291,29 @@ export const values = {
       .text(row.name)
       .u64(optional(row.acknowledgedLeaf))
       .finish(),
-  learned: (row: LearnedRow) => new RowWriter().u64(row.epoch).u32(row.logEpoch).fixed(row.historyId).finish(),
-  lost: (row: LostRow) => new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
-  head: (row: HeadRow) => new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
-  version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
+  learned: (row: LearnedRow) =>
+    new RowWriter().u64(row.epoch).u32(row.logEpoch).fixed(row.historyId).finish(),
+  lost: (row: LostRow) =>
+    new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
+  head: (row: HeadRow) =>
+    new RowWriter()
+      .u64(row.timeMs)
+      .u64(row.leafIndex)
+      .u16(row.slot)
+      .u8(kindNumbers[row.kind])
+      .u64(row.size)
+      .finish(),
+  version: (kind: EntryKind, size: number) =>
+    new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
   rhythm: ({ beganMs, weeks }: Rhythm) =>
-    weeks.reduce((row, { week, longestMs }) => row.u32(week).u64(longestMs), new RowWriter().u64(beganMs).u8(weeks.length)).finish(),
-  heartbeat: (timeMs: number, signed: Signed) => new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
+    weeks
+      .reduce(
+        (row, { week, longestMs }) => row.u32(week).u64(longestMs),
+        new RowWriter().u64(beganMs).u8(weeks.length),
+      )
+      .finish(),
+  heartbeat: (timeMs: number, signed: Signed) =>
+    new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
 };
 
 export const read = {
@@ -282,12 +325,22 @@ export const read = {
   },
   leaf: (bytes: Uint8Array): { type: 'commit' | 'event'; position: Position; length: number } => {
     const row = new RowReader(bytes);
-    return { type: oneOf(['commit', 'event'] as const, row.u8() - 1), position: { pack: row.u32(), offset: row.u32() }, length: row.u32() };
+    return {
+      type: oneOf(['commit', 'event'] as const, row.u8() - 1),
+      position: { pack: row.u32(), offset: row.u32() },
+      length: row.u32(),
+    };
   },
   sums: (bytes: Uint8Array): Sums => {
     const row = new RowReader(bytes);
-    const bytesOf = Object.fromEntries(byteSums.map((field) => [field, row.u128()])) as Pick<Sums, (typeof byteSums)[number]>;
-    const counted = Object.fromEntries(counters.map((field) => [field, row.u64()])) as Pick<Sums, (typeof counters)[number]>;
+    const bytesOf = Object.fromEntries(byteSums.map((field) => [field, row.u128()])) as Pick<
+      Sums,
+      (typeof byteSums)[number]
+    >;
+    const counted = Object.fromEntries(counters.map((field) => [field, row.u64()])) as Pick<
+      Sums,
+      (typeof counters)[number]
+    >;
     return { ...bytesOf, ...counted };
   },
   item: (bytes: Uint8Array): ItemRow => {
@@ -299,7 +352,8 @@ export const read = {
       plainSize: fromOptional(row.u64()),
     };
   },
-  owned: (bytes: Uint8Array): Owned => oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
+  owned: (bytes: Uint8Array): Owned =>
+    oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
   lineage: (bytes: Uint8Array): LineageRow => {
     const row = new RowReader(bytes);
     return { files: row.u64(), bytes: row.u128(), lastReceiptMs: fromOptional(row.u64()) };
@@ -324,7 +378,11 @@ export const read = {
   },
   chain: (bytes: Uint8Array): ChainRow => {
     const row = new RowReader(bytes);
-    const head = { chainId: asChainId(row.fixed(16)), sequence: row.u64(), hash: asCommitHash(row.fixed(32)) };
+    const head = {
+      chainId: asChainId(row.fixed(16)),
+      sequence: row.u64(),
+      hash: asCommitHash(row.fixed(32)),
+    };
     return { head, leafIndex: row.u64(), receivedAtMs: row.u64(), receipt: signedFrom(row) };
   },
   link: (bytes: Uint8Array): LinkRow => {
@@ -333,17 +391,35 @@ export const read = {
   },
   chainHead: (bytes: Uint8Array, chainId: ChainId): ChainHeadRow => {
     const row = new RowReader(bytes);
-    return { head: { chainId, sequence: row.u64(), hash: asCommitHash(row.fixed(32)) }, historyId: asLineageId(row.fixed(16)) };
+    return {
+      head: { chainId, sequence: row.u64(), hash: asCommitHash(row.fixed(32)) },
+      historyId: asLineageId(row.fixed(16)),
+    };
   },
   history: (bytes: Uint8Array, historyId: LineageId): HistoryRow => {
     const row = new RowReader(bytes);
     const state = oneOf(historyStates, row.u8());
-    const at = { chainId: asChainId(row.fixed(16)), sequence: row.u64(), hash: asCommitHash(row.fixed(32)) };
+    const at = {
+      chainId: asChainId(row.fixed(16)),
+      sequence: row.u64(),
+      hash: asCommitHash(row.fixed(32)),
+    };
     const opened = { openedAtMs: row.u64(), openedLeaf: row.u64() };
     const decided = { decidedAtMs: fromOptional(row.u64()), decidedLeaf: fromOptional(row.u64()) };
-    return { historyId, state, at, ...opened, ...decided, name: row.text(), acknowledgedLeaf: fromOptional(row.u64()) };
+    return {
+      historyId,
+      state,
+      at,
+      ...opened,
+      ...decided,
+      name: row.text(),
+      acknowledgedLeaf: fromOptional(row.u64()),
+    };
   },
-  /** `undefined` for an answer of a release that did not note whose it is: the agent gives it again in its next session. */
+  /**
+   * `undefined` for an answer of a release that did not note whose it is: the agent gives it again
+   * in its next session.
+   */
   learned: (bytes: Uint8Array): LearnedRow | undefined => {
     if (bytes.length < LEARNED_BYTES) return undefined;
     const row = new RowReader(bytes);
@@ -355,7 +431,13 @@ export const read = {
   },
   head: (bytes: Uint8Array): HeadRow => {
     const row = new RowReader(bytes);
-    return { timeMs: row.u64(), leafIndex: row.u64(), slot: row.u16(), kind: entryKindOf(row.u8()), size: row.u64() };
+    return {
+      timeMs: row.u64(),
+      leafIndex: row.u64(),
+      slot: row.u16(),
+      kind: entryKindOf(row.u8()),
+      size: row.u64(),
+    };
   },
   version: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);
@@ -364,7 +446,10 @@ export const read = {
   rhythm: (bytes: Uint8Array): Rhythm => {
     const row = new RowReader(bytes);
     const beganMs = row.u64();
-    return { beganMs, weeks: Array.from({ length: row.u8() }, () => ({ week: row.u32(), longestMs: row.u64() })) };
+    return {
+      beganMs,
+      weeks: Array.from({ length: row.u8() }, () => ({ week: row.u32(), longestMs: row.u64() })),
+    };
   },
   heartbeat: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);

@@ -1,7 +1,10 @@
 /** What waits in memory for Level, in key order; null is a deletion. */
 export type Waiting = readonly (readonly [Buffer, Buffer | null])[];
 
-/** The waiting changes of a range, as they are now: the newest word on a key is in the last of `sources` that has it. */
+/**
+ * The waiting changes of a range, as they are now: the newest word on a key is in the last of
+ * `sources` that has it.
+ */
 export function waitingIn(
   sources: readonly ReadonlyMap<string, Buffer | null>[],
   { gte, lt }: { readonly gte: Buffer; readonly lt: Buffer },
@@ -12,11 +15,16 @@ export function waitingIn(
     for (const [key, value] of changes) if (key >= from && key < to) found.set(key, value);
   }
   // Each character is one byte, so the order of the texts is the order of the keys.
-  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [Buffer.from(key, 'latin1'), value]);
+  return [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => [Buffer.from(key, 'latin1'), value]);
 }
 
 /** Level's rows with what waits for it laid over them, in key order. */
-export async function* overlaid(rows: AsyncIterable<[Buffer, Buffer]>, waiting: Waiting): AsyncGenerator<[Buffer, Buffer]> {
+export async function* overlaid(
+  rows: AsyncIterable<[Buffer, Buffer]>,
+  waiting: Waiting,
+): AsyncGenerator<[Buffer, Buffer]> {
   let next = 0;
   for await (const row of rows) {
     let order = -1;

@@ -27,13 +27,16 @@ const name = (key: Buffer): string => key.toString('latin1');
 /**
  * The index over the journal, in Level. A pure function of the journal up to its checkpoint (I-C2).
  *
- * Changes gather in memory and reach Level in one atomic, synced batch with the new checkpoint, and only once the journal
- * behind them is synced (I-C3): Level can therefore never know more than the packs. What is still in memory when the
- * process dies is replayed from the packs.
+ * Changes gather in memory and reach Level in one atomic, synced batch with the new checkpoint, and
+ * only once the journal behind them is synced (I-C3): Level can therefore never know more than the
+ * packs. What is still in memory when the process dies is replayed from the packs.
  */
 export class Catalog {
   readonly #db: Db;
-  /** What the journal had synced when the catalog was last written, also where its rows are of no use any more. */
+  /**
+   * What the journal had synced when the catalog was last written, also where its rows are of no
+   * use any more.
+   */
   readonly durable: Position | undefined;
   /** Journal-derived changes not yet in Level; null is a deletion. */
   #pending = new Map<string, Buffer | null>();
@@ -46,7 +49,12 @@ export class Catalog {
   /** Whether the rows are of this release. */
   readonly isCurrent: boolean;
 
-  private constructor(db: Db, checkpoint: Position | undefined, durable: Position | undefined, isCurrent = true) {
+  private constructor(
+    db: Db,
+    checkpoint: Position | undefined,
+    durable: Position | undefined,
+    isCurrent = true,
+  ) {
     this.#db = db;
     this.durable = durable;
     this.isCurrent = isCurrent;
@@ -55,18 +63,21 @@ export class Catalog {
   }
 
   /**
-   * Opens the catalog, empty when there is none, when it is of another version, or when Level finds it broken: the caller
-   * then replays the whole journal. Notes survive wherever Level can still be read.
+   * Opens the catalog, empty when there is none, when it is of another version, or when Level finds
+   * it broken: the caller then replays the whole journal. Notes survive wherever Level can still be
+   * read.
    */
   static async open(files: FilePort, dir: string): Promise<Catalog> {
-    await ensureDirectory(files, dir); // LevelDB makes it too, but not durably: after a power failure there would be no catalog
+    // LevelDB makes it too, but not durably: after a power failure there would be no catalog
+    await ensureDirectory(files, dir);
     const db = await openLevel(files, dir);
     try {
       const version = await db.get(keys.version);
       const { checkpoint, durable } = await positionsIn(db);
       const usable = version !== undefined && read.u32(version) === CATALOG_VERSION;
       if (!usable) {
-        if (durable !== undefined) await db.put(keys.durable, values.position(durable), { sync: true });
+        if (durable !== undefined)
+          await db.put(keys.durable, values.position(durable), { sync: true });
         await db.clear(ranges.journal);
       }
       return new Catalog(db, usable ? checkpoint : undefined, durable);
@@ -76,12 +87,24 @@ export class Catalog {
     }
   }
 
-  /** Opens what exists for reading only; throws when there is nothing or when a living process holds it. */
+  /**
+   * Opens what exists for reading only; throws when there is nothing or when a living process holds
+   * it.
+   */
   static async openExisting(files: FilePort, dir: string): Promise<Catalog> {
-    const db: Db = await files.openLevel<Buffer, Buffer>(dir, { ...encodings, createIfMissing: false, cacheSize: CACHE_BYTES });
+    const db: Db = await files.openLevel<Buffer, Buffer>(dir, {
+      ...encodings,
+      createIfMissing: false,
+      cacheSize: CACHE_BYTES,
+    });
     const { checkpoint, durable } = await positionsIn(db);
     const version = await db.get(keys.version);
-    return new Catalog(db, checkpoint, durable, version !== undefined && read.u32(version) === CATALOG_VERSION);
+    return new Catalog(
+      db,
+      checkpoint,
+      durable,
+      version !== undefined && read.u32(version) === CATALOG_VERSION,
+    );
   }
 
   /** How much of the journal Level knows; `undefined`: nothing. */
@@ -112,28 +135,39 @@ export class Catalog {
     return new CatalogChange(this);
   }
 
-  /** Takes over the changes of a `CatalogChange`; `position` is the end of the record that they follow from. */
+  /**
+   * Takes over the changes of a `CatalogChange`; `position` is the end of the record that they
+   * follow from.
+   */
   take(changes: ReadonlyMap<string, Buffer | null>, position: Position): void {
     for (const [key, value] of changes) this.#pending.set(key, value);
     this.#position = position;
   }
 
-  /** Sets (or, with `undefined`, removes) a note: not journal-derived, written with the next flush. */
+  /**
+   * Sets (or, with `undefined`, removes) a note: not journal-derived, written with the next flush.
+   */
   note(key: Buffer, value: Buffer | undefined): void {
     this.#notes.set(name(key), value ?? null);
   }
 
   /**
-   * Writes everything gathered to Level in one synced batch. The caller has synced the journal first. After an error the
-   * catalog must be closed and opened again.
+   * Writes everything gathered to Level in one synced batch. The caller has synced the journal
+   * first. After an error the catalog must be closed and opened again.
    */
   async flush(): Promise<void> {
     const position = this.#position;
     if (this.#pending.size === 0 && this.#notes.size === 0 && position === this.#checkpoint) return;
-    const operations: Operation[] = [{ type: 'put', key: keys.version, value: values.u32(CATALOG_VERSION) }];
+    const operations: Operation[] = [
+      { type: 'put', key: keys.version, value: values.u32(CATALOG_VERSION) },
+    ];
     if (position !== undefined) {
       operations.push({ type: 'put', key: keys.checkpoint, value: values.position(position) });
-      operations.push({ type: 'put', key: keys.durable, value: values.position(furthest(position, this.durable) ?? position) });
+      operations.push({
+        type: 'put',
+        key: keys.durable,
+        value: values.position(furthest(position, this.durable) ?? position),
+      });
     }
     const notes = this.#notes;
     this.#notes = new Map();
@@ -147,7 +181,10 @@ export class Catalog {
       await this.#db.batch(operations, { sync: true });
     } catch (error) {
       if (levelTrouble(error) === undefined) throw error;
-      throw new StoreError('STORE_FAILED', `cannot write the catalog: ${levelWords(error)}`, { cause: error, retryable: true });
+      throw new StoreError('STORE_FAILED', `cannot write the catalog: ${levelWords(error)}`, {
+        cause: error,
+        retryable: true,
+      });
     }
     // Only now: a reader that missed the memory must find the row in Level.
     this.#pending.clear();
@@ -155,8 +192,8 @@ export class Catalog {
   }
 
   /**
-   * Rows of a range in key order, of the moment of the first step, what waits in memory included: so a full disk, to which nothing can be
-   * flushed, can still be read.
+   * Rows of a range in key order, of the moment of the first step, what waits in memory included:
+   * so a full disk, to which nothing can be flushed, can still be read.
    */
   async *scan(range: Range): AsyncGenerator<[Buffer, Buffer]> {
     // In one go, so that both are of the same moment: Level's iterator reads from a snapshot.
@@ -187,7 +224,10 @@ export class Catalog {
   }
 }
 
-/** Changes that follow from one journal record: seen by its own reads at once, by others after `commit`. */
+/**
+ * Changes that follow from one journal record: seen by its own reads at once, by others after
+ * `commit`.
+ */
 export class CatalogChange {
   readonly #catalog: Catalog;
   readonly #changes = new Map<string, Buffer | null>();
@@ -231,12 +271,24 @@ export class CatalogChange {
   }
 }
 
-async function* rowsOf(iterator: { nextv(count: number): Promise<[Buffer, Buffer][]> }): AsyncGenerator<[Buffer, Buffer]> {
-  for (let rows = await iterator.nextv(ROWS_AT_ONCE); rows.length > 0; rows = await iterator.nextv(ROWS_AT_ONCE)) yield* rows;
+async function* rowsOf(iterator: {
+  nextv(count: number): Promise<[Buffer, Buffer][]>;
+}): AsyncGenerator<[Buffer, Buffer]> {
+  for (
+    let rows = await iterator.nextv(ROWS_AT_ONCE);
+    rows.length > 0;
+    rows = await iterator.nextv(ROWS_AT_ONCE)
+  )
+    yield* rows;
 }
 
-/** How far the rows reach, and how far the packs were durable: further, when a rebuild was cut short. */
-async function positionsIn(db: Db): Promise<{ readonly checkpoint: Position | undefined; readonly durable: Position | undefined }> {
+/**
+ * How far the rows reach, and how far the packs were durable: further, when a rebuild was cut
+ * short.
+ */
+async function positionsIn(
+  db: Db,
+): Promise<{ readonly checkpoint: Position | undefined; readonly durable: Position | undefined }> {
   const [checkpoint, noted] = (await db.getMany([keys.checkpoint, keys.durable])).map((row) =>
     row === undefined ? undefined : read.position(row),
   );
@@ -250,14 +302,27 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
   } catch (error) {
     switch (levelTrouble(error)) {
       case 'locked':
-        throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
-      case 'no-space': // LevelDB begins new files when it opens, so a full disk keeps the store from starting.
-        throw new StoreError('STORE_NO_SPACE', `cannot open the catalog ${dir}: the disk is full; free some space and try again`, {
-          cause: error,
-          retryable: true,
-        });
+        throw new StoreError(
+          'STORE_FOLDER',
+          `${dir} is in use by a living process; stop it first`,
+          { cause: error, retryable: true },
+        );
+      // LevelDB begins new files when it opens, so a full disk keeps the store from starting.
+      case 'no-space':
+        throw new StoreError(
+          'STORE_NO_SPACE',
+          `cannot open the catalog ${dir}: the disk is full; free some space and try again`,
+          {
+            cause: error,
+            retryable: true,
+          },
+        );
       case 'disk':
-        throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${levelWords(error)}`, { cause: error });
+        throw new StoreError(
+          'STORE_FOLDER',
+          `cannot open the catalog ${dir}: ${levelWords(error)}`,
+          { cause: error },
+        );
       case 'damaged':
         break;
       case undefined:
@@ -272,6 +337,7 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
 export async function removeCatalog(files: FilePort, dir: string): Promise<void> {
   if (!(await exists(files, dir))) return;
   const names: string[] = [];
-  for await (const entry of files.list(dir)) if (entry.kind === 'file') names.push(entry.name.toString());
+  for await (const entry of files.list(dir))
+    if (entry.kind === 'file') names.push(entry.name.toString());
   for (const file of names) await removeDurably(files, join(dir, file));
 }

@@ -22,7 +22,10 @@ const MIB = 1024 * 1024;
 /** As before there was a bound at the gate. */
 const NO_BOUND = { ...STORE_LIMITS, historyBytes: 1n << 100n };
 
-/** Contents of any claimed size, made of one tiny chunk and a few pages whose sealed keys are rubbish: a collector cannot tell. */
+/**
+ * Contents of any claimed size, made of one tiny chunk and a few pages whose sealed keys are
+ * rubbish: a collector cannot tell.
+ */
 class Claims {
   readonly items: PutItem[] = [];
   /** 2^52 bytes, and one byte less. */
@@ -33,14 +36,21 @@ class Claims {
     const chunk = sealChunk(agent.world.keys, content('tiny', 8));
     this.items.push({ id: chunk.id, kind: 'chunk', bytes: chunk.sealed });
     const claimed = (plainSize: number): Ref => ({ id: chunk.id, plainSize, epoch: 1 });
-    const rows = (first: Ref, last: Ref): Ref[] => [...Array.from({ length: 1023 }, () => first), last];
+    const rows = (first: Ref, last: Ref): Ref[] => [
+      ...Array.from({ length: 1023 }, () => first),
+      last,
+    ];
     let [full, less] = [claimed(4 * MIB), claimed(4 * MIB - 1)];
-    for (const depth of [0, 1, 2]) [full, less] = [this.#page(depth, rows(full, full)), this.#page(depth, rows(full, less))];
+    for (const depth of [0, 1, 2])
+      [full, less] = [this.#page(depth, rows(full, full)), this.#page(depth, rows(full, less))];
     [this.full, this.less] = [full, less];
   }
 
   #page(depth: number, refs: readonly Ref[]): Ref {
-    const bytes = encodePage({ depth, refs: [...refs] }, new Uint8Array(refs.length * 32 + 16).fill(depth));
+    const bytes = encodePage(
+      { depth, refs: [...refs] },
+      new Uint8Array(refs.length * 32 + 16).fill(depth),
+    );
     const id = asChunkId(sha256(bytes));
     this.items.push({ id, kind: 'page', bytes });
     return { id, plainSize: refs.reduce((sum, { plainSize }) => sum + plainSize, 0), epoch: 1 };
@@ -52,7 +62,12 @@ class Claims {
     const size = refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
     const { draft } = agent.file(path, [content('any')]);
     const whole: Content = { depth: 3, refs };
-    return { ...draft, size, content: whole, read: { sha256: sha256(content(path)), keys: refs.map(() => content(path, 32)) } };
+    return {
+      ...draft,
+      size,
+      content: whole,
+      read: { sha256: sha256(content(path)), keys: refs.map(() => content(path, 32)) },
+    };
   }
 }
 
@@ -69,7 +84,10 @@ async function opened(world: World, limits = STORE_LIMITS) {
 
 async function findingsOf(dir: string, world: World): Promise<string[]> {
   const found: string[] = [];
-  await fsckCollector(dir, { ...world.ports(), onFinding: ({ code, what }) => found.push(`${code}: ${what}`) });
+  await fsckCollector(dir, {
+    ...world.ports(),
+    onFinding: ({ code, what }) => found.push(`${code}: ${what}`),
+  });
   return found;
 }
 
@@ -90,11 +108,16 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     const [evil, honest] = [await world.agent(vault, 'evil'), await world.agent(vault, 'honest')];
     const claims = new Claims(evil);
     await vault.putChunks(evil.lineageId, claims.items);
-    expect(await send(vault, evil, [claims.file(evil, '/d/most')])).toMatchObject({ type: 'accepted' });
+    expect(await send(vault, evil, [claims.file(evil, '/d/most')])).toMatchObject({
+      type: 'accepted',
+    });
     await vault.sync();
     const before = vault.treeHead().size;
     for (let turn = 0; turn < 3; turn += 1)
-      expect(await send(vault, evil, [claims.file(evil, `/d/${turn}`)])).toMatchObject({ type: 'refused', code: 'limit' });
+      expect(await send(vault, evil, [claims.file(evil, `/d/${turn}`)])).toMatchObject({
+        type: 'refused',
+        code: 'limit',
+      });
     // Not the event of a fork either, which would come before the first commit of another history.
     const copy = evil.copy();
     copy.fork();
@@ -103,9 +126,14 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     expect(vault.treeHead().size).toBe(before);
     // What is given up makes room again.
     expect(await send(vault, evil, [evil.gone('/d/most')])).toMatchObject({ type: 'accepted' });
-    expect(await send(vault, evil, [claims.file(evil, '/d/again')])).toMatchObject({ type: 'accepted' });
+    expect(await send(vault, evil, [claims.file(evil, '/d/again')])).toMatchObject({
+      type: 'accepted',
+    });
     await honest.back(vault, [honest.file('/d/real', [content('real')])]);
-    expect(vault.agentById(evil.agentId)).toMatchObject({ bytes: Number.MAX_SAFE_INTEGER, files: 1 });
+    expect(vault.agentById(evil.agentId)).toMatchObject({
+      bytes: Number.MAX_SAFE_INTEGER,
+      files: 1,
+    });
     await store.close();
     expect(await findingsOf(dir, world)).toEqual([]);
   });
@@ -118,7 +146,9 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     await vault.putChunks(evil.lineageId, claims.items);
     // 2^64 and more, in two commits.
     for (const part of [0, 1]) {
-      const drafts = Array.from({ length: 2048 }, (_, at) => claims.file(evil, `/${part}/${at}`, true));
+      const drafts = Array.from({ length: 2048 }, (_, at) =>
+        claims.file(evil, `/${part}/${at}`, true),
+      );
       expect(await send(vault, evil, drafts)).toMatchObject({ type: 'accepted' });
     }
     expect(vault.stats().rawBytes).toBe(2 ** 64);
@@ -130,7 +160,10 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     if (reopened === undefined) throw new Error('no vault');
     await honest.back(reopened, [honest.file('/d/b', [content('b')])]);
     // Whoever is above the bound already goes on with what makes it less.
-    expect(await send(reopened, evil, [claims.file(evil, '/more')])).toMatchObject({ type: 'refused', code: 'limit' });
+    expect(await send(reopened, evil, [claims.file(evil, '/more')])).toMatchObject({
+      type: 'refused',
+      code: 'limit',
+    });
     await again.close();
     expect(await findingsOf(dir, world)).toEqual([]);
   });
@@ -138,7 +171,10 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
   test('I-C13 at the limits, in any order, with forks, merges and restarts: no accepted commit makes applying, replay, fsck or close fail', async () => {
     const random = seededSource(seed);
     const world = new World(`limits ${seed}`, { blind: true });
-    const ports = world.ports({ limits: random.chance(0.5) ? NO_BOUND : STORE_LIMITS, packBytes: 64 * 1024 });
+    const ports = world.ports({
+      limits: random.chance(0.5) ? NO_BOUND : STORE_LIMITS,
+      packBytes: 64 * 1024,
+    });
     const first = await opened(world, ports.limits);
     const { dir, vaultDir } = first;
     let store = first.store;
@@ -156,12 +192,16 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
         () => claims.file(agent, path(), true),
         () => agent.directory(path()),
       ];
-      const drafts = Array.from({ length: 1 + random.below(8) }, () => (kinds[random.below(kinds.length)] ?? (() => agent.gone(path())))());
+      const drafts = Array.from({ length: 1 + random.below(8) }, () =>
+        (kinds[random.below(kinds.length)] ?? (() => agent.gone(path())))(),
+      );
       if (agent.sequence > 0 && random.chance(0.1)) agent.fork();
       const outcome = await send(vault, agent, drafts);
       expect(['accepted', 'refused']).toContain(outcome.type);
       if (random.chance(0.2)) {
-        const held = vault.agentById(agent.agentId)?.histories.find(({ state }) => state === 'held');
+        const held = vault
+          .agentById(agent.agentId)
+          ?.histories.find(({ state }) => state === 'held');
         if (held !== undefined)
           await vault.appendEvent({
             type: 'forkDecided',
@@ -189,10 +229,16 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
   test('numbers that a row cannot hold are a known error, and sums are exact to 16 bytes', () => {
     for (const sum of [0n, 1n, (1n << 53n) + 1n, (1n << 64n) - 1n, 1n << 64n, (1n << 128n) - 1n])
       expect(new RowReader(new RowWriter().u128(sum).finish()).u128()).toBe(sum);
-    for (const sum of [-1n, 1n << 128n]) expect(() => new RowWriter().u128(sum)).toThrow(expect.objectContaining({ code: 'STORE_UNFIT' }));
-    for (const number of [0, 2 ** 53 - 1, 2 ** 53]) expect(new RowReader(new RowWriter().u64(number).finish()).u64()).toBe(number);
+    for (const sum of [-1n, 1n << 128n])
+      expect(() => new RowWriter().u128(sum)).toThrow(
+        expect.objectContaining({ code: 'STORE_UNFIT' }),
+      );
+    for (const number of [0, 2 ** 53 - 1, 2 ** 53])
+      expect(new RowReader(new RowWriter().u64(number).finish()).u64()).toBe(number);
     for (const number of [-1, 2 ** 54, 2 ** 64, 0.5, Number.NaN])
-      expect(() => new RowWriter().u64(number)).toThrow(expect.objectContaining({ code: 'STORE_UNFIT' }));
+      expect(() => new RowWriter().u64(number)).toThrow(
+        expect.objectContaining({ code: 'STORE_UNFIT' }),
+      );
   });
 });
 
@@ -205,17 +251,29 @@ describe('a record that cannot be applied', () => {
     await store.close();
     // A commit of an agent that nobody expected, as a fault of ours might have taken it in.
     const stranger = new World('unfit', { blind: true });
-    const ghost = Object.assign(agent.copy(), { agentId: stranger.random.bytes(16), sequence: 0, treeHead: undefined });
+    const ghost = Object.assign(agent.copy(), {
+      agentId: stranger.random.bytes(16),
+      sequence: 0,
+      treeHead: undefined,
+    });
     const core = await VaultCore.open(vaultDir, world.descriptor.vaultId, world.ports());
-    const made = ghost.build([ghost.gone('/d/b')], { sequence: 1, predecessor: new Uint8Array(32) as typeof agent.headHash });
+    const made = ghost.build([ghost.gone('/d/b')], {
+      sequence: 1,
+      predecessor: new Uint8Array(32) as typeof agent.headHash,
+    });
     await appendStranger(core, made, commitLeaf(made.hash, core.leafTime(world.clock.now)), world);
     await core.flush();
     await core.close();
     rmSync(join(vaultDir, 'catalog'), { recursive: true });
 
     const passed: string[] = [];
-    const again = await openCollector(dir, world.ports({ onUnfit: ({ where, why }) => passed.push(`${where}: ${why}`) }));
-    expect(passed).toEqual([expect.stringMatching(/00000001\.pack, byte \d+: a commit of an agent that never enrolled$/)]);
+    const again = await openCollector(
+      dir,
+      world.ports({ onUnfit: ({ where, why }) => passed.push(`${where}: ${why}`) }),
+    );
+    expect(passed).toEqual([
+      expect.stringMatching(/00000001\.pack, byte \d+: a commit of an agent that never enrolled$/),
+    ]);
     const [reopened] = again.vaults();
     if (reopened === undefined) throw new Error('no vault');
     await agent.back(reopened, [agent.file('/d/c', [content('c')])]);

@@ -10,7 +10,10 @@ describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under a colle
     { scenario: collectorDay, every: 260 },
     { scenario: collectorActs, every: 160 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
-    const { failed, injected, passed } = await enumerate(scenario, { seed: 1, mine: (number) => number % every === 0 });
+    const { failed, injected, passed } = await enumerate(scenario, {
+      seed: 1,
+      mine: (number) => number % every === 0,
+    });
     expect(failed).toEqual([]);
     expect(injected).toBeGreaterThan(4);
     expect(passed).toBe(injected);

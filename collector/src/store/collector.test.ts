@@ -18,14 +18,23 @@ describe("a collector's folder", () => {
     const made = await initCollector(dir, { name: 'freezer' }, world.ports());
     const { collectorId, adminTokenHash } = made;
     await made.close();
-    for (const name of ['identity.key', 'admin.token']) expect(statSync(join(dir, name)).mode & 0o777).toBe(privateMode);
+    for (const name of ['identity.key', 'admin.token'])
+      expect(statSync(join(dir, name)).mode & 0o777).toBe(privateMode);
     const token = readFileSync(join(dir, 'admin.token'), 'utf8').trim();
     expect(sha256(Buffer.from(token))).toEqual(adminTokenHash);
     const again = await openCollector(dir, world.ports());
-    expect([again.name, again.collectorId, again.adminTokenHash]).toEqual(['freezer', collectorId, adminTokenHash]);
-    await expect(openCollector(dir, world.ports())).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
+    expect([again.name, again.collectorId, again.adminTokenHash]).toEqual([
+      'freezer',
+      collectorId,
+      adminTokenHash,
+    ]);
+    await expect(openCollector(dir, world.ports())).rejects.toMatchObject({
+      code: 'FOLDER_IN_USE',
+    });
     await again.close();
-    await expect(initCollector(dir, { name: 'other' }, world.ports())).rejects.toMatchObject({ code: 'FOLDER_NOT_EMPTY' });
+    await expect(initCollector(dir, { name: 'other' }, world.ports())).rejects.toMatchObject({
+      code: 'FOLDER_NOT_EMPTY',
+    });
   });
 
   test('a removed token is replaced by a new one at start', async () => {
@@ -44,9 +53,15 @@ describe("a collector's folder", () => {
     const dir = place();
     await (await initCollector(dir, { name: 'freezer' }, world.ports())).close();
     writeFileSync(join(dir, 'identity.key'), `${'ab'.repeat(32)}\n`);
-    await expect(openCollector(dir, world.ports())).rejects.toMatchObject({ code: 'STORE_FOLDER', message: /identity\.key/ });
+    await expect(openCollector(dir, world.ports())).rejects.toMatchObject({
+      code: 'STORE_FOLDER',
+      message: /identity\.key/,
+    });
     rmSync(join(dir, 'identity.key'));
-    await expect(openCollector(dir, world.ports())).rejects.toMatchObject({ code: 'STORE_FOLDER', message: /missing/ });
+    await expect(openCollector(dir, world.ports())).rejects.toMatchObject({
+      code: 'STORE_FOLDER',
+      message: /missing/,
+    });
   });
 
   test('P3 a vault is added once, survives, and its catalog key stays out of a blind vault', async () => {
@@ -66,10 +81,19 @@ describe("a collector's folder", () => {
       parts(open, undefined),
       parts(open, blind.kit.catalogSecretKey),
       parts(blind, blind.kit.catalogSecretKey),
-      { ...parts(blind, undefined), certificate: blind.certificateFor(newSigningKey(blind.random)) },
+      {
+        ...parts(blind, undefined),
+        certificate: blind.certificateFor(newSigningKey(blind.random)),
+      },
     ];
-    for (const refusal of refusals) await expect(store.addVault(refusal)).rejects.toMatchObject({ code: 'STORE_VAULT_MISMATCH' });
-    await expect(store.addVault({ ...parts(blind, undefined), certificate: open.certificateFor(store.identity) })).rejects.toMatchObject({
+    for (const refusal of refusals)
+      await expect(store.addVault(refusal)).rejects.toMatchObject({ code: 'STORE_VAULT_MISMATCH' });
+    await expect(
+      store.addVault({
+        ...parts(blind, undefined),
+        certificate: open.certificateFor(store.identity),
+      }),
+    ).rejects.toMatchObject({
       code: 'CERT_SIGNATURE',
     });
     await store.addVault(parts(blind, undefined));
@@ -86,7 +110,9 @@ describe("a collector's folder", () => {
     ]);
     expect(again.vault(open.descriptor.vaultId)?.treeHead().size).toBe(1);
     await again.close();
-    expect(statSync(join(dir, 'vaults', hex(open.descriptor.vaultId), 'catalog.key')).mode & 0o777).toBe(privateMode);
+    expect(
+      statSync(join(dir, 'vaults', hex(open.descriptor.vaultId), 'catalog.key')).mode & 0o777,
+    ).toBe(privateMode);
   });
 
   test('a closed store says so', async () => {

@@ -1,13 +1,34 @@
 import { join } from 'node:path';
-import { decodeEventBody, type EventBody, encodeEventBody, FormatError, type Signed, type VaultId } from '@aliquot/proto';
+import {
+  decodeEventBody,
+  type EventBody,
+  encodeEventBody,
+  FormatError,
+  type Signed,
+  type VaultId,
+} from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex, utf8 } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
-import { createDataFolder, type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
-import { ensureDirectory, exists, readFileIfThere, readWholeFile, writeFileDurably } from '@aliquot/shared/durable/durable';
+import {
+  createDataFolder,
+  type DataFolder,
+  openDataFolder,
+} from '@aliquot/shared/durable/data-folder';
+import {
+  ensureDirectory,
+  exists,
+  readFileIfThere,
+  readWholeFile,
+  writeFileDurably,
+} from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { collectorIdOf, verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
+import {
+  collectorIdOf,
+  verifyCollectorCertificate,
+  verifyDescriptor,
+} from '@aliquot/shared/keys/certificates';
 import { z } from 'zod';
 import { ReleaseShelf } from '../releases/shelf.ts';
 import type { CollectorStore, NewVault } from './collector-store.ts';
@@ -30,16 +51,26 @@ const collectorFile = z.strictObject({
 });
 
 /**
- * Makes a collector in a new or empty folder: identity, operator's token, no vaults. Errors: `FOLDER_NOT_EMPTY`,
- * `FOLDER_IN_USE`, `FILE_…`. A run that was cut short leaves a folder that only removing helps; nothing is in it yet.
+ * Makes a collector in a new or empty folder: identity, operator's token, no vaults. Errors:
+ * `FOLDER_NOT_EMPTY`, `FOLDER_IN_USE`, `FILE_…`. A run that was cut short leaves a folder that only
+ * removing helps; nothing is in it yet.
  */
-export async function initCollector(dir: string, options: { readonly name: string }, ports: CollectorPorts): Promise<CollectorStore> {
+export async function initCollector(
+  dir: string,
+  options: { readonly name: string },
+  ports: CollectorPorts,
+): Promise<CollectorStore> {
   const { files, random } = ports;
   const folder = await createDataFolder(files, dir, 'aliquot-collector');
   try {
     const identity = newSigningKey(random);
     const collectorId = collectorIdOf(identity.publicKey);
-    const about = { version: 1 as const, name: options.name, collectorId: hex(collectorId), signKey: hex(identity.publicKey) };
+    const about = {
+      version: 1 as const,
+      name: options.name,
+      collectorId: hex(collectorId),
+      signKey: hex(identity.publicKey),
+    };
     await writeSecret(files, join(dir, 'identity.key'), `${hex(identity.seed)}\n`);
     await newToken(dir, ports);
     await ensureDirectory(files, join(dir, 'vaults'));
@@ -53,8 +84,8 @@ export async function initCollector(dir: string, options: { readonly name: strin
 }
 
 /**
- * Opens a collector's folder and all its vaults. Errors: `FOLDER_MISSING`, `FOLDER_KIND`, `FOLDER_VERSION`,
- * `FOLDER_IN_USE`, `STORE_FOLDER`, `STORE_CORRUPT`.
+ * Opens a collector's folder and all its vaults. Errors: `FOLDER_MISSING`, `FOLDER_KIND`,
+ * `FOLDER_VERSION`, `FOLDER_IN_USE`, `STORE_FOLDER`, `STORE_CORRUPT`.
  */
 export async function openCollector(dir: string, ports: CollectorPorts): Promise<CollectorStore> {
   const folder = await openDataFolder(ports.files, dir, 'aliquot-collector');
@@ -67,16 +98,24 @@ export async function openCollector(dir: string, ports: CollectorPorts): Promise
 }
 
 /** Who a collector is, without opening its store. Error: `STORE_FOLDER`. */
-export async function readIdentity(files: FilePort, dir: string): Promise<{ name: string; identity: SigningKey }> {
+export async function readIdentity(
+  files: FilePort,
+  dir: string,
+): Promise<{ name: string; identity: SigningKey }> {
   const aboutPath = join(dir, 'collector.json');
   const about = collectorFile.safeParse(jsonOf(await readSmall(files, aboutPath)));
-  if (!about.success) throw new StoreError('STORE_FOLDER', `${aboutPath} is damaged; put it back from a copy`);
+  if (!about.success)
+    throw new StoreError('STORE_FOLDER', `${aboutPath} is damaged; put it back from a copy`);
   const keyPath = join(dir, 'identity.key');
   const seed = fromHex((await readSmall(files, keyPath)).toString('utf8').trim());
   const identity = seed?.length === 32 ? signingKeyFromSeed(seed) : undefined;
   if (identity === undefined || hex(identity.publicKey) !== about.data.signKey) {
-    const remedy = 'put it back from a copy, or make a new collector and certify it as the successor';
-    throw new StoreError('STORE_FOLDER', `${keyPath} is not the key of collector ${about.data.name}; ${remedy}`);
+    const remedy =
+      'put it back from a copy, or make a new collector and certify it as the successor';
+    throw new StoreError(
+      'STORE_FOLDER',
+      `${keyPath} is not the key of collector ${about.data.name}; ${remedy}`,
+    );
   }
   return { name: about.data.name, identity };
 }
@@ -89,7 +128,10 @@ async function openLocked(folder: DataFolder, ports: CollectorPorts): Promise<Co
   const token = await readFileIfThere(ports.files, tokenPath, SMALL_FILE_BYTES);
   const tokenText = token?.toString('utf8').trim() ?? (await newToken(dir, ports));
   if (tokenText.length < 20)
-    throw new StoreError('STORE_FOLDER', `${tokenPath} holds no token; remove it, and the next start makes a new one`);
+    throw new StoreError(
+      'STORE_FOLDER',
+      `${tokenPath} holds no token; remove it, and the next start makes a new one`,
+    );
   const store = new FolderStore(folder, name, identity, sha256(utf8(tokenText)), ports);
   try {
     for (const id of await vaultFolders(ports.files, dir)) await store.open(id);
@@ -113,7 +155,13 @@ class FolderStore implements CollectorStore {
   /** Vaults are added one after the other: two requests for the same one must not race. */
   #adding: Promise<unknown> = Promise.resolve();
 
-  constructor(folder: DataFolder, name: string, identity: SigningKey, adminTokenHash: Uint8Array, ports: CollectorPorts) {
+  constructor(
+    folder: DataFolder,
+    name: string,
+    identity: SigningKey,
+    adminTokenHash: Uint8Array,
+    ports: CollectorPorts,
+  ) {
     this.#folder = folder;
     this.#ports = ports;
     this.dir = folder.dir;
@@ -140,11 +188,17 @@ class FolderStore implements CollectorStore {
 
   async open(idHex: string): Promise<JournalVault> {
     const dir = join(this.dir, 'vaults', idHex);
-    const vault = await JournalVault.open(dir, await readVault(this.#ports.files, dir, this.identity), this.#ports);
+    const vault = await JournalVault.open(
+      dir,
+      await readVault(this.#ports.files, dir, this.identity),
+      this.#ports,
+    );
     this.#vaults.set(idHex, vault);
     if (vault.treeHead().size === 0) {
       const { signedDescriptor, signedCertificate } = vault;
-      await vault.appendEvent(vaultAdded(signedDescriptor, signedCertificate, this.#ports.clock.nowMs()));
+      await vault.appendEvent(
+        vaultAdded(signedDescriptor, signedCertificate, this.#ports.clock.nowMs()),
+      );
     }
     return vault;
   }
@@ -160,7 +214,9 @@ class FolderStore implements CollectorStore {
 
   /** Closes every vault, also when one of them fails to; then tells the first failure. */
   async closeVaults(): Promise<void> {
-    const results = await Promise.allSettled([...this.#vaults.values()].map((vault) => vault.close()));
+    const results = await Promise.allSettled(
+      [...this.#vaults.values()].map((vault) => vault.close()),
+    );
     this.#vaults.clear();
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
@@ -176,32 +232,52 @@ class FolderStore implements CollectorStore {
     const { files } = this.#ports;
     const dir = join(this.dir, 'vaults', idHex);
     await ensureDirectory(files, dir);
-    if (parts.catalogSecretKey !== undefined) await writeSecret(files, join(dir, 'catalog.key'), `${hex(parts.catalogSecretKey)}\n`);
+    if (parts.catalogSecretKey !== undefined)
+      await writeSecret(files, join(dir, 'catalog.key'), `${hex(parts.catalogSecretKey)}\n`);
     // Before `vault.bin`: a vault without the folder of its packs has lost it.
     await ensureDirectory(files, join(dir, 'packs'));
     // Last: a folder without it is an addition that was cut short, and is passed over at start.
     const event = vaultAdded(parts.descriptor, parts.certificate, this.#ports.clock.nowMs());
-    await writeFileDurably(files, join(dir, 'vault.bin'), encodeEventBody(event), { mode: SECRET_MODE });
+    await writeFileDurably(files, join(dir, 'vault.bin'), encodeEventBody(event), {
+      mode: SECRET_MODE,
+    });
     return this.open(idHex);
   }
 }
 
-/** The vault that a folder below `vaults/` holds. Errors: `STORE_FOLDER`, `STORE_VAULT_MISMATCH`, `CERT_…`. */
-export async function readVault(files: FilePort, dir: string, identity: SigningKey): Promise<VaultIdentity> {
+/**
+ * The vault that a folder below `vaults/` holds. Errors: `STORE_FOLDER`, `STORE_VAULT_MISMATCH`,
+ * `CERT_…`.
+ */
+export async function readVault(
+  files: FilePort,
+  dir: string,
+  identity: SigningKey,
+): Promise<VaultIdentity> {
   const path = join(dir, 'vault.bin');
   let event: EventBody;
   try {
     event = decodeEventBody(await readSmall(files, path));
   } catch (error) {
-    if (error instanceof FormatError) throw new StoreError('STORE_FOLDER', `${path} is damaged; put it back from a copy`, { cause: error });
+    if (error instanceof FormatError)
+      throw new StoreError('STORE_FOLDER', `${path} is damaged; put it back from a copy`, {
+        cause: error,
+      });
     throw error;
   }
-  if (event.type !== 'vaultAdded') throw new StoreError('STORE_FOLDER', `${path} describes no vault; put it back from a copy`);
+  if (event.type !== 'vaultAdded')
+    throw new StoreError('STORE_FOLDER', `${path} describes no vault; put it back from a copy`);
   const key = await readFileIfThere(files, join(dir, 'catalog.key'), SMALL_FILE_BYTES);
   const catalogSecretKey = key === undefined ? undefined : fromHex(key.toString('utf8').trim());
   if (key !== undefined && catalogSecretKey === undefined)
-    throw new StoreError('STORE_FOLDER', `${join(dir, 'catalog.key')} is damaged; add the vault again`);
-  return judgeParts({ descriptor: event.descriptor, certificate: event.collectorCertificate, catalogSecretKey }, identity);
+    throw new StoreError(
+      'STORE_FOLDER',
+      `${join(dir, 'catalog.key')} is damaged; add the vault again`,
+    );
+  return judgeParts(
+    { descriptor: event.descriptor, certificate: event.collectorCertificate, catalogSecretKey },
+    identity,
+  );
 }
 
 /** Folders of vaults that were added completely. */
@@ -209,19 +285,30 @@ export async function vaultFolders(files: FilePort, dir: string): Promise<string
   const names: string[] = [];
   for await (const { name } of files.list(join(dir, 'vaults'))) {
     const text = name.toString();
-    if (/^[0-9a-f]{32}$/.test(text) && (await exists(files, join(dir, 'vaults', text, 'vault.bin')))) names.push(text);
+    if (
+      /^[0-9a-f]{32}$/.test(text) &&
+      (await exists(files, join(dir, 'vaults', text, 'vault.bin')))
+    )
+      names.push(text);
   }
   return names.sort();
 }
 
-function judgeParts({ descriptor, certificate, catalogSecretKey }: NewVault, identity: SigningKey): VaultIdentity {
+function judgeParts(
+  { descriptor, certificate, catalogSecretKey }: NewVault,
+  identity: SigningKey,
+): VaultIdentity {
   const body = verifyDescriptor(descriptor);
   const certified = verifyCollectorCertificate(body.authorityKey, body.vaultId, certificate);
-  if (!equalBytes(certified.signKey, identity.publicKey)) throw mismatch(`the certificate of vault ${body.name} is for another collector`);
-  if (body.blind && catalogSecretKey !== undefined) throw mismatch(`vault ${body.name} is blind: its catalog key must stay in the kit`);
+  if (!equalBytes(certified.signKey, identity.publicKey))
+    throw mismatch(`the certificate of vault ${body.name} is for another collector`);
+  if (body.blind && catalogSecretKey !== undefined)
+    throw mismatch(`vault ${body.name} is blind: its catalog key must stay in the kit`);
   if (!body.blind) {
     if (catalogSecretKey?.length !== 32)
-      throw mismatch(`the catalog key of vault ${body.name} is missing; aliquot vault add hands it over`);
+      throw mismatch(
+        `the catalog key of vault ${body.name} is missing; aliquot vault add hands it over`,
+      );
     if (!equalBytes(boxKeyFromSecret(catalogSecretKey).publicKey, body.catalogKey)) {
       throw mismatch(`the catalog key is not the one of vault ${body.name}`);
     }
@@ -255,7 +342,8 @@ function writeSecret(files: FilePort, path: string, text: string): Promise<void>
 }
 
 async function readSmall(files: FilePort, path: string): Promise<Buffer> {
-  if (!(await exists(files, path))) throw new StoreError('STORE_FOLDER', `${path} is missing; put it back from a copy`);
+  if (!(await exists(files, path)))
+    throw new StoreError('STORE_FOLDER', `${path} is missing; put it back from a copy`);
   return readWholeFile(files, path, SMALL_FILE_BYTES);
 }
 

@@ -1,4 +1,11 @@
-import { asChunkId, type ChunkId, type Content, type Entry, encodePage, type Ref } from '@aliquot/proto';
+import {
+  asChunkId,
+  type ChunkId,
+  type Content,
+  type Entry,
+  encodePage,
+  type Ref,
+} from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -6,7 +13,11 @@ import { type FactSource, type Gathered, gatherFacts } from './commit-facts.ts';
 
 const name = (id: Uint8Array): string => Buffer.from(id).toString('latin1');
 const idOf = (text: string): ChunkId => asChunkId(new Uint8Array(sha256(Buffer.from(text))));
-const chunk = (number: number): Ref => ({ id: idOf(`chunk ${number}`), plainSize: 100 + (number % 7), epoch: 1 });
+const chunk = (number: number): Ref => ({
+  id: idOf(`chunk ${number}`),
+  plainSize: 100 + (number % 7),
+  epoch: 1,
+});
 
 /** Pages by id, and how many of them lay open at once. */
 class Shelf {
@@ -37,7 +48,10 @@ class Shelf {
 }
 
 const entryOf = (content: Content): Entry =>
-  ({ content, size: content.refs.reduce((sum, { plainSize }) => sum + plainSize, 0) }) as unknown as Entry;
+  ({
+    content,
+    size: content.refs.reduce((sum, { plainSize }) => sum + plainSize, 0),
+  }) as unknown as Entry;
 
 const some = fc.array(fc.nat(40), { minLength: 1, maxLength: 12 });
 /** A version's content as nested lists of chunk numbers: depth 0, 1 or 2. */
@@ -69,7 +83,10 @@ function chunksIn(list: readonly Shape[]): number[] {
 
 function factsOf(gathered: Gathered): { chunks: string[]; pages: string[] } {
   if (gathered.type !== 'facts') throw new Error(`gathered ${gathered.type}`);
-  return { chunks: [...gathered.facts.chunks.keys()].sort(), pages: [...gathered.facts.pages.keys()].sort() };
+  return {
+    chunks: [...gathered.facts.chunks.keys()].sort(),
+    pages: [...gathered.facts.pages.keys()].sort(),
+  };
 }
 
 describe('what a commit refers to', () => {
@@ -78,9 +95,14 @@ describe('what a commit refers to', () => {
       fc.asyncProperty(fc.array(shape, { maxLength: 8 }), async (shapes) => {
         const shelf = new Shelf();
         const entries = shapes.map((list) => entryOf(contentOf(shelf, list)));
-        const chunks = new Set(shapes.flatMap((list) => chunksIn(list)).map((number) => name(chunk(number).id)));
+        const chunks = new Set(
+          shapes.flatMap((list) => chunksIn(list)).map((number) => name(chunk(number).id)),
+        );
         const gathered = factsOf(await gatherFacts(entries, shelf.source(), 'strict'));
-        expect(gathered).toEqual({ chunks: [...chunks].sort(), pages: [...shelf.pages.keys()].sort() });
+        expect(gathered).toEqual({
+          chunks: [...chunks].sort(),
+          pages: [...shelf.pages.keys()].sort(),
+        });
         expect(shelf.opened).toBe(shelf.pages.size);
       }),
     );
@@ -88,23 +110,32 @@ describe('what a commit refers to', () => {
 
   test('names exactly what is missing', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(shape, { minLength: 1, maxLength: 8 }), fc.array(fc.nat(40), { minLength: 1 }), async (shapes, lacking) => {
-        const shelf = new Shelf();
-        const entries = shapes.map((list) => entryOf(contentOf(shelf, list)));
-        const missing = new Set(lacking.map((number) => name(chunk(number).id)));
-        const named = new Set(shapes.flatMap((list) => chunksIn(list)).map((number) => name(chunk(number).id)));
-        const gathered = await gatherFacts(entries, shelf.source(missing), 'strict');
-        const expected = [...missing].filter((id) => named.has(id)).sort();
-        if (expected.length === 0) expect(gathered.type).toBe('facts');
-        else expect(gathered.type === 'missing' && gathered.ids.map(name).sort()).toEqual(expected);
-      }),
+      fc.asyncProperty(
+        fc.array(shape, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(40), { minLength: 1 }),
+        async (shapes, lacking) => {
+          const shelf = new Shelf();
+          const entries = shapes.map((list) => entryOf(contentOf(shelf, list)));
+          const missing = new Set(lacking.map((number) => name(chunk(number).id)));
+          const named = new Set(
+            shapes.flatMap((list) => chunksIn(list)).map((number) => name(chunk(number).id)),
+          );
+          const gathered = await gatherFacts(entries, shelf.source(missing), 'strict');
+          const expected = [...missing].filter((id) => named.has(id)).sort();
+          if (expected.length === 0) expect(gathered.type).toBe('facts');
+          else
+            expect(gathered.type === 'missing' && gathered.ids.map(name).sort()).toEqual(expected);
+        },
+      ),
     );
   });
 
   test('is asked about together for small files, and opened by few pages at a time', async () => {
     const shelf = new Shelf();
     const small = Array.from({ length: 3000 }, (_, at) => entryOf({ depth: 0, refs: [chunk(at)] }));
-    const large = Array.from({ length: 90 }, (_, at) => entryOf({ depth: 1, refs: [shelf.page(0, [chunk(5000 + at), chunk(6000 + at)])] }));
+    const large = Array.from({ length: 90 }, (_, at) =>
+      entryOf({ depth: 1, refs: [shelf.page(0, [chunk(5000 + at), chunk(6000 + at)])] }),
+    );
     const gathered = factsOf(await gatherFacts([...small, ...large], shelf.source(), 'strict'));
     expect(gathered.chunks).toHaveLength(3000 + 180);
     expect(shelf.asked.slice(0, 3)).toEqual([1024, 1024, 952]);
@@ -114,7 +145,9 @@ describe('what a commit refers to', () => {
   test('is refused when sizes or depths do not fit', async () => {
     const shelf = new Shelf();
     const lying = entryOf({ depth: 1, refs: [{ ...shelf.page(0, [chunk(1)]), plainSize: 7 }] });
-    expect(await gatherFacts([entryOf({ depth: 0, refs: [chunk(2)] }), lying], shelf.source(), 'strict')).toMatchObject({ type: 'bad' });
+    expect(
+      await gatherFacts([entryOf({ depth: 0, refs: [chunk(2)] }), lying], shelf.source(), 'strict'),
+    ).toMatchObject({ type: 'bad' });
     const flat = shelf.page(0, [chunk(1)]);
     const deep = entryOf({ depth: 2, refs: [flat] });
     expect(await gatherFacts([deep], shelf.source(), 'strict')).toMatchObject({ type: 'bad' });

@@ -1,7 +1,18 @@
-import { asChunkId, type ChunkId, type Content, decodePage, type Entry, FormatError, type Page } from '@aliquot/proto';
+import {
+  asChunkId,
+  type ChunkId,
+  type Content,
+  decodePage,
+  type Entry,
+  FormatError,
+  type Page,
+} from '@aliquot/proto';
 import type { Owned } from './catalog-rows.ts';
 
-/** What a commit's entries refer to, pages walked. Keys are ids in latin1; the values plaintext sizes as referenced. */
+/**
+ * What a commit's entries refer to, pages walked. Keys are ids in latin1; the values plaintext
+ * sizes as referenced.
+ */
 export interface CommitFacts {
   readonly chunks: ReadonlyMap<string, number>;
   readonly pages: ReadonlyMap<string, number>;
@@ -13,7 +24,10 @@ export type Gathered =
   | { readonly type: 'bad'; readonly why: string };
 
 export interface FactSource {
-  /** For each id: whether it is in the lineage's set, and whether what is below it was proved before. */
+  /**
+   * For each id: whether it is in the lineage's set, and whether what is below it was proved
+   * before.
+   */
   owned(ids: readonly ChunkId[]): Promise<(Owned | undefined)[]>;
   /** Bytes of a page, or `undefined` when they are damaged. */
   readPage(id: ChunkId): Promise<Uint8Array | undefined>;
@@ -26,15 +40,21 @@ const STEP = 1024;
 /** The same for refs to pages, each of which is opened: bounds how many lie open. */
 const PAGES_STEP = 32;
 
-const text = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+const text = (id: Uint8Array): string =>
+  Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
 
 /**
- * Walks everything that a commit's entries refer to, down to the chunks, and proves that all of it is in the lineage's
- * set. A page that an accepted commit of the lineage already referred to is not walked again, so an unchanged terabyte
- * costs nothing; and a page met twice is walked once, so pages that name each other a thousandfold cost no more than
- * they weigh. `lenient` (replaying what was accepted) takes every id as present.
+ * Walks everything that a commit's entries refer to, down to the chunks, and proves that all of it
+ * is in the lineage's set. A page that an accepted commit of the lineage already referred to is not
+ * walked again, so an unchanged terabyte costs nothing; and a page met twice is walked once, so
+ * pages that name each other a thousandfold cost no more than they weigh. `lenient` (replaying what
+ * was accepted) takes every id as present.
  */
-export async function gatherFacts(entries: readonly Entry[], source: FactSource, mode: 'strict' | 'lenient'): Promise<Gathered> {
+export async function gatherFacts(
+  entries: readonly Entry[],
+  source: FactSource,
+  mode: 'strict' | 'lenient',
+): Promise<Gathered> {
   const walk = new Walk(source, mode === 'lenient');
   for (const entry of entries) {
     const bad = walk.checkSize(entry.content, entry.size);
@@ -65,7 +85,10 @@ class Walk {
     return `an entry or page of ${size} bytes refers to ${sum}`;
   }
 
-  /** Returns what is wrong with the contents, if anything is. Depth first; the refs of many small contents are looked up together. */
+  /**
+   * Returns what is wrong with the contents, if anything is. Depth first; the refs of many small
+   * contents are looked up together.
+   */
   async run(roots: readonly Content[]): Promise<string | undefined> {
     const stack: Content[] = roots.toReversed();
     while (stack.length > 0 && this.missing.length < MAX_MISSING) {
@@ -83,7 +106,9 @@ class Walk {
       const before = met.get(name) ?? fresh.get(name);
       if (before === undefined && !this.#missed.has(name)) fresh.set(name, ref.plainSize);
     }
-    const ids = [...fresh.keys()].map((name) => asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))));
+    const ids = [...fresh.keys()].map((name) =>
+      asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))),
+    );
     const owned = ids.length === 0 ? [] : await this.#source.owned(ids);
     for (const [index, id] of ids.entries()) {
       const has = owned[index] ?? (this.#lenient ? 'uploaded' : undefined);
@@ -92,14 +117,20 @@ class Walk {
       else if (depth === 0) this.chunks.set(text(id), plainSize);
       else {
         this.pages.set(text(id), plainSize);
-        const bad = has === 'referenced' ? undefined : await this.#open(id, depth, plainSize, stack);
+        const bad =
+          has === 'referenced' ? undefined : await this.#open(id, depth, plainSize, stack);
         if (bad !== undefined) return bad;
       }
     }
     return undefined;
   }
 
-  async #open(id: ChunkId, depth: number, plainSize: number, stack: Content[]): Promise<string | undefined> {
+  async #open(
+    id: ChunkId,
+    depth: number,
+    plainSize: number,
+    stack: Content[],
+  ): Promise<string | undefined> {
     const bytes = await this.#source.readPage(id);
     if (bytes === undefined) {
       this.pages.delete(text(id));
@@ -110,7 +141,8 @@ class Walk {
     try {
       page = decodePage(bytes);
     } catch (error) {
-      if (error instanceof FormatError) return this.#lenient ? undefined : 'something that is no page is referred to as one';
+      if (error instanceof FormatError)
+        return this.#lenient ? undefined : 'something that is no page is referred to as one';
       throw error;
     }
     if (page.content.depth !== depth - 1 && !this.#lenient)
@@ -125,7 +157,10 @@ class Walk {
   }
 }
 
-/** Takes the next refs of one depth off the stack: those of as many contents as fit into one step, or a part of a large one. */
+/**
+ * Takes the next refs of one depth off the stack: those of as many contents as fit into one step,
+ * or a part of a large one.
+ */
 function nextRefs(stack: Content[]): Content {
   const depth = stack.at(-1)?.depth ?? 0;
   const most = depth === 0 ? STEP : PAGES_STEP;

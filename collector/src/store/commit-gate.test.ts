@@ -7,34 +7,65 @@ import { JournalVault } from './journal-vault.ts';
 import { World } from './testing/world.ts';
 
 /** What a vault says to a first commit whose keys are wrapped for `recipients` only. */
-async function answerTo(blind: boolean, recipients: (vault: VaultDescriptorBody, stranger: Uint8Array) => CommitRecipient[]) {
+async function answerTo(
+  blind: boolean,
+  recipients: (vault: VaultDescriptorBody, stranger: Uint8Array) => CommitRecipient[],
+) {
   const world = new World('gate', { blind });
   const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.appendEvent(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');
   const wrapped = recipients(world.descriptor, newBoxKey(world.random).publicKey);
-  const outcome = await store.commit(agent.agentId, agent.build([agent.directory('/d')], { recipients: wrapped }).bytes, world.clock.now);
-  expect(await store.chainHead(agent.agentId, agent.chainId)).toEqual(outcome.type === 'accepted' ? expect.anything() : undefined);
+  const outcome = await store.commit(
+    agent.agentId,
+    agent.build([agent.directory('/d')], { recipients: wrapped }).bytes,
+    world.clock.now,
+  );
+  expect(await store.chainHead(agent.agentId, agent.chainId)).toEqual(
+    outcome.type === 'accepted' ? expect.anything() : undefined,
+  );
   return outcome;
 }
 
-const forVault = ({ vaultKey }: VaultDescriptorBody): CommitRecipient => ({ recipient: 'vault', key: vaultKey });
-const forCatalog = ({ catalogKey }: VaultDescriptorBody): CommitRecipient => ({ recipient: 'catalog', key: catalogKey });
+const forVault = ({ vaultKey }: VaultDescriptorBody): CommitRecipient => ({
+  recipient: 'vault',
+  key: vaultKey,
+});
+const forCatalog = ({ catalogKey }: VaultDescriptorBody): CommitRecipient => ({
+  recipient: 'catalog',
+  key: catalogKey,
+});
 const forAgent = (key: Uint8Array): CommitRecipient => ({ recipient: 'agent', key });
 
 describe('a commit that those who must open it could not open', () => {
   it.each([
     ['nobody', false, 'vault', () => []],
-    ['the agent alone', false, 'vault', (_: VaultDescriptorBody, key: Uint8Array) => [forAgent(key)]],
+    [
+      'the agent alone',
+      false,
+      'vault',
+      (_: VaultDescriptorBody, key: Uint8Array) => [forAgent(key)],
+    ],
     ['the catalog alone', false, 'vault', (vault: VaultDescriptorBody) => [forCatalog(vault)]],
     ['the vault alone', false, 'catalog', (vault: VaultDescriptorBody) => [forVault(vault)]],
-    ['another vault', false, 'vault', (vault: VaultDescriptorBody, key: Uint8Array) => [{ ...forVault(vault), key }, forCatalog(vault)]],
+    [
+      'another vault',
+      false,
+      'vault',
+      (vault: VaultDescriptorBody, key: Uint8Array) => [
+        { ...forVault(vault), key },
+        forCatalog(vault),
+      ],
+    ],
     [
       'another catalog',
       false,
       'catalog',
-      (vault: VaultDescriptorBody, key: Uint8Array) => [forVault(vault), { ...forCatalog(vault), key }],
+      (vault: VaultDescriptorBody, key: Uint8Array) => [
+        forVault(vault),
+        { ...forCatalog(vault), key },
+      ],
     ],
     [
       'the catalog as if it were the vault',
@@ -42,14 +73,25 @@ describe('a commit that those who must open it could not open', () => {
       'vault',
       (v: VaultDescriptorBody) => [{ ...forVault(v), key: v.catalogKey }, forCatalog(v)],
     ],
-    ['the catalog of a blind vault alone', true, 'vault', (vault: VaultDescriptorBody) => [forCatalog(vault)]],
+    [
+      'the catalog of a blind vault alone',
+      true,
+      'vault',
+      (vault: VaultDescriptorBody) => [forCatalog(vault)],
+    ],
   ] as const)('is refused: keys for %s', async (_who, blind, lacking, recipients) => {
     const message = expect.stringContaining(`cannot be opened with the ${lacking} key`);
-    expect(await answerTo(blind, recipients)).toEqual({ type: 'refused', code: 'bad-commit', message });
+    expect(await answerTo(blind, recipients)).toEqual({
+      type: 'refused',
+      code: 'bad-commit',
+      message,
+    });
   });
 
   it('is not one that the vault can open in a blind vault, where no catalog reads names', async () => {
     expect(await answerTo(true, (vault) => [forVault(vault)])).toMatchObject({ type: 'accepted' });
-    expect(await answerTo(false, (vault, key) => [forVault(vault), forCatalog(vault), forAgent(key)])).toMatchObject({ type: 'accepted' });
+    expect(
+      await answerTo(false, (vault, key) => [forVault(vault), forCatalog(vault), forAgent(key)]),
+    ).toMatchObject({ type: 'accepted' });
   });
 });

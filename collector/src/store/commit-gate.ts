@@ -13,7 +13,11 @@ import {
   type VaultDescriptorBody,
   type VaultId,
 } from '@aliquot/proto';
-import { type CommitRecipient, type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import {
+  type CommitRecipient,
+  type VerifiedCommit,
+  verifyCommit,
+} from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
@@ -29,9 +33,16 @@ import type { PendingUploads } from './pending-uploads.ts';
 import { type Route, routeOf } from './route.ts';
 import type { CommitOptions, CommitOutcome } from './vault-store.ts';
 
-export type Refused = { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
+export type Refused = {
+  readonly type: 'refused';
+  readonly code: RefusalCode;
+  readonly message: string;
+};
 
-/** Histories of one agent that may wait for an operator: whoever holds its key must not be able to fill the catalog with them. */
+/**
+ * Histories of one agent that may wait for an operator: whoever holds its key must not be able to
+ * fill the catalog with them.
+ */
 const MAX_UNDECIDED = 16;
 /** Durable copies that a receipt states: this collector's disk. */
 const COPIES = 1;
@@ -41,8 +52,12 @@ export function refused(code: RefusalCode, message: string): Refused {
 }
 
 /** Whether an agent may speak at all. */
-export function refusalOf(row: AgentRow | undefined, { acceptEnded = false }: CommitOptions = {}): Refused | undefined {
-  if (row === undefined) return refused('not-enrolled', 'this agent is not known to the vault: enroll it');
+export function refusalOf(
+  row: AgentRow | undefined,
+  { acceptEnded = false }: CommitOptions = {},
+): Refused | undefined {
+  if (row === undefined)
+    return refused('not-enrolled', 'this agent is not known to the vault: enroll it');
   if (acceptEnded && (row.state === 'revoked' || row.state === 'replaced')) return undefined;
   switch (row.state) {
     case 'enrolled':
@@ -58,23 +73,44 @@ export function refusalOf(row: AgentRow | undefined, { acceptEnded = false }: Co
   }
 }
 
-/** Everything about a commit that needs no store: signature, header, entries, wraps. Whether entries may be missing is judged later. */
-export function verifySubmission(bytes: Uint8Array, vault: VaultDescriptorBody, agent: AgentCertificate): VerifiedCommit | Refused {
+/**
+ * Everything about a commit that needs no store: signature, header, entries, wraps. Whether entries
+ * may be missing is judged later.
+ */
+export function verifySubmission(
+  bytes: Uint8Array,
+  vault: VaultDescriptorBody,
+  agent: AgentCertificate,
+): VerifiedCommit | Refused {
   const recipients = recipientsDemandedBy(vault);
   try {
-    return verifyCommit(bytes, { vaultId: vault.vaultId, agent, firstSubmission: true, mayLackEntries: true, recipients });
+    return verifyCommit(bytes, {
+      vaultId: vault.vaultId,
+      agent,
+      firstSubmission: true,
+      mayLackEntries: true,
+      recipients,
+    });
   } catch (error) {
     if (error instanceof CommitError) {
       const code = error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit';
       return refused(code, error.message);
     }
-    if (error instanceof FormatError) return refused(error.code === 'FORMAT_LIMIT' ? 'limit' : 'bad-commit', error.message);
+    if (error instanceof FormatError)
+      return refused(error.code === 'FORMAT_LIMIT' ? 'limit' : 'bad-commit', error.message);
     throw error;
   }
 }
 
-/** Who must find all their wraps: without the vault's, no kit could restore a commit; without the catalog's, no listing names its files. */
-function recipientsDemandedBy({ vaultKey, catalogKey, blind }: VaultDescriptorBody): CommitRecipient[] {
+/**
+ * Who must find all their wraps: without the vault's, no kit could restore a commit; without the
+ * catalog's, no listing names its files.
+ */
+function recipientsDemandedBy({
+  vaultKey,
+  catalogKey,
+  blind,
+}: VaultDescriptorBody): CommitRecipient[] {
   const vault: CommitRecipient = { recipient: 'vault', key: vaultKey };
   return blind ? [vault] : [vault, { recipient: 'catalog', key: catalogKey }];
 }
@@ -87,7 +123,11 @@ export function judgeHeartbeat(
   try {
     return verifyHeartbeat(signed, from);
   } catch (error) {
-    if (error instanceof CommitError) return refused(error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit', error.message);
+    if (error instanceof CommitError)
+      return refused(
+        error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit',
+        error.message,
+      );
     if (error instanceof FormatError) return refused('protocol', error.message);
     throw error;
   }
@@ -103,8 +143,9 @@ export interface GateContext {
 }
 
 /**
- * Judges a verified commit and, when it is accepted, appends it. Runs in the vault's queue: what it checks cannot change
- * before the commit becomes visible. The receipt must not leave before the next sync (I-C1).
+ * Judges a verified commit and, when it is accepted, appends it. Runs in the vault's queue: what it
+ * checks cannot change before the commit becomes visible. The receipt must not leave before the
+ * next sync (I-C1).
  */
 export async function judgeCommit(
   gate: GateContext,
@@ -117,29 +158,43 @@ export async function judgeCommit(
   const { header, hash } = commit;
   const row = core.registry.row(header.agentId);
   const refusal = refusalOf(row, options);
-  if (refusal !== undefined || row === undefined) return refusal ?? refused('not-enrolled', 'this agent is not known');
+  if (refusal !== undefined || row === undefined)
+    return refusal ?? refused('not-enrolled', 'this agent is not known');
 
   const repeated = await earlierReceipt(core, commit);
   if (repeated !== undefined) return repeated;
   const route = await routeOf(core, row.lineageId, header, hash);
   const unrouted = routeRefusal(gate, commit, route);
-  if (unrouted !== undefined || route.type === 'unknown-parent') return unrouted ?? refused('bad-predecessor', 'it follows nothing here');
+  if (unrouted !== undefined || route.type === 'unknown-parent')
+    return unrouted ?? refused('bad-predecessor', 'it follows nothing here');
   if (header.treeHead !== undefined) {
     const judgement = await judgeHead(core, header.treeHead);
     if (judgement === 'ahead' || judgement === 'contradicts') {
       const lost = `the agent has verified a log of ${header.treeHead.size} leaves that this collector no longer has`;
-      return refused('log-rolled-back', `${lost}: it was put back to an older state; aliquot log reopen heals it`);
+      return refused(
+        'log-rolled-back',
+        `${lost}: it was put back to an older state; aliquot log reopen heals it`,
+      );
     }
   }
 
   const lacking = commit.slots.filter((slot) => slot.type === 'purged').length;
   if (lacking > 0 && !precedesLoss(header, core.head)) {
-    return refused('bad-commit', `commit ${header.sequence} arrives without ${lacking} of its entries, and this log lost nothing since`);
+    return refused(
+      'bad-commit',
+      `commit ${header.sequence} arrives without ${lacking} of its entries, and this log lost nothing since`,
+    );
   }
 
-  const entries = commit.slots.map((slot): Entry | undefined => (slot.type === 'entry' ? slot.entry : undefined));
+  const entries = commit.slots.map((slot): Entry | undefined =>
+    slot.type === 'entry' ? slot.entry : undefined,
+  );
   const present = entries.filter((entry) => entry !== undefined);
-  const gathered = await gatherFacts(present, core.factsOf(row.lineageId, ownedOrPending(gate, row.lineageId)), 'strict');
+  const gathered = await gatherFacts(
+    present,
+    core.factsOf(row.lineageId, ownedOrPending(gate, row.lineageId)),
+    'strict',
+  );
   if (gathered.type === 'missing') return gathered;
   if (gathered.type === 'bad') return refused('bad-commit', gathered.why);
 
@@ -147,7 +202,10 @@ export async function judgeCommit(
   const claimed = present.reduce((sum, { size }) => sum + BigInt(size), live);
   if (claimed > gate.limits.historyBytes) {
     const says = `with this commit its files would have up to ${claimed} bytes together`;
-    return refused('limit', `${says}, more than the ${gate.limits.historyBytes} that one history may have`);
+    return refused(
+      'limit',
+      `${says}, more than the ${gate.limits.historyBytes} that one history may have`,
+    );
   }
 
   await gate.uploads.appendTo(core, row.lineageId);
@@ -155,7 +213,15 @@ export async function judgeCommit(
   const leaf = commitLeaf(hash, core.leafTime(nowMs));
   const { lineageId, enrolledAtMs } = row;
   const earliestMs = route.parentReceivedMs ?? enrolledAtMs;
-  const accepted = { header, hash, entries, facts: gathered.facts, lineageId, historyId: route.historyId, earliestMs };
+  const accepted = {
+    header,
+    hash,
+    entries,
+    facts: gathered.facts,
+    lineageId,
+    historyId: route.historyId,
+    earliestMs,
+  };
   let answer: { receipt: Signed; head: TreeHead } | undefined;
   const receiptFor: ReceiptMaker = (leafIndex, head) => {
     const receiptBody = {
@@ -182,16 +248,24 @@ export async function judgeCommit(
 }
 
 /**
- * Whether the log lost its tail after this commit was made: only then can versions of it be gone that once had a receipt,
- * and only then may it come without them, so that the chain can go on. A commit that names no head was made before any.
+ * Whether the log lost its tail after this commit was made: only then can versions of it be gone
+ * that once had a receipt, and only then may it come without them, so that the chain can go on. A
+ * commit that names no head was made before any.
  */
 export function precedesLoss(header: CommitHeader, current: TreeHead): boolean {
   return (header.treeHead?.logEpoch ?? NO_SUMS.logEpoch) < current.logEpoch;
 }
 
 /** The very receipt that this commit got before, if it did. */
-async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit): Promise<CommitOutcome | undefined> {
-  const link = await core.link(header.agentId, { chainId: header.chainId, sequence: header.sequence, hash });
+async function earlierReceipt(
+  core: VaultCore,
+  { header, hash }: VerifiedCommit,
+): Promise<CommitOutcome | undefined> {
+  const link = await core.link(header.agentId, {
+    chainId: header.chainId,
+    sequence: header.sequence,
+    hash,
+  });
   if (link === undefined) return undefined;
   const { receipt } = await core.storedCommit(link.leafIndex);
   return {
@@ -205,7 +279,11 @@ async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit)
 }
 
 /** Why a commit can go nowhere, if it cannot. */
-function routeRefusal({ core, limits }: GateContext, { header }: VerifiedCommit, route: Route): Refused | undefined {
+function routeRefusal(
+  { core, limits }: GateContext,
+  { header }: VerifiedCommit,
+  route: Route,
+): Refused | undefined {
   if (route.type === 'unknown-parent') {
     const { sequence } = route.parent;
     return refused(
@@ -214,7 +292,11 @@ function routeRefusal({ core, limits }: GateContext, { header }: VerifiedCommit,
     );
   }
   const lines = core.registry.lines(header.agentId);
-  if (lines !== undefined && lines.chainHead(header.chainId) === undefined && lines.chainHeads().length >= limits.chains) {
+  if (
+    lines !== undefined &&
+    lines.chainHead(header.chainId) === undefined &&
+    lines.chainHeads().length >= limits.chains
+  ) {
     return refused(
       'chain-forked',
       `this agent has used ${limits.chains} chains, and may begin no other; central IT must enrol its PC anew: aliquot enroll NAME --replaces NAME`,
@@ -228,11 +310,22 @@ function routeRefusal({ core, limits }: GateContext, { header }: VerifiedCommit,
   );
 }
 
-/** The event that tells of a history held apart stands right before its first commit. A crash between them left it alone. */
-async function recordFork(core: VaultCore, { header, hash }: VerifiedCommit, historyId: LineageId, nowMs: number): Promise<void> {
+/**
+ * The event that tells of a history held apart stands right before its first commit. A crash
+ * between them left it alone.
+ */
+async function recordFork(
+  core: VaultCore,
+  { header, hash }: VerifiedCommit,
+  historyId: LineageId,
+  nowMs: number,
+): Promise<void> {
   const { agentId, chainId, sequence } = header;
   if (core.registry.lines(agentId)?.history(historyId) !== undefined) return;
-  await core.appendEvent({ type: 'chainForked', timeMs: nowMs, agentId, at: { chainId, sequence, hash } }, nowMs);
+  await core.appendEvent(
+    { type: 'chainForked', timeMs: nowMs, agentId, at: { chainId, sequence, hash } },
+    nowMs,
+  );
 }
 
 function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
@@ -240,7 +333,9 @@ function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
     const rows = await core.owned(lineageId, ids);
     return rows.map((row, index) => {
       const id = ids[index];
-      return row ?? (id !== undefined && uploads.has(lineageId, id) ? ('uploaded' as const) : undefined);
+      return (
+        row ?? (id !== undefined && uploads.has(lineageId, id) ? ('uploaded' as const) : undefined)
+      );
     });
   };
 }

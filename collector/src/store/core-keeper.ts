@@ -7,15 +7,19 @@ import { leavesDoubt, StoreError } from './errors.ts';
 import type { JournalPorts } from './journal.ts';
 import { PendingUploads } from './pending-uploads.ts';
 
-/** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
+/**
+ * Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can
+ * take from uploads.
+ */
 const UNSYNCED_BYTES = 16 * 1024 * 1024;
 
 /**
  * Keeps one vault's core in step with its disk.
  *
- * One queue runs everything that appends, syncs or flushes, in order. A sync is itself a job in that queue: all commits
- * that were waiting when it was asked for run before it and share its fdatasync, which is the group commit. After a
- * failure that leaves memory and disk in doubt, the core is opened again from the disk before anybody hears of it.
+ * One queue runs everything that appends, syncs or flushes, in order. A sync is itself a job in
+ * that queue: all commits that were waiting when it was asked for run before it and share its
+ * fdatasync, which is the group commit. After a failure that leaves memory and disk in doubt, the
+ * core is opened again from the disk before anybody hears of it.
  */
 export class CoreKeeper {
   /** What agents sent and no record names yet. */
@@ -33,7 +37,12 @@ export class CoreKeeper {
   #durableHead: TreeHead;
   #nextSync: Promise<void> | undefined;
 
-  private constructor(dir: string, vault: VaultDescriptorBody, ports: JournalPorts, core: VaultCore) {
+  private constructor(
+    dir: string,
+    vault: VaultDescriptorBody,
+    ports: JournalPorts,
+    core: VaultCore,
+  ) {
     this.#dir = dir;
     this.#vault = vault;
     this.#ports = ports;
@@ -42,7 +51,11 @@ export class CoreKeeper {
   }
 
   /** Throws what `VaultCore.open` throws. */
-  static async open(dir: string, vault: VaultDescriptorBody, ports: JournalPorts): Promise<CoreKeeper> {
+  static async open(
+    dir: string,
+    vault: VaultDescriptorBody,
+    ports: JournalPorts,
+  ): Promise<CoreKeeper> {
     return new CoreKeeper(dir, vault, ports, await VaultCore.open(dir, vault.vaultId, ports));
   }
 
@@ -53,7 +66,8 @@ export class CoreKeeper {
 
   /** The core as it is in memory. Error: `STORE_CLOSED`. */
   live(): VaultCore {
-    if (this.#closed) throw new StoreError('STORE_CLOSED', `the store of vault ${this.#vault.name} is closed`);
+    if (this.#closed)
+      throw new StoreError('STORE_CLOSED', `the store of vault ${this.#vault.name} is closed`);
     return this.#core;
   }
 
@@ -76,22 +90,34 @@ export class CoreKeeper {
   }
 
   /**
-   * Runs a job alone and answers when the leaf that it appended, if it did, is durable. Error: `STORE_FAILED`
-   * (retryable) when a failure has dropped the leaf meanwhile.
+   * Runs a job alone and answers when the leaf that it appended, if it did, is durable. Error:
+   * `STORE_FAILED` (retryable) when a failure has dropped the leaf meanwhile.
    */
-  async doDurably<T>(job: (core: VaultCore) => Promise<T>, leafOf: (result: T) => number | undefined): Promise<T> {
-    const { result, generation } = await this.do(async (core) => ({ result: await job(core), generation: this.#generation }));
+  async doDurably<T>(
+    job: (core: VaultCore) => Promise<T>,
+    leafOf: (result: T) => number | undefined,
+  ): Promise<T> {
+    const { result, generation } = await this.do(async (core) => ({
+      result: await job(core),
+      generation: this.#generation,
+    }));
     const leafIndex = leafOf(result);
     if (leafIndex === undefined) return result;
     if (leafIndex >= this.#durableHead.size) await this.sync();
     if (generation === this.#generation) return result;
-    throw new StoreError('STORE_FAILED', 'the disk failed before this was durable; send it again', { retryable: true });
+    throw new StoreError('STORE_FAILED', 'the disk failed before this was durable; send it again', {
+      retryable: true,
+    });
   }
 
-  /** Makes durable what was appended before this call; calls that wait at the same time share one sync. */
+  /**
+   * Makes durable what was appended before this call; calls that wait at the same time share one
+   * sync.
+   */
   sync(): Promise<void> {
     this.#nextSync ??= this.#queue.run(() => {
-      this.#nextSync = undefined; // whoever asks from now on may have appended something that this sync misses
+      // whoever asks from now on may have appended something that this sync misses
+      this.#nextSync = undefined;
       return this.#guarded((core) => this.#syncNow(core));
     });
     return this.#nextSync;
@@ -100,7 +126,11 @@ export class CoreKeeper {
   /** For use inside a job: syncs when much waits for it. */
   async syncWhenFull(core: VaultCore): Promise<void> {
     const { end, synced } = core.journal;
-    if (end.offset - synced.offset >= UNSYNCED_BYTES || core.catalog.pendingChanges >= FLUSH_CHANGES) await this.#syncNow(core);
+    if (
+      end.offset - synced.offset >= UNSYNCED_BYTES ||
+      core.catalog.pendingChanges >= FLUSH_CHANGES
+    )
+      await this.#syncNow(core);
   }
 
   /** Syncs, and writes the catalog. */
@@ -127,8 +157,9 @@ export class CoreKeeper {
     } catch (error) {
       if (leavesDoubt(error)) {
         this.#broken = error;
-        // Before anybody is told of it, so that who looks then (a person, at whether it was done after all) sees
-        // nothing that was dropped. What stands in the way is told to the next who asks.
+        // Before anybody is told of it, so that who looks then (a person, at whether it was done
+        // after all) sees nothing that was dropped. What stands in the way is told to the next who
+        // asks.
         await this.#reopen().catch((met: unknown) => endWith(met));
       }
       throw error;
@@ -138,17 +169,22 @@ export class CoreKeeper {
   /** Drops what was not synced (nobody was told of it) and opens the vault again from the disk. */
   async #reopen(): Promise<void> {
     const discardAfter = this.#core.journal.synced;
-    await this.#core.close().catch(() => undefined); // broken already: the reason was told to whoever met it
+    // broken already: the reason was told to whoever met it
+    await this.#core.close().catch(() => undefined);
     this.uploads.clear();
     this.#generation += 1;
     try {
       this.#core = await VaultCore.open(this.#dir, this.#vault.vaultId, this.#ports, discardAfter);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new StoreError('STORE_FAILED', `the store of vault ${this.#vault.name} cannot go on: ${why}`, {
-        cause: error,
-        retryable: true,
-      });
+      throw new StoreError(
+        'STORE_FAILED',
+        `the store of vault ${this.#vault.name} cannot go on: ${why}`,
+        {
+          cause: error,
+          retryable: true,
+        },
+      );
     }
     this.#durableHead = this.#core.head;
     this.#broken = undefined;
@@ -159,6 +195,11 @@ export class CoreKeeper {
     await core.journal.sync();
     const head = core.head;
     if (head.size !== this.#durableHead.size) this.#durableHead = head;
-    if (flush === 'flush' || core.catalog.pendingChanges >= FLUSH_CHANGES || core.unwrittenBytes >= UNSYNCED_BYTES) await core.flush();
+    if (
+      flush === 'flush' ||
+      core.catalog.pendingChanges >= FLUSH_CHANGES ||
+      core.unwrittenBytes >= UNSYNCED_BYTES
+    )
+      await core.flush();
   }
 }

@@ -19,12 +19,28 @@ import {
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
-import { type AcceptedCommit, applyCommit, applyEvent, applyItem, applyUploads, type Effect, type LeafPlace } from './apply.ts';
+import {
+  type AcceptedCommit,
+  applyCommit,
+  applyEvent,
+  applyItem,
+  applyUploads,
+  type Effect,
+  type LeafPlace,
+} from './apply.ts';
 import { Catalog, type CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type ItemRow, type LinkRow, type Owned, read, type Sums } from './catalog-rows.ts';
 import type { FactSource } from './commit-facts.ts';
-import { emptied, isUnfitCatalog, leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
+import {
+  emptied,
+  isUnfitCatalog,
+  leafRecord,
+  load,
+  nodeStore,
+  type Opening,
+  type Parts,
+} from './core-load.ts';
 import { readMark, writeMark } from './durable-mark.ts';
 import { StoreError } from './errors.ts';
 import { Journal, type JournalPorts, type NewRecord, type Placed } from './journal.ts';
@@ -35,13 +51,15 @@ import { replayInto } from './replay.ts';
 import type { PutItem } from './vault-store.ts';
 
 export const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
-const name = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+const name = (id: Uint8Array): string =>
+  Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
 
 /**
  * One vault as it lies in memory and on disk: journal, catalog, log and registry, kept in step.
  *
- * Every `append…` writes the journal first and then changes the others; none of them overlap (the vault's queue sees to
- * it). When one fails half-way, the core is thrown away and opened again from the disk.
+ * Every `append…` writes the journal first and then changes the others; none of them overlap (the
+ * vault's queue sees to it). When one fails half-way, the core is thrown away and opened again from
+ * the disk.
  */
 export class VaultCore {
   readonly journal: Journal;
@@ -67,11 +85,17 @@ export class VaultCore {
   }
 
   /**
-   * Opens journal and catalog and replays what the catalog does not know yet, or everything when it is missing, broken or
-   * of another version. Throws `STORE_CORRUPT` where durable records are gone or broken; what cannot be applied is told to
-   * `ports.onUnfit`, and passed over. `discardAfter`: see `Journal.open`.
+   * Opens journal and catalog and replays what the catalog does not know yet, or everything when it
+   * is missing, broken or of another version. Throws `STORE_CORRUPT` where durable records are gone
+   * or broken; what cannot be applied is told to `ports.onUnfit`, and passed over. `discardAfter`:
+   * see `Journal.open`.
    */
-  static async open(dir: string, vaultId: VaultId, ports: JournalPorts, discardAfter?: Position): Promise<VaultCore> {
+  static async open(
+    dir: string,
+    vaultId: VaultId,
+    ports: JournalPorts,
+    discardAfter?: Position,
+  ): Promise<VaultCore> {
     let catalog = await Catalog.open(ports.files, join(dir, 'catalog'));
     let journal: Journal | undefined;
     try {
@@ -99,8 +123,8 @@ export class VaultCore {
   }
 
   /**
-   * The packs of `dir` up to `end` (as fsck has read them) over an empty catalog in `catalogDir`, nothing replayed yet: for fsck,
-   * which writes nothing to `dir`.
+   * The packs of `dir` up to `end` (as fsck has read them) over an empty catalog in `catalogDir`,
+   * nothing replayed yet: for fsck, which writes nothing to `dir`.
    */
   static async inspect(
     dir: string,
@@ -114,7 +138,9 @@ export class VaultCore {
     return new VaultCore(await load(journal, catalog), async () => undefined);
   }
 
-  /** Writes the catalog, and beside it how far the packs are durable. The journal has been synced. */
+  /**
+   * Writes the catalog, and beside it how far the packs are durable. The journal has been synced.
+   */
   async flush(): Promise<void> {
     await this.catalog.flush();
     const { synced } = this.journal;
@@ -123,11 +149,16 @@ export class VaultCore {
     this.#marked = synced;
   }
 
-  /** Bytes of the journal that a start would have to replay; more than any limit when the catalog stands in an earlier pack. */
+  /**
+   * Bytes of the journal that a start would have to replay; more than any limit when the catalog
+   * stands in an earlier pack.
+   */
   get unwrittenBytes(): number {
     const { checkpoint } = this.catalog;
     const { end } = this.journal;
-    return checkpoint?.pack === end.pack ? end.offset - checkpoint.offset : Number.POSITIVE_INFINITY;
+    return checkpoint?.pack === end.pack
+      ? end.offset - checkpoint.offset
+      : Number.POSITIVE_INFINITY;
   }
 
   get sums(): Sums {
@@ -176,7 +207,9 @@ export class VaultCore {
     const rows = await this.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
     return rows.map((row, index) => {
       const id = ids[index];
-      return row === undefined || (id !== undefined && this.isDamaged(id)) ? undefined : read.owned(row);
+      return row === undefined || (id !== undefined && this.isDamaged(id))
+        ? undefined
+        : read.owned(row);
     });
   }
 
@@ -187,7 +220,10 @@ export class VaultCore {
     try {
       const { header, payload } = await this.journal.read(row.position, row.length);
       if (name(header.id) !== name(id))
-        throw new StoreError('STORE_DAMAGED', 'the catalog points at another record: run aliquot fsck --repair');
+        throw new StoreError(
+          'STORE_DAMAGED',
+          'the catalog points at another record: run aliquot fsck --repair',
+        );
       return { row, bytes: payload };
     } catch (error) {
       if (error instanceof StoreError && error.code === 'STORE_DAMAGED') this.setDamaged(id);
@@ -201,7 +237,10 @@ export class VaultCore {
     return row === undefined ? undefined : read.link(row);
   }
 
-  factsOf(lineageId: LineageId, owned: FactSource['owned'] = (ids) => this.owned(lineageId, ids)): FactSource {
+  factsOf(
+    lineageId: LineageId,
+    owned: FactSource['owned'] = (ids) => this.owned(lineageId, ids),
+  ): FactSource {
     return {
       owned,
       readPage: async (id) => {
@@ -221,19 +260,22 @@ export class VaultCore {
       await change.prefetch(items.map(({ id }) => keys.item(id)));
       for (const [index, { id, kind, bytes }] of items.entries()) {
         const place = placed[index];
-        if (place !== undefined) await applyItem(change, { id, kind, length: bytes.length, position: place.position });
+        if (place !== undefined)
+          await applyItem(change, { id, kind, length: bytes.length, position: place.position });
       }
     });
     for (const { id } of items) this.mended(id);
   }
 
   async appendUploads(uploads: StoredUploads): Promise<void> {
-    await this.#append([recordOf('uploads', encodeStoredUploads(uploads))], (change) => applyUploads(change, uploads));
+    await this.#append([recordOf('uploads', encodeStoredUploads(uploads))], (change) =>
+      applyUploads(change, uploads),
+    );
   }
 
   /**
-   * Puts a leaf at the end of the log, lets `record` make the record that holds it (a receipt needs the new root), and
-   * appends that. When it cannot be applied or appended, the log is as before.
+   * Puts a leaf at the end of the log, lets `record` make the record that holds it (a receipt needs
+   * the new root), and appends that. When it cannot be applied or appended, the log is as before.
    */
   async appendLeaf(
     kind: 'commit' | 'event',
@@ -248,7 +290,13 @@ export class VaultCore {
       const { timeMs } = decodeLogLeaf(leaf);
       await this.#append([recordOf(kind, payload)], (change, [place]) => {
         if (place === undefined) throw new TypeError('the journal has no place for it');
-        return apply(change, { leafIndex, timeMs, nodes, position: place.position, length: payload.length });
+        return apply(change, {
+          leafIndex,
+          timeMs,
+          nodes,
+          position: place.position,
+          length: payload.length,
+        });
       });
     } catch (error) {
       await this.unstageLeaf(leafIndex);
@@ -275,12 +323,15 @@ export class VaultCore {
   }
 
   async appendEvent(event: EventBody, nowMs: number): Promise<number> {
-    // Event and leaf bear one time, so that an agent can make the leaf of an opening again from the opening alone.
+    // Event and leaf bear one time, so that an agent can make the leaf of an opening again from the
+    // opening alone.
     const timeMs = this.leafTime(nowMs);
     const bytes = encodeEventBody({ ...event, timeMs });
     const leaf = eventLeaf(bytes, timeMs);
     const record = () => encodeStoredEvent({ event: bytes, leaf });
-    const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) => applyEvent(change, event, place, this.registry));
+    const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) =>
+      applyEvent(change, event, place, this.registry),
+    );
     this.noteOpening(event, leafIndex, leaf);
     return leafIndex;
   }
@@ -302,7 +353,10 @@ export class VaultCore {
 
   noteOpening(event: EventBody, leafIndex: number, leaf: Uint8Array): void {
     if (event.type !== 'epochOpened') return;
-    this.#openings = [...this.#openings, { logEpoch: this.#sums.logEpoch, opening: event.opening, leafIndex, leaf }];
+    this.#openings = [
+      ...this.#openings,
+      { logEpoch: this.#sums.logEpoch, opening: event.opening, leafIndex, leaf },
+    ];
   }
 
   /** Makes a record's changes visible, all at once. */
@@ -312,7 +366,12 @@ export class VaultCore {
   }
 
   /** Nothing in here may fail: the record is in the journal. */
-  #take(change: CatalogChange, sums: Sums | undefined, end: Position, effect: Effect | undefined): void {
+  #take(
+    change: CatalogChange,
+    sums: Sums | undefined,
+    end: Position,
+    effect: Effect | undefined,
+  ): void {
     change.commit(end);
     if (sums !== undefined) this.#sums = sums;
     effect?.(this.registry);
@@ -327,7 +386,9 @@ export class VaultCore {
     return leafRecord(this.journal, this.catalog, leafIndex);
   }
 
-  async storedCommit(leafIndex: number): Promise<{ commit: Uint8Array; leaf: Uint8Array; receipt: Signed }> {
+  async storedCommit(
+    leafIndex: number,
+  ): Promise<{ commit: Uint8Array; leaf: Uint8Array; receipt: Signed }> {
     return decodeStoredCommit((await this.leafRecord(leafIndex)).payload);
   }
 
@@ -343,8 +404,9 @@ export class VaultCore {
   }
 
   /**
-   * Appends records and makes what follows from them visible. That is computed and encoded whole before anything is
-   * appended (I-C13): a record that cannot be applied would keep every later start from getting past it.
+   * Appends records and makes what follows from them visible. That is computed and encoded whole
+   * before anything is appended (I-C13): a record that cannot be applied would keep every later
+   * start from getting past it.
    */
   async #append(
     records: readonly NewRecord[],
@@ -364,4 +426,7 @@ function recordOf(kind: NewRecord['kind'], payload: Uint8Array): NewRecord {
   return { kind, id: sha256(payload), payload };
 }
 
-export type ReceiptMaker = (leafIndex: number, head: TreeHead) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;
+export type ReceiptMaker = (
+  leafIndex: number,
+  head: TreeHead,
+) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;

@@ -9,7 +9,14 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { StoreError } from './errors.ts';
 import { JournalVault } from './journal-vault.ts';
 import { comparePositions, type Position } from './position.ts';
-import { boundaries, cachedDisk, catalogRows, copyAfterPowerCut, copyCutAt, endOnDisk } from './testing/copies.ts';
+import {
+  boundaries,
+  cachedDisk,
+  catalogRows,
+  copyAfterPowerCut,
+  copyCutAt,
+  endOnDisk,
+} from './testing/copies.ts';
 import { content, seededRandom, type TestAgent, World } from './testing/world.ts';
 
 interface Promised {
@@ -41,7 +48,9 @@ async function life(
   };
   for (let round = 0; round < 3; round += 1) {
     for (const agent of agents) {
-      const chunks = Array.from({ length: round === 1 ? 36 : 2 }, (_, index) => content(`${agent.name} ${round} ${index}`, 100));
+      const chunks = Array.from({ length: round === 1 ? 36 : 2 }, (_, index) =>
+        content(`${agent.name} ${round} ${index}`, 100),
+      );
       await back(agent, [
         agent.file(`/d/${round}`, chunks),
         agent.file('/d/same', [content('same'), content(`grown ${round}`)]),
@@ -54,7 +63,10 @@ async function life(
   return promised;
 }
 
-/** A PC that is put back to an older state beside its own newest one: held apart, merged; then the other one is a clone (I-C12). */
+/**
+ * A PC that is put back to an older state beside its own newest one: held apart, merged; then the
+ * other one is a clone (I-C12).
+ */
 async function twoOfOne(
   store: JournalVault,
   agent: TestAgent,
@@ -62,14 +74,24 @@ async function twoOfOne(
 ) {
   const copy = agent.copy();
   await back(agent, [agent.file('/d/original', [content('original')])]);
-  await back(copy, [copy.file('/d/copy', [content('copy')]), copy.file('/d/same', [content('same')])]);
+  await back(copy, [
+    copy.file('/d/copy', [content('copy')]),
+    copy.file('/d/same', [content('same')]),
+  ]);
   copy.fork();
   await back(copy, [copy.gone('/d/copy')]);
   const { agentId } = agent;
   const decide = async (decision: 'restored' | 'clone', name: string) => {
     const [history] = store.agentById(agentId)?.histories ?? [];
     if (history === undefined) throw new Error('nothing is held apart');
-    await store.appendEvent({ type: 'forkDecided', timeMs: 1, agentId, historyId: history.historyId, decision, name });
+    await store.appendEvent({
+      type: 'forkDecided',
+      timeMs: 1,
+      agentId,
+      historyId: history.historyId,
+      decision,
+      name,
+    });
   };
   await decide('restored', '');
   await back(copy, [copy.directory('/goes on')]);
@@ -81,7 +103,11 @@ function fail(): never {
   throw new Error('no agent');
 }
 
-async function expectKept(store: JournalVault, world: World, promised: readonly Promised[]): Promise<void> {
+async function expectKept(
+  store: JournalVault,
+  world: World,
+  promised: readonly Promised[],
+): Promise<void> {
   for (const { agent, commit, receipt, ids } of promised) {
     const outcome = await store.commit(agent.agentId, commit, world.clock.now);
     expect(outcome).toMatchObject({ type: 'accepted', repeated: true, receipt });
@@ -91,7 +117,10 @@ async function expectKept(store: JournalVault, world: World, promised: readonly 
 }
 
 /** Folders of their own do not disturb each other, and each waits for the disk most of its time. */
-async function severalAtOnce<Item>(items: readonly Item[], what: (item: Item) => Promise<void>): Promise<void> {
+async function severalAtOnce<Item>(
+  items: readonly Item[],
+  what: (item: Item) => Promise<void>,
+): Promise<void> {
   for (let at = 0; at < items.length; at += 6) await Promise.all(items.slice(at, at + 6).map(what));
 }
 
@@ -115,7 +144,11 @@ describe('a crash of the collector', () => {
     await severalAtOnce([...places, ...inside], async (cut) => {
       const copy = join(copies, `${cut.pack}-${cut.offset}`);
       copyCutAt(dir, copy, cut);
-      const reopened = await JournalVault.open(copy, world.identity, world.ports({ packBytes: 9000 }));
+      const reopened = await JournalVault.open(
+        copy,
+        world.identity,
+        world.ports({ packBytes: 9000 }),
+      );
       await expectKept(
         reopened,
         world,
@@ -159,7 +192,11 @@ describe('a crash of the collector', () => {
       const dir = temporaryFolder();
       const disk = cachedDisk(nodeFiles);
       const random = seededRandom('survivors');
-      const store = await JournalVault.open(dir, world.identity, world.ports({ packBytes: 9000, files: disk.files }));
+      const store = await JournalVault.open(
+        dir,
+        world.identity,
+        world.ports({ packBytes: 9000, files: disk.files }),
+      );
       onTestFinished(() => store.close());
       const promised: Promised[] = [];
       const copies = temporaryFolder();
@@ -168,12 +205,24 @@ describe('a crash of the collector', () => {
         // Uploads that nobody was promised anything about, in every state of getting to the disk.
         await store.putChunks(
           one.agent.lineageId,
-          one.agent.file('/d/next', [content(`next ${promised.length}`), content(`after ${promised.length}`)]).items,
+          one.agent.file('/d/next', [
+            content(`next ${promised.length}`),
+            content(`after ${promised.length}`),
+          ]).items,
         );
         for (const keep of [0, 1, 2]) {
           const copy = join(copies, `${promised.length}-${keep}`);
-          copyAfterPowerCut(dir, copy, disk, () => keep === 2 || (keep === 1 && (random.bytes(1)[0] ?? 0) > 60));
-          const reopened = await JournalVault.open(copy, world.identity, world.ports({ packBytes: 9000 }));
+          copyAfterPowerCut(
+            dir,
+            copy,
+            disk,
+            () => keep === 2 || (keep === 1 && (random.bytes(1)[0] ?? 0) > 60),
+          );
+          const reopened = await JournalVault.open(
+            copy,
+            world.identity,
+            world.ports({ packBytes: 9000 }),
+          );
           await expectKept(reopened, world, promised);
           await reopened.close();
           rmSync(copy, { recursive: true });
@@ -206,16 +255,25 @@ describe('a group commit', () => {
   test('I-C1 many agents that commit at once share their fdatasync', async () => {
     const world = new World('group');
     const counting = faultyFiles(nodeFiles, () => undefined);
-    const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports({ files: counting }));
+    const store = await JournalVault.open(
+      temporaryFolder(),
+      world.identity,
+      world.ports({ files: counting }),
+    );
     onTestFinished(() => store.close());
     await store.appendEvent(world.vaultAdded());
     const agents: TestAgent[] = [];
-    for (let index = 0; index < 12; index += 1) agents.push(await world.agent(store, `pc-${index}`));
+    for (let index = 0; index < 12; index += 1)
+      agents.push(await world.agent(store, `pc-${index}`));
     const before = counting.steps.filter(({ operation }) => operation === 'datasync').length;
     const commits = agents.map((agent) => agent.build([agent.directory('/d')]));
-    const outcomes = await Promise.all(commits.map(({ bytes, header }) => store.commit(header.agentId, bytes, world.clock.now)));
+    const outcomes = await Promise.all(
+      commits.map(({ bytes, header }) => store.commit(header.agentId, bytes, world.clock.now)),
+    );
     expect(outcomes.map((outcome) => outcome.type)).toEqual(agents.map(() => 'accepted'));
-    expect(counting.steps.filter(({ operation }) => operation === 'datasync').length - before).toBeLessThanOrEqual(2);
+    expect(
+      counting.steps.filter(({ operation }) => operation === 'datasync').length - before,
+    ).toBeLessThanOrEqual(2);
   });
 });
 
@@ -224,17 +282,25 @@ describe('a failing disk', () => {
     const dry = new World('faults');
     const counting = faultyFiles(nodeFiles, () => undefined);
     const first = temporaryFolder();
-    const store = await JournalVault.open(first, dry.identity, dry.ports({ packBytes: 9000, files: counting }));
+    const store = await JournalVault.open(
+      first,
+      dry.identity,
+      dry.ports({ packBytes: 9000, files: counting }),
+    );
     const opened = counting.steps.length;
     await life(store, dry, first);
     const steps = counting.steps.filter(
-      (step) => step.index >= opened && /^(write|datasync|sync|truncate|open:updateOrCreate)$/.test(step.operation),
+      (step) =>
+        step.index >= opened &&
+        /^(write|datasync|sync|truncate|open:updateOrCreate)$/.test(step.operation),
     );
     await store.close();
     expect(steps.length).toBeGreaterThan(40);
     // A spread over the run: each kind of step is met, with both ways to fail.
     const turns = [...steps.entries()].filter(([turn]) => turn % 6 === 0);
-    await severalAtOnce(turns, ([turn, { index }]) => survive(index, turn % 12 === 0 ? 'EIO' : 'ENOSPC'));
+    await severalAtOnce(turns, ([turn, { index }]) =>
+      survive(index, turn % 12 === 0 ? 'EIO' : 'ENOSPC'),
+    );
   });
 
   test('I-C7 P6 what was told as failed is not shown as done afterwards, and can be said again', async () => {
@@ -249,7 +315,8 @@ describe('a failing disk', () => {
     const store = await JournalVault.open(dir, world.identity, world.ports({ files }));
     await store.appendEvent(world.vaultAdded());
     const { agentId } = await world.agent(store, 'stolen');
-    const revoke = () => store.appendEvent({ type: 'agentRevoked', timeMs: 1, agentId, reason: 'stolen' });
+    const revoke = () =>
+      store.appendEvent({ type: 'agentRevoked', timeMs: 1, agentId, reason: 'stolen' });
     failing = true;
     await expect(revoke()).rejects.toMatchObject({ code: 'STORE_FAILED' });
     expect(failing).toBe(false);
@@ -264,16 +331,25 @@ describe('a failing disk', () => {
     const dir = temporaryFolder();
     let full = false;
     const files = faultyFiles(nodeFiles, ({ operation }) =>
-      full && /^(write|open:updateOrCreate|mkdir)$/.test(operation) ? { fail: 'ENOSPC' } : undefined,
+      full && /^(write|open:updateOrCreate|mkdir)$/.test(operation)
+        ? { fail: 'ENOSPC' }
+        : undefined,
     );
-    // LevelDB on a full disk, too: nothing that only waits in memory may be needed on it for a read.
+    // LevelDB on a full disk, too: nothing that only waits in memory may be needed on it for a
+    // read.
     const port: typeof files = {
       ...files,
       openLevel: async (path, options) => {
         const level = await nodeFiles.openLevel(path, options);
         const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
         const failing = async (...args: unknown[]) =>
-          full ? Promise.reject(Object.assign(new Error('IO error: No space left on device'), { code: 'LEVEL_IO_ERROR' })) : batch(...args);
+          full
+            ? Promise.reject(
+                Object.assign(new Error('IO error: No space left on device'), {
+                  code: 'LEVEL_IO_ERROR',
+                }),
+              )
+            : batch(...args);
         return Object.assign(level, { batch: failing });
       },
     };
@@ -283,11 +359,16 @@ describe('a failing disk', () => {
     await agent.back(store, [agent.file('/d/a', [content('a')])]);
     full = true;
     const file = agent.file('/d/b', [content('b')]);
-    await expect(agent.back(store, [file])).rejects.toMatchObject({ code: 'STORE_NO_SPACE', retryable: true });
+    await expect(agent.back(store, [file])).rejects.toMatchObject({
+      code: 'STORE_NO_SPACE',
+      retryable: true,
+    });
     const live = async (from: JournalVault) => {
       let count = 0;
-      for await (const record of from.state(agent.lineageId, undefined)) count += record.live.length;
-      for await (const record of from.versions(agent.lineageId, agent.fileId('/d/a'))) count += record.live.length;
+      for await (const record of from.state(agent.lineageId, undefined))
+        count += record.live.length;
+      for await (const record of from.versions(agent.lineageId, agent.fileId('/d/a')))
+        count += record.live.length;
       return count;
     };
     expect(await live(store)).toBe(2);
@@ -307,12 +388,17 @@ describe('a failing disk', () => {
       failed += 1;
       return { fail };
     });
-    const store = await JournalVault.open(dir, world.identity, world.ports({ packBytes: 9000, files }));
+    const store = await JournalVault.open(
+      dir,
+      world.identity,
+      world.ports({ packBytes: 9000, files }),
+    );
     const retrying = new Proxy(store, {
       get(target, name) {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== 'function') return value;
-        if (!['putChunks', 'commit', 'appendEvent', 'announceGcEpoch'].includes(String(name))) return value.bind(target);
+        if (!['putChunks', 'commit', 'appendEvent', 'announceGcEpoch'].includes(String(name)))
+          return value.bind(target);
         return async (...args: unknown[]) => {
           try {
             return await value.apply(target, args);
@@ -340,7 +426,8 @@ async function resilientLife(store: JournalVault, world: World, dir: string): Pr
     get(target, name) {
       if (name === 'putChunks') {
         return async (...args: Parameters<JournalVault['putChunks']>) => {
-          for (const item of args[1]) uploads.set(Buffer.from(item.id).toString('hex'), [args[0], [item]]);
+          for (const item of args[1])
+            uploads.set(Buffer.from(item.id).toString('hex'), [args[0], [item]]);
           return target.putChunks(...args);
         };
       }
@@ -351,7 +438,11 @@ async function resilientLife(store: JournalVault, world: World, dir: string): Pr
             const outcome = await commit(...args);
             if (outcome.type !== 'missing' || round === 5) return outcome;
             // Pages are named first; what is below them is asked for once they are there.
-            for (const id of outcome.ids) await target.putChunks(lineageId, uploads.get(Buffer.from(id).toString('hex'))?.[1] ?? []);
+            for (const id of outcome.ids)
+              await target.putChunks(
+                lineageId,
+                uploads.get(Buffer.from(id).toString('hex'))?.[1] ?? [],
+              );
           }
         };
       }

@@ -13,7 +13,10 @@ import { JournalVault } from './journal-vault.ts';
 import { catalogRows } from './testing/copies.ts';
 import { seededRandom, TestAgent, World } from './testing/world.ts';
 
-/* What operators set for agents, as the collector keeps it: it reads none of it, and records nothing that nobody may have signed. */
+/*
+ * What operators set for agents, as the collector keeps it: it reads none of it, and records
+ * nothing that nobody may have signed.
+ */
 
 async function opened() {
   const world = new World();
@@ -47,10 +50,26 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: { code?: string }) => error.code,
   );
 
-function policySet({ world }: Opened, revision: number, by = world.authority, certificate?: EventBody & { type: 'policySet' }): EventBody {
+function policySet(
+  { world }: Opened,
+  revision: number,
+  by = world.authority,
+  certificate?: EventBody & { type: 'policySet' },
+): EventBody {
   const { descriptor } = world;
-  const sealed = sealPolicyText(policyKeyFor(new Uint8Array(32), descriptor.vaultId).publicKey, descriptor, `# ${revision}\n`, random);
-  const policy = issuePolicy(by, { version: 1, vaultId: descriptor.vaultId, revision, setAtMs: now, sealedHash: sha256(sealed) });
+  const sealed = sealPolicyText(
+    policyKeyFor(new Uint8Array(32), descriptor.vaultId).publicKey,
+    descriptor,
+    `# ${revision}\n`,
+    random,
+  );
+  const policy = issuePolicy(by, {
+    version: 1,
+    vaultId: descriptor.vaultId,
+    revision,
+    setAtMs: now,
+    sealedHash: sha256(sealed),
+  });
   return { type: 'policySet', timeMs: now, policy, certificate: certificate?.certificate, sealed };
 }
 
@@ -61,7 +80,14 @@ function settingsSet(
 ): EventBody {
   const terms = { sequence, issuedAtMs: now, expiresAtMs: now + 1000, groups: ['g'] };
   const contents = { version: 1, text: '{}\n', answerKey: new Uint8Array(32).fill(3) } as const;
-  const settings = issueSettings(by, world.descriptor, { agentId, boxKey: boxKey.publicKey }, terms, contents, random);
+  const settings = issueSettings(
+    by,
+    world.descriptor,
+    { agentId, boxKey: boxKey.publicKey },
+    terms,
+    contents,
+    random,
+  );
   return { type: 'settingsSet', timeMs: now, settings, certificate: undefined, waits };
 }
 
@@ -102,21 +128,36 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   const at = await opened();
   const set = (event: EventBody) => codeOf(at.store().appendEvent(event));
   const { agentId } = at.agent;
-  expect(await set(settingsSet(at, 1, { by: new World('elsewhere').authority }))).toBe('STORE_BAD_EVENT');
-  expect(await set(settingsSet(at, 1, { agentId: new Uint8Array(16).fill(8) as typeof agentId }))).toBe('STORE_UNKNOWN_AGENT');
-  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 9, automatic: false })).toBe('STORE_BAD_EVENT');
+  expect(await set(settingsSet(at, 1, { by: new World('elsewhere').authority }))).toBe(
+    'STORE_BAD_EVENT',
+  );
+  expect(
+    await set(settingsSet(at, 1, { agentId: new Uint8Array(16).fill(8) as typeof agentId })),
+  ).toBe('STORE_UNKNOWN_AGENT');
+  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 9, automatic: false })).toBe(
+    'STORE_BAD_EVENT',
+  );
   const first = settingsSet(at, 1);
   expect([await set(first), await set(first)]).toEqual(['accepted', 'accepted']);
   expect(await set(settingsSet(at, 1))).toBe('STORE_BAD_EVENT');
   expect(await set(settingsSet(at, now + 1))).toBe('STORE_BAD_EVENT');
-  expect(await codeOf(at.store().appendEvents([settingsSet(at, 3), settingsSet(at, 2)]))).toBe('STORE_BAD_EVENT');
+  expect(await codeOf(at.store().appendEvents([settingsSet(at, 3), settingsSet(at, 2)]))).toBe(
+    'STORE_BAD_EVENT',
+  );
   expect(await set(settingsSet(at, 2, { waits: true }))).toBe('accepted');
   expect(at.store().settingsWait()).toBe(true);
   expect(await set(settingsSet(at, 2))).toBe('STORE_BAD_EVENT');
   for (const look of [async () => at.store(), () => at.again(), () => at.again(true)])
-    expect((await look()).desk(agentId)).toMatchObject({ current: { sequence: 1, groups: ['g'] }, waiting: { sequence: 2 } });
-  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 1, automatic: false })).toBe('STORE_BAD_EVENT');
-  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 2, automatic: true })).toBe('accepted');
+    expect((await look()).desk(agentId)).toMatchObject({
+      current: { sequence: 1, groups: ['g'] },
+      waiting: { sequence: 2 },
+    });
+  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 1, automatic: false })).toBe(
+    'STORE_BAD_EVENT',
+  );
+  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 2, automatic: true })).toBe(
+    'accepted',
+  );
   const offered = (await at.again()).desk(agentId);
   expect([offered.current?.sequence, offered.waiting]).toEqual([2, undefined]);
 });
@@ -134,7 +175,11 @@ test('I-C2: a catalog made anew from the journal is the same; what an agent said
   } as const;
   at.store().said(at.agent.agentId, { inForce: 7, software: 'aliquot-agent 0.1.0' });
   at.store().said(at.agent.agentId, { reply });
-  expect((await at.again()).desk(at.agent.agentId).said).toEqual({ inForce: 7, software: 'aliquot-agent 0.1.0', reply });
+  expect((await at.again()).desk(at.agent.agentId).said).toEqual({
+    inForce: 7,
+    software: 'aliquot-agent 0.1.0',
+    reply,
+  });
   await at.store().close();
   const live = await catalogRows(at.dir);
   await at.again(true);
@@ -145,7 +190,12 @@ test('I-C2: a catalog made anew from the journal is the same; what an agent said
 
 test('events of one request are judged beside each other: a name is in one bundle of it', async () => {
   const at = await opened();
-  const bundle = () => ({ type: 'agentExpected', timeMs: now, enrolment: new TestAgent(at.world, 'hplc-2').enrolment }) as const;
+  const bundle = () =>
+    ({
+      type: 'agentExpected',
+      timeMs: now,
+      enrolment: new TestAgent(at.world, 'hplc-2').enrolment,
+    }) as const;
   expect(await codeOf(at.store().appendEvents([bundle(), bundle()]))).toBe('STORE_BAD_EVENT');
   const one = bundle();
   expect(await codeOf(at.store().appendEvents([one, one]))).toBe('STORE_BAD_EVENT');

@@ -1,4 +1,11 @@
-import { type AgentId, decodeSettings, decodeSettingsBody, encodeSettings, type Settings, type SettingsOutcome } from '@aliquot/proto';
+import {
+  type AgentId,
+  decodeSettings,
+  decodeSettingsBody,
+  encodeSettings,
+  type Settings,
+  type SettingsOutcome,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Catalog } from './catalog.ts';
 import { ranges, readKey } from './catalog-keys.ts';
@@ -58,9 +65,12 @@ export class Desk {
 
   static async load(catalog: Catalog): Promise<Desk> {
     const desk = new Desk();
-    for await (const [key, value] of catalog.scan(ranges.policies)) desk.setPolicy(readKey.number(key), new RowReader(value).u64());
-    for await (const [key, value] of catalog.scan(ranges.settings)) desk.offer(readKey.agent(key), readOffers(value));
-    for await (const [key, value] of catalog.scan(ranges.said)) desk.say(readKey.noteAgent(key), readSaid(value));
+    for await (const [key, value] of catalog.scan(ranges.policies))
+      desk.setPolicy(readKey.number(key), new RowReader(value).u64());
+    for await (const [key, value] of catalog.scan(ranges.settings))
+      desk.offer(readKey.agent(key), readOffers(value));
+    for await (const [key, value] of catalog.scan(ranges.said))
+      desk.say(readKey.noteAgent(key), readSaid(value));
     return desk;
   }
 
@@ -93,7 +103,9 @@ export class Desk {
 
   /** Every agent for which something waits, with what waits. */
   waiting(): { readonly agent: string; readonly desk: AgentDesk; readonly waiting: Offered }[] {
-    return [...this.#agents].flatMap(([agent, desk]) => (desk.waiting === undefined ? [] : [{ agent, desk, waiting: desk.waiting }]));
+    return [...this.#agents].flatMap(([agent, desk]) =>
+      desk.waiting === undefined ? [] : [{ agent, desk, waiting: desk.waiting }],
+    );
   }
 }
 
@@ -129,7 +141,12 @@ const OUTCOMES: readonly SettingsOutcome[] = ['applied', 'refused', 'cannot'];
 export function saidRow({ inForce, software, reply }: AgentSaid): Buffer {
   const row = new RowWriter().u64(inForce).text(software);
   if (reply === undefined) return row.u8(0).finish();
-  row.u8(1).u64(reply.sequence).u8(OUTCOMES.indexOf(reply.outcome)).text(reply.code).u64(reply.atMs);
+  row
+    .u8(1)
+    .u64(reply.sequence)
+    .u8(OUTCOMES.indexOf(reply.outcome))
+    .text(reply.code)
+    .u64(reply.atMs);
   return row
     .blob(reply.ephemeralKey ?? new Uint8Array(0))
     .blob(reply.sealed ?? new Uint8Array(0))
@@ -140,8 +157,14 @@ function readSaid(value: Uint8Array): AgentSaid {
   const row = new RowReader(value);
   const said = { inForce: row.u64(), software: row.text() };
   if (row.u8() === 0) return { ...said, reply: undefined };
-  const [sequence, outcome, code, atMs] = [row.u64(), OUTCOMES[row.u8()] ?? 'refused', row.text(), row.u64()];
-  const some = (bytes: Uint8Array): Uint8Array | undefined => (bytes.length === 0 ? undefined : bytes);
+  const [sequence, outcome, code, atMs] = [
+    row.u64(),
+    OUTCOMES[row.u8()] ?? 'refused',
+    row.text(),
+    row.u64(),
+  ];
+  const some = (bytes: Uint8Array): Uint8Array | undefined =>
+    bytes.length === 0 ? undefined : bytes;
   const [ephemeralKey, sealed] = [some(row.blob()), some(row.blob())];
   return { ...said, reply: { sequence, outcome, code, atMs, ephemeralKey, sealed } };
 }

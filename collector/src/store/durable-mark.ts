@@ -7,11 +7,16 @@ import type { Position } from './position.ts';
 
 const FILE = 'durable.json';
 const MAX_BYTES = 1024;
-const mark = z.strictObject({ version: z.literal(1), pack: z.number().int().positive(), offset: z.number().int().nonnegative() });
+const mark = z.strictObject({
+  version: z.literal(1),
+  pack: z.number().int().positive(),
+  offset: z.number().int().nonnegative(),
+});
 
 /**
- * How far a vault's packs were durable when its catalog was last written, kept beside the catalog: where that is broken or gone, this still
- * keeps a start, or a repair, from taking rot in the last records for a torn tail (I-C5). `undefined` when nothing says.
+ * How far a vault's packs were durable when its catalog was last written, kept beside the catalog:
+ * where that is broken or gone, this still keeps a start, or a repair, from taking rot in the last
+ * records for a torn tail (I-C5). `undefined` when nothing says.
  */
 export async function readMark(files: FilePort, dir: string): Promise<Position | undefined> {
   const bytes = await readFileIfThere(files, join(dir, FILE), MAX_BYTES).catch((error: unknown) => {
@@ -26,10 +31,22 @@ export async function readMark(files: FilePort, dir: string): Promise<Position |
   }
 }
 
-/** A disk that is full or fails leaves the old mark or the new one: the one says less, and neither anything false. */
-export async function writeMark(files: FilePort, dir: string, { pack, offset }: Position): Promise<void> {
+/**
+ * A disk that is full or fails leaves the old mark or the new one: the one says less, and neither
+ * anything false.
+ */
+export async function writeMark(
+  files: FilePort,
+  dir: string,
+  { pack, offset }: Position,
+): Promise<void> {
   try {
-    await writeFileDurably(files, join(dir, FILE), Buffer.from(`${JSON.stringify({ version: 1, pack, offset })}\n`), { mode: 0o600 });
+    await writeFileDurably(
+      files,
+      join(dir, FILE),
+      Buffer.from(`${JSON.stringify({ version: 1, pack, offset })}\n`),
+      { mode: 0o600 },
+    );
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
   }

@@ -1,15 +1,24 @@
 import { AliquotError } from '@aliquot/proto';
 
 export type StoreErrorCode =
-  /** A pack's bytes are wrong where they were already durable: bit rot or tampering, not a torn tail. */
+  /**
+   * A pack's bytes are wrong where they were already durable: bit rot or tampering, not a torn
+   * tail.
+   */
   | 'STORE_CORRUPT'
   /** One chunk or page cannot be read back as it was stored. */
   | 'STORE_DAMAGED'
-  /** A record cannot be entered in the catalog: a number is out of bounds, or it does not fit what stands before it. */
+  /**
+   * A record cannot be entered in the catalog: a number is out of bounds, or it does not fit what
+   * stands before it.
+   */
   | 'STORE_UNFIT'
   /** The disk has no room; nothing of the call was kept. */
   | 'STORE_NO_SPACE'
-  /** Writing or syncing failed; what was not synced is dropped, and the vault opens itself anew at the next call. */
+  /**
+   * Writing or syncing failed; what was not synced is dropped, and the vault opens itself anew at
+   * the next call.
+   */
   | 'STORE_FAILED'
   /** The store was closed. */
   | 'STORE_CLOSED'
@@ -35,23 +44,39 @@ export type StoreErrorCode =
   | 'STORE_GROUP_ENDED'
   /** As many PCs have enrolled with the group's bundle as it is for. */
   | 'STORE_GROUP_FULL'
-  /** A vault's descriptor, certificate or catalog key does not fit this collector or the vault that it already holds. */
+  /**
+   * A vault's descriptor, certificate or catalog key does not fit this collector or the vault that
+   * it already holds.
+   */
   | 'STORE_VAULT_MISMATCH'
   /** A file of the collector's folder (not a pack) is missing or unreadable. */
   | 'STORE_FOLDER'
-  /** The catalog belongs to another release or does not fit the packs; it is rebuilt by itself or by `fsck --repair`. */
+  /**
+   * The catalog belongs to another release or does not fit the packs; it is rebuilt by itself or by
+   * `fsck --repair`.
+   */
   | 'STORE_CATALOG';
 
 /** What the collector's store refuses, or fails at. */
 export class StoreError extends AliquotError<StoreErrorCode> {}
 
-/** Whether memory and disk may differ after this error: a full disk and a refused item change nothing, everything unforeseen might have. */
+/**
+ * Whether memory and disk may differ after this error: a full disk and a refused item change
+ * nothing, everything unforeseen might have.
+ */
 export function leavesDoubt(error: unknown): boolean {
   if (!(error instanceof StoreError)) return true;
-  return error.code === 'STORE_FAILED' || error.code === 'STORE_CATALOG' || error.code === 'STORE_CORRUPT';
+  return (
+    error.code === 'STORE_FAILED' ||
+    error.code === 'STORE_CATALOG' ||
+    error.code === 'STORE_CORRUPT'
+  );
 }
 
-/** A record that cannot be applied: a fault of ours took it in. It stays where it is, and what it said is not shown. */
+/**
+ * A record that cannot be applied: a fault of ours took it in. It stays where it is, and what it
+ * said is not shown.
+ */
 export interface UnfitRecord {
   /** Pack file and offset. */
   readonly where: string;

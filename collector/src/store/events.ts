@@ -31,23 +31,36 @@ import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
 import type { AgentProblemCode } from './vault-store.ts';
 
 /**
- * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that already records it,
- * or `undefined` when it is new. Throws `StoreError` when it must not be recorded.
+ * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that
+ * already records it, or `undefined` when it is new. Throws `StoreError` when it must not be
+ * recorded.
  */
-export async function admitEvent(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBody): Promise<number | undefined> {
+export async function admitEvent(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  event: EventBody,
+): Promise<number | undefined> {
   try {
     decodeEventBody(encodeEventBody(event)); // limits hold before anything is appended
     return await admit(core, descriptor, event);
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    if (error instanceof FormatError || error instanceof CertificateError || error instanceof LogError) {
+    if (
+      error instanceof FormatError ||
+      error instanceof CertificateError ||
+      error instanceof LogError
+    ) {
       throw new StoreError('STORE_BAD_EVENT', error.message, { cause: error });
     }
     throw error;
   }
 }
 
-function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBody): Promise<number | undefined> | number | undefined {
+function admit(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  event: EventBody,
+): Promise<number | undefined> | number | undefined {
   switch (event.type) {
     case 'vaultAdded':
       if (core.head.size > 0) throw bad('the log of this vault has begun already');
@@ -58,7 +71,11 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return admitEnrolled(core, descriptor, event);
     case 'agentRevoked': {
       const row = core.registry.row(event.agentId);
-      if (row === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+      if (row === undefined)
+        throw new StoreError(
+          'STORE_UNKNOWN_AGENT',
+          'no such agent in this vault; aliquot agents lists them',
+        );
       return row.endedLeaf;
     }
     case 'headReported':
@@ -69,7 +86,11 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       throw bad('forks are recorded by the store itself');
     case 'problemsAcknowledged': {
       const record = core.registry.record(event.agentId);
-      if (record === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+      if (record === undefined)
+        throw new StoreError(
+          'STORE_UNKNOWN_AGENT',
+          'no such agent in this vault; aliquot agents lists them',
+        );
       if (!record.problems.some(({ code }) => isAcknowledgeable(code)))
         throw bad(`nothing is wrong with ${record.name} that could be acknowledged`);
       return undefined;
@@ -99,19 +120,26 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return admitMember(core, descriptor, event);
     case 'agentApproved':
       return admitApproval(core, descriptor, event, (enrolment, pending) => {
-        if (admitExpected(core, descriptor, enrolment, pending) !== undefined) throw bad('the successor in the approval is known already');
+        if (admitExpected(core, descriptor, enrolment, pending) !== undefined)
+          throw bad('the successor in the approval is known already');
       });
     case 'gcEpochAnnounced':
-      if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
+      if (event.gcEpoch <= core.registry.gcEpoch)
+        throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
       return undefined;
   }
 }
 
 /**
- * What must not be recorded any more, though a log may hold it from before: `fsck` judges a log's events by `admitEvent` alone.
- * Runs before anything is appended, because what follows from an event follows at every replay.
+ * What must not be recorded any more, though a log may hold it from before: `fsck` judges a log's
+ * events by `admitEvent` alone. Runs before anything is appended, because what follows from an
+ * event follows at every replay.
  */
-export async function refuseNewly(core: VaultCore, event: EventBody, limits: StoreLimits): Promise<void> {
+export async function refuseNewly(
+  core: VaultCore,
+  event: EventBody,
+  limits: StoreLimits,
+): Promise<void> {
   if (event.type !== 'forkDecided') return;
   if (event.decision === 'clone') {
     const bearer = core.registry.rows().find(({ name }) => name === event.name);
@@ -124,7 +152,9 @@ export async function refuseNewly(core: VaultCore, event: EventBody, limits: Sto
     versions += 1;
     if (versions <= limits.mergedVersions) continue;
     const why = `this history has more than ${limits.mergedVersions} versions, too many to join the agent's own`;
-    throw bad(`${why}; decide --clone NEWNAME, and enrol that PC anew: aliquot enroll NAME --replaces NAME`);
+    throw bad(
+      `${why}; decide --clone NEWNAME, and enrol that PC anew: aliquot enroll NAME --replaces NAME`,
+    );
   }
 }
 
@@ -138,7 +168,12 @@ function bad(why: string): StoreError {
 }
 
 /** `pending`: the PC whose own name this is, where it is taken in in the place of another. */
-function admitExpected(core: VaultCore, descriptor: VaultDescriptorBody, enrolment: Signed, pending?: AgentRow): number | undefined {
+function admitExpected(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  enrolment: Signed,
+  pending?: AgentRow,
+): number | undefined {
   const body = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, enrolment);
   const known = core.registry.row(body.agentId);
   if (known !== undefined) {
@@ -146,10 +181,16 @@ function admitExpected(core: VaultCore, descriptor: VaultDescriptorBody, enrolme
     throw bad(`another enrolment was issued for the same agent (${known.name})`);
   }
   const old = body.replaces === undefined ? undefined : core.registry.row(body.replaces);
-  if (body.replaces === undefined && !equalBytes(body.lineageId, body.agentId)) throw bad('a new agent must begin its own lineage');
+  if (body.replaces === undefined && !equalBytes(body.lineageId, body.agentId))
+    throw bad('a new agent must begin its own lineage');
   if (body.replaces !== undefined) {
-    if (old === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'the agent to be replaced is not known to this vault');
-    if (!equalBytes(old.lineageId, body.lineageId)) throw bad(`${body.name} must continue the lineage of ${old.name}`);
+    if (old === undefined)
+      throw new StoreError(
+        'STORE_UNKNOWN_AGENT',
+        'the agent to be replaced is not known to this vault',
+      );
+    if (!equalBytes(old.lineageId, body.lineageId))
+      throw bad(`${body.name} must continue the lineage of ${old.name}`);
   }
   refuseBearers(core, body.name, ['enrolled'], old);
   // A second bundle that replaces the same agent takes the place of the first.
@@ -165,7 +206,12 @@ function admitEnrolled(
   descriptor: VaultDescriptorBody,
   event: Extract<EventBody, { type: 'agentEnrolled' }>,
 ): number | undefined {
-  const { enrolment, group } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, event.enrolment, event.binding);
+  const { enrolment, group } = verifyAgent(
+    descriptor.authorityKey,
+    descriptor.vaultId,
+    event.enrolment,
+    event.binding,
+  );
   if (group !== undefined) return admitMember(core, descriptor, event);
   const row = core.registry.row(enrolment.agentId);
   if (row === undefined || !equalBytes(row.enrolment.body, event.enrolment.body)) {
@@ -174,7 +220,8 @@ function admitEnrolled(
       `agent ${enrolment.name} is not expected by this collector; aliquot enroll makes a bundle for it`,
     );
   }
-  if (row.state === 'revoked' || row.state === 'replaced') throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
+  if (row.state === 'revoked' || row.state === 'replaced')
+    throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
   if (row.binding === undefined) return undefined;
   if (equalBytes(row.binding.body, event.binding.body)) return row.enrolledLeaf;
   throw new StoreError(
@@ -184,18 +231,34 @@ function admitEnrolled(
 }
 
 /** One word for each history; the same word again is answered, another is not. */
-function admitDecision(core: VaultCore, event: Extract<EventBody, { type: 'forkDecided' }>): number | undefined {
+function admitDecision(
+  core: VaultCore,
+  event: Extract<EventBody, { type: 'forkDecided' }>,
+): number | undefined {
   const row = core.registry.row(event.agentId);
   const lines = core.registry.lines(event.agentId);
   if (row === undefined || lines === undefined)
-    throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+    throw new StoreError(
+      'STORE_UNKNOWN_AGENT',
+      'no such agent in this vault; aliquot agents lists them',
+    );
   const history = lines.history(event.historyId);
-  if (history === undefined || (history.state === 'held' && lines.line(event.historyId) === undefined))
-    throw new StoreError('STORE_UNKNOWN_HISTORY', `agent ${row.name} has no such history; aliquot fork list shows them`);
+  if (
+    history === undefined ||
+    (history.state === 'held' && lines.line(event.historyId) === undefined)
+  )
+    throw new StoreError(
+      'STORE_UNKNOWN_HISTORY',
+      `agent ${row.name} has no such history; aliquot fork list shows them`,
+    );
   if (history.state === event.decision && history.name === event.name) return history.decidedLeaf;
   if (history.state !== 'held') {
-    const said = history.state === 'clone' ? `the clone ${history.name}` : `${row.name} itself, put back`;
-    throw new StoreError('STORE_DECIDED', `it was decided already that this history is of ${said}, and that stays`);
+    const said =
+      history.state === 'clone' ? `the clone ${history.name}` : `${row.name} itself, put back`;
+    throw new StoreError(
+      'STORE_DECIDED',
+      `it was decided already that this history is of ${said}, and that stays`,
+    );
   }
   if (event.decision === 'clone') refuseTakenName(core, event.name);
   return undefined;
@@ -205,7 +268,11 @@ function admitDecision(core: VaultCore, event: Extract<EventBody, { type: 'forkD
 function refuseTakenName(core: VaultCore, name: string): void {
   const lives = ({ state }: AgentRow): boolean => state !== 'revoked' && state !== 'replaced';
   const living = core.registry.rows().some((row) => row.name === name && lives(row));
-  if (living) throw new StoreError('STORE_NAME_TAKEN', `an agent has the name ${name}; choose another name for the clone`);
+  if (living)
+    throw new StoreError(
+      'STORE_NAME_TAKEN',
+      `an agent has the name ${name}; choose another name for the clone`,
+    );
   refuseCloneName(core, name);
 }
 
@@ -228,17 +295,26 @@ async function admitReported(
   descriptor: VaultDescriptorBody,
   event: Extract<EventBody, { type: 'headReported' }>,
 ): Promise<number | undefined> {
-  const certificate = verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, event.collectorCertificate);
+  const certificate = verifyCollectorCertificate(
+    descriptor.authorityKey,
+    descriptor.vaultId,
+    event.collectorCertificate,
+  );
   const { head } = verifyHead(event.head, certificate);
-  if (core.registry.row(event.agentId) === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault');
+  if (core.registry.row(event.agentId) === undefined)
+    throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault');
   const earlier = core.registry
     .reported()
     .find(
-      ([, known]) => equalBytes(known.agentId, event.agentId) && known.head.size === head.size && equalBytes(known.head.root, head.root),
+      ([, known]) =>
+        equalBytes(known.agentId, event.agentId) &&
+        known.head.size === head.size &&
+        equalBytes(known.head.root, head.root),
     );
   if (earlier !== undefined) return earlier[0];
   const judgement = await judgeHead(core, head);
-  if (judgement === 'consistent' || judgement === 'lost') throw bad('the reported head is known to this log: nothing to report');
+  if (judgement === 'consistent' || judgement === 'lost')
+    throw bad('the reported head is known to this log: nothing to report');
   return undefined;
 }
 
@@ -248,12 +324,21 @@ async function admitOpening(
   event: Extract<EventBody, { type: 'epochOpened' }>,
 ): Promise<number | undefined> {
   const body = verifyEpochOpening(descriptor.authorityKey, descriptor.vaultId, event.opening);
-  const known = core.openings.find((opening) => equalBytes(opening.opening.body, event.opening.body));
+  const known = core.openings.find((opening) =>
+    equalBytes(opening.opening.body, event.opening.body),
+  );
   if (known !== undefined) return known.leafIndex;
   const { logEpoch, size, root } = core.head;
-  if (body.logEpoch <= logEpoch) throw bad(`log epoch ${body.logEpoch} was opened already; the next is ${logEpoch + 1}`);
-  if (body.base.logEpoch !== logEpoch || body.base.size !== size || !equalBytes(body.base.root, root)) {
-    throw bad(`the log has grown to ${size} leaves since this opening was approved for ${body.base.size}: approve it again`);
+  if (body.logEpoch <= logEpoch)
+    throw bad(`log epoch ${body.logEpoch} was opened already; the next is ${logEpoch + 1}`);
+  if (
+    body.base.logEpoch !== logEpoch ||
+    body.base.size !== size ||
+    !equalBytes(body.base.root, root)
+  ) {
+    throw bad(
+      `the log has grown to ${size} leaves since this opening was approved for ${body.base.size}: approve it again`,
+    );
   }
   return undefined;
 }

@@ -46,16 +46,25 @@ export class LogAudit implements ReplayAudit {
     const row = core.registry.row(header.agentId);
     const where = `${whereOf(place)}, commit ${header.sequence} of agent ${row?.name ?? hex(header.agentId)}`;
     const agent = core.registry.certificate(header.agentId);
-    if (agent === undefined || row === undefined) return this.#error('commit-invalid', 'its agent had not enrolled', where);
+    if (agent === undefined || row === undefined)
+      return this.#error('commit-invalid', 'its agent had not enrolled', where);
     const verified = this.#attempt('commit-invalid', where, () =>
       verifyCommit(stored.commit, { vaultId: this.#vault.descriptor.vaultId, agent }),
     );
     if (verified === undefined) return;
 
     const route = await routeOf(core, row.lineageId, header, verified.hash);
-    if (route.type === 'unknown-parent') this.#error('chain-broken', 'it does not continue the chain before it', where);
-    if (route.type === 'opens' && core.registry.lines(header.agentId)?.history(route.historyId) === undefined)
-      this.#error('chain-broken', 'it begins another history of its agent, and no event before it says so', where);
+    if (route.type === 'unknown-parent')
+      this.#error('chain-broken', 'it does not continue the chain before it', where);
+    if (
+      route.type === 'opens' &&
+      core.registry.lines(header.agentId)?.history(route.historyId) === undefined
+    )
+      this.#error(
+        'chain-broken',
+        'it begins another history of its agent, and no event before it says so',
+        where,
+      );
 
     this.#attempt('receipt-invalid', where, () => {
       const receipt = verifyReceipt(stored.receipt, this.#vault.certificate);
@@ -65,9 +74,15 @@ export class LogAudit implements ReplayAudit {
     });
 
     if (verified.slots.some((slot) => slot.type === 'purged') && !precedesLoss(header, core.head))
-      this.#error('commit-invalid', 'entries were taken out of it, and the log lost nothing since it was made', where);
+      this.#error(
+        'commit-invalid',
+        'entries were taken out of it, and the log lost nothing since it was made',
+        where,
+      );
 
-    const entries = verified.slots.flatMap((slot): Entry[] => (slot.type === 'entry' ? [slot.entry] : []));
+    const entries = verified.slots.flatMap((slot): Entry[] =>
+      slot.type === 'entry' ? [slot.entry] : [],
+    );
     const gathered = await gatherFacts(entries, core.factsOf(row.lineageId), 'strict');
     if (gathered.type === 'bad') this.#error('commit-invalid', gathered.why, where);
     if (gathered.type === 'missing') this.#missing(gathered.ids, where, core);
@@ -88,10 +103,12 @@ export class LogAudit implements ReplayAudit {
     const where = `${whereOf(place)}, leaf ${core.log.size}`;
     const event = decodeEventBody(stored.event);
     const { timeMs } = decodeLogLeaf(stored.leaf);
-    if (!equalBytes(stored.leaf, eventLeaf(stored.event, timeMs))) this.#error('event-invalid', 'its leaf is for another event', where);
+    if (!equalBytes(stored.leaf, eventLeaf(stored.event, timeMs)))
+      this.#error('event-invalid', 'its leaf is for another event', where);
     if (event.type === 'chainForked') {
       // The collector's own observation: nobody signed it.
-      if (core.registry.row(event.agentId) === undefined) this.#error('event-invalid', 'it tells of an agent that nobody expected', where);
+      if (core.registry.row(event.agentId) === undefined)
+        this.#error('event-invalid', 'it tells of an agent that nobody expected', where);
       return;
     }
     try {
@@ -134,8 +151,15 @@ function whereOf({ pack, offset }: Position): string {
   return `pack ${pack}, byte ${offset}`;
 }
 
-/** Names every version whose content needs one of the damaged items. Reads all commits again; only after damage. */
-export async function tellDamagedVersions(core: VaultCore, damaged: ReadonlySet<string>, tell: (finding: Finding) => void): Promise<void> {
+/**
+ * Names every version whose content needs one of the damaged items. Reads all commits again; only
+ * after damage.
+ */
+export async function tellDamagedVersions(
+  core: VaultCore,
+  damaged: ReadonlySet<string>,
+  tell: (finding: Finding) => void,
+): Promise<void> {
   const everything = core.factsOf(NOBODY, async (ids) => ids.map(() => 'uploaded' as const));
   for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
     const { type, payload } = await core.leafRecord(leafIndex);
@@ -147,7 +171,8 @@ export async function tellDamagedVersions(core: VaultCore, damaged: ReadonlySet<
       if (slot.type !== 'entry') continue;
       const entry = decodeEntry(slot.bytes);
       const facts = await gatherFacts([entry], everything, 'lenient');
-      if (facts.type !== 'facts' || !touches(facts.facts.chunks, damaged, entry, facts.facts.pages)) continue;
+      if (facts.type !== 'facts' || !touches(facts.facts.chunks, damaged, entry, facts.facts.pages))
+        continue;
       tell({
         code: 'version-damaged',
         severity: 'error',

@@ -8,17 +8,20 @@ import { changeIndex, check, codes, lab, recordAt, SIZES, spoil } from './testin
 import { content } from './testing/world.ts';
 
 describe('fsck of damaged packs', () => {
-  test.each(SIZES)('P6 names a damaged chunk and every version that needs it, and deletes nothing (packs of %s)', async (_, packBytes) => {
-    const place = await lab(packBytes);
-    const { path, at } = await recordAt(place.vaultDir, 1, 1);
-    await spoil(path, at + 60); // chunk "b": in two files
-    const size = endOnDisk(place.vaultDir);
-    const { findings, faults } = await check(place, true);
-    expect(codes(findings)).toEqual(['item-damaged', 'version-damaged', 'version-damaged']);
-    expect(faults).toBe(3);
-    expect(findings[1]?.where).toContain(`agent hplc-1, file ${hex(place.agent.fileId('/d/a'))}`);
-    expect(endOnDisk(place.vaultDir)).toEqual(size);
-  });
+  test.each(SIZES)(
+    'P6 names a damaged chunk and every version that needs it, and deletes nothing (packs of %s)',
+    async (_, packBytes) => {
+      const place = await lab(packBytes);
+      const { path, at } = await recordAt(place.vaultDir, 1, 1);
+      await spoil(path, at + 60); // chunk "b": in two files
+      const size = endOnDisk(place.vaultDir);
+      const { findings, faults } = await check(place, true);
+      expect(codes(findings)).toEqual(['item-damaged', 'version-damaged', 'version-damaged']);
+      expect(faults).toBe(3);
+      expect(findings[1]?.where).toContain(`agent hplc-1, file ${hex(place.agent.fileId('/d/a'))}`);
+      expect(endOnDisk(place.vaultDir)).toEqual(size);
+    },
+  );
 
   test('I-C5 P1 damage in the last group is not cut as a torn tail when the catalog is broken too', async () => {
     const place = await lab();
@@ -30,7 +33,9 @@ describe('fsck of damaged packs', () => {
       breakCatalog();
       await spoil(join(place.vaultDir, 'packs', '00000001.pack'), end.offset - 5);
       expect(codes((await check(place, true)).findings)).toContain('record-broken');
-      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+        code: 'STORE_CORRUPT',
+      });
       expect(endOnDisk(place.vaultDir)).toEqual(end);
       await spoil(join(place.vaultDir, 'packs', '00000001.pack'), end.offset - 5); // mends it
     }
@@ -43,7 +48,8 @@ describe('fsck of damaged packs', () => {
     async (_, packBytes) => {
       const place = await lab(packBytes);
       const live = await catalogRows(place.vaultDir);
-      // Every part of a header, and every kind of record: magic, kind, length, what was synced, id, checksum.
+      // Every part of a header, and every kind of record: magic, kind, length, what was synced, id,
+      // checksum.
       for (const [turn, within] of [0, 5, 10, 13, 20, 47, 50].entries()) {
         const kind = [1, 2, 3, 4, 5, 4, 1][turn] ?? 1;
         const { path, at } = await recordAt(place.vaultDir, kind);
@@ -53,7 +59,8 @@ describe('fsck of damaged packs', () => {
         const [vault] = store.vaults();
         if (vault === undefined) throw new Error('no vault');
         const records = [];
-        for await (const record of vault.state(place.agent.lineageId, undefined)) records.push(record);
+        for await (const record of vault.state(place.agent.lineageId, undefined))
+          records.push(record);
         expect(records.length).toBeGreaterThan(0);
         const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
         for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
@@ -61,7 +68,11 @@ describe('fsck of damaged packs', () => {
         await store.close();
         expect(await catalogRows(place.vaultDir)).toEqual(live);
         expect((await check(place)).findings).toMatchObject([
-          { code: 'header-damaged', severity: 'warning', where: expect.stringContaining(`byte ${at}`) },
+          {
+            code: 'header-damaged',
+            severity: 'warning',
+            where: expect.stringContaining(`byte ${at}`),
+          },
         ]);
         await spoil(path, at + within); // mends it
       }
@@ -69,12 +80,19 @@ describe('fsck of damaged packs', () => {
     },
   );
 
-  test.each(SIZES)('P6 names the versions behind a damaged page (packs of %s)', async (_, packBytes) => {
-    const place = await lab(packBytes);
-    const { path, at } = await recordAt(place.vaultDir, 2);
-    await spoil(path, at + 60);
-    expect(codes((await check(place)).findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
-  });
+  test.each(SIZES)(
+    'P6 names the versions behind a damaged page (packs of %s)',
+    async (_, packBytes) => {
+      const place = await lab(packBytes);
+      const { path, at } = await recordAt(place.vaultDir, 2);
+      await spoil(path, at + 60);
+      expect(codes((await check(place)).findings)).toEqual([
+        'catalog-not-compared',
+        'item-damaged',
+        'version-damaged',
+      ]);
+    },
+  );
 
   test('a damaged chunk is asked for again, stored anew, and then only a warning', async () => {
     const place = await lab();
@@ -92,26 +110,38 @@ describe('fsck of damaged packs', () => {
     expect(vault.stats().damaged).toBe(0);
     await store.close();
     const { findings } = await check(place);
-    expect(findings.map(({ code, severity }) => [code, severity])).toEqual([['item-damaged', 'warning']]);
+    expect(findings.map(({ code, severity }) => [code, severity])).toEqual([
+      ['item-damaged', 'warning'],
+    ]);
   });
 
-  test.each(SIZES)('P5 a changed commit is a broken record, at start and in fsck (packs of %s)', async (_, packBytes) => {
-    const place = await lab(packBytes);
-    const { path, at } = await recordAt(place.vaultDir, 4);
-    await spoil(path, at + 100);
-    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
-    expect(codes((await check(place)).findings)).toContain('record-broken');
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
-  });
+  test.each(SIZES)(
+    'P5 a changed commit is a broken record, at start and in fsck (packs of %s)',
+    async (_, packBytes) => {
+      const place = await lab(packBytes);
+      const { path, at } = await recordAt(place.vaultDir, 4);
+      await spoil(path, at + 100);
+      rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+      expect(codes((await check(place)).findings)).toContain('record-broken');
+      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+        code: 'STORE_CORRUPT',
+      });
+    },
+  );
 
   test('I-C2 an index that names another chunk is told, and a repair builds the catalog from the records', async () => {
     const place = await lab(4096);
     await changeIndex(place, 9 + 31); // the last byte of an id
     expect(codes((await check(place)).findings)).toEqual(['pack-index']);
     rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
-    await (await openCollector(place.dir, place.world.ports())).close(); // a start believes an index that is whole
+    // a start believes an index that is whole
+    await (await openCollector(place.dir, place.world.ports())).close();
     expect(codes((await check(place)).findings)).toEqual(['pack-index', 'catalog-differs']);
-    expect(codes((await check(place, true)).findings)).toEqual(['pack-index', 'catalog-differs', 'repaired']);
+    expect(codes((await check(place, true)).findings)).toEqual([
+      'pack-index',
+      'catalog-differs',
+      'repaired',
+    ]);
     expect(codes((await check(place)).findings)).toEqual(['pack-index']);
   });
 

@@ -20,7 +20,10 @@ export type FindingCode =
   | 'header-damaged'
   /** A chunk or page whose bytes have rotted. */
   | 'item-damaged'
-  /** The last pack ends in a torn record: a crash's trace, cut at the next start. A warning when sound records stand in it. */
+  /**
+   * The last pack ends in a torn record: a crash's trace, cut at the next start. A warning when
+   * sound records stand in it.
+   */
   | 'torn-tail'
   /** A commit's signature, certificate chain or entries do not verify. */
   | 'commit-invalid'
@@ -32,7 +35,10 @@ export type FindingCode =
   | 'receipt-invalid'
   /** An audit event does not verify. */
   | 'event-invalid'
-  /** A record is sound and cannot be applied: a fault of ours took it in. It is passed over, and what it said is not shown. */
+  /**
+   * A record is sound and cannot be applied: a fault of ours took it in. It is passed over, and
+   * what it said is not shown.
+   */
   | 'record-unfit'
   /** The check of a vault could not be ended: what stopped it is told. */
   | 'check-stopped'
@@ -40,9 +46,15 @@ export type FindingCode =
   | 'catalog-differs'
   /** The catalog cannot be read. */
   | 'catalog-broken'
-  /** The catalog could not be compared: a living process holds it, or a damaged page hides what it should say. */
+  /**
+   * The catalog could not be compared: a living process holds it, or a damaged page hides what it
+   * should say.
+   */
   | 'catalog-not-compared'
-  /** A version whose content is no longer whole: the consequence of an item-damaged or reference-missing. */
+  /**
+   * A version whose content is no longer whole: the consequence of an item-damaged or
+   * reference-missing.
+   */
   | 'version-damaged'
   /** A file of the folder is missing, unreadable or does not fit. */
   | 'folder'

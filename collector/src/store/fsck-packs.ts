@@ -7,8 +7,22 @@ import { StoreError } from './errors.ts';
 import type { Finding } from './fsck-finding.ts';
 import { packFileName, ReadOnlyPack } from './pack-source.ts';
 import type { Position } from './position.ts';
-import { decodePackHeader, type IndexRow, isData, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
-import { mayBeTorn, readFooter, readIndex, type Scanned, scanRecords, soundRecordBehind } from './record-scan.ts';
+import {
+  decodePackHeader,
+  type IndexRow,
+  isData,
+  PACK_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+} from './record.ts';
+import {
+  mayBeTorn,
+  readFooter,
+  readIndex,
+  type Scanned,
+  scanRecords,
+  soundRecordBehind,
+} from './record-scan.ts';
 
 /** A chunk or page whose bytes have rotted. */
 export interface DamagedItem {
@@ -20,7 +34,9 @@ export interface DamagedItem {
 export interface PackReport {
   readonly bytes: number;
   readonly items: number;
-  /** Where what can be read of the records ends: at the index of a closed pack, or at a torn tail. */
+  /**
+   * Where what can be read of the records ends: at the index of a closed pack, or at a torn tail.
+   */
   readonly end: number;
   readonly damaged: DamagedItem[];
   /** True when a record other than an item is broken: the history behind it cannot be followed. */
@@ -30,21 +46,36 @@ export interface PackReport {
 }
 
 const RESTORE = 'put the file back from a copy of the collector';
-const SEND_AGAIN = 'the agents that have the content send it again when they next back it up; other versions need a copy of the collector';
+const SEND_AGAIN =
+  'the agents that have the content send it again when they next back it up; other versions need a copy of the collector';
 
 interface PackOptions {
   readonly vaultId: VaultId;
   readonly isLast: boolean;
-  /** The catalog says that everything before this was durable: what is broken there is damage, not a torn tail (I-C5). */
+  /**
+   * The catalog says that everything before this was durable: what is broken there is damage, not a
+   * torn tail (I-C5).
+   */
   readonly durableTo: number;
-  /** A living process appends to the last pack: it cut every torn tail when it opened the folder, so there is none now. */
+  /**
+   * A living process appends to the last pack: it cut every torn tail when it opened the folder, so
+   * there is none now.
+   */
   readonly live: boolean;
   readonly hasher: Hasher;
   readonly tell: (finding: Finding) => void;
 }
 
-/** Reads every byte of one pack and proves it: header, each record's checksum and SHA-256, index, footer. */
-export async function checkPack(files: FilePort, dir: string, number: number, options: PackOptions): Promise<PackReport> {
+/**
+ * Reads every byte of one pack and proves it: header, each record's checksum and SHA-256, index,
+ * footer.
+ */
+export async function checkPack(
+  files: FilePort,
+  dir: string,
+  number: number,
+  options: PackOptions,
+): Promise<PackReport> {
   const pack = await ReadOnlyPack.open(files, join(dir, packFileName(number)), number);
   try {
     return await new PackCheck(pack, options).run();
@@ -85,27 +116,50 @@ class PackCheck {
     const salt = await this.#salt();
     if (salt !== undefined) {
       const index = await readIndex(pack, salt);
-      // The newest pack with a footer and no sound index was being closed when the power failed: a torn tail.
+      // The newest pack with a footer and no sound index was being closed when the power failed: a
+      // torn tail.
       const footer = this.#isLast && index === undefined ? undefined : await readFooter(pack, salt);
-      if (footer === undefined && !this.#isLast) this.#error('pack-index', 'a closed pack has lost its footer', pack.size, RESTORE);
+      if (footer === undefined && !this.#isLast)
+        this.#error('pack-index', 'a closed pack has lost its footer', pack.size, RESTORE);
       else if (footer !== undefined && index === undefined)
-        this.#error('pack-index', 'the index of a closed pack is damaged', footer.indexOffset, RESTORE);
+        this.#error(
+          'pack-index',
+          'the index of a closed pack is damaged',
+          footer.indexOffset,
+          RESTORE,
+        );
       const open = this.#isLast && footer === undefined;
       this.#end = footer?.indexOffset ?? pack.size;
       await this.#records(salt, this.#end, open, index);
       this.#indexed = index !== undefined && !this.#broken && sameRows(index, this.#rows);
       if (index !== undefined && !this.#broken && !this.#indexed) {
-        this.#error('pack-index', 'the index does not name the records of its pack', footer?.indexOffset ?? 0, RESTORE);
+        this.#error(
+          'pack-index',
+          'the index does not name the records of its pack',
+          footer?.indexOffset ?? 0,
+          RESTORE,
+        );
       }
     }
     const { size: bytes } = pack;
-    return { bytes, items: this.#items, end: this.#end, damaged: this.#damaged, broken: this.#broken, indexed: this.#indexed };
+    return {
+      bytes,
+      items: this.#items,
+      end: this.#end,
+      damaged: this.#damaged,
+      broken: this.#broken,
+      indexed: this.#indexed,
+    };
   }
 
   async #salt(): Promise<number | undefined> {
     const { path, number, size } = this.#pack;
     try {
-      const header = decodePackHeader(await this.#pack.read(0, PACK_HEADER_BYTES), { path, number, vaultId: this.#vaultId });
+      const header = decodePackHeader(await this.#pack.read(0, PACK_HEADER_BYTES), {
+        path,
+        number,
+        vaultId: this.#vaultId,
+      });
       if (header !== undefined) return header.salt;
       if (this.#isLast && size <= PACK_HEADER_BYTES) {
         this.#torn(0, false);
@@ -120,11 +174,21 @@ class PackCheck {
     return undefined;
   }
 
-  async #records(salt: number, to: number, open: boolean, index: readonly IndexRow[] | undefined): Promise<void> {
+  async #records(
+    salt: number,
+    to: number,
+    open: boolean,
+    index: readonly IndexRow[] | undefined,
+  ): Promise<void> {
     let from: number | undefined = PACK_HEADER_BYTES;
     while (from !== undefined && from < to) {
       let next: number | undefined;
-      for await (const item of scanRecords(this.#pack, salt, { from, to, wanted: () => true, hasher: this.#hasher })) {
+      for await (const item of scanRecords(this.#pack, salt, {
+        from,
+        to,
+        wanted: () => true,
+        hasher: this.#hasher,
+      })) {
         const good = item.type === 'record' && item.sound && item.header.kind !== 'index';
         if (item.type === 'record' && item.mended) this.#rotten(item.header, item.offset);
         if (item.type === 'record' && good) {
@@ -141,16 +205,27 @@ class PackCheck {
   }
 
   /** What a bad record means, and where to go on behind it, if anywhere. */
-  async #judge(item: Scanned, salt: number, open: boolean, index: readonly IndexRow[] | undefined): Promise<number | undefined> {
+  async #judge(
+    item: Scanned,
+    salt: number,
+    open: boolean,
+    index: readonly IndexRow[] | undefined,
+  ): Promise<number | undefined> {
     if (item.type === 'unknown') {
       this.#broken = true;
-      this.#error('record-unknown', `${item.why} is not known to this release`, item.offset, 'use the release that wrote it');
+      this.#error(
+        'record-unknown',
+        `${item.why} is not known to this release`,
+        item.offset,
+        'use the release that wrote it',
+      );
       return undefined;
     }
     // A pack that is too short is told as that, once.
     const cut = this.#durableTo > this.#pack.size;
     if (open && this.#live) {
-      // It may have been read while it was being written: what is still bad at a second look is bad.
+      // It may have been read while it was being written: what is still bad at a second look is
+      // bad.
       if (this.#again !== item.offset) {
         this.#again = item.offset;
         return item.offset;
@@ -160,16 +235,25 @@ class PackCheck {
         this.#underWay(item.offset);
         return undefined;
       }
-    } else if (open && (cut || item.offset >= this.#durableTo) && (await mayBeTorn(this.#pack, salt, item.offset))) {
+    } else if (
+      open &&
+      (cut || item.offset >= this.#durableTo) &&
+      (await mayBeTorn(this.#pack, salt, item.offset))
+    ) {
       this.#end = item.offset;
       this.#torn(item.offset, await soundRecordBehind(this.#pack, salt, item.offset));
       return undefined;
     }
-    const known = item.type === 'record' ? item.header : index?.find((row) => row.offset === item.offset);
+    const known =
+      item.type === 'record' ? item.header : index?.find((row) => row.offset === item.offset);
     if (known !== undefined && isData(known.kind)) {
       this.#note(known, item.offset);
       const kind = known.kind === 'page' ? 'page' : 'chunk';
-      this.#damaged.push({ id: asChunkId(known.id), kind, position: { pack: this.#pack.number, offset: item.offset } });
+      this.#damaged.push({
+        id: asChunkId(known.id),
+        kind,
+        position: { pack: this.#pack.number, offset: item.offset },
+      });
       return item.offset + RECORD_HEADER_BYTES + known.length;
     }
     this.#broken = true;
@@ -183,8 +267,9 @@ class PackCheck {
   }
 
   /**
-   * Whether the collector may be writing this record of the open pack, or have cut it after an append that failed. It appends in
-   * order, so a record that lay whole within the file when the file was opened, and is bad although it was read since, is damaged.
+   * Whether the collector may be writing this record of the open pack, or have cut it after an
+   * append that failed. It appends in order, so a record that lay whole within the file when the
+   * file was opened, and is bad although it was read since, is damaged.
    */
   async #mayBeUnderWay(item: Exclude<Scanned, { type: 'unknown' }>): Promise<boolean> {
     if (item.type === 'record' ? item.sound : item.why === 'incomplete') return true;
@@ -194,7 +279,13 @@ class PackCheck {
   #rotten({ kind }: RecordHeader, offset: number): void {
     const what = `a byte of the header of ${kind === 'event' || kind === 'index' ? 'an' : 'a'} ${kind} has rotted; its content is whole, and proves what the header was`;
     const remedy = 'check the disk; the collector goes on with it, and nothing is lost';
-    this.#tell({ code: 'header-damaged', severity: 'warning', what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+    this.#tell({
+      code: 'header-damaged',
+      severity: 'warning',
+      what,
+      where: `${this.#pack.path}, byte ${offset}`,
+      remedy,
+    });
   }
 
   #note({ kind, id, length }: Pick<RecordHeader, 'kind' | 'id' | 'length'>, offset: number): void {
@@ -202,7 +293,10 @@ class PackCheck {
     if (isData(kind)) this.#items += 1;
   }
 
-  /** Nothing says that these bytes were ever durable. Sound records among them may be a power cut's doing, or damage in front. */
+  /**
+   * Nothing says that these bytes were ever durable. Sound records among them may be a power cut's
+   * doing, or damage in front.
+   */
   #torn(offset: number, soundBehind: boolean): void {
     if (this.#live) {
       this.#underWay(offset);
@@ -221,7 +315,13 @@ class PackCheck {
           `the last pack ends in ${bytes} bytes that are no complete record`,
           'nothing to do after a crash: the next start cuts them. Had a receipt covered them, the agents would report it (aliquot log status)',
         ] as const);
-    this.#tell({ code: 'torn-tail', severity, what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+    this.#tell({
+      code: 'torn-tail',
+      severity,
+      what,
+      where: `${this.#pack.path}, byte ${offset}`,
+      remedy,
+    });
   }
 
   #underWay(offset: number): void {
@@ -230,12 +330,19 @@ class PackCheck {
       severity: 'info',
       what: `the last pack ends in ${this.#pack.size - offset} bytes that are not yet a complete record`,
       where: `${this.#pack.path}, byte ${offset}`,
-      remedy: 'the collector seems to be writing them: run fsck again; if they stay, run it while the collector is stopped',
+      remedy:
+        'the collector seems to be writing them: run fsck again; if they stay, run it while the collector is stopped',
     });
   }
 
   #error(code: Finding['code'], what: string, offset: number, remedy: string): void {
-    this.#tell({ code, severity: 'error', what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+    this.#tell({
+      code,
+      severity: 'error',
+      what,
+      where: `${this.#pack.path}, byte ${offset}`,
+      remedy,
+    });
   }
 }
 

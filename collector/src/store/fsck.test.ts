@@ -31,10 +31,21 @@ describe('fsck of a collector', () => {
       await copy.back(vault, [copy.file('/d/a', [content(`copy ${turn}`)]), copy.gone('/d/c')]);
       copy.fork();
       await copy.back(vault, [copy.file(`/d/${turn}`, [content(`more ${turn}`)])]);
-      const historyId = vault.agentById(agent.agentId)?.histories.find(({ state }) => state === 'held')?.historyId;
+      const historyId = vault
+        .agentById(agent.agentId)
+        ?.histories.find(({ state }) => state === 'held')?.historyId;
       if (historyId === undefined) throw new Error('nothing is held apart');
-      const said = turn === 0 ? ({ decision: 'clone', name: 'hplc-9' } as const) : ({ decision: 'restored', name: '' } as const);
-      await vault.appendEvent({ type: 'forkDecided', timeMs: 1, agentId: agent.agentId, historyId, ...said });
+      const said =
+        turn === 0
+          ? ({ decision: 'clone', name: 'hplc-9' } as const)
+          : ({ decision: 'restored', name: '' } as const);
+      await vault.appendEvent({
+        type: 'forkDecided',
+        timeMs: 1,
+        agentId: agent.agentId,
+        historyId,
+        ...said,
+      });
       await copy.back(vault, [copy.directory(`/${turn}`)]);
     }
     await vault.announceGcEpoch(place.world.clock.now);
@@ -52,7 +63,10 @@ describe('fsck of a collector', () => {
     const live = await catalogRows(place.vaultDir);
     const folder = join(place.vaultDir, 'catalog');
     rmSync(join(place.vaultDir, 'durable.json'));
-    const level = new Level<Buffer, Buffer>(folder, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+    const level = new Level<Buffer, Buffer>(folder, {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+    });
     await level.put(keys.version, Buffer.from([0, 0, 0, 1]));
     await level.del(keys.durable); // not written by earlier releases
     await level.close();
@@ -60,8 +74,12 @@ describe('fsck of a collector', () => {
     const pack = join(place.vaultDir, 'packs', '00000001.pack');
     cpSync(pack, join(place.dir, 'whole.pack'));
     truncateSync(pack, end.offset - 5);
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+      code: 'STORE_CORRUPT',
+    });
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+      code: 'STORE_CORRUPT',
+    });
     cpSync(join(place.dir, 'whole.pack'), pack);
     await (await openCollector(place.dir, place.world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(live);
@@ -71,7 +89,9 @@ describe('fsck of a collector', () => {
     const place = await lab(4096);
     rmSync(join(place.vaultDir, 'packs', '00000002.pack'));
     const { findings } = await check(place);
-    expect(findings).toMatchObject([{ code: 'pack-missing', what: expect.stringContaining('00000002.pack') }]);
+    expect(findings).toMatchObject([
+      { code: 'pack-missing', what: expect.stringContaining('00000002.pack') },
+    ]);
   });
 
   test('a torn tail is no fault, and the next start cuts it', async () => {
@@ -92,8 +112,14 @@ describe('fsck of a collector', () => {
 
   test('packs that lost their end are refused at start, and accepted only by a repair', async () => {
     const place = await lab();
-    truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), endOnDisk(place.vaultDir).offset - 5);
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT', message: /lost its end/ });
+    truncateSync(
+      join(place.vaultDir, 'packs', '00000001.pack'),
+      endOnDisk(place.vaultDir).offset - 5,
+    );
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+      code: 'STORE_CORRUPT',
+      message: /lost its end/,
+    });
     expect(codes((await check(place)).findings)).toEqual(['pack-short']);
     expect(codes((await check(place, true)).findings)).toEqual(['pack-short', 'repaired']);
     expect((await check(place)).findings).toEqual([]);
@@ -105,21 +131,32 @@ describe('fsck of a collector', () => {
     async (repair) => {
       const place = await lab();
       const size = endOnDisk(place.vaultDir);
-      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 4, 2)).at + 200);
-      expect((await check(place, repair)).findings).toMatchObject([{ code: 'record-broken', what: 'a commit that was durable is broken' }]);
+      await spoil(
+        join(place.vaultDir, 'packs', '00000001.pack'),
+        (await recordAt(place.vaultDir, 4, 2)).at + 200,
+      );
+      expect((await check(place, repair)).findings).toMatchObject([
+        { code: 'record-broken', what: 'a commit that was durable is broken' },
+      ]);
       expect(endOnDisk(place.vaultDir)).toEqual(size);
       await (await openCollector(place.dir, place.world.ports())).close();
       expect(endOnDisk(place.vaultDir)).toEqual(size);
     },
   );
 
-  test.each(['the only pack', 'the last pack'])('P1 a repair does not make an empty store where %s is missing', async (which) => {
-    const place = await lab(which === 'the only pack' ? undefined : 4096);
-    const last = String(endOnDisk(place.vaultDir).pack).padStart(8, '0');
-    rmSync(join(place.vaultDir, 'packs', `${last}.pack`));
-    for (const repair of [false, true]) expect(codes((await check(place, repair)).findings)).toEqual(['pack-missing']);
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
-  });
+  test.each(['the only pack', 'the last pack'])(
+    'P1 a repair does not make an empty store where %s is missing',
+    async (which) => {
+      const place = await lab(which === 'the only pack' ? undefined : 4096);
+      const last = String(endOnDisk(place.vaultDir).pack).padStart(8, '0');
+      rmSync(join(place.vaultDir, 'packs', `${last}.pack`));
+      for (const repair of [false, true])
+        expect(codes((await check(place, repair)).findings)).toEqual(['pack-missing']);
+      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+        code: 'STORE_CORRUPT',
+      });
+    },
+  );
 
   test('I-C2 a catalog that says something else is found, and built anew by a repair', async () => {
     const place = await lab();
@@ -143,7 +180,8 @@ describe('fsck of a collector', () => {
     const place = await lab();
     const before = await catalogRows(place.vaultDir);
     const folder = join(place.vaultDir, 'catalog');
-    for (const name of readdirSync(folder)) if (/^(MANIFEST|CURRENT)/.test(name)) truncateSync(join(folder, name), 3);
+    for (const name of readdirSync(folder))
+      if (/^(MANIFEST|CURRENT)/.test(name)) truncateSync(join(folder, name), 3);
     expect(codes((await check(place)).findings)).toEqual(['catalog-broken']);
     await (await openCollector(place.dir, place.world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(before);
@@ -163,13 +201,17 @@ describe('fsck of a collector', () => {
     const place = await lab();
     const pack = join(place.vaultDir, 'packs', '00000001.pack');
     const store = await openCollector(place.dir, place.world.ports());
-    await spoil(pack, (await recordAt(place.vaultDir, 1, 42)).at + 60); // chunk "c", of the last commit
+    // chunk "c", of the last commit
+    await spoil(pack, (await recordAt(place.vaultDir, 1, 42)).at + 60);
     const { findings, faults } = await check(place);
     expect(codes(findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
     expect(faults).toBe(2);
     await spoil(pack, (await recordAt(place.vaultDir, 4, 2)).at + 200);
     expect((await check(place)).findings).toContainEqual(
-      expect.objectContaining({ code: 'record-broken', what: 'a commit that was written whole is broken' }),
+      expect.objectContaining({
+        code: 'record-broken',
+        what: 'a commit that was written whole is broken',
+      }),
     );
     await store.close();
   });
@@ -177,9 +219,16 @@ describe('fsck of a collector', () => {
   test('in a folder in use, a record that is not there whole may be under way: told, and no fault', async () => {
     const place = await lab();
     const store = await openCollector(place.dir, place.world.ports());
-    truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), endOnDisk(place.vaultDir).offset - 5);
+    truncateSync(
+      join(place.vaultDir, 'packs', '00000001.pack'),
+      endOnDisk(place.vaultDir).offset - 5,
+    );
     const { findings, faults } = await check(place);
-    expect(findings[0]).toMatchObject({ code: 'torn-tail', severity: 'info', remedy: expect.stringContaining('run fsck again') });
+    expect(findings[0]).toMatchObject({
+      code: 'torn-tail',
+      severity: 'info',
+      remedy: expect.stringContaining('run fsck again'),
+    });
     expect(faults).toBe(0);
     await store.close();
   });
@@ -189,8 +238,14 @@ describe('fsck of a collector', () => {
     async (repair) => {
       const place = await lab();
       const size = endOnDisk(place.vaultDir);
-      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)).at + 60);
-      expect(codes((await check(place, repair)).findings)).toEqual(['item-damaged', 'version-damaged']);
+      await spoil(
+        join(place.vaultDir, 'packs', '00000001.pack'),
+        (await recordAt(place.vaultDir, 1, 42)).at + 60,
+      );
+      expect(codes((await check(place, repair)).findings)).toEqual([
+        'item-damaged',
+        'version-damaged',
+      ]);
       expect(endOnDisk(place.vaultDir)).toEqual(size);
     },
   );
@@ -198,9 +253,16 @@ describe('fsck of a collector', () => {
   test('a torn tail with sound records in it is a warning, as nobody can tell it from damage', async () => {
     const place = await lab();
     forgetDurable(place);
-    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)).at + 60);
+    await spoil(
+      join(place.vaultDir, 'packs', '00000001.pack'),
+      (await recordAt(place.vaultDir, 1, 42)).at + 60,
+    );
     const { findings } = await check(place);
-    expect(findings[0]).toMatchObject({ code: 'torn-tail', severity: 'warning', remedy: expect.stringContaining('receipts may cover') });
+    expect(findings[0]).toMatchObject({
+      code: 'torn-tail',
+      severity: 'warning',
+      remedy: expect.stringContaining('receipts may cover'),
+    });
   });
 
   test('P5 I-C2 takes a commit that came back after a rollback without what is lost; a rebuild gives the same catalog', async () => {
@@ -209,9 +271,18 @@ describe('fsck of a collector', () => {
     const [vault] = store.vaults();
     if (vault === undefined) throw new Error('no vault');
     const { agent, world } = place;
-    const early = agent.build([agent.file('/d/lost', [content('lost')]).draft, agent.directory('/d/kept')]);
-    await vault.appendEvent(world.opening(2, vault.treeHead(), [{ logEpoch: 1, size: 99, root: content('lost root', 32) }]));
-    expect(await vault.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toMatchObject({ type: 'accepted' });
+    const early = agent.build([
+      agent.file('/d/lost', [content('lost')]).draft,
+      agent.directory('/d/kept'),
+    ]);
+    await vault.appendEvent(
+      world.opening(2, vault.treeHead(), [
+        { logEpoch: 1, size: 99, root: content('lost root', 32) },
+      ]),
+    );
+    expect(
+      await vault.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
+    ).toMatchObject({ type: 'accepted' });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
     const before = await catalogRows(place.vaultDir);

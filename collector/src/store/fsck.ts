@@ -29,19 +29,28 @@ import { replayInto } from './replay.ts';
 export type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 
 /**
- * Proves a collector's folder: every byte of every pack, every commit, event, receipt and the log, every reference, and
- * that the catalog is what the packs say. Writes nothing, unless `repair` asks to cut a torn tail and rebuild a catalog;
- * never removes what anybody stored. May run while a collector uses the folder: it then reads up to the last complete
- * record and leaves the catalog out, and says so.
+ * Proves a collector's folder: every byte of every pack, every commit, event, receipt and the log,
+ * every reference, and that the catalog is what the packs say. Writes nothing, unless `repair` asks
+ * to cut a torn tail and rebuild a catalog; never removes what anybody stored. May run while a
+ * collector uses the folder: it then reads up to the last complete record and leaves the catalog
+ * out, and says so.
  *
- * Throws `FOLDER_…` when the folder is none of ours, and `FOLDER_IN_USE` for a repair of a folder in use.
+ * Throws `FOLDER_…` when the folder is none of ours, and `FOLDER_IN_USE` for a repair of a folder
+ * in use.
  */
 export async function fsckCollector(dir: string, options: CheckOptions): Promise<FsckSummary> {
   await checkDataFolder(options.files, dir, 'aliquot-collector');
-  const lock = await lockDirectory(options.files, dir, 'the data folder').catch((error: unknown) => {
-    if (!(error instanceof FolderError) || error.code !== 'FOLDER_IN_USE' || options.repair === true) throw error;
-    return undefined;
-  });
+  const lock = await lockDirectory(options.files, dir, 'the data folder').catch(
+    (error: unknown) => {
+      if (
+        !(error instanceof FolderError) ||
+        error.code !== 'FOLDER_IN_USE' ||
+        options.repair === true
+      )
+        throw error;
+      return undefined;
+    },
+  );
   const hasher = new HashPool();
   try {
     return await new Fsck(dir, options, lock === undefined, hasher).run();
@@ -58,7 +67,15 @@ class Fsck {
   readonly #hasher: Hasher;
   /** Where the vault that is being looked at ends in a torn record. */
   #torn: string | undefined;
-  readonly #summary = { vaults: 0, packs: 0, bytes: 0, commits: 0, items: 0, faults: 0, repaired: 0 };
+  readonly #summary = {
+    vaults: 0,
+    packs: 0,
+    bytes: 0,
+    commits: 0,
+    items: 0,
+    faults: 0,
+    repaired: 0,
+  };
 
   constructor(dir: string, options: CheckOptions, live: boolean, hasher: Hasher) {
     this.#dir = dir;
@@ -68,7 +85,9 @@ class Fsck {
   }
 
   async run(): Promise<FsckSummary> {
-    const identity = await this.#attempt(this.#dir, () => readIdentity(this.#options.files, this.#dir));
+    const identity = await this.#attempt(this.#dir, () =>
+      readIdentity(this.#options.files, this.#dir),
+    );
     if (identity === undefined) return this.#summary;
     for (const id of await vaultFolders(this.#options.files, this.#dir)) {
       const dir = join(this.#dir, 'vaults', id);
@@ -87,7 +106,10 @@ class Fsck {
     this.#options.onFinding(finding);
   };
 
-  /** Whatever stops the check of a vault is what somebody wants to know of it, and keeps no other vault from being looked at. */
+  /**
+   * Whatever stops the check of a vault is what somebody wants to know of it, and keeps no other
+   * vault from being looked at.
+   */
   #stopped(where: string, error: unknown): void {
     const known = isForeseen(error);
     const says = error instanceof Error ? error.message : String(error);
@@ -96,7 +118,9 @@ class Fsck {
       severity: 'error',
       what: `the check of this vault stopped: ${known ? says : `unexpected: ${error instanceof Error ? (error.stack ?? says) : says}`}`,
       where,
-      remedy: known ? 'mend that, then run fsck again' : 'a fault of Aliquot: report it with these lines',
+      remedy: known
+        ? 'mend that, then run fsck again'
+        : 'a fault of Aliquot: report it with these lines',
     });
   }
 
@@ -140,12 +164,21 @@ class Fsck {
     const { damaged, broken, end, unindexed } = await this.#packs(dir, vault, numbers, durable);
     if (loss === 'packs') return;
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
-    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { end, unindexed, endLost: loss === 'end' });
+    const catalogDiffers = broken
+      ? false
+      : await this.#history(dir, vault, damaged, { end, unindexed, endLost: loss === 'end' });
     if (this.#options.repair === true && !broken)
-      await this.#repair(dir, vault, { rebuild: catalogDiffers || loss === 'end', endLost: loss === 'end', unindexed });
+      await this.#repair(dir, vault, {
+        rebuild: catalogDiffers || loss === 'end',
+        endLost: loss === 'end',
+        unindexed,
+      });
   }
 
-  /** Up to where the journal was durable when the catalog was last written; `undefined` when that cannot be told. */
+  /**
+   * Up to where the journal was durable when the catalog was last written; `undefined` when that
+   * cannot be told.
+   */
   async #durableEnd(dir: string): Promise<Position | undefined> {
     if (this.#live) return undefined;
     const mark = await readMark(this.#options.files, dir);
@@ -162,15 +195,23 @@ class Fsck {
     }
   }
 
-  /** Tells when whole packs, or the end of the last one, are gone although the catalog knows of them: receipts cover what was there. */
-  async #lostEnd(dir: string, numbers: readonly number[], durable: Position | undefined): Promise<'packs' | 'end' | undefined> {
+  /**
+   * Tells when whole packs, or the end of the last one, are gone although the catalog knows of
+   * them: receipts cover what was there.
+   */
+  async #lostEnd(
+    dir: string,
+    numbers: readonly number[],
+    durable: Position | undefined,
+  ): Promise<'packs' | 'end' | undefined> {
     if (durable === undefined) return undefined;
     const packs = join(dir, 'packs');
     const last = numbers.at(-1) ?? 0;
     if (comparePositions(durable, { pack: last + 1, offset: PACK_HEADER_BYTES }) > 0) {
       const [first, to] = [packFileName(last + 1), packFileName(durable.pack)];
       const what = last + 1 === durable.pack ? `${to} is missing` : `${first} to ${to} are missing`;
-      const remedy = 'put them back from a copy of the collector; nothing is changed here meanwhile';
+      const remedy =
+        'put them back from a copy of the collector; nothing is changed here meanwhile';
       this.#tell({
         code: 'pack-missing',
         severity: 'error',
@@ -180,7 +221,8 @@ class Fsck {
       });
       return 'packs';
     }
-    if (durable.pack > last) return undefined; // between two packs: the last one was closed, which is proved with it
+    // between two packs: the last one was closed, which is proved with it
+    if (durable.pack > last) return undefined;
     const path = join(packs, packFileName(durable.pack));
     const { size } = await this.#options.files.stat(path);
     if (durable.pack < last || size >= durable.offset) return undefined;
@@ -200,11 +242,17 @@ class Fsck {
     vault: VaultIdentity,
     numbers: readonly number[],
     durable: Position | undefined,
-  ): Promise<{ damaged: DamagedItem[]; broken: boolean; end: Position | undefined; unindexed: ReadonlySet<number> }> {
+  ): Promise<{
+    damaged: DamagedItem[];
+    broken: boolean;
+    end: Position | undefined;
+    unindexed: ReadonlySet<number>;
+  }> {
     const { files, onProgress } = this.#options;
     const packs = join(dir, 'packs');
     let total = 0;
-    for (const number of numbers) total += (await files.stat(join(packs, packFileName(number)))).size;
+    for (const number of numbers)
+      total += (await files.stat(join(packs, packFileName(number)))).size;
     const damaged: DamagedItem[] = [];
     const unindexed = new Set<number>();
     let broken = false;
@@ -233,21 +281,42 @@ class Fsck {
     return { damaged, broken, end, unindexed };
   }
 
-  /** Replays the journal into a catalog of its own, proving each step; true when the real catalog is not the same. */
+  /**
+   * Replays the journal into a catalog of its own, proving each step; true when the real catalog is
+   * not the same.
+   */
   async #history(
     dir: string,
     vault: VaultIdentity,
     damaged: readonly DamagedItem[],
-    { end, unindexed, endLost }: { readonly end: Position | undefined; readonly unindexed: ReadonlySet<number>; readonly endLost: boolean },
+    {
+      end,
+      unindexed,
+      endLost,
+    }: {
+      readonly end: Position | undefined;
+      readonly unindexed: ReadonlySet<number>;
+      readonly endLost: boolean;
+    },
   ): Promise<boolean> {
     const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
     let core: VaultCore | undefined;
     try {
-      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, { ...this.#options, unindexed }, end);
+      core = await VaultCore.inspect(
+        dir,
+        scratch,
+        vault.descriptor.vaultId,
+        { ...this.#options, unindexed },
+        end,
+      );
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
       const pageLost = damaged.some((item) => item.kind === 'page');
-      const differs = await this.#replay(dir, core, audit, { pageLost, endLost, empty: end === undefined });
+      const differs = await this.#replay(dir, core, audit, {
+        pageLost,
+        endLost,
+        empty: end === undefined,
+      });
       this.#summary.commits += audit.commits;
       await this.#tellDamage(dir, core, damaged);
       return differs;
@@ -271,10 +340,15 @@ class Fsck {
     dir: string,
     core: VaultCore,
     audit: LogAudit,
-    { pageLost, endLost, empty }: { readonly pageLost: boolean; readonly endLost: boolean; readonly empty: boolean },
+    {
+      pageLost,
+      endLost,
+      empty,
+    }: { readonly pageLost: boolean; readonly endLost: boolean; readonly empty: boolean },
   ): Promise<boolean> {
     const onUnfit = ({ where, why }: UnfitRecord): void => {
-      const remedy = 'nothing else is concerned, and it cannot be mended; back up again what this agent has, or revoke it';
+      const remedy =
+        'nothing else is concerned, and it cannot be mended; back up again what this agent has, or revoke it';
       this.#tell({
         code: 'record-unfit',
         severity: 'error',
@@ -317,10 +391,18 @@ class Fsck {
   /** The real catalog; `undefined` when it cannot be looked at now. */
   async #openCatalog(path: string, pageLost: boolean): Promise<Catalog | 'broken' | undefined> {
     const skip = (what: string, remedy: string): undefined => {
-      this.#tell({ code: 'catalog-not-compared', severity: 'info', what: `the catalog was not compared: ${what}`, where: path, remedy });
+      this.#tell({
+        code: 'catalog-not-compared',
+        severity: 'info',
+        what: `the catalog was not compared: ${what}`,
+        where: path,
+        remedy,
+      });
     };
-    if (this.#live) return skip('a living process has it open', 'run fsck again while the collector is stopped');
-    if (pageLost) return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
+    if (this.#live)
+      return skip('a living process has it open', 'run fsck again while the collector is stopped');
+    if (pageLost)
+      return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
     try {
       if (await exists(this.#options.files, path)) {
         const found = await Catalog.openExisting(this.#options.files, path);
@@ -359,18 +441,33 @@ class Fsck {
     if (lost.size > 0) await tellDamagedVersions(core, lost, this.#tell);
   }
 
-  /** What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one was wrong. */
+  /**
+   * What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one
+   * was wrong.
+   */
   async #repair(
     dir: string,
     vault: VaultIdentity,
-    { rebuild, endLost, unindexed }: { readonly rebuild: boolean; readonly endLost: boolean; readonly unindexed: ReadonlySet<number> },
+    {
+      rebuild,
+      endLost,
+      unindexed,
+    }: {
+      readonly rebuild: boolean;
+      readonly endLost: boolean;
+      readonly unindexed: ReadonlySet<number>;
+    },
   ): Promise<void> {
     const catalog = join(dir, 'catalog');
     if (endLost) await removeMark(this.#options.files, dir);
     if (rebuild) await removeCatalog(this.#options.files, catalog);
-    const core = await VaultCore.open(dir, vault.descriptor.vaultId, { ...this.#options, unindexed });
+    const core = await VaultCore.open(dir, vault.descriptor.vaultId, {
+      ...this.#options,
+      unindexed,
+    });
     await core.close();
-    if (this.#torn !== undefined) this.#tellRepaired('the bytes that are no complete record were cut off', this.#torn);
+    if (this.#torn !== undefined)
+      this.#tellRepaired('the bytes that are no complete record were cut off', this.#torn);
     if (rebuild) this.#tellRepaired('the catalog was built anew from the packs', catalog);
   }
 

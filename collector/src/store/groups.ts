@@ -1,4 +1,10 @@
-import { decodeGroupCertificateBody, type EventBody, type GroupId, type Signed, type VaultDescriptorBody } from '@aliquot/proto';
+import {
+  decodeGroupCertificateBody,
+  type EventBody,
+  type GroupId,
+  type Signed,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isSuccessorOf, verifyApproval } from '@aliquot/shared/keys/approval';
 import { readAgent, verifyAgent } from '@aliquot/shared/keys/certificates';
@@ -13,8 +19,9 @@ import { refuseBearers, refuseNewLineName } from './names.ts';
 import type { Registry } from './registry.ts';
 
 /*
- * Groups, and the agents that enrol by their certificates. The log counts: each agent that came is an event, so how many uses are left, and
- * who bears a name, follow from the log alone, and an audit judges them again.
+ * Groups, and the agents that enrol by their certificates. The log counts: each agent that came is
+ * an event, so how many uses are left, and who bears a name, follow from the log alone, and an
+ * audit judges them again.
  */
 
 type EventOf<Type extends EventBody['type']> = Extract<EventBody, { type: Type }>;
@@ -40,16 +47,30 @@ export function admitGroup(
   }
   const open = core.registry
     .groups()
-    .find((group) => group.end === undefined && decodeGroupCertificateBody(group.certificate.body).name === body.name);
-  if (open === undefined || event.timeMs > decodeGroupCertificateBody(open.certificate.body).expiresAtMs) return undefined;
+    .find(
+      (group) =>
+        group.end === undefined &&
+        decodeGroupCertificateBody(group.certificate.body).name === body.name,
+    );
+  if (
+    open === undefined ||
+    event.timeMs > decodeGroupCertificateBody(open.certificate.body).expiresAtMs
+  )
+    return undefined;
   const way = `end it first: aliquot enroll --end-group ${body.name}, or choose another name`;
-  throw new StoreError('STORE_NAME_TAKEN', `there is a group ${body.name} that may still be used; ${way}`);
+  throw new StoreError(
+    'STORE_NAME_TAKEN',
+    `there is a group ${body.name} that may still be used; ${way}`,
+  );
 }
 
 export function admitGroupEnd(core: VaultCore, event: EventOf<'groupEnded'>): number | undefined {
   const known = core.registry.group(event.groupId);
   if (known === undefined)
-    throw new StoreError('STORE_UNKNOWN_GROUP', 'no such group in this vault; aliquot agents lists those that are open');
+    throw new StoreError(
+      'STORE_UNKNOWN_GROUP',
+      'no such group in this vault; aliquot agents lists those that are open',
+    );
   return known.end?.leaf;
 }
 
@@ -62,17 +83,28 @@ export function admitMember(
   descriptor: VaultDescriptorBody,
   event: EventOf<'agentEnrolled'> | EventOf<'agentPending'>,
 ): number | undefined {
-  const { group, enrolment } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, event.enrolment, event.binding);
-  if (group === undefined) throw bad(`agent ${enrolment.name} is of no group, so nobody approves it`);
+  const { group, enrolment } = verifyAgent(
+    descriptor.authorityKey,
+    descriptor.vaultId,
+    event.enrolment,
+    event.binding,
+  );
+  if (group === undefined)
+    throw bad(`agent ${enrolment.name} is of no group, so nobody approves it`);
   const groupId = groupIdOf(group.groupKey);
   const known = core.registry.group(groupId);
   const way = 'ask central IT for a new bundle';
-  if (known === undefined) throw new StoreError('STORE_UNKNOWN_GROUP', `this collector does not know group ${group.name}; ${way}`);
+  if (known === undefined)
+    throw new StoreError(
+      'STORE_UNKNOWN_GROUP',
+      `this collector does not know group ${group.name}; ${way}`,
+    );
   const row = core.registry.row(enrolment.agentId);
   if (row !== undefined) return admittedBefore(row, event);
   if (group.approve !== (event.type === 'agentPending'))
     throw bad(`whether agents of group ${group.name} are approved, its certificate says`);
-  if (known.end !== undefined) throw new StoreError('STORE_GROUP_ENDED', `group ${group.name} was ended; ${way}`);
+  if (known.end !== undefined)
+    throw new StoreError('STORE_GROUP_ENDED', `group ${group.name} was ended; ${way}`);
   if (core.registry.usesOf(groupId) >= group.uses) {
     const all = group.uses === 1 ? 'its one use is used' : `all ${group.uses} uses of it are used`;
     throw new StoreError('STORE_GROUP_FULL', `group ${group.name} is full: ${all}; ${way}`);
@@ -100,28 +132,39 @@ export function admitApproval(
   const { body, successor } = verifyApproval(authorityKey, vaultId, event, event.timeMs);
   const row = core.registry.row(body.agentId);
   if (row?.binding === undefined)
-    throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent waits for approval; aliquot agents lists those that do');
+    throw new StoreError(
+      'STORE_UNKNOWN_AGENT',
+      'no such agent waits for approval; aliquot agents lists those that do',
+    );
   const binding = readAgent(row.enrolment, row.binding).binding;
-  if (row.approval !== undefined && equalBytes(row.approval.body, event.approval.body)) return row.endedLeaf ?? row.enrolledLeaf;
-  if (row.state === 'revoked') throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
+  if (row.approval !== undefined && equalBytes(row.approval.body, event.approval.body))
+    return row.endedLeaf ?? row.enrolledLeaf;
+  if (row.state === 'revoked')
+    throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
   if (row.state !== 'pending') throw bad(`agent ${row.name} was approved already`);
   if (body.successor === undefined || successor === undefined) {
     refuseNewLineName(core, readAgent(row.enrolment, row.binding).enrolment, row);
     return undefined;
   }
-  if (binding === undefined || !isSuccessorOf(successor, binding)) throw bad(`the successor in the approval is not ${row.name}`);
+  if (binding === undefined || !isSuccessorOf(successor, binding))
+    throw bad(`the successor in the approval is not ${row.name}`);
   admitSuccessor(body.successor.enrolment, row);
   return undefined;
 }
 
-// ---- what these events change ----------------------------------------------------------------------------------------
+// ---- what these events change
+// ----------------------------------------------------------------------------------------
 
 interface EventPlace {
   readonly leafIndex: number;
   readonly timeMs: number;
 }
 
-export function addGroup(change: CatalogChange, certificate: Signed, leaf: EventPlace): (registry: Registry) => void {
+export function addGroup(
+  change: CatalogChange,
+  certificate: Signed,
+  leaf: EventPlace,
+): (registry: Registry) => void {
   const { groupKey } = decodeGroupCertificateBody(certificate.body);
   const row: GroupRow = {
     groupId: groupIdOf(groupKey),
@@ -133,7 +176,12 @@ export function addGroup(change: CatalogChange, certificate: Signed, leaf: Event
   return putGroup(change, row);
 }
 
-export function endGroup(change: CatalogChange, groupId: GroupId, leaf: EventPlace, registry: Registry): (registry: Registry) => void {
+export function endGroup(
+  change: CatalogChange,
+  groupId: GroupId,
+  leaf: EventPlace,
+  registry: Registry,
+): (registry: Registry) => void {
   const row = registry.group(groupId);
   if (row === undefined) return () => undefined;
   return putGroup(change, { ...row, end: { leaf: leaf.leafIndex, timeMs: leaf.timeMs } });
@@ -145,7 +193,12 @@ function putGroup(change: CatalogChange, row: GroupRow): (registry: Registry) =>
 }
 
 /** The row of an agent that came with a group's certificate. */
-export function memberRow(enrolment: Signed, binding: Signed, leaf: EventPlace, state: 'enrolled' | 'pending'): AgentRow {
+export function memberRow(
+  enrolment: Signed,
+  binding: Signed,
+  leaf: EventPlace,
+  state: 'enrolled' | 'pending',
+): AgentRow {
   const { agentId, lineageId, name } = readAgent(enrolment, binding).enrolment;
   const isIn = state === 'enrolled';
   return {

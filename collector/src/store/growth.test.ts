@@ -7,7 +7,8 @@ const NOW = Date.UTC(2026, 10, 2, 8);
 it('a vault’s growth is what the last two weeks brought, by the day', () => {
   const growth = new Growth();
   expect(growth.perDay(NOW, 5)).toBeUndefined();
-  for (let day = 0; day < 40; day += 1) growth.note(NOW + day * DAY, day < 20 ? 0 : (day - 20) * 1000);
+  for (let day = 0; day < 40; day += 1)
+    growth.note(NOW + day * DAY, day < 20 ? 0 : (day - 20) * 1000);
   expect(growth.perDay(NOW + 39 * DAY, 19_000)).toBeCloseTo(1000, -2);
 });
 

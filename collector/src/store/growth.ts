@@ -11,8 +11,14 @@ export class Growth {
     this.#days.set(day, bytes);
   }
 
-  /** The days whose rows change with a look at the size now: `undefined` bytes remove a row. Empty when today is known already. */
-  note(nowMs: number, bytes: number): { readonly day: number; readonly bytes: number | undefined }[] {
+  /**
+   * The days whose rows change with a look at the size now: `undefined` bytes remove a row. Empty
+   * when today is known already.
+   */
+  note(
+    nowMs: number,
+    bytes: number,
+  ): { readonly day: number; readonly bytes: number | undefined }[] {
     const today = Math.floor(nowMs / DAY_MS);
     if (this.#days.has(today)) return [];
     const old = [...this.#days.keys()].filter((day) => day < today - WINDOW_DAYS || day > today);
@@ -21,7 +27,10 @@ export class Growth {
     return [...old.map((day) => ({ day, bytes: undefined })), { day: today, bytes }];
   }
 
-  /** Bytes a day, over the last two weeks or as much as is known of them; `undefined` before a whole day is. */
+  /**
+   * Bytes a day, over the last two weeks or as much as is known of them; `undefined` before a whole
+   * day is.
+   */
   perDay(nowMs: number, bytes: number): number | undefined {
     const first = Math.min(...this.#days.keys());
     const days = nowMs / DAY_MS - first;

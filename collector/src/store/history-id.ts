@@ -1,4 +1,10 @@
-import { type AgentId, asLineageId, type ChainPoint, ID_BYTES, type LineageId } from '@aliquot/proto';
+import {
+  type AgentId,
+  asLineageId,
+  type ChainPoint,
+  ID_BYTES,
+  type LineageId,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
 
@@ -7,10 +13,14 @@ const HISTORY = 'aliquot/v1/history';
 const NAME_DIGITS = 8;
 
 /**
- * The id of a history that is held apart, from the commit that opened it (FORMAT.md, EventBody). Typed as a lineage, because the
- * rows of versions are keyed by it as those of the trunk are by the lineage.
+ * The id of a history that is held apart, from the commit that opened it (FORMAT.md, EventBody).
+ * Typed as a lineage, because the rows of versions are keyed by it as those of the trunk are by the
+ * lineage.
  */
-export function historyIdOf(agentId: AgentId, { chainId, hash }: Pick<ChainPoint, 'chainId' | 'hash'>): LineageId {
+export function historyIdOf(
+  agentId: AgentId,
+  { chainId, hash }: Pick<ChainPoint, 'chainId' | 'hash'>,
+): LineageId {
   return asLineageId(sha256(labelled(HISTORY), agentId, chainId, hash).slice(0, ID_BYTES));
 }
 

@@ -19,8 +19,8 @@ interface Slot {
 }
 
 /**
- * The history's live versions now, grouped by commit: one range scan over the list of live versions. Memory is one
- * commit.
+ * The history's live versions now, grouped by commit: one range scan over the list of live
+ * versions. Memory is one commit.
  */
 export async function* liveNow(core: VaultCore, historyId: LineageId): AsyncGenerator<StateRecord> {
   let leaf: number | undefined;
@@ -58,10 +58,15 @@ class Column {
 }
 
 /**
- * The history's files as they were at `atMs`: of each file the newest version not later than that, unless it is "gone".
- * Scans its versions once, then reads each commit that is still of interest once. 24 bytes a file.
+ * The history's files as they were at `atMs`: of each file the newest version not later than that,
+ * unless it is "gone". Scans its versions once, then reads each commit that is still of interest
+ * once. 24 bytes a file.
  */
-export async function* liveAt(core: VaultCore, historyId: LineageId, atMs: number): AsyncGenerator<StateRecord> {
+export async function* liveAt(
+  core: VaultCore,
+  historyId: LineageId,
+  atMs: number,
+): AsyncGenerator<StateRecord> {
   const leaves = new Column();
   const slots = new Column();
   const times = new Column();
@@ -85,11 +90,21 @@ export async function* liveAt(core: VaultCore, historyId: LineageId, atMs: numbe
     newest = { leafIndex, slot, timeMs, gone: read.version(value).kind === 'gone' };
   }
   keep();
-  yield* byCommit(core, { leaves: leaves.values, slots: slots.values, times: times.values }, 'oldest first');
+  yield* byCommit(
+    core,
+    { leaves: leaves.values, slots: slots.values, times: times.values },
+    'oldest first',
+  );
 }
 
-/** Every version of every file of the history, "gone" facts too, the newest commit first. 24 bytes a version. */
-export async function* everyVersion(core: VaultCore, historyId: LineageId): AsyncGenerator<StateRecord> {
+/**
+ * Every version of every file of the history, "gone" facts too, the newest commit first. 24 bytes a
+ * version.
+ */
+export async function* everyVersion(
+  core: VaultCore,
+  historyId: LineageId,
+): AsyncGenerator<StateRecord> {
   const leaves = new Column();
   const slots = new Column();
   const times = new Column();
@@ -99,7 +114,11 @@ export async function* everyVersion(core: VaultCore, historyId: LineageId): Asyn
     slots.push(slot);
     times.push(timeMs);
   }
-  yield* byCommit(core, { leaves: leaves.values, slots: slots.values, times: times.values }, 'newest first');
+  yield* byCommit(
+    core,
+    { leaves: leaves.values, slots: slots.values, times: times.values },
+    'newest first',
+  );
 }
 
 /** Places of versions, a column for each part. */
@@ -131,8 +150,15 @@ async function* byCommit(
   if (leaf !== undefined) yield await recordOf(core, leaf, of);
 }
 
-/** Every version of one file, oldest first; "gone" facts are versions too, unless an operator said so: that stands in no commit. */
-export async function* versionsOf(core: VaultCore, historyId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
+/**
+ * Every version of one file, oldest first; "gone" facts are versions too, unless an operator said
+ * so: that stands in no commit.
+ */
+export async function* versionsOf(
+  core: VaultCore,
+  historyId: LineageId,
+  fileId: FileId,
+): AsyncGenerator<StateRecord> {
   const range: Range = ranges.versionsOfFile(historyId, fileId);
   let leaf: number | undefined;
   let slots: Slot[] = [];
@@ -150,8 +176,8 @@ export async function* versionsOf(core: VaultCore, historyId: LineageId, fileId:
 }
 
 /**
- * Records less the files that another history has a version of, "gone" included. Each entry is opened as far as its file id,
- * which is in clear.
+ * Records less the files that another history has a version of, "gone" included. Each entry is
+ * opened as far as its file id, which is in clear.
  */
 export async function* withoutFilesOf(
   core: VaultCore,
@@ -164,7 +190,9 @@ export async function* withoutFilesOf(
       const stored = slots[slot];
       return stored?.type === 'entry' ? decodeEntry(stored.bytes).fileId : undefined;
     });
-    const heads = await core.catalog.getMany(files.flatMap((file) => (file === undefined ? [] : [keys.head(beside, file)])));
+    const heads = await core.catalog.getMany(
+      files.flatMap((file) => (file === undefined ? [] : [keys.head(beside, file)])),
+    );
     let next = 0;
     const kept = files.map((file) => file !== undefined && heads[next++] === undefined);
     if (!kept.includes(true)) continue;
@@ -181,13 +209,30 @@ async function isEvent(core: VaultCore, leafIndex: number): Promise<boolean> {
   return row !== undefined && read.leaf(row).type === 'event';
 }
 
-async function recordOf(core: VaultCore, leafIndex: number, slots: readonly Slot[]): Promise<StateRecord> {
+async function recordOf(
+  core: VaultCore,
+  leafIndex: number,
+  slots: readonly Slot[],
+): Promise<StateRecord> {
   const { type, payload } = await core.leafRecord(leafIndex);
-  if (type !== 'commit') throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} is no commit; run aliquot fsck --repair`);
+  if (type !== 'commit')
+    throw new StoreError(
+      'STORE_CATALOG',
+      `leaf ${leafIndex} is no commit; run aliquot fsck --repair`,
+    );
   const { commit, receipt } = decodeStoredCommit(payload);
   const { agentId } = decodeCommitHeader(decodeSignedCommit(commit).header);
   const certificate = core.registry.signedCertificate(agentId);
   if (certificate === undefined)
-    throw new StoreError('STORE_CATALOG', `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`);
-  return { ...certificate, commit, receipt, live: slots.map(({ slot }) => slot), versionTimesMs: slots.map(({ timeMs }) => timeMs) };
+    throw new StoreError(
+      'STORE_CATALOG',
+      `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`,
+    );
+  return {
+    ...certificate,
+    commit,
+    receipt,
+    live: slots.map(({ slot }) => slot),
+    versionTimesMs: slots.map(({ timeMs }) => timeMs),
+  };
 }

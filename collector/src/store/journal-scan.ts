@@ -3,7 +3,14 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { StoreError } from './errors.ts';
 import { type PackSource, packFileName, packNumberOf } from './pack-source.ts';
 import type { Position } from './position.ts';
-import { type IndexRow, isData, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader, type RecordKind } from './record.ts';
+import {
+  type IndexRow,
+  isData,
+  PACK_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+  type RecordKind,
+} from './record.ts';
 import { mayBeTorn, readIndex, scanRecords } from './record-scan.ts';
 
 /** What a journal's packs hold, and what their bad places mean. Reads only. */
@@ -24,7 +31,9 @@ export type ReplayItem =
       readonly end: Position;
     };
 
-/** The pack numbers of a folder in order. Throws `STORE_CORRUPT` when one between them is missing. */
+/**
+ * The pack numbers of a folder in order. Throws `STORE_CORRUPT` when one between them is missing.
+ */
 export async function listPacks(files: FilePort, dir: string): Promise<number[]> {
   const numbers: number[] = [];
   await withFileErrors('list', dir, async () => {
@@ -36,14 +45,18 @@ export async function listPacks(files: FilePort, dir: string): Promise<number[]>
   numbers.sort((a, b) => a - b);
   for (const [index, number] of numbers.entries()) {
     if (number !== index + 1)
-      throw new StoreError('STORE_CORRUPT', `${dir}: ${packFileName(index + 1)} is missing; put it back from a copy`);
+      throw new StoreError(
+        'STORE_CORRUPT',
+        `${dir}: ${packFileName(index + 1)} is missing; put it back from a copy`,
+      );
   }
   return numbers;
 }
 
 /**
- * The end of the last sound record of an open pack. What stands behind it is a torn tail, or this throws. Payloads are
- * read only behind `knownOffset`: what stands before was durable when the catalog took it in.
+ * The end of the last sound record of an open pack. What stands behind it is a torn tail, or this
+ * throws. Payloads are read only behind `knownOffset`: what stands before was durable when the
+ * catalog took it in.
  */
 export async function soundEnd(
   source: PackSource,
@@ -52,9 +65,15 @@ export async function soundEnd(
   onRecord: (header: RecordHeader, offset: number) => void,
 ): Promise<number> {
   let end = PACK_HEADER_BYTES;
-  for await (const item of scanRecords(source, salt, { wanted: (_, offset) => offset >= knownOffset })) {
+  for await (const item of scanRecords(source, salt, {
+    wanted: (_, offset) => offset >= knownOffset,
+  })) {
     if (item.type === 'unknown')
-      throw corrupt(source.path, item.offset, `${item.why} is not known to this release; use the release that wrote it`);
+      throw corrupt(
+        source.path,
+        item.offset,
+        `${item.why} is not known to this release; use the release that wrote it`,
+      );
     const bad = item.type === 'bad' || !item.sound || item.header.kind === 'index';
     if (item.type === 'bad' || bad) {
       const torn = item.offset >= knownOffset && (await mayBeTorn(source, salt, item.offset));
@@ -71,8 +90,8 @@ export async function soundEnd(
 }
 
 /**
- * The records of one pack, where a chunk or page whose bytes are bad is named instead of given. When even its header is
- * bad, the index of a closed pack still tells what stood there.
+ * The records of one pack, where a chunk or page whose bytes are bad is named instead of given.
+ * When even its header is bad, the index of a closed pack still tells what stood there.
  */
 export async function* soundRecords(
   source: PackSource,
@@ -85,12 +104,21 @@ export async function* soundRecords(
   while (start < to) {
     let resumeAt: number | undefined;
     for await (const item of scanRecords(source, salt, { from: start, to, wanted })) {
-      if (item.type === 'unknown') throw corrupt(source.path, item.offset, `${item.why} is not known to this release`);
+      if (item.type === 'unknown')
+        throw corrupt(source.path, item.offset, `${item.why} is not known to this release`);
       if (item.type === 'bad') {
-        const row = (await readIndex(source, salt))?.find((candidate) => candidate.offset === item.offset);
-        if (row === undefined || !isData(row.kind)) throw corrupt(source.path, item.offset, 'a record that was durable is broken');
+        const row = (await readIndex(source, salt))?.find(
+          (candidate) => candidate.offset === item.offset,
+        );
+        if (row === undefined || !isData(row.kind))
+          throw corrupt(source.path, item.offset, 'a record that was durable is broken');
         resumeAt = item.offset + RECORD_HEADER_BYTES + row.length;
-        yield { type: 'damaged', header: row, position: at(source, item.offset), end: at(source, resumeAt) };
+        yield {
+          type: 'damaged',
+          header: row,
+          position: at(source, item.offset),
+          end: at(source, resumeAt),
+        };
         break;
       }
       const { header, payload } = item;
@@ -104,7 +132,9 @@ export async function* soundRecords(
   }
 }
 
-/** Whether the rows of an index name records that lie end to end from the pack's header up to `to`. */
+/**
+ * Whether the rows of an index name records that lie end to end from the pack's header up to `to`.
+ */
 export function isSeamless(rows: readonly IndexRow[], to: number): boolean {
   let at = PACK_HEADER_BYTES;
   for (const { offset, length } of rows) {
@@ -115,8 +145,9 @@ export function isSeamless(rows: readonly IndexRow[], to: number): boolean {
 }
 
 /**
- * As `soundRecords`, for a pack with a sound index: what it says of chunks and pages is taken from there, and only the other records are
- * read. An item that has rotted comes as a record: it is found when it is read, as rotten bytes behind a sound header are.
+ * As `soundRecords`, for a pack with a sound index: what it says of chunks and pages is taken from
+ * there, and only the other records are read. An item that has rotted comes as a record: it is
+ * found when it is read, as rotten bytes behind a sound header are.
  */
 export async function* indexedRecords(
   source: PackSource,
@@ -127,9 +158,20 @@ export async function* indexedRecords(
   for (const header of rows) {
     const end = header.offset + RECORD_HEADER_BYTES + header.length;
     if (end <= from) continue;
-    if (header.offset < from) throw corrupt(source.path, from, 'no record begins there, and something was stored up to there');
+    if (header.offset < from)
+      throw corrupt(
+        source.path,
+        from,
+        'no record begins there, and something was stored up to there',
+      );
     if (isData(header.kind))
-      yield { type: 'record', header, payload: undefined, position: at(source, header.offset), end: at(source, end) };
+      yield {
+        type: 'record',
+        header,
+        payload: undefined,
+        position: at(source, header.offset),
+        end: at(source, end),
+      };
     else yield* soundRecords(source, salt, header.offset, end, () => true);
   }
 }

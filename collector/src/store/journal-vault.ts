@@ -20,7 +20,15 @@ import { type Hasher, hereHasher } from '../hashing/hasher.ts';
 import { refuseTwice } from './apply-desk.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
-import { type GateContext, judgeCommit, judgeHeartbeat, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
+import {
+  type GateContext,
+  judgeCommit,
+  judgeHeartbeat,
+  type Refused,
+  refusalOf,
+  refused,
+  verifySubmission,
+} from './commit-gate.ts';
 import type { VaultCore } from './core.ts';
 import { CoreKeeper } from './core-keeper.ts';
 import { type AgentDesk, type AgentSaid, saidRow } from './desk.ts';
@@ -90,7 +98,10 @@ export class JournalVault implements VaultStore {
     this.signedCertificate = vault.signedCertificate;
     this.catalogSecretKey = vault.catalogSecretKey;
     this.#identity = vault.identity;
-    this.#heads = new SignedHeads(vault.identity, { vaultId: vault.descriptor.vaultId, collectorId: vault.certificate.collectorId });
+    this.#heads = new SignedHeads(vault.identity, {
+      vaultId: vault.descriptor.vaultId,
+      collectorId: vault.certificate.collectorId,
+    });
     this.#ports = ports;
     this.#keeper = keeper;
   }
@@ -114,7 +125,11 @@ export class JournalVault implements VaultStore {
     await this.#put(lineageId, items);
   }
 
-  async putBody(lineageId: LineageId, items: readonly StoredItem[], body: Uint8Array): Promise<void> {
+  async putBody(
+    lineageId: LineageId,
+    items: readonly StoredItem[],
+    body: Uint8Array,
+  ): Promise<void> {
     const checked = await checkedItems(this.#hasher, items, body);
     await this.#put(lineageId, checked.items);
     release(checked.bytes);
@@ -124,11 +139,17 @@ export class JournalVault implements VaultStore {
     return this.#keeper.sync();
   }
 
-  async commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number, options: CommitOptions = {}): Promise<CommitOutcome> {
+  async commit(
+    agentId: AgentId,
+    commitBytes: Uint8Array,
+    nowMs: number,
+    options: CommitOptions = {},
+  ): Promise<CommitOutcome> {
     const { registry } = await this.#keeper.ready();
     const early = refusalOf(registry.row(agentId), options);
     const agent = registry.certificate(agentId);
-    if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
+    if (early !== undefined || agent === undefined)
+      return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
     const verified = verifySubmission(commitBytes, this.descriptor, agent);
     if ('type' in verified) return verified;
     const judge = async (core: VaultCore): Promise<CommitOutcome> => {
@@ -136,14 +157,17 @@ export class JournalVault implements VaultStore {
       if (judged.type === 'accepted') this.#noteSeen(core, agentId, nowMs);
       return judged;
     };
-    return this.#keeper.doDurably(judge, (outcome) => (outcome.type === 'accepted' ? outcome.leafIndex : undefined));
+    return this.#keeper.doDurably(judge, (outcome) =>
+      outcome.type === 'accepted' ? outcome.leafIndex : undefined,
+    );
   }
 
   async heartbeat(agentId: AgentId, signed: Signed, nowMs: number): Promise<Refused | undefined> {
     const core = this.#keeper.live();
     const early = refusalOf(core.registry.row(agentId));
     const agent = core.registry.certificate(agentId);
-    if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
+    if (early !== undefined || agent === undefined)
+      return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
     const judged = judgeHeartbeat(signed, { vaultId: this.descriptor.vaultId, agent });
     if ('code' in judged) return judged;
     this.#noteSeen(core, agentId, nowMs);
@@ -171,7 +195,10 @@ export class JournalVault implements VaultStore {
       refuseTwice(bodies);
       let leafIndex = 0;
       for (const [at, body] of bodies.entries())
-        leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, this.#ports.clock.nowMs())));
+        leafIndex = Math.max(
+          leafIndex,
+          known[at] ?? (await core.appendEvent(body, this.#ports.clock.nowMs())),
+        );
       return { leafIndex };
     };
     return this.#keeper.doDurably(append, ({ leafIndex }) => leafIndex);
@@ -202,7 +229,9 @@ export class JournalVault implements VaultStore {
     const { registry } = this.#keeper.live();
     const historyId = registry.lines(agentId)?.chainHead(chainId)?.historyId;
     if (historyId === undefined) return undefined;
-    return registry.record(agentId)?.histories.find((history) => equalBytes(history.historyId, historyId));
+    return registry
+      .record(agentId)
+      ?.histories.find((history) => equalBytes(history.historyId, historyId));
   }
 
   historyIds(agentId: AgentId): LineageId[] {
@@ -247,7 +276,13 @@ export class JournalVault implements VaultStore {
   async announceGcEpoch(nowMs: number): Promise<number> {
     const announce = async (core: VaultCore): Promise<{ gcEpoch: number; leafIndex: number }> => {
       const epoch = nextGcEpoch(core, nowMs);
-      return { gcEpoch: epoch, leafIndex: await core.appendEvent({ type: 'gcEpochAnnounced', timeMs: nowMs, gcEpoch: epoch }, nowMs) };
+      return {
+        gcEpoch: epoch,
+        leafIndex: await core.appendEvent(
+          { type: 'gcEpochAnnounced', timeMs: nowMs, gcEpoch: epoch },
+          nowMs,
+        ),
+      };
     };
     const { gcEpoch } = await this.#keeper.doDurably(announce, ({ leafIndex }) => leafIndex);
     for (const listener of this.#gcListeners) listener(gcEpoch);
@@ -328,7 +363,11 @@ export class JournalVault implements VaultStore {
     yield* atMs === undefined ? liveNow(core, historyId) : liveAt(core, historyId, atMs);
   }
 
-  async *stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
+  async *stateWithout(
+    historyId: LineageId,
+    beside: LineageId,
+    atMs: number | undefined,
+  ): AsyncGenerator<StateRecord> {
     yield* withoutFilesOf(await this.#keeper.settled(), beside, this.state(historyId, atMs));
   }
 
@@ -361,7 +400,14 @@ export class JournalVault implements VaultStore {
   #gate(core: VaultCore): GateContext {
     const { vaultId } = this.descriptor;
     const { collectorId } = this.certificate;
-    return { core, uploads: this.#keeper.uploads, vaultId, collectorId, identity: this.#identity, limits: this.#limits };
+    return {
+      core,
+      uploads: this.#keeper.uploads,
+      vaultId,
+      collectorId,
+      identity: this.#identity,
+      limits: this.#limits,
+    };
   }
 
   get #limits(): StoreLimits {

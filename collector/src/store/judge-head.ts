@@ -11,18 +11,21 @@ export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJu
     .filter((opening) => opening.logEpoch > head.logEpoch)
     .map(({ opening }) => decodeEpochOpeningBody(opening.body));
   const grownTo = later[0]?.base.size ?? current.size;
-  if (head.size <= grownTo && equalBytes(await core.log.rootAt(head.size), head.root)) return 'consistent';
+  if (head.size <= grownTo && equalBytes(await core.log.rootAt(head.size), head.root))
+    return 'consistent';
   if (later.some((opening) => coversLoss(opening, head))) return 'lost';
   return head.size > grownTo ? 'ahead' : 'contradicts';
 }
 
 /**
- * Whether the authority approved the loss of this head: the opening names it, or a larger one of its log epoch. (Which heads
- * lead to the named one can no longer be proved: that history is gone.) Exactly what agents demand (`shared/log/continuation`):
- * a looser rule would call healed what an agent refuses, and nobody would be told.
+ * Whether the authority approved the loss of this head: the opening names it, or a larger one of
+ * its log epoch. (Which heads lead to the named one can no longer be proved: that history is gone.)
+ * Exactly what agents demand (`shared/log/continuation`): a looser rule would call healed what an
+ * agent refuses, and nobody would be told.
  */
 export function coversLoss(opening: EpochOpeningBody, head: TreeHead): boolean {
   const names = (lost: TreeHead): boolean =>
-    lost.logEpoch === head.logEpoch && (lost.size > head.size || (lost.size === head.size && equalBytes(lost.root, head.root)));
+    lost.logEpoch === head.logEpoch &&
+    (lost.size > head.size || (lost.size === head.size && equalBytes(lost.root, head.root)));
   return head.logEpoch < opening.logEpoch && opening.lost.some(names);
 }

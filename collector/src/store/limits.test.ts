@@ -8,7 +8,11 @@ import { content, World } from './testing/world.ts';
 async function limited(chains: number, mergedVersions: number) {
   const world = new World();
   const dir = temporaryFolder();
-  const store = await JournalVault.open(dir, world.identity, world.ports({ limits: { ...STORE_LIMITS, chains, mergedVersions } }));
+  const store = await JournalVault.open(
+    dir,
+    world.identity,
+    world.ports({ limits: { ...STORE_LIMITS, chains, mergedVersions } }),
+  );
   onTestFinished(() => store.close());
   await store.appendEvent(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');
@@ -73,7 +77,10 @@ test('I-C2 a history of too many versions is not merged: nothing is appended tha
     ['/1', '/2', '/3'].map((path) => copy.directory(path)),
   );
   const size = store.treeHead().size;
-  await expect(decide()).rejects.toMatchObject({ code: 'STORE_BAD_EVENT', message: expect.stringContaining('--replaces') });
+  await expect(decide()).rejects.toMatchObject({
+    code: 'STORE_BAD_EVENT',
+    message: expect.stringContaining('--replaces'),
+  });
   expect(store.treeHead().size).toBe(size);
 });
 

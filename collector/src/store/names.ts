@@ -5,19 +5,27 @@ import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 
 /*
- * Who may bear a name. Agents and clones are named in one place, so no two that live may have the same name; and files are listed under
- * the name of who captured them, also after its end.
+ * Who may bear a name. Agents and clones are named in one place, so no two that live may have the
+ * same name; and files are listed under the name of who captured them, also after its end.
  */
 
 /** Throws when any agent in one of these states has the name; `besides` is nobody's rival. */
-export function refuseBearers(core: VaultCore, name: string, states: readonly AgentRow['state'][], besides?: AgentRow): void {
-  const bearer = core.registry.rows().find((row) => row.name === name && states.includes(row.state) && row !== besides);
+export function refuseBearers(
+  core: VaultCore,
+  name: string,
+  states: readonly AgentRow['state'][],
+  besides?: AgentRow,
+): void {
+  const bearer = core.registry
+    .rows()
+    .find((row) => row.name === name && states.includes(row.state) && row !== besides);
   if (bearer === undefined) return;
   throw new StoreError('STORE_NAME_TAKEN', taken(bearer));
 }
 
 function taken({ name, state }: AgentRow): string {
-  if (state === 'expected') return `a bundle for ${name} is already waiting to be used: use it, or \`aliquot agent revoke ${name}\` first`;
+  if (state === 'expected')
+    return `a bundle for ${name} is already waiting to be used: use it, or \`aliquot agent revoke ${name}\` first`;
   if (state === 'pending')
     return `a PC named ${name} waits for approval: \`aliquot agents approve ${name}\`, or \`aliquot agent revoke ${name}\` first`;
   return `an enrolled agent has the name ${name}; choose another name, or say --replaces ${name}`;
@@ -27,16 +35,26 @@ function taken({ name, state }: AgentRow): string {
  * Throws unless an agent that begins a line of its own may have its name; `besides` is that agent's
  * own row.
  */
-export function refuseNewLineName(core: VaultCore, enrolment: EnrolmentCertificateBody, besides?: AgentRow): void {
+export function refuseNewLineName(
+  core: VaultCore,
+  enrolment: EnrolmentCertificateBody,
+  besides?: AgentRow,
+): void {
   refuseBearers(core, enrolment.name, ['enrolled', 'pending', 'expected'], besides);
   refuseBorneName(core, enrolment);
   refuseCloneName(core, enrolment.name);
 }
 
 /** Two lineages of one name could not be told apart. */
-export function refuseBorneName(core: VaultCore, { name, lineageId }: EnrolmentCertificateBody): void {
-  const dead = (row: AgentRow): boolean => row.enrolledLeaf !== undefined && (row.state === 'revoked' || row.state === 'replaced');
-  const bearer = core.registry.rows().find((row) => row.name === name && dead(row) && !equalBytes(row.lineageId, lineageId));
+export function refuseBorneName(
+  core: VaultCore,
+  { name, lineageId }: EnrolmentCertificateBody,
+): void {
+  const dead = (row: AgentRow): boolean =>
+    row.enrolledLeaf !== undefined && (row.state === 'revoked' || row.state === 'replaced');
+  const bearer = core.registry
+    .rows()
+    .find((row) => row.name === name && dead(row) && !equalBytes(row.lineageId, lineageId));
   if (bearer === undefined) return;
   const remedy = `say --replaces ${name} to go on with them, or choose another name`;
   throw new StoreError(
@@ -49,6 +67,9 @@ export function refuseCloneName(core: VaultCore, name: string): void {
   for (const { agentId, name: original } of core.registry.rows()) {
     const clones = core.registry.lines(agentId)?.apart() ?? [];
     if (clones.some((history) => history.state === 'clone' && history.name === name))
-      throw new StoreError('STORE_NAME_TAKEN', `a clone of ${original} has the name ${name}; choose another name`);
+      throw new StoreError(
+        'STORE_NAME_TAKEN',
+        `a clone of ${original} has the name ${name}; choose another name`,
+      );
   }
 }

@@ -11,8 +11,9 @@ interface Pending {
 }
 
 /**
- * Who uploaded what since the last uploads record: in memory until the next sync or commit writes it down. Lost with the
- * process, which costs a repeated upload and nothing else (no receipt was given).
+ * Who uploaded what since the last uploads record: in memory until the next sync or commit writes
+ * it down. Lost with the process, which costs a repeated upload and nothing else (no receipt was
+ * given).
  */
 export class PendingUploads {
   readonly #lineages = new Map<string, Pending>();

@@ -1,4 +1,11 @@
-import { decodePage, FormatError, type LineageId, MAX_SEALED_CHUNK_BYTES, type StoredItem, splitItems } from '@aliquot/proto';
+import {
+  decodePage,
+  FormatError,
+  type LineageId,
+  MAX_SEALED_CHUNK_BYTES,
+  type StoredItem,
+  splitItems,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { digestAt, type Hasher, type Span } from '../hashing/hasher.ts';
 import { keys } from './catalog-keys.ts';
@@ -7,17 +14,27 @@ import { StoreError } from './errors.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 import type { PutItem } from './vault-store.ts';
 
-/** Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh one. */
+/**
+ * Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh
+ * one.
+ */
 const BATCH_BYTES = 8 * 1024 * 1024;
 /** Items placed in one go: bounds the time that other agents wait for the queue. */
 const BATCH_ITEMS = 1024;
 
-/** Throws `STORE_BAD_ITEM` unless the bytes, whose SHA-256 is `digest`, are what id and kind say. */
+/**
+ * Throws `STORE_BAD_ITEM` unless the bytes, whose SHA-256 is `digest`, are what id and kind say.
+ */
 export function checkItem({ id, kind, bytes }: PutItem, digest: Uint8Array): void {
   const refuse = (why: string, cause?: unknown): never => {
-    throw new StoreError('STORE_BAD_ITEM', `${kind} ${Buffer.from(id).toString('hex').slice(0, 16)}: ${why}`, { cause });
+    throw new StoreError(
+      'STORE_BAD_ITEM',
+      `${kind} ${Buffer.from(id).toString('hex').slice(0, 16)}: ${why}`,
+      { cause },
+    );
   };
-  if (bytes.length === 0 || bytes.length > MAX_SEALED_CHUNK_BYTES) refuse(`${bytes.length} bytes are not a sealed ${kind}`);
+  if (bytes.length === 0 || bytes.length > MAX_SEALED_CHUNK_BYTES)
+    refuse(`${bytes.length} bytes are not a sealed ${kind}`);
   if (!equalBytes(digest, id)) refuse('its bytes do not have that id');
   if (kind === 'chunk') return;
   try {
@@ -28,7 +45,10 @@ export function checkItem({ id, kind, bytes }: PutItem, digest: Uint8Array): voi
   }
 }
 
-/** The items of one body, in order and proved, as views of `bytes`. The body is taken over: these bytes are what the hasher gave back. */
+/**
+ * The items of one body, in order and proved, as views of `bytes`. The body is taken over: these
+ * bytes are what the hasher gave back.
+ */
 export async function checkedItems(
   hasher: Hasher,
   items: readonly StoredItem[],
@@ -51,7 +71,10 @@ export function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
   let batch: PutItem[] = [];
   let bytes = 0;
   for (const item of items) {
-    if (batch.length > 0 && (bytes + item.bytes.length > BATCH_BYTES || batch.length >= BATCH_ITEMS)) {
+    if (
+      batch.length > 0 &&
+      (bytes + item.bytes.length > BATCH_BYTES || batch.length >= BATCH_ITEMS)
+    ) {
       yield batch;
       batch = [];
       bytes = 0;
@@ -62,13 +85,22 @@ export function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** Stores those that are not held yet (or no longer sound), and notes all that are new to the lineage as uploaded by it. */
-export async function storeItems(core: VaultCore, uploads: PendingUploads, lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
+/**
+ * Stores those that are not held yet (or no longer sound), and notes all that are new to the
+ * lineage as uploaded by it.
+ */
+export async function storeItems(
+  core: VaultCore,
+  uploads: PendingUploads,
+  lineageId: LineageId,
+  items: readonly PutItem[],
+): Promise<void> {
   const ids = items.map(({ id }) => id);
   const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
   const fresh = new Map<string, PutItem>();
   for (const [index, item] of items.entries()) {
-    if (rows[index] === undefined || core.isDamaged(item.id)) fresh.set(Buffer.from(item.id).toString('latin1'), item);
+    if (rows[index] === undefined || core.isDamaged(item.id))
+      fresh.set(Buffer.from(item.id).toString('latin1'), item);
   }
   if (fresh.size > 0) await core.appendItems([...fresh.values()]);
   const owned = await core.owned(lineageId, ids);

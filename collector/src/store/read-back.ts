@@ -4,8 +4,14 @@ import { StoreError } from './errors.ts';
 import { comparePositions } from './position.ts';
 import type { LeafRecord, ReadItem } from './vault-store.ts';
 
-/** Items in the order of the packs, then the ids that are not held: see `VaultStore.readItems`. `ready` gives the core anew for each. */
-export async function* readItems(ready: () => Promise<VaultCore>, ids: readonly ChunkId[]): AsyncGenerator<ReadItem> {
+/**
+ * Items in the order of the packs, then the ids that are not held: see `VaultStore.readItems`.
+ * `ready` gives the core anew for each.
+ */
+export async function* readItems(
+  ready: () => Promise<VaultCore>,
+  ids: readonly ChunkId[],
+): AsyncGenerator<ReadItem> {
   const rows = await (await ready()).items(ids);
   const held = ids.flatMap((id, index) => {
     const row = rows[index];
@@ -21,7 +27,8 @@ export async function* readItems(ready: () => Promise<VaultCore>, ids: readonly 
       yield { type: 'damaged', id };
     }
   }
-  for (const [index, id] of ids.entries()) if (rows[index] === undefined) yield { type: 'missing', id };
+  for (const [index, id] of ids.entries())
+    if (rows[index] === undefined) yield { type: 'missing', id };
 }
 
 /** The bytes of one leaf, and of the event or commit that it names. */

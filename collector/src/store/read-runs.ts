@@ -8,7 +8,10 @@ import { comparePositions } from './position.ts';
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from './record.ts';
 import type { HeldItem, ItemRun } from './vault-store.ts';
 
-/** One read takes about so much: large enough for a disk that seeks, small enough to hold a few of them. */
+/**
+ * One read takes about so much: large enough for a disk that seeks, small enough to hold a few of
+ * them.
+ */
 const RUN_BYTES = 1024 * 1024;
 /** What lies between two wanted records is read with them up to here: cheaper than another read. */
 const GAP_BYTES = 64 * 1024;
@@ -20,7 +23,10 @@ interface Wanted {
   readonly row: ItemRow;
 }
 
-/** Items in the order of the packs, in runs that were read at once, then those that are not there: see `VaultStore.readRuns`. */
+/**
+ * Items in the order of the packs, in runs that were read at once, then those that are not there:
+ * see `VaultStore.readRuns`.
+ */
 export async function* readRuns(
   ready: () => Promise<VaultCore>,
   hasher: Hasher,
@@ -55,7 +61,10 @@ function* groups(held: readonly Wanted[]): Generator<readonly Wanted[]> {
   for (const wanted of held) {
     const { position, length } = wanted.row;
     const next = position.offset + RECORD_HEADER_BYTES + length;
-    const near = group[0]?.row.position.pack === position.pack && position.offset - end <= GAP_BYTES && next - start <= RUN_BYTES;
+    const near =
+      group[0]?.row.position.pack === position.pack &&
+      position.offset - end <= GAP_BYTES &&
+      next - start <= RUN_BYTES;
     if (!near) {
       if (group.length > 0) yield group;
       group = [];
@@ -69,8 +78,15 @@ function* groups(held: readonly Wanted[]): Generator<readonly Wanted[]> {
   if (group.length > 0) yield group;
 }
 
-/** Reads a group at once and proves every item of it. What does not prove is read again by itself, which mends what can be mended. */
-async function readGroup(core: VaultCore, hasher: Hasher, group: readonly Wanted[]): Promise<ItemRun[]> {
+/**
+ * Reads a group at once and proves every item of it. What does not prove is read again by itself,
+ * which mends what can be mended.
+ */
+async function readGroup(
+  core: VaultCore,
+  hasher: Hasher,
+  group: readonly Wanted[],
+): Promise<ItemRun[]> {
   const first = group[0]?.row.position;
   const last = group.at(-1)?.row;
   if (first === undefined || last === undefined) return [];
@@ -85,18 +101,33 @@ async function readGroup(core: VaultCore, hasher: Hasher, group: readonly Wanted
   const doubtful: Wanted[] = [];
   for (const [index, wanted] of group.entries()) {
     const span = spans[index];
-    const proved = hashed !== undefined && span !== undefined && equalBytes(digestAt(hashed, index), wanted.id);
-    if (proved && headerFits(hashed.bytes, span, read.salt, wanted)) items.push({ id: wanted.id, kind: wanted.row.kind, ...span });
+    const proved =
+      hashed !== undefined && span !== undefined && equalBytes(digestAt(hashed, index), wanted.id);
+    if (proved && headerFits(hashed.bytes, span, read.salt, wanted))
+      items.push({ id: wanted.id, kind: wanted.row.kind, ...span });
     else doubtful.push(wanted);
   }
-  const runs: ItemRun[] = hashed === undefined || items.length === 0 ? [] : [{ type: 'run', bytes: hashed.bytes, items }];
+  const runs: ItemRun[] =
+    hashed === undefined || items.length === 0 ? [] : [{ type: 'run', bytes: hashed.bytes, items }];
   for (const { id } of doubtful) runs.push(await alone(core, id));
   return runs;
 }
 
-function headerFits(bytes: Uint8Array, { offset, length }: Span, salt: number, { id }: Wanted): boolean {
-  const verdict = decodeRecordHeader(Buffer.from(bytes.buffer, bytes.byteOffset + offset - RECORD_HEADER_BYTES, RECORD_HEADER_BYTES), salt);
-  return verdict.type === 'header' && verdict.header.length === length && equalBytes(verdict.header.id, id);
+function headerFits(
+  bytes: Uint8Array,
+  { offset, length }: Span,
+  salt: number,
+  { id }: Wanted,
+): boolean {
+  const verdict = decodeRecordHeader(
+    Buffer.from(bytes.buffer, bytes.byteOffset + offset - RECORD_HEADER_BYTES, RECORD_HEADER_BYTES),
+    salt,
+  );
+  return (
+    verdict.type === 'header' &&
+    verdict.header.length === length &&
+    equalBytes(verdict.header.id, id)
+  );
 }
 
 async function alone(core: VaultCore, id: ChunkId): Promise<ItemRun> {
@@ -104,7 +135,13 @@ async function alone(core: VaultCore, id: ChunkId): Promise<ItemRun> {
     const found = await core.readItem(id);
     if (found === undefined) return { type: 'missing', ids: [id] };
     const bytes = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), found.bytes]);
-    return { type: 'run', bytes, items: [{ id, kind: found.row.kind, offset: RECORD_HEADER_BYTES, length: found.bytes.length }] };
+    return {
+      type: 'run',
+      bytes,
+      items: [
+        { id, kind: found.row.kind, offset: RECORD_HEADER_BYTES, length: found.bytes.length },
+      ],
+    };
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
     return { type: 'damaged', ids: [id] };

@@ -17,12 +17,19 @@ import {
 const SALT = 0x01020304;
 const vaultId = asVaultId(Uint8Array.from({ length: 16 }, (_, index) => index));
 const expected = { path: 'packs/00000001.pack', number: 1, vaultId };
-const event: RecordHeader = { kind: 'event', length: 3, syncedTo: 36, id: sha256(Buffer.from('abc')) };
+const event: RecordHeader = {
+  kind: 'event',
+  length: 3,
+  syncedTo: 36,
+  id: sha256(Buffer.from('abc')),
+};
 
 describe('pack bytes (FORMAT.md, "Pack")', () => {
   test('are those of the worked example', () => {
     const header = encodePackHeader({ number: 1, vaultId, salt: SALT });
-    expect(header.toString('hex')).toBe('414c515041434b0100000001000102030405060708090a0b0c0d0e0f010203044cf6cb6d');
+    expect(header.toString('hex')).toBe(
+      '414c515041434b0100000001000102030405060708090a0b0c0d0e0f010203044cf6cb6d',
+    );
     expect(decodePackHeader(header, expected)).toEqual({ number: 1, vaultId, salt: SALT });
     const record = encodeRecordHeader(event, SALT);
     expect(record.toString('hex')).toBe(
@@ -57,11 +64,15 @@ describe('pack bytes (FORMAT.md, "Pack")', () => {
   test('of another vault, number or version are refused by name', () => {
     const header = encodePackHeader({ number: 1, vaultId, salt: SALT });
     expect(() => decodePackHeader(header, { ...expected, number: 2 })).toThrow('holds pack 1');
-    expect(() => decodePackHeader(header, { ...expected, vaultId: asVaultId(new Uint8Array(16)) })).toThrow('another vault');
+    expect(() =>
+      decodePackHeader(header, { ...expected, vaultId: asVaultId(new Uint8Array(16)) }),
+    ).toThrow('another vault');
   });
 
   test('longer than the limit of their kind are not written', () => {
-    expect(() => encodeRecordHeader({ ...event, kind: 'page', length: 128 * 1024 + 1 }, SALT)).toThrow('larger than');
+    expect(() =>
+      encodeRecordHeader({ ...event, kind: 'page', length: 128 * 1024 + 1 }, SALT),
+    ).toThrow('larger than');
   });
 
   test('an index gives back its rows, and nothing when it is cut', () => {
@@ -69,7 +80,12 @@ describe('pack bytes (FORMAT.md, "Pack")', () => {
     for (let at = 0; at < 600; at += 1) index.add({ ...event, length: at }, 36 + at * 100);
     const payload = index.payload();
     expect(decodeIndex(payload)).toHaveLength(600);
-    expect(decodeIndex(payload)?.[599]).toEqual({ kind: 'event', offset: 36 + 59_900, length: 599, id: event.id });
+    expect(decodeIndex(payload)?.[599]).toEqual({
+      kind: 'event',
+      offset: 36 + 59_900,
+      length: 599,
+      id: event.id,
+    });
     expect(decodeIndex(payload.subarray(0, -1))).toBeUndefined();
   });
 });

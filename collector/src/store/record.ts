@@ -1,11 +1,18 @@
 import { crc32 } from 'node:zlib';
-import { MAX_EVENT_BYTES, MAX_PAGE_BYTES, MAX_RECORD_BYTES, MAX_SEALED_CHUNK_BYTES, type VaultId } from '@aliquot/proto';
+import {
+  MAX_EVENT_BYTES,
+  MAX_PAGE_BYTES,
+  MAX_RECORD_BYTES,
+  MAX_SEALED_CHUNK_BYTES,
+  type VaultId,
+} from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { StoreError } from './errors.ts';
 
 /**
- * The bytes of a pack file (FORMAT.md, "Pack") and the only door through which they come back as values.
- * All numbers are big-endian. Lengths are checked against these limits before anything is allocated.
+ * The bytes of a pack file (FORMAT.md, "Pack") and the only door through which they come back as
+ * values. All numbers are big-endian. Lengths are checked against these limits before anything is
+ * allocated.
  */
 
 export type RecordKind = 'chunk' | 'page' | 'uploads' | 'commit' | 'event' | 'index';
@@ -15,17 +22,32 @@ export function isData(kind: RecordKind): kind is 'chunk' | 'page' {
   return kind === 'chunk' || kind === 'page';
 }
 
-const kindNumbers: Record<RecordKind, number> = { chunk: 1, page: 2, uploads: 3, commit: 4, event: 5, index: 6 };
-const kindOfNumber = new Map(Object.entries(kindNumbers).map(([kind, number]) => [number, kind as RecordKind]));
+const kindNumbers: Record<RecordKind, number> = {
+  chunk: 1,
+  page: 2,
+  uploads: 3,
+  commit: 4,
+  event: 5,
+  index: 6,
+};
+const kindOfNumber = new Map(
+  Object.entries(kindNumbers).map(([kind, number]) => [number, kind as RecordKind]),
+);
 
-/** Records in one pack at most: keeps its index, in memory and on disk, below 3 MiB however small the chunks are. */
+/**
+ * Records in one pack at most: keeps its index, in memory and on disk, below 3 MiB however small
+ * the chunks are.
+ */
 export const MAX_PACK_RECORDS = 65_536;
 /** A pack is closed when the next record would take it past this size. */
 export const PACK_BYTES = 64 * 1024 * 1024;
 
 const INDEX_ROW_BYTES = 41;
 
-/** Largest payload of each kind: the wire's limits plus the few bytes that this store adds (leaf and receipt). */
+/**
+ * Largest payload of each kind: the wire's limits plus the few bytes that this store adds (leaf and
+ * receipt).
+ */
 const payloadLimits: Record<RecordKind, number> = {
   chunk: MAX_SEALED_CHUNK_BYTES,
   page: MAX_PAGE_BYTES,
@@ -48,8 +70,9 @@ export interface PackHeader {
   readonly number: number;
   readonly vaultId: Uint8Array;
   /**
-   * Random start value of this pack's record checksums. Without it a hostile agent could upload a chunk whose bytes look
-   * like sound records, and after a power cut make a torn tail look like damage (I-C5).
+   * Random start value of this pack's record checksums. Without it a hostile agent could upload a
+   * chunk whose bytes look like sound records, and after a power cut make a torn tail look like
+   * damage (I-C5).
    */
   readonly salt: number;
 }
@@ -65,18 +88,28 @@ export function encodePackHeader(header: PackHeader): Buffer {
   return bytes;
 }
 
-/** `undefined` when the bytes are no sound pack header. Throws `STORE_CORRUPT` for another version, number or vault. */
-export function decodePackHeader(bytes: Buffer, expected: { path: string; number: number; vaultId: VaultId }): PackHeader | undefined {
-  if (bytes.length < PACK_HEADER_BYTES || !bytes.subarray(0, 7).equals(PACK_MAGIC)) return undefined;
+/**
+ * `undefined` when the bytes are no sound pack header. Throws `STORE_CORRUPT` for another version,
+ * number or vault.
+ */
+export function decodePackHeader(
+  bytes: Buffer,
+  expected: { path: string; number: number; vaultId: VaultId },
+): PackHeader | undefined {
+  if (bytes.length < PACK_HEADER_BYTES || !bytes.subarray(0, 7).equals(PACK_MAGIC))
+    return undefined;
   if (crc32(bytes.subarray(0, 32)) !== bytes.readUInt32BE(32)) return undefined;
   const refuse = (why: string): never => {
     throw new StoreError('STORE_CORRUPT', `${expected.path}: ${why}`);
   };
-  if (bytes[7] !== VERSION) refuse(`pack format ${bytes[7]} is not known to this release; use the release that wrote it`);
+  if (bytes[7] !== VERSION)
+    refuse(`pack format ${bytes[7]} is not known to this release; use the release that wrote it`);
   const number = bytes.readUInt32BE(8);
-  if (number !== expected.number) refuse(`holds pack ${number}: the file was renamed; give it back its name`);
+  if (number !== expected.number)
+    refuse(`holds pack ${number}: the file was renamed; give it back its name`);
   const vaultId = new Uint8Array(bytes.subarray(12, 28));
-  if (!equalBytes(vaultId, expected.vaultId)) refuse('belongs to another vault; put it back where it came from');
+  if (!equalBytes(vaultId, expected.vaultId))
+    refuse('belongs to another vault; put it back where it came from');
   return { number, vaultId, salt: bytes.readUInt32BE(28) };
 }
 
@@ -84,7 +117,10 @@ export interface RecordHeader {
   readonly kind: RecordKind;
   /** Payload bytes. */
   readonly length: number;
-  /** How much of this pack was on stable storage when the record was written: a cut may never reach below it (I-C5). */
+  /**
+   * How much of this pack was on stable storage when the record was written: a cut may never reach
+   * below it (I-C5).
+   */
   readonly syncedTo: number;
   /** SHA-256 of the payload; for chunks and pages that is their id. */
   readonly id: Uint8Array;
@@ -93,7 +129,10 @@ export interface RecordHeader {
 export function encodeRecordHeader(header: RecordHeader, salt: number): Buffer {
   const limit = payloadLimits[header.kind];
   if (header.length > limit) {
-    throw new StoreError('STORE_BAD_ITEM', `a ${header.kind} of ${header.length} bytes is larger than the ${limit} that a pack takes`);
+    throw new StoreError(
+      'STORE_BAD_ITEM',
+      `a ${header.kind} of ${header.length} bytes is larger than the ${limit} that a pack takes`,
+    );
   }
   const bytes = Buffer.alloc(RECORD_HEADER_BYTES);
   bytes.set(RECORD_MAGIC, 0);
@@ -106,29 +145,43 @@ export function encodeRecordHeader(header: RecordHeader, salt: number): Buffer {
   return bytes;
 }
 
-/** What 52 bytes of a pack turn out to be. `unknown`: sound, but of a later release, so neither read nor cut. */
+/**
+ * What 52 bytes of a pack turn out to be. `unknown`: sound, but of a later release, so neither read
+ * nor cut.
+ */
 export type HeaderVerdict =
   | { readonly type: 'header'; readonly header: RecordHeader }
   | { readonly type: 'unknown'; readonly why: string }
   | { readonly type: 'bad' };
 
-/** Magic, version and checksum stay where they are in every version, so that an old reader can tell "newer" from "broken". */
+/**
+ * Magic, version and checksum stay where they are in every version, so that an old reader can tell
+ * "newer" from "broken".
+ */
 export function decodeRecordHeader(bytes: Buffer, salt: number): HeaderVerdict {
-  if (bytes.length < RECORD_HEADER_BYTES || !bytes.subarray(0, 4).equals(RECORD_MAGIC)) return { type: 'bad' };
+  if (bytes.length < RECORD_HEADER_BYTES || !bytes.subarray(0, 4).equals(RECORD_MAGIC))
+    return { type: 'bad' };
   if (crc32(bytes.subarray(0, 48), salt) !== bytes.readUInt32BE(48)) return { type: 'bad' };
   if (bytes[4] !== VERSION) return { type: 'unknown', why: `record version ${bytes[4]}` };
   const kind = kindOfNumber.get(bytes.readUInt8(5));
   if (kind === undefined) return { type: 'unknown', why: `record kind ${bytes[5]}` };
-  if (bytes.readUInt16BE(6) !== 0) return { type: 'unknown', why: `record flags ${bytes.readUInt16BE(6)}` };
+  if (bytes.readUInt16BE(6) !== 0)
+    return { type: 'unknown', why: `record flags ${bytes.readUInt16BE(6)}` };
   const length = bytes.readUInt32BE(8);
   if (length > payloadLimits[kind]) return { type: 'unknown', why: `a ${kind} of ${length} bytes` };
-  const header = { kind, length, syncedTo: bytes.readUInt32BE(12), id: new Uint8Array(bytes.subarray(16, 48)) };
+  const header = {
+    kind,
+    length,
+    syncedTo: bytes.readUInt32BE(12),
+    id: new Uint8Array(bytes.subarray(16, 48)),
+  };
   return { type: 'header', header };
 }
 
 /**
- * What a rotten header may have said: every header with a sound checksum that differs from these bytes in one byte. Whoever takes one
- * must find the payload that it names, whose SHA-256 proves it.
+ * What a rotten header may have said: every header with a sound checksum that differs from these
+ * bytes in one byte. Whoever takes one must find the payload that it names, whose SHA-256 proves
+ * it.
  */
 export function* nearHeaders(bytes: Buffer, salt: number): Generator<RecordHeader> {
   if (bytes.length < RECORD_HEADER_BYTES) return;
@@ -156,7 +209,9 @@ export interface IndexRow {
   readonly id: Uint8Array;
 }
 
-/** The growing index of the open pack, in the very bytes that will be written: 41 for each record. */
+/**
+ * The growing index of the open pack, in the very bytes that will be written: 41 for each record.
+ */
 export class PackIndex {
   #bytes = Buffer.alloc(4 + 256 * INDEX_ROW_BYTES);
   #count = 0;
@@ -185,7 +240,10 @@ export class PackIndex {
   }
 }
 
-/** Rows of a closed pack's index; `undefined` when the payload is not one. The caller has checked its SHA-256. */
+/**
+ * Rows of a closed pack's index; `undefined` when the payload is not one. The caller has checked
+ * its SHA-256.
+ */
 export function decodeIndex(payload: Buffer): IndexRow[] | undefined {
   if (payload.length < 4) return undefined;
   const count = payload.readUInt32BE(0);
@@ -195,7 +253,12 @@ export function decodeIndex(payload: Buffer): IndexRow[] | undefined {
     const kind = kindOfNumber.get(payload.readUInt8(at));
     if (kind === undefined) return undefined;
     const id = new Uint8Array(payload.subarray(at + 9, at + INDEX_ROW_BYTES));
-    rows.push({ kind, offset: payload.readUInt32BE(at + 1), length: payload.readUInt32BE(at + 5), id });
+    rows.push({
+      kind,
+      offset: payload.readUInt32BE(at + 1),
+      length: payload.readUInt32BE(at + 5),
+      id,
+    });
   }
   return rows;
 }
@@ -220,8 +283,17 @@ export function encodeFooter(footer: Footer, packNumber: number, salt: number): 
 
 /** `undefined` unless these are the last bytes of closed pack `packNumber`. */
 export function decodeFooter(bytes: Buffer, packNumber: number, salt: number): Footer | undefined {
-  if (bytes.length !== FOOTER_BYTES || !bytes.subarray(0, 4).equals(FOOTER_MAGIC) || bytes[4] !== VERSION) return undefined;
-  if (crc32(bytes.subarray(0, 20), salt) !== bytes.readUInt32BE(20) || bytes.readUInt32BE(16) !== packNumber) return undefined;
+  if (
+    bytes.length !== FOOTER_BYTES ||
+    !bytes.subarray(0, 4).equals(FOOTER_MAGIC) ||
+    bytes[4] !== VERSION
+  )
+    return undefined;
+  if (
+    crc32(bytes.subarray(0, 20), salt) !== bytes.readUInt32BE(20) ||
+    bytes.readUInt32BE(16) !== packNumber
+  )
+    return undefined;
   if (bytes[5] !== 0 || bytes.readUInt16BE(6) !== 0) return undefined;
   return { indexOffset: bytes.readUInt32BE(8), records: bytes.readUInt32BE(12) };
 }

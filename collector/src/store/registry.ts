@@ -16,7 +16,13 @@ import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type AgentRow, type LearnedRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
+import {
+  type AgentRow,
+  type LearnedRow,
+  type LineageRow,
+  type LostRow,
+  read,
+} from './catalog-rows.ts';
 import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
@@ -39,11 +45,13 @@ interface Known {
   readonly lost: LostRow[];
 }
 
-export const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+export const hex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
 /**
- * A vault's agents in memory: a mirror of the catalog's registry rows (some 2 KiB an agent), so that a connection or a
- * listing reads nothing from disk. It changes only after the record that it follows from was appended.
+ * A vault's agents in memory: a mirror of the catalog's registry rows (some 2 KiB an agent), so
+ * that a connection or a listing reads nothing from disk. It changes only after the record that it
+ * follows from was appended.
  */
 export class Registry {
   readonly #agents = new Map<string, Known>();
@@ -59,7 +67,10 @@ export class Registry {
   readonly growth = new Growth();
 
   /** Reads all rows. `reportedHead` fetches what a leaf reports. */
-  static async load(catalog: Catalog, reportedHead: (leafIndex: number) => Promise<ReportedHead>): Promise<Registry> {
+  static async load(
+    catalog: Catalog,
+    reportedHead: (leafIndex: number) => Promise<ReportedHead>,
+  ): Promise<Registry> {
     const registry = new Registry();
     for await (const [, value] of catalog.scan(ranges.agents)) {
       const row = read.agent(value);
@@ -67,7 +78,8 @@ export class Registry {
       const lineage = await catalog.get(keys.lineage(row.lineageId));
       if (lineage !== undefined) registry.setLineage(row.lineageId, read.lineage(lineage));
     }
-    for await (const [, value] of catalog.scan(ranges.groups)) registry.setGroup(decodeGroup(value));
+    for await (const [, value] of catalog.scan(ranges.groups))
+      registry.setGroup(decodeGroup(value));
     for await (const [key, value] of catalog.scan(ranges.lines)) {
       registry.lines(readKey.agent(key))?.setLine(readKey.historyOf(key), read.chain(value));
     }
@@ -87,19 +99,23 @@ export class Registry {
     registry.desk = await Desk.load(catalog);
     for await (const [key, value] of catalog.scan(ranges.gcLearned)) {
       const learned = read.learned(value);
-      if (learned !== undefined) registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), learned);
+      if (learned !== undefined)
+        registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), learned);
     }
-    for await (const [key, value] of catalog.scan(ranges.lost)) registry.addLost(readKey.agent(key), read.lost(value));
+    for await (const [key, value] of catalog.scan(ranges.lost))
+      registry.addLost(readKey.agent(key), read.lost(value));
     for await (const [key] of catalog.scan(ranges.reported)) {
       const leafIndex = readKey.number(key);
       registry.addReported(leafIndex, await reportedHead(leafIndex));
     }
-    for await (const [key, value] of catalog.scan(ranges.seen)) registry.seen(readKey.noteAgent(key), read.u64(value));
+    for await (const [key, value] of catalog.scan(ranges.seen))
+      registry.seen(readKey.noteAgent(key), read.u64(value));
     for await (const [key, value] of catalog.scan(ranges.rhythms)) {
       const known = registry.#agents.get(hex(readKey.noteAgent(key)));
       if (known !== undefined) known.rhythm = read.rhythm(value);
     }
-    for await (const [key, value] of catalog.scan(ranges.packBytes)) registry.growth.set(readKey.noteDay(key), read.u64(value));
+    for await (const [key, value] of catalog.scan(ranges.packBytes))
+      registry.growth.set(readKey.noteDay(key), read.u64(value));
     for await (const [key, value] of catalog.scan(ranges.heartbeats)) {
       const { timeMs, signed } = read.heartbeat(value);
       registry.setHeartbeat(readKey.noteAgent(key), decodeHeartbeatBody(signed.body), timeMs);
@@ -120,7 +136,10 @@ export class Registry {
     return this.#agents.get(hex(agentId))?.lines;
   }
 
-  /** The newest epoch of the sweep that a line has answered under its newest chain while the log was in `logEpoch`. */
+  /**
+   * The newest epoch of the sweep that a line has answered under its newest chain while the log was
+   * in `logEpoch`.
+   */
   learned(agentId: AgentId, { historyId, row: { head } }: Line, logEpoch: number): number {
     const known = this.#agents.get(hex(agentId))?.learned.get(hex(head.chainId));
     return known?.logEpoch === logEpoch && equalBytes(known.historyId, historyId) ? known.epoch : 0;
@@ -133,13 +152,17 @@ export class Registry {
   /** The verified certificate of an agent that has enrolled. */
   certificate(agentId: AgentId): AgentCertificate | undefined {
     const certified = this.#agents.get(hex(agentId))?.certified;
-    return certified?.binding === undefined ? undefined : { ...certified, binding: certified.binding };
+    return certified?.binding === undefined
+      ? undefined
+      : { ...certified, binding: certified.binding };
   }
 
   /** The signed halves of an agent's certificate, for whoever verifies for himself. */
   signedCertificate(agentId: AgentId): { enrolment: Signed; binding: Signed } | undefined {
     const row = this.row(agentId);
-    return row?.binding === undefined ? undefined : { enrolment: row.enrolment, binding: row.binding };
+    return row?.binding === undefined
+      ? undefined
+      : { enrolment: row.enrolment, binding: row.binding };
   }
 
   setAgent(row: AgentRow): void {
@@ -171,7 +194,9 @@ export class Registry {
 
   /** How many agents came with a group's certificate, whatever became of them. */
   usesOf(groupId: GroupId): number {
-    return [...this.#agents.values()].filter((known) => known.groupId !== undefined && equalBytes(known.groupId, groupId)).length;
+    return [...this.#agents.values()].filter(
+      (known) => known.groupId !== undefined && equalBytes(known.groupId, groupId),
+    ).length;
   }
 
   /** Every group that was ever added, oldest first. */
@@ -217,7 +242,10 @@ export class Registry {
     return [...this.#reported];
   }
 
-  /** Learns from a sign of life that `seen` is about to enter. Returns the rhythm where that taught something. */
+  /**
+   * Learns from a sign of life that `seen` is about to enter. Returns the rhythm where that taught
+   * something.
+   */
   learnRhythm(agentId: AgentId, nowMs: number): Rhythm | undefined {
     const known = this.#agents.get(hex(agentId));
     if (known === undefined) return undefined;
@@ -245,13 +273,17 @@ export class Registry {
   }
 
   records(): AgentRecord[] {
-    return [...this.#agents.values()].sort((a, b) => a.row.expectedLeaf - b.row.expectedLeaf).map((known) => this.#recordOf(known));
+    return [...this.#agents.values()]
+      .sort((a, b) => a.row.expectedLeaf - b.row.expectedLeaf)
+      .map((known) => this.#recordOf(known));
   }
 
   byName(name: string): AgentRecord | undefined {
     const rank = { enrolled: 0, expected: 1, pending: 1, revoked: 2, replaced: 2 };
     const bearers = [...this.#agents.values()].filter((known) => known.row.name === name);
-    bearers.sort((a, b) => rank[a.row.state] - rank[b.row.state] || b.row.expectedLeaf - a.row.expectedLeaf);
+    bearers.sort(
+      (a, b) => rank[a.row.state] - rank[b.row.state] || b.row.expectedLeaf - a.row.expectedLeaf,
+    );
     return bearers[0] === undefined ? undefined : this.#recordOf(bearers[0]);
   }
 

@@ -19,7 +19,15 @@ import {
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { applyCommit, applyEvent, applyItem, applyLeafOnly, applyUploads, type Effect, type LeafPlace } from './apply.ts';
+import {
+  applyCommit,
+  applyEvent,
+  applyItem,
+  applyLeafOnly,
+  applyUploads,
+  type Effect,
+  type LeafPlace,
+} from './apply.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { gatherFacts } from './commit-facts.ts';
@@ -32,7 +40,10 @@ import { comparePositions, type Position } from './position.ts';
 import { isData } from './record.ts';
 import { routeOf } from './route.ts';
 
-/** Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on trust. */
+/**
+ * Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on
+ * trust.
+ */
 export interface ReplayAudit {
   commit(core: VaultCore, stored: StoredCommit, place: Position): Promise<void>;
   event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void>;
@@ -50,9 +61,9 @@ const ITEMS_AT_ONCE = 1000;
 type ReplayRecord = Extract<ReplayItem, { type: 'record' }>;
 
 /**
- * Takes everything behind `from` into the catalog, as the live store did when it appended it. Memory stays bounded: the
- * catalog is flushed now and then (the journal was synced when it was opened). Stops at `until` when that is given, and
- * tells whether it came by.
+ * Takes everything behind `from` into the catalog, as the live store did when it appended it.
+ * Memory stays bounded: the catalog is flushed now and then (the journal was synced when it was
+ * opened). Stops at `until` when that is given, and tells whether it came by.
  */
 export async function replayInto(
   core: VaultCore,
@@ -92,14 +103,23 @@ async function replayItems(core: VaultCore, items: readonly ReplayItem[]): Promi
   for (const item of items) {
     const id = asChunkId(item.header.id);
     const again = core.isDamaged(id) && (await change.get(keys.item(id))) !== undefined;
-    await applyItem(change, { id, kind: item.header.kind as StoredKind, length: item.header.length, position: item.position });
+    await applyItem(change, {
+      id,
+      kind: item.header.kind as StoredKind,
+      length: item.header.length,
+      position: item.position,
+    });
     if (item.type === 'damaged') core.setDamaged(id);
     else if (again) core.mended(id);
   }
   await core.commitChange(change, last.end);
 }
 
-async function replayRecord(core: VaultCore, item: ReplayRecord, { audit, onUnfit }: ReplayOptions): Promise<void> {
+async function replayRecord(
+  core: VaultCore,
+  item: ReplayRecord,
+  { audit, onUnfit }: ReplayOptions,
+): Promise<void> {
   try {
     if (item.header.kind === 'uploads') await replayUploads(core, item);
     else if (item.header.kind === 'event') await replayEvent(core, item, { audit, onUnfit });
@@ -116,7 +136,11 @@ async function replayUploads(core: VaultCore, item: ReplayRecord): Promise<void>
   await core.commitChange(change, item.end, effect);
 }
 
-async function replayEvent(core: VaultCore, item: ReplayRecord, { audit, onUnfit }: ReplayOptions): Promise<void> {
+async function replayEvent(
+  core: VaultCore,
+  item: ReplayRecord,
+  { audit, onUnfit }: ReplayOptions,
+): Promise<void> {
   const stored = decodeStoredEvent(payloadOf(item));
   await audit?.event(core, stored, item.position);
   const place = leafPlaceOf(core, item, stored.leaf);
@@ -130,14 +154,25 @@ async function replayEvent(core: VaultCore, item: ReplayRecord, { audit, onUnfit
 }
 
 /** Puts the leaf of a record at the end of the log. */
-function leafPlaceOf(core: VaultCore, { position, header }: ReplayRecord, leaf: Uint8Array): LeafPlace {
+function leafPlaceOf(
+  core: VaultCore,
+  { position, header }: ReplayRecord,
+  leaf: Uint8Array,
+): LeafPlace {
   const leafIndex = core.log.size;
-  return { leafIndex, timeMs: decodeLogLeaf(leaf).timeMs, nodes: core.stageLeaf(leaf), position, length: header.length };
+  return {
+    leafIndex,
+    timeMs: decodeLogLeaf(leaf).timeMs,
+    nodes: core.stageLeaf(leaf),
+    position,
+    length: header.length,
+  };
 }
 
 /**
- * Applies a record whose leaf stands in the log. One that cannot be applied was taken in by a fault of ours, and must not keep
- * the vault from its history: only its leaf is entered, so that the log and everything behind it stay whole.
+ * Applies a record whose leaf stands in the log. One that cannot be applied was taken in by a fault
+ * of ours, and must not keep the vault from its history: only its leaf is entered, so that the log
+ * and everything behind it stay whole.
  */
 async function orPassedOver(
   core: VaultCore,
@@ -149,25 +184,42 @@ async function orPassedOver(
   try {
     await apply();
   } catch (error) {
-    const isUnfit = error instanceof FormatError || (error instanceof StoreError && error.code === 'STORE_UNFIT');
+    const isUnfit =
+      error instanceof FormatError || (error instanceof StoreError && error.code === 'STORE_UNFIT');
     if (!isUnfit) throw error;
     const change = core.catalog.begin();
     await applyLeafOnly(change, item.header.kind === 'commit' ? 'commit' : 'event', place);
     await core.commitChange(change, item.end);
     const { pack, offset } = item.position;
-    onUnfit?.({ where: `${join(core.journal.dir, packFileName(pack))}, byte ${offset}`, why: error.message });
+    onUnfit?.({
+      where: `${join(core.journal.dir, packFileName(pack))}, byte ${offset}`,
+      why: error.message,
+    });
   }
 }
 
-async function replayCommit(core: VaultCore, item: ReplayRecord, { audit, onUnfit }: ReplayOptions): Promise<void> {
+async function replayCommit(
+  core: VaultCore,
+  item: ReplayRecord,
+  { audit, onUnfit }: ReplayOptions,
+): Promise<void> {
   const stored = decodeStoredCommit(payloadOf(item));
   await audit?.commit(core, stored, item.position);
   const receiptBody = decodeReceiptBody(stored.receipt.body);
   const leaf = leafPlaceOf(core, item, stored.leaf);
   const { head } = receiptBody;
-  if (receiptBody.leafIndex !== leaf.leafIndex || !equalBytes(head.root, core.log.root) || head.logEpoch !== core.sums.logEpoch)
-    throw corrupt(item, `the receipt of leaf ${receiptBody.leafIndex} does not fit the log of ${leaf.leafIndex} leaves before it`);
-  await orPassedOver(core, item, leaf, onUnfit, () => enterCommit(core, item, stored, receiptBody, leaf));
+  if (
+    receiptBody.leafIndex !== leaf.leafIndex ||
+    !equalBytes(head.root, core.log.root) ||
+    head.logEpoch !== core.sums.logEpoch
+  )
+    throw corrupt(
+      item,
+      `the receipt of leaf ${receiptBody.leafIndex} does not fit the log of ${leaf.leafIndex} leaves before it`,
+    );
+  await orPassedOver(core, item, leaf, onUnfit, () =>
+    enterCommit(core, item, stored, receiptBody, leaf),
+  );
 }
 
 async function enterCommit(
@@ -180,15 +232,22 @@ async function enterCommit(
   const signed = decodeSignedCommit(stored.commit);
   const header = decodeCommitHeader(signed.header);
   const row = core.registry.row(header.agentId as AgentId);
-  if (row === undefined) throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
-  const entries = signed.slots.map((slot) => (slot.type === 'entry' ? decodeEntry(slot.bytes) : undefined));
+  if (row === undefined)
+    throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
+  const entries = signed.slots.map((slot) =>
+    slot.type === 'entry' ? decodeEntry(slot.bytes) : undefined,
+  );
   const known = entries.filter((entry) => entry !== undefined);
   const gathered = await gatherFacts(known, core.factsOf(row.lineageId), 'lenient');
-  if (gathered.type !== 'facts') throw new StoreError('STORE_UNFIT', 'a commit that refers to what cannot be');
+  if (gathered.type !== 'facts')
+    throw new StoreError('STORE_UNFIT', 'a commit that refers to what cannot be');
   const hash = commitHash(signed.header);
   // What follows nothing here is told by fsck; it was accepted, so it is kept with the trunk.
   const route = await routeOf(core, row.lineageId, header, hash);
-  const place = route.type === 'unknown-parent' ? { historyId: row.lineageId, parentReceivedMs: undefined } : route;
+  const place =
+    route.type === 'unknown-parent'
+      ? { historyId: row.lineageId, parentReceivedMs: undefined }
+      : route;
   const change = core.catalog.begin();
   const effect = await applyCommit(change, {
     header,
@@ -212,5 +271,9 @@ function payloadOf(item: ReplayRecord): Buffer {
 
 function corrupt(item: ReplayRecord, why: string, cause?: unknown): StoreError {
   const { pack, offset } = item.position;
-  return new StoreError('STORE_CORRUPT', `pack ${pack}, byte ${offset}: ${why}; aliquot fsck --data DIR tells more`, { cause });
+  return new StoreError(
+    'STORE_CORRUPT',
+    `pack ${pack}, byte ${offset}: ${why}; aliquot fsck --data DIR tells more`,
+    { cause },
+  );
 }

@@ -7,7 +7,10 @@ const DAY = 24 * HOUR;
 /** A Monday, 08:00. */
 const MONDAY = Date.UTC(2026, 10, 2, 8);
 
-/** Lives through signs of life and says after how many hours of silence behind the last one somebody should look. */
+/**
+ * Lives through signs of life and says after how many hours of silence behind the last one somebody
+ * should look.
+ */
 function limitAfter(times: readonly number[]): number {
   let rhythm: Rhythm | undefined;
   let last: number | undefined;
@@ -68,7 +71,11 @@ describe('the silence after which somebody should look', () => {
 
   it('follows an agent whose rhythm changed, and keeps only a few numbers', () => {
     const nightly = every(DAY, MONDAY, MONDAY + 60 * DAY);
-    const always = every(5 * MINUTE, MONDAY + 60 * DAY, MONDAY + 60 * DAY + (MAX_WEEKS + 1) * 7 * DAY);
+    const always = every(
+      5 * MINUTE,
+      MONDAY + 60 * DAY,
+      MONDAY + 60 * DAY + (MAX_WEEKS + 1) * 7 * DAY,
+    );
     expect(limitAfter([...nightly, ...always])).toBe(1);
     let rhythm: Rhythm | undefined;
     for (const time of nightly) rhythm = learn(rhythm, time - DAY, time);

@@ -6,23 +6,44 @@ import { historyIdOf } from './history-id.ts';
 /** Where a commit belongs (I-C12). */
 export type Route =
   /** It goes on with a line, or begins the trunk. */
-  | { readonly type: 'continues'; readonly historyId: LineageId; readonly parentReceivedMs: undefined }
-  /** It begins a history of its own, held apart; `parentReceivedMs` when the commit that it follows is known. */
-  | { readonly type: 'opens'; readonly historyId: LineageId; readonly parentReceivedMs: number | undefined }
+  | {
+      readonly type: 'continues';
+      readonly historyId: LineageId;
+      readonly parentReceivedMs: undefined;
+    }
+  /**
+   * It begins a history of its own, held apart; `parentReceivedMs` when the commit that it follows
+   * is known.
+   */
+  | {
+      readonly type: 'opens';
+      readonly historyId: LineageId;
+      readonly parentReceivedMs: number | undefined;
+    }
   /** The commit before it is not here: the agent sends the ones between again. */
   | { readonly type: 'unknown-parent'; readonly parent: ChainPoint };
 
 /** The commit that this one says it follows; `undefined` for the first of an installation. */
-function parentOf({ chainId, sequence, predecessor, forkedFrom }: CommitHeader): ChainPoint | undefined {
+function parentOf({
+  chainId,
+  sequence,
+  predecessor,
+  forkedFrom,
+}: CommitHeader): ChainPoint | undefined {
   if (forkedFrom !== undefined) return forkedFrom;
   return sequence === 1 ? undefined : { chainId, sequence: sequence - 1, hash: predecessor };
 }
 
 /**
- * Finds the history of a commit that was not accepted before. Depends on what the journal holds before the commit and on
- * nothing else, so a replay finds the same.
+ * Finds the history of a commit that was not accepted before. Depends on what the journal holds
+ * before the commit and on nothing else, so a replay finds the same.
  */
-export async function routeOf(core: VaultCore, trunkId: LineageId, header: CommitHeader, hash: CommitHash): Promise<Route> {
+export async function routeOf(
+  core: VaultCore,
+  trunkId: LineageId,
+  header: CommitHeader,
+  hash: CommitHash,
+): Promise<Route> {
   const lines = core.registry.lines(header.agentId);
   const parent = parentOf(header);
   const opens = (parentReceivedMs: number | undefined): Route => ({
@@ -30,17 +51,24 @@ export async function routeOf(core: VaultCore, trunkId: LineageId, header: Commi
     historyId: historyIdOf(header.agentId, { chainId: header.chainId, hash }),
     parentReceivedMs,
   });
-  // What an operator lets in of an agent that was revoked or replaced is held apart until it is decided: whoever took its key may have made it.
-  const begins = (): Route => (lines?.trunk === undefined && !hasEnded(core, header) ? continues(trunkId) : opens(undefined));
+  // What an operator lets in of an agent that was revoked or replaced is held apart until it is
+  // decided: whoever took its key may have made it.
+  const begins = (): Route =>
+    lines?.trunk === undefined && !hasEnded(core, header) ? continues(trunkId) : opens(undefined);
   if (parent === undefined) return begins();
   const link = await core.link(header.agentId, parent);
   if (link === undefined) {
     if (header.forkedFrom === undefined) return { type: 'unknown-parent', parent };
-    return (await isPredecessors(core, trunkId, header.agentId, parent)) ? begins() : opens(undefined);
+    return (await isPredecessors(core, trunkId, header.agentId, parent))
+      ? begins()
+      : opens(undefined);
   }
   const line = lines?.withHead(parent);
-  // Whoever says that it forked from the trunk is another history, even when nothing has followed there yet.
-  const leavesTrunk = equalBytes(link.historyId, trunkId) && (header.forkedFrom !== undefined || hasEnded(core, header));
+  // Whoever says that it forked from the trunk is another history, even when nothing has followed
+  // there yet.
+  const leavesTrunk =
+    equalBytes(link.historyId, trunkId) &&
+    (header.forkedFrom !== undefined || hasEnded(core, header));
   return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.historyId);
 }
 
@@ -49,8 +77,16 @@ function hasEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
   return state === 'revoked' || state === 'replaced';
 }
 
-/** A folder that was enrolled anew in place goes on from its predecessor's commits: the first of the new agent names the last of the old one. */
-async function isPredecessors(core: VaultCore, trunkId: LineageId, agentId: AgentId, parent: ChainPoint): Promise<boolean> {
+/**
+ * A folder that was enrolled anew in place goes on from its predecessor's commits: the first of the
+ * new agent names the last of the old one.
+ */
+async function isPredecessors(
+  core: VaultCore,
+  trunkId: LineageId,
+  agentId: AgentId,
+  parent: ChainPoint,
+): Promise<boolean> {
   const replaces = core.registry.certificate(agentId)?.enrolment.replaces;
   const link = replaces && (await core.link(replaces, parent));
   return link !== undefined && equalBytes(link.historyId, trunkId);

@@ -28,7 +28,10 @@ export class RowWriter {
     return this;
   }
 
-  /** A safe, non-negative integer in 8 bytes, so that byte order is numeric order. Another number is `STORE_UNFIT`. */
+  /**
+   * A safe, non-negative integer in 8 bytes, so that byte order is numeric order. Another number is
+   * `STORE_UNFIT`.
+   */
   u64(value: number): this {
     if (!(value >= 0 && value <= TWO_TO_53 && Number.isInteger(value))) throw outOfBounds(value);
     const at = this.#room(8);
@@ -38,8 +41,8 @@ export class RowWriter {
   }
 
   /**
-   * A sum in 16 bytes. Sums add up what agents claim, up to 2^53 for each version, and must hold whatever that comes to:
-   * 2^75 versions would be needed to leave these bounds.
+   * A sum in 16 bytes. Sums add up what agents claim, up to 2^53 for each version, and must hold
+   * whatever that comes to: 2^75 versions would be needed to leave these bounds.
    */
   u128(value: bigint): this {
     if (value < 0n || value > MAX_U128) throw outOfBounds(value);
@@ -85,7 +88,10 @@ function outOfBounds(value: number | bigint): StoreError {
   return new StoreError('STORE_UNFIT', `the catalog cannot hold the number ${value}`);
 }
 
-/** Reads what `RowWriter` wrote. A row that ends early means a catalog that is not ours: `STORE_CATALOG`. */
+/**
+ * Reads what `RowWriter` wrote. A row that ends early means a catalog that is not ours:
+ * `STORE_CATALOG`.
+ */
 export class RowReader {
   readonly #bytes: Buffer;
   #at = 0;

@@ -9,16 +9,22 @@ const FRESH_MS = 1000;
 export class SignedHeads {
   readonly #identity: SigningKey;
   readonly #who: { readonly vaultId: VaultId; readonly collectorId: CollectorId };
-  #newest: { readonly head: TreeHead; readonly timeMs: number; readonly signed: Signed } | undefined;
+  #newest:
+    | { readonly head: TreeHead; readonly timeMs: number; readonly signed: Signed }
+    | undefined;
 
-  constructor(identity: SigningKey, who: { readonly vaultId: VaultId; readonly collectorId: CollectorId }) {
+  constructor(
+    identity: SigningKey,
+    who: { readonly vaultId: VaultId; readonly collectorId: CollectorId },
+  ) {
     this.#identity = identity;
     this.#who = who;
   }
 
   sign(head: TreeHead, nowMs: number): Signed {
     const known = this.#newest;
-    if (known !== undefined && known.head === head && Math.abs(nowMs - known.timeMs) < FRESH_MS) return known.signed;
+    if (known !== undefined && known.head === head && Math.abs(nowMs - known.timeMs) < FRESH_MS)
+      return known.signed;
     const signed = signHead(this.#identity, { version: 1, ...this.#who, timeMs: nowMs, head });
     this.#newest = { head, timeMs: nowMs, signed };
     return signed;

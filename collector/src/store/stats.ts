@@ -5,7 +5,11 @@ import type { VaultStats } from './vault-store.ts';
 export function statsOf(core: VaultCore): VaultStats {
   const { chunks, pages, commits, versions, files } = core.sums;
   // Exact up to 2^53, which nobody's real files come to.
-  const [rawBytes, uniqueBytes, storedBytes] = [Number(core.sums.rawBytes), Number(core.sums.uniqueBytes), Number(core.sums.storedBytes)];
+  const [rawBytes, uniqueBytes, storedBytes] = [
+    Number(core.sums.rawBytes),
+    Number(core.sums.uniqueBytes),
+    Number(core.sums.storedBytes),
+  ];
   const ratio = (a: number, b: number): number => (a === 0 || b === 0 ? 1 : a / b);
   return {
     rawBytes,

@@ -30,8 +30,18 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: { code?: string }) => error.code,
   );
 
-const addressesOf = (world: World, revision: number, authority = world.authority, vaultId = world.descriptor.vaultId) =>
-  issueAddresses(authority, { version: 1, vaultId, revision, addresses: [{ url: `https://c${revision}.lab`, tlsCa: '', tlsPins: [] }] });
+const addressesOf = (
+  world: World,
+  revision: number,
+  authority = world.authority,
+  vaultId = world.descriptor.vaultId,
+) =>
+  issueAddresses(authority, {
+    version: 1,
+    vaultId,
+    revision,
+    addresses: [{ url: `https://c${revision}.lab`, tlsCa: '', tlsPins: [] }],
+  });
 
 const liveFiles = async (store: VaultStore, agent: TestAgent, atMs?: number): Promise<number> => {
   let files = 0;
@@ -41,17 +51,23 @@ const liveFiles = async (store: VaultStore, agent: TestAgent, atMs?: number): Pr
 
 test('P5: addresses are recorded only as the authority signed them for this vault, and only newer ones; a catalog made anew knows them', async () => {
   const { world, store, again } = await opened();
-  const set = (addresses: ReturnType<typeof addressesOf>) => codeOf(store().appendEvent({ type: 'addressesSet', timeMs: 1, addresses }));
+  const set = (addresses: ReturnType<typeof addressesOf>) =>
+    codeOf(store().appendEvent({ type: 'addressesSet', timeMs: 1, addresses }));
   expect(store().addresses()).toBeUndefined();
   const foreign = new World('elsewhere');
   const good = addressesOf(world, 5);
   expect(await set(addressesOf(world, 9, foreign.authority))).toBe('STORE_BAD_EVENT');
-  expect(await set(addressesOf(world, 9, world.authority, foreign.descriptor.vaultId))).toBe('STORE_BAD_EVENT');
-  expect(await set({ ...good, body: good.body.with(good.body.length - 1, 0x7a) })).toBe('STORE_BAD_EVENT');
+  expect(await set(addressesOf(world, 9, world.authority, foreign.descriptor.vaultId))).toBe(
+    'STORE_BAD_EVENT',
+  );
+  expect(await set({ ...good, body: good.body.with(good.body.length - 1, 0x7a) })).toBe(
+    'STORE_BAD_EVENT',
+  );
   expect(store().addresses()).toBeUndefined();
   expect(await set(good)).toBe('accepted');
   const size = store().treeHead().size;
-  for (const revision of [5, 4, 1]) expect(await set(addressesOf(world, revision))).toBe('STORE_BAD_EVENT');
+  for (const revision of [5, 4, 1])
+    expect(await set(addressesOf(world, revision))).toBe('STORE_BAD_EVENT');
   expect(store().treeHead().size).toBe(size);
   expect(await set(addressesOf(world, 6))).toBe('accepted');
   const known = (await again()).addresses();
@@ -86,7 +102,9 @@ test('P5: who claims to go on from a commit that its predecessor never made, or 
     const fresh = await world.agent(store(), name, { replaces: old });
     Object.assign(fresh, { sequence: from.sequence, headHash: from.hash, forkedFrom: from });
     await fresh.back(store(), [fresh.directory('/e')]);
-    expect(store().agentById(fresh.agentId), name).toMatchObject({ histories: [{ state: 'held' }] });
+    expect(store().agentById(fresh.agentId), name).toMatchObject({
+      histories: [{ state: 'held' }],
+    });
   }
 });
 
@@ -105,7 +123,11 @@ test('I-C11: nothing is swept before a successor has committed, for it may have 
 test('P6: an operator says of what a replaced agent had that it is gone, of nothing else, and never of what the successor has found', async () => {
   const { world, store, again } = await opened();
   const old = await world.agent(store(), 'pc');
-  await old.back(store(), [old.file('/d/found', [content('1')]), old.file('/d/went', [content('22')]), old.directory('/d')]);
+  await old.back(store(), [
+    old.file('/d/found', [content('1')]),
+    old.file('/d/went', [content('22')]),
+    old.directory('/d'),
+  ]);
   const say = (agent: TestAgent, ...paths: string[]) =>
     codeOf(
       store().appendEvent({
@@ -136,25 +158,42 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
     expect(await liveFiles(now, fresh)).toBe(2);
     expect(await liveFiles(now, fresh, before)).toBe(3);
     let kept = 0;
-    for await (const { live } of now.versions(fresh.lineageId, asFileId(fresh.fileId('/d/went')))) kept += live.length;
+    for await (const { live } of now.versions(fresh.lineageId, asFileId(fresh.fileId('/d/went'))))
+      kept += live.length;
     expect(kept).toBe(1);
   }
   await fresh.back(store(), [fresh.file('/d/went', [content('22')])]);
   expect(store().agentById(fresh.agentId)).toMatchObject({ files: 2 });
-  await store().appendEvent({ type: 'agentRevoked', timeMs: 1, agentId: fresh.agentId, reason: 'over' });
+  await store().appendEvent({
+    type: 'agentRevoked',
+    timeMs: 1,
+    agentId: fresh.agentId,
+    reason: 'over',
+  });
   expect(await say(fresh, '/d')).toBe('STORE_BAD_EVENT');
 });
 
 test('a name stays with the lineage that bore it, also after revocation', async () => {
   const { world, store } = await opened();
   const old = await world.agent(store(), 'pc');
-  await store().appendEvent({ type: 'agentRevoked', timeMs: 1, agentId: old.agentId, reason: 'over' });
-  const expected = (agent: TestAgent) => codeOf(store().appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: agent.enrolment }));
+  await store().appendEvent({
+    type: 'agentRevoked',
+    timeMs: 1,
+    agentId: old.agentId,
+    reason: 'over',
+  });
+  const expected = (agent: TestAgent) =>
+    codeOf(store().appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: agent.enrolment }));
   expect(await expected(new TestAgent(world, 'pc'))).toBe('STORE_NAME_TAKEN');
   const fresh = await world.agent(store(), 'pc', { replaces: old });
   expect(store().agentByName('pc')?.agentId).toEqual(fresh.agentId);
   // A bundle that was never used bore nothing.
   const unused = await world.agent(store(), 'unused', { enrol: false });
-  await store().appendEvent({ type: 'agentRevoked', timeMs: 1, agentId: unused.agentId, reason: 'not used' });
+  await store().appendEvent({
+    type: 'agentRevoked',
+    timeMs: 1,
+    agentId: unused.agentId,
+    reason: 'not used',
+  });
   expect(await expected(new TestAgent(world, 'unused'))).toBe('accepted');
 });

@@ -30,98 +30,141 @@ export interface CommitOptions {
 /**
  * What the rest of the collector may ask of one vault's store, and what it may rely on.
  *
- * **Durability.** `putChunks` and `heartbeat` promise nothing beyond this process until a later `sync()`, `commit()` or
- * `appendEvent()` resolves; those three resolve only when everything they cover is on stable storage (I-C1). Heads, proofs,
- * receipts and chain heads that this interface hands out cover durable records only, so whatever was told to an agent
- * survives a crash.
+ * **Durability.** `putChunks` and `heartbeat` promise nothing beyond this process until a later
+ * `sync()`, `commit()` or `appendEvent()` resolves; those three resolve only when everything they
+ * cover is on stable storage (I-C1). Heads, proofs, receipts and chain heads that this interface
+ * hands out cover durable records only, so whatever was told to an agent survives a crash.
  *
- * **Repetition.** Every call may be repeated: chunks are stored once, a repeated commit gets the same receipt bytes, a
- * repeated event the same leaf.
+ * **Repetition.** Every call may be repeated: chunks are stored once, a repeated commit gets the
+ * same receipt bytes, a repeated event the same leaf.
  *
- * **Concurrency.** Any number of calls may run at once. Appends are serialised inside; many callers share one fdatasync.
+ * **Concurrency.** Any number of calls may run at once. Appends are serialised inside; many callers
+ * share one fdatasync.
  *
- * **Errors.** Refusals of an agent's commit are values (`CommitOutcome`), never exceptions. `StoreError` is thrown for what
- * the caller did wrong (its codes say what) and for a failing disk, where trying again is worthwhile: after `STORE_NO_SPACE`
- * nothing of the call was kept; after `STORE_FAILED` everything not yet synced is dropped (nobody was told of it), and the
- * next call opens the vault anew from what is on the disk, or fails again.
+ * **Errors.** Refusals of an agent's commit are values (`CommitOutcome`), never exceptions.
+ * `StoreError` is thrown for what the caller did wrong (its codes say what) and for a failing disk,
+ * where trying again is worthwhile: after `STORE_NO_SPACE` nothing of the call was kept; after
+ * `STORE_FAILED` everything not yet synced is dropped (nobody was told of it), and the next call
+ * opens the vault anew from what is on the disk, or fails again.
  */
 export interface VaultStore {
   readonly descriptor: VaultDescriptorBody;
   readonly signedDescriptor: Signed;
-  /** The authority's certificate for this collector: sent in handshakes, reported heads and bundles. */
+  /**
+   * The authority's certificate for this collector: sent in handshakes, reported heads and bundles.
+   */
   readonly certificate: CollectorCertificateBody;
   readonly signedCertificate: Signed;
   /** Opens list parts; `undefined` in a blind vault. */
   readonly catalogSecretKey: Uint8Array | undefined;
 
-  // ---- the agents' way in ------------------------------------------------------------------------------------------
+  // ---- the agents' way in
+  // ------------------------------------------------------------------------------------------
 
   /**
-   * For each id whether it is in the lineage's own set (uploaded by it, or referenced by its commits), in the order asked.
-   * What only others have uploaded is `false`, exactly like what nobody has (P4). Uploads of this process count before sync.
+   * For each id whether it is in the lineage's own set (uploaded by it, or referenced by its
+   * commits), in the order asked. What only others have uploaded is `false`, exactly like what
+   * nobody has (P4). Uploads of this process count before sync.
    */
   has(lineageId: LineageId, ids: readonly ChunkId[]): Promise<boolean[]>;
 
   /**
-   * Stores sealed bytes and notes that the lineage uploaded them. Checks size, that SHA-256 equals the id and that a page
-   * decodes, before anything is written; one bad item refuses the whole call (`STORE_BAD_ITEM`). Not durable on its own.
+   * Stores sealed bytes and notes that the lineage uploaded them. Checks size, that SHA-256 equals
+   * the id and that a page decodes, before anything is written; one bad item refuses the whole call
+   * (`STORE_BAD_ITEM`). Not durable on its own.
    */
   putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void>;
 
-  /** The same of items that stand one behind the other in one body, which is taken over: nobody else touches it from the call on. */
+  /**
+   * The same of items that stand one behind the other in one body, which is taken over: nobody else
+   * touches it from the call on.
+   */
   putBody(lineageId: LineageId, items: readonly StoredItem[], body: Uint8Array): Promise<void>;
 
   /** Resolves when everything appended before the call is durable. */
   sync(): Promise<void>;
-  /** `sync`, and the index written down too: it happens by itself now and then, and saves a start after a crash the replay. */
+  /**
+   * `sync`, and the index written down too: it happens by itself now and then, and saves a start
+   * after a crash the replay.
+   */
   flush(): Promise<void>;
 
   /**
-   * Judges a commit and, if it is accepted, makes it durable and visible. A repeated commit gets the identical receipt.
-   * Validation and appending form one serial section, so two sessions cannot both extend a line. A commit that follows an
-   * accepted one which is not the newest any more opens a history of its own, held apart until `forkDecided` (I-C12); so does every
-   * commit of an agent that was revoked or replaced, which is accepted only with `acceptEnded`, an operator's word.
+   * Judges a commit and, if it is accepted, makes it durable and visible. A repeated commit gets
+   * the identical receipt. Validation and appending form one serial section, so two sessions cannot
+   * both extend a line. A commit that follows an accepted one which is not the newest any more
+   * opens a history of its own, held apart until `forkDecided` (I-C12); so does every commit of an
+   * agent that was revoked or replaced, which is accepted only with `acceptEnded`, an operator's
+   * word.
    */
-  commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number, options?: CommitOptions): Promise<CommitOutcome>;
-
-  /** Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but not journalled. */
-  heartbeat(agentId: AgentId, signed: Signed, nowMs: number): Promise<{ code: RefusalCode; message: string } | undefined>;
-
-  /** Notes that the agent was heard from (authenticated, and not refused). Cheap; kept through an orderly restart. */
-  seen(agentId: AgentId, nowMs: number): void;
-
-  // ---- registry and events -----------------------------------------------------------------------------------------
+  commit(
+    agentId: AgentId,
+    commitBytes: Uint8Array,
+    nowMs: number,
+    options?: CommitOptions,
+  ): Promise<CommitOutcome>;
 
   /**
-   * Checks an event (signatures, state it would change), appends it as a leaf of the log and resolves when it is durable.
-   * The same event again (same enrolment, same binding, same revocation, same reported head) answers with the first leaf.
-   * Throws: `STORE_BAD_EVENT`, `STORE_NAME_TAKEN`, `STORE_UNKNOWN_GROUP`, `STORE_GROUP_ENDED`, `STORE_GROUP_FULL`, `STORE_UNKNOWN_AGENT`, `STORE_REVOKED`, `STORE_OTHER_KEYS`.
+   * Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but not
+   * journalled.
+   */
+  heartbeat(
+    agentId: AgentId,
+    signed: Signed,
+    nowMs: number,
+  ): Promise<{ code: RefusalCode; message: string } | undefined>;
+
+  /**
+   * Notes that the agent was heard from (authenticated, and not refused). Cheap; kept through an
+   * orderly restart.
+   */
+  seen(agentId: AgentId, nowMs: number): void;
+
+  // ---- registry and events
+  // -----------------------------------------------------------------------------------------
+
+  /**
+   * Checks an event (signatures, state it would change), appends it as a leaf of the log and
+   * resolves when it is durable. The same event again (same enrolment, same binding, same
+   * revocation, same reported head) answers with the first leaf. Throws: `STORE_BAD_EVENT`,
+   * `STORE_NAME_TAKEN`, `STORE_UNKNOWN_GROUP`, `STORE_GROUP_ENDED`, `STORE_GROUP_FULL`,
+   * `STORE_UNKNOWN_AGENT`, `STORE_REVOKED`, `STORE_OTHER_KEYS`.
    */
   appendEvent(body: EventBody): Promise<{ leafIndex: number }>;
   /**
-   * Several at once, none of which may depend on another: all are checked before the first is appended, so one that is refused refuses
-   * all. Answers with the last one's leaf. Only a failing disk can keep some and not the others.
+   * Several at once, none of which may depend on another: all are checked before the first is
+   * appended, so one that is refused refuses all. Answers with the last one's leaf. Only a failing
+   * disk can keep some and not the others.
    */
   appendEvents(bodies: readonly EventBody[]): Promise<{ leafIndex: number }>;
 
   /** Every agent ever expected, oldest first. Snapshots: they do not change under the caller. */
   agents(): AgentRecord[];
   agentById(agentId: AgentId): AgentRecord | undefined;
-  /** The agent that currently bears the name: enrolled before expected before revoked or replaced; newest first among equals. */
+  /**
+   * The agent that currently bears the name: enrolled before expected before revoked or replaced;
+   * newest first among equals.
+   */
   agentByName(name: string): AgentRecord | undefined;
   /** Every group that was ever added, oldest first. */
   groups(): GroupRecord[];
-  /** The history beside the trunk that a chain's commits are in; `undefined`: the trunk, or none yet. */
+  /**
+   * The history beside the trunk that a chain's commits are in; `undefined`: the trunk, or none
+   * yet.
+   */
   historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined;
   /** Every history that was ever held apart from an agent, decided ones included. */
   historyIds(agentId: AgentId): LineageId[];
-  /** The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none. */
+  /**
+   * The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none.
+   */
   chainHead(agentId: AgentId, chainId: ChainId): Promise<ChainPoint | undefined>;
 
   /** The newest addresses of this collector that the authority signed, for its agents. */
   addresses(): Signed | undefined;
 
-  // ---- the desk ----------------------------------------------------------------------------------------------------
+  // ---- the desk
+  // ----------------------------------------------------------------------------------------------------
 
   /** The revision of the newest policy; 0: none was set. */
   policyRevision(): number;
@@ -131,26 +174,38 @@ export interface VaultStore {
   desk(agentId: AgentId): AgentDesk;
   /** Whether settings of any agent wait to be promoted. */
   settingsWait(): boolean;
-  /** Notes what an agent says of itself. Cheap; kept through an orderly restart, and said again with every session. */
+  /**
+   * Notes what an agent says of itself. Cheap; kept through an orderly restart, and said again with
+   * every session.
+   */
   said(agentId: AgentId, said: Partial<AgentSaid>): void;
 
-  // ---- the sweep ---------------------------------------------------------------------------------------------------
+  // ---- the sweep
+  // ---------------------------------------------------------------------------------------------------
 
   /** The newest announced epoch of the sweep; 0 before the first. */
   gcEpoch(): number;
-  /** Announces a new epoch, higher than every one before, and tells every listener. Durable when it resolves. */
+  /**
+   * Announces a new epoch, higher than every one before, and tells every listener. Durable when it
+   * resolves.
+   */
   announceGcEpoch(nowMs: number): Promise<number>;
   /** Calls back with each newly announced epoch until the answer is called. */
   onGcEpoch(listener: (epoch: number) => void): () => void;
   /**
-   * Notes that a chain has answered an epoch. Epochs above the announced one are ignored. The note may be lost with an older
-   * copy of the folder, which only makes the sweep wait for the next session of that agent.
+   * Notes that a chain has answered an epoch. Epochs above the announced one are ignored. The note
+   * may be lost with an older copy of the folder, which only makes the sweep wait for the next
+   * session of that agent.
    */
   gcLearned(agentId: AgentId, chainId: ChainId, epoch: number): void;
-  /** Who still keeps what `epoch` drops from being swept: nothing may be swept for it before this is empty (I-C11). */
+  /**
+   * Who still keeps what `epoch` drops from being swept: nothing may be swept for it before this is
+   * empty (I-C11).
+   */
   sweepWaitsFor(epoch: number): SweepWait[];
 
-  // ---- the log -----------------------------------------------------------------------------------------------------
+  // ---- the log
+  // -----------------------------------------------------------------------------------------------------
 
   /** The newest durable head, signed now. */
   head(nowMs: number): Signed;
@@ -161,38 +216,60 @@ export interface VaultStore {
   /** The bytes of one leaf (`LogLeaf`) and of the event or commit that it names. */
   leafAt(leafIndex: number): Promise<LeafRecord>;
   /**
-   * What a head that somebody shows means for this log:
-   * `consistent`: a prefix of it · `ahead`: larger than it, or of a later epoch · `contradicts`: not a prefix of it ·
-   * `lost`: neither, but a later epoch opening names it, or a later head of its history, as lost. `ahead` and
-   * `contradicts` mean that this collector was put back to an older state (or that it was forked): worth a `headReported`.
+   * What a head that somebody shows means for this log: `consistent`: a prefix of it · `ahead`:
+   * larger than it, or of a later epoch · `contradicts`: not a prefix of it · `lost`: neither, but
+   * a later epoch opening names it, or a later head of its history, as lost. `ahead` and
+   * `contradicts` mean that this collector was put back to an older state (or that it was forked):
+   * worth a `headReported`.
    */
   judgeHead(head: TreeHead): Promise<HeadJudgement>;
   /** Epoch openings after `afterEpoch`, oldest first, with their leaves. */
   openings(afterEpoch: number): { opening: Signed; leafIndex: number; leaf: Uint8Array }[];
-  /** Heads that agents hold, signed by this vault's collector, which the log does not contain and no opening has named. */
+  /**
+   * Heads that agents hold, signed by this vault's collector, which the log does not contain and no
+   * opening has named.
+   */
   reportedHeads(): ReportedHead[];
 
-  // ---- reading back ------------------------------------------------------------------------------------------------
+  // ---- reading back
+  // ------------------------------------------------------------------------------------------------
 
-  /** Sealed bytes, proved against the id; `undefined` when not held. Throws `STORE_DAMAGED` when the record is rotten. */
+  /**
+   * Sealed bytes, proved against the id; `undefined` when not held. Throws `STORE_DAMAGED` when the
+   * record is rotten.
+   */
   readItem(id: ChunkId): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined>;
   /** Those of `ids` that are held and sound, in pack order; the others follow by id only. */
   readItems(ids: readonly ChunkId[]): AsyncIterable<ReadItem>;
   /** As `readItems`, many at a time as they lie in the packs: for who passes them on. */
   readRuns(ids: readonly ChunkId[]): AsyncIterable<ItemRun>;
   /**
-   * The lineage's files as they were at `atMs` (undefined: now): for each file the newest version not later than that,
-   * unless it is "gone". Grouped by commit, oldest commit first; memory stays bounded for `undefined`, 24 bytes a file else.
+   * The lineage's files as they were at `atMs` (undefined: now): for each file the newest version
+   * not later than that, unless it is "gone". Grouped by commit, oldest commit first; memory stays
+   * bounded for `undefined`, 24 bytes a file else.
    */
   state(historyId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
-  /** The same of the files that `beside` has no version of: what a history held apart inherits from the trunk. */
-  stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  /**
+   * The same of the files that `beside` has no version of: what a history held apart inherits from
+   * the trunk.
+   */
+  stateWithout(
+    historyId: LineageId,
+    beside: LineageId,
+    atMs: number | undefined,
+  ): AsyncIterable<StateRecord>;
   /** Every version of one file, "gone" included, oldest first. */
   versions(historyId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
-  /** Every version of every file of a history, "gone" included, grouped by commit, newest commit first. 24 bytes a version. */
+  /**
+   * Every version of every file of a history, "gone" included, grouped by commit, newest commit
+   * first. 24 bytes a version.
+   */
   everyVersion(historyId: LineageId): AsyncIterable<StateRecord>;
   stats(): VaultStats;
-  /** Bytes a day that the packs have grown by lately; `undefined` while that is not known. Kept as notes, which may be lost. */
+  /**
+   * Bytes a day that the packs have grown by lately; `undefined` while that is not known. Kept as
+   * notes, which may be lost.
+   */
   growthPerDay(nowMs: number): number | undefined;
 }
 
@@ -202,9 +279,16 @@ export interface PutItem {
   readonly bytes: Uint8Array;
 }
 
-/** `damaged` and `missing` come without bytes, so that a restore can name what it lacks and go on. */
+/**
+ * `damaged` and `missing` come without bytes, so that a restore can name what it lacks and go on.
+ */
 export type ReadItem =
-  | { readonly type: 'item'; readonly id: ChunkId; readonly kind: StoredKind; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'item';
+      readonly id: ChunkId;
+      readonly kind: StoredKind;
+      readonly bytes: Uint8Array;
+    }
   | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
 
 /** Where a sound item lies in the bytes of its run. */
@@ -216,14 +300,17 @@ export interface HeldItem {
 }
 
 /**
- * Items that were read together, in order. The bytes are the caller's, also the `ITEM_ROOM_BYTES` in front of each item: there is room
- * for what its next station writes before it.
+ * Items that were read together, in order. The bytes are the caller's, also the `ITEM_ROOM_BYTES`
+ * in front of each item: there is room for what its next station writes before it.
  */
 export type ItemRun =
   | { readonly type: 'run'; readonly bytes: Uint8Array; readonly items: readonly HeldItem[] }
   | { readonly type: 'missing' | 'damaged'; readonly ids: readonly ChunkId[] };
 
-/** What is free in front of each item of a run: a record's header stood there. Test only: that there is room is proved. */
+/**
+ * What is free in front of each item of a run: a record's header stood there. Test only: that there
+ * is room is proved.
+ */
 export const ITEM_ROOM_BYTES = 52;
 
 export type CommitOutcome =
@@ -239,7 +326,10 @@ export type CommitOutcome =
       /** Plaintext bytes of the versions that it added, as it says; none when it is repeated. */
       readonly addedBytes: number;
     }
-  /** These ids are not in the lineage's set: to be uploaded, then the same commit sent again. At most 4096 are named. */
+  /**
+   * These ids are not in the lineage's set: to be uploaded, then the same commit sent again. At
+   * most 4096 are named.
+   */
   | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
   | { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
 
@@ -247,7 +337,10 @@ export type CommitOutcome =
 export type AgentState = 'expected' | 'pending' | 'enrolled' | 'revoked' | 'replaced';
 
 export type AgentProblemCode =
-  /** Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC; nobody has decided yet which. */
+  /**
+   * Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC; nobody has
+   * decided yet which.
+   */
   | 'chain-forked'
   /** An operator said that another PC uses this agent's identity: it should be enrolled anew. */
   | 'chain-clone'
@@ -325,7 +418,10 @@ export interface HistoryRecord {
   readonly bytes: number;
 }
 
-/** A line of commits that has not answered an epoch of the sweep, and so still keeps what that epoch drops. */
+/**
+ * A line of commits that has not answered an epoch of the sweep, and so still keeps what that epoch
+ * drops.
+ */
 export interface SweepWait {
   readonly agent: string;
   /** As operators address the history. */
@@ -356,7 +452,10 @@ export interface ReportedHead {
 export interface VaultStats {
   /** Sum of the sizes of all versions of all files. */
   readonly rawBytes: number;
-  /** Plaintext bytes of the distinct chunks that commits reference, by the references' own statement. */
+  /**
+   * Plaintext bytes of the distinct chunks that commits reference, by the references' own
+   * statement.
+   */
   readonly uniqueBytes: number;
   /** Sealed bytes of all chunks and pages. */
   readonly storedBytes: number;

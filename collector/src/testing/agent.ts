@@ -75,7 +75,13 @@ export class TestAgent {
     this.boxKey = original?.boxKey ?? newBoxKey(systemRandom);
     this.keys = vaultKeysFrom(bundle.dedupSecrets, bundle.descriptor);
     const { vaultId, agentId } = bundle.enrolment;
-    const body = { version: 1, vaultId, agentId, signKey: this.signKey.publicKey, boxKey: this.boxKey.publicKey } as const;
+    const body = {
+      version: 1,
+      vaultId,
+      agentId,
+      signKey: this.signKey.publicKey,
+      boxKey: this.boxKey.publicKey,
+    } as const;
     this.binding = binding ?? issueBinding(bundle.enrolmentKey, body);
     if (original === undefined) return;
     this.chainId = original.chainId;
@@ -84,11 +90,17 @@ export class TestAgent {
     this.head = original.head;
   }
 
-  /** This agent's keys as those of an agent of a group: what the holder of the group's key makes of them. */
+  /**
+   * This agent's keys as those of an agent of a group: what the holder of the group's key makes of
+   * them.
+   */
   asMember(group: Signed, groupKey: SigningKey, name: string): TestAgent {
     const { descriptor } = this.bundle;
     const { vaultId, authorityKey } = descriptor;
-    const binding = issueMember(vaultId, groupKey, name, { signKey: this.signKey, boxKey: this.boxKey.publicKey });
+    const binding = issueMember(vaultId, groupKey, name, {
+      signKey: this.signKey,
+      boxKey: this.boxKey.publicKey,
+    });
     const { enrolment } = verifyAgent(authorityKey, vaultId, group, binding);
     return new TestAgent({ ...this.bundle, enrolment, signedEnrolment: group }, this, binding);
   }
@@ -97,14 +109,25 @@ export class TestAgent {
     return new TestAgent(this.bundle, this);
   }
 
-  /** Goes on under a new chain id, as an agent does that finds a stranger's commit at its chain's head. */
+  /**
+   * Goes on under a new chain id, as an agent does that finds a stranger's commit at its chain's
+   * head.
+   */
   fork(): void {
-    this.forkedFrom = { chainId: this.chainId, sequence: this.sequence - 1, hash: this.predecessor };
+    this.forkedFrom = {
+      chainId: this.chainId,
+      sequence: this.sequence - 1,
+      hash: this.predecessor,
+    };
     this.chainId = asChainId(systemRandom.bytes(16));
   }
 
   enrolRequest(): Uint8Array {
-    return encodeEnrolRequest({ version: 1, enrolment: this.bundle.signedEnrolment, binding: this.binding });
+    return encodeEnrolRequest({
+      version: 1,
+      enrolment: this.bundle.signedEnrolment,
+      binding: this.binding,
+    });
   }
 
   async enrol(url: string): Promise<void> {
@@ -118,9 +141,16 @@ export class TestAgent {
   }
 
   /** Sends the hello and the auth frame; does not wait for the answer to the latter. */
-  async greet(wire: Wire, change: (auth: Extract<ClientFrame, { type: 'auth' }>) => ClientFrame = (auth) => auth): Promise<void> {
+  async greet(
+    wire: Wire,
+    change: (auth: Extract<ClientFrame, { type: 'auth' }>) => ClientFrame = (auth) => auth,
+  ): Promise<void> {
     const { descriptor } = this.bundle;
-    const handshake = new ClientHandshake({ vaultId: descriptor.vaultId, authorityKey: descriptor.authorityKey, random: systemRandom });
+    const handshake = new ClientHandshake({
+      vaultId: descriptor.vaultId,
+      authorityKey: descriptor.authorityKey,
+      random: systemRandom,
+    });
     wire.send(handshake.start());
     const hello = await wire.next();
     if (hello === undefined) throw new Error('closed instead of a hello');
@@ -147,7 +177,8 @@ export class TestAgent {
   async open(wire: Wire): Promise<ReadyFrame> {
     await this.greet(wire);
     const { frame } = await this.next();
-    if (frame.type !== 'ready') throw new Error(`${frame.type} instead of ready: ${JSON.stringify(frame)}`);
+    if (frame.type !== 'ready')
+      throw new Error(`${frame.type} instead of ready: ${JSON.stringify(frame)}`);
     return frame;
   }
 
@@ -213,11 +244,17 @@ export class TestAgent {
   }
 
   /** Uploads what is missing, commits, and returns the receipt; the chain moves on. */
-  async backUp(files: readonly TestFile[], selfRestore = true): Promise<Extract<ServerFrame, { type: 'receipt' }>> {
+  async backUp(
+    files: readonly TestFile[],
+    selfRestore = true,
+  ): Promise<Extract<ServerFrame, { type: 'receipt' }>> {
     return this.#send(this.commitOf(files, selfRestore));
   }
 
-  /** The same with a commit that is signed, accepted, and does not open: as an agent with a fault, or a stolen one, makes it. */
+  /**
+   * The same with a commit that is signed, accepted, and does not open: as an agent with a fault,
+   * or a stolen one, makes it.
+   */
   async backUpSpoiled(files: readonly TestFile[], what: Spoilt): Promise<void> {
     const made = this.commitOf(files);
     await this.#send({ ...made, ...spoiled(made.bytes, what, this.signKey) });
@@ -226,7 +263,8 @@ export class TestAgent {
   async #send(made: MadeCommit): Promise<Extract<ServerFrame, { type: 'receipt' }>> {
     await this.upload(made.items);
     const answer = await this.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
-    if (answer.type !== 'receipt') throw new Error(`${answer.type} instead of a receipt: ${JSON.stringify(answer)}`);
+    if (answer.type !== 'receipt')
+      throw new Error(`${answer.type} instead of a receipt: ${JSON.stringify(answer)}`);
     decodeReceiptBody(answer.receipt.body);
     this.forkedFrom = undefined;
     this.sequence += 1;
@@ -237,20 +275,28 @@ export class TestAgent {
 
   async upload(items: readonly SealedItem[]): Promise<void> {
     for (const item of items) {
-      const answer = await this.ask(() => ({ type: 'chunks', items: [storedOf(item)] }), item.sealed);
-      if (answer.type !== 'credit') throw new Error(`${answer.type} instead of credit: ${JSON.stringify(answer)}`);
+      const answer = await this.ask(
+        () => ({ type: 'chunks', items: [storedOf(item)] }),
+        item.sealed,
+      );
+      if (answer.type !== 'credit')
+        throw new Error(`${answer.type} instead of credit: ${JSON.stringify(answer)}`);
     }
   }
 
   #draft(file: TestFile, items: Map<string, SealedItem>): EntryDraft {
     const path = typeof file.path === 'string' ? new Uint8Array(Buffer.from(file.path)) : file.path;
     const { bytes } = file;
-    const chunks = bytes === undefined || bytes.length === 0 ? [] : cut(bytes, file.chunkBytes).map((part) => sealChunk(this.keys, part));
+    const chunks =
+      bytes === undefined || bytes.length === 0
+        ? []
+        : cut(bytes, file.chunkBytes).map((part) => sealChunk(this.keys, part));
     const built = buildContent(
       this.keys,
       chunks.map((chunk) => ({ ref: refOf(chunk), key: chunk.key })),
     );
-    for (const item of [...chunks, ...built.pages]) items.set(Buffer.from(item.id).toString('hex'), item);
+    for (const item of [...chunks, ...built.pages])
+      items.set(Buffer.from(item.id).toString('hex'), item);
     return {
       kind: bytes === undefined ? 'gone' : 'file',
       sourceId: sourceIdFor(this.bundle.pathKey, new Uint8Array(Buffer.from('/data'))),

@@ -49,8 +49,14 @@ class Sink implements TextSink {
   on(): void {}
 }
 
-/** Runs `aliquot` in this process, as `main.ts` does. The passphrase comes from `ALIQUOT_PASSPHRASE`. */
-export async function aliquot(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+/**
+ * Runs `aliquot` in this process, as `main.ts` does. The passphrase comes from
+ * `ALIQUOT_PASSPHRASE`.
+ */
+export async function aliquot(
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<CliResult> {
   const stdout = new Sink(options.onOutput);
   const stderr = new Sink();
   const context: CommandContext = {
@@ -70,11 +76,15 @@ export async function aliquot(args: readonly string[], options: CliOptions = {})
     log: () => ({ target: streamTarget(stderr), journal: false }),
     stopRequested: () => options.stop ?? new Promise(() => undefined),
   };
-  const code = await runCommand(await buildProgram(context, args[0]), ['node', 'aliquot', ...args], {
-    stdout: context.stdout,
-    stderr,
-    debug: false,
-  });
+  const code = await runCommand(
+    await buildProgram(context, args[0]),
+    ['node', 'aliquot', ...args],
+    {
+      stdout: context.stdout,
+      stderr,
+      debug: false,
+    },
+  );
   return {
     code,
     stdout: stdout.text,
@@ -89,7 +99,9 @@ export async function aliquot(args: readonly string[], options: CliOptions = {})
 }
 
 /** `aliquot serve` in this process: resolves when it listens. */
-export async function serving(args: readonly string[]): Promise<{ url: string; stop: () => Promise<CliResult> }> {
+export async function serving(
+  args: readonly string[],
+): Promise<{ url: string; stop: () => Promise<CliResult> }> {
   let stop: (signal: string) => void = () => undefined;
   const stopped = new Promise<string>((resolve) => {
     stop = resolve;

@@ -6,7 +6,11 @@ import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { newSigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type OpenBundle, openBundle, sealBundle } from '@aliquot/shared/keys/bundle';
-import { issueCollectorCertificate, issueEnrolment, verifyDescriptor } from '@aliquot/shared/keys/certificates';
+import {
+  issueCollectorCertificate,
+  issueEnrolment,
+  verifyDescriptor,
+} from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { createKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
@@ -42,7 +46,10 @@ export class HandTimers implements Timers {
   }
 }
 
-/** A collector's front over a real store in a temporary folder, with a vault whose kit is at hand. No sockets. */
+/**
+ * A collector's front over a real store in a temporary folder, with a vault whose kit is at hand.
+ * No sockets.
+ */
 export class Front {
   readonly dir: string;
   readonly kit: KitContents;
@@ -65,10 +72,17 @@ export class Front {
 
   static async open(options: { blind?: boolean } = {}): Promise<Front> {
     const dir = await mkdtemp(join(tmpdir(), 'aliquot-front-'));
-    const kit = createKit({ name: 'lab', blind: options.blind === true, nowMs: START_MS }, systemRandom);
+    const kit = createKit(
+      { name: 'lab', blind: options.blind === true, nowMs: START_MS },
+      systemRandom,
+    );
     let front: Front | undefined;
     const clock = { nowMs: () => front?.nowMs ?? START_MS };
-    const store = await initCollector(join(dir, 'data'), { name: 'test' }, { files: nodeFiles, clock, random: systemRandom });
+    const store = await initCollector(
+      join(dir, 'data'),
+      { name: 'test' },
+      { files: nodeFiles, clock, random: systemRandom },
+    );
     front = new Front(dir, store, kit);
     await front.addVault();
     return front;
@@ -106,7 +120,12 @@ export class Front {
   /** What a bundle for a new agent holds, registered as expected. */
   async bundle(
     name: string,
-    options: { selfRestore?: boolean; expiresAtMs?: number; replaces?: TestAgent; register?: boolean } = {},
+    options: {
+      selfRestore?: boolean;
+      expiresAtMs?: number;
+      replaces?: TestAgent;
+      register?: boolean;
+    } = {},
   ): Promise<OpenBundle> {
     const agentId = asAgentId(systemRandom.bytes(16));
     const old = options.replaces?.bundle.enrolment;
@@ -125,7 +144,8 @@ export class Front {
       issuedAtMs: this.nowMs,
       expiresAtMs: options.expiresAtMs ?? this.nowMs + 24 * 3600 * 1000,
     });
-    if (options.register !== false) await this.vault.appendEvent({ type: 'agentExpected', timeMs: this.nowMs, enrolment });
+    if (options.register !== false)
+      await this.vault.appendEvent({ type: 'agentExpected', timeMs: this.nowMs, enrolment });
     const text = sealBundle({
       version: 1,
       url: 'http://127.0.0.1:1',
@@ -144,7 +164,10 @@ export class Front {
   }
 
   /** An agent that is enrolled, straight in the store. */
-  async agent(name: string, options: { selfRestore?: boolean; replaces?: TestAgent } = {}): Promise<TestAgent> {
+  async agent(
+    name: string,
+    options: { selfRestore?: boolean; replaces?: TestAgent } = {},
+  ): Promise<TestAgent> {
     const agent = new TestAgent(await this.bundle(name, options));
     await this.vault.appendEvent({
       type: 'agentEnrolled',
@@ -183,7 +206,11 @@ export class Front {
     this.hub.endAll('restart');
     await this.store.close();
     await meanwhile();
-    this.store = await openCollector(join(this.dir, 'data'), { files: nodeFiles, clock: this.clock, random: systemRandom });
+    this.store = await openCollector(join(this.dir, 'data'), {
+      files: nodeFiles,
+      clock: this.clock,
+      random: systemRandom,
+    });
   }
 
   async close(): Promise<void> {
@@ -208,7 +235,10 @@ export class Front {
 }
 
 /** The refusal that ends a session, and the close code. */
-export async function ending(agent: TestAgent, connection: ReturnType<Front['connect']>): Promise<{ refused: ServerFrame; code: number }> {
+export async function ending(
+  agent: TestAgent,
+  connection: ReturnType<Front['connect']>,
+): Promise<{ refused: ServerFrame; code: number }> {
   const { frame } = await agent.next();
   return { refused: frame, code: (await connection.wire.closed).code };
 }

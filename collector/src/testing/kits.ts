@@ -3,8 +3,8 @@ import { createKit, openKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 
 /*
- * Kits with a weak passphrase function. Every command that takes a kit opens it, which costs half a second on purpose; tests run many such
- * commands, and their kits protect nothing.
+ * Kits with a weak passphrase function. Every command that takes a kit opens it, which costs half a
+ * second on purpose; tests run many such commands, and their kits protect nothing.
  */
 const WEAK = { logN: 4, r: 8, p: 1 };
 

@@ -31,7 +31,10 @@ class Mailbox {
   }
 }
 
-/** A connection without sockets: the collector's channel, the agent's wire, and what the channel was told. */
+/**
+ * A connection without sockets: the collector's channel, the agent's wire, and what the channel was
+ * told.
+ */
 export interface WirePair {
   readonly channel: Channel;
   readonly wire: Wire;
@@ -69,7 +72,12 @@ export function wirePair(deliver: (message: Uint8Array) => void, gone: () => voi
       close: (code, reason) => end(code, reason),
       terminate: () => end(1006, 'terminated'),
     },
-    wire: { send: deliver, next: () => mailbox.take(), close: () => end(1000, 'closed by the agent'), closed },
+    wire: {
+      send: deliver,
+      next: () => mailbox.take(),
+      close: () => end(1000, 'closed by the agent'),
+      closed,
+    },
   };
   return pair;
 }
@@ -88,5 +96,10 @@ export async function socketWire(socket: WebSocket): Promise<Wire> {
     socket.on('open', () => resolve());
     socket.on('error', reject);
   });
-  return { send: (message) => socket.send(message), next: () => mailbox.take(), close: () => socket.close(), closed };
+  return {
+    send: (message) => socket.send(message),
+    next: () => mailbox.take(),
+    close: () => socket.close(),
+    closed,
+  };
 }

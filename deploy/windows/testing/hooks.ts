@@ -14,7 +14,8 @@ const root = new URL('../../../', import.meta.url);
 function instead(specifier: string): string | undefined {
   if (specifier === 'vitest') return standIn;
   const koffi = process.env['ALIQUOT_TEST_KOFFI'];
-  if (specifier === '@koromix/koffi-win32-x64' && koffi !== undefined) return pathToFileURL(koffi).href;
+  if (specifier === '@koromix/koffi-win32-x64' && koffi !== undefined)
+    return pathToFileURL(koffi).href;
   // Wine shows npm's links to the rooms as folders of their own in node_modules, where Node takes
   // no TypeScript.
   const [, room, rest = 'index'] = /^@aliquot\/(\w+)(?:\/(.+))?$/.exec(specifier) ?? [];

@@ -85,9 +85,18 @@ export async function host({ windows, folder }: Place, check: Check): Promise<vo
     if (first === undefined) throw new Error('nothing started');
     const names = Object.keys(first.env).filter((name) => /^(NODE_|OPENSSL_|SSL_)/i.test(name));
     must(names.length === 0, `it got ${names.join(', ')}`);
-    must(first.env['ALIQUOT_HOST'] === '1' && first.env['ALIQUOT_ROOT'] === ROOT, JSON.stringify(first.env));
-    must(first.env['ProgramData'] === 'C:\\ProgramData', `ProgramData is ${first.env['ProgramData']}`);
-    must(first.argv.slice(2).join(' ') === `run --data ${DATA} --log-file ${DATA}\\log\\agent.log`, first.argv.join(' '));
+    must(
+      first.env['ALIQUOT_HOST'] === '1' && first.env['ALIQUOT_ROOT'] === ROOT,
+      JSON.stringify(first.env),
+    );
+    must(
+      first.env['ProgramData'] === 'C:\\ProgramData',
+      `ProgramData is ${first.env['ProgramData']}`,
+    );
+    must(
+      first.argv.slice(2).join(' ') === `run --data ${DATA} --log-file ${DATA}\\log\\agent.log`,
+      first.argv.join(' '),
+    );
   });
 
   await check('stop closes its standard input and waits for its end', async () => {
@@ -104,29 +113,45 @@ export async function host({ windows, folder }: Place, check: Check): Promise<vo
     must(windows.processes('HostData').length === 0, 'it still runs');
   });
 
-  await check('one that dies is started again, and again, and its last words are kept', async () => {
-    await again('die');
-    await until('it has started four times', () => (starts().length >= 4 ? true : undefined));
-    must(windows.read(`${DATA}\\log\\last-output.txt`).includes('[TEST_BROKE]'), 'its last words are lost');
-  });
+  await check(
+    'one that dies is started again, and again, and its last words are kept',
+    async () => {
+      await again('die');
+      await until('it has started four times', () => (starts().length >= 4 ? true : undefined));
+      must(
+        windows.read(`${DATA}\\log\\last-output.txt`).includes('[TEST_BROKE]'),
+        'its last words are lost',
+      );
+    },
+  );
 
   await check('an update that confirms itself stays', async () => {
     await again('stage');
-    await until('current names it', () => (windows.read(`${ROOT}\\current`) === '1.1.0\n' ? true : undefined));
+    await until('current names it', () =>
+      windows.read(`${ROOT}\\current`) === '1.1.0\n' ? true : undefined,
+    );
     must(!existsSync(windows.disk(`${ROOT}\\trial`)), 'the trial goes on');
   });
 
-  await check('an update that dies gives way to the version before, and is remembered as bad', async () => {
-    await control('stop');
-    writeFileSync(windows.disk(`${ROOT}\\current`), '1.0.0\n');
-    writeFileSync(windows.disk(`${ROOT}\\trial`), '1.1.0 1.0.0 0\n');
-    await again('die-1.1.0');
-    await until('it is bad', () =>
-      existsSync(windows.disk(`${ROOT}\\bad`)) && windows.read(`${ROOT}\\bad`).startsWith('1.1.0 died') ? true : undefined,
-    );
-    await until('the old one runs', () => (starts().at(-1)?.version === '1.0.0' ? true : undefined));
-    must(windows.read(`${ROOT}\\current`) === '1.0.0\n', 'current names the bad one');
-  });
+  await check(
+    'an update that dies gives way to the version before, and is remembered as bad',
+    async () => {
+      await control('stop');
+      writeFileSync(windows.disk(`${ROOT}\\current`), '1.0.0\n');
+      writeFileSync(windows.disk(`${ROOT}\\trial`), '1.1.0 1.0.0 0\n');
+      await again('die-1.1.0');
+      await until('it is bad', () =>
+        existsSync(windows.disk(`${ROOT}\\bad`)) &&
+        windows.read(`${ROOT}\\bad`).startsWith('1.1.0 died')
+          ? true
+          : undefined,
+      );
+      await until('the old one runs', () =>
+        starts().at(-1)?.version === '1.0.0' ? true : undefined,
+      );
+      must(windows.read(`${ROOT}\\current`) === '1.0.0\n', 'current names the bad one');
+    },
+  );
 
   await control('unregister');
   rmSync(windows.disk(ROOT), { recursive: true });

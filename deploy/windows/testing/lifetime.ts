@@ -1,4 +1,12 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { JsonLine } from '../../../demo/programs.ts';
@@ -46,12 +54,23 @@ export class Place {
     const { out, code: exit } = await this.windows.run(file, ['/S', ...switches]);
     const log = this.log().slice(before);
     const ended = /ended with (\d)/.exec(log)?.[1];
-    const code = ended !== undefined ? Number(ended) : /not enrolled: /.test(log) ? 3 : / done\r?\n/.test(log) ? 0 : log === '' ? exit : -1;
+    const code =
+      ended !== undefined
+        ? Number(ended)
+        : /not enrolled: /.test(log)
+          ? 3
+          : / done\r?\n/.test(log)
+            ? 0
+            : log === ''
+              ? exit
+              : -1;
     return { said: out.trim(), log, code };
   }
 
   log(): string {
-    return existsSync(this.windows.disk(`${ROOT}\\setup.log`)) ? this.windows.read(`${ROOT}\\setup.log`) : '';
+    return existsSync(this.windows.disk(`${ROOT}\\setup.log`))
+      ? this.windows.read(`${ROOT}\\setup.log`)
+      : '';
   }
 
   /** A command of the installed agent. */
@@ -62,7 +81,9 @@ export class Place {
   /** Uninstalls, and waits until the uninstaller, which goes on in a copy of itself, is done. */
   async uninstall(...switches: readonly string[]): Promise<void> {
     await this.windows.run(`${ROOT}\\uninstall.exe`, ['/S', ...switches]);
-    await until('the install folder is gone', () => (existsSync(this.windows.disk(ROOT)) ? undefined : true));
+    await until('the install folder is gone', () =>
+      existsSync(this.windows.disk(ROOT)) ? undefined : true,
+    );
   }
 
   /** How the collector sees the PC. */
@@ -72,20 +93,32 @@ export class Place {
   }
 
   async files(name: string): Promise<readonly string[]> {
-    const { lines } = await this.world.aliquot(['ls', '--agent', name, '--json', '--kit', this.world.kit]);
+    const { lines } = await this.world.aliquot([
+      'ls',
+      '--agent',
+      name,
+      '--json',
+      '--kit',
+      this.world.kit,
+    ]);
     return lines.map((line) => String(line['path'])).filter((path) => path !== 'undefined');
   }
 
   /** Waits until the collector holds a file, whose receipt it has then given. */
   held(name: string, path: string): Promise<true> {
-    return until(`the collector holds ${path}`, async () => ((await this.files(name)).includes(path) ? true : undefined));
+    return until(`the collector holds ${path}`, async () =>
+      (await this.files(name)).includes(path) ? true : undefined,
+    );
   }
 
   /** Writes files of an instrument: no two alike. */
   write(folder: string, count: number, bytes: number): void {
     mkdirSync(this.windows.disk(folder), { recursive: true });
     for (let at = 0; at < count; at += 1)
-      writeFileSync(join(this.windows.disk(folder), `run-${at}.csv`), `${folder} ${at}\n`.repeat(1 + bytes / (folder.length + 8)));
+      writeFileSync(
+        join(this.windows.disk(folder), `run-${at}.csv`),
+        `${folder} ${at}\n`.repeat(1 + bytes / (folder.length + 8)),
+      );
   }
 }
 
@@ -96,8 +129,11 @@ function onDisk(windows: Windows): string[] {
       const whole = join(path, entry.name);
       return entry.isDirectory() ? [whole, ...walk(whole)] : [whole];
     });
-  const except = /\/(windows|users)(\/|$)|\/ProgramData\/Aliquot(\/|$)|\/Data(\/|$)|\/bundles(\/|$)|\/planted-|\/Microsoft\//;
-  return walk(windows.disk('C:\\')).filter((path) => !except.test(path.slice(windows.folder.length)));
+  const except =
+    /\/(windows|users)(\/|$)|\/ProgramData\/Aliquot(\/|$)|\/Data(\/|$)|\/bundles(\/|$)|\/planted-|\/Microsoft\//;
+  return walk(windows.disk('C:\\')).filter(
+    (path) => !except.test(path.slice(windows.folder.length)),
+  );
 }
 
 /** From setup to uninstall, as item 12 of the issue on packages tells it. */
@@ -116,30 +152,61 @@ export async function lifetime(place: Place, check: Check): Promise<void> {
     must(code === 0 && /connected to http/.test(log), log);
     must(!existsSync(windows.disk(`C:\\bundles\\${name}.bundle`)), 'the bundle is still there');
     place.write('C:\\Data', 20, 10_000);
-    writeFileSync(windows.disk(`${DATA}\\agent.yaml`), "sources: [{path: 'C:\\Data', quietPeriodSeconds: 1}]\nscanIntervalSeconds: 10\n");
+    writeFileSync(
+      windows.disk(`${DATA}\\agent.yaml`),
+      "sources: [{path: 'C:\\Data', quietPeriodSeconds: 1}]\nscanIntervalSeconds: 10\n",
+    );
     await place.held(name, 'C:\\Data\\run-19.csv');
-    console.log(`    receipt ${((Date.now() - began) / 1000).toFixed(0)} s after setup was started`);
+    console.log(
+      `    receipt ${((Date.now() - began) / 1000).toFixed(0)} s after setup was started`,
+    );
   });
 
-  await check('the service is registered with quoted paths, and status says that all is safe', async () => {
-    const { out } = await windows.run('reg', ['query', 'HKLM\\SYSTEM\\CurrentControlSet\\Services\\AliquotAgent', '/v', 'ImagePath']);
-    must(out.includes(`"${HOST}" as-service --data "${DATA}"`), out);
-    const safe = await until('status says so', async () =>
-      (await place.agent('status')).out.includes('results are safe') ? true : undefined,
-    );
-    must(safe, '');
-  });
+  await check(
+    'the service is registered with quoted paths, and status says that all is safe',
+    async () => {
+      const { out } = await windows.run('reg', [
+        'query',
+        'HKLM\\SYSTEM\\CurrentControlSet\\Services\\AliquotAgent',
+        '/v',
+        'ImagePath',
+      ]);
+      must(out.includes(`"${HOST}" as-service --data "${DATA}"`), out);
+      const safe = await until('status says so', async () =>
+        (await place.agent('status')).out.includes('results are safe') ? true : undefined,
+      );
+      must(safe, '');
+    },
+  );
 
   await check('an upgrade over a running backup keeps queue and history', async () => {
     await world.unserve('SIGKILL');
     place.write('C:\\Data\\more', 400, 60_000);
-    await until('it captures', async () => (/Waiting to be sent/.test((await place.agent('status')).out) ? true : undefined));
+    await until('it captures', async () =>
+      /Waiting to be sent/.test((await place.agent('status')).out) ? true : undefined,
+    );
     const { code, log } = await place.setup(second, '/BUNDLE=C:\\bundles');
     must(code === 0 && log.includes('stopping version 0.1.0'), log);
-    must(windows.read(`${ROOT}\\current`) === '0.1.1\n', `current names ${windows.read(`${ROOT}\\current`)}`);
+    must(
+      windows.read(`${ROOT}\\current`) === '0.1.1\n',
+      `current names ${windows.read(`${ROOT}\\current`)}`,
+    );
     await world.serve();
-    await until('all 400 are held', async () => ((await place.files(name)).length >= 420 ? true : undefined), 240_000);
-    const { lines } = await world.aliquot(['versions', '--agent', name, '--path', 'C:\\Data\\run-0.csv', '--json', '--kit', world.kit]);
+    await until(
+      'all 400 are held',
+      async () => ((await place.files(name)).length >= 420 ? true : undefined),
+      240_000,
+    );
+    const { lines } = await world.aliquot([
+      'versions',
+      '--agent',
+      name,
+      '--path',
+      'C:\\Data\\run-0.csv',
+      '--json',
+      '--kit',
+      world.kit,
+    ]);
     must(lines.length >= 1, 'the history of run-0.csv is gone');
     const { out } = await place.agent('fsck', '--data', DATA, '--json');
     must(/"event":"summary".*"ok":true/.test(out), out);
@@ -153,23 +220,32 @@ export async function lifetime(place: Place, check: Check): Promise<void> {
     }
   });
 
-  await check('a version that does not run makes room for the one before, which runs again', async () => {
-    const { code, log } = await place.setup(broken);
-    must(code === 1 && log.includes('back to version 0.1.1'), log);
-    must(windows.read(`${ROOT}\\current`) === '0.1.1\n', 'current names the broken one');
-    must(!existsSync(windows.disk(`${ROOT}\\versions\\0.1.2`)), 'the broken version is still there');
-    place.write('C:\\Data\\after', 1, 1000);
-    await place.held(name, 'C:\\Data\\after\\run-0.csv');
-  });
+  await check(
+    'a version that does not run makes room for the one before, which runs again',
+    async () => {
+      const { code, log } = await place.setup(broken);
+      must(code === 1 && log.includes('back to version 0.1.1'), log);
+      must(windows.read(`${ROOT}\\current`) === '0.1.1\n', 'current names the broken one');
+      must(
+        !existsSync(windows.disk(`${ROOT}\\versions\\0.1.2`)),
+        'the broken version is still there',
+      );
+      place.write('C:\\Data\\after', 1, 1000);
+      await place.held(name, 'C:\\Data\\after\\run-0.csv');
+    },
+  );
 
-  await check('the same setup once more, and an older one, leave the running agent alone', async () => {
-    const before = windows.processes(RUNS);
-    const again = await place.setup(second, '/BUNDLE=C:\\bundles');
-    must(again.code === 0 && again.log.includes('is installed already'), again.log);
-    const older = await place.setup(first);
-    must(older.code === 0 && older.log.includes('which is newer, and stays'), older.log);
-    must(windows.processes(RUNS).join() === before.join(), 'the agent was started again');
-  });
+  await check(
+    'the same setup once more, and an older one, leave the running agent alone',
+    async () => {
+      const before = windows.processes(RUNS);
+      const again = await place.setup(second, '/BUNDLE=C:\\bundles');
+      must(again.code === 0 && again.log.includes('is installed already'), again.log);
+      const older = await place.setup(first);
+      must(older.code === 0 && older.log.includes('which is newer, and stays'), older.log);
+      must(windows.processes(RUNS).join() === before.join(), 'the agent was started again');
+    },
+  );
 
   await check('a killed agent comes back by itself', async () => {
     const [child] = windows.processes(RUNS);
@@ -184,8 +260,12 @@ export async function lifetime(place: Place, check: Check): Promise<void> {
     const [host] = windows.processes('as-service');
     if (host === undefined) throw new Error('no host runs');
     process.kill(host, 'SIGKILL');
-    await until('the agent is gone', () => (windows.processes(RUNS).length === 0 ? true : undefined));
-    await until('it starts again', async () => ((await place.agent('control', 'start')).code === 0 ? true : undefined));
+    await until('the agent is gone', () =>
+      windows.processes(RUNS).length === 0 ? true : undefined,
+    );
+    await until('it starts again', async () =>
+      (await place.agent('control', 'start')).code === 0 ? true : undefined,
+    );
     await until('an agent runs', () => windows.processes(RUNS)[0]);
   });
 
@@ -193,11 +273,18 @@ export async function lifetime(place: Place, check: Check): Promise<void> {
     // A stopped automatic service comes back with Wine's next program; a manual one stays where it
     // is.
     await place.agent('control', 'register', '--start', 'manual');
-    await until('the agent answers', async () => ((await place.agent('status')).out.includes('Agent ') ? true : undefined));
+    await until('the agent answers', async () =>
+      (await place.agent('status')).out.includes('Agent ') ? true : undefined,
+    );
     await place.agent('service', 'stop');
     must(windows.processes(RUNS).length === 0, 'it still runs');
     must(
-      windows.read(`${DATA}\\log\\agent.log`).trim().split('\n').at(-1)?.includes('"msg":"stopping"') === true,
+      windows
+        .read(`${DATA}\\log\\agent.log`)
+        .trim()
+        .split('\n')
+        .at(-1)
+        ?.includes('"msg":"stopping"') === true,
       'its log ends otherwise',
     );
   });
@@ -206,18 +293,28 @@ export async function lifetime(place: Place, check: Check): Promise<void> {
     await place.uninstall();
     const left = onDisk(windows).filter((path) => !before.includes(path));
     must(left.length === 0, `left: ${left.join(', ')}`);
-    const { out } = await windows.run('reg', ['query', 'HKLM\\SYSTEM\\CurrentControlSet\\Services', '/f', 'Aliquot']);
+    const { out } = await windows.run('reg', [
+      'query',
+      'HKLM\\SYSTEM\\CurrentControlSet\\Services',
+      '/f',
+      'Aliquot',
+    ]);
     must(!out.includes('AliquotAgent'), out);
     must(existsSync(windows.disk(`${DATA}\\identity\\identity.json`)), 'the data is gone');
   });
 
-  await check('installed again over its data it goes on as the same agent, and /PURGE removes that too', async () => {
-    const { code, log } = await place.setup(first);
-    must(code === 0 && log.includes('enrolled already'), log);
-    place.write('C:\\Data\\again', 1, 1000);
-    await place.held(name, 'C:\\Data\\again\\run-0.csv');
-    await place.uninstall('/PURGE');
-    await until('the data is gone', () => (existsSync(windows.disk('C:\\ProgramData\\Aliquot')) ? undefined : true));
-  });
+  await check(
+    'installed again over its data it goes on as the same agent, and /PURGE removes that too',
+    async () => {
+      const { code, log } = await place.setup(first);
+      must(code === 0 && log.includes('enrolled already'), log);
+      place.write('C:\\Data\\again', 1, 1000);
+      await place.held(name, 'C:\\Data\\again\\run-0.csv');
+      await place.uninstall('/PURGE');
+      await until('the data is gone', () =>
+        existsSync(windows.disk('C:\\ProgramData\\Aliquot')) ? undefined : true,
+      );
+    },
+  );
   rmSync(windows.disk('C:\\Data'), { recursive: true });
 }

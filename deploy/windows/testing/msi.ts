@@ -21,16 +21,28 @@ export async function msi(place: Place, check: Check): Promise<void> {
     cpSync(await world.bundle(`${name}-M`), windows.disk('C:\\bundles\\msi.bundle'));
     await msiexec('/i', 'C:\\agent-0.1.0.msi', '/qn', 'BUNDLE=C:\\bundles\\msi.bundle');
     must(/connected to http/.test(place.log()), place.log());
-    must((await place.atCollector(`${name}-M`))?.['state'] === 'enrolled', 'the collector does not know it');
+    must(
+      (await place.atCollector(`${name}-M`))?.['state'] === 'enrolled',
+      'the collector does not know it',
+    );
   });
 
-  await check('the next MSI upgrades it, and there is one entry in the list of programs', async () => {
-    await msiexec('/i', 'C:\\agent-0.1.1.msi', '/qn');
-    must(windows.read(`${ROOT}\\current`) === '0.1.1\n', place.log());
-    const { out } = await windows.run('reg', ['query', 'HKLM\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall', '/s']);
-    must(out.split('\n').filter((line) => /DisplayName.*Aliquot/.test(line)).length === 1, out);
-    await until('it runs', async () => ((await place.agent('status')).out.includes(`${name}-M`) ? true : undefined));
-  });
+  await check(
+    'the next MSI upgrades it, and there is one entry in the list of programs',
+    async () => {
+      await msiexec('/i', 'C:\\agent-0.1.1.msi', '/qn');
+      must(windows.read(`${ROOT}\\current`) === '0.1.1\n', place.log());
+      const { out } = await windows.run('reg', [
+        'query',
+        'HKLM\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall',
+        '/s',
+      ]);
+      must(out.split('\n').filter((line) => /DisplayName.*Aliquot/.test(line)).length === 1, out);
+      await until('it runs', async () =>
+        (await place.agent('status')).out.includes(`${name}-M`) ? true : undefined,
+      );
+    },
+  );
 
   await check('removing it leaves the data', async () => {
     await msiexec('/x', 'C:\\agent-0.1.1.msi', '/qn');

@@ -13,12 +13,27 @@ export type Change = (content: Tree) => Tree;
  * A setup of the agent, as `npm run package` makes it, only packed in a hurry. Returns its path.
  * Test only.
  */
-export function makeSetup(folder: string, version: string, node: string | undefined, change: Change = (content) => content): string {
-  const order = { product: 'agent', target: 'win-x64', version, ...(node === undefined ? {} : { node }) } as const;
+export function makeSetup(
+  folder: string,
+  version: string,
+  node: string | undefined,
+  change: Change = (content) => content,
+): string {
+  const order = {
+    product: 'agent',
+    target: 'win-x64',
+    version,
+    ...(node === undefined ? {} : { node }),
+  } as const;
   const setup = join(folder, `aliquot-agent-${version}-setup.exe`);
   if (existsSync(setup)) return setup;
   const installed = join(folder, `install-${version}`);
-  writeFolder(installed, tree(folderInstall(order, change(versionFolder(order))), [file('host.exe', buildHost(version), true)]));
+  writeFolder(
+    installed,
+    tree(folderInstall(order, change(versionFolder(order))), [
+      file('host.exe', buildHost(version), true),
+    ]),
+  );
   writeFileSync(setup, buildSetup(installed, version, 1, true));
   return setup;
 }

@@ -29,19 +29,29 @@ interface Counts {
 }
 
 const onWindows = (path: string): string => `Z:${path.replaceAll('/', '\\')}`;
-const indented = (text: string, lines: number): string => text.split('\n').slice(0, lines).join('\n').replace(/^/gm, '       ');
+const indented = (text: string, lines: number): string =>
+  text.split('\n').slice(0, lines).join('\n').replace(/^/gm, '       ');
 
 /** The rooms' own tests, or those whose files' paths hold one of the texts, on Windows' Node. */
-export async function rooms({ windows: { folder } }: Place, check: Check, only: readonly string[]): Promise<void> {
+export async function rooms(
+  { windows: { folder } }: Place,
+  check: Check,
+  only: readonly string[],
+): Promise<void> {
   const files = globSync('{proto,shared,agent,collector}/src/**/*.test.ts', { cwd: root })
     .sort()
     .filter((file) => only.length === 0 || only.some((part) => file.includes(part)));
   const { passed, failed, skipped, posix } = runAll(folder, files);
   const reasons = [...posix].sort((a, b) => b[1] - a[1]);
-  for (const [reason, many] of reasons) console.log(`    ${String(many).padStart(4)} only for POSIX: ${reason}`);
+  for (const [reason, many] of reasons)
+    console.log(`    ${String(many).padStart(4)} only for POSIX: ${reason}`);
   if (skipped > 0) console.log(`    ${String(skipped).padStart(4)} skipped for another reason`);
-  console.log(`  ${passed} passed, ${failed} failed, ${reasons.reduce((sum, [, many]) => sum + many, 0)} only for POSIX`);
-  await check('the rooms’ own tests pass', async () => must(failed === 0 && passed > 0, `${failed} failed, each named above`));
+  console.log(
+    `  ${passed} passed, ${failed} failed, ${reasons.reduce((sum, [, many]) => sum + many, 0)} only for POSIX`,
+  );
+  await check('the rooms’ own tests pass', async () =>
+    must(failed === 0 && passed > 0, `${failed} failed, each named above`),
+  );
 }
 
 /**
@@ -59,13 +69,21 @@ function runAll(folder: string, files: readonly string[]): Counts {
       if (tally !== undefined) {
         done += 1;
         count(nameOf(file), tally, counts);
-      } else if (loose !== undefined) console.log(`       beside ${nameOf(file)}: ${loose.split('\n')[0]}`);
+      } else if (loose !== undefined)
+        console.log(`       beside ${nameOf(file)}: ${loose.split('\n')[0]}`);
     }
     if (done < Math.min(FILES_AT_ONCE, left.length)) {
       counts.failed += 1;
-      const said = readFileSync(join(folder, 'tests.err'), 'utf8').replaceAll('\r', '').trimEnd().split('\n').slice(-15);
-      const last = lines.findLast(({ test }) => test !== undefined)?.test ?? 'before its first test';
-      console.log(`    FAIL ${left[done]}: its process died (${last})\n${indented(said.join('\n'), 15)}`);
+      const said = readFileSync(join(folder, 'tests.err'), 'utf8')
+        .replaceAll('\r', '')
+        .trimEnd()
+        .split('\n')
+        .slice(-15);
+      const last =
+        lines.findLast(({ test }) => test !== undefined)?.test ?? 'before its first test';
+      console.log(
+        `    FAIL ${left[done]}: its process died (${last})\n${indented(said.join('\n'), 15)}`,
+      );
       done += 1;
     }
     left = left.slice(done);
@@ -81,7 +99,8 @@ function count(file: string, { passed, failed, skipped, posix }: Tally, counts: 
   counts.passed += passed;
   counts.failed += failed.length;
   counts.skipped += skipped;
-  for (const [reason, many] of Object.entries(posix)) counts.posix.set(reason, (counts.posix.get(reason) ?? 0) + many);
+  for (const [reason, many] of Object.entries(posix))
+    counts.posix.set(reason, (counts.posix.get(reason) ?? 0) + many);
   if (failed.length === 0) return;
   console.log(`    FAIL ${file}: ${passed} passed, ${failed.length} failed`);
   for (const { name, says } of failed) console.log(`      ${name}\n${indented(says, 12)}`);
@@ -93,7 +112,11 @@ function runIn(folder: string, koffi: string, files: readonly string[]): readonl
   writeFileSync(at('tests.list'), files.map((file) => `${onWindows(join(root, file))}\n`).join(''));
   writeFileSync(at('tests.told'), '');
   const hooks = `--import=file:///Z:${join(import.meta.dirname, 'hooks.ts')}`;
-  const program = [join(import.meta.dirname, 'run-tests.ts'), at('tests.list'), at('tests.told')].map(onWindows);
+  const program = [
+    join(import.meta.dirname, 'run-tests.ts'),
+    at('tests.list'),
+    at('tests.told'),
+  ].map(onWindows);
   spawnSync(wineScript, ['run', folder, 'node', '--conditions=aliquot-source', hooks, ...program], {
     env: { ...process.env, ALIQUOT_TEST_KOFFI: onWindows(koffi) },
     stdio: ['ignore', openSync(at('tests.out'), 'w'), openSync(at('tests.err'), 'w')],

@@ -22,7 +22,9 @@ threads.Worker = class extends threads.Worker {
 };
 syncBuiltinESMExports();
 let now = '';
-process.on('unhandledRejection', (error) => tell({ file: now, loose: String(error instanceof Error ? error.stack : error) }));
+process.on('unhandledRejection', (error) =>
+  tell({ file: now, loose: String(error instanceof Error ? error.stack : error) }),
+);
 for (const file of readFileSync(list, 'utf8').split(/\r?\n/)) {
   if (file === '') continue;
   now = file;

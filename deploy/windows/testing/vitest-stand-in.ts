@@ -36,7 +36,11 @@ interface Test {
   readonly skipped: string | undefined;
   readonly timeoutMs: number;
 }
-type Register = (name: string, work: Work, options: { readonly skipped: string | undefined; readonly timeoutMs: number }) => void;
+type Register = (
+  name: string,
+  work: Work,
+  options: { readonly skipped: string | undefined; readonly timeoutMs: number },
+) => void;
 
 /** What became of the tests of one file. */
 export interface Tally {
@@ -79,7 +83,9 @@ function nameOf(pattern: string, row: readonly unknown[]): string {
   const [first] = row;
   return said.replace(/\$([\w.]+)/g, (mark, key: string) => {
     const value =
-      typeof first === 'object' && first !== null ? key.split('.').reduce<unknown>((at, part) => (at as never)?.[part], first) : undefined;
+      typeof first === 'object' && first !== null
+        ? key.split('.').reduce<unknown>((at, part) => (at as never)?.[part], first)
+        : undefined;
     return value === undefined ? mark : String(value);
   });
 }
@@ -89,7 +95,8 @@ const takeReason = (): string => absences.pop() ?? '';
 function registrar(register: Register, skipped?: string) {
   const options = (one: unknown, two: unknown) => {
     const [work, told] = typeof one === 'function' ? [one as Work, two] : [two as Work, one];
-    const timeoutMs = typeof told === 'number' ? told : ((told as Options | undefined)?.timeout ?? PATIENCE_MS);
+    const timeoutMs =
+      typeof told === 'number' ? told : ((told as Options | undefined)?.timeout ?? PATIENCE_MS);
     return { work, told: { skipped, timeoutMs } };
   };
   const call = (name: string | Work, one?: unknown, two?: unknown): void => {
@@ -106,13 +113,17 @@ function registrar(register: Register, skipped?: string) {
           register(nameOf(name, args), (() => work(...(args as never[]))) as Work, told);
         }
       },
-    runIf: (condition: unknown) => registrar(register, condition ? skipped : (skipped ?? takeReason())),
-    skipIf: (condition: unknown) => registrar(register, condition ? (skipped ?? takeReason()) : skipped),
+    runIf: (condition: unknown) =>
+      registrar(register, condition ? skipped : (skipped ?? takeReason())),
+    skipIf: (condition: unknown) =>
+      registrar(register, condition ? (skipped ?? takeReason()) : skipped),
     only: call,
   });
 }
 
-export const test = registrar((name, run, told) => void current.children.push({ name, run, ...told }));
+export const test = registrar(
+  (name, run, told) => void current.children.push({ name, run, ...told }),
+);
 export const it = test;
 export const describe = registrar((name, work, { skipped }) => {
   const group = newGroup(name, current, skipped);
@@ -183,8 +194,19 @@ export const expect: any = Object.assign(chaiExpect, chai.expect, {
 });
 Object.assign(expect, (globalThis as never)[ASYMMETRIC_MATCHERS_OBJECT]);
 Reflect.set(globalThis, GLOBAL_EXPECT, expect);
-setState({ assertionCalls: 0, isExpectingAssertions: false, expectedAssertionsNumber: null, currentTestName: '' } as never, expect);
-(chai.expect as never as { extend(expect: unknown, matchers: object): void }).extend(expect, customMatchers);
+setState(
+  {
+    assertionCalls: 0,
+    isExpectingAssertions: false,
+    expectedAssertionsNumber: null,
+    currentTestName: '',
+  } as never,
+  expect,
+);
+(chai.expect as never as { extend(expect: unknown, matchers: object): void }).extend(
+  expect,
+  customMatchers,
+);
 
 const before = new Map<string, string | undefined>();
 export const vi = {
@@ -213,7 +235,10 @@ export const vi = {
     before.clear();
   },
   useFakeTimers: ({ now }: { now?: Date } = {}) =>
-    mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], ...(now === undefined ? {} : { now }) }),
+    mock.timers.enable({
+      apis: ['setTimeout', 'setInterval', 'Date'],
+      ...(now === undefined ? {} : { now }),
+    }),
   useRealTimers: () => mock.timers.reset(),
   async advanceTimersByTimeAsync(ms: number): Promise<void> {
     const step = Math.max(1, Math.ceil(ms / 1000));
@@ -228,7 +253,10 @@ async function inTime(work: Work, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise((_done, fail) => {
-      timer = realTimeout(() => fail(new Error(`it did not end within ${timeoutMs} ms`)), timeoutMs);
+      timer = realTimeout(
+        () => fail(new Error(`it did not end within ${timeoutMs} ms`)),
+        timeoutMs,
+      );
     });
     await Promise.race([work(), late]);
   } finally {
@@ -249,7 +277,9 @@ async function attempt(work: Work, timeoutMs = PATIENCE_MS): Promise<unknown> {
 const everyHook = (group: Group | undefined, when: 'beforeEach' | 'afterEach'): Work[] => {
   if (group === undefined) return [];
   const own = group.hooks[when];
-  return when === 'beforeEach' ? [...everyHook(group.parent, when), ...own] : [...own.toReversed(), ...everyHook(group.parent, when)];
+  return when === 'beforeEach'
+    ? [...everyHook(group.parent, when), ...own]
+    : [...own.toReversed(), ...everyHook(group.parent, when)];
 };
 
 async function runTest({ run, timeoutMs }: Test, group: Group): Promise<unknown> {
@@ -259,17 +289,26 @@ async function runTest({ run, timeoutMs }: Test, group: Group): Promise<unknown>
   wrong ??= await attempt(run, timeoutMs);
   for (const work of everyHook(group, 'afterEach')) wrong ??= await attempt(work);
   // Written over while they run: one may ask for another.
-  for (let last = finishing.pop(); last !== undefined; last = finishing.pop()) wrong ??= await attempt(last);
+  for (let last = finishing.pop(); last !== undefined; last = finishing.pop())
+    wrong ??= await attempt(last);
   return wrong;
 }
 
 /** Told before each test which one it is. */
 type OnTest = (name: string) => void;
 
-async function runGroup(group: Group, tally: Tally, names: readonly string[], skipped: string | undefined, onTest: OnTest): Promise<void> {
+async function runGroup(
+  group: Group,
+  tally: Tally,
+  names: readonly string[],
+  skipped: string | undefined,
+  onTest: OnTest,
+): Promise<void> {
   let broken: unknown;
   const runs = (within: Group): boolean =>
-    within.children.some((child) => ('run' in child ? child.skipped === undefined : child.skipped === undefined && runs(child)));
+    within.children.some((child) =>
+      'run' in child ? child.skipped === undefined : child.skipped === undefined && runs(child),
+    );
   const active = skipped === undefined && runs(group);
   if (active) for (const work of group.hooks.beforeAll) broken ??= await attempt(work);
   for (const child of group.children) {
@@ -284,13 +323,18 @@ async function runGroup(group: Group, tally: Tally, names: readonly string[], sk
       onTest(name);
       const wrong = broken ?? (await runTest(child, group));
       if (wrong === undefined) tally.passed += 1;
-      else tally.failed.push({ name, says: wrong instanceof Error ? (wrong.stack ?? wrong.message) : inspect(wrong) });
+      else
+        tally.failed.push({
+          name,
+          says: wrong instanceof Error ? (wrong.stack ?? wrong.message) : inspect(wrong),
+        });
     }
   }
   if (!active) return;
   for (const work of group.hooks.afterAll) {
     const wrong = await attempt(work);
-    if (wrong !== undefined) tally.failed.push({ name: [...names, 'afterAll'].join(' > '), says: inspect(wrong) });
+    if (wrong !== undefined)
+      tally.failed.push({ name: [...names, 'afterAll'].join(' > '), says: inspect(wrong) });
   }
 }
 

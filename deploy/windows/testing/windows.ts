@@ -32,7 +32,10 @@ export class Windows {
   static async make(folder: string, wine10: boolean): Promise<Windows | undefined> {
     await mkdir(folder, { recursive: true });
     const windows = new Windows(join(folder, 'windows'));
-    const { code, out } = await windows.#sh([...(wine10 ? ['--wine10'] : []), 'make', windows.folder], join(folder, 'make.txt'));
+    const { code, out } = await windows.#sh(
+      [...(wine10 ? ['--wine10'] : []), 'make', windows.folder],
+      join(folder, 'make.txt'),
+    );
     process.stdout.write(out);
     if (code === SKIPPED) return undefined;
     if (code !== 0) throw new Error(`wine.sh make ended with ${code}`);
@@ -46,15 +49,25 @@ export class Windows {
 
   read(path: string): string {
     const bytes = readFileSync(this.disk(path));
-    return bytes[0] === 0xff && bytes[1] === 0xfe ? bytes.subarray(2).toString('utf16le') : bytes.toString('utf8');
+    return bytes[0] === 0xff && bytes[1] === 0xfe
+      ? bytes.subarray(2).toString('utf16le')
+      : bytes.toString('utf8');
   }
 
   /**
    * Runs a program to its end. What it says goes through a file: Wine gives it no pipe that works.
    */
-  async run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  async run(
+    program: string,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<Ended> {
     this.#runs += 1;
-    return this.#sh(['run', this.folder, program, ...args], join(this.folder, `run-${this.#runs}.txt`), environment);
+    return this.#sh(
+      ['run', this.folder, program, ...args],
+      join(this.folder, `run-${this.#runs}.txt`),
+      environment,
+    );
   }
 
   /**
@@ -65,7 +78,10 @@ export class Windows {
   logOn(environment: NodeJS.ProcessEnv = {}, output = join(this.folder, 'log-on.txt')): void {
     const file = openSync(output, 'w');
     const env = { ...process.env, ...environment };
-    this.#anchor = spawn(wineScript, ['run', this.folder, 'cmd'], { stdio: ['pipe', file, file], env });
+    this.#anchor = spawn(wineScript, ['run', this.folder, 'cmd'], {
+      stdio: ['pipe', file, file],
+      env,
+    });
     closeSync(file);
   }
 
@@ -87,8 +103,9 @@ export class Windows {
           const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
           if (!commandLine.includes(text)) return false;
           return (
-            readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`WINEPREFIX=${this.folder}/prefix`) &&
-            readlinkSync(`/proc/${pid}/exe`) !== ''
+            readFileSync(`/proc/${pid}/environ`, 'utf8').includes(
+              `WINEPREFIX=${this.folder}/prefix`,
+            ) && readlinkSync(`/proc/${pid}/exe`) !== ''
           );
         } catch {
           return false; // it ended while it was looked at
@@ -96,19 +113,32 @@ export class Windows {
       });
   }
 
-  #sh(args: readonly string[], output: string, environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  #sh(
+    args: readonly string[],
+    output: string,
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<Ended> {
     const file = openSync(output, 'w');
-    const child = spawn(wineScript, args, { stdio: ['ignore', file, file], env: { ...process.env, ...environment } });
+    const child = spawn(wineScript, args, {
+      stdio: ['ignore', file, file],
+      env: { ...process.env, ...environment },
+    });
     closeSync(file);
     return new Promise((resolve, reject) => {
       child.once('error', reject);
-      child.once('exit', (code) => resolve({ code: code ?? 1, out: readFileSync(output, 'utf8').replaceAll('\r', '') }));
+      child.once('exit', (code) =>
+        resolve({ code: code ?? 1, out: readFileSync(output, 'utf8').replaceAll('\r', '') }),
+      );
     });
   }
 }
 
 /** Waits until something is so. Throws with its name when it does not come to be. */
-export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>, patienceMs = 120_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | Promise<T | undefined>,
+  patienceMs = 120_000,
+): Promise<T> {
   const end = Date.now() + patienceMs;
   for (;;) {
     const found = await look();

@@ -1,11 +1,23 @@
 /**
  * Fields that hold bytes.
  *
- * protobufjs decodes bytes as views over the input. What is small is copied here, so that a kept id or hash does not pin
- * a whole frame; only fields made with `view` still lie over the decoded buffer, and their types say so.
+ * protobufjs decodes bytes as views over the input. What is small is copied here, so that a kept id
+ * or hash does not pin a whole frame; only fields made with `view` still lie over the decoded
+ * buffer, and their types say so.
  */
 import { HASH_BYTES, ID_BYTES, SIGNATURE_BYTES } from '../limits.ts';
-import type { AgentId, ChainId, ChunkId, CollectorId, CommitHash, FileId, GroupId, LineageId, SourceId, VaultId } from '../types.ts';
+import type {
+  AgentId,
+  ChainId,
+  ChunkId,
+  CollectorId,
+  CommitHash,
+  FileId,
+  GroupId,
+  LineageId,
+  SourceId,
+  VaultId,
+} from '../types.ts';
 import { type Field, refusal } from './field.ts';
 
 function between(value: unknown, label: string, min: number, max: number): Uint8Array {
@@ -14,20 +26,29 @@ function between(value: unknown, label: string, min: number, max: number): Uint8
     const code = min === max ? 'FORMAT_MALFORMED' : 'FORMAT_LIMIT';
     throw refusal(code, label, `has ${value.length} bytes, more than the ${max} allowed`);
   }
-  if (value.length < min) throw refusal('FORMAT_MALFORMED', label, `has ${value.length} bytes, fewer than the ${min} needed`);
+  if (value.length < min)
+    throw refusal(
+      'FORMAT_MALFORMED',
+      label,
+      `has ${value.length} bytes, fewer than the ${min} needed`,
+    );
   return value;
 }
 
 /** `min` to `max` bytes, copied out of the input. */
 export function bytes(min: number, max: number): Field<Uint8Array> {
   return {
-    // The constructor copies, and gives a plain Uint8Array even where the input's default value is an empty Buffer.
+    // The constructor copies, and gives a plain Uint8Array even where the input's default value is
+    // an empty Buffer.
     read: (wire, label) => new Uint8Array(between(wire, label, min, max)),
     write: (value, label) => between(value, label, min, max),
   };
 }
 
-/** `min` to `max` bytes that stay a view over the decoded input: for what is as large as the input itself. */
+/**
+ * `min` to `max` bytes that stay a view over the decoded input: for what is as large as the input
+ * itself.
+ */
 export function view(min: number, max: number): Field<Uint8Array> {
   return {
     read: (wire, label) => between(wire, label, min, max),
@@ -53,19 +74,34 @@ export const commitHash: Field<CommitHash> = fixed<CommitHash>(HASH_BYTES);
 export const hash: Field<Uint8Array> = fixed<Uint8Array>(HASH_BYTES);
 export const signature: Field<Uint8Array> = fixed<Uint8Array>(SIGNATURE_BYTES);
 
-/** `min` to `max` values of 32 bytes, back to back in one byte string on the wire: no overhead, no object for each before the limit. */
+/**
+ * `min` to `max` values of 32 bytes, back to back in one byte string on the wire: no overhead, no
+ * object for each before the limit.
+ */
 function run<T extends Uint8Array>(min: number, max: number): Field<readonly T[]> {
   return {
     read(wire, label) {
       const all = between(wire, label, min * HASH_BYTES, max * HASH_BYTES);
-      if (all.length % HASH_BYTES !== 0) throw refusal('FORMAT_MALFORMED', label, `is no multiple of ${HASH_BYTES} bytes`);
+      if (all.length % HASH_BYTES !== 0)
+        throw refusal('FORMAT_MALFORMED', label, `is no multiple of ${HASH_BYTES} bytes`);
       const parts: T[] = [];
-      for (let at = 0; at < all.length; at += HASH_BYTES) parts.push(all.slice(at, at + HASH_BYTES) as unknown as T);
+      for (let at = 0; at < all.length; at += HASH_BYTES)
+        parts.push(all.slice(at, at + HASH_BYTES) as unknown as T);
       return parts;
     },
     write(value, label) {
-      if (value.length > max) throw refusal('FORMAT_LIMIT', label, `has ${value.length} elements, more than the ${max} allowed`);
-      if (value.length < min) throw refusal('FORMAT_MALFORMED', label, `has ${value.length} elements, fewer than the ${min} needed`);
+      if (value.length > max)
+        throw refusal(
+          'FORMAT_LIMIT',
+          label,
+          `has ${value.length} elements, more than the ${max} allowed`,
+        );
+      if (value.length < min)
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          `has ${value.length} elements, fewer than the ${min} needed`,
+        );
       const all = new Uint8Array(value.length * HASH_BYTES);
       let at = 0;
       for (const part of value) {
@@ -78,8 +114,11 @@ function run<T extends Uint8Array>(min: number, max: number): Field<readonly T[]
 }
 
 /** Keys or Merkle nodes, each 32 bytes. */
-export const hashes = (min: number, max: number): Field<readonly Uint8Array[]> => run<Uint8Array>(min, max);
+export const hashes = (min: number, max: number): Field<readonly Uint8Array[]> =>
+  run<Uint8Array>(min, max);
 /** Ids of files. */
-export const fileIds = (min: number, max: number): Field<readonly FileId[]> => run<FileId>(min, max);
+export const fileIds = (min: number, max: number): Field<readonly FileId[]> =>
+  run<FileId>(min, max);
 /** Ids of chunks and pages. */
-export const chunkIds = (min: number, max: number): Field<readonly ChunkId[]> => run<ChunkId>(min, max);
+export const chunkIds = (min: number, max: number): Field<readonly ChunkId[]> =>
+  run<ChunkId>(min, max);

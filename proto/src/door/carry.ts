@@ -1,6 +1,7 @@
 /**
- * FORMAT.md, "CarriedFile": a queue on its way to the collector, and the receipts on their way back, by hand. What travels in it are
- * the frames of WIRE.md, so that there is one way to say a thing; around them stand a head, lengths and a trailer.
+ * FORMAT.md, "CarriedFile": a queue on its way to the collector, and the receipts on their way
+ * back, by hand. What travels in it are the frames of WIRE.md, so that there is one way to say a
+ * thing; around them stand a head, lengths and a trailer.
  */
 import { FormatError } from '../errors.ts';
 import { HASH_BYTES, MAX_FRAME_BYTES, SIGNATURE_BYTES } from '../limits.ts';
@@ -24,8 +25,10 @@ export function encodeCarriedHead(kind: CarriedKind): Uint8Array {
 
 /** What a file's first bytes say. @throws FormatError */
 export function kindOfCarried(bytes: Uint8Array): CarriedKind {
-  if (bytes.length < CARRIED_HEAD_BYTES) throw new FormatError('FORMAT_MALFORMED', 'carried file is cut off in its head');
-  if (MAGIC.some((byte, at) => bytes[at] !== byte)) throw new FormatError('FORMAT_MALFORMED', 'carried file does not begin like one');
+  if (bytes.length < CARRIED_HEAD_BYTES)
+    throw new FormatError('FORMAT_MALFORMED', 'carried file is cut off in its head');
+  if (MAGIC.some((byte, at) => bytes[at] !== byte))
+    throw new FormatError('FORMAT_MALFORMED', 'carried file does not begin like one');
   const [version, number] = bytes.subarray(MAGIC.length);
   const kind = (Object.keys(KINDS) as CarriedKind[]).find((name) => KINDS[name] === number);
   if (version !== VERSION || kind === undefined)
@@ -36,12 +39,19 @@ export function kindOfCarried(bytes: Uint8Array): CarriedKind {
   return kind;
 }
 
-/** The length before a frame, or 0 for the end of all frames. @throws FormatError `FORMAT_LIMIT` for a longer frame than any. */
+/**
+ * The length before a frame, or 0 for the end of all frames. @throws FormatError `FORMAT_LIMIT` for
+ * a longer frame than any.
+ */
 export function lengthOfCarried(bytes: Uint8Array): number {
-  if (bytes.length < CARRIED_LENGTH_BYTES) throw new FormatError('FORMAT_MALFORMED', 'carried file is cut off before a frame');
+  if (bytes.length < CARRIED_LENGTH_BYTES)
+    throw new FormatError('FORMAT_MALFORMED', 'carried file is cut off before a frame');
   const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0);
   if (length > MAX_FRAME_BYTES)
-    throw new FormatError('FORMAT_LIMIT', `carried file has a frame of ${length} bytes, more than the ${MAX_FRAME_BYTES} allowed`);
+    throw new FormatError(
+      'FORMAT_LIMIT',
+      `carried file has a frame of ${length} bytes, more than the ${MAX_FRAME_BYTES} allowed`,
+    );
   return length;
 }
 
@@ -56,7 +66,10 @@ export function encodeCarriedLength(length: number): Uint8Array {
 /** @throws FormatError */
 export function encodeCarriedTrailer({ digest, signature }: CarriedTrailer): Uint8Array {
   if (digest.length !== HASH_BYTES || signature.length !== SIGNATURE_BYTES)
-    throw new FormatError('FORMAT_MALFORMED', 'carried file needs a digest of 32 and a signature of 64 bytes');
+    throw new FormatError(
+      'FORMAT_MALFORMED',
+      'carried file needs a digest of 32 and a signature of 64 bytes',
+    );
   const bytes = new Uint8Array(CARRIED_TRAILER_BYTES);
   bytes.set(digest);
   bytes.set(signature, HASH_BYTES);
@@ -70,10 +83,16 @@ export function trailerOfCarried(bytes: Uint8Array): CarriedTrailer {
       'FORMAT_MALFORMED',
       `carried file ends in ${bytes.length} bytes, not in the ${CARRIED_TRAILER_BYTES} of a trailer`,
     );
-  return { digest: new Uint8Array(bytes.subarray(0, HASH_BYTES)), signature: new Uint8Array(bytes.subarray(HASH_BYTES)) };
+  return {
+    digest: new Uint8Array(bytes.subarray(0, HASH_BYTES)),
+    signature: new Uint8Array(bytes.subarray(HASH_BYTES)),
+  };
 }
 
-/** A whole small file at once. Programs stream instead; this is the format's definition for vectors and fuzzers. @throws FormatError */
+/**
+ * A whole small file at once. Programs stream instead; this is the format's definition for vectors
+ * and fuzzers. @throws FormatError
+ */
 export function encodeCarriedFile({ kind, frames, trailer }: CarriedFile): Uint8Array {
   const parts = [
     encodeCarriedHead(kind),
@@ -100,24 +119,30 @@ export function splitCarriedFile(bytes: Uint8Array): CarriedFile {
 }
 
 /**
- * A run of frames with their lengths and no end: how a part of a carried queue is handed to the collector. Views over the input.
+ * A run of frames with their lengths and no end: how a part of a carried queue is handed to the
+ * collector. Views over the input.
  *
  * @throws FormatError
  */
 export function splitCarriedFrames(bytes: Uint8Array): readonly Uint8Array[] {
   const { frames, end } = splitFrames(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
-  if (end !== undefined) throw new FormatError('FORMAT_MALFORMED', 'a part of a carried queue holds an end');
+  if (end !== undefined)
+    throw new FormatError('FORMAT_MALFORMED', 'a part of a carried queue holds an end');
   return frames;
 }
 
 /** The frames up to the end mark, or up to the end of the bytes; `end` lies behind the mark. */
-function splitFrames(bytes: Uint8Array): { readonly frames: readonly Uint8Array[]; readonly end: number | undefined } {
+function splitFrames(bytes: Uint8Array): {
+  readonly frames: readonly Uint8Array[];
+  readonly end: number | undefined;
+} {
   const frames: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; ) {
     const length = lengthOfCarried(bytes.subarray(at));
     at += CARRIED_LENGTH_BYTES;
     if (length === 0) return { frames, end: at };
-    if (length > bytes.length - at) throw new FormatError('FORMAT_MALFORMED', 'carried file is cut off in a frame');
+    if (length > bytes.length - at)
+      throw new FormatError('FORMAT_MALFORMED', 'carried file is cut off in a frame');
     frames.push(bytes.subarray(at, at + length));
     at += length;
   }
@@ -125,6 +150,7 @@ function splitFrames(bytes: Uint8Array): { readonly frames: readonly Uint8Array[
 }
 
 function nonEmpty(frame: Uint8Array): number {
-  if (frame.length === 0) throw new FormatError('FORMAT_MALFORMED', 'carried file has an empty frame');
+  if (frame.length === 0)
+    throw new FormatError('FORMAT_MALFORMED', 'carried file has an empty frame');
   return frame.length;
 }

@@ -1,10 +1,10 @@
 /**
  * From untrusted bytes to one typed value, and back, for a protobuf message.
  *
- * `decode` works in five steps: size limit, scan (counts fields before anything is allocated for them), protobuf,
- * the table's checks, and at last the canonical check: the value is written again and must give the same bytes. That
- * one comparison refuses unknown fields, reordered or repeated fields, written-out defaults, overlong varints, broken
- * UTF-8 and cut-off 64-bit numbers.
+ * `decode` works in five steps: size limit, scan (counts fields before anything is allocated for
+ * them), protobuf, the table's checks, and at last the canonical check: the value is written again
+ * and must give the same bytes. That one comparison refuses unknown fields, reordered or repeated
+ * fields, written-out defaults, overlong varints, broken UTF-8 and cut-off 64-bit numbers.
  */
 import protobuf from 'protobufjs/minimal.js';
 import { FormatError } from '../errors.ts';
@@ -19,7 +19,10 @@ export interface Generated {
 
 /** Both directions of one type's door. */
 export interface Codec<T> {
-  /** The canonical bytes, in a buffer of exactly their size. @throws FormatError when a limit or rule is broken. */
+  /**
+   * The canonical bytes, in a buffer of exactly their size. @throws FormatError when a limit or
+   * rule is broken.
+   */
   readonly encode: (value: T) => Uint8Array;
   /** The checked value. @throws FormatError and nothing else, whatever the bytes are. */
   readonly decode: (bytes: Uint8Array) => T;
@@ -33,9 +36,20 @@ export interface CodecLimits extends Partial<ScanLimits> {
 /** Enough for every message without long lists: counts each occurrence of each top-level field. */
 const DEFAULT_MAX_FIELDS = 64;
 
-/** Joins a generated message and a table of fields to a door. `name` is the section's name in FORMAT.md or WIRE.md. */
-export function codec<T>(name: string, generated: Generated, table: Field<T>, limits: CodecLimits): Codec<T> {
-  const scanLimits: ScanLimits = { maxFields: limits.maxFields ?? DEFAULT_MAX_FIELDS, fieldBytes: limits.fieldBytes ?? {} };
+/**
+ * Joins a generated message and a table of fields to a door. `name` is the section's name in
+ * FORMAT.md or WIRE.md.
+ */
+export function codec<T>(
+  name: string,
+  generated: Generated,
+  table: Field<T>,
+  limits: CodecLimits,
+): Codec<T> {
+  const scanLimits: ScanLimits = {
+    maxFields: limits.maxFields ?? DEFAULT_MAX_FIELDS,
+    fieldBytes: limits.fieldBytes ?? {},
+  };
 
   const write = <R>(value: T, take: (bytes: Uint8Array) => R): R =>
     written(generated, table.write(value, name) as object, (bytes) => {
@@ -59,19 +73,25 @@ export function codec<T>(name: string, generated: Generated, table: Field<T>, li
   };
 }
 
-/** The writer of a larger message is not kept. The commits of a busy day are smaller, and to grow anew for each leaves four times its size to be collected. */
+/**
+ * The writer of a larger message is not kept. The commits of a busy day are smaller, and to grow
+ * anew for each leaves four times its size to be collected.
+ */
 const KEPT_BYTES = 1024 * 1024;
 
 /**
- * One for all messages: each would else begin with memory of its own, and outgrow it again and again. `new Writer`, not `Writer.create`:
- * Node's variant hands out slices of a shared pool.
+ * One for all messages: each would else begin with memory of its own, and outgrow it again and
+ * again. `new Writer`, not `Writer.create`: Node's variant hands out slices of a shared pool.
  */
 let spare: protobuf.Writer | undefined;
 
-/** Gives `take` a message's encoding where the writer has it, which is wiped then: it may hold keys. */
+/**
+ * Gives `take` a message's encoding where the writer has it, which is wiped then: it may hold keys.
+ */
 function written<R>(generated: Generated, message: object, take: (bytes: Uint8Array) => R): R {
   const writer = spare?.reset() ?? new protobuf.Writer();
-  // Put back when all went well: a writer that was left in the middle of a message does not begin anew.
+  // Put back when all went well: a writer that was left in the middle of a message does not begin
+  // anew.
   spare = undefined;
   const bytes = generated.encode(message, writer).finish(true);
   try {
@@ -92,7 +112,10 @@ function parse(name: string, generated: Generated, bytes: Uint8Array): object {
 }
 
 function tooLong(name: string, length: number, limit: number): FormatError {
-  return new FormatError('FORMAT_LIMIT', `${name} has ${length} bytes, more than the ${limit} allowed`);
+  return new FormatError(
+    'FORMAT_LIMIT',
+    `${name} has ${length} bytes, more than the ${limit} allowed`,
+  );
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -27,9 +27,21 @@ import { codec } from './codec.ts';
 import { chainPoint, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { choice, counter, flag, PROBLEM_CODE, positive, text, timeMs, uint, versionNumber } from './scalar.ts';
+import {
+  choice,
+  counter,
+  flag,
+  PROBLEM_CODE,
+  positive,
+  text,
+  timeMs,
+  uint,
+  versionNumber,
+} from './scalar.ts';
 
-/** The signed part of a commit; the commit's hash is a labelled SHA-256 over exactly these bytes. */
+/**
+ * The signed part of a commit; the commit's hash is a labelled SHA-256 over exactly these bytes.
+ */
 export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<CommitHeader>(
   'CommitHeader',
   v1.CommitHeader,
@@ -53,17 +65,28 @@ export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<
     (header, label) => {
       const first = header.sequence === 1;
       if (first !== header.predecessor.every((byte) => byte === 0)) {
-        throw refusal('FORMAT_MALFORMED', label, 'must name a predecessor exactly when it is not the first of its chain');
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must name a predecessor exactly when it is not the first of its chain',
+        );
       }
       if (!first && header.forkedFrom !== undefined && !goesOn(header, header.forkedFrom)) {
-        throw refusal('FORMAT_MALFORMED', label, 'must follow the commit of the other chain that it goes on from');
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must follow the commit of the other chain that it goes on from',
+        );
       }
     },
   ),
   { maxBytes: MAX_COMMIT_HEADER_BYTES },
 );
 
-/** A later commit under a new chain id: predecessor and sequence are those of the commit that it names. */
+/**
+ * A later commit under a new chain id: predecessor and sequence are those of the commit that it
+ * names.
+ */
 function goesOn({ chainId: own, sequence, predecessor }: CommitHeader, from: ChainPoint): boolean {
   const same = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, at) => byte === b[at]);
   return from.sequence + 1 === sequence && same(from.hash, predecessor) && !same(from.chainId, own);
@@ -79,28 +102,37 @@ const wrap: Field<Wrap> = object<Wrap>('Wrap', {
 });
 
 /** One wrap by itself: the same bytes stand nested in a signed commit. */
-export const { encode: encodeWrap, decode: decodeWrap } = codec<Wrap>('Wrap', v1.Wrap, wrap, { maxBytes: 256 });
+export const { encode: encodeWrap, decode: decodeWrap } = codec<Wrap>('Wrap', v1.Wrap, wrap, {
+  maxBytes: 256,
+});
 
 const entryBytes = view(1, MAX_ENTRY_BYTES);
 
-/** A slot's member is a byte string and not a message, so that an entry costs no further length prefix. */
+/**
+ * A slot's member is a byte string and not a message, so that an entry costs no further length
+ * prefix.
+ */
 const slot: Field<EntrySlot> = {
   read(wire, label) {
     const { entry, purged } = (wire ?? {}) as { entry?: unknown; purged?: unknown };
     const holds = (value: unknown): boolean => value !== undefined && value !== null;
-    if (holds(entry) && holds(purged)) throw refusal('FORMAT_MALFORMED', label, 'is an entry and purged');
+    if (holds(entry) && holds(purged))
+      throw refusal('FORMAT_MALFORMED', label, 'is an entry and purged');
     if (holds(entry)) return { type: 'entry', bytes: entryBytes.read(entry, label) };
     if (holds(purged)) return { type: 'purged', leafHash: hash.read(purged, label) };
     throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
   },
   write(value, label) {
-    return value.type === 'entry' ? { entry: entryBytes.write(value.bytes, label) } : { purged: hash.write(value.leafHash, label) };
+    return value.type === 'entry'
+      ? { entry: entryBytes.write(value.bytes, label) }
+      : { purged: hash.write(value.leafHash, label) };
   },
 };
 
 /**
- * A commit as it travels and rests. The entries' bytes lie over the decoded buffer (they are most of it): copy one to
- * keep it alone. They are judged by `decodeEntry`, one by one, when somebody needs them.
+ * A commit as it travels and rests. The entries' bytes lie over the decoded buffer (they are most
+ * of it): copy one to keep it alone. They are judged by `decodeEntry`, one by one, when somebody
+ * needs them.
  */
 export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<SignedCommit>(
   'SignedCommit',
@@ -118,8 +150,16 @@ export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<
       { impliedVersion: true },
     ),
     (commit, label) => {
-      if (commit.headerOnly ? commit.slots.length + commit.wraps.length > 0 : commit.slots.length === 0) {
-        throw refusal('FORMAT_MALFORMED', label, 'must have entries exactly when it is not purged down to its header');
+      if (
+        commit.headerOnly
+          ? commit.slots.length + commit.wraps.length > 0
+          : commit.slots.length === 0
+      ) {
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must have entries exactly when it is not purged down to its header',
+        );
       }
     },
   ),
@@ -132,12 +172,15 @@ const problemCount: Field<ProblemCount> = object<ProblemCount>('ProblemCount', {
   sinceMs: timeMs,
 });
 
-const problemCounts: Field<readonly ProblemCount[]> = checked(list(problemCount, 0, MAX_PROBLEM_CODES), (problems, label) => {
-  for (let at = 1; at < problems.length; at += 1) {
-    if ((problems[at - 1]?.code ?? '') >= (problems[at]?.code ?? ''))
-      throw refusal('FORMAT_MALFORMED', label, 'must name each code once, in order');
-  }
-});
+const problemCounts: Field<readonly ProblemCount[]> = checked(
+  list(problemCount, 0, MAX_PROBLEM_CODES),
+  (problems, label) => {
+    for (let at = 1; at < problems.length; at += 1) {
+      if ((problems[at - 1]?.code ?? '') >= (problems[at]?.code ?? ''))
+        throw refusal('FORMAT_MALFORMED', label, 'must name each code once, in order');
+    }
+  },
+);
 
 /** What an agent signs at the end of every scan and every backup. */
 export const { encode: encodeHeartbeatBody, decode: decodeHeartbeatBody } = codec<HeartbeatBody>(

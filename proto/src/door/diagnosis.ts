@@ -11,9 +11,16 @@ import { timeMs } from './scalar.ts';
 export const askId: Field<Uint8Array> = bytes(16, 16);
 
 /** An operator's question for one agent's diagnosis. */
-export const { encode: encodeDiagnosisRequestBody, decode: decodeDiagnosisRequestBody } = codec<DiagnosisRequestBody>(
-  'DiagnosisRequestBody',
-  v1.DiagnosisRequestBody,
-  object<DiagnosisRequestBody>('DiagnosisRequestBody', { version, vaultId, agentId, askId, askedAtMs: timeMs }),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeDiagnosisRequestBody, decode: decodeDiagnosisRequestBody } =
+  codec<DiagnosisRequestBody>(
+    'DiagnosisRequestBody',
+    v1.DiagnosisRequestBody,
+    object<DiagnosisRequestBody>('DiagnosisRequestBody', {
+      version,
+      vaultId,
+      agentId,
+      askId,
+      askedAtMs: timeMs,
+    }),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );

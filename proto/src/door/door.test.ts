@@ -55,7 +55,8 @@ describe.each(Object.entries(doors))('the door of %s', (name, { encode, decode, 
           const prefix = bytes.slice(0, Math.floor(bytes.length * cut));
           const longer = Uint8Array.from([...bytes, ...tail]);
           for (const damaged of [prefix, longer]) {
-            if (refusalOf(() => decode(damaged)) === undefined) expect(encode(decode(damaged) as never)).toEqual(damaged);
+            if (refusalOf(() => decode(damaged)) === undefined)
+              expect(encode(decode(damaged) as never)).toEqual(damaged);
           }
         },
       ),
@@ -75,7 +76,9 @@ describe.each(Object.entries(doors))('the door of %s', (name, { encode, decode, 
   it('refuses an unknown field behind a valid message as not canonical', () => {
     const [value] = fc.sample(values, { numRuns: 1, seed: 1 });
     // Field 100, one byte: what a later release might add.
-    expect(refusalOf(() => decode(Uint8Array.from([...encode(value as never), 0xa0, 0x06, 0x01])))).toBe('FORMAT_NOT_CANONICAL');
+    expect(
+      refusalOf(() => decode(Uint8Array.from([...encode(value as never), 0xa0, 0x06, 0x01]))),
+    ).toBe('FORMAT_NOT_CANONICAL');
   });
 
   it('gives plain byte arrays, and the same value, when it is handed a Buffer', () => {
@@ -98,7 +101,9 @@ describe.each(Object.entries(doors))('the door of %s', (name, { encode, decode, 
 
 describe('the doors', () => {
   it('are all in the registry of tests', () => {
-    const exported = Object.keys(index).filter((key) => key.startsWith('decode') && key !== 'decodePage');
+    const exported = Object.keys(index).filter(
+      (key) => key.startsWith('decode') && key !== 'decodePage',
+    );
     expect(exported.sort()).toEqual(
       Object.keys(doors)
         .map((name) => `decode${name}`)

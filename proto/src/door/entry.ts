@@ -10,7 +10,16 @@ import {
   MAX_SEALED_READ_BYTES,
   TAG_BYTES,
 } from '../limits.ts';
-import type { Completion, Content, Entry, EntryDraft, EntryKind, ListPart, Platform, ReadPart } from '../types.ts';
+import type {
+  Completion,
+  Content,
+  Entry,
+  EntryDraft,
+  EntryKind,
+  ListPart,
+  Platform,
+  ReadPart,
+} from '../types.ts';
 import { bytes, fileId, hashes, sourceId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { inlineContent, plainSizeOf } from './common.ts';
@@ -21,18 +30,31 @@ import { choice, counter, nanoseconds, text, timeMs, uint, uint32 } from './scal
 const kind: Field<EntryKind> = choice<EntryKind>({ file: 1, directory: 2, symlink: 3, gone: 4 });
 const completion: Field<Completion> = choice<Completion>({ assumed: 1, proven: 2, growing: 3 });
 const platform: Field<Platform> = choice<Platform>({ posix: 1, windows: 2 });
-const policyClass = text(1, MAX_CLASS_CHARS, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens');
+const policyClass = text(
+  1,
+  MAX_CLASS_CHARS,
+  /^[a-z0-9-]+$/,
+  'lower-case letters, digits and hyphens',
+);
 
 /** The references must add up to the size, and nothing but a file has any. */
-function checkSize(value: { kind: EntryKind; size: number; content: Content }, label: string): void {
+function checkSize(
+  value: { kind: EntryKind; size: number; content: Content },
+  label: string,
+): void {
   if (plainSizeOf(value.content) !== value.size)
     throw refusal('FORMAT_MALFORMED', label, 'has a size that its references do not add up to');
-  if (value.kind !== 'file' && value.content.refs.length > 0) throw refusal('FORMAT_MALFORMED', label, `is a ${value.kind} with content`);
+  if (value.kind !== 'file' && value.content.refs.length > 0)
+    throw refusal('FORMAT_MALFORMED', label, `is a ${value.kind} with content`);
 }
 
 /** Only a file can be captured while it grows. */
-function checkGrowing({ kind, completion }: { kind: EntryKind; completion: Completion }, label: string): void {
-  if (completion === 'growing' && kind !== 'file') throw refusal('FORMAT_MALFORMED', label, `is a ${kind} that grows`);
+function checkGrowing(
+  { kind, completion }: { kind: EntryKind; completion: Completion },
+  label: string,
+): void {
+  if (completion === 'growing' && kind !== 'file')
+    throw refusal('FORMAT_MALFORMED', label, `is a ${kind} that grows`);
 }
 
 /** The clear part of a version and its two sealed parts, as one leaf of a commit. */
@@ -81,23 +103,35 @@ const listPart: Field<ListPart> = checked(
     { impliedVersion: true },
   ),
   (part, label) => {
-    if (part.resultPathLength > part.path.length) throw refusal('FORMAT_MALFORMED', label, 'has a result path longer than its path');
-    // No file system has such names; whoever sends one hopes that some C code down the line stops reading there.
-    if (part.path.includes(0) || part.linkTarget.includes(0)) throw refusal('FORMAT_MALFORMED', label, 'has a path with a zero byte');
+    if (part.resultPathLength > part.path.length)
+      throw refusal('FORMAT_MALFORMED', label, 'has a result path longer than its path');
+    // No file system has such names; whoever sends one hopes that some C code down the line stops
+    // reading there.
+    if (part.path.includes(0) || part.linkTarget.includes(0))
+      throw refusal('FORMAT_MALFORMED', label, 'has a path with a zero byte');
     if (part.platform === 'windows' ? part.mode !== 0 : part.attributes !== 0) {
       throw refusal('FORMAT_MALFORMED', label, 'has attributes of another platform');
     }
   },
 );
 
-/** Names and times of a version: the plaintext of `Entry.sealedList`. Paths are not yet judged safe: restore does that. */
-export const { encode: encodeListPart, decode: decodeListPart } = codec<ListPart>('ListPart', v1.ListPart, listPart, {
-  maxBytes: MAX_SEALED_LIST_BYTES,
-});
+/**
+ * Names and times of a version: the plaintext of `Entry.sealedList`. Paths are not yet judged safe:
+ * restore does that.
+ */
+export const { encode: encodeListPart, decode: decodeListPart } = codec<ListPart>(
+  'ListPart',
+  v1.ListPart,
+  listPart,
+  {
+    maxBytes: MAX_SEALED_LIST_BYTES,
+  },
+);
 
 /** Empty where the whole file was not read at once. Which versions those are, the entry says. */
 const wholeHash: Field<Uint8Array> = checked(bytes(0, HASH_BYTES), (value, label) => {
-  if (value.length !== 0 && value.length !== HASH_BYTES) throw refusal('FORMAT_MALFORMED', label, 'is neither a hash nor empty');
+  if (value.length !== 0 && value.length !== HASH_BYTES)
+    throw refusal('FORMAT_MALFORMED', label, 'is neither a hash nor empty');
 });
 
 const readPart: Field<ReadPart> = object<ReadPart>(
@@ -106,10 +140,18 @@ const readPart: Field<ReadPart> = object<ReadPart>(
   { impliedVersion: true },
 );
 
-/** Hash and keys of a file: the plaintext of `Entry.sealedRead`. The caller compares the number of keys with the references. */
-export const { encode: encodeReadPart, decode: decodeReadPart } = codec<ReadPart>('ReadPart', v1.ReadPart, readPart, {
-  maxBytes: MAX_SEALED_READ_BYTES,
-});
+/**
+ * Hash and keys of a file: the plaintext of `Entry.sealedRead`. The caller compares the number of
+ * keys with the references.
+ */
+export const { encode: encodeReadPart, decode: decodeReadPart } = codec<ReadPart>(
+  'ReadPart',
+  v1.ReadPart,
+  readPart,
+  {
+    maxBytes: MAX_SEALED_READ_BYTES,
+  },
+);
 
 /** A version in the unsent queue, in clear: only ever stored sealed under a batch key. */
 export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<EntryDraft>(
@@ -141,11 +183,18 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
         throw refusal('FORMAT_MALFORMED', label, 'must have one key for each reference');
       }
       checkGrowing(draft, label);
-      if (draft.read !== undefined && (draft.read.sha256.length === 0) !== (draft.completion === 'growing')) {
+      if (
+        draft.read !== undefined &&
+        (draft.read.sha256.length === 0) !== (draft.completion === 'growing')
+      ) {
         throw refusal('FORMAT_MALFORMED', label, 'must have a hash exactly when it does not grow');
       }
       if (draft.list.linkTarget.length > 0 !== (draft.kind === 'symlink')) {
-        throw refusal('FORMAT_MALFORMED', label, 'must have a link target exactly when it is a symlink');
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must have a link target exactly when it is a symlink',
+        );
       }
     },
   ),

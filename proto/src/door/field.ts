@@ -1,13 +1,17 @@
 /**
- * Tables of fields: each says once what is allowed, and is used in both directions, so that nothing is written that would
- * not be read.
+ * Tables of fields: each says once what is allowed, and is used in both directions, so that nothing
+ * is written that would not be read.
  *
- * The one rule of writing: a value that equals the wire type's zero value is left out (protobuf's implicit presence), and
- * nested messages are present or not. Enums start at 1, ids are never empty, so "left out" always means "not there".
+ * The one rule of writing: a value that equals the wire type's zero value is left out (protobuf's
+ * implicit presence), and nested messages are present or not. Enums start at 1, ids are never
+ * empty, so "left out" always means "not there".
  */
 import { FormatError, type FormatErrorCode } from '../errors.ts';
 
-/** How one value stands in a decoded protobuf message. `label` names it in errors, as `Message.field`. */
+/**
+ * How one value stands in a decoded protobuf message. `label` names it in errors, as
+ * `Message.field`.
+ */
 export interface Field<T> {
   /** @throws FormatError */
   read(wire: unknown, label: string): T;
@@ -22,24 +26,36 @@ export function refusal(code: FormatErrorCode, label: string, what: string): For
   return new FormatError(code, `${label} ${what}`);
 }
 
-/** A nested or whole message. `impliedVersion`: the bytes say version 1 although the typed value has no such property. */
-export function object<T extends object>(name: string, table: Table<T>, options: { impliedVersion?: boolean } = {}): Field<T> {
-  const columns = Object.entries<Field<unknown>>(table as Record<string, Field<unknown>>).map(([key, field]) => ({
-    key,
-    field,
-    label: `${name}.${key}`,
-  }));
+/**
+ * A nested or whole message. `impliedVersion`: the bytes say version 1 although the typed value has
+ * no such property.
+ */
+export function object<T extends object>(
+  name: string,
+  table: Table<T>,
+  options: { impliedVersion?: boolean } = {},
+): Field<T> {
+  const columns = Object.entries<Field<unknown>>(table as Record<string, Field<unknown>>).map(
+    ([key, field]) => ({
+      key,
+      field,
+      label: `${name}.${key}`,
+    }),
+  );
   return {
     read(wire, label) {
-      if (typeof wire !== 'object' || wire === null) throw refusal('FORMAT_MALFORMED', label, 'is missing');
+      if (typeof wire !== 'object' || wire === null)
+        throw refusal('FORMAT_MALFORMED', label, 'is missing');
       const message = wire as Record<string, unknown> & { readonly version?: unknown };
       if (options.impliedVersion) version.read(message.version, `${name}.version`);
       const value: Record<string, unknown> = {};
-      for (const column of columns) value[column.key] = column.field.read(message[column.key], column.label);
+      for (const column of columns)
+        value[column.key] = column.field.read(message[column.key], column.label);
       return value as T;
     },
     write(value, label) {
-      if (typeof value !== 'object' || value === null) throw refusal('FORMAT_MALFORMED', label, 'is missing');
+      if (typeof value !== 'object' || value === null)
+        throw refusal('FORMAT_MALFORMED', label, 'is missing');
       const message: Record<string, unknown> = options.impliedVersion ? { version: 1 } : {};
       const source = value as Record<string, unknown>;
       for (const column of columns) {
@@ -54,7 +70,12 @@ export function object<T extends object>(name: string, table: Table<T>, options:
 /** The format version, 1. Anything else is from a release that this one does not know. */
 export const version: Field<1> = {
   read: (wire, label) => {
-    if (wire !== 1) throw refusal('FORMAT_UNKNOWN_VERSION', label, `is ${String(wire)}; this release knows version 1`);
+    if (wire !== 1)
+      throw refusal(
+        'FORMAT_UNKNOWN_VERSION',
+        label,
+        `is ${String(wire)}; this release knows version 1`,
+      );
     return 1;
   },
   write: (value, label) => version.read(value, label),
@@ -65,29 +86,44 @@ export function union<T extends { readonly type: string }>(
   variants: { readonly [K in T['type']]: Field<Omit<Extract<T, { readonly type: K }>, 'type'>> },
   options: { impliedVersion?: boolean } = {},
 ): Field<T> {
-  const fields = new Map(Object.entries<Field<unknown>>(variants as Record<string, Field<unknown>>));
+  const fields = new Map(
+    Object.entries<Field<unknown>>(variants as Record<string, Field<unknown>>),
+  );
   return {
     read(wire, label) {
-      if (typeof wire !== 'object' || wire === null) throw refusal('FORMAT_MALFORMED', label, 'is missing');
+      if (typeof wire !== 'object' || wire === null)
+        throw refusal('FORMAT_MALFORMED', label, 'is missing');
       const message = wire as Record<string, unknown> & { readonly version?: unknown };
       if (options.impliedVersion) version.read(message.version, `${label}.version`);
-      const present = [...fields.keys()].filter((type) => message[type] !== undefined && message[type] !== null);
+      const present = [...fields.keys()].filter(
+        (type) => message[type] !== undefined && message[type] !== null,
+      );
       const [type] = present;
-      if (type === undefined) throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
-      if (present.length > 1) throw refusal('FORMAT_MALFORMED', label, `claims to be ${present.join(' and ')}`);
-      return { type, ...(fields.get(type)?.read(message[type], `${label}.${type}`) as object) } as unknown as T;
+      if (type === undefined)
+        throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
+      if (present.length > 1)
+        throw refusal('FORMAT_MALFORMED', label, `claims to be ${present.join(' and ')}`);
+      return {
+        type,
+        ...(fields.get(type)?.read(message[type], `${label}.${type}`) as object),
+      } as unknown as T;
     },
     write(value, label) {
       const field = fields.get(value.type);
-      if (field === undefined) throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
-      return { ...(options.impliedVersion ? { version: 1 } : {}), [value.type]: field.write(value, `${label}.${value.type}`) };
+      if (field === undefined)
+        throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
+      return {
+        ...(options.impliedVersion ? { version: 1 } : {}),
+        [value.type]: field.write(value, `${label}.${value.type}`),
+      };
     },
   };
 }
 
 /** A nested message or a byte string that may be absent. */
 export function optional<T>(field: Field<T>): Field<T | undefined> {
-  const absent = (wire: unknown): boolean => wire === undefined || wire === null || (wire instanceof Uint8Array && wire.length === 0);
+  const absent = (wire: unknown): boolean =>
+    wire === undefined || wire === null || (wire instanceof Uint8Array && wire.length === 0);
   return {
     read: (wire, label) => (absent(wire) ? undefined : field.read(wire, label)),
     write: (value, label) => (value === undefined ? undefined : field.write(value, label)),
@@ -98,19 +134,32 @@ export function optional<T>(field: Field<T>): Field<T | undefined> {
 export function list<T>(element: Field<T>, min: number, max: number): Field<readonly T[]> {
   return {
     read: (wire, label) => counted(wire, label, min, max).map((item) => element.read(item, label)),
-    write: (value, label) => counted(value, label, min, max).map((item) => element.write(item as T, label)),
+    write: (value, label) =>
+      counted(value, label, min, max).map((item) => element.write(item as T, label)),
   };
 }
 
 /** An array with a checked length. @throws FormatError */
 export function counted(value: unknown, label: string, min: number, max: number): unknown[] {
   if (!Array.isArray(value)) throw refusal('FORMAT_MALFORMED', label, 'is no list');
-  if (value.length > max) throw refusal('FORMAT_LIMIT', label, `has ${value.length} elements, more than the ${max} allowed`);
-  if (value.length < min) throw refusal('FORMAT_MALFORMED', label, `has ${value.length} elements, fewer than the ${min} needed`);
+  if (value.length > max)
+    throw refusal(
+      'FORMAT_LIMIT',
+      label,
+      `has ${value.length} elements, more than the ${max} allowed`,
+    );
+  if (value.length < min)
+    throw refusal(
+      'FORMAT_MALFORMED',
+      label,
+      `has ${value.length} elements, fewer than the ${min} needed`,
+    );
   return value;
 }
 
-/** A field with a rule over its whole value, applied in both directions. `rule` throws by `refusal`. */
+/**
+ * A field with a rule over its whole value, applied in both directions. `rule` throws by `refusal`.
+ */
 export function checked<T>(field: Field<T>, rule: (value: T, label: string) => void): Field<T> {
   return {
     read(wire, label) {

@@ -19,12 +19,19 @@ const id = asChunkId(new Uint8Array(32).fill(9));
 describe('a frame', () => {
   it('comes apart as it was put together, also from a Buffer inside a larger one', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 80 }), fc.uint8Array({ maxLength: 80 }), (head, body) => {
-        const frame = encodeFrame(head, body);
-        expect(splitFrame(frame)).toEqual({ header: head, body });
-        const inside = Buffer.concat([Buffer.alloc(5), frame, Buffer.alloc(3)]).subarray(5, 5 + frame.length);
-        expect(splitFrame(inside)).toEqual({ header: head, body });
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 80 }),
+        fc.uint8Array({ maxLength: 80 }),
+        (head, body) => {
+          const frame = encodeFrame(head, body);
+          expect(splitFrame(frame)).toEqual({ header: head, body });
+          const inside = Buffer.concat([Buffer.alloc(5), frame, Buffer.alloc(3)]).subarray(
+            5,
+            5 + frame.length,
+          );
+          expect(splitFrame(inside)).toEqual({ header: head, body });
+        },
+      ),
     );
   });
 
@@ -34,16 +41,27 @@ describe('a frame', () => {
 
   it('keeps its limits: header and whole', () => {
     expect(refusalOf(() => encodeFrame(new Uint8Array(MAX_FRAME_HEADER_BYTES)))).toBeUndefined();
-    expect(refusalOf(() => encodeFrame(new Uint8Array(MAX_FRAME_HEADER_BYTES + 1)))).toBe('FORMAT_LIMIT');
-    expect(refusalOf(() => encodeFrame(header, new Uint8Array(MAX_FRAME_BYTES - 7)))).toBeUndefined();
-    expect(refusalOf(() => encodeFrame(header, new Uint8Array(MAX_FRAME_BYTES - 6)))).toBe('FORMAT_LIMIT');
+    expect(refusalOf(() => encodeFrame(new Uint8Array(MAX_FRAME_HEADER_BYTES + 1)))).toBe(
+      'FORMAT_LIMIT',
+    );
+    expect(
+      refusalOf(() => encodeFrame(header, new Uint8Array(MAX_FRAME_BYTES - 7))),
+    ).toBeUndefined();
+    expect(refusalOf(() => encodeFrame(header, new Uint8Array(MAX_FRAME_BYTES - 6)))).toBe(
+      'FORMAT_LIMIT',
+    );
     expect(refusalOf(() => splitFrame(new Uint8Array(MAX_FRAME_BYTES + 1)))).toBe('FORMAT_LIMIT');
-    expect(refusalOf(() => splitFrame(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1)))).toBe('FORMAT_LIMIT');
+    expect(refusalOf(() => splitFrame(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1)))).toBe(
+      'FORMAT_LIMIT',
+    );
   });
 
-  it.each([[[]], [[0, 0, 0]], [[0, 0, 0, 0, 1]], [[0, 0, 0, 2, 1]]])('that is cut off or empty is refused: %j', (bytes) => {
-    expect(refusalOf(() => splitFrame(Uint8Array.from(bytes)))).toBe('FORMAT_MALFORMED');
-  });
+  it.each([[[]], [[0, 0, 0]], [[0, 0, 0, 0, 1]], [[0, 0, 0, 2, 1]]])(
+    'that is cut off or empty is refused: %j',
+    (bytes) => {
+      expect(refusalOf(() => splitFrame(Uint8Array.from(bytes)))).toBe('FORMAT_MALFORMED');
+    },
+  );
 });
 
 describe('the body of a frame', () => {
@@ -61,15 +79,31 @@ describe('the body of a frame', () => {
       ['page', [3, 4, 5]],
     ]);
     for (const size of [4, 6]) {
-      expect(refusalOf(() => checkClientBody({ type: 'chunks', items }, new Uint8Array(size)))).toBe('FORMAT_MALFORMED');
+      expect(
+        refusalOf(() => checkClientBody({ type: 'chunks', items }, new Uint8Array(size))),
+      ).toBe('FORMAT_MALFORMED');
     }
   });
 
   it('is refused where the frame has none, and missed where it has one', () => {
-    expect(refusalOf(() => checkClientBody({ type: 'state', requestId: 1, atMs: 0 }, Uint8Array.of(1)))).toBe('FORMAT_MALFORMED');
-    expect(refusalOf(() => checkServerBody({ type: 'stateEnd', requestId: 1 }, Uint8Array.of(1)))).toBe('FORMAT_MALFORMED');
-    expect(refusalOf(() => checkClientBody({ type: 'heartbeat', requestId: 1 }, new Uint8Array(0)))).toBe('FORMAT_MALFORMED');
-    expect(refusalOf(() => checkClientBody({ type: 'commit', requestId: 1 }, new Uint8Array(MAX_COMMIT_BYTES)))).toBeUndefined();
-    expect(refusalOf(() => checkClientBody({ type: 'commit', requestId: 1 }, new Uint8Array(MAX_COMMIT_BYTES + 1)))).toBe('FORMAT_LIMIT');
+    expect(
+      refusalOf(() => checkClientBody({ type: 'state', requestId: 1, atMs: 0 }, Uint8Array.of(1))),
+    ).toBe('FORMAT_MALFORMED');
+    expect(
+      refusalOf(() => checkServerBody({ type: 'stateEnd', requestId: 1 }, Uint8Array.of(1))),
+    ).toBe('FORMAT_MALFORMED');
+    expect(
+      refusalOf(() => checkClientBody({ type: 'heartbeat', requestId: 1 }, new Uint8Array(0))),
+    ).toBe('FORMAT_MALFORMED');
+    expect(
+      refusalOf(() =>
+        checkClientBody({ type: 'commit', requestId: 1 }, new Uint8Array(MAX_COMMIT_BYTES)),
+      ),
+    ).toBeUndefined();
+    expect(
+      refusalOf(() =>
+        checkClientBody({ type: 'commit', requestId: 1 }, new Uint8Array(MAX_COMMIT_BYTES + 1)),
+      ),
+    ).toBe('FORMAT_LIMIT');
   });
 });

@@ -34,13 +34,33 @@ import type {
   VaultDescriptorBody,
   VaultParameters,
 } from '../types.ts';
-import { agentId, bytes, collectorId, groupId, hash, hashes, lineageId, signature, vaultId } from './bytes.ts';
+import {
+  agentId,
+  bytes,
+  collectorId,
+  groupId,
+  hash,
+  hashes,
+  lineageId,
+  signature,
+  vaultId,
+} from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
 import { settingsField } from './policy.ts';
-import { AGENT_NAME, flag, NAME, positive, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
+import {
+  AGENT_NAME,
+  flag,
+  NAME,
+  positive,
+  positive32,
+  text,
+  timeMs,
+  uint,
+  versionNumber,
+} from './scalar.ts';
 
 /** Whether this may be an agent's name. */
 export function isAgentName(name: string): boolean {
@@ -48,7 +68,12 @@ export function isAgentName(name: string): boolean {
 }
 
 const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');
-const agentName = text(1, MAX_AGENT_NAME_CHARS, AGENT_NAME, 'letters, digits, dot, underscore or hyphen, a letter or digit first');
+const agentName = text(
+  1,
+  MAX_AGENT_NAME_CHARS,
+  AGENT_NAME,
+  'letters, digits, dot, underscore or hyphen, a letter or digit first',
+);
 const chunkBytes = uint(MIN_CHUNK_PLAIN_BYTES, MAX_CHUNK_PLAIN_BYTES);
 
 const parameters: Field<VaultParameters> = checked(
@@ -60,91 +85,110 @@ const parameters: Field<VaultParameters> = checked(
     encoderVersion: versionNumber,
   }),
   (value, label) => {
-    if (value.minChunkBytes > value.averageChunkBytes || value.averageChunkBytes > value.maxChunkBytes) {
+    if (
+      value.minChunkBytes > value.averageChunkBytes ||
+      value.averageChunkBytes > value.maxChunkBytes
+    ) {
       throw refusal('FORMAT_MALFORMED', label, 'must have chunk sizes in rising order');
     }
   },
 );
 
 /** What a vault is: signed by the authority key whose hash is its id. */
-export const { encode: encodeVaultDescriptorBody, decode: decodeVaultDescriptorBody } = codec<VaultDescriptorBody>(
-  'VaultDescriptorBody',
-  v1.VaultDescriptorBody,
-  object<VaultDescriptorBody>('VaultDescriptorBody', {
-    version,
-    vaultId,
-    name: vaultName,
-    authorityKey: hash,
-    vaultKey: hash,
-    catalogKey: hash,
-    blind: flag,
-    parameters,
-    createdAtMs: timeMs,
-  }),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeVaultDescriptorBody, decode: decodeVaultDescriptorBody } =
+  codec<VaultDescriptorBody>(
+    'VaultDescriptorBody',
+    v1.VaultDescriptorBody,
+    object<VaultDescriptorBody>('VaultDescriptorBody', {
+      version,
+      vaultId,
+      name: vaultName,
+      authorityKey: hash,
+      vaultKey: hash,
+      catalogKey: hash,
+      blind: flag,
+      parameters,
+      createdAtMs: timeMs,
+    }),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /** Whose receipts and heads count for a vault. */
-export const { encode: encodeCollectorCertificateBody, decode: decodeCollectorCertificateBody } = codec<CollectorCertificateBody>(
-  'CollectorCertificateBody',
-  v1.CollectorCertificateBody,
-  object<CollectorCertificateBody>('CollectorCertificateBody', {
-    version,
-    vaultId,
-    collectorId,
-    signKey: hash,
-    generation: positive32,
-    issuedAtMs: timeMs,
-  }),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeCollectorCertificateBody, decode: decodeCollectorCertificateBody } =
+  codec<CollectorCertificateBody>(
+    'CollectorCertificateBody',
+    v1.CollectorCertificateBody,
+    object<CollectorCertificateBody>('CollectorCertificateBody', {
+      version,
+      vaultId,
+      collectorId,
+      signKey: hash,
+      generation: positive32,
+      issuedAtMs: timeMs,
+    }),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /** The authority's permission for one PC. */
-export const { encode: encodeEnrolmentCertificateBody, decode: decodeEnrolmentCertificateBody } = codec<EnrolmentCertificateBody>(
-  'EnrolmentCertificateBody',
-  v1.EnrolmentCertificateBody,
-  checked(
-    object<EnrolmentCertificateBody>('EnrolmentCertificateBody', {
+export const { encode: encodeEnrolmentCertificateBody, decode: decodeEnrolmentCertificateBody } =
+  codec<EnrolmentCertificateBody>(
+    'EnrolmentCertificateBody',
+    v1.EnrolmentCertificateBody,
+    checked(
+      object<EnrolmentCertificateBody>('EnrolmentCertificateBody', {
+        version,
+        vaultId,
+        agentId,
+        lineageId,
+        replaces: optional(agentId),
+        name: agentName,
+        enrolmentKey: hash,
+        selfRestore: flag,
+        dedupEpoch: positive32,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+        lineageGroup: optional(groupId),
+      }),
+      (body, label) => {
+        if (body.expiresAtMs < body.issuedAtMs)
+          throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
+      },
+    ),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
+
+/** An agent's own keys, signed with the enrolment key, or in a group with the group's. */
+export const { encode: encodeAgentBindingBody, decode: decodeAgentBindingBody } =
+  codec<AgentBindingBody>(
+    'AgentBindingBody',
+    v1.AgentBindingBody,
+    object<AgentBindingBody>('AgentBindingBody', {
       version,
       vaultId,
       agentId,
-      lineageId,
-      replaces: optional(agentId),
-      name: agentName,
-      enrolmentKey: hash,
-      selfRestore: flag,
-      dedupEpoch: positive32,
-      issuedAtMs: timeMs,
-      expiresAtMs: timeMs,
-      lineageGroup: optional(groupId),
+      signKey: hash,
+      boxKey: hash,
+      member: optional(
+        object<GroupMember>('AgentBindingBody.GroupMember', {
+          name: agentName,
+          possession: signature,
+        }),
+      ),
     }),
-    (body, label) => {
-      if (body.expiresAtMs < body.issuedAtMs) throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
-    },
-  ),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
-
-/** An agent's own keys, signed with the enrolment key, or in a group with the group's. */
-export const { encode: encodeAgentBindingBody, decode: decodeAgentBindingBody } = codec<AgentBindingBody>(
-  'AgentBindingBody',
-  v1.AgentBindingBody,
-  object<AgentBindingBody>('AgentBindingBody', {
-    version,
-    vaultId,
-    agentId,
-    signKey: hash,
-    boxKey: hash,
-    member: optional(object<GroupMember>('AgentBindingBody.GroupMember', { name: agentName, possession: signature })),
-  }),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /** Secrets by epoch, each epoch once, in rising order. */
 const dedupSecrets: Field<readonly DedupSecret[]> = checked(
-  list(object<DedupSecret>('DedupSecret', { epoch: positive32, secret: hash }), 1, MAX_DEDUP_SECRETS),
+  list(
+    object<DedupSecret>('DedupSecret', { epoch: positive32, secret: hash }),
+    1,
+    MAX_DEDUP_SECRETS,
+  ),
   (secrets, label) => {
-    const ordered = secrets.every((secret, i) => i === 0 || secret.epoch > (secrets[i - 1]?.epoch ?? 0));
+    const ordered = secrets.every(
+      (secret, i) => i === 0 || secret.epoch > (secrets[i - 1]?.epoch ?? 0),
+    );
     if (!ordered) throw refusal('FORMAT_MALFORMED', label, 'must have epochs in rising order');
   },
 );
@@ -194,42 +238,52 @@ const addressFields = {
   tlsPins: hashes(0, MAX_TLS_PINS),
 };
 
-const address: Field<CollectorAddress> = checked(object<CollectorAddress>('CollectorAddress', addressFields), ({ url }, label) => {
-  if (!isCollectorUrl(url))
-    throw refusal('FORMAT_MALFORMED', label, 'must be an https address, or http on the machine itself, without user, query or fragment');
-});
+const address: Field<CollectorAddress> = checked(
+  object<CollectorAddress>('CollectorAddress', addressFields),
+  ({ url }, label) => {
+    if (!isCollectorUrl(url))
+      throw refusal(
+        'FORMAT_MALFORMED',
+        label,
+        'must be an https address, or http on the machine itself, without user, query or fragment',
+      );
+  },
+);
 
 /**
- * Whether agents may be sent there: `https:` anywhere, `http:` on the machine itself only (nothing goes in clear over a network), and nothing in it
- * but host, port and path.
+ * Whether agents may be sent there: `https:` anywhere, `http:` on the machine itself only (nothing
+ * goes in clear over a network), and nothing in it but host, port and path.
  */
 export function isCollectorUrl(url: string): boolean {
   if (!URL.canParse(url)) return false;
   const { protocol, hostname, username, password, search, hash: fragment } = new URL(url);
   if (username !== '' || password !== '' || search !== '' || fragment !== '') return false;
   if (protocol === 'https:') return true;
-  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+  const loopback =
+    hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
   return protocol === 'http:' && loopback;
 }
 
 /** Where the collector is: signed by the authority, handed from the collector to its agents. */
-export const { encode: encodeCollectorAddressesBody, decode: decodeCollectorAddressesBody } = codec<CollectorAddressesBody>(
-  'CollectorAddressesBody',
-  v1.CollectorAddressesBody,
-  checked(
-    object<CollectorAddressesBody>('CollectorAddressesBody', {
-      version,
-      vaultId,
-      revision: positive,
-      addresses: list(address, 1, MAX_ADDRESSES),
-    }),
-    ({ addresses }, label) => {
-      const urls = new Set(addresses.map(({ url }) => url));
-      if (urls.size !== addresses.length) throw refusal('FORMAT_MALFORMED', label, 'names an address twice');
-    },
-  ),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeCollectorAddressesBody, decode: decodeCollectorAddressesBody } =
+  codec<CollectorAddressesBody>(
+    'CollectorAddressesBody',
+    v1.CollectorAddressesBody,
+    checked(
+      object<CollectorAddressesBody>('CollectorAddressesBody', {
+        version,
+        vaultId,
+        revision: positive,
+        addresses: list(address, 1, MAX_ADDRESSES),
+      }),
+      ({ addresses }, label) => {
+        const urls = new Set(addresses.map(({ url }) => url));
+        if (urls.size !== addresses.length)
+          throw refusal('FORMAT_MALFORMED', label, 'names an address twice');
+      },
+    ),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /** What one PC, or each of a group, needs to enrol: a secret. */
 export const { encode: encodeBundleContents, decode: decodeBundleContents } = codec<BundleContents>(
@@ -251,7 +305,8 @@ export const { encode: encodeBundleContents, decode: decodeBundleContents } = co
     }),
     (contents, label) => {
       const one = (contents.pathKey === undefined) !== (contents.groupSecret === undefined);
-      if (!one) throw refusal('FORMAT_MALFORMED', label, 'must have a path key, or the secret of a group');
+      if (!one)
+        throw refusal('FORMAT_MALFORMED', label, 'must have a path key, or the secret of a group');
     },
   ),
   { maxBytes: MAX_KEY_FILE_BYTES, maxFields: MAX_DEDUP_SECRETS + 16 },
@@ -266,20 +321,21 @@ export const { encode: encodeEnrolRequest, decode: decodeEnrolRequest } = codec<
 );
 
 /** What the collector signs for an enrolment. */
-export const { encode: encodeEnrolAnswerBody, decode: decodeEnrolAnswerBody } = codec<EnrolAnswerBody>(
-  'EnrolAnswerBody',
-  v1.EnrolAnswerBody,
-  object<EnrolAnswerBody>('EnrolAnswerBody', {
-    version,
-    vaultId,
-    agentId,
-    bindingHash: hash,
-    enrolledAtMs: timeMs,
-    head: treeHead,
-    pending: flag,
-  }),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeEnrolAnswerBody, decode: decodeEnrolAnswerBody } =
+  codec<EnrolAnswerBody>(
+    'EnrolAnswerBody',
+    v1.EnrolAnswerBody,
+    object<EnrolAnswerBody>('EnrolAnswerBody', {
+      version,
+      vaultId,
+      agentId,
+      bindingHash: hash,
+      enrolledAtMs: timeMs,
+      head: treeHead,
+      pending: flag,
+    }),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /** The collector's answer to an enrolment, with its certificate. */
 export const { encode: encodeEnrolAnswer, decode: decodeEnrolAnswer } = codec<EnrolAnswer>(

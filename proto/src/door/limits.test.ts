@@ -20,9 +20,16 @@ const entry = sample<proto.Entry>('Entry', (value) => value.kind === 'file');
 const draft = sample<proto.EntryDraft>('EntryDraft', (value) => value.kind === 'file');
 const list = sample<proto.ListPart>('ListPart', (value) => value.platform === 'posix');
 const windowsList = sample<proto.ListPart>('ListPart', (value) => value.platform === 'windows');
-const header = sample<proto.CommitHeader>('CommitHeader', (value) => value.sequence > 1 && value.forkedFrom === undefined);
+const header = sample<proto.CommitHeader>(
+  'CommitHeader',
+  (value) => value.sequence > 1 && value.forkedFrom === undefined,
+);
 /** Where a later commit under a new chain id goes on. */
-const elsewhere = { chainId: proto.asChainId(filled(16)), sequence: header.sequence - 1, hash: header.predecessor };
+const elsewhere = {
+  chainId: proto.asChainId(filled(16)),
+  sequence: header.sequence - 1,
+  hash: header.predecessor,
+};
 const commit = sample<proto.SignedCommit>('SignedCommit', (value) => !value.headerOnly);
 const wrap = sample<proto.Wrap>('Wrap');
 const heartbeat = sample<proto.HeartbeatBody>('HeartbeatBody');
@@ -52,15 +59,33 @@ const signed = sample<proto.Signed>('Signed');
 const id = proto.asChunkId(filled(32));
 const item = { id, kind: 'chunk' as const, size: 1 };
 const ref = { id, plainSize: 1, epoch: 1 };
-const withRefs = (count: number): proto.Entry => ({ ...entry, size: count, content: { depth: 0, refs: times(count, ref) } });
+const withRefs = (count: number): proto.Entry => ({
+  ...entry,
+  size: count,
+  content: { depth: 0, refs: times(count, ref) },
+});
 const ready = sample<proto.ServerFrame>('ServerFrame', (value) => value.type === 'ready');
 
 /** A page made of its clear part and as many key bytes as it needs. */
-const withKeys = (clear: Uint8Array): Uint8Array => Uint8Array.from([...clear, ...filled(((clear.length - 8) / 44) * 32 + 16)]);
+const withKeys = (clear: Uint8Array): Uint8Array =>
+  Uint8Array.from([...clear, ...filled(((clear.length - 8) / 44) * 32 + 16)]);
 
-/** Name, the largest allowed number, and the encoding of a value with that many, the door that reads it. */
-const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (bytes: Uint8Array) => unknown])[] = [
-  ['references inline in an entry', proto.MAX_INLINE_REFS, (n) => proto.encodeEntry(withRefs(n)), proto.decodeEntry],
+/**
+ * Name, the largest allowed number, and the encoding of a value with that many, the door that reads
+ * it.
+ */
+const upper: readonly (readonly [
+  string,
+  number,
+  (n: number) => Uint8Array,
+  (bytes: Uint8Array) => unknown,
+])[] = [
+  [
+    'references inline in an entry',
+    proto.MAX_INLINE_REFS,
+    (n) => proto.encodeEntry(withRefs(n)),
+    proto.decodeEntry,
+  ],
   [
     'page levels of an entry',
     proto.MAX_PAGE_DEPTH,
@@ -70,10 +95,20 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'plaintext bytes of a chunk',
     proto.MAX_CHUNK_PLAIN_BYTES,
-    (n) => proto.encodeEntry({ ...entry, size: n, content: { depth: 0, refs: [{ ...ref, plainSize: n }] } }),
+    (n) =>
+      proto.encodeEntry({
+        ...entry,
+        size: n,
+        content: { depth: 0, refs: [{ ...ref, plainSize: n }] },
+      }),
     proto.decodeEntry,
   ],
-  ['characters of a class', proto.MAX_CLASS_CHARS, (n) => proto.encodeEntry({ ...entry, class: 'a'.repeat(n) }), proto.decodeEntry],
+  [
+    'characters of a class',
+    proto.MAX_CLASS_CHARS,
+    (n) => proto.encodeEntry({ ...entry, class: 'a'.repeat(n) }),
+    proto.decodeEntry,
+  ],
   [
     'bytes of a sealed list part',
     proto.MAX_SEALED_LIST_BYTES,
@@ -86,11 +121,36 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     (n) => proto.encodeEntry({ ...entry, sealedRead: filled(n) }),
     proto.decodeEntry,
   ],
-  ['milliseconds of a time', proto.MAX_TIME_MS, (n) => proto.encodeEntry({ ...entry, capturedAtMs: n }), proto.decodeEntry],
-  ['bytes of a path', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, path: filled(n) }), proto.decodeListPart],
-  ['bytes of a link target', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, linkTarget: filled(n) }), proto.decodeListPart],
-  ['permission bits', proto.MAX_MODE, (n) => proto.encodeListPart({ ...list, mode: n }), proto.decodeListPart],
-  ['Windows attributes', proto.MAX_UINT32, (n) => proto.encodeListPart({ ...windowsList, attributes: n }), proto.decodeListPart],
+  [
+    'milliseconds of a time',
+    proto.MAX_TIME_MS,
+    (n) => proto.encodeEntry({ ...entry, capturedAtMs: n }),
+    proto.decodeEntry,
+  ],
+  [
+    'bytes of a path',
+    proto.MAX_PATH_BYTES,
+    (n) => proto.encodeListPart({ ...list, path: filled(n) }),
+    proto.decodeListPart,
+  ],
+  [
+    'bytes of a link target',
+    proto.MAX_PATH_BYTES,
+    (n) => proto.encodeListPart({ ...list, linkTarget: filled(n) }),
+    proto.decodeListPart,
+  ],
+  [
+    'permission bits',
+    proto.MAX_MODE,
+    (n) => proto.encodeListPart({ ...list, mode: n }),
+    proto.decodeListPart,
+  ],
+  [
+    'Windows attributes',
+    proto.MAX_UINT32,
+    (n) => proto.encodeListPart({ ...windowsList, attributes: n }),
+    proto.decodeListPart,
+  ],
   [
     'keys of a read part',
     proto.MAX_INLINE_REFS,
@@ -112,10 +172,19 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'slots of a commit',
     proto.MAX_COMMIT_ENTRIES,
-    (n) => proto.encodeSignedCommit({ ...commit, slots: times(n, { type: 'entry' as const, bytes: filled(3) }) }),
+    (n) =>
+      proto.encodeSignedCommit({
+        ...commit,
+        slots: times(n, { type: 'entry' as const, bytes: filled(3) }),
+      }),
     proto.decodeSignedCommit,
   ],
-  ['wraps of a commit', proto.MAX_WRAPS, (n) => proto.encodeSignedCommit({ ...commit, wraps: times(n, wrap) }), proto.decodeSignedCommit],
+  [
+    'wraps of a commit',
+    proto.MAX_WRAPS,
+    (n) => proto.encodeSignedCommit({ ...commit, wraps: times(n, wrap) }),
+    proto.decodeSignedCommit,
+  ],
   [
     'bytes of an entry in a commit',
     proto.MAX_ENTRY_BYTES,
@@ -131,7 +200,11 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'kinds of problem in a heartbeat',
     proto.MAX_PROBLEM_CODES,
-    (n) => proto.encodeHeartbeatBody({ ...heartbeat, problems: rising(n).map((i) => problem(`code-${String(i).padStart(3, '0')}`)) }),
+    (n) =>
+      proto.encodeHeartbeatBody({
+        ...heartbeat,
+        problems: rising(n).map((i) => problem(`code-${String(i).padStart(3, '0')}`)),
+      }),
     proto.decodeHeartbeatBody,
   ],
   [
@@ -140,7 +213,12 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     (n) => proto.encodeHeartbeatBody({ ...heartbeat, problems: [problem('a'.repeat(n))] }),
     proto.decodeHeartbeatBody,
   ],
-  ['bytes of a signed body', proto.MAX_SIGNED_BODY_BYTES, (n) => proto.encodeSigned({ ...signed, body: filled(n) }), proto.decodeSigned],
+  [
+    'bytes of a signed body',
+    proto.MAX_SIGNED_BODY_BYTES,
+    (n) => proto.encodeSigned({ ...signed, body: filled(n) }),
+    proto.decodeSigned,
+  ],
   [
     'lost heads of an opening',
     proto.MAX_LOST_HEADS,
@@ -150,7 +228,13 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'characters of a reason',
     proto.MAX_TEXT_CHARS,
-    (n) => proto.encodeEventBody({ type: 'agentRevoked', timeMs: 0, agentId: header.agentId, reason: '\u{1f9ea}'.repeat(n) }),
+    (n) =>
+      proto.encodeEventBody({
+        type: 'agentRevoked',
+        timeMs: 0,
+        agentId: header.agentId,
+        reason: '\u{1f9ea}'.repeat(n),
+      }),
     proto.decodeEventBody,
   ],
   [
@@ -168,24 +252,47 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'bytes of the largest chunk in vault parameters',
     proto.MAX_CHUNK_PLAIN_BYTES,
-    (n) => proto.encodeVaultDescriptorBody({ ...descriptor, parameters: { ...descriptor.parameters, maxChunkBytes: n } }),
+    (n) =>
+      proto.encodeVaultDescriptorBody({
+        ...descriptor,
+        parameters: { ...descriptor.parameters, maxChunkBytes: n },
+      }),
     proto.decodeVaultDescriptorBody,
   ],
   [
     'dedup secrets of a kit',
     proto.MAX_DEDUP_SECRETS,
-    (n) => proto.encodeKitContents({ ...kit, dedupSecrets: rising(n).map((i) => ({ epoch: i + 1, secret: filled(32) })) }),
+    (n) =>
+      proto.encodeKitContents({
+        ...kit,
+        dedupSecrets: rising(n).map((i) => ({ epoch: i + 1, secret: filled(32) })),
+      }),
     proto.decodeKitContents,
   ],
-  ['scrypt cost', proto.MAX_SCRYPT_LOG_N, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: n, scryptR: 8 }), proto.decodeKitFile],
-  ['scrypt block size', proto.MAX_SCRYPT_R, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: 10, scryptR: n }), proto.decodeKitFile],
+  [
+    'scrypt cost',
+    proto.MAX_SCRYPT_LOG_N,
+    (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: n, scryptR: 8 }),
+    proto.decodeKitFile,
+  ],
+  [
+    'scrypt block size',
+    proto.MAX_SCRYPT_R,
+    (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: 10, scryptR: n }),
+    proto.decodeKitFile,
+  ],
   [
     'scrypt block size beside a high cost',
     8,
     (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: proto.MAX_SCRYPT_LOG_N, scryptR: n }),
     proto.decodeKitFile,
   ],
-  ['scrypt parallelisation', proto.MAX_SCRYPT_P, (n) => proto.encodeKitFile({ ...kitFile, scryptP: n }), proto.decodeKitFile],
+  [
+    'scrypt parallelisation',
+    proto.MAX_SCRYPT_P,
+    (n) => proto.encodeKitFile({ ...kitFile, scryptP: n }),
+    proto.decodeKitFile,
+  ],
   [
     'characters of a URL',
     proto.MAX_URL_CHARS,
@@ -195,13 +302,22 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'files that are gone in one event',
     proto.MAX_GONE_FILES,
-    (n) => proto.encodeEventBody({ type: 'filesGone', timeMs: 0, agentId: header.agentId, fileIds: times(n, proto.asFileId(filled(32))) }),
+    (n) =>
+      proto.encodeEventBody({
+        type: 'filesGone',
+        timeMs: 0,
+        agentId: header.agentId,
+        fileIds: times(n, proto.asFileId(filled(32))),
+      }),
     proto.decodeEventBody,
   ],
   [
     'addresses of a collector',
     proto.MAX_ADDRESSES,
-    (n) => proto.encodeCollectorAddressesBody(addressesOf(...rising(n).map((number) => `https://c${number}.example`))),
+    (n) =>
+      proto.encodeCollectorAddressesBody(
+        addressesOf(...rising(n).map((number) => `https://c${number}.example`)),
+      ),
     proto.decodeCollectorAddressesBody,
   ],
   [
@@ -228,7 +344,12 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     (n) => proto.encodeClientFrame({ type: 'have', requestId: 1, ids: times(n, id) }),
     proto.decodeClientFrame,
   ],
-  ['items of a frame', proto.MAX_ITEMS, (n) => proto.encodeClientFrame({ type: 'chunks', items: times(n, item) }), proto.decodeClientFrame],
+  [
+    'items of a frame',
+    proto.MAX_ITEMS,
+    (n) => proto.encodeClientFrame({ type: 'chunks', items: times(n, item) }),
+    proto.decodeClientFrame,
+  ],
   [
     'bytes of a sealed chunk',
     proto.MAX_SEALED_CHUNK_BYTES,
@@ -238,7 +359,11 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
   [
     'bytes of all items of a frame',
     proto.MAX_FRAME_BYTES - 2,
-    (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: 2 ** 22 }, { ...item, size: n - 2 ** 22 }, item, item] }),
+    (n) =>
+      proto.encodeClientFrame({
+        type: 'chunks',
+        items: [{ ...item, size: 2 ** 22 }, { ...item, size: n - 2 ** 22 }, item, item],
+      }),
     proto.decodeClientFrame,
   ],
   [
@@ -251,20 +376,36 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     'hashes of a proof',
     proto.MAX_PROOF_HASHES,
     (n) =>
-      proto.encodeServerFrame({ type: 'receipt', requestId: 1, receipt: signed, inclusion: times(n, id), consistency: [], head: signed }),
+      proto.encodeServerFrame({
+        type: 'receipt',
+        requestId: 1,
+        receipt: signed,
+        inclusion: times(n, id),
+        consistency: [],
+        head: signed,
+      }),
     proto.decodeServerFrame,
   ],
   [
     'openings explained',
     proto.MAX_OPENINGS,
     (n) =>
-      proto.encodeServerFrame({ ...ready, openings: times(n, { opening: signed, leaf: filled(9), inclusion: [] }) } as proto.ServerFrame),
+      proto.encodeServerFrame({
+        ...ready,
+        openings: times(n, { opening: signed, leaf: filled(9), inclusion: [] }),
+      } as proto.ServerFrame),
     proto.decodeServerFrame,
   ],
   [
     'characters of a refusal',
     proto.MAX_TEXT_CHARS,
-    (n) => proto.encodeServerFrame({ type: 'refused', requestId: 1, code: 'limit', message: 'm'.repeat(n) }),
+    (n) =>
+      proto.encodeServerFrame({
+        type: 'refused',
+        requestId: 1,
+        code: 'limit',
+        message: 'm'.repeat(n),
+      }),
     proto.decodeServerFrame,
   ],
   [
@@ -303,23 +444,56 @@ describe('every upper limit', () => {
 
 /** Name, the smallest allowed number, the encoding. */
 const lower: readonly (readonly [string, number, (n: number) => Uint8Array])[] = [
-  ['bytes of a path', 1, (n) => proto.encodeListPart({ ...list, path: filled(n), resultPathLength: 0 })],
-  ['bytes of a sealed list part', 17, (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) })],
+  [
+    'bytes of a path',
+    1,
+    (n) => proto.encodeListPart({ ...list, path: filled(n), resultPathLength: 0 }),
+  ],
+  [
+    'bytes of a sealed list part',
+    17,
+    (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) }),
+  ],
   ['entries of a commit', 1, (n) => proto.encodeCommitHeader({ ...header, entryCount: n })],
-  ['copies of a receipt', 1, (n) => proto.encodeReceiptBody({ ...sample<proto.ReceiptBody>('ReceiptBody'), copies: n })],
-  ['lost heads of an opening', 1, (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) })],
+  [
+    'copies of a receipt',
+    1,
+    (n) => proto.encodeReceiptBody({ ...sample<proto.ReceiptBody>('ReceiptBody'), copies: n }),
+  ],
+  [
+    'lost heads of an opening',
+    1,
+    (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) }),
+  ],
   [
     'dedup secrets of a bundle',
     1,
-    (n) => proto.encodeBundleContents({ ...bundle, dedupSecrets: times(n, { epoch: 1, secret: filled(32) }) }),
+    (n) =>
+      proto.encodeBundleContents({
+        ...bundle,
+        dedupSecrets: times(n, { epoch: 1, secret: filled(32) }),
+      }),
   ],
   [
     'bytes of the smallest chunk',
     proto.MIN_CHUNK_PLAIN_BYTES,
-    (n) => proto.encodeVaultDescriptorBody({ ...descriptor, parameters: { ...descriptor.parameters, minChunkBytes: n } }),
+    (n) =>
+      proto.encodeVaultDescriptorBody({
+        ...descriptor,
+        parameters: { ...descriptor.parameters, minChunkBytes: n },
+      }),
   ],
-  ['epoch of a reference', 1, (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: 0, refs: [{ ...ref, epoch: n }] } })],
-  ['bytes of an item', 1, (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: n }] })],
+  [
+    'epoch of a reference',
+    1,
+    (n) =>
+      proto.encodeEntry({ ...withRefs(1), content: { depth: 0, refs: [{ ...ref, epoch: n }] } }),
+  ],
+  [
+    'bytes of an item',
+    1,
+    (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: n }] }),
+  ],
   ['bytes of a salt', 16, (n) => proto.encodeKitFile({ ...kitFile, salt: filled(n) })],
   ['credit', 1, (n) => proto.encodeServerFrame({ type: 'credit', bytes: n })],
   ['references of a page', 1, (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) })],
@@ -334,40 +508,93 @@ describe('every lower limit', () => {
 
 describe('rules between fields', () => {
   const rules: readonly (readonly [string, () => Uint8Array])[] = [
-    ['a size that the references do not add up to', () => proto.encodeEntry({ ...withRefs(2), size: 3 })],
-    ['depth without pages', () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 1, refs: [] } })],
-    ['a folder with content', () => proto.encodeEntry({ ...withRefs(1), kind: 'directory', sealedRead: filled(0) })],
-    ['a vanished file with a read part', () => proto.encodeEntry({ ...entry, kind: 'gone', size: 0, content: { depth: 0, refs: [] } })],
+    [
+      'a size that the references do not add up to',
+      () => proto.encodeEntry({ ...withRefs(2), size: 3 }),
+    ],
+    [
+      'depth without pages',
+      () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 1, refs: [] } }),
+    ],
+    [
+      'a folder with content',
+      () => proto.encodeEntry({ ...withRefs(1), kind: 'directory', sealedRead: filled(0) }),
+    ],
+    [
+      'a vanished file with a read part',
+      () => proto.encodeEntry({ ...entry, kind: 'gone', size: 0, content: { depth: 0, refs: [] } }),
+    ],
     ['a file without a read part', () => proto.encodeEntry({ ...entry, sealedRead: filled(0) })],
-    ['a path with a zero byte', () => proto.encodeListPart({ ...list, path: Uint8Array.of(47, 0, 47) })],
-    ['a result path longer than the path', () => proto.encodeListPart({ ...list, resultPathLength: list.path.length + 1 })],
+    [
+      'a path with a zero byte',
+      () => proto.encodeListPart({ ...list, path: Uint8Array.of(47, 0, 47) }),
+    ],
+    [
+      'a result path longer than the path',
+      () => proto.encodeListPart({ ...list, resultPathLength: list.path.length + 1 }),
+    ],
     ['POSIX permissions on Windows', () => proto.encodeListPart({ ...windowsList, mode: 0o644 })],
     ['Windows attributes on POSIX', () => proto.encodeListPart({ ...list, attributes: 32 })],
     [
       'a draft with fewer keys than references',
-      () => proto.encodeEntryDraft({ ...draft, read: { sha256: filled(32), keys: times(draft.content.refs.length + 1, id) } }),
+      () =>
+        proto.encodeEntryDraft({
+          ...draft,
+          read: { sha256: filled(32), keys: times(draft.content.refs.length + 1, id) },
+        }),
     ],
-    ['a draft of a file with a link target', () => proto.encodeEntryDraft({ ...draft, list: { ...draft.list, linkTarget: filled(1) } })],
+    [
+      'a draft of a file with a link target',
+      () => proto.encodeEntryDraft({ ...draft, list: { ...draft.list, linkTarget: filled(1) } }),
+    ],
     [
       'a second commit without a predecessor',
-      () => proto.encodeCommitHeader({ ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) }),
+      () =>
+        proto.encodeCommitHeader({
+          ...header,
+          predecessor: proto.asCommitHash(new Uint8Array(32)),
+        }),
     ],
-    ['a first commit with a predecessor', () => proto.encodeCommitHeader({ ...header, sequence: 1 })],
+    [
+      'a first commit with a predecessor',
+      () => proto.encodeCommitHeader({ ...header, sequence: 1 }),
+    ],
     [
       'a later commit that goes on from another place than its predecessor',
-      () => proto.encodeCommitHeader({ ...header, forkedFrom: { ...elsewhere, hash: proto.asCommitHash(filled(32)) } }),
+      () =>
+        proto.encodeCommitHeader({
+          ...header,
+          forkedFrom: { ...elsewhere, hash: proto.asCommitHash(filled(32)) },
+        }),
     ],
     [
       'a later commit that goes on from another number than the one before',
-      () => proto.encodeCommitHeader({ ...header, forkedFrom: { ...elsewhere, sequence: header.sequence } }),
+      () =>
+        proto.encodeCommitHeader({
+          ...header,
+          forkedFrom: { ...elsewhere, sequence: header.sequence },
+        }),
     ],
     [
       'a later commit that goes on from its own chain',
-      () => proto.encodeCommitHeader({ ...header, forkedFrom: { ...elsewhere, chainId: header.chainId } }),
+      () =>
+        proto.encodeCommitHeader({
+          ...header,
+          forkedFrom: { ...elsewhere, chainId: header.chainId },
+        }),
     ],
-    ['a clone without a name', () => proto.encodeEventBody({ ...decided, decision: 'clone', name: '' })],
-    ['a restored agent with a new name', () => proto.encodeEventBody({ ...decided, decision: 'restored', name: 'a' })],
-    ['a purged commit with entries', () => proto.encodeSignedCommit({ ...commit, headerOnly: true })],
+    [
+      'a clone without a name',
+      () => proto.encodeEventBody({ ...decided, decision: 'clone', name: '' }),
+    ],
+    [
+      'a restored agent with a new name',
+      () => proto.encodeEventBody({ ...decided, decision: 'restored', name: 'a' }),
+    ],
+    [
+      'a purged commit with entries',
+      () => proto.encodeSignedCommit({ ...commit, headerOnly: true }),
+    ],
     ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, slots: [] })],
     [
       'a receipt with a head of another size',
@@ -380,7 +607,11 @@ describe('rules between fields', () => {
     ],
     [
       'an opening that lost a head of its own epoch',
-      () => proto.encodeEpochOpeningBody({ ...opening, lost: [{ ...opening.base, logEpoch: opening.logEpoch }] }),
+      () =>
+        proto.encodeEpochOpeningBody({
+          ...opening,
+          lost: [{ ...opening.base, logEpoch: opening.logEpoch }],
+        }),
     ],
     [
       'an enrolment that ends before it begins',
@@ -391,25 +622,68 @@ describe('rules between fields', () => {
       () =>
         proto.encodeVaultDescriptorBody({
           ...descriptor,
-          parameters: { chunkerVersion: 1, encoderVersion: 1, minChunkBytes: 128, averageChunkBytes: 100, maxChunkBytes: 200 },
+          parameters: {
+            chunkerVersion: 1,
+            encoderVersion: 1,
+            minChunkBytes: 128,
+            averageChunkBytes: 100,
+            maxChunkBytes: 200,
+          },
         }),
     ],
     [
       'dedup secrets of one epoch twice',
-      () => proto.encodeKitContents({ ...kit, dedupSecrets: times(2, { epoch: 3, secret: filled(32) }) }),
+      () =>
+        proto.encodeKitContents({
+          ...kit,
+          dedupSecrets: times(2, { epoch: 3, secret: filled(32) }),
+        }),
     ],
-    ['a pin of another length', () => proto.encodeBundleContents({ ...bundle, tlsPins: [filled(20)] })],
-    ['plain http to another machine', () => proto.encodeCollectorAddressesBody(addressesOf('http://collector.example:7443'))],
-    ['a password in an address', () => proto.encodeCollectorAddressesBody(addressesOf('https://user:secret@collector.example'))],
-    ['a query in an address', () => proto.encodeCollectorAddressesBody(addressesOf('https://collector.example/?x=1'))],
-    ['an address that is none', () => proto.encodeCollectorAddressesBody(addressesOf('collector.example'))],
-    ['an address twice', () => proto.encodeCollectorAddressesBody(addressesOf('https://a.example', 'https://a.example'))],
+    [
+      'a pin of another length',
+      () => proto.encodeBundleContents({ ...bundle, tlsPins: [filled(20)] }),
+    ],
+    [
+      'plain http to another machine',
+      () => proto.encodeCollectorAddressesBody(addressesOf('http://collector.example:7443')),
+    ],
+    [
+      'a password in an address',
+      () =>
+        proto.encodeCollectorAddressesBody(addressesOf('https://user:secret@collector.example')),
+    ],
+    [
+      'a query in an address',
+      () => proto.encodeCollectorAddressesBody(addressesOf('https://collector.example/?x=1')),
+    ],
+    [
+      'an address that is none',
+      () => proto.encodeCollectorAddressesBody(addressesOf('collector.example')),
+    ],
+    [
+      'an address twice',
+      () =>
+        proto.encodeCollectorAddressesBody(addressesOf('https://a.example', 'https://a.example')),
+    ],
     ['no address', () => proto.encodeCollectorAddressesBody(addressesOf())],
-    ['revision 0', () => proto.encodeCollectorAddressesBody({ ...addressesOf('https://a.example'), revision: 0 })],
+    [
+      'revision 0',
+      () =>
+        proto.encodeCollectorAddressesBody({ ...addressesOf('https://a.example'), revision: 0 }),
+    ],
     ['a version offered twice', () => proto.encodeClientHello({ ...hello, versions: [1, 1] })],
-    ['indexes out of order', () => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [2, 1] })],
-    ['fewer version times than slots', () => proto.encodeStateRecord({ ...record, live: [1, 2], versionTimesMs: [1] })],
-    ['a fraction of a millisecond', () => proto.encodeClientFrame({ type: 'state', requestId: 1, atMs: Number.NaN })],
+    [
+      'indexes out of order',
+      () => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [2, 1] }),
+    ],
+    [
+      'fewer version times than slots',
+      () => proto.encodeStateRecord({ ...record, live: [1, 2], versionTimesMs: [1] }),
+    ],
+    [
+      'a fraction of a millisecond',
+      () => proto.encodeClientFrame({ type: 'state', requestId: 1, atMs: Number.NaN }),
+    ],
   ];
   it.each(rules)('refuse %s', (_, encode) => {
     expect(refusalOf(encode)).toMatch(/^FORMAT_(MALFORMED|LIMIT)$/);
@@ -417,12 +691,17 @@ describe('rules between fields', () => {
 });
 
 describe('names', () => {
-  const vault = (name: string) => refusalOf(() => proto.encodeVaultDescriptorBody({ ...descriptor, name }));
-  const agent = (name: string) => refusalOf(() => proto.encodeEnrolmentCertificateBody({ ...enrolment, name }));
+  const vault = (name: string) =>
+    refusalOf(() => proto.encodeVaultDescriptorBody({ ...descriptor, name }));
+  const agent = (name: string) =>
+    refusalOf(() => proto.encodeEnrolmentCertificateBody({ ...enrolment, name }));
 
-  it.each(['', ' x', 'x ', 'a\nb', 'a\u0000b', 'a\u202eb', 'a\u2028b', 'a\ufeffb', 'a\ud800'])('of vaults refuse %j', (name) => {
-    expect(vault(name)).toBe('FORMAT_MALFORMED');
-  });
+  it.each(['', ' x', 'x ', 'a\nb', 'a\u0000b', 'a\u202eb', 'a\u2028b', 'a\ufeffb', 'a\ud800'])(
+    'of vaults refuse %j',
+    (name) => {
+      expect(vault(name)).toBe('FORMAT_MALFORMED');
+    },
+  );
   it.each(['', '.hidden', '-rf', 'a b', 'a/b', 'ä', 'a\n'])('of agents refuse %j', (name) => {
     expect(agent(name)).toBe('FORMAT_MALFORMED');
   });
@@ -436,23 +715,32 @@ describe('hostile lengths', () => {
   });
 
   it('a packed list of four million numbers is refused by its length', () => {
-    expect(refusalOf(() => proto.decodeStateRecord(bytesField(7, new Uint8Array(4_000_000))))).toBe('FORMAT_LIMIT');
-    expect(refusalOf(() => proto.decodeStateRecord(bytesField(6, new Uint8Array(4_000_000))))).toBe('FORMAT_LIMIT');
+    expect(refusalOf(() => proto.decodeStateRecord(bytesField(7, new Uint8Array(4_000_000))))).toBe(
+      'FORMAT_LIMIT',
+    );
+    expect(refusalOf(() => proto.decodeStateRecord(bytesField(6, new Uint8Array(4_000_000))))).toBe(
+      'FORMAT_LIMIT',
+    );
   });
 
   it('a length beyond the end is refused in every door', () => {
     for (const { decode } of Object.values(doors)) {
-      expect(refusalOf(() => decode(Uint8Array.of(0x12, 0xff, 0xff, 0xff, 0xff, 0x0f)))).toBe('FORMAT_MALFORMED');
+      expect(refusalOf(() => decode(Uint8Array.of(0x12, 0xff, 0xff, 0xff, 0xff, 0x0f)))).toBe(
+        'FORMAT_MALFORMED',
+      );
     }
   });
 
   it('a message above its size is refused unread in every door', () => {
     const huge = new Uint8Array(proto.MAX_FRAME_BYTES);
-    for (const { decode } of Object.values(doors)) expect(refusalOf(() => decode(huge))).toBe('FORMAT_LIMIT');
+    for (const { decode } of Object.values(doors))
+      expect(refusalOf(() => decode(huge))).toBe('FORMAT_LIMIT');
   });
 
   it('deep nesting by groups is refused', () => {
-    expect(refusalOf(() => proto.decodeEntry(new Uint8Array(50_000).fill(0x7b)))).toMatch(/^FORMAT_/);
+    expect(refusalOf(() => proto.decodeEntry(new Uint8Array(50_000).fill(0x7b)))).toMatch(
+      /^FORMAT_/,
+    );
   });
 
   it('a 64-bit number beyond 2^53 is a limit, not a rounded number', () => {

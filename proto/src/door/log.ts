@@ -8,8 +8,28 @@ import {
   MAX_SEALED_POLICY_BYTES,
   MAX_SIGNED_BODY_BYTES,
 } from '../limits.ts';
-import type { EpochOpeningBody, EventBody, ForkDecision, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
-import { agentId, bytes, chainId, collectorId, commitHash, fileIds, groupId, hash, lineageId, vaultId } from './bytes.ts';
+import type {
+  EpochOpeningBody,
+  EventBody,
+  ForkDecision,
+  LeafType,
+  LogLeaf,
+  ReceiptBody,
+  TreeHead,
+  TreeHeadBody,
+} from '../types.ts';
+import {
+  agentId,
+  bytes,
+  chainId,
+  collectorId,
+  commitHash,
+  fileIds,
+  groupId,
+  hash,
+  lineageId,
+  vaultId,
+} from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, optional, refusal, union, version } from './field.ts';
@@ -18,7 +38,12 @@ import { releaseVersion } from './release.ts';
 import { AGENT_NAME, choice, counter, flag, positive, positive32, text, timeMs } from './scalar.ts';
 
 /** A tree head by itself, where one is kept at rest. */
-export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>('TreeHead', v1.TreeHead, treeHead, { maxBytes: 64 });
+export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>(
+  'TreeHead',
+  v1.TreeHead,
+  treeHead,
+  { maxBytes: 64 },
+);
 
 /** What the collector signs for a commit that is durable. */
 export const { encode: encodeReceiptBody, decode: decodeReceiptBody } = codec<ReceiptBody>(
@@ -39,7 +64,8 @@ export const { encode: encodeReceiptBody, decode: decodeReceiptBody } = codec<Re
       copies: positive32,
     }),
     (body, label) => {
-      if (body.head.size !== body.leafIndex + 1) throw refusal('FORMAT_MALFORMED', label, 'must carry the head just after its leaf');
+      if (body.head.size !== body.leafIndex + 1)
+        throw refusal('FORMAT_MALFORMED', label, 'must carry the head just after its leaf');
     },
   ),
   { maxBytes: MAX_SIGNED_BODY_BYTES },
@@ -57,30 +83,37 @@ export const { encode: encodeTreeHeadBody, decode: decodeTreeHeadBody } = codec<
 export const { encode: encodeLogLeaf, decode: decodeLogLeaf } = codec<LogLeaf>(
   'LogLeaf',
   v1.LogLeaf,
-  object<LogLeaf>('LogLeaf', { version, type: choice<LeafType>({ commit: 1, event: 2 }), timeMs, subject: hash }),
+  object<LogLeaf>('LogLeaf', {
+    version,
+    type: choice<LeafType>({ commit: 1, event: 2 }),
+    timeMs,
+    subject: hash,
+  }),
   { maxBytes: MAX_LOG_LEAF_BYTES },
 );
 
 /** What the authority signs so that a log which lost its tail may go on. */
-export const { encode: encodeEpochOpeningBody, decode: decodeEpochOpeningBody } = codec<EpochOpeningBody>(
-  'EpochOpeningBody',
-  v1.EpochOpeningBody,
-  checked(
-    object<EpochOpeningBody>('EpochOpeningBody', {
-      version,
-      vaultId,
-      logEpoch: positive32,
-      base: treeHead,
-      lost: list(treeHead, 1, MAX_LOST_HEADS),
-      approvedAtMs: timeMs,
-    }),
-    (body, label) => {
-      const late = [body.base, ...body.lost].some((head) => head.logEpoch >= body.logEpoch);
-      if (late) throw refusal('FORMAT_MALFORMED', label, 'names a head of its own or a later log epoch');
-    },
-  ),
-  { maxBytes: MAX_SIGNED_BODY_BYTES, maxFields: MAX_LOST_HEADS + 8 },
-);
+export const { encode: encodeEpochOpeningBody, decode: decodeEpochOpeningBody } =
+  codec<EpochOpeningBody>(
+    'EpochOpeningBody',
+    v1.EpochOpeningBody,
+    checked(
+      object<EpochOpeningBody>('EpochOpeningBody', {
+        version,
+        vaultId,
+        logEpoch: positive32,
+        base: treeHead,
+        lost: list(treeHead, 1, MAX_LOST_HEADS),
+        approvedAtMs: timeMs,
+      }),
+      (body, label) => {
+        const late = [body.base, ...body.lost].some((head) => head.logEpoch >= body.logEpoch);
+        if (late)
+          throw refusal('FORMAT_MALFORMED', label, 'names a head of its own or a later log epoch');
+      },
+    ),
+    { maxBytes: MAX_SIGNED_BODY_BYTES, maxFields: MAX_LOST_HEADS + 8 },
+  );
 
 /** One event of the audit log; its SHA-256 is the subject of a leaf. */
 export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventBody>(
@@ -88,11 +121,24 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
   v1.EventBody,
   union<EventBody>(
     {
-      vaultAdded: object('EventBody.VaultAdded', { timeMs, descriptor: signed, collectorCertificate: signed }),
+      vaultAdded: object('EventBody.VaultAdded', {
+        timeMs,
+        descriptor: signed,
+        collectorCertificate: signed,
+      }),
       agentExpected: object('EventBody.AgentExpected', { timeMs, enrolment: signed }),
-      agentEnrolled: object('EventBody.AgentEnrolled', { timeMs, enrolment: signed, binding: signed }),
+      agentEnrolled: object('EventBody.AgentEnrolled', {
+        timeMs,
+        enrolment: signed,
+        binding: signed,
+      }),
       agentRevoked: object('EventBody.AgentRevoked', { timeMs, agentId, reason: line }),
-      headReported: object('EventBody.HeadReported', { timeMs, agentId, head: signed, collectorCertificate: signed }),
+      headReported: object('EventBody.HeadReported', {
+        timeMs,
+        agentId,
+        head: signed,
+        collectorCertificate: signed,
+      }),
       epochOpened: object('EventBody.EpochOpened', { timeMs, opening: signed }),
       chainForked: object('EventBody.ChainForked', { timeMs, agentId, at: chainPoint }),
       gcEpochAnnounced: object('EventBody.GcEpochAnnounced', { timeMs, gcEpoch: positive }),
@@ -102,28 +148,55 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       releaseRemoved: object('ReleaseRemoved', { timeMs, version: releaseVersion }),
       groupAdded: object('EventBody.GroupAdded', { timeMs, group: signed }),
       groupEnded: object('EventBody.GroupEnded', { timeMs, groupId }),
-      agentApproved: object('EventBody.AgentApproved', { timeMs, approval: signed, operator: optional(signed) }),
-      agentPending: object('EventBody.AgentPending', { timeMs, enrolment: signed, binding: signed }),
-      filesGone: object('EventBody.FilesGone', { timeMs, agentId, fileIds: fileIds(1, MAX_GONE_FILES) }),
+      agentApproved: object('EventBody.AgentApproved', {
+        timeMs,
+        approval: signed,
+        operator: optional(signed),
+      }),
+      agentPending: object('EventBody.AgentPending', {
+        timeMs,
+        enrolment: signed,
+        binding: signed,
+      }),
+      filesGone: object('EventBody.FilesGone', {
+        timeMs,
+        agentId,
+        fileIds: fileIds(1, MAX_GONE_FILES),
+      }),
       policySet: object('EventBody.PolicySet', {
         timeMs,
         policy: signed,
         certificate: optional(signed),
         sealed: bytes(1, MAX_SEALED_POLICY_BYTES),
       }),
-      settingsSet: object('EventBody.SettingsSet', { timeMs, settings: signed, certificate: optional(signed), waits: flag }),
+      settingsSet: object('EventBody.SettingsSet', {
+        timeMs,
+        settings: signed,
+        certificate: optional(signed),
+        waits: flag,
+      }),
       diagnosisAsked: object('DiagnosisAsked', { timeMs, request: signed, certificate: signed }),
-      settingsPromoted: object('EventBody.SettingsPromoted', { timeMs, sequence: positive, automatic: flag }),
+      settingsPromoted: object('EventBody.SettingsPromoted', {
+        timeMs,
+        sequence: positive,
+        automatic: flag,
+      }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {
           timeMs,
           agentId,
           historyId: lineageId,
           decision: choice<ForkDecision>({ clone: 1, restored: 2 }),
-          name: text(0, MAX_AGENT_NAME_CHARS, new RegExp(`^$|${AGENT_NAME.source}`), 'the name of an agent'),
+          name: text(
+            0,
+            MAX_AGENT_NAME_CHARS,
+            new RegExp(`^$|${AGENT_NAME.source}`),
+            'the name of an agent',
+          ),
         }),
         (body, label) => {
-          if ((body.decision === 'clone') !== body.name.length > 0) throw refusal('FORMAT_MALFORMED', label, 'must name exactly a clone');
+          if ((body.decision === 'clone') !== body.name.length > 0)
+            throw refusal('FORMAT_MALFORMED', label, 'must name exactly a clone');
         },
       ),
     },

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodePage, encodePage, encodePageClear, MAX_PAGE_BYTES, MAX_PAGE_REFS } from '../index.ts';
+import {
+  decodePage,
+  encodePage,
+  encodePageClear,
+  MAX_PAGE_BYTES,
+  MAX_PAGE_REFS,
+} from '../index.ts';
 import { pageContent } from '../testing/arbitraries.ts';
 import { flipped, refusalOf } from '../testing/damage.ts';
 
@@ -36,7 +42,9 @@ describe('a page', () => {
         const [ref] = content.refs;
         if (ref === undefined) return;
         const refs = Array.from({ length: MAX_PAGE_REFS }, () => ({ ...ref, plainSize: 1 }));
-        expect(encodePage({ depth: 0, refs }, keysFor(MAX_PAGE_REFS)).length).toBeLessThan(MAX_PAGE_BYTES);
+        expect(encodePage({ depth: 0, refs }, keysFor(MAX_PAGE_REFS)).length).toBeLessThan(
+          MAX_PAGE_BYTES,
+        );
       }),
       { numRuns: 3 },
     );
@@ -46,7 +54,9 @@ describe('a page', () => {
     const [content] = fc.sample(pageContent, { numRuns: 1, seed: 3 });
     if (content === undefined) throw new Error('no sample');
     const page = encodePage(content, keysFor(content.refs.length));
-    expect(refusalOf(() => encodePage(content, keysFor(content.refs.length + 1)))).toBe('FORMAT_MALFORMED');
+    expect(refusalOf(() => encodePage(content, keysFor(content.refs.length + 1)))).toBe(
+      'FORMAT_MALFORMED',
+    );
     for (let length = 0; length < page.length; length++)
       expect(refusalOf(() => decodePage(page.subarray(0, length)))).toBe('FORMAT_MALFORMED');
     expect(refusalOf(() => decodePage(Uint8Array.from([...page, 0])))).toBe('FORMAT_MALFORMED');

@@ -1,9 +1,10 @@
 /**
- * FORMAT.md, "Page": a fixed binary layout, big-endian. Pages are many and their references uniform; a fixed width needs
- * no canonical check and lets a scrubber walk a page without a parser.
+ * FORMAT.md, "Page": a fixed binary layout, big-endian. Pages are many and their references
+ * uniform; a fixed width needs no canonical check and lets a scrubber walk a page without a parser.
  *
  * ```
- * "ALQP" ‖ u8 version = 1 ‖ u8 depth ‖ u16 count ‖ count × (id 32 ‖ u64 plain size ‖ u32 epoch) ‖ sealed keys (count × 32 + 16)
+ * "ALQP" ‖ u8 version = 1 ‖ u8 depth ‖ u16 count ‖ count × (id 32 ‖ u64 plain size ‖ u32 epoch) ‖
+ * sealed keys (count × 32 + 16)
  * ```
  */
 import { asChunkId } from '../brand.ts';
@@ -38,27 +39,39 @@ export function encodePageClear(content: Content): Uint8Array {
   return clear;
 }
 
-/** A page's bytes; `sealedKeys` is one key of 32 bytes for each reference and the tag. @throws FormatError */
+/**
+ * A page's bytes; `sealedKeys` is one key of 32 bytes for each reference and the tag. @throws
+ * FormatError
+ */
 export function encodePage(content: Content, sealedKeys: Uint8Array): Uint8Array {
   const clear = encodePageClear(content);
   const expected = content.refs.length * HASH_BYTES + TAG_BYTES;
-  if (sealedKeys.length !== expected) throw malformed(`has ${sealedKeys.length} bytes of sealed keys instead of ${expected}`);
+  if (sealedKeys.length !== expected)
+    throw malformed(`has ${sealedKeys.length} bytes of sealed keys instead of ${expected}`);
   const page = new Uint8Array(clear.length + expected);
   page.set(clear);
   page.set(sealedKeys, clear.length);
   return page;
 }
 
-/** A page taken apart. Ids are copies; `sealedKeys` and `clear` are views over the input. @throws FormatError */
+/**
+ * A page taken apart. Ids are copies; `sealedKeys` and `clear` are views over the input. @throws
+ * FormatError
+ */
 export function decodePage(bytes: Uint8Array): Page {
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (plain.length < HEADER_BYTES || MAGIC.some((byte, i) => plain[i] !== byte)) throw malformed('does not begin with "ALQP"');
+  if (plain.length < HEADER_BYTES || MAGIC.some((byte, i) => plain[i] !== byte))
+    throw malformed('does not begin with "ALQP"');
   const data = new DataView(plain.buffer, plain.byteOffset, plain.length);
   const version = data.getUint8(4);
   if (version !== VERSION)
-    throw new FormatError('FORMAT_UNKNOWN_VERSION', `Page version is ${version}; this release knows version ${VERSION}`);
+    throw new FormatError(
+      'FORMAT_UNKNOWN_VERSION',
+      `Page version is ${version}; this release knows version ${VERSION}`,
+    );
   const count = data.getUint16(6);
-  if (count > MAX_PAGE_REFS) throw limit(`has ${count} references, more than the ${MAX_PAGE_REFS} allowed`);
+  if (count > MAX_PAGE_REFS)
+    throw limit(`has ${count} references, more than the ${MAX_PAGE_REFS} allowed`);
   const clearBytes = HEADER_BYTES + count * REF_BYTES;
   if (plain.length !== clearBytes + count * HASH_BYTES + TAG_BYTES)
     throw malformed(`has ${plain.length} bytes, which is not its size for ${count} references`);
@@ -68,7 +81,11 @@ export function decodePage(bytes: Uint8Array): Page {
     // Two halves: the high one must keep the sum a safe integer.
     const high = data.getUint32(at + HASH_BYTES);
     if (high > 0x1f_ffff) throw limit('names a size beyond 2^53');
-    refs.push({ id, plainSize: high * 2 ** 32 + data.getUint32(at + HASH_BYTES + 4), epoch: data.getUint32(at + HASH_BYTES + 8) });
+    refs.push({
+      id,
+      plainSize: high * 2 ** 32 + data.getUint32(at + HASH_BYTES + 4),
+      epoch: data.getUint32(at + HASH_BYTES + 8),
+    });
   }
   const content: Content = { depth: data.getUint8(5), refs };
   check(content);
@@ -81,10 +98,13 @@ function check(content: Content): void {
   // A page stands one level below the content that names it.
   checkContent(content, 'Page', MAX_PAGE_DEPTH - 1);
   if (refs.length === 0) throw malformed('is empty');
-  if (refs.length > MAX_PAGE_REFS) throw limit(`has ${refs.length} references, more than the ${MAX_PAGE_REFS} allowed`);
+  if (refs.length > MAX_PAGE_REFS)
+    throw limit(`has ${refs.length} references, more than the ${MAX_PAGE_REFS} allowed`);
   for (const { plainSize, epoch } of refs) {
-    if (!Number.isSafeInteger(plainSize) || plainSize < 1) throw malformed('names a chunk or page of no size');
-    if (!Number.isInteger(epoch) || epoch < 1 || epoch > 0xffff_ffff) throw malformed('names no epoch');
+    if (!Number.isSafeInteger(plainSize) || plainSize < 1)
+      throw malformed('names a chunk or page of no size');
+    if (!Number.isInteger(epoch) || epoch < 1 || epoch > 0xffff_ffff)
+      throw malformed('names no epoch');
   }
   if (!Number.isSafeInteger(plainSizeOf(content))) throw limit('stands for more than 2^53 bytes');
 }

@@ -30,63 +30,82 @@ import { AGENT_NAME, choice, positive, text, timeMs } from './scalar.ts';
 const PURPOSES: Readonly<Record<OperatorPurpose, number>> = { settings: 1, agents: 2, diagnose: 3 };
 
 /** What an operator key may be certified for, in the order in which certificates name it. */
-export const OPERATOR_PURPOSES: readonly OperatorPurpose[] = Object.keys(PURPOSES) as OperatorPurpose[];
+export const OPERATOR_PURPOSES: readonly OperatorPurpose[] = Object.keys(
+  PURPOSES,
+) as OperatorPurpose[];
 
 const purposes: Field<readonly OperatorPurpose[]> = checked(
   list(choice<OperatorPurpose>(PURPOSES), 1, OPERATOR_PURPOSES.length),
   (all, label) => {
-    const rising = all.every((purpose, at) => at === 0 || PURPOSES[purpose] > PURPOSES[all[at - 1] ?? purpose]);
-    if (!rising) throw refusal('FORMAT_MALFORMED', label, 'must name each purpose once, in rising order');
+    const rising = all.every(
+      (purpose, at) => at === 0 || PURPOSES[purpose] > PURPOSES[all[at - 1] ?? purpose],
+    );
+    if (!rising)
+      throw refusal('FORMAT_MALFORMED', label, 'must name each purpose once, in rising order');
   },
 );
 
-const name = text(1, MAX_AGENT_NAME_CHARS, AGENT_NAME, 'letters, digits, dot, underscore or hyphen, a letter or digit first');
+const name = text(
+  1,
+  MAX_AGENT_NAME_CHARS,
+  AGENT_NAME,
+  'letters, digits, dot, underscore or hyphen, a letter or digit first',
+);
 
 /** The authority's word that a person's key may do some things for a while. */
-export const { encode: encodeOperatorCertificateBody, decode: decodeOperatorCertificateBody } = codec<OperatorCertificateBody>(
-  'OperatorCertificateBody',
-  v1.OperatorCertificateBody,
-  checked(
-    object<OperatorCertificateBody>('OperatorCertificateBody', {
-      version,
-      vaultId,
-      name,
-      signKey: hash,
-      boxKey: hash,
-      purposes,
-      issuedAtMs: timeMs,
-      expiresAtMs: timeMs,
-    }),
-    (body, label) => {
-      if (body.expiresAtMs < body.issuedAtMs) throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
-    },
-  ),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeOperatorCertificateBody, decode: decodeOperatorCertificateBody } =
+  codec<OperatorCertificateBody>(
+    'OperatorCertificateBody',
+    v1.OperatorCertificateBody,
+    checked(
+      object<OperatorCertificateBody>('OperatorCertificateBody', {
+        version,
+        vaultId,
+        name,
+        signKey: hash,
+        boxKey: hash,
+        purposes,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+      }),
+      (body, label) => {
+        if (body.expiresAtMs < body.issuedAtMs)
+          throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
+      },
+    ),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /**
  * Everything in an operator's key file, in clear: exists only in the memory of an operator's
  * command.
  */
-export const { encode: encodeOperatorContents, decode: decodeOperatorContents } = codec<OperatorContents>(
-  'OperatorContents',
-  v1.OperatorContents,
-  object<OperatorContents>('OperatorContents', {
-    version,
-    descriptor: signed,
-    certificate: signed,
-    signSeed: hash,
-    boxSecretKey: hash,
-    policySecretKey: optional(hash),
-  }),
-  { maxBytes: MAX_KEY_FILE_BYTES },
-);
+export const { encode: encodeOperatorContents, decode: decodeOperatorContents } =
+  codec<OperatorContents>(
+    'OperatorContents',
+    v1.OperatorContents,
+    object<OperatorContents>('OperatorContents', {
+      version,
+      descriptor: signed,
+      certificate: signed,
+      signSeed: hash,
+      boxSecretKey: hash,
+      policySecretKey: optional(hash),
+    }),
+    { maxBytes: MAX_KEY_FILE_BYTES },
+  );
 
 /** That the policy was set: signed by the authority or an operator. */
 export const { encode: encodePolicyBody, decode: decodePolicyBody } = codec<PolicyBody>(
   'PolicyBody',
   v1.PolicyBody,
-  object<PolicyBody>('PolicyBody', { version, vaultId, revision: positive, setAtMs: timeMs, sealedHash: hash }),
+  object<PolicyBody>('PolicyBody', {
+    version,
+    vaultId,
+    revision: positive,
+    setAtMs: timeMs,
+    sealedHash: hash,
+  }),
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
@@ -103,18 +122,28 @@ export const { encode: encodeSettingsBody, decode: decodeSettingsBody } = codec<
       issuedAtMs: timeMs,
       expiresAtMs: timeMs,
       groups: checked(list(name, 0, MAX_SETTINGS_GROUPS), (groups, label) => {
-        if (new Set(groups).size !== groups.length) throw refusal('FORMAT_MALFORMED', label, 'names a group twice');
+        if (new Set(groups).size !== groups.length)
+          throw refusal('FORMAT_MALFORMED', label, 'names a group twice');
       }),
       ephemeralKey: optional(hash),
       sealed: optional(bytes(TAG_BYTES + 1, MAX_SIGNED_BODY_BYTES)),
       contents: optional(bytes(1, MAX_SIGNED_BODY_BYTES)),
     }),
     (body, label) => {
-      if (body.expiresAtMs < body.issuedAtMs) throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
+      if (body.expiresAtMs < body.issuedAtMs)
+        throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
       if ((body.sealed === undefined) === (body.contents === undefined))
-        throw refusal('FORMAT_MALFORMED', label, 'must have its contents either sealed or in clear');
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must have its contents either sealed or in clear',
+        );
       if ((body.sealed === undefined) !== (body.ephemeralKey === undefined))
-        throw refusal('FORMAT_MALFORMED', label, 'must have a key exactly where its contents are sealed');
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must have a key exactly where its contents are sealed',
+        );
       if (body.sealed !== undefined && body.agentId === undefined)
         throw refusal('FORMAT_MALFORMED', label, 'is sealed and does not say for which agent');
     },
@@ -126,16 +155,17 @@ export const { encode: encodeSettingsBody, decode: decodeSettingsBody } = codec<
 const LINES = /^[^\p{Cc}\p{Co}]*(?:[\n\t][^\p{Cc}\p{Co}]*)*$/u;
 
 /** What a PC is told. */
-export const { encode: encodeSettingsContents, decode: decodeSettingsContents } = codec<SettingsContents>(
-  'SettingsContents',
-  v1.SettingsContents,
-  object<SettingsContents>('SettingsContents', {
-    version,
-    text: text(1, MAX_SETTINGS_CHARS, LINES, 'lines without control characters'),
-    answerKey: hash,
-  }),
-  { maxBytes: MAX_SIGNED_BODY_BYTES },
-);
+export const { encode: encodeSettingsContents, decode: decodeSettingsContents } =
+  codec<SettingsContents>(
+    'SettingsContents',
+    v1.SettingsContents,
+    object<SettingsContents>('SettingsContents', {
+      version,
+      text: text(1, MAX_SETTINGS_CHARS, LINES, 'lines without control characters'),
+      answerKey: hash,
+    }),
+    { maxBytes: MAX_SIGNED_BODY_BYTES },
+  );
 
 /** Why a PC refuses what it was told. */
 export const { encode: encodeSettingsDetail, decode: decodeSettingsDetail } = codec<SettingsDetail>(
@@ -156,6 +186,11 @@ export const settingsField: Field<Settings> = object<Settings>(
 );
 
 /** Settings as they rest at a PC and a collector. */
-export const { encode: encodeSettings, decode: decodeSettings } = codec<Settings>('Settings', v1.Settings, settingsField, {
-  maxBytes: 3 * MAX_SIGNED_BODY_BYTES,
-});
+export const { encode: encodeSettings, decode: decodeSettings } = codec<Settings>(
+  'Settings',
+  v1.Settings,
+  settingsField,
+  {
+    maxBytes: 3 * MAX_SIGNED_BODY_BYTES,
+  },
+);

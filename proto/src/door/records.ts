@@ -1,5 +1,12 @@
 /** FORMAT.md, "StoredCommit", "StoredEvent", "StoredUploads" and "StateRecord". */
-import { MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES, MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_RECORD_BYTES, MAX_UPLOAD_IDS } from '../limits.ts';
+import {
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_ENTRIES,
+  MAX_EVENT_BYTES,
+  MAX_LOG_LEAF_BYTES,
+  MAX_RECORD_BYTES,
+  MAX_UPLOAD_IDS,
+} from '../limits.ts';
 import type { StateRecord, StoredCommit, StoredEvent, StoredUploads } from '../types.ts';
 import { bytes, chunkIds, lineageId, view } from './bytes.ts';
 import { codec } from './codec.ts';
@@ -14,7 +21,11 @@ const leaf = bytes(1, MAX_LOG_LEAF_BYTES);
 export const { encode: encodeStoredCommit, decode: decodeStoredCommit } = codec<StoredCommit>(
   'StoredCommit',
   v1.StoredCommit,
-  object<StoredCommit>('StoredCommit', { commit: view(1, MAX_COMMIT_BYTES), leaf, receipt: signed }, { impliedVersion: true }),
+  object<StoredCommit>(
+    'StoredCommit',
+    { commit: view(1, MAX_COMMIT_BYTES), leaf, receipt: signed },
+    { impliedVersion: true },
+  ),
   { maxBytes: MAX_RECORD_BYTES },
 );
 
@@ -22,7 +33,11 @@ export const { encode: encodeStoredCommit, decode: decodeStoredCommit } = codec<
 export const { encode: encodeStoredEvent, decode: decodeStoredEvent } = codec<StoredEvent>(
   'StoredEvent',
   v1.StoredEvent,
-  object<StoredEvent>('StoredEvent', { event: bytes(1, MAX_EVENT_BYTES), leaf }, { impliedVersion: true }),
+  object<StoredEvent>(
+    'StoredEvent',
+    { event: bytes(1, MAX_EVENT_BYTES), leaf },
+    { impliedVersion: true },
+  ),
   { maxBytes: MAX_EVENT_BYTES + 2 * MAX_LOG_LEAF_BYTES },
 );
 
@@ -30,7 +45,11 @@ export const { encode: encodeStoredEvent, decode: decodeStoredEvent } = codec<St
 export const { encode: encodeStoredUploads, decode: decodeStoredUploads } = codec<StoredUploads>(
   'StoredUploads',
   v1.StoredUploads,
-  object<StoredUploads>('StoredUploads', { lineageId, ids: chunkIds(1, MAX_UPLOAD_IDS) }, { impliedVersion: true }),
+  object<StoredUploads>(
+    'StoredUploads',
+    { lineageId, ids: chunkIds(1, MAX_UPLOAD_IDS) },
+    { impliedVersion: true },
+  ),
   { maxBytes: MAX_RECORD_BYTES },
 );
 
@@ -56,11 +75,15 @@ export const { encode: encodeStateRecord, decode: decodeStateRecord } = codec<St
       { impliedVersion: true },
     ),
     (record, label) => {
-      if (record.live.length !== record.versionTimesMs.length) throw refusal('FORMAT_MALFORMED', label, 'must have one time for each slot');
+      if (record.live.length !== record.versionTimesMs.length)
+        throw refusal('FORMAT_MALFORMED', label, 'must have one time for each slot');
     },
   ),
   {
     maxBytes: MAX_RECORD_BYTES,
-    fieldBytes: { [LIVE_FIELD]: MAX_COMMIT_ENTRIES * 2, [VERSION_TIMES_FIELD]: MAX_COMMIT_ENTRIES * 8 },
+    fieldBytes: {
+      [LIVE_FIELD]: MAX_COMMIT_ENTRIES * 2,
+      [VERSION_TIMES_FIELD]: MAX_COMMIT_ENTRIES * 8,
+    },
   },
 );

@@ -8,9 +8,19 @@ const VERSION = /^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/;
 const FILE = /^(metadata|targets)\/[0-9A-Za-z][0-9A-Za-z.+_-]*$/;
 
 /** A release's version, such as `0.2.0`. */
-export const releaseVersion: Field<string> = text(5, MAX_RELEASE_VERSION_CHARS, VERSION, 'a version such as 0.2.0');
+export const releaseVersion: Field<string> = text(
+  5,
+  MAX_RELEASE_VERSION_CHARS,
+  VERSION,
+  'a version such as 0.2.0',
+);
 /** A file of a release, such as `metadata/timestamp.json`. */
-export const releaseFile: Field<string> = text(10, MAX_RELEASE_FILE_CHARS, FILE, 'the name of a file of a release');
+export const releaseFile: Field<string> = text(
+  10,
+  MAX_RELEASE_FILE_CHARS,
+  FILE,
+  'the name of a file of a release',
+);
 
 /** Whether a text is a release's version. */
 export function isReleaseVersion(version: string): boolean {

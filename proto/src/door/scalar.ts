@@ -3,13 +3,17 @@ import Long from 'long';
 import { MAX_TIME_MS, MAX_UINT32, MAX_VERSION_NUMBER } from '../limits.ts';
 import { counted, type Field, refusal } from './field.ts';
 
-/** A whole number from `min` to `max`, of a 32- or 64-bit unsigned wire field. 64 bits arrive as Long and leave as number. */
+/**
+ * A whole number from `min` to `max`, of a 32- or 64-bit unsigned wire field. 64 bits arrive as
+ * Long and leave as number.
+ */
 export function uint(min: number, max: number): Field<number> {
   const check = (value: unknown, label: string): number => {
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
       throw refusal('FORMAT_LIMIT', label, 'is no whole number that can be counted exactly');
     }
-    if (value > max) throw refusal('FORMAT_LIMIT', label, `is ${value}, more than the ${max} allowed`);
+    if (value > max)
+      throw refusal('FORMAT_LIMIT', label, `is ${value}, more than the ${max} allowed`);
     if (value < min) throw refusal('FORMAT_MALFORMED', label, `is ${value}, less than ${min}`);
     return value;
   };
@@ -39,14 +43,20 @@ export const nanoseconds: Field<bigint> = {
     return (BigInt(wire.high) << 32n) | BigInt(wire.low >>> 0);
   },
   write(value, label) {
-    if (typeof value !== 'bigint' || BigInt.asIntN(64, value) !== value) throw refusal('FORMAT_LIMIT', label, 'does not fit in 64 bits');
-    return Long.fromBits(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)), false);
+    if (typeof value !== 'bigint' || BigInt.asIntN(64, value) !== value)
+      throw refusal('FORMAT_LIMIT', label, 'does not fit in 64 bits');
+    return Long.fromBits(
+      Number(BigInt.asIntN(32, value)),
+      Number(BigInt.asIntN(32, value >> 32n)),
+      false,
+    );
   },
 };
 
 export const flag: Field<boolean> = {
   read: (wire, label) => {
-    if (typeof wire !== 'boolean') throw refusal('FORMAT_MALFORMED', label, 'is neither true nor false');
+    if (typeof wire !== 'boolean')
+      throw refusal('FORMAT_MALFORMED', label, 'is neither true nor false');
     return wire;
   },
   write: (value, label) => flag.read(value, label),
@@ -54,39 +64,56 @@ export const flag: Field<boolean> = {
 
 /** An enum. 0 stands for nothing, and a number that is not listed is from a later release. */
 export function choice<T extends string>(numbers: Readonly<Record<T, number>>): Field<T> {
-  const names = new Map<unknown, T>(Object.entries<number>(numbers).map(([name, number]) => [number, name as T]));
+  const names = new Map<unknown, T>(
+    Object.entries<number>(numbers).map(([name, number]) => [number, name as T]),
+  );
   return {
     read(wire, label) {
       const name = names.get(wire);
       if (name !== undefined) return name;
       if (wire === 0 || wire === undefined) throw refusal('FORMAT_MALFORMED', label, 'is missing');
-      throw refusal('FORMAT_UNKNOWN_VERSION', label, `is ${String(wire)}, which this release does not know`);
+      throw refusal(
+        'FORMAT_UNKNOWN_VERSION',
+        label,
+        `is ${String(wire)}, which this release does not know`,
+      );
     },
     write(value, label) {
       const number = Object.hasOwn(numbers, value) ? numbers[value] : undefined;
-      if (number === undefined) throw refusal('FORMAT_UNKNOWN_VERSION', label, 'has a value that this release does not know');
+      if (number === undefined)
+        throw refusal(
+          'FORMAT_UNKNOWN_VERSION',
+          label,
+          'has a value that this release does not know',
+        );
       return number;
     },
   };
 }
 
-/** Text of `min` to `max` characters (code points) that matches `pattern`; lone surrogates are refused. */
+/**
+ * Text of `min` to `max` characters (code points) that matches `pattern`; lone surrogates are
+ * refused.
+ */
 export function text(min: number, max: number, pattern: RegExp, what: string): Field<string> {
   const check = (value: unknown, label: string): string => {
-    if (typeof value !== 'string' || !value.isWellFormed()) throw refusal('FORMAT_MALFORMED', label, 'is no Unicode text');
+    if (typeof value !== 'string' || !value.isWellFormed())
+      throw refusal('FORMAT_MALFORMED', label, 'is no Unicode text');
     // Code units bound code points from above, so the exact count is only needed in between.
     const length = value.length > max ? [...value.slice(0, 2 * max + 1)].length : value.length;
-    if (length > max) throw refusal('FORMAT_LIMIT', label, `is longer than the ${max} characters allowed`);
+    if (length > max)
+      throw refusal('FORMAT_LIMIT', label, `is longer than the ${max} characters allowed`);
     if (value.length < min) throw refusal('FORMAT_MALFORMED', label, 'is empty');
-    if (value !== '' && !pattern.test(value)) throw refusal('FORMAT_MALFORMED', label, `must be ${what}`);
+    if (value !== '' && !pattern.test(value))
+      throw refusal('FORMAT_MALFORMED', label, `must be ${what}`);
     return value;
   };
   return { read: check, write: check };
 }
 
 /**
- * One line that can be shown without harm: no control characters, line separators, or marks that reorder or hide text.
- * The two joiners stay allowed because names in several scripts need them.
+ * One line that can be shown without harm: no control characters, line separators, or marks that
+ * reorder or hide text. The two joiners stay allowed because names in several scripts need them.
  */
 export const LINE: RegExp = /^(?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]|[\u200c\u200d])*$/u;
 /** A line that neither begins nor ends with white space. */
@@ -106,8 +133,10 @@ export function indexes(limit: number): Field<readonly number[]> {
     const numbers = counted(value, label, 0, limit) as number[];
     let previous = -1;
     for (const number of numbers) {
-      if (!Number.isInteger(number) || number <= previous) throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
-      if (number >= limit) throw refusal('FORMAT_LIMIT', label, `names index ${number}, beyond ${limit - 1}`);
+      if (!Number.isInteger(number) || number <= previous)
+        throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
+      if (number >= limit)
+        throw refusal('FORMAT_LIMIT', label, `names index ${number}, beyond ${limit - 1}`);
       previous = number;
     }
     return numbers;
@@ -116,9 +145,14 @@ export function indexes(limit: number): Field<readonly number[]> {
 }
 
 /** A packed list of numbers, each checked by `element`. */
-export function numbers(element: Field<number>, min: number, max: number): Field<readonly number[]> {
+export function numbers(
+  element: Field<number>,
+  min: number,
+  max: number,
+): Field<readonly number[]> {
   return {
     read: (wire, label) => counted(wire, label, min, max).map((item) => element.read(item, label)),
-    write: (value, label) => counted(value, label, min, max).map((item) => element.write(item as number, label)),
+    write: (value, label) =>
+      counted(value, label, min, max).map((item) => element.write(item as number, label)),
   };
 }

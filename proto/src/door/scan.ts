@@ -4,7 +4,10 @@ import { FormatError } from '../errors.ts';
 export interface ScanLimits {
   /** Occurrences of top-level fields, all together. */
   readonly maxFields: number;
-  /** The largest length of single fields, by field number: for packed lists, whose elements the decoder makes eagerly. */
+  /**
+   * The largest length of single fields, by field number: for packed lists, whose elements the
+   * decoder makes eagerly.
+   */
   readonly fieldBytes: Readonly<Record<number, number>>;
 }
 
@@ -15,17 +18,20 @@ const MAX_SHORT_VARINT = 5;
 const MAX_LONG_VARINT = 10;
 
 /**
- * Walks the top level of a protobuf message without allocating, and refuses what a decoder would spend memory on: too
- * many fields, lengths beyond the end, overlong lists. A 4 MiB message of two-byte fields would else become two million objects.
+ * Walks the top level of a protobuf message without allocating, and refuses what a decoder would
+ * spend memory on: too many fields, lengths beyond the end, overlong lists. A 4 MiB message of
+ * two-byte fields would else become two million objects.
  *
- * @throws FormatError `FORMAT_LIMIT` for counts and lengths above a limit, `FORMAT_MALFORMED` for anything that is no message.
+ * @throws FormatError `FORMAT_LIMIT` for counts and lengths above a limit, `FORMAT_MALFORMED` for
+ * anything that is no message.
  */
 export function scan(name: string, bytes: Uint8Array, limits: ScanLimits): void {
   const cursor = { position: 0 };
   let fields = 0;
   while (cursor.position < bytes.length) {
     fields += 1;
-    if (fields > limits.maxFields) throw new FormatError('FORMAT_LIMIT', `${name} has more than ${limits.maxFields} fields`);
+    if (fields > limits.maxFields)
+      throw new FormatError('FORMAT_LIMIT', `${name} has more than ${limits.maxFields} fields`);
     const tag = shortVarint(name, bytes, cursor);
     const field = Math.floor(tag / 8);
     if (field === 0) throw malformed(name);
@@ -37,7 +43,10 @@ export function scan(name: string, bytes: Uint8Array, limits: ScanLimits): void 
         const length = shortVarint(name, bytes, cursor);
         if (length > bytes.length - cursor.position) throw malformed(name);
         if (length > (limits.fieldBytes[field] ?? length)) {
-          throw new FormatError('FORMAT_LIMIT', `${name} has a list of ${length} bytes, more than the ${limits.fieldBytes[field]} allowed`);
+          throw new FormatError(
+            'FORMAT_LIMIT',
+            `${name} has a list of ${length} bytes, more than the ${limits.fieldBytes[field]} allowed`,
+          );
         }
         cursor.position += length;
         break;

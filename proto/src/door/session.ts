@@ -18,7 +18,15 @@ import {
   MAX_SETTINGS_DETAIL_BYTES,
   TAG_BYTES,
 } from '../limits.ts';
-import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, SettingsOutcome, StoredItem } from '../session-types.ts';
+import type {
+  ClientFrame,
+  ClientHello,
+  RefusalCode,
+  ServerFrame,
+  ServerHello,
+  SettingsOutcome,
+  StoredItem,
+} from '../session-types.ts';
 import { bytes, chainId, chunkIds, hash, hashes, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
@@ -26,7 +34,20 @@ import { askId } from './diagnosis.ts';
 import { checked, type Field, list, object, optional, refusal, union } from './field.ts';
 import { v1 } from './generated.ts';
 import { releaseFile } from './release.ts';
-import { choice, counter, flag, indexes, NAME, numbers, positive, text, timeMs, uint, uint32, versionNumber } from './scalar.ts';
+import {
+  choice,
+  counter,
+  flag,
+  indexes,
+  NAME,
+  numbers,
+  positive,
+  text,
+  timeMs,
+  uint,
+  uint32,
+  versionNumber,
+} from './scalar.ts';
 
 /** The agent's first message, in clear: says no more than which vault it wants. */
 export const { encode: encodeClientHello, decode: decodeClientHello } = codec<ClientHello>(
@@ -34,7 +55,8 @@ export const { encode: encodeClientHello, decode: decodeClientHello } = codec<Cl
   v1.ClientHello,
   object<ClientHello>('ClientHello', {
     versions: checked(numbers(versionNumber, 1, MAX_OFFERED_VERSIONS), (versions, label) => {
-      if (new Set(versions).size !== versions.length) throw refusal('FORMAT_MALFORMED', label, 'offers a version twice');
+      if (new Set(versions).size !== versions.length)
+        throw refusal('FORMAT_MALFORMED', label, 'offers a version twice');
     }),
     vaultId,
     nonce: hash,
@@ -47,7 +69,13 @@ export const { encode: encodeClientHello, decode: decodeClientHello } = codec<Cl
 export const { encode: encodeServerHello, decode: decodeServerHello } = codec<ServerHello>(
   'ServerHello',
   v1.ServerHello,
-  object<ServerHello>('ServerHello', { version: versionNumber, nonce: hash, ephemeralKey: hash, certificate: signed, signature }),
+  object<ServerHello>('ServerHello', {
+    version: versionNumber,
+    nonce: hash,
+    ephemeralKey: hash,
+    certificate: signed,
+    signature,
+  }),
   { maxBytes: MAX_HELLO_BYTES },
 );
 
@@ -59,7 +87,12 @@ const live = indexes(MAX_COMMIT_ENTRIES);
 function items(min: number): Field<readonly StoredItem[]> {
   return checked(list(storedItem(MAX_SEALED_CHUNK_BYTES), min, MAX_ITEMS), (value, label) => {
     const total = value.reduce((sum, { size }) => sum + size, 0);
-    if (total > MAX_FRAME_BYTES) throw refusal('FORMAT_LIMIT', label, `has ${total} bytes, more than the ${MAX_FRAME_BYTES} of a frame`);
+    if (total > MAX_FRAME_BYTES)
+      throw refusal(
+        'FORMAT_LIMIT',
+        label,
+        `has ${total} bytes, more than the ${MAX_FRAME_BYTES} of a frame`,
+      );
   });
 }
 
@@ -88,13 +121,25 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
     fetch: object('ClientFrame.Fetch', { requestId, ids: chunkIds(1, MAX_IDS) }),
     gcLearned: object('ClientFrame.GcLearned', { gcEpoch: counter }),
     diagnosis: checked(
-      object('Diagnosis', { askId, code: text(0, MAX_ERROR_CODE_CHARS, /^[A-Z0-9_]*$/, 'an error code'), ephemeralKey: optional(hash) }),
+      object('Diagnosis', {
+        askId,
+        code: text(0, MAX_ERROR_CODE_CHARS, /^[A-Z0-9_]*$/, 'an error code'),
+        ephemeralKey: optional(hash),
+      }),
       (answer, label) => {
         if ((answer.ephemeralKey === undefined) !== answer.code.length > 0)
-          throw refusal('FORMAT_MALFORMED', label, 'must have either a key or the code of a refusal');
+          throw refusal(
+            'FORMAT_MALFORMED',
+            label,
+            'must have either a key or the code of a refusal',
+          );
       },
     ),
-    releaseFetch: object('ReleaseFetch', { requestId, name: releaseFile, offset: uint(0, MAX_RELEASE_FILE_BYTES) }),
+    releaseFetch: object('ReleaseFetch', {
+      requestId,
+      name: releaseFile,
+      offset: uint(0, MAX_RELEASE_FILE_BYTES),
+    }),
     settingsAnswer: checked(
       object('ClientFrame.SettingsAnswer', {
         sequence: positive,
@@ -107,7 +152,11 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
         if ((answer.outcome === 'applied') !== (answer.code === ''))
           throw refusal('FORMAT_MALFORMED', label, 'must name exactly a refusal');
         if ((answer.sealed === undefined) !== (answer.ephemeralKey === undefined))
-          throw refusal('FORMAT_MALFORMED', label, 'must have both key and sealed text, or neither');
+          throw refusal(
+            'FORMAT_MALFORMED',
+            label,
+            'must have both key and sealed text, or neither',
+          );
       },
     ),
   }),
@@ -143,7 +192,11 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
       head: signed,
       consistency: proof,
       openings: list(
-        object('ServerFrame.Opening', { opening: signed, leaf: bytes(1, MAX_LOG_LEAF_BYTES), inclusion: proof }),
+        object('ServerFrame.Opening', {
+          opening: signed,
+          leaf: bytes(1, MAX_LOG_LEAF_BYTES),
+          inclusion: proof,
+        }),
         0,
         MAX_OPENINGS,
       ),
@@ -154,19 +207,36 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
     }),
     haveAnswer: object('ServerFrame.HaveAnswer', { requestId, missing: indexes(MAX_IDS) }),
     credit: object('ServerFrame.Credit', { bytes: positive }),
-    receipt: object('ServerFrame.Receipt', { requestId, receipt: signed, inclusion: proof, consistency: proof, head: signed }),
+    receipt: object('ServerFrame.Receipt', {
+      requestId,
+      receipt: signed,
+      inclusion: proof,
+      consistency: proof,
+      head: signed,
+    }),
     commitMissing: object('ServerFrame.CommitMissing', { requestId, ids: chunkIds(1, MAX_IDS) }),
     refused: object('ServerFrame.Refused', { requestId, code: refusalCode, message: line }),
     heartbeatAck: object('ServerFrame.HeartbeatAck', { requestId }),
     commitData: object('ServerFrame.CommitData', { requestId, live, receivedAtMs: timeMs }),
     stateEnd: object('ServerFrame.StateEnd', { requestId }),
-    chunkData: object('ServerFrame.ChunkData', { requestId, items: items(0), last: flag, missing: chunkIds(0, MAX_IDS) }),
-    notice: object('ServerFrame.Notice', { code: text(1, 64, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens'), message: line }),
+    chunkData: object('ServerFrame.ChunkData', {
+      requestId,
+      items: items(0),
+      last: flag,
+      missing: chunkIds(0, MAX_IDS),
+    }),
+    notice: object('ServerFrame.Notice', {
+      code: text(1, 64, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens'),
+      message: line,
+    }),
     gcEpoch: object('ServerFrame.GcEpoch', { gcEpoch: counter }),
     addresses: object('ServerFrame.Addresses', { addresses: signed }),
     diagnose: object('Diagnose', { request: signed, certificate: signed }),
     releaseData: object('ReleaseData', { requestId, size: uint(0, MAX_RELEASE_FILE_BYTES) }),
-    settings: object('ServerFrame.PushedSettings', { settings: signed, certificate: optional(signed) }),
+    settings: object('ServerFrame.PushedSettings', {
+      settings: signed,
+      certificate: optional(signed),
+    }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );

@@ -6,14 +6,16 @@ import { doors } from '../testing/arbitraries.ts';
 import { refusalOf } from '../testing/damage.ts';
 
 /**
- * Vectors are files that never change once released: a valid one proves that version 1 is read for ever, a refused one
- * that a mended hole stays shut. New ones are added at the end of a file.
+ * Vectors are files that never change once released: a valid one proves that version 1 is read for
+ * ever, a refused one that a mended hole stays shut. New ones are added at the end of a file.
  */
 interface Vector {
   readonly name: string;
   readonly type: string;
   readonly hex: string;
-  /** What the bytes mean, byte strings as "0x…", 64-bit times as "…n"; absent in refused vectors. */
+  /**
+   * What the bytes mean, byte strings as "0x…", 64-bit times as "…n"; absent in refused vectors.
+   */
   readonly value?: unknown;
   /** The code of the refusal; absent in valid vectors. */
   readonly error?: string;
@@ -21,7 +23,9 @@ interface Vector {
 
 const folder = join(import.meta.dirname, '..', '..', 'vectors');
 const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
-const vectors = files.flatMap((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as Vector[]);
+const vectors = files.flatMap(
+  (file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as Vector[],
+);
 const bytesOf = ({ hex }: Vector) => Uint8Array.from(Buffer.from(hex, 'hex'));
 
 /** A typed value as JSON writes it in a vector. */
@@ -50,28 +54,31 @@ function encode(type: string, value: unknown): Uint8Array {
     const { content, sealedKeys } = value as ReturnType<typeof decodePage>;
     return encodePage(content, sealedKeys);
   }
-  if (type === 'CarriedFile') return encodeCarriedFile(value as ReturnType<typeof splitCarriedFile>);
+  if (type === 'CarriedFile')
+    return encodeCarriedFile(value as ReturnType<typeof splitCarriedFile>);
   return doors[type]?.encode(value as never) ?? new Uint8Array(0);
 }
 
 describe('valid vectors of version 1', () => {
-  it.each(vectors.filter(({ error }) => error === undefined).map((vector) => [vector.type, vector.name, vector] as const))(
-    '%s: %s',
-    (_type, _name, vector) => {
-      const value = decode(vector);
-      expect(plain(value)).toEqual(vector.value);
-      expect(encode(vector.type, value)).toEqual(bytesOf(vector));
-    },
-  );
+  it.each(
+    vectors
+      .filter(({ error }) => error === undefined)
+      .map((vector) => [vector.type, vector.name, vector] as const),
+  )('%s: %s', (_type, _name, vector) => {
+    const value = decode(vector);
+    expect(plain(value)).toEqual(vector.value);
+    expect(encode(vector.type, value)).toEqual(bytesOf(vector));
+  });
 });
 
 describe('refused vectors', () => {
-  it.each(vectors.filter(({ error }) => error !== undefined).map((vector) => [vector.type, vector.name, vector] as const))(
-    '%s: %s',
-    (_type, _name, vector) => {
-      expect(refusalOf(() => decode(vector))).toBe(vector.error);
-    },
-  );
+  it.each(
+    vectors
+      .filter(({ error }) => error !== undefined)
+      .map((vector) => [vector.type, vector.name, vector] as const),
+  )('%s: %s', (_type, _name, vector) => {
+    expect(refusalOf(() => decode(vector))).toBe(vector.error);
+  });
 });
 
 describe('the vectors', () => {
@@ -95,7 +102,9 @@ describe('the vectors', () => {
   });
 
   it('show every kind of frame and event', () => {
-    const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
+    const kinds = new Set(
+      vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`),
+    );
     for (const kind of [
       'auth',
       'have',
@@ -112,7 +121,15 @@ describe('the vectors', () => {
       expect(kinds).toContain(`ClientFrame.${kind}`);
     for (const kind of ['notice', 'gcEpoch', 'addresses', 'settings', 'releaseData', 'diagnose'])
       expect(kinds).toContain(`ServerFrame.${kind}`);
-    const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
+    const events = [
+      'vaultAdded',
+      'agentExpected',
+      'agentEnrolled',
+      'agentRevoked',
+      'headReported',
+      'epochOpened',
+      'chainForked',
+    ];
     for (const kind of [
       ...events,
       'gcEpochAnnounced',

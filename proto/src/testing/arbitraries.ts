@@ -18,31 +18,59 @@ const fileId = hash.map(proto.asFileId);
 const chunkId = hash.map(proto.asChunkId);
 const commitHash = hash.map(proto.asCommitHash);
 
-const timeMs = fc.oneof(fc.constant(0), fc.constant(proto.MAX_TIME_MS), fc.nat({ max: proto.MAX_TIME_MS }));
-const counter = fc.oneof(fc.constantFrom(0, 1, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER), fc.maxSafeNat());
+const timeMs = fc.oneof(
+  fc.constant(0),
+  fc.constant(proto.MAX_TIME_MS),
+  fc.nat({ max: proto.MAX_TIME_MS }),
+);
+const counter = fc.oneof(
+  fc.constantFrom(0, 1, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER),
+  fc.maxSafeNat(),
+);
 const positive = counter.map((n) => Math.max(1, n));
-const uint32 = fc.oneof(fc.constantFrom(0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1), fc.nat({ max: 2 ** 32 - 1 }));
+const uint32 = fc.oneof(
+  fc.constantFrom(0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1),
+  fc.nat({ max: 2 ** 32 - 1 }),
+);
 const positive32 = uint32.map((n) => Math.max(1, n));
 const versionNumber = fc.integer({ min: 1, max: proto.MAX_VERSION_NUMBER });
 const version = fc.constant(1 as const);
 const flag = fc.boolean();
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 
-const name = fc.constantFrom('Proteomics', 'Größe µ-Labor 7', '質量分析', 'نمی‌دانم', '🧪 lab', 'x'.repeat(128));
+const name = fc.constantFrom(
+  'Proteomics',
+  'Größe µ-Labor 7',
+  '質量分析',
+  'نمی‌دانم',
+  '🧪 lab',
+  'x'.repeat(128),
+);
 const agentName = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
 const policyClass = fc.stringMatching(/^[a-z0-9-]{1,64}$/);
 const problemCode = fc.stringMatching(/^[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,20}){0,2}$/);
-const line = fc.oneof(fc.constantFrom('', 'laptop stolen', ' “quoted” '), fc.stringMatching(/^[ -~]{0,80}$/));
+const line = fc.oneof(
+  fc.constantFrom('', 'laptop stolen', ' “quoted” '),
+  fc.stringMatching(/^[ -~]{0,80}$/),
+);
 
 const signed = fc.record<proto.Signed>({ body: upTo(1, 80), signature });
 const settings = fc.record<proto.Settings>({ settings: signed, certificate: maybe(signed) });
 const groups = fc.uniqueArray(agentName, { maxLength: 3 });
-const settingsText = fc.constantFrom('logLevel: info\n', 'sources:\n  - path: /data/größe\n', 'line 3: must be a number');
+const settingsText = fc.constantFrom(
+  'logLevel: info\n',
+  'sources:\n  - path: /data/größe\n',
+  'line 3: must be a number',
+);
 const treeHead = fc.record<proto.TreeHead>({ logEpoch: uint32, size: counter, root: hash });
 const chainPoint = fc.record<proto.ChainPoint>({ chainId, sequence: positive, hash: commitHash });
 const proof = fc.array(hash, { maxLength: 8 });
 
-const ref = fc.record<proto.Ref>({ id: chunkId, plainSize: fc.integer({ min: 1, max: proto.MAX_CHUNK_PLAIN_BYTES }), epoch: positive32 });
+const ref = fc.record<proto.Ref>({
+  id: chunkId,
+  plainSize: fc.integer({ min: 1, max: proto.MAX_CHUNK_PLAIN_BYTES }),
+  epoch: positive32,
+});
 const content = fc.record<proto.Content>({
   depth: fc.nat({ max: proto.MAX_PAGE_DEPTH }),
   refs: fc.array(ref, { minLength: 1, maxLength: 6 }),
@@ -52,7 +80,8 @@ export const pageContent: fc.Arbitrary<proto.Content> = fc.record<proto.Content>
   refs: fc.array(ref, { minLength: 1, maxLength: 20 }),
 });
 const noContent: proto.Content = { depth: 0, refs: [] };
-const sizeOf = (value: proto.Content) => value.refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
+const sizeOf = (value: proto.Content) =>
+  value.refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
 
 const completion = fc.constantFrom<proto.Completion>('assumed', 'proven');
 const otherKind = fc.constantFrom<proto.EntryKind>('directory', 'symlink', 'gone');
@@ -77,8 +106,13 @@ const entry = fc
   });
 
 const nonZero = (min: number) =>
-  fc.array(fc.integer({ min: 1, max: 255 }), { minLength: min, maxLength: 60 }).map((b) => Uint8Array.from(b));
-const mtimeNs = fc.oneof(fc.constantFrom(0n, -1n, 2n ** 63n - 1n, -(2n ** 63n)), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }));
+  fc
+    .array(fc.integer({ min: 1, max: 255 }), { minLength: min, maxLength: 60 })
+    .map((b) => Uint8Array.from(b));
+const mtimeNs = fc.oneof(
+  fc.constantFrom(0n, -1n, 2n ** 63n - 1n, -(2n ** 63n)),
+  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+);
 
 const listPart = fc
   .record({
@@ -90,7 +124,10 @@ const listPart = fc
     attributes: uint32,
     linkTarget: nonZero(0),
   })
-  .map((part): proto.ListPart => (part.platform === 'windows' ? { ...part, mode: 0 } : { ...part, attributes: 0 }));
+  .map(
+    (part): proto.ListPart =>
+      part.platform === 'windows' ? { ...part, mode: 0 } : { ...part, attributes: 0 },
+  );
 
 const readPart = fc.record<proto.ReadPart>({
   sha256: fc.oneof(hash, fc.constant(new Uint8Array(0))),
@@ -113,10 +150,21 @@ const entryDraft = fc
     grows: fc.boolean(),
   })
   .map(({ sha256, key, target, grows, ...value }): proto.EntryDraft => {
-    const list = { ...value.list, linkTarget: value.kind === 'symlink' ? target : new Uint8Array(0) };
-    if (value.kind !== 'file') return { ...value, list, size: 0, content: noContent, read: undefined };
+    const list = {
+      ...value.list,
+      linkTarget: value.kind === 'symlink' ? target : new Uint8Array(0),
+    };
+    if (value.kind !== 'file')
+      return { ...value, list, size: 0, content: noContent, read: undefined };
     const keys = value.content.refs.map(() => key);
-    if (grows) return { ...value, completion: 'growing', list, size: sizeOf(value.content), read: { sha256: new Uint8Array(0), keys } };
+    if (grows)
+      return {
+        ...value,
+        completion: 'growing',
+        list,
+        size: sizeOf(value.content),
+        read: { sha256: new Uint8Array(0), keys },
+      };
     return { ...value, list, size: sizeOf(value.content), read: { sha256, keys } };
   });
 
@@ -140,9 +188,17 @@ const commitHeader = fc
     forkedFrom: maybe(chainPoint),
   })
   .map((header): proto.CommitHeader => {
-    if (header.sequence === 1) return { ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) };
+    if (header.sequence === 1)
+      return { ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) };
     const { forkedFrom, predecessor, sequence } = header;
-    return { ...header, forkedFrom: forkedFrom && { chainId: forkedFrom.chainId, sequence: sequence - 1, hash: predecessor } };
+    return {
+      ...header,
+      forkedFrom: forkedFrom && {
+        chainId: forkedFrom.chainId,
+        sequence: sequence - 1,
+        hash: predecessor,
+      },
+    };
   });
 
 const wrap = fc.record<proto.Wrap>({
@@ -167,46 +223,124 @@ const signedCommit = fc
     wraps: fc.array(wrap, { maxLength: 4 }),
     headerOnly: flag,
   })
-  .map((commit): proto.SignedCommit => (commit.headerOnly ? { ...commit, slots: [], wraps: [] } : commit));
+  .map(
+    (commit): proto.SignedCommit =>
+      commit.headerOnly ? { ...commit, slots: [], wraps: [] } : commit,
+  );
 
 const dedupSecrets = fc
   .array(positive32, { minLength: 1, maxLength: 4 })
   .map((epochs) =>
-    [...new Set(epochs)].sort((a, b) => a - b).map((epoch): proto.DedupSecret => ({ epoch, secret: new Uint8Array(32).fill(epoch) })),
+    [...new Set(epochs)]
+      .sort((a, b) => a - b)
+      .map((epoch): proto.DedupSecret => ({ epoch, secret: new Uint8Array(32).fill(epoch) })),
   );
 
 const parameters = fc
-  .array(fc.integer({ min: proto.MIN_CHUNK_PLAIN_BYTES, max: proto.MAX_CHUNK_PLAIN_BYTES }), { minLength: 3, maxLength: 3 })
+  .array(fc.integer({ min: proto.MIN_CHUNK_PLAIN_BYTES, max: proto.MAX_CHUNK_PLAIN_BYTES }), {
+    minLength: 3,
+    maxLength: 3,
+  })
   .map((sizes): proto.VaultParameters => {
-    const [minChunkBytes = 0, averageChunkBytes = 0, maxChunkBytes = 0] = sizes.sort((a, b) => a - b);
-    return { chunkerVersion: 1, minChunkBytes, averageChunkBytes, maxChunkBytes, encoderVersion: 1 };
+    const [minChunkBytes = 0, averageChunkBytes = 0, maxChunkBytes = 0] = sizes.sort(
+      (a, b) => a - b,
+    );
+    return {
+      chunkerVersion: 1,
+      minChunkBytes,
+      averageChunkBytes,
+      maxChunkBytes,
+      encoderVersion: 1,
+    };
   });
 
 const releaseVersion = fc.constantFrom('0.2.0', '10.0.1-rc.1', '1.2.3+build.5');
-const releaseFile = fc.constantFrom('metadata/timestamp.json', 'metadata/3.root.json', 'targets/ab.program-0.2.0-linux-x64.tar.zst');
+const releaseFile = fc.constantFrom(
+  'metadata/timestamp.json',
+  'metadata/3.root.json',
+  'targets/ab.program-0.2.0-linux-x64.tar.zst',
+);
 
 const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
-  fc.record({ type: fc.constant('vaultAdded' as const), timeMs, descriptor: signed, collectorCertificate: signed }),
+  fc.record({
+    type: fc.constant('vaultAdded' as const),
+    timeMs,
+    descriptor: signed,
+    collectorCertificate: signed,
+  }),
   fc.record({ type: fc.constant('agentExpected' as const), timeMs, enrolment: signed }),
-  fc.record({ type: fc.constant('agentEnrolled' as const), timeMs, enrolment: signed, binding: signed }),
+  fc.record({
+    type: fc.constant('agentEnrolled' as const),
+    timeMs,
+    enrolment: signed,
+    binding: signed,
+  }),
   fc.record({ type: fc.constant('agentRevoked' as const), timeMs, agentId, reason: line }),
-  fc.record({ type: fc.constant('headReported' as const), timeMs, agentId, head: signed, collectorCertificate: signed }),
+  fc.record({
+    type: fc.constant('headReported' as const),
+    timeMs,
+    agentId,
+    head: signed,
+    collectorCertificate: signed,
+  }),
   fc.record({ type: fc.constant('epochOpened' as const), timeMs, opening: signed }),
   fc.record({ type: fc.constant('chainForked' as const), timeMs, agentId, at: chainPoint }),
   fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
   fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
   fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
-  fc.record({ type: fc.constant('releaseAdded' as const), timeMs, version: releaseVersion, targetsHash: hash }),
+  fc.record({
+    type: fc.constant('releaseAdded' as const),
+    timeMs,
+    version: releaseVersion,
+    targetsHash: hash,
+  }),
   fc.record({ type: fc.constant('releaseRemoved' as const), timeMs, version: releaseVersion }),
-  fc.record({ type: fc.constant('policySet' as const), timeMs, policy: signed, certificate: maybe(signed), sealed: upTo(1, 60) }),
-  fc.record({ type: fc.constant('settingsSet' as const), timeMs, settings: signed, certificate: maybe(signed), waits: flag }),
-  fc.record({ type: fc.constant('diagnosisAsked' as const), timeMs, request: signed, certificate: signed }),
-  fc.record({ type: fc.constant('settingsPromoted' as const), timeMs, sequence: positive, automatic: flag }),
+  fc.record({
+    type: fc.constant('policySet' as const),
+    timeMs,
+    policy: signed,
+    certificate: maybe(signed),
+    sealed: upTo(1, 60),
+  }),
+  fc.record({
+    type: fc.constant('settingsSet' as const),
+    timeMs,
+    settings: signed,
+    certificate: maybe(signed),
+    waits: flag,
+  }),
+  fc.record({
+    type: fc.constant('diagnosisAsked' as const),
+    timeMs,
+    request: signed,
+    certificate: signed,
+  }),
+  fc.record({
+    type: fc.constant('settingsPromoted' as const),
+    timeMs,
+    sequence: positive,
+    automatic: flag,
+  }),
   fc.record({ type: fc.constant('groupAdded' as const), timeMs, group: signed }),
   fc.record({ type: fc.constant('groupEnded' as const), timeMs, groupId }),
-  fc.record({ type: fc.constant('agentPending' as const), timeMs, enrolment: signed, binding: signed }),
-  fc.record({ type: fc.constant('agentApproved' as const), timeMs, approval: signed, operator: maybe(signed) }),
-  fc.record({ type: fc.constant('filesGone' as const), timeMs, agentId, fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }) }),
+  fc.record({
+    type: fc.constant('agentPending' as const),
+    timeMs,
+    enrolment: signed,
+    binding: signed,
+  }),
+  fc.record({
+    type: fc.constant('agentApproved' as const),
+    timeMs,
+    approval: signed,
+    operator: maybe(signed),
+  }),
+  fc.record({
+    type: fc.constant('filesGone' as const),
+    timeMs,
+    agentId,
+    fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }),
+  }),
   fc
     .record({
       type: fc.constant('forkDecided' as const),
@@ -245,7 +379,10 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
     settingsSequence: counter,
   }),
   fc.record({ type: fc.constant('have' as const), requestId, ids }),
-  fc.record({ type: fc.constant('chunks' as const), items: fc.array(item, { minLength: 1, maxLength: 6 }) }),
+  fc.record({
+    type: fc.constant('chunks' as const),
+    items: fc.array(item, { minLength: 1, maxLength: 6 }),
+  }),
   fc.record({ type: fc.constant('commit' as const), requestId }),
   fc.record({ type: fc.constant('heartbeat' as const), requestId }),
   fc.record({ type: fc.constant('state' as const), requestId, atMs: timeMs }),
@@ -268,7 +405,12 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
   }),
   fc.record({ type: fc.constant('gcLearned' as const), gcEpoch: counter }),
   fc.oneof(
-    fc.record({ type: fc.constant('diagnosis' as const), askId: ofLength(16), code: fc.constant(''), ephemeralKey: hash }),
+    fc.record({
+      type: fc.constant('diagnosis' as const),
+      askId: ofLength(16),
+      code: fc.constant(''),
+      ephemeralKey: hash,
+    }),
     fc.record({
       type: fc.constant('diagnosis' as const),
       askId: ofLength(16),
@@ -309,7 +451,9 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
     timeMs,
     head: signed,
     consistency: proof,
-    openings: fc.array(fc.record({ opening: signed, leaf: upTo(1, 60), inclusion: proof }), { maxLength: 3 }),
+    openings: fc.array(fc.record({ opening: signed, leaf: upTo(1, 60), inclusion: proof }), {
+      maxLength: 3,
+    }),
     chainHead: maybe(chainPoint),
     gcEpoch: counter,
     rolledBack: flag,
@@ -317,7 +461,14 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
   }),
   fc.record({ type: fc.constant('haveAnswer' as const), requestId, missing: live }),
   fc.record({ type: fc.constant('credit' as const), bytes: positive }),
-  fc.record({ type: fc.constant('receipt' as const), requestId, receipt: signed, inclusion: proof, consistency: proof, head: signed }),
+  fc.record({
+    type: fc.constant('receipt' as const),
+    requestId,
+    receipt: signed,
+    inclusion: proof,
+    consistency: proof,
+    head: signed,
+  }),
   fc.record({ type: fc.constant('commitMissing' as const), requestId, ids }),
   fc.record({ type: fc.constant('refused' as const), requestId, code: refusalCode, message: line }),
   fc.record({ type: fc.constant('heartbeatAck' as const), requestId }),
@@ -330,22 +481,41 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
     last: flag,
     missing: fc.array(chunkId, { maxLength: 4 }),
   }),
-  fc.record({ type: fc.constant('notice' as const), code: fc.constantFrom('clock-skew', 'new-epoch'), message: line }),
+  fc.record({
+    type: fc.constant('notice' as const),
+    code: fc.constantFrom('clock-skew', 'new-epoch'),
+    message: line,
+  }),
   fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
-  fc.record({ type: fc.constant('settings' as const), settings: signed, certificate: maybe(signed) }),
+  fc.record({
+    type: fc.constant('settings' as const),
+    settings: signed,
+    certificate: maybe(signed),
+  }),
   fc.record({ type: fc.constant('addresses' as const), addresses: signed }),
   fc.record({ type: fc.constant('diagnose' as const), request: signed, certificate: signed }),
-  fc.record({ type: fc.constant('releaseData' as const), requestId, size: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }) }),
+  fc.record({
+    type: fc.constant('releaseData' as const),
+    requestId,
+    size: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }),
+  }),
 );
 
-/** One type's door with random values for it. Values are compared by the tests, so their type is not needed there. */
+/**
+ * One type's door with random values for it. Values are compared by the tests, so their type is not
+ * needed there.
+ */
 export interface Door {
   readonly encode: (value: never) => Uint8Array;
   readonly decode: (bytes: Uint8Array) => unknown;
   readonly values: fc.Arbitrary<unknown>;
 }
 
-function door<T>(encode: (value: T) => Uint8Array, decode: (bytes: Uint8Array) => T, values: fc.Arbitrary<T>): Door {
+function door<T>(
+  encode: (value: T) => Uint8Array,
+  decode: (bytes: Uint8Array) => T,
+  values: fc.Arbitrary<T>,
+): Door {
   return { encode, decode, values };
 }
 
@@ -378,10 +548,13 @@ export const doors: Readonly<Record<string, Door>> = {
       pending: counter,
       unsettled: counter,
       problems: fc
-        .uniqueArray(fc.record<proto.ProblemCount>({ code: problemCode, count: positive, sinceMs: timeMs }), {
-          maxLength: 6,
-          selector: ({ code }) => code,
-        })
+        .uniqueArray(
+          fc.record<proto.ProblemCount>({ code: problemCode, count: positive, sinceMs: timeMs }),
+          {
+            maxLength: 6,
+            selector: ({ code }) => code,
+          },
+        )
         .map((problems) => problems.sort((a, b) => (a.code < b.code ? -1 : 1))),
     }),
   ),
@@ -402,7 +575,12 @@ export const doors: Readonly<Record<string, Door>> = {
         head: treeHead,
         copies: positive32,
       })
-      .map((body): proto.ReceiptBody => ({ ...body, head: { ...body.head, size: body.leafIndex + 1 } })),
+      .map(
+        (body): proto.ReceiptBody => ({
+          ...body,
+          head: { ...body.head, size: body.leafIndex + 1 },
+        }),
+      ),
   ),
   TreeHeadBody: door(
     proto.encodeTreeHeadBody,
@@ -412,7 +590,12 @@ export const doors: Readonly<Record<string, Door>> = {
   LogLeaf: door(
     proto.encodeLogLeaf,
     proto.decodeLogLeaf,
-    fc.record<proto.LogLeaf>({ version, type: fc.constantFrom<proto.LeafType>('commit', 'event'), timeMs, subject: hash }),
+    fc.record<proto.LogLeaf>({
+      version,
+      type: fc.constantFrom<proto.LeafType>('commit', 'event'),
+      timeMs,
+      subject: hash,
+    }),
   ),
   EpochOpeningBody: door(
     proto.encodeEpochOpeningBody,
@@ -427,7 +610,10 @@ export const doors: Readonly<Record<string, Door>> = {
         approvedAtMs: timeMs,
       })
       .map((body): proto.EpochOpeningBody => {
-        const earlier = (head: proto.TreeHead): proto.TreeHead => ({ ...head, logEpoch: Math.min(head.logEpoch, body.logEpoch - 1) });
+        const earlier = (head: proto.TreeHead): proto.TreeHead => ({
+          ...head,
+          logEpoch: Math.min(head.logEpoch, body.logEpoch - 1),
+        });
         return { ...body, base: earlier(body.base), lost: body.lost.map(earlier) };
       }),
   ),
@@ -450,7 +636,14 @@ export const doors: Readonly<Record<string, Door>> = {
   CollectorCertificateBody: door(
     proto.encodeCollectorCertificateBody,
     proto.decodeCollectorCertificateBody,
-    fc.record<proto.CollectorCertificateBody>({ version, vaultId, collectorId, signKey: hash, generation: positive32, issuedAtMs: timeMs }),
+    fc.record<proto.CollectorCertificateBody>({
+      version,
+      vaultId,
+      collectorId,
+      signKey: hash,
+      generation: positive32,
+      issuedAtMs: timeMs,
+    }),
   ),
   EnrolmentCertificateBody: door(
     proto.encodeEnrolmentCertificateBody,
@@ -507,7 +700,11 @@ export const doors: Readonly<Record<string, Door>> = {
         issuedAtMs: timeMs,
         expiresAtMs: timeMs,
       })
-      .map((body) => ({ ...body, names: [...body.names].sort(), expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs) })),
+      .map((body) => ({
+        ...body,
+        names: [...body.names].sort(),
+        expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs),
+      })),
   ),
   AgentApprovalBody: door(
     proto.encodeAgentApprovalBody,
@@ -517,7 +714,13 @@ export const doors: Readonly<Record<string, Door>> = {
       vaultId,
       agentId,
       approvedAtMs: timeMs,
-      successor: maybe(fc.record<proto.ApprovedSuccessor>({ enrolment: signed, ephemeralKey: hash, pathKeyBox: ofLength(48) })),
+      successor: maybe(
+        fc.record<proto.ApprovedSuccessor>({
+          enrolment: signed,
+          ephemeralKey: hash,
+          pathKeyBox: ofLength(48),
+        }),
+      ),
     }),
   ),
   KitContents: door(
@@ -554,7 +757,10 @@ export const doors: Readonly<Record<string, Door>> = {
       .record<proto.BundleContents>({
         version,
         url: fc.constantFrom('https://collector.example:7443', 'http://127.0.0.1:7070'),
-        tlsCa: fc.constantFrom('', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
+        tlsCa: fc.constantFrom(
+          '',
+          '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+        ),
         tlsPins: fc.array(hash, { maxLength: 2 }),
         descriptor: signed,
         collectorCertificate: signed,
@@ -566,7 +772,10 @@ export const doors: Readonly<Record<string, Door>> = {
         settings: maybe(settings),
         groupSecret: maybe(hash),
       })
-      .map((contents) => ({ ...contents, pathKey: contents.groupSecret === undefined ? contents.pathKey : undefined })),
+      .map((contents) => ({
+        ...contents,
+        pathKey: contents.groupSecret === undefined ? contents.pathKey : undefined,
+      })),
   ),
   OperatorCertificateBody: door(
     proto.encodeOperatorCertificateBody,
@@ -599,12 +808,24 @@ export const doors: Readonly<Record<string, Door>> = {
   DiagnosisRequestBody: door(
     proto.encodeDiagnosisRequestBody,
     proto.decodeDiagnosisRequestBody,
-    fc.record<proto.DiagnosisRequestBody>({ version, vaultId, agentId, askId: ofLength(16), askedAtMs: timeMs }),
+    fc.record<proto.DiagnosisRequestBody>({
+      version,
+      vaultId,
+      agentId,
+      askId: ofLength(16),
+      askedAtMs: timeMs,
+    }),
   ),
   PolicyBody: door(
     proto.encodePolicyBody,
     proto.decodePolicyBody,
-    fc.record<proto.PolicyBody>({ version, vaultId, revision: positive, setAtMs: timeMs, sealedHash: hash }),
+    fc.record<proto.PolicyBody>({
+      version,
+      vaultId,
+      revision: positive,
+      setAtMs: timeMs,
+      sealedHash: hash,
+    }),
   ),
   SettingsBody: door(
     proto.encodeSettingsBody,
@@ -653,7 +874,10 @@ export const doors: Readonly<Record<string, Door>> = {
       addresses: fc.uniqueArray(
         fc.record<proto.CollectorAddress>({
           url: fc.webUrl({ validSchemes: ['https'] }),
-          tlsCa: fc.constantFrom('', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
+          tlsCa: fc.constantFrom(
+            '',
+            '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+          ),
           tlsPins: fc.array(hash, { maxLength: 2 }),
         }),
         { minLength: 1, maxLength: 3, selector: ({ url }) => url },
@@ -668,12 +892,24 @@ export const doors: Readonly<Record<string, Door>> = {
   EnrolAnswerBody: door(
     proto.encodeEnrolAnswerBody,
     proto.decodeEnrolAnswerBody,
-    fc.record<proto.EnrolAnswerBody>({ version, vaultId, agentId, bindingHash: hash, enrolledAtMs: timeMs, head: treeHead, pending: flag }),
+    fc.record<proto.EnrolAnswerBody>({
+      version,
+      vaultId,
+      agentId,
+      bindingHash: hash,
+      enrolledAtMs: timeMs,
+      head: treeHead,
+      pending: flag,
+    }),
   ),
   EnrolAnswer: door(
     proto.encodeEnrolAnswer,
     proto.decodeEnrolAnswer,
-    fc.record<proto.EnrolAnswer>({ answer: signed, collectorCertificate: signed, approval: maybe(signed) }),
+    fc.record<proto.EnrolAnswer>({
+      answer: signed,
+      collectorCertificate: signed,
+      approval: maybe(signed),
+    }),
   ),
   ClientHello: door(
     proto.encodeClientHello,
@@ -688,7 +924,13 @@ export const doors: Readonly<Record<string, Door>> = {
   ServerHello: door(
     proto.encodeServerHello,
     proto.decodeServerHello,
-    fc.record<proto.ServerHello>({ version: versionNumber, nonce: hash, ephemeralKey: hash, certificate: signed, signature }),
+    fc.record<proto.ServerHello>({
+      version: versionNumber,
+      nonce: hash,
+      ephemeralKey: hash,
+      certificate: signed,
+      signature,
+    }),
   ),
   ClientFrame: door(proto.encodeClientFrame, proto.decodeClientFrame, clientFrame),
   ServerFrame: door(proto.encodeServerFrame, proto.decodeServerFrame, serverFrame),
@@ -702,12 +944,28 @@ export const doors: Readonly<Record<string, Door>> = {
     proto.decodeStoredEvent,
     fc.record<proto.StoredEvent>({ event: upTo(1, 200), leaf: upTo(1, 60) }),
   ),
-  StoredUploads: door(proto.encodeStoredUploads, proto.decodeStoredUploads, fc.record<proto.StoredUploads>({ lineageId, ids })),
+  StoredUploads: door(
+    proto.encodeStoredUploads,
+    proto.decodeStoredUploads,
+    fc.record<proto.StoredUploads>({ lineageId, ids }),
+  ),
   StateRecord: door(
     proto.encodeStateRecord,
     proto.decodeStateRecord,
     fc
-      .record({ enrolment: signed, binding: signed, commit: upTo(1, 200), receipt: signed, live, time: timeMs })
-      .map(({ time, ...record }): proto.StateRecord => ({ ...record, versionTimesMs: record.live.map(() => time) })),
+      .record({
+        enrolment: signed,
+        binding: signed,
+        commit: upTo(1, 200),
+        receipt: signed,
+        live,
+        time: timeMs,
+      })
+      .map(
+        ({ time, ...record }): proto.StateRecord => ({
+          ...record,
+          versionTimesMs: record.live.map(() => time),
+        }),
+      ),
   ),
 };

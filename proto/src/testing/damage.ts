@@ -9,7 +9,10 @@ export function flipped(bytes: Uint8Array, bit: number): Uint8Array {
   return copy;
 }
 
-/** `undefined` when `act` succeeds, the code when it throws a FormatError; every other exception goes on. */
+/**
+ * `undefined` when `act` succeeds, the code when it throws a FormatError; every other exception
+ * goes on.
+ */
 export function refusalOf(act: () => unknown): string | undefined {
   try {
     act();
@@ -27,7 +30,11 @@ export function varintField(field: number, value: bigint): Uint8Array {
 
 /** Protobuf by hand: a tag, a length, and bytes. */
 export function bytesField(field: number, value: Uint8Array): Uint8Array {
-  return Uint8Array.from([...varint(BigInt(field * 8 + 2)), ...varint(BigInt(value.length)), ...value]);
+  return Uint8Array.from([
+    ...varint(BigInt(field * 8 + 2)),
+    ...varint(BigInt(value.length)),
+    ...value,
+  ]);
 }
 
 function varint(value: bigint): number[] {

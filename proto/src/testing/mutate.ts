@@ -1,4 +1,7 @@
-/** Mutations of bytes and text for fuzzing. Where they strike is the random source's choice, so a printed seed repeats them. */
+/**
+ * Mutations of bytes and text for fuzzing. Where they strike is the random source's choice, so a
+ * printed seed repeats them.
+ */
 
 /** What a mutation asks of a random source: a whole number from 0 to `limit` - 1. */
 export interface Below {
@@ -7,7 +10,30 @@ export interface Below {
 
 /** Values at which lengths, counts and signs go wrong. */
 const EDGES: readonly bigint[] = [
-  ...[0n, 1n, 2n, 3n, 15n, 16n, 31n, 32n, 33n, 63n, 64n, 127n, 128n, 255n, 256n, 1023n, 1024n, 4095n, 4096n, 4097n, 65_535n, 65_536n],
+  ...[
+    0n,
+    1n,
+    2n,
+    3n,
+    15n,
+    16n,
+    31n,
+    32n,
+    33n,
+    63n,
+    64n,
+    127n,
+    128n,
+    255n,
+    256n,
+    1023n,
+    1024n,
+    4095n,
+    4096n,
+    4097n,
+    65_535n,
+    65_536n,
+  ],
   ...[
     2n ** 24n,
     2n ** 31n - 1n,
@@ -25,9 +51,14 @@ const EDGES: readonly bigint[] = [
 const MAX_BYTES = 1 << 20;
 
 /** A copy with one to four changes. `others` lend parts. */
-export function mutated(bytes: Uint8Array, random: Below, others: readonly Uint8Array[]): Uint8Array {
+export function mutated(
+  bytes: Uint8Array,
+  random: Below,
+  others: readonly Uint8Array[],
+): Uint8Array {
   let current = bytes;
-  for (let rounds = 1 + random.below(4); rounds > 0; rounds -= 1) current = once(current, random, others);
+  for (let rounds = 1 + random.below(4); rounds > 0; rounds -= 1)
+    current = once(current, random, others);
   return current.length > MAX_BYTES ? current.slice(0, MAX_BYTES) : new Uint8Array(current);
 }
 
@@ -56,8 +87,18 @@ function once(bytes: Uint8Array, random: Below, others: readonly Uint8Array[]): 
     case 5: {
       // A part again and again: large counts of small things.
       const part = bytes.subarray(at, end);
-      const times = 1 + random.below(part.length === 0 ? 1 : Math.min(4096, Math.ceil((MAX_BYTES - bytes.length) / 4 / part.length) + 1));
-      return join(bytes.subarray(0, at), ...Array.from({ length: times }, () => part), bytes.subarray(at));
+      const times =
+        1 +
+        random.below(
+          part.length === 0
+            ? 1
+            : Math.min(4096, Math.ceil((MAX_BYTES - bytes.length) / 4 / part.length) + 1),
+        );
+      return join(
+        bytes.subarray(0, at),
+        ...Array.from({ length: times }, () => part),
+        bytes.subarray(at),
+      );
     }
     case 6:
       return overwritten(bytes, at, edge(random));
@@ -65,7 +106,11 @@ function once(bytes: Uint8Array, random: Below, others: readonly Uint8Array[]): 
       return join(bytes.subarray(0, at), edge(random), bytes.subarray(at));
     case 8: {
       const from = random.below(other.length + 1);
-      return join(bytes.subarray(0, at), other.subarray(from, from + 1 + random.below(200)), bytes.subarray(end));
+      return join(
+        bytes.subarray(0, at),
+        other.subarray(from, from + 1 + random.below(200)),
+        bytes.subarray(end),
+      );
     }
     default:
       return join(bytes.subarray(0, at), other.subarray(random.below(other.length + 1)));

@@ -40,9 +40,15 @@ export async function* carriedBytes(
   yield encodeCarriedTrailer({ digest, signature: sign(digest) });
 }
 
-const WHAT: Readonly<Record<CarriedKind, string>> = { queue: 'a carried queue', receipts: 'carried receipts' };
+const WHAT: Readonly<Record<CarriedKind, string>> = {
+  queue: 'a carried queue',
+  receipts: 'carried receipts',
+};
 
-/** A carried file on this machine's disk, read front to back; memory is that of one frame. Errors name the file. */
+/**
+ * A carried file on this machine's disk, read front to back; memory is that of one frame. Errors
+ * name the file.
+ */
 export class CarriedReader {
   readonly size: number;
   readonly #file: OpenFile;
@@ -58,7 +64,10 @@ export class CarriedReader {
     this.size = size;
   }
 
-  /** Opens a file that should be of this kind. Errors: `CARRY_NOT_ONE`, `CARRY_WRONG_KIND`, `CARRY_CUT`, and those of the disk. */
+  /**
+   * Opens a file that should be of this kind. Errors: `CARRY_NOT_ONE`, `CARRY_WRONG_KIND`,
+   * `CARRY_CUT`, and those of the disk.
+   */
   static async open(port: FilePort, path: string, kind: CarriedKind): Promise<CarriedReader> {
     let file: OpenFile;
     try {
@@ -81,13 +90,20 @@ export class CarriedReader {
     return this.#position;
   }
 
-  /** What stood behind the last frame; its digest has been compared with the bytes. Only after `frames` has ended. */
+  /**
+   * What stood behind the last frame; its digest has been compared with the bytes. Only after
+   * `frames` has ended.
+   */
   get trailer(): CarriedTrailer {
-    if (this.#trailer === undefined) throw new CarryError('CARRY_CUT', `${this.#path} was not read to its end`);
+    if (this.#trailer === undefined)
+      throw new CarryError('CARRY_CUT', `${this.#path} was not read to its end`);
     return this.#trailer;
   }
 
-  /** Every frame in order, as often as it is asked. Throws `CARRY_CUT` and `CARRY_ALTERED`, at the latest behind the last one. */
+  /**
+   * Every frame in order, as often as it is asked. Throws `CARRY_CUT` and `CARRY_ALTERED`, at the
+   * latest behind the last one.
+   */
   async *frames(): AsyncGenerator<Uint8Array, void, void> {
     const hash = createHash('sha256');
     this.#position = 0;
@@ -103,7 +119,8 @@ export class CarriedReader {
     }
     const trailer = trailerOfCarried(await this.#take(CARRIED_TRAILER_BYTES));
     if (this.#position < this.size) throw this.altered('has bytes behind its end');
-    if (!equalBytes(new Uint8Array(hash.digest()), trailer.digest)) throw this.altered('is not as it was written');
+    if (!equalBytes(new Uint8Array(hash.digest()), trailer.digest))
+      throw this.altered('is not as it was written');
     this.#trailer = trailer;
   }
 
@@ -130,11 +147,20 @@ export class CarriedReader {
     } catch (cause) {
       if (!(cause instanceof FormatError) || cause.code === 'FORMAT_UNKNOWN_VERSION') throw cause;
       const [code, says] =
-        this.size < CARRIED_HEAD_BYTES ? (['CARRY_CUT', 'is cut off'] as const) : (['CARRY_NOT_ONE', 'is not one'] as const);
-      throw new CarryError(code, `${this.#path} should be ${WHAT[this.#kind]} and ${says}; choose the right file`, { cause });
+        this.size < CARRIED_HEAD_BYTES
+          ? (['CARRY_CUT', 'is cut off'] as const)
+          : (['CARRY_NOT_ONE', 'is not one'] as const);
+      throw new CarryError(
+        code,
+        `${this.#path} should be ${WHAT[this.#kind]} and ${says}; choose the right file`,
+        { cause },
+      );
     }
     if (kind === this.#kind) return;
-    throw new CarryError('CARRY_WRONG_KIND', `${this.#path} holds ${WHAT[kind]}, not ${WHAT[this.#kind]}; choose the other file`);
+    throw new CarryError(
+      'CARRY_WRONG_KIND',
+      `${this.#path} holds ${WHAT[kind]}, not ${WHAT[this.#kind]}; choose the other file`,
+    );
   }
 
   #understood<T>(step: () => T): T {
@@ -147,7 +173,10 @@ export class CarriedReader {
   }
 
   async #take(length: number): Promise<Uint8Array> {
-    const bytes = await this.#read(this.#position, Math.min(length, Math.max(0, this.size - this.#position)));
+    const bytes = await this.#read(
+      this.#position,
+      Math.min(length, Math.max(0, this.size - this.#position)),
+    );
     if (bytes.length < length)
       throw new CarryError(
         'CARRY_CUT',

@@ -4,32 +4,50 @@ import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
 import { type AgentCertificate, CertificateError, verifyAgent } from '../keys/certificates.ts';
 import { CarryError } from './errors.ts';
 
-/** The first frame of a carried queue, repeated in its receipts: who asks, for which chain, and which log head it has verified. */
+/**
+ * The first frame of a carried queue, repeated in its receipts: who asks, for which chain, and
+ * which log head it has verified.
+ */
 export type Question = Extract<ClientFrame, { type: 'auth' }>;
 
 const QUESTION = 'aliquot/v1/carried-question';
 const QUEUE = 'aliquot/v1/carried-queue';
 const RECEIPTS = 'aliquot/v1/carried-receipts';
 
-/** Signs a question. There is no session whose nonces it could bind, so it may be shown again: what it allows may be repeated. */
-export function signQuestion(claim: Omit<Question, 'type' | 'signature'>, signKey: SigningKey): Question {
+/**
+ * Signs a question. There is no session whose nonces it could bind, so it may be shown again: what
+ * it allows may be repeated.
+ */
+export function signQuestion(
+  claim: Omit<Question, 'type' | 'signature'>,
+  signKey: SigningKey,
+): Question {
   const unsigned: Question = { type: 'auth', ...claim, signature: new Uint8Array(SIGNATURE_BYTES) };
   return { ...unsigned, signature: sign(signKey, QUESTION, statementOf(unsigned)).signature };
 }
 
 /** The agent that asks, proved by its certificate and its signature. Throws `CarryError`. */
-export function verifyQuestion(question: Question, authorityKey: Uint8Array, vaultId: VaultId): AgentCertificate {
+export function verifyQuestion(
+  question: Question,
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+): AgentCertificate {
   let agent: AgentCertificate;
   try {
     agent = verifyAgent(authorityKey, vaultId, question.enrolment, question.binding);
   } catch (cause) {
     if (!(cause instanceof CertificateError)) throw cause;
     const code = cause.code === 'CERT_OTHER_VAULT' ? 'CARRY_OTHER_VAULT' : 'CARRY_ALTERED';
-    throw new CarryError(code, `the file is not of an agent of this vault: ${cause.message}`, { cause });
+    throw new CarryError(code, `the file is not of an agent of this vault: ${cause.message}`, {
+      cause,
+    });
   }
   const signed = { body: statementOf(question), signature: question.signature };
   if (signatureHolds(agent.binding.signKey, QUESTION, signed)) return agent;
-  throw new CarryError('CARRY_ALTERED', `agent ${agent.enrolment.name} did not sign the beginning of this file; export it again`);
+  throw new CarryError(
+    'CARRY_ALTERED',
+    `agent ${agent.enrolment.name} did not sign the beginning of this file; export it again`,
+  );
 }
 
 function statementOf(question: Question): Uint8Array {
@@ -37,7 +55,11 @@ function statementOf(question: Question): Uint8Array {
 }
 
 /** The trailer's signature under a queue (by the agent) or under receipts (by the collector). */
-export function signCarried(kind: 'queue' | 'receipts', key: SigningKey, digest: Uint8Array): Uint8Array {
+export function signCarried(
+  kind: 'queue' | 'receipts',
+  key: SigningKey,
+  digest: Uint8Array,
+): Uint8Array {
   return sign(key, kind === 'queue' ? QUEUE : RECEIPTS, digest).signature;
 }
 
@@ -47,5 +69,8 @@ export function carriedBy(
   publicKey: Uint8Array,
   trailer: { readonly digest: Uint8Array; readonly signature: Uint8Array },
 ): boolean {
-  return signatureHolds(publicKey, kind === 'queue' ? QUEUE : RECEIPTS, { body: trailer.digest, signature: trailer.signature });
+  return signatureHolds(publicKey, kind === 'queue' ? QUEUE : RECEIPTS, {
+    body: trailer.digest,
+    signature: trailer.signature,
+  });
 }

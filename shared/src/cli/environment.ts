@@ -1,4 +1,7 @@
-/** The one place where shared code reads the environment; each program has its own file for its own variables. */
+/**
+ * The one place where shared code reads the environment; each program has its own file for its own
+ * variables.
+ */
 
 /** Whether unexpected errors should show where they come from (`ALIQUOT_DEBUG=1`). */
 export function debugWanted(): boolean {
@@ -10,7 +13,10 @@ export function journalStream(): string | undefined {
   return process.env['JOURNAL_STREAM'] || undefined;
 }
 
-/** The kit's passphrase, when the environment carries it (`ALIQUOT_PASSPHRASE`); an empty one counts as none. */
+/**
+ * The kit's passphrase, when the environment carries it (`ALIQUOT_PASSPHRASE`); an empty one counts
+ * as none.
+ */
 export function passphraseFromEnvironment(): string | undefined {
   return process.env['ALIQUOT_PASSPHRASE'] || undefined;
 }

@@ -23,7 +23,10 @@ export class PartialError extends AliquotError<PartialErrorCode> {
 }
 
 export type OutputErrorCode =
-  /** Standard output could not be written to its end: whoever read it has gone, its disk is full, or it is closed. */
+  /**
+   * Standard output could not be written to its end: whoever read it has gone, its disk is full, or
+   * it is closed.
+   */
   'OUTPUT_LOST';
 
 /** What a command said was not delivered whole. */

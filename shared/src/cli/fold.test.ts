@@ -7,7 +7,9 @@ it('words are kept whole, and lines no wider than they may be', () => {
 });
 
 it('a word that is wider than a line stands alone, uncut: it may be there to be pasted', () => {
-  expect(foldWords('see /data/a/very/long/path now', 10, '  ')).toBe('see\n  /data/a/very/long/path\n  now');
+  expect(foldWords('see /data/a/very/long/path now', 10, '  ')).toBe(
+    'see\n  /data/a/very/long/path\n  now',
+  );
 });
 
 it('short text and none are one line', () => {
@@ -18,7 +20,9 @@ it('short text and none are one line', () => {
 it('each line of a text is folded for itself, and what follows a break is set in', () => {
   expect(foldWords('one two three four', 9, '  ')).toBe('one two\n  three\n  four');
   expect(foldWords('short\nalso short', 20, '  ')).toBe('short\nalso short');
-  expect(foldWords('see /a/very/long/path/indeed for it', 10, '  ')).toBe('see\n  /a/very/long/path/indeed\n  for it');
+  expect(foldWords('see /a/very/long/path/indeed for it', 10, '  ')).toBe(
+    'see\n  /a/very/long/path/indeed\n  for it',
+  );
 });
 
 it('blanks at the beginning of a line stay, and never stand alone', () => {
@@ -31,5 +35,7 @@ it('width is what people see, not how many bytes or code units a name has', () =
 });
 
 it('pieces stay whole, and a mark ends each line that goes on', () => {
-  expect(foldPieces(['cat', '--agent hplc-1', '--path /data/a'], 20, '    ', '', ' \\')).toBe('cat --agent hplc-1 \\\n    --path /data/a');
+  expect(foldPieces(['cat', '--agent hplc-1', '--path /data/a'], 20, '    ', '', ' \\')).toBe(
+    'cat --agent hplc-1 \\\n    --path /data/a',
+  );
 });

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, formatRow, formatTable, formatTime, pathText, printable } from './format.ts';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRow,
+  formatTable,
+  formatTime,
+  pathText,
+  printable,
+} from './format.ts';
 
 describe('figures for people', () => {
   it.each([
@@ -26,7 +35,17 @@ describe('figures for people', () => {
   });
 
   it('counts have commas, as English writes them', () => {
-    for (const count of [0, 7, 999, 1000, 65_535, 999_999, 1_000_000, 1_234_567_890, Number.MAX_SAFE_INTEGER]) {
+    for (const count of [
+      0,
+      7,
+      999,
+      1000,
+      65_535,
+      999_999,
+      1_000_000,
+      1_234_567_890,
+      Number.MAX_SAFE_INTEGER,
+    ]) {
       expect(formatCount(count)).toBe(count.toLocaleString('en'));
     }
   });
@@ -44,7 +63,9 @@ describe('figures for people', () => {
           ['long name', '12 KiB', 22],
         ],
       ),
-    ).toBe(['path         size   n', 'e\u0301.csv         5 B   1', 'long name  12 KiB  22'].join('\n'));
+    ).toBe(
+      ['path         size   n', 'e\u0301.csv         5 B   1', 'long name  12 KiB  22'].join('\n'),
+    );
     expect(formatTable(['a', 'b'], [])).toBe('a  b');
   });
 });
@@ -62,10 +83,16 @@ describe('names for people', () => {
 });
 
 describe('a row of a list', () => {
-  const cells = ['hplc-1  ', '  12 KiB', '2026-11-21 20:05:03.123 UTC', '/data/a run with blanks/signal.csv'];
+  const cells = [
+    'hplc-1  ',
+    '  12 KiB',
+    '2026-11-21 20:05:03.123 UTC',
+    '/data/a run with blanks/signal.csv',
+  ];
 
   it('is one line where it fits, and where nobody looks', () => {
-    const whole = 'hplc-1      12 KiB  2026-11-21 20:05:03.123 UTC  /data/a run with blanks/signal.csv';
+    const whole =
+      'hplc-1      12 KiB  2026-11-21 20:05:03.123 UTC  /data/a run with blanks/signal.csv';
     expect(formatRow(cells, undefined)).toBe(whole);
     expect(formatRow(cells, whole.length)).toBe(whole);
   });

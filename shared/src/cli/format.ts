@@ -15,7 +15,10 @@ export function formatBytes(count: number): string {
   return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
-/** `1,234,567`. Not by `toLocaleString`, which would load the tables of all languages into each command: 30 ms. */
+/**
+ * `1,234,567`. Not by `toLocaleString`, which would load the tables of all languages into each
+ * command: 30 ms.
+ */
 export function formatCount(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
@@ -30,24 +33,36 @@ export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  if (seconds < 86_400)
+    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
 }
 
-/** `12s`, `3m`, `5h`, `12d`: whole units, rounded down; a TIME of the command line is an age like these. */
+/**
+ * `12s`, `3m`, `5h`, `12d`: whole units, rounded down; a TIME of the command line is an age like
+ * these.
+ */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  return seconds < 2 * 86_400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+  return seconds < 2 * 86_400
+    ? `${Math.floor(seconds / 3600)}h`
+    : `${Math.floor(seconds / 86_400)}d`;
 }
 
-/** `2026-11-21 20:15:03.123 UTC`: for tables; JSON carries `formatInstant`. `parseTime` reads it back to the millisecond. */
+/**
+ * `2026-11-21 20:15:03.123 UTC`: for tables; JSON carries `formatInstant`. `parseTime` reads it
+ * back to the millisecond.
+ */
 export function formatTime(ms: number): string {
   return formatInstant(ms).replace('T', ' ').replace('Z', ' UTC');
 }
 
-/** `2026-11-21 21:15:03 +01:00`: for who stands at the PC, by its clock. `parseTime` reads it back as that whole second. */
+/**
+ * `2026-11-21 21:15:03 +01:00`: for who stands at the PC, by its clock. `parseTime` reads it back
+ * as that whole second.
+ */
 export function formatLocalTime(ms: number): string {
   return localText(ms, 'seconds');
 }
@@ -59,7 +74,9 @@ export function formatLocalInstant(ms: number): string {
 
 function localText(ms: number, precision: 'seconds' | 'milliseconds'): string {
   const minutes = -new Date(ms).getTimezoneOffset();
-  const offset = [Math.abs(minutes) / 60, Math.abs(minutes) % 60].map((part) => String(Math.floor(part)).padStart(2, '0')).join(':');
+  const offset = [Math.abs(minutes) / 60, Math.abs(minutes) % 60]
+    .map((part) => String(Math.floor(part)).padStart(2, '0'))
+    .join(':');
   const clock = formatInstant(ms + minutes * 60_000)
     .slice(0, precision === 'seconds' ? 19 : 23)
     .replace('T', ' ');
@@ -72,8 +89,8 @@ export function formatInstant(ms: number): string {
 }
 
 /**
- * A path's bytes as text for tables, JSON and `--path`: UTF-8 as it is, bytes that are no UTF-8 as `\xNN`. It is what the
- * globs match, so what a listing prints can be pasted back.
+ * A path's bytes as text for tables, JSON and `--path`: UTF-8 as it is, bytes that are no UTF-8 as
+ * `\xNN`. It is what the globs match, so what a listing prints can be pasted back.
  */
 export function pathText(path: Uint8Array): string {
   const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
@@ -81,7 +98,10 @@ export function pathText(path: Uint8Array): string {
   let text = '';
   for (let at = 0; at < bytes.length; ) {
     const length = sequenceLength(bytes, at);
-    text += length === 0 ? `\\x${bytes.subarray(at, at + 1).toString('hex')}` : bytes.toString('utf8', at, at + length);
+    text +=
+      length === 0
+        ? `\\x${bytes.subarray(at, at + 1).toString('hex')}`
+        : bytes.toString('utf8', at, at + length);
     at += Math.max(1, length);
   }
   return text;
@@ -89,13 +109,18 @@ export function pathText(path: Uint8Array): string {
 
 /** The length of the valid UTF-8 sequence at `at`; 0 when there is none. */
 function sequenceLength(bytes: Buffer, at: number): number {
-  for (let length = 1; length <= 4 && at + length <= bytes.length; length += 1) if (isUtf8(bytes.subarray(at, at + length))) return length;
+  for (let length = 1; length <= 4 && at + length <= bytes.length; length += 1)
+    if (isUtf8(bytes.subarray(at, at + length))) return length;
   return 0;
 }
 
-/** Text that cannot steer a terminal: control characters (a file name may hold any) become `\xNN` or `\u{…}`. */
+/**
+ * Text that cannot steer a terminal: control characters (a file name may hold any) become `\xNN` or
+ * `\u{…}`.
+ */
 export function printable(text: string): string {
-  // Unicode category Cc is C0, DEL and C1; Cf holds the characters that reorder text (bidi overrides).
+  // Unicode category Cc is C0, DEL and C1; Cf holds the characters that reorder text (bidi
+  // overrides).
   return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
     const code = character.codePointAt(0) ?? 0;
     return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
@@ -103,8 +128,9 @@ export function printable(text: string): string {
 }
 
 /**
- * The cells of one row of a list, two blanks between. On a terminal that is too narrow for them it goes on in the next line, indented, before
- * a cell and never in one: a path or an id that is to be pasted stays whole. `columns` is undefined where nobody looks.
+ * The cells of one row of a list, two blanks between. On a terminal that is too narrow for them it
+ * goes on in the next line, indented, before a cell and never in one: a path or an id that is to be
+ * pasted stays whole. `columns` is undefined where nobody looks.
  */
 export function formatRow(cells: readonly string[], columns: number | undefined): string {
   const whole = cells.join('  ').trimEnd();
@@ -121,13 +147,26 @@ export function formatRow(cells: readonly string[], columns: number | undefined)
   return [...lines, line.trimEnd()].join('\n');
 }
 
-/** Rows under headings, columns aligned by two spaces; numbers (and a column whose heading ends in `>`) to the right. */
-export function formatTable(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+/**
+ * Rows under headings, columns aligned by two spaces; numbers (and a column whose heading ends in
+ * `>`) to the right.
+ */
+export function formatTable(
+  headings: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
   const right = headings.map(
-    (heading, column) => heading.endsWith('>') || (rows.length > 0 && rows.every((row) => typeof row[column] === 'number')),
+    (heading, column) =>
+      heading.endsWith('>') ||
+      (rows.length > 0 && rows.every((row) => typeof row[column] === 'number')),
   );
-  const cells = [headings.map((heading) => heading.replace(/>$/, '')), ...rows.map((row) => row.map((cell) => printable(String(cell))))];
-  const widths = headings.map((_, column) => Math.max(...cells.map((row) => widthOf(row[column] ?? ''))));
+  const cells = [
+    headings.map((heading) => heading.replace(/>$/, '')),
+    ...rows.map((row) => row.map((cell) => printable(String(cell)))),
+  ];
+  const widths = headings.map((_, column) =>
+    Math.max(...cells.map((row) => widthOf(row[column] ?? ''))),
+  );
   return cells
     .map((row) =>
       row
@@ -143,5 +182,7 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
 
 /** Characters as people count them; good enough for columns. */
 export function widthOf(text: string): number {
-  return /^[\u0020-\u007e]*$/.test(text) ? text.length : [...new Intl.Segmenter().segment(text)].length;
+  return /^[\u0020-\u007e]*$/.test(text)
+    ? text.length
+    : [...new Intl.Segmenter().segment(text)].length;
 }

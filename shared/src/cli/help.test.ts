@@ -1,24 +1,42 @@
 import { Option } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { helpPages } from '../testing/help-pages.ts';
-import { NeededOption, styledProgram, withExample, withJson, withNotes, withShared } from './help.ts';
+import {
+  NeededOption,
+  styledProgram,
+  withExample,
+  withJson,
+  withNotes,
+  withShared,
+} from './help.ts';
 
 function page(): string {
   const program = styledProgram('aliquot', 'A program.', '1.2.3');
-  const cat = withJson(withShared(program.command('cat <path...>'), new Option('--url <URL>', 'where'), 'Reaching the collector:'))
+  const cat = withJson(
+    withShared(
+      program.command('cat <path...>'),
+      new Option('--url <URL>', 'where'),
+      'Reaching the collector:',
+    ),
+  )
     .description('One file. All of it.')
     .requiredOption('--agent <NAME>', 'whose file')
     .option('--at <TIME>', 'when', 'latest')
     .option('--exclude <GLOB>', 'what not', [])
     .addOption(new NeededOption('--kit <FILE>', 'the kit'));
   withNotes(cat, `A note that is long: ${'word '.repeat(20)}`);
-  withExample(cat, `aliquot cat /data/${'x'.repeat(40)} --agent hplc-1 --kit lab.kit --url http://127.0.0.1:8480 | sha256sum`);
+  withExample(
+    cat,
+    `aliquot cat /data/${'x'.repeat(40)} --agent hplc-1 --kit lab.kit --url http://127.0.0.1:8480 | sha256sum`,
+  );
   return helpPages(program).find(({ name }) => name === 'aliquot cat')?.text ?? '';
 }
 
 describe('the style of help', () => {
   it('shows in the synopsis what must be given, from the command line or the environment', () => {
-    expect(page().split('\n')[0]).toBe('Usage: aliquot cat <path...> --agent <NAME> --kit <FILE> [options]');
+    expect(page().split('\n')[0]).toBe(
+      'Usage: aliquot cat <path...> --agent <NAME> --kit <FILE> [options]',
+    );
   });
 
   it('has the own options first and the common ones last, whatever order they were added in', () => {
@@ -34,7 +52,9 @@ describe('the style of help', () => {
       'A note',
       'Example:',
     ];
-    const places = order.map((word) => page().indexOf(`\n${word.startsWith('--') ? '  ' : ''}${word}`));
+    const places = order.map((word) =>
+      page().indexOf(`\n${word.startsWith('--') ? '  ' : ''}${word}`),
+    );
     expect(places).not.toContain(-1);
     expect(places).toEqual([...places].sort((a, b) => a - b));
   });

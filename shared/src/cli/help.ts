@@ -2,8 +2,9 @@ import { Command, Help, Option } from 'commander';
 import { foldPieces } from './fold.ts';
 
 /*
- * One style of help for both programs. The synopsis shows what must be given; a command's own options come first, what many
- * commands share comes last; notes and an example end it; nothing is wider than 80 columns.
+ * One style of help for both programs. The synopsis shows what must be given; a command's own
+ * options come first, what many commands share comes last; notes and an example end it; nothing is
+ * wider than 80 columns.
  */
 
 const WIDTH = 80;
@@ -13,7 +14,10 @@ const COMMON = 'Common options:';
 /** Groups that stand behind the command's own options, in this order. */
 const LAST: readonly string[] = ['Reaching the collector:', COMMON];
 
-/** An option that the command cannot do without, though an environment variable may stand for it: the synopsis shows it. */
+/**
+ * An option that the command cannot do without, though an environment variable may stand for it:
+ * the synopsis shows it.
+ */
 export class NeededOption extends Option {}
 
 /** Commands that do something by themselves and have others below them. */
@@ -43,11 +47,15 @@ class StyledHelp extends Help {
 
   /** `aliquot cat --agent <NAME> --path <PATH> --kit <FILE> [options]`. */
   override commandUsage(command: Command): string {
-    const needed = command.options.filter((option) => option.mandatory || option instanceof NeededOption);
+    const needed = command.options.filter(
+      (option) => option.mandatory || option instanceof NeededOption,
+    );
     const words = [
       pathOf(command),
       ...(command.commands.length > 0 ? [alone.has(command) ? '[command]' : '<command>'] : []),
-      ...command.registeredArguments.map((argument) => this.argumentTerm(argument)).map((term, at) => usageArgument(command, at, term)),
+      ...command.registeredArguments
+        .map((argument) => this.argumentTerm(argument))
+        .map((term, at) => usageArgument(command, at, term)),
       ...needed.map((option) => option.flags),
       '[options]',
     ];
@@ -67,12 +75,22 @@ class StyledHelp extends Help {
   /** An empty list, or a switch that is off, is no default worth a word. */
   override optionDescription(option: Option): string {
     const { defaultValue, description } = option;
-    return typeof defaultValue === 'string' ? `${description} (default: ${defaultValue})` : description;
+    return typeof defaultValue === 'string'
+      ? `${description} (default: ${defaultValue})`
+      : description;
   }
 
-  override groupItems<T extends Command | Option>(all: T[], visible: T[], groupOf: (item: T) => string): Map<string, T[]> {
-    const everywhere = (item: T) => item instanceof Option && (item.long === '--help' || (item.long === '--version' && !item.required));
-    const groups = super.groupItems(all, visible, (item) => (everywhere(item) ? COMMON : groupOf(item)));
+  override groupItems<T extends Command | Option>(
+    all: T[],
+    visible: T[],
+    groupOf: (item: T) => string,
+  ): Map<string, T[]> {
+    const everywhere = (item: T) =>
+      item instanceof Option &&
+      (item.long === '--help' || (item.long === '--version' && !item.required));
+    const groups = super.groupItems(all, visible, (item) =>
+      everywhere(item) ? COMMON : groupOf(item),
+    );
     const rank = (name: string) => (name === OWN ? -1 : LAST.indexOf(name));
     return new Map([...groups].sort(([a], [b]) => rank(a) - rank(b)));
   }
@@ -87,7 +105,8 @@ export function styledProgram(name: string, description: string, release: string
       .helpOption('--help', 'print how it is used')
       .helpCommand(false)
       .showHelpAfterError(false)
-      // What stands behind a command's name is that command's: `restore --version ID` is no question about the release.
+      // What stands behind a command's name is that command's: `restore --version ID` is no
+      // question about the release.
       .enablePositionalOptions()
   );
 }
@@ -101,17 +120,28 @@ export function withJson(command: Command): Command {
   return withShared(command, new Option('--json', 'one JSON object a line on standard output'));
 }
 
-/** Adds what is worth knowing beside the options: paragraphs, wrapped; a paragraph with line feeds stays as it is. */
+/**
+ * Adds what is worth knowing beside the options: paragraphs, wrapped; a paragraph with line feeds
+ * stays as it is.
+ */
 export function withNotes(command: Command, ...paragraphs: readonly string[]): Command {
   const help = new StyledHelp();
-  const wrapped = paragraphs.map((text) => (text.includes('\n') ? text : help.boxWrap(text, WIDTH)));
+  const wrapped = paragraphs.map((text) =>
+    text.includes('\n') ? text : help.boxWrap(text, WIDTH),
+  );
   return command.addHelpText('after', `\n${wrapped.join('\n\n')}`);
 }
 
-/** Help always ends with a command line that works. A long one is continued on the next line, as a shell takes it. */
+/**
+ * Help always ends with a command line that works. A long one is continued on the next line, as a
+ * shell takes it.
+ */
 export function withExample(command: Command, ...lines: readonly string[]): Command {
   const folded = lines.map((line) => `  ${foldCommand(line)}`);
-  return command.addHelpText('after', `\n${lines.length > 1 ? 'Examples' : 'Example'}:\n${folded.join('\n')}`);
+  return command.addHelpText(
+    'after',
+    `\n${lines.length > 1 ? 'Examples' : 'Example'}:\n${folded.join('\n')}`,
+  );
 }
 
 /** The program, the commands that lead to this one, and its name. */

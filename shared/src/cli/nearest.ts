@@ -1,7 +1,10 @@
 /** Longer texts are not compared: nobody mistypes them, and it would take long. */
 const MAX_COMPARED = 4096;
 
-/** What a mistyped word was probably meant to be: the nearest of `known` by edit distance, if any is near. */
+/**
+ * What a mistyped word was probably meant to be: the nearest of `known` by edit distance, if any is
+ * near.
+ */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const guess = new Guess(word);
   for (const candidate of known) guess.consider(candidate);
@@ -25,7 +28,11 @@ export class Guess {
   }
 
   consider(candidate: string): void {
-    if (Math.abs(candidate.length - this.#word.length) >= this.#least || candidate.length > MAX_COMPARED) return;
+    if (
+      Math.abs(candidate.length - this.#word.length) >= this.#least ||
+      candidate.length > MAX_COMPARED
+    )
+      return;
     const away = distance(this.#word, candidate.toLowerCase(), this.#least);
     if (away >= this.#least) return;
     this.#least = away;

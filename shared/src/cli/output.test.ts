@@ -25,14 +25,29 @@ function setUp(json: boolean, terminal = false, reads = false) {
   const stdout = new Sink(terminal);
   const stderr = new Sink(terminal);
   let now = 0;
-  const output = createOutput({ json, stdout: new StandardOutput(stdout), stderr, clock: { nowMs: () => now }, reads });
+  const output = createOutput({
+    json,
+    stdout: new StandardOutput(stdout),
+    stderr,
+    clock: { nowMs: () => now },
+    reads,
+  });
   return { stdout, stderr, output, pass: (ms: number) => (now += ms) };
 }
 
 describe('output', () => {
   it('with --json is one object a line and nothing else on standard output', async () => {
     const { stdout, stderr, output } = setUp(true);
-    await output.result({ path: 'a\nb', id: Buffer.from([1, 255]), key: new Uint8Array([2]), mtimeNs: 12n, none: undefined }, 'text');
+    await output.result(
+      {
+        path: 'a\nb',
+        id: Buffer.from([1, 255]),
+        key: new Uint8Array([2]),
+        mtimeNs: 12n,
+        none: undefined,
+      },
+      'text',
+    );
     output.note('a remark');
     expect(stdout.text).toBe('{"path":"a\\nb","id":"01ff","key":"02","mtimeNs":"12"}\n');
     expect(stderr.text).toBe('a remark\n');
@@ -101,7 +116,9 @@ describe('output', () => {
     stderr.writableLength = 0;
     output.note('three');
     output.note('four');
-    expect(stderr.text).toBe('(2 remarks were left out: standard error was stalled)\nthree\nfour\n');
+    expect(stderr.text).toBe(
+      '(2 remarks were left out: standard error was stalled)\nthree\nfour\n',
+    );
   });
 });
 
@@ -141,7 +158,9 @@ describe('progress', () => {
     progress.update(state);
     progress.update(state);
     progress.done();
-    expect(stderr.text).toBe('restored 12 of 40 files, 3.0 MiB of 9.0 MiB (33%), 307 KiB/s, 20 s left\n');
+    expect(stderr.text).toBe(
+      'restored 12 of 40 files, 3.0 MiB of 9.0 MiB (33%), 307 KiB/s, 20 s left\n',
+    );
   });
 
   it('without totals says how long it has been', () => {

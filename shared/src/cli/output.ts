@@ -2,7 +2,10 @@ import type { Clock } from '../ports.ts';
 import { formatBytes, formatCount, formatDuration, printable } from './format.ts';
 import type { StandardOutput, TextSink } from './standard-output.ts';
 
-/** What long work has done so far. Totals are optional: without them there is no percentage and no time left. */
+/**
+ * What long work has done so far. Totals are optional: without them there is no percentage and no
+ * time left.
+ */
 export interface ProgressState {
   /** Absent where the work is not about files. */
   readonly files?: number;
@@ -13,23 +16,32 @@ export interface ProgressState {
   readonly current?: () => string;
 }
 
-/** Shows that long work goes on: a redrawn line on a terminal, a plain line now and then elsewhere. Cheap to call often. */
+/**
+ * Shows that long work goes on: a redrawn line on a terminal, a plain line now and then elsewhere.
+ * Cheap to call often.
+ */
 export interface Progress {
   update(state: ProgressState): void;
   /** Takes the line away again; the command's own last words follow. */
   done(): void;
 }
 
-/** Thrown out of a command that only reads when its output cannot be delivered any more (`| head`): it unwinds. */
+/**
+ * Thrown out of a command that only reads when its output cannot be delivered any more (`| head`):
+ * it unwinds.
+ */
 export class OutputClosed extends Error {}
 
-/** Where a command's words go: results to standard output, everything for the eye to standard error. */
+/**
+ * Where a command's words go: results to standard output, everything for the eye to standard error.
+ */
 export interface Output {
   readonly json: boolean;
   /**
-   * One result: as a JSON object on a line with `--json` (bytes as hex, bigints as decimal text), else `text`; without
-   * text nothing. Awaiting it keeps memory flat when the reader is slow. Once output cannot be delivered, a command that
-   * works goes on without; one that only reads is thrown out with `OutputClosed`.
+   * One result: as a JSON object on a line with `--json` (bytes as hex, bigints as decimal text),
+   * else `text`; without text nothing. Awaiting it keeps memory flat when the reader is slow. Once
+   * output cannot be delivered, a command that works goes on without; one that only reads is thrown
+   * out with `OutputClosed`.
    */
   result(record: object, text?: string): Promise<void>;
   /** Bytes of a file, as they are; else like `result`. */
@@ -45,7 +57,10 @@ export interface OutputOptions {
   readonly stdout: StandardOutput;
   readonly stderr: TextSink;
   readonly clock: Clock;
-  /** Whether the command only reads, so that it may stop when nobody takes what it says; else its work goes on. */
+  /**
+   * Whether the command only reads, so that it may stop when nobody takes what it says; else its
+   * work goes on.
+   */
   readonly reads?: boolean;
 }
 
@@ -54,11 +69,19 @@ const PLAIN_LINE_MS = 10_000;
 /** The rate shown covers about this much of the past. */
 const RATE_WINDOW_MS = 5_000;
 
-/** More than this waits for nobody: words for the eye are dropped while standard error is stalled. */
+/**
+ * More than this waits for nobody: words for the eye are dropped while standard error is stalled.
+ */
 const MAX_WAITING_BYTES = 256 * 1024;
 
 /** Makes the output of one command. */
-export function createOutput({ json, stdout, stderr, clock, reads = false }: OutputOptions): Output {
+export function createOutput({
+  json,
+  stdout,
+  stderr,
+  clock,
+  reads = false,
+}: OutputOptions): Output {
   let liveLine = false;
   let unsaid = 0;
   if (reads) stdout.readerMayLeave = true;
@@ -91,7 +114,8 @@ export function createOutput({ json, stdout, stderr, clock, reads = false }: Out
     bytes: write,
     note(text) {
       clearLine();
-      const missed = unsaid === 0 ? '' : `(${unsaid} remarks were left out: standard error was stalled)\n`;
+      const missed =
+        unsaid === 0 ? '' : `(${unsaid} remarks were left out: standard error was stalled)\n`;
       if (say(`${missed}${text}\n`)) unsaid = 0;
       else unsaid += 1;
     },
@@ -124,7 +148,10 @@ export function createOutput({ json, stdout, stderr, clock, reads = false }: Out
   };
 }
 
-/** The line, and behind it as much of the path's end as there is room for: of a deep path the file's name says most. */
+/**
+ * The line, and behind it as much of the path's end as there is room for: of a deep path the file's
+ * name says most.
+ */
 function fitted(line: string, current: string, width: number): string {
   const room = width - line.length - 2;
   if (current === '' || room < 12) return line.slice(0, width);
@@ -132,13 +159,28 @@ function fitted(line: string, current: string, width: number): string {
 }
 
 /** `restored 12 of 40 files, 3.1 MiB of 9.0 MiB (34%), 1.2 MiB/s, 5 s left`. */
-function progressLine(verb: string, state: ProgressState, bytesPerSecond: number, elapsedMs: number): string {
+function progressLine(
+  verb: string,
+  state: ProgressState,
+  bytesPerSecond: number,
+  elapsedMs: number,
+): string {
   const { files, bytes, totalFiles, totalBytes } = state;
   const done = totalFiles === undefined ? '' : ` of ${formatCount(totalFiles)}`;
-  const counted = files === undefined ? [] : [`${formatCount(files)}${done} ${(totalFiles ?? files) === 1 ? 'file' : 'files'}`];
-  // Totals are taken before the work begins; what grows meanwhile must not show more than all of it.
-  const percent = totalBytes === undefined || totalBytes === 0 ? 100 : Math.min(100, Math.floor((bytes / totalBytes) * 100));
-  const size = totalBytes === undefined ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(totalBytes)} (${percent}%)`;
+  const counted =
+    files === undefined
+      ? []
+      : [`${formatCount(files)}${done} ${(totalFiles ?? files) === 1 ? 'file' : 'files'}`];
+  // Totals are taken before the work begins; what grows meanwhile must not show more than all of
+  // it.
+  const percent =
+    totalBytes === undefined || totalBytes === 0
+      ? 100
+      : Math.min(100, Math.floor((bytes / totalBytes) * 100));
+  const size =
+    totalBytes === undefined
+      ? formatBytes(bytes)
+      : `${formatBytes(bytes)} of ${formatBytes(totalBytes)} (${percent}%)`;
   const parts = [`${verb} ${[...counted, size].join(', ')}`];
   if (bytesPerSecond > 0) parts.push(`${formatBytes(bytesPerSecond)}/s`);
   if (totalBytes !== undefined && bytesPerSecond > 0 && bytes < totalBytes) {

@@ -21,7 +21,8 @@ class Terminal extends EventEmitter {
   };
 
   resume = () => {
-    for (const part of [this.#answers.shift() ?? '\u0003'].flat()) queueMicrotask(() => this.emit('data', Buffer.from(part)));
+    for (const part of [this.#answers.shift() ?? '\u0003'].flat())
+      queueMicrotask(() => this.emit('data', Buffer.from(part)));
     return this;
   };
 
@@ -44,32 +45,54 @@ const ask = (terminal: Terminal, isNew = false) =>
 
 describe('the passphrase', () => {
   it('comes from the environment when it is there', async () => {
-    expect(await readPassphrase({ purpose: 'kit', fromEnvironment: 'from there' })).toBe('from there');
-    await expect(readPassphrase({ purpose: 'kit', fromEnvironment: 'from there ' })).rejects.toThrow(
-      'in ALIQUOT_PASSPHRASE begins or ends',
+    expect(await readPassphrase({ purpose: 'kit', fromEnvironment: 'from there' })).toBe(
+      'from there',
     );
+    await expect(
+      readPassphrase({ purpose: 'kit', fromEnvironment: 'from there ' }),
+    ).rejects.toThrow('in ALIQUOT_PASSPHRASE begins or ends');
   });
 
   it('comes from a file that was named before anything else', async () => {
-    expect(await readPassphrase({ purpose: 'kit', fromFile: 'from a file', fromEnvironment: 'from there' })).toBe('from a file');
+    expect(
+      await readPassphrase({
+        purpose: 'kit',
+        fromFile: 'from a file',
+        fromEnvironment: 'from there',
+      }),
+    ).toBe('from a file');
   });
 
   it('is judged when it is new, wherever it comes from, and on a terminal before it is typed again', async () => {
     const judge = async () => {
       throw new UsageError('USAGE_INVALID', 'too weak');
     };
-    await expect(readPassphrase({ purpose: 'kit', fromFile: 'x', judge })).rejects.toThrow('too weak');
-    await expect(readPassphrase({ purpose: 'kit', fromEnvironment: 'x', judge })).rejects.toThrow('too weak');
+    await expect(readPassphrase({ purpose: 'kit', fromFile: 'x', judge })).rejects.toThrow(
+      'too weak',
+    );
+    await expect(readPassphrase({ purpose: 'kit', fromEnvironment: 'x', judge })).rejects.toThrow(
+      'too weak',
+    );
     const terminal = new Terminal(['x\r', 'x\r']);
-    const options = { purpose: 'kit', judge, input: terminal as never, output: terminal as never, fromEnvironment: undefined };
+    const options = {
+      purpose: 'kit',
+      judge,
+      input: terminal as never,
+      output: terminal as never,
+      fromEnvironment: undefined,
+    };
     await expect(readPassphrase(options)).rejects.toThrow('too weak');
     expect(terminal.shown).not.toContain('again');
   });
 
   it('typed with what nobody sees (an arrow key, a tab, a blank at the end) is refused, not changed', async () => {
-    await expect(ask(new Terminal(['correct\u001b[D horse\r']))).rejects.toThrow('control character');
+    await expect(ask(new Terminal(['correct\u001b[D horse\r']))).rejects.toThrow(
+      'control character',
+    );
     await expect(ask(new Terminal(['correct\thorse\r']))).rejects.toThrow('control character');
-    await expect(ask(new Terminal(['correct horse \r']))).rejects.toThrow('begins or ends with a blank');
+    await expect(ask(new Terminal(['correct horse \r']))).rejects.toThrow(
+      'begins or ends with a blank',
+    );
   });
 
   it('is asked for without being shown', async () => {
@@ -90,7 +113,9 @@ describe('the passphrase', () => {
 
   it('is asked for twice when it is new', async () => {
     expect(await ask(new Terminal(['one\r', 'one\r']), true)).toBe('one');
-    await expect(ask(new Terminal(['one\r', 'two\r']), true)).rejects.toMatchObject({ code: 'USAGE_INVALID' });
+    await expect(ask(new Terminal(['one\r', 'two\r']), true)).rejects.toMatchObject({
+      code: 'USAGE_INVALID',
+    });
   });
 
   it('is never empty, and may be refused by Ctrl-C', async () => {

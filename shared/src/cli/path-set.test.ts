@@ -51,11 +51,19 @@ describe('whole paths taken literally', () => {
 
 describe('a file of paths', () => {
   it('has one a line, as editors of either system leave it', () => {
-    expect(parsePathFile(Buffer.from('\ufeff/a b\r\n\r\nC:\\x\r\n/last'), 'f', false)).toEqual(['/a b', 'C:\\x', '/last']);
+    expect(parsePathFile(Buffer.from('\ufeff/a b\r\n\r\nC:\\x\r\n/last'), 'f', false)).toEqual([
+      '/a b',
+      'C:\\x',
+      '/last',
+    ]);
   });
 
   it('with -0 has names of any bytes, line ends included', () => {
-    const bytes = Buffer.concat([Buffer.from('/a\nb\r\0/c'), Buffer.from([0xff, 0]), Buffer.from('/d')]);
+    const bytes = Buffer.concat([
+      Buffer.from('/a\nb\r\0/c'),
+      Buffer.from([0xff, 0]),
+      Buffer.from('/d'),
+    ]);
     expect(parsePathFile(bytes, 'f', true)).toEqual(['/a\nb\r', '/c\\xff', '/d']);
   });
 

@@ -3,25 +3,33 @@ import { UsageError } from './errors.ts';
 import { pathText } from './format.ts';
 
 /**
- * The byte strings that a path on the command line can mean: its UTF-8, and, when it holds `\xNN` as listings print bytes that
- * are no UTF-8, those bytes.
+ * The byte strings that a path on the command line can mean: its UTF-8, and, when it holds `\xNN`
+ * as listings print bytes that are no UTF-8, those bytes.
  */
 export function pathCandidates(text: string): Uint8Array[] {
   const plain = new Uint8Array(Buffer.from(text, 'utf8'));
   if (!/\\x[0-9a-f]{2}/.test(text)) return [plain];
   const pieces = text.split(/(\\x[0-9a-f]{2})/);
   const bytes = Buffer.concat(
-    pieces.map((piece) => (/^\\x[0-9a-f]{2}$/.test(piece) ? Buffer.from(piece.slice(2), 'hex') : Buffer.from(piece))),
+    pieces.map((piece) =>
+      /^\\x[0-9a-f]{2}$/.test(piece) ? Buffer.from(piece.slice(2), 'hex') : Buffer.from(piece),
+    ),
   );
   return [plain, new Uint8Array(bytes)];
 }
 
-/** Whether a pattern is a whole path, by its spelling: what else it may mean is what lies below it, should it be a folder. */
+/**
+ * Whether a pattern is a whole path, by its spelling: what else it may mean is what lies below it,
+ * should it be a folder.
+ */
 export function isOnePath(pattern: string): boolean {
   return pattern.includes('/') && !/[*?[\]{}()!+@\\]/.test(pattern);
 }
 
-/** Whole paths, taken literally whatever signs they hold: each means that file, or that folder and all below it. */
+/**
+ * Whole paths, taken literally whatever signs they hold: each means that file, or that folder and
+ * all below it.
+ */
 export class PathSet {
   readonly #given = new Map<string, string>();
   readonly #found = new Set<string>();
@@ -30,7 +38,8 @@ export class PathSet {
     for (const path of paths) {
       for (const bytes of pathCandidates(path)) {
         this.#given.set(trimmed(pathText(bytes)), path);
-        // On Windows `\` and `/` are the same and case does not matter; such a key can be no POSIX path, so both stand in one map.
+        // On Windows `\` and `/` are the same and case does not matter; such a key can be no POSIX
+        // path, so both stand in one map.
         this.#given.set(windowsKey(pathText(bytes)), path);
       }
     }
@@ -67,8 +76,9 @@ function windowsKey(path: string): string {
 }
 
 /**
- * The paths of a `--path-file`: one a line, or, with `-0`, each ended by a NUL, as `find -print0` writes them. Bytes are taken as they are;
- * those that are no UTF-8 may also be written `\xNN`, as listings print them. Errors: `USAGE_INVALID`.
+ * The paths of a `--path-file`: one a line, or, with `-0`, each ended by a NUL, as `find -print0`
+ * writes them. Bytes are taken as they are; those that are no UTF-8 may also be written `\xNN`, as
+ * listings print them. Errors: `USAGE_INVALID`.
  */
 export function parsePathFile(bytes: Buffer, file: string, byNul: boolean): string[] {
   const paths: string[] = [];
@@ -90,5 +100,8 @@ export function parsePathFile(bytes: Buffer, file: string, byNul: boolean): stri
     paths.push(path);
   }
   if (paths.length > 0) return paths;
-  throw new UsageError('USAGE_INVALID', `${file} names no path; write one a line, or each ended by a NUL with -0`);
+  throw new UsageError(
+    'USAGE_INVALID',
+    `${file} names no path; write one a line, or each ended by a NUL with -0`,
+  );
 }

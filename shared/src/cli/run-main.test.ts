@@ -24,7 +24,11 @@ class Sink extends EventEmitter implements TextSink {
   }
 }
 
-async function run(argv: readonly string[], action: () => unknown = () => undefined, debug = false) {
+async function run(
+  argv: readonly string[],
+  action: () => unknown = () => undefined,
+  debug = false,
+) {
   let said = '';
   const program = new Command('aliquot');
   program.configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
@@ -77,12 +81,21 @@ describe('the end of a command', () => {
   });
 
   it.each([
-    [['agent', 'approve', 'hplc-1'], 'there is no `aliquot agent approve`; use `aliquot agents approve`'],
-    [['agents', 'revoke', 'hplc-1'], 'there is no `aliquot agents revoke`; use `aliquot agent revoke`'],
+    [
+      ['agent', 'approve', 'hplc-1'],
+      'there is no `aliquot agent approve`; use `aliquot agents approve`',
+    ],
+    [
+      ['agents', 'revoke', 'hplc-1'],
+      'there is no `aliquot agents revoke`; use `aliquot agent revoke`',
+    ],
     [['approve', 'hplc-1'], 'there is no `aliquot approve`; use `aliquot agents approve`'],
-  ])('is 2 for %s, a command that stands below another word, and says which', async (argv, words) => {
-    expect(await run(argv)).toEqual({ code: 2, said: `aliquot: ${words} [USAGE_INVALID]\n` });
-  });
+  ])(
+    'is 2 for %s, a command that stands below another word, and says which',
+    async (argv, words) => {
+      expect(await run(argv)).toEqual({ code: 2, said: `aliquot: ${words} [USAGE_INVALID]\n` });
+    },
+  );
 
   it('is 2 without a command', async () => {
     expect((await run([])).code).toBe(2);
@@ -138,7 +151,10 @@ describe('the end of a command whose output is lost', () => {
       await output.result({ a: 2 });
       await end();
     });
-    return { code: await runCommand(program, ['node', 'aliquot'], { stdout, stderr, debug: false }), said };
+    return {
+      code: await runCommand(program, ['node', 'aliquot'], { stdout, stderr, debug: false }),
+      said,
+    };
   };
   const fail = (error: Error) => () => {
     throw error;
@@ -174,7 +190,9 @@ describe('the end of a command whose output is lost', () => {
   ])('is the work’s own %i, said first', async (code, error) => {
     const ended = await ends('ENOSPC', false, fail(error));
     expect(ended.code).toBe(code);
-    expect(ended.said).toMatch(/^aliquot: x \[[A-Z_]+\]\naliquot: not all of .*: its disk is full \[OUTPUT_LOST\]\n$/);
+    expect(ended.said).toMatch(
+      /^aliquot: x \[[A-Z_]+\]\naliquot: not all of .*: its disk is full \[OUTPUT_LOST\]\n$/,
+    );
   });
 
   it('is 1 for help that could not be printed', async () => {
@@ -182,7 +200,13 @@ describe('the end of a command whose output is lost', () => {
       const stdout = new StandardOutput(new Sink(errno));
       let said = '';
       const stderr = { write: (text: string) => (said += text) };
-      expect(await runCommand(new Command('aliquot'), ['node', 'aliquot', '--help'], { stdout, stderr, debug: false })).toBe(1);
+      expect(
+        await runCommand(new Command('aliquot'), ['node', 'aliquot', '--help'], {
+          stdout,
+          stderr,
+          debug: false,
+        }),
+      ).toBe(1);
       expect(said !== '').toBe(errno === 'ENOSPC');
     }
   });

@@ -17,17 +17,27 @@ const usageCodes = new Set(['FOLDER_MISSING', 'FOLDER_KIND', 'FOLDER_NOT_EMPTY']
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof PartialError) return 3;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof UsageError || (error instanceof AliquotError && usageCodes.has(error.code))) return 2;
+  if (error instanceof UsageError || (error instanceof AliquotError && usageCodes.has(error.code)))
+    return 2;
   return 1;
 }
 
-/** The one line that a person gets: `aliquot: what, and the way out [CODE]`; undefined when there is nothing to say. */
-function errorLine(program: string, error: unknown, debug: boolean, elsewhere?: string): string | undefined {
+/**
+ * The one line that a person gets: `aliquot: what, and the way out [CODE]`; undefined when there is
+ * nothing to say.
+ */
+function errorLine(
+  program: string,
+  error: unknown,
+  debug: boolean,
+  elsewhere?: string,
+): string | undefined {
   if (error instanceof OutputClosed) return undefined;
   if (error instanceof CommanderError) {
     // Commander prints help and version itself; its errors come here through `configureOutput`.
     if (error.exitCode === 0 || error.code === 'commander.help') return undefined;
-    return elsewhere !== undefined && ['commander.unknownCommand', 'commander.excessArguments'].includes(error.code)
+    return elsewhere !== undefined &&
+      ['commander.unknownCommand', 'commander.excessArguments'].includes(error.code)
       ? `${program}: ${printable(elsewhere)} [USAGE_INVALID]`
       : `${program}: ${oneLine(error.message)}; --help shows the usage [USAGE_INVALID]`;
   }
@@ -50,16 +60,23 @@ export interface RunOptions {
 }
 
 /**
- * Runs a commander program to its end and returns the exit code. An action fails by throwing: `UsageError` gives 2,
- * `PartialError` 3, anything else 1; one line about it goes to standard error, with `--json` too.
+ * Runs a commander program to its end and returns the exit code. An action fails by throwing:
+ * `UsageError` gives 2, `PartialError` 3, anything else 1; one line about it goes to standard
+ * error, with `--json` too.
  *
- * **Output that is lost.** Work never depends on who reads about it: it goes on to its end, and what only reads stops. The exit code is then
- * the work's own where that is not 0, because it says more (2: nothing was done; 3: a part; 1: it failed), and 1 where it would have been 0. So 0
- * always means: done, and all that was said has been delivered. Standard error is for the eye; losing it changes nothing.
+ * **Output that is lost.** Work never depends on who reads about it: it goes on to its end, and
+ * what only reads stops. The exit code is then the work's own where that is not 0, because it says
+ * more (2: nothing was done; 3: a part; 1: it failed), and 1 where it would have been 0. So 0
+ * always means: done, and all that was said has been delivered. Standard error is for the eye;
+ * losing it changes nothing.
  *
  * Test only: programs use `runMain`, which also ends the process.
  */
-export async function runCommand(program: Command, argv: readonly string[], options: RunOptions): Promise<ExitCode> {
+export async function runCommand(
+  program: Command,
+  argv: readonly string[],
+  options: RunOptions,
+): Promise<ExitCode> {
   const { stdout, stderr = process.stderr, debug = debugWanted() } = options;
   quieten(program, stdout);
   let code: ExitCode = 0;
@@ -78,21 +95,41 @@ export async function runCommand(program: Command, argv: readonly string[], opti
   await stdout.settled();
   if (stdout.lost === undefined) return code;
   // Leaving early is what `| head` does; whoever does that to a listing, or to help, knows.
-  if (!stdout.readerGone || !(stdout.readerMayLeave || help)) say(lostError(stdout, stdout.lost, code));
+  if (!stdout.readerGone || !(stdout.readerMayLeave || help))
+    say(lostError(stdout, stdout.lost, code));
   return code === 0 ? 1 : code;
 }
 
 /** What is said about output that was lost. */
-function lostError({ readerGone, readerMayLeave }: StandardOutput, cause: Error, code: ExitCode): OutputError {
+function lostError(
+  { readerGone, readerMayLeave }: StandardOutput,
+  cause: Error,
+  code: ExitCode,
+): OutputError {
   const errno = errnoOf(cause) ?? cause.message;
-  const reasons: Record<string, string> = { ENOSPC: 'its disk is full', EDQUOT: 'its quota is used up', EBADF: 'it is closed' };
+  const reasons: Record<string, string> = {
+    ENOSPC: 'its disk is full',
+    EDQUOT: 'its quota is used up',
+    EBADF: 'it is closed',
+  };
   const why = readerGone ? 'whoever read it has gone' : (reasons[errno] ?? errno);
   const work = readerMayLeave || code !== 0 ? '' : '; the work itself is done';
-  return new OutputError('OUTPUT_LOST', `not all of standard output could be written: ${why}${work}`, { cause });
+  return new OutputError(
+    'OUTPUT_LOST',
+    `not all of standard output could be written: ${why}${work}`,
+    { cause },
+  );
 }
 
-/** `runCommand` for a `main.ts`: ends the process with the exit code, once standard output has taken everything. */
-export async function runMain(program: Command, argv: readonly string[], stdout: StandardOutput): Promise<never> {
+/**
+ * `runCommand` for a `main.ts`: ends the process with the exit code, once standard output has taken
+ * everything.
+ */
+export async function runMain(
+  program: Command,
+  argv: readonly string[],
+  stdout: StandardOutput,
+): Promise<never> {
   // Output notices both by itself; without a listener Node would throw before.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
@@ -106,22 +143,37 @@ export async function runMain(program: Command, argv: readonly string[], stdout:
   process.exit(code === 0 ? (process.exitCode ?? 0) : code);
 }
 
-/** Makes commander throw instead of ending the process, and leave the printing of errors to `runCommand`. */
+/**
+ * Makes commander throw instead of ending the process, and leave the printing of errors to
+ * `runCommand`.
+ */
 function quieten(command: Command, stdout: StandardOutput): void {
   command.exitOverride();
-  command.configureOutput({ outputError: () => undefined, writeOut: (text) => void stdout.write(text) });
+  command.configureOutput({
+    outputError: () => undefined,
+    writeOut: (text) => void stdout.write(text),
+  });
   for (const child of command.commands) quieten(child, stdout);
 }
 
-/** Of `agent approve`: that it is `agents approve`, where a command of that name stands below another word and not below this one. */
+/**
+ * Of `agent approve`: that it is `agents approve`, where a command of that name stands below
+ * another word and not below this one.
+ */
 function commandElsewhere(program: Command, words: readonly string[]): string | undefined {
   const [first = '', second = ''] = words;
   const below = program.commands.find((command) => command.name() === first);
   const wanted = below === undefined ? first : second;
   const among = below ?? program;
-  if (among.commands.length === 0 || among.commands.some((command) => command.name() === wanted)) return undefined;
+  if (among.commands.length === 0 || among.commands.some((command) => command.name() === wanted))
+    return undefined;
   const found = program.commands
-    .flatMap((command) => command.commands.map((child) => ({ name: child.name(), path: `${command.name()} ${child.name()}` })))
+    .flatMap((command) =>
+      command.commands.map((child) => ({
+        name: child.name(),
+        path: `${command.name()} ${child.name()}`,
+      })),
+    )
     .filter(({ name }) => name === wanted)
     .map(({ path }) => `\`${program.name()} ${path}\``);
   if (found.length === 0) return undefined;

@@ -2,16 +2,28 @@ import { describe, expect, it } from 'vitest';
 import { secretFrom } from './secret.ts';
 
 const read = (given: string | Uint8Array) => secretFrom(given, 'the token in token.txt');
-const utf16 = (text: string, mark: readonly number[]) => Buffer.from([...mark, ...Buffer.from(text, 'utf16le')]);
+const utf16 = (text: string, mark: readonly number[]) =>
+  Buffer.from([...mark, ...Buffer.from(text, 'utf16le')]);
 
 describe('a secret from a file or the environment', () => {
-  it.each(['', '\n', '\r\n', '\r', '\n\n', '\r\n\r\n'])('is what a person would type: a line end %j is not part of it', (end) => {
-    expect(read(`correct horse battery${end}`)).toBe('correct horse battery');
-    expect(read(Buffer.from(`correct horse battery${end}`))).toBe('correct horse battery');
-  });
+  it.each(['', '\n', '\r\n', '\r', '\n\n', '\r\n\r\n'])(
+    'is what a person would type: a line end %j is not part of it',
+    (end) => {
+      expect(read(`correct horse battery${end}`)).toBe('correct horse battery');
+      expect(read(Buffer.from(`correct horse battery${end}`))).toBe('correct horse battery');
+    },
+  );
 
   it('keeps everything else, in any script', () => {
-    for (const text of ['  a'.trim(), 'scho\u0308n', 'пароль из слов', '\u{1f469}\u200d\u{1f52c} lab', '"quoted"', '$HOME', 'a  b']) {
+    for (const text of [
+      '  a'.trim(),
+      'scho\u0308n',
+      'пароль из слов',
+      '\u{1f469}\u200d\u{1f52c} lab',
+      '"quoted"',
+      '$HOME',
+      'a  b',
+    ]) {
       expect(read(text)).toBe(text);
       expect(read(Buffer.from(`${text}\n`))).toBe(text);
     }

@@ -6,8 +6,9 @@ const LETTERS = 'KMGTP';
 export const SIZE_FORMS = 'a number of bytes, or one with its unit such as 50GB or 200MiB';
 
 /**
- * `53687091200`, `50GB`, `1.5 GiB` in bytes, rounded down; undefined for anything else. `GB` is 1000³, `GiB` 1024³, in any case
- * of letters; `50G` alone is refused, because programs do not agree on which of the two it means.
+ * `53687091200`, `50GB`, `1.5 GiB` in bytes, rounded down; undefined for anything else. `GB` is
+ * 1000³, `GiB` 1024³, in any case of letters; `50G` alone is refused, because programs do not agree
+ * on which of the two it means.
  */
 export function parseSize(text: string): number | undefined {
   const parts = /^(\d{1,16}(?:\.\d{1,9})?) ?(?:([KMGTP])(I?))?(B?)$/i.exec(text.trim());
@@ -16,6 +17,8 @@ export function parseSize(text: string): number | undefined {
   if (letter !== '' && unit === '') return undefined;
   if (letter === '' && digits.includes('.')) return undefined;
   const base = binary === '' ? DECIMAL : BINARY;
-  const bytes = Math.floor(Number(digits) * base ** (letter === '' ? 0 : LETTERS.indexOf(letter.toUpperCase()) + 1));
+  const bytes = Math.floor(
+    Number(digits) * base ** (letter === '' ? 0 : LETTERS.indexOf(letter.toUpperCase()) + 1),
+  );
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }

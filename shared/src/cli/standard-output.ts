@@ -17,11 +17,14 @@ export interface TextSink {
 const READER_GONE = new Set(['EPIPE', 'EOF', 'ECONNRESET', 'ERR_STREAM_DESTROYED']);
 
 /**
- * Standard output of one command: waits for room, and remembers whether everything was delivered. Writing never fails: what
- * cannot be delivered any more is dropped, and `lost` says so, from which `runCommand` makes the exit code.
+ * Standard output of one command: waits for room, and remembers whether everything was delivered.
+ * Writing never fails: what cannot be delivered any more is dropped, and `lost` says so, from which
+ * `runCommand` makes the exit code.
  */
 export class StandardOutput {
-  /** Set by a command that only reads: its reader may leave (`| head`), and nobody needs to be told. */
+  /**
+   * Set by a command that only reads: its reader may leave (`| head`), and nobody needs to be told.
+   */
   readerMayLeave = false;
   readonly #stream: TextSink;
   readonly #handedOver: () => Promise<void>;
@@ -54,7 +57,9 @@ export class StandardOutput {
 
   /** Whether what reads this has left, which is not the same as a disk that is full. */
   get readerGone(): boolean {
-    return this.#lost !== undefined && 'code' in this.#lost && READER_GONE.has(String(this.#lost.code));
+    return (
+      this.#lost !== undefined && 'code' in this.#lost && READER_GONE.has(String(this.#lost.code))
+    );
   }
 
   /** Resolves when there is room for more, so that memory stays flat with a slow reader. */
@@ -95,14 +100,20 @@ export function processOutput(): StandardOutput {
   });
 }
 
-/** A file, or a device that is no terminal. A program that Windows starts without a standard output has none of either. */
+/**
+ * A file, or a device that is no terminal. A program that Windows starts without a standard output
+ * has none of either.
+ */
 function isFile(fd: number): boolean {
   const stats = statsIfOpen(fd);
   if (stats === undefined) return false;
   return stats.isFile() || (stats.isCharacterDevice() && process.stdout.isTTY !== true);
 }
 
-/** What an inherited descriptor is; undefined where there is none, or (EINVAL) one that the system cannot describe, as Wine 10 with files. */
+/**
+ * What an inherited descriptor is; undefined where there is none, or (EINVAL) one that the system
+ * cannot describe, as Wine 10 with files.
+ */
 export function statsIfOpen(fd: number): Stats | undefined {
   try {
     return fstatSync(fd);
@@ -112,7 +123,10 @@ export function statsIfOpen(fd: number): Stats | undefined {
   }
 }
 
-/** Node's own stream for files takes a short write, such as the last one on a full disk, for a whole one; this one does not. */
+/**
+ * Node's own stream for files takes a short write, such as the last one on a full disk, for a whole
+ * one; this one does not.
+ */
 class FileSink extends EventEmitter<{ error: [Error]; drain: [] }> implements TextSink {
   readonly #fd: number;
 

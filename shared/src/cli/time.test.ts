@@ -55,38 +55,63 @@ describe('a TIME', () => {
     ['20:15 UTC', Date.UTC(2026, 10, 21, 20, 16)],
     ['20:16Z', Date.UTC(2026, 10, 20, 20, 17)],
     ['2024-02-29 UTC', Date.UTC(2024, 2, 1)],
-  ])('%s means the end of what it names, so that what came within it is included', (text, nextMs) => {
-    expect(parseTime(text, now)).toBe(nextMs - 1);
-  });
+  ])(
+    '%s means the end of what it names, so that what came within it is included',
+    (text, nextMs) => {
+      expect(parseTime(text, now)).toBe(nextMs - 1);
+    },
+  );
 
-  it.each(['UTC', 'America/New_York', 'Asia/Kathmandu'])('is local without a zone, as in %s', (zone) => {
-    inZone(zone, () => {
-      expect(parseTime('2026-11-20T10:00:00', now)).toBe(new Date(2026, 10, 20, 10).getTime() + 999);
-      expect(parseTime('2026-11-20', now)).toBe(new Date(2026, 10, 21).getTime() - 1);
-      expect(parseTime('today', now)).toBe(new Date(new Date(now).getFullYear(), 10, new Date(now).getDate() + 1).getTime() - 1);
-      expect(parseTime('14:10', now)).toBeLessThan(now + 60_000);
-      expect(parseTime('14:10', now)).toBeGreaterThan(now - 24 * hour);
-    });
-  });
+  it.each(['UTC', 'America/New_York', 'Asia/Kathmandu'])(
+    'is local without a zone, as in %s',
+    (zone) => {
+      inZone(zone, () => {
+        expect(parseTime('2026-11-20T10:00:00', now)).toBe(
+          new Date(2026, 10, 20, 10).getTime() + 999,
+        );
+        expect(parseTime('2026-11-20', now)).toBe(new Date(2026, 10, 21).getTime() - 1);
+        expect(parseTime('today', now)).toBe(
+          new Date(new Date(now).getFullYear(), 10, new Date(now).getDate() + 1).getTime() - 1,
+        );
+        expect(parseTime('14:10', now)).toBeLessThan(now + 60_000);
+        expect(parseTime('14:10', now)).toBeGreaterThan(now - 24 * hour);
+      });
+    },
+  );
 
-  it.each(['UTC', 'America/New_York', 'Asia/Kathmandu'])('that was printed means the same again, in %s', (zone) => {
-    inZone(zone, () => {
-      for (const ms of [0, 1, 999, now, now + 17, Date.UTC(2026, 10, 1, 5, 30, 3, 7), Date.UTC(2026, 10, 1, 6, 30, 3, 7)]) {
-        expect(parseTime(formatTime(ms), now)).toBe(ms);
-        expect(parseTime(formatInstant(ms), now)).toBe(ms);
-        expect(parseTime(formatLocalInstant(ms), now)).toBe(ms);
-        expect(parseTime(formatLocalTime(ms), now)).toBe(ms - (((ms % 1000) + 1000) % 1000) + 999);
-        expect(told(formatTime(ms))).toEqual([]);
-        expect(told(formatInstant(ms))).toEqual([]);
-      }
-    });
-  });
+  it.each(['UTC', 'America/New_York', 'Asia/Kathmandu'])(
+    'that was printed means the same again, in %s',
+    (zone) => {
+      inZone(zone, () => {
+        for (const ms of [
+          0,
+          1,
+          999,
+          now,
+          now + 17,
+          Date.UTC(2026, 10, 1, 5, 30, 3, 7),
+          Date.UTC(2026, 10, 1, 6, 30, 3, 7),
+        ]) {
+          expect(parseTime(formatTime(ms), now)).toBe(ms);
+          expect(parseTime(formatInstant(ms), now)).toBe(ms);
+          expect(parseTime(formatLocalInstant(ms), now)).toBe(ms);
+          expect(parseTime(formatLocalTime(ms), now)).toBe(
+            ms - (((ms % 1000) + 1000) % 1000) + 999,
+          );
+          expect(told(formatTime(ms))).toEqual([]);
+          expect(told(formatInstant(ms))).toEqual([]);
+        }
+      });
+    },
+  );
 
   it('of a night in which the clocks changed is one instant, and the answer says which', () => {
     inZone('America/New_York', () => {
       // Set back at 06:00 UTC: 01:30 was at 05:30 UTC and at 06:30 UTC.
       expect(parseTime('2026-11-01 01:30', now)).toBe(Date.UTC(2026, 10, 1, 6, 31) - 1);
-      expect(told('2026-11-01 01:30')[0]).toContain('showed it twice, first from 2026-11-01T05:30:00.000Z');
+      expect(told('2026-11-01 01:30')[0]).toContain(
+        'showed it twice, first from 2026-11-01T05:30:00.000Z',
+      );
       expect(parseTime('2026-11-01 00:59', now)).toBe(Date.UTC(2026, 10, 1, 5) - 1);
       expect(parseTime('2026-11-01 02:00', now)).toBe(Date.UTC(2026, 10, 1, 7, 1) - 1);
       expect(parseTime('2026-11-01', now)).toBe(Date.UTC(2026, 10, 2, 5) - 1);
@@ -143,7 +168,10 @@ describe('a TIME', () => {
     '20261120',
   ])('"%s" is refused, with what is accepted', (text) => {
     expect(() => parseTime(text, now, '--at')).toThrow(
-      expect.objectContaining({ code: 'USAGE_INVALID', message: expect.stringContaining('--at cannot be') }),
+      expect.objectContaining({
+        code: 'USAGE_INVALID',
+        message: expect.stringContaining('--at cannot be'),
+      }),
     );
   });
 });

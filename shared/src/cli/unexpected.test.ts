@@ -11,9 +11,18 @@ const coded = (code: string): Error => Object.assign(new Error('of some library'
 describe('I-UNFORESEEN an error', () => {
   it('is foreseen when it is one of ours, of the operating system, of LevelDB, or of a connection that went', async () => {
     const missing = await readFile('/no/such/file').catch((error: unknown) => error);
-    for (const error of [new FormatError('FORMAT_LIMIT', 'too long'), new FileError('FILE_IO', 'broken'), missing])
+    for (const error of [
+      new FormatError('FORMAT_LIMIT', 'too long'),
+      new FileError('FILE_IO', 'broken'),
+      missing,
+    ])
       expect(isForeseen(error)).toBe(true);
-    for (const code of ['LEVEL_IO_ERROR', 'LEVEL_DATABASE_NOT_OPEN', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
+    for (const code of [
+      'LEVEL_IO_ERROR',
+      'LEVEL_DATABASE_NOT_OPEN',
+      'EPIPE',
+      'ERR_STREAM_PREMATURE_CLOSE',
+    ])
       expect(isForeseen(coded(code))).toBe(true);
   });
 
@@ -58,7 +67,10 @@ describe('I-UNFORESEEN a service that meets a fault', () => {
 
   it('ends with exit code 1 and one line of log with the stack', () => {
     const args = ['--conditions=aliquot-source', '--input-type=module', '-e', program('TypeError')];
-    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: new URL('../..', import.meta.url) });
+    const { status, stderr } = spawnSync(process.execPath, args, {
+      encoding: 'utf8',
+      cwd: new URL('../..', import.meta.url),
+    });
     const lines = stderr.trim().split('\n');
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({

@@ -12,18 +12,21 @@ const GONE: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether an error is one of the known kinds: one of ours with its code, the operating system's, LevelDB's, or a connection that went.
- * Everything else is a fault of ours, of which nobody knows what it has left undone.
+ * Whether an error is one of the known kinds: one of ours with its code, the operating system's,
+ * LevelDB's, or a connection that went. Everything else is a fault of ours, of which nobody knows
+ * what it has left undone.
  */
 export function isForeseen(error: unknown): boolean {
   if (error instanceof AliquotError || errnoOf(error) !== undefined) return true;
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const code =
+    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
   return code.startsWith('LEVEL_') || GONE.has(code);
 }
 
 /**
- * Ends the process with an unforeseen error, whatever stands around the caller: it is thrown where nothing of ours catches. For places that
- * must answer somebody, or clean up, and go on after foreseen errors. Foreseen ones are left alone.
+ * Ends the process with an unforeseen error, whatever stands around the caller: it is thrown where
+ * nothing of ours catches. For places that must answer somebody, or clean up, and go on after
+ * foreseen errors. Foreseen ones are left alone.
  */
 export function endWith(error: unknown): void {
   if (isForeseen(error)) return;

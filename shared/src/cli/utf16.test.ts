@@ -24,16 +24,25 @@ describe.each(ways)('a text in UTF-16, %s', (_, encode) => {
   it('is named as that wherever a person hands over a file', async () => {
     const named = /UTF-16, as PowerShell’s > writes it; save it as UTF-8/;
     const settings = parseSettingsText(encode('sources: [{path: /data}]').toString('utf8'));
-    expect('mistakes' in settings && settings.mistakes).toEqual([{ line: 1, message: expect.stringMatching(named) }]);
-    const bundle = encode(armor('ALIQUOT ENROLMENT BUNDLE', ['For people.'], new Uint8Array(9))).toString('utf8');
+    expect('mistakes' in settings && settings.mistakes).toEqual([
+      { line: 1, message: expect.stringMatching(named) },
+    ]);
+    const bundle = encode(
+      armor('ALIQUOT ENROLMENT BUNDLE', ['For people.'], new Uint8Array(9)),
+    ).toString('utf8');
     expect(() => openBundle(bundle)).toThrow(named);
     await expect(openKit(bundle, 'passphrase')).rejects.toThrow(named);
-    expect(() => secretFrom(encode('token'), 'the token')).toThrow(/UTF-16, as PowerShell’s > writes it; save it as plain UTF-8/);
+    expect(() => secretFrom(encode('token'), 'the token')).toThrow(
+      /UTF-16, as PowerShell’s > writes it; save it as plain UTF-8/,
+    );
   });
 });
 
 describe('other texts', () => {
-  it.each(['', 'a', 'sources: []', '\ufeffsources: []', 'größer', '測試'])('%j is not taken for UTF-16', (text) => {
-    expect([isUtf16(text), isUtf16(Buffer.from(text))]).toEqual([false, false]);
-  });
+  it.each(['', 'a', 'sources: []', '\ufeffsources: []', 'größer', '測試'])(
+    '%j is not taken for UTF-16',
+    (text) => {
+      expect([isUtf16(text), isUtf16(Buffer.from(text))]).toEqual([false, false]);
+    },
+  );
 });

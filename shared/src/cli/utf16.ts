@@ -9,8 +9,12 @@ export const UTF16_TEXT = `${UTF16_NAME}; save it as UTF-8 (in PowerShell: Out-F
  * as if it were UTF-8.
  */
 export function isUtf16(given: string | Uint8Array): boolean {
-  if (typeof given === 'string') return /^(\ufffd\ufffd|\ufeff)?([^\0]\0[^\0]\0|\0[^\0]\0[^\0])/.test(given);
+  if (typeof given === 'string')
+    return /^(\ufffd\ufffd|\ufeff)?([^\0]\0[^\0]\0|\0[^\0]\0[^\0])/.test(given);
   const [a, b, c, d] = given;
   if ((a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff)) return true;
-  return given.length >= 4 && ((b === 0 && d === 0 && a !== 0 && c !== 0) || (a === 0 && c === 0 && b !== 0 && d !== 0));
+  return (
+    given.length >= 4 &&
+    ((b === 0 && d === 0 && a !== 0 && c !== 0) || (a === 0 && c === 0 && b !== 0 && d !== 0))
+  );
 }

@@ -16,7 +16,14 @@ import { flipped, noise, repeatableRandom, toHex } from '../../test/bytes.ts';
 import { CHAIN, fileDraft, testAgent, testVault } from '../../test/vault.ts';
 import { sign } from '../crypto/sign.ts';
 import { leafHash } from '../log/hashing.ts';
-import { buildCommit, type CommitExpectation, type CommitInput, commitHash, NO_PREDECESSOR, verifyCommit } from './commit.ts';
+import {
+  buildCommit,
+  type CommitExpectation,
+  type CommitInput,
+  commitHash,
+  NO_PREDECESSOR,
+  verifyCommit,
+} from './commit.ts';
 import { openList, openRead } from './entry.ts';
 import { type CommitRecipient, openCommitKeys } from './keys.ts';
 
@@ -52,19 +59,29 @@ function input(change: Partial<CommitInput> = {}): CommitInput {
 }
 
 const random = repeatableRandom('commits');
-const expected: CommitExpectation = { vaultId, agent: agent.certificate, firstSubmission: true, recipients };
+const expected: CommitExpectation = {
+  vaultId,
+  agent: agent.certificate,
+  firstSubmission: true,
+  recipients,
+};
 const built = buildCommit(input(), random);
 const commit = decodeSignedCommit(built.bytes);
 
 /** The commit with parts replaced and its signature kept. */
-const changed = (change: Partial<SignedCommit>): Uint8Array => encodeSignedCommit({ ...commit, ...change });
+const changed = (change: Partial<SignedCommit>): Uint8Array =>
+  encodeSignedCommit({ ...commit, ...change });
 /** The commit with another header, signed by whoever. */
 const resigned = (change: Partial<CommitHeader>, key = agent.signKey): Uint8Array => {
   const header = encodeCommitHeader({ ...built.header, ...change });
   return changed({ header, signature: sign(key, 'aliquot/v1/commit', header).signature });
 };
 const purged = (index: number): EntrySlot[] =>
-  commit.slots.map((slot, at) => (at === index && slot.type === 'entry' ? { type: 'purged', leafHash: leafHash(slot.bytes) } : slot));
+  commit.slots.map((slot, at) =>
+    at === index && slot.type === 'entry'
+      ? { type: 'purged', leafHash: leafHash(slot.bytes) }
+      : slot,
+  );
 
 describe('a commit', () => {
   it('verifies, and opens to what went in for vault and catalog', () => {
@@ -85,21 +102,33 @@ describe('a commit', () => {
 
   it('has a hash over its header alone', () => {
     expect(built.hash).toEqual(commitHash(commit.header));
-    expect(verifyCommit(changed({ wraps: [] }), { vaultId, agent: agent.certificate }).hash).toEqual(built.hash);
+    expect(
+      verifyCommit(changed({ wraps: [] }), { vaultId, agent: agent.certificate }).hash,
+    ).toEqual(built.hash);
   });
 
   it('P4: is opened by no key of the agent that made it, unless self-restore asks for that', () => {
-    expect(() => openCommitKeys(commit.wraps, agent.boxKey, 'agent', built.header)).toThrow(code('COMMIT_NO_WRAP'));
-    expect(() => openCommitKeys(commit.wraps, agent.boxKey, 'vault', built.header)).toThrow(code('COMMIT_NO_WRAP'));
-    const own = buildCommit(input({ recipients: [...recipients, { recipient: 'agent', key: agent.boxKey.publicKey }] }), random);
+    expect(() => openCommitKeys(commit.wraps, agent.boxKey, 'agent', built.header)).toThrow(
+      code('COMMIT_NO_WRAP'),
+    );
+    expect(() => openCommitKeys(commit.wraps, agent.boxKey, 'vault', built.header)).toThrow(
+      code('COMMIT_NO_WRAP'),
+    );
+    const own = buildCommit(
+      input({ recipients: [...recipients, { recipient: 'agent', key: agent.boxKey.publicKey }] }),
+      random,
+    );
     const { wraps } = decodeSignedCommit(own.bytes);
     expect(openCommitKeys(wraps, agent.boxKey, 'agent', own.header).readKey).toHaveLength(32);
-    expect(() => openCommitKeys(wraps, stranger.boxKey, 'agent', own.header)).toThrow(code('COMMIT_NO_WRAP'));
+    expect(() => openCommitKeys(wraps, stranger.boxKey, 'agent', own.header)).toThrow(
+      code('COMMIT_NO_WRAP'),
+    );
   });
 
   it('has other keys than any other commit', () => {
     const again = buildCommit(input(), random);
-    const keysOf = ({ bytes, header }: typeof built) => openCommitKeys(decodeSignedCommit(bytes).wraps, vault.vaultKey, 'vault', header);
+    const keysOf = ({ bytes, header }: typeof built) =>
+      openCommitKeys(decodeSignedCommit(bytes).wraps, vault.vaultKey, 'vault', header);
     expect(keysOf(again)).not.toEqual(keysOf(built));
   });
 
@@ -110,15 +139,24 @@ describe('a commit', () => {
       { ...built.header, agentId: stranger.certificate.binding.agentId },
       { ...built.header, vaultId: asVaultId(noise('another vault', 16)) },
     ]) {
-      expect(() => openCommitKeys(commit.wraps, vault.vaultKey, 'vault', place)).toThrow(code('WRAP_CORRUPT'));
+      expect(() => openCommitKeys(commit.wraps, vault.vaultKey, 'vault', place)).toThrow(
+        code('WRAP_CORRUPT'),
+      );
     }
   });
 
   it('opens by a good wrap though a broken one was added before it', () => {
     const broken = commit.wraps.map((wrap) => ({ ...wrap, box: flipped(wrap.box, 20) }));
-    const keys = openCommitKeys([...broken, ...commit.wraps], vault.vaultKey, 'vault', built.header);
+    const keys = openCommitKeys(
+      [...broken, ...commit.wraps],
+      vault.vaultKey,
+      'vault',
+      built.header,
+    );
     expect(keys).toEqual(openCommitKeys(commit.wraps, vault.vaultKey, 'vault', built.header));
-    expect(() => openCommitKeys(broken, vault.vaultKey, 'vault', built.header)).toThrow(code('WRAP_CORRUPT'));
+    expect(() => openCommitKeys(broken, vault.vaultKey, 'vault', built.header)).toThrow(
+      code('WRAP_CORRUPT'),
+    );
   });
 
   it('carries on a chain by its predecessor, and a frozen chain by its fork point', () => {
@@ -131,20 +169,26 @@ describe('a commit', () => {
 
   it('is not built when sequence, predecessor and fork point contradict each other', () => {
     expect(() => buildCommit(input({ sequence: 2 }), random)).toThrow(code('FORMAT_MALFORMED'));
-    expect(() => buildCommit(input({ predecessor: built.hash }), random)).toThrow(code('FORMAT_MALFORMED'));
-    expect(() => buildCommit(input({ forkedFrom: { chainId: CHAIN, sequence: 7, hash: built.hash } }), random)).toThrow(
-      code('COMMIT_CHAIN'),
+    expect(() => buildCommit(input({ predecessor: built.hash }), random)).toThrow(
+      code('FORMAT_MALFORMED'),
     );
+    expect(() =>
+      buildCommit(input({ forkedFrom: { chainId: CHAIN, sequence: 7, hash: built.hash } }), random),
+    ).toThrow(code('COMMIT_CHAIN'));
   });
 });
 
 describe('P5: a commit that was touched', () => {
   it('with any byte of its header or signature changed is refused', () => {
     for (let at = 0; at < commit.header.length; at += 1) {
-      expect(() => verifyCommit(changed({ header: flipped(commit.header, at, at % 8) }), expected)).toThrow(code('COMMIT_SIGNATURE'));
+      expect(() =>
+        verifyCommit(changed({ header: flipped(commit.header, at, at % 8) }), expected),
+      ).toThrow(code('COMMIT_SIGNATURE'));
     }
     for (let at = 0; at < commit.signature.length; at += 1) {
-      expect(() => verifyCommit(changed({ signature: flipped(commit.signature, at, at % 8) }), expected)).toThrow(code('COMMIT_SIGNATURE'));
+      expect(() =>
+        verifyCommit(changed({ signature: flipped(commit.signature, at, at % 8) }), expected),
+      ).toThrow(code('COMMIT_SIGNATURE'));
     }
   });
 
@@ -152,7 +196,10 @@ describe('P5: a commit that was touched', () => {
     const [slot] = commit.slots;
     if (slot?.type !== 'entry') throw new Error('an entry was expected');
     for (let at = 0; at < slot.bytes.length; at += 5) {
-      const slots: EntrySlot[] = [{ type: 'entry', bytes: flipped(slot.bytes, at) }, ...commit.slots.slice(1)];
+      const slots: EntrySlot[] = [
+        { type: 'entry', bytes: flipped(slot.bytes, at) },
+        ...commit.slots.slice(1),
+      ];
       expect(() => verifyCommit(changed({ slots }), expected)).toThrow(code('COMMIT_ENTRIES'));
     }
   });
@@ -166,25 +213,49 @@ describe('P5: a commit that was touched', () => {
       (slots) => slots.flatMap((slot, index) => (index === 1 ? slots.slice(0, 1) : [slot])),
       'COMMIT_ENTRIES',
     ],
-    ['replaced by a foreign hash', (slots) => [{ type: 'purged', leafHash: noise('foreign', 32) }, ...slots.slice(1)], 'COMMIT_ENTRIES'],
+    [
+      'replaced by a foreign hash',
+      (slots) => [{ type: 'purged', leafHash: noise('foreign', 32) }, ...slots.slice(1)],
+      'COMMIT_ENTRIES',
+    ],
   ])('with an entry %s is refused', (_, change, refusal) => {
-    expect(() => verifyCommit(changed({ slots: change(commit.slots) }), { vaultId, agent: agent.certificate })).toThrow(code(refusal));
+    expect(() =>
+      verifyCommit(changed({ slots: change(commit.slots) }), { vaultId, agent: agent.certificate }),
+    ).toThrow(code(refusal));
   });
 
   it('with wraps changed, dropped, added or reordered is refused when it is submitted', () => {
     const [first, ...rest] = commit.wraps;
     if (first === undefined) throw new Error('wraps were expected');
-    for (const wraps of [[{ ...first, box: flipped(first.box, 0) }, ...rest], rest, [...commit.wraps, first], [...rest, first], []]) {
+    for (const wraps of [
+      [{ ...first, box: flipped(first.box, 0) }, ...rest],
+      rest,
+      [...commit.wraps, first],
+      [...rest, first],
+      [],
+    ]) {
       expect(() => verifyCommit(changed({ wraps }), expected)).toThrow(code('COMMIT_WRAPS'));
       verifyCommit(changed({ wraps }), { vaultId, agent: agent.certificate });
     }
   });
 
   it.each<[string, Uint8Array, string]>([
-    ['of another vault', resigned({ vaultId: asVaultId(noise('another', 16)) }), 'COMMIT_OTHER_VAULT'],
-    ['in the name of another agent', resigned({ agentId: asAgentId(noise('another', 16)) }), 'COMMIT_OTHER_AGENT'],
+    [
+      'of another vault',
+      resigned({ vaultId: asVaultId(noise('another', 16)) }),
+      'COMMIT_OTHER_VAULT',
+    ],
+    [
+      'in the name of another agent',
+      resigned({ agentId: asAgentId(noise('another', 16)) }),
+      'COMMIT_OTHER_AGENT',
+    ],
     ['with another count', resigned({ entryCount: 4 }), 'COMMIT_ENTRY_COUNT'],
-    ['with another entries root', resigned({ entriesRoot: noise('another', 32) }), 'COMMIT_ENTRIES'],
+    [
+      'with another entries root',
+      resigned({ entriesRoot: noise('another', 32) }),
+      'COMMIT_ENTRIES',
+    ],
     ['with another wraps hash', resigned({ wrapsHash: noise('another', 32) }), 'COMMIT_WRAPS'],
     [
       'that forks from itself',
@@ -203,11 +274,19 @@ describe('P5: a commit that was touched', () => {
 
   it('without a wrap for the vault or the catalog is refused when it is submitted', () => {
     for (const recipient of recipients) {
-      const lacking = buildCommit(input({ recipients: recipients.filter((other) => other !== recipient) }), random);
+      const lacking = buildCommit(
+        input({ recipients: recipients.filter((other) => other !== recipient) }),
+        random,
+      );
       expect(() => verifyCommit(lacking.bytes, expected)).toThrow(code('COMMIT_RECIPIENT'));
     }
     const foreign = buildCommit(
-      input({ recipients: recipients.map(({ recipient }) => ({ recipient, key: stranger.boxKey.publicKey })) }),
+      input({
+        recipients: recipients.map(({ recipient }) => ({
+          recipient,
+          key: stranger.boxKey.publicKey,
+        })),
+      }),
       random,
     );
     expect(() => verifyCommit(foreign.bytes, expected)).toThrow(code('COMMIT_RECIPIENT'));
@@ -217,11 +296,16 @@ describe('P5: a commit that was touched', () => {
 describe('a commit from which something was purged', () => {
   const later: CommitExpectation = { vaultId, agent: agent.certificate };
 
-  it.each([0, 1, 2])('verifies with entry %i replaced by its hash, and keeps its own hash', (index) => {
-    const verified = verifyCommit(changed({ slots: purged(index) }), later);
-    expect(verified.hash).toEqual(built.hash);
-    expect(verified.slots.map((slot) => slot.type)).toEqual(commit.slots.map((_, at) => (at === index ? 'purged' : 'entry')));
-  });
+  it.each([0, 1, 2])(
+    'verifies with entry %i replaced by its hash, and keeps its own hash',
+    (index) => {
+      const verified = verifyCommit(changed({ slots: purged(index) }), later);
+      expect(verified.hash).toEqual(built.hash);
+      expect(verified.slots.map((slot) => slot.type)).toEqual(
+        commit.slots.map((_, at) => (at === index ? 'purged' : 'entry')),
+      );
+    },
+  );
 
   it('verifies by its header alone', () => {
     const verified = verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), later);
@@ -230,20 +314,30 @@ describe('a commit from which something was purged', () => {
   });
 
   it('is refused when it is submitted like that', () => {
-    expect(() => verifyCommit(changed({ slots: purged(1) }), expected)).toThrow(code('COMMIT_INCOMPLETE'));
-    expect(() => verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), expected)).toThrow(code('COMMIT_INCOMPLETE'));
+    expect(() => verifyCommit(changed({ slots: purged(1) }), expected)).toThrow(
+      code('COMMIT_INCOMPLETE'),
+    );
+    expect(() =>
+      verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), expected),
+    ).toThrow(code('COMMIT_INCOMPLETE'));
   });
 
   it('is taken when the receiver allows it, but never by its header alone or with other wraps', () => {
     const lenient = { ...expected, mayLackEntries: true };
     expect(verifyCommit(changed({ slots: purged(1) }), lenient).hash).toEqual(built.hash);
-    expect(() => verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), lenient)).toThrow(code('COMMIT_INCOMPLETE'));
-    expect(() => verifyCommit(changed({ slots: purged(1), wraps: commit.wraps.slice(1) }), lenient)).toThrow(code('COMMIT_WRAPS'));
+    expect(() =>
+      verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), lenient),
+    ).toThrow(code('COMMIT_INCOMPLETE'));
+    expect(() =>
+      verifyCommit(changed({ slots: purged(1), wraps: commit.wraps.slice(1) }), lenient),
+    ).toThrow(code('COMMIT_WRAPS'));
   });
 
   it('P3: holds nothing of the purged entry', () => {
     const [slot] = commit.slots;
     if (slot?.type !== 'entry') throw new Error('an entry was expected');
-    expect(toHex(changed({ slots: purged(0) })).includes(toHex(slot.bytes.subarray(10, 40)))).toBe(false);
+    expect(toHex(changed({ slots: purged(0) })).includes(toHex(slot.bytes.subarray(10, 40)))).toBe(
+      false,
+    );
   });
 });

@@ -35,7 +35,8 @@ const HASH_BYTES = 32;
 export const NO_PREDECESSOR = new Uint8Array(HASH_BYTES) as CommitHash;
 
 /** What a commit is made from; the rest of its header follows from these. */
-export interface CommitInput extends Omit<CommitHeader, 'version' | 'entryCount' | 'entriesRoot' | 'wrapsHash'> {
+export interface CommitInput
+  extends Omit<CommitHeader, 'version' | 'entryCount' | 'entriesRoot' | 'wrapsHash'> {
   readonly drafts: readonly EntryDraft[];
   /** Vault and catalog always, the agent itself under self-restore. */
   readonly recipients: readonly CommitRecipient[];
@@ -67,29 +68,36 @@ export interface CommitExpectation {
   readonly vaultId: VaultId;
   readonly agent: AgentCertificate;
   /**
-   * Set when an agent submits the commit: nothing may be removed yet, and the wraps are the signed ones. Later, entries
-   * may have been purged and wraps added or removed, each by a logged event.
+   * Set when an agent submits the commit: nothing may be removed yet, and the wraps are the signed
+   * ones. Later, entries may have been purged and wraps added or removed, each by a logged event.
    */
   readonly firstSubmission?: boolean;
   /**
-   * A first submission may come with single entries replaced by their leaf hashes. Only for a collector that judges
-   * afterwards whether it lost its log since the commit was made: then nobody may have those versions any more.
+   * A first submission may come with single entries replaced by their leaf hashes. Only for a
+   * collector that judges afterwards whether it lost its log since the commit was made: then nobody
+   * may have those versions any more.
    */
   readonly mayLackEntries?: boolean;
-  /** Who must find all their wraps in a first submission: without the vault's, a backup could never be restored. */
+  /**
+   * Who must find all their wraps in a first submission: without the vault's, a backup could never
+   * be restored.
+   */
   readonly recipients?: readonly CommitRecipient[];
 }
 
-/** The name of a commit: labelled SHA-256 of its header's exact bytes. The signature takes no part. */
+/**
+ * The name of a commit: labelled SHA-256 of its header's exact bytes. The signature takes no part.
+ */
 export function commitHash(header: Uint8Array): CommitHash {
   return sha256(labelled(COMMIT_HASH), header) as CommitHash;
 }
 
 /**
- * Makes a commit: fresh list and read keys, sealed entries, wraps, header, signature. The two keys are forgotten before
- * this returns; only the recipients of the wraps can open what was made.
+ * Makes a commit: fresh list and read keys, sealed entries, wraps, header, signature. The two keys
+ * are forgotten before this returns; only the recipients of the wraps can open what was made.
  *
- * @throws CommitError `COMMIT_CHAIN`, `COMMIT_ENTRY_KEYS`; FormatError when the fields contradict each other.
+ * @throws CommitError `COMMIT_CHAIN`, `COMMIT_ENTRY_KEYS`; FormatError when the fields contradict
+ * each other.
  */
 export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
   const { drafts, recipients, signKey, ...fields } = input;
@@ -108,7 +116,13 @@ export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
     const headerBytes = encodeCommitHeader(header);
     const { signature } = sign(signKey, COMMIT, headerBytes);
     const slots: EntrySlot[] = entries.map((bytes) => ({ type: 'entry', bytes }));
-    const bytes = encodeSignedCommit({ header: headerBytes, signature, slots, wraps, headerOnly: false });
+    const bytes = encodeSignedCommit({
+      header: headerBytes,
+      signature,
+      slots,
+      wraps,
+      headerOnly: false,
+    });
     return { bytes, hash: commitHash(headerBytes), header };
   } finally {
     keys.listKey.fill(0);
@@ -117,43 +131,75 @@ export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
 }
 
 /**
- * Checks a commit completely, the signature first. Where it belongs in its chain, and whether its chunks exist, is for
- * the caller to decide.
+ * Checks a commit completely, the signature first. Where it belongs in its chain, and whether its
+ * chunks exist, is for the caller to decide.
  *
  * @throws CommitError; FormatError when the bytes are no commit.
  */
 export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): VerifiedCommit {
   const commit = decodeSignedCommit(bytes);
   const { binding } = expected.agent;
-  if (!signatureHolds(binding.signKey, COMMIT, { body: commit.header, signature: commit.signature })) {
-    throw new CommitError('COMMIT_SIGNATURE', `the commit is not signed by agent ${expected.agent.enrolment.name}`);
+  if (
+    !signatureHolds(binding.signKey, COMMIT, { body: commit.header, signature: commit.signature })
+  ) {
+    throw new CommitError(
+      'COMMIT_SIGNATURE',
+      `the commit is not signed by agent ${expected.agent.enrolment.name}`,
+    );
   }
   const header = decodeCommitHeader(commit.header);
-  if (!equalBytes(header.vaultId, expected.vaultId)) throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
-  if (!equalBytes(header.agentId, binding.agentId)) throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
+  if (!equalBytes(header.vaultId, expected.vaultId))
+    throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
+  if (!equalBytes(header.agentId, binding.agentId))
+    throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
   checkChain(header);
   if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
   const slots = commit.headerOnly ? [] : verifySlots(commit, header);
-  return { header, hash: commitHash(commit.header), slots, wraps: commit.wraps, headerOnly: commit.headerOnly };
+  return {
+    header,
+    hash: commitHash(commit.header),
+    slots,
+    wraps: commit.wraps,
+    headerOnly: commit.headerOnly,
+  };
 }
 
 /** Sequence and predecessor were judged by the door already. */
 function checkChain(header: CommitHeader): void {
   if (header.forkedFrom !== undefined && equalBytes(header.forkedFrom.chainId, header.chainId)) {
-    throw new CommitError('COMMIT_CHAIN', 'the commit continues its own chain as if it were another');
+    throw new CommitError(
+      'COMMIT_CHAIN',
+      'the commit continues its own chain as if it were another',
+    );
   }
 }
 
-function checkFirstSubmission(commit: SignedCommit, header: CommitHeader, { recipients = [], mayLackEntries }: CommitExpectation): void {
-  if (commit.headerOnly || (mayLackEntries !== true && commit.slots.some((slot) => slot.type === 'purged'))) {
-    throw new CommitError('COMMIT_INCOMPLETE', `commit ${header.sequence} arrives with entries already removed`);
+function checkFirstSubmission(
+  commit: SignedCommit,
+  header: CommitHeader,
+  { recipients = [], mayLackEntries }: CommitExpectation,
+): void {
+  if (
+    commit.headerOnly ||
+    (mayLackEntries !== true && commit.slots.some((slot) => slot.type === 'purged'))
+  ) {
+    throw new CommitError(
+      'COMMIT_INCOMPLETE',
+      `commit ${header.sequence} arrives with entries already removed`,
+    );
   }
   if (!equalBytes(wrapsHash(commit.wraps), header.wrapsHash)) {
-    throw new CommitError('COMMIT_WRAPS', `the wraps of commit ${header.sequence} are not the ones that were signed`);
+    throw new CommitError(
+      'COMMIT_WRAPS',
+      `the wraps of commit ${header.sequence} are not the ones that were signed`,
+    );
   }
   for (const recipient of recipients) {
     if (!hasWrapsFor(commit.wraps, recipient)) {
-      throw new CommitError('COMMIT_RECIPIENT', `commit ${header.sequence} cannot be opened with the ${recipient.recipient} key`);
+      throw new CommitError(
+        'COMMIT_RECIPIENT',
+        `commit ${header.sequence} cannot be opened with the ${recipient.recipient} key`,
+      );
     }
   }
 }
@@ -165,9 +211,14 @@ function verifySlots(commit: SignedCommit, header: CommitHeader): VerifiedSlot[]
       `commit ${header.sequence} has ${commit.slots.length} entries, its header says ${header.entryCount}`,
     );
   }
-  const hashes = commit.slots.map((slot) => (slot.type === 'entry' ? leafHash(slot.bytes) : slot.leafHash));
+  const hashes = commit.slots.map((slot) =>
+    slot.type === 'entry' ? leafHash(slot.bytes) : slot.leafHash,
+  );
   if (!equalBytes(rootOfHashes(hashes), header.entriesRoot)) {
-    throw new CommitError('COMMIT_ENTRIES', `the entries of commit ${header.sequence} are not the ones that were signed`);
+    throw new CommitError(
+      'COMMIT_ENTRIES',
+      `the entries of commit ${header.sequence} are not the ones that were signed`,
+    );
   }
   return commit.slots.map((slot) => {
     if (slot.type === 'purged') return slot;

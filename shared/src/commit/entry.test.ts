@@ -17,21 +17,34 @@ const nothing = { size: 0, content: { depth: 0, refs: [] }, read: undefined };
 const { list } = fileDraft('/data/run');
 const drafts: Record<string, EntryDraft> = {
   file: fileDraft('/data/run/sample.raw'),
-  'empty file': fileDraft('/data/empty', { size: 0, content: { depth: 0, refs: [] }, read: { sha256: noise('empty', 32), keys: [] } }),
+  'empty file': fileDraft('/data/empty', {
+    size: 0,
+    content: { depth: 0, refs: [] },
+    read: { sha256: noise('empty', 32), keys: [] },
+  }),
   directory: fileDraft('/data/run', { ...nothing, kind: 'directory' }),
-  symlink: fileDraft('/data/link', { ...nothing, kind: 'symlink', list: { ...list, linkTarget: Uint8Array.of(46, 46, 0xff) } }),
+  symlink: fileDraft('/data/link', {
+    ...nothing,
+    kind: 'symlink',
+    list: { ...list, linkTarget: Uint8Array.of(46, 46, 0xff) },
+  }),
   gone: fileDraft('/data/old', { ...nothing, kind: 'gone' }),
-  'raw name before 1970': fileDraft('/data/raw', { list: { ...list, path: Uint8Array.of(0x2f, 0xff, 0xfe, 0x0a), mtimeNs: -1n } }),
+  'raw name before 1970': fileDraft('/data/raw', {
+    list: { ...list, path: Uint8Array.of(0x2f, 0xff, 0xfe, 0x0a), mtimeNs: -1n },
+  }),
 };
 
 describe('an entry', () => {
-  it.each(Object.entries(drafts))('P2: gives names, times, hash and keys of a %s back', (_, draft) => {
-    const entry = seal(draft);
-    expect(openList(entry, listKey)).toEqual(draft.list);
-    if (draft.read !== undefined) expect(openRead(entry, readKey)).toEqual(draft.read);
-    const { list: _list, read: _read, ...clear } = draft;
-    expect(entry).toMatchObject(clear);
-  });
+  it.each(Object.entries(drafts))(
+    'P2: gives names, times, hash and keys of a %s back',
+    (_, draft) => {
+      const entry = seal(draft);
+      expect(openList(entry, listKey)).toEqual(draft.list);
+      if (draft.read !== undefined) expect(openRead(entry, readKey)).toEqual(draft.read);
+      const { list: _list, read: _read, ...clear } = draft;
+      expect(entry).toMatchObject(clear);
+    },
+  );
 
   it('P3: shows neither name nor hash nor key', () => {
     const draft = drafts['file'] as EntryDraft;
@@ -60,7 +73,10 @@ describe('a grant of one entry', () => {
     const draft = drafts['file'] as EntryDraft;
     const granted = seal(draft);
     const others = [seal(draft), seal(fileDraft('/data/run/other.raw'))];
-    const keys = { list: entryKey('list', listKey, granted), read: entryKey('read', readKey, granted) };
+    const keys = {
+      list: entryKey('list', listKey, granted),
+      read: entryKey('read', readKey, granted),
+    };
     expect(openListWith(granted, keys.list)).toEqual(draft.list);
     expect(openReadWith(granted, keys.read)).toEqual(draft.read);
     for (const other of others) {
@@ -122,17 +138,33 @@ describe('an entry that was touched', () => {
 
   it('P5: with a sealed part of another entry does not open it', () => {
     const other = seal(fileDraft('/data/run/other.raw'));
-    expect(() => openList({ ...entry, sealedList: other.sealedList }, listKey)).toThrow(sealedError);
-    expect(() => openRead({ ...entry, sealedRead: other.sealedRead }, readKey)).toThrow(sealedError);
-    expect(() => openListWith({ ...entry, sealedList: other.sealedList }, entryKey('list', listKey, other))).toThrow(sealedError);
+    expect(() => openList({ ...entry, sealedList: other.sealedList }, listKey)).toThrow(
+      sealedError,
+    );
+    expect(() => openRead({ ...entry, sealedRead: other.sealedRead }, readKey)).toThrow(
+      sealedError,
+    );
+    expect(() =>
+      openListWith({ ...entry, sealedList: other.sealedList }, entryKey('list', listKey, other)),
+    ).toThrow(sealedError);
   });
 
   it('P2: with any bit of a sealed part turned does not open it', () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(7), (at, bit) => {
         const { sealedList, sealedRead } = entry;
-        expect(() => openList({ ...entry, sealedList: flipped(sealedList, at % sealedList.length, bit) }, listKey)).toThrow(sealedError);
-        expect(() => openRead({ ...entry, sealedRead: flipped(sealedRead, at % sealedRead.length, bit) }, readKey)).toThrow(sealedError);
+        expect(() =>
+          openList(
+            { ...entry, sealedList: flipped(sealedList, at % sealedList.length, bit) },
+            listKey,
+          ),
+        ).toThrow(sealedError);
+        expect(() =>
+          openRead(
+            { ...entry, sealedRead: flipped(sealedRead, at % sealedRead.length, bit) },
+            readKey,
+          ),
+        ).toThrow(sealedError);
       }),
       { verbose: true },
     );
@@ -146,8 +178,14 @@ describe('a draft that contradicts itself is not sealed', () => {
     ['a size that its chunks do not add up to', { size: 99 }, 'FORMAT_MALFORMED'],
     ['a file without hash and keys', { read: undefined }, 'FORMAT_MALFORMED'],
     ['a folder with content', { kind: 'directory' }, 'FORMAT_MALFORMED'],
-    ['a symbolic link with a hash', { ...nothing, kind: 'symlink', read: { sha256: noise('x', 32), keys: [] } }, 'FORMAT_MALFORMED'],
+    [
+      'a symbolic link with a hash',
+      { ...nothing, kind: 'symlink', read: { sha256: noise('x', 32), keys: [] } },
+      'FORMAT_MALFORMED',
+    ],
   ])('%s', (_, change, refusal) => {
-    expect(() => sealEntry({ ...file, ...change }, listKey, readKey, random)).toThrow(code(refusal));
+    expect(() => sealEntry({ ...file, ...change }, listKey, readKey, random)).toThrow(
+      code(refusal),
+    );
   });
 });

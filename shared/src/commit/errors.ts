@@ -5,7 +5,10 @@ export type CommitErrorCode =
   | 'COMMIT_SIGNATURE'
   /** A genuine commit or heartbeat, but of another vault. */
   | 'COMMIT_OTHER_VAULT'
-  /** A genuine commit or heartbeat, but it speaks for another agent than the one whose key signed it. */
+  /**
+   * A genuine commit or heartbeat, but it speaks for another agent than the one whose key signed
+   * it.
+   */
   | 'COMMIT_OTHER_AGENT'
   /** The commit names its own chain as the one that it goes on from. */
   | 'COMMIT_CHAIN'
@@ -21,9 +24,14 @@ export type CommitErrorCode =
   | 'COMMIT_INCOMPLETE'
   /** An entry has not one key for each of its references. */
   | 'COMMIT_ENTRY_KEYS'
-  /** An entry has no hash of its whole although it does not say that it grew, or the other way round. */
+  /**
+   * An entry has no hash of its whole although it does not say that it grew, or the other way
+   * round.
+   */
   | 'COMMIT_ENTRY_HASH'
-  /** The commit holds no wrap for this key: it was not meant to open it, or the wrap was removed. */
+  /**
+   * The commit holds no wrap for this key: it was not meant to open it, or the wrap was removed.
+   */
   | 'COMMIT_NO_WRAP'
   /** Names or keys of an entry do not open: a wrong key, or the entry was altered. */
   | 'COMMIT_ENTRY_SEALED';

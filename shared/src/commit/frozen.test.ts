@@ -14,7 +14,13 @@ import { openCommitKeys } from './keys.ts';
 interface CommitVectors {
   readonly page: { id: string; key: string; plainSize: number; sealed: string };
   readonly entry: { listKey: string; readKey: string; sealed: string };
-  readonly commit: { vaultSecretKey: string; catalogSecretKey: string; agentPublicKey: string; hash: string; signed: string };
+  readonly commit: {
+    vaultSecretKey: string;
+    catalogSecretKey: string;
+    agentPublicKey: string;
+    hash: string;
+    signed: string;
+  };
   readonly leaf: { receivedAtMs: number; bytes: string; hash: string };
 }
 
@@ -42,32 +48,61 @@ describe('formats of version 1, frozen: what was written once can always be read
     const entry = decodeEntry(ofHex(sealed));
     expect(openList(entry, ofHex(listKey))).toEqual(draft.list);
     expect(openRead(entry, ofHex(readKey))).toEqual(draft.read);
-    expect(toHex(sealEntry(draft, ofHex(listKey), ofHex(readKey), repeatableRandom('frozen entry')))).toBe(sealed);
+    expect(
+      toHex(sealEntry(draft, ofHex(listKey), ofHex(readKey), repeatableRandom('frozen entry'))),
+    ).toBe(sealed);
   });
 
   it('a commit', () => {
     const { hash, signed, vaultSecretKey, catalogSecretKey } = frozen.commit;
-    const verified = verifyCommit(ofHex(signed), { vaultId: vault.keys.vaultId, agent: agent.certificate, firstSubmission: true });
+    const verified = verifyCommit(ofHex(signed), {
+      vaultId: vault.keys.vaultId,
+      agent: agent.certificate,
+      firstSubmission: true,
+    });
     expect(toHex(verified.hash)).toBe(hash);
-    const keys = openCommitKeys(verified.wraps, boxKeyFromSecret(ofHex(vaultSecretKey)), 'vault', verified.header);
-    const names = openCommitKeys(verified.wraps, boxKeyFromSecret(ofHex(catalogSecretKey)), 'catalog', verified.header);
+    const keys = openCommitKeys(
+      verified.wraps,
+      boxKeyFromSecret(ofHex(vaultSecretKey)),
+      'vault',
+      verified.header,
+    );
+    const names = openCommitKeys(
+      verified.wraps,
+      boxKeyFromSecret(ofHex(catalogSecretKey)),
+      'catalog',
+      verified.header,
+    );
     const [slot] = verified.slots;
-    if (slot?.type !== 'entry' || keys.readKey === undefined || names.listKey === undefined) throw new Error('an entry was expected');
+    if (slot?.type !== 'entry' || keys.readKey === undefined || names.listKey === undefined)
+      throw new Error('an entry was expected');
     expect(openRead(slot.entry, keys.readKey)).toEqual(draft.read);
     expect(openList(slot.entry, names.listKey)).toEqual(draft.list);
-    const { version: _, entryCount: _count, entriesRoot: _root, wrapsHash: _wraps, ...fields } = verified.header;
+    const {
+      version: _,
+      entryCount: _count,
+      entriesRoot: _root,
+      wrapsHash: _wraps,
+      ...fields
+    } = verified.header;
     const recipients = [
       { recipient: 'vault', key: vault.vaultKey.publicKey },
       { recipient: 'catalog', key: vault.catalogKey.publicKey },
     ] as const;
     expect(fields).toMatchObject({ chainId: CHAIN, predecessor: NO_PREDECESSOR });
-    const again = buildCommit({ ...fields, drafts: [draft], recipients, signKey: agent.signKey }, repeatableRandom('frozen commit'));
+    const again = buildCommit(
+      { ...fields, drafts: [draft], recipients, signKey: agent.signKey },
+      repeatableRandom('frozen commit'),
+    );
     expect(toHex(again.bytes)).toBe(signed);
   });
 
   it('a leaf of the log', () => {
     const { receivedAtMs, bytes, hash } = frozen.leaf;
-    const { hash: commit } = verifyCommit(ofHex(frozen.commit.signed), { vaultId: vault.keys.vaultId, agent: agent.certificate });
+    const { hash: commit } = verifyCommit(ofHex(frozen.commit.signed), {
+      vaultId: vault.keys.vaultId,
+      agent: agent.certificate,
+    });
     expect(toHex(commitLeaf(commit, receivedAtMs))).toBe(bytes);
     expect(toHex(leafHash(ofHex(bytes)))).toBe(hash);
   });

@@ -39,16 +39,28 @@ describe('a heartbeat', () => {
   it('P5: is refused with any byte changed, from another agent, or with a signature of another purpose', () => {
     const signed = signHeartbeat(agent.signKey, body);
     for (let at = 0; at < signed.body.length; at += 1) {
-      expect(() => verifyHeartbeat({ ...signed, body: flipped(signed.body, at) }, expected)).toThrow(code('COMMIT_SIGNATURE'));
+      expect(() =>
+        verifyHeartbeat({ ...signed, body: flipped(signed.body, at) }, expected),
+      ).toThrow(code('COMMIT_SIGNATURE'));
     }
     const stranger = testAgent(vault, 'lc-2');
-    expect(() => verifyHeartbeat(signHeartbeat(stranger.signKey, body), expected)).toThrow(code('COMMIT_SIGNATURE'));
-    expect(() => verifyHeartbeat(sign(agent.signKey, 'aliquot/v1/commit', signed.body), expected)).toThrow(code('COMMIT_SIGNATURE'));
+    expect(() => verifyHeartbeat(signHeartbeat(stranger.signKey, body), expected)).toThrow(
+      code('COMMIT_SIGNATURE'),
+    );
+    expect(() =>
+      verifyHeartbeat(sign(agent.signKey, 'aliquot/v1/commit', signed.body), expected),
+    ).toThrow(code('COMMIT_SIGNATURE'));
   });
 
   it('P5: is refused when it speaks for another vault or another agent', () => {
-    const forVault = signHeartbeat(agent.signKey, { ...body, vaultId: asVaultId(noise('other', 16)) });
-    const forAgent = signHeartbeat(agent.signKey, { ...body, agentId: asAgentId(noise('other', 16)) });
+    const forVault = signHeartbeat(agent.signKey, {
+      ...body,
+      vaultId: asVaultId(noise('other', 16)),
+    });
+    const forAgent = signHeartbeat(agent.signKey, {
+      ...body,
+      agentId: asAgentId(noise('other', 16)),
+    });
     expect(() => verifyHeartbeat(forVault, expected)).toThrow(code('COMMIT_OTHER_VAULT'));
     expect(() => verifyHeartbeat(forAgent, expected)).toThrow(code('COMMIT_OTHER_AGENT'));
   });

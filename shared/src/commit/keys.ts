@@ -41,18 +41,37 @@ export function newCommitKeys(random: Random): CommitKeys {
 }
 
 /** A commit's keys for all its recipients, in the order given. */
-export function wrapCommitKeys(keys: CommitKeys, recipients: readonly CommitRecipient[], place: CommitPlace, random: Random): Wrap[] {
+export function wrapCommitKeys(
+  keys: CommitKeys,
+  recipients: readonly CommitRecipient[],
+  place: CommitPlace,
+  random: Random,
+): Wrap[] {
   return recipients.flatMap(({ recipient, key }) =>
     PURPOSES[recipient].map((purpose) =>
-      wrapKey(recipient, key, contextOf(place, purpose), purpose === 'list' ? keys.listKey : keys.readKey, random),
+      wrapKey(
+        recipient,
+        key,
+        contextOf(place, purpose),
+        purpose === 'list' ? keys.listKey : keys.readKey,
+        random,
+      ),
     ),
   );
 }
 
-/** Whether a recipient finds a wrap for every key that it should get. Whether they open, only the recipient can tell. */
+/**
+ * Whether a recipient finds a wrap for every key that it should get. Whether they open, only the
+ * recipient can tell.
+ */
 export function hasWrapsFor(wraps: readonly Wrap[], { recipient, key }: CommitRecipient): boolean {
   return PURPOSES[recipient].every((purpose) =>
-    wraps.some((wrap) => wrap.recipient === recipient && wrap.purpose === purpose && equalBytes(wrap.recipientKey, key)),
+    wraps.some(
+      (wrap) =>
+        wrap.recipient === recipient &&
+        wrap.purpose === purpose &&
+        equalBytes(wrap.recipientKey, key),
+    ),
   );
 }
 
@@ -60,20 +79,35 @@ export function hasWrapsFor(wraps: readonly Wrap[], { recipient, key }: CommitRe
  * Opens what a commit's wraps hold for `boxKey` as `recipient`.
  *
  * @param place The verified header of the commit, to whose place the wraps are bound.
- * @throws CommitError `COMMIT_NO_WRAP` when there is nothing for this key; WrapError when there is, and none opens.
+ * @throws CommitError `COMMIT_NO_WRAP` when there is nothing for this key; WrapError when there is,
+ * and none opens.
  */
-export function openCommitKeys(wraps: readonly Wrap[], boxKey: BoxKey, recipient: WrapRecipient, place: CommitPlace): OpenedCommitKeys {
-  const mine = wraps.filter((wrap) => wrap.recipient === recipient && equalBytes(wrap.recipientKey, boxKey.publicKey));
+export function openCommitKeys(
+  wraps: readonly Wrap[],
+  boxKey: BoxKey,
+  recipient: WrapRecipient,
+  place: CommitPlace,
+): OpenedCommitKeys {
+  const mine = wraps.filter(
+    (wrap) => wrap.recipient === recipient && equalBytes(wrap.recipientKey, boxKey.publicKey),
+  );
   const listKey = openFirst(mine, boxKey, contextOf(place, 'list'));
   const readKey = openFirst(mine, boxKey, contextOf(place, 'read'));
   if (listKey === undefined && readKey === undefined) {
-    throw new CommitError('COMMIT_NO_WRAP', `commit ${place.sequence} holds no key for this ${recipient} key`);
+    throw new CommitError(
+      'COMMIT_NO_WRAP',
+      `commit ${place.sequence} holds no key for this ${recipient} key`,
+    );
   }
   return { listKey, readKey };
 }
 
 /** Wraps can be added later, so one that does not open must not hide another that does. */
-function openFirst(wraps: readonly Wrap[], boxKey: BoxKey, context: WrapContext): Uint8Array | undefined {
+function openFirst(
+  wraps: readonly Wrap[],
+  boxKey: BoxKey,
+  context: WrapContext,
+): Uint8Array | undefined {
   let failure: WrapError | undefined;
   for (const wrap of wraps.filter((candidate) => candidate.purpose === context.purpose)) {
     try {

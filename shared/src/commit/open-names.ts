@@ -1,11 +1,21 @@
-import { type Entry, FormatError, type ListPart, type ReadPart, type Wrap, type WrapRecipient } from '@aliquot/proto';
+import {
+  type Entry,
+  FormatError,
+  type ListPart,
+  type ReadPart,
+  type Wrap,
+  type WrapRecipient,
+} from '@aliquot/proto';
 import type { BoxKey } from '../crypto/box.ts';
 import { WrapError } from '../crypto/wrap.ts';
 import { openList, openRead } from './entry.ts';
 import { CommitError } from './errors.ts';
 import { type CommitPlace, openCommitKeys } from './keys.ts';
 
-/** Why a commit, or an entry of it, does not open. Its signature may well hold: whoever made it sealed it wrongly. */
+/**
+ * Why a commit, or an entry of it, does not open. Its signature may well hold: whoever made it
+ * sealed it wrongly.
+ */
 export type OpeningError = CommitError | WrapError | FormatError;
 
 /** What of a commit did not open. */
@@ -23,14 +33,18 @@ export interface Named {
   read(): ReadPart | undefined;
 }
 
-/** Whether an error says that a commit or an entry does not open: that costs its own files, never those of other commits. */
+/**
+ * Whether an error says that a commit or an entry does not open: that costs its own files, never
+ * those of other commits.
+ */
 export function isOpeningError(error: unknown): error is OpeningError {
   return error instanceof CommitError || error instanceof WrapError || error instanceof FormatError;
 }
 
 /**
- * Opens the names of some entries of a commit with a recipient's key. What does not open is left out and told once, at the
- * end. `place` is the commit's header: verified, or believed because it lies in the own store.
+ * Opens the names of some entries of a commit with a recipient's key. What does not open is left
+ * out and told once, at the end. `place` is the commit's header: verified, or believed because it
+ * lies in the own store.
  */
 export function* openNames<Slot extends { readonly entry: Entry }>(
   { wraps, place }: { readonly wraps: readonly Wrap[]; readonly place: CommitPlace },
@@ -50,7 +64,10 @@ export function* openNames<Slot extends { readonly entry: Entry }>(
     }
   };
   const noKey = (purpose: string) =>
-    new CommitError('COMMIT_NO_WRAP', `commit ${place.sequence} holds no ${purpose} key for this ${recipient} key`);
+    new CommitError(
+      'COMMIT_NO_WRAP',
+      `commit ${place.sequence} holds no ${purpose} key for this ${recipient} key`,
+    );
   const { listKey, readKey } = attempt(() => openCommitKeys(wraps, key, recipient, place)) ?? {};
   for (const slot of slots) {
     const { entry } = slot;

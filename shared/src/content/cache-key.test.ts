@@ -18,14 +18,25 @@ describe('the chunk cache', () => {
   it('P4: gives another key for other content, another installation, or another id', () => {
     const masked = maskKey(chunkFingerprint(secret, plain), id, key);
     expect(unmaskKey(chunkFingerprint(secret, noise('other', 1000)), id, masked)).not.toEqual(key);
-    expect(unmaskKey(chunkFingerprint(noise('other secret', 32), plain), id, masked)).not.toEqual(key);
-    expect(unmaskKey(chunkFingerprint(secret, plain), asChunkId(noise('other id', 32)), masked)).not.toEqual(key);
+    expect(unmaskKey(chunkFingerprint(noise('other secret', 32), plain), id, masked)).not.toEqual(
+      key,
+    );
+    expect(
+      unmaskKey(chunkFingerprint(secret, plain), asChunkId(noise('other id', 32)), masked),
+    ).not.toEqual(key);
   });
 
   it('P4: is opened neither by what it holds itself nor by the published hash of a file', () => {
     const index = cacheIndex(chunkFingerprint(secret, plain));
     const masked = maskKey(chunkFingerprint(secret, plain), id, key);
-    for (const guess of [index, secret, masked, id, sha256(plain), hmacSha256(secret, sha256(plain))]) {
+    for (const guess of [
+      index,
+      secret,
+      masked,
+      id,
+      sha256(plain),
+      hmacSha256(secret, sha256(plain)),
+    ]) {
       expect(unmaskKey(guess, id, masked)).not.toEqual(key);
     }
   });
@@ -40,6 +51,8 @@ describe('the chunk cache', () => {
   it('masks the keys of one content under two ids differently', () => {
     const fingerprint = chunkFingerprint(secret, plain);
     const zero = new Uint8Array(32);
-    expect(maskKey(fingerprint, id, zero)).not.toEqual(maskKey(fingerprint, asChunkId(noise('id 2', 32)), zero));
+    expect(maskKey(fingerprint, id, zero)).not.toEqual(
+      maskKey(fingerprint, asChunkId(noise('id 2', 32)), zero),
+    );
   });
 });

@@ -7,13 +7,15 @@ const INDEX_LABEL = 'aliquot/v1/cache-index';
 const MASK_LABEL = 'aliquot/v1/cache-mask';
 
 /**
- * What the agent's local chunk cache is keyed with: a keyed hash of a chunk's plaintext (32 bytes, secret while in use).
+ * What the agent's local chunk cache is keyed with: a keyed hash of a chunk's plaintext (32 bytes,
+ * secret while in use).
  *
- * Not the plain SHA-256: people publish those and compare files by them, and whoever knew one could unmask the key of a
- * stolen PC's cache. Only the plaintext itself leads here.
+ * Not the plain SHA-256: people publish those and compare files by them, and whoever knew one could
+ * unmask the key of a stolen PC's cache. Only the plaintext itself leads here.
  *
- * GMAC, because every byte that is read goes through it. Its tag is shown to nobody, so one nonce serves; two chunks that nobody made for the
- * purpose, knowing the secret, have the same with a chance below 2^-100.
+ * GMAC, because every byte that is read goes through it. Its tag is shown to nobody, so one nonce
+ * serves; two chunks that nobody made for the purpose, knowing the secret, have the same with a
+ * chance below 2^-100.
  *
  * @param cacheSecret 32 random bytes of this installation.
  */
@@ -28,9 +30,10 @@ export function cacheIndex(fingerprint: Uint8Array): Uint8Array {
 }
 
 /**
- * A chunk key as the cache may hold it: combined with a mask that only the chunk's plaintext leads to, so the cache of a
- * stolen PC opens nothing (design: a known chunk needs no new sealing, yet no bare key rests on disk). The id takes part,
- * so that the same content sealed under two epochs never meets one mask twice.
+ * A chunk key as the cache may hold it: combined with a mask that only the chunk's plaintext leads
+ * to, so the cache of a stolen PC opens nothing (design: a known chunk needs no new sealing, yet no
+ * bare key rests on disk). The id takes part, so that the same content sealed under two epochs
+ * never meets one mask twice.
  */
 export function maskKey(fingerprint: Uint8Array, id: ChunkId, key: Uint8Array): Uint8Array {
   const mask = hmacSha256(fingerprint, labelled(MASK_LABEL), id);

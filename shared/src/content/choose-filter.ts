@@ -3,21 +3,29 @@ import { type Filter, MAX_ROW_BYTES, NO_FILTER } from './filters.ts';
 import { MAX_SLOWNESS, type Samples } from './samples.ts';
 
 /*
- * Which filter suits a chunk is decided on some 8 KiB of it: a few pieces, evenly spread. What is asked, cheapest first:
+ * Which filter suits a chunk is decided on some 8 KiB of it: a few pieces, evenly spread. What is
+ * asked, cheapest first:
  *
  * 1. Is it text, and short? Then there is nothing to find.
- * 2. At which distance do bytes come back most often? That is the length of its rows, or of its numbers. (The distance between equal
- *    contexts is how the PAQ compressors find records.)
+ * 2. At which distance do bytes come back most often? That is the length of its rows, or of its
+ *    numbers. (The distance between equal contexts is how the PAQ compressors find records.)
  * 3. For rows: is a column cheaper as it is or as differences, by its entropy?
- * 4. For samples: which width, byte order and alignment leave the smallest differences, and how slowly should the prediction follow?
+ * 4. For samples: which width, byte order and alignment leave the smallest differences, and how
+ *    slowly should the prediction follow?
  * 5. Of what is left, which takes the least behind the compressor itself?
  *
  * All sums are of integers: every platform decides alike.
  */
 
-/** Chunks below this keep their order: what a filter spares there is less than what looking for it costs. */
+/**
+ * Chunks below this keep their order: what a filter spares there is less than what looking for it
+ * costs.
+ */
 const LEAST_BYTES = 1024;
-/** A text below this is not searched. Of those there are many, and tables of fixed width are found among the long ones. */
+/**
+ * A text below this is not searched. Of those there are many, and tables of fixed width are found
+ * among the long ones.
+ */
 const LEAST_TEXT_BYTES = 64 * 1024;
 const PIECES = 4;
 const PIECE_BYTES = 2048;
@@ -25,7 +33,9 @@ const PIECE_BYTES = 2048;
 const PIECE_ALIGNMENT = 8;
 /** A sample of which less is left has nothing in it that a filter could find. */
 const LEAVE_BELOW = 0.04;
-/** A filter must bring this much at least: plain bytes cost nothing to restore, and a sample errs. */
+/**
+ * A filter must bring this much at least: plain bytes cost nothing to restore, and a sample errs.
+ */
 const PAYS_BELOW = 0.985;
 /** Samples that bring this much need no comparison with rows. */
 const SURE_BELOW = 0.8;
@@ -33,9 +43,15 @@ const SURE_BELOW = 0.8;
 const DELTA_BELOW = 0.95;
 /** What is looked at of each piece for byte order and alignment. */
 const PROBE_BYTES = 512;
-/** Numbers of the wrong byte order and alignment look nearly as even when their high bytes hardly change: a tie is for little endian. */
+/**
+ * Numbers of the wrong byte order and alignment look nearly as even when their high bytes hardly
+ * change: a tie is for little endian.
+ */
 const OTHER_ORDER_BELOW = 0.97;
-/** Each step slower must bring this much: the prediction falls behind where a trace is steep, and the sample may have missed it. */
+/**
+ * Each step slower must bring this much: the prediction falls behind where a trace is steep, and
+ * the sample may have missed it.
+ */
 const SLOWER_BELOW = 0.9875;
 
 /** Loud: more than one of so many differences of neighbours needs more than a byte … */
@@ -108,9 +124,13 @@ class Trial {
   }
 }
 
-/** Pieces of the chunk, one behind the other, each of whole rows of `rowBytes` (as rows count from the chunk's start). */
+/**
+ * Pieces of the chunk, one behind the other, each of whole rows of `rowBytes` (as rows count from
+ * the chunk's start).
+ */
 function sampleOf(plain: Uint8Array, rowBytes: number): Uint8Array {
-  if (plain.length <= PIECES * PIECE_BYTES) return plain.subarray(0, plain.length - (plain.length % rowBytes));
+  if (plain.length <= PIECES * PIECE_BYTES)
+    return plain.subarray(0, plain.length - (plain.length % rowBytes));
   const sample = new Uint8Array(PIECES * PIECE_BYTES);
   const step = Math.floor((plain.length - PIECE_BYTES) / (PIECES - 1));
   const length = PIECE_BYTES - (PIECE_BYTES % rowBytes);
@@ -123,7 +143,8 @@ function sampleOf(plain: Uint8Array, rowBytes: number): Uint8Array {
 }
 
 function isText(sample: Uint8Array): boolean {
-  for (let at = 0; at < sample.length; at += 1) if (TEXT_BYTES[sample[at] as number] === 0) return false;
+  for (let at = 0; at < sample.length; at += 1)
+    if (TEXT_BYTES[sample[at] as number] === 0) return false;
   return true;
 }
 
@@ -136,7 +157,10 @@ const lastByte = new Int32Array(256);
 const lastPair = new Int32Array(CONTEXTS);
 const counts = new Int32Array(MAX_ROW_BYTES + 1);
 
-/** At which distance bytes, and pairs of bytes, come back most often; and which width of numbers comes first among 2, 4 and 8. */
+/**
+ * At which distance bytes, and pairs of bytes, come back most often; and which width of numbers
+ * comes first among 2, 4 and 8.
+ */
 function distances(sample: Uint8Array): { readonly likeliest: number; readonly number: number } {
   counts.fill(0);
   lastByte.fill(-MAX_ROW_BYTES - 1);
@@ -159,7 +183,8 @@ function distances(sample: Uint8Array): { readonly likeliest: number; readonly n
     if ((counts[distance] as number) > (counts[likeliest] as number)) likeliest = distance;
   }
   let number = 2;
-  for (const width of [4, 8]) if ((counts[width] as number) > (counts[number] as number)) number = width;
+  for (const width of [4, 8])
+    if ((counts[width] as number) > (counts[number] as number)) number = width;
   return { likeliest, number };
 }
 
@@ -210,7 +235,14 @@ function fitSamples(sample: Uint8Array, probe: Uint8Array, width: 2 | 4): Sample
     if (slower > cost * SLOWER_BELOW) break;
     cost = slower;
   }
-  return { kind: 'samples', width, bigEndian, phase, slowness, nibbles: width === 2 && isLoud(middle, phase, bigEndian) };
+  return {
+    kind: 'samples',
+    width,
+    bigEndian,
+    phase,
+    slowness,
+    nibbles: width === 2 && isLoud(middle, phase, bigEndian),
+  };
 }
 
 /** Half of the sample, without what is nearest to the chunk's ends. */
@@ -224,13 +256,24 @@ function probeOf(sample: Uint8Array): Uint8Array {
   if (sample.length < PIECES * PIECE_BYTES) return sample.subarray(0, PIECES * PROBE_BYTES);
   const probe = new Uint8Array(PIECES * PROBE_BYTES);
   for (let piece = 0; piece < PIECES; piece += 1) {
-    probe.set(sample.subarray(piece * PIECE_BYTES, piece * PIECE_BYTES + PROBE_BYTES), piece * PROBE_BYTES);
+    probe.set(
+      sample.subarray(piece * PIECE_BYTES, piece * PIECE_BYTES + PROBE_BYTES),
+      piece * PROBE_BYTES,
+    );
   }
   return probe;
 }
 
-/** The lengths of the folded differences, in quarters of a bit, summed up over the same number of samples for every phase. */
-function differenceBits2(probe: Uint8Array, phase: number, bigEndian: boolean, slowness: number): number {
+/**
+ * The lengths of the folded differences, in quarters of a bit, summed up over the same number of
+ * samples for every phase.
+ */
+function differenceBits2(
+  probe: Uint8Array,
+  phase: number,
+  bigEndian: boolean,
+  slowness: number,
+): number {
   const low = phase + (bigEndian ? 1 : 0);
   const high = phase + (bigEndian ? 0 : 1);
   const half = (1 << slowness) >> 1;
@@ -246,7 +289,12 @@ function differenceBits2(probe: Uint8Array, phase: number, bigEndian: boolean, s
   return cost;
 }
 
-function differenceBits4(probe: Uint8Array, phase: number, bigEndian: boolean, slowness: number): number {
+function differenceBits4(
+  probe: Uint8Array,
+  phase: number,
+  bigEndian: boolean,
+  slowness: number,
+): number {
   const first = phase + (bigEndian ? 3 : 0);
   const step = bigEndian ? -1 : 1;
   const half = (1 << slowness) >> 1;
@@ -267,7 +315,10 @@ function differenceBits4(probe: Uint8Array, phase: number, bigEndian: boolean, s
   return cost;
 }
 
-/** Whether differences need more than a byte too often to leave their high bytes to zstd, but less than 12 bits. */
+/**
+ * Whether differences need more than a byte too often to leave their high bytes to zstd, but less
+ * than 12 bits.
+ */
 function isLoud(probe: Uint8Array, phase: number, bigEndian: boolean): boolean {
   const low = phase + (bigEndian ? 1 : 0);
   const high = phase + (bigEndian ? 0 : 1);

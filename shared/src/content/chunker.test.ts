@@ -7,11 +7,20 @@ import { Chunker, cutPoints } from './chunker.ts';
 import { gearTable } from './gear.ts';
 
 /** Small chunks, so that a property run sees many cuts in few bytes. */
-const SMALL: VaultParameters = { chunkerVersion: 1, minChunkBytes: 64, averageChunkBytes: 256, maxChunkBytes: 1024, encoderVersion: 1 };
+const SMALL: VaultParameters = {
+  chunkerVersion: 1,
+  minChunkBytes: 64,
+  averageChunkBytes: 256,
+  maxChunkBytes: 1024,
+  encoderVersion: 1,
+};
 const table = gearTable(noise('a vault', 32));
 
 /** FastCDC as one would write it on a blackboard: the judge of the fast loop. */
-function plainCuts(bytes: Uint8Array, { minChunkBytes: min, averageChunkBytes: average, maxChunkBytes: max }: VaultParameters): number[] {
+function plainCuts(
+  bytes: Uint8Array,
+  { minChunkBytes: min, averageChunkBytes: average, maxChunkBytes: max }: VaultParameters,
+): number[] {
   const bits = Math.log2(average);
   const cuts: number[] = [];
   let start = 0;
@@ -32,7 +41,8 @@ function plainCuts(bytes: Uint8Array, { minChunkBytes: min, averageChunkBytes: a
 /** How many leading zero bits the hash of the 32 bytes before `end` has. */
 function zeros(bytes: Uint8Array, end: number): number {
   let hash = 0;
-  for (let age = 0; age < 32; age += 1) hash = (hash + ((table[bytes[end - 1 - age] ?? 0] ?? 0) << age)) | 0;
+  for (let age = 0; age < 32; age += 1)
+    hash = (hash + ((table[bytes[end - 1 - age] ?? 0] ?? 0) << age)) | 0;
   return Math.clz32(hash);
 }
 
@@ -58,7 +68,9 @@ describe('the chunker', () => {
   it('keeps to the smallest and the largest size; only the last chunk may be smaller', () => {
     fc.assert(
       fc.property(content, (bytes) => {
-        const sizes = cutPoints(table, SMALL, bytes).map((cut, index, cuts) => cut - (cuts[index - 1] ?? 0));
+        const sizes = cutPoints(table, SMALL, bytes).map(
+          (cut, index, cuts) => cut - (cuts[index - 1] ?? 0),
+        );
         for (const [index, size] of sizes.entries()) {
           expect(size).toBeLessThanOrEqual(SMALL.maxChunkBytes);
           if (index < sizes.length - 1) expect(size).toBeGreaterThanOrEqual(SMALL.minChunkBytes);
@@ -79,19 +91,26 @@ describe('the chunker', () => {
 
   it('cuts the same however the stream is divided into buffers', () => {
     fc.assert(
-      fc.property(content, fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1 }), (bytes, sizes) => {
-        const chunker = new Chunker(table, SMALL);
-        const cuts: number[] = [];
-        let at = 0;
-        for (let turn = 0; at < bytes.length; turn += 1) {
-          const block = bytes.subarray(at, at + (turn < sizes.length ? (sizes[turn] ?? 0) : 1 + turn));
-          cuts.push(...chunker.push(block).map((cut) => at + cut));
-          at += block.length;
-        }
-        expect(chunker.pending).toBe(at - (cuts.at(-1) ?? 0));
-        if (chunker.pending > 0) cuts.push(at);
-        expect(cuts).toEqual(cutPoints(table, SMALL, bytes));
-      }),
+      fc.property(
+        content,
+        fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1 }),
+        (bytes, sizes) => {
+          const chunker = new Chunker(table, SMALL);
+          const cuts: number[] = [];
+          let at = 0;
+          for (let turn = 0; at < bytes.length; turn += 1) {
+            const block = bytes.subarray(
+              at,
+              at + (turn < sizes.length ? (sizes[turn] ?? 0) : 1 + turn),
+            );
+            cuts.push(...chunker.push(block).map((cut) => at + cut));
+            at += block.length;
+          }
+          expect(chunker.pending).toBe(at - (cuts.at(-1) ?? 0));
+          if (chunker.pending > 0) cuts.push(at);
+          expect(cuts).toEqual(cutPoints(table, SMALL, bytes));
+        },
+      ),
       { verbose: true },
     );
   });
@@ -100,7 +119,8 @@ describe('the chunker', () => {
     const bytes = noise('byte by byte', 9000);
     const chunker = new Chunker(table, SMALL);
     const cuts: number[] = [];
-    for (let at = 0; at < bytes.length; at += 1) if (chunker.push(bytes.subarray(at, at + 1)).length === 1) cuts.push(at + 1);
+    for (let at = 0; at < bytes.length; at += 1)
+      if (chunker.push(bytes.subarray(at, at + 1)).length === 1) cuts.push(at + 1);
     if (chunker.pending > 0) cuts.push(bytes.length);
     expect(cuts).toEqual(cutPoints(table, SMALL, bytes));
   });
@@ -114,10 +134,17 @@ describe('the chunker', () => {
         fc.integer({ min: 0, max: 300 }),
         (seed, at, cut, add) => {
           const before = noise(`edited ${seed}`, 60_000);
-          const after = Uint8Array.from([...before.subarray(0, at), ...noise(`added ${seed}`, add), ...before.subarray(at + cut)]);
+          const after = Uint8Array.from([
+            ...before.subarray(0, at),
+            ...noise(`added ${seed}`, add),
+            ...before.subarray(at + cut),
+          ]);
           const known = new Set(pieces(before, cutPoints(table, SMALL, before)));
-          const fresh = pieces(after, cutPoints(table, SMALL, after)).filter((piece) => !known.has(piece));
-          // About 190 chunks in all. The bound leaves room for the unlucky seeds in which the two cuts meet again late.
+          const fresh = pieces(after, cutPoints(table, SMALL, after)).filter(
+            (piece) => !known.has(piece),
+          );
+          // About 190 chunks in all. The bound leaves room for the unlucky seeds in which the two
+          // cuts meet again late.
           expect(fresh.length).toBeLessThanOrEqual(20);
         },
       ),
@@ -138,7 +165,9 @@ describe('the chunker', () => {
     const bytes = noise('started anew', 20_000);
     const cuts = cutPoints(table, SMALL, bytes);
     for (const [index, cut] of cuts.entries()) {
-      expect(cutPoints(table, SMALL, bytes.subarray(cut)).map((later) => later + cut)).toEqual(cuts.slice(index + 1));
+      expect(cutPoints(table, SMALL, bytes.subarray(cut)).map((later) => later + cut)).toEqual(
+        cuts.slice(index + 1),
+      );
     }
   });
 
@@ -170,14 +199,23 @@ describe('the chunker', () => {
     ['a smallest size below the window', { minChunkBytes: 31 }, 'SEAL_PARAMETERS'],
     ['sizes that are no numbers', { maxChunkBytes: Number.NaN }, 'SEAL_PARAMETERS'],
   ])('refuses %s', (_, change, code) => {
-    expect(() => new Chunker(table, { ...SMALL, ...change })).toThrow(expect.objectContaining({ code }));
+    expect(() => new Chunker(table, { ...SMALL, ...change })).toThrow(
+      expect.objectContaining({ code }),
+    );
   });
 });
 
 interface ChunkerVectors {
   readonly gearSeed: string;
   readonly gearTable: number[];
-  readonly cases: { name: string; make: 'noise' | 'readings'; seed: string; size: number; parameters: VaultParameters; cuts: number[] }[];
+  readonly cases: {
+    name: string;
+    make: 'noise' | 'readings';
+    seed: string;
+    size: number;
+    parameters: VaultParameters;
+    cuts: number[];
+  }[];
 }
 
 describe('chunker version 1, frozen', () => {
@@ -188,8 +226,11 @@ describe('chunker version 1, frozen', () => {
     expect([...frozenTable]).toEqual(frozen.gearTable);
   });
 
-  it.each(frozen.cases)('cuts $name where it always did', ({ make, seed, size, parameters, cuts }) => {
-    const bytes = make === 'noise' ? noise(seed, size) : readings(seed, size);
-    expect(cutPoints(frozenTable, parameters, bytes)).toEqual(cuts);
-  });
+  it.each(frozen.cases)(
+    'cuts $name where it always did',
+    ({ make, seed, size, parameters, cuts }) => {
+      const bytes = make === 'noise' ? noise(seed, size) : readings(seed, size);
+      expect(cutPoints(frozenTable, parameters, bytes)).toEqual(cuts);
+    },
+  );
 });

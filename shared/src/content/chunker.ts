@@ -2,7 +2,10 @@ import type { VaultParameters } from '@aliquot/proto';
 import { SealError } from './errors.ts';
 import { findCut, GEAR_WINDOW, rollTo } from './gear-scan.ts';
 
-/** How many bits the two masks differ from the average: level 2 of the paper, its best trade between evenness and speed. */
+/**
+ * How many bits the two masks differ from the average: level 2 of the paper, its best trade between
+ * evenness and speed.
+ */
 const NORMALISATION = 2;
 
 interface CutRule {
@@ -19,32 +22,54 @@ function highBits(bits: number): number {
 }
 
 function ruleFor(parameters: VaultParameters): CutRule {
-  const { chunkerVersion, minChunkBytes: min, averageChunkBytes: average, maxChunkBytes: max } = parameters;
+  const {
+    chunkerVersion,
+    minChunkBytes: min,
+    averageChunkBytes: average,
+    maxChunkBytes: max,
+  } = parameters;
   if (chunkerVersion !== 1) {
-    throw new SealError('SEAL_VERSION_UNKNOWN', `chunker version ${chunkerVersion} is not known to this release; update Aliquot`);
+    throw new SealError(
+      'SEAL_VERSION_UNKNOWN',
+      `chunker version ${chunkerVersion} is not known to this release; update Aliquot`,
+    );
   }
   const bits = Math.log2(average);
   const sane = Number.isInteger(bits) && bits > NORMALISATION && bits + NORMALISATION < 32;
-  if (!sane || !Number.isInteger(min) || !Number.isInteger(max) || min < GEAR_WINDOW || min > average || average > max) {
+  if (
+    !sane ||
+    !Number.isInteger(min) ||
+    !Number.isInteger(max) ||
+    min < GEAR_WINDOW ||
+    min > average ||
+    average > max
+  ) {
     throw new SealError(
       'SEAL_PARAMETERS',
       `chunk sizes ${min}/${average}/${max} cannot be used; the average must be a power of two between them`,
     );
   }
-  return { min, average, max, maskBeforeAverage: highBits(bits + NORMALISATION), maskAfterAverage: highBits(bits - NORMALISATION) };
+  return {
+    min,
+    average,
+    max,
+    maskBeforeAverage: highBits(bits + NORMALISATION),
+    maskAfterAverage: highBits(bits - NORMALISATION),
+  };
 }
 
 /**
- * Content-defined chunking, version 1: FastCDC (Xia et al., USENIX ATC 2016) with normalisation level 2 and a per-vault
- * gear table.
+ * Content-defined chunking, version 1: FastCDC (Xia et al., USENIX ATC 2016) with normalisation
+ * level 2 and a per-vault gear table.
  *
- * A chunk has `min` to `max` bytes (the last one of a stream may be shorter). Between `min` and `average` a cut needs
- * `log2(average) + 2` zero bits at the top of the rolling hash, after that `log2(average) - 2`. The hash at a position
- * is a function of the 32 bytes before it alone, and a cut forgets all that came before: so the chunker may be started
- * anew at any earlier cut and finds the same cuts from there on (an appended file is read from its last cut).
+ * A chunk has `min` to `max` bytes (the last one of a stream may be shorter). Between `min` and
+ * `average` a cut needs `log2(average) + 2` zero bits at the top of the rolling hash, after that
+ * `log2(average) - 2`. The hash at a position is a function of the 32 bytes before it alone, and a
+ * cut forgets all that came before: so the chunker may be started anew at any earlier cut and finds
+ * the same cuts from there on (an appended file is read from its last cut).
  *
- * Cuts never depend on how the stream was divided into buffers. An instance serves one stream, and takes its buffers one
- * after the other.
+ * Cuts never depend on how the stream was divided into buffers. An instance serves one stream, and
+ * takes its buffers one after the other.
  */
 export class Chunker {
   readonly #table: Int32Array;
@@ -58,7 +83,10 @@ export class Chunker {
     this.#rule = ruleFor(parameters);
   }
 
-  /** Bytes taken since the last cut: at the end of the stream, the size of its last chunk (none when 0). */
+  /**
+   * Bytes taken since the last cut: at the end of the stream, the size of its last chunk (none when
+   * 0).
+   */
   get pending(): number {
     return this.#length;
   }
@@ -66,8 +94,8 @@ export class Chunker {
   /**
    * Takes the next bytes of the stream.
    *
-   * @returns The cuts found in them, ascending, as offsets into `block` from 1 to `block.length`: a chunk ends just
-   *   before `block[cut]`.
+   * @returns The cuts found in them, ascending, as offsets into `block` from 1 to `block.length`: a
+   * chunk ends just before `block[cut]`.
    */
   push(block: Uint8Array): number[] {
     const cuts: number[] = [];
@@ -83,14 +111,18 @@ export class Chunker {
     return cuts;
   }
 
-  /** The end of the current chunk in `block`, or -1 when all of it belongs to the chunk and its end is still to come. */
+  /**
+   * The end of the current chunk in `block`, or -1 when all of it belongs to the chunk and its end
+   * is still to come.
+   */
   #next(block: Uint8Array, from: number): number {
     const { min, average, max, maskBeforeAverage, maskAfterAverage } = this.#rule;
     const start = from - this.#length;
     const end = block.length;
     let at = from;
 
-    // No cut can lie before `min`, so only the window that leads up to it is hashed; its last byte is the first one tested.
+    // No cut can lie before `min`, so only the window that leads up to it is hashed; its last byte
+    // is the first one tested.
     const firstTested = start + min - 1;
     if (at < firstTested) {
       const rollFrom = Math.max(from, start + min - GEAR_WINDOW);
@@ -122,7 +154,11 @@ export class Chunker {
  *
  * @throws SealError `SEAL_VERSION_UNKNOWN`, `SEAL_PARAMETERS`.
  */
-export function cutPoints(table: Int32Array, parameters: VaultParameters, bytes: Uint8Array): number[] {
+export function cutPoints(
+  table: Int32Array,
+  parameters: VaultParameters,
+  bytes: Uint8Array,
+): number[] {
   const chunker = new Chunker(table, parameters);
   const cuts = chunker.push(bytes);
   if (chunker.pending > 0) cuts.push(bytes.length);

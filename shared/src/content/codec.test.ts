@@ -16,18 +16,26 @@ const VERSIONS = [1, 2];
 describe('the codec', () => {
   it('P2: gives any content back, by every version', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 5000 }), fc.constantFrom(...VERSIONS), (plain, version) => {
-        expect(toHex(decode(encode(plain, version), plain.length))).toBe(toHex(plain));
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 5000 }),
+        fc.constantFrom(...VERSIONS),
+        (plain, version) => {
+          expect(toHex(decode(encode(plain, version), plain.length))).toBe(toHex(plain));
+        },
+      ),
       { verbose: true },
     );
   });
 
-  it.each([0, 1, 2, 63, 65_535, 65_536, 65_537, MiB, 4 * MiB])('P2: gives %i bytes of readings and of noise back', (size) => {
-    for (const plain of [readings('sizes', size), noise('sizes', size), new Uint8Array(size)]) {
-      for (const version of VERSIONS) expect(sha256(decode(encode(plain, version), size))).toEqual(sha256(plain));
-    }
-  });
+  it.each([0, 1, 2, 63, 65_535, 65_536, 65_537, MiB, 4 * MiB])(
+    'P2: gives %i bytes of readings and of noise back',
+    (size) => {
+      for (const plain of [readings('sizes', size), noise('sizes', size), new Uint8Array(size)]) {
+        for (const version of VERSIONS)
+          expect(sha256(decode(encode(plain, version), size))).toEqual(sha256(plain));
+      }
+    },
+  );
 
   it('P2: gives traces and tables back, wherever a cut left them', () => {
     const makes = [
@@ -42,7 +50,8 @@ describe('the codec', () => {
         const plain = make.subarray(from, from + length);
         const encoded = encode(plain, 2);
         expect(toHex(sha256(decode(encoded, plain.length)))).toBe(toHex(sha256(plain)));
-        if (plain.length > 0) expect(() => decode(encoded, plain.length - 1)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
+        if (plain.length > 0)
+          expect(() => decode(encoded, plain.length - 1)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
       }),
       { verbose: true },
     );
@@ -52,8 +61,12 @@ describe('the codec', () => {
     const plain = trace('alone/16/2', 100_000);
     const first = encode(plain, 2);
     const copy = Uint8Array.from(first);
-    expect(() => decode(flipped(encode(table('12', 50_000), 2), 40), 50_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
-    expect(() => decode(encode(readings('other', 70_000), 2), 69_999)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
+    expect(() => decode(flipped(encode(table('12', 50_000), 2), 40), 50_000)).toThrow(
+      code('SEAL_CODEC_CORRUPT'),
+    );
+    expect(() => decode(encode(readings('other', 70_000), 2), 69_999)).toThrow(
+      code('SEAL_CODEC_TOO_LARGE'),
+    );
     const decoded = decode(first, plain.length);
     encode(noise('other', 200_000), 2);
     decode(encode(trace('other/16/2', 150_000), 2), 150_000);
@@ -94,9 +107,15 @@ describe('the codec', () => {
     const bomb = withByte(1, zstdCompressSync(new Uint8Array(64 * MiB)));
     expect(bomb.length).toBeLessThan(10_000);
     expect(() => decode(bomb, MiB)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
-    expect(() => decode(encode(readings('one more', 1000), 1), 999)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
-    expect(() => decode(encode(noise('one more', 1000), 1), 999)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
-    expect(() => decode(encode(readings('none', 1000), 1), 0)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
+    expect(() => decode(encode(readings('one more', 1000), 1), 999)).toThrow(
+      code('SEAL_CODEC_TOO_LARGE'),
+    );
+    expect(() => decode(encode(noise('one more', 1000), 1), 999)).toThrow(
+      code('SEAL_CODEC_TOO_LARGE'),
+    );
+    expect(() => decode(encode(readings('none', 1000), 1), 0)).toThrow(
+      code('SEAL_CODEC_TOO_LARGE'),
+    );
   });
 
   it('refuses a frame that asks for more window than any chunk needs', async () => {
@@ -111,22 +130,36 @@ describe('the codec', () => {
     for (let byte = 0; byte < 256; byte += 1) {
       const known = (byte & 0x0f) <= 2 && byte >>> 4 <= 2;
       if (byte === 0) continue;
-      expect(() => decode(withByte(byte, noise('unknown', 30)), 1000)).toThrow(code(known ? 'SEAL_CODEC_CORRUPT' : 'SEAL_CODEC_UNKNOWN'));
+      expect(() => decode(withByte(byte, noise('unknown', 30)), 1000)).toThrow(
+        code(known ? 'SEAL_CODEC_CORRUPT' : 'SEAL_CODEC_UNKNOWN'),
+      );
     }
   });
 
   it('refuses what is damaged anywhere, or gives other bytes of no more than the size: never more, never another error', () => {
-    const seeds = [encode(trace('hostile/16/2', 20_000), 2), encode(table('12', 9_000), 2), encode(trace('hostile/80/2', 20_000), 2)];
+    const seeds = [
+      encode(trace('hostile/16/2', 20_000), 2),
+      encode(table('12', 9_000), 2),
+      encode(trace('hostile/80/2', 20_000), 2),
+    ];
     fc.assert(
-      fc.property(fc.constantFrom(...seeds), fc.nat(), fc.nat(255), fc.nat(20_000), (seed, at, byte, maxPlain) => {
-        const damaged = Uint8Array.from(seed);
-        damaged[at % Math.min(seed.length, 64)] = byte;
-        try {
-          expect(decode(damaged, maxPlain).length).toBeLessThanOrEqual(maxPlain);
-        } catch (error) {
-          expect(['SEAL_CODEC_CORRUPT', 'SEAL_CODEC_UNKNOWN', 'SEAL_CODEC_TOO_LARGE']).toContain((error as { code: unknown }).code);
-        }
-      }),
+      fc.property(
+        fc.constantFrom(...seeds),
+        fc.nat(),
+        fc.nat(255),
+        fc.nat(20_000),
+        (seed, at, byte, maxPlain) => {
+          const damaged = Uint8Array.from(seed);
+          damaged[at % Math.min(seed.length, 64)] = byte;
+          try {
+            expect(decode(damaged, maxPlain).length).toBeLessThanOrEqual(maxPlain);
+          } catch (error) {
+            expect(['SEAL_CODEC_CORRUPT', 'SEAL_CODEC_UNKNOWN', 'SEAL_CODEC_TOO_LARGE']).toContain(
+              (error as { code: unknown }).code,
+            );
+          }
+        },
+      ),
       { verbose: true, numRuns: 500 },
     );
   });
@@ -140,9 +173,13 @@ describe('the codec', () => {
     const encoded = encode(readings('damaged', 10_000), 1);
     expect(() => decode(new Uint8Array(0), 10_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
     expect(() => decode(encoded.subarray(0, 1), 10_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
-    expect(() => decode(encoded.subarray(0, encoded.length - 1), 10_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
+    expect(() => decode(encoded.subarray(0, encoded.length - 1), 10_000)).toThrow(
+      code('SEAL_CODEC_CORRUPT'),
+    );
     expect(() => decode(Uint8Array.of(...encoded, 0), 10_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
-    expect(() => decode(Uint8Array.of(...encoded, ...encoded.subarray(1)), 20_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
+    expect(() => decode(Uint8Array.of(...encoded, ...encoded.subarray(1)), 20_000)).toThrow(
+      code('SEAL_CODEC_CORRUPT'),
+    );
     expect(() => decode(flipped(encoded, 1), 10_000)).toThrow(code('SEAL_CODEC_CORRUPT'));
   });
 });

@@ -2,15 +2,24 @@ import { constants } from 'node:zlib';
 import { unwritten } from '../crypto/bytes.ts';
 import { chooseFilter } from './choose-filter.ts';
 import { SealError } from './errors.ts';
-import { applyFilter, FILTER_NUMBERS, type Filter, filterHeader, NO_FILTER, parseFilter, undoFilter } from './filters.ts';
+import {
+  applyFilter,
+  FILTER_NUMBERS,
+  type Filter,
+  filterHeader,
+  NO_FILTER,
+  parseFilter,
+  undoFilter,
+} from './filters.ts';
 import { planeCount, planeStarts } from './samples.ts';
 import { Scratch } from './scratch.ts';
 import { longestFrame, ZstdCompressor, zstdDecoder } from './zstd.ts';
 import { zstdFrameLength } from './zstd-frame.ts';
 
 /**
- * The codec byte in front of every encoded chunk: bits 0–3 compressor, bits 4–6 numeric filter, bit 7 padding. The filter's
- * header follows it, then the body. Padding has its place from the first day; this release does not write it, and refuses it.
+ * The codec byte in front of every encoded chunk: bits 0–3 compressor, bits 4–6 numeric filter, bit
+ * 7 padding. The filter's header follows it, then the body. Padding has its place from the first
+ * day; this release does not write it, and refuses it.
  */
 const STORED = 0;
 const ZSTD = 1;
@@ -20,40 +29,53 @@ const FILTER_SHIFT = 4;
 const FILTER_BITS = 0x07;
 const PADDING_BIT = 0x80;
 
-/** Version 1 compresses the bytes as they are; version 2 puts numbers in order first (`filters.ts`). */
+/**
+ * Version 1 compresses the bytes as they are; version 2 puts numbers in order first (`filters.ts`).
+ */
 export const NEWEST_ENCODER_VERSION = 2;
 
 /**
- * Level 1, by measurement on 90 MB of instrument files (zstd 1.5.7): 0.489 of the size at about 300 MB/s, against 0.470
- * at about 145 MB/s for level 3. The agent shares its machine with an instrument, so half the work for 4 % wins.
+ * Level 1, by measurement on 90 MB of instrument files (zstd 1.5.7): 0.489 of the size at about 300
+ * MB/s, against 0.470 at about 145 MB/s for level 3. The agent shares its machine with an
+ * instrument, so half the work for 4 % wins.
  */
 const LEVEL = 1;
 const plainCompressor = new ZstdCompressor({ [constants.ZSTD_c_compressionLevel]: LEVEL });
 /**
- * Behind `samples`, what is left is noise without repetitions. Looking only for long ones finds as much (0.409 of a noisy trace either way)
- * in two thirds of the time.
+ * Behind `samples`, what is left is noise without repetitions. Looking only for long ones finds as
+ * much (0.409 of a noisy trace either way) in two thirds of the time.
  */
-const noiseCompressor = new ZstdCompressor({ [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_minMatch]: 7 });
+const noiseCompressor = new ZstdCompressor({
+  [constants.ZSTD_c_compressionLevel]: LEVEL,
+  [constants.ZSTD_c_minMatch]: 7,
+});
 
-/** Chunks above this are first judged by a sample. Smaller ones cost less to compress than to judge. */
+/**
+ * Chunks above this are first judged by a sample. Smaller ones cost less to compress than to judge.
+ */
 const SAMPLE_FROM_BYTES = 64 * 1024;
 const SAMPLE_PIECES = 8;
 const SAMPLE_PIECE_BYTES = 4 * 1024;
 /** A sample that keeps more than this part of its size announces a chunk that will not shrink. */
 const SAMPLE_KEEPS_AT_MOST = 0.98;
 
-/** Smaller chunks have all planes in one frame: its head and tables would weigh more than they spare. */
+/**
+ * Smaller chunks have all planes in one frame: its head and tables would weigh more than they
+ * spare.
+ */
 const PLANES_FROM_BYTES = 16 * 1024;
 
 const filteredBytes = new Scratch();
 const encodedBytes = new Scratch();
 
 /**
- * Encodes one chunk's plaintext: codec byte, filter header, then the bytes compressed, or as they are when that is not longer.
+ * Encodes one chunk's plaintext: codec byte, filter header, then the bytes compressed, or as they
+ * are when that is not longer.
  *
- * Pure: one version gives the same bytes for the same content on every platform, and so one chunk id (frozen vectors in
- * `shared/vectors/codec-1.json` and `codec-2.json` notice a zstd that decides otherwise; different bytes would cost deduplication,
- * never safety, because the key follows from the encoded bytes).
+ * Pure: one version gives the same bytes for the same content on every platform, and so one chunk
+ * id (frozen vectors in `shared/vectors/codec-1.json` and `codec-2.json` notice a zstd that decides
+ * otherwise; different bytes would cost deduplication, never safety, because the key follows from
+ * the encoded bytes).
  *
  * @returns Memory of its own, of exactly that size.
  * @throws SealError `SEAL_VERSION_UNKNOWN`.
@@ -65,32 +87,44 @@ export function encode(plain: Uint8Array, encoderVersion: number): Uint8Array {
     case 2:
       return pack(plain, chooseFilter(plain, compressedSize));
     default:
-      throw new SealError('SEAL_VERSION_UNKNOWN', `encoder version ${encoderVersion} is not known to this release; update Aliquot`);
+      throw new SealError(
+        'SEAL_VERSION_UNKNOWN',
+        `encoder version ${encoderVersion} is not known to this release; update Aliquot`,
+      );
   }
 }
 
 /**
  * The plaintext of an encoded chunk.
  *
- * @param maxPlain Bytes that the caller is prepared to hold; a frame that would unfold to more is refused while unfolding.
+ * @param maxPlain Bytes that the caller is prepared to hold; a frame that would unfold to more is
+ * refused while unfolding.
  * @throws SealError `SEAL_CODEC_UNKNOWN`, `SEAL_CODEC_CORRUPT`, `SEAL_CODEC_TOO_LARGE`.
  */
 export function decode(encoded: Uint8Array, maxPlain: number): Uint8Array {
   const codec = encoded[0];
-  if (codec === undefined) throw new SealError('SEAL_CODEC_CORRUPT', 'the chunk is empty: not even a codec byte');
+  if (codec === undefined)
+    throw new SealError('SEAL_CODEC_CORRUPT', 'the chunk is empty: not even a codec byte');
   if ((codec & PADDING_BIT) !== 0) throw unknownCodec('padding');
   const compressor = codec & COMPRESSOR_BITS;
   if (compressor > ZSTD_PLANES) throw unknownCodec(`compressor ${compressor}`);
-  const { filter, headerBytes } = parseFilter((codec >>> FILTER_SHIFT) & FILTER_BITS, encoded.subarray(1));
+  const { filter, headerBytes } = parseFilter(
+    (codec >>> FILTER_SHIFT) & FILTER_BITS,
+    encoded.subarray(1),
+  );
   const body = encoded.subarray(1 + headerBytes);
   if (compressor === STORED) {
-    if (filter.kind !== 'none') throw new SealError('SEAL_CODEC_CORRUPT', 'stored content has a filter, which nobody writes');
+    if (filter.kind !== 'none')
+      throw new SealError('SEAL_CODEC_CORRUPT', 'stored content has a filter, which nobody writes');
     if (body.length > maxPlain) throw tooLarge(maxPlain);
     return body;
   }
   if (compressor === ZSTD_PLANES && filter.kind !== 'samples')
     throw new SealError('SEAL_CODEC_CORRUPT', 'content without planes has a frame for each');
-  const frames = framesOf(body, compressor === ZSTD_PLANES && filter.kind === 'samples' ? planeCount(filter) : 1);
+  const frames = framesOf(
+    body,
+    compressor === ZSTD_PLANES && filter.kind === 'samples' ? planeCount(filter) : 1,
+  );
   if (filter.kind === 'none') return unfold(frames, unwritten(maxPlain + 1), maxPlain);
   const filtered = unfold(frames, filteredBytes.of(maxPlain + 1), maxPlain);
   const plain = unwritten(filtered.length);
@@ -110,7 +144,10 @@ function framesOf(body: Uint8Array, count: number): Uint8Array[] {
     at += length;
   }
   if (frames.length !== count || at !== body.length) {
-    throw new SealError('SEAL_CODEC_CORRUPT', 'the compressed content does not consist of whole frames: cut off, or bytes follow it');
+    throw new SealError(
+      'SEAL_CODEC_CORRUPT',
+      'the compressed content does not consist of whole frames: cut off, or bytes follow it',
+    );
   }
   return frames;
 }
@@ -127,8 +164,11 @@ function pack(plain: Uint8Array, filter: Filter): Uint8Array {
   if (plain.length === 0) return store(plain);
   const header = filterHeader(filter);
   const planes = planesOf(filtered(plain, filter), filter);
-  const encoded = encodedBytes.of(1 + header.length + planes.reduce((sum, plane) => sum + longestFrame(plane.length), 0));
-  encoded[0] = (planes.length > 1 ? ZSTD_PLANES : ZSTD) | (FILTER_NUMBERS[filter.kind] << FILTER_SHIFT);
+  const encoded = encodedBytes.of(
+    1 + header.length + planes.reduce((sum, plane) => sum + longestFrame(plane.length), 0),
+  );
+  encoded[0] =
+    (planes.length > 1 ? ZSTD_PLANES : ZSTD) | (FILTER_NUMBERS[filter.kind] << FILTER_SHIFT);
   encoded.set(header, 1);
   const compressor = compressorFor(filter);
   let end = 1 + header.length;
@@ -156,16 +196,26 @@ function compressorFor(filter: Filter): ZstdCompressor {
 
 /** What a sample takes behind a filter. */
 function compressedSize(sample: Uint8Array, filter: Filter): number {
-  return compressorFor(filter).compress(filtered(sample, filter), encodedBytes.of(longestFrame(sample.length)), 0);
+  return compressorFor(filter).compress(
+    filtered(sample, filter),
+    encodedBytes.of(longestFrame(sample.length)),
+    0,
+  );
 }
 
-/** Version 1: whether a few pieces from all over the chunk promise that compressing the whole is worth the time. */
+/**
+ * Version 1: whether a few pieces from all over the chunk promise that compressing the whole is
+ * worth the time.
+ */
 function sampleShrinks(plain: Uint8Array): boolean {
   if (plain.length < SAMPLE_FROM_BYTES) return true;
   const sample = new Uint8Array(SAMPLE_PIECES * SAMPLE_PIECE_BYTES);
   const step = Math.floor((plain.length - SAMPLE_PIECE_BYTES) / (SAMPLE_PIECES - 1));
   for (let piece = 0; piece < SAMPLE_PIECES; piece += 1) {
-    sample.set(plain.subarray(piece * step, piece * step + SAMPLE_PIECE_BYTES), piece * SAMPLE_PIECE_BYTES);
+    sample.set(
+      plain.subarray(piece * step, piece * step + SAMPLE_PIECE_BYTES),
+      piece * SAMPLE_PIECE_BYTES,
+    );
   }
   return compressedSize(sample, NO_FILTER) <= sample.length * SAMPLE_KEEPS_AT_MOST;
 }
@@ -175,16 +225,23 @@ function unfold(frames: readonly Uint8Array[], out: Uint8Array, maxPlain: number
   for (const frame of frames) {
     const length = zstdDecoder.unfold(frame, end === 0 ? out : out.subarray(end));
     if (length === 'too-large') throw tooLarge(maxPlain);
-    if (length === 'damaged') throw new SealError('SEAL_CODEC_CORRUPT', 'the compressed content is damaged');
+    if (length === 'damaged')
+      throw new SealError('SEAL_CODEC_CORRUPT', 'the compressed content is damaged');
     end += length;
   }
   return out.subarray(0, end);
 }
 
 function unknownCodec(what: string): SealError {
-  return new SealError('SEAL_CODEC_UNKNOWN', `the content uses ${what}, which this release does not know; update Aliquot`);
+  return new SealError(
+    'SEAL_CODEC_UNKNOWN',
+    `the content uses ${what}, which this release does not know; update Aliquot`,
+  );
 }
 
 function tooLarge(maxPlain: number): SealError {
-  return new SealError('SEAL_CODEC_TOO_LARGE', `the content unfolds to more than the ${maxPlain} bytes that its reference allows`);
+  return new SealError(
+    'SEAL_CODEC_TOO_LARGE',
+    `the content unfolds to more than the ${maxPlain} bytes that its reference allows`,
+  );
 }

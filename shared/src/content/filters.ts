@@ -2,12 +2,14 @@ import { SealError } from './errors.ts';
 import { joinSamples, type Samples, splitSamples } from './samples.ts';
 
 /**
- * Numeric filters: rearrangements of a chunk's bytes, each with an exact way back, after which zstd finds more. Plain
- * TypeScript on typed arrays, so that a browser undoes them as well.
+ * Numeric filters: rearrangements of a chunk's bytes, each with an exact way back, after which zstd
+ * finds more. Plain TypeScript on typed arrays, so that a browser undoes them as well.
  *
- * - `records`: rows of equal length, written column by column, as HDF5's and Blosc's shuffle do for numbers of 2, 4 or 8 bytes, but
- *   for any length, because instruments write tables of structures; each column as it is, or as differences from row to row.
- * - `samples`: numbers of 2 or 4 bytes as differences from a running prediction (`samples.ts`), then their lowest bytes, and so on.
+ * - `records`: rows of equal length, written column by column, as HDF5's and Blosc's shuffle do for
+ *   numbers of 2, 4 or 8 bytes, but for any length, because instruments write tables of structures;
+ *   each column as it is, or as differences from row to row.
+ * - `samples`: numbers of 2 or 4 bytes as differences from a running prediction (`samples.ts`),
+ *   then their lowest bytes, and so on.
  *
  * Bytes in front of the first sample and behind the last whole row or sample stay as they are.
  */
@@ -32,7 +34,10 @@ const SAMPLE_BIG_ENDIAN = 0x02;
 const SAMPLE_NIBBLES = 0x40;
 const SAMPLE_RESERVED = 0x80;
 
-/** What stands between the codec byte and the body. The filter must be one that `parseFilter` would give back. */
+/**
+ * What stands between the codec byte and the body. The filter must be one that `parseFilter` would
+ * give back.
+ */
 export function filterHeader(filter: Filter): Uint8Array {
   switch (filter.kind) {
     case 'none':
@@ -41,7 +46,8 @@ export function filterHeader(filter: Filter): Uint8Array {
       const header = new Uint8Array(1 + Math.ceil(filter.rowBytes / 8));
       header[0] = filter.rowBytes;
       for (let column = 0; column < filter.rowBytes; column += 1) {
-        if (filter.deltas[column] === true) header[1 + (column >>> 3)] = (header[1 + (column >>> 3)] ?? 0) | (1 << (column & 7));
+        if (filter.deltas[column] === true)
+          header[1 + (column >>> 3)] = (header[1 + (column >>> 3)] ?? 0) | (1 << (column & 7));
       }
       return header;
     }
@@ -62,9 +68,13 @@ export function filterHeader(filter: Filter): Uint8Array {
  * @param number Bits 4 to 6 of the codec byte.
  * @param bytes What follows the codec byte.
  * @returns The filter, and how many bytes its header has.
- * @throws SealError `SEAL_CODEC_UNKNOWN` for a number that this release does not know, `SEAL_CODEC_CORRUPT` for a header that is cut or not one that is ever written.
+ * @throws SealError `SEAL_CODEC_UNKNOWN` for a number that this release does not know,
+ * `SEAL_CODEC_CORRUPT` for a header that is cut or not one that is ever written.
  */
-export function parseFilter(number: number, bytes: Uint8Array): { readonly filter: Filter; readonly headerBytes: number } {
+export function parseFilter(
+  number: number,
+  bytes: Uint8Array,
+): { readonly filter: Filter; readonly headerBytes: number } {
   switch (number) {
     case FILTER_NUMBERS.none:
       return { filter: { kind: 'none' }, headerBytes: 0 };
@@ -73,16 +83,24 @@ export function parseFilter(number: number, bytes: Uint8Array): { readonly filte
     case FILTER_NUMBERS.samples:
       return { filter: parseSamples(bytes[0]), headerBytes: 1 };
     default:
-      throw new SealError('SEAL_CODEC_UNKNOWN', `the content uses filter ${number}, which this release does not know; update Aliquot`);
+      throw new SealError(
+        'SEAL_CODEC_UNKNOWN',
+        `the content uses filter ${number}, which this release does not know; update Aliquot`,
+      );
   }
 }
 
-function parseRecords(bytes: Uint8Array): { readonly filter: Filter; readonly headerBytes: number } {
+function parseRecords(bytes: Uint8Array): {
+  readonly filter: Filter;
+  readonly headerBytes: number;
+} {
   const rowBytes = bytes[0] ?? 0;
   const headerBytes = 1 + Math.ceil(rowBytes / 8);
-  if (rowBytes === 0 || bytes.length < headerBytes) throw corrupt('the header of its rows is cut off or names rows of no bytes');
+  if (rowBytes === 0 || bytes.length < headerBytes)
+    throw corrupt('the header of its rows is cut off or names rows of no bytes');
   const deltas: boolean[] = [];
-  for (let column = 0; column < rowBytes; column += 1) deltas.push(((bytes[1 + (column >>> 3)] ?? 0) & (1 << (column & 7))) !== 0);
+  for (let column = 0; column < rowBytes; column += 1)
+    deltas.push(((bytes[1 + (column >>> 3)] ?? 0) & (1 << (column & 7))) !== 0);
   const unused = headerBytes > 1 ? (bytes[headerBytes - 1] ?? 0) >>> (((rowBytes - 1) & 7) + 1) : 0;
   if (unused !== 0) throw corrupt('the header of its rows names columns that they do not have');
   return { filter: { kind: 'records', rowBytes, deltas }, headerBytes };
@@ -96,7 +114,14 @@ function parseSamples(header: number | undefined): Filter {
   if ((header & SAMPLE_RESERVED) !== 0 || phase >= width || (nibbles && width !== 2)) {
     throw corrupt('the header of its samples is none that is written');
   }
-  return { kind: 'samples', width, bigEndian: (header & SAMPLE_BIG_ENDIAN) !== 0, phase, slowness: (header >>> 4) & 3, nibbles };
+  return {
+    kind: 'samples',
+    width,
+    bigEndian: (header & SAMPLE_BIG_ENDIAN) !== 0,
+    phase,
+    slowness: (header >>> 4) & 3,
+    nibbles,
+  };
 }
 
 function corrupt(what: string): SealError {
@@ -110,14 +135,21 @@ export function applyFilter(filter: Filter, plain: Uint8Array, out: Uint8Array):
   else splitSamples(plain, out, filter);
 }
 
-/** The way back: `plain` gets the bytes that `applyFilter` was given. Any bytes have some way back. */
+/**
+ * The way back: `plain` gets the bytes that `applyFilter` was given. Any bytes have some way back.
+ */
 export function undoFilter(filter: Filter, filtered: Uint8Array, plain: Uint8Array): void {
   if (filter.kind === 'none') plain.set(filtered);
   else if (filter.kind === 'records') joinRecords(filtered, plain, filter.rowBytes, filter.deltas);
   else joinSamples(filtered, plain, filter);
 }
 
-function splitRecords(plain: Uint8Array, out: Uint8Array, rowBytes: number, deltas: readonly boolean[]): void {
+function splitRecords(
+  plain: Uint8Array,
+  out: Uint8Array,
+  rowBytes: number,
+  deltas: readonly boolean[],
+): void {
   const rows = Math.floor(plain.length / rowBytes);
   const end = rows * rowBytes;
   let at = 0;
@@ -129,12 +161,19 @@ function splitRecords(plain: Uint8Array, out: Uint8Array, rowBytes: number, delt
         out[at] = value - before;
         before = value;
       }
-    } else for (let from = column; from < end; from += rowBytes, at += 1) out[at] = plain[from] as number;
+    } else
+      for (let from = column; from < end; from += rowBytes, at += 1)
+        out[at] = plain[from] as number;
   }
   copyRest(plain, out, end);
 }
 
-function joinRecords(filtered: Uint8Array, plain: Uint8Array, rowBytes: number, deltas: readonly boolean[]): void {
+function joinRecords(
+  filtered: Uint8Array,
+  plain: Uint8Array,
+  rowBytes: number,
+  deltas: readonly boolean[],
+): void {
   const rows = Math.floor(plain.length / rowBytes);
   const end = rows * rowBytes;
   let at = 0;
@@ -145,7 +184,8 @@ function joinRecords(filtered: Uint8Array, plain: Uint8Array, rowBytes: number, 
         value += filtered[at] as number;
         plain[to] = value;
       }
-    } else for (let to = column; to < end; to += rowBytes, at += 1) plain[to] = filtered[at] as number;
+    } else
+      for (let to = column; to < end; to += rowBytes, at += 1) plain[to] = filtered[at] as number;
   }
   copyRest(filtered, plain, end);
 }

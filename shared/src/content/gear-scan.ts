@@ -1,17 +1,27 @@
 import { arenaOf } from './kernels/kernels.ts';
 
 /**
- * The inner loop of the chunker: one gear hash over every byte that is read, so it decides how fast a backup can be.
+ * The inner loop of the chunker: one gear hash over every byte that is read, so it decides how fast
+ * a backup can be.
  *
- * It is written for what an optimising JavaScript compiler does well: 32-bit integers only, no calls, and one exit test
- * for eight bytes (several tests in a row are predicted together; a loop test for each byte halves the speed).
+ * It is written for what an optimising JavaScript compiler does well: 32-bit integers only, no
+ * calls, and one exit test for eight bytes (several tests in a row are predicted together; a loop
+ * test for each byte halves the speed).
  */
 
-/** Bytes that a 32-bit gear hash remembers: each step shifts the oldest byte one bit further out. */
+/**
+ * Bytes that a 32-bit gear hash remembers: each step shifts the oldest byte one bit further out.
+ */
 export const GEAR_WINDOW = 32;
 
 /** Rolls `hash` over `bytes[from..to)` without looking for a cut. */
-export function rollTo(table: Int32Array, bytes: Uint8Array, from: number, to: number, hash: number): number {
+export function rollTo(
+  table: Int32Array,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  hash: number,
+): number {
   let h = hash | 0;
   for (let i = from; i < to; i += 1) h = ((h << 1) + word(table, bytes, i)) | 0;
   return h;
@@ -20,7 +30,8 @@ export function rollTo(table: Int32Array, bytes: Uint8Array, from: number, to: n
 /**
  * Rolls over `bytes[from..to)` until the hash has only zeros under `mask`.
  *
- * @returns `cut`: the offset just after the byte that ended the chunk, or -1; `hash`: the hash at the end of the range.
+ * @returns `cut`: the offset just after the byte that ended the chunk, or -1; `hash`: the hash at
+ * the end of the range.
  */
 export function findCut(
   table: Int32Array,
@@ -55,7 +66,10 @@ export function findCut(
   return { cut: -1, hash: h };
 }
 
-/** The gear word of one byte; both reads are in range by the callers' bounds, which the type of an index cannot say. */
+/**
+ * The gear word of one byte; both reads are in range by the callers' bounds, which the type of an
+ * index cannot say.
+ */
 function word(table: Int32Array, bytes: Uint8Array, at: number): number {
   return table[bytes[at] as number] as number;
 }

@@ -1,8 +1,25 @@
-import { asChunkId, type ChunkId, type Content, decodePage, encodePage, encodePageClear, type Ref, type VaultId } from '@aliquot/proto';
+import {
+  asChunkId,
+  type ChunkId,
+  type Content,
+  decodePage,
+  encodePage,
+  encodePageClear,
+  type Ref,
+  type VaultId,
+} from '@aliquot/proto';
 import { aeadSeal, hmacSha256, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
 import type { VaultKeys } from '../keys/derive.ts';
 import { SealError } from './errors.ts';
-import { checkId, currentSubkeys, itemHeader, openSealed, refOf, type SealedItem, shortId } from './seal.ts';
+import {
+  checkId,
+  currentSubkeys,
+  itemHeader,
+  openSealed,
+  refOf,
+  type SealedItem,
+  shortId,
+} from './seal.ts';
 
 /** One reference of a content list with the key that opens what it names. */
 export interface KeyedRef {
@@ -19,7 +36,10 @@ export interface BuiltContent {
   readonly content: Content;
   /** One key for each of `content.refs`, for the entry's read part. */
   readonly keys: Uint8Array[];
-  /** Pages to be stored before the entry is committed; lower ones first. A repeated page occurs once. */
+  /**
+   * Pages to be stored before the entry is committed; lower ones first. A repeated page occurs
+   * once.
+   */
   readonly pages: SealedPage[];
 }
 
@@ -32,10 +52,12 @@ const PAGE_MAX_REFS = 1024;
 const PAGE_CUT_BELOW = Math.floor(2 ** 32 / 192);
 
 /**
- * Turns a version's chunks, in order, into what its entry names: the refs themselves, or pages, or pages of pages.
+ * Turns a version's chunks, in order, into what its entry names: the refs themselves, or pages, or
+ * pages of pages.
  *
- * Pages are cut by the chunk ids (content-defined, like the chunks), so a change in the middle of a huge file makes one
- * or two new pages on each level, and all others are already stored. Test only: capture uses `ContentBuilder`, which takes them one at a time.
+ * Pages are cut by the chunk ids (content-defined, like the chunks), so a change in the middle of a
+ * huge file makes one or two new pages on each level, and all others are already stored. Test only:
+ * capture uses `ContentBuilder`, which takes them one at a time.
  *
  * @throws SealError `SEAL_EPOCH_UNKNOWN`.
  */
@@ -46,12 +68,16 @@ export function buildContent(keys: VaultKeys, items: readonly KeyedRef[]): Built
   return { ...end, pages: [...pages, ...end.pages] };
 }
 
-/** A content that is not complete: what stands behind the last closed page of each level, chunks first. Bare keys: as secret as the file. */
+/**
+ * A content that is not complete: what stands behind the last closed page of each level, chunks
+ * first. Bare keys: as secret as the file.
+ */
 export type OpenContent = readonly (readonly KeyedRef[])[];
 
 /**
- * The same as `buildContent`, one chunk at a time: holds at most one open page a level, whatever the size of the file, and can be taken
- * up again where it was left. So whoever appends to a huge file needs neither its content nor its list of chunks.
+ * The same as `buildContent`, one chunk at a time: holds at most one open page a level, whatever
+ * the size of the file, and can be taken up again where it was left. So whoever appends to a huge
+ * file needs neither its content nor its list of chunks.
  */
 export class ContentBuilder {
   readonly #keys: VaultKeys;
@@ -82,7 +108,10 @@ export class ContentBuilder {
     return pages;
   }
 
-  /** The content with what is open now as its end, and the pages for that. The builder stays as it is and may go on. */
+  /**
+   * The content with what is open now as its end, and the pages for that. The builder stays as it
+   * is and may go on.
+   */
   finish(): BuiltContent {
     const end = new ContentBuilder(this.#keys, this.#levels);
     for (const name of this.#sealed) end.#sealed.add(name);
@@ -90,7 +119,11 @@ export class ContentBuilder {
     for (let depth = 0; ; depth += 1) {
       const level = end.#levels[depth] ?? [];
       if (end.#levels.length === depth + 1 && level.length <= INLINE_REFS) {
-        return { content: { depth, refs: level.map(({ ref }) => ref) }, keys: level.map(({ key }) => key), pages };
+        return {
+          content: { depth, refs: level.map(({ ref }) => ref) },
+          keys: level.map(({ key }) => key),
+          pages,
+        };
       }
       if (level.length > 0) end.#close(depth, pages);
     }
@@ -103,7 +136,8 @@ export class ContentBuilder {
       this.#levels.push(level);
     }
     level.push(item);
-    if (level.length >= PAGE_MIN_REFS && (level.length >= PAGE_MAX_REFS || endsPage(item.ref.id))) this.#close(depth, pages);
+    if (level.length >= PAGE_MIN_REFS && (level.length >= PAGE_MAX_REFS || endsPage(item.ref.id)))
+      this.#close(depth, pages);
   }
 
   #close(depth: number, pages: SealedPage[]): void {
@@ -120,15 +154,28 @@ function endsPage(id: ChunkId): boolean {
   return new DataView(id.buffer, id.byteOffset, id.byteLength).getUint32(0) < PAGE_CUT_BELOW;
 }
 
-/** Convergent like a chunk: the key follows from all bytes that it seals and authenticates, so it never meets two messages. */
+/**
+ * Convergent like a chunk: the key follows from all bytes that it seals and authenticates, so it
+ * never meets two messages.
+ */
 function sealPage(keys: VaultKeys, depth: number, run: readonly KeyedRef[]): SealedPage {
   const content: Content = { depth, refs: run.map((item) => item.ref) };
   const clear = encodePageClear(content);
   const secret = new Uint8Array(run.length * KEY_BYTES);
   for (const [index, item] of run.entries()) secret.set(item.key, index * KEY_BYTES);
   const key = hmacSha256(currentSubkeys(keys).pageSubkey, clear, secret);
-  const sealed = encodePage(content, aeadSeal(key, ZERO_NONCE, secret, pageHeader(keys.vaultId, clear)));
-  return { id: asChunkId(sha256(sealed)), kind: 'page', sealed, key, plainSize: sizeOf(content), epoch: keys.currentEpoch };
+  const sealed = encodePage(
+    content,
+    aeadSeal(key, ZERO_NONCE, secret, pageHeader(keys.vaultId, clear)),
+  );
+  return {
+    id: asChunkId(sha256(sealed)),
+    kind: 'page',
+    sealed,
+    key,
+    plainSize: sizeOf(content),
+    epoch: keys.currentEpoch,
+  };
 }
 
 function pageHeader(vaultId: VaultId, clear: Uint8Array): Uint8Array {
@@ -140,28 +187,43 @@ function sizeOf(content: Content): number {
 }
 
 /**
- * Opens one page: proves the id, the layout, the key, and that it stands for as many bytes as its reference says.
- * Test only: everybody else walks whole contents.
+ * Opens one page: proves the id, the layout, the key, and that it stands for as many bytes as its
+ * reference says. Test only: everybody else walks whole contents.
  *
- * @throws SealError `SEAL_ID_MISMATCH`, `SEAL_AUTHENTICATION`, `SEAL_SIZE_MISMATCH`; FormatError when it is no page.
+ * @throws SealError `SEAL_ID_MISMATCH`, `SEAL_AUTHENTICATION`, `SEAL_SIZE_MISMATCH`; FormatError
+ * when it is no page.
  */
-export function openPage(vaultId: VaultId, ref: Ref, key: Uint8Array, bytes: Uint8Array): { content: Content; keys: Uint8Array[] } {
+export function openPage(
+  vaultId: VaultId,
+  ref: Ref,
+  key: Uint8Array,
+  bytes: Uint8Array,
+): { content: Content; keys: Uint8Array[] } {
   checkId('page', ref.id, bytes);
   const page = decodePage(bytes);
   const secret = openSealed('page', key, page.sealedKeys, pageHeader(vaultId, page.clear));
   if (secret.length !== page.content.refs.length * KEY_BYTES) {
-    throw new SealError('SEAL_KEY_COUNT', `page ${shortId(ref.id)} has not one key for each reference`);
+    throw new SealError(
+      'SEAL_KEY_COUNT',
+      `page ${shortId(ref.id)} has not one key for each reference`,
+    );
   }
   if (sizeOf(page.content) !== ref.plainSize) {
-    throw new SealError('SEAL_SIZE_MISMATCH', `page ${shortId(ref.id)} stands for another size than its reference says`);
+    throw new SealError(
+      'SEAL_SIZE_MISMATCH',
+      `page ${shortId(ref.id)} stands for another size than its reference says`,
+    );
   }
-  const keys = page.content.refs.map((_, index) => secret.slice(index * KEY_BYTES, (index + 1) * KEY_BYTES));
+  const keys = page.content.refs.map((_, index) =>
+    secret.slice(index * KEY_BYTES, (index + 1) * KEY_BYTES),
+  );
   return { content: page.content, keys };
 }
 
 /**
- * Every chunk of a version in order, with its key and the offset of its first byte. Pages are fetched one at a time as
- * the walk reaches them, so memory is bounded by the depth and not by the size of the file.
+ * Every chunk of a version in order, with its key and the offset of its first byte. Pages are
+ * fetched one at a time as the walk reaches them, so memory is bounded by the depth and not by the
+ * size of the file.
  *
  * @param fetchPage The stored bytes of a page; its errors pass through.
  * @throws SealError as `openPage`, and `SEAL_KEY_COUNT`, `SEAL_PAGE_DEPTH`.
@@ -173,7 +235,8 @@ export async function* walkContent(
   fetchPage: (ref: Ref) => Promise<Uint8Array>,
   offset = 0,
 ): AsyncGenerator<KeyedRef & { readonly offset: number }, void, void> {
-  if (keys.length !== content.refs.length) throw new SealError('SEAL_KEY_COUNT', 'the content has not one key for each reference');
+  if (keys.length !== content.refs.length)
+    throw new SealError('SEAL_KEY_COUNT', 'the content has not one key for each reference');
   let at = offset;
   for (const [index, ref] of content.refs.entries()) {
     const key = keys[index] as Uint8Array;

@@ -2,10 +2,12 @@ import { arenaOf, type Kernels } from './kernels/kernels.ts';
 import { Scratch } from './scratch.ts';
 
 /**
- * The filter for traces: numbers of one width, each replaced by its difference from a prediction. A detector's noise is in every
- * sample, so that differences of neighbours carry it twice; a prediction that follows slowly (an exponential mean, as in Brown 1956)
- * carries it hardly more than once, which spares up to half a bit of each sample. Differences are folded (zigzag, as in protobuf), so
- * that small ones of either sign have a high byte of zero; then all lowest bytes are written, then all second ones, and so on.
+ * The filter for traces: numbers of one width, each replaced by its difference from a prediction. A
+ * detector's noise is in every sample, so that differences of neighbours carry it twice; a
+ * prediction that follows slowly (an exponential mean, as in Brown 1956) carries it hardly more
+ * than once, which spares up to half a bit of each sample. Differences are folded (zigzag, as in
+ * protobuf), so that small ones of either sign have a high byte of zero; then all lowest bytes are
+ * written, then all second ones, and so on.
  */
 export interface Samples {
   readonly kind: 'samples';
@@ -13,11 +15,15 @@ export interface Samples {
   readonly bigEndian: boolean;
   /** Bytes in front of the first sample: below `width`. */
   readonly phase: number;
-  /** How slowly the prediction follows: 0 predicts the sample before; 1, 2, 3 move it by a half, quarter, eighth of the difference. */
+  /**
+   * How slowly the prediction follows: 0 predicts the sample before; 1, 2, 3 move it by a half,
+   * quarter, eighth of the difference.
+   */
   readonly slowness: number;
   /**
-   * For samples of 2 bytes: all middle bytes of the differences (without the lowest and highest 4 bits) first, then the lowest 4 bits, then the highest. For
-   * loud noise: its lowest bits cannot be compressed and should cost no time, and a high byte that is now 0, now 1 costs most of it.
+   * For samples of 2 bytes: all middle bytes of the differences (without the lowest and highest 4
+   * bits) first, then the lowest 4 bits, then the highest. For loud noise: its lowest bits cannot
+   * be compressed and should cost no time, and a high byte that is now 0, now 1 costs most of it.
    */
   readonly nibbles: boolean;
 }
@@ -25,11 +31,13 @@ export interface Samples {
 export const MAX_SLOWNESS = 3;
 
 /*
- * `prediction` is a 32-bit integer that both sides move by the same rule from the same differences. Only its remainder modulo
- * the samples' width counts, so neither signed nor unsigned numbers need a case of their own, and nothing overflows.
+ * `prediction` is a 32-bit integer that both sides move by the same rule from the same differences.
+ * Only its remainder modulo the samples' width counts, so neither signed nor unsigned numbers need
+ * a case of their own, and nothing overflows.
  *
- * The loops run over arrays of 16- and 32-bit numbers, which is up to twice as fast as putting bytes together; hence the copies to aligned memory
- * (a fiftieth of the time) and the swap for the other byte order.
+ * The loops run over arrays of 16- and 32-bit numbers, which is up to twice as fast as putting
+ * bytes together; hence the copies to aligned memory (a fiftieth of the time) and the swap for the
+ * other byte order.
  */
 
 /** Whether this machine's arrays put the low byte first: nearly all do. */
@@ -37,17 +45,30 @@ const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 const arenaBytes = new Scratch();
 
-/** Writes what `joinSamples` takes back to `out`, which has as many bytes and is not the same memory. */
-export function splitSamples(plain: Uint8Array, out: Uint8Array, { width, bigEndian, phase, slowness, nibbles }: Samples): void {
+/**
+ * Writes what `joinSamples` takes back to `out`, which has as many bytes and is not the same
+ * memory.
+ */
+export function splitSamples(
+  plain: Uint8Array,
+  out: Uint8Array,
+  { width, bigEndian, phase, slowness, nibbles }: Samples,
+): void {
   const count = samplesIn(plain.length, width, phase, nibbles);
   const end = phase + width * count;
   copyBytes(plain, out, 0, Math.min(phase, plain.length));
   copyBytes(plain, out, Math.max(end, 0), plain.length);
   if (count === 0) return;
   const fast = width === 2 && !nibbles ? arenaOf(out) : undefined;
-  const samples = fast === undefined ? undefined : inArena(fast, plain.subarray(phase, end), bigEndian);
+  const samples =
+    fast === undefined ? undefined : inArena(fast, plain.subarray(phase, end), bigEndian);
   if (fast !== undefined && samples !== undefined) {
-    fast.split2(samples, out.subarray(phase, phase + count), out.subarray(phase + count, end), slowness);
+    fast.split2(
+      samples,
+      out.subarray(phase, phase + count),
+      out.subarray(phase + count, end),
+      slowness,
+    );
     return;
   }
   const swap = bigEndian === LITTLE_ENDIAN;
@@ -56,7 +77,13 @@ export function splitSamples(plain: Uint8Array, out: Uint8Array, { width, bigEnd
     const values = new Int16Array(bytes.buffer, bytes.byteOffset, count);
     if (swap) swap2(values);
     if (nibbles) splitNibbles(values, out.subarray(phase, end), slowness);
-    else split2(values, out.subarray(phase, phase + count), out.subarray(phase + count, end), slowness);
+    else
+      split2(
+        values,
+        out.subarray(phase, phase + count),
+        out.subarray(phase + count, end),
+        slowness,
+      );
   } else {
     const values = new Int32Array(bytes.buffer, bytes.byteOffset, count);
     if (swap) swap4(values);
@@ -64,14 +91,26 @@ export function splitSamples(plain: Uint8Array, out: Uint8Array, { width, bigEnd
   }
 }
 
-/** Writes the bytes that `splitSamples` was given to `plain`. Whatever `filtered` holds has a way back. */
-export function joinSamples(filtered: Uint8Array, plain: Uint8Array, { width, bigEndian, phase, slowness, nibbles }: Samples): void {
+/**
+ * Writes the bytes that `splitSamples` was given to `plain`. Whatever `filtered` holds has a way
+ * back.
+ */
+export function joinSamples(
+  filtered: Uint8Array,
+  plain: Uint8Array,
+  { width, bigEndian, phase, slowness, nibbles }: Samples,
+): void {
   const count = samplesIn(plain.length, width, phase, nibbles);
   const end = phase + width * count;
   const fast = count > 0 && width === 2 && !nibbles ? arenaOf(filtered) : undefined;
   const joined = fast === undefined ? undefined : arenaBytes.of(2 * count);
   if (fast !== undefined && joined !== undefined && fast.holds(joined)) {
-    fast.join2(filtered.subarray(phase, phase + count), filtered.subarray(phase + count, end), joined, slowness);
+    fast.join2(
+      filtered.subarray(phase, phase + count),
+      filtered.subarray(phase + count, end),
+      joined,
+      slowness,
+    );
     if (bigEndian) swap2(new Int16Array(joined.buffer, joined.byteOffset, count));
     plain.set(joined, phase);
   } else if (count > 0) {
@@ -86,7 +125,13 @@ export function joinSamples(filtered: Uint8Array, plain: Uint8Array, { width, bi
         : new Int32Array(count);
     if (values instanceof Int16Array) {
       if (nibbles) joinNibbles(filtered.subarray(phase, end), values, slowness);
-      else join2(filtered.subarray(phase, phase + count), filtered.subarray(phase + count, end), values, slowness);
+      else
+        join2(
+          filtered.subarray(phase, phase + count),
+          filtered.subarray(phase + count, end),
+          values,
+          slowness,
+        );
       if (swap) swap2(values);
     } else {
       join4(filtered.subarray(phase, end), values, slowness);
@@ -103,7 +148,10 @@ export function planeCount({ width, nibbles }: Samples): number {
   return nibbles ? 3 : width;
 }
 
-/** Where the planes of a filtered chunk begin, but the first: each has its own statistics, and is best compressed by itself. */
+/**
+ * Where the planes of a filtered chunk begin, but the first: each has its own statistics, and is
+ * best compressed by itself.
+ */
 export function planeStarts(length: number, { width, phase, nibbles }: Samples): number[] {
   const count = samplesIn(length, width, phase, nibbles);
   if (nibbles) return [phase + count, phase + count + count / 2];
@@ -116,8 +164,17 @@ function samplesIn(length: number, width: number, phase: number, nibbles: boolea
   return nibbles ? count - (count % 2) : count;
 }
 
-/** The bytes from `from` to `end` where an array of `width`-byte numbers may begin; a copy if they are to be changed, or lie elsewhere. */
-function aligned(bytes: Uint8Array, from: number, end: number, width: number, changes: boolean): Uint8Array {
+/**
+ * The bytes from `from` to `end` where an array of `width`-byte numbers may begin; a copy if they
+ * are to be changed, or lie elsewhere.
+ */
+function aligned(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  width: number,
+  changes: boolean,
+): Uint8Array {
   const part = bytes.subarray(from, end);
   return changes || part.byteOffset % width !== 0 ? new Uint8Array(part) : part;
 }
@@ -242,6 +299,7 @@ function swap2(values: Int16Array): void {
 function swap4(values: Int32Array): void {
   for (let at = 0; at < values.length; at += 1) {
     const value = values[at] as number;
-    values[at] = (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
+    values[at] =
+      (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
   }
 }

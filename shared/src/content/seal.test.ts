@@ -25,7 +25,9 @@ describe('a sealed chunk', () => {
 
   it('of the same content is the same chunk on every agent of the vault', () => {
     const plain = readings('shared', 5000);
-    expect(sealChunk(vault.keys, plain)).toEqual(sealChunk(testVault('ours').keys, Uint8Array.from(plain)));
+    expect(sealChunk(vault.keys, plain)).toEqual(
+      sealChunk(testVault('ours').keys, Uint8Array.from(plain)),
+    );
   });
 
   it('P3: of another vault has another id and another key', () => {
@@ -43,7 +45,9 @@ describe('a sealed chunk', () => {
     const second = sealChunk(later.keys, plain);
     expect([first.epoch, second.epoch]).toEqual([1, 2]);
     expect(second.id).not.toEqual(first.id);
-    expect(openChunk(vaultId, refOf(second), second.key, second.sealed)).toEqual(openChunk(vaultId, refOf(first), first.key, first.sealed));
+    expect(openChunk(vaultId, refOf(second), second.key, second.sealed)).toEqual(
+      openChunk(vaultId, refOf(first), first.key, first.sealed),
+    );
   });
 
   it('never shares its key with another content', () => {
@@ -67,7 +71,8 @@ describe('a sealed chunk', () => {
   it('P3: does not hold its content in the open', () => {
     const plain = noise('secret content', 4000);
     const sealed = Buffer.from(sealChunk(vault.keys, plain).sealed);
-    for (let at = 0; at + 8 <= plain.length; at += 8) expect(sealed.includes(Buffer.from(plain.subarray(at, at + 8)))).toBe(false);
+    for (let at = 0; at + 8 <= plain.length; at += 8)
+      expect(sealed.includes(Buffer.from(plain.subarray(at, at + 8)))).toBe(false);
   });
 });
 
@@ -81,7 +86,9 @@ describe('a chunk that was touched', () => {
       const sealed = flipped(chunk.sealed, at, at % 8);
       expect(() => openChunk(vaultId, ref, chunk.key, sealed)).toThrow(code('SEAL_ID_MISMATCH'));
       const id = sha256(sealed) as typeof ref.id;
-      expect(() => openChunk(vaultId, { ...ref, id }, chunk.key, sealed)).toThrow(code('SEAL_AUTHENTICATION'));
+      expect(() => openChunk(vaultId, { ...ref, id }, chunk.key, sealed)).toThrow(
+        code('SEAL_AUTHENTICATION'),
+      );
     }
   });
 
@@ -89,36 +96,54 @@ describe('a chunk that was touched', () => {
     for (const size of [0, 1, 15, 16, 17, chunk.sealed.length - 1]) {
       const sealed = chunk.sealed.subarray(0, size);
       expect(() => openChunk(vaultId, ref, chunk.key, sealed)).toThrow(code('SEAL_ID_MISMATCH'));
-      expect(() => openChunk(vaultId, { ...ref, id: sha256(sealed) as typeof ref.id }, chunk.key, sealed)).toThrow(
-        code('SEAL_AUTHENTICATION'),
-      );
+      expect(() =>
+        openChunk(vaultId, { ...ref, id: sha256(sealed) as typeof ref.id }, chunk.key, sealed),
+      ).toThrow(code('SEAL_AUTHENTICATION'));
     }
   });
 
   it('is refused with another key, a key of the wrong length, in another vault, or as a page', () => {
-    expect(() => openChunk(vaultId, ref, flipped(chunk.key, 3), chunk.sealed)).toThrow(code('SEAL_AUTHENTICATION'));
-    expect(() => openChunk(vaultId, ref, chunk.key.subarray(1), chunk.sealed)).toThrow(code('SEAL_AUTHENTICATION'));
-    expect(() => openChunk(other.keys.vaultId, ref, chunk.key, chunk.sealed)).toThrow(code('SEAL_AUTHENTICATION'));
-    const asPage = aeadSeal(chunk.key, ZERO_NONCE, encode(plain, 1), itemHeader('page', vaultId));
-    expect(() => openChunk(vaultId, { ...ref, id: sha256(asPage) as typeof ref.id }, chunk.key, asPage)).toThrow(
+    expect(() => openChunk(vaultId, ref, flipped(chunk.key, 3), chunk.sealed)).toThrow(
       code('SEAL_AUTHENTICATION'),
     );
+    expect(() => openChunk(vaultId, ref, chunk.key.subarray(1), chunk.sealed)).toThrow(
+      code('SEAL_AUTHENTICATION'),
+    );
+    expect(() => openChunk(other.keys.vaultId, ref, chunk.key, chunk.sealed)).toThrow(
+      code('SEAL_AUTHENTICATION'),
+    );
+    const asPage = aeadSeal(chunk.key, ZERO_NONCE, encode(plain, 1), itemHeader('page', vaultId));
+    expect(() =>
+      openChunk(vaultId, { ...ref, id: sha256(asPage) as typeof ref.id }, chunk.key, asPage),
+    ).toThrow(code('SEAL_AUTHENTICATION'));
   });
 
   it('P2: is refused when its reference says another size', () => {
-    expect(() => openChunk(vaultId, { ...ref, plainSize: 301 }, chunk.key, chunk.sealed)).toThrow(code('SEAL_SIZE_MISMATCH'));
-    expect(() => openChunk(vaultId, { ...ref, plainSize: 299 }, chunk.key, chunk.sealed)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
+    expect(() => openChunk(vaultId, { ...ref, plainSize: 301 }, chunk.key, chunk.sealed)).toThrow(
+      code('SEAL_SIZE_MISMATCH'),
+    );
+    expect(() => openChunk(vaultId, { ...ref, plainSize: 299 }, chunk.key, chunk.sealed)).toThrow(
+      code('SEAL_CODEC_TOO_LARGE'),
+    );
   });
 
   it('cannot be made for an epoch whose secret is missing', () => {
-    expect(() => sealChunk({ ...vault.keys, currentEpoch: 7 }, plain)).toThrow(code('SEAL_EPOCH_UNKNOWN'));
+    expect(() => sealChunk({ ...vault.keys, currentEpoch: 7 }, plain)).toThrow(
+      code('SEAL_EPOCH_UNKNOWN'),
+    );
   });
 });
 
 describe('sealed chunks of format version 1, frozen', () => {
-  const { cases } = vectors<{ cases: { content: string; id: string; key: string; sealed: string }[] }>('seal-1');
+  const { cases } = vectors<{
+    cases: { content: string; id: string; key: string; sealed: string }[];
+  }>('seal-1');
   it.each(cases)('seals "$content" as it always did', ({ content, id, key, sealed }) => {
     const chunk = sealChunk(vault.keys, new TextEncoder().encode(content));
-    expect({ id: toHex(chunk.id), key: toHex(chunk.key), sealed: toHex(chunk.sealed) }).toEqual({ id, key, sealed });
+    expect({ id: toHex(chunk.id), key: toHex(chunk.key), sealed: toHex(chunk.sealed) }).toEqual({
+      id,
+      key,
+      sealed,
+    });
   });
 });

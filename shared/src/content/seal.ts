@@ -1,11 +1,21 @@
 import { asChunkId, type ChunkId, type Ref, type StoredKind, type VaultId } from '@aliquot/proto';
-import { aeadOpen, aeadSeal, equalBytes, hmacSha256, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
+import {
+  aeadOpen,
+  aeadSeal,
+  equalBytes,
+  hmacSha256,
+  sha256,
+  ZERO_NONCE,
+} from '../crypto/primitives.ts';
 import { release } from '../crypto/release.ts';
 import type { VaultKeys } from '../keys/derive.ts';
 import { decode, encode } from './codec.ts';
 import { SealError } from './errors.ts';
 
-/** A chunk or page ready to be stored: what is sent (`id`, `kind`, `sealed`) and what only its commit's keys open (`key`). */
+/**
+ * A chunk or page ready to be stored: what is sent (`id`, `kind`, `sealed`) and what only its
+ * commit's keys open (`key`).
+ */
 export interface SealedItem {
   readonly id: ChunkId;
   readonly kind: StoredKind;
@@ -23,7 +33,9 @@ export interface SealedChunk extends SealedItem {
 const FORMAT_VERSION = 1;
 const KIND_BYTE: Record<StoredKind, number> = { chunk: 1, page: 2 };
 
-/** What every chunk and page authenticates beside its content: "ALQ", format version, kind, vault. */
+/**
+ * What every chunk and page authenticates beside its content: "ALQ", format version, kind, vault.
+ */
 export function itemHeader(kind: StoredKind, vaultId: VaultId): Uint8Array {
   const header = new Uint8Array(5 + vaultId.length);
   header.set([0x41, 0x4c, 0x51, FORMAT_VERSION, KIND_BYTE[kind]]);
@@ -39,9 +51,10 @@ export function refOf(item: SealedItem): Ref {
 /**
  * Encodes and seals one chunk under the vault's current dedup epoch.
  *
- * Convergent: `key = HMAC-SHA-256(chunk subkey, encoded)`, AES-256-GCM with a zero nonce, `id = SHA-256(sealed)`. The
- * key depends on exactly the bytes that it encrypts, so it never meets a second message; that is what makes the fixed
- * nonce safe. Same content and vault give the same id on every agent.
+ * Convergent: `key = HMAC-SHA-256(chunk subkey, encoded)`, AES-256-GCM with a zero nonce, `id =
+ * SHA-256(sealed)`. The key depends on exactly the bytes that it encrypts, so it never meets a
+ * second message; that is what makes the fixed nonce safe. Same content and vault give the same id
+ * on every agent.
  *
  * @throws SealError `SEAL_EPOCH_UNKNOWN`, `SEAL_VERSION_UNKNOWN`.
  */
@@ -50,46 +63,80 @@ export function sealChunk(keys: VaultKeys, plain: Uint8Array): SealedChunk {
   const key = hmacSha256(currentSubkeys(keys).chunkSubkey, encoded);
   const sealed = aeadSeal(key, ZERO_NONCE, encoded, itemHeader('chunk', keys.vaultId));
   release(encoded);
-  return { id: asChunkId(sha256(sealed)), kind: 'chunk', sealed, key, plainSize: plain.length, epoch: keys.currentEpoch };
+  return {
+    id: asChunkId(sha256(sealed)),
+    kind: 'chunk',
+    sealed,
+    key,
+    plainSize: plain.length,
+    epoch: keys.currentEpoch,
+  };
 }
 
 /**
  * Opens one chunk: proves the id, then the key, then the size.
  *
- * @throws SealError `SEAL_ID_MISMATCH`, `SEAL_AUTHENTICATION`, `SEAL_SIZE_MISMATCH`, `SEAL_CODEC_*`.
+ * @throws SealError `SEAL_ID_MISMATCH`, `SEAL_AUTHENTICATION`, `SEAL_SIZE_MISMATCH`,
+ * `SEAL_CODEC_*`.
  */
-export function openChunk(vaultId: VaultId, ref: Ref, key: Uint8Array, sealed: Uint8Array): Uint8Array {
+export function openChunk(
+  vaultId: VaultId,
+  ref: Ref,
+  key: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array {
   checkId('chunk', ref.id, sealed);
   const encoded = openSealed('chunk', key, sealed, itemHeader('chunk', vaultId));
   const plain = decode(encoded, ref.plainSize);
   // What was stored as it is lies in there still.
   if (plain.buffer !== encoded.buffer) release(encoded);
   if (plain.length !== ref.plainSize) {
-    throw new SealError('SEAL_SIZE_MISMATCH', `chunk ${shortId(ref.id)} holds ${plain.length} bytes, its reference says ${ref.plainSize}`);
+    throw new SealError(
+      'SEAL_SIZE_MISMATCH',
+      `chunk ${shortId(ref.id)} holds ${plain.length} bytes, its reference says ${ref.plainSize}`,
+    );
   }
   return plain;
 }
 
 /** The subkeys that new items are sealed with. */
-export function currentSubkeys(keys: VaultKeys): { readonly chunkSubkey: Uint8Array; readonly pageSubkey: Uint8Array } {
+export function currentSubkeys(keys: VaultKeys): {
+  readonly chunkSubkey: Uint8Array;
+  readonly pageSubkey: Uint8Array;
+} {
   const subkeys = keys.epochs.get(keys.currentEpoch);
   if (subkeys === undefined)
-    throw new SealError('SEAL_EPOCH_UNKNOWN', `no dedup secret for epoch ${keys.currentEpoch}; enrol this agent again`);
+    throw new SealError(
+      'SEAL_EPOCH_UNKNOWN',
+      `no dedup secret for epoch ${keys.currentEpoch}; enrol this agent again`,
+    );
   return subkeys;
 }
 
 /** @throws SealError `SEAL_ID_MISMATCH` when `bytes` are not what `id` stands for. */
 export function checkId(kind: StoredKind, id: ChunkId, bytes: Uint8Array): void {
   if (!equalBytes(sha256(bytes), id))
-    throw new SealError('SEAL_ID_MISMATCH', `${kind} ${shortId(id)} is damaged: its bytes have another hash`);
+    throw new SealError(
+      'SEAL_ID_MISMATCH',
+      `${kind} ${shortId(id)} is damaged: its bytes have another hash`,
+    );
 }
 
 /** AES-256-GCM with the zero nonce of convergent items. @throws SealError `SEAL_AUTHENTICATION`. */
-export function openSealed(kind: StoredKind, key: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array {
+export function openSealed(
+  kind: StoredKind,
+  key: Uint8Array,
+  sealed: Uint8Array,
+  associated: Uint8Array,
+): Uint8Array {
   try {
     return aeadOpen(key, ZERO_NONCE, sealed, associated);
   } catch (cause) {
-    throw new SealError('SEAL_AUTHENTICATION', `a ${kind} does not open with the key recorded for it`, { cause });
+    throw new SealError(
+      'SEAL_AUTHENTICATION',
+      `a ${kind} does not open with the key recorded for it`,
+      { cause },
+    );
   }
 }
 

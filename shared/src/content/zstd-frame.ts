@@ -7,17 +7,25 @@ const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
 
 /**
- * How many bytes the Zstandard frame at the start of `bytes` has, by its headers alone (RFC 8878, section 3.1.1); undefined
- * when there is no whole frame. Not every Node's unfolding refuses a frame that was cut off, so we look ourselves.
+ * How many bytes the Zstandard frame at the start of `bytes` has, by its headers alone (RFC 8878,
+ * section 3.1.1); undefined when there is no whole frame. Not every Node's unfolding refuses a
+ * frame that was cut off, so we look ourselves.
  */
 export function zstdFrameLength(bytes: Uint8Array): number | undefined {
   const descriptor = bytes[MAGIC.length];
-  if (descriptor === undefined || MAGIC.some((byte, index) => bytes[index] !== byte)) return undefined;
+  if (descriptor === undefined || MAGIC.some((byte, index) => bytes[index] !== byte))
+    return undefined;
   const singleSegment = (descriptor & 0x20) !== 0;
   const contentSizeFlag = descriptor >>> 6;
-  const contentSizeBytes = contentSizeFlag === 0 && singleSegment ? 1 : (CONTENT_SIZE_BYTES[contentSizeFlag] ?? 0);
+  const contentSizeBytes =
+    contentSizeFlag === 0 && singleSegment ? 1 : (CONTENT_SIZE_BYTES[contentSizeFlag] ?? 0);
   const windowBytes = singleSegment ? 0 : 1;
-  let at = MAGIC.length + 1 + windowBytes + (DICTIONARY_ID_BYTES[descriptor & 0x03] ?? 0) + contentSizeBytes;
+  let at =
+    MAGIC.length +
+    1 +
+    windowBytes +
+    (DICTIONARY_ID_BYTES[descriptor & 0x03] ?? 0) +
+    contentSizeBytes;
   for (let last = false; !last; ) {
     const [low, middle, high] = bytes.subarray(at, at + BLOCK_HEADER_BYTES);
     if (low === undefined || middle === undefined || high === undefined) return undefined;

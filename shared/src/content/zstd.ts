@@ -1,12 +1,19 @@
-import { constants, createZstdCompress, createZstdDecompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import {
+  constants,
+  createZstdCompress,
+  createZstdDecompress,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from 'node:zlib';
 
 /*
  * zstd from buffer to buffer, with contexts that are kept for all calls of a thread.
  *
- * `zstdCompressSync` makes a stream object and a zstd context for each call: 30 µs, as long as compressing a file of 4 KiB takes, and
- * an instrument PC has hundreds of thousands of those. So the native handle of one stream is called directly (`_handle.writeSync`, as
- * npm's minizlib does). That is not documented; therefore each context proves itself against the documented function when it is
- * made, and where that fails, the documented function serves. Both give the same bytes.
+ * `zstdCompressSync` makes a stream object and a zstd context for each call: 30 µs, as long as
+ * compressing a file of 4 KiB takes, and an instrument PC has hundreds of thousands of those. So
+ * the native handle of one stream is called directly (`_handle.writeSync`, as npm's minizlib does).
+ * That is not documented; therefore each context proves itself against the documented function when
+ * it is made, and where that fails, the documented function serves. Both give the same bytes.
  */
 
 /** zstd's parameters, by their numbers in `zlib.constants`. */
@@ -19,11 +26,22 @@ const DECODER_PARAMETERS: ZstdParameters = { [constants.ZSTD_d_windowLogMax]: MA
 const LEAST_BUFFER_BYTES = 64;
 
 interface NativeHandle {
-  writeSync(flush: number, from: Uint8Array, fromAt: number, fromLength: number, to: Uint8Array, toAt: number, toLength: number): void;
+  writeSync(
+    flush: number,
+    from: Uint8Array,
+    fromAt: number,
+    fromLength: number,
+    to: Uint8Array,
+    toAt: number,
+    toLength: number,
+  ): void;
   onerror: (message: string, errno: number, code: string) => void;
 }
 
-/** What lies inside of a zlib stream of Node. The state is [bytes left of the output, bytes left of the input] after a write. */
+/**
+ * What lies inside of a zlib stream of Node. The state is [bytes left of the output, bytes left of
+ * the input] after a write.
+ */
 interface Inside {
   readonly _handle?: Partial<NativeHandle> | null;
   readonly _writeState?: Uint32Array;
@@ -54,7 +72,12 @@ class NativeContext {
   /** undefined where this Node's streams are made differently. */
   static of(stream: object): NativeContext | undefined {
     const { _handle: handle, _writeState: state } = stream as Inside;
-    if (typeof handle?.writeSync !== 'function' || !(state instanceof Uint32Array) || state.length !== 2) return undefined;
+    if (
+      typeof handle?.writeSync !== 'function' ||
+      !(state instanceof Uint32Array) ||
+      state.length !== 2
+    )
+      return undefined;
     return new NativeContext(stream, handle as NativeHandle, state);
   }
 
@@ -64,7 +87,11 @@ class NativeContext {
     const room = to.length - toAt;
     this.#handle.writeSync(constants.ZSTD_e_end, from, 0, from.length, to, toAt, room);
     const [roomLeft = 0, fromLeft = 0] = this.#state;
-    return { length: room - roomLeft, whole: !this.#failed && fromLeft === 0, failed: this.#failed };
+    return {
+      length: room - roomLeft,
+      whole: !this.#failed && fromLeft === 0,
+      failed: this.#failed,
+    };
   }
 
   close(): void {
@@ -77,7 +104,10 @@ export function longestFrame(length: number): number {
   return length + (length >>> 7) + 512;
 }
 
-/** Compresses whole buffers, each into one frame, always with the same parameters. Kept by its owner for the life of the thread. */
+/**
+ * Compresses whole buffers, each into one frame, always with the same parameters. Kept by its owner
+ * for the life of the thread.
+ */
 export class ZstdCompressor {
   readonly #parameters: ZstdParameters;
   #context: NativeContext | undefined;
@@ -87,7 +117,10 @@ export class ZstdCompressor {
     this.#parameters = parameters;
   }
 
-  /** Writes the frame of `plain` to `out` from `outAt` on, where `longestFrame` bytes must be free. @returns Its length. */
+  /**
+   * Writes the frame of `plain` to `out` from `outAt` on, where `longestFrame` bytes must be free.
+   * @returns Its length.
+   */
   compress(plain: Uint8Array, out: Uint8Array, outAt: number): number {
     if (!this.#proven) this.#context = this.#prove();
     if (this.#context !== undefined) {
@@ -101,10 +134,15 @@ export class ZstdCompressor {
     return frame.length;
   }
 
-  /** A context that has compressed the same thing twice, and both times as the documented function does. */
+  /**
+   * A context that has compressed the same thing twice, and both times as the documented function
+   * does.
+   */
   #prove(): NativeContext | undefined {
     this.#proven = true;
-    const context = NativeContext.of(createZstdCompress({ chunkSize: LEAST_BUFFER_BYTES, params: this.#parameters }));
+    const context = NativeContext.of(
+      createZstdCompress({ chunkSize: LEAST_BUFFER_BYTES, params: this.#parameters }),
+    );
     const sample = proofSample();
     const expected = this.#documented(sample);
     const out = new Uint8Array(longestFrame(sample.length));
@@ -116,7 +154,10 @@ export class ZstdCompressor {
   }
 
   #documented(plain: Uint8Array): Uint8Array {
-    return zstdCompressSync(plain, { chunkSize: longestFrame(plain.length), params: this.#parameters });
+    return zstdCompressSync(plain, {
+      chunkSize: longestFrame(plain.length),
+      params: this.#parameters,
+    });
   }
 }
 
@@ -126,9 +167,11 @@ class ZstdDecoder {
   #documentedOnly = false;
 
   /**
-   * Unfolds one whole frame, whose end the caller has made sure of, to the start of `out`, which has at least one byte more than may come.
+   * Unfolds one whole frame, whose end the caller has made sure of, to the start of `out`, which
+   * has at least one byte more than may come.
    *
-   * @returns The number of bytes; `too-large` when they fill `out`; `damaged` when this is no frame, or wants a window above 8 MiB.
+   * @returns The number of bytes; `too-large` when they fill `out`; `damaged` when this is no
+   * frame, or wants a window above 8 MiB.
    */
   unfold(frame: Uint8Array, out: Uint8Array): number | 'too-large' | 'damaged' {
     if (this.#context === undefined && !this.#documentedOnly) {
@@ -149,7 +192,9 @@ export const zstdDecoder = new ZstdDecoder();
 
 /** A context that has unfolded the same frame twice, if this Node's streams can be used so. */
 function newDecoderContext(): NativeContext | undefined {
-  const context = NativeContext.of(createZstdDecompress({ chunkSize: LEAST_BUFFER_BYTES, params: DECODER_PARAMETERS }));
+  const context = NativeContext.of(
+    createZstdDecompress({ chunkSize: LEAST_BUFFER_BYTES, params: DECODER_PARAMETERS }),
+  );
   const sample = proofSample();
   const frame = zstdCompressSync(sample);
   const out = new Uint8Array(sample.length + 1);
@@ -171,7 +216,9 @@ function unfoldDocumented(frame: Uint8Array, out: Uint8Array): number | 'too-lar
     out.set(plain);
     return plain.length;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE' ? 'too-large' : 'damaged';
+    return error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE'
+      ? 'too-large'
+      : 'damaged';
   }
 }
 

@@ -12,10 +12,19 @@ export interface BoxKey {
 
 const KEY_BYTES = 32;
 
-/** HSalsa20 (Bernstein, "Extending the Salsa20 nonce"): a part of tweetnacl that its types leave out. */
-const { crypto_core_hsalsa20: hsalsa20 } = (nacl as unknown as { readonly lowlevel: Lowlevel }).lowlevel;
+/**
+ * HSalsa20 (Bernstein, "Extending the Salsa20 nonce"): a part of tweetnacl that its types leave
+ * out.
+ */
+const { crypto_core_hsalsa20: hsalsa20 } = (nacl as unknown as { readonly lowlevel: Lowlevel })
+  .lowlevel;
 interface Lowlevel {
-  crypto_core_hsalsa20(out: Uint8Array, nonce: Uint8Array, key: Uint8Array, constant: Uint8Array): number;
+  crypto_core_hsalsa20(
+    out: Uint8Array,
+    nonce: Uint8Array,
+    key: Uint8Array,
+    constant: Uint8Array,
+  ): number;
 }
 const NO_NONCE = new Uint8Array(16);
 const SIGMA = new TextEncoder().encode('expand 32-byte k');
@@ -23,8 +32,9 @@ const SIGMA = new TextEncoder().encode('expand 32-byte k');
 const ZERO = new Uint8Array(KEY_BYTES);
 
 /*
- * Node's X25519 costs a tenth of one in JavaScript. A collector does two for every hello, before anybody has proved anything, so their
- * price is what a flood of hellos costs it. It takes keys in ASN.1 only (RFC 8410).
+ * Node's X25519 costs a tenth of one in JavaScript. A collector does two for every hello, before
+ * anybody has proved anything, so their price is what a flood of hellos costs it. It takes keys in
+ * ASN.1 only (RFC 8410).
  */
 const PRIVATE_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const PUBLIC_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
@@ -39,14 +49,21 @@ function privateKeyOf(secretKey: Uint8Array): KeyObject {
 }
 
 function publicKeyOf(publicKey: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, publicKey]), format: 'der', type: 'spki' });
+  return createPublicKey({
+    key: Buffer.concat([PUBLIC_PREFIX, publicKey]),
+    format: 'der',
+    type: 'spki',
+  });
 }
 
 function checkLength(what: string, key: Uint8Array): void {
-  if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `${what} has ${KEY_BYTES} bytes, not ${key.length}`);
+  if (key.length !== KEY_BYTES)
+    throw new CryptoError('CRYPTO_LENGTH', `${what} has ${KEY_BYTES} bytes, not ${key.length}`);
 }
 
-/** A fresh key pair from 32 bytes of `random`. The only copy of the secret is the one in the result. */
+/**
+ * A fresh key pair from 32 bytes of `random`. The only copy of the secret is the one in the result.
+ */
 export function newBoxKey(random: Random): BoxKey {
   const drawn = random.bytes(KEY_BYTES);
   const key = boxKeyFromSecret(drawn);
@@ -58,24 +75,33 @@ export function newBoxKey(random: Random): BoxKey {
 export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
   checkLength('an X25519 secret key', secretKey);
   const der = createPublicKey(privateKeyOf(secretKey)).export({ type: 'spki', format: 'der' });
-  return { publicKey: new Uint8Array(der.subarray(PUBLIC_PREFIX.length)), secretKey: new Uint8Array(secretKey) };
+  return {
+    publicKey: new Uint8Array(der.subarray(PUBLIC_PREFIX.length)),
+    secretKey: new Uint8Array(secretKey),
+  };
 }
 
 /**
- * X25519 (RFC 7748 §6.1): the raw shared secret; derive keys from it, never use it as one. Refuses (CRYPTO_WEAK_KEY) the
- * all-zero result, which a low-order public key forces.
+ * X25519 (RFC 7748 §6.1): the raw shared secret; derive keys from it, never use it as one. Refuses
+ * (CRYPTO_WEAK_KEY) the all-zero result, which a low-order public key forces.
  */
 export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   checkLength('an X25519 secret key', secretKey);
   checkLength('an X25519 public key', publicKey);
   const shared = agreed(secretKey, publicKey);
   if (shared === undefined || equalBytes(shared, ZERO)) {
-    throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
+    throw new CryptoError(
+      'CRYPTO_WEAK_KEY',
+      'the public key is of low order: its secrets are no secrets',
+    );
   }
   return shared;
 }
 
-/** OpenSSL fails where the result would be zero; with 32 bytes on both sides it has no other reason to. */
+/**
+ * OpenSSL fails where the result would be zero; with 32 bytes on both sides it has no other reason
+ * to.
+ */
 function agreed(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
   const keys = { privateKey: privateKeyOf(secretKey), publicKey: publicKeyOf(publicKey) };
   try {
@@ -85,7 +111,10 @@ function agreed(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | unde
   }
 }
 
-/** The key that crypto_box uses between two parties (NaCl: HSalsa20 of X25519 and no nonce). Refuses low-order keys (CRYPTO_WEAK_KEY). */
+/**
+ * The key that crypto_box uses between two parties (NaCl: HSalsa20 of X25519 and no nonce). Refuses
+ * low-order keys (CRYPTO_WEAK_KEY).
+ */
 function agreement(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
   const shared = x25519(secretKey, publicKey);
   const key = new Uint8Array(KEY_BYTES);
@@ -94,8 +123,16 @@ function agreement(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
   return key;
 }
 
-/** NaCl's crypto_box: XSalsa20-Poly1305 between two keys, 16 bytes longer than the plaintext. `nonce` is 24 bytes. */
-export function boxSeal(plaintext: Uint8Array, nonce: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
+/**
+ * NaCl's crypto_box: XSalsa20-Poly1305 between two keys, 16 bytes longer than the plaintext.
+ * `nonce` is 24 bytes.
+ */
+export function boxSeal(
+  plaintext: Uint8Array,
+  nonce: Uint8Array,
+  publicKey: Uint8Array,
+  secretKey: Uint8Array,
+): Uint8Array {
   const key = agreement(publicKey, secretKey);
   const sealed = nacl.secretbox(plaintext, nonce, key);
   wipe(key);
@@ -103,7 +140,12 @@ export function boxSeal(plaintext: Uint8Array, nonce: Uint8Array, publicKey: Uin
 }
 
 /** Opens what `boxSeal` made; `undefined` when key, nonce or bytes do not belong together. */
-export function boxOpen(sealed: Uint8Array, nonce: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array | undefined {
+export function boxOpen(
+  sealed: Uint8Array,
+  nonce: Uint8Array,
+  publicKey: Uint8Array,
+  secretKey: Uint8Array,
+): Uint8Array | undefined {
   const key = agreement(publicKey, secretKey);
   const plaintext = nacl.secretbox.open(sealed, nonce, key);
   wipe(key);

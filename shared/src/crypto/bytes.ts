@@ -7,7 +7,9 @@ const UNZEROED_FROM_BYTES = 4096;
 
 /** An array with memory of its own whose bytes are still to be written, every one of them. */
 export function unwritten(length: number): Uint8Array {
-  return length < UNZEROED_FROM_BYTES ? new Uint8Array(length) : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  return length < UNZEROED_FROM_BYTES
+    ? new Uint8Array(length)
+    : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
 }
 
 /** One new array with the parts in order. */
@@ -28,7 +30,10 @@ export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
 
-/** The bytes that an even number of hexadecimal digits stands for; `undefined` when the text is anything else. */
+/**
+ * The bytes that an even number of hexadecimal digits stands for; `undefined` when the text is
+ * anything else.
+ */
 export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
   return new Uint8Array(Buffer.from(text, 'hex'));
@@ -54,14 +59,16 @@ export function u64be(value: number): Uint8Array {
 }
 
 /**
- * Each part behind its own `u32` big-endian length, so that two different lists of parts never give the same bytes.
- * Everything of variable length goes through here before it is hashed or signed.
+ * Each part behind its own `u32` big-endian length, so that two different lists of parts never give
+ * the same bytes. Everything of variable length goes through here before it is hashed or signed.
  */
 export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
   return concat(...parts.flatMap((part) => [u32be(part.length), part]));
 }
 
-/** Overwrites a secret that is no longer needed. Best effort: the runtime may have copied it before. */
+/**
+ * Overwrites a secret that is no longer needed. Best effort: the runtime may have copied it before.
+ */
 export function wipe(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0);
 }

@@ -2,7 +2,19 @@ import { createHash, createHmac, hkdfSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, fromHex, hex, lengthPrefixed, u32be, u64be, utf8, wipe } from './bytes.ts';
-import { aeadOpen, aeadSeal, equalBytes, gmac, hkdf, hkdfSha256, hmacSha256, labelled, sha256, sha512, ZERO_NONCE } from './primitives.ts';
+import {
+  aeadOpen,
+  aeadSeal,
+  equalBytes,
+  gmac,
+  hkdf,
+  hkdfSha256,
+  hmacSha256,
+  labelled,
+  sha256,
+  sha512,
+  ZERO_NONCE,
+} from './primitives.ts';
 
 function bytes(text: string): Uint8Array {
   const value = fromHex(text);
@@ -10,11 +22,14 @@ function bytes(text: string): Uint8Array {
   return value;
 }
 
-const range = (from: number, to: number) => Uint8Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const range = (from: number, to: number) =>
+  Uint8Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
 describe('hashes', () => {
   test('SHA-256 and SHA-512 of "abc" are those of FIPS 180-4, however the input is cut', () => {
-    expect(hex(sha256(utf8('abc')))).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+    expect(hex(sha256(utf8('abc')))).toBe(
+      'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+    );
     expect(hex(sha256(utf8('a'), utf8(''), utf8('bc')))).toBe(hex(sha256(utf8('abc'))));
     expect(hex(sha512(utf8('ab'), utf8('c')))).toBe(
       'ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f',
@@ -34,8 +49,12 @@ describe('hashes', () => {
     const key = bytes('e3c08a8f06c6e3ad95a70557b23f75483ce33021a9c72b7025666204c69c0b72');
     const packet =
       'd609b1f056637a0d46df998d88e5222ab2c2846512153524c0895e8108000f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f30313233340001';
-    expect(hex(gmac(key, bytes('12153524c0895e81b2c28465'), bytes(packet)))).toBe('2f0bc5af409e06d609ea8b7d0fa5ea50');
-    expect(() => gmac(key.subarray(1), ZERO_NONCE, key)).toThrowError(expect.objectContaining({ code: 'CRYPTO_LENGTH' }));
+    expect(hex(gmac(key, bytes('12153524c0895e81b2c28465'), bytes(packet)))).toBe(
+      '2f0bc5af409e06d609ea8b7d0fa5ea50',
+    );
+    expect(() => gmac(key.subarray(1), ZERO_NONCE, key)).toThrowError(
+      expect.objectContaining({ code: 'CRYPTO_LENGTH' }),
+    );
   });
 
   test.each([
@@ -68,7 +87,9 @@ describe('hashes', () => {
     const text = fc.uint8Array({ maxLength: 80 });
     fc.assert(
       fc.property(text, text, text, fc.integer({ min: 1, max: 300 }), (ikm, salt, info, length) => {
-        expect(hex(hkdfSha256(ikm, salt, info, length))).toBe(hex(new Uint8Array(hkdfSync('sha256', ikm, salt, info, length))));
+        expect(hex(hkdfSha256(ikm, salt, info, length))).toBe(
+          hex(new Uint8Array(hkdfSync('sha256', ikm, salt, info, length))),
+        );
       }),
     );
   });
@@ -82,11 +103,15 @@ describe('hashes', () => {
       hex(hkdf(secret, utf8('salt'), 'a', 32)),
     ]);
     expect(seen.size).toBe(4);
-    expect(() => hkdf(secret, secret, 'a', 255 * 32 + 1)).toThrowError(expect.objectContaining({ code: 'CRYPTO_LENGTH' }));
+    expect(() => hkdf(secret, secret, 'a', 255 * 32 + 1)).toThrowError(
+      expect.objectContaining({ code: 'CRYPTO_LENGTH' }),
+    );
   });
 
   test('no label is a prefix of another', () => {
-    expect(labelled('aliquot/v1/a')).not.toEqual(labelled('aliquot/v1/ab').subarray(0, labelled('aliquot/v1/a').length));
+    expect(labelled('aliquot/v1/a')).not.toEqual(
+      labelled('aliquot/v1/ab').subarray(0, labelled('aliquot/v1/a').length),
+    );
   });
 });
 
@@ -103,9 +128,9 @@ describe('AES-256-GCM', () => {
   const refused = expect.objectContaining({ code: 'CRYPTO_AUTHENTICATION', retryable: false });
 
   test('matches test cases 14 and 16 of McGrew and Viega, both ways', () => {
-    expect(hex(aeadSeal(new Uint8Array(32), ZERO_NONCE, new Uint8Array(16), new Uint8Array(0)))).toBe(
-      'cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919',
-    );
+    expect(
+      hex(aeadSeal(new Uint8Array(32), ZERO_NONCE, new Uint8Array(16), new Uint8Array(0))),
+    ).toBe('cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919');
     expect(aeadSeal(key, nonce, plaintext, aad)).toEqual(sealed);
     expect(aeadOpen(key, nonce, sealed, aad)).toEqual(plaintext);
   });
@@ -116,7 +141,10 @@ describe('AES-256-GCM', () => {
       for (let at = 0; at < inputs[name].length; at += 1) {
         const altered = { ...inputs, [name]: inputs[name].slice() };
         altered[name][at] = (altered[name][at] ?? 0) ^ (1 << (at % 8));
-        expect(() => aeadOpen(altered.key, altered.nonce, altered.sealed, altered.aad), `${name} byte ${at}`).toThrowError(refused);
+        expect(
+          () => aeadOpen(altered.key, altered.nonce, altered.sealed, altered.aad),
+          `${name} byte ${at}`,
+        ).toThrowError(refused);
       }
     }
   });
@@ -148,7 +176,8 @@ describe('byte strings', () => {
         expect(fromHex(hex(value))).toEqual(value);
       }),
     );
-    for (const text of ['0', 'zz', '0x', ' 00', '00\n']) expect(fromHex(text), text).toBeUndefined();
+    for (const text of ['0', 'zz', '0x', ' 00', '00\n'])
+      expect(fromHex(text), text).toBeUndefined();
   });
 
   test('numbers are big-endian', () => {
@@ -158,7 +187,9 @@ describe('byte strings', () => {
   });
 
   test('length prefixes keep different lists of parts apart', () => {
-    expect(lengthPrefixed(utf8('ab'), utf8('c'))).not.toEqual(lengthPrefixed(utf8('a'), utf8('bc')));
+    expect(lengthPrefixed(utf8('ab'), utf8('c'))).not.toEqual(
+      lengthPrefixed(utf8('a'), utf8('bc')),
+    );
     expect(lengthPrefixed(utf8(''))).not.toEqual(lengthPrefixed());
   });
 
@@ -183,15 +214,22 @@ describe('short and long messages', () => {
     const message = Uint8Array.from({ length }, (_, at) => (at * 7) % 251);
     const whole = hex(new Uint8Array(createHash('sha256').update(message).digest()));
     expect(hex(sha256(message))).toBe(whole);
-    expect(hex(sha256(message.subarray(0, length >> 1), new Uint8Array(0), message.subarray(length >> 1)))).toBe(whole);
+    expect(
+      hex(
+        sha256(message.subarray(0, length >> 1), new Uint8Array(0), message.subarray(length >> 1)),
+      ),
+    ).toBe(whole);
   });
 
-  test.each(lengths)('HMAC-SHA-256 of %i bytes agrees with node:crypto, whatever the length of the key', (length) => {
-    const message = Uint8Array.from({ length }, (_, at) => (at * 11) % 251);
-    for (const keyLength of [0, 1, 16, 32, 63, 64, 65, 131]) {
-      const key = Uint8Array.from({ length: keyLength }, (_, at) => 255 - at);
-      const expected = hex(new Uint8Array(createHmac('sha256', key).update(message).digest()));
-      expect(hex(hmacSha256(key, message.subarray(0, 3), message.subarray(3)))).toBe(expected);
-    }
-  });
+  test.each(lengths)(
+    'HMAC-SHA-256 of %i bytes agrees with node:crypto, whatever the length of the key',
+    (length) => {
+      const message = Uint8Array.from({ length }, (_, at) => (at * 11) % 251);
+      for (const keyLength of [0, 1, 16, 32, 63, 64, 65, 131]) {
+        const key = Uint8Array.from({ length: keyLength }, (_, at) => 255 - at);
+        const expected = hex(new Uint8Array(createHmac('sha256', key).update(message).digest()));
+        expect(hex(hmacSha256(key, message.subarray(0, 3), message.subarray(3)))).toBe(expected);
+      }
+    },
+  );
 });

@@ -1,10 +1,21 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hash, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createSecretKey,
+  hash,
+  timingSafeEqual,
+} from 'node:crypto';
 import { AliquotError } from '@aliquot/proto';
 import { concat, utf8 } from './bytes.ts';
 import { release } from './release.ts';
 
 export type CryptoErrorCode =
-  /** Sealed bytes, their key, or what they are bound to, do not belong together: altered, or opened with another key. */
+  /**
+   * Sealed bytes, their key, or what they are bound to, do not belong together: altered, or opened
+   * with another key.
+   */
   | 'CRYPTO_AUTHENTICATION'
   /** A key, nonce or seed has the wrong length: a mistake of the caller. */
   | 'CRYPTO_LENGTH'
@@ -21,10 +32,16 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const HASH_BYTES = 32;
 
-/** Twelve zero bytes: the nonce wherever a key is used for exactly one message (convergent keys, one-time derived keys). */
+/**
+ * Twelve zero bytes: the nonce wherever a key is used for exactly one message (convergent keys,
+ * one-time derived keys).
+ */
 export const ZERO_NONCE: Uint8Array = new Uint8Array(NONCE_BYTES);
 
-/** A plain view: `Buffer` has a different `slice` and prints differently, so it does not leave this file. */
+/**
+ * A plain view: `Buffer` has a different `slice` and prints differently, so it does not leave this
+ * file.
+ */
 function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
@@ -33,8 +50,9 @@ function plain(buffer: Buffer): Uint8Array {
 const labels = new Map<string, Uint8Array>();
 
 /**
- * The bytes that separate one use of a hash, HMAC, HKDF or signature from every other: the ASCII label and a zero byte,
- * so that no label is a prefix of another. Labels read `aliquot/v1/<purpose>`. To be read only: everybody gets the same bytes.
+ * The bytes that separate one use of a hash, HMAC, HKDF or signature from every other: the ASCII
+ * label and a zero byte, so that no label is a prefix of another. Labels read
+ * `aliquot/v1/<purpose>`. To be read only: everybody gets the same bytes.
  */
 export function labelled(label: string): Uint8Array {
   let bytes = labels.get(label);
@@ -46,8 +64,9 @@ export function labelled(label: string): Uint8Array {
 }
 
 /*
- * Short messages are hashed in one call of `crypto.hash` with text as the answer: a hash object costs four times as much, and a buffer as the
- * answer twice, because Node makes memory of its own for each. A commit of small files is some 20 such hashes for each file.
+ * Short messages are hashed in one call of `crypto.hash` with text as the answer: a hash object
+ * costs four times as much, and a buffer as the answer twice, because Node makes memory of its own
+ * for each. A commit of small files is some 20 such hashes for each file.
  */
 const BLOCK_BYTES = 64;
 /** Messages up to this length are put together here. Longer ones are worth a hash object. */
@@ -101,7 +120,8 @@ export function sha512(...parts: readonly Uint8Array[]): Uint8Array {
 /** HMAC-SHA-256 (RFC 2104) over the parts in order: 32 bytes. */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   if (key.length > BLOCK_BYTES || lengthOf(parts) > SHORT_BYTES) {
-    // A key object: given plain bytes, Node finds out by an exception what they are, at five times the cost of a short HMAC.
+    // A key object: given plain bytes, Node finds out by an exception what they are, at five times
+    // the cost of a short HMAC.
     const hmac = createHmac('sha256', createSecretKey(key));
     for (const part of parts) hmac.update(part);
     return plain(hmac.digest());
@@ -122,13 +142,22 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
 }
 
 /**
- * HKDF-SHA-256 (RFC 5869), extract and expand, with the info exactly as given. Everything uses `hkdf`, which adds the label.
- * `length` is at most 255 * 32 bytes.
+ * HKDF-SHA-256 (RFC 5869), extract and expand, with the info exactly as given. Everything uses
+ * `hkdf`, which adds the label. `length` is at most 255 * 32 bytes.
  *
  * Test only: the published vectors have no label.
  */
-export function hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
-  if (length > 255 * HASH_BYTES) throw new CryptoError('CRYPTO_LENGTH', `HKDF gives at most ${255 * HASH_BYTES} bytes, not ${length}`);
+export function hkdfSha256(
+  ikm: Uint8Array,
+  salt: Uint8Array,
+  info: Uint8Array,
+  length: number,
+): Uint8Array {
+  if (length > 255 * HASH_BYTES)
+    throw new CryptoError(
+      'CRYPTO_LENGTH',
+      `HKDF gives at most ${255 * HASH_BYTES} bytes, not ${length}`,
+    );
   const prk = hmacSha256(salt, ikm);
   // Nearly every key is one block: two for each file of a commit.
   if (length === HASH_BYTES) return hmacSha256(prk, info, FIRST_BLOCK);
@@ -142,25 +171,45 @@ export function hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, 
 }
 
 /** HKDF-SHA-256 (RFC 5869) with info = `labelled(label) ‖ context`. */
-export function hkdf(ikm: Uint8Array, salt: Uint8Array, label: string, length: number, context?: Uint8Array): Uint8Array {
+export function hkdf(
+  ikm: Uint8Array,
+  salt: Uint8Array,
+  label: string,
+  length: number,
+  context?: Uint8Array,
+): Uint8Array {
   const info = context === undefined ? labelled(label) : concat(labelled(label), context);
   return hkdfSha256(ikm, salt, info, length);
 }
 
 function checkAead(key: Uint8Array, nonce: Uint8Array): void {
-  if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `an AES-256-GCM key has ${KEY_BYTES} bytes, not ${key.length}`);
+  if (key.length !== KEY_BYTES)
+    throw new CryptoError(
+      'CRYPTO_LENGTH',
+      `an AES-256-GCM key has ${KEY_BYTES} bytes, not ${key.length}`,
+    );
   if (nonce.length !== NONCE_BYTES) {
-    throw new CryptoError('CRYPTO_LENGTH', `an AES-256-GCM nonce has ${NONCE_BYTES} bytes, not ${nonce.length}`);
+    throw new CryptoError(
+      'CRYPTO_LENGTH',
+      `an AES-256-GCM nonce has ${NONCE_BYTES} bytes, not ${nonce.length}`,
+    );
   }
 }
 
 /**
- * AES-256-GCM (NIST SP 800-38D): ciphertext with the 16-byte tag behind it. One key and nonce must never meet two
- * different messages; every caller says in its own comment why they cannot.
+ * AES-256-GCM (NIST SP 800-38D): ciphertext with the 16-byte tag behind it. One key and nonce must
+ * never meet two different messages; every caller says in its own comment why they cannot.
  */
-export function aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
+export function aeadSeal(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plaintext: Uint8Array,
+  aad: Uint8Array,
+): Uint8Array {
   checkAead(key, nonce);
-  const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, { authTagLength: TAG_BYTES });
+  const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, {
+    authTagLength: TAG_BYTES,
+  });
   cipher.setAAD(aad);
   const body = cipher.update(plaintext);
   const end = cipher.final();
@@ -169,31 +218,51 @@ export function aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Arr
   return sealed;
 }
 
-/** Opens what `aeadSeal` made. Throws CRYPTO_AUTHENTICATION when anything at all differs; gives no plaintext then. */
-export function aeadOpen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, aad: Uint8Array): Uint8Array {
+/**
+ * Opens what `aeadSeal` made. Throws CRYPTO_AUTHENTICATION when anything at all differs; gives no
+ * plaintext then.
+ */
+export function aeadOpen(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  sealed: Uint8Array,
+  aad: Uint8Array,
+): Uint8Array {
   checkAead(key, nonce);
-  if (sealed.length < TAG_BYTES) throw new CryptoError('CRYPTO_AUTHENTICATION', 'sealed bytes are shorter than their authenticator');
-  const decipher = createDecipheriv('aes-256-gcm', createSecretKey(key), nonce, { authTagLength: TAG_BYTES });
+  if (sealed.length < TAG_BYTES)
+    throw new CryptoError(
+      'CRYPTO_AUTHENTICATION',
+      'sealed bytes are shorter than their authenticator',
+    );
+  const decipher = createDecipheriv('aes-256-gcm', createSecretKey(key), nonce, {
+    authTagLength: TAG_BYTES,
+  });
   decipher.setAAD(aad);
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
   const body = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
   try {
-    // A stream mode gives all its bytes from update(); final() only decides whether they may be believed.
+    // A stream mode gives all its bytes from update(); final() only decides whether they may be
+    // believed.
     decipher.final();
   } catch (cause) {
     body.fill(0);
-    throw new CryptoError('CRYPTO_AUTHENTICATION', 'sealed bytes do not open with this key', { cause });
+    throw new CryptoError('CRYPTO_AUTHENTICATION', 'sealed bytes do not open with this key', {
+      cause,
+    });
   }
   return plain(body);
 }
 
 /**
- * AES-256-GMAC (NIST SP 800-38D): 16 bytes, at four times the speed of HMAC. It finds two messages equal only by chance as long as the key is
- * secret, and one nonce may serve for many messages only if no tag is ever shown to anybody: two of them betray the hash key.
+ * AES-256-GMAC (NIST SP 800-38D): 16 bytes, at four times the speed of HMAC. It finds two messages
+ * equal only by chance as long as the key is secret, and one nonce may serve for many messages only
+ * if no tag is ever shown to anybody: two of them betray the hash key.
  */
 export function gmac(key: Uint8Array, nonce: Uint8Array, message: Uint8Array): Uint8Array {
   checkAead(key, nonce);
-  const mac = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, { authTagLength: TAG_BYTES });
+  const mac = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, {
+    authTagLength: TAG_BYTES,
+  });
   mac.setAAD(message);
   mac.final();
   return plain(mac.getAuthTag());

@@ -18,8 +18,17 @@ export interface SealedBox {
  * First 24 bytes of SHA-512(label ‖ ephemeral key ‖ recipient key ‖ each part of the context behind
  * its length).
  */
-function nonceOf(label: string, ephemeralKey: Uint8Array, recipientKey: Uint8Array, context: readonly Uint8Array[]): Uint8Array {
-  return sha512(labelled(label), concat(ephemeralKey, recipientKey), lengthPrefixed(...context)).slice(0, NONCE_BYTES);
+function nonceOf(
+  label: string,
+  ephemeralKey: Uint8Array,
+  recipientKey: Uint8Array,
+  context: readonly Uint8Array[],
+): Uint8Array {
+  return sha512(
+    labelled(label),
+    concat(ephemeralKey, recipientKey),
+    lengthPrefixed(...context),
+  ).slice(0, NONCE_BYTES);
 }
 
 /**
@@ -37,7 +46,10 @@ export function sealTo(
   const ephemeral = newBoxKey(random);
   try {
     const nonce = nonceOf(label, ephemeral.publicKey, recipientKey, context);
-    return { ephemeralKey: ephemeral.publicKey, sealed: boxSeal(plaintext, nonce, recipientKey, ephemeral.secretKey) };
+    return {
+      ephemeralKey: ephemeral.publicKey,
+      sealed: boxSeal(plaintext, nonce, recipientKey, ephemeral.secretKey),
+    };
   } finally {
     wipe(ephemeral.secretKey);
   }
@@ -46,7 +58,12 @@ export function sealTo(
 /**
  * What was sealed; undefined when it was altered, or sealed to another key or in another context.
  */
-export function openSealed(boxKey: BoxKey, label: string, context: readonly Uint8Array[], box: SealedBox): Uint8Array | undefined {
+export function openSealed(
+  boxKey: BoxKey,
+  label: string,
+  context: readonly Uint8Array[],
+  box: SealedBox,
+): Uint8Array | undefined {
   try {
     const nonce = nonceOf(label, box.ephemeralKey, boxKey.publicKey, context);
     return boxOpen(box.sealed, nonce, box.ephemeralKey, boxKey.secretKey);

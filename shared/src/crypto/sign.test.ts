@@ -4,7 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../keys/fixtures.ts';
 import { concat, fromHex, hex, utf8 } from './bytes.ts';
 import { labelled } from './primitives.ts';
-import { isWeakSigningKey, newSigningKey, sign, signatureHolds, signBytes, signingKeyFromSeed, verifyBytes } from './sign.ts';
+import {
+  isWeakSigningKey,
+  newSigningKey,
+  sign,
+  signatureHolds,
+  signBytes,
+  signingKeyFromSeed,
+  verifyBytes,
+} from './sign.ts';
 
 const bytes = (text: string) => fromHex(text) ?? new Uint8Array(0);
 
@@ -36,7 +44,10 @@ const VECTORS = [
 /** The group order L of RFC 8032 §5.1. */
 const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
 
-/** S + L in place of S: the same equation holds, so a verifier that does not compare S with L accepts it too. */
+/**
+ * S + L in place of S: the same equation holds, so a verifier that does not compare S with L
+ * accepts it too.
+ */
 function malleated(signature: Uint8Array): Uint8Array {
   let s = 0n;
   for (let at = 63; at >= 32; at -= 1) s = (s << 8n) | BigInt(signature[at] ?? 0);
@@ -50,15 +61,19 @@ function malleated(signature: Uint8Array): Uint8Array {
 }
 
 describe('Ed25519', () => {
-  test.each(VECTORS)('signs and verifies the vector of RFC 8032 with message "$message"', ({ seed, publicKey, message, signature }) => {
-    const key = signingKeyFromSeed(bytes(seed));
-    expect(hex(key.publicKey)).toBe(publicKey);
-    expect(hex(signBytes(key, bytes(message)))).toBe(signature);
-    expect(verifyBytes(bytes(publicKey), bytes(message), bytes(signature))).toBe(true);
-  });
+  test.each(VECTORS)(
+    'signs and verifies the vector of RFC 8032 with message "$message"',
+    ({ seed, publicKey, message, signature }) => {
+      const key = signingKeyFromSeed(bytes(seed));
+      expect(hex(key.publicKey)).toBe(publicKey);
+      expect(hex(signBytes(key, bytes(message)))).toBe(signature);
+      expect(verifyBytes(bytes(publicKey), bytes(message), bytes(signature))).toBe(true);
+    },
+  );
 
   test('signs every message as tweetnacl does, byte for byte', () => {
-    const bytesOf = (minLength: number, maxLength: number) => fc.uint8Array({ minLength, maxLength });
+    const bytesOf = (minLength: number, maxLength: number) =>
+      fc.uint8Array({ minLength, maxLength });
     fc.assert(
       fc.property(bytesOf(32, 32), bytesOf(0, 2000), (seed, message) => {
         const expected = nacl.sign.detached(message, nacl.sign.keyPair.fromSeed(seed).secretKey);
@@ -68,11 +83,16 @@ describe('Ed25519', () => {
     );
   });
 
-  test.each(VECTORS)('refuses the malleated signature S + L for message "$message", which tweetnacl accepts', (vector) => {
-    const altered = malleated(bytes(vector.signature));
-    expect(nacl.sign.detached.verify(bytes(vector.message), altered, bytes(vector.publicKey))).toBe(true);
-    expect(verifyBytes(bytes(vector.publicKey), bytes(vector.message), altered)).toBe(false);
-  });
+  test.each(VECTORS)(
+    'refuses the malleated signature S + L for message "$message", which tweetnacl accepts',
+    (vector) => {
+      const altered = malleated(bytes(vector.signature));
+      expect(
+        nacl.sign.detached.verify(bytes(vector.message), altered, bytes(vector.publicKey)),
+      ).toBe(true);
+      expect(verifyBytes(bytes(vector.publicKey), bytes(vector.message), altered)).toBe(false);
+    },
+  );
 
   test('refuses a signature after any one of its bytes, or of the body, changed', () => {
     const key = newSigningKey(seededRandom('sign'));
@@ -82,7 +102,10 @@ describe('Ed25519', () => {
       for (let at = 0; at < signed[part].length; at += 1) {
         const altered = { ...signed, [part]: signed[part].slice() };
         altered[part][at] = (altered[part][at] ?? 0) ^ 1;
-        expect(signatureHolds(key.publicKey, 'aliquot/v1/test', altered), `${part} byte ${at}`).toBe(false);
+        expect(
+          signatureHolds(key.publicKey, 'aliquot/v1/test', altered),
+          `${part} byte ${at}`,
+        ).toBe(false);
       }
     }
   });
@@ -93,9 +116,14 @@ describe('Ed25519', () => {
     const signed = sign(key, 'aliquot/v1/test', utf8('body'));
     expect(signatureHolds(key.publicKey, 'aliquot/v1/tes', signed)).toBe(false);
     expect(signatureHolds(newSigningKey(random).publicKey, 'aliquot/v1/test', signed)).toBe(false);
-    const moved = { body: concat(utf8('t'), new Uint8Array(1), utf8('body')), signature: signed.signature };
+    const moved = {
+      body: concat(utf8('t'), new Uint8Array(1), utf8('body')),
+      signature: signed.signature,
+    };
     expect(signatureHolds(key.publicKey, 'aliquot/v1/tes', moved)).toBe(false);
-    expect(hex(signBytes(key, concat(labelled('aliquot/v1/test'), utf8('body'))))).toBe(hex(signed.signature));
+    expect(hex(signBytes(key, concat(labelled('aliquot/v1/test'), utf8('body'))))).toBe(
+      hex(signed.signature),
+    );
   });
 
   test('no signature holds under a key of small order, in whatever spelling', () => {
@@ -110,7 +138,8 @@ describe('Ed25519', () => {
       'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
       'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
     ];
-    // R = the neutral element and S = 0 satisfy the equation for the key that is itself the neutral element.
+    // R = the neutral element and S = 0 satisfy the equation for the key that is itself the neutral
+    // element.
     const universal = bytes(`01${'00'.repeat(63)}`);
     for (const key of weak) {
       expect(isWeakSigningKey(bytes(key)), key).toBe(true);
@@ -124,15 +153,23 @@ describe('Ed25519', () => {
     const signed = sign(key, 'aliquot/v1/test', utf8('body'));
     expect(signatureHolds(key.publicKey.subarray(1), 'aliquot/v1/test', signed)).toBe(false);
     expect(signatureHolds(new Uint8Array(0), 'aliquot/v1/test', signed)).toBe(false);
-    expect(signatureHolds(key.publicKey, 'aliquot/v1/test', { ...signed, signature: signed.signature.subarray(1) })).toBe(false);
-    expect(() => signingKeyFromSeed(new Uint8Array(31))).toThrowError(expect.objectContaining({ code: 'CRYPTO_LENGTH' }));
+    expect(
+      signatureHolds(key.publicKey, 'aliquot/v1/test', {
+        ...signed,
+        signature: signed.signature.subarray(1),
+      }),
+    ).toBe(false);
+    expect(() => signingKeyFromSeed(new Uint8Array(31))).toThrowError(
+      expect.objectContaining({ code: 'CRYPTO_LENGTH' }),
+    );
   });
 
   test('many more keys than the cache holds still verify', () => {
     const random = seededRandom('cache');
     const first = newSigningKey(random);
     const signed = sign(first, 'aliquot/v1/test', utf8('body'));
-    for (let at = 0; at < 1100; at += 1) signatureHolds(random.bytes(32), 'aliquot/v1/test', signed);
+    for (let at = 0; at < 1100; at += 1)
+      signatureHolds(random.bytes(32), 'aliquot/v1/test', signed);
     expect(signatureHolds(first.publicKey, 'aliquot/v1/test', signed)).toBe(true);
   });
 });

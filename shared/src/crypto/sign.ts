@@ -1,4 +1,10 @@
-import { createPrivateKey, createPublicKey, type KeyObject, sign as signNatively, verify } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  sign as signNatively,
+  verify,
+} from 'node:crypto';
 import type { Signed } from '@aliquot/proto';
 import type { Random } from '../ports.ts';
 import { concat, hex, wipe } from './bytes.ts';
@@ -19,13 +25,16 @@ const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 /** DER of a PKCS#8 private key for Ed25519 up to the seed itself (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-/** Verification keys that were used lately: decoding one costs as much as a tenth of a verification. */
+/**
+ * Verification keys that were used lately: decoding one costs as much as a tenth of a verification.
+ */
 const CACHED_KEYS = 1024;
 const keyCache = new Map<string, KeyObject>();
 
 /**
- * The y coordinates (little-endian, sign bit cleared) of all points of order 1, 2, 4 and 8, and of their two
- * non-canonical spellings. Under such a key one signature holds for many messages, so its owner could deny everything.
+ * The y coordinates (little-endian, sign bit cleared) of all points of order 1, 2, 4 and 8, and of
+ * their two non-canonical spellings. Under such a key one signature holds for many messages, so its
+ * owner could deny everything.
  */
 const SMALL_ORDER = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
@@ -45,7 +54,10 @@ export function isWeakSigningKey(publicKey: Uint8Array): boolean {
   return SMALL_ORDER.has(hex(y));
 }
 
-/** A fresh signing key from 32 bytes of `random`. The only copy of the seed is the one in the result. */
+/**
+ * A fresh signing key from 32 bytes of `random`. The only copy of the seed is the one in the
+ * result.
+ */
 export function newSigningKey(random: Random): SigningKey {
   const drawn = random.bytes(SEED_BYTES);
   const key = signingKeyFromSeed(drawn);
@@ -55,9 +67,16 @@ export function newSigningKey(random: Random): SigningKey {
 
 /** The signing key that a stored 32-byte seed stands for; the seed is copied. */
 export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
-  if (seed.length !== SEED_BYTES) throw new CryptoError('CRYPTO_LENGTH', `a signing seed has ${SEED_BYTES} bytes, not ${seed.length}`);
+  if (seed.length !== SEED_BYTES)
+    throw new CryptoError(
+      'CRYPTO_LENGTH',
+      `a signing seed has ${SEED_BYTES} bytes, not ${seed.length}`,
+    );
   const der = createPublicKey(privateKeyOf(seed)).export({ type: 'spki', format: 'der' });
-  return { publicKey: new Uint8Array(der.subarray(SPKI_PREFIX.length)), seed: new Uint8Array(seed) };
+  return {
+    publicKey: new Uint8Array(der.subarray(SPKI_PREFIX.length)),
+    seed: new Uint8Array(seed),
+  };
 }
 
 function privateKeyOf(seed: Uint8Array): KeyObject {
@@ -70,8 +89,9 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
 }
 
 /**
- * The bare Ed25519 signature of RFC 8032, which is one for each key and message whoever makes it. node:crypto does it in a thirtieth of
- * the time of tweetnacl; a collector to which a fleet comes back does little else.
+ * The bare Ed25519 signature of RFC 8032, which is one for each key and message whoever makes it.
+ * node:crypto does it in a thirtieth of the time of tweetnacl; a collector to which a fleet comes
+ * back does little else.
  *
  * Test only: the published vectors have no label; everything else uses `sign`.
  */
@@ -79,7 +99,10 @@ export function signBytes(key: SigningKey, message: Uint8Array): Uint8Array {
   return new Uint8Array(signNatively(null, message, privateKeyOf(key.seed)));
 }
 
-/** Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same signature. */
+/**
+ * Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same
+ * signature.
+ */
 export function sign(key: SigningKey, label: string, body: Uint8Array): Signed {
   return { body, signature: signBytes(key, concat(labelled(label), body)) };
 }
@@ -93,7 +116,11 @@ function verificationKey(publicKey: Uint8Array): KeyObject {
     keyCache.set(name, known);
     return known;
   }
-  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
+  const key = createPublicKey({
+    key: Buffer.concat([SPKI_PREFIX, publicKey]),
+    format: 'der',
+    type: 'spki',
+  });
   if (keyCache.size >= CACHED_KEYS) {
     const oldest = keyCache.keys().next().value;
     if (oldest !== undefined) keyCache.delete(oldest);
@@ -103,12 +130,17 @@ function verificationKey(publicKey: Uint8Array): KeyObject {
 }
 
 /**
- * Whether the bare Ed25519 signature holds. Never throws for hostile input. Runs in node:crypto, which refuses malleable
- * signatures (S not below the group order, RFC 8032 §5.1.7) where tweetnacl accepts them.
+ * Whether the bare Ed25519 signature holds. Never throws for hostile input. Runs in node:crypto,
+ * which refuses malleable signatures (S not below the group order, RFC 8032 §5.1.7) where tweetnacl
+ * accepts them.
  *
  * Test only: the published vectors have no label; everything else uses `signatureHolds`.
  */
-export function verifyBytes(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+export function verifyBytes(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean {
   if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
   if (isWeakSigningKey(publicKey)) return false;
   try {
@@ -119,7 +151,10 @@ export function verifyBytes(publicKey: Uint8Array, message: Uint8Array, signatur
   }
 }
 
-/** Whether `signed` carries a signature by `publicKey` under `label`. Never throws for hostile input. */
+/**
+ * Whether `signed` carries a signature by `publicKey` under `label`. Never throws for hostile
+ * input.
+ */
 export function signatureHolds(publicKey: Uint8Array, label: string, signed: Signed): boolean {
   return verifyBytes(publicKey, concat(labelled(label), signed.body), signed.signature);
 }

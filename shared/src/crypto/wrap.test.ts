@@ -36,10 +36,16 @@ function watched(inner: Random): Random & { readonly given: Uint8Array[] } {
 
 describe('X25519', () => {
   test('agrees on the secret of RFC 7748 §6.1', () => {
-    const bob = boxKeyFromSecret(bytes('5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb'));
-    expect(hex(bob.publicKey)).toBe('de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f');
+    const bob = boxKeyFromSecret(
+      bytes('5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb'),
+    );
+    expect(hex(bob.publicKey)).toBe(
+      'de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f',
+    );
     const alice = bytes('8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a');
-    expect(hex(x25519(bob.secretKey, alice))).toBe('4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742');
+    expect(hex(x25519(bob.secretKey, alice))).toBe(
+      '4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742',
+    );
   });
 
   test('agrees with node:crypto', () => {
@@ -56,13 +62,20 @@ describe('X25519', () => {
         format: 'der',
         type: 'spki',
       });
-      expect(hex(x25519(mine.secretKey, theirs.publicKey))).toBe(hex(diffieHellman({ privateKey, publicKey })));
+      expect(hex(x25519(mine.secretKey, theirs.publicKey))).toBe(
+        hex(diffieHellman({ privateKey, publicKey })),
+      );
     }
   });
 
   test('makes and opens the boxes of tweetnacl, byte for byte', () => {
     for (let round = 0; round < 8; round += 1) {
-      const [mine, theirs, nonce, plaintext] = [newBoxKey(random), newBoxKey(random), random.bytes(24), random.bytes(round * 40)];
+      const [mine, theirs, nonce, plaintext] = [
+        newBoxKey(random),
+        newBoxKey(random),
+        random.bytes(24),
+        random.bytes(round * 40),
+      ];
       const expected = nacl.box(plaintext, nonce, theirs.publicKey, mine.secretKey);
       expect(hex(boxSeal(plaintext, nonce, theirs.publicKey, mine.secretKey))).toBe(hex(expected));
       expect(boxOpen(expected, nonce, mine.publicKey, theirs.secretKey)).toEqual(plaintext);
@@ -80,19 +93,26 @@ describe('X25519', () => {
     'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
   ];
 
-  test.each(LOW_ORDER)('the low-order key %s is refused for agreement, wraps and boxes', (publicKey) => {
-    const weak = expect.objectContaining({ code: 'CRYPTO_WEAK_KEY' });
-    expect(() => x25519(recipient.secretKey, bytes(publicKey))).toThrowError(weak);
-    expect(() => boxSeal(key, new Uint8Array(24), bytes(publicKey), recipient.secretKey)).toThrowError(weak);
-    expect(() => wrapKey('vault', bytes(publicKey), context, key, random)).toThrowError(weak);
-  });
+  test.each(LOW_ORDER)(
+    'the low-order key %s is refused for agreement, wraps and boxes',
+    (publicKey) => {
+      const weak = expect.objectContaining({ code: 'CRYPTO_WEAK_KEY' });
+      expect(() => x25519(recipient.secretKey, bytes(publicKey))).toThrowError(weak);
+      expect(() =>
+        boxSeal(key, new Uint8Array(24), bytes(publicKey), recipient.secretKey),
+      ).toThrowError(weak);
+      expect(() => wrapKey('vault', bytes(publicKey), context, key, random)).toThrowError(weak);
+    },
+  );
 
   test('keys of another length are refused', () => {
     const wrong = expect.objectContaining({ code: 'CRYPTO_LENGTH' });
     expect(() => boxKeyFromSecret(new Uint8Array(31))).toThrowError(wrong);
     expect(() => x25519(new Uint8Array(32), new Uint8Array(33))).toThrowError(wrong);
     expect(() => wrapKey('vault', new Uint8Array(16), context, key, random)).toThrowError(wrong);
-    expect(() => wrapKey('vault', recipient.publicKey, context, key.subarray(1), random)).toThrowError(wrong);
+    expect(() =>
+      wrapKey('vault', recipient.publicKey, context, key.subarray(1), random),
+    ).toThrowError(wrong);
   });
 });
 
@@ -105,8 +125,11 @@ describe('wrap', () => {
 
   test('P4: its sender cannot open it again with any key that it still has', () => {
     const sender = newBoxKey(random);
-    expect(() => openWrap(wrap, sender, context)).toThrowError(expect.objectContaining({ code: 'WRAP_OTHER_RECIPIENT' }));
-    // A sealed box would open for its static sender; this one opens for the forgotten ephemeral secret only.
+    expect(() => openWrap(wrap, sender, context)).toThrowError(
+      expect.objectContaining({ code: 'WRAP_OTHER_RECIPIENT' }),
+    );
+    // A sealed box would open for its static sender; this one opens for the forgotten ephemeral
+    // secret only.
     const nonceless = boxOpen(wrap.box, new Uint8Array(24), recipient.publicKey, sender.secretKey);
     expect(nonceless).toBeUndefined();
   });
@@ -120,13 +143,16 @@ describe('wrap', () => {
   });
 
   test('opens in no other context', () => {
-    const other = (change: Partial<WrapContext>) => () => openWrap(wrap, recipient, { ...context, ...change });
+    const other = (change: Partial<WrapContext>) => () =>
+      openWrap(wrap, recipient, { ...context, ...change });
     const corrupt = expect.objectContaining({ code: 'WRAP_CORRUPT' });
     expect(other({ vaultId: random.bytes(16) as VaultId })).toThrowError(corrupt);
     expect(other({ agentId: random.bytes(16) as AgentId })).toThrowError(corrupt);
     expect(other({ chainId: random.bytes(16) as ChainId })).toThrowError(corrupt);
     expect(other({ sequence: 8 })).toThrowError(corrupt);
-    expect(other({ purpose: 'list' })).toThrowError(expect.objectContaining({ code: 'WRAP_OTHER_PURPOSE' }));
+    expect(other({ purpose: 'list' })).toThrowError(
+      expect.objectContaining({ code: 'WRAP_OTHER_PURPOSE' }),
+    );
   });
 
   test('a list key cannot be passed off as a read key', () => {
@@ -142,16 +168,24 @@ describe('wrap', () => {
         const altered = { ...wrap, [part]: wrap[part].slice() };
         altered[part][at] = (altered[part][at] ?? 0) ^ 1;
         const code = part === 'recipientKey' ? 'WRAP_OTHER_RECIPIENT' : 'WRAP_CORRUPT';
-        expect(() => openWrap(altered, recipient, context), `${part} byte ${at}`).toThrowError(expect.objectContaining({ code }));
+        expect(() => openWrap(altered, recipient, context), `${part} byte ${at}`).toThrowError(
+          expect.objectContaining({ code }),
+        );
       }
     }
   });
 
   test('a wrap with a low-order ephemeral key, or of another length, is corrupt', () => {
     const corrupt = expect.objectContaining({ code: 'WRAP_CORRUPT' });
-    expect(() => openWrap({ ...wrap, ephemeralKey: new Uint8Array(32) }, recipient, context)).toThrowError(corrupt);
-    expect(() => openWrap({ ...wrap, box: wrap.box.subarray(0, 47) }, recipient, context)).toThrowError(corrupt);
-    expect(() => openWrap({ ...wrap, box: concat(wrap.box, new Uint8Array(1)) }, recipient, context)).toThrowError(corrupt);
+    expect(() =>
+      openWrap({ ...wrap, ephemeralKey: new Uint8Array(32) }, recipient, context),
+    ).toThrowError(corrupt);
+    expect(() =>
+      openWrap({ ...wrap, box: wrap.box.subarray(0, 47) }, recipient, context),
+    ).toThrowError(corrupt);
+    expect(() =>
+      openWrap({ ...wrap, box: concat(wrap.box, new Uint8Array(1)) }, recipient, context),
+    ).toThrowError(corrupt);
   });
 
   test.each(vectors.opens)('version 1 stays readable: $name', (vector) => {

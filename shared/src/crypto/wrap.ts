@@ -1,4 +1,12 @@
-import { type AgentId, AliquotError, type ChainId, type VaultId, type Wrap, type WrapPurpose, type WrapRecipient } from '@aliquot/proto';
+import {
+  type AgentId,
+  AliquotError,
+  type ChainId,
+  type VaultId,
+  type Wrap,
+  type WrapPurpose,
+  type WrapRecipient,
+} from '@aliquot/proto';
 import type { Random } from '../ports.ts';
 import { type BoxKey, boxOpen, boxSeal, newBoxKey } from './box.ts';
 import { concat, u64be, wipe } from './bytes.ts';
@@ -29,8 +37,15 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
 const PURPOSE_CODE: Readonly<Record<WrapPurpose, number>> = { list: 1, read: 2 };
 
-/** First 24 bytes of SHA-512(label ‖ ephemeral key ‖ recipient key ‖ purpose, vault, agent, chain, sequence); all of fixed length. */
-function wrapNonce(ephemeralKey: Uint8Array, recipientKey: Uint8Array, context: WrapContext): Uint8Array {
+/**
+ * First 24 bytes of SHA-512(label ‖ ephemeral key ‖ recipient key ‖ purpose, vault, agent, chain,
+ * sequence); all of fixed length.
+ */
+function wrapNonce(
+  ephemeralKey: Uint8Array,
+  recipientKey: Uint8Array,
+  context: WrapContext,
+): Uint8Array {
   const bound = concat(
     Uint8Array.of(PURPOSE_CODE[context.purpose]),
     context.vaultId,
@@ -42,12 +57,22 @@ function wrapNonce(ephemeralKey: Uint8Array, recipientKey: Uint8Array, context: 
 }
 
 /**
- * Seals a commit's 32-byte list or read key to one recipient: NaCl's crypto_box from an ephemeral key that is forgotten
- * before this returns. The sender's own key plays no part, so that nobody who stole the sender opens what it sent.
- * Throws CRYPTO_WEAK_KEY for a recipient key of low order.
+ * Seals a commit's 32-byte list or read key to one recipient: NaCl's crypto_box from an ephemeral
+ * key that is forgotten before this returns. The sender's own key plays no part, so that nobody who
+ * stole the sender opens what it sent. Throws CRYPTO_WEAK_KEY for a recipient key of low order.
  */
-export function wrapKey(recipient: WrapRecipient, recipientKey: Uint8Array, context: WrapContext, key: Uint8Array, random: Random): Wrap {
-  if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `a wrapped key has ${KEY_BYTES} bytes, not ${key.length}`);
+export function wrapKey(
+  recipient: WrapRecipient,
+  recipientKey: Uint8Array,
+  context: WrapContext,
+  key: Uint8Array,
+  random: Random,
+): Wrap {
+  if (key.length !== KEY_BYTES)
+    throw new CryptoError(
+      'CRYPTO_LENGTH',
+      `a wrapped key has ${KEY_BYTES} bytes, not ${key.length}`,
+    );
   const ephemeral = newBoxKey(random);
   try {
     const nonce = wrapNonce(ephemeral.publicKey, recipientKey, context);
@@ -65,7 +90,10 @@ export function wrapKey(recipient: WrapRecipient, recipientKey: Uint8Array, cont
   }
 }
 
-/** The key in a wrap, for its recipient and in its own context; throws WrapError for everybody and everything else. */
+/**
+ * The key in a wrap, for its recipient and in its own context; throws WrapError for everybody and
+ * everything else.
+ */
 export function openWrap(wrap: Wrap, boxKey: BoxKey, context: WrapContext): Uint8Array {
   if (!equalBytes(wrap.recipientKey, boxKey.publicKey)) {
     throw new WrapError(
@@ -74,7 +102,10 @@ export function openWrap(wrap: Wrap, boxKey: BoxKey, context: WrapContext): Uint
     );
   }
   if (wrap.purpose !== context.purpose) {
-    throw new WrapError('WRAP_OTHER_PURPOSE', `the wrap holds a ${wrap.purpose} key, not a ${context.purpose} key`);
+    throw new WrapError(
+      'WRAP_OTHER_PURPOSE',
+      `the wrap holds a ${wrap.purpose} key, not a ${context.purpose} key`,
+    );
   }
   const nonce = wrapNonce(wrap.ephemeralKey, wrap.recipientKey, context);
   const key = openBox(wrap, nonce, boxKey);
@@ -91,7 +122,8 @@ function openBox(wrap: Wrap, nonce: Uint8Array, boxKey: BoxKey): Uint8Array | un
   try {
     return boxOpen(wrap.box, nonce, wrap.ephemeralKey, boxKey.secretKey);
   } catch (cause) {
-    if (cause instanceof CryptoError) throw new WrapError('WRAP_CORRUPT', 'the wrap carries an unusable ephemeral key', { cause });
+    if (cause instanceof CryptoError)
+      throw new WrapError('WRAP_CORRUPT', 'the wrap carries an unusable ephemeral key', { cause });
     throw cause;
   }
 }

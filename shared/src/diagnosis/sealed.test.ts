@@ -15,7 +15,12 @@ const agentId = asAgentId(random.bytes(16));
 const signKey = newSigningKey(random);
 const boxKey = newBoxKey(random);
 
-const certificateFor = (purposes: readonly ('settings' | 'diagnose')[], expiresAtMs = NOW + 1, by = authority, of = vaultId) =>
+const certificateFor = (
+  purposes: readonly ('settings' | 'diagnose')[],
+  expiresAtMs = NOW + 1,
+  by = authority,
+  of = vaultId,
+) =>
   issueOperator(by, {
     version: 1,
     vaultId: of,
@@ -39,14 +44,26 @@ describe('a question for a diagnosis', () => {
   const others = newSigningKey(random);
   const other = asVaultId(random.bytes(16));
   it.each([
-    ['a certificate of somebody else', { request, certificate: certificateFor(['diagnose'], NOW + 1, others) }, 'CERT_SIGNATURE'],
+    [
+      'a certificate of somebody else',
+      { request, certificate: certificateFor(['diagnose'], NOW + 1, others) },
+      'CERT_SIGNATURE',
+    ],
     [
       'a certificate for another vault',
       { request, certificate: certificateFor(['diagnose'], NOW + 1, authority, other) },
       'CERT_OTHER_VAULT',
     ],
-    ['a certificate past its term', { request, certificate: certificateFor(['diagnose'], NOW) }, 'CERT_EXPIRED'],
-    ['a certificate for other purposes', { request, certificate: certificateFor(['settings']) }, 'CERT_PURPOSE'],
+    [
+      'a certificate past its term',
+      { request, certificate: certificateFor(['diagnose'], NOW) },
+      'CERT_EXPIRED',
+    ],
+    [
+      'a certificate for other purposes',
+      { request, certificate: certificateFor(['settings']) },
+      'CERT_PURPOSE',
+    ],
     [
       'a question that somebody else signed',
       { request: askDiagnosis(others, vaultId, agentId, NOW, random).request, certificate },
@@ -59,11 +76,16 @@ describe('a question for a diagnosis', () => {
     ],
     [
       'a question for another agent',
-      { request: askDiagnosis(signKey, vaultId, asAgentId(random.bytes(16)), NOW, random).request, certificate },
+      {
+        request: askDiagnosis(signKey, vaultId, asAgentId(random.bytes(16)), NOW, random).request,
+        certificate,
+      },
       'CERT_SIGNATURE',
     ],
   ])('is refused with %s', (_, asked, code) => {
-    expect(() => verifyDiagnosisRequest(vault, agentId, asked, NOW)).toThrow(expect.objectContaining({ code }));
+    expect(() => verifyDiagnosisRequest(vault, agentId, asked, NOW)).toThrow(
+      expect.objectContaining({ code }),
+    );
   });
 });
 
@@ -75,8 +97,12 @@ describe('a sealed diagnosis', () => {
   it('opens for who asked, as the answer to that question', () => {
     expect(openDiagnosis(boxKey, body, box)).toBe('how it is');
     expect(() => openDiagnosis(newBoxKey(random), body, box)).toThrow(unreadable);
-    expect(() => openDiagnosis(boxKey, { ...body, askId: random.bytes(16) }, box)).toThrow(unreadable);
-    expect(() => openDiagnosis(boxKey, { ...body, agentId: asAgentId(random.bytes(16)) }, box)).toThrow(unreadable);
+    expect(() => openDiagnosis(boxKey, { ...body, askId: random.bytes(16) }, box)).toThrow(
+      unreadable,
+    );
+    expect(() =>
+      openDiagnosis(boxKey, { ...body, agentId: asAgentId(random.bytes(16)) }, box),
+    ).toThrow(unreadable);
     const altered = box.sealed.slice();
     altered[20] = (altered[20] ?? 0) ^ 1;
     expect(() => openDiagnosis(boxKey, body, { ...box, sealed: altered })).toThrow(unreadable);
@@ -86,6 +112,8 @@ describe('a sealed diagnosis', () => {
     expect(sealDiagnosis(boxKey.publicKey, body, 'x'.repeat(9 << 20), random)).toBeUndefined();
     const noise = Buffer.from(random.bytes(2 << 20)).toString('base64');
     expect(sealDiagnosis(boxKey.publicKey, body, noise, random)).toBeUndefined();
-    expect(sealDiagnosis(boxKey.publicKey, body, 'x'.repeat(4 << 20), random)?.sealed.length).toBeLessThan(10_000);
+    expect(
+      sealDiagnosis(boxKey.publicKey, body, 'x'.repeat(4 << 20), random)?.sealed.length,
+    ).toBeLessThan(10_000);
   });
 });

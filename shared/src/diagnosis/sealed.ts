@@ -50,7 +50,13 @@ export function askDiagnosis(
   nowMs: number,
   random: Random,
 ): { readonly request: Signed; readonly body: DiagnosisRequestBody } {
-  const body: DiagnosisRequestBody = { version: 1, vaultId, agentId, askId: random.bytes(ASK_ID_BYTES), askedAtMs: nowMs };
+  const body: DiagnosisRequestBody = {
+    version: 1,
+    vaultId,
+    agentId,
+    askId: random.bytes(ASK_ID_BYTES),
+    askedAtMs: nowMs,
+  };
   return { request: sign(key, REQUEST, encodeDiagnosisRequestBody(body)), body };
 }
 
@@ -69,7 +75,8 @@ export function verifyDiagnosisRequest(
   const operator = verifyOperator(authorityKey, vaultId, certificate, 'diagnose', nowMs);
   const body = verified(WHAT, operator.signKey, REQUEST, decodeDiagnosisRequestBody, request);
   requireVault(WHAT, vaultId, body.vaultId);
-  if (!equalBytes(body.agentId, agentId)) throw new CertificateError('CERT_SIGNATURE', `the ${WHAT} is for another agent`);
+  if (!equalBytes(body.agentId, agentId))
+    throw new CertificateError('CERT_SIGNATURE', `the ${WHAT} is for another agent`);
   return { body, operator };
 }
 
@@ -79,7 +86,12 @@ const contextOf = ({ vaultId, agentId, askId }: DiagnosisRequestBody) => [vaultI
  * A diagnosis compressed and sealed to the operator who asked; undefined when it is larger than an
  * answer may be.
  */
-export function sealDiagnosis(boxKey: Uint8Array, body: DiagnosisRequestBody, text: string, random: Random): SealedBox | undefined {
+export function sealDiagnosis(
+  boxKey: Uint8Array,
+  body: DiagnosisRequestBody,
+  text: string,
+  random: Random,
+): SealedBox | undefined {
   const bytes = Buffer.from(text);
   if (bytes.length > MAX_DIAGNOSIS_TEXT_BYTES) return undefined;
   const box = sealTo(boxKey, SEAL, contextOf(body), deflateRawSync(bytes), random);
@@ -89,11 +101,16 @@ export function sealDiagnosis(boxKey: Uint8Array, body: DiagnosisRequestBody, te
 /** The text of an answer. Throws `DIAGNOSIS_UNREADABLE`. */
 export function openDiagnosis(boxKey: BoxKey, body: DiagnosisRequestBody, box: SealedBox): string {
   const packed = openSealed(boxKey, SEAL, contextOf(body), box);
-  const says = 'the answer does not open with this key: it was altered on the way, or is the answer to another question';
+  const says =
+    'the answer does not open with this key: it was altered on the way, or is the answer to another question';
   if (packed === undefined) throw new DiagnosisError('DIAGNOSIS_UNREADABLE', says);
   try {
     return inflateRawSync(packed, { maxOutputLength: MAX_DIAGNOSIS_TEXT_BYTES }).toString('utf8');
   } catch (cause) {
-    throw new DiagnosisError('DIAGNOSIS_UNREADABLE', 'the answer is no diagnosis that this release can unfold', { cause });
+    throw new DiagnosisError(
+      'DIAGNOSIS_UNREADABLE',
+      'the answer is no diagnosis that this release can unfold',
+      { cause },
+    );
   }
 }

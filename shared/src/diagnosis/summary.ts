@@ -8,7 +8,9 @@ export function summaryOf(text: string): string[] {
   const diagnosis = parsed(text);
   const versions = partOf(diagnosis['versions']);
   const log = partOf(diagnosis['log']);
-  const problems = Object.entries(partOf(diagnosis['problemCounts'])).map(([code, count]) => `${formatCount(Number(count) || 0)} ${code}`);
+  const problems = Object.entries(partOf(diagnosis['problemCounts'])).map(
+    ([code, count]) => `${formatCount(Number(count) || 0)} ${code}`,
+  );
   const findings = listOf(diagnosis['fsck']).map(partOf);
   const wrong = findings.filter(({ severity }) => severity === 'error').length;
   const lines = [
@@ -34,7 +36,9 @@ function parsed(text: string): Part {
 }
 
 function partOf(value: unknown): Part {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Part) : {};
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Part)
+    : {};
 }
 
 function listOf(value: unknown): readonly unknown[] {

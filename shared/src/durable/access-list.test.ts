@@ -7,7 +7,9 @@ const closed = `O:BAG:SYD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;${me})`;
 describe('an access control list', () => {
   it('lets in nobody else when it names the system, administrators, this account, and creators', () => {
     expect(strangersIn(closed, me)).toEqual([]);
-    expect(strangersIn('O:SYD:PAI(A;OICI;FA;;;SY)(A;OICIIO;GA;;;CO)(A;;FA;;;OW)', 'SY')).toEqual([]);
+    expect(strangersIn('O:SYD:PAI(A;OICI;FA;;;SY)(A;OICIIO;GA;;;CO)(A;;FA;;;OW)', 'SY')).toEqual(
+      [],
+    );
     expect(strangersIn(`O:BAD:P(A;OICI;FA;;;S-1-5-80-1-2-3-4-5)`, me)).toEqual([]);
     expect(strangersIn(closedList(me).replace('D:', 'O:BAD:'), me)).toEqual([]);
   });
@@ -32,8 +34,12 @@ describe('an access control list', () => {
   });
 
   it('says where somebody comes from', () => {
-    expect(strangersIn(`${closed}(A;OICIID;FR;;;BU)`, me)).toEqual([{ sid: 'BU', by: 'inherited' }]);
-    expect(strangersIn(closed.replace('O:BA', 'O:S-1-5-21-1-2-3-1002'), me)).toEqual([{ sid: 'S-1-5-21-1-2-3-1002', by: 'owner' }]);
+    expect(strangersIn(`${closed}(A;OICIID;FR;;;BU)`, me)).toEqual([
+      { sid: 'BU', by: 'inherited' },
+    ]);
+    expect(strangersIn(closed.replace('O:BA', 'O:S-1-5-21-1-2-3-1002'), me)).toEqual([
+      { sid: 'S-1-5-21-1-2-3-1002', by: 'owner' },
+    ]);
   });
 
   it('lets in everybody when there is none', () => {
@@ -43,7 +49,9 @@ describe('an access control list', () => {
   });
 
   it('is closed by one command, which takes away what stands in it and what it inherits', () => {
-    expect(closingCommand('C:\\P D\\a', 'S-1-5-18', [{ sid: 'S-1-5-32-545', by: 'explicit' }])).toBe(
+    expect(
+      closingCommand('C:\\P D\\a', 'S-1-5-18', [{ sid: 'S-1-5-32-545', by: 'explicit' }]),
+    ).toBe(
       'icacls "C:\\P D\\a" /inheritance:r /remove:g *S-1-5-32-545 /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F',
     );
     expect(closingCommand('C:\\a', me, [{ sid: 'S-1-5-21-1-2-3-1002', by: 'owner' }])).toBe(

@@ -67,7 +67,8 @@ export function strangersIn(sddl: string, own: string): readonly Stranger[] {
     const [type = '', flags = '', rights = '', , , sid = ''] = entry.split(';');
     // Whatever allows (A, and under a condition XA, OA, ZA): what an entry denies is not weighed
     // against it, so nothing is missed.
-    if (/^(A|XA|OA|ZA)$/.test(type) && (maskOf(rights) & ~HARMLESS) !== 0) add(sid, flags.includes('ID') ? 'inherited' : 'explicit');
+    if (/^(A|XA|OA|ZA)$/.test(type) && (maskOf(rights) & ~HARMLESS) !== 0)
+      add(sid, flags.includes('ID') ? 'inherited' : 'explicit');
   }
   return [...strangers.values()];
 }
@@ -92,9 +93,15 @@ export function closingCommand(
   own: string,
   strangers: readonly { readonly sid: string; readonly by: Stranger['by'] }[],
 ): string {
-  const owner = strangers.some(({ by }) => by === 'owner') ? `icacls "${folder}" /setowner *S-1-5-32-544 /T && ` : '';
-  const removed = strangers.filter(({ by }) => by === 'explicit').map(({ sid }) => ` /remove:g *${sid}`);
-  const granted = [...new Set(['S-1-5-18', 'S-1-5-32-544', own])].map((sid) => ` *${sid}:${inside}`);
+  const owner = strangers.some(({ by }) => by === 'owner')
+    ? `icacls "${folder}" /setowner *S-1-5-32-544 /T && `
+    : '';
+  const removed = strangers
+    .filter(({ by }) => by === 'explicit')
+    .map(({ sid }) => ` /remove:g *${sid}`);
+  const granted = [...new Set(['S-1-5-18', 'S-1-5-32-544', own])].map(
+    (sid) => ` *${sid}:${inside}`,
+  );
   return `${owner}icacls "${folder}" /inheritance:r${removed.join('')} /grant:r${granted.join('')}`;
 }
 

@@ -21,9 +21,13 @@ describe('an append file', () => {
   it('answers with the offset of each append, in the order of the calls', async () => {
     const path = join(temporaryFolder(), 'log');
     const file = await AppendFile.open(nodeFiles, path);
-    expect(await Promise.all([file.append(bytes('one')), file.append(bytes('tw'), bytes('o')), file.append(bytes('three'))])).toEqual([
-      0, 3, 6,
-    ]);
+    expect(
+      await Promise.all([
+        file.append(bytes('one')),
+        file.append(bytes('tw'), bytes('o')),
+        file.append(bytes('three')),
+      ]),
+    ).toEqual([0, 3, 6]);
     expect(file.size).toBe(11);
     expect((await file.read(3, 3)).toString()).toBe('two');
     expect((await file.read(9, 100)).toString()).toBe('ee');
@@ -75,7 +79,9 @@ describe('an append file', () => {
         fc.integer({ min: 1, max: 7 }),
         async (parts, short) => {
           const path = join(temporaryFolder(), 'log');
-          const port = faultyFiles(nodeFiles, (step) => (step.operation === 'write' ? { short } : undefined));
+          const port = faultyFiles(nodeFiles, (step) =>
+            step.operation === 'write' ? { short } : undefined,
+          );
           const file = await AppendFile.open(port, path);
           for (const part of parts) await file.append(part);
           await file.close();
@@ -96,7 +102,10 @@ describe('an append file', () => {
     });
     const file = await AppendFile.open(port, path);
     await file.append(bytes('one'));
-    await expect(file.append(bytes('lost'))).rejects.toMatchObject({ code: 'FILE_NO_SPACE', retryable: true });
+    await expect(file.append(bytes('lost'))).rejects.toMatchObject({
+      code: 'FILE_NO_SPACE',
+      retryable: true,
+    });
     expect(await file.append(bytes('two'))).toBe(3);
     await file.sync();
     await file.close();
@@ -117,7 +126,9 @@ describe('an append file', () => {
   });
 
   it('is poisoned when a failed append cannot be cut off', async () => {
-    const port = faultyFiles(nodeFiles, (step) => (/^(write|truncate)$/.test(step.operation) ? { fail: 'EIO' } : undefined));
+    const port = faultyFiles(nodeFiles, (step) =>
+      /^(write|truncate)$/.test(step.operation) ? { fail: 'EIO' } : undefined,
+    );
     const file = await AppendFile.open(port, join(temporaryFolder(), 'log'));
     await expect(file.append(bytes('one'))).rejects.toMatchObject({ code: 'FILE_IO' });
     await expect(file.append(bytes('one'))).rejects.toMatchObject({ code: 'FILE_POISONED' });

@@ -9,11 +9,12 @@ const RENEW_BYTES = 1024 * 1024;
 /**
  * A file that only grows at its end: the base of packs, queue segments and chain logs.
  *
- * Promises: `append` answers with the exact offset where its bytes begin, and appends stand in the order of the calls.
- * Bytes are durable when a `sync` that was called after their `append` was has returned. A failed append is cut off
- * again, so that no gap or torn record stands between good ones; where even that fails, or where a flush fails, the
- * file is poisoned: everything after throws `FILE_POISONED`, because what the disk holds is no longer known (D3). Close
- * it, open it again and judge its records by their checksums.
+ * Promises: `append` answers with the exact offset where its bytes begin, and appends stand in the
+ * order of the calls. Bytes are durable when a `sync` that was called after their `append` was has
+ * returned. A failed append is cut off again, so that no gap or torn record stands between good
+ * ones; where even that fails, or where a flush fails, the file is poisoned: everything after
+ * throws `FILE_POISONED`, because what the disk holds is no longer known (D3). Close it, open it
+ * again and judge its records by their checksums.
  */
 export class AppendFile {
   readonly path: RawPath;
@@ -30,8 +31,15 @@ export class AppendFile {
     this.#synced = 0;
   }
 
-  /** Opens the file for appending at its present end; makes it, durably in its folder, when it is not there. */
-  static async open(port: FilePort, path: RawPath, options: { readonly mode?: number } = {}): Promise<AppendFile> {
+  /**
+   * Opens the file for appending at its present end; makes it, durably in its folder, when it is
+   * not there.
+   */
+  static async open(
+    port: FilePort,
+    path: RawPath,
+    options: { readonly mode?: number } = {},
+  ): Promise<AppendFile> {
     return withFileErrors('open', path, async () => {
       const file = await port.open(path, 'updateOrCreate', options.mode ?? 0o600);
       try {
@@ -90,16 +98,21 @@ export class AppendFile {
   }
 
   /**
-   * Writes what stands from `position` on once more, and flushes it: for bytes found when opening that no flush is known to have covered.
-   * Flushing alone would not do (D3): when an earlier process met a failed flush, the kernel takes these pages for clean though the disk
-   * never got them.
+   * Writes what stands from `position` on once more, and flushes it: for bytes found when opening
+   * that no flush is known to have covered. Flushing alone would not do (D3): when an earlier
+   * process met a failed flush, the kernel takes these pages for clean though the disk never got
+   * them.
    */
   renew(position: number): Promise<void> {
     return this.#inTurn('flush', async () => {
       try {
         for (let at = position; at < this.#end; ) {
           const bytes = await readFully(this.#file, at, Math.min(RENEW_BYTES, this.#end - at));
-          if (bytes.length === 0) throw new FileError('FILE_IO', `cannot read ${this.path}: it ends before byte ${this.#end}`);
+          if (bytes.length === 0)
+            throw new FileError(
+              'FILE_IO',
+              `cannot read ${this.path}: it ends before byte ${this.#end}`,
+            );
           await writeFully(this.#file, bytes, at);
           at += bytes.length;
         }
@@ -115,7 +128,11 @@ export class AppendFile {
   /** Cuts the file to `size` bytes, durably: for a torn tail found when opening. */
   truncateTo(size: number): Promise<void> {
     return this.#inTurn('cut', async () => {
-      if (size > this.#end) throw new FileError('FILE_IO', `cannot cut ${this.path} to ${size} bytes: it has ${this.#end}`);
+      if (size > this.#end)
+        throw new FileError(
+          'FILE_IO',
+          `cannot cut ${this.path} to ${size} bytes: it has ${this.#end}`,
+        );
       if (size === this.#end) return;
       try {
         await this.#file.truncate(size);

@@ -13,7 +13,10 @@ describe('a data folder', () => {
     const made = await createDataFolder(nodeFiles, dir, 'aliquot-agent');
     await made.release();
     await made.release();
-    expect(JSON.parse(readFileSync(join(dir, 'format.json'), 'utf8'))).toEqual({ kind: 'aliquot-agent', version: 1 });
+    expect(JSON.parse(readFileSync(join(dir, 'format.json'), 'utf8'))).toEqual({
+      kind: 'aliquot-agent',
+      version: 1,
+    });
     const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
     expect(opened).toMatchObject({ dir, kind: 'aliquot-agent' });
     await opened.release();
@@ -22,19 +25,26 @@ describe('a data folder', () => {
   it('is opened although the files of its lock are damaged, and still by one process only', async () => {
     const dir = join(temporaryFolder(), 'data');
     await (await createDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
-    for (const name of readdirSync(join(dir, 'lock'))) writeFileSync(join(dir, 'lock', name), 'damaged');
+    for (const name of readdirSync(join(dir, 'lock')))
+      writeFileSync(join(dir, 'lock', name), 'damaged');
     const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
+    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({
+      code: 'FOLDER_IN_USE',
+    });
     await opened.release();
   });
 
   it('is not made where something is', async () => {
     const dir = temporaryFolder();
     writeFileSync(join(dir, 'thesis.doc'), '');
-    await expect(createDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({ code: 'FOLDER_NOT_EMPTY' });
+    await expect(createDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({
+      code: 'FOLDER_NOT_EMPTY',
+    });
     const other = join(dir, 'data');
     await (await createDataFolder(nodeFiles, other, 'aliquot-agent')).release();
-    await expect(createDataFolder(nodeFiles, other, 'aliquot-agent')).rejects.toThrow('is a data folder already');
+    await expect(createDataFolder(nodeFiles, other, 'aliquot-agent')).rejects.toThrow(
+      'is a data folder already',
+    );
   });
 
   it('is made although an earlier try died half-way', async () => {
@@ -47,8 +57,12 @@ describe('a data folder', () => {
 
   it('that is missing says how to make one', async () => {
     const dir = join(temporaryFolder(), 'none');
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-collector')).rejects.toMatchObject({ code: 'FOLDER_MISSING' });
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toThrow('aliquot-agent enroll BUNDLE --data DIR makes one');
+    await expect(openDataFolder(nodeFiles, dir, 'aliquot-collector')).rejects.toMatchObject({
+      code: 'FOLDER_MISSING',
+    });
+    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toThrow(
+      'aliquot-agent enroll BUNDLE --data DIR makes one',
+    );
   });
 
   it('of the other program, of another version, or damaged, is refused and left alone', async () => {
@@ -72,13 +86,19 @@ describe('a data folder', () => {
       await openDataFolder(nodeFiles, ${JSON.stringify(dir)}, 'aliquot-agent');
       process.stdout.write('ready');
       setInterval(() => {}, 1000);`;
-    const holder = spawn(process.execPath, ['--conditions=aliquot-source', '--input-type=module', '-e', program], {
-      cwd: import.meta.dirname,
-    });
+    const holder = spawn(
+      process.execPath,
+      ['--conditions=aliquot-source', '--input-type=module', '-e', program],
+      {
+        cwd: import.meta.dirname,
+      },
+    );
     await once(holder.stdout, 'data');
     const second = openDataFolder(nodeFiles, dir, 'aliquot-agent');
     await expect(second).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
-    await expect(second).rejects.toThrow(`in use by a living process (pid ${holder.pid}); stop it first`);
+    await expect(second).rejects.toThrow(
+      `in use by a living process (pid ${holder.pid}); stop it first`,
+    );
     const ended = once(holder, 'exit');
     holder.kill('SIGKILL');
     await ended;

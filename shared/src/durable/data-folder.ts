@@ -17,26 +17,38 @@ export interface DataFolder extends FolderLock {
 }
 
 const makers: Record<FolderKind, { readonly name: string; readonly remedy: string }> = {
-  'aliquot-agent': { name: "an agent's", remedy: 'aliquot-agent enroll BUNDLE --data DIR makes one' },
+  'aliquot-agent': {
+    name: "an agent's",
+    remedy: 'aliquot-agent enroll BUNDLE --data DIR makes one',
+  },
   'aliquot-collector': { name: "a collector's", remedy: 'aliquot init --data DIR makes one' },
 };
 
 /**
- * Makes a new data folder and locks it. `format.json` is written at once, so that a second run finds it and can go on.
- * The folder may exist when it is empty. Errors: `FOLDER_NOT_EMPTY` (also when it is a data folder already), `FOLDER_IN_USE`,
- * `FOLDER_OPEN_TO_OTHERS` when it belongs to somebody who could open it again.
+ * Makes a new data folder and locks it. `format.json` is written at once, so that a second run
+ * finds it and can go on. The folder may exist when it is empty. Errors: `FOLDER_NOT_EMPTY` (also
+ * when it is a data folder already), `FOLDER_IN_USE`, `FOLDER_OPEN_TO_OTHERS` when it belongs to
+ * somebody who could open it again.
  */
-export async function createDataFolder(port: FilePort, dir: string, kind: FolderKind): Promise<DataFolder> {
+export async function createDataFolder(
+  port: FilePort,
+  dir: string,
+  kind: FolderKind,
+): Promise<DataFolder> {
   await ensureDirectory(port, dir);
   const leftBehind = /^(lock|lock\.json|\.aq-.*\.part)$/; // by a run that died before format.json
   await withFileErrors('list', dir, async () => {
     for await (const { name } of port.list(dir)) {
       if (leftBehind.test(name.toString())) continue;
-      const what = name.toString() === 'format.json' ? 'is a data folder already' : `holds something already (${name})`;
+      const what =
+        name.toString() === 'format.json'
+          ? 'is a data folder already'
+          : `holds something already (${name})`;
       throw new FolderError('FOLDER_NOT_EMPTY', `${dir} ${what}; name a new or empty folder`);
     }
   });
-  await withFileErrors('close', dir, () => closeToStrangers(port, dir)); // it may have been made, empty, by somebody with other ideas
+  // it may have been made, empty, by somebody with other ideas
+  await withFileErrors('close', dir, () => closeToStrangers(port, dir));
   await withFileErrors('look at', dir, () => refuseStrangers(port, dir));
   const lock = await lockDirectory(port, dir, 'the folder');
   try {
@@ -53,23 +65,42 @@ export async function createDataFolder(port: FilePort, dir: string, kind: Folder
  * Checks that `dir` is a data folder of this kind and version, without claiming it.
  * Errors: `FOLDER_MISSING`, `FOLDER_KIND`, `FOLDER_VERSION`.
  */
-export async function checkDataFolder(port: FilePort, dir: string, kind: FolderKind): Promise<void> {
+export async function checkDataFolder(
+  port: FilePort,
+  dir: string,
+  kind: FolderKind,
+): Promise<void> {
   const { name, remedy } = makers[kind];
   const bytes = await readFileIfThere(port, join(dir, 'format.json'), 4096);
-  if (bytes === undefined) throw new FolderError('FOLDER_MISSING', `${dir} is not ${name} data folder; ${remedy}`);
+  if (bytes === undefined)
+    throw new FolderError('FOLDER_MISSING', `${dir} is not ${name} data folder; ${remedy}`);
   const format = parsed(bytes);
   if (format === undefined) {
-    throw new FolderError('FOLDER_VERSION', `${dir}/format.json is damaged: it should say {"kind":"${kind}","version":${FOLDER_VERSION}}`);
+    throw new FolderError(
+      'FOLDER_VERSION',
+      `${dir}/format.json is damaged: it should say {"kind":"${kind}","version":${FOLDER_VERSION}}`,
+    );
   }
-  if (format.kind !== kind) throw new FolderError('FOLDER_KIND', `${dir} is not ${name} data folder but says "${format.kind}"; ${remedy}`);
+  if (format.kind !== kind)
+    throw new FolderError(
+      'FOLDER_KIND',
+      `${dir} is not ${name} data folder but says "${format.kind}"; ${remedy}`,
+    );
   if (format.version !== FOLDER_VERSION) {
     const says = `${dir} has folder format ${format.version}, this release reads ${FOLDER_VERSION}; use the release that wrote it`;
     throw new FolderError('FOLDER_VERSION', says);
   }
 }
 
-/** Checks a data folder and claims it for this process. Errors: those of `checkDataFolder`, `FOLDER_IN_USE`, `FOLDER_OPEN_TO_OTHERS`. */
-export async function openDataFolder(port: FilePort, dir: string, kind: FolderKind): Promise<DataFolder> {
+/**
+ * Checks a data folder and claims it for this process. Errors: those of `checkDataFolder`,
+ * `FOLDER_IN_USE`, `FOLDER_OPEN_TO_OTHERS`.
+ */
+export async function openDataFolder(
+  port: FilePort,
+  dir: string,
+  kind: FolderKind,
+): Promise<DataFolder> {
   await checkDataFolder(port, dir, kind);
   await withFileErrors('look at', dir, () => refuseStrangers(port, dir));
   const lock = await lockDirectory(port, dir, 'the data folder');
@@ -79,8 +110,11 @@ export async function openDataFolder(port: FilePort, dir: string, kind: FolderKi
 function parsed(bytes: Buffer): { kind: string; version: number } | undefined {
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
-    if (typeof value !== 'object' || value === null || !('kind' in value) || !('version' in value)) return undefined;
-    return typeof value.kind === 'string' && typeof value.version === 'number' ? { kind: value.kind, version: value.version } : undefined;
+    if (typeof value !== 'object' || value === null || !('kind' in value) || !('version' in value))
+      return undefined;
+    return typeof value.kind === 'string' && typeof value.version === 'number'
+      ? { kind: value.kind, version: value.version }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -9,11 +9,11 @@ import { errnoOf } from './system-errors.ts';
 /**
  * The durability module: with `append-file.ts` the only code that calls rename or fsync.
  *
- * D1: a name that `writeFileDurably` returned for holds the whole new content after any crash; before that, the whole
- *     old content or nothing.
- * D2: a name that `removeDurably` or `eraseDurably` returned for does not come back after a crash.
- * D3: a failed flush is never repeated and believed: the kernel may have dropped the dirty pages and report success the
- *     second time (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+ * D1: a name that `writeFileDurably` returned for holds the whole new content after any crash;
+ * before that, the whole old content or nothing. D2: a name that `removeDurably` or `eraseDurably`
+ * returned for does not come back after a crash. D3: a failed flush is never repeated and believed:
+ * the kernel may have dropped the dirty pages and report success the second time (Rebello et al.,
+ * "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
  */
 
 const onWindows = process.platform === 'win32';
@@ -23,7 +23,8 @@ export function joinRaw(folder: Buffer, name: RawPath): Buffer;
 export function joinRaw(folder: RawPath, name: RawPath): RawPath;
 export function joinRaw(folder: RawPath, name: RawPath): RawPath {
   const separator = onWindows ? '\\' : '/';
-  if (typeof folder === 'string' && typeof name === 'string') return folder.endsWith('/') ? folder + name : folder + separator + name;
+  if (typeof folder === 'string' && typeof name === 'string')
+    return folder.endsWith('/') ? folder + name : folder + separator + name;
   const head = Buffer.from(folder);
   const last = head[head.length - 1];
   const between = last === 0x2f || (last === 0x5c && onWindows) ? '' : separator;
@@ -31,7 +32,11 @@ export function joinRaw(folder: RawPath, name: RawPath): RawPath {
 }
 
 /** Writes all of `bytes` at `position`, however short the single writes are. */
-export async function writeFully(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+export async function writeFully(
+  file: OpenFile,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     const count = await file.write(bytes.subarray(done), position + done);
@@ -40,13 +45,26 @@ export async function writeFully(file: OpenFile, bytes: Uint8Array, position: nu
   }
 }
 
-/** Parts up to this size are joined with their neighbours: copying them costs less than handing each to the system. */
+/**
+ * Parts up to this size are joined with their neighbours: copying them costs less than handing each
+ * to the system.
+ */
 const SMALL_PART_BYTES = 16 * 1024;
-/** Joined parts are runs of about this size, so that thousands of tiny ones are not thousands of writes. */
+/**
+ * Joined parts are runs of about this size, so that thousands of tiny ones are not thousands of
+ * writes.
+ */
 const RUN_BYTES = 1024 * 1024;
 
-/** Writes all parts one behind the other from `position` on; large ones are not copied where the port can write several at once. */
-export async function writePartsFully(file: OpenFile, parts: readonly Uint8Array[], position: number): Promise<void> {
+/**
+ * Writes all parts one behind the other from `position` on; large ones are not copied where the
+ * port can write several at once.
+ */
+export async function writePartsFully(
+  file: OpenFile,
+  parts: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
   const gathers = file.writev !== undefined;
   let left = joinedParts(parts, gathers ? SMALL_PART_BYTES : RUN_BYTES);
   let at = position;
@@ -67,7 +85,8 @@ function joinedParts(parts: readonly Uint8Array[], smallBytes: number): Uint8Arr
   let run: Uint8Array[] = [];
   let bytes = 0;
   const end = (): void => {
-    if (run.length > 0) runs.push(run.length === 1 && run[0] !== undefined ? run[0] : Buffer.concat(run, bytes));
+    if (run.length > 0)
+      runs.push(run.length === 1 && run[0] !== undefined ? run[0] : Buffer.concat(run, bytes));
     run = [];
     bytes = 0;
   };
@@ -104,13 +123,20 @@ export async function readFully(file: OpenFile, position: number, length: number
   return done === length ? bytes : bytes.subarray(0, done);
 }
 
-/** A whole file of at most `limit` bytes. Errors: `FILE_MISSING`, `FILE_DENIED`, `FILE_TOO_LARGE`, `FILE_IO`. */
+/**
+ * A whole file of at most `limit` bytes. Errors: `FILE_MISSING`, `FILE_DENIED`, `FILE_TOO_LARGE`,
+ * `FILE_IO`.
+ */
 export function readWholeFile(port: FilePort, path: RawPath, limit: number): Promise<Buffer> {
   return withFileErrors('read', path, async () => {
     const file = await port.open(path, 'read');
     try {
       const bytes = await readFully(file, 0, Math.min((await file.facts()).size, limit) + 1);
-      if (bytes.length > limit) throw new FileError('FILE_TOO_LARGE', `cannot read ${path}: it is larger than ${limit} bytes`);
+      if (bytes.length > limit)
+        throw new FileError(
+          'FILE_TOO_LARGE',
+          `cannot read ${path}: it is larger than ${limit} bytes`,
+        );
       return bytes;
     } finally {
       await file.close();
@@ -119,7 +145,11 @@ export function readWholeFile(port: FilePort, path: RawPath, limit: number): Pro
 }
 
 /** As `readWholeFile`, but undefined when there is no such file. */
-export async function readFileIfThere(port: FilePort, path: RawPath, limit: number): Promise<Buffer | undefined> {
+export async function readFileIfThere(
+  port: FilePort,
+  path: RawPath,
+  limit: number,
+): Promise<Buffer | undefined> {
   try {
     return await readWholeFile(port, path, limit);
   } catch (error) {
@@ -139,7 +169,10 @@ export async function exists(port: FilePort, path: RawPath): Promise<boolean> {
   }
 }
 
-/** A name for a temporary file in the folder of `path`: short and not derived from it, so that a 255-byte name works too. */
+/**
+ * A name for a temporary file in the folder of `path`: short and not derived from it, so that a
+ * 255-byte name works too.
+ */
 export function temporaryBeside(path: Buffer, random: Random): Buffer;
 export function temporaryBeside(path: RawPath, random: Random): RawPath;
 export function temporaryBeside(path: RawPath, random: Random): RawPath {
@@ -155,10 +188,16 @@ export interface WriteOptions {
 }
 
 /**
- * Puts `bytes` under `path`, all or nothing (D1): temporary file in the same folder, write, fsync, rename, fsync of the
- * folder. Nothing partial is ever visible under the final name, and a failure leaves what was there before.
+ * Puts `bytes` under `path`, all or nothing (D1): temporary file in the same folder, write, fsync,
+ * rename, fsync of the folder. Nothing partial is ever visible under the final name, and a failure
+ * leaves what was there before.
  */
-export function writeFileDurably(port: FilePort, path: RawPath, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+export function writeFileDurably(
+  port: FilePort,
+  path: RawPath,
+  bytes: Uint8Array,
+  options: WriteOptions = {},
+): Promise<void> {
   return withFileErrors('write', path, async () => {
     const temporary = temporaryBeside(path, options.random ?? systemRandom);
     const file = await createFile(port, temporary, options.mode ?? 0o600);
@@ -171,7 +210,8 @@ export function writeFileDurably(port: FilePort, path: RawPath, bytes: Uint8Arra
       }
       await place(port, temporary, path, options.createOnly === true);
     } catch (error) {
-      await port.unlink(temporary).catch(() => undefined); // best effort: the first error is the one to tell
+      // best effort: the first error is the one to tell
+      await port.unlink(temporary).catch(() => undefined);
       throw error;
     }
     await port.syncDirectory(parentOf(path));
@@ -179,18 +219,32 @@ export function writeFileDurably(port: FilePort, path: RawPath, bytes: Uint8Arra
 }
 
 /**
- * Gives a finished, synced temporary file its final name; the caller then makes the folder durable. With `createOnly` an
- * existing name stays and EEXIST is thrown: by link where the file system has it, else by a look before the rename.
+ * Gives a finished, synced temporary file its final name; the caller then makes the folder durable.
+ * With `createOnly` an existing name stays and EEXIST is thrown: by link where the file system has
+ * it, else by a look before the rename.
  */
-export async function place(port: FilePort, temporary: RawPath, path: RawPath, createOnly: boolean): Promise<void> {
+export async function place(
+  port: FilePort,
+  temporary: RawPath,
+  path: RawPath,
+  createOnly: boolean,
+): Promise<void> {
   if (!createOnly) return port.rename(temporary, path);
   try {
     await port.link(temporary, path);
   } catch (error) {
     // FAT, exFAT and some network shares have no hard links.
-    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
+    if (
+      !['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL'].includes(
+        errnoOf(error) ?? '',
+      )
+    )
+      throw error;
     if (await exists(port, path)) {
-      throw Object.assign(new Error('EEXIST: file already exists'), { code: 'EEXIST', syscall: 'link' });
+      throw Object.assign(new Error('EEXIST: file already exists'), {
+        code: 'EEXIST',
+        syscall: 'link',
+      });
     }
     return port.rename(temporary, path);
   }
@@ -210,7 +264,8 @@ export function removeDurably(port: FilePort, path: RawPath): Promise<void> {
 }
 
 /**
- * Gives a folder, whose files are durable, its final name, where none is. Nothing partial is ever visible under that name.
+ * Gives a folder, whose files are durable, its final name, where none is. Nothing partial is ever
+ * visible under that name.
  */
 export function placeFolderDurably(port: FilePort, temporary: string, path: string): Promise<void> {
   return withFileErrors('rename', temporary, async () => {
@@ -234,8 +289,8 @@ export async function removeTree(port: FilePort, path: string): Promise<void> {
 }
 
 /**
- * Removes a file that held a key: overwritten with zeros, flushed, then unlinked (D2). A help, not a promise: flash
- * translation layers and copy-on-write file systems may keep the old blocks.
+ * Removes a file that held a key: overwritten with zeros, flushed, then unlinked (D2). A help, not
+ * a promise: flash translation layers and copy-on-write file systems may keep the old blocks.
  */
 export async function eraseDurably(port: FilePort, path: RawPath): Promise<void> {
   await withFileErrors('erase', path, async () => {
@@ -243,14 +298,16 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
     try {
       file = await port.open(path, 'update');
     } catch (error) {
-      // The name may be gone and not durably so: whoever unlinked it may have died before the flush of its folder.
+      // The name may be gone and not durably so: whoever unlinked it may have died before the flush
+      // of its folder.
       if (errnoOf(error) === 'ENOENT') return;
       throw error;
     }
     try {
       const { size } = await file.facts();
       const zeros = Buffer.alloc(Math.min(size, 1 << 16));
-      for (let at = 0; at < size; at += zeros.length) await writeFully(file, zeros.subarray(0, Math.min(zeros.length, size - at)), at);
+      for (let at = 0; at < size; at += zeros.length)
+        await writeFully(file, zeros.subarray(0, Math.min(zeros.length, size - at)), at);
       await file.sync();
     } finally {
       await file.close();
@@ -260,8 +317,9 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
 }
 
 /**
- * Makes a folder and those above it, each durable in its parent. That holds for those that were there before, too: whoever made them may
- * have died before they were durable. An existing folder keeps its mode.
+ * Makes a folder and those above it, each durable in its parent. That holds for those that were
+ * there before, too: whoever made them may have died before they were durable. An existing folder
+ * keeps its mode.
  */
 export function ensureDirectory(port: FilePort, path: RawPath, mode = 0o700): Promise<void> {
   return withFileErrors('make folder', path, async () => {
@@ -277,7 +335,10 @@ async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<
     const errno = errnoOf(error);
     if (errno === 'EEXIST') {
       if ((await port.stat(path)).kind === 'directory') return;
-      throw Object.assign(new Error('ENOTDIR: not a directory'), { code: 'ENOTDIR', syscall: 'mkdir' });
+      throw Object.assign(new Error('ENOTDIR: not a directory'), {
+        code: 'ENOTDIR',
+        syscall: 'mkdir',
+      });
     }
     if (errno !== 'ENOENT') throw error;
     await makeFolder(port, parentOf(path), mode);
@@ -286,15 +347,20 @@ async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<
 }
 
 /**
- * Makes the name of a folder durable, and the names of all folders that it is in: cheap where nothing is to be flushed. A folder that this
- * user may not even open is none that he made anything in.
+ * Makes the name of a folder durable, and the names of all folders that it is in: cheap where
+ * nothing is to be flushed. A folder that this user may not even open is none that he made anything
+ * in.
  */
 export async function syncAncestors(port: FilePort, path: RawPath): Promise<void> {
-  for (let folder = parentOf(path), below = path; !Buffer.from(folder).equals(Buffer.from(below)); ) {
+  for (
+    let folder = parentOf(path), below = path;
+    !Buffer.from(folder).equals(Buffer.from(below));
+  ) {
     try {
       await port.syncDirectory(folder);
     } catch (error) {
-      if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL', 'ENOTSUP'].includes(errnoOf(error) ?? '')) throw error;
+      if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL', 'ENOTSUP'].includes(errnoOf(error) ?? ''))
+        throw error;
     }
     below = folder;
     folder = parentOf(folder);

@@ -14,7 +14,10 @@ export type FileErrorCode =
   | 'FILE_EXISTS'
   /** The file is larger than this program is willing to read at once. */
   | 'FILE_TOO_LARGE'
-  /** A flush to the disk failed earlier, so nothing written to this file since can be trusted to be there. */
+  /**
+   * A flush to the disk failed earlier, so nothing written to this file since can be trusted to be
+   * there.
+   */
   | 'FILE_POISONED'
   /** The disk or file system failed in another way. */
   | 'FILE_IO';
@@ -45,9 +48,13 @@ interface Meaning {
   readonly retryable?: true;
 }
 
-const rights = process.platform === 'win32' ? 'look at who may use it (icacls)' : 'check the owner and mode';
+const rights =
+  process.platform === 'win32' ? 'look at who may use it (icacls)' : 'check the owner and mode';
 
-/** What stood for two seconds on Windows (`patience.ts`): it gives the same error for a file that is held and for one that is not ours. */
+/**
+ * What stood for two seconds on Windows (`patience.ts`): it gives the same error for a file that is
+ * held and for one that is not ours.
+ */
 const heldOrForeign: Meaning = {
   code: 'FILE_DENIED',
   says:
@@ -57,32 +64,61 @@ const heldOrForeign: Meaning = {
 };
 
 const meanings: Record<string, Meaning> = {
-  ENOSPC: { code: 'FILE_NO_SPACE', says: 'the disk is full; free some space and try again', retryable: true },
-  EDQUOT: { code: 'FILE_NO_SPACE', says: "this user's disk quota is used up; free some space and try again", retryable: true },
+  ENOSPC: {
+    code: 'FILE_NO_SPACE',
+    says: 'the disk is full; free some space and try again',
+    retryable: true,
+  },
+  EDQUOT: {
+    code: 'FILE_NO_SPACE',
+    says: "this user's disk quota is used up; free some space and try again",
+    retryable: true,
+  },
   EFBIG: { code: 'FILE_NO_SPACE', says: 'the file system cannot hold a file of that size' },
   EACCES: { code: 'FILE_DENIED', says: `permission denied; ${rights}, or run as another user` },
   EPERM: { code: 'FILE_DENIED', says: `not permitted; ${rights}, or run as another user` },
   EROFS: { code: 'FILE_DENIED', says: 'the file system is mounted read-only' },
-  EBUSY: { code: 'FILE_DENIED', says: 'another program holds it; close that program and try again', retryable: true },
+  EBUSY: {
+    code: 'FILE_DENIED',
+    says: 'another program holds it; close that program and try again',
+    retryable: true,
+  },
   ENOENT: { code: 'FILE_MISSING', says: 'no such file or folder' },
   ENOTDIR: { code: 'FILE_MISSING', says: 'a part of the path is not a folder' },
   EEXIST: { code: 'FILE_EXISTS', says: 'something of that name exists' },
   ENOTEMPTY: { code: 'FILE_EXISTS', says: 'the folder is not empty' },
   ENAMETOOLONG: { code: 'FILE_IO', says: 'the name is too long for this file system' },
-  EMFILE: { code: 'FILE_IO', says: 'too many open files; raise the limit (ulimit -n)', retryable: true },
+  EMFILE: {
+    code: 'FILE_IO',
+    says: 'too many open files; raise the limit (ulimit -n)',
+    retryable: true,
+  },
 };
 
-/** Turns a system error into a sentence that names the file and the way out; anything else is returned as it is. */
+/**
+ * Turns a system error into a sentence that names the file and the way out; anything else is
+ * returned as it is.
+ */
 export function fileError(action: string, path: RawPath, cause: unknown): unknown {
   const errno = errnoOf(cause);
   if (errno === undefined) return cause;
   const meaning = wasWaitedFor(cause) ? heldOrForeign : meanings[errno];
-  const { code, says, retryable } = meaning ?? { code: 'FILE_IO', says: `${systemSays(errno)} (${errno})` };
-  return new FileError(code, `cannot ${action} ${path}: ${says}`, { cause, retryable: retryable === true });
+  const { code, says, retryable } = meaning ?? {
+    code: 'FILE_IO',
+    says: `${systemSays(errno)} (${errno})`,
+  };
+  return new FileError(code, `cannot ${action} ${path}: ${says}`, {
+    cause,
+    retryable: retryable === true,
+  });
 }
 
 /** Runs a file operation; its system errors come out as `FileError`s. */
-export async function withFileErrors<T>(action: string, path: RawPath, run: () => Promise<T>): Promise<T> {
+export async function withFileErrors<T>(
+  action: string,
+  path: RawPath,
+  run: () => Promise<T>,
+): Promise<T> {
   try {
     return await run();
   } catch (error) {

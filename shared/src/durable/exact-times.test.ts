@@ -46,8 +46,14 @@ test.runIf(process.platform === 'linux')('many at once each get their own', asyn
   for (const path of paths) writeFileSync(path, '');
   await Promise.all(
     paths.map((path, index) =>
-      nodeFiles.setLinkTimes(path, 1792895400_000000001n + BigInt(index), 0n + 1792895400_000000001n + BigInt(index)),
+      nodeFiles.setLinkTimes(
+        path,
+        1792895400_000000001n + BigInt(index),
+        0n + 1792895400_000000001n + BigInt(index),
+      ),
     ),
   );
-  expect(paths.map((path) => Number(lstatSync(path, { bigint: true }).mtimeNs % 1_000_000n))).toEqual(paths.map((_, index) => index + 1));
+  expect(
+    paths.map((path) => Number(lstatSync(path, { bigint: true }).mtimeNs % 1_000_000n)),
+  ).toEqual(paths.map((_, index) => index + 1));
 });

@@ -1,12 +1,14 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 
-/** The number of Linux' utimensat, by Node's name of the processor; others are not worth a table. */
+/**
+ * The number of Linux' utimensat, by Node's name of the processor; others are not worth a table.
+ */
 const callNumbers: Record<string, number> = { x64: 280, arm64: 88 };
 
 /**
- * Node sets times as doubles of seconds only, and has no other call. Perl, which Linux systems come with, calls the system by number:
- * one process takes a line for each file (seconds, nanoseconds, flags, the path in hexadecimal) and answers 1 or 0.
- * The time of the last access stays as it is.
+ * Node sets times as doubles of seconds only, and has no other call. Perl, which Linux systems come
+ * with, calls the system by number: one process takes a line for each file (seconds, nanoseconds,
+ * flags, the path in hexadecimal) and answers 1 or 0. The time of the last access stays as it is.
  */
 const script = `
 $| = 1;
@@ -41,14 +43,21 @@ class TimeSetter {
       this.#waiting.push(resolve);
       // A process that waits for an answer stays alive for it.
       this.#hold(child, true);
-      child.stdin.write(`${seconds} ${nanoseconds} ${follow ? 0 : noFollow} ${path.toString('hex')}\n`);
+      child.stdin.write(
+        `${seconds} ${nanoseconds} ${follow ? 0 : noFollow} ${path.toString('hex')}\n`,
+      );
     });
   }
 
   #start(): ChildProcessWithoutNullStreams | undefined {
-    if (this.#child !== undefined || this.#number === undefined || this.#missing) return this.#child;
-    // Nothing of our environment goes along: it may hold a passphrase, and could lead to another perl or have it load more.
-    const child = spawn('perl', ['-e', script, String(this.#number)], { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
+    if (this.#child !== undefined || this.#number === undefined || this.#missing)
+      return this.#child;
+    // Nothing of our environment goes along: it may hold a passphrase, and could lead to another
+    // perl or have it load more.
+    const child = spawn('perl', ['-e', script, String(this.#number)], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: {},
+    });
     this.#child = child;
     let rest = '';
     child.stdout.setEncoding('latin1').on('data', (text: string) => {
@@ -86,7 +95,10 @@ class TimeSetter {
   }
 
   #hold(child: ChildProcessWithoutNullStreams, alive: boolean): void {
-    for (const one of [child, child.stdin, child.stdout, child.stderr] as { ref?: () => void; unref?: () => void }[]) {
+    for (const one of [child, child.stdin, child.stdout, child.stderr] as {
+      ref?: () => void;
+      unref?: () => void;
+    }[]) {
       if (alive) one.ref?.();
       else one.unref?.();
     }

@@ -7,7 +7,9 @@ import { patientFiles } from './patience.ts';
 import { spelledAsOnDisk } from './spelling.ts';
 import { type WindowsAccess, windowsAccess } from './windows-access.ts';
 
-/** A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8). */
+/**
+ * A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8).
+ */
 export type RawPath = string | Buffer;
 
 export type FileKind = 'file' | 'directory' | 'symlink' | 'other';
@@ -31,23 +33,31 @@ export interface DirectoryEntry {
 }
 
 /**
- * How to open a file: `read` and `readNoFollow` for reading (the latter refuses a symbolic link and never waits on a
- * pipe), `createNew` for writing and reading a file that must not exist, `update` for reading and writing one that must
- * exist, `updateOrCreate` for either.
+ * How to open a file: `read` and `readNoFollow` for reading (the latter refuses a symbolic link and
+ * never waits on a pipe), `createNew` for writing and reading a file that must not exist, `update`
+ * for reading and writing one that must exist, `updateOrCreate` for either.
  */
 export type OpenMode = 'read' | 'readNoFollow' | 'createNew' | 'update' | 'updateOrCreate';
 
 /** An open file. Positions are absolute; there is no cursor. */
 export interface OpenFile {
-  /** Reads up to `into.length` bytes and returns how many; 0 at the end. May be fewer than asked for. */
+  /**
+   * Reads up to `into.length` bytes and returns how many; 0 at the end. May be fewer than asked
+   * for.
+   */
   read(into: Uint8Array, position: number): Promise<number>;
-  /** Writes up to `bytes.length` bytes and returns how many. May be fewer than given: `writeFully` repeats. */
+  /**
+   * Writes up to `bytes.length` bytes and returns how many. May be fewer than given: `writeFully`
+   * repeats.
+   */
   write(bytes: Uint8Array, position: number): Promise<number>;
   /** The same of several parts, one behind the other. What has none is given single writes. */
   writev?(parts: readonly Uint8Array[], position: number): Promise<number>;
   /** fsync: content and all attributes are on stable storage when it returns. */
   sync(): Promise<void>;
-  /** fdatasync: content and the size needed to read it back are on stable storage when it returns. */
+  /**
+   * fdatasync: content and the size needed to read it back are on stable storage when it returns.
+   */
   datasync(): Promise<void>;
   truncate(size: number): Promise<void>;
   facts(): Promise<FileFacts>;
@@ -58,8 +68,9 @@ export interface OpenFile {
 }
 
 /**
- * Every file operation that Aliquot performs, in one interface: a test wraps it to fail, shorten, lose or crash at any
- * step. Errors are Node's own (`code` is the errno name); `fileError` turns them into sentences.
+ * Every file operation that Aliquot performs, in one interface: a test wraps it to fail, shorten,
+ * lose or crash at any step. Errors are Node's own (`code` is the errno name); `fileError` turns
+ * them into sentences.
  */
 export interface FilePort {
   open(path: RawPath, mode: OpenMode, permissions?: number): Promise<OpenFile>;
@@ -83,18 +94,32 @@ export interface FilePort {
   chmod(path: RawPath, mode: number): Promise<void>;
   /** Sets times of the name itself, never of what a symbolic link leads to. */
   setLinkTimes(path: RawPath, atimeNs: bigint, mtimeNs: bigint): Promise<void>;
-  /** Makes creations, renames and removals in a folder durable. Windows has no such call and needs none: does nothing there. */
+  /**
+   * Makes creations, renames and removals in a folder durable. Windows has no such call and needs
+   * none: does nothing there.
+   */
   syncDirectory(path: RawPath): Promise<void>;
   /** Bytes that this user may still write to the file system of `path`. */
   freeBytes(path: RawPath): Promise<number>;
   /**
-   * Opens a LevelDB database in a folder. Here, because it is the one part of the data folders that writes its files by itself: a test
-   * then sees and fails its calls too. Throws what LevelDB throws. `inUse` tells whether a living process has it open: then its lock is not waited for.
+   * Opens a LevelDB database in a folder. Here, because it is the one part of the data folders that
+   * writes its files by itself: a test then sees and fails its calls too. Throws what LevelDB
+   * throws. `inUse` tells whether a living process has it open: then its lock is not waited for.
    */
-  openLevel<K, V>(path: string, options: DatabaseOptions<K, V>, inUse?: () => Promise<boolean>): Promise<Level<K, V>>;
-  /** An absolute path as the disk spells it, where names that differ in case alone are one; not there where they are not. */
+  openLevel<K, V>(
+    path: string,
+    options: DatabaseOptions<K, V>,
+    inUse?: () => Promise<boolean>,
+  ): Promise<Level<K, V>>;
+  /**
+   * An absolute path as the disk spells it, where names that differ in case alone are one; not
+   * there where they are not.
+   */
   spell?(path: string): Promise<string>;
-  /** Who may open what, where modes say nothing about it; not there where they do. Asked by `private.ts` only. */
+  /**
+   * Who may open what, where modes say nothing about it; not there where they do. Asked by
+   * `private.ts` only.
+   */
   readonly access?: () => Promise<WindowsAccess>;
 }
 
@@ -134,9 +159,10 @@ function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
 }
 
 /**
- * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the rest off. A plain
- * division may therefore land just below a whole millisecond and show the one before it. This picks the grid point that
- * shows the same microsecond and is nearest to the wish: exactly the wish, when it was itself set by such a double.
+ * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the
+ * rest off. A plain division may therefore land just below a whole millisecond and show the one
+ * before it. This picks the grid point that shows the same microsecond and is nearest to the wish:
+ * exactly the wish, when it was itself set by such a double.
  */
 function secondsForTime(ns: bigint): number | Date {
   if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
@@ -219,8 +245,12 @@ class NodeFile implements OpenFile {
 
 async function* listNames(path: RawPath): AsyncIterable<DirectoryEntry> {
   // opendir reads ahead in small batches: a folder of a million files is never held at once.
-  const folder = await fs.opendir(path as string, { encoding: 'buffer' as BufferEncoding, bufferSize: 256 });
-  for await (const entry of folder) yield { name: entry.name as unknown as Buffer, kind: kindOf(entry) };
+  const folder = await fs.opendir(path as string, {
+    encoding: 'buffer' as BufferEncoding,
+    bufferSize: 256,
+  });
+  for await (const entry of folder)
+    yield { name: entry.name as unknown as Buffer, kind: kindOf(entry) };
 }
 
 async function syncDirectory(path: RawPath): Promise<void> {
@@ -234,7 +264,8 @@ async function syncDirectory(path: RawPath): Promise<void> {
 }
 
 const plainFiles: FilePort = {
-  open: async (path, mode, permissions = 0o666) => new NodeFile(await fs.open(path, flagsOf[mode], permissions)),
+  open: async (path, mode, permissions = 0o666) =>
+    new NodeFile(await fs.open(path, flagsOf[mode], permissions)),
   stat: async (path) => factsOf(await fs.stat(path, { bigint: true })),
   lstat: async (path) => factsOf(await fs.lstat(path, { bigint: true })),
   list: listNames,
@@ -272,4 +303,6 @@ const plainFiles: FilePort = {
 };
 
 /** The real file system of this machine. */
-export const nodeFiles: FilePort = onWindows ? patientFiles(plainFiles, (ms) => pass(ms)) : plainFiles;
+export const nodeFiles: FilePort = onWindows
+  ? patientFiles(plainFiles, (ms) => pass(ms))
+  : plainFiles;

@@ -19,7 +19,10 @@ async function database(): Promise<string> {
   return folder;
 }
 
-async function failureOf(folder: string, more: { readonly createIfMissing?: boolean } = {}): Promise<unknown> {
+async function failureOf(
+  folder: string,
+  more: { readonly createIfMissing?: boolean } = {},
+): Promise<unknown> {
   try {
     await (await nodeFiles.openLevel<string, string>(folder, { ...options, ...more })).close();
   } catch (error) {
@@ -28,7 +31,8 @@ async function failureOf(folder: string, more: { readonly createIfMissing?: bool
   throw new Error('it opens');
 }
 
-const fileIn = (folder: string, pattern: RegExp): string => join(folder, readdirSync(folder).find((name) => pattern.test(name)) ?? 'none');
+const fileIn = (folder: string, pattern: RegExp): string =>
+  join(folder, readdirSync(folder).find((name) => pattern.test(name)) ?? 'none');
 
 describe('what LevelDB met', () => {
   it('is damage when a file of it is gone, cut or nonsense', async () => {
@@ -46,7 +50,9 @@ describe('what LevelDB met', () => {
   });
 
   it('is damage when there is no database and none may be made', async () => {
-    expect(levelTrouble(await failureOf(temporaryFolder(), { createIfMissing: false }))).toBe('damaged');
+    expect(levelTrouble(await failureOf(temporaryFolder(), { createIfMissing: false }))).toBe(
+      'damaged',
+    );
   });
 
   it('is a lock while another opening has it', async () => {
@@ -73,14 +79,21 @@ describe('what LevelDB met', () => {
       '/d: Disk quota exceeded',
     ]) {
       const cause = Object.assign(new Error(`IO error: ${says}`), { code: 'LEVEL_IO_ERROR' });
-      const error = Object.assign(new Error('Database failed to open', { cause }), { code: 'LEVEL_DATABASE_NOT_OPEN' });
+      const error = Object.assign(new Error('Database failed to open', { cause }), {
+        code: 'LEVEL_DATABASE_NOT_OPEN',
+      });
       expect(levelTrouble(error)).toBe('no-space');
       expect(levelWords(error)).toBe(`IO error: ${says}`);
     }
   });
 
   it('is nothing when the error is none of its own', () => {
-    for (const error of [new TypeError('no such file or directory'), new Error('no space left'), 'corrupt', undefined])
+    for (const error of [
+      new TypeError('no such file or directory'),
+      new Error('no space left'),
+      'corrupt',
+      undefined,
+    ])
       expect(levelTrouble(error)).toBeUndefined();
   });
 });

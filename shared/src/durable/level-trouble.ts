@@ -10,9 +10,9 @@ export type LevelTrouble =
   | 'disk';
 
 /**
- * What LevelDB says with an error, or with what caused it; undefined when the error is none of LevelDB's. The one place that
- * reads its messages: it tells damage and locks by codes, but every failure of the disk is `LEVEL_IO_ERROR`, and a missing
- * file among them.
+ * What LevelDB says with an error, or with what caused it; undefined when the error is none of
+ * LevelDB's. The one place that reads its messages: it tells damage and locks by codes, but every
+ * failure of the disk is `LEVEL_IO_ERROR`, and a missing file among them.
  */
 export function levelTrouble(error: unknown): LevelTrouble | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -22,9 +22,12 @@ export function levelTrouble(error: unknown): LevelTrouble | undefined {
     case 'LEVEL_LOCKED':
       return 'locked';
     case 'LEVEL_IO_ERROR':
-      if (/no space left|disk quota exceeded|ENOSPC|EDQUOT|not enough space/i.test(error.message)) return 'no-space';
+      if (/no space left|disk quota exceeded|ENOSPC|EDQUOT|not enough space/i.test(error.message))
+        return 'no-space';
       // One of its files is gone: those of a folder that nobody can make are not asked for.
-      return /no such file|cannot find the (file|path)|file not found/i.test(error.message) ? 'damaged' : 'disk';
+      return /no such file|cannot find the (file|path)|file not found/i.test(error.message)
+        ? 'damaged'
+        : 'disk';
     case 'LEVEL_DATABASE_NOT_OPEN':
       // A cause without a code: what should be a database is none.
       return error.cause === undefined ? undefined : (levelTrouble(error.cause) ?? 'damaged');

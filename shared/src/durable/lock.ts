@@ -6,7 +6,10 @@ import type { FilePort } from './file-port.ts';
 import { levelTrouble } from './level-trouble.ts';
 import { errnoOf } from './system-errors.ts';
 
-/** The right to use a folder; the operating system takes it back when the process ends, however it ends. */
+/**
+ * The right to use a folder; the operating system takes it back when the process ends, however it
+ * ends.
+ */
 export interface FolderLock {
   release(): Promise<void>;
 }
@@ -14,23 +17,37 @@ export interface FolderLock {
 /**
  * Claims a folder for this process. `what` names the folder in the message ("the data folder").
  *
- * An empty LevelDB in `DIR/lock` decides: LevelDB takes a kernel lock (fcntl, LockFileEx) that dies with its process,
- * which Node itself does not offer. `DIR/lock.json` only tells people who holds it. Error: `FOLDER_IN_USE`.
+ * An empty LevelDB in `DIR/lock` decides: LevelDB takes a kernel lock (fcntl, LockFileEx) that dies
+ * with its process, which Node itself does not offer. `DIR/lock.json` only tells people who holds
+ * it. Error: `FOLDER_IN_USE`.
  */
-export async function lockDirectory(port: FilePort, dir: string, what: string): Promise<FolderLock> {
+export async function lockDirectory(
+  port: FilePort,
+  dir: string,
+  what: string,
+): Promise<FolderLock> {
   const holderFile = join(dir, 'lock.json');
   await ensureDirectory(port, join(dir, 'lock'));
   let level: Level<string, string>;
   try {
-    level = await openAnew(port, join(dir, 'lock'), async () => isAlive(await holderPid(port, holderFile)));
+    level = await openAnew(port, join(dir, 'lock'), async () =>
+      isAlive(await holderPid(port, holderFile)),
+    );
   } catch (error) {
     if (levelTrouble(error) !== 'locked') throw error;
     const holder = await holderPid(port, holderFile);
     const who = holder === undefined ? 'a living process' : `a living process (pid ${holder})`;
-    throw new FolderError('FOLDER_IN_USE', `${what} ${dir} is in use by ${who}; stop it first`, { cause: error, retryable: true });
+    throw new FolderError('FOLDER_IN_USE', `${what} ${dir} is in use by ${who}; stop it first`, {
+      cause: error,
+      retryable: true,
+    });
   }
   try {
-    await writeFileDurably(port, holderFile, Buffer.from(`${JSON.stringify({ pid: process.pid })}\n`));
+    await writeFileDurably(
+      port,
+      holderFile,
+      Buffer.from(`${JSON.stringify({ pid: process.pid })}\n`),
+    );
   } catch (error) {
     await level.close();
     throw error;
@@ -44,16 +61,25 @@ export async function lockDirectory(port: FilePort, dir: string, what: string): 
   };
 }
 
-/** The database is empty, so one that cannot be opened is made again: damage to it must not keep anybody from the folder. */
-async function openAnew(port: FilePort, path: string, inUse: () => Promise<boolean>): Promise<Level<string, string>> {
-  const open = () => port.openLevel<string, string>(path, { writeBufferSize: 64 * 1024, cacheSize: 0 }, inUse);
+/**
+ * The database is empty, so one that cannot be opened is made again: damage to it must not keep
+ * anybody from the folder.
+ */
+async function openAnew(
+  port: FilePort,
+  path: string,
+  inUse: () => Promise<boolean>,
+): Promise<Level<string, string>> {
+  const open = () =>
+    port.openLevel<string, string>(path, { writeBufferSize: 64 * 1024, cacheSize: 0 }, inUse);
   try {
     return await open();
   } catch (error) {
     if (levelTrouble(error) === 'locked') throw error;
     return await withFileErrors('lock', path, async () => {
       // Not LOCK itself: it is what a second process that starts at this moment must find.
-      for await (const { name } of port.list(path)) if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
+      for await (const { name } of port.list(path))
+        if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
       return await open();
     });
   }
@@ -72,8 +98,15 @@ function isAlive(pid: number | undefined): boolean {
 
 async function holderPid(port: FilePort, path: string): Promise<number | undefined> {
   try {
-    const told: unknown = JSON.parse((await readFileIfThere(port, path, 4096))?.toString('utf8') ?? 'null');
-    return typeof told === 'object' && told !== null && 'pid' in told && typeof told.pid === 'number' ? told.pid : undefined;
+    const told: unknown = JSON.parse(
+      (await readFileIfThere(port, path, 4096))?.toString('utf8') ?? 'null',
+    );
+    return typeof told === 'object' &&
+      told !== null &&
+      'pid' in told &&
+      typeof told.pid === 'number'
+      ? told.pid
+      : undefined;
   } catch {
     return undefined; // only a message: a torn or foreign file must not hide the real error
   }

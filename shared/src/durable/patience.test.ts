@@ -10,7 +10,10 @@ import { patientFiles } from './patience.ts';
 // What Windows adds is tried in a test of its own.
 const { access: _access, ...under } = nodeFiles;
 
-/** Files that something holds until so many milliseconds have passed; `passed` counts them, and nobody really waits. */
+/**
+ * Files that something holds until so many milliseconds have passed; `passed` counts them, and
+ * nobody really waits.
+ */
 function held(forMs: number, errno: string) {
   let passed = 0;
   const meet = (operation: string, path: unknown): void => {
@@ -46,7 +49,9 @@ describe.each(['EPERM', 'EACCES', 'EBUSY'])('a file that something holds (%s)', 
       await writeFileDurably(held(forMs, errno).port, file, Buffer.from('new'));
       expect((await readWholeFile(held(forMs, errno).port, file, 10)).toString()).toBe('new');
       await removeDurably(held(forMs, errno).port, file);
-      await expect(readWholeFile(nodeFiles, file, 10)).rejects.toMatchObject({ code: 'FILE_MISSING' });
+      await expect(readWholeFile(nodeFiles, file, 10)).rejects.toMatchObject({
+        code: 'FILE_MISSING',
+      });
     }
   });
 
@@ -97,7 +102,10 @@ describe('LevelDB', () => {
         left -= 1;
         if (left >= 0)
           return Promise.reject(
-            Object.assign(new Error('not open', { cause: Object.assign(new Error(says), { code }) }), { code: 'LEVEL_DATABASE_NOT_OPEN' }),
+            Object.assign(
+              new Error('not open', { cause: Object.assign(new Error(says), { code }) }),
+              { code: 'LEVEL_DATABASE_NOT_OPEN' },
+            ),
           );
         return nodeFiles.openLevel(folder, options);
       },
@@ -109,7 +117,11 @@ describe('LevelDB', () => {
   };
 
   it('is opened when something lets go of one of its files', async () => {
-    const { port, waits } = failing(3, 'LEVEL_IO_ERROR', 'IO error: CURRENT: Der Prozess kann nicht auf die Datei zugreifen');
+    const { port, waits } = failing(
+      3,
+      'LEVEL_IO_ERROR',
+      'IO error: CURRENT: Der Prozess kann nicht auf die Datei zugreifen',
+    );
     await (await port.openLevel(join(temporaryFolder(), 'db'), {})).close();
     expect(waits()).toBe(3);
   });

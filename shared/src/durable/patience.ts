@@ -27,7 +27,11 @@ export function wasWaitedFor(error: unknown): boolean {
  * Runs a step until it succeeds, fails in another way than `passes` tells, or has failed for two
  * seconds.
  */
-async function patiently<T>(wait: Wait, passes: (error: unknown) => boolean | Promise<boolean>, step: () => Promise<T>): Promise<T> {
+async function patiently<T>(
+  wait: Wait,
+  passes: (error: unknown) => boolean | Promise<boolean>,
+  step: () => Promise<T>,
+): Promise<T> {
   for (const pause of [...pauses, undefined]) {
     try {
       return await step();
@@ -56,7 +60,8 @@ export function patientFiles(port: FilePort, wait: Wait): FilePort {
   const busy = (error: unknown): boolean => errnoOf(error) === 'EBUSY';
   return {
     ...port,
-    open: (path, mode, permissions) => patiently(wait, mode === 'createNew' ? busy : held, () => port.open(path, mode, permissions)),
+    open: (path, mode, permissions) =>
+      patiently(wait, mode === 'createNew' ? busy : held, () => port.open(path, mode, permissions)),
     rename: (from, to) => patiently(wait, held, () => port.rename(from, to)),
     link: (existing, name) => patiently(wait, busy, () => port.link(existing, name)),
     unlink: (path) => patiently(wait, held, () => port.unlink(path)),

@@ -28,7 +28,10 @@ describe('when the power fails', () => {
       const path = join(temporaryFolder(), 'a');
       writeFileSync(path, 'old');
       const disk = powerLossFiles(nodeFiles);
-      const port = faultyFiles(disk, (step): Fate => (step.index === at ? { crash: true } : undefined));
+      const port = faultyFiles(
+        disk,
+        (step): Fate => (step.index === at ? { crash: true } : undefined),
+      );
       await writeFileDurably(port, path, Buffer.from('new')).catch(() => undefined);
       disk.powerFails();
       seen.add(text(path));
@@ -62,7 +65,9 @@ describe('when the power fails', () => {
     async () => {
       const folder = temporaryFolder();
       const disk = new SimulatedDisk(folder, nodeFiles);
-      const process = disk.process((step) => (step.operation === 'mkdir' ? { crash: 'after' } : undefined));
+      const process = disk.process((step) =>
+        step.operation === 'mkdir' ? { crash: 'after' } : undefined,
+      );
       await expect(ensureDirectory(process.files, join(folder, 'data'))).rejects.toThrow('ECRASH');
       await ensureDirectory(disk.process().files, join(folder, 'data'));
       await disk.powerFails(NOTHING_SURVIVES);
@@ -77,7 +82,9 @@ describe('when the power fails', () => {
         const path = join(temporaryFolder(), 'log');
         writeFileSync(path, 'flushed');
         const disk = new SimulatedDisk(dirname(path), nodeFiles);
-        const first = disk.process((step) => (step.operation === 'datasync' ? { dropped: { visible: true } } : undefined));
+        const first = disk.process((step) =>
+          step.operation === 'datasync' ? { dropped: { visible: true } } : undefined,
+        );
         const file = await AppendFile.open(first.files, path);
         await file.append(Buffer.from(' and not'));
         await expect(file.sync()).rejects.toMatchObject({ code: 'FILE_IO' });

@@ -7,10 +7,14 @@ import { ensureDirectory, writeFileDurably } from './durable.ts';
 import { type FilePort, nodeFiles } from './file-port.ts';
 import type { WindowsAccess } from './windows-access.ts';
 
-/** A Windows where each name without a list of its own has that of its folder, and the topmost one lets Users in. */
+/**
+ * A Windows where each name without a list of its own has that of its folder, and the topmost one
+ * lets Users in.
+ */
 function windows(root: string, owners: Readonly<Record<string, string>> = {}) {
   const closed = new Set<string>();
-  const isClosed = (path: string): boolean => closed.has(path) || (path !== root && path !== dirname(path) && isClosed(dirname(path)));
+  const isClosed = (path: string): boolean =>
+    closed.has(path) || (path !== root && path !== dirname(path) && isClosed(dirname(path)));
   const access: WindowsAccess = {
     makePrivateFile(path) {
       writeFileSync(path, '', { flag: 'wx' });
@@ -22,8 +26,15 @@ function windows(root: string, owners: Readonly<Record<string, string>> = {}) {
     },
     close: (path) => void closed.add(path),
     strangers(path) {
-      if (owners[path] !== undefined) return { names: [owners[path]], owned: true, command: `icacls "${path}" /setowner …` };
-      return isClosed(path) ? undefined : { names: ['Users (S-1-5-32-545)'], owned: false, command: `icacls "${path}" /inheritance:r …` };
+      if (owners[path] !== undefined)
+        return { names: [owners[path]], owned: true, command: `icacls "${path}" /setowner …` };
+      return isClosed(path)
+        ? undefined
+        : {
+            names: ['Users (S-1-5-32-545)'],
+            owned: false,
+            command: `icacls "${path}" /inheritance:r …`,
+          };
     },
     nameOnDisk: async (path) => path.split('/').at(-1),
     attributes: () => 0x20,
@@ -84,7 +95,10 @@ describe('where modes mean nothing', () => {
 
   it('a secret written beside other files is closed from its first moment on, what others may read is not', async () => {
     const { port, closed } = windows(root);
-    await writeFileDurably(port, join(root, 'core.kit'), Buffer.from('secret'), { mode: 0o600, createOnly: true });
+    await writeFileDurably(port, join(root, 'core.kit'), Buffer.from('secret'), {
+      mode: 0o600,
+      createOnly: true,
+    });
     expect([...closed].map((path) => dirname(path))).toEqual([root]);
     closed.clear();
     await writeFileDurably(port, join(root, 'report.txt'), Buffer.from('for all'), { mode: 0o644 });

@@ -22,7 +22,8 @@ export async function createFile(port: FilePort, path: RawPath, mode: number): P
   try {
     return await port.open(path, 'update');
   } catch (error) {
-    await port.unlink(path).catch(() => undefined); // best effort: the first error is the one to tell
+    // best effort: the first error is the one to tell
+    await port.unlink(path).catch(() => undefined);
     throw error;
   }
 }
@@ -70,6 +71,11 @@ export async function refuseStrangers(port: FilePort, dir: string): Promise<void
   const strangers = (await port.access?.())?.strangers(dir);
   if (strangers === undefined) return;
   const who = strangers.names.join(', ');
-  const says = strangers.owned ? `belongs to another account, or is open to others (${who})` : `can be opened by ${who}`;
-  throw new FolderError('FOLDER_OPEN_TO_OTHERS', `${dir} ${says}, and holds keys; close it, then run this again: ${strangers.command}`);
+  const says = strangers.owned
+    ? `belongs to another account, or is open to others (${who})`
+    : `can be opened by ${who}`;
+  throw new FolderError(
+    'FOLDER_OPEN_TO_OTHERS',
+    `${dir} ${says}, and holds keys; close it, then run this again: ${strangers.command}`,
+  );
 }

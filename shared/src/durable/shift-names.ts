@@ -7,7 +7,8 @@ import { errnoOf } from './system-errors.ts';
  * on; of `keep` files the oldest goes. The order is such that an end in the middle loses none but
  * the oldest. Nothing is flushed: made for logs, whose last lines nobody can promise.
  *
- * @throws FileError when a name cannot be changed, as while another program holds the file on Windows
+ * @throws FileError when a name cannot be changed, as while another program holds the file on
+ * Windows
  */
 export async function shiftNames(port: FilePort, path: string, keep: number): Promise<void> {
   for (let number = keep - 1; number >= 1; number -= 1) {

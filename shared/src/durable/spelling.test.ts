@@ -1,10 +1,18 @@
 import { expect, it } from 'vitest';
 import { type NameOnDisk, spelledAsOnDisk } from './spelling.ts';
 
-const names = ['C:\\ProgramData', 'C:\\ProgramData\\Aliquot', 'C:\\Data', 'C:\\Data\\Läufe', '\\\\srv\\lab\\HPLC'];
+const names = [
+  'C:\\ProgramData',
+  'C:\\ProgramData\\Aliquot',
+  'C:\\Data',
+  'C:\\Data\\Läufe',
+  '\\\\srv\\lab\\HPLC',
+];
 const short: Readonly<Record<string, string>> = { 'C:\\PROGRA~3': 'ProgramData' };
 const onDisk: NameOnDisk = async (path) =>
-  (short[path] ?? names.find((name) => name.toLowerCase() === path.toLowerCase()))?.split('\\').at(-1);
+  (short[path] ?? names.find((name) => name.toLowerCase() === path.toLowerCase()))
+    ?.split('\\')
+    .at(-1);
 
 it.each([
   ['c:\\programdata', 'C:\\ProgramData'],

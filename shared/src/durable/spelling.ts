@@ -19,7 +19,8 @@ export async function spelledAsOnDisk(path: string, nameOnDisk: NameOnDisk): Pro
     if (name === '') continue;
     const at = spelled.endsWith('\\') ? spelled + name : `${spelled}\\${name}`;
     // A sign that no name may hold would be taken for a pattern.
-    const found: string | undefined = isThere && !/[*?"<>|]/.test(name) ? await nameOnDisk(at) : undefined;
+    const found: string | undefined =
+      isThere && !/[*?"<>|]/.test(name) ? await nameOnDisk(at) : undefined;
     isThere = found !== undefined;
     spelled = at.slice(0, at.length - name.length) + (found ?? name);
   }

@@ -3,7 +3,11 @@ import { expect, test } from 'vitest';
 import { errnoOf, systemSays } from './system-errors.ts';
 
 const raised = (code: string, errno?: number) =>
-  Object.assign(new Error(code), { code, syscall: 'read', ...(errno === undefined ? {} : { errno }) });
+  Object.assign(new Error(code), {
+    code,
+    syscall: 'read',
+    ...(errno === undefined ? {} : { errno }),
+  });
 const other = systemSays('ENEVERHEARD');
 
 test('every code that Node knows gets one line that ends with what to do', () => {

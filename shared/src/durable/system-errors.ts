@@ -15,11 +15,16 @@ const linuxNumbers: Record<number, string> = {
 };
 
 const names: ReadonlyMap<number, string> = new Map([
-  ...Object.entries(process.platform === 'linux' ? linuxNumbers : {}).map(([number, name]): [number, string] => [Number(number), name]),
+  ...Object.entries(process.platform === 'linux' ? linuxNumbers : {}).map(
+    ([number, name]): [number, string] => [Number(number), name],
+  ),
   ...Object.entries(constants.errno).map(([name, number]): [number, string] => [number, name]),
 ]);
 
-/** The errno name of a system error (`ENOENT`), or undefined for what no system call raised. Node names not every number. */
+/**
+ * The errno name of a system error (`ENOENT`), or undefined for what no system call raised. Node
+ * names not every number.
+ */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
   if (typeof error.code !== 'string') return undefined;
@@ -31,7 +36,10 @@ export function errnoOf(error: unknown): string | undefined {
 const away = 'connect it again; it is tried again by itself';
 const dying = 'check the drive and its cable, and copy what you can still read';
 
-/** What a file system's errors mean, and the way out, where both are the same whatever was being done. */
+/**
+ * What a file system's errors mean, and the way out, where both are the same whatever was being
+ * done.
+ */
 const sentences: Record<string, string> = {
   E2BIG: 'the system refuses a request of that size; tell us',
   EAGAIN: 'the system is short of resources just now; it is tried again',
@@ -44,7 +52,8 @@ const sentences: Record<string, string> = {
   EDQUOT: 'the disk quota of this account is used up; free some space, or raise the quota',
   EHOSTDOWN: `the file server is down; ${away}`,
   EHOSTUNREACH: `the file server cannot be reached; check the network, and ${away}`,
-  EILSEQ: 'its name is not valid in the file system’s encoding; rename it, or mount the drive with another one',
+  EILSEQ:
+    'its name is not valid in the file system’s encoding; rename it, or mount the drive with another one',
   EINTR: 'it was interrupted; it is tried again',
   EINVAL: 'the file system does not take such a name or request; rename it, or use another drive',
   EISDIR: 'it is a folder by now; it is looked at again',
@@ -83,11 +92,19 @@ const sentences: Record<string, string> = {
   EUCLEAN: 'the file system is damaged here; check it (fsck)',
   EIO: `the disk reports a read error; ${dying}`,
   EMFILE: 'too many open files; it is tried again, or raise the limit (ulimit -n)',
-  ENAMETOOLONG: 'its path is longer than this system takes at once; shorten a folder’s name, or name a folder further down',
-  UNKNOWN: 'Windows gave no reason; often it is a virus scanner, a cloud drive that is offline, or a failing disk; look there',
+  ENAMETOOLONG:
+    'its path is longer than this system takes at once; shorten a folder’s name, or name a folder further down',
+  UNKNOWN:
+    'Windows gave no reason; often it is a virus scanner, a cloud drive that is offline, or a failing disk; look there',
 };
 
-/** One sentence about a system error: what it means and what to do. For a code that says nothing to people, one that fits any. */
+/**
+ * One sentence about a system error: what it means and what to do. For a code that says nothing to
+ * people, one that fits any.
+ */
 export function systemSays(errno: string): string {
-  return sentences[errno] ?? 'the system refuses it; look into the system’s log, and tell us if that says nothing';
+  return (
+    sentences[errno] ??
+    'the system refuses it; look into the system’s log, and tell us if that says nothing'
+  );
 }

@@ -16,7 +16,11 @@ async function openToEverybody(path: string): Promise<void> {
   );
   const list: unknown[] = [null];
   fromWords('D:(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FR;;;WD)', 1, list, null);
-  library.func('int __stdcall SetFileSecurityW(str16 path, uint32_t what, void *from)')(path, 4, list[0]);
+  library.func('int __stdcall SetFileSecurityW(str16 path, uint32_t what, void *from)')(
+    path,
+    4,
+    list[0],
+  );
 }
 
 describe.runIf(process.platform === 'win32')('on Windows itself', () => {
@@ -32,7 +36,9 @@ describe.runIf(process.platform === 'win32')('on Windows itself', () => {
     const access = await windowsAccess();
     const strangers = access.strangers(join(root, 'shared'));
     expect(strangers?.names.join()).toMatch(/^[A-Z][A-Za-z ]+ \(S-1-[0-9-]+\)/);
-    expect(strangers?.command).toMatch(/^icacls "[A-Z]:.*shared" \/inheritance:r .*\*S-1-5-18:\(OI\)\(CI\)F/);
+    expect(strangers?.command).toMatch(
+      /^icacls "[A-Z]:.*shared" \/inheritance:r .*\*S-1-5-18:\(OI\)\(CI\)F/,
+    );
   });
 
   it('folders and files are made closed, and an open folder is closed', async () => {
@@ -58,7 +64,9 @@ describe.runIf(process.platform === 'win32')('on Windows itself', () => {
     await openToEverybody(dir);
     await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({
       code: 'FOLDER_OPEN_TO_OTHERS',
-      message: expect.stringMatching(/can be opened by Everyone \(S-1-1-0\), and holds keys; .*icacls .* \/remove:g \*S-1-1-0 /),
+      message: expect.stringMatching(
+        /can be opened by Everyone \(S-1-1-0\), and holds keys; .*icacls .* \/remove:g \*S-1-1-0 /,
+      ),
     });
     access.close(dir);
     await (await openDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
@@ -68,7 +76,10 @@ describe.runIf(process.platform === 'win32')('on Windows itself', () => {
     const deep = join(root, 'shared', 'd'.repeat(120), 'e'.repeat(120));
     mkdirSync(deep, { recursive: true });
     const kit = join(deep, 'core.kit');
-    await writeFileDurably(nodeFiles, kit, Buffer.from('secret'), { mode: 0o600, createOnly: true });
+    await writeFileDurably(nodeFiles, kit, Buffer.from('secret'), {
+      mode: 0o600,
+      createOnly: true,
+    });
     expect(existsSync(kit)).toBe(true);
     expect((await windowsAccess()).strangers(kit)).toBeUndefined();
   });

@@ -110,7 +110,9 @@ function bind(koffi: Koffi): WindowsAccess {
     createFolder: kernel.func('int __stdcall CreateDirectoryW(str16 path, void *security)'),
     attributes: kernel.func('uint32_t __stdcall GetFileAttributesW(str16 path)'),
     findFirst: kernel.func('void * __stdcall FindFirstFileW(str16 path, void *into)'),
-    findFirstStream: kernel.func('void * __stdcall FindFirstStreamW(str16 path, int level, void *into, uint32_t flags)'),
+    findFirstStream: kernel.func(
+      'void * __stdcall FindFirstStreamW(str16 path, int level, void *into, uint32_t flags)',
+    ),
     findNextStream: kernel.func('int __stdcall FindNextStreamW(void *handle, void *into)'),
     findClose: kernel.func('int __stdcall FindClose(void *handle)'),
     driveType: kernel.func('uint32_t __stdcall GetDriveTypeW(str16 root)'),
@@ -124,12 +126,18 @@ function bind(koffi: Koffi): WindowsAccess {
     getSecurity: advapi.func(
       'int __stdcall GetFileSecurityW(str16 path, uint32_t what, void *into, uint32_t size, _Out_ uint32_t *needed)',
     ),
-    setSecurity: advapi.func('int __stdcall SetFileSecurityW(str16 path, uint32_t what, void *from)'),
-    openToken: advapi.func('int __stdcall OpenProcessToken(void *process, uint32_t access, _Out_ void **token)'),
+    setSecurity: advapi.func(
+      'int __stdcall SetFileSecurityW(str16 path, uint32_t what, void *from)',
+    ),
+    openToken: advapi.func(
+      'int __stdcall OpenProcessToken(void *process, uint32_t access, _Out_ void **token)',
+    ),
     tokenInformation: advapi.func(
       'int __stdcall GetTokenInformation(void *token, int what, void *into, uint32_t size, _Out_ uint32_t *needed)',
     ),
-    sidFromWords: advapi.func('int __stdcall ConvertStringSidToSidW(str16 words, _Out_ void **sid)'),
+    sidFromWords: advapi.func(
+      'int __stdcall ConvertStringSidToSidW(str16 words, _Out_ void **sid)',
+    ),
     sidToWords: advapi.func('int __stdcall ConvertSidToStringSidW(void *sid, _Out_ void **words)'),
     lookUp: advapi.func(
       'int __stdcall LookupAccountSidW(void *system, void *sid, void *name, _Inout_ uint32_t *nameLength, void *domain, _Inout_ uint32_t *domainLength, _Out_ int *kind)',
@@ -140,7 +148,11 @@ function bind(koffi: Koffi): WindowsAccess {
   const failed = (syscall: string, path: string): Error => {
     const number = Number(call.lastError());
     const code = errnoByNumber[number] ?? 'UNKNOWN';
-    return Object.assign(new Error(`${code}: Windows error ${number}, ${syscall} '${path}'`), { code, syscall, path });
+    return Object.assign(new Error(`${code}: Windows error ${number}, ${syscall} '${path}'`), {
+      code,
+      syscall,
+      path,
+    });
   };
   /** A text that the system made, and what held it freed. */
   const taken = (pointer: unknown): string => {
@@ -164,7 +176,8 @@ function bind(koffi: Koffi): WindowsAccess {
   };
   const withDescription = <T>(words: string, use: (description: unknown) => T): T => {
     const made: unknown[] = [null];
-    if (!call.fromWords(words, 1, made, null)) throw failed('ConvertStringSecurityDescriptor', words);
+    if (!call.fromWords(words, 1, made, null))
+      throw failed('ConvertStringSecurityDescriptor', words);
     try {
       return use(made[0]);
     } finally {
@@ -173,24 +186,31 @@ function bind(koffi: Koffi): WindowsAccess {
   };
   const inWords = (description: unknown, what: number, path: string): string => {
     const words: unknown[] = [null];
-    if (!call.toWords(description, 1, what, words, [0])) throw failed('ConvertSecurityDescriptorToString', path);
+    if (!call.toWords(description, 1, what, words, [0]))
+      throw failed('ConvertSecurityDescriptorToString', path);
     return taken(words[0]);
   };
   const describe = (path: string): string => {
     const into = Buffer.alloc(DESCRIPTION_BYTES);
-    if (!call.getSecurity(win32.toNamespacedPath(path), OWNER_AND_LIST, into, into.length, [0])) throw failed('GetFileSecurity', path);
+    if (!call.getSecurity(win32.toNamespacedPath(path), OWNER_AND_LIST, into, into.length, [0]))
+      throw failed('GetFileSecurity', path);
     return inWords(into, OWNER_AND_LIST, path);
   };
   const account = ((): { readonly whole: string; readonly short: string } => {
     const token: unknown[] = [null];
-    if (!call.openToken(call.currentProcess(), TOKEN_QUERY, token)) throw failed('OpenProcessToken', 'this process');
+    if (!call.openToken(call.currentProcess(), TOKEN_QUERY, token))
+      throw failed('OpenProcessToken', 'this process');
     try {
       // TOKEN_USER begins with the address of a SID that lies in the same memory.
       const user = Buffer.alloc(256);
-      if (!call.tokenInformation(token[0], TOKEN_USER, user, user.length, [0])) throw failed('GetTokenInformation', 'this process');
+      if (!call.tokenInformation(token[0], TOKEN_USER, user, user.length, [0]))
+        throw failed('GetTokenInformation', 'this process');
       const whole = wholeSid(user.readBigUInt64LE(0));
       // A list names some accounts by two letters: this one by the same.
-      return { whole, short: withDescription(`O:${whole}`, (made) => inWords(made, 1, whole)).slice('O:'.length) };
+      return {
+        whole,
+        short: withDescription(`O:${whole}`, (made) => inWords(made, 1, whole)).slice('O:'.length),
+      };
     } finally {
       call.closeHandle(token[0]);
     }
@@ -208,21 +228,36 @@ function bind(koffi: Koffi): WindowsAccess {
     withSid(sid, (pointer) => {
       const kind = [0];
       const [name, domain] = [Buffer.alloc(1024), Buffer.alloc(1024)];
-      return call.lookUp(null, pointer, name, [512], domain, [512], kind) !== 0 && kind[0] === SID_OF_A_USER;
+      return (
+        call.lookUp(null, pointer, name, [512], domain, [512], kind) !== 0 &&
+        kind[0] === SID_OF_A_USER
+      );
     });
   const letIn = (path: string): readonly Stranger[] =>
-    strangersIn(describe(path), account.short).filter(({ sid, by }) => !(by === 'explicit' && isUser(sid)));
+    strangersIn(describe(path), account.short).filter(
+      ({ sid, by }) => !(by === 'explicit' && isUser(sid)),
+    );
 
   return {
     makePrivateFile(path) {
       const handle = withSecurity((security) =>
-        call.createFile(win32.toNamespacedPath(path), GENERIC_WRITE, 0, security, CREATE_NEW, 0x80, null),
+        call.createFile(
+          win32.toNamespacedPath(path),
+          GENERIC_WRITE,
+          0,
+          security,
+          CREATE_NEW,
+          0x80,
+          null,
+        ),
       );
       if (isInvalid(handle)) throw failed('CreateFile', path);
       call.closeHandle(handle);
     },
     makePrivateFolder(path) {
-      if (withSecurity((security) => call.createFolder(win32.toNamespacedPath(path), security)) === 0)
+      if (
+        withSecurity((security) => call.createFolder(win32.toNamespacedPath(path), security)) === 0
+      )
         throw failed('CreateDirectory', path);
     },
     close(path) {
@@ -232,10 +267,16 @@ function bind(koffi: Koffi): WindowsAccess {
       if (done === 0) throw failed('SetFileSecurity', path);
     },
     strangers(path) {
-      const strangers = letIn(path).map(({ sid, by }) => ({ sid: withSid(sid, wholeSid), by, short: sid }));
+      const strangers = letIn(path).map(({ sid, by }) => ({
+        sid: withSid(sid, wholeSid),
+        by,
+        short: sid,
+      }));
       if (strangers.length === 0) return undefined;
       return {
-        names: strangers.map(({ short, sid }) => (short === sid ? sid : `${wellKnown[short] ?? short} (${sid})`)),
+        names: strangers.map(({ short, sid }) =>
+          short === sid ? sid : `${wellKnown[short] ?? short} (${sid})`,
+        ),
         owned: strangers.some(({ by }) => by === 'owner'),
         command: closingCommand(path, account.whole, strangers),
       };
@@ -243,13 +284,17 @@ function bind(koffi: Koffi): WindowsAccess {
     nameOnDisk(path) {
       const found = Buffer.alloc(FIND_DATA_BYTES);
       return new Promise((resolve, reject) => {
-        call.findFirst.async(win32.toNamespacedPath(path), found, (error: unknown, search: unknown) => {
-          if (error !== null && error !== undefined) return reject(error);
-          if (isInvalid(search)) return resolve(undefined);
-          call.findClose(search);
-          const name = found.toString('utf16le', FIND_DATA_NAME);
-          resolve(name.slice(0, name.indexOf('\0')));
-        });
+        call.findFirst.async(
+          win32.toNamespacedPath(path),
+          found,
+          (error: unknown, search: unknown) => {
+            if (error !== null && error !== undefined) return reject(error);
+            if (isInvalid(search)) return resolve(undefined);
+            call.findClose(search);
+            const name = found.toString('utf16le', FIND_DATA_NAME);
+            resolve(name.slice(0, name.indexOf('\0')));
+          },
+        );
       });
     },
     attributes(path) {
@@ -283,7 +328,8 @@ function bind(koffi: Koffi): WindowsAccess {
       return Number(call.driveType(`${letter}\\`)) === DRIVE_REMOTE;
     },
     setAttributes(path, attributes) {
-      if (call.setAttributes(win32.toNamespacedPath(path), attributes) === 0) throw failed('SetFileAttributes', path);
+      if (call.setAttributes(win32.toNamespacedPath(path), attributes) === 0)
+        throw failed('SetFileAttributes', path);
     },
   };
 }

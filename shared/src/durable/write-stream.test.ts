@@ -27,7 +27,10 @@ describe('a file that arrives piece by piece', () => {
       const path = join(temporaryFolder(), 'a');
       writeFileSync(path, 'old');
       const disk = powerLossFiles(nodeFiles);
-      const port = faultyFiles(disk, (step): Fate => (step.index === at ? { crash: true } : undefined));
+      const port = faultyFiles(
+        disk,
+        (step): Fate => (step.index === at ? { crash: true } : undefined),
+      );
       await writeStreamDurably(port, path, pieces(300_000, 300_000)).catch(() => undefined);
       disk.powerFails();
       seen.add(readFileSync(path).length);
@@ -50,8 +53,15 @@ describe('a file that arrives piece by piece', () => {
 
   it('for which there is no folder or no space says so', async () => {
     const path = join(temporaryFolder(), 'a');
-    await expect(writeStreamDurably(nodeFiles, join(path, 'b'), pieces(1))).rejects.toMatchObject({ code: 'FILE_MISSING' });
-    const port = faultyFiles(nodeFiles, (step): Fate => (step.operation === 'write' ? { fail: 'ENOSPC' } : undefined));
-    await expect(writeStreamDurably(port, path, pieces(1))).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
+    await expect(writeStreamDurably(nodeFiles, join(path, 'b'), pieces(1))).rejects.toMatchObject({
+      code: 'FILE_MISSING',
+    });
+    const port = faultyFiles(
+      nodeFiles,
+      (step): Fate => (step.operation === 'write' ? { fail: 'ENOSPC' } : undefined),
+    );
+    await expect(writeStreamDurably(port, path, pieces(1))).rejects.toMatchObject({
+      code: 'FILE_NO_SPACE',
+    });
   });
 });

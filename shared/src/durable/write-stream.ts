@@ -5,7 +5,10 @@ import type { FilePort } from './file-port.ts';
 import { parentOf } from './parent.ts';
 import { createFile } from './private.ts';
 
-/** Small pieces are gathered into writes of this size at most; a larger piece is written alone, without a copy. */
+/**
+ * Small pieces are gathered into writes of this size at most; a larger piece is written alone,
+ * without a copy.
+ */
 const WRITE_BYTES = 256 * 1024;
 
 export interface StreamOptions {
@@ -17,8 +20,9 @@ export interface StreamOptions {
 }
 
 /**
- * Puts what arrives piece by piece under `path`, all or nothing (D1), as `writeFileDurably` does for what is in memory. An error of
- * the source, or of the disk, leaves what was there before. The answer is the file's size.
+ * Puts what arrives piece by piece under `path`, all or nothing (D1), as `writeFileDurably` does
+ * for what is in memory. An error of the source, or of the disk, leaves what was there before. The
+ * answer is the file's size.
  */
 export async function writeStreamDurably(
   port: FilePort,
@@ -35,7 +39,8 @@ export async function writeStreamDurably(
     let size = 0;
     const flush = async (): Promise<void> => {
       const [only] = gathered;
-      const bytes = only !== undefined && gathered.length === 1 ? only : Buffer.concat(gathered, size);
+      const bytes =
+        only !== undefined && gathered.length === 1 ? only : Buffer.concat(gathered, size);
       gathered = [];
       size = 0;
       await disk(() => writeFully(file, bytes, written));
@@ -57,7 +62,8 @@ export async function writeStreamDurably(
     await disk(() => port.syncDirectory(parentOf(path)));
     return written;
   } catch (error) {
-    await port.unlink(temporary).catch(() => undefined); // best effort: the first error is the one to tell
+    // best effort: the first error is the one to tell
+    await port.unlink(temporary).catch(() => undefined);
     throw error;
   }
 }

@@ -9,7 +9,9 @@ const body = {
   version: 1 as const,
   vaultId: descriptor.vaultId,
   revision: 7,
-  addresses: [{ url: 'https://collector.lab:8480', tlsCa: '', tlsPins: [new Uint8Array(32).fill(1)] }],
+  addresses: [
+    { url: 'https://collector.lab:8480', tlsCa: '', tlsPins: [new Uint8Array(32).fill(1)] },
+  ],
 };
 const signed = issueAddresses(authority, body);
 
@@ -18,7 +20,11 @@ describe('a file of collector addresses', () => {
     const text = addressesFile(signed, body);
     expect(text).toContain('Address: https://collector.lab:8480');
     expect(text).toContain('no secret');
-    for (const carried of [text, text.replaceAll('\n', '\r\n'), `Dear colleague,\n\n${text}\nRegards`]) {
+    for (const carried of [
+      text,
+      text.replaceAll('\n', '\r\n'),
+      `Dear colleague,\n\n${text}\nRegards`,
+    ]) {
       expect(readAddressesFile(carried)).toEqual(signed);
     }
   });

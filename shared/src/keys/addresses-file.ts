@@ -1,4 +1,10 @@
-import { type CollectorAddressesBody, decodeSigned, encodeSigned, FormatError, type Signed } from '@aliquot/proto';
+import {
+  type CollectorAddressesBody,
+  decodeSigned,
+  encodeSigned,
+  FormatError,
+  type Signed,
+} from '@aliquot/proto';
 import { armor, dearmor } from './armor.ts';
 
 const ARMOR = 'ALIQUOT COLLECTOR ADDRESSES';
@@ -12,7 +18,9 @@ export function addressesFile(signed: Signed, { addresses }: CollectorAddressesB
   return armor(ARMOR, headers, encodeSigned(signed));
 }
 
-/** What stands in such a file, still to be verified; undefined when it is no such file, or damaged. */
+/**
+ * What stands in such a file, still to be verified; undefined when it is no such file, or damaged.
+ */
 export function readAddressesFile(text: string): Signed | undefined {
   const read = dearmor(ARMOR, text);
   if (read.type !== 'bytes') return undefined;

@@ -45,25 +45,43 @@ export function verifyApproval(
   nowMs: number,
 ): Approval {
   const what = 'approval';
-  const signer = operator === undefined ? authorityKey : verifyOperator(authorityKey, vaultId, operator, 'agents', nowMs).signKey;
+  const signer =
+    operator === undefined
+      ? authorityKey
+      : verifyOperator(authorityKey, vaultId, operator, 'agents', nowMs).signKey;
   const body = verified(what, signer, APPROVAL, decodeAgentApprovalBody, approval);
   requireVault(what, vaultId, body.vaultId);
   if (body.successor === undefined) return { body, successor: undefined };
   // The path key in it only the kit can make; nobody else has the right to say which it is.
-  if (operator !== undefined) throw new CertificateError('CERT_PURPOSE', 'only the vault’s authority may name a successor');
+  if (operator !== undefined)
+    throw new CertificateError('CERT_PURPOSE', 'only the vault’s authority may name a successor');
   const successor = verifyEnrolment(authorityKey, vaultId, body.successor.enrolment);
-  if (successor.replaces === undefined) throw new CertificateError('CERT_OTHER_AGENT', 'the approval names a successor of nobody');
+  if (successor.replaces === undefined)
+    throw new CertificateError('CERT_OTHER_AGENT', 'the approval names a successor of nobody');
   return { body, successor };
 }
 
 /** Whether a successor's enrolment is for the PC that this binding is of. */
-export function isSuccessorOf(successor: EnrolmentCertificateBody, { signKey, member }: AgentBindingBody): boolean {
+export function isSuccessorOf(
+  successor: EnrolmentCertificateBody,
+  { signKey, member }: AgentBindingBody,
+): boolean {
   return equalBytes(successor.enrolmentKey, signKey) && successor.name === member?.name;
 }
 
 /** All of fixed length. */
-function nonceFor(ephemeralKey: Uint8Array, recipientKey: Uint8Array, { vaultId, agentId }: EnrolmentCertificateBody): Uint8Array {
-  return sha512(labelled('aliquot/v1/path-key-box'), ephemeralKey, recipientKey, vaultId, agentId).slice(0, NONCE_BYTES);
+function nonceFor(
+  ephemeralKey: Uint8Array,
+  recipientKey: Uint8Array,
+  { vaultId, agentId }: EnrolmentCertificateBody,
+): Uint8Array {
+  return sha512(
+    labelled('aliquot/v1/path-key-box'),
+    ephemeralKey,
+    recipientKey,
+    vaultId,
+    agentId,
+  ).slice(0, NONCE_BYTES);
 }
 
 /**
@@ -80,7 +98,11 @@ export function sealPathKey(
   const ephemeral = newBoxKey(random);
   try {
     const nonce = nonceFor(ephemeral.publicKey, recipientKey, successor);
-    return { enrolment, ephemeralKey: ephemeral.publicKey, pathKeyBox: boxSeal(pathKey, nonce, recipientKey, ephemeral.secretKey) };
+    return {
+      enrolment,
+      ephemeralKey: ephemeral.publicKey,
+      pathKeyBox: boxSeal(pathKey, nonce, recipientKey, ephemeral.secretKey),
+    };
   } finally {
     wipe(ephemeral.secretKey);
   }
@@ -97,6 +119,7 @@ export function openPathKey(
 ): Uint8Array {
   const nonce = nonceFor(ephemeralKey, recipient.publicKey, successor);
   const pathKey = boxOpen(pathKeyBox, nonce, ephemeralKey, recipient.secretKey);
-  if (pathKey === undefined) throw new CertificateError('CERT_MALFORMED', 'the path key in the approval does not open here');
+  if (pathKey === undefined)
+    throw new CertificateError('CERT_MALFORMED', 'the path key in the approval does not open here');
   return pathKey;
 }

@@ -5,16 +5,22 @@ import { armor, dearmor } from './armor.ts';
 
 const KIT = 'ALIQUOT RECOVERY KIT';
 const BUNDLE = 'ALIQUOT ENROLMENT BUNDLE';
-const content = utf8('sixty-four columns are enough for anybody, but this needs more than one line of them');
+const content = utf8(
+  'sixty-four columns are enough for anybody, but this needs more than one line of them',
+);
 const text = armor(KIT, ['Vault: Mass spec core'], content);
 
 describe('armour', () => {
   test('gives any bytes back', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), fc.array(fc.string(), { maxLength: 3 }), (bytes, headers) => {
-        const spoken = headers.map((header) => `Note: ${header}`);
-        expect(dearmor(KIT, armor(KIT, spoken, bytes))).toEqual({ type: 'bytes', bytes });
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 300 }),
+        fc.array(fc.string(), { maxLength: 3 }),
+        (bytes, headers) => {
+          const spoken = headers.map((header) => `Note: ${header}`);
+          expect(dearmor(KIT, armor(KIT, spoken, bytes))).toEqual({ type: 'bytes', bytes });
+        },
+      ),
     );
   });
 
@@ -53,14 +59,17 @@ describe('armour', () => {
         text.slice(0, at) + text.slice(at + 1),
         text.slice(0, at) + text[at] + text.slice(at),
       ];
-      for (const variant of variants) expect(dearmor(KIT, variant), `at ${at}`).toEqual({ type: 'damaged' });
+      for (const variant of variants)
+        expect(dearmor(KIT, variant), `at ${at}`).toEqual({ type: 'damaged' });
     }
   });
 
   test('text that ends too early is damaged, whether within a line or between two', () => {
     const first = text.indexOf('-----\n') + 6;
     for (let length = first; length < text.trimEnd().length; length += 1) {
-      expect(dearmor(KIT, text.slice(0, length)), `${length} characters`).toEqual({ type: 'damaged' });
+      expect(dearmor(KIT, text.slice(0, length)), `${length} characters`).toEqual({
+        type: 'damaged',
+      });
     }
   });
 
@@ -70,7 +79,8 @@ describe('armour', () => {
       type: 'foreign',
       found: 'CERTIFICATE',
     });
-    for (const nothing of ['', 'hello', '\u0000\u0001', '-----BEGIN']) expect(dearmor(KIT, nothing)).toEqual({ type: 'absent' });
+    for (const nothing of ['', 'hello', '\u0000\u0001', '-----BEGIN'])
+      expect(dearmor(KIT, nothing)).toEqual({ type: 'absent' });
     expect(dearmor(KIT, 'x'.repeat(5 * 1024 * 1024))).toEqual({ type: 'absent' });
   });
 

@@ -25,7 +25,9 @@ const contents: BundleContents & { readonly pathKey: Uint8Array } = {
   dedupSecrets: vault.kit.dedupSecrets,
   addresses: undefined,
   settings: undefined,
-  pathKey: pathKeyFor(vault.kit.pathSecret, { lineageId: asLineageId(seededRandom('lineage').bytes(16)) }),
+  pathKey: pathKeyFor(vault.kit.pathSecret, {
+    lineageId: asLineageId(seededRandom('lineage').bytes(16)),
+  }),
 };
 const addressesOf = ({ authority, descriptor }: typeof vault) =>
   issueAddresses(authority, {
@@ -38,12 +40,17 @@ const text = sealBundle(contents);
 const code = (value: string) => expect.objectContaining({ code: value, retryable: false });
 
 /** A bundle as somebody else's program might write it: armoured without being verified first. */
-const forged = (change: Partial<BundleContents>) => armor(BUNDLE, [], encodeBundleContents({ ...contents, ...change }));
+const forged = (change: Partial<BundleContents>) =>
+  armor(BUNDLE, [], encodeBundleContents({ ...contents, ...change }));
 
 describe('enrolment bundle', () => {
   test('opens to what was sealed, with everything in it verified', () => {
     const open = openBundle(text, FIXTURE_TIME_MS);
-    expect(open).toMatchObject({ url: contents.url, dedupSecrets: contents.dedupSecrets, pathKey: contents.pathKey });
+    expect(open).toMatchObject({
+      url: contents.url,
+      dedupSecrets: contents.dedupSecrets,
+      pathKey: contents.pathKey,
+    });
     expect(open.descriptor).toEqual(vault.descriptor);
     expect(open.collector.signKey).toEqual(vault.collector.publicKey);
     expect(open.enrolment.name).toBe('hplc-7');
@@ -57,7 +64,9 @@ describe('enrolment bundle', () => {
 
   test('carries the signed addresses that the collector had', () => {
     const signed = addressesOf(vault);
-    expect(openBundle(sealBundle({ ...contents, addresses: signed }), FIXTURE_TIME_MS).signedAddresses).toEqual(signed);
+    expect(
+      openBundle(sealBundle({ ...contents, addresses: signed }), FIXTURE_TIME_MS).signedAddresses,
+    ).toEqual(signed);
   });
 
   test('says in plain words that it is a secret even after expiry', () => {
@@ -75,7 +84,8 @@ describe('enrolment bundle', () => {
 
   test('any one bit of its bytes makes it unusable', () => {
     const bytes = encodeBundleContents(contents);
-    // url, path key and dedup secret are not signed: the checksum alone guards them, and only against accidents.
+    // url, path key and dedup secret are not signed: the checksum alone guards them, and only
+    // against accidents.
     const openBytes = [contents.pathKey, ...contents.dedupSecrets.map((dedup) => dedup.secret)];
     const unsigned = new Set<number>();
     for (const part of [...openBytes, new TextEncoder().encode(contents.url)]) {
@@ -86,8 +96,13 @@ describe('enrolment bundle', () => {
       const altered = bytes.slice();
       altered[at] = (altered[at] ?? 0) ^ 1;
       if (unsigned.has(at)) continue;
-      expect(() => openBundle(armor(BUNDLE, [], altered), FIXTURE_TIME_MS), `byte ${at}`).toThrowError(
-        expect.objectContaining({ code: expect.stringMatching(/^BUNDLE_(CORRUPT|UNKNOWN_VERSION|FOREIGN)$/) }),
+      expect(
+        () => openBundle(armor(BUNDLE, [], altered), FIXTURE_TIME_MS),
+        `byte ${at}`,
+      ).toThrowError(
+        expect.objectContaining({
+          code: expect.stringMatching(/^BUNDLE_(CORRUPT|UNKNOWN_VERSION|FOREIGN)$/),
+        }),
       );
     }
   });
@@ -106,7 +121,9 @@ describe('enrolment bundle', () => {
     const impostor = issueCollectorCertificate(foreign.authority, {
       version: 1,
       vaultId: vault.descriptor.vaultId,
-      collectorId: vault.descriptor.vaultId as unknown as Parameters<typeof issueCollectorCertificate>[1]['collectorId'],
+      collectorId: vault.descriptor.vaultId as unknown as Parameters<
+        typeof issueCollectorCertificate
+      >[1]['collectorId'],
       signKey: foreign.collector.publicKey,
       generation: 9,
       issuedAtMs: FIXTURE_TIME_MS,
@@ -123,8 +140,12 @@ describe('enrolment bundle', () => {
       { addresses: addressesOf(foreign) },
     ];
     for (const mix of mixes) {
-      expect(() => openBundle(forged(mix), FIXTURE_TIME_MS), Object.keys(mix).join()).toThrowError(code('BUNDLE_FOREIGN'));
-      expect(() => sealBundle({ ...contents, ...mix }), Object.keys(mix).join()).toThrowError(code('BUNDLE_FOREIGN'));
+      expect(() => openBundle(forged(mix), FIXTURE_TIME_MS), Object.keys(mix).join()).toThrowError(
+        code('BUNDLE_FOREIGN'),
+      );
+      expect(() => sealBundle({ ...contents, ...mix }), Object.keys(mix).join()).toThrowError(
+        code('BUNDLE_FOREIGN'),
+      );
     }
   });
 });

@@ -15,7 +15,13 @@ import {
 import { equalBytes } from '../crypto/primitives.ts';
 import { type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import { armor, dearmor, foreignFile } from './armor.ts';
-import { CertificateError, verifyAddresses, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
+import {
+  CertificateError,
+  verifyAddresses,
+  verifyCollectorCertificate,
+  verifyDescriptor,
+  verifyEnrolment,
+} from './certificates.ts';
 import { verifyGroup } from './group.ts';
 import { verifySettings } from './settings.ts';
 
@@ -26,7 +32,10 @@ export type BundleErrorCode =
   | 'BUNDLE_CORRUPT'
   /** The bundle was made by a newer release. */
   | 'BUNDLE_UNKNOWN_VERSION'
-  /** The certificates in it are not all of one vault and its authority, or its keys do not belong to them. */
+  /**
+   * The certificates in it are not all of one vault and its authority, or its keys do not belong to
+   * them.
+   */
   | 'BUNDLE_FOREIGN'
   /** By this machine's clock the bundle is past its term. */
   | 'BUNDLE_EXPIRED';
@@ -34,7 +43,10 @@ export type BundleErrorCode =
 /** An enrolment bundle that cannot be used. */
 export class BundleError extends AliquotError<BundleErrorCode> {}
 
-/** A bundle whose certificates are verified against its vault's authority. Every secret in it stays one after expiry. */
+/**
+ * A bundle whose certificates are verified against its vault's authority. Every secret in it stays
+ * one after expiry.
+ */
 interface OpenParts {
   /** The collector's base address, as `aliquot serve` printed it. */
   readonly url: string;
@@ -73,12 +85,17 @@ export type AnyBundle = OpenBundle | OpenGroupBundle;
 
 const ARMOR = 'ALIQUOT ENROLMENT BUNDLE';
 
-/** The bundle file as armoured text. It is not encrypted: it must reach its PC by a way that nobody else reads. */
+/**
+ * The bundle file as armoured text. It is not encrypted: it must reach its PC by a way that nobody
+ * else reads.
+ */
 export function sealBundle(contents: BundleContents): string {
   const open = verifiedParts(contents);
   const { group } = open;
   const headers = [
-    group === undefined ? `Agent: ${open.enrolment.name}` : `Group: ${group.name}, for ${group.uses} PCs`,
+    group === undefined
+      ? `Agent: ${open.enrolment.name}`
+      : `Group: ${group.name}, for ${group.uses} PCs`,
     `Vault: ${open.descriptor.name}`,
     `Expires: ${new Date(termOf(open)).toISOString()}`,
     'This file is a secret, and stays one after it has expired: it holds keys of the vault.',
@@ -90,9 +107,10 @@ export function sealBundle(contents: BundleContents): string {
 }
 
 /**
- * Reads a bundle and verifies everything in it: the descriptor proves itself, its authority signed collector and
- * enrolment, and the enrolment key is the certified one. With `nowMs`, an expired bundle throws BUNDLE_EXPIRED; leave it
- * out only to repeat an enrolment that was begun in time (the collector has the last word either way).
+ * Reads a bundle and verifies everything in it: the descriptor proves itself, its authority signed
+ * collector and enrolment, and the enrolment key is the certified one. With `nowMs`, an expired
+ * bundle throws BUNDLE_EXPIRED; leave it out only to repeat an enrolment that was begun in time
+ * (the collector has the last word either way).
  */
 export function openAnyBundle(text: string, nowMs?: number): AnyBundle {
   const read = dearmor(ARMOR, text);
@@ -102,9 +120,13 @@ export function openAnyBundle(text: string, nowMs?: number): AnyBundle {
       'no enrolment bundle in this file; a bundle begins with the line BEGIN ALIQUOT ENROLMENT BUNDLE',
     );
   }
-  if (read.type === 'foreign') throw new BundleError('BUNDLE_NOT_A_BUNDLE', foreignFile(read.found, 'an enrolment bundle'));
+  if (read.type === 'foreign')
+    throw new BundleError('BUNDLE_NOT_A_BUNDLE', foreignFile(read.found, 'an enrolment bundle'));
   if (read.type === 'damaged') {
-    throw new BundleError('BUNDLE_CORRUPT', 'the enrolment bundle is damaged or incomplete; copy it again, or ask for a new one');
+    throw new BundleError(
+      'BUNDLE_CORRUPT',
+      'the enrolment bundle is damaged or incomplete; copy it again, or ask for a new one',
+    );
   }
   const open = verifiedParts(decoded(read.bytes));
   if (nowMs !== undefined && nowMs >= termOf(open)) {
@@ -139,9 +161,17 @@ function decoded(bytes: Uint8Array): BundleContents {
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
     if (cause.code === 'FORMAT_UNKNOWN_VERSION') {
-      throw new BundleError('BUNDLE_UNKNOWN_VERSION', 'the bundle was made by a newer release of Aliquot; update this one', { cause });
+      throw new BundleError(
+        'BUNDLE_UNKNOWN_VERSION',
+        'the bundle was made by a newer release of Aliquot; update this one',
+        { cause },
+      );
     }
-    throw new BundleError('BUNDLE_CORRUPT', 'the enrolment bundle is damaged; copy it again, or ask for a new one', { cause });
+    throw new BundleError(
+      'BUNDLE_CORRUPT',
+      'the enrolment bundle is damaged; copy it again, or ask for a new one',
+      { cause },
+    );
   }
 }
 
@@ -149,8 +179,13 @@ function verifiedParts(contents: BundleContents): AnyBundle {
   try {
     const descriptor = verifyDescriptor(contents.descriptor);
     const { authorityKey, vaultId } = descriptor;
-    const collector = verifyCollectorCertificate(authorityKey, vaultId, contents.collectorCertificate);
-    if (contents.addresses !== undefined) verifyAddresses(authorityKey, vaultId, contents.addresses);
+    const collector = verifyCollectorCertificate(
+      authorityKey,
+      vaultId,
+      contents.collectorCertificate,
+    );
+    if (contents.addresses !== undefined)
+      verifyAddresses(authorityKey, vaultId, contents.addresses);
     // Whether their term, or that of who signed, is over is judged by the PC when it takes them.
     if (contents.settings !== undefined) verifySettings(descriptor, contents.settings, 0);
     const enrolmentKey = signingKeyFromSeed(contents.enrolmentSeed);
@@ -184,13 +219,23 @@ function verifiedParts(contents: BundleContents): AnyBundle {
   }
 }
 
-function requireKeys({ enrolmentKey, dedupSecrets }: OpenParts, certified: Uint8Array, dedupEpoch: number): void {
-  if (!equalBytes(enrolmentKey.publicKey, certified)) throw foreign('its enrolment key is not the certified one');
+function requireKeys(
+  { enrolmentKey, dedupSecrets }: OpenParts,
+  certified: Uint8Array,
+  dedupEpoch: number,
+): void {
+  if (!equalBytes(enrolmentKey.publicKey, certified))
+    throw foreign('its enrolment key is not the certified one');
   const epochs = dedupSecrets.map((secret) => secret.epoch);
   // Epoch 1 always: the gear table is of the first epoch, whichever epoch the agent seals in.
-  if (!epochs.includes(1) || !epochs.includes(dedupEpoch)) throw foreign('a dedup secret is missing');
+  if (!epochs.includes(1) || !epochs.includes(dedupEpoch))
+    throw foreign('a dedup secret is missing');
 }
 
 function foreign(why: string, cause?: unknown): BundleError {
-  return new BundleError('BUNDLE_FOREIGN', `the enrolment bundle does not belong to one vault: ${why}; ask for a new one`, { cause });
+  return new BundleError(
+    'BUNDLE_FOREIGN',
+    `the enrolment bundle does not belong to one vault: ${why}; ask for a new one`,
+    { cause },
+  );
 }

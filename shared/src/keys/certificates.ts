@@ -30,7 +30,13 @@ import {
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
 import { GROUP, memberTerms, verifyGroup, verifyMember } from './group.ts';
-import { CertificateError, decodeBody, requireStrong, requireVault, verified } from './statement.ts';
+import {
+  CertificateError,
+  decodeBody,
+  requireStrong,
+  requireVault,
+  verified,
+} from './statement.ts';
 
 export { CertificateError, requireStrong, requireVault, verified } from './statement.ts';
 
@@ -71,28 +77,49 @@ export function issueDescriptor(authority: SigningKey, body: VaultDescriptorBody
   return sign(authority, DESCRIPTOR, encodeVaultDescriptorBody(body));
 }
 
-/** A descriptor that proves itself: its authority key gives its vault id, and that key signed it. */
+/**
+ * A descriptor that proves itself: its authority key gives its vault id, and that key signed it.
+ */
 export function verifyDescriptor(signed: Signed): VaultDescriptorBody {
   const body = decodeBody('vault descriptor', decodeVaultDescriptorBody, signed.body);
   if (!equalBytes(vaultIdOf(body.authorityKey), body.vaultId)) {
-    throw new CertificateError('CERT_ID_MISMATCH', `the descriptor of vault ${body.name} carries an id that is not its authority's`);
+    throw new CertificateError(
+      'CERT_ID_MISMATCH',
+      `the descriptor of vault ${body.name} carries an id that is not its authority's`,
+    );
   }
-  return verified('vault descriptor', body.authorityKey, DESCRIPTOR, decodeVaultDescriptorBody, signed);
+  return verified(
+    'vault descriptor',
+    body.authorityKey,
+    DESCRIPTOR,
+    decodeVaultDescriptorBody,
+    signed,
+  );
 }
 
 /** Certifies a collector for a vault; a successor gets a higher `generation`. */
-export function issueCollectorCertificate(authority: SigningKey, body: CollectorCertificateBody): Signed {
+export function issueCollectorCertificate(
+  authority: SigningKey,
+  body: CollectorCertificateBody,
+): Signed {
   return sign(authority, COLLECTOR, encodeCollectorCertificateBody(body));
 }
 
 /** Throws CertificateError unless the vault's authority certified exactly this collector key. */
-export function verifyCollectorCertificate(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): CollectorCertificateBody {
+export function verifyCollectorCertificate(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+): CollectorCertificateBody {
   const what = 'collector certificate';
   const body = verified(what, authorityKey, COLLECTOR, decodeCollectorCertificateBody, signed);
   requireVault(what, vaultId, body.vaultId);
   requireStrong(what, body.signKey);
   if (!equalBytes(collectorIdOf(body.signKey), body.collectorId)) {
-    throw new CertificateError('CERT_ID_MISMATCH', 'the collector certificate carries an id that is not its key’s');
+    throw new CertificateError(
+      'CERT_ID_MISMATCH',
+      'the collector certificate carries an id that is not its key’s',
+    );
   }
   return body;
 }
@@ -102,9 +129,22 @@ export function issueAddresses(authority: SigningKey, body: CollectorAddressesBo
   return sign(authority, ADDRESSES, encodeCollectorAddressesBody(body));
 }
 
-/** Throws CertificateError unless the vault's authority signed exactly these addresses. Whether they are newer is the caller's to compare. */
-export function verifyAddresses(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): CollectorAddressesBody {
-  const body = verified('collector addresses', authorityKey, ADDRESSES, decodeCollectorAddressesBody, signed);
+/**
+ * Throws CertificateError unless the vault's authority signed exactly these addresses. Whether they
+ * are newer is the caller's to compare.
+ */
+export function verifyAddresses(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+): CollectorAddressesBody {
+  const body = verified(
+    'collector addresses',
+    authorityKey,
+    ADDRESSES,
+    decodeCollectorAddressesBody,
+    signed,
+  );
   requireVault('collector addresses', vaultId, body.vaultId);
   return body;
 }
@@ -115,10 +155,15 @@ export function issueEnrolment(authority: SigningKey, body: EnrolmentCertificate
 }
 
 /**
- * An enrolment that the vault's authority signed. Its expiry is not looked at: it limits when a bundle may be used, not
- * how long the agent lives; whoever answers an enrolment compares `expiresAtMs` with its own clock.
+ * An enrolment that the vault's authority signed. Its expiry is not looked at: it limits when a
+ * bundle may be used, not how long the agent lives; whoever answers an enrolment compares
+ * `expiresAtMs` with its own clock.
  */
-export function verifyEnrolment(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): EnrolmentCertificateBody {
+export function verifyEnrolment(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+): EnrolmentCertificateBody {
   const what = 'enrolment certificate';
   const body = verified(what, authorityKey, ENROLMENT, decodeEnrolmentCertificateBody, signed);
   requireVault(what, vaultId, body.vaultId);
@@ -132,11 +177,20 @@ export function issueBinding(enrolmentKey: SigningKey, body: AgentBindingBody): 
 }
 
 /**
- * The agent that enrolment and binding together certify; throws CertificateError unless they belong together and to the vault. The
- * enrolment is the authority's for this one agent, or the certificate of the agent's group: its label tells.
+ * The agent that enrolment and binding together certify; throws CertificateError unless they belong
+ * together and to the vault. The enrolment is the authority's for this one agent, or the
+ * certificate of the agent's group: its label tells.
  */
-export function verifyAgent(authorityKey: Uint8Array, vaultId: VaultId, enrolment: Signed, binding: Signed): AgentCertificate {
-  if (!signatureHolds(authorityKey, ENROLMENT, enrolment) && signatureHolds(authorityKey, GROUP, enrolment)) {
+export function verifyAgent(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  enrolment: Signed,
+  binding: Signed,
+): AgentCertificate {
+  if (
+    !signatureHolds(authorityKey, ENROLMENT, enrolment) &&
+    signatureHolds(authorityKey, GROUP, enrolment)
+  ) {
     const group = verifyGroup(authorityKey, vaultId, enrolment);
     const bound = verifyMember(group, binding);
     return { enrolment: memberTerms(group, bound), binding: bound, group };
@@ -148,21 +202,23 @@ export function verifyAgent(authorityKey: Uint8Array, vaultId: VaultId, enrolmen
   if (!equalBytes(enrolled.agentId, bound.agentId)) {
     throw new CertificateError('CERT_OTHER_AGENT', `the ${what} was made for another agent`);
   }
-  if (bound.member !== undefined) throw new CertificateError('CERT_MALFORMED', `the ${what} is one of a group`);
+  if (bound.member !== undefined)
+    throw new CertificateError('CERT_MALFORMED', `the ${what} is one of a group`);
   requireStrong(what, bound.signKey);
   return { enrolment: enrolled, binding: bound };
 }
 
 /**
- * What `verifyAgent` has verified before, or will, read as it stands; an agent that has not enrolled yet has no binding. Throws FormatError
- * for what is neither.
+ * What `verifyAgent` has verified before, or will, read as it stands; an agent that has not
+ * enrolled yet has no binding. Throws FormatError for what is neither.
  */
 export function readAgent(
   enrolment: Signed,
   binding: Signed | undefined,
 ): Omit<AgentCertificate, 'binding'> & { readonly binding: AgentBindingBody | undefined } {
   const bound = binding && decodeAgentBindingBody(binding.body);
-  if (bound?.member === undefined) return { enrolment: decodeEnrolmentCertificateBody(enrolment.body), binding: bound };
+  if (bound?.member === undefined)
+    return { enrolment: decodeEnrolmentCertificateBody(enrolment.body), binding: bound };
   const group = decodeGroupCertificateBody(enrolment.body);
   return { enrolment: memberTerms(group, bound), binding: bound, group };
 }
@@ -172,9 +228,22 @@ export function issueEpochOpening(authority: SigningKey, body: EpochOpeningBody)
   return sign(authority, EPOCH_OPENING, encodeEpochOpeningBody(body));
 }
 
-/** Throws CertificateError unless the vault's authority approved this opening. Whether its heads fit the log is the caller's to prove. */
-export function verifyEpochOpening(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): EpochOpeningBody {
-  const body = verified('epoch opening', authorityKey, EPOCH_OPENING, decodeEpochOpeningBody, signed);
+/**
+ * Throws CertificateError unless the vault's authority approved this opening. Whether its heads fit
+ * the log is the caller's to prove.
+ */
+export function verifyEpochOpening(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+): EpochOpeningBody {
+  const body = verified(
+    'epoch opening',
+    authorityKey,
+    EPOCH_OPENING,
+    decodeEpochOpeningBody,
+    signed,
+  );
   requireVault('epoch opening', vaultId, body.vaultId);
   return body;
 }
@@ -185,8 +254,8 @@ export function issueEnrolAnswer(collector: SigningKey, body: EnrolAnswerBody): 
 }
 
 /**
- * An answer by a collector that the authority certified, for exactly this enrolment and these keys. An answer for other
- * keys (CERT_OTHER_AGENT) means that somebody else has used the bundle.
+ * An answer by a collector that the authority certified, for exactly this enrolment and these keys.
+ * An answer for other keys (CERT_OTHER_AGENT) means that somebody else has used the bundle.
  */
 export function verifyEnrolAnswer(
   authorityKey: Uint8Array,
@@ -196,9 +265,18 @@ export function verifyEnrolAnswer(
 ): { answer: EnrolAnswerBody; collector: CollectorCertificateBody } {
   const vaultId = agent.enrolment.vaultId;
   const collector = verifyCollectorCertificate(authorityKey, vaultId, answer.collectorCertificate);
-  const body = verified('enrolment answer', collector.signKey, ENROL_ANSWER, decodeEnrolAnswerBody, answer.answer);
+  const body = verified(
+    'enrolment answer',
+    collector.signKey,
+    ENROL_ANSWER,
+    decodeEnrolAnswerBody,
+    answer.answer,
+  );
   requireVault('enrolment answer', vaultId, body.vaultId);
-  if (!equalBytes(body.agentId, agent.enrolment.agentId) || !equalBytes(body.bindingHash, bindingHashOf(binding))) {
+  if (
+    !equalBytes(body.agentId, agent.enrolment.agentId) ||
+    !equalBytes(body.bindingHash, bindingHashOf(binding))
+  ) {
     throw new CertificateError(
       'CERT_OTHER_AGENT',
       `the collector’s answer is not for the keys of agent ${agent.enrolment.name} on this machine`,

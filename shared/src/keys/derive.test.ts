@@ -15,7 +15,10 @@ describe('vault keys', () => {
   test('every subkey of every epoch and vault is another one', () => {
     const all = [vault, other].flatMap(({ descriptor }) => {
       const keys = vaultKeysFrom([first, second], descriptor);
-      return [keys.gearSeed, ...[...keys.epochs.values()].flatMap((epoch) => [epoch.chunkSubkey, epoch.pageSubkey])];
+      return [
+        keys.gearSeed,
+        ...[...keys.epochs.values()].flatMap((epoch) => [epoch.chunkSubkey, epoch.pageSubkey]),
+      ];
     });
     expect(new Set(all.map(hex)).size).toBe(10);
     expect(all.every((key) => key.length === 32)).toBe(true);
@@ -32,7 +35,9 @@ describe('vault keys', () => {
   });
 
   test('without the secret of epoch 1 there are no vault keys, because the cuts would move', () => {
-    expect(() => vaultKeysFrom([second], vault.descriptor)).toThrowError(expect.objectContaining({ code: 'CRYPTO_MISSING_EPOCH' }));
+    expect(() => vaultKeysFrom([second], vault.descriptor)).toThrowError(
+      expect.objectContaining({ code: 'CRYPTO_MISSING_EPOCH' }),
+    );
   });
 });
 
@@ -54,11 +59,17 @@ describe('path keys', () => {
     expect(composed.length).toBe(32);
     expect(composed).not.toEqual(decomposed);
     expect(fileIdFor(key, utf8('/data/\u00e9'))).toEqual(composed);
-    expect(fileIdFor(pathKeyFor(secret, { lineageId: random.bytes(16) as LineageId }), utf8('/data/\u00e9'))).not.toEqual(composed);
+    expect(
+      fileIdFor(
+        pathKeyFor(secret, { lineageId: random.bytes(16) as LineageId }),
+        utf8('/data/\u00e9'),
+      ),
+    ).not.toEqual(composed);
   });
 
   test('a source id is no prefix of the file id of the same path', () => {
-    // A path of Windows is one file in every case of it, and central IT, which types it, need not know which one the PC has.
+    // A path of Windows is one file in every case of it, and central IT, which types it, need not
+    // know which one the PC has.
     for (const [one, other] of [
       ['C:\\Data\\Läufe', 'c:\\DATA\\LÄUFE'],
       ['\\\\srv\\Lab\\x', '\\\\SRV\\lab\\X'],
@@ -83,15 +94,23 @@ describe('version 1 stays as it is', () => {
 
   test('subkeys and gear seed follow from dedup secrets and vault', () => {
     const secrets = vectors.epochs.map(({ epoch, secret }) => ({ epoch, secret: bytes(secret) }));
-    const keys = vaultKeysFrom(secrets, { ...vault.descriptor, vaultId: vaultIdOf(bytes(vectors.authorityKey)) });
+    const keys = vaultKeysFrom(secrets, {
+      ...vault.descriptor,
+      vaultId: vaultIdOf(bytes(vectors.authorityKey)),
+    });
     expect(hex(keys.gearSeed)).toBe(vectors.gearSeed);
     for (const { epoch, chunkSubkey, pageSubkey } of vectors.epochs) {
-      expect(keys.epochs.get(epoch)).toEqual({ chunkSubkey: bytes(chunkSubkey), pageSubkey: bytes(pageSubkey) });
+      expect(keys.epochs.get(epoch)).toEqual({
+        chunkSubkey: bytes(chunkSubkey),
+        pageSubkey: bytes(pageSubkey),
+      });
     }
   });
 
   test('path keys, file ids and source ids follow from the path secret', () => {
-    const pathKey = pathKeyFor(bytes(vectors.pathSecret), { lineageId: bytes(vectors.lineageId) as LineageId });
+    const pathKey = pathKeyFor(bytes(vectors.pathSecret), {
+      lineageId: bytes(vectors.lineageId) as LineageId,
+    });
     expect(hex(pathKey)).toBe(vectors.pathKey);
     expect(hex(fileIdFor(pathKey, bytes(vectors.path)))).toBe(vectors.fileId);
     expect(hex(sourceIdFor(pathKey, bytes(vectors.path)))).toBe(vectors.sourceId);

@@ -1,4 +1,13 @@
-import type { DedupSecret, FileId, GroupId, LineageId, SourceId, VaultDescriptorBody, VaultId, VaultParameters } from '@aliquot/proto';
+import type {
+  DedupSecret,
+  FileId,
+  GroupId,
+  LineageId,
+  SourceId,
+  VaultDescriptorBody,
+  VaultId,
+  VaultParameters,
+} from '@aliquot/proto';
 import { type BoxKey, boxKeyFromSecret } from '../crypto/box.ts';
 import { CryptoError, hkdf, hmacSha256, labelled } from '../crypto/primitives.ts';
 import { pathIdentity } from './path-case.ts';
@@ -9,7 +18,10 @@ export interface EpochKeys {
   readonly pageSubkey: Uint8Array;
 }
 
-/** All that sealing and opening chunks and pages of one vault needs. On agents, and wherever a kit is open. */
+/**
+ * All that sealing and opening chunks and pages of one vault needs. On agents, and wherever a kit
+ * is open.
+ */
 export interface VaultKeys {
   readonly vaultId: VaultId;
   readonly parameters: VaultParameters;
@@ -24,7 +36,10 @@ const SUBKEY_BYTES = 32;
 const SOURCE_ID_BYTES = 16;
 const FIRST_EPOCH = 1;
 
-/** The key under which chunk keys are made from content: HKDF of the dedup secret, salted with the vault. */
+/**
+ * The key under which chunk keys are made from content: HKDF of the dedup secret, salted with the
+ * vault.
+ */
 function chunkSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
   return hkdf(secret.secret, vaultId, 'aliquot/v1/chunk-subkey', SUBKEY_BYTES);
 }
@@ -40,13 +55,20 @@ function gearSeed(secret: DedupSecret, vaultId: VaultId): Uint8Array {
 }
 
 /**
- * The keys of a vault from all its dedup secrets. Epoch 1 must be among them (CRYPTO_MISSING_EPOCH): the gear table stays
- * that of the first epoch, for cuts that moved with every revocation would send every file again.
+ * The keys of a vault from all its dedup secrets. Epoch 1 must be among them
+ * (CRYPTO_MISSING_EPOCH): the gear table stays that of the first epoch, for cuts that moved with
+ * every revocation would send every file again.
  */
-export function vaultKeysFrom(dedupSecrets: readonly DedupSecret[], descriptor: VaultDescriptorBody): VaultKeys {
+export function vaultKeysFrom(
+  dedupSecrets: readonly DedupSecret[],
+  descriptor: VaultDescriptorBody,
+): VaultKeys {
   const first = dedupSecrets.find((secret) => secret.epoch === FIRST_EPOCH);
   if (first === undefined) {
-    throw new CryptoError('CRYPTO_MISSING_EPOCH', `the dedup secret of epoch ${FIRST_EPOCH} of vault ${descriptor.name} is missing`);
+    throw new CryptoError(
+      'CRYPTO_MISSING_EPOCH',
+      `the dedup secret of epoch ${FIRST_EPOCH} of vault ${descriptor.name} is missing`,
+    );
   }
   const epochs = new Map<number, EpochKeys>();
   let currentEpoch = FIRST_EPOCH;
@@ -66,7 +88,9 @@ export function vaultKeysFrom(dedupSecrets: readonly DedupSecret[], descriptor: 
   };
 }
 
-/** A group's secret: stands in the group's bundle, and each of its agents makes its path key of it. */
+/**
+ * A group's secret: stands in the group's bundle, and each of its agents makes its path key of it.
+ */
 export function groupSecretFor(pathSecret: Uint8Array, groupId: GroupId): Uint8Array {
   return hkdf(pathSecret, groupId, 'aliquot/v1/group-secret', SUBKEY_BYTES);
 }
@@ -77,11 +101,18 @@ export function memberPathKey(groupSecret: Uint8Array, lineageId: LineageId): Ui
 }
 
 /**
- * A lineage's path key: goes into the bundle of each agent of the lineage, and can always be made again from the kit. Of a lineage that
- * began in a group it comes from that group's secret, which the PC had.
+ * A lineage's path key: goes into the bundle of each agent of the lineage, and can always be made
+ * again from the kit. Of a lineage that began in a group it comes from that group's secret, which
+ * the PC had.
  */
-export function pathKeyFor(pathSecret: Uint8Array, { lineageId, lineageGroup }: Lineage): Uint8Array {
-  return memberPathKey(lineageGroup === undefined ? pathSecret : groupSecretFor(pathSecret, lineageGroup), lineageId);
+export function pathKeyFor(
+  pathSecret: Uint8Array,
+  { lineageId, lineageGroup }: Lineage,
+): Uint8Array {
+  return memberPathKey(
+    lineageGroup === undefined ? pathSecret : groupSecretFor(pathSecret, lineageGroup),
+    lineageId,
+  );
 }
 
 /** A line of agents, as certificates name it. */
@@ -92,8 +123,8 @@ export interface Lineage {
 }
 
 /**
- * The id of a file: HMAC of its exact path bytes, of a path of Windows in one case (`oneCase`). The same path in the same lineage is the same file; nobody
- * else can tell.
+ * The id of a file: HMAC of its exact path bytes, of a path of Windows in one case (`oneCase`). The
+ * same path in the same lineage is the same file; nobody else can tell.
  */
 export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
   return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), pathIdentity(path)) as FileId;
@@ -101,12 +132,16 @@ export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
 
 /** The id of a source: the first 16 bytes of an HMAC of its root path, likewise. */
 export function sourceIdFor(pathKey: Uint8Array, path: Uint8Array): SourceId {
-  return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), pathIdentity(path)).slice(0, SOURCE_ID_BYTES) as SourceId;
+  return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), pathIdentity(path)).slice(
+    0,
+    SOURCE_ID_BYTES,
+  ) as SourceId;
 }
 
 /**
- * The vault's policy key, X25519: the policy is sealed to it, and so is what PCs say of their settings. It follows from the kit, and
- * operators who make settings have it in their key files; no collector does.
+ * The vault's policy key, X25519: the policy is sealed to it, and so is what PCs say of their
+ * settings. It follows from the kit, and operators who make settings have it in their key files; no
+ * collector does.
  */
 export function policyKeyFor(pathSecret: Uint8Array, vaultId: VaultId): BoxKey {
   return boxKeyFromSecret(hkdf(pathSecret, vaultId, 'aliquot/v1/policy-key', SUBKEY_BYTES));

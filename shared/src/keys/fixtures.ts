@@ -1,11 +1,20 @@
-/** Repeatable keys and certificates for tests of every room. Nothing outside tests imports this file. */
+/**
+ * Repeatable keys and certificates for tests of every room. Nothing outside tests imports this
+ * file.
+ */
 import type { AgentId, ChainId, KitContents, LineageId, Signed } from '@aliquot/proto';
 import { type BoxKey, newBoxKey } from '../crypto/box.ts';
 import { concat, hex, u64be, utf8 } from '../crypto/bytes.ts';
 import { sha256 } from '../crypto/primitives.ts';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
-import { collectorIdOf, issueBinding, issueCollectorCertificate, issueEnrolment, verifyDescriptor } from './certificates.ts';
+import {
+  collectorIdOf,
+  issueBinding,
+  issueCollectorCertificate,
+  issueEnrolment,
+  verifyDescriptor,
+} from './certificates.ts';
 import { createKit } from './kit.ts';
 
 /** Bytes that look random and are the same in every run: SHA-256 of the seed and a counter. */
@@ -29,7 +38,11 @@ export const FIXTURE_TIME_MS = 1_767_323_045_678;
 /** A vault with one collector. The same seed gives the same keys. */
 export function fixtureVault(seed: string, options: { name?: string; blind?: boolean } = {}) {
   const random = seededRandom(seed);
-  const vault = { name: options.name ?? 'Mass spec core', blind: options.blind ?? false, nowMs: FIXTURE_TIME_MS };
+  const vault = {
+    name: options.name ?? 'Mass spec core',
+    blind: options.blind ?? false,
+    nowMs: FIXTURE_TIME_MS,
+  };
   const kit: KitContents = createKit(vault, random);
   const descriptor = verifyDescriptor(kit.descriptor);
   const authority = signingKeyFromSeed(kit.authoritySeed);
@@ -43,13 +56,25 @@ export function fixtureVault(seed: string, options: { name?: string; blind?: boo
       generation,
       issuedAtMs: FIXTURE_TIME_MS,
     });
-  return { random, kit, descriptor, authority, collector, collectorCertificate: certify(collector, 1), certify };
+  return {
+    random,
+    kit,
+    descriptor,
+    authority,
+    collector,
+    collectorCertificate: certify(collector, 1),
+    certify,
+  };
 }
 
 export type FixtureVault = ReturnType<typeof fixtureVault>;
 
 /** An enrolled agent of a fixture vault, with all its keys. */
-export function fixtureAgent(vault: FixtureVault, name: string, options: { selfRestore?: boolean } = {}) {
+export function fixtureAgent(
+  vault: FixtureVault,
+  name: string,
+  options: { selfRestore?: boolean } = {},
+) {
   const { vaultId } = vault.descriptor;
   const random = seededRandom(`agent ${name} of ${hex(vaultId)}`);
   const agentId = random.bytes(16) as AgentId;
@@ -69,6 +94,20 @@ export function fixtureAgent(vault: FixtureVault, name: string, options: { selfR
     issuedAtMs: FIXTURE_TIME_MS,
     expiresAtMs: FIXTURE_TIME_MS + 86_400_000,
   });
-  const binding = issueBinding(enrolmentKey, { version: 1, vaultId, agentId, signKey: signKey.publicKey, boxKey: boxKey.publicKey });
-  return { agentId, enrolmentKey, signKey, boxKey, enrolment, binding, chainId: random.bytes(16) as ChainId };
+  const binding = issueBinding(enrolmentKey, {
+    version: 1,
+    vaultId,
+    agentId,
+    signKey: signKey.publicKey,
+    boxKey: boxKey.publicKey,
+  });
+  return {
+    agentId,
+    enrolmentKey,
+    signKey,
+    boxKey,
+    enrolment,
+    binding,
+    chainId: random.bytes(16) as ChainId,
+  };
 }

@@ -10,8 +10,20 @@ import { describe, expect, test } from 'vitest';
 import { newBoxKey } from '../crypto/box.ts';
 import { hex } from '../crypto/bytes.ts';
 import { newSigningKey, sign } from '../crypto/sign.ts';
-import { isSuccessorOf, issueApproval, openPathKey, sealPathKey, verifyApproval } from './approval.ts';
-import { issueBinding, issueEnrolment, readAgent, verifyAgent, verifyEnrolment } from './certificates.ts';
+import {
+  isSuccessorOf,
+  issueApproval,
+  openPathKey,
+  sealPathKey,
+  verifyApproval,
+} from './approval.ts';
+import {
+  issueBinding,
+  issueEnrolment,
+  readAgent,
+  verifyAgent,
+  verifyEnrolment,
+} from './certificates.ts';
 import { groupSecretFor, memberPathKey, pathKeyFor } from './derive.ts';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from './fixtures.ts';
 import { groupIdOf, issueGroup, issueMember, mayBeNamed } from './group.ts';
@@ -38,11 +50,23 @@ const terms: GroupCertificateBody = {
 const group = issueGroup(vault.authority, terms);
 const keys = () => ({ signKey: newSigningKey(random), boxKey: newBoxKey(random).publicKey });
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const check = (enrolment: Signed, binding: Signed) => verifyAgent(authorityKey, vaultId, enrolment, binding);
+const check = (enrolment: Signed, binding: Signed) =>
+  verifyAgent(authorityKey, vaultId, enrolment, binding);
 
-/** A binding as somebody would make it who has the bundle's group key, and puts something else into it. */
-function forged(binding: Signed, change: (body: AgentBindingBody) => AgentBindingBody, key = groupKey): Signed {
-  return sign(key, 'aliquot/v1/group-binding', encodeAgentBindingBody(change(decodeAgentBindingBody(binding.body))));
+/**
+ * A binding as somebody would make it who has the bundle's group key, and puts something else into
+ * it.
+ */
+function forged(
+  binding: Signed,
+  change: (body: AgentBindingBody) => AgentBindingBody,
+  key = groupKey,
+): Signed {
+  return sign(
+    key,
+    'aliquot/v1/group-binding',
+    encodeAgentBindingBody(change(decodeAgentBindingBody(binding.body))),
+  );
 }
 
 describe('an agent of a group', () => {
@@ -51,15 +75,25 @@ describe('an agent of a group', () => {
 
   test('is what the certificate and its binding say, and begins a lineage of its own in the group', () => {
     const agent = check(group, binding);
-    expect(agent.enrolment).toMatchObject({ name: 'hplc-7', selfRestore: true, dedupEpoch: 1, replaces: undefined });
+    expect(agent.enrolment).toMatchObject({
+      name: 'hplc-7',
+      selfRestore: true,
+      dedupEpoch: 1,
+      replaces: undefined,
+    });
     expect(agent.enrolment.lineageId).toEqual(agent.enrolment.agentId);
     expect(agent.enrolment.lineageGroup).toEqual(groupIdOf(groupKey.publicKey));
     expect(agent.binding.signKey).toEqual(own.signKey.publicKey);
     expect(agent.group).toEqual(terms);
     expect(readAgent(group, binding)).toEqual(agent);
     const single = fixtureAgent(vault, 'alone');
-    expect(readAgent(single.enrolment, single.binding)).toEqual(check(single.enrolment, single.binding));
-    expect(readAgent(single.enrolment, undefined)).toMatchObject({ binding: undefined, enrolment: { name: 'alone' } });
+    expect(readAgent(single.enrolment, single.binding)).toEqual(
+      check(single.enrolment, single.binding),
+    );
+    expect(readAgent(single.enrolment, undefined)).toMatchObject({
+      binding: undefined,
+      enrolment: { name: 'alone' },
+    });
   });
 
   test('has another id with every other key, group or vault, and the same again with the same', () => {
@@ -72,7 +106,11 @@ describe('an agent of a group', () => {
       idOf(issueMember(foreign.descriptor.vaultId, groupKey, 'hplc-7', own)),
     ];
     expect(new Set(ids).size).toBe(4);
-    expect(idOf(issueMember(vaultId, groupKey, 'gcms-1', { ...own, boxKey: newBoxKey(random).publicKey }))).toBe(ids[0]);
+    expect(
+      idOf(
+        issueMember(vaultId, groupKey, 'gcms-1', { ...own, boxKey: newBoxKey(random).publicKey }),
+      ),
+    ).toBe(ids[0]);
   });
 
   test('P4: who finds the bundle binds no keys of theirs under an id that is borne, and no key that they do not have', () => {
@@ -95,10 +133,15 @@ describe('an agent of a group', () => {
       ),
     ).toThrowError(code('CERT_SIGNATURE'));
     // The victim's keys under another name.
-    const renamed = (body: AgentBindingBody) => ({ ...body, member: body.member && { ...body.member, name: 'hplc-9' } });
+    const renamed = (body: AgentBindingBody) => ({
+      ...body,
+      member: body.member && { ...body.member, name: 'hplc-9' },
+    });
     expect(() => check(group, forged(binding, renamed))).toThrowError(code('CERT_SIGNATURE'));
     // A name that is not the group's.
-    expect(() => check(group, issueMember(vaultId, groupKey, 'backup-server', thief))).toThrowError(code('CERT_NAME'));
+    expect(() => check(group, issueMember(vaultId, groupKey, 'backup-server', thief))).toThrowError(
+      code('CERT_NAME'),
+    );
     // Without the group's key.
     expect(() =>
       check(
@@ -106,10 +149,15 @@ describe('an agent of a group', () => {
         forged(mine, (body) => body, thief.signKey),
       ),
     ).toThrowError(code('CERT_SIGNATURE'));
-    // In a group that the authority did not certify, in one of another vault, or under a single PC's certificate.
-    expect(() => check(issueGroup(thief.signKey, terms), mine)).toThrowError(code('CERT_SIGNATURE'));
+    // In a group that the authority did not certify, in one of another vault, or under a single
+    // PC's certificate.
+    expect(() => check(issueGroup(thief.signKey, terms), mine)).toThrowError(
+      code('CERT_SIGNATURE'),
+    );
     const elsewhere = { ...terms, vaultId: foreign.descriptor.vaultId };
-    expect(() => check(issueGroup(vault.authority, elsewhere), mine)).toThrowError(code('CERT_OTHER_VAULT'));
+    expect(() => check(issueGroup(vault.authority, elsewhere), mine)).toThrowError(
+      code('CERT_OTHER_VAULT'),
+    );
     const single = fixtureAgent(vault, 'single');
     expect(() => check(single.enrolment, mine)).toThrowError(code('CERT_SIGNATURE'));
     expect(() => check(group, single.binding)).toThrowError(code('CERT_SIGNATURE'));
@@ -135,9 +183,9 @@ describe('an agent of a group', () => {
           bytes[place] = (bytes[place] ?? 0) ^ (1 << (bit % 8));
           return { ...signed, [part]: bytes };
         };
-        expect(() => (ofGroup ? check(flip(group), binding) : check(group, flip(binding)))).toThrowError(
-          expect.objectContaining({ code: expect.stringMatching(/^CERT_/) }),
-        );
+        expect(() =>
+          ofGroup ? check(flip(group), binding) : check(group, flip(binding)),
+        ).toThrowError(expect.objectContaining({ code: expect.stringMatching(/^CERT_/) }));
       }),
       { numRuns: 300 },
     );
@@ -148,9 +196,15 @@ describe('an agent of a group', () => {
     const { pathSecret } = vault.kit;
     const secret = groupSecretFor(pathSecret, groupIdOf(groupKey.publicKey));
     expect(pathKeyFor(pathSecret, enrolment)).toEqual(memberPathKey(secret, enrolment.lineageId));
-    expect(pathKeyFor(pathSecret, { lineageId: enrolment.lineageId })).not.toEqual(pathKeyFor(pathSecret, enrolment));
-    expect(groupSecretFor(pathSecret, groupIdOf(newSigningKey(random).publicKey))).not.toEqual(secret);
-    expect(groupSecretFor(foreign.kit.pathSecret, groupIdOf(groupKey.publicKey))).not.toEqual(secret);
+    expect(pathKeyFor(pathSecret, { lineageId: enrolment.lineageId })).not.toEqual(
+      pathKeyFor(pathSecret, enrolment),
+    );
+    expect(groupSecretFor(pathSecret, groupIdOf(newSigningKey(random).publicKey))).not.toEqual(
+      secret,
+    );
+    expect(groupSecretFor(foreign.kit.pathSecret, groupIdOf(groupKey.publicKey))).not.toEqual(
+      secret,
+    );
   });
 });
 
@@ -179,7 +233,9 @@ describe('the names of a group', () => {
     const letters = fc.stringMatching(/^[ab*]{1,8}$/);
     fc.assert(
       fc.property(letters, fc.stringMatching(/^[ab]{1,10}$/), (pattern, name) => {
-        expect(mayBeNamed({ names: [pattern] }, name)).toBe(new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(name));
+        expect(mayBeNamed({ names: [pattern] }, name)).toBe(
+          new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(name),
+        );
       }),
       { numRuns: 500 },
     );
@@ -188,9 +244,18 @@ describe('the names of a group', () => {
 
 describe('an approval', () => {
   const own = { signKey: newSigningKey(random), boxKey: newBoxKey(random) };
-  const binding = issueMember(vaultId, groupKey, 'hplc-7', { signKey: own.signKey, boxKey: own.boxKey.publicKey });
+  const binding = issueMember(vaultId, groupKey, 'hplc-7', {
+    signKey: own.signKey,
+    boxKey: own.boxKey.publicKey,
+  });
   const { agentId } = decodeAgentBindingBody(binding.body);
-  const body = { version: 1, vaultId, agentId, approvedAtMs: FIXTURE_TIME_MS, successor: undefined } as const;
+  const body = {
+    version: 1,
+    vaultId,
+    agentId,
+    approvedAtMs: FIXTURE_TIME_MS,
+    successor: undefined,
+  } as const;
   const operatorKey = newSigningKey(random);
   const operator = (purposes: readonly ('settings' | 'agents')[], authority = vault.authority) =>
     issueOperator(authority, {
@@ -212,11 +277,15 @@ describe('an approval', () => {
     expect(judge(byOperator, operator(['settings', 'agents'])).body).toEqual(body);
     expect(() => judge(byOperator)).toThrowError(code('CERT_SIGNATURE'));
     expect(() => judge(byOperator, operator(['settings']))).toThrowError(code('CERT_PURPOSE'));
-    expect(() => judge(byOperator, operator(['agents']), FIXTURE_TIME_MS + 1000)).toThrowError(code('CERT_EXPIRED'));
-    expect(() => judge(byOperator, operator(['agents'], foreign.authority))).toThrowError(code('CERT_SIGNATURE'));
-    expect(() => judge(issueApproval(vault.authority, { ...body, vaultId: foreign.descriptor.vaultId }))).toThrowError(
-      code('CERT_OTHER_VAULT'),
+    expect(() => judge(byOperator, operator(['agents']), FIXTURE_TIME_MS + 1000)).toThrowError(
+      code('CERT_EXPIRED'),
     );
+    expect(() => judge(byOperator, operator(['agents'], foreign.authority))).toThrowError(
+      code('CERT_SIGNATURE'),
+    );
+    expect(() =>
+      judge(issueApproval(vault.authority, { ...body, vaultId: foreign.descriptor.vaultId })),
+    ).toThrowError(code('CERT_OTHER_VAULT'));
   });
 
   test('names a successor only by the authority’s own word and certificate', () => {
@@ -237,25 +306,40 @@ describe('an approval', () => {
     const pathKey = pathKeyFor(vault.kit.pathSecret, successorBody);
     const naming = (signer: typeof vault.authority, change: object = {}) => {
       const enrolment = issueEnrolment(signer, { ...successorBody, ...change });
-      return { ...body, successor: sealPathKey(pathKey, successorBody, enrolment, own.boxKey.publicKey, random) };
+      return {
+        ...body,
+        successor: sealPathKey(pathKey, successorBody, enrolment, own.boxKey.publicKey, random),
+      };
     };
-    expect(() => judge(issueApproval(operatorKey, naming(vault.authority)), operator(['agents']))).toThrowError(code('CERT_PURPOSE'));
+    expect(() =>
+      judge(issueApproval(operatorKey, naming(vault.authority)), operator(['agents'])),
+    ).toThrowError(code('CERT_PURPOSE'));
     const approved = judge(issueApproval(vault.authority, naming(vault.authority)));
-    if (approved.body.successor === undefined || approved.successor === undefined) throw new Error('no successor');
+    if (approved.body.successor === undefined || approved.successor === undefined)
+      throw new Error('no successor');
     expect(isSuccessorOf(approved.successor, decodeAgentBindingBody(binding.body))).toBe(true);
     expect(openPathKey(approved.body.successor, approved.successor, own.boxKey)).toEqual(pathKey);
     const stranger = newBoxKey(random);
     const { successor: sealed } = approved.body;
     const { successor } = approved;
     expect(() => openPathKey(sealed, successor, stranger)).toThrowError(code('CERT_MALFORMED'));
-    expect(() => openPathKey(sealed, { ...successor, agentId }, own.boxKey)).toThrowError(code('CERT_MALFORMED'));
-    expect(() => judge(issueApproval(vault.authority, naming(operatorKey)))).toThrowError(code('CERT_SIGNATURE'));
-    expect(() => judge(issueApproval(vault.authority, naming(vault.authority, { replaces: undefined })))).toThrowError(
-      code('CERT_OTHER_AGENT'),
+    expect(() => openPathKey(sealed, { ...successor, agentId }, own.boxKey)).toThrowError(
+      code('CERT_MALFORMED'),
     );
+    expect(() => judge(issueApproval(vault.authority, naming(operatorKey)))).toThrowError(
+      code('CERT_SIGNATURE'),
+    );
+    expect(() =>
+      judge(issueApproval(vault.authority, naming(vault.authority, { replaces: undefined }))),
+    ).toThrowError(code('CERT_OTHER_AGENT'));
     const another = { ...successor, enrolmentKey: stranger.publicKey };
     expect(isSuccessorOf(another, decodeAgentBindingBody(binding.body))).toBe(false);
-    expect(isSuccessorOf({ ...successor, name: 'hplc-8' }, decodeAgentBindingBody(binding.body))).toBe(false);
-    expect(verifyEnrolment(authorityKey, vaultId, sealed.enrolment)).toEqual({ ...successorBody, lineageGroup: undefined });
+    expect(
+      isSuccessorOf({ ...successor, name: 'hplc-8' }, decodeAgentBindingBody(binding.body)),
+    ).toBe(false);
+    expect(verifyEnrolment(authorityKey, vaultId, sealed.enrolment)).toEqual({
+      ...successorBody,
+      lineageGroup: undefined,
+    });
   });
 });

@@ -20,9 +20,10 @@ import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
 import { CertificateError, requireStrong, requireVault, verified } from './statement.ts';
 
 /*
- * One certificate for many PCs. The authority certifies a group's key; whoever has it (the bundle) may bind keys of its own as an agent
- * of the group. The agent's id follows from its signing key, so nobody binds other keys under an id that is borne: FORMAT.md,
- * "GroupCertificateBody" and "AgentBindingBody". How many there may be, and that names differ, is the log's to hold.
+ * One certificate for many PCs. The authority certifies a group's key; whoever has it (the bundle)
+ * may bind keys of its own as an agent of the group. The agent's id follows from its signing key,
+ * so nobody binds other keys under an id that is borne: FORMAT.md, "GroupCertificateBody" and
+ * "AgentBindingBody". How many there may be, and that names differ, is the log's to hold.
  */
 
 /** The label under which the authority signs a group's certificate. */
@@ -41,7 +42,9 @@ export function groupIdOf(groupKey: Uint8Array): GroupId {
  * length.
  */
 function memberIdOf(vaultId: VaultId, groupKey: Uint8Array, signKey: Uint8Array): AgentId {
-  return asAgentId(sha256(labelled('aliquot/v1/group-agent'), vaultId, groupKey, signKey).slice(0, ID_BYTES));
+  return asAgentId(
+    sha256(labelled('aliquot/v1/group-agent'), vaultId, groupKey, signKey).slice(0, ID_BYTES),
+  );
 }
 
 /** Certifies a key by which several PCs may enrol. */
@@ -53,7 +56,11 @@ export function issueGroup(authority: SigningKey, body: GroupCertificateBody): S
  * A group that the vault's authority certified. As with an enrolment, its term is for whoever
  * answers one. Throws CertificateError.
  */
-export function verifyGroup(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): GroupCertificateBody {
+export function verifyGroup(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+): GroupCertificateBody {
   const what = 'group certificate';
   const body = verified(what, authorityKey, GROUP, decodeGroupCertificateBody, signed);
   requireVault(what, vaultId, body.vaultId);
@@ -72,7 +79,12 @@ export interface MemberKeys {
  * Binds an agent's own keys into a group, under a name; signed with the group's key and proved with
  * the agent's.
  */
-export function issueMember(vaultId: VaultId, groupKey: SigningKey, name: string, { signKey, boxKey }: MemberKeys): Signed {
+export function issueMember(
+  vaultId: VaultId,
+  groupKey: SigningKey,
+  name: string,
+  { signKey, boxKey }: MemberKeys,
+): Signed {
   const body = {
     version: 1,
     vaultId,
@@ -95,13 +107,23 @@ export function verifyMember(group: GroupCertificateBody, binding: Signed): Agen
   const bound = verified(what, group.groupKey, BINDING, decodeAgentBindingBody, binding);
   const { vaultId, agentId, signKey, member } = bound;
   requireVault(what, group.vaultId, vaultId);
-  if (member === undefined) throw new CertificateError('CERT_MALFORMED', `the ${what} names no agent`);
+  if (member === undefined)
+    throw new CertificateError('CERT_MALFORMED', `the ${what} names no agent`);
   requireStrong(what, signKey);
   if (!equalBytes(agentId, memberIdOf(vaultId, group.groupKey, signKey)))
-    throw new CertificateError('CERT_ID_MISMATCH', `the ${what} carries an id that is not its key’s`);
-  const body = encodeAgentBindingBody({ ...bound, member: { name: member.name, possession: new Uint8Array(SIGNATURE_BYTES) } });
+    throw new CertificateError(
+      'CERT_ID_MISMATCH',
+      `the ${what} carries an id that is not its key’s`,
+    );
+  const body = encodeAgentBindingBody({
+    ...bound,
+    member: { name: member.name, possession: new Uint8Array(SIGNATURE_BYTES) },
+  });
   if (!signatureHolds(signKey, POSSESSION, { body, signature: member.possession }))
-    throw new CertificateError('CERT_SIGNATURE', `the ${what} was not made by who has its signing key`);
+    throw new CertificateError(
+      'CERT_SIGNATURE',
+      `the ${what} was not made by who has its signing key`,
+    );
   if (!mayBeNamed(group, member.name)) {
     const text = `${member.name} is no name of group ${group.name}, whose agents are named ${group.names.join(' or ')}`;
     throw new CertificateError('CERT_NAME', text);
@@ -139,7 +161,10 @@ function fits([first = '', ...rest]: readonly string[], text: string): boolean {
  * What an enrolment certificate would say of an agent of a group: its lineage begins with it, and
  * in the group.
  */
-export function memberTerms(group: GroupCertificateBody, { agentId, member }: AgentBindingBody): EnrolmentCertificateBody {
+export function memberTerms(
+  group: GroupCertificateBody,
+  { agentId, member }: AgentBindingBody,
+): EnrolmentCertificateBody {
   const { vaultId, groupKey, selfRestore, dedupEpoch, issuedAtMs, expiresAtMs } = group;
   return {
     version: 1,

@@ -47,7 +47,10 @@ describe('recovery kit', () => {
 
   test('records name, blindness, time and chunk sizes in its descriptor', async () => {
     const parameters = { ...defaultVaultParameters, averageChunkBytes: 512 * 1024 };
-    const kit = createKit({ name: 'Grüße 1', blind: true, nowMs: 42, parameters }, seededRandom('described'));
+    const kit = createKit(
+      { name: 'Grüße 1', blind: true, nowMs: 42, parameters },
+      seededRandom('described'),
+    );
     const { descriptor } = await openKit(sealKit(kit, 'x', seededRandom('s'), CHEAP), 'x');
     expect(descriptor).toMatchObject({ name: 'Grüße 1', blind: true, createdAtMs: 42, parameters });
   });
@@ -60,32 +63,49 @@ describe('recovery kit', () => {
 
   test('two sealings of one kit share no byte of salt or seal', () => {
     const random = seededRandom('two sealings');
-    const [first, second] = [0, 1].map(() => kitFile(sealKit(vault.kit, PASSPHRASE, random, CHEAP)));
+    const [first, second] = [0, 1].map(() =>
+      kitFile(sealKit(vault.kit, PASSPHRASE, random, CHEAP)),
+    );
     expect(first?.salt).not.toEqual(second?.salt);
     expect(first?.sealed).not.toEqual(second?.sealed);
   });
 
   test('holds no secret in clear', () => {
     const { sealed } = kitFile(text);
-    for (const secret of [vault.kit.authoritySeed, vault.kit.vaultSecretKey, vault.kit.catalogSecretKey, vault.kit.pathSecret]) {
+    for (const secret of [
+      vault.kit.authoritySeed,
+      vault.kit.vaultSecretKey,
+      vault.kit.catalogSecretKey,
+      vault.kit.pathSecret,
+    ]) {
       expect(hex(sealed)).not.toContain(hex(secret));
     }
   });
 
   test('names its vault without the passphrase', () => {
-    expect(inspectKit(text)).toEqual({ vaultName: vault.descriptor.name, vaultId: vault.descriptor.vaultId });
+    expect(inspectKit(text)).toEqual({
+      vaultName: vault.descriptor.name,
+      vaultId: vault.descriptor.vaultId,
+    });
   });
 
   test('an empty passphrase is refused when sealing', () => {
-    expect(() => sealKit(vault.kit, '', seededRandom('s'), CHEAP)).toThrowError(code('KIT_EMPTY_PASSPHRASE'));
+    expect(() => sealKit(vault.kit, '', seededRandom('s'), CHEAP)).toThrowError(
+      code('KIT_EMPTY_PASSPHRASE'),
+    );
   });
 
-  test.each(['', ' ', 'open sesam', 'Open sesame', 'open sesame ', 'opensesame'])('does not open with "%s"', async (wrong) => {
-    await expect(openKit(text, wrong)).rejects.toThrowError(code('KIT_WRONG_PASSPHRASE'));
-  });
+  test.each(['', ' ', 'open sesam', 'Open sesame', 'open sesame ', 'opensesame'])(
+    'does not open with "%s"',
+    async (wrong) => {
+      await expect(openKit(text, wrong)).rejects.toThrowError(code('KIT_WRONG_PASSPHRASE'));
+    },
+  );
 
   test('messages carry neither passphrase nor keys', async () => {
-    const error: unknown = await openKit(text, 'a guess that is secret too').catch((cause: unknown) => cause);
+    const error: unknown = await openKit(text, 'a guess that is secret too').catch(
+      (cause: unknown) => cause,
+    );
     expect(String(error)).not.toContain('a guess');
     expect(String(error)).toContain(vault.descriptor.name);
   });
@@ -100,17 +120,28 @@ describe('P5: a kit altered under a right checksum', () => {
         const altered = { ...file, [part]: file[part].slice() };
         altered[part][at] = (altered[part][at] ?? 0) ^ 1;
         const rearmoured = armor(KIT, [], encodeKitFile(altered));
-        await expect(openKit(rearmoured, PASSPHRASE), `${part} byte ${at}`).rejects.toThrowError(code('KIT_WRONG_PASSPHRASE'));
+        await expect(openKit(rearmoured, PASSPHRASE), `${part} byte ${at}`).rejects.toThrowError(
+          code('KIT_WRONG_PASSPHRASE'),
+        );
       }
     }
   });
 
   test('does not open under another name, vault id or cost', async () => {
     const other = fixtureVault('kit other').descriptor.vaultId;
-    const changes = [{ vaultName: 'Mass spec cort' }, { vaultId: other }, { scryptLogN: 2 }, { scryptR: 2 }, { scryptP: 2 }];
+    const changes = [
+      { vaultName: 'Mass spec cort' },
+      { vaultId: other },
+      { scryptLogN: 2 },
+      { scryptR: 2 },
+      { scryptP: 2 },
+    ];
     for (const change of changes) {
       const rearmoured = armor(KIT, [], encodeKitFile({ ...file, ...change }));
-      await expect(openKit(rearmoured, PASSPHRASE), JSON.stringify(Object.keys(change))).rejects.toThrowError(code('KIT_WRONG_PASSPHRASE'));
+      await expect(
+        openKit(rearmoured, PASSPHRASE),
+        JSON.stringify(Object.keys(change)),
+      ).rejects.toThrowError(code('KIT_WRONG_PASSPHRASE'));
     }
   });
 
@@ -120,7 +151,9 @@ describe('P5: a kit altered under a right checksum', () => {
       const altered = bytes.slice();
       altered[at] = (altered[at] ?? 0) ^ 1;
       await expect(openKit(armor(KIT, [], altered), PASSPHRASE), `byte ${at}`).rejects.toThrowError(
-        expect.objectContaining({ code: expect.stringMatching(/^KIT_(CORRUPT|UNKNOWN_VERSION|WRONG_PASSPHRASE)$/) }),
+        expect.objectContaining({
+          code: expect.stringMatching(/^KIT_(CORRUPT|UNKNOWN_VERSION|WRONG_PASSPHRASE)$/),
+        }),
       );
     }
   });
@@ -142,9 +175,9 @@ describe('a kit whose keys do not belong together', () => {
 
   test('is not sealed at all when its descriptor does not hold', () => {
     const descriptor = { ...vault.kit.descriptor, signature: foreign.descriptor.signature };
-    expect(() => sealKit({ ...vault.kit, descriptor }, PASSPHRASE, seededRandom('x'), CHEAP)).toThrowError(
-      expect.objectContaining({ code: 'CERT_SIGNATURE' }),
-    );
+    expect(() =>
+      sealKit({ ...vault.kit, descriptor }, PASSPHRASE, seededRandom('x'), CHEAP),
+    ).toThrowError(expect.objectContaining({ code: 'CERT_SIGNATURE' }));
   });
 });
 
@@ -164,6 +197,8 @@ describe('version 1 stays readable', () => {
   });
 
   test.each(vectors.refuses)('refuses: $name', async (vector) => {
-    await expect(openKit(vector.text.join('\n'), vector.passphrase)).rejects.toThrowError(code(vector.code));
+    await expect(openKit(vector.text.join('\n'), vector.passphrase)).rejects.toThrowError(
+      code(vector.code),
+    );
   });
 });

@@ -44,7 +44,10 @@ export type KitErrorCode =
 /** A recovery kit that cannot be made or opened. */
 export class KitError extends AliquotError<KitErrorCode> {}
 
-/** An opened kit: everything that a vault's operator can do follows from it. All keys are proved to belong together. */
+/**
+ * An opened kit: everything that a vault's operator can do follows from it. All keys are proved to
+ * belong together.
+ */
 export interface OpenKit {
   readonly descriptor: VaultDescriptorBody;
   readonly signedDescriptor: Signed;
@@ -60,9 +63,9 @@ export interface OpenKit {
 }
 
 /**
- * The parameters that a vault starts with. Sizes by measurement on 92 MB of instrument files: against 256 KiB / 1 MiB / 4 MiB
- * they store the same (0.430 of raw, 0.428 there) and send 0.050 instead of 0.088 of a document's later states.
- * Test only: `createKit` takes them by itself.
+ * The parameters that a vault starts with. Sizes by measurement on 92 MB of instrument files:
+ * against 256 KiB / 1 MiB / 4 MiB they store the same (0.430 of raw, 0.428 there) and send 0.050
+ * instead of 0.088 of a document's later states. Test only: `createKit` takes them by itself.
  */
 export const defaultVaultParameters: VaultParameters = {
   chunkerVersion: 1,
@@ -75,9 +78,17 @@ export const defaultVaultParameters: VaultParameters = {
 const ARMOR = 'ALIQUOT RECOVERY KIT';
 const SECRET_BYTES = 32;
 
-/** Makes all keys of a new vault, on this machine, from `random`. `name` is 1 to 128 printable characters. */
+/**
+ * Makes all keys of a new vault, on this machine, from `random`. `name` is 1 to 128 printable
+ * characters.
+ */
 export function createKit(
-  vault: { readonly name: string; readonly blind: boolean; readonly nowMs: number; readonly parameters?: VaultParameters },
+  vault: {
+    readonly name: string;
+    readonly blind: boolean;
+    readonly nowMs: number;
+    readonly parameters?: VaultParameters;
+  },
   random: Random,
 ): KitContents {
   const authority = newSigningKey(random);
@@ -111,28 +122,53 @@ const KIND: PassphraseFileKind = {
   fault(fault, found, cause) {
     switch (fault) {
       case 'absent':
-        return new KitError('KIT_NOT_A_KIT', 'no recovery kit in this file; a kit begins with the line BEGIN ALIQUOT RECOVERY KIT');
+        return new KitError(
+          'KIT_NOT_A_KIT',
+          'no recovery kit in this file; a kit begins with the line BEGIN ALIQUOT RECOVERY KIT',
+        );
       case 'foreign':
         return new KitError('KIT_NOT_A_KIT', foreignFile(found, 'a recovery kit'));
       case 'damaged':
-        return new KitError('KIT_CORRUPT', 'the recovery kit is damaged or incomplete; use another copy of it', { cause });
+        return new KitError(
+          'KIT_CORRUPT',
+          'the recovery kit is damaged or incomplete; use another copy of it',
+          { cause },
+        );
       case 'newer':
-        return new KitError('KIT_UNKNOWN_VERSION', 'the recovery kit was made by a newer release of Aliquot; open it with that release', {
-          cause,
-        });
+        return new KitError(
+          'KIT_UNKNOWN_VERSION',
+          'the recovery kit was made by a newer release of Aliquot; open it with that release',
+          {
+            cause,
+          },
+        );
       case 'passphrase': {
-        const remedy = 'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
-        return new KitError('KIT_WRONG_PASSPHRASE', `the passphrase does not open the recovery kit of vault ${found}; ${remedy}`, {
-          cause,
-        });
+        const remedy =
+          'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
+        return new KitError(
+          'KIT_WRONG_PASSPHRASE',
+          `the passphrase does not open the recovery kit of vault ${found}; ${remedy}`,
+          {
+            cause,
+          },
+        );
       }
     }
   },
 };
 
 /** The kit file as armoured text, under a passphrase (`sealPassphraseFile`). */
-export function sealKit(contents: KitContents, passphrase: string, random: Random, cost: KitCost = defaultKitCost): string {
-  if (passphrase === '') throw new KitError('KIT_EMPTY_PASSPHRASE', 'a recovery kit needs a passphrase that is not empty');
+export function sealKit(
+  contents: KitContents,
+  passphrase: string,
+  random: Random,
+  cost: KitCost = defaultKitCost,
+): string {
+  if (passphrase === '')
+    throw new KitError(
+      'KIT_EMPTY_PASSPHRASE',
+      'a recovery kit needs a passphrase that is not empty',
+    );
   const descriptor = verifyDescriptor(contents.descriptor);
   const headers = [
     `Vault: ${descriptor.name}`,
@@ -140,7 +176,14 @@ export function sealKit(contents: KitContents, passphrase: string, random: Rando
     'Whoever has this text and its passphrase can read and administer the whole vault.',
     'Keep two printed copies in two places, and the passphrase in neither of them.',
   ];
-  return sealPassphraseFile(KIND, { vault: descriptor, plaintext: encodeKitContents(contents), passphrase, headers, random, cost });
+  return sealPassphraseFile(KIND, {
+    vault: descriptor,
+    plaintext: encodeKitContents(contents),
+    passphrase,
+    headers,
+    random,
+    cost,
+  });
 }
 
 /** Which vault a kit belongs to, without the passphrase. Not proved before the kit is opened. */
@@ -150,12 +193,16 @@ export function inspectKit(text: string): Pick<KitFile, 'vaultName' | 'vaultId'>
 }
 
 /**
- * Opens a kit, and proves that every key in it belongs to the vault that it names. Throws KitError; damage is told apart
- * from a wrong passphrase by the armour's checksum. Takes the 128 MiB of memory and half a second that scrypt costs.
+ * Opens a kit, and proves that every key in it belongs to the vault that it names. Throws KitError;
+ * damage is told apart from a wrong passphrase by the armour's checksum. Takes the 128 MiB of
+ * memory and half a second that scrypt costs.
  */
 export async function openKit(text: string, passphrase: string): Promise<OpenKit> {
   const file = readPassphraseFile(KIND, text);
-  return proved(file, decodedOf(KIND, decodeKitContents, await openPassphraseFile(KIND, file, passphrase)));
+  return proved(
+    file,
+    decodedOf(KIND, decodeKitContents, await openPassphraseFile(KIND, file, passphrase)),
+  );
 }
 
 function proved(file: KitFile, contents: KitContents): OpenKit {
@@ -173,7 +220,8 @@ function proved(file: KitFile, contents: KitContents): OpenKit {
   for (const [what, found, expected] of pairs) {
     if (!equalBytes(found, expected)) throw inconsistent(`its ${what} is not the one of its vault`);
   }
-  if (!contents.dedupSecrets.some((secret) => secret.epoch === 1)) throw inconsistent('the first dedup secret is missing');
+  if (!contents.dedupSecrets.some((secret) => secret.epoch === 1))
+    throw inconsistent('the first dedup secret is missing');
   return {
     descriptor,
     signedDescriptor: contents.descriptor,
@@ -196,5 +244,9 @@ function descriptorOf(contents: KitContents): VaultDescriptorBody {
 }
 
 function inconsistent(why: string, cause?: unknown): KitError {
-  return new KitError('KIT_INCONSISTENT', `the recovery kit does not fit together: ${why}; use another copy of it`, { cause });
+  return new KitError(
+    'KIT_INCONSISTENT',
+    `the recovery kit does not fit together: ${why}; use another copy of it`,
+    { cause },
+  );
 }

@@ -5,7 +5,14 @@ import { dearmor } from './armor.ts';
 import { policyKeyFor } from './derive.ts';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from './fixtures.ts';
 import { openKit, sealKit } from './kit.ts';
-import { inspectOperator, issueOperator, newOperator, openOperator, sealOperator, verifyOperator } from './operator.ts';
+import {
+  inspectOperator,
+  issueOperator,
+  newOperator,
+  openOperator,
+  sealOperator,
+  verifyOperator,
+} from './operator.ts';
 
 const CHEAP = { logN: 1, r: 1, p: 1 };
 const vault = fixtureVault('operators');
@@ -25,23 +32,44 @@ const code = (value: string) => expect.objectContaining({ code: value });
 
 describe('operator certificate', () => {
   test('holds for its purposes until its term ends', () => {
-    expect(verifyOperator(authorityKey, vaultId, contents.certificate, 'settings', FIXTURE_TIME_MS + 999)).toEqual(body);
-    expect(() => verifyOperator(authorityKey, vaultId, contents.certificate, 'settings', FIXTURE_TIME_MS + 1000)).toThrow(
-      code('CERT_EXPIRED'),
-    );
-    expect(() => verifyOperator(authorityKey, vaultId, contents.certificate, 'agents', FIXTURE_TIME_MS)).toThrow(code('CERT_PURPOSE'));
+    expect(
+      verifyOperator(
+        authorityKey,
+        vaultId,
+        contents.certificate,
+        'settings',
+        FIXTURE_TIME_MS + 999,
+      ),
+    ).toEqual(body);
+    expect(() =>
+      verifyOperator(
+        authorityKey,
+        vaultId,
+        contents.certificate,
+        'settings',
+        FIXTURE_TIME_MS + 1000,
+      ),
+    ).toThrow(code('CERT_EXPIRED'));
+    expect(() =>
+      verifyOperator(authorityKey, vaultId, contents.certificate, 'agents', FIXTURE_TIME_MS),
+    ).toThrow(code('CERT_PURPOSE'));
   });
 
   test('of another authority, of another vault, or altered counts for nothing', () => {
-    const verify = (signed: typeof contents.certificate) => verifyOperator(authorityKey, vaultId, signed, 'settings', FIXTURE_TIME_MS);
+    const verify = (signed: typeof contents.certificate) =>
+      verifyOperator(authorityKey, vaultId, signed, 'settings', FIXTURE_TIME_MS);
     expect(() => verify(issueOperator(foreign.authority, body))).toThrow(code('CERT_SIGNATURE'));
-    expect(() => verify(issueOperator(vault.authority, { ...body, vaultId: foreign.descriptor.vaultId }))).toThrow(
-      code('CERT_OTHER_VAULT'),
-    );
-    expect(() => verify(issueOperator(vault.authority, { ...body, signKey: new Uint8Array(32) }))).toThrow(code('CERT_WEAK_KEY'));
+    expect(() =>
+      verify(issueOperator(vault.authority, { ...body, vaultId: foreign.descriptor.vaultId })),
+    ).toThrow(code('CERT_OTHER_VAULT'));
+    expect(() =>
+      verify(issueOperator(vault.authority, { ...body, signKey: new Uint8Array(32) })),
+    ).toThrow(code('CERT_WEAK_KEY'));
     const altered = contents.certificate.body.slice();
     altered[30] = (altered[30] ?? 0) ^ 1;
-    expect(() => verify({ ...contents.certificate, body: altered })).toThrow(code('CERT_SIGNATURE'));
+    expect(() => verify({ ...contents.certificate, body: altered })).toThrow(
+      code('CERT_SIGNATURE'),
+    );
   });
 });
 
@@ -52,7 +80,12 @@ describe('operator key file', () => {
     expect(hex(open.signKey.publicKey)).toBe(hex(body.signKey));
     expect(open.policyKey).toEqual(policyKeyFor(kit.pathSecret, vaultId));
     const other = newOperator(kit, { ...terms, purposes: ['agents'] }, seededRandom('jo'));
-    const opened = await openOperator(sealOperator(other, 'x', seededRandom('s'), CHEAP), 'x', 'agents', FIXTURE_TIME_MS);
+    const opened = await openOperator(
+      sealOperator(other, 'x', seededRandom('s'), CHEAP),
+      'x',
+      'agents',
+      FIXTURE_TIME_MS,
+    );
     expect(opened.policyKey).toBeUndefined();
   });
 
@@ -64,22 +97,43 @@ describe('operator key file', () => {
   });
 
   test('is refused by name: wrong passphrase, past its term, for another purpose, a kit, damage', async () => {
-    const open = (file: string, passphrase = 'her own', purpose: 'settings' | 'agents' = 'settings', nowMs = FIXTURE_TIME_MS) =>
-      openOperator(file, passphrase, purpose, nowMs);
+    const open = (
+      file: string,
+      passphrase = 'her own',
+      purpose: 'settings' | 'agents' = 'settings',
+      nowMs = FIXTURE_TIME_MS,
+    ) => openOperator(file, passphrase, purpose, nowMs);
     await expect(open(text, 'his')).rejects.toThrow(code('OPERATOR_WRONG_PASSPHRASE'));
-    await expect(open(text, 'her own', 'settings', FIXTURE_TIME_MS + 1000)).rejects.toThrow(code('OPERATOR_EXPIRED'));
+    await expect(open(text, 'her own', 'settings', FIXTURE_TIME_MS + 1000)).rejects.toThrow(
+      code('OPERATOR_EXPIRED'),
+    );
     await expect(open(text, 'her own', 'agents')).rejects.toThrow(code('OPERATOR_PURPOSE'));
-    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow(code('OPERATOR_NOT_A_KEY'));
-    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow('a kit is given with --kit');
+    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow(
+      code('OPERATOR_NOT_A_KEY'),
+    );
+    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow(
+      'a kit is given with --kit',
+    );
     await expect(open('nothing of the kind')).rejects.toThrow(code('OPERATOR_NOT_A_KEY'));
-    await expect(open(text.replace(/\n=.{8}\n/, '\n=AAAAAAAA\n'))).rejects.toThrow(code('OPERATOR_CORRUPT'));
+    await expect(open(text.replace(/\n=.{8}\n/, '\n=AAAAAAAA\n'))).rejects.toThrow(
+      code('OPERATOR_CORRUPT'),
+    );
   });
 
   test('whose keys are not the certified ones is refused', async () => {
     const swapped = { ...contents, signSeed: seededRandom('thief').bytes(32) };
     const file = sealOperator(swapped, 'x', seededRandom('s'), CHEAP);
-    await expect(openOperator(file, 'x', 'settings', FIXTURE_TIME_MS)).rejects.toThrow(code('OPERATOR_CORRUPT'));
-    const without = sealOperator({ ...contents, policySecretKey: undefined }, 'x', seededRandom('s'), CHEAP);
-    await expect(openOperator(without, 'x', 'settings', FIXTURE_TIME_MS)).rejects.toThrow(code('OPERATOR_CORRUPT'));
+    await expect(openOperator(file, 'x', 'settings', FIXTURE_TIME_MS)).rejects.toThrow(
+      code('OPERATOR_CORRUPT'),
+    );
+    const without = sealOperator(
+      { ...contents, policySecretKey: undefined },
+      'x',
+      seededRandom('s'),
+      CHEAP,
+    );
+    await expect(openOperator(without, 'x', 'settings', FIXTURE_TIME_MS)).rejects.toThrow(
+      code('OPERATOR_CORRUPT'),
+    );
   });
 });

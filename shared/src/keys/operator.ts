@@ -17,7 +17,13 @@ import { equalBytes } from '../crypto/primitives.ts';
 import { newSigningKey, type SigningKey, sign, signingKeyFromSeed } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
 import { foreignFile } from './armor.ts';
-import { CertificateError, requireStrong, requireVault, verified, verifyDescriptor } from './certificates.ts';
+import {
+  CertificateError,
+  requireStrong,
+  requireVault,
+  verified,
+  verifyDescriptor,
+} from './certificates.ts';
 import { policyKeyFor } from './derive.ts';
 import type { OpenKit } from './kit.ts';
 import {
@@ -72,15 +78,25 @@ export function verifyOperator(
 ): OperatorCertificateBody {
   const body = operatorOf(authorityKey, vaultId, signed);
   if (!body.purposes.includes(purpose)) {
-    throw new CertificateError('CERT_PURPOSE', `the key of operator ${body.name} is for ${body.purposes.join(', ')}, not for ${purpose}`);
+    throw new CertificateError(
+      'CERT_PURPOSE',
+      `the key of operator ${body.name} is for ${body.purposes.join(', ')}, not for ${purpose}`,
+    );
   }
   if (nowMs >= body.expiresAtMs) {
-    throw new CertificateError('CERT_EXPIRED', `the key of operator ${body.name} expired at ${new Date(body.expiresAtMs).toISOString()}`);
+    throw new CertificateError(
+      'CERT_EXPIRED',
+      `the key of operator ${body.name} expired at ${new Date(body.expiresAtMs).toISOString()}`,
+    );
   }
   return body;
 }
 
-function operatorOf(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): OperatorCertificateBody {
+function operatorOf(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+): OperatorCertificateBody {
   const body = verified(WHAT, authorityKey, CERTIFICATE, decodeOperatorCertificateBody, signed);
   requireVault(WHAT, vaultId, body.vaultId);
   requireStrong(WHAT, body.signKey);
@@ -102,14 +118,22 @@ export function newOperator(kit: OpenKit, terms: OperatorTerms, random: Random):
   const signKey = newSigningKey(random);
   const boxKey = newBoxKey(random);
   const { vaultId } = kit.descriptor;
-  const body = { version: 1, vaultId, ...terms, signKey: signKey.publicKey, boxKey: boxKey.publicKey } as const;
+  const body = {
+    version: 1,
+    vaultId,
+    ...terms,
+    signKey: signKey.publicKey,
+    boxKey: boxKey.publicKey,
+  } as const;
   return {
     version: 1,
     descriptor: kit.signedDescriptor,
     certificate: issueOperator(kit.authority, body),
     signSeed: signKey.seed,
     boxSecretKey: boxKey.secretKey,
-    policySecretKey: terms.purposes.includes('settings') ? policyKeyFor(kit.pathSecret, vaultId).secretKey : undefined,
+    policySecretKey: terms.purposes.includes('settings')
+      ? policyKeyFor(kit.pathSecret, vaultId).secretKey
+      : undefined,
   };
 }
 
@@ -119,17 +143,25 @@ const KIND: PassphraseFileKind = {
   fault(fault, found, cause) {
     switch (fault) {
       case 'absent':
-        return new OperatorError('OPERATOR_NOT_A_KEY', 'no operator key in this file; one begins with the line BEGIN ALIQUOT OPERATOR KEY');
+        return new OperatorError(
+          'OPERATOR_NOT_A_KEY',
+          'no operator key in this file; one begins with the line BEGIN ALIQUOT OPERATOR KEY',
+        );
       case 'foreign':
         return new OperatorError('OPERATOR_NOT_A_KEY', foreignFile(found, 'an operator key'));
       case 'damaged':
         return corrupt('it is damaged or incomplete', cause);
       case 'newer':
-        return new OperatorError('OPERATOR_UNKNOWN_VERSION', 'the operator key was made by a newer release of Aliquot; update this one', {
-          cause,
-        });
+        return new OperatorError(
+          'OPERATOR_UNKNOWN_VERSION',
+          'the operator key was made by a newer release of Aliquot; update this one',
+          {
+            cause,
+          },
+        );
       case 'passphrase': {
-        const remedy = 'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
+        const remedy =
+          'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
         return new OperatorError(
           'OPERATOR_WRONG_PASSPHRASE',
           `the passphrase does not open this operator key of vault ${found}; ${remedy}`,
@@ -144,13 +176,24 @@ const KIND: PassphraseFileKind = {
 
 function corrupt(why: string, cause?: unknown): OperatorError {
   const way = 'use another copy, or have a new one made with `aliquot operator add`';
-  return new OperatorError('OPERATOR_CORRUPT', `the operator key cannot be used: ${why}; ${way}`, { cause });
+  return new OperatorError('OPERATOR_CORRUPT', `the operator key cannot be used: ${why}; ${way}`, {
+    cause,
+  });
 }
 
 /** The key file as armoured text, under a passphrase of its owner. */
-export function sealOperator(contents: OperatorContents, passphrase: string, random: Random, cost: KitCost = defaultKitCost): string {
+export function sealOperator(
+  contents: OperatorContents,
+  passphrase: string,
+  random: Random,
+  cost: KitCost = defaultKitCost,
+): string {
   const descriptor = verifyDescriptor(contents.descriptor);
-  const { name, purposes, expiresAtMs } = operatorOf(descriptor.authorityKey, descriptor.vaultId, contents.certificate);
+  const { name, purposes, expiresAtMs } = operatorOf(
+    descriptor.authorityKey,
+    descriptor.vaultId,
+    contents.certificate,
+  );
   const headers = [
     `Operator: ${name}`,
     `Vault: ${descriptor.name}`,
@@ -158,7 +201,14 @@ export function sealOperator(contents: OperatorContents, passphrase: string, ran
     `Expires: ${new Date(expiresAtMs).toISOString()}`,
     'Whoever has this text and its passphrase acts in the name of this operator until then.',
   ];
-  return sealPassphraseFile(KIND, { vault: descriptor, plaintext: encodeOperatorContents(contents), passphrase, headers, random, cost });
+  return sealPassphraseFile(KIND, {
+    vault: descriptor,
+    plaintext: encodeOperatorContents(contents),
+    passphrase,
+    headers,
+    random,
+    cost,
+  });
 }
 
 /** Which vault a key file is of, without its passphrase. Not proved before it is opened. */
@@ -193,15 +243,24 @@ export async function openOperator(
   nowMs: number,
 ): Promise<OpenOperator> {
   const file = readPassphraseFile(KIND, text);
-  const open = proved(file, decodedOf(KIND, decodeOperatorContents, await openPassphraseFile(KIND, file, passphrase)));
+  const open = proved(
+    file,
+    decodedOf(KIND, decodeOperatorContents, await openPassphraseFile(KIND, file, passphrase)),
+  );
   const { name, purposes, expiresAtMs } = open.certificate;
   const way = 'have a new one made with `aliquot operator add`';
   if (purpose !== undefined && !purposes.includes(purpose)) {
-    throw new OperatorError('OPERATOR_PURPOSE', `the key of ${name} is for ${purposes.join(', ')}, not for ${purpose}; ${way}`);
+    throw new OperatorError(
+      'OPERATOR_PURPOSE',
+      `the key of ${name} is for ${purposes.join(', ')}, not for ${purpose}; ${way}`,
+    );
   }
   if (nowMs >= expiresAtMs) {
     const expired = new Date(expiresAtMs).toISOString();
-    throw new OperatorError('OPERATOR_EXPIRED', `the key of ${name} expired at ${expired}; check this computer's clock, or ${way}`);
+    throw new OperatorError(
+      'OPERATOR_EXPIRED',
+      `the key of ${name} expired at ${expired}; check this computer's clock, or ${way}`,
+    );
   }
   return open;
 }
@@ -209,11 +268,19 @@ export async function openOperator(
 function proved(file: KitFile, contents: OperatorContents): OpenOperator {
   try {
     const descriptor = verifyDescriptor(contents.descriptor);
-    const certificate = operatorOf(descriptor.authorityKey, descriptor.vaultId, contents.certificate);
+    const certificate = operatorOf(
+      descriptor.authorityKey,
+      descriptor.vaultId,
+      contents.certificate,
+    );
     const signKey = signingKeyFromSeed(contents.signSeed);
     const boxKey = boxKeyFromSecret(contents.boxSecretKey);
-    if (!equalBytes(file.vaultId, descriptor.vaultId)) throw corrupt('it names another vault than it belongs to');
-    if (!equalBytes(signKey.publicKey, certificate.signKey) || !equalBytes(boxKey.publicKey, certificate.boxKey))
+    if (!equalBytes(file.vaultId, descriptor.vaultId))
+      throw corrupt('it names another vault than it belongs to');
+    if (
+      !equalBytes(signKey.publicKey, certificate.signKey) ||
+      !equalBytes(boxKey.publicKey, certificate.boxKey)
+    )
       throw corrupt('its keys are not the certified ones');
     if ((contents.policySecretKey === undefined) === certificate.purposes.includes('settings'))
       throw corrupt('it does not hold the keys that its purposes need');

@@ -4,7 +4,13 @@
  * taken for the other.
  */
 import { scrypt, scryptSync } from 'node:crypto';
-import { decodeKitFile, encodeKitFile, FormatError, type KitFile, type VaultDescriptorBody } from '@aliquot/proto';
+import {
+  decodeKitFile,
+  encodeKitFile,
+  FormatError,
+  type KitFile,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
 import { concat, lengthPrefixed, u32be, utf8, wipe } from '../crypto/bytes.ts';
 import { aeadOpen, aeadSeal, CryptoError, labelled, ZERO_NONCE } from '../crypto/primitives.ts';
 import type { Random } from '../ports.ts';
@@ -44,7 +50,12 @@ const SALT_BYTES = 32;
 /** Every clear field of the file, so that none can be changed under the seal. */
 function associatedData(label: string, file: Omit<KitFile, 'sealed'>): Uint8Array {
   const cost = concat(u32be(file.scryptLogN), u32be(file.scryptR), u32be(file.scryptP));
-  return concat(labelled(label), u32be(file.version), cost, lengthPrefixed(file.vaultId, utf8(file.vaultName), file.salt));
+  return concat(
+    labelled(label),
+    u32be(file.version),
+    cost,
+    lengthPrefixed(file.vaultId, utf8(file.vaultName), file.salt),
+  );
 }
 
 /**
@@ -58,7 +69,12 @@ function passphraseBytes(passphrase: string): Uint8Array {
 function scryptOptions(cost: KitCost): { N: number; r: number; p: number; maxmem: number } {
   const N = 2 ** cost.logN;
   // Node refuses at exactly 128 * N * r, which is what scrypt needs without its small change.
-  return { N, r: cost.r, p: cost.p, maxmem: 128 * N * cost.r + 128 * cost.r * cost.p + 1024 * 1024 };
+  return {
+    N,
+    r: cost.r,
+    p: cost.p,
+    maxmem: 128 * N * cost.r + 128 * cost.r * cost.p + 1024 * 1024,
+  };
 }
 
 /** What is sealed, under which passphrase, with which lines for people. */
@@ -88,7 +104,9 @@ export function sealPassphraseFile(kind: PassphraseFileKind, sealing: Sealing): 
     scryptP: cost.p,
     salt: random.bytes(SALT_BYTES),
   };
-  const key = new Uint8Array(scryptSync(passphraseBytes(passphrase), header.salt, KEY_BYTES, scryptOptions(cost)));
+  const key = new Uint8Array(
+    scryptSync(passphraseBytes(passphrase), header.salt, KEY_BYTES, scryptOptions(cost)),
+  );
   const sealed = aeadSeal(key, ZERO_NONCE, plaintext, associatedData(kind.label, header));
   wipe(key, plaintext);
   return armor(kind.armor, headers, encodeKitFile({ ...header, sealed }));
@@ -104,7 +122,11 @@ export function readPassphraseFile(kind: PassphraseFileKind, text: string): KitF
 }
 
 /** What a door makes of bytes of such a file, its refusals in the words of the kind. */
-export function decodedOf<Value>(kind: PassphraseFileKind, decode: (bytes: Uint8Array) => Value, bytes: Uint8Array): Value {
+export function decodedOf<Value>(
+  kind: PassphraseFileKind,
+  decode: (bytes: Uint8Array) => Value,
+  bytes: Uint8Array,
+): Value {
   try {
     return decode(bytes);
   } catch (cause) {
@@ -129,7 +151,11 @@ function scryptKey(passphrase: string, file: KitFile): Promise<Uint8Array> {
  * The plaintext. Takes the 128 MiB of memory and half a second that scrypt costs. Throws the kind's
  * errors.
  */
-export async function openPassphraseFile(kind: PassphraseFileKind, file: KitFile, passphrase: string): Promise<Uint8Array> {
+export async function openPassphraseFile(
+  kind: PassphraseFileKind,
+  file: KitFile,
+  passphrase: string,
+): Promise<Uint8Array> {
   const key = await scryptKey(passphrase, file);
   try {
     return aeadOpen(key, ZERO_NONCE, file.sealed, associatedData(kind.label, file));

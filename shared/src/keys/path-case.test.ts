@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { oneCase, oneCaseBytes } from './path-case.ts';
 
 const binary = (text: string): string => Buffer.from(text).toString('latin1');
-const same = (a: string, b: string): boolean => oneCase(binary(a), 'windows') === oneCase(binary(b), 'windows');
+const same = (a: string, b: string): boolean =>
+  oneCase(binary(a), 'windows') === oneCase(binary(b), 'windows');
 
 describe('what is one file on Windows', () => {
   it.each([

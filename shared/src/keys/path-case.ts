@@ -14,12 +14,17 @@ const ascii = /^[\x00-\x7f]*$/;
 export function oneCase(path: string, platform: Platform): string {
   if (platform !== 'windows') return path;
   if (ascii.test(path)) return path.toUpperCase();
-  return Buffer.from(Buffer.from(path, 'latin1').toString('utf8').replace(/./gsu, capital), 'utf8').toString('latin1');
+  return Buffer.from(
+    Buffer.from(path, 'latin1').toString('utf8').replace(/./gsu, capital),
+    'utf8',
+  ).toString('latin1');
 }
 
 /** The same of bytes. */
 export function oneCaseBytes(path: Uint8Array, platform: Platform): Uint8Array {
-  return platform === 'windows' ? Buffer.from(oneCase(Buffer.from(path).toString('latin1'), platform), 'latin1') : path;
+  return platform === 'windows'
+    ? Buffer.from(oneCase(Buffer.from(path).toString('latin1'), platform), 'latin1')
+    : path;
 }
 
 /**
@@ -34,5 +39,7 @@ export function pathIdentity(path: Uint8Array): Uint8Array {
 
 function capital(letter: string): string {
   const upper = letter.toUpperCase();
-  return letter.length === 1 && upper.length === 1 && upper.toLowerCase() === letter ? upper : letter;
+  return letter.length === 1 && upper.length === 1 && upper.toLowerCase() === letter
+    ? upper
+    : letter;
 }

@@ -82,17 +82,29 @@ type Vault = Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>;
  * The key that signed: an operator's, where a certificate for settings stands beside it, else the
  * authority's. Throws CertificateError.
  */
-function signerOf({ authorityKey, vaultId }: Vault, certificate: Signed | undefined, nowMs: number): Uint8Array {
-  return certificate === undefined ? authorityKey : verifyOperator(authorityKey, vaultId, certificate, 'settings', nowMs).signKey;
+function signerOf(
+  { authorityKey, vaultId }: Vault,
+  certificate: Signed | undefined,
+  nowMs: number,
+): Uint8Array {
+  return certificate === undefined
+    ? authorityKey
+    : verifyOperator(authorityKey, vaultId, certificate, 'settings', nowMs).signKey;
 }
 
-// ---- the policy --------------------------------------------------------------------------------------------------
+// ---- the policy
+// --------------------------------------------------------------------------------------------------
 
 /**
  * The text of a policy, compressed and sealed to the policy key: its ephemeral key, then the box.
  * Errors: `POLICY_LIMIT`.
  */
-export function sealPolicyText(policyKey: Uint8Array, { vaultId }: Vault, text: string, random: Random): Uint8Array {
+export function sealPolicyText(
+  policyKey: Uint8Array,
+  { vaultId }: Vault,
+  text: string,
+  random: Random,
+): Uint8Array {
   const bytes = utf8(text);
   const packed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 19 } });
   const { ephemeralKey, sealed } = sealTo(policyKey, POLICY_SEAL, [vaultId], packed, random);
@@ -111,11 +123,19 @@ export function sealPolicyText(policyKey: Uint8Array, { vaultId }: Vault, text: 
 export function openPolicyText(policyKey: BoxKey, { vaultId }: Vault, all: Uint8Array): string {
   const box: SealedBox = { ephemeralKey: all.slice(0, KEY_BYTES), sealed: all.slice(KEY_BYTES) };
   const packed = openSealed(policyKey, POLICY_SEAL, [vaultId], box);
-  if (packed === undefined) throw new SettingsError('POLICY_UNREADABLE', 'the policy does not open with this key: it was altered');
+  if (packed === undefined)
+    throw new SettingsError(
+      'POLICY_UNREADABLE',
+      'the policy does not open with this key: it was altered',
+    );
   try {
     return zstdDecompressSync(packed, { maxOutputLength: MAX_POLICY_BYTES }).toString('utf8');
   } catch (cause) {
-    throw new SettingsError('POLICY_UNREADABLE', 'the policy is no text that this release can unfold', { cause });
+    throw new SettingsError(
+      'POLICY_UNREADABLE',
+      'the policy is no text that this release can unfold',
+      { cause },
+    );
   }
 }
 
@@ -130,17 +150,35 @@ export function issuePolicy(key: SigningKey, body: PolicyBody): Signed {
  */
 export function verifyPolicy(
   vault: Vault,
-  { policy, certificate, sealed }: { readonly policy: Signed; readonly certificate: Signed | undefined; readonly sealed: Uint8Array },
+  {
+    policy,
+    certificate,
+    sealed,
+  }: {
+    readonly policy: Signed;
+    readonly certificate: Signed | undefined;
+    readonly sealed: Uint8Array;
+  },
   nowMs: number,
 ): PolicyBody {
-  const body = verified('policy', signerOf(vault, certificate, nowMs), POLICY, decodePolicyBody, policy);
+  const body = verified(
+    'policy',
+    signerOf(vault, certificate, nowMs),
+    POLICY,
+    decodePolicyBody,
+    policy,
+  );
   requireVault('policy', vault.vaultId, body.vaultId);
   if (!equalBytes(sha256(sealed), body.sealedHash))
-    throw new CertificateError('CERT_SIGNATURE', 'the policy’s text is not the one that was signed');
+    throw new CertificateError(
+      'CERT_SIGNATURE',
+      'the policy’s text is not the one that was signed',
+    );
   return body;
 }
 
-// ---- settings ----------------------------------------------------------------------------------------------------
+// ---- settings
+// ----------------------------------------------------------------------------------------------------
 
 /** What settings are about, beside what they say. */
 export interface SettingsTerms {
@@ -163,7 +201,14 @@ export function issueSettings(
 ): Signed {
   const context = settingsContext(vaultId, pc.agentId, terms.sequence);
   const box = sealTo(pc.boxKey, SETTINGS_SEAL, context, encodeSettingsContents(contents), random);
-  const body: SettingsBody = { version: 1, vaultId, agentId: pc.agentId, ...terms, ...box, contents: undefined };
+  const body: SettingsBody = {
+    version: 1,
+    vaultId,
+    agentId: pc.agentId,
+    ...terms,
+    ...box,
+    contents: undefined,
+  };
   return sign(key, SETTINGS, encodeSettingsBody(body));
 }
 
@@ -178,11 +223,23 @@ export function issueBundleSettings(
   terms: SettingsTerms,
   contents: SettingsContents,
 ): Signed {
-  const clear = { ephemeralKey: undefined, sealed: undefined, contents: encodeSettingsContents(contents) };
-  return sign(key, SETTINGS, encodeSettingsBody({ version: 1, vaultId, agentId, ...terms, ...clear }));
+  const clear = {
+    ephemeralKey: undefined,
+    sealed: undefined,
+    contents: encodeSettingsContents(contents),
+  };
+  return sign(
+    key,
+    SETTINGS,
+    encodeSettingsBody({ version: 1, vaultId, agentId, ...terms, ...clear }),
+  );
 }
 
-function settingsContext(vaultId: Uint8Array, agentId: Uint8Array, sequence: number): readonly Uint8Array[] {
+function settingsContext(
+  vaultId: Uint8Array,
+  agentId: Uint8Array,
+  sequence: number,
+): readonly Uint8Array[] {
   return [vaultId, agentId, utf8(String(sequence))];
 }
 
@@ -190,8 +247,18 @@ function settingsContext(vaultId: Uint8Array, agentId: Uint8Array, sequence: num
  * Throws CertificateError unless the authority, or an operator certified for settings at `nowMs`,
  * signed exactly these.
  */
-export function verifySettings(vault: Vault, { settings, certificate }: Settings, nowMs: number): SettingsBody {
-  const body = verified('settings', signerOf(vault, certificate, nowMs), SETTINGS, decodeSettingsBody, settings);
+export function verifySettings(
+  vault: Vault,
+  { settings, certificate }: Settings,
+  nowMs: number,
+): SettingsBody {
+  const body = verified(
+    'settings',
+    signerOf(vault, certificate, nowMs),
+    SETTINGS,
+    decodeSettingsBody,
+    settings,
+  );
   requireVault('settings', vault.vaultId, body.vaultId);
   return body;
 }
@@ -217,16 +284,31 @@ export interface OpenSettings {
  * newer than those in force (`inForce`, 0: none), within their term at `nowMs`, and opened with
  * this PC's key. Errors: `SETTINGS_…`, each named for a person.
  */
-export function judgeSettings(owner: SettingsOwner, given: Settings, way: SettingsWay, inForce: number, nowMs: number): OpenSettings {
+export function judgeSettings(
+  owner: SettingsOwner,
+  given: Settings,
+  way: SettingsWay,
+  inForce: number,
+  nowMs: number,
+): OpenSettings {
   const body = genuine(owner, given, way, nowMs);
   const what = `settings ${body.sequence}`;
   if (body.sequence <= inForce)
-    throw new SettingsError('SETTINGS_OLD', `${what} are not newer than settings ${inForce}, which stay in force; set the policy again`);
+    throw new SettingsError(
+      'SETTINGS_OLD',
+      `${what} are not newer than settings ${inForce}, which stay in force; set the policy again`,
+    );
   if (!isNumberFree(body.sequence, nowMs))
-    throw new SettingsError('SETTINGS_SKIPS', `${what} are numbered too high; check this PC’s clock, and who signed them`);
+    throw new SettingsError(
+      'SETTINGS_SKIPS',
+      `${what} are numbered too high; check this PC’s clock, and who signed them`,
+    );
   if (nowMs >= body.expiresAtMs) {
     const expired = new Date(body.expiresAtMs).toISOString();
-    throw new SettingsError('SETTINGS_EXPIRED', `${what} could be taken until ${expired}; check this PC’s clock, or set the policy again`);
+    throw new SettingsError(
+      'SETTINGS_EXPIRED',
+      `${what} could be taken until ${expired}; check this PC’s clock, or set the policy again`,
+    );
   }
   return { body, contents: opened(owner, body, way) };
 }
@@ -236,7 +318,11 @@ export function judgeSettings(owner: SettingsOwner, given: Settings, way: Settin
  * judged then, by the clock of then. Errors: `SETTINGS_FOREIGN`, `SETTINGS_OTHER_PC`,
  * `SETTINGS_SEALED`, `SETTINGS_UNKNOWN`.
  */
-export function openSettings(owner: SettingsOwner, given: Settings, way: SettingsWay): OpenSettings {
+export function openSettings(
+  owner: SettingsOwner,
+  given: Settings,
+  way: SettingsWay,
+): OpenSettings {
   const body = genuine(owner, given, way, BEFORE_ALL_TERMS);
   return { body, contents: opened(owner, body, way) };
 }
@@ -244,11 +330,19 @@ export function openSettings(owner: SettingsOwner, given: Settings, way: Setting
 const BEFORE_ALL_TERMS = 0;
 
 /** Settings for this PC that somebody signed whom its authority trusts at `nowMs`. */
-function genuine({ vault, agentId }: SettingsOwner, given: Settings, way: SettingsWay, nowMs: number): SettingsBody {
+function genuine(
+  { vault, agentId }: SettingsOwner,
+  given: Settings,
+  way: SettingsWay,
+  nowMs: number,
+): SettingsBody {
   const body = signed(vault, given, nowMs);
   const forWhom = body.agentId ?? (way === 'bundle' ? agentId : undefined);
   if (forWhom === undefined || !equalBytes(forWhom, agentId))
-    throw new SettingsError('SETTINGS_OTHER_PC', `settings ${body.sequence} were made for another PC; they are not used here`);
+    throw new SettingsError(
+      'SETTINGS_OTHER_PC',
+      `settings ${body.sequence} were made for another PC; they are not used here`,
+    );
   return body;
 }
 
@@ -263,26 +357,46 @@ function signed(vault: Vault, given: Settings, nowMs: number): SettingsBody {
 }
 
 /** What genuine settings say. Errors: `SETTINGS_SEALED`, `SETTINGS_UNKNOWN`. */
-function opened({ vault, agentId, boxKey }: SettingsOwner, body: SettingsBody, way: SettingsWay): SettingsContents {
+function opened(
+  { vault, agentId, boxKey }: SettingsOwner,
+  body: SettingsBody,
+  way: SettingsWay,
+): SettingsContents {
   const bytes = plaintextOf({ vault, agentId, boxKey }, body, way);
   if (bytes === undefined)
-    throw new SettingsError('SETTINGS_SEALED', `settings ${body.sequence} do not open with this PC’s key; set the policy again`);
+    throw new SettingsError(
+      'SETTINGS_SEALED',
+      `settings ${body.sequence} do not open with this PC’s key; set the policy again`,
+    );
   try {
     return decodeSettingsContents(bytes);
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
     const code = cause.code === 'FORMAT_UNKNOWN_VERSION' ? 'SETTINGS_UNKNOWN' : 'SETTINGS_SEALED';
-    throw new SettingsError(code, `settings ${body.sequence} hold what this release cannot read: ${cause.message}`, { cause });
+    throw new SettingsError(
+      code,
+      `settings ${body.sequence} hold what this release cannot read: ${cause.message}`,
+      { cause },
+    );
   }
 }
 
-function plaintextOf({ vault, agentId, boxKey }: SettingsOwner, body: SettingsBody, way: SettingsWay): Uint8Array | undefined {
+function plaintextOf(
+  { vault, agentId, boxKey }: SettingsOwner,
+  body: SettingsBody,
+  way: SettingsWay,
+): Uint8Array | undefined {
   const { ephemeralKey, sealed, contents, sequence } = body;
-  if (ephemeralKey === undefined || sealed === undefined) return way === 'bundle' ? contents : undefined;
-  return openSealed(boxKey, SETTINGS_SEAL, settingsContext(vault.vaultId, agentId, sequence), { ephemeralKey, sealed });
+  if (ephemeralKey === undefined || sealed === undefined)
+    return way === 'bundle' ? contents : undefined;
+  return openSealed(boxKey, SETTINGS_SEAL, settingsContext(vault.vaultId, agentId, sequence), {
+    ephemeralKey,
+    sealed,
+  });
 }
 
-// ---- the answer --------------------------------------------------------------------------------------------------
+// ---- the answer
+// --------------------------------------------------------------------------------------------------
 
 /**
  * What a PC says of settings that it refuses, sealed to the policy key: it may name folders, which
@@ -297,12 +411,29 @@ export function sealDetail(
 ): SealedBox {
   const context = settingsContext(vault.vaultId, agentId, sequence);
   const cut = [...text].slice(0, MAX_SETTINGS_DETAIL_CHARS).join('');
-  return sealTo(answerKey, DETAIL_SEAL, context, encodeSettingsDetail({ version: 1, text: cut }), random);
+  return sealTo(
+    answerKey,
+    DETAIL_SEAL,
+    context,
+    encodeSettingsDetail({ version: 1, text: cut }),
+    random,
+  );
 }
 
 /** What `sealDetail` sealed; undefined when it was altered. */
-export function openDetail(policyKey: BoxKey, { vaultId }: Vault, agentId: AgentId, sequence: number, box: SealedBox): string | undefined {
-  const bytes = openSealed(policyKey, DETAIL_SEAL, settingsContext(vaultId, agentId, sequence), box);
+export function openDetail(
+  policyKey: BoxKey,
+  { vaultId }: Vault,
+  agentId: AgentId,
+  sequence: number,
+  box: SealedBox,
+): string | undefined {
+  const bytes = openSealed(
+    policyKey,
+    DETAIL_SEAL,
+    settingsContext(vaultId, agentId, sequence),
+    box,
+  );
   if (bytes === undefined) return undefined;
   try {
     return decodeSettingsDetail(bytes).text;

@@ -29,30 +29,47 @@ export type CertificateErrorCode =
 export class CertificateError extends AliquotError<CertificateErrorCode> {}
 
 /** The body of a statement. Whose words it is must be known. */
-export function decodeBody<Body>(what: string, decode: (bytes: Uint8Array) => Body, bytes: Uint8Array): Body {
+export function decodeBody<Body>(
+  what: string,
+  decode: (bytes: Uint8Array) => Body,
+  bytes: Uint8Array,
+): Body {
   try {
     return decode(bytes);
   } catch (cause) {
     if (cause instanceof FormatError)
-      throw new CertificateError('CERT_MALFORMED', `the ${what} cannot be read: ${cause.message}`, { cause });
+      throw new CertificateError('CERT_MALFORMED', `the ${what} cannot be read: ${cause.message}`, {
+        cause,
+      });
     throw cause;
   }
 }
 
 /** Checks the signature first: a body is looked at only once it is known whose words it is. */
-export function verified<Body>(what: string, signer: Uint8Array, label: string, decode: (bytes: Uint8Array) => Body, signed: Signed): Body {
+export function verified<Body>(
+  what: string,
+  signer: Uint8Array,
+  label: string,
+  decode: (bytes: Uint8Array) => Body,
+  signed: Signed,
+): Body {
   if (!signatureHolds(signer, label, signed)) {
-    throw new CertificateError('CERT_SIGNATURE', `the ${what} is not signed by the key that should have signed it`);
+    throw new CertificateError(
+      'CERT_SIGNATURE',
+      `the ${what} is not signed by the key that should have signed it`,
+    );
   }
   return decodeBody(what, decode, signed.body);
 }
 
 /** Throws unless a statement is of this vault. */
 export function requireVault(what: string, vaultId: VaultId, found: VaultId): void {
-  if (!equalBytes(vaultId, found)) throw new CertificateError('CERT_OTHER_VAULT', `the ${what} belongs to another vault`);
+  if (!equalBytes(vaultId, found))
+    throw new CertificateError('CERT_OTHER_VAULT', `the ${what} belongs to another vault`);
 }
 
 /** Throws for a key under which signatures prove nothing. */
 export function requireStrong(what: string, key: Uint8Array): void {
-  if (isWeakSigningKey(key)) throw new CertificateError('CERT_WEAK_KEY', `the ${what} names a public key of small order`);
+  if (isWeakSigningKey(key))
+    throw new CertificateError('CERT_WEAK_KEY', `the ${what} names a public key of small order`);
 }

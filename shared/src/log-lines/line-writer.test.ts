@@ -66,7 +66,10 @@ describe('lines on their way to a log', () => {
     writer.write('last\n');
     target.takeAll();
     const written = target.text.split('\n').filter((one) => one.startsWith('xxx')).length;
-    const lost = [...target.text.matchAll(/\[(\d+) lost\]/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+    const lost = [...target.text.matchAll(/\[(\d+) lost\]/g)].reduce(
+      (sum, [, count]) => sum + Number(count),
+      0,
+    );
     expect(written + lost).toBe(5000);
     expect(written * 1000).toBeLessThan(1.2 * 1024 ** 2);
     expect(written).toBeGreaterThan(1000);

@@ -9,8 +9,9 @@ const BATCH_BYTES = 64 * 1024;
 const LAST_LINES_MS = 1_000;
 
 /**
- * Lines on their way to a log. Writing never waits and never fails: a full disk or a stalled reader costs lines, not the service. What finds no room is
- * counted, and said as soon as lines go through again.
+ * Lines on their way to a log. Writing never waits and never fails: a full disk or a stalled reader
+ * costs lines, not the service. What finds no room is counted, and said as soon as lines go through
+ * again.
  */
 export class LineWriter {
   readonly #target: LineTarget;
@@ -43,7 +44,10 @@ export class LineWriter {
   async end(): Promise<void> {
     const patience = new AbortController();
     // It rejects when it is given up: nobody waits for it then.
-    const late = setTimeout(LAST_LINES_MS, undefined, { signal: patience.signal, ref: false }).catch(() => undefined);
+    const late = setTimeout(LAST_LINES_MS, undefined, {
+      signal: patience.signal,
+      ref: false,
+    }).catch(() => undefined);
     let isLate = false;
     void late.then(() => {
       isLate = true;

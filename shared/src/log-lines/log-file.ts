@@ -39,7 +39,8 @@ export class LogFile implements LineTarget {
   /**
    * A log at this path; its folder is made when it is missing.
    *
-   * @throws FileError where this user can have no file there. A full disk is no reason: the service starts, and lines are lost until there is room.
+   * @throws FileError where this user can have no file there. A full disk is no reason: the service
+   * starts, and lines are lost until there is room.
    */
   static async open(port: FilePort, path: string): Promise<LogFile> {
     const made = new LogFile(port, path);
@@ -47,7 +48,8 @@ export class LogFile implements LineTarget {
       await ensureDirectory(port, dirname(path), 0o700);
       await withFileErrors('write the log', path, () => made.#opened());
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'FILE_NO_SPACE')) throw error;
+      if (!(error instanceof Error && 'code' in error && error.code === 'FILE_NO_SPACE'))
+        throw error;
     }
     return made;
   }
@@ -71,7 +73,8 @@ export class LogFile implements LineTarget {
     let written = 0;
     const work = async (): Promise<void> => {
       const { file, size } = await this.#roomFor(bytes.length);
-      while (written < bytes.length) written += await file.write(bytes.subarray(written), size + written);
+      while (written < bytes.length)
+        written += await file.write(bytes.subarray(written), size + written);
     };
     work().then(
       () => done(undefined, written),

@@ -13,7 +13,8 @@ export class LogTail {
     if (this.#length <= LOG_TAIL_BYTES) return;
     // A quarter at once: to take them one by one would move the whole list for each line.
     let drop = 0;
-    for (; this.#length > LOG_TAIL_BYTES * 0.75; drop += 1) this.#length -= this.#lines[drop]?.length ?? 0;
+    for (; this.#length > LOG_TAIL_BYTES * 0.75; drop += 1)
+      this.#length -= this.#lines[drop]?.length ?? 0;
     this.#lines = this.#lines.slice(drop);
   }
 

@@ -28,13 +28,23 @@ describe('the log of a service', () => {
     const { log, lines } = setUp('info');
     log.child({ agent: 'hplc-1' }).info('agent left');
     log.debug('nothing');
-    expect(lines).toEqual(['{"level":"info","time":"2026-11-21T20:15:03.123Z","agent":"hplc-1","msg":"agent left"}']);
+    expect(lines).toEqual([
+      '{"level":"info","time":"2026-11-21T20:15:03.123Z","agent":"hplc-1","msg":"agent left"}',
+    ]);
   });
 
   it('tells systemd’s journal the priority of each line', () => {
     const { log, lines } = setUp('trace', true);
-    for (const level of ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const) log[level]('x');
-    expect(lines.map((line) => line.slice(0, 4))).toEqual(['<2>{', '<3>{', '<4>{', '<6>{', '<7>{', '<7>{']);
+    for (const level of ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const)
+      log[level]('x');
+    expect(lines.map((line) => line.slice(0, 4))).toEqual([
+      '<2>{',
+      '<3>{',
+      '<4>{',
+      '<6>{',
+      '<7>{',
+      '<7>{',
+    ]);
   });
 
   it('writes only so many warnings of one code in a minute, says how many it left out, and leaves nothing else out', () => {
@@ -52,6 +62,10 @@ describe('the log of a service', () => {
     clock.ms += 60_000;
     log.info('x');
     expect(lines).toHaveLength(65);
-    expect(JSON.parse(lines[63] ?? '')).toMatchObject({ level: 'warn', code: 'INGEST_LIMIT', leftOut: 940 });
+    expect(JSON.parse(lines[63] ?? '')).toMatchObject({
+      level: 'warn',
+      code: 'INGEST_LIMIT',
+      leftOut: 940,
+    });
   });
 });

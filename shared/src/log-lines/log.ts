@@ -10,7 +10,10 @@ export interface LogOptions {
   readonly level: string;
   readonly target: LineTarget;
   readonly clock: Clock;
-  /** Whether the lines go to systemd's journal: each then begins with its priority, `<4>`, which the journal takes off. */
+  /**
+   * Whether the lines go to systemd's journal: each then begins with its priority, `<4>`, which the
+   * journal takes off.
+   */
   readonly journal: boolean;
 }
 
@@ -33,11 +36,13 @@ const PRIORITIES: readonly (readonly [least: number, priority: number])[] = [
 ];
 
 /**
- * The one log set-up of both services: a JSON object a line with `level` as a word, `time` in RFC 3339 and `msg`. It never blocks or ends
- * the service (`LineWriter`), and nobody outside can fill a disk with it (`WarningLimit`).
+ * The one log set-up of both services: a JSON object a line with `level` as a word, `time` in RFC
+ * 3339 and `msg`. It never blocks or ends the service (`LineWriter`), and nobody outside can fill a
+ * disk with it (`WarningLimit`).
  */
 export function openLog({ level, target, clock, journal }: LogOptions): ServiceLog {
-  const prefixOf = (value: number) => (journal ? `<${PRIORITIES.find(([least]) => value >= least)?.[1] ?? 7}>` : '');
+  const prefixOf = (value: number) =>
+    journal ? `<${PRIORITIES.find(([least]) => value >= least)?.[1] ?? 7}>` : '';
   const time = () => new Date(clock.nowMs()).toISOString();
   const lines = new LineWriter(target, (lost) => {
     const msg = 'log lines were lost: what takes them was full or stalled';
@@ -62,9 +67,13 @@ export function openLog({ level, target, clock, journal }: LogOptions): ServiceL
       formatters: { level: (word) => ({ level: word }) },
       hooks: {
         logMethod(args, method, value) {
-          for (const over of limit.turn(clock.nowMs())) this.warn(over, 'more warnings with this code than are written in a minute');
+          for (const over of limit.turn(clock.nowMs()))
+            this.warn(over, 'more warnings with this code than are written in a minute');
           const [fields] = args as unknown[];
-          const code = value === WARN && typeof fields === 'object' && fields !== null && 'code' in fields ? fields.code : undefined;
+          const code =
+            value === WARN && typeof fields === 'object' && fields !== null && 'code' in fields
+              ? fields.code
+              : undefined;
           if (typeof code !== 'string' || limit.admits(code)) method.apply(this, args);
         },
       },

@@ -3,8 +3,9 @@ const WARNINGS_A_MINUTE = 60;
 const MINUTE_MS = 60_000;
 
 /**
- * Somebody without any rights can cause warnings as fast as he can connect, and a log that fills the disk costs what it should tell: so of
- * warnings with one code only so many a minute are written, and then how many were left out.
+ * Somebody without any rights can cause warnings as fast as he can connect, and a log that fills
+ * the disk costs what it should tell: so of warnings with one code only so many a minute are
+ * written, and then how many were left out.
  */
 export class WarningLimit {
   #minute = 0;
@@ -15,7 +16,10 @@ export class WarningLimit {
     const minute = Math.floor(nowMs / MINUTE_MS);
     if (minute === this.#minute) return [];
     this.#minute = minute;
-    const over = [...this.#counts].map(([code, count]) => ({ code, leftOut: count - WARNINGS_A_MINUTE }));
+    const over = [...this.#counts].map(([code, count]) => ({
+      code,
+      leftOut: count - WARNINGS_A_MINUTE,
+    }));
     this.#counts.clear();
     return over.filter(({ leftOut }) => leftOut > 0);
   }

@@ -1,4 +1,10 @@
-import { decodeLogLeaf, encodeEventBody, type Signed, type TreeHead, type VaultId } from '@aliquot/proto';
+import {
+  decodeLogLeaf,
+  encodeEventBody,
+  type Signed,
+  type TreeHead,
+  type VaultId,
+} from '@aliquot/proto';
 import { equalBytes } from '../crypto/primitives.ts';
 import { verifyEpochOpening } from '../keys/certificates.ts';
 import { LogError } from './errors.ts';
@@ -7,8 +13,9 @@ import { eventLeaf } from './leaf.ts';
 import { verifyConsistency, verifyGrowth, verifyInclusion } from './proofs.ts';
 
 /*
- * What every witness demands before it believes a newer head: an agent on each connection, an operator's command, a copy. Nothing here
- * does I/O. The method is that of RFC 9162 §2.1.4; what is our own is the way across a loss that the vault's authority approved.
+ * What every witness demands before it believes a newer head: an agent on each connection, an
+ * operator's command, a copy. Nothing here does I/O. The method is that of RFC 9162 §2.1.4; what is
+ * our own is the way across a loss that the vault's authority approved.
  */
 
 /** Whose word opens a new log epoch. */
@@ -30,17 +37,25 @@ export interface ShownLog {
   readonly head: TreeHead;
   /** From the older head; across a loss that names it, from the base of the first opening. */
   readonly consistency: readonly Uint8Array[];
-  /** Those after the epoch of the older head, oldest first; where it was lost, from the one on that names it. */
+  /**
+   * Those after the epoch of the older head, oldest first; where it was lost, from the one on that
+   * names it.
+   */
   readonly openings: readonly ShownOpening[];
 }
 
 /**
- * Checks that the shown log continues everything that `seen` stands for: directly, or by way of epoch openings that the authority
- * signed and the log contains.
+ * Checks that the shown log continues everything that `seen` stands for: directly, or by way of
+ * epoch openings that the authority signed and the log contains.
  *
- * @throws LogError `LOG_CONSISTENCY`, `LOG_EPOCH`, `LOG_INCLUSION`; CertificateError, FormatError of an opening.
+ * @throws LogError `LOG_CONSISTENCY`, `LOG_EPOCH`, `LOG_INCLUSION`; CertificateError, FormatError
+ * of an opening.
  */
-export function verifyContinuation(seen: TreeHead, { head, consistency, openings }: ShownLog, authority: Authority): void {
+export function verifyContinuation(
+  seen: TreeHead,
+  { head, consistency, openings }: ShownLog,
+  authority: Authority,
+): void {
   if (head.logEpoch <= seen.logEpoch) {
     verifyGrowth(seen, head, consistency);
     return;
@@ -48,7 +63,13 @@ export function verifyContinuation(seen: TreeHead, { head, consistency, openings
   let failure: unknown;
   for (const from of afterOpenings(seen, head, openings, authority)) {
     try {
-      verifyConsistency(from.size, from.root, head.size, head.root, from.size === 0 ? [] : consistency);
+      verifyConsistency(
+        from.size,
+        from.root,
+        head.size,
+        head.root,
+        from.size === 0 ? [] : consistency,
+      );
       return;
     } catch (error) {
       if (!(error instanceof LogError)) throw error;
@@ -59,17 +80,26 @@ export function verifyContinuation(seen: TreeHead, { head, consistency, openings
 }
 
 /**
- * Checks all openings between two epochs; the answer are the heads that the consistency proof may start from. What was seen comes
- * first. If the first opening names it as lost, its base will do as well: others may have gone on after the loss, so that the log is
- * longer again than what was lost.
+ * Checks all openings between two epochs; the answer are the heads that the consistency proof may
+ * start from. What was seen comes first. If the first opening names it as lost, its base will do as
+ * well: others may have gone on after the loss, so that the log is longer again than what was lost.
  */
-function afterOpenings(seen: TreeHead, head: TreeHead, openings: readonly ShownOpening[], authority: Authority): TreeHead[] {
+function afterOpenings(
+  seen: TreeHead,
+  head: TreeHead,
+  openings: readonly ShownOpening[],
+  authority: Authority,
+): TreeHead[] {
   let epoch = seen.logEpoch;
   let from: TreeHead[] | undefined;
   for (const { opening, leaf, inclusion } of openings) {
     const body = verifyEpochOpening(authority.authorityKey, authority.vaultId, opening);
     // A gap is an opening that was itself lost.
-    if (body.logEpoch <= epoch) throw new LogError('LOG_EPOCH', `an opening of log epoch ${body.logEpoch} follows epoch ${epoch}`);
+    if (body.logEpoch <= epoch)
+      throw new LogError(
+        'LOG_EPOCH',
+        `an opening of log epoch ${body.logEpoch} follows epoch ${epoch}`,
+      );
     epoch = body.logEpoch;
     checkOpeningLeaf(opening, leaf);
     verifyInclusion(leafHash(leaf), body.base.size, head.size, inclusion, head.root);
@@ -77,14 +107,20 @@ function afterOpenings(seen: TreeHead, head: TreeHead, openings: readonly ShownO
     const named = body.lost.some((lost) => lost.logEpoch === seen.logEpoch && covers(lost, seen));
     from = [...(seen.size <= body.base.size ? [seen] : []), ...(named ? [body.base] : [])];
     if (from.length > 0) continue;
-    throw new LogError('LOG_EPOCH', `the opening of log epoch ${epoch} does not name the ${seen.size} leaves that were seen before`);
+    throw new LogError(
+      'LOG_EPOCH',
+      `the opening of log epoch ${epoch} does not name the ${seen.size} leaves that were seen before`,
+    );
   }
   if (from === undefined || epoch !== head.logEpoch)
     throw new LogError('LOG_EPOCH', `the openings up to log epoch ${head.logEpoch} are missing`);
   return from;
 }
 
-/** A lost head names ours when it is ours, or a larger one of the same history (which its signer vouched for). */
+/**
+ * A lost head names ours when it is ours, or a larger one of the same history (which its signer
+ * vouched for).
+ */
 function covers(lost: TreeHead, seen: TreeHead): boolean {
   return lost.size > seen.size || (lost.size === seen.size && equalBytes(lost.root, seen.root));
 }
@@ -92,5 +128,9 @@ function covers(lost: TreeHead, seen: TreeHead): boolean {
 function checkOpeningLeaf(opening: Signed, leaf: Uint8Array): void {
   const { timeMs } = decodeLogLeaf(leaf);
   const expected = eventLeaf(encodeEventBody({ type: 'epochOpened', timeMs, opening }), timeMs);
-  if (!equalBytes(expected, leaf)) throw new LogError('LOG_INCLUSION', 'the leaf shown for an epoch opening is not that of the opening');
+  if (!equalBytes(expected, leaf))
+    throw new LogError(
+      'LOG_INCLUSION',
+      'the leaf shown for an epoch opening is not that of the opening',
+    );
 }

@@ -3,9 +3,14 @@ import { AliquotError } from '@aliquot/proto';
 export type LogErrorCode =
   /** An inclusion proof does not lead from the leaf to the tree head. */
   | 'LOG_INCLUSION'
-  /** A consistency proof does not lead from the older tree head to the newer: history was changed, dropped or reordered. */
+  /**
+   * A consistency proof does not lead from the older tree head to the newer: history was changed,
+   * dropped or reordered.
+   */
   | 'LOG_CONSISTENCY'
-  /** Two tree heads of different log epochs, which only an opening signed by the authority connects. */
+  /**
+   * Two tree heads of different log epochs, which only an opening signed by the authority connects.
+   */
   | 'LOG_EPOCH'
   /** A leaf index or tree size outside the log. */
   | 'LOG_RANGE'

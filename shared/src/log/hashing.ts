@@ -1,8 +1,8 @@
 import { sha256 } from '../crypto/primitives.ts';
 
 /**
- * The hashes of the Merkle tree of RFC 6962 §2.1 (and RFC 9162 §2.1). The prefix bytes keep a leaf from ever being taken
- * for a node, so nobody can pass an inner node off as a leaf.
+ * The hashes of the Merkle tree of RFC 6962 §2.1 (and RFC 9162 §2.1). The prefix bytes keep a leaf
+ * from ever being taken for a node, so nobody can pass an inner node off as a leaf.
  */
 const LEAF_PREFIX = Uint8Array.of(0);
 const NODE_PREFIX = Uint8Array.of(1);
@@ -20,7 +20,10 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   return sha256(NODE_PREFIX, left, right);
 }
 
-/** The largest power of two smaller than `size` (`size` ≥ 2): where RFC 6962 divides a tree. Safe up to 2^53. */
+/**
+ * The largest power of two smaller than `size` (`size` ≥ 2): where RFC 6962 divides a tree. Safe up
+ * to 2^53.
+ */
 export function splitPoint(size: number): number {
   let k = 1;
   while (k * 2 < size) k *= 2;
@@ -36,7 +39,8 @@ export function rootOf(leaves: readonly Uint8Array[]): Uint8Array {
 export function rootOfHashes(hashes: readonly Uint8Array[]): Uint8Array {
   let level = hashes;
   if (level.length === 0) return EMPTY_ROOT;
-  // Pairing neighbours and passing an odd last one upward gives the same tree as the RFC's recursive division.
+  // Pairing neighbours and passing an odd last one upward gives the same tree as the RFC's
+  // recursive division.
   while (level.length > 1) {
     const above: Uint8Array[] = [];
     for (let i = 0; i < level.length; i += 2) {

@@ -16,7 +16,10 @@ interface MerkleVectors {
 
 const published = vectors<MerkleVectors>('merkle');
 
-/** The definition of RFC 6962 §2.1 word for word, as slow as it is plain: the judge of everything else here. */
+/**
+ * The definition of RFC 6962 §2.1 word for word, as slow as it is plain: the judge of everything
+ * else here.
+ */
 function plainRoot(hashes: readonly Uint8Array[]): Uint8Array {
   const [only] = hashes;
   if (only === undefined) return EMPTY_ROOT;
@@ -26,7 +29,9 @@ function plainRoot(hashes: readonly Uint8Array[]): Uint8Array {
 }
 
 const MANY = 70;
-const leaves = Array.from({ length: MANY }, (_, index) => noise('leaf', index % 40).slice(0, index));
+const leaves = Array.from({ length: MANY }, (_, index) =>
+  noise('leaf', index % 40).slice(0, index),
+);
 const hashes = leaves.map((leaf, index) => leafHash(Uint8Array.of(index, ...leaf)));
 const roots = Array.from({ length: MANY + 1 }, (_, size) => plainRoot(hashes.slice(0, size)));
 const root = (size: number): Uint8Array => roots[size] ?? EMPTY_ROOT;
@@ -101,8 +106,12 @@ describe('the log against the plain definition, every size from 0 to 70', () => 
       for (let index = 0; index < size; index += 1) {
         const proof = await log.inclusionProof(index, size);
         verifyInclusion(hashAt(index), index, size, proof, root(size));
-        expect(() => verifyInclusion(hashAt(index), (index + 1) % (size + 1), size, proof, root(size))).toThrow(/not proved/);
-        expect(() => verifyInclusion(leafHash(noise('other', 8)), index, size, proof, root(size))).toThrow(/not proved/);
+        expect(() =>
+          verifyInclusion(hashAt(index), (index + 1) % (size + 1), size, proof, root(size)),
+        ).toThrow(/not proved/);
+        expect(() =>
+          verifyInclusion(leafHash(noise('other', 8)), index, size, proof, root(size)),
+        ).toThrow(/not proved/);
       }
     }
   });
@@ -114,8 +123,13 @@ describe('the log against the plain definition, every size from 0 to 70', () => 
       for (let oldSize = 0; oldSize <= newSize; oldSize += 1) {
         const proof = await log.consistencyProof(oldSize, newSize);
         verifyConsistency(oldSize, root(oldSize), newSize, root(newSize), proof);
-        expect(() => verifyConsistency(oldSize, other, newSize, root(newSize), proof)).toThrow(/does not continue/);
-        if (oldSize > 0) expect(() => verifyConsistency(oldSize, root(oldSize), newSize, other, proof)).toThrow(/does not continue/);
+        expect(() => verifyConsistency(oldSize, other, newSize, root(newSize), proof)).toThrow(
+          /does not continue/,
+        );
+        if (oldSize > 0)
+          expect(() => verifyConsistency(oldSize, root(oldSize), newSize, other, proof)).toThrow(
+            /does not continue/,
+          );
       }
     }
   });
@@ -133,14 +147,17 @@ describe('the log against the plain definition, every size from 0 to 70', () => 
 
   it('takes leaves in any batches and comes to the same nodes', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 20 }), async (batches) => {
-        const log = await MerkleLog.open(new MemoryHashStore());
-        for (const batch of batches) {
-          const from = log.size;
-          await log.append(hashes.slice(from, from + batch));
-        }
-        expect(log.root).toEqual(root(log.size));
-      }),
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 20 }),
+        async (batches) => {
+          const log = await MerkleLog.open(new MemoryHashStore());
+          for (const batch of batches) {
+            const from = log.size;
+            await log.append(hashes.slice(from, from + batch));
+          }
+          expect(log.root).toEqual(root(log.size));
+        },
+      ),
       { verbose: true },
     );
   });
@@ -150,19 +167,27 @@ describe('proofs that were touched', () => {
   it('P5: refuses an inclusion proof with any bit turned, a step left out, added or doubled', async () => {
     const log = await logOf(MANY);
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 2, max: MANY }), fc.nat(), fc.nat(), fc.nat(), async (size, leaf, step, bit) => {
-        const index = leaf % size;
-        const proof = await log.inclusionProof(index, size);
-        const at = step % proof.length;
-        const refused = (changed: Uint8Array[]) =>
-          expect(() => verifyInclusion(hashAt(index), index, size, changed, root(size))).toThrow(
-            expect.objectContaining({ code: 'LOG_INCLUSION' }),
+      fc.asyncProperty(
+        fc.integer({ min: 2, max: MANY }),
+        fc.nat(),
+        fc.nat(),
+        fc.nat(),
+        async (size, leaf, step, bit) => {
+          const index = leaf % size;
+          const proof = await log.inclusionProof(index, size);
+          const at = step % proof.length;
+          const refused = (changed: Uint8Array[]) =>
+            expect(() => verifyInclusion(hashAt(index), index, size, changed, root(size))).toThrow(
+              expect.objectContaining({ code: 'LOG_INCLUSION' }),
+            );
+          refused(
+            proof.map((hash, place) => (place === at ? flipped(hash, bit % 32, bit % 8) : hash)),
           );
-        refused(proof.map((hash, place) => (place === at ? flipped(hash, bit % 32, bit % 8) : hash)));
-        refused(proof.filter((_, place) => place !== at));
-        refused([...proof, EMPTY_ROOT]);
-        refused([...proof.slice(0, at), ...proof.slice(at, at + 1), ...proof.slice(at)]);
-      }),
+          refused(proof.filter((_, place) => place !== at));
+          refused([...proof, EMPTY_ROOT]);
+          refused([...proof.slice(0, at), ...proof.slice(at, at + 1), ...proof.slice(at)]);
+        },
+      ),
       { verbose: true },
     );
   });
@@ -170,19 +195,27 @@ describe('proofs that were touched', () => {
   it('P5: refuses a consistency proof with any bit turned, a step left out, added or doubled', async () => {
     const log = await logOf(MANY);
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 2, max: MANY }), fc.nat(), fc.nat(), fc.nat(), async (newSize, old, step, bit) => {
-        const oldSize = 1 + (old % (newSize - 1));
-        const proof = await log.consistencyProof(oldSize, newSize);
-        const at = step % proof.length;
-        const refused = (changed: Uint8Array[]) =>
-          expect(() => verifyConsistency(oldSize, root(oldSize), newSize, root(newSize), changed)).toThrow(
-            expect.objectContaining({ code: 'LOG_CONSISTENCY' }),
+      fc.asyncProperty(
+        fc.integer({ min: 2, max: MANY }),
+        fc.nat(),
+        fc.nat(),
+        fc.nat(),
+        async (newSize, old, step, bit) => {
+          const oldSize = 1 + (old % (newSize - 1));
+          const proof = await log.consistencyProof(oldSize, newSize);
+          const at = step % proof.length;
+          const refused = (changed: Uint8Array[]) =>
+            expect(() =>
+              verifyConsistency(oldSize, root(oldSize), newSize, root(newSize), changed),
+            ).toThrow(expect.objectContaining({ code: 'LOG_CONSISTENCY' }));
+          refused(
+            proof.map((hash, place) => (place === at ? flipped(hash, bit % 32, bit % 8) : hash)),
           );
-        refused(proof.map((hash, place) => (place === at ? flipped(hash, bit % 32, bit % 8) : hash)));
-        refused(proof.filter((_, place) => place !== at));
-        refused([...proof, EMPTY_ROOT]);
-        refused([...proof.slice(0, at), ...proof.slice(at, at + 1), ...proof.slice(at)]);
-      }),
+          refused(proof.filter((_, place) => place !== at));
+          refused([...proof, EMPTY_ROOT]);
+          refused([...proof.slice(0, at), ...proof.slice(at, at + 1), ...proof.slice(at)]);
+        },
+      ),
       { verbose: true },
     );
   });
@@ -200,13 +233,17 @@ describe('proofs that were touched', () => {
     expect(() => verifyConsistency(5, root(5), 4, root(4), [])).toThrow(/does not continue/);
     expect(() => verifyConsistency(5, root(5), 5, root(4), [])).toThrow(/does not continue/);
     expect(() => verifyConsistency(5, root(5), 5, root(5), [root(1)])).toThrow(/does not continue/);
-    expect(() => verifyConsistency(0, EMPTY_ROOT, 5, root(5), [root(1)])).toThrow(/does not continue/);
+    expect(() => verifyConsistency(0, EMPTY_ROOT, 5, root(5), [root(1)])).toThrow(
+      /does not continue/,
+    );
   });
 
   it('never compares heads of two log epochs without the opening between them', () => {
     const older = { logEpoch: 1, size: 3, root: root(3) };
     const newer = { logEpoch: 2, size: 3, root: root(3) };
-    expect(() => verifyGrowth(older, newer, [])).toThrow(expect.objectContaining({ code: 'LOG_EPOCH' }));
+    expect(() => verifyGrowth(older, newer, [])).toThrow(
+      expect.objectContaining({ code: 'LOG_EPOCH' }),
+    );
     verifyGrowth(older, { ...newer, logEpoch: 1 }, []);
   });
 });
@@ -236,7 +273,9 @@ describe('the store of a log', () => {
         for (const { level, index, hash } of nodes) {
           expect(seen.has(`${level}/${index}`)).toBe(false);
           seen.add(`${level}/${index}`);
-          expect(hash).toEqual(plainRoot(hashes.slice(index * 2 ** level, (index + 1) * 2 ** level)));
+          expect(hash).toEqual(
+            plainRoot(hashes.slice(index * 2 ** level, (index + 1) * 2 ** level)),
+          );
         }
       },
     });

@@ -3,7 +3,10 @@ import { EMPTY_ROOT, nodeHash, splitPoint } from './hashing.ts';
 
 export { leafHash } from './hashing.ts';
 
-/** A node of a complete subtree: it covers the 2^level leaves from `index * 2^level` on. Never changes once it exists. */
+/**
+ * A node of a complete subtree: it covers the 2^level leaves from `index * 2^level` on. Never
+ * changes once it exists.
+ */
 export interface HashNode {
   /** 0 for leaf hashes. */
   readonly level: number;
@@ -12,11 +15,12 @@ export interface HashNode {
 }
 
 /**
- * Where the nodes of complete subtrees rest. Only those are stored: each is written once, and the incomplete right edge
- * follows from them.
+ * Where the nodes of complete subtrees rest. Only those are stored: each is written once, and the
+ * incomplete right edge follows from them.
  *
- * Promise: after `put` of some nodes has returned (or its promise is fulfilled), `get` gives them back. Whether that is
- * durable, and in which batch, is the store's own affair. To put the same node again is harmless.
+ * Promise: after `put` of some nodes has returned (or its promise is fulfilled), `get` gives them
+ * back. Whether that is durable, and in which batch, is the store's own affair. To put the same
+ * node again is harmless.
  */
 export interface HashStore {
   get(level: number, index: number): Uint8Array | undefined | Promise<Uint8Array | undefined>;
@@ -39,10 +43,12 @@ export class MemoryHashStore implements HashStore {
 /**
  * An append-only Merkle log (RFC 6962) over a node store.
  *
- * The roots of the complete subtrees at the right edge (one for each 1 bit of the size) are held in memory, so appending
- * and the current root read nothing. Proofs and older roots read O(log size) nodes.
+ * The roots of the complete subtrees at the right edge (one for each 1 bit of the size) are held in
+ * memory, so appending and the current root read nothing. Proofs and older roots read O(log size)
+ * nodes.
  *
- * Appends do not overlap: `append` is awaited before the next one, or `stage` is used, which is synchronous.
+ * Appends do not overlap: `append` is awaited before the next one, or `stage` is used, which is
+ * synchronous.
  */
 export class MerkleLog {
   readonly #store: HashStore;
@@ -57,7 +63,8 @@ export class MerkleLog {
   }
 
   /**
-   * Opens a log of `size` leaves whose nodes `store` holds. Reads one node for each 1 bit of the size.
+   * Opens a log of `size` leaves whose nodes `store` holds. Reads one node for each 1 bit of the
+   * size.
    *
    * @throws LogError `LOG_NODE_MISSING`: the store and the size do not belong together.
    */
@@ -98,9 +105,10 @@ export class MerkleLog {
   }
 
   /**
-   * Adds leaf hashes at once and returns the nodes for the caller to store, for one who writes them in the same batch as
-   * other things. Until they are stored, proofs and older roots that need them fail with `LOG_NODE_MISSING`; `size` and
-   * `root` are right at once. If storing them fails, this log is to be thrown away and opened again.
+   * Adds leaf hashes at once and returns the nodes for the caller to store, for one who writes them
+   * in the same batch as other things. Until they are stored, proofs and older roots that need them
+   * fail with `LOG_NODE_MISSING`; `size` and `root` are right at once. If storing them fails, this
+   * log is to be thrown away and opened again.
    */
   stage(hashes: readonly Uint8Array[]): readonly HashNode[] {
     const grown = grow(this.#size, this.#edge, hashes);
@@ -116,14 +124,18 @@ export class MerkleLog {
   }
 
   /**
-   * The audit path of leaf `index` in the tree of the first `size` leaves (RFC 6962 §2.1.1), lowest sibling first.
+   * The audit path of leaf `index` in the tree of the first `size` leaves (RFC 6962 §2.1.1), lowest
+   * sibling first.
    *
    * @throws LogError `LOG_RANGE`, `LOG_NODE_MISSING`.
    */
   async inclusionProof(index: number, size: number): Promise<Uint8Array[]> {
     this.#checkWithin(size);
     if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-      throw new LogError('LOG_RANGE', `leaf ${index} is not within the first ${size} leaves of the log`);
+      throw new LogError(
+        'LOG_RANGE',
+        `leaf ${index} is not within the first ${size} leaves of the log`,
+      );
     }
     const path: Uint8Array[] = [];
     let start = 0;
@@ -142,15 +154,19 @@ export class MerkleLog {
   }
 
   /**
-   * The proof that the tree of `newSize` leaves continues the one of `oldSize` (RFC 6962 §2.1.2). Empty when they are
-   * equal, or when the old one is empty.
+   * The proof that the tree of `newSize` leaves continues the one of `oldSize` (RFC 6962 §2.1.2).
+   * Empty when they are equal, or when the old one is empty.
    *
    * @throws LogError `LOG_RANGE`, `LOG_NODE_MISSING`.
    */
   async consistencyProof(oldSize: number, newSize: number): Promise<Uint8Array[]> {
     this.#checkWithin(newSize);
     checkSize(oldSize);
-    if (oldSize > newSize) throw new LogError('LOG_RANGE', `a log of ${newSize} leaves cannot continue one of ${oldSize}`);
+    if (oldSize > newSize)
+      throw new LogError(
+        'LOG_RANGE',
+        `a log of ${newSize} leaves cannot continue one of ${oldSize}`,
+      );
     if (oldSize === 0 || oldSize === newSize) return [];
     const proof: Uint8Array[] = [];
     let start = 0;
@@ -165,12 +181,16 @@ export class MerkleLog {
         start = middle;
       }
     }
-    // The subtree that both have in common; when it is the whole old tree, the verifier knows its root already.
+    // The subtree that both have in common; when it is the whole old tree, the verifier knows its
+    // root already.
     if (start > 0) proof.push(await this.#rangeRoot(start, end));
     return proof.reverse();
   }
 
-  /** The root over leaves `start` to `end`, where `start` is a multiple of the power of two that holds the range. */
+  /**
+   * The root over leaves `start` to `end`, where `start` is a multiple of the power of two that
+   * holds the range.
+   */
   async #rangeRoot(start: number, end: number): Promise<Uint8Array> {
     const roots: Uint8Array[] = [];
     let from = start;
@@ -183,7 +203,8 @@ export class MerkleLog {
 
   #checkWithin(size: number): void {
     checkSize(size);
-    if (size > this.#size) throw new LogError('LOG_RANGE', `the log has ${this.#size} leaves, not ${size}`);
+    if (size > this.#size)
+      throw new LogError('LOG_RANGE', `the log has ${this.#size} leaves, not ${size}`);
   }
 }
 
@@ -192,7 +213,10 @@ interface EdgeNode {
   readonly hash: Uint8Array;
 }
 
-/** A binary counter: each new leaf merges with as many complete subtrees of its own size as stand to its left. */
+/**
+ * A binary counter: each new leaf merges with as many complete subtrees of its own size as stand to
+ * its left.
+ */
 function grow(oldSize: number, oldEdge: readonly EdgeNode[], hashes: readonly Uint8Array[]) {
   const nodes: HashNode[] = [];
   const edge = [...oldEdge];
@@ -201,7 +225,11 @@ function grow(oldSize: number, oldEdge: readonly EdgeNode[], hashes: readonly Ui
     let node: EdgeNode = { level: 0, hash: leaf };
     let index = size;
     nodes.push({ level: 0, index, hash: leaf });
-    for (let left = edge.at(-1); left !== undefined && left.level === node.level; left = edge.at(-1)) {
+    for (
+      let left = edge.at(-1);
+      left !== undefined && left.level === node.level;
+      left = edge.at(-1)
+    ) {
       edge.pop();
       index = Math.floor(index / 2);
       node = { level: node.level + 1, hash: nodeHash(left.hash, node.hash) };
@@ -213,7 +241,9 @@ function grow(oldSize: number, oldEdge: readonly EdgeNode[], hashes: readonly Ui
   return { nodes, edge, size };
 }
 
-/** The powers of two that make up `size`, largest first. Division and not shifts: sizes pass 2^31. */
+/**
+ * The powers of two that make up `size`, largest first. Division and not shifts: sizes pass 2^31.
+ */
 function spansOf(size: number): number[] {
   const spans: number[] = [];
   let rest = size;
@@ -225,17 +255,23 @@ function spansOf(size: number): number[] {
 }
 
 function foldEdge(roots: readonly Uint8Array[]): Uint8Array {
-  return roots.length === 0 ? EMPTY_ROOT : roots.reduceRight((right, left) => nodeHash(left, right));
+  return roots.length === 0
+    ? EMPTY_ROOT
+    : roots.reduceRight((right, left) => nodeHash(left, right));
 }
 
 function checkSize(size: number): void {
-  if (!Number.isSafeInteger(size) || size < 0) throw new LogError('LOG_RANGE', `${size} is no size of a log`);
+  if (!Number.isSafeInteger(size) || size < 0)
+    throw new LogError('LOG_RANGE', `${size} is no size of a log`);
 }
 
 async function readNode(store: HashStore, level: number, index: number): Promise<Uint8Array> {
   const hash = await store.get(level, index);
   if (hash === undefined) {
-    throw new LogError('LOG_NODE_MISSING', `the log lacks node ${index} of level ${level}; run "aliquot fsck --repair" on the collector`);
+    throw new LogError(
+      'LOG_NODE_MISSING',
+      `the log lacks node ${index} of level ${level}; run "aliquot fsck --repair" on the collector`,
+    );
   }
   return hash;
 }

@@ -4,11 +4,18 @@ import { LogError } from './errors.ts';
 import { EMPTY_ROOT, nodeHash } from './hashing.ts';
 
 /**
- * Checks that the leaf with hash `leaf` is number `index` of the tree of `size` leaves with `root` (RFC 9162 §2.1.3.2).
+ * Checks that the leaf with hash `leaf` is number `index` of the tree of `size` leaves with `root`
+ * (RFC 9162 §2.1.3.2).
  *
  * @throws LogError `LOG_INCLUSION`.
  */
-export function verifyInclusion(leaf: Uint8Array, index: number, size: number, proof: readonly Uint8Array[], root: Uint8Array): void {
+export function verifyInclusion(
+  leaf: Uint8Array,
+  index: number,
+  size: number,
+  proof: readonly Uint8Array[],
+  root: Uint8Array,
+): void {
   const broken = () =>
     new LogError(
       'LOG_INCLUSION',
@@ -36,8 +43,8 @@ export function verifyInclusion(leaf: Uint8Array, index: number, size: number, p
 }
 
 /**
- * Checks that the tree of `newSize` leaves begins with exactly the leaves of the tree of `oldSize` (RFC 9162 §2.1.4.2).
- * The empty tree is the beginning of every tree, and needs an empty proof.
+ * Checks that the tree of `newSize` leaves begins with exactly the leaves of the tree of `oldSize`
+ * (RFC 9162 §2.1.4.2). The empty tree is the beginning of every tree, and needs an empty proof.
  *
  * @throws LogError `LOG_CONSISTENCY`.
  */
@@ -92,11 +99,15 @@ export function verifyConsistency(
 /**
  * Checks that `newer` continues `older`, within one log epoch.
  *
- * @throws LogError `LOG_EPOCH` when an epoch opening lies between them, `LOG_CONSISTENCY` when history was changed.
+ * @throws LogError `LOG_EPOCH` when an epoch opening lies between them, `LOG_CONSISTENCY` when
+ * history was changed.
  */
 export function verifyGrowth(older: TreeHead, newer: TreeHead, proof: readonly Uint8Array[]): void {
   if (older.logEpoch !== newer.logEpoch) {
-    throw new LogError('LOG_EPOCH', `tree heads of log epochs ${older.logEpoch} and ${newer.logEpoch} need the opening between them`);
+    throw new LogError(
+      'LOG_EPOCH',
+      `tree heads of log epochs ${older.logEpoch} and ${newer.logEpoch} need the opening between them`,
+    );
   }
   verifyConsistency(older.size, older.root, newer.size, newer.root, proof);
 }

@@ -15,7 +15,14 @@ import { sign } from '../crypto/sign.ts';
 import { leafHash } from './hashing.ts';
 import { commitLeaf, eventLeaf, receiptLeafHash } from './leaf.ts';
 import { MemoryHashStore, MerkleLog } from './merkle.ts';
-import { requireReceiptFor, signHead, signReceipt, verifyHead, verifyReceipt, verifyReceiptInclusion } from './receipt.ts';
+import {
+  requireReceiptFor,
+  signHead,
+  signReceipt,
+  verifyHead,
+  verifyReceipt,
+  verifyReceiptInclusion,
+} from './receipt.ts';
 
 const vault = testVault('ours');
 const { collector, collectorKey } = vault;
@@ -40,7 +47,13 @@ const receipt: ReceiptBody = {
   head: { logEpoch: 1, size: 9, root: noise('root', 32) },
   copies: 1,
 };
-const head: TreeHeadBody = { version: 1, vaultId, collectorId, timeMs: receivedAtMs, head: receipt.head };
+const head: TreeHeadBody = {
+  version: 1,
+  vaultId,
+  collectorId,
+  timeMs: receivedAtMs,
+  head: receipt.head,
+};
 
 describe('a receipt', () => {
   const signed = signReceipt(collectorKey, receipt);
@@ -51,45 +64,77 @@ describe('a receipt', () => {
 
   it('P1: is refused with any byte changed, from another key, or when it is really a tree head', () => {
     for (let at = 0; at < signed.body.length; at += 1) {
-      expect(() => verifyReceipt({ ...signed, body: flipped(signed.body, at) }, collector)).toThrow(code('LOG_SIGNATURE'));
+      expect(() => verifyReceipt({ ...signed, body: flipped(signed.body, at) }, collector)).toThrow(
+        code('LOG_SIGNATURE'),
+      );
     }
-    expect(() => verifyReceipt(signReceipt(testVault('theirs').collectorKey, receipt), collector)).toThrow(code('LOG_SIGNATURE'));
-    expect(() => verifyReceipt(sign(collectorKey, 'aliquot/v1/tree-head', signed.body), collector)).toThrow(code('LOG_SIGNATURE'));
+    expect(() =>
+      verifyReceipt(signReceipt(testVault('theirs').collectorKey, receipt), collector),
+    ).toThrow(code('LOG_SIGNATURE'));
+    expect(() =>
+      verifyReceipt(sign(collectorKey, 'aliquot/v1/tree-head', signed.body), collector),
+    ).toThrow(code('LOG_SIGNATURE'));
   });
 
   it('is refused for another vault or in the name of another collector', () => {
-    const forVault = signReceipt(collectorKey, { ...receipt, vaultId: asVaultId(noise('other', 16)) });
-    const forCollector = signReceipt(collectorKey, { ...receipt, collectorId: asCollectorId(noise('other', 16)) });
+    const forVault = signReceipt(collectorKey, {
+      ...receipt,
+      vaultId: asVaultId(noise('other', 16)),
+    });
+    const forCollector = signReceipt(collectorKey, {
+      ...receipt,
+      collectorId: asCollectorId(noise('other', 16)),
+    });
     expect(() => verifyReceipt(forVault, collector)).toThrow(code('LOG_OTHER_ISSUER'));
     expect(() => verifyReceipt(forCollector, collector)).toThrow(code('LOG_OTHER_ISSUER'));
   });
 
   it('is not signed when its head is not the one just after its leaf', () => {
-    expect(() => signReceipt(collectorKey, { ...receipt, leafIndex: 9 })).toThrow(code('FORMAT_MALFORMED'));
-    expect(() => signReceipt(collectorKey, { ...receipt, leafIndex: 7 })).toThrow(code('FORMAT_MALFORMED'));
+    expect(() => signReceipt(collectorKey, { ...receipt, leafIndex: 9 })).toThrow(
+      code('FORMAT_MALFORMED'),
+    );
+    expect(() => signReceipt(collectorKey, { ...receipt, leafIndex: 7 })).toThrow(
+      code('FORMAT_MALFORMED'),
+    );
   });
 
   it('answers exactly one commit', () => {
     const header = { ...place } as CommitHeader;
     requireReceiptFor(receipt, header, commitHash);
     const other = code('LOG_OTHER_COMMIT');
-    expect(() => requireReceiptFor(receipt, header, asCommitHash(noise('other', 32)))).toThrow(other);
+    expect(() => requireReceiptFor(receipt, header, asCommitHash(noise('other', 32)))).toThrow(
+      other,
+    );
     expect(() => requireReceiptFor(receipt, { ...header, sequence: 4 }, commitHash)).toThrow(other);
-    expect(() => requireReceiptFor(receipt, { ...header, agentId: asAgentId(noise('x', 16)) }, commitHash)).toThrow(other);
-    expect(() => requireReceiptFor(receipt, { ...header, chainId: asChainId(noise('x', 16)) }, commitHash)).toThrow(other);
+    expect(() =>
+      requireReceiptFor(receipt, { ...header, agentId: asAgentId(noise('x', 16)) }, commitHash),
+    ).toThrow(other);
+    expect(() =>
+      requireReceiptFor(receipt, { ...header, chainId: asChainId(noise('x', 16)) }, commitHash),
+    ).toThrow(other);
   });
 
   it('P5: is proved by the log that really has its leaf, and by no other', async () => {
     const log = await MerkleLog.open(new MemoryHashStore());
-    await log.append(Array.from({ length: 8 }, (_, index) => leafHash(eventLeaf(noise(`event ${index}`, 20), index))));
+    await log.append(
+      Array.from({ length: 8 }, (_, index) =>
+        leafHash(eventLeaf(noise(`event ${index}`, 20), index)),
+      ),
+    );
     await log.append([leafHash(commitLeaf(commitHash, receivedAtMs))]);
     await log.append([leafHash(eventLeaf(noise('later', 20), 99))]);
     const proof = await log.inclusionProof(receipt.leafIndex, log.size);
     const now = { size: log.size, root: log.root };
     verifyReceiptInclusion(receipt, now, proof);
-    expect(() => verifyReceiptInclusion({ ...receipt, receivedAtMs: receivedAtMs + 1 }, now, proof)).toThrow(code('LOG_INCLUSION'));
-    expect(() => verifyReceiptInclusion({ ...receipt, leafIndex: 7 }, now, proof)).toThrow(code('LOG_INCLUSION'));
-    expect(() => verifyReceiptInclusion(receipt, { ...now, root: noise('other', 32) }, proof)).toThrow(code('LOG_INCLUSION'));
+    expect(() =>
+      verifyReceiptInclusion({ ...receipt, receivedAtMs: receivedAtMs + 1 }, now, proof),
+    ).toThrow(code('LOG_INCLUSION'));
+    expect(() => verifyReceiptInclusion({ ...receipt, leafIndex: 7 }, now, proof)).toThrow(
+      code('LOG_INCLUSION'),
+    );
+    expect(() =>
+      verifyReceiptInclusion(receipt, { ...now, root: noise('other', 32) }, proof),
+    ).toThrow(code('LOG_INCLUSION'));
   });
 });
 
@@ -98,9 +143,13 @@ describe('a tree head', () => {
     const signed = signHead(collectorKey, head);
     expect(verifyHead(signed, collector)).toEqual(head);
     for (let at = 0; at < signed.body.length; at += 1) {
-      expect(() => verifyHead({ ...signed, body: flipped(signed.body, at) }, collector)).toThrow(code('LOG_SIGNATURE'));
+      expect(() => verifyHead({ ...signed, body: flipped(signed.body, at) }, collector)).toThrow(
+        code('LOG_SIGNATURE'),
+      );
     }
-    expect(() => verifyHead(signHead(testVault('theirs').collectorKey, head), collector)).toThrow(code('LOG_SIGNATURE'));
+    expect(() => verifyHead(signHead(testVault('theirs').collectorKey, head), collector)).toThrow(
+      code('LOG_SIGNATURE'),
+    );
     const forVault = signHead(collectorKey, { ...head, vaultId: asVaultId(noise('other', 16)) });
     expect(() => verifyHead(forVault, collector)).toThrow(code('LOG_OTHER_ISSUER'));
   });

@@ -22,8 +22,8 @@ const RECEIPT = 'aliquot/v1/receipt';
 const HEAD = 'aliquot/v1/tree-head';
 
 /**
- * Signs a receipt. I-RECEIPT: it MUST NOT be signed before the commit, everything that it references, and the means to
- * find them are durable.
+ * Signs a receipt. I-RECEIPT: it MUST NOT be signed before the commit, everything that it
+ * references, and the means to find them are durable.
  *
  * @throws FormatError when the head is not the one just after the leaf.
  */
@@ -44,16 +44,26 @@ export function verifyReceipt(signed: Signed, collector: CollectorCertificateBod
 }
 
 /** Checks that a receipt answers exactly this commit. @throws LogError `LOG_OTHER_COMMIT`. */
-export function requireReceiptFor(receipt: ReceiptBody, header: CommitHeader, hash: CommitHash): void {
+export function requireReceiptFor(
+  receipt: ReceiptBody,
+  header: CommitHeader,
+  hash: CommitHash,
+): void {
   const same =
     equalBytes(receipt.commitHash, hash) &&
     equalBytes(receipt.agentId, header.agentId) &&
     equalBytes(receipt.chainId, header.chainId) &&
     receipt.sequence === header.sequence;
-  if (!same) throw new LogError('LOG_OTHER_COMMIT', `the receipt is not for commit ${header.sequence} but for another one`);
+  if (!same)
+    throw new LogError(
+      'LOG_OTHER_COMMIT',
+      `the receipt is not for commit ${header.sequence} but for another one`,
+    );
 }
 
-/** Checks that what a receipt promised is in the log under `head`. @throws LogError `LOG_INCLUSION`. */
+/**
+ * Checks that what a receipt promised is in the log under `head`. @throws LogError `LOG_INCLUSION`.
+ */
 export function verifyReceiptInclusion(
   receipt: ReceiptBody,
   head: { readonly size: number; readonly root: Uint8Array },
@@ -79,7 +89,12 @@ export function verifyHead(signed: Signed, collector: CollectorCertificateBody):
   return body;
 }
 
-function requireSignature(what: string, label: string, signed: Signed, collector: CollectorCertificateBody): void {
+function requireSignature(
+  what: string,
+  label: string,
+  signed: Signed,
+  collector: CollectorCertificateBody,
+): void {
   if (!signatureHolds(collector.signKey, label, signed)) {
     throw new LogError('LOG_SIGNATURE', `the ${what} is not signed by the vault's collector`);
   }
@@ -90,7 +105,10 @@ function requireIssuer(
   body: { readonly vaultId: VaultId; readonly collectorId: CollectorId },
   collector: CollectorCertificateBody,
 ): void {
-  if (!equalBytes(body.vaultId, collector.vaultId) || !equalBytes(body.collectorId, collector.collectorId)) {
+  if (
+    !equalBytes(body.vaultId, collector.vaultId) ||
+    !equalBytes(body.collectorId, collector.collectorId)
+  ) {
     throw new LogError('LOG_OTHER_ISSUER', `the ${what} is of another vault or collector`);
   }
 }

@@ -35,11 +35,16 @@ describe("a version's time", () => {
 
   it('P5: never leaves the bounds, whatever an agent claims', () => {
     fc.assert(
-      fc.property(fc.maxSafeInteger(), fc.nat(), fc.integer({ min: 1, max: 1_000_000 }), (claim, previous, gap) => {
-        const time = clampVersionTime(claim, previous, previous + gap);
-        expect(time).toBeGreaterThan(previous);
-        expect(time).toBeLessThanOrEqual(previous + gap);
-      }),
+      fc.property(
+        fc.maxSafeInteger(),
+        fc.nat(),
+        fc.integer({ min: 1, max: 1_000_000 }),
+        (claim, previous, gap) => {
+          const time = clampVersionTime(claim, previous, previous + gap);
+          expect(time).toBeGreaterThan(previous);
+          expect(time).toBeLessThanOrEqual(previous + gap);
+        },
+      ),
       { verbose: true },
     );
   });

@@ -1,19 +1,25 @@
 /**
- * The time that a version counts as: the agent's claim, held within (its previous receipt, this receipt].
+ * The time that a version counts as: the agent's claim, held within (its previous receipt, this
+ * receipt].
  *
- * Retention and "as of" questions use it. Three weeks that arrive in one minute stay three weeks, while an agent (or who
- * holds it) can neither back-date a version before what was already received nor post-date one beyond its receipt.
+ * Retention and "as of" questions use it. Three weeks that arrive in one minute stay three weeks,
+ * while an agent (or who holds it) can neither back-date a version before what was already received
+ * nor post-date one beyond its receipt.
  *
- * Receipts of one agent are strictly ordered in the log but their clock may stand still or jump back; then no time lies
- * between them, and the receipt's own time is the answer.
+ * Receipts of one agent are strictly ordered in the log but their clock may stand still or jump
+ * back; then no time lies between them, and the receipt's own time is the answer.
  *
  * @param claimMs When the agent says that it captured the version.
- * @param previousReceiptMs `receivedAtMs` of this agent's previous receipt; for its first, the time of its enrolment.
- *   `undefined` where that is unknown: no lower bound.
+ * @param previousReceiptMs `receivedAtMs` of this agent's previous receipt; for its first, the time
+ * of its enrolment. `undefined` where that is unknown: no lower bound.
  * @param receiptMs `receivedAtMs` of the receipt of the version's commit.
  * @returns Milliseconds since 1970.
  */
-export function clampVersionTime(claimMs: number, previousReceiptMs: number | undefined, receiptMs: number): number {
+export function clampVersionTime(
+  claimMs: number,
+  previousReceiptMs: number | undefined,
+  receiptMs: number,
+): number {
   if (previousReceiptMs === undefined) return Math.min(claimMs, receiptMs);
   return Math.min(Math.max(claimMs, previousReceiptMs + 1), receiptMs);
 }

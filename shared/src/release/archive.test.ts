@@ -34,7 +34,11 @@ function bent(change: (head: Buffer) => void): Buffer {
 
 describe('an archive of a release', () => {
   it('gives its files back, however its bytes arrive', async () => {
-    const archive = tarOf({ 'aliquot-agent*': '#!/bin/sh\n', 'program/main.js': 'x'.repeat(1300), 'program/empty': '' });
+    const archive = tarOf({
+      'aliquot-agent*': '#!/bin/sh\n',
+      'program/main.js': 'x'.repeat(1300),
+      'program/empty': '',
+    });
     for (const size of [1, 511, 512, 513, 100_000]) {
       expect(await unpack(archive, size)).toEqual([
         { path: 'aliquot-agent', executable: true, text: '#!/bin/sh\n' },
@@ -66,8 +70,12 @@ describe('an archive of a release', () => {
 
   it('refuses links, devices, a name twice in any case, an altered header, and what is cut anywhere', async () => {
     for (const type of ['1', '2', '3', '6', 'x', 'L'])
-      await expect(unpack(bent((head) => head.write(type, 156)))).rejects.toMatchObject({ code: 'ARCHIVE_BROKEN' });
-    await expect(unpack(tarOf({ a: 'x', A: 'y' }))).rejects.toMatchObject({ code: 'ARCHIVE_BROKEN' });
+      await expect(unpack(bent((head) => head.write(type, 156)))).rejects.toMatchObject({
+        code: 'ARCHIVE_BROKEN',
+      });
+    await expect(unpack(tarOf({ a: 'x', A: 'y' }))).rejects.toMatchObject({
+      code: 'ARCHIVE_BROKEN',
+    });
     const altered = tarOf({ a: 'x' });
     altered.write('b', 0);
     await expect(unpack(altered)).rejects.toMatchObject({ code: 'ARCHIVE_BROKEN' });
@@ -77,7 +85,11 @@ describe('an archive of a release', () => {
   });
 
   it('refuses a size that is none', async () => {
-    await expect(unpack(bent((head) => head.write('zzzzzzzzzzz', 124)))).rejects.toMatchObject({ code: 'ARCHIVE_BROKEN' });
-    await expect(unpack(bent((head) => head.write('77777777777', 124)))).rejects.toMatchObject({ code: 'ARCHIVE_BROKEN' });
+    await expect(unpack(bent((head) => head.write('zzzzzzzzzzz', 124)))).rejects.toMatchObject({
+      code: 'ARCHIVE_BROKEN',
+    });
+    await expect(unpack(bent((head) => head.write('77777777777', 124)))).rejects.toMatchObject({
+      code: 'ARCHIVE_BROKEN',
+    });
   });
 });

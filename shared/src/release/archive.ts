@@ -1,6 +1,7 @@
 import { AliquotError } from '@aliquot/proto';
 
-export type ArchiveErrorCode = /** Bytes that are no archive as `npm run release` makes them. */ 'ARCHIVE_BROKEN';
+export type ArchiveErrorCode =
+  /** Bytes that are no archive as `npm run release` makes them. */ 'ARCHIVE_BROKEN';
 
 /** An archive that cannot be unpacked, or that would leave its folder. */
 export class ArchiveError extends AliquotError<ArchiveErrorCode> {}
@@ -44,19 +45,32 @@ export async function* readArchive(bytes: AsyncIterable<Uint8Array>): AsyncGener
 }
 
 function headerOf(head: Buffer): { path: string; type: string; size: number; mode: number } {
-  const text = (at: number, length: number): string => head.toString('latin1', at, at + length).split('\0')[0] ?? '';
-  const number = (at: number, length: number): number => Number.parseInt(text(at, length).trim(), 8);
+  const text = (at: number, length: number): string =>
+    head.toString('latin1', at, at + length).split('\0')[0] ?? '';
+  const number = (at: number, length: number): number =>
+    Number.parseInt(text(at, length).trim(), 8);
   const sum = head.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
-  if (number(148, 8) !== sum || text(257, 5) !== 'ustar') throw broken('is no tar archive, or was altered');
+  if (number(148, 8) !== sum || text(257, 5) !== 'ustar')
+    throw broken('is no tar archive, or was altered');
   const [prefix, name] = [text(345, 155), text(0, 100)];
   const size = number(124, 12);
   if (!Number.isSafeInteger(size) || size < 0) throw broken('has a file without a size');
-  return { path: prefix === '' ? name : `${prefix}/${name}`, type: text(156, 1) || '0', size, mode: number(100, 8) };
+  return {
+    path: prefix === '' ? name : `${prefix}/${name}`,
+    type: text(156, 1) || '0',
+    size,
+    mode: number(100, 8),
+  };
 }
 
 function isPlainPath(path: string): boolean {
   if (path.length > MAX_PATH_BYTES) return false;
-  return path.split('/').every((part) => /^[0-9A-Za-z_@+-][0-9A-Za-z._@+-]*$/.test(part) && !part.endsWith('.') && !isReserved(part));
+  return path
+    .split('/')
+    .every(
+      (part) =>
+        /^[0-9A-Za-z_@+-][0-9A-Za-z._@+-]*$/.test(part) && !part.endsWith('.') && !isReserved(part),
+    );
 }
 
 /** Names that Windows takes for devices, with any ending. */

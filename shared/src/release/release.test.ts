@@ -20,14 +20,16 @@ describe('versions of releases', () => {
       '10.0.0',
     ];
     for (const [at, a] of rising.entries())
-      for (const [other, b] of rising.entries()) expect(Math.sign(compareVersions(a, b))).toBe(Math.sign(at - other));
+      for (const [other, b] of rising.entries())
+        expect(Math.sign(compareVersions(a, b))).toBe(Math.sign(at - other));
     expect(compareVersions('1.0.0+one', '1.0.0+two')).toBe(0);
   });
 });
 
 describe('the share of the fleet that a PC is in', () => {
   const agents = Array.from({ length: 1000 }, (_, at) => `hplc-${at}`);
-  const within = (percent: number, version: string) => agents.filter((agent) => shareOf(agent, version) < percent);
+  const within = (percent: number, version: string) =>
+    agents.filter((agent) => shareOf(agent, version) < percent);
 
   it('is about as large as it was asked for, and the same whenever it is asked', () => {
     expect(within(0, '0.2.0')).toHaveLength(0);

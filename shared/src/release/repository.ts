@@ -35,9 +35,17 @@ export interface VendorTarget {
 type Json = string | number | boolean | readonly Json[] | { readonly [name: string]: Json };
 
 /** The root: who may sign what from now on. Signed by the root keys at hand, at least two. */
-export function rootMetadata(keys: VendorKeys, rootKeys: readonly KeyObject[], version: number, expiresMs: number): Buffer {
+export function rootMetadata(
+  keys: VendorKeys,
+  rootKeys: readonly KeyObject[],
+  version: number,
+  expiresMs: number,
+): Buffer {
   const all = [...rootKeys, keys.targets, keys.newest].map(publicKeyOf);
-  const role = (of: readonly KeyObject[], threshold = 1) => ({ keyids: of.map((key) => publicKeyOf(key).id), threshold });
+  const role = (of: readonly KeyObject[], threshold = 1) => ({
+    keyids: of.map((key) => publicKeyOf(key).id),
+    threshold,
+  });
   return signed(
     {
       _type: 'root',
@@ -68,24 +76,53 @@ export function listMetadata(
   expiresMs: number,
 ): ReadonlyMap<string, Buffer> {
   const common = { spec_version: SPEC_VERSION, version, expires: instant(expiresMs) };
-  const named = targets.map(({ name, length, sha256, custom }) => [name, { length, hashes: { sha256 }, custom: custom as Json }] as const);
+  const named = targets.map(
+    ({ name, length, sha256, custom }) =>
+      [name, { length, hashes: { sha256 }, custom: custom as Json }] as const,
+  );
   return new Map([
-    [`metadata/${version}.targets.json`, signed({ _type: 'targets', ...common, targets: Object.fromEntries(named) }, [keys.targets])],
-    [`metadata/${version}.snapshot.json`, signed({ _type: 'snapshot', ...common, meta: { 'targets.json': { version } } }, [keys.newest])],
-    ['metadata/timestamp.json', signed({ _type: 'timestamp', ...common, meta: { 'snapshot.json': { version } } }, [keys.newest])],
+    [
+      `metadata/${version}.targets.json`,
+      signed({ _type: 'targets', ...common, targets: Object.fromEntries(named) }, [keys.targets]),
+    ],
+    [
+      `metadata/${version}.snapshot.json`,
+      signed({ _type: 'snapshot', ...common, meta: { 'targets.json': { version } } }, [
+        keys.newest,
+      ]),
+    ],
+    [
+      'metadata/timestamp.json',
+      signed({ _type: 'timestamp', ...common, meta: { 'snapshot.json': { version } } }, [
+        keys.newest,
+      ]),
+    ],
   ]);
 }
 
 function signed(body: { readonly [name: string]: Json }, signers: readonly KeyObject[]): Buffer {
   const bytes = Buffer.from(canonicalJson(body));
-  const signatures = signers.map((key) => ({ keyid: publicKeyOf(key).id, sig: sign(null, bytes, key).toString('hex') }));
+  const signatures = signers.map((key) => ({
+    keyid: publicKeyOf(key).id,
+    sig: sign(null, bytes, key).toString('hex'),
+  }));
   return Buffer.from(`${JSON.stringify({ signed: body, signatures })}\n`);
 }
 
 /** TUF names a key by the hash of what describes it. Takes private or public keys. */
-function publicKeyOf(key: KeyObject): { readonly id: string; readonly value: { readonly [name: string]: Json } } {
-  const spki = (key.type === 'public' ? key : createPublicKey(key)).export({ type: 'spki', format: 'der' });
-  const value = { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: spki.subarray(SPKI_HEAD_BYTES).toString('hex') } };
+function publicKeyOf(key: KeyObject): {
+  readonly id: string;
+  readonly value: { readonly [name: string]: Json };
+} {
+  const spki = (key.type === 'public' ? key : createPublicKey(key)).export({
+    type: 'spki',
+    format: 'der',
+  });
+  const value = {
+    keytype: 'ed25519',
+    scheme: 'ed25519',
+    keyval: { public: spki.subarray(SPKI_HEAD_BYTES).toString('hex') },
+  };
   return { id: createHash('sha256').update(canonicalJson(value)).digest('hex'), value };
 }
 
@@ -94,7 +131,8 @@ function publicKeyOf(key: KeyObject): { readonly id: string; readonly value: { r
  * (OLPC canonical JSON, which TUF uses).
  */
 function canonicalJson(value: Json): string {
-  if (typeof value === 'string') return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+  if (typeof value === 'string')
+    return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   if (typeof value !== 'object') return String(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

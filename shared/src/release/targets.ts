@@ -5,7 +5,13 @@ import { z } from 'zod';
  * Platforms that releases are made for, as Node names them: `process.platform` (Windows is `win`)
  * and `process.arch`.
  */
-export const releasePlatforms = ['win-x64', 'linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'] as const;
+export const releasePlatforms = [
+  'win-x64',
+  'linux-x64',
+  'linux-arm64',
+  'darwin-x64',
+  'darwin-arm64',
+] as const;
 export type ReleasePlatform = (typeof releasePlatforms)[number];
 
 const version = z.string().refine(isReleaseVersion, 'is no version');
@@ -37,7 +43,12 @@ export const releasePart = z.discriminatedUnion('part', [
      */
     node: z.object({ target: targetName, file: z.enum(['node', 'node.exe']), bytes, sha256 }),
   }),
-  z.object({ part: z.literal('node'), platform: z.enum(releasePlatforms), version, unpackedBytes: bytes }),
+  z.object({
+    part: z.literal('node'),
+    platform: z.enum(releasePlatforms),
+    version,
+    unpackedBytes: bytes,
+  }),
 ]);
 export type ReleasePart = z.infer<typeof releasePart>;
 /** Seam: what an agent stages. */
@@ -51,12 +62,20 @@ const metadataFile = z.object({ version: z.int().min(1) });
  * who signed it.
  */
 export const targetsMetadata = z.object({
-  signed: z.object({ version: z.int().min(1), expires: z.string(), targets: z.record(targetName, target) }),
+  signed: z.object({
+    version: z.int().min(1),
+    expires: z.string(),
+    targets: z.record(targetName, target),
+  }),
 });
 
 /** Which list of files is the newest (TUF's snapshot and timestamp), unverified. */
-export const snapshotMetadata = z.object({ signed: z.object({ meta: z.object({ 'targets.json': metadataFile }) }) });
-export const timestampMetadata = z.object({ signed: z.object({ expires: z.string(), meta: z.object({ 'snapshot.json': metadataFile }) }) });
+export const snapshotMetadata = z.object({
+  signed: z.object({ meta: z.object({ 'targets.json': metadataFile }) }),
+});
+export const timestampMetadata = z.object({
+  signed: z.object({ expires: z.string(), meta: z.object({ 'snapshot.json': metadataFile }) }),
+});
 
 /** The file in which a release keeps a target: TUF's consistent snapshots put the hash in front. */
 export function targetFile(name: string, hash: string): string {

@@ -2,7 +2,9 @@
  * A release's version in its parts; undefined when the text is none (`isReleaseVersion`). Build
  * names after `+` say nothing.
  */
-function partsOf(version: string): { readonly numbers: readonly number[]; readonly before: readonly string[] } | undefined {
+function partsOf(
+  version: string,
+): { readonly numbers: readonly number[]; readonly before: readonly string[] } | undefined {
   const match = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+.*)?$/.exec(version);
   if (match === null) return undefined;
   return { numbers: match.slice(1, 4).map(Number), before: match[4]?.split('.') ?? [] };
@@ -19,7 +21,8 @@ export function compareVersions(a: string, b: string): number {
     const difference = number - (right.numbers[index] ?? 0);
     if (difference !== 0) return difference;
   }
-  if (left.before.length === 0 || right.before.length === 0) return right.before.length - left.before.length;
+  if (left.before.length === 0 || right.before.length === 0)
+    return right.before.length - left.before.length;
   for (const [index, one] of left.before.entries()) {
     const other = right.before[index];
     if (other === undefined) return 1;

@@ -7,7 +7,9 @@ export type RestoreErrorCode =
   | 'RESTORE_THROUGH_LINK'
   /** Something else of that name is there already, and overwriting was not asked for. */
   | 'RESTORE_EXISTS'
-  /** The target does not tell apart two names that differ only in case or in their Unicode spelling. */
+  /**
+   * The target does not tell apart two names that differ only in case or in their Unicode spelling.
+   */
   | 'RESTORE_NAME_CLASH'
   /** The target lies in a folder that nothing may be restored into, such as the agent's own. */
   | 'RESTORE_FORBIDDEN_TARGET'
@@ -22,5 +24,8 @@ export type RestoreErrorCode =
   /** The target refuses the name, the link, the mode or the bytes in another way. */
   | 'RESTORE_TARGET';
 
-/** A file, or the whole restore, that could not be given back; never leaves a partial under the final name. */
+/**
+ * A file, or the whole restore, that could not be given back; never leaves a partial under the
+ * final name.
+ */
 export class RestoreError extends AliquotError<RestoreErrorCode> {}

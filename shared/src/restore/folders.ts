@@ -18,8 +18,9 @@ interface Wish {
 const REMEMBERED = 4096;
 
 /**
- * The folders below a restore's target: made and entered one name at a time, so that no symbolic link is followed, kept
- * writable while files arrive, and given their recorded modes and times at the end.
+ * The folders below a restore's target: made and entered one name at a time, so that no symbolic
+ * link is followed, kept writable while files arrive, and given their recorded modes and times at
+ * the end.
  */
 export class TargetFolders {
   readonly root: Buffer;
@@ -27,9 +28,15 @@ export class TargetFolders {
   readonly #forbidden: readonly Buffer[];
   readonly #run: RestoreRun;
   readonly #usualMode = 0o777 & ~process.umask();
-  /** Folders seen to be real folders. Nothing of ours replaces a folder, so a yes stays true as far as we are concerned. */
+  /**
+   * Folders seen to be real folders. Nothing of ours replaces a folder, so a yes stays true as far
+   * as we are concerned.
+   */
   readonly #entered = new Map<string, Promise<void>>();
-  /** By path (latin1 keeps raw bytes apart): recorded wishes, or the mode to give back to a folder that had to be opened up. */
+  /**
+   * By path (latin1 keeps raw bytes apart): recorded wishes, or the mode to give back to a folder
+   * that had to be opened up.
+   */
   readonly #wishes = new Map<string, Wish>();
 
   private constructor(port: FilePort, root: Buffer, forbidden: readonly Buffer[], run: RestoreRun) {
@@ -39,9 +46,15 @@ export class TargetFolders {
     this.#run = run;
   }
 
-  static async open(port: FilePort, root: RawPath, forbidden: readonly RawPath[], run: RestoreRun): Promise<TargetFolders> {
+  static async open(
+    port: FilePort,
+    root: RawPath,
+    forbidden: readonly RawPath[],
+    run: RestoreRun,
+  ): Promise<TargetFolders> {
     const real: Buffer[] = [];
-    for (const folder of forbidden) if (await exists(port, folder)) real.push(await port.realpath(folder));
+    for (const folder of forbidden)
+      if (await exists(port, folder)) real.push(await port.realpath(folder));
     // Looked at before anything is made, so that a refused target leaves no folder behind.
     const nearest = await nearestReal(port, root);
     refuseForbidden(nearest, real);
@@ -68,12 +81,25 @@ export class TargetFolders {
     return entering;
   }
 
-  /** Notes a folder's recorded mode (undefined: the usual one), time and attributes for `finish`. The root keeps its own. */
+  /**
+   * Notes a folder's recorded mode (undefined: the usual one), time and attributes for `finish`.
+   * The root keeps its own.
+   */
   remember(
     path: Buffer,
-    { mode, mtimeNs, attributes }: { mode: number | undefined; mtimeNs: bigint; attributes: number | undefined },
+    {
+      mode,
+      mtimeNs,
+      attributes,
+    }: { mode: number | undefined; mtimeNs: bigint; attributes: number | undefined },
   ): void {
-    if (!path.equals(this.root)) this.#wishes.set(path.toString('latin1'), { path, mode: mode ?? this.#usualMode, mtimeNs, attributes });
+    if (!path.equals(this.root))
+      this.#wishes.set(path.toString('latin1'), {
+        path,
+        mode: mode ?? this.#usualMode,
+        mtimeNs,
+        attributes,
+      });
   }
 
   /** Throws `RESTORE_NAME_CLASH` when `path` exists, but under a name spelled differently. */
@@ -85,8 +111,12 @@ export class TargetFolders {
     throw new RestoreError('RESTORE_NAME_CLASH', says);
   }
 
-  /** Gives folders their modes and times, deepest first, because writing into one changes its time. */
-  async finish(explain: (path: Buffer, error: unknown) => RestoreError): Promise<{ path: Buffer; error: RestoreError }[]> {
+  /**
+   * Gives folders their modes and times, deepest first, because writing into one changes its time.
+   */
+  async finish(
+    explain: (path: Buffer, error: unknown) => RestoreError,
+  ): Promise<{ path: Buffer; error: RestoreError }[]> {
     const failed: { path: Buffer; error: RestoreError }[] = [];
     const wishes = [...this.#wishes.values()].sort((a, b) => b.path.length - a.path.length);
     for (const { path, mode, mtimeNs, attributes } of wishes) {
@@ -107,7 +137,9 @@ export class TargetFolders {
     for (const key of this.#entered.keys()) {
       if (this.#wishes.has(key)) continue;
       const path = Buffer.from(key, 'latin1');
-      await this.#port.syncDirectory(path).catch((error: unknown) => failed.push({ path, error: explain(path, error) }));
+      await this.#port
+        .syncDirectory(path)
+        .catch((error: unknown) => failed.push({ path, error: explain(path, error) }));
     }
     this.#wishes.clear();
     return failed;
@@ -119,9 +151,11 @@ export class TargetFolders {
     if (path.equals(this.root)) return removeLeftovers(this.#port, path, this.#run);
     try {
       await this.#port.mkdir(path, 0o700);
-      // Closed while files arrive; without a recorded entry for it the folder ends up with the usual mode.
+      // Closed while files arrive; without a recorded entry for it the folder ends up with the
+      // usual mode.
       const key = path.toString('latin1');
-      if (!this.#wishes.has(key)) this.#wishes.set(key, { path, mode: this.#usualMode, mtimeNs: undefined });
+      if (!this.#wishes.has(key))
+        this.#wishes.set(key, { path, mode: this.#usualMode, mtimeNs: undefined });
       return;
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
@@ -136,7 +170,11 @@ export class TargetFolders {
     if ((facts.mode & 0o700) !== 0o700 && process.platform !== 'win32') {
       await this.#port.chmod(path, facts.mode | 0o700);
       if (!this.#wishes.has(path.toString('latin1'))) {
-        this.#wishes.set(path.toString('latin1'), { path, mode: facts.mode, mtimeNs: facts.mtimeNs });
+        this.#wishes.set(path.toString('latin1'), {
+          path,
+          mode: facts.mode,
+          mtimeNs: facts.mtimeNs,
+        });
       }
     }
     await removeLeftovers(this.#port, path, this.#run);
@@ -147,9 +185,14 @@ export class TargetFolders {
 const NO_ATTRIBUTE = 0x80;
 
 /** Gives a restored name its attributes, on Windows. */
-export async function setAttributes(port: FilePort, path: Buffer, attributes: number | undefined): Promise<void> {
+export async function setAttributes(
+  port: FilePort,
+  path: Buffer,
+  attributes: number | undefined,
+): Promise<void> {
   const access = await port.access?.();
-  if (access !== undefined && attributes !== undefined) access.setAttributes(path.toString('utf8'), attributes || NO_ATTRIBUTE);
+  if (access !== undefined && attributes !== undefined)
+    access.setAttributes(path.toString('utf8'), attributes || NO_ATTRIBUTE);
 }
 
 function refuseForbidden(path: Buffer, forbidden: readonly Buffer[]): void {

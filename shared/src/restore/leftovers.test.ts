@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type FilePort, nodeFiles, type OpenFile } from '../durable/file-port.ts';
@@ -9,7 +16,11 @@ import type { RestoreRun } from './leftovers.ts';
 import { RestoreWriter } from './writer.ts';
 
 const living = new Set<number>();
-const runOf = (pid: number, place = '0123abcd'): RestoreRun => ({ place, pid, isAlive: (other) => living.has(other) });
+const runOf = (pid: number, place = '0123abcd'): RestoreRun => ({
+  place,
+  pid,
+  isAlive: (other) => living.has(other),
+});
 
 async function start(root: string, run: RestoreRun, path: string, content: Uint8Array) {
   living.add(run.pid);
@@ -24,7 +35,14 @@ async function start(root: string, run: RestoreRun, path: string, content: Uint8
   };
   const writer = await RestoreWriter.open({ port, random: systemRandom, root, run });
   const sha256 = createHash('sha256').update(content).digest();
-  const spec = { platform: 'posix' as const, path: Buffer.from(path), mtimeNs: 0n, mode: 0o644, size: content.length, sha256 };
+  const spec = {
+    platform: 'posix' as const,
+    path: Buffer.from(path),
+    mtimeNs: 0n,
+    mode: 0o644,
+    size: content.length,
+    sha256,
+  };
   const sink = await writer.file(spec);
   await sink.write(content);
   const die = async () => {
@@ -58,12 +76,20 @@ it('P2: nothing is taken from a restore that lives, or from one on another machi
   await second.sink.finish();
   await first.sink.finish();
   expect(names(join(root, 'data')).filter((name) => !name.startsWith('.aq-'))).toEqual(['x', 'y']);
-  expect(names(join(root, 'data')).filter((name) => name.startsWith('.aq-ffffffff-22-'))).toHaveLength(1);
+  expect(
+    names(join(root, 'data')).filter((name) => name.startsWith('.aq-ffffffff-22-')),
+  ).toHaveLength(1);
 });
 
 it('only names that a restore makes are taken away, and never a folder', async () => {
   const root = temporaryFolder();
-  const kept = ['.aq-notes.part', '.aq-0123abcd-31-abc.part', 'x.part', '.aq-0123abcd-x-0123456789ab.part', '.aq-0011223344556677.part'];
+  const kept = [
+    '.aq-notes.part',
+    '.aq-0123abcd-31-abc.part',
+    'x.part',
+    '.aq-0123abcd-x-0123456789ab.part',
+    '.aq-0011223344556677.part',
+  ];
   for (const name of kept) writeFileSync(join(root, name), 'mine');
   mkdirSync(join(root, '.aq-0123abcd-31-0123456789ab.part'));
   symlinkSync('/nowhere', join(root, '.aq-0123abcd-31-ba9876543210.part'));
@@ -73,11 +99,27 @@ it('only names that a restore makes are taken away, and never a folder', async (
 
 it('P2: a long run of zeros is left as a hole, also at the end, and reads as the bytes that it was', async () => {
   const root = temporaryFolder();
-  const content = Buffer.concat([Buffer.alloc(300_000), Buffer.from('island'), Buffer.alloc(5_000_000)]);
+  const content = Buffer.concat([
+    Buffer.alloc(300_000),
+    Buffer.from('island'),
+    Buffer.alloc(5_000_000),
+  ]);
   living.add(41);
-  const writer = await RestoreWriter.open({ port: nodeFiles, random: systemRandom, root, run: runOf(41) });
+  const writer = await RestoreWriter.open({
+    port: nodeFiles,
+    random: systemRandom,
+    root,
+    run: runOf(41),
+  });
   const sha256 = createHash('sha256').update(content).digest();
-  const spec = { platform: 'posix' as const, path: Buffer.from('/holes'), mtimeNs: 0n, mode: 0o644, size: content.length, sha256 };
+  const spec = {
+    platform: 'posix' as const,
+    path: Buffer.from('/holes'),
+    mtimeNs: 0n,
+    mode: 0o644,
+    size: content.length,
+    sha256,
+  };
   const sink = await writer.file(spec);
   for (const [from, to] of [
     [0, 300_000],

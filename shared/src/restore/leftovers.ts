@@ -8,7 +8,10 @@ import type { Random } from '../ports.ts';
 
 /** The process that restores, as the names of its unfinished files tell it. */
 export interface RestoreRun {
-  /** Eight hexadecimal digits: this machine, and where there are several sets of process ids, this one. */
+  /**
+   * Eight hexadecimal digits: this machine, and where there are several sets of process ids, this
+   * one.
+   */
   readonly place: string;
   readonly pid: number;
   /** Whether a process of this place lives. */
@@ -52,10 +55,15 @@ export function partBeside(final: Buffer, run: RestoreRun, random: Random): Buff
 }
 
 /**
- * Takes away what a restore of this machine left in a folder when it was killed. Only names that such a restore makes, only those of
- * a process that has certainly ended, and never a folder. What cannot be listed or removed stays: it harms nobody.
+ * Takes away what a restore of this machine left in a folder when it was killed. Only names that
+ * such a restore makes, only those of a process that has certainly ended, and never a folder. What
+ * cannot be listed or removed stays: it harms nobody.
  */
-export async function removeLeftovers(port: FilePort, folder: Buffer, run: RestoreRun): Promise<void> {
+export async function removeLeftovers(
+  port: FilePort,
+  folder: Buffer,
+  run: RestoreRun,
+): Promise<void> {
   const dead: Buffer[] = [];
   try {
     for await (const { name, kind } of port.list(folder)) {

@@ -9,7 +9,13 @@ import { type ChunkOpener, hereOpener, type SealedPiece } from './opener.ts';
 const vaultId = asVaultId(Buffer.alloc(16, 7));
 const keys: VaultKeys = {
   vaultId,
-  parameters: { chunkerVersion: 1, minChunkBytes: 65_536, averageChunkBytes: 262_144, maxChunkBytes: 1_048_576, encoderVersion: 1 },
+  parameters: {
+    chunkerVersion: 1,
+    minChunkBytes: 65_536,
+    averageChunkBytes: 262_144,
+    maxChunkBytes: 1_048_576,
+    encoderVersion: 1,
+  },
   currentEpoch: 1,
   epochs: new Map([[1, { chunkSubkey: Buffer.alloc(32, 1), pageSubkey: Buffer.alloc(32, 2) }]]),
   gearSeed: Buffer.alloc(32, 3),
@@ -37,20 +43,23 @@ describe.each(openers)('opening chunks %s', (_name, opener) => {
     const opened = await opener.open(vaultId, contents.map(pieceOf));
     expect(opened.length).toBe(contents.length);
     for (const [index, one] of opened.entries()) {
-      expect('plain' in one && Buffer.compare(one.plain, contents[index] ?? new Uint8Array(0))).toBe(0);
+      expect(
+        'plain' in one && Buffer.compare(one.plain, contents[index] ?? new Uint8Array(0)),
+      ).toBe(0);
     }
   });
 
   it('P2: tells for each that does not prove what is wrong with it, and opens the others', async () => {
     const sound = pieceOf(new Uint8Array(randomBytes(700_000)));
     const good = { ...sound, sealed: sound.sealed.slice() };
-    const altered = { ...sound, sealed: sound.sealed.map((byte, at) => (at === 9 ? byte ^ 1 : byte)) };
+    const altered = {
+      ...sound,
+      sealed: sound.sealed.map((byte, at) => (at === 9 ? byte ^ 1 : byte)),
+    };
     const wrongKey = { ...sound, key: new Uint8Array(32), sealed: sound.sealed.slice() };
     const opened = await opener.open(vaultId, [altered, good, wrongKey]);
-    expect(opened.map((one) => ('error' in one ? (one.error as { code: string }).code : 'opened'))).toEqual([
-      'SEAL_ID_MISMATCH',
-      'opened',
-      'SEAL_AUTHENTICATION',
-    ]);
+    expect(
+      opened.map((one) => ('error' in one ? (one.error as { code: string }).code : 'opened')),
+    ).toEqual(['SEAL_ID_MISMATCH', 'opened', 'SEAL_AUTHENTICATION']);
   });
 });

@@ -14,7 +14,10 @@ export interface OpenJob {
 
 export interface OpenAnswer {
   readonly plain: readonly Uint8Array[];
-  readonly failures: readonly ({ readonly code: SealErrorCode | undefined; readonly message: string } | undefined)[];
+  readonly failures: readonly (
+    | { readonly code: SealErrorCode | undefined; readonly message: string }
+    | undefined
+  )[];
 }
 
 /** What is opened on the spot before threads are worth their start. */
@@ -34,7 +37,10 @@ export class OpenPool implements ChunkOpener {
     this.#threads = new ThreadPool({ script, name: 'open', threads });
   }
 
-  /** Starts the threads now: before a kit is opened, which leaves the other cores idle for half a second. */
+  /**
+   * Starts the threads now: before a kit is opened, which leaves the other cores idle for half a
+   * second.
+   */
   start(): void {
     this.#threads.start();
   }
@@ -54,11 +60,19 @@ export class OpenPool implements ChunkOpener {
     const { arrays, transfer } = forTransfer(pieces.map(({ sealed }) => sealed));
     const refs = pieces.map(({ ref }) => ref);
     const keys = pieces.map(({ key }) => key.slice());
-    const { plain, failures } = await this.#threads.ask({ vaultId, refs, keys, sealed: arrays }, transfer);
+    const { plain, failures } = await this.#threads.ask(
+      { vaultId, refs, keys, sealed: arrays },
+      transfer,
+    );
     return plain.map((one, index): OpenedPiece => {
       const failure = failures[index];
       if (failure === undefined) return { plain: one };
-      return { error: failure.code === undefined ? new Error(failure.message) : new SealError(failure.code, failure.message) };
+      return {
+        error:
+          failure.code === undefined
+            ? new Error(failure.message)
+            : new SealError(failure.code, failure.message),
+      };
     });
   }
 }

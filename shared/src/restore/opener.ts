@@ -13,12 +13,17 @@ export type OpenedPiece = { readonly plain: Uint8Array } | { readonly error: unk
 
 /** Opens and proves chunks, perhaps elsewhere: `OpenPool` does it in threads. */
 export interface ChunkOpener {
-  /** Takes the sealed bytes over: nobody else touches them from the call on. One answer for each piece, in order. */
+  /**
+   * Takes the sealed bytes over: nobody else touches them from the call on. One answer for each
+   * piece, in order.
+   */
   open(vaultId: VaultId, pieces: readonly SealedPiece[]): Promise<readonly OpenedPiece[]>;
 }
 
 /** Opens on the spot. */
-export const hereOpener: ChunkOpener = { open: async (vaultId, pieces) => openHere(vaultId, pieces) };
+export const hereOpener: ChunkOpener = {
+  open: async (vaultId, pieces) => openHere(vaultId, pieces),
+};
 
 export function openHere(vaultId: VaultId, pieces: readonly SealedPiece[]): OpenedPiece[] {
   return pieces.map(({ ref, key, sealed }): OpenedPiece => {

@@ -1,4 +1,10 @@
-import { type AliquotError, type ChunkId, FormatError, type Ref, type VaultId } from '@aliquot/proto';
+import {
+  type AliquotError,
+  type ChunkId,
+  FormatError,
+  type Ref,
+  type VaultId,
+} from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { SealError } from '../content/errors.ts';
 import { walkContent } from '../content/pages.ts';
@@ -7,9 +13,15 @@ import { RestoreError } from './errors.ts';
 import type { ChunkOpener, OpenedPiece, SealedPiece } from './opener.ts';
 import type { RestoreItem } from './restore-files.ts';
 
-/** At most this many distinct ids are asked for at once; the wire's limit is above it. Test only: nobody else needs to count. */
+/**
+ * At most this many distinct ids are asked for at once; the wire's limit is above it. Test only:
+ * nobody else needs to count.
+ */
 export const MAX_FETCH_IDS = 512;
-/** A batch ends when its chunks stand for this many plaintext bytes: a few batches bound the memory of a restore. */
+/**
+ * A batch ends when its chunks stand for this many plaintext bytes: a few batches bound the memory
+ * of a restore.
+ */
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** Batches on their way while one is written: two that are fetched, one that is opened. */
 const BATCHES_AHEAD = 3;
@@ -46,7 +58,9 @@ export function idKey(id: ChunkId): string {
   return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
 }
 
-/** The steps of all items; pages are fetched when the walk reaches them. Errors of `fetch` end it. */
+/**
+ * The steps of all items; pages are fetched when the walk reaches them. Errors of `fetch` end it.
+ */
 export async function* planWork(
   vaultId: VaultId,
   items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>,
@@ -67,7 +81,12 @@ export async function* planWork(
       return page;
     };
     try {
-      for await (const { ref, key } of walkContent(vaultId, item.entry.content, item.read.keys, fetchPage)) {
+      for await (const { ref, key } of walkContent(
+        vaultId,
+        item.entry.content,
+        item.read.keys,
+        fetchPage,
+      )) {
         if (job.failed) break;
         yield { type: 'piece', job, ref, key };
       }
@@ -79,9 +98,14 @@ export async function* planWork(
   }
 }
 
-/** Whether an error says something about one file's content, and not about the connection or the program. */
+/**
+ * Whether an error says something about one file's content, and not about the connection or the
+ * program.
+ */
 export function concernsOneFile(error: unknown): error is AliquotError {
-  return error instanceof RestoreError || error instanceof SealError || error instanceof FormatError;
+  return (
+    error instanceof RestoreError || error instanceof SealError || error instanceof FormatError
+  );
 }
 
 export function notDelivered(job: Job, what: 'chunk' | 'page', id: ChunkId): RestoreError {
@@ -93,7 +117,11 @@ export function notDelivered(job: Job, what: 'chunk' | 'page', id: ChunkId): Res
 function notOpened(job: Job): RestoreError {
   const cause = job.item.unopened;
   const why = cause === undefined ? '' : ` (${cause.code})`;
-  return new RestoreError('RESTORE_DAMAGED', `${jobText(job)} was not restored: its hash and keys do not open${why}`, { cause });
+  return new RestoreError(
+    'RESTORE_DAMAGED',
+    `${jobText(job)} was not restored: its hash and keys do not open${why}`,
+    { cause },
+  );
 }
 
 export function jobText(job: Job): string {
@@ -101,11 +129,20 @@ export function jobText(job: Job): string {
 }
 
 /** Groups steps into batches; the next ones are fetched and opened while one is worked on. */
-export async function* batches(vaultId: VaultId, work: AsyncIterable<Work>, fetch: Fetch, opener: ChunkOpener): AsyncGenerator<Batch> {
+export async function* batches(
+  vaultId: VaultId,
+  work: AsyncIterable<Work>,
+  fetch: Fetch,
+  opener: ChunkOpener,
+): AsyncGenerator<Batch> {
   const ahead: Promise<Batch>[] = [];
   for await (const { steps, ids } of grouped(work)) {
-    const next = fetch(ids).then(async (items) => ({ work: steps, opened: await openAll(vaultId, steps, items, opener) }));
-    next.catch(() => undefined); // thrown where it is awaited; must not count as unhandled until then
+    const next = fetch(ids).then(async (items) => ({
+      work: steps,
+      opened: await openAll(vaultId, steps, items, opener),
+    }));
+    // thrown where it is awaited; must not count as unhandled until then
+    next.catch(() => undefined);
     ahead.push(next);
     if (ahead.length > BATCHES_AHEAD) yield (await ahead.shift()) as Batch;
   }
@@ -128,13 +165,21 @@ async function openAll(
     const sealed = items.get(name);
     if (sealed === undefined) continue;
     const first = firsts.get(name);
-    const alike = first !== undefined && equalBytes(first.piece.key, step.key) && first.piece.ref.plainSize === step.ref.plainSize;
+    const alike =
+      first !== undefined &&
+      equalBytes(first.piece.key, step.key) &&
+      first.piece.ref.plainSize === step.ref.plainSize;
     if (alike) {
       indexOf.set(step, first.index);
       continue;
     }
-    // Of two references to one chunk that do not say the same, at most one opens it; each has its own bytes to try.
-    const piece = { ref: step.ref, key: step.key, sealed: first === undefined ? sealed : sealed.slice() };
+    // Of two references to one chunk that do not say the same, at most one opens it; each has its
+    // own bytes to try.
+    const piece = {
+      ref: step.ref,
+      key: step.key,
+      sealed: first === undefined ? sealed : sealed.slice(),
+    };
     if (first === undefined) firsts.set(name, { piece, index: pieces.length });
     indexOf.set(step, pieces.length);
     pieces.push(piece);
@@ -148,7 +193,9 @@ async function openAll(
   return found;
 }
 
-async function* grouped(work: AsyncIterable<Work>): AsyncGenerator<{ steps: Work[]; ids: ChunkId[] }> {
+async function* grouped(
+  work: AsyncIterable<Work>,
+): AsyncGenerator<{ steps: Work[]; ids: ChunkId[] }> {
   let steps: Work[] = [];
   let ids = new Map<string, ChunkId>();
   let bytes = 0;

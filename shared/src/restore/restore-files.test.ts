@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AliquotError, asVaultId, type ChunkId, type EntryKind, type ListPart } from '@aliquot/proto';
+import {
+  AliquotError,
+  asVaultId,
+  type ChunkId,
+  type EntryKind,
+  type ListPart,
+} from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildContent } from '../content/pages.ts';
@@ -13,13 +19,24 @@ import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
 import { temporaryFolder } from '../testing/temp.ts';
 import type { RestoreError } from './errors.ts';
 import { idKey, MAX_FETCH_IDS } from './plan.ts';
-import { type FetchedItem, type RestoreItem, type RestoreRequest, restoreFiles } from './restore-files.ts';
+import {
+  type FetchedItem,
+  type RestoreItem,
+  type RestoreRequest,
+  restoreFiles,
+} from './restore-files.ts';
 import { RestoreWriter } from './writer.ts';
 
 const vaultId = asVaultId(Buffer.alloc(16, 7));
 const keys: VaultKeys = {
   vaultId,
-  parameters: { chunkerVersion: 1, minChunkBytes: 4, averageChunkBytes: 8, maxChunkBytes: 16, encoderVersion: 1 },
+  parameters: {
+    chunkerVersion: 1,
+    minChunkBytes: 4,
+    averageChunkBytes: 8,
+    maxChunkBytes: 16,
+    encoderVersion: 1,
+  },
   currentEpoch: 1,
   epochs: new Map([[1, { chunkSubkey: Buffer.alloc(32, 1), pageSubkey: Buffer.alloc(32, 2) }]]),
   gearSeed: Buffer.alloc(32, 3),
@@ -37,7 +54,8 @@ class Shelf {
       keys,
       chunks.map((chunk) => ({ ref: refOf(chunk), key: chunk.key })),
     );
-    for (const item of [...chunks, ...built.pages] as SealedItem[]) this.items.set(idKey(item.id), item.sealed);
+    for (const item of [...chunks, ...built.pages] as SealedItem[])
+      this.items.set(idKey(item.id), item.sealed);
     const list: ListPart = {
       platform: 'posix',
       path: Buffer.from(path),
@@ -47,7 +65,10 @@ class Shelf {
       attributes: 0,
       linkTarget: Buffer.from(kind === 'symlink' ? 'elsewhere' : ''),
     };
-    const read = kind === 'file' ? { sha256: createHash('sha256').update(plain).digest(), keys: built.keys } : undefined;
+    const read =
+      kind === 'file'
+        ? { sha256: createHash('sha256').update(plain).digest(), keys: built.keys }
+        : undefined;
     return { entry: { kind, size: plain.length, content: built.content }, list, read };
   }
 
@@ -61,14 +82,28 @@ class Shelf {
   }.bind(this);
 }
 
-async function restore(shelf: Shelf, items: readonly RestoreItem[], more: Partial<RestoreRequest> & { port?: typeof nodeFiles } = {}) {
+async function restore(
+  shelf: Shelf,
+  items: readonly RestoreItem[],
+  more: Partial<RestoreRequest> & { port?: typeof nodeFiles } = {},
+) {
   const root = temporaryFolder();
-  const writer = await RestoreWriter.open({ port: more.port ?? nodeFiles, random: systemRandom, root });
+  const writer = await RestoreWriter.open({
+    port: more.port ?? nodeFiles,
+    random: systemRandom,
+    root,
+  });
   const failures: string[] = [];
-  const onFailure = (path: Uint8Array, error: RestoreError) => failures.push(`${Buffer.from(path)} ${error.code}`);
-  const summary = await restoreFiles({ vaultId, items, fetchChunks: shelf.fetch, writer, onFailure, ...more }).catch(
-    (error: unknown) => error,
-  );
+  const onFailure = (path: Uint8Array, error: RestoreError) =>
+    failures.push(`${Buffer.from(path)} ${error.code}`);
+  const summary = await restoreFiles({
+    vaultId,
+    items,
+    fetchChunks: shelf.fetch,
+    writer,
+    onFailure,
+    ...more,
+  }).catch((error: unknown) => error);
   return { root, summary, failures };
 }
 
@@ -89,11 +124,27 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
       shelf.seal('/d/paged', pieces(5000)),
     ];
     const seen: number[] = [];
-    const { root, summary, failures } = await restore(shelf, items, { onProgress: ({ bytes: done }) => seen.push(done) });
+    const { root, summary, failures } = await restore(shelf, items, {
+      onProgress: ({ bytes: done }) => seen.push(done),
+    });
     const big = Buffer.concat(pieces(5000));
     expect(failures).toEqual([]);
-    expect(summary).toEqual({ files: 4, same: 0, growing: 0, directories: 1, links: 1, bytes: 5 + 8 + big.length, failed: 0 });
-    expect(readdirSync(join(root, 'd')).sort()).toEqual(['empty', 'link', 'paged', 'repeated', 'small']);
+    expect(summary).toEqual({
+      files: 4,
+      same: 0,
+      growing: 0,
+      directories: 1,
+      links: 1,
+      bytes: 5 + 8 + big.length,
+      failed: 0,
+    });
+    expect(readdirSync(join(root, 'd')).sort()).toEqual([
+      'empty',
+      'link',
+      'paged',
+      'repeated',
+      'small',
+    ]);
     expect(readFileSync(join(root, 'd/paged'))).toEqual(big);
     expect(readFileSync(join(root, 'd/repeated'), 'utf8')).toBe('aabbaaaa');
     expect(seen.at(-1)).toBe(13 + big.length);
@@ -102,7 +153,9 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
 
   it('asks once for many small files', async () => {
     const shelf = new Shelf();
-    const items = Array.from({ length: 300 }, (_, at) => shelf.seal(`/f${at}`, [bytes(`content ${at}`)]));
+    const items = Array.from({ length: 300 }, (_, at) =>
+      shelf.seal(`/f${at}`, [bytes(`content ${at}`)]),
+    );
     const { summary } = await restore(shelf, items);
     expect(summary).toMatchObject({ files: 300 });
     expect(shelf.asked).toEqual([300]);
@@ -110,7 +163,9 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
 
   it('flushes sixteen small files side by side, never more, and none gets its name before its flush', async () => {
     const shelf = new Shelf();
-    const items = Array.from({ length: 64 }, (_, at) => shelf.seal(`/d/f${at}`, [bytes(`content ${at}`)]));
+    const items = Array.from({ length: 64 }, (_, at) =>
+      shelf.seal(`/d/f${at}`, [bytes(`content ${at}`)]),
+    );
     let open = 0;
     let most = 0;
     let waiting: (() => void)[] = [];
@@ -149,7 +204,8 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     expect(summary).toMatchObject({ files: 64, failed: 0 });
     expect(most).toBe(16);
     expect(readdirSync(join(root, 'd'))).toHaveLength(64);
-    for (let at = 0; at < 64; at++) expect(readFileSync(join(root, 'd', `f${at}`), 'utf8')).toBe(`content ${at}`);
+    for (let at = 0; at < 64; at++)
+      expect(readFileSync(join(root, 'd', `f${at}`), 'utf8')).toBe(`content ${at}`);
   });
 
   it('P2: names each file whose chunk or page is missing or damaged, and gives back the others', async () => {
@@ -160,12 +216,17 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
         pieces(path === '/pageless' ? 100 : 2).map((p) => Buffer.concat([bytes(path), p])),
       ),
     );
-    const idAt = (file: number, ref: number) => idKey(items[file]?.entry.content.refs[ref]?.id as ChunkId);
+    const idAt = (file: number, ref: number) =>
+      idKey(items[file]?.entry.content.refs[ref]?.id as ChunkId);
     shelf.items.delete(idAt(0, 1));
     shelf.items.set(idAt(2, 0), bytes('rot'));
     shelf.items.delete(idAt(3, 0));
     const { root, summary, failures } = await restore(shelf, items);
-    expect(failures.sort()).toEqual(['/lost RESTORE_MISSING_CHUNK', '/pageless RESTORE_MISSING_CHUNK', '/rotten RESTORE_DAMAGED']);
+    expect(failures.sort()).toEqual([
+      '/lost RESTORE_MISSING_CHUNK',
+      '/pageless RESTORE_MISSING_CHUNK',
+      '/rotten RESTORE_DAMAGED',
+    ]);
     expect(summary).toMatchObject({ files: 2, failed: 3 });
     expect(readdirSync(root).sort()).toEqual(['good', 'last']);
   });
@@ -181,7 +242,10 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
 
   it('P2: names a path that would leave the target', async () => {
     const shelf = new Shelf();
-    const { failures, summary } = await restore(shelf, [shelf.seal('/a/../../etc/passwd', [bytes('x')]), shelf.seal('/b', [bytes('y')])]);
+    const { failures, summary } = await restore(shelf, [
+      shelf.seal('/a/../../etc/passwd', [bytes('x')]),
+      shelf.seal('/b', [bytes('y')]),
+    ]);
     expect(failures).toEqual(['/a/../../etc/passwd RESTORE_BAD_PATH']);
     expect(summary).toMatchObject({ files: 1, failed: 1 });
   });
@@ -219,7 +283,9 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
   it('P2: gives back any content in any cuts', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 80 }), { maxLength: 6 }),
+        fc.array(fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 80 }), {
+          maxLength: 6,
+        }),
         async (contents) => {
           const shelf = new Shelf();
           const { root, summary } = await restore(
@@ -227,7 +293,8 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
             contents.map((content, at) => shelf.seal(`/f${at}`, content)),
           );
           expect(summary).toMatchObject({ files: contents.length, failed: 0 });
-          for (const [at, content] of contents.entries()) expect(readFileSync(join(root, `f${at}`))).toEqual(Buffer.concat(content));
+          for (const [at, content] of contents.entries())
+            expect(readFileSync(join(root, `f${at}`))).toEqual(Buffer.concat(content));
         },
       ),
       { numRuns: 25 },

@@ -3,7 +3,17 @@ import { isOpeningError, type Named, type OpeningError } from '../commit/open-na
 import { release } from '../crypto/release.ts';
 import { RestoreError } from './errors.ts';
 import { type ChunkOpener, hereOpener } from './opener.ts';
-import { type Batch, batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
+import {
+  type Batch,
+  batches,
+  concernsOneFile,
+  idKey,
+  type Job,
+  jobText,
+  notDelivered,
+  planWork,
+  type Work,
+} from './plan.ts';
 import type { FileSink } from './sink.ts';
 import type { RestoreTarget } from './writer.ts';
 
@@ -18,7 +28,11 @@ export interface RestoreItem {
 }
 
 /** An entry with its name open, as the restore takes it: its content keys open only now. */
-export function toRestoreItem({ entry, list, read }: Named & { readonly entry: RestoreItem['entry'] }): RestoreItem {
+export function toRestoreItem({
+  entry,
+  list,
+  read,
+}: Named & { readonly entry: RestoreItem['entry'] }): RestoreItem {
   try {
     return { entry, list, read: read() };
   } catch (unopened) {
@@ -38,15 +52,19 @@ export interface RestoreRequest {
   /** Drawn one at a time, so a million files are never held at once. */
   readonly items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>;
   /**
-   * Gets chunks and pages, at most `MAX_FETCH_IDS` distinct ones per call. Its errors end the restore: retrying and
-   * reconnecting are the callee's business. At most a few calls run at once.
+   * Gets chunks and pages, at most `MAX_FETCH_IDS` distinct ones per call. Its errors end the
+   * restore: retrying and reconnecting are the callee's business. At most a few calls run at once.
    */
   fetchChunks(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
   readonly writer: RestoreTarget;
   /** Opens what came; on the spot unless told. */
   readonly opener?: ChunkOpener;
   /** `path`: of the file at hand. */
-  onProgress?(done: { readonly files: number; readonly bytes: number; readonly path: Uint8Array }): void;
+  onProgress?(done: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly path: Uint8Array;
+  }): void;
   /** Told of every file that could not be given back; the rest goes on. */
   onFailure?(path: Uint8Array, error: RestoreError): void;
 }
@@ -56,7 +74,10 @@ export interface RestoreSummary {
   readonly files: number;
   /** Of `files`, those whose exact bytes were there before. */
   readonly same: number;
-  /** Of `files`, those captured while they grew: every chunk proved itself, and there is no hash of the whole to compare with. */
+  /**
+   * Of `files`, those captured while they grew: every chunk proved itself, and there is no hash of
+   * the whole to compare with.
+   */
   readonly growing: number;
   readonly directories: number;
   readonly links: number;
@@ -67,18 +88,20 @@ export interface RestoreSummary {
 }
 
 /**
- * How many files are written, flushed and named at the same time: hides the disk's latency where files are small. What they
- * hold in memory together is at most the batch that they are written from.
+ * How many files are written, flushed and named at the same time: hides the disk's latency where
+ * files are small. What they hold in memory together is at most the batch that they are written
+ * from.
  */
 const FILES_AT_ONCE = 16;
 
 /**
- * Gives files, folders and links back: fetches in batches across files (a batch is written while the next are fetched and
- * opened; several files of a batch at a time), opens and proves every chunk, proves every whole file (P2). Memory is bounded
- * by a few batches.
+ * Gives files, folders and links back: fetches in batches across files (a batch is written while
+ * the next are fetched and opened; several files of a batch at a time), opens and proves every
+ * chunk, proves every whole file (P2). Memory is bounded by a few batches.
  *
- * A file that cannot be given back is told to `onFailure` and the rest goes on. A full disk, an error of `fetchChunks`
- * and anything unexpected end the restore: unfinished files are taken away, finished ones stay.
+ * A file that cannot be given back is told to `onFailure` and the rest goes on. A full disk, an
+ * error of `fetchChunks` and anything unexpected end the restore: unfinished files are taken away,
+ * finished ones stay.
  */
 export async function restoreFiles(request: RestoreRequest): Promise<RestoreSummary> {
   const run = new RestoreRun(request);
@@ -103,7 +126,12 @@ class RestoreRun {
     const { writer } = this.#request;
     try {
       const work = planWork(this.#request.vaultId, this.#request.items, (ids) => this.#fetch(ids));
-      for await (const batch of batches(this.#request.vaultId, work, (ids) => this.#fetch(ids), this.#request.opener ?? hereOpener)) {
+      for await (const batch of batches(
+        this.#request.vaultId,
+        work,
+        (ids) => this.#fetch(ids),
+        this.#request.opener ?? hereOpener,
+      )) {
         await this.#batch(batch);
       }
       await this.#finished();
@@ -115,11 +143,18 @@ class RestoreRun {
     return this.#counts;
   }
 
-  /** Several files side by side, each one's steps in order. Returns, or throws, when none of them is being worked on any more. */
+  /**
+   * Several files side by side, each one's steps in order. Returns, or throws, when none of them is
+   * being worked on any more.
+   */
   async #batch({ work, opened }: Batch): Promise<void> {
     const jobs = byJob(work);
     const worker = async (): Promise<void> => {
-      for (let steps = jobs.next(); steps.done !== true && this.#fatal === undefined; steps = jobs.next()) {
+      for (
+        let steps = jobs.next();
+        steps.done !== true && this.#fatal === undefined;
+        steps = jobs.next()
+      ) {
         for (const step of steps.value) {
           await this.#step(step, opened).catch((error: unknown) => {
             this.#fatal ??= { error };
@@ -133,7 +168,9 @@ class RestoreRun {
     if (this.#fatal !== undefined) throw this.#fatal.error;
   }
 
-  /** Everything that was being finished is; throws when one of them has met what ends the restore. */
+  /**
+   * Everything that was being finished is; throws when one of them has met what ends the restore.
+   */
   async #finished(): Promise<void> {
     await Promise.all(this.#finishing);
     if (this.#fatal !== undefined) throw this.#fatal.error;
@@ -162,8 +199,10 @@ class RestoreRun {
       await writer.symlink(list);
       this.#counts.links += 1;
     } else if (read !== undefined) {
-      // Those that are still being flushed count: what is open at once is what the disk and the limit of open files can take.
-      while (this.#finishing.size > 0 && this.#open >= FILES_AT_ONCE) await Promise.race(this.#finishing);
+      // Those that are still being flushed count: what is open at once is what the disk and the
+      // limit of open files can take.
+      while (this.#finishing.size > 0 && this.#open >= FILES_AT_ONCE)
+        await Promise.race(this.#finishing);
       this.#open += 1;
       job.open = true;
       this.#sinks.set(job, await writer.file({ ...list, size: entry.size, sha256: read.sha256 }));
@@ -176,10 +215,17 @@ class RestoreRun {
     if ('error' in one) throw one.error;
     await this.#sinks.get(piece.job)?.write(one.plain);
     this.#writtenBytes += one.plain.length;
-    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes, path: piece.job.item.list.path });
+    this.#request.onProgress?.({
+      files: this.#counts.files,
+      bytes: this.#writtenBytes,
+      path: piece.job.item.list.path,
+    });
   }
 
-  /** Begins to flush and name a file. That takes the disk its time, and nothing that follows needs it. */
+  /**
+   * Begins to flush and name a file. That takes the disk its time, and nothing that follows needs
+   * it.
+   */
   async #end(job: Job): Promise<void> {
     const sink = this.#sinks.get(job);
     if (sink === undefined) return;
@@ -199,16 +245,24 @@ class RestoreRun {
     this.#counts.bytes += job.item.entry.size;
     if (outcome === 'same') this.#counts.same += 1;
     if (job.item.read?.sha256.length === 0) this.#counts.growing += 1;
-    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes, path: job.item.list.path });
+    this.#request.onProgress?.({
+      files: this.#counts.files,
+      bytes: this.#writtenBytes,
+      path: job.item.list.path,
+    });
   }
 
-  /** One file has failed: told, and its temporary file taken away. Rethrows what must end the whole restore. */
+  /**
+   * One file has failed: told, and its temporary file taken away. Rethrows what must end the whole
+   * restore.
+   */
   async #fail(job: Job, error: unknown): Promise<void> {
     job.failed = true;
     await this.#sinks.get(job)?.abort();
     this.#closed(job);
     const explained = explain(job, error);
-    if (!(explained instanceof RestoreError) || explained.code === 'RESTORE_NO_SPACE') throw explained;
+    if (!(explained instanceof RestoreError) || explained.code === 'RESTORE_NO_SPACE')
+      throw explained;
     this.#told(job.item.list.path, explained);
   }
 
@@ -244,5 +298,7 @@ function* byJob(work: readonly Work[]): Generator<readonly Work[]> {
 /** What went wrong with the content is damage of this file; everything else stays what it is. */
 function explain(job: Job, error: unknown): unknown {
   if (error instanceof RestoreError || !concernsOneFile(error)) return error;
-  return new RestoreError('RESTORE_DAMAGED', `${jobText(job)} was not restored: ${error.message}`, { cause: error });
+  return new RestoreError('RESTORE_DAMAGED', `${jobText(job)} was not restored: ${error.message}`, {
+    cause: error,
+  });
 }

@@ -2,13 +2,18 @@ import { createHash } from 'node:crypto';
 import { writeFully } from '../durable/durable.ts';
 import type { FilePort, OpenFile } from '../durable/file-port.ts';
 
-/** `written`: the file is new; `same`: exactly these bytes were there, only mode and times were set. */
+/**
+ * `written`: the file is new; `same`: exactly these bytes were there, only mode and times were set.
+ */
 export type Outcome = 'written' | 'same';
 
 /** One file on its way: write its bytes in order, then `finish`, or `abort`. */
 export interface FileSink {
   write(bytes: Uint8Array): Promise<void>;
-  /** Proves size and hash, makes the bytes durable and gives them the final name. On any error nothing stays behind. */
+  /**
+   * Proves size and hash, makes the bytes durable and gives them the final name. On any error
+   * nothing stays behind.
+   */
   finish(): Promise<Outcome>;
   /** Takes the unfinished file away. Fine to call after an error or twice. */
   abort(): Promise<void>;
@@ -16,14 +21,22 @@ export interface FileSink {
 
 /** Fewer zeros than this are written: a hole would save nothing. */
 const LEAST_HOLE_BYTES = 64 << 10;
-/** A large file is flushed now and then while it is written, so that the disk is at work before the last byte. */
+/**
+ * A large file is flushed now and then while it is written, so that the disk is at work before the
+ * last byte.
+ */
 const FLUSH_BYTES = 16 << 20;
 
-/** A `FileSink` under a temporary name: `complete` proves the bytes and gives them their own name; `explain` names the file. */
+/**
+ * A `FileSink` under a temporary name: `complete` proves the bytes and gives them their own name;
+ * `explain` names the file.
+ */
 export class PartFile implements FileSink {
   readonly temporary: Buffer;
   size = 0;
-  /** Up to where flushing was begun, and what became of it: a failed flush is never forgotten (D3). */
+  /**
+   * Up to where flushing was begun, and what became of it: a failed flush is never forgotten (D3).
+   */
   #flushedTo = 0;
   #flushing: Promise<void> | undefined;
   #flushFailure: { readonly error: unknown } | undefined;
@@ -59,7 +72,8 @@ export class PartFile implements FileSink {
         this.#written = this.size + bytes.length;
       }
       this.size += bytes.length;
-      if (this.size - this.#flushedTo >= FLUSH_BYTES && this.#flushing === undefined) this.#flushAhead();
+      if (this.size - this.#flushedTo >= FLUSH_BYTES && this.#flushing === undefined)
+        this.#flushAhead();
     } catch (error) {
       await this.abort();
       throw this.#explain(error);

@@ -48,13 +48,19 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
     ['windows', '\\\\?\\GLOBALROOT\\x'],
     ['windows', '\\\\srv\\share\\a:b'],
   ] as const)('P2: refuses the %s path "%s"', (platform, path) => {
-    expect(() => wholePaths(platform, bytes(path))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
+    expect(() => wholePaths(platform, bytes(path))).toThrow(
+      expect.objectContaining({ code: 'RESTORE_BAD_PATH' }),
+    );
   });
 
   it('P2: keeps names that are no text byte for byte', () => {
     const raw = Buffer.from([0x2f, 0x61, 0xff, 0xfe, 0x2f, 0x80]);
-    expect(targetPath(bytes('/D'), 'posix', raw, 'posix')).toEqual(Buffer.concat([bytes('/D'), raw]));
-    expect(() => wholePaths('windows', Buffer.concat([bytes('C:\\'), raw]))).toThrow('is not UTF-8');
+    expect(targetPath(bytes('/D'), 'posix', raw, 'posix')).toEqual(
+      Buffer.concat([bytes('/D'), raw]),
+    );
+    expect(() => wholePaths('windows', Buffer.concat([bytes('C:\\'), raw]))).toThrow(
+      'is not UTF-8',
+    );
   });
 
   it('P2: never leaves the target, whatever bytes a path holds', () => {
@@ -66,14 +72,25 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
         (platform, head, tail) => {
           let target: Buffer;
           try {
-            target = targetPath(bytes('/DIR'), platform, Buffer.concat([bytes(head), tail]), 'posix');
+            target = targetPath(
+              bytes('/DIR'),
+              platform,
+              Buffer.concat([bytes(head), tail]),
+              'posix',
+            );
           } catch (error) {
             expect(error).toMatchObject({ code: 'RESTORE_BAD_PATH' });
             return;
           }
           const parts = target.toString('latin1').split('/');
           expect(parts.slice(0, 2)).toEqual(['', 'DIR']);
-          expect(parts.slice(2).every((part) => part !== '' && part !== '.' && part !== '..' && !part.includes('\0'))).toBe(true);
+          expect(
+            parts
+              .slice(2)
+              .every(
+                (part) => part !== '' && part !== '.' && part !== '..' && !part.includes('\0'),
+              ),
+          ).toBe(true);
         },
       ),
     );
@@ -84,7 +101,10 @@ it('P2: a path longer than the format has is refused before its names are looked
   const path = (length: number) => bytes(`/${'a'.repeat(length - 1)}`);
   expect(() => targetPath(bytes('/DIR'), 'posix', path(32 * 1024), 'posix')).not.toThrow();
   expect(() => targetPath(bytes('/DIR'), 'posix', path(32 * 1024 + 1), 'posix')).toThrow(
-    expect.objectContaining({ code: 'RESTORE_BAD_PATH', message: expect.stringContaining('32769 bytes') }),
+    expect.objectContaining({
+      code: 'RESTORE_BAD_PATH',
+      message: expect.stringContaining('32769 bytes'),
+    }),
   );
 });
 
@@ -136,7 +156,9 @@ describe('a restore beside the originals', () => {
   it('refuses what is not below', () => {
     const place = belowPlacement('posix', bytes('/data'), [bytes('R')]);
     for (const path of ['/database/x', '/x', '/data/../x']) {
-      expect(() => place('posix', bytes(path))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
+      expect(() => place('posix', bytes(path))).toThrow(
+        expect.objectContaining({ code: 'RESTORE_BAD_PATH' }),
+      );
     }
   });
 });

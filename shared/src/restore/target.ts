@@ -12,11 +12,13 @@ const COLON = 0x3a;
 export const hostPlatform: Platform = process.platform === 'win32' ? 'windows' : 'posix';
 
 /**
- * The names below the target folder that a recorded absolute path becomes: `/data/run1/x` gives data, run1, x;
- * `C:\Data\x` gives C, Data, x; `\\srv\share\x` gives srv, share, x; the root itself gives none.
+ * The names below the target folder that a recorded absolute path becomes: `/data/run1/x` gives
+ * data, run1, x; `C:\Data\x` gives C, Data, x; `\\srv\share\x` gives srv, share, x; the root itself
+ * gives none.
  *
- * The path comes from an agent that may be hostile, so everything that is not plainly a name is refused: `..`, `.`, empty
- * names, NUL, a drive-relative `C:x`, a device path, an alternate stream `x:y`. Error: `RESTORE_BAD_PATH`.
+ * The path comes from an agent that may be hostile, so everything that is not plainly a name is
+ * refused: `..`, `.`, empty names, NUL, a drive-relative `C:x`, a device path, an alternate stream
+ * `x:y`. Error: `RESTORE_BAD_PATH`.
  */
 function targetNames(platform: Platform, path: Uint8Array): Buffer[] {
   const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
@@ -24,7 +26,8 @@ function targetNames(platform: Platform, path: Uint8Array): Buffer[] {
   const names = platform === 'windows' ? windowsNames(bytes) : posixNames(bytes);
   for (const name of names) {
     if (name.length === 0) throw badPath(path, 'it holds an empty name');
-    if (name.equals(Buffer.from('.')) || name.equals(Buffer.from('..'))) throw badPath(path, `it holds "${name}"`);
+    if (name.equals(Buffer.from('.')) || name.equals(Buffer.from('..')))
+      throw badPath(path, `it holds "${name}"`);
   }
   return names;
 }
@@ -47,15 +50,21 @@ function windowsNames(bytes: Buffer): Buffer[] {
   if (drive) {
     const below = rest.subarray(3);
     const names = below.length === 0 ? [] : split(below, isSeparator);
-    if (names.some((name) => name.includes(COLON))) throw badPath(bytes, 'it names an alternate stream');
+    if (names.some((name) => name.includes(COLON)))
+      throw badPath(bytes, 'it names an alternate stream');
     return [rest.subarray(0, 1), ...names];
   }
   if (!unc && !text.startsWith('\\\\')) throw badPath(bytes, 'it is not absolute');
   const names = split(unc ? rest : bytes.subarray(2), isSeparator);
-  if (names.length < 2 || names[0]?.equals(Buffer.from('.')) || names[0]?.equals(Buffer.from('?'))) {
+  if (
+    names.length < 2 ||
+    names[0]?.equals(Buffer.from('.')) ||
+    names[0]?.equals(Buffer.from('?'))
+  ) {
     throw badPath(bytes, 'it is no network share');
   }
-  if (names.some((name) => name.includes(COLON))) throw badPath(bytes, 'it names an alternate stream');
+  if (names.some((name) => name.includes(COLON)))
+    throw badPath(bytes, 'it names an alternate stream');
   return names;
 }
 
@@ -70,11 +79,13 @@ function split(bytes: Buffer, isSeparator: (byte: number) => boolean): Buffer[] 
   return names;
 }
 
-const reserved = /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(\..*)?$/i;
+const reserved =
+  /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(\..*)?$/i;
 
 /**
- * A name as the host can hold it. POSIX hosts take every name. Windows has names and signs that mean something else
- * (`NUL`, `a:b`, a dot at the end) and no raw bytes: what it cannot hold becomes `%XX`.
+ * A name as the host can hold it. POSIX hosts take every name. Windows has names and signs that
+ * mean something else (`NUL`, `a:b`, a dot at the end) and no raw bytes: what it cannot hold
+ * becomes `%XX`.
  */
 function hostName(name: Buffer, host: Platform): Buffer {
   if (host === 'posix') return name;
@@ -98,29 +109,49 @@ export type Placement = (platform: Platform, path: Uint8Array) => Buffer[];
 /** Whole paths below the root: the rule of `restore --to DIR`. */
 export const wholePaths: Placement = targetNames;
 
-/** Where a recorded path goes below `root`, in names that the host can hold. Error: `RESTORE_BAD_PATH`. */
-export function targetPath(root: Buffer, platform: Platform, path: Uint8Array, host: Platform, placement: Placement = wholePaths): Buffer {
-  if (path.length > MAX_PATH_BYTES) throw badPath(path.subarray(0, 256), `it is ${path.length} bytes long`);
+/**
+ * Where a recorded path goes below `root`, in names that the host can hold. Error:
+ * `RESTORE_BAD_PATH`.
+ */
+export function targetPath(
+  root: Buffer,
+  platform: Platform,
+  path: Uint8Array,
+  host: Platform,
+  placement: Placement = wholePaths,
+): Buffer {
+  if (path.length > MAX_PATH_BYTES)
+    throw badPath(path.subarray(0, 256), `it is ${path.length} bytes long`);
   let target = root;
   for (const name of placement(platform, path)) target = joinRaw(target, hostName(name, host));
   return target;
 }
 
-/** A name that says when something was restored: `2026-11-21 20.15.03`, in local time, with a number from the second attempt on. */
+/**
+ * A name that says when something was restored: `2026-11-21 20.15.03`, in local time, with a number
+ * from the second attempt on.
+ */
 export function restoredStamp(nowMs: number, attempt = 1): string {
   const local = new Date(nowMs - new Date(nowMs).getTimezoneOffset() * 60_000).toISOString();
   return `${local.slice(0, 10)} ${local.slice(11, 19).replaceAll(':', '.')}${attempt > 1 ? `, ${attempt}` : ''}`;
 }
 
 /**
- * For a restore beside the originals: what lay below `base`, the writer's root, goes below the folders `names` in it.
- * Error: `RESTORE_BAD_PATH` for a path that did not lie below `base`.
+ * For a restore beside the originals: what lay below `base`, the writer's root, goes below the
+ * folders `names` in it. Error: `RESTORE_BAD_PATH` for a path that did not lie below `base`.
  */
-export function belowPlacement(basePlatform: Platform, base: Uint8Array, names: readonly Buffer[]): Placement {
+export function belowPlacement(
+  basePlatform: Platform,
+  base: Uint8Array,
+  names: readonly Buffer[],
+): Placement {
   const baseNames = targetNames(basePlatform, base);
   return (platform, path) => {
     const all = targetNames(platform, path);
-    if (platform !== basePlatform || !baseNames.every((name, at) => all[at]?.equals(name) === true)) {
+    if (
+      platform !== basePlatform ||
+      !baseNames.every((name, at) => all[at]?.equals(name) === true)
+    ) {
       throw badPath(path, `it is not below ${printable(pathText(base))}`);
     }
     return [...names, ...all.slice(baseNames.length)];
@@ -128,5 +159,8 @@ export function belowPlacement(basePlatform: Platform, base: Uint8Array, names: 
 }
 
 function badPath(path: Uint8Array, why: string): RestoreError {
-  return new RestoreError('RESTORE_BAD_PATH', `will not restore ${printable(pathText(path))}: ${why}`);
+  return new RestoreError(
+    'RESTORE_BAD_PATH',
+    `will not restore ${printable(pathText(path))}: ${why}`,
+  );
 }

@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
@@ -15,13 +25,26 @@ const MTIME = 1_700_000_000_123_000_000n;
 
 function spec(path: string | Buffer, content: string, more: Partial<FileSpec> = {}): FileSpec {
   const sha256 = createHash('sha256').update(content).digest();
-  return { platform: 'posix', path: Buffer.from(path), mtimeNs: MTIME, mode: 0o644, size: Buffer.byteLength(content), sha256, ...more };
+  return {
+    platform: 'posix',
+    path: Buffer.from(path),
+    mtimeNs: MTIME,
+    mode: 0o644,
+    size: Buffer.byteLength(content),
+    sha256,
+    ...more,
+  };
 }
 
 const open = (root: string, more: Partial<WriterOptions> = {}) =>
   RestoreWriter.open({ port: nodeFiles, random: systemRandom, root, ...more });
 
-async function put(writer: RestoreWriter, path: string | Buffer, content: string, more: Partial<FileSpec> = {}): Promise<Outcome> {
+async function put(
+  writer: RestoreWriter,
+  path: string | Buffer,
+  content: string,
+  more: Partial<FileSpec> = {},
+): Promise<Outcome> {
   const sink = await writer.file(spec(path, content, more));
   await sink.write(Buffer.from(content));
   return sink.finish();
@@ -40,42 +63,60 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     expect(readdirSync(join(root, 'data/run1'))).toEqual(['x']);
   });
 
-  it.each([0o000, 0o200, 0o444, 0o555, 0o1755])('P2: a second restore over a file and folder of mode %i finds the same', async (mode) => {
-    const root = join(temporaryFolder(), 'out');
-    // As for a user who is not root.
-    const port: FilePort = {
-      ...nodeFiles,
-      open: async (path, how, permissions) => {
-        if (how === 'readNoFollow' && (statSync(path).mode & 0o400) === 0) {
-          throw Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'open' });
-        }
-        return nodeFiles.open(path, how, permissions);
-      },
-    };
-    const outcomes: Outcome[] = [];
-    for (let time = 0; time < 2; time += 1) {
-      const writer = await open(root, { port });
-      outcomes.push(await put(writer, '/d/x', 'hello', { mode }));
-      await writer.directory({ platform: 'posix', path: Buffer.from('/d'), mode, mtimeNs: MTIME });
-      expect(await writer.finish()).toEqual([]);
-      expect(statSync(join(root, 'd')).mode & 0o7777).toBe(mode);
-    }
-    expect(outcomes).toEqual(['written', 'same']);
-    chmodSync(join(root, 'd'), 0o700);
-    expect(statSync(join(root, 'd/x')).mode & 0o7777).toBe(mode);
-  });
+  it.each([0o000, 0o200, 0o444, 0o555, 0o1755])(
+    'P2: a second restore over a file and folder of mode %i finds the same',
+    async (mode) => {
+      const root = join(temporaryFolder(), 'out');
+      // As for a user who is not root.
+      const port: FilePort = {
+        ...nodeFiles,
+        open: async (path, how, permissions) => {
+          if (how === 'readNoFollow' && (statSync(path).mode & 0o400) === 0) {
+            throw Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'open' });
+          }
+          return nodeFiles.open(path, how, permissions);
+        },
+      };
+      const outcomes: Outcome[] = [];
+      for (let time = 0; time < 2; time += 1) {
+        const writer = await open(root, { port });
+        outcomes.push(await put(writer, '/d/x', 'hello', { mode }));
+        await writer.directory({
+          platform: 'posix',
+          path: Buffer.from('/d'),
+          mode,
+          mtimeNs: MTIME,
+        });
+        expect(await writer.finish()).toEqual([]);
+        expect(statSync(join(root, 'd')).mode & 0o7777).toBe(mode);
+      }
+      expect(outcomes).toEqual(['written', 'same']);
+      chmodSync(join(root, 'd'), 0o700);
+      expect(statSync(join(root, 'd/x')).mode & 0o7777).toBe(mode);
+    },
+  );
 
   it('P2: on Windows a file and a folder of Windows get their attributes back, also when the bytes were there', async () => {
     const root = temporaryFolder();
     const set: [string, number][] = [];
-    const access = { setAttributes: (path: string, attributes: number) => void set.push([path, attributes]) } as WindowsAccess;
-    const options: Partial<WriterOptions> = { port: { ...nodeFiles, access: async () => access }, host: 'windows' };
+    const access = {
+      setAttributes: (path: string, attributes: number) => void set.push([path, attributes]),
+    } as WindowsAccess;
+    const options: Partial<WriterOptions> = {
+      port: { ...nodeFiles, access: async () => access },
+      host: 'windows',
+    };
     const more = { platform: 'windows', mode: 0, attributes: 0x3 } as const;
     for (let time = 0; time < 2; time += 1) {
       const writer = await open(root, options);
       await put(writer, 'C:\\d\\x', 'hello', more);
       await put(writer, '/d/y', 'of another system');
-      await writer.directory({ path: Buffer.from('C:\\d'), mtimeNs: MTIME, ...more, attributes: 0 });
+      await writer.directory({
+        path: Buffer.from('C:\\d'),
+        mtimeNs: MTIME,
+        ...more,
+        attributes: 0,
+      });
       expect(await writer.finish()).toEqual([]);
     }
     // None is said by a word of its own: 0 would mean to leave them as they are.
@@ -93,7 +134,9 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     const writer = await open(root, { port });
     const sink = await writer.file(spec('/x', 'hello'));
     await sink.write(Buffer.from('hello'));
-    expect(readdirSync(root)).toEqual([expect.stringMatching(/^\.aq-[0-9a-f]{8}-[0-9]+-[0-9a-f]{12}\.part$/)]);
+    expect(readdirSync(root)).toEqual([
+      expect.stringMatching(/^\.aq-[0-9a-f]{8}-[0-9]+-[0-9a-f]{12}\.part$/),
+    ]);
     const before = port.steps.length;
     await sink.finish();
     expect(port.steps.slice(before).map((step) => step.operation)).toEqual([
@@ -128,7 +171,9 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     await put(await open(join(root, 'counted'), { port: counting }), '/a/x', 'hello');
     for (const { index, operation } of counting.steps) {
       const target = join(root, `at${index}`);
-      const port = faultyFiles(nodeFiles, (step) => (step.index === index ? { fail: 'EIO' } : undefined));
+      const port = faultyFiles(nodeFiles, (step) =>
+        step.index === index ? { fail: 'EIO' } : undefined,
+      );
       const run = async () => put(await open(target, { port }), '/a/x', 'hello');
       // Tidying up after an earlier restore is not worth failing for.
       if (operation === 'list') await expect(run(), operation).resolves.toBe('written');
@@ -142,7 +187,10 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
 
   it('P2: says so when the disk is full, and leaves no partial', async () => {
     const root = temporaryFolder();
-    const port = faultyFiles(nodeFiles, (step): Fate => (step.operation === 'write' ? { fail: 'ENOSPC' } : undefined));
+    const port = faultyFiles(
+      nodeFiles,
+      (step): Fate => (step.operation === 'write' ? { fail: 'ENOSPC' } : undefined),
+    );
     const writer = await open(root, { port });
     const sink = await writer.file(spec('/x', 'hello'));
     await expect(sink.write(Buffer.from('hello'))).rejects.toMatchObject({
@@ -155,12 +203,22 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
   it('P2: takes any name: raw bytes, any Unicode, 255 bytes, names that differ only in case or in spelling', async () => {
     const root = temporaryFolder();
     const writer = await open(root);
-    const all = ['/n\u0303', '/\u00f1', '/Case', '/case', `/${'l'.repeat(255)}`, '/new\nline', '/ ', '/日本語'].map((name) =>
-      Buffer.from(name),
-    );
+    const all = [
+      '/n\u0303',
+      '/\u00f1',
+      '/Case',
+      '/case',
+      `/${'l'.repeat(255)}`,
+      '/new\nline',
+      '/ ',
+      '/日本語',
+    ].map((name) => Buffer.from(name));
     if (process.platform === 'linux') all.push(Buffer.from([0x2f, 0xff, 0xfe, 0x80]));
     for (const path of all) expect(await put(writer, path, path.toString('hex'))).toBe('written');
-    for (const path of all) expect(readFileSync(Buffer.concat([Buffer.from(root), path]), 'utf8')).toBe(path.toString('hex'));
+    for (const path of all)
+      expect(readFileSync(Buffer.concat([Buffer.from(root), path]), 'utf8')).toBe(
+        path.toString('hex'),
+      );
     expect(readdirSync(root)).toHaveLength(all.length);
   });
 
@@ -169,9 +227,15 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     const port: FilePort = caseBlindFiles(nodeFiles);
     const writer = await open(root, { port, overwrite: true });
     await put(writer, '/Data/Case', 'one');
-    await expect(put(writer, '/Data/case', 'two')).rejects.toMatchObject({ code: 'RESTORE_NAME_CLASH' });
-    await expect(put(writer, '/Data/CASE', 'one')).rejects.toMatchObject({ code: 'RESTORE_NAME_CLASH' });
-    await expect(put(await open(root, { port }), '/data/other', 'x')).rejects.toMatchObject({ code: 'RESTORE_NAME_CLASH' });
+    await expect(put(writer, '/Data/case', 'two')).rejects.toMatchObject({
+      code: 'RESTORE_NAME_CLASH',
+    });
+    await expect(put(writer, '/Data/CASE', 'one')).rejects.toMatchObject({
+      code: 'RESTORE_NAME_CLASH',
+    });
+    await expect(put(await open(root, { port }), '/data/other', 'x')).rejects.toMatchObject({
+      code: 'RESTORE_NAME_CLASH',
+    });
     expect(readdirSync(join(root, 'Data'))).toEqual(['Case']);
     expect(readFileSync(join(root, 'Data/Case'), 'utf8')).toBe('one');
   });
@@ -179,12 +243,16 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
   it('leaves another file of that name alone, unless told to overwrite', async () => {
     const root = temporaryFolder();
     writeFileSync(join(root, 'x'), 'mine');
-    await expect(put(await open(root), '/x', 'hello')).rejects.toMatchObject({ code: 'RESTORE_EXISTS' });
+    await expect(put(await open(root), '/x', 'hello')).rejects.toMatchObject({
+      code: 'RESTORE_EXISTS',
+    });
     expect(readFileSync(join(root, 'x'), 'utf8')).toBe('mine');
     expect(await put(await open(root, { overwrite: true }), '/x', 'hello')).toBe('written');
     expect(readFileSync(join(root, 'x'), 'utf8')).toBe('hello');
     mkdirSync(join(root, 'folder'));
-    await expect(put(await open(root, { overwrite: true }), '/folder', 'hello')).rejects.toMatchObject({ code: 'RESTORE_EXISTS' });
+    await expect(
+      put(await open(root, { overwrite: true }), '/folder', 'hello'),
+    ).rejects.toMatchObject({ code: 'RESTORE_EXISTS' });
     expect(readdirSync(root).sort()).toEqual(['folder', 'x']);
   });
 
@@ -210,7 +278,8 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
   it('P2: come back with their times and modes, read-only ones and empty ones too', async () => {
     const root = temporaryFolder();
     const writer = await open(root);
-    const folder = (path: string, mode: number) => writer.directory({ platform: 'posix', path: Buffer.from(path), mode, mtimeNs: MTIME });
+    const folder = (path: string, mode: number) =>
+      writer.directory({ platform: 'posix', path: Buffer.from(path), mode, mtimeNs: MTIME });
     await put(writer, '/a/b/x', 'hello');
     await folder('/a', 0o555);
     await folder('/a/b', 0o500);
@@ -223,7 +292,11 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
       ['a/empty', 0o755],
     ] as const) {
       const stat = statSync(join(root, path), { bigint: true });
-      expect([path, Number(stat.mode) & 0o777, stat.mtimeNs / 1000n]).toEqual([path, mode, MTIME / 1000n]);
+      expect([path, Number(stat.mode) & 0o777, stat.mtimeNs / 1000n]).toEqual([
+        path,
+        mode,
+        MTIME / 1000n,
+      ]);
     }
     const again = await open(root);
     expect(await put(again, '/a/b/z', 'more')).toBe('written');
@@ -245,14 +318,28 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
     const root = temporaryFolder();
     const writer = await open(root);
     const link = (path: string, to: string) =>
-      writer.symlink({ platform: 'posix', path: Buffer.from(path), linkTarget: Buffer.from(to), mtimeNs: MTIME });
+      writer.symlink({
+        platform: 'posix',
+        path: Buffer.from(path),
+        linkTarget: Buffer.from(to),
+        mtimeNs: MTIME,
+      });
     expect(await link('/out', outside)).toBe('written');
     expect(await link('/out', outside)).toBe('same');
     expect(await link('/dangling', '../nowhere')).toBe('written');
     expect(readlinkSync(join(root, 'dangling'))).toBe('../nowhere');
     expect(lstatSync(join(root, 'out'), { bigint: true }).mtimeNs / 1000n).toBe(MTIME / 1000n);
-    await expect(put(writer, '/out/x', 'hello')).rejects.toMatchObject({ code: 'RESTORE_THROUGH_LINK' });
-    await expect(writer.directory({ platform: 'posix', path: Buffer.from('/out'), mode: 0o755, mtimeNs: MTIME })).rejects.toMatchObject({
+    await expect(put(writer, '/out/x', 'hello')).rejects.toMatchObject({
+      code: 'RESTORE_THROUGH_LINK',
+    });
+    await expect(
+      writer.directory({
+        platform: 'posix',
+        path: Buffer.from('/out'),
+        mode: 0o755,
+        mtimeNs: MTIME,
+      }),
+    ).rejects.toMatchObject({
       code: 'RESTORE_THROUGH_LINK',
     });
     await expect(put(writer, '/out', 'hello')).rejects.toMatchObject({ code: 'RESTORE_EXISTS' });
@@ -268,14 +355,17 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
     const outside = temporaryFolder();
     const root = temporaryFolder();
     symlinkSync(outside, join(root, 'data'));
-    await expect(put(await open(root), '/data/x', 'hello')).rejects.toMatchObject({ code: 'RESTORE_THROUGH_LINK' });
+    await expect(put(await open(root), '/data/x', 'hello')).rejects.toMatchObject({
+      code: 'RESTORE_THROUGH_LINK',
+    });
     expect(readdirSync(outside)).toEqual([]);
   });
 
   it('a target that is a file is refused at once, and stays as it is', async () => {
     const file = join(temporaryFolder(), 'file');
     writeFileSync(file, 'mine');
-    for (const target of [file, join(file, 'below')]) await expect(open(target)).rejects.toMatchObject({ code: 'RESTORE_TARGET' });
+    for (const target of [file, join(file, 'below')])
+      await expect(open(target)).rejects.toMatchObject({ code: 'RESTORE_TARGET' });
     expect(readFileSync(file, 'utf8')).toBe('mine');
   });
 
@@ -293,10 +383,14 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
     symlinkSync('agent', join(folder, 'link'));
     const forbidden = [join(folder, 'agent'), join(folder, 'not there')];
     for (const root of ['agent', 'agent/below/it', 'link', 'link/below']) {
-      await expect(open(join(folder, root), { forbidden })).rejects.toMatchObject({ code: 'RESTORE_FORBIDDEN_TARGET' });
+      await expect(open(join(folder, root), { forbidden })).rejects.toMatchObject({
+        code: 'RESTORE_FORBIDDEN_TARGET',
+      });
     }
     const above = await open(folder, { forbidden });
-    await expect(put(above, '/agent/queue/x', 'hello')).rejects.toMatchObject({ code: 'RESTORE_FORBIDDEN_TARGET' });
+    await expect(put(above, '/agent/queue/x', 'hello')).rejects.toMatchObject({
+      code: 'RESTORE_FORBIDDEN_TARGET',
+    });
     expect(await put(above, '/agent2/x', 'hello')).toBe('written');
     expect(readdirSync(join(folder, 'agent'))).toEqual([]);
   });

@@ -17,7 +17,10 @@ import { hostPlatform, type Placement, targetPath, wholePaths } from './target.t
 export interface WriterOptions {
   readonly port: FilePort;
   readonly random: Random;
-  /** The folder everything goes below; made when it is not there. May itself be reached through symbolic links. */
+  /**
+   * The folder everything goes below; made when it is not there. May itself be reached through
+   * symbolic links.
+   */
   readonly root: string | Buffer;
   /** Folders that nothing may be written into, such as the agent's data folder. */
   readonly forbidden?: readonly (string | Buffer)[];
@@ -39,12 +42,17 @@ export interface FileSpec {
   /** Windows' own, for a restore on Windows. */
   readonly attributes?: number;
   readonly size: number;
-  /** Empty: nobody read the whole at once when it was captured (`growing`); then every chunk proves itself, and the size the rest. */
+  /**
+   * Empty: nobody read the whole at once when it was captured (`growing`); then every chunk proves
+   * itself, and the size the rest.
+   */
   readonly sha256: Uint8Array;
 }
 
 export type DirectorySpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs' | 'mode' | 'attributes'>;
-export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & { readonly linkTarget: Uint8Array };
+export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & {
+  readonly linkTarget: Uint8Array;
+};
 
 /** A folder that did not get its recorded mode or time, or a file that did not get its time. */
 export interface FolderFailure {
@@ -52,30 +60,39 @@ export interface FolderFailure {
   readonly error: RestoreError;
 }
 
-/** Whether bytes of this hash are the recorded ones. Without a recorded hash the chunks alone prove them: each by its own key and id. */
+/**
+ * Whether bytes of this hash are the recorded ones. Without a recorded hash the chunks alone prove
+ * them: each by its own key and id.
+ */
 export function isProvedBy({ sha256 }: Pick<FileSpec, 'sha256'>, digest: Buffer): boolean {
   return sha256.length === 0 || digest.equals(sha256);
 }
 
-/** Where restored versions go: a folder tree (`RestoreWriter`), or only a proof that they could be restored. */
+/**
+ * Where restored versions go: a folder tree (`RestoreWriter`), or only a proof that they could be
+ * restored.
+ */
 export interface RestoreTarget {
   /** Begins a file; its folder is made when needed. */
   file(spec: FileSpec): Promise<FileSink>;
   /** Makes a folder now; its mode and times are set by `finish`. */
   directory(spec: DirectorySpec): Promise<void>;
-  /** Makes a symbolic link with the recorded target text, wherever that leads; it is never followed. */
+  /**
+   * Makes a symbolic link with the recorded target text, wherever that leads; it is never followed.
+   */
   symlink(spec: LinkSpec): Promise<Outcome>;
   /** Comes last, also after errors. Returns what could not be brought to its recorded state. */
   finish(): Promise<FolderFailure[]>;
 }
 
 /**
- * Writes restored files below one folder (P2): bytes go to a temporary name, are proved against size and SHA-256, made
- * durable, and only then get their own name. Nothing is written through a symbolic link below the root. Every method
- * may be called for several files at once; a `RestoreError` concerns that file only. `finish` comes last.
+ * Writes restored files below one folder (P2): bytes go to a temporary name, are proved against
+ * size and SHA-256, made durable, and only then get their own name. Nothing is written through a
+ * symbolic link below the root. Every method may be called for several files at once; a
+ * `RestoreError` concerns that file only. `finish` comes last.
  *
- * Not restored: owners and groups, and the setuid and setgid bits, which would give a recorded file powers that the
- * person restoring did not mean to hand out.
+ * Not restored: owners and groups, and the setuid and setgid bits, which would give a recorded file
+ * powers that the person restoring did not mean to hand out.
  */
 export class RestoreWriter implements RestoreTarget {
   readonly root: Buffer;
@@ -88,7 +105,12 @@ export class RestoreWriter implements RestoreTarget {
   readonly #run: RestoreRun;
   readonly #otherTimes: FolderFailure[] = [];
 
-  private constructor(options: WriterOptions, root: Buffer, folders: TargetFolders, run: RestoreRun) {
+  private constructor(
+    options: WriterOptions,
+    root: Buffer,
+    folders: TargetFolders,
+    run: RestoreRun,
+  ) {
     this.root = root;
     this.#port = options.port;
     this.#random = options.random;
@@ -99,10 +121,17 @@ export class RestoreWriter implements RestoreTarget {
     this.#run = run;
   }
 
-  /** Makes the root ready. Errors: `RESTORE_FORBIDDEN_TARGET`, `RESTORE_TARGET`, `RESTORE_NO_SPACE`. */
+  /**
+   * Makes the root ready. Errors: `RESTORE_FORBIDDEN_TARGET`, `RESTORE_TARGET`, `RESTORE_NO_SPACE`.
+   */
   static async open(options: WriterOptions): Promise<RestoreWriter> {
     const run = options.run ?? thisRun();
-    const folders = await TargetFolders.open(options.port, options.root, options.forbidden ?? [], run).catch((error: unknown) => {
+    const folders = await TargetFolders.open(
+      options.port,
+      options.root,
+      options.forbidden ?? [],
+      run,
+    ).catch((error: unknown) => {
       throw restoreError(options.root, error);
     });
     return new RestoreWriter(options, folders.root, folders, run);
@@ -129,7 +158,11 @@ export class RestoreWriter implements RestoreTarget {
       const final = this.#finalPath(spec);
       await this.#folders.enter(final);
       const mode = spec.platform === 'windows' ? undefined : spec.mode & 0o1777;
-      this.#folders.remember(final, { mode, mtimeNs: spec.mtimeNs, attributes: this.#attributesOf(spec) });
+      this.#folders.remember(final, {
+        mode,
+        mtimeNs: spec.mtimeNs,
+        attributes: this.#attributesOf(spec),
+      });
     });
   }
 
@@ -158,13 +191,19 @@ export class RestoreWriter implements RestoreTarget {
     });
   }
 
-  /** Sets the modes and times of all folders, deepest first, and makes their names durable. Returns what failed. */
+  /**
+   * Sets the modes and times of all folders, deepest first, and makes their names durable. Returns
+   * what failed.
+   */
   async finish(): Promise<FolderFailure[]> {
     const folders = await this.#folders.finish((path, error) => restoreError(path, error));
     return [...this.#otherTimes.splice(0), ...folders];
   }
 
-  /** Names a file whose time this file system did not take. Less than a microsecond away is what Node can do by itself. */
+  /**
+   * Names a file whose time this file system did not take. Less than a microsecond away is what
+   * Node can do by itself.
+   */
   async #proveTime(path: Buffer, mtimeNs: bigint, final = path): Promise<void> {
     const error = timeFailure(final, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
     if (error !== undefined) this.#otherTimes.push({ path: final, error });
@@ -174,11 +213,17 @@ export class RestoreWriter implements RestoreTarget {
     return targetPath(this.root, spec.platform, spec.path, this.#host, this.#placement);
   }
 
-  /** The root of a file system is the target folder itself: an honest agent records it as a folder, never as a file or link. */
+  /**
+   * The root of a file system is the target folder itself: an honest agent records it as a folder,
+   * never as a file or link.
+   */
   #pathBelow(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {
     const final = this.#finalPath(spec);
     if (final.equals(this.root)) {
-      throw new RestoreError('RESTORE_BAD_PATH', `will not restore ${printable(pathText(spec.path))}: it is the target folder itself`);
+      throw new RestoreError(
+        'RESTORE_BAD_PATH',
+        `will not restore ${printable(pathText(spec.path))}: it is the target folder itself`,
+      );
     }
     return final;
   }
@@ -208,7 +253,8 @@ export class RestoreWriter implements RestoreTarget {
     try {
       await place(this.#port, sink.temporary, final, there === undefined);
     } catch (error) {
-      // A file that came at the same time took the name: perhaps only one that this file system takes for the same.
+      // A file that came at the same time took the name: perhaps only one that this file system
+      // takes for the same.
       if (errnoOf(error) === 'EEXIST') await this.#lookAt(final);
       throw error;
     }
@@ -218,11 +264,17 @@ export class RestoreWriter implements RestoreTarget {
   }
 
   /** What a file of a PC with Windows brings to another one; undefined where that means nothing. */
-  #attributesOf({ platform, attributes }: Pick<FileSpec, 'platform' | 'attributes'>): number | undefined {
+  #attributesOf({
+    platform,
+    attributes,
+  }: Pick<FileSpec, 'platform' | 'attributes'>): number | undefined {
     return platform === 'windows' && this.#host === 'windows' ? attributes : undefined;
   }
 
-  /** What is at the final name; throws when it is a name that only looks the same to this file system. */
+  /**
+   * What is at the final name; throws when it is a name that only looks the same to this file
+   * system.
+   */
   async #lookAt(final: Buffer): Promise<FileFacts | undefined> {
     let facts: FileFacts;
     try {
@@ -262,7 +314,10 @@ export class RestoreWriter implements RestoreTarget {
     }
   }
 
-  /** Opens a file that its owner may not read, too: it came back with that mode the last time, and keeps it. */
+  /**
+   * Opens a file that its owner may not read, too: it came back with that mode the last time, and
+   * keeps it.
+   */
   async #openClosed(final: Buffer, mode: number): Promise<OpenFile> {
     try {
       return await this.#port.open(final, 'readNoFollow');
@@ -295,13 +350,20 @@ function named(spec: { readonly path: Uint8Array }, error: unknown): unknown {
   return errnoOf(error) === undefined ? error : restoreError(Buffer.from(spec.path), error);
 }
 
-/** A system error as a `RestoreError` that names the file; anything else is thrown on: it is a fault of ours. */
+/**
+ * A system error as a `RestoreError` that names the file; anything else is thrown on: it is a fault
+ * of ours.
+ */
 function restoreError(path: string | Buffer, error: unknown): RestoreError {
   if (error instanceof RestoreError) return error;
   const errno = errnoOf(error);
   if (errno === undefined) throw error;
   const code: RestoreErrorCode =
-    errno === 'EEXIST' ? 'RESTORE_EXISTS' : ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errno) ? 'RESTORE_NO_SPACE' : 'RESTORE_TARGET';
+    errno === 'EEXIST'
+      ? 'RESTORE_EXISTS'
+      : ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errno)
+        ? 'RESTORE_NO_SPACE'
+        : 'RESTORE_TARGET';
   const name = typeof path === 'string' ? path : pathText(path);
   const said = fileError('restore', printable(name), error);
   return new RestoreError(code, said instanceof Error ? said.message : String(said), {

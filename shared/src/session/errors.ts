@@ -3,15 +3,24 @@ import { AliquotError } from '@aliquot/proto';
 export type SessionErrorCode =
   /** A message of the handshake cannot be read. */
   | 'SESSION_MALFORMED'
-  /** The two sides have no protocol version in common, or the other side chose one that was not offered. */
+  /**
+   * The two sides have no protocol version in common, or the other side chose one that was not
+   * offered.
+   */
   | 'SESSION_VERSION'
   /** The agent asked for a vault that this collector does not hold. */
   | 'SESSION_UNKNOWN_VAULT'
   /** The collector's certificate is not one of the vault's authority. */
   | 'SESSION_COLLECTOR_CERTIFICATE'
-  /** The collector is an older one than the agent has seen, or another of the same generation: a successor took its place. */
+  /**
+   * The collector is an older one than the agent has seen, or another of the same generation: a
+   * successor took its place.
+   */
   | 'SESSION_COLLECTOR_GENERATION'
-  /** The other side does not hold the certified collector key, or somebody in between altered the handshake. */
+  /**
+   * The other side does not hold the certified collector key, or somebody in between altered the
+   * handshake.
+   */
   | 'SESSION_COLLECTOR_SIGNATURE'
   /** The agent's certificate is not one of the vault's authority. */
   | 'SESSION_AGENT_CERTIFICATE'
@@ -26,7 +35,10 @@ export type SessionErrorCode =
   /** A step of the handshake was called out of turn: a mistake of the caller. */
   | 'SESSION_STATE';
 
-/** Connecting again may help against damage or meddling on the way, and against an exhausted key; not against the rest. */
+/**
+ * Connecting again may help against damage or meddling on the way, and against an exhausted key;
+ * not against the rest.
+ */
 const RETRYABLE: ReadonlySet<SessionErrorCode> = new Set<SessionErrorCode>([
   'SESSION_MALFORMED',
   'SESSION_COLLECTOR_SIGNATURE',
@@ -36,7 +48,10 @@ const RETRYABLE: ReadonlySet<SessionErrorCode> = new Set<SessionErrorCode>([
   'SESSION_EXHAUSTED',
 ]);
 
-/** A session that must end now: close the connection without an answer, and never go on with the same keys. */
+/**
+ * A session that must end now: close the connection without an answer, and never go on with the
+ * same keys.
+ */
 export class SessionError extends AliquotError<SessionErrorCode> {
   constructor(code: SessionErrorCode, message: string, cause?: unknown) {
     super(code, message, { retryable: RETRYABLE.has(code), cause });

@@ -2,10 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, utf8 } from '../crypto/bytes.ts';
 import { seededRandom } from '../keys/fixtures.ts';
-import { FRAME_OVERHEAD_BYTES, FrameOpener, FrameSealer, MAX_FRAMES, type SessionKeys } from './frames.ts';
+import {
+  FRAME_OVERHEAD_BYTES,
+  FrameOpener,
+  FrameSealer,
+  MAX_FRAMES,
+  type SessionKeys,
+} from './frames.ts';
 
 const random = seededRandom('frames');
-const newKeys = (): SessionKeys => ({ clientToServer: random.bytes(32), serverToClient: random.bytes(32) });
+const newKeys = (): SessionKeys => ({
+  clientToServer: random.bytes(32),
+  serverToClient: random.bytes(32),
+});
 const broken = expect.objectContaining({ code: 'SESSION_FRAME', retryable: true });
 
 /** Three sealed frames of the agent, and the collector's opener for them. */
@@ -13,25 +22,29 @@ function three() {
   const keys = newKeys();
   const sealer = new FrameSealer(keys, 'client');
   const [first, second, third] = ['one', 'two', 'three'].map((text) => sealer.seal(utf8(text)));
-  if (first === undefined || second === undefined || third === undefined) throw new Error('three frames');
+  if (first === undefined || second === undefined || third === undefined)
+    throw new Error('three frames');
   return { keys, first, second, third, opener: new FrameOpener(keys, 'server') };
 }
 
 describe('frames', () => {
   test('arrive as they were sent, both ways, of any size and in any number of parts', () => {
     fc.assert(
-      fc.property(fc.array(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 3 }), { maxLength: 8 }), (frames) => {
-        const keys = newKeys();
-        for (const [from, to] of [['client', 'server'] as const, ['server', 'client'] as const]) {
-          const sealer = new FrameSealer(keys, from);
-          const opener = new FrameOpener(keys, to);
-          for (const parts of frames) {
-            const sealed = sealer.seal(...parts);
-            expect(sealed.length).toBe(concat(...parts).length + FRAME_OVERHEAD_BYTES);
-            expect(opener.open(sealed)).toEqual(concat(...parts));
+      fc.property(
+        fc.array(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 3 }), { maxLength: 8 }),
+        (frames) => {
+          const keys = newKeys();
+          for (const [from, to] of [['client', 'server'] as const, ['server', 'client'] as const]) {
+            const sealer = new FrameSealer(keys, from);
+            const opener = new FrameOpener(keys, to);
+            for (const parts of frames) {
+              const sealed = sealer.seal(...parts);
+              expect(sealed.length).toBe(concat(...parts).length + FRAME_OVERHEAD_BYTES);
+              expect(opener.open(sealed)).toEqual(concat(...parts));
+            }
           }
-        }
-      }),
+        },
+      ),
     );
   });
 
@@ -61,7 +74,9 @@ describe('frames', () => {
 
   test('a frame of another session ends the session', () => {
     const { opener } = three();
-    expect(() => opener.open(new FrameSealer(newKeys(), 'client').seal(utf8('one')))).toThrowError(broken);
+    expect(() => opener.open(new FrameSealer(newKeys(), 'client').seal(utf8('one')))).toThrowError(
+      broken,
+    );
   });
 
   test('any one altered byte, any truncation and any addition ends the session', () => {
@@ -87,7 +102,9 @@ describe('frames', () => {
     const key = random.bytes(32);
     const keys = { clientToServer: key, serverToClient: key };
     const zeros = new Uint8Array(64);
-    expect(new FrameSealer(keys, 'client').seal(zeros)).not.toEqual(new FrameSealer(keys, 'server').seal(zeros));
+    expect(new FrameSealer(keys, 'client').seal(zeros)).not.toEqual(
+      new FrameSealer(keys, 'server').seal(zeros),
+    );
   });
 
   test('equal frames do not look equal', () => {

@@ -19,8 +19,9 @@ const DIRECTION = { clientToServer: 1, serverToClient: 2 } as const;
 type Direction = keyof typeof DIRECTION;
 
 /**
- * Frames under one key. Far below what AES-GCM bears with counted nonces, and yet more than 4 billion frames: reached by
- * a fault only. Then the session ends and the next one has new keys. Test only: the limit is tested from just below it.
+ * Frames under one key. Far below what AES-GCM bears with counted nonces, and yet more than 4
+ * billion frames: reached by a fault only. Then the session ends and the next one has new keys.
+ * Test only: the limit is tested from just below it.
  */
 export const MAX_FRAMES = 2 ** 32;
 
@@ -33,13 +34,17 @@ function nonceOf(direction: Direction, counter: number): Uint8Array {
 
 function requireCounter(counter: number): void {
   if (counter >= MAX_FRAMES)
-    throw new SessionError('SESSION_EXHAUSTED', 'the session has carried all the frames its keys allow; connect again');
+    throw new SessionError(
+      'SESSION_EXHAUSTED',
+      'the session has carried all the frames its keys allow; connect again',
+    );
 }
 
 /**
- * Seals this end's frames, in order. The nonce is direction and counter; the counter is not sent, because the transport
- * keeps order: whatever was dropped, repeated or moved on the way therefore does not open. No key and nonce meet twice:
- * the keys are fresh in every session, and the counter only grows.
+ * Seals this end's frames, in order. The nonce is direction and counter; the counter is not sent,
+ * because the transport keeps order: whatever was dropped, repeated or moved on the way therefore
+ * does not open. No key and nonce meet twice: the keys are fresh in every session, and the counter
+ * only grows.
  */
 export class FrameSealer {
   readonly #key: Uint8Array;
@@ -53,14 +58,18 @@ export class FrameSealer {
     this.#counter = firstCounter;
   }
 
-  /** The sealed frame: ciphertext of the parts in order, with the 16-byte tag behind it. Throws SESSION_EXHAUSTED. */
+  /**
+   * The sealed frame: ciphertext of the parts in order, with the 16-byte tag behind it. Throws
+   * SESSION_EXHAUSTED.
+   */
   seal(...parts: readonly Uint8Array[]): Uint8Array {
     requireCounter(this.#counter);
     const nonce = nonceOf(this.#direction, this.#counter);
     this.#counter += 1;
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(AAD);
-    // Each part goes through the cipher where it lies, and once into the message: nothing is joined before.
+    // Each part goes through the cipher where it lies, and once into the message: nothing is joined
+    // before.
     const sealed = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, TAG_BYTES));
     let at = 0;
     for (const part of parts) {
@@ -88,10 +97,17 @@ export class FrameOpener {
     this.#counter = firstCounter;
   }
 
-  /** The frame's bytes. Throws SESSION_FRAME for anything but the next frame of the other end, and for all frames after it. */
+  /**
+   * The frame's bytes. Throws SESSION_FRAME for anything but the next frame of the other end, and
+   * for all frames after it.
+   */
   open(sealed: Uint8Array): Uint8Array {
     requireCounter(this.#counter);
-    if (this.#broken) throw new SessionError('SESSION_FRAME', 'the session has ended with a frame that did not open; connect again');
+    if (this.#broken)
+      throw new SessionError(
+        'SESSION_FRAME',
+        'the session has ended with a frame that did not open; connect again',
+      );
     try {
       const frame = aeadOpen(this.#key, nonceOf(this.#direction, this.#counter), sealed, AAD);
       this.#counter += 1;
@@ -99,7 +115,11 @@ export class FrameOpener {
     } catch (cause) {
       this.#broken = true;
       if (!(cause instanceof CryptoError)) throw cause;
-      throw new SessionError('SESSION_FRAME', 'a frame was altered, repeated, dropped or reordered on the way; connect again', cause);
+      throw new SessionError(
+        'SESSION_FRAME',
+        'a frame was altered, repeated, dropped or reordered on the way; connect again',
+        cause,
+      );
     }
   }
 }

@@ -47,8 +47,22 @@ function server(change: Partial<ServerHandshakeOptions> = {}): ServerHandshake {
 
 function identity(change: Partial<AgentIdentity> = {}): AgentIdentity {
   const { enrolment, binding, signKey, chainId } = agent;
-  const heads = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined, addressesRevision: 0, settingsSequence: 0 };
-  return { enrolment, binding, signKey, chainId, software: 'aliquot-agent 0.1.0', ...heads, ...change };
+  const heads = {
+    treeHead: undefined,
+    signedHead: undefined,
+    signedHeadCertificate: undefined,
+    addressesRevision: 0,
+    settingsSequence: 0,
+  };
+  return {
+    enrolment,
+    binding,
+    signKey,
+    chainId,
+    software: 'aliquot-agent 0.1.0',
+    ...heads,
+    ...change,
+  };
 }
 
 type Tamper = (bytes: Uint8Array) => Uint8Array;
@@ -63,7 +77,10 @@ const flip =
 
 type Who = 'client' | 'server';
 
-/** A whole handshake through somebody in the middle. Says who refused and why, or gives both ends of the session. */
+/**
+ * A whole handshake through somebody in the middle. Says who refused and why, or gives both ends of
+ * the session.
+ */
 function run(
   middle: { clientHello?: Tamper; serverHello?: Tamper; auth?: Tamper } = {},
   ends: { client?: ClientHandshake; server?: ServerHandshake } = {},
@@ -77,9 +94,13 @@ function run(
     const answer = collectorEnd.onClientHello(clientHello);
     turn = 'client';
     const session = agentEnd.onServerHello((middle.serverHello ?? untouched)(answer.hello));
-    const sealed = new FrameSealer(session.keys, 'client').seal(encodeClientFrame(agentEnd.auth(identity())));
+    const sealed = new FrameSealer(session.keys, 'client').seal(
+      encodeClientFrame(agentEnd.auth(identity())),
+    );
     turn = 'server';
-    const frame = decodeClientFrame(new FrameOpener(answer.keys, 'server').open((middle.auth ?? untouched)(sealed)));
+    const frame = decodeClientFrame(
+      new FrameOpener(answer.keys, 'server').open((middle.auth ?? untouched)(sealed)),
+    );
     if (frame.type !== 'auth') throw new Error('not an auth frame');
     return { refusedBy: undefined, agent: collectorEnd.verifyAuth(frame), session, answer };
   } catch (error) {
@@ -128,7 +149,9 @@ describe('handshake', () => {
         return drawn;
       },
     };
-    expect(run({}, { client: client({ random }), server: server({ random }) }).refusedBy).toBeUndefined();
+    expect(
+      run({}, { client: client({ random }), server: server({ random }) }).refusedBy,
+    ).toBeUndefined();
     // Each side draws its ephemeral secret, then its nonce.
     expect(given.filter((drawn) => drawn.every((byte) => byte === 0)).length).toBe(2);
   });
@@ -162,17 +185,24 @@ describe('P5: somebody in the middle', () => {
       lengths[name] = bytes.length;
       return bytes;
     };
-  run({ clientHello: measure('clientHello'), serverHello: measure('serverHello'), auth: measure('auth') });
+  run({
+    clientHello: measure('clientHello'),
+    serverHello: measure('serverHello'),
+    auth: measure('auth'),
+  });
 
   test('who alters any byte of the agent’s hello is refused by one side or the other', () => {
     for (let at = 0; at < lengths.clientHello; at += 1) {
       const result = run({ clientHello: flip(at) });
-      expect(result, `byte ${at}`).toMatchObject({ error: { code: expect.stringMatching(/^SESSION_/) } });
+      expect(result, `byte ${at}`).toMatchObject({
+        error: { code: expect.stringMatching(/^SESSION_/) },
+      });
     }
   });
 
   test('who alters any byte of the collector’s hello is refused by the agent', () => {
-    // The same randomness gives the same hello again, so one genuine answer serves for every altered copy of it.
+    // The same randomness gives the same hello again, so one genuine answer serves for every
+    // altered copy of it.
     const again = () => client({ random: seededRandom('same hello') });
     const { hello } = server().onClientHello(again().start());
     for (let at = -1; at < lengths.serverHello; at += 1) {
@@ -188,25 +218,50 @@ describe('P5: somebody in the middle', () => {
     const [agentEnd, collectorEnd] = [client(), server()];
     const answer = collectorEnd.onClientHello(agentEnd.start());
     const session = agentEnd.onServerHello(answer.hello);
-    const sealed = new FrameSealer(session.keys, 'client').seal(encodeClientFrame(agentEnd.auth(identity())));
+    const sealed = new FrameSealer(session.keys, 'client').seal(
+      encodeClientFrame(agentEnd.auth(identity())),
+    );
     for (let at = 0; at < sealed.length; at += 1) {
-      expect(() => new FrameOpener(answer.keys, 'server').open(flip(at)(sealed)), `byte ${at}`).toThrowError(code('SESSION_FRAME'));
+      expect(
+        () => new FrameOpener(answer.keys, 'server').open(flip(at)(sealed)),
+        `byte ${at}`,
+      ).toThrowError(code('SESSION_FRAME'));
     }
   });
 
-  test.each(Object.keys(lengths) as (keyof typeof lengths)[])('who truncates %s, or adds to it, is refused', (message) => {
-    for (const length of [0, 1, 33, lengths[message] - 1]) {
-      expect(run({ [message]: (bytes: Uint8Array) => bytes.subarray(0, length) }).refusedBy, `${length} bytes`).toBeDefined();
-    }
-    expect(run({ [message]: (bytes: Uint8Array) => Uint8Array.of(...bytes, 0) }).refusedBy).toBeDefined();
-  });
+  test.each(Object.keys(lengths) as (keyof typeof lengths)[])(
+    'who truncates %s, or adds to it, is refused',
+    (message) => {
+      for (const length of [0, 1, 33, lengths[message] - 1]) {
+        expect(
+          run({ [message]: (bytes: Uint8Array) => bytes.subarray(0, length) }).refusedBy,
+          `${length} bytes`,
+        ).toBeDefined();
+      }
+      expect(
+        run({ [message]: (bytes: Uint8Array) => Uint8Array.of(...bytes, 0) }).refusedBy,
+      ).toBeDefined();
+    },
+  );
 
   test('who puts own ephemeral keys in place is refused by the agent', () => {
     const mine = newBoxKey(vault.random).publicKey;
-    const toCollector = run({ clientHello: (bytes) => encodeClientHello({ ...decodeClientHello(bytes), ephemeralKey: mine }) });
-    expect(toCollector).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_SIGNATURE' } });
-    const toAgent = run({ serverHello: (bytes) => encodeServerHello({ ...decodeServerHello(bytes), ephemeralKey: mine }) });
-    expect(toAgent).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_SIGNATURE' } });
+    const toCollector = run({
+      clientHello: (bytes) =>
+        encodeClientHello({ ...decodeClientHello(bytes), ephemeralKey: mine }),
+    });
+    expect(toCollector).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_SIGNATURE' },
+    });
+    const toAgent = run({
+      serverHello: (bytes) =>
+        encodeServerHello({ ...decodeServerHello(bytes), ephemeralKey: mine }),
+    });
+    expect(toAgent).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_SIGNATURE' },
+    });
   });
 
   test('who takes the better version from the offer is refused: the transcript holds what was offered', () => {
@@ -214,10 +269,22 @@ describe('P5: somebody in the middle', () => {
     const ends = () => ({ client: client({ versions }), server: server({ versions }) });
     const honest = run({}, ends());
     expect(honest.refusedBy === undefined && honest.session.version).toBe(2);
-    const downgraded = run({ clientHello: (bytes) => encodeClientHello({ ...decodeClientHello(bytes), versions: [1] }) }, ends());
-    expect(downgraded).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_SIGNATURE' } });
-    const rewritten = run({ serverHello: (bytes) => encodeServerHello({ ...decodeServerHello(bytes), version: 1 }) }, ends());
-    expect(rewritten).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_SIGNATURE' } });
+    const downgraded = run(
+      { clientHello: (bytes) => encodeClientHello({ ...decodeClientHello(bytes), versions: [1] }) },
+      ends(),
+    );
+    expect(downgraded).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_SIGNATURE' },
+    });
+    const rewritten = run(
+      { serverHello: (bytes) => encodeServerHello({ ...decodeServerHello(bytes), version: 1 }) },
+      ends(),
+    );
+    expect(rewritten).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_SIGNATURE' },
+    });
   });
 
   test('who replays the collector’s answer from an earlier session is refused by the agent', () => {
@@ -242,7 +309,10 @@ describe('P5: somebody in the middle', () => {
         return bytes;
       },
     });
-    expect(run({ auth: (bytes) => recorded ?? bytes })).toMatchObject({ refusedBy: 'server', error: { code: 'SESSION_FRAME' } });
+    expect(run({ auth: (bytes) => recorded ?? bytes })).toMatchObject({
+      refusedBy: 'server',
+      error: { code: 'SESSION_FRAME' },
+    });
   });
 
   test('an agent’s auth, even opened by a dishonest collector, proves nothing in another session', () => {
@@ -257,14 +327,25 @@ describe('the agent refuses', () => {
   test('a collector that another authority certified', () => {
     const result = run(
       {},
-      { server: server({ signKey: foreign.collector, vault: () => ({ authorityKey, certificate: foreign.collectorCertificate }) }) },
+      {
+        server: server({
+          signKey: foreign.collector,
+          vault: () => ({ authorityKey, certificate: foreign.collectorCertificate }),
+        }),
+      },
     );
-    expect(result).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_CERTIFICATE', retryable: false } });
+    expect(result).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_CERTIFICATE', retryable: false },
+    });
   });
 
   test('an impostor who shows the collector’s certificate without its key', () => {
     const result = run({}, { server: server({ signKey: newSigningKey(vault.random) }) });
-    expect(result).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_SIGNATURE' } });
+    expect(result).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_SIGNATURE' },
+    });
   });
 
   test('an older collector than it has met, and another one of the same generation; it accepts a successor', () => {
@@ -272,45 +353,89 @@ describe('the agent refuses', () => {
     const collectorId = collectorIdOf(successor.publicKey);
     const lastCollector = { generation: 2, collectorId };
     const older = run({}, { client: client({ lastCollector }) });
-    expect(older).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_GENERATION', retryable: false } });
+    expect(older).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_GENERATION', retryable: false },
+    });
     const twin = run({}, { client: client({ lastCollector: { generation: 1, collectorId } }) });
-    expect(twin).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_COLLECTOR_GENERATION' } });
-    const same = run({}, { client: client({ lastCollector: { generation: 1, collectorId: collectorIdOf(vault.collector.publicKey) } }) });
+    expect(twin).toMatchObject({
+      refusedBy: 'client',
+      error: { code: 'SESSION_COLLECTOR_GENERATION' },
+    });
+    const same = run(
+      {},
+      {
+        client: client({
+          lastCollector: { generation: 1, collectorId: collectorIdOf(vault.collector.publicKey) },
+        }),
+      },
+    );
     expect(same.refusedBy).toBeUndefined();
     const succeeded = { authorityKey, certificate: vault.certify(successor, 3) };
     expect(
-      run({}, { client: client({ lastCollector }), server: server({ signKey: successor, vault: () => succeeded }) }).refusedBy,
+      run(
+        {},
+        {
+          client: client({ lastCollector }),
+          server: server({ signKey: successor, vault: () => succeeded }),
+        },
+      ).refusedBy,
     ).toBeUndefined();
   });
 
   test('a version that it did not offer', () => {
-    const result = run({}, { server: server({ versions: [1] }), client: client({ versions: [1] }) });
+    const result = run(
+      {},
+      { server: server({ versions: [1] }), client: client({ versions: [1] }) },
+    );
     expect(result.refusedBy).toBeUndefined();
-    const chosen = run({ serverHello: (bytes) => encodeServerHello({ ...decodeServerHello(bytes), version: 9 }) });
+    const chosen = run({
+      serverHello: (bytes) => encodeServerHello({ ...decodeServerHello(bytes), version: 9 }),
+    });
     expect(chosen).toMatchObject({ refusedBy: 'client', error: { code: 'SESSION_VERSION' } });
   });
 
   test('an ephemeral key of low order, as does the collector', () => {
-    const low = run({ clientHello: (bytes) => encodeClientHello({ ...decodeClientHello(bytes), ephemeralKey: new Uint8Array(32) }) });
+    const low = run({
+      clientHello: (bytes) =>
+        encodeClientHello({ ...decodeClientHello(bytes), ephemeralKey: new Uint8Array(32) }),
+    });
     expect(low).toMatchObject({ refusedBy: 'server', error: { code: 'SESSION_WEAK_KEY' } });
     const agentEnd = client();
     const clientHello = agentEnd.start();
-    const body = { version: 1, nonce: vault.random.bytes(32), ephemeralKey: new Uint8Array(32), certificate: vault.collectorCertificate };
-    const { signature } = sign(vault.collector, SERVER_SIGNATURE, serverTranscript(clientHello, body));
-    expect(() => agentEnd.onServerHello(encodeServerHello({ ...body, signature }))).toThrowError(code('SESSION_WEAK_KEY'));
+    const body = {
+      version: 1,
+      nonce: vault.random.bytes(32),
+      ephemeralKey: new Uint8Array(32),
+      certificate: vault.collectorCertificate,
+    };
+    const { signature } = sign(
+      vault.collector,
+      SERVER_SIGNATURE,
+      serverTranscript(clientHello, body),
+    );
+    expect(() => agentEnd.onServerHello(encodeServerHello({ ...body, signature }))).toThrowError(
+      code('SESSION_WEAK_KEY'),
+    );
   });
 });
 
 describe('the collector refuses', () => {
   test('an agent that speaks no version of its own', () => {
     const result = run({}, { client: client({ versions: [7, 8] }) });
-    expect(result).toMatchObject({ refusedBy: 'server', error: { code: 'SESSION_VERSION', retryable: false } });
+    expect(result).toMatchObject({
+      refusedBy: 'server',
+      error: { code: 'SESSION_VERSION', retryable: false },
+    });
   });
 
   test('a vault that it does not hold', () => {
     const elsewhere = vault.random.bytes(16) as VaultId;
     const result = run({}, { client: client({ vaultId: elsewhere }) });
-    expect(result).toMatchObject({ refusedBy: 'server', error: { code: 'SESSION_UNKNOWN_VAULT', retryable: false } });
+    expect(result).toMatchObject({
+      refusedBy: 'server',
+      error: { code: 'SESSION_UNKNOWN_VAULT', retryable: false },
+    });
   });
 
   test('bytes that are no hello', () => {
@@ -328,12 +453,16 @@ describe('the collector refuses', () => {
     const stranger = fixtureAgent(foreign, 'hplc-7');
     const neighbour = fixtureAgent(vault, 'gc-2');
     expect(auth({})).not.toThrow();
-    expect(auth({ enrolment: stranger.enrolment, binding: stranger.binding, signKey: stranger.signKey })).toThrowError(
-      code('SESSION_AGENT_CERTIFICATE'),
-    );
+    expect(
+      auth({ enrolment: stranger.enrolment, binding: stranger.binding, signKey: stranger.signKey }),
+    ).toThrowError(code('SESSION_AGENT_CERTIFICATE'));
     expect(auth({ binding: neighbour.binding })).toThrowError(code('SESSION_AGENT_CERTIFICATE'));
-    expect(auth({ enrolment: neighbour.enrolment, binding: neighbour.binding })).toThrowError(code('SESSION_AGENT_SIGNATURE'));
-    expect(auth({ signKey: newSigningKey(vault.random) })).toThrowError(code('SESSION_AGENT_SIGNATURE'));
+    expect(auth({ enrolment: neighbour.enrolment, binding: neighbour.binding })).toThrowError(
+      code('SESSION_AGENT_SIGNATURE'),
+    );
+    expect(auth({ signKey: newSigningKey(vault.random) })).toThrowError(
+      code('SESSION_AGENT_SIGNATURE'),
+    );
   });
 
   test('an auth frame whose chain was changed after it was signed', () => {

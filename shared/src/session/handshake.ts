@@ -16,7 +16,12 @@ import { type BoxKey, newBoxKey, x25519 } from '../crypto/box.ts';
 import { wipe } from '../crypto/bytes.ts';
 import { CryptoError, equalBytes } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
-import { type AgentCertificate, CertificateError, verifyAgent, verifyCollectorCertificate } from '../keys/certificates.ts';
+import {
+  type AgentCertificate,
+  CertificateError,
+  verifyAgent,
+  verifyCollectorCertificate,
+} from '../keys/certificates.ts';
 import type { Random } from '../ports.ts';
 import { SessionError } from './errors.ts';
 import type { SessionKeys } from './frames.ts';
@@ -34,12 +39,15 @@ import {
  * The handshake, without sockets. Messages:
  *
  * 1. agent → collector, clear: `ClientHello` (offered versions, vault, nonce, ephemeral key).
- * 2. collector → agent, clear: `ServerHello` (chosen version, nonce, ephemeral key, certificate, signature over 1 and 2).
- * 3. agent → collector, first sealed frame: `auth` (certificate, signature over 1, 2 and its own certificate).
+ * 2. collector → agent, clear: `ServerHello` (chosen version, nonce, ephemeral key, certificate,
+ *    signature over 1 and 2).
+ * 3. agent → collector, first sealed frame: `auth` (certificate, signature over 1, 2 and its own
+ *    certificate).
  *
- * Keys come from X25519 of the ephemeral keys (forward secrecy) and the signed transcript, in the manner of SIGMA-I
- * (Krawczyk 2003): the agent's identity is sent only to a collector that has proved itself, and whoever alters any byte
- * on the way changes the transcript and with it a signature or the keys.
+ * Keys come from X25519 of the ephemeral keys (forward secrecy) and the signed transcript, in the
+ * manner of SIGMA-I (Krawczyk 2003): the agent's identity is sent only to a collector that has
+ * proved itself, and whoever alters any byte on the way changes the transcript and with it a
+ * signature or the keys.
  */
 type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
 
@@ -55,7 +63,10 @@ export interface EstablishedSession {
 export interface ClientHandshakeOptions {
   readonly vaultId: VaultId;
   readonly authorityKey: Uint8Array;
-  /** The newest collector that this agent has talked to; anything older is refused. Persist the new one after success. */
+  /**
+   * The newest collector that this agent has talked to; anything older is refused. Persist the new
+   * one after success.
+   */
   readonly lastCollector?: { readonly generation: number; readonly collectorId: CollectorId };
   readonly random: Random;
   /** For tests; defaults to all that this release speaks. */
@@ -106,19 +117,33 @@ export class ClientHandshake {
     return hello;
   }
 
-  /** Verifies the collector and gives the session's keys with the certificate that it proved. Throws SessionError. */
-  onServerHello(bytes: Uint8Array): EstablishedSession & { readonly collector: CollectorCertificateBody; readonly certificate: Signed } {
+  /**
+   * Verifies the collector and gives the session's keys with the certificate that it proved. Throws
+   * SessionError.
+   */
+  onServerHello(bytes: Uint8Array): EstablishedSession & {
+    readonly collector: CollectorCertificateBody;
+    readonly certificate: Signed;
+  } {
     const ephemeral = this.#ephemeral;
     if (this.#hello === undefined || ephemeral === undefined) throw outOfTurn('onServerHello');
     this.#ephemeral = undefined;
     try {
       const hello = decodeHello('collector', decodeServerHello, bytes);
       if (!this.#versions.includes(hello.version)) {
-        throw new SessionError('SESSION_VERSION', `the collector chose protocol version ${hello.version}, which was not offered`);
+        throw new SessionError(
+          'SESSION_VERSION',
+          `the collector chose protocol version ${hello.version}, which was not offered`,
+        );
       }
       const collector = acceptCollector(this.#options, hello.certificate);
       const transcript = serverTranscript(this.#hello, hello);
-      if (!signatureHolds(collector.signKey, SERVER_SIGNATURE, { body: transcript, signature: hello.signature })) {
+      if (
+        !signatureHolds(collector.signKey, SERVER_SIGNATURE, {
+          body: transcript,
+          signature: hello.signature,
+        })
+      ) {
         throw new SessionError(
           'SESSION_COLLECTOR_SIGNATURE',
           'the collector did not prove its key: an impostor, or somebody on the way altered the handshake',
@@ -127,7 +152,13 @@ export class ClientHandshake {
       const shared = agree(ephemeral, hello.ephemeralKey);
       this.#transcript = sessionTranscript(transcript, hello.signature);
       const keys = sessionKeys(shared, this.#transcript);
-      return { version: hello.version, vaultId: this.#options.vaultId, keys, collector, certificate: hello.certificate };
+      return {
+        version: hello.version,
+        vaultId: this.#options.vaultId,
+        keys,
+        collector,
+        certificate: hello.certificate,
+      };
     } finally {
       wipe(ephemeral.secretKey);
     }
@@ -145,11 +176,15 @@ export class ClientHandshake {
 }
 
 /**
- * The collector behind a certificate, when this agent may believe it: certified for the vault, and not one that another has succeeded.
- * Throws SessionError.
+ * The collector behind a certificate, when this agent may believe it: certified for the vault, and
+ * not one that another has succeeded. Throws SessionError.
  */
 export function acceptCollector(
-  { authorityKey, vaultId, lastCollector }: Pick<ClientHandshakeOptions, 'authorityKey' | 'vaultId' | 'lastCollector'>,
+  {
+    authorityKey,
+    vaultId,
+    lastCollector,
+  }: Pick<ClientHandshakeOptions, 'authorityKey' | 'vaultId' | 'lastCollector'>,
   certificate: Signed,
 ): CollectorCertificateBody {
   let collector: CollectorCertificateBody;
@@ -157,10 +192,19 @@ export function acceptCollector(
     collector = verifyCollectorCertificate(authorityKey, vaultId, certificate);
   } catch (cause) {
     if (!(cause instanceof CertificateError)) throw cause;
-    throw new SessionError('SESSION_COLLECTOR_CERTIFICATE', `the collector is not one of this vault: ${cause.message}`, cause);
+    throw new SessionError(
+      'SESSION_COLLECTOR_CERTIFICATE',
+      `the collector is not one of this vault: ${cause.message}`,
+      cause,
+    );
   }
-  if (lastCollector === undefined || collector.generation > lastCollector.generation) return collector;
-  if (collector.generation === lastCollector.generation && equalBytes(collector.collectorId, lastCollector.collectorId)) return collector;
+  if (lastCollector === undefined || collector.generation > lastCollector.generation)
+    return collector;
+  if (
+    collector.generation === lastCollector.generation &&
+    equalBytes(collector.collectorId, lastCollector.collectorId)
+  )
+    return collector;
   throw new SessionError(
     'SESSION_COLLECTOR_GENERATION',
     `the collector is of generation ${collector.generation}, but this agent has already met another of generation ${lastCollector.generation}`,
@@ -182,19 +226,31 @@ export interface ServerHandshakeOptions {
   readonly versions?: readonly number[];
 }
 
-/** The collector's end: `onClientHello`, then `verifyAuth` with the first frame that opens, each once. */
+/**
+ * The collector's end: `onClientHello`, then `verifyAuth` with the first frame that opens, each
+ * once.
+ */
 export class ServerHandshake {
   readonly #options: ServerHandshakeOptions;
   readonly #versions: readonly number[];
   #started = false;
-  #open: { readonly vaultId: VaultId; readonly authorityKey: Uint8Array; readonly transcript: Uint8Array } | undefined;
+  #open:
+    | {
+        readonly vaultId: VaultId;
+        readonly authorityKey: Uint8Array;
+        readonly transcript: Uint8Array;
+      }
+    | undefined;
 
   constructor(options: ServerHandshakeOptions) {
     this.#options = options;
     this.#versions = options.versions ?? PROTOCOL_VERSIONS;
   }
 
-  /** The answer to send, and the session's keys. Nothing is known of the agent yet. Throws SessionError. */
+  /**
+   * The answer to send, and the session's keys. Nothing is known of the agent yet. Throws
+   * SessionError.
+   */
   onClientHello(bytes: Uint8Array): EstablishedSession & { readonly hello: Uint8Array } {
     if (this.#started) throw outOfTurn('onClientHello');
     this.#started = true;
@@ -208,7 +264,10 @@ export class ServerHandshake {
     }
     const vault = this.#options.vault(offer.vaultId);
     if (vault === undefined)
-      throw new SessionError('SESSION_UNKNOWN_VAULT', 'the agent asks for a vault that this collector does not hold');
+      throw new SessionError(
+        'SESSION_UNKNOWN_VAULT',
+        'the agent asks for a vault that this collector does not hold',
+      );
     const ephemeral = newBoxKey(this.#options.random);
     try {
       const shared = agree(ephemeral, offer.ephemeralKey);
@@ -218,7 +277,11 @@ export class ServerHandshake {
         ephemeralKey: ephemeral.publicKey,
         certificate: vault.certificate,
       };
-      const { body, signature } = sign(this.#options.signKey, SERVER_SIGNATURE, serverTranscript(bytes, hello));
+      const { body, signature } = sign(
+        this.#options.signKey,
+        SERVER_SIGNATURE,
+        serverTranscript(bytes, hello),
+      );
       const transcript = sessionTranscript(body, signature);
       this.#open = { vaultId: offer.vaultId, authorityKey: vault.authorityKey, transcript };
       return {
@@ -233,8 +296,8 @@ export class ServerHandshake {
   }
 
   /**
-   * Who the agent is, by its certificate and its signature over this very session. Whether it is enrolled, revoked or
-   * replaced is for the caller to look up.
+   * Who the agent is, by its certificate and its signature over this very session. Whether it is
+   * enrolled, revoked or replaced is for the caller to look up.
    */
   verifyAuth(frame: AuthFrame): AgentCertificate {
     const open = this.#open;
@@ -245,11 +308,20 @@ export class ServerHandshake {
       agent = verifyAgent(open.authorityKey, open.vaultId, frame.enrolment, frame.binding);
     } catch (cause) {
       if (!(cause instanceof CertificateError)) throw cause;
-      throw new SessionError('SESSION_AGENT_CERTIFICATE', `the agent is not one of this vault: ${cause.message}`, cause);
+      throw new SessionError(
+        'SESSION_AGENT_CERTIFICATE',
+        `the agent is not one of this vault: ${cause.message}`,
+        cause,
+      );
     }
     const body = clientTranscript(open.transcript, frame);
-    if (!signatureHolds(agent.binding.signKey, CLIENT_SIGNATURE, { body, signature: frame.signature })) {
-      throw new SessionError('SESSION_AGENT_SIGNATURE', `agent ${agent.enrolment.name} did not prove its key in this session`);
+    if (
+      !signatureHolds(agent.binding.signKey, CLIENT_SIGNATURE, { body, signature: frame.signature })
+    ) {
+      throw new SessionError(
+        'SESSION_AGENT_SIGNATURE',
+        `agent ${agent.enrolment.name} did not prove its key in this session`,
+      );
     }
     return agent;
   }
@@ -259,12 +331,20 @@ function outOfTurn(step: string): SessionError {
   return new SessionError('SESSION_STATE', `the handshake step ${step} was called out of turn`);
 }
 
-function decodeHello<Hello>(who: string, decode: (bytes: Uint8Array) => Hello, bytes: Uint8Array): Hello {
+function decodeHello<Hello>(
+  who: string,
+  decode: (bytes: Uint8Array) => Hello,
+  bytes: Uint8Array,
+): Hello {
   try {
     return decode(bytes);
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
-    throw new SessionError('SESSION_MALFORMED', `the ${who}'s first message cannot be read: not Aliquot, or altered on the way`, cause);
+    throw new SessionError(
+      'SESSION_MALFORMED',
+      `the ${who}'s first message cannot be read: not Aliquot, or altered on the way`,
+      cause,
+    );
   }
 }
 
@@ -273,6 +353,10 @@ function agree(ephemeral: BoxKey, otherKey: Uint8Array): Uint8Array {
     return x25519(ephemeral.secretKey, otherKey);
   } catch (cause) {
     if (!(cause instanceof CryptoError)) throw cause;
-    throw new SessionError('SESSION_WEAK_KEY', "the other side's ephemeral key is of low order: no secret can be agreed", cause);
+    throw new SessionError(
+      'SESSION_WEAK_KEY',
+      "the other side's ephemeral key is of low order: no secret can be agreed",
+      cause,
+    );
   }
 }

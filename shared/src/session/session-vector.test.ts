@@ -8,7 +8,10 @@ import { FrameOpener, FrameSealer } from './frames.ts';
 import { ClientHandshake, ServerHandshake } from './handshake.ts';
 
 const bytes = (text: string) => fromHex(text) ?? new Uint8Array(0);
-const signed = (value: { body: string; signature: string }): Signed => ({ body: bytes(value.body), signature: bytes(value.signature) });
+const signed = (value: { body: string; signature: string }): Signed => ({
+  body: bytes(value.body),
+  signature: bytes(value.signature),
+});
 
 /** Gives out what the vector's ends drew, in the same order. */
 function replay(drawn: readonly string[]): Random {
@@ -19,7 +22,11 @@ function replay(drawn: readonly string[]): Random {
 test('version 1 of the handshake and of frames stays as it is, byte for byte', () => {
   const authorityKey = bytes(vector.authorityKey);
   const certificate = signed(vector.collectorCertificate);
-  const agentEnd = new ClientHandshake({ vaultId: bytes(vector.vaultId) as VaultId, authorityKey, random: replay(vector.clientRandom) });
+  const agentEnd = new ClientHandshake({
+    vaultId: bytes(vector.vaultId) as VaultId,
+    authorityKey,
+    random: replay(vector.clientRandom),
+  });
   const collectorEnd = new ServerHandshake({
     signKey: signingKeyFromSeed(bytes(vector.collectorSeed)),
     vault: () => ({ authorityKey, certificate }),
@@ -51,5 +58,7 @@ test('version 1 of the handshake and of frames stays as it is, byte for byte', (
   const sealer = new FrameSealer(keys, 'client');
   expect(hex(sealer.seal(bytes(vector.auth)))).toBe(vector.sealedAuth);
   expect(hex(sealer.seal(bytes(vector.fromAgent.frame)))).toBe(vector.fromAgent.sealed);
-  expect(hex(new FrameOpener(keys, 'client').open(bytes(vector.fromCollector.sealed)))).toBe(vector.fromCollector.frame);
+  expect(hex(new FrameOpener(keys, 'client').open(bytes(vector.fromCollector.sealed)))).toBe(
+    vector.fromCollector.frame,
+  );
 });

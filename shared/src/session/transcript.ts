@@ -6,18 +6,32 @@ import type { SessionKeys } from './frames.ts';
 /** Protocol versions that this release speaks, best last. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
 
-/** Labels under which each side signs: they name the roles, so that no signature can stand for the other side's. */
+/**
+ * Labels under which each side signs: they name the roles, so that no signature can stand for the
+ * other side's.
+ */
 export const SERVER_SIGNATURE = 'aliquot/v1/session-server';
 export const CLIENT_SIGNATURE = 'aliquot/v1/session-client';
 
 /**
- * What the collector signs: hash of everything said so far. The client's hello counts as the exact bytes that were
- * received, so offered versions, vault, nonce and ephemeral key are in it as the collector saw them.
+ * What the collector signs: hash of everything said so far. The client's hello counts as the exact
+ * bytes that were received, so offered versions, vault, nonce and ephemeral key are in it as the
+ * collector saw them.
  */
-export function serverTranscript(clientHello: Uint8Array, hello: Omit<ServerHello, 'signature'>): Uint8Array {
+export function serverTranscript(
+  clientHello: Uint8Array,
+  hello: Omit<ServerHello, 'signature'>,
+): Uint8Array {
   return sha256(
     labelled('aliquot/v1/session-transcript'),
-    lengthPrefixed(clientHello, u32be(hello.version), hello.nonce, hello.ephemeralKey, hello.certificate.body, hello.certificate.signature),
+    lengthPrefixed(
+      clientHello,
+      u32be(hello.version),
+      hello.nonce,
+      hello.ephemeralKey,
+      hello.certificate.body,
+      hello.certificate.signature,
+    ),
   );
 }
 
@@ -33,7 +47,14 @@ export function clientTranscript(
 ): Uint8Array {
   return sha256(
     labelled('aliquot/v1/session-agent'),
-    lengthPrefixed(session, agent.enrolment.body, agent.enrolment.signature, agent.binding.body, agent.binding.signature, agent.chainId),
+    lengthPrefixed(
+      session,
+      agent.enrolment.body,
+      agent.enrolment.signature,
+      agent.binding.body,
+      agent.binding.signature,
+      agent.chainId,
+    ),
   );
 }
 

@@ -14,7 +14,10 @@ const percent = z
 
 const mbit = z
   .number({ error: 'must be a number of megabits per second, from 0.1 to 100000' })
-  .min(0.1, 'must be 0.1 or more megabits per second: sending never stops, so that small results become safe')
+  .min(
+    0.1,
+    'must be 0.1 or more megabits per second: sending never stops, so that small results become safe',
+  )
   .max(100_000, 'must be 100000 megabits per second at most');
 
 const timeHint = 'must be a time of day in quotes, from "00:00" to "24:00"';
@@ -25,7 +28,8 @@ const timeOfDay = z
   .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, timeHint)
   .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
 
-const daysHint = 'must be days such as mon-fri, or sat,sun; accepted are mon, tue, wed, thu, fri, sat, sun';
+const daysHint =
+  'must be days such as mon-fri, or sat,sun; accepted are mon, tue, wed, thu, fri, sat, sun';
 
 /** `mon-fri`, `sat,sun`, `fri-mon`: the numbers of the days, Sunday is 0. */
 const days = z.string({ error: daysHint }).transform((text, context) => {
@@ -54,7 +58,9 @@ const timeWindow = z
   .strictObject(
     {
       from: timeOfDay.describe('When it begins, such as `"08:00"`.'),
-      to: timeOfDay.describe('When it ends; a time that is not later than `from` is on the next day.'),
+      to: timeOfDay.describe(
+        'When it ends; a time that is not later than `from` is on the next day.',
+      ),
       days: days.prefault('sun-sat').describe('The days on which it begins, such as `mon-fri`.'),
       maxCpuPercent: percent.optional().describe('As above, while it holds.'),
       maxMbitPerSecond: mbit.optional().describe('As above, while it holds.'),
@@ -63,26 +69,40 @@ const timeWindow = z
   )
   .superRefine((window, context) => {
     if (window.maxCpuPercent === undefined && window.maxMbitPerSecond === undefined)
-      context.addIssue({ code: 'custom', message: 'must say what holds then: "maxMbitPerSecond", "maxCpuPercent", or both' });
+      context.addIssue({
+        code: 'custom',
+        message: 'must say what holds then: "maxMbitPerSecond", "maxCpuPercent", or both',
+      });
     if (window.from === 24 * 60)
-      context.addIssue({ code: 'custom', path: ['from'], message: 'must be before "24:00"; the next day begins at "00:00"' });
+      context.addIssue({
+        code: 'custom',
+        path: ['from'],
+        message: 'must be before "24:00"; the next day begins at "00:00"',
+      });
   });
 
 const processName = z
   .string({ error: 'must be the name of a program, such as "acquisition.exe"' })
   .min(1, 'must not be empty')
-  .refine((name) => !/[\\/]/.test(name), 'must be the name of a program without its folder, such as "acquisition.exe"');
+  .refine(
+    (name) => !/[\\/]/.test(name),
+    'must be the name of a program without its folder, such as "acquisition.exe"',
+  );
 
 const flagFile = (where: Where) =>
-  z.string({ error: 'must be a file’s absolute path' }).refine((path) => absoluteHere(path, where), {
-    error: ({ input }) => notAbsolute(input, where, '/run/instrument/busy or C:\\Lab\\busy'),
-  });
+  z
+    .string({ error: 'must be a file’s absolute path' })
+    .refine((path) => absoluteHere(path, where), {
+      error: ({ input }) => notAbsolute(input, where, '/run/instrument/busy or C:\\Lab\\busy'),
+    });
 
 const busySign = (where: Where) =>
   z
     .strictObject(
       {
-        process: processName.optional().describe('A program of this name runs, such as `MassHunter.exe`.'),
+        process: processName
+          .optional()
+          .describe('A program of this name runs, such as `MassHunter.exe`.'),
         file: flagFile(where).optional().describe('A file of this absolute path is there.'),
       },
       { error: 'must be a map with "process" or "file"' },
@@ -92,7 +112,10 @@ const busySign = (where: Where) =>
         context.addIssue({ code: 'custom', message: 'must have either "process" or "file"' });
     });
 
-/** The `courtesy` map of a configuration. Everything has a default: below-normal priority, no limits, no pause. */
+/**
+ * The `courtesy` map of a configuration. Everything has a default: below-normal priority, no
+ * limits, no pause.
+ */
 export const courtesySchema = (where: Where) =>
   z.strictObject(
     {
@@ -100,8 +123,14 @@ export const courtesySchema = (where: Where) =>
         .enum(['below-normal', 'normal'], { error: 'must be below-normal or normal' })
         .default('below-normal')
         .describe('`below-normal`: whatever else runs on this PC goes first.'),
-      maxCpuPercent: percent.optional().describe('Percent of one core, over the whole process and about a second; no limit unless given.'),
-      maxMbitPerSecond: mbit.optional().describe('What is sent, in 1,000,000 bits a second; no limit unless given.'),
+      maxCpuPercent: percent
+        .optional()
+        .describe(
+          'Percent of one core, over the whole process and about a second; no limit unless given.',
+        ),
+      maxMbitPerSecond: mbit
+        .optional()
+        .describe('What is sent, in 1,000,000 bits a second; no limit unless given.'),
       timeWindows: z
         .array(timeWindow, { error: 'must be a list of windows, each with "from" and "to"' })
         .default([])
@@ -111,14 +140,20 @@ export const courtesySchema = (where: Where) =>
         .default([])
         .describe('While any of these holds, nothing new is looked for, read or sealed.'),
     },
-    { error: 'must be a map of "priority", "maxCpuPercent", "maxMbitPerSecond", "timeWindows" and "pauseWhile"' },
+    {
+      error:
+        'must be a map of "priority", "maxCpuPercent", "maxMbitPerSecond", "timeWindows" and "pauseWhile"',
+    },
   );
 
 export type CourtesySettings = z.output<ReturnType<typeof courtesySchema>>;
 export type TimeWindow = CourtesySettings['timeWindows'][number];
 export type BusySign = CourtesySettings['pauseWhile'][number];
 
-/** The settings that a configuration may leave out are accepted by these names, for the hint at a misspelt one. */
+/**
+ * The settings that a configuration may leave out are accepted by these names, for the hint at a
+ * misspelt one.
+ */
 export const courtesyKeys: Readonly<Record<string, readonly string[]>> = {
   courtesy: Object.keys(courtesySchema('anywhere').shape),
   timeWindows: Object.keys(timeWindow.shape),

@@ -1,5 +1,6 @@
 /*
- * What counts where nobody said otherwise. Apart from the schema, so that the threads that read files do not load its library.
+ * What counts where nobody said otherwise. Apart from the schema, so that the threads that read
+ * files do not load its library.
  */
 
 /** The class of files for which nobody chose one. */

@@ -43,13 +43,17 @@ const GROUP = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 const PATTERN = /^[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}$/;
 
 /** Reads a policy file; all mistakes at once, each with its line and what is accepted. */
-export function readPolicy(text: string): { readonly policy: Policy } | { readonly mistakes: readonly Mistake[] } {
+export function readPolicy(
+  text: string,
+): { readonly policy: Policy } | { readonly mistakes: readonly Mistake[] } {
   const parsed = parseSettingsText(text);
   if ('mistakes' in parsed) return parsed;
   const reader = new Reader(parsed);
   const policy = reader.read();
   const mistakes = reader.mistakes.length > 0 ? reader.mistakes : together(policy);
-  return mistakes.length > 0 ? { mistakes: [...mistakes].sort((a, b) => a.line - b.line) } : { policy };
+  return mistakes.length > 0
+    ? { mistakes: [...mistakes].sort((a, b) => a.line - b.line) }
+    : { policy };
 }
 
 class Reader {
@@ -64,12 +68,18 @@ class Reader {
     const top = this.#map(this.#lines.value ?? {}, [], TOP);
     const agents = this.#map(top['agents'] ?? {}, ['agents'], AGENTS);
     const defaults = this.#section(agents['defaults'] ?? {}, ['agents', 'defaults']);
-    const groups = Object.entries(this.#map(agents['groups'] ?? {}, ['agents', 'groups'])).map(([name, value]) => this.#group(name, value));
+    const groups = Object.entries(this.#map(agents['groups'] ?? {}, ['agents', 'groups'])).map(
+      ([name, value]) => this.#group(name, value),
+    );
     const pcs = new Map<string, Plain>();
     for (const [name, value] of Object.entries(this.#map(agents['pcs'] ?? {}, ['agents', 'pcs']))) {
       const path = ['agents', 'pcs', name];
       if (!NAME.test(name))
-        this.#say(path.slice(0, 2), `"${name}" is no name of a PC; letters, digits, dots, dashes and underscores make one`, name);
+        this.#say(
+          path.slice(0, 2),
+          `"${name}" is no name of a PC; letters, digits, dots, dashes and underscores make one`,
+          name,
+        );
       pcs.set(name, this.#section(value ?? {}, path));
     }
     return { defaults, groups, pcs, lines: this.#lines };
@@ -78,7 +88,11 @@ class Reader {
   #group(name: string, value: unknown): PolicyGroup {
     const path = ['agents', 'groups', name];
     if (!GROUP.test(name))
-      this.#say(path.slice(0, 2), `"${name}" is no name of a group; begin with a letter, then letters, digits, dots, dashes`, name);
+      this.#say(
+        path.slice(0, 2),
+        `"${name}" is no name of a group; begin with a letter, then letters, digits, dots, dashes`,
+        name,
+      );
     if (!isMap(value)) {
       this.#say(path, `group ${name} must be a map with "names" and settings`);
       return { name, names: [], settings: {} };
@@ -116,17 +130,24 @@ class Reader {
   /** A map whose keys are of `accepted`, where those are given. */
   #map(value: unknown, path: readonly string[], accepted?: readonly string[]): Plain {
     if (!isMap(value)) {
-      this.#say(path, `${path.length === 0 ? 'the policy' : path.join('.')} must be a map${accepted ? ` of ${accepted.join(', ')}` : ''}`);
+      this.#say(
+        path,
+        `${path.length === 0 ? 'the policy' : path.join('.')} must be a map${accepted ? ` of ${accepted.join(', ')}` : ''}`,
+      );
       return {};
     }
     for (const key of Object.keys(value)) {
-      if (accepted !== undefined && !accepted.includes(key)) this.#say(path, unknownKey(key, accepted), key);
+      if (accepted !== undefined && !accepted.includes(key))
+        this.#say(path, unknownKey(key, accepted), key);
     }
     return value;
   }
 
   #say(path: readonly PropertyKey[], message: string, key?: string): void {
-    this.mistakes.push({ line: key === undefined ? this.#lines.lineOf(path) : this.#lines.lineOfKey(path, key), message });
+    this.mistakes.push({
+      line: key === undefined ? this.#lines.lineOf(path) : this.#lines.lineOfKey(path, key),
+      message,
+    });
   }
 }
 
@@ -172,28 +193,50 @@ function forPc(section: Plain, name: string | undefined): Plain {
   const { update, ...rest } = section;
   if (!isMap(update) || update['share'] === undefined) return section;
   const { share, ...plain } = update;
-  const isIn = name !== undefined && typeof share === 'number' && shareOf(name, String(plain['version'])) < share;
+  const isIn =
+    name !== undefined &&
+    typeof share === 'number' &&
+    shareOf(name, String(plain['version'])) < share;
   return isIn ? { ...rest, update: plain } : rest;
 }
 
-function mistakesFor(policy: Policy, whom: string, sections: readonly (readonly string[])[], pc?: string): readonly Mistake[] {
+function mistakesFor(
+  policy: Policy,
+  whom: string,
+  sections: readonly (readonly string[])[],
+  pc?: string,
+): readonly Mistake[] {
   const layers = sections.map(([, kind, name = '']) => {
-    if (kind === 'groups') return forPc(policy.groups.find((group) => group.name === name)?.settings ?? {}, pc);
+    if (kind === 'groups')
+      return forPc(policy.groups.find((group) => group.name === name)?.settings ?? {}, pc);
     return forPc(kind === 'pcs' ? (policy.pcs.get(name) ?? {}) : policy.defaults, pc);
   });
   const plain = mergeSettings(layers);
   // The last section that says something is the one that counts.
   const saying = (path: readonly PropertyKey[]) =>
-    sections[layers.findLastIndex((layer) => path[0] !== undefined && Object.hasOwn(layer, path[0]))] ?? sections[0] ?? [];
+    sections[
+      layers.findLastIndex((layer) => path[0] !== undefined && Object.hasOwn(layer, path[0]))
+    ] ??
+    sections[0] ??
+    [];
   const checked = checkSettings(plain, 'desk', 'anywhere', {
     lineOf: (path) => policy.lines.lineOf([...saying(path), ...path]),
     lineOfKey: (path, key) => policy.lines.lineOfKey([...saying(path), ...path], key),
   });
-  if ('mistakes' in checked) return checked.mistakes.map(({ line, message }) => ({ line, message: `${message} (for ${whom})` }));
+  if ('mistakes' in checked)
+    return checked.mistakes.map(({ line, message }) => ({
+      line,
+      message: `${message} (for ${whom})`,
+    }));
   const length = [...textOf(plain)].length;
   if (length <= MAX_SETTINGS_CHARS) return [];
   const line = policy.lines.lineOf(sections.at(-1) ?? []);
-  return [{ line, message: `has ${length} characters of settings, more than the ${MAX_SETTINGS_CHARS} that a PC takes (for ${whom})` }];
+  return [
+    {
+      line,
+      message: `has ${length} characters of settings, more than the ${MAX_SETTINGS_CHARS} that a PC takes (for ${whom})`,
+    },
+  ];
 }
 
 /** The groups that a PC is in, by its name. */
@@ -212,12 +255,21 @@ function fits(pattern: string, name: string): boolean {
  * stands with its name. Undefined where the policy says nothing to it. With `{ group }`: what any
  * PC of that group is told that is in no other; for the bundle of a group.
  */
-export function renderSettings(policy: Policy, whom: string | { readonly group: string }): RenderedSettings | undefined {
-  const groups = typeof whom === 'string' ? groupsOf(policy, whom) : policy.groups.filter(({ name }) => name === whom.group);
+export function renderSettings(
+  policy: Policy,
+  whom: string | { readonly group: string },
+): RenderedSettings | undefined {
+  const groups =
+    typeof whom === 'string'
+      ? groupsOf(policy, whom)
+      : policy.groups.filter(({ name }) => name === whom.group);
   const own = typeof whom === 'string' ? policy.pcs.get(whom) : undefined;
-  if (groups.length === 0 && own === undefined && Object.keys(policy.defaults).length === 0) return undefined;
+  if (groups.length === 0 && own === undefined && Object.keys(policy.defaults).length === 0)
+    return undefined;
   const sections = [policy.defaults, ...groups.map(({ settings }) => settings), own ?? {}];
-  const plain = mergeSettings(sections.map((section) => forPc(section, typeof whom === 'string' ? whom : undefined)));
+  const plain = mergeSettings(
+    sections.map((section) => forPc(section, typeof whom === 'string' ? whom : undefined)),
+  );
   return { groups: groups.map(({ name }) => name), plain, text: textOf(plain) };
 }
 

@@ -19,18 +19,31 @@ describe('settings for PCs of either kind', () => {
       'desk',
       'anywhere',
     );
-    expect('value' in read && read.value.sources.map(({ path }) => path)).toEqual(['/data/hplc', 'D:\\Data']);
-    expect(mistakes("sources: [{path: 'D:\\Data', exclude: ['E:\\x']}]")[0]).toContain('lies outside D:\\Data');
+    expect('value' in read && read.value.sources.map(({ path }) => path)).toEqual([
+      '/data/hplc',
+      'D:\\Data',
+    ]);
+    expect(mistakes("sources: [{path: 'D:\\Data', exclude: ['E:\\x']}]")[0]).toContain(
+      'lies outside D:\\Data',
+    );
     expect(mistakes("sources: [{path: /data, exclude: ['E:\\x']}]")[0]).toContain('write "/"');
-    expect(mistakes("sources: [{path: 'D:\\Data'}, {path: 'd:\\data\\Inner'}]")[0]).toContain('lies in D:\\Data');
-    expect(mistakes('sources: [{path: data}]')).toEqual([expect.stringContaining('must be an absolute path')]);
+    expect(mistakes("sources: [{path: 'D:\\Data'}, {path: 'd:\\data\\Inner'}]")[0]).toContain(
+      'lies in D:\\Data',
+    );
+    expect(mistakes('sources: [{path: data}]')).toEqual([
+      expect.stringContaining('must be an absolute path'),
+    ]);
   });
 
   it('are of one kind on a PC', () => {
     expect(mistakes("sources: [{path: 'D:\\Data'}]", 'desk', 'posix')).toEqual([
-      expect.stringContaining('is a path of Windows, and this PC has another system; write it as /data/instrument'),
+      expect.stringContaining(
+        'is a path of Windows, and this PC has another system; write it as /data/instrument',
+      ),
     ]);
-    expect(mistakes('sources: [{path: data}]', 'desk', 'windows')).toEqual([expect.stringContaining('must be an absolute path')]);
+    expect(mistakes('sources: [{path: data}]', 'desk', 'windows')).toEqual([
+      expect.stringContaining('must be an absolute path'),
+    ]);
     expect(mistakes("sources: [{path: 'D:\\Data'}]", 'desk', 'windows')).toEqual([]);
   });
 
@@ -47,15 +60,27 @@ describe('settings for PCs of either kind', () => {
 describe('what only the desk says', () => {
   it('is refused in agent.yaml, with what is accepted there', () => {
     const alone = mistakes('sources: [{path: /data}]\nupdate: {version: "0.2.0"}', 'whole');
-    expect(alone).toEqual([expect.stringMatching(/^2: "update" is not a setting; accepted are sources/)]);
-    expect(mistakes('local: [sources]', 'beside')).toEqual([expect.stringContaining('"local" is not a setting')]);
+    expect(alone).toEqual([
+      expect.stringMatching(/^2: "update" is not a setting; accepted are sources/),
+    ]);
+    expect(mistakes('local: [sources]', 'beside')).toEqual([
+      expect.stringContaining('"local" is not a setting'),
+    ]);
   });
 
   it('names a release and a window, and words that a PC may add', () => {
-    expect(mistakes('update: {version: "0.2.0", window: "22:00-05:00"}\nlocal: [sources, courtesy]')).toEqual([]);
-    expect(mistakes('update: {version: latest}')).toEqual(['1: update.version must be a release such as "0.2.0", in quotes']);
-    expect(mistakes('update: {version: "1.0.0", windw: "1"}')).toEqual(['1: "windw" is not a setting; did you mean "window"?']);
-    expect(mistakes('local: [update]')).toEqual([expect.stringContaining('local[0] must be of sources, pauseWhile')]);
+    expect(
+      mistakes('update: {version: "0.2.0", window: "22:00-05:00"}\nlocal: [sources, courtesy]'),
+    ).toEqual([]);
+    expect(mistakes('update: {version: latest}')).toEqual([
+      '1: update.version must be a release such as "0.2.0", in quotes',
+    ]);
+    expect(mistakes('update: {version: "1.0.0", windw: "1"}')).toEqual([
+      '1: "windw" is not a setting; did you mean "window"?',
+    ]);
+    expect(mistakes('local: [update]')).toEqual([
+      expect.stringContaining('local[0] must be of sources, pauseWhile'),
+    ]);
   });
 
   it('has defaults: what is watched, and reasons to hold still, may be added', () => {

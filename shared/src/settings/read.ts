@@ -8,14 +8,20 @@ import type { Where } from './where.ts';
 type OutputOf<Kind extends SettingsKind> = z.output<ReturnType<(typeof schemaOf)[Kind]>>;
 
 /** What reading settings gave: both the checked value and the plain one that the text was. */
-export type SettingsRead<Value> = { readonly value: Value; readonly plain: unknown } | { readonly mistakes: readonly Mistake[] };
+export type SettingsRead<Value> =
+  | { readonly value: Value; readonly plain: unknown }
+  | { readonly mistakes: readonly Mistake[] };
 
 /**
  * Reads settings: text to plain values, then to a typed value; two pure steps. All mistakes are
  * reported at once, each with its line and what is accepted; unknown keys are mistakes, for a
  * misspelt `exclude` must not be ignored.
  */
-export function readSettings<Kind extends SettingsKind>(text: string, kind: Kind, where: Where): SettingsRead<OutputOf<Kind>> {
+export function readSettings<Kind extends SettingsKind>(
+  text: string,
+  kind: Kind,
+  where: Where,
+): SettingsRead<OutputOf<Kind>> {
   const parsed = parseSettingsText(text);
   if ('mistakes' in parsed) return parsed;
   return checkSettings(parsed.value ?? {}, kind, where, parsed);
@@ -35,8 +41,16 @@ export function checkSettings<Kind extends SettingsKind>(
   for (const issue of checked.error.issues) {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys)
-        mistakes.push({ line: lines.lineOfKey(issue.path, key), message: unknownKey(key, acceptedAt(issue.path, kind)), unknown: true });
-    } else mistakes.push({ line: lines.lineOf(issue.path), message: `${spoken(issue.path)} ${issue.message}` });
+        mistakes.push({
+          line: lines.lineOfKey(issue.path, key),
+          message: unknownKey(key, acceptedAt(issue.path, kind)),
+          unknown: true,
+        });
+    } else
+      mistakes.push({
+        line: lines.lineOf(issue.path),
+        message: `${spoken(issue.path)} ${issue.message}`,
+      });
   }
   return { mistakes: mistakes.sort((a, b) => a.line - b.line) };
 }
@@ -44,7 +58,8 @@ export function checkSettings<Kind extends SettingsKind>(
 /** Says that a key is none, and which was probably meant. */
 export function unknownKey(key: string, accepted: readonly string[]): string {
   const near = nearest(key, accepted);
-  const hint = near === undefined ? `accepted are ${accepted.join(', ')}` : `did you mean "${near}"?`;
+  const hint =
+    near === undefined ? `accepted are ${accepted.join(', ')}` : `did you mean "${near}"?`;
   return `"${key}" is not a setting; ${hint}`;
 }
 
@@ -60,5 +75,9 @@ function acceptedAt(path: readonly PropertyKey[], kind: SettingsKind): readonly 
 /** `sources[1].path`, as people write it. */
 function spoken(path: readonly PropertyKey[]): string {
   if (path.length === 0) return 'the configuration';
-  return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`)).join('');
+  return path
+    .map((part, at) =>
+      typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`,
+    )
+    .join('');
 }

@@ -12,8 +12,9 @@ import { updateSchema, updateSectionSchema } from './update.ts';
 import { absoluteHere, notAbsolute, pathsOf, type Where } from './where.ts';
 
 /*
- * What an agent is told to do: `agent.yaml`, and what central IT sets in the policy file. One schema for both, so that both are
- * checked by the same code and in the same words. Nothing in it can start a program.
+ * What an agent is told to do: `agent.yaml`, and what central IT sets in the policy file. One
+ * schema for both, so that both are checked by the same code and in the same words. Nothing in it
+ * can start a program.
  */
 
 /** `"C:\temp"` in double quotes has a tab in it, which no folder of an instrument has. */
@@ -24,7 +25,10 @@ const glob = z
   .string({ error: 'must be a glob such as "*.tmp"' })
   .min(1, 'must not be empty')
   .refine(isPlain, notPlain)
-  .refine(isGlob, 'is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"');
+  .refine(
+    isGlob,
+    'is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"',
+  );
 
 const seconds = (least: number, most: number) =>
   z
@@ -36,11 +40,18 @@ const folder = (where: Where) =>
   z
     .string({ error: 'must be a folder’s absolute path' })
     .refine(isPlain, notPlain)
-    .refine((path) => absoluteHere(path, where), { error: ({ input }) => notAbsolute(input, where, '/data/instrument or D:\\Data') })
-    .refine((path) => !/[*?]/.test(path), 'must be one folder, not a pattern: name each folder, or the one above them')
+    .refine((path) => absoluteHere(path, where), {
+      error: ({ input }) => notAbsolute(input, where, '/data/instrument or D:\\Data'),
+    })
+    .refine(
+      (path) => !/[*?]/.test(path),
+      'must be one folder, not a pattern: name each folder, or the one above them',
+    )
     .transform((path) => {
       const tidy = pathsOf(path, where).normalize(path);
-      return tidy.length > 1 && /[\\/]$/.test(tidy) && !/^[A-Za-z]:\\$/.test(tidy) ? tidy.slice(0, -1) : tidy;
+      return tidy.length > 1 && /[\\/]$/.test(tidy) && !/^[A-Za-z]:\\$/.test(tidy)
+        ? tidy.slice(0, -1)
+        : tidy;
     });
 
 const className = z
@@ -66,7 +77,9 @@ const mebibyte = 1 << 20;
  */
 const queue = z.strictObject(
   {
-    maxBytes: size(mebibyte).prefault('50GiB').describe('How much may wait without a receipt, as `50GB` or in bytes.'),
+    maxBytes: size(mebibyte)
+      .prefault('50GiB')
+      .describe('How much may wait without a receipt, as `50GB` or in bytes.'),
     minFreeBytes: size(0).prefault('1GiB').describe('What the queue leaves free on its disk.'),
     classes: z
       .record(
@@ -78,7 +91,9 @@ const queue = z.strictObject(
         { error: 'must be a map from a class to a share, as in "raw: 0.5"' },
       )
       .default({})
-      .describe('The share of `maxBytes` that a class may fill, from 0 to 1, so that one instrument leaves room for the others.'),
+      .describe(
+        'The share of `maxBytes` that a class may fill, from 0 to 1, so that one instrument leaves room for the others.',
+      ),
   },
   { error: 'must be a map of "maxBytes", "minFreeBytes" and "classes"' },
 );
@@ -86,8 +101,12 @@ const queue = z.strictObject(
 const source = (where: Where) =>
   z.strictObject(
     {
-      path: folder(where).describe('The watched folder: an absolute path, no pattern, and not inside another source.'),
-      class: className.default(defaultClass).describe('Policy class: what later decides how long things are kept.'),
+      path: folder(where).describe(
+        'The watched folder: an absolute path, no pattern, and not inside another source.',
+      ),
+      class: className
+        .default(defaultClass)
+        .describe('Policy class: what later decides how long things are kept.'),
       quietPeriodSeconds: seconds(0, 86_400)
         .default(10)
         .describe(
@@ -95,11 +114,15 @@ const source = (where: Where) =>
         ),
       maxUnsettledSeconds: seconds(1, 7 * 86_400)
         .default(defaultMaxUnsettledSeconds)
-        .describe('A result that has not come to rest for so long is named a problem. It is captured as it is from ten quiet periods on.'),
+        .describe(
+          'A result that has not come to rest for so long is named a problem. It is captured as it is from ten quiet periods on.',
+        ),
       exclude: z
         .array(glob, { error: 'must be a list of globs' })
         .default([])
-        .describe('What is left out: patterns such as `*.tmp`, `scratch` or `/data/hplc/old/**` (docs/sources.md).'),
+        .describe(
+          'What is left out: patterns such as `*.tmp`, `scratch` or `/data/hplc/old/**` (docs/sources.md).',
+        ),
       folderResults: z
         .array(glob, { error: 'must be a list of globs' })
         .default([...defaultFolderResults])
@@ -116,24 +139,37 @@ const workersError = `must be a whole number of threads, from 1 to ${maxWorkers}
 const common = (where: Where) => ({
   scanIntervalSeconds: seconds(1, 86_400)
     .default(300)
-    .describe('Every source is scanned whole this often, because the system’s events alone lose files.'),
+    .describe(
+      'Every source is scanned whole this often, because the system’s events alone lose files.',
+    ),
   scanSchedule: z
     .string({ error: 'must be a cron expression in quotes, such as "0 3 * * *"' })
-    .refine(validate, 'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three')
+    .refine(
+      validate,
+      'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three',
+    )
     .optional()
-    .describe('Whole scans at fixed times besides: a cron expression by this PC’s clock, such as `"0 3 * * *"` for every night at three.'),
+    .describe(
+      'Whole scans at fixed times besides: a cron expression by this PC’s clock, such as `"0 3 * * *"` for every night at three.',
+    ),
   queue: queue
     .prefault({})
-    .describe('What may wait for the collector. What finds no room stays at its source, and is named until there is some.'),
+    .describe(
+      'What may wait for the collector. What finds no room stays at its source, and is named until there is some.',
+    ),
   workers: z
     .int(workersError)
     .min(1, workersError)
     .max(maxWorkers, workersError)
     .default(1)
-    .describe('Threads that read and seal; each takes a core while there is much to do, and some 40 MB.'),
+    .describe(
+      'Threads that read and seal; each takes a core while there is much to do, and some 40 MB.',
+    ),
   courtesy: courtesySchema(where)
     .prefault({})
-    .describe('How the agent keeps out of the way of the instrument’s own programs (docs/courtesy.md).'),
+    .describe(
+      'How the agent keeps out of the way of the instrument’s own programs (docs/courtesy.md).',
+    ),
   metrics: z
     .strictObject(
       {
@@ -145,9 +181,13 @@ const common = (where: Where) => ({
       { error: 'must be a map with "listen"' },
     )
     .optional()
-    .describe('A page for Prometheus on this PC, at `/metrics` (docs/monitoring.md); none unless it is set.'),
+    .describe(
+      'A page for Prometheus on this PC, at `/metrics` (docs/monitoring.md); none unless it is set.',
+    ),
   logLevel: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], {
+      error: 'must be one of fatal, error, warn, info, debug, trace',
+    })
     .default('info')
     .describe('The least level that the log has.'),
 });
@@ -176,9 +216,13 @@ export type LocalWord = (typeof LOCAL_WORDS)[number];
 const defaultLocal: readonly LocalWord[] = ['sources', 'pauseWhile'];
 
 const deskOnly = {
-  update: updateSchema.optional().describe('Which release the PC runs, and when it may change over.'),
+  update: updateSchema
+    .optional()
+    .describe('Which release the PC runs, and when it may change over.'),
   local: z
-    .array(z.enum(LOCAL_WORDS, { error: `must be of ${LOCAL_WORDS.join(', ')}` }), { error: `must be a list of ${LOCAL_WORDS.join(', ')}` })
+    .array(z.enum(LOCAL_WORDS, { error: `must be of ${LOCAL_WORDS.join(', ')}` }), {
+      error: `must be a list of ${LOCAL_WORDS.join(', ')}`,
+    })
     .default([...defaultLocal])
     .describe('What `agent.yaml` of the PC may add; it can never take anything away.'),
 };
@@ -194,7 +238,10 @@ export const wholeSchema = (where: Where) =>
   z
     .strictObject(
       {
-        sources: z.array(source(where), sourcesError).min(1, 'must name at least one folder to watch').describe(sourcesHelp),
+        sources: z
+          .array(source(where), sourcesError)
+          .min(1, 'must name at least one folder to watch')
+          .describe(sourcesHelp),
         ...common(where),
       },
       { error: 'must be a map with at least "sources"' },
@@ -205,7 +252,10 @@ export const wholeSchema = (where: Where) =>
 const besideSchema = (where: Where) =>
   z
     .strictObject(
-      { sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp), ...common(where) },
+      {
+        sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp),
+        ...common(where),
+      },
       { error: 'must be a map of settings' },
     )
     .superRefine((value, context) => crossCheck(value, context, where));
@@ -226,7 +276,11 @@ const sectionSchema = (where: Where) =>
 const deskSchema = (where: Where) =>
   z
     .strictObject(
-      { sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp), ...common(where), ...deskOnly },
+      {
+        sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp),
+        ...common(where),
+        ...deskOnly,
+      },
       { error: 'must be a map of settings' },
     )
     .superRefine((value, context) => crossCheck(value, context, where));
@@ -253,7 +307,11 @@ export const innerKeys: Readonly<Record<'queue' | 'source' | 'update', readonly 
 };
 
 interface Crossing {
-  readonly sources: readonly { readonly path: string; readonly class: string; readonly exclude: readonly string[] }[];
+  readonly sources: readonly {
+    readonly path: string;
+    readonly class: string;
+    readonly exclude: readonly string[];
+  }[];
   readonly queue: { readonly classes: Readonly<Record<string, number>> };
 }
 
@@ -268,15 +326,25 @@ function crossCheck({ sources, queue }: Crossing, context: z.RefinementCtx, wher
   for (const [at, { path, exclude }] of sources.entries()) {
     const windows = pathsOf(path, where).sep === '\\';
     for (const [which, glob] of exclude.entries()) {
-      const whole = takesWhole(glob, path, windows) ? `takes the whole of ${path}; take that source out instead` : undefined;
+      const whole = takesWhole(glob, path, windows)
+        ? `takes the whole of ${path}; take that source out instead`
+        : undefined;
       const message = excludeMistake(glob, [path], windows) ?? whole;
-      if (message !== undefined) context.addIssue({ code: 'custom', path: ['sources', at, 'exclude', which], message });
+      if (message !== undefined)
+        context.addIssue({ code: 'custom', path: ['sources', at, 'exclude', which], message });
     }
-    const isOne = (other: string): boolean => isIn(path, other, windows) && isIn(other, path, windows);
+    const isOne = (other: string): boolean =>
+      isIn(path, other, windows) && isIn(other, path, windows);
     const first = sources.findIndex((other) => isOne(other.path));
     if (first < at)
-      context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });
-    const outer = sources.findIndex((other, which) => which !== at && !isOne(other.path) && isIn(path, other.path, windows));
+      context.addIssue({
+        code: 'custom',
+        path: ['sources', at, 'path'],
+        message: `is watched already by entry ${first + 1}`,
+      });
+    const outer = sources.findIndex(
+      (other, which) => which !== at && !isOne(other.path) && isIn(path, other.path, windows),
+    );
     if (outer < 0) continue;
     const message = `lies in ${sources[outer]?.path}, which entry ${outer + 1} watches with all below it; take one of the two out`;
     context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message });

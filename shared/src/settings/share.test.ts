@@ -18,7 +18,10 @@ function versions(update: string): Map<string, string | undefined> {
   return new Map(
     names.map((name) => {
       expect(settingsMistakes(read.policy, name)).toEqual([]);
-      const plain = renderSettings(read.policy, name)?.plain['update'] as { version: string; window: string };
+      const plain = renderSettings(read.policy, name)?.plain['update'] as {
+        version: string;
+        window: string;
+      };
       expect(plain).toEqual({ version: plain.version, window: '22:00-05:00' });
       return [name, plain.version];
     }),
@@ -37,14 +40,17 @@ describe('an update for a share of the PCs', () => {
   it('only grows, to everybody', () => {
     const quarter = versions('{version: "0.2.0", share: 25}');
     const half = versions('{version: "0.2.0", share: 50}');
-    for (const [name, version] of quarter) if (version === '0.2.0') expect(half.get(name)).toBe('0.2.0');
+    for (const [name, version] of quarter)
+      if (version === '0.2.0') expect(half.get(name)).toBe('0.2.0');
     expect(new Set(versions('{version: "0.2.0"}').values())).toEqual(new Set(['0.2.0']));
   });
 
   it('is none for a bundle of a group, whose PCs have no names yet', () => {
     const read = readPolicy(policyOf('{version: "0.2.0", share: 99}'));
     if ('mistakes' in read) throw new Error('not read');
-    expect(renderSettings(read.policy, { group: 'hplc' })?.plain['update']).toMatchObject({ version: '0.1.0' });
+    expect(renderSettings(read.policy, { group: 'hplc' })?.plain['update']).toMatchObject({
+      version: '0.1.0',
+    });
   });
 
   it.each(['0', '100', '2.5', '"half"'])('is refused with its line when it is %s', (share) => {

@@ -25,30 +25,53 @@ export const BACKSLASH_HINT =
 const tooDeep: Mistake = { line: 1, message: 'is nested too deeply to be read' };
 
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
-export function parseSettingsText(text: string): SettingsText | { readonly mistakes: readonly Mistake[] } {
+export function parseSettingsText(
+  text: string,
+): SettingsText | { readonly mistakes: readonly Mistake[] } {
   if (isUtf16(text)) return { mistakes: [{ line: 1, message: `is written in ${UTF16_TEXT}` }] };
-  // Read as if it were UTF-8, other encodings leave these. A path with such a character in it would be of a folder that is not there.
+  // Read as if it were UTF-8, other encodings leave these. A path with such a character in it would
+  // be of a folder that is not there.
   const foreign = text.search(/[\ufffd\0]/);
   if (foreign >= 0) {
     const line = text.slice(0, foreign).split('\n').length;
-    return { mistakes: [{ line, message: 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI)' }] };
+    return {
+      mistakes: [
+        {
+          line,
+          message: 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI)',
+        },
+      ],
+    };
   }
   const lines = new LineCounter();
   let document: ReturnType<typeof parseDocument>;
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' });
+    document = parseDocument(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+      logLevel: 'error',
+    });
   } catch (error) {
     // The library's own recursion has no bound of depth.
     if (!(error instanceof RangeError)) throw error;
     return { mistakes: [tooDeep] };
   }
-  // Sometimes it catches that itself, and gives the engine's words for each line that it was unwinding from.
-  if (document.errors.some(({ message }) => /call stack/i.test(message))) return { mistakes: [tooDeep] };
+  // Sometimes it catches that itself, and gives the engine's words for each line that it was
+  // unwinding from.
+  if (document.errors.some(({ message }) => /call stack/i.test(message)))
+    return { mistakes: [tooDeep] };
   const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
   if (document.errors.length > 0) {
-    return { mistakes: document.errors.map(({ pos, code, message }) => ({ line: lineAt(pos[0]), message: spoken(code, message) })) };
+    return {
+      mistakes: document.errors.map(({ pos, code, message }) => ({
+        line: lineAt(pos[0]),
+        message: spoken(code, message),
+      })),
+    };
   }
-  const nodeAt = (path: readonly PropertyKey[]): unknown => (path.length === 0 ? document.contents : document.getIn(path, true));
+  const nodeAt = (path: readonly PropertyKey[]): unknown =>
+    path.length === 0 ? document.contents : document.getIn(path, true);
   const lineOf = (path: readonly PropertyKey[]): number => {
     // What is missing has no line: then the line of what it is missing from.
     for (let length = path.length; length >= 0; length -= 1) {
@@ -61,7 +84,8 @@ export function parseSettingsText(text: string): SettingsText | { readonly mista
   try {
     value = document.toJS();
   } catch (error) {
-    // An alias of nothing, or aliases that would grow without end: the library finds both only here, and says them without a place.
+    // An alias of nothing, or aliases that would grow without end: the library finds both only
+    // here, and says them without a place.
     if (!(error instanceof ReferenceError)) throw error;
     return { mistakes: [{ line: lineOf([]), message: error.message }] };
   }
@@ -71,7 +95,8 @@ export function parseSettingsText(text: string): SettingsText | { readonly mista
     lineOfKey(path, key) {
       const map = nodeAt(path);
       if (map instanceof YAMLMap) {
-        for (const { key: name } of map.items) if (hasRange(name) && 'value' in name && name.value === key) return lineAt(name.range[0]);
+        for (const { key: name } of map.items)
+          if (hasRange(name) && 'value' in name && name.value === key) return lineAt(name.range[0]);
       }
       return lineOf(path);
     },

@@ -9,9 +9,14 @@ export const updateSchema = z.strictObject(
       .describe('The release that the PC is to run, as `"0.2.0"`.'),
     window: z
       .string({ error: 'must be hours of the day in quotes, such as "22:00-05:00"' })
-      .regex(/^(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d$/, 'must be hours of the day in quotes, such as "22:00-05:00"')
+      .regex(
+        /^(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d$/,
+        'must be hours of the day in quotes, such as "22:00-05:00"',
+      )
       .optional()
-      .describe('When it may change over, by the PC’s clock: `"22:00-05:00"`; at any time unless given.'),
+      .describe(
+        'When it may change over, by the PC’s clock: `"22:00-05:00"`; at any time unless given.',
+      ),
   },
   { error: 'must be a map with "version"' },
 );
@@ -28,7 +33,9 @@ export const updateSectionSchema = updateSchema.extend({
     .min(1, shareError)
     .max(99, shareError)
     .optional()
-    .describe('In the policy: only so many in a hundred of the PCs that the section is for; the others keep what weaker sections say.'),
+    .describe(
+      'In the policy: only so many in a hundred of the PCs that the section is for; the others keep what weaker sections say.',
+    ),
 });
 
 /** Which release a PC is to run. */

@@ -21,7 +21,8 @@ export function platformOf(path: string): Platform | undefined {
  * kind is named as that.
  */
 export function notAbsolute(path: unknown, where: Where, examples: string): string {
-  const foreign = where !== 'anywhere' && typeof path === 'string' && platformOf(path) === 'windows';
+  const foreign =
+    where !== 'anywhere' && typeof path === 'string' && platformOf(path) === 'windows';
   return foreign
     ? `is a path of Windows, and this PC has another system; write it as ${examples.split(' ', 1)[0]}`
     : `must be an absolute path, such as ${examples}`;

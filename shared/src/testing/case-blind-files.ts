@@ -2,7 +2,10 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { FilePort, RawPath } from '../durable/file-port.ts';
 
-/** A port on which names that differ only in case are the same, as on most PCs with Windows and macOS; keeps the first spelling. */
+/**
+ * A port on which names that differ only in case are the same, as on most PCs with Windows and
+ * macOS; keeps the first spelling.
+ */
 export function caseBlindFiles(port: FilePort): FilePort {
   const spelled = (path: RawPath): string => {
     const text = path.toString();
@@ -10,9 +13,13 @@ export function caseBlindFiles(port: FilePort): FilePort {
     if (folder === text) return text;
     const real = spelled(folder);
     const name = text.slice(folder.length).replace(/^\//, '');
-    return join(real, namesIn(real).find((there) => there.toLowerCase() === name.toLowerCase()) ?? name);
+    return join(
+      real,
+      namesIn(real).find((there) => there.toLowerCase() === name.toLowerCase()) ?? name,
+    );
   };
-  // A disk looks for the name and makes it in one step: here one at a time, or two of them could both find none.
+  // A disk looks for the name and makes it in one step: here one at a time, or two of them could
+  // both find none.
   let making: Promise<unknown> = Promise.resolve();
   const alone = <T>(make: () => Promise<T>): Promise<T> => {
     const made = making.then(make, make);

@@ -2,7 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { AppendFile } from '../durable/append-file.ts';
-import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably, writeFully } from '../durable/durable.ts';
+import {
+  ensureDirectory,
+  readFileIfThere,
+  removeDurably,
+  writeFileDurably,
+  writeFully,
+} from '../durable/durable.ts';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import { parentOf } from '../durable/parent.ts';
 import { type CrashScenario, enumerate, type LifeStep } from './enumerate.ts';
@@ -12,7 +18,9 @@ import { NOTHING_SURVIVES, SimulatedDisk } from './simulated-disk.ts';
 import { temporaryFolder } from './temp.ts';
 
 /** Writes some names, one after the other, and believes each once `put` has returned. */
-function namesLife(put: (files: FilePort, path: string, bytes: Uint8Array) => Promise<void>): CrashScenario {
+function namesLife(
+  put: (files: FilePort, path: string, bytes: Uint8Array) => Promise<void>,
+): CrashScenario {
   return {
     name: 'names',
     about: 'names that were put are there',
@@ -34,7 +42,8 @@ function namesLife(put: (files: FilePort, path: string, bytes: Uint8Array) => Pr
           for (const [name, text] of told) {
             const found = (await readFileIfThere(files, join(root, name), 100))?.toString();
             // A put that was cut short may have been done.
-            if (found !== text && !(name === 'a' && found === 'three')) throw new Error(`${name} is ${found}, not ${text}`);
+            if (found !== text && !(name === 'a' && found === 'three'))
+              throw new Error(`${name} is ${found}, not ${text}`);
           }
         },
       };
@@ -51,7 +60,12 @@ describe.runIf(posixOnly(noFolderFlush))('the enumeration of faults', () => {
     expect(counts).toMatchObject({ passed: counts.injected, whole: true });
   });
 
-  const write = async (files: FilePort, path: string, bytes: Uint8Array, does: { content: boolean; folder: boolean; rename: boolean }) => {
+  const write = async (
+    files: FilePort,
+    path: string,
+    bytes: Uint8Array,
+    does: { content: boolean; folder: boolean; rename: boolean },
+  ) => {
     const temporary = does.rename ? `${path}.new` : path;
     const file = await files.open(temporary, 'updateOrCreate');
     try {
@@ -65,10 +79,12 @@ describe.runIf(posixOnly(noFolderFlush))('the enumeration of faults', () => {
     if (does.folder) await files.syncDirectory(parentOf(path));
   };
   const sound = { content: true, folder: true, rename: true };
-  const lifeOf = (does: typeof sound) => namesLife((files, path, bytes) => write(files, path, bytes, does));
+  const lifeOf = (does: typeof sound) =>
+    namesLife((files, path, bytes) => write(files, path, bytes, does));
 
   it('finds a forgotten flush of the content, of the folder, and a file written in place', async () => {
-    const failuresOf = async (does: typeof sound) => (await enumerate(lifeOf(does), { seed: 1 })).failed.length;
+    const failuresOf = async (does: typeof sound) =>
+      (await enumerate(lifeOf(does), { seed: 1 })).failed.length;
     expect(await failuresOf(sound)).toBe(0);
     expect(await failuresOf({ ...sound, content: false })).toBeGreaterThan(0);
     expect(await failuresOf({ ...sound, folder: false })).toBeGreaterThan(0);
@@ -80,8 +96,14 @@ describe.runIf(posixOnly(noFolderFlush))('the enumeration of faults', () => {
     const [first] = (await enumerate(bad, { seed: 1 })).failed;
     const number = Number(/^case (\d+): /.exec(first ?? '')?.[1]);
     expect(number).toBeGreaterThan(0);
-    expect(await enumerate(bad, { seed: 1, mine: (one) => one === number })).toMatchObject({ injected: 1, failed: [first] });
-    expect(await enumerate(bad, { seed: 1, over: () => true })).toMatchObject({ injected: 0, whole: false });
+    expect(await enumerate(bad, { seed: 1, mine: (one) => one === number })).toMatchObject({
+      injected: 1,
+      failed: [first],
+    });
+    expect(await enumerate(bad, { seed: 1, over: () => true })).toMatchObject({
+      injected: 0,
+      whole: false,
+    });
   });
 });
 
@@ -106,7 +128,9 @@ describe.runIf(posixOnly(noFolderFlush))('a simulated disk', () => {
   it('gives back nothing of what a failed flush left in the cache, although a later flush succeeds', async () => {
     const root = temporaryFolder();
     const disk = new SimulatedDisk(root, nodeFiles);
-    const { files } = disk.process((step) => (step.index === 3 ? { dropped: { visible: true } } : undefined));
+    const { files } = disk.process((step) =>
+      step.index === 3 ? { dropped: { visible: true } } : undefined,
+    );
     const file = await files.open(join(root, 'a'), 'createNew');
     await files.syncDirectory(root);
     await file.write(Buffer.from('lost'), 0);

@@ -9,7 +9,10 @@ import { type SeededRandom, seededSource } from './random.ts';
 import type { PromiseId, TortureContext, TortureCounts, TortureScenario } from './scenario.ts';
 import { NOTHING_SURVIVES, SimulatedDisk, type SimulatedProcess } from './simulated-disk.ts';
 
-/** One thing that the life does; done again after a crash or an error if it did not end well, so it must bear repetition. */
+/**
+ * One thing that the life does; done again after a crash or an error if it did not end well, so it
+ * must bear repetition.
+ */
 export interface LifeStep<Session> {
   readonly name: string;
   run(session: Session): Promise<void>;
@@ -21,16 +24,25 @@ export interface Life<Session> {
   open(files: FilePort): Promise<Session>;
   readonly steps: readonly LifeStep<Session>[];
   close(session: Session): Promise<void>;
-  /** Nothing is open. Throws unless fsck finds nothing wrong and everything that was promised so far is there, byte for byte. */
+  /**
+   * Nothing is open. Throws unless fsck finds nothing wrong and everything that was promised so far
+   * is there, byte for byte.
+   */
   judge(files: FilePort, state: JudgedState): Promise<void>;
-  /** An error with which the step may be tried again at once; what `AliquotError` says of itself unless told. */
+  /**
+   * An error with which the step may be tried again at once; what `AliquotError` says of itself
+   * unless told.
+   */
   retryable?(error: unknown): boolean;
 }
 
 export interface JudgedState {
   /** The life came to its end: everything is there, not only what was promised. */
   readonly whole: boolean;
-  /** Bytes were altered that had been written, as no crash does: fsck may find that and repair it, and nothing may be lost. */
+  /**
+   * Bytes were altered that had been written, as no crash does: fsck may find that and repair it,
+   * and nothing may be lost.
+   */
   readonly damaged: boolean;
 }
 
@@ -40,7 +52,10 @@ export interface CrashScenario {
   readonly proves: readonly PromiseId[];
   /** Only these steps are struck; all unless told. */
   readonly strikes?: (step: Step) => boolean;
-  /** A new life in an empty folder. What it writes here by itself is durable; randomness must come from what is given. */
+  /**
+   * A new life in an empty folder. What it writes here by itself is durable; randomness must come
+   * from what is given.
+   */
   // biome-ignore lint/suspicious/noExplicitAny: each life knows its own session, nobody else looks at it
   begin(root: string, random: SeededRandom): Promise<Life<any>>;
 }
@@ -65,17 +80,22 @@ const MAX_TRIES = 3;
 const HANG_MS = 120_000;
 
 /**
- * Runs a life once counting its calls, then once for each call and each way in which that call can go wrong. After the fault the life
- * goes on (in the same process when the error says that it may, else in a new one), is judged, comes to its end, is judged, loses power,
- * and is judged again.
+ * Runs a life once counting its calls, then once for each call and each way in which that call can
+ * go wrong. After the fault the life goes on (in the same process when the error says that it may,
+ * else in a new one), is judged, comes to its end, is judged, loses power, and is judged again.
  */
-export async function enumerate(scenario: CrashScenario, options: EnumerateOptions): Promise<EnumerationCounts> {
+export async function enumerate(
+  scenario: CrashScenario,
+  options: EnumerateOptions,
+): Promise<EnumerationCounts> {
   const failed: string[] = [];
   const steps = await new Case(scenario, options.seed).run(undefined).catch((error: unknown) => {
     failed.push(`case 0: no fault but the last power failure: ${says(error)}`);
     return [];
   });
-  const cases = steps.flatMap((step) => (scenario.strikes?.(step) === false ? [] : fatesOf(step).map((plan) => ({ step, plan }))));
+  const cases = steps.flatMap((step) =>
+    scenario.strikes?.(step) === false ? [] : fatesOf(step).map((plan) => ({ step, plan })),
+  );
   const mine = inAnyOrder(
     cases.map((_, index) => index + 1).filter((number) => options.mine?.(number) !== false),
     seededSource(options.seed).derive('order'),
@@ -114,7 +134,8 @@ function inAnyOrder(numbers: number[], random: SeededRandom): number[] {
 /** The whole enumeration as a torture scenario. */
 export function tortureOf(scenario: CrashScenario): TortureScenario {
   const { name, about, proves } = scenario;
-  const run = ({ seed, over, log, mine }: TortureContext) => enumerate(scenario, { seed, over, log, mine });
+  const run = ({ seed, over, log, mine }: TortureContext) =>
+    enumerate(scenario, { seed, over, log, mine });
   return { name, about, proves, run };
 }
 
@@ -128,8 +149,11 @@ class Case {
   }
 
   /** Gives the steps of the first process. Throws what a promise was broken by. */
-  async run(fault: { readonly at: number; readonly plan: FatePlan } | undefined): Promise<readonly Step[]> {
-    // In memory where the system has it: flushes cost nothing there, and the simulated disk knows what a real one would have.
+  async run(
+    fault: { readonly at: number; readonly plan: FatePlan } | undefined,
+  ): Promise<readonly Step[]> {
+    // In memory where the system has it: flushes cost nothing there, and the simulated disk knows
+    // what a real one would have.
     const root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'aliquot-case-'));
     const random = seededSource(this.#seed);
     let timer: NodeJS.Timeout | undefined;
@@ -146,7 +170,11 @@ class Case {
     }
   }
 
-  async #live(root: string, random: SeededRandom, fault: { at: number; plan: FatePlan } | undefined): Promise<readonly Step[]> {
+  async #live(
+    root: string,
+    random: SeededRandom,
+    fault: { at: number; plan: FatePlan } | undefined,
+  ): Promise<readonly Step[]> {
     const life: Life<unknown> = await this.#scenario.begin(root, random.derive('life'));
     const disk = new SimulatedDisk(root, nodeFiles);
     const first = disk.process((step) => (step.index === fault?.at ? fault.plan.fate : undefined));
@@ -156,17 +184,22 @@ class Case {
       for (let start = 1; ; start += 1) {
         try {
           const session = await life.open(process.files);
-          for (; done < life.steps.length; done += 1) await this.#step(life, session, done, process);
+          for (; done < life.steps.length; done += 1)
+            await this.#step(life, session, done, process);
           await life.close(session);
           break;
         } catch (error) {
           if (fault === undefined || !first.struck || start === MAX_STARTS) throw error;
           await process.end();
-          if (start === 1 && fault.plan.survival !== undefined) await disk.powerFails(fault.plan.survival(random.derive('survival')));
+          if (start === 1 && fault.plan.survival !== undefined)
+            await disk.powerFails(fault.plan.survival(random.derive('survival')));
           // Every other time the system starts again before anybody has looked.
           const { damages = false } = fault.plan;
           if (damages || fault.at % 2 === 0)
-            await judged(`after the fault (${says(error)})`, life, disk, { whole: false, damaged: damages });
+            await judged(`after the fault (${says(error)})`, life, disk, {
+              whole: false,
+              damaged: damages,
+            });
           process = disk.process();
         }
       }
@@ -180,7 +213,12 @@ class Case {
     }
   }
 
-  async #step(life: Life<unknown>, session: unknown, at: number, process: SimulatedProcess): Promise<void> {
+  async #step(
+    life: Life<unknown>,
+    session: unknown,
+    at: number,
+    process: SimulatedProcess,
+  ): Promise<void> {
     const step = life.steps[at];
     for (let tried = 1; ; tried += 1) {
       try {
@@ -193,7 +231,12 @@ class Case {
   }
 }
 
-async function judged(when: string, life: Life<unknown>, disk: SimulatedDisk, state: JudgedState): Promise<void> {
+async function judged(
+  when: string,
+  life: Life<unknown>,
+  disk: SimulatedDisk,
+  state: JudgedState,
+): Promise<void> {
   const process = disk.process();
   try {
     await life.judge(process.files, state);
@@ -205,5 +248,7 @@ async function judged(when: string, life: Life<unknown>, disk: SimulatedDisk, st
 }
 
 function says(error: unknown): string {
-  return error instanceof Error ? error.message.split('\n').slice(0, 12).join(' | ') : String(error);
+  return error instanceof Error
+    ? error.message.split('\n').slice(0, 12).join(' | ')
+    : String(error);
 }

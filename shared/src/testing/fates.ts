@@ -6,7 +6,10 @@ import type { DiskFate, Survival } from './simulated-disk.ts';
 export interface FatePlan {
   readonly name: string;
   readonly fate: DiskFate;
-  /** What the power failure leaves that comes with it; undefined: only the process ends, if anything does. */
+  /**
+   * What the power failure leaves that comes with it; undefined: only the process ends, if anything
+   * does.
+   */
   readonly survival?: (random: SeededRandom) => Survival;
   /** Leaves damage that repair is for: holes among what was not flushed, or altered bytes. */
   readonly damages?: boolean;
@@ -18,14 +21,37 @@ const after: DiskFate = { crash: 'after' };
 /** The calls by what can go wrong with them. */
 type StepKind = 'read' | 'write' | 'name' | 'flush' | 'levelRead' | 'levelWrite';
 
-/** Content of which only the first bytes survive, while every name does: the order that journaling file systems make likely. */
-const torn = (first: number) => (): Survival => ({ content: { first }, names: 'all', level: 'all' });
+/**
+ * Content of which only the first bytes survive, while every name does: the order that journaling
+ * file systems make likely.
+ */
+const torn = (first: number) => (): Survival => ({
+  content: { first },
+  names: 'all',
+  level: 'all',
+});
 
 const lost: FatePlan[] = [
-  { name: 'power off before', fate: before, survival: () => ({ content: 'none', names: 'none', level: 'none' }) },
-  { name: 'power off after', fate: after, survival: () => ({ content: 'none', names: 'none', level: 'none' }) },
-  { name: 'power off after, names kept', fate: after, survival: () => ({ content: 'none', names: 'all', level: 'none' }) },
-  { name: 'power off after, content kept', fate: after, survival: () => ({ content: 'all', names: 'none', level: 'all' }) },
+  {
+    name: 'power off before',
+    fate: before,
+    survival: () => ({ content: 'none', names: 'none', level: 'none' }),
+  },
+  {
+    name: 'power off after',
+    fate: after,
+    survival: () => ({ content: 'none', names: 'none', level: 'none' }),
+  },
+  {
+    name: 'power off after, names kept',
+    fate: after,
+    survival: () => ({ content: 'none', names: 'all', level: 'none' }),
+  },
+  {
+    name: 'power off after, content kept',
+    fate: after,
+    survival: () => ({ content: 'all', names: 'none', level: 'all' }),
+  },
   {
     name: 'power off after, half of the names kept',
     fate: after,
@@ -45,7 +71,10 @@ const tears: FatePlan[] = [1, 30, 100, 1000].map((first) => ({
   survival: torn(first),
 }));
 
-const errors: FatePlan[] = ['EIO', 'ENOSPC'].map((errno) => ({ name: errno, fate: { fail: errno } }));
+const errors: FatePlan[] = ['EIO', 'ENOSPC'].map((errno) => ({
+  name: errno,
+  fate: { fail: errno },
+}));
 const kills: FatePlan[] = [
   { name: 'killed before', fate: before },
   { name: 'killed after', fate: after },
@@ -70,7 +99,11 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
     ...errors,
     { name: 'EIO, cache dropped', fate: { dropped: { visible: false } } },
     { name: 'EIO, cache taken for clean', fate: { dropped: { visible: true } } },
-    { name: 'EIO, cache taken for clean, then power off', fate: { dropped: { visible: true } }, survival: () => NOTHING },
+    {
+      name: 'EIO, cache taken for clean, then power off',
+      fate: { dropped: { visible: true } },
+      survival: () => NOTHING,
+    },
     ...kills,
     ...lost,
     ...tears,
@@ -89,8 +122,17 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
       fate: after,
       survival: (random) => ({ content: 'none', names: 'none', level: { holes: random } }),
     },
-    { name: 'killed, its newest log torn', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'torn' }) },
-    { name: 'killed, its folder gone', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'missing' }), damages: true },
+    {
+      name: 'killed, its newest log torn',
+      fate: after,
+      survival: () => ({ content: 'all', names: 'all', level: 'torn' }),
+    },
+    {
+      name: 'killed, its folder gone',
+      fate: after,
+      survival: () => ({ content: 'all', names: 'all', level: 'missing' }),
+      damages: true,
+    },
     {
       name: 'killed, its files altered',
       fate: after,

@@ -9,10 +9,14 @@ export interface Step {
 }
 
 /**
- * What happens to a step: nothing, an error, or (writes only) only `short` bytes of it. After `crash` every further step
- * fails with ECRASH, as if the process had ended there.
+ * What happens to a step: nothing, an error, or (writes only) only `short` bytes of it. After
+ * `crash` every further step fails with ECRASH, as if the process had ended there.
  */
-export type Fate = undefined | { readonly fail: string } | { readonly short: number } | { readonly crash: true };
+export type Fate =
+  | undefined
+  | { readonly fail: string }
+  | { readonly short: number }
+  | { readonly crash: true };
 
 /** A file port whose steps are counted and can be made to fail, come out short, or be the last. */
 export interface FaultyFiles extends FilePort {
@@ -22,10 +26,17 @@ export interface FaultyFiles extends FilePort {
 
 /** A system error as Node throws it. */
 export function systemError(code: string, operation: string, path: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${code}: injected, ${operation} '${path}'`), { code, syscall: operation, errno: -1, path });
+  return Object.assign(new Error(`${code}: injected, ${operation} '${path}'`), {
+    code,
+    syscall: operation,
+    errno: -1,
+    path,
+  });
 }
 
-/** Wraps a port; `fate` is asked before each step. Closing always works, so that tests leak nothing. */
+/**
+ * Wraps a port; `fate` is asked before each step. Closing always works, so that tests leak nothing.
+ */
 export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyFiles {
   const steps: Step[] = [];
   let crashed = false;
@@ -40,13 +51,17 @@ export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyF
     throw systemError('crash' in met ? 'ECRASH' : met.fail, operation, step.path);
   };
   const through =
-    <Rest extends readonly unknown[], Result>(operation: string, run: (path: RawPath, ...rest: Rest) => Promise<Result>) =>
+    <Rest extends readonly unknown[], Result>(
+      operation: string,
+      run: (path: RawPath, ...rest: Rest) => Promise<Result>,
+    ) =>
     async (path: RawPath, ...rest: Rest): Promise<Result> => {
       meet(operation, path);
       return run(path, ...rest);
     };
   const wrap = (file: OpenFile, path: RawPath): OpenFile => {
-    const step = <Result>(operation: string, run: () => Promise<Result>) => through(operation, run)(path);
+    const step = <Result>(operation: string, run: () => Promise<Result>) =>
+      through(operation, run)(path);
     return {
       read: (into, position) => step('read', () => file.read(into, position)),
       async write(bytes, position) {
@@ -83,7 +98,9 @@ export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyF
     mkdir: through('mkdir', (path, permissions?: number) => port.mkdir(path, permissions)),
     rmdir: through('rmdir', (path) => port.rmdir(path)),
     chmod: through('chmod', (path, mode: number) => port.chmod(path, mode)),
-    setLinkTimes: through('setLinkTimes', (path, atimeNs: bigint, mtimeNs: bigint) => port.setLinkTimes(path, atimeNs, mtimeNs)),
+    setLinkTimes: through('setLinkTimes', (path, atimeNs: bigint, mtimeNs: bigint) =>
+      port.setLinkTimes(path, atimeNs, mtimeNs),
+    ),
     syncDirectory: through('syncDirectory', (path) => port.syncDirectory(path)),
     freeBytes: through('freeBytes', (path) => port.freeBytes(path)),
     // What LevelDB does is counted and failed by `simulatedDisk` only.

@@ -23,7 +23,8 @@ export function posixOnly(reason: string): boolean {
 export const noLinks = 'on Windows administrators alone make symbolic links, and under Wine nobody';
 
 /** The reason of tests on the simulated disk, or on one whose folders must be flushed. */
-export const noFolderFlush = 'the simulated disk loses names in folders that were not flushed, and Windows flushes no folders';
+export const noFolderFlush =
+  'the simulated disk loses names in folders that were not flushed, and Windows flushes no folders';
 
 /** The reason of tests that take or give rights by a mode. */
 export const noModes = 'modes mean nothing on Windows';

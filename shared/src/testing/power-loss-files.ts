@@ -5,8 +5,9 @@ import { parentOf } from '../durable/parent.ts';
 /** A port over which the power can fail. */
 export interface PowerLossFiles extends FilePort {
   /**
-   * The power fails: content that was not flushed is lost (of what an unflushed file grew by, `tornBytes` survive), and so are
-   * creations, renames and removals in folders that were not flushed. Close what is open before.
+   * The power fails: content that was not flushed is lost (of what an unflushed file grew by,
+   * `tornBytes` survive), and so are creations, renames and removals in folders that were not
+   * flushed. Close what is open before.
    */
   powerFails(tornBytes?: number): void;
 }
@@ -17,14 +18,15 @@ interface NameChange {
 }
 
 /**
- * The harshest file system that POSIX allows: nothing is durable until it was flushed. Real ones lose less. Names are
- * tracked as text, folders are always kept.
+ * The harshest file system that POSIX allows: nothing is durable until it was flushed. Real ones
+ * lose less. Names are tracked as text, folders are always kept.
  */
 export function powerLossFiles(port: FilePort): PowerLossFiles {
   /** What a file's content would be after the power failed, by its present path. */
   const durable = new Map<string, Buffer>();
   let changes: NameChange[] = [];
-  const changed = (path: string, undo: () => void) => changes.push({ folder: parentOf(path).toString(), undo });
+  const changed = (path: string, undo: () => void) =>
+    changes.push({ folder: parentOf(path).toString(), undo });
   const put = (path: string, content: Buffer | undefined) =>
     content === undefined ? rmSync(path, { force: true }) : writeFileSync(path, content);
 
@@ -61,7 +63,9 @@ export function powerLossFiles(port: FilePort): PowerLossFiles {
     },
     async rename(from, to) {
       const [source, target] = [from.toString(), to.toString()];
-      const replaced = existsSync(target) ? (durable.get(target) ?? readFileSync(target)) : undefined;
+      const replaced = existsSync(target)
+        ? (durable.get(target) ?? readFileSync(target))
+        : undefined;
       await port.rename(from, to);
       const content = durable.get(source);
       durable.delete(source);

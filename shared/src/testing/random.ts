@@ -9,7 +9,10 @@ export interface SeededRandom extends Random {
   chance(probability: number): boolean;
   /** One of these, which must not be none. */
   pick<T>(choices: readonly T[]): T;
-  /** Another source, which depends on this one's seed and the name only, not on what was drawn before. */
+  /**
+   * Another source, which depends on this one's seed and the name only, not on what was drawn
+   * before.
+   */
   derive(name: string): SeededRandom;
 }
 

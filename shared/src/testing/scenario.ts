@@ -8,7 +8,10 @@ export interface TortureContext {
   /** Asked between two cases: true when time is up. */
   readonly over: () => boolean;
   readonly log: (line: string) => void;
-  /** Whether the case of this number is to be run: not when another process has it, or when one failed case is run again. */
+  /**
+   * Whether the case of this number is to be run: not when another process has it, or when one
+   * failed case is run again.
+   */
   readonly mine: (number: number) => boolean;
 }
 
@@ -17,7 +20,10 @@ export interface TortureCounts {
   /** Faults that were injected: one for each case. */
   readonly injected: number;
   readonly passed: number;
-  /** One line for each case that failed, `case 17: …`: its number, what was done, and what was wrong. */
+  /**
+   * One line for each case that failed, `case 17: …`: its number, what was done, and what was
+   * wrong.
+   */
   readonly failed: readonly string[];
   /** False when the time limit cut the run short. */
   readonly whole: boolean;
@@ -26,8 +32,9 @@ export interface TortureCounts {
 export type PromiseId = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6';
 
 /**
- * One proof by enumeration or by random trials, as a plain function: a test file runs the short ones, `npm run test:torture`
- * all of them. It makes its own folders below the system's temporary folder and removes them.
+ * One proof by enumeration or by random trials, as a plain function: a test file runs the short
+ * ones, `npm run test:torture` all of them. It makes its own folders below the system's temporary
+ * folder and removes them.
  */
 export interface TortureScenario {
   /** Lower case with hyphens; what `--only` names. */

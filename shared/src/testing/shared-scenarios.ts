@@ -29,15 +29,33 @@ export const restoreTarget: CrashScenario = {
     let finished = false;
     const restore = async (files: FilePort) => {
       const writer = await RestoreWriter.open({ port: files, random, root: target });
-      await writer.directory({ platform: 'posix', path: Buffer.from('/data/empty'), mode: 0o750, mtimeNs: MTIME_NS });
+      await writer.directory({
+        platform: 'posix',
+        path: Buffer.from('/data/empty'),
+        mode: 0o750,
+        mtimeNs: MTIME_NS,
+      });
       for (const [path, bytes] of contents) {
         const sha256 = createHash('sha256').update(bytes).digest();
-        const spec = { platform: 'posix' as const, path: Buffer.from(path), mtimeNs: MTIME_NS, mode: 0o640, size: bytes.length, sha256 };
+        const spec = {
+          platform: 'posix' as const,
+          path: Buffer.from(path),
+          mtimeNs: MTIME_NS,
+          mode: 0o640,
+          size: bytes.length,
+          sha256,
+        };
         const sink = await writer.file(spec);
-        for (let at = 0; at < bytes.length; at += 40_000) await sink.write(bytes.subarray(at, at + 40_000));
+        for (let at = 0; at < bytes.length; at += 40_000)
+          await sink.write(bytes.subarray(at, at + 40_000));
         await sink.finish();
       }
-      await writer.symlink({ platform: 'posix', path: Buffer.from('/data/link'), mtimeNs: MTIME_NS, linkTarget: Buffer.from('run1') });
+      await writer.symlink({
+        platform: 'posix',
+        path: Buffer.from('/data/link'),
+        mtimeNs: MTIME_NS,
+        linkTarget: Buffer.from('run1'),
+      });
       const [failure] = await writer.finish();
       if (failure !== undefined) throw failure.error;
       finished = true;
@@ -50,7 +68,8 @@ export const restoreTarget: CrashScenario = {
         for (const [path, bytes] of contents) {
           const found = await readFileIfThere(files, join(target, path), 1 << 20);
           if (found === undefined && !finished) continue;
-          if (found === undefined || !found.equals(bytes)) throw new Error(`P2: ${path} is ${found === undefined ? 'gone' : 'not whole'}`);
+          if (found === undefined || !found.equals(bytes))
+            throw new Error(`P2: ${path} is ${found === undefined ? 'gone' : 'not whole'}`);
           if (!finished) continue;
           const { mtimeNs, mode } = await files.stat(join(target, path));
           if (mtimeNs / 1000n !== MTIME_NS / 1000n || mode !== 0o640)
@@ -65,7 +84,10 @@ export const restoreTarget: CrashScenario = {
   },
 };
 
-/** A kit that is made once, whatever happens on the way: as `aliquot kit create` and `aliquot enroll` write. */
+/**
+ * A kit that is made once, whatever happens on the way: as `aliquot kit create` and `aliquot
+ * enroll` write.
+ */
 export const kitCreate: CrashScenario = {
   name: 'kit-create',
   about:
@@ -84,7 +106,11 @@ export const kitCreate: CrashScenario = {
           name: 'kit create',
           run: async (files) => {
             try {
-              await writeFileDurably(files, path, Buffer.from(text), { mode: 0o600, createOnly: true, random });
+              await writeFileDurably(files, path, Buffer.from(text), {
+                mode: 0o600,
+                createOnly: true,
+                random,
+              });
               written = true;
             } catch (error) {
               // As the command does: what is there already stays, and is looked at.
@@ -97,14 +123,18 @@ export const kitCreate: CrashScenario = {
       judge: async (files, { whole }) => {
         const found = await readFileIfThere(files, path, 1 << 20);
         if (found === undefined && written) throw new Error('P1: the kit is gone');
-        if (found !== undefined && found.toString() !== text) throw new Error('P2: the kit is not whole');
+        if (found !== undefined && found.toString() !== text)
+          throw new Error('P2: the kit is not whole');
         if (found !== undefined && whole) openKit(found.toString(), 'correct horse battery');
       },
     };
   },
 };
 
-/** A kit that is put under another passphrase in its place, where it may be the only copy: as `aliquot kit passphrase` writes. */
+/**
+ * A kit that is put under another passphrase in its place, where it may be the only copy: as
+ * `aliquot kit passphrase` writes.
+ */
 export const kitPassphrase: CrashScenario = {
   name: 'kit-passphrase',
   about:
@@ -134,7 +164,10 @@ export const kitPassphrase: CrashScenario = {
       judge: async (files) => {
         const found = (await readFileIfThere(files, path, 1 << 20))?.toString();
         if (found === next) return;
-        if (changed || found !== old) throw new Error(`P1: the kit is ${found === undefined ? 'gone' : 'not the one that was told'}`);
+        if (changed || found !== old)
+          throw new Error(
+            `P1: the kit is ${found === undefined ? 'gone' : 'not the one that was told'}`,
+          );
       },
     };
   },
@@ -152,7 +185,9 @@ export const dataFolder: CrashScenario = {
     const claim = async (files: FilePort) => {
       const there = (await readFileIfThere(files, join(dir, 'format.json'), 4096)) !== undefined;
       if (made && !there) throw new Error('P1: the folder is gone');
-      const folder = there ? await openDataFolder(files, dir, 'aliquot-agent') : await createDataFolder(files, dir, 'aliquot-agent');
+      const folder = there
+        ? await openDataFolder(files, dir, 'aliquot-agent')
+        : await createDataFolder(files, dir, 'aliquot-agent');
       made = true;
       await folder.release();
     };
@@ -170,4 +205,9 @@ export const dataFolder: CrashScenario = {
   },
 };
 
-export const sharedScenarios: readonly TortureScenario[] = [restoreTarget, kitCreate, kitPassphrase, dataFolder].map(tortureOf);
+export const sharedScenarios: readonly TortureScenario[] = [
+  restoreTarget,
+  kitCreate,
+  kitPassphrase,
+  dataFolder,
+].map(tortureOf);

@@ -3,12 +3,19 @@ import type { DatabaseOptions, Level } from 'level';
 import type { FilePort, OpenFile, OpenMode, RawPath } from '../durable/file-port.ts';
 import { type Step, systemError } from './faulty-files.ts';
 import { LevelFolders, type LevelSurvival } from './simulated-level.ts';
-import { type ContentSurvival, type NameSurvival, type TreeNode, VolatileTree } from './volatile-tree.ts';
+import {
+  type ContentSurvival,
+  type NameSurvival,
+  type TreeNode,
+  VolatileTree,
+} from './volatile-tree.ts';
 
 /** What happens to one step of a process. */
 export type DiskFate =
   | undefined
-  /** The call fails with this errno, and nothing was done. LevelDB's calls fail in its own words. */
+  /**
+   * The call fails with this errno, and nothing was done. LevelDB's calls fail in its own words.
+   */
   | { readonly fail: string }
   /** The call fails although it was done. */
   | { readonly failAfter: string }
@@ -17,8 +24,9 @@ export type DiskFate =
   /** The process dies just before or just after the call. */
   | { readonly crash: 'before' | 'after' }
   /**
-   * A flush fails, and the kernel takes the pages for clean (Rebello et al., USENIX ATC 2020): what was not flushed never will be, though
-   * later flushes succeed. `visible`: it can be read until the power fails; else it is gone at once.
+   * A flush fails, and the kernel takes the pages for clean (Rebello et al., USENIX ATC 2020): what
+   * was not flushed never will be, though later flushes succeed. `visible`: it can be read until
+   * the power fails; else it is gone at once.
    */
   | { readonly dropped: { readonly visible: boolean } };
 
@@ -40,7 +48,10 @@ export interface SimulatedProcess {
   readonly crashed: boolean;
   /** The fate was met. */
   readonly struck: boolean;
-  /** The process is gone: everything it had open is closed as the system does it, and its port is dead. */
+  /**
+   * The process is gone: everything it had open is closed as the system does it, and its port is
+   * dead.
+   */
   end(): Promise<void>;
 }
 
@@ -49,8 +60,8 @@ interface Closable {
 }
 
 /**
- * A folder on a disk with a volatile cache, for one test case: processes come and go, and the power can fail. Calls of LevelDB are steps
- * like any other, named `level:…`.
+ * A folder on a disk with a volatile cache, for one test case: processes come and go, and the power
+ * can fail. Calls of LevelDB are steps like any other, named `level:…`.
  */
 export class SimulatedDisk {
   readonly #port: FilePort;
@@ -73,8 +84,14 @@ export class SimulatedDisk {
   /** The power fails; every process has ended. */
   async powerFails(survival: Survival): Promise<void> {
     const levels = this.#levels.survivors(survival.level);
-    const count = typeof survival.names === 'object' ? Math.floor(this.#tree.pendingNames * survival.names.first) : 0;
-    await this.#tree.powerFails(survival.content, typeof survival.names === 'object' ? { first: count } : survival.names);
+    const count =
+      typeof survival.names === 'object'
+        ? Math.floor(this.#tree.pendingNames * survival.names.first)
+        : 0;
+    await this.#tree.powerFails(
+      survival.content,
+      typeof survival.names === 'object' ? { first: count } : survival.names,
+    );
     this.#levels.restore(levels);
   }
 }
@@ -91,7 +108,13 @@ class DiskProcess implements SimulatedProcess {
   readonly #fate: (step: Step) => DiskFate;
   readonly #open = new Set<Closable>();
 
-  constructor(root: string, port: FilePort, tree: VolatileTree, levels: LevelFolders, fate: (step: Step) => DiskFate) {
+  constructor(
+    root: string,
+    port: FilePort,
+    tree: VolatileTree,
+    levels: LevelFolders,
+    fate: (step: Step) => DiskFate,
+  ) {
     this.#root = root;
     this.#port = port;
     this.#tree = tree;
@@ -111,7 +134,12 @@ class DiskProcess implements SimulatedProcess {
   }
 
   /** One call: asks for its fate before, and dies or fails after it when that is its fate. */
-  async #step<T>(operation: string, path: RawPath, run: (fate: DiskFate) => Promise<T>, failure = systemError): Promise<T> {
+  async #step<T>(
+    operation: string,
+    path: RawPath,
+    run: (fate: DiskFate) => Promise<T>,
+    failure = systemError,
+  ): Promise<T> {
     const step = { index: this.steps.length, operation, path: path.toString() };
     const dead = () => failure('ECRASH', operation, step.path);
     if (this.crashed) throw dead();
@@ -123,7 +151,8 @@ class DiskProcess implements SimulatedProcess {
     if (fate !== undefined && 'crash' in fate) this.crashed = true;
     if (fate !== undefined && 'crash' in fate && fate.crash === 'before') throw dead();
     const result = await run(fate);
-    if (fate !== undefined && 'failAfter' in fate) throw failure(fate.failAfter, operation, step.path);
+    if (fate !== undefined && 'failAfter' in fate)
+      throw failure(fate.failAfter, operation, step.path);
     if (this.crashed) throw dead();
     return result;
   }
@@ -132,7 +161,10 @@ class DiskProcess implements SimulatedProcess {
     const port = this.#port;
     const tree = this.#tree;
     const simple =
-      <Rest extends readonly unknown[], Result>(operation: string, run: (path: RawPath, ...rest: Rest) => Promise<Result>) =>
+      <Rest extends readonly unknown[], Result>(
+        operation: string,
+        run: (path: RawPath, ...rest: Rest) => Promise<Result>,
+      ) =>
       (path: RawPath, ...rest: Rest): Promise<Result> =>
         this.#step(operation, path, () => run(path, ...rest));
     const naming =
@@ -194,19 +226,25 @@ class DiskProcess implements SimulatedProcess {
         (path) => tree.removing(path),
       ),
       chmod: simple('chmod', (path, mode: number) => port.chmod(path, mode)),
-      setLinkTimes: simple('setLinkTimes', (path, atimeNs: bigint, mtimeNs: bigint) => port.setLinkTimes(path, atimeNs, mtimeNs)),
+      setLinkTimes: simple('setLinkTimes', (path, atimeNs: bigint, mtimeNs: bigint) =>
+        port.setLinkTimes(path, atimeNs, mtimeNs),
+      ),
       syncDirectory: (path) =>
         this.#step('syncDirectory', path, async (fate) => {
-          if (fate !== undefined && 'dropped' in fate) throw systemError('EIO', 'fsync', path.toString());
+          if (fate !== undefined && 'dropped' in fate)
+            throw systemError('EIO', 'fsync', path.toString());
           await port.syncDirectory(path);
           tree.folderSynced(path);
         }),
       freeBytes: simple('freeBytes', (path) => port.freeBytes(path)),
-      openLevel: <K, V>(path: string, options: DatabaseOptions<K, V>) => this.#openLevel(path, options),
+      openLevel: <K, V>(path: string, options: DatabaseOptions<K, V>) =>
+        this.#openLevel(path, options),
     };
   }
 
-  /** A file of a LevelDB folder is touched by name: from now on the folder is one like any other. */
+  /**
+   * A file of a LevelDB folder is touched by name: from now on the folder is one like any other.
+   */
   #plain(path: RawPath): void {
     const folder = dirname(path.toString());
     if (!this.#levels.knows(folder)) return;
@@ -233,7 +271,8 @@ class DiskProcess implements SimulatedProcess {
   }
 
   #wrap(file: OpenFile, path: RawPath, node: TreeNode): OpenFile {
-    const step = <T>(operation: string, run: (fate: DiskFate) => Promise<T>) => this.#step(operation, path, run);
+    const step = <T>(operation: string, run: (fate: DiskFate) => Promise<T>) =>
+      this.#step(operation, path, run);
     const written = async (bytes: Uint8Array, position: number): Promise<number> => {
       const count = await file.write(bytes, position);
       node.pending.push({ type: 'write', bytes: Buffer.from(bytes.subarray(0, count)), position });
@@ -256,7 +295,8 @@ class DiskProcess implements SimulatedProcess {
           if (fate === undefined || !('half' in fate)) return written(bytes, position);
           const count = await written(bytes.subarray(0, Math.ceil(bytes.length / 2)), position);
           if (fate.half === 'crash') this.crashed = true;
-          else if (fate.half !== 'well') throw systemError(fate.half.fail, 'write', path.toString());
+          else if (fate.half !== 'well')
+            throw systemError(fate.half.fail, 'write', path.toString());
           return count;
         }),
       sync: () => sync('sync'),
@@ -275,7 +315,8 @@ class DiskProcess implements SimulatedProcess {
       setTimes: (atimeNs, mtimeNs) =>
         step('setTimes', async () => {
           await file.setTimes(atimeNs, mtimeNs);
-          if (node.attributes !== undefined) node.attributes = { ...node.attributes, atimeNs, mtimeNs };
+          if (node.attributes !== undefined)
+            node.attributes = { ...node.attributes, atimeNs, mtimeNs };
         }),
       close: async () => {
         this.#open.delete(file);
@@ -287,7 +328,8 @@ class DiskProcess implements SimulatedProcess {
   /** The cache shows what the disk has. */
   async #revert(file: OpenFile, node: TreeNode): Promise<void> {
     await file.truncate(0);
-    for (let at = 0; at < node.durable.length; ) at += await file.write(node.durable.subarray(at), at);
+    for (let at = 0; at < node.durable.length; )
+      at += await file.write(node.durable.subarray(at), at);
   }
 
   async #openLevel<K, V>(path: string, options: DatabaseOptions<K, V>): Promise<Level<K, V>> {
@@ -310,7 +352,12 @@ class DiskProcess implements SimulatedProcess {
   #wrapLevel<K, V>(level: Level<K, V>, path: string): Level<K, V> {
     const counted = new Set(['batch', 'clear', 'get', 'getMany', 'close']);
     const step = (name: string, args: readonly unknown[], run: () => Promise<unknown>) => {
-      const flushes = name === 'batch' && typeof args[1] === 'object' && args[1] !== null && 'sync' in args[1] && args[1].sync === true;
+      const flushes =
+        name === 'batch' &&
+        typeof args[1] === 'object' &&
+        args[1] !== null &&
+        'sync' in args[1] &&
+        args[1].sync === true;
       return this.#step(
         `level:${name}${flushes ? '+sync' : ''}`,
         path,
@@ -328,7 +375,8 @@ class DiskProcess implements SimulatedProcess {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== 'function') return value;
         if (!counted.has(String(name))) return value.bind(target);
-        return (...args: readonly unknown[]) => step(String(name), args, () => value.apply(target, args));
+        return (...args: readonly unknown[]) =>
+          step(String(name), args, () => value.apply(target, args));
       },
     });
   }
@@ -336,8 +384,12 @@ class DiskProcess implements SimulatedProcess {
 
 /** An error as classic-level throws it. */
 function levelError(code: string, operation: string, path: string): Error {
-  const cause = Object.assign(new Error(`IO error: ${path}: ${code}: injected, ${operation}`), { code: 'LEVEL_IO_ERROR' });
+  const cause = Object.assign(new Error(`IO error: ${path}: ${code}: injected, ${operation}`), {
+    code: 'LEVEL_IO_ERROR',
+  });
   return operation === 'level:open'
-    ? Object.assign(new Error('Database failed to open', { cause }), { code: 'LEVEL_DATABASE_NOT_OPEN' })
+    ? Object.assign(new Error('Database failed to open', { cause }), {
+        code: 'LEVEL_DATABASE_NOT_OPEN',
+      })
     : cause;
 }

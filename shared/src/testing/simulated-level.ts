@@ -3,10 +3,17 @@ import { join } from 'node:path';
 import type { SeededRandom } from './random.ts';
 
 /**
- * What of a LevelDB folder is there after a power failure: everything, or only what was flushed, or that and a part of the newest log
- * (`torn`: its first half; `holes`: some of its pages), or nothing at all, or everything with bytes altered in each file.
+ * What of a LevelDB folder is there after a power failure: everything, or only what was flushed, or
+ * that and a part of the newest log (`torn`: its first half; `holes`: some of its pages), or
+ * nothing at all, or everything with bytes altered in each file.
  */
-export type LevelSurvival = 'all' | 'none' | 'torn' | { readonly holes: SeededRandom } | 'missing' | { readonly corrupted: SeededRandom };
+export type LevelSurvival =
+  | 'all'
+  | 'none'
+  | 'torn'
+  | { readonly holes: SeededRandom }
+  | 'missing'
+  | { readonly corrupted: SeededRandom };
 
 type Files = ReadonlyMap<string, Buffer>;
 
@@ -16,7 +23,10 @@ const PAGE_BYTES = 4096;
 export class LevelFolders {
   readonly #flushed = new Map<string, Files>();
 
-  /** LevelDB has flushed: after opening (its recovery writes and flushes tables), and after a batch with `sync`. */
+  /**
+   * LevelDB has flushed: after opening (its recovery writes and flushes tables), and after a batch
+   * with `sync`.
+   */
   flushed(folder: string): void {
     this.#flushed.set(folder, filesIn(folder));
   }
@@ -35,7 +45,12 @@ export class LevelFolders {
 
   /** Call before the real files are touched: what the folders will be, by folder. */
   survivors(survival: LevelSurvival): ReadonlyMap<string, Files> {
-    return new Map([...this.#flushed].map(([folder, flushed]) => [folder, surviving(flushed, filesIn(folder), survival)]));
+    return new Map(
+      [...this.#flushed].map(([folder, flushed]) => [
+        folder,
+        surviving(flushed, filesIn(folder), survival),
+      ]),
+    );
   }
 
   /** Puts the folders that exist back to these files. */
@@ -64,7 +79,8 @@ function surviving(flushed: Files, now: Files, survival: LevelSurvival): Files {
     [...now].map(([name, bytes]) => {
       const from = flushed.get(name)?.length ?? 0;
       if (!name.endsWith('.log') || bytes.length <= from) return [name, bytes];
-      if (survival === 'torn') return [name, bytes.subarray(0, from + Math.floor((bytes.length - from) / 2))];
+      if (survival === 'torn')
+        return [name, bytes.subarray(0, from + Math.floor((bytes.length - from) / 2))];
       return [name, withHoles(bytes, from, survival.holes)];
     }),
   );
@@ -73,7 +89,8 @@ function surviving(flushed: Files, now: Files, survival: LevelSurvival): Files {
 function withHoles(bytes: Buffer, from: number, random: SeededRandom): Buffer {
   const holed = Buffer.from(bytes);
   for (let at = from - (from % PAGE_BYTES); at < bytes.length; at += PAGE_BYTES) {
-    if (random.chance(0.5)) holed.fill(0, Math.max(at, from), Math.min(at + PAGE_BYTES, holed.length));
+    if (random.chance(0.5))
+      holed.fill(0, Math.max(at, from), Math.min(at + PAGE_BYTES, holed.length));
   }
   return holed;
 }
@@ -102,7 +119,8 @@ function look(folder: string): Map<string, Buffer> | undefined {
   const files = new Map<string, Buffer>();
   try {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      if (entry.isFile() && entry.name !== 'LOCK') files.set(entry.name, readFileSync(join(folder, entry.name)));
+      if (entry.isFile() && entry.name !== 'LOCK')
+        files.set(entry.name, readFileSync(join(folder, entry.name)));
     }
     return files;
   } catch {
@@ -111,5 +129,8 @@ function look(folder: string): Map<string, Buffer> | undefined {
 }
 
 function same(left: Files, right: Files): boolean {
-  return left.size === right.size && [...left].every(([name, bytes]) => right.get(name)?.equals(bytes) === true);
+  return (
+    left.size === right.size &&
+    [...left].every(([name, bytes]) => right.get(name)?.equals(bytes) === true)
+  );
 }

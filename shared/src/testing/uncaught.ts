@@ -1,6 +1,9 @@
 import { onTestFinished } from 'vitest';
 
-/** The next error that would end this process, instead of its end. Nothing outside tests imports this file. */
+/**
+ * The next error that would end this process, instead of its end. Nothing outside tests imports
+ * this file.
+ */
 export function nextUncaught(): Promise<unknown> {
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException');

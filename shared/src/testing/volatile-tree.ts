@@ -16,8 +16,15 @@ import { parentOf } from '../durable/parent.ts';
 import type { SeededRandom } from './random.ts';
 
 /** What of the content that was not flushed is there after a power failure. */
-export type ContentSurvival = 'all' | 'none' | { readonly first: number } | { readonly blocks: SeededRandom };
-/** What of the creations, renames and removals that were not flushed is there; `first` counts them from the oldest. */
+export type ContentSurvival =
+  | 'all'
+  | 'none'
+  | { readonly first: number }
+  | { readonly blocks: SeededRandom };
+/**
+ * What of the creations, renames and removals that were not flushed is there; `first` counts them
+ * from the oldest.
+ */
 export type NameSurvival = 'all' | 'none' | { readonly first: number };
 
 /** A change of a file's content that no flush has covered. */
@@ -70,8 +77,9 @@ const folderOf = (key: string): string => keyOf(parentOf(pathOf(key)));
 const below = (key: string, folder: string): boolean => key.startsWith(`${folder}/`);
 
 /**
- * What of a folder is on stable storage, by the harshest rules that POSIX allows: content and attributes only by a flush of the file,
- * names only by a flush of the folder. The real files always show the present; this knows what a power failure leaves of it.
+ * What of a folder is on stable storage, by the harshest rules that POSIX allows: content and
+ * attributes only by a flush of the file, names only by a flush of the folder. The real files
+ * always show the present; this knows what a power failure leaves of it.
  */
 export class VolatileTree {
   readonly #root: string;
@@ -108,7 +116,9 @@ export class VolatileTree {
     this.#change([name], (names) => names.set(keyOf(name), node));
   }
 
-  /** Call before the real removal: the content of a file that nobody told this tree of is read here. */
+  /**
+   * Call before the real removal: the content of a file that nobody told this tree of is read here.
+   */
   removing(path: RawPath): () => void {
     this.node(path);
     return () => this.#change([path], (names) => names.delete(keyOf(path)));
@@ -140,7 +150,8 @@ export class VolatileTree {
 
   /** Forgets what is in a folder, because somebody else keeps account of it. */
   forget(folder: string): void {
-    for (const names of [this.#now, this.#durable]) for (const key of [...names.keys()]) if (below(key, folder)) names.delete(key);
+    for (const names of [this.#now, this.#durable])
+      for (const key of [...names.keys()]) if (below(key, folder)) names.delete(key);
   }
 
   /** Takes what is in a folder as durable. */
@@ -167,7 +178,8 @@ export class VolatileTree {
     const made = new Map<TreeNode, string>();
     for (const [key, node] of [...survivors].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
       const folder = folderOf(key);
-      if (folder !== this.#root && this.#now.get(folder)?.kind !== 'directory') continue; // its folder did not survive
+      // its folder did not survive
+      if (folder !== this.#root && this.#now.get(folder)?.kind !== 'directory') continue;
       settle(node, content);
       const first = made.get(node);
       if (first !== undefined) linkSync(pathOf(first), pathOf(key));
@@ -176,14 +188,18 @@ export class VolatileTree {
       this.#now.set(key, node);
     }
     for (const [node, key] of made) {
-      if (node.kind === 'file' && node.durableAttributes !== undefined) await setAttributes(key, node.durableAttributes);
+      if (node.kind === 'file' && node.durableAttributes !== undefined)
+        await setAttributes(key, node.durableAttributes);
     }
     this.#durable = new Map(this.#now);
   }
 
   #change(paths: readonly RawPath[], apply: NameChange['apply']): void {
     apply(this.#now);
-    this.#pending.push({ folders: [...new Set(paths.map((path) => folderOf(keyOf(path))))], apply });
+    this.#pending.push({
+      folders: [...new Set(paths.map((path) => folderOf(keyOf(path))))],
+      apply,
+    });
   }
 
   #adopt(folder: string): void {
@@ -201,7 +217,10 @@ export function changed(content: Buffer, changes: readonly ContentChange[]): Buf
   let now = content;
   for (const change of changes) {
     if (change.type === 'truncate') {
-      now = change.size <= now.length ? now.subarray(0, change.size) : Buffer.concat([now, Buffer.alloc(change.size - now.length)]);
+      now =
+        change.size <= now.length
+          ? now.subarray(0, change.size)
+          : Buffer.concat([now, Buffer.alloc(change.size - now.length)]);
       continue;
     }
     const grown = Buffer.alloc(Math.max(now.length, change.position + change.bytes.length));
@@ -219,7 +238,10 @@ function settle(node: TreeNode, survival: ContentSurvival): void {
   node.pending = [];
 }
 
-function surviving(changes: readonly ContentChange[], survival: ContentSurvival): readonly ContentChange[] {
+function surviving(
+  changes: readonly ContentChange[],
+  survival: ContentSurvival,
+): readonly ContentChange[] {
   if (survival === 'all') return changes;
   if (survival === 'none') return [];
   const kept: ContentChange[] = [];
@@ -230,7 +252,11 @@ function surviving(changes: readonly ContentChange[], survival: ContentSurvival)
     } else if ('blocks' in survival) {
       for (let at = 0; at < change.bytes.length; at += BLOCK_BYTES) {
         if (!survival.blocks.chance(0.6)) continue;
-        kept.push({ type: 'write', bytes: change.bytes.subarray(at, at + BLOCK_BYTES), position: change.position + at });
+        kept.push({
+          type: 'write',
+          bytes: change.bytes.subarray(at, at + BLOCK_BYTES),
+          position: change.position + at,
+        });
       }
     } else {
       const bytes = change.bytes.subarray(0, room);
@@ -245,8 +271,17 @@ function readNode(key: string): TreeNode {
   const path = pathOf(key);
   const facts = lstatSync(path, { bigint: true });
   const kind = facts.isDirectory() ? 'directory' : facts.isSymbolicLink() ? 'symlink' : 'file';
-  const durable = kind === 'file' ? readFileSync(path) : kind === 'symlink' ? readlinkSync(path, { encoding: 'buffer' }) : Buffer.alloc(0);
-  const attributes = { mode: Number(facts.mode) & 0o7777, atimeNs: facts.atimeNs, mtimeNs: facts.mtimeNs };
+  const durable =
+    kind === 'file'
+      ? readFileSync(path)
+      : kind === 'symlink'
+        ? readlinkSync(path, { encoding: 'buffer' })
+        : Buffer.alloc(0);
+  const attributes = {
+    mode: Number(facts.mode) & 0o7777,
+    atimeNs: facts.atimeNs,
+    mtimeNs: facts.mtimeNs,
+  };
   return new TreeNode(kind, durable, attributes);
 }
 
@@ -268,6 +303,7 @@ function remove(path: Buffer): void {
     rmSync(path);
     return;
   }
-  for (const name of readdirSync(path, { encoding: 'buffer' })) remove(Buffer.concat([path, Buffer.from('/'), name]));
+  for (const name of readdirSync(path, { encoding: 'buffer' }))
+    remove(Buffer.concat([path, Buffer.from('/'), name]));
   rmdirSync(path);
 }

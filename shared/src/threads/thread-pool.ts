@@ -15,7 +15,10 @@ interface Thread<Answer> {
 }
 
 export interface ThreadPoolOptions {
-  /** What each thread runs: `worker.js` beside the caller, `worker.ts` where the sources run. It answers each message, which bears an id, under that id. */
+  /**
+   * What each thread runs: `worker.js` beside the caller, `worker.ts` where the sources run. It
+   * answers each message, which bears an id, under that id.
+   */
   readonly script: URL;
   readonly name: string;
   /** At most so many threads. */
@@ -24,8 +27,9 @@ export interface ThreadPoolOptions {
 }
 
 /**
- * Worker threads that each answer questions, started when they are needed, ended when they are idle. A question goes to a thread that has
- * nothing to do, else to a new one, else to the one that has least.
+ * Worker threads that each answer questions, started when they are needed, ended when they are
+ * idle. A question goes to a thread that has nothing to do, else to a new one, else to the one that
+ * has least.
  */
 export class ThreadPool<Job extends object, Answer extends object> {
   readonly #options: ThreadPoolOptions;
@@ -66,14 +70,22 @@ export class ThreadPool<Job extends object, Answer extends object> {
 
   #freest(): Thread<Answer> {
     let best: Thread<Answer> | undefined;
-    for (const thread of this.#threads) if (best === undefined || thread.waiting.size < best.waiting.size) best = thread;
-    if (best !== undefined && (best.waiting.size === 0 || this.#threads.length >= this.#options.threads)) return best;
+    for (const thread of this.#threads)
+      if (best === undefined || thread.waiting.size < best.waiting.size) best = thread;
+    if (
+      best !== undefined &&
+      (best.waiting.size === 0 || this.#threads.length >= this.#options.threads)
+    )
+      return best;
     return this.#start();
   }
 
   #start(): Thread<Answer> {
     const { script, name } = this.#options;
-    const worker = new Worker(script, { name, execArgv: script.href.endsWith('.ts') ? ['--conditions=aliquot-source'] : [] });
+    const worker = new Worker(script, {
+      name,
+      execArgv: script.href.endsWith('.ts') ? ['--conditions=aliquot-source'] : [],
+    });
     const thread: Thread<Answer> = { worker, waiting: new Map(), idle: undefined };
     worker.on('message', (answer: Answer & { readonly id: number }) => {
       const waiting = thread.waiting.get(answer.id);

@@ -2,7 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Small inputs, each named by what it found or covers: a folder for each target, a file for each input. */
+/**
+ * Small inputs, each named by what it found or covers: a folder for each target, a file for each
+ * input.
+ */
 export const corpusFolder = fileURLToPath(new URL('../../../proto/corpus', import.meta.url));
 
 export interface Kept {

@@ -13,11 +13,17 @@ export interface FuzzTarget {
   readonly words?: readonly string[];
   /** Mends checksums after a mutation, so that it is not over at the door. */
   readonly repair?: (bytes: Uint8Array) => Uint8Array;
-  /** May throw an `AliquotError` and nothing else. Gives anything: what differs counts as a new way through. */
+  /**
+   * May throw an `AliquotError` and nothing else. Gives anything: what differs counts as a new way
+   * through.
+   */
   readonly run: (bytes: Uint8Array) => unknown;
 }
 
-/** No input of a megabyte may keep a reader busy for longer; a hundred times what the slowest sound one takes. */
+/**
+ * No input of a megabyte may keep a reader busy for longer; a hundred times what the slowest sound
+ * one takes.
+ */
 const MAX_INPUT_MS = 10_000;
 /** The pool keeps so many inputs that went new ways. */
 const MAX_POOL = 400;
@@ -28,25 +34,36 @@ export interface Finding {
 }
 
 /** Runs one input. The answer is the way that it took, or what is wrong with the target. */
-export async function attempt(target: FuzzTarget, input: Uint8Array): Promise<{ readonly way: string } | { readonly wrong: string }> {
+export async function attempt(
+  target: FuzzTarget,
+  input: Uint8Array,
+): Promise<{ readonly way: string } | { readonly wrong: string }> {
   const began = performance.now();
   let way = 'taken';
   try {
     const result = await target.run(input);
-    if (result !== undefined) way = `taken ${JSON.stringify(result)?.replace(/\d+/g, '0').slice(0, 80)}`;
+    if (result !== undefined)
+      way = `taken ${JSON.stringify(result)?.replace(/\d+/g, '0').slice(0, 80)}`;
   } catch (error) {
     if (!(error instanceof AliquotError)) {
-      const trace = error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 4).join(' | ') : String(error);
+      const trace =
+        error instanceof Error
+          ? (error.stack ?? error.message).split('\n').slice(0, 4).join(' | ')
+          : String(error);
       return { wrong: `not an AliquotError: ${trace}` };
     }
     // Numbers and digests aside, a message tells which check refused.
     way = `${error.code} ${error.message.replace(/[0-9a-f]{8,}|\d+/g, '0').slice(0, 80)}`;
   }
   const took = performance.now() - began;
-  return took > MAX_INPUT_MS ? { wrong: `took ${Math.round(took)} ms for ${input.length} bytes` } : { way };
+  return took > MAX_INPUT_MS
+    ? { wrong: `took ${Math.round(took)} ms for ${input.length} bytes` }
+    : { way };
 }
 
-/** Mutates sound inputs and those that went new ways. Gives what was found; stops at the first few. */
+/**
+ * Mutates sound inputs and those that went new ways. Gives what was found; stops at the first few.
+ */
 export async function fuzz(
   target: FuzzTarget,
   random: SeededRandom,
@@ -55,7 +72,11 @@ export async function fuzz(
     readonly corpus: readonly Uint8Array[];
     readonly newCode?: () => Promise<boolean>;
   },
-): Promise<{ readonly runs: number; readonly ways: ReadonlyMap<string, Uint8Array>; readonly findings: readonly Finding[] }> {
+): Promise<{
+  readonly runs: number;
+  readonly ways: ReadonlyMap<string, Uint8Array>;
+  readonly findings: readonly Finding[];
+}> {
   const pool: Uint8Array[] = [...target.seeds(), ...options.corpus];
   const ways = new Map<string, Uint8Array>();
   const findings: Finding[] = [];
@@ -78,7 +99,8 @@ export async function fuzz(
   while (findings.length < 3 && options.more(runs)) {
     const base = pool[random.below(pool.length)] ?? new Uint8Array(0);
     const changed = mutated(base, random, words.length > 0 && random.below(2) === 0 ? words : pool);
-    const input = target.repair !== undefined && random.below(4) > 0 ? target.repair(changed) : changed;
+    const input =
+      target.repair !== undefined && random.below(4) > 0 ? target.repair(changed) : changed;
     await take(input);
     runs += 1;
     batch.push(input);

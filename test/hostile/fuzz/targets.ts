@@ -12,7 +12,12 @@ import { armor, dearmor } from '@aliquot/shared/keys/armor';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { verifyAddresses, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
-import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import {
+  FIXTURE_TIME_MS,
+  fixtureAgent,
+  fixtureVault,
+  seededRandom,
+} from '@aliquot/shared/keys/fixtures';
 import { inspectKit } from '@aliquot/shared/keys/kit';
 import { issueSettings, judgeSettings } from '@aliquot/shared/keys/settings';
 import { targetPath } from '@aliquot/shared/restore/target';
@@ -22,7 +27,11 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { decodeCached } from '../../../agent/src/queue/cache-codec.ts';
 import * as queuePayloads from '../../../agent/src/queue/payloads.ts';
-import { encodeFileHeader, encodeRecord, parseRecordHeader } from '../../../agent/src/queue/record.ts';
+import {
+  encodeFileHeader,
+  encodeRecord,
+  parseRecordHeader,
+} from '../../../agent/src/queue/record.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/service/protocol.ts';
 import { decodeItem } from '../../../collector/src/rest/item-record.ts';
@@ -42,16 +51,24 @@ const utf8 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
 const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
 /** As many sound values of each type as the pool begins with; always the same ones. */
-const sampled = <T>(values: fc.Arbitrary<T>, count = 12): T[] => fc.sample(values, { seed: 20261121, numRuns: count });
+const sampled = <T>(values: fc.Arbitrary<T>, count = 12): T[] =>
+  fc.sample(values, { seed: 20261121, numRuns: count });
 
 /** 16-bit numbers that rise and fall, with noise: the codec's filter for samples takes them. */
 const wave = (deviation: number, bytes: number): Uint8Array => {
-  const values = Int16Array.from(random.bytes(bytes / 2), (byte, at) => 4000 + (at % 3000) + Math.trunc(((byte - 128) * deviation) / 64));
+  const values = Int16Array.from(
+    random.bytes(bytes / 2),
+    (byte, at) => 4000 + (at % 3000) + Math.trunc(((byte - 128) * deviation) / 64),
+  );
   return new Uint8Array(values.buffer);
 };
 /** A table of structures: the codec's filter for records takes it. */
 const rows = (length: number, bytes: number): Uint8Array =>
-  random.bytes(bytes).map((byte, at) => (at % length === 0 ? at / length : at % length === 5 ? byte & 7 : 40 + (at % length)));
+  random
+    .bytes(bytes)
+    .map((byte, at) =>
+      at % length === 0 ? at / length : at % length === 5 ? byte & 7 : 40 + (at % length),
+    );
 
 const sampleOf = (name: string, count?: number): Uint8Array[] => {
   const door = doors[name];
@@ -65,12 +82,16 @@ const doorTargets: readonly FuzzTarget[] = Object.entries(doors).map(([name, doo
   run: (bytes) => void door.decode(bytes),
 }));
 
-const framed = (header: Uint8Array, body: Uint8Array): Uint8Array => plain(proto.encodeFrame(header, body));
+const framed = (header: Uint8Array, body: Uint8Array): Uint8Array =>
+  plain(proto.encodeFrame(header, body));
 
 const protoTargets: readonly FuzzTarget[] = [
   {
     name: 'proto-Page',
-    seeds: () => sampled(pageContent).map((content) => proto.encodePage(content, random.bytes(content.refs.length * 32 + 16))),
+    seeds: () =>
+      sampled(pageContent).map((content) =>
+        proto.encodePage(content, random.bytes(content.refs.length * 32 + 16)),
+      ),
     run: (bytes) => void proto.decodePage(bytes),
   },
   {
@@ -107,7 +128,11 @@ const protoTargets: readonly FuzzTarget[] = [
       proto.splitCarriedFile(bytes);
     },
   },
-  { name: 'proto-carried-frames', seeds: () => [utf8(''), random.bytes(40)], run: (bytes) => void proto.splitCarriedFrames(bytes) },
+  {
+    name: 'proto-carried-frames',
+    seeds: () => [utf8(''), random.bytes(40)],
+    run: (bytes) => void proto.splitCarriedFrames(bytes),
+  },
 ];
 
 /** The last four bytes of the head, over what is before them. */
@@ -128,7 +153,8 @@ const storeTargets: readonly FuzzTarget[] = [
     name: 'collector-pack-header',
     seeds: () => [plain(packRecords.encodePackHeader(packHeader))],
     repair: withCrc(32),
-    run: (bytes) => void packRecords.decodePackHeader(Buffer.from(bytes), { path: 'pack', number: 7, vaultId }),
+    run: (bytes) =>
+      void packRecords.decodePackHeader(Buffer.from(bytes), { path: 'pack', number: 7, vaultId }),
   },
   {
     name: 'collector-record-header',
@@ -138,7 +164,10 @@ const storeTargets: readonly FuzzTarget[] = [
   },
   {
     name: 'collector-pack-index',
-    seeds: () => [plain(Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), random.bytes(40)])), utf8('\0\0\0\0')],
+    seeds: () => [
+      plain(Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), random.bytes(40)])),
+      utf8('\0\0\0\0'),
+    ],
     run: (bytes) => void packRecords.decodeIndex(Buffer.from(bytes)),
   },
   {
@@ -149,14 +178,21 @@ const storeTargets: readonly FuzzTarget[] = [
   ...Object.entries(catalogRows).map(
     ([name, row]): FuzzTarget => ({
       name: `collector-row-${name}`,
-      seeds: () => [random.bytes(8), random.bytes(64), plain(Buffer.alloc(200, 1)), plain(Buffer.alloc(400))],
+      seeds: () => [
+        random.bytes(8),
+        random.bytes(64),
+        plain(Buffer.alloc(200, 1)),
+        plain(Buffer.alloc(400)),
+      ],
       // One of them also takes what the row's key told.
-      run: (bytes) => void (row as (bytes: Uint8Array, key: Uint8Array) => unknown)(bytes, new Uint8Array(64)),
+      run: (bytes) =>
+        void (row as (bytes: Uint8Array, key: Uint8Array) => unknown)(bytes, new Uint8Array(64)),
     }),
   ),
 ];
 
-const record = (kind: 'version' | 'chunk' | 'receipt', payload: Uint8Array) => plain(encodeRecord(kind, payload));
+const record = (kind: 'version' | 'chunk' | 'receipt', payload: Uint8Array) =>
+  plain(encodeRecord(kind, payload));
 const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown])[] = [
   ['version', queuePayloads.decodeVersion],
   ['known', queuePayloads.decodeKnown],
@@ -189,16 +225,26 @@ const queueTargets: readonly FuzzTarget[] = [
       seeds: () => [
         random.bytes(16),
         plain(Buffer.alloc(80)),
-        plain(Buffer.concat([Buffer.alloc(12), Buffer.from([0, 0, 0, 5]), Buffer.from('/data'), Buffer.alloc(100, 1)])),
+        plain(
+          Buffer.concat([
+            Buffer.alloc(12),
+            Buffer.from([0, 0, 0, 5]),
+            Buffer.from('/data'),
+            Buffer.alloc(100, 1),
+          ]),
+        ),
       ],
       run: (bytes) => void decode(bytes),
     }),
   ),
 ];
 
-const kitText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT RECOVERY KIT', ['Vault: lab.'], bytes));
-const bundleText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT ENROLMENT BUNDLE', ['Agent: x.'], bytes));
-const addressesText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT COLLECTOR ADDRESSES', ['Address: https://x.'], bytes));
+const kitText = (bytes: Uint8Array): Uint8Array =>
+  utf8(armor('ALIQUOT RECOVERY KIT', ['Vault: lab.'], bytes));
+const bundleText = (bytes: Uint8Array): Uint8Array =>
+  utf8(armor('ALIQUOT ENROLMENT BUNDLE', ['Agent: x.'], bytes));
+const addressesText = (bytes: Uint8Array): Uint8Array =>
+  utf8(armor('ALIQUOT COLLECTOR ADDRESSES', ['Address: https://x.'], bytes));
 const ARMOR_WORDS = [
   '-----BEGIN ALIQUOT RECOVERY KIT-----',
   '-----END ALIQUOT RECOVERY KIT-----',
@@ -222,7 +268,11 @@ const keyFileTargets: readonly FuzzTarget[] = [
     words: ARMOR_WORDS,
     run: (bytes) => void inspectKit(text(bytes)),
   },
-  { name: 'shared-kit-inside', seeds: () => sampleOf('KitFile', 6), run: (bytes) => void inspectKit(text(kitText(bytes))) },
+  {
+    name: 'shared-kit-inside',
+    seeds: () => sampleOf('KitFile', 6),
+    run: (bytes) => void inspectKit(text(kitText(bytes))),
+  },
   {
     name: 'shared-bundle',
     seeds: () => sampleOf('BundleContents', 4).map(bundleText),
@@ -238,7 +288,11 @@ const keyFileTargets: readonly FuzzTarget[] = [
       if (signed !== undefined) verifyAddresses(authorityKey, vaultId, signed);
     },
   },
-  { name: 'shared-bundle-inside', seeds: () => sampleOf('BundleContents', 6), run: (bytes) => void openBundle(text(bundleText(bytes))) },
+  {
+    name: 'shared-bundle-inside',
+    seeds: () => sampleOf('BundleContents', 6),
+    run: (bytes) => void openBundle(text(bundleText(bytes))),
+  },
 ];
 
 const CONFIG = `sources:
@@ -276,16 +330,23 @@ const contentTargets: readonly FuzzTarget[] = [
   },
   {
     name: 'shared-zstd-frame',
-    seeds: () => [plain(zstdCompressSync(Buffer.alloc(9000, 'a'))), plain(zstdCompressSync(Buffer.from(random.bytes(500))))],
+    seeds: () => [
+      plain(zstdCompressSync(Buffer.alloc(9000, 'a'))),
+      plain(zstdCompressSync(Buffer.from(random.bytes(500)))),
+    ],
     run: (bytes) => void zstdFrameLength(bytes),
   },
   {
     name: 'shared-page-walk',
     seeds: () => built.pages.map((page) => plain(page.sealed)),
-    // The page is what the collector says it is, under an id that fits: only seal, depth and counts can refuse it.
+    // The page is what the collector says it is, under an id that fits: only seal, depth and counts
+    // can refuse it.
     run: async (bytes) => {
       const [first] = built.content.refs;
-      const lied: Content = { depth: 4, refs: [{ ...(first as Ref), id: asChunkId(sha256(bytes)) as ChunkId }] };
+      const lied: Content = {
+        depth: 4,
+        refs: [{ ...(first as Ref), id: asChunkId(sha256(bytes)) as ChunkId }],
+      };
       let pages = 0;
       for await (const _ of walkContent(vaultId, lied, built.keys.slice(0, 1), async () => {
         pages += 1;
@@ -298,7 +359,10 @@ const contentTargets: readonly FuzzTarget[] = [
     name: 'shared-commit',
     seeds: () => sampleOf('SignedCommit'),
     run: (bytes) => {
-      verifyCommit(bytes, { vaultId, agent: verifyAgent(authorityKey, vaultId, agent.enrolment, agent.binding) });
+      verifyCommit(bytes, {
+        vaultId,
+        agent: verifyAgent(authorityKey, vaultId, agent.enrolment, agent.binding),
+      });
     },
   },
 ];
@@ -326,10 +390,15 @@ const PATH_WORDS = [
 const sessionTargets: readonly FuzzTarget[] = [
   {
     name: 'shared-client-hello',
-    seeds: () => [new ClientHandshake({ vaultId, authorityKey, random }).start(), ...sampleOf('ClientHello', 4)],
+    seeds: () => [
+      new ClientHandshake({ vaultId, authorityKey, random }).start(),
+      ...sampleOf('ClientHello', 4),
+    ],
     run: (bytes) => {
       const served = { authorityKey, certificate: vault.collectorCertificate };
-      new ServerHandshake({ signKey: vault.collector, vault: () => served, random }).onClientHello(bytes);
+      new ServerHandshake({ signKey: vault.collector, vault: () => served, random }).onClientHello(
+        bytes,
+      );
     },
   },
   {
@@ -343,7 +412,10 @@ const sessionTargets: readonly FuzzTarget[] = [
   },
   {
     name: 'shared-target-path',
-    seeds: () => ['/data/run 1/a.csv', 'C:\\data\\x.raw', '\\\\server\\share\\x', 'relative', '/', ''].map(utf8),
+    seeds: () =>
+      ['/data/run 1/a.csv', 'C:\\data\\x.raw', '\\\\server\\share\\x', 'relative', '/', ''].map(
+        utf8,
+      ),
     words: PATH_WORDS,
     run: (bytes) => {
       for (const platform of ['posix', 'windows'] as const) {
@@ -357,9 +429,16 @@ const sessionTargets: readonly FuzzTarget[] = [
           }
           // The root of a file system is the target itself: a folder, never a file.
           if (target === HOST_ROOT) continue;
-          const names = target.slice(HOST_ROOT.length + 1).split(host === 'windows' ? /[\\/]/ : '/');
+          const names = target
+            .slice(HOST_ROOT.length + 1)
+            .split(host === 'windows' ? /[\\/]/ : '/');
           const inside = target.startsWith(`${HOST_ROOT}/`) || target.startsWith(`${HOST_ROOT}\\`);
-          if (!inside || names.some((name) => name === '..' || name === '.' || name === '' || name.includes('\0'))) {
+          if (
+            !inside ||
+            names.some(
+              (name) => name === '..' || name === '.' || name === '' || name.includes('\0'),
+            )
+          ) {
             throw new Error(`leaves the target: ${JSON.stringify(target)}`);
           }
         }
@@ -368,7 +447,9 @@ const sessionTargets: readonly FuzzTarget[] = [
   },
 ];
 
-/** What the server does with a body: everything must become an answer that is not "failed inside". */
+/**
+ * What the server does with a body: everything must become an answer that is not "failed inside".
+ */
 const asRest = (run: () => unknown): void => {
   try {
     run();
@@ -443,7 +524,10 @@ const requestTargets: readonly FuzzTarget[] = [
   },
   {
     name: 'collector-answer-stream',
-    seeds: () => [plain(Buffer.from([1, 0, 0, 0, 3, 65, 66, 67, 2, 0, 0, 0, 0])), plain(Buffer.from([3, 0, 0, 0, 2, 0x7b, 0x7d]))],
+    seeds: () => [
+      plain(Buffer.from([1, 0, 0, 0, 3, 65, 66, 67, 2, 0, 0, 0, 0])),
+      plain(Buffer.from([3, 0, 0, 0, 2, 0x7b, 0x7d])),
+    ],
     run: async (bytes) => {
       async function* pieces() {
         for (let at = 0; at < bytes.length; at += 7) yield bytes.slice(at, at + 7);
@@ -509,12 +593,29 @@ const deskTargets: readonly FuzzTarget[] = [
         "agents: {groups: {w: {names: ['*'], sources: [{path: 'D:\\Data', exclude: ['*.tmp']}], update: {version: '0.2.0'}}}}",
         'agents: {defaults: {queue: {classes: {raw: 0.5}}}, pcs: {__proto__: {}, constructor: {}}}',
       ].map(utf8),
-    words: ['agents', 'defaults', 'groups', 'pcs', 'names', 'sources', 'path', '__proto__', '&a', '*a', '<<: ', '- ', '{', '[', '\n'],
+    words: [
+      'agents',
+      'defaults',
+      'groups',
+      'pcs',
+      'names',
+      'sources',
+      'path',
+      '__proto__',
+      '&a',
+      '*a',
+      '<<: ',
+      '- ',
+      '{',
+      '[',
+      '\n',
+    ],
     run: (bytes) => {
       const read = readPolicy(text(bytes));
       if ('mistakes' in read) return read.mistakes[0]?.message.slice(0, 30);
       const { policy } = read;
-      for (const name of ['hplc-1', 'a', '__proto__', 'constructor', 'toString']) renderSettings(policy, name);
+      for (const name of ['hplc-1', 'a', '__proto__', 'constructor', 'toString'])
+        renderSettings(policy, name);
       forNobody(policy, ['hplc-1']);
       return `policy of ${policy.groups.length}`;
     },
@@ -523,15 +624,28 @@ const deskTargets: readonly FuzzTarget[] = [
     name: 'shared-settings-judged',
     seeds: () =>
       [3, 4].map((sequence) => {
-        const terms = { sequence, issuedAtMs: FIXTURE_TIME_MS, expiresAtMs: FIXTURE_TIME_MS + 1, groups: ['g'] };
+        const terms = {
+          sequence,
+          issuedAtMs: FIXTURE_TIME_MS,
+          expiresAtMs: FIXTURE_TIME_MS + 1,
+          groups: ['g'],
+        };
         const contents = { version: 1, text: 'workers: 2\n', answerKey: random.bytes(32) } as const;
         const pc = { agentId: agent.agentId, boxKey: agent.boxKey.publicKey };
-        const settings = issueSettings(vault.authority, vault.descriptor, pc, terms, contents, random);
+        const settings = issueSettings(
+          vault.authority,
+          vault.descriptor,
+          pc,
+          terms,
+          contents,
+          random,
+        );
         return proto.encodeSettings({ settings, certificate: undefined });
       }),
     run: (bytes) => {
       const owner = { vault: vault.descriptor, agentId: agent.agentId, boxKey: agent.boxKey };
-      return judgeSettings(owner, proto.decodeSettings(bytes), 'bundle', 0, FIXTURE_TIME_MS).contents.text;
+      return judgeSettings(owner, proto.decodeSettings(bytes), 'bundle', 0, FIXTURE_TIME_MS)
+        .contents.text;
     },
   },
 ];

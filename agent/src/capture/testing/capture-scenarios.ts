@@ -1,5 +1,9 @@
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import type { TortureContext, TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { contentTag } from '../../queue/payloads.ts';
 import { noise } from '../../queue/test-support.ts';
 import { pathBytes } from '../paths.ts';
@@ -19,9 +23,21 @@ const after = Buffer.from(noise('after', 200_000));
 const now = (disk: ModelDisk, path: string): Buffer => disk.contentOf(path) ?? Buffer.alloc(0);
 
 const meddlings: readonly Meddling[] = [
-  { name: 'grows', do: (disk, path, turn) => disk.write(path, Buffer.concat([now(disk, path), noise(`more ${turn}`, 5_000)])) },
-  { name: 'grows by much', do: (disk, path, turn) => disk.write(path, Buffer.concat([now(disk, path), noise(`much ${turn}`, 150_000)])) },
-  { name: 'is cut short', do: (disk, path) => disk.write(path, now(disk, path).subarray(0, Math.floor(now(disk, path).length / 3))) },
+  {
+    name: 'grows',
+    do: (disk, path, turn) =>
+      disk.write(path, Buffer.concat([now(disk, path), noise(`more ${turn}`, 5_000)])),
+  },
+  {
+    name: 'grows by much',
+    do: (disk, path, turn) =>
+      disk.write(path, Buffer.concat([now(disk, path), noise(`much ${turn}`, 150_000)])),
+  },
+  {
+    name: 'is cut short',
+    do: (disk, path) =>
+      disk.write(path, now(disk, path).subarray(0, Math.floor(now(disk, path).length / 3))),
+  },
   { name: 'is emptied', do: (disk, path) => disk.write(path, Buffer.alloc(0)) },
   {
     name: 'is rewritten in place',
@@ -35,11 +51,15 @@ const meddlings: readonly Meddling[] = [
     name: 'has its first and its last bytes changed',
     do: (disk, path, turn) => {
       const changed = Buffer.from(now(disk, path));
-      for (const at of [0, changed.length - 1]) if (at >= 0 && changed.length > 0) changed[at] = turn + 1;
+      for (const at of [0, changed.length - 1])
+        if (at >= 0 && changed.length > 0) changed[at] = turn + 1;
       disk.write(path, changed);
     },
   },
-  { name: 'is replaced by rename', do: (disk, path, turn) => disk.replace(path, turn % 2 === 0 ? after : before) },
+  {
+    name: 'is replaced by rename',
+    do: (disk, path, turn) => disk.replace(path, turn % 2 === 0 ? after : before),
+  },
   { name: 'is deleted', do: (disk, path) => disk.remove(path) },
   {
     name: 'is deleted and made again',
@@ -55,7 +75,16 @@ const meddlings: readonly Meddling[] = [
   { name: 'may not be read any more', do: (disk, path) => disk.chmod(path, 0) },
 ];
 
-const errors = ['EACCES', 'EPERM', 'EBUSY', 'EIO', 'ESTALE', 'EMFILE', 'ENOTCONN', 'ENAMETOOLONG'] as const;
+const errors = [
+  'EACCES',
+  'EPERM',
+  'EBUSY',
+  'EIO',
+  'ESTALE',
+  'EMFILE',
+  'ENOTCONN',
+  'ENAMETOOLONG',
+] as const;
 
 /** How one file is disturbed while it is backed up, from the given call on. */
 interface Case {
@@ -78,10 +107,19 @@ function* cases(calls: number): Generator<Case> {
     for (let at = 0; at <= calls; at += 1) {
       for (const always of [false, true]) {
         for (const fresh of [false, true]) {
-          for (const meddling of meddlings) yield { name: meddling.name, fresh, known, at, always, meddling, error: undefined };
+          for (const meddling of meddlings)
+            yield { name: meddling.name, fresh, known, at, always, meddling, error: undefined };
         }
         for (const error of errors) {
-          yield { name: `fails with ${error}`, fresh: false, known, at, always, meddling: undefined, error };
+          yield {
+            name: `fails with ${error}`,
+            fresh: false,
+            known,
+            at,
+            always,
+            meddling: undefined,
+            error,
+          };
         }
       }
     }
@@ -89,8 +127,9 @@ function* cases(calls: number): Generator<Case> {
 }
 
 /**
- * Disturbs the capture of a file at every call to the file system, in every way, once and for ever, and judges: what is recorded is a
- * state that the file once had, whole; what is not recorded is named; and when it rests again it is captured by itself.
+ * Disturbs the capture of a file at every call to the file system, in every way, once and for ever,
+ * and judges: what is recorded is a state that the file once had, whole; what is not recorded is
+ * named; and when it rests again it is captured by itself.
  */
 export async function disturbedReads(context: TortureContext): Promise<TortureCounts> {
   const failed: string[] = [];
@@ -104,12 +143,15 @@ export async function disturbedReads(context: TortureContext): Promise<TortureCo
     for (const one of cases(calls)) {
       number += 1;
       if (!context.mine(number)) continue;
-      if (context.over()) return { injected, passed: injected - failed.length, failed, whole: false };
+      if (context.over())
+        return { injected, passed: injected - failed.length, failed, whole: false };
       injected += 1;
       const wrong = await disturbOnce(bench, disk, one, `file ${number}`);
       if (wrong === undefined) continue;
       const when = one.always ? `at every call from ${one.at} on` : `before call ${one.at}`;
-      failed.push(`case ${number}: a ${one.known ? 'known' : 'new'}${one.fresh ? ', fresh' : ''} file ${one.name} ${when}: ${wrong}`);
+      failed.push(
+        `case ${number}: a ${one.known ? 'known' : 'new'}${one.fresh ? ', fresh' : ''} file ${one.name} ${when}: ${wrong}`,
+      );
     }
     return { injected, passed: injected - failed.length, failed, whole: true };
   } finally {
@@ -126,7 +168,12 @@ async function countCalls(bench: Bench, disk: ModelDisk): Promise<number> {
 }
 
 /** What went wrong, or undefined. */
-async function disturbOnce(bench: Bench, disk: ModelDisk, one: Case, name: string): Promise<string | undefined> {
+async function disturbOnce(
+  bench: Bench,
+  disk: ModelDisk,
+  one: Case,
+  name: string,
+): Promise<string | undefined> {
   const path = `${bench.root}/${name}`;
   const states: Buffer[] = [];
   const note = () => {
@@ -166,36 +213,55 @@ async function disturbOnce(bench: Bench, disk: ModelDisk, one: Case, name: strin
   return atRest(bench, disk, path, second.told.join(', '));
 }
 
-async function judge(bench: Bench, path: string, states: readonly Buffer[], told: string): Promise<string | undefined> {
+async function judge(
+  bench: Bench,
+  path: string,
+  states: readonly Buffer[],
+  told: string,
+): Promise<string | undefined> {
   const known = await bench.queue.known(pathBytes(path));
   const isProblem = (await problemOf(bench, path)) !== undefined;
   if (told.includes('new ') || told.includes('changed ')) {
     if (known === undefined) return `told as captured (${told}), and not known`;
     if (known.kind !== 'file') return undefined;
-    if (!states.some((state) => sameContent(state, known.contentTag))) return `a state was recorded that the file never had (${told})`;
+    if (!states.some((state) => sameContent(state, known.contentTag)))
+      return `a state was recorded that the file never had (${told})`;
     return isProblem ? `captured, and named as a problem too (${told})` : undefined;
   }
   if (told.includes('vanished') || told.includes('gone') || told.includes('same')) return undefined;
   // Nothing of it was captured: then it is named, or it was not there any more when we looked.
-  if (told === '') return known === undefined ? undefined : 'nothing was told of a file that is known and was changed';
+  if (told === '')
+    return known === undefined
+      ? undefined
+      : 'nothing was told of a file that is known and was changed';
   return isProblem ? undefined : `not captured and not named (${told})`;
 }
 
-async function atRest(bench: Bench, disk: ModelDisk, path: string, told: string): Promise<string | undefined> {
+async function atRest(
+  bench: Bench,
+  disk: ModelDisk,
+  path: string,
+  told: string,
+): Promise<string | undefined> {
   const known = await bench.queue.known(pathBytes(path));
   const problem = await problemOf(bench, path);
   const kind = disk.kindOf(path);
   const content = disk.contentOf(path);
-  if (kind === undefined) return known === undefined ? undefined : `gone, and still known afterwards (${told})`;
-  if (kind === 'special') return problem === 'special' ? undefined : `a special file is not named (${told})`;
+  if (kind === undefined)
+    return known === undefined ? undefined : `gone, and still known afterwards (${told})`;
+  if (kind === 'special')
+    return problem === 'special' ? undefined : `a special file is not named (${told})`;
   if (problem !== undefined) return `still named ${problem} when at rest (${told})`;
   if (known === undefined) return `not captured when at rest (${told})`;
   if (known.kind !== kind) return `known as ${known.kind}, and a ${kind} (${told})`;
-  return content === undefined || sameContent(content, known.contentTag) ? undefined : `another content is known than is there (${told})`;
+  return content === undefined || sameContent(content, known.contentTag)
+    ? undefined
+    : `another content is known than is there (${told})`;
 }
 
 async function problemOf(bench: Bench, path: string): Promise<string | undefined> {
-  for await (const problem of bench.queue.problems()) if (pathBytes(path).equals(problem.path)) return problem.code;
+  for await (const problem of bench.queue.problems())
+    if (pathBytes(path).equals(problem.path)) return problem.code;
   return undefined;
 }
 

@@ -24,8 +24,9 @@ const tickMs = 4;
 const pieceBytes = 64 << 10;
 
 /**
- * A watched folder in memory that changes exactly when a test says so: before any call of the port. Its stamps are as coarse as a
- * kernel's, so two changes within a tick look the same. Time moves a little with every call.
+ * A watched folder in memory that changes exactly when a test says so: before any call of the port.
+ * Its stamps are as coarse as a kernel's, so two changes within a tick look the same. Time moves a
+ * little with every call.
  */
 export class ModelDisk implements SourcePort {
   readonly clock: Clock & { ms: number };
@@ -50,7 +51,10 @@ export class ModelDisk implements SourcePort {
     else this.#put(path, this.#inode('file', content));
   }
 
-  /** As if a program had set the time back after a change, which it can do with one of the two stamps only. */
+  /**
+   * As if a program had set the time back after a change, which it can do with one of the two
+   * stamps only.
+   */
   writeAndSetTimeBack(path: string, content: Buffer): void {
     const before = this.#files.get(path)?.mtimeMs ?? 0;
     this.write(path, content);
@@ -111,7 +115,9 @@ export class ModelDisk implements SourcePort {
   readdir(path: Buffer): Iterable<string> {
     this.#step('readdir');
     const folder = `${path.toString('latin1')}/`;
-    return [...this.#files.keys()].filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length));
+    return [...this.#files.keys()]
+      .filter((name) => name.startsWith(folder))
+      .map((name) => name.slice(folder.length));
   }
 
   readlink(path: Buffer): Buffer {
@@ -136,7 +142,13 @@ export class ModelDisk implements SourcePort {
     return toStat(this.#handle(descriptor).inode);
   }
 
-  read(descriptor: number, into: Uint8Array, offset: number, length: number, position?: number): number {
+  read(
+    descriptor: number,
+    into: Uint8Array,
+    offset: number,
+    length: number,
+    position?: number,
+  ): number {
     this.#step('read');
     const file = this.#handle(descriptor);
     const at = position ?? file.at;
@@ -183,7 +195,15 @@ export class ModelDisk implements SourcePort {
   #inode(kind: SourceStat['kind'], content: Buffer = Buffer.alloc(0), target = ''): Inode {
     this.#nextIno += 1n;
     const stamp = this.#stamp();
-    return { ino: this.#nextIno, kind, content, target, mtimeMs: stamp, ctimeMs: stamp, mode: kind === 'directory' ? 0o755 : 0o644 };
+    return {
+      ino: this.#nextIno,
+      kind,
+      content,
+      target,
+      mtimeMs: stamp,
+      ctimeMs: stamp,
+      mode: kind === 'directory' ? 0o755 : 0o644,
+    };
   }
 
   #stamp(): number {
@@ -194,9 +214,20 @@ export class ModelDisk implements SourcePort {
 function toStat({ ino, kind, content, mtimeMs, ctimeMs, mode }: Inode): SourceStat {
   // Never a whole second: coarse stamps have their own rule.
   const ns = (ms: number) => BigInt(ms) * 1_000_000n + 1n;
-  return { kind, size: content.length, mtimeNs: ns(mtimeMs), ctimeNs: ns(ctimeMs), ino, dev: 1n, mode };
+  return {
+    kind,
+    size: content.length,
+    mtimeNs: ns(mtimeMs),
+    ctimeNs: ns(ctimeMs),
+    ino,
+    dev: 1n,
+    mode,
+  };
 }
 
 function systemError(code: string, operation: string): Error {
-  return Object.assign(new Error(`${code}: in the model, ${operation}`), { code, syscall: operation });
+  return Object.assign(new Error(`${code}: in the model, ${operation}`), {
+    code,
+    syscall: operation,
+  });
 }

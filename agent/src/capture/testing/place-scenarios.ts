@@ -3,7 +3,13 @@ import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testin
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { type Place, PlaceBook, type PlaceIdentity } from '../places.ts';
 
-const drive: PlaceIdentity = { fileSystem: 'exfat /dev/sdb1 /', mount: true, isFolder: true, ino: 2n ** 63n + 1n, bornNs: 1n };
+const drive: PlaceIdentity = {
+  fileSystem: 'exfat /dev/sdb1 /',
+  mount: true,
+  isFolder: true,
+  ino: 2n ** 63n + 1n,
+  bornNs: 1n,
+};
 const other: PlaceIdentity = { ...drive, fileSystem: 'exfat /dev/sdc1 /' };
 
 /** What the book holds at one time. */
@@ -12,7 +18,10 @@ interface Known {
   readonly targets: readonly string[];
 }
 
-/** What is told of places, one save after the other. A place that is held is the one thing between a drive that is away and "gone". */
+/**
+ * What is told of places, one save after the other. A place that is held is the one thing between a
+ * drive that is away and "gone".
+ */
 export const placeBook: CrashScenario = {
   name: 'place-book',
   about:
@@ -20,17 +29,42 @@ export const placeBook: CrashScenario = {
   proves: ['P1', 'P6'],
   begin: async (root): Promise<Life<PlaceBook>> => {
     const states: readonly (readonly [name: string, Known])[] = [
-      ['a drive is seen', { places: new Map([['/data/m\u00ffs', { identity: drive, heldAtEntry: undefined }]]), targets: ['/first'] }],
-      ['it is away', { places: new Map([['/data/m\u00ffs', { identity: drive, heldAtEntry: 7 }]]), targets: ['/first', '/second'] }],
-      ['another is there', { places: new Map([['/data/m\u00ffs', { identity: other, heldAtEntry: 7 }]]), targets: ['/first', '/second'] }],
-      ['a person says that it is gone', { places: new Map([['/data/m\u00ffs', undefined]]), targets: ['/second'] }],
+      [
+        'a drive is seen',
+        {
+          places: new Map([['/data/m\u00ffs', { identity: drive, heldAtEntry: undefined }]]),
+          targets: ['/first'],
+        },
+      ],
+      [
+        'it is away',
+        {
+          places: new Map([['/data/m\u00ffs', { identity: drive, heldAtEntry: 7 }]]),
+          targets: ['/first', '/second'],
+        },
+      ],
+      [
+        'another is there',
+        {
+          places: new Map([['/data/m\u00ffs', { identity: other, heldAtEntry: 7 }]]),
+          targets: ['/first', '/second'],
+        },
+      ],
+      [
+        'a person says that it is gone',
+        { places: new Map([['/data/m\u00ffs', undefined]]), targets: ['/second'] },
+      ],
       ['nothing is known any more', { places: new Map(), targets: [] }],
     ];
-    /** How many states were told as saved; and what may stand in the file: the last of them, or the next, whole. */
+    /**
+     * How many states were told as saved; and what may stand in the file: the last of them, or the
+     * next, whole.
+     */
     let saved = 0;
     const textOf = (book: PlaceBook) =>
-      JSON.stringify([book.within('/').map((path) => [path, book.get(path)]), book.targets('/link')], (_, value: unknown) =>
-        typeof value === 'bigint' ? `${value}` : value,
+      JSON.stringify(
+        [book.within('/').map((path) => [path, book.get(path)]), book.targets('/link')],
+        (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value),
       );
     const told: string[] = ['[[],[]]'];
     return {

@@ -10,7 +10,14 @@ import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumer
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { DurableQueue } from '../../queue/durable-queue.ts';
 import { fsckQueue } from '../../queue/fsck.ts';
-import { collect, put, queueOptions, type SampleFile, sample, vault } from '../../queue/test-support.ts';
+import {
+  collect,
+  put,
+  queueOptions,
+  type SampleFile,
+  sample,
+  vault,
+} from '../../queue/test-support.ts';
 import { testIdentity } from '../../uplink/test-agent.ts';
 import { carryTo } from '../../uplink/test-carrier.ts';
 import { TestCollector } from '../../uplink/test-collector.ts';
@@ -26,8 +33,9 @@ interface Carried {
 }
 
 /**
- * An agent without a network, its stick, and a collector that does not crash: for every file operation that goes wrong, what was captured is in the queue
- * or at the collector, no receipt counts that is not there, and no file of half an export or half an answer bears its final name.
+ * An agent without a network, its stick, and a collector that does not crash: for every file
+ * operation that goes wrong, what was captured is in the queue or at the collector, no receipt
+ * counts that is not there, and no file of half an export or half an answer bears its final name.
  */
 export class CarryLife implements Life<Carried> {
   readonly steps: LifeStep<Carried>[] = [];
@@ -79,7 +87,10 @@ export class CarryLife implements Life<Carried> {
   /** A person carries the file to the collector, and writes the receipts onto the stick. */
   carry(name: string, receipts: string): this {
     return this.#step(`carry ${name}`, async ({ files }) => {
-      const answer = await carryTo(this.#collector, await readWholeFile(files, this.#path(name), MAX_FILE_BYTES));
+      const answer = await carryTo(
+        this.#collector,
+        await readWholeFile(files, this.#path(name), MAX_FILE_BYTES),
+      );
       await writeStreamDurably(files, this.#path(receipts), once(answer), { random: this.#random });
     });
   }
@@ -91,15 +102,27 @@ export class CarryLife implements Life<Carried> {
   }
 
   async judge(files: FilePort, { whole, damaged }: JudgedState): Promise<void> {
-    const fsck = () => collect(fsckQueue({ port: files, dataDir: this.#dir, random: this.#random.derive('fsck'), repair: damaged }));
-    // Where bytes were altered: a start sets aside what repair cannot mend, and the next repair removes what is set aside.
+    const fsck = () =>
+      collect(
+        fsckQueue({
+          port: files,
+          dataDir: this.#dir,
+          random: this.#random.derive('fsck'),
+          repair: damaged,
+        }),
+      );
+    // Where bytes were altered: a start sets aside what repair cannot mend, and the next repair
+    // removes what is set aside.
     for (let round = 0; damaged && round < 2; round += 1) {
       await fsck();
       await (await DurableQueue.open(this.#options(files))).close();
     }
     const found = await fsck();
     const wrong = found.filter(({ severity, repaired }) => severity === 'error' && !repaired);
-    expectThat(wrong.length === 0, `fsck: ${wrong.map(({ code, what }) => `${code} ${what}`).join('; ')}`);
+    expectThat(
+      wrong.length === 0,
+      `fsck: ${wrong.map(({ code, what }) => `${code} ${what}`).join('; ')}`,
+    );
     for (const [name, key] of [
       ['q', testIdentity('http://127.0.0.1:9').signKey.publicKey],
       ['r', this.#collector.key.publicKey],
@@ -108,17 +131,29 @@ export class CarryLife implements Life<Carried> {
     const queue = await DurableQueue.open(this.#options(files));
     try {
       const at = new Set(
-        this.#collector.commits.flatMap(({ slots }) => slots.flatMap((slot) => (slot.type === 'entry' ? [hexOf(slot.entry.fileId)] : []))),
+        this.#collector.commits.flatMap(({ slots }) =>
+          slots.flatMap((slot) => (slot.type === 'entry' ? [hexOf(slot.entry.fileId)] : [])),
+        ),
       );
       const safe = queue.receiptedSequence();
-      expectThat(safe <= this.#collector.commits.length, `I-A2: commit ${safe} counts as receipted and is not at the collector`);
+      expectThat(
+        safe <= this.#collector.commits.length,
+        `I-A2: commit ${safe} counts as receipted and is not at the collector`,
+      );
       for (const { draft, path } of this.#captured) {
         const known = await queue.known(path);
         expectThat(known !== undefined, `P1: ${Buffer.from(path).toString()} is forgotten`);
         if (known?.state === 'safe')
-          expectThat(at.has(hexOf(draft.fileId)), `I-A2: ${Buffer.from(path).toString()} is said to be safe and is not`);
+          expectThat(
+            at.has(hexOf(draft.fileId)),
+            `I-A2: ${Buffer.from(path).toString()} is said to be safe and is not`,
+          );
       }
-      if (whole) expectThat(queue.pending().entries === 0, `${queue.pending().entries} versions are queued after everything was carried`);
+      if (whole)
+        expectThat(
+          queue.pending().entries === 0,
+          `${queue.pending().entries} versions are queued after everything was carried`,
+        );
     } finally {
       await queue.close();
     }
@@ -131,8 +166,14 @@ export class CarryLife implements Life<Carried> {
       if (bytes === undefined) continue;
       const { trailer } = splitCarriedFile(bytes);
       const end = bytes.length - trailer.digest.length - trailer.signature.length;
-      expectThat(equalBytes(sha256(bytes.subarray(0, end)), trailer.digest), `${kind}${number} is not whole`);
-      expectThat(carriedBy(kind === 'q' ? 'queue' : 'receipts', key, trailer), `${kind}${number} is not signed`);
+      expectThat(
+        equalBytes(sha256(bytes.subarray(0, end)), trailer.digest),
+        `${kind}${number} is not whole`,
+      );
+      expectThat(
+        carriedBy(kind === 'q' ? 'queue' : 'receipts', key, trailer),
+        `${kind}${number} is not signed`,
+      );
     }
   }
 
@@ -146,7 +187,11 @@ export class CarryLife implements Life<Carried> {
   }
 
   #options(files: FilePort) {
-    return queueOptions(this.#dir, { port: files, chainId: testIdentity('http://127.0.0.1:9').chainId, segmentBytes: 4096 });
+    return queueOptions(this.#dir, {
+      port: files,
+      chainId: testIdentity('http://127.0.0.1:9').chainId,
+      segmentBytes: 4096,
+    });
   }
 }
 

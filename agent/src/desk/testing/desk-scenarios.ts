@@ -1,7 +1,12 @@
 import type { Settings } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { verifyAgent } from '@aliquot/shared/keys/certificates';
-import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import {
+  FIXTURE_TIME_MS,
+  fixtureAgent,
+  fixtureVault,
+  seededRandom,
+} from '@aliquot/shared/keys/fixtures';
 import { issueSettings } from '@aliquot/shared/keys/settings';
 import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
@@ -18,14 +23,27 @@ const identity = {
 };
 
 /** Windows has other paths, and these need not be there. */
-const folder = (name: string): string => JSON.stringify(process.platform === 'win32' ? `C:\\data\\${name}` : `/data/${name}`);
+const folder = (name: string): string =>
+  JSON.stringify(process.platform === 'win32' ? `C:\\data\\${name}` : `/data/${name}`);
 
 function told(sequence: number, text: string): Settings {
-  const terms = { sequence, issuedAtMs: FIXTURE_TIME_MS, expiresAtMs: FIXTURE_TIME_MS + 1000, groups: [] };
+  const terms = {
+    sequence,
+    issuedAtMs: FIXTURE_TIME_MS,
+    expiresAtMs: FIXTURE_TIME_MS + 1000,
+    groups: [],
+  };
   const contents = { version: 1, text, answerKey: new Uint8Array(32).fill(5) } as const;
   const pc = { agentId: agent.agentId, boxKey: agent.boxKey.publicKey };
   return {
-    settings: issueSettings(vault.authority, vault.descriptor, pc, terms, contents, seededRandom(`${sequence}`)),
+    settings: issueSettings(
+      vault.authority,
+      vault.descriptor,
+      pc,
+      terms,
+      contents,
+      seededRandom(`${sequence}`),
+    ),
     certificate: undefined,
   };
 }
@@ -39,7 +57,12 @@ const handed: ReadonlyMap<number, Settings> = new Map([
 ]);
 
 const open = (root: string, files: FilePort): Promise<DeskBook> =>
-  openDesk(root, { port: files, clock: { nowMs: () => FIXTURE_TIME_MS }, random: seededRandom('answers'), identity });
+  openDesk(root, {
+    port: files,
+    clock: { nowMs: () => FIXTURE_TIME_MS },
+    random: seededRandom('answers'),
+    identity,
+  });
 
 /**
  * Settings, wrong ones, others by which a folder loses its cover, a person who has seen that, and
@@ -58,7 +81,8 @@ export const settings: CrashScenario = {
     const take = (sequence: number) => async (files: FilePort) => {
       const given = handed.get(sequence);
       if (given === undefined) throw new Error(`no settings ${sequence}`);
-      if (sequence === 3) refused = false; // whatever comes of it, those before need not be named any more
+      // whatever comes of it, those before need not be named any more
+      if (sequence === 3) refused = false;
       const answer = await (await open(root, files)).take(given, 'collector');
       if (sequence === 2) refused = answer?.outcome === 'refused';
       else if (answer === undefined || answer.outcome === 'applied') inForce = sequence;
@@ -85,12 +109,21 @@ export const settings: CrashScenario = {
       close: async () => undefined,
       judge: async (files) => {
         const book = await open(root, files);
-        if (book.sequence < inForce) throw new Error(`P5: settings ${inForce} are forgotten, ${book.sequence} are in force`);
-        if (book.sequence !== 0 && book.sequence !== 1 && book.sequence !== 3 && book.sequence !== 4)
+        if (book.sequence < inForce)
+          throw new Error(`P5: settings ${inForce} are forgotten, ${book.sequence} are in force`);
+        if (
+          book.sequence !== 0 &&
+          book.sequence !== 1 &&
+          book.sequence !== 3 &&
+          book.sequence !== 4
+        )
           throw new Error(`settings ${book.sequence} are in force, which are wrong`);
-        if (refused && book.refused?.sequence !== 2) throw new Error('P6: that settings were refused is forgotten');
-        if (book.uncovered.length < uncovered) throw new Error('P6: that a folder lost its cover is forgotten');
-        if (seen && book.uncovered.length > 0) throw new Error('what a person has seen is named again');
+        if (refused && book.refused?.sequence !== 2)
+          throw new Error('P6: that settings were refused is forgotten');
+        if (book.uncovered.length < uncovered)
+          throw new Error('P6: that a folder lost its cover is forgotten');
+        if (seen && book.uncovered.length > 0)
+          throw new Error('what a person has seen is named again');
       },
     };
   },

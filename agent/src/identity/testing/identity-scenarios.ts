@@ -1,8 +1,19 @@
 import { join } from 'node:path';
-import { type BundleContents, type ChainId, decodeEnrolRequest, encodeEnrolAnswer } from '@aliquot/proto';
+import {
+  type BundleContents,
+  type ChainId,
+  decodeEnrolRequest,
+  encodeEnrolAnswer,
+} from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
-import { bindingHashOf, issueAddresses, issueEnrolAnswer, issueEnrolment, verifyAgent } from '@aliquot/shared/keys/certificates';
+import {
+  bindingHashOf,
+  issueAddresses,
+  issueEnrolAnswer,
+  issueEnrolment,
+  verifyAgent,
+} from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault } from '@aliquot/shared/keys/fixtures';
 import { signHead, verifyHead } from '@aliquot/shared/log/receipt';
@@ -21,11 +32,14 @@ const CHAIN = new Uint8Array(16).fill(9) as ChainId;
 function bundleFor(name: string, replaces?: string): string {
   const agent = fixtureAgent(vault, name);
   const { authorityKey, vaultId } = vault.descriptor;
-  const bodyOf = ({ enrolment, binding }: typeof agent) => verifyAgent(authorityKey, vaultId, enrolment, binding).enrolment;
+  const bodyOf = ({ enrolment, binding }: typeof agent) =>
+    verifyAgent(authorityKey, vaultId, enrolment, binding).enrolment;
   const old = replaces === undefined ? undefined : bodyOf(fixtureAgent(vault, replaces));
   const { lineageId } = old ?? bodyOf(agent);
   const enrolment =
-    old === undefined ? agent.enrolment : issueEnrolment(vault.authority, { ...bodyOf(agent), lineageId, replaces: old.agentId });
+    old === undefined
+      ? agent.enrolment
+      : issueEnrolment(vault.authority, { ...bodyOf(agent), lineageId, replaces: old.agentId });
   const contents: BundleContents = {
     version: 1,
     url: 'http://127.0.0.1:9',
@@ -43,7 +57,10 @@ function bundleFor(name: string, replaces?: string): string {
   return sealBundle(contents);
 }
 
-/** A collector's desk: binds the first keys that come, and refuses others, as the real one does for ever. */
+/**
+ * A collector's desk: binds the first keys that come, and refuses others, as the real one does for
+ * ever.
+ */
 function desk() {
   const bound = new Map<string, string>();
   const post = async (_trust: unknown, _path: string, body: Uint8Array): Promise<HttpAnswer> => {
@@ -51,8 +68,10 @@ function desk() {
     const { vaultId, authorityKey } = vault.descriptor;
     const agent = verifyAgent(authorityKey, vaultId, enrolment, binding).enrolment;
     const keys = Buffer.from(binding.body).toString('hex');
-    if (agent.name === 'nobody') return { status: 403, body: Buffer.from('{"code":"ENROL_UNKNOWN","message":"who?"}') };
-    if ((bound.get(agent.name) ?? keys) !== keys) return { status: 409, body: Buffer.from('{"code":"ENROL_OTHER_KEYS","message":"used"}') };
+    if (agent.name === 'nobody')
+      return { status: 403, body: Buffer.from('{"code":"ENROL_UNKNOWN","message":"who?"}') };
+    if ((bound.get(agent.name) ?? keys) !== keys)
+      return { status: 409, body: Buffer.from('{"code":"ENROL_OTHER_KEYS","message":"used"}') };
     bound.set(agent.name, keys);
     const answer = issueEnrolAnswer(vault.collector, {
       version: 1,
@@ -63,7 +82,10 @@ function desk() {
       pending: false,
       head: { logEpoch: 0, size: 1, root: new Uint8Array(32) },
     });
-    return { status: 200, body: encodeEnrolAnswer({ answer, collectorCertificate: vault.collectorCertificate }) };
+    return {
+      status: 200,
+      body: encodeEnrolAnswer({ answer, collectorCertificate: vault.collectorCertificate }),
+    };
   };
   return { post, bound };
 }
@@ -83,19 +105,30 @@ export const enrolment: CrashScenario = {
   begin: async (root, random): Promise<Life<FilePort>> => {
     const { post, bound } = desk();
     const clock = { nowMs: () => FIXTURE_TIME_MS + 1000 };
-    const [refused, right, successor] = [bundleFor('nobody'), bundleFor('gcms-1'), bundleFor('gcms-2', 'gcms-1')];
+    const [refused, right, successor] = [
+      bundleFor('nobody'),
+      bundleFor('gcms-1'),
+      bundleFor('gcms-2', 'gcms-1'),
+    ];
     let enrolled = false;
     let told = 0;
     let anew = false;
     let revision = 0;
     let problem: string | undefined;
-    const trustOf = async (files: FilePort) => TrustStore.open(files, root, await loadIdentity(files, root));
+    const trustOf = async (files: FilePort) =>
+      TrustStore.open(files, root, await loadIdentity(files, root));
     const remember = (size: number) => async (files: FilePort) => {
       const { vaultId } = vault.descriptor;
       const { collector, ...identity } = await loadIdentity(files, root);
       const trust = await TrustStore.open(files, root, { collector, ...identity });
       const head = { logEpoch: 0, size, root: new Uint8Array(32).fill(size) };
-      const signed = signHead(vault.collector, { version: 1, vaultId, collectorId: collector.collectorId, timeMs: FIXTURE_TIME_MS, head });
+      const signed = signHead(vault.collector, {
+        version: 1,
+        vaultId,
+        collectorId: collector.collectorId,
+        timeMs: FIXTURE_TIME_MS,
+        head,
+      });
       await trust.remember(collector, vault.collectorCertificate, {
         head: verifyHead(signed, collector).head,
         signed,
@@ -105,7 +138,9 @@ export const enrolment: CrashScenario = {
     };
     const setProblem = (code: string | undefined) => async (files: FilePort) => {
       problem = undefined;
-      await (await trustOf(files)).setProblem(code === undefined ? undefined : { code, message: 'told', sinceMs: 1 });
+      await (await trustOf(files)).setProblem(
+        code === undefined ? undefined : { code, message: 'told', sinceMs: 1 },
+      );
       problem = code;
     };
     const learn = (next: number) => async (files: FilePort) => {
@@ -124,9 +159,17 @@ export const enrolment: CrashScenario = {
         {
           name: 'refused',
           run: async (files) => {
-            const code = await enrol({ bundle: refused, dataDir: root, port: files, clock, random, post }).then(
+            const code = await enrol({
+              bundle: refused,
+              dataDir: root,
+              port: files,
+              clock,
+              random,
+              post,
+            }).then(
               () => 'taken',
-              (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : String(error)),
+              (error: unknown) =>
+                error instanceof Error && 'code' in error ? String(error.code) : String(error),
             );
             if (code !== 'ENROL_UNKNOWN') throw new Error(`the refused bundle: ${code}`);
           },
@@ -147,7 +190,15 @@ export const enrolment: CrashScenario = {
         {
           name: 'enrol anew in place',
           run: async (files) => {
-            await enrol({ bundle: successor, dataDir: root, port: files, clock, random, post, takesOver: CHAIN });
+            await enrol({
+              bundle: successor,
+              dataDir: root,
+              port: files,
+              clock,
+              random,
+              post,
+              takesOver: CHAIN,
+            });
             anew = true;
           },
         },
@@ -159,17 +210,24 @@ export const enrolment: CrashScenario = {
         const keys = Buffer.from(identity.binding.body).toString('hex');
         const { name } = identity.certificate.enrolment;
         if (anew && name !== 'gcms-2') throw new Error('P1: the folder is not enrolled anew');
-        if (bound.get(name) !== keys) throw new Error('P1: the keys of the folder are not those that are bound');
-        const left = (await namesIn(files, join(root, 'identity'))).filter((name) => !KEPT.has(name) && !name.endsWith('.part'));
+        if (bound.get(name) !== keys)
+          throw new Error('P1: the keys of the folder are not those that are bound');
+        const left = (await namesIn(files, join(root, 'identity'))).filter(
+          (name) => !KEPT.has(name) && !name.endsWith('.part'),
+        );
         // What was begun anew and broken off stays, for the same command to go on with.
         const begun = !anew && !whole && left.join() === 'enrolling.json';
         if (left.length > 0 && !begun) throw new Error(`${left} is left of the enrolment`);
         if (told === 0) return;
         const trust = await trustOf(files);
-        if (trust.addresses.revision < revision) throw new Error(`P5: addresses of revision ${revision} are forgotten`);
-        if ((trust.verified?.head.size ?? 0) < told) throw new Error(`P5: head ${told} is forgotten`);
-        if (problem !== undefined && trust.problem?.code !== problem) throw new Error(`P6: the problem ${problem} is forgotten`);
-        if (whole && trust.problem !== undefined) throw new Error('a problem that was over is back');
+        if (trust.addresses.revision < revision)
+          throw new Error(`P5: addresses of revision ${revision} are forgotten`);
+        if ((trust.verified?.head.size ?? 0) < told)
+          throw new Error(`P5: head ${told} is forgotten`);
+        if (problem !== undefined && trust.problem?.code !== problem)
+          throw new Error(`P6: the problem ${problem} is forgotten`);
+        if (whole && trust.problem !== undefined)
+          throw new Error('a problem that was over is back');
       },
     };
   },

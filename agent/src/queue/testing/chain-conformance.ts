@@ -1,11 +1,23 @@
-/** What every `Queue` must do about its chain and about garbage collection, as tests; part of `queueConformance`. */
-import { type ChainId, type CommitHash, decodeCommitHeader, decodeSignedCommit } from '@aliquot/proto';
+/**
+ * What every `Queue` must do about its chain and about garbage collection, as tests; part of
+ * `queueConformance`.
+ */
+import {
+  type ChainId,
+  type CommitHash,
+  decodeCommitHeader,
+  decodeSignedCommit,
+} from '@aliquot/proto';
 import { expect, test } from 'vitest';
 import type { Queue, QueueEvent } from '../queue.ts';
 import { collect, drainAll, put, receiptFor, sample, testSigner } from '../test-support.ts';
 
 const NEW_CHAIN = new Uint8Array(16).fill(77) as ChainId;
-const named = { chainId: new Uint8Array(16).fill(2) as ChainId, sequence: 57, hash: new Uint8Array(32).fill(9) as CommitHash };
+const named = {
+  chainId: new Uint8Array(16).fill(2) as ChainId,
+  sequence: 57,
+  hash: new Uint8Array(32).fill(9) as CommitHash,
+};
 const headerOf = (bytes: Uint8Array) => decodeCommitHeader(decodeSignedCommit(bytes).header);
 
 async function receipt(queue: Queue): Promise<Uint8Array> {
@@ -30,7 +42,12 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     expect(queue().chainHead()).toEqual(before);
     expect(Buffer.compare(await receipt(queue()), signed?.bytes ?? new Uint8Array())).toBe(0);
     const first = headerOf(await receipt(queue()));
-    expect(first).toMatchObject({ chainId: NEW_CHAIN, sequence: 2, predecessor: signed?.hash, forkedFrom: before });
+    expect(first).toMatchObject({
+      chainId: NEW_CHAIN,
+      sequence: 2,
+      predecessor: signed?.hash,
+      forkedFrom: before,
+    });
     await put(queue(), sample('/data/c'));
     await reopen();
     const second = headerOf(await receipt(queue()));
@@ -43,7 +60,12 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     await put(queue(), sample('/data/a'));
     await reopen();
     const first = headerOf(await receipt(queue()));
-    expect(first).toMatchObject({ chainId: NEW_CHAIN, sequence: 1, predecessor: new Uint8Array(32), forkedFrom: named });
+    expect(first).toMatchObject({
+      chainId: NEW_CHAIN,
+      sequence: 1,
+      predecessor: new Uint8Array(32),
+      forkedFrom: named,
+    });
   });
 
   test('I-A8: a second fork goes on from our newest commit, whichever chain that is on', async () => {
@@ -80,7 +102,8 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
       forkedFrom: before,
     });
     expect(await queue().known(a.known.path)).toBeDefined();
-    // The collector lost everything: what this agent signed goes again, what the earlier one did is captured again.
+    // The collector lost everything: what this agent signed goes again, what the earlier one did is
+    // captured again.
     await queue().unreceipt(0);
     await reopen();
     expect(queue().receiptedSequence()).toBe(1);
@@ -100,7 +123,8 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
 
   test('I-A4: everything queued can be signed at once; receipts then come in the order of the commits', async () => {
     const first = sample('/data/a');
-    for (let count = 0; count < 4100; count += 1) await queue().capture().putVersion(first.draft, first.known);
+    for (let count = 0; count < 4100; count += 1)
+      await queue().capture().putVersion(first.draft, first.known);
     await queue().sync();
     expect(await queue().signAll(testSigner())).toBe(2);
     expect(await queue().signAll(testSigner())).toBe(0);
@@ -114,7 +138,9 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     expect(queue().pending().entries).toBe(4101);
     const [one, two] = commits.map(receiptFor);
     if (one === undefined || two === undefined) throw new Error('no commits');
-    await expect(queue().receipted(two.signed, two.body)).rejects.toMatchObject({ code: 'QUEUE_FOREIGN_RECEIPT' });
+    await expect(queue().receipted(two.signed, two.body)).rejects.toMatchObject({
+      code: 'QUEUE_FOREIGN_RECEIPT',
+    });
     await queue().receipted(one.signed, one.body);
     await queue().receipted(two.signed, two.body);
     expect(await collect(queue().unreceipted())).toEqual([]);
@@ -123,7 +149,12 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
 
   test('I-A9: an epoch that was learnt empties the cache for good, and is answered once everything older is receipted', async () => {
     const index = new Uint8Array(32).fill(4);
-    const chunk = { id: sample('/data/a').items[0]?.id, plainSize: 200, epoch: 1, maskedKey: new Uint8Array(32).fill(5) };
+    const chunk = {
+      id: sample('/data/a').items[0]?.id,
+      plainSize: 200,
+      epoch: 1,
+      maskedKey: new Uint8Array(32).fill(5),
+    };
     const capture = queue().capture();
     if (chunk.id !== undefined) capture.cachePut(index, { ...chunk, id: chunk.id });
     const file = sample('/data/old');
@@ -193,7 +224,11 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
   test('I-A9: the end of the last capture of before is told also while something else is not synced yet', async () => {
     const stale = queue().capture();
     await queue().learnGcEpoch(1);
-    await queue().setProblem(Buffer.from('/data/p'), { code: 'locked', message: 'in use', sinceMs: 1 });
+    await queue().setProblem(Buffer.from('/data/p'), {
+      code: 'locked',
+      message: 'in use',
+      sinceMs: 1,
+    });
     const heard: QueueEvent['type'][] = [];
     queue().subscribe(({ type }) => heard.push(type));
     stale.abort();

@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest';
 import type { Queue } from '../queue.ts';
 import { type SampleFile, sample } from '../test-support.ts';
 
-/** What a queue keeps of files that grow: a cache, which may forget, and never gives one file's state to another. */
+/**
+ * What a queue keeps of files that grow: a cache, which may forget, and never gives one file's
+ * state to another.
+ */
 export function queueGrowthConformance(current: () => Queue, reopen: () => Promise<void>): void {
   const keep = async (file: SampleFile, state: Uint8Array): Promise<void> => {
     const capture = current().capture();
@@ -33,7 +36,9 @@ export function queueGrowthConformance(current: () => Queue, reopen: () => Promi
       const capture = current().capture();
       capture.keepGrowth(Uint8Array.of(1));
       capture.abort();
-      expect(() => capture.keepGrowth(Uint8Array.of(2))).toThrowError(expect.objectContaining({ code: 'QUEUE_CLOSED' }));
+      expect(() => capture.keepGrowth(Uint8Array.of(2))).toThrowError(
+        expect.objectContaining({ code: 'QUEUE_CLOSED' }),
+      );
       await current().sync();
       expect(await current().growthOf(file.path)).toBeUndefined();
     });

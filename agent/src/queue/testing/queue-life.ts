@@ -7,9 +7,21 @@ import { DurableQueue } from '../durable-queue.ts';
 import { fsckQueue } from '../fsck.ts';
 import { type QueueOptions, queuePaths } from '../open-queue.ts';
 import type { CommitSigner, QueuedCommit } from '../queue.ts';
-import { collect, put, putGone, queueOptions, receiptFor, type SampleFile, sampleFile, testSigner } from '../test-support.ts';
+import {
+  collect,
+  put,
+  putGone,
+  queueOptions,
+  receiptFor,
+  type SampleFile,
+  sampleFile,
+  testSigner,
+} from '../test-support.ts';
 
-/** A version that `sync` has returned for: the queue owes it to us until a receipt, and to the collector for ever. */
+/**
+ * A version that `sync` has returned for: the queue owes it to us until a receipt, and to the
+ * collector for ever.
+ */
 interface Owed {
   readonly file: SampleFile;
   readonly gone: boolean;
@@ -18,8 +30,9 @@ interface Owed {
 const nameOf = (path: Uint8Array): string => Buffer.from(path).toString();
 
 /**
- * One queue's life for the enumeration of faults, and what it has promised on the way (I-A1 to I-A5): versions synced, commits signed,
- * receipts taken. Times of capture tell versions of one file apart.
+ * One queue's life for the enumeration of faults, and what it has promised on the way (I-A1 to
+ * I-A5): versions synced, commits signed, receipts taken. Times of capture tell versions of one
+ * file apart.
  */
 export class QueueLife implements Life<DurableQueue> {
   readonly steps: LifeStep<DurableQueue>[] = [];
@@ -51,8 +64,16 @@ export class QueueLife implements Life<DurableQueue> {
     return queue.close();
   }
 
-  /** Adds a step of any kind. What it promises, `check` looks at from then on, until a step of the same `about` promises something else. */
-  step(name: string, run: (queue: DurableQueue) => Promise<void>, about?: string, check?: (queue: DurableQueue) => Promise<boolean>): this {
+  /**
+   * Adds a step of any kind. What it promises, `check` looks at from then on, until a step of the
+   * same `about` promises something else.
+   */
+  step(
+    name: string,
+    run: (queue: DurableQueue) => Promise<void>,
+    about?: string,
+    check?: (queue: DurableQueue) => Promise<boolean>,
+  ): this {
     const step = async (queue: DurableQueue) => {
       // Under way, neither the old nor the new holds for sure.
       if (about !== undefined) this.#checks.delete(about);
@@ -104,7 +125,10 @@ export class QueueLife implements Life<DurableQueue> {
     });
   }
 
-  /** The collector has lost what came after this commit. What is still in a segment stays there from now on; the rest nobody can give. */
+  /**
+   * The collector has lost what came after this commit. What is still in a segment stays there from
+   * now on; the rest nobody can give.
+   */
   unreceipt(sequence: number): this {
     return this.step(`unreceipt ${sequence}`, async (queue) => {
       for (const { file } of this.#owed) {
@@ -142,13 +166,17 @@ export class QueueLife implements Life<DurableQueue> {
   /** A commit that the queue gave: the same bytes for ever (I-A4). */
   seen({ sequence, bytes }: QueuedCommit): void {
     const before = this.#signed.get(sequence);
-    expectThat(before === undefined || Buffer.compare(before, bytes) === 0, `I-A4: commit ${sequence} has changed`);
+    expectThat(
+      before === undefined || Buffer.compare(before, bytes) === 0,
+      `I-A4: commit ${sequence} has changed`,
+    );
     this.#signed.set(sequence, bytes);
   }
 
   async judge(files: FilePort, { whole, damaged }: JudgedState): Promise<void> {
     const options = this.#optionsOver(files);
-    // Where bytes were altered: a start sets aside what repair cannot mend, and the next repair removes what is set aside.
+    // Where bytes were altered: a start sets aside what repair cannot mend, and the next repair
+    // removes what is set aside.
     for (let round = 0; damaged && round < 2; round += 1) {
       await collect(fsckQueue({ ...options, repair: true }));
       await (await DurableQueue.open(options)).close();
@@ -169,34 +197,60 @@ export class QueueLife implements Life<DurableQueue> {
     for (const [sequence, bytes] of this.#signed) {
       const commit = await queue.signedCommit(sequence);
       expectThat(commit !== undefined, `I-A4: commit ${sequence} is gone`);
-      expectThat(commit !== undefined && Buffer.compare(commit.bytes, bytes) === 0, `I-A4: commit ${sequence} has changed`);
+      expectThat(
+        commit !== undefined && Buffer.compare(commit.bytes, bytes) === 0,
+        `I-A4: commit ${sequence} has changed`,
+      );
     }
-    for (const [about, check] of this.#checks) expectThat(await check(queue), `${about}: not as promised`);
-    expectThat(queue.receiptedSequence() >= this.#receipted, `I-A2: receipt ${this.#receipted} is forgotten`);
+    for (const [about, check] of this.#checks)
+      expectThat(await check(queue), `${about}: not as promised`);
+    expectThat(
+      queue.receiptedSequence() >= this.#receipted,
+      `I-A2: receipt ${this.#receipted} is forgotten`,
+    );
     const receipted = new Set<string>();
     for (let sequence = 1; sequence <= queue.receiptedSequence(); sequence += 1) {
       const commit = await queue.signedCommit(sequence);
-      for (const version of commit === undefined ? [] : versionsIn(commit.bytes)) receipted.add(version);
+      for (const version of commit === undefined ? [] : versionsIn(commit.bytes))
+        receipted.add(version);
     }
-    const waiting = this.#owed.filter(({ file }) => !receipted.has(versionOf(file)) && !this.#givenUp.has(versionOf(file)));
-    expectThat(queue.pending().entries >= waiting.length, `I-A1: ${waiting.length} versions wait, ${queue.pending().entries} are pending`);
+    const waiting = this.#owed.filter(
+      ({ file }) => !receipted.has(versionOf(file)) && !this.#givenUp.has(versionOf(file)),
+    );
+    expectThat(
+      queue.pending().entries >= waiting.length,
+      `I-A1: ${waiting.length} versions wait, ${queue.pending().entries} are pending`,
+    );
     for (const { file, gone } of waiting) {
       for (const { id, sealed } of gone ? [] : file.items) {
         const item = await queue.readItem(id);
-        expectThat(item !== undefined && Buffer.compare(item.sealed, sealed) === 0, `I-A1: an item of ${nameOf(file.path)} is gone`);
+        expectThat(
+          item !== undefined && Buffer.compare(item.sealed, sealed) === 0,
+          `I-A1: an item of ${nameOf(file.path)} is gone`,
+        );
       }
     }
     for (const { file, gone } of newest(this.#owed)) {
       const known = await queue.known(file.path);
-      // Receipted and dropped ones may be unknown after a rebuild (I-A5), and what was cut short later may stand for a newer version.
+      // Receipted and dropped ones may be unknown after a rebuild (I-A5), and what was cut short
+      // later may stand for a newer version.
       if (known === undefined || gone) continue;
-      expectThat(known.capturedAtMs >= file.draft.capturedAtMs, `I-A1: an older state of ${nameOf(file.path)} is known`);
+      expectThat(
+        known.capturedAtMs >= file.draft.capturedAtMs,
+        `I-A1: an older state of ${nameOf(file.path)} is known`,
+      );
     }
   }
 
-  /** Everything is sent: each version that was owed stands in a commit, those of one file in the order of their capture; no key is left. */
+  /**
+   * Everything is sent: each version that was owed stands in a commit, those of one file in the
+   * order of their capture; no key is left.
+   */
   async #judgeWhole(queue: DurableQueue, files: FilePort): Promise<void> {
-    expectThat(queue.pending().entries === 0, `${queue.pending().entries} versions are still pending`);
+    expectThat(
+      queue.pending().entries === 0,
+      `${queue.pending().entries} versions are still pending`,
+    );
     const sent = new Map<string, number>();
     let at = 0;
     for (let sequence = 1; ; sequence += 1) {
@@ -211,12 +265,21 @@ export class QueueLife implements Life<DurableQueue> {
     for (const { file } of this.#owed) {
       const place = sent.get(versionOf(file));
       if (place === undefined && this.#givenUp.has(versionOf(file))) continue;
-      expectThat(place !== undefined, `P1: ${nameOf(file.path)} of ${file.draft.capturedAtMs} was never committed`);
-      expectThat((place ?? 0) > (lastOf.get(nameOf(file.path)) ?? 0), `${nameOf(file.path)}: versions out of order`);
+      expectThat(
+        place !== undefined,
+        `P1: ${nameOf(file.path)} of ${file.draft.capturedAtMs} was never committed`,
+      );
+      expectThat(
+        (place ?? 0) > (lastOf.get(nameOf(file.path)) ?? 0),
+        `${nameOf(file.path)}: versions out of order`,
+      );
       lastOf.set(nameOf(file.path), place ?? 0);
     }
     const keys = await BatchKeys.open(files, queuePaths(this.#dir).keys, this.#random);
-    expectThat(keys.numbers.length === 0, `I-A3: keys ${keys.numbers.join(', ')} are left of what is signed`);
+    expectThat(
+      keys.numbers.length === 0,
+      `I-A3: keys ${keys.numbers.join(', ')} are left of what is signed`,
+    );
   }
 
   #optionsOver(port: FilePort): QueueOptions {

@@ -23,7 +23,11 @@ export const queueDay: CrashScenario = {
     const life = new QueueLife(root, random);
     life.capture(['a', 2]).capture(['b', 1], ['c', 3]).sign().capture(['a', 1]).drain();
     life.gone('c').step('problem', async (queue) => {
-      await queue.setProblem(Buffer.from('/data/locked'), { code: 'locked', message: 'in use', sinceMs: 1 });
+      await queue.setProblem(Buffer.from('/data/locked'), {
+        code: 'locked',
+        message: 'in use',
+        sinceMs: 1,
+      });
       await queue.sync();
     });
     life.step('refresh', async (queue) => {
@@ -47,7 +51,13 @@ export const queueRollback: CrashScenario = {
   proves: ['P1', 'P5', 'P6'],
   begin: async (root, random) => {
     const life = new QueueLife(root, random, { keptBytes: 3000 });
-    life.capture(['a', 4, 700]).drain().capture(['b', 4, 700]).drain().capture(['c', 4, 700]).drain();
+    life
+      .capture(['a', 4, 700])
+      .drain()
+      .capture(['b', 4, 700])
+      .drain()
+      .capture(['c', 4, 700])
+      .drain();
     return life.unreceipt(1).lose(2).capture(['d', 2]).sign().drain();
   },
 };
@@ -61,7 +71,11 @@ export const queueFacts: CrashScenario = {
   begin: async (root, random) => {
     const life = new QueueLife(root, random);
     const chainId = asChainId(random.bytes(16));
-    const named = { chainId: asChainId(random.bytes(16)), sequence: 7, hash: asCommitHash(random.bytes(32)) };
+    const named = {
+      chainId: asChainId(random.bytes(16)),
+      sequence: 7,
+      hash: asCommitHash(random.bytes(32)),
+    };
     const reference = (name: string): FileReference => ({
       path: Buffer.from(`/data/${name}`),
       size: 1000,
@@ -70,7 +84,8 @@ export const queueFacts: CrashScenario = {
       resultPathLength: 0,
       settledAtMs: 1_767_323_000_000,
     });
-    const isReferred = (name: string) => async (queue: DurableQueue) => (await queue.reference(reference(name).path)) !== undefined;
+    const isReferred = (name: string) => async (queue: DurableQueue) =>
+      (await queue.reference(reference(name).path)) !== undefined;
     const refer = (name: string) =>
       life.step(
         `refer ${name}`,
@@ -82,7 +97,8 @@ export const queueFacts: CrashScenario = {
         isReferred(name),
       );
     life.capture(['a', 1]).sign().capture(['b', 1]);
-    const forked = async (queue: DurableQueue) => Buffer.compare(queue.chain().chainId, chainId) === 0;
+    const forked = async (queue: DurableQueue) =>
+      Buffer.compare(queue.chain().chainId, chainId) === 0;
     life.step('fork', (queue) => queue.forkChain({ chainId, named }), 'I-A8', forked);
     refer('x');
     refer('y');
@@ -97,7 +113,10 @@ export const queueFacts: CrashScenario = {
       'lose y',
       (queue) => queue.loseReference(reference('y').path, 'reference-gone'),
       'the reference to y',
-      async (queue) => (await collect(queue.lost())).some(({ path }) => path !== undefined && Buffer.from(path).toString() === '/data/y'),
+      async (queue) =>
+        (await collect(queue.lost())).some(
+          ({ path }) => path !== undefined && Buffer.from(path).toString() === '/data/y',
+        ),
     );
     life.step(
       'drop x',
@@ -109,12 +128,16 @@ export const queueFacts: CrashScenario = {
       async (queue) => !(await isReferred('x')(queue)),
     );
     return life.drain().step('answer', async (queue) => {
-      if ((await queue.gcAnswer()) !== 3) throw new Error('I-A9: everything is receipted, and there is no answer to the epoch');
+      if ((await queue.gcAnswer()) !== 3)
+        throw new Error('I-A9: everything is receipted, and there is no answer to the epoch');
     });
   },
 };
 
-/** An index of which much was never flushed: LevelDB may find the later pages of its log and not the earlier ones. */
+/**
+ * An index of which much was never flushed: LevelDB may find the later pages of its log and not the
+ * earlier ones.
+ */
 const queueIndex: CrashScenario = {
   name: 'queue-index',
   about:
@@ -123,7 +146,8 @@ const queueIndex: CrashScenario = {
   strikes: ({ operation }) => operation.startsWith('level:batch'),
   begin: async (root, random) => {
     const life = new QueueLife(root, random);
-    for (let file = 0; file < 20; file += 1) life.capture([`${'long-name/'.repeat(400)}${file}`, 1]);
+    for (let file = 0; file < 20; file += 1)
+      life.capture([`${'long-name/'.repeat(400)}${file}`, 1]);
     return life.drain();
   },
 };
@@ -145,12 +169,19 @@ const queueRepair: CrashScenario = {
     await store.write({ sync: true });
     await store.close();
     await ensureDirectory(nodeFiles, paths.damaged);
-    await writeFileDurably(nodeFiles, join(paths.damaged, '00000001-16.bin'), Buffer.from('damaged'));
+    await writeFileDurably(
+      nodeFiles,
+      join(paths.damaged, '00000001-16.bin'),
+      Buffer.from('damaged'),
+    );
     const options = { dataDir: root, random, repair: true };
     return {
       open: async (files) => files,
       steps: [
-        { name: 'repair', run: async (port) => void (await collect(fsckQueue({ ...options, port }))) },
+        {
+          name: 'repair',
+          run: async (port) => void (await collect(fsckQueue({ ...options, port }))),
+        },
         {
           name: 'send the rest',
           run: async (port) => {
@@ -162,7 +193,8 @@ const queueRepair: CrashScenario = {
         },
       ],
       close: async () => undefined,
-      judge: (files, state) => life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
+      judge: (files, state) =>
+        life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
     };
   },
 };
@@ -170,13 +202,24 @@ const queueRepair: CrashScenario = {
 /** What `npm test` enumerates in part. */
 export const queueShort: CrashScenario = {
   name: 'queue-short',
-  about: 'as queue-day, in four steps: capture, sign, receipt, and a last capture that rotates the segment',
+  about:
+    'as queue-day, in four steps: capture, sign, receipt, and a last capture that rotates the segment',
   proves: ['P1'],
-  begin: async (root, random) => new QueueLife(root, random, { keptBytes: 0 }).capture(['a', 1]).drain().capture(['b', 2, 2200]).drain(),
+  begin: async (root, random) =>
+    new QueueLife(root, random, { keptBytes: 0 })
+      .capture(['a', 1])
+      .drain()
+      .capture(['b', 2, 2200])
+      .drain(),
 };
 
 export const crashScenarios: Readonly<Record<string, CrashScenario>> = { queueIndex, queueRepair };
 
-export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueFacts, queueIndex, queueRepair, queueShort].map(
-  tortureOf,
-);
+export const queueScenarios: readonly TortureScenario[] = [
+  queueDay,
+  queueRollback,
+  queueFacts,
+  queueIndex,
+  queueRepair,
+  queueShort,
+].map(tortureOf);

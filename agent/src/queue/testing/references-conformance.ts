@@ -1,14 +1,25 @@
-/** What every `Queue` must do with results that it had no room for, as tests; part of `queueConformance`. */
+/**
+ * What every `Queue` must do with results that it had no room for, as tests; part of
+ * `queueConformance`.
+ */
 import { expect, test } from 'vitest';
 import type { FileReference, Queue } from '../queue.ts';
 import { collect, drainAll, put, putGone, sample } from '../test-support.ts';
 
 export function reference(name: string, settledAtMs: number, size = 100): FileReference {
-  return { path: new Uint8Array(Buffer.from(name)), size, mtimeNs: -5n, class: 'default', resultPathLength: 3, settledAtMs };
+  return {
+    path: new Uint8Array(Buffer.from(name)),
+    size,
+    mtimeNs: -5n,
+    class: 'default',
+    resultPathLength: 3,
+    settledAtMs,
+  };
 }
 
 export function queueReferenceConformance(queue: () => Queue, reopen: () => Promise<void>): void {
-  const listed = async (): Promise<string[]> => (await collect(queue().references())).map(({ path }) => Buffer.from(path).toString());
+  const listed = async (): Promise<string[]> =>
+    (await collect(queue().references())).map(({ path }) => Buffer.from(path).toString());
 
   test('I-A10, P6: references stay, oldest settled first, until a version of their path or the order to drop them', async () => {
     await queue().putReference(reference('/data/late', 300));
@@ -53,7 +64,12 @@ export function queueReferenceConformance(queue: () => Queue, reopen: () => Prom
     await put(queue(), sample('/data/changed'));
     await reopen();
     expect(await listed()).toEqual([]);
-    expect((await collect(queue().lost())).map(({ path, why }) => [path && Buffer.from(path).toString(), why])).toEqual([
+    expect(
+      (await collect(queue().lost())).map(({ path, why }) => [
+        path && Buffer.from(path).toString(),
+        why,
+      ]),
+    ).toEqual([
       ['/data/changed', 'reference-changed'],
       ['/data/gone', 'reference-gone'],
     ]);

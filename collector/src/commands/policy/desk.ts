@@ -26,7 +26,11 @@ export async function openDesk(context: CommandContext, options: DeskOptions): P
   const endpoint = await endpointOf(context, options);
   const signer = await openSigner(context, options, 'settings');
   const { policyKey, descriptor } = signer;
-  if (policyKey === undefined) throw new UsageError('USAGE_INVALID', 'this key does not open the policy; use one made for settings');
+  if (policyKey === undefined)
+    throw new UsageError(
+      'USAGE_INVALID',
+      'this key does not open the policy; use one made for settings',
+    );
   const vault = await provedVault(context, await CollectorClient.connect(endpoint), descriptor);
   return { signer: { ...signer, policyKey }, vault };
 }
@@ -43,7 +47,10 @@ export interface StoredPolicy {
  * The newest policy, or the one of a revision; undefined while none was set. What the collector
  * shows is believed only with its signature.
  */
-export async function storedPolicy({ signer, vault }: OpenDesk, revision?: number): Promise<StoredPolicy | undefined> {
+export async function storedPolicy(
+  { signer, vault }: OpenDesk,
+  revision?: number,
+): Promise<StoredPolicy | undefined> {
   const answer = await vault.policy(revision);
   const { policy, certificate, sealed, timeMs } = answer;
   if (policy === undefined || sealed === undefined) return undefined;
@@ -54,7 +61,8 @@ export async function storedPolicy({ signer, vault }: OpenDesk, revision?: numbe
   };
   return evidence(() => {
     const body = verifyPolicy(signer.descriptor, { ...signed, sealed: bytes }, timeMs ?? 0);
-    if (revision !== undefined && body.revision !== revision) throw unverified(`shows policy ${body.revision} as policy ${revision}`);
+    if (revision !== undefined && body.revision !== revision)
+      throw unverified(`shows policy ${body.revision} as policy ${revision}`);
     const text = openPolicyText(signer.policyKey, signer.descriptor, bytes);
     const read = readPolicy(text);
     return { body, text, policy: 'policy' in read ? read.policy : undefined };
@@ -77,7 +85,12 @@ export async function deskPcs({ signer, vault }: OpenDesk): Promise<readonly Des
     const { enrolment, binding, state } = info;
     if (state !== 'enrolled' || binding === undefined) return [];
     return evidence(() => {
-      const certified = verifyAgent(authorityKey, vaultId, decodeSigned(fromBase64(enrolment)), decodeSigned(fromBase64(binding)));
+      const certified = verifyAgent(
+        authorityKey,
+        vaultId,
+        decodeSigned(fromBase64(enrolment)),
+        decodeSigned(fromBase64(binding)),
+      );
       const { name, agentId } = certified.enrolment;
       if (name !== info.name) throw unverified(`passes agent ${name} off as ${info.name}`);
       return [{ name, agentId, boxKey: certified.binding.boxKey, info }];
@@ -90,10 +103,17 @@ function evidence<T>(check: () => T): T {
     return check();
   } catch (cause) {
     if (!(cause instanceof CertificateError) && !(cause instanceof FormatError)) throw cause;
-    throw new CommandError('COMMAND_UNVERIFIED', `what the collector sent does not verify: ${cause.message} (${cause.code})`, { cause });
+    throw new CommandError(
+      'COMMAND_UNVERIFIED',
+      `what the collector sent does not verify: ${cause.message} (${cause.code})`,
+      { cause },
+    );
   }
 }
 
 function unverified(what: string): CommandError {
-  return new CommandError('COMMAND_UNVERIFIED', `the collector ${what}; do not trust this collector, and tell who runs it`);
+  return new CommandError(
+    'COMMAND_UNVERIFIED',
+    `the collector ${what}; do not trust this collector, and tell who runs it`,
+  );
 }

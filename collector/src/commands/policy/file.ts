@@ -14,7 +14,11 @@ export interface PolicyFile {
 }
 
 /** Reads a policy file; `USAGE_CONFIG` after every mistake in it was told with its line. */
-export async function policyIn(context: CommandContext, file: string, output: Output): Promise<PolicyFile> {
+export async function policyIn(
+  context: CommandContext,
+  file: string,
+  output: Output,
+): Promise<PolicyFile> {
   const text = await readText(context, file, 'policy', MAX_POLICY_BYTES);
   const read = readPolicy(text);
   if ('policy' in read) return { text, policy: read.policy };

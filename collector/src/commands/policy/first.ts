@@ -16,7 +16,12 @@ export interface FirstSettings {
 /** The policy that bundles are made by. */
 export async function firstSettings(kit: OpenKit, vault: VaultClient): Promise<FirstSettings> {
   const { descriptor, authority: key, pathSecret } = kit;
-  const signer = { descriptor, key, certificate: undefined, policyKey: policyKeyFor(pathSecret, descriptor.vaultId) };
+  const signer = {
+    descriptor,
+    key,
+    certificate: undefined,
+    policyKey: policyKeyFor(pathSecret, descriptor.vaultId),
+  };
   return { kit, stored: await storedPolicy({ signer, vault }) };
 }
 
@@ -34,8 +39,15 @@ export function settingsInBundle(
   const rendered = renderSettings(stored.policy, 'group' in whom ? whom : whom.name);
   if (rendered === undefined) return undefined;
   const { descriptor, authority, pathSecret } = kit;
-  const contents = { version: 1, text: rendered.text, answerKey: policyKeyFor(pathSecret, descriptor.vaultId).publicKey } as const;
+  const contents = {
+    version: 1,
+    text: rendered.text,
+    answerKey: policyKeyFor(pathSecret, descriptor.vaultId).publicKey,
+  } as const;
   const terms = { ...term, sequence: stored.body.revision, groups: rendered.groups };
   const agentId = 'group' in whom ? undefined : whom.agentId;
-  return { settings: issueBundleSettings(authority, descriptor, agentId, terms, contents), certificate: undefined };
+  return {
+    settings: issueBundleSettings(authority, descriptor, agentId, terms, contents),
+    certificate: undefined,
+  };
 }

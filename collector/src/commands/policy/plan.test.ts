@@ -10,7 +10,9 @@ const pc = (name: string, settings: Partial<AgentInfo['settings']> = {}): DeskPc
   name,
   agentId: new Uint8Array(16) as AgentId,
   boxKey: new Uint8Array(32),
-  info: { settings: { inForce: 1, offered: 1, waiting: 0, groups: [], ...settings } } as unknown as AgentInfo,
+  info: {
+    settings: { inForce: 1, offered: 1, waiting: 0, groups: [], ...settings },
+  } as unknown as AgentInfo,
 });
 
 function policy(text: string): Policy {
@@ -19,15 +21,22 @@ function policy(text: string): Policy {
   return read.policy;
 }
 
-const before = policy('agents: {defaults: {workers: 1}, groups: {first: {names: [a]}}, pcs: {b: {sources: [{path: /data}]}}}');
+const before = policy(
+  'agents: {defaults: {workers: 1}, groups: {first: {names: [a]}}, pcs: {b: {sources: [{path: /data}]}}}',
+);
 const everybody = { canary: undefined, all: false };
-const sends = (plans: ReturnType<typeof planOf>) => plans.filter((plan) => plan.sends).map((plan) => plan.pc.name);
+const sends = (plans: ReturnType<typeof planOf>) =>
+  plans.filter((plan) => plan.sends).map((plan) => plan.pc.name);
 
 describe('what a new policy means for each PC', () => {
   it('is nothing where nothing changes, but for who has no settings yet, or is asked for anew', () => {
     const pcs = [pc('a'), pc('b'), pc('new', { inForce: 0, offered: 0 })];
     expect(sends(planOf(pcs, before, before, everybody))).toEqual(['new']);
-    expect(sends(planOf(pcs, before, before, { ...everybody, all: true }))).toEqual(['a', 'b', 'new']);
+    expect(sends(planOf(pcs, before, before, { ...everybody, all: true }))).toEqual([
+      'a',
+      'b',
+      'new',
+    ]);
     expect(sends(planOf(pcs, undefined, before, everybody))).toEqual(['a', 'b', 'new']);
   });
 
@@ -39,17 +48,28 @@ describe('what a new policy means for each PC', () => {
       none,
       everybody,
     );
-    expect(plans).toMatchObject([{ pc: { name: 'b' }, now: { text: '{}\n' }, lost: [{ path: '/data', patterns: [] }], sends: true }]);
+    expect(plans).toMatchObject([
+      {
+        pc: { name: 'b' },
+        now: { text: '{}\n' },
+        lost: [{ path: '/data', patterns: [] }],
+        sends: true,
+      },
+    ]);
   });
 
   it('waits for the canary’s group, and what waited for an earlier one is freed by a set for everybody', () => {
-    const next = policy('agents: {defaults: {workers: 2}, groups: {first: {names: [a]}}, pcs: {b: {sources: [{path: /data}]}}}');
+    const next = policy(
+      'agents: {defaults: {workers: 2}, groups: {first: {names: [a]}}, pcs: {b: {sources: [{path: /data}]}}}',
+    );
     const plans = planOf([pc('a'), pc('b')], before, next, { canary: 'first', all: false });
     expect(plans.map(({ pc: { name }, waits }) => [name, waits])).toEqual([
       ['a', false],
       ['b', true],
     ]);
-    expect(sends(planOf([pc('a', { offered: 2 }), pc('b', { waiting: 2 })], next, next, everybody))).toEqual(['b']);
+    expect(
+      sends(planOf([pc('a', { offered: 2 }), pc('b', { waiting: 2 })], next, next, everybody)),
+    ).toEqual(['b']);
   });
 
   it('is told with PCs together for which it is the same, and with what loses its cover', () => {

@@ -1,5 +1,16 @@
-import { changesBetween, foldersOf, type LostCover, lostCover, type SettingChange } from '@aliquot/shared/settings/compare';
-import { NO_SETTINGS, type Policy, type RenderedSettings, renderSettings } from '@aliquot/shared/settings/policy';
+import {
+  changesBetween,
+  foldersOf,
+  type LostCover,
+  lostCover,
+  type SettingChange,
+} from '@aliquot/shared/settings/compare';
+import {
+  NO_SETTINGS,
+  type Policy,
+  type RenderedSettings,
+  renderSettings,
+} from '@aliquot/shared/settings/policy';
 import type { DeskPc } from './desk.ts';
 
 /** What a new policy means for one PC. */
@@ -33,7 +44,8 @@ export function planOf(
     const old = before && renderSettings(before, pc.name);
     const { offered, waiting } = pc.info.settings;
     const has = offered > 0 || waiting > 0;
-    const rendered = renderSettings(policy, pc.name) ?? (has || old !== undefined ? NO_SETTINGS : undefined);
+    const rendered =
+      renderSettings(policy, pc.name) ?? (has || old !== undefined ? NO_SETTINGS : undefined);
     if (rendered === undefined) return [];
     const changes = changesBetween(old?.plain ?? {}, rendered.plain);
     // Whoever waited for an earlier policy no longer does when this one is for everybody.
@@ -41,6 +53,15 @@ export function planOf(
     const regrouped = JSON.stringify(old?.groups ?? []) !== JSON.stringify(rendered.groups);
     const sends = all || !has || changes.length > 0 || freed || regrouped;
     const waits = sends && canary !== undefined && !rendered.groups.includes(canary);
-    return [{ pc, now: rendered, changes, lost: lostCover(foldersOf(old?.plain ?? {}), foldersOf(rendered.plain)), sends, waits }];
+    return [
+      {
+        pc,
+        now: rendered,
+        changes,
+        lost: lostCover(foldersOf(old?.plain ?? {}), foldersOf(rendered.plain)),
+        sends,
+        waits,
+      },
+    ];
   });
 }

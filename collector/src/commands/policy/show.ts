@@ -13,7 +13,8 @@ export function planText(plans: readonly PcPlan[]): string {
   for (const { pc, changes, lost, waits } of changed) {
     const lines = [...changes.map(changeText), ...lost.map(lostText)];
     const text =
-      (lines.length === 0 ? ['  the same settings as before'] : lines).join('\n') + (waits ? '\n  waits until it is promoted' : '');
+      (lines.length === 0 ? ['  the same settings as before'] : lines).join('\n') +
+      (waits ? '\n  waits until it is promoted' : '');
     blocks.set(text, [...(blocks.get(text) ?? []), pc.name]);
   }
   const shown = [...blocks].map(([text, names]) => `${namesText(names)}\n${text}`);
@@ -28,7 +29,9 @@ export function summary(plans: readonly PcPlan[]): string {
   const parts = [
     `${formatCounted(sends.length, 'PC')} of ${plans.length} ${sends.length === 1 ? 'gets' : 'get'} new settings`,
     ...(waits.length === 0 ? [] : [`${waits.length} of them when they are promoted`]),
-    folders === 0 ? 'no folder loses its cover' : `${formatCounted(folders, 'folder')} ${folders === 1 ? 'loses its' : 'lose their'} cover`,
+    folders === 0
+      ? 'no folder loses its cover'
+      : `${formatCounted(folders, 'folder')} ${folders === 1 ? 'loses its' : 'lose their'} cover`,
   ];
   return `${parts.join('; ')}.`;
 }
@@ -41,7 +44,8 @@ function namesText(names: readonly string[]): string {
 }
 
 function changeText({ setting, before, now }: SettingChange): string {
-  if (before === undefined) return `  + ${printable(setting)}${now === 'watched' ? '' : `: ${printable(now ?? '')}`}`;
+  if (before === undefined)
+    return `  + ${printable(setting)}${now === 'watched' ? '' : `: ${printable(now ?? '')}`}`;
   if (now === undefined) return `  - ${printable(setting)}`;
   return `  ~ ${printable(setting)}: ${printable(before)} -> ${printable(now)}`;
 }
@@ -59,7 +63,11 @@ export function planJson({ pc, now, changes, lost, sends, waits }: PcPlan): obje
     groups: now.groups,
     changed: sends,
     waits,
-    changes: changes.map(({ setting, before, now: after }) => ({ setting, before: before ?? null, now: after ?? null })),
+    changes: changes.map(({ setting, before, now: after }) => ({
+      setting,
+      before: before ?? null,
+      now: after ?? null,
+    })),
     losesCover: lost.map(({ path, patterns }) => ({ path, patterns })),
   };
 }

@@ -33,8 +33,9 @@ interface EventOptions {
 }
 
 /**
- * One collector's life for the enumeration of faults, and what it has promised on the way (I-C1 to I-C7): a vault that was added, events
- * that were answered, receipts, heads. The clients are patient: they say the same again, byte for byte, until they are answered.
+ * One collector's life for the enumeration of faults, and what it has promised on the way (I-C1 to
+ * I-C7): a vault that was added, events that were answered, receipts, heads. The clients are
+ * patient: they say the same again, byte for byte, until they are answered.
  */
 export class CollectorLife implements Life<CollectorStore> {
   readonly steps: LifeStep<CollectorStore>[] = [];
@@ -48,7 +49,11 @@ export class CollectorLife implements Life<CollectorStore> {
   readonly #held: { readonly name: string; readonly holds: Holds }[] = [];
 
   /** `made`: whether the folder holds a collector with the world's vault already. */
-  constructor(dir: string, world: World, options: { readonly packBytes?: number; readonly made?: boolean } = {}) {
+  constructor(
+    dir: string,
+    world: World,
+    options: { readonly packBytes?: number; readonly made?: boolean } = {},
+  ) {
     this.#dir = dir;
     this.world = world;
     this.#packBytes = options.packBytes ?? 9000;
@@ -63,7 +68,8 @@ export class CollectorLife implements Life<CollectorStore> {
       this.#made = true;
       return store;
     } catch {
-      // As `initCollector` says: what a run left that was cut short is removed by hand, and nothing was in it.
+      // As `initCollector` says: what a run left that was cut short is removed by hand, and nothing
+      // was in it.
       rmSync(this.#dir, { recursive: true, force: true });
     }
     const store = await initCollector(this.#dir, { name: 'freezer' }, this.#ports(files));
@@ -84,14 +90,21 @@ export class CollectorLife implements Life<CollectorStore> {
     const { kit, world } = { kit: this.world.kit, world: this.world };
     const run = async (store: CollectorStore) => {
       const certificate = world.certificateFor(store.identity);
-      await store.addVault({ descriptor: kit.descriptor, certificate, catalogSecretKey: undefined });
+      await store.addVault({
+        descriptor: kit.descriptor,
+        certificate,
+        catalogSecretKey: undefined,
+      });
       this.#added = true;
     };
     this.steps.push({ name: 'vault add', run });
     return this;
   }
 
-  /** Says an event until it is answered; the body is made once. No body: it was said already, or there is nothing to say. */
+  /**
+   * Says an event until it is answered; the body is made once. No body: it was said already, or
+   * there is nothing to say.
+   */
   event(
     name: string,
     make: (vault: VaultStore) => EventBody | undefined | Promise<EventBody | undefined>,
@@ -112,10 +125,16 @@ export class CollectorLife implements Life<CollectorStore> {
   enrol(agent: TestAgent): this {
     const { clock } = this.world;
     const { enrolment, binding } = agent;
-    return this.event(`expect ${agent.name}`, () => ({ type: 'agentExpected', timeMs: clock.now, enrolment })).event(
-      `enrol ${agent.name}`,
-      () => ({ type: 'agentEnrolled', timeMs: clock.now, enrolment, binding }),
-    );
+    return this.event(`expect ${agent.name}`, () => ({
+      type: 'agentExpected',
+      timeMs: clock.now,
+      enrolment,
+    })).event(`enrol ${agent.name}`, () => ({
+      type: 'agentEnrolled',
+      timeMs: clock.now,
+      enrolment,
+      binding,
+    }));
   }
 
   /** Uploads and commits as an agent does: what is missing again, the commit byte for byte. */
@@ -131,9 +150,16 @@ export class CollectorLife implements Life<CollectorStore> {
         built ??= agent.build(files.map((file) => ('draft' in file ? file.draft : file)));
         const outcome = await vault.commit(agent.agentId, built.bytes, this.world.clock.now);
         if (outcome.type === 'missing') continue;
-        if (outcome.type === 'refused') throw new Error(`refused: ${outcome.code} ${outcome.message}`);
+        if (outcome.type === 'refused')
+          throw new Error(`refused: ${outcome.code} ${outcome.message}`);
         agent.advance(built, outcome.head);
-        this.#receipted.push({ agent, bytes: built.bytes, receipt: outcome.receipt, leafIndex: outcome.leafIndex, items });
+        this.#receipted.push({
+          agent,
+          bytes: built.bytes,
+          receipt: outcome.receipt,
+          leafIndex: outcome.leafIndex,
+          items,
+        });
         return;
       }
       throw new Error('six uploads were not enough');
@@ -146,8 +172,14 @@ export class CollectorLife implements Life<CollectorStore> {
     // Twice where bytes were altered: once to mend, once to see that it is.
     for (const repair of damaged ? [true, false] : [false]) {
       const found: string[] = [];
-      const onFinding = (finding: { severity: string; code: string; what: string; where: string }) => {
-        if (finding.severity !== 'info' && !repair) found.push(`${finding.code} ${finding.what} (${finding.where})`);
+      const onFinding = (finding: {
+        severity: string;
+        code: string;
+        what: string;
+        where: string;
+      }) => {
+        if (finding.severity !== 'info' && !repair)
+          found.push(`${finding.code} ${finding.what} (${finding.where})`);
       };
       await fsckCollector(this.#dir, { ...ports, repair, onFinding });
       expectThat(found.length === 0, `fsck: ${found.join('; ')}`);
@@ -164,34 +196,58 @@ export class CollectorLife implements Life<CollectorStore> {
   async #judgePromises(vault: VaultStore): Promise<void> {
     for (const { agent, bytes, receipt, leafIndex, items } of this.#receipted) {
       const { record } = await vault.leafAt(leafIndex);
-      const kept = record.type === 'commit' && equalBytes(record.receipt.body, receipt.body) && equalBytes(record.commit, bytes);
+      const kept =
+        record.type === 'commit' &&
+        equalBytes(record.receipt.body, receipt.body) &&
+        equalBytes(record.commit, bytes);
       expectThat(kept, `I-C1: leaf ${leafIndex} is no longer the commit of ${agent.name}`);
       if (vault.agentById(agent.agentId)?.state === 'enrolled') {
         const outcome = await vault.commit(agent.agentId, bytes, this.world.clock.now);
-        const same = outcome.type === 'accepted' && outcome.repeated && equalBytes(outcome.receipt.body, receipt.body);
-        expectThat(same, `I-C1: the receipt of a commit of ${agent.name} is not honoured (${outcome.type})`);
+        const same =
+          outcome.type === 'accepted' &&
+          outcome.repeated &&
+          equalBytes(outcome.receipt.body, receipt.body);
+        expectThat(
+          same,
+          `I-C1: the receipt of a commit of ${agent.name} is not honoured (${outcome.type})`,
+        );
       }
       const ids = items.map(({ id }) => id);
-      expectThat(!(await vault.has(agent.lineageId, ids)).includes(false), `I-C8: ${agent.name} has lost a chunk from its set`);
+      expectThat(
+        !(await vault.has(agent.lineageId, ids)).includes(false),
+        `I-C8: ${agent.name} has lost a chunk from its set`,
+      );
       for await (const item of vault.readItems(ids)) {
         const sent = items.find(({ id }) => equalBytes(id, item.id));
-        const sound = item.type === 'item' && sent !== undefined && equalBytes(item.bytes, sent.bytes);
-        expectThat(sound, `P1: a receipted ${sent?.kind ?? 'item'} of ${agent.name} is ${item.type}`);
+        const sound =
+          item.type === 'item' && sent !== undefined && equalBytes(item.bytes, sent.bytes);
+        expectThat(
+          sound,
+          `P1: a receipted ${sent?.kind ?? 'item'} of ${agent.name} is ${item.type}`,
+        );
       }
       if (agent.treeHead === undefined) continue;
       const judgement = await vault.judgeHead(agent.treeHead);
-      expectThat(judgement === 'consistent' || judgement === 'lost', `P5: the head that ${agent.name} holds is ${judgement}`);
+      expectThat(
+        judgement === 'consistent' || judgement === 'lost',
+        `P5: the head that ${agent.name} holds is ${judgement}`,
+      );
     }
     for (const { body, leafIndex } of this.#events) {
       const { record } = await vault.leafAt(leafIndex);
-      expectThat(record.type === 'event', `I-C1: leaf ${leafIndex} is no longer the event ${body.type}`);
+      expectThat(
+        record.type === 'event',
+        `I-C1: leaf ${leafIndex} is no longer the event ${body.type}`,
+      );
     }
-    for (const { name, holds } of this.#held) expectThat(await holds(vault), `I-C1: what was said by "${name}" does not hold any more`);
+    for (const { name, holds } of this.#held)
+      expectThat(await holds(vault), `I-C1: what was said by "${name}" does not hold any more`);
   }
 
   #vault(store: CollectorStore): VaultStore {
     const vault = store.vault(this.world.descriptor.vaultId);
-    if (vault === undefined) throw new StoreError('STORE_FOLDER', 'the vault is not there', { retryable: false });
+    if (vault === undefined)
+      throw new StoreError('STORE_FOLDER', 'the vault is not there', { retryable: false });
     return vault;
   }
 

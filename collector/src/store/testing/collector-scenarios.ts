@@ -19,16 +19,27 @@ const chunks = (word: string, count: number, bytes = 100) =>
 const blind = { blind: true };
 
 /** A collector in `dir` with the world's vault, closed. */
-async function madeCollector(dir: string, world: World, live: (vault: VaultStore) => Promise<void> = async () => undefined): Promise<void> {
+async function madeCollector(
+  dir: string,
+  world: World,
+  live: (vault: VaultStore) => Promise<void> = async () => undefined,
+): Promise<void> {
   const store = await initCollector(dir, { name: 'freezer' }, world.ports({ packBytes: 9000 }));
   const certificate = world.certificateFor(store.identity);
-  await live(await store.addVault({ descriptor: world.kit.descriptor, certificate, catalogSecretKey: undefined }));
+  await live(
+    await store.addVault({
+      descriptor: world.kit.descriptor,
+      certificate,
+      catalogSecretKey: undefined,
+    }),
+  );
   await store.close();
 }
 
 const collectorInit: CrashScenario = {
   name: 'collector-init',
-  about: 'every file and LevelDB call of making a collector, adding a vault and enrolling an agent fails, is cut short or is the last',
+  about:
+    'every file and LevelDB call of making a collector, adding a vault and enrolling an agent fails, is cut short or is the last',
   proves: ['P1'],
   begin: async (root) => {
     const world = new World('init', blind);
@@ -53,16 +64,33 @@ export const collectorDay: CrashScenario = {
     await madeCollector(dir, world);
     const life = new CollectorLife(dir, world, { made: true });
     const [one, two] = [new TestAgent(world, 'hplc-1'), new TestAgent(world, 'ms-2')];
-    life.enrol(one).back(one, 'a small file', () => [one.file('/d/a', [content('a'), content('b')])]);
+    life
+      .enrol(one)
+      .back(one, 'a small file', () => [one.file('/d/a', [content('a'), content('b')])]);
     life.back(one, 'a file with pages', () => [one.file('/d/big', chunks('part', 40, 200))]);
     life.step('catalog', (vault) => vault.flush());
-    life.enrol(two).back(two, 'the same again', () => [two.file('/e/big', chunks('part', 40, 200)), two.directory('/e')]);
-    life.back(one, 'a file that went', () => [one.gone('/d/a'), one.file('/d/c', [content('b'), content('c')])]);
+    life
+      .enrol(two)
+      .back(two, 'the same again', () => [
+        two.file('/e/big', chunks('part', 40, 200)),
+        two.directory('/e'),
+      ]);
+    life.back(one, 'a file that went', () => [
+      one.gone('/d/a'),
+      one.file('/d/c', [content('b'), content('c')]),
+    ]);
     life.step('seen', async (vault) => vault.seen(two.agentId, world.clock.now));
     const successor = new TestAgent(world, 'ms-2', two);
-    life.enrol(successor).back(successor, 'goes on', () => [successor.file('/e/big', chunks('part', 20, 200))]);
+    life
+      .enrol(successor)
+      .back(successor, 'goes on', () => [successor.file('/e/big', chunks('part', 20, 200))]);
     const agentId = successor.agentId;
-    return life.event('revoke', () => ({ type: 'agentRevoked', timeMs: world.clock.now, agentId, reason: 'left the house' }));
+    return life.event('revoke', () => ({
+      type: 'agentRevoked',
+      timeMs: world.clock.now,
+      agentId,
+      reason: 'left the house',
+    }));
   },
 };
 
@@ -76,26 +104,41 @@ export const collectorShort: CrashScenario = {
     const dir = join(root, 'collector');
     const agent = new TestAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
       await agent.enrolAt(vault);
     });
     const life = new CollectorLife(dir, world, { made: true, packBytes: 4000 });
     life.back(agent, 'one', () => [agent.file('/d/a', chunks('a', 6, 300))]);
-    return life.back(agent, 'two', () => [agent.gone('/d/a'), agent.file('/d/b', chunks('b', 6, 300))]);
+    return life.back(agent, 'two', () => [
+      agent.gone('/d/a'),
+      agent.file('/d/b', chunks('b', 6, 300)),
+    ]);
   },
 };
 
-/** A folder put back to an older state: the agent shows what it holds, an operator opens the log anew, and the lost commit comes again. */
+/**
+ * A folder put back to an older state: the agent shows what it holds, an operator opens the log
+ * anew, and the lost commit comes again.
+ */
 const collectorRollback: CrashScenario = {
   name: 'collector-rollback',
-  about: 'as collector-day, for a collector that was put back to an older state, hears of it, and goes on in a new epoch of its log',
+  about:
+    'as collector-day, for a collector that was put back to an older state, hears of it, and goes on in a new epoch of its log',
   proves: ['P1', 'P5'],
   begin: async (root) => {
     const world = new World('rollback', blind);
     const [dir, old] = [join(root, 'collector'), join(root, 'old')];
     const agent = new TestAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
       await agent.enrolAt(vault);
       await agent.back(vault, [agent.file('/d/a', [content('a')])]);
       await vault.flush();
@@ -115,25 +158,40 @@ const collectorRollback: CrashScenario = {
     const life = new CollectorLife(dir, world, { made: true });
     Object.assign(agent, before);
     const report = (head: Signed): EventBody => {
-      return { type: 'headReported', timeMs: world.clock.now, agentId: agent.agentId, head, collectorCertificate };
+      return {
+        type: 'headReported',
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        head,
+        collectorCertificate,
+      };
     };
     life.event('report', () => (signedHead === undefined ? undefined : report(signedHead)));
-    life.event('open anew', (now) => (gone === undefined ? undefined : world.opening(2, now.treeHead(), [gone])));
-    return life.back(agent, 'again', () => lost).back(agent, 'more', () => [agent.file('/d/c', [content('c')])]);
+    life.event('open anew', (now) =>
+      gone === undefined ? undefined : world.opening(2, now.treeHead(), [gone]),
+    );
+    return life
+      .back(agent, 'again', () => lost)
+      .back(agent, 'more', () => [agent.file('/d/c', [content('c')])]);
   },
 };
 
 /** A copied folder: two histories under one identity, of which one is decided. */
 const collectorFork: CrashScenario = {
   name: 'collector-fork',
-  about: 'as collector-day, for an agent whose copy commits too: both histories are kept apart until an operator decides, and merged then',
+  about:
+    'as collector-day, for an agent whose copy commits too: both histories are kept apart until an operator decides, and merged then',
   proves: ['P1', 'P5'],
   begin: async (root) => {
     const world = new World('fork', blind);
     const dir = join(root, 'collector');
     const agent = new TestAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
       await agent.enrolAt(vault);
       await agent.back(vault, [agent.file('/d/a', [content('a')])]);
     });
@@ -149,13 +207,29 @@ const collectorFork: CrashScenario = {
       const [history] = vault.agentById(agent.agentId)?.histories ?? [];
       if (history === undefined) throw new Error('no history is held apart');
       const { historyId } = history;
-      return { type: 'forkDecided', timeMs: world.clock.now, agentId: agent.agentId, historyId, decision: 'restored', name: '' };
+      return {
+        type: 'forkDecided',
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        historyId,
+        decision: 'restored',
+        name: '',
+      };
     });
     life.back(copy, 'merged', () => [copy.file('/d/merged', [content('merged')])]);
-    // An epoch is announced once: after a crash it may stand in the log already, and the next one is announced.
-    return life.event('sweep epoch', (vault) => ({ type: 'gcEpochAnnounced', timeMs: world.clock.now, gcEpoch: vault.gcEpoch() + 1 }), {
-      anew: true,
-    });
+    // An epoch is announced once: after a crash it may stand in the log already, and the next one
+    // is announced.
+    return life.event(
+      'sweep epoch',
+      (vault) => ({
+        type: 'gcEpochAnnounced',
+        timeMs: world.clock.now,
+        gcEpoch: vault.gcEpoch() + 1,
+      }),
+      {
+        anew: true,
+      },
+    );
   },
 };
 
@@ -171,10 +245,21 @@ export const collectorActs: CrashScenario = {
     const old = new TestAgent(world, 'hplc-1');
     const fresh = new TestAgent(world, 'hplc-1', old);
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: old.enrolment });
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: old.enrolment,
+      });
       await old.enrolAt(vault);
-      await old.back(vault, [old.file('/d/went', [content('went')]), old.file('/d/found', [content('found')])]);
-      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: fresh.enrolment });
+      await old.back(vault, [
+        old.file('/d/went', [content('went')]),
+        old.file('/d/found', [content('found')]),
+      ]);
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: fresh.enrolment,
+      });
       await fresh.enrolAt(vault);
       await fresh.back(vault, [fresh.file('/d/found', [content('found')])]);
     });
@@ -189,7 +274,10 @@ export const collectorActs: CrashScenario = {
       const signed = issueAddresses(world.authority, { version: 1, vaultId, revision, addresses });
       life.event(
         `addresses ${revision}`,
-        (vault) => (revisionOf(vault) >= revision ? undefined : { type: 'addressesSet', timeMs: world.clock.now, addresses: signed }),
+        (vault) =>
+          revisionOf(vault) >= revision
+            ? undefined
+            : { type: 'addressesSet', timeMs: world.clock.now, addresses: signed },
         { anew: true, holds: (vault) => revisionOf(vault) >= revision },
       );
       life.step('heard', async (vault) => {
@@ -200,10 +288,17 @@ export const collectorActs: CrashScenario = {
     const { agentId } = fresh;
     const fileIds = [fresh.fileId('/d/went')];
     const isGone = (vault: VaultStore) => vault.agentById(agentId)?.files === 1;
-    life.event('gone', (vault) => (isGone(vault) ? undefined : { type: 'filesGone', timeMs: world.clock.now, agentId, fileIds }), {
-      anew: true,
-      holds: isGone,
-    });
+    life.event(
+      'gone',
+      (vault) =>
+        isGone(vault)
+          ? undefined
+          : { type: 'filesGone', timeMs: world.clock.now, agentId, fileIds },
+      {
+        anew: true,
+        holds: isGone,
+      },
+    );
     const copy = fresh.copy();
     life.back(fresh, 'trunk', () => [fresh.directory('/trunk')]);
     life.back(copy, 'copy', () => [copy.file('/d/copy', [content('copy')])]);
@@ -211,21 +306,38 @@ export const collectorActs: CrashScenario = {
       const history = vault.agentById(agentId)?.histories.find(({ state }) => state === 'held');
       if (history === undefined) throw new Error('no history is held apart');
       const { historyId } = history;
-      return { type: 'forkDecided', timeMs: world.clock.now, agentId, historyId, decision: 'clone', name: 'hplc-9' };
+      return {
+        type: 'forkDecided',
+        timeMs: world.clock.now,
+        agentId,
+        historyId,
+        decision: 'clone',
+        name: 'hplc-9',
+      };
     });
     const isQuiet = (vault: VaultStore) => vault.agentById(agentId)?.problems.length === 0;
-    life.event('seen', (vault) => (isQuiet(vault) ? undefined : { type: 'problemsAcknowledged', timeMs: world.clock.now, agentId }), {
-      anew: true,
-      holds: isQuiet,
-    });
-    return life.back(fresh, 'goes on', () => [fresh.file('/d/found', [content('found'), content('more')])]);
+    life.event(
+      'seen',
+      (vault) =>
+        isQuiet(vault)
+          ? undefined
+          : { type: 'problemsAcknowledged', timeMs: world.clock.now, agentId },
+      {
+        anew: true,
+        holds: isQuiet,
+      },
+    );
+    return life.back(fresh, 'goes on', () => [
+      fresh.file('/d/found', [content('found'), content('more')]),
+    ]);
   },
 };
 
 /** A repair that dies at every step, of a catalog that lies and a torn pack. */
 const collectorRepair: CrashScenario = {
   name: 'collector-repair',
-  about: 'every file and LevelDB call of aliquot fsck --repair fails, is cut short or is the last; the next repair ends the work',
+  about:
+    'every file and LevelDB call of aliquot fsck --repair fails, is cut short or is the last; the next repair ends the work',
   proves: ['P1'],
   begin: async (root) => {
     const world = new World('repair', blind);
@@ -233,7 +345,11 @@ const collectorRepair: CrashScenario = {
     const agent = new TestAgent(world, 'hplc-1');
     const life = new CollectorLife(dir, world, { made: true });
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
       await agent.enrolAt(vault);
       await agent.back(vault, [agent.file('/d/a', chunks('a', 36))]);
       await agent.back(vault, [agent.file('/d/b', [content('b')])]);
@@ -249,17 +365,25 @@ const collectorRepair: CrashScenario = {
     const repair = async (files: FilePort) => {
       const unread: string[] = [];
       const onFinding = ({ code, what }: Finding) => {
-        // What could not be read, or stopped the check of a vault, is a finding, and the person who reads it runs the command again.
-        if (code === 'folder' || code === 'pack-missing' || code === 'check-stopped') unread.push(what);
+        // What could not be read, or stopped the check of a vault, is a finding, and the person who
+        // reads it runs the command again.
+        if (code === 'folder' || code === 'pack-missing' || code === 'check-stopped')
+          unread.push(what);
       };
-      await fsckCollector(dir, { ...world.ports({ packBytes: 9000 }), files, repair: true, onFinding });
+      await fsckCollector(dir, {
+        ...world.ports({ packBytes: 9000 }),
+        files,
+        repair: true,
+        onFinding,
+      });
       if (unread.length > 0) throw new Error(unread.join('; '));
     };
     return {
       open: async (files) => files,
       steps: [{ name: 'repair', run: repair }],
       close: async () => undefined,
-      judge: (files, state) => life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
+      judge: (files, state) =>
+        life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
     };
   },
 };
@@ -274,4 +398,9 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorRepair,
 ].map(tortureOf);
 
-export const crashScenarios: Readonly<Record<string, CrashScenario>> = { collectorInit, collectorRollback, collectorFork, collectorRepair };
+export const crashScenarios: Readonly<Record<string, CrashScenario>> = {
+  collectorInit,
+  collectorRollback,
+  collectorFork,
+  collectorRepair,
+};

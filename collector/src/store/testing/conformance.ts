@@ -59,9 +59,17 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
     test('I-C1 P1 a receipt is verifiable, names its leaf and survives a restart byte for byte', async () => {
       const { world, places, store } = await begin();
       const agent = await world.agent(store, 'hplc-1');
-      const done = await agent.back(store, [agent.file('/d/a', [content('a')]), agent.file('/d/b', [content('b'), content('c')])]);
+      const done = await agent.back(store, [
+        agent.file('/d/a', [content('a')]),
+        agent.file('/d/b', [content('b'), content('c')]),
+      ]);
       const receipt = verifyReceipt(done.receipt, store.certificate);
-      expect(receipt).toMatchObject({ leafIndex: 3, sequence: 1, copies: 1, head: { size: 4, logEpoch: 1 } });
+      expect(receipt).toMatchObject({
+        leafIndex: 3,
+        sequence: 1,
+        copies: 1,
+        head: { size: 4, logEpoch: 1 },
+      });
       await places.close(store);
       const again = await places.open(world);
       const repeated = await again.commit(agent.agentId, done.bytes, world.clock.now + 5000);
@@ -93,7 +101,13 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       }
       for (let leaf = 0; leaf < last.size; leaf += 1) {
         const { leaf: bytes } = await store.leafAt(leaf);
-        verifyInclusion(leafHash(bytes), leaf, last.size, await store.inclusion(leaf, last.size), last.root);
+        verifyInclusion(
+          leafHash(bytes),
+          leaf,
+          last.size,
+          await store.inclusion(leaf, last.size),
+          last.root,
+        );
       }
     });
 
@@ -107,11 +121,16 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(await store.has(owner.lineageId, ids)).toEqual([true]);
       expect(await store.has(thief.lineageId, ids)).toEqual([false]);
       const stolen = thief.build([thief.file('/d/mine', [content('secret')]).draft]);
-      expect(await store.commit(thief.agentId, stolen.bytes, world.clock.now)).toEqual({ type: 'missing', ids });
+      expect(await store.commit(thief.agentId, stolen.bytes, world.clock.now)).toEqual({
+        type: 'missing',
+        ids,
+      });
       const before = store.stats().storedBytes;
       await store.putChunks(thief.lineageId, file.items);
       expect(store.stats().storedBytes).toBe(before);
-      expect((await store.commit(thief.agentId, stolen.bytes, world.clock.now)).type).toBe('accepted');
+      expect((await store.commit(thief.agentId, stolen.bytes, world.clock.now)).type).toBe(
+        'accepted',
+      );
     });
 
     test('P4 a page does not smuggle in the chunks that it names', async () => {
@@ -124,7 +143,11 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const pages = file.items.filter((item) => item.kind === 'page');
       expect(pages.length).toBeGreaterThan(0);
       await store.putChunks(thief.lineageId, pages);
-      const outcome = await store.commit(thief.agentId, thief.build([thief.file('/d/x', chunks).draft]).bytes, world.clock.now);
+      const outcome = await store.commit(
+        thief.agentId,
+        thief.build([thief.file('/d/x', chunks).draft]).bytes,
+        world.clock.now,
+      );
       expect(outcome.type === 'missing' && outcome.ids.length).toBe(40);
     });
 
@@ -147,7 +170,9 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       if (good === undefined) throw new Error('no item');
       const bad = { ...good, id: asChunkId(content('another id', 32)) };
       expect(await codeOf(store.putChunks(agent.lineageId, [good, bad]))).toBe('STORE_BAD_ITEM');
-      expect(await codeOf(store.putChunks(agent.lineageId, [{ ...good, kind: 'page' }]))).toBe('STORE_BAD_ITEM');
+      expect(await codeOf(store.putChunks(agent.lineageId, [{ ...good, kind: 'page' }]))).toBe(
+        'STORE_BAD_ITEM',
+      );
       expect(await store.has(agent.lineageId, [good.id])).toEqual([false]);
     });
 
@@ -155,10 +180,21 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const { world, store } = await begin();
       const agent = await world.agent(store, 'hplc-1');
       await agent.back(store, [agent.directory('/d')]);
-      const later = agent.build([agent.directory('/e')], { sequence: 3, predecessor: asCommitHash(content('lost', 32)) });
-      expect(await store.commit(agent.agentId, later.bytes, world.clock.now)).toMatchObject({ type: 'refused', code: 'bad-predecessor' });
-      expect(await store.chainHead(agent.agentId, agent.chainId)).toMatchObject({ sequence: 1, hash: agent.headHash });
-      expect(await store.chainHead(agent.agentId, asChainId(new Uint8Array(16).fill(7)))).toBeUndefined();
+      const later = agent.build([agent.directory('/e')], {
+        sequence: 3,
+        predecessor: asCommitHash(content('lost', 32)),
+      });
+      expect(await store.commit(agent.agentId, later.bytes, world.clock.now)).toMatchObject({
+        type: 'refused',
+        code: 'bad-predecessor',
+      });
+      expect(await store.chainHead(agent.agentId, agent.chainId)).toMatchObject({
+        sequence: 1,
+        hash: agent.headHash,
+      });
+      expect(
+        await store.chainHead(agent.agentId, asChainId(new Uint8Array(16).fill(7))),
+      ).toBeUndefined();
     });
 
     test('a wrong signature, a changed entry and another agent are refused', async () => {
@@ -168,11 +204,19 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const built = agent.build([agent.directory('/d')]);
       const signed = decodeSignedCommit(built.bytes);
       const forged = encodeSignedCommit({ ...signed, signature: content('forged', 64) });
-      expect(await store.commit(agent.agentId, forged, world.clock.now)).toMatchObject({ code: 'bad-signature' });
-      expect(await store.commit(other.agentId, built.bytes, world.clock.now)).toMatchObject({ code: 'bad-signature' });
+      expect(await store.commit(agent.agentId, forged, world.clock.now)).toMatchObject({
+        code: 'bad-signature',
+      });
+      expect(await store.commit(other.agentId, built.bytes, world.clock.now)).toMatchObject({
+        code: 'bad-signature',
+      });
       const emptied = encodeSignedCommit({ ...signed, wraps: [] });
-      expect(await store.commit(agent.agentId, emptied, world.clock.now)).toMatchObject({ code: 'bad-commit' });
-      expect(await store.commit(agent.agentId, content('noise'), world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      expect(await store.commit(agent.agentId, emptied, world.clock.now)).toMatchObject({
+        code: 'bad-commit',
+      });
+      expect(await store.commit(agent.agentId, content('noise'), world.clock.now)).toMatchObject({
+        code: 'bad-commit',
+      });
     });
 
     test('a revoked agent and one that was replaced may not commit; the successor has history and set', async () => {
@@ -185,12 +229,29 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await successor.enrolAt(store);
       expect(store.agentByName('hplc-1')?.agentId).toEqual(successor.agentId);
       expect(store.agentById(old.agentId)?.state).toBe('replaced');
-      expect(await store.commit(old.agentId, old.build([old.directory('/e')]).bytes, world.clock.now)).toMatchObject({ code: 'replaced' });
-      const outcome = await store.commit(successor.agentId, successor.build([file.draft]).bytes, world.clock.now);
+      expect(
+        await store.commit(old.agentId, old.build([old.directory('/e')]).bytes, world.clock.now),
+      ).toMatchObject({ code: 'replaced' });
+      const outcome = await store.commit(
+        successor.agentId,
+        successor.build([file.draft]).bytes,
+        world.clock.now,
+      );
       expect(outcome.type).toBe('accepted');
       expect(await all(store.versions(successor.lineageId, old.fileId('/d/a')))).toHaveLength(2);
-      await store.appendEvent({ type: 'agentRevoked', timeMs: world.clock.now, agentId: successor.agentId, reason: 'lost' });
-      expect(await store.commit(successor.agentId, successor.build([successor.directory('/d')]).bytes, world.clock.now)).toMatchObject({
+      await store.appendEvent({
+        type: 'agentRevoked',
+        timeMs: world.clock.now,
+        agentId: successor.agentId,
+        reason: 'lost',
+      });
+      expect(
+        await store.commit(
+          successor.agentId,
+          successor.build([successor.directory('/d')]).bytes,
+          world.clock.now,
+        ),
+      ).toMatchObject({
         code: 'revoked',
       });
     });
@@ -200,28 +261,52 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const agent = await world.agent(store, 'hplc-1');
       const leaf = await agent.enrolAt(store);
       expect(await agent.enrolAt(store)).toBe(leaf);
-      expect(await codeOf(agent.enrolAt(store, agent.bindingOf(newSigningKey(world.random))))).toBe('STORE_OTHER_KEYS');
+      expect(await codeOf(agent.enrolAt(store, agent.bindingOf(newSigningKey(world.random))))).toBe(
+        'STORE_OTHER_KEYS',
+      );
       const unknown = new TestAgent(world, 'stranger');
       expect(await codeOf(unknown.enrolAt(store))).toBe('STORE_UNKNOWN_AGENT');
       const rival = new TestAgent(world, 'hplc-1');
-      expect(await codeOf(store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: rival.enrolment }))).toBe('STORE_NAME_TAKEN');
+      expect(
+        await codeOf(
+          store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: rival.enrolment }),
+        ),
+      ).toBe('STORE_NAME_TAKEN');
       const foreign = new TestAgent(new World('elsewhere'), 'x');
-      expect(await codeOf(store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: foreign.enrolment }))).toBe('STORE_BAD_EVENT');
+      expect(
+        await codeOf(
+          store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: foreign.enrolment }),
+        ),
+      ).toBe('STORE_BAD_EVENT');
     });
 
     test('a name that a bundle waits for is given to no other, and of several at once all or none are expected', async () => {
       const { world, store } = await begin();
       const first = await world.agent(store, 'ms-1', { enrol: false });
-      const rivals = [new TestAgent(world, 'ms-2'), new TestAgent(world, 'ms-1'), new TestAgent(world, 'ms-3')];
+      const rivals = [
+        new TestAgent(world, 'ms-2'),
+        new TestAgent(world, 'ms-1'),
+        new TestAgent(world, 'ms-3'),
+      ];
       const expected = (agents: readonly TestAgent[]): EventBody[] =>
-        agents.map(({ enrolment }) => ({ type: 'agentExpected', timeMs: world.clock.now, enrolment }));
+        agents.map(({ enrolment }) => ({
+          type: 'agentExpected',
+          timeMs: world.clock.now,
+          enrolment,
+        }));
       const before = store.treeHead().size;
       expect(await codeOf(store.appendEvents(expected(rivals)))).toBe('STORE_NAME_TAKEN');
-      expect([store.treeHead().size, store.agentByName('ms-2'), store.agentByName('ms-3')]).toEqual([before, undefined, undefined]);
+      expect([store.treeHead().size, store.agentByName('ms-2'), store.agentByName('ms-3')]).toEqual(
+        [before, undefined, undefined],
+      );
       const free = rivals.filter(({ name }) => name !== 'ms-1');
       expect(await store.appendEvents(expected(free))).toEqual({ leafIndex: before + 1 });
       expect(await store.appendEvents(expected(free))).toEqual({ leafIndex: before + 1 });
-      expect(store.agents().map(({ name, state }) => `${name} ${state}`)).toEqual(['ms-1 expected', 'ms-2 expected', 'ms-3 expected']);
+      expect(store.agents().map(({ name, state }) => `${name} ${state}`)).toEqual([
+        'ms-1 expected',
+        'ms-2 expected',
+        'ms-3 expected',
+      ]);
       await first.enrolAt(store);
     });
 
@@ -240,12 +325,18 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const agent = await world.agent(store, 'hplc-1');
       const t0 = world.clock.now;
       world.clock.now = t0 + 10_000;
-      await agent.back(store, [agent.file('/d/a', [content('a1')], { capturedAtMs: t0 + 5000 }), agent.directory('/d')]);
+      await agent.back(store, [
+        agent.file('/d/a', [content('a1')], { capturedAtMs: t0 + 5000 }),
+        agent.directory('/d'),
+      ]);
       world.clock.now = t0 + 20_000;
       // Claims to be older than what was received before: held to just behind it (P5).
       await agent.back(store, [agent.file('/d/a', [content('a2')], { capturedAtMs: t0 - 99_000 })]);
       world.clock.now = t0 + 30_000;
-      await agent.back(store, [agent.gone('/d/a', t0 + 25_000), agent.file('/d/b', [content('b')], { capturedAtMs: t0 + 99_000 })]);
+      await agent.back(store, [
+        agent.gone('/d/a', t0 + 25_000),
+        agent.file('/d/b', [content('b')], { capturedAtMs: t0 + 99_000 }),
+      ]);
       const summary = async (at: number | undefined) =>
         (await all(store.state(agent.lineageId, at))).map((record) => [
           decodeReceiptBody(record.receipt.body).sequence,
@@ -265,12 +356,25 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(await summary(t0 + 30_000)).toEqual(now);
       expect(await summary(undefined)).toEqual(now);
       const versions = await all(store.versions(agent.lineageId, agent.fileId('/d/a')));
-      expect(versions.map((record) => record.versionTimesMs)).toEqual([[t0 + 5000], [t0 + 10_001], [t0 + 25_000]]);
+      expect(versions.map((record) => record.versionTimesMs)).toEqual([
+        [t0 + 5000],
+        [t0 + 10_001],
+        [t0 + 25_000],
+      ]);
       expect(store.agentById(agent.agentId)).toMatchObject({ files: 1, bytes: 300 });
       await places.close(store);
       const again = await places.open(world);
-      expect((await all(again.state(agent.lineageId, undefined))).map((record) => record.live)).toEqual([[1], [1]]);
-      expect(again.stats()).toMatchObject({ commits: 3, versions: 5, files: 1, liveBytes: 300, rawBytes: 900, uniqueBytes: 900 });
+      expect(
+        (await all(again.state(agent.lineageId, undefined))).map((record) => record.live),
+      ).toEqual([[1], [1]]);
+      expect(again.stats()).toMatchObject({
+        commits: 3,
+        versions: 5,
+        files: 1,
+        liveBytes: 300,
+        rawBytes: 900,
+        uniqueBytes: 900,
+      });
     });
 
     test('the log clock never runs backwards', async () => {
@@ -288,7 +392,13 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const agent = await world.agent(store, 'hplc-1');
       const head = { logEpoch: 1, size: 50, root: content('lost root', 32) };
       const { vaultId, collectorId } = store.certificate;
-      const signedHead = signHead(world.collector, { version: 1, vaultId, collectorId, timeMs: world.clock.now, head });
+      const signedHead = signHead(world.collector, {
+        version: 1,
+        vaultId,
+        collectorId,
+        timeMs: world.clock.now,
+        head,
+      });
       const report = {
         type: 'headReported' as const,
         timeMs: world.clock.now,
@@ -300,10 +410,14 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const first = await store.appendEvent(report);
       expect(await store.appendEvent(report)).toEqual(first);
       expect(store.reportedHeads()).toMatchObject([{ head, agentId: agent.agentId }]);
-      expect(store.agentById(agent.agentId)?.problems.map((problem) => problem.code)).toEqual(['log-rolled-back']);
+      expect(store.agentById(agent.agentId)?.problems.map((problem) => problem.code)).toEqual([
+        'log-rolled-back',
+      ]);
       agent.treeHead = head;
       const built = agent.build([agent.directory('/d')]);
-      expect(await store.commit(agent.agentId, built.bytes, world.clock.now)).toMatchObject({ code: 'log-rolled-back' });
+      expect(await store.commit(agent.agentId, built.bytes, world.clock.now)).toMatchObject({
+        code: 'log-rolled-back',
+      });
       const stale = world.opening(2, { ...store.treeHead(), size: 1 }, [head]);
       expect(await codeOf(store.appendEvent(stale))).toBe('STORE_BAD_EVENT');
       const base = store.treeHead();
@@ -325,7 +439,13 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
         type: 'headReported' as const,
         timeMs: world.clock.now,
         agentId: agent.agentId,
-        head: signHead(world.collector, { version: 1, vaultId, collectorId, timeMs: world.clock.now, head }),
+        head: signHead(world.collector, {
+          version: 1,
+          vaultId,
+          collectorId,
+          timeMs: world.clock.now,
+          head,
+        }),
         collectorCertificate: world.certificate,
       });
       // One agent saw the first epoch, another what followed an opening that was itself lost.
@@ -335,7 +455,9 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await store.appendEvent(report(late));
       await store.appendEvent(world.opening(3, store.treeHead(), [late]));
       expect(await store.judgeHead(late)).toBe('lost');
-      expect(await store.judgeHead({ ...late, size: 89, root: content('before', 32) })).toBe('lost');
+      expect(await store.judgeHead({ ...late, size: 89, root: content('before', 32) })).toBe(
+        'lost',
+      );
       expect(await store.judgeHead({ ...late, root: content('other', 32) })).toBe('ahead');
       expect(await store.judgeHead(early)).toBe('ahead');
       expect(store.reportedHeads()).toMatchObject([{ head: early }]);
@@ -352,13 +474,24 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await store.putChunks(agent.lineageId, kept.items);
       agent.treeHead = store.treeHead();
       const early = agent.build([lost.draft, kept.draft]);
-      expect(await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      expect(
+        await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
+      ).toMatchObject({ code: 'bad-commit' });
       const gone = { logEpoch: 1, size: 50, root: content('lost root', 32) };
       await store.appendEvent(world.opening(2, store.treeHead(), [gone]));
       // Neither what was never taken out, nor other wraps, nor everything at once.
-      expect(await store.commit(agent.agentId, early.bytes, world.clock.now)).toMatchObject({ type: 'missing' });
-      const bare = encodeSignedCommit({ ...decodeSignedCommit(early.bytes), slots: [], wraps: [], headerOnly: true });
-      expect(await store.commit(agent.agentId, bare, world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      expect(await store.commit(agent.agentId, early.bytes, world.clock.now)).toMatchObject({
+        type: 'missing',
+      });
+      const bare = encodeSignedCommit({
+        ...decodeSignedCommit(early.bytes),
+        slots: [],
+        wraps: [],
+        headerOnly: true,
+      });
+      expect(await store.commit(agent.agentId, bare, world.clock.now)).toMatchObject({
+        code: 'bad-commit',
+      });
       const outcome = await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now);
       expect(outcome).toMatchObject({ type: 'accepted' });
       if (outcome.type !== 'accepted') return;
@@ -369,13 +502,19 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       });
       agent.advance(early, outcome.head);
       const late = agent.build([agent.directory('/d'), agent.directory('/e')]);
-      expect(await store.commit(agent.agentId, without(late.bytes, 1), world.clock.now)).toMatchObject({ code: 'bad-commit' });
-      expect(await store.commit(agent.agentId, late.bytes, world.clock.now)).toMatchObject({ type: 'accepted' });
+      expect(
+        await store.commit(agent.agentId, without(late.bytes, 1), world.clock.now),
+      ).toMatchObject({ code: 'bad-commit' });
+      expect(await store.commit(agent.agentId, late.bytes, world.clock.now)).toMatchObject({
+        type: 'accepted',
+      });
 
       const seen = async (from: VaultStore) => ({
         state: (await all(from.state(agent.lineageId, undefined))).map((record) => record.live),
         lost: await all(from.versions(agent.lineageId, agent.fileId('/d/lost'))),
-        kept: (await all(from.versions(agent.lineageId, agent.fileId('/d/kept')))).map((record) => record.live),
+        kept: (await all(from.versions(agent.lineageId, agent.fileId('/d/kept')))).map(
+          (record) => record.live,
+        ),
         problems: from.agentById(agent.agentId)?.problems,
       });
       const live = await seen(store);
@@ -385,7 +524,11 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const again = await places.open(world);
       expect(await seen(again)).toEqual(live);
       // It stays until a person says that it was seen.
-      const seenIt = { type: 'problemsAcknowledged' as const, timeMs: world.clock.now, agentId: agent.agentId };
+      const seenIt = {
+        type: 'problemsAcknowledged' as const,
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+      };
       await again.appendEvent(seenIt);
       expect(await seen(again)).toEqual({ ...live, problems: [] });
       expect(await codeOf(again.appendEvent(seenIt))).toBe('STORE_BAD_EVENT');
@@ -397,19 +540,27 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
 
     test('many agents at once get one log without gaps', async () => {
       const { world, store } = await begin();
-      const agents = await Promise.all(Array.from({ length: 8 }, (_, index) => world.agent(store, `pc-${index}`)));
+      const agents = await Promise.all(
+        Array.from({ length: 8 }, (_, index) => world.agent(store, `pc-${index}`)),
+      );
       const outcomes = await Promise.all(
         agents.flatMap((agent) => {
           const file = agent.file(`/d/${agent.name}`, [content(agent.name), content('shared')]);
           return [
             store
               .putChunks(agent.lineageId, file.items)
-              .then(() => store.commit(agent.agentId, agent.build([file.draft]).bytes, world.clock.now)),
+              .then(() =>
+                store.commit(agent.agentId, agent.build([file.draft]).bytes, world.clock.now),
+              ),
           ];
         }),
       );
-      const leaves = outcomes.map((outcome) => (outcome.type === 'accepted' ? outcome.leafIndex : -1));
-      expect(leaves.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 8 }, (_, index) => 17 + index));
+      const leaves = outcomes.map((outcome) =>
+        outcome.type === 'accepted' ? outcome.leafIndex : -1,
+      );
+      expect(leaves.toSorted((a, b) => a - b)).toEqual(
+        Array.from({ length: 8 }, (_, index) => 17 + index),
+      );
       expect(store.stats()).toMatchObject({ chunks: 9, rawBytes: 8 * 600, uniqueBytes: 9 * 300 });
       expect(decodeTreeHeadBody(store.head(1).body).head.size).toBe(25);
     });
@@ -428,27 +579,41 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await store.putBody(agent.lineageId, named, bodyOf());
       const ids = items.map(({ id }) => id);
       expect(await store.has(agent.lineageId, ids)).toEqual(ids.map(() => true));
-      for (const { id, bytes } of items) expect(Buffer.compare((await store.readItem(id))?.bytes ?? new Uint8Array(0), bytes)).toBe(0);
+      for (const { id, bytes } of items)
+        expect(Buffer.compare((await store.readItem(id))?.bytes ?? new Uint8Array(0), bytes)).toBe(
+          0,
+        );
     });
 
     test('items come in runs as they lie in the packs, each once, and what is not held is named', async () => {
       const { world, store } = await begin();
       const agent = await world.agent(store, 'hplc-1');
-      const files = Array.from({ length: 30 }, (_, at) => agent.file(`/d/${at}`, [content(`file ${at}`, 50_000 + at)]));
+      const files = Array.from({ length: 30 }, (_, at) =>
+        agent.file(`/d/${at}`, [content(`file ${at}`, 50_000 + at)]),
+      );
       for (const file of files) await agent.back(store, [file]);
       // Every other one: what lies between is read over.
       const wanted = files.filter((_, at) => at % 2 === 0).flatMap(({ items }) => items);
       const absent = asChunkId(content('absent', 32));
       const found: string[] = [];
-      for await (const run of store.readRuns([...wanted.map(({ id }) => id).reverse(), absent, wanted[0]?.id ?? absent])) {
+      for await (const run of store.readRuns([
+        ...wanted.map(({ id }) => id).reverse(),
+        absent,
+        wanted[0]?.id ?? absent,
+      ])) {
         if (run.type !== 'run') found.push(`${run.type} ${run.ids.map(hex)}`);
         else
           for (const { id, kind, offset, length } of run.items) {
             expect(offset).toBeGreaterThanOrEqual(ITEM_ROOM_BYTES);
-            found.push(`${kind} ${hex(id)} ${hex(sha256(run.bytes.subarray(offset, offset + length)))}`);
+            found.push(
+              `${kind} ${hex(id)} ${hex(sha256(run.bytes.subarray(offset, offset + length)))}`,
+            );
           }
       }
-      expect(found).toEqual([...wanted.map(({ id, kind }) => `${kind} ${hex(id)} ${hex(id)}`), `missing ${hex(absent)}`]);
+      expect(found).toEqual([
+        ...wanted.map(({ id, kind }) => `${kind} ${hex(id)} ${hex(id)}`),
+        `missing ${hex(absent)}`,
+      ]);
     });
 
     test('items are read back in any number, and what is not held is named', async () => {
@@ -458,9 +623,18 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await agent.back(store, [file]);
       const absent = asChunkId(content('absent', 32));
       const found = [];
-      for await (const item of store.readItems([absent, ...file.items.map((item) => item.id).reverse()])) found.push(item);
+      for await (const item of store.readItems([
+        absent,
+        ...file.items.map((item) => item.id).reverse(),
+      ]))
+        found.push(item);
       expect(found).toEqual([
-        ...file.items.map(({ id, kind, bytes }) => ({ type: 'item', id, kind, bytes: Buffer.from(bytes) })),
+        ...file.items.map(({ id, kind, bytes }) => ({
+          type: 'item',
+          id,
+          kind,
+          bytes: Buffer.from(bytes),
+        })),
         { type: 'missing', id: absent },
       ]);
       expect(await store.readItem(absent)).toBeUndefined();

@@ -1,6 +1,11 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type FilePort, nodeFiles, type OpenFile, type RawPath } from '@aliquot/shared/durable/file-port';
+import {
+  type FilePort,
+  nodeFiles,
+  type OpenFile,
+  type RawPath,
+} from '@aliquot/shared/durable/file-port';
 import { Catalog } from '../catalog.ts';
 import { ranges } from '../catalog-keys.ts';
 import { packFileName, packNumberOf, ReadOnlyPack } from '../pack-source.ts';
@@ -21,15 +26,27 @@ export function endOnDisk(dir: string): Position {
   return { pack, offset: pack === 0 ? 0 : statSync(join(dir, 'packs', packFileName(pack))).size };
 }
 
-/** The vault's folder as a crash at `cut` would have left it: what was written later is not there. No catalog unless told. */
-export function copyCutAt(dir: string, to: string, cut: Position, options: { readonly catalog?: string } = {}): void {
+/**
+ * The vault's folder as a crash at `cut` would have left it: what was written later is not there.
+ * No catalog unless told.
+ */
+export function copyCutAt(
+  dir: string,
+  to: string,
+  cut: Position,
+  options: { readonly catalog?: string } = {},
+): void {
   mkdirSync(join(to, 'packs'), { recursive: true });
   for (const number of packsIn(dir)) {
     if (number > cut.pack) continue;
     const bytes = readFileSync(join(dir, 'packs', packFileName(number)));
-    writeFileSync(join(to, 'packs', packFileName(number)), number === cut.pack ? bytes.subarray(0, cut.offset) : bytes);
+    writeFileSync(
+      join(to, 'packs', packFileName(number)),
+      number === cut.pack ? bytes.subarray(0, cut.offset) : bytes,
+    );
   }
-  if (options.catalog !== undefined) cpSync(options.catalog, join(to, 'catalog'), { recursive: true });
+  if (options.catalog !== undefined)
+    cpSync(options.catalog, join(to, 'catalog'), { recursive: true });
 }
 
 /** Every place where a record, header, index or footer ends, in order. */
@@ -54,7 +71,8 @@ export async function boundaries(files: FilePort, dir: string): Promise<Position
 export async function catalogRows(dir: string): Promise<string[]> {
   const catalog = await Catalog.openExisting(nodeFiles, join(dir, 'catalog'));
   const rows: string[] = [];
-  for await (const [key, value] of catalog.scan(ranges.journal)) rows.push(`${key.toString('hex')} ${value.toString('hex')}`);
+  for await (const [key, value] of catalog.scan(ranges.journal))
+    rows.push(`${key.toString('hex')} ${value.toString('hex')}`);
   await catalog.close();
   return rows;
 }
@@ -86,19 +104,31 @@ export function cachedDisk(port: FilePort): CachedDisk {
       close: () => file.close(),
     };
   };
-  const files: FilePort = { ...port, open: async (path, mode, permissions) => wrap(await port.open(path, mode, permissions), path) };
+  const files: FilePort = {
+    ...port,
+    open: async (path, mode, permissions) => wrap(await port.open(path, mode, permissions), path),
+  };
   return { files, syncedSize: (path) => synced.get(path) ?? 0 };
 }
 
-/** The folder after a power cut: synced bytes whole, of the others only what `survives` says, block by block. */
-export function copyAfterPowerCut(dir: string, to: string, disk: CachedDisk, survives: (path: string, block: number) => boolean): void {
+/**
+ * The folder after a power cut: synced bytes whole, of the others only what `survives` says, block
+ * by block.
+ */
+export function copyAfterPowerCut(
+  dir: string,
+  to: string,
+  disk: CachedDisk,
+  survives: (path: string, block: number) => boolean,
+): void {
   mkdirSync(join(to, 'packs'), { recursive: true });
   cpSync(join(dir, 'catalog'), join(to, 'catalog'), { recursive: true });
   for (const number of packsIn(dir)) {
     const path = join(dir, 'packs', packFileName(number));
     const bytes = Buffer.from(readFileSync(path));
     const from = disk.syncedSize(path);
-    for (let at = from; at < bytes.length; at += 64) if (!survives(path, at)) bytes.fill(0, at, Math.min(at + 64, bytes.length));
+    for (let at = from; at < bytes.length; at += 64)
+      if (!survives(path, at)) bytes.fill(0, at, Math.min(at + 64, bytes.length));
     writeFileSync(join(to, 'packs', packFileName(number)), bytes);
   }
 }

@@ -1,4 +1,7 @@
-/** Collectors' folders for the tests of fsck, and ways to damage them. Nothing outside tests imports this file. */
+/**
+ * Collectors' folders for the tests of fsck, and ways to damage them. Nothing outside tests imports
+ * this file.
+ */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
@@ -7,7 +10,13 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { initCollector } from '../collector.ts';
 import { type Finding, fsckCollector } from '../fsck.ts';
-import { decodeFooter, decodeIndex, encodeRecordHeader, FOOTER_BYTES, RECORD_HEADER_BYTES } from '../record.ts';
+import {
+  decodeFooter,
+  decodeIndex,
+  encodeRecordHeader,
+  FOOTER_BYTES,
+  RECORD_HEADER_BYTES,
+} from '../record.ts';
 import { boundaries } from './copies.ts';
 import { content, type TestAgent, World } from './world.ts';
 
@@ -25,7 +34,11 @@ export async function lab(packBytes?: number): Promise<Lab> {
   const dir = join(temporaryFolder(), 'collector');
   const ports = packBytes === undefined ? world.ports() : world.ports({ packBytes });
   const store = await initCollector(dir, { name: 'freezer' }, ports);
-  const parts = { descriptor: world.kit.descriptor, certificate: world.certificateFor(store.identity), catalogSecretKey: undefined };
+  const parts = {
+    descriptor: world.kit.descriptor,
+    certificate: world.certificateFor(store.identity),
+    catalogSecretKey: undefined,
+  };
   const vault = await store.addVault(parts);
   const agent = await world.agent(vault, 'hplc-1');
   await agent.back(vault, [agent.file('/d/a', [content('a'), content('b')])]);
@@ -41,9 +54,16 @@ export async function lab(packBytes?: number): Promise<Lab> {
 }
 
 /** What fsck finds, with or without a repair. */
-export async function check({ world, dir }: Lab, repair = false): Promise<{ findings: Finding[]; faults: number }> {
+export async function check(
+  { world, dir }: Lab,
+  repair = false,
+): Promise<{ findings: Finding[]; faults: number }> {
   const findings: Finding[] = [];
-  const { faults } = await fsckCollector(dir, { ...world.ports(), repair, onFinding: (finding) => findings.push(finding) });
+  const { faults } = await fsckCollector(dir, {
+    ...world.ports(),
+    repair,
+    onFinding: (finding) => findings.push(finding),
+  });
   return { findings, faults };
 }
 
@@ -59,7 +79,11 @@ export async function spoil(path: string, offset: number): Promise<void> {
 }
 
 /** The pack, and where in it the record of this kind number with this ordinal begins. */
-export async function recordAt(vaultDir: string, kind: number, ordinal = 0): Promise<{ path: string; at: number }> {
+export async function recordAt(
+  vaultDir: string,
+  kind: number,
+  ordinal = 0,
+): Promise<{ path: string; at: number }> {
   let seen = 0;
   for (const { pack, offset } of await boundaries(nodeFiles, vaultDir)) {
     const path = join(vaultDir, 'packs', `0000000${pack}.pack`);
@@ -80,7 +104,10 @@ export function forgetDurable({ vaultDir }: Lab): void {
   rmSync(join(vaultDir, 'durable.json'));
 }
 
-/** Changes a byte of the row of a chunk in the index of the first pack, and all that proves the index, as its maker might have. */
+/**
+ * Changes a byte of the row of a chunk in the index of the first pack, and all that proves the
+ * index, as its maker might have.
+ */
 export async function changeIndex({ vaultDir }: Lab, within: number): Promise<void> {
   const path = join(vaultDir, 'packs', '00000001.pack');
   const bytes = readFileSync(path);
@@ -89,7 +116,13 @@ export async function changeIndex({ vaultDir }: Lab, within: number): Promise<vo
   const payload = bytes.subarray(at + RECORD_HEADER_BYTES, bytes.length - FOOTER_BYTES);
   const row = 4 + 41 * (decodeIndex(payload)?.findIndex(({ kind }) => kind === 'chunk') ?? 0);
   payload[row + within] = (payload[row + within] ?? 0) ^ 1;
-  bytes.set(encodeRecordHeader({ kind: 'index', length: payload.length, syncedTo: at, id: sha256(payload) }, salt), at);
+  bytes.set(
+    encodeRecordHeader(
+      { kind: 'index', length: payload.length, syncedTo: at, id: sha256(payload) },
+      salt,
+    ),
+    at,
+  );
   writeFileSync(path, bytes);
 }
 

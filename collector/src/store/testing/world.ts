@@ -21,7 +21,12 @@ import {
   type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
-import { type BuiltCommit, buildCommit, type CommitRecipient, NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
+import {
+  type BuiltCommit,
+  buildCommit,
+  type CommitRecipient,
+  NO_PREDECESSOR,
+} from '@aliquot/shared/commit/commit';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
@@ -38,7 +43,13 @@ import {
   verifyCollectorCertificate,
   verifyDescriptor,
 } from '@aliquot/shared/keys/certificates';
-import { fileIdFor, pathKeyFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import {
+  fileIdFor,
+  pathKeyFor,
+  sourceIdFor,
+  type VaultKeys,
+  vaultKeysFrom,
+} from '@aliquot/shared/keys/derive';
 import { createKit } from '@aliquot/shared/keys/kit';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import type { Random } from '@aliquot/shared/ports';
@@ -69,7 +80,10 @@ export class TestClock {
   }
 }
 
-/** One vault's authority, its collector and its agents, made for a test: everything real but the disk. */
+/**
+ * One vault's authority, its collector and its agents, made for a test: everything real but the
+ * disk.
+ */
 export class World {
   readonly random: Random;
   readonly clock = new TestClock();
@@ -82,7 +96,10 @@ export class World {
 
   constructor(seed = 'world', options: { readonly blind?: boolean } = {}) {
     this.random = seededRandom(seed);
-    this.kit = createKit({ name: `Vault ${seed}`, blind: options.blind === true, nowMs: this.clock.now }, this.random);
+    this.kit = createKit(
+      { name: `Vault ${seed}`, blind: options.blind === true, nowMs: this.clock.now },
+      this.random,
+    );
     this.descriptor = verifyDescriptor(this.kit.descriptor);
     this.authority = signingKeyFromSeed(this.kit.authoritySeed);
     this.keys = vaultKeysFrom(this.kit.dedupSecrets, this.descriptor);
@@ -105,7 +122,11 @@ export class World {
     return {
       descriptor: this.descriptor,
       signedDescriptor: this.kit.descriptor,
-      certificate: verifyCollectorCertificate(this.descriptor.authorityKey, this.descriptor.vaultId, this.certificate),
+      certificate: verifyCollectorCertificate(
+        this.descriptor.authorityKey,
+        this.descriptor.vaultId,
+        this.certificate,
+      ),
       signedCertificate: this.certificate,
       catalogSecretKey: undefined,
       identity: this.collector,
@@ -117,20 +138,44 @@ export class World {
   }
 
   vaultAdded(): EventBody {
-    return { type: 'vaultAdded', timeMs: this.clock.now, descriptor: this.kit.descriptor, collectorCertificate: this.certificate };
+    return {
+      type: 'vaultAdded',
+      timeMs: this.clock.now,
+      descriptor: this.kit.descriptor,
+      collectorCertificate: this.certificate,
+    };
   }
 
   /** A new agent, expected and enrolled at `store` unless told otherwise. */
-  async agent(store: VaultStore, name: string, options: { replaces?: TestAgent; enrol?: boolean } = {}): Promise<TestAgent> {
+  async agent(
+    store: VaultStore,
+    name: string,
+    options: { replaces?: TestAgent; enrol?: boolean } = {},
+  ): Promise<TestAgent> {
     const agent = new TestAgent(this, name, options.replaces);
-    await store.appendEvent({ type: 'agentExpected', timeMs: this.clock.now, enrolment: agent.enrolment });
+    await store.appendEvent({
+      type: 'agentExpected',
+      timeMs: this.clock.now,
+      enrolment: agent.enrolment,
+    });
     if (options.enrol !== false) await agent.enrolAt(store);
     return agent;
   }
 
   opening(logEpoch: number, base: TreeHead, lost: readonly TreeHead[]): EventBody {
-    const body = { version: 1 as const, vaultId: this.descriptor.vaultId, logEpoch, base, lost, approvedAtMs: this.clock.now };
-    return { type: 'epochOpened', timeMs: this.clock.now, opening: issueEpochOpening(this.authority, body) };
+    const body = {
+      version: 1 as const,
+      vaultId: this.descriptor.vaultId,
+      logEpoch,
+      base,
+      lost,
+      approvedAtMs: this.clock.now,
+    };
+    return {
+      type: 'epochOpened',
+      timeMs: this.clock.now,
+      opening: issueEpochOpening(this.authority, body),
+    };
   }
 }
 
@@ -196,26 +241,53 @@ export class TestAgent {
   bindingOf(signKey: SigningKey): Signed {
     const { vaultId } = this.world.descriptor;
     const boxKey = newBoxKey(this.world.random).publicKey;
-    const body: AgentBindingBody = { version: 1, vaultId, agentId: this.agentId, signKey: signKey.publicKey, boxKey };
+    const body: AgentBindingBody = {
+      version: 1,
+      vaultId,
+      agentId: this.agentId,
+      signKey: signKey.publicKey,
+      boxKey,
+    };
     return issueBinding(this.enrolmentKey, body);
   }
 
   async enrolAt(store: VaultStore, binding = this.binding): Promise<number> {
-    const event = { type: 'agentEnrolled' as const, timeMs: this.world.clock.now, enrolment: this.enrolment, binding };
+    const event = {
+      type: 'agentEnrolled' as const,
+      timeMs: this.world.clock.now,
+      enrolment: this.enrolment,
+      binding,
+    };
     return (await store.appendEvent(event)).leafIndex;
   }
 
   /** A file of these chunks, sealed. */
-  file(path: string, chunks: readonly Uint8Array[], options: { capturedAtMs?: number } = {}): TestFile {
+  file(
+    path: string,
+    chunks: readonly Uint8Array[],
+    options: { capturedAtMs?: number } = {},
+  ): TestFile {
     const sealed = chunks.map((chunk) => sealChunk(this.world.keys, chunk));
     const built = buildContent(
       this.world.keys,
       sealed.map((item) => ({ ref: refOf(item), key: item.key })),
     );
-    const items: PutItem[] = [...sealed, ...built.pages].map((item) => ({ id: item.id, kind: item.kind, bytes: item.sealed }));
+    const items: PutItem[] = [...sealed, ...built.pages].map((item) => ({
+      id: item.id,
+      kind: item.kind,
+      bytes: item.sealed,
+    }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const read = { sha256: sha256(...chunks), keys: built.keys };
-    return { draft: { ...this.draftOf('file', path, options.capturedAtMs), size, content: built.content, read }, items };
+    return {
+      draft: {
+        ...this.draftOf('file', path, options.capturedAtMs),
+        size,
+        content: built.content,
+        read,
+      },
+      items,
+    };
   }
 
   gone(path: string, capturedAtMs?: number): EntryDraft {
@@ -262,7 +334,8 @@ export class TestAgent {
     files: readonly (TestFile | EntryDraft)[],
   ): Promise<CommitOutcome & { type: 'accepted' } & { bytes: Uint8Array }> {
     const drafts = files.map((file) => ('draft' in file ? file.draft : file));
-    for (const file of files) if ('draft' in file) await store.putChunks(this.lineageId, file.items);
+    for (const file of files)
+      if ('draft' in file) await store.putChunks(this.lineageId, file.items);
     const built = this.build(drafts);
     const outcome = await store.commit(this.agentId, built.bytes, this.world.clock.now);
     if (outcome.type !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(outcome)}`);
@@ -281,7 +354,10 @@ export class TestAgent {
     return { chainId: this.chainId, sequence: this.sequence, hash: this.headHash };
   }
 
-  /** Goes on under a new chain id, as an agent does that finds a stranger's commit at its chain's head; the next commit says so. */
+  /**
+   * Goes on under a new chain id, as an agent does that finds a stranger's commit at its chain's
+   * head; the next commit says so.
+   */
   fork(): void {
     this.forkedFrom = this.head;
     this.chainId = asChainId(this.world.random.bytes(16));
@@ -318,11 +394,17 @@ export class TestAgent {
   }
 }
 
-/** The same commit with some entries replaced by their leaf hashes, as an agent sends it that has lost them for good. */
+/**
+ * The same commit with some entries replaced by their leaf hashes, as an agent sends it that has
+ * lost them for good.
+ */
 export function without(bytes: Uint8Array, ...slots: readonly number[]): Uint8Array {
   const commit = decodeSignedCommit(bytes);
   const kept = commit.slots.map(
-    (slot, at): EntrySlot => (slots.includes(at) && slot.type === 'entry' ? { type: 'purged', leafHash: leafHash(slot.bytes) } : slot),
+    (slot, at): EntrySlot =>
+      slots.includes(at) && slot.type === 'entry'
+        ? { type: 'purged', leafHash: leafHash(slot.bytes) }
+        : slot,
   );
   return encodeSignedCommit({ ...commit, slots: kept });
 }

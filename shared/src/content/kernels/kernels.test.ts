@@ -13,10 +13,20 @@ const fast = kernels() ?? impossible();
 const arena = fast.take(64 * 1024) ?? impossible();
 const other = fast.take(64 * 1024) ?? impossible();
 
-/** Once a large chunk was taken apart and put together, the scratch memory of `samples.ts` lies in the arena, for small ones as well. */
+/**
+ * Once a large chunk was taken apart and put together, the scratch memory of `samples.ts` lies in
+ * the arena, for small ones as well.
+ */
 function useArena(): void {
   const plain = trace('large', 40_000);
-  const filter: Samples = { kind: 'samples', width: 2, nibbles: false, phase: 0, slowness: 1, bigEndian: true };
+  const filter: Samples = {
+    kind: 'samples',
+    width: 2,
+    nibbles: false,
+    phase: 0,
+    slowness: 1,
+    bigEndian: true,
+  };
   splitSamples(plain, arena.subarray(0, plain.length), filter);
   joinSamples(arena.subarray(0, plain.length), plain, filter);
 }
@@ -33,17 +43,25 @@ function placed(bytes: Uint8Array, at: number): Uint8Array {
 }
 
 const bytes = fc
-  .tuple(fc.nat().map(String), fc.integer({ min: 0, max: 5_000 }), fc.constantFrom('noise', 'trace', 'wild'))
+  .tuple(
+    fc.nat().map(String),
+    fc.integer({ min: 0, max: 5_000 }),
+    fc.constantFrom('noise', 'trace', 'wild'),
+  )
   .map(([seed, size, kind]) => {
     if (kind === 'noise') return noise(seed, size);
     if (kind === 'trace') return trace(seed, size);
     // Steps from one end of the range to the other: differences that do not fit 16 bits.
-    return noise(seed, size).map((byte, at) => (at % 2 === 0 ? byte & 1 : byte < 128 ? 0x7f : 0x80));
+    return noise(seed, size).map((byte, at) =>
+      at % 2 === 0 ? byte & 1 : byte < 128 ? 0x7f : 0x80,
+    );
   });
 
 describe('the kernels', () => {
   test('are made of the text in shared/scripts/kernels.ts', async () => {
-    expect(readFileSync(new URL('./module.ts', import.meta.url), 'utf8')).toBe(await kernelsSource());
+    expect(readFileSync(new URL('./module.ts', import.meta.url), 'utf8')).toBe(
+      await kernelsSource(),
+    );
   });
 
   test('P2: find the cuts that TypeScript finds, with the same hash where there is none', () => {
@@ -74,24 +92,38 @@ describe('the kernels', () => {
 
   test('P2: take samples apart and put them together as TypeScript does', () => {
     fc.assert(
-      fc.property(bytes, fc.nat(7), fc.nat(1), fc.nat(3), fc.boolean(), (plain, at, phase, slowness, bigEndian) => {
-        const filter: Samples = { kind: 'samples', width: 2, nibbles: false, phase, slowness, bigEndian };
-        const expected = new Uint8Array(plain.length);
-        splitSamples(plain, expected, filter);
-        for (const source of [plain, placed(plain, at)]) {
-          const split = other.subarray(0, plain.length);
-          splitSamples(source, split, filter);
-          expect(toHex(split)).toBe(toHex(expected));
-        }
-        const joined = new Uint8Array(plain.length);
-        joinSamples(placed(expected, at), joined, filter);
-        expect(toHex(joined)).toBe(toHex(plain));
-        // Whatever bytes there are have the same way back.
-        const back = new Uint8Array(plain.length);
-        joinSamples(plain, back, filter);
-        joinSamples(placed(plain, at), joined, filter);
-        expect(toHex(joined)).toBe(toHex(back));
-      }),
+      fc.property(
+        bytes,
+        fc.nat(7),
+        fc.nat(1),
+        fc.nat(3),
+        fc.boolean(),
+        (plain, at, phase, slowness, bigEndian) => {
+          const filter: Samples = {
+            kind: 'samples',
+            width: 2,
+            nibbles: false,
+            phase,
+            slowness,
+            bigEndian,
+          };
+          const expected = new Uint8Array(plain.length);
+          splitSamples(plain, expected, filter);
+          for (const source of [plain, placed(plain, at)]) {
+            const split = other.subarray(0, plain.length);
+            splitSamples(source, split, filter);
+            expect(toHex(split)).toBe(toHex(expected));
+          }
+          const joined = new Uint8Array(plain.length);
+          joinSamples(placed(expected, at), joined, filter);
+          expect(toHex(joined)).toBe(toHex(plain));
+          // Whatever bytes there are have the same way back.
+          const back = new Uint8Array(plain.length);
+          joinSamples(plain, back, filter);
+          joinSamples(placed(plain, at), joined, filter);
+          expect(toHex(joined)).toBe(toHex(back));
+        },
+      ),
     );
   });
 

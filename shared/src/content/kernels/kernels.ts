@@ -1,9 +1,15 @@
 import { KERNELS } from './module.ts';
 
-/** Memory that the kernels need themselves, in front of what `take` gives: the gear table, and differences on their way. */
+/**
+ * Memory that the kernels need themselves, in front of what `take` gives: the gear table, and
+ * differences on their way.
+ */
 const OWN_BYTES = 64 * 1024;
 const PAGE_BYTES = 64 * 1024;
-/** Two windows of capture, two chunks of the largest usual size, and some room. Only what is touched takes memory. */
+/**
+ * Two windows of capture, two chunks of the largest usual size, and some room. Only what is touched
+ * takes memory.
+ */
 const ARENA_BYTES = 12 * 1024 * 1024;
 
 /** As much of the API as is used here: its types come with those of browsers. */
@@ -29,10 +35,13 @@ interface Exports {
 }
 
 /**
- * The inner loops of chunker and filters in WebAssembly, half again to four times as fast as TypeScript, for bytes that lie in the arena: memory of a
- * fixed size, one for each thread. Whoever gets none of it, and whoever runs where there is no WebAssembly, works in TypeScript, to the same result.
+ * The inner loops of chunker and filters in WebAssembly, half again to four times as fast as
+ * TypeScript, for bytes that lie in the arena: memory of a fixed size, one for each thread. Whoever
+ * gets none of it, and whoever runs where there is no WebAssembly, works in TypeScript, to the same
+ * result.
  *
- * The arena never moves and is never given back. Text and way of making: `shared/scripts/kernels.ts`.
+ * The arena never moves and is never given back. Text and way of making:
+ * `shared/scripts/kernels.ts`.
  */
 export class Kernels {
   readonly #memory: ArrayBuffer;
@@ -45,7 +54,10 @@ export class Kernels {
     this.#exports = exports;
   }
 
-  /** Undefined where WebAssembly, or its 128-bit lanes, are not to be had. Test only: the program has `kernels()`. */
+  /**
+   * Undefined where WebAssembly, or its 128-bit lanes, are not to be had. Test only: the program
+   * has `kernels()`.
+   */
   static make(arenaBytes: number = ARENA_BYTES): Kernels | undefined {
     try {
       const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
@@ -57,7 +69,9 @@ export class Kernels {
     }
   }
 
-  /** Memory of the arena, for as long as the thread lives; undefined when there is not so much left. */
+  /**
+   * Memory of the arena, for as long as the thread lives; undefined when there is not so much left.
+   */
   take(bytes: number): Uint8Array | undefined {
     const at = this.#used;
     const end = at + Math.ceil(bytes / 16) * 16;
@@ -86,10 +100,15 @@ export class Kernels {
     }
     const { byteOffset } = bytes;
     const end = this.#exports.findCut(byteOffset + from, byteOffset + to, hash, mask);
-    return end === 0 ? { cut: -1, hash: this.#exports.rolled.value } : { cut: end - byteOffset, hash: 0 };
+    return end === 0
+      ? { cut: -1, hash: this.#exports.rolled.value }
+      : { cut: end - byteOffset, hash: 0 };
   }
 
-  /** `split2` of `samples.ts`: `count` little-endian samples of 2 bytes, wherever they begin; all in the arena. */
+  /**
+   * `split2` of `samples.ts`: `count` little-endian samples of 2 bytes, wherever they begin; all in
+   * the arena.
+   */
   split2(samples: Uint8Array, low: Uint8Array, high: Uint8Array, slowness: number): void {
     this.#exports.split2(samples.byteOffset, low.length, low.byteOffset, high.byteOffset, slowness);
   }

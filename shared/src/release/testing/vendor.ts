@@ -35,7 +35,11 @@ export class Vendor {
    * The files of a release that names everything before it, and this version; undefined: new lists
    * of the same.
    */
-  release(small: SmallVersion | undefined, nowMs: number, termMs = YEAR_MS): ReadonlyMap<string, Buffer> {
+  release(
+    small: SmallVersion | undefined,
+    nowMs: number,
+    termMs = YEAR_MS,
+  ): ReadonlyMap<string, Buffer> {
     if (small !== undefined) this.#add(small);
     this.#lists += 1;
     const lists = listMetadata(this.keys, this.#targets, this.#lists, nowMs + termMs);
@@ -46,18 +50,42 @@ export class Vendor {
     const windows = platform.startsWith('win-');
     const file = windows ? ('node.exe' as const) : ('node' as const);
     const target = nodeTarget(nodeVersion, platform);
-    const known = this.#targets.some(({ name, custom }) => name === target && custom.unpackedBytes === node.length);
+    const known = this.#targets.some(
+      ({ name, custom }) => name === target && custom.unpackedBytes === node.length,
+    );
     if (!known)
-      this.#put(target, tarOf({ [`${file}*`]: node }), { part: 'node', platform, version: nodeVersion, unpackedBytes: node.length });
-    const unpackedBytes = Object.values(files).reduce((sum, content) => sum + Buffer.byteLength(content), 0);
-    const about = { target, file, bytes: node.length, sha256: createHash('sha256').update(node).digest('hex') };
-    this.#put(programTarget(version, platform), tarOf(files), { part: 'program', platform, version, unpackedBytes, node: about });
+      this.#put(target, tarOf({ [`${file}*`]: node }), {
+        part: 'node',
+        platform,
+        version: nodeVersion,
+        unpackedBytes: node.length,
+      });
+    const unpackedBytes = Object.values(files).reduce(
+      (sum, content) => sum + Buffer.byteLength(content),
+      0,
+    );
+    const about = {
+      target,
+      file,
+      bytes: node.length,
+      sha256: createHash('sha256').update(node).digest('hex'),
+    };
+    this.#put(programTarget(version, platform), tarOf(files), {
+      part: 'program',
+      platform,
+      version,
+      unpackedBytes,
+      node: about,
+    });
   }
 
   #put(name: string, tar: Buffer, custom: VendorTarget['custom']): void {
     const bytes = zstdCompressSync(tar, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    this.#targets = [...this.#targets.filter((target) => target.name !== name), { name, length: bytes.length, sha256, custom }];
+    this.#targets = [
+      ...this.#targets.filter((target) => target.name !== name),
+      { name, length: bytes.length, sha256, custom },
+    ];
     this.#files.set(targetFile(name, sha256), bytes);
   }
 }
