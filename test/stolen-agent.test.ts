@@ -12,7 +12,7 @@ import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { IndexStore } from '../agent/src/queue/index-store.ts';
+import { IndexStore } from '../agent/src/queue/log/index-store.ts';
 import { mustRun } from '../demo/programs.ts';
 import { cachedChunks, derived, unmasked } from './attack/derive.ts';
 import { aesBlock, aesKey, hmac, newHmacKey, padded, setHmacKey } from './attack/fast-crypto.ts';

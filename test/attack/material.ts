@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { IndexStore } from '../../agent/src/queue/index-store.ts';
+import { IndexStore } from '../../agent/src/queue/log/index-store.ts';
 import { logPayload, tableRows } from './leveldb.ts';
 
 /** What a thief carries off, as byte strings in which a key might stand. */

@@ -13,7 +13,7 @@ import {
   type Wrap,
 } from '@aliquot/proto';
 import { ZERO_NONCE } from '@aliquot/shared/crypto/primitives';
-import { decodeSignedRecord, decodeVersion } from '../../agent/src/queue/payloads.ts';
+import { decodeSignedRecord, decodeVersion } from '../../agent/src/queue/log/payloads.ts';
 import type { Beginning, SealedTarget, SearchJob } from './search.ts';
 
 /**

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
-import { fsckQueue } from '../../agent/src/queue/fsck.ts';
+import { fsckQueue } from '../../agent/src/queue/log/fsck.ts';
 import { fsckIdentity } from '../../agent/src/uplink/fsck.ts';
 import { aliquot, serving } from '../../collector/src/testing/cli.ts';
 import { type Finished, run, Service } from '../../demo/programs.ts';

@@ -25,7 +25,7 @@ import {
   posixOnly,
 } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { QueueError } from '../queue/errors.ts';
+import { QueueError } from '../queue/log/errors.ts';
 import { noise } from '../queue/test-support.ts';
 import { maxAttempts } from './core.ts';
 import { bytePath, pathBytes } from './paths.ts';

@@ -1,7 +1,7 @@
 import type { Completion, EntryDraft } from '@aliquot/proto';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
-import { contentTag } from '../queue/payloads.ts';
+import { contentTag } from '../queue/log/payloads.ts';
 import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';

@@ -15,8 +15,8 @@ import {
   sha256,
 } from '@aliquot/shared/crypto/primitives';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
-import { LayoutReader, LayoutWriter } from '../queue/codec.ts';
-import { QueueError } from '../queue/errors.ts';
+import { LayoutReader, LayoutWriter } from '../queue/log/codec.ts';
+import { QueueError } from '../queue/log/errors.ts';
 import type { KnownFile } from '../queue/queue.ts';
 import type { SourceStat } from './source-port.ts';
 

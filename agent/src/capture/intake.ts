@@ -1,4 +1,4 @@
-import { QueueError } from '../queue/errors.ts';
+import { QueueError } from '../queue/log/errors.ts';
 import type { Capture, Queue, QueuedItem } from '../queue/queue.ts';
 import { throwIfStopped } from './stop.ts';
 import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts';

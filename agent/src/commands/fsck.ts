@@ -3,7 +3,7 @@ import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemRandom } from '@aliquot/shared/ports';
-import { fsckQueue } from '../queue/fsck.ts';
+import { fsckQueue } from '../queue/log/fsck.ts';
 import { AgentError } from '../service/errors.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
 import { presenter } from './present.ts';

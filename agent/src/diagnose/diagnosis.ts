@@ -3,7 +3,7 @@ import { formatInstant } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { LOG_TAIL_BYTES } from '@aliquot/shared/log-lines/log-tail';
 import { enrolmentOf } from '../identity/identity.ts';
-import { fsckQueue } from '../queue/fsck.ts';
+import { fsckQueue } from '../queue/log/fsck.ts';
 import type { Agent } from '../service/agent.ts';
 import type { AgentEvent } from '../service/protocol.ts';
 import { status } from '../service/status.ts';

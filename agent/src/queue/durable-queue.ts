@@ -9,45 +9,15 @@ import {
   type Signed,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { BatchSealer } from './batch.ts';
-import { BudgetMeter, usedBytes } from './budget.ts';
-import { decodeCached } from './cache-codec.ts';
-import { chainOf, forkOf, headOf } from './chain.ts';
-import { encodeFork } from './chain-payloads.ts';
-import { readSigned } from './commit-cut.ts';
-import { QueueCore } from './core.ts';
-import { QueueError } from './errors.ts';
-import { GcGate } from './gc-gate.ts';
-import { growthIn, growthSlot } from './growth-slot.ts';
-import { Holds } from './holds.ts';
-import { numberKey, rawKey } from './index-keys.ts';
-import { captureAgain, inheritanceOf } from './inheritance.ts';
-import { Intake } from './intake.ts';
-import { Losses } from './losses.ts';
-import { namesOf } from './lost.ts';
-import {
-  closeQueueFiles,
-  freeBytesFor,
-  openQueueFiles,
-  type QueueFiles,
-  type QueueOptions,
-} from './open-queue.ts';
-import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
-import {
-  DEFAULT_CLASS,
-  encodeCounter,
-  encodeKnown,
-  encodePathRecord,
-  encodeProblem,
-  encodeReceiptRecord,
-} from './payloads.ts';
-import { decodeCommitPlace, decodeItemPlace } from './places.ts';
-import type * as Q from './queue.ts';
-import { Recent } from './recent.ts';
-import type { RecordKind } from './record.ts';
-import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
-import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
-import { Signing } from './signing.ts';
+import { BudgetMeter, usedBytes } from './intake/budget.ts';
+import { Holds } from './intake/holds.ts';
+import { Intake } from './intake/intake.ts';
+import { Recent } from './intake/recent.ts';
+import { dropKeptSegments, keptBytesBelow, lowestHold } from './intake/retention.ts';
+import { decodeCached } from './ledger/cache-codec.ts';
+import { growthIn, growthSlot } from './ledger/growth-slot.ts';
+import { Losses } from './ledger/losses.ts';
+import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './ledger/references.ts';
 import {
   damagedFiles,
   entriesOf,
@@ -55,7 +25,37 @@ import {
   knownManyIn,
   oldestMsIn,
   problemsIn,
-} from './views.ts';
+} from './ledger/views.ts';
+import { encodeFork } from './log/chain-payloads.ts';
+import { QueueCore } from './log/core.ts';
+import { QueueError } from './log/errors.ts';
+import { numberKey, rawKey } from './log/index-keys.ts';
+import { namesOf } from './log/lost.ts';
+import {
+  closeQueueFiles,
+  freeBytesFor,
+  openQueueFiles,
+  type QueueFiles,
+  type QueueOptions,
+} from './log/open-queue.ts';
+import {
+  DEFAULT_CLASS,
+  encodeCounter,
+  encodeKnown,
+  encodePathRecord,
+  encodeProblem,
+  encodeReceiptRecord,
+} from './log/payloads.ts';
+import { decodeCommitPlace, decodeItemPlace } from './log/places.ts';
+import type { RecordKind } from './log/record.ts';
+import { BatchSealer } from './outbox/batch.ts';
+import { chainOf, forkOf, headOf } from './outbox/chain.ts';
+import { readSigned } from './outbox/commit-cut.ts';
+import { GcGate } from './outbox/gc-gate.ts';
+import { captureAgain, inheritanceOf } from './outbox/inheritance.ts';
+import { type OwnVersion, ownVersionsIn } from './outbox/own-versions.ts';
+import { Signing } from './outbox/signing.ts';
+import type * as Q from './queue.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 

@@ -10,7 +10,7 @@ import type {
   Signed,
   StoredKind,
 } from '@aliquot/proto';
-import type { OwnVersion } from './own-versions.ts';
+import type { OwnVersion } from './outbox/own-versions.ts';
 
 /**
  * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus

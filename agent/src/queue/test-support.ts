@@ -22,8 +22,8 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { DurableQueue } from './durable-queue.ts';
-import type { QueueOptions } from './open-queue.ts';
-import { contentTag } from './payloads.ts';
+import type { QueueOptions } from './log/open-queue.ts';
+import { contentTag } from './log/payloads.ts';
 import type { CommitSigner, KnownStat, Queue, QueuedCommit } from './queue.ts';
 
 export const vault = fixtureVault('agent tests');

@@ -13,7 +13,7 @@ import {
 } from '../capture/paths.ts';
 import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
-import type { OwnVersion } from '../queue/own-versions.ts';
+import type { OwnVersion } from '../queue/outbox/own-versions.ts';
 import type { FileProblem, KnownFile } from '../queue/queue.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';

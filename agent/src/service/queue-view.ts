@@ -1,5 +1,5 @@
 import { formatBytes, formatInstant } from '@aliquot/shared/cli/format';
-import { passingBytes } from '../queue/budget.ts';
+import { passingBytes } from '../queue/intake/budget.ts';
 import type { FileProblem, FileReference, Queue, QueueUsage, Room } from '../queue/queue.ts';
 
 /** The queue in a `status` event. */

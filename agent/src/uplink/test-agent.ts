@@ -8,7 +8,7 @@ import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/ce
 import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/keys/fixtures';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
-import type { QueueOptions } from '../queue/open-queue.ts';
+import type { QueueOptions } from '../queue/log/open-queue.ts';
 import { cacheSecret, keys, queueOptions, temporaryFolder, vault } from '../queue/test-support.ts';
 import type { Timers } from './timers.ts';
 import { TrustStore } from './trust.ts';

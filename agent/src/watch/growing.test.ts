@@ -19,7 +19,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
 import { type Bench, openBench, pathKey, portWith, systemError } from '../capture/test-support.ts';
-import { contentTag } from '../queue/payloads.ts';
+import { contentTag } from '../queue/log/payloads.ts';
 import { noise } from '../queue/test-support.ts';
 import { patienceOf } from './patience.ts';
 import { quietTime } from './proof.ts';

@@ -25,13 +25,13 @@ import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handsh
 import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
 import fc from 'fast-check';
 import { z } from 'zod';
-import { decodeCached } from '../../../agent/src/queue/cache-codec.ts';
-import * as queuePayloads from '../../../agent/src/queue/payloads.ts';
+import { decodeCached } from '../../../agent/src/queue/ledger/cache-codec.ts';
+import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
 import {
   encodeFileHeader,
   encodeRecord,
   parseRecordHeader,
-} from '../../../agent/src/queue/record.ts';
+} from '../../../agent/src/queue/log/record.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/service/protocol.ts';
 import { decodeItem } from '../../../collector/src/rest/item-record.ts';

@@ -4,7 +4,7 @@ import type {
   TortureCounts,
   TortureScenario,
 } from '@aliquot/shared/testing/scenario';
-import { contentTag } from '../../queue/payloads.ts';
+import { contentTag } from '../../queue/log/payloads.ts';
 import { noise } from '../../queue/test-support.ts';
 import { pathBytes } from '../paths.ts';
 import { type Bench, openBench, systemError } from '../test-support.ts';

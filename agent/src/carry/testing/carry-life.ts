@@ -9,7 +9,7 @@ import { FIXTURE_TIME_MS } from '@aliquot/shared/keys/fixtures';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { DurableQueue } from '../../queue/durable-queue.ts';
-import { fsckQueue } from '../../queue/fsck.ts';
+import { fsckQueue } from '../../queue/log/fsck.ts';
 import {
   collect,
   put,

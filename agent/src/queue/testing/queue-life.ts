@@ -2,10 +2,10 @@ import { decodeEntry, decodeSignedCommit } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import { BatchKeys } from '../batch-keys.ts';
 import { DurableQueue } from '../durable-queue.ts';
-import { fsckQueue } from '../fsck.ts';
-import { type QueueOptions, queuePaths } from '../open-queue.ts';
+import { BatchKeys } from '../log/batch-keys.ts';
+import { fsckQueue } from '../log/fsck.ts';
+import { type QueueOptions, queuePaths } from '../log/open-queue.ts';
 import type { CommitSigner, QueuedCommit } from '../queue.ts';
 import {
   collect,

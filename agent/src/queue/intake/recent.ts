@@ -1,0 +1,122 @@
+import type { ChunkId, EntryDraft } from '@aliquot/proto';
+import { releaseWhole } from '@aliquot/shared/crypto/release';
+import type { QueuedItem } from '../queue.ts';
+
+/** What kept items may take: some windows of the capture. */
+const MOST_ITEM_BYTES = 12 * 1024 * 1024;
+/**
+ * What an item takes beside its sealed bytes: of the smallest files there would else be hundreds of
+ * thousands.
+ */
+const ITEM_OVERHEAD_BYTES = 1024;
+/** From here on it is worth sending them, and somebody is told. */
+const FRESH_BYTES = 1024 * 1024;
+/** Drafts that are kept: one commit. */
+const MOST_DRAFTS = 4096;
+
+/** A draft as it was put, with the length of its encoding. */
+export interface RecentDraft {
+  readonly draft: EntryDraft;
+  readonly bytes: number;
+}
+
+/**
+ * What was put lately and is sent soon, so that it is not read back from the disk, opened and
+ * checked a moment after it was written. A copy only: whatever is not here is in the segments.
+ * Bounded, the oldest goes first.
+ */
+export class Recent {
+  readonly #onFresh: () => void;
+  readonly #items = new Map<string, QueuedItem>();
+  #itemBytes = 0;
+  /** Bytes put since `onFresh` was called last. */
+  #untold = 0;
+  readonly #drafts = new Map<number, RecentDraft>();
+
+  /** `onFresh` is called when about a mebibyte more may be taken. */
+  constructor(onFresh: () => void = () => undefined) {
+    this.#onFresh = onFresh;
+  }
+
+  putItem(item: QueuedItem): void {
+    const name = nameOf(item.id);
+    if (this.#items.has(name)) return;
+    this.#items.set(name, item);
+    this.#itemBytes += sizeOf(item);
+    this.#untold += sizeOf(item);
+    if (this.#untold >= FRESH_BYTES) {
+      this.#untold = 0;
+      this.#onFresh();
+    }
+    for (const [oldest, dropped] of this.#items) {
+      if (this.#itemBytes <= MOST_ITEM_BYTES) return;
+      this.#items.delete(oldest);
+      this.#itemBytes -= sizeOf(dropped);
+      releaseWhole(dropped.sealed);
+    }
+  }
+
+  /** Gives an item away: it is sent once. */
+  takeItem(id: ChunkId): QueuedItem | undefined {
+    const name = nameOf(id);
+    const item = this.#items.get(name);
+    if (item === undefined) return undefined;
+    this.#items.delete(name);
+    this.#itemBytes -= sizeOf(item);
+    return item;
+  }
+
+  /**
+   * Gives away the oldest items, of this many bytes or a little more; none while there is less than
+   * a mebibyte.
+   */
+  takeItems(bytes: number): readonly QueuedItem[] {
+    const taken: QueuedItem[] = [];
+    if (this.#itemBytes < FRESH_BYTES) return taken;
+    let left = bytes;
+    for (const [name, item] of this.#items) {
+      if (left <= 0) break;
+      left -= sizeOf(item);
+      this.#items.delete(name);
+      this.#itemBytes -= sizeOf(item);
+      taken.push(item);
+    }
+    return taken;
+  }
+
+  putDraft(entry: number, draft: RecentDraft): void {
+    this.#drafts.set(entry, draft);
+    if (this.#drafts.size <= MOST_DRAFTS) return;
+    for (const oldest of this.#drafts.keys()) {
+      this.#drafts.delete(oldest);
+      return;
+    }
+  }
+
+  draft(entry: number): RecentDraft | undefined {
+    return this.#drafts.get(entry);
+  }
+
+  /** Everything up to this version stands in signed commits. */
+  signed(through: number): void {
+    for (const entry of this.#drafts.keys()) {
+      if (entry > through) return;
+      this.#drafts.delete(entry);
+    }
+  }
+
+  /** Forgets all: after the files were opened again they may hold something else. */
+  clear(): void {
+    this.#items.clear();
+    this.#itemBytes = 0;
+    this.#drafts.clear();
+  }
+}
+
+function sizeOf({ sealed }: QueuedItem): number {
+  return sealed.length + ITEM_OVERHEAD_BYTES;
+}
+
+function nameOf(id: ChunkId): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+}

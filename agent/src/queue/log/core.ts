@@ -1,0 +1,296 @@
+import { Serial } from '@aliquot/shared/serial';
+import { clearCaches } from '../ledger/growth-slot.ts';
+import { type Applied, applyRecord } from './apply.ts';
+import { isNoSpace, QueueError } from './errors.ts';
+import {
+  closeQueueFiles,
+  freeBytesFor,
+  openQueueFiles,
+  type QueueFiles,
+  type QueueOptions,
+} from './open-queue.ts';
+import type { VersionHead } from './payloads.ts';
+import { digestOf, type RecordKind } from './record.ts';
+
+/**
+ * Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and
+ * what a crash re-does.
+ */
+const MAX_STAGED = 8192;
+const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
+/**
+ * Free space that a queue wants before it starts again after a full disk: a signed commit, its
+ * index, and something to spare.
+ */
+const START_AGAIN_BYTES = 12 * 1024 * 1024;
+
+/** A record for the chain log. */
+export interface ChainRecord {
+  readonly kind: RecordKind;
+  readonly payload: Uint8Array;
+}
+
+export interface CoreHooks {
+  /**
+   * What goes into the chain log with the next flush, after the segments and before the index.
+   * Asked again when a flush failed.
+   */
+  chainWith(): readonly ChainRecord[];
+  /** A flush is done. */
+  flushed(wrote: { readonly versions: number }): void;
+  /** The files were opened again after a full disk: what was open in memory has ended. */
+  reopened(): Promise<void>;
+}
+
+/** One of several steps that take their turn together; it settles by itself. */
+export interface Joined {
+  /** Must not reject: what goes wrong is told to whoever asked for this step. */
+  run(): Promise<void>;
+  reject(error: unknown): void;
+}
+
+/** Steps that take their turn together. */
+interface Group<Work extends Joined> {
+  readonly works: Work[];
+}
+
+/**
+ * The write path of the queue: one step after the other, segments before index, and what happens
+ * when the disk fails.
+ */
+export class QueueCore {
+  readonly options: QueueOptions;
+  readonly #hooks: CoreHooks;
+  readonly #serial = new Serial();
+  #files: QueueFiles | undefined;
+  #unsyncedBytes = 0;
+  #unsyncedVersions = 0;
+  #flushes = 0;
+  #poison: unknown;
+  /** The failure left nothing unsynced behind in memory that somebody believes to be on its way. */
+  #mendable = false;
+  #closed = false;
+  /** The last in the line, as long as it has not begun and nothing came behind it. */
+  #joining: Group<Joined> | undefined;
+
+  constructor(options: QueueOptions, files: QueueFiles, hooks: CoreHooks) {
+    this.options = options;
+    this.#files = files;
+    this.#hooks = hooks;
+  }
+
+  /** Throws `QUEUE_POISONED` between a failure and the next start. */
+  get files(): QueueFiles {
+    if (this.#files === undefined) throw this.#refusal();
+    return this.#files;
+  }
+
+  /** Runs a step that may change something, in the order of the calls. */
+  change<T>(step: () => Promise<T>): Promise<T> {
+    this.#joining = undefined;
+    return this.#serial.run(async () => {
+      await this.ready();
+      return step();
+    });
+  }
+
+  /**
+   * As `change`, for one of many small steps that are asked for in a row: they take one turn, which
+   * `before` opens with all of them, and each runs by itself in the order of the calls.
+   */
+  join<Work extends Joined>(work: Work, before: (works: readonly Work[]) => Promise<void>): void {
+    if (this.#joining === undefined) {
+      const group: Group<Work> = { works: [] };
+      this.#joining = group as unknown as Group<Joined>;
+      void this.#serial.run(() => this.#together(group, before));
+    }
+    (this.#joining.works as Joined[]).push(work);
+  }
+
+  async #together<Work extends Joined>(
+    group: Group<Work>,
+    before: (works: readonly Work[]) => Promise<void>,
+  ): Promise<void> {
+    if ((this.#joining as unknown) === group) this.#joining = undefined;
+    try {
+      await this.ready();
+      await before(group.works);
+    } catch (error) {
+      for (const work of group.works) work.reject(error);
+      return;
+    }
+    for (const work of group.works) await work.run();
+  }
+
+  /** How many flushes there were: what somebody knew of the written index may be old after one. */
+  get flushes(): number {
+    return this.#flushes;
+  }
+
+  /**
+   * Throws when nothing may be changed; after a full disk it starts again as soon as there is
+   * space. A promise when there is something to wait for.
+   */
+  ready(): Promise<void> | undefined {
+    if (this.#closed) throw new QueueError('QUEUE_CLOSED', 'the queue is closed');
+    return this.#poison === undefined ? undefined : this.#startAgain();
+  }
+
+  /**
+   * Appends a record to the segments and applies it; durable with the next flush. `then` hears what
+   * it did before anything is flushed. `version`: what a version record says, when it is at hand.
+   */
+  async append(
+    kind: RecordKind,
+    payload: Uint8Array,
+    digest = digestOf(payload),
+    then: (applied: Applied) => void = () => undefined,
+    version?: VersionHead,
+  ): Promise<void> {
+    const { segments, index } = this.files;
+    const at = await segments.append(kind, payload, digest);
+    try {
+      then(
+        await applyRecord(index, at, { kind, length: payload.length, digest }, payload, version),
+      );
+    } catch (error) {
+      this.#fail(error, false);
+      throw error;
+    }
+    if (kind === 'version') this.#unsyncedVersions += 1;
+    this.#unsyncedBytes += payload.length;
+    if (this.isFullyStaged) await this.flush();
+  }
+
+  /** Whether so much is staged that a flush is due. */
+  get isFullyStaged(): boolean {
+    return this.files.index.staged >= MAX_STAGED || this.#unsyncedBytes >= MAX_UNSYNCED_BYTES;
+  }
+
+  /** I-A1: segments first, then the chain log, then the index that names what is in them. */
+  async flush(): Promise<void> {
+    const { segments, index } = this.files;
+    const records = this.#hooks.chainWith();
+    if (index.staged === 0 && records.length === 0) return;
+    try {
+      await segments.sync();
+    } catch (error) {
+      // For want of space it may be repeated; after a failed flush it must not.
+      if (segments.poisoned) this.#fail(error, false);
+      throw error;
+    }
+    // Before the index passes the versions that they speak of: a crash in between replays those,
+    // and says it again.
+    await this.#writeChain(records);
+    await this.#poisonOn(async () => {
+      if (segments.lastNumber !== undefined) index.state.segments = segments.end();
+      await index.write();
+    });
+    const versions = this.#unsyncedVersions;
+    this.#unsyncedBytes = 0;
+    this.#unsyncedVersions = 0;
+    this.#flushes += 1;
+    this.#hooks.flushed({ versions });
+  }
+
+  /**
+   * A chain record: durable before it counts (I-A2, I-A4), and flushed in the index too, because
+   * keys are erased after it.
+   */
+  async appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
+    await this.flush();
+    await this.#writeChain([{ kind, payload }]);
+    await this.#poisonOn(() => this.files.index.write({ sync: true }));
+  }
+
+  /** Syncs and releases the folder. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    try {
+      if (this.#poison === undefined) await this.change(() => this.flush());
+    } finally {
+      this.#closed = true;
+      await this.#serial.run(async () => {
+        if (this.#files !== undefined) await closeQueueFiles(this.#files);
+      });
+    }
+  }
+
+  /**
+   * Appends, syncs and applies; the index is written by the caller. A record that finds no space
+   * leaves no trace.
+   */
+  async #writeChain(records: readonly ChainRecord[]): Promise<void> {
+    const { chain, index } = this.files;
+    for (const { kind, payload } of records) {
+      const digest = digestOf(payload);
+      const at = await chain.append(kind, payload, digest);
+      await this.#poisonOn(async () => {
+        await chain.sync();
+        const { clearCache } = await applyRecord(
+          index,
+          at,
+          { kind, length: payload.length, digest },
+          payload,
+        );
+        // Before the record counts as applied: a crash in between repeats it.
+        if (clearCache === true) await clearCaches(index);
+        index.state.chain = chain.end();
+      });
+    }
+  }
+
+  /**
+   * For steps after the segments' sync that may leave memory and disk different: only opening again
+   * can tell.
+   */
+  async #poisonOn<T>(step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      this.#fail(
+        error,
+        isNoSpace(error) && !this.files.segments.poisoned && !this.files.chain.poisoned,
+      );
+      throw error;
+    }
+  }
+
+  #fail(error: unknown, mendable: boolean): void {
+    this.#poison = error;
+    this.#mendable = mendable;
+  }
+
+  /**
+   * After a full disk, and once there is space, the files are opened again and judged as at any
+   * start. Only when every version that somebody handed over was synced before it failed: else a
+   * later `sync` would promise what is gone.
+   */
+  async #startAgain(): Promise<void> {
+    if (!this.#mendable || (await freeBytesFor(this.options)) < START_AGAIN_BYTES)
+      throw this.#refusal();
+    const failed = this.#files;
+    this.#files = undefined;
+    if (failed !== undefined) await closeQueueFiles(failed).catch(() => undefined);
+    try {
+      this.#files = await openQueueFiles(this.options);
+      this.#poison = undefined;
+      this.#unsyncedBytes = 0;
+      this.#unsyncedVersions = 0;
+      await this.#hooks.reopened();
+    } catch (error) {
+      this.#fail(error, isNoSpace(error));
+      throw this.#refusal();
+    }
+  }
+
+  #refusal(): QueueError {
+    const says = this.#mendable
+      ? 'the disk of the queue is full; it goes on by itself once there is space'
+      : 'the queue takes nothing more after a failed write; mend the disk and start the agent again';
+    return new QueueError('QUEUE_POISONED', says, {
+      cause: this.#poison,
+      retryable: this.#mendable,
+    });
+  }
+}

@@ -1,0 +1,65 @@
+import { clearCaches } from '../ledger/growth-slot.ts';
+import { applyRecord } from './apply.ts';
+import { familyRange, rawKey } from './index-keys.ts';
+import type { IndexStore } from './index-store.ts';
+import { decodeKnown, lostRecords } from './payloads.ts';
+import { decodeItemPlace } from './places.ts';
+import { digestOf } from './record.ts';
+import type { Position, RecordLog } from './record-log.ts';
+
+/** Changes that are written at once. */
+const BATCH = 2000;
+
+/**
+ * Paths of known files whose newest version is one of these. A rare question, so a pass over all of
+ * them may answer it.
+ */
+export async function namesOf(
+  index: IndexStore,
+  entries: readonly number[],
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  const wanted = new Set(entries);
+  const found = new Map<number, Uint8Array>();
+  if (wanted.size === 0) return found;
+  for await (const [, value] of index.iterate(familyRange('k'))) {
+    const { entry, stat } = decodeKnown(value);
+    if (wanted.has(entry)) found.set(entry, stat.path);
+  }
+  return found;
+}
+
+/**
+ * Names versions as lost, durably, in the chain log: nobody can give them again, so nobody waits
+ * for them, and the next scan reads their files anew where they still are.
+ */
+export async function nameLost(
+  index: IndexStore,
+  chain: RecordLog,
+  entries: readonly number[],
+): Promise<void> {
+  for (const payload of lostRecords(entries, await namesOf(index, entries))) {
+    const digest = digestOf(payload);
+    const at = await chain.append('lost', payload, digest);
+    await chain.sync();
+    await applyRecord(index, at, { kind: 'lost', length: payload.length, digest }, payload);
+    index.state.chain = chain.end();
+    await clearCaches(index);
+    await index.write({ sync: true });
+  }
+}
+
+/**
+ * Forgets where items are that no segment holds: else the next capture of the same bytes would
+ * believe them to be there.
+ */
+export async function forgetItems(
+  index: IndexStore,
+  isThere: (at: Position) => boolean,
+): Promise<void> {
+  for await (const [key, value] of index.iterate(familyRange('i'))) {
+    if (isThere(decodeItemPlace(value))) continue;
+    index.del(rawKey('i', key.subarray(1)));
+    if (index.staged >= BATCH) await index.write();
+  }
+  await index.write({ sync: true });
+}

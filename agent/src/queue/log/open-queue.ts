@@ -1,0 +1,325 @@
+import { join } from 'node:path';
+import type { ChainId } from '@aliquot/proto';
+import { ensureDirectory, removeTree, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { withFileErrors } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
+import type { Clock, Random } from '@aliquot/shared/ports';
+import { clearCaches } from '../ledger/growth-slot.ts';
+import { settledReferences } from '../ledger/references.ts';
+import type { QueueBudget } from '../queue.ts';
+import { type Applied, applyRecord } from './apply.ts';
+import { BatchKeys } from './batch-keys.ts';
+import { QueueError } from './errors.ts';
+import { isOfLogs, placesIn, survey } from './index-proof.ts';
+import { IndexStore } from './index-store.ts';
+import { forgetItems, nameLost } from './lost.ts';
+import { type Position, RecordLog } from './record-log.ts';
+import { upgradeIndex } from './upgrade.ts';
+
+export const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** A budget is at least so many segments, as long as these are not smaller than a file is worth. */
+const SEGMENTS_IN_BUDGET = 8;
+const LEAST_SEGMENT_BYTES = 4096;
+/** Staged changes that a replay writes at once: bounds its memory. */
+const REPLAY_BATCH = 2000;
+/** Largest piece of damaged bytes that is kept aside. */
+const MAX_SALVAGE_BYTES = 32 * 1024 * 1024;
+
+export interface QueueOptions {
+  readonly port: FilePort;
+  /** The agent's data folder; its lock is the caller's business. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The chain of the enrolment; commits go on it until `forkChain`. */
+  readonly chainId: ChainId;
+  /** Unlimited unless given. */
+  readonly budget?: QueueBudget;
+  /**
+   * Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256
+   * MiB unless told.
+   */
+  readonly keptBytes?: number;
+  /** Where segments and chain files rotate. 16 MiB unless told. */
+  readonly segmentBytes?: number;
+}
+
+/** What opening the files needs. */
+export type FilesOptions = Pick<
+  QueueOptions,
+  'port' | 'dataDir' | 'random' | 'budget' | 'segmentBytes'
+>;
+
+export interface QueueFiles {
+  readonly segments: RecordLog;
+  readonly chain: RecordLog;
+  readonly index: IndexStore;
+  readonly keys: BatchKeys;
+  /** True when the index was missing or damaged and everything was replayed. */
+  readonly rebuilt: boolean;
+  /** Versions that this opening named as lost, because their segments do not hold them any more. */
+  readonly lost: number;
+  /**
+   * Paths whose reference a version has replaced, while a crash kept the chain log from saying so.
+   */
+  readonly unreferenced: readonly Uint8Array[];
+}
+
+export function queuePaths(dataDir: string) {
+  const queue = join(dataDir, 'queue');
+  return {
+    segments: join(queue, 'segments'),
+    keys: join(queue, 'batch-keys'),
+    index: join(queue, 'index'),
+    damaged: join(queue, 'damaged'),
+    chain: join(dataDir, 'chain'),
+  };
+}
+
+/**
+ * Opens everything and brings the index up to date: replays both logs from the index's checkpoint,
+ * or from the start when there is no usable index. A torn tail of the newest segment or chain file,
+ * which no sync ever covered, is cut.
+ *
+ * Damage with sound records behind it is never skipped silently: its bytes go to `queue/damaged/`,
+ * which `status` and fsck show until somebody removes them; sound records behind it are kept. In
+ * the chain log it stops the agent (`QUEUE_DAMAGED`): going on could use a sequence twice, which
+ * the collector would have to take for a clone.
+ */
+export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
+  const { port } = options;
+  const paths = queuePaths(options.dataDir);
+  const bytes = segmentBytesFor(options);
+  const segments = await RecordLog.open(port, paths.segments, 'segment', bytes);
+  const chain = await RecordLog.open(port, paths.chain, 'chain', bytes);
+  const keys = await BatchKeys.open(port, paths.keys, options.random);
+  await ensureDirectory(port, paths.index);
+  let index: IndexStore | undefined;
+  try {
+    const opened = await openIndex(port, paths.index);
+    index = opened.store;
+    let rebuilt = !opened.found;
+    const anew = async (old: IndexStore): Promise<IndexStore> => {
+      rebuilt = true;
+      await old.close();
+      await removeTree(port, paths.index);
+      await ensureDirectory(port, paths.index);
+      return (await openIndex(port, paths.index)).store;
+    };
+    if (opened.found && !(await covers(index, segments, chain))) index = await anew(index);
+    const isShort = await forgetLostEnd(index, segments);
+    let unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
+    let lost = 0;
+    if (!rebuilt) {
+      const { whole, unreachable } = await survey(index, segments);
+      await nameLost(index, chain, unreachable);
+      lost = unreachable.length;
+      if (isShort || unreachable.length > 0 || hasGap(segments))
+        await forgetItems(index, placesIn(segments));
+      if (!whole) {
+        index = await anew(index);
+        unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
+      }
+    }
+    return { segments, chain, index, keys, rebuilt, unreferenced, lost };
+  } catch (error) {
+    await index?.close();
+    await segments.close();
+    await chain.close();
+    throw error;
+  }
+}
+
+/**
+ * When segments have lost their end, or are gone, since the index was written: it goes on at the
+ * end of what is there. What it knows beyond is what tells the names of the lost.
+ */
+async function forgetLostEnd(index: IndexStore, segments: RecordLog): Promise<boolean> {
+  const reached = index.state.segments;
+  const newest = segments.files().at(-1);
+  if (reached === undefined || reached.file < (newest?.number ?? 0)) return false;
+  if (newest?.number === reached.file && newest.size >= reached.offset) return false;
+  if (newest !== undefined)
+    for await (const item of segments.scanFile(newest.number))
+      if (item.type === 'damage' && item.torn) await segments.cut(item.at);
+  index.state.segments = newest === undefined ? undefined : segments.end();
+  index.state.lastSegment = undefined;
+  return true;
+}
+
+/** Whether a segment is missing between others: they are dropped oldest first. */
+function hasGap(segments: RecordLog): boolean {
+  const numbers = segments.files().map(({ number }) => number);
+  return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
+}
+
+/**
+ * A segment counts as a whole as long as anything in it is needed, so it must be small beside the
+ * budget.
+ */
+function segmentBytesFor({ segmentBytes, budget }: FilesOptions): number {
+  const wanted = segmentBytes ?? SEGMENT_BYTES;
+  if (budget === undefined) return wanted;
+  return Math.min(
+    wanted,
+    Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)),
+  );
+}
+
+/**
+ * Brings an index up to the end of both logs; the answer is `QueueFiles.unreferenced`. The segments
+ * are replayed first, so a reference whose version was replayed comes back when a crash kept the
+ * chain log from saying that it went.
+ */
+export async function replayBoth(
+  port: FilePort,
+  index: IndexStore,
+  segments: RecordLog,
+  chain: RecordLog,
+  damagedDir: string,
+): Promise<readonly Uint8Array[]> {
+  const unreferenced = new Map<string, Uint8Array>();
+  const note = ({ unreferenced: path, told }: Applied): void => {
+    if (path !== undefined) unreferenced.set(Buffer.from(path).toString('latin1'), path);
+    for (const known of told ?? []) unreferenced.delete(Buffer.from(known).toString('latin1'));
+  };
+  if (index.state.layout === 1) await upgradeIndex(index, chain);
+  const reached = index.state.segments;
+  await replay(port, index, segments, damagedDir, note);
+  await replay(port, index, chain, undefined, note);
+  const { segments: end } = index.state;
+  const moved = end?.file !== reached?.file || end?.offset !== reached?.offset;
+  return moved
+    ? [...unreferenced.values(), ...(await settledReferences(index))]
+    : [...unreferenced.values()];
+}
+
+/**
+ * Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail
+ * throws.
+ */
+async function replay(
+  port: FilePort,
+  index: IndexStore,
+  log: RecordLog,
+  damagedDir: string | undefined,
+  note: (applied: Applied) => void,
+): Promise<void> {
+  const which = log.kind === 'segment' ? 'segments' : 'chain';
+  const remember = (next: Position): void => {
+    index.state[which] = next;
+  };
+  const from = index.state[which];
+  // What a killed process wrote but never synced may be there now and gone after a power cut: make
+  // it durable first (I-A1).
+  await log.syncNewest(from);
+  let torn: Position | undefined;
+  for await (const item of log.scan(from)) {
+    if (item.type === 'damage') {
+      if (item.torn) {
+        torn = item.at;
+        break;
+      }
+      if (damagedDir === undefined) {
+        throw new QueueError(
+          'QUEUE_DAMAGED',
+          `the chain log ${log.path(item.at.file)} is damaged at byte ${item.at.offset}; run aliquot-agent fsck`,
+        );
+      }
+      await salvage(port, log, item.at, item.next, damagedDir);
+      remember(item.next);
+      continue;
+    }
+    // A signed commit reads what was written before it, so the chain goes record by record: one for
+    // thousands of versions.
+    if (log.kind === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
+    const applied = await applyRecord(index, item.at, item.header, item.payload);
+    // Before the record counts as applied: a crash in between repeats it.
+    if (applied.clearCache === true) await clearCaches(index);
+    note(applied);
+    remember(item.next);
+  }
+  if (torn !== undefined) await log.cut(torn);
+  if (log.lastNumber !== undefined) remember(log.end());
+  await index.write({ sync: true });
+}
+
+/**
+ * Whether the index can go on from where it stands; else it tells of another folder, or of segments
+ * that were dropped since.
+ */
+async function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
+  const { segments: reached, chain: signed } = index.state;
+  if (!(await isOfLogs(index, segments, chain))) return false;
+  const there = chain.files().find(({ number }) => number === signed?.file);
+  if (signed !== undefined && (there === undefined || there.size < signed.offset)) {
+    throw new QueueError(
+      'QUEUE_DAMAGED',
+      `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`,
+    );
+  }
+  const oldest = segments.files()[0]?.number;
+  return reached === undefined || oldest === undefined || reached.file >= oldest;
+}
+
+async function openIndex(
+  port: FilePort,
+  path: string,
+): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+  try {
+    return await IndexStore.open(port, path);
+  } catch (error) {
+    if (!isDamage(error)) {
+      if (levelTrouble(error) === undefined) throw error;
+      throw new QueueError(
+        'QUEUE_STORAGE',
+        `the queue index ${path} cannot be opened: ${levelWords(error)}`,
+        {
+          cause: error,
+          retryable: true,
+        },
+      );
+    }
+  }
+  await removeTree(port, path);
+  await ensureDirectory(port, path);
+  return IndexStore.open(port, path);
+}
+
+/** Whether an index cannot be read, so that it is made again. */
+function isDamage(error: unknown): boolean {
+  return (
+    (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||
+    levelTrouble(error) === 'damaged'
+  );
+}
+
+/** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */
+async function salvage(
+  port: FilePort,
+  log: RecordLog,
+  at: Position,
+  next: Position,
+  damagedDir: string,
+): Promise<void> {
+  await ensureDirectory(port, damagedDir);
+  const length = Math.min(next.offset - at.offset, MAX_SALVAGE_BYTES);
+  const name = `${String(at.file).padStart(8, '0')}-${at.offset}.bin`;
+  await writeFileDurably(
+    port,
+    join(damagedDir, name),
+    await log.readBytes(at.file, at.offset, length),
+  );
+}
+
+/** Bytes that the disk of the queue has left for it. */
+export function freeBytesFor({ port, dataDir }: QueueOptions): Promise<number> {
+  return withFileErrors('ask for free space at', dataDir, () => port.freeBytes(dataDir));
+}
+
+export async function closeQueueFiles(files: QueueFiles): Promise<void> {
+  await files.segments.close();
+  await files.chain.close();
+  await files.index.close();
+}

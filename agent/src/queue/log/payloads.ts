@@ -1,0 +1,375 @@
+import { createHash } from 'node:crypto';
+import { MAX_CLASS_CHARS } from '@aliquot/proto';
+import type { KnownStat, Problem } from '../queue.ts';
+import { LayoutReader, LayoutWriter } from './codec.ts';
+import { QueueError } from './errors.ts';
+
+/*
+ * Payloads of the records that are not sealed bytes: FORMAT.md, "Queue segment". Encoders refuse
+ * what the decoders would.
+ */
+
+/** As `ListPart.path` in FORMAT.md. */
+const MAX_PATH_BYTES = 32 * 1024;
+const MAX_MESSAGE_BYTES = 2048;
+/** A draft: 64 inline refs with keys, path and link target. */
+const MAX_SEALED_DRAFT_BYTES = 256 * 1024;
+const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
+const MAX_SIGNED_BYTES = 64 * 1024;
+const MAX_SLOTS = 4096;
+
+/** The class of versions that were queued before their class was recorded. */
+export const DEFAULT_CLASS = 'default';
+
+const KNOWN_KINDS = ['file', 'directory', 'symlink'] as const;
+
+/**
+ * One-way mark of a file's SHA-256: equal for equal content, and useless for unmasking cached keys
+ * (`KnownStat.contentTag`).
+ */
+export function contentTag(sha256: Uint8Array): Uint8Array {
+  return createHash('sha256').update('aliquot/v1/known content\0', 'ascii').update(sha256).digest();
+}
+
+export interface KnownRecord {
+  readonly entry: number;
+  readonly stat: KnownStat;
+}
+
+export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
+  checkPath(stat.path);
+  if (stat.contentTag.length !== 32)
+    throw new QueueError('QUEUE_REFUSED', 'a content tag has 32 bytes');
+  return new LayoutWriter()
+    .u8(1)
+    .u8(KNOWN_KINDS.indexOf(stat.kind))
+    .u53(entry)
+    .u53(stat.size)
+    .i64(stat.mtimeNs)
+    .i64(stat.ctimeNs)
+    .u64(stat.ino)
+    .u32(stat.mode)
+    .raw(stat.contentTag)
+    .u53(stat.capturedAtMs)
+    .u32(stat.resultPathLength)
+    .sized(stat.path)
+    .done();
+}
+
+export function decodeKnown(bytes: Uint8Array): KnownRecord {
+  const reader = new LayoutReader(bytes, 'known file');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const kind = KNOWN_KINDS[reader.u8()];
+  if (kind === undefined) throw reader.damaged('unknown kind');
+  const entry = reader.u53();
+  const size = reader.u53();
+  const mtimeNs = reader.i64();
+  const ctimeNs = reader.i64();
+  const ino = reader.u64();
+  const mode = reader.u32();
+  const tag = reader.raw(32);
+  const capturedAtMs = reader.u53();
+  const resultPathLength = reader.u32();
+  const path = pathIn(reader);
+  reader.end();
+  if (resultPathLength > path.length) throw reader.damaged('the result is longer than the path');
+  return {
+    entry,
+    stat: {
+      path,
+      kind,
+      size,
+      mtimeNs,
+      ctimeNs,
+      ino,
+      mode,
+      contentTag: tag,
+      capturedAtMs,
+      resultPathLength,
+    },
+  };
+}
+
+/** The clear part of a version record; the sealed draft follows it and authenticates it. */
+export interface VersionHead {
+  readonly entry: number;
+  /** The oldest segment that holds an item of this version. */
+  readonly holdSegment: number;
+  /** Sealed bytes appended for it. */
+  readonly itemBytes: number;
+  readonly capturedAtMs: number;
+  readonly batch: number;
+  readonly nonce: Uint8Array;
+  readonly path: Uint8Array;
+  /** What the next scan compares with; undefined for a file that is gone. */
+  readonly known: KnownStat | undefined;
+  /** The policy class that its bytes count for. */
+  readonly class: string;
+}
+
+export function encodeVersionHead(head: VersionHead): Uint8Array {
+  checkPath(head.path);
+  return new LayoutWriter()
+    .u8(2)
+    .u53(head.entry)
+    .u53(head.holdSegment)
+    .u53(head.itemBytes)
+    .u53(head.capturedAtMs)
+    .u32(head.batch)
+    .raw(head.nonce)
+    .sized(head.path)
+    .sized(head.known === undefined ? new Uint8Array() : encodeKnown(head.entry, head.known))
+    .text(head.class)
+    .done();
+}
+
+/** Splits a version record; `clear` are the bytes that the sealed draft authenticates. */
+export function decodeVersion(payload: Uint8Array): {
+  readonly head: VersionHead;
+  readonly clear: Uint8Array;
+  readonly sealedDraft: Uint8Array;
+} {
+  const reader = new LayoutReader(payload, 'version record');
+  const layout = reader.u8();
+  if (layout !== 1 && layout !== 2) throw reader.damaged('unknown layout');
+  const entry = reader.u53();
+  const holdSegment = reader.u53();
+  const itemBytes = reader.u53();
+  const capturedAtMs = reader.u53();
+  const batch = reader.u32();
+  const nonce = reader.raw(12);
+  const path = pathIn(reader);
+  const knownBytes = reader.sized(MAX_PATH_BYTES + 256);
+  const known = knownBytes.length === 0 ? undefined : decodeKnown(knownBytes).stat;
+  const className = layout === 1 ? DEFAULT_CLASS : reader.text(MAX_CLASS_CHARS);
+  const clear = payload.slice(0, reader.position);
+  const sealedDraft = reader.rest();
+  if (sealedDraft.length > MAX_SEALED_DRAFT_BYTES)
+    throw reader.damaged('the sealed draft is too large');
+  return {
+    head: {
+      entry,
+      holdSegment,
+      itemBytes,
+      capturedAtMs,
+      batch,
+      nonce,
+      path,
+      known,
+      class: className,
+    },
+    clear,
+    sealedDraft,
+  };
+}
+
+export function encodePathRecord(path: Uint8Array): Uint8Array {
+  checkPath(path);
+  return new LayoutWriter().u8(1).sized(path).done();
+}
+
+export function decodePathRecord(payload: Uint8Array): Uint8Array {
+  const reader = new LayoutReader(payload, 'forget record');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const path = pathIn(reader);
+  reader.end();
+  return path;
+}
+
+export function encodeProblem(path: Uint8Array, problem: Problem | undefined): Uint8Array {
+  checkPath(path);
+  const writer = new LayoutWriter()
+    .u8(1)
+    .sized(path)
+    .u8(problem === undefined ? 0 : 1);
+  if (problem !== undefined) {
+    if (!/^[a-z0-9-]{1,64}$/.test(problem.code))
+      throw new QueueError('QUEUE_REFUSED', `not a problem code: ${problem.code}`);
+    writer.u53(problem.sinceMs).text(problem.code).text(problem.message.slice(0, 500));
+  }
+  return writer.done();
+}
+
+export function decodeProblem(payload: Uint8Array): {
+  readonly path: Uint8Array;
+  readonly problem: Problem | undefined;
+} {
+  const reader = new LayoutReader(payload, 'problem record');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const path = pathIn(reader);
+  const present = reader.u8();
+  if (present > 1) throw reader.damaged('unknown flag');
+  const problem =
+    present === 0
+      ? undefined
+      : { sinceMs: reader.u53(), code: reader.text(64), message: reader.text(MAX_MESSAGE_BYTES) };
+  reader.end();
+  return { path, problem };
+}
+
+/** A commit as signed, with the queue entries that it covers, in slot order. */
+export interface SignedRecord {
+  readonly sequence: number;
+  readonly hash: Uint8Array;
+  readonly itemBytes: number;
+  readonly oldestMs: number;
+  readonly holdSegment: number;
+  /** The queue's number of the version in each slot of the commit, ascending; at least one. */
+  readonly entries: readonly number[];
+  /** `itemBytes` by policy class, in the order of their names; classes with none are left out. */
+  readonly classes: readonly ClassBytes[];
+  /** The encoded `SignedCommit`. */
+  readonly commit: Uint8Array;
+}
+
+export interface ClassBytes {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export function encodeSignedRecord(record: SignedRecord): Uint8Array {
+  const writer = new LayoutWriter()
+    .u8(2)
+    .u53(record.sequence)
+    .raw(record.hash)
+    .u53(record.itemBytes)
+    .u53(record.oldestMs)
+    .u53(record.holdSegment)
+    .u32(record.entries.length);
+  for (const entry of record.entries) writer.u53(entry);
+  writer.u32(record.classes.length);
+  for (const { name, bytes } of record.classes) writer.text(name).u53(bytes);
+  return writer.sized(record.commit).done();
+}
+
+export function decodeSignedRecord(payload: Uint8Array): SignedRecord {
+  const reader = new LayoutReader(payload, 'signed commit record');
+  const layout = reader.u8();
+  if (layout !== 1 && layout !== 2) throw reader.damaged('unknown layout');
+  const sequence = reader.u53();
+  const hash = reader.raw(32);
+  const itemBytes = reader.u53();
+  const oldestMs = reader.u53();
+  const holdSegment = reader.u53();
+  const count = reader.u32();
+  if (count === 0 || count > MAX_SLOTS)
+    throw reader.damaged('its number of entries is out of range');
+  const entries = Array.from({ length: count }, () => reader.u53());
+  const classes =
+    layout === 1
+      ? [{ name: DEFAULT_CLASS, bytes: itemBytes }].filter(({ bytes }) => bytes > 0)
+      : classesIn(reader);
+  const commit = reader.sized(MAX_COMMIT_BYTES);
+  reader.end();
+  return { sequence, hash, itemBytes, oldestMs, holdSegment, entries, classes, commit };
+}
+
+export interface ReceiptRecord {
+  readonly sequence: number;
+  readonly receivedAtMs: number;
+  readonly copies: number;
+  /** The encoded `Signed` receipt. */
+  readonly receipt: Uint8Array;
+}
+
+export function encodeReceiptRecord(record: ReceiptRecord): Uint8Array {
+  return new LayoutWriter()
+    .u8(1)
+    .u53(record.sequence)
+    .u53(record.receivedAtMs)
+    .u32(record.copies)
+    .sized(record.receipt)
+    .done();
+}
+
+export function decodeReceiptRecord(payload: Uint8Array): ReceiptRecord {
+  const reader = new LayoutReader(payload, 'receipt record');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const record = {
+    sequence: reader.u53(),
+    receivedAtMs: reader.u53(),
+    copies: reader.u32(),
+    receipt: reader.sized(MAX_SIGNED_BYTES),
+  };
+  reader.end();
+  return record;
+}
+
+/** Versions that nobody can give again; `path` is empty where no known file named it any more. */
+export interface LostRecord {
+  readonly entries: readonly { readonly entry: number; readonly path: Uint8Array }[];
+}
+
+/** How many fit one record; callers split longer lists. */
+const MAX_LOST_PER_RECORD = 64;
+
+function encodeLostRecord(record: LostRecord): Uint8Array {
+  const writer = new LayoutWriter().u8(1).u32(record.entries.length);
+  for (const { entry, path } of record.entries) writer.u53(entry).sized(path);
+  return writer.done();
+}
+
+/** As many records as these versions take; the path where it is known. */
+export function lostRecords(
+  entries: readonly number[],
+  names: ReadonlyMap<number, Uint8Array>,
+): readonly Uint8Array[] {
+  const records: Uint8Array[] = [];
+  for (let start = 0; start < entries.length; start += MAX_LOST_PER_RECORD) {
+    const part = entries.slice(start, start + MAX_LOST_PER_RECORD);
+    records.push(
+      encodeLostRecord({
+        entries: part.map((entry) => ({ entry, path: names.get(entry) ?? new Uint8Array() })),
+      }),
+    );
+  }
+  return records;
+}
+
+export function decodeLostRecord(payload: Uint8Array): LostRecord {
+  const reader = new LayoutReader(payload, 'lost versions record');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const count = reader.u32();
+  if (count === 0 || count > MAX_LOST_PER_RECORD) throw reader.damaged('too many entries, or none');
+  const entries = Array.from({ length: count }, () => ({
+    entry: reader.u53(),
+    path: reader.sized(MAX_PATH_BYTES),
+  }));
+  reader.end();
+  return { entries };
+}
+
+/** The payload of `lostSeen` (an entry) and `unreceipted` (a sequence). */
+export function encodeCounter(counter: number): Uint8Array {
+  return new LayoutWriter().u8(1).u53(counter).done();
+}
+
+export function decodeCounter(payload: Uint8Array): number {
+  const reader = new LayoutReader(payload, 'counter record');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const entry = reader.u53();
+  reader.end();
+  return entry;
+}
+
+/** A list of classes with their bytes; at most one for each slot of a commit. */
+export function classesIn(reader: LayoutReader): ClassBytes[] {
+  const count = reader.u32();
+  if (count > MAX_SLOTS) throw reader.damaged('its number of classes is out of range');
+  return Array.from({ length: count }, () => ({
+    name: reader.text(MAX_CLASS_CHARS),
+    bytes: reader.u53(),
+  }));
+}
+
+export function pathIn(reader: LayoutReader): Uint8Array {
+  const path = reader.sized(MAX_PATH_BYTES);
+  if (path.length === 0) throw reader.damaged('a path is empty');
+  return path;
+}
+
+/** Throws `QUEUE_REFUSED` for what no record can hold. */
+export function checkPath(path: Uint8Array): void {
+  if (path.length === 0 || path.length > MAX_PATH_BYTES)
+    throw new QueueError('QUEUE_REFUSED', `a path of ${path.length} bytes cannot be queued`);
+}

@@ -1,0 +1,209 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  collect,
+  openQueue,
+  put,
+  receiptFor,
+  type SampleFile,
+  sample,
+  temporaryFolder,
+  testSigner,
+} from '../test-support.ts';
+import { fsckQueue } from './fsck.ts';
+import { queuePaths } from './open-queue.ts';
+import { RecordLog } from './record-log.ts';
+import { skimFile } from './skim.ts';
+
+/** Ten results: of a few chunks, of one, and of more than an entry names itself. */
+const files: readonly SampleFile[] = [
+  ...Array.from({ length: 7 }, (_, index) => sample(`/data/${index}`, 2, 400)),
+  sample('/data/paged', 70, 60),
+  sample('/data/other', 2, 400),
+  sample('/data/last', 1, 500),
+];
+
+let folder: ReturnType<typeof temporaryFolder>;
+let dir: string;
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  dir = join(folder.dir, 'pc');
+  for (const part of [files.slice(0, 4), files.slice(4)]) {
+    const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
+    for (const file of part) await put(queue, file);
+    await queue.close();
+  }
+});
+
+afterEach(() => folder.remove());
+
+function flip(path: string, offset: number): void {
+  const bytes = readFileSync(path);
+  bytes[offset] = (bytes[offset] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+}
+
+const segment = (at: string): string =>
+  join(queuePaths(at).segments, readdirSync(queuePaths(at).segments)[0] ?? '');
+
+/**
+ * Opens, sends what can be sent, and captures again what was named as lost: then everything must be
+ * on its way, whole.
+ */
+async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
+  const queue = await openQueue(at, { segmentBytes: 1 << 20 });
+  try {
+    const first = await queue.nextCommit(testSigner());
+    const lost = (await collect(queue.lost())).map(({ path }) =>
+      Buffer.from(path ?? []).toString(),
+    );
+    expect((first?.entries ?? 0) + lost.length).toBe(files.length);
+    expect(queue.takeUntoldLost()).toBe(lost.length);
+    if (first !== undefined)
+      await queue.receipted(receiptFor(first).signed, receiptFor(first).body);
+    // The next scan does not know them, so that it reads them where they still are.
+    for (const name of lost) expect(await queue.known(Buffer.from(name))).toBeUndefined();
+    for (const file of files)
+      if (lost.includes(Buffer.from(file.path).toString())) await put(queue, file);
+    if (lost.length > 0)
+      expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: lost.length });
+    for (const { id } of files.flatMap(({ items }) => items))
+      expect((await queue.readItem(id))?.sealed.length).toBeGreaterThan(0);
+    return { lost };
+  } finally {
+    await queue.close();
+  }
+}
+
+/** Where the records of a kind begin, and their payloads. */
+async function recordsOf(
+  kind: string,
+): Promise<readonly { readonly at: number; readonly length: number }[]> {
+  const log = await RecordLog.open(nodeFiles, queuePaths(dir).segments, 'segment', 1 << 20);
+  const found = (await collect(skimFile(log, 1))).filter(({ header }) => header.kind === kind);
+  await log.close();
+  return found.map(({ at, header }) => ({ at: at.offset, length: header.length }));
+}
+
+describe('I-A12 one wrong bit of the queue costs the versions that need it, names them, and holds up nothing else', () => {
+  test('anywhere in a segment', async () => {
+    const size = readFileSync(segment(dir)).length;
+    let harmed = 0;
+    for (let offset = 0; offset < size; offset += 997) {
+      const copy = join(folder.dir, `at-${offset}`);
+      cpSync(dir, copy, { recursive: true });
+      flip(segment(copy), offset);
+      const { lost } = await sendsTheRest(copy);
+      expect(lost.length).toBeLessThanOrEqual(1);
+      harmed += lost.length;
+      rmSync(copy, { recursive: true });
+    }
+    expect(harmed).toBeGreaterThan(3);
+  });
+
+  const places: Record<string, () => Promise<number>> = {
+    'in the bytes of a chunk': async () => ((await recordsOf('chunk'))[2]?.at ?? 0) + 100,
+    "in the header of a chunk's record": async () => ((await recordsOf('chunk'))[2]?.at ?? 0) + 10,
+    'in a page': async () => ((await recordsOf('page'))[0]?.at ?? 0) + 60,
+    'in a sealed draft': async () => {
+      const version = (await recordsOf('version'))[2];
+      return (version?.at ?? 0) + 48 + (version?.length ?? 0) - 5;
+    },
+    'in the clear part of a version': async () =>
+      ((await recordsOf('version'))[2]?.at ?? 0) + 48 + 3,
+    "in the header of a version's record": async () =>
+      ((await recordsOf('version'))[2]?.at ?? 0) + 20,
+  };
+  for (const [what, place] of Object.entries(places)) {
+    test(`${what}: one is named`, async () => {
+      flip(segment(dir), await place());
+      expect((await sendsTheRest(dir)).lost).toHaveLength(1);
+    });
+
+    test(`${what}: a repair before anything else names it too, or leaves that to the next commit`, async () => {
+      flip(segment(dir), await place());
+      const found = await collect(
+        fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }),
+      );
+      expect(found.map(({ code }) => code)).toContain('FSCK_SEGMENT_DAMAGED');
+      const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
+      const commit = await queue.nextCommit(testSigner());
+      expect((commit?.entries ?? 0) + (await collect(queue.lost())).length).toBe(files.length);
+      await queue.close();
+    });
+  }
+
+  test('in the header of a segment: nothing is lost, also when the index is gone', async () => {
+    for (const offset of [0, 4, 6, 12]) {
+      const copy = join(folder.dir, `header-${offset}`);
+      cpSync(dir, copy, { recursive: true });
+      flip(segment(copy), offset);
+      expect((await sendsTheRest(copy)).lost).toEqual([]);
+      rmSync(copy, { recursive: true });
+      cpSync(dir, copy, { recursive: true });
+      flip(segment(copy), offset);
+      rmSync(queuePaths(copy).index, { recursive: true });
+      expect((await sendsTheRest(copy)).lost).toEqual([]);
+      rmSync(copy, { recursive: true });
+    }
+  });
+
+  test('in a batch key: the versions under it are named', async () => {
+    const { keys } = queuePaths(dir);
+    flip(join(keys, readdirSync(keys).sort()[0] ?? ''), 3);
+    expect((await sendsTheRest(dir)).lost.sort()).toEqual([
+      '/data/0',
+      '/data/1',
+      '/data/2',
+      '/data/3',
+    ]);
+  });
+
+  test('that two versions need: both are named', async () => {
+    const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
+    const twin = sample('/data/3', 2, 400);
+    await put(queue, {
+      ...twin,
+      draft: { ...twin.draft, list: { ...twin.draft.list, path: Buffer.from('/data/twin') } },
+      known: { ...twin.known, path: Buffer.from('/data/twin') },
+    });
+    await queue.close();
+    const chunks = await recordsOf('chunk');
+    flip(segment(dir), (chunks[6]?.at ?? 0) + 100);
+    const again = await openQueue(dir, { segmentBytes: 1 << 20 });
+    await again.nextCommit(testSigner());
+    expect(
+      (await collect(again.lost())).map(({ path }) => Buffer.from(path ?? []).toString()).sort(),
+    ).toEqual(['/data/3', '/data/twin']);
+    await again.close();
+  });
+
+  test('in the chain log behind what is receipted: results go on, and fsck names it', async () => {
+    await sendsTheRest(dir);
+    const log = join(queuePaths(dir).chain, readdirSync(queuePaths(dir).chain)[0] ?? '');
+    flip(log, 200);
+    const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
+    await put(queue, sample('/data/new', 1));
+    expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 1 });
+    await queue.close();
+    const found = await collect(
+      fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }),
+    );
+    expect(found.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
+  });
+
+  test('in a commit that was signed and not sent: it is named, and nothing is signed in its place', async () => {
+    const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
+    await queue.nextCommit(testSigner());
+    await queue.close();
+    flip(join(queuePaths(dir).chain, readdirSync(queuePaths(dir).chain)[0] ?? ''), 300);
+    const again = await openQueue(dir, { segmentBytes: 1 << 20 });
+    await expect(again.nextCommit(testSigner())).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
+    expect(again.chainHead()).toMatchObject({ sequence: 1 });
+    await again.close();
+  });
+});

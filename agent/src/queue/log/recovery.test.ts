@@ -1,0 +1,507 @@
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { DurableQueue } from '../durable-queue.ts';
+import {
+  collect,
+  drainAll,
+  openQueue,
+  put,
+  putGone,
+  receiptFor,
+  sample,
+  temporaryFolder,
+  testSigner,
+} from '../test-support.ts';
+import { reference } from '../testing/references-conformance.ts';
+import { fsckQueue } from './fsck.ts';
+import { type Family, familyRange } from './index-keys.ts';
+import { IndexStore } from './index-store.ts';
+import { queuePaths } from './open-queue.ts';
+import { RecordLog } from './record-log.ts';
+
+const noHead = {
+  chainId: new Uint8Array(16).fill(6) as ChainId,
+  sequence: 9,
+  hash: new Uint8Array(32).fill(6) as CommitHash,
+};
+
+let folder: ReturnType<typeof temporaryFolder>;
+let queue: DurableQueue | undefined;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+afterEach(async () => {
+  await queue?.close().catch(() => undefined);
+  queue = undefined;
+  folder.remove();
+});
+
+async function open(
+  dir = folder.dir,
+  changes: Parameters<typeof openQueue>[1] = {},
+): Promise<DurableQueue> {
+  queue = await openQueue(dir, changes);
+  return queue;
+}
+
+/** A history with everything in it: receipted, signed, queued, gone, refreshed, problems. */
+async function eventful(segmentBytes = 8192): Promise<void> {
+  const made = await open(folder.dir, { segmentBytes });
+  for (let index = 0; index < 6; index += 1) await put(made, sample(`/data/${index}`, 4, 500));
+  await drainAll(made);
+  for (let index = 4; index < 12; index += 1) await put(made, sample(`/data/${index}`, 3, 700));
+  await putGone(made, sample('/data/1'));
+  await made.forget(Buffer.from('/data/2'));
+  await made.setProblem(Buffer.from('/data/x'), { code: 'locked', message: 'busy', sinceMs: 1 });
+  for (const name of ['/data/r', '/data/s', '/data/t', '/data/late'])
+    await made.putReference(reference(name, 7));
+  await made.nextCommit(testSigner());
+  await made.forkChain({ chainId: new Uint8Array(16).fill(5) as ChainId, named: noHead });
+  await made.dropReference(Buffer.from('/data/s'));
+  await made.loseReference(Buffer.from('/data/t'), 'reference-gone');
+  await made.learnGcEpoch(4);
+  await put(made, sample('/data/late', 2));
+  await made.sync();
+  const known = await made.known(Buffer.from('/data/5'));
+  if (known !== undefined) await made.refresh({ ...known, ino: 77n });
+  await made.close();
+}
+
+/** Everything in the index but the cache and the checkpoint. */
+async function contents(dir: string): Promise<string[]> {
+  const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
+  const all: string[] = [];
+  for (const family of ['q', 'h', 'i', 'k', 'p', 'c', 'l', 'r', 's'] satisfies Family[]) {
+    for await (const [key, value] of store.iterate(familyRange(family))) {
+      all.push(`${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('hex')}`);
+    }
+  }
+  const { lastBatch: _lastBatch, classBytes, ...rest } = store.state;
+  const counters = { ...rest, classBytes: Object.entries(classBytes).sort() };
+  await store.close();
+  return [...all, JSON.stringify(counters)];
+}
+
+function copyOf(dir: string): string {
+  const copy = `${dir}-copy`;
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(dir, copy, { recursive: true });
+  return copy;
+}
+
+describe('opening after a crash', () => {
+  test('I-A5: an index that is missing, emptied or garbage is rebuilt and equals what it was', async () => {
+    await eventful();
+    const before = await contents(folder.dir);
+    const { index } = queuePaths(folder.dir);
+    const damages: (() => void)[] = [
+      () => rmSync(index, { recursive: true }),
+      () => rmSync(join(index, 'CURRENT')),
+      () => writeFileSync(join(index, 'CURRENT'), 'nonsense'),
+      () => {
+        for (const name of readdirSync(index)) writeFileSync(join(index, name), 'x'.repeat(100));
+      },
+    ];
+    for (const damage of damages) {
+      damage();
+      const again = await open();
+      expect(again.rebuilt).toBe(true);
+      await again.close();
+      expect(await contents(folder.dir)).toEqual(before);
+    }
+  });
+
+  test('I-A1, I-A5: cut after any record or inside any record, the newest segment opens, and equals a full rebuild of what is left', async () => {
+    await eventful(1 << 20);
+    const log = await RecordLog.open(
+      nodeFiles,
+      queuePaths(folder.dir).segments,
+      'segment',
+      1 << 20,
+    );
+    const ends: number[] = [];
+    for await (const item of log.scan()) if (item.type === 'record') ends.push(item.next.offset);
+    const path = log.path(1);
+    await log.close();
+    const cuts = ends.flatMap((end, at) => [
+      end,
+      Math.floor((end + (ends[at - 1] ?? 16)) / 2),
+      end - 1,
+    ]);
+    expect(cuts.length).toBeGreaterThan(100);
+    for (const cut of cuts.filter((_cut, at) => at % 7 === 0)) {
+      const copy = copyOf(folder.dir);
+      truncateSync(join(queuePaths(copy).segments, basename(path)), cut);
+      // What was cut here was never promised: neither the index nor the chain had seen it.
+      rmSync(queuePaths(copy).index, { recursive: true });
+      rmSync(queuePaths(copy).chain, { recursive: true });
+      const again = await open(copy);
+      for await (const known of again.knownUnder(Buffer.from('/')))
+        expect(known.size).toBeGreaterThan(0);
+      await put(again, sample('/data/after', 1));
+      await again.close();
+      const once = await contents(copy);
+      rmSync(queuePaths(copy).index, { recursive: true });
+      await (await open(copy)).close();
+      expect(await contents(copy)).toEqual(once);
+      rmSync(copy, { recursive: true });
+    }
+  });
+
+  test('I-A5: whatever is done and wherever the index stopped, opening again gives what a full rebuild gives', async () => {
+    const step = fc.oneof(
+      fc.record({
+        do: fc.constant('put' as const),
+        file: fc.nat(5),
+        chunks: fc.integer({ min: 1, max: 3 }),
+      }),
+      fc.record({
+        do: fc.constantFrom('gone' as const, 'forget' as const, 'problem' as const),
+        file: fc.nat(5),
+      }),
+      fc.record({
+        do: fc.constantFrom('refer' as const, 'unrefer' as const, 'lose' as const),
+        file: fc.nat(5),
+      }),
+      fc.record({
+        do: fc.constantFrom(
+          'sync' as const,
+          'sign' as const,
+          'receipt' as const,
+          'index' as const,
+          'abort' as const,
+        ),
+      }),
+      fc.record({
+        do: fc.constantFrom(
+          'fork' as const,
+          'epoch' as const,
+          'rollback' as const,
+          'signAll' as const,
+        ),
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+        const { dir, remove } = temporaryFolder();
+        const stale = join(dir, 'stale');
+        let made = await openQueue(dir, { segmentBytes: 4096 });
+        for (const [at, action] of steps.entries()) {
+          const file =
+            'file' in action
+              ? sample(`/f${action.file}`, 'chunks' in action ? action.chunks : 1, 300 + at)
+              : sample('/none');
+          if (action.do === 'put') await put(made, file);
+          if (action.do === 'gone') await putGone(made, file);
+          if (action.do === 'forget') await made.forget(file.path);
+          if (action.do === 'problem')
+            await made.setProblem(file.path, { code: 'torn', message: 'changing', sinceMs: at });
+          if (action.do === 'refer')
+            await made.putReference(reference(`/f${action.file}`, at % 3, at));
+          if (action.do === 'unrefer') await made.dropReference(file.path);
+          if (action.do === 'lose') await made.loseReference(file.path, 'reference-changed');
+          if (action.do === 'fork')
+            await made.forkChain({
+              chainId: new Uint8Array(16).fill(100 + at) as ChainId,
+              named: noHead,
+            });
+          if (action.do === 'epoch') await made.learnGcEpoch(at);
+          if (action.do === 'rollback')
+            await made.unreceipt(Math.floor(made.receiptedSequence() / 2));
+          if (action.do === 'signAll') await made.signAll(testSigner(seededRandom(`step ${at}`)));
+          if (action.do === 'sync') await made.sync();
+          if (action.do === 'abort') made.capture().abort();
+          if (action.do === 'sign') await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
+          if (action.do === 'receipt') {
+            const commit = await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
+            if (commit !== undefined)
+              await made.receipted(receiptFor(commit).signed, receiptFor(commit).body);
+          }
+          if (action.do === 'index') {
+            await made.close();
+            rmSync(stale, { recursive: true, force: true });
+            cpSync(queuePaths(dir).index, stale, { recursive: true });
+            made = await openQueue(dir, { segmentBytes: 4096 });
+          }
+        }
+        await made.close();
+        const live = await contents(dir);
+        if (existsSync(stale)) {
+          rmSync(queuePaths(dir).index, { recursive: true });
+          cpSync(stale, queuePaths(dir).index, { recursive: true });
+          await (await openQueue(dir)).close();
+          expect(await contents(dir)).toEqual(live);
+        }
+        rmSync(queuePaths(dir).index, { recursive: true });
+        await (await openQueue(dir)).close();
+        expect(await contents(dir)).toEqual(live);
+        expect(
+          await collect(
+            fsckQueue({
+              port: nodeFiles,
+              dataDir: dir,
+              random: seededRandom('fsck'),
+              repair: false,
+            }),
+          ),
+        ).toEqual([]);
+        remove();
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('I-A5, I-A10: a reference whose version came before a crash, and whose chain record did not, is gone in every rebuild', async () => {
+    let made = await open();
+    await made.putReference(reference('/data/a', 1));
+    await made.close();
+    const { index, chain } = queuePaths(folder.dir);
+    for (const path of [index, chain]) cpSync(path, `${path}.old`, { recursive: true });
+    made = await open();
+    await put(made, sample('/data/a'));
+    await made.close();
+    for (const path of [index, chain]) {
+      rmSync(path, { recursive: true });
+      cpSync(`${path}.old`, path, { recursive: true });
+    }
+    made = await open();
+    expect(await collect(made.references())).toEqual([]);
+    await made.close();
+    const live = await contents(folder.dir);
+    rmSync(index, { recursive: true });
+    await (await open()).close();
+    expect(await contents(folder.dir)).toEqual(live);
+  });
+
+  test('I-A9: a crash between learning an epoch and emptying the cache leaves nothing in it', async () => {
+    const made = await open();
+    await put(made, sample('/data/a'));
+    await made.close();
+    const { index } = queuePaths(folder.dir);
+    cpSync(index, `${index}.old`, { recursive: true });
+    const again = await open();
+    await again.learnGcEpoch(1);
+    await again.close();
+    rmSync(index, { recursive: true });
+    cpSync(`${index}.old`, index, { recursive: true });
+    await (await open()).close();
+    const { store } = await IndexStore.open(nodeFiles, index);
+    expect(await store.firstKey(familyRange('x'))).toBeUndefined();
+    await store.close();
+  });
+
+  test('an index of the first release is brought up to what a rebuild gives', async () => {
+    await eventful();
+    const before = await contents(folder.dir);
+    const { store } = await IndexStore.open(nodeFiles, queuePaths(folder.dir).index);
+    for await (const [key, value] of store.iterate(familyRange('q')))
+      store.put(key, value.slice(0, value.length - 11));
+    for await (const [key, value] of store.iterate(familyRange('c')))
+      store.put(key, value.slice(0, 92));
+    Object.assign(store.state, { layout: 1, classBytes: {}, signedBytes: 0 });
+    await store.write();
+    await store.close();
+    await (await open()).close();
+    expect(await contents(folder.dir)).toEqual(before);
+  });
+
+  test('damage with sound records behind it is set aside and visible, and the sound records are kept', async () => {
+    await eventful();
+    const paths = queuePaths(folder.dir);
+    const victim = join(paths.segments, readdirSync(paths.segments)[0] ?? '');
+    const bytes = readFileSync(victim);
+    bytes.writeUInt8((bytes[100] ?? 0) ^ 1, 100);
+    writeFileSync(victim, bytes);
+    const findings = await collect(
+      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
+    );
+    expect(findings).toMatchObject([
+      { code: 'FSCK_SEGMENT_DAMAGED', severity: 'error', repaired: false },
+    ]);
+    rmSync(paths.index, { recursive: true });
+    const again = await open();
+    expect(await collect(again.problems())).toMatchObject([
+      { code: 'queue-damage' },
+      { code: 'locked' },
+    ]);
+    expect(await again.known(Buffer.from('/data/late'))).toBeDefined();
+    expect(readdirSync(paths.damaged)).toHaveLength(1);
+  });
+
+  test('a damaged chain log stops the agent instead of using a sequence twice', async () => {
+    await eventful();
+    const paths = queuePaths(folder.dir);
+    const victim = join(paths.chain, '00000001.log');
+    const bytes = readFileSync(victim);
+    bytes.writeUInt8((bytes[100] ?? 0) ^ 1, 100);
+    writeFileSync(victim, bytes);
+    rmSync(paths.index, { recursive: true });
+    await expect(openQueue(folder.dir)).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
+    const findings = await collect(
+      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
+    );
+    expect(findings.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
+  });
+
+  test('a chain log that is shorter than the index knows stops the agent', async () => {
+    await eventful();
+    const newest = readdirSync(queuePaths(folder.dir).chain).sort().at(-1) ?? '';
+    const chain = join(queuePaths(folder.dir).chain, newest);
+    truncateSync(chain, statSync(chain).size - 10);
+    await expect(openQueue(folder.dir)).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
+  });
+
+  test('P6: a version whose record went bad is listed as lost, and the ones behind it are sent', async () => {
+    const made = await open();
+    for (const name of ['/data/a', '/data/b', '/data/c']) await put(made, sample(name));
+    await made.close();
+    const paths = queuePaths(folder.dir);
+    const path = join(paths.segments, '00000001.seg');
+    const log = await RecordLog.open(nodeFiles, paths.segments, 'segment', 1 << 20);
+    const versions = (await collect(log.scan())).filter(
+      (item) => item.type === 'record' && item.header.kind === 'version',
+    );
+    await log.close();
+    const bytes = readFileSync(path);
+    const at = (versions[1]?.next.offset ?? 0) - 1;
+    bytes.writeUInt8((bytes[at] ?? 0) ^ 1, at);
+    writeFileSync(path, bytes);
+    const again = await open();
+    const commit = await again.nextCommit(testSigner());
+    expect(commit?.entries).toBe(2);
+    expect(
+      (await collect(again.lost())).map((lost) => lost.path && Buffer.from(lost.path).toString()),
+    ).toEqual(['/data/b']);
+    expect(await again.known(Buffer.from('/data/b'))).toBeUndefined();
+    expect(again.pending().entries).toBe(2);
+  });
+
+  test('P6: more damaged versions than one commit could hold do not keep back what is behind them', async () => {
+    const made = await open();
+    for (let count = 0; count < MAX_COMMIT_ENTRIES; count += 1)
+      await putGone(made, sample('/data/gone'));
+    for (const name of readdirSync(queuePaths(folder.dir).keys))
+      rmSync(join(queuePaths(folder.dir).keys, name));
+    await made.close();
+    const again = await open();
+    await put(again, sample('/data/sound'));
+    expect((await again.nextCommit(testSigner()))?.entries).toBe(1);
+    expect(await collect(again.lost())).toHaveLength(MAX_COMMIT_ENTRIES);
+  });
+
+  test('a reference stays settled by its version when a crash kept only the word that put it', async () => {
+    const made = await open();
+    const file = sample('/data/r');
+    const settled = {
+      ...reference('/data/r', 7),
+      size: file.known.size,
+      mtimeNs: file.known.mtimeNs,
+      settledAtMs: file.known.capturedAtMs,
+    };
+    await made.putReference(settled);
+    await made.sync();
+    const chain = join(queuePaths(folder.dir).chain, '00000001.log');
+    const { size } = statSync(chain);
+    await put(made, file);
+    await made.close();
+    truncateSync(chain, size);
+    rmSync(queuePaths(folder.dir).index, { recursive: true });
+    const again = await open();
+    expect([again.referenceTotals().files, again.pending().entries]).toEqual([0, 1]);
+  });
+});
+
+describe('fsck', () => {
+  const run = (repair: boolean) =>
+    collect(
+      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('fsck'), repair }),
+    );
+
+  test('a sound queue has no findings, and looking changes nothing', async () => {
+    await eventful();
+    const before = await contents(folder.dir);
+    expect(await run(false)).toEqual([]);
+    expect(await contents(folder.dir)).toEqual(before);
+  });
+
+  test('an index that lies is found, removed by repair, and right after the next start', async () => {
+    await eventful();
+    const before = await contents(folder.dir);
+    const { store } = await IndexStore.open(nodeFiles, queuePaths(folder.dir).index);
+    store.del((await store.firstKey(familyRange('i'))) ?? new Uint8Array());
+    await store.write();
+    await store.close();
+    expect(await run(false)).toMatchObject([{ code: 'FSCK_INDEX_WRONG', repaired: false }]);
+    expect(await run(true)).toMatchObject([{ code: 'FSCK_INDEX_WRONG', repaired: true }]);
+    await (await open()).close();
+    expect(await contents(folder.dir)).toEqual(before);
+    expect(await run(false)).toEqual([]);
+  });
+
+  test('an index that is only behind, as after a kill, is a note, right after looking, and no fault', async () => {
+    await eventful();
+    const { index } = queuePaths(folder.dir);
+    cpSync(index, `${index}.old`, { recursive: true });
+    const made = await open(folder.dir, { segmentBytes: 8192 });
+    await put(made, sample('/data/after', 2));
+    await made.nextCommit(testSigner());
+    await put(made, sample('/data/later', 2));
+    await made.close();
+    rmSync(index, { recursive: true });
+    cpSync(`${index}.old`, index, { recursive: true });
+    rmSync(`${index}.old`, { recursive: true });
+    expect(await run(false)).toMatchObject([
+      { code: 'FSCK_INDEX_BEHIND', severity: 'note', repaired: false },
+    ]);
+    expect(await run(false)).toEqual([]);
+  });
+
+  test('a kept segment that a kill left behind after the index forgot it is no fault', async () => {
+    const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 });
+    await put(made, sample('/data/0', 8, 800));
+    await made.sync();
+    const first = join(
+      queuePaths(folder.dir).segments,
+      readdirSync(queuePaths(folder.dir).segments).sort()[0] ?? '',
+    );
+    const bytes = readFileSync(first);
+    await drainAll(made);
+    await put(made, sample('/data/1', 8, 800));
+    await drainAll(made);
+    expect(existsSync(first)).toBe(false);
+    await made.close();
+    writeFileSync(first, bytes);
+    expect((await run(false)).filter(({ severity }) => severity === 'error')).toEqual([]);
+    await (await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 })).close();
+    expect(existsSync(first)).toBe(false);
+  });
+
+  test('while the service runs, segments and chain are checked and the index is left alone', async () => {
+    await eventful();
+    await open();
+    expect(await run(false)).toMatchObject([{ code: 'FSCK_INDEX_BUSY', severity: 'note' }]);
+  });
+
+  test('a missing key of queued versions is named', async () => {
+    await eventful();
+    const { keys } = queuePaths(folder.dir);
+    for (const name of readdirSync(keys)) rmSync(join(keys, name));
+    expect((await run(false)).map(({ code }) => code)).toEqual(['FSCK_BATCH_KEY_MISSING']);
+  });
+});

@@ -1,0 +1,176 @@
+import {
+  type ChainId,
+  type CommitHash,
+  decodeEntryDraft,
+  type EntryDraft,
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_ENTRIES,
+} from '@aliquot/proto';
+import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
+import { aeadOpen, CryptoError, equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Recent, RecentDraft } from '../intake/recent.ts';
+import { QueueError } from '../log/errors.ts';
+import { numberInKey, numberKey } from '../log/index-keys.ts';
+import type { QueueFiles } from '../log/open-queue.ts';
+import {
+  type ClassBytes,
+  decodeSignedRecord,
+  decodeVersion,
+  encodeSignedRecord,
+} from '../log/payloads.ts';
+import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from '../log/places.ts';
+import type { CommitSigner, QueuedCommit } from '../queue.ts';
+import { chainOf, headOf } from './chain.ts';
+import type { BatchedEntry } from './sent-proof.ts';
+
+/** What an entry may be larger than its draft: salts, tags, field headers. */
+const ENTRY_OVERHEAD_BYTES = 512;
+/** Room for header, wraps and signature. */
+const COMMIT_OVERHEAD_BYTES = 16 * 1024;
+
+/** Bytes that one commit has for its entries. */
+export const COMMIT_ROOM_BYTES: number = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
+
+/** What an entry may take of that room, from its draft's length. */
+export function roomFor(draftBytes: number): number {
+  return draftBytes + ENTRY_OVERHEAD_BYTES;
+}
+
+export interface CutCommit {
+  /** The payload of the `signed` record; undefined when nothing is queued. */
+  readonly record: Uint8Array | undefined;
+  /** Versions whose record or key is damaged: they can never be sent. */
+  readonly unreadable: readonly BatchedEntry[];
+  /** Those that the commit covers. */
+  readonly taken: readonly BatchedEntry[];
+}
+
+interface TakenVersion extends UnsignedEntry {
+  readonly entry: number;
+  readonly draft: EntryDraft;
+}
+
+/**
+ * Takes the oldest unsigned versions, as many as one commit holds, and has them signed. Changes
+ * nothing: the caller makes the record durable before anybody sees the commit (I-A4). Everything
+ * must be flushed before.
+ *
+ * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep
+ * open what is committed already, for as long as its rest waits (I-A3).
+ */
+export async function cutCommit(
+  files: QueueFiles,
+  initial: ChainId,
+  signer: CommitSigner,
+  recent: Recent,
+): Promise<CutCommit> {
+  const { index } = files;
+  const chain = chainOf(index.state, initial);
+  const taken: TakenVersion[] = [];
+  const unreadable: BatchedEntry[] = [];
+  let room = COMMIT_ROOM_BYTES;
+  let waiting: number | undefined;
+  for await (const [key, value] of index.unsigned()) {
+    const place = decodeUnsigned(value);
+    if (taken.length === MAX_COMMIT_ENTRIES) waiting = place.batch;
+    if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;
+    const opened = recent.draft(numberInKey(key)) ?? (await openDraft(files, place.at));
+    if (opened === undefined) {
+      unreadable.push({ entry: numberInKey(key), batch: place.batch });
+      continue;
+    }
+    room -= roomFor(opened.bytes);
+    if (room < 0 && taken.length > 0) {
+      waiting = place.batch;
+      break;
+    }
+    taken.push({ ...place, entry: numberInKey(key), draft: opened.draft });
+  }
+  const begun = taken.findIndex(({ batch }) => batch === waiting);
+  // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes
+  // what it finds.
+  const whole = begun > 0 ? taken.slice(0, begun) : taken;
+  const drafts = whole.map(({ draft }) => draft);
+  const entries = whole.map(({ entry }) => entry);
+  const itemBytes = whole.reduce((sum, version) => sum + version.itemBytes, 0);
+  const oldestMs = whole.reduce(
+    (least, { capturedAtMs }) => Math.min(least, capturedAtMs),
+    Number.MAX_SAFE_INTEGER,
+  );
+  const holdSegment = whole.reduce(
+    (least, version) => Math.min(least, version.holdSegment),
+    Number.MAX_SAFE_INTEGER,
+  );
+  if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
+  const { chainId, forkedFrom } = chain;
+  const head = headOf(index.state, initial);
+  const sequence = (head?.sequence ?? 0) + 1;
+  const predecessor = head?.hash ?? NO_PREDECESSOR;
+  // The first of its chain says where that began; a chain of the enrolment begins at nothing.
+  const first = head === undefined || !equalBytes(head.chainId, chainId);
+  const { bytes, hash } = signer.sign({
+    chainId,
+    sequence,
+    predecessor,
+    forkedFrom: first ? forkedFrom : undefined,
+    drafts,
+  });
+  const record = encodeSignedRecord({
+    sequence,
+    hash,
+    itemBytes,
+    oldestMs,
+    holdSegment,
+    entries,
+    classes: classesOf(whole),
+    commit: bytes,
+  });
+  return { record, unreadable, taken: whole };
+}
+
+function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {
+  const sums = new Map<string, number>();
+  for (const { class: name, itemBytes } of versions)
+    if (itemBytes > 0) sums.set(name, (sums.get(name) ?? 0) + itemBytes);
+  return [...sums]
+    .map(([name, bytes]) => ({ name, bytes }))
+    .sort((left, right) => (left.name < right.name ? -1 : 1));
+}
+
+/** A signed commit from the chain log, with the queue's numbers of its slots. */
+export async function readSigned(
+  files: QueueFiles,
+  sequence: number,
+): Promise<(QueuedCommit & { readonly entryNumbers: readonly number[] }) | undefined> {
+  const value = await files.index.get(numberKey('c', sequence));
+  if (value === undefined) return undefined;
+  const { payload } = await files.chain.read(decodeCommitPlace(value).at);
+  const record = decodeSignedRecord(payload);
+  return {
+    sequence,
+    hash: record.hash as CommitHash,
+    bytes: record.commit,
+    entries: record.entries.length,
+    entryNumbers: record.entries,
+  };
+}
+
+/** The draft of an unsigned version; undefined when its record or key is damaged. */
+export async function openDraft(
+  files: QueueFiles,
+  at: { readonly file: number; readonly offset: number },
+): Promise<RecentDraft | undefined> {
+  try {
+    const { payload } = await files.segments.read(at);
+    const { head, clear, sealedDraft } = decodeVersion(payload);
+    const bytes = aeadOpen(await files.keys.get(head.batch), head.nonce, sealedDraft, clear);
+    return { draft: decodeEntryDraft(bytes), bytes: bytes.length };
+  } catch (error) {
+    if (
+      (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||
+      error instanceof CryptoError
+    )
+      return undefined;
+    throw error;
+  }
+}

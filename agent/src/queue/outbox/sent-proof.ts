@@ -1,0 +1,172 @@
+import { QueueError } from '../log/errors.ts';
+import type { QueueFiles } from '../log/open-queue.ts';
+import { decodeLostRecord, decodeSignedRecord, decodeVersion } from '../log/payloads.ts';
+import { skimFile } from '../log/skim.ts';
+
+/** A version, and the batch under whose key its draft was sealed. */
+export interface BatchedEntry {
+  readonly entry: number;
+  readonly batch: number;
+}
+
+/** Versions from one number to another. */
+interface Run {
+  readonly from: number;
+  to: number;
+}
+
+/**
+ * Proves that nobody needs a batch key any more, without the index: to erase a key is for good, and
+ * an index may be lost, old or another folder's. What this process sealed it counts itself; of
+ * batches from before, segments and chain log say it.
+ */
+export class SentProof {
+  /** Versions that wait to be signed, by batches that this process made. */
+  readonly #waiting = new Map<number, number>();
+  #logs: LogProof | undefined;
+
+  sealed(batch: number): void {
+    this.#waiting.set(batch, (this.#waiting.get(batch) ?? 0) + 1);
+  }
+
+  /** These stand in a durable record of the chain log: signed, or lost. */
+  settled(versions: readonly BatchedEntry[]): void {
+    for (const { batch } of versions) {
+      const waiting = this.#waiting.get(batch);
+      if (waiting !== undefined) this.#waiting.set(batch, waiting - 1);
+    }
+    this.#logs?.settle(versions.map(({ entry }) => entry));
+  }
+
+  /** Asks the logs about everything: after the files were opened again. */
+  forget(): void {
+    this.#waiting.clear();
+    this.#logs = undefined;
+  }
+
+  /**
+   * Whether every version under this key is signed or named as lost. Everything appended before
+   * must be durable.
+   */
+  async isSettled(files: QueueFiles, batch: number): Promise<boolean> {
+    const waiting = this.#waiting.get(batch);
+    if (waiting !== undefined) {
+      if (waiting > 0) return false;
+      this.#waiting.delete(batch);
+      return true;
+    }
+    this.#logs ??= await LogProof.read(files);
+    return this.#logs.isSettled(files, batch);
+  }
+}
+
+/**
+ * What segments and chain log say of batches. Segments are stepped through once, as far as somebody
+ * asks.
+ */
+class LogProof {
+  /** What the chain log has signed or named as lost, ascending. */
+  readonly #settled: Run[];
+  /** Versions by batch, as far as the segments were looked at. */
+  readonly #versions = new Map<number, number[]>();
+  #at: { readonly file: number; readonly offset: number } = { file: 0, offset: 0 };
+  #newestBatch = 0;
+
+  private constructor(settled: Run[]) {
+    this.#settled = settled;
+  }
+
+  static async read({ chain, segments }: QueueFiles): Promise<LogProof> {
+    const oldest = await oldestEntry(segments);
+    const found: Run[] = [];
+    for (const { number } of chain.files().toReversed()) {
+      let newestSigned = 0;
+      for await (const item of chain.scanFile(number)) {
+        if (item.type === 'damage') continue; // what it said is not proved
+        if (item.header.kind === 'signed') {
+          const { entries } = decodeSignedRecord(item.payload);
+          for (const entry of entries) add(found, entry);
+          newestSigned = Math.max(newestSigned, entries.at(-1) ?? 0);
+        } else if (item.header.kind === 'lost')
+          for (const { entry } of decodeLostRecord(item.payload).entries) add(found, entry);
+      }
+      if (newestSigned > 0 && newestSigned < oldest) break; // the files before speak of older ones
+    }
+    return new LogProof(found.sort((left, right) => left.from - right.from));
+  }
+
+  settle(entries: readonly number[]): void {
+    for (const entry of entries) add(this.#settled, entry);
+    this.#settled.sort((left, right) => left.from - right.from);
+  }
+
+  async isSettled({ segments }: QueueFiles, batch: number): Promise<boolean> {
+    const numbers = segments.files().map(({ number }) => number);
+    // A segment is missing between others: what it holds may come back, and needs its key then.
+    if (numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1)) return false;
+    await this.#lookPast(segments, batch);
+    const versions = this.#versions.get(batch);
+    // Batches stand in the segments in their order: a later one shows that this one's place is
+    // there, and empty.
+    if (versions === undefined) return this.#newestBatch > batch;
+    const settled = versions.every((entry) =>
+      this.#settled.some(({ from, to }) => from <= entry && entry <= to),
+    );
+    if (settled) this.#versions.delete(batch);
+    return settled;
+  }
+
+  /** Steps through the segments until a batch behind this one, or to their end. */
+  async #lookPast(segments: QueueFiles['segments'], batch: number): Promise<void> {
+    for (const { number } of segments.files()) {
+      if (number < this.#at.file) continue;
+      for await (const { at, next, header } of skimFile(
+        segments,
+        number,
+        number === this.#at.file ? this.#at.offset : 0,
+      )) {
+        if (this.#newestBatch > batch) return;
+        if (header.kind === 'version') await this.#note(segments, at);
+        this.#at = next;
+      }
+    }
+  }
+
+  async #note(
+    segments: QueueFiles['segments'],
+    at: { readonly file: number; readonly offset: number },
+  ): Promise<void> {
+    try {
+      const { entry, batch } = decodeVersion((await segments.read(at)).payload).head;
+      this.#newestBatch = Math.max(this.#newestBatch, batch);
+      const versions = this.#versions.get(batch);
+      if (versions === undefined) this.#versions.set(batch, [entry]);
+      else versions.push(entry);
+    } catch (error) {
+      // No key opens a damaged version.
+      if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
+    }
+  }
+}
+
+/** The number of the first version in the segments. */
+async function oldestEntry(segments: QueueFiles['segments']): Promise<number> {
+  for (const { number } of segments.files()) {
+    for await (const { at, header } of skimFile(segments, number)) {
+      if (header.kind !== 'version') continue;
+      try {
+        return decodeVersion((await segments.read(at)).payload).head.entry;
+      } catch (error) {
+        if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
+      }
+    }
+  }
+  return 0;
+}
+
+/** Mostly the next one behind the last. */
+function add(runs: Run[], entry: number): void {
+  const last = runs.at(-1);
+  if (last !== undefined && entry === last.to + 1) last.to = entry;
+  else runs.push({ from: entry, to: entry });
+}

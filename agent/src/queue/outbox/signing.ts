@@ -1,0 +1,222 @@
+import {
+  type ChainId,
+  type ChunkId,
+  type Content,
+  decodePage,
+  MAX_COMMIT_ENTRIES,
+} from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Clock } from '@aliquot/shared/ports';
+import type { Recent } from '../intake/recent.ts';
+import type { QueueCore } from '../log/core.ts';
+import { QueueError } from '../log/errors.ts';
+import { familyFrom, numberInKey, rawKey } from '../log/index-keys.ts';
+import { decodeItemPlace, decodeUnsigned } from '../log/places.ts';
+import type { RecordKind } from '../log/record.ts';
+import type { CommitSigner } from '../queue.ts';
+import type { BatchSealer } from './batch.ts';
+import { cutCommit, openDraft } from './commit-cut.ts';
+import type { BatchedEntry } from './sent-proof.ts';
+
+/**
+ * What this process wrote so lately is not read back before it is signed: the disk has had no time
+ * to forget it.
+ */
+const FRESH_MS = 60 * 60 * 1000;
+const MARK_MS = 60 * 1000;
+
+export interface SigningParts {
+  readonly core: QueueCore;
+  readonly batch: BatchSealer;
+  readonly recent: Recent;
+  readonly clock: Clock;
+  readonly chainId: ChainId;
+  readonly appendChain: (kind: RecordKind, payload: Uint8Array) => Promise<void>;
+  /** Names versions as lost, with their paths as far as these are known here. */
+  readonly recordLost: (
+    entries: readonly number[],
+    names?: ReadonlyMap<number, Uint8Array>,
+  ) => Promise<void>;
+}
+
+/** What cannot be sent of one version: its draft, or items that it needs. */
+interface Unsound extends BatchedEntry {
+  readonly path: Uint8Array | undefined;
+  readonly items: readonly ChunkId[];
+}
+
+/**
+ * The way out: what a commit will cover is proved to be readable first, then signed. A signed
+ * commit that lacks a chunk can never be taken, and everything behind it waits; an unreadable
+ * version that is named and left out costs itself alone (I-A12).
+ */
+export class Signing {
+  readonly #parts: SigningParts;
+  /** Versions up to this one were read back and found whole. */
+  #provenThrough = 0;
+  /** Items that were found unreadable: a capture under way may name one yet. */
+  readonly #gone = new Set<string>();
+  /** The first versions of the last minutes, oldest first. */
+  readonly #marks: { readonly entry: number; readonly atMs: number }[] = [];
+
+  constructor(parts: SigningParts) {
+    this.#parts = parts;
+  }
+
+  /** A version was put. */
+  put(entry: number): void {
+    const nowMs = this.#parts.clock.nowMs();
+    const newest = this.#marks.at(-1);
+    if (newest !== undefined && nowMs >= newest.atMs && nowMs - newest.atMs < MARK_MS) return;
+    this.#marks.push({ entry, atMs: nowMs });
+    while ((this.#marks[1]?.atMs ?? nowMs) < nowMs - FRESH_MS) this.#marks.shift();
+  }
+
+  /** Whatever was believed before: the files were opened again. */
+  forget(): void {
+    this.#provenThrough = 0;
+    this.#marks.length = 0;
+  }
+
+  /**
+   * Reads back what the next commit will cover, names what is unreadable, and forgets where its
+   * items were, so that they are captured again from their source. Outside the queue's turn as far
+   * as it reads: captures go on meanwhile.
+   */
+  async prove(): Promise<void> {
+    const { core } = this.#parts;
+    await core.change(() => core.flush());
+    const { signedEntry } = core.files.index.state;
+    const before = Math.min(this.#freshFrom(), signedEntry + MAX_COMMIT_ENTRIES + 1);
+    const { unsound, through } = await this.#lookFrom(
+      Math.max(signedEntry, this.#provenThrough) + 1,
+      before,
+    );
+    this.#provenThrough = Math.max(this.#provenThrough, through);
+    if (unsound.length === 0) return;
+    // Others may need the same items, and where these were is forgotten: so all is read, what came
+    // meanwhile included.
+    const rest = await this.#lookFrom(through + 1, Number.MAX_SAFE_INTEGER);
+    await core.change(async () => {
+      await core.flush();
+      const newest = await this.#lookFrom(rest.through + 1, Number.MAX_SAFE_INTEGER);
+      await this.#leaveOut([...unsound, ...rest.unsound, ...newest.unsound]);
+    });
+  }
+
+  /** Looks at unsigned versions from one on, up to but not including another. */
+  async #lookFrom(
+    first: number,
+    before: number,
+  ): Promise<{ readonly unsound: Unsound[]; readonly through: number }> {
+    const unsound: Unsound[] = [];
+    let through = first - 1;
+    for await (const [key, value] of this.#parts.core.files.index.iterate(familyFrom('q', first))) {
+      const entry = numberInKey(key);
+      if (entry >= before) break;
+      const found = await this.#look(entry, value);
+      if (found !== undefined) unsound.push(found);
+      through = entry;
+    }
+    return { unsound, through };
+  }
+
+  /** In the queue's turn: signs the oldest versions; false when there are none. */
+  async sign(signer: CommitSigner): Promise<boolean> {
+    const { core, batch, recent, chainId, appendChain, recordLost } = this.#parts;
+    await core.flush();
+    batch.finish();
+    for (;;) {
+      const { record, unreadable, taken } = await cutCommit(core.files, chainId, signer, recent);
+      if (unreadable.length > 0) await recordLost(unreadable.map(({ entry }) => entry));
+      if (record !== undefined) await appendChain('signed', record);
+      batch.settled([...unreadable, ...taken]);
+      // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
+      if (record === undefined && unreadable.length > 0) continue;
+      if (record === undefined) return false;
+      recent.signed(core.files.index.state.signedEntry);
+      await batch.eraseSent(core.files);
+      return true;
+    }
+  }
+
+  #freshFrom(): number {
+    const nowMs = this.#parts.clock.nowMs();
+    const mark = this.#marks.find(({ atMs }) => atMs <= nowMs && atMs >= nowMs - FRESH_MS);
+    return mark?.entry ?? Number.MAX_SAFE_INTEGER;
+  }
+
+  async #look(entry: number, value: Uint8Array): Promise<Unsound | undefined> {
+    const { files } = this.#parts.core;
+    const { at, batch, holdSegment } = decodeUnsigned(value);
+    const opened = await openDraft(files, at);
+    if (opened === undefined) return { entry, batch, path: undefined, items: [] };
+    const items: ChunkId[] = [];
+    const seen = new Set<string>();
+    const stack: Content[] = [opened.draft.content];
+    for (let content = stack.pop(); content !== undefined; content = stack.pop()) {
+      const ids = content.refs.map(({ id }) => id).filter((id) => isNew(seen, id));
+      for (const [position, place] of (
+        await files.index.getMany(ids.map((id) => rawKey('i', id)))
+      ).entries()) {
+        const id = ids[position];
+        if (id === undefined) continue;
+        if (place === undefined && this.#gone.has(nameOf(id))) items.push(id);
+        // What the queue does not hold, or held for an earlier version already, is at the
+        // collector.
+        if (place === undefined || decodeItemPlace(place).file < holdSegment) continue;
+        const sealed = await this.#read(id, place);
+        if (sealed === undefined) items.push(id);
+        else if (content.depth > 0) stack.push(decodePage(sealed).content);
+      }
+    }
+    return items.length === 0 ? undefined : { entry, batch, path: opened.draft.list.path, items };
+  }
+
+  async #read(id: ChunkId, place: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      const { header, payload } = await this.#parts.core.files.segments.read(
+        decodeItemPlace(place),
+      );
+      return equalBytes(header.digest, id) ? payload : undefined;
+    } catch (error) {
+      if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
+      return undefined;
+    }
+  }
+
+  /**
+   * The record before the index: a crash in between finds the same damage again, and never signs
+   * over it.
+   */
+  async #leaveOut(unsound: readonly Unsound[]): Promise<void> {
+    const { core, batch, recordLost } = this.#parts;
+    const names = new Map(
+      unsound.flatMap(({ entry, path }): [number, Uint8Array][] =>
+        path === undefined ? [] : [[entry, path]],
+      ),
+    );
+    await recordLost(
+      unsound.map(({ entry }) => entry),
+      names,
+    );
+    batch.settled(unsound);
+    for (const id of unsound.flatMap(({ items }) => items)) {
+      core.files.index.del(rawKey('i', id));
+      this.#gone.add(nameOf(id));
+    }
+    await core.flush();
+    await batch.eraseSent(core.files);
+  }
+}
+
+function nameOf(id: ChunkId): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+}
+
+function isNew(seen: Set<string>, id: ChunkId): boolean {
+  const name = nameOf(id);
+  if (seen.has(name)) return false;
+  seen.add(name);
+  return true;
+}
