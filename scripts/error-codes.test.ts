@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { problemWords } from '../collector/src/pc-problems.ts';
+import { problemWords } from '../collector/src/api/pc-problems.ts';
 import { declaredCodes, documentedCodes } from './lib/error-codes.ts';
 import { readSources } from './lib/sources.ts';
 

@@ -1,7 +1,7 @@
 import { parse } from 'node:path';
 import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
 import { nameSourcesInTraces } from '@aliquot/shared/cli/source-maps';
-import type { CommandContext } from './commands/context.ts';
+import type { CommandContext } from './cli/context.ts';
 
 keepCompiledCode();
 nameSourcesInTraces();
@@ -23,9 +23,9 @@ const [
   import('@aliquot/shared/log-lines/line-target'),
   import('@aliquot/shared/cli/environment'),
   import('@aliquot/shared/ports'),
-  import('./commands/program.ts'),
+  import('./program.ts'),
   import('./environment.ts'),
-  import('./commands/pager.ts'),
+  import('./cli/pager.ts'),
 ]);
 
 const [, , command] = process.argv;

@@ -1,6 +1,6 @@
 import type { Command, Option } from 'commander';
 import { agentProgram } from '../../agent/src/commands/program.ts';
-import { buildProgram } from '../../collector/src/commands/program.ts';
+import { buildProgram } from '../../collector/src/program.ts';
 
 /** Both programs with all their commands, as they are built when somebody asks for help. */
 export async function programs(): Promise<readonly Command[]> {

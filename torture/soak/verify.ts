@@ -7,11 +7,11 @@ import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { standardError } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
-import type { CommandContext } from '../../collector/src/commands/context.ts';
-import { fetchItems } from '../../collector/src/commands/fetch-items.ts';
-import { openVault } from '../../collector/src/commands/open-vault.ts';
-import { proofTarget } from '../../collector/src/commands/proof-target.ts';
-import { certifiedAgent, openVersions } from '../../collector/src/commands/verified.ts';
+import type { CommandContext } from '../../collector/src/cli/context.ts';
+import { fetchItems } from '../../collector/src/operator/fetch-items.ts';
+import { openVault } from '../../collector/src/operator/open-vault.ts';
+import { proofTarget } from '../../collector/src/operator/proof-target.ts';
+import { certifiedAgent, openVersions } from '../../collector/src/operator/verified.ts';
 import type { Pc, Plant } from './plant.ts';
 import type { Record } from './record.ts';
 

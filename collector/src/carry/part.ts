@@ -12,12 +12,12 @@ import {
 import { CarryError } from '@aliquot/shared/carry/errors';
 import { type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { CarriedCommit, PartAnswer } from '../api/carried.ts';
+import { RestError } from '../api/rest-error.ts';
 import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
 import type { RestContext } from '../rest/context.ts';
-import { RestError } from '../rest/rest-error.ts';
 import type { AgentRecord, CommitOptions, VaultStore } from '../store/vault-store.ts';
-import type { CarriedCommit, PartAnswer } from './messages.ts';
 
 /** The agent behind a carried queue, and what it asks. */
 export interface Asked {

@@ -11,10 +11,10 @@ import {
 import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried } from '@aliquot/shared/carry/statements';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { RestError } from '../api/rest-error.ts';
 import { historyNotice } from '../ingest/history-notice.ts';
 import { standing } from '../ingest/join.ts';
 import type { RestContext } from '../rest/context.ts';
-import { RestError } from '../rest/rest-error.ts';
 import type { CommitOptions, VaultStore } from '../store/vault-store.ts';
 import { type Asked, admitAsked } from './part.ts';
 

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { formatDuration, formatInstant } from '@aliquot/shared/cli/format';
-import type { CollectorProblem } from '../rest/messages.ts';
+import type { CollectorProblem } from '../api/messages.ts';
 
 /** What a renewal takes where people have to be asked. */
 const ENDING_MS = 21 * 24 * 3_600_000;

@@ -1,7 +1,7 @@
 import { formatBytes } from '@aliquot/shared/cli/format';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
-import type { CollectorProblem } from '../rest/messages.ts';
+import type { CollectorProblem } from '../api/messages.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 
 /** With less, no commit fits that is worth the name. */

@@ -4,10 +4,10 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Clock } from '@aliquot/shared/ports';
+import type { CollectorProblem } from '../api/messages.ts';
 import type { Conduct, Stranger } from '../ingest/conduct.ts';
-import { CLOCK_TOLERANCE_MS } from '../rest/agent-problems.ts';
-import type { CollectorProblem } from '../rest/messages.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
+import { CLOCK_TOLERANCE_MS } from './agent-problems.ts';
 import { certificateProblems, hostOf } from './certificate.ts';
 import { type DiskSpace, diskProblems, diskSpace } from './disk.ts';
 

@@ -11,10 +11,10 @@ import {
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
-import type { ContentReads } from '../content-reads.ts';
 import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
 import type { AgentConduct } from './conduct.ts';
+import type { ContentReads } from './content-reads.ts';
 import { IngestError } from './errors.ts';
 import { historyNotice } from './history-notice.ts';
 import { consistencyProof } from './join.ts';

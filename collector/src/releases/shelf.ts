@@ -24,8 +24,8 @@ import {
   type NamedRelease,
   namedReleases,
   TIMESTAMP_FILE,
-} from './named-releases.ts';
-import { piecesOf } from './pieces.ts';
+} from '../api/named-releases.ts';
+import { piecesOf } from '../api/release-pieces.ts';
 
 export type ReleaseErrorCode =
   /** What was handed over is no whole release, or not what it was said to be. */

@@ -1,9 +1,9 @@
 import { decodeSigned, encodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { fromBase64, toBase64 } from '../api/base64.ts';
+import { type AddressesMessage, MAX_HOSTS, setAddressesRequest } from '../api/messages.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { type AddressesMessage, MAX_HOSTS, setAddressesRequest } from './messages.ts';
 
 /** A name and a port are shorter. */
 const MAX_HOST_LENGTH = 300;

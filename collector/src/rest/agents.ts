@@ -1,21 +1,21 @@
 import { asFileId, decodeSigned, encodeSigned, HASH_BYTES, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
-import type { AgentDesk } from '../store/desk.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
-import { problemsOf } from './agent-problems.ts';
-import { fromBase64, toBase64 } from './base64.ts';
-import { agentOf, type RestContext } from './context.ts';
-import { historyInfoOf } from './forks.ts';
-import { groupInfoOf } from './groups.ts';
+import { fromBase64, toBase64 } from '../api/base64.ts';
 import {
   type AgentInfo,
   type AgentList,
   expectAgentsRequest,
   filesGoneRequest,
   revokeRequest,
-} from './messages.ts';
-import { RestError } from './rest-error.ts';
+} from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
+import { problemsOf } from '../health/agent-problems.ts';
+import type { AgentDesk } from '../store/desk.ts';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { agentOf, type RestContext } from './context.ts';
+import { historyInfoOf } from './forks.ts';
+import { groupInfoOf } from './groups.ts';
 
 export async function agentsAnswer(
   context: RestContext,

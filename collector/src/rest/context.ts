@@ -4,12 +4,12 @@ import { asAgentId, asVaultId } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
+import { RestError } from '../api/rest-error.ts';
 import type { Health } from '../health/health.ts';
 import type { Question } from '../ingest/questions.ts';
 import type { Timers } from '../ingest/timers.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
-import { RestError } from './rest-error.ts';
 
 /** What an agent answered to a question: sealed, or the code of a refusal. */
 export interface DiagnosisReply {

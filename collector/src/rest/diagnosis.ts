@@ -1,11 +1,11 @@
 import { decodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
+import { fromBase64, toBase64 } from '../api/base64.ts';
+import { type DiagnosisMessage, diagnoseRequest } from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
-import { type DiagnosisMessage, diagnoseRequest } from './messages.ts';
-import { RestError } from './rest-error.ts';
 
 /** A PC proves a gibibyte of its queue before it answers; then it does not. */
 const ANSWER_MS = 90_000;

@@ -16,10 +16,10 @@ import {
   issueEnrolAnswer,
   verifyAgent,
 } from '@aliquot/shared/keys/certificates';
+import { RestError } from '../api/rest-error.ts';
 import { StoreError } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
-import { RestError } from './rest-error.ts';
 
 /**
  * Answers an agent that shows its bundle's enrolment and its own new keys.

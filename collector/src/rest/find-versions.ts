@@ -10,10 +10,10 @@ import { openNames } from '@aliquot/shared/commit/open-names';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
+import type { NameRecord, UnopenedCommit } from '../api/messages.ts';
+import { openRows, unopenedCommit } from '../api/name-rows.ts';
 import type { LeafRecord, VaultStore } from '../store/vault-store.ts';
 import type { HistoryOf } from './forks.ts';
-import type { NameRecord, UnopenedCommit } from './messages.ts';
-import { openRows, unopenedCommit } from './name-rows.ts';
 
 /**
  * Every version of the file with exactly this path. A file id follows from the path only with the

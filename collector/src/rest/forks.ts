@@ -1,9 +1,9 @@
 import type { LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { decideForkRequest, type HistoryInfo } from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
-import { decideForkRequest, type HistoryInfo } from './messages.ts';
-import { RestError } from './rest-error.ts';
 
 /**
  * An agent's own history, or one beside it: what paths and requests name as `AGENT` or

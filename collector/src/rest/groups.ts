@@ -2,11 +2,11 @@ import { asGroupId, decodeSigned } from '@aliquot/proto';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { verifyApproval } from '@aliquot/shared/keys/approval';
 import { verifyGroup } from '@aliquot/shared/keys/group';
+import { fromBase64 } from '../api/base64.ts';
+import { addGroupRequest, approveRequest, type GroupInfo } from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
 import type { GroupRecord, VaultStore } from '../store/vault-store.ts';
-import { fromBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { addGroupRequest, approveRequest, type GroupInfo } from './messages.ts';
-import { RestError } from './rest-error.ts';
 
 export function groupInfoOf({ groupId, body, used, addedAtMs, endedAtMs }: GroupRecord): GroupInfo {
   const { name, uses, names, approve, selfRestore, expiresAtMs } = body;

@@ -2,15 +2,15 @@ import { asChunkId, asFileId, encodeStateRecord } from '@aliquot/proto';
 import { type BoxKey, boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import type { z } from 'zod';
+import { fromBase64 } from '../api/base64.ts';
+import { encodeRun } from '../api/item-record.ts';
+import { type NameRecord, namesRequest } from '../api/messages.ts';
+import { openRows } from '../api/name-rows.ts';
+import type { FramedRecords } from '../api/record-stream.ts';
+import { RestError } from '../api/rest-error.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64 } from './base64.ts';
 import { findVersions } from './find-versions.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
-import { encodeRun } from './item-record.ts';
-import { type NameRecord, namesRequest } from './messages.ts';
-import { openRows } from './name-rows.ts';
-import type { FramedRecords } from './record-stream.ts';
-import { RestError } from './rest-error.ts';
 
 const ID_BYTES = 32;
 /** As many as an agent may ask for at once; a restore asks again and again. */

@@ -6,11 +6,11 @@ import {
   type TreeHead,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { fromBase64, toBase64 } from '../api/base64.ts';
+import { type LogProofs, logProofsRequest } from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { type LogProofs, logProofsRequest } from './messages.ts';
-import { RestError } from './rest-error.ts';
 
 /**
  * Proofs that the log, as its head stands now, continues heads that a witness has seen. What it

@@ -2,11 +2,11 @@ import { decodeSigned, encodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyEpochOpening } from '@aliquot/shared/keys/certificates';
+import { fromBase64, toBase64 } from '../api/base64.ts';
+import { type LogInfo, openEpochRequest } from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { type LogInfo, openEpochRequest } from './messages.ts';
-import { RestError } from './rest-error.ts';
 
 /** The log's head, its openings so far, and the heads that agents hold and the log has lost. */
 export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {

@@ -7,13 +7,13 @@ import {
 } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
-import { promotable } from '../health/canary.ts';
+import { fromBase64, toBase64 } from '../api/base64.ts';
+import { type PolicyMessage, promoteRequest, setPolicyRequest } from '../api/messages.ts';
+import { RestError } from '../api/rest-error.ts';
+import { promotable } from '../ingest/canary.ts';
 import { StoreError } from '../store/errors.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { type PolicyMessage, promoteRequest, setPolicyRequest } from './messages.ts';
-import { RestError } from './rest-error.ts';
 
 /**
  * The newest policy, or the one of a revision, as it was set: only who has the policy key can read

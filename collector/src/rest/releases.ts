@@ -1,12 +1,12 @@
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
-import type { RestContext } from './context.ts';
 import {
   keptFiles,
   publishRequest,
   type ReleaseList,
   releasePartQuery,
   removeReleaseRequest,
-} from './messages.ts';
+} from '../api/messages.ts';
+import type { RestContext } from './context.ts';
 
 /** The releases that this collector hands out. */
 export async function releasesAnswer({ store }: RestContext): Promise<ReleaseList> {

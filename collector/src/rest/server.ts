@@ -3,9 +3,11 @@ import { endWith } from '@aliquot/shared/cli/unexpected';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { type FramedRecords, frameRecords } from '../api/record-stream.ts';
+import { RestError, statusOf } from '../api/rest-error.ts';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
-import { ContentReads } from '../content-reads.ts';
+import { ContentReads } from '../ingest/content-reads.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
 import {
@@ -32,7 +34,6 @@ import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
 import { policyAnswer, promoteSettings, setPolicy } from './policy.ts';
-import { type FramedRecords, frameRecords } from './record-stream.ts';
 import {
   keptFilesAnswer,
   publishRelease,
@@ -40,7 +41,6 @@ import {
   removeRelease,
   takeReleasePart,
 } from './releases.ts';
-import { RestError, statusOf } from './rest-error.ts';
 import { INTERNAL, toRestError } from './to-rest-error.ts';
 import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
 import { versionByIdRecords } from './version-by-id.ts';

@@ -1,7 +1,7 @@
 import { AliquotError, FormatError } from '@aliquot/proto';
 import { CertificateError } from '@aliquot/shared/keys/certificates';
 import { ZodError } from 'zod';
-import { RestError, type RestErrorCode } from './rest-error.ts';
+import { RestError, type RestErrorCode } from '../api/rest-error.ts';
 
 /**
  * The store's refusals that are the caller's doing, and a disk's trouble; every other error of the

@@ -1,14 +1,14 @@
 import { asVaultId, decodeSigned, encodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type { VaultStore } from '../store/vault-store.ts';
-import { fromBase64, toBase64 } from './base64.ts';
-import type { RestContext } from './context.ts';
+import { fromBase64, toBase64 } from '../api/base64.ts';
 import {
   addVaultRequest,
   type CollectorInfo,
   type StatsAnswer,
   type VaultInfo,
-} from './messages.ts';
+} from '../api/messages.ts';
+import type { VaultStore } from '../store/vault-store.ts';
+import type { RestContext } from './context.ts';
 
 /**
  * What an operator needs to know before anything else: who this collector is and which vaults it

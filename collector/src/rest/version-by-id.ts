@@ -7,9 +7,9 @@ import {
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
-import { isVersion, parseVersionId, type VersionId } from './version-id.ts';
 
 /** Who asks wants one version. A few more show that the id is that of several. */
 const MAX_FOUND = 8;

@@ -3,8 +3,8 @@ import { StandardOutput, type TextSink } from '@aliquot/shared/cli/standard-outp
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { streamTarget } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
-import type { CommandContext } from '../commands/context.ts';
-import { buildProgram } from '../commands/program.ts';
+import type { CommandContext } from '../cli/context.ts';
+import { buildProgram } from '../program.ts';
 
 /** What a command printed and how it ended. */
 export interface CliResult {

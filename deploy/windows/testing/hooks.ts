@@ -9,7 +9,7 @@ import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 export const standIn = new URL('./vitest-stand-in.ts', import.meta.url).href;
-const root = new URL('../../../', import.meta.url);
+const root = new URL('../../..', import.meta.url);
 
 function instead(specifier: string): string | undefined {
   if (specifier === 'vitest') return standIn;

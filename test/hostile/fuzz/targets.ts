@@ -34,9 +34,9 @@ import {
 } from '../../../agent/src/queue/log/record.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/service/protocol.ts';
-import { decodeItem } from '../../../collector/src/rest/item-record.ts';
-import * as messages from '../../../collector/src/rest/messages.ts';
-import { readRecords } from '../../../collector/src/rest/record-stream.ts';
+import { decodeItem } from '../../../collector/src/api/item-record.ts';
+import * as messages from '../../../collector/src/api/messages.ts';
+import { readRecords } from '../../../collector/src/api/record-stream.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog-rows.ts';
 import * as packRecords from '../../../collector/src/store/record.ts';

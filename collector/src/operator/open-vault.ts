@@ -1,0 +1,54 @@
+import type { CollectorCertificateBody, VaultDescriptorBody } from '@aliquot/proto';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
+import type { CommandContext } from '../cli/context.ts';
+import { openKitFile } from './kit-file.ts';
+import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { CollectorClient, type VaultClient } from './vault-client.ts';
+import { demandContinuation } from './witness.ts';
+
+/** A vault at its collector with its kit open: what every command that reads content needs. */
+export interface OpenVault {
+  readonly kit: OpenKit;
+  readonly vault: VaultClient;
+  /** Under the kit's authority, and of the collector that answers. */
+  readonly collector: CollectorCertificateBody;
+}
+
+/** The vault, whose log must continue what this operator has seen of it. */
+export async function openVault(
+  context: CommandContext,
+  options: CollectorOptions & KitOptions,
+): Promise<OpenVault> {
+  const open = await openUnwitnessed(context, options);
+  await demandContinuation(context, open.vault);
+  return open;
+}
+
+/**
+ * The vault of a kit or key file at this collector, which proves to be the authority's, and whose
+ * log must continue what this operator has seen. Throws CertificateError and `WitnessError`.
+ */
+export async function provedVault(
+  context: CommandContext,
+  collector: CollectorClient,
+  { vaultId, authorityKey }: Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>,
+): Promise<VaultClient> {
+  const vault = collector.vault({ vaultId });
+  vault.certificate(authorityKey);
+  await demandContinuation(context, vault);
+  return vault;
+}
+
+/** As `openVault`, without a look at its log: for `log reopen`, which heals it. */
+export async function openUnwitnessed(
+  context: CommandContext,
+  options: CollectorOptions & KitOptions,
+): Promise<OpenVault> {
+  const endpoint = await endpointOf(context, options);
+  // Asked while the kit is opened, which takes half a second by design.
+  const connecting = CollectorClient.connect(endpoint);
+  connecting.catch(() => undefined);
+  const kit = await openKitFile(context, options);
+  const vault = (await connecting).vault({ vaultId: kit.descriptor.vaultId });
+  return { kit, vault, collector: vault.certificate(kit.authority.publicKey) };
+}

@@ -1,0 +1,172 @@
+import {
+  type AgentId,
+  AliquotError,
+  asLineageId,
+  type CollectorCertificateBody,
+  type CommitHeader,
+  decodeSigned,
+  type EnrolmentCertificateBody,
+  type Entry,
+  type LineageId,
+  type ReceiptBody,
+  type StateRecord,
+} from '@aliquot/proto';
+import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
+import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
+import { fromBase64 } from '../api/base64.ts';
+import type { NameRow, UnopenedCommit } from '../api/messages.ts';
+import { rowOf, unopenedCommit } from '../api/name-rows.ts';
+import { CommandError } from '../cli/command-error.ts';
+import type { AgentView } from './agent-view.ts';
+
+/** A version whose whole chain of evidence was checked and whose names are open. */
+export interface OpenVersion extends Named {
+  readonly row: NameRow;
+  readonly entry: Entry;
+}
+
+/** Who hears what there is to know beside the versions. */
+export interface VersionWatch {
+  /** Each commit and its receipt, for what they say about the log. */
+  onCommit?(header: CommitHeader, receipt: ReceiptBody): void;
+  /** What a commit holds and does not open: it costs its own files, not the others. */
+  onUnopened(unopened: UnopenedCommit): void;
+}
+
+/** Whom a kit's holder asked about, as the authority certified it: not as the collector says. */
+export interface CertifiedAgent {
+  readonly name: string;
+  readonly agentId: AgentId;
+  readonly lineageId: LineageId;
+  readonly enrolment: EnrolmentCertificateBody;
+}
+
+/**
+ * The enrolment behind an agent of the collector's list. A collector that passes off another agent
+ * under that name is caught.
+ */
+export function certifiedAgent(kit: Pick<OpenKit, 'descriptor'>, info: AgentView): CertifiedAgent {
+  const { enrolment } = certificateOf(kit, info);
+  const { name, enrolledAs = name } = info;
+  if (enrolment.name !== enrolledAs)
+    throw unverified(`the collector passes agent ${enrolment.name} off as ${enrolledAs}`);
+  return {
+    name,
+    agentId: enrolment.agentId,
+    lineageId: asLineageId(enrolment.lineageId),
+    enrolment,
+  };
+}
+
+/**
+ * What the authority certified of an agent; one that a bundle was made for has not bound keys yet.
+ */
+function certificateOf(
+  { descriptor: { vaultId, authorityKey } }: Pick<OpenKit, 'descriptor'>,
+  info: Pick<AgentView, 'enrolment' | 'binding'>,
+): { readonly enrolment: EnrolmentCertificateBody } {
+  const [enrolment, binding] = [info.enrolment, info.binding].map(
+    (text) => text && decodeSigned(fromBase64(text)),
+  );
+  if (!enrolment) throw unverified('the collector shows an agent without its certificate');
+  if (!binding) return { enrolment: verifyEnrolment(authorityKey, vaultId, enrolment) };
+  return verifyAgent(authorityKey, vaultId, enrolment, binding);
+}
+
+/**
+ * Verifies records of one lineage and opens them with the kit: authority → enrolment → binding →
+ * commit signature → entries root; the receipt by the certified collector; the lineage that was
+ * asked for. Content is not touched here.
+ */
+export async function* openVersions(
+  records: AsyncIterable<StateRecord>,
+  kit: OpenKit,
+  collector: CollectorCertificateBody,
+  agent: CertifiedAgent,
+  watch: VersionWatch,
+): AsyncGenerator<OpenVersion> {
+  for await (const record of records) yield* openRecord(record, kit, collector, agent, watch);
+}
+
+function* openRecord(
+  record: StateRecord,
+  kit: OpenKit,
+  collector: CollectorCertificateBody,
+  agent: CertifiedAgent,
+  watch: VersionWatch,
+): Generator<OpenVersion> {
+  const { commit, receivedAtMs } = evidence(() => {
+    const certificate = verifyAgent(
+      kit.authority.publicKey,
+      kit.descriptor.vaultId,
+      record.enrolment,
+      record.binding,
+    );
+    if (!equalBytes(certificate.enrolment.lineageId, agent.lineageId))
+      throw unverified('the collector sent a commit of another agent');
+    const verified = verifyCommit(record.commit, {
+      vaultId: kit.descriptor.vaultId,
+      agent: certificate,
+    });
+    const receipt = verifyReceipt(record.receipt, collector);
+    requireReceiptFor(receipt, verified.header, verified.hash);
+    watch.onCommit?.(verified.header, receipt);
+    return { commit: verified, receivedAtMs: receipt.receivedAtMs };
+  });
+  const place = { agent: agent.name, hash: commit.hash, receivedAtMs };
+  const wanted = slotsOf(record, commit, receivedAtMs);
+  const opening = { wraps: commit.wraps, place: commit.header };
+  const unopened = (what: Unopened) =>
+    watch.onUnopened(unopenedCommit(what, { ...place, sequence: commit.header.sequence }));
+  for (const { entry, slot, versionTimeMs, list, read } of openNames(
+    opening,
+    wanted,
+    { key: kit.vaultKey, recipient: 'vault' },
+    unopened,
+  )) {
+    yield { row: rowOf(entry, list, { ...place, slot, versionTimeMs }), entry, list, read };
+  }
+}
+
+/**
+ * The entries of a commit that were asked for; those that were purged by a logged event are no
+ * versions any more.
+ */
+function* slotsOf(
+  { live, versionTimesMs }: StateRecord,
+  commit: VerifiedCommit,
+  receivedAtMs: number,
+) {
+  for (const [index, slot] of live.entries()) {
+    const stored = commit.slots[slot];
+    const versionTimeMs = versionTimesMs[index];
+    if (stored === undefined || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
+      throw unverified('the collector names an entry that is not in the commit');
+    if (stored.type === 'entry') yield { slot, entry: stored.entry, versionTimeMs };
+  }
+}
+
+/** Whatever does not hold here is the collector's doing, and said so. */
+function evidence<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    if (cause instanceof CommandError || !(cause instanceof AliquotError)) throw cause;
+    throw new CommandError(
+      'COMMAND_UNVERIFIED',
+      `what the collector sent does not verify: ${cause.message} (${cause.code})`,
+      { cause },
+    );
+  }
+}
+
+function unverified(message: string): CommandError {
+  return new CommandError(
+    'COMMAND_UNVERIFIED',
+    `${message}; do not trust this collector, and tell who runs it`,
+  );
+}
