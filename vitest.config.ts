@@ -26,6 +26,7 @@ export default defineConfig({
           name: 'rooms',
           include: [
             '*/src/**/*.test.ts',
+            '*/testing/**/*.test.ts',
             'scripts/**/*.test.ts',
             'demo/**/*.test.ts',
             'torture/**/*.test.ts',

@@ -84,6 +84,33 @@ describe('the room rules', () => {
     ).toEqual([]);
   });
 
+  it.each([
+    "import { x } from '@aliquot/shared/testing/temp';",
+    "import type { X } from '../../testing/queue/support.ts';",
+  ])('keep the programs off support for tests: %s', (text) => {
+    expect(says('agent/src/queue/a.ts', text)).toEqual([
+      expect.stringContaining('leans on support for tests'),
+    ]);
+    expect(says('agent/src/queue/a.test.ts', text)).toEqual([]);
+    expect(says('agent/testing/queue/a.ts', text.replace('../../testing/queue', '.'))).toEqual([]);
+  });
+
+  it.each([
+    'agent/src/queue/testing/a.ts',
+    'agent/src/queue/test-support.ts',
+    'shared/src/keys/fixtures.ts',
+    'collector/src/store/fork-conformance.ts',
+  ])('keep support for tests out of src: %s', (path) => {
+    expect(says(path, 'export const a = 1;')).toEqual([expect.stringContaining('/testing')]);
+  });
+
+  it('hold for support for tests too', () => {
+    const text = "import type { X } from '@aliquot/collector/store/a';";
+    expect(says('agent/testing/queue/a.ts', text)).toEqual([
+      expect.stringContaining('agent may not import collector'),
+    ]);
+  });
+
   it('say the line', () => {
     expect(says('shared/src/a.ts', '\n\nMath.random();')).toEqual([expect.stringMatching(/^3: /)]);
   });

@@ -46,6 +46,12 @@ export function roomFindings(file: SourceFile): Finding[] {
   const add = (offset: number, says: string) =>
     findings.push({ path: file.path, line: lineAt(file.text, offset), says });
   const checked = !isTest(file.path);
+  if (
+    /\/src\/(.+\/)?(testing\/|fixtures\.ts$|test-[^/]*$|([a-z-]+-)?conformance\.ts$)/.test(
+      file.path,
+    )
+  )
+    add(0, `support for tests stands in src: move it to ${room}/testing`);
 
   const checkImport = (specifier: string, names: readonly string[], offset: number) => {
     const target = resolveImport(file.path, specifier);
@@ -63,6 +69,8 @@ export function roomFindings(file: SourceFile): Finding[] {
         );
       }
     }
+    if (checked && target?.startsWith(`${other}/testing/`))
+      add(offset, 'leans on support for tests: move what the program needs to src');
     if (specifier.startsWith('@aliquot/') && other === room)
       add(offset, `imports its own room by package name: use a relative path`);
     if (!checked) return;

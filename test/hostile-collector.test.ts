@@ -3,7 +3,7 @@ import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TestAgent } from '../collector/src/testing/agent.ts';
+import type { TestAgent } from '../collector/testing/agent.ts';
 import { attacks } from './hostile/attacks.ts';
 import { EvilSession } from './hostile/evil-session.ts';
 import { HonestAgent } from './hostile/honest-agent.ts';

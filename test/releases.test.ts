@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { Vendor, writeRelease } from '@aliquot/shared/release/testing/vendor';
+import { Vendor, writeRelease } from '@aliquot/shared/testing/release/vendor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mustRun } from '../demo/programs.ts';
 import { compile, compilerNote, hasCompiler } from '../deploy/host/testing/compile.ts';

@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { stopPrograms } from '../demo/programs.ts';
-import { seededSource } from '../shared/src/testing/random.ts';
+import { seededSource } from '../shared/testing/random.ts';
 import { runSoak, type SoakResult } from './soak/run-soak.ts';
 
 const print = (line: string): void => {

@@ -1,6 +1,6 @@
 import { Chunker } from '@aliquot/shared/content/chunker';
 import { gearTable } from '@aliquot/shared/content/gear';
-import { keys } from '../../agent/src/queue/test-support.ts';
+import { keys } from '../../agent/testing/queue/support.ts';
 import { waveformBytes } from '../data/waveform.ts';
 import type { MicroTask } from './task.ts';
 

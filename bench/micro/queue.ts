@@ -5,7 +5,7 @@ import {
   type SampleFile,
   sample,
   temporaryFolder,
-} from '../../agent/src/queue/test-support.ts';
+} from '../../agent/testing/queue/support.ts';
 import type { MicroTask } from './task.ts';
 
 const VERSIONS = 2000;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { LocalHost } from '../../agent/src/capture/host.ts';
 import { bytePath } from '../../agent/src/capture/paths.ts';
 import { nodeSource } from '../../agent/src/capture/source-port.ts';
-import { cacheSecret, keys } from '../../agent/src/queue/test-support.ts';
+import { cacheSecret, keys } from '../../agent/testing/queue/support.ts';
 import { defaultFolderResults } from '../../shared/src/settings/defaults.ts';
 import type { MicroTask } from './task.ts';
 

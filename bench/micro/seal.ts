@@ -1,5 +1,5 @@
 import { openChunk, refOf, type SealedChunk, sealChunk } from '@aliquot/shared/content/seal';
-import { keys } from '../../agent/src/queue/test-support.ts';
+import { keys } from '../../agent/testing/queue/support.ts';
 import { textFile } from '../data/text.ts';
 import { waveformBytes } from '../data/waveform.ts';
 import type { MicroTask } from './task.ts';

@@ -6,11 +6,11 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { privateMode } from '@aliquot/shared/testing/platform';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { TestAgent } from '../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../testing/cli.ts';
+import { weaken } from '../testing/kits.ts';
+import { socketWire } from '../testing/wire.ts';
 import { AGENT_PATH } from './ingest/upgrade.ts';
-import { TestAgent } from './testing/agent.ts';
-import { aliquot, type CliResult, serving } from './testing/cli.ts';
-import { weaken } from './testing/kits.ts';
-import { socketWire } from './testing/wire.ts';
 
 const CONTENT = new Uint8Array(Buffer.from('time;signal\n'.repeat(50_000)));
 const RAW_NAME = new Uint8Array(

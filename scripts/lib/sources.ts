@@ -37,14 +37,14 @@ export function readSources(root: string): SourceFile[] {
 
 /** Tests, what only tests use, and what runs only in development. */
 export function isTest(path: string): boolean {
-  return /\.test\.ts$|^([a-z]+\/)?test\/|^torture\/|\/(testing|fixtures)\/|\/fixtures\.ts$|\/(test-[a-z-]+|([a-z-]+-)?conformance)\.ts$/.test(
-    path,
-  );
+  return /\.test\.ts$|^(test|torture)\/|\/testing\//.test(path);
 }
 
-/** The room a file belongs to; undefined for the house around them. */
+/** The room a file belongs to, support for its tests too; undefined for the house around them. */
 export function roomOf(path: string): Room | undefined {
-  return rooms.find((room) => path.startsWith(`${room}/src/`));
+  return rooms.find(
+    (room) => path.startsWith(`${room}/src/`) || path.startsWith(`${room}/testing/`),
+  );
 }
 
 /**
@@ -67,7 +67,7 @@ export function resolveImport(from: string, specifier: string): string | undefin
   if (specifier.startsWith('.')) return posix.join(posix.dirname(from), specifier);
   const [, room, below] = /^@aliquot\/([a-z]+)(?:\/(.+))?$/.exec(specifier) ?? [];
   if (room === undefined) return undefined;
-  return `${room}/src/${below ?? 'index'}.ts`;
+  return `${room}/${below?.startsWith('testing/') ? '' : 'src/'}${below ?? 'index'}.ts`;
 }
 
 /** Prints findings one a line, says how many there are, and sets the exit code. */

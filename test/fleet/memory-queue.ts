@@ -15,7 +15,7 @@ import type {
   QueuedItem,
   QueueEvent,
 } from '../../agent/src/queue/queue.ts';
-import type { SampleFile } from '../../agent/src/queue/test-support.ts';
+import type { SampleFile } from '../../agent/testing/queue/support.ts';
 
 const NO_PREDECESSOR = new Uint8Array(32) as CommitHash;
 

@@ -1,11 +1,11 @@
 import { decodeSigned } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
-import { fixtureAgent } from '@aliquot/shared/keys/fixtures';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
-import { cacheSecret, keys, sample, vault } from '../../agent/src/queue/test-support.ts';
+import { fixtureAgent } from '@aliquot/shared/testing/keys/fixtures';
 import type { TrustStore, VerifiedHead } from '../../agent/src/uplink/trust.ts';
 import { WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
+import { cacheSecret, keys, sample, vault } from '../../agent/testing/queue/support.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import { agentName, type FleetNews, type FleetOrder } from './messages.ts';
 

@@ -2,7 +2,7 @@ import { type ChunkId, encodeClientFrame, encodeFrame } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemRandom } from '@aliquot/shared/ports';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
-import type { TestAgent } from '../../collector/src/testing/agent.ts';
+import type { TestAgent } from '../../collector/testing/agent.ts';
 import { EvilSession } from './evil-session.ts';
 import { RawPeer, webSocketFrame } from './raw-peer.ts';
 import type { Target } from './target.ts';

@@ -8,7 +8,7 @@ import {
 import { systemRandom } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
-import type { TestAgent } from '../../collector/src/testing/agent.ts';
+import type { TestAgent } from '../../collector/testing/agent.ts';
 import { RawPeer, webSocketFrame } from './raw-peer.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { systemRandom } from '@aliquot/shared/ports';
 import { WebSocket } from 'ws';
-import type { TestAgent } from '../../collector/src/testing/agent.ts';
-import { socketWire, type Wire } from '../../collector/src/testing/wire.ts';
+import type { TestAgent } from '../../collector/testing/agent.ts';
+import { socketWire, type Wire } from '../../collector/testing/wire.ts';
 import type { Target } from './target.ts';
 
 /**

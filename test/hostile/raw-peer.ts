@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import type { Wire } from '../../collector/src/testing/wire.ts';
+import type { Wire } from '../../collector/testing/wire.ts';
 
 /**
  * A client that can break every rule of HTTP, WebSocket and frames, because it writes the bytes

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../../collector/src/testing/agent.ts';
-import { socketWire } from '../../collector/src/testing/wire.ts';
+import { TestAgent } from '../../collector/testing/agent.ts';
+import { socketWire } from '../../collector/testing/wire.ts';
 import type { JsonLine } from '../../demo/programs.ts';
 import { World } from '../world.ts';
 

@@ -1,6 +1,6 @@
 import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Vendor, writeRelease } from '@aliquot/shared/release/testing/vendor';
+import { Vendor, writeRelease } from '@aliquot/shared/testing/release/vendor';
 import {
   type Finished,
   type JsonLine,

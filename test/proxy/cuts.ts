@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import { type SampleFile, sampleFile } from '../../agent/src/queue/test-support.ts';
+import { type SampleFile, sampleFile } from '../../agent/testing/queue/support.ts';
 import { ElasticTimers } from './elastic-timers.ts';
 import type { Direction } from './frames.ts';
 import { Pair, type PairAgent } from './pair.ts';

@@ -10,11 +10,15 @@ import {
   verifyAgent,
   verifyCollectorCertificate,
 } from '@aliquot/shared/keys/certificates';
-import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/keys/fixtures';
 import { systemRandom } from '@aliquot/shared/ports';
+import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/testing/keys/fixtures';
 import { pino } from 'pino';
 import type { AgentIdentity } from '../../agent/src/identity/identity.ts';
 import { DurableQueue } from '../../agent/src/queue/durable-queue.ts';
+import { systemTimers, type Timers } from '../../agent/src/uplink/timers.ts';
+import { TrustStore } from '../../agent/src/uplink/trust.ts';
+import type { UplinkState, UplinkStatus } from '../../agent/src/uplink/uplink.ts';
+import { WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
 import {
   cacheSecret,
   collect,
@@ -24,11 +28,7 @@ import {
   type SampleFile,
   temporaryFolder,
   vault,
-} from '../../agent/src/queue/test-support.ts';
-import { systemTimers, type Timers } from '../../agent/src/uplink/timers.ts';
-import { TrustStore } from '../../agent/src/uplink/trust.ts';
-import type { UplinkState, UplinkStatus } from '../../agent/src/uplink/uplink.ts';
-import { WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
+} from '../../agent/testing/queue/support.ts';
 import { SessionHub } from '../../collector/src/ingest/hub.ts';
 import { systemTimers as collectorTimers } from '../../collector/src/ingest/timers.ts';
 import { attachIngest, type Ingest } from '../../collector/src/ingest/upgrade.ts';

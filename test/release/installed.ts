@@ -12,7 +12,7 @@ import {
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { SmallVersion, Vendor } from '@aliquot/shared/release/testing/vendor';
+import type { SmallVersion, Vendor } from '@aliquot/shared/testing/release/vendor';
 import { packagedLauncher } from '../../scripts/package/launcher.ts';
 
 /**

@@ -8,7 +8,7 @@ import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../../agent/src/queue/log/fsck.ts';
 import { fsckIdentity } from '../../agent/src/uplink/fsck.ts';
-import { aliquot, serving } from '../../collector/src/testing/cli.ts';
+import { aliquot, serving } from '../../collector/testing/cli.ts';
 import { type Finished, run, Service } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 

@@ -25,12 +25,12 @@ import {
   posixOnly,
 } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
+import { noise } from '../../testing/queue/support.ts';
 import { QueueError } from '../queue/log/errors.ts';
-import { noise } from '../queue/test-support.ts';
 import { maxAttempts } from './core.ts';
 import { bytePath, pathBytes } from './paths.ts';
 import { nodeSource } from './source-port.ts';
-import { type Bench, openBench, portWith, systemError } from './test-support.ts';
 
 let bench: Bench;
 beforeEach(async () => {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { portWith } from '../../testing/capture/bench.ts';
 import type { KnownFile } from '../queue/queue.ts';
 import { type Change, compare, type Item } from './compare.ts';
 import { type BytePath, isSamePath, isWithin } from './paths.ts';
 import type { Presence } from './presence.ts';
 import { compileRules, excludedFrom, type WalkRules } from './rules.ts';
 import type { SourcePort, SourceStat } from './source-port.ts';
-import { portWith } from './test-support.ts';
 import { walk } from './walk.ts';
 
 /** A path or name as binary string. */

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cacheSecret, keys, noise } from '../queue/test-support.ts';
+import { type Bench, openBench } from '../../testing/capture/bench.ts';
+import { cacheSecret, keys, noise } from '../../testing/queue/support.ts';
 import { CaptureCore, CaptureRoom } from './core.ts';
 import { fromText } from './paths.ts';
 import { nodeSource } from './source-port.ts';
-import { type Bench, openBench } from './test-support.ts';
 import type { CaptureExchange } from './window.ts';
 
 let bench: Bench;

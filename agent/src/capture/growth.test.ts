@@ -26,9 +26,9 @@ import { openChunk } from '@aliquot/shared/content/seal';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cacheSecret, keys, receiptFor, testSigner, vault } from '../queue/test-support.ts';
+import { type Bench, openBench } from '../../testing/capture/bench.ts';
+import { cacheSecret, keys, receiptFor, testSigner, vault } from '../../testing/queue/support.ts';
 import { leastGrowingBytes, openGrowth, readGrowthHead } from './growth.ts';
-import { type Bench, openBench } from './test-support.ts';
 
 let bench: Bench;
 let mtimeS: number;

@@ -2,11 +2,11 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Bench, openBench, pathKey, portWith } from '../../testing/capture/bench.ts';
 import { quietTime } from '../watch/proof.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { fromText, pathBytes } from './paths.ts';
 import { nodeSource } from './source-port.ts';
-import { type Bench, openBench, pathKey, portWith } from './test-support.ts';
 
 let bench: Bench;
 beforeEach(async () => {

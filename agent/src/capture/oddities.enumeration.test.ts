@@ -1,7 +1,7 @@
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { seededSource } from '@aliquot/shared/testing/random';
 import { expect, test } from 'vitest';
-import { disturbedReads } from './testing/capture-scenarios.ts';
+import { disturbedReads } from '../../testing/capture/capture-scenarios.ts';
 
 const seed = Number(process.env['ALIQUOT_TEST_SEED'] ?? 20261121);
 

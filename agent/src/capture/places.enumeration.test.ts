@@ -1,7 +1,7 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { expect, test } from 'vitest';
-import { placeBook } from './testing/place-scenarios.ts';
+import { placeBook } from '../../testing/capture/place-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 test.runIf(posixOnly(noFolderFlush))(

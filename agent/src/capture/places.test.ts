@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { temporaryFolder } from '../queue/test-support.ts';
+import { temporaryFolder } from '../../testing/queue/support.ts';
 import { PlaceBook, type PlaceIdentity } from './places.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;

@@ -12,11 +12,11 @@ import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { noBirth, notUnderWine } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
 import { lookAt } from './host.ts';
 import { bytePath } from './paths.ts';
 import { PlaceBook } from './places.ts';
 import { nodeSource } from './source-port.ts';
-import { type Bench, openBench, portWith, systemError } from './test-support.ts';
 
 let bench: Bench;
 let mounted: string[];

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { portWith, systemError } from '../../testing/capture/bench.ts';
 import { compileRules } from './rules.ts';
 import { SortedNames } from './sorted-names.ts';
 import type { SourceStat } from './source-port.ts';
-import { portWith, systemError } from './test-support.ts';
 import { walk } from './walk.ts';
 
 function drain(names: SortedNames): string[] {

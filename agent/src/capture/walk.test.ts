@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { portWith, systemError } from '../../testing/capture/bench.ts';
 import { fromText } from './paths.ts';
 import { compileRules, excludedFrom, type WalkRules } from './rules.ts';
 import type { SourcePort, SourceStat } from './source-port.ts';
-import { portWith, systemError } from './test-support.ts';
 import { walk } from './walk.ts';
 
 /** A made-up file system: folders are maps. */

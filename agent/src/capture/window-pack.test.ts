@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { noise } from '../queue/test-support.ts';
+import { openBench } from '../../testing/capture/bench.ts';
+import { noise } from '../../testing/queue/support.ts';
 import { fromText } from './paths.ts';
-import { openBench } from './test-support.ts';
 import type { CaptureWindow } from './window.ts';
 import { packWindow } from './window-pack.ts';
 

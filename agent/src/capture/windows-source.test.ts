@@ -2,11 +2,11 @@ import { existsSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import { quietTime } from '../watch/proof.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { fromText, pathBytes } from './paths.ts';
 import { nodeSource } from './source-port.ts';
-import { type Bench, openBench, pathKey } from './test-support.ts';
 import { windowsSource } from './windows-source.ts';
 
 /** What Windows would say, by the last name of a path. */

@@ -1,9 +1,9 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cacheSecret, collect, keys, noise } from '../queue/test-support.ts';
+import { type Bench, openBench } from '../../testing/capture/bench.ts';
+import { cacheSecret, collect, keys, noise } from '../../testing/queue/support.ts';
 import { fromText } from './paths.ts';
-import { type Bench, openBench } from './test-support.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
 import { systemSource } from './windows-source.ts';
 import { WorkerHost } from './worker-host.ts';

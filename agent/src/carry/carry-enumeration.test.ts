@@ -1,7 +1,7 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { expect, test } from 'vitest';
-import { carriedByHand } from './testing/carry-scenarios.ts';
+import { carriedByHand } from '../../testing/carry/carry-scenarios.ts';
 
 test.runIf(posixOnly(noFolderFlush))(
   'P1: some of the faults of two rounds by hand; `npm run test:torture -- --only carried-by-hand` runs them all',

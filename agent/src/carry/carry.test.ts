@@ -11,12 +11,17 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { put, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, testIdentity, vault } from '../uplink/test-agent.ts';
-import { type BendAnswer, carryTo, NOBODYS_HASH } from '../uplink/test-carrier.ts';
-import { TestCollector } from '../uplink/test-collector.ts';
+import { put, sample } from '../../testing/queue/support.ts';
+import {
+  startAgent,
+  type TestAgent,
+  testIdentity,
+  vault,
+} from '../../testing/uplink/test-agent.ts';
+import { type BendAnswer, carryTo, NOBODYS_HASH } from '../../testing/uplink/test-carrier.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { TrustStore } from '../uplink/trust.ts';
 
 let collector: TestCollector;

@@ -2,9 +2,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
+import { noEvents } from '../../testing/watch/no-events.ts';
 import { Service } from '../service/service.ts';
-import { openServiceBench, type ServiceBench } from '../service/test-bench.ts';
-import { noEvents } from '../watch/test-support.ts';
 import type { ExportSummary } from './export-queue.ts';
 import type { ImportSummary } from './import-receipts.ts';
 

@@ -1,12 +1,12 @@
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Bench, openBench } from '../../testing/capture/bench.ts';
+import { TestPc } from '../../testing/courtesy/test-pc.ts';
+import { collect } from '../../testing/queue/support.ts';
 import { fromText } from '../capture/paths.ts';
-import { type Bench, openBench } from '../capture/test-support.ts';
 import type { CaptureExchange, CaptureWindow } from '../capture/window.ts';
-import { collect } from '../queue/test-support.ts';
 import { courteousHost } from './courteous-host.ts';
-import { TestPc } from './test-support.ts';
 
 let bench: Bench;
 let pc: TestPc;

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
+import { TestPc } from '../../testing/courtesy/test-pc.ts';
 import { type CourtesyEvent, longPauseMs } from './courtesy.ts';
-import { TestPc } from './test-support.ts';
 
 let pc: TestPc;
 beforeEach(() => {

@@ -5,20 +5,20 @@ import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { FileError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import {
-  fixtureAgent,
-  fixtureVault,
-  FIXTURE_TIME_MS as NOW,
-  seededRandom,
-} from '@aliquot/shared/keys/fixtures';
-import {
   issueBundleSettings,
   issueSettings,
   openDetail,
   type SettingsTerms,
 } from '@aliquot/shared/keys/settings';
+import {
+  fixtureAgent,
+  fixtureVault,
+  FIXTURE_TIME_MS as NOW,
+  seededRandom,
+} from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { temporaryFolder } from '../queue/test-support.ts';
-import { testIdentity, vault } from '../uplink/test-agent.ts';
+import { temporaryFolder } from '../../testing/queue/support.ts';
+import { testIdentity, vault } from '../../testing/uplink/test-agent.ts';
 import { DeskBook } from './book.ts';
 import { openDesk } from './open-desk.ts';
 

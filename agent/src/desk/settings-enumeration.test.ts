@@ -1,6 +1,6 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { describe, expect, test } from 'vitest';
-import { settings } from './testing/desk-scenarios.ts';
+import { settings } from '../../testing/desk/desk-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe('P1 P5 P6 faults of the disk under settings from the desk', () => {

@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { CollectorAddress, Signed } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { issueAddresses } from '@aliquot/shared/keys/certificates';
-import { fixtureVault } from '@aliquot/shared/keys/fixtures';
+import { fixtureVault } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { temporaryFolder, vault } from '../queue/test-support.ts';
+import { temporaryFolder, vault } from '../../testing/queue/support.ts';
 import { AddressBook, type AddressOwner } from './addresses.ts';
 
 const at = (url: string, ...pins: number[]): CollectorAddress => ({

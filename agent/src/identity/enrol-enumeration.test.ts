@@ -1,7 +1,7 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
-import { enrolment } from './testing/identity-scenarios.ts';
+import { enrolment } from '../../testing/identity/identity-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under an enrolment', () => {

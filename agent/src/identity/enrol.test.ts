@@ -25,9 +25,9 @@ import {
   fixtureAgent,
   fixtureVault,
   seededRandom,
-} from '@aliquot/shared/keys/fixtures';
+} from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { temporaryFolder, vault } from '../queue/test-support.ts';
+import { temporaryFolder, vault } from '../../testing/queue/support.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { type EnrolOptions, enrol, type HttpAnswer, post } from './enrol.ts';

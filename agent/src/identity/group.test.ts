@@ -18,10 +18,10 @@ import {
   verifyEnrolment,
 } from '@aliquot/shared/keys/certificates';
 import { groupSecretFor, pathKeyFor } from '@aliquot/shared/keys/derive';
-import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { groupIdOf, issueGroup } from '@aliquot/shared/keys/group';
+import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { temporaryFolder, vault } from '../queue/test-support.ts';
+import { temporaryFolder, vault } from '../../testing/queue/support.ts';
 import { type EnrolOptions, enrol, type HttpAnswer } from './enrol.ts';
 import type { AgentIdentity } from './identity.ts';
 import { loadIdentity } from './identity-file.ts';

@@ -1,6 +1,6 @@
-import { queueConformance } from './conformance.ts';
+import { queueConformance } from '../../testing/queue/conformance.ts';
+import { openQueue, temporaryFolder } from '../../testing/queue/support.ts';
 import type { Queue } from './queue.ts';
-import { openQueue, temporaryFolder } from './test-support.ts';
 
 const folders = new Map<Queue, ReturnType<typeof temporaryFolder>>();
 

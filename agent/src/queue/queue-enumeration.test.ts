@@ -1,7 +1,12 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
-import { queueDay, queueFacts, queueRollback, queueShort } from './testing/queue-scenarios.ts';
+import {
+  queueDay,
+  queueFacts,
+  queueRollback,
+  queueShort,
+} from '../../testing/queue/queue-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(noFolderFlush))('P1 P5 P6 faults of the disk under the queue', () => {

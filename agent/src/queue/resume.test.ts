@@ -2,9 +2,9 @@ import { rmSync } from 'node:fs';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { afterEach, expect, test } from 'vitest';
-import { startAgent, type TestAgent, vault } from '../uplink/test-agent.ts';
-import { TestCollector } from '../uplink/test-collector.ts';
-import { noise, put, sample, sampleFile } from './test-support.ts';
+import { noise, put, sample, sampleFile } from '../../testing/queue/support.ts';
+import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
 let collector: TestCollector;
 let agent: TestAgent;

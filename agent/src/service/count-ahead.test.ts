@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
 import type { AgentEvent, Request } from './protocol.ts';
 import { operate } from './service.ts';
-import { openServiceBench, type ServiceBench } from './test-bench.ts';
 
 let lab: ServiceBench;
 beforeEach(async () => {

@@ -1,13 +1,18 @@
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Bench, pathKey } from '../../testing/capture/bench.ts';
+import { noise } from '../../testing/queue/support.ts';
+import {
+  type Done,
+  find,
+  openServiceBench,
+  type ServiceBench,
+} from '../../testing/service/bench.ts';
 import { fromText, pathBytes } from '../capture/paths.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
-import { type Bench, pathKey } from '../capture/test-support.ts';
-import { noise } from '../queue/test-support.ts';
 import type { Agent } from './agent.ts';
 import type { Request } from './protocol.ts';
 import { fixedSources } from './source-set.ts';
-import { type Done, find, openServiceBench, type ServiceBench } from './test-bench.ts';
 import { captureWaiting } from './waiting.ts';
 
 /** Small, so that the test is quick: the limits are counted in bytes, whatever their size. */

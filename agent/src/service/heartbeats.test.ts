@@ -5,16 +5,16 @@ import { noModes, posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { portWith, systemError } from '../../testing/capture/bench.ts';
+import { noise } from '../../testing/queue/support.ts';
+import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
+import { noEvents } from '../../testing/watch/no-events.ts';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
-import { portWith, systemError } from '../capture/test-support.ts';
-import { noise } from '../queue/test-support.ts';
 import { quietTime } from '../watch/proof.ts';
-import { noEvents } from '../watch/test-support.ts';
 import type { Agent } from './agent.ts';
 import { Service } from './service.ts';
 import { fixedSources } from './source-set.ts';
-import { openServiceBench, type ServiceBench } from './test-bench.ts';
 
 let lab: ServiceBench;
 

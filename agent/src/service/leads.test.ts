@@ -2,13 +2,13 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync }
 import { sep } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
 import { fromText, pathBytes } from '../capture/paths.ts';
 import { PlaceBook } from '../capture/places.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { readConfig } from './config.ts';
 import type { Request } from './protocol.ts';
 import { ConfiguredSources, type SourceSet } from './source-set.ts';
-import { openServiceBench, type ServiceBench } from './test-bench.ts';
 
 let lab: ServiceBench;
 const never = new AbortController().signal;

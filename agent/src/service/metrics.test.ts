@@ -5,12 +5,12 @@ import { systemError } from '@aliquot/shared/testing/faulty-files';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { type Logger, pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { noEvents } from '../watch/test-support.ts';
+import { openServiceBench } from '../../testing/service/bench.ts';
+import { noEvents } from '../../testing/watch/no-events.ts';
 import { AGENT_METRICS, type AgentFacts, metricsText } from './metrics.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { Service } from './service.ts';
 import { fixedSources } from './source-set.ts';
-import { openServiceBench } from './test-bench.ts';
 
 const facts: AgentFacts = {
   counts: {

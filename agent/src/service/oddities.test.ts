@@ -16,9 +16,9 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { caseBlindFiles } from '@aliquot/shared/testing/case-blind-files';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { portWith } from '../../testing/capture/bench.ts';
+import { find, openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
 import { nodeSource } from '../capture/source-port.ts';
-import { portWith } from '../capture/test-support.ts';
-import { find, openServiceBench, type ServiceBench } from './test-bench.ts';
 
 let service: ServiceBench;
 beforeEach(async () => {

@@ -1,6 +1,6 @@
 import { seededSource } from '@aliquot/shared/testing/random';
 import { expect, test } from 'vitest';
-import { queueOfEverySize } from './testing/room-scenarios.ts';
+import { queueOfEverySize } from '../../testing/service/room-scenarios.ts';
 
 const seed = Number(process.env['ALIQUOT_TEST_SEED'] ?? 20261121);
 

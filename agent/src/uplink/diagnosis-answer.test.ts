@@ -2,12 +2,12 @@ import type { ClientFrame, OperatorPurpose, Signed } from '@aliquot/proto';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { askDiagnosis, openDiagnosis } from '@aliquot/shared/diagnosis/sealed';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import { issueOperator } from '@aliquot/shared/keys/operator';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { testIdentity, vault } from '../../testing/uplink/test-agent.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import { DiagnosisAnswer, Diagnostics, type MadeDiagnosis } from './diagnosis-answer.ts';
-import { testIdentity, vault } from './test-agent.ts';
 
 const NOW = 1_790_000_000_000;
 const random = seededRandom('diagnosis answer');

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { ChainPoint, ServerFrame } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { put, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, vault } from './test-agent.ts';
-import { TestCollector } from './test-collector.ts';
+import { put, sample } from '../../testing/queue/support.ts';
+import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { MAX_FORKS_WITHOUT_RECEIPT } from './welcome.ts';
 
 let collector: TestCollector;

@@ -2,11 +2,16 @@ import { readdirSync, rmSync } from 'node:fs';
 import { type ClientFrame, MAX_FRAME_BYTES, type ServerFrame, type Signed } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { issueAddresses } from '@aliquot/shared/keys/certificates';
-import { fixtureVault } from '@aliquot/shared/keys/fixtures';
+import { fixtureVault } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { put, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, testIdentity, vault } from './test-agent.ts';
-import { TestCollector } from './test-collector.ts';
+import { put, sample } from '../../testing/queue/support.ts';
+import {
+  startAgent,
+  type TestAgent,
+  testIdentity,
+  vault,
+} from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { TrustStore } from './trust.ts';
 
 /*

@@ -1,12 +1,12 @@
 import { createServer } from 'node:net';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { describe, expect, test } from 'vitest';
+import { ManualTimers } from '../../testing/uplink/test-agent.ts';
 import { Backoff } from './backoff.ts';
 import { UplinkError } from './errors.ts';
 import { LineWatch } from './line-watch.ts';
 import { Lookout } from './lookout.ts';
 import { tcpProbe } from './tcp.ts';
-import { ManualTimers } from './test-agent.ts';
 import { systemTimers } from './timers.ts';
 
 const server = { url: 'http://127.0.0.1:1', tlsCa: '', tlsPins: [] };

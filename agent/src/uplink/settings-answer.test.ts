@@ -2,19 +2,24 @@ import { rmSync } from 'node:fs';
 import type { ServerFrame, Settings } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { issueSettings, openDetail, type SettingsTerms } from '@aliquot/shared/keys/settings';
 import {
   fixtureAgent,
   fixtureVault,
   FIXTURE_TIME_MS as NOW,
   seededRandom,
-} from '@aliquot/shared/keys/fixtures';
-import { issueSettings, openDetail, type SettingsTerms } from '@aliquot/shared/keys/settings';
+} from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../../testing/queue/support.ts';
+import {
+  startAgent,
+  type TestAgent,
+  testIdentity,
+  vault,
+} from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import type { DeskBook } from '../desk/book.ts';
 import { openDesk } from '../desk/open-desk.ts';
-import { temporaryFolder } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, testIdentity, vault } from './test-agent.ts';
-import { TestCollector } from './test-collector.ts';
 
 /*
  * A collector in bad hands, with all its true keys, hands out settings: nothing but the newest that

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { put, type SampleFile, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, vault } from './test-agent.ts';
-import { TestCollector } from './test-collector.ts';
+import { put, type SampleFile, sample } from '../../testing/queue/support.ts';
+import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
 let collector: TestCollector;
 let agent: TestAgent | undefined;

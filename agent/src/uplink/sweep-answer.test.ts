@@ -2,11 +2,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { put, sample } from '../queue/test-support.ts';
+import { put, sample } from '../../testing/queue/support.ts';
+import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import type { Session } from './session.ts';
 import { SweepAnswer } from './sweep-answer.ts';
-import { startAgent, type TestAgent, vault } from './test-agent.ts';
-import { TestCollector } from './test-collector.ts';
 
 let collector: TestCollector;
 let agent: TestAgent;

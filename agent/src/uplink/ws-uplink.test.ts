@@ -2,11 +2,16 @@ import { rmSync } from 'node:fs';
 import { encodeTreeHeadBody, type ServerFrame } from '@aliquot/proto';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { collect, put, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, testIdentity, vault } from './test-agent.ts';
-import { TestCollector } from './test-collector.ts';
+import { collect, put, sample } from '../../testing/queue/support.ts';
+import {
+  startAgent,
+  type TestAgent,
+  testIdentity,
+  vault,
+} from '../../testing/uplink/test-agent.ts';
+import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { TrustStore } from './trust.ts';
 
 let collector: TestCollector;

@@ -16,11 +16,17 @@ import {
 import { join } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  type Bench,
+  openBench,
+  pathKey,
+  portWith,
+  systemError,
+} from '../../testing/capture/bench.ts';
+import { noise } from '../../testing/queue/support.ts';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
-import { type Bench, openBench, pathKey, portWith, systemError } from '../capture/test-support.ts';
 import { contentTag } from '../queue/log/payloads.ts';
-import { noise } from '../queue/test-support.ts';
 import { patienceOf } from './patience.ts';
 import { quietTime } from './proof.ts';
 import { SourceWatch } from './source-watch.ts';

@@ -1,10 +1,10 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, fromText, pathBytes } from '../capture/paths.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
-import { type Bench, openBench, pathKey } from '../capture/test-support.ts';
 import { captureReferences } from './reference-pass.ts';
 
 let bench: Bench;

@@ -1,8 +1,8 @@
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import { fromText } from '../capture/paths.ts';
-import { type Bench, openBench, pathKey } from '../capture/test-support.ts';
 import { quietTime } from './proof.ts';
 import { SourceWatch } from './source-watch.ts';
 

@@ -1,8 +1,8 @@
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
-import { type Bench, openBench, pathKey } from '../capture/test-support.ts';
 import { quietTime } from './proof.ts';
 import { SourceWatch } from './source-watch.ts';
 import { newTally } from './tally.ts';

@@ -24,10 +24,10 @@ import { verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/recei
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type MadeCommit, storedOf, TestAgent } from '../../testing/agent.ts';
+import { Front } from '../../testing/front.ts';
 import { type BroughtQueue, bringQueue } from '../operator/bring.ts';
 import { buildServer } from '../rest/server.ts';
-import { type MadeCommit, storedOf, TestAgent } from '../testing/agent.ts';
-import { Front } from '../testing/front.ts';
 
 const TOKEN = 'test-operator-token-of-some-length';
 let front: Front;

@@ -2,8 +2,8 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemError } from '@aliquot/shared/testing/faulty-files';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Front } from '../../testing/front.ts';
 import { buildServer } from '../rest/server.ts';
-import { Front } from '../testing/front.ts';
 import { METRICS } from './metrics.ts';
 
 const TOKEN = 'test-operator-token-of-some-length';

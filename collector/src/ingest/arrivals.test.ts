@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Front } from '../testing/front.ts';
+import { Front } from '../../testing/front.ts';
 
 let front: Front;
 beforeEach(async () => {

@@ -8,9 +8,9 @@ import { verifyConsistency } from '@aliquot/shared/log/proofs';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { without } from '../store/testing/world.ts';
-import { type MadeCommit, TestAgent } from '../testing/agent.ts';
-import { ending, Front } from '../testing/front.ts';
+import { type MadeCommit, TestAgent } from '../../testing/agent.ts';
+import { ending, Front } from '../../testing/front.ts';
+import { without } from '../../testing/store/world.ts';
 
 let front: Front;
 

@@ -1,8 +1,8 @@
 import { decodeCommitHeader, decodeSignedCommit } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TestAgent } from '../testing/agent.ts';
-import { Front } from '../testing/front.ts';
+import type { TestAgent } from '../../testing/agent.ts';
+import { Front } from '../../testing/front.ts';
 
 let front: Front;
 

@@ -17,9 +17,9 @@ import { groupIdOf, issueGroup } from '@aliquot/shared/keys/group';
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestAgent } from '../../testing/agent.ts';
+import { ending, Front } from '../../testing/front.ts';
 import { buildServer } from '../rest/server.ts';
-import { TestAgent } from '../testing/agent.ts';
-import { ending, Front } from '../testing/front.ts';
 
 /**
  * What somebody who found the bundle of a group can make of it, and what a PC of a group may do.

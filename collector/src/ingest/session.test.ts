@@ -12,9 +12,9 @@ import { verifyGrowth } from '@aliquot/shared/log/proofs';
 import { verifyHead, verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/receipt';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { storedOf, TestAgent } from '../../testing/agent.ts';
+import { ending, Front } from '../../testing/front.ts';
 import { StoreError } from '../store/errors.ts';
-import { storedOf, TestAgent } from '../testing/agent.ts';
-import { ending, Front } from '../testing/front.ts';
 import { CREDIT_BYTES } from './agent-session.ts';
 
 let front: Front;

@@ -1,7 +1,7 @@
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { nextUncaught } from '@aliquot/shared/testing/uncaught';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Front } from '../testing/front.ts';
+import { Front } from '../../testing/front.ts';
 
 let front: Front;
 

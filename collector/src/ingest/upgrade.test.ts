@@ -4,8 +4,8 @@ import { type ChunkId, MAX_FRAME_BYTES } from '@aliquot/proto';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { Front } from '../testing/front.ts';
-import { socketWire, type Wire } from '../testing/wire.ts';
+import { Front } from '../../testing/front.ts';
+import { socketWire, type Wire } from '../../testing/wire.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import { AGENT_PATH, attachIngest, type Ingest } from './upgrade.ts';
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TestAgent } from '../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../testing/cli.ts';
-import { weaken } from '../testing/kits.ts';
+import { TestAgent } from '../../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
+import { weaken } from '../../testing/kits.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 

@@ -5,11 +5,11 @@ import { openBundle } from '@aliquot/shared/keys/bundle';
 import { noRawNames, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { TestAgent } from '../../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
+import { weaken } from '../../testing/kits.ts';
+import { socketWire } from '../../testing/wire.ts';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
-import { TestAgent } from '../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../testing/cli.ts';
-import { weaken } from '../testing/kits.ts';
-import { socketWire } from '../testing/wire.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 /** Names that mean something else as patterns, beside what they would match. */

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { TestAgent } from '../../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
+import { writeWeakKit } from '../../testing/kits.ts';
+import { socketWire } from '../../testing/wire.ts';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
-import { TestAgent } from '../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../testing/cli.ts';
-import { writeWeakKit } from '../testing/kits.ts';
-import { socketWire } from '../testing/wire.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 let dir: string;

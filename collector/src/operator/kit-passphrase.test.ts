@@ -12,8 +12,8 @@ import { join } from 'node:path';
 import { openKit } from '@aliquot/shared/keys/kit';
 import { noLinks, posixOnly, privateMode } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { aliquot } from '../testing/cli.ts';
-import { writeWeakKit } from '../testing/kits.ts';
+import { aliquot } from '../../testing/cli.ts';
+import { writeWeakKit } from '../../testing/kits.ts';
 
 const OLD = 'spectral vineyard quorum 17';
 const NEW = 'lantern gravel sonata 48';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { aliquot } from '../testing/cli.ts';
-import { writeWeakKit } from '../testing/kits.ts';
+import { aliquot } from '../../testing/cli.ts';
+import { writeWeakKit } from '../../testing/kits.ts';
 import { refuseWeak } from './weak-passphrase.ts';
 
 let folder: string;

@@ -1,11 +1,11 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FIXTURE_TIME_MS } from '@aliquot/shared/keys/fixtures';
 import { openOperator } from '@aliquot/shared/keys/operator';
+import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { aliquot } from '../testing/cli.ts';
-import { writeWeakKit } from '../testing/kits.ts';
+import { aliquot } from '../../testing/cli.ts';
+import { writeWeakKit } from '../../testing/kits.ts';
 
 let folder: string;
 beforeEach(async () => {

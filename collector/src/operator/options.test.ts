@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aliquot } from '../testing/cli.ts';
+import { aliquot } from '../../testing/cli.ts';
 
 const token = 'aliquot-operator-secret';
 

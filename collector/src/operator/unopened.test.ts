@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { TestAgent, type TestFile } from '../../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
+import { weaken } from '../../testing/kits.ts';
+import type { Spoilt } from '../../testing/spoiled.ts';
+import { socketWire } from '../../testing/wire.ts';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
-import { TestAgent, type TestFile } from '../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../testing/cli.ts';
-import { weaken } from '../testing/kits.ts';
-import type { Spoilt } from '../testing/spoiled.ts';
-import { socketWire } from '../testing/wire.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 const text = (words: string) => new Uint8Array(Buffer.from(words));

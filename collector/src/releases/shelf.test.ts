@@ -5,8 +5,8 @@ import { MAX_RELEASE_DATA_BYTES } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
-import { FIXTURE_TIME_MS } from '@aliquot/shared/keys/fixtures';
-import { Vendor } from '@aliquot/shared/release/testing/vendor';
+import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
+import { Vendor } from '@aliquot/shared/testing/release/vendor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ReleaseShelf } from './shelf.ts';
 

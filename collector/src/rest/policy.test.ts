@@ -4,8 +4,8 @@ import { issueSettings } from '@aliquot/shared/keys/settings';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
+import { seededRandom, type TestAgent, World } from '../../testing/store/world.ts';
 import { JournalVault } from '../store/journal-vault.ts';
-import { seededRandom, type TestAgent, World } from '../store/testing/world.ts';
 import type { LiveSessions } from './context.ts';
 import { promoteWhenQuiet } from './policy.ts';
 

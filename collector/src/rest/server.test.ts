@@ -9,11 +9,11 @@ import {
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestAgent } from '../../testing/agent.ts';
+import { Front } from '../../testing/front.ts';
 import { toBase64 } from '../api/base64.ts';
 import { decodeItem } from '../api/item-record.ts';
 import { readRecords } from '../api/record-stream.ts';
-import { TestAgent } from '../testing/agent.ts';
-import { Front } from '../testing/front.ts';
 import { buildServer } from './server.ts';
 
 const TOKEN = 'test-operator-token-of-some-length';

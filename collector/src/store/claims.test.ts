@@ -8,14 +8,14 @@ import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { seededSource } from '@aliquot/shared/testing/random';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
+import { catalogRows } from '../../testing/store/copies.ts';
+import { appendStranger } from '../../testing/store/unfit.ts';
+import { content, type TestAgent, World } from '../../testing/store/world.ts';
 import { initCollector, openCollector } from './collector.ts';
 import { VaultCore } from './core.ts';
 import { fsckCollector } from './fsck.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { RowReader, RowWriter } from './row.ts';
-import { catalogRows } from './testing/copies.ts';
-import { appendStranger } from './testing/unfit.ts';
-import { content, type TestAgent, World } from './testing/world.ts';
 import type { PutItem, VaultStore } from './vault-store.ts';
 
 const MIB = 1024 * 1024;

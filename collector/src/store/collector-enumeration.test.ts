@@ -1,7 +1,11 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
-import { collectorActs, collectorDay, collectorShort } from './testing/collector-scenarios.ts';
+import {
+  collectorActs,
+  collectorDay,
+  collectorShort,
+} from '../../testing/store/collector-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under a collector', () => {

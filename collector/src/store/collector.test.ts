@@ -6,8 +6,8 @@ import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { privateMode } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
+import { World } from '../../testing/store/world.ts';
 import { initCollector, openCollector } from './collector.ts';
-import { World } from './testing/world.ts';
 
 const place = () => join(temporaryFolder(), 'data');
 

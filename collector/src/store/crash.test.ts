@@ -6,9 +6,6 @@ import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { StoreError } from './errors.ts';
-import { JournalVault } from './journal-vault.ts';
-import { comparePositions, type Position } from './position.ts';
 import {
   boundaries,
   cachedDisk,
@@ -16,8 +13,11 @@ import {
   copyAfterPowerCut,
   copyCutAt,
   endOnDisk,
-} from './testing/copies.ts';
-import { content, seededRandom, type TestAgent, World } from './testing/world.ts';
+} from '../../testing/store/copies.ts';
+import { content, seededRandom, type TestAgent, World } from '../../testing/store/world.ts';
+import { StoreError } from './errors.ts';
+import { JournalVault } from './journal-vault.ts';
+import { comparePositions, type Position } from './position.ts';
 
 interface Promised {
   readonly agent: TestAgent;

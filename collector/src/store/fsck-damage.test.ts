@@ -2,10 +2,18 @@ import { rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { describe, expect, test } from 'vitest';
+import { catalogRows, endOnDisk } from '../../testing/store/copies.ts';
+import {
+  changeIndex,
+  check,
+  codes,
+  lab,
+  recordAt,
+  SIZES,
+  spoil,
+} from '../../testing/store/fsck-lab.ts';
+import { content } from '../../testing/store/world.ts';
 import { openCollector } from './collector.ts';
-import { catalogRows, endOnDisk } from './testing/copies.ts';
-import { changeIndex, check, codes, lab, recordAt, SIZES, spoil } from './testing/fsck-lab.ts';
-import { content } from './testing/world.ts';
 
 describe('fsck of damaged packs', () => {
   test.each(SIZES)(

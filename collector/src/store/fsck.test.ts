@@ -4,12 +4,12 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { Level } from 'level';
 import { describe, expect, test } from 'vitest';
+import { catalogRows, endOnDisk } from '../../testing/store/copies.ts';
+import { check, codes, forgetDurable, lab, recordAt, spoil } from '../../testing/store/fsck-lab.ts';
+import { content, without } from '../../testing/store/world.ts';
 import { Catalog } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { openCollector } from './collector.ts';
-import { catalogRows, endOnDisk } from './testing/copies.ts';
-import { check, codes, forgetDurable, lab, recordAt, spoil } from './testing/fsck-lab.ts';
-import { content, without } from './testing/world.ts';
 
 describe('fsck of a collector', () => {
   for (const packBytes of [undefined, 4096]) {

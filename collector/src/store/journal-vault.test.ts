@@ -1,7 +1,7 @@
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { onTestFinished } from 'vitest';
+import { vaultStoreConformance } from '../../testing/store/conformance.ts';
 import { JournalVault } from './journal-vault.ts';
-import { vaultStoreConformance } from './testing/conformance.ts';
 import type { VaultStore } from './vault-store.ts';
 
 for (const packBytes of [undefined, 4096]) {

@@ -1,9 +1,9 @@
 import { asChainId } from '@aliquot/proto';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
+import { content, World } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
 import { STORE_LIMITS } from './limits.ts';
-import { content, World } from './testing/world.ts';
 
 async function limited(chains: number, mergedVersions: number) {
   const world = new World();

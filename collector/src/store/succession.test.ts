@@ -2,8 +2,8 @@ import { asFileId, decodeCollectorAddressesBody } from '@aliquot/proto';
 import { issueAddresses } from '@aliquot/shared/keys/certificates';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
+import { content, TestAgent, World } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
-import { content, TestAgent, World } from './testing/world.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /* What follows another: addresses after addresses, an agent after the one that it replaces. */

@@ -19,7 +19,8 @@ function instead(specifier: string): string | undefined {
   // Wine shows npm's links to the rooms as folders of their own in node_modules, where Node takes
   // no TypeScript.
   const [, room, rest = 'index'] = /^@aliquot\/(\w+)(?:\/(.+))?$/.exec(specifier) ?? [];
-  return room === undefined ? undefined : new URL(`${room}/src/${rest}.ts`, root).href;
+  const folder = rest.startsWith('testing/') ? '' : 'src/';
+  return room === undefined ? undefined : new URL(`${room}/${folder}${rest}.ts`, root).href;
 }
 
 registerHooks({

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { flipped, refusalOf } from '../../testing/damage.ts';
 import {
   encodeCarriedFile,
   encodeCarriedLength,
@@ -7,7 +8,6 @@ import {
   splitCarriedFile,
   splitCarriedFrames,
 } from '../index.ts';
-import { flipped, refusalOf } from '../testing/damage.ts';
 
 const files = fc.record({
   kind: fc.constantFrom('queue' as const, 'receipts' as const),

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { doors } from '../../testing/arbitraries.ts';
+import { flipped, refusalOf } from '../../testing/damage.ts';
 import * as index from '../index.ts';
-import { doors } from '../testing/arbitraries.ts';
-import { flipped, refusalOf } from '../testing/damage.ts';
 
 describe.each(Object.entries(doors))('the door of %s', (name, { encode, decode, values }) => {
   it('gives back every value that it wrote', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { refusalOf } from '../../testing/damage.ts';
 import {
   asChunkId,
   checkClientBody,
@@ -11,7 +12,6 @@ import {
   splitFrame,
   splitItems,
 } from '../index.ts';
-import { refusalOf } from '../testing/damage.ts';
 
 const header = Uint8Array.of(1, 2, 3);
 const id = asChunkId(new Uint8Array(32).fill(9));

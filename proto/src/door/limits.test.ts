@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { doors } from '../../testing/arbitraries.ts';
+import { bytesField, refusalOf, varintField } from '../../testing/damage.ts';
 import * as proto from '../index.ts';
-import { doors } from '../testing/arbitraries.ts';
-import { bytesField, refusalOf, varintField } from '../testing/damage.ts';
 
 /** A value of one type that satisfies `wanted`, the same in every run. */
 function sample<T extends object>(name: string, wanted: (value: T) => boolean = () => true): T {

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { pageContent } from '../../testing/arbitraries.ts';
+import { flipped, refusalOf } from '../../testing/damage.ts';
 import {
   decodePage,
   encodePage,
@@ -7,8 +9,6 @@ import {
   MAX_PAGE_BYTES,
   MAX_PAGE_REFS,
 } from '../index.ts';
-import { pageContent } from '../testing/arbitraries.ts';
-import { flipped, refusalOf } from '../testing/damage.ts';
 
 const keysFor = (count: number) => new Uint8Array(count * 32 + 16).fill(7);
 

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { doors } from '../../testing/arbitraries.ts';
+import { refusalOf } from '../../testing/damage.ts';
 import { decodePage, encodeCarriedFile, encodePage, splitCarriedFile } from '../index.ts';
-import { doors } from '../testing/arbitraries.ts';
-import { refusalOf } from '../testing/damage.ts';
 
 /**
  * Vectors are files that never change once released: a valid one proves that version 1 is read for

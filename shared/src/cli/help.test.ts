@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { helpPages } from '../testing/help-pages.ts';
+import { helpPages } from '../../testing/help-pages.ts';
 import {
   NeededOption,
   styledProgram,

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { systemError } from '../../testing/faulty-files.ts';
 import { FolderError } from '../durable/errors.ts';
-import { systemError } from '../testing/faulty-files.ts';
 import { PartialError, UsageError } from './errors.ts';
 import { createOutput } from './output.ts';
 import { runCommand } from './run-main.ts';

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { FormatError } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
+import { nextUncaught } from '../../testing/uncaught.ts';
 import { FileError } from '../durable/errors.ts';
-import { nextUncaught } from '../testing/uncaught.ts';
 import { endWith, isForeseen } from './unexpected.ts';
 
 const coded = (code: string): Error => Object.assign(new Error('of some library'), { code });

@@ -12,8 +12,8 @@ import {
   type SignedCommit,
 } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise, repeatableRandom, toHex } from '../../test/bytes.ts';
-import { CHAIN, fileDraft, testAgent, testVault } from '../../test/vault.ts';
+import { flipped, noise, repeatableRandom, toHex } from '../../testing/bytes.ts';
+import { CHAIN, fileDraft, testAgent, testVault } from '../../testing/vault.ts';
 import { sign } from '../crypto/sign.ts';
 import { leafHash } from '../log/hashing.ts';
 import {

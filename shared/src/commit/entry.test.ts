@@ -1,8 +1,8 @@
 import { asFileId, decodeEntry, type Entry, type EntryDraft } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise, repeatableRandom, toHex } from '../../test/bytes.ts';
-import { fileDraft } from '../../test/vault.ts';
+import { flipped, noise, repeatableRandom, toHex } from '../../testing/bytes.ts';
+import { fileDraft } from '../../testing/vault.ts';
 import { entryKey, openList, openListWith, openRead, openReadWith, sealEntry } from './entry.ts';
 
 const listKey = noise('list key', 32);

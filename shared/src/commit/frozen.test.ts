@@ -1,8 +1,8 @@
 import { asChunkId, decodeEntry, type Ref } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
-import { noise, ofHex, repeatableRandom, toHex } from '../../test/bytes.ts';
-import { CHAIN, fileDraft, testAgent, testVault } from '../../test/vault.ts';
-import { vectors } from '../../test/vectors.ts';
+import { noise, ofHex, repeatableRandom, toHex } from '../../testing/bytes.ts';
+import { CHAIN, fileDraft, testAgent, testVault } from '../../testing/vault.ts';
+import { vectors } from '../../testing/vectors.ts';
 import { buildContent, openPage } from '../content/pages.ts';
 import { boxKeyFromSecret } from '../crypto/box.ts';
 import { leafHash } from '../log/hashing.ts';

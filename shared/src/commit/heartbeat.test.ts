@@ -1,7 +1,7 @@
 import { asAgentId, asVaultId, type HeartbeatBody } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise } from '../../test/bytes.ts';
-import { CHAIN, testAgent, testVault } from '../../test/vault.ts';
+import { flipped, noise } from '../../testing/bytes.ts';
+import { CHAIN, testAgent, testVault } from '../../testing/vault.ts';
 import { sign } from '../crypto/sign.ts';
 import { signHeartbeat, verifyHeartbeat } from './heartbeat.ts';
 

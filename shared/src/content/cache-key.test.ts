@@ -1,6 +1,6 @@
 import { asChunkId } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
-import { noise } from '../../test/bytes.ts';
+import { noise } from '../../testing/bytes.ts';
 import { hmacSha256, sha256 } from '../crypto/primitives.ts';
 import { cacheIndex, chunkFingerprint, maskKey, unmaskKey } from './cache-key.ts';
 

@@ -1,6 +1,6 @@
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { noise, table, trace } from '../../test/bytes.ts';
+import { noise, table, trace } from '../../testing/bytes.ts';
 import { chooseFilter, type Measure } from './choose-filter.ts';
 import { applyFilter } from './filters.ts';
 

@@ -1,8 +1,8 @@
 import type { VaultParameters } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { noise, readings, toHex } from '../../test/bytes.ts';
-import { vectors } from '../../test/vectors.ts';
+import { noise, readings, toHex } from '../../testing/bytes.ts';
+import { vectors } from '../../testing/vectors.ts';
 import { Chunker, cutPoints } from './chunker.ts';
 import { gearTable } from './gear.ts';
 

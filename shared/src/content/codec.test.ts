@@ -2,8 +2,8 @@ import { buffer } from 'node:stream/consumers';
 import { constants, createZstdCompress, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise, ofHex, readings, table, toHex, trace } from '../../test/bytes.ts';
-import { vectors } from '../../test/vectors.ts';
+import { flipped, noise, ofHex, readings, table, toHex, trace } from '../../testing/bytes.ts';
+import { vectors } from '../../testing/vectors.ts';
 import { sha256 } from '../crypto/primitives.ts';
 import { decode, encode } from './codec.ts';
 

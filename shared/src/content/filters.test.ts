@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { noise, toHex, trace } from '../../test/bytes.ts';
+import { noise, toHex, trace } from '../../testing/bytes.ts';
 import {
   applyFilter,
   FILTER_NUMBERS,

@@ -1,8 +1,8 @@
 import { asChunkId, type Content, decodePage, type Ref } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise, toHex } from '../../test/bytes.ts';
-import { testVault } from '../../test/vault.ts';
+import { flipped, noise, toHex } from '../../testing/bytes.ts';
+import { testVault } from '../../testing/vault.ts';
 import { sha256 } from '../crypto/primitives.ts';
 import {
   type BuiltContent,

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise, readings, toHex } from '../../test/bytes.ts';
-import { testVault } from '../../test/vault.ts';
-import { vectors } from '../../test/vectors.ts';
+import { flipped, noise, readings, toHex } from '../../testing/bytes.ts';
+import { testVault } from '../../testing/vault.ts';
+import { vectors } from '../../testing/vectors.ts';
 import { aeadSeal, hmacSha256, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
 import { encode } from './codec.ts';
 import { itemHeader, openChunk, refOf, sealChunk } from './seal.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import nacl from 'tweetnacl';
 import { describe, expect, test } from 'vitest';
-import { seededRandom } from '../keys/fixtures.ts';
+import { seededRandom } from '../../testing/keys/fixtures.ts';
 import { concat, fromHex, hex, utf8 } from './bytes.ts';
 import { labelled } from './primitives.ts';
 import {

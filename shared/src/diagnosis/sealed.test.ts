@@ -1,8 +1,8 @@
 import { asAgentId, asVaultId } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../testing/keys/fixtures.ts';
 import { newBoxKey } from '../crypto/box.ts';
 import { newSigningKey } from '../crypto/sign.ts';
-import { seededRandom } from '../keys/fixtures.ts';
 import { issueOperator } from '../keys/operator.ts';
 import { askDiagnosis, openDiagnosis, sealDiagnosis, verifyDiagnosisRequest } from './sealed.ts';
 

@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Fate, faultyFiles, type Step } from '../testing/faulty-files.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { type Fate, faultyFiles, type Step } from '../../testing/faulty-files.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { AppendFile } from './append-file.ts';
 import { nodeFiles } from './file-port.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../testing/temp.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { checkDataFolder, createDataFolder, openDataFolder } from './data-folder.ts';
 import { nodeFiles } from './file-port.ts';
 

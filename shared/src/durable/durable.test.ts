@@ -8,8 +8,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Fate, faultyFiles, type Step } from '../testing/faulty-files.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { type Fate, faultyFiles, type Step } from '../../testing/faulty-files.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import {
   ensureDirectory,
   eraseDurably,

@@ -2,8 +2,8 @@ import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { noLinks, posixOnly } from '../testing/platform.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { noLinks, posixOnly } from '../../testing/platform.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { type DirectoryEntry, nodeFiles } from './file-port.ts';
 
 describe('the file port of this machine', () => {

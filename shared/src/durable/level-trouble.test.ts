@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { posixOnly } from '../testing/platform.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { posixOnly } from '../../testing/platform.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { nodeFiles } from './file-port.ts';
 import { levelTrouble, levelWords } from './level-trouble.ts';
 

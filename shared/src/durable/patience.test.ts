@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { systemError } from '../testing/faulty-files.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { systemError } from '../../testing/faulty-files.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { readWholeFile, removeDurably, writeFileDurably } from './durable.ts';
 import { type FilePort, nodeFiles } from './file-port.ts';
 import { lockDirectory } from './lock.ts';

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
-import { noFolderFlush, posixOnly } from '../testing/platform.ts';
-import { powerLossFiles } from '../testing/power-loss-files.ts';
-import { NOTHING_SURVIVES, SimulatedDisk } from '../testing/simulated-disk.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { type Fate, faultyFiles } from '../../testing/faulty-files.ts';
+import { noFolderFlush, posixOnly } from '../../testing/platform.ts';
+import { powerLossFiles } from '../../testing/power-loss-files.ts';
+import { NOTHING_SURVIVES, SimulatedDisk } from '../../testing/simulated-disk.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { AppendFile } from './append-file.ts';
 import { ensureDirectory, removeDurably, writeFileDurably } from './durable.ts';
 import { nodeFiles } from './file-port.ts';

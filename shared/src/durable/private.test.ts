@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../testing/temp.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { createDataFolder, openDataFolder } from './data-folder.ts';
 import { ensureDirectory, writeFileDurably } from './durable.ts';
 import { type FilePort, nodeFiles } from './file-port.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../testing/temp.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { createDataFolder, openDataFolder } from './data-folder.ts';
 import { writeFileDurably } from './durable.ts';
 import { nodeFiles } from './file-port.ts';

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
-import { powerLossFiles } from '../testing/power-loss-files.ts';
-import { temporaryFolder } from '../testing/temp.ts';
+import { type Fate, faultyFiles } from '../../testing/faulty-files.ts';
+import { powerLossFiles } from '../../testing/power-loss-files.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { nodeFiles } from './file-port.ts';
 import { writeStreamDurably } from './write-stream.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { fixtureVault } from '../../testing/keys/fixtures.ts';
 import { addressesFile, readAddressesFile } from './addresses-file.ts';
 import { armor } from './armor.ts';
 import { issueAddresses } from './certificates.ts';
-import { fixtureVault } from './fixtures.ts';
 
 const { authority, descriptor } = fixtureVault('addresses');
 const body = {

@@ -1,12 +1,17 @@
 import { asLineageId, type BundleContents, encodeBundleContents } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import {
+  FIXTURE_TIME_MS,
+  fixtureAgent,
+  fixtureVault,
+  seededRandom,
+} from '../../testing/keys/fixtures.ts';
 import vectors from '../../vectors/bundle-1.json' with { type: 'json' };
 import { hex } from '../crypto/bytes.ts';
 import { armor } from './armor.ts';
 import { openBundle, sealBundle } from './bundle.ts';
 import { issueAddresses, issueCollectorCertificate } from './certificates.ts';
 import { pathKeyFor } from './derive.ts';
-import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from './fixtures.ts';
 
 const BUNDLE = 'ALIQUOT ENROLMENT BUNDLE';
 const DAY_MS = 86_400_000;

@@ -7,6 +7,7 @@ import {
   decodeVaultDescriptorBody,
 } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault } from '../../testing/keys/fixtures.ts';
 import { newSigningKey } from '../crypto/sign.ts';
 import {
   bindingHashOf,
@@ -27,7 +28,6 @@ import {
   verifyEnrolment,
   verifyEpochOpening,
 } from './certificates.ts';
-import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault } from './fixtures.ts';
 
 const vault = fixtureVault('certificates');
 const foreign = fixtureVault('foreign');

@@ -1,10 +1,10 @@
 import type { LineageId } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import { fixtureVault, seededRandom } from '../../testing/keys/fixtures.ts';
 import vectors from '../../vectors/derive-1.json' with { type: 'json' };
 import { fromHex, hex, utf8 } from '../crypto/bytes.ts';
 import { collectorIdOf, vaultIdOf } from './certificates.ts';
 import { fileIdFor, pathKeyFor, sourceIdFor, vaultKeysFrom } from './derive.ts';
-import { fixtureVault, seededRandom } from './fixtures.ts';
 
 const vault = fixtureVault('derive');
 const other = fixtureVault('derive other');

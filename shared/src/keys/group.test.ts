@@ -7,6 +7,12 @@ import {
 } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import {
+  FIXTURE_TIME_MS,
+  fixtureAgent,
+  fixtureVault,
+  seededRandom,
+} from '../../testing/keys/fixtures.ts';
 import { newBoxKey } from '../crypto/box.ts';
 import { hex } from '../crypto/bytes.ts';
 import { newSigningKey, sign } from '../crypto/sign.ts';
@@ -25,7 +31,6 @@ import {
   verifyEnrolment,
 } from './certificates.ts';
 import { groupSecretFor, memberPathKey, pathKeyFor } from './derive.ts';
-import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from './fixtures.ts';
 import { groupIdOf, issueGroup, issueMember, mayBeNamed } from './group.ts';
 import { issueOperator } from './operator.ts';
 

@@ -1,9 +1,9 @@
 import { decodeKitFile, encodeKitFile, type KitContents } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import { fixtureVault, seededRandom } from '../../testing/keys/fixtures.ts';
 import vectors from '../../vectors/kit-1.json' with { type: 'json' };
 import { hex } from '../crypto/bytes.ts';
 import { armor, dearmor } from './armor.ts';
-import { fixtureVault, seededRandom } from './fixtures.ts';
 import { createKit, defaultVaultParameters, inspectKit, openKit, sealKit } from './kit.ts';
 import { defaultKitCost } from './passphrase-file.ts';
 

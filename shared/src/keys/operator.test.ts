@@ -1,9 +1,9 @@
 import { decodeOperatorCertificateBody } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '../../testing/keys/fixtures.ts';
 import { hex } from '../crypto/bytes.ts';
 import { dearmor } from './armor.ts';
 import { policyKeyFor } from './derive.ts';
-import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from './fixtures.ts';
 import { openKit, sealKit } from './kit.ts';
 import {
   inspectOperator,

@@ -5,10 +5,15 @@ import {
   type Settings,
 } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import {
+  fixtureAgent,
+  fixtureVault,
+  FIXTURE_TIME_MS as NOW,
+  seededRandom,
+} from '../../testing/keys/fixtures.ts';
 import { sha256 } from '../crypto/primitives.ts';
 import { sign } from '../crypto/sign.ts';
 import { policyKeyFor } from './derive.ts';
-import { fixtureAgent, fixtureVault, FIXTURE_TIME_MS as NOW, seededRandom } from './fixtures.ts';
 import { openKit, sealKit } from './kit.ts';
 import { newOperator, openOperator, sealOperator } from './operator.ts';
 import {

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { notUnderWine } from '../../testing/platform.ts';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
-import { notUnderWine } from '../testing/platform.ts';
 import { LineWriter } from './line-writer.ts';
 import { LogFile } from './log-file.ts';
 

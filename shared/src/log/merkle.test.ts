@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise, ofHex, toHex } from '../../test/bytes.ts';
-import { vectors } from '../../test/vectors.ts';
+import { flipped, noise, ofHex, toHex } from '../../testing/bytes.ts';
+import { vectors } from '../../testing/vectors.ts';
 import { EMPTY_ROOT, leafHash, nodeHash, rootOf, splitPoint } from './hashing.ts';
 import { type HashNode, MemoryHashStore, MerkleLog } from './merkle.ts';
 import { verifyConsistency, verifyGrowth, verifyInclusion } from './proofs.ts';

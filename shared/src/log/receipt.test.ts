@@ -9,8 +9,8 @@ import {
   type TreeHeadBody,
 } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
-import { flipped, noise } from '../../test/bytes.ts';
-import { testVault } from '../../test/vault.ts';
+import { flipped, noise } from '../../testing/bytes.ts';
+import { testVault } from '../../testing/vault.ts';
 import { sign } from '../crypto/sign.ts';
 import { leafHash } from './hashing.ts';
 import { commitLeaf, eventLeaf, receiptLeafHash } from './leaf.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { tarOf } from '../../testing/release/vendor.ts';
 import { readArchive } from './archive.ts';
-import { tarOf } from './testing/vendor.ts';
 
 async function* pieces(bytes: Buffer, size: number) {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);

@@ -9,9 +9,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { type FilePort, nodeFiles, type OpenFile } from '../durable/file-port.ts';
 import { systemRandom } from '../ports.ts';
-import { temporaryFolder } from '../testing/temp.ts';
 import type { RestoreRun } from './leftovers.ts';
 import { RestoreWriter } from './writer.ts';
 

@@ -10,13 +10,13 @@ import {
 } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type Fate, faultyFiles } from '../../testing/faulty-files.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { buildContent } from '../content/pages.ts';
 import { refOf, type SealedItem, sealChunk } from '../content/seal.ts';
 import { nodeFiles } from '../durable/file-port.ts';
 import type { VaultKeys } from '../keys/derive.ts';
 import { systemRandom } from '../ports.ts';
-import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
-import { temporaryFolder } from '../testing/temp.ts';
 import type { RestoreError } from './errors.ts';
 import { idKey, MAX_FETCH_IDS } from './plan.ts';
 import {

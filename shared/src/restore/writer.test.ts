@@ -12,12 +12,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { caseBlindFiles } from '../../testing/case-blind-files.ts';
+import { type Fate, faultyFiles } from '../../testing/faulty-files.ts';
+import { temporaryFolder } from '../../testing/temp.ts';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import type { WindowsAccess } from '../durable/windows-access.ts';
 import { systemRandom } from '../ports.ts';
-import { caseBlindFiles } from '../testing/case-blind-files.ts';
-import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
-import { temporaryFolder } from '../testing/temp.ts';
 import type { Outcome } from './sink.ts';
 import { type FileSpec, RestoreWriter, type WriterOptions } from './writer.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../testing/keys/fixtures.ts';
 import { concat, utf8 } from '../crypto/bytes.ts';
-import { seededRandom } from '../keys/fixtures.ts';
 import {
   FRAME_OVERHEAD_BYTES,
   FrameOpener,

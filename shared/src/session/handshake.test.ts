@@ -9,12 +9,12 @@ import {
   type VaultId,
 } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
+import { fixtureAgent, fixtureVault, seededRandom } from '../../testing/keys/fixtures.ts';
 import { newBoxKey } from '../crypto/box.ts';
 import { hex, utf8 } from '../crypto/bytes.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { newSigningKey, sign } from '../crypto/sign.ts';
 import { collectorIdOf } from '../keys/certificates.ts';
-import { fixtureAgent, fixtureVault, seededRandom } from '../keys/fixtures.ts';
 import { FrameOpener, FrameSealer } from './frames.ts';
 import {
   type AgentIdentity,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AliquotError } from '@aliquot/proto';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import { mutated } from '../../../proto/src/testing/mutate.ts';
+import { mutated } from '../../../proto/testing/mutate.ts';
 
 /** Something that takes bytes which somebody else wrote. */
 export interface FuzzTarget {

@@ -12,17 +12,17 @@ import { armor, dearmor } from '@aliquot/shared/keys/armor';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { verifyAddresses, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
-import {
-  FIXTURE_TIME_MS,
-  fixtureAgent,
-  fixtureVault,
-  seededRandom,
-} from '@aliquot/shared/keys/fixtures';
 import { inspectKit } from '@aliquot/shared/keys/kit';
 import { issueSettings, judgeSettings } from '@aliquot/shared/keys/settings';
 import { targetPath } from '@aliquot/shared/restore/target';
 import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
 import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
+import {
+  FIXTURE_TIME_MS,
+  fixtureAgent,
+  fixtureVault,
+  seededRandom,
+} from '@aliquot/shared/testing/keys/fixtures';
 import fc from 'fast-check';
 import { z } from 'zod';
 import { decodeCached } from '../../../agent/src/queue/ledger/cache-codec.ts';
@@ -40,7 +40,7 @@ import { readRecords } from '../../../collector/src/api/record-stream.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog-rows.ts';
 import * as packRecords from '../../../collector/src/store/record.ts';
-import { doors, pageContent } from '../../../proto/src/testing/arbitraries.ts';
+import { doors, pageContent } from '../../../proto/testing/arbitraries.ts';
 import type { FuzzTarget } from './fuzz.ts';
 
 const random = seededRandom('fuzz');

@@ -2,9 +2,7 @@ import { readdirSync } from 'node:fs';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { DurableQueue } from '../durable-queue.ts';
-import { type QueueOptions, queuePaths } from '../log/open-queue.ts';
-import type { QueueBudget, QueueEvent } from '../queue.ts';
+import { reference } from '../../../testing/queue/references-conformance.ts';
 import {
   collect,
   drainAll,
@@ -17,8 +15,10 @@ import {
   sampleFile,
   temporaryFolder,
   testSigner,
-} from '../test-support.ts';
-import { reference } from '../testing/references-conformance.ts';
+} from '../../../testing/queue/support.ts';
+import type { DurableQueue } from '../durable-queue.ts';
+import { type QueueOptions, queuePaths } from '../log/open-queue.ts';
+import type { QueueBudget, QueueEvent } from '../queue.ts';
 import { passingBytes } from './budget.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;

@@ -1,12 +1,19 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  collect,
+  drainAll,
+  openQueue,
+  put,
+  sample,
+  temporaryFolder,
+} from '../../../testing/queue/support.ts';
 import type { DurableQueue } from '../durable-queue.ts';
 import { fsckQueue } from '../log/fsck.ts';
 import { queuePaths } from '../log/open-queue.ts';
-import { collect, drainAll, openQueue, put, sample, temporaryFolder } from '../test-support.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: DurableQueue | undefined;

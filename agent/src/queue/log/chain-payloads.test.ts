@@ -1,6 +1,6 @@
 import { asChainId, asCommitHash } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
-import { reference } from '../testing/references-conformance.ts';
+import { reference } from '../../../testing/queue/references-conformance.ts';
 import {
   decodeDroppedReferences,
   decodeFork,

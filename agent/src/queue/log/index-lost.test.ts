@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   collect,
@@ -11,7 +11,7 @@ import {
   sample,
   temporaryFolder,
   testSigner,
-} from '../test-support.ts';
+} from '../../../testing/queue/support.ts';
 import { fsckQueue } from './fsck.ts';
 import { familyRange, META_KEY } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';

@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   collect,
@@ -12,7 +12,7 @@ import {
   sample,
   temporaryFolder,
   testSigner,
-} from '../test-support.ts';
+} from '../../../testing/queue/support.ts';
 import { fsckQueue } from './fsck.ts';
 import { queuePaths } from './open-queue.ts';
 import { RecordLog } from './record-log.ts';

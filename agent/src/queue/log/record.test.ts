@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sample } from '../test-support.ts';
+import { sample } from '../../../testing/queue/support.ts';
 import {
   decodeKnown,
   decodeLostRecord,

@@ -11,10 +11,10 @@ import {
 import { basename, join } from 'node:path';
 import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { DurableQueue } from '../durable-queue.ts';
+import { reference } from '../../../testing/queue/references-conformance.ts';
 import {
   collect,
   drainAll,
@@ -25,8 +25,8 @@ import {
   sample,
   temporaryFolder,
   testSigner,
-} from '../test-support.ts';
-import { reference } from '../testing/references-conformance.ts';
+} from '../../../testing/queue/support.ts';
+import type { DurableQueue } from '../durable-queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';

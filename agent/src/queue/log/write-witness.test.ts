@@ -4,7 +4,7 @@ import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { seededSource } from '@aliquot/shared/testing/random';
 import { SimulatedDisk } from '@aliquot/shared/testing/simulated-disk';
 import { describe, expect, test } from 'vitest';
-import { collect, temporaryFolder } from '../test-support.ts';
+import { collect, temporaryFolder } from '../../../testing/queue/support.ts';
 import { familyRange, rawKey } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 

@@ -1,8 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  openQueue,
+  put,
+  sampleFile,
+  temporaryFolder,
+  testSigner,
+} from '../../../testing/queue/support.ts';
 import type { DurableQueue } from '../durable-queue.ts';
-import { openQueue, put, sampleFile, temporaryFolder, testSigner } from '../test-support.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {

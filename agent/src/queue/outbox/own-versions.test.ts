@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { DurableQueue } from '../durable-queue.ts';
 import {
   drainAll,
   noise,
@@ -10,7 +9,8 @@ import {
   sampleFile,
   temporaryFolder,
   testSigner,
-} from '../test-support.ts';
+} from '../../../testing/queue/support.ts';
+import type { DurableQueue } from '../durable-queue.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: DurableQueue;

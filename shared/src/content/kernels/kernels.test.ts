@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelsSource } from '../../../scripts/kernels.ts';
-import { noise, toHex, trace } from '../../../test/bytes.ts';
+import { noise, toHex, trace } from '../../../testing/bytes.ts';
 import { gearTable } from '../gear.ts';
 import { findCut } from '../gear-scan.ts';
 import { joinSamples, type Samples, splitSamples } from '../samples.ts';

@@ -1,0 +1,235 @@
+/**
+ * Repeatable drafts, items and queues for the tests of the queue and the uplink. Nothing outside
+ * tests imports this file.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type AgentId,
+  type ChainId,
+  type EntryDraft,
+  MAX_TIME_MS,
+  type ReceiptBody,
+  type Signed,
+} from '@aliquot/proto';
+import { buildCommit } from '@aliquot/shared/commit/commit';
+import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/cache-key';
+import { buildContent } from '@aliquot/shared/content/pages';
+import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
+import { DurableQueue } from '../../src/queue/durable-queue.ts';
+import type { QueueOptions } from '../../src/queue/log/open-queue.ts';
+import { contentTag } from '../../src/queue/log/payloads.ts';
+import type { CommitSigner, KnownStat, Queue, QueuedCommit } from '../../src/queue/queue.ts';
+
+export const vault = fixtureVault('agent tests');
+export const keys: VaultKeys = vaultKeysFrom(vault.kit.dedupSecrets, vault.descriptor);
+const pathKey = new Uint8Array(32).fill(7);
+export const cacheSecret: Uint8Array = new Uint8Array(32).fill(9);
+
+export function temporaryFolder(): { readonly dir: string; remove(): void } {
+  const dir = mkdtempSync(join(tmpdir(), 'aliquot-agent-'));
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+/**
+ * A queue option set over the real file system, with a clock that stands still and seeded
+ * randomness.
+ */
+export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {}): QueueOptions {
+  const chainId = new Uint8Array(16).fill(2) as ChainId;
+  return {
+    port: nodeFiles,
+    dataDir,
+    chainId,
+    clock: { nowMs: () => FIXTURE_TIME_MS },
+    random: seededRandom(`queue ${dataDir}`),
+    ...changes,
+  };
+}
+
+export function openQueue(
+  dataDir: string,
+  changes: Partial<QueueOptions> = {},
+): Promise<DurableQueue> {
+  return DurableQueue.open(queueOptions(dataDir, changes));
+}
+
+export interface SampleFile {
+  readonly path: Uint8Array;
+  readonly chunks: readonly { readonly plain: Uint8Array; readonly sealed: SealedItem }[];
+  readonly items: readonly SealedItem[];
+  readonly draft: EntryDraft;
+  readonly known: KnownStat;
+}
+
+/** Repeatable bytes that do not compress. */
+export function noise(seed: string, length: number): Uint8Array {
+  return seededRandom(seed).bytes(length);
+}
+
+/** A file made of these chunks, sealed as capture would. */
+export function sampleFile(
+  name: string,
+  parts: readonly Uint8Array[],
+  capturedAtMs = FIXTURE_TIME_MS,
+): SampleFile {
+  const path = Buffer.from(name);
+  const chunks = parts.map((plain) => ({ plain, sealed: sealChunk(keys, plain) }));
+  const built = buildContent(
+    keys,
+    chunks.map(({ sealed }) => ({ ref: refOf(sealed), key: sealed.key })),
+  );
+  const size = parts.reduce((sum, part) => sum + part.length, 0);
+  const digest = sha256(...parts);
+  const draft: EntryDraft = {
+    kind: 'file',
+    sourceId: sourceIdFor(pathKey, Buffer.from('/data')),
+    class: 'default',
+    fileId: fileIdFor(pathKey, path),
+    size,
+    capturedAtMs: Math.min(capturedAtMs, MAX_TIME_MS),
+    completion: 'assumed',
+    content: built.content,
+    list: {
+      platform: 'posix',
+      path,
+      resultPathLength: 0,
+      mtimeNs: 5n,
+      mode: 0o644,
+      attributes: 0,
+      linkTarget: new Uint8Array(),
+    },
+    read: { sha256: digest, keys: built.keys },
+  };
+  const known: KnownStat = {
+    path,
+    kind: 'file',
+    size,
+    mtimeNs: 5n,
+    ctimeNs: 6n,
+    ino: 7n,
+    mode: 0o644,
+    contentTag: contentTag(digest),
+    capturedAtMs,
+    resultPathLength: 0,
+  };
+  return {
+    path,
+    chunks,
+    items: [...chunks.map(({ sealed }) => sealed), ...built.pages],
+    draft,
+    known,
+  };
+}
+
+/** A file of `count` chunks of `size` bytes each, all different. */
+export function sample(name: string, count = 1, size = 200): SampleFile {
+  return sampleFile(
+    name,
+    Array.from({ length: count }, (_, index) => noise(`${name} ${index}`, size)),
+  );
+}
+
+/** Puts a file as capture does: items, cache, version. Not synced. */
+export async function put(queue: Queue, file: SampleFile): Promise<void> {
+  const capture = queue.capture();
+  for (const { id, kind, sealed } of file.items) await capture.putItem({ id, kind, sealed });
+  for (const { plain, sealed } of file.chunks) {
+    const fingerprint = chunkFingerprint(cacheSecret, plain);
+    const { id, plainSize, epoch } = sealed;
+    capture.cachePut(cacheIndex(fingerprint), {
+      id,
+      plainSize,
+      epoch,
+      maskedKey: maskKey(fingerprint, id, sealed.key),
+    });
+  }
+  await capture.putVersion(file.draft, file.known);
+}
+
+/** The version that says that a file is gone. */
+export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
+  const { draft } = file;
+  const gone: EntryDraft = {
+    ...draft,
+    kind: 'gone',
+    size: 0,
+    content: { depth: 0, refs: [] },
+    read: undefined,
+  };
+  await queue.capture().putVersion(gone, undefined);
+}
+
+/** Signs with a fixture key: for tests that need no uplink. */
+export function testSigner(random = seededRandom('signer')): CommitSigner {
+  return {
+    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) =>
+      buildCommit(
+        {
+          vaultId: vault.descriptor.vaultId,
+          agentId: new Uint8Array(16).fill(1) as AgentId,
+          chainId,
+          sequence,
+          predecessor,
+          agentTimeMs: FIXTURE_TIME_MS,
+          treeHead: undefined,
+          chunkerVersion: 1,
+          encoderVersion: 1,
+          forkedFrom,
+          drafts,
+          recipients: [
+            { recipient: 'vault', key: vault.descriptor.vaultKey },
+            { recipient: 'catalog', key: vault.descriptor.catalogKey },
+          ],
+          signKey: vault.collector,
+        },
+        random,
+      ),
+  };
+}
+
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+/** A receipt as the uplink would have verified it. */
+export function receiptFor(commit: QueuedCommit): {
+  readonly signed: Signed;
+  readonly body: ReceiptBody;
+} {
+  const body = {
+    version: 1,
+    vaultId: vault.descriptor.vaultId,
+    collectorId: new Uint8Array(16),
+    agentId: new Uint8Array(16).fill(1),
+    chainId: new Uint8Array(16).fill(2),
+    sequence: commit.sequence,
+    commitHash: commit.hash,
+    receivedAtMs: 1_800_000_000_000,
+    leafIndex: commit.sequence,
+    head: { logEpoch: 0, size: commit.sequence + 1, root: new Uint8Array(32) },
+    copies: 1,
+  } as unknown as ReceiptBody;
+  return {
+    signed: { body: Buffer.from(`receipt ${commit.sequence}`), signature: new Uint8Array(64) },
+    body,
+  };
+}
+
+/** Signs and receipts everything that is queued; the answer is how many commits that took. */
+export async function drainAll(queue: Queue): Promise<number> {
+  const signer = testSigner();
+  for (let count = 0; ; count += 1) {
+    const commit = await queue.nextCommit(signer);
+    if (commit === undefined) return count;
+    const { signed, body } = receiptFor(commit);
+    await queue.receipted(signed, body);
+  }
+}

@@ -1,0 +1,11 @@
+import type { EventPort } from '../../src/watch/watcher.ts';
+
+/** No events, for tests in which only scans and looks find changes. */
+export const noEvents: EventPort = {
+  subscribe: () => ({
+    met: () => false,
+    scanBegins: () => undefined,
+    scanEnded: () => undefined,
+    close: () => undefined,
+  }),
+};

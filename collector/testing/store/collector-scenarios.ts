@@ -1,0 +1,406 @@
+import { appendFileSync, cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeCollectorAddressesBody, type EventBody, type Signed } from '@aliquot/proto';
+import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import { issueAddresses } from '@aliquot/shared/keys/certificates';
+import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
+import type { TortureScenario } from '@aliquot/shared/testing/scenario';
+import { Catalog } from '../../src/store/catalog.ts';
+import { keys } from '../../src/store/catalog-keys.ts';
+import { initCollector, openCollector } from '../../src/store/collector.ts';
+import { type Finding, fsckCollector } from '../../src/store/fsck.ts';
+import type { VaultStore } from '../../src/store/vault-store.ts';
+import { CollectorLife } from './collector-life.ts';
+import { content, TestAgent, World } from './world.ts';
+
+const chunks = (word: string, count: number, bytes = 100) =>
+  Array.from({ length: count }, (_, index) => content(`${word} ${index}`, bytes));
+
+const blind = { blind: true };
+
+/** A collector in `dir` with the world's vault, closed. */
+async function madeCollector(
+  dir: string,
+  world: World,
+  live: (vault: VaultStore) => Promise<void> = async () => undefined,
+): Promise<void> {
+  const store = await initCollector(dir, { name: 'freezer' }, world.ports({ packBytes: 9000 }));
+  const certificate = world.certificateFor(store.identity);
+  await live(
+    await store.addVault({
+      descriptor: world.kit.descriptor,
+      certificate,
+      catalogSecretKey: undefined,
+    }),
+  );
+  await store.close();
+}
+
+const collectorInit: CrashScenario = {
+  name: 'collector-init',
+  about:
+    'every file and LevelDB call of making a collector, adding a vault and enrolling an agent fails, is cut short or is the last',
+  proves: ['P1'],
+  begin: async (root) => {
+    const world = new World('init', blind);
+    const life = new CollectorLife(join(root, 'collector'), world);
+    const agent = new TestAgent(world, 'hplc-1');
+    return life
+      .addVault()
+      .enrol(agent)
+      .back(agent, 'backs up one file', () => [agent.file('/d/a', [content('a')])]);
+  },
+};
+
+/** Uploads, commits, events, a pack that is full, a catalog that is written, and a replacement. */
+export const collectorDay: CrashScenario = {
+  name: 'collector-day',
+  about:
+    'every file and LevelDB call of a collector that takes chunks, commits and events, rotates packs and writes its catalog fails, is cut short or is the last; every receipt and answer is honoured afterwards',
+  proves: ['P1', 'P5'],
+  begin: async (root) => {
+    const world = new World('day', blind);
+    const dir = join(root, 'collector');
+    await madeCollector(dir, world);
+    const life = new CollectorLife(dir, world, { made: true });
+    const [one, two] = [new TestAgent(world, 'hplc-1'), new TestAgent(world, 'ms-2')];
+    life
+      .enrol(one)
+      .back(one, 'a small file', () => [one.file('/d/a', [content('a'), content('b')])]);
+    life.back(one, 'a file with pages', () => [one.file('/d/big', chunks('part', 40, 200))]);
+    life.step('catalog', (vault) => vault.flush());
+    life
+      .enrol(two)
+      .back(two, 'the same again', () => [
+        two.file('/e/big', chunks('part', 40, 200)),
+        two.directory('/e'),
+      ]);
+    life.back(one, 'a file that went', () => [
+      one.gone('/d/a'),
+      one.file('/d/c', [content('b'), content('c')]),
+    ]);
+    life.step('seen', async (vault) => vault.seen(two.agentId, world.clock.now));
+    const successor = new TestAgent(world, 'ms-2', two);
+    life
+      .enrol(successor)
+      .back(successor, 'goes on', () => [successor.file('/e/big', chunks('part', 20, 200))]);
+    const agentId = successor.agentId;
+    return life.event('revoke', () => ({
+      type: 'agentRevoked',
+      timeMs: world.clock.now,
+      agentId,
+      reason: 'left the house',
+    }));
+  },
+};
+
+/** What `npm test` enumerates in part. */
+export const collectorShort: CrashScenario = {
+  name: 'collector-short',
+  about: 'as collector-day, for two commits of one agent and the pack that they fill',
+  proves: ['P1'],
+  begin: async (root) => {
+    const world = new World('short', blind);
+    const dir = join(root, 'collector');
+    const agent = new TestAgent(world, 'hplc-1');
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
+      await agent.enrolAt(vault);
+    });
+    const life = new CollectorLife(dir, world, { made: true, packBytes: 4000 });
+    life.back(agent, 'one', () => [agent.file('/d/a', chunks('a', 6, 300))]);
+    return life.back(agent, 'two', () => [
+      agent.gone('/d/a'),
+      agent.file('/d/b', chunks('b', 6, 300)),
+    ]);
+  },
+};
+
+/**
+ * A folder put back to an older state: the agent shows what it holds, an operator opens the log
+ * anew, and the lost commit comes again.
+ */
+const collectorRollback: CrashScenario = {
+  name: 'collector-rollback',
+  about:
+    'as collector-day, for a collector that was put back to an older state, hears of it, and goes on in a new epoch of its log',
+  proves: ['P1', 'P5'],
+  begin: async (root) => {
+    const world = new World('rollback', blind);
+    const [dir, old] = [join(root, 'collector'), join(root, 'old')];
+    const agent = new TestAgent(world, 'hplc-1');
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
+      await agent.enrolAt(vault);
+      await agent.back(vault, [agent.file('/d/a', [content('a')])]);
+      await vault.flush();
+      cpSync(dir, old, { recursive: true });
+    });
+    const before = agent.copy();
+    const store = await openCollector(dir, world.ports({ packBytes: 9000 }));
+    const vault = store.vaults()[0];
+    const lost = [agent.file('/d/b', [content('b')])];
+    if (vault !== undefined) await agent.back(vault, lost);
+    const signedHead = vault?.head(world.clock.now);
+    const collectorCertificate = vault?.signedCertificate ?? world.certificate;
+    await store.close();
+    rmSync(dir, { recursive: true });
+    renameSync(old, dir);
+    const gone = agent.treeHead;
+    const life = new CollectorLife(dir, world, { made: true });
+    Object.assign(agent, before);
+    const report = (head: Signed): EventBody => {
+      return {
+        type: 'headReported',
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        head,
+        collectorCertificate,
+      };
+    };
+    life.event('report', () => (signedHead === undefined ? undefined : report(signedHead)));
+    life.event('open anew', (now) =>
+      gone === undefined ? undefined : world.opening(2, now.treeHead(), [gone]),
+    );
+    return life
+      .back(agent, 'again', () => lost)
+      .back(agent, 'more', () => [agent.file('/d/c', [content('c')])]);
+  },
+};
+
+/** A copied folder: two histories under one identity, of which one is decided. */
+const collectorFork: CrashScenario = {
+  name: 'collector-fork',
+  about:
+    'as collector-day, for an agent whose copy commits too: both histories are kept apart until an operator decides, and merged then',
+  proves: ['P1', 'P5'],
+  begin: async (root) => {
+    const world = new World('fork', blind);
+    const dir = join(root, 'collector');
+    const agent = new TestAgent(world, 'hplc-1');
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
+      await agent.enrolAt(vault);
+      await agent.back(vault, [agent.file('/d/a', [content('a')])]);
+    });
+    const copy = agent.copy();
+    const life = new CollectorLife(dir, world, { made: true });
+    life.back(agent, 'trunk', () => [agent.file('/d/trunk', [content('trunk')])]);
+    life.back(copy, 'copy', () => [copy.file('/d/copy', [content('copy')])]);
+    life.step('new chain', async () => {
+      if (copy.forkedFrom === undefined) copy.fork();
+    });
+    life.back(copy, 'goes on', () => [copy.file('/d/later', [content('later')])]);
+    life.event('decide', (vault): EventBody | undefined => {
+      const [history] = vault.agentById(agent.agentId)?.histories ?? [];
+      if (history === undefined) throw new Error('no history is held apart');
+      const { historyId } = history;
+      return {
+        type: 'forkDecided',
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        historyId,
+        decision: 'restored',
+        name: '',
+      };
+    });
+    life.back(copy, 'merged', () => [copy.file('/d/merged', [content('merged')])]);
+    // An epoch is announced once: after a crash it may stand in the log already, and the next one
+    // is announced.
+    return life.event(
+      'sweep epoch',
+      (vault) => ({
+        type: 'gcEpochAnnounced',
+        timeMs: world.clock.now,
+        gcEpoch: vault.gcEpoch() + 1,
+      }),
+      {
+        anew: true,
+      },
+    );
+  },
+};
+
+/** What operators say beside commits, and the notes of who was heard when. */
+export const collectorActs: CrashScenario = {
+  name: 'collector-acts',
+  about:
+    'as collector-day, for what operators say: where the collector is to be found, that what a replaced PC had is gone, that a problem was seen; and for the notes of when each agent was heard',
+  proves: ['P1', 'P5', 'P6'],
+  begin: async (root) => {
+    const world = new World('acts', blind);
+    const dir = join(root, 'collector');
+    const old = new TestAgent(world, 'hplc-1');
+    const fresh = new TestAgent(world, 'hplc-1', old);
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: old.enrolment,
+      });
+      await old.enrolAt(vault);
+      await old.back(vault, [
+        old.file('/d/went', [content('went')]),
+        old.file('/d/found', [content('found')]),
+      ]);
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: fresh.enrolment,
+      });
+      await fresh.enrolAt(vault);
+      await fresh.back(vault, [fresh.file('/d/found', [content('found')])]);
+    });
+    const life = new CollectorLife(dir, world, { made: true });
+    const revisionOf = (vault: VaultStore) => {
+      const known = vault.addresses();
+      return known === undefined ? 0 : decodeCollectorAddressesBody(known.body).revision;
+    };
+    const { vaultId } = world.descriptor;
+    for (const revision of [5, 6]) {
+      const addresses = [{ url: `https://c${revision}.lab`, tlsCa: '', tlsPins: [] }];
+      const signed = issueAddresses(world.authority, { version: 1, vaultId, revision, addresses });
+      life.event(
+        `addresses ${revision}`,
+        (vault) =>
+          revisionOf(vault) >= revision
+            ? undefined
+            : { type: 'addressesSet', timeMs: world.clock.now, addresses: signed },
+        { anew: true, holds: (vault) => revisionOf(vault) >= revision },
+      );
+      life.step('heard', async (vault) => {
+        world.clock.now += 2 * 3_600_000;
+        vault.seen(fresh.agentId, world.clock.now);
+      });
+    }
+    const { agentId } = fresh;
+    const fileIds = [fresh.fileId('/d/went')];
+    const isGone = (vault: VaultStore) => vault.agentById(agentId)?.files === 1;
+    life.event(
+      'gone',
+      (vault) =>
+        isGone(vault)
+          ? undefined
+          : { type: 'filesGone', timeMs: world.clock.now, agentId, fileIds },
+      {
+        anew: true,
+        holds: isGone,
+      },
+    );
+    const copy = fresh.copy();
+    life.back(fresh, 'trunk', () => [fresh.directory('/trunk')]);
+    life.back(copy, 'copy', () => [copy.file('/d/copy', [content('copy')])]);
+    life.event('clone', (vault): EventBody | undefined => {
+      const history = vault.agentById(agentId)?.histories.find(({ state }) => state === 'held');
+      if (history === undefined) throw new Error('no history is held apart');
+      const { historyId } = history;
+      return {
+        type: 'forkDecided',
+        timeMs: world.clock.now,
+        agentId,
+        historyId,
+        decision: 'clone',
+        name: 'hplc-9',
+      };
+    });
+    const isQuiet = (vault: VaultStore) => vault.agentById(agentId)?.problems.length === 0;
+    life.event(
+      'seen',
+      (vault) =>
+        isQuiet(vault)
+          ? undefined
+          : { type: 'problemsAcknowledged', timeMs: world.clock.now, agentId },
+      {
+        anew: true,
+        holds: isQuiet,
+      },
+    );
+    return life.back(fresh, 'goes on', () => [
+      fresh.file('/d/found', [content('found'), content('more')]),
+    ]);
+  },
+};
+
+/** A repair that dies at every step, of a catalog that lies and a torn pack. */
+const collectorRepair: CrashScenario = {
+  name: 'collector-repair',
+  about:
+    'every file and LevelDB call of aliquot fsck --repair fails, is cut short or is the last; the next repair ends the work',
+  proves: ['P1'],
+  begin: async (root) => {
+    const world = new World('repair', blind);
+    const dir = join(root, 'collector');
+    const agent = new TestAgent(world, 'hplc-1');
+    const life = new CollectorLife(dir, world, { made: true });
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({
+        type: 'agentExpected',
+        timeMs: world.clock.now,
+        enrolment: agent.enrolment,
+      });
+      await agent.enrolAt(vault);
+      await agent.back(vault, [agent.file('/d/a', chunks('a', 36))]);
+      await agent.back(vault, [agent.file('/d/b', [content('b')])]);
+    });
+    const catalog = await Catalog.open(nodeFiles, join(life.vaultDir, 'catalog'));
+    const change = catalog.begin();
+    change.put(keys.lineage(agent.lineageId), Buffer.from('nonsense'));
+    if (catalog.checkpoint !== undefined) change.commit(catalog.checkpoint);
+    await catalog.flush();
+    await catalog.close();
+    const packs = join(life.vaultDir, 'packs');
+    appendFileSync(join(packs, readdirSync(packs).sort().at(-1) ?? ''), 'torn');
+    const repair = async (files: FilePort) => {
+      const unread: string[] = [];
+      const onFinding = ({ code, what }: Finding) => {
+        // What could not be read, or stopped the check of a vault, is a finding, and the person who
+        // reads it runs the command again.
+        if (code === 'folder' || code === 'pack-missing' || code === 'check-stopped')
+          unread.push(what);
+      };
+      await fsckCollector(dir, {
+        ...world.ports({ packBytes: 9000 }),
+        files,
+        repair: true,
+        onFinding,
+      });
+      if (unread.length > 0) throw new Error(unread.join('; '));
+    };
+    return {
+      open: async (files) => files,
+      steps: [{ name: 'repair', run: repair }],
+      close: async () => undefined,
+      judge: (files, state) =>
+        life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
+    };
+  },
+};
+
+export const collectorScenarios: readonly TortureScenario[] = [
+  collectorInit,
+  collectorDay,
+  collectorShort,
+  collectorRollback,
+  collectorFork,
+  collectorActs,
+  collectorRepair,
+].map(tortureOf);
+
+export const crashScenarios: Readonly<Record<string, CrashScenario>> = {
+  collectorInit,
+  collectorRollback,
+  collectorFork,
+  collectorRepair,
+};

@@ -1,0 +1,40 @@
+/**
+ * Puts into a vault's journal what its gate would never let in. Nothing outside tests imports this
+ * file.
+ */
+import { encodeStoredCommit } from '@aliquot/proto';
+import type { BuiltCommit } from '@aliquot/shared/commit/commit';
+import { signReceipt } from '@aliquot/shared/log/receipt';
+import { applyLeafOnly } from '../../src/store/apply.ts';
+import type { VaultCore } from '../../src/store/core.ts';
+import type { World } from './world.ts';
+
+/** A commit with a genuine receipt, of which nothing but the leaf is applied. */
+export async function appendStranger(
+  core: VaultCore,
+  { header, hash, bytes }: BuiltCommit,
+  leaf: Uint8Array,
+  world: World,
+): Promise<void> {
+  const receiptFor = (leafIndex: number, root: Uint8Array) =>
+    signReceipt(world.collector, {
+      version: 1,
+      vaultId: header.vaultId,
+      collectorId: world.identity.certificate.collectorId,
+      agentId: header.agentId,
+      chainId: header.chainId,
+      sequence: header.sequence,
+      commitHash: hash,
+      receivedAtMs: core.leafTime(world.clock.now),
+      leafIndex,
+      head: { logEpoch: core.sums.logEpoch, size: leafIndex + 1, root },
+      copies: 1,
+    });
+  const record = (leafIndex: number, root: Uint8Array) =>
+    encodeStoredCommit({ commit: bytes, leaf, receipt: receiptFor(leafIndex, root) });
+  await core.appendLeaf('commit', leaf, record, async (change, place) => {
+    await applyLeafOnly(change, 'commit', place);
+    return () => undefined;
+  });
+  await core.journal.sync();
+}

@@ -1,0 +1,971 @@
+/** Random values of every type of the formats, for property tests here and nowhere in a program. */
+import fc from 'fast-check';
+import * as proto from '../src/index.ts';
+
+const ofLength = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+const upTo = (minLength: number, maxLength: number) => fc.uint8Array({ minLength, maxLength });
+
+const hash = ofLength(32);
+const signature = ofLength(64);
+const vaultId = ofLength(16).map(proto.asVaultId);
+const agentId = ofLength(16).map(proto.asAgentId);
+const lineageId = ofLength(16).map(proto.asLineageId);
+const groupId = ofLength(16).map(proto.asGroupId);
+const chainId = ofLength(16).map(proto.asChainId);
+const collectorId = ofLength(16).map(proto.asCollectorId);
+const sourceId = ofLength(16).map(proto.asSourceId);
+const fileId = hash.map(proto.asFileId);
+const chunkId = hash.map(proto.asChunkId);
+const commitHash = hash.map(proto.asCommitHash);
+
+const timeMs = fc.oneof(
+  fc.constant(0),
+  fc.constant(proto.MAX_TIME_MS),
+  fc.nat({ max: proto.MAX_TIME_MS }),
+);
+const counter = fc.oneof(
+  fc.constantFrom(0, 1, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER),
+  fc.maxSafeNat(),
+);
+const positive = counter.map((n) => Math.max(1, n));
+const uint32 = fc.oneof(
+  fc.constantFrom(0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1),
+  fc.nat({ max: 2 ** 32 - 1 }),
+);
+const positive32 = uint32.map((n) => Math.max(1, n));
+const versionNumber = fc.integer({ min: 1, max: proto.MAX_VERSION_NUMBER });
+const version = fc.constant(1 as const);
+const flag = fc.boolean();
+const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+
+const name = fc.constantFrom(
+  'Proteomics',
+  'Größe µ-Labor 7',
+  '質量分析',
+  'نمی‌دانم',
+  '🧪 lab',
+  'x'.repeat(128),
+);
+const agentName = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
+const policyClass = fc.stringMatching(/^[a-z0-9-]{1,64}$/);
+const problemCode = fc.stringMatching(/^[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,20}){0,2}$/);
+const line = fc.oneof(
+  fc.constantFrom('', 'laptop stolen', ' “quoted” '),
+  fc.stringMatching(/^[ -~]{0,80}$/),
+);
+
+const signed = fc.record<proto.Signed>({ body: upTo(1, 80), signature });
+const settings = fc.record<proto.Settings>({ settings: signed, certificate: maybe(signed) });
+const groups = fc.uniqueArray(agentName, { maxLength: 3 });
+const settingsText = fc.constantFrom(
+  'logLevel: info\n',
+  'sources:\n  - path: /data/größe\n',
+  'line 3: must be a number',
+);
+const treeHead = fc.record<proto.TreeHead>({ logEpoch: uint32, size: counter, root: hash });
+const chainPoint = fc.record<proto.ChainPoint>({ chainId, sequence: positive, hash: commitHash });
+const proof = fc.array(hash, { maxLength: 8 });
+
+const ref = fc.record<proto.Ref>({
+  id: chunkId,
+  plainSize: fc.integer({ min: 1, max: proto.MAX_CHUNK_PLAIN_BYTES }),
+  epoch: positive32,
+});
+const content = fc.record<proto.Content>({
+  depth: fc.nat({ max: proto.MAX_PAGE_DEPTH }),
+  refs: fc.array(ref, { minLength: 1, maxLength: 6 }),
+});
+export const pageContent: fc.Arbitrary<proto.Content> = fc.record<proto.Content>({
+  depth: fc.nat({ max: proto.MAX_PAGE_DEPTH - 1 }),
+  refs: fc.array(ref, { minLength: 1, maxLength: 20 }),
+});
+const noContent: proto.Content = { depth: 0, refs: [] };
+const sizeOf = (value: proto.Content) =>
+  value.refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
+
+const completion = fc.constantFrom<proto.Completion>('assumed', 'proven');
+const otherKind = fc.constantFrom<proto.EntryKind>('directory', 'symlink', 'gone');
+
+const entry = fc
+  .record({
+    version,
+    kind: fc.oneof(fc.constant<proto.EntryKind>('file'), otherKind),
+    salt: ofLength(16),
+    sourceId,
+    class: policyClass,
+    fileId,
+    capturedAtMs: timeMs,
+    completion,
+    content: fc.oneof(content, fc.constant(noContent)),
+    sealedList: upTo(17, 120),
+    sealedRead: upTo(17, 120),
+  })
+  .map((value): proto.Entry => {
+    if (value.kind === 'file') return { ...value, size: sizeOf(value.content) };
+    return { ...value, size: 0, content: noContent, sealedRead: new Uint8Array(0) };
+  });
+
+const nonZero = (min: number) =>
+  fc
+    .array(fc.integer({ min: 1, max: 255 }), { minLength: min, maxLength: 60 })
+    .map((b) => Uint8Array.from(b));
+const mtimeNs = fc.oneof(
+  fc.constantFrom(0n, -1n, 2n ** 63n - 1n, -(2n ** 63n)),
+  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+);
+
+const listPart = fc
+  .record({
+    platform: fc.constantFrom<proto.Platform>('posix', 'windows'),
+    path: nonZero(1),
+    resultPathLength: fc.nat({ max: 1 }),
+    mtimeNs,
+    mode: fc.nat({ max: proto.MAX_MODE }),
+    attributes: uint32,
+    linkTarget: nonZero(0),
+  })
+  .map(
+    (part): proto.ListPart =>
+      part.platform === 'windows' ? { ...part, mode: 0 } : { ...part, attributes: 0 },
+  );
+
+const readPart = fc.record<proto.ReadPart>({
+  sha256: fc.oneof(hash, fc.constant(new Uint8Array(0))),
+  keys: fc.array(hash, { maxLength: 6 }),
+});
+
+const entryDraft = fc
+  .record({
+    kind: fc.oneof(fc.constant<proto.EntryKind>('file'), otherKind),
+    sourceId,
+    class: policyClass,
+    fileId,
+    capturedAtMs: timeMs,
+    completion,
+    content: fc.oneof(content, fc.constant(noContent)),
+    list: listPart,
+    sha256: hash,
+    key: hash,
+    target: nonZero(1),
+    grows: fc.boolean(),
+  })
+  .map(({ sha256, key, target, grows, ...value }): proto.EntryDraft => {
+    const list = {
+      ...value.list,
+      linkTarget: value.kind === 'symlink' ? target : new Uint8Array(0),
+    };
+    if (value.kind !== 'file')
+      return { ...value, list, size: 0, content: noContent, read: undefined };
+    const keys = value.content.refs.map(() => key);
+    if (grows)
+      return {
+        ...value,
+        completion: 'growing',
+        list,
+        size: sizeOf(value.content),
+        read: { sha256: new Uint8Array(0), keys },
+      };
+    return { ...value, list, size: sizeOf(value.content), read: { sha256, keys } };
+  });
+
+const commitHeader = fc
+  .record({
+    version,
+    vaultId,
+    agentId,
+    chainId,
+    sequence: positive,
+    predecessor: fc
+      .array(fc.integer({ min: 1, max: 255 }), { minLength: 32, maxLength: 32 })
+      .map((b) => proto.asCommitHash(Uint8Array.from(b))),
+    agentTimeMs: timeMs,
+    treeHead: maybe(treeHead),
+    entryCount: fc.integer({ min: 1, max: proto.MAX_COMMIT_ENTRIES }),
+    entriesRoot: hash,
+    wrapsHash: hash,
+    chunkerVersion: versionNumber,
+    encoderVersion: versionNumber,
+    forkedFrom: maybe(chainPoint),
+  })
+  .map((header): proto.CommitHeader => {
+    if (header.sequence === 1)
+      return { ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) };
+    const { forkedFrom, predecessor, sequence } = header;
+    return {
+      ...header,
+      forkedFrom: forkedFrom && {
+        chainId: forkedFrom.chainId,
+        sequence: sequence - 1,
+        hash: predecessor,
+      },
+    };
+  });
+
+const wrap = fc.record<proto.Wrap>({
+  version,
+  recipient: fc.constantFrom<proto.WrapRecipient>('vault', 'catalog', 'agent', 'grant'),
+  purpose: fc.constantFrom<proto.WrapPurpose>('list', 'read'),
+  recipientKey: hash,
+  ephemeralKey: hash,
+  box: ofLength(48),
+});
+
+const slot = fc.oneof<fc.Arbitrary<proto.EntrySlot>[]>(
+  fc.record({ type: fc.constant('entry' as const), bytes: upTo(1, 100) }),
+  fc.record({ type: fc.constant('purged' as const), leafHash: hash }),
+);
+
+const signedCommit = fc
+  .record({
+    header: upTo(32, 200),
+    signature,
+    slots: fc.array(slot, { minLength: 1, maxLength: 6 }),
+    wraps: fc.array(wrap, { maxLength: 4 }),
+    headerOnly: flag,
+  })
+  .map(
+    (commit): proto.SignedCommit =>
+      commit.headerOnly ? { ...commit, slots: [], wraps: [] } : commit,
+  );
+
+const dedupSecrets = fc
+  .array(positive32, { minLength: 1, maxLength: 4 })
+  .map((epochs) =>
+    [...new Set(epochs)]
+      .sort((a, b) => a - b)
+      .map((epoch): proto.DedupSecret => ({ epoch, secret: new Uint8Array(32).fill(epoch) })),
+  );
+
+const parameters = fc
+  .array(fc.integer({ min: proto.MIN_CHUNK_PLAIN_BYTES, max: proto.MAX_CHUNK_PLAIN_BYTES }), {
+    minLength: 3,
+    maxLength: 3,
+  })
+  .map((sizes): proto.VaultParameters => {
+    const [minChunkBytes = 0, averageChunkBytes = 0, maxChunkBytes = 0] = sizes.sort(
+      (a, b) => a - b,
+    );
+    return {
+      chunkerVersion: 1,
+      minChunkBytes,
+      averageChunkBytes,
+      maxChunkBytes,
+      encoderVersion: 1,
+    };
+  });
+
+const releaseVersion = fc.constantFrom('0.2.0', '10.0.1-rc.1', '1.2.3+build.5');
+const releaseFile = fc.constantFrom(
+  'metadata/timestamp.json',
+  'metadata/3.root.json',
+  'targets/ab.program-0.2.0-linux-x64.tar.zst',
+);
+
+const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
+  fc.record({
+    type: fc.constant('vaultAdded' as const),
+    timeMs,
+    descriptor: signed,
+    collectorCertificate: signed,
+  }),
+  fc.record({ type: fc.constant('agentExpected' as const), timeMs, enrolment: signed }),
+  fc.record({
+    type: fc.constant('agentEnrolled' as const),
+    timeMs,
+    enrolment: signed,
+    binding: signed,
+  }),
+  fc.record({ type: fc.constant('agentRevoked' as const), timeMs, agentId, reason: line }),
+  fc.record({
+    type: fc.constant('headReported' as const),
+    timeMs,
+    agentId,
+    head: signed,
+    collectorCertificate: signed,
+  }),
+  fc.record({ type: fc.constant('epochOpened' as const), timeMs, opening: signed }),
+  fc.record({ type: fc.constant('chainForked' as const), timeMs, agentId, at: chainPoint }),
+  fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
+  fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
+  fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
+  fc.record({
+    type: fc.constant('releaseAdded' as const),
+    timeMs,
+    version: releaseVersion,
+    targetsHash: hash,
+  }),
+  fc.record({ type: fc.constant('releaseRemoved' as const), timeMs, version: releaseVersion }),
+  fc.record({
+    type: fc.constant('policySet' as const),
+    timeMs,
+    policy: signed,
+    certificate: maybe(signed),
+    sealed: upTo(1, 60),
+  }),
+  fc.record({
+    type: fc.constant('settingsSet' as const),
+    timeMs,
+    settings: signed,
+    certificate: maybe(signed),
+    waits: flag,
+  }),
+  fc.record({
+    type: fc.constant('diagnosisAsked' as const),
+    timeMs,
+    request: signed,
+    certificate: signed,
+  }),
+  fc.record({
+    type: fc.constant('settingsPromoted' as const),
+    timeMs,
+    sequence: positive,
+    automatic: flag,
+  }),
+  fc.record({ type: fc.constant('groupAdded' as const), timeMs, group: signed }),
+  fc.record({ type: fc.constant('groupEnded' as const), timeMs, groupId }),
+  fc.record({
+    type: fc.constant('agentPending' as const),
+    timeMs,
+    enrolment: signed,
+    binding: signed,
+  }),
+  fc.record({
+    type: fc.constant('agentApproved' as const),
+    timeMs,
+    approval: signed,
+    operator: maybe(signed),
+  }),
+  fc.record({
+    type: fc.constant('filesGone' as const),
+    timeMs,
+    agentId,
+    fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }),
+  }),
+  fc
+    .record({
+      type: fc.constant('forkDecided' as const),
+      timeMs,
+      agentId,
+      historyId: lineageId,
+      decision: fc.constantFrom<proto.ForkDecision>('clone', 'restored'),
+      name: agentName,
+    })
+    .map((body) => (body.decision === 'clone' ? body : { ...body, name: '' })),
+);
+
+const requestId = uint32;
+const ids = fc.array(chunkId, { minLength: 1, maxLength: 8 });
+const item = fc.record<proto.StoredItem>({
+  id: chunkId,
+  kind: fc.constantFrom<proto.StoredKind>('chunk', 'page'),
+  size: fc.integer({ min: 1, max: 100_000 }),
+});
+const live = fc
+  .uniqueArray(fc.nat({ max: proto.MAX_COMMIT_ENTRIES - 1 }), { maxLength: 12 })
+  .map((numbers) => numbers.sort((a, b) => a - b));
+
+const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
+  fc.record({
+    type: fc.constant('auth' as const),
+    enrolment: signed,
+    binding: signed,
+    signature,
+    software: fc.constantFrom('aliquot-agent 0.1.0', 'x'),
+    chainId,
+    treeHead: maybe(treeHead),
+    signedHead: maybe(signed),
+    signedHeadCertificate: maybe(signed),
+    addressesRevision: counter,
+    settingsSequence: counter,
+  }),
+  fc.record({ type: fc.constant('have' as const), requestId, ids }),
+  fc.record({
+    type: fc.constant('chunks' as const),
+    items: fc.array(item, { minLength: 1, maxLength: 6 }),
+  }),
+  fc.record({ type: fc.constant('commit' as const), requestId }),
+  fc.record({ type: fc.constant('heartbeat' as const), requestId }),
+  fc.record({ type: fc.constant('state' as const), requestId, atMs: timeMs }),
+  fc.record({ type: fc.constant('fetch' as const), requestId, ids }),
+  fc.record({
+    type: fc.constant('settingsAnswer' as const),
+    sequence: positive,
+    outcome: fc.constant<proto.SettingsOutcome>('applied'),
+    code: fc.constant(''),
+    ephemeralKey: fc.constant(undefined),
+    sealed: fc.constant(undefined),
+  }),
+  fc.record({
+    type: fc.constant('settingsAnswer' as const),
+    sequence: positive,
+    outcome: fc.constantFrom<proto.SettingsOutcome>('refused', 'cannot'),
+    code: fc.constant('SETTINGS_OLD'),
+    ephemeralKey: hash,
+    sealed: upTo(17, 60),
+  }),
+  fc.record({ type: fc.constant('gcLearned' as const), gcEpoch: counter }),
+  fc.oneof(
+    fc.record({
+      type: fc.constant('diagnosis' as const),
+      askId: ofLength(16),
+      code: fc.constant(''),
+      ephemeralKey: hash,
+    }),
+    fc.record({
+      type: fc.constant('diagnosis' as const),
+      askId: ofLength(16),
+      code: fc.constantFrom('CERT_EXPIRED', 'DIAGNOSIS_NOT_NOW'),
+      ephemeralKey: fc.constant(undefined),
+    }),
+  ),
+  fc.record({
+    type: fc.constant('releaseFetch' as const),
+    requestId,
+    name: releaseFile,
+    offset: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }),
+  }),
+);
+
+const refusalCode = fc.constantFrom<proto.RefusalCode>(
+  'bad-signature',
+  'bad-certificate',
+  'bad-predecessor',
+  'chain-forked',
+  'bad-commit',
+  'revoked',
+  'not-enrolled',
+  'replaced',
+  'log-rolled-back',
+  'self-restore-off',
+  'protocol',
+  'limit',
+  'storage',
+  'pending',
+);
+
+const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
+  fc.record({
+    type: fc.constant('ready' as const),
+    sessionId: upTo(1, 32),
+    creditBytes: counter,
+    timeMs,
+    head: signed,
+    consistency: proof,
+    openings: fc.array(fc.record({ opening: signed, leaf: upTo(1, 60), inclusion: proof }), {
+      maxLength: 3,
+    }),
+    chainHead: maybe(chainPoint),
+    gcEpoch: counter,
+    rolledBack: flag,
+    software: fc.constantFrom('', 'aliquot 0.1.0'),
+  }),
+  fc.record({ type: fc.constant('haveAnswer' as const), requestId, missing: live }),
+  fc.record({ type: fc.constant('credit' as const), bytes: positive }),
+  fc.record({
+    type: fc.constant('receipt' as const),
+    requestId,
+    receipt: signed,
+    inclusion: proof,
+    consistency: proof,
+    head: signed,
+  }),
+  fc.record({ type: fc.constant('commitMissing' as const), requestId, ids }),
+  fc.record({ type: fc.constant('refused' as const), requestId, code: refusalCode, message: line }),
+  fc.record({ type: fc.constant('heartbeatAck' as const), requestId }),
+  fc.record({ type: fc.constant('commitData' as const), requestId, live, receivedAtMs: timeMs }),
+  fc.record({ type: fc.constant('stateEnd' as const), requestId }),
+  fc.record({
+    type: fc.constant('chunkData' as const),
+    requestId,
+    items: fc.array(item, { maxLength: 6 }),
+    last: flag,
+    missing: fc.array(chunkId, { maxLength: 4 }),
+  }),
+  fc.record({
+    type: fc.constant('notice' as const),
+    code: fc.constantFrom('clock-skew', 'new-epoch'),
+    message: line,
+  }),
+  fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
+  fc.record({
+    type: fc.constant('settings' as const),
+    settings: signed,
+    certificate: maybe(signed),
+  }),
+  fc.record({ type: fc.constant('addresses' as const), addresses: signed }),
+  fc.record({ type: fc.constant('diagnose' as const), request: signed, certificate: signed }),
+  fc.record({
+    type: fc.constant('releaseData' as const),
+    requestId,
+    size: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }),
+  }),
+);
+
+/**
+ * One type's door with random values for it. Values are compared by the tests, so their type is not
+ * needed there.
+ */
+export interface Door {
+  readonly encode: (value: never) => Uint8Array;
+  readonly decode: (bytes: Uint8Array) => unknown;
+  readonly values: fc.Arbitrary<unknown>;
+}
+
+function door<T>(
+  encode: (value: T) => Uint8Array,
+  decode: (bytes: Uint8Array) => T,
+  values: fc.Arbitrary<T>,
+): Door {
+  return { encode, decode, values };
+}
+
+/** Every door that is a protobuf message, under the name of its section in FORMAT.md or WIRE.md. */
+export const doors: Readonly<Record<string, Door>> = {
+  Signed: door(proto.encodeSigned, proto.decodeSigned, signed),
+  TreeHead: door(proto.encodeTreeHead, proto.decodeTreeHead, treeHead),
+  Entry: door(proto.encodeEntry, proto.decodeEntry, entry),
+  ListPart: door(proto.encodeListPart, proto.decodeListPart, listPart),
+  ReadPart: door(proto.encodeReadPart, proto.decodeReadPart, readPart),
+  EntryDraft: door(proto.encodeEntryDraft, proto.decodeEntryDraft, entryDraft),
+  CommitHeader: door(proto.encodeCommitHeader, proto.decodeCommitHeader, commitHeader),
+  Wrap: door(proto.encodeWrap, proto.decodeWrap, wrap),
+  SignedCommit: door(proto.encodeSignedCommit, proto.decodeSignedCommit, signedCommit),
+  HeartbeatBody: door(
+    proto.encodeHeartbeatBody,
+    proto.decodeHeartbeatBody,
+    fc.record<proto.HeartbeatBody>({
+      version,
+      vaultId,
+      agentId,
+      chainId,
+      timeMs,
+      files: counter,
+      bytes: counter,
+      queuedEntries: counter,
+      unprotected: counter,
+      chainHead: maybe(chainPoint),
+      treeHead: maybe(treeHead),
+      pending: counter,
+      unsettled: counter,
+      problems: fc
+        .uniqueArray(
+          fc.record<proto.ProblemCount>({ code: problemCode, count: positive, sinceMs: timeMs }),
+          {
+            maxLength: 6,
+            selector: ({ code }) => code,
+          },
+        )
+        .map((problems) => problems.sort((a, b) => (a.code < b.code ? -1 : 1))),
+    }),
+  ),
+  ReceiptBody: door(
+    proto.encodeReceiptBody,
+    proto.decodeReceiptBody,
+    fc
+      .record({
+        version,
+        vaultId,
+        collectorId,
+        agentId,
+        chainId,
+        sequence: positive,
+        commitHash,
+        receivedAtMs: timeMs,
+        leafIndex: fc.nat({ max: Number.MAX_SAFE_INTEGER - 1 }),
+        head: treeHead,
+        copies: positive32,
+      })
+      .map(
+        (body): proto.ReceiptBody => ({
+          ...body,
+          head: { ...body.head, size: body.leafIndex + 1 },
+        }),
+      ),
+  ),
+  TreeHeadBody: door(
+    proto.encodeTreeHeadBody,
+    proto.decodeTreeHeadBody,
+    fc.record<proto.TreeHeadBody>({ version, vaultId, collectorId, timeMs, head: treeHead }),
+  ),
+  LogLeaf: door(
+    proto.encodeLogLeaf,
+    proto.decodeLogLeaf,
+    fc.record<proto.LogLeaf>({
+      version,
+      type: fc.constantFrom<proto.LeafType>('commit', 'event'),
+      timeMs,
+      subject: hash,
+    }),
+  ),
+  EpochOpeningBody: door(
+    proto.encodeEpochOpeningBody,
+    proto.decodeEpochOpeningBody,
+    fc
+      .record({
+        version,
+        vaultId,
+        logEpoch: positive32,
+        base: treeHead,
+        lost: fc.array(treeHead, { minLength: 1, maxLength: 4 }),
+        approvedAtMs: timeMs,
+      })
+      .map((body): proto.EpochOpeningBody => {
+        const earlier = (head: proto.TreeHead): proto.TreeHead => ({
+          ...head,
+          logEpoch: Math.min(head.logEpoch, body.logEpoch - 1),
+        });
+        return { ...body, base: earlier(body.base), lost: body.lost.map(earlier) };
+      }),
+  ),
+  EventBody: door(proto.encodeEventBody, proto.decodeEventBody, event),
+  VaultDescriptorBody: door(
+    proto.encodeVaultDescriptorBody,
+    proto.decodeVaultDescriptorBody,
+    fc.record<proto.VaultDescriptorBody>({
+      version,
+      vaultId,
+      name,
+      authorityKey: hash,
+      vaultKey: hash,
+      catalogKey: hash,
+      blind: flag,
+      parameters,
+      createdAtMs: timeMs,
+    }),
+  ),
+  CollectorCertificateBody: door(
+    proto.encodeCollectorCertificateBody,
+    proto.decodeCollectorCertificateBody,
+    fc.record<proto.CollectorCertificateBody>({
+      version,
+      vaultId,
+      collectorId,
+      signKey: hash,
+      generation: positive32,
+      issuedAtMs: timeMs,
+    }),
+  ),
+  EnrolmentCertificateBody: door(
+    proto.encodeEnrolmentCertificateBody,
+    proto.decodeEnrolmentCertificateBody,
+    fc
+      .record({
+        version,
+        vaultId,
+        agentId,
+        lineageId,
+        replaces: maybe(agentId),
+        name: agentName,
+        enrolmentKey: hash,
+        selfRestore: flag,
+        dedupEpoch: positive32,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+        lineageGroup: maybe(groupId),
+      })
+      .map(
+        (body): proto.EnrolmentCertificateBody => ({
+          ...body,
+          issuedAtMs: Math.min(body.issuedAtMs, body.expiresAtMs),
+          expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs),
+        }),
+      ),
+  ),
+  AgentBindingBody: door(
+    proto.encodeAgentBindingBody,
+    proto.decodeAgentBindingBody,
+    fc.record<proto.AgentBindingBody>({
+      version,
+      vaultId,
+      agentId,
+      signKey: hash,
+      boxKey: hash,
+      member: maybe(fc.record<proto.GroupMember>({ name: agentName, possession: signature })),
+    }),
+  ),
+  GroupCertificateBody: door(
+    proto.encodeGroupCertificateBody,
+    proto.decodeGroupCertificateBody,
+    fc
+      .record<proto.GroupCertificateBody>({
+        version,
+        vaultId,
+        name: agentName,
+        groupKey: hash,
+        uses: fc.integer({ min: 1, max: proto.MAX_GROUP_USES }),
+        names: fc.uniqueArray(fc.stringMatching(/^[a-z0-9*][a-z0-9._*-]{0,30}$/), { maxLength: 4 }),
+        approve: flag,
+        selfRestore: flag,
+        dedupEpoch: positive32,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+      })
+      .map((body) => ({
+        ...body,
+        names: [...body.names].sort(),
+        expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs),
+      })),
+  ),
+  AgentApprovalBody: door(
+    proto.encodeAgentApprovalBody,
+    proto.decodeAgentApprovalBody,
+    fc.record<proto.AgentApprovalBody>({
+      version,
+      vaultId,
+      agentId,
+      approvedAtMs: timeMs,
+      successor: maybe(
+        fc.record<proto.ApprovedSuccessor>({
+          enrolment: signed,
+          ephemeralKey: hash,
+          pathKeyBox: ofLength(48),
+        }),
+      ),
+    }),
+  ),
+  KitContents: door(
+    proto.encodeKitContents,
+    proto.decodeKitContents,
+    fc.record<proto.KitContents>({
+      version,
+      descriptor: signed,
+      authoritySeed: hash,
+      vaultSecretKey: hash,
+      catalogSecretKey: hash,
+      dedupSecrets,
+      pathSecret: hash,
+    }),
+  ),
+  KitFile: door(
+    proto.encodeKitFile,
+    proto.decodeKitFile,
+    fc.record<proto.KitFile>({
+      version,
+      vaultName: name,
+      vaultId,
+      scryptLogN: fc.integer({ min: 1, max: 18 }),
+      scryptR: fc.integer({ min: 1, max: 32 }),
+      scryptP: fc.integer({ min: 1, max: 16 }),
+      salt: upTo(16, 64),
+      sealed: upTo(17, 200),
+    }),
+  ),
+  BundleContents: door(
+    proto.encodeBundleContents,
+    proto.decodeBundleContents,
+    fc
+      .record<proto.BundleContents>({
+        version,
+        url: fc.constantFrom('https://collector.example:7443', 'http://127.0.0.1:7070'),
+        tlsCa: fc.constantFrom(
+          '',
+          '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+        ),
+        tlsPins: fc.array(hash, { maxLength: 2 }),
+        descriptor: signed,
+        collectorCertificate: signed,
+        enrolment: signed,
+        enrolmentSeed: hash,
+        dedupSecrets,
+        pathKey: hash,
+        addresses: maybe(signed),
+        settings: maybe(settings),
+        groupSecret: maybe(hash),
+      })
+      .map((contents) => ({
+        ...contents,
+        pathKey: contents.groupSecret === undefined ? contents.pathKey : undefined,
+      })),
+  ),
+  OperatorCertificateBody: door(
+    proto.encodeOperatorCertificateBody,
+    proto.decodeOperatorCertificateBody,
+    fc
+      .record<proto.OperatorCertificateBody>({
+        version,
+        vaultId,
+        name: agentName,
+        signKey: hash,
+        boxKey: hash,
+        purposes: fc.subarray([...proto.OPERATOR_PURPOSES], { minLength: 1 }),
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+      })
+      .map((body) => ({ ...body, expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs) })),
+  ),
+  OperatorContents: door(
+    proto.encodeOperatorContents,
+    proto.decodeOperatorContents,
+    fc.record<proto.OperatorContents>({
+      version,
+      descriptor: signed,
+      certificate: signed,
+      signSeed: hash,
+      boxSecretKey: hash,
+      policySecretKey: maybe(hash),
+    }),
+  ),
+  DiagnosisRequestBody: door(
+    proto.encodeDiagnosisRequestBody,
+    proto.decodeDiagnosisRequestBody,
+    fc.record<proto.DiagnosisRequestBody>({
+      version,
+      vaultId,
+      agentId,
+      askId: ofLength(16),
+      askedAtMs: timeMs,
+    }),
+  ),
+  PolicyBody: door(
+    proto.encodePolicyBody,
+    proto.decodePolicyBody,
+    fc.record<proto.PolicyBody>({
+      version,
+      vaultId,
+      revision: positive,
+      setAtMs: timeMs,
+      sealedHash: hash,
+    }),
+  ),
+  SettingsBody: door(
+    proto.encodeSettingsBody,
+    proto.decodeSettingsBody,
+    fc
+      .record({
+        vaultId,
+        agentId,
+        sequence: positive,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+        groups,
+        sealed: flag,
+        bytes: upTo(17, 90),
+        key: hash,
+      })
+      .map(
+        ({ sealed, bytes, key, ...body }): proto.SettingsBody => ({
+          version: 1,
+          ...body,
+          expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs),
+          ephemeralKey: sealed ? key : undefined,
+          sealed: sealed ? bytes : undefined,
+          contents: sealed ? undefined : bytes,
+        }),
+      ),
+  ),
+  SettingsContents: door(
+    proto.encodeSettingsContents,
+    proto.decodeSettingsContents,
+    fc.record<proto.SettingsContents>({ version, text: settingsText, answerKey: hash }),
+  ),
+  SettingsDetail: door(
+    proto.encodeSettingsDetail,
+    proto.decodeSettingsDetail,
+    fc.record<proto.SettingsDetail>({ version, text: settingsText }),
+  ),
+  Settings: door(proto.encodeSettings, proto.decodeSettings, settings),
+  CollectorAddressesBody: door(
+    proto.encodeCollectorAddressesBody,
+    proto.decodeCollectorAddressesBody,
+    fc.record<proto.CollectorAddressesBody>({
+      version,
+      vaultId,
+      revision: positive,
+      addresses: fc.uniqueArray(
+        fc.record<proto.CollectorAddress>({
+          url: fc.webUrl({ validSchemes: ['https'] }),
+          tlsCa: fc.constantFrom(
+            '',
+            '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+          ),
+          tlsPins: fc.array(hash, { maxLength: 2 }),
+        }),
+        { minLength: 1, maxLength: 3, selector: ({ url }) => url },
+      ),
+    }),
+  ),
+  EnrolRequest: door(
+    proto.encodeEnrolRequest,
+    proto.decodeEnrolRequest,
+    fc.record<proto.EnrolRequest>({ version, enrolment: signed, binding: signed }),
+  ),
+  EnrolAnswerBody: door(
+    proto.encodeEnrolAnswerBody,
+    proto.decodeEnrolAnswerBody,
+    fc.record<proto.EnrolAnswerBody>({
+      version,
+      vaultId,
+      agentId,
+      bindingHash: hash,
+      enrolledAtMs: timeMs,
+      head: treeHead,
+      pending: flag,
+    }),
+  ),
+  EnrolAnswer: door(
+    proto.encodeEnrolAnswer,
+    proto.decodeEnrolAnswer,
+    fc.record<proto.EnrolAnswer>({
+      answer: signed,
+      collectorCertificate: signed,
+      approval: maybe(signed),
+    }),
+  ),
+  ClientHello: door(
+    proto.encodeClientHello,
+    proto.decodeClientHello,
+    fc.record<proto.ClientHello>({
+      versions: fc.uniqueArray(versionNumber, { minLength: 1, maxLength: 16 }),
+      vaultId,
+      nonce: hash,
+      ephemeralKey: hash,
+    }),
+  ),
+  ServerHello: door(
+    proto.encodeServerHello,
+    proto.decodeServerHello,
+    fc.record<proto.ServerHello>({
+      version: versionNumber,
+      nonce: hash,
+      ephemeralKey: hash,
+      certificate: signed,
+      signature,
+    }),
+  ),
+  ClientFrame: door(proto.encodeClientFrame, proto.decodeClientFrame, clientFrame),
+  ServerFrame: door(proto.encodeServerFrame, proto.decodeServerFrame, serverFrame),
+  StoredCommit: door(
+    proto.encodeStoredCommit,
+    proto.decodeStoredCommit,
+    fc.record<proto.StoredCommit>({ commit: upTo(1, 200), leaf: upTo(1, 60), receipt: signed }),
+  ),
+  StoredEvent: door(
+    proto.encodeStoredEvent,
+    proto.decodeStoredEvent,
+    fc.record<proto.StoredEvent>({ event: upTo(1, 200), leaf: upTo(1, 60) }),
+  ),
+  StoredUploads: door(
+    proto.encodeStoredUploads,
+    proto.decodeStoredUploads,
+    fc.record<proto.StoredUploads>({ lineageId, ids }),
+  ),
+  StateRecord: door(
+    proto.encodeStateRecord,
+    proto.decodeStateRecord,
+    fc
+      .record({
+        enrolment: signed,
+        binding: signed,
+        commit: upTo(1, 200),
+        receipt: signed,
+        live,
+        time: timeMs,
+      })
+      .map(
+        ({ time, ...record }): proto.StateRecord => ({
+          ...record,
+          versionTimesMs: record.live.map(() => time),
+        }),
+      ),
+  ),
+};
