@@ -12,12 +12,23 @@ import {
 import { CarryError } from '@aliquot/shared/carry/errors';
 import { type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { Clock } from '@aliquot/shared/ports';
+import type { Logger } from 'pino';
 import type { CarriedCommit, PartAnswer } from '../api/carried.ts';
 import { RestError } from '../api/rest-error.ts';
 import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
-import type { RestContext } from '../rest/context.ts';
+import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, CommitOptions, VaultStore } from '../store/vault-store.ts';
+
+/** What taking in a carried queue needs of the collector. */
+export interface CarryContext {
+  readonly store: Pick<CollectorStore, 'identity'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Name and version of this program, as agents see it. */
+  readonly software: string;
+}
 
 /** The agent behind a carried queue, and what it asks. */
 export interface Asked {
@@ -35,7 +46,7 @@ export interface Asked {
  * Ends at the first commit that is not accepted: what follows it in the chain could not be either.
  */
 export async function takePart(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   body: Uint8Array,
   options: CommitOptions,
@@ -68,7 +79,7 @@ export async function takePart(
  * Who asks, proved, enrolled here, and not revoked or replaced, unless the operator lets that be.
  */
 export async function admitAsked(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   frame: Uint8Array | undefined,
   options: CommitOptions,
@@ -96,7 +107,7 @@ export async function admitAsked(
 const ENDED: ReadonlySet<RefusalCode | undefined> = new Set<RefusalCode>(['revoked', 'replaced']);
 
 async function takeFrame(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   asked: Asked,
   frame: ClientFrame,
@@ -129,7 +140,7 @@ async function takeFrame(
  * healed count, for it was given by those receipts; it costs a wait.
  */
 async function answersNow(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   { agent, question }: Asked,
 ): Promise<boolean> {
@@ -159,7 +170,7 @@ async function putItems(
 }
 
 async function takeCommit(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   { agent, question, options }: Asked,
   body: Uint8Array,

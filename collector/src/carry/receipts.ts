@@ -14,9 +14,8 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { RestError } from '../api/rest-error.ts';
 import { historyNotice } from '../ingest/history-notice.ts';
 import { standing } from '../ingest/join.ts';
-import type { RestContext } from '../rest/context.ts';
 import type { CommitOptions, VaultStore } from '../store/vault-store.ts';
-import { type Asked, admitAsked } from './part.ts';
+import { type Asked, admitAsked, type CarryContext } from './part.ts';
 
 const LEAF_BYTES = 8;
 const SESSION_ID = new Uint8Array(1);
@@ -29,7 +28,7 @@ const SESSION_ID = new Uint8Array(1);
  * Whoever asks gets only what is the agent's: leaves of other agents are refused.
  */
 export async function carriedReceipts(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   body: Uint8Array,
   options: CommitOptions,
@@ -58,7 +57,7 @@ function leavesOf(bytes: Uint8Array): readonly number[] {
 }
 
 async function* receiptFrames(
-  context: RestContext,
+  context: CarryContext,
   vault: VaultStore,
   { agent, question }: Asked,
   asked: Uint8Array,

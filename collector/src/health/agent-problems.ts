@@ -1,7 +1,9 @@
 import { formatDuration, formatInstant, formatTime } from '@aliquot/shared/cli/format';
+import type { Clock } from '@aliquot/shared/ports';
 import type { AgentInfo } from '../api/messages.ts';
 import { problemWords } from '../api/pc-problems.ts';
-import type { AgentRecord } from '../store/vault-store.ts';
+import type { LiveSessions } from '../ingest/live-sessions.ts';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 
 /** What the collector's own sessions know about an agent. */
 export interface SessionFacts {
@@ -23,9 +25,53 @@ export const CLOCK_TOLERANCE_MS = 5 * 60_000;
 /** A connected agent may send one large file for hours, and says nothing else meanwhile. */
 const CONNECTED_SILENCE_MS = 24 * 3_600_000;
 
+/** What it takes to say how an agent is now. */
+export interface WatchContext {
+  readonly sessions: Pick<LiveSessions, 'isConnected' | 'misconduct' | 'takeovers'>;
+  readonly clock: Clock;
+}
+
+/** Everything that is wrong with an agent now. */
+export function problemsAt(
+  context: WatchContext,
+  vault: VaultStore,
+  agent: AgentRecord,
+): NamedProblem[] {
+  const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
+  return problemsOf(
+    agent,
+    { connected, problems: sessionProblems(context, vault, agent) },
+    context.clock.nowMs(),
+  );
+}
+
+function sessionProblems(
+  context: WatchContext,
+  vault: VaultStore,
+  agent: AgentRecord,
+): NamedProblem[] {
+  return [
+    ...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId),
+    ...rivals(context, vault, agent),
+  ];
+}
+
+/**
+ * A connection that broke is taken over now and then; again and again means two programs that end
+ * each other.
+ */
+const TAKEOVERS_WORTH_NAMING = 3;
+
+function rivals(context: WatchContext, vault: VaultStore, agent: AgentRecord): NamedProblem[] {
+  const takeovers = context.sessions.takeovers(vault.descriptor.vaultId, agent.agentId);
+  if (takeovers < TAKEOVERS_WORTH_NAMING) return [];
+  const message = `${takeovers} connections ended each other in ten minutes: two PCs with one identity (a copied folder), or a line that breaks again and again`;
+  return [{ code: 'two-sessions', sinceMs: context.clock.nowMs(), message }];
+}
+
 /**
  * Everything that somebody should know about an agent (P6), worst first. `nowMs` is the collector's
- * clock.
+ * clock. Test only: `problemsAt` gathers what the sessions know.
  */
 export function problemsOf(agent: AgentRecord, facts: SessionFacts, nowMs: number): NamedProblem[] {
   const found: Found[] = [...agent.problems, ...facts.problems];

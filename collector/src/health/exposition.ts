@@ -1,13 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { RestContext } from '../rest/context.ts';
-import { METRICS } from './metrics.ts';
+import { METRICS, type MetricsContext } from './metrics.ts';
 
 /** What the process itself takes (`process_…`, `nodejs_…`), gathered from the first question on. */
 let ofProcess: Registry | undefined;
 
 /** Everything as Prometheus reads it, and its content type. */
 export async function exposition(
-  context: RestContext,
+  context: MetricsContext,
 ): Promise<{ readonly type: string; readonly text: string }> {
   if (ofProcess === undefined) {
     ofProcess = new Registry();

@@ -1,10 +1,17 @@
-import { problemsAt } from '../rest/agents.ts';
-import type { RestContext } from '../rest/context.ts';
+import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { VERSION } from '../version.ts';
+import { problemsAt, type WatchContext } from './agent-problems.ts';
+import type { Health } from './health.ts';
 
 /** More agents than this have no series of their own: whoever watches must not be flooded. */
 const MAX_AGENTS = 5_000;
+
+/** What the metrics are read from. */
+export interface MetricsContext extends WatchContext {
+  readonly store: CollectorStore;
+  readonly health: Health;
+}
 
 /** One value with what it is of. */
 export interface Sample {
@@ -20,7 +27,7 @@ export interface Metric {
   readonly name: string;
   /** One sentence: what it counts. */
   readonly help: string;
-  readonly samples: (context: RestContext) => Sample[] | Promise<Sample[]>;
+  readonly samples: (context: MetricsContext) => Sample[] | Promise<Sample[]>;
 }
 
 const ms = (value: number | undefined): number => (value === undefined ? 0 : value / 1000);
@@ -142,7 +149,7 @@ export const METRICS: readonly Metric[] = [
 ];
 
 function ofVaults(name: string, help: string, value: (vault: VaultStore) => number): Metric {
-  const samples = ({ store }: RestContext) =>
+  const samples = ({ store }: MetricsContext) =>
     store
       .vaults()
       .map((vault) => ({ labels: { vault: vault.descriptor.name }, value: value(vault) }));
@@ -152,9 +159,9 @@ function ofVaults(name: string, help: string, value: (vault: VaultStore) => numb
 function ofAgents(
   name: string,
   help: string,
-  value: (agent: AgentRecord, context: RestContext, vault: VaultStore) => number,
+  value: (agent: AgentRecord, context: MetricsContext, vault: VaultStore) => number,
 ): Metric {
-  const samples = (context: RestContext) =>
+  const samples = (context: MetricsContext) =>
     context.store
       .vaults()
       .flatMap((vault) => enrolled(vault).map((agent) => ({ vault, agent })))

@@ -1,8 +1,8 @@
 import type { AgentId, ChainId, Signed, VaultId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
-import type { Asking, LiveSessions } from '../rest/context.ts';
 import { Conduct, type Misconduct } from './conduct.ts';
+import type { Asking, LiveSessions } from './live-sessions.ts';
 import type { Question } from './questions.ts';
 
 /** A session as the hub sees it. */

@@ -1,6 +1,6 @@
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import type { DiagnosisReply } from '../rest/context.ts';
+import type { DiagnosisReply } from './live-sessions.ts';
 
 /** An operator's question on its way to one agent. */
 export interface Question extends DiagnosisRequest {

@@ -3,7 +3,8 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { readPassphrase } from '@aliquot/shared/cli/passphrase';
 import { inspectKit, KitError, type OpenKit, openKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from '../cli/context.ts';
-import { type KitOptions, readSecretFile, readText } from './options.ts';
+import { readText } from '../cli/read-text.ts';
+import { type KitOptions, readSecretFile } from './options.ts';
 
 /** The armour adds a third and a few lines of text. */
 const MAX_KIT_TEXT_BYTES = 2 * MAX_KEY_FILE_BYTES;

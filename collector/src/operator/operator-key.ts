@@ -18,8 +18,9 @@ import {
 } from '@aliquot/shared/keys/operator';
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.ts';
+import { readText } from '../cli/read-text.ts';
 import { kitPath, openKitFile, passphraseFile } from './kit-file.ts';
-import { type KitOptions, readText, withPassphraseFile } from './options.ts';
+import { type KitOptions, withPassphraseFile } from './options.ts';
 
 /** Options of every command that an operator may sign with a key of their own. */
 export interface ByOptions extends KitOptions {

@@ -183,24 +183,3 @@ async function readSecretBytes(file: string, what: string): Promise<Buffer> {
   }
   return Buffer.concat(pieces, size);
 }
-
-/** A small text file that an option names. */
-export async function readText(
-  context: CommandContext,
-  file: string,
-  what: string,
-  limit: number,
-): Promise<string> {
-  try {
-    return (await readWholeFile(context.files, file, limit)).toString('utf8');
-  } catch (error) {
-    const missing =
-      errnoOf(error) === 'ENOENT' ||
-      (error instanceof Error && 'code' in error && error.code === 'FILE_MISSING');
-    if (missing)
-      throw new UsageError('USAGE_INVALID', `the ${what} ${file} is not there; check the path`, {
-        cause: error,
-      });
-    throw error;
-  }
-}

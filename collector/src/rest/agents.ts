@@ -10,7 +10,7 @@ import {
   revokeRequest,
 } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import { problemsOf } from '../health/agent-problems.ts';
+import { problemsAt } from '../health/agent-problems.ts';
 import type { AgentDesk } from '../store/desk.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
@@ -87,48 +87,6 @@ function settingsOf({ current, waiting, said }: AgentDesk): AgentInfo['settings'
       sealed: reply.sealed && toBase64(reply.sealed),
     },
   };
-}
-
-/** Everything that is wrong with an agent now. */
-export function problemsAt(
-  context: RestContext,
-  vault: VaultStore,
-  agent: AgentRecord,
-): AgentInfo['problems'] {
-  const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
-  return problemsOf(
-    agent,
-    { connected, problems: sessionProblems(context, vault, agent) },
-    context.clock.nowMs(),
-  );
-}
-
-function sessionProblems(
-  context: RestContext,
-  vault: VaultStore,
-  agent: AgentRecord,
-): AgentInfo['problems'] {
-  return [
-    ...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId),
-    ...rivals(context, vault, agent),
-  ];
-}
-
-/**
- * A connection that broke is taken over now and then; again and again means two programs that end
- * each other.
- */
-const TAKEOVERS_WORTH_NAMING = 3;
-
-function rivals(
-  context: RestContext,
-  vault: VaultStore,
-  agent: AgentRecord,
-): AgentInfo['problems'] {
-  const takeovers = context.sessions.takeovers(vault.descriptor.vaultId, agent.agentId);
-  if (takeovers < TAKEOVERS_WORTH_NAMING) return [];
-  const message = `${takeovers} connections ended each other in ten minutes: two PCs with one identity (a copied folder), or a line that breaks again and again`;
-  return [{ code: 'two-sessions', sinceMs: context.clock.nowMs(), message }];
 }
 
 /** Notes the agents that bundles were made for, so that they may enrol: all of them, or none. */

@@ -3,7 +3,6 @@ import { type BoxKey, boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import type { z } from 'zod';
 import { fromBase64 } from '../api/base64.ts';
-import { encodeRun } from '../api/item-record.ts';
 import { type NameRecord, namesRequest } from '../api/messages.ts';
 import { openRows } from '../api/name-rows.ts';
 import type { FramedRecords } from '../api/record-stream.ts';
@@ -11,6 +10,7 @@ import { RestError } from '../api/rest-error.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
+import { encodeRun } from './run-records.ts';
 
 const ID_BYTES = 32;
 /** As many as an agent may ask for at once; a restore asks again and again. */

@@ -6,12 +6,10 @@ import {
   type Signed,
 } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type { Clock } from '@aliquot/shared/ports';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type PolicyMessage, promoteRequest, setPolicyRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import { promotable } from '../ingest/canary.ts';
-import { StoreError } from '../store/errors.ts';
+import { promote } from '../ingest/promote.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
@@ -95,44 +93,4 @@ export async function promoteSettings(
 ): Promise<{ leafIndex: number }> {
   const { sequence } = promoteRequest.parse(body);
   return promote(context, vault, sequence, false);
-}
-
-type Promoting = Pick<RestContext, 'clock' | 'log' | 'sessions'>;
-
-async function promote(
-  { clock, log, sessions }: Promoting,
-  vault: VaultStore,
-  sequence: number,
-  automatic: boolean,
-) {
-  const answer = await vault.appendEvent({
-    type: 'settingsPromoted',
-    timeMs: clock.nowMs(),
-    sequence,
-    automatic,
-  });
-  sessions.tellSettings(vault.descriptor.vaultId);
-  log.info({ vault: hex(vault.descriptor.vaultId), sequence, automatic }, 'settings promoted');
-  return answer;
-}
-
-/**
- * Hands out what waits, if the first PCs have been well with it for a day. Asked whenever something
- * is heard of an agent.
- */
-export async function promoteWhenQuiet(
-  parts: Promoting & { readonly clock: Clock },
-  vault: VaultStore,
-): Promise<void> {
-  if (!vault.settingsWait()) return;
-  const living = vault.agents().filter(({ state }) => state === 'enrolled');
-  const sequence = promotable(
-    living.map((agent) => ({ agent, desk: vault.desk(agent.agentId) })),
-    parts.clock.nowMs(),
-  );
-  if (sequence === undefined) return;
-  await promote(parts, vault, sequence, true).catch((error: unknown) => {
-    // An operator, or what another agent said, was faster.
-    if (!(error instanceof StoreError) || error.code !== 'STORE_BAD_EVENT') throw error;
-  });
 }

@@ -1,8 +1,8 @@
 import { formatBytes, formatCounted, printable } from '@aliquot/shared/cli/format';
+import { withExample, withJson } from '@aliquot/shared/cli/help';
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import { withExample, withJson } from '../operator/options.ts';
 import { fsckCollector } from '../store/fsck.ts';
 import type { Finding } from '../store/fsck-finding.ts';
 

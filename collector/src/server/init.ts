@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { withExample, withJson } from '@aliquot/shared/cli/help';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Command } from 'commander';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import { withExample, withJson } from '../operator/options.ts';
 import { initCollector } from '../store/collector.ts';
 
 interface InitOptions {

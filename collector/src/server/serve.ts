@@ -1,6 +1,6 @@
+import { withExample } from '@aliquot/shared/cli/help';
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.ts';
-import { withExample } from '../operator/options.ts';
 
 /** Options of `serve`, as they were given. */
 export interface ServeOptions {

@@ -5,8 +5,8 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import type { CommandContext } from '../cli/context.ts';
+import { readText } from '../cli/read-text.ts';
 import type { Timers } from '../ingest/timers.ts';
-import { readText } from '../operator/options.ts';
 import type { TlsFiles } from '../rest/server.ts';
 
 const MAX_PEM_BYTES = 256 * 1024;

@@ -5,7 +5,7 @@ import type { Output } from '@aliquot/shared/cli/output';
 import { type Policy, readPolicy } from '@aliquot/shared/settings/policy';
 import type { Mistake } from '@aliquot/shared/settings/text';
 import type { CommandContext } from '../../cli/context.ts';
-import { readText } from '../options.ts';
+import { readText } from '../../cli/read-text.ts';
 
 /** A policy file that was read. */
 export interface PolicyFile {

@@ -6,8 +6,8 @@ import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { seededRandom, type TestAgent, World } from '../../testing/store/world.ts';
 import { JournalVault } from '../store/journal-vault.ts';
-import type { LiveSessions } from './context.ts';
-import { promoteWhenQuiet } from './policy.ts';
+import type { LiveSessions } from './live-sessions.ts';
+import { promoteWhenQuiet } from './promote.ts';
 
 const DAY = 24 * 3600 * 1000;
 const random = seededRandom('promotion');
