@@ -1,6 +1,6 @@
 /**
  * `npm run docs`: writes what is made from the source: manual pages, completions, the settings of
- * agent.yaml.
+ * agent.yaml, and whether waiting helps against an error.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { problemWords } from '../collector/src/api/pc-problems.ts';
-import { declaredCodes, documentedCodes } from './lib/error-codes.ts';
+import { documentedCodes, errorClasses, errorCodes, unionCodes } from './lib/error-codes.ts';
 import { readSources } from './lib/sources.ts';
 
 const root = join(import.meta.dirname, '..');
-const declared = declaredCodes(readSources(root));
+const sources = readSources(root);
+const declared = errorCodes(sources);
 const documented = documentedCodes(readFileSync(join(root, 'docs', 'errors.md'), 'utf8'));
 const names = (codes: readonly { room: string; code: string }[]) =>
   codes.map(({ room, code }) => `${room} ${code}`).sort();
@@ -29,7 +30,7 @@ describe('docs/errors.md', () => {
 });
 
 describe('the error codes of the source', () => {
-  it('stand in one union of their room each, so that a code says where it comes from', () => {
+  it('stand in one table of their room each, so that a code says where it comes from', () => {
     const codes = names(declared);
     expect(codes.filter((code, at) => codes.indexOf(code) !== at)).toEqual([]);
   });
@@ -43,11 +44,27 @@ describe('the error codes of the source', () => {
   });
 });
 
+describe('a class of errors', () => {
+  const classes = errorClasses(sources);
+  // RelayedError repeats a code that came over the socket, and has none of its own.
+  const own = classes.filter(({ name }) => name !== 'RelayedError');
+
+  it('has a table that says of each code whether waiting helps', () => {
+    expect(own.length).toBeGreaterThan(20);
+    expect(own.filter(({ hasCodes }) => !hasCodes).map(({ name }) => name)).toEqual([]);
+  });
+
+  it('is made of code, message and options', () => {
+    const odd = own.filter(
+      ({ parameters }) => parameters !== undefined && parameters.join() !== 'code,message,options',
+    );
+    expect(odd.map(({ path, name }) => `${path} ${name}`)).toEqual([]);
+  });
+});
+
 describe('the problems of a PC', () => {
   it('each have words at central IT', () => {
-    const codes = declaredCodes(readSources(root), 'ProblemCode').filter(
-      ({ room }) => room === 'agent',
-    );
+    const codes = unionCodes(sources, 'ProblemCode').filter(({ room }) => room === 'agent');
     expect(codes.length).toBeGreaterThan(10);
     expect(
       codes.map(({ code }) => code).filter((code) => problemWords(code) === undefined),

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { declaredCodes, documentedCodes } from './lib/error-codes.ts';
+import { documentedCodes, unionCodes } from './lib/error-codes.ts';
 import { readSources } from './lib/sources.ts';
 
 const root = join(import.meta.dirname, '..');
-const declared = declaredCodes(readSources(root), 'FindingCode');
+const declared = unionCodes(readSources(root), 'FindingCode');
 // After the meaning, `remedy` holds the two cells behind it: what repair does, and what is left to
 // do.
 const documented = documentedCodes(readFileSync(join(root, 'docs', 'fsck.md'), 'utf8'));

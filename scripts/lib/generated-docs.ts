@@ -4,8 +4,10 @@ import { AGENT_METRICS } from '../../agent/src/service/metrics.ts';
 import { METRICS } from '../../collector/src/health/metrics.ts';
 import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
 import { configJsonSchema, configTable, policyJsonSchema } from './config-docs.ts';
+import { errorCodes, withWaiting } from './error-codes.ts';
 import { manPage } from './manual.ts';
 import { programs } from './programs.ts';
+import { readSources } from './sources.ts';
 
 /** A file that is made from the source, with the text that it should have. */
 export interface GeneratedFile {
@@ -22,8 +24,10 @@ export async function generatedFiles(root: string): Promise<readonly GeneratedFi
     { path: `deploy/completions/${program.name()}.fish`, text: fishCompletion(program) },
     { path: `deploy/completions/${program.name()}.ps1`, text: powershellCompletion(program) },
   ]);
+  const errors = readFileSync(join(root, 'docs/errors.md'), 'utf8');
   return [
     ...commands,
+    { path: 'docs/errors.md', text: withWaiting(errors, errorCodes(readSources(root))) },
     { path: 'deploy/agent.schema.json', text: `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
     { path: 'deploy/policy.schema.json', text: `${JSON.stringify(policyJsonSchema(), null, 2)}\n` },
     withTable(root, 'docs/configuration.md', 'settings', configTable()),

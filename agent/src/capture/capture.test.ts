@@ -364,7 +364,7 @@ test('I-A1: a failing queue ends the backup and leaves no half-captured version'
   write('b', noise('b', 100_000));
   const { capture } = bench.queue;
   bench.queue.capture = () => {
-    throw new QueueError('QUEUE_STORAGE', 'the disk is full', { retryable: true });
+    throw new QueueError('QUEUE_STORAGE', 'the disk is full');
   };
   await expect(bench.backup()).rejects.toMatchObject({ code: 'QUEUE_STORAGE' });
   expect(await bench.queue.known(Buffer.from(at('b')))).toBeUndefined();

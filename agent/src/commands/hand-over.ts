@@ -57,10 +57,7 @@ async function sendSigned(
   if (waiting() === 0) return;
   const says = `${waiting()} signed ${waiting() === 1 ? 'commit' : 'commits'} of ${name} had to go first, and did not`;
   if (gaveUp !== undefined && gaveUp.code !== 'UPLINK_REVOKED')
-    throw new IdentityError('ENROL_UNREACHABLE', `${says}: ${gaveUp.message}`, {
-      cause: gaveUp,
-      retryable: true,
-    });
+    throw new IdentityError('ENROL_UNREACHABLE', `${says}: ${gaveUp.message}`, { cause: gaveUp });
   const way = [
     `aliquot-agent queue export FILE --data ${dataDir}`,
     'where the collector is reached: aliquot queue import FILE --out RECEIPTS --accept-ended',

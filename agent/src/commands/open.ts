@@ -100,7 +100,9 @@ export async function performTo(
 ): Promise<void> {
   const dataDir = resolve(dataOption);
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent').catch((error: unknown) => {
-    throw error instanceof FileError && error.code === 'FILE_DENIED' ? notAllowed(error) : error;
+    throw error instanceof FileError && ['FILE_DENIED', 'FILE_HELD'].includes(error.code)
+      ? notAllowed(error)
+      : error;
   });
   // A question to a service is broken off as any program is; work is asked to end, and says what it
   // has done.

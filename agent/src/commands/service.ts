@@ -141,6 +141,7 @@ async function start(manager: ServiceManager, dataDir: string, output: Output): 
   );
   if (problem !== undefined && refusals.has(problem.code))
     throw new PartialError(
+      'PARTIAL',
       `the service runs, and the collector does not take this PC: ${problem.message}`,
     );
 }

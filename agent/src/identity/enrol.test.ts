@@ -179,7 +179,10 @@ describe('enrolling', () => {
     const failing = options(bundleFor('a').text, {
       post: async () => ({ status: 500, body: new Uint8Array() }),
     });
-    await expect(enrol(failing)).rejects.toMatchObject({ code: 'ENROL_REFUSED', retryable: true });
+    await expect(enrol(failing)).rejects.toMatchObject({
+      code: 'ENROL_COLLECTOR_FAILED',
+      retryable: true,
+    });
     await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({
       code: 'ENROL_OTHER_BEGUN',
     });

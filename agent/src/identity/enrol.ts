@@ -375,10 +375,10 @@ export function refusal(
   };
   const [code, says] = byCode[told.split(':')[0] ?? ''] ??
     byStatus[answer.status] ?? [
-      'ENROL_REFUSED',
+      answer.status >= 500 ? 'ENROL_COLLECTOR_FAILED' : 'ENROL_REFUSED',
       `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`,
     ];
-  return new IdentityError(code, says, { retryable: answer.status >= 500 });
+  return new IdentityError(code, says);
 }
 
 /**
@@ -479,9 +479,6 @@ function unreachable(trust: CollectorAddress, cause: unknown): IdentityError {
   return new IdentityError(
     'ENROL_UNREACHABLE',
     `the collector at ${trust.url} cannot be reached: ${why}; check network and address`,
-    {
-      cause,
-      retryable: true,
-    },
+    { cause },
   );
 }

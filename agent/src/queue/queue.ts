@@ -31,10 +31,10 @@ import type { OwnVersion } from './outbox/own-versions.ts';
  *
  * **Errors.** `QueueError`, and `FileError` of the durability module as it is. A `FILE_NO_SPACE`
  * from putting something leaves no trace: free space and put it again in a new capture. After a
- * failed flush nobody knows what the disk holds, so every later change is refused with
- * `QUEUE_POISONED`: for want of space until there is some again (the queue then starts again from
- * what the disk says, and open captures have ended: `QUEUE_CLOSED`), else until the queue is opened
- * again.
+ * failed flush nobody knows what the disk holds, so every later change is refused. If the disk was
+ * full, with `QUEUE_NO_SPACE`, until there is space again: the queue then starts again from what
+ * the disk says, and open captures have ended (`QUEUE_CLOSED`). Otherwise with `QUEUE_POISONED`,
+ * until the queue is opened again.
  *
  * **Budget.** With `QueueOptions.budget`, what would pass it is refused with `QUEUE_FULL` (I-A10).
  * Facts without bytes are always taken: gone, problems, references, signed commits, receipts. So a

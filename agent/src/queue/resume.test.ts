@@ -77,7 +77,7 @@ test('I-A10: sending that finds the disk full is taken up again soon, by the sam
   agent.uplink.start();
   // Not `refused`, which would be asked again only after minutes.
   const { problem } = await agent.until('offline', 'refused');
-  expect(problem).toMatchObject({ code: 'UPLINK_QUEUE' });
+  expect(problem).toMatchObject({ code: 'UPLINK_QUEUE_WAITS' });
   expect(agent.uplink.status().state).toBe('offline');
   full = false;
   agent.timers.fire();

@@ -19,5 +19,5 @@ export function withDropIn(error: unknown, platform: NodeJS.Platform = process.p
   )
     return error;
   const says = `${error.message}; where the agent runs as a service, a drop-in lets it write there (systemctl edit aliquot-agent: [Service] ReadWritePaths=FOLDER; docs/install-linux.md)`;
-  return new RestoreError(error.code, says, { cause: error.cause, retryable: error.retryable });
+  return new RestoreError(error.code, says, { cause: error.cause });
 }

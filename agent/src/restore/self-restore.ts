@@ -93,7 +93,7 @@ export async function selfRestore(
       `nothing was restored: ${reasons.slice(0, 3).join('; ')}`,
     );
   if (total.failed > 0)
-    throw new PartialError(`${total.failed} could not be restored, each named above`);
+    throw new PartialError('PARTIAL', `${total.failed} could not be restored, each named above`);
 }
 
 /** When a path that is not there any more was found deleted, as this PC's own records have it. */

@@ -155,12 +155,12 @@ function judge(
   if (!request.offline && queued > 0) {
     const { message } = gaveUp ?? unreachable(agent.uplink);
     const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${message}`;
-    throw new PartialError(failures === '' ? waiting : `${failures}; ${waiting}`);
+    throw new PartialError('PARTIAL', failures === '' ? waiting : `${failures}; ${waiting}`);
   }
   if (failures === '') return;
   if (losses === undefined && tally.files + tally.folders + tally.links === 0)
     throw new AgentError('AGENT_NOTHING_PROTECTED', `nothing was captured: ${failures}`);
-  throw new PartialError(failures);
+  throw new PartialError('PARTIAL', failures);
 }
 
 /** Tells central IT that nothing of what was named could be looked at, if it can be reached. */
@@ -373,6 +373,7 @@ async function dryRun(
   });
   if (failed > 0)
     throw new PartialError(
+      'PARTIAL',
       `${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`,
     );
 }

@@ -1,34 +1,39 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 
-export type AgentErrorCode =
+const codes = {
   /** The running service ended, or closed the connection, before it had answered. */
-  | 'AGENT_SERVICE_GONE'
+  AGENT_SERVICE_GONE: 'retryable',
   /** The service's socket answered with something that is not this release's protocol. */
-  | 'AGENT_SERVICE_PROTOCOL'
+  AGENT_SERVICE_PROTOCOL: 'final',
   /** The folder for the service's socket belongs to somebody else or can be entered by others. */
-  | 'AGENT_SOCKET_FOLDER'
+  AGENT_SOCKET_FOLDER: 'final',
   /** This agent's certificate does not allow it to fetch its own files back. */
-  | 'AGENT_RESTORE_OFF'
+  AGENT_RESTORE_OFF: 'final',
   /** Nothing of that name was ever backed up by this agent, or not at that time. */
-  | 'AGENT_NOT_BACKED_UP'
+  AGENT_NOT_BACKED_UP: 'final',
   /** A backup was asked for, and not one of the paths could be captured; each is named. */
-  | 'AGENT_NOTHING_PROTECTED'
+  AGENT_NOTHING_PROTECTED: 'final',
   /** The collector cannot be reached, and the command needs an answer from it. */
-  | 'AGENT_UNREACHABLE'
+  AGENT_UNREACHABLE: 'retryable',
   /**
    * The service runs as another user, and lets only that one and administrators give it this
    * command.
    */
-  | 'AGENT_NOT_ALLOWED'
+  AGENT_NOT_ALLOWED: 'final',
   /** No service answers, and this user may not open the agent's folder. */
-  | 'AGENT_NO_ANSWER'
+  AGENT_NO_ANSWER: 'final',
   /** `fsck` found something wrong in the agent's folder. */
-  | 'AGENT_FSCK_FOUND'
+  AGENT_FSCK_FOUND: 'final',
   /** The command was ended before it was done. */
-  | 'AGENT_INTERRUPTED';
+  AGENT_INTERRUPTED: 'final',
+} satisfies ErrorCodes;
+
+export type AgentErrorCode = keyof typeof codes;
 
 /** What goes wrong in the agent's service and commands. */
-export class AgentError extends AliquotError<AgentErrorCode> {}
+export class AgentError extends AliquotError<AgentErrorCode> {
+  static override readonly codes = codes;
+}
 
 /**
  * An error that the running service met while it served a command; carries the service's own code.

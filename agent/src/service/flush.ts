@@ -71,10 +71,11 @@ export async function flush(
     seconds,
   });
   if (error !== undefined) throw error;
-  if (losses !== undefined) throw new PartialError(losses.says);
+  if (losses !== undefined) throw new PartialError('PARTIAL', losses.says);
   if (queued > 0) {
     const { message } = gaveUp ?? unreachable(uplink);
     throw new PartialError(
+      'PARTIAL',
       `${queued} ${queued === 1 ? 'version is' : 'versions are'} still queued, not yet safe: ${message}`,
     );
   }

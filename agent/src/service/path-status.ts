@@ -77,7 +77,7 @@ export async function pathStatus(
   if (unknown === 0) return;
   const says = `${unknown === 1 ? 'one name is' : `${unknown} names are`} of nothing that is here or was captured; check the spelling`;
   if (unknown === request.paths.length) throw new AgentError('AGENT_NOT_BACKED_UP', says);
-  throw new PartialError(says);
+  throw new PartialError('PARTIAL', says);
 }
 
 interface Told {

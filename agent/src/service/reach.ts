@@ -104,7 +104,7 @@ export function unreachable(uplink: Uplink): AgentError {
     problem?.code === 'UPLINK_COLLECTOR_STORAGE'
       ? 'try again later'
       : 'check the network, and try again';
-  return new AgentError('AGENT_UNREACHABLE', `${says}; ${wayOut}`, { retryable: true });
+  return new AgentError('AGENT_UNREACHABLE', `${says}; ${wayOut}`);
 }
 
 function untilReady(uplink: Uplink, signal: AbortSignal): Promise<void> {

@@ -89,7 +89,7 @@ export function notAllowed(cause: Error): AgentError {
 }
 
 function finish({ exit, code, message }: { exit: number; code: string; message: string }): void {
-  if (exit === 3) throw new PartialError(message);
+  if (exit === 3) throw new PartialError('PARTIAL', message);
   if (exit === 2) throw new UsageError('USAGE_INVALID', message);
   if (exit !== 0) throw new RelayedError(code, message);
 }
@@ -98,10 +98,7 @@ function gone(cause: unknown): AgentError {
   return new AgentError(
     'AGENT_SERVICE_GONE',
     'the service ended before it had answered; look at its log, and try again',
-    {
-      retryable: true,
-      cause,
-    },
+    { cause },
   );
 }
 

@@ -72,7 +72,7 @@ test.runIf(posixOnly('a pipe of Windows goes with its process'))(
 for (const [what, error, expected] of [
   [
     'a partial success',
-    new PartialError('some failed'),
+    new PartialError('PARTIAL', 'some failed'),
     { code: 'PARTIAL', message: 'some failed' },
   ],
   [

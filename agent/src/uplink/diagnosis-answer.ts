@@ -113,7 +113,7 @@ function askIdOf({ request }: DiagnosisRequest): Uint8Array {
     throw new UplinkError(
       'UPLINK_PROTOCOL',
       `the collector hands on a question that is none: ${error.message}`,
-      error,
+      { cause: error },
     );
   }
 }

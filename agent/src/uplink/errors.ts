@@ -1,82 +1,75 @@
-import { AliquotError, FormatError, type RefusalCode } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes, FormatError, type RefusalCode } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { SessionError } from '@aliquot/shared/session/errors';
 
-export type UplinkErrorCode =
+const codes = {
   /** There is no session now. */
-  | 'UPLINK_OFFLINE'
+  UPLINK_OFFLINE: 'retryable',
   /** The session ended before the answer came. */
-  | 'UPLINK_CLOSED'
+  UPLINK_CLOSED: 'retryable',
   /** Nothing was heard of the collector for too long, so the line was given up. */
-  | 'UPLINK_SILENT'
+  UPLINK_SILENT: 'retryable',
   /**
    * Newer addresses of the collector are tried before this session's goes on; it comes back where
    * none of them answers.
    */
-  | 'UPLINK_MOVED'
+  UPLINK_MOVED: 'retryable',
   /** The uplink was stopped. */
-  | 'UPLINK_STOPPED'
+  UPLINK_STOPPED: 'final',
   /** The collector's address does not answer, or not as a collector. */
-  | 'UPLINK_UNREACHABLE'
+  UPLINK_UNREACHABLE: 'retryable',
   /** The server's TLS certificate is not the pinned one, or not of the trusted authority. */
-  | 'UPLINK_TLS'
+  UPLINK_TLS: 'final',
   /** The server is not a collector that this vault's authority certified, or an outdated one. */
-  | 'UPLINK_FOREIGN_COLLECTOR'
+  UPLINK_FOREIGN_COLLECTOR: 'final',
   /** Somebody on the way altered, repeated or dropped messages. */
-  | 'UPLINK_TAMPERED'
+  UPLINK_TAMPERED: 'retryable',
   /** The collector sends what the protocol does not allow, or speaks no common version. */
-  | 'UPLINK_PROTOCOL'
+  UPLINK_PROTOCOL: 'final',
   /** The collector lost part of the log that it had signed. */
-  | 'UPLINK_ROLLED_BACK'
+  UPLINK_ROLLED_BACK: 'final',
   /** The collector's log contradicts what it signed before, and no approved opening explains it. */
-  | 'UPLINK_LOG_FORKED'
+  UPLINK_LOG_FORKED: 'final',
   /** A receipt that does not prove what a receipt must. */
-  | 'UPLINK_BAD_RECEIPT'
+  UPLINK_BAD_RECEIPT: 'final',
   /**
    * The collector holds commits of this agent's chain that this folder never made, and a new chain
    * does not help.
    */
-  | 'UPLINK_CHAIN_FORKED'
+  UPLINK_CHAIN_FORKED: 'final',
   /**
    * The collector holds commits of this agent's chain that this folder never made: a new chain has
    * been begun.
    */
-  | 'UPLINK_CHAIN_RENEWED'
+  UPLINK_CHAIN_RENEWED: 'retryable',
   /** Central IT revoked this agent, or replaced it by another. */
-  | 'UPLINK_REVOKED'
+  UPLINK_REVOKED: 'final',
   /** The collector does not know this agent, or not with these keys. */
-  | 'UPLINK_NOT_ENROLLED'
+  UPLINK_NOT_ENROLLED: 'final',
   /** Central IT has not taken this agent in yet: it captures and queues meanwhile. */
-  | 'UPLINK_PENDING'
+  UPLINK_PENDING: 'final',
   /** The collector refused for another reason, which the message gives. */
-  | 'UPLINK_REFUSED'
+  UPLINK_REFUSED: 'final',
   /** The collector's disk is full or failing. */
-  | 'UPLINK_COLLECTOR_STORAGE'
+  UPLINK_COLLECTOR_STORAGE: 'retryable',
   /** This agent's certificate does not allow restores. */
-  | 'UPLINK_SELF_RESTORE_OFF'
+  UPLINK_SELF_RESTORE_OFF: 'final',
   /** The file that remembers the newest verified head is damaged. */
-  | 'UPLINK_TRUST_DAMAGED'
+  UPLINK_TRUST_DAMAGED: 'final',
+  /**
+   * The agent's own queue cannot be used now (its disk is full, or another program holds a file of
+   * it): sending goes on by itself.
+   */
+  UPLINK_QUEUE_WAITS: 'retryable',
   /** The agent's own queue failed while sending. */
-  | 'UPLINK_QUEUE';
+  UPLINK_QUEUE: 'final',
+} satisfies ErrorCodes;
 
-const RETRYABLE: ReadonlySet<UplinkErrorCode> = new Set<UplinkErrorCode>([
-  'UPLINK_OFFLINE',
-  'UPLINK_CLOSED',
-  'UPLINK_CHAIN_RENEWED',
-  'UPLINK_MOVED',
-  'UPLINK_SILENT',
-  'UPLINK_UNREACHABLE',
-  'UPLINK_TAMPERED',
-  'UPLINK_COLLECTOR_STORAGE',
-]);
+export type UplinkErrorCode = keyof typeof codes;
 
 /** What goes wrong between the agent and its collector. */
 export class UplinkError extends AliquotError<UplinkErrorCode> {
-  constructor(code: UplinkErrorCode, message: string, cause?: unknown) {
-    // A full disk passes: the queue goes on by itself once there is space, and the sending with it.
-    const passing = code === 'UPLINK_QUEUE' && cause instanceof AliquotError && cause.retryable;
-    super(code, message, { retryable: RETRYABLE.has(code) || passing, cause });
-  }
+  static override readonly codes = codes;
 }
 
 const BY_REFUSAL: Readonly<Record<RefusalCode, UplinkErrorCode>> = {
@@ -123,20 +116,29 @@ export function asUplinkError(error: unknown): UplinkError {
       return new UplinkError(
         'UPLINK_FOREIGN_COLLECTOR',
         `${error.message}; nothing is sent, tell central IT`,
-        error,
+        { cause: error },
       );
     if (error.code === 'SESSION_VERSION')
-      return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
-    return new UplinkError('UPLINK_TAMPERED', error.message, error);
+      return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, {
+        cause: error,
+      });
+    return new UplinkError('UPLINK_TAMPERED', error.message, { cause: error });
   }
   if (error instanceof FormatError)
     return new UplinkError(
       'UPLINK_PROTOCOL',
       `the collector sent what cannot be read: ${error.message}`,
-      error,
+      { cause: error },
     );
   // A fault of ours: no session, and no wait, makes it better.
   endWith(error);
   const says = error instanceof Error ? error.message : String(error);
-  return new UplinkError('UPLINK_QUEUE', `sending stopped: ${says}`, error);
+  const waits = error instanceof AliquotError && error.retryable;
+  return new UplinkError(
+    waits ? 'UPLINK_QUEUE_WAITS' : 'UPLINK_QUEUE',
+    `sending stopped: ${says}`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -43,11 +43,9 @@ export async function everyAddress(
   const others = new Set(failures.map(({ message }) => withoutAgain(message)));
   others.delete(withoutAgain(told.message));
   if (others.size === 0) return told;
-  return new UplinkError(
-    told.code,
-    `${told.message}; also tried: ${[...others].join('; ')}`,
-    told.cause,
-  );
+  return new UplinkError(told.code, `${told.message}; also tried: ${[...others].join('; ')}`, {
+    cause: told.cause,
+  });
 }
 
 function withoutAgain(message: string): string {

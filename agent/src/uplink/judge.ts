@@ -117,7 +117,7 @@ function asDoubt<T>(code: UplinkErrorCode, what: string, check: () => T): T {
     throw new UplinkError(
       code,
       `${what}: ${cause.message}; nothing more is sent, tell central IT`,
-      cause,
+      { cause },
     );
   }
 }

@@ -10,11 +10,9 @@ import { tcpProbe } from './tcp.ts';
 import { systemTimers } from './timers.ts';
 
 const server = { url: 'http://127.0.0.1:1', tlsCa: '', tlsPins: [] };
-const nobody = new UplinkError(
-  'UPLINK_UNREACHABLE',
-  'nobody',
-  Object.assign(new Error('no'), { code: 'ECONNREFUSED' }),
-);
+const nobody = new UplinkError('UPLINK_UNREACHABLE', 'nobody', {
+  cause: Object.assign(new Error('no'), { code: 'ECONNREFUSED' }),
+});
 const turnedAway = new UplinkError('UPLINK_CLOSED', 'HTTP 503');
 
 /** A lookout whose looks are answered by hand, and what it has called. */

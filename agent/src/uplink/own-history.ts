@@ -39,7 +39,7 @@ export async function* askState(
         throw new UplinkError(
           'UPLINK_PROTOCOL',
           `the collector shows a damaged commit: ${error.message}`,
-          error,
+          { cause: error },
         );
       // Of the PC that this one replaces: signed and wrapped for keys that are not here.
       onForeign();

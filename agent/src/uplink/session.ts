@@ -281,7 +281,9 @@ export class Session {
       this.end(
         error instanceof UplinkError
           ? error
-          : new UplinkError('UPLINK_UNREACHABLE', 'the collector cannot be reached', error),
+          : new UplinkError('UPLINK_UNREACHABLE', 'the collector cannot be reached', {
+              cause: error,
+            }),
       );
     }
   }
@@ -293,7 +295,7 @@ export class Session {
       this.end(
         error instanceof UplinkError
           ? error
-          : new UplinkError('UPLINK_CLOSED', 'the connection ended', error),
+          : new UplinkError('UPLINK_CLOSED', 'the connection ended', { cause: error }),
       );
     });
   }

@@ -53,7 +53,7 @@ export class SettingsAnswer {
       throw new UplinkError(
         'UPLINK_PROTOCOL',
         `the collector hands out settings that are none: ${error.message}`,
-        error,
+        { cause: error },
       );
     }
   }

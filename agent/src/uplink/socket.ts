@@ -68,7 +68,7 @@ export const connectWebSocket: Connect = (trust, listener) => {
     if (url.protocol !== 'wss:') return;
     const wrong = tls.judge(response.socket as TLSSocket);
     if (wrong === undefined) return;
-    failure = new UplinkError('UPLINK_TLS', wrong.message, wrong);
+    failure = new UplinkError('UPLINK_TLS', wrong.message, { cause: wrong });
     socket.terminate();
   });
   socket.on('open', () => {
@@ -144,7 +144,7 @@ function prepared(trust: CollectorAddress) {
       cause instanceof IdentityError
         ? cause.message
         : `${trust.url} is no address of a collector; ask for a new bundle`;
-    throw new UplinkError('UPLINK_REFUSED', says, cause);
+    throw new UplinkError('UPLINK_REFUSED', says, { cause });
   }
 }
 
@@ -154,7 +154,7 @@ function connectionError(trust: CollectorAddress, error: Error): UplinkError {
     return new UplinkError(
       'UPLINK_TLS',
       `the TLS certificate of ${trust.url} cannot be trusted (${error.message}); ask central IT whether it was replaced`,
-      error,
+      { cause: error },
     );
   }
   // Somebody is there, so it is no matter of the network: a collector with too many at its door, or
@@ -164,11 +164,11 @@ function connectionError(trust: CollectorAddress, error: Error): UplinkError {
     return new UplinkError(
       'UPLINK_CLOSED',
       `what answers at ${trust.url} opens no session now (HTTP ${answer}); trying again`,
-      error,
+      { cause: error },
     );
   return new UplinkError(
     'UPLINK_UNREACHABLE',
     `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`,
-    error,
+    { cause: error },
   );
 }

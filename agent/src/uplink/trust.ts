@@ -191,7 +191,7 @@ export class TrustStore {
       if (!damaged && !(cause instanceof CertificateError) && !(cause instanceof LogError))
         throw cause;
       const says = `${this.#path} is damaged, so a rolled-back collector could not be told; run aliquot-agent fsck --repair to go on without it`;
-      throw new UplinkError('UPLINK_TRUST_DAMAGED', says, cause);
+      throw new UplinkError('UPLINK_TRUST_DAMAGED', says, { cause });
     }
   }
 }

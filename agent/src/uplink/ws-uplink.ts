@@ -379,7 +379,7 @@ export class WebSocketUplink implements Uplink {
       throw new UplinkError(
         'UPLINK_PROTOCOL',
         `the collector hands out addresses that nobody may: ${error.message}`,
-        error,
+        { cause: error },
       );
     }
     const [first] = book.candidates();

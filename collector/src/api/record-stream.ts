@@ -1,4 +1,4 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 
 /**
  * How the collector streams many records in one HTTP answer: `u8 type ‖ u32 big-endian length ‖
@@ -19,16 +19,21 @@ const HEADER_BYTES = 5;
  */
 export const MAX_RECORD_BYTES = 6 * 1024 * 1024;
 
-export type StreamErrorCode =
+const codes = {
   /** The answer ended before its end mark: the connection or the collector went away. */
-  | 'STREAM_CUT'
+  STREAM_CUT: 'retryable',
   /** The answer is not a record stream, or holds a record above the limit. */
-  | 'STREAM_MALFORMED'
+  STREAM_MALFORMED: 'final',
   /** The collector reported an error in the middle of its answer. */
-  | 'STREAM_FAILED';
+  STREAM_FAILED: 'final',
+} satisfies ErrorCodes;
+
+export type StreamErrorCode = keyof typeof codes;
 
 /** A streamed answer that did not arrive whole. */
-export class StreamError extends AliquotError<StreamErrorCode> {}
+export class StreamError extends AliquotError<StreamErrorCode> {
+  static override readonly codes = codes;
+}
 
 function frame(type: number, payload: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
@@ -120,9 +125,7 @@ export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGene
       yield whole;
     }
   }
-  throw new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again", {
-    retryable: true,
-  });
+  throw new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again");
 }
 
 function lengthOf(header: Buffer): number {

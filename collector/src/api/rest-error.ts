@@ -1,57 +1,60 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 
 /** What can go wrong between an operator's command (or an enrolling agent) and the collector. */
-export type RestErrorCode =
+const codes = {
   /** The request carries no operator token, or not the right one. */
-  | 'REST_TOKEN'
+  REST_TOKEN: 'final',
   /** The request is not what the endpoint takes. */
-  | 'REST_BAD_REQUEST'
+  REST_BAD_REQUEST: 'final',
   /** The request's body is larger than the endpoint takes. */
-  | 'REST_TOO_LARGE'
+  REST_TOO_LARGE: 'final',
   /** There is no such endpoint: the command and the collector are of different releases. */
-  | 'REST_NO_ROUTE'
+  REST_NO_ROUTE: 'final',
   /** The collector does not hold the named vault. */
-  | 'REST_VAULT_UNKNOWN'
+  REST_VAULT_UNKNOWN: 'final',
   /** The vault is there already, with another descriptor or certificate. */
-  | 'REST_VAULT_CONFLICT'
+  REST_VAULT_CONFLICT: 'final',
   /** The vault has no agent of that name. */
-  | 'REST_AGENT_UNKNOWN'
+  REST_AGENT_UNKNOWN: 'final',
   /** The agent is not connected, or left before it had answered. */
-  | 'REST_AGENT_AWAY'
+  REST_AGENT_AWAY: 'final',
   /** Another agent has that name already. */
-  | 'REST_AGENT_EXISTS'
+  REST_AGENT_EXISTS: 'final',
   /** Something else was decided about this history before. */
-  | 'REST_DECIDED'
+  REST_DECIDED: 'final',
   /** The vault is blind: the collector has no catalog key and cannot open names. */
-  | 'REST_BLIND'
+  REST_BLIND: 'final',
   /** The statement's signature or chain of certificates does not hold. */
-  | 'REST_BAD_SIGNATURE'
+  REST_BAD_SIGNATURE: 'final',
   /** An epoch opening does not fit what the log holds. */
-  | 'REST_BAD_OPENING'
+  REST_BAD_OPENING: 'final',
   /** A carried queue of an agent that may not work here, or that did not write it. */
-  | 'REST_CARRY_REFUSED'
+  REST_CARRY_REFUSED: 'final',
   /** A release that is broken, or that contradicts what is kept. */
-  | 'REST_RELEASE_REFUSED'
+  REST_RELEASE_REFUSED: 'final',
   /** The collector has no such release. */
-  | 'REST_RELEASE_UNKNOWN'
+  REST_RELEASE_UNKNOWN: 'final',
   /** The bundle was not issued for this collector, or its agent is not expected here. */
-  | 'ENROL_UNKNOWN'
+  ENROL_UNKNOWN: 'final',
   /** The bundle's term is over and it was never used. */
-  | 'ENROL_EXPIRED'
+  ENROL_EXPIRED: 'final',
   /** The bundle was used already, with other keys. */
-  | 'ENROL_OTHER_KEYS'
+  ENROL_OTHER_KEYS: 'final',
   /** Another agent has the name under which a PC of a group would enrol. */
-  | 'ENROL_NAME_TAKEN'
+  ENROL_NAME_TAKEN: 'final',
   /** As many PCs have enrolled with the group's bundle as it is for. */
-  | 'ENROL_GROUP_FULL'
+  ENROL_GROUP_FULL: 'final',
   /** The group was ended. */
-  | 'ENROL_GROUP_ENDED'
+  ENROL_GROUP_ENDED: 'final',
   /** The agent was revoked, or another PC has replaced it. */
-  | 'ENROL_REVOKED'
+  ENROL_REVOKED: 'final',
   /** The collector's disk is full, or fails. */
-  | 'REST_STORAGE'
+  REST_STORAGE: 'final',
   /** The collector failed inside; its log has the details. */
-  | 'REST_INTERNAL';
+  REST_INTERNAL: 'final',
+} satisfies ErrorCodes;
+
+export type RestErrorCode = keyof typeof codes;
 
 const STATUS: Record<RestErrorCode, number> = {
   REST_TOKEN: 401,
@@ -85,7 +88,9 @@ const STATUS: Record<RestErrorCode, number> = {
  * An answer of the REST interface that is not the one asked for: raised by the server, and raised
  * again by the client.
  */
-export class RestError extends AliquotError<RestErrorCode> {}
+export class RestError extends AliquotError<RestErrorCode> {
+  static override readonly codes = codes;
+}
 
 /** The HTTP status that goes with a code. */
 export function statusOf(code: RestErrorCode): number {

@@ -1,43 +1,48 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 
-export type CommandErrorCode =
+const codes = {
   /** A file that the command was to make is there already. */
-  | 'COMMAND_EXISTS'
+  COMMAND_EXISTS: 'final',
   /** The collector holds no vault, several and none was chosen, or not the kit's. */
-  | 'COMMAND_VAULT'
+  COMMAND_VAULT: 'final',
   /** The collector is not the one that the vault's authority certified. */
-  | 'COMMAND_FOREIGN_COLLECTOR'
+  COMMAND_FOREIGN_COLLECTOR: 'final',
   /** Nothing listens at the collector's address, or it cannot be reached. */
-  | 'COMMAND_UNREACHABLE'
+  COMMAND_UNREACHABLE: 'retryable',
   /** The collector's TLS certificate is not trusted. */
-  | 'COMMAND_TLS'
+  COMMAND_TLS: 'final',
   /** The collector's answer is not one that this release understands. */
-  | 'COMMAND_ANSWER'
+  COMMAND_ANSWER: 'final',
   /** The vault has no agent of that name. */
-  | 'COMMAND_AGENT'
+  COMMAND_AGENT: 'final',
   /** No policy was set in the vault. */
-  | 'COMMAND_NO_POLICY'
+  COMMAND_NO_POLICY: 'final',
   /** No such file or version in the backup. */
-  | 'COMMAND_NO_SUCH_FILE'
+  COMMAND_NO_SUCH_FILE: 'final',
   /** Something that the collector sent does not verify against the kit. */
-  | 'COMMAND_UNVERIFIED'
+  COMMAND_UNVERIFIED: 'final',
   /** A file that was read back is not what was captured, or is missing. */
-  | 'COMMAND_DAMAGED'
+  COMMAND_DAMAGED: 'final',
   /**
    * A carried queue was taken in part: the first commit that was not is named, and the receipts
    * cover those before it.
    */
-  | 'COMMAND_CARRIED_PART'
+  COMMAND_CARRIED_PART: 'final',
   /** A folder that is no release, or of which something is missing or altered. */
-  | 'COMMAND_RELEASE'
+  COMMAND_RELEASE: 'final',
   /** `agents --problems` found something that somebody should look at. */
-  | 'COMMAND_PROBLEMS'
+  COMMAND_PROBLEMS: 'final',
   /** `fsck` found faults in the collector's folder. */
-  | 'COMMAND_FSCK'
+  COMMAND_FSCK: 'final',
   /** The address to listen on is in use. */
-  | 'SERVE_PORT'
+  SERVE_PORT: 'final',
   /** The address to listen on cannot be used: not of this machine, or not permitted. */
-  | 'SERVE_LISTEN';
+  SERVE_LISTEN: 'final',
+} satisfies ErrorCodes;
+
+export type CommandErrorCode = keyof typeof codes;
 
 /** A command that cannot do what it was asked for. */
-export class CommandError extends AliquotError<CommandErrorCode> {}
+export class CommandError extends AliquotError<CommandErrorCode> {
+  static override readonly codes = codes;
+}

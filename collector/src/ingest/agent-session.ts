@@ -108,11 +108,9 @@ export class AgentSession {
         });
       }
       case 'auth':
-        throw new IngestError(
-          'INGEST_PROTOCOL',
-          'protocol',
-          'the session is authenticated already',
-        );
+        throw new IngestError('INGEST_PROTOCOL', 'the session is authenticated already', {
+          refusal: 'protocol',
+        });
     }
   }
 

@@ -228,7 +228,9 @@ export class Connection {
     const hello = await this.#inbox.next();
     if (hello === undefined) return undefined;
     if (hello.length > MAX_HELLO_BYTES)
-      throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first message is too large');
+      throw new IngestError('INGEST_PROTOCOL', 'the first message is too large', {
+        refusal: 'protocol',
+      });
     const established = handshake.onClientHello(hello);
     await this.#channel.send(established.hello);
     const message = await this.#inbox.next();
@@ -238,9 +240,12 @@ export class Connection {
     // From here on the other side can read a refusal.
     this.#link = link;
     if (frame.type !== 'auth')
-      throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first frame is not auth');
+      throw new IngestError('INGEST_PROTOCOL', 'the first frame is not auth', {
+        refusal: 'protocol',
+      });
     const store = collector.vault(established.vaultId);
-    if (store === undefined) throw new IngestError('INGEST_PROTOCOL', 'protocol', 'no such vault');
+    if (store === undefined)
+      throw new IngestError('INGEST_PROTOCOL', 'no such vault', { refusal: 'protocol' });
     const nowMs = clock.nowMs();
     const agent = await this.#admit(store, handshake.verifyAuth(frame), frame, nowMs);
     const { head, signedHead, consistency, openings, rolledBack } = await standing(

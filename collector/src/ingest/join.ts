@@ -65,26 +65,26 @@ function standingOf(
     record?.state === 'pending' ||
     (record?.state === 'replaced' && record.approval !== undefined)
   )
-    throw new IngestError('INGEST_REFUSED', 'pending', waiting(record));
+    throw new IngestError('INGEST_REFUSED', waiting(record), { refusal: 'pending' });
   if (record?.state === 'revoked')
     throw new IngestError(
       'INGEST_REFUSED',
-      'revoked',
       `agent ${name} was revoked; ask central IT for a new bundle`,
+      { refusal: 'revoked' },
     );
   if (record?.state === 'replaced') {
     throw new IngestError(
       'INGEST_REFUSED',
-      'replaced',
       `agent ${name} was replaced by another PC; ask central IT for a new bundle`,
+      { refusal: 'replaced' },
     );
   }
   const known = record?.state === 'enrolled' && sameBinding(record.binding, binding);
   if (record === undefined || !known) {
     throw new IngestError(
       'INGEST_REFUSED',
-      'not-enrolled',
       `agent ${name} is not enrolled here with these keys; enrol it with its bundle`,
+      { refusal: 'not-enrolled' },
     );
   }
   return record;
@@ -259,8 +259,8 @@ async function reportHead(
   ) {
     throw new IngestError(
       'INGEST_REFUSED',
-      'bad-signature',
       `agent ${agent.name} shows a log head that this vault's collector never signed`,
+      { refusal: 'bad-signature' },
     );
   }
   await store.appendEvent({

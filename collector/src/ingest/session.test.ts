@@ -339,9 +339,7 @@ describe('a disk that fails under a session', () => {
     const connection = front.connect();
     await agent.open(connection.wire);
     const made = agent.commitOf([{ path: '/data/a', bytes: text('in between') }]);
-    vi.spyOn(front.vault, 'putBody').mockRejectedValueOnce(
-      new StoreError('STORE_FAILED', 'EIO', { retryable: true }),
-    );
+    vi.spyOn(front.vault, 'putBody').mockRejectedValueOnce(new StoreError('STORE_FAILED', 'EIO'));
     const [item] = made.items;
     if (item === undefined) throw new Error('no item');
     agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);

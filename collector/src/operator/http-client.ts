@@ -224,9 +224,6 @@ function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandE
   return new CommandError(
     'COMMAND_UNREACHABLE',
     `cannot reach the collector at ${endpoint.url}: ${what[code] ?? code}`,
-    {
-      cause,
-      retryable: true,
-    },
+    { cause },
   );
 }

@@ -105,7 +105,9 @@ function inFile(paths: PathSet): WantedPaths {
       }
       if (missing.length === 0) return;
       const says = `${formatCount(missing.length)} of the paths in the file ${missing.length === 1 ? 'is' : 'are'} not there, each named above`;
-      throw found ? new PartialError(says) : new CommandError('COMMAND_NO_SUCH_FILE', says);
+      throw found
+        ? new PartialError('PARTIAL', says)
+        : new CommandError('COMMAND_NO_SUCH_FILE', says);
     },
   };
 }

@@ -244,6 +244,7 @@ async function tell(
   );
   if (failed > 0)
     throw new PartialError(
+      'PARTIAL',
       `${failed} ${failed === 1 ? 'name' : 'names'} could not be restored; each is named above`,
     );
 }

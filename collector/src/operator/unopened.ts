@@ -42,6 +42,7 @@ export class UnopenedList implements VersionWatch {
     }
     if (!output.json) for (const line of linesOf(commits)) output.note(line);
     throw new PartialError(
+      'PARTIAL',
       `${countOf(this.versions)} in ${commits.length === 1 ? 'a commit' : `${formatCount(commits.length)} commits`} of this backup cannot be opened; each is named above`,
     );
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import {
   AliquotError,
+  type ErrorCodes,
   isReleaseFile,
   MAX_RELEASE_DATA_BYTES,
   MAX_RELEASE_FILE_BYTES,
@@ -27,20 +28,25 @@ import {
 } from '../api/named-releases.ts';
 import { piecesOf } from '../api/release-pieces.ts';
 
-export type ReleaseErrorCode =
+const codes = {
   /** What was handed over is no whole release, or not what it was said to be. */
-  | 'RELEASE_BROKEN'
+  RELEASE_BROKEN: 'final',
   /**
    * Another file of that name is kept already: of another vendor, or one of the two was altered.
    */
-  | 'RELEASE_CONFLICT'
+  RELEASE_CONFLICT: 'final',
   /** The collector has no such release. */
-  | 'RELEASE_UNKNOWN'
+  RELEASE_UNKNOWN: 'final',
   /** The disk has no room for it. */
-  | 'RELEASE_NO_ROOM';
+  RELEASE_NO_ROOM: 'final',
+} satisfies ErrorCodes;
+
+export type ReleaseErrorCode = keyof typeof codes;
 
 /** A release that cannot be kept, or is not there. */
-export class ReleaseError extends AliquotError<ReleaseErrorCode> {}
+export class ReleaseError extends AliquotError<ReleaseErrorCode> {
+  static override readonly codes = codes;
+}
 
 /** A file on the shelf, or none; `size` is the whole file's. */
 export interface ShelfPart {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { ensureDirectory, exists, removeDurably } from '@aliquot/shared/durable/durable';
+import { FolderError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { BatchOperation, Level } from 'level';
@@ -183,7 +184,6 @@ export class Catalog {
       if (levelTrouble(error) === undefined) throw error;
       throw new StoreError('STORE_FAILED', `cannot write the catalog: ${levelWords(error)}`, {
         cause: error,
-        retryable: true,
       });
     }
     // Only now: a reader that missed the memory must find the row in Level.
@@ -302,20 +302,17 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
   } catch (error) {
     switch (levelTrouble(error)) {
       case 'locked':
-        throw new StoreError(
-          'STORE_FOLDER',
+        throw new FolderError(
+          'FOLDER_IN_USE',
           `${dir} is in use by a living process; stop it first`,
-          { cause: error, retryable: true },
+          { cause: error },
         );
       // LevelDB begins new files when it opens, so a full disk keeps the store from starting.
       case 'no-space':
         throw new StoreError(
           'STORE_NO_SPACE',
           `cannot open the catalog ${dir}: the disk is full; free some space and try again`,
-          {
-            cause: error,
-            retryable: true,
-          },
+          { cause: error },
         );
       case 'disk':
         throw new StoreError(

@@ -105,9 +105,7 @@ export class CoreKeeper {
     if (leafIndex === undefined) return result;
     if (leafIndex >= this.#durableHead.size) await this.sync();
     if (generation === this.#generation) return result;
-    throw new StoreError('STORE_FAILED', 'the disk failed before this was durable; send it again', {
-      retryable: true,
-    });
+    throw new StoreError('STORE_FAILED', 'the disk failed before this was durable; send it again');
   }
 
   /**
@@ -180,10 +178,7 @@ export class CoreKeeper {
       throw new StoreError(
         'STORE_FAILED',
         `the store of vault ${this.#vault.name} cannot go on: ${why}`,
-        {
-          cause: error,
-          retryable: true,
-        },
+        { cause: error },
       );
     }
     this.#durableHead = this.#core.head;

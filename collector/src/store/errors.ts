@@ -1,64 +1,69 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 
-export type StoreErrorCode =
+const codes = {
   /**
    * A pack's bytes are wrong where they were already durable: bit rot or tampering, not a torn
    * tail.
    */
-  | 'STORE_CORRUPT'
+  STORE_CORRUPT: 'final',
   /** One chunk or page cannot be read back as it was stored. */
-  | 'STORE_DAMAGED'
+  STORE_DAMAGED: 'final',
   /**
    * A record cannot be entered in the catalog: a number is out of bounds, or it does not fit what
    * stands before it.
    */
-  | 'STORE_UNFIT'
+  STORE_UNFIT: 'final',
   /** The disk has no room; nothing of the call was kept. */
-  | 'STORE_NO_SPACE'
+  STORE_NO_SPACE: 'retryable',
   /**
    * Writing or syncing failed; what was not synced is dropped, and the vault opens itself anew at
    * the next call.
    */
-  | 'STORE_FAILED'
+  STORE_FAILED: 'retryable',
   /** The store was closed. */
-  | 'STORE_CLOSED'
+  STORE_CLOSED: 'final',
   /** An uploaded item is not what its id and kind say. */
-  | 'STORE_BAD_ITEM'
+  STORE_BAD_ITEM: 'final',
   /** An event does not verify, or would not change the state that it claims to change. */
-  | 'STORE_BAD_EVENT'
+  STORE_BAD_EVENT: 'final',
   /** The agent name is borne by another living agent. */
-  | 'STORE_NAME_TAKEN'
+  STORE_NAME_TAKEN: 'final',
   /** No such agent in this vault. */
-  | 'STORE_UNKNOWN_AGENT'
+  STORE_UNKNOWN_AGENT: 'final',
   /** The agent has no such history held apart. */
-  | 'STORE_UNKNOWN_HISTORY'
+  STORE_UNKNOWN_HISTORY: 'final',
   /** Something else was decided about this history before. */
-  | 'STORE_DECIDED'
+  STORE_DECIDED: 'final',
   /** The agent was revoked or replaced. */
-  | 'STORE_REVOKED'
+  STORE_REVOKED: 'final',
   /** The enrolment was already used with other keys. */
-  | 'STORE_OTHER_KEYS'
+  STORE_OTHER_KEYS: 'final',
   /** No such group in this vault. */
-  | 'STORE_UNKNOWN_GROUP'
+  STORE_UNKNOWN_GROUP: 'final',
   /** The group was ended: nobody enrols with its bundle any more. */
-  | 'STORE_GROUP_ENDED'
+  STORE_GROUP_ENDED: 'final',
   /** As many PCs have enrolled with the group's bundle as it is for. */
-  | 'STORE_GROUP_FULL'
+  STORE_GROUP_FULL: 'final',
   /**
    * A vault's descriptor, certificate or catalog key does not fit this collector or the vault that
    * it already holds.
    */
-  | 'STORE_VAULT_MISMATCH'
+  STORE_VAULT_MISMATCH: 'final',
   /** A file of the collector's folder (not a pack) is missing or unreadable. */
-  | 'STORE_FOLDER'
+  STORE_FOLDER: 'final',
   /**
    * The catalog belongs to another release or does not fit the packs; it is rebuilt by itself or by
    * `fsck --repair`.
    */
-  | 'STORE_CATALOG';
+  STORE_CATALOG: 'final',
+} satisfies ErrorCodes;
+
+export type StoreErrorCode = keyof typeof codes;
 
 /** What the collector's store refuses, or fails at. */
-export class StoreError extends AliquotError<StoreErrorCode> {}
+export class StoreError extends AliquotError<StoreErrorCode> {
+  static override readonly codes = codes;
+}
 
 /**
  * Whether memory and disk may differ after this error: a full disk and a refused item change

@@ -30,7 +30,7 @@ export async function flushing<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Retryable both: after a failure the vault drops what was not synced and opens itself anew. */
+/** After either the vault drops what was not synced and opens itself anew. */
 function failure(code: 'STORE_NO_SPACE' | 'STORE_FAILED', cause: FileError): StoreError {
-  return new StoreError(code, cause.message, { cause, retryable: true });
+  return new StoreError(code, cause.message, { cause });
 }

@@ -246,8 +246,7 @@ export class CollectorLife implements Life<CollectorStore> {
 
   #vault(store: CollectorStore): VaultStore {
     const vault = store.vault(this.world.descriptor.vaultId);
-    if (vault === undefined)
-      throw new StoreError('STORE_FOLDER', 'the vault is not there', { retryable: false });
+    if (vault === undefined) throw new StoreError('STORE_FOLDER', 'the vault is not there');
     return vault;
   }
 

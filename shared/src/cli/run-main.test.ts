@@ -111,7 +111,9 @@ describe('the end of a command', () => {
   });
 
   it('is 3 when a part was done', async () => {
-    expect(await failing(new PartialError('2 of 9 files could not be restored'))).toEqual({
+    expect(
+      await failing(new PartialError('PARTIAL', '2 of 9 files could not be restored')),
+    ).toEqual({
       code: 3,
       said: 'aliquot: 2 of 9 files could not be restored [PARTIAL]\n',
     });
@@ -186,7 +188,7 @@ describe('the end of a command whose output is lost', () => {
   it.each([
     [1, new FolderError('FOLDER_IN_USE', 'x')],
     [2, new UsageError('USAGE_MISSING', 'x')],
-    [3, new PartialError('x')],
+    [3, new PartialError('PARTIAL', 'x')],
   ])('is the work’s own %i, said first', async (code, error) => {
     const ended = await ends('ENOSPC', false, fail(error));
     expect(ended.code).toBe(code);

@@ -7,25 +7,30 @@ import {
   hash,
   timingSafeEqual,
 } from 'node:crypto';
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 import { concat, utf8 } from './bytes.ts';
 import { release } from './release.ts';
 
-export type CryptoErrorCode =
+const codes = {
   /**
    * Sealed bytes, their key, or what they are bound to, do not belong together: altered, or opened
    * with another key.
    */
-  | 'CRYPTO_AUTHENTICATION'
+  CRYPTO_AUTHENTICATION: 'final',
   /** A key, nonce or seed has the wrong length: a mistake of the caller. */
-  | 'CRYPTO_LENGTH'
+  CRYPTO_LENGTH: 'final',
   /** A public key of low order, with which "secret" results would be known to everybody. */
-  | 'CRYPTO_WEAK_KEY'
+  CRYPTO_WEAK_KEY: 'final',
   /** The dedup secret of a needed epoch is not among the ones at hand. */
-  | 'CRYPTO_MISSING_EPOCH';
+  CRYPTO_MISSING_EPOCH: 'final',
+} satisfies ErrorCodes;
+
+export type CryptoErrorCode = keyof typeof codes;
 
 /** What the cryptographic core turned away. Messages never carry keys or plaintext. */
-export class CryptoError extends AliquotError<CryptoErrorCode> {}
+export class CryptoError extends AliquotError<CryptoErrorCode> {
+  static override readonly codes = codes;
+}
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;

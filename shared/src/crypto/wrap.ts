@@ -2,6 +2,7 @@ import {
   type AgentId,
   AliquotError,
   type ChainId,
+  type ErrorCodes,
   type VaultId,
   type Wrap,
   type WrapPurpose,
@@ -12,16 +13,21 @@ import { type BoxKey, boxOpen, boxSeal, newBoxKey } from './box.ts';
 import { concat, u64be, wipe } from './bytes.ts';
 import { CryptoError, equalBytes, labelled, sha512 } from './primitives.ts';
 
-export type WrapErrorCode =
+const codes = {
   /** The wrap was made for another public key than the one it is opened with. */
-  | 'WRAP_OTHER_RECIPIENT'
+  WRAP_OTHER_RECIPIENT: 'final',
   /** The wrap holds the other of the two keys: list instead of read, or the reverse. */
-  | 'WRAP_OTHER_PURPOSE'
+  WRAP_OTHER_PURPOSE: 'final',
   /** The wrap was altered, or belongs to another vault, agent, chain or commit. */
-  | 'WRAP_CORRUPT';
+  WRAP_CORRUPT: 'final',
+} satisfies ErrorCodes;
+
+export type WrapErrorCode = keyof typeof codes;
 
 /** A wrap that does not open here. */
-export class WrapError extends AliquotError<WrapErrorCode> {}
+export class WrapError extends AliquotError<WrapErrorCode> {
+  static override readonly codes = codes;
+}
 
 /** What a wrap is good for: it opens in exactly the context that it was made in. */
 export interface WrapContext {

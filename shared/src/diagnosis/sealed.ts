@@ -4,6 +4,7 @@ import {
   AliquotError,
   type DiagnosisRequestBody,
   decodeDiagnosisRequestBody,
+  type ErrorCodes,
   encodeDiagnosisRequestBody,
   MAX_DIAGNOSIS_BYTES,
   MAX_DIAGNOSIS_TEXT_BYTES,
@@ -20,16 +21,21 @@ import { CertificateError, requireVault, verified } from '../keys/certificates.t
 import { verifyOperator } from '../keys/operator.ts';
 import type { Random } from '../ports.ts';
 
-export type DiagnosisErrorCode =
+const codes = {
   /** No service runs at the PC that could make a diagnosis, or it makes one just now. */
-  | 'DIAGNOSIS_NOT_NOW'
+  DIAGNOSIS_NOT_NOW: 'final',
   /** The PC refused to answer; the message has its reason. */
-  | 'DIAGNOSIS_REFUSED'
+  DIAGNOSIS_REFUSED: 'final',
   /** What came back was altered, or is sealed to somebody else. */
-  | 'DIAGNOSIS_UNREADABLE';
+  DIAGNOSIS_UNREADABLE: 'final',
+} satisfies ErrorCodes;
+
+export type DiagnosisErrorCode = keyof typeof codes;
 
 /** A diagnosis that was asked for, and is none. */
-export class DiagnosisError extends AliquotError<DiagnosisErrorCode> {}
+export class DiagnosisError extends AliquotError<DiagnosisErrorCode> {
+  static override readonly codes = codes;
+}
 
 const REQUEST = 'aliquot/v1/diagnosis-request';
 const SEAL = 'aliquot/v1/diagnosis';

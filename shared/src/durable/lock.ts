@@ -39,7 +39,6 @@ export async function lockDirectory(
     const who = holder === undefined ? 'a living process' : `a living process (pid ${holder})`;
     throw new FolderError('FOLDER_IN_USE', `${what} ${dir} is in use by ${who}; stop it first`, {
       cause: error,
-      retryable: true,
     });
   }
   try {

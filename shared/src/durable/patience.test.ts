@@ -59,7 +59,7 @@ describe.each(['EPERM', 'EACCES', 'EBUSY'])('a file that something holds (%s)', 
     const file = path();
     const { port, passed } = held(60_000, errno);
     const failure = writeFileDurably(port, file, Buffer.from('new'));
-    await expect(failure).rejects.toMatchObject({ code: 'FILE_DENIED', retryable: true });
+    await expect(failure).rejects.toMatchObject({ code: 'FILE_HELD', retryable: true });
     await expect(failure).rejects.toThrow(
       /^cannot write .*trust\.json: another program holds it, or this account may not have it; it is tried again\./,
     );

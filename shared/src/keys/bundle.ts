@@ -5,6 +5,7 @@ import {
   type DedupSecret,
   decodeBundleContents,
   type EnrolmentCertificateBody,
+  type ErrorCodes,
   encodeBundleContents,
   FormatError,
   type GroupCertificateBody,
@@ -25,23 +26,28 @@ import {
 import { verifyGroup } from './group.ts';
 import { verifySettings } from './settings.ts';
 
-export type BundleErrorCode =
+const codes = {
   /** The file is not an enrolment bundle: another kind of file, or no armoured text at all. */
-  | 'BUNDLE_NOT_A_BUNDLE'
+  BUNDLE_NOT_A_BUNDLE: 'final',
   /** The bundle is damaged or incomplete. */
-  | 'BUNDLE_CORRUPT'
+  BUNDLE_CORRUPT: 'final',
   /** The bundle was made by a newer release. */
-  | 'BUNDLE_UNKNOWN_VERSION'
+  BUNDLE_UNKNOWN_VERSION: 'final',
   /**
    * The certificates in it are not all of one vault and its authority, or its keys do not belong to
    * them.
    */
-  | 'BUNDLE_FOREIGN'
+  BUNDLE_FOREIGN: 'final',
   /** By this machine's clock the bundle is past its term. */
-  | 'BUNDLE_EXPIRED';
+  BUNDLE_EXPIRED: 'final',
+} satisfies ErrorCodes;
+
+export type BundleErrorCode = keyof typeof codes;
 
 /** An enrolment bundle that cannot be used. */
-export class BundleError extends AliquotError<BundleErrorCode> {}
+export class BundleError extends AliquotError<BundleErrorCode> {
+  static override readonly codes = codes;
+}
 
 /**
  * A bundle whose certificates are verified against its vault's authority. Every secret in it stays

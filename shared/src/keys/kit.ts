@@ -2,6 +2,7 @@ import {
   AliquotError,
   type DedupSecret,
   decodeKitContents,
+  type ErrorCodes,
   encodeKitContents,
   type KitContents,
   type KitFile,
@@ -27,22 +28,27 @@ import {
   sealPassphraseFile,
 } from './passphrase-file.ts';
 
-export type KitErrorCode =
+const codes = {
   /** The file is not a recovery kit: another kind of file, or no armoured text at all. */
-  | 'KIT_NOT_A_KIT'
+  KIT_NOT_A_KIT: 'final',
   /** The kit is damaged or incomplete. */
-  | 'KIT_CORRUPT'
+  KIT_CORRUPT: 'final',
   /** The kit was made by a newer release. */
-  | 'KIT_UNKNOWN_VERSION'
+  KIT_UNKNOWN_VERSION: 'final',
   /** The passphrase is not the kit's (or somebody altered the kit on purpose). */
-  | 'KIT_WRONG_PASSPHRASE'
+  KIT_WRONG_PASSPHRASE: 'final',
   /** A kit is not sealed under an empty passphrase. */
-  | 'KIT_EMPTY_PASSPHRASE'
+  KIT_EMPTY_PASSPHRASE: 'final',
   /** The kit opens, but its keys do not belong together: not made by Aliquot. */
-  | 'KIT_INCONSISTENT';
+  KIT_INCONSISTENT: 'final',
+} satisfies ErrorCodes;
+
+export type KitErrorCode = keyof typeof codes;
 
 /** A recovery kit that cannot be made or opened. */
-export class KitError extends AliquotError<KitErrorCode> {}
+export class KitError extends AliquotError<KitErrorCode> {
+  static override readonly codes = codes;
+}
 
 /**
  * An opened kit: everything that a vault's operator can do follows from it. All keys are proved to

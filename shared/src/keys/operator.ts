@@ -2,6 +2,7 @@ import {
   AliquotError,
   decodeOperatorCertificateBody,
   decodeOperatorContents,
+  type ErrorCodes,
   encodeOperatorCertificateBody,
   encodeOperatorContents,
   type KitFile,
@@ -36,22 +37,27 @@ import {
   sealPassphraseFile,
 } from './passphrase-file.ts';
 
-export type OperatorErrorCode =
+const codes = {
   /** The file is not an operator's key file: another kind of file, or no armoured text at all. */
-  | 'OPERATOR_NOT_A_KEY'
+  OPERATOR_NOT_A_KEY: 'final',
   /** The key file is damaged or incomplete, or its keys do not belong together. */
-  | 'OPERATOR_CORRUPT'
+  OPERATOR_CORRUPT: 'final',
   /** The key file was made by a newer release. */
-  | 'OPERATOR_UNKNOWN_VERSION'
+  OPERATOR_UNKNOWN_VERSION: 'final',
   /** The passphrase is not the key file's. */
-  | 'OPERATOR_WRONG_PASSPHRASE'
+  OPERATOR_WRONG_PASSPHRASE: 'final',
   /** By this machine's clock the key is past its term. */
-  | 'OPERATOR_EXPIRED'
+  OPERATOR_EXPIRED: 'final',
   /** The key was certified for other purposes than the one that it is used for. */
-  | 'OPERATOR_PURPOSE';
+  OPERATOR_PURPOSE: 'final',
+} satisfies ErrorCodes;
+
+export type OperatorErrorCode = keyof typeof codes;
 
 /** An operator key that cannot be used. */
-export class OperatorError extends AliquotError<OperatorErrorCode> {}
+export class OperatorError extends AliquotError<OperatorErrorCode> {
+  static override readonly codes = codes;
+}
 
 const CERTIFICATE = 'aliquot/v1/operator-certificate';
 const WHAT = 'operator certificate';

@@ -1,32 +1,43 @@
-import { AliquotError, FormatError, type Signed, type VaultId } from '@aliquot/proto';
+import {
+  AliquotError,
+  type ErrorCodes,
+  FormatError,
+  type Signed,
+  type VaultId,
+} from '@aliquot/proto';
 import { equalBytes } from '../crypto/primitives.ts';
 import { isWeakSigningKey, signatureHolds } from '../crypto/sign.ts';
 
-export type CertificateErrorCode =
+const codes = {
   /** The body of a certificate cannot be read: damaged, or of a newer release. */
-  | 'CERT_MALFORMED'
+  CERT_MALFORMED: 'final',
   /**
    * The signature does not hold: altered, or signed by another authority (or another enrolment key)
    * than it should be.
    */
-  | 'CERT_SIGNATURE'
+  CERT_SIGNATURE: 'final',
   /** A genuine certificate of another vault. */
-  | 'CERT_OTHER_VAULT'
+  CERT_OTHER_VAULT: 'final',
   /** The id in it is not the id of the key in it. */
-  | 'CERT_ID_MISMATCH'
+  CERT_ID_MISMATCH: 'final',
   /** The agent's keys were signed for another agent than the enrolment is for. */
-  | 'CERT_OTHER_AGENT'
+  CERT_OTHER_AGENT: 'final',
   /** A public key in it is of small order and would prove nothing. */
-  | 'CERT_WEAK_KEY'
+  CERT_WEAK_KEY: 'final',
   /** By this machine's clock the certificate is past its term. */
-  | 'CERT_EXPIRED'
+  CERT_EXPIRED: 'final',
   /** A genuine certificate, but not for this. */
-  | 'CERT_PURPOSE'
+  CERT_PURPOSE: 'final',
   /** The agent's name is none of those that its group may have. */
-  | 'CERT_NAME';
+  CERT_NAME: 'final',
+} satisfies ErrorCodes;
+
+export type CertificateErrorCode = keyof typeof codes;
 
 /** A certificate that must not be believed. */
-export class CertificateError extends AliquotError<CertificateErrorCode> {}
+export class CertificateError extends AliquotError<CertificateErrorCode> {
+  static override readonly codes = codes;
+}
 
 /** The body of a statement. Whose words it is must be known. */
 export function decodeBody<Body>(

@@ -1,10 +1,15 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 
-export type ArchiveErrorCode =
-  /** Bytes that are no archive as `npm run release` makes them. */ 'ARCHIVE_BROKEN';
+const codes = {
+  /** Bytes that are no archive as `npm run release` makes them. */ ARCHIVE_BROKEN: 'final',
+} satisfies ErrorCodes;
+
+export type ArchiveErrorCode = keyof typeof codes;
 
 /** An archive that cannot be unpacked, or that would leave its folder. */
-export class ArchiveError extends AliquotError<ArchiveErrorCode> {}
+export class ArchiveError extends AliquotError<ArchiveErrorCode> {
+  static override readonly codes = codes;
+}
 
 const BLOCK = 512;
 const MAX_PATH_BYTES = 255;

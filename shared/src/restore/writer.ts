@@ -361,13 +361,12 @@ function restoreError(path: string | Buffer, error: unknown): RestoreError {
   const code: RestoreErrorCode =
     errno === 'EEXIST'
       ? 'RESTORE_EXISTS'
-      : ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errno)
+      : ['ENOSPC', 'EDQUOT'].includes(errno)
         ? 'RESTORE_NO_SPACE'
         : 'RESTORE_TARGET';
   const name = typeof path === 'string' ? path : pathText(path);
   const said = fileError('restore', printable(name), error);
   return new RestoreError(code, said instanceof Error ? said.message : String(said), {
     cause: error,
-    retryable: code === 'RESTORE_NO_SPACE',
   });
 }

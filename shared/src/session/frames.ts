@@ -118,7 +118,7 @@ export class FrameOpener {
       throw new SessionError(
         'SESSION_FRAME',
         'a frame was altered, repeated, dropped or reordered on the way; connect again',
-        cause,
+        { cause },
       );
     }
   }

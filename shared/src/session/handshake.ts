@@ -195,7 +195,7 @@ export function acceptCollector(
     throw new SessionError(
       'SESSION_COLLECTOR_CERTIFICATE',
       `the collector is not one of this vault: ${cause.message}`,
-      cause,
+      { cause },
     );
   }
   if (lastCollector === undefined || collector.generation > lastCollector.generation)
@@ -311,7 +311,7 @@ export class ServerHandshake {
       throw new SessionError(
         'SESSION_AGENT_CERTIFICATE',
         `the agent is not one of this vault: ${cause.message}`,
-        cause,
+        { cause },
       );
     }
     const body = clientTranscript(open.transcript, frame);
@@ -343,7 +343,7 @@ function decodeHello<Hello>(
     throw new SessionError(
       'SESSION_MALFORMED',
       `the ${who}'s first message cannot be read: not Aliquot, or altered on the way`,
-      cause,
+      { cause },
     );
   }
 }
@@ -356,7 +356,7 @@ function agree(ephemeral: BoxKey, otherKey: Uint8Array): Uint8Array {
     throw new SessionError(
       'SESSION_WEAK_KEY',
       "the other side's ephemeral key is of low order: no secret can be agreed",
-      cause,
+      { cause },
     );
   }
 }

@@ -361,10 +361,10 @@ describe('a disk that is full', () => {
     const late = queue.capture();
     await put(queue, sample('/data/b'));
     full = true;
-    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_STORAGE', retryable: true });
-    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_POISONED', retryable: true });
+    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_NO_SPACE', retryable: true });
+    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_NO_SPACE', retryable: true });
     full = false;
-    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_POISONED' });
+    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_NO_SPACE' });
     free = 1 << 30;
     await queue.sync();
     expect(queue.pending().entries).toBe(2);

@@ -119,9 +119,7 @@ export class BudgetMeter {
       room.limit === 'disk'
         ? `the disk of the queue is near its floor (queue.minFreeBytes: ${minFreeBytes})`
         : `the budget of the queue is used up for class ${className}`;
-    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`, {
-      retryable: true,
-    });
+    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`);
   }
 
   /** What a capture of a class may add, counting kept segments as free because they go first. */

@@ -79,7 +79,7 @@ export class QueueCore {
     this.#hooks = hooks;
   }
 
-  /** Throws `QUEUE_POISONED` between a failure and the next start. */
+  /** Throws `QUEUE_NO_SPACE` or `QUEUE_POISONED` between a failure and the next start. */
   get files(): QueueFiles {
     if (this.#files === undefined) throw this.#refusal();
     return this.#files;
@@ -285,12 +285,17 @@ export class QueueCore {
   }
 
   #refusal(): QueueError {
-    const says = this.#mendable
-      ? 'the disk of the queue is full; it goes on by itself once there is space'
-      : 'the queue takes nothing more after a failed write; mend the disk and start the agent again';
-    return new QueueError('QUEUE_POISONED', says, {
-      cause: this.#poison,
-      retryable: this.#mendable,
-    });
+    const options = { cause: this.#poison };
+    if (this.#mendable)
+      return new QueueError(
+        'QUEUE_NO_SPACE',
+        'the disk of the queue is full; it goes on by itself once there is space',
+        options,
+      );
+    return new QueueError(
+      'QUEUE_POISONED',
+      'the queue takes nothing more after a failed write; mend the disk and start the agent again',
+      options,
+    );
   }
 }

@@ -1,36 +1,40 @@
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 import { FileError } from '@aliquot/shared/durable/errors';
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 
-export type QueueErrorCode =
+const codes = {
   /** A queue or chain record is not what its header, checksum or layout says. */
-  | 'QUEUE_DAMAGED'
+  QUEUE_DAMAGED: 'final',
   /** A queue or chain file was written by a release that this one does not know. */
-  | 'QUEUE_VERSION'
-  /** The disk refused a write, sync or read of the queue (full, removed, failing). */
-  | 'QUEUE_STORAGE'
-  /**
-   * An earlier write failed: the queue takes nothing more until the disk has space again, or else
-   * until the agent is started again.
-   */
-  | 'QUEUE_POISONED'
+  QUEUE_VERSION: 'final',
+  /** The disk refused a write, sync or read of the queue (removed, failing). */
+  QUEUE_STORAGE: 'final',
+  /** The disk of the queue is full: it goes on by itself once there is space. */
+  QUEUE_NO_SPACE: 'retryable',
+  /** An earlier write failed: the queue takes nothing more until the agent is started again. */
+  QUEUE_POISONED: 'final',
   /**
    * The queue has no room for it: its budget is used up, or the disk is near its floor. Draining
    * makes room.
    */
-  | 'QUEUE_FULL'
+  QUEUE_FULL: 'retryable',
   /** The queue was closed, or a capture was used after its end. */
-  | 'QUEUE_CLOSED'
+  QUEUE_CLOSED: 'final',
   /**
    * A caller handed over something that the queue cannot hold: a path too long, an item too large,
    * an id that is not the bytes'.
    */
-  | 'QUEUE_REFUSED'
+  QUEUE_REFUSED: 'final',
   /** A receipt names a commit that this agent did not sign. */
-  | 'QUEUE_FOREIGN_RECEIPT';
+  QUEUE_FOREIGN_RECEIPT: 'final',
+} satisfies ErrorCodes;
+
+export type QueueErrorCode = keyof typeof codes;
 
 /** What goes wrong in the agent's queue and chain log. */
-export class QueueError extends AliquotError<QueueErrorCode> {}
+export class QueueError extends AliquotError<QueueErrorCode> {
+  static override readonly codes = codes;
+}
 
 /** Whether an error, or what caused it, is a full disk. */
 export function isNoSpace(error: unknown): boolean {

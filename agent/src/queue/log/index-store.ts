@@ -174,10 +174,11 @@ export class IndexStore {
       const says = full
         ? 'free some space, and it goes on by itself'
         : 'mend the disk, then start again';
-      throw new QueueError('QUEUE_STORAGE', `the queue index cannot be written; ${says}`, {
-        cause,
-        retryable: full,
-      });
+      throw new QueueError(
+        full ? 'QUEUE_NO_SPACE' : 'QUEUE_STORAGE',
+        `the queue index cannot be written; ${says}`,
+        { cause },
+      );
     }
     this.#overlay.clear();
   }

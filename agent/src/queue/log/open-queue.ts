@@ -10,7 +10,7 @@ import { settledReferences } from '../ledger/references.ts';
 import type { QueueBudget } from '../queue.ts';
 import { type Applied, applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
-import { QueueError } from './errors.ts';
+import { isNoSpace, QueueError } from './errors.ts';
 import { isOfLogs, placesIn, survey } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
@@ -273,12 +273,9 @@ async function openIndex(
     if (!isDamage(error)) {
       if (levelTrouble(error) === undefined) throw error;
       throw new QueueError(
-        'QUEUE_STORAGE',
+        isNoSpace(error) ? 'QUEUE_NO_SPACE' : 'QUEUE_STORAGE',
         `the queue index ${path} cannot be opened: ${levelWords(error)}`,
-        {
-          cause: error,
-          retryable: true,
-        },
+        { cause: error },
       );
     }
   }
