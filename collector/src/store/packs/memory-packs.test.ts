@@ -1,0 +1,11 @@
+import { packStoreConformance, TEST_PACK_BYTES } from '../../../testing/store/pack-conformance.ts';
+import { MemoryPacks, PackMedium } from './memory-packs.ts';
+
+packStoreConformance('memory', () => {
+  const medium = new PackMedium();
+  return {
+    open: async (opening) => new MemoryPacks(medium, opening, { packBytes: TEST_PACK_BYTES }),
+    rot: async (place) => medium.rot(place),
+    lose: async (pack) => void medium.packs.delete(pack),
+  };
+});
