@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join, win32 } from 'node:path';
-import type { AskPlace } from './service/ask-place.ts';
-import type { SocketPlace } from './service/socket-path.ts';
+import type { AskPlace } from './socket/ask-place.ts';
+import type { SocketPlace } from './socket/socket-path.ts';
 
 /** The one place where the agent reads its environment. `ALIQUOT_DEBUG` is read by shared code. */
 

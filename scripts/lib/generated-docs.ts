@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AGENT_METRICS } from '../../agent/src/service/metrics.ts';
+import { AGENT_METRICS } from '../../agent/src/status/metrics.ts';
 import { METRICS } from '../../collector/src/health/metrics.ts';
 import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
 import { configJsonSchema, configTable, policyJsonSchema } from './config-docs.ts';

@@ -28,9 +28,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
 import { QueueError } from '../queue/log/errors.ts';
+import { bytePath, pathBytes } from '../source/paths.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { maxAttempts } from './core.ts';
-import { bytePath, pathBytes } from './paths.ts';
-import { nodeSource } from './source-port.ts';
 
 let bench: Bench;
 beforeEach(async () => {

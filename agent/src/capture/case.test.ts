@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
 import type { KnownFile } from '../queue/queue.ts';
+import { type BytePath, isSamePath, isWithin } from '../source/paths.ts';
+import { compileRules, excludedFrom, type WalkRules } from '../source/rules.ts';
+import type { SourcePort, SourceStat } from '../source/source-port.ts';
+import { walk } from '../source/walk.ts';
 import { type Change, compare, type Item } from './compare.ts';
-import { type BytePath, isSamePath, isWithin } from './paths.ts';
 import type { Presence } from './presence.ts';
-import { compileRules, excludedFrom, type WalkRules } from './rules.ts';
-import type { SourcePort, SourceStat } from './source-port.ts';
-import { walk } from './walk.ts';
 
 /** A path or name as binary string. */
 const b = (text: string): BytePath => Buffer.from(text).toString('latin1');

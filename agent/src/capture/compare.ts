@@ -1,14 +1,14 @@
 import type { Platform } from '@aliquot/proto';
 import { here } from '@aliquot/shared/settings/where';
 import type { KnownFile } from '../queue/queue.ts';
+import { type BytePath, bytePath, isWithin, orderOf, separatorOf } from '../source/paths.ts';
+import { isBeside, notHereProblem, type Problem } from '../source/problem.ts';
+import { type CompiledRules, excludedFrom } from '../source/rules.ts';
+import type { SourceStat } from '../source/source-port.ts';
+import type { Found } from '../source/walk.ts';
 import { isRested, isUnproved } from './growth.ts';
-import { type BytePath, bytePath, isWithin, orderOf, separatorOf } from './paths.ts';
 import type { Presence } from './presence.ts';
-import { isBeside, notHereProblem, type Problem } from './problem.ts';
-import { type CompiledRules, excludedFrom } from './rules.ts';
-import type { SourceStat } from './source-port.ts';
 import { isFresh } from './ticks.ts';
-import type { Found } from './walk.ts';
 
 export type FoundItem = Extract<Found, { type: 'item' }>;
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, keys, noise } from '../../testing/queue/support.ts';
+import { fromText } from '../source/paths.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { CaptureCore, CaptureRoom } from './core.ts';
-import { fromText } from './paths.ts';
-import { nodeSource } from './source-port.ts';
 import type { CaptureExchange } from './window.ts';
 
 let bench: Bench;

@@ -13,11 +13,11 @@ import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/queue.ts';
+import { pathBytes } from '../source/paths.ts';
+import { changingProblem, type Problem, problemOf, sameState } from '../source/problem.ts';
+import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
 import { claimedMs } from './claim.ts';
 import { GrowthTracker, type OpenedGrowth, openGrowth, readGrowthHead } from './growth.ts';
-import { pathBytes } from './paths.ts';
-import { changingProblem, type Problem, problemOf, sameState } from './problem.ts';
-import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
 import { restMs } from './ticks.ts';
 import type { CaptureExchange, CaptureJob, CaptureResult, CaptureWindow } from './window.ts';
 

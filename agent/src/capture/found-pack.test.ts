@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Found } from '../source/walk.ts';
 import { packFound, unpackFound } from './found-pack.ts';
-import type { Found } from './walk.ts';
 
 const seed = 20_260_511;
 

@@ -1,5 +1,5 @@
-import type { SourceStat } from './source-port.ts';
-import type { Found } from './walk.ts';
+import type { SourceStat } from '../source/source-port.ts';
+import type { Found } from '../source/walk.ts';
 
 /**
  * A batch of a walk as it crosses from the worker: names as one text, numbers as one buffer.

@@ -18,7 +18,7 @@ import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import { LayoutReader, LayoutWriter } from '../queue/log/codec.ts';
 import { QueueError } from '../queue/log/errors.ts';
 import type { KnownFile } from '../queue/queue.ts';
-import type { SourceStat } from './source-port.ts';
+import type { SourceStat } from '../source/source-port.ts';
 
 /*
  * How a growing file is continued (I-A11). With a version of a file that may grow, the agent keeps

@@ -1,9 +1,9 @@
 import type { Clock } from '@aliquot/shared/ports';
+import { type BytePath, pathBytes } from '../source/paths.ts';
+import { compileRules, type WalkRules } from '../source/rules.ts';
+import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
+import { type Found, walk } from '../source/walk.ts';
 import { CaptureCore, type CaptureKeys, CaptureRoom, type Pause } from './core.ts';
-import { type BytePath, pathBytes } from './paths.ts';
-import { compileRules, type WalkRules } from './rules.ts';
-import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
-import { type Found, walk } from './walk.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 /** A walk of one file or folder. */

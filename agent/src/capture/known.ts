@@ -1,5 +1,5 @@
 import type { KnownFile, Queue } from '../queue/queue.ts';
-import { type BytePath, pathBytes, separator } from './paths.ts';
+import { type BytePath, pathBytes, separator } from '../source/paths.ts';
 
 /** What is known at and below a path, in byte order. */
 export async function* knownAt(

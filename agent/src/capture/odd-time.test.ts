@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench, pathKey, portWith } from '../../testing/capture/bench.ts';
-import { quietTime } from '../watch/proof.ts';
+import { fromText, pathBytes } from '../source/paths.ts';
+import { quietTime } from '../source/proof.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
-import { fromText, pathBytes } from './paths.ts';
-import { nodeSource } from './source-port.ts';
 
 let bench: Bench;
 beforeEach(async () => {

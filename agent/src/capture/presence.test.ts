@@ -13,10 +13,10 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { noBirth, notUnderWine } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
+import { bytePath } from '../source/paths.ts';
+import { PlaceBook } from '../source/places.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { lookAt } from './host.ts';
-import { bytePath } from './paths.ts';
-import { PlaceBook } from './places.ts';
-import { nodeSource } from './source-port.ts';
 
 let bench: Bench;
 let mounted: string[];

@@ -1,11 +1,11 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { KnownFile, Queue } from '../queue/queue.ts';
+import { type Mounts, mountOf, mountsNow } from '../source/mounts.ts';
+import { type BytePath, bytePath, isWithin, parentOf, pathBytes } from '../source/paths.ts';
+import { type PlaceBook, type PlaceIdentity, sameIdentity } from '../source/places.ts';
+import { type Problem, shellName } from '../source/problem.ts';
 import type { CaptureHost, Seen } from './host.ts';
 import { knownAt } from './known.ts';
-import { type Mounts, mountOf, mountsNow } from './mounts.ts';
-import { type BytePath, bytePath, isWithin, parentOf, pathBytes } from './paths.ts';
-import { type PlaceBook, type PlaceIdentity, sameIdentity } from './places.ts';
-import { type Problem, shellName } from './problem.ts';
 
 export interface PresenceParts {
   readonly host: CaptureHost;

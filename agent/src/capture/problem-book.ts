@@ -1,8 +1,8 @@
 import type { Clock } from '@aliquot/shared/ports';
 import type { Queue } from '../queue/queue.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
+import { hidesBelow, isOfThisPc, outlivesCapture, type Problem } from '../source/problem.ts';
 import { claimedMs } from './claim.ts';
-import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
-import { hidesBelow, isOfThisPc, outlivesCapture, type Problem } from './problem.ts';
 
 /** A scan's view of the problems it might find solved. */
 export interface Sweep {

@@ -1,7 +1,7 @@
 import type { QueuedItem } from '../queue/queue.ts';
+import { bytePath } from '../source/paths.ts';
 import type { Recover } from '../uplink/uplink.ts';
 import type { CaptureHost } from './host.ts';
-import { bytePath } from './paths.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
 
 /**

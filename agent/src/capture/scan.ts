@@ -1,11 +1,11 @@
+import { allExcludedProblem, type Excluded } from '../source/excludes.ts';
+import { type BytePath, bytePath, isWithin } from '../source/paths.ts';
+import { type CompiledRules, compileRules, excludedFrom, restoredFolder } from '../source/rules.ts';
+import type { Source } from '../source/source.ts';
+import type { Found } from '../source/walk.ts';
 import { type Change, compare, type Item } from './compare.ts';
-import { allExcludedProblem, type Excluded } from './excludes.ts';
 import { knownAt } from './known.ts';
-import { type BytePath, bytePath, isWithin } from './paths.ts';
 import { Presence, type PresenceParts } from './presence.ts';
-import { type CompiledRules, compileRules, excludedFrom, restoredFolder } from './rules.ts';
-import type { Source } from './source.ts';
-import type { Found } from './walk.ts';
 
 /** One look at a source, or at a path in it. Changes nothing. */
 export interface Look extends PresenceParts {

@@ -1,4 +1,4 @@
-import type { SourceStat } from './source-port.ts';
+import type { SourceStat } from '../source/source-port.ts';
 
 /**
  * File systems stamp changes in ticks: within this time a second change can leave the same stamps

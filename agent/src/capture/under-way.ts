@@ -1,4 +1,4 @@
-import type { BytePath } from './paths.ts';
+import type { BytePath } from '../source/paths.ts';
 
 /** What one run has taken up and not yet put into the queue. */
 export interface Run {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openBench } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
-import { fromText } from './paths.ts';
+import { fromText } from '../source/paths.ts';
 import type { CaptureWindow } from './window.ts';
 import { packWindow } from './window-pack.ts';
 

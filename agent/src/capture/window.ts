@@ -1,8 +1,8 @@
 import type { ChunkId, Content, StoredKind } from '@aliquot/proto';
 import type { CachedChunk } from '../queue/queue.ts';
-import type { BytePath } from './paths.ts';
-import type { Problem } from './problem.ts';
-import type { SourceStat } from './source-port.ts';
+import type { BytePath } from '../source/paths.ts';
+import type { Problem } from '../source/problem.ts';
+import type { SourceStat } from '../source/source-port.ts';
 
 /** One file to capture; `job` comes back with its result. */
 export interface CaptureJob {

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, collect, keys, noise } from '../../testing/queue/support.ts';
-import { fromText } from './paths.ts';
+import { fromText } from '../source/paths.ts';
+import { systemSource } from '../source/windows-source.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
-import { systemSource } from './windows-source.ts';
 import { WorkerHost } from './worker-host.ts';
 
 let bench: Bench;

@@ -1,8 +1,8 @@
+import type { BytePath } from '../source/paths.ts';
+import type { Found } from '../source/walk.ts';
 import { CaptureThread } from './capture-thread.ts';
 import type { CaptureKeys } from './core.ts';
 import type { CaptureHost, Seen, WalkRequest } from './host.ts';
-import type { BytePath } from './paths.ts';
-import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 /**

@@ -2,13 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/queue.ts';
+import type { Found } from '../source/walk.ts';
+import { systemSource } from '../source/windows-source.ts';
 import { packFound } from './found-pack.ts';
 import { LocalHost, lookAt, walkBatches } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
-import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
 import { packWindow } from './window-pack.ts';
-import { systemSource } from './windows-source.ts';
 
 /**
  * The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See

@@ -2,9 +2,9 @@ import { dirname } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { fileError } from '@aliquot/shared/durable/errors';
-import { bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
-import type { Agent } from '../service/agent.ts';
-import type { Emit } from '../service/protocol.ts';
+import type { Agent } from '../folder/agent.ts';
+import type { Emit } from '../socket/protocol.ts';
+import { bytePath, fromText, isWithin, pathBytes } from '../source/paths.ts';
 import type { OnCarried } from './parts.ts';
 import { carryTurn } from './turn.ts';
 

@@ -1,5 +1,5 @@
 import { Serial } from '@aliquot/shared/serial';
-import { AgentError } from '../service/errors.ts';
+import { AgentError } from '../socket/errors.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 
 /**

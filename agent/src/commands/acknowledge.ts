@@ -1,6 +1,6 @@
 import type { Output } from '@aliquot/shared/cli/output';
 import type { StandardOutput } from '@aliquot/shared/cli/standard-output';
-import { type Request, versionsInARequest } from '../service/protocol.ts';
+import { type Request, versionsInARequest } from '../socket/protocol.ts';
 
 /**
  * What an answer says, for who takes it as seen: one value of each event of a kind, once all of it

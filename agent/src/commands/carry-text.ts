@@ -1,5 +1,5 @@
 import { formatBytes, formatCount } from '@aliquot/shared/cli/format';
-import type { AgentEvent } from '../service/protocol.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
 
 /** What a person reads at the end of `queue export` and `queue import`. */
 export function carryText(event: AgentEvent): string {

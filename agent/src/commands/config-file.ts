@@ -6,11 +6,11 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import type { WindowsAccess } from '@aliquot/shared/durable/windows-access';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { Mistake } from '@aliquot/shared/settings/text';
-import { type Problem, shareInstead } from '../capture/problem.ts';
 import type { DeskBook } from '../desk/book.ts';
 import { deskIn } from '../desk/open-desk.ts';
 import { readConfig } from '../service/config.ts';
 import type { ConfigRead } from '../service/config-watch.ts';
+import { type Problem, shareInstead } from '../source/problem.ts';
 import { readConfigText } from './config-text-file.ts';
 
 /**

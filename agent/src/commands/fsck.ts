@@ -4,7 +4,7 @@ import { checkDataFolder, openDataFolder } from '@aliquot/shared/durable/data-fo
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../queue/log/fsck.ts';
-import { AgentError } from '../service/errors.ts';
+import { AgentError } from '../socket/errors.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
 import { presenter } from './present.ts';
 

@@ -3,13 +3,13 @@ import type { Output } from '@aliquot/shared/cli/output';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import type { AnyBundle } from '@aliquot/shared/keys/bundle';
+import type { Agent } from '../folder/agent.ts';
 import { addressesOf } from '../identity/addresses.ts';
 import { replacesAgent } from '../identity/enrol.ts';
 import { IdentityError } from '../identity/errors.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
-import type { Agent } from '../service/agent.ts';
-import { sendAll } from '../service/reach.ts';
 import { UplinkError } from '../uplink/errors.ts';
+import { sendAll } from '../uplink/reach.ts';
 import { openRealAgent, untilInterrupted } from './open.ts';
 
 /**

@@ -7,10 +7,10 @@ import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { askSurroundings, defaultDataFolder, socketSurroundings } from '../environment.ts';
-import { askFolders, askPath, isAskName } from '../service/ask-place.ts';
-import { AgentError } from '../service/errors.ts';
-import type { AskRequest, Emit } from '../service/protocol.ts';
-import { askAt, askService } from '../service/socket-client.ts';
+import { askFolders, askPath, isAskName } from '../socket/ask-place.ts';
+import { AgentError } from '../socket/errors.ts';
+import type { AskRequest, Emit } from '../socket/protocol.ts';
+import { askAt, askService } from '../socket/socket-client.ts';
 import { presenter } from './present.ts';
 
 /** A command that has the folder open begins to answer within a moment. */

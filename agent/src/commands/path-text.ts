@@ -5,7 +5,7 @@ import {
   printable,
 } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
-import type { AgentEvent } from '../service/protocol.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
 
 /** The part of a `path` event that the text needs. */
 const pathSchema = z.object({

@@ -1,7 +1,7 @@
 /** P6: the last line of a command is true in every state, and what is missing comes first. */
 import type { Output } from '@aliquot/shared/cli/output';
 import { expect, test } from 'vitest';
-import type { AgentEvent } from '../service/protocol.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
 import { presenter } from './present.ts';
 import { statusText } from './status-text.ts';
 

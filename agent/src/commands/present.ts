@@ -2,7 +2,7 @@ import { foldWords } from '@aliquot/shared/cli/fold';
 import { formatBytes, formatCounted, formatLocalTime, printable } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import { type Clock, systemClock } from '@aliquot/shared/ports';
-import type { AgentEvent, Emit } from '../service/protocol.ts';
+import type { AgentEvent, Emit } from '../socket/protocol.ts';
 import { carryText } from './carry-text.ts';
 import { clock as clockTime, pathText, resultText, versionText } from './path-text.ts';
 import { excludedText, statusText } from './status-text.ts';

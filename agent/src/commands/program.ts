@@ -13,7 +13,7 @@ import { processOutput, type StandardOutput } from '@aliquot/shared/cli/standard
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
-import type { Request } from '../service/protocol.ts';
+import type { Request } from '../socket/protocol.ts';
 import type { PathFile } from './path-file.ts';
 import type { ServiceAction, ServiceCommand } from './service.ts';
 import { software } from './software.ts';

@@ -16,8 +16,8 @@ import { launchdService } from '../machine/launchd-service.ts';
 import { runTool, type ServiceManager } from '../machine/service-manager.ts';
 import { systemdService } from '../machine/systemd-service.ts';
 import { windowsService } from '../machine/windows-service.ts';
-import { AgentError } from '../service/errors.ts';
-import { askService } from '../service/socket-client.ts';
+import { AgentError } from '../socket/errors.ts';
+import { askService } from '../socket/socket-client.ts';
 
 /** A slow PC that just started takes its time to open the folder; after that something is wrong. */
 const ANSWER_TRIES = 120;

@@ -6,8 +6,8 @@ import {
   printable,
 } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
-import type { AgentEvent } from '../service/protocol.ts';
-import { fullBecause } from '../service/queue-view.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
+import { fullBecause } from '../status/queue-view.ts';
 import { clock } from './path-text.ts';
 
 const problem = z.object({ code: z.string(), message: z.string() });

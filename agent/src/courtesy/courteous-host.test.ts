@@ -4,8 +4,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { TestPc } from '../../testing/courtesy/test-pc.ts';
 import { collect } from '../../testing/queue/support.ts';
-import { fromText } from '../capture/paths.ts';
 import type { CaptureExchange, CaptureWindow } from '../capture/window.ts';
+import { fromText } from '../source/paths.ts';
 import { courteousHost } from './courteous-host.ts';
 
 let bench: Bench;

@@ -1,7 +1,7 @@
 import { win32 } from 'node:path';
-import { type BytePath, fromText } from '../capture/paths.ts';
-import type { Problem } from '../capture/problem.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
+import { type BytePath, fromText } from '../source/paths.ts';
+import type { Problem } from '../source/problem.ts';
 import type { DeskBook, Uncovered } from './book.ts';
 import { DeskBook as Book } from './book.ts';
 

@@ -2,12 +2,12 @@ import { availableParallelism, freemem, release, totalmem, type } from 'node:os'
 import { formatInstant } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { LOG_TAIL_BYTES } from '@aliquot/shared/log-lines/log-tail';
+import type { Agent } from '../folder/agent.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import { fsckQueue } from '../queue/log/fsck.ts';
-import type { Agent } from '../service/agent.ts';
-import type { AgentEvent } from '../service/protocol.ts';
-import { status } from '../service/status.ts';
-import type { ServiceView } from '../service/stock.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
+import { status } from '../status/status.ts';
+import type { ServiceView } from '../status/stock.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
 import { type HiddenPath, Hider, hideSettings } from './hidden.ts';
 import { hideLine } from './log-lines.ts';

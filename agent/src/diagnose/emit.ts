@@ -1,8 +1,8 @@
 import { LogFile } from '@aliquot/shared/log-lines/log-file';
 import { software } from '../commands/software.ts';
-import type { Agent } from '../service/agent.ts';
-import type { Emit } from '../service/protocol.ts';
-import type { ServiceView } from '../service/stock.ts';
+import type { Agent } from '../folder/agent.ts';
+import type { Emit } from '../socket/protocol.ts';
+import type { ServiceView } from '../status/stock.ts';
 import type { MadeDiagnosis } from '../uplink/diagnosis-answer.ts';
 import { type Diagnosis, diagnosisOf, diagnosisText } from './diagnosis.ts';
 

@@ -9,8 +9,8 @@ import {
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/restore-files';
-import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 
 /** A file, folder or link of this agent as it was at some time. */

@@ -6,8 +6,8 @@ import {
   type Placement,
   restoredStamp,
 } from '@aliquot/shared/restore/target';
-import { type BytePath, bytePath, nameOf, pathBytes, separator } from '../capture/paths.ts';
-import { type CompiledRules, restoredFolder } from '../capture/rules.ts';
+import { type BytePath, bytePath, nameOf, pathBytes, separator } from '../source/paths.ts';
+import { type CompiledRules, restoredFolder } from '../source/rules.ts';
 
 /** A folder of a restore without a target. */
 export interface RestoredFolder {

@@ -1,7 +1,7 @@
 import { decodeSigned, FormatError } from '@aliquot/proto';
+import type { Agent } from '../folder/agent.ts';
 import { IdentityError } from '../identity/errors.ts';
-import type { Agent } from './agent.ts';
-import type { Emit } from './protocol.ts';
+import type { Emit } from '../socket/protocol.ts';
 
 /**
  * `address set`: keeps signed addresses of the collector and tries them; one `addresses` event.

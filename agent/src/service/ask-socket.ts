@@ -2,14 +2,14 @@ import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
-import type { Agent } from './agent.ts';
-import { type AskPlace, askFolders, askPath } from './ask-place.ts';
-import { pathStatus } from './path-status.ts';
-import type { AskRequest, Emit } from './protocol.ts';
-import { settings } from './settings.ts';
-import { type LocalSocket, listenForAll } from './socket-server.ts';
-import { status } from './status.ts';
-import type { ServiceView } from './stock.ts';
+import type { Agent } from '../folder/agent.ts';
+import { type AskPlace, askFolders, askPath } from '../socket/ask-place.ts';
+import type { AskRequest, Emit } from '../socket/protocol.ts';
+import { type LocalSocket, listenForAll } from '../socket/socket-server.ts';
+import { pathStatus } from '../status/path-status.ts';
+import { settings } from '../status/settings.ts';
+import { status } from '../status/status.ts';
+import type { ServiceView } from '../status/stock.ts';
 
 /** Answers a question that any user of this PC may ask. */
 function answer(

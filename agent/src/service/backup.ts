@@ -2,26 +2,26 @@ import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
-import type { Excluded } from '../capture/excludes.ts';
-import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
-import { changingProblem, endedEarlyProblem, type Problem } from '../capture/problem.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import { carryTurn } from '../carry/turn.ts';
+import type { Agent } from '../folder/agent.ts';
+import { AgentError } from '../socket/errors.ts';
+import type { BackupRequest, Emit } from '../socket/protocol.ts';
+import type { Excluded } from '../source/excludes.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
+import { changingProblem, endedEarlyProblem, type Problem } from '../source/problem.ts';
+import { type Met, tellCentral } from '../status/heartbeat.ts';
+import { waitingProblems } from '../status/queue-view.ts';
+import type { ServiceView } from '../status/stock.ts';
 import { UplinkError } from '../uplink/errors.ts';
+import { connected, stillQueued, unreachable } from '../uplink/reach.ts';
 import { immediate } from '../watch/gate.ts';
 import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
-import type { Agent } from './agent.ts';
 import { CountAhead } from './count-ahead.ts';
-import { AgentError } from './errors.ts';
-import { type Met, tellCentral } from './heartbeat.ts';
 import { type Losses, listedLosses, untoldLosses } from './losses.ts';
-import type { BackupRequest, Emit } from './protocol.ts';
-import { waitingProblems } from './queue-view.ts';
-import { connected, stillQueued, unreachable } from './reach.ts';
 import { findRoots, type Root } from './roots.ts';
 import { interrupted, sendAndFill } from './sending.ts';
-import type { ServiceView } from './stock.ts';
 
 /**
  * `backup PATH…`: captures the paths as they are now, then sends and waits for the receipts (unless

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
-import type { AgentEvent, Request } from './protocol.ts';
+import type { AgentEvent, Request } from '../socket/protocol.ts';
 import { operate } from './service.ts';
 
 let lab: ServiceBench;

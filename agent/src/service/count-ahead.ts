@@ -1,5 +1,5 @@
 import { unlessStopped } from '../capture/stop.ts';
-import type { Agent } from './agent.ts';
+import type { Agent } from '../folder/agent.ts';
 import type { Root } from './roots.ts';
 
 /** How much there is to look at. */

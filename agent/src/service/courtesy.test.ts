@@ -9,10 +9,10 @@ import { noEvents } from '../../testing/watch/no-events.ts';
 import { statusText } from '../commands/status-text.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
 import { longPauseMs } from '../courtesy/courtesy.ts';
-import type { Agent } from './agent.ts';
-import type { AgentEvent } from './protocol.ts';
+import type { Agent } from '../folder/agent.ts';
+import { fixedSources } from '../folder/source-set.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
 import { Service } from './service.ts';
-import { fixedSources } from './source-set.ts';
 
 let lab: ServiceBench;
 let pc: TestPc;

@@ -1,11 +1,11 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
-import type { Agent } from './agent.ts';
-import type { AgentError } from './errors.ts';
-import { tellCentral } from './heartbeat.ts';
+import type { Agent } from '../folder/agent.ts';
+import type { AgentError } from '../socket/errors.ts';
+import type { Emit } from '../socket/protocol.ts';
+import { tellCentral } from '../status/heartbeat.ts';
+import { pendingResults, type ServiceView } from '../status/stock.ts';
+import { sendAll, stillQueued, unreachable } from '../uplink/reach.ts';
 import { listedLosses, untoldLosses } from './losses.ts';
-import type { Emit } from './protocol.ts';
-import { sendAll, stillQueued, unreachable } from './reach.ts';
-import { pendingResults, type ServiceView } from './stock.ts';
 
 /**
  * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects,

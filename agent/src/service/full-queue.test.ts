@@ -8,11 +8,11 @@ import {
   openServiceBench,
   type ServiceBench,
 } from '../../testing/service/bench.ts';
-import { fromText, pathBytes } from '../capture/paths.ts';
-import { type Source, sourceOf } from '../capture/source.ts';
-import type { Agent } from './agent.ts';
-import type { Request } from './protocol.ts';
-import { fixedSources } from './source-set.ts';
+import type { Agent } from '../folder/agent.ts';
+import { fixedSources } from '../folder/source-set.ts';
+import type { Request } from '../socket/protocol.ts';
+import { fromText, pathBytes } from '../source/paths.ts';
+import { type Source, sourceOf } from '../source/source.ts';
 import { captureWaiting } from './waiting.ts';
 
 /** Small, so that the test is quick: the limits are counted in bytes, whatever their size. */

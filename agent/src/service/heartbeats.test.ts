@@ -9,12 +9,12 @@ import { portWith, systemError } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
 import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
 import { noEvents } from '../../testing/watch/no-events.ts';
-import { fromText } from '../capture/paths.ts';
-import { nodeSource } from '../capture/source-port.ts';
-import { quietTime } from '../watch/proof.ts';
-import type { Agent } from './agent.ts';
+import type { Agent } from '../folder/agent.ts';
+import { fixedSources } from '../folder/source-set.ts';
+import { fromText } from '../source/paths.ts';
+import { quietTime } from '../source/proof.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { Service } from './service.ts';
-import { fixedSources } from './source-set.ts';
 
 let lab: ServiceBench;
 

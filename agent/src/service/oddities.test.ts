@@ -18,7 +18,7 @@ import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
 import { find, openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
-import { nodeSource } from '../capture/source-port.ts';
+import { nodeSource } from '../source/source-port.ts';
 
 let service: ServiceBench;
 beforeEach(async () => {

@@ -19,17 +19,17 @@ import { type Bench, openBench, portWith, systemError } from '../../testing/capt
 import { noise } from '../../testing/queue/support.ts';
 import { testIdentity, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
-import { fromText } from '../capture/paths.ts';
-import { nodeSource } from '../capture/source-port.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import { openDesk } from '../desk/open-desk.ts';
+import type { Agent } from '../folder/agent.ts';
+import { fixedSources } from '../folder/source-set.ts';
+import type { AgentEvent, Request } from '../socket/protocol.ts';
+import { fromText } from '../source/paths.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
-import type { Agent } from './agent.ts';
-import type { AgentEvent, Request } from './protocol.ts';
 import { operate } from './service.ts';
-import { fixedSources } from './source-set.ts';
 
 let bench: Bench;
 let collector: TestCollector;

@@ -1,8 +1,8 @@
 import { AliquotError } from '@aliquot/proto';
 import type { Logger } from 'pino';
-import type { Agent } from './agent.ts';
-import { tellCentral } from './heartbeat.ts';
-import type { ServiceView } from './stock.ts';
+import type { Agent } from '../folder/agent.ts';
+import { tellCentral } from '../status/heartbeat.ts';
+import type { ServiceView } from '../status/stock.ts';
 
 /**
  * Sends the service's heartbeats: one at the end of every scan, one when a problem has come or

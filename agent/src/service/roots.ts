@@ -3,16 +3,16 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { defaultClass, defaultFolderResults } from '@aliquot/shared/settings/defaults';
-import { excludeMistake } from '../capture/excludes.ts';
 import { knownAt } from '../capture/known.ts';
-import { type BytePath, bytePath, isWithin, pathBytes, spelledPath } from '../capture/paths.ts';
-import type { Problem } from '../capture/problem.ts';
-import { builtInExcludes } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
-import { type Source, sourceOf } from '../capture/source.ts';
-import type { Agent } from './agent.ts';
-import { acceptLead, leadOf } from './leads.ts';
-import type { BackupRequest } from './protocol.ts';
+import type { Agent } from '../folder/agent.ts';
+import { acceptLead, leadOf } from '../folder/leads.ts';
+import type { BackupRequest } from '../socket/protocol.ts';
+import { excludeMistake } from '../source/excludes.ts';
+import { type BytePath, bytePath, isWithin, pathBytes, spelledPath } from '../source/paths.ts';
+import type { Problem } from '../source/problem.ts';
+import { builtInExcludes } from '../source/rules.ts';
+import { type Source, sourceOf } from '../source/source.ts';
 
 /** One thing to scan: a path, and the source whose rules and class it comes under. */
 export interface Root {

@@ -1,9 +1,9 @@
-import type { BytePath } from '../capture/paths.ts';
+import type { Agent } from '../folder/agent.ts';
+import { AgentError } from '../socket/errors.ts';
+import type { Emit } from '../socket/protocol.ts';
+import type { BytePath } from '../source/paths.ts';
+import { sendAll } from '../uplink/reach.ts';
 import { addTally, type Tally } from '../watch/tally.ts';
-import type { Agent } from './agent.ts';
-import { AgentError } from './errors.ts';
-import type { Emit } from './protocol.ts';
-import { sendAll } from './reach.ts';
 import { captureWaiting } from './waiting.ts';
 
 /** What became of the sending at the end of a backup. */

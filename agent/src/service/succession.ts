@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
+import type { Agent } from '../folder/agent.ts';
 import { AddressBook } from '../identity/addresses.ts';
 import { IdentityError } from '../identity/errors.ts';
 import { succeed } from '../identity/succeed.ts';
-import type { Agent } from './agent.ts';
 
 type Waiting = Pick<Agent, 'port' | 'dataDir' | 'identity' | 'queue' | 'uplink'>;
 

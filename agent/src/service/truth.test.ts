@@ -7,13 +7,13 @@ import { openServiceBench, type ServiceBench } from '../../testing/service/bench
 import { noEvents } from '../../testing/watch/no-events.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { statusText } from '../commands/status-text.ts';
-import { quietTime } from '../watch/proof.ts';
+import type { Agent } from '../folder/agent.ts';
+import { fixedSources } from '../folder/source-set.ts';
+import type { AgentEvent } from '../socket/protocol.ts';
+import { quietTime } from '../source/proof.ts';
+import type { ServiceView } from '../status/stock.ts';
 import type { EventPort } from '../watch/watcher.ts';
-import type { Agent } from './agent.ts';
-import type { AgentEvent } from './protocol.ts';
 import { operate, Service } from './service.ts';
-import { fixedSources } from './source-set.ts';
-import type { ServiceView } from './stock.ts';
 
 let lab: ServiceBench;
 let service: Service | undefined;

@@ -1,11 +1,11 @@
 import { defaultFolderResults } from '@aliquot/shared/settings/defaults';
-import { type BytePath, isWithin } from '../capture/paths.ts';
-import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
-import { type Source, sourceOf } from '../capture/source.ts';
+import type { Agent } from '../folder/agent.ts';
+import { type BytePath, isWithin } from '../source/paths.ts';
+import { compileRules, excludedFrom } from '../source/rules.ts';
+import { type Source, sourceOf } from '../source/source.ts';
 import { captureReferences } from '../watch/reference-pass.ts';
 import type { Tally } from '../watch/tally.ts';
-import type { Agent } from './agent.ts';
 
 export interface WaitingRequest {
   readonly where: (path: BytePath) => boolean;

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { fromText } from '../capture/paths.ts';
-import type { Agent } from '../service/agent.ts';
-import { tellCentral } from '../service/heartbeat.ts';
+import type { Agent } from '../folder/agent.ts';
 import type { Service } from '../service/service.ts';
+import { fromText } from '../source/paths.ts';
+import { tellCentral } from '../status/heartbeat.ts';
 import { systemTimers } from '../uplink/timers.ts';
 import { UpdateBook } from './book.ts';
 import type { Install } from './install.ts';

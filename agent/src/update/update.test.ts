@@ -17,7 +17,7 @@ import type { UpdateSettings } from '@aliquot/shared/settings/update';
 import { Vendor } from '@aliquot/shared/testing/release/vendor';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Problem } from '../capture/problem.ts';
+import type { Problem } from '../source/problem.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { UpdateBook } from './book.ts';
 import { type Install, isProved, ownPlatform } from './install.ts';

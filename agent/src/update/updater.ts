@@ -13,7 +13,7 @@ import { programTarget } from '@aliquot/shared/release/targets';
 import { compareVersions } from '@aliquot/shared/release/version';
 import type { UpdateSettings } from '@aliquot/shared/settings/update';
 import type { Logger } from 'pino';
-import type { Problem } from '../capture/problem.ts';
+import type { Problem } from '../source/problem.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import type { Timers } from '../uplink/timers.ts';
 import type { UpdateBook } from './book.ts';

@@ -11,8 +11,8 @@ import {
 import { join } from 'node:path';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { bytePath, fromText } from '../capture/paths.ts';
-import { nodeSource } from '../capture/source-port.ts';
+import { bytePath, fromText } from '../source/paths.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { FolderEvents } from './folder-events.ts';
 import type { PoolOptions } from './watch-pool.ts';
 import type { Subscription } from './watcher.ts';

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs';
-import { type BytePath, join, nameOf, pathBytes } from '../capture/paths.ts';
-import type { SourceStat } from '../capture/source-port.ts';
+import { type BytePath, join, nameOf, pathBytes } from '../source/paths.ts';
+import type { SourceStat } from '../source/source-port.ts';
 import { Gathering } from './gathering.ts';
 import { type PoolOptions, type Watched, type WatchHolder, WatchPool } from './watch-pool.ts';
 import type { EventPort, EventSink, Subscription, WatchedPlace } from './watcher.ts';

@@ -3,11 +3,11 @@ import type { Completion } from '@aliquot/proto';
 import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
-import { type BytePath, orderOf, separator } from '../capture/paths.ts';
-import { isBeside, type Problem } from '../capture/problem.ts';
 import { resultPath } from '../capture/scan.ts';
-import type { Source } from '../capture/source.ts';
 import type { KnownFile } from '../queue/queue.ts';
+import { type BytePath, orderOf, separator } from '../source/paths.ts';
+import { isBeside, type Problem } from '../source/problem.ts';
+import type { Source } from '../source/source.ts';
 import type { Settler } from './settle.ts';
 
 export interface GateParts {

@@ -1,4 +1,4 @@
-import type { BytePath } from '../capture/paths.ts';
+import type { BytePath } from '../source/paths.ts';
 
 /**
  * A file that is written makes an event with each write: its path is handed on this much later,

@@ -24,11 +24,11 @@ import {
   systemError,
 } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
-import { fromText } from '../capture/paths.ts';
-import { nodeSource } from '../capture/source-port.ts';
 import { contentTag } from '../queue/log/payloads.ts';
-import { patienceOf } from './patience.ts';
-import { quietTime } from './proof.ts';
+import { fromText } from '../source/paths.ts';
+import { patienceOf } from '../source/patience.ts';
+import { quietTime } from '../source/proof.ts';
+import { nodeSource } from '../source/source-port.ts';
 import { SourceWatch } from './source-watch.ts';
 
 let bench: Bench;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { notUnderWine } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { fromText } from '../capture/paths.ts';
+import { fromText } from '../source/paths.ts';
 import { recursiveEvents } from './recursive-events.ts';
 import type { Subscription } from './watcher.ts';
 

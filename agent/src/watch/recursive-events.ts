@@ -1,5 +1,5 @@
 import { watch } from 'node:fs';
-import { join, pathBytes } from '../capture/paths.ts';
+import { join, pathBytes } from '../source/paths.ts';
 import { Gathering } from './gathering.ts';
 import type { EventPort } from './watcher.ts';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
-import { type BytePath, fromText, pathBytes } from '../capture/paths.ts';
-import { type Source, sourceOf } from '../capture/source.ts';
+import { type BytePath, fromText, pathBytes } from '../source/paths.ts';
+import { type Source, sourceOf } from '../source/source.ts';
 import { captureReferences } from './reference-pass.ts';
 
 let bench: Bench;

@@ -1,13 +1,13 @@
 import { Capturer, type CapturerParts, type CaptureTask } from '../capture/capturer.ts';
 import type { Change } from '../capture/compare.ts';
-import { type BytePath, bytePath, nameOf } from '../capture/paths.ts';
-import type { PlaceBook } from '../capture/places.ts';
 import { Presence } from '../capture/presence.ts';
-import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { scan } from '../capture/scan.ts';
-import type { Source } from '../capture/source.ts';
 import { throwIfStopped } from '../capture/stop.ts';
 import type { FileReference, Queue } from '../queue/queue.ts';
+import { type BytePath, bytePath, nameOf } from '../source/paths.ts';
+import type { PlaceBook } from '../source/places.ts';
+import { compileRules, excludedFrom } from '../source/rules.ts';
+import type { Source } from '../source/source.ts';
 import { countOutcome, newTally, type Tally } from './tally.ts';
 
 export interface ReferencePassParts extends CapturerParts {

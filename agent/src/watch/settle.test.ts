@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { endlessPatience, patienceOf } from './patience.ts';
-import { quietTime } from './proof.ts';
+import { endlessPatience, patienceOf } from '../source/patience.ts';
+import { quietTime } from '../source/proof.ts';
 import { Settler } from './settle.ts';
 
 const newSettler = (capacity?: number) => new Settler(quietTime(10), endlessPatience, capacity);

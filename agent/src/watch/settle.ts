@@ -1,6 +1,6 @@
-import type { BytePath } from '../capture/paths.ts';
-import { endlessPatience, nextCaptureMs, type Patience } from './patience.ts';
-import type { CompletionProof, Verdict } from './proof.ts';
+import type { BytePath } from '../source/paths.ts';
+import { endlessPatience, nextCaptureMs, type Patience } from '../source/patience.ts';
+import type { CompletionProof, Verdict } from '../source/proof.ts';
 
 /** What is not at rest, and due to be captured as it is. */
 export type Judgement = Verdict | { readonly state: 'growing' };

@@ -2,8 +2,8 @@ import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
-import { fromText } from '../capture/paths.ts';
-import { quietTime } from './proof.ts';
+import { fromText } from '../source/paths.ts';
+import { quietTime } from '../source/proof.ts';
 import { SourceWatch } from './source-watch.ts';
 
 let bench: Bench;

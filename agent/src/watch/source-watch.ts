@@ -1,21 +1,21 @@
 import type { Clock } from '@aliquot/shared/ports';
 import { Capturer, type CaptureTask } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
-import type { Excluded } from '../capture/excludes.ts';
 import type { CaptureHost } from '../capture/host.ts';
-import { type BytePath, isWithin } from '../capture/paths.ts';
-import type { PlaceBook } from '../capture/places.ts';
-import { unsettledProblem } from '../capture/problem.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';
-import { type CompiledRules, compileRules, excludedFrom } from '../capture/rules.ts';
 import { type Look, resultPath, scan } from '../capture/scan.ts';
-import type { Source } from '../capture/source.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { UnderWay } from '../capture/under-way.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Excluded } from '../source/excludes.ts';
+import { type BytePath, isWithin } from '../source/paths.ts';
+import type { PlaceBook } from '../source/places.ts';
+import { unsettledProblem } from '../source/problem.ts';
+import { quietTime } from '../source/proof.ts';
+import { type CompiledRules, compileRules, excludedFrom } from '../source/rules.ts';
+import type { Source } from '../source/source.ts';
 import { type GateParts, settled } from './gate.ts';
-import { quietTime } from './proof.ts';
 import { Settler } from './settle.ts';
 import { addTally, countOutcome, countSame, newTally, type Tally } from './tally.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
-import { quietTime } from './proof.ts';
+import { quietTime } from '../source/proof.ts';
 import { SourceWatch } from './source-watch.ts';
 import { newTally } from './tally.ts';
 import { WatchLoop } from './watch-loop.ts';

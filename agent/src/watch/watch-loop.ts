@@ -1,6 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
 import type { FoundItem } from '../capture/compare.ts';
-import type { BytePath } from '../capture/paths.ts';
+import type { BytePath } from '../source/paths.ts';
 import type { SourceWatch } from './source-watch.ts';
 import { addTally, newTally, type Tally } from './tally.ts';
 import type { EventPort, EventSink, Subscription } from './watcher.ts';

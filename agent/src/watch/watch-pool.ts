@@ -1,7 +1,7 @@
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
-import { type BytePath, pathBytes } from '../capture/paths.ts';
-import { systemCode } from '../capture/source-port.ts';
+import { type BytePath, pathBytes } from '../source/paths.ts';
+import { systemCode } from '../source/source-port.ts';
 
 /** One folder that is watched. */
 export interface Watched {

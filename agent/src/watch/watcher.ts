@@ -1,5 +1,5 @@
-import type { BytePath } from '../capture/paths.ts';
-import type { SourceStat } from '../capture/source-port.ts';
+import type { BytePath } from '../source/paths.ts';
+import type { SourceStat } from '../source/source-port.ts';
 import { FolderEvents } from './folder-events.ts';
 import { recursiveEvents } from './recursive-events.ts';
 

@@ -4,8 +4,8 @@ import type {
   TortureCounts,
   TortureScenario,
 } from '@aliquot/shared/testing/scenario';
-import { pathBytes } from '../../src/capture/paths.ts';
 import { contentTag } from '../../src/queue/log/payloads.ts';
+import { pathBytes } from '../../src/source/paths.ts';
 import { noise } from '../queue/support.ts';
 import { type Bench, openBench, systemError } from './bench.ts';
 import { ModelDisk } from './model-disk.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '@aliquot/shared/ports';
-import type { SourcePort, SourceStat } from '../../src/capture/source-port.ts';
+import type { SourcePort, SourceStat } from '../../src/source/source-port.ts';
 
 /** A file, folder, link or special file, whatever names it has. */
 interface Inode {

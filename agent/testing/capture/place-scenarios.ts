@@ -1,7 +1,7 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import { type Place, PlaceBook, type PlaceIdentity } from '../../src/capture/places.ts';
+import { type Place, PlaceBook, type PlaceIdentity } from '../../src/source/places.ts';
 
 const drive: PlaceIdentity = {
   fileSystem: 'exfat /dev/sdb1 /',

@@ -4,7 +4,7 @@ import type {
   TortureCounts,
   TortureScenario,
 } from '@aliquot/shared/testing/scenario';
-import { fromText, pathBytes } from '../../src/capture/paths.ts';
+import { fromText, pathBytes } from '../../src/source/paths.ts';
 import { noise } from '../queue/support.ts';
 import { find, openServiceBench, type ServiceBench } from './bench.ts';
 

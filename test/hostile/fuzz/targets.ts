@@ -33,7 +33,7 @@ import {
   parseRecordHeader,
 } from '../../../agent/src/queue/log/record.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
-import { requestSchema } from '../../../agent/src/service/protocol.ts';
+import { requestSchema } from '../../../agent/src/socket/protocol.ts';
 import { decodeItem } from '../../../collector/src/api/item-record.ts';
 import * as messages from '../../../collector/src/api/messages.ts';
 import { readRecords } from '../../../collector/src/api/record-stream.ts';

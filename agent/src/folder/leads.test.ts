@@ -3,11 +3,11 @@ import { sep } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
-import { fromText, pathBytes } from '../capture/paths.ts';
-import { PlaceBook } from '../capture/places.ts';
+import { readConfig } from '../service/config.ts';
+import type { Request } from '../socket/protocol.ts';
+import { fromText, pathBytes } from '../source/paths.ts';
+import { PlaceBook } from '../source/places.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
-import { readConfig } from './config.ts';
-import type { Request } from './protocol.ts';
 import { ConfiguredSources, type SourceSet } from './source-set.ts';
 
 let lab: ServiceBench;

@@ -2,9 +2,9 @@ import { pathText } from '@aliquot/shared/cli/format';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { CaptureHost } from '../capture/host.ts';
-import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
-import type { PlaceBook } from '../capture/places.ts';
-import { brokenLinkProblem, movedLinkProblem, type Problem } from '../capture/problem.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
+import type { PlaceBook } from '../source/places.ts';
+import { brokenLinkProblem, movedLinkProblem, type Problem } from '../source/problem.ts';
 
 /**
  * Where a path leads that a person named: a folder of the configuration, or one given to `backup`.

@@ -1,8 +1,8 @@
 import { AliquotError } from '@aliquot/proto';
-import type { Excluded } from '../capture/excludes.ts';
-import type { BytePath } from '../capture/paths.ts';
+import type { Agent } from '../folder/agent.ts';
 import type { FileProblem, Queue } from '../queue/queue.ts';
-import type { Agent } from './agent.ts';
+import type { Excluded } from '../source/excludes.ts';
+import type { BytePath } from '../source/paths.ts';
 import { waitingProblems } from './queue-view.ts';
 
 /** A watched folder as the running service knows it. */

@@ -1,6 +1,6 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
-import { isWholePath } from '../capture/excludes.ts';
+import { isWholePath } from '../source/excludes.ts';
 import {
   type BytePath,
   fromText,
@@ -8,12 +8,12 @@ import {
   isWithin,
   pathBytes,
   spelledPath,
-} from '../capture/paths.ts';
-import { rootFileProblem } from '../capture/problem.ts';
-import { builtInExcludes, type Exclude } from '../capture/rules.ts';
-import { type Source, sourceOf } from '../capture/source.ts';
-import { patienceOf } from '../watch/patience.ts';
-import { quietTime } from '../watch/proof.ts';
+} from '../source/paths.ts';
+import { patienceOf } from '../source/patience.ts';
+import { rootFileProblem } from '../source/problem.ts';
+import { quietTime } from '../source/proof.ts';
+import { builtInExcludes, type Exclude } from '../source/rules.ts';
+import { type Source, sourceOf } from '../source/source.ts';
 import { type Lead, type LeadParts, leadOf } from './leads.ts';
 
 /** The watched folders as they are at this moment. */

@@ -1,6 +1,6 @@
-import { type BytePath, bytePath, isWithin, orderOf, separator } from '../capture/paths.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import { type BytePath, bytePath, isWithin, orderOf, separator } from '../source/paths.ts';
 import type { Stock } from './stock.ts';
 
 /**

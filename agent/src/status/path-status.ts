@@ -2,6 +2,12 @@ import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
+import { sourceFor } from '../capture/scan.ts';
+import type { Agent } from '../folder/agent.ts';
+import type { OwnVersion } from '../queue/outbox/own-versions.ts';
+import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import { AgentError } from '../socket/errors.ts';
+import type { Emit, PathsRequest } from '../socket/protocol.ts';
 import {
   type BytePath,
   bytePath,
@@ -10,14 +16,8 @@ import {
   pathBytes,
   separator,
   spelledPath,
-} from '../capture/paths.ts';
-import { compileRules, excludedFrom } from '../capture/rules.ts';
-import { sourceFor } from '../capture/scan.ts';
-import type { OwnVersion } from '../queue/outbox/own-versions.ts';
-import type { FileProblem, KnownFile } from '../queue/queue.ts';
-import type { Agent } from './agent.ts';
-import { AgentError } from './errors.ts';
-import type { Emit, PathsRequest } from './protocol.ts';
+} from '../source/paths.ts';
+import { compileRules, excludedFrom } from '../source/rules.ts';
 import { type Result, type ResultState, results, stateOf } from './results.ts';
 import { type ServiceView, type Stock, takeStock } from './stock.ts';
 

@@ -1,9 +1,9 @@
 import type { SourceId } from '@aliquot/proto';
 import { sourceIdFor } from '@aliquot/shared/keys/derive';
-import type { Patience } from '../watch/patience.ts';
-import type { CompletionProof } from '../watch/proof.ts';
 import { type BytePath, pathBytes } from './paths.ts';
+import type { Patience } from './patience.ts';
 import type { Problem } from './problem.ts';
+import type { CompletionProof } from './proof.ts';
 import type { WalkRules } from './rules.ts';
 
 /** A watched folder, or a path that a person named, with how its files are treated. */

@@ -1,7 +1,7 @@
 import { formatInstant } from '@aliquot/shared/cli/format';
 import type { InForce, Origin } from '../desk/effective.ts';
-import type { Agent } from './agent.ts';
-import type { Emit } from './protocol.ts';
+import type { Agent } from '../folder/agent.ts';
+import type { Emit } from '../socket/protocol.ts';
 
 /**
  * `settings`: one `settings` event, a `setting` event for each value with its origin, then what

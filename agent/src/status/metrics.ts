@@ -1,6 +1,6 @@
+import type { Agent } from '../folder/agent.ts';
 import type { QueueUsage } from '../queue/queue.ts';
 import type { HeartbeatCounts } from '../uplink/uplink.ts';
-import type { Agent } from './agent.ts';
 import { heartbeatCounts } from './heartbeat.ts';
 import type { ServiceView } from './stock.ts';
 

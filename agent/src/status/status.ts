@@ -1,9 +1,9 @@
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
-import { pathBytes } from '../capture/paths.ts';
 import type { Pause } from '../courtesy/busy.ts';
+import type { Agent } from '../folder/agent.ts';
 import { enrolmentOf } from '../identity/identity.ts';
-import type { Agent } from './agent.ts';
-import type { Emit, StatusRequest } from './protocol.ts';
+import type { Emit, StatusRequest } from '../socket/protocol.ts';
+import { pathBytes } from '../source/paths.ts';
 import { queueView } from './queue-view.ts';
 import { results } from './results.ts';
 import { type ServiceView, type SourceView, takeStock } from './stock.ts';

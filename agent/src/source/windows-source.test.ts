@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
-import { quietTime } from '../watch/proof.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { fromText, pathBytes } from './paths.ts';
+import { quietTime } from './proof.ts';
 import { nodeSource } from './source-port.ts';
 import { windowsSource } from './windows-source.ts';
 

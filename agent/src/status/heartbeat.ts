@@ -1,9 +1,9 @@
 import type { ProblemCount } from '@aliquot/proto';
-import type { Problem } from '../capture/problem.ts';
+import type { Agent } from '../folder/agent.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Problem } from '../source/problem.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import type { HeartbeatCounts } from '../uplink/uplink.ts';
-import type { Agent } from './agent.ts';
 import { pendingResults, type ServiceView, syncIfPossible } from './stock.ts';
 
 /** What a backup met, for its heartbeat: a running service knows better. */

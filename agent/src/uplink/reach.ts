@@ -1,8 +1,8 @@
 import { carryTurn } from '../carry/turn.ts';
-import { UplinkError, type UplinkErrorCode } from '../uplink/errors.ts';
-import type { Uplink } from '../uplink/uplink.ts';
-import type { Agent } from './agent.ts';
-import { AgentError } from './errors.ts';
+import type { Agent } from '../folder/agent.ts';
+import { AgentError } from '../socket/errors.ts';
+import { UplinkError, type UplinkErrorCode } from './errors.ts';
+import type { Uplink } from './uplink.ts';
 
 /**
  * A command gives up after this many failed attempts in a row; the service goes on trying for ever.

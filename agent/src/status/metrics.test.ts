@@ -7,10 +7,10 @@ import { type Logger, pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openServiceBench } from '../../testing/service/bench.ts';
 import { noEvents } from '../../testing/watch/no-events.ts';
+import { fixedSources } from '../folder/source-set.ts';
+import { serveMetrics } from '../service/metrics-server.ts';
+import { Service } from '../service/service.ts';
 import { AGENT_METRICS, type AgentFacts, metricsText } from './metrics.ts';
-import { serveMetrics } from './metrics-server.ts';
-import { Service } from './service.ts';
-import { fixedSources } from './source-set.ts';
 
 const facts: AgentFacts = {
   counts: {
