@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { digestAt, type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
 import { afterAll, describe, expect, it } from 'vitest';
 import { HashPool } from './hash-pool.ts';
-import { digestAt, type Hasher, hereHasher } from './hasher.ts';
 
 const pool = new HashPool(2);
 afterAll(() => pool.close());

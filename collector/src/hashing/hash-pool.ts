@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
+import { type Hashed, type Hasher, hashHere, type Span } from '@aliquot/shared/hashing/hasher';
 import { ThreadPool } from '@aliquot/shared/threads/thread-pool';
-import { type Hashed, type Hasher, hashHere, type Span } from './hasher.ts';
 
 export interface HashJob {
   readonly buffer: ArrayBuffer;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { asChunkId, type ChunkId, type VaultId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import type { Hasher } from '../hashing/hasher.ts';
+import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import { StoreError } from './errors.ts';
 import type { Finding } from './fsck-finding.ts';
 import { packFileName, ReadOnlyPack } from './pack-source.ts';

@@ -7,7 +7,7 @@ import {
   splitItems,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { digestAt, type Hasher, type Span } from '../hashing/hasher.ts';
+import { digestAt, type Hasher, type Span } from '@aliquot/shared/hashing/hasher';
 import { keys } from './catalog-keys.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';

@@ -1,6 +1,6 @@
 import type { ChunkId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { digestAt, type Hasher, type Span } from '../hashing/hasher.ts';
+import { digestAt, type Hasher, type Span } from '@aliquot/shared/hashing/hasher';
 import type { ItemRow } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';

@@ -1,6 +1,12 @@
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { releaseWhole } from '@aliquot/shared/crypto/release';
-import { digestAt, type Hashed, type Hasher, hereHasher, type Span } from '../hashing/hasher.ts';
+import {
+  digestAt,
+  type Hashed,
+  type Hasher,
+  hereHasher,
+  type Span,
+} from '@aliquot/shared/hashing/hasher';
 import type { PackSource } from './pack-source.ts';
 import {
   decodeFooter,

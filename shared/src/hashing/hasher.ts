@@ -1,4 +1,4 @@
-import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { sha256 } from '../crypto/primitives.ts';
 
 /** Where something lies in a run of bytes. */
 export interface Span {

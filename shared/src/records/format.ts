@@ -1,0 +1,74 @@
+import type { FilePort } from '../durable/file-port.ts';
+
+/**
+ * What a reader or writer of records may meet that it cannot go on from. `damaged`: bytes that were
+ * durable are broken. `foreign`: the file is sound, but of another owner or number. `later`: of a
+ * release to come. `earlier`: of a development version. `tooLarge`: more than its kind may have.
+ */
+export type RecordFault = 'damaged' | 'foreign' | 'later' | 'earlier' | 'tooLarge';
+
+/** One kind of record: its number on disk, and the most that its payload may have. */
+export interface KindLimits {
+  readonly code: number;
+  readonly maxBytes: number;
+}
+
+/** What kind of file this is; FORMAT.md, "Record file". */
+export interface FileFormat<K extends string> {
+  /** What a person calls such a file: `queue segment`. */
+  readonly name: string;
+  /** Seven characters at its start, which no other kind of file has. */
+  readonly magic: string;
+  /** Behind the eight digits of its number: `.seg`. */
+  readonly suffix: string;
+  readonly kinds: Readonly<Record<K, KindLimits>>;
+  /** How such files began before the first release: they are refused by name. */
+  readonly earlier: readonly string[];
+  /** The room's own error, with its code and way out, for what `says` tells. */
+  error(fault: RecordFault, says: string): Error;
+}
+
+/** Where a record's header starts in a folder of numbered files. */
+export interface Position {
+  readonly file: number;
+  readonly offset: number;
+}
+
+/** Where the files of a log are, and whose they are. */
+export interface RecordFolder<K extends string> {
+  readonly port: FilePort;
+  readonly dir: string;
+  readonly format: FileFormat<K>;
+  /**
+   * Whose they are, 16 bytes; unless given, whoever the oldest sound file names. One of another
+   * owner is `foreign`.
+   */
+  readonly owner?: Uint8Array | undefined;
+  /** What new files take when no file here says it: so that logs of one owner may share it. */
+  readonly salt?: number | undefined;
+  /** Handles kept open between reads; 4 unless told. */
+  readonly handles?: number | undefined;
+}
+
+/** A record before it has its place. */
+export interface NewRecord<K extends string> {
+  readonly kind: K;
+  readonly payload: Uint8Array;
+  /** SHA-256 of the payload, where it is known: for a chunk or page that is its id. */
+  readonly digest?: Uint8Array | undefined;
+}
+
+/** Bytes of one file of records, however it is held open. */
+export interface RecordSource {
+  readonly path: string;
+  readonly number: number;
+  /** Bytes of the file that may be read. */
+  readonly size: number;
+  /** Up to `length` bytes at `position` in memory of their own; fewer at the end. */
+  read(position: number, length: number): Promise<Buffer>;
+}
+
+/** Negative when `a` stands before `b`. Seam: for the store and the queue. */
+export function comparePlaces(a: Position, b: Position): number {
+  return a.file - b.file || a.offset - b.offset;
+}

@@ -1,0 +1,309 @@
+import { join } from 'node:path';
+import { readFully } from '../durable/durable.ts';
+import { withFileErrors } from '../durable/errors.ts';
+import type { FilePort, OpenFile } from '../durable/file-port.ts';
+import {
+  FILE_HEADER_BYTES,
+  type FileHeader,
+  type LogIdentity,
+  payloadMatches,
+  RECORD_HEADER_BYTES,
+  RecordCodec,
+  type RecordHeader,
+} from './codec.ts';
+import { identityOf, judgeFileHeader, listRecordFiles, recordFileName } from './folder.ts';
+import type { FileFormat, Position, RecordFolder, RecordSource } from './format.ts';
+import { ReadWindow } from './read-window.ts';
+import { type ScannedRecord, type ScanOptions, scanRecords } from './scan.ts';
+
+/** One record with its payload, both proved. */
+export interface ReadRecord<K extends string> {
+  readonly header: RecordHeader<K>;
+  readonly payload: Uint8Array;
+}
+
+/** A record, or what is none, with the file in which it stands. */
+export type LogItem<K extends string> = ScannedRecord<K> & { readonly file: number };
+
+interface Handle {
+  readonly file: Promise<OpenFile>;
+  uses: number;
+}
+
+const HANDLES = 4;
+/** What reading single records of unknown length reads at once. */
+const AHEAD_BYTES = 128 * 1024;
+
+/**
+ * Reads a folder of numbered files of records: single ones, runs, or all in order. Knows framing
+ * and checksums, not what records mean. Sizes are those at the opening; a `RecordLog` keeps them up
+ * to date for what it writes itself.
+ *
+ * Errors: what `FileFormat.error` makes of each `RecordFault`, and `FileError`.
+ */
+export class RecordReader<K extends string> {
+  readonly dir: string;
+  readonly format: FileFormat<K>;
+  protected readonly port: FilePort;
+  /** Sizes by number, ascending; the last is the one that grows. */
+  protected readonly sizes: Map<number, number>;
+  /** Undefined while no file says it. */
+  protected identity: LogIdentity | undefined;
+  readonly #codecs = new Map<
+    number,
+    { readonly codec: RecordCodec<K>; readonly isSound: boolean }
+  >();
+  readonly #most: number;
+  /** Least recently used first. */
+  readonly #handles = new Map<number, Handle>();
+  #ahead: { readonly file: number; readonly window: ReadWindow } | undefined;
+
+  protected constructor(
+    { port, dir, format, handles = HANDLES }: RecordFolder<K>,
+    sizes: Map<number, number>,
+    identity: LogIdentity | undefined,
+  ) {
+    this.port = port;
+    this.dir = dir;
+    this.format = format;
+    this.sizes = sizes;
+    this.identity = identity;
+    this.#most = handles;
+  }
+
+  /** Lists what is there; writes nothing. */
+  static async open<K extends string>(folder: RecordFolder<K>): Promise<RecordReader<K>> {
+    const sizes = await listRecordFiles(folder.port, folder.dir, folder.format);
+    return new RecordReader(folder, sizes, await identityOf(folder, sizes));
+  }
+
+  /** Numbers and sizes in bytes, oldest first. */
+  files(): readonly { readonly number: number; readonly size: number }[] {
+    return [...this.sizes].map(([number, size]) => ({ number, size }));
+  }
+
+  get lastNumber(): number | undefined {
+    let last: number | undefined;
+    for (const number of this.sizes.keys()) last = number;
+    return last;
+  }
+
+  path(number: number): string {
+    return join(this.dir, recordFileName(this.format, number));
+  }
+
+  /**
+   * The record at a position, header and payload proved; a header of which one byte has rotted is
+   * mended. With its length known it is read at once, else with what follows, because the next one
+   * asked for is mostly the next one there. Throws `damaged`.
+   */
+  async read(at: Position, length?: number): Promise<ReadRecord<K>> {
+    const { codec } = await this.codecOf(at.file);
+    const found =
+      length === undefined
+        ? await this.#readAhead(codec, at)
+        : await this.#readWhole(codec, at, length);
+    if (found !== undefined) return found;
+    throw this.format.error(
+      'damaged',
+      `${this.path(at.file)}: the record at byte ${at.offset} is damaged`,
+    );
+  }
+
+  /** The header at a position, undefined when none is sound there; its payload is not looked at. */
+  async readHeader(at: Position): Promise<RecordHeader<K> | undefined> {
+    const bytes = await this.readBytes(at.file, at.offset, RECORD_HEADER_BYTES);
+    if (bytes.length < RECORD_HEADER_BYTES) return undefined;
+    const verdict = (await this.codecOf(at.file)).codec.decode(bytes);
+    return verdict.type === 'header' ? verdict.header : undefined;
+  }
+
+  /**
+   * Bytes as they lie, nothing proved: fewer at the end of the file, none when there is no such
+   * file. `codecOf` tells what their headers say.
+   */
+  async readBytes(number: number, offset: number, length: number): Promise<Buffer> {
+    const size = this.sizes.get(number);
+    const available = size === undefined ? 0 : Math.max(0, Math.min(length, size - offset));
+    if (available === 0) return Buffer.alloc(0);
+    const handle = await this.#acquire(number);
+    try {
+      return await withFileErrors('read', this.path(number), async () =>
+        readFully(await handle.file, offset, available),
+      );
+    } finally {
+      handle.uses -= 1;
+      await this.#release();
+    }
+  }
+
+  /**
+   * What decodes the record headers of a file, and whether its own header is sound; one that is not
+   * is found out from the other files. Throws `foreign`, `earlier`, `later`, or `damaged` where
+   * nothing tells what the header was.
+   */
+  async codecOf(
+    number: number,
+  ): Promise<{ readonly codec: RecordCodec<K>; readonly isSound: boolean }> {
+    const known = this.#codecs.get(number);
+    if (known !== undefined) return known;
+    const bytes = await this.readBytes(number, 0, FILE_HEADER_BYTES);
+    const where = { path: this.path(number), number };
+    const { header, isSound } = judgeFileHeader(bytes, this.format, where, this.identity);
+    this.identity ??= header;
+    const found = { codec: new RecordCodec(this.format, header), isSound };
+    this.#codecs.set(number, found);
+    return found;
+  }
+
+  /**
+   * Every record from a position on (or all), file by file, and what is none. What stands before
+   * the position was durable.
+   */
+  async *scan(
+    from?: Position,
+    options: Pick<ScanOptions<K>, 'take' | 'hasher' | 'runBytes'> = {},
+  ): AsyncGenerator<LogItem<K>, void, void> {
+    for (const { number } of this.files()) {
+      if (from !== undefined && number < from.file) continue;
+      const offset = number === from?.file ? from.offset : 0;
+      yield* this.scanFile(number, { ...options, from: offset, durableTo: offset });
+    }
+  }
+
+  /**
+   * The records of one file from an offset on, and what is none. The newest file may end in a torn
+   * tail, see `scanRecords`; a newest file that a power failure took before its first record was
+   * written is one torn tail. A damaged header is damage of its own.
+   */
+  async *scanFile(
+    number: number,
+    options: ScanOptions<K> = {},
+  ): AsyncGenerator<LogItem<K>, void, void> {
+    const size = this.sizes.get(number) ?? 0;
+    const isNewest = number === this.lastNumber;
+    const { from = 0, durableTo = 0 } = options;
+    const damage = { type: 'damage', file: number, offset: 0, header: undefined } as const;
+    if (isNewest && durableTo <= FILE_HEADER_BYTES && (await this.isUnborn(number))) {
+      if (size > 0) yield { ...damage, end: size, isTorn: true };
+      return;
+    }
+    const { codec, isSound } = await this.codecOf(number);
+    if (!isSound && from <= FILE_HEADER_BYTES)
+      yield { ...damage, end: FILE_HEADER_BYTES, isTorn: false };
+    const tail = isNewest ? { durableTo } : { durableTo: undefined };
+    for await (const item of scanRecords(this.#source(number, size), codec, {
+      ...options,
+      ...tail,
+    }))
+      yield { ...item, file: number };
+  }
+
+  async close(): Promise<void> {
+    for (const number of [...this.#handles.keys()]) await this.#closeHandle(number);
+  }
+
+  /** Forgets what is known of a file that changes under its name or goes. */
+  protected async forget(number: number): Promise<void> {
+    this.#codecs.delete(number);
+    if (this.#ahead?.file === number) this.#ahead = undefined;
+    await this.#closeHandle(number);
+  }
+
+  /** What a new file begins with, so that its header need not be read back. */
+  protected begun(header: FileHeader): RecordCodec<K> {
+    const codec = new RecordCodec(this.format, header);
+    this.identity ??= header;
+    this.#codecs.set(header.number, { codec, isSound: true });
+    return codec;
+  }
+
+  #source(number: number, size: number): RecordSource {
+    return {
+      ...{ path: this.path(number), number, size },
+      read: (position, length) => this.readBytes(number, position, length),
+    };
+  }
+
+  /**
+   * Whether a file has not got its header yet: that is durable before any record, so one that a
+   * power failure took is short, or zeros and nothing behind.
+   */
+  protected async isUnborn(number: number): Promise<boolean> {
+    if ((this.sizes.get(number) ?? 0) > FILE_HEADER_BYTES) return false;
+    const bytes = await this.readBytes(number, 0, FILE_HEADER_BYTES);
+    if (bytes.every((byte) => byte === 0)) return true;
+    if (bytes.length === FILE_HEADER_BYTES) return false;
+    // Not one of a development version, which had shorter headers.
+    return !this.format.earlier.some(
+      (start) => bytes.toString('latin1', 0, start.length) === start,
+    );
+  }
+
+  async #readWhole(
+    codec: RecordCodec<K>,
+    at: Position,
+    length: number,
+  ): Promise<ReadRecord<K> | undefined> {
+    const bytes = await this.readBytes(at.file, at.offset, RECORD_HEADER_BYTES + length);
+    const verdict = codec.decode(bytes);
+    const payload = bytes.subarray(RECORD_HEADER_BYTES);
+    if (verdict.type === 'header')
+      return payloadMatches(verdict.header, payload)
+        ? { header: verdict.header, payload }
+        : undefined;
+    for (const header of codec.near(bytes))
+      if (payloadMatches(header, payload)) return { header, payload };
+    return undefined;
+  }
+
+  async #readAhead(codec: RecordCodec<K>, at: Position): Promise<ReadRecord<K> | undefined> {
+    if (this.#ahead?.file !== at.file) {
+      this.#ahead = {
+        file: at.file,
+        window: new ReadWindow(AHEAD_BYTES, (from, length) =>
+          this.readBytes(at.file, from, length),
+        ),
+      };
+    }
+    const { window } = this.#ahead;
+    const bytes = await window.take(at.offset, RECORD_HEADER_BYTES);
+    const verdict = codec.decode(bytes);
+    const candidates = verdict.type === 'header' ? [verdict.header] : codec.near(bytes);
+    for (const header of candidates) {
+      const payload = await window.take(at.offset + RECORD_HEADER_BYTES, header.length);
+      if (payloadMatches(header, payload)) return { header, payload };
+    }
+    return undefined;
+  }
+
+  /** A handle that stays open while it is used; a few idle ones are kept. */
+  async #acquire(number: number): Promise<Handle> {
+    const known = this.#handles.get(number);
+    const handle = known ?? { file: this.port.open(this.path(number), 'read'), uses: 0 };
+    handle.uses += 1;
+    this.#handles.delete(number);
+    this.#handles.set(number, handle);
+    try {
+      await handle.file;
+    } catch (error) {
+      handle.uses -= 1;
+      if (this.#handles.get(number) === handle) this.#handles.delete(number);
+      throw error;
+    }
+    return handle;
+  }
+
+  async #release(): Promise<void> {
+    for (const [number, handle] of [...this.#handles]) {
+      if (this.#handles.size <= this.#most) return;
+      if (handle.uses === 0) await this.#closeHandle(number);
+    }
+  }
+
+  async #closeHandle(number: number): Promise<void> {
+    const handle = this.#handles.get(number);
+    this.#handles.delete(number);
+    if (handle !== undefined) await (await handle.file).close();
+  }
+}
