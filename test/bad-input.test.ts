@@ -224,29 +224,29 @@ describe('bad input', () => {
       }
     });
 
-    it('a folder of a later version is refused and left as it is', async () => {
-      const agentCopy = join(world.folder, 'agent-of-tomorrow');
-      const collectorCopy = join(world.folder, 'collector-of-tomorrow');
+    it('a folder of a later version, or of an earlier one, is refused and left as it is', async () => {
+      const agentCopy = join(world.folder, 'agent-of-another-day');
+      const collectorCopy = join(world.folder, 'collector-of-another-day');
       await cp(agent.data, agentCopy, { recursive: true });
       await cp(world.collectorData, collectorCopy, { recursive: true });
-      for (const [program, folder, commands] of [
-        ['aliquot-agent', agentCopy, [['backup', tree], ['run'], ['fsck', '--repair']]],
-        ['aliquot', collectorCopy, [['serve'], ['fsck', '--repair']]],
+      for (const [version, says] of [
+        [3, /format 3.*this release reads 2.*\[FOLDER_VERSION\]$/],
+        [1, /made by an earlier development version; make it anew.*\[FOLDER_VERSION\]$/],
       ] as const) {
-        const format = join(folder, 'format.json');
-        await writeFile(
-          format,
-          (await readFile(format, 'utf8')).replace('"version":1', '"version":2'),
-        );
-        const before = await pictureOf(folder);
-        for (const args of commands) {
-          expectRefusal(
-            await run(program, [...args, '--data', folder]),
-            1,
-            /format 2.*this release reads 1.*\[FOLDER_VERSION\]$/,
+        for (const [program, folder, commands] of [
+          ['aliquot-agent', agentCopy, [['backup', tree], ['run'], ['fsck', '--repair']]],
+          ['aliquot', collectorCopy, [['serve'], ['fsck', '--repair']]],
+        ] as const) {
+          const format = join(folder, 'format.json');
+          await writeFile(
+            format,
+            (await readFile(format, 'utf8')).replace(/"version":\d/, `"version":${version}`),
           );
+          const before = await pictureOf(folder);
+          for (const args of commands)
+            expectRefusal(await run(program, [...args, '--data', folder]), 1, says);
+          expect(differences(before, await pictureOf(folder))).toEqual([]);
         }
-        expect(differences(before, await pictureOf(folder))).toEqual([]);
       }
     });
 

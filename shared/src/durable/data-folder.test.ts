@@ -15,7 +15,7 @@ describe('a data folder', () => {
     await made.release();
     expect(JSON.parse(readFileSync(join(dir, 'format.json'), 'utf8'))).toEqual({
       kind: 'aliquot-agent',
-      version: 1,
+      version: 2,
     });
     const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
     expect(opened).toMatchObject({ dir, kind: 'aliquot-agent' });
@@ -69,10 +69,15 @@ describe('a data folder', () => {
     const dir = temporaryFolder();
     const format = join(dir, 'format.json');
     const opening = () => openDataFolder(nodeFiles, dir, 'aliquot-agent');
-    writeFileSync(format, '{"kind":"aliquot-collector","version":1}');
+    writeFileSync(format, '{"kind":"aliquot-collector","version":2}');
     await expect(opening()).rejects.toMatchObject({ code: 'FOLDER_KIND' });
-    writeFileSync(format, '{"kind":"aliquot-agent","version":2}');
+    writeFileSync(format, '{"kind":"aliquot-agent","version":3}');
     await expect(opening()).rejects.toMatchObject({ code: 'FOLDER_VERSION' });
+    writeFileSync(format, '{"kind":"aliquot-agent","version":1}');
+    await expect(opening()).rejects.toMatchObject({
+      code: 'FOLDER_VERSION',
+      message: `${dir} was made by an earlier development version; make it anew in an empty folder: aliquot-agent enroll BUNDLE --data DIR makes one`,
+    });
     writeFileSync(format, '{"kind":');
     await expect(opening()).rejects.toMatchObject({ code: 'FOLDER_VERSION' });
   });

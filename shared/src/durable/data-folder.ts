@@ -7,8 +7,8 @@ import { closeToStrangers, refuseStrangers } from './private.ts';
 
 export type FolderKind = 'aliquot-agent' | 'aliquot-collector';
 
-/** The folder format that this release reads and writes. */
-const FOLDER_VERSION = 1;
+/** The folder format that this release reads and writes. Those below were never released. */
+const FOLDER_VERSION = 2;
 
 /** A data folder that this process holds the lock of. */
 export interface DataFolder extends FolderLock {
@@ -86,6 +86,10 @@ export async function checkDataFolder(
       'FOLDER_KIND',
       `${dir} is not ${name} data folder but says "${format.kind}"; ${remedy}`,
     );
+  if (format.version < FOLDER_VERSION) {
+    const says = `${dir} was made by an earlier development version; make it anew in an empty folder: ${remedy}`;
+    throw new FolderError('FOLDER_VERSION', says);
+  }
   if (format.version !== FOLDER_VERSION) {
     const says = `${dir} has folder format ${format.version}, this release reads ${FOLDER_VERSION}; use the release that wrote it`;
     throw new FolderError('FOLDER_VERSION', says);

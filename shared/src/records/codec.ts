@@ -55,15 +55,11 @@ export type FileVerdict =
   | { readonly type: 'header'; readonly header: FileHeader }
   /** Sound, but of a later release. */
   | { readonly type: 'later'; readonly version: number }
-  /** As development versions wrote it. */
-  | { readonly type: 'earlier' }
   | { readonly type: 'bad' };
 
 /** Magic, version and checksum stay where they are in every version. */
 export function decodeFileHeader(bytes: Uint8Array, format: FileFormat<string>): FileVerdict {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (format.earlier.some((start) => view.toString('latin1', 0, start.length) === start))
-    return { type: 'earlier' };
   if (view.length < FILE_HEADER_BYTES) return { type: 'bad' };
   if (view.toString('latin1', 0, MAGIC_BYTES) !== format.magic) return { type: 'bad' };
   if (crc32(view.subarray(0, FILE_CRC_AT)) !== view.readUInt32BE(FILE_CRC_AT))

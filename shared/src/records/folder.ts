@@ -74,7 +74,7 @@ export interface JudgedHeader {
 
 /**
  * What the first bytes of file `number` say, or must have said: a header that has rotted is known
- * from the log's identity. Throws the room's `foreign`, `earlier` or `later`; `damaged` where
+ * from the log's identity. Throws the room's `foreign` or `later`; `damaged` where
  * nothing tells what it was.
  */
 export function judgeFileHeader(
@@ -85,11 +85,6 @@ export function judgeFileHeader(
 ): JudgedHeader {
   const verdict = decodeFileHeader(bytes, format);
   switch (verdict.type) {
-    case 'earlier':
-      throw format.error(
-        'earlier',
-        `${where.path} was made by an earlier development version, whose files this one does not read`,
-      );
     case 'later':
       throw format.error(
         'later',

@@ -3,9 +3,9 @@ import type { FilePort } from '../durable/file-port.ts';
 /**
  * What a reader or writer of records may meet that it cannot go on from. `damaged`: bytes that were
  * durable are broken. `foreign`: the file is sound, but of another owner or number. `later`: of a
- * release to come. `earlier`: of a development version. `tooLarge`: more than its kind may have.
+ * release to come. `tooLarge`: more than its kind may have.
  */
-export type RecordFault = 'damaged' | 'foreign' | 'later' | 'earlier' | 'tooLarge';
+export type RecordFault = 'damaged' | 'foreign' | 'later' | 'tooLarge';
 
 /** One kind of record: its number on disk, and the most that its payload may have. */
 export interface KindLimits {
@@ -22,8 +22,6 @@ export interface FileFormat<K extends string> {
   /** Behind the eight digits of its number: `.seg`. */
   readonly suffix: string;
   readonly kinds: Readonly<Record<K, KindLimits>>;
-  /** How such files began before the first release: they are refused by name. */
-  readonly earlier: readonly string[];
   /** The room's own error, with its code and way out, for what `says` tells. */
   error(fault: RecordFault, says: string): Error;
 }

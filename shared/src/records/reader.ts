@@ -139,7 +139,7 @@ export class RecordReader<K extends string> {
 
   /**
    * What decodes the record headers of a file, and whether its own header is sound; one that is not
-   * is found out from the other files. Throws `foreign`, `earlier`, `later`, or `damaged` where
+   * is found out from the other files. Throws `foreign`, `later`, or `damaged` where
    * nothing tells what the header was.
    */
   async codecOf(
@@ -232,12 +232,7 @@ export class RecordReader<K extends string> {
   protected async isUnborn(number: number): Promise<boolean> {
     if ((this.sizes.get(number) ?? 0) > FILE_HEADER_BYTES) return false;
     const bytes = await this.readBytes(number, 0, FILE_HEADER_BYTES);
-    if (bytes.every((byte) => byte === 0)) return true;
-    if (bytes.length === FILE_HEADER_BYTES) return false;
-    // Not one of a development version, which had shorter headers.
-    return !this.format.earlier.some(
-      (start) => bytes.toString('latin1', 0, start.length) === start,
-    );
+    return bytes.length < FILE_HEADER_BYTES || bytes.every((byte) => byte === 0);
   }
 
   async #readWhole(

@@ -18,7 +18,6 @@ const format: FileFormat<Kind> = {
   magic: 'ALQTEST',
   suffix: '.rec',
   kinds: { small: { code: 1, maxBytes: 1000 }, large: { code: 2, maxBytes: 4 * 1024 * 1024 } },
-  earlier: ['OLD'],
   error: (fault, says) => new TestError(`TEST_${fault}`, says),
 };
 
