@@ -62,14 +62,14 @@ describe('the sweep rule', () => {
     await rm(tree, { recursive: true });
 
     const epoch = await inStore(async (vault) => {
-      const announced = await vault.announceGcEpoch(Date.now());
-      expect(vault.sweepWaitsFor(announced)).toMatchObject([{ agent: 'weeks-offline' }]);
+      const announced = await vault.sweep.announceGcEpoch(Date.now());
+      expect(vault.sweep.sweepWaitsFor(announced)).toMatchObject([{ agent: 'weeks-offline' }]);
       return announced;
     });
     await world.serve();
     await mustRun('aliquot-agent', ['flush', '--data', agent.data]);
     await world.unserve();
-    expect(await inStore((vault) => vault.sweepWaitsFor(epoch))).toEqual([]);
+    expect(await inStore((vault) => vault.sweep.sweepWaitsFor(epoch))).toEqual([]);
     await world.serve();
     const target = join(world.folder, 'back');
     await world.aliquot([

@@ -145,7 +145,7 @@ export class Front {
       expiresAtMs: options.expiresAtMs ?? this.nowMs + 24 * 3600 * 1000,
     });
     if (options.register !== false)
-      await this.vault.appendEvent({ type: 'agentExpected', timeMs: this.nowMs, enrolment });
+      await this.vault.events.append({ type: 'agentExpected', timeMs: this.nowMs, enrolment });
     const text = sealBundle({
       version: 1,
       url: 'http://127.0.0.1:1',
@@ -169,7 +169,7 @@ export class Front {
     options: { selfRestore?: boolean; replaces?: TestAgent } = {},
   ): Promise<TestAgent> {
     const agent = new TestAgent(await this.bundle(name, options));
-    await this.vault.appendEvent({
+    await this.vault.events.append({
       type: 'agentEnrolled',
       timeMs: this.nowMs,
       enrolment: agent.bundle.signedEnrolment,

@@ -92,8 +92,13 @@ export class Fleet {
     await Promise.all(
       Array.from({ length: agents }, async (_, number) => {
         const { enrolment, binding } = fixtureAgent(vault, agentName(number));
-        await held?.appendEvent({ type: 'agentExpected', timeMs: Date.now(), enrolment });
-        await held?.appendEvent({ type: 'agentEnrolled', timeMs: Date.now(), enrolment, binding });
+        await held?.events.append({ type: 'agentExpected', timeMs: Date.now(), enrolment });
+        await held?.events.append({
+          type: 'agentEnrolled',
+          timeMs: Date.now(),
+          enrolment,
+          binding,
+        });
       }),
     );
     await store.close();

@@ -167,9 +167,9 @@ const replayed: Mischief = async (bench, _recording, random) => {
     await plain(line)(piece);
   };
   await bench.session();
-  const before = bench.pair.vault.treeHead().size;
+  const before = bench.pair.vault.log.treeHead().size;
   await playTo(bench.pair.url, said['to-collector'], random);
-  const grown = bench.pair.vault.treeHead().size - before;
+  const grown = bench.pair.vault.log.treeHead().size - before;
   if (grown !== 0)
     throw new Error(`a session that was played again left ${grown} leaves in the log`);
   const first = bench.relay.connections;

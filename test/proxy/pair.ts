@@ -35,6 +35,7 @@ import { attachIngest, type Ingest } from '../../collector/src/ingest/upgrade.ts
 import { initCollector } from '../../collector/src/store/collector.ts';
 import type { CollectorStore } from '../../collector/src/store/collector-store.ts';
 import type { VaultStore } from '../../collector/src/store/vault-store.ts';
+import { readOne } from '../../collector/testing/store/read-one.ts';
 
 const clock = { nowMs: () => FIXTURE_TIME_MS };
 
@@ -168,8 +169,13 @@ export class PairAgent {
     const { dir, remove } = temporaryFolder();
     const made = fixtureAgent(vault, name);
     const { enrolment, binding } = made;
-    await held.appendEvent({ type: 'agentExpected', timeMs: FIXTURE_TIME_MS, enrolment });
-    await held.appendEvent({ type: 'agentEnrolled', timeMs: FIXTURE_TIME_MS, enrolment, binding });
+    await held.events.append({ type: 'agentExpected', timeMs: FIXTURE_TIME_MS, enrolment });
+    await held.events.append({
+      type: 'agentEnrolled',
+      timeMs: FIXTURE_TIME_MS,
+      enrolment,
+      binding,
+    });
     const { descriptor } = vault;
     const identity: AgentIdentity = {
       server: { url, tlsCa: '', tlsPins: [] },
@@ -250,7 +256,7 @@ export class PairAgent {
       `${this.queue.pending().entries} versions are still queued`,
     );
     const ours = this.queue.chainHead();
-    const theirs = await this.#held.chainHead(agentId, this.#identity.chainId);
+    const theirs = await this.#held.intake.chainHead(agentId, this.#identity.chainId);
     const same =
       ours !== undefined &&
       theirs !== undefined &&
@@ -273,7 +279,9 @@ export class PairAgent {
     must(known?.state === 'safe', `${name} is ${known?.state ?? 'not known'} on the agent`);
     const wanted = file.draft.content.refs.map(({ id }) => hex(id)).join();
     let times = 0;
-    for (const { commit } of await collect(this.#held.versions(lineageId, file.draft.fileId))) {
+    for (const { commit } of await collect(
+      this.#held.reading.versions(lineageId, file.draft.fileId),
+    )) {
       const { slots } = verifyCommit(commit, {
         vaultId: this.#identity.descriptor.vaultId,
         agent: this.#identity.certificate,
@@ -287,9 +295,9 @@ export class PairAgent {
     }
     must(times === 1, `${name} is at the collector ${times} times`);
     for (const { id, sealed } of file.items) {
-      const item = await this.#held.readItem(id);
+      const item = await readOne(this.#held, id);
       must(
-        item !== undefined && equalBytes(item.bytes, sealed),
+        item.type === 'item' && equalBytes(item.bytes, sealed),
         `an item of ${name} is not what was sent`,
       );
     }

@@ -182,7 +182,7 @@ describe('a carried queue at the collector', () => {
       expect(hex(receipt.commitHash)).toBe(hex(commits[at]?.hash ?? new Uint8Array()));
       verifyReceiptInclusion(receipt, head, frame.inclusion);
     }
-    expect(front.vault.agentByName('hplc-1')).toMatchObject({ files: 4 });
+    expect(front.vault.register.agentByName('hplc-1')).toMatchObject({ files: 4 });
   });
 
   it('may be brought twice: the receipts are the same, and nothing is stored twice', async () => {
@@ -192,14 +192,14 @@ describe('a carried queue at the collector', () => {
     const first = (await receipts()).flatMap((frame) =>
       frame.type === 'receipt' ? [hex(frame.receipt.body)] : [],
     );
-    const { chunks, commits } = front.vault.stats();
+    const { chunks, commits } = front.vault.figures.stats();
     expect(await bring(path)).toMatchObject({ accepted: 2, repeated: 2 });
     expect(
       (await receipts()).flatMap((frame) =>
         frame.type === 'receipt' ? [hex(frame.receipt.body)] : [],
       ),
     ).toEqual(first);
-    expect(front.vault.stats()).toMatchObject({ chunks, commits });
+    expect(front.vault.figures.stats()).toMatchObject({ chunks, commits });
   });
 
   it('a queue of several parts stops at the commit whose items nobody has, and the receipts cover what came before', async () => {
@@ -275,7 +275,7 @@ describe('a carried queue at the collector', () => {
     await other.app.close();
     await elsewhere.close();
     const { agentId } = agent.bundle.enrolment;
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentRevoked',
       timeMs: front.nowMs,
       agentId,
@@ -297,7 +297,7 @@ describe('a carried queue at the collector', () => {
       await learnHead(agent);
       const path = await queueOf(agent, commitsOf(agent, 'b', 'c'));
       if (state === 'revoked')
-        await front.vault.appendEvent({
+        await front.vault.events.append({
           type: 'agentRevoked',
           timeMs: front.nowMs,
           agentId,
@@ -315,7 +315,7 @@ describe('a carried queue at the collector', () => {
         stopped: undefined,
       });
       expect(await bring(path, url, true)).toMatchObject({ accepted: 2, repeated: 2 });
-      const record = front.vault.agentById(agentId);
+      const record = front.vault.register.agentById(agentId);
       expect(record).toMatchObject({ state, files: 1, histories: [{ state: 'held', files: 2 }] });
       // Its session is refused as before.
       const { pair, wire } = front.connect();
@@ -325,7 +325,7 @@ describe('a carried queue at the collector', () => {
       pair.wire.close();
       const historyId = record?.histories[0]?.historyId;
       if (historyId === undefined) throw new Error('nothing is held apart');
-      await front.vault.appendEvent({
+      await front.vault.events.append({
         type: 'forkDecided',
         timeMs: front.nowMs,
         agentId,
@@ -333,16 +333,20 @@ describe('a carried queue at the collector', () => {
         decision: 'restored',
         name: '',
       });
-      expect(front.vault.agentById(agentId)).toMatchObject({ files: 3, histories: [] });
+      expect(front.vault.register.agentById(agentId)).toMatchObject({ files: 3, histories: [] });
       await front.restart();
-      expect(front.vault.agentById(agentId)).toMatchObject({ state, files: 3, histories: [] });
+      expect(front.vault.register.agentById(agentId)).toMatchObject({
+        state,
+        files: 3,
+        histories: [],
+      });
     },
   );
 
   it('P4: the word of an operator lets in no stranger, and nobody who never enrolled', async () => {
     const agent = await front.agent('hplc-1');
     const { agentId } = agent.bundle.enrolment;
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentRevoked',
       timeMs: front.nowMs,
       agentId,
@@ -355,31 +359,31 @@ describe('a carried queue at the collector', () => {
     await expect(
       bring(await queueOf(forged, commitsOf(forged, 'a')), url, true),
     ).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
-    expect(front.vault.agentById(agentId)).toMatchObject({ files: 0, histories: [] });
+    expect(front.vault.register.agentById(agentId)).toMatchObject({ files: 0, histories: [] });
   });
 
   it('I-A9: brings the answer to an epoch of the sweep, which nothing waits for then', async () => {
     const agent = await front.agent('hplc-1');
     await bring(await queueOf(agent, commitsOf(agent, 'a')));
-    const gcEpoch = await front.vault.announceGcEpoch(front.nowMs);
-    expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    const gcEpoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
+    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
     await bring(await queueOf(agent, []));
     expect((await receipts())[0]).toMatchObject({ gcEpoch });
     await learnHead(agent);
     await bring(await queueOf(agent, [], [{ type: 'gcLearned', gcEpoch }]));
-    expect(front.vault.sweepWaitsFor(gcEpoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toEqual([]);
   });
 
   it('I-A9 P5: an answer of before the log was opened again is not heard, when its file is brought again', async () => {
     const agent = await front.agent('hplc-1');
     await bring(await queueOf(agent, commitsOf(agent, 'a')));
-    const gcEpoch = await front.vault.announceGcEpoch(front.nowMs);
+    const gcEpoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
     await learnHead(agent);
     const answer: ClientFrame = { type: 'gcLearned', gcEpoch };
     const before = await queueOf(agent, [], [answer]);
     await bring(before);
-    expect(front.vault.sweepWaitsFor(gcEpoch)).toEqual([]);
-    const base = front.vault.treeHead();
+    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toEqual([]);
+    const base = front.vault.log.treeHead();
     const logEpoch = base.logEpoch + 1;
     const lost = [{ ...base, size: base.size + 3, root: systemRandom.bytes(32) }];
     const { vaultId } = front.vault.descriptor;
@@ -391,13 +395,13 @@ describe('a carried queue at the collector', () => {
       lost,
       approvedAtMs: front.nowMs,
     });
-    await front.vault.appendEvent({ type: 'epochOpened', timeMs: front.nowMs, opening });
-    expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    await front.vault.events.append({ type: 'epochOpened', timeMs: front.nowMs, opening });
+    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
     await bring(before);
-    expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
     await learnHead(agent);
     await bring(await queueOf(agent, [], [answer]));
-    expect(front.vault.sweepWaitsFor(gcEpoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toEqual([]);
   });
 
   it('P6: a queue of a PC that was put back is held apart, and its receipts say so', async () => {
@@ -410,7 +414,7 @@ describe('a carried queue at the collector', () => {
     await bring(await queueOf(copy, commitsOf(copy, 'd')));
     const [, notice] = await receipts();
     expect(notice).toMatchObject({ type: 'notice', code: 'chain-held' });
-    expect(front.vault.agentByName('hplc-1')?.histories).toMatchObject([
+    expect(front.vault.register.agentByName('hplc-1')?.histories).toMatchObject([
       { state: 'held', files: 2 },
     ]);
   });

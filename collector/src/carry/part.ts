@@ -19,7 +19,8 @@ import { RestError } from '../api/rest-error.ts';
 import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
-import type { AgentRecord, CommitOptions, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 
 /** What taking in a carried queue needs of the collector. */
 export interface CarryContext {
@@ -61,7 +62,7 @@ export async function takePart(
     );
   }
   const { settingsSequence: inForce, software } = asked.question;
-  vault.said(asked.agent.agentId, { inForce, software });
+  vault.desk.said(asked.agent.agentId, { inForce, software });
   const commits: CarriedCommit[] = [];
   for (const bytes of frames) {
     const { header, body: carried } = splitFrame(bytes);
@@ -122,11 +123,11 @@ async function takeFrame(
       return takeCommit(context, vault, asked, body);
     case 'gcLearned':
       if (await answersNow(context, vault, asked))
-        vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
+        vault.sweep.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
       return undefined;
     case 'settingsAnswer': {
       const { type: _type, ...reply } = frame;
-      vault.said(agent.agentId, { reply: { ...reply, atMs: context.clock.nowMs() } });
+      vault.desk.said(agent.agentId, { reply: { ...reply, atMs: context.clock.nowMs() } });
       return undefined;
     }
     default:
@@ -145,7 +146,7 @@ async function answersNow(
   { agent, question }: Asked,
 ): Promise<boolean> {
   const { rolledBack } = await standing(vault, agent, question, context.clock.nowMs());
-  return !rolledBack && question.treeHead?.logEpoch === vault.treeHead().logEpoch;
+  return !rolledBack && question.treeHead?.logEpoch === vault.log.treeHead().logEpoch;
 }
 
 async function putItems(
@@ -155,7 +156,7 @@ async function putItems(
   body: Uint8Array,
 ) {
   try {
-    await vault.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
+    await vault.intake.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
   } catch (cause) {
     if (cause instanceof AliquotError && cause.code === 'STORE_BAD_ITEM')
       throw new FormatError(
@@ -182,8 +183,8 @@ async function takeCommit(
       'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
     return { type: 'refused', code: 'log-rolled-back', message };
   }
-  const outcome = await vault.commit(agent.agentId, body, nowMs, options);
-  vault.seen(agent.agentId, nowMs);
+  const outcome = await vault.intake.commit(agent.agentId, body, nowMs, options);
+  vault.intake.seen(agent.agentId, nowMs);
   if (outcome.type === 'accepted')
     return { type: 'accepted', leafIndex: outcome.leafIndex, repeated: outcome.repeated };
   if (outcome.type === 'refused')

@@ -14,7 +14,8 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { RestError } from '../api/rest-error.ts';
 import { historyNotice } from '../ingest/history-notice.ts';
 import { standing } from '../ingest/join.ts';
-import type { CommitOptions, VaultStore } from '../store/vault-store.ts';
+import type { CommitOptions } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { type Asked, admitAsked, type CarryContext } from './part.ts';
 
 const LEAF_BYTES = 8;
@@ -37,7 +38,7 @@ export async function carriedReceipts(
   const question = body.subarray(CARRIED_LENGTH_BYTES, end);
   const asked = await admitAsked(context, vault, question, options);
   const leaves = leavesOf(body.subarray(end));
-  await vault.sync();
+  await vault.intake.sync();
   const frames = receiptFrames(context, vault, asked, question, leaves);
   return carriedBytes('receipts', frames, (digest) =>
     signCarried('receipts', context.store.identity, digest),
@@ -80,25 +81,25 @@ async function* receiptFrames(
     head: signedHead,
     consistency,
     openings,
-    chainHead: await vault.chainHead(agent.agentId, question.chainId),
-    gcEpoch: vault.gcEpoch(),
+    chainHead: await vault.intake.chainHead(agent.agentId, question.chainId),
+    gcEpoch: vault.sweep.gcEpoch(),
     rolledBack,
     software: context.software,
   });
-  const history = vault.historyOf(agent.agentId, question.chainId);
+  const history = vault.intake.historyOf(agent.agentId, question.chainId);
   if (history !== undefined) yield frameOf(historyNotice(agent, history));
-  const { current } = vault.desk(agent.agentId);
+  const { current } = vault.desk.of(agent.agentId);
   if (current !== undefined && current.sequence > question.settingsSequence)
     yield frameOf({ type: 'settings', ...current.settings });
   if (rolledBack) return;
   for (const [at, leaf] of leaves.entries()) {
-    const { record } = leaf < head.size ? await vault.leafAt(leaf) : { record: undefined };
+    const { record } = leaf < head.size ? await vault.log.leafAt(leaf) : { record: undefined };
     if (
       record?.type !== 'commit' ||
       !equalBytes(decodeReceiptBody(record.receipt.body).agentId, agent.agentId)
     )
       throw new RestError('REST_BAD_REQUEST', `leaf ${leaf} is no commit of agent ${agent.name}`);
-    const inclusion = await vault.inclusion(leaf, head.size);
+    const inclusion = await vault.log.inclusion(leaf, head.size);
     yield frameOf({
       type: 'receipt',
       requestId: at + 1,

@@ -1,6 +1,6 @@
 import type { HeartbeatBody } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
-import type { AgentRecord } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
 import { type NamedProblem, problemsOf } from './agent-problems.ts';
 
 const HOUR = 3600 * 1000;

@@ -3,7 +3,8 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { AgentInfo } from '../api/messages.ts';
 import { problemWords } from '../api/pc-problems.ts';
 import type { LiveSessions } from '../ingest/live-sessions.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 
 /** What the collector's own sessions know about an agent. */
 export interface SessionFacts {

@@ -29,7 +29,7 @@ export async function diskSpace(
   const freeBytes = await files.freeBytes(store.dir);
   let growthPerDay: number | undefined = 0;
   for (const vault of store.vaults()) {
-    const grows = vault.growthPerDay(nowMs);
+    const grows = vault.figures.growthPerDay(nowMs);
     growthPerDay =
       grows === undefined || growthPerDay === undefined ? undefined : growthPerDay + grows;
   }

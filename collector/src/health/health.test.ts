@@ -37,7 +37,10 @@ function healthOf({
     heartbeatAtMs: nowMs,
     heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody,
   }));
-  const vault = { growthPerDay: () => growth, agents: () => agents, addresses: () => undefined };
+  const vault = {
+    figures: { growthPerDay: () => growth },
+    register: { agents: () => agents, addresses: () => undefined },
+  };
   const store = { dir: '/srv/aliquot', vaults: () => [vault] } as unknown as CollectorStore;
   const freeBytes = async () => {
     if (free instanceof Error) throw free;

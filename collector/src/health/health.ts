@@ -97,7 +97,7 @@ export class Health {
  */
 function toldToAgents(store: CollectorStore): string[] {
   return store.vaults().flatMap((vault) => {
-    const signed = vault.addresses();
+    const signed = vault.register.addresses();
     if (signed === undefined) return [];
     const { addresses } = decodeCollectorAddressesBody(signed.body);
     return addresses.flatMap(({ url, tlsPins }) =>
@@ -112,7 +112,7 @@ export function strangersTo(store: CollectorStore, hub: { readonly conduct: Cond
     store
       .vaults()
       .flatMap((vault) =>
-        vault.agents().map(({ agentId }) => hex(vault.descriptor.vaultId) + hex(agentId)),
+        vault.register.agents().map(({ agentId }) => hex(vault.descriptor.vaultId) + hex(agentId)),
       ),
   );
   return hub.conduct.refused().filter(({ vaultId, agentId }) => !known.has(vaultId + agentId));
@@ -122,7 +122,7 @@ export function strangersTo(store: CollectorStore, hub: { readonly conduct: Cond
 function clockProblems(store: CollectorStore, nowMs: number): CollectorProblem[] {
   const aheadMs = store
     .vaults()
-    .flatMap((vault) => vault.agents())
+    .flatMap((vault) => vault.register.agents())
     .flatMap(({ heartbeat, heartbeatAtMs = 0 }) =>
       heartbeat !== undefined && nowMs - heartbeatAtMs < FRESH_MS
         ? [heartbeatAtMs - heartbeat.timeMs]

@@ -67,7 +67,7 @@ describe('what Prometheus gets', () => {
       'aliquot_agent_connected{vault="lab",agent="hplc-1"} 0',
     );
     const { agentId } = agent.bundle.enrolment;
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentRevoked',
       timeMs: front.nowMs,
       agentId,

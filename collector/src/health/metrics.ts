@@ -1,5 +1,6 @@
 import type { CollectorStore } from '../store/collector-store.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { VERSION } from '../version.ts';
 import { problemsAt, type WatchContext } from './agent-problems.ts';
 import type { Health } from './health.ts';
@@ -62,32 +63,32 @@ export const METRICS: readonly Metric[] = [
   ofVaults(
     'aliquot_vault_pack_bytes',
     'Bytes of all pack files: what the vault takes of the disk.',
-    (vault) => vault.stats().packBytes,
+    (vault) => vault.figures.stats().packBytes,
   ),
   ofVaults(
     'aliquot_vault_raw_bytes',
     'Bytes of all versions of all files, as they were on the PCs.',
-    (vault) => vault.stats().rawBytes,
+    (vault) => vault.figures.stats().rawBytes,
   ),
   ofVaults(
     'aliquot_vault_files',
     'Files that are there now, of all agents.',
-    (vault) => vault.stats().files,
+    (vault) => vault.figures.stats().files,
   ),
   ofVaults(
     'aliquot_vault_versions',
     'Versions of files that are kept.',
-    (vault) => vault.stats().versions,
+    (vault) => vault.figures.stats().versions,
   ),
   ofVaults(
     'aliquot_vault_commits_total',
     'Commits that were accepted.',
-    (vault) => vault.stats().commits,
+    (vault) => vault.figures.stats().commits,
   ),
   ofVaults(
     'aliquot_vault_damaged_items',
     'Chunks and pages that are known to be damaged.',
-    (vault) => vault.stats().damaged,
+    (vault) => vault.figures.stats().damaged,
   ),
   ofVaults(
     'aliquot_vault_agents',
@@ -175,5 +176,5 @@ function ofAgents(
 
 /** One name is borne by one enrolled agent at a time, so no series is there twice. */
 function enrolled(vault: VaultStore): AgentRecord[] {
-  return vault.agents().filter(({ state }) => state === 'enrolled');
+  return vault.register.agents().filter(({ state }) => state === 'enrolled');
 }

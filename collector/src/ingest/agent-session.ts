@@ -12,7 +12,8 @@ import {
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import type { ReleaseShelf } from '../releases/shelf.ts';
-import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import type { AgentConduct } from './conduct.ts';
 import type { ContentReads } from './content-reads.ts';
 import { IngestError } from './errors.ts';
@@ -120,7 +121,7 @@ export class AgentSession {
    */
   async tellHistory(): Promise<void> {
     const { store, agent, chainId, link } = this.#parts;
-    const history = store.historyOf(agent.agentId, chainId);
+    const history = store.intake.historyOf(agent.agentId, chainId);
     if (history?.state === this.#told) return;
     this.#told = history?.state;
     if (history === undefined) return;
@@ -133,8 +134,8 @@ export class AgentSession {
   async #gcLearned(gcEpoch: number): Promise<void> {
     const { store, agent, chainId, rolledBack } = this.#parts;
     if (rolledBack) return;
-    this.#learned = { gcEpoch, logEpoch: store.treeHead().logEpoch };
-    store.gcLearned(agent.agentId, chainId, gcEpoch);
+    this.#learned = { gcEpoch, logEpoch: store.log.treeHead().logEpoch };
+    store.sweep.gcLearned(agent.agentId, chainId, gcEpoch);
   }
 
   /** Any agent may have any part of a release: it is no secret, and proves itself. */
@@ -153,7 +154,7 @@ export class AgentSession {
 
   async #have(frame: Extract<ClientFrame, { type: 'have' }>): Promise<void> {
     const { store, agent, link } = this.#parts;
-    const held = await store.has(agent.lineageId, frame.ids);
+    const held = await store.intake.has(agent.lineageId, frame.ids);
     const missing = frame.ids.map((_id, index) => index).filter((index) => held[index] !== true);
     await link.send({ type: 'haveAnswer', requestId: frame.requestId, missing });
   }
@@ -161,7 +162,7 @@ export class AgentSession {
   async #chunks(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
     const { store, agent, link } = this.#parts;
     const bytes = body.length;
-    await store.putBody(agent.lineageId, frame.items, body);
+    await store.intake.putBody(agent.lineageId, frame.items, body);
     this.#parts.conduct.uploaded(bytes);
     // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is
     // bounded by the inbox either way.
@@ -177,7 +178,7 @@ export class AgentSession {
       return;
     }
     const nowMs = clock.nowMs();
-    const outcome = await store.commit(agent.agentId, body, nowMs);
+    const outcome = await store.intake.commit(agent.agentId, body, nowMs);
     if (outcome.type === 'missing')
       return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
     if (outcome.type === 'refused') {
@@ -194,13 +195,13 @@ export class AgentSession {
     this.#parts.conduct.committed(outcome.addedBytes);
     // An answer given before the chain had a commit of its own counts from its first commit on.
     const learned = this.#learned;
-    if (learned?.logEpoch === store.treeHead().logEpoch)
-      store.gcLearned(agent.agentId, this.#parts.chainId, learned.gcEpoch);
+    if (learned?.logEpoch === store.log.treeHead().logEpoch)
+      store.sweep.gcLearned(agent.agentId, this.#parts.chainId, learned.gcEpoch);
     // Head and tree head are read without a pause between them, so they are of the same size.
-    const head = store.treeHead();
-    const signedHead = store.head(clock.nowMs());
+    const head = store.log.treeHead();
+    const signedHead = store.log.head(clock.nowMs());
     const [inclusion, consistency] = await Promise.all([
-      store.inclusion(outcome.leafIndex, head.size),
+      store.log.inclusion(outcome.leafIndex, head.size),
       consistencyProof(store, this.#provedHead.size, head.size),
     ]);
     this.#provedHead = head;
@@ -218,7 +219,7 @@ export class AgentSession {
   async #heartbeat(requestId: number, body: Uint8Array): Promise<void> {
     const { store, agent, link, clock } = this.#parts;
     const nowMs = clock.nowMs();
-    const refusal = await store.heartbeat(agent.agentId, decodeSigned(body), nowMs);
+    const refusal = await store.intake.heartbeat(agent.agentId, decodeSigned(body), nowMs);
     if (refusal === undefined) this.#parts.conduct.accepted();
     else this.#parts.conduct.refused(refusal.code, refusal.message);
     await link.send(
@@ -236,7 +237,7 @@ export class AgentSession {
   }: Extract<ClientFrame, { type: 'settingsAnswer' }>): Promise<void> {
     const { store, agent, clock, log } = this.#parts;
     const { sequence, outcome, code } = answer;
-    store.said(agent.agentId, {
+    store.desk.said(agent.agentId, {
       reply: { ...answer, atMs: clock.nowMs() },
       ...(outcome === 'applied' ? { inForce: sequence } : {}),
     });
@@ -264,18 +265,18 @@ export class AgentSession {
    */
   async *#ownState(atMs: number | undefined): AsyncGenerator<StateRecord> {
     const { store, agent, chainId } = this.#parts;
-    const history = store.historyOf(agent.agentId, chainId);
-    if (history !== undefined) yield* store.state(history.historyId, atMs);
+    const history = store.intake.historyOf(agent.agentId, chainId);
+    if (history !== undefined) yield* store.reading.state(history.historyId, atMs);
     yield* history === undefined
-      ? store.state(agent.lineageId, atMs)
-      : store.stateWithout(agent.lineageId, history.historyId, atMs);
+      ? store.reading.state(agent.lineageId, atMs)
+      : store.reading.stateWithout(agent.lineageId, history.historyId, atMs);
   }
 
   async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {
     const { store, agent, link } = this.#parts;
     if (await this.#selfRestoreIsOff(frame.requestId)) return;
     this.#parts.reads.read(frame.ids.length);
-    const own = await store.has(agent.lineageId, frame.ids);
+    const own = await store.intake.has(agent.lineageId, frame.ids);
     const missing: ChunkId[] = frame.ids.filter((_id, index) => own[index] !== true);
     let items: StoredItem[] = [];
     let bodies: Uint8Array[] = [];
@@ -292,7 +293,7 @@ export class AgentSession {
       [items, bodies, size] = [[], [], 0];
       await link.send(sent, ...body);
     };
-    for await (const item of store.readItems(
+    for await (const item of store.reading.readItems(
       frame.ids.filter((_id, index) => own[index] === true),
     )) {
       if (item.type !== 'item') {

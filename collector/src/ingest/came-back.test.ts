@@ -27,16 +27,16 @@ const commitFrame = (requestId: number) => ({ type: 'commit', requestId }) as co
 
 /** What `aliquot log reopen` does: the authority approves the loss of every reported head. */
 async function openEpoch() {
-  const base = front.vault.treeHead();
+  const base = front.vault.log.treeHead();
   const opening = issueEpochOpening(front.authority, {
     version: 1,
     vaultId: front.vault.descriptor.vaultId,
     logEpoch: base.logEpoch + 1,
     base,
-    lost: front.vault.reportedHeads().map((reported) => reported.head),
+    lost: front.vault.log.reportedHeads().map((reported) => reported.head),
     approvedAtMs: front.nowMs,
   });
-  await front.vault.appendEvent({ type: 'epochOpened', timeMs: front.nowMs, opening });
+  await front.vault.events.append({ type: 'epochOpened', timeMs: front.nowMs, opening });
   return { base, opening };
 }
 
@@ -69,14 +69,14 @@ describe('a collector that came back with an older disk', () => {
     const { agent, lost } = await rolledBack();
     const ready = await agent.open(front.connect().wire);
     expect(ready.rolledBack).toBe(true);
-    expect(front.vault.reportedHeads()).toHaveLength(1);
+    expect(front.vault.log.reportedHeads()).toHaveLength(1);
     expect(await agent.ask(commitFrame, lost.bytes)).toMatchObject({
       type: 'refused',
       code: 'log-rolled-back',
     });
-    expect(front.vault.agentByName('hplc-1')?.problems.map((problem) => problem.code)).toContain(
-      'log-rolled-back',
-    );
+    expect(
+      front.vault.register.agentByName('hplc-1')?.problems.map((problem) => problem.code),
+    ).toContain('log-rolled-back');
   });
 
   it('does not believe a head that it never signed', async () => {
@@ -87,7 +87,7 @@ describe('a collector that came back with an older disk', () => {
     const connection = front.connect();
     await agent.greet(connection.wire);
     expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'bad-signature' } });
-    expect(front.vault.reportedHeads()).toEqual([]);
+    expect(front.vault.log.reportedHeads()).toEqual([]);
   });
 
   it('P5 P6: takes a commit again without what nobody has any more, once the epoch is open', async () => {
@@ -105,7 +105,9 @@ describe('a collector that came back with an older disk', () => {
       ids: [made.items[0]?.id],
     });
     expect(await agent.ask(commitFrame, without(made.bytes, 0))).toMatchObject({ type: 'receipt' });
-    expect(front.vault.agentByName('hplc-1')?.problems).toMatchObject([{ code: 'versions-lost' }]);
+    expect(front.vault.register.agentByName('hplc-1')?.problems).toMatchObject([
+      { code: 'versions-lost' },
+    ]);
   });
 
   it('P5: heals when the authority opens a new epoch: the same commit is taken again byte for byte', async () => {
@@ -136,7 +138,9 @@ describe('a collector that came back with an older disk, and took commits of oth
     for (const name of ['b', 'c', 'd'])
       await other.backUp([{ path: `/data/${name}`, bytes: text(name) }]);
     expect((await agent.open(front.connect().wire)).rolledBack).toBe(true);
-    expect(front.vault.reportedHeads()[0]?.head.size).toBeLessThan(front.vault.treeHead().size);
+    expect(front.vault.log.reportedHeads()[0]?.head.size).toBeLessThan(
+      front.vault.log.treeHead().size,
+    );
     const { base } = await openEpoch();
     const ready = await agent.open(front.connect().wire);
     expect(ready.rolledBack).toBe(false);
@@ -157,7 +161,7 @@ describe('a collector that came back from a time before an agent enrolled', () =
     const agent = new TestAgent(await front.bundle('hplc-1'));
     if (known === 'the bundle') await front.restart(putAside);
     const { signedEnrolment: enrolment } = agent.bundle;
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentEnrolled',
       timeMs: front.nowMs,
       enrolment,
@@ -174,7 +178,7 @@ describe('a collector that came back from a time before an agent enrolled', () =
     async (known) => {
       const agent = await forgotten(known);
       expect((await agent.open(front.connect().wire)).rolledBack).toBe(true);
-      expect(front.vault.agentByName('hplc-1')).toMatchObject({
+      expect(front.vault.register.agentByName('hplc-1')).toMatchObject({
         state: 'enrolled',
         problems: [{ code: 'log-rolled-back' }],
       });
@@ -191,7 +195,7 @@ describe('a collector that came back from a time before an agent enrolled', () =
     const signedHead = agent.head;
     if (signedHead === undefined) throw new Error('no head');
     const head = { ...signedHead.signed };
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'headReported',
       timeMs: front.nowMs,
       agentId: other.bundle.enrolment.agentId,
@@ -220,7 +224,7 @@ describe('a collector that came back from a time before an agent enrolled', () =
       (agent: TestAgent) =>
         Object.assign(agent, {
           head: {
-            signed: front.vault.head(front.nowMs),
+            signed: front.vault.log.head(front.nowMs),
             certificate: front.vault.signedCertificate,
           },
         }),
@@ -229,10 +233,10 @@ describe('a collector that came back from a time before an agent enrolled', () =
   ] as const)('P4: stays "not enrolled" %s', async (_, change) => {
     const agent = await forgotten('nothing');
     await change(agent);
-    const { size } = front.vault.treeHead();
+    const { size } = front.vault.log.treeHead();
     const connection = front.connect();
     await agent.greet(connection.wire);
     expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'not-enrolled' } });
-    expect(front.vault.treeHead().size).toBe(size);
+    expect(front.vault.log.treeHead().size).toBe(size);
   });
 });

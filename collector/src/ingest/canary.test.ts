@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AgentDesk, Offered } from '../store/desk.ts';
-import type { AgentRecord } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
 import { promotable } from './canary.ts';
 
 const DAY = 24 * 3600 * 1000;

@@ -1,5 +1,5 @@
 import type { AgentDesk, Offered } from '../store/desk.ts';
-import type { AgentRecord } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
 
 /**
  * For so long the first PCs must have had their settings without a new problem before the others

@@ -13,7 +13,8 @@ import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { SOFTWARE } from '../version.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
@@ -127,7 +128,7 @@ export class Connection {
   tellSettings(): void {
     const joined = this.#joined;
     if (joined === undefined || this.#ended) return;
-    const { current } = joined.store.desk(joined.agent.agentId);
+    const { current } = joined.store.desk.of(joined.agent.agentId);
     if (current === undefined || current.sequence <= joined.settingsSequence) return;
     // Once for each session, whatever becomes of them: the agent says what, and asks again with the
     // next session.
@@ -183,7 +184,7 @@ export class Connection {
       // Whoever was revoked or replaced while it was being let in was in no hub to be ended in.
       refuseEnded(joined.store, joined.agent);
       // From here on the hub tells of newer ones.
-      const addresses = joined.store.addresses();
+      const addresses = joined.store.register.addresses();
       const known = addresses && decodeCollectorAddressesBody(addresses.body).revision;
       if (addresses !== undefined && known !== undefined && known > joined.addressesRevision)
         this.tellAddresses(addresses);
@@ -255,9 +256,9 @@ export class Connection {
       nowMs,
     );
     const conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, agent.agentId, agent.name);
-    if (!conduct.isRefused) store.seen(agent.agentId, nowMs);
+    if (!conduct.isRefused) store.intake.seen(agent.agentId, nowMs);
     const { chainId } = frame;
-    const chainHead = await store.chainHead(agent.agentId, chainId);
+    const chainHead = await store.intake.chainHead(agent.agentId, chainId);
     const sent = link.send({
       type: 'ready',
       sessionId: random.bytes(SESSION_ID_BYTES),
@@ -267,12 +268,12 @@ export class Connection {
       consistency,
       openings,
       chainHead,
-      gcEpoch: store.gcEpoch(),
+      gcEpoch: store.sweep.gcEpoch(),
       rolledBack,
       software: SOFTWARE,
     });
     // Before anything else can happen: an epoch is either in `ready`, or announced to this session.
-    this.#unsubscribe = store.onGcEpoch((gcEpoch) => {
+    this.#unsubscribe = store.sweep.onGcEpoch((gcEpoch) => {
       // gone: the next ready tells it
       if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined);
     });
@@ -301,7 +302,7 @@ export class Connection {
       },
     });
     await session.tellHistory();
-    store.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
+    store.desk.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
     return {
       store,

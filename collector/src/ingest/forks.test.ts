@@ -34,10 +34,10 @@ async function twoOfOne(): Promise<{ agent: TestAgent; copy: TestAgent }> {
 
 async function decide(agent: TestAgent, name = ''): Promise<void> {
   const { agentId } = agent.bundle.enrolment;
-  const historyId = front.vault.agentById(agentId)?.histories[0]?.historyId;
+  const historyId = front.vault.register.agentById(agentId)?.histories[0]?.historyId;
   if (historyId === undefined) throw new Error('no history');
   const decision = name === '' ? 'restored' : 'clone';
-  await front.vault.appendEvent({
+  await front.vault.events.append({
     type: 'forkDecided',
     timeMs: front.nowMs,
     agentId,
@@ -93,7 +93,9 @@ describe('two PCs with one identity', () => {
     await other.backUp([file('put back')]);
     expect((await other.next()).frame).toMatchObject({ code: 'chain-held' });
     const { agentId } = agent.bundle.enrolment;
-    const held = front.vault.agentById(agentId)?.histories.find(({ state }) => state === 'held');
+    const held = front.vault.register
+      .agentById(agentId)
+      ?.histories.find(({ state }) => state === 'held');
     if (held === undefined) throw new Error('nothing is held');
     const event = {
       type: 'forkDecided',
@@ -103,7 +105,7 @@ describe('two PCs with one identity', () => {
       decision: 'restored',
       name: '',
     } as const;
-    await front.vault.appendEvent(event);
+    await front.vault.events.append(event);
     expect((await other.open(front.connect().wire)).chainHead).toMatchObject({
       hash: other.predecessor,
     });
@@ -147,22 +149,22 @@ describe('an epoch of the sweep', () => {
     const agent = await front.agent('hplc-1');
     expect((await agent.open(front.connect().wire)).gcEpoch).toBe(0);
     await agent.backUp([file('one')]);
-    const epoch = await front.vault.announceGcEpoch(front.nowMs);
+    const epoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
     expect((await agent.next()).frame).toEqual({ type: 'gcEpoch', gcEpoch: epoch });
-    expect(front.vault.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    expect(front.vault.sweep.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'hplc-1' }]);
     agent.send({ type: 'gcLearned', gcEpoch: epoch });
     await agent.backUp([file('two')]); // frames are worked on in order
-    expect(front.vault.sweepWaitsFor(epoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(epoch)).toEqual([]);
     expect((await agent.open(front.connect().wire)).gcEpoch).toBe(epoch);
   });
 
   it('I-C11: an answer of a chain without a commit counts from its first commit on', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
-    const epoch = await front.vault.announceGcEpoch(front.nowMs);
+    const epoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
     await agent.next();
     agent.send({ type: 'gcLearned', gcEpoch: epoch });
     await agent.backUp([file('one')]);
-    expect(front.vault.sweepWaitsFor(epoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(epoch)).toEqual([]);
   });
 });

@@ -47,7 +47,7 @@ async function added(terms: Partial<GroupCertificateBody> = {}): Promise<Signed>
     expiresAtMs: front.nowMs + DAY_MS,
     ...terms,
   });
-  await front.vault.appendEvent({ type: 'groupAdded', timeMs: front.nowMs, group: certificate });
+  await front.vault.events.append({ type: 'groupAdded', timeMs: front.nowMs, group: certificate });
   return certificate;
 }
 
@@ -81,7 +81,7 @@ async function post(payload: Uint8Array) {
 }
 
 const enrol = (agent: TestAgent) => post(agent.enrolRequest());
-const stateOf = (name: string) => front.vault.agentByName(name)?.state;
+const stateOf = (name: string) => front.vault.register.agentByName(name)?.state;
 
 /** A binding as the holder of the group's key would bend it. */
 function bent(
@@ -101,7 +101,7 @@ describe('who found the bundle of a group', () => {
   it('P4: takes no id, no key and no name that another PC has, and leaves no trace of trying', async () => {
     const victim = await member('hplc-7');
     expect(await enrol(victim)).toMatchObject({ code: 'ok', pending: false });
-    const before = front.vault.treeHead().size;
+    const before = front.vault.log.treeHead().size;
     const thief = await member('hplc-8');
     const { agentId } = decodeAgentBindingBody(victim.binding.body);
     const forged = { ...group, signature: new Uint8Array(64) };
@@ -134,15 +134,15 @@ describe('who found the bundle of a group', () => {
     ];
     for (const [what, request, code] of tries)
       expect(await post(request), what).toMatchObject({ code });
-    expect(front.vault.treeHead().size).toBe(before);
-    expect(front.vault.groups()).toMatchObject([{ used: 1 }]);
+    expect(front.vault.log.treeHead().size).toBe(before);
+    expect(front.vault.register.groups()).toMatchObject([{ used: 1 }]);
   });
 
   it('repeats another’s request for nothing: the answer is that one’s, and a session needs its signing key', async () => {
     const victim = await member('hplc-7');
     await enrol(victim);
     expect(await enrol(victim)).toMatchObject({ code: 'ok' });
-    expect(front.vault.groups()).toMatchObject([{ used: 1 }]);
+    expect(front.vault.register.groups()).toMatchObject([{ used: 1 }]);
     // The thief's own key under the victim's certificate.
     const thief = new TestAgent(victim.bundle, await member('hplc-8'), victim.binding);
     const connection = front.connect();
@@ -163,9 +163,9 @@ describe('who found the bundle of a group', () => {
       'ok',
     ]);
     // A revoked one has used its place all the same.
-    const [one] = front.vault.agents();
+    const [one] = front.vault.register.agents();
     if (one === undefined) throw new Error('nobody');
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentRevoked',
       timeMs: front.nowMs,
       agentId: one.agentId,
@@ -183,7 +183,7 @@ describe('who found the bundle of a group', () => {
     });
     expect(await enrol(early)).toMatchObject({ code: 'ok' });
     front.nowMs -= DAY_MS;
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'groupEnded',
       timeMs: front.nowMs,
       groupId: groupIdOf(other.publicKey),
@@ -229,7 +229,7 @@ describe('a PC that waits for approval', () => {
     });
     const { agentId } = pc.bundle.enrolment;
     expect(
-      await front.vault.commit(
+      await front.vault.intake.commit(
         agentId,
         pc.commitOf([{ path: '/a', bytes: new Uint8Array(9) }]).bytes,
         front.nowMs,
@@ -248,7 +248,7 @@ describe('a PC that waits for approval', () => {
       successor: undefined,
     } as const;
     const approve = (approval: Signed) =>
-      front.vault.appendEvent({
+      front.vault.events.append({
         type: 'agentApproved',
         timeMs: front.nowMs,
         approval,
@@ -263,7 +263,7 @@ describe('a PC that waits for approval', () => {
       enrolment: asked,
       binding: (await member('ms-2', asked, key)).binding,
     } as const;
-    await expect(front.vault.appendEvent(enrolled)).rejects.toMatchObject({
+    await expect(front.vault.events.append(enrolled)).rejects.toMatchObject({
       code: 'STORE_BAD_EVENT',
     });
     const good = issueApproval(front.authority, body);
@@ -284,7 +284,7 @@ describe('a collector that came back with an older disk', () => {
     const lost = await added({ name: 'lost', groupKey: key.publicKey, uses: 1 });
     const pc = await member('gc-1', lost, key);
     const { enrolment, binding } = { enrolment: pc.bundle.signedEnrolment, binding: pc.binding };
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentEnrolled',
       timeMs: front.nowMs,
       enrolment,
@@ -300,10 +300,9 @@ describe('a collector that came back with an older disk', () => {
     const ready = await pc.open(front.connect().wire);
     expect(ready.rolledBack).toBe(true);
     expect(stateOf('gc-1')).toBe('enrolled');
-    expect(front.vault.groups().map(({ body, used }) => [body.name, used])).toContainEqual([
-      'lost',
-      1,
-    ]);
+    expect(front.vault.register.groups().map(({ body, used }) => [body.name, used])).toContainEqual(
+      ['lost', 1],
+    );
     // The use is used: the bundle does not begin anew.
     const other = await member('gc-2', lost, key);
     const event = {
@@ -312,7 +311,7 @@ describe('a collector that came back with an older disk', () => {
       enrolment: lost,
       binding: other.binding,
     } as const;
-    await expect(front.vault.appendEvent(event)).rejects.toMatchObject({
+    await expect(front.vault.events.append(event)).rejects.toMatchObject({
       code: 'STORE_GROUP_FULL',
     });
   });

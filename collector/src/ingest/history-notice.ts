@@ -1,5 +1,5 @@
 import type { ServerFrame } from '@aliquot/proto';
-import type { AgentRecord, HistoryRecord } from '../store/vault-store.ts';
+import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
 
 /**
  * What an agent is told while its chain's history is beside the trunk: in a session, and in carried

@@ -15,7 +15,8 @@ import {
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { StoreError } from '../store/errors.ts';
-import type { AgentRecord, CommitOptions, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';
 
 type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
@@ -34,7 +35,7 @@ export async function admit(
   nowMs: number,
   { acceptEnded = false }: CommitOptions = {},
 ): Promise<{ readonly agent: AgentRecord; readonly readmitted: boolean }> {
-  const known = store.agentById(certificate.enrolment.agentId);
+  const known = store.register.agentById(certificate.enrolment.agentId);
   const ended = known?.state === 'revoked' || known?.state === 'replaced';
   if (acceptEnded && ended && sameBinding(known.binding, auth.binding))
     return { agent: known, readmitted: false };
@@ -60,7 +61,7 @@ function standingOf(
   { name, agentId }: { readonly name: string; readonly agentId: AgentId },
   binding: Signed | undefined,
 ): AgentRecord {
-  const record = store.agentById(agentId);
+  const record = store.register.agentById(agentId);
   if (
     record?.state === 'pending' ||
     (record?.state === 'replaced' && record.approval !== undefined)
@@ -121,10 +122,10 @@ async function readmit(
   if (
     shown === undefined ||
     !provesHead(store, auth, shown) ||
-    (await store.judgeHead(shown)) === 'consistent'
+    (await store.log.judgeHead(shown)) === 'consistent'
   )
     return false;
-  const bearer = store.agentByName(name);
+  const bearer = store.register.agentByName(name);
   if (
     known === undefined &&
     bearer !== undefined &&
@@ -135,12 +136,12 @@ async function readmit(
   try {
     if (
       group !== undefined &&
-      !store.groups().some(({ body }) => equalBytes(body.groupKey, group.groupKey))
+      !store.register.groups().some(({ body }) => equalBytes(body.groupKey, group.groupKey))
     )
-      await store.appendEvent({ type: 'groupAdded', timeMs: nowMs, group: enrolment });
+      await store.events.append({ type: 'groupAdded', timeMs: nowMs, group: enrolment });
     if (known === undefined && group === undefined)
-      await store.appendEvent({ type: 'agentExpected', timeMs: nowMs, enrolment });
-    await store.appendEvent({
+      await store.events.append({ type: 'agentExpected', timeMs: nowMs, enrolment });
+    await store.events.append({
       type: group?.approve === true ? 'agentPending' : 'agentEnrolled',
       timeMs: nowMs,
       enrolment,
@@ -187,11 +188,11 @@ export async function standing(
   nowMs: number,
 ): Promise<Standing> {
   const shown = auth.treeHead;
-  const judgement = shown === undefined ? 'consistent' : await store.judgeHead(shown);
+  const judgement = shown === undefined ? 'consistent' : await store.log.judgeHead(shown);
   const rolledBack = judgement === 'ahead' || judgement === 'contradicts';
   if (rolledBack && shown !== undefined) await reportHead(store, agent, auth, shown, nowMs);
-  const head = store.treeHead();
-  const signedHead = store.head(nowMs);
+  const head = store.log.treeHead();
+  const signedHead = store.log.head(nowMs);
   const all = await openingsAfter(store, shown?.logEpoch ?? 0, head.size);
   const openings = judgement === 'lost' && shown !== undefined ? fromNaming(all, shown) : all;
   const from = judgement === 'lost' ? (openings[0]?.baseSize ?? 0) : (shown?.size ?? 0);
@@ -210,18 +211,18 @@ export async function consistencyProof(
   from: number,
   to: number,
 ): Promise<readonly Uint8Array[]> {
-  return from === 0 || from >= to ? [] : store.consistency(from, to);
+  return from === 0 || from >= to ? [] : store.log.consistency(from, to);
 }
 
 async function openingsAfter(store: VaultStore, epoch: number, size: number) {
-  const durable = store.openings(epoch).filter((opening) => opening.leafIndex < size);
+  const durable = store.log.openings(epoch).filter((opening) => opening.leafIndex < size);
   return Promise.all(
     durable.map(async ({ opening, leaf, leafIndex }) => ({
       opening,
       leaf,
       // An opening stands right behind its base.
       baseSize: leafIndex,
-      inclusion: await store.inclusion(leafIndex, size),
+      inclusion: await store.log.inclusion(leafIndex, size),
     })),
   );
 }
@@ -263,7 +264,7 @@ async function reportHead(
       { refusal: 'bad-signature' },
     );
   }
-  await store.appendEvent({
+  await store.events.append({
     type: 'headReported',
     timeMs: nowMs,
     agentId: agent.agentId,

@@ -16,7 +16,7 @@ async function canaryAndOther() {
   const world = new World();
   const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   const [first, other] = [await world.agent(store, 'first'), await world.agent(store, 'other')];
   const setAt = world.clock.now;
   const give = (agent: TestAgent, sequence: number, waits: boolean) => {
@@ -24,7 +24,7 @@ async function canaryAndOther() {
     const contents = { version: 1, text: '{}\n', answerKey: new Uint8Array(32).fill(3) } as const;
     const pc = { agentId: agent.agentId, boxKey: newBoxKey(random).publicKey };
     const settings = issueSettings(world.authority, world.descriptor, pc, terms, contents, random);
-    return store.appendEvent({
+    return store.events.append({
       type: 'settingsSet',
       timeMs: setAt,
       settings,
@@ -67,7 +67,7 @@ async function canaryAndOther() {
       ...counts,
     } as const;
     expect(
-      await store.heartbeat(first.agentId, signHeartbeat(first.signKey, body), nowMs),
+      await store.intake.heartbeat(first.agentId, signHeartbeat(first.signKey, body), nowMs),
     ).toBeUndefined();
     await heard();
   };
@@ -76,13 +76,16 @@ async function canaryAndOther() {
 
 test('what waits is handed out by itself a day after, when the first PC says that it has the settings and is well', async () => {
   const { world, store, first, other, told, beat } = await canaryAndOther();
-  store.said(first.agentId, { inForce: 2 });
+  store.desk.said(first.agentId, { inForce: 2 });
   world.clock.now += DAY - 1;
   await beat();
-  expect(store.desk(other.agentId).current).toBeUndefined();
+  expect(store.desk.of(other.agentId).current).toBeUndefined();
   world.clock.now += 1;
   await beat();
-  expect(store.desk(other.agentId)).toMatchObject({ current: { sequence: 2 }, waiting: undefined });
+  expect(store.desk.of(other.agentId)).toMatchObject({
+    current: { sequence: 2 },
+    waiting: undefined,
+  });
   expect(told).toEqual([world.clock.now]);
   await beat();
   expect(told).toHaveLength(1);
@@ -92,9 +95,9 @@ test('it waits for a person while the first PC has not applied them, or has a pr
   const { world, store, first, other, setAt, beat } = await canaryAndOther();
   world.clock.now += 3 * DAY;
   await beat();
-  store.said(first.agentId, { inForce: 2 });
+  store.desk.said(first.agentId, { inForce: 2 });
   await beat(setAt + 1000);
-  expect(store.settingsWait()).toBe(true);
+  expect(store.desk.settingsWait()).toBe(true);
   await beat(setAt - 1000);
-  expect(store.desk(other.agentId).current?.sequence).toBe(2);
+  expect(store.desk.of(other.agentId).current?.sequence).toBe(2);
 });

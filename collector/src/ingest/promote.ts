@@ -23,7 +23,7 @@ export async function promote(
   sequence: number,
   automatic: boolean,
 ) {
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'settingsPromoted',
     timeMs: clock.nowMs(),
     sequence,
@@ -39,10 +39,10 @@ export async function promote(
  * is heard of an agent.
  */
 export async function promoteWhenQuiet(parts: Promoting, vault: VaultStore): Promise<void> {
-  if (!vault.settingsWait()) return;
-  const living = vault.agents().filter(({ state }) => state === 'enrolled');
+  if (!vault.desk.settingsWait()) return;
+  const living = vault.register.agents().filter(({ state }) => state === 'enrolled');
   const sequence = promotable(
-    living.map((agent) => ({ agent, desk: vault.desk(agent.agentId) })),
+    living.map((agent) => ({ agent, desk: vault.desk.of(agent.agentId) })),
     parts.clock.nowMs(),
   );
   if (sequence === undefined) return;

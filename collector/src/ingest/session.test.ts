@@ -56,9 +56,9 @@ describe('a session', () => {
     const agent = await front.agent('hplc-1');
     const { agentId } = agent.bundle.enrolment;
     const { vault } = front;
-    const chainHead = vault.chainHead.bind(vault);
-    vi.spyOn(vault, 'chainHead').mockImplementationOnce(async (id, chainId) => {
-      await vault.appendEvent({
+    const { chainHead } = vault.intake;
+    vi.spyOn(vault.intake, 'chainHead').mockImplementationOnce(async (id, chainId) => {
+      await vault.events.append({
         type: 'agentRevoked',
         timeMs: front.nowMs,
         agentId,
@@ -199,7 +199,7 @@ describe('a session', () => {
     expect(
       await agent.ask((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(beat)),
     ).toMatchObject({ type: 'heartbeatAck' });
-    expect(front.vault.agentByName('hplc-1')?.heartbeat).toMatchObject({
+    expect(front.vault.register.agentByName('hplc-1')?.heartbeat).toMatchObject({
       files: 3,
       unprotected: 1,
       pending: 4,
@@ -224,7 +224,7 @@ describe('a session refuses and ends', () => {
     let agent = await front.agent('hplc-1');
     if (code === 'not-enrolled') agent = new TestAgent(await front.bundle('hplc-2'));
     if (code === 'revoked')
-      await front.vault.appendEvent({
+      await front.vault.events.append({
         type: 'agentRevoked',
         timeMs: front.nowMs,
         agentId: agent.bundle.enrolment.agentId,
@@ -298,7 +298,7 @@ describe('a session refuses and ends', () => {
     const id = asChunkId(systemRandom.bytes(32));
     agent.send({ type: 'chunks', items: [{ id, kind: 'chunk', size: 3 }] }, text('abc'));
     expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'protocol' } });
-    expect((await front.vault.has(agent.bundle.enrolment.lineageId, [id]))[0]).toBe(false);
+    expect((await front.vault.intake.has(agent.bundle.enrolment.lineageId, [id]))[0]).toBe(false);
   });
 
   it('a second auth', async () => {
@@ -339,7 +339,9 @@ describe('a disk that fails under a session', () => {
     const connection = front.connect();
     await agent.open(connection.wire);
     const made = agent.commitOf([{ path: '/data/a', bytes: text('in between') }]);
-    vi.spyOn(front.vault, 'putBody').mockRejectedValueOnce(new StoreError('STORE_FAILED', 'EIO'));
+    vi.spyOn(front.vault.intake, 'putBody').mockRejectedValueOnce(
+      new StoreError('STORE_FAILED', 'EIO'),
+    );
     const [item] = made.items;
     if (item === undefined) throw new Error('no item');
     agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);

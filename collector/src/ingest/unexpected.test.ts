@@ -21,7 +21,7 @@ describe('I-UNFORESEEN a fault of ours in one session', () => {
     const { wire, done } = front.connect();
     await agent.open(wire);
     const fault = new TypeError('x is undefined');
-    front.vault.commit = () => Promise.reject(fault);
+    front.vault.intake.commit = () => Promise.reject(fault);
     const uncaught = nextUncaught();
     await agent.backUp([result]).catch(() => undefined);
     expect(await uncaught).toBe(fault);
@@ -36,7 +36,7 @@ describe('I-UNFORESEEN a fault of ours in one session', () => {
     const agent = await front.agent('hplc-1');
     const { wire, done } = front.connect();
     await agent.open(wire);
-    front.vault.commit = () =>
+    front.vault.intake.commit = () =>
       Promise.reject(new CommitError('COMMIT_SIGNATURE', 'of another kind'));
     await agent.backUp([result]).catch(() => undefined);
     await done;

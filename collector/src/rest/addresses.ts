@@ -10,7 +10,7 @@ const MAX_HOST_LENGTH = 300;
 
 /** Where the authority says that this collector is, and by which hosts agents are connected. */
 export function addressesAnswer({ sessions }: RestContext, vault: VaultStore): AddressesMessage {
-  const signed = vault.addresses();
+  const signed = vault.register.addresses();
   const hosts = [...sessions.connectedBy(vault.descriptor.vaultId)].toSorted(
     ([, left], [, right]) => right - left,
   );
@@ -34,7 +34,7 @@ export async function setAddresses(
 ): Promise<{ leafIndex: number }> {
   const addresses = decodeSigned(fromBase64(setAddressesRequest.parse(body).addresses));
   const { vaultId } = vault.descriptor;
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'addressesSet',
     timeMs: context.clock.nowMs(),
     addresses,

@@ -12,7 +12,8 @@ import {
 import { RestError } from '../api/rest-error.ts';
 import { problemsAt } from '../health/agent-problems.ts';
 import type { AgentDesk } from '../store/desk.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
 import { groupInfoOf } from './groups.ts';
@@ -23,12 +24,12 @@ export async function agentsAnswer(
   host: string | undefined,
 ): Promise<AgentList> {
   const collectorProblems = await context.health.problems(host);
-  const agents = vault.agents().map((agent) => agentInfoOf(context, vault, agent));
+  const agents = vault.register.agents().map((agent) => agentInfoOf(context, vault, agent));
   return {
     timeMs: context.clock.nowMs(),
     collectorProblems,
     agents,
-    groups: vault.groups().map(groupInfoOf),
+    groups: vault.register.groups().map(groupInfoOf),
   };
 }
 
@@ -66,8 +67,8 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
     },
     histories: agent.histories.map(historyInfoOf),
     problems: problemsAt(context, vault, agent),
-    software: vault.desk(agent.agentId).said?.software || undefined,
-    settings: settingsOf(vault.desk(agent.agentId)),
+    software: vault.desk.of(agent.agentId).said?.software || undefined,
+    settings: settingsOf(vault.desk.of(agent.agentId)),
   };
 }
 
@@ -103,7 +104,7 @@ export async function expectAgents(
   if (twice !== undefined)
     throw new RestError('REST_BAD_REQUEST', `${twice} is asked for twice at once`);
   const timeMs = context.clock.nowMs();
-  const answer = await vault.appendEvents(
+  const answer = await vault.events.appendAll(
     enrolments.map((enrolment) => ({ type: 'agentExpected', timeMs, enrolment })),
   );
   for (const agent of names)
@@ -118,7 +119,7 @@ function expectable(vault: VaultStore, enrolment: Signed): string {
     vault.descriptor.vaultId,
     enrolment,
   );
-  const bearer = vault.agentByName(certified.name);
+  const bearer = vault.register.agentByName(certified.name);
   const takes =
     certified.replaces !== undefined &&
     bearer !== undefined &&
@@ -152,7 +153,7 @@ export async function acknowledgeProblems(
   agentId: string,
 ): Promise<{ leafIndex: number }> {
   const agent = agentOf(vault, agentId);
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'problemsAcknowledged',
     timeMs: context.clock.nowMs(),
     agentId: agent.agentId,
@@ -181,7 +182,7 @@ export async function filesGone(
   const fileIds = Array.from({ length: bytes.length / HASH_BYTES }, (_none, at) =>
     asFileId(bytes.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)),
   );
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'filesGone',
     timeMs: context.clock.nowMs(),
     agentId: agent.agentId,
@@ -203,7 +204,7 @@ export async function revokeAgent(
 ): Promise<{ leafIndex: number }> {
   const { reason } = revokeRequest.parse(body);
   const agent = agentOf(vault, agentId);
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'agentRevoked',
     timeMs: context.clock.nowMs(),
     agentId: agent.agentId,

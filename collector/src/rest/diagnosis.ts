@@ -37,7 +37,7 @@ export async function diagnoseAgent(
   const away = `${agent.name} is not connected; ask again when \`aliquot agents\` shows it as connected, or at the PC: aliquot-agent diagnose`;
   if (!context.sessions.isConnected(vaultId, agent.agentId))
     throw new RestError('REST_AGENT_AWAY', away);
-  await vault.appendEvent({ type: 'diagnosisAsked', timeMs, ...asked });
+  await vault.events.append({ type: 'diagnosisAsked', timeMs, ...asked });
   context.log.info(
     { vault: hex(vaultId), agent: agent.name, operator: operator.name },
     'an agent is asked for a diagnosis',

@@ -18,7 +18,8 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { RestError } from '../api/rest-error.ts';
 import { StoreError } from '../store/errors.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /**
@@ -35,7 +36,7 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
   const agent = certified(vault, request);
   const nowMs = context.clock.nowMs();
   const { agentId, name, replaces } = agent.enrolment;
-  const known = vault.agentById(agentId);
+  const known = vault.register.agentById(agentId);
   if (agent.group === undefined || known !== undefined) refuseUnfit(known, request, agent, nowMs);
   else if (nowMs > agent.group.expiresAtMs)
     throw expired(`group ${agent.group.name}`, agent.group.expiresAtMs);
@@ -54,7 +55,7 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
     if (replaces !== undefined)
       context.sessions.endAgent(vault.descriptor.vaultId, replaces, 'replaced');
   }
-  const record = vault.agentById(agentId);
+  const record = vault.register.agentById(agentId);
   const succeeds = record?.state === 'replaced';
   const answer = issueEnrolAnswer(context.store.identity, {
     version: 1,
@@ -62,7 +63,7 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
     agentId,
     bindingHash: bindingHashOf(request.binding),
     enrolledAtMs: record?.enrolledAtMs ?? nowMs,
-    head: vault.treeHead(),
+    head: vault.log.treeHead(),
     pending: record?.state === 'pending' || succeeds,
   });
   return encodeEnrolAnswer({
@@ -75,7 +76,7 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
 /** What the log refuses is said in the words of an enrolment. */
 async function append(vault: VaultStore, event: EventBody): Promise<void> {
   try {
-    await vault.appendEvent(event);
+    await vault.events.append(event);
   } catch (cause) {
     if (!(cause instanceof StoreError) || cause.code !== 'STORE_NAME_TAKEN') throw cause;
     throw new RestError('ENROL_NAME_TAKEN', cause.message, { cause });

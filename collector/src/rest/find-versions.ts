@@ -12,7 +12,8 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import type { NameRecord, UnopenedCommit } from '../api/messages.ts';
 import { openRows, unopenedCommit } from '../api/name-rows.ts';
-import type { LeafRecord, VaultStore } from '../store/vault-store.ts';
+import type { LeafRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import type { HistoryOf } from './forks.ts';
 
 /**
@@ -31,7 +32,7 @@ export async function* findVersions(
   const fileId = (await search.amongLive()) ?? (await search.throughLog());
   // A path has one id in all histories of a lineage: the path key is the lineage's.
   if (fileId !== undefined)
-    yield* openRows(vault.versions(history.historyId, fileId), history.name, catalogKey);
+    yield* openRows(vault.reading.versions(history.historyId, fileId), history.name, catalogKey);
   else for (const unopened of search.unopened.values()) yield { unopened };
 }
 
@@ -52,7 +53,10 @@ class Search {
   }
 
   async amongLive(): Promise<FileId | undefined> {
-    for await (const { commit, receipt } of this.#vault.state(this.#history.historyId, undefined)) {
+    for await (const { commit, receipt } of this.#vault.reading.state(
+      this.#history.historyId,
+      undefined,
+    )) {
       const found = this.#inCommit(commit, decodeReceiptBody(receipt.body).receivedAtMs);
       if (found !== undefined) return found;
     }
@@ -60,8 +64,8 @@ class Search {
   }
 
   async throughLog(): Promise<FileId | undefined> {
-    for (let index = this.#vault.treeHead().size - 1; index >= 0; index--) {
-      const { record } = await this.#vault.leafAt(index);
+    for (let index = this.#vault.log.treeHead().size - 1; index >= 0; index--) {
+      const { record } = await this.#vault.log.leafAt(index);
       if (record.type !== 'commit' || !this.#isOurs(record)) continue;
       const found = this.#inCommit(
         record.commit,
@@ -73,7 +77,7 @@ class Search {
   }
 
   #isOurs({ commit }: Extract<LeafRecord['record'], { type: 'commit' }>): boolean {
-    const agent = this.#vault.agentById(
+    const agent = this.#vault.register.agentById(
       decodeCommitHeader(decodeSignedCommit(commit).header).agentId,
     );
     return agent !== undefined && equalBytes(agent.lineageId, this.#history.agent.lineageId);

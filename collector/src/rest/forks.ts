@@ -2,7 +2,8 @@ import type { LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { decideForkRequest, type HistoryInfo } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
 
 /**
@@ -50,7 +51,7 @@ export async function decideFork(
   const agent = agentOf(vault, agentHex);
   // Decided ones too, though they are no history of their own any more: saying the same again is
   // answered.
-  const [historyId, ...more] = vault
+  const [historyId, ...more] = vault.register
     .historyIds(agent.agentId)
     .filter((known) => hex(known).startsWith(historyHex) && historyHex.length >= 8);
   if (historyId === undefined || more.length > 0)
@@ -65,7 +66,7 @@ export async function decideFork(
     decision,
     name: request.decision === 'clone' ? request.name : '',
   };
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'forkDecided',
     timeMs: context.clock.nowMs(),
     ...decided,

@@ -5,7 +5,8 @@ import { verifyGroup } from '@aliquot/shared/keys/group';
 import { fromBase64 } from '../api/base64.ts';
 import { addGroupRequest, approveRequest, type GroupInfo } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { GroupRecord, VaultStore } from '../store/vault-store.ts';
+import type { GroupRecord } from '../store/vault-records.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 export function groupInfoOf({ groupId, body, used, addedAtMs, endedAtMs }: GroupRecord): GroupInfo {
@@ -32,7 +33,7 @@ export async function addGroup(
 ): Promise<{ leafIndex: number }> {
   const group = decodeSigned(fromBase64(addGroupRequest.parse(body).group));
   const { name } = verifyGroup(vault.descriptor.authorityKey, vault.descriptor.vaultId, group);
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'groupAdded',
     timeMs: context.clock.nowMs(),
     group,
@@ -47,11 +48,11 @@ export async function endGroup(
   vault: VaultStore,
   groupId: string,
 ): Promise<{ leafIndex: number }> {
-  const group = vault.groups().find((known) => hex(known.groupId) === groupId);
+  const group = vault.register.groups().find((known) => hex(known.groupId) === groupId);
   if (group === undefined)
     throw new RestError('REST_AGENT_UNKNOWN', 'this vault has no such group');
   const id = asGroupId(fromHex(groupId) ?? new Uint8Array(0));
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'groupEnded',
     timeMs: context.clock.nowMs(),
     groupId: id,
@@ -73,9 +74,9 @@ export async function approveAgent(
   const timeMs = context.clock.nowMs();
   const { authorityKey, vaultId } = vault.descriptor;
   const { agentId } = verifyApproval(authorityKey, vaultId, { approval, operator }, timeMs).body;
-  const answer = await vault.appendEvent({ type: 'agentApproved', timeMs, approval, operator });
+  const answer = await vault.events.append({ type: 'agentApproved', timeMs, approval, operator });
   context.log.info(
-    { vault: hex(vaultId), agent: vault.agentById(agentId)?.name },
+    { vault: hex(vaultId), agent: vault.register.agentById(agentId)?.name },
     'agent approved',
   );
   return answer;

@@ -25,7 +25,7 @@ export async function* stateRecords(
   agentId: string,
   atMs: number | undefined,
 ): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.state(historyOf(vault, agentId).historyId, atMs))
+  for await (const record of vault.reading.state(historyOf(vault, agentId).historyId, atMs))
     yield encodeStateRecord(record);
 }
 
@@ -34,7 +34,7 @@ export async function* everyVersionRecords(
   vault: VaultStore,
   agentId: string,
 ): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.everyVersion(historyOf(vault, agentId).historyId))
+  for await (const record of vault.reading.everyVersion(historyOf(vault, agentId).historyId))
     yield encodeStateRecord(record);
 }
 
@@ -47,7 +47,10 @@ export async function* versionRecords(
   const fileId = fromHex(fileIdHex);
   if (fileId?.length !== ID_BYTES)
     throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
-  for await (const record of vault.versions(historyOf(vault, agentId).historyId, asFileId(fileId)))
+  for await (const record of vault.reading.versions(
+    historyOf(vault, agentId).historyId,
+    asFileId(fileId),
+  ))
     yield encodeStateRecord(record);
 }
 
@@ -70,7 +73,7 @@ export async function* itemRecords(
   for (let at = 0; at < body.length; at += ID_BYTES)
     ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
   onAsked(ids.length);
-  for await (const run of vault.readRuns(ids)) yield* encodeRun(run);
+  for await (const run of vault.reading.readRuns(ids)) yield* encodeRun(run);
 }
 
 /**
@@ -104,7 +107,9 @@ function asked(
     return findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
   const { historyId, name } = history;
   return openRows(
-    request.every === true ? vault.everyVersion(historyId) : vault.state(historyId, request.atMs),
+    request.every === true
+      ? vault.reading.everyVersion(historyId)
+      : vault.reading.state(historyId, request.atMs),
     name,
     catalogKey,
   );
@@ -115,9 +120,9 @@ function asked(
  */
 function allHistories(vault: VaultStore): HistoryOf[] {
   const newest = new Map<string, HistoryOf>();
-  for (const agent of vault.agents())
+  for (const agent of vault.register.agents())
     newest.set(hex(agent.lineageId), { agent, historyId: agent.lineageId, name: agent.name });
-  const beside = vault
+  const beside = vault.register
     .agents()
     .flatMap((agent) => agent.histories.map(({ historyId, name }) => ({ agent, historyId, name })));
   return [...newest.values(), ...beside];

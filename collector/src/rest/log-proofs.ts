@@ -28,9 +28,9 @@ export async function logProofsAnswer(
     return { logEpoch, size, root: bytes };
   });
   // Read without a pause between them, so they are of the same size.
-  const { size } = vault.treeHead();
-  const head = vault.head(context.clock.nowMs());
-  const openings = vault.openings(0).filter((opening) => opening.leafIndex < size);
+  const { size } = vault.log.treeHead();
+  const head = vault.log.head(context.clock.nowMs());
+  const openings = vault.log.openings(0).filter((opening) => opening.leafIndex < size);
   const proofs = [];
   for (const one of seen) proofs.push(await proofFor(vault, one, openings, size));
   return {
@@ -39,7 +39,7 @@ export async function logProofsAnswer(
       openings.map(async ({ opening, leaf, leafIndex }) => ({
         opening: toBase64(encodeSigned(opening)),
         leaf: toBase64(leaf),
-        inclusion: (await vault.inclusion(leafIndex, size)).map(toBase64),
+        inclusion: (await vault.log.inclusion(leafIndex, size)).map(toBase64),
       })),
     ),
     proofs,
@@ -54,7 +54,7 @@ async function proofFor(
   openings: Openings,
   size: number,
 ): Promise<LogProofs['proofs'][number]> {
-  const judgement = await vault.judgeHead(seen);
+  const judgement = await vault.log.judgeHead(seen);
   const later = openings.findIndex(
     ({ opening }) => decodeEpochOpeningBody(opening.body).logEpoch > seen.logEpoch,
   );
@@ -68,7 +68,7 @@ async function proofFor(
   const first = naming === -1 ? after : naming;
   // An opening stands right behind its base.
   const from = judgement === 'lost' ? (openings[first]?.leafIndex ?? 0) : seen.size;
-  const consistency = from === 0 || from >= size ? [] : await vault.consistency(from, size);
+  const consistency = from === 0 || from >= size ? [] : await vault.log.consistency(from, size);
   return { continues: true, firstOpening: first, consistency: consistency.map(toBase64) };
 }
 

@@ -11,10 +11,10 @@ import type { RestContext } from './context.ts';
 /** The log's head, its openings so far, and the heads that agents hold and the log has lost. */
 export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {
   return {
-    head: toBase64(encodeSigned(vault.head(context.clock.nowMs()))),
-    openings: vault.openings(0).map((opening) => toBase64(encodeSigned(opening.opening))),
-    reported: vault.reportedHeads().map((reported) => ({
-      agent: vault.agentById(reported.agentId)?.name ?? '',
+    head: toBase64(encodeSigned(vault.log.head(context.clock.nowMs()))),
+    openings: vault.log.openings(0).map((opening) => toBase64(encodeSigned(opening.opening))),
+    reported: vault.log.reportedHeads().map((reported) => ({
+      agent: vault.register.agentById(reported.agentId)?.name ?? '',
       agentId: hex(reported.agentId),
       timeMs: reported.timeMs,
       head: {
@@ -40,9 +40,11 @@ export async function openEpoch(
 ): Promise<{ leafIndex: number }> {
   const opening = decodeSigned(fromBase64(openEpochRequest.parse(body).opening));
   const said = verifyEpochOpening(vault.descriptor.authorityKey, vault.descriptor.vaultId, opening);
-  const repeated = vault.openings(0).find((known) => equalBytes(known.opening.body, opening.body));
+  const repeated = vault.log
+    .openings(0)
+    .find((known) => equalBytes(known.opening.body, opening.body));
   if (repeated !== undefined) return { leafIndex: repeated.leafIndex };
-  const now = vault.treeHead();
+  const now = vault.log.treeHead();
   if (
     said.logEpoch <= now.logEpoch ||
     said.base.size !== now.size ||
@@ -53,7 +55,7 @@ export async function openEpoch(
       'the log has moved on since this opening was made: run `aliquot log reopen` again',
     );
   }
-  const answer = await vault.appendEvent({
+  const answer = await vault.events.append({
     type: 'epochOpened',
     timeMs: context.clock.nowMs(),
     opening,

@@ -21,8 +21,8 @@ export async function policyAnswer(
   vault: VaultStore,
   revision: number | undefined,
 ): Promise<PolicyMessage> {
-  const newest = vault.policyRevision();
-  const event = await vault.policy(revision ?? newest);
+  const newest = vault.desk.policyRevision();
+  const event = await vault.desk.policy(revision ?? newest);
   if (event === undefined) {
     if (revision !== undefined)
       throw new RestError(
@@ -63,7 +63,7 @@ export async function setPolicy(
     certificate: by,
     sealed: fromBase64(sealed),
   };
-  const answer = await vault.appendEvents([
+  const answer = await vault.events.appendAll([
     set,
     ...settings.map(
       ({ signed, waits }): EventBody => ({

@@ -55,7 +55,7 @@ export async function publishRelease(
       version,
       targetsHash: fromHex(targetsHash) ?? new Uint8Array(0),
     } as const;
-    for (const vault of context.store.vaults()) await vault.appendEvent(event);
+    for (const vault of context.store.vaults()) await vault.events.append(event);
     context.log.info({ version, targetsHash }, 'release added');
   }
   return { versions };
@@ -69,7 +69,7 @@ export async function removeRelease(
   const { version } = removeReleaseRequest.parse(body);
   await context.store.releases.remove(version);
   for (const vault of context.store.vaults())
-    await vault.appendEvent({ type: 'releaseRemoved', timeMs: context.clock.nowMs(), version });
+    await vault.events.append({ type: 'releaseRemoved', timeMs: context.clock.nowMs(), version });
   context.log.info(
     { version, vaults: context.store.vaults().map(({ descriptor }) => hex(descriptor.vaultId)) },
     'release removed',

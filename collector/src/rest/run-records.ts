@@ -7,7 +7,7 @@ import {
   WHAT_PAGE,
 } from '../api/item-record.ts';
 import { FramedRecords, RECORD_HEAD_BYTES, writeRecordHead } from '../api/record-stream.ts';
-import type { ItemRun } from '../store/vault-store.ts';
+import type { ItemRun } from '../store/vault-records.ts';
 
 /**
  * What stands in front of an item's bytes: less than the room that a run has there

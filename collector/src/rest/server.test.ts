@@ -188,7 +188,7 @@ describe('the door for operators', () => {
   });
 
   it('takes an epoch opening only where the log stands', async () => {
-    const base = front.vault.treeHead();
+    const base = front.vault.log.treeHead();
     const opening = (size: number) =>
       issueEpochOpening(front.authority, {
         version: 1,
@@ -207,7 +207,7 @@ describe('the door for operators', () => {
     const first = (await post(good)).json();
     expect(first).toEqual({ leafIndex: base.size });
     expect((await post(good)).json()).toEqual(first);
-    expect(front.vault.treeHead().logEpoch).toBe(base.logEpoch + 1);
+    expect(front.vault.log.treeHead().logEpoch).toBe(base.logEpoch + 1);
   });
 });
 
@@ -318,7 +318,7 @@ describe('enrolment', () => {
 
   it('refuses a revoked agent', async () => {
     const agent = new TestAgent(await front.bundle('hplc-1'));
-    await front.vault.appendEvent({
+    await front.vault.events.append({
       type: 'agentRevoked',
       timeMs: front.nowMs,
       agentId: agent.bundle.enrolment.agentId,

@@ -54,8 +54,8 @@ export async function addVault(context: RestContext, body: unknown): Promise<Vau
 
 export async function statsAnswer(context: RestContext, vault: VaultStore): Promise<StatsAnswer> {
   return {
-    ...vault.stats(),
+    ...vault.figures.stats(),
     ...(await context.health.disk()),
-    agents: vault.agents().filter((agent) => agent.state === 'enrolled').length,
+    agents: vault.register.agents().filter((agent) => agent.state === 'enrolled').length,
   };
 }

@@ -27,11 +27,11 @@ export async function* versionByIdRecords(
   const history = historyOf(vault, agentId);
   const id = parseVersionId(idText);
   let found = 0;
-  for (let index = vault.treeHead().size - 1; index >= 0 && found < MAX_FOUND; index--) {
-    const { record } = await vault.leafAt(index);
+  for (let index = vault.log.treeHead().size - 1; index >= 0 && found < MAX_FOUND; index--) {
+    const { record } = await vault.log.leafAt(index);
     if (record.type !== 'commit') continue;
     for (const fileId of filesOf(vault, history, record.commit, id)) {
-      for await (const version of vault.versions(history.historyId, fileId)) {
+      for await (const version of vault.reading.versions(history.historyId, fileId)) {
         if (!equalBytes(version.commit, record.commit)) continue;
         found += 1;
         yield encodeStateRecord(version);
@@ -50,7 +50,7 @@ function* filesOf(
   const commit = decodeSignedCommit(bytes);
   const hash = commitHash(commit.header);
   if (!isVersion(id, hash, id.slot ?? 0)) return;
-  const agent = vault.agentById(decodeCommitHeader(commit.header).agentId);
+  const agent = vault.register.agentById(decodeCommitHeader(commit.header).agentId);
   if (agent === undefined || !equalBytes(agent.lineageId, history.agent.lineageId)) return;
   for (const [slot, stored] of commit.slots.entries()) {
     if (stored.type === 'entry' && isVersion(id, hash, slot))

@@ -2,7 +2,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentLines } from './agent-lines.ts';
 import type { AgentRow, LostRow } from './catalog-rows.ts';
 import { heldName } from './history-id.ts';
-import type { AgentProblem, ReportedHead } from './vault-store.ts';
+import type { AgentProblem, ReportedHead } from './vault-records.ts';
 
 /**
  * What a person should know about an agent from the store's own sight (P6), each with what to do

@@ -38,7 +38,7 @@ import { addGroup, endGroup, memberRow } from './groups.ts';
 import { coversLoss } from './judge-head.ts';
 import type { Position } from './position.ts';
 import { hex, type Registry } from './registry.ts';
-import type { ReportedHead } from './vault-store.ts';
+import type { ReportedHead } from './vault-records.ts';
 
 /**
  * How each kind of journal record changes the catalog. The live store and a replay both come

@@ -16,7 +16,8 @@ import { VaultCore } from './core.ts';
 import { fsckCollector } from './fsck.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { RowReader, RowWriter } from './row.ts';
-import type { PutItem, VaultStore } from './vault-store.ts';
+import type { PutItem } from './vault-records.ts';
+import type { VaultStore } from './vault-store.ts';
 
 const MIB = 1024 * 1024;
 /** As before there was a bound at the gate. */
@@ -93,7 +94,7 @@ async function findingsOf(dir: string, world: World): Promise<string[]> {
 
 function send(vault: VaultStore, agent: TestAgent, drafts: readonly EntryDraft[]) {
   const built = agent.build(drafts);
-  return vault.commit(agent.agentId, built.bytes, agent.world.clock.now).then((outcome) => {
+  return vault.intake.commit(agent.agentId, built.bytes, agent.world.clock.now).then((outcome) => {
     if (outcome.type === 'accepted') agent.advance(built, outcome.head);
     return outcome;
   });
@@ -107,12 +108,12 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     const { dir, store, vault } = await opened(world);
     const [evil, honest] = [await world.agent(vault, 'evil'), await world.agent(vault, 'honest')];
     const claims = new Claims(evil);
-    await vault.putChunks(evil.lineageId, claims.items);
+    await vault.intake.putChunks(evil.lineageId, claims.items);
     expect(await send(vault, evil, [claims.file(evil, '/d/most')])).toMatchObject({
       type: 'accepted',
     });
-    await vault.sync();
-    const before = vault.treeHead().size;
+    await vault.intake.sync();
+    const before = vault.log.treeHead().size;
     for (let turn = 0; turn < 3; turn += 1)
       expect(await send(vault, evil, [claims.file(evil, `/d/${turn}`)])).toMatchObject({
         type: 'refused',
@@ -123,14 +124,14 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     copy.fork();
     const many = Array.from({ length: 4 }, (_, at) => claims.file(copy, `/f/${at}`));
     expect(await send(vault, copy, many)).toMatchObject({ type: 'refused', code: 'limit' });
-    expect(vault.treeHead().size).toBe(before);
+    expect(vault.log.treeHead().size).toBe(before);
     // What is given up makes room again.
     expect(await send(vault, evil, [evil.gone('/d/most')])).toMatchObject({ type: 'accepted' });
     expect(await send(vault, evil, [claims.file(evil, '/d/again')])).toMatchObject({
       type: 'accepted',
     });
     await honest.back(vault, [honest.file('/d/real', [content('real')])]);
-    expect(vault.agentById(evil.agentId)).toMatchObject({
+    expect(vault.register.agentById(evil.agentId)).toMatchObject({
       bytes: Number.MAX_SAFE_INTEGER,
       files: 1,
     });
@@ -143,7 +144,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     const { dir, store, vault, vaultDir } = await opened(world, NO_BOUND);
     const [evil, honest] = [await world.agent(vault, 'evil'), await world.agent(vault, 'honest')];
     const claims = new Claims(evil);
-    await vault.putChunks(evil.lineageId, claims.items);
+    await vault.intake.putChunks(evil.lineageId, claims.items);
     // 2^64 and more, in two commits.
     for (const part of [0, 1]) {
       const drafts = Array.from({ length: 2048 }, (_, at) =>
@@ -151,7 +152,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
       );
       expect(await send(vault, evil, drafts)).toMatchObject({ type: 'accepted' });
     }
-    expect(vault.stats().rawBytes).toBe(2 ** 64);
+    expect(vault.figures.stats().rawBytes).toBe(2 ** 64);
     await honest.back(vault, [honest.file('/d/a', [content('a')])]);
     await store.close();
     rmSync(join(vaultDir, 'catalog'), { recursive: true });
@@ -184,7 +185,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
       const agent = agents[random.below(agents.length)];
       if (agent === undefined) continue;
       const claims = new Claims(agent);
-      await vault.putChunks(agent.lineageId, claims.items);
+      await vault.intake.putChunks(agent.lineageId, claims.items);
       const path = () => `/d/${random.below(6)}`;
       const kinds = [
         () => agent.gone(path()),
@@ -199,11 +200,11 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
       const outcome = await send(vault, agent, drafts);
       expect(['accepted', 'refused']).toContain(outcome.type);
       if (random.chance(0.2)) {
-        const held = vault
+        const held = vault.register
           .agentById(agent.agentId)
           ?.histories.find(({ state }) => state === 'held');
         if (held !== undefined)
-          await vault.appendEvent({
+          await vault.events.append({
             type: 'forkDecided',
             timeMs: 1,
             agentId: agent.agentId,
@@ -277,7 +278,7 @@ describe('a record that cannot be applied', () => {
     const [reopened] = again.vaults();
     if (reopened === undefined) throw new Error('no vault');
     await agent.back(reopened, [agent.file('/d/c', [content('c')])]);
-    expect(reopened.agentById(agent.agentId)).toMatchObject({ files: 2 });
+    expect(reopened.register.agentById(agent.agentId)).toMatchObject({ files: 2 });
     await again.close();
     const found = await findingsOf(dir, world);
     expect(found).toContainEqual(expect.stringMatching(/^record-unfit: .*never enrolled/));

@@ -76,7 +76,7 @@ describe("a collector's folder", () => {
     });
     const vault = await store.addVault(parts(open, open.kit.catalogSecretKey));
     expect(await store.addVault(parts(open, open.kit.catalogSecretKey))).toBe(vault);
-    expect(vault.treeHead().size).toBe(1);
+    expect(vault.log.treeHead().size).toBe(1);
     const refusals = [
       parts(open, undefined),
       parts(open, blind.kit.catalogSecretKey),
@@ -108,7 +108,7 @@ describe("a collector's folder", () => {
       ['Vault blind', true],
       ['Vault open', false],
     ]);
-    expect(again.vault(open.descriptor.vaultId)?.treeHead().size).toBe(1);
+    expect(again.vault(open.descriptor.vaultId)?.log.treeHead().size).toBe(1);
     await again.close();
     expect(
       statSync(join(dir, 'vaults', hex(open.descriptor.vaultId), 'catalog.key')).mode & 0o777,
@@ -124,7 +124,7 @@ describe("a collector's folder", () => {
       catalogSecretKey: undefined,
     });
     await store.close();
-    await expect(vault.sync()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
-    expect(() => vault.stats()).toThrow('closed');
+    await expect(vault.intake.sync()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    expect(() => vault.figures.stats()).toThrow('closed');
   });
 });

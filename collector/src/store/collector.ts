@@ -33,7 +33,8 @@ import { z } from 'zod';
 import { ReleaseShelf } from '../releases/shelf.ts';
 import type { CollectorStore, NewVault } from './collector-store.ts';
 import { StoreError } from './errors.ts';
-import { JournalVault, type VaultIdentity, type VaultPorts } from './journal-vault.ts';
+import { JournalVault } from './journal-vault.ts';
+import type { VaultIdentity, VaultPorts } from './vault-parts.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /** What the store needs from outside; `packBytes` is for tests. */
@@ -194,9 +195,9 @@ class FolderStore implements CollectorStore {
       this.#ports,
     );
     this.#vaults.set(idHex, vault);
-    if (vault.treeHead().size === 0) {
+    if (vault.log.treeHead().size === 0) {
       const { signedDescriptor, signedCertificate } = vault;
-      await vault.appendEvent(
+      await vault.events.append(
         vaultAdded(signedDescriptor, signedCertificate, this.#ports.clock.nowMs()),
       );
     }

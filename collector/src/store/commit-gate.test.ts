@@ -14,15 +14,15 @@ async function answerTo(
   const world = new World('gate', { blind });
   const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');
   const wrapped = recipients(world.descriptor, newBoxKey(world.random).publicKey);
-  const outcome = await store.commit(
+  const outcome = await store.intake.commit(
     agent.agentId,
     agent.build([agent.directory('/d')], { recipients: wrapped }).bytes,
     world.clock.now,
   );
-  expect(await store.chainHead(agent.agentId, agent.chainId)).toEqual(
+  expect(await store.intake.chainHead(agent.agentId, agent.chainId)).toEqual(
     outcome.type === 'accepted' ? expect.anything() : undefined,
   );
   return outcome;

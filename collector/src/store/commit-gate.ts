@@ -31,7 +31,7 @@ import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 import { type Route, routeOf } from './route.ts';
-import type { CommitOptions, CommitOutcome } from './vault-store.ts';
+import type { CommitOptions, CommitOutcome } from './vault-records.ts';
 
 export type Refused = {
   readonly type: 'refused';

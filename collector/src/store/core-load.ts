@@ -19,7 +19,7 @@ import { NO_SUMS, read, type Sums } from './catalog-rows.ts';
 import { StoreError } from './errors.ts';
 import type { Journal } from './journal.ts';
 import { Registry } from './registry.ts';
-import type { ReportedHead } from './vault-store.ts';
+import type { ReportedHead } from './vault-records.ts';
 
 /** An accepted opening of a log epoch. */
 export interface Opening {

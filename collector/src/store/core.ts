@@ -48,7 +48,7 @@ import { comparePositions, furthest, type Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
 import type { Registry } from './registry.ts';
 import { replayInto } from './replay.ts';
-import type { PutItem } from './vault-store.ts';
+import type { PutItem } from './vault-records.ts';
 
 export const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
 const name = (id: Uint8Array): string =>

@@ -18,12 +18,13 @@ import { content, seededRandom, type TestAgent, World } from '../../testing/stor
 import { StoreError } from './errors.ts';
 import { JournalVault } from './journal-vault.ts';
 import { comparePositions, type Position } from './position.ts';
+import type { VaultIntake } from './vault-store.ts';
 
 interface Promised {
   readonly agent: TestAgent;
   readonly commit: Uint8Array;
   readonly receipt: Signed;
-  readonly ids: Parameters<JournalVault['has']>[1];
+  readonly ids: Parameters<VaultIntake['has']>[1];
   /** Where the journal ended when the receipt was given. */
   readonly at: Position;
 }
@@ -35,7 +36,7 @@ async function life(
   dir: string,
   step: (promised: Promised) => Promise<void> | void = () => undefined,
 ): Promise<Promised[]> {
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   const agents = [await world.agent(store, 'hplc-1'), await world.agent(store, 'ms-2')];
   const promised: Promised[] = [];
   const back = async (agent: TestAgent, files: Parameters<TestAgent['back']>[1]): Promise<void> => {
@@ -59,7 +60,7 @@ async function life(
     }
   }
   await twoOfOne(store, agents[0] ?? fail(), back);
-  await store.announceGcEpoch(world.clock.now);
+  await store.sweep.announceGcEpoch(world.clock.now);
   return promised;
 }
 
@@ -82,9 +83,9 @@ async function twoOfOne(
   await back(copy, [copy.gone('/d/copy')]);
   const { agentId } = agent;
   const decide = async (decision: 'restored' | 'clone', name: string) => {
-    const [history] = store.agentById(agentId)?.histories ?? [];
+    const [history] = store.register.agentById(agentId)?.histories ?? [];
     if (history === undefined) throw new Error('nothing is held apart');
-    await store.appendEvent({
+    await store.events.append({
       type: 'forkDecided',
       timeMs: 1,
       agentId,
@@ -109,10 +110,10 @@ async function expectKept(
   promised: readonly Promised[],
 ): Promise<void> {
   for (const { agent, commit, receipt, ids } of promised) {
-    const outcome = await store.commit(agent.agentId, commit, world.clock.now);
+    const outcome = await store.intake.commit(agent.agentId, commit, world.clock.now);
     expect(outcome).toMatchObject({ type: 'accepted', repeated: true, receipt });
-    for await (const item of store.readItems(ids)) expect(item.type).toBe('item');
-    expect(await store.has(agent.lineageId, ids)).not.toContain(false);
+    for await (const item of store.reading.readItems(ids)) expect(item.type).toBe('item');
+    expect(await store.intake.has(agent.lineageId, ids)).not.toContain(false);
   }
 }
 
@@ -203,7 +204,7 @@ describe('a crash of the collector', () => {
       await life(store, world, dir, async (one) => {
         promised.push(one);
         // Uploads that nobody was promised anything about, in every state of getting to the disk.
-        await store.putChunks(
+        await store.intake.putChunks(
           one.agent.lineageId,
           one.agent.file('/d/next', [
             content(`next ${promised.length}`),
@@ -261,14 +262,16 @@ describe('a group commit', () => {
       world.ports({ files: counting }),
     );
     onTestFinished(() => store.close());
-    await store.appendEvent(world.vaultAdded());
+    await store.events.append(world.vaultAdded());
     const agents: TestAgent[] = [];
     for (let index = 0; index < 12; index += 1)
       agents.push(await world.agent(store, `pc-${index}`));
     const before = counting.steps.filter(({ operation }) => operation === 'datasync').length;
     const commits = agents.map((agent) => agent.build([agent.directory('/d')]));
     const outcomes = await Promise.all(
-      commits.map(({ bytes, header }) => store.commit(header.agentId, bytes, world.clock.now)),
+      commits.map(({ bytes, header }) =>
+        store.intake.commit(header.agentId, bytes, world.clock.now),
+      ),
     );
     expect(outcomes.map((outcome) => outcome.type)).toEqual(agents.map(() => 'accepted'));
     expect(
@@ -313,16 +316,16 @@ describe('a failing disk', () => {
       return { fail: 'EIO' };
     });
     const store = await JournalVault.open(dir, world.identity, world.ports({ files }));
-    await store.appendEvent(world.vaultAdded());
+    await store.events.append(world.vaultAdded());
     const { agentId } = await world.agent(store, 'stolen');
     const revoke = () =>
-      store.appendEvent({ type: 'agentRevoked', timeMs: 1, agentId, reason: 'stolen' });
+      store.events.append({ type: 'agentRevoked', timeMs: 1, agentId, reason: 'stolen' });
     failing = true;
     await expect(revoke()).rejects.toMatchObject({ code: 'STORE_FAILED' });
     expect(failing).toBe(false);
-    expect(store.agentById(agentId)).toMatchObject({ state: 'enrolled' });
+    expect(store.register.agentById(agentId)).toMatchObject({ state: 'enrolled' });
     await revoke();
-    expect(store.agentById(agentId)).toMatchObject({ state: 'revoked' });
+    expect(store.register.agentById(agentId)).toMatchObject({ state: 'revoked' });
     await store.close();
   });
 
@@ -354,7 +357,7 @@ describe('a failing disk', () => {
       },
     };
     const store = await JournalVault.open(dir, world.identity, world.ports({ files: port }));
-    await store.appendEvent(world.vaultAdded());
+    await store.events.append(world.vaultAdded());
     const agent = await world.agent(store, 'hplc-1');
     await agent.back(store, [agent.file('/d/a', [content('a')])]);
     full = true;
@@ -365,9 +368,9 @@ describe('a failing disk', () => {
     });
     const live = async (from: JournalVault) => {
       let count = 0;
-      for await (const record of from.state(agent.lineageId, undefined))
+      for await (const record of from.reading.state(agent.lineageId, undefined))
         count += record.live.length;
-      for await (const record of from.versions(agent.lineageId, agent.fileId('/d/a')))
+      for await (const record of from.reading.versions(agent.lineageId, agent.fileId('/d/a')))
         count += record.live.length;
       return count;
     };
@@ -396,17 +399,10 @@ describe('a failing disk', () => {
     const retrying = new Proxy(store, {
       get(target, name) {
         const value: unknown = Reflect.get(target, name, target);
-        if (typeof value !== 'function') return value;
-        if (!['putChunks', 'commit', 'appendEvent', 'announceGcEpoch'].includes(String(name)))
-          return value.bind(target);
-        return async (...args: unknown[]) => {
-          try {
-            return await value.apply(target, args);
-          } catch (error) {
-            if (!(error instanceof StoreError) || !error.retryable) throw error;
-            return value.apply(target, args);
-          }
-        };
+        if (typeof value === 'function') return value.bind(target);
+        return ['intake', 'events', 'sweep'].includes(String(name))
+          ? twice(value as Record<string, (...args: unknown[]) => unknown>)
+          : value;
       },
     });
     const promised = await resilientLife(retrying, world, dir);
@@ -418,36 +414,55 @@ describe('a failing disk', () => {
   }
 });
 
+const REPEATED = ['putChunks', 'commit', 'append', 'announceGcEpoch'];
+
+/** A part of the store whose calls are made again after a failure that waiting may help. */
+function twice(part: Record<string, (...args: unknown[]) => unknown>): typeof part {
+  const again =
+    (call: (...args: unknown[]) => unknown) =>
+    async (...args: unknown[]) => {
+      try {
+        return await call(...args);
+      } catch (error) {
+        if (!(error instanceof StoreError) || !error.retryable) throw error;
+        return call(...args);
+      }
+    };
+  return Object.fromEntries(
+    Object.entries(part).map(([name, call]) => [
+      name,
+      REPEATED.includes(name) ? again(call) : call,
+    ]),
+  );
+}
+
 /** As `life`, but an agent that is told "missing" uploads again, as a real one does. */
 async function resilientLife(store: JournalVault, world: World, dir: string): Promise<Promised[]> {
-  const commit = store.commit.bind(store);
-  const uploads = new Map<string, Parameters<JournalVault['putChunks']>>();
-  const patient: JournalVault = new Proxy(store, {
-    get(target, name) {
-      if (name === 'putChunks') {
-        return async (...args: Parameters<JournalVault['putChunks']>) => {
-          for (const item of args[1])
-            uploads.set(Buffer.from(item.id).toString('hex'), [args[0], [item]]);
-          return target.putChunks(...args);
-        };
-      }
-      if (name === 'commit') {
-        return async (...args: Parameters<JournalVault['commit']>) => {
-          const lineageId = target.agentById(args[0])?.lineageId as TestAgent['lineageId'];
-          for (let round = 0; ; round += 1) {
-            const outcome = await commit(...args);
-            if (outcome.type !== 'missing' || round === 5) return outcome;
-            // Pages are named first; what is below them is asked for once they are there.
-            for (const id of outcome.ids)
-              await target.putChunks(
-                lineageId,
-                uploads.get(Buffer.from(id).toString('hex'))?.[1] ?? [],
-              );
-          }
-        };
-      }
-      return Reflect.get(target, name, target);
+  const { intake } = store;
+  const uploads = new Map<string, Parameters<VaultIntake['putChunks']>>();
+  const patientIntake: VaultIntake = {
+    ...intake,
+    async putChunks(lineageId, items) {
+      for (const item of items)
+        uploads.set(Buffer.from(item.id).toString('hex'), [lineageId, [item]]);
+      await intake.putChunks(lineageId, items);
     },
+    async commit(agentId, ...rest) {
+      const lineageId = store.register.agentById(agentId)?.lineageId as TestAgent['lineageId'];
+      for (let round = 0; ; round += 1) {
+        const outcome = await intake.commit(agentId, ...rest);
+        if (outcome.type !== 'missing' || round === 5) return outcome;
+        // Pages are named first; what is below them is asked for once they are there.
+        for (const id of outcome.ids)
+          await intake.putChunks(
+            lineageId,
+            uploads.get(Buffer.from(id).toString('hex'))?.[1] ?? [],
+          );
+      }
+    },
+  };
+  const patient: JournalVault = new Proxy(store, {
+    get: (target, name) => (name === 'intake' ? patientIntake : Reflect.get(target, name, target)),
   });
   return life(patient, world, dir);
 }

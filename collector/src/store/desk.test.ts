@@ -23,7 +23,7 @@ async function opened() {
   const dir = temporaryFolder();
   let store = await JournalVault.open(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');
   return {
     world,
@@ -93,7 +93,7 @@ function settingsSet(
 
 test('P5: a policy is recorded only as who may signed it, and only a newer one; each revision can be read back', async () => {
   const at = await opened();
-  const set = (event: EventBody) => codeOf(at.store().appendEvent(event));
+  const set = (event: EventBody) => codeOf(at.store().events.append(event));
   const stranger = new World('elsewhere');
   expect(await set(policySet(at, 1, stranger.authority))).toBe('STORE_BAD_EVENT');
   const operator = newSigningKey(random);
@@ -118,15 +118,15 @@ test('P5: a policy is recorded only as who may signed it, and only a newer one; 
   expect(await set(policySet(at, now + 1))).toBe('STORE_BAD_EVENT');
   for (const look of [async () => at.store(), () => at.again(), () => at.again(true)]) {
     const store = await look();
-    expect(store.policyRevision()).toBe(2);
-    expect((await store.policy(1))?.type).toBe('policySet');
-    expect(await store.policy(3)).toBeUndefined();
+    expect(store.desk.policyRevision()).toBe(2);
+    expect((await store.desk.policy(1))?.type).toBe('policySet');
+    expect(await store.desk.policy(3)).toBeUndefined();
   }
 });
 
 test('P5: settings are for agents that enrolled, newer than what they are offered; what waits is handed out when it is promoted', async () => {
   const at = await opened();
-  const set = (event: EventBody) => codeOf(at.store().appendEvent(event));
+  const set = (event: EventBody) => codeOf(at.store().events.append(event));
   const { agentId } = at.agent;
   expect(await set(settingsSet(at, 1, { by: new World('elsewhere').authority }))).toBe(
     'STORE_BAD_EVENT',
@@ -141,14 +141,14 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   expect([await set(first), await set(first)]).toEqual(['accepted', 'accepted']);
   expect(await set(settingsSet(at, 1))).toBe('STORE_BAD_EVENT');
   expect(await set(settingsSet(at, now + 1))).toBe('STORE_BAD_EVENT');
-  expect(await codeOf(at.store().appendEvents([settingsSet(at, 3), settingsSet(at, 2)]))).toBe(
+  expect(await codeOf(at.store().events.appendAll([settingsSet(at, 3), settingsSet(at, 2)]))).toBe(
     'STORE_BAD_EVENT',
   );
   expect(await set(settingsSet(at, 2, { waits: true }))).toBe('accepted');
-  expect(at.store().settingsWait()).toBe(true);
+  expect(at.store().desk.settingsWait()).toBe(true);
   expect(await set(settingsSet(at, 2))).toBe('STORE_BAD_EVENT');
   for (const look of [async () => at.store(), () => at.again(), () => at.again(true)])
-    expect((await look()).desk(agentId)).toMatchObject({
+    expect((await look()).desk.of(agentId)).toMatchObject({
       current: { sequence: 1, groups: ['g'] },
       waiting: { sequence: 2 },
     });
@@ -158,13 +158,13 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 2, automatic: true })).toBe(
     'accepted',
   );
-  const offered = (await at.again()).desk(agentId);
+  const offered = (await at.again()).desk.of(agentId);
   expect([offered.current?.sequence, offered.waiting]).toEqual([2, undefined]);
 });
 
 test('I-C2: a catalog made anew from the journal is the same; what an agent said is kept through an orderly restart', async () => {
   const at = await opened();
-  await at.store().appendEvents([policySet(at, 1), settingsSet(at, 1, { waits: true })]);
+  await at.store().events.appendAll([policySet(at, 1), settingsSet(at, 1, { waits: true })]);
   const reply = {
     sequence: 1,
     outcome: 'refused',
@@ -173,9 +173,9 @@ test('I-C2: a catalog made anew from the journal is the same; what an agent said
     sealed: new Uint8Array(20),
     atMs: now,
   } as const;
-  at.store().said(at.agent.agentId, { inForce: 7, software: 'aliquot-agent 0.1.0' });
-  at.store().said(at.agent.agentId, { reply });
-  expect((await at.again()).desk(at.agent.agentId).said).toEqual({
+  at.store().desk.said(at.agent.agentId, { inForce: 7, software: 'aliquot-agent 0.1.0' });
+  at.store().desk.said(at.agent.agentId, { reply });
+  expect((await at.again()).desk.of(at.agent.agentId).said).toEqual({
     inForce: 7,
     software: 'aliquot-agent 0.1.0',
     reply,
@@ -196,8 +196,8 @@ test('events of one request are judged beside each other: a name is in one bundl
       timeMs: now,
       enrolment: new TestAgent(at.world, 'hplc-2').enrolment,
     }) as const;
-  expect(await codeOf(at.store().appendEvents([bundle(), bundle()]))).toBe('STORE_BAD_EVENT');
+  expect(await codeOf(at.store().events.appendAll([bundle(), bundle()]))).toBe('STORE_BAD_EVENT');
   const one = bundle();
-  expect(await codeOf(at.store().appendEvents([one, one]))).toBe('STORE_BAD_EVENT');
-  expect(await codeOf(at.store().appendEvents([one]))).toBe('accepted');
+  expect(await codeOf(at.store().events.appendAll([one, one]))).toBe('STORE_BAD_EVENT');
+  expect(await codeOf(at.store().events.appendAll([one]))).toBe('accepted');
 });

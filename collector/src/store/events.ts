@@ -28,7 +28,7 @@ import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
-import type { AgentProblemCode } from './vault-store.ts';
+import type { AgentProblemCode } from './vault-records.ts';
 
 /**
  * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that

@@ -21,11 +21,11 @@ import { precedesLoss } from './commit-gate.ts';
 import type { VaultCore } from './core.ts';
 import { admitEvent } from './events.ts';
 import type { Finding, FindingCode } from './fsck-finding.ts';
-import type { VaultIdentity } from './journal-vault.ts';
 import type { Position } from './position.ts';
 import { hex } from './registry.ts';
 import type { ReplayAudit } from './replay.ts';
 import { routeOf } from './route.ts';
+import type { VaultIdentity } from './vault-parts.ts';
 
 const RESTORE = 'put the packs back from a copy of the collector, and find out who changed them';
 

@@ -12,6 +12,7 @@ import {
   SIZES,
   spoil,
 } from '../../testing/store/fsck-lab.ts';
+import { heldBytes, readOne } from '../../testing/store/read-one.ts';
 import { content } from '../../testing/store/world.ts';
 import { openCollector } from './collector.ts';
 
@@ -67,12 +68,12 @@ describe('fsck of damaged packs', () => {
         const [vault] = store.vaults();
         if (vault === undefined) throw new Error('no vault');
         const records = [];
-        for await (const record of vault.state(place.agent.lineageId, undefined))
+        for await (const record of vault.reading.state(place.agent.lineageId, undefined))
           records.push(record);
         expect(records.length).toBeGreaterThan(0);
         const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
-        for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
-        for await (const run of vault.readRuns(ids)) expect(run.type).toBe('run');
+        for await (const item of vault.reading.readItems(ids)) expect(item.type).toBe('item');
+        for await (const run of vault.reading.readRuns(ids)) expect(run.type).toBe('run');
         await store.close();
         expect(await catalogRows(place.vaultDir)).toEqual(live);
         expect((await check(place)).findings).toMatchObject([
@@ -111,11 +112,11 @@ describe('fsck of damaged packs', () => {
     const file = place.agent.file('/d/again', [content('a')]);
     const ids = file.items.map((item) => item.id);
     if (vault === undefined || ids[0] === undefined) throw new Error('no vault');
-    await expect(vault.readItem(ids[0])).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
-    expect(await vault.has(place.agent.lineageId, ids)).toEqual([false]);
+    expect(await readOne(vault, ids[0])).toMatchObject({ type: 'damaged' });
+    expect(await vault.intake.has(place.agent.lineageId, ids)).toEqual([false]);
     await place.agent.back(vault, [file]);
-    expect((await vault.readItem(ids[0]))?.bytes.length).toBeGreaterThan(0);
-    expect(vault.stats().damaged).toBe(0);
+    expect((await heldBytes(vault, ids[0])).length).toBeGreaterThan(0);
+    expect(vault.figures.stats().damaged).toBe(0);
     await store.close();
     const { findings } = await check(place);
     expect(findings.map(({ code, severity }) => [code, severity])).toEqual([

@@ -31,7 +31,7 @@ describe('fsck of a collector', () => {
       await copy.back(vault, [copy.file('/d/a', [content(`copy ${turn}`)]), copy.gone('/d/c')]);
       copy.fork();
       await copy.back(vault, [copy.file(`/d/${turn}`, [content(`more ${turn}`)])]);
-      const historyId = vault
+      const historyId = vault.register
         .agentById(agent.agentId)
         ?.histories.find(({ state }) => state === 'held')?.historyId;
       if (historyId === undefined) throw new Error('nothing is held apart');
@@ -39,7 +39,7 @@ describe('fsck of a collector', () => {
         turn === 0
           ? ({ decision: 'clone', name: 'hplc-9' } as const)
           : ({ decision: 'restored', name: '' } as const);
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'forkDecided',
         timeMs: 1,
         agentId: agent.agentId,
@@ -48,8 +48,8 @@ describe('fsck of a collector', () => {
       });
       await copy.back(vault, [copy.directory(`/${turn}`)]);
     }
-    await vault.announceGcEpoch(place.world.clock.now);
-    await vault.appendEvent({ type: 'problemsAcknowledged', timeMs: 1, agentId: agent.agentId });
+    await vault.sweep.announceGcEpoch(place.world.clock.now);
+    await vault.events.append({ type: 'problemsAcknowledged', timeMs: 1, agentId: agent.agentId });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
     const live = await catalogRows(place.vaultDir);
@@ -105,7 +105,7 @@ describe('fsck of a collector', () => {
       ['catalog-broken', 'warning'],
     ]);
     const store = await openCollector(place.dir, place.world.ports());
-    expect(store.vaults()[0]?.stats().commits).toBe(2);
+    expect(store.vaults()[0]?.figures.stats().commits).toBe(2);
     await store.close();
     expect((await check(place)).findings).toEqual([]);
   });
@@ -275,13 +275,13 @@ describe('fsck of a collector', () => {
       agent.file('/d/lost', [content('lost')]).draft,
       agent.directory('/d/kept'),
     ]);
-    await vault.appendEvent(
-      world.opening(2, vault.treeHead(), [
+    await vault.events.append(
+      world.opening(2, vault.log.treeHead(), [
         { logEpoch: 1, size: 99, root: content('lost root', 32) },
       ]),
     );
     expect(
-      await vault.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
+      await vault.intake.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
     ).toMatchObject({ type: 'accepted' });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
@@ -299,10 +299,10 @@ describe('fsck of a collector', () => {
     const [vault] = store.vaults();
     if (vault === undefined) throw new Error('no vault');
     await place.agent.back(vault, [place.agent.directory('/d/new')]);
-    const head = vault.treeHead();
+    const head = vault.log.treeHead();
     await store.close();
     store = await openCollector(older, place.world.ports());
-    expect(await store.vaults()[0]?.judgeHead(head)).toBe('ahead');
+    expect(await store.vaults()[0]?.log.judgeHead(head)).toBe('ahead');
     await store.close();
     expect((await check({ ...place, dir: older })).findings).toEqual([]);
   });

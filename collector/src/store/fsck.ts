@@ -20,11 +20,11 @@ import { compareCatalogs } from './fsck-catalog.ts';
 import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
 import { listPacks } from './journal-scan.ts';
-import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
 import { comparePositions, furthest, type Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
 import { replayInto } from './replay.ts';
+import type { VaultIdentity } from './vault-parts.ts';
 
 export type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 

@@ -4,7 +4,7 @@ import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { heldName } from './history-id.ts';
-import type { SweepWait } from './vault-store.ts';
+import type { SweepWait } from './vault-records.ts';
 
 /**
  * The next epoch of the sweep. The clock's milliseconds, so that an epoch which went with a log's

@@ -1,7 +1,7 @@
 import { decodeEpochOpeningBody, type EpochOpeningBody, type TreeHead } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultCore } from './core.ts';
-import type { HeadJudgement } from './vault-store.ts';
+import type { HeadJudgement } from './vault-records.ts';
 
 /** What a head that somebody shows means for this log: see `VaultStore.judgeHead`. */
 export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJudgement> {

@@ -14,7 +14,7 @@ async function limited(chains: number, mergedVersions: number) {
     world.ports({ limits: { ...STORE_LIMITS, chains, mergedVersions } }),
   );
   onTestFinished(() => store.close());
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');
   await agent.back(store, [agent.directory('/d')]);
   const copy = agent.copy();
@@ -28,16 +28,16 @@ test('P6 I-C12 whoever holds an agent key cannot make the collector remember cha
     copy.fork();
     await copy.back(store, [copy.directory(`/${turn}`)]);
   }
-  const size = store.treeHead().size;
+  const size = store.log.treeHead().size;
   const { chainId, forkedFrom } = copy;
   copy.fork();
   const more = copy.build([copy.directory('/more')]);
-  expect(await store.commit(agent.agentId, more.bytes, world.clock.now)).toMatchObject({
+  expect(await store.intake.commit(agent.agentId, more.bytes, world.clock.now)).toMatchObject({
     type: 'refused',
     code: 'chain-forked',
     message: expect.stringContaining('--replaces'),
   });
-  expect(store.treeHead().size).toBe(size);
+  expect(store.log.treeHead().size).toBe(size);
   // The chains that are known go on.
   Object.assign(copy, { chainId, forkedFrom });
   await copy.back(store, [copy.directory('/goes on')]);
@@ -46,21 +46,21 @@ test('P6 I-C12 whoever holds an agent key cannot make the collector remember cha
 
 test('I-C11 an answer under a chain that is no line leaves nothing behind', async () => {
   const { world, store, agent } = await limited(3, 10);
-  const epoch = await store.announceGcEpoch(world.clock.now);
+  const epoch = await store.sweep.announceGcEpoch(world.clock.now);
   const invented = asChainId(content('invented', 16));
-  store.gcLearned(agent.agentId, invented, epoch);
+  store.sweep.gcLearned(agent.agentId, invented, epoch);
   const last = agent.head;
   agent.chainId = invented;
   agent.forkedFrom = last;
   await agent.back(store, [agent.directory('/under it')]);
   // Had the answer been kept, this line would have answered already.
-  expect(store.sweepWaitsFor(epoch).map(({ history }) => history)).toHaveLength(2);
+  expect(store.sweep.sweepWaitsFor(epoch).map(({ history }) => history)).toHaveLength(2);
 });
 
 test('I-C2 a history of too many versions is not merged: nothing is appended that every start would fail at', async () => {
   const { world, store, agent, copy } = await limited(9, 2);
   const decide = () => {
-    const historyId = store.agentById(agent.agentId)?.histories[0]?.historyId;
+    const historyId = store.register.agentById(agent.agentId)?.histories[0]?.historyId;
     if (historyId === undefined) throw new Error('nothing is held');
     const event = {
       type: 'forkDecided',
@@ -70,26 +70,26 @@ test('I-C2 a history of too many versions is not merged: nothing is appended tha
       decision: 'restored',
       name: '',
     } as const;
-    return store.appendEvent(event);
+    return store.events.append(event);
   };
   await copy.back(
     store,
     ['/1', '/2', '/3'].map((path) => copy.directory(path)),
   );
-  const size = store.treeHead().size;
+  const size = store.log.treeHead().size;
   await expect(decide()).rejects.toMatchObject({
     code: 'STORE_BAD_EVENT',
     message: expect.stringContaining('--replaces'),
   });
-  expect(store.treeHead().size).toBe(size);
+  expect(store.log.treeHead().size).toBe(size);
 });
 
 test('I-C12 a history of as many versions as may be is merged', async () => {
   const { world, store, agent, copy } = await limited(9, 2);
   await copy.back(store, [copy.directory('/1'), copy.directory('/2')]);
-  const historyId = store.agentById(agent.agentId)?.histories[0]?.historyId;
+  const historyId = store.register.agentById(agent.agentId)?.histories[0]?.historyId;
   if (historyId === undefined) throw new Error('nothing is held');
-  await store.appendEvent({
+  await store.events.append({
     type: 'forkDecided',
     timeMs: world.clock.now,
     agentId: agent.agentId,
@@ -97,5 +97,5 @@ test('I-C12 a history of as many versions as may be is merged', async () => {
     decision: 'restored',
     name: '',
   });
-  expect(store.agentById(agent.agentId)?.histories).toEqual([]);
+  expect(store.register.agentById(agent.agentId)?.histories).toEqual([]);
 });

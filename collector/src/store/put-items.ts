@@ -12,7 +12,7 @@ import { keys } from './catalog-keys.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { PendingUploads } from './pending-uploads.ts';
-import type { PutItem } from './vault-store.ts';
+import type { PutItem } from './vault-records.ts';
 
 /**
  * Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh

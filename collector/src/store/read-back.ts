@@ -2,7 +2,7 @@ import { type ChunkId, decodeStoredCommit, decodeStoredEvent } from '@aliquot/pr
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { comparePositions } from './position.ts';
-import type { LeafRecord, ReadItem } from './vault-store.ts';
+import type { LeafRecord, ReadItem } from './vault-records.ts';
 
 /**
  * Items in the order of the packs, then the ids that are not held: see `VaultStore.readItems`.

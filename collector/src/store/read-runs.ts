@@ -6,7 +6,7 @@ import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { comparePositions } from './position.ts';
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from './record.ts';
-import type { HeldItem, ItemRun } from './vault-store.ts';
+import type { HeldItem, ItemRun } from './vault-records.ts';
 
 /**
  * One read takes about so much: large enough for a disk that seeks, small enough to hold a few of

@@ -28,7 +28,7 @@ import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { heldName } from './history-id.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
-import type { AgentRecord, GroupRecord, ReportedHead } from './vault-store.ts';
+import type { AgentRecord, GroupRecord, ReportedHead } from './vault-records.ts';
 
 interface Known {
   row: AgentRow;

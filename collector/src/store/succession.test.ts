@@ -12,7 +12,7 @@ async function opened(world = new World()) {
   const dir = temporaryFolder();
   let store = await JournalVault.open(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   return {
     world,
     store: () => store,
@@ -45,15 +45,15 @@ const addressesOf = (
 
 const liveFiles = async (store: VaultStore, agent: TestAgent, atMs?: number): Promise<number> => {
   let files = 0;
-  for await (const { live } of store.state(agent.lineageId, atMs)) files += live.length;
+  for await (const { live } of store.reading.state(agent.lineageId, atMs)) files += live.length;
   return files;
 };
 
 test('P5: addresses are recorded only as the authority signed them for this vault, and only newer ones; a catalog made anew knows them', async () => {
   const { world, store, again } = await opened();
   const set = (addresses: ReturnType<typeof addressesOf>) =>
-    codeOf(store().appendEvent({ type: 'addressesSet', timeMs: 1, addresses }));
-  expect(store().addresses()).toBeUndefined();
+    codeOf(store().events.append({ type: 'addressesSet', timeMs: 1, addresses }));
+  expect(store().register.addresses()).toBeUndefined();
   const foreign = new World('elsewhere');
   const good = addressesOf(world, 5);
   expect(await set(addressesOf(world, 9, foreign.authority))).toBe('STORE_BAD_EVENT');
@@ -63,14 +63,14 @@ test('P5: addresses are recorded only as the authority signed them for this vaul
   expect(await set({ ...good, body: good.body.with(good.body.length - 1, 0x7a) })).toBe(
     'STORE_BAD_EVENT',
   );
-  expect(store().addresses()).toBeUndefined();
+  expect(store().register.addresses()).toBeUndefined();
   expect(await set(good)).toBe('accepted');
-  const size = store().treeHead().size;
+  const size = store().log.treeHead().size;
   for (const revision of [5, 4, 1])
     expect(await set(addressesOf(world, revision))).toBe('STORE_BAD_EVENT');
-  expect(store().treeHead().size).toBe(size);
+  expect(store().log.treeHead().size).toBe(size);
   expect(await set(addressesOf(world, 6))).toBe('accepted');
-  const known = (await again()).addresses();
+  const known = (await again()).register.addresses();
   expect(known && decodeCollectorAddressesBody(known.body).revision).toBe(6);
 });
 
@@ -84,10 +84,13 @@ test('P1: a successor that took its folder over goes on from its predecessor’s
   // What it found unchanged it has not sent again, so nobody may say that the rest is gone.
   const fileIds = [fresh.fileId('/d/a')];
   const gone = { type: 'filesGone' as const, timeMs: 1, agentId: fresh.agentId, fileIds };
-  expect(await codeOf(store().appendEvent(gone))).toBe('STORE_BAD_EVENT');
+  expect(await codeOf(store().events.append(gone))).toBe('STORE_BAD_EVENT');
   await fresh.back(store(), [fresh.gone('/d/a')]);
-  expect(store().agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
-  expect((await again()).agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
+  expect(store().register.agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
+  expect((await again()).register.agentById(fresh.agentId)).toMatchObject({
+    files: 1,
+    histories: [],
+  });
 });
 
 test('P5: who claims to go on from a commit that its predecessor never made, or from that of an agent it does not replace, is held apart', async () => {
@@ -102,7 +105,7 @@ test('P5: who claims to go on from a commit that its predecessor never made, or 
     const fresh = await world.agent(store(), name, { replaces: old });
     Object.assign(fresh, { sequence: from.sequence, headHash: from.hash, forkedFrom: from });
     await fresh.back(store(), [fresh.directory('/e')]);
-    expect(store().agentById(fresh.agentId), name).toMatchObject({
+    expect(store().register.agentById(fresh.agentId), name).toMatchObject({
       histories: [{ state: 'held' }],
     });
   }
@@ -113,11 +116,11 @@ test('I-C11: nothing is swept before a successor has committed, for it may have 
   const old = await world.agent(store(), 'pc');
   await old.back(store(), [old.directory('/d')]);
   const fresh = await world.agent(store(), 'pc-b', { replaces: old });
-  const epoch = await store().announceGcEpoch(world.clock.now);
-  expect(store().sweepWaitsFor(epoch)).toMatchObject([{ agent: 'pc-b' }]);
+  const epoch = await store().sweep.announceGcEpoch(world.clock.now);
+  expect(store().sweep.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'pc-b' }]);
   await fresh.back(store(), [fresh.directory('/e')]);
-  store().gcLearned(fresh.agentId, fresh.chainId, epoch);
-  expect(store().sweepWaitsFor(epoch)).toEqual([]);
+  store().sweep.gcLearned(fresh.agentId, fresh.chainId, epoch);
+  expect(store().sweep.sweepWaitsFor(epoch)).toEqual([]);
 });
 
 test('P6: an operator says of what a replaced agent had that it is gone, of nothing else, and never of what the successor has found', async () => {
@@ -130,7 +133,7 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
   ]);
   const say = (agent: TestAgent, ...paths: string[]) =>
     codeOf(
-      store().appendEvent({
+      store().events.append({
         type: 'filesGone',
         timeMs: world.clock.now,
         agentId: agent.agentId,
@@ -153,18 +156,21 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
   expect(await say(fresh, '/d/went')).toBe('STORE_BAD_EVENT');
   for (const reopen of [false, true]) {
     const now = reopen ? await again() : store();
-    expect(now.agentById(fresh.agentId)).toMatchObject({ files: 1 });
-    expect(now.stats()).toMatchObject({ files: 1 });
+    expect(now.register.agentById(fresh.agentId)).toMatchObject({ files: 1 });
+    expect(now.figures.stats()).toMatchObject({ files: 1 });
     expect(await liveFiles(now, fresh)).toBe(2);
     expect(await liveFiles(now, fresh, before)).toBe(3);
     let kept = 0;
-    for await (const { live } of now.versions(fresh.lineageId, asFileId(fresh.fileId('/d/went'))))
+    for await (const { live } of now.reading.versions(
+      fresh.lineageId,
+      asFileId(fresh.fileId('/d/went')),
+    ))
       kept += live.length;
     expect(kept).toBe(1);
   }
   await fresh.back(store(), [fresh.file('/d/went', [content('22')])]);
-  expect(store().agentById(fresh.agentId)).toMatchObject({ files: 2 });
-  await store().appendEvent({
+  expect(store().register.agentById(fresh.agentId)).toMatchObject({ files: 2 });
+  await store().events.append({
     type: 'agentRevoked',
     timeMs: 1,
     agentId: fresh.agentId,
@@ -176,20 +182,20 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
 test('a name stays with the lineage that bore it, also after revocation', async () => {
   const { world, store } = await opened();
   const old = await world.agent(store(), 'pc');
-  await store().appendEvent({
+  await store().events.append({
     type: 'agentRevoked',
     timeMs: 1,
     agentId: old.agentId,
     reason: 'over',
   });
   const expected = (agent: TestAgent) =>
-    codeOf(store().appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: agent.enrolment }));
+    codeOf(store().events.append({ type: 'agentExpected', timeMs: 1, enrolment: agent.enrolment }));
   expect(await expected(new TestAgent(world, 'pc'))).toBe('STORE_NAME_TAKEN');
   const fresh = await world.agent(store(), 'pc', { replaces: old });
-  expect(store().agentByName('pc')?.agentId).toEqual(fresh.agentId);
+  expect(store().register.agentByName('pc')?.agentId).toEqual(fresh.agentId);
   // A bundle that was never used bore nothing.
   const unused = await world.agent(store(), 'unused', { enrol: false });
-  await store().appendEvent({
+  await store().events.append({
     type: 'agentRevoked',
     timeMs: 1,
     agentId: unused.agentId,

@@ -9,7 +9,8 @@ import { initCollector, openCollector } from '../../src/store/collector.ts';
 import type { CollectorStore } from '../../src/store/collector-store.ts';
 import { StoreError } from '../../src/store/errors.ts';
 import { fsckCollector } from '../../src/store/fsck.ts';
-import type { PutItem, VaultStore } from '../../src/store/vault-store.ts';
+import type { PutItem } from '../../src/store/vault-records.ts';
+import type { VaultStore } from '../../src/store/vault-store.ts';
 import type { TestAgent, TestFile, World } from './world.ts';
 
 /** What a receipt was given for. */
@@ -115,7 +116,7 @@ export class CollectorLife implements Life<CollectorStore> {
       this.world.clock.now += 1000;
       if (anew || body === undefined) body = await make(vault);
       if (body !== undefined) {
-        const { leafIndex } = await vault.appendEvent(body);
+        const { leafIndex } = await vault.events.append(body);
         this.#events.push({ body, leafIndex });
       }
       if (holds !== undefined) this.#held.push({ name, holds });
@@ -146,9 +147,9 @@ export class CollectorLife implements Life<CollectorStore> {
       files ??= make();
       const items = files.flatMap((file) => ('draft' in file ? file.items : []));
       for (let round = 0; round < 6; round += 1) {
-        if (items.length > 0) await vault.putChunks(agent.lineageId, items);
+        if (items.length > 0) await vault.intake.putChunks(agent.lineageId, items);
         built ??= agent.build(files.map((file) => ('draft' in file ? file.draft : file)));
-        const outcome = await vault.commit(agent.agentId, built.bytes, this.world.clock.now);
+        const outcome = await vault.intake.commit(agent.agentId, built.bytes, this.world.clock.now);
         if (outcome.type === 'missing') continue;
         if (outcome.type === 'refused')
           throw new Error(`refused: ${outcome.code} ${outcome.message}`);
@@ -195,14 +196,14 @@ export class CollectorLife implements Life<CollectorStore> {
 
   async #judgePromises(vault: VaultStore): Promise<void> {
     for (const { agent, bytes, receipt, leafIndex, items } of this.#receipted) {
-      const { record } = await vault.leafAt(leafIndex);
+      const { record } = await vault.log.leafAt(leafIndex);
       const kept =
         record.type === 'commit' &&
         equalBytes(record.receipt.body, receipt.body) &&
         equalBytes(record.commit, bytes);
       expectThat(kept, `I-C1: leaf ${leafIndex} is no longer the commit of ${agent.name}`);
-      if (vault.agentById(agent.agentId)?.state === 'enrolled') {
-        const outcome = await vault.commit(agent.agentId, bytes, this.world.clock.now);
+      if (vault.register.agentById(agent.agentId)?.state === 'enrolled') {
+        const outcome = await vault.intake.commit(agent.agentId, bytes, this.world.clock.now);
         const same =
           outcome.type === 'accepted' &&
           outcome.repeated &&
@@ -214,10 +215,10 @@ export class CollectorLife implements Life<CollectorStore> {
       }
       const ids = items.map(({ id }) => id);
       expectThat(
-        !(await vault.has(agent.lineageId, ids)).includes(false),
+        !(await vault.intake.has(agent.lineageId, ids)).includes(false),
         `I-C8: ${agent.name} has lost a chunk from its set`,
       );
-      for await (const item of vault.readItems(ids)) {
+      for await (const item of vault.reading.readItems(ids)) {
         const sent = items.find(({ id }) => equalBytes(id, item.id));
         const sound =
           item.type === 'item' && sent !== undefined && equalBytes(item.bytes, sent.bytes);
@@ -227,14 +228,14 @@ export class CollectorLife implements Life<CollectorStore> {
         );
       }
       if (agent.treeHead === undefined) continue;
-      const judgement = await vault.judgeHead(agent.treeHead);
+      const judgement = await vault.log.judgeHead(agent.treeHead);
       expectThat(
         judgement === 'consistent' || judgement === 'lost',
         `P5: the head that ${agent.name} holds is ${judgement}`,
       );
     }
     for (const { body, leafIndex } of this.#events) {
-      const { record } = await vault.leafAt(leafIndex);
+      const { record } = await vault.log.leafAt(leafIndex);
       expectThat(
         record.type === 'event',
         `I-C1: leaf ${leafIndex} is no longer the event ${body.type}`,

@@ -79,7 +79,7 @@ export const collectorDay: CrashScenario = {
       one.gone('/d/a'),
       one.file('/d/c', [content('b'), content('c')]),
     ]);
-    life.step('seen', async (vault) => vault.seen(two.agentId, world.clock.now));
+    life.step('seen', async (vault) => vault.intake.seen(two.agentId, world.clock.now));
     const successor = new TestAgent(world, 'ms-2', two);
     life
       .enrol(successor)
@@ -104,7 +104,7 @@ export const collectorShort: CrashScenario = {
     const dir = join(root, 'collector');
     const agent = new TestAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'agentExpected',
         timeMs: world.clock.now,
         enrolment: agent.enrolment,
@@ -134,7 +134,7 @@ const collectorRollback: CrashScenario = {
     const [dir, old] = [join(root, 'collector'), join(root, 'old')];
     const agent = new TestAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'agentExpected',
         timeMs: world.clock.now,
         enrolment: agent.enrolment,
@@ -149,7 +149,7 @@ const collectorRollback: CrashScenario = {
     const vault = store.vaults()[0];
     const lost = [agent.file('/d/b', [content('b')])];
     if (vault !== undefined) await agent.back(vault, lost);
-    const signedHead = vault?.head(world.clock.now);
+    const signedHead = vault?.log.head(world.clock.now);
     const collectorCertificate = vault?.signedCertificate ?? world.certificate;
     await store.close();
     rmSync(dir, { recursive: true });
@@ -168,7 +168,7 @@ const collectorRollback: CrashScenario = {
     };
     life.event('report', () => (signedHead === undefined ? undefined : report(signedHead)));
     life.event('open anew', (now) =>
-      gone === undefined ? undefined : world.opening(2, now.treeHead(), [gone]),
+      gone === undefined ? undefined : world.opening(2, now.log.treeHead(), [gone]),
     );
     return life
       .back(agent, 'again', () => lost)
@@ -187,7 +187,7 @@ const collectorFork: CrashScenario = {
     const dir = join(root, 'collector');
     const agent = new TestAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'agentExpected',
         timeMs: world.clock.now,
         enrolment: agent.enrolment,
@@ -204,7 +204,7 @@ const collectorFork: CrashScenario = {
     });
     life.back(copy, 'goes on', () => [copy.file('/d/later', [content('later')])]);
     life.event('decide', (vault): EventBody | undefined => {
-      const [history] = vault.agentById(agent.agentId)?.histories ?? [];
+      const [history] = vault.register.agentById(agent.agentId)?.histories ?? [];
       if (history === undefined) throw new Error('no history is held apart');
       const { historyId } = history;
       return {
@@ -224,7 +224,7 @@ const collectorFork: CrashScenario = {
       (vault) => ({
         type: 'gcEpochAnnounced',
         timeMs: world.clock.now,
-        gcEpoch: vault.gcEpoch() + 1,
+        gcEpoch: vault.sweep.gcEpoch() + 1,
       }),
       {
         anew: true,
@@ -245,7 +245,7 @@ export const collectorActs: CrashScenario = {
     const old = new TestAgent(world, 'hplc-1');
     const fresh = new TestAgent(world, 'hplc-1', old);
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'agentExpected',
         timeMs: world.clock.now,
         enrolment: old.enrolment,
@@ -255,7 +255,7 @@ export const collectorActs: CrashScenario = {
         old.file('/d/went', [content('went')]),
         old.file('/d/found', [content('found')]),
       ]);
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'agentExpected',
         timeMs: world.clock.now,
         enrolment: fresh.enrolment,
@@ -265,7 +265,7 @@ export const collectorActs: CrashScenario = {
     });
     const life = new CollectorLife(dir, world, { made: true });
     const revisionOf = (vault: VaultStore) => {
-      const known = vault.addresses();
+      const known = vault.register.addresses();
       return known === undefined ? 0 : decodeCollectorAddressesBody(known.body).revision;
     };
     const { vaultId } = world.descriptor;
@@ -282,12 +282,12 @@ export const collectorActs: CrashScenario = {
       );
       life.step('heard', async (vault) => {
         world.clock.now += 2 * 3_600_000;
-        vault.seen(fresh.agentId, world.clock.now);
+        vault.intake.seen(fresh.agentId, world.clock.now);
       });
     }
     const { agentId } = fresh;
     const fileIds = [fresh.fileId('/d/went')];
-    const isGone = (vault: VaultStore) => vault.agentById(agentId)?.files === 1;
+    const isGone = (vault: VaultStore) => vault.register.agentById(agentId)?.files === 1;
     life.event(
       'gone',
       (vault) =>
@@ -303,7 +303,9 @@ export const collectorActs: CrashScenario = {
     life.back(fresh, 'trunk', () => [fresh.directory('/trunk')]);
     life.back(copy, 'copy', () => [copy.file('/d/copy', [content('copy')])]);
     life.event('clone', (vault): EventBody | undefined => {
-      const history = vault.agentById(agentId)?.histories.find(({ state }) => state === 'held');
+      const history = vault.register
+        .agentById(agentId)
+        ?.histories.find(({ state }) => state === 'held');
       if (history === undefined) throw new Error('no history is held apart');
       const { historyId } = history;
       return {
@@ -315,7 +317,7 @@ export const collectorActs: CrashScenario = {
         name: 'hplc-9',
       };
     });
-    const isQuiet = (vault: VaultStore) => vault.agentById(agentId)?.problems.length === 0;
+    const isQuiet = (vault: VaultStore) => vault.register.agentById(agentId)?.problems.length === 0;
     life.event(
       'seen',
       (vault) =>
@@ -345,7 +347,7 @@ const collectorRepair: CrashScenario = {
     const agent = new TestAgent(world, 'hplc-1');
     const life = new CollectorLife(dir, world, { made: true });
     await madeCollector(dir, world, async (vault) => {
-      await vault.appendEvent({
+      await vault.events.append({
         type: 'agentExpected',
         timeMs: world.clock.now,
         enrolment: agent.enrolment,

@@ -42,10 +42,10 @@ async function picture(
 ) {
   const counts: Record<string, number> = {};
   for (const path of paths) {
-    const records = await all(store.versions(historyId, agent.fileId(path)));
+    const records = await all(store.reading.versions(historyId, agent.fileId(path)));
     counts[path] = records.reduce((sum, record) => sum + record.live.length, 0);
   }
-  const live = (await all(store.state(historyId, undefined))).reduce(
+  const live = (await all(store.reading.state(historyId, undefined))).reduce(
     (sum, record) => sum + record.live.length,
     0,
   );
@@ -81,7 +81,7 @@ export function forkConformance(begin: () => Promise<Place>): void {
     return { agent, copy };
   };
   const only = (store: VaultStore, agent: TestAgent) => {
-    const [history, ...more] = store.agentById(agent.agentId)?.histories ?? [];
+    const [history, ...more] = store.register.agentById(agent.agentId)?.histories ?? [];
     if (history === undefined || more.length > 0) throw new Error(`${more.length} more histories`);
     return history;
   };
@@ -91,12 +91,14 @@ export function forkConformance(begin: () => Promise<Place>): void {
     const place = await begin();
     const { agent, copy } = await forked(place);
     const { store, world } = place;
-    const size = store.treeHead().size;
+    const size = store.log.treeHead().size;
     const before = await picture(store, agent, agent.lineageId, paths);
     const opened = await copy.back(store, [copy.file('/d/copy', [content('copy')])]);
     // The event, then the commit; and the very commit again gets the very receipt.
-    expect(store.treeHead().size).toBe(size + 2);
-    expect(await store.commit(copy.agentId, opened.bytes, world.clock.now + 5)).toMatchObject({
+    expect(store.log.treeHead().size).toBe(size + 2);
+    expect(
+      await store.intake.commit(copy.agentId, opened.bytes, world.clock.now + 5),
+    ).toMatchObject({
       receipt: opened.receipt,
       repeated: true,
     });
@@ -122,20 +124,23 @@ export function forkConformance(begin: () => Promise<Place>): void {
       '/d/later': 1,
       live: 2,
     });
-    expect(store.agentById(agent.agentId)).toMatchObject({ files: 2, chainHead: agent.head });
-    const [problem] = store.agentById(agent.agentId)?.problems ?? [];
+    expect(store.register.agentById(agent.agentId)).toMatchObject({
+      files: 2,
+      chainHead: agent.head,
+    });
+    const [problem] = store.register.agentById(agent.agentId)?.problems ?? [];
     expect(problem).toMatchObject({
       code: 'chain-forked',
       message: expect.stringContaining(`aliquot fork decide ${history.name}`),
     });
-    expect(store.historyOf(agent.agentId, copy.chainId)).toMatchObject({
+    expect(store.intake.historyOf(agent.agentId, copy.chainId)).toMatchObject({
       historyId: history.historyId,
     });
-    expect(store.historyOf(agent.agentId, agent.chainId)).toBeUndefined();
+    expect(store.intake.historyOf(agent.agentId, agent.chainId)).toBeUndefined();
     // Announced chains hear of their own newest commit; the old id, which both used, of the
     // trunk's.
-    expect(await store.chainHead(agent.agentId, agent.chainId)).toEqual(agent.head);
-    expect(await store.chainHead(agent.agentId, copy.chainId)).toEqual(copy.head);
+    expect(await store.intake.chainHead(agent.agentId, agent.chainId)).toEqual(agent.head);
+    expect(await store.intake.chainHead(agent.agentId, copy.chainId)).toEqual(copy.head);
   });
 
   test('I-C12 every way to come second opens a history; what follows nothing known is asked for again', async () => {
@@ -143,8 +148,8 @@ export function forkConformance(begin: () => Promise<Place>): void {
     const { agent, copy } = await forked(place);
     const { store, world } = place;
     const commit = async (built: { bytes: Uint8Array }) =>
-      store.commit(agent.agentId, built.bytes, world.clock.now);
-    const count = () => store.agentById(agent.agentId)?.histories.length;
+      store.intake.commit(agent.agentId, built.bytes, world.clock.now);
+    const count = () => store.register.agentById(agent.agentId)?.histories.length;
     const root = { sequence: 1, predecessor: asCommitHash(new Uint8Array(32)) };
     const chain = (word: string) => asChainId(content(word, 16));
     expect(
@@ -196,20 +201,20 @@ export function forkConformance(begin: () => Promise<Place>): void {
     const { store, world } = place;
     const open = (word: string) => {
       const built = copy.build([copy.directory(`/${word}`)]);
-      return store.commit(agent.agentId, built.bytes, world.clock.now);
+      return store.intake.commit(agent.agentId, built.bytes, world.clock.now);
     };
     for (let turn = 0; turn < 16; turn += 1)
       expect(await open(`${turn}`)).toMatchObject({ type: 'accepted' });
-    const size = store.treeHead().size;
+    const size = store.log.treeHead().size;
     expect(await open('one more')).toMatchObject({
       type: 'refused',
       code: 'chain-forked',
       message: expect.stringContaining('fork list'),
     });
-    expect(store.treeHead().size).toBe(size);
-    const [first] = store.agentById(agent.agentId)?.histories ?? [];
+    expect(store.log.treeHead().size).toBe(size);
+    const [first] = store.register.agentById(agent.agentId)?.histories ?? [];
     if (first === undefined) throw new Error('no history');
-    await store.appendEvent(decided(world, agent, first.historyId, 'clone-1'));
+    await store.events.append(decided(world, agent, first.historyId, 'clone-1'));
     expect(await open('one more')).toMatchObject({ type: 'accepted' });
   });
 
@@ -230,43 +235,47 @@ export function forkConformance(begin: () => Promise<Place>): void {
     ]);
     const history = only(store, agent);
     const figures = { commits: 4, versions: 6, files: 5 };
-    expect(store.stats()).toMatchObject({ ...figures, files: 4, liveBytes: 300 + 300 + 300 + 600 });
+    expect(store.figures.stats()).toMatchObject({
+      ...figures,
+      files: 4,
+      liveBytes: 300 + 300 + 300 + 600,
+    });
     const event = decided(world, agent, history.historyId);
-    const { leafIndex } = await store.appendEvent(event);
-    expect(await store.appendEvent(event)).toEqual({ leafIndex });
-    expect(await codeOf(store.appendEvent(decided(world, agent, history.historyId, 'other')))).toBe(
-      'STORE_DECIDED',
-    );
+    const { leafIndex } = await store.events.append(event);
+    expect(await store.events.append(event)).toEqual({ leafIndex });
+    expect(
+      await codeOf(store.events.append(decided(world, agent, history.historyId, 'other'))),
+    ).toBe('STORE_DECIDED');
     const merged = { '/d/a': 2, '/d/trunk': 1, '/d/copy': 2, '/d/later': 1, live: 3 };
     expect(await picture(store, agent, agent.lineageId, paths)).toEqual(merged);
-    expect((await all(store.state(agent.lineageId, t0))).flatMap(({ live }) => live)).toHaveLength(
-      3,
-    );
-    expect(await all(store.state(history.historyId, undefined))).toEqual([]);
-    expect(store.agentById(agent.agentId)).toMatchObject({
+    expect(
+      (await all(store.reading.state(agent.lineageId, t0))).flatMap(({ live }) => live),
+    ).toHaveLength(3);
+    expect(await all(store.reading.state(history.historyId, undefined))).toEqual([]);
+    expect(store.register.agentById(agent.agentId)).toMatchObject({
       files: 3,
       bytes: 1200,
       histories: [],
       problems: [],
       chainHead: copy.head,
     });
-    expect(store.stats()).toMatchObject({ ...figures, files: 3, liveBytes: 1200 });
+    expect(store.figures.stats()).toMatchObject({ ...figures, files: 3, liveBytes: 1200 });
     // The PC that was put back goes on as the agent; whoever still has the old head is the second
     // one now.
     await copy.back(store, [copy.file('/d/a', [content('newest')])]);
-    expect(store.agentById(agent.agentId)?.histories).toEqual([]);
+    expect(store.register.agentById(agent.agentId)?.histories).toEqual([]);
     await agent.back(store, [agent.directory('/old line')]);
     expect(only(store, agent)).toMatchObject({ state: 'held', head: agent.head });
     await places.close(store);
     const again = await places.open(world);
     expect(await picture(again, agent, agent.lineageId, paths)).toEqual({ ...merged, '/d/a': 3 });
-    expect(again.agentById(agent.agentId)).toMatchObject({
+    expect(again.register.agentById(agent.agentId)).toMatchObject({
       files: 3,
       bytes: 1200,
       chainHead: copy.head,
     });
-    expect(await again.chainHead(agent.agentId, copy.chainId)).toEqual(copy.head);
-    expect(await again.chainHead(agent.agentId, agent.chainId)).toEqual(agent.head);
+    expect(await again.intake.chainHead(agent.agentId, copy.chainId)).toEqual(copy.head);
+    expect(await again.intake.chainHead(agent.agentId, agent.chainId)).toEqual(agent.head);
   });
 
   test('I-C12 clone: the history stays apart for good under its own name, goes on, and is a milder problem', async () => {
@@ -277,21 +286,23 @@ export function forkConformance(begin: () => Promise<Place>): void {
     await copy.back(store, [copy.file('/d/copy', [content('copy')])]);
     const { historyId } = only(store, agent);
     const revoked = await world.agent(store, 'was-here');
-    await store.appendEvent({
+    await store.events.append({
       type: 'agentRevoked',
       timeMs: world.clock.now,
       agentId: revoked.agentId,
       reason: 'scrapped',
     });
     for (const name of ['hplc-2', 'hplc-1', 'was-here'])
-      expect(await codeOf(store.appendEvent(decided(world, agent, historyId, name)))).toBe(
+      expect(await codeOf(store.events.append(decided(world, agent, historyId, name)))).toBe(
         'STORE_NAME_TAKEN',
       );
-    expect(await codeOf(store.appendEvent(decided(world, agent, agent.lineageId, 'hplc-9')))).toBe(
-      'STORE_UNKNOWN_HISTORY',
+    expect(
+      await codeOf(store.events.append(decided(world, agent, agent.lineageId, 'hplc-9'))),
+    ).toBe('STORE_UNKNOWN_HISTORY');
+    await store.events.append(decided(world, agent, historyId, 'hplc-9'));
+    expect(await codeOf(store.events.append(decided(world, agent, historyId)))).toBe(
+      'STORE_DECIDED',
     );
-    await store.appendEvent(decided(world, agent, historyId, 'hplc-9'));
-    expect(await codeOf(store.appendEvent(decided(world, agent, historyId)))).toBe('STORE_DECIDED');
     expect(await codeOf(world.agent(store, 'hplc-9'))).toBe('STORE_NAME_TAKEN');
     copy.fork();
     await copy.back(store, [copy.file('/d/later', [content('later')])]);
@@ -303,19 +314,24 @@ export function forkConformance(begin: () => Promise<Place>): void {
       files: 2,
       head: copy.head,
     });
-    expect(again.agentById(agent.agentId)?.problems).toMatchObject([
+    expect(again.register.agentById(agent.agentId)?.problems).toMatchObject([
       { code: 'chain-clone', message: expect.stringContaining('hplc-9') },
     ]);
-    expect(again.agentById(agent.agentId)).toMatchObject({ files: 2, chainHead: agent.head });
+    expect(again.register.agentById(agent.agentId)).toMatchObject({
+      files: 2,
+      chainHead: agent.head,
+    });
     // Once it is known, it is a problem again only when that PC goes on under the old identity.
-    await again.appendEvent({
+    await again.events.append({
       type: 'problemsAcknowledged',
       timeMs: world.clock.now,
       agentId: agent.agentId,
     });
-    expect(again.agentById(agent.agentId)?.problems).toEqual([]);
+    expect(again.register.agentById(agent.agentId)?.problems).toEqual([]);
     await copy.back(again, [copy.directory('/goes on')]);
-    expect(again.agentById(agent.agentId)?.problems).toMatchObject([{ code: 'chain-clone' }]);
+    expect(again.register.agentById(agent.agentId)?.problems).toMatchObject([
+      { code: 'chain-clone' },
+    ]);
   });
 
   test('I-C12 P2 what a held history inherits from the trunk is what it has no version of', async () => {
@@ -324,8 +340,8 @@ export function forkConformance(begin: () => Promise<Place>): void {
     const { store } = place;
     await copy.back(store, [copy.gone('/d/a'), copy.file('/d/copy', [content('copy')])]);
     const { historyId } = only(store, agent);
-    const rest = await all(store.stateWithout(agent.lineageId, historyId, undefined));
-    const trunk = await all(store.versions(agent.lineageId, agent.fileId('/d/trunk')));
+    const rest = await all(store.reading.stateWithout(agent.lineageId, historyId, undefined));
+    const trunk = await all(store.reading.versions(agent.lineageId, agent.fileId('/d/trunk')));
     expect(rest.map(({ live, versionTimesMs }) => ({ live, versionTimesMs }))).toEqual(
       trunk.map(({ live, versionTimesMs }) => ({ live, versionTimesMs })),
     );
@@ -337,7 +353,7 @@ export function forkConformance(begin: () => Promise<Place>): void {
     const { store, world } = place;
     const firstReceipt = world.clock.now - 2000;
     await copy.back(store, [copy.file('/d/copy', [content('copy')], { capturedAtMs: 1000 })]);
-    const [record] = await all(store.state(only(store, agent).historyId, undefined));
+    const [record] = await all(store.reading.state(only(store, agent).historyId, undefined));
     expect(record?.versionTimesMs).toEqual([firstReceipt + 1]);
   });
 
@@ -350,16 +366,16 @@ export function forkConformance(begin: () => Promise<Place>): void {
     await world.agent(store, 'never-committed');
     await copy.back(store, [copy.file('/d/copy', [content('copy')])]);
     const heard: number[] = [];
-    store.onGcEpoch((epoch) => heard.push(epoch));
-    expect(store.gcEpoch()).toBe(0);
-    const first = await store.announceGcEpoch(world.clock.now);
-    const second = await store.announceGcEpoch(world.clock.now - 5000);
-    expect([heard, store.gcEpoch(), second]).toEqual([[first, second], second, first + 1]);
+    store.sweep.onGcEpoch((epoch) => heard.push(epoch));
+    expect(store.sweep.gcEpoch()).toBe(0);
+    const first = await store.sweep.announceGcEpoch(world.clock.now);
+    const second = await store.sweep.announceGcEpoch(world.clock.now - 5000);
+    expect([heard, store.sweep.gcEpoch(), second]).toEqual([[first, second], second, first + 1]);
     const waits = (from = store, epoch = second) =>
-      from.sweepWaitsFor(epoch).map(({ history }) => history);
+      from.sweep.sweepWaitsFor(epoch).map(({ history }) => history);
     const held = only(store, agent).name;
     expect(waits()).toEqual(['hplc-1', held, 'gone']);
-    await store.appendEvent({
+    await store.events.append({
       type: 'agentRevoked',
       timeMs: world.clock.now,
       agentId: revoked.agentId,
@@ -367,22 +383,22 @@ export function forkConformance(begin: () => Promise<Place>): void {
     });
     // The copy still has the old chain id for its line: an answer under it is the trunk's, and the
     // copy's line waits.
-    store.gcLearned(agent.agentId, agent.chainId, first);
+    store.sweep.gcLearned(agent.agentId, agent.chainId, first);
     expect(waits()).toEqual(['hplc-1', held]);
     expect(waits(store, first)).toEqual([held]);
     copy.fork();
     await copy.back(store, [copy.file('/d/later', [content('later')])]);
     expect(waits(store, first)).toEqual([held]);
-    store.gcLearned(agent.agentId, agent.chainId, second + 1); // never announced
+    store.sweep.gcLearned(agent.agentId, agent.chainId, second + 1); // never announced
     expect(waits()).toEqual(['hplc-1', held]);
-    store.gcLearned(agent.agentId, agent.chainId, second);
-    store.gcLearned(agent.agentId, copy.chainId, second);
+    store.sweep.gcLearned(agent.agentId, agent.chainId, second);
+    store.sweep.gcLearned(agent.agentId, copy.chainId, second);
     expect(waits()).toEqual([]);
     await places.close(store);
     const again = await places.open(world);
-    expect([again.gcEpoch(), waits(again)]).toEqual([second, []]);
+    expect([again.sweep.gcEpoch(), waits(again)]).toEqual([second, []]);
     const lost = { logEpoch: 1, size: 90, root: content('lost root', 32) };
-    await again.appendEvent(world.opening(2, again.treeHead(), [lost]));
+    await again.events.append(world.opening(2, again.log.treeHead(), [lost]));
     // One that has no commit may have had some that went with the tail; one that is known only
     // since had none.
     await world.agent(again, 'known-since');

@@ -53,8 +53,9 @@ import {
 import { createKit } from '@aliquot/shared/keys/kit';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import type { Random } from '@aliquot/shared/ports';
-import type { VaultIdentity, VaultPorts } from '../../src/store/journal-vault.ts';
-import type { CommitOutcome, PutItem, VaultStore } from '../../src/store/vault-store.ts';
+import type { VaultIdentity, VaultPorts } from '../../src/store/vault-parts.ts';
+import type { CommitOutcome, PutItem } from '../../src/store/vault-records.ts';
+import type { VaultStore } from '../../src/store/vault-store.ts';
 
 /** Random bytes that are the same in every run. */
 export function seededRandom(seed: string): Random {
@@ -153,7 +154,7 @@ export class World {
     options: { replaces?: TestAgent; enrol?: boolean } = {},
   ): Promise<TestAgent> {
     const agent = new TestAgent(this, name, options.replaces);
-    await store.appendEvent({
+    await store.events.append({
       type: 'agentExpected',
       timeMs: this.clock.now,
       enrolment: agent.enrolment,
@@ -258,7 +259,7 @@ export class TestAgent {
       enrolment: this.enrolment,
       binding,
     };
-    return (await store.appendEvent(event)).leafIndex;
+    return (await store.events.append(event)).leafIndex;
   }
 
   /** A file of these chunks, sealed. */
@@ -335,9 +336,9 @@ export class TestAgent {
   ): Promise<CommitOutcome & { type: 'accepted' } & { bytes: Uint8Array }> {
     const drafts = files.map((file) => ('draft' in file ? file.draft : file));
     for (const file of files)
-      if ('draft' in file) await store.putChunks(this.lineageId, file.items);
+      if ('draft' in file) await store.intake.putChunks(this.lineageId, file.items);
     const built = this.build(drafts);
-    const outcome = await store.commit(this.agentId, built.bytes, this.world.clock.now);
+    const outcome = await store.intake.commit(this.agentId, built.bytes, this.world.clock.now);
     if (outcome.type !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(outcome)}`);
     this.advance(built, outcome.head);
     return { ...outcome, bytes: built.bytes };

@@ -1,0 +1,120 @@
+import type { AgentId, LineageId } from '@aliquot/proto';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { release } from '@aliquot/shared/crypto/release';
+import { keys } from '../catalog-keys.ts';
+import { values } from '../catalog-rows.ts';
+import {
+  type GateContext,
+  judgeCommit,
+  judgeHeartbeat,
+  refusalOf,
+  refused,
+  verifySubmission,
+} from '../commit-gate.ts';
+import type { VaultCore } from '../core.ts';
+import { batches, checkedItems, checkItem, storeItems } from '../put-items.ts';
+import type { VaultParts } from '../vault-parts.ts';
+import type { CommitOutcome, PutItem } from '../vault-records.ts';
+import type { VaultIntake } from '../vault-store.ts';
+
+export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIntake {
+  const gateOf = (core: VaultCore): GateContext => ({
+    core,
+    uploads: keeper.uploads,
+    vaultId: vault.descriptor.vaultId,
+    collectorId: vault.certificate.collectorId,
+    identity: vault.identity,
+    limits,
+  });
+
+  const put = async (lineageId: LineageId, items: readonly PutItem[]): Promise<void> => {
+    for (const batch of batches(items)) {
+      await keeper.do(async (core) => {
+        await storeItems(core, keeper.uploads, lineageId, batch);
+        await keeper.syncWhenFull(core);
+      });
+    }
+  };
+
+  return {
+    async has(lineageId, ids) {
+      const core = await keeper.ready();
+      const rows = await core.owned(lineageId, ids);
+      return rows.map((row, index) => {
+        const id = ids[index];
+        return row !== undefined || (id !== undefined && keeper.uploads.has(lineageId, id));
+      });
+    },
+
+    async putChunks(lineageId, items) {
+      for (const item of items) checkItem(item, sha256(item.bytes));
+      await put(lineageId, items);
+    },
+
+    async putBody(lineageId, items, body) {
+      const checked = await checkedItems(hasher, items, body);
+      await put(lineageId, checked.items);
+      release(checked.bytes);
+    },
+
+    sync: () => keeper.sync(),
+
+    async commit(agentId, commitBytes, nowMs, options = {}) {
+      const { registry } = await keeper.ready();
+      const early = refusalOf(registry.row(agentId), options);
+      const agent = registry.certificate(agentId);
+      if (early !== undefined || agent === undefined)
+        return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
+      const verified = verifySubmission(commitBytes, vault.descriptor, agent);
+      if ('type' in verified) return verified;
+      const judge = async (core: VaultCore): Promise<CommitOutcome> => {
+        const judged = await judgeCommit(gateOf(core), verified, commitBytes, nowMs, options);
+        if (judged.type === 'accepted') noteSeen(core, agentId, nowMs);
+        return judged;
+      };
+      return keeper.doDurably(judge, (outcome) =>
+        outcome.type === 'accepted' ? outcome.leafIndex : undefined,
+      );
+    },
+
+    async heartbeat(agentId, signed, nowMs) {
+      const core = keeper.live();
+      const early = refusalOf(core.registry.row(agentId));
+      const agent = core.registry.certificate(agentId);
+      if (early !== undefined || agent === undefined)
+        return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
+      const judged = judgeHeartbeat(signed, { vaultId: vault.descriptor.vaultId, agent });
+      if ('code' in judged) return judged;
+      noteSeen(core, agentId, nowMs);
+      core.registry.setHeartbeat(agentId, judged, nowMs);
+      core.catalog.note(keys.heartbeat(agentId), values.heartbeat(nowMs, signed));
+      return undefined;
+    },
+
+    seen: (agentId, nowMs) => noteSeen(keeper.live(), agentId, nowMs),
+
+    historyOf(agentId, chainId) {
+      const { registry } = keeper.live();
+      const historyId = registry.lines(agentId)?.chainHead(chainId)?.historyId;
+      if (historyId === undefined) return undefined;
+      return registry
+        .record(agentId)
+        ?.histories.find((history) => equalBytes(history.historyId, historyId));
+    },
+
+    async chainHead(agentId, chainId) {
+      await keeper.sync();
+      return keeper.live().registry.lines(agentId)?.chainHead(chainId)?.head;
+    },
+  };
+}
+
+function noteSeen(core: VaultCore, agentId: AgentId, nowMs: number): void {
+  const { registry, catalog, journal } = core;
+  const rhythm = registry.learnRhythm(agentId, nowMs);
+  if (rhythm !== undefined) catalog.note(keys.rhythm(agentId), values.rhythm(rhythm));
+  registry.seen(agentId, nowMs);
+  catalog.note(keys.seen(agentId), values.u64(nowMs));
+  for (const { day, bytes } of registry.growth.note(nowMs, journal.bytes))
+    catalog.note(keys.packBytes(day), bytes === undefined ? undefined : values.u64(bytes));
+}

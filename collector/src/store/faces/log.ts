@@ -1,0 +1,34 @@
+import { judgeHead } from '../judge-head.ts';
+import { leafAt } from '../read-back.ts';
+import { SignedHeads } from '../signed-heads.ts';
+import type { VaultParts } from '../vault-parts.ts';
+import type { VaultLog } from '../vault-store.ts';
+
+export function logOf({ vault, keeper }: VaultParts): VaultLog {
+  const heads = new SignedHeads(vault.identity, {
+    vaultId: vault.descriptor.vaultId,
+    collectorId: vault.certificate.collectorId,
+  });
+  return {
+    head: (nowMs) => heads.sign(keeper.durableHead, nowMs),
+    treeHead: () => keeper.durableHead,
+    inclusion: (leafIndex, size) => keeper.live().log.inclusionProof(leafIndex, size),
+    consistency: (fromSize, toSize) => keeper.live().log.consistencyProof(fromSize, toSize),
+    leafAt: async (leafIndex) => leafAt(keeper.live(), leafIndex),
+    judgeHead: (head) => judgeHead(keeper.live(), head),
+
+    openings(afterEpoch) {
+      const durable = keeper.durableHead.size;
+      return keeper
+        .live()
+        .openings.filter(({ logEpoch, leafIndex }) => logEpoch > afterEpoch && leafIndex < durable)
+        .map(({ opening, leafIndex, leaf }) => ({ opening, leafIndex, leaf }));
+    },
+
+    reportedHeads: () =>
+      keeper
+        .live()
+        .registry.reported()
+        .map(([, head]) => head),
+  };
+}

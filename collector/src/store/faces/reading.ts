@@ -1,0 +1,43 @@
+import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from '../history.ts';
+import { readItems } from '../read-back.ts';
+import { readRuns } from '../read-runs.ts';
+import { statsOf } from '../stats.ts';
+import type { VaultParts } from '../vault-parts.ts';
+import type { VaultFigures, VaultReading } from '../vault-store.ts';
+
+export function readingOf({ keeper, hasher }: VaultParts): VaultReading {
+  const reading: VaultReading = {
+    readItems: (ids) => readItems(() => keeper.ready(), ids),
+
+    readRuns: (ids) => readRuns(() => keeper.ready(), hasher, ids),
+
+    async *state(historyId, atMs) {
+      const core = await keeper.settled();
+      yield* atMs === undefined ? liveNow(core, historyId) : liveAt(core, historyId, atMs);
+    },
+
+    async *stateWithout(historyId, beside, atMs) {
+      yield* withoutFilesOf(await keeper.settled(), beside, reading.state(historyId, atMs));
+    },
+
+    async *versions(historyId, fileId) {
+      yield* versionsOf(await keeper.settled(), historyId, fileId);
+    },
+
+    async *everyVersion(historyId) {
+      yield* everyVersion(await keeper.settled(), historyId);
+    },
+  };
+  return reading;
+}
+
+export function figuresOf({ keeper }: VaultParts): VaultFigures {
+  return {
+    stats: () => statsOf(keeper.live()),
+
+    growthPerDay(nowMs) {
+      const { registry, journal } = keeper.live();
+      return registry.growth.perDay(nowMs, journal.bytes);
+    },
+  };
+}

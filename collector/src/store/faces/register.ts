@@ -1,0 +1,38 @@
+import type { EventBody } from '@aliquot/proto';
+import { refuseTwice } from '../apply-desk.ts';
+import type { VaultCore } from '../core.ts';
+import { admitEvent, refuseNewly } from '../events.ts';
+import type { VaultParts } from '../vault-parts.ts';
+import type { VaultEvents, VaultRegister } from '../vault-store.ts';
+
+export function registerOf({ keeper }: VaultParts): VaultRegister {
+  const registry = () => keeper.live().registry;
+  return {
+    agents: () => registry().records(),
+    agentById: (agentId) => registry().record(agentId),
+    agentByName: (name) => registry().byName(name),
+    groups: () => registry().groupRecords(),
+    historyIds: (agentId) => registry().lines(agentId)?.historyIds() ?? [],
+    addresses: () => registry().addresses,
+  };
+}
+
+export function eventsOf({ vault, keeper, clock, limits }: VaultParts): VaultEvents {
+  const appendAll = (bodies: readonly EventBody[]): Promise<{ leafIndex: number }> => {
+    const append = async (core: VaultCore): Promise<{ leafIndex: number }> => {
+      const known: (number | undefined)[] = [];
+      for (const body of bodies) {
+        const leaf = await admitEvent(core, vault.descriptor, body);
+        if (leaf === undefined) await refuseNewly(core, body, limits);
+        known.push(leaf);
+      }
+      refuseTwice(bodies);
+      let leafIndex = 0;
+      for (const [at, body] of bodies.entries())
+        leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, clock.nowMs())));
+      return { leafIndex };
+    };
+    return keeper.doDurably(append, ({ leafIndex }) => leafIndex);
+  };
+  return { append: (body) => appendAll([body]), appendAll };
+}

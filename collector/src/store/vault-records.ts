@@ -1,0 +1,225 @@
+import type {
+  AgentBindingBody,
+  AgentId,
+  ChainId,
+  ChainPoint,
+  ChunkId,
+  EnrolmentCertificateBody,
+  GroupCertificateBody,
+  GroupId,
+  HeartbeatBody,
+  LineageId,
+  RefusalCode,
+  Signed,
+  StoredKind,
+  TreeHead,
+} from '@aliquot/proto';
+
+export interface CommitOptions {
+  /** An operator lets in what an agent that was revoked or replaced had signed. */
+  readonly acceptEnded?: boolean;
+}
+
+export interface PutItem {
+  readonly id: ChunkId;
+  readonly kind: StoredKind;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * `damaged` and `missing` come without bytes, so that a restore can name what it lacks and go on.
+ */
+export type ReadItem =
+  | {
+      readonly type: 'item';
+      readonly id: ChunkId;
+      readonly kind: StoredKind;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
+
+/** Where a sound item lies in the bytes of its run. */
+export interface HeldItem {
+  readonly id: ChunkId;
+  readonly kind: StoredKind;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * Items that were read together, in order. The bytes are the caller's, also the `ITEM_ROOM_BYTES`
+ * in front of each item: there is room for what its next station writes before it.
+ */
+export type ItemRun =
+  | { readonly type: 'run'; readonly bytes: Uint8Array; readonly items: readonly HeldItem[] }
+  | { readonly type: 'missing' | 'damaged'; readonly ids: readonly ChunkId[] };
+
+/**
+ * What is free in front of each item of a run: a record's header stood there. Test only: that there
+ * is room is proved.
+ */
+export const ITEM_ROOM_BYTES = 52;
+
+export type CommitOutcome =
+  | {
+      /** Durable. */
+      readonly type: 'accepted';
+      readonly receipt: Signed;
+      readonly leafIndex: number;
+      /** The head just after the leaf, as the receipt names it. */
+      readonly head: TreeHead;
+      /** True when it had been accepted before. */
+      readonly repeated: boolean;
+      /** Plaintext bytes of the versions that it added, as it says; none when it is repeated. */
+      readonly addedBytes: number;
+    }
+  /**
+   * These ids are not in the lineage's set: to be uploaded, then the same commit sent again. At
+   * most 4096 are named.
+   */
+  | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
+  | { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
+
+/** `pending`: a PC of a group that an operator has not taken in yet. */
+export type AgentState = 'expected' | 'pending' | 'enrolled' | 'revoked' | 'replaced';
+
+export type AgentProblemCode =
+  /**
+   * Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC; nobody has
+   * decided yet which.
+   */
+  | 'chain-forked'
+  /** An operator said that another PC uses this agent's identity: it should be enrolled anew. */
+  | 'chain-clone'
+  /** The agent holds a signed head that the collector's log does not contain. */
+  | 'log-rolled-back'
+  /** After a rollback a commit came back without versions that nobody has any more. */
+  | 'versions-lost';
+
+export interface AgentProblem {
+  readonly code: AgentProblemCode;
+  readonly sinceMs: number;
+  readonly message: string;
+}
+
+export interface AgentRecord {
+  readonly agentId: AgentId;
+  readonly lineageId: LineageId;
+  readonly name: string;
+  readonly state: AgentState;
+  readonly enrolment: Signed;
+  readonly enrolmentBody: EnrolmentCertificateBody;
+  readonly expectedAtMs: number;
+  /** Present from enrolment on. */
+  readonly binding: Signed | undefined;
+  readonly bindingBody: AgentBindingBody | undefined;
+  /** The certificate by which it came, where that is a group's: `enrolment` then. */
+  readonly group: GroupCertificateBody | undefined;
+  /** The word that took a pending PC in, and the certificate of the operator whose word it is. */
+  readonly approval: Signed | undefined;
+  readonly operator: Signed | undefined;
+  readonly enrolledAtMs: number | undefined;
+  /** When it was revoked or replaced, and why. */
+  readonly endedAtMs: number | undefined;
+  readonly endReason: string | undefined;
+  readonly lastSeenMs: number | undefined;
+  readonly lastCommitMs: number | undefined;
+  readonly lastReceipt: Signed | undefined;
+  readonly chainHead: ChainPoint | undefined;
+  readonly heartbeat: HeartbeatBody | undefined;
+  /** When that heartbeat arrived, by this collector's clock. */
+  readonly heartbeatAtMs: number | undefined;
+  /** After which silence somebody should look: by this agent's own rhythm. */
+  readonly silenceLimitMs: number;
+  /** Live files (directories and links not counted) of the lineage's trunk, and their bytes. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Histories beside the trunk, oldest first: undecided ones and clones. */
+  readonly histories: readonly HistoryRecord[];
+  readonly problems: readonly AgentProblem[];
+}
+
+/** A certificate by which several PCs may enrol. */
+export interface GroupRecord {
+  readonly groupId: GroupId;
+  readonly body: GroupCertificateBody;
+  /** How many have come with it. */
+  readonly used: number;
+  readonly addedAtMs: number;
+  readonly endedAtMs: number | undefined;
+}
+
+/** A history that goes on under the same identity beside the agent's own. */
+export interface HistoryRecord {
+  readonly historyId: LineageId;
+  /** `held`: nobody has said yet whose it is. */
+  readonly state: 'held' | 'clone';
+  /** How operators address it: `AGENT~xxxxxxxx`, or the clone's own name. */
+  readonly name: string;
+  /** The commit that opened it. */
+  readonly at: ChainPoint;
+  readonly openedAtMs: number;
+  readonly head: ChainPoint;
+  readonly lastCommitMs: number;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/**
+ * A line of commits that has not answered an epoch of the sweep, and so still keeps what that epoch
+ * drops.
+ */
+export interface SweepWait {
+  readonly agent: string;
+  /** As operators address the history. */
+  readonly history: string;
+  /** `undefined` when no commit of the line is here. */
+  readonly chainId: ChainId | undefined;
+  readonly reason: string;
+}
+
+export interface LeafRecord {
+  readonly leaf: Uint8Array;
+  readonly record:
+    | { readonly type: 'commit'; readonly commit: Uint8Array; readonly receipt: Signed }
+    | { readonly type: 'event'; readonly event: Uint8Array };
+}
+
+export type HeadJudgement = 'consistent' | 'ahead' | 'contradicts' | 'lost';
+
+export interface ReportedHead {
+  readonly agentId: AgentId;
+  readonly timeMs: number;
+  readonly head: TreeHead;
+  readonly signedHead: Signed;
+  /** Of whoever signed the head: this collector, or one that it succeeds. */
+  readonly collectorCertificate: Signed;
+}
+
+export interface VaultStats {
+  /** Sum of the sizes of all versions of all files. */
+  readonly rawBytes: number;
+  /**
+   * Plaintext bytes of the distinct chunks that commits reference, by the references' own
+   * statement.
+   */
+  readonly uniqueBytes: number;
+  /** Sealed bytes of all chunks and pages. */
+  readonly storedBytes: number;
+  /** Bytes of all pack files, headers and commits included. */
+  readonly packBytes: number;
+  readonly chunks: number;
+  readonly pages: number;
+  readonly packs: number;
+  readonly commits: number;
+  readonly versions: number;
+  /** Live files over all lineages, and their bytes. */
+  readonly files: number;
+  readonly liveBytes: number;
+  /** `rawBytes / uniqueBytes`; 1 when nothing is stored. */
+  readonly dedupRatio: number;
+  /** `uniqueBytes / storedBytes`; 1 when nothing is stored. */
+  readonly compressionRatio: number;
+  /** Items known to be damaged on this disk. */
+  readonly damaged: number;
+}
