@@ -206,7 +206,6 @@ export class PairAgent {
       random: systemRandom,
       timers,
       software: 'pair',
-      port: nodeFiles,
     });
     return new PairAgent({ queue, uplink, identity, held, remove });
   }

@@ -1,6 +1,6 @@
+import type { ChunkId } from '@aliquot/proto';
 import type { QueuedItem } from '../queue/queue.ts';
 import { bytePath } from '../source/paths.ts';
-import type { Recover } from '../uplink/uplink.ts';
 import type { CaptureHost } from './host.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
 
@@ -9,7 +9,12 @@ import type { CaptureExchange, CaptureWindow } from './window.ts';
  * any longer. Sealing is convergent: a file that is still what it was gives the same ids; of a
  * changed one, the unchanged parts do.
  */
-export function recoverFrom(host: CaptureHost): Recover {
+export function recoverFrom(
+  host: CaptureHost,
+): (lost: {
+  readonly ids: readonly ChunkId[];
+  readonly paths: readonly Uint8Array[];
+}) => AsyncGenerator<QueuedItem, void, void> {
   return async function* recover({ ids, paths }) {
     const wanted = new Set(ids.map((id) => Buffer.from(id).toString('latin1')));
     for (const path of paths) {

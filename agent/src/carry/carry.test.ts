@@ -23,6 +23,8 @@ import {
 import { type BendAnswer, carryTo, NOBODYS_HASH } from '../../testing/uplink/test-carrier.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { TrustStore } from '../uplink/trust.ts';
+import { exportQueue } from './export-queue.ts';
+import { type ImportSummary, importReceipts } from './import-receipts.ts';
 
 let collector: TestCollector;
 let url: string;
@@ -47,14 +49,17 @@ async function capture(...names: string[]): Promise<void> {
   await agent.queue.sync();
 }
 
+const exportTo = (name: string) =>
+  agent.uplink.instead((parts) => exportQueue({ ...parts, port: nodeFiles }, at(name)));
+
 async function exported(): Promise<Uint8Array> {
-  await agent.uplink.exportQueue(at('q'));
+  await exportTo('q');
   return new Uint8Array(readFileSync(at('q')));
 }
 
-function take(receipts: Uint8Array): ReturnType<TestAgent['uplink']['importReceipts']> {
+function take(receipts: Uint8Array): Promise<ImportSummary> {
   writeFileSync(at('r'), receipts);
-  return agent.uplink.importReceipts(at('r'));
+  return agent.uplink.instead((parts) => importReceipts({ ...parts, port: nodeFiles }, at('r')));
 }
 
 async function refused(receipts: Uint8Array, code: string): Promise<void> {
@@ -88,7 +93,7 @@ describe('a queue that is carried by hand', () => {
 
   test('P3: it holds sealed items and signed commits, each item before the commit that needs it and once', async () => {
     await capture('/data/a', '/data/b');
-    await agent.uplink.exportQueue(at('first'));
+    await exportTo('first');
     await put(agent.queue, sample('/data/a', 3));
     const frames = splitCarriedFile(await exported()).frames.map((bytes) => {
       const { header, body } = splitFrame(bytes);
@@ -151,7 +156,7 @@ describe('a queue that is carried by hand', () => {
 
   test('receipts may be taken in twice, and after a crash between two of them', async () => {
     await capture('/data/a');
-    await agent.uplink.exportQueue(at('first'));
+    await exportTo('first');
     await capture('/data/b');
     const receipts = await carryTo(collector, await exported());
     const second = agent.queue.receipted.bind(agent.queue);
@@ -308,7 +313,7 @@ describe('receipts that are not to be believed', () => {
     });
     expect(agent.queue.pending().entries).toBe(1);
     expect(agent.queue.receiptedSequence()).toBe(0);
-    await agent.uplink.exportQueue(at('q'));
+    await exportTo('q');
   });
 
   test('I-A8: a lie about the head of the chain costs a new chain and no version', async () => {

@@ -11,6 +11,7 @@ import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { QueuedCommit, QueuedItem } from '../queue/queue.ts';
 import { itemsOfCommit, nameOf } from '../uplink/commit-items.ts';
+import { UplinkError } from '../uplink/errors.ts';
 import { settingsAnswer } from '../uplink/settings-answer.ts';
 import { commitSigner } from '../uplink/signer.ts';
 import type { CarryParts, OnCarried } from './parts.ts';
@@ -37,6 +38,8 @@ export interface ExportSummary {
  * Signs everything that is queued and writes it, sealed as it is, into one file that a person can
  * carry to the collector. The queue stays as it is until the receipts come back, so this may be
  * repeated. Memory is that of one frame and one commit, whatever the queue holds.
+ *
+ * Errors: `UPLINK_PENDING` while central IT has not taken this PC in, and those of the disk.
  */
 export async function exportQueue(
   parts: CarryParts,
@@ -45,6 +48,9 @@ export async function exportQueue(
   signal?: AbortSignal,
 ): Promise<ExportSummary> {
   const { identity, queue, trust, clock, random, port } = parts;
+  // What is signed is this agent's for good, and it may yet be approved as another's successor.
+  if (trust.problem?.code === 'UPLINK_PENDING')
+    throw new UplinkError('UPLINK_PENDING', trust.problem.message);
   await queue.sync();
   await queue.signAll(commitSigner(identity, () => trust.verified?.head, clock, random));
   const writer = new QueueFrames(parts, signal);

@@ -3,10 +3,10 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { fileError } from '@aliquot/shared/durable/errors';
 import type { Agent } from '../folder/agent.ts';
+import { AgentError } from '../socket/errors.ts';
 import type { Emit } from '../socket/protocol.ts';
 import { bytePath, fromText, isWithin, pathBytes } from '../source/paths.ts';
 import type { OnCarried } from './parts.ts';
-import { carryTurn } from './turn.ts';
 
 /** Progress goes out no oftener than this many bytes apart. */
 const TELL_EVERY_BYTES = 4 * 1024 * 1024;
@@ -22,11 +22,13 @@ export async function exportToFile(
   signal: AbortSignal,
 ): Promise<void> {
   await refusePlace(agent, file);
-  const { uplink } = agent;
-  const summary = await carryTurn(uplink).carry(
-    () => uplink.exportQueue(file, progressTo(emit), signal),
-    signal,
-  );
+  const { uplink, port } = agent;
+  // Loaded here: a service that is never carried from does not hold it.
+  const { exportQueue } = await import('./export-queue.ts');
+  const summary = await uplink.instead((parts) => {
+    throwIfItsTurnIsOver(signal);
+    return exportQueue({ ...parts, port }, file, progressTo(emit), signal);
+  });
   // What is not captured is in no queue, and does not go with it.
   const unprotected = agent.problems.size + agent.references.files;
   await emit({ event: 'exported', file, ...summary, unprotected });
@@ -37,18 +39,25 @@ export async function exportToFile(
  * end. Errors: those of `importReceipts`.
  */
 export async function importFromFile(
-  { uplink }: Agent,
+  { uplink, port }: Agent,
   file: string,
   emit: Emit,
   signal: AbortSignal,
 ): Promise<void> {
-  const { notices, ...summary } = await carryTurn(uplink).carry(
-    () => uplink.importReceipts(file, progressTo(emit)),
-    signal,
-  );
+  const { importReceipts } = await import('./import-receipts.ts');
+  const { notices, ...summary } = await uplink.instead((parts) => {
+    throwIfItsTurnIsOver(signal);
+    return importReceipts({ ...parts, port }, file, progressTo(emit));
+  });
   for (const { message } of notices)
     await emit({ event: 'note', message: `the collector says: ${message}` });
   await emit({ event: 'imported', file, ...summary });
+}
+
+/** Whoever asked may have gone while others carried. */
+function throwIfItsTurnIsOver(signal: AbortSignal): void {
+  if (signal.aborted)
+    throw new AgentError('AGENT_INTERRUPTED', 'ended before its turn came; nothing was carried');
 }
 
 /** The agent writes neither into what it watches nor into its own folder. */

@@ -1,24 +1,9 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import type { Clock, Random } from '@aliquot/shared/ports';
-import type { DeskBook } from '../desk/book.ts';
-import type { AgentIdentity } from '../identity/identity.ts';
-import type { Queue } from '../queue/queue.ts';
-import type { TrustStore } from '../uplink/trust.ts';
-import type { Welcome } from '../uplink/welcome.ts';
+import type { SessionParts } from '../uplink/session-parts.ts';
 
-/** What carrying by hand works on: the same things as a session, which must not run meanwhile. */
-export interface CarryParts {
-  readonly identity: AgentIdentity;
-  readonly queue: Queue;
-  readonly trust: TrustStore;
-  readonly welcome: Welcome;
+/** What carrying by hand works on: what a session does, and the disk with the carried files. */
+export interface CarryParts extends SessionParts {
   readonly port: FilePort;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Program and version, for the operator's eyes: one line. */
-  readonly software: string;
-  /** What central IT sets for this PC; without it, none of that is carried. */
-  readonly desk?: DeskBook | undefined;
 }
 
 /** Told now and then. */

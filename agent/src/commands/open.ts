@@ -57,6 +57,7 @@ export function openRealAgent(
     port: nodeFiles,
     clock: systemClock,
     random: systemRandom,
+    software,
     uplink: async ({ identity, queue, dataDir: folder, courtesy, recover, desk, diagnostics }) => {
       const trust = await TrustStore.open(nodeFiles, folder, identity);
       trust.addresses.also(also);
@@ -64,7 +65,6 @@ export function openRealAgent(
         identity,
         queue,
         trust,
-        port: nodeFiles,
         clock: systemClock,
         random: systemRandom,
         software,

@@ -14,7 +14,6 @@ import { hideLine } from './log-lines.ts';
 
 /** What only the process knows that makes a diagnosis. */
 export interface DiagnosisParts {
-  readonly software: string;
   /** The end of the log, as much as there is; undefined when nobody knows where it is. */
   readonly log: string | undefined;
   /** Whether the queue is proved, which reads all of it. */
@@ -69,7 +68,7 @@ export async function diagnosisOf(
     agentId: hex(enrolmentOf(identity).agentId),
     vaultId: hex(identity.descriptor.vaultId),
     versions: {
-      agent: parts.software,
+      agent: agent.software,
       node: process.versions.node,
       v8: process.versions.v8,
       openssl: process.versions.openssl,

@@ -1,5 +1,4 @@
 import { LogFile } from '@aliquot/shared/log-lines/log-file';
-import { software } from '../commands/software.ts';
 import type { Agent } from '../folder/agent.ts';
 import type { Emit } from '../socket/protocol.ts';
 import type { ServiceView } from '../status/stock.ts';
@@ -28,7 +27,7 @@ export async function emitDiagnosis(
   emit: Emit,
 ): Promise<void> {
   const log = logFile === undefined ? await view?.log?.() : await LogFile.tail(agent.port, logFile);
-  const text = diagnosisText(await diagnosisOf(agent, view, { software, log, fsck: true }));
+  const text = diagnosisText(await diagnosisOf(agent, view, { log, fsck: true }));
   for (let at = 0; at < text.length; at += PART_CHARS)
     await emit({ event: 'diagnosis', part: text.slice(at, at + PART_CHARS) });
 }
@@ -37,7 +36,7 @@ export async function emitDiagnosis(
 export async function diagnosisForDesk(agent: Agent, view: ServiceView): Promise<MadeDiagnosis> {
   const { usedBytes, keptBytes } = await agent.queue.usage();
   const fsck = usedBytes + keptBytes <= MOST_PROVED_BYTES;
-  return made(await diagnosisOf(agent, view, { software, log: await view.log?.(), fsck }));
+  return made(await diagnosisOf(agent, view, { log: await view.log?.(), fsck }));
 }
 
 function made(diagnosis: Diagnosis): MadeDiagnosis {

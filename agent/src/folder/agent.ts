@@ -34,6 +34,8 @@ export interface Agent {
   /** The data folder under every name that a walk might meet it by. */
   readonly ownFolders: readonly BytePath[];
   readonly identity: AgentIdentity;
+  /** Program and version, for the operator's eyes: one line. */
+  readonly software: string;
   readonly queue: Queue;
   readonly uplink: Uplink;
   readonly host: CaptureHost;
@@ -70,6 +72,7 @@ export interface OpenAgentOptions {
   readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
+  readonly software: string;
   /** Makes the uplink; it is started by whoever needs it. */
   readonly uplink: UplinkMaker;
   /** Whether a capture follows at once: its thread then starts while the queue is opened. */
@@ -130,7 +133,7 @@ interface Opened {
 
 async function openWith(
   { folder, dataDir, identity, threads }: Opened,
-  { config, configPath, port, clock, random, uplink: makeUplink }: OpenAgentOptions,
+  { config, configPath, port, clock, random, software, uplink: makeUplink }: OpenAgentOptions,
 ): Promise<Agent> {
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
   const budget = config?.queue ?? defaultQueueBudget;
@@ -160,6 +163,7 @@ async function openWith(
       dataDir,
       ownFolders,
       identity,
+      software,
       queue,
       uplink,
       host,

@@ -4,7 +4,6 @@ import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
-import { carryTurn } from '../carry/turn.ts';
 import type { Agent } from '../folder/agent.ts';
 import { AgentError } from '../socket/errors.ts';
 import type { BackupRequest, Emit } from '../socket/protocol.ts';
@@ -72,7 +71,7 @@ export async function backup(
   try {
     // Not waited for: neither a look at the paths nor the capture needs a session. What was queued
     // before may go even if nothing named is there.
-    if (!request.offline && !request.dryRun) void carryTurn(agent.uplink).start();
+    if (!request.offline && !request.dryRun) void agent.uplink.start();
     const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
     const goes = !request.offline && !request.dryRun;
     if (roots.length === 0) {
@@ -106,7 +105,7 @@ export async function backup(
       (await tellCentral(agent, view, { files, bytes, problems: unlisted }));
     const wentOut =
       goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
-    const { queued, capturedMeanwhile } = stillQueued(agent, wentOut);
+    const { queued, capturedMeanwhile } = stillQueued(agent.queue, wentOut);
     const losses = untoldLosses(agent.queue);
     await emit({
       event: 'summary',

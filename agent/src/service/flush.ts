@@ -45,7 +45,7 @@ export async function flush(
   }
   const heartbeat = !signal.aborted && (await tellCentral(agent, view, undefined));
   const { queued, queuedBytes, capturedMeanwhile } = stillQueued(
-    agent,
+    queue,
     error === undefined && gaveUp === undefined,
   );
   // What a flush cannot send, for it is not captured: nobody should take the end of a flush for the

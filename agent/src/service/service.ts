@@ -4,7 +4,6 @@ import { endWith } from '@aliquot/shared/cli/unexpected';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Logger } from 'pino';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
-import { carryTurn } from '../carry/turn.ts';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
 import { nameDeskProblems } from '../desk/problems.ts';
 import { diagnosisForDesk, emitDiagnosis } from '../diagnose/emit.ts';
@@ -225,7 +224,7 @@ export class Service {
       log.info({ operator: name }, 'a diagnosis is given to an operator who asked');
       return diagnosisForDesk(agent, service.view);
     };
-    void carryTurn(agent.uplink).start();
+    void agent.uplink.start();
     service.#loop.start();
     return service;
   }
@@ -283,13 +282,13 @@ export class Service {
    * start. The agent is the caller's to close.
    */
   async stop(): Promise<void> {
-    carryTurn(this.#parts.agent.uplink).end();
     this.#parts.agent.diagnostics.make = undefined;
     // Who waits for the instrument to be done waits no longer.
     this.#parts.agent.courtesy.end();
     await this.#socket?.close();
     await this.#askSocket?.close();
     await this.#metrics?.close();
+    await this.#parts.agent.uplink.stop();
     await this.#loop.stop();
     this.#unsubscribe();
     await this.#reporter.stop();

@@ -1,5 +1,4 @@
-import { carryTurn } from '../carry/turn.ts';
-import type { Agent } from '../folder/agent.ts';
+import type { Queue } from '../queue/queue.ts';
 import { AgentError } from '../socket/errors.ts';
 import { UplinkError, type UplinkErrorCode } from './errors.ts';
 import type { Uplink } from './uplink.ts';
@@ -51,7 +50,7 @@ async function reaching(
  */
 export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError | undefined> {
   return reaching(uplink, signal, async (both) => {
-    await carryTurn(uplink).start();
+    await uplink.start();
     uplink.nudge();
     await uplink.drained(both);
   });
@@ -63,14 +62,14 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError
  * it is told apart.
  */
 export function stillQueued(
-  agent: Agent,
+  queue: Pick<Queue, 'pending'>,
   wentOut: boolean,
 ): {
   readonly queued: number;
   readonly queuedBytes: number;
   readonly capturedMeanwhile: { readonly capturedMeanwhile?: number };
 } {
-  const { entries, bytes } = agent.queue.pending();
+  const { entries, bytes } = queue.pending();
   if (!wentOut) return { queued: entries, queuedBytes: bytes, capturedMeanwhile: {} };
   return {
     queued: 0,
@@ -84,7 +83,7 @@ export function stillQueued(
  */
 export async function connected(uplink: Uplink, signal: AbortSignal): Promise<void> {
   const gaveUp = await reaching(uplink, signal, async (both) => {
-    await carryTurn(uplink).start();
+    await uplink.start();
     uplink.nudge();
     await untilReady(uplink, both);
   });

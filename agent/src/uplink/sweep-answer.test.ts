@@ -1,10 +1,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../../testing/queue/support.ts';
 import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
+import { exportQueue } from '../carry/export-queue.ts';
 import type { Session } from './session.ts';
 import { SweepAnswer } from './sweep-answer.ts';
 
@@ -50,7 +52,9 @@ describe('the answer to an epoch of the sweep', () => {
     await agent.uplink.stop();
     await capture('/data/a');
     // Signed on its own, so that there are two commits to send.
-    await agent.uplink.exportQueue(join(agent.dir, 'q'));
+    await agent.uplink.instead((parts) =>
+      exportQueue({ ...parts, port: nodeFiles }, join(agent.dir, 'q')),
+    );
     await capture('/data/b');
     collector.gcEpoch = 5;
     const order: string[] = [];

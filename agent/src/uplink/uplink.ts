@@ -7,22 +7,20 @@ import type {
   TreeHead,
   VaultId,
 } from '@aliquot/proto';
-import type { ExportSummary } from '../carry/export-queue.ts';
-import type { ImportSummary } from '../carry/import-receipts.ts';
-import type { OnCarried } from '../carry/parts.ts';
 import type { QueuedItem } from '../queue/queue.ts';
+import type { SessionParts } from './session-parts.ts';
 
 /**
  * The agent's side of the connection: keeps one authenticated session to the collector, drains the
  * queue through it, proves every answer before believing it, and serves self-restore.
  *
- * `start` returns at once; the uplink then connects, sends and reconnects by itself until `stop`.
- * Nothing it meets makes it throw: what is wrong stands in `status()` and is told to listeners.
+ * After `start` the uplink connects, sends and reconnects by itself until `stop`. Nothing it meets makes it throw: what is wrong stands in `status()` and is told to listeners.
  * Calls that need an answer (`fetch`, `state`, `heartbeat`) reject with an `UplinkError` when there
  * is no session or it ends before the answer.
  */
 export interface Uplink {
-  start(): void;
+  /** Begins at once, or after what runs `instead`; resolves when it has begun, or shall not. */
+  start(): Promise<void>;
   /** Ends the session and every timer. What was not receipted stays queued. */
   stop(): Promise<void>;
   /** Try again now instead of waiting for the back-off (the network came back, a person asked). */
@@ -54,15 +52,12 @@ export interface Uplink {
    */
   setAddresses(signed: Signed): Promise<{ readonly news: boolean; readonly first: string }>;
   /**
-   * Signs everything that is queued and writes it into a file to be carried by hand; see
-   * `carry/export-queue.ts`.
+   * Runs work that does by hand what a session does, on the same chain, head and receipts: one such
+   * work after the other, and without a session meanwhile. One that was started goes on afterwards,
+   * unless `stop` was called. Rejects with what the work threw; what that kept as the connection's
+   * problem stands in `status()`.
    */
-  exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary>;
-  /**
-   * Takes in the receipts that came back; a running uplink pauses meanwhile. See
-   * `carry/import-receipts.ts`.
-   */
-  importReceipts(path: string, onProgress?: OnCarried): Promise<ImportSummary>;
+  instead<T>(work: (parts: SessionParts) => Promise<T>): Promise<T>;
   /**
    * A part of a file of a release, as the collector has it: whoever asks proves it. `size` is the
    * whole file's, 0 when it has none.

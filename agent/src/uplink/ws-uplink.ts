@@ -1,15 +1,9 @@
 import type { ChainPoint, ChunkId, CollectorAddress, Signed } from '@aliquot/proto';
 import { FileError } from '@aliquot/shared/durable/errors';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
-import type { Clock, Random } from '@aliquot/shared/ports';
-import type { ExportSummary } from '../carry/export-queue.ts';
-import type { ImportSummary } from '../carry/import-receipts.ts';
-import type { OnCarried } from '../carry/parts.ts';
-import type { DeskBook } from '../desk/book.ts';
+import { Serial } from '@aliquot/shared/serial';
 import { sameAddress } from '../identity/addresses.ts';
 import { IdentityError } from '../identity/errors.ts';
-import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
-import type { Queue } from '../queue/queue.ts';
+import { enrolmentOf } from '../identity/identity.ts';
 import { beat } from './beat.ts';
 import { DiagnosisAnswer, type Diagnostics } from './diagnosis-answer.ts';
 import { Drain } from './drain.ts';
@@ -23,13 +17,14 @@ import { askItems, askState } from './own-history.ts';
 import { askReleasePart } from './release-part.ts';
 import { Retry } from './retry.ts';
 import { type SendingPace, Session } from './session.ts';
+import type { SessionParts } from './session-parts.ts';
 import { SettingsAnswer } from './settings-answer.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
 import { SweepAnswer } from './sweep-answer.ts';
 import { tcpProbe } from './tcp.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import { isStandingNotice, type TrustStore } from './trust.ts';
+import { isStandingNotice } from './trust.ts';
 import type {
   FetchedItem,
   HeartbeatCounts,
@@ -42,19 +37,8 @@ import type {
 } from './uplink.ts';
 import { Welcome } from './welcome.ts';
 
-export interface UplinkOptions {
-  readonly identity: AgentIdentity;
-  readonly queue: Queue;
-  readonly trust: TrustStore;
-  /** Where carried files are. */
-  readonly port: FilePort;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Program and version, for the operator's eyes: one line. */
-  readonly software: string;
+export interface UplinkOptions extends Omit<SessionParts, 'welcome'> {
   readonly recover?: Recover;
-  /** Takes the settings that the collector hands out; without it, none are taken. */
-  readonly desk?: DeskBook | undefined;
   /** Who makes the diagnoses that operators ask for; without it, there are none. */
   readonly diagnostics?: Diagnostics | undefined;
   /** Says when items may be sent; without it, at once. */
@@ -91,6 +75,11 @@ export class WebSocketUplink implements Uplink {
   #drain: Drain | undefined;
   #running: Promise<void> | undefined;
   #stopping = false;
+  /** Between `start` and `stop`. */
+  #wanted = false;
+  /** Something runs instead of a session. */
+  #resting = false;
+  readonly #instead = new Serial();
   #sentBytes = 0;
   #sentContentBytes = 0;
   #connectedSinceMs: number | undefined;
@@ -114,8 +103,14 @@ export class WebSocketUplink implements Uplink {
     this.#problem = options.trust.problem;
   }
 
-  start(): void {
-    if (this.#running !== undefined) return;
+  start(): Promise<void> {
+    this.#wanted = true;
+    this.#begin();
+    return this.#instead.run(async () => undefined);
+  }
+
+  #begin(): void {
+    if (!this.#wanted || this.#resting || this.#running !== undefined) return;
     this.#stopping = false;
     this.#retry.calm();
     this.#running = this.#run().finally(() => {
@@ -125,6 +120,11 @@ export class WebSocketUplink implements Uplink {
   }
 
   async stop(): Promise<void> {
+    this.#wanted = false;
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     this.#stopping = true;
     this.#session?.end(new UplinkError('UPLINK_STOPPED', 'the agent is stopping'));
     this.#retry.hurry();
@@ -213,29 +213,19 @@ export class WebSocketUplink implements Uplink {
     return await askReleasePart(this.#readySession(), name, offset);
   }
 
-  async exportQueue(
-    path: string,
-    onProgress?: OnCarried,
-    signal?: AbortSignal,
-  ): Promise<ExportSummary> {
-    // What is signed is this agent's for good, and it may yet be approved as another's successor.
-    if (this.#problem?.code === 'UPLINK_PENDING')
-      throw new UplinkError('UPLINK_PENDING', this.#problem.message);
-    const { exportQueue } = await import('../carry/export-queue.ts');
-    return exportQueue({ ...this.#options, welcome: this.#welcome }, path, onProgress, signal);
-  }
-
-  async importReceipts(path: string, onProgress?: OnCarried): Promise<ImportSummary> {
-    const { importReceipts } = await import('../carry/import-receipts.ts');
-    const wasRunning = this.#running !== undefined && !this.#stopping;
-    // A session would hold its own idea of the newest head and of what is receipted.
-    if (wasRunning) await this.stop();
-    try {
-      return await importReceipts({ ...this.#options, welcome: this.#welcome }, path, onProgress);
-    } finally {
-      this.#problem = this.#options.trust.problem;
-      if (wasRunning) this.start();
-    }
+  instead<T>(work: (parts: SessionParts) => Promise<T>): Promise<T> {
+    return this.#instead.run(async () => {
+      this.#resting = true;
+      try {
+        // A session would hold its own idea of the newest head and of what is receipted.
+        if (this.#running !== undefined) await this.#end();
+        return await work({ ...this.#options, welcome: this.#welcome });
+      } finally {
+        this.#resting = false;
+        this.#problem = this.#options.trust.problem;
+        this.#begin();
+      }
+    });
   }
 
   async #run(): Promise<void> {

@@ -8,6 +8,8 @@ import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
+import { exportQueue } from '../../src/carry/export-queue.ts';
+import { importReceipts } from '../../src/carry/import-receipts.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { fsckQueue } from '../../src/queue/log/fsck.ts';
 import { TrustStore } from '../../src/uplink/trust.ts';
@@ -51,7 +53,6 @@ export class CarryLife implements Life<Carried> {
       identity,
       queue,
       trust,
-      port: files,
       clock,
       random: this.#random.derive('uplink'),
       software: 'test 1',
@@ -72,8 +73,8 @@ export class CarryLife implements Life<Carried> {
   }
 
   export(name: string): this {
-    return this.#step(`export ${name}`, async ({ uplink }) => {
-      await uplink.exportQueue(this.#path(name));
+    return this.#step(`export ${name}`, async ({ uplink, files }) => {
+      await uplink.instead((parts) => exportQueue({ ...parts, port: files }, this.#path(name)));
     });
   }
 
@@ -89,8 +90,10 @@ export class CarryLife implements Life<Carried> {
   }
 
   import(receipts: string): this {
-    return this.#step(`import ${receipts}`, async ({ uplink }) => {
-      await uplink.importReceipts(this.#path(receipts));
+    return this.#step(`import ${receipts}`, async ({ uplink, files }) => {
+      await uplink.instead((parts) =>
+        importReceipts({ ...parts, port: files }, this.#path(receipts)),
+      );
     });
   }
 

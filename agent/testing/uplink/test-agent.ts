@@ -122,7 +122,6 @@ export async function startAgent(
     identity,
     queue,
     trust,
-    port: nodeFiles,
     clock,
     random,
     timers,
