@@ -8,36 +8,56 @@ describe('the room rules', () => {
   it('let agent and collector import shared and proto', () => {
     expect(
       says(
-        'agent/src/a.ts',
+        'agent/src/queue/a.ts',
         "import { x } from '@aliquot/shared/a';\nimport type { Y } from '@aliquot/proto';",
       ),
     ).toEqual([]);
     expect(
-      says('collector/src/a.ts', "export * from '@aliquot/shared/a';\nimport './b.ts';"),
+      says('collector/src/store/a.ts', "export * from '@aliquot/shared/a';\nimport './b.ts';"),
     ).toEqual([]);
   });
 
   it.each([
     [
-      'agent/src/a.ts',
+      'agent/src/queue/a.ts',
       "import { x } from '@aliquot/collector/store/a';",
       'agent may not import collector',
     ],
     [
-      'collector/src/a.ts',
+      'collector/src/store/a.ts',
       "import type { X } from '@aliquot/agent/a';",
       'collector may not import agent',
     ],
-    ['shared/src/a.ts', "export { x } from '@aliquot/agent/a';", 'shared may not import agent'],
-    ['shared/src/a.ts', "await import('@aliquot/collector/a');", 'shared may not import collector'],
-    ['proto/src/a.ts', "import { x } from '@aliquot/shared/a';", 'proto may not import shared'],
     [
-      'proto/src/a.test.ts',
+      'shared/src/crypto/a.ts',
+      "export { x } from '@aliquot/agent/a';",
+      'shared may not import agent',
+    ],
+    [
+      'shared/src/crypto/a.ts',
+      "await import('@aliquot/collector/a');",
+      'shared may not import collector',
+    ],
+    [
+      'proto/src/door/a.ts',
       "import { x } from '@aliquot/shared/a';",
       'proto may not import shared',
     ],
-    ['agent/src/a.ts', "import { x } from '../../collector/src/a.ts';", 'leaves its room'],
-    ['agent/src/a.ts', "import { x } from '@aliquot/agent/b';", 'its own room by package name'],
+    [
+      'proto/src/door/a.test.ts',
+      "import { x } from '@aliquot/shared/a';",
+      'proto may not import shared',
+    ],
+    [
+      'agent/src/queue/a.ts',
+      "import { x } from '../../../collector/src/store/a.ts';",
+      'leaves its room',
+    ],
+    [
+      'agent/src/queue/a.ts',
+      "import { x } from '@aliquot/agent/b';",
+      'its own room by package name',
+    ],
   ])('find in %s that %s is wrong', (path, text, expected) => {
     expect(says(path, text)).toEqual([expect.stringContaining(expected)]);
   });
@@ -48,16 +68,16 @@ describe('the room rules', () => {
     "import * as fs from 'node:fs';\nfs.renameSync('a', 'b');",
     'await port.rename(a, b);',
   ])('keep renames and flushes in the durability module: %s', (text) => {
-    expect(says('agent/src/a.ts', text)).toEqual([
+    expect(says('agent/src/queue/a.ts', text)).toEqual([
       expect.stringContaining('outside the durability module'),
     ]);
     expect(says('shared/src/durable/a.ts', text)).toEqual([]);
-    expect(says('agent/src/a.test.ts', text)).toEqual([]);
+    expect(says('agent/src/queue/a.test.ts', text)).toEqual([]);
   });
 
   it('let the environment be read in one file for each program', () => {
     const text = "const a = process.env['A'];";
-    expect(says('agent/src/a.ts', text)).toEqual([
+    expect(says('agent/src/queue/a.ts', text)).toEqual([
       expect.stringContaining('agent/src/environment.ts'),
     ]);
     expect(says('shared/src/keys/a.ts', "import { env } from 'node:process';")).toEqual([
@@ -74,13 +94,13 @@ describe('the room rules', () => {
     'crypto.randomUUID();',
     "import { randomBytes } from 'node:crypto';",
   ])('let only the ports reach for clock and chance: %s', (text) => {
-    expect(says('shared/src/a.ts', text)).toHaveLength(1);
+    expect(says('shared/src/crypto/a.ts', text)).toHaveLength(1);
     expect(says('shared/src/ports.ts', text)).toEqual([]);
   });
 
   it('take no notice of the same names in text, or of dates that are given', () => {
     expect(
-      says('shared/src/a.ts', "// Date.now()\nconst a = 'process.env';\nnew Date(0);"),
+      says('shared/src/crypto/a.ts', "// Date.now()\nconst a = 'process.env';\nnew Date(0);"),
     ).toEqual([]);
   });
 
@@ -111,7 +131,53 @@ describe('the room rules', () => {
     ]);
   });
 
+  it.each([
+    ['agent/src/capture/a.ts', "import type { U } from '../uplink/u.ts';", 'capture to uplink'],
+    ['agent/src/uplink/a.ts', "await import('../carry/c.ts');", 'uplink to carry'],
+    ['agent/src/queue/a.ts', "export { x } from '../main.ts';", 'queue to main.ts'],
+    ['shared/src/keys/a.ts', "import { c } from '../content/c.ts';", 'keys to content'],
+    [
+      'shared/src/content/kernels/a.ts',
+      "import { c } from '../c.ts';",
+      'content/kernels to content',
+    ],
+    ['collector/src/store/a.ts', "import { i } from '../ingest/i.ts';", 'store to ingest'],
+    ['proto/src/door/a.ts', "import { x } from '../index.ts';", 'door to index.ts'],
+  ])('let no inner room reach up: in %s, %s', (path, text, arrow) => {
+    expect(says(path, text)).toEqual([expect.stringMatching(`reaches up from ${arrow}: move`)]);
+    expect(says(path.replace('/a.ts', '/a.test.ts'), text)).toEqual([]);
+  });
+
+  it('let rooms that stand side by side not know each other', () => {
+    expect(
+      says('collector/src/server/a.ts', "import { readKit } from '../operator/kit-file.ts';"),
+    ).toEqual([expect.stringContaining('reaches aside from server to operator')]);
+    expect(says('collector/src/operator/a.ts', "import { s } from '../server/s.ts';")).toEqual([
+      expect.stringContaining('reaches aside from operator to server'),
+    ]);
+  });
+
+  it('let an inner room import what it stands on, and itself', () => {
+    expect(
+      says(
+        'agent/src/uplink/a.ts',
+        "import '../queue/q.ts';\nimport './b.ts';\nimport './c/d.ts';",
+      ),
+    ).toEqual([]);
+    expect(says('shared/src/content/a.ts', "import { k } from './kernels/k.ts';")).toEqual([]);
+  });
+
+  it('know every inner room', () => {
+    expect(says('agent/src/attic/a.ts', '')).toEqual([
+      expect.stringContaining('stands in no room of scripts/rooms.ts'),
+    ]);
+    expect(says('agent/src/a.ts', '')).toHaveLength(1);
+    expect(says('agent/testing/attic/a.ts', '')).toEqual([]);
+  });
+
   it('say the line', () => {
-    expect(says('shared/src/a.ts', '\n\nMath.random();')).toEqual([expect.stringMatching(/^3: /)]);
+    expect(says('shared/src/crypto/a.ts', '\n\nMath.random();')).toEqual([
+      expect.stringMatching(/^3: /),
+    ]);
   });
 });

@@ -2,7 +2,7 @@
  * The rules of the house that a general linter does not know: which room may import which, and who
  * may touch renames, flushes, the environment, the clock and chance. Every finding says the remedy.
  */
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { Visitor } from 'vite';
 import {
   type Finding,
@@ -25,6 +25,75 @@ const mayImport: Record<Room, readonly Room[]> = {
   collector: ['collector', 'shared', 'proto'],
 };
 
+/**
+ * The inner rooms of each package, the lowest first: a program's file may import what is in its own
+ * room and in earlier lines. A line names a folder below `src`, or a single file; a file belongs to
+ * the longest name that fits, so a room may have rooms of its own. Rooms in one line stand side by
+ * side, and neither imports the other.
+ *
+ * What a room needs from a later line moves into a room that both stand on, or is handed to it.
+ */
+const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>> = {
+  proto: [
+    ['types.ts', 'limits.ts', 'errors.ts', 'gen'],
+    ['brand.ts', 'session-types.ts'],
+    'door',
+    'index.ts',
+  ],
+  shared: [
+    ['ports.ts', 'serial.ts', 'addon.ts', 'threads'],
+    'crypto',
+    'hashing',
+    'durable',
+    'records',
+    'derived',
+    'cli',
+    'log-lines',
+    'keys',
+    'content/kernels',
+    'content',
+    'log',
+    'commit',
+    'session',
+    'carry',
+    ['release', 'diagnosis'],
+    'settings',
+    'restore',
+  ],
+  agent: [
+    'identity',
+    'source',
+    'queue',
+    'capture',
+    ['watch', 'courtesy', 'desk'],
+    ['socket', 'machine'],
+    'uplink',
+    'folder',
+    'carry',
+    'restore',
+    'status',
+    'diagnose',
+    'service',
+    'update',
+    'environment.ts',
+    'commands',
+    'main.ts',
+  ],
+  collector: [
+    ['version.ts', 'environment.ts'],
+    'api',
+    ['hashing', 'releases'],
+    'store',
+    'ingest',
+    ['carry', 'health'],
+    'rest',
+    'cli',
+    ['operator', 'server'],
+    'program.ts',
+    'main.ts',
+  ],
+};
+
 const durableNames = /^(rename|fsync|fdatasync)(Sync)?$/;
 const environmentFiles = new Set([
   'agent/src/environment.ts',
@@ -34,6 +103,43 @@ const environmentFiles = new Set([
 const portsFile = 'shared/src/ports.ts';
 const chanceNames =
   /^(randomBytes|randomUUID|randomInt|randomFill|randomFillSync|getRandomValues)$/;
+
+interface Place {
+  /** The room's line as it stands in the list, and its number. */
+  readonly name: string;
+  readonly line: number;
+}
+
+/** Where a file stands; undefined when no line names it. */
+function placeOf(room: Room, path: string): Place | undefined {
+  const below = posix.relative(`${room}/src`, path);
+  let found: Place | undefined;
+  for (const [line, names] of innerRooms[room].entries())
+    for (const name of typeof names === 'string' ? [names] : names)
+      if (
+        (below === name || below.startsWith(`${name}/`)) &&
+        name.length > (found?.name.length ?? -1)
+      )
+        found = { name, line };
+  return found;
+}
+
+/** Why a program's file may not import another of its package; undefined when it may. */
+function climbs(from: string, to: string): string | undefined {
+  const room = roomOf(from);
+  if (room === undefined) return undefined;
+  const [here, there] = [placeOf(room, from), placeOf(room, to)];
+  if (here === undefined || there === undefined || here.name === there.name) return undefined;
+  if (there.line < here.line) return undefined;
+  const how = there.line === here.line ? 'aside' : 'up';
+  return `reaches ${how} from ${here.name} to ${there.name}: move what it needs into a room that both stand on, or take it as a parameter (scripts/rooms.ts)`;
+}
+
+/** Whether a program's file stands in a room of the list. */
+function hasPlace(path: string): boolean {
+  const room = roomOf(path);
+  return room === undefined || placeOf(room, path) !== undefined;
+}
 
 /**
  * What is wrong in one file. Tests keep to the room rule only: they bend clocks and files on
@@ -52,6 +158,8 @@ export function roomFindings(file: SourceFile): Finding[] {
     )
   )
     add(0, `support for tests stands in src: move it to ${room}/testing`);
+  else if (checked && !hasPlace(file.path))
+    add(0, 'stands in no room of scripts/rooms.ts: move it into one, or add a line');
 
   const checkImport = (specifier: string, names: readonly string[], offset: number) => {
     const target = resolveImport(file.path, specifier);
@@ -71,6 +179,8 @@ export function roomFindings(file: SourceFile): Finding[] {
     }
     if (checked && target?.startsWith(`${other}/testing/`))
       add(offset, 'leans on support for tests: move what the program needs to src');
+    const climb = checked && other === room && target && climbs(file.path, target);
+    if (climb) add(offset, climb);
     if (specifier.startsWith('@aliquot/') && other === room)
       add(offset, `imports its own room by package name: use a relative path`);
     if (!checked) return;

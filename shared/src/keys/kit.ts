@@ -10,7 +10,6 @@ import {
   type VaultDescriptorBody,
   type VaultParameters,
 } from '@aliquot/proto';
-import { NEWEST_ENCODER_VERSION } from '../content/codec.ts';
 import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
 import { utf8 } from '../crypto/bytes.ts';
 import { equalBytes } from '../crypto/primitives.ts';
@@ -78,7 +77,7 @@ export const defaultVaultParameters: VaultParameters = {
   minChunkBytes: 64 * 1024,
   averageChunkBytes: 256 * 1024,
   maxChunkBytes: 1024 * 1024,
-  encoderVersion: NEWEST_ENCODER_VERSION,
+  encoderVersion: 2,
 };
 
 const ARMOR = 'ALIQUOT RECOVERY KIT';
