@@ -210,6 +210,8 @@ export const MAX_CARRIED_PART_BYTES = MAX_FRAME_BYTES + MIB;
 
 /** Ids in one record of uploads at rest. */
 export const MAX_UPLOAD_IDS = 65_536;
+/** Pages, and chunks below them, in one record of references at rest. */
+export const MAX_REFERENCE_IDS = 16_384;
 /** A stored commit or a state record: a commit with its leaf, receipt and certificates. */
 export const MAX_RECORD_BYTES = MAX_COMMIT_BYTES + 128 * KIB;
 

@@ -805,6 +805,18 @@ export interface StoredUploads {
 }
 
 /**
+ * Pages of which everything below was found in their lineage's set, and what they say of chunks
+ * that no commit had referred to before: so that nobody has to read a page to replay a history.
+ */
+export interface StoredReferences {
+  readonly lineageId: LineageId;
+  readonly pages: readonly ChunkId[];
+  readonly chunks: readonly ChunkId[];
+  /** Plaintext bytes of each of the chunks. */
+  readonly plainSizes: readonly number[];
+}
+
+/**
  * One commit in the answer to an operator's question for an agent's state: enough to verify it
  * without asking again.
  */

@@ -949,6 +949,25 @@ export const doors: Readonly<Record<string, Door>> = {
     proto.decodeStoredUploads,
     fc.record<proto.StoredUploads>({ lineageId, ids }),
   ),
+  StoredReferences: door(
+    proto.encodeStoredReferences,
+    proto.decodeStoredReferences,
+    fc
+      .record({
+        lineageId,
+        pages: ids,
+        chunks: fc.array(
+          fc.tuple(chunkId, fc.integer({ min: 1, max: proto.MAX_CHUNK_PLAIN_BYTES })),
+        ),
+      })
+      .map(
+        ({ chunks, ...record }): proto.StoredReferences => ({
+          ...record,
+          chunks: chunks.map(([id]) => id),
+          plainSizes: chunks.map(([, size]) => size),
+        }),
+      ),
+  ),
   StateRecord: door(
     proto.encodeStateRecord,
     proto.decodeStateRecord,

@@ -1,5 +1,5 @@
 import {
-  asChunkId,
+  type ChunkId,
   type CommitHash,
   type CommitHeader,
   decodeAgentApprovalBody,
@@ -13,6 +13,7 @@ import {
   type ReceiptBody,
   type Signed,
   type StoredKind,
+  type StoredReferences,
   type StoredUploads,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -33,10 +34,10 @@ import {
   type Sums,
   values,
 } from './catalog-rows.ts';
-import type { CommitFacts } from './commit-facts.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
 import { coversLoss } from './judge-head.ts';
 import type { Position } from './position.ts';
+import { idName } from './reference-walk.ts';
 import { hex, type Registry } from './registry.ts';
 import type { ReportedHead } from './vault-records.ts';
 
@@ -48,8 +49,6 @@ import type { ReportedHead } from './vault-records.ts';
 export type Effect = (registry: Registry) => void;
 
 const IDLE: Effect = () => undefined;
-
-const bytesOf = (latin1: string): Uint8Array => new Uint8Array(Buffer.from(latin1, 'latin1'));
 
 async function sumsOf(change: CatalogChange): Promise<Sums> {
   const row = await change.get(keys.sums);
@@ -109,6 +108,39 @@ export async function applyUploads(
   return IDLE;
 }
 
+/** Pages of which everything below is in the lineage's set, and what they say of their chunks. */
+export async function applyReferences(
+  change: CatalogChange,
+  { lineageId, pages, chunks, plainSizes }: StoredReferences,
+): Promise<Effect> {
+  for (const id of pages) change.put(keys.owned(lineageId, id), values.owned('referenced'));
+  const sizes = chunks.map((id, at) => ({ id, plainSize: plainSizes[at] ?? 0 }));
+  const uniqueBytes = await applyPlainSizes(change, sizes);
+  const sums = await sumsOf(change);
+  change.put(keys.sums, values.sums({ ...sums, uniqueBytes: sums.uniqueBytes + uniqueBytes }));
+  return IDLE;
+}
+
+/**
+ * Notes the plaintext bytes of chunks that nothing had referred to before; answers with their sum.
+ */
+async function applyPlainSizes(
+  change: CatalogChange,
+  chunks: readonly { readonly id: ChunkId; readonly plainSize: number }[],
+): Promise<bigint> {
+  await change.prefetch(chunks.map(({ id }) => keys.item(id)));
+  let uniqueBytes = 0n;
+  for (const { id, plainSize } of chunks) {
+    const bytes = await change.get(keys.item(id));
+    if (bytes === undefined) continue; // lost with a damaged pack: fsck names it
+    const row = read.item(bytes);
+    if (row.plainSize !== undefined) continue;
+    change.put(keys.item(id), values.item({ ...row, plainSize }));
+    uniqueBytes += BigInt(plainSize);
+  }
+  return uniqueBytes;
+}
+
 /** Where a leaf of the log stands, and its nodes. */
 export interface LeafPlace {
   readonly leafIndex: number;
@@ -147,8 +179,7 @@ export interface AcceptedCommit {
   readonly hash: CommitHash;
   /** By slot; `undefined` where an entry was purged. */
   readonly entries: readonly (Entry | undefined)[];
-  readonly facts: CommitFacts;
-  /** Whose one set the references join. */
+  /** Whose one set holds what it refers to. */
   readonly lineageId: LineageId;
   /** The trunk's (the lineage's own id), or one held apart. */
   readonly historyId: LineageId;
@@ -175,7 +206,7 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   const versions = commit.entries.filter((entry) => entry === undefined).length;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
-  const uniqueBytes = await applyReferences(change, lineageId, commit.facts);
+  const uniqueBytes = await applyPlainSizes(change, chunksNamedBy(commit.entries));
   const lineageBefore = await change.get(keys.lineage(historyId));
   const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
   const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.earliestMs);
@@ -205,34 +236,10 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   };
 }
 
-/**
- * Marks all that the commit refers to as the lineage's; returns the plaintext bytes that no commit
- * had referred to before.
- */
-async function applyReferences(
-  change: CatalogChange,
-  lineageId: LineageId,
-  facts: CommitFacts,
-): Promise<bigint> {
-  let uniqueBytes = 0n;
-  for (const [kind, refs] of [
-    ['chunk', facts.chunks],
-    ['page', facts.pages],
-  ] as const) {
-    const ids = [...refs.keys()].map(bytesOf);
-    await change.prefetch(ids.flatMap((id) => [keys.item(id), keys.owned(lineageId, id)]));
-    for (const [name, plainSize] of refs) {
-      const id = asChunkId(bytesOf(name));
-      change.put(keys.owned(lineageId, id), values.owned('referenced'));
-      const bytes = await change.get(keys.item(id));
-      if (bytes === undefined) continue; // lost with a damaged pack: fsck names it
-      const row = read.item(bytes);
-      if (row.plainSize !== undefined) continue;
-      change.put(keys.item(id), values.item({ ...row, plainSize }));
-      if (kind === 'chunk') uniqueBytes += BigInt(plainSize);
-    }
-  }
-  return uniqueBytes;
+/** The chunks that entries name themselves: what pages say was noted when they were proved. */
+function chunksNamedBy(entries: AcceptedCommit['entries']): Entry['content']['refs'][number][] {
+  const refs = entries.flatMap((entry) => (entry?.content.depth === 0 ? entry.content.refs : []));
+  return [...new Map(refs.map((ref) => [idName(ref.id), ref])).values()];
 }
 
 interface Counts {

@@ -58,7 +58,7 @@ import { RowReader, RowWriter } from './row.ts';
  * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`).
  * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 4;
+export const CATALOG_VERSION = 5;
 
 /** First key of the notes: everything before it is the journal's, everything from it on is not. */
 export const NOTES_BEGIN = Buffer.from('~');

@@ -27,17 +27,11 @@ export interface ItemRow {
   readonly kind: StoredKind;
   readonly position: Position;
   readonly length: number;
-  /**
-   * Plaintext bytes as the first reference states them (pages: as computed); `undefined` before
-   * any.
-   */
+  /** Plaintext bytes of a chunk as its first reference states them; `undefined` before any. */
   readonly plainSize: number | undefined;
 }
 
-/**
- * `referenced` by a commit of the lineage: for a page, everything below it was proved to be in the
- * set.
- */
+/** `referenced`, of pages alone: everything below it was proved to be in the set. */
 export type Owned = 'uploaded' | 'referenced';
 
 export interface LineageRow {

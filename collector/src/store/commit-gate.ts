@@ -25,11 +25,11 @@ import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { type AgentRow, NO_SUMS } from './catalog-rows.ts';
-import { gatherFacts } from './commit-facts.ts';
 import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import type { PendingUploads } from './pending-uploads.ts';
+import { ReferenceWalk, type WalkStep } from './reference-walk.ts';
 import { type Route, routeOf } from './route.ts';
 import type { CommitOptions, CommitOutcome } from './vault-records.ts';
 
@@ -142,18 +142,60 @@ export interface GateContext {
   readonly limits: StoreLimits;
 }
 
+/** A commit that came, while it is judged. */
+export class Submission {
+  readonly commit: VerifiedCommit;
+  readonly bytes: Uint8Array;
+  /** By slot; `undefined` where the entry is missing. */
+  readonly entries: readonly (Entry | undefined)[];
+  readonly present: readonly Entry[];
+  #walk: ReferenceWalk;
+
+  constructor(commit: VerifiedCommit, bytes: Uint8Array) {
+    this.commit = commit;
+    this.bytes = bytes;
+    this.entries = commit.slots.map((slot) => (slot.type === 'entry' ? slot.entry : undefined));
+    this.present = this.entries.filter((entry) => entry !== undefined);
+    this.#walk = new ReferenceWalk(this.present);
+  }
+
+  /**
+   * Looks at the next references, and records what was proved. Is `done` only when all of it holds
+   * at once: what the steps before the last have seen may be gone with a failure of the disk since.
+   */
+  async walk(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {
+    const walk = this.#walk;
+    const step = await this.#step(gate, lineageId);
+    if (step.type !== 'done' || !walk.paused) return step;
+    this.#walk = new ReferenceWalk(this.present);
+    return this.#step(gate, lineageId);
+  }
+
+  async #step(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {
+    const { core, uploads } = gate;
+    const source = core.referenceSource(ownedOrPending(gate, lineageId));
+    const step = await this.#walk.step(source);
+    const proved = this.#walk.takeProved();
+    if (proved === undefined) return step;
+    await uploads.appendTo(core, lineageId);
+    await core.appendReferences(lineageId, proved);
+    return step;
+  }
+}
+
 /**
- * Judges a verified commit and, when it is accepted, appends it. Runs in the vault's queue: what it
- * checks cannot change before the commit becomes visible. The receipt must not leave before the
- * next sync (I-C1).
+ * Judges a submission and, when it is accepted, appends it. Runs in the vault's queue: what it
+ * checks cannot change before the commit becomes visible. One that refers to very much is judged in
+ * several turns, between which others have theirs: `unfinished` until the last. The receipt must
+ * not leave before the next sync (I-C1).
  */
 export async function judgeCommit(
   gate: GateContext,
-  commit: VerifiedCommit,
-  bytes: Uint8Array,
+  submission: Submission,
   nowMs: number,
   options: CommitOptions = {},
-): Promise<CommitOutcome> {
+): Promise<CommitOutcome | { readonly type: 'unfinished' }> {
+  const { commit, bytes, entries, present } = submission;
   const { core } = gate;
   const { header, hash } = commit;
   const row = core.registry.row(header.agentId);
@@ -186,18 +228,6 @@ export async function judgeCommit(
     );
   }
 
-  const entries = commit.slots.map((slot): Entry | undefined =>
-    slot.type === 'entry' ? slot.entry : undefined,
-  );
-  const present = entries.filter((entry) => entry !== undefined);
-  const gathered = await gatherFacts(
-    present,
-    core.factsOf(row.lineageId, ownedOrPending(gate, row.lineageId)),
-    'strict',
-  );
-  if (gathered.type === 'missing') return gathered;
-  if (gathered.type === 'bad') return refused('bad-commit', gathered.why);
-
   const live = core.registry.lineage(route.historyId)?.bytes ?? 0n;
   const claimed = present.reduce((sum, { size }) => sum + BigInt(size), live);
   if (claimed > gate.limits.historyBytes) {
@@ -208,6 +238,11 @@ export async function judgeCommit(
     );
   }
 
+  const walked = await submission.walk(gate, row.lineageId);
+  if (walked.type === 'missing') return walked;
+  if (walked.type === 'bad') return refused('bad-commit', walked.why);
+  if (walked.type === 'more') return { type: 'unfinished' };
+
   await gate.uploads.appendTo(core, row.lineageId);
   if (route.type === 'opens') await recordFork(core, commit, route.historyId, nowMs);
   const leaf = commitLeaf(hash, core.leafTime(nowMs));
@@ -217,7 +252,6 @@ export async function judgeCommit(
     header,
     hash,
     entries,
-    facts: gathered.facts,
     lineageId,
     historyId: route.historyId,
     earliestMs,

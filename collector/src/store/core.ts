@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import {
   type AgentId,
+  asChunkId,
   type ChainPoint,
   type ChunkId,
   decodeLogLeaf,
@@ -9,9 +10,11 @@ import {
   encodeEventBody,
   encodeStoredCommit,
   encodeStoredEvent,
+  encodeStoredReferences,
   encodeStoredUploads,
   type LineageId,
   type Signed,
+  type StoredReferences,
   type StoredUploads,
   type TreeHead,
   type VaultId,
@@ -24,6 +27,7 @@ import {
   applyCommit,
   applyEvent,
   applyItem,
+  applyReferences,
   applyUploads,
   type Effect,
   type LeafPlace,
@@ -31,7 +35,6 @@ import {
 import { Catalog, type CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type ItemRow, type LinkRow, type Owned, read, type Sums } from './catalog-rows.ts';
-import type { FactSource } from './commit-facts.ts';
 import {
   emptied,
   isUnfitCatalog,
@@ -46,13 +49,12 @@ import { StoreError } from './errors.ts';
 import { Journal, type JournalPorts, type NewRecord, type Placed } from './journal.ts';
 import { comparePositions, furthest, type Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
+import { idName, type ProvedPages, type ReferenceSource } from './reference-walk.ts';
 import type { Registry } from './registry.ts';
 import { replayInto } from './replay.ts';
 import type { PutItem } from './vault-records.ts';
 
 export const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
-const name = (id: Uint8Array): string =>
-  Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
 
 /**
  * One vault as it lies in memory and on disk: journal, catalog, log and registry, kept in step.
@@ -183,12 +185,12 @@ export class VaultCore {
   }
 
   isDamaged(id: ChunkId): boolean {
-    return this.#damaged.has(name(id));
+    return this.#damaged.has(idName(id));
   }
 
   /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
   setDamaged(id: ChunkId): void {
-    this.#damaged.add(name(id));
+    this.#damaged.add(idName(id));
     this.catalog.note(keys.damaged(id), Buffer.alloc(0));
   }
 
@@ -219,7 +221,7 @@ export class VaultCore {
     if (row === undefined) return undefined;
     try {
       const { header, payload } = await this.journal.read(row.position, row.length);
-      if (name(header.id) !== name(id))
+      if (idName(header.id) !== idName(id))
         throw new StoreError(
           'STORE_DAMAGED',
           'the catalog points at another record: run aliquot fsck --repair',
@@ -237,21 +239,19 @@ export class VaultCore {
     return row === undefined ? undefined : read.link(row);
   }
 
-  factsOf(
-    lineageId: LineageId,
-    owned: FactSource['owned'] = (ids) => this.owned(lineageId, ids),
-  ): FactSource {
-    return {
-      owned,
-      readPage: async (id) => {
-        try {
-          return (await this.readItem(id))?.bytes;
-        } catch (error) {
-          if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
-          throw error;
-        }
-      },
-    };
+  /** What a walk through a commit's references asks. */
+  referenceSource(owned: ReferenceSource['owned']): ReferenceSource {
+    return { owned, readPage: (id) => this.readPage(id) };
+  }
+
+  /** A page's bytes, or `undefined` when they are damaged or not held. */
+  async readPage(id: ChunkId): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.readItem(id))?.bytes;
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
+      throw error;
+    }
   }
 
   async appendItems(items: readonly PutItem[]): Promise<void> {
@@ -270,6 +270,24 @@ export class VaultCore {
   async appendUploads(uploads: StoredUploads): Promise<void> {
     await this.#append([recordOf('uploads', encodeStoredUploads(uploads))], (change) =>
       applyUploads(change, uploads),
+    );
+  }
+
+  /** Records pages that were proved, with what is new of the sizes that they state. */
+  async appendReferences(lineageId: LineageId, { pages, chunks }: ProvedPages): Promise<void> {
+    const named = [...chunks].map(([name, plainSize]) => {
+      return { id: asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))), plainSize };
+    });
+    const rows = await this.items(named.map(({ id }) => id));
+    const fresh = named.filter((_, at) => rows[at]?.plainSize === undefined);
+    const record: StoredReferences = {
+      lineageId,
+      pages,
+      chunks: fresh.map(({ id }) => id),
+      plainSizes: fresh.map(({ plainSize }) => plainSize),
+    };
+    await this.#append([recordOf('references', encodeStoredReferences(record))], (change) =>
+      applyReferences(change, record),
     );
   }
 
@@ -399,7 +417,7 @@ export class VaultCore {
 
   /** A sound record of an item was stored. */
   mended(id: ChunkId): void {
-    if (!this.#damaged.delete(name(id))) return;
+    if (!this.#damaged.delete(idName(id))) return;
     this.catalog.note(keys.damaged(id), undefined);
   }
 

@@ -1,32 +1,36 @@
 import {
   AliquotError,
-  asChunkId,
   type ChunkId,
+  type Content,
   decodeCommitHeader,
   decodeEntry,
   decodeEventBody,
   decodeLogLeaf,
+  decodePage,
   decodeSignedCommit,
   decodeStoredCommit,
-  type Entry,
+  type LineageId,
   type StoredCommit,
   type StoredEvent,
+  type StoredReferences,
 } from '@aliquot/proto';
-import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
-import { gatherFacts } from './commit-facts.ts';
 import { precedesLoss } from './commit-gate.ts';
 import type { VaultCore } from './core.ts';
 import { admitEvent } from './events.ts';
 import type { Finding, FindingCode } from './fsck-finding.ts';
 import type { Position } from './position.ts';
+import { idName } from './reference-walk.ts';
 import { hex } from './registry.ts';
 import type { ReplayAudit } from './replay.ts';
 import { routeOf } from './route.ts';
 import type { VaultIdentity } from './vault-parts.ts';
 
+const REFS_AT_ONCE = 1024;
+const NOTHING_PROVED: ReadonlySet<string> = new Set();
 const RESTORE = 'put the packs back from a copy of the collector, and find out who changed them';
 
 /** Proves each commit and event against everything before it, while fsck replays the journal. */
@@ -80,23 +84,63 @@ export class LogAudit implements ReplayAudit {
         where,
       );
 
-    const entries = verified.slots.flatMap((slot): Entry[] =>
-      slot.type === 'entry' ? [slot.entry] : [],
-    );
-    const gathered = await gatherFacts(entries, core.factsOf(row.lineageId), 'strict');
-    if (gathered.type === 'bad') this.#error('commit-invalid', gathered.why, where);
-    if (gathered.type === 'missing') this.#missing(gathered.ids, where, core);
-    if (gathered.type === 'facts') {
-      const ids = [...gathered.facts.chunks.keys(), ...gathered.facts.pages.keys()].map((id) =>
-        asChunkId(new Uint8Array(Buffer.from(id, 'latin1'))),
-      );
-      const rows = await core.items(ids);
-      this.#missing(
-        ids.filter((_, index) => rows[index] === undefined),
-        where,
-        core,
-      );
+    await this.#references(core, row.lineageId, verified, where);
+  }
+
+  /**
+   * Pages that stand there as proved: each is opened, and everything that it names must be in its
+   * agent's set, pages as proved before.
+   */
+  async references(
+    core: VaultCore,
+    { lineageId, pages }: StoredReferences,
+    place: Position,
+  ): Promise<void> {
+    const where = `${whereOf(place)}, references of an agent`;
+    const proved = new Set<string>();
+    for (const id of pages) {
+      proved.add(idName(id));
+      const page = await core.readPage(id);
+      if (page === undefined) continue; // told with the page, or by the commit that needs it
+      const content = this.#attempt('commit-invalid', where, () => decodePage(page).content);
+      if (content !== undefined) await this.#held(core, lineageId, [content], where, proved);
     }
+  }
+
+  /** What a commit names itself, sizes included; what is below was proved before it. */
+  async #references(
+    core: VaultCore,
+    lineageId: LineageId,
+    { slots }: VerifiedCommit,
+    where: string,
+  ): Promise<void> {
+    const contents = slots.flatMap((slot) => (slot.type === 'entry' ? [slot.entry.content] : []));
+    await this.#held(core, lineageId, contents, where, NOTHING_PROVED);
+  }
+
+  async #held(
+    core: VaultCore,
+    lineageId: LineageId,
+    contents: readonly Content[],
+    where: string,
+    proved: ReadonlySet<string>,
+  ): Promise<void> {
+    const named = new Map<string, { readonly id: ChunkId; readonly isPage: boolean }>();
+    for (const { depth, refs } of contents)
+      for (const { id } of refs) named.set(idName(id), { id, isPage: depth > 0 });
+    const refs = [...named.values()];
+    const missing: ChunkId[] = [];
+    for (let at = 0; at < refs.length; at += REFS_AT_ONCE) {
+      const some = refs.slice(at, at + REFS_AT_ONCE);
+      const ids = some.map(({ id }) => id);
+      const [owned, rows] = [await core.owned(lineageId, ids), await core.items(ids)];
+      for (const [index, { id, isPage }] of some.entries()) {
+        const known = owned[index] === 'referenced' || proved.has(idName(id));
+        if (rows[index] === undefined || (isPage ? !known : owned[index] === undefined))
+          missing.push(id);
+      }
+    }
+    this.#missing(missing, where, core);
   }
 
   async event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void> {
@@ -152,15 +196,15 @@ function whereOf({ pack, offset }: Position): string {
 }
 
 /**
- * Names every version whose content needs one of the damaged items. Reads all commits again; only
- * after damage.
+ * Names every version whose content needs one of the damaged items. Reads all commits again, and
+ * each page once; only after damage.
  */
 export async function tellDamagedVersions(
   core: VaultCore,
   damaged: ReadonlySet<string>,
   tell: (finding: Finding) => void,
 ): Promise<void> {
-  const everything = core.factsOf(NOBODY, async (ids) => ids.map(() => 'uploaded' as const));
+  const needs = new Needs(core, damaged);
   for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
     const { type, payload } = await core.leafRecord(leafIndex);
     if (type !== 'commit') continue;
@@ -170,9 +214,7 @@ export async function tellDamagedVersions(
     for (const slot of signed.slots) {
       if (slot.type !== 'entry') continue;
       const entry = decodeEntry(slot.bytes);
-      const facts = await gatherFacts([entry], everything, 'lenient');
-      if (facts.type !== 'facts' || !touches(facts.facts.chunks, damaged, entry, facts.facts.pages))
-        continue;
+      if (!(await needs.damaged(entry.content))) continue;
       tell({
         code: 'version-damaged',
         severity: 'error',
@@ -184,16 +226,33 @@ export async function tellDamagedVersions(
   }
 }
 
-const NOBODY = new Uint8Array(16) as import('@aliquot/proto').LineageId;
+/** Tells what needs damaged items; remembers it of pages. */
+class Needs {
+  readonly #core: VaultCore;
+  readonly #damaged: ReadonlySet<string>;
+  readonly #pages = new Map<string, boolean>();
 
-function touches(
-  chunks: ReadonlyMap<string, number>,
-  damaged: ReadonlySet<string>,
-  entry: Entry,
-  pages: ReadonlyMap<string, number>,
-): boolean {
-  const has = (id: string): boolean => damaged.has(id);
-  if ([...chunks.keys()].some(has) || [...pages.keys()].some(has)) return true;
-  // An unreadable page is left out of the facts: look at what the entry itself names.
-  return entry.content.refs.some((ref) => has(Buffer.from(ref.id).toString('latin1')));
+  constructor(core: VaultCore, damaged: ReadonlySet<string>) {
+    this.#core = core;
+    this.#damaged = damaged;
+  }
+
+  async damaged({ depth, refs }: Content): Promise<boolean> {
+    for (const { id } of refs) {
+      if (this.#damaged.has(idName(id))) return true;
+      if (depth > 0 && (await this.#below(id))) return true;
+    }
+    return false;
+  }
+
+  async #below(id: ChunkId): Promise<boolean> {
+    const name = idName(id);
+    const known = this.#pages.get(name);
+    if (known !== undefined) return known;
+    const page = await this.#core.readPage(id);
+    // One that cannot be read is among the damaged, or told as missing.
+    const needs = page !== undefined && (await this.damaged(decodePage(page).content));
+    this.#pages.set(name, needs);
+    return needs;
+  }
 }

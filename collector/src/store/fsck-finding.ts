@@ -46,10 +46,7 @@ export type FindingCode =
   | 'catalog-differs'
   /** The catalog cannot be read. */
   | 'catalog-broken'
-  /**
-   * The catalog could not be compared: a living process holds it, or a damaged page hides what it
-   * should say.
-   */
+  /** The catalog could not be compared: a living process holds it, or it is of another release. */
   | 'catalog-not-compared'
   /**
    * A version whose content is no longer whole: the consequence of an item-damaged or

@@ -311,9 +311,7 @@ class Fsck {
       );
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
-      const pageLost = damaged.some((item) => item.kind === 'page');
       const differs = await this.#replay(dir, core, audit, {
-        pageLost,
         endLost,
         empty: end === undefined,
       });
@@ -340,11 +338,7 @@ class Fsck {
     dir: string,
     core: VaultCore,
     audit: LogAudit,
-    {
-      pageLost,
-      endLost,
-      empty,
-    }: { readonly pageLost: boolean; readonly endLost: boolean; readonly empty: boolean },
+    { endLost, empty }: { readonly endLost: boolean; readonly empty: boolean },
   ): Promise<boolean> {
     const onUnfit = ({ where, why }: UnfitRecord): void => {
       const remedy =
@@ -358,7 +352,7 @@ class Fsck {
       });
     };
     // A vault that was just added, and whose first start was cut short: nothing is in it yet.
-    const real = empty ? undefined : await this.#openCatalog(join(dir, 'catalog'), pageLost);
+    const real = empty ? undefined : await this.#openCatalog(join(dir, 'catalog'));
     if (real === 'broken' || real === undefined) {
       await replayInto(core, core.journal, START, { audit, onUnfit });
       return real === 'broken';
@@ -389,7 +383,7 @@ class Fsck {
   }
 
   /** The real catalog; `undefined` when it cannot be looked at now. */
-  async #openCatalog(path: string, pageLost: boolean): Promise<Catalog | 'broken' | undefined> {
+  async #openCatalog(path: string): Promise<Catalog | 'broken' | undefined> {
     const skip = (what: string, remedy: string): undefined => {
       this.#tell({
         code: 'catalog-not-compared',
@@ -401,8 +395,6 @@ class Fsck {
     };
     if (this.#live)
       return skip('a living process has it open', 'run fsck again while the collector is stopped');
-    if (pageLost)
-      return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
     try {
       if (await exists(this.#options.files, path)) {
         const found = await Catalog.openExisting(this.#options.files, path);

@@ -15,7 +15,7 @@ import { StoreError } from './errors.ts';
  * allocated.
  */
 
-export type RecordKind = 'chunk' | 'page' | 'uploads' | 'commit' | 'event' | 'index';
+export type RecordKind = 'chunk' | 'page' | 'uploads' | 'references' | 'commit' | 'event' | 'index';
 
 /** Kinds whose loss costs content but no history: the store starts without them and says so. */
 export function isData(kind: RecordKind): kind is 'chunk' | 'page' {
@@ -29,6 +29,7 @@ const kindNumbers: Record<RecordKind, number> = {
   commit: 4,
   event: 5,
   index: 6,
+  references: 7,
 };
 const kindOfNumber = new Map(
   Object.entries(kindNumbers).map(([kind, number]) => [number, kind as RecordKind]),
@@ -52,6 +53,7 @@ const payloadLimits: Record<RecordKind, number> = {
   chunk: MAX_SEALED_CHUNK_BYTES,
   page: MAX_PAGE_BYTES,
   uploads: 4096 * 32 + 256,
+  references: MAX_RECORD_BYTES,
   commit: MAX_RECORD_BYTES,
   event: 2 * MAX_EVENT_BYTES,
   index: 4 + MAX_PACK_RECORDS * INDEX_ROW_BYTES,

@@ -10,12 +10,14 @@ import {
   decodeSignedCommit,
   decodeStoredCommit,
   decodeStoredEvent,
+  decodeStoredReferences,
   decodeStoredUploads,
   FormatError,
   type ReceiptBody,
   type StoredCommit,
   type StoredEvent,
   type StoredKind,
+  type StoredReferences,
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -24,13 +26,13 @@ import {
   applyEvent,
   applyItem,
   applyLeafOnly,
+  applyReferences,
   applyUploads,
   type Effect,
   type LeafPlace,
 } from './apply.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
-import { gatherFacts } from './commit-facts.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { Journal, JournalPorts } from './journal.ts';
@@ -47,6 +49,7 @@ import { routeOf } from './route.ts';
 export interface ReplayAudit {
   commit(core: VaultCore, stored: StoredCommit, place: Position): Promise<void>;
   event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void>;
+  references(core: VaultCore, stored: StoredReferences, place: Position): Promise<void>;
 }
 
 export interface ReplayOptions {
@@ -122,6 +125,7 @@ async function replayRecord(
 ): Promise<void> {
   try {
     if (item.header.kind === 'uploads') await replayUploads(core, item);
+    else if (item.header.kind === 'references') await replayReferences(core, item, audit);
     else if (item.header.kind === 'event') await replayEvent(core, item, { audit, onUnfit });
     else if (item.header.kind === 'commit') await replayCommit(core, item, { audit, onUnfit });
   } catch (error) {
@@ -133,6 +137,18 @@ async function replayRecord(
 async function replayUploads(core: VaultCore, item: ReplayRecord): Promise<void> {
   const change = core.catalog.begin();
   const effect = await applyUploads(change, decodeStoredUploads(payloadOf(item)));
+  await core.commitChange(change, item.end, effect);
+}
+
+async function replayReferences(
+  core: VaultCore,
+  item: ReplayRecord,
+  audit: ReplayAudit | undefined,
+): Promise<void> {
+  const stored = decodeStoredReferences(payloadOf(item));
+  await audit?.references(core, stored, item.position);
+  const change = core.catalog.begin();
+  const effect = await applyReferences(change, stored);
   await core.commitChange(change, item.end, effect);
 }
 
@@ -237,10 +253,6 @@ async function enterCommit(
   const entries = signed.slots.map((slot) =>
     slot.type === 'entry' ? decodeEntry(slot.bytes) : undefined,
   );
-  const known = entries.filter((entry) => entry !== undefined);
-  const gathered = await gatherFacts(known, core.factsOf(row.lineageId), 'lenient');
-  if (gathered.type !== 'facts')
-    throw new StoreError('STORE_UNFIT', 'a commit that refers to what cannot be');
   const hash = commitHash(signed.header);
   // What follows nothing here is told by fsck; it was accepted, so it is kept with the trunk.
   const route = await routeOf(core, row.lineageId, header, hash);
@@ -253,7 +265,6 @@ async function enterCommit(
     header,
     hash,
     entries,
-    facts: gathered.facts,
     lineageId: row.lineageId,
     historyId: place.historyId,
     earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,

@@ -54,6 +54,7 @@ const addressesOf = (...urls: readonly string[]): proto.CollectorAddressesBody =
 });
 const hello = sample<proto.ClientHello>('ClientHello');
 const uploads = sample<proto.StoredUploads>('StoredUploads');
+const references = sample<proto.StoredReferences>('StoredReferences');
 const record = sample<proto.StateRecord>('StateRecord');
 const signed = sample<proto.Signed>('Signed');
 const id = proto.asChunkId(filled(32));
@@ -413,6 +414,23 @@ const upper: readonly (readonly [
     proto.MAX_UPLOAD_IDS,
     (n) => proto.encodeStoredUploads({ ...uploads, ids: times(n, id) }),
     proto.decodeStoredUploads,
+  ],
+  [
+    'pages in a record of references',
+    proto.MAX_REFERENCE_IDS,
+    (n) => proto.encodeStoredReferences({ ...references, pages: times(n, id) }),
+    proto.decodeStoredReferences,
+  ],
+  [
+    'chunks in a record of references',
+    proto.MAX_REFERENCE_IDS,
+    (n) =>
+      proto.encodeStoredReferences({
+        ...references,
+        chunks: times(n, id),
+        plainSizes: times(n, proto.MAX_CHUNK_PLAIN_BYTES),
+      }),
+    proto.decodeStoredReferences,
   ],
   [
     'live slots of a record',

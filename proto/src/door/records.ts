@@ -1,19 +1,27 @@
-/** FORMAT.md, "StoredCommit", "StoredEvent", "StoredUploads" and "StateRecord". */
+/** FORMAT.md, "StoredCommit", "StoredEvent", "StoredUploads", "StoredReferences" and "StateRecord". */
 import {
+  MAX_CHUNK_PLAIN_BYTES,
   MAX_COMMIT_BYTES,
   MAX_COMMIT_ENTRIES,
   MAX_EVENT_BYTES,
   MAX_LOG_LEAF_BYTES,
   MAX_RECORD_BYTES,
+  MAX_REFERENCE_IDS,
   MAX_UPLOAD_IDS,
 } from '../limits.ts';
-import type { StateRecord, StoredCommit, StoredEvent, StoredUploads } from '../types.ts';
+import type {
+  StateRecord,
+  StoredCommit,
+  StoredEvent,
+  StoredReferences,
+  StoredUploads,
+} from '../types.ts';
 import { bytes, chunkIds, lineageId, view } from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, object, refusal } from './field.ts';
 import { v1 } from './generated.ts';
-import { indexes, numbers, timeMs } from './scalar.ts';
+import { indexes, numbers, timeMs, uint } from './scalar.ts';
 
 const leaf = bytes(1, MAX_LOG_LEAF_BYTES);
 
@@ -52,6 +60,39 @@ export const { encode: encodeStoredUploads, decode: decodeStoredUploads } = code
   ),
   { maxBytes: MAX_RECORD_BYTES },
 );
+
+/** A packed list of sizes below 2^24: four bytes each at most. */
+const PLAIN_SIZES_FIELD = 5;
+const PLAIN_SIZE_BYTES = 4;
+
+const plainSizes = numbers(uint(1, MAX_CHUNK_PLAIN_BYTES), 0, MAX_REFERENCE_IDS);
+
+/** Pages that were proved, in the history. */
+export const { encode: encodeStoredReferences, decode: decodeStoredReferences } =
+  codec<StoredReferences>(
+    'StoredReferences',
+    v1.StoredReferences,
+    checked(
+      object<StoredReferences>(
+        'StoredReferences',
+        {
+          lineageId,
+          pages: chunkIds(1, MAX_REFERENCE_IDS),
+          chunks: chunkIds(0, MAX_REFERENCE_IDS),
+          plainSizes,
+        },
+        { impliedVersion: true },
+      ),
+      (record, label) => {
+        if (record.chunks.length !== record.plainSizes.length)
+          throw refusal('FORMAT_MALFORMED', label, 'must have one size for each chunk');
+      },
+    ),
+    {
+      maxBytes: MAX_RECORD_BYTES,
+      fieldBytes: { [PLAIN_SIZES_FIELD]: MAX_REFERENCE_IDS * PLAIN_SIZE_BYTES },
+    },
+  );
 
 /** Bytes of a packed list: an index below 4,096 takes two at most, a time seven or eight. */
 const LIVE_FIELD = 6;

@@ -9,12 +9,13 @@ import {
   judgeHeartbeat,
   refusalOf,
   refused,
+  Submission,
   verifySubmission,
 } from '../commit-gate.ts';
 import type { VaultCore } from '../core.ts';
 import { batches, checkedItems, checkItem, storeItems } from '../put-items.ts';
 import type { VaultParts } from '../vault-parts.ts';
-import type { CommitOutcome, PutItem } from '../vault-records.ts';
+import type { PutItem } from '../vault-records.ts';
 import type { VaultIntake } from '../vault-store.ts';
 
 export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIntake {
@@ -67,14 +68,19 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
         return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
       const verified = verifySubmission(commitBytes, vault.descriptor, agent);
       if ('type' in verified) return verified;
-      const judge = async (core: VaultCore): Promise<CommitOutcome> => {
-        const judged = await judgeCommit(gateOf(core), verified, commitBytes, nowMs, options);
+      const submission = new Submission(verified, commitBytes);
+      const judge = async (core: VaultCore) => {
+        const judged = await judgeCommit(gateOf(core), submission, nowMs, options);
         if (judged.type === 'accepted') noteSeen(core, agentId, nowMs);
+        else if (judged.type === 'unfinished') await keeper.syncWhenFull(core);
         return judged;
       };
-      return keeper.doDurably(judge, (outcome) =>
-        outcome.type === 'accepted' ? outcome.leafIndex : undefined,
-      );
+      for (;;) {
+        const judged = await keeper.doDurably(judge, (outcome) =>
+          outcome.type === 'accepted' ? outcome.leafIndex : undefined,
+        );
+        if (judged.type !== 'unfinished') return judged;
+      }
     },
 
     async heartbeat(agentId, signed, nowMs) {

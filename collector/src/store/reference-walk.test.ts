@@ -1,0 +1,206 @@
+import {
+  asChunkId,
+  type ChunkId,
+  type Content,
+  decodePage,
+  type Entry,
+  encodePage,
+  type Ref,
+} from '@aliquot/proto';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { idName, type ReferenceSource, ReferenceWalk, type WalkStep } from './reference-walk.ts';
+
+const idOf = (text: string): ChunkId => asChunkId(new Uint8Array(sha256(Buffer.from(text))));
+const chunk = (number: number): Ref => ({
+  id: idOf(`chunk ${number}`),
+  plainSize: 100 + (number % 7),
+  epoch: 1,
+});
+
+/** Pages by id, and how many of them lay open at once. */
+class Shelf {
+  readonly pages = new Map<string, Uint8Array>();
+  readonly asked: number[] = [];
+  opened = 0;
+
+  /** A reference to a page over `refs`. */
+  page(depth: number, refs: readonly Ref[]): Ref {
+    const bytes = encodePage({ depth, refs }, new Uint8Array(refs.length * 32 + 16));
+    const id = asChunkId(new Uint8Array(sha256(bytes)));
+    this.pages.set(idName(id), bytes);
+    return { id, plainSize: refs.reduce((sum, { plainSize }) => sum + plainSize, 0), epoch: 1 };
+  }
+
+  /** Of a set that has everything but what is missing; `proved` pages are remembered. */
+  source(
+    missing: ReadonlySet<string> = new Set(),
+    proved: ReadonlySet<string> = new Set(),
+  ): ReferenceSource {
+    return {
+      owned: async (ids) => {
+        this.asked.push(ids.length);
+        return ids.map((id) => {
+          if (missing.has(idName(id))) return undefined;
+          return proved.has(idName(id)) ? 'referenced' : 'uploaded';
+        });
+      },
+      readPage: async (id) => {
+        this.opened += 1;
+        return this.pages.get(idName(id));
+      },
+    };
+  }
+}
+
+const entryOf = (content: Content): Entry =>
+  ({
+    content,
+    size: content.refs.reduce((sum, { plainSize }) => sum + plainSize, 0),
+  }) as unknown as Entry;
+
+const some = fc.array(fc.nat(40), { minLength: 1, maxLength: 12 });
+/** A version's content as nested lists of chunk numbers: depth 0, 1 or 2. */
+const shape = fc.oneof(
+  some,
+  fc.array(some, { minLength: 1, maxLength: 5 }),
+  fc.array(fc.array(some, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 3 }),
+);
+type Shape = number | readonly Shape[];
+
+function contentOf(shelf: Shelf, list: readonly Shape[]): Content {
+  const refs: Ref[] = [];
+  let depth = 0;
+  for (const part of list) {
+    if (typeof part === 'number') {
+      refs.push(chunk(part));
+      continue;
+    }
+    const below = contentOf(shelf, part);
+    depth = below.depth + 1;
+    refs.push(shelf.page(below.depth, below.refs));
+  }
+  return { depth, refs };
+}
+
+function chunksIn(list: readonly Shape[]): number[] {
+  return list.flatMap((part) => (typeof part === 'number' ? [part] : chunksIn(part)));
+}
+
+/** Of chunks that stand below a page. */
+function chunksBelow(list: readonly Shape[]): number[] {
+  return list.flatMap((part) => (typeof part === 'number' ? [] : chunksIn(part)));
+}
+
+const namesOf = (numbers: readonly number[]): string[] =>
+  [...new Set(numbers.map((number) => idName(chunk(number).id)))].sort();
+
+/** A walk to its end; what each step proved is remembered, as the store does. */
+async function walked(
+  entries: readonly Entry[],
+  shelf: Shelf,
+  missing: ReadonlySet<string> = new Set(),
+) {
+  const walk = new ReferenceWalk(entries);
+  const proved = new Set<string>();
+  const order: string[] = [];
+  const chunks = new Map<string, number>();
+  const taken: number[] = [];
+  let last: WalkStep = { type: 'more' };
+  while (last.type === 'more') {
+    last = await walk.step(shelf.source(missing, proved));
+    const some = walk.takeProved();
+    taken.push(some?.chunks.size ?? 0);
+    for (const id of some?.pages ?? []) {
+      proved.add(idName(id));
+      order.push(idName(id));
+    }
+    for (const [id, size] of some?.chunks ?? []) chunks.set(id, size);
+  }
+  return { last, order, chunks: [...chunks.keys()].sort(), taken };
+}
+
+describe('what a commit refers to', () => {
+  test('is found whole, however versions share pages and chunks, and each page is opened once', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(shape, { maxLength: 8 }), async (shapes) => {
+        const shelf = new Shelf();
+        const entries = shapes.map((list) => entryOf(contentOf(shelf, list)));
+        const { last, order, chunks } = await walked(entries, shelf);
+        expect(last).toEqual({ type: 'done' });
+        expect(order.toSorted()).toEqual([...shelf.pages.keys()].sort());
+        expect(chunks).toEqual(namesOf(shapes.flatMap(chunksBelow)));
+        expect(shelf.opened).toBe(shelf.pages.size);
+      }),
+    );
+  });
+
+  test('names exactly what is missing, and proves no page above it', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(shape, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(40), { minLength: 1 }),
+        async (shapes, lacking) => {
+          const shelf = new Shelf();
+          const entries = shapes.map((list) => entryOf(contentOf(shelf, list)));
+          const missing = new Set(namesOf(lacking));
+          const expected = namesOf(shapes.flatMap(chunksIn)).filter((id) => missing.has(id));
+          const { last, chunks, order } = await walked(entries, shelf, missing);
+          if (expected.length === 0) expect(last).toEqual({ type: 'done' });
+          else expect(last.type === 'missing' && last.ids.map(idName).sort()).toEqual(expected);
+          expect(chunks.filter((id) => missing.has(id))).toEqual([]);
+          for (const id of order) {
+            const { content } = decodePage(shelf.pages.get(id) ?? new Uint8Array(0));
+            for (const ref of content.refs) {
+              if (content.depth === 0) expect(missing).not.toContain(idName(ref.id));
+              else expect(order.slice(0, order.indexOf(id))).toContain(idName(ref.id));
+            }
+          }
+        },
+      ),
+    );
+  });
+
+  test('is asked about together for small files, and one page lies open at a time', async () => {
+    const shelf = new Shelf();
+    const small = Array.from({ length: 3000 }, (_, at) => entryOf({ depth: 0, refs: [chunk(at)] }));
+    const large = Array.from({ length: 90 }, (_, at) =>
+      entryOf({ depth: 1, refs: [shelf.page(0, [chunk(5000 + at), chunk(6000 + at)])] }),
+    );
+    const { chunks } = await walked([...small, ...large], shelf);
+    expect(chunks).toHaveLength(180);
+    expect(shelf.asked.slice(0, 4)).toEqual([1024, 1024, 952, 90]);
+    expect(Math.max(...shelf.asked.slice(4))).toBe(2);
+  });
+
+  test('P6 is proved in steps, which bound what is held and how long others wait', async () => {
+    const shelf = new Shelf();
+    const pages = Array.from({ length: 40 }, (_, page) =>
+      shelf.page(
+        0,
+        Array.from({ length: 1024 }, (_, at) => chunk(1024 * page + at)),
+      ),
+    );
+    const huge = entryOf({ depth: 1, refs: pages });
+    const { last, chunks, taken, order } = await walked([huge], shelf);
+    expect(last).toEqual({ type: 'done' });
+    expect(chunks).toHaveLength(40 * 1024);
+    expect(order).toHaveLength(40);
+    expect(taken.length).toBeGreaterThan(4);
+    expect(Math.max(...taken)).toBeLessThanOrEqual(9 * 1024);
+    expect(shelf.opened).toBe(40);
+  });
+
+  test('is refused when sizes or depths do not fit', async () => {
+    const shelf = new Shelf();
+    const lying = entryOf({ depth: 1, refs: [{ ...shelf.page(0, [chunk(1)]), plainSize: 7 }] });
+    const fine = entryOf({ depth: 0, refs: [chunk(2)] });
+    expect((await walked([fine, lying], shelf)).last).toMatchObject({ type: 'bad' });
+    const flat = shelf.page(0, [chunk(1)]);
+    const deep = entryOf({ depth: 2, refs: [flat] });
+    expect((await walked([deep], shelf)).last).toMatchObject({ type: 'bad' });
+    const wrong = { ...fine, size: 7 };
+    expect((await walked([wrong], shelf)).last).toMatchObject({ type: 'bad' });
+  });
+});

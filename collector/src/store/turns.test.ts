@@ -1,0 +1,77 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { asChunkId, type Content, encodePage, type Ref } from '@aliquot/proto';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { expect, onTestFinished, test } from 'vitest';
+import { catalogRows } from '../../testing/store/copies.ts';
+import { content, World } from '../../testing/store/world.ts';
+import { JournalVault } from './journal-vault.ts';
+import type { PutItem } from './vault-store.ts';
+
+const PAGES = 24;
+const REFS = 1024;
+
+/** A page over `refs`; the collector cannot tell that nothing opens its keys. */
+function pageOf(depth: number, refs: readonly Ref[]): { item: PutItem; ref: Ref } {
+  const bytes = encodePage({ depth, refs: [...refs] }, new Uint8Array(refs.length * 32 + 16));
+  const id = asChunkId(new Uint8Array(sha256(bytes)));
+  const plainSize = refs.reduce((sum, ref) => sum + ref.plainSize, 0);
+  return { item: { id, kind: 'page', bytes }, ref: { id, plainSize, epoch: 1 } };
+}
+
+/** Distinct chunks of a few bytes, and pages over all of them. */
+function hugeContent(): { content: Content; items: PutItem[]; chunks: PutItem[] } {
+  const chunks = Array.from({ length: PAGES * REFS }, (_, number): PutItem => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleBE(number);
+    return { id: asChunkId(new Uint8Array(sha256(bytes))), kind: 'chunk', bytes };
+  });
+  const pages = Array.from({ length: PAGES }, (_, page) =>
+    pageOf(
+      0,
+      chunks
+        .slice(page * REFS, (page + 1) * REFS)
+        .map(({ id }) => ({ id, plainSize: 262_144, epoch: 1 })),
+    ),
+  );
+  const root = { depth: 1, refs: pages.map(({ ref }) => ref) };
+  return { content: root, items: pages.map(({ item }) => item), chunks };
+}
+
+test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between which others have theirs, and a rebuild reads no page', async () => {
+  const world = new World();
+  const dir = temporaryFolder();
+  let store = await JournalVault.open(dir, world.identity, world.ports());
+  onTestFinished(() => store.close());
+  await store.appendEvent(world.vaultAdded());
+  const [agent, other] = [await world.agent(store, 'hplc-1'), await world.agent(store, 'ms-2')];
+  const { content: root, items, chunks } = hugeContent();
+  await store.putChunks(agent.lineageId, [...chunks, ...items]);
+  const size = root.refs.reduce((sum, ref) => sum + ref.plainSize, 0);
+  const file = agent.file('/d/huge.raw', [content('huge')]).draft;
+  const read = { sha256: content('hash', 32), keys: root.refs.map(() => content('key', 32)) };
+  const built = agent.build([{ ...file, size, content: root, read }]);
+
+  const order: string[] = [];
+  const huge = store
+    .commit(agent.agentId, built.bytes, world.clock.now)
+    .then(({ type }) => order.push(`huge ${type}`));
+  const small = other.back(store, [other.directory('/d')]).then(() => order.push('small'));
+  await Promise.all([huge, small]);
+  expect(order).toEqual(['small', 'huge accepted']);
+  expect(store.stats()).toMatchObject({ uniqueBytes: size, rawBytes: size, chunks: PAGES * REFS });
+
+  // The same again is walked no more: pages that were proved are not opened.
+  agent.advance(built);
+  await agent.back(store, [{ ...file, size, content: root, read }]);
+  expect(store.stats()).toMatchObject({ uniqueBytes: size, rawBytes: 2 * size });
+
+  await store.close();
+  const live = await catalogRows(dir);
+  rmSync(join(dir, 'catalog'), { recursive: true });
+  store = await JournalVault.open(dir, world.identity, world.ports());
+  await store.close();
+  expect(await catalogRows(dir)).toEqual(live);
+  store = await JournalVault.open(dir, world.identity, world.ports());
+});
