@@ -53,6 +53,9 @@ export const asGroupId = (bytes: Uint8Array): GroupId =>
 /** 32 bytes: HMAC of a path under the lineage's path key. */
 export const asFileId = (bytes: Uint8Array): FileId =>
   sized('file id', HASH_BYTES, bytes) as FileId;
-/** 16 bytes: HMAC of a source's root under the lineage's path key. */
+/**
+ * 16 bytes: HMAC of a source's root under the lineage's path key. Test only: `sourceIdFor` makes
+ * them.
+ */
 export const asSourceId = (bytes: Uint8Array): SourceId =>
   sized('source id', ID_BYTES, bytes) as SourceId;

@@ -90,8 +90,8 @@ export function trailerOfCarried(bytes: Uint8Array): CarriedTrailer {
 }
 
 /**
- * A whole small file at once. Programs stream instead; this is the format's definition for vectors
- * and fuzzers. @throws FormatError
+ * A whole small file at once. Test only: programs stream; this is the format's definition for
+ * vectors and fuzzers. @throws FormatError
  */
 export function encodeCarriedFile({ kind, frames, trailer }: CarriedFile): Uint8Array {
   const parts = [
@@ -109,7 +109,10 @@ export function encodeCarriedFile({ kind, frames, trailer }: CarriedFile): Uint8
   return bytes;
 }
 
-/** A whole small file at once; its frames are views over it. @throws FormatError */
+/**
+ * A whole small file at once; its frames are views over it. Test only: programs stream.
+ * @throws FormatError
+ */
 export function splitCarriedFile(bytes: Uint8Array): CarriedFile {
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   const kind = kindOfCarried(plain);

@@ -101,7 +101,7 @@ const wrap: Field<Wrap> = object<Wrap>('Wrap', {
   box: bytes(WRAP_BOX_BYTES, WRAP_BOX_BYTES),
 });
 
-/** One wrap by itself: the same bytes stand nested in a signed commit. */
+/** One wrap by itself: the same bytes stand nested in a signed commit. Test only: `decodeWrap`. */
 export const { encode: encodeWrap, decode: decodeWrap } = codec<Wrap>('Wrap', v1.Wrap, wrap, {
   maxBytes: 256,
 });

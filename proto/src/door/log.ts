@@ -37,7 +37,7 @@ import { v1 } from './generated.ts';
 import { releaseVersion } from './release.ts';
 import { AGENT_NAME, choice, counter, flag, positive, positive32, text, timeMs } from './scalar.ts';
 
-/** A tree head by itself, where one is kept at rest. */
+/** A tree head by itself. Test only: for vectors, heads stand nested everywhere. */
 export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>(
   'TreeHead',
   v1.TreeHead,
