@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { content, World } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
-import type { PutItem } from './vault-store.ts';
+import type { PutItem } from './vault-records.ts';
 
 const PAGES = 24;
 const REFS = 1024;
@@ -44,28 +44,32 @@ test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between 
   const dir = temporaryFolder();
   let store = await JournalVault.open(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
-  await store.appendEvent(world.vaultAdded());
+  await store.events.append(world.vaultAdded());
   const [agent, other] = [await world.agent(store, 'hplc-1'), await world.agent(store, 'ms-2')];
   const { content: root, items, chunks } = hugeContent();
-  await store.putChunks(agent.lineageId, [...chunks, ...items]);
+  await store.intake.putChunks(agent.lineageId, [...chunks, ...items]);
   const size = root.refs.reduce((sum, ref) => sum + ref.plainSize, 0);
   const file = agent.file('/d/huge.raw', [content('huge')]).draft;
   const read = { sha256: content('hash', 32), keys: root.refs.map(() => content('key', 32)) };
   const built = agent.build([{ ...file, size, content: root, read }]);
 
   const order: string[] = [];
-  const huge = store
+  const huge = store.intake
     .commit(agent.agentId, built.bytes, world.clock.now)
     .then(({ type }) => order.push(`huge ${type}`));
   const small = other.back(store, [other.directory('/d')]).then(() => order.push('small'));
   await Promise.all([huge, small]);
   expect(order).toEqual(['small', 'huge accepted']);
-  expect(store.stats()).toMatchObject({ uniqueBytes: size, rawBytes: size, chunks: PAGES * REFS });
+  expect(store.figures.stats()).toMatchObject({
+    uniqueBytes: size,
+    rawBytes: size,
+    chunks: PAGES * REFS,
+  });
 
   // The same again is walked no more: pages that were proved are not opened.
   agent.advance(built);
   await agent.back(store, [{ ...file, size, content: root, read }]);
-  expect(store.stats()).toMatchObject({ uniqueBytes: size, rawBytes: 2 * size });
+  expect(store.figures.stats()).toMatchObject({ uniqueBytes: size, rawBytes: 2 * size });
 
   await store.close();
   const live = await catalogRows(dir);
