@@ -44,6 +44,9 @@ export const noShell = 'there is no shell of POSIX';
  */
 export const noBirth = 'a folder’s time of birth changes with what is in it';
 
+/** The reason of tests that wait for events from folders which were there before the watch. */
+export const noEarlierFolders = 'it tells no events of folders that were there before';
+
 /**
  * The mode that a private file shows: on Windows it says nothing, and the access control list
  * counts (`windows-access.test.ts`).

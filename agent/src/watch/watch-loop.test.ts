@@ -1,5 +1,6 @@
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { noEarlierFolders, notUnderWine } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
@@ -80,26 +81,29 @@ function run(
   loop.start();
 }
 
-test('what is written into new folders, as fast as one can, is captured without another scan', async () => {
-  mkdirSync(at('old'));
-  run(nativeEvents());
-  await scanned(1);
-  mkdirSync(at('old/a/b/c'), { recursive: true });
-  writeFileSync(at('old/a/b/c/deep'), '1');
-  writeFileSync(at('old/a/high'), '1');
-  await captured('old/a/b/c/deep');
-  await captured('old/a/high');
-  appendFileSync(at('old/a/b/c/deep'), ' and more');
-  mkdirSync(at('run.D'));
-  writeFileSync(at('run.D/data'), '1');
-  await captured('run.D/data');
-  renameSync(at('old/a'), at('moved'));
-  await captured('moved/b/c/deep');
-  writeFileSync(at('moved/b/c/later'), '1');
-  await captured('moved/b/c/later');
-  expect(scans).toBe(1);
-  expect(told).toEqual([undefined]);
-});
+test.runIf(notUnderWine(noEarlierFolders))(
+  'what is written into new folders, as fast as one can, is captured without another scan',
+  async () => {
+    mkdirSync(at('old'));
+    run(nativeEvents());
+    await scanned(1);
+    mkdirSync(at('old/a/b/c'), { recursive: true });
+    writeFileSync(at('old/a/b/c/deep'), '1');
+    writeFileSync(at('old/a/high'), '1');
+    await captured('old/a/b/c/deep');
+    await captured('old/a/high');
+    appendFileSync(at('old/a/b/c/deep'), ' and more');
+    mkdirSync(at('run.D'));
+    writeFileSync(at('run.D/data'), '1');
+    await captured('run.D/data');
+    renameSync(at('old/a'), at('moved'));
+    await captured('moved/b/c/deep');
+    writeFileSync(at('moved/b/c/later'), '1');
+    await captured('moved/b/c/later');
+    expect(scans).toBe(1);
+    expect(told).toEqual([undefined]);
+  },
+);
 
 /** A port whose events a test makes. */
 class EventsByHand implements EventPort {
