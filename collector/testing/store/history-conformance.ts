@@ -121,18 +121,21 @@ export function historyLogConformance(title: string, fixture: () => HistoryFixtu
       for (const row of kept) await log.append([row]);
       await log.sync();
       expect(log.synced).toEqual(log.end);
-      const durable = log.synced;
       for (const row of rows(3)) await log.append([row]);
-      expect(log.synced).toEqual(durable);
+      const durable = log.synced;
+      expect(compareHistory(durable, log.end)).toBeLessThan(0);
+      // A file that became full meanwhile was synced as a whole.
+      const before = (await replayed(log)).filter(({ end }) => compareHistory(end, durable) <= 0);
+      expect(contentOf(before).slice(0, kept.length)).toEqual(contentOf(kept));
       await log.close();
       const again = await medium.open({ durable, discard: true });
-      expect(contentOf(await replayed(again))).toEqual(contentOf(kept));
+      expect(contentOf(await replayed(again))).toEqual(contentOf(before));
       const more = rows(5);
       await again.append(more);
       await again.sync();
       await again.close();
       const last = await medium.open();
-      expect(contentOf(await replayed(last))).toEqual(contentOf([...kept, ...more]));
+      expect(contentOf(await replayed(last))).toEqual(contentOf([...before, ...more]));
       await last.close();
     });
 

@@ -80,10 +80,15 @@ export interface JudgedHeader {
 export function judgeFileHeader(
   bytes: Uint8Array,
   format: FileFormat<string>,
-  where: { readonly path: string; readonly number: number },
+  where: {
+    readonly path: string;
+    readonly number: number;
+    readonly owner?: Uint8Array | undefined;
+  },
   identity: LogIdentity | undefined,
 ): JudgedHeader {
   const verdict = decodeFileHeader(bytes, format);
+  const owner = where.owner ?? identity?.owner;
   switch (verdict.type) {
     case 'later':
       throw format.error(
@@ -95,9 +100,9 @@ export function judgeFileHeader(
       if (header.number !== where.number)
         throw format.error(
           'foreign',
-          `${where.path} holds ${format.name} ${header.number}: it was renamed or doubled; give it back its name`,
+          `${where.path} holds ${format.name} ${header.number}: it was renamed or doubled; give it back its name, or take the double away`,
         );
-      if (identity !== undefined && !equalBytes(header.owner, identity.owner))
+      if (owner !== undefined && !equalBytes(header.owner, owner))
         throw format.error(
           'foreign',
           `${where.path} belongs to another folder; put it back where it came from`,
@@ -106,7 +111,7 @@ export function judgeFileHeader(
     }
     case 'bad': {
       const near = nearFileHeader(bytes, format, where.number);
-      if (near !== undefined && (identity === undefined || equalBytes(near.owner, identity.owner)))
+      if (near !== undefined && (owner === undefined || equalBytes(near.owner, owner)))
         return { header: near, isSound: false };
       if (identity === undefined)
         throw format.error('damaged', `${where.path}: the header of the ${format.name} is damaged`);

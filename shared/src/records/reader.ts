@@ -54,12 +54,13 @@ export class RecordReader<K extends string> {
     { readonly codec: RecordCodec<K>; readonly isSound: boolean }
   >();
   readonly #most: number;
+  readonly #owner: Uint8Array | undefined;
   /** Least recently used first. */
   readonly #handles = new Map<number, Handle>();
   #ahead: { readonly file: number; readonly window: ReadWindow } | undefined;
 
   protected constructor(
-    { port, dir, format, handles = HANDLES }: RecordFolder<K>,
+    { port, dir, format, owner, handles = HANDLES }: RecordFolder<K>,
     sizes: Map<number, number>,
     identity: LogIdentity | undefined,
   ) {
@@ -69,6 +70,7 @@ export class RecordReader<K extends string> {
     this.sizes = sizes;
     this.identity = identity;
     this.#most = handles;
+    this.#owner = owner;
   }
 
   /** Lists what is there; writes nothing. */
@@ -86,6 +88,11 @@ export class RecordReader<K extends string> {
     let last: number | undefined;
     for (const number of this.sizes.keys()) last = number;
     return last;
+  }
+
+  /** Bytes of a file; undefined when it is not there. */
+  sizeOf(number: number): number | undefined {
+    return this.sizes.get(number);
   }
 
   path(number: number): string {
@@ -148,7 +155,7 @@ export class RecordReader<K extends string> {
     const known = this.#codecs.get(number);
     if (known !== undefined) return known;
     const bytes = await this.readBytes(number, 0, FILE_HEADER_BYTES);
-    const where = { path: this.path(number), number };
+    const where = { path: this.path(number), number, owner: this.#owner };
     const { header, isSound } = judgeFileHeader(bytes, this.format, where, this.identity);
     this.identity ??= header;
     const found = { codec: new RecordCodec(this.format, header), isSound };

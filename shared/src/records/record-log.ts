@@ -198,7 +198,7 @@ export class RecordLog<K extends string> extends RecordReader<K> {
       this.#active = undefined;
     }
     const newest = active?.number ?? this.lastNumber;
-    if (newest !== undefined) this.#next = newest + 1;
+    if (newest !== undefined) this.#next = Math.max(this.#next ?? 0, newest + 1);
   }
 
   /**
@@ -254,9 +254,9 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     this.#resize(number, active.file.size);
   }
 
-  /** Makes the first file, when there is none. */
+  /** Makes the file that the next record goes into, durably, where it is not there yet. */
   async begin(): Promise<void> {
-    if (this.lastNumber === undefined) await this.#openNewest(this.activeNumber);
+    if (!this.sizes.has(this.activeNumber)) await this.#openNewest(this.activeNumber);
   }
 
   /** Removes a file that is not the newest, for good. */

@@ -1,0 +1,212 @@
+import type { VaultId } from '@aliquot/proto';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Random } from '@aliquot/shared/ports';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import { RecordReader } from '@aliquot/shared/records/reader';
+import { RecordLog } from '@aliquot/shared/records/record-log';
+import { StoreError } from '../errors.ts';
+import { writing } from '../record-fault.ts';
+import {
+  encodeFileEnd,
+  HISTORY_FILE_BYTES,
+  HISTORY_FORMAT,
+  type HistoryFileKind,
+} from './history-format.ts';
+import {
+  HISTORY_START,
+  type HistoryBatch,
+  type HistoryItem,
+  type HistoryLog,
+  type HistoryOpening,
+  type HistoryPlace,
+  type HistoryPoint,
+  type HistoryRow,
+} from './history-log.ts';
+import { brokenHistory, checkSequence, replayFiles } from './history-scan.ts';
+
+export interface DiskHistoryPorts {
+  readonly files: FilePort;
+  readonly random: Random;
+  /** A file is ended before it grows past this; tests make it small. */
+  readonly fileBytes?: number | undefined;
+}
+
+/** How many records stand in the file that is being written. */
+interface Filling {
+  readonly file: number;
+  records: number;
+}
+
+/**
+ * A history as files of records in a folder, `00000001.history` and on: FORMAT.md, "History". A
+ * full file ends in a record that says so; the newest has none.
+ *
+ * Seam: for VaultCore.
+ */
+export class DiskHistory implements HistoryLog {
+  readonly capabilities = { heldBytes: 0 };
+  readonly #reader: RecordReader<HistoryFileKind>;
+  /** `undefined` where the history is only looked at. */
+  readonly #log: RecordLog<HistoryFileKind> | undefined;
+  #inspectedEnd: HistoryPoint = HISTORY_START;
+  #filling: Filling | undefined;
+  #isClosed = false;
+
+  private constructor(
+    reader: RecordReader<HistoryFileKind>,
+    log: RecordLog<HistoryFileKind> | undefined,
+  ) {
+    this.#reader = reader;
+    this.#log = log;
+  }
+
+  /**
+   * Throws `STORE_CORRUPT`, naming file, offset and the way out, when a file is missing, is not
+   * this vault's, or is broken where it was durable; `STORE_FAILED` when the disk cannot be written
+   * to.
+   */
+  static async open(
+    dir: string,
+    vaultId: VaultId,
+    { files, random, fileBytes = HISTORY_FILE_BYTES }: DiskHistoryPorts,
+    { durable = HISTORY_START, discard = false }: HistoryOpening = {},
+  ): Promise<DiskHistory> {
+    let history: DiskHistory | undefined;
+    const log = await RecordLog.open<HistoryFileKind>({
+      ...{ port: files, dir, format: HISTORY_FORMAT, owner: vaultId },
+      ...{ random, targetBytes: fileBytes },
+      closing: (file) => (history === undefined ? [] : history.#ending(file)),
+    });
+    history = new DiskHistory(log, log);
+    try {
+      checkSequence(log, durable);
+      await writing(log, () => history.#resume(log, durable, discard));
+      return history;
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The files as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake.
+   * Ends at `end`, where fsck found the records to end: a collector may be writing at the same time.
+   */
+  static async inspect(
+    dir: string,
+    vaultId: VaultId,
+    { files }: Pick<DiskHistoryPorts, 'files'>,
+    end: HistoryPoint,
+  ): Promise<DiskHistory> {
+    const folder = { port: files, dir, format: HISTORY_FORMAT, owner: vaultId };
+    const history = new DiskHistory(await RecordReader.open(folder), undefined);
+    history.#inspectedEnd = end;
+    return history;
+  }
+
+  get end(): HistoryPoint {
+    return this.#log?.end() ?? this.#inspectedEnd;
+  }
+
+  get synced(): HistoryPoint {
+    return this.#log?.synced ?? this.#inspectedEnd;
+  }
+
+  get bytes(): number {
+    return this.#reader.files().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async placesOf(lengths: readonly number[]): Promise<HistoryBatch> {
+    const log = this.#writable();
+    const positions = await writing(log, () => log.placesOf(lengths));
+    const places = positions.map((position, at) => ({ ...position, length: lengths[at] ?? 0 }));
+    return { places, end: endOf(places) ?? this.end };
+  }
+
+  async append(rows: readonly HistoryRow[]): Promise<HistoryBatch> {
+    const log = this.#writable();
+    const positions = await writing(log, () => log.appendAll(rows));
+    const places = positions.map(({ file, offset }, at): HistoryPlace => {
+      if (this.#filling?.file !== file) this.#filling = { file, records: 0 };
+      this.#filling.records += 1;
+      return { file, offset, length: rows[at]?.payload.length ?? 0 };
+    });
+    return { places, end: endOf(places) ?? this.end };
+  }
+
+  async sync(): Promise<void> {
+    const log = this.#writable();
+    await writing(log, () => log.sync());
+  }
+
+  async read({ file, offset, length }: HistoryPlace): Promise<HistoryRow> {
+    this.#checkOpen();
+    const damaged = (why: string) => {
+      const says = `${this.#reader.path(file)}: the record at byte ${offset} ${why}`;
+      return new StoreError('STORE_DAMAGED', `${says}; aliquot fsck tells what it concerns`);
+    };
+    if (this.#reader.sizeOf(file) === undefined) throw damaged('is gone with its file');
+    const { header, payload } = await this.#reader.read({ file, offset }, length);
+    if (header.kind === 'end') throw damaged('is another one than the catalog says');
+    return { kind: header.kind, payload };
+  }
+
+  async *replay(from: HistoryPoint): AsyncGenerator<HistoryItem> {
+    this.#checkOpen();
+    yield* replayFiles(this.#reader, from, this.end);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#reader.close();
+  }
+
+  async #resume(
+    log: RecordLog<HistoryFileKind>,
+    durable: HistoryPoint,
+    discard: boolean,
+  ): Promise<void> {
+    const file = log.lastNumber;
+    if (file === undefined) return;
+    const known = { file, offset: durable.file === file ? durable.offset : 0 };
+    if (discard && durable.file <= file && known.offset < (log.sizeOf(file) ?? 0))
+      await log.cut(known);
+    let records = 0;
+    let isEnded = false;
+    await log.resume(
+      ({ type, header, offset }) => {
+        if (type === 'damage' || header === undefined)
+          throw brokenHistory(log, file, offset, 'a record that was durable is broken');
+        if (isEnded)
+          throw brokenHistory(log, file, offset, 'a record stands behind the end of the file');
+        isEnded = header.kind === 'end';
+        records += 1;
+      },
+      { known },
+    );
+    if (isEnded) await log.rotate();
+    else this.#filling = { file, records };
+  }
+
+  #ending(file: number) {
+    if (this.#filling?.file !== file) return [];
+    return [{ kind: 'end' as const, payload: encodeFileEnd(this.#filling.records) }];
+  }
+
+  #writable(): RecordLog<HistoryFileKind> {
+    this.#checkOpen();
+    if (this.#log === undefined) throw new TypeError('an inspected history is not written to');
+    return this.#log;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StoreError('STORE_CLOSED', 'this history is closed');
+  }
+}
+
+function endOf(places: readonly HistoryPlace[]): HistoryPoint | undefined {
+  const last = places.at(-1);
+  if (last === undefined) return undefined;
+  return { file: last.file, offset: last.offset + RECORD_HEADER_BYTES + last.length };
+}

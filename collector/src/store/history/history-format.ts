@@ -1,0 +1,39 @@
+import { MAX_EVENT_BYTES, MAX_RECORD_BYTES } from '@aliquot/proto';
+import type { FileFormat } from '@aliquot/shared/records/format';
+import { recordFault } from '../record-fault.ts';
+import type { HistoryKind } from './history-log.ts';
+
+/** The bytes of a history file (FORMAT.md, "History"): what is more than a file of records. */
+
+export type HistoryFileKind = HistoryKind | 'end';
+
+/** A file is ended before a batch would take it past this size. */
+export const HISTORY_FILE_BYTES = 16 * 1024 * 1024;
+
+const END_PAYLOAD_BYTES = 4;
+
+export const HISTORY_FORMAT: FileFormat<HistoryFileKind> = {
+  name: 'history file',
+  magic: 'ALQHIST',
+  suffix: '.history',
+  kinds: {
+    uploads: { code: 1, maxBytes: 4096 * 32 + 256 },
+    commit: { code: 2, maxBytes: MAX_RECORD_BYTES },
+    event: { code: 3, maxBytes: 2 * MAX_EVENT_BYTES },
+    end: { code: 4, maxBytes: END_PAYLOAD_BYTES },
+  },
+  error: recordFault,
+};
+
+/** What ends a file: how many records stand in it, so that one that was cut between two is known. */
+export function encodeFileEnd(records: number): Buffer {
+  const bytes = Buffer.alloc(END_PAYLOAD_BYTES);
+  bytes.writeUInt32BE(records);
+  return bytes;
+}
+
+/** The number of records; `undefined` when these bytes say none. */
+export function decodeFileEnd(payload: Uint8Array): number | undefined {
+  if (payload.length !== END_PAYLOAD_BYTES) return undefined;
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).readUInt32BE();
+}

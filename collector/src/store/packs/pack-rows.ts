@@ -1,0 +1,117 @@
+import { asChunkId } from '@aliquot/proto';
+import type { ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
+import { StoreError } from '../errors.ts';
+import {
+  decodeEnd,
+  decodeIndex,
+  END_BYTES,
+  END_PAYLOAD_BYTES,
+  type IndexRow,
+  IndexRows,
+  indexPayloadBytes,
+  isItem,
+  type PackEnd,
+  type PackIndex,
+  type PackKind,
+} from './pack-format.ts';
+import type { PackRow } from './pack-store.ts';
+
+/** What the index of an open pack is in memory. */
+export interface OpenIndex {
+  readonly index: PackIndex;
+  /** Where items lie whose bytes had rotted when the pack was opened. */
+  readonly unsound: ReadonlySet<number>;
+}
+
+/** Rows that are told at once: a bounded part of the largest index. */
+const ROWS_AT_ONCE = 1024;
+
+/** `undefined` when the pack does not end as closed ones do. */
+export async function endOfPack(
+  packs: RecordReader<PackKind>,
+  pack: number,
+): Promise<PackEnd | undefined> {
+  const size = packs.sizeOf(pack) ?? 0;
+  const found = await soundRecord(packs, pack, size - END_BYTES, END_PAYLOAD_BYTES);
+  return found?.header.kind === 'end' ? decodeEnd(found.payload, size) : undefined;
+}
+
+/** The index of a closed pack; `undefined` when it is not sound, or does not fit the pack. */
+async function indexOfPack(
+  packs: RecordReader<PackKind>,
+  pack: number,
+): Promise<IndexRows | undefined> {
+  const end = await endOfPack(packs, pack);
+  if (end === undefined) return undefined;
+  const { indexOffset, items } = end;
+  const found = await soundRecord(packs, pack, indexOffset, indexPayloadBytes(items));
+  return found?.header.kind === 'index' ? decodeIndex(found.payload, end) : undefined;
+}
+
+/**
+ * See `PackStore.rows`: from the index in memory, from the pack's own, or from its records. Throws
+ * `STORE_CORRUPT` where only a later release knows what stands there.
+ */
+export async function* packRows(
+  packs: RecordReader<PackKind>,
+  pack: number,
+  from: number,
+  open: OpenIndex | undefined,
+): AsyncGenerator<readonly PackRow[]> {
+  const index =
+    open === undefined ? await indexOfPack(packs, pack) : IndexRows.of(open.index.payload());
+  if (index === undefined) {
+    yield* scannedRows(packs, pack, from);
+    return;
+  }
+  for (let at = index.indexOf(from); at < index.count; at += ROWS_AT_ONCE) {
+    const rows: PackRow[] = [];
+    for (let row = at; row < Math.min(at + ROWS_AT_ONCE, index.count); row += 1) {
+      const found = index.row(row);
+      rows.push(rowOf(pack, found, open?.unsound.has(found.offset) !== true));
+    }
+    yield rows;
+  }
+}
+
+async function* scannedRows(
+  packs: RecordReader<PackKind>,
+  pack: number,
+  from: number,
+): AsyncGenerator<readonly PackRow[]> {
+  let rows: PackRow[] = [];
+  for await (const item of packs.scanFile(pack, { from, take: () => 'skip' })) {
+    if (item.type === 'unknown')
+      throw new StoreError(
+        'STORE_CORRUPT',
+        `${packs.path(pack)}: at byte ${item.offset}: ${item.why} is not known to this release; use the release that wrote it`,
+      );
+    if (item.header === undefined || !isItem(item.header.kind)) continue;
+    const { kind, length, digest: id } = item.header;
+    rows.push(rowOf(pack, { kind, length, id, offset: item.offset }, item.type === 'record'));
+    if (rows.length < ROWS_AT_ONCE) continue;
+    yield rows;
+    rows = [];
+  }
+  if (rows.length > 0) yield rows;
+}
+
+function rowOf(pack: number, { id, kind, offset, length }: IndexRow, sound: boolean): PackRow {
+  return { id: asChunkId(id), kind, place: { pack, offset, length }, sound };
+}
+
+/** A record that is what was written; `undefined` when none is there. */
+async function soundRecord(
+  packs: RecordReader<PackKind>,
+  file: number,
+  offset: number,
+  length: number,
+): Promise<ReadRecord<PackKind> | undefined> {
+  if (offset < 0) return undefined;
+  try {
+    return await packs.read({ file, offset }, length);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+    return undefined;
+  }
+}
