@@ -41,7 +41,7 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
     'index.ts',
   ],
   shared: [
-    ['ports.ts', 'serial.ts', 'addon.ts', 'threads'],
+    ['ports.ts', 'serial.ts', 'json.ts', 'addon.ts', 'threads'],
     'crypto',
     'hashing',
     'durable',

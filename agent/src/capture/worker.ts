@@ -81,6 +81,7 @@ async function capture(
     await host.capture(jobs, exchange);
     send({ type: 'captured', id });
   } catch (error) {
+    // Any error: the main thread throws it.
     send({ type: 'failed', id, message: error instanceof Error ? error.message : String(error) });
   } finally {
     exchanges.delete(id);
@@ -121,6 +122,7 @@ port.on('message', (message: ToWorker) => {
   try {
     handle(message);
   } catch (error) {
+    // Any error: the main thread throws it.
     send({
       type: 'failed',
       id: message.id,

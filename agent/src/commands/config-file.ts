@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
+import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import type { WindowsAccess } from '@aliquot/shared/durable/windows-access';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
@@ -115,10 +116,12 @@ export async function checkConfig(file: string, output: Output, dataDir?: string
     desk?.text === undefined ? configOf(path, text, output) : besideOf(desk, path, text, output);
   const missing: string[] = [];
   for (const source of sources) {
-    const there = await nodeFiles.stat(source.path).then(
-      ({ kind }) => (kind === 'directory' ? undefined : 'is no folder'),
-      () => 'is not there now',
-    );
+    const there = await nodeFiles
+      .stat(source.path)
+      .then(
+        ({ kind }) => (kind === 'directory' ? undefined : 'is no folder'),
+        whenForeseen('is not there now'),
+      );
     if (there !== undefined) missing.push(`${source.path} ${there}`);
   }
   // A drive may be unplugged while its configuration is written: worth a word, no mistake.

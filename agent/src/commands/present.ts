@@ -139,7 +139,8 @@ function uncoveredText(event: AgentEvent, nowMs: number): string {
 function problemText(event: AgentEvent, nowMs: number): string {
   const since = text(event, 'since');
   const code = text(event, 'code');
-  if (/^[A-Z]/.test(code))
+  // Codes of errors are in capitals; those of what stands in the way of a backup are not.
+  if (code === code.toUpperCase())
     return printable(`not restored: ${text(event, 'path')}: ${text(event, 'message')}`);
   const begin =
     code === 'unsettled' ? `not at rest since ${clockTime(since, nowMs)}` : 'not protected';

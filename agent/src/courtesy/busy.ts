@@ -1,3 +1,4 @@
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Clock } from '@aliquot/shared/ports';
 import type { BusySign } from '@aliquot/shared/settings/courtesy';
 import type { BusyPort } from './processes.ts';
@@ -86,7 +87,10 @@ export class BusyWatch {
     try {
       return await look();
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'no answer';
+      // A program that lists processes and fails has no errno, but says which command it was.
+      const listing = error instanceof Error && 'cmd' in error;
+      const code = errnoOf(error) ?? (listing ? 'no answer' : undefined);
+      if (code === undefined) throw error;
       this.trouble = `${what} cannot be looked at (${code}), so pauseWhile does not hold`;
       return undefined;
     }

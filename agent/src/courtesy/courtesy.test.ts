@@ -160,7 +160,10 @@ test('P6: a pause that lasts for long is told of, once', async () => {
 
 test('P6: a sign that cannot be looked at pauses nothing, and is named', async () => {
   const courtesy = pc.courtesy({ pauseWhile: [{ process: 'acquire' }] });
-  pc.failing = Object.assign(new Error('spawn tasklist ENOENT'), { code: 'ENOENT' });
+  pc.failing = Object.assign(new Error('spawn tasklist ENOENT'), {
+    code: 'ENOENT',
+    syscall: 'spawn tasklist',
+  });
   await courtesy.beforeWork();
   expect(courtesy.trouble).toBe(
     'the list of running programs cannot be looked at (ENOENT), so pauseWhile does not hold',

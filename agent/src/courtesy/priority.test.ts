@@ -38,7 +38,7 @@ test('a thread that has just ended does not keep the others from it', () => {
 
 test('where the system refuses, the reason comes back and nothing is thrown', () => {
   const { port } = recorder('linux', () => {
-    throw new Error('EACCES');
+    throw Object.assign(new Error('EACCES'), { info: { code: 'EACCES' } });
   });
   expect(lowerPriority(port)).toBe('EACCES');
 });

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 
 /** What setting a priority asks of the system. */
 export interface PriorityPort {
@@ -28,7 +29,7 @@ const systemPriority: PriorityPort = {
  * - Windows: the class "below normal", which always yields. Its I/O priority stays normal: only
  *   native code could lower it.
  *
- * Returns why it could not, if so; never throws, for a backup at normal priority is better than
+ * Returns why the system did not let it, if so, for a backup at normal priority is better than
  * none.
  */
 export function lowerPriority(port: PriorityPort = systemPriority): string | undefined {
@@ -45,7 +46,9 @@ export function lowerPriority(port: PriorityPort = systemPriority): string | und
     }
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const system = error instanceof Error && (systemError(error) ?? errnoOf(error));
+    if (!system) throw error;
+    return error.message;
   }
 }
 

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 
 /** What courtesy asks of the system. Errors are Node's. */
 export interface BusyPort {
@@ -74,7 +75,7 @@ export async function runningInProc(
 
 /** A process may end between two looks at it. */
 async function text(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '');
+  return readFile(path, 'utf8').catch(whenForeseen(''));
 }
 
 function fromListing(platform: NodeJS.Platform): BusyPort['running'] {

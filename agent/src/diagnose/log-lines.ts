@@ -1,3 +1,5 @@
+import { jsonOf } from '@aliquot/shared/json';
+
 /** Fields of a log line whose texts are words of this program. */
 const WORDS = new Set(['level', 'time', 'code', 'state', 'op']);
 const WORD = /^[A-Za-z0-9_.:+-]{1,64}$/;
@@ -13,12 +15,7 @@ const MOST_FRAMES = 20;
  * switches stay, and of a stack where in the program it was.
  */
 export function hideLine(line: string): Readonly<Record<string, unknown>> | undefined {
-  let fields: unknown;
-  try {
-    fields = JSON.parse(line.replace(/^<\d>/, ''));
-  } catch {
-    return undefined;
-  }
+  const fields = jsonOf(line.replace(/^<\d>/, ''));
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) return undefined;
   const shown: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {

@@ -1,4 +1,5 @@
 import { pathText } from '@aliquot/shared/cli/format';
+import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { CaptureHost } from '../capture/host.ts';
@@ -88,7 +89,7 @@ async function follow({ host, port }: LeadParts, path: BytePath): Promise<Found>
   const seen = await host.look(path);
   if (typeof seen === 'string') return { kind: undefined };
   if (seen.kind !== 'symlink') return { kind: seen.kind };
-  const says = await port.readlink(pathBytes(path)).then(pathText, () => 'somewhere');
+  const says = await port.readlink(pathBytes(path)).then(pathText, whenForeseen('somewhere'));
   try {
     const target = bytePath(await port.realpath(pathBytes(path)));
     const there = await host.look(target);

@@ -16,6 +16,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { jsonOf } from '@aliquot/shared/json';
 import { type AnyBundle, openAnyBundle } from '@aliquot/shared/keys/bundle';
 import {
   type AgentCertificate,
@@ -27,6 +28,7 @@ import {
 import { memberPathKey } from '@aliquot/shared/keys/derive';
 import { issueMember, mayBeNamed } from '@aliquot/shared/keys/group';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import { certificateTrouble } from '@aliquot/shared/session/certificate-trouble';
 import { AddressBook, addressesOf } from './addresses.ts';
 import { IdentityError, type IdentityErrorCode } from './errors.ts';
 import { nameFromHost } from './host-name.ts';
@@ -342,7 +344,7 @@ export function refusal(
   { enrolment: { name }, group }: AgentCertificate,
   trust: CollectorAddress,
 ): IdentityError {
-  const told = messageOf(answer.body);
+  const told = toldBy(answer);
   const bundle =
     group === undefined ? `the bundle for ${name}` : `the bundle of group ${group.name}`;
   const anew = 'ask for a new one';
@@ -373,10 +375,10 @@ export function refusal(
     ],
     410: ['ENROL_BUNDLE_EXPIRED', `${bundle} has expired; ${anew}`],
   };
-  const [code, says] = byCode[told.split(':')[0] ?? ''] ??
+  const [code, says] = byCode[told.code] ??
     byStatus[answer.status] ?? [
       answer.status >= 500 ? 'ENROL_COLLECTOR_FAILED' : 'ENROL_REFUSED',
-      `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`,
+      `the collector refused agent ${name}: ${told.says === '' ? `status ${answer.status}` : told.says}`,
     ];
   return new IdentityError(code, says);
 }
@@ -387,26 +389,17 @@ export function refusal(
  * without them the bundle is spent.
  */
 function isDefinite(answer: HttpAnswer): boolean {
-  return (
-    [403, 404, 409, 410].includes(answer.status) &&
-    /^ENROL_[A-Z_]+(:|$)/.test(messageOf(answer.body))
-  );
+  return [403, 404, 409, 410].includes(answer.status) && toldBy(answer).code.startsWith('ENROL_');
 }
 
-/** The collector's own words, cut to one printable line. */
-function messageOf(body: Uint8Array): string {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
-    if (typeof value !== 'object' || value === null) return '';
-    const parts = ['code' in value ? value.code : '', 'message' in value ? value.message : ''];
-    return parts
-      .filter((part) => typeof part === 'string' && part !== '')
-      .join(': ')
-      .replace(/\p{Cc}+/gu, ' ')
-      .slice(0, 300);
-  } catch {
-    return '';
-  }
+/** The collector's code, and its own words with it, cut to one printable line. */
+function toldBy({ body }: HttpAnswer): { readonly code: string; readonly says: string } {
+  const value = jsonOf(body);
+  if (typeof value !== 'object' || value === null) return { code: '', says: '' };
+  const code = 'code' in value && typeof value.code === 'string' ? value.code : '';
+  const message = 'message' in value && typeof value.message === 'string' ? value.message : '';
+  const says = [code, message].filter((part) => part !== '').join(': ');
+  return { code, says: says.replace(/\p{Cc}+/gu, ' ').slice(0, 300) };
 }
 
 function sameSigned(left: Signed, right: Signed): boolean {
@@ -467,8 +460,8 @@ export function post(trust: CollectorAddress, path: string, body: Uint8Array): P
 }
 
 function unreachable(trust: CollectorAddress, cause: unknown): IdentityError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
+  const code = certificateTrouble(cause);
+  if (code !== undefined) {
     return new IdentityError(
       'ENROL_TLS',
       `the TLS certificate of ${trust.url} cannot be trusted (${code}); ask for a bundle with its pin or CA`,

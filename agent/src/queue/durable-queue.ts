@@ -8,6 +8,7 @@ import {
   type ReceiptBody,
   type Signed,
 } from '@aliquot/proto';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { BudgetMeter, usedBytes } from './intake/budget.ts';
 import { Holds } from './intake/holds.ts';
@@ -121,7 +122,7 @@ export class DurableQueue implements Q.Queue {
         this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
       },
       // What fails here is told again with the next receipt.
-      onStaleEnded: () => void this.#core.change(() => this.#tellGcReady()).catch(() => undefined),
+      onStaleEnded: () => void this.#core.change(() => this.#tellGcReady()).catch(endWith),
     });
   }
 

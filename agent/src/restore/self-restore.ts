@@ -2,6 +2,7 @@ import type { ChunkId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText, printable } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
+import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import type { Unopened } from '@aliquot/shared/commit/open-names';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { FetchedItem, RestoreSummary } from '@aliquot/shared/restore/restore-files';
@@ -138,7 +139,7 @@ async function whyNot(
 async function namesOf({ port }: Agent, text: string): Promise<BytePath[]> {
   const names = pathCandidates(text).map(bytePath).map(withoutEnd);
   const real = await Promise.all(
-    names.map((name) => port.realpath(pathBytes(name)).then(bytePath, () => name)),
+    names.map((name) => port.realpath(pathBytes(name)).then(bytePath, whenForeseen(name))),
   );
   return [...new Set([...names, ...real])];
 }

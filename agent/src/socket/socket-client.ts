@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
+import { jsonOf } from '@aliquot/shared/json';
 import { AgentError, RelayedError } from './errors.ts';
 import { linesOf, sendLine } from './lines.ts';
 import { type AgentEvent, type Emit, endSchema, type Request } from './protocol.ts';
@@ -36,7 +37,7 @@ export async function askAt(
     if (interrupted?.aborted === true) stop();
     interrupted?.addEventListener('abort', stop);
     for await (const line of linesOf(socket)) {
-      const message = parse(line);
+      const message = jsonOf(line);
       const end = endSchema.safeParse(message);
       if (end.success) {
         finish(end.data.end);
@@ -100,14 +101,6 @@ function gone(cause: unknown): AgentError {
     'the service ended before it had answered; look at its log, and try again',
     { cause },
   );
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 function isEvent(message: unknown): message is AgentEvent {

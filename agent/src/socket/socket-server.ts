@@ -4,6 +4,7 @@ import { exitCodeOf } from '@aliquot/shared/cli/run-main';
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { jsonOf } from '@aliquot/shared/json';
 import { AgentError } from './errors.ts';
 import { linesOf, sendLine } from './lines.ts';
 import {
@@ -114,7 +115,8 @@ async function prepare(
     const says = `${folder} is not a folder of user ${uid ?? ''} alone; remove it, so that the agent can make its own`;
     throw new AgentError('AGENT_SOCKET_FOLDER', says);
   }
-  await port.unlink(path).catch(() => undefined); // not there, which is what is wanted
+  // Mostly it is not there, which is what is wanted.
+  await port.unlink(path).catch(endWith);
 }
 
 /** Only an owner may change a mode; setting it to 0700 proves and repairs at once. */
@@ -122,7 +124,8 @@ async function isOwn(port: FilePort, folder: string): Promise<boolean> {
   try {
     await port.chmod(folder, 0o700);
     return true;
-  } catch {
+  } catch (error) {
+    endWith(error);
     return false;
   }
 }
@@ -150,7 +153,7 @@ async function serve<R extends { readonly op: string }>(
     const lines = linesOf(socket);
     const first = await lines.next();
     if (first.done === true) return;
-    const request = read(parseJson(first.value));
+    const request = read(jsonOf(first.value));
     // Reading on is what notices that the command has gone.
     void hear(lines, () => unwanted.abort(), request !== undefined && endsWithItsCommand(request));
     const end = await outcome(async () => {
@@ -180,9 +183,9 @@ async function hear(
   whenClosed: boolean,
 ): Promise<void> {
   try {
-    for await (const line of lines) if (stopSchema.safeParse(parseJson(line)).success) stop();
-  } catch {
-    // a broken connection ends like a closed one
+    for await (const line of lines) if (stopSchema.safeParse(jsonOf(line)).success) stop();
+  } catch (error) {
+    endWith(error); // else the connection broke, which ends it like one that was closed
   }
   if (whenClosed) stop();
 }
@@ -202,13 +205,5 @@ async function outcome(work: () => Promise<void>): Promise<End> {
         message: error instanceof Error ? error.message : String(error),
       },
     };
-  }
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line) as unknown;
-  } catch {
-    return undefined;
   }
 }

@@ -1,6 +1,7 @@
 import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
+import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';
@@ -87,7 +88,7 @@ interface Told {
 }
 
 async function realPath({ port }: Agent, path: BytePath): Promise<BytePath> {
-  return port.realpath(pathBytes(path)).then(bytePath, () => path);
+  return port.realpath(pathBytes(path)).then(bytePath, whenForeseen(path));
 }
 
 async function describe(agent: Agent, stock: Stock, path: BytePath): Promise<Told> {

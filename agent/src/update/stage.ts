@@ -15,6 +15,7 @@ import {
   writeFully,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import { ArchiveError, readArchive } from '@aliquot/shared/release/archive';
 import { type ProgramPart, targetFile } from '@aliquot/shared/release/targets';
@@ -188,7 +189,8 @@ async function unpack(
 async function takeNode(port: FilePort, from: string, to: string): Promise<void> {
   try {
     await port.link(from, to);
-  } catch {
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
     // No links here, or not between these two: a copy, whose errors are told.
     await writeStreamDurably(port, to, createReadStream(from, { highWaterMark: COPY_BYTES }), {
       mode: 0o755,

@@ -12,7 +12,7 @@ async function trying(ends: Readonly<Record<string, UplinkErrorCode>>, proved?: 
   const failure = await everyAddress(addresses, async ({ url }) => {
     tried.push(url);
     return {
-      failure: new UplinkError(ends[url] ?? 'UPLINK_UNREACHABLE', `${url} failed; trying again`),
+      failure: new UplinkError(ends[url] ?? 'UPLINK_UNREACHABLE', `${url} failed`),
       final: url === proved,
     };
   });

@@ -40,14 +40,10 @@ export async function everyAddress(
     );
   // Which of several it was decides what to do, so each is named: once, for one address may be
   // known twice, with the old trust and the new.
-  const others = new Set(failures.map(({ message }) => withoutAgain(message)));
-  others.delete(withoutAgain(told.message));
+  const others = new Set(failures.map(({ message }) => message));
+  others.delete(told.message);
   if (others.size === 0) return told;
   return new UplinkError(told.code, `${told.message}; also tried: ${[...others].join('; ')}`, {
     cause: told.cause,
   });
-}
-
-function withoutAgain(message: string): string {
-  return message.replace(/; (trying|connecting) again$/, '');
 }

@@ -93,11 +93,7 @@ export async function connected(uplink: Uplink, signal: AbortSignal): Promise<vo
 /** The error for a collector that does not answer, or takes nothing now. */
 export function unreachable(uplink: Uplink): AgentError {
   const { url, problem } = uplink.status();
-  // The uplink's own words say why, and end with what it does about it, which a command that gives
-  // up does not.
-  const says =
-    problem?.message.replace(/; (trying|connect) again.*$/, '') ??
-    `the collector at ${url} cannot be reached`;
+  const says = problem?.message ?? `the collector at ${url} cannot be reached`;
   // Who is short of room, or broken, was reached well enough.
   const wayOut =
     problem?.code === 'UPLINK_COLLECTOR_STORAGE'

@@ -130,7 +130,7 @@ export class Session {
       this.#close = resolve;
     });
     this.#watch = new LineWatch(parts.timers, parts.patienceMs, () => {
-      this.end(new UplinkError('UPLINK_SILENT', 'the collector has gone silent; connecting again'));
+      this.end(new UplinkError('UPLINK_SILENT', 'the collector has gone silent'));
     });
   }
 
@@ -155,7 +155,7 @@ export class Session {
       this.end(
         new UplinkError(
           'UPLINK_UNREACHABLE',
-          `the collector at ${this.#parts.address.url} does not answer in time; trying again`,
+          `the collector at ${this.#parts.address.url} does not answer in time`,
         ),
       );
     });

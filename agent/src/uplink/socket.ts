@@ -1,7 +1,8 @@
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { type CollectorAddress, MAX_FRAME_BYTES } from '@aliquot/proto';
+import { certificateTrouble } from '@aliquot/shared/session/certificate-trouble';
 import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { WebSocket } from 'ws';
 import { IdentityError } from '../identity/errors.ts';
@@ -63,6 +64,16 @@ export const connectWebSocket: Connect = (trust, listener) => {
       ),
     ...(url.protocol === 'wss:' ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized } : {}),
   });
+  // Somebody is there, so it is no matter of the network: a collector with too many at its door, or
+  // a proxy without a collector.
+  socket.on('unexpected-response', (request: ClientRequest, response: IncomingMessage) => {
+    failure ??= new UplinkError(
+      'UPLINK_CLOSED',
+      `what answers at ${trust.url} opens no session now (HTTP ${response.statusCode})`,
+    );
+    request.destroy();
+    socket.terminate();
+  });
   socket.on('upgrade', (response: IncomingMessage) => {
     line = response.socket;
     if (url.protocol !== 'wss:') return;
@@ -84,10 +95,7 @@ export const connectWebSocket: Connect = (trust, listener) => {
     socket.on('close', (_code: number, reason: Buffer) => {
       const error =
         failure ??
-        new UplinkError(
-          'UPLINK_CLOSED',
-          `the connection to ${trust.url} ended${hint(reason)}; trying again`,
-        );
+        new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended${hint(reason)}`);
       resolve(error);
       listener.onClose(error);
     });
@@ -149,26 +157,16 @@ function prepared(trust: CollectorAddress) {
 }
 
 function connectionError(trust: CollectorAddress, error: Error): UplinkError {
-  const code = 'code' in error ? String(error.code) : '';
-  if (error instanceof IdentityError || /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
+  if (error instanceof IdentityError || certificateTrouble(error) !== undefined) {
     return new UplinkError(
       'UPLINK_TLS',
       `the TLS certificate of ${trust.url} cannot be trusted (${error.message}); ask central IT whether it was replaced`,
       { cause: error },
     );
   }
-  // Somebody is there, so it is no matter of the network: a collector with too many at its door, or
-  // a proxy without a collector.
-  const answer = /^Unexpected server response: (\d+)/.exec(error.message)?.[1];
-  if (answer !== undefined)
-    return new UplinkError(
-      'UPLINK_CLOSED',
-      `what answers at ${trust.url} opens no session now (HTTP ${answer}); trying again`,
-      { cause: error },
-    );
   return new UplinkError(
     'UPLINK_UNREACHABLE',
-    `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`,
+    `the collector at ${trust.url} cannot be reached: ${error.message}`,
     { cause: error },
   );
 }

@@ -15,7 +15,7 @@ const ATTEMPT_MS = 3_500;
 
 /**
  * Whether the collector's address takes TCP connections now: one that is closed as soon as it
- * stands. Never rejects.
+ * stands.
  */
 export async function tcpProbe(server: CollectorAddress, timers: Timers): Promise<boolean> {
   const { hostname, port, protocol } = new URL(server.url);
@@ -26,8 +26,10 @@ export async function tcpProbe(server: CollectorAddress, timers: Timers): Promis
   if (isIP(name) === 0) {
     try {
       host = (await lookup(name)).address;
-    } catch {
-      return false;
+    } catch (error) {
+      // `getaddrinfo` says EAI_AGAIN and the like, which is no errno.
+      if (error instanceof Error && 'syscall' in error) return false;
+      throw error;
     }
   }
   const standard = /^(https|wss):$/.test(protocol) ? 443 : 80;

@@ -16,6 +16,7 @@ import {
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { jsonOf } from '@aliquot/shared/json';
 import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
@@ -198,13 +199,7 @@ export class TrustStore {
 
 /** Only a message for people: an unreadable one is as good as none. */
 function problemIn(bytes: Uint8Array | undefined): StandingProblem | undefined {
-  try {
-    return bytes === undefined
-      ? undefined
-      : problemSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  } catch {
-    return undefined;
-  }
+  return bytes && problemSchema.safeParse(jsonOf(bytes)).data;
 }
 
 function sameHead(left: TreeHead | undefined, right: TreeHead | undefined): boolean {

@@ -1,3 +1,4 @@
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import type { Clock } from '@aliquot/shared/ports';
 import type { FoundItem } from '../capture/compare.ts';
 import type { BytePath } from '../source/paths.ts';
@@ -226,6 +227,7 @@ export class WatchLoop {
       this.#subscriptions.set(watch, { events, identity });
       listener.events(root, undefined);
     } catch (error) {
+      endWith(error);
       listener.events(root, error instanceof Error ? error.message : String(error));
     }
   }

@@ -1,3 +1,4 @@
+import { jsonOf } from '@aliquot/shared/json';
 import {
   type ReleasePart,
   type ReleasePlatform,
@@ -43,7 +44,7 @@ export async function namedReleases(
     schema: Schema,
   ): Promise<z.infer<Schema> | undefined> => {
     const bytes = await read(name);
-    return bytes === undefined ? undefined : schema.safeParse(parsed(bytes)).data;
+    return bytes === undefined ? undefined : schema.safeParse(jsonOf(bytes)).data;
   };
   const timestamp = await json(TIMESTAMP_FILE, timestampMetadata);
   if (timestamp === undefined) return [];
@@ -87,12 +88,4 @@ export async function namedReleases(
     files: [...files.values()],
     expires: timestamp.signed.expires,
   }));
-}
-
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return undefined; // no list: nothing is read from it
-  }
 }

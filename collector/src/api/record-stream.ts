@@ -1,4 +1,5 @@
 import { AliquotError, type ErrorCodes } from '@aliquot/proto';
+import { jsonOf } from '@aliquot/shared/json';
 
 /**
  * How the collector streams many records in one HTTP answer: `u8 type ‖ u32 big-endian length ‖
@@ -136,17 +137,12 @@ function lengthOf(header: Buffer): number {
 }
 
 function failureFrom(payload: Buffer): StreamError {
-  try {
-    const parsed: unknown = JSON.parse(payload.toString('utf8'));
-    if (typeof parsed === 'object' && parsed !== null && 'message' in parsed && 'code' in parsed) {
-      return new StreamError(
-        'STREAM_FAILED',
-        `the collector reports: ${String(parsed.message)} (${String(parsed.code)})`,
-      );
-    }
-  } catch {
-    // Falls through: what cannot be parsed is malformed.
-  }
+  const parsed = jsonOf(payload);
+  if (typeof parsed === 'object' && parsed !== null && 'message' in parsed && 'code' in parsed)
+    return new StreamError(
+      'STREAM_FAILED',
+      `the collector reports: ${String(parsed.message)} (${String(parsed.code)})`,
+    );
   return new StreamError(
     'STREAM_MALFORMED',
     'the collector sent a failure record that cannot be read',

@@ -133,7 +133,7 @@ export class Connection {
     // Once for each session, whatever becomes of them: the agent says what, and asks again with the
     // next session.
     joined.settingsSequence = current.sequence;
-    joined.link.send({ type: 'settings', ...current.settings }).catch(() => undefined);
+    joined.link.send({ type: 'settings', ...current.settings }).catch(endWith);
   }
 
   diagnose(question: Question): Asking {
@@ -143,13 +143,16 @@ export class Connection {
       ? undefined
       : this.#link?.send({ type: 'diagnose', request, certificate });
     if (sent === undefined) this.#questions.forget(question);
-    sent?.catch(() => this.#questions.forget(question)); // gone
+    sent?.catch((error: unknown) => {
+      endWith(error); // else the agent has gone
+      this.#questions.forget(question);
+    });
     return { reply, forget: () => this.#questions.forget(question) };
   }
 
   tellAddresses(addresses: Signed): void {
     // gone: it asks again
-    if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(() => undefined);
+    if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(endWith);
   }
 
   /**
@@ -275,7 +278,7 @@ export class Connection {
     // Before anything else can happen: an epoch is either in `ready`, or announced to this session.
     this.#unsubscribe = store.sweep.onGcEpoch((gcEpoch) => {
       // gone: the next ready tells it
-      if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined);
+      if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(endWith);
     });
     await sent;
     const reads = new ContentReads('the agent', this.#log, this.#parts.timers);
@@ -387,7 +390,8 @@ export class Connection {
     const drop = this.#parts.timers.after(FAREWELL_MS, () => this.#channel.terminate());
     (lastWord ?? Promise.resolve()).then(
       () => this.#channel.close(closeCode, reason),
-      () => {
+      (error: unknown) => {
+        endWith(error);
         drop();
         this.#channel.terminate();
       },

@@ -3,6 +3,7 @@ import type { AliquotError } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatCounted, formatInstant } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import {
   ensureDirectory,
   eraseDurably,
@@ -79,7 +80,7 @@ export async function enrollList(context: CommandContext, options: ListOptions):
     await desk.vault.expectAgents(bundles.map(({ enrolment }) => enrolment));
   } catch (error) {
     // Their keys are those of the whole vault, so the bytes go too.
-    for (const file of written) await eraseDurably(context.files, file).catch(() => undefined);
+    for (const file of written) await eraseDurably(context.files, file).catch(endWith);
     throw error;
   } finally {
     progress.done();

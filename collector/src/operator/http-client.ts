@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { httpRequest, httpsRequest } from '@aliquot/shared/cli/http';
+import { jsonOf } from '@aliquot/shared/json';
+import { certificateTrouble } from '@aliquot/shared/session/certificate-trouble';
 import { isRestErrorCode, RestError } from '../api/rest-error.ts';
 import { CommandError } from '../cli/command-error.ts';
 
@@ -160,20 +162,15 @@ async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<
 }
 
 function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
-  try {
-    const parsed: unknown = JSON.parse(body.toString('utf8'));
-    if (
-      typeof parsed === 'object' &&
-      parsed !== null &&
-      'code' in parsed &&
-      'message' in parsed &&
-      isRestErrorCode(parsed.code)
-    ) {
-      return new RestError(parsed.code, oneLine(String(parsed.message)));
-    }
-  } catch {
-    // Not ours: said below.
-  }
+  const parsed = jsonOf(body);
+  if (
+    typeof parsed === 'object' &&
+    parsed !== null &&
+    'code' in parsed &&
+    'message' in parsed &&
+    isRestErrorCode(parsed.code)
+  )
+    return new RestError(parsed.code, oneLine(String(parsed.message)));
   return new CommandError(
     'COMMAND_ANSWER',
     `${endpoint.url} answers with status ${status}, not like an Aliquot collector: is the address right?`,
@@ -188,13 +185,11 @@ function oneLine(text: string): string {
   return text.slice(0, 500);
 }
 
-const TLS_CODES = /^(ERR_TLS|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
-
 function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandError {
   const code =
     typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const cause = error;
-  if (/^(EPROTO|ERR_SSL_)/.test(code)) {
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
     const way =
       'does it listen with a TLS certificate? Without one its address begins with http://';
     return new CommandError(
@@ -203,7 +198,7 @@ function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandE
       { cause },
     );
   }
-  if (TLS_CODES.test(code)) {
+  if (certificateTrouble(error) !== undefined) {
     const way = 'give its authority with --tls-ca FILE, or mend its certificate';
     return new CommandError(
       'COMMAND_TLS',

@@ -1,3 +1,4 @@
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { eraseDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { CommandContext } from '../cli/context.ts';
 
@@ -17,7 +18,7 @@ export async function publish(
     await register();
   } catch (error) {
     // Its keys are those of the whole vault, so the bytes go too.
-    await eraseDurably(context.files, file).catch(() => undefined);
+    await eraseDurably(context.files, file).catch(endWith);
     throw error;
   }
 }

@@ -38,7 +38,7 @@ function certificatesIn(pem: string): X509Certificate[] {
     const found = (pem.match(CERTIFICATE) ?? []).map((text) => new X509Certificate(text));
     if (found.length > 0) return found;
   } catch {
-    // No certificate: said below. Nothing else is called here.
+    // Any error: OpenSSL has many for bytes that are no certificate, which is said below.
   }
   throw new UsageError(
     'USAGE_INVALID',

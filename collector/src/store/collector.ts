@@ -24,6 +24,7 @@ import {
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { jsonOf } from '@aliquot/shared/json';
 import {
   collectorIdOf,
   verifyCollectorCertificate,
@@ -346,12 +347,4 @@ async function readSmall(files: FilePort, path: string): Promise<Buffer> {
   if (!(await exists(files, path)))
     throw new StoreError('STORE_FOLDER', `${path} is missing; put it back from a copy`);
   return readWholeFile(files, path, SMALL_FILE_BYTES);
-}
-
-function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined; // the caller says that the file is damaged
-  }
 }

@@ -168,7 +168,7 @@ export class CoreKeeper {
   async #reopen(): Promise<void> {
     const discardAfter = this.#core.journal.synced;
     // broken already: the reason was told to whoever met it
-    await this.#core.close().catch(() => undefined);
+    await this.#core.close().catch(endWith);
     this.uploads.clear();
     this.#generation += 1;
     try {

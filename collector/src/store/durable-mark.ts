@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { readFileIfThere, removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { jsonOf } from '@aliquot/shared/json';
 import { z } from 'zod';
 import type { Position } from './position.ts';
 
@@ -23,12 +24,7 @@ export async function readMark(files: FilePort, dir: string): Promise<Position |
     if (error instanceof FileError && error.code === 'FILE_TOO_LARGE') return undefined;
     throw error;
   });
-  try {
-    const { pack, offset } = mark.parse(JSON.parse(bytes?.toString('utf8') ?? ''));
-    return { pack, offset };
-  } catch {
-    return undefined; // damaged: as good as none
-  }
+  return bytes && mark.safeParse(jsonOf(bytes)).data; // damaged: as good as none
 }
 
 /**

@@ -188,7 +188,8 @@ class Fsck {
     try {
       catalog = await Catalog.openExisting(this.#options.files, path);
       return furthest(catalog.durable, mark);
-    } catch {
+    } catch (error) {
+      if (!isForeseen(error)) throw error;
       return mark; // the catalog's trouble is told when it is compared
     } finally {
       await catalog?.close();

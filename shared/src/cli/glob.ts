@@ -48,6 +48,7 @@ function compile(pattern: string, nocase: boolean): (text: string) => boolean {
     // `windows: false`: separators were made `/` above, on every host.
     return picomatch(pattern, { dot: true, nocase, strictBrackets: true, windows: false });
   } catch (error) {
+    // Any error: picomatch has no class of errors, and whatever it says is about the pattern.
     throw new UsageError(
       'USAGE_INVALID',
       `"${pattern}" is not a path pattern: ${(error as Error).message}`,

@@ -23,6 +23,14 @@ export function isForeseen(error: unknown): boolean {
   return code.startsWith('LEVEL_') || GONE.has(code);
 }
 
+/** Gives the value where a foreseen error came; an unforeseen one is thrown on. */
+export function whenForeseen<T>(value: T): (error: unknown) => T {
+  return (error) => {
+    if (!isForeseen(error)) throw error;
+    return value;
+  };
+}
+
 /**
  * Ends the process with an unforeseen error, whatever stands around the caller: it is thrown where
  * nothing of ours catches. For places that must answer somebody, or clean up, and go on after

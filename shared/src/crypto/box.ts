@@ -107,6 +107,7 @@ function agreed(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | unde
   try {
     return new Uint8Array(diffieHellman(keys));
   } catch {
+    // Any error: see above.
     return undefined;
   }
 }

@@ -146,7 +146,8 @@ export function verifyBytes(
   try {
     return verify(null, message, verificationKey(publicKey), signature);
   } catch {
-    // A public key that is no point of the curve: nothing can be signed by it.
+    // Any error: OpenSSL fails only for a public key that is no point of the curve, and nothing can
+    // be signed by such a key.
     return false;
   }
 }

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatCounted, printable } from '../cli/format.ts';
+import { jsonOf } from '../json.ts';
 
 /**
  * What is in a diagnosis, in a few lines for a person who is about to hand it on. Tolerant: what
@@ -28,11 +29,7 @@ export function summaryOf(text: string): string[] {
 type Part = Readonly<Record<string, unknown>>;
 
 function parsed(text: string): Part {
-  try {
-    return partOf(JSON.parse(text));
-  } catch {
-    return {};
-  }
+  return partOf(jsonOf(text));
 }
 
 function partOf(value: unknown): Part {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { jsonOf } from '../json.ts';
 import { ensureDirectory, readFileIfThere, writeFileDurably } from './durable.ts';
 import { FolderError, withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
@@ -112,14 +113,10 @@ export async function openDataFolder(
 }
 
 function parsed(bytes: Buffer): { kind: string; version: number } | undefined {
-  try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'));
-    if (typeof value !== 'object' || value === null || !('kind' in value) || !('version' in value))
-      return undefined;
-    return typeof value.kind === 'string' && typeof value.version === 'number'
-      ? { kind: value.kind, version: value.version }
-      : undefined;
-  } catch {
+  const value = jsonOf(bytes);
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('version' in value))
     return undefined;
-  }
+  return typeof value.kind === 'string' && typeof value.version === 'number'
+    ? { kind: value.kind, version: value.version }
+    : undefined;
 }

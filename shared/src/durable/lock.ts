@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Level } from 'level';
+import { jsonOf } from '../json.ts';
 import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from './durable.ts';
-import { FolderError, withFileErrors } from './errors.ts';
+import { FileError, FolderError, withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
 import { levelTrouble } from './level-trouble.ts';
 import { errnoOf } from './system-errors.ts';
@@ -96,17 +97,13 @@ function isAlive(pid: number | undefined): boolean {
 }
 
 async function holderPid(port: FilePort, path: string): Promise<number | undefined> {
-  try {
-    const told: unknown = JSON.parse(
-      (await readFileIfThere(port, path, 4096))?.toString('utf8') ?? 'null',
-    );
-    return typeof told === 'object' &&
-      told !== null &&
-      'pid' in told &&
-      typeof told.pid === 'number'
-      ? told.pid
-      : undefined;
-  } catch {
-    return undefined; // only a message: a torn or foreign file must not hide the real error
-  }
+  // It is only for a message: a file that cannot be read, or is torn, must not hide the real error.
+  const bytes = await readFileIfThere(port, path, 4096).catch((error: unknown) => {
+    if (error instanceof FileError) return undefined;
+    throw error;
+  });
+  const told = bytes && jsonOf(bytes);
+  return typeof told === 'object' && told !== null && 'pid' in told && typeof told.pid === 'number'
+    ? told.pid
+    : undefined;
 }

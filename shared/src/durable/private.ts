@@ -1,6 +1,7 @@
 import { FolderError } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
 import { parentOf } from './parent.ts';
+import { errnoOf } from './system-errors.ts';
 
 /**
  * Who may read what Aliquot writes: decided here, once, by the mode that a file or folder is made
@@ -50,7 +51,8 @@ async function accessFor(port: FilePort, path: RawPath, mode: number) {
     // A list of its own would shut out a service's account that an administrator let into the
     // folder.
     return access.strangers(parent) === undefined ? undefined : access;
-  } catch {
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
     return access; // no such folder, or none that may be asked: making the name will say it
   }
 }

@@ -28,7 +28,7 @@ const names: ReadonlyMap<number, string> = new Map([
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
   if (typeof error.code !== 'string') return undefined;
-  if (/^E[A-Z0-9]+$/.test(error.code)) return error.code;
+  if (error.code.startsWith('E') && !error.code.includes('_')) return error.code;
   const number = 'errno' in error && typeof error.errno === 'number' ? Math.abs(error.errno) : 0;
   return names.get(number) ?? (error.code === 'UNKNOWN' ? 'UNKNOWN' : `E${number}`);
 }

@@ -43,7 +43,7 @@ export class LineWriter {
   /** Waits a moment until everything is written or lost. */
   async end(): Promise<void> {
     const patience = new AbortController();
-    // It rejects when it is given up: nobody waits for it then.
+    // Any error: a timer fails only by being given up, and nobody waits for it then.
     const late = setTimeout(LAST_LINES_MS, undefined, {
       signal: patience.signal,
       ref: false,

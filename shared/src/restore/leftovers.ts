@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { endWith } from '../cli/unexpected.ts';
 import { joinRaw } from '../durable/durable.ts';
 import type { FilePort } from '../durable/file-port.ts';
 import { parentOf } from '../durable/parent.ts';
+import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 
 /** The process that restores, as the names of its unfinished files tell it. */
@@ -27,7 +29,8 @@ export function thisRun(): RestoreRun {
 function processIds(): string {
   try {
     return readlinkSync('/proc/self/ns/pid');
-  } catch {
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
     return ''; // one set for all, as on Windows and macOS
   }
 }
@@ -72,7 +75,8 @@ export async function removeLeftovers(
       dead.push(joinRaw(folder, name));
     }
     for (const path of dead) await port.unlink(path);
-  } catch {
+  } catch (error) {
     // It is only tidying: the restore itself says what it cannot do.
+    endWith(error);
   }
 }

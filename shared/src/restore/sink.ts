@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { endWith } from '../cli/unexpected.ts';
 import { writeFully } from '../durable/durable.ts';
 import type { FilePort, OpenFile } from '../durable/file-port.ts';
 
@@ -92,7 +93,7 @@ export class PartFile implements FileSink {
   }
 
   async abort(): Promise<void> {
-    await this.discard().catch(() => undefined); // the error that led here is the one to tell
+    await this.discard().catch(endWith); // the error that led here is the one to tell
   }
 
   /** SHA-256 of what was written; may be asked once. */

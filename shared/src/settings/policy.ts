@@ -164,18 +164,32 @@ function together(policy: Policy): readonly Mistake[] {
         ['agents', 'groups', name],
       ]),
     ),
-    ...[...policy.pcs.keys()].flatMap((name) => settingsMistakes(policy, name)),
+    ...[...policy.pcs.keys()].flatMap((name) => mistakesOf(policy, name)),
   ];
   const seen = new Set<string>();
   // The same two lines clash for many PCs: the first of them is named.
-  return mistakes.filter(({ line, message }) => {
-    const key = `${line} ${message.replace(/ \(for [^)]*\)$/, '')}`;
+  const firsts = mistakes.filter(({ line, message }) => {
+    const key = `${line} ${message}`;
     return !seen.has(key) && seen.add(key);
   });
+  return firsts.map(named);
 }
 
 /** What is wrong with the settings of one PC once all sections are put together. */
 export function settingsMistakes(policy: Policy, name: string): readonly Mistake[] {
+  return mistakesOf(policy, name).map(named);
+}
+
+/** A mistake in what some PCs are told. */
+interface MistakeFor extends Mistake {
+  readonly whom: string;
+}
+
+function named({ line, message, whom }: MistakeFor): Mistake {
+  return { line, message: `${message} (for ${whom})` };
+}
+
+function mistakesOf(policy: Policy, name: string): readonly MistakeFor[] {
   const sections = [
     ['agents', 'defaults'],
     ...groupsOf(policy, name).map((group) => ['agents', 'groups', group.name]),
@@ -205,7 +219,7 @@ function mistakesFor(
   whom: string,
   sections: readonly (readonly string[])[],
   pc?: string,
-): readonly Mistake[] {
+): readonly MistakeFor[] {
   const layers = sections.map(([, kind, name = '']) => {
     if (kind === 'groups')
       return forPc(policy.groups.find((group) => group.name === name)?.settings ?? {}, pc);
@@ -224,17 +238,15 @@ function mistakesFor(
     lineOfKey: (path, key) => policy.lines.lineOfKey([...saying(path), ...path], key),
   });
   if ('mistakes' in checked)
-    return checked.mistakes.map(({ line, message }) => ({
-      line,
-      message: `${message} (for ${whom})`,
-    }));
+    return checked.mistakes.map(({ line, message }) => ({ line, message, whom }));
   const length = [...textOf(plain)].length;
   if (length <= MAX_SETTINGS_CHARS) return [];
   const line = policy.lines.lineOf(sections.at(-1) ?? []);
   return [
     {
       line,
-      message: `has ${length} characters of settings, more than the ${MAX_SETTINGS_CHARS} that a PC takes (for ${whom})`,
+      message: `has ${length} characters of settings, more than the ${MAX_SETTINGS_CHARS} that a PC takes`,
+      whom,
     },
   ];
 }

@@ -1,5 +1,6 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
+import { UsageError } from '../cli/errors.ts';
 import { formatBytes } from '../cli/format.ts';
 import { globMatcher } from '../cli/glob.ts';
 import { loopbackPlace } from '../cli/loopback.ts';
@@ -362,7 +363,8 @@ function isGlob(text: string): boolean {
   try {
     globMatcher(text);
     return true;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
     return false;
   }
 }

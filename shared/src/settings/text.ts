@@ -1,4 +1,4 @@
-import { LineCounter, parseDocument, YAMLMap } from 'yaml';
+import { Lexer, LineCounter, Parser, parseDocument, YAMLMap } from 'yaml';
 import { isUtf16, UTF16_TEXT } from '../cli/utf16.ts';
 
 /** One mistake in a file of settings. */
@@ -22,6 +22,9 @@ export interface SettingsText {
 export const BACKSLASH_HINT =
   'in double quotes a backslash begins an escape; write the path without quotes, or in single ones, as C:\\Data';
 
+/** Settings nest six deep; each level is up to two entries of the parser's stack. */
+const MAX_DEPTH = 100;
+
 const tooDeep: Mistake = { line: 1, message: 'is nested too deeply to be read' };
 
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
@@ -43,24 +46,14 @@ export function parseSettingsText(
       ],
     };
   }
+  if (isDeeperThan(text, MAX_DEPTH)) return { mistakes: [tooDeep] };
   const lines = new LineCounter();
-  let document: ReturnType<typeof parseDocument>;
-  try {
-    document = parseDocument(text, {
-      lineCounter: lines,
-      prettyErrors: false,
-      uniqueKeys: true,
-      logLevel: 'error',
-    });
-  } catch (error) {
-    // The library's own recursion has no bound of depth.
-    if (!(error instanceof RangeError)) throw error;
-    return { mistakes: [tooDeep] };
-  }
-  // Sometimes it catches that itself, and gives the engine's words for each line that it was
-  // unwinding from.
-  if (document.errors.some(({ message }) => /call stack/i.test(message)))
-    return { mistakes: [tooDeep] };
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+    logLevel: 'error',
+  });
   const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
   if (document.errors.length > 0) {
     return {
@@ -101,6 +94,16 @@ export function parseSettingsText(
       return lineOf(path);
     },
   };
+}
+
+/** The library's parser keeps a stack of its own; what builds values from it recurses. */
+function isDeeperThan(text: string, depth: number): boolean {
+  const parser = new Parser();
+  for (const token of new Lexer().lex(text)) {
+    Array.from(parser.next(token));
+    if (parser.stack.length > depth) return true;
+  }
+  return false;
 }
 
 /** The library's words, and for `"C:\Data"` the reason that nobody finds by himself. */

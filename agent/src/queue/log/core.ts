@@ -1,3 +1,4 @@
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { Serial } from '@aliquot/shared/serial';
 import { clearCaches } from '../ledger/growth-slot.ts';
 import { type Applied, applyRecord } from './apply.ts';
@@ -271,7 +272,7 @@ export class QueueCore {
       throw this.#refusal();
     const failed = this.#files;
     this.#files = undefined;
-    if (failed !== undefined) await closeQueueFiles(failed).catch(() => undefined);
+    if (failed !== undefined) await closeQueueFiles(failed).catch(endWith);
     try {
       this.#files = await openQueueFiles(this.options);
       this.#poison = undefined;

@@ -113,6 +113,7 @@ export function decodeState(bytes: Uint8Array): IndexState | undefined {
       ? state
       : undefined;
   } catch {
+    // Any error: bytes that do not fit are no state.
     return undefined;
   }
 }

@@ -65,6 +65,7 @@ export class Kernels {
       const { exports } = new WebAssembly.Instance(module, { arena: { memory } });
       return new Kernels(memory.buffer, exports as Exports);
     } catch {
+      // Any error: engines say in several ways that they lack WebAssembly or its lanes.
       return undefined;
     }
   }
