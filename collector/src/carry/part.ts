@@ -20,7 +20,7 @@ import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 
 /** What taking in a carried queue needs of the collector. */
 export interface CarryContext {
@@ -48,7 +48,7 @@ export interface Asked {
  */
 export async function takePart(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'desk' | 'events' | 'intake' | 'log' | 'register' | 'sweep'>,
   body: Uint8Array,
   options: CommitOptions,
 ): Promise<PartAnswer> {
@@ -81,7 +81,7 @@ export async function takePart(
  */
 export async function admitAsked(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'log' | 'register'>,
   frame: Uint8Array | undefined,
   options: CommitOptions,
 ): Promise<Asked> {
@@ -109,7 +109,7 @@ const ENDED: ReadonlySet<RefusalCode | undefined> = new Set<RefusalCode>(['revok
 
 async function takeFrame(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'desk' | 'events' | 'intake' | 'log' | 'sweep'>,
   asked: Asked,
   frame: ClientFrame,
   body: Uint8Array,
@@ -142,7 +142,7 @@ async function takeFrame(
  */
 async function answersNow(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'log'>,
   { agent, question }: Asked,
 ): Promise<boolean> {
   const { rolledBack } = await standing(vault, agent, question, context.clock.nowMs());
@@ -150,7 +150,7 @@ async function answersNow(
 }
 
 async function putItems(
-  vault: VaultStore,
+  vault: VaultWith<'intake'>,
   agent: AgentRecord,
   frame: Extract<ClientFrame, { type: 'chunks' }>,
   body: Uint8Array,
@@ -172,7 +172,7 @@ async function putItems(
 
 async function takeCommit(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'intake' | 'log'>,
   { agent, question, options }: Asked,
   body: Uint8Array,
 ): Promise<CarriedCommit> {

@@ -15,7 +15,7 @@ import { RestError } from '../api/rest-error.ts';
 import { historyNotice } from '../ingest/history-notice.ts';
 import { standing } from '../ingest/join.ts';
 import type { CommitOptions } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { type Asked, admitAsked, type CarryContext } from './part.ts';
 
 const LEAF_BYTES = 8;
@@ -30,7 +30,9 @@ const SESSION_ID = new Uint8Array(1);
  */
 export async function carriedReceipts(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<
+    'descriptor' | 'desk' | 'events' | 'intake' | 'log' | 'register' | 'signedCertificate' | 'sweep'
+  >,
   body: Uint8Array,
   options: CommitOptions,
 ): Promise<AsyncGenerator<Uint8Array, void, void>> {
@@ -59,7 +61,9 @@ function leavesOf(bytes: Uint8Array): readonly number[] {
 
 async function* receiptFrames(
   context: CarryContext,
-  vault: VaultStore,
+  vault: VaultWith<
+    'descriptor' | 'desk' | 'events' | 'intake' | 'log' | 'signedCertificate' | 'sweep'
+  >,
   { agent, question }: Asked,
   asked: Uint8Array,
   leaves: readonly number[],

@@ -4,7 +4,7 @@ import type { AgentInfo } from '../api/messages.ts';
 import { problemWords } from '../api/pc-problems.ts';
 import type { LiveSessions } from '../ingest/live-sessions.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 
 /** What the collector's own sessions know about an agent. */
 export interface SessionFacts {
@@ -35,7 +35,7 @@ export interface WatchContext {
 /** Everything that is wrong with an agent now. */
 export function problemsAt(
   context: WatchContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor'>,
   agent: AgentRecord,
 ): NamedProblem[] {
   const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
@@ -48,7 +48,7 @@ export function problemsAt(
 
 function sessionProblems(
   context: WatchContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor'>,
   agent: AgentRecord,
 ): NamedProblem[] {
   return [
@@ -63,7 +63,11 @@ function sessionProblems(
  */
 const TAKEOVERS_WORTH_NAMING = 3;
 
-function rivals(context: WatchContext, vault: VaultStore, agent: AgentRecord): NamedProblem[] {
+function rivals(
+  context: WatchContext,
+  vault: VaultWith<'descriptor'>,
+  agent: AgentRecord,
+): NamedProblem[] {
   const takeovers = context.sessions.takeovers(vault.descriptor.vaultId, agent.agentId);
   if (takeovers < TAKEOVERS_WORTH_NAMING) return [];
   const message = `${takeovers} connections ended each other in ten minutes: two PCs with one identity (a copied folder), or a line that breaks again and again`;

@@ -1,6 +1,6 @@
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { VERSION } from '../version.ts';
 import { problemsAt, type WatchContext } from './agent-problems.ts';
 import type { Health } from './health.ts';
@@ -149,7 +149,11 @@ export const METRICS: readonly Metric[] = [
   ),
 ];
 
-function ofVaults(name: string, help: string, value: (vault: VaultStore) => number): Metric {
+function ofVaults(
+  name: string,
+  help: string,
+  value: (vault: VaultWith<'figures' | 'register'>) => number,
+): Metric {
   const samples = ({ store }: MetricsContext) =>
     store
       .vaults()
@@ -160,7 +164,7 @@ function ofVaults(name: string, help: string, value: (vault: VaultStore) => numb
 function ofAgents(
   name: string,
   help: string,
-  value: (agent: AgentRecord, context: MetricsContext, vault: VaultStore) => number,
+  value: (agent: AgentRecord, context: MetricsContext, vault: VaultWith<'descriptor'>) => number,
 ): Metric {
   const samples = (context: MetricsContext) =>
     context.store
@@ -175,6 +179,6 @@ function ofAgents(
 }
 
 /** One name is borne by one enrolled agent at a time, so no series is there twice. */
-function enrolled(vault: VaultStore): AgentRecord[] {
+function enrolled(vault: VaultWith<'register'>): AgentRecord[] {
   return vault.register.agents().filter(({ state }) => state === 'enrolled');
 }

@@ -13,7 +13,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { AgentConduct } from './conduct.ts';
 import type { ContentReads } from './content-reads.ts';
 import { IngestError } from './errors.ts';
@@ -39,7 +39,7 @@ const FORGED: ReadonlySet<RefusalCode> = new Set([
 ]);
 
 export interface AgentSessionParts {
-  readonly store: VaultStore;
+  readonly store: VaultWith<'desk' | 'intake' | 'log' | 'reading' | 'sweep'>;
   readonly clock: Clock;
   readonly link: SecureLink;
   readonly agent: AgentRecord;

@@ -14,7 +14,7 @@ import type { Logger } from 'pino';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { SOFTWARE } from '../version.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
@@ -55,7 +55,7 @@ export interface IngestParts {
 
 /** A session that has proved itself. */
 interface Joined {
-  readonly store: VaultStore;
+  readonly store: VaultWith<'descriptor' | 'desk' | 'register'>;
   readonly agent: AgentRecord;
   readonly chainId: ChainId;
   readonly link: SecureLink;
@@ -320,7 +320,7 @@ export class Connection {
   }
 
   async #admit(
-    store: VaultStore,
+    store: VaultWith<'descriptor' | 'events' | 'log' | 'register'>,
     certificate: AgentCertificate,
     frame: Extract<ClientFrame, { type: 'auth' }>,
     nowMs: number,

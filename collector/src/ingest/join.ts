@@ -16,7 +16,7 @@ import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { StoreError } from '../store/errors.ts';
 import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';
 
 type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
@@ -29,7 +29,7 @@ type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
  * for what it had signed.
  */
 export async function admit(
-  store: VaultStore,
+  store: VaultWith<'descriptor' | 'events' | 'log' | 'register'>,
   certificate: AgentCertificate,
   auth: AuthFrame,
   nowMs: number,
@@ -44,7 +44,7 @@ export async function admit(
 }
 
 function registered(
-  store: VaultStore,
+  store: VaultWith<'register'>,
   certificate: AgentCertificate,
   { binding }: AuthFrame,
 ): AgentRecord {
@@ -52,12 +52,15 @@ function registered(
 }
 
 /** Throws when an agent that was admitted may not work here any more. */
-export function refuseEnded(store: VaultStore, { agentId, name, binding }: AgentRecord): void {
+export function refuseEnded(
+  store: VaultWith<'register'>,
+  { agentId, name, binding }: AgentRecord,
+): void {
   standingOf(store, { agentId, name }, binding);
 }
 
 function standingOf(
-  store: VaultStore,
+  store: VaultWith<'register'>,
   { name, agentId }: { readonly name: string; readonly agentId: AgentId },
   binding: Signed | undefined,
 ): AgentRecord {
@@ -109,7 +112,7 @@ function sameBinding(known: Signed | undefined, shown: Signed | undefined): bool
  * since been given the agent's name keeps it.
  */
 async function readmit(
-  store: VaultStore,
+  store: VaultWith<'descriptor' | 'events' | 'log' | 'register'>,
   known: AgentRecord | undefined,
   { enrolment: { name }, group }: AgentCertificate,
   auth: AuthFrame,
@@ -182,7 +185,7 @@ export interface Standing {
  * tail: that is recorded, for operators to see.
  */
 export async function standing(
-  store: VaultStore,
+  store: VaultWith<'descriptor' | 'events' | 'log'>,
   agent: AgentRecord,
   auth: AuthFrame,
   nowMs: number,
@@ -207,14 +210,14 @@ export async function standing(
 
 /** RFC 6962 proofs from nothing, or from the same size, are empty. */
 export async function consistencyProof(
-  store: VaultStore,
+  store: VaultWith<'log'>,
   from: number,
   to: number,
 ): Promise<readonly Uint8Array[]> {
   return from === 0 || from >= to ? [] : store.log.consistency(from, to);
 }
 
-async function openingsAfter(store: VaultStore, epoch: number, size: number) {
+async function openingsAfter(store: VaultWith<'log'>, epoch: number, size: number) {
   const durable = store.log.openings(epoch).filter((opening) => opening.leafIndex < size);
   return Promise.all(
     durable.map(async ({ opening, leaf, leafIndex }) => ({
@@ -246,7 +249,7 @@ function fromNaming<Opening extends { readonly opening: Signed }>(
 }
 
 async function reportHead(
-  store: VaultStore,
+  store: VaultWith<'descriptor' | 'events'>,
   agent: AgentRecord,
   auth: AuthFrame,
   shown: TreeHead,
@@ -277,7 +280,7 @@ async function reportHead(
  * Whether the head that the agent shows was really signed by a collector that the authority
  * certified.
  */
-function provesHead(store: VaultStore, auth: AuthFrame, shown: TreeHead): boolean {
+function provesHead(store: VaultWith<'descriptor'>, auth: AuthFrame, shown: TreeHead): boolean {
   const { signedHead, signedHeadCertificate } = auth;
   if (signedHead === undefined || signedHeadCertificate === undefined) return false;
   const { authorityKey, vaultId } = store.descriptor;

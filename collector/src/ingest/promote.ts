@@ -2,7 +2,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import { StoreError } from '../store/errors.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { promotable } from './canary.ts';
 import type { LiveSessions } from './live-sessions.ts';
 
@@ -19,7 +19,7 @@ export interface Promoting {
  */
 export async function promote(
   { clock, log, sessions }: Promoting,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events'>,
   sequence: number,
   automatic: boolean,
 ) {
@@ -38,7 +38,10 @@ export async function promote(
  * Hands out what waits, if the first PCs have been well with it for a day. Asked whenever something
  * is heard of an agent.
  */
-export async function promoteWhenQuiet(parts: Promoting, vault: VaultStore): Promise<void> {
+export async function promoteWhenQuiet(
+  parts: Promoting,
+  vault: VaultWith<'descriptor' | 'desk' | 'events' | 'register'>,
+): Promise<void> {
   if (!vault.desk.settingsWait()) return;
   const living = vault.register.agents().filter(({ state }) => state === 'enrolled');
   const sequence = promotable(

@@ -2,14 +2,17 @@ import { decodeSigned, encodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type AddressesMessage, MAX_HOSTS, setAddressesRequest } from '../api/messages.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /** A name and a port are shorter. */
 const MAX_HOST_LENGTH = 300;
 
 /** Where the authority says that this collector is, and by which hosts agents are connected. */
-export function addressesAnswer({ sessions }: RestContext, vault: VaultStore): AddressesMessage {
+export function addressesAnswer(
+  { sessions }: RestContext,
+  vault: VaultWith<'descriptor' | 'register'>,
+): AddressesMessage {
   const signed = vault.register.addresses();
   const hosts = [...sessions.connectedBy(vault.descriptor.vaultId)].toSorted(
     ([, left], [, right]) => right - left,
@@ -29,7 +32,7 @@ export function addressesAnswer({ sessions }: RestContext, vault: VaultStore): A
  */
 export async function setAddresses(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const addresses = decodeSigned(fromBase64(setAddressesRequest.parse(body).addresses));

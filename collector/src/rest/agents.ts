@@ -13,14 +13,14 @@ import { RestError } from '../api/rest-error.ts';
 import { problemsAt } from '../health/agent-problems.ts';
 import type { AgentDesk } from '../store/desk.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
 import { groupInfoOf } from './groups.ts';
 
 export async function agentsAnswer(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'desk' | 'register'>,
   host: string | undefined,
 ): Promise<AgentList> {
   const collectorProblems = await context.health.problems(host);
@@ -33,7 +33,11 @@ export async function agentsAnswer(
   };
 }
 
-function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo {
+function agentInfoOf(
+  context: RestContext,
+  vault: VaultWith<'descriptor' | 'desk'>,
+  agent: AgentRecord,
+): AgentInfo {
   const beat = agent.heartbeat;
   const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
   return {
@@ -93,7 +97,7 @@ function settingsOf({ current, waiting, said }: AgentDesk): AgentInfo['settings'
 /** Notes the agents that bundles were made for, so that they may enrol: all of them, or none. */
 export async function expectAgents(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const enrolments = expectAgentsRequest
@@ -113,7 +117,7 @@ export async function expectAgents(
 }
 
 /** The name of an agent that may be expected. */
-function expectable(vault: VaultStore, enrolment: Signed): string {
+function expectable(vault: VaultWith<'descriptor' | 'register'>, enrolment: Signed): string {
   const certified = verifyEnrolment(
     vault.descriptor.authorityKey,
     vault.descriptor.vaultId,
@@ -149,7 +153,7 @@ function nameTaken(bearer: AgentRecord): string {
 /** Records that an operator has seen what cannot be mended about an agent. */
 export async function acknowledgeProblems(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   agentId: string,
 ): Promise<{ leafIndex: number }> {
   const agent = agentOf(vault, agentId);
@@ -171,7 +175,7 @@ export async function acknowledgeProblems(
  */
 export async function filesGone(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   agentId: string,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
@@ -198,7 +202,7 @@ export async function filesGone(
 /** Ends an agent for good: its session closes now, and it is refused from now on. */
 export async function revokeAgent(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   agentId: string,
   body: unknown,
 ): Promise<{ leafIndex: number }> {

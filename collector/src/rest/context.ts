@@ -9,7 +9,7 @@ import type { LiveSessions } from '../ingest/live-sessions.ts';
 import type { Timers } from '../ingest/timers.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultStore, VaultWith } from '../store/vault-store.ts';
 
 /** Everything that the REST handlers work with. */
 export interface RestContext {
@@ -38,7 +38,7 @@ export function vaultOf(context: RestContext, idHex: string): VaultStore {
 }
 
 /** The agent that a path names. */
-export function agentOf(vault: VaultStore, idHex: string): AgentRecord {
+export function agentOf(vault: VaultWith<'register'>, idHex: string): AgentRecord {
   const bytes = fromHex(idHex);
   const agent = bytes?.length === 16 ? vault.register.agentById(asAgentId(bytes)) : undefined;
   if (agent === undefined)

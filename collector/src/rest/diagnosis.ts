@@ -4,7 +4,7 @@ import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type DiagnosisMessage, diagnoseRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
 
 /** A PC proves a gibibyte of its queue before it answers; then it does not. */
@@ -16,7 +16,7 @@ const ANSWER_MS = 90_000;
  */
 export async function diagnoseAgent(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   idHex: string,
   body: unknown,
 ): Promise<DiagnosisMessage> {

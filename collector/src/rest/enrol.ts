@@ -19,7 +19,7 @@ import {
 import { RestError } from '../api/rest-error.ts';
 import { StoreError } from '../store/errors.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultStore, VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /**
@@ -74,7 +74,7 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
 }
 
 /** What the log refuses is said in the words of an enrolment. */
-async function append(vault: VaultStore, event: EventBody): Promise<void> {
+async function append(vault: VaultWith<'events'>, event: EventBody): Promise<void> {
   try {
     await vault.events.append(event);
   } catch (cause) {
@@ -101,7 +101,7 @@ function vaultFor(context: RestContext, request: EnrolRequest): VaultStore {
   return vault;
 }
 
-function certified(vault: VaultStore, request: EnrolRequest): AgentCertificate {
+function certified(vault: VaultWith<'descriptor'>, request: EnrolRequest): AgentCertificate {
   try {
     return verifyAgent(
       vault.descriptor.authorityKey,

@@ -13,7 +13,7 @@ import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import type { NameRecord, UnopenedCommit } from '../api/messages.ts';
 import { openRows, unopenedCommit } from '../api/name-rows.ts';
 import type { LeafRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { HistoryOf } from './forks.ts';
 
 /**
@@ -23,7 +23,7 @@ import type { HistoryOf } from './forks.ts';
  * back. When it is nowhere, the answer is what did not open: it may be there.
  */
 export async function* findVersions(
-  vault: VaultStore,
+  vault: VaultWith<'log' | 'reading' | 'register'>,
   history: HistoryOf,
   catalogKey: BoxKey,
   path: Uint8Array,
@@ -39,13 +39,18 @@ export async function* findVersions(
 class Search {
   /** By the commit's name: the log holds again what was among the live files. */
   readonly unopened = new Map<string, UnopenedCommit>();
-  readonly #vault: VaultStore;
+  readonly #vault: VaultWith<'log' | 'reading' | 'register'>;
   readonly #history: HistoryOf;
   readonly #catalogKey: BoxKey;
   /** As `pathIdentity` gives it. */
   readonly #path: Uint8Array;
 
-  constructor(vault: VaultStore, history: HistoryOf, catalogKey: BoxKey, path: Uint8Array) {
+  constructor(
+    vault: VaultWith<'log' | 'reading' | 'register'>,
+    history: HistoryOf,
+    catalogKey: BoxKey,
+    path: Uint8Array,
+  ) {
     this.#vault = vault;
     this.#history = history;
     this.#catalogKey = catalogKey;

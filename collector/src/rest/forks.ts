@@ -3,7 +3,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { decideForkRequest, type HistoryInfo } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
 
 /**
@@ -18,7 +18,7 @@ export interface HistoryOf {
 }
 
 /** The history that a path names. One that was merged into the trunk is not found any more. */
-export function historyOf(vault: VaultStore, id: string): HistoryOf {
+export function historyOf(vault: VaultWith<'register'>, id: string): HistoryOf {
   const [agentHex = '', historyHex] = id.split('~');
   const agent = agentOf(vault, agentHex);
   if (historyHex === undefined) return { agent, historyId: agent.lineageId, name: agent.name };
@@ -42,7 +42,7 @@ export function historyInfoOf(history: HistoryRecord): HistoryInfo {
  */
 export async function decideFork(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   id: string,
   body: unknown,
 ): Promise<{ leafIndex: number }> {

@@ -6,7 +6,7 @@ import { fromBase64 } from '../api/base64.ts';
 import { addGroupRequest, approveRequest, type GroupInfo } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import type { GroupRecord } from '../store/vault-records.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 export function groupInfoOf({ groupId, body, used, addedAtMs, endedAtMs }: GroupRecord): GroupInfo {
@@ -28,7 +28,7 @@ export function groupInfoOf({ groupId, body, used, addedAtMs, endedAtMs }: Group
 /** Notes a group that a bundle was made for, so that its PCs may enrol. */
 export async function addGroup(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const group = decodeSigned(fromBase64(addGroupRequest.parse(body).group));
@@ -45,7 +45,7 @@ export async function addGroup(
 /** Ends a group: nobody enrols with its bundle any more. Who has stays. */
 export async function endGroup(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   groupId: string,
 ): Promise<{ leafIndex: number }> {
   const group = vault.register.groups().find((known) => hex(known.groupId) === groupId);
@@ -64,7 +64,7 @@ export async function endGroup(
 /** Takes a pending PC in. */
 export async function approveAgent(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const request = approveRequest.parse(body);

@@ -7,7 +7,7 @@ import { type NameRecord, namesRequest } from '../api/messages.ts';
 import { openRows } from '../api/name-rows.ts';
 import type { FramedRecords } from '../api/record-stream.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
 import { encodeRun } from './run-records.ts';
@@ -21,7 +21,7 @@ const MAX_IDS = 4096;
  * it.
  */
 export async function* stateRecords(
-  vault: VaultStore,
+  vault: VaultWith<'reading' | 'register'>,
   agentId: string,
   atMs: number | undefined,
 ): AsyncGenerator<Uint8Array> {
@@ -31,7 +31,7 @@ export async function* stateRecords(
 
 /** The commits of a history with every version in them, newest first. */
 export async function* everyVersionRecords(
-  vault: VaultStore,
+  vault: VaultWith<'reading' | 'register'>,
   agentId: string,
 ): AsyncGenerator<Uint8Array> {
   for await (const record of vault.reading.everyVersion(historyOf(vault, agentId).historyId))
@@ -40,7 +40,7 @@ export async function* everyVersionRecords(
 
 /** The commits that hold versions of one file, named by its file id. */
 export async function* versionRecords(
-  vault: VaultStore,
+  vault: VaultWith<'reading' | 'register'>,
   agentId: string,
   fileIdHex: string,
 ): AsyncGenerator<Uint8Array> {
@@ -59,7 +59,7 @@ export async function* versionRecords(
  * record that says so.
  */
 export async function* itemRecords(
-  vault: VaultStore,
+  vault: VaultWith<'reading'>,
   body: Uint8Array,
   onAsked: (items: number) => void,
 ): AsyncGenerator<Uint8Array | FramedRecords> {
@@ -80,7 +80,10 @@ export async function* itemRecords(
  * Names, opened with the catalog key that a non-blind vault left here. They exist in memory only
  * while they go out; none is written to this machine's disk or log.
  */
-export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGenerator<Uint8Array> {
+export async function* nameRecords(
+  vault: VaultWith<'catalogSecretKey' | 'descriptor' | 'log' | 'reading' | 'register'>,
+  body: unknown,
+): AsyncGenerator<Uint8Array> {
   const request = namesRequest.parse(body);
   if (vault.catalogSecretKey === undefined) {
     throw new RestError(
@@ -98,7 +101,7 @@ export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGener
 }
 
 function asked(
-  vault: VaultStore,
+  vault: VaultWith<'log' | 'reading' | 'register'>,
   history: HistoryOf,
   catalogKey: BoxKey,
   request: z.infer<typeof namesRequest>,
@@ -118,7 +121,7 @@ function asked(
 /**
  * Each lineage once, under the name that its newest agent bears, and what is held apart beside it.
  */
-function allHistories(vault: VaultStore): HistoryOf[] {
+function allHistories(vault: VaultWith<'register'>): HistoryOf[] {
   const newest = new Map<string, HistoryOf>();
   for (const agent of vault.register.agents())
     newest.set(hex(agent.lineageId), { agent, historyId: agent.lineageId, name: agent.name });

@@ -9,7 +9,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type LogProofs, logProofsRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /**
@@ -18,7 +18,7 @@ import type { RestContext } from './context.ts';
  */
 export async function logProofsAnswer(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'log'>,
   body: unknown,
 ): Promise<LogProofs> {
   const seen = logProofsRequest.parse(body).heads.map(({ logEpoch, size, root }): TreeHead => {
@@ -49,7 +49,7 @@ export async function logProofsAnswer(
 type Openings = readonly { readonly opening: Signed; readonly leafIndex: number }[];
 
 async function proofFor(
-  vault: VaultStore,
+  vault: VaultWith<'log'>,
   seen: TreeHead,
   openings: Openings,
   size: number,

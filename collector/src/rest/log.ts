@@ -5,11 +5,11 @@ import { verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type LogInfo, openEpochRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /** The log's head, its openings so far, and the heads that agents hold and the log has lost. */
-export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {
+export function logAnswer(context: RestContext, vault: VaultWith<'log' | 'register'>): LogInfo {
   return {
     head: toBase64(encodeSigned(vault.log.head(context.clock.nowMs()))),
     openings: vault.log.openings(0).map((opening) => toBase64(encodeSigned(opening.opening))),
@@ -35,7 +35,7 @@ export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {
  */
 export async function openEpoch(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events' | 'log'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const opening = decodeSigned(fromBase64(openEpochRequest.parse(body).opening));

@@ -10,7 +10,7 @@ import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type PolicyMessage, promoteRequest, setPolicyRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import { promote } from '../ingest/promote.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /**
@@ -18,7 +18,7 @@ import type { RestContext } from './context.ts';
  * it.
  */
 export async function policyAnswer(
-  vault: VaultStore,
+  vault: VaultWith<'desk'>,
   revision: number | undefined,
 ): Promise<PolicyMessage> {
   const newest = vault.desk.policyRevision();
@@ -50,7 +50,7 @@ const signedIn = (given: string): Signed => decodeSigned(fromBase64(given));
  */
 export async function setPolicy(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const { policy, certificate, sealed, settings } = setPolicyRequest.parse(body);
@@ -88,7 +88,7 @@ export async function setPolicy(
 /** Hands out what waits. */
 export async function promoteSettings(
   context: RestContext,
-  vault: VaultStore,
+  vault: VaultWith<'descriptor' | 'events'>,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const { sequence } = promoteRequest.parse(body);

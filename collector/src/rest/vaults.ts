@@ -7,7 +7,7 @@ import {
   type StatsAnswer,
   type VaultInfo,
 } from '../api/messages.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 
 /**
@@ -26,7 +26,9 @@ export function collectorAnswer(context: RestContext): CollectorInfo {
   };
 }
 
-function vaultInfoOf(vault: VaultStore): VaultInfo {
+function vaultInfoOf(
+  vault: VaultWith<'descriptor' | 'signedCertificate' | 'signedDescriptor'>,
+): VaultInfo {
   return {
     vaultId: hex(asVaultId(vault.descriptor.vaultId)),
     name: vault.descriptor.name,
@@ -52,7 +54,10 @@ export async function addVault(context: RestContext, body: unknown): Promise<Vau
   return vaultInfoOf(vault);
 }
 
-export async function statsAnswer(context: RestContext, vault: VaultStore): Promise<StatsAnswer> {
+export async function statsAnswer(
+  context: RestContext,
+  vault: VaultWith<'figures' | 'register'>,
+): Promise<StatsAnswer> {
   return {
     ...vault.figures.stats(),
     ...(await context.health.disk()),

@@ -8,7 +8,7 @@ import {
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
 
 /** Who asks wants one version. A few more show that the id is that of several. */
@@ -20,7 +20,7 @@ const MAX_FOUND = 8;
  * through from its newest leaf back.
  */
 export async function* versionByIdRecords(
-  vault: VaultStore,
+  vault: VaultWith<'log' | 'reading' | 'register'>,
   agentId: string,
   idText: string,
 ): AsyncGenerator<Uint8Array> {
@@ -42,7 +42,7 @@ export async function* versionByIdRecords(
 }
 
 function* filesOf(
-  vault: VaultStore,
+  vault: VaultWith<'register'>,
   history: HistoryOf,
   bytes: Uint8Array,
   id: VersionId,

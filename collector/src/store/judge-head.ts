@@ -3,7 +3,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultCore } from './core.ts';
 import type { HeadJudgement } from './vault-records.ts';
 
-/** What a head that somebody shows means for this log: see `VaultStore.judgeHead`. */
+/** What a head that somebody shows means for this log: see `VaultLog.judgeHead`. */
 export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJudgement> {
   const current = core.head;
   if (head.logEpoch > current.logEpoch) return 'ahead';

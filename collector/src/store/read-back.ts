@@ -5,7 +5,7 @@ import { comparePositions } from './position.ts';
 import type { LeafRecord, ReadItem } from './vault-records.ts';
 
 /**
- * Items in the order of the packs, then the ids that are not held: see `VaultStore.readItems`.
+ * Items in the order of the packs, then the ids that are not held: see `VaultReading.readItems`.
  * `ready` gives the core anew for each.
  */
 export async function* readItems(

@@ -25,7 +25,7 @@ interface Wanted {
 
 /**
  * Items in the order of the packs, in runs that were read at once, then those that are not there:
- * see `VaultStore.readRuns`.
+ * see `VaultReading.readRuns`.
  */
 export async function* readRuns(
   ready: () => Promise<VaultCore>,

@@ -79,6 +79,9 @@ export interface VaultStore {
   flush(): Promise<void>;
 }
 
+/** A vault of which only these parts are seen: what whoever is given one should ask for. */
+export type VaultWith<Part extends keyof VaultStore> = Pick<VaultStore, Part>;
+
 /** What agents may do, once they have proved who they are. */
 export interface VaultIntake {
   /**
