@@ -1,37 +1,8 @@
-import {
-  asChainId,
-  asCommitHash,
-  type EventBody,
-  type LineageId,
-  type StateRecord,
-} from '@aliquot/proto';
+import { asChainId, asCommitHash, type EventBody, type LineageId } from '@aliquot/proto';
 import { expect, test } from 'vitest';
-import { StoreError } from '../../src/store/errors.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
-import type { StoreFactory } from './conformance.ts';
+import { all, type Begin, codeOf, type VaultPlace } from './conformance-place.ts';
 import { content, type TestAgent, type World } from './world.ts';
-
-interface Place {
-  readonly world: World;
-  readonly places: StoreFactory;
-  readonly store: VaultStore;
-}
-
-async function all(records: AsyncIterable<StateRecord>): Promise<StateRecord[]> {
-  const found: StateRecord[] = [];
-  for await (const record of records) found.push(record);
-  return found;
-}
-
-async function codeOf(run: Promise<unknown>): Promise<string | undefined> {
-  try {
-    await run;
-    return undefined;
-  } catch (error) {
-    if (error instanceof StoreError) return error.code;
-    throw error;
-  }
-}
 
 /** Which of these paths a history has live, and how many versions of each. */
 async function picture(
@@ -68,9 +39,9 @@ function decided(world: World, agent: TestAgent, historyId: LineageId, name = ''
  * What every vault store must do with two histories under one identity (I-C12), and with epochs of
  * the sweep (I-C11).
  */
-export function forkConformance(begin: () => Promise<Place>): void {
+export function forkConformance(begin: Begin): void {
   /** An agent with one commit, and a copy of it that has gone on to a second. */
-  const forked = async (place: Place) => {
+  const forked = async (place: VaultPlace) => {
     const { world, store } = place;
     const agent = await world.agent(store, 'hplc-1');
     await agent.back(store, [agent.file('/d/a', [content('a')])]);
