@@ -27,6 +27,8 @@ export default defineConfig({
           include: [
             '*/src/**/*.test.ts',
             '*/testing/**/*.test.ts',
+            // The real agent against the real collector, in one process.
+            'test/pair/**/*.test.ts',
             'scripts/**/*.test.ts',
             'demo/**/*.test.ts',
             'torture/**/*.test.ts',
@@ -49,6 +51,7 @@ export default defineConfig({
           ...patience,
           name: 'system',
           include: ['test/**/*.test.ts'],
+          exclude: ['test/pair/**'],
           globalSetup: ['./test/leave-nothing.ts'],
           maxWorkers: 3,
           sequence: { groupOrder: 1 },

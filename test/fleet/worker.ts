@@ -1,5 +1,4 @@
 import { decodeSigned } from '@aliquot/proto';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { fixtureAgent } from '@aliquot/shared/testing/keys/fixtures';
@@ -62,7 +61,6 @@ function simulate(number: number): void {
     clock: systemClock,
     random: systemRandom,
     software: 'simulated',
-    port: nodeFiles,
   };
   const uplink = new WebSocketUplink({
     identity,

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { type SampleFile, sampleFile } from '../../agent/testing/queue/support.ts';
+import { Pair, type PairAgent } from '../pair/pair.ts';
 import { ElasticTimers } from './elastic-timers.ts';
 import type { Direction } from './frames.ts';
-import { Pair, type PairAgent } from './pair.ts';
 import { type Handler, type Line, Relay } from './relay.ts';
 
 /**
@@ -84,7 +84,13 @@ export class CutBench {
     const pair = await Pair.open();
     const relay = await Relay.open(pair.url);
     const timers = new ElasticTimers();
-    return new CutBench(pair, relay, await pair.agent('cut', relay.url, timers), timers, shape);
+    return new CutBench(
+      pair,
+      relay,
+      await pair.agent('cut', { url: relay.url, timers }),
+      timers,
+      shape,
+    );
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,6 @@
 import { rmSync } from 'node:fs';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { afterEach, expect, test } from 'vitest';
-import { noise, put, sample, sampleFile } from '../../testing/queue/support.ts';
+import { noise, put, sampleFile } from '../../testing/queue/support.ts';
 import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
@@ -61,26 +59,5 @@ test('P1: draining goes on inside a file, at the chunk: what arrived before the 
   const rest = contentFrames().flat();
   expect(rest.filter((id) => arrived.has(id))).toEqual([]);
   expect(arrived.size + rest.length).toBe(file.items.length);
-  expect(agent.queue.pending().entries).toBe(0);
-});
-
-test('I-A10: sending that finds the disk full is taken up again soon, by the same process', async () => {
-  collector = new TestCollector(vault);
-  let full = false;
-  const port = faultyFiles(nodeFiles, ({ operation }) =>
-    full && operation === 'write' ? { fail: 'ENOSPC' } : undefined,
-  );
-  agent = await startAgent(await collector.listen(), { start: false, queue: { port } });
-  await put(agent.queue, sample('/data/a'));
-  await agent.queue.sync();
-  full = true;
-  agent.uplink.start();
-  // Not `refused`, which would be asked again only after minutes.
-  const { problem } = await agent.until('offline', 'refused');
-  expect(problem).toMatchObject({ code: 'UPLINK_QUEUE_WAITS' });
-  expect(agent.uplink.status().state).toBe('offline');
-  full = false;
-  agent.timers.fire();
-  await agent.uplink.drained();
   expect(agent.queue.pending().entries).toBe(0);
 });

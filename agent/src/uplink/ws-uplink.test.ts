@@ -61,52 +61,6 @@ function bend<T extends ServerFrame['type']>(
 }
 
 describe('sending', () => {
-  test('P1: what is queued arrives, is receipted, and is safe', async () => {
-    const agent = await start({ start: false });
-    await capture(agent, '/data/a', '/data/b');
-    agent.uplink.start();
-    await agent.uplink.drained();
-    expect(collector.commits).toHaveLength(1);
-    expect(collector.itemCount).toBe(6);
-    expect(agent.queue.pending().entries).toBe(0);
-    expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
-    expect(agent.uplink.status()).toMatchObject({
-      state: 'ready',
-      problem: undefined,
-      verifiedHead: { size: 1 },
-    });
-  });
-
-  test('what is captured while connected is sent without being asked', async () => {
-    const agent = await start();
-    await agent.until('ready');
-    await capture(agent, '/data/a');
-    await collector.until(() => collector.commits.length === 1);
-    await capture(agent, '/data/b');
-    await agent.uplink.drained();
-    expect(collector.commits.map(({ header }) => header.sequence)).toEqual([1, 2]);
-    expect(collector.commits[1]?.header.treeHead?.size).toBe(1);
-  });
-
-  test('nothing new sends no content, and the sent bytes are counted', async () => {
-    const agent = await start();
-    await capture(agent, '/data/a');
-    await agent.uplink.drained();
-    const { sentBytes, sentContentBytes } = agent.uplink.status();
-    expect(sentContentBytes).toBeGreaterThan(600);
-    expect(sentBytes).toBeGreaterThan(sentContentBytes);
-    await agent.uplink.heartbeat({
-      files: 1,
-      bytes: 600,
-      unprotected: 0,
-      pending: 0,
-      unsettled: 0,
-      problems: [],
-    });
-    expect(agent.uplink.status().sentContentBytes).toBe(sentContentBytes);
-    expect(collector.frames.map(({ type }) => type)).toContain('heartbeat');
-  });
-
   test('chunks that the collector has already are not sent again', async () => {
     const agent = await start({ start: false });
     await capture(agent, '/data/a');
@@ -132,16 +86,6 @@ describe('sending', () => {
     await agent.uplink.drained();
     expect(collector.itemCount).toBe(120);
     expect(collector.frames.filter(({ type }) => type === 'chunks')).toHaveLength(1);
-  });
-
-  test('a file of many pages arrives with all of them', async () => {
-    const agent = await start();
-    const file = sample('/data/big', 700, 80);
-    expect(file.draft.content.depth).toBe(1);
-    await put(agent.queue, file);
-    await agent.queue.sync();
-    await agent.uplink.drained();
-    expect(collector.itemCount).toBe(file.items.length);
   });
 });
 
@@ -214,6 +158,22 @@ describe('the network', () => {
     given.abort(new Error('enough'));
     await expect(drained).rejects.toThrow('enough');
     expect(agent.queue.pending().entries).toBe(1);
+  });
+
+  test('questions without a session are answered with the reason', async () => {
+    await collector.stop();
+    const agent = await start();
+    await agent.until('offline');
+    await expect(
+      agent.uplink.heartbeat({
+        files: 0,
+        bytes: 0,
+        unprotected: 0,
+        pending: 0,
+        unsettled: 0,
+        problems: [],
+      }),
+    ).rejects.toMatchObject({ code: 'UPLINK_UNREACHABLE' });
   });
 });
 
@@ -490,72 +450,6 @@ describe('a hostile or broken collector', () => {
     const agent = await startAgent('http://192.0.2.7:1');
     agents.push(agent);
     expect((await agent.until('refused')).problem?.message).toMatch(/not encrypted/);
-  });
-});
-
-describe('self-restore', () => {
-  test('own versions and chunks come back verified; what is missing is named', async () => {
-    const agent = await start();
-    await capture(agent, '/data/a');
-    await agent.uplink.drained();
-    expect(await collect(agent.uplink.state(0))).toMatchObject([{ live: [0] }]);
-    const file = sample('/data/a', 3);
-    const strange = sample('/data/other').items[0];
-    const ids = [...file.items, ...(strange === undefined ? [] : [strange])].map(({ id }) => id);
-    const fetched = await collect(agent.uplink.fetch(ids));
-    expect(fetched.filter((item) => 'bytes' in item)).toHaveLength(3);
-    expect(fetched.filter((item) => 'missing' in item)).toHaveLength(1);
-  });
-
-  test('a fetch beside a state that is read slowly is answered, and so is a heartbeat; the state goes on', async () => {
-    const agent = await start();
-    for (let index = 0; index < 12; index += 1) {
-      await capture(agent, `/data/${index}`);
-      await agent.uplink.drained();
-    }
-    const ids = sample('/data/0', 3).items.map(({ id }) => id);
-    let commits = 0;
-    for await (const { live } of agent.uplink.state(0)) {
-      expect(live).toEqual([0]);
-      commits += 1;
-      // Long enough for the whole state to be on its way before the others are asked.
-      if (commits === 1)
-        await collector.until(() => collector.frames.some(({ type }) => type === 'state'));
-      expect(await collect(agent.uplink.fetch(ids))).toHaveLength(3);
-      await agent.uplink.heartbeat({
-        files: 1,
-        bytes: 1,
-        unprotected: 0,
-        pending: 0,
-        unsettled: 0,
-        problems: [],
-      });
-    }
-    expect(commits).toBe(12);
-  });
-
-  test('P4: without the permission nothing is even asked', async () => {
-    const agent = await start({ selfRestore: false });
-    await agent.until('ready');
-    await expect(collect(agent.uplink.fetch([]))).rejects.toMatchObject({
-      code: 'UPLINK_SELF_RESTORE_OFF',
-    });
-  });
-
-  test('questions without a session are answered with the reason', async () => {
-    await collector.stop();
-    const agent = await start();
-    await agent.until('offline');
-    await expect(
-      agent.uplink.heartbeat({
-        files: 0,
-        bytes: 0,
-        unprotected: 0,
-        pending: 0,
-        unsettled: 0,
-        problems: [],
-      }),
-    ).rejects.toMatchObject({ code: 'UPLINK_UNREACHABLE' });
   });
 });
 

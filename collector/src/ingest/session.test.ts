@@ -1,12 +1,4 @@
-import {
-  asChainId,
-  asChunkId,
-  decodeCommitHeader,
-  decodeSignedCommit,
-  encodeSigned,
-} from '@aliquot/proto';
-import { openCommitKeys } from '@aliquot/shared/commit/commit';
-import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import { asChainId, asChunkId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyGrowth } from '@aliquot/shared/log/proofs';
 import { verifyHead, verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/receipt';
@@ -115,21 +107,6 @@ describe('a session', () => {
     expect(await two.ask(commitFrame, made.bytes)).toMatchObject({ type: 'receipt' });
   });
 
-  it('gives an agent its own files back: state, keys and sealed bytes', async () => {
-    const agent = await front.agent('hplc-1');
-    await agent.open(front.connect().wire);
-    await agent.backUp([{ path: '/data/a', bytes: systemRandom.bytes(40_000), chunkBytes: 1000 }]);
-    agent.send({ type: 'state', requestId: 71, atMs: 0 });
-    const { frame, body } = await agent.next();
-    expect(frame).toMatchObject({ type: 'commitData', requestId: 71, live: [0] });
-    const commit = decodeSignedCommit(body);
-    expect(
-      openCommitKeys(commit.wraps, agent.boxKey, 'agent', decodeCommitHeader(commit.header))
-        .readKey,
-    ).toBeDefined();
-    expect((await agent.next()).frame).toEqual({ type: 'stateEnd', requestId: 71 });
-  });
-
   it('sends fetched items in frames of bounded size, all of them, and names what is missing', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
@@ -173,38 +150,6 @@ describe('a session', () => {
     // The session goes on: sending is not affected.
     expect(await agent.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({
       missing: [],
-    });
-  });
-
-  it('acknowledges a heartbeat and keeps it for operators', async () => {
-    const agent = await front.agent('hplc-1');
-    await agent.open(front.connect().wire);
-    const { vaultId, agentId } = agent.bundle.enrolment;
-    const beat = signHeartbeat(agent.signKey, {
-      version: 1,
-      vaultId,
-      agentId,
-      chainId: agent.chainId,
-      timeMs: front.nowMs,
-      files: 3,
-      bytes: 30,
-      queuedEntries: 2,
-      unprotected: 1,
-      chainHead: undefined,
-      treeHead: undefined,
-      pending: 4,
-      unsettled: 1,
-      problems: [{ code: 'unreadable', count: 1, sinceMs: front.nowMs }],
-    });
-    expect(
-      await agent.ask((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(beat)),
-    ).toMatchObject({ type: 'heartbeatAck' });
-    expect(front.vault.register.agentByName('hplc-1')?.heartbeat).toMatchObject({
-      files: 3,
-      unprotected: 1,
-      pending: 4,
-      unsettled: 1,
-      problems: [{ code: 'unreadable', count: 1, sinceMs: front.nowMs }],
     });
   });
 

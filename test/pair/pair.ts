@@ -4,7 +4,7 @@ import type { LineageId } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import {
   issueCollectorCertificate,
   verifyAgent,
@@ -15,10 +15,9 @@ import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/testing/keys/fixt
 import { pino } from 'pino';
 import type { AgentIdentity } from '../../agent/src/identity/identity.ts';
 import { DurableQueue } from '../../agent/src/queue/durable-queue.ts';
-import { systemTimers, type Timers } from '../../agent/src/uplink/timers.ts';
 import { TrustStore } from '../../agent/src/uplink/trust.ts';
 import type { UplinkState, UplinkStatus } from '../../agent/src/uplink/uplink.ts';
-import { WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
+import { type UplinkOptions, WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
 import {
   cacheSecret,
   collect,
@@ -30,7 +29,7 @@ import {
   vault,
 } from '../../agent/testing/queue/support.ts';
 import { SessionHub } from '../../collector/src/ingest/hub.ts';
-import { systemTimers as collectorTimers } from '../../collector/src/ingest/timers.ts';
+import { systemTimers } from '../../collector/src/ingest/timers.ts';
 import { attachIngest, type Ingest } from '../../collector/src/ingest/upgrade.ts';
 import { initCollector } from '../../collector/src/store/collector.ts';
 import type { CollectorStore } from '../../collector/src/store/collector-store.ts';
@@ -103,7 +102,7 @@ export class Pair {
       hub,
       clock,
       random: systemRandom,
-      timers: collectorTimers,
+      timers: systemTimers,
       log,
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -118,9 +117,9 @@ export class Pair {
     return held;
   }
 
-  /** An enrolled agent that reaches the collector at `url`; not started. */
-  async agent(name: string, url = this.url, timers: Timers = systemTimers): Promise<PairAgent> {
-    const agent = await PairAgent.open(this.vault, name, url, timers);
+  /** An enrolled agent; not started. */
+  async agent(name: string, options: PairAgentOptions = {}): Promise<PairAgent> {
+    const agent = await PairAgent.open(this.vault, name, { url: this.url, ...options });
     this.#agents.push(agent);
     return agent;
   }
@@ -135,11 +134,20 @@ export class Pair {
   }
 }
 
+/** What is not as it usually is. */
+export interface PairAgentOptions extends Partial<Pick<UplinkOptions, 'timers' | 'courtesy'>> {
+  /** Where it looks for the collector. */
+  readonly url?: string;
+  readonly selfRestore?: boolean;
+  /** What its queue writes through. */
+  readonly port?: FilePort;
+}
+
 /** One agent of a pair. */
 export class PairAgent {
   readonly queue: DurableQueue;
   readonly uplink: WebSocketUplink;
-  readonly #identity: AgentIdentity;
+  readonly identity: AgentIdentity;
   readonly #held: VaultStore;
   readonly #remove: () => void;
   #stop: () => void = () => undefined;
@@ -155,7 +163,7 @@ export class PairAgent {
   }) {
     this.queue = parts.queue;
     this.uplink = parts.uplink;
-    this.#identity = parts.identity;
+    this.identity = parts.identity;
     this.#held = parts.held;
     this.#remove = parts.remove;
   }
@@ -163,11 +171,10 @@ export class PairAgent {
   static async open(
     held: VaultStore,
     name: string,
-    url: string,
-    timers: Timers,
+    { url = '', selfRestore = true, port = nodeFiles, ...uplinkOptions }: PairAgentOptions,
   ): Promise<PairAgent> {
     const { dir, remove } = temporaryFolder();
-    const made = fixtureAgent(vault, name);
+    const made = fixtureAgent(vault, name, { selfRestore });
     const { enrolment, binding } = made;
     await held.events.append({ type: 'agentExpected', timeMs: FIXTURE_TIME_MS, enrolment });
     await held.events.append({
@@ -196,7 +203,7 @@ export class PairAgent {
       pathKey: new Uint8Array(32).fill(7),
       cacheSecret,
     };
-    const queue = await DurableQueue.open(queueOptions(dir, { chainId: made.chainId }));
+    const queue = await DurableQueue.open(queueOptions(dir, { chainId: made.chainId, port }));
     const trust = await TrustStore.open(nodeFiles, dir, identity);
     const uplink = new WebSocketUplink({
       identity,
@@ -204,8 +211,8 @@ export class PairAgent {
       trust,
       clock,
       random: systemRandom,
-      timers,
       software: 'pair',
+      ...uplinkOptions,
     });
     return new PairAgent({ queue, uplink, identity, held, remove });
   }
@@ -232,6 +239,22 @@ export class PairAgent {
     await this.uplink.stop();
   }
 
+  /** Commits of this agent's chain that the collector has. */
+  async commits(): Promise<number> {
+    const { agentId } = this.identity.certificate.enrolment;
+    return (await this.#held.intake.chainHead(agentId, this.identity.chainId))?.sequence ?? 0;
+  }
+
+  /** How many of these items the collector has from this agent. */
+  async itemsAt({ items }: SampleFile): Promise<number> {
+    const { lineageId } = this.identity.certificate.enrolment;
+    const has = await this.#held.intake.has(
+      lineageId,
+      items.map(({ id }) => id),
+    );
+    return has.filter(Boolean).length;
+  }
+
   until(...states: readonly UplinkState[]): Promise<UplinkStatus> {
     return new Promise((resolve) => {
       const look = (): void => {
@@ -249,13 +272,13 @@ export class PairAgent {
    * receipted on both sides.
    */
   async mustHold(files: readonly SampleFile[]): Promise<void> {
-    const { agentId, lineageId } = this.#identity.certificate.enrolment;
+    const { agentId, lineageId } = this.identity.certificate.enrolment;
     must(
       this.queue.pending().entries === 0,
       `${this.queue.pending().entries} versions are still queued`,
     );
     const ours = this.queue.chainHead();
-    const theirs = await this.#held.intake.chainHead(agentId, this.#identity.chainId);
+    const theirs = await this.#held.intake.chainHead(agentId, this.identity.chainId);
     const same =
       ours !== undefined &&
       theirs !== undefined &&
@@ -282,8 +305,8 @@ export class PairAgent {
       this.#held.reading.versions(lineageId, file.draft.fileId),
     )) {
       const { slots } = verifyCommit(commit, {
-        vaultId: this.#identity.descriptor.vaultId,
-        agent: this.#identity.certificate,
+        vaultId: this.identity.descriptor.vaultId,
+        agent: this.identity.certificate,
       });
       times += slots.filter(
         (slot) =>

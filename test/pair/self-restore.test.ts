@@ -1,0 +1,91 @@
+import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { collect, sample } from '../../agent/testing/queue/support.ts';
+import { Pair } from './pair.ts';
+
+let pair: Pair;
+
+beforeEach(async () => {
+  pair = await Pair.open();
+});
+afterEach(() => pair.close());
+
+async function connected(selfRestore = true) {
+  const agent = await pair.agent('lcms-1', { selfRestore });
+  agent.start();
+  await agent.until('ready');
+  return agent;
+}
+
+describe('self-restore', () => {
+  test('P2: own versions and chunks come back verified; what is missing is named', async () => {
+    const agent = await connected();
+    const file = sample('/data/a', 3);
+    await agent.capture(file);
+    await agent.uplink.drained();
+    const [state, ...more] = await collect(agent.uplink.state(0));
+    expect(more).toEqual([]);
+    expect(state?.live).toEqual([0]);
+    const { header, wraps } = verifyCommit(state?.commit ?? new Uint8Array(), {
+      vaultId: agent.identity.descriptor.vaultId,
+      agent: agent.identity.certificate,
+    });
+    expect(header.sequence).toBe(1);
+    expect(openCommitKeys(wraps, agent.identity.boxKey, 'agent', header).readKey).toBeDefined();
+    const strange = sample('/data/other').items[0];
+    const ids = [...file.items, ...(strange === undefined ? [] : [strange])].map(({ id }) => id);
+    const fetched = await collect(agent.uplink.fetch(ids));
+    expect(fetched.flatMap((item) => ('bytes' in item ? [item.bytes.length] : []))).toEqual(
+      file.items.map(({ sealed }) => sealed.length),
+    );
+    expect(fetched.filter((item) => 'missing' in item).map(({ id }) => id)).toEqual([strange?.id]);
+  });
+
+  test('P4: what another agent uploaded is missing, although the collector holds it', async () => {
+    const [one, two] = [await connected(), await pair.agent('lcms-2')];
+    two.start();
+    await two.until('ready');
+    const file = sample('/data/a', 3);
+    await one.capture(file);
+    await one.uplink.drained();
+    const ids = file.items.map(({ id }) => id);
+    const fetched = await collect(two.uplink.fetch(ids));
+    expect(fetched.filter((item) => 'missing' in item)).toHaveLength(3);
+    // Sent again, it is stored once, and belongs to both.
+    await two.capture(file);
+    await two.uplink.drained();
+    expect(two.uplink.status().sentContentBytes).toBeGreaterThan(600);
+    await two.mustHold([file]);
+  });
+
+  test('a fetch beside a state that is read slowly is answered, and so is a heartbeat; the state goes on', async () => {
+    const agent = await connected();
+    for (let index = 0; index < 12; index += 1) {
+      await agent.capture(sample(`/data/${index}`, 3));
+      await agent.uplink.drained();
+    }
+    const ids = sample('/data/0', 3).items.map(({ id }) => id);
+    let commits = 0;
+    for await (const { live } of agent.uplink.state(0)) {
+      expect(live).toEqual([0]);
+      commits += 1;
+      expect(await collect(agent.uplink.fetch(ids))).toHaveLength(3);
+      await agent.uplink.heartbeat({
+        files: 1,
+        bytes: 1,
+        unprotected: 0,
+        pending: 0,
+        unsettled: 0,
+        problems: [],
+      });
+    }
+    expect(commits).toBe(12);
+  });
+
+  test('P4: without the permission nothing is even asked', async () => {
+    const agent = await connected(false);
+    await expect(collect(agent.uplink.fetch([]))).rejects.toMatchObject({
+      code: 'UPLINK_SELF_RESTORE_OFF',
+    });
+  });
+});
