@@ -27,7 +27,7 @@ export function wasWaitedFor(error: unknown): boolean {
  * Runs a step until it succeeds, fails in another way than `passes` tells, or has failed for two
  * seconds.
  */
-async function patiently<T>(
+export async function patiently<T>(
   wait: Wait,
   passes: (error: unknown) => boolean | Promise<boolean>,
   step: () => Promise<T>,

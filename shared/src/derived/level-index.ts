@@ -1,0 +1,375 @@
+import { join } from 'node:path';
+import { AliquotError } from '@aliquot/proto';
+import { ensureDirectory, removeDurably, removeTree } from '../durable/durable.ts';
+import { FileError } from '../durable/errors.ts';
+import type { FilePort } from '../durable/file-port.ts';
+import { levelTrouble, levelWords } from '../durable/level-trouble.ts';
+import { crc32c } from './crc32c.ts';
+import type { DerivedIndex, Row, ScanOptions } from './derived-index.ts';
+import { DerivedError } from './errors.ts';
+import { type FolderState, lookAtFolder } from './level-folder.ts';
+import type { KeyRange, LevelDatabase, LevelIterator, LevelPort, RowChange } from './level-port.ts';
+import { asBuffer, isIn, Overlay, overlaid } from './overlay.ts';
+import { checkedValue, decodeSeal, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
+import { TableProofs } from './table-proofs.ts';
+
+/** Rows that a scan takes at a time. */
+const SCAN_ROWS = 512;
+const SCAN_BYTES = 128 * 1024;
+/** How often a folder is looked at before it is called damaged: a living process may write in it. */
+const LOOKS = 3;
+
+export interface IndexPorts {
+  readonly files: FilePort;
+  readonly level: LevelPort;
+}
+
+export interface IndexOptions {
+  readonly dir: string;
+  /** What it is called in errors, as "the queue's index". */
+  readonly what: string;
+  /** Whose it is, as far as that is known: an index of somebody else's is made again. */
+  readonly owner: Uint8Array;
+  /** LevelDB's memory: blocks that were read, and the table being filled. */
+  readonly cacheBytes: number;
+  readonly writeBufferBytes: number;
+  readonly maxOpenFiles?: number;
+  /** Only one that is there, and for reading: it is left as it is also when it is damaged. */
+  readonly mustExist?: boolean;
+}
+
+/**
+ * Opens an index over LevelDB, or makes it where its folder is empty. In milliseconds: the small
+ * files are read whole, of the tables only those of a small index are (`TableProofs`). Who calls it
+ * holds the folder. Seam: for the owners.
+ *
+ * Errors: `DERIVED_REBUILD` when it cannot be believed (`removeIndex`, then open again),
+ * `DERIVED_LOCKED`, `DERIVED_NO_SPACE`, `DERIVED_STORAGE`, and `FileError`s.
+ */
+export async function openIndex(ports: IndexPorts, options: IndexOptions): Promise<DerivedIndex> {
+  const { files, level } = ports;
+  const { dir, what, mustExist = false } = options;
+  // LevelDB makes it too, but not durably.
+  if (!mustExist) await ensureDirectory(files, dir);
+  const found = await look(files, dir);
+  if (found.state === 'damaged') throw rebuild(what, found.why);
+  if (found.state === 'empty' && mustExist) throw rebuild(what, 'there is none');
+  const proofs = await TableProofs.begin(files, found.state === 'whole' ? found.tables : []).catch(
+    (error: unknown) => {
+      throw told(error, what);
+    },
+  );
+  let database: LevelDatabase | undefined;
+  try {
+    database = await level.open(dir, {
+      createIfMissing: found.state === 'empty',
+      cacheSize: options.cacheBytes,
+      writeBufferSize: options.writeBufferBytes,
+      ...(options.maxOpenFiles === undefined ? {} : { maxOpenFiles: options.maxOpenFiles }),
+    });
+    const owner = crc32c(options.owner);
+    await proofs.covering(SEAL_KEY, SEAL_KEY);
+    const stored = await database.get(SEAL_KEY);
+    const value = stored === undefined ? undefined : checkedValue(owner, SEAL_KEY, stored);
+    const seal = value === undefined ? undefined : decodeSeal(value);
+    const changes = found.state === 'whole' ? found.changes : 0;
+    if ((seal?.changes ?? 0) !== changes) throw rebuild(what, 'its files are not of one moment');
+    const index = new LevelIndex(ports.files, options, database, proofs, {
+      owner,
+      changes,
+      mark: seal?.mark,
+    });
+    index.proveBesides();
+    return index;
+  } catch (error) {
+    await proofs.end();
+    await database?.close();
+    throw told(error, what);
+  }
+}
+
+/** Removes an index, so that it can be made anew. Seam: for the owners. */
+export async function removeIndex(files: FilePort, dir: string): Promise<void> {
+  // First what makes it one: what is left after a crash is none.
+  await ensureDirectory(files, dir);
+  await removeDurably(files, join(dir, 'CURRENT'));
+  await removeTree(files, dir);
+  await ensureDirectory(files, dir);
+}
+
+async function look(files: FilePort, dir: string): Promise<FolderState> {
+  for (let turn = 1; ; turn += 1) {
+    try {
+      const found = await lookAtFolder(files, dir);
+      if (found.state !== 'damaged' || turn === LOOKS) return found;
+    } catch (error) {
+      const isGone = error instanceof FileError && error.code === 'FILE_MISSING';
+      if (!isGone || turn === LOOKS) throw error;
+    }
+  }
+}
+
+function rebuild(what: string, why: string): DerivedError {
+  return new DerivedError('DERIVED_REBUILD', `${what} is damaged: ${why}`);
+}
+
+/** What LevelDB met, in our words; other errors as they are. */
+function told(error: unknown, what: string): unknown {
+  if (error instanceof DerivedError) return error;
+  const cause = { cause: error };
+  switch (levelTrouble(error)) {
+    case undefined:
+      return error;
+    case 'damaged':
+      return new DerivedError('DERIVED_REBUILD', `${what} is damaged: ${levelWords(error)}`, cause);
+    case 'locked':
+      return new DerivedError('DERIVED_LOCKED', `${what} is in use by a living process`, cause);
+    case 'no-space':
+      return new DerivedError('DERIVED_NO_SPACE', `${what}: the disk is full`, cause);
+    case 'disk':
+      return new DerivedError('DERIVED_STORAGE', `${what}: ${levelWords(error)}`, cause);
+  }
+}
+
+interface Opened {
+  readonly owner: number;
+  readonly changes: number;
+  readonly mark: Uint8Array | undefined;
+}
+
+class LevelIndex implements DerivedIndex {
+  readonly #files: FilePort;
+  readonly #options: IndexOptions;
+  readonly #level: LevelDatabase;
+  readonly #proofs: TableProofs;
+  readonly #owner: number;
+  /** Changes that LevelDB has taken in its life. */
+  #changes: number;
+  #mark: Uint8Array | undefined;
+  /** Changes since the last flush began, and those that it writes. */
+  #waiting = new Overlay();
+  #flushing = new Overlay();
+  #besides: Promise<void> = Promise.resolve();
+  #damage: DerivedError | undefined;
+
+  constructor(
+    files: FilePort,
+    options: IndexOptions,
+    level: LevelDatabase,
+    proofs: TableProofs,
+    { owner, changes, mark }: Opened,
+  ) {
+    this.#files = files;
+    this.#options = options;
+    this.#level = level;
+    this.#proofs = proofs;
+    this.#owner = owner;
+    this.#changes = changes;
+    this.#mark = mark;
+  }
+
+  /** Reads beside everything else what was not read at opening; the next call tells of damage. */
+  proveBesides(): void {
+    if (this.#proofs.isDone) return;
+    const besides = this.prove();
+    besides.catch(() => undefined); // `close` looks at it
+    this.#besides = besides;
+  }
+
+  get mark(): Uint8Array | undefined {
+    return this.#mark;
+  }
+
+  get staged(): number {
+    return this.#waiting.size;
+  }
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#waiting.set(key, value);
+  }
+
+  del(key: Uint8Array): void {
+    this.#waiting.set(key, undefined);
+  }
+
+  async get(key: Uint8Array): Promise<Buffer | undefined> {
+    const known = this.#known(key);
+    if (known !== undefined) return known[1] === undefined ? undefined : asBuffer(known[1]);
+    await this.#proved(key, key);
+    return this.#ask(this.#read(key));
+  }
+
+  async getMany(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    const values: (Buffer | undefined)[] = new Array(keys.length).fill(undefined);
+    const asked: number[] = [];
+    for (const [at, key] of keys.entries()) {
+      const known = this.#known(key);
+      if (known === undefined) asked.push(at);
+      else if (known[1] !== undefined) values[at] = asBuffer(known[1]);
+    }
+    if (asked.length === 0) return values;
+    const found = await this.getWritten(asked.map((at) => keys[at] as Uint8Array));
+    for (const [index, at] of asked.entries()) values[at] = found[index];
+    return values;
+  }
+
+  async getWritten(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    if (!this.#proofs.isDone) for (const key of keys) await this.#proved(key, key);
+    return this.#ask(this.#readMany([...keys]));
+  }
+
+  latest(key: Uint8Array, written: Buffer | undefined): Uint8Array | undefined {
+    const known = this.#known(key);
+    return known === undefined ? written : known[1];
+  }
+
+  async *batches(
+    range: KeyRange,
+    { limit, staged = false }: ScanOptions = {},
+  ): AsyncGenerator<readonly Row[], void, void> {
+    const own = Buffer.compare(range.gte, FIRST_KEY) < 0 ? { ...range, gte: FIRST_KEY } : range;
+    await this.#proved(own.gte, own.lt);
+    // In one go, so that both are of the same moment: LevelDB reads from a snapshot.
+    const waiting = staged ? this.#waitingIn(own) : [];
+    const atMost = limit === undefined || waiting.length > 0 ? {} : { limit };
+    const iterator = this.#level.iterator({ ...own, ...atMost, highWaterMarkBytes: SCAN_BYTES });
+    try {
+      let left = limit ?? Number.POSITIVE_INFINITY;
+      const written = this.#written(iterator);
+      for await (const rows of waiting.length === 0 ? written : overlaid(written, waiting)) {
+        if (left <= 0) return;
+        yield rows.length <= left ? rows : rows.slice(0, left);
+        left -= rows.length;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  async clear(range: KeyRange): Promise<void> {
+    this.#waiting.forget(range);
+    const mark = this.#mark;
+    if (mark === undefined) return; // nothing was ever written
+    for await (const rows of this.batches(range))
+      await this.#write(
+        rows.map(([key]) => ({ type: 'del', key })),
+        mark,
+        false,
+      );
+  }
+
+  async flush(mark: Uint8Array, options: { readonly sync?: boolean } = {}): Promise<void> {
+    this.#flushing = this.#waiting;
+    this.#waiting = new Overlay();
+    const changes: RowChange[] = [];
+    for (const [key, value] of this.#flushing.all())
+      changes.push(
+        value === undefined
+          ? { type: 'del', key }
+          : { type: 'put', key, value: withCheck(this.#owner, key, value) },
+      );
+    await this.#write(changes, mark, options.sync === true);
+    // Only now: who missed the memory must find the row in LevelDB.
+    this.#flushing = new Overlay();
+    this.#mark = mark;
+  }
+
+  async prove(): Promise<void> {
+    await this.#ask(this.#proofs.all());
+  }
+
+  async close(): Promise<void> {
+    await this.#proofs.end();
+    await this.#level.close();
+    // What is foreseen, who asked for the table has heard.
+    await this.#besides.catch((error: unknown) => {
+      if (!(error instanceof AliquotError)) throw error;
+    });
+  }
+
+  #known(key: Uint8Array): readonly [Buffer, Uint8Array | undefined] | undefined {
+    return this.#waiting.get(key) ?? this.#flushing.get(key);
+  }
+
+  #waitingIn(range: KeyRange) {
+    const older = this.#flushing.within(range);
+    if (older.length === 0) return this.#waiting.within(range);
+    const all = new Overlay();
+    for (const [key, value] of [...older, ...this.#waiting.all()])
+      if (isIn(key, range)) all.set(key, value);
+    return all.within(range);
+  }
+
+  async #proved(first: Uint8Array, last: Uint8Array | undefined): Promise<void> {
+    if (this.#damage !== undefined) throw this.#damage;
+    if (!this.#proofs.isDone) await this.#ask(this.#proofs.covering(first, last));
+  }
+
+  async #read(key: Uint8Array): Promise<Buffer | undefined> {
+    const stored = await this.#level.get(key);
+    return stored === undefined ? undefined : this.#checked(key, stored);
+  }
+
+  async #readMany(keys: Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    const stored = await this.#level.getMany(keys);
+    return stored.map((bytes, at) =>
+      bytes === undefined ? undefined : this.#checked(keys[at] as Uint8Array, bytes),
+    );
+  }
+
+  async *#written(iterator: LevelIterator): AsyncGenerator<readonly Row[], void, void> {
+    for (;;) {
+      const rows = await this.#ask(this.#next(iterator));
+      if (rows.length === 0) return;
+      yield rows;
+    }
+  }
+
+  async #next(iterator: LevelIterator): Promise<readonly Row[]> {
+    const stored = await iterator.nextv(SCAN_ROWS);
+    for (const row of stored) row[1] = this.#checked(row[0], row[1]);
+    return stored;
+  }
+
+  #checked(key: Uint8Array, stored: Buffer): Buffer {
+    const value = checkedValue(this.#owner, key, stored);
+    if (value === undefined) throw rebuild(this.#options.what, 'a row is not what was written');
+    return value;
+  }
+
+  async #write(changes: RowChange[], mark: Uint8Array, sync: boolean): Promise<void> {
+    if (this.#damage !== undefined) throw this.#damage;
+    const sealed = encodeSeal({ changes: this.#changes + changes.length + 1, mark });
+    changes.push({
+      type: 'put',
+      key: SEAL_KEY,
+      value: withCheck(this.#owner, SEAL_KEY, sealed),
+    });
+    await this.#ask(this.#level.batch(changes, { sync }));
+    this.#changes += changes.length;
+  }
+
+  async #ask<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      const cause = told(error, this.#options.what);
+      if (cause instanceof DerivedError && cause.code === 'DERIVED_REBUILD')
+        await this.#condemn(cause);
+      throw cause;
+    }
+  }
+
+  /** Nobody is to believe it again, whatever of the damage the next opening sees. */
+  async #condemn(damage: DerivedError): Promise<void> {
+    if (this.#damage !== undefined) return;
+    this.#damage = damage;
+    if (this.#options.mustExist === true) return;
+    try {
+      await removeDurably(this.#files, join(this.#options.dir, 'CURRENT'));
+    } catch (error) {
+      // A disk that fails: the next opening looks at everything again.
+      if (!(error instanceof FileError)) throw error;
+    }
+  }
+}

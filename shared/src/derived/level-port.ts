@@ -1,0 +1,56 @@
+/** A change of one row. */
+export type RowChange =
+  | { readonly type: 'put'; readonly key: Buffer; readonly value: Buffer }
+  | { readonly type: 'del'; readonly key: Buffer };
+
+/** Keys from `gte` to before `lt`; without `lt` to the end. */
+export interface KeyRange {
+  readonly gte: Uint8Array;
+  readonly lt?: Uint8Array;
+}
+
+export interface LevelIterator {
+  /** The next rows in key order, at most so many; none at the end. */
+  nextv(count: number): Promise<[Buffer, Buffer][]>;
+  close(): Promise<void>;
+}
+
+/** What we use of an open LevelDB. Throws what LevelDB throws: `levelTrouble` tells what it is. */
+export interface LevelDatabase {
+  get(key: Uint8Array): Promise<Buffer | undefined>;
+  getMany(keys: Uint8Array[]): Promise<(Buffer | undefined)[]>;
+  /** All or nothing; with `sync` also flushed. */
+  batch(changes: RowChange[], options: { readonly sync: boolean }): Promise<void>;
+  /** A snapshot of the moment of the call. */
+  iterator(
+    options: KeyRange & {
+      readonly limit?: number;
+      readonly highWaterMarkBytes?: number;
+      readonly fillCache?: boolean;
+    },
+  ): LevelIterator;
+  close(): Promise<void>;
+}
+
+export interface LevelOptions {
+  /** Bytes of blocks kept in memory. */
+  readonly cacheSize: number;
+  /** Bytes gathered in memory, and in a log, before a table is written. */
+  readonly writeBufferSize: number;
+  readonly maxOpenFiles?: number;
+  readonly createIfMissing: boolean;
+}
+
+/**
+ * LevelDB, which writes its files by itself: a port of its own, so that a test sees and fails its
+ * calls.
+ */
+export interface LevelPort {
+  /**
+   * Opens the database in a folder. `inUse` tells whether a living process has it open: then its
+   * lock is not waited for.
+   */
+  open(path: string, options: LevelOptions, inUse?: () => Promise<boolean>): Promise<LevelDatabase>;
+  /** Gathers what its tables and logs still hold, in place of what cannot be opened any more. */
+  repair(path: string): Promise<void>;
+}

@@ -1,0 +1,42 @@
+import { setTimeout as pass } from 'node:timers/promises';
+import { levelTrouble } from '../durable/level-trouble.ts';
+import { patiently, type Wait } from '../durable/patience.ts';
+import type { LevelDatabase, LevelPort } from './level-port.ts';
+
+const plainLevel: LevelPort = {
+  open: async (path, options) => {
+    // Native code, needed by those who own a data folder only: not by capture workers.
+    const { Level } = await import('level');
+    const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
+    const level = new Level<Buffer, Buffer>(path, { ...options, ...encodings });
+    await level.open();
+    return level as LevelDatabase;
+  },
+  repair: async (path) => {
+    const { Level } = await import('level');
+    // Its types leave this out.
+    await (Level as unknown as { repair(path: string): Promise<void> }).repair(path);
+  },
+};
+
+/** A port that waits where somebody else may hold LevelDB's files for a moment, as on Windows. */
+function patientLevel(port: LevelPort, wait: Wait): LevelPort {
+  return {
+    ...port,
+    open: (path, options, inUse) => {
+      const passes = (error: unknown): boolean | Promise<boolean> => {
+        const trouble = levelTrouble(error);
+        // What holds its LOCK may be another LevelDB, or somebody who only looks at the file.
+        if (trouble === 'locked') return inUse === undefined || inUse().then((answer) => !answer);
+        // It says in the system's own language why it could not open one of its files: of all but a
+        // full disk it may be this.
+        return trouble === 'disk';
+      };
+      return patiently(wait, passes, () => port.open(path, options));
+    },
+  };
+}
+
+/** LevelDB on this machine. Seam: for the owners. */
+export const nodeLevel: LevelPort =
+  process.platform === 'win32' ? patientLevel(plainLevel, (ms) => pass(ms)) : plainLevel;

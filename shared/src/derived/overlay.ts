@@ -1,0 +1,84 @@
+import type { Row } from './derived-index.ts';
+import type { KeyRange } from './level-port.ts';
+
+/** A row that waits; undefined: its removal does. */
+type Waiting = readonly [key: Buffer, value: Uint8Array | undefined];
+
+/** Changes that wait in memory: the newest word on each key. */
+export class Overlay {
+  readonly #changes = new Map<string, Waiting>();
+
+  get size(): number {
+    return this.#changes.size;
+  }
+
+  set(key: Uint8Array, value: Uint8Array | undefined): void {
+    this.#changes.set(nameOf(key), [asBuffer(key), value]);
+  }
+
+  get(key: Uint8Array): Waiting | undefined {
+    return this.#changes.get(nameOf(key));
+  }
+
+  all(): Iterable<Waiting> {
+    return this.#changes.values();
+  }
+
+  clear(): void {
+    this.#changes.clear();
+  }
+
+  /** Forgets what waits in a range. */
+  forget(range: KeyRange): void {
+    for (const [name, [key]] of this.#changes) if (isIn(key, range)) this.#changes.delete(name);
+  }
+
+  /** What waits in a range, as it is now, in key order. */
+  within(range: KeyRange): readonly Waiting[] {
+    return [...this.#changes.values()]
+      .filter(([key]) => isIn(key, range))
+      .sort(([left], [right]) => Buffer.compare(left, right));
+  }
+}
+
+/** What a key is looked up by: a character for each of its bytes. */
+function nameOf(key: Uint8Array): string {
+  return asBuffer(key).toString('latin1');
+}
+
+/** The same bytes, not copied. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function isIn(key: Uint8Array, { gte, lt }: KeyRange): boolean {
+  return Buffer.compare(key, gte) >= 0 && (lt === undefined || Buffer.compare(key, lt) < 0);
+}
+
+/** Written rows with what waits laid over them, in key order. */
+export async function* overlaid(
+  written: AsyncIterable<readonly Row[]>,
+  waiting: readonly Waiting[],
+): AsyncGenerator<readonly Row[], void, void> {
+  let next = 0;
+  for await (const rows of written) {
+    const merged: Row[] = [];
+    for (const row of rows) {
+      let order = -1;
+      for (; next < waiting.length && order < 0; next += 1) {
+        const [key, value] = waiting[next] as Waiting;
+        order = Buffer.compare(key, row[0]);
+        if (order > 0) break;
+        if (value !== undefined) merged.push([key, asBuffer(value)]);
+      }
+      if (order !== 0) merged.push(row);
+    }
+    yield merged;
+  }
+  const rest: Row[] = [];
+  for (const [key, value] of waiting.slice(next))
+    if (value !== undefined) rest.push([key, asBuffer(value)]);
+  if (rest.length > 0) yield rest;
+}
