@@ -84,7 +84,7 @@ export async function troveOf(collector: string, agents: readonly string[]): Pro
     if (record.kind === 4) takeCommit(decodeStoredCommit(record.payload).commit);
   }
   for (const agent of agents) {
-    const framing = { magic: 'ALQr', file: 16, header: 48, idAt: 12 };
+    const framing = { magic: 'ALQR', file: 40, header: 52, idAt: 16 };
     for (const record of await records(join(agent, 'queue', 'segments'), '.seg', framing)) {
       takeItem(record);
       if (record.kind !== 3) continue;

@@ -30,6 +30,7 @@ import {
 import { encodeFork } from './log/chain-payloads.ts';
 import { QueueCore } from './log/core.ts';
 import { QueueError } from './log/errors.ts';
+import type { ChainKind } from './log/formats.ts';
 import { numberKey, rawKey } from './log/index-keys.ts';
 import { namesOf } from './log/lost.ts';
 import {
@@ -48,7 +49,6 @@ import {
   encodeReceiptRecord,
 } from './log/payloads.ts';
 import { decodeCommitPlace, decodeItemPlace } from './log/places.ts';
-import type { RecordKind } from './log/record.ts';
 import { BatchSealer } from './outbox/batch.ts';
 import { chainOf, forkOf, headOf } from './outbox/chain.ts';
 import { readSigned } from './outbox/commit-cut.ts';
@@ -496,7 +496,7 @@ export class DurableQueue implements Q.Queue {
     });
   }
 
-  async #appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
+  async #appendChain(kind: ChainKind, payload: Uint8Array): Promise<void> {
     await this.#core.appendChain(kind, payload);
     await this.#holds.refresh(this.#index);
   }

@@ -22,6 +22,11 @@ export interface FileFormat<K extends string> {
   /** Behind the eight digits of its number: `.seg`. */
   readonly suffix: string;
   readonly kinds: Readonly<Record<K, KindLimits>>;
+  /**
+   * Whether sound records behind a bad place are kept although nothing says that the place was ever
+   * durable: where records do not build on each other. Else they go with the torn tail.
+   */
+  readonly keepsUnsynced?: boolean;
   /** The room's own error, with its code and way out, for what `says` tells. */
   error(fault: RecordFault, says: string): Error;
 }

@@ -47,8 +47,7 @@ export class RecordReader<K extends string> {
   protected readonly port: FilePort;
   /** Sizes by number, ascending; the last is the one that grows. */
   protected readonly sizes: Map<number, number>;
-  /** Undefined while no file says it. */
-  protected identity: LogIdentity | undefined;
+  #identity: LogIdentity | undefined;
   readonly #codecs = new Map<
     number,
     { readonly codec: RecordCodec<K>; readonly isSound: boolean }
@@ -68,7 +67,7 @@ export class RecordReader<K extends string> {
     this.dir = dir;
     this.format = format;
     this.sizes = sizes;
-    this.identity = identity;
+    this.#identity = identity;
     this.#most = handles;
     this.#owner = owner;
   }
@@ -77,6 +76,11 @@ export class RecordReader<K extends string> {
   static async open<K extends string>(folder: RecordFolder<K>): Promise<RecordReader<K>> {
     const sizes = await listRecordFiles(folder.port, folder.dir, folder.format);
     return new RecordReader(folder, sizes, await identityOf(folder, sizes));
+  }
+
+  /** Whose files these are, and their salt; undefined while no file says it. */
+  get identity(): LogIdentity | undefined {
+    return this.#identity && { owner: this.#identity.owner, salt: this.#identity.salt };
   }
 
   /** Numbers and sizes in bytes, oldest first. */
@@ -156,8 +160,8 @@ export class RecordReader<K extends string> {
     if (known !== undefined) return known;
     const bytes = await this.readBytes(number, 0, FILE_HEADER_BYTES);
     const where = { path: this.path(number), number, owner: this.#owner };
-    const { header, isSound } = judgeFileHeader(bytes, this.format, where, this.identity);
-    this.identity ??= header;
+    const { header, isSound } = judgeFileHeader(bytes, this.format, where, this.#identity);
+    this.#identity ??= header;
     const found = { codec: new RecordCodec(this.format, header), isSound };
     this.#codecs.set(number, found);
     return found;
@@ -220,7 +224,7 @@ export class RecordReader<K extends string> {
   /** What a new file begins with, so that its header need not be read back. */
   protected begun(header: FileHeader): RecordCodec<K> {
     const codec = new RecordCodec(this.format, header);
-    this.identity ??= header;
+    this.#identity ??= header;
     this.#codecs.set(header.number, { codec, isSound: true });
     return codec;
   }

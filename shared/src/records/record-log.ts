@@ -338,10 +338,10 @@ export class RecordLog<K extends string> extends RecordReader<K> {
 
   #headerOf(number: number): LogIdentity & { readonly number: number } {
     const { owner, salt, random } = this.#options;
-    this.identity ??= {
+    const identity = this.identity ?? {
       owner: owner ?? random.bytes(OWNER_BYTES),
       salt: salt ?? Buffer.from(random.bytes(4)).readUInt32BE(0),
     };
-    return { ...this.identity, number };
+    return { ...identity, number };
   }
 }

@@ -73,7 +73,8 @@ const SEARCHING_BYTES = 1024 * 1024;
  *
  * The torn-tail rule: a bad place in the newest file begins the torn tail, and everything from
  * there may be cut, unless it was durable: because it stands below `durableTo`, or because a sound
- * record further on says by its `syncedTo` that it was, or is of a later release.
+ * record further on says by its `syncedTo` that it was, or is of a later release. Where sound
+ * records are kept in any case, one further on is enough.
  */
 export async function* scanRecords<K extends string>(
   source: RecordSource,
@@ -269,7 +270,12 @@ async function mayBeTorn<K extends string>(
   offset: number,
 ): Promise<boolean> {
   for await (const { verdict } of headersBehind(source, codec, offset, source.size))
-    if (verdict.type === 'unknown' || verdict.header.syncedTo > offset) return false;
+    if (
+      codec.format.keepsUnsynced === true ||
+      verdict.type === 'unknown' ||
+      verdict.header.syncedTo > offset
+    )
+      return false;
   return true;
 }
 

@@ -14,6 +14,12 @@ import { verifyAddresses, verifyAgent } from '@aliquot/shared/keys/certificates'
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { inspectKit } from '@aliquot/shared/keys/kit';
 import { issueSettings, judgeSettings } from '@aliquot/shared/keys/settings';
+import {
+  decodeFileHeader,
+  encodeFileHeader,
+  RECORD_HEADER_BYTES,
+  RecordCodec,
+} from '@aliquot/shared/records/codec';
 import { targetPath } from '@aliquot/shared/restore/target';
 import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
 import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
@@ -26,12 +32,8 @@ import {
 import fc from 'fast-check';
 import { z } from 'zod';
 import { decodeCached } from '../../../agent/src/queue/ledger/cache-codec.ts';
+import { chainFormat, segmentFormat } from '../../../agent/src/queue/log/formats.ts';
 import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
-import {
-  encodeFileHeader,
-  encodeRecord,
-  parseRecordHeader,
-} from '../../../agent/src/queue/log/record.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/socket/protocol.ts';
 import { decodeItem } from '../../../collector/src/api/item-record.ts';
@@ -191,8 +193,6 @@ const storeTargets: readonly FuzzTarget[] = [
   ),
 ];
 
-const record = (kind: 'version' | 'chunk' | 'receipt', payload: Uint8Array) =>
-  plain(encodeRecord(kind, payload));
 const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown])[] = [
   ['version', queuePayloads.decodeVersion],
   ['known', queuePayloads.decodeKnown],
@@ -206,19 +206,30 @@ const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown]
 ];
 
 const queueTargets: readonly FuzzTarget[] = [
-  ...(['segment', 'chain'] as const).map(
-    (kind): FuzzTarget => ({
-      name: `agent-${kind}-record-header`,
-      seeds: () => [
-        record('version', random.bytes(30)),
-        record('chunk', random.bytes(300)),
-        record('receipt', random.bytes(3)),
-        encodeFileHeader(kind, 3),
-      ],
-      repair: withCrc(44),
-      run: (bytes) => parseRecordHeader(bytes, kind)?.kind,
-    }),
-  ),
+  ...[segmentFormat, chainFormat].map((format): FuzzTarget => {
+    const header = { number: 3, owner: random.bytes(16), salt: 99 };
+    const start = encodeFileHeader(format, header).readUInt32BE(36);
+    const codec = new RecordCodec<string>(format, header);
+    const seed = (kind: string): Uint8Array => {
+      const bytes = Buffer.alloc(RECORD_HEADER_BYTES);
+      codec.encodeInto(bytes, 0, { kind, length: 30, syncedTo: 40, digest: random.bytes(32) });
+      return plain(bytes);
+    };
+    return {
+      name: `agent-${format.name.replace(' ', '-')}-record-header`,
+      seeds: () => Object.keys(format.kinds).map(seed),
+      repair: withCrc(48, start),
+      run: (bytes) => codec.decode(bytes).type,
+    };
+  }),
+  {
+    name: 'shared-record-file-header',
+    seeds: () => [
+      plain(encodeFileHeader(segmentFormat, { number: 3, owner: random.bytes(16), salt: 99 })),
+    ],
+    repair: withCrc(36),
+    run: (bytes) => decodeFileHeader(bytes, segmentFormat).type,
+  },
   ...queueDecoders.map(
     ([name, decode]): FuzzTarget => ({
       name: `agent-queue-${name}`,

@@ -1,7 +1,7 @@
 import type { Clock } from '@aliquot/shared/ports';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { QueueError } from '../log/errors.ts';
 import { freeBytesFor, type QueueFiles, type QueueOptions } from '../log/open-queue.ts';
-import { RECORD_HEADER_BYTES } from '../log/record.ts';
 import type { QueueBudget, Room, RoomLimit } from '../queue.ts';
 import { keptBytesBelow } from './retention.ts';
 

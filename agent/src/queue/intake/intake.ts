@@ -4,7 +4,7 @@ import {
   encodeEntryDraft,
   MAX_SEALED_CHUNK_BYTES,
 } from '@aliquot/proto';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { growthSlot } from '../ledger/growth-slot.ts';
 import type { StagedReferences } from '../ledger/references.ts';
 import type { Applied } from '../log/apply.ts';
@@ -12,7 +12,6 @@ import type { Joined, QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import { rawKey } from '../log/index-keys.ts';
 import { decodeItemPlace, type ItemPlace } from '../log/places.ts';
-import { digestOf } from '../log/record.ts';
 import type { BatchSealer } from '../outbox/batch.ts';
 import type { GcGate } from '../outbox/gc-gate.ts';
 import type { KnownStat, QueuedItem } from '../queue.ts';
@@ -153,7 +152,7 @@ export class Intake implements CaptureHost {
       holds.hold(capture, place.file);
       return;
     }
-    if (item.named !== true && !equalBytes(digestOf(item.sealed), item.id))
+    if (item.named !== true && !equalBytes(sha256(item.sealed), item.id))
       throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
     if (!meter.fits(this.metered(), capture.class, item.sealed.length))
       await this.#requireRoom(capture, capture.class, item.sealed.length);

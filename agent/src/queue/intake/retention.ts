@@ -3,6 +3,9 @@ import type { IndexStore } from '../log/index-store.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeCommitPlace, decodeItemPlace } from '../log/places.ts';
 
+/** Places of items that the index is asked about at once. */
+const FORGOTTEN_AT_ONCE = 1000;
+
 /**
  * The oldest segment that an unreceipted version needs; `from`: none before is needed, or is there.
  */
@@ -66,15 +69,22 @@ export async function dropOldestKept(files: QueueFiles, heldFrom: number): Promi
  * naming what is not there.
  */
 async function dropSegment({ segments, index }: QueueFiles, number: number): Promise<void> {
-  for await (const headers of segments.headers(number)) {
-    const keys = headers
-      .filter(({ kind }) => kind === 'chunk' || kind === 'page')
-      .map(({ digest }) => rawKey('i', digest));
+  let keys: Uint8Array[] = [];
+  const forget = async (): Promise<void> => {
     for (const [at, value] of (await index.getMany(keys)).entries()) {
       if (value !== undefined && decodeItemPlace(value).file === number)
         index.del(keys[at] as Uint8Array);
     }
+    keys = [];
+  };
+  for await (const item of segments.scanFile(number, { take: () => 'skip' })) {
+    if (item.type !== 'record') continue;
+    const { kind, digest } = item.header;
+    if (kind !== 'chunk' && kind !== 'page') continue;
+    keys.push(rawKey('i', digest));
+    if (keys.length >= FORGOTTEN_AT_ONCE) await forget();
   }
+  await forget();
   await index.write({ sync: true });
   await segments.drop(number);
 }
@@ -83,5 +93,6 @@ function keptSegments(
   { segments }: QueueFiles,
   heldFrom: number,
 ): readonly { readonly number: number; readonly size: number }[] {
-  return segments.filesBelow(Math.min(heldFrom, segments.activeNumber));
+  const below = Math.min(heldFrom, segments.activeNumber);
+  return segments.files().filter(({ number }) => number < below);
 }

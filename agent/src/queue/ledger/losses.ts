@@ -1,9 +1,9 @@
 import { encodeLostReference } from '../log/chain-payloads.ts';
 import type { QueueCore } from '../log/core.ts';
+import type { ChainKind } from '../log/formats.ts';
 import { rawKey } from '../log/index-keys.ts';
 import { namesOf } from '../log/lost.ts';
 import { encodeCounter, lostRecords } from '../log/payloads.ts';
-import type { RecordKind } from '../log/record.ts';
 import type * as Q from '../queue.ts';
 import { entriesOf, lostIn, seenThrough } from './views.ts';
 
@@ -11,7 +11,7 @@ export interface LossesParts {
   readonly core: QueueCore;
   /** Versions that were found lost while the queue was opened. */
   readonly untold: number;
-  readonly appendChain: (kind: RecordKind, payload: Uint8Array) => Promise<void>;
+  readonly appendChain: (kind: ChainKind, payload: Uint8Array) => Promise<void>;
   /** Called when something more is lost. */
   readonly told: () => void;
 }

@@ -1,3 +1,4 @@
+import type { Position } from '@aliquot/shared/records/format';
 import { applyReference, removeReference } from './apply-references.ts';
 import {
   decodeDroppedReferences,
@@ -6,6 +7,7 @@ import {
   decodeReferences,
   encodeLostMark,
 } from './chain-payloads.ts';
+import { logOf, type QueueRecord, tagOf } from './formats.ts';
 import { familyRange, knownKey, numberInKey, numberKey, rawKey } from './index-keys.ts';
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
@@ -30,8 +32,6 @@ import {
   encodeItemPlace,
   encodeUnsigned,
 } from './places.ts';
-import { fileOf, type RecordHeader, tagOf } from './record.ts';
-import type { Position } from './record-log.ts';
 
 /*
  * What each record does to the index. Both the live path and every replay go through `applyRecord`,
@@ -64,12 +64,12 @@ const NOTHING: Applied = {};
 export async function applyRecord(
   index: IndexStore,
   at: Position,
-  header: RecordHeader,
+  header: QueueRecord,
   payload: Uint8Array,
   version?: VersionHead,
 ): Promise<Applied> {
   const { state } = index;
-  state[fileOf(header.kind) === 'chain' ? 'lastChain' : 'lastSegment'] = {
+  state[logOf(header.kind) === 'chain' ? 'lastChain' : 'lastSegment'] = {
     ...at,
     digest: tagOf(header),
   };
@@ -169,7 +169,7 @@ async function applyVersion(index: IndexStore, at: Position, head: VersionHead):
 async function applySigned(
   index: IndexStore,
   at: Position,
-  header: RecordHeader,
+  header: QueueRecord,
   payload: Uint8Array,
 ): Promise<void> {
   const { state } = index;

@@ -1,8 +1,10 @@
 import { endWith } from '@aliquot/shared/cli/unexpected';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { Serial } from '@aliquot/shared/serial';
 import { clearCaches } from '../ledger/growth-slot.ts';
 import { type Applied, applyRecord } from './apply.ts';
 import { isNoSpace, QueueError } from './errors.ts';
+import type { ChainKind, SegmentKind } from './formats.ts';
 import {
   closeQueueFiles,
   freeBytesFor,
@@ -11,7 +13,6 @@ import {
   type QueueOptions,
 } from './open-queue.ts';
 import type { VersionHead } from './payloads.ts';
-import { digestOf, type RecordKind } from './record.ts';
 
 /**
  * Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and
@@ -27,7 +28,7 @@ const START_AGAIN_BYTES = 12 * 1024 * 1024;
 
 /** A record for the chain log. */
 export interface ChainRecord {
-  readonly kind: RecordKind;
+  readonly kind: ChainKind;
   readonly payload: Uint8Array;
 }
 
@@ -142,9 +143,9 @@ export class QueueCore {
    * it did before anything is flushed. `version`: what a version record says, when it is at hand.
    */
   async append(
-    kind: RecordKind,
+    kind: SegmentKind,
     payload: Uint8Array,
-    digest = digestOf(payload),
+    digest = sha256(payload),
     then: (applied: Applied) => void = () => undefined,
     version?: VersionHead,
   ): Promise<void> {
@@ -198,7 +199,7 @@ export class QueueCore {
    * A chain record: durable before it counts (I-A2, I-A4), and flushed in the index too, because
    * keys are erased after it.
    */
-  async appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
+  async appendChain(kind: ChainKind, payload: Uint8Array): Promise<void> {
     await this.flush();
     await this.#writeChain([{ kind, payload }]);
     await this.#poisonOn(() => this.files.index.write({ sync: true }));
@@ -224,7 +225,7 @@ export class QueueCore {
   async #writeChain(records: readonly ChainRecord[]): Promise<void> {
     const { chain, index } = this.files;
     for (const { kind, payload } of records) {
-      const digest = digestOf(payload);
+      const digest = sha256(payload);
       const at = await chain.append(kind, payload, digest);
       await this.#poisonOn(async () => {
         await chain.sync();

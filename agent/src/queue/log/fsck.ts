@@ -5,23 +5,27 @@ import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import type { Random } from '@aliquot/shared/ports';
+import type { Position } from '@aliquot/shared/records/format';
+import { proveFile } from '@aliquot/shared/records/prove';
+import type { RecordReader } from '@aliquot/shared/records/reader';
 import { firstHeldSegment } from '../intake/retention.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
+import type { RecordKind } from './formats.ts';
 import { type Family, familyRange, numberInKey } from './index-keys.ts';
 import { holds, isOfLogs } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import {
   closeQueueFiles,
+  openLogs,
   openQueueFiles,
   type QueueFiles,
+  type QueueLogs,
   queuePaths,
   replayBoth,
-  SEGMENT_BYTES,
 } from './open-queue.ts';
 import { decodeItemPlace, decodeUnsigned } from './places.ts';
-import { type Position, RecordLog } from './record-log.ts';
 
 export type QueueFindingCode =
   /** A record of a queue segment is damaged, with sound ones behind it. */
@@ -68,6 +72,11 @@ export interface FsckOptions {
 const EXACT: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
 const PARTIAL: readonly Family[] = ['k', 'p'];
 const CHECK_FOLDER = 'index.check';
+const DAMAGE_REMEDY = {
+  FSCK_SEGMENT_DAMAGED:
+    'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again',
+  FSCK_CHAIN_DAMAGED: 'put the file back from a copy, or enrol this PC again with --replaces',
+} as const;
 
 /**
  * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent
@@ -77,12 +86,15 @@ const CHECK_FOLDER = 'index.check';
 export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir, repair } = options;
   const paths = queuePaths(dataDir);
-  const segments = await RecordLog.open(port, paths.segments, 'segment', SEGMENT_BYTES);
-  const chain = await RecordLog.open(port, paths.chain, 'chain', SEGMENT_BYTES);
+  const { segments, chain } = await openLogs(options);
   try {
     let sound = true;
-    for (const log of [segments, chain]) {
-      for await (const finding of checkLog(log)) {
+    const checks = [
+      checkLog(segments, 'FSCK_SEGMENT_DAMAGED'),
+      checkLog(chain, 'FSCK_CHAIN_DAMAGED'),
+    ];
+    for (const check of checks) {
+      for await (const finding of check) {
         if (finding.severity === 'error') sound = false;
         yield finding;
       }
@@ -96,32 +108,43 @@ export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFind
   }
 }
 
-async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, void> {
-  const what = log.kind === 'segment' ? 'queue segment' : 'chain log';
+async function* checkLog<K extends RecordKind>(
+  log: RecordReader<K>,
+  code: 'FSCK_SEGMENT_DAMAGED' | 'FSCK_CHAIN_DAMAGED',
+): AsyncGenerator<QueueFinding, void, void> {
+  const what = log.format.name;
   for (const { number } of log.files()) {
-    const where = log.path(number);
     try {
-      for await (const item of log.scanFile(number)) {
-        if (item.type === 'record') continue;
-        const at = `${where} at byte ${item.at.offset}`;
-        if (item.torn)
-          yield note(
-            'FSCK_TORN_TAIL',
-            `the ${what} ends in an unfinished record`,
-            at,
-            'nothing: it is cut when the agent starts',
-          );
-        else if (log.kind === 'segment') {
-          const remedy =
-            'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again';
-          yield problem('FSCK_SEGMENT_DAMAGED', `the ${what} is damaged`, at, remedy);
-        } else {
-          yield problem(
-            'FSCK_CHAIN_DAMAGED',
-            `the ${what} is damaged`,
-            at,
-            'put the file back from a copy, or enrol this PC again with --replaces',
-          );
+      for await (const { fault, where, why } of proveFile(log, number)) {
+        switch (fault) {
+          case 'torn':
+            yield note(
+              'FSCK_TORN_TAIL',
+              `the ${what} ends in an unfinished record`,
+              where,
+              'nothing: it is cut when the agent starts',
+            );
+            break;
+          case 'later':
+            yield problem(
+              'FSCK_UNREADABLE',
+              `the ${what} holds ${why}, which this release does not know`,
+              where,
+              'update aliquot-agent',
+            );
+            break;
+          case 'header':
+          case 'mended':
+            yield problem(
+              code,
+              `the ${what} has a rotten header, of which nothing is lost yet`,
+              where,
+              'look after the disk: it loses bytes',
+            );
+            break;
+          case 'payload':
+          case 'record':
+            yield problem(code, `the ${what} is damaged`, where, DAMAGE_REMEDY[code]);
         }
       }
     } catch (error) {
@@ -129,7 +152,7 @@ async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, voi
       yield problem(
         'FSCK_UNREADABLE',
         error.message,
-        where,
+        log.path(number),
         'put the file back from a copy, or update aliquot-agent',
       );
     }
@@ -167,8 +190,8 @@ async function* keptDamage(
 
 async function* checkIndex(
   options: FsckOptions,
-  segments: RecordLog,
-  chain: RecordLog,
+  segments: QueueLogs['segments'],
+  chain: QueueLogs['chain'],
 ): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir } = options;
   const paths = queuePaths(dataDir);
@@ -233,11 +256,14 @@ async function* checkIndex(
  */
 async function* checkProgress(
   index: IndexStore,
-  segments: RecordLog,
-  chain: RecordLog,
+  segments: QueueLogs['segments'],
+  chain: QueueLogs['chain'],
   where: string,
 ): AsyncGenerator<QueueFinding, void, void> {
-  const behind = (at: Position | undefined, log: RecordLog): boolean => {
+  const behind = (
+    at: Position | undefined,
+    log: Pick<QueueLogs['segments'], 'lastNumber' | 'end'>,
+  ): boolean => {
     if (log.lastNumber === undefined) return false;
     const end = log.end();
     return (

@@ -1,12 +1,14 @@
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { Position } from '@aliquot/shared/records/format';
+import type { RecordReader } from '@aliquot/shared/records/reader';
 import { QueueError } from './errors.ts';
+import { type ChainKind, type RecordKind, type SegmentKind, tagOf } from './formats.ts';
 import { familyFrom, familyRange, numberInKey, numberKey } from './index-keys.ts';
 import type { AppliedRecord } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeVersion } from './payloads.ts';
 import { decodeCommitPlace, decodeItemPlace, decodeUnsigned } from './places.ts';
-import { parseRecordHeader, RECORD_HEADER_BYTES, tagOf } from './record.ts';
-import type { Position, RecordLog } from './record-log.ts';
 
 /*
  * Whether an index may be believed. What follows from it cannot be taken back: segments are
@@ -22,8 +24,8 @@ const SAMPLE = 256;
  */
 export async function isOfLogs(
   index: IndexStore,
-  segments: RecordLog,
-  chain: RecordLog,
+  segments: RecordReader<SegmentKind>,
+  chain: RecordReader<ChainKind>,
 ): Promise<boolean> {
   const { lastSegment, lastChain } = index.state;
   const verdicts = [await compare(segments, lastSegment), await compare(chain, lastChain)];
@@ -34,29 +36,30 @@ export async function isOfLogs(
   for await (const [key, value] of index.iterate(familyRange('i'), { limit: SAMPLE })) {
     const at = decodeItemPlace(value);
     if (!isThere(at)) continue;
-    const header = parseRecordHeader(
-      await segments.readBytes(at.file, at.offset, RECORD_HEADER_BYTES),
-      'segment',
-    );
+    const header = await segments.readHeader(at);
     if (header !== undefined && equalBytes(header.digest, key.subarray(1))) return true;
     looked += 1;
   }
   return looked === 0 && verdicts.every((verdict) => verdict === 'unknown');
 }
 
-async function compare(
-  log: RecordLog,
+async function compare<K extends RecordKind>(
+  log: RecordReader<K>,
   applied: AppliedRecord | undefined,
 ): Promise<'same' | 'other' | 'unknown'> {
   if (applied === undefined) return 'unknown';
-  const bytes = await log.readBytes(applied.file, applied.offset, RECORD_HEADER_BYTES);
-  if (bytes.length < RECORD_HEADER_BYTES) return 'unknown';
-  const header = parseRecordHeader(bytes, log.kind);
+  const size = log.files().find(({ number }) => number === applied.file)?.size ?? 0;
+  if (size < applied.offset + RECORD_HEADER_BYTES) return 'unknown';
+  const header = await log.readHeader(applied);
   return header !== undefined && tagOf(header) === applied.digest ? 'same' : 'other';
 }
 
 /** Whether the record of this version stands there. */
-export async function holds(segments: RecordLog, at: Position, entry: number): Promise<boolean> {
+export async function holds(
+  segments: RecordReader<SegmentKind>,
+  at: Position,
+  entry: number,
+): Promise<boolean> {
   try {
     const { header, payload } = await segments.read(at);
     return header.kind === 'version' && decodeVersion(payload).head.entry === entry;
@@ -80,7 +83,10 @@ export interface Survey {
  * Counts what waits for its receipt: LevelDB loses writes from among others without a word when
  * bytes of its log have rotted.
  */
-export async function survey(index: IndexStore, segments: RecordLog): Promise<Survey> {
+export async function survey(
+  index: IndexStore,
+  segments: RecordReader<SegmentKind>,
+): Promise<Survey> {
   const { receiptedSequence, inheritedSequence, chainHead, pendingEntries } = index.state;
   const isThere = placesIn(segments);
   const unreachable: number[] = [];
@@ -112,7 +118,7 @@ export async function survey(index: IndexStore, segments: RecordLog): Promise<Su
 }
 
 /** Whether a record may stand at a place: its file is there, and reaches so far. */
-export function placesIn(segments: RecordLog): (at: Position) => boolean {
+export function placesIn(segments: RecordReader<SegmentKind>): (at: Position) => boolean {
   const sizes = new Map(segments.files().map(({ number, size }) => [number, size]));
   return ({ file, offset }) => offset + RECORD_HEADER_BYTES <= (sizes.get(file) ?? 0);
 }

@@ -1,4 +1,4 @@
-import type { Position } from './record-log.ts';
+import type { Position } from '@aliquot/shared/records/format';
 
 /** A record, by its place and the first bytes of its digest. */
 export interface AppliedRecord extends Position {

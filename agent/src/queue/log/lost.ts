@@ -1,11 +1,13 @@
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import type { Position } from '@aliquot/shared/records/format';
+import type { RecordLog } from '@aliquot/shared/records/record-log';
 import { clearCaches } from '../ledger/growth-slot.ts';
 import { applyRecord } from './apply.ts';
+import type { ChainKind } from './formats.ts';
 import { familyRange, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeKnown, lostRecords } from './payloads.ts';
 import { decodeItemPlace } from './places.ts';
-import { digestOf } from './record.ts';
-import type { Position, RecordLog } from './record-log.ts';
 
 /** Changes that are written at once. */
 const BATCH = 2000;
@@ -34,11 +36,11 @@ export async function namesOf(
  */
 export async function nameLost(
   index: IndexStore,
-  chain: RecordLog,
+  chain: RecordLog<ChainKind>,
   entries: readonly number[],
 ): Promise<void> {
   for (const payload of lostRecords(entries, await namesOf(index, entries))) {
-    const digest = digestOf(payload);
+    const digest = sha256(payload);
     const at = await chain.append('lost', payload, digest);
     await chain.sync();
     await applyRecord(index, at, { kind: 'lost', length: payload.length, digest }, payload);

@@ -5,19 +5,33 @@ import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { Position } from '@aliquot/shared/records/format';
+import { RecordLog } from '@aliquot/shared/records/record-log';
 import { clearCaches } from '../ledger/growth-slot.ts';
 import { settledReferences } from '../ledger/references.ts';
 import type { QueueBudget } from '../queue.ts';
 import { type Applied, applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { isNoSpace, QueueError } from './errors.ts';
+import {
+  type ChainKind,
+  chainFormat,
+  type RecordKind,
+  type SegmentKind,
+  segmentFormat,
+} from './formats.ts';
 import { isOfLogs, placesIn, survey } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
-import { type Position, RecordLog } from './record-log.ts';
-import { upgradeIndex } from './upgrade.ts';
 
-export const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** Segments and chain files rotate there, unless told. */
+const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** Copying small records into memory that is used again is ten times as fast as a write of each. */
+const GATHERED_BYTES = 1024 * 1024;
+/** What a replay reads at once. */
+const REPLAY_BYTES = 1024 * 1024;
+const NO_BYTES = new Uint8Array();
 /** A budget is at least so many segments, as long as these are not smaller than a file is worth. */
 const SEGMENTS_IN_BUDGET = 8;
 const LEAST_SEGMENT_BYTES = 4096;
@@ -51,9 +65,12 @@ export type FilesOptions = Pick<
   'port' | 'dataDir' | 'random' | 'budget' | 'segmentBytes'
 >;
 
-export interface QueueFiles {
-  readonly segments: RecordLog;
-  readonly chain: RecordLog;
+export interface QueueLogs {
+  readonly segments: RecordLog<SegmentKind>;
+  readonly chain: RecordLog<ChainKind>;
+}
+
+export interface QueueFiles extends QueueLogs {
   readonly index: IndexStore;
   readonly keys: BatchKeys;
   /** True when the index was missing or damaged and everything was replayed. */
@@ -90,9 +107,7 @@ export function queuePaths(dataDir: string) {
 export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
   const { port } = options;
   const paths = queuePaths(options.dataDir);
-  const bytes = segmentBytesFor(options);
-  const segments = await RecordLog.open(port, paths.segments, 'segment', bytes);
-  const chain = await RecordLog.open(port, paths.chain, 'chain', bytes);
+  const { segments, chain } = await openLogs(options, segmentBytesFor(options));
   const keys = await BatchKeys.open(port, paths.keys, options.random);
   await ensureDirectory(port, paths.index);
   let index: IndexStore | undefined;
@@ -107,7 +122,7 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
       await ensureDirectory(port, paths.index);
       return (await openIndex(port, paths.index)).store;
     };
-    if (opened.found && !(await covers(index, segments, chain))) index = await anew(index);
+    if (opened.found && !(await covers(index, { segments, chain }))) index = await anew(index);
     const isShort = await forgetLostEnd(index, segments);
     let unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
     let lost = 0;
@@ -132,24 +147,50 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
 }
 
 /**
+ * Opens both logs. They are of one owner, a random id made with the folder, and share their salt:
+ * so a header that has rotted is known from any other file of the two, and a file of another queue
+ * is told from these. The chain log is synced record by record: one that finds no space leaves no
+ * trace.
+ */
+export async function openLogs(
+  { port, dataDir, random }: Pick<QueueOptions, 'port' | 'dataDir' | 'random'>,
+  targetBytes = SEGMENT_BYTES,
+): Promise<QueueLogs> {
+  const paths = queuePaths(dataDir);
+  const both = { port, random, targetBytes };
+  const ofChain = { ...both, dir: paths.chain, format: chainFormat };
+  const ofSegments = { ...both, dir: paths.segments, format: segmentFormat };
+  let chain = await RecordLog.open(ofChain);
+  if (chain.identity === undefined)
+    chain = await RecordLog.open({ ...ofChain, ...(await RecordLog.open(ofSegments)).identity });
+  await chain.begin();
+  const segments = await RecordLog.open({
+    ...ofSegments,
+    gatherBytes: GATHERED_BYTES,
+    ...chain.identity,
+  });
+  return { segments, chain };
+}
+
+/**
  * When segments have lost their end, or are gone, since the index was written: it goes on at the
  * end of what is there. What it knows beyond is what tells the names of the lost.
  */
-async function forgetLostEnd(index: IndexStore, segments: RecordLog): Promise<boolean> {
+async function forgetLostEnd(index: IndexStore, segments: QueueLogs['segments']): Promise<boolean> {
   const reached = index.state.segments;
   const newest = segments.files().at(-1);
   if (reached === undefined || reached.file < (newest?.number ?? 0)) return false;
   if (newest?.number === reached.file && newest.size >= reached.offset) return false;
   if (newest !== undefined)
-    for await (const item of segments.scanFile(newest.number))
-      if (item.type === 'damage' && item.torn) await segments.cut(item.at);
+    for await (const item of segments.scanFile(newest.number, { take: () => 'prove' }))
+      if (item.type === 'damage' && item.isTorn) await segments.cut(item);
   index.state.segments = newest === undefined ? undefined : segments.end();
   index.state.lastSegment = undefined;
   return true;
 }
 
 /** Whether a segment is missing between others: they are dropped oldest first. */
-function hasGap(segments: RecordLog): boolean {
+function hasGap(segments: QueueLogs['segments']): boolean {
   const numbers = segments.files().map(({ number }) => number);
   return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
 }
@@ -175,8 +216,8 @@ function segmentBytesFor({ segmentBytes, budget }: FilesOptions): number {
 export async function replayBoth(
   port: FilePort,
   index: IndexStore,
-  segments: RecordLog,
-  chain: RecordLog,
+  segments: QueueLogs['segments'],
+  chain: QueueLogs['chain'],
   damagedDir: string,
 ): Promise<readonly Uint8Array[]> {
   const unreferenced = new Map<string, Uint8Array>();
@@ -184,7 +225,6 @@ export async function replayBoth(
     if (path !== undefined) unreferenced.set(Buffer.from(path).toString('latin1'), path);
     for (const known of told ?? []) unreferenced.delete(Buffer.from(known).toString('latin1'));
   };
-  if (index.state.layout === 1) await upgradeIndex(index, chain);
   const reached = index.state.segments;
   await replay(port, index, segments, damagedDir, note);
   await replay(port, index, chain, undefined, note);
@@ -199,14 +239,14 @@ export async function replayBoth(
  * Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail
  * throws.
  */
-async function replay(
+async function replay<K extends RecordKind>(
   port: FilePort,
   index: IndexStore,
-  log: RecordLog,
+  log: RecordLog<K>,
   damagedDir: string | undefined,
   note: (applied: Applied) => void,
 ): Promise<void> {
-  const which = log.kind === 'segment' ? 'segments' : 'chain';
+  const which = damagedDir === undefined ? 'chain' : 'segments';
   const remember = (next: Position): void => {
     index.state[which] = next;
   };
@@ -215,30 +255,39 @@ async function replay(
   // it durable first (I-A1).
   await log.syncNewest(from);
   let torn: Position | undefined;
-  for await (const item of log.scan(from)) {
+  const take = (kind: K) => (kind === 'chunk' || kind === 'page' ? 'prove' : 'give');
+  for await (const item of log.scan(from, { take, runBytes: REPLAY_BYTES })) {
+    const { file, offset } = item;
+    if (item.type === 'unknown')
+      throw log.format.error(
+        'later',
+        `${log.path(file)}: at byte ${offset}: ${item.why} is not known to this release`,
+      );
+    const next = { file, offset: item.end };
     if (item.type === 'damage') {
-      if (item.torn) {
-        torn = item.at;
+      if (item.isTorn) {
+        torn = { file, offset };
         break;
       }
-      if (damagedDir === undefined) {
-        throw new QueueError(
-          'QUEUE_DAMAGED',
-          `the chain log ${log.path(item.at.file)} is damaged at byte ${item.at.offset}; run aliquot-agent fsck`,
+      if (damagedDir !== undefined) await salvage(port, log, item, damagedDir);
+      // A header of the chain log that has rotted says nothing that is not known.
+      else if (offset >= FILE_HEADER_BYTES)
+        throw log.format.error(
+          'damaged',
+          `the chain log ${log.path(file)} is damaged at byte ${offset}`,
         );
-      }
-      await salvage(port, log, item.at, item.next, damagedDir);
-      remember(item.next);
+      remember(next);
       continue;
     }
     // A signed commit reads what was written before it, so the chain goes record by record: one for
     // thousands of versions.
-    if (log.kind === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
-    const applied = await applyRecord(index, item.at, item.header, item.payload);
+    if (which === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
+    const payload = item.payload ?? NO_BYTES;
+    const applied = await applyRecord(index, { file, offset }, item.header, payload);
     // Before the record counts as applied: a crash in between repeats it.
     if (applied.clearCache === true) await clearCaches(index);
     note(applied);
-    remember(item.next);
+    remember(next);
   }
   if (torn !== undefined) await log.cut(torn);
   if (log.lastNumber !== undefined) remember(log.end());
@@ -249,7 +298,7 @@ async function replay(
  * Whether the index can go on from where it stands; else it tells of another folder, or of segments
  * that were dropped since.
  */
-async function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
+async function covers(index: IndexStore, { segments, chain }: QueueLogs): Promise<boolean> {
   const { segments: reached, chain: signed } = index.state;
   if (!(await isOfLogs(index, segments, chain))) return false;
   const there = chain.files().find(({ number }) => number === signed?.file);
@@ -293,21 +342,16 @@ function isDamage(error: unknown): boolean {
 }
 
 /** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */
-async function salvage(
+async function salvage<K extends RecordKind>(
   port: FilePort,
-  log: RecordLog,
-  at: Position,
-  next: Position,
+  log: RecordLog<K>,
+  { file, offset, end }: Position & { readonly end: number },
   damagedDir: string,
 ): Promise<void> {
   await ensureDirectory(port, damagedDir);
-  const length = Math.min(next.offset - at.offset, MAX_SALVAGE_BYTES);
-  const name = `${String(at.file).padStart(8, '0')}-${at.offset}.bin`;
-  await writeFileDurably(
-    port,
-    join(damagedDir, name),
-    await log.readBytes(at.file, at.offset, length),
-  );
+  const length = Math.min(end - offset, MAX_SALVAGE_BYTES);
+  const name = `${String(file).padStart(8, '0')}-${offset}.bin`;
+  await writeFileDurably(port, join(damagedDir, name), await log.readBytes(file, offset, length));
 }
 
 /** Bytes that the disk of the queue has left for it. */

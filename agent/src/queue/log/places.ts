@@ -1,6 +1,6 @@
+import type { Position } from '@aliquot/shared/records/format';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { type ClassBytes, classesIn, DEFAULT_CLASS } from './payloads.ts';
-import type { Position } from './record-log.ts';
 
 /*
  * Values of the index's families `i`, `q` and `c`. What an earlier release wrote lacks the fields

@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -14,9 +15,7 @@ import {
   testSigner,
 } from '../../../testing/queue/support.ts';
 import { fsckQueue } from './fsck.ts';
-import { queuePaths } from './open-queue.ts';
-import { RecordLog } from './record-log.ts';
-import { skimFile } from './skim.ts';
+import { openLogs, queuePaths } from './open-queue.ts';
 
 /** Ten results: of a few chunks, of one, and of more than an entry names itself. */
 const files: readonly SampleFile[] = [
@@ -83,10 +82,16 @@ async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
 async function recordsOf(
   kind: string,
 ): Promise<readonly { readonly at: number; readonly length: number }[]> {
-  const log = await RecordLog.open(nodeFiles, queuePaths(dir).segments, 'segment', 1 << 20);
-  const found = (await collect(skimFile(log, 1))).filter(({ header }) => header.kind === kind);
-  await log.close();
-  return found.map(({ at, header }) => ({ at: at.offset, length: header.length }));
+  const { segments } = await openLogs({
+    ...{ port: nodeFiles, dataDir: dir, random: seededRandom('logs') },
+  });
+  const items = await collect(segments.scanFile(1, { take: () => 'skip' }));
+  await segments.close();
+  return items.flatMap((item) =>
+    item.type === 'record' && item.header.kind === kind
+      ? [{ at: item.offset, length: item.header.length }]
+      : [],
+  );
 }
 
 describe('I-A12 one wrong bit of the queue costs the versions that need it, names them, and holds up nothing else', () => {
@@ -107,16 +112,13 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
 
   const places: Record<string, () => Promise<number>> = {
     'in the bytes of a chunk': async () => ((await recordsOf('chunk'))[2]?.at ?? 0) + 100,
-    "in the header of a chunk's record": async () => ((await recordsOf('chunk'))[2]?.at ?? 0) + 10,
     'in a page': async () => ((await recordsOf('page'))[0]?.at ?? 0) + 60,
     'in a sealed draft': async () => {
       const version = (await recordsOf('version'))[2];
-      return (version?.at ?? 0) + 48 + (version?.length ?? 0) - 5;
+      return (version?.at ?? 0) + RECORD_HEADER_BYTES + (version?.length ?? 0) - 5;
     },
     'in the clear part of a version': async () =>
-      ((await recordsOf('version'))[2]?.at ?? 0) + 48 + 3,
-    "in the header of a version's record": async () =>
-      ((await recordsOf('version'))[2]?.at ?? 0) + 20,
+      ((await recordsOf('version'))[2]?.at ?? 0) + RECORD_HEADER_BYTES + 3,
   };
   for (const [what, place] of Object.entries(places)) {
     test(`${what}: one is named`, async () => {
@@ -137,8 +139,21 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     });
   }
 
+  test('in the header of a record: nothing is lost, because what it says proves itself', async () => {
+    for (const kind of ['chunk', 'version']) {
+      const copy = join(folder.dir, kind);
+      cpSync(dir, copy, { recursive: true });
+      flip(segment(copy), ((await recordsOf(kind))[2]?.at ?? 0) + 20);
+      expect((await sendsTheRest(copy)).lost).toEqual([]);
+      const found = await collect(
+        fsckQueue({ port: nodeFiles, dataDir: copy, random: seededRandom('fsck'), repair: false }),
+      );
+      expect(found.map(({ code }) => code)).toContain('FSCK_SEGMENT_DAMAGED');
+    }
+  });
+
   test('in the header of a segment: nothing is lost, also when the index is gone', async () => {
-    for (const offset of [0, 4, 6, 12]) {
+    for (const offset of [0, 7, 12, 20, 33, 39]) {
       const copy = join(folder.dir, `header-${offset}`);
       cpSync(dir, copy, { recursive: true });
       flip(segment(copy), offset);

@@ -1,10 +1,10 @@
 import { decodeEntry, decodeSignedCommit, type EntryKind, type FileId } from '@aliquot/proto';
+import type { Position } from '@aliquot/shared/records/format';
+import type { ChainKind } from '../log/formats.ts';
 import { numberInKey } from '../log/index-keys.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from '../log/payloads.ts';
 import { decodeUnsigned } from '../log/places.ts';
-import type { RecordKind } from '../log/record.ts';
-import type { Position } from '../log/record-log.ts';
 import { openDraft } from './commit-cut.ts';
 
 /** One version of a file that this installation captured, as its own records have it. */
@@ -48,8 +48,9 @@ export async function ownVersionsIn(
   for (;;) {
     let signed = 0;
     for await (const item of files.chain.scan(from)) {
-      if (item.type === 'damage') continue; // named by fsck, and by the opening of the queue
-      from = item.next;
+      // What is damaged is named by fsck, and by the opening of the queue.
+      if (item.type !== 'record' || item.payload === undefined) continue;
+      from = { file: item.file, offset: item.end };
       if (item.header.kind === 'signed') {
         const record = decodeSignedRecord(item.payload);
         signed += 1;
@@ -68,7 +69,7 @@ export async function ownVersionsIn(
 /** The sequence of what is not signed yet. */
 const WAITING = 0;
 
-function learn(found: Found[], kind: RecordKind, payload: Uint8Array): void {
+function learn(found: Found[], kind: ChainKind, payload: Uint8Array): void {
   if (kind === 'receipt') {
     const { sequence, receivedAtMs } = decodeReceiptRecord(payload);
     for (const version of found)

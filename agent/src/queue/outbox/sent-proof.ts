@@ -1,7 +1,6 @@
 import { QueueError } from '../log/errors.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeLostRecord, decodeSignedRecord, decodeVersion } from '../log/payloads.ts';
-import { skimFile } from '../log/skim.ts';
 
 /** A version, and the batch under whose key its draft was sealed. */
 export interface BatchedEntry {
@@ -82,7 +81,8 @@ class LogProof {
     for (const { number } of chain.files().toReversed()) {
       let newestSigned = 0;
       for await (const item of chain.scanFile(number)) {
-        if (item.type === 'damage') continue; // what it said is not proved
+        // What is damaged says nothing that is proved.
+        if (item.type !== 'record' || item.payload === undefined) continue;
         if (item.header.kind === 'signed') {
           const { entries } = decodeSignedRecord(item.payload);
           for (const entry of entries) add(found, entry);
@@ -120,14 +120,12 @@ class LogProof {
   async #lookPast(segments: QueueFiles['segments'], batch: number): Promise<void> {
     for (const { number } of segments.files()) {
       if (number < this.#at.file) continue;
-      for await (const { at, next, header } of skimFile(
-        segments,
-        number,
-        number === this.#at.file ? this.#at.offset : 0,
-      )) {
-        if (this.#newestBatch > batch) return;
-        if (header.kind === 'version') await this.#note(segments, at);
-        this.#at = next;
+      const from = number === this.#at.file ? this.#at.offset : 0;
+      for await (const item of segments.scanFile(number, { from, take: () => 'skip' })) {
+        if (this.#newestBatch > batch || item.type === 'unknown') return;
+        if (item.type === 'record' && item.header.kind === 'version')
+          await this.#note(segments, item);
+        this.#at = { file: number, offset: item.end };
       }
     }
   }
@@ -152,10 +150,10 @@ class LogProof {
 /** The number of the first version in the segments. */
 async function oldestEntry(segments: QueueFiles['segments']): Promise<number> {
   for (const { number } of segments.files()) {
-    for await (const { at, header } of skimFile(segments, number)) {
-      if (header.kind !== 'version') continue;
+    for await (const item of segments.scanFile(number, { take: () => 'skip' })) {
+      if (item.type !== 'record' || item.header.kind !== 'version') continue;
       try {
-        return decodeVersion((await segments.read(at)).payload).head.entry;
+        return decodeVersion((await segments.read(item)).payload).head.entry;
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
       }

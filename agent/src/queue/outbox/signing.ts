@@ -10,9 +10,9 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Recent } from '../intake/recent.ts';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
+import type { ChainKind } from '../log/formats.ts';
 import { familyFrom, numberInKey, rawKey } from '../log/index-keys.ts';
 import { decodeItemPlace, decodeUnsigned } from '../log/places.ts';
-import type { RecordKind } from '../log/record.ts';
 import type { CommitSigner } from '../queue.ts';
 import type { BatchSealer } from './batch.ts';
 import { cutCommit, openDraft } from './commit-cut.ts';
@@ -31,7 +31,7 @@ export interface SigningParts {
   readonly recent: Recent;
   readonly clock: Clock;
   readonly chainId: ChainId;
-  readonly appendChain: (kind: RecordKind, payload: Uint8Array) => Promise<void>;
+  readonly appendChain: (kind: ChainKind, payload: Uint8Array) => Promise<void>;
   /** Names versions as lost, with their paths as far as these are known here. */
   readonly recordLost: (
     entries: readonly number[],

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { sample } from '../../../testing/queue/support.ts';
+import {
+  decodeKnown,
+  decodeLostRecord,
+  decodePathRecord,
+  decodeProblem,
+  decodeSignedRecord,
+  decodeVersion,
+  encodeKnown,
+  encodePathRecord,
+} from './payloads.ts';
+
+describe('payloads', () => {
+  const known = { ...sample('/data/ä').known, mtimeNs: -5n, ino: 2n ** 64n - 1n };
+
+  test('of a known file come back as they were', () => {
+    const read = decodeKnown(encodeKnown(9, known));
+    expect(read).toMatchObject({
+      entry: 9,
+      stat: { mtimeNs: -5n, ino: 2n ** 64n - 1n, size: 200, kind: 'file', mode: 0o644 },
+    });
+    expect(Buffer.from(read.stat.path).toString()).toBe('/data/ä');
+    expect(Buffer.compare(encodeKnown(9, read.stat), encodeKnown(9, known))).toBe(0);
+  });
+
+  test('cut anywhere, lengthened, or of another layout are refused', () => {
+    const bytes = encodeKnown(9, known);
+    for (let length = 0; length < bytes.length; length += 1) {
+      for (const decode of [
+        decodeKnown,
+        decodeVersion,
+        decodeSignedRecord,
+        decodeLostRecord,
+        decodeProblem,
+        decodePathRecord,
+      ]) {
+        expect(() => decode(bytes.subarray(0, length))).toThrow(
+          expect.objectContaining({ code: 'QUEUE_DAMAGED' }),
+        );
+      }
+    }
+    expect(() => decodeKnown(Buffer.concat([bytes, Buffer.alloc(1)]))).toThrow(/left over/);
+    expect(() => decodeKnown(Buffer.concat([Buffer.from([2]), bytes.subarray(1)]))).toThrow(
+      /layout/,
+    );
+  });
+
+  test('never allocate what a length merely claims', () => {
+    const huge = Buffer.from('01ffffffff', 'hex');
+    expect(() => decodePathRecord(huge)).toThrow(/limit/);
+    expect(() => decodeLostRecord(huge)).toThrow(/too many/);
+  });
+
+  test('a path that is empty or too long is not taken', () => {
+    expect(() => encodePathRecord(new Uint8Array())).toThrow(
+      expect.objectContaining({ code: 'QUEUE_REFUSED' }),
+    );
+    expect(() => encodePathRecord(new Uint8Array(40_000))).toThrow(
+      expect.objectContaining({ code: 'QUEUE_REFUSED' }),
+    );
+  });
+});
