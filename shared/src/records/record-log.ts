@@ -256,7 +256,7 @@ export class RecordLog<K extends string> extends RecordReader<K> {
 
   /** Makes the file that the next record goes into, durably, where it is not there yet. */
   async begin(): Promise<void> {
-    if (!this.sizes.has(this.activeNumber)) await this.#openNewest(this.activeNumber);
+    if (await this.isUnborn(this.activeNumber)) await this.#openNewest(this.activeNumber);
   }
 
   /** Removes a file that is not the newest, for good. */
