@@ -6,6 +6,7 @@
  * Seam: loaded by its path.
  */
 import { registerHooks } from 'node:module';
+import { Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 
 export const standIn = new URL('./vitest-stand-in.ts', import.meta.url).href;
@@ -29,3 +30,12 @@ registerHooks({
     return url === undefined ? next(specifier, context) : { url, shortCircuit: true };
   },
 });
+
+// Wine 8 lets no socket connect that was asked to keep alive before, as `fetch` asks: the connection
+// ends with UNKNOWN. So whoever asks early is served once it is connected. Wine 10 needs none of it.
+const { setKeepAlive } = Socket.prototype;
+Socket.prototype.setKeepAlive = function (this: Socket, ...asked: unknown[]) {
+  if (this.connecting) this.once('connect', () => Reflect.apply(setKeepAlive, this, asked));
+  else Reflect.apply(setKeepAlive, this, asked);
+  return this;
+};
