@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kitFindings } from './lib/kit-wall.ts';
 import { roomFindings } from './rooms.ts';
 
 const says = (path: string, text: string) =>
@@ -152,8 +153,8 @@ describe('the room rules', () => {
     expect(
       says('collector/src/server/a.ts', "import { readKit } from '../operator/kit-file.ts';"),
     ).toEqual([expect.stringContaining('reaches aside from server to operator')]);
-    expect(says('collector/src/operator/a.ts', "import { s } from '../server/s.ts';")).toEqual([
-      expect.stringContaining('reaches aside from operator to server'),
+    expect(says('agent/src/watch/a.ts', "import { d } from '../desk/d.ts';")).toEqual([
+      expect.stringContaining('reaches aside from watch to desk'),
     ]);
   });
 
@@ -167,12 +168,54 @@ describe('the room rules', () => {
     expect(says('shared/src/content/a.ts', "import { k } from './kernels/k.ts';")).toEqual([]);
   });
 
+  it.each(['store', 'rest', 'server', 'store/packs'])(
+    'keep the operator’s programs off the server’s %s',
+    (room) => {
+      const text = `import type { X } from '../${room}/x.ts';`;
+      expect(says('collector/src/operator/a.ts', text)).toEqual([
+        expect.stringContaining('is of the server'),
+      ]);
+      expect(says('collector/src/operator/a.ts', "import { m } from '../api/m.ts';")).toEqual([]);
+    },
+  );
+
   it('know every inner room', () => {
     expect(says('agent/src/attic/a.ts', '')).toEqual([
       expect.stringContaining('stands in no room of scripts/rooms.ts'),
     ]);
     expect(says('agent/src/a.ts', '')).toHaveLength(1);
     expect(says('agent/testing/attic/a.ts', '')).toEqual([]);
+  });
+
+  describe('keep the kit from the server', () => {
+    const kit = { path: 'shared/src/keys/kit.ts', text: 'export const openKit = 1;' };
+    const store = (text: string) => ({ path: 'collector/src/store/s.ts', text });
+    const server = { path: 'collector/src/server/a.ts', text: "import '../store/s.ts';" };
+
+    it.each([
+      "import { openKit } from '@aliquot/shared/keys/kit';",
+      "export { openKit } from '@aliquot/shared/keys/kit';",
+      "await import('@aliquot/shared/keys/kit');",
+    ])('by every way: %s', (text) => {
+      expect(kitFindings([server, store(text), kit])).toEqual([
+        {
+          path: 'collector/src/store/s.ts',
+          line: 1,
+          says: expect.stringContaining(
+            'collector/src/server/a.ts → collector/src/store/s.ts → shared/src/keys/kit.ts',
+          ),
+        },
+      ]);
+    });
+
+    it('but not its types, and not from the operator', () => {
+      const types = store("import type { OpenKit } from '@aliquot/shared/keys/kit';");
+      const operator = {
+        path: 'collector/src/operator/a.ts',
+        text: "import { openKit } from '@aliquot/shared/keys/kit';",
+      };
+      expect(kitFindings([server, types, operator, kit])).toEqual([]);
+    });
   });
 
   it('say the line', () => {

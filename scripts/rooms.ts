@@ -4,6 +4,7 @@
  */
 import { join, posix } from 'node:path';
 import { Visitor } from 'vite';
+import { kitFindings } from './lib/kit-wall.ts';
 import {
   type Finding,
   isTest,
@@ -94,6 +95,22 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
   ],
 };
 
+/**
+ * What runs on the server. The operator's programs hold the kit and must have no part of it: they
+ * know the server by what both say to each other (`api`). `lib/kit-wall.ts` has the other side: the
+ * server never loads what opens a kit.
+ */
+const ofTheServer: ReadonlySet<string> = new Set([
+  'hashing',
+  'releases',
+  'store',
+  'ingest',
+  'carry',
+  'health',
+  'rest',
+  'server',
+]);
+
 const durableNames = /^(rename|fsync|fdatasync)(Sync)?$/;
 const environmentFiles = new Set([
   'agent/src/environment.ts',
@@ -130,9 +147,15 @@ function climbs(from: string, to: string): string | undefined {
   if (room === undefined) return undefined;
   const [here, there] = [placeOf(room, from), placeOf(room, to)];
   if (here === undefined || there === undefined || here.name === there.name) return undefined;
+  if (room === 'collector' && here.name === 'operator' && isOfTheServer(there.name))
+    return 'is of the server, of which the operator’s programs know only collector/src/api: ask it over HTTP';
   if (there.line < here.line) return undefined;
   const how = there.line === here.line ? 'aside' : 'up';
   return `reaches ${how} from ${here.name} to ${there.name}: move what it needs into a room that both stand on, or take it as a parameter (scripts/rooms.ts)`;
+}
+
+function isOfTheServer(name: string): boolean {
+  return ofTheServer.has(name.split('/')[0] ?? '');
 }
 
 /** Whether a program's file stands in a room of the list. */
@@ -264,5 +287,8 @@ export function roomFindings(file: SourceFile): Finding[] {
 
 if (import.meta.main) {
   const sources = readSources(join(import.meta.dirname, '..'));
-  report(`rooms (${rooms.join(', ')})`, sources.flatMap(roomFindings));
+  report(`rooms (${rooms.join(', ')})`, [
+    ...sources.flatMap(roomFindings),
+    ...kitFindings(sources),
+  ]);
 }

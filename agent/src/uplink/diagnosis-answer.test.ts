@@ -2,7 +2,7 @@ import type { ClientFrame, OperatorPurpose, Signed } from '@aliquot/proto';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { askDiagnosis, openDiagnosis } from '@aliquot/shared/diagnosis/sealed';
-import { issueOperator } from '@aliquot/shared/keys/operator';
+import { issueOperator } from '@aliquot/shared/keys/operator-certificate';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { testIdentity, vault } from '../../testing/uplink/test-agent.ts';

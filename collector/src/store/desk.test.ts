@@ -5,7 +5,7 @@ import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { policyKeyFor } from '@aliquot/shared/keys/derive';
-import { issueOperator } from '@aliquot/shared/keys/operator';
+import { issueOperator } from '@aliquot/shared/keys/operator-certificate';
 import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../testing/keys/fixtures.ts';
 import { newBoxKey } from '../crypto/box.ts';
 import { newSigningKey } from '../crypto/sign.ts';
-import { issueOperator } from '../keys/operator.ts';
+import { issueOperator } from '../keys/operator-certificate.ts';
 import { askDiagnosis, openDiagnosis, sealDiagnosis, verifyDiagnosisRequest } from './sealed.ts';
 
 const NOW = 1_790_000_000_000;

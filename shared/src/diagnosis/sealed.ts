@@ -18,7 +18,7 @@ import { equalBytes } from '../crypto/primitives.ts';
 import { openSealed, type SealedBox, sealTo } from '../crypto/sealed-box.ts';
 import { type SigningKey, sign } from '../crypto/sign.ts';
 import { CertificateError, requireVault, verified } from '../keys/certificates.ts';
-import { verifyOperator } from '../keys/operator.ts';
+import { verifyOperator } from '../keys/operator-certificate.ts';
 import type { Random } from '../ports.ts';
 
 const codes = {

@@ -14,7 +14,7 @@ import { equalBytes, labelled, sha512 } from '../crypto/primitives.ts';
 import { type SigningKey, sign } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
 import { verifyEnrolment } from './certificates.ts';
-import { verifyOperator } from './operator.ts';
+import { verifyOperator } from './operator-certificate.ts';
 import { CertificateError, requireVault, verified } from './statement.ts';
 
 const APPROVAL = 'aliquot/v1/agent-approval';

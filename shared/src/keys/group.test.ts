@@ -32,7 +32,7 @@ import {
 } from './certificates.ts';
 import { groupSecretFor, memberPathKey, pathKeyFor } from './derive.ts';
 import { groupIdOf, issueGroup, issueMember, mayBeNamed } from './group.ts';
-import { issueOperator } from './operator.ts';
+import { issueOperator } from './operator-certificate.ts';
 
 const vault = fixtureVault('groups');
 const foreign = fixtureVault('groups of others');

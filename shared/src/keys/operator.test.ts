@@ -5,14 +5,8 @@ import { hex } from '../crypto/bytes.ts';
 import { dearmor } from './armor.ts';
 import { policyKeyFor } from './derive.ts';
 import { openKit, sealKit } from './kit.ts';
-import {
-  inspectOperator,
-  issueOperator,
-  newOperator,
-  openOperator,
-  sealOperator,
-  verifyOperator,
-} from './operator.ts';
+import { inspectOperator, newOperator, openOperator, sealOperator } from './operator.ts';
+import { issueOperator, verifyOperator } from './operator-certificate.ts';
 
 const CHEAP = { logN: 1, r: 1, p: 1 };
 const vault = fixtureVault('operators');

@@ -1,9 +1,7 @@
 import {
   AliquotError,
-  decodeOperatorCertificateBody,
   decodeOperatorContents,
   type ErrorCodes,
-  encodeOperatorCertificateBody,
   encodeOperatorContents,
   type KitFile,
   type OperatorCertificateBody,
@@ -11,22 +9,16 @@ import {
   type OperatorPurpose,
   type Signed,
   type VaultDescriptorBody,
-  type VaultId,
 } from '@aliquot/proto';
 import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
 import { equalBytes } from '../crypto/primitives.ts';
-import { newSigningKey, type SigningKey, sign, signingKeyFromSeed } from '../crypto/sign.ts';
+import { newSigningKey, type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
 import { foreignFile } from './armor.ts';
-import {
-  CertificateError,
-  requireStrong,
-  requireVault,
-  verified,
-  verifyDescriptor,
-} from './certificates.ts';
+import { CertificateError, verifyDescriptor } from './certificates.ts';
 import { policyKeyFor } from './derive.ts';
 import type { OpenKit } from './kit.ts';
+import { issueOperator, operatorOf } from './operator-certificate.ts';
 import {
   decodedOf,
   defaultKitCost,
@@ -57,56 +49,6 @@ export type OperatorErrorCode = keyof typeof codes;
 /** An operator key that cannot be used. */
 export class OperatorError extends AliquotError<OperatorErrorCode> {
   static override readonly codes = codes;
-}
-
-const CERTIFICATE = 'aliquot/v1/operator-certificate';
-const WHAT = 'operator certificate';
-
-/**
- * The authority's word for a person's keys. Seam: `newOperator` uses it; tests of other rooms issue
- * their own.
- */
-export function issueOperator(authority: SigningKey, body: OperatorCertificateBody): Signed {
-  return sign(authority, CERTIFICATE, encodeOperatorCertificateBody(body));
-}
-
-/**
- * The operator whom the vault's authority certified for `purpose`. Throws CertificateError:
- * foreign, past its term at `nowMs` (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Whoever
- * verifies a statement gives the time at which it takes it.
- */
-export function verifyOperator(
-  authorityKey: Uint8Array,
-  vaultId: VaultId,
-  signed: Signed,
-  purpose: OperatorPurpose,
-  nowMs: number,
-): OperatorCertificateBody {
-  const body = operatorOf(authorityKey, vaultId, signed);
-  if (!body.purposes.includes(purpose)) {
-    throw new CertificateError(
-      'CERT_PURPOSE',
-      `the key of operator ${body.name} is for ${body.purposes.join(', ')}, not for ${purpose}`,
-    );
-  }
-  if (nowMs >= body.expiresAtMs) {
-    throw new CertificateError(
-      'CERT_EXPIRED',
-      `the key of operator ${body.name} expired at ${new Date(body.expiresAtMs).toISOString()}`,
-    );
-  }
-  return body;
-}
-
-function operatorOf(
-  authorityKey: Uint8Array,
-  vaultId: VaultId,
-  signed: Signed,
-): OperatorCertificateBody {
-  const body = verified(WHAT, authorityKey, CERTIFICATE, decodeOperatorCertificateBody, signed);
-  requireVault(WHAT, vaultId, body.vaultId);
-  requireStrong(WHAT, body.signKey);
-  return body;
 }
 
 /** What an operator's key is to be good for. */

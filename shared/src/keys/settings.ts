@@ -33,7 +33,7 @@ import { openSealed, type SealedBox, sealTo } from '../crypto/sealed-box.ts';
 import { type SigningKey, sign } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
 import { CertificateError, requireVault, verified } from './certificates.ts';
-import { verifyOperator } from './operator.ts';
+import { verifyOperator } from './operator-certificate.ts';
 
 const codes = {
   /** Signed by nobody whom this vault's authority trusts with settings, or altered. */
