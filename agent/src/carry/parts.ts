@@ -1,8 +1,8 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import type { SessionParts } from '../uplink/session-parts.ts';
+import type { UplinkParts } from '../uplink/uplink-parts.ts';
 
 /** What carrying by hand works on: what a session does, and the disk with the carried files. */
-export interface CarryParts extends SessionParts {
+export interface CarryParts extends UplinkParts {
   readonly port: FilePort;
 }
 

@@ -8,7 +8,7 @@ import type {
   VaultId,
 } from '@aliquot/proto';
 import type { QueuedItem } from '../queue/queue.ts';
-import type { SessionParts } from './session-parts.ts';
+import type { UplinkParts } from './uplink-parts.ts';
 
 /**
  * The agent's side of the connection: keeps one authenticated session to the collector, drains the
@@ -57,7 +57,7 @@ export interface Uplink {
    * unless `stop` was called. Rejects with what the work threw; what that kept as the connection's
    * problem stands in `status()`.
    */
-  instead<T>(work: (parts: SessionParts) => Promise<T>): Promise<T>;
+  instead<T>(work: (parts: UplinkParts) => Promise<T>): Promise<T>;
   /**
    * A part of a file of a release, as the collector has it: whoever asks proves it. `size` is the
    * whole file's, 0 when it has none.

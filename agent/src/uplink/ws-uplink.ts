@@ -17,7 +17,6 @@ import { askItems, askState } from './own-history.ts';
 import { askReleasePart } from './release-part.ts';
 import { Retry } from './retry.ts';
 import { type SendingPace, Session } from './session.ts';
-import type { SessionParts } from './session-parts.ts';
 import { SettingsAnswer } from './settings-answer.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
@@ -35,9 +34,10 @@ import type {
   UplinkState,
   UplinkStatus,
 } from './uplink.ts';
+import type { UplinkParts } from './uplink-parts.ts';
 import { Welcome } from './welcome.ts';
 
-export interface UplinkOptions extends Omit<SessionParts, 'welcome'> {
+export interface UplinkOptions extends Omit<UplinkParts, 'welcome'> {
   readonly recover?: Recover;
   /** Who makes the diagnoses that operators ask for; without it, there are none. */
   readonly diagnostics?: Diagnostics | undefined;
@@ -213,7 +213,7 @@ export class WebSocketUplink implements Uplink {
     return await askReleasePart(this.#readySession(), name, offset);
   }
 
-  instead<T>(work: (parts: SessionParts) => Promise<T>): Promise<T> {
+  instead<T>(work: (parts: UplinkParts) => Promise<T>): Promise<T> {
     return this.#instead.run(async () => {
       this.#resting = true;
       try {

@@ -38,7 +38,12 @@ export async function rooms(
   check: Check,
   only: readonly string[],
 ): Promise<void> {
-  const files = globSync('{proto,shared,agent,collector}/{src,testing}/**/*.test.ts', { cwd: root })
+  const files = globSync(
+    ['{proto,shared,agent,collector}/{src,testing}/**/*.test.ts', 'test/pair/**/*.test.ts'],
+    {
+      cwd: root,
+    },
+  )
     .sort()
     .filter((file) => only.length === 0 || only.some((part) => file.includes(part)));
   const { passed, failed, skipped, posix } = runAll(folder, files);

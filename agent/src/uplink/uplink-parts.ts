@@ -6,7 +6,7 @@ import type { TrustStore } from './trust.ts';
 import type { Welcome } from './welcome.ts';
 
 /** What a session works on, and whoever does its work by hand. */
-export interface SessionParts {
+export interface UplinkParts {
   readonly identity: AgentIdentity;
   readonly queue: Queue;
   readonly trust: TrustStore;
