@@ -24,6 +24,8 @@ export type FolderState =
 /** The largest that is read whole, per record: it names every table. */
 const MAX_CURRENT_BYTES = 64;
 const EVERYTHING = Number.MAX_SAFE_INTEGER;
+/** Lies beside LevelDB's files once the index is not to be believed any more, whatever they say. */
+export const REBUILD_FILE = 'REBUILD';
 /** A batch begins with the number of its first change, and how many it has. */
 const BATCH_HEADER_BYTES = 12;
 /** LevelDB puts a number and a kind behind each of its keys. */
@@ -92,6 +94,7 @@ function userKey(key: Uint8Array): Uint8Array {
  */
 export async function lookAtFolder(files: FilePort, dir: string): Promise<FolderState> {
   const names = await namesIn(files, dir);
+  if (names.includes(REBUILD_FILE)) return damaged('it was found to be damaged before');
   const tables = new Set(names.filter((name) => /^\d+\.(ldb|sst)$/.test(name)));
   const logs = names.filter((name) => /^\d+\.log$/.test(name));
   const manifests = names.filter((name) => name.startsWith('MANIFEST-'));

@@ -1,13 +1,18 @@
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
-import { ensureDirectory, removeDurably, removeTree } from '../durable/durable.ts';
+import {
+  ensureDirectory,
+  removeDurably,
+  removeTree,
+  writeFileDurably,
+} from '../durable/durable.ts';
 import { FileError } from '../durable/errors.ts';
 import type { FilePort } from '../durable/file-port.ts';
-import { levelTrouble, levelWords } from '../durable/level-trouble.ts';
 import { crc32c } from './crc32c.ts';
 import type { DerivedIndex, Row, ScanOptions } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
-import { type FolderState, lookAtFolder } from './level-folder.ts';
+import { rebuild, told } from './level-errors.ts';
+import { type FolderState, lookAtFolder, REBUILD_FILE } from './level-folder.ts';
 import type { KeyRange, LevelDatabase, LevelIterator, LevelPort, RowChange } from './level-port.ts';
 import { asBuffer, isIn, Overlay, overlaid } from './overlay.ts';
 import { checkedValue, decodeSeal, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
@@ -90,8 +95,8 @@ export async function openIndex(ports: IndexPorts, options: IndexOptions): Promi
 
 /** Removes an index, so that it can be made anew. Seam: for the owners. */
 export async function removeIndex(files: FilePort, dir: string): Promise<void> {
-  // First what makes it one: what is left after a crash is none.
   await ensureDirectory(files, dir);
+  // First what makes it one: what is left after a crash is none.
   await removeDurably(files, join(dir, 'CURRENT'));
   await removeTree(files, dir);
   await ensureDirectory(files, dir);
@@ -106,28 +111,6 @@ async function look(files: FilePort, dir: string): Promise<FolderState> {
       const isGone = error instanceof FileError && error.code === 'FILE_MISSING';
       if (!isGone || turn === LOOKS) throw error;
     }
-  }
-}
-
-function rebuild(what: string, why: string): DerivedError {
-  return new DerivedError('DERIVED_REBUILD', `${what} is damaged: ${why}`);
-}
-
-/** What LevelDB met, in our words; other errors as they are. */
-function told(error: unknown, what: string): unknown {
-  if (error instanceof DerivedError) return error;
-  const cause = { cause: error };
-  switch (levelTrouble(error)) {
-    case undefined:
-      return error;
-    case 'damaged':
-      return new DerivedError('DERIVED_REBUILD', `${what} is damaged: ${levelWords(error)}`, cause);
-    case 'locked':
-      return new DerivedError('DERIVED_LOCKED', `${what} is in use by a living process`, cause);
-    case 'no-space':
-      return new DerivedError('DERIVED_NO_SPACE', `${what}: the disk is full`, cause);
-    case 'disk':
-      return new DerivedError('DERIVED_STORAGE', `${what}: ${levelWords(error)}`, cause);
   }
 }
 
@@ -366,7 +349,11 @@ class LevelIndex implements DerivedIndex {
     this.#damage = damage;
     if (this.#options.mustExist === true) return;
     try {
-      await removeDurably(this.#files, join(this.#options.dir, 'CURRENT'));
+      await writeFileDurably(
+        this.#files,
+        join(this.#options.dir, REBUILD_FILE),
+        Buffer.from(`${damage.message}\n`),
+      );
     } catch (error) {
       // A disk that fails: the next opening looks at everything again.
       if (!(error instanceof FileError)) throw error;
