@@ -8,6 +8,14 @@ export type FindingCode =
   | 'pack-missing'
   /** The last pack has lost its end: the catalog knows of more. */
   | 'pack-short'
+  /** A file of the history is missing. */
+  | 'history-missing'
+  /** The newest file of the history has lost its end: the catalog knows of more. */
+  | 'history-short'
+  /** A file of the history does not end as it should: something was cut off, or put there. */
+  | 'history-end'
+  /** A pack or history file is another vault's, renamed, doubled, or its header is unreadable. */
+  | 'file-foreign'
   /** A pack's header is unreadable or belongs elsewhere. */
   | 'pack-header'
   /** A closed pack lacks its index or footer, or they do not fit its records. */

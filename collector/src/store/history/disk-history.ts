@@ -1,7 +1,7 @@
 import type { VaultId } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
-import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { StoreError } from '../errors.ts';
@@ -22,7 +22,7 @@ import {
   type HistoryPoint,
   type HistoryRow,
 } from './history-log.ts';
-import { brokenHistory, checkSequence, replayFiles } from './history-scan.ts';
+import { brokenHistory, checkSequence, orCorrupt, replayFiles } from './history-scan.ts';
 
 export interface DiskHistoryPorts {
   readonly files: FilePort;
@@ -80,7 +80,7 @@ export class DiskHistory implements HistoryLog {
     history = new DiskHistory(log, log);
     try {
       checkSequence(log, durable);
-      await writing(log, () => history.#resume(log, durable, discard));
+      await orCorrupt(() => writing(log, () => history.#resume(log, durable, discard)));
       return history;
     } catch (error) {
       await log.close();
@@ -176,6 +176,8 @@ export class DiskHistory implements HistoryLog {
     let isEnded = false;
     await log.resume(
       ({ type, header, offset }) => {
+        // The header of a file may rot: what it said is known from the other files.
+        if (offset < FILE_HEADER_BYTES) return;
         if (type === 'damage' || header === undefined)
           throw brokenHistory(log, file, offset, 'a record that was durable is broken');
         if (isEnded)

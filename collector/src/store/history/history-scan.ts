@@ -29,6 +29,16 @@ function missingFile(files: HistoryReader): number | undefined {
   return undefined;
 }
 
+/** Runs what may meet a file whose header nothing tells: that is more than one damaged record. */
+export async function orCorrupt<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+    throw new StoreError('STORE_CORRUPT', error.message, { cause: error });
+  }
+}
+
 /** Throws `STORE_CORRUPT` unless the files are all there, up to what was durable. */
 export function checkSequence(files: HistoryReader, durable: HistoryPoint): void {
   const missing = missingFile(files);
@@ -63,9 +73,12 @@ export async function* replayFiles(
     const isLast = number === end.file;
     if (isLast && compareHistory({ file: number, offset: start }, end) >= 0) return;
     let isEnded = false;
+    await orCorrupt(() => files.codecOf(number));
     const options = { from: start, ...(isLast ? { to: end.offset } : {}) };
     for await (const item of files.scanFile(number, options)) {
       const { offset } = item;
+      // The header of a file may rot: what it said is known from the other files.
+      if (item.type === 'damage' && offset < FILE_HEADER_BYTES) continue;
       if (item.type === 'unknown')
         throw brokenHistory(files, number, offset, `${item.why} is not known to this release`);
       if (item.type === 'damage' || item.payload === undefined)

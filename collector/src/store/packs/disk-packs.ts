@@ -5,6 +5,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import type { NewRecord, Position } from '@aliquot/shared/records/format';
+import { RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { Serial } from '@aliquot/shared/serial';
 import { StoreError } from '../errors.ts';
@@ -56,13 +57,20 @@ const HANDLES = 16;
  */
 export class DiskPacks implements PackStore {
   readonly capabilities = { grows: true, heldBytes: 0 };
-  readonly #log: RecordLog<PackKind>;
+  readonly #reader: RecordReader<PackKind>;
+  /** `undefined` where the packs are only looked at. */
+  readonly #log: RecordLog<PackKind> | undefined;
   readonly #hasher: Hasher;
   readonly #queue = new Serial();
   #growing: GrowingPack | undefined;
   #isClosed = false;
 
-  private constructor(log: RecordLog<PackKind>, hasher: Hasher) {
+  private constructor(
+    reader: RecordReader<PackKind>,
+    log: RecordLog<PackKind> | undefined,
+    hasher: Hasher,
+  ) {
+    this.#reader = reader;
     this.#log = log;
     this.#hasher = hasher;
   }
@@ -84,9 +92,9 @@ export class DiskPacks implements PackStore {
       usedNumbers: durable.reduce((most, { pack }) => Math.max(most, pack), 0),
       closing: (file) => (packs === undefined ? [] : packs.#closing(file)),
     });
-    packs = new DiskPacks(log, hasher);
+    packs = new DiskPacks(log, log, hasher);
     try {
-      await packs.#resume(durable, discard);
+      await packs.#resume(log, durable, discard);
       return packs;
     } catch (error) {
       await log.close();
@@ -94,23 +102,36 @@ export class DiskPacks implements PackStore {
     }
   }
 
+  /**
+   * The packs as they lie, for fsck: nothing is cut, made or synced, and putting is a mistake. A
+   * collector may be writing at the same time.
+   */
+  static async inspect(
+    dir: string,
+    vaultId: VaultId,
+    { files, hasher = hereHasher }: Pick<DiskPackPorts, 'files' | 'hasher'>,
+  ): Promise<DiskPacks> {
+    const folder = { port: files, dir, format: PACK_FORMAT, owner: vaultId, handles: HANDLES };
+    return new DiskPacks(await RecordReader.open(folder), undefined, hasher);
+  }
+
   get bytes(): number {
-    return this.#log.bytesFrom(0);
+    if (this.#log !== undefined) return this.#log.bytesFrom(0);
+    return this.#reader.files().reduce((sum, { size }) => sum + size, 0);
   }
 
   get unsyncedBytes(): number {
-    const [end, synced] = [this.#log.end(), this.#log.synced];
-    return end.offset - synced.offset;
+    return this.#log === undefined ? 0 : this.#log.end().offset - this.#log.synced.offset;
   }
 
   put(items: readonly PackItem[]): Promise<readonly Place[]> {
-    return this.#inTurn(async () => {
+    return this.#inTurn(async (log) => {
       if (items.length === 0) return [];
       const growing = this.#growing;
       if (growing !== undefined && growing.index.count + items.length > MAX_PACK_ITEMS)
-        await this.#log.rotate();
+        await log.rotate();
       const records = items.map(({ id, kind, bytes }) => ({ kind, payload: bytes, digest: id }));
-      const positions = await this.#log.appendAll(records);
+      const positions = await log.appendAll(records);
       return items.map(({ id, kind, bytes }, at): Place => {
         const { file, offset } = positions[at] ?? { file: 0, offset: 0 };
         const place = { pack: file, offset, length: bytes.length };
@@ -121,21 +142,21 @@ export class DiskPacks implements PackStore {
   }
 
   sync(): Promise<void> {
-    return this.#inTurn(() => this.#log.sync());
+    return this.#inTurn((log) => log.sync());
   }
 
   async read(id: ChunkId, place: Place) {
     this.#checkOpen();
     const damaged = (why: string, cause?: unknown) => {
-      const says = `${this.#log.path(place.pack)}: the item at byte ${place.offset} ${why}`;
+      const says = `${this.#reader.path(place.pack)}: the item at byte ${place.offset} ${why}`;
       return new StoreError('STORE_DAMAGED', `${says}; aliquot fsck names what it concerns`, {
         cause,
       });
     };
-    if (this.#log.sizeOf(place.pack) === undefined) throw damaged('is gone with its pack');
+    if (this.#reader.sizeOf(place.pack) === undefined) throw damaged('is gone with its pack');
     try {
       const at = { file: place.pack, offset: place.offset };
-      const { header, payload } = await this.#log.read(at, place.length);
+      const { header, payload } = await this.#reader.read(at, place.length);
       if (!isItem(header.kind) || !equalBytes(header.digest, id))
         throw damaged('is another one than the catalog says');
       return { kind: header.kind, bytes: payload };
@@ -154,15 +175,15 @@ export class DiskPacks implements PackStore {
         this.#checkOpen();
         try {
           // The header of the file first: one that is not ours has nothing that we may read.
-          await this.#log.codecOf(pack);
-          return await this.#log.readBytes(pack, offset, length);
+          await this.#reader.codecOf(pack);
+          return await this.#reader.readBytes(pack, offset, length);
         } catch (error) {
           const isHere = error instanceof FileError && error.code !== 'FILE_MISSING';
           if (isHere || !(error instanceof FileError || error instanceof StoreError)) throw error;
           return Buffer.alloc(0); // each item of it is told as damaged, one by one
         }
       },
-      codecOf: async (pack: number) => (await this.#log.codecOf(pack)).codec,
+      codecOf: async (pack: number) => (await this.#reader.codecOf(pack)).codec,
       readAlone: async ({ id, place }: PlacedItem) => {
         try {
           return await this.read(id, place);
@@ -176,32 +197,32 @@ export class DiskPacks implements PackStore {
   }
 
   packs(): readonly PackExtent[] {
-    const { file, offset } = this.#log.synced;
-    return this.#log.files().map(({ number, size }) => ({
-      ...{ pack: number, bytes: size, syncedBytes: number === file ? offset : size },
+    const synced = this.#log?.synced;
+    return this.#reader.files().map(({ number, size }) => ({
+      ...{ pack: number, bytes: size, syncedBytes: number === synced?.file ? synced.offset : size },
       closed: number !== this.#growing?.number,
     }));
   }
 
   async *rows(pack: number, from = 0): AsyncGenerator<readonly PackRow[]> {
     this.#checkOpen();
-    if (this.#log.sizeOf(pack) === undefined)
-      throw new StoreError('STORE_DAMAGED', `${this.#log.path(pack)} is not there`);
+    if (this.#reader.sizeOf(pack) === undefined)
+      throw new StoreError('STORE_DAMAGED', `${this.#reader.path(pack)} is not there`);
     const growing = this.#growing?.number === pack ? this.#growing : undefined;
-    yield* packRows(this.#log, pack, from, growing);
+    yield* packRows(this.#reader, pack, from, growing);
   }
 
   remove(pack: number): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#log.sizeOf(pack) === undefined) return;
-      if (pack === this.#log.lastNumber) {
+    return this.#inTurn(async (log) => {
+      if (log.sizeOf(pack) === undefined) return;
+      if (pack === log.lastNumber) {
         // The next one is there before the highest number goes: so it is never given again.
         this.#growing = undefined;
-        await this.#log.rotate();
-        await this.#log.begin();
-        this.#growingPack(this.#log.activeNumber);
+        await log.rotate();
+        await log.begin();
+        this.#growingPack(log.activeNumber);
       }
-      await this.#log.drop(pack);
+      await log.drop(pack);
     });
   }
 
@@ -209,54 +230,32 @@ export class DiskPacks implements PackStore {
     return this.#queue.run(async () => {
       if (this.#isClosed) return;
       this.#isClosed = true;
-      await this.#log.close();
+      await this.#reader.close();
     });
   }
 
   /** Goes on with the newest pack, unless it is closed, or broken where it was durable. */
-  async #resume(durable: NonNullable<PackOpening['durable']>, discard: boolean): Promise<void> {
-    const number = this.#log.lastNumber;
+  async #resume(
+    log: RecordLog<PackKind>,
+    durable: NonNullable<PackOpening['durable']>,
+    discard: boolean,
+  ): Promise<void> {
+    const number = log.lastNumber;
     // Where a newer number was given and its pack is gone, this one was closed before that.
-    if (number === undefined || this.#log.activeNumber !== number) return;
+    if (number === undefined || log.activeNumber !== number) return;
     const extent = durable.find(({ pack }) => pack === number);
     const known = { file: number, offset: extent?.syncedBytes ?? 0 };
-    await writing(this.#log, async () => {
-      if (discard && known.offset < (this.#log.sizeOf(number) ?? 0)) await this.#log.cut(known);
-      if ((await endOfPack(this.#log, number)) !== undefined) {
-        if (known.offset < (this.#log.sizeOf(number) ?? 0)) await this.#log.syncNewest(known);
-        await this.#log.rotate();
+    await writing(log, async () => {
+      if (discard && known.offset < (log.sizeOf(number) ?? 0)) await log.cut(known);
+      if ((await endOfPack(log, number)) !== undefined) {
+        if (known.offset < (log.sizeOf(number) ?? 0)) await log.syncNewest(known);
+        await log.rotate();
         return;
       }
-      const growing = await this.#examine(known);
-      if (growing === undefined) await this.#log.rotate();
+      const growing = await examine(log, known);
+      if (growing === undefined) await log.rotate();
       else this.#growing = growing;
     });
-  }
-  /**
-   * The newest pack with its torn tail cut and the rest durable; `undefined` when something broken
-   * stands in it that was durable: then nothing more is put there.
-   */
-  async #examine(known: Position): Promise<GrowingPack | undefined> {
-    const index = new PackIndex();
-    const unsound = new Set<number>();
-    let isBroken = false;
-    let closingAt: number | undefined;
-    await this.#log.resume(
-      ({ type, header, offset }) => {
-        if (header === undefined) isBroken = true;
-        else if (isItem(header.kind)) {
-          const { kind, length, digest: id } = header;
-          index.add({ kind, offset, length, id });
-          if (type === 'damage') unsound.add(offset);
-        } else closingAt ??= offset;
-      },
-      { known },
-    );
-    // An index without an end: the power failed while the pack was being closed.
-    if (closingAt !== undefined && closingAt >= known.offset)
-      await this.#log.cut({ file: known.file, offset: closingAt });
-    else if (closingAt !== undefined) isBroken = true;
-    return isBroken ? undefined : { number: known.file, index, unsound };
   }
 
   #growingPack(number: number): GrowingPack {
@@ -269,21 +268,53 @@ export class DiskPacks implements PackStore {
   #closing(file: number): readonly NewRecord<PackKind>[] {
     const index = this.#growing?.number === file ? this.#growing.index : undefined;
     if (index === undefined || index.count === 0) return [];
-    const end = { indexOffset: this.#log.sizeOf(file) ?? 0, items: index.count };
+    const end = { indexOffset: this.#reader.sizeOf(file) ?? 0, items: index.count };
     return [
       { kind: 'index', payload: index.payload() },
       { kind: 'end', payload: encodeEnd(end) },
     ];
   }
 
-  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+  #inTurn<T>(run: (log: RecordLog<PackKind>) => Promise<T>): Promise<T> {
     return this.#queue.run(async () => {
       this.#checkOpen();
-      return writing(this.#log, run);
+      const log = this.#log;
+      if (log === undefined) throw new TypeError('inspected packs are not written to');
+      return writing(log, () => run(log));
     });
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new StoreError('STORE_CLOSED', 'these packs are closed');
   }
+}
+
+/**
+ * The newest pack with its torn tail cut and the rest durable; `undefined` when something broken
+ * stands in it that was durable: then nothing more is put there.
+ */
+async function examine(
+  log: RecordLog<PackKind>,
+  known: Position,
+): Promise<GrowingPack | undefined> {
+  const index = new PackIndex();
+  const unsound = new Set<number>();
+  let isBroken = false;
+  let closingAt: number | undefined;
+  await log.resume(
+    ({ type, header, offset }) => {
+      if (header === undefined) isBroken = true;
+      else if (isItem(header.kind)) {
+        const { kind, length, digest: id } = header;
+        index.add({ kind, offset, length, id });
+        if (type === 'damage') unsound.add(offset);
+      } else closingAt ??= offset;
+    },
+    { known },
+  );
+  // An index without an end: the power failed while the pack was being closed.
+  if (closingAt !== undefined && closingAt >= known.offset)
+    await log.cut({ file: known.file, offset: closingAt });
+  else if (closingAt !== undefined) isBroken = true;
+  return isBroken ? undefined : { number: known.file, index, unsound };
 }

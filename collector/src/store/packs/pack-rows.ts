@@ -37,7 +37,7 @@ export async function endOfPack(
 }
 
 /** The index of a closed pack; `undefined` when it is not sound, or does not fit the pack. */
-async function indexOfPack(
+export async function indexOfPack(
   packs: RecordReader<PackKind>,
   pack: number,
 ): Promise<IndexRows | undefined> {

@@ -1,0 +1,240 @@
+import { withFileErrors } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Hasher } from '@aliquot/shared/hashing/hasher';
+import { RECORD_HEADER_BYTES, type RecordHeader } from '@aliquot/shared/records/codec';
+import type { RecordReader } from '@aliquot/shared/records/reader';
+import type { ScannedRecord, Taking } from '@aliquot/shared/records/scan';
+import { StoreError } from './errors.ts';
+import type { Finding } from './fsck-finding.ts';
+
+export const RESTORE = 'put the file back from a copy of the collector';
+
+export interface RecordChecks {
+  readonly files: FilePort;
+  readonly hasher: Hasher;
+  /**
+   * A living process appends to the newest file: it cut every torn tail when it opened the folder,
+   * so there is none now.
+   */
+  readonly live: boolean;
+  readonly tell: (finding: Finding) => void;
+}
+
+/** What stands in a file: a sound record, or bytes that were durable and are none. */
+export type CheckedRecord<K extends string> = Extract<
+  ScannedRecord<K>,
+  { type: 'record' | 'damage' }
+>;
+
+/**
+ * Proves every record of one file, for fsck. What needs no knowledge of what records mean is told
+ * here: a file that is none of ours, a header that has rotted, a later release's record, a torn
+ * tail. Damage is yielded: what it costs is the caller's to say.
+ */
+export class FileCheck<K extends string> {
+  readonly #reader: RecordReader<K>;
+  readonly #file: number;
+  readonly #size: number;
+  /** Up to where the file is known to have been durable. */
+  readonly #durableTo: number;
+  readonly #checks: RecordChecks;
+  readonly #isNewest: boolean;
+  /** Where what can be read ends: at a torn tail, or a record of a later release. */
+  end: number;
+  /** True when the file cannot be read as one of ours. */
+  isForeign = false;
+
+  constructor(reader: RecordReader<K>, file: number, durableTo: number, checks: RecordChecks) {
+    this.#reader = reader;
+    this.#file = file;
+    this.#size = reader.sizeOf(file) ?? 0;
+    this.#isNewest = file === reader.lastNumber;
+    this.#durableTo = durableTo;
+    this.#checks = checks;
+    this.end = this.#size;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  async *records(take: (kind: K) => Taking): AsyncGenerator<CheckedRecord<K>, void, void> {
+    try {
+      let from: number | undefined = 0;
+      let again: number | undefined;
+      while (from !== undefined) {
+        const start: number = from;
+        from = undefined;
+        for await (const item of this.#scan(start, take)) {
+          if (item.type === 'unknown') {
+            this.#later(item);
+            return;
+          }
+          const isBad = item.type === 'damage';
+          if (isBad && this.#isNewest && this.#checks.live) {
+            // It may have been read while it was being written: what is still bad at a second look
+            // is bad.
+            if (again !== item.offset) {
+              from = again = item.offset;
+              break;
+            }
+            if (await this.#isUnderWay(item)) {
+              this.#underWay(item.offset);
+              return;
+            }
+          } else if (isBad && item.isTorn) {
+            await this.#torn(item.offset);
+            return;
+          }
+          if (isBad && item.offset === 0) this.#fileHeader();
+          else {
+            if (item.type === 'record' && item.isMended) this.#mended(item.header, item.offset);
+            yield item;
+          }
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.isForeign = true;
+      this.end = 0;
+      this.#tell({ code: 'file-foreign', severity: 'error', what: error.message }, 0, RESTORE);
+    }
+  }
+
+  #scan(from: number, take: (kind: K) => Taking, durableTo?: number) {
+    const { hasher } = this.#checks;
+    // A file that is too short may end in the middle of a record: that is told as what it is.
+    const known = this.#durableTo > this.#size ? 0 : this.#durableTo;
+    return this.#reader.scanFile(this.#file, { from, durableTo: durableTo ?? known, take, hasher });
+  }
+
+  /**
+   * Whether the collector may be writing this record of the newest file, or have cut it after an
+   * append that failed. It appends in order, so a record that lay whole within the file when the
+   * file was opened, and is bad although it was read since, is damaged.
+   */
+  async #isUnderWay({ offset, header }: { readonly offset: number; readonly header: unknown }) {
+    const path = this.#reader.path(this.#file);
+    const now = await withFileErrors('read', path, () => this.#checks.files.stat(path));
+    if (now.size < this.#size || this.#size - offset < RECORD_HEADER_BYTES) return true;
+    if (header !== undefined) return false;
+    const found = await this.#reader.readHeader({ file: this.#file, offset });
+    return found !== undefined && offset + RECORD_HEADER_BYTES + found.length > this.#size;
+  }
+
+  #later({ offset, why }: { readonly offset: number; readonly why: string }): void {
+    this.end = offset;
+    this.#tell(
+      {
+        code: 'record-unknown',
+        severity: 'error',
+        what: `${why} is not known to this release`,
+      },
+      offset,
+      'use the release that wrote it',
+    );
+  }
+
+  #fileHeader(): void {
+    this.#tell(
+      {
+        code: 'header-damaged',
+        severity: 'warning',
+        what: `the header of the ${this.#reader.format.name} has rotted; what it said is known from the other files`,
+      },
+      0,
+      'check the disk; the collector goes on with it, and nothing is lost',
+    );
+  }
+
+  #mended({ kind }: RecordHeader<K>, offset: number): void {
+    this.#tell(
+      {
+        code: 'header-damaged',
+        severity: 'warning',
+        what: `a byte of the header of ${nameOf(kind)} has rotted; its content is whole, and proves what the header was`,
+      },
+      offset,
+      'check the disk; the collector goes on with it, and nothing is lost',
+    );
+  }
+
+  /**
+   * Nothing says that these bytes were ever durable. Sound records among them may be a power cut's
+   * doing, or damage in front.
+   */
+  async #torn(offset: number): Promise<void> {
+    this.end = offset;
+    if (this.#checks.live) {
+      this.#underWay(offset);
+      return;
+    }
+    // A file that is too short is told as that, once.
+    if (this.#durableTo > this.#size) return;
+    const bytes = this.#size - offset;
+    const { name } = this.#reader.format;
+    if (await this.#hasSoundBehind(offset))
+      this.#tell(
+        {
+          code: 'torn-tail',
+          severity: 'warning',
+          what: `the newest ${name} ends in ${bytes} bytes behind a broken record, and sound records among them`,
+        },
+        offset,
+        'after a power cut: nothing to do, the next start cuts them. Otherwise copy the file aside before you start: they may be damaged, and receipts may cover them',
+      );
+    else
+      this.#tell(
+        {
+          code: 'torn-tail',
+          severity: 'info',
+          what: `the newest ${name} ends in ${bytes} bytes that are no complete record`,
+        },
+        offset,
+        'nothing to do after a crash: the next start cuts them. Had a receipt covered them, the agents would report it (aliquot log status)',
+      );
+  }
+
+  #underWay(offset: number): void {
+    this.end = offset;
+    this.#tell(
+      {
+        code: 'torn-tail',
+        severity: 'info',
+        what: `the newest ${this.#reader.format.name} ends in ${this.#size - offset} bytes that are not yet a complete record`,
+      },
+      offset,
+      'the collector seems to be writing them: run fsck again; if they stay, run it while the collector is stopped',
+    );
+  }
+
+  async #hasSoundBehind(offset: number): Promise<boolean> {
+    // Taken for durable to the end, so that the search goes on behind what is bad.
+    for await (const item of this.#scan(offset, () => 'prove', this.#size))
+      if (item.type !== 'damage') return true;
+    return false;
+  }
+
+  #tell(finding: Omit<Finding, 'where' | 'remedy'>, offset: number, remedy: string): void {
+    const where = `${this.#reader.path(this.#file)}, byte ${offset}`;
+    this.#checks.tell({ ...finding, where, remedy });
+  }
+}
+
+/** A kind with its article. */
+export function nameOf(kind: string): string {
+  return `${/^[aeio]/.test(kind) ? 'an' : 'a'} ${kind}`;
+}
+
+/** The newest file that is one of ours: the only one that may be open. */
+export async function newestOf(reader: RecordReader<string>): Promise<number | undefined> {
+  for (const { number } of reader.files().toReversed()) {
+    try {
+      await reader.codecOf(number);
+      return number;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+  }
+  return undefined;
+}

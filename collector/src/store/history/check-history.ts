@@ -1,0 +1,154 @@
+import type { VaultId } from '@aliquot/proto';
+import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import { RecordReader } from '@aliquot/shared/records/reader';
+import { FileCheck, nameOf, newestOf, RESTORE, type RecordChecks } from '../check-records.ts';
+import type { Finding } from '../fsck-finding.ts';
+import { decodeFileEnd, HISTORY_FORMAT, type HistoryFileKind } from './history-format.ts';
+import { HISTORY_START, type HistoryPoint } from './history-log.ts';
+
+export interface HistoryChecks extends RecordChecks {
+  readonly vaultId: VaultId;
+  /** What is known to have been on stable storage, from the catalog's checkpoint. */
+  readonly durable?: HistoryPoint | undefined;
+}
+
+export interface HistoryReport {
+  readonly bytes: number;
+  readonly records: number;
+  /** Where the records end, at a torn tail perhaps. */
+  readonly end: HistoryPoint;
+  /** True when what stands behind something broken cannot be judged. */
+  readonly broken: boolean;
+  /** True when nothing else is wrong than that the newest file has lost its end. */
+  readonly endLost: boolean;
+}
+
+/**
+ * Reads every byte of a history and proves it: headers, records, and that each file is whole.
+ *
+ * Seam: for fsck over the two stores.
+ */
+export async function checkHistory(dir: string, checks: HistoryChecks): Promise<HistoryReport> {
+  const folder = { port: checks.files, dir, format: HISTORY_FORMAT, owner: checks.vaultId };
+  const reader = await RecordReader.open(folder);
+  try {
+    return await new HistoryCheck(reader, checks).run();
+  } finally {
+    await reader.close();
+  }
+}
+
+class HistoryCheck {
+  readonly #reader: RecordReader<HistoryFileKind>;
+  readonly #checks: HistoryChecks;
+  readonly #durable: HistoryPoint;
+  #records = 0;
+  #isBroken = false;
+  #end: HistoryPoint = HISTORY_START;
+
+  constructor(reader: RecordReader<HistoryFileKind>, checks: HistoryChecks) {
+    this.#reader = reader;
+    this.#checks = checks;
+    this.#durable = checks.durable ?? HISTORY_START;
+  }
+
+  async run(): Promise<HistoryReport> {
+    const files = this.#reader.files();
+    this.#sequence(files.map(({ number }) => number));
+    const endLost = this.#lostEnd();
+    const newest = await newestOf(this.#reader);
+    for (const { number } of files) await this.#file(number, number === newest);
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    const broken = this.#isBroken;
+    return { bytes, records: this.#records, end: this.#end, broken, endLost };
+  }
+
+  #sequence(numbers: readonly number[]): void {
+    const last = numbers.at(-1) ?? 0;
+    // A file that was begun and holds nothing yet is no loss.
+    const isBegun = this.#durable.offset <= FILE_HEADER_BYTES;
+    const needed = Math.max(last, isBegun ? this.#durable.file - 1 : this.#durable.file);
+    const there = new Set(numbers);
+    for (let number = 1; number <= needed; number += 1) {
+      if (there.has(number)) continue;
+      const remedy = 'put it back from a copy of the collector; nothing is changed here meanwhile';
+      this.#error('history-missing', 'a file of the history is missing', number, undefined, remedy);
+    }
+  }
+
+  #lostEnd(): boolean {
+    const { file, offset } = this.#durable;
+    const size = this.#reader.sizeOf(file);
+    if (size === undefined || size >= offset || file !== this.#reader.lastNumber) return false;
+    this.#tell(
+      'history-short',
+      `the file was ${offset} bytes long and has lost its end, with what receipts were given for`,
+      file,
+      size,
+      'put the file back from a copy of the collector; only if there is none, aliquot fsck --repair goes on without it, and the agents send again what they still have',
+    );
+    return true;
+  }
+
+  async #file(number: number, isNewest: boolean): Promise<void> {
+    const durableTo = number === this.#durable.file ? this.#durable.offset : 0;
+    const check = new FileCheck(this.#reader, number, durableTo, this.#checks);
+    let records = 0;
+    let ended: number | undefined;
+    for await (const item of check.records((kind) => (kind === 'end' ? 'give' : 'prove'))) {
+      const { header, offset } = item;
+      if (item.type === 'damage') {
+        const what = `${nameOf(header?.kind ?? 'record')} that was durable is broken`;
+        this.#error('record-broken', what, number, offset);
+      } else if (ended !== undefined)
+        this.#error('record-broken', 'a record stands behind the end of its file', number, offset);
+      else if (item.header.kind === 'end')
+        ended = decodeFileEnd(item.payload ?? new Uint8Array(0)) ?? -1;
+      else {
+        records += 1;
+        this.#end = { file: number, offset: item.end };
+      }
+    }
+    if (check.isForeign) this.#isBroken = true;
+    if (
+      !check.isForeign &&
+      !this.#isBroken &&
+      ended !== records &&
+      !(isNewest && ended === undefined)
+    )
+      this.#error(
+        'history-end',
+        ended === undefined
+          ? 'the file has lost its end, though others follow it'
+          : `the file holds ${records} records and says that it holds ${ended}`,
+        number,
+        check.size,
+      );
+    if (isNewest && ended === undefined && !check.isForeign)
+      this.#end = { file: number, offset: Math.max(check.end, FILE_HEADER_BYTES) };
+    this.#records += records;
+  }
+
+  #error(
+    code: Finding['code'],
+    what: string,
+    file: number,
+    offset: number | undefined,
+    remedy = RESTORE,
+  ): void {
+    this.#isBroken = true;
+    this.#tell(code, what, file, offset, remedy);
+  }
+
+  #tell(
+    code: Finding['code'],
+    what: string,
+    file: number,
+    offset: number | undefined,
+    remedy: string,
+  ): void {
+    const path = this.#reader.path(file);
+    const where = offset === undefined ? path : `${path}, byte ${offset}`;
+    this.#checks.tell({ code, severity: 'error', what, where, remedy });
+  }
+}
