@@ -44,27 +44,27 @@ const check: Check = async (sentence, hold) => {
   }
 };
 
-const windows = await Windows.make(folder, values.wine10);
-if (windows === undefined) {
-  console.log('skipped: there is no Wine here; 0 passed, 0 failed');
-} else {
-  const world = await World.open();
-  try {
-    for (const name of isPart(values.only) ? [values.only] : (Object.keys(parts) as Part[])) {
-      console.log(`${name}, Wine ${values.wine10 ? 10 : 8}:`);
-      windows.logOn();
-      await parts[name](
-        new Place(windows, world, folder, values.wine10 ? undefined : NODE_FOR_WINE8),
-        check,
-        positionals,
-      );
+const world = await World.open();
+try {
+  for (const name of isPart(values.only) ? [values.only] : (Object.keys(parts) as Part[])) {
+    // A new one for each part: what one leaves behind is nothing to the others.
+    const windows = await Windows.make(join(folder, name), values.wine10);
+    if (windows === undefined) {
+      console.log('skipped: there is no Wine here');
+      break;
+    }
+    console.log(`${name}, Wine ${values.wine10 ? 10 : 8}:`);
+    windows.logOn();
+    try {
+      const node = values.wine10 ? undefined : NODE_FOR_WINE8;
+      await parts[name](new Place(windows, world, folder, node), check, positionals);
+    } finally {
       await windows.shutDown();
     }
-  } finally {
-    await windows.shutDown();
-    await world.close();
-    rmSync(folder, { recursive: true, force: true });
   }
-  console.log(`${passed} passed, ${failed} failed`);
-  process.exitCode = failed === 0 ? 0 : 1;
+} finally {
+  await world.close();
+  rmSync(folder, { recursive: true, force: true });
 }
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
