@@ -4,7 +4,6 @@ import {
   checkClientBody,
   decodeClientFrame,
   FormatError,
-  type RefusalCode,
   splitCarriedFrames,
   splitFrame,
   splitItems,
@@ -19,6 +18,7 @@ import { RestError } from '../api/rest-error.ts';
 import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
+import { hasEnded } from '../store/refusal.ts';
 import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 
@@ -96,7 +96,7 @@ export async function admitAsked(
   } catch (cause) {
     if (cause instanceof CarryError || cause instanceof IngestError) {
       const way =
-        cause instanceof IngestError && ENDED.has(cause.refusal)
+        cause instanceof IngestError && hasEnded(cause.refusal)
           ? '; to keep what it had captured all the same: --accept-ended'
           : '';
       throw new RestError('REST_CARRY_REFUSED', cause.message + way, { cause });
@@ -104,8 +104,6 @@ export async function admitAsked(
     throw cause;
   }
 }
-
-const ENDED: ReadonlySet<RefusalCode | undefined> = new Set<RefusalCode>(['revoked', 'replaced']);
 
 async function takeFrame(
   context: CarryContext,

@@ -45,7 +45,7 @@ it.each([
   ['revoked', true],
   ['replaced', true],
   ['not-enrolled', false],
-])(
+] as const)(
   'P6 of one that is refused as %s it says what is to be done at that PC, where it was ended by an operator',
   (code, ended) => {
     const conduct = new Conduct({ nowMs: () => 1000 });

@@ -1,7 +1,8 @@
-import type { AgentId, VaultId } from '@aliquot/proto';
+import type { AgentId, RefusalCode, VaultId } from '@aliquot/proto';
 import { formatBytes } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
+import { hasEnded } from '../store/refusal.ts';
 
 /**
  * What `aliquot agents` says of an agent that is refused, or whose program behaves as none of ours
@@ -28,11 +29,6 @@ export interface Stranger {
 /** How long a violation is told after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
 const VAULT_DIGITS = 32;
-/**
- * Whoever is refused with these was ended by an operator, and is only to be stopped: nothing that
- * it sends is ever accepted.
- */
-const ENDED: ReadonlySet<string> = new Set(['revoked', 'replaced']);
 const CALLS_STILL =
   '; that PC still calls: stop the program there, or, if it holds what is not here yet, carry its queue (`aliquot queue import --accept-ended`)';
 /**
@@ -94,7 +90,7 @@ export class Conduct {
           lastMs: nowMs,
           times: times + 1,
           why: `${message} (${code})`,
-          hasEnded: ENDED.has(code),
+          hasEnded: hasEnded(code),
         };
       },
       accepted: () => {
@@ -170,7 +166,7 @@ export interface AgentConduct {
    * It was turned away, or something that it sent was: until something is accepted it does not
    * count as heard.
    */
-  refused(code: string, message: string): void;
+  refused(code: RefusalCode, message: string): void;
   /** A commit or a heartbeat was taken. */
   accepted(): void;
   readonly isRefused: boolean;

@@ -1,5 +1,4 @@
 import {
-  type AgentId,
   type ClientFrame,
   decodeEpochOpeningBody,
   type ServerFrame,
@@ -12,9 +11,11 @@ import {
   CertificateError,
   verifyCollectorCertificate,
 } from '@aliquot/shared/keys/certificates';
+import { coversLoss } from '@aliquot/shared/log/continuation';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { StoreError } from '../store/errors.ts';
+import { hasEnded, refusalOf } from '../store/refusal.ts';
 import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';
@@ -33,58 +34,29 @@ export async function admit(
   certificate: AgentCertificate,
   auth: AuthFrame,
   nowMs: number,
-  { acceptEnded = false }: CommitOptions = {},
+  options?: CommitOptions,
 ): Promise<{ readonly agent: AgentRecord; readonly readmitted: boolean }> {
-  const known = store.register.agentById(certificate.enrolment.agentId);
-  const ended = known?.state === 'revoked' || known?.state === 'replaced';
-  if (acceptEnded && ended && sameBinding(known.binding, auth.binding))
-    return { agent: known, readmitted: false };
+  const { agentId, name } = certificate.enrolment;
+  const known = store.register.agentById(agentId);
   const readmitted = await readmit(store, known, certificate, auth, nowMs);
-  return { agent: registered(store, certificate, auth), readmitted };
-}
-
-function registered(
-  store: VaultWith<'register'>,
-  certificate: AgentCertificate,
-  { binding }: AuthFrame,
-): AgentRecord {
-  return standingOf(store, certificate.enrolment, binding);
+  return { agent: speaking(store, { agentId, name, binding: auth.binding }, options), readmitted };
 }
 
 /** Throws when an agent that was admitted may not work here any more. */
-export function refuseEnded(
-  store: VaultWith<'register'>,
-  { agentId, name, binding }: AgentRecord,
-): void {
-  standingOf(store, { agentId, name }, binding);
+export function refuseEnded(store: VaultWith<'register'>, agent: AgentRecord): void {
+  speaking(store, agent);
 }
 
-function standingOf(
-  store: VaultWith<'register'>,
-  { name, agentId }: { readonly name: string; readonly agentId: AgentId },
-  binding: Signed | undefined,
+function speaking(
+  { register }: VaultWith<'register'>,
+  { agentId, name, binding }: Pick<AgentRecord, 'agentId' | 'name' | 'binding'>,
+  options?: CommitOptions,
 ): AgentRecord {
-  const record = store.register.agentById(agentId);
-  if (
-    record?.state === 'pending' ||
-    (record?.state === 'replaced' && record.approval !== undefined)
-  )
-    throw new IngestError('INGEST_REFUSED', waiting(record), { refusal: 'pending' });
-  if (record?.state === 'revoked')
-    throw new IngestError(
-      'INGEST_REFUSED',
-      `agent ${name} was revoked; ask central IT for a new bundle`,
-      { refusal: 'revoked' },
-    );
-  if (record?.state === 'replaced') {
-    throw new IngestError(
-      'INGEST_REFUSED',
-      `agent ${name} was replaced by another PC; ask central IT for a new bundle`,
-      { refusal: 'replaced' },
-    );
-  }
-  const known = record?.state === 'enrolled' && sameBinding(record.binding, binding);
-  if (record === undefined || !known) {
+  const record = register.agentById(agentId);
+  const refusal = record && refusalOf(record, options);
+  if (refusal !== undefined)
+    throw new IngestError('INGEST_REFUSED', refusal.message, { refusal: refusal.code });
+  if (record === undefined || !sameBinding(record.binding, binding)) {
     throw new IngestError(
       'INGEST_REFUSED',
       `agent ${name} is not enrolled here with these keys; enrol it with its bundle`,
@@ -92,13 +64,6 @@ function standingOf(
     );
   }
   return record;
-}
-
-/** Of a PC that was approved in the place of another: it hears of that where it enrolled. */
-function waiting({ name, state, endReason }: AgentRecord): string {
-  if (state !== 'pending')
-    return `agent ${name} was ${endReason ?? 'approved'}, and takes that over now`;
-  return `agent ${name} waits for approval; central IT runs: aliquot agents approve ${name}`;
 }
 
 function sameBinding(known: Signed | undefined, shown: Signed | undefined): boolean {
@@ -129,13 +94,7 @@ async function readmit(
   )
     return false;
   const bearer = store.register.agentByName(name);
-  if (
-    known === undefined &&
-    bearer !== undefined &&
-    bearer.state !== 'revoked' &&
-    bearer.state !== 'replaced'
-  )
-    return false;
+  if (known === undefined && bearer !== undefined && !hasEnded(bearer.state)) return false;
   try {
     if (
       group !== undefined &&
@@ -236,14 +195,10 @@ async function openingsAfter(store: VaultWith<'log'>, epoch: number, size: numbe
  */
 function fromNaming<Opening extends { readonly opening: Signed }>(
   openings: readonly Opening[],
-  { logEpoch, size, root }: TreeHead,
+  lost: TreeHead,
 ) {
   const first = openings.findIndex(({ opening }) =>
-    decodeEpochOpeningBody(opening.body).lost.some(
-      (lost) =>
-        lost.logEpoch === logEpoch &&
-        (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
-    ),
+    coversLoss(decodeEpochOpeningBody(opening.body), lost),
   );
   return openings.slice(Math.max(first, 0));
 }

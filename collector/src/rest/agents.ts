@@ -12,6 +12,7 @@ import {
 import { RestError } from '../api/rest-error.ts';
 import { problemsAt } from '../health/agent-problems.ts';
 import type { AgentDesk } from '../store/desk.ts';
+import { hasEnded } from '../store/refusal.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
@@ -129,13 +130,7 @@ function expectable(vault: VaultWith<'descriptor' | 'register'>, enrolment: Sign
     bearer !== undefined &&
     hex(bearer.agentId) === hex(certified.replaces);
   const isSame = bearer !== undefined && hex(bearer.agentId) === hex(certified.agentId);
-  if (
-    bearer !== undefined &&
-    !takes &&
-    !isSame &&
-    bearer.state !== 'revoked' &&
-    bearer.state !== 'replaced'
-  ) {
+  if (bearer !== undefined && !takes && !isSame && !hasEnded(bearer.state)) {
     throw new RestError('REST_AGENT_EXISTS', nameTaken(bearer));
   }
   return certified.name;

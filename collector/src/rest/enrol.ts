@@ -18,6 +18,7 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { RestError } from '../api/rest-error.ts';
 import { StoreError } from '../store/errors.ts';
+import { hasEnded, refusalOf } from '../store/refusal.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultStore, VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
@@ -131,17 +132,10 @@ function refuseUnfit(
       `this collector does not expect agent ${name}: make a new bundle with \`aliquot enroll\``,
     );
   }
-  if (known.state === 'revoked')
-    throw new RestError(
-      'ENROL_REVOKED',
-      `agent ${name} was revoked: ask central IT for a new bundle`,
-    );
-  // Approved in the place of another: it may not have heard of that yet.
-  if (known.state === 'replaced' && known.approval === undefined)
-    throw new RestError(
-      'ENROL_REVOKED',
-      `agent ${name} was replaced by another PC: ask central IT for a new bundle`,
-    );
+  // One that was approved in the place of another may not have heard of that yet.
+  const refusal = refusalOf(known);
+  if (refusal !== undefined && hasEnded(refusal.code))
+    throw new RestError('ENROL_REVOKED', refusal.message);
   if (known.state !== 'expected') {
     if (known.binding !== undefined && equalBytes(known.binding.body, request.binding.body)) return;
     throw new RestError(

@@ -5,7 +5,7 @@ import {
   type Signed,
   type TreeHead,
 } from '@aliquot/proto';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { coversLoss } from '@aliquot/shared/log/continuation';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type LogProofs, logProofsRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
@@ -63,19 +63,11 @@ async function proofFor(
     return { continues: false, firstOpening: after, consistency: [] };
   const naming =
     judgement === 'lost'
-      ? openings.findIndex(({ opening }, index) => index >= after && names(opening, seen))
+      ? openings.findIndex(({ opening }) => coversLoss(decodeEpochOpeningBody(opening.body), seen))
       : -1;
   const first = naming === -1 ? after : naming;
   // An opening stands right behind its base.
   const from = judgement === 'lost' ? (openings[first]?.leafIndex ?? 0) : seen.size;
   const consistency = from === 0 || from >= size ? [] : await vault.log.consistency(from, size);
   return { continues: true, firstOpening: first, consistency: consistency.map(toBase64) };
-}
-
-function names(opening: Signed, { logEpoch, size, root }: TreeHead): boolean {
-  return decodeEpochOpeningBody(opening.body).lost.some(
-    (lost) =>
-      lost.logEpoch === logEpoch &&
-      (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
-  );
 }

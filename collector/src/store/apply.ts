@@ -18,6 +18,7 @@ import {
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { readAgent } from '@aliquot/shared/keys/certificates';
+import { coversLoss } from '@aliquot/shared/log/continuation';
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
@@ -35,7 +36,6 @@ import {
   values,
 } from './catalog-rows.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
-import { coversLoss } from './judge-head.ts';
 import type { Position } from './position.ts';
 import { idName } from './reference-walk.ts';
 import { hex, type Registry } from './registry.ts';

@@ -15,6 +15,7 @@ import { StoreError } from './errors.ts';
 import type { Position } from './position.ts';
 import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
+import type { AgentState } from './vault-records.ts';
 
 /** Which version: its time, the leaf of its commit, its slot in there. */
 export interface VersionPlace {
@@ -53,7 +54,7 @@ export interface AgentRow {
   readonly agentId: AgentId;
   readonly lineageId: LineageId;
   readonly name: string;
-  readonly state: 'expected' | 'pending' | 'enrolled' | 'revoked' | 'replaced';
+  readonly state: AgentState;
   readonly expectedLeaf: number;
   readonly enrolledLeaf: number | undefined;
   readonly expectedAtMs: number;

@@ -7,7 +7,6 @@ import {
   FormatError,
   type HeartbeatBody,
   type LineageId,
-  type RefusalCode,
   type Signed,
   type TreeHead,
   type VaultDescriptorBody,
@@ -24,20 +23,15 @@ import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
-import { type AgentRow, NO_SUMS } from './catalog-rows.ts';
+import { NO_SUMS } from './catalog-rows.ts';
 import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 import { ReferenceWalk, type WalkStep } from './reference-walk.ts';
+import { type Refused, refused, speakerOf } from './refusal.ts';
 import { type Route, routeOf } from './route.ts';
 import type { CommitOptions, CommitOutcome } from './vault-records.ts';
-
-export type Refused = {
-  readonly type: 'refused';
-  readonly code: RefusalCode;
-  readonly message: string;
-};
 
 /**
  * Histories of one agent that may wait for an operator: whoever holds its key must not be able to
@@ -46,32 +40,6 @@ export type Refused = {
 const MAX_UNDECIDED = 16;
 /** Durable copies that a receipt states: this collector's disk. */
 const COPIES = 1;
-
-export function refused(code: RefusalCode, message: string): Refused {
-  return { type: 'refused', code, message };
-}
-
-/** Whether an agent may speak at all. */
-export function refusalOf(
-  row: AgentRow | undefined,
-  { acceptEnded = false }: CommitOptions = {},
-): Refused | undefined {
-  if (row === undefined)
-    return refused('not-enrolled', 'this agent is not known to the vault: enroll it');
-  if (acceptEnded && (row.state === 'revoked' || row.state === 'replaced')) return undefined;
-  switch (row.state) {
-    case 'enrolled':
-      return undefined;
-    case 'expected':
-      return refused('not-enrolled', `agent ${row.name} has not completed its enrolment`);
-    case 'pending':
-      return refused('pending', `agent ${row.name} waits for approval`);
-    case 'revoked':
-      return refused('revoked', `agent ${row.name} was revoked: ${row.endReason}`);
-    case 'replaced':
-      return refused('replaced', `agent ${row.name} was ${row.endReason}`);
-  }
-}
 
 /**
  * Everything about a commit that needs no store: signature, header, entries, wraps. Whether entries
@@ -198,10 +166,9 @@ export async function judgeCommit(
   const { commit, bytes, entries, present } = submission;
   const { core } = gate;
   const { header, hash } = commit;
-  const row = core.registry.row(header.agentId);
-  const refusal = refusalOf(row, options);
-  if (refusal !== undefined || row === undefined)
-    return refusal ?? refused('not-enrolled', 'this agent is not known');
+  const speaker = speakerOf(core.registry, header.agentId, options);
+  if ('type' in speaker) return speaker;
+  const { row } = speaker;
 
   const repeated = await earlierReceipt(core, commit);
   if (repeated !== undefined) return repeated;

@@ -28,6 +28,7 @@ import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
+import { hasEnded } from './refusal.ts';
 import type { AgentProblemCode } from './vault-records.ts';
 
 /**
@@ -220,7 +221,7 @@ function admitEnrolled(
       `agent ${enrolment.name} is not expected by this collector; aliquot enroll makes a bundle for it`,
     );
   }
-  if (row.state === 'revoked' || row.state === 'replaced')
+  if (hasEnded(row.state))
     throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
   if (row.binding === undefined) return undefined;
   if (equalBytes(row.binding.body, event.binding.body)) return row.enrolledLeaf;
@@ -266,7 +267,7 @@ function admitDecision(
 
 /** Agents and clones are named in one place, so no two may have the same name. */
 function refuseTakenName(core: VaultCore, name: string): void {
-  const lives = ({ state }: AgentRow): boolean => state !== 'revoked' && state !== 'replaced';
+  const lives = ({ state }: AgentRow): boolean => !hasEnded(state);
   const living = core.registry.rows().some((row) => row.name === name && lives(row));
   if (living)
     throw new StoreError(

@@ -4,6 +4,7 @@ import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { heldName } from './history-id.ts';
+import { hasEnded } from './refusal.ts';
 import type { SweepWait } from './vault-records.ts';
 
 /**
@@ -54,7 +55,7 @@ export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
   );
   for (const { agentId, name, lineageId, state, expectedLeaf } of registry.rows()) {
     const lines = registry.lines(agentId);
-    if (lines === undefined || state === 'revoked' || state === 'replaced') continue;
+    if (lines === undefined || hasEnded(state)) continue;
     const behind = rolledBack.has(Buffer.from(agentId).toString('hex'));
     const reasonFor = (line: Line): string | undefined => {
       if (behind) return 'holds a head that the log has lost: aliquot log reopen';

@@ -16,6 +16,7 @@ import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { encodeGroup, type GroupRow } from './group-row.ts';
 import { refuseBearers, refuseNewLineName } from './names.ts';
+import { hasEnded, refusalOf } from './refusal.ts';
 import type { Registry } from './registry.ts';
 
 /*
@@ -117,7 +118,8 @@ export function admitMember(
 function admittedBefore(row: AgentRow, { binding }: { readonly binding: Signed }): number {
   if (row.binding === undefined || !equalBytes(row.binding.body, binding.body))
     throw new StoreError('STORE_OTHER_KEYS', `agent ${row.name} is enrolled with other keys`);
-  if (row.state === 'revoked' || (row.state === 'replaced' && row.approval === undefined))
+  const refusal = refusalOf(row);
+  if (refusal !== undefined && hasEnded(refusal.code))
     throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
   return row.enrolledLeaf ?? row.expectedLeaf;
 }

@@ -3,6 +3,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { AgentRow } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
+import { hasEnded } from './refusal.ts';
 
 /*
  * Who may bear a name. Agents and clones are named in one place, so no two that live may have the
@@ -50,8 +51,7 @@ export function refuseBorneName(
   core: VaultCore,
   { name, lineageId }: EnrolmentCertificateBody,
 ): void {
-  const dead = (row: AgentRow): boolean =>
-    row.enrolledLeaf !== undefined && (row.state === 'revoked' || row.state === 'replaced');
+  const dead = (row: AgentRow): boolean => row.enrolledLeaf !== undefined && hasEnded(row.state);
   const bearer = core.registry
     .rows()
     .find((row) => row.name === name && dead(row) && !equalBytes(row.lineageId, lineageId));

@@ -2,6 +2,7 @@ import type { AgentId, ChainPoint, CommitHash, CommitHeader, LineageId } from '@
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultCore } from './core.ts';
 import { historyIdOf } from './history-id.ts';
+import { hasEnded } from './refusal.ts';
 
 /** Where a commit belongs (I-C12). */
 export type Route =
@@ -54,7 +55,7 @@ export async function routeOf(
   // What an operator lets in of an agent that was revoked or replaced is held apart until it is
   // decided: whoever took its key may have made it.
   const begins = (): Route =>
-    lines?.trunk === undefined && !hasEnded(core, header) ? continues(trunkId) : opens(undefined);
+    lines?.trunk === undefined && !isOfEnded(core, header) ? continues(trunkId) : opens(undefined);
   if (parent === undefined) return begins();
   const link = await core.link(header.agentId, parent);
   if (link === undefined) {
@@ -68,13 +69,13 @@ export async function routeOf(
   // there yet.
   const leavesTrunk =
     equalBytes(link.historyId, trunkId) &&
-    (header.forkedFrom !== undefined || hasEnded(core, header));
+    (header.forkedFrom !== undefined || isOfEnded(core, header));
   return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.historyId);
 }
 
-function hasEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
-  const state = core.registry.row(agentId)?.state;
-  return state === 'revoked' || state === 'replaced';
+function isOfEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
+  const row = core.registry.row(agentId);
+  return row !== undefined && hasEnded(row.state);
 }
 
 /**

@@ -1,5 +1,6 @@
 import {
   decodeLogLeaf,
+  type EpochOpeningBody,
   encodeEventBody,
   type Signed,
   type TreeHead,
@@ -104,7 +105,7 @@ function afterOpenings(
     checkOpeningLeaf(opening, leaf);
     verifyInclusion(leafHash(leaf), body.base.size, head.size, inclusion, head.root);
     if (from !== undefined) continue;
-    const named = body.lost.some((lost) => lost.logEpoch === seen.logEpoch && covers(lost, seen));
+    const named = coversLoss(body, seen);
     from = [...(seen.size <= body.base.size ? [seen] : []), ...(named ? [body.base] : [])];
     if (from.length > 0) continue;
     throw new LogError(
@@ -118,11 +119,17 @@ function afterOpenings(
 }
 
 /**
- * A lost head names ours when it is ours, or a larger one of the same history (which its signer
- * vouched for).
+ * Whether the authority approved the loss of this head: the opening names it, or a larger one of its
+ * log epoch (which its signer vouched for; which heads lead to the named one can no longer be
+ * proved, for that history is gone). Agents, operators and collectors all ask this: a looser rule at
+ * one of them would call healed what another refuses.
  */
-function covers(lost: TreeHead, seen: TreeHead): boolean {
-  return lost.size > seen.size || (lost.size === seen.size && equalBytes(lost.root, seen.root));
+export function coversLoss(opening: EpochOpeningBody, head: TreeHead): boolean {
+  return opening.lost.some(
+    (lost) =>
+      lost.logEpoch === head.logEpoch &&
+      (lost.size > head.size || (lost.size === head.size && equalBytes(lost.root, head.root))),
+  );
 }
 
 function checkOpeningLeaf(opening: Signed, leaf: Uint8Array): void {

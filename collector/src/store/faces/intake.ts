@@ -7,13 +7,12 @@ import {
   type GateContext,
   judgeCommit,
   judgeHeartbeat,
-  refusalOf,
-  refused,
   Submission,
   verifySubmission,
 } from '../commit-gate.ts';
 import type { VaultCore } from '../core.ts';
 import { batches, checkedItems, checkItem, storeItems } from '../put-items.ts';
+import { speakerOf } from '../refusal.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { PutItem } from '../vault-records.ts';
 import type { VaultIntake } from '../vault-store.ts';
@@ -62,11 +61,9 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
 
     async commit(agentId, commitBytes, nowMs, options = {}) {
       const { registry } = await keeper.ready();
-      const early = refusalOf(registry.row(agentId), options);
-      const agent = registry.certificate(agentId);
-      if (early !== undefined || agent === undefined)
-        return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
-      const verified = verifySubmission(commitBytes, vault.descriptor, agent);
+      const speaker = speakerOf(registry, agentId, options);
+      if ('type' in speaker) return speaker;
+      const verified = verifySubmission(commitBytes, vault.descriptor, speaker.certificate);
       if ('type' in verified) return verified;
       const submission = new Submission(verified, commitBytes);
       const judge = async (core: VaultCore) => {
@@ -85,11 +82,10 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
 
     async heartbeat(agentId, signed, nowMs) {
       const core = keeper.live();
-      const early = refusalOf(core.registry.row(agentId));
-      const agent = core.registry.certificate(agentId);
-      if (early !== undefined || agent === undefined)
-        return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
-      const judged = judgeHeartbeat(signed, { vaultId: vault.descriptor.vaultId, agent });
+      const speaker = speakerOf(core.registry, agentId);
+      if ('type' in speaker) return speaker;
+      const { vaultId } = vault.descriptor;
+      const judged = judgeHeartbeat(signed, { vaultId, agent: speaker.certificate });
       if ('code' in judged) return judged;
       noteSeen(core, agentId, nowMs);
       core.registry.setHeartbeat(agentId, judged, nowMs);
