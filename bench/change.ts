@@ -19,7 +19,7 @@ import { waveformBytes } from './data/waveform.ts';
  * A change of a data set that can be taken back, so that every system meets the same set and the
  * same change.
  */
-export interface Change {
+export interface BenchChange {
   /** Bytes that are new: appended, inserted, or in new files. */
   readonly newBytes: number;
   undo(): void;
@@ -32,7 +32,7 @@ const EDITED = 50;
  * A little changed: 50 reports got a line in their middle, one large waveform grew by 10 MiB, and a
  * new folder result and three new traces came: some 26 MB at scale 1.
  */
-export function changeMixed(folder: string, scale: number): Change {
+export function changeMixed(folder: string, scale: number): BenchChange {
   const plan = planMixed(scale);
   const aside = `${folder}.before`;
   rmSync(aside, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { stopPrograms } from '../demo/programs.ts';
 import { attacks } from '../test/hostile/attacks.ts';
 import { HonestAgent } from '../test/hostile/honest-agent.ts';
-import { Target } from '../test/hostile/target.ts';
+import { HostileTarget } from '../test/hostile/target.ts';
 
 const mib = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
 const { values, positionals } = parseArgs({
@@ -16,7 +16,7 @@ const { values, positionals } = parseArgs({
 });
 const share = Number(values.force);
 
-const target = await Target.open();
+const target = await HostileTarget.open();
 const evil = await target.agent('evil');
 const honest = await HonestAgent.start(target, 'honest');
 await honest.receipts(5);

@@ -12,7 +12,7 @@ import { workFolder } from './measure/folder.ts';
 import { measureLimits } from './measure/limits.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
 import { limitsLine, type Report, table } from './report.ts';
-import type { Sample, Verb } from './samples.ts';
+import type { BenchSample, Verb } from './samples.ts';
 import { type Scene, scenes } from './scenes.ts';
 import { borg } from './systems/borg.ts';
 import { copy } from './systems/copy.ts';
@@ -75,7 +75,7 @@ async function main(options: BenchOptions): Promise<void> {
       sets.set(name, set);
       return set;
     };
-    const samples: Sample[] = [];
+    const samples: BenchSample[] = [];
     const wanted = scenes.filter((scene) =>
       scene.verbs.some((verb) => options.verbs.includes(verb)),
     );
@@ -167,7 +167,7 @@ function describe({
   serverCpuSeconds,
   rawBytes,
   storedBytes,
-}: Omit<Sample, 'system' | 'run'>): string {
+}: Omit<BenchSample, 'system' | 'run'>): string {
   const cpu = (clientCpuSeconds + serverCpuSeconds).toFixed(2);
   const stored =
     storedBytes === undefined

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { figuresForDocs } from './docs-table.ts';
 import { type Report, table } from './report.ts';
-import { type Sample, verbs } from './samples.ts';
+import { type BenchSample, verbs } from './samples.ts';
 import { together } from './scenes.ts';
 
 const usage = {
@@ -10,7 +10,7 @@ const usage = {
   clientPeakBytes: 100 << 20,
   serverPeakBytes: 50 << 20,
 };
-const sample = (more: Partial<Sample>): Sample => ({
+const sample = (more: Partial<BenchSample>): BenchSample => ({
   ...{ system: 'ours', verb: 'first', run: 1, wallSeconds: 2, rawBytes: 1000, storedBytes: 500 },
   ...usage,
   ...more,
@@ -50,7 +50,7 @@ test('commands that belong together add their times and keep their largest peaks
   expect(all).toEqual({ ...usage, wallSeconds: 3, clientCpuSeconds: 2, serverCpuSeconds: 1 });
 });
 
-const report = (samples: readonly Sample[]): Report => ({
+const report = (samples: readonly BenchSample[]): Report => ({
   ...{
     version: 1,
     startedAt: '2026-05-01T10:00:00.000Z',

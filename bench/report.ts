@@ -1,6 +1,6 @@
 import type { MachineLimits } from './measure/limits.ts';
 import { median } from './measure/statistics.ts';
-import type { Sample, Verb } from './samples.ts';
+import type { BenchSample, Verb } from './samples.ts';
 import type { SystemName } from './systems/system.ts';
 
 /** All that one call of the bench found, as it goes into the JSON file. */
@@ -14,12 +14,12 @@ export interface Report {
   /** Versions of what took part, by system; or why it did not. */
   readonly systems: Readonly<Record<string, string>>;
   readonly skipped: Readonly<Record<string, string>>;
-  readonly samples: readonly Sample[];
+  readonly samples: readonly BenchSample[];
 }
 
 interface Row {
   readonly title: string;
-  cell(samples: readonly Sample[]): string | undefined;
+  cell(samples: readonly BenchSample[]): string | undefined;
 }
 
 const seconds = (value: number): string => `${value.toFixed(value < 9.95 ? 2 : 1)} s`;
@@ -28,9 +28,9 @@ const mebibytes = (value: number): string => `${Math.round(value / 2 ** 20)} MiB
 
 /** The median over the runs of one figure of one verb; undefined where nothing was measured. */
 function figure(
-  samples: readonly Sample[],
+  samples: readonly BenchSample[],
   verb: Verb,
-  of: (sample: Sample) => number | undefined,
+  of: (sample: BenchSample) => number | undefined,
 ): number | undefined {
   const values = samples
     .filter((sample) => sample.verb === verb)
@@ -42,7 +42,7 @@ function figure(
 function row(
   title: string,
   verb: Verb,
-  of: (sample: Sample) => number | undefined,
+  of: (sample: BenchSample) => number | undefined,
   show: (value: number) => string,
 ): Row {
   return {
@@ -54,17 +54,17 @@ function row(
   };
 }
 
-const wall = (sample: Sample): number => sample.wallSeconds;
-const cpu = (sample: Sample): number => sample.clientCpuSeconds + sample.serverCpuSeconds;
-const stored = (sample: Sample): number | undefined => sample.storedBytes;
-const share = (sample: Sample): number | undefined =>
+const wall = (sample: BenchSample): number => sample.wallSeconds;
+const cpu = (sample: BenchSample): number => sample.clientCpuSeconds + sample.serverCpuSeconds;
+const stored = (sample: BenchSample): number | undefined => sample.storedBytes;
+const share = (sample: BenchSample): number | undefined =>
   sample.storedBytes === undefined ? undefined : sample.storedBytes / sample.rawBytes;
 const ratio = (value: number): string => value.toFixed(3);
 
 /** The largest peak of some verbs: of each run, and then the middle one of the runs. */
 function peakRow(
   title: string,
-  of: (sample: Sample) => number,
+  of: (sample: BenchSample) => number,
   counts: (verb: Verb) => boolean,
 ): Row {
   return {
@@ -131,7 +131,10 @@ export interface Figures {
 }
 
 /** The medians of all that was measured. Rows without any figure are left out. */
-export function figures(samples: readonly Sample[], systems: readonly SystemName[]): Figures[] {
+export function figures(
+  samples: readonly BenchSample[],
+  systems: readonly SystemName[],
+): Figures[] {
   return rows
     .map(({ title, cell }) => ({
       title,
@@ -143,7 +146,7 @@ export function figures(samples: readonly Sample[], systems: readonly SystemName
 }
 
 /** The medians as a table of text lines: one row a figure, one column a system. */
-export function table(samples: readonly Sample[], systems: readonly SystemName[]): string[] {
+export function table(samples: readonly BenchSample[], systems: readonly SystemName[]): string[] {
   const all = [
     ['', ...systems],
     ...figures(samples, systems).map(({ title, cells }) => [title, ...cells]),

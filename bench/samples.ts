@@ -22,7 +22,7 @@ export const verbs = [
 export type Verb = (typeof verbs)[number];
 
 /** One measurement. */
-export interface Sample extends Usage {
+export interface BenchSample extends Usage {
   readonly system: SystemName;
   readonly verb: Verb;
   /** Counted from 1. */

@@ -5,18 +5,18 @@ import type { DataSet } from './data/prepare.ts';
 import { planGrowing, planMixed, planSecond } from './data/sets.ts';
 import { type Command, measure, type Surroundings, type Usage } from './measure/command.ts';
 import { difference } from './measure/disk.ts';
-import type { Sample, Verb } from './samples.ts';
+import type { BenchSample, Verb } from './samples.ts';
 import type { BackupSystem, Repository } from './systems/system.ts';
 
 /** Everything that one system does with one fresh repository, in order. */
 export interface Scene {
   readonly name: string;
   readonly verbs: readonly Verb[];
-  play(stage: Stage): Promise<void>;
+  play(stage: BenchStage): Promise<void>;
 }
 
 /** What a scene plays with. */
-export interface Stage {
+export interface BenchStage {
   readonly system: BackupSystem;
   readonly repository: Repository;
   /** A folder of its own for what is restored. */
@@ -27,7 +27,7 @@ export interface Stage {
   corpus(): DataSet | undefined;
   wants(verb: Verb): boolean;
   /** Keeps what was measured. */
-  keep(sample: Omit<Sample, 'system' | 'run'>): void;
+  keep(sample: Omit<BenchSample, 'system' | 'run'>): void;
   /** Says what is done now. */
   say(what: string): void;
 }
@@ -60,7 +60,7 @@ export const scenes: readonly Scene[] = [
   { name: 'growing', verbs: ['growing', 'growing-service'], play: playGrowing },
 ];
 
-async function playMixed(stage: Stage): Promise<void> {
+async function playMixed(stage: BenchStage): Promise<void> {
   const { repository, restored, scale } = stage;
   const { folder, bytes } = stage.data('mixed');
   await store(stage, 'first', repository.backup(folder, 'pc-1'), bytes);
@@ -109,13 +109,13 @@ async function playMixed(stage: Stage): Promise<void> {
   }
 }
 
-async function playCorpus(stage: Stage): Promise<void> {
+async function playCorpus(stage: BenchStage): Promise<void> {
   const corpus = stage.corpus();
   if (corpus !== undefined)
     await store(stage, 'corpus', stage.repository.backup(corpus.folder, 'pc-1'), corpus.bytes);
 }
 
-async function playSmall(stage: Stage): Promise<void> {
+async function playSmall(stage: BenchStage): Promise<void> {
   const { folder, bytes } = stage.data('small');
   await store(stage, 'small', stage.repository.backup(folder, 'pc-1'), bytes);
   if (stage.wants('small-unchanged'))
@@ -125,7 +125,7 @@ async function playSmall(stage: Stage): Promise<void> {
 }
 
 /** The first backup is no part of the figure: what five appends cost together is. */
-async function playGrowing(stage: Stage): Promise<void> {
+async function playGrowing(stage: BenchStage): Promise<void> {
   const { folder } = stage.data('growing');
   const file = join(folder, 'acquisition.dat');
   const [{ bytes: whole } = { bytes: 0 }] = planGrowing(stage.scale);
@@ -181,13 +181,18 @@ export function together(usages: readonly Usage[]): Usage {
   };
 }
 
-function surroundings({ repository }: Stage): Surroundings {
+function surroundings({ repository }: BenchStage): Surroundings {
   const { servers, isServer } = repository;
   return isServer === undefined ? { servers } : { servers, isServer };
 }
 
 /** A backup: what it cost, and by how much the store grew. */
-async function store(stage: Stage, verb: Verb, command: Command, rawBytes: number): Promise<void> {
+async function store(
+  stage: BenchStage,
+  verb: Verb,
+  command: Command,
+  rawBytes: number,
+): Promise<void> {
   const before = await stage.repository.storedBytes();
   stage.say(verb);
   const { output: _, ...usage } = await measure(command, surroundings(stage));
@@ -195,7 +200,12 @@ async function store(stage: Stage, verb: Verb, command: Command, rawBytes: numbe
   stage.keep({ verb, ...usage, rawBytes, storedBytes });
 }
 
-async function act(stage: Stage, verb: Verb, command: Command, rawBytes: number): Promise<void> {
+async function act(
+  stage: BenchStage,
+  verb: Verb,
+  command: Command,
+  rawBytes: number,
+): Promise<void> {
   stage.say(verb);
   const { output: _, ...usage } = await measure(command, surroundings(stage));
   stage.keep({ verb, ...usage, rawBytes });
@@ -206,7 +216,7 @@ async function act(stage: Stage, verb: Verb, command: Command, rawBytes: number)
  * file on: before it a kit may be opened.
  */
 async function bringBack(
-  stage: Stage,
+  stage: BenchStage,
   verb: Verb,
   command: Command,
   source: string,
@@ -237,7 +247,7 @@ async function bringBack(
  * memory count as the client's.
  */
 async function throughService(
-  stage: Stage,
+  stage: BenchStage,
   verb: Verb,
   folder: string,
   rawBytes: number,

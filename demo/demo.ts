@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { foldWords } from '@aliquot/shared/cli/fold';
 import { instruments } from './instruments.ts';
-import { Lab, type LabPc, type PcStatus } from './lab.ts';
+import { DemoLab, type LabPc, type PcStatus } from './lab.ts';
 import { differences, pictureOf } from './picture.ts';
 import { mustRun } from './programs.ts';
 import { INTERRUPTED, onStage } from './stage.ts';
@@ -68,7 +68,7 @@ function tallyOf(pc: LabPc, status: PcStatus): { safe: number; total: number; le
 
 /** Shows every PC's status, when it changes, until `done` holds for all of them. */
 async function watch(
-  lab: Lab,
+  lab: DemoLab,
   pcs: readonly LabPc[],
   done: (status: PcStatus) => boolean,
 ): Promise<void> {
@@ -114,7 +114,7 @@ async function compare(what: string, expected: string, actual: string): Promise<
   return found.length;
 }
 
-async function play(lab: Lab): Promise<number> {
+async function play(lab: DemoLab): Promise<number> {
   const pcs = [await lab.addPc('hplc-1'), await lab.addPc('seq-1')];
   const [first] = pcs;
   if (!first) throw new Error('no PC');
@@ -196,7 +196,7 @@ async function play(lab: Lab): Promise<number> {
 }
 
 async function main(folder: string): Promise<number> {
-  const lab = await Lab.open(folder);
+  const lab = await DemoLab.open(folder);
   const different = await play(lab);
   const failed = await lab.close();
   if (failed.length > 0) say(`not every process ended cleanly: exit codes ${failed.join(', ')}`);

@@ -1,4 +1,4 @@
-import { Lab } from './lab.ts';
+import { DemoLab } from './lab.ts';
 import { onStage } from './stage.ts';
 
 /**
@@ -7,7 +7,7 @@ import { onStage } from './stage.ts';
  */
 
 async function show(folder: string, curtain: Promise<void>): Promise<number> {
-  const lab = await Lab.open(folder);
+  const lab = await DemoLab.open(folder);
   const pcs = [await lab.addPc('hplc-1'), await lab.addPc('seq-1')];
   const lines = [
     '',

@@ -11,7 +11,7 @@ import { join } from 'node:path';
  * What an instrument is given: where it writes, what it is seeded with, and how it lets time pass
  * between two writes.
  */
-export interface Bench {
+export interface InstrumentBench {
   readonly folder: string;
   readonly seed: number;
   /**
@@ -25,7 +25,7 @@ export interface Instrument {
   readonly name: string;
   /** How it writes, in words for the person who watches. */
   readonly habit: string;
-  run(bench: Bench): Promise<void>;
+  run(bench: InstrumentBench): Promise<void>;
 }
 
 /**

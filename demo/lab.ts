@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Cable } from './cable.ts';
-import { type JsonLine, mustRun, Service } from './programs.ts';
+import { DemoService, type JsonLine, mustRun } from './programs.ts';
 
 /**
  * A small laboratory on this machine: one collector, and lab PCs whose only way to it is a cable
@@ -29,18 +29,18 @@ export interface PcStatus {
   readonly lastScanMs: number;
 }
 
-export class Lab {
+export class DemoLab {
   readonly folder: string;
   readonly kit: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly cable: Cable;
-  readonly #services: Service[];
+  readonly #services: DemoService[];
 
   private constructor(
     folder: string,
     environment: NodeJS.ProcessEnv,
     cable: Cable,
-    server: Service,
+    server: DemoService,
   ) {
     this.folder = folder;
     this.kit = join(folder, 'lab.kit');
@@ -53,10 +53,10 @@ export class Lab {
    * Makes the collector, its vault and the cable. The passphrase is random and known to this
    * process only.
    */
-  static async open(folder: string): Promise<Lab> {
+  static async open(folder: string): Promise<DemoLab> {
     const data = join(folder, 'collector');
     await mustRun('aliquot', ['init', '--data', data, '--name', 'Demonstration']);
-    const server = new Service('aliquot', ['serve', '--data', data, '--listen', '127.0.0.1:0']);
+    const server = new DemoService('aliquot', ['serve', '--data', data, '--listen', '127.0.0.1:0']);
     const url = new URL(String((await server.event('listening'))['url']));
     const cable = new Cable({ host: url.hostname, port: Number(url.port) });
     await cable.plug();
@@ -66,7 +66,7 @@ export class Lab {
       ALIQUOT_STATE: join(folder, 'operator'),
       ALIQUOT_PASSPHRASE: randomBytes(16).toString('hex'),
     };
-    const lab = new Lab(folder, environment, cable, server);
+    const lab = new DemoLab(folder, environment, cable, server);
     await lab.operator(['kit', 'create', '--out', lab.kit, '--vault', 'demo']);
     await lab.operator(['vault', 'add', '--kit', lab.kit]);
     return lab;
@@ -88,7 +88,7 @@ export class Lab {
     const config = `scanIntervalSeconds: 4\nsources:\n  - path: ${JSON.stringify(source)}\n    quietPeriodSeconds: 2\n`;
     await writeFile(join(data, 'agent.yaml'), config);
     await chmod(join(data, 'agent.yaml'), 0o600);
-    const service = new Service('aliquot-agent', ['run', '--data', data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', data]);
     this.#services.push(service);
     await service.event('running');
     return { name, data, source };

@@ -121,7 +121,7 @@ export async function mustRun(
 }
 
 /** A program that keeps running. */
-export class Service {
+export class DemoService {
   readonly child: ChildProcess;
   readonly #events: JsonLine[] = [];
   readonly #waiting = new Set<() => void>();

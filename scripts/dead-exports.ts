@@ -6,10 +6,10 @@
  */
 import { join } from 'node:path';
 import {
-  type Finding,
   isTest,
   lineAt,
   parse,
+  type RuleFinding,
   readSources,
   report,
   resolveImport,
@@ -45,7 +45,7 @@ interface Module {
 }
 
 /** Dead exports and files that nobody imports. */
-export function deadExports(files: readonly SourceFile[]): Finding[] {
+export function deadExports(files: readonly SourceFile[]): RuleFinding[] {
   const modules = new Map(files.map((file) => [file.path, read(file)]));
   const alive = new Set<string>();
   const reached = new Set<string>();
@@ -66,7 +66,7 @@ export function deadExports(files: readonly SourceFile[]): Finding[] {
     for (const { target, name, via } of imports) if (via === undefined) mark(target, name);
   }
 
-  const findings: Finding[] = [];
+  const findings: RuleFinding[] = [];
   for (const { file, exports } of modules.values()) {
     if (isTest(file.path) || isEntry(file.path)) continue;
     const excused = exports.map((one) => hasExcuse(file, one));

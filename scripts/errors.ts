@@ -12,10 +12,10 @@
 import { join } from 'node:path';
 import { type ESTree, Visitor } from 'vite';
 import {
-  type Finding,
   isTest,
   lineAt,
   parse,
+  type RuleFinding,
   readSources,
   report,
   roomOf,
@@ -28,9 +28,9 @@ const remedy =
   'swallows errors that nobody foresaw: check what it is, hand it to endWith or whenForeseen, or say "Any error: why"';
 
 /** The places of a file where an unknown error would be swallowed. */
-export function swallowed(file: SourceFile): Finding[] {
+export function swallowed(file: SourceFile): RuleFinding[] {
   if (roomOf(file.path) === undefined || isTest(file.path)) return [];
-  const found: Finding[] = [];
+  const found: RuleFinding[] = [];
   const judge = (start: number, end: number, body: string, name: string | undefined) => {
     const excused = /\bAny error: \S/.test(file.text.slice(Math.max(0, start - 120), end));
     if (excused || /\bthrow\b/.test(body) || (name !== undefined && isLookedAt(body, name))) return;
@@ -77,9 +77,9 @@ function isLookedAt(body: string, name: string): boolean {
 }
 
 /** Where a regular expression is asked about the code or the message of an error. */
-export function judgedByWords(file: SourceFile): Finding[] {
+export function judgedByWords(file: SourceFile): RuleFinding[] {
   if (roomOf(file.path) === undefined || isTest(file.path) || file.path === levelAdapter) return [];
-  const found: Finding[] = [];
+  const found: RuleFinding[] = [];
   new Visitor({
     CallExpression({ callee, arguments: [given], start }) {
       if (callee.type !== 'MemberExpression' || given === undefined) return;

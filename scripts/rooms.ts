@@ -6,11 +6,11 @@ import { join, posix } from 'node:path';
 import { Visitor } from 'vite';
 import { kitFindings } from './lib/kit-wall.ts';
 import {
-  type Finding,
   isTest,
   lineAt,
   parse,
   type Room,
+  type RuleFinding,
   readSources,
   report,
   resolveImport,
@@ -168,10 +168,10 @@ function hasPlace(path: string): boolean {
  * What is wrong in one file. Tests keep to the room rule only: they bend clocks and files on
  * purpose.
  */
-export function roomFindings(file: SourceFile): Finding[] {
+export function roomFindings(file: SourceFile): RuleFinding[] {
   const room = roomOf(file.path);
   if (room === undefined) return [];
-  const findings: Finding[] = [];
+  const findings: RuleFinding[] = [];
   const add = (offset: number, says: string) =>
     findings.push({ path: file.path, line: lineAt(file.text, offset), says });
   const checked = !isTest(file.path);

@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Finished, run, Service } from '../demo/programs.ts';
+import { DemoService, type Finished, run } from '../demo/programs.ts';
 import { authority, issued, selfSigned, type TlsPair, together } from './certificates.ts';
 import { freePort } from './ports.ts';
 import { TlsFront } from './tls-front.ts';
@@ -13,7 +13,7 @@ import { type AgentPlace, statusOf, World } from './world.ts';
  */
 describe('where the collector is', () => {
   let world: World;
-  let services: Service[] = [];
+  let services: DemoService[] = [];
 
   beforeEach(async () => {
     world = await World.open();
@@ -44,12 +44,12 @@ describe('where the collector is', () => {
   }
 
   /** The agent's service, once it has a session. */
-  async function running(agent: AgentPlace): Promise<Service> {
+  async function running(agent: AgentPlace): Promise<DemoService> {
     await writeFile(
       join(agent.data, 'agent.yaml'),
       `sources: [{ path: ${await world.place(`watched-${agent.name}`)} }]\n`,
     );
-    const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
     services.push(service);
     await service.event('running');
     await connected(agent);

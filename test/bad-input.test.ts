@@ -8,11 +8,11 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../collector/testing/agent.ts';
+import { SessionTestAgent } from '../collector/testing/agent.ts';
 import { socketWire } from '../collector/testing/wire.ts';
 import { generator, waveform } from '../demo/instruments.ts';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { type Finished, type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, type Finished, type JsonLine, mustRun, run } from '../demo/programs.ts';
 import { flipBit, packRecords } from './packs.ts';
 import { SmallDisk } from './small-disk.ts';
 import { type AgentPlace, World } from './world.ts';
@@ -273,7 +273,7 @@ describe('bad input', () => {
         'agent-pc/agent.yaml',
         `sources:\n  - path: ${JSON.stringify(tree)}\n`,
       );
-      const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+      const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
       await service.event('running');
       for (const args of [['run'], ['fsck', '--repair'], ['enroll', agent.bundle]]) {
         const refused = await agentRun(...args, '--data', agent.data);
@@ -295,7 +295,7 @@ describe('bad input', () => {
         `sources:\n  - path: ${JSON.stringify(tree)}\n`,
       );
       const other = await openDataFolder(nodeFiles, agent.data, 'aliquot-agent');
-      const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+      const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
       await service.complained(/another command has .* open; waiting/);
       await other.release();
       await service.event('running');
@@ -333,7 +333,7 @@ describe('bad input', () => {
       await mustRun('aliquot', ['init', '--data', foreign]);
       const unused = await world.bundle('unused');
       await world.unserve();
-      const impostor = new Service('aliquot', ['serve', '--data', foreign, '--listen', host]);
+      const impostor = new DemoService('aliquot', ['serve', '--data', foreign, '--listen', host]);
       await impostor.event('listening');
       try {
         await mustRun(
@@ -528,7 +528,7 @@ describe('bad input', () => {
 
   it('P2: a path that would leave the target is named and not written, and the rest is restored', async () => {
     const bundle = await world.bundle('hostile');
-    const hostile = new TestAgent(openBundle(await readFile(bundle, 'utf8')));
+    const hostile = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8')));
     await hostile.enrol(world.url);
     const socket = new WebSocket(`${world.url.replace('http', 'ws')}/v1/agent`);
     const wire = await socketWire(socket);
@@ -594,7 +594,7 @@ describe('bad input', () => {
           );
           expect(Number(full.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
         }
-        const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+        const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
         try {
           await service.event('running');
           await statusThat(agent, (status) =>

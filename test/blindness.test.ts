@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Cable } from '../demo/cable.ts';
 import { generator } from '../demo/instruments.ts';
-import { mustRun, Service } from '../demo/programs.ts';
+import { DemoService, mustRun } from '../demo/programs.ts';
 import { copyTree, makeTree, realData } from './trees.ts';
 import { World } from './world.ts';
 
@@ -84,7 +84,7 @@ describe('P3: blindness', () => {
         );
         for (const kind of realData ? kinds : [])
           await copyTree(join(realData ?? '', kind), join(tree, 'real', kind));
-        const service = new Service('aliquot-agent', [
+        const service = new DemoService('aliquot-agent', [
           'backup',
           tree,
           '--data',

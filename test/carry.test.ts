@@ -2,7 +2,7 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { type Finished, mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, type Finished, mustRun, run } from '../demo/programs.ts';
 import { makeTree } from './trees.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
@@ -129,7 +129,7 @@ describe('a queue that is carried by hand', () => {
       join(agent.data, 'agent.yaml'),
       `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 1\n`,
     );
-    const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
     try {
       await service.event('running');
       // A settled result is queued within its quiet second; asked for again until then, as a person

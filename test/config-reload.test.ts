@@ -1,13 +1,13 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, mustRun, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 let world: World;
 let agent: AgentPlace;
 let config: string;
-let service: Service;
+let service: DemoService;
 let first: string;
 let second: string;
 
@@ -18,7 +18,7 @@ beforeEach(async () => {
   first = await world.place('first');
   second = await world.place('second');
   await writeFile(config, textOf(first));
-  service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+  service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
   await service.event('running');
 });
 afterEach(async () => {

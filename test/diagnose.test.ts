@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, mustRun, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
@@ -14,7 +14,7 @@ import { type AgentPlace, World } from './world.ts';
 
 let world: World;
 let agent: AgentPlace;
-let service: Service | undefined;
+let service: DemoService | undefined;
 beforeEach(async () => {
   world = await World.open();
   process.env['RUNTIME_DIRECTORY'] = join(world.folder, 'run');
@@ -89,7 +89,7 @@ describe('a diagnosis', () => {
   it('P3: of a running service says how it is, shows the log, and holds no name and no content', async () => {
     await fill();
     const log = join(world.folder, 'service.log');
-    service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
+    service = new DemoService('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
     await service.event('running');
     while (!(await readFile(log, 'utf8')).includes('"receipt"'))
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -119,7 +119,7 @@ describe('a diagnosis', () => {
 
   it('of a service that logs elsewhere shows what it wrote since its start', async () => {
     await fill();
-    service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+    service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
     await service.event('running');
     await service.complained(/"receipt"/);
     const { text, diagnosis } = await diagnosed();
@@ -201,7 +201,7 @@ describe('a diagnosis that an operator asks for', () => {
   it('P3: comes over the network, sealed to who asked, with the same in it; the log of the vault and the PC say who asked', async () => {
     await fill();
     const log = join(world.folder, 'service.log');
-    service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
+    service = new DemoService('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
     await service.event('running');
     while (!(await readFile(log, 'utf8')).includes('"receipt"'))
       await new Promise((resolve) => setTimeout(resolve, 100));

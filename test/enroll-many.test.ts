@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Finished, run, Service } from '../demo/programs.ts';
+import { DemoService, type Finished, run } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /** Several PCs and one bundle, by the real programs. */
@@ -465,7 +465,7 @@ describe('a bundle for a group of PCs', () => {
       `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 0\n`,
     );
     await world.write('gc2/b.csv', 'b');
-    const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', pc.data]);
     try {
       await service.event('running');
       await world.aliquot([
@@ -513,11 +513,11 @@ describe('a bundle for a group of PCs', () => {
     await world.aliquot(['policy', 'set', file, '--kit', world.kit, '--yes']);
     const bundle = await groupBundle('hall-14', '--uses', '2', '--names', 'first-*');
     const single = await world.bundle('first-1', ['--json']);
-    const services: Service[] = [];
+    const services: DemoService[] = [];
     try {
       for (const pc of [place('first-1', single), place('first-2', bundle)]) {
         expect(await enrol(pc)).toMatchObject({ code: 0 });
-        const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
+        const service = new DemoService('aliquot-agent', ['run', '--data', pc.data]);
         services.push(service);
         expect((await service.event('running'))['sources']).toEqual([
           pc.name === 'first-1' ? mine : theirs,

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Lab } from './first-day/mistake.ts';
+import type { MistakeLab } from './first-day/mistake.ts';
 import { mistakes, prepare } from './first-day/mistakes.ts';
 import { World } from './world.ts';
 
@@ -12,7 +12,7 @@ import { World } from './world.ts';
  * exit code, nothing lost.
  */
 describe('a mistake of the first day', () => {
-  let lab: Lab;
+  let lab: MistakeLab;
 
   beforeAll(async () => {
     const world = await World.open();

@@ -2,7 +2,7 @@ import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { type JsonLine, run, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, run } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /**
@@ -117,7 +117,7 @@ describe('two histories under one identity', () => {
     await world.write('first/shared.txt', 'backed up before the disk was copied');
     await world.backup(first, [first.tree]);
     await copied(first.data, second.data);
-    const services: Service[] = [];
+    const services: DemoService[] = [];
     const safe = async (place: AgentPlace, results: number): Promise<JsonLine> => {
       for (;;) {
         const status = await statusOf(place);
@@ -132,7 +132,7 @@ describe('two histories under one identity', () => {
           join(data.slice(world.folder.length + 1), 'agent.yaml'),
           `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 1\n`,
         );
-        const service = new Service('aliquot-agent', ['run', '--data', data]);
+        const service = new DemoService('aliquot-agent', ['run', '--data', data]);
         services.push(service);
         await service.event('running');
       }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waveform } from '../demo/instruments.ts';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { type JsonLine, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 const mebibyte = 1 << 20;
@@ -61,7 +61,13 @@ describe('a file that an instrument appends to for hours', () => {
 
   it('P1: an agent that is killed while it reads what was appended goes on from what it had', async () => {
     await appendFile(file, waveform(mebibyte, 4));
-    const killed = new Service('aliquot-agent', ['backup', folder, '--data', agent.data, '--json']);
+    const killed = new DemoService('aliquot-agent', [
+      'backup',
+      folder,
+      '--data',
+      agent.data,
+      '--json',
+    ]);
     const ended = once(killed.child, 'close');
     const segments = watch(join(agent.data, 'queue', 'segments'));
     await Promise.race([once(segments, 'change'), ended]);

@@ -3,12 +3,12 @@ import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TestAgent } from '../collector/testing/agent.ts';
+import type { SessionTestAgent } from '../collector/testing/agent.ts';
 import { attacks } from './hostile/attacks.ts';
 import { EvilSession } from './hostile/evil-session.ts';
 import { HonestAgent } from './hostile/honest-agent.ts';
 import { RawPeer, upgradeRequest, webSocketFrame } from './hostile/raw-peer.ts';
-import { Target } from './hostile/target.ts';
+import { HostileTarget } from './hostile/target.ts';
 
 /**
  * A part of the force of `bench/flood.ts`: enough to pass every limit that counts connections of
@@ -22,12 +22,12 @@ const FORCE = 0.03;
 const MAX_GROWTH_BYTES = 150 * 1024 ** 2;
 
 const EMPTY = new Uint8Array(0);
-let target: Target;
-let evil: TestAgent;
+let target: HostileTarget;
+let evil: SessionTestAgent;
 let honest: HonestAgent;
 
 beforeAll(async () => {
-  target = await Target.open();
+  target = await HostileTarget.open();
   evil = await target.agent('evil');
   honest = await HonestAgent.start(target, 'honest');
   await honest.receipts(3);
@@ -242,7 +242,7 @@ describe('replays and borrowed names', () => {
 
   it('P4 who shows another agent’s certificate without its key is turned away', async () => {
     const victim = await target.agent('victim');
-    const thief: TestAgent = Object.create(victim, { signKey: { value: evil.signKey } });
+    const thief: SessionTestAgent = Object.create(victim, { signKey: { value: evil.signKey } });
     await expect(EvilSession.open(thief, target.port)).rejects.toThrow(/refused|closed|undefined/);
   });
 });

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { run } from '../demo/programs.ts';
-import { Target } from './hostile/target.ts';
+import { HostileTarget } from './hostile/target.ts';
 import { statusOf } from './world.ts';
 
 /*
@@ -23,10 +23,10 @@ const ESCAPES = [
   '/data//',
 ];
 
-let target: Target;
+let target: HostileTarget;
 
 beforeAll(async () => {
-  target = await Target.open();
+  target = await HostileTarget.open();
 });
 
 afterAll(() => target.close());

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mustRun, type ProgramName, run, Service } from '../demo/programs.ts';
+import { DemoService, mustRun, type ProgramName, run } from '../demo/programs.ts';
 import { losing, WAYS } from './lost-output.ts';
 import { flipBit, packRecords } from './packs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
@@ -258,7 +258,7 @@ describe('a command that the running service carries out', () => {
     await world.place('watched');
     const config = join(pc.data, 'agent.yaml');
     writeFileSync(config, `sources: [{path: ${JSON.stringify(join(world.folder, 'watched'))}}]\n`);
-    const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', pc.data]);
     try {
       await service.event('running');
       const written = await world.write(`new-data/${runs++}/a`, 'new');

@@ -5,7 +5,7 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type JsonLine, mustRun, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, mustRun } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /** How often we look, and the instruments write; nothing depends on it. */
@@ -36,7 +36,7 @@ describe('an acquisition that never pauses', () => {
       `scanIntervalSeconds: 2\nsources: [${source}]\n`,
       { mode: 0o600 },
     );
-    const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
     let writes = true;
     const instrument = (async () => {
       for (let cycle = 0; writes; cycle += 1) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generator, waveform } from '../demo/instruments.ts';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, mustRun, run } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 const day = 86_400_000;
@@ -162,7 +162,7 @@ describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () 
 describe('a full queue', () => {
   it('P6 I-A10: the service names what is only at its source, raises the alarm, and captures it by itself when the collector is back', async () => {
     const world = await World.open();
-    let service: Service | undefined;
+    let service: DemoService | undefined;
     try {
       const agent = await world.agent('full');
       const folder = await world.place('much');
@@ -174,7 +174,7 @@ describe('a full queue', () => {
       for (let file = 0; file < 6; file += 1)
         await writeFile(join(folder, `result ${file}.bin`), incompressible(1_000_000, file));
       const picture = await pictureOf(folder);
-      service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+      service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
       await service.event('running');
       const full = await until(
         agent,

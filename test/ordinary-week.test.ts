@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Finished, JsonLine, ProgramName, Service } from '../demo/programs.ts';
+import type { DemoService, Finished, JsonLine, ProgramName } from '../demo/programs.ts';
 import { whyNoNamespaces } from './proxy/namespaces.ts';
-import { LabNetwork, type Where } from './week/lab-network.ts';
+import { LabNetwork, type LabPlace } from './week/lab-network.ts';
 import { Transcript } from './week/transcript.ts';
 
 /**
@@ -20,8 +20,8 @@ class Week {
   readonly transcript = new Transcript();
   #token = '';
   #url = 'https://backup.lab.test:8480';
-  readonly services = new Map<string, Service>();
-  server: Service | undefined;
+  readonly services = new Map<string, DemoService>();
+  server: DemoService | undefined;
 
   constructor(network: LabNetwork) {
     this.network = network;
@@ -54,7 +54,7 @@ class Week {
 
   /** Types a command, which must end with 0, and keeps what it said for the page. */
   async type(
-    where: Where,
+    where: LabPlace,
     line: string,
     more: { readonly quiet?: boolean; readonly code?: number } = {},
   ): Promise<Finished> {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { Service } from '../demo/programs.ts';
+import { DemoService } from '../demo/programs.ts';
 import { authority, issued, type TlsPair } from './certificates.ts';
 import { freePort } from './ports.ts';
 import { makeTree } from './trees.ts';
@@ -115,7 +115,7 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
   let world: World;
   let tls: { readonly ca: TlsPair; readonly pair: TlsPair };
   let child: ChildProcess | undefined;
-  let service: Service | undefined;
+  let service: DemoService | undefined;
   let front = 0;
   const missing = !installed(proxy.program);
 
@@ -202,7 +202,7 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
         join(agent.data, 'agent.yaml'),
         `scanIntervalSeconds: 86400\nsources: [{ path: ${watched}, quietPeriodSeconds: 1 }]\n`,
       );
-      service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+      service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
       await service.event('running');
       const before = await sessionOf(agent);
       await delay(proxy.silenceSeconds * 1000);

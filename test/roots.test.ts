@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readlink, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Finished, type JsonLine, run, Service } from '../demo/programs.ts';
+import { DemoService, type Finished, type JsonLine, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /*
@@ -13,7 +13,7 @@ import { type AgentPlace, World } from './world.ts';
 let world: World;
 let agent: AgentPlace;
 let source: string;
-let service: Service | undefined;
+let service: DemoService | undefined;
 let mounted: string[];
 
 beforeEach(async () => {
@@ -34,7 +34,7 @@ async function start(path = source): Promise<void> {
     join(agent.data, 'agent.yaml'),
     `scanIntervalSeconds: 1\nsources: [{path: ${JSON.stringify(path)}, quietPeriodSeconds: 0}]\n`,
   );
-  service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+  service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
   await service.event('running');
 }
 

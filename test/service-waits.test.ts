@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type JsonLine, run, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
@@ -15,7 +15,7 @@ import { type AgentPlace, World } from './world.ts';
 
 let world: World;
 let agent: AgentPlace;
-let service: Service | undefined;
+let service: DemoService | undefined;
 beforeEach(async () => {
   world = await World.open();
   process.env['RUNTIME_DIRECTORY'] = join(world.folder, 'run');
@@ -45,7 +45,7 @@ async function statusWhen(
 
 describe('a service that was just installed', () => {
   it('P6: waits for its first settings, says so here and at the collector, and takes them by itself', async () => {
-    service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+    service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
     expect((await service.event('running'))['sources']).toEqual([]);
     const lines = await statusWhen((all) => problems(all).includes('no-sources'));
     expect(lines.find(({ code }) => code === 'no-sources')).toMatchObject({
@@ -73,7 +73,7 @@ describe('a service that was just installed', () => {
 
   it('writes its log where --log-file says, the reason why it cannot run too', async () => {
     const log = join(world.folder, 'logs', 'agent.log');
-    service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
+    service = new DemoService('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
     await service.event('running');
     expect(await service.stop()).toBe(0);
     expect(service.complaint).toBe('');

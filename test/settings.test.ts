@@ -8,7 +8,7 @@ import { openKit } from '@aliquot/shared/keys/kit';
 import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, mustRun, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
@@ -17,7 +17,7 @@ import { type AgentPlace, World } from './world.ts';
  */
 
 let world: World;
-let services: Service[];
+let services: DemoService[];
 let pcs: AgentPlace[];
 let maria: string;
 
@@ -37,8 +37,8 @@ afterEach(async () => {
   await world.close();
 });
 
-async function started(pc: AgentPlace): Promise<Service> {
-  const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
+async function started(pc: AgentPlace): Promise<DemoService> {
+  const service = new DemoService('aliquot-agent', ['run', '--data', pc.data]);
   services.push(service);
   await service.event('running');
   return service;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, mustRun, run } from '../demo/programs.ts';
 import { SmallDisk } from './small-disk.ts';
 import { World } from './world.ts';
 
@@ -86,7 +86,7 @@ describe('a small PC', () => {
       await world.unserve();
       for (let at = 0; at < 6; at += 1)
         await writeFile(join(folder, `${at}.bin`), randomBytes(8 * MIB));
-      const service = new Service('aliquot-agent', ['run', '--data', data]);
+      const service = new DemoService('aliquot-agent', ['run', '--data', data]);
       try {
         await service.event('running');
         // The folder waits too, for its own name and time.

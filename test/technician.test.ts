@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { generator } from '../demo/instruments.ts';
-import { type JsonLine, run, Service } from '../demo/programs.ts';
+import { DemoService, type JsonLine, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
@@ -15,7 +15,7 @@ import { type AgentPlace, World } from './world.ts';
 let world: World;
 let agent: AgentPlace;
 let tree: string;
-const services: Service[] = [];
+const services: DemoService[] = [];
 const isRoot = process.getuid?.() === 0;
 
 beforeEach(async () => {
@@ -34,7 +34,7 @@ afterEach(async () => {
 async function start(more = ''): Promise<void> {
   const sources = `sources: [{path: ${JSON.stringify(tree)}, quietPeriodSeconds: 0, exclude: ["*.tmp"]}]\n`;
   await writeFile(join(agent.data, 'agent.yaml'), `scanIntervalSeconds: 1\n${more}${sources}`);
-  const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+  const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
   services.push(service);
   await service.event('running');
 }
@@ -168,7 +168,13 @@ describe('a technician asks', () => {
       join(agent.data, 'agent.yaml'),
       `courtesy: {maxCpuPercent: 1}\nsources: [{path: ${JSON.stringify(tree)}}]\n`,
     );
-    const backup = new Service('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
+    const backup = new DemoService('aliquot-agent', [
+      'backup',
+      tree,
+      '--data',
+      agent.data,
+      '--json',
+    ]);
     services.push(backup);
     const hasFolder = async (): Promise<boolean> => {
       const holder = await readFile(join(agent.data, 'lock.json'), 'utf8').catch(() => '{}');
@@ -186,7 +192,7 @@ describe('a technician asks', () => {
     await start();
     const other = await world.agent('other');
     await writeFile(join(other.data, 'agent.yaml'), `sources: [{path: ${JSON.stringify(tree)}}]\n`);
-    const service = new Service('aliquot-agent', ['run', '--data', other.data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', other.data]);
     services.push(service);
     await service.event('running');
     const { code, stderr } = await ask('status');

@@ -2,14 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
-import { Service } from '../demo/programs.ts';
+import { DemoService } from '../demo/programs.ts';
 import { World } from './world.ts';
 
 it('both services go on when the folder that they were started in is removed, and take relative paths as they were meant', async () => {
   const world = await World.open();
   const folder = await mkdtemp(join(tmpdir(), 'aliquot-started-'));
   const within = ['env', '-C', folder];
-  const services: Service[] = [];
+  const services: DemoService[] = [];
   try {
     const agent = await world.agent('pc');
     const source = await world.place('data');
@@ -19,7 +19,7 @@ it('both services go on when the folder that they were started in is removed, an
     );
     await world.unserve();
     const { host } = new URL(world.url);
-    const collector = new Service(
+    const collector = new DemoService(
       'aliquot',
       ['serve', '--data', relative(folder, world.collectorData), '--listen', host],
       {},
@@ -27,7 +27,7 @@ it('both services go on when the folder that they were started in is removed, an
     );
     services.push(collector);
     await collector.event('listening');
-    const service = new Service(
+    const service = new DemoService(
       'aliquot-agent',
       ['run', '--data', relative(folder, agent.data)],
       {},

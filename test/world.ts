@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import {
+  DemoService,
   type Finished,
   type JsonLine,
   killNaming,
   mustRun,
   run,
-  Service,
 } from '../demo/programs.ts';
 import type { TlsPair } from './certificates.ts';
 import { freePort } from './ports.ts';
@@ -31,7 +31,7 @@ export class World {
   readonly folder: string;
   readonly kit: string;
   readonly collectorData: string;
-  #server: Service | undefined;
+  #server: DemoService | undefined;
   #url = '';
 
   private constructor(folder: string) {
@@ -63,7 +63,7 @@ export class World {
     return this.#url;
   }
 
-  get server(): Service {
+  get server(): DemoService {
     if (!this.#server) throw new Error('the collector is not running');
     return this.#server;
   }
@@ -75,7 +75,7 @@ export class World {
   ): Promise<void> {
     const at = port ?? (this.#url === '' ? await freePort() : Number(new URL(this.#url).port));
     const secure = tls === undefined ? [] : ['--tls-cert', tls.cert, '--tls-key', tls.key];
-    this.#server = new Service('aliquot', [
+    this.#server = new DemoService('aliquot', [
       'serve',
       '--data',
       data,

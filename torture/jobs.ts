@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { TortureOptions } from './options.ts';
-import type { Outcome } from './runner.ts';
+import type { ScenarioOutcome } from './runner.ts';
 
 /**
  * Runs the same scenarios in several processes, each with its part of the cases, and adds up what
@@ -12,22 +12,22 @@ import type { Outcome } from './runner.ts';
 export async function runJobs(
   { seed, minutes, only, jobs }: TortureOptions,
   print: (line: string) => void,
-): Promise<Outcome[]> {
+): Promise<ScenarioOutcome[]> {
   const args = [
     '--seed',
     String(seed),
     ...(minutes === undefined ? [] : ['--minutes', String(minutes)]),
   ];
   const parts = await Promise.all(
-    Array.from({ length: jobs }, async (_, index): Promise<readonly Outcome[]> => {
+    Array.from({ length: jobs }, async (_, index): Promise<readonly ScenarioOutcome[]> => {
       const job = fork(
         fileURLToPath(new URL('main.ts', import.meta.url)),
         [...args, ...only.flatMap((glob) => ['--only', glob]), '--part', `${index}/${jobs}`],
         { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] },
       );
-      let outcomes: readonly Outcome[] | undefined;
+      let outcomes: readonly ScenarioOutcome[] | undefined;
       job.on('message', (message) => {
-        outcomes = message as readonly Outcome[];
+        outcomes = message as readonly ScenarioOutcome[];
       });
       if (job.stdout !== null)
         createInterface({ input: job.stdout }).on('line', (line) => print(`${index}| ${line}`));
@@ -49,8 +49,8 @@ export async function runJobs(
 }
 
 /** One outcome for each scenario, of those that several processes had of it. */
-export function added(outcomes: readonly Outcome[]): Outcome[] {
-  const sums = new Map<string, Outcome>();
+export function added(outcomes: readonly ScenarioOutcome[]): ScenarioOutcome[] {
+  const sums = new Map<string, ScenarioOutcome>();
   for (const one of outcomes) {
     const sum = sums.get(one.name);
     if (sum === undefined) {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { Part } from './runner.ts';
+import type { RunPart } from './runner.ts';
 
 /** What `npm run test:torture` can be told. */
 export interface TortureOptions {
@@ -12,7 +12,7 @@ export interface TortureOptions {
   /** Processes that share the cases. */
   readonly jobs: number;
   /** What this one of them does. */
-  readonly part: Part;
+  readonly part: RunPart;
   readonly list: boolean;
   readonly help: boolean;
 }
@@ -82,7 +82,7 @@ export function readOptions(args: readonly string[], drawSeed: () => number): To
   };
 }
 
-function partOf(text: string): Part {
+function partOf(text: string): RunPart {
   const [, index = '', of = ''] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];
   if (of === '' || Number(index) >= Number(of))
     throw new Error(`--part takes I/N with I from 0 to N - 1, such as 0/4, not ${text}`);

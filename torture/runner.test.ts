@@ -2,7 +2,7 @@ import type { TortureContext, TortureScenario } from '@aliquot/shared/testing/sc
 import { describe, expect, it } from 'vitest';
 import { added } from './jobs.ts';
 import { isMeant, readOptions } from './options.ts';
-import { type Outcome, runScenarios, summary } from './runner.ts';
+import { runScenarios, type ScenarioOutcome, summary } from './runner.ts';
 
 /** A scenario whose every case takes a minute of the given clock. */
 function minutely(
@@ -170,7 +170,7 @@ describe('a run that several processes share', () => {
       { ...minutely('alone', 2, clock, tried), undivided: true },
     ];
     const ports = { nowMs: () => clock.now, print: () => {} };
-    const parts: Outcome[] = [];
+    const parts: ScenarioOutcome[] = [];
     for (const index of [0, 1, 2]) {
       parts.push(
         ...(await runScenarios(

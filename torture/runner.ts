@@ -14,17 +14,17 @@ export interface RunnerOptions {
   /**
    * This process does the cases whose number leaves `index` when divided by `of`; all unless told.
    */
-  readonly part?: Part;
+  readonly part?: RunPart;
 }
 
 /** One of several processes that share a run. */
-export interface Part {
+export interface RunPart {
   readonly index: number;
   readonly of: number;
 }
 
 /** One line of the table at the end. */
-export interface Outcome extends TortureCounts {
+export interface ScenarioOutcome extends TortureCounts {
   readonly name: string;
   readonly seconds: number;
 }
@@ -38,9 +38,9 @@ export async function runScenarios(
   scenarios: readonly TortureScenario[],
   { seed, minutes, onlyCase, part = { index: 0, of: 1 } }: RunnerOptions,
   { nowMs, print }: RunnerPorts,
-): Promise<Outcome[]> {
+): Promise<ScenarioOutcome[]> {
   const endMs = minutes === undefined ? Number.POSITIVE_INFINITY : nowMs() + minutes * 60_000;
-  const outcomes: Outcome[] = [];
+  const outcomes: ScenarioOutcome[] = [];
   for (const [index, scenario] of scenarios.entries()) {
     if (scenario.undivided === true && part.index > 0) continue;
     const startMs = nowMs();
@@ -105,7 +105,7 @@ function extent({ injected, failed, whole }: TortureCounts): string {
 }
 
 /** What all came to: a table, and the plain last line for machines. */
-export function summary(outcomes: readonly Outcome[]): {
+export function summary(outcomes: readonly ScenarioOutcome[]): {
   readonly lines: readonly string[];
   readonly failed: number;
 } {

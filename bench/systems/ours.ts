@@ -5,7 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Command, run, start, stop } from '../measure/command.ts';
 import { bytesUnder } from '../measure/disk.ts';
-import type { BackupSystem, Conditions, Pc, Probe, Repository, RunningService } from './system.ts';
+import type {
+  BackupSystem,
+  BenchPc,
+  Conditions,
+  Repository,
+  RunningService,
+  SystemProbe,
+} from './system.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const launcher = (name: 'aliquot' | 'aliquot-agent'): string => join(root, 'bin', name);
@@ -30,7 +37,7 @@ interface OurSystem extends BackupSystem {
  */
 export const ours: OurSystem = {
   name: 'ours',
-  async probe(): Promise<Probe> {
+  async probe(): Promise<SystemProbe> {
     const built = ['agent', 'collector'].every((room) =>
       existsSync(join(root, room, 'dist/program/main.js')),
     );
@@ -42,7 +49,7 @@ export const ours: OurSystem = {
   async open(folder, conditions = {}): Promise<OurRepository> {
     const data = join(folder, 'collector');
     const kit = join(folder, 'bench.kit');
-    const agentData = (pc: Pc): string => join(folder, `agent-${pc}`);
+    const agentData = (pc: BenchPc): string => join(folder, `agent-${pc}`);
     await run({ program: launcher('aliquot'), args: ['init', '--data', data, '--name', 'bench'] });
     const server = start({
       ...{

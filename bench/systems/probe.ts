@@ -1,12 +1,12 @@
 import { run } from '../measure/command.ts';
-import type { Probe } from './system.ts';
+import type { SystemProbe } from './system.ts';
 
 /** A peer's version by its own words, or that it is not here. */
 export async function probeProgram(
   program: string,
   args: readonly string[],
   debianPackage: string,
-): Promise<Probe> {
+): Promise<SystemProbe> {
   try {
     const [line = ''] = (await run({ program, args })).split('\n');
     return { version: line.trim() };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Command, run } from '../measure/command.ts';
 import { bytesUnder } from '../measure/disk.ts';
 import { probeProgram } from './probe.ts';
-import type { BackupSystem, Pc, Repository } from './system.ts';
+import type { BackupSystem, BenchPc, Repository } from './system.ts';
 
 /**
  * restic to a local repository: its REST server is no Debian package. Both sides are then one
@@ -34,13 +34,13 @@ export const restic: BackupSystem = {
       servers: [],
       backup: (source, pc) => command('backup', '--host', pc, source),
       restore: (_source, to) =>
-        command('restore', 'latest', '--host', 'pc-1' satisfies Pc, '--target', to),
+        command('restore', 'latest', '--host', 'pc-1' satisfies BenchPc, '--target', to),
       restoreFile: (_source, file, to) =>
         command(
           'restore',
           'latest',
           '--host',
-          'pc-1' satisfies Pc,
+          'pc-1' satisfies BenchPc,
           '--include',
           file,
           '--target',

@@ -4,12 +4,12 @@ export const systemNames = ['ours', 'restic', 'borg', 'rsync', 'copy'] as const;
 export type SystemName = (typeof systemNames)[number];
 
 /** Which of the two PCs a command stands for. */
-export type Pc = 'pc-1' | 'pc-2';
+export type BenchPc = 'pc-1' | 'pc-2';
 
 /**
  * Whether a system can run here: its version for the report, or what is missing and how to get it.
  */
-export type Probe = { readonly version: string } | { readonly missing: string };
+export type SystemProbe = { readonly version: string } | { readonly missing: string };
 
 /** What is not as usual in a run. */
 export interface Conditions {
@@ -26,7 +26,7 @@ export interface Conditions {
  */
 export interface BackupSystem {
   readonly name: SystemName;
-  probe(): Promise<Probe>;
+  probe(): Promise<SystemProbe>;
   /**
    * Makes an empty repository below `folder` with everything that serves it. None of this is
    * measured.
@@ -41,7 +41,7 @@ export interface Repository {
   /** Tells a child of a command that belongs to the server's side. */
   isServer?(commandLine: string): boolean;
   /** Makes the store hold this folder (or file) as it is now. */
-  backup(source: string, pc: Pc): Command;
+  backup(source: string, pc: BenchPc): Command;
   /** Brings back the newest state of all of `source` (pc-1) below `to`. */
   restore(source: string, to: string): Command;
   /** Brings back one file of it below `to`. */

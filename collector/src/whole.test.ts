@@ -6,7 +6,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { privateMode } from '@aliquot/shared/testing/platform';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../testing/agent.ts';
+import { SessionTestAgent } from '../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../testing/cli.ts';
 import { weaken } from '../testing/kits.ts';
 import { socketWire } from '../testing/wire.ts';
@@ -34,16 +34,16 @@ async function ok(...args: string[]): Promise<CliResult> {
 
 const tried = (...args: string[]) => aliquot(args, { url, token });
 
-async function enrolled(name: string, ...options: string[]): Promise<TestAgent> {
+async function enrolled(name: string, ...options: string[]): Promise<SessionTestAgent> {
   const file = join(dir, `${name}.bundle`);
   await ok('enroll', name, '--kit', kit(), '--out', file, ...options);
   expect((await stat(file)).mode & 0o777).toBe(privateMode);
-  const agent = new TestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
+  const agent = new SessionTestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
   await agent.enrol(agent.bundle.url);
   return agent;
 }
 
-async function connected(agent: TestAgent): Promise<void> {
+async function connected(agent: SessionTestAgent): Promise<void> {
   await agent.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
 }
 
@@ -68,7 +68,7 @@ afterAll(async () => {
 });
 
 describe('from nothing to a file that came back', () => {
-  let agent: TestAgent;
+  let agent: SessionTestAgent;
   let between: string;
 
   beforeAll(async () => {
@@ -554,7 +554,7 @@ describe('vaults and agents', () => {
     await ok('vault', 'add', '--kit', blind);
     const file = join(dir, 'blind.bundle');
     await ok('enroll', 'nmr-1', '--kit', blind, '--out', file);
-    const agent = new TestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
+    const agent = new SessionTestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
     await agent.enrol(url);
     await connected(agent);
     await agent.backUp([{ path: '/data/patient.csv', bytes: CONTENT }]);

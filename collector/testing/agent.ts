@@ -51,7 +51,7 @@ export interface MadeCommit {
 }
 
 /** The smallest agent that speaks the whole protocol, for tests of the collector. */
-export class TestAgent {
+export class SessionTestAgent {
   readonly bundle: OpenBundle;
   readonly signKey: SigningKey;
   readonly boxKey: BoxKey;
@@ -69,7 +69,7 @@ export class TestAgent {
   #certificate: Signed | undefined;
 
   /** A new agent, or a copy of another's folder: same keys, and the same chain up to here. */
-  constructor(bundle: OpenBundle, original?: TestAgent, binding?: Signed) {
+  constructor(bundle: OpenBundle, original?: SessionTestAgent, binding?: Signed) {
     this.bundle = bundle;
     this.signKey = original?.signKey ?? newSigningKey(systemRandom);
     this.boxKey = original?.boxKey ?? newBoxKey(systemRandom);
@@ -94,7 +94,7 @@ export class TestAgent {
    * This agent's keys as those of an agent of a group: what the holder of the group's key makes of
    * them.
    */
-  asMember(group: Signed, groupKey: SigningKey, name: string): TestAgent {
+  asMember(group: Signed, groupKey: SigningKey, name: string): SessionTestAgent {
     const { descriptor } = this.bundle;
     const { vaultId, authorityKey } = descriptor;
     const binding = issueMember(vaultId, groupKey, name, {
@@ -102,11 +102,15 @@ export class TestAgent {
       boxKey: this.boxKey.publicKey,
     });
     const { enrolment } = verifyAgent(authorityKey, vaultId, group, binding);
-    return new TestAgent({ ...this.bundle, enrolment, signedEnrolment: group }, this, binding);
+    return new SessionTestAgent(
+      { ...this.bundle, enrolment, signedEnrolment: group },
+      this,
+      binding,
+    );
   }
 
-  copy(): TestAgent {
-    return new TestAgent(this.bundle, this);
+  copy(): SessionTestAgent {
+    return new SessionTestAgent(this.bundle, this);
   }
 
   /**

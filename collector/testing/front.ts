@@ -13,16 +13,16 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { createKit } from '@aliquot/shared/keys/kit';
+import type { Timers } from '@aliquot/shared/ports';
 import { systemRandom } from '@aliquot/shared/ports';
 import { type Logger, pino } from 'pino';
 import { Health, strangersTo } from '../src/health/health.ts';
 import { Connection, type IngestParts } from '../src/ingest/connection.ts';
 import { SessionHub } from '../src/ingest/hub.ts';
-import type { Timers } from '../src/ingest/timers.ts';
 import { initCollector, openCollector } from '../src/store/collector.ts';
 import type { CollectorStore } from '../src/store/collector-store.ts';
 import type { VaultStore } from '../src/store/vault-store.ts';
-import { TestAgent } from './agent.ts';
+import { SessionTestAgent } from './agent.ts';
 import { type Wire, type WirePair, wirePair } from './wire.ts';
 
 const START_MS = Date.UTC(2026, 10, 21, 12);
@@ -123,7 +123,7 @@ export class Front {
     options: {
       selfRestore?: boolean;
       expiresAtMs?: number;
-      replaces?: TestAgent;
+      replaces?: SessionTestAgent;
       register?: boolean;
     } = {},
   ): Promise<OpenBundle> {
@@ -166,9 +166,9 @@ export class Front {
   /** An agent that is enrolled, straight in the store. */
   async agent(
     name: string,
-    options: { selfRestore?: boolean; replaces?: TestAgent } = {},
-  ): Promise<TestAgent> {
-    const agent = new TestAgent(await this.bundle(name, options));
+    options: { selfRestore?: boolean; replaces?: SessionTestAgent } = {},
+  ): Promise<SessionTestAgent> {
+    const agent = new SessionTestAgent(await this.bundle(name, options));
     await this.vault.events.append({
       type: 'agentEnrolled',
       timeMs: this.nowMs,
@@ -236,7 +236,7 @@ export class Front {
 
 /** The refusal that ends a session, and the close code. */
 export async function ending(
-  agent: TestAgent,
+  agent: SessionTestAgent,
   connection: ReturnType<Front['connect']>,
 ): Promise<{ refused: ServerFrame; code: number }> {
   const { frame } = await agent.next();

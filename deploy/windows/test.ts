@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { World } from '../../test/world.ts';
 import { held } from './testing/held.ts';
 import { host } from './testing/host.ts';
-import { type Check, lifetime, Place } from './testing/lifetime.ts';
+import { type Check, LifetimePlace, lifetime } from './testing/lifetime.ts';
 import { misuse } from './testing/misuse.ts';
 import { msi } from './testing/msi.ts';
 import { planted } from './testing/planted.ts';
@@ -57,7 +57,7 @@ try {
     windows.logOn();
     try {
       const node = values.wine10 ? undefined : NODE_FOR_WINE8;
-      await parts[name](new Place(windows, world, folder, node), check, positionals);
+      await parts[name](new LifetimePlace(windows, world, folder, node), check, positionals);
     } finally {
       await windows.shutDown();
     }

@@ -1,4 +1,11 @@
-import { type Finding, isTest, lineAt, parse, resolveImport, type SourceFile } from './sources.ts';
+import {
+  isTest,
+  lineAt,
+  parse,
+  type RuleFinding,
+  resolveImport,
+  type SourceFile,
+} from './sources.ts';
 
 /**
  * Programs on machines that must never hold a kit, and the modules that they must not load: those
@@ -42,7 +49,7 @@ function loadedBy(file: SourceFile): Import[] {
  * Where a program that must not hold the kit would load the modules that open one, by whatever way:
  * one finding for each such import, with the files that lead there.
  */
-export function kitFindings(sources: readonly SourceFile[]): Finding[] {
+export function kitFindings(sources: readonly SourceFile[]): RuleFinding[] {
   const files = new Map(sources.map((file) => [file.path, file]));
   return walls.flatMap(({ folder, keys }) => {
     const forbidden = new Set(keys.map((name) => `shared/src/keys/${name}.ts`));
@@ -55,8 +62,8 @@ function findingsFrom(
   files: ReadonlyMap<string, SourceFile>,
   first: readonly string[],
   forbidden: ReadonlySet<string>,
-): Finding[] {
-  const findings: Finding[] = [];
+): RuleFinding[] {
+  const findings: RuleFinding[] = [];
   const by = new Map<string, string | undefined>(first.map((path) => [path, undefined]));
   // A map may grow while it is walked.
   for (const path of by.keys()) {

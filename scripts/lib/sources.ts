@@ -9,7 +9,7 @@ export interface SourceFile {
 }
 
 /** Something that a rule has to say, with the way out. */
-export interface Finding {
+export interface RuleFinding {
   readonly path: string;
   readonly line: number;
   readonly says: string;
@@ -71,7 +71,7 @@ export function resolveImport(from: string, specifier: string): string | undefin
 }
 
 /** Prints findings one a line, says how many there are, and sets the exit code. */
-export function report(what: string, findings: readonly Finding[]): void {
+export function report(what: string, findings: readonly RuleFinding[]): void {
   for (const { path, line, says } of findings) console.error(`${path}:${line}  ${says}`);
   console.log(
     `${what}: ${findings.length === 0 ? 'nothing to mend' : `${findings.length} to mend`}`,

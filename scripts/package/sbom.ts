@@ -8,7 +8,7 @@ import type { Target } from './targets.ts';
  * A part of a package: a name, a version, an SPDX licence, and the lock's integrity where npm has
  * one.
  */
-export interface Part {
+export interface SbomPart {
   readonly name: string;
   readonly version: string;
   readonly license: string;
@@ -16,7 +16,7 @@ export interface Part {
 }
 
 /** The packages that a bundle's `THIRD-PARTY.txt` names, in its order. */
-export function bundledParts(thirdParty: string, lock: string): readonly Part[] {
+export function bundledParts(thirdParty: string, lock: string): readonly SbomPart[] {
   return thirdParty
     .split(`\n${'-'.repeat(80)}\n\n`)
     .map((section) => /^(?:This program contains .*\n\n)?(\S+) (\S+) \((.+)\)$/m.exec(section))
@@ -44,7 +44,7 @@ export function bundledParts(thirdParty: string, lock: string): readonly Part[] 
 export function sbom(
   product: { readonly name: string; readonly version: string; readonly target: Target },
   node: Locked,
-  parts: readonly Part[],
+  parts: readonly SbomPart[],
 ): string {
   const npm = parts.map((part) => npmComponent(part));
   const libraries = nativeLibraries(product.target).map(({ name, version, license }) => ({
@@ -95,7 +95,7 @@ const withoutSymbols = {
 };
 
 function npmComponent(
-  { name, version, license, integrity }: Part,
+  { name, version, license, integrity }: SbomPart,
   type: 'library' | 'platform' = 'library',
 ) {
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;

@@ -38,3 +38,9 @@ function systemBytes(count: number): Uint8Array {
 }
 
 export const systemRandom: Random = { bytes: systemBytes };
+
+/** Where waiting comes from, so that tests decide when a time is over. */
+export interface Timers {
+  /** Calls `action` once after so many milliseconds; the answer cancels it. */
+  after(milliseconds: number, action: () => void): () => void;
+}

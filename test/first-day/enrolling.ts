@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { central, type Mistake, pc, within } from './mistake.ts';
+import { central, type FirstDayMistake, pc, within } from './mistake.ts';
 
 /** Mistakes with enrolling. */
-export const enrolling: readonly Mistake[] = [
+export const enrolling: readonly FirstDayMistake[] = [
   {
     what: 'an agent’s name with a blank',
     make: (lab) =>

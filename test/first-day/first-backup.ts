@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Finished, Service } from '../../demo/programs.ts';
-import { type Mistake, pc, within } from './mistake.ts';
+import { DemoService, type Finished } from '../../demo/programs.ts';
+import { type FirstDayMistake, pc, within } from './mistake.ts';
 
 /** Mistakes with the first backup. */
-export const firstBackup: readonly Mistake[] = [
+export const firstBackup: readonly FirstDayMistake[] = [
   {
     what: 'backup without a data folder',
     make: (lab) => pc(['backup', lab.tree]),
@@ -77,7 +77,7 @@ export const firstBackup: readonly Mistake[] = [
   {
     what: 'a service before anything says what to watch',
     make: async (lab) => {
-      const service = new Service('aliquot-agent', ['run', '--data', lab.agent.data]);
+      const service = new DemoService('aliquot-agent', ['run', '--data', lab.agent.data]);
       await service.event('running');
       await service.complained(/nothing says which folders to watch; waiting for settings/);
       let told: Finished;

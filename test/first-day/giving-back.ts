@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Service } from '../../demo/programs.ts';
-import { asNobody, asRoot, central, type Mistake, pc, within } from './mistake.ts';
+import { DemoService } from '../../demo/programs.ts';
+import { asNobody, asRoot, central, type FirstDayMistake, pc, within } from './mistake.ts';
 
 /** Mistakes with looking and giving back. */
-export const givingBack: readonly Mistake[] = [
+export const givingBack: readonly FirstDayMistake[] = [
   {
     what: 'ls of a misspelt agent',
     make: (lab) => central(lab, ['ls', '--agent', 'pcc']),
@@ -122,7 +122,7 @@ export const givingBack: readonly Mistake[] = [
     what: 'Ctrl-C while the service is asked to start',
     make: async (lab) => {
       await writeFile(within(lab, 'right.yaml'), `sources: [{path: ${lab.tree}}]\n`);
-      const service = new Service('aliquot-agent', [
+      const service = new DemoService('aliquot-agent', [
         'run',
         '--data',
         lab.agent.data,

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
-import { asNobody, asRoot, central, type Mistake, within } from './mistake.ts';
+import { asNobody, asRoot, central, type FirstDayMistake, within } from './mistake.ts';
 
 /** Mistakes with installing the collector. */
-export const installing: readonly Mistake[] = [
+export const installing: readonly FirstDayMistake[] = [
   { what: 'no command', make: (lab) => central(lab, []), code: 2, says: /--help/, help: true },
   {
     what: 'a misspelt command',

@@ -5,7 +5,7 @@ import type { AgentPlace, World } from '../world.ts';
 /**
  * What the mistakes are made in: a collector with one vault, one enrolled PC, one backed up folder.
  */
-export interface Lab {
+export interface MistakeLab {
   readonly world: World;
   readonly agent: AgentPlace;
   /** The folder that is backed up; it holds `run.csv`. */
@@ -13,10 +13,10 @@ export interface Lab {
   readonly token: string;
 }
 
-export interface Mistake {
+export interface FirstDayMistake {
   /** What the person did. */
   readonly what: string;
-  readonly make: (lab: Lab) => Promise<Finished>;
+  readonly make: (lab: MistakeLab) => Promise<Finished>;
   readonly code: number;
   /** In the last line of standard error: what is wrong, and the way out. */
   readonly says: RegExp;
@@ -30,7 +30,7 @@ export const asRoot = (): boolean => process.getuid?.() === 0;
 
 /** An operator's command with the environment of somebody who did everything else right. */
 export const central = async (
-  lab: Lab,
+  lab: MistakeLab,
   args: readonly string[],
   changes: NodeJS.ProcessEnv = {},
 ): Promise<Finished> =>
@@ -46,4 +46,4 @@ export const asNobody = (
 ): Promise<Finished> =>
   run(name, args, environment, ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']);
 
-export const within = (lab: Lab, name: string): string => join(lab.world.folder, name);
+export const within = (lab: MistakeLab, name: string): string => join(lab.world.folder, name);

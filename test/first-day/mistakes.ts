@@ -4,12 +4,12 @@ import { enrolling } from './enrolling.ts';
 import { firstBackup } from './first-backup.ts';
 import { givingBack } from './giving-back.ts';
 import { installing } from './installing.ts';
-import { type Lab, type Mistake, within } from './mistake.ts';
+import { type FirstDayMistake, type MistakeLab, within } from './mistake.ts';
 import { reaching } from './reaching.ts';
 import { theKit } from './the-kit.ts';
 
 /** What goes wrong on the first day, in the order in which a day brings it. */
-export const mistakes: readonly Mistake[] = [
+export const mistakes: readonly FirstDayMistake[] = [
   ...installing,
   ...reaching,
   ...theKit,
@@ -20,7 +20,7 @@ export const mistakes: readonly Mistake[] = [
 
 /** Files that the mistakes need. */
 export async function prepare(
-  lab: Lab,
+  lab: MistakeLab,
   openssl: (args: readonly string[]) => Promise<void>,
 ): Promise<void> {
   const ec = [

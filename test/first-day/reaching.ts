@@ -1,9 +1,9 @@
 import { chmod } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { asNobody, asRoot, central, type Mistake, within } from './mistake.ts';
+import { asNobody, asRoot, central, type FirstDayMistake, within } from './mistake.ts';
 
 /** Mistakes with reaching the collector. */
-export const reaching: readonly Mistake[] = [
+export const reaching: readonly FirstDayMistake[] = [
   {
     what: 'no address',
     make: (lab) => central(lab, ['agents'], { ALIQUOT_URL: undefined }),

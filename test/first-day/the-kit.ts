@@ -1,9 +1,9 @@
 import { copyFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { central, type Mistake, within } from './mistake.ts';
+import { central, type FirstDayMistake, within } from './mistake.ts';
 
 /** Mistakes with the kit. */
-export const theKit: readonly Mistake[] = [
+export const theKit: readonly FirstDayMistake[] = [
   {
     what: 'no kit',
     make: (lab) => central(lab, ['kit', 'verify']),

@@ -12,7 +12,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import type { AgentInfo } from '../../collector/src/api/messages.ts';
 import { deskPcs } from '../../collector/src/operator/policy/desk.ts';
 import { CollectorClient, type VaultClient } from '../../collector/src/operator/vault-client.ts';
-import { run, Service } from '../../demo/programs.ts';
+import { DemoService, run } from '../../demo/programs.ts';
 import { authority, issued } from '../certificates.ts';
 import { TlsFront } from '../tls-front.ts';
 import { PASSPHRASE, statusOf, World } from '../world.ts';
@@ -54,7 +54,7 @@ class Desk {
   readonly #print: (line: string) => void;
   readonly #names: readonly string[];
   readonly #real: readonly string[];
-  readonly #services: Service[] = [];
+  readonly #services: DemoService[] = [];
   readonly #workers: ChildProcess[] = [];
   readonly #fronts: TlsFront[] = [];
   readonly #behind: number;
@@ -177,7 +177,7 @@ class Desk {
     const { data } = this.#place(name);
     const enrolled = await run('aliquot-agent', ['enroll', bundle, '--data', data, '--name', name]);
     assert.equal(enrolled.code, 0, enrolled.stderr);
-    const service = new Service('aliquot-agent', ['run', '--data', data]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', data]);
     this.#services.push(service);
     await service.event('running');
   }

@@ -9,7 +9,7 @@ import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/testing/keys/fixtures';
 import { vault } from '../../agent/testing/queue/support.ts';
 import { initCollector } from '../../collector/src/store/collector.ts';
-import { Service } from '../../demo/programs.ts';
+import { DemoService } from '../../demo/programs.ts';
 import { freePort } from '../ports.ts';
 import { agentName, type FleetNews, type FleetOrder } from './messages.ts';
 
@@ -29,7 +29,7 @@ export class Fleet {
   readonly #port: number;
   readonly #listeners = new Set<(news: FleetNews) => void>();
   readonly #processes: ChildProcess[] = [];
-  #server: Service | undefined;
+  #server: DemoService | undefined;
 
   private constructor(folder: string, port: number) {
     this.#folder = folder;
@@ -108,7 +108,7 @@ export class Fleet {
   /** Starts the collector; resolves when it listens. */
   async serve(): Promise<void> {
     const environment = { ALIQUOT_LOG_LEVEL: 'error' };
-    this.#server = new Service(
+    this.#server = new DemoService(
       'aliquot',
       ['serve', '--data', this.#data, '--listen', `127.0.0.1:${this.#port}`],
       environment,

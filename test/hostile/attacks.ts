@@ -2,10 +2,10 @@ import { type ChunkId, encodeClientFrame, encodeFrame } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemRandom } from '@aliquot/shared/ports';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
-import type { TestAgent } from '../../collector/testing/agent.ts';
+import type { SessionTestAgent } from '../../collector/testing/agent.ts';
 import { EvilSession } from './evil-session.ts';
 import { RawPeer, webSocketFrame } from './raw-peer.ts';
-import type { Target } from './target.ts';
+import type { HostileTarget } from './target.ts';
 
 /** One way to harm a collector from outside. */
 export interface Attack {
@@ -19,9 +19,9 @@ export interface Attack {
 }
 
 export interface Siege {
-  readonly target: Target;
+  readonly target: HostileTarget;
   /** Enrolled, and in bad hands. */
-  readonly evil: TestAgent;
+  readonly evil: SessionTestAgent;
 }
 
 const MIB = 1024 * 1024;

@@ -8,7 +8,7 @@ import {
 import { systemRandom } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
-import type { TestAgent } from '../../collector/testing/agent.ts';
+import type { SessionTestAgent } from '../../collector/testing/agent.ts';
 import { RawPeer, webSocketFrame } from './raw-peer.ts';
 
 /**
@@ -29,7 +29,7 @@ export class EvilSession {
   }
 
   static async open(
-    agent: TestAgent,
+    agent: SessionTestAgent,
     port: number,
     options: { address?: string; chainId?: Uint8Array } = {},
   ): Promise<EvilSession> {
@@ -55,7 +55,7 @@ export class EvilSession {
       enrolment: agent.bundle.signedEnrolment,
       binding: agent.binding,
       signKey: agent.signKey,
-      chainId: (options.chainId ?? agent.chainId) as TestAgent['chainId'],
+      chainId: (options.chainId ?? agent.chainId) as SessionTestAgent['chainId'],
       software: 'not ours',
       treeHead: undefined,
       signedHead: undefined,

@@ -1,8 +1,8 @@
 import { systemRandom } from '@aliquot/shared/ports';
 import { WebSocket } from 'ws';
-import type { TestAgent } from '../../collector/testing/agent.ts';
+import type { SessionTestAgent } from '../../collector/testing/agent.ts';
 import { socketWire, type Wire } from '../../collector/testing/wire.ts';
-import type { Target } from './target.ts';
+import type { HostileTarget } from './target.ts';
 
 /**
  * An agent that backs up one small file after the other, whatever happens to its collector
@@ -10,20 +10,20 @@ import type { Target } from './target.ts';
  */
 export class HonestAgent {
   received = 0;
-  readonly #target: Target;
-  readonly #agent: TestAgent;
+  readonly #target: HostileTarget;
+  readonly #agent: SessionTestAgent;
   #wire: Wire | undefined;
   #stopped = false;
   #working: Promise<void> = Promise.resolve();
   #failure: unknown;
   #wake: () => void = () => undefined;
 
-  private constructor(target: Target, agent: TestAgent) {
+  private constructor(target: HostileTarget, agent: SessionTestAgent) {
     this.#target = target;
     this.#agent = agent;
   }
 
-  static async start(target: Target, name: string): Promise<HonestAgent> {
+  static async start(target: HostileTarget, name: string): Promise<HonestAgent> {
     const honest = new HonestAgent(target, await target.agent(name));
     await honest.#connect();
     honest.#working = honest.#work();

@@ -5,21 +5,21 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../../collector/testing/agent.ts';
+import { SessionTestAgent } from '../../collector/testing/agent.ts';
 import { socketWire } from '../../collector/testing/wire.ts';
 import type { JsonLine } from '../../demo/programs.ts';
 import { World } from '../world.ts';
 
 /** A real collector process to be attacked, and what it costs it. */
-export class Target {
+export class HostileTarget {
   readonly world: World;
 
   constructor(world: World) {
     this.world = world;
   }
 
-  static async open(): Promise<Target> {
-    return new Target(await World.open());
+  static async open(): Promise<HostileTarget> {
+    return new HostileTarget(await World.open());
   }
 
   get port(): number {
@@ -33,15 +33,15 @@ export class Target {
   }
 
   /** An enrolled agent whose every word the test chooses. */
-  async agent(name: string, options: readonly string[] = []): Promise<TestAgent> {
+  async agent(name: string, options: readonly string[] = []): Promise<SessionTestAgent> {
     const file = await this.world.bundle(name, options);
-    const agent = new TestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
+    const agent = new SessionTestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
     await agent.enrol(this.world.url);
     return agent;
   }
 
   /** Opens an honest session for it. */
-  async session(agent: TestAgent): Promise<void> {
+  async session(agent: SessionTestAgent): Promise<void> {
     await agent.open(
       await socketWire(new WebSocket(`${this.world.url.replace('http', 'ws')}/v1/agent`)),
     );

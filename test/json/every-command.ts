@@ -2,11 +2,11 @@ import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { Vendor, writeRelease } from '@aliquot/shared/testing/release/vendor';
 import {
+  DemoService,
   type Finished,
   type JsonLine,
   type ProgramName,
   run,
-  Service,
 } from '../../demo/programs.ts';
 import type { AgentPlace, World } from '../world.ts';
 
@@ -127,7 +127,7 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
     `scanIntervalSeconds: 1\nsources: [{path: ${JSON.stringify(tree)}, quietPeriodSeconds: 0, exclude: ["*.tmp"]}]\n`,
   );
   await pc('config check', agent);
-  const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+  const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
   try {
     printed.push({ command: 'aliquot-agent run', line: await service.event('running') });
     await pc('status', agent);

@@ -4,7 +4,7 @@ import { type SampleFile, sampleFile } from '../../agent/testing/queue/support.t
 import { Pair, type PairAgent } from '../pair/pair.ts';
 import { ElasticTimers } from './elastic-timers.ts';
 import type { Direction } from './frames.ts';
-import { type Handler, type Line, Relay } from './relay.ts';
+import { type Handler, Relay, type RelayLine } from './relay.ts';
 
 /**
  * Where in a frame the cable breaks: one byte behind its beginning, in the middle, one byte before
@@ -24,7 +24,7 @@ export const nameOf = ({ direction, frame, place, hard }: Cut): string =>
   `${hard ? 'reset' : 'cut'} ${direction}, frame ${frame}, ${typeof place === 'number' ? `byte ${place}` : place}`;
 
 /** Breaks a line once, at this place. */
-export function cutAt(cut: Cut, done: () => void): (line: Line) => Handler {
+export function cutAt(cut: Cut, done: () => void): (line: RelayLine) => Handler {
   return (line) =>
     async ({ direction, frame, frameBytes, offset, bytes }) => {
       if (line.broken) return;

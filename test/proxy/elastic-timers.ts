@@ -1,4 +1,5 @@
-import { systemTimers, type Timers } from '../../agent/src/uplink/timers.ts';
+import type { Timers } from '@aliquot/shared/ports';
+import { systemTimers } from '../../agent/src/uplink/timers.ts';
 
 const SOON_MS = 5;
 

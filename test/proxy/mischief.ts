@@ -2,7 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import type { CutBench, Recording } from './cuts.ts';
 import type { Direction, Piece } from './frames.ts';
-import type { Line } from './relay.ts';
+import type { RelayLine } from './relay.ts';
 
 /**
  * What a bad network does to a session besides breaking it. Each resolves when everything holds
@@ -16,7 +16,7 @@ export type Mischief = (
 
 const pause = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
-const plain = (line: Line) => (piece: Piece) => line.pass(piece.direction, piece.bytes);
+const plain = (line: RelayLine) => (piece: Piece) => line.pass(piece.direction, piece.bytes);
 
 /** Every piece comes late, each direction for itself. */
 const delayed: Mischief = async (bench, _recording, random) => {
@@ -90,7 +90,7 @@ const frozen =
     const both = random.chance(0.5);
     const first = bench.relay.connections;
     const held: Buffer[] = [];
-    let ice: Line | undefined;
+    let ice: RelayLine | undefined;
     let releaseAt = 1 + random.below(recording.frames['to-agent'].length);
     bench.relay.closesBoth = false;
     bench.relay.handle = (line) => {

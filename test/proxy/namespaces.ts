@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import {
+  DemoService,
   type Finished,
   type JsonLine,
   type ProgramName,
   run,
-  Service,
 } from '../../demo/programs.ts';
 
 /**
@@ -60,7 +60,7 @@ export interface PcAgent {
   readonly name: string;
   readonly data: string;
   readonly source: string;
-  readonly service: Service;
+  readonly service: DemoService;
   /** Lines of its log, as they come. */
   readonly onLog: (listener: (line: JsonLine) => void) => () => void;
 }
@@ -68,8 +68,8 @@ export interface PcAgent {
 export class Namespaces {
   readonly folder: string;
   readonly #names: Readonly<Record<'pc' | 'router' | 'server', string>>;
-  readonly #services: Service[] = [];
-  #server: Service | undefined;
+  readonly #services: DemoService[] = [];
+  #server: DemoService | undefined;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -176,7 +176,7 @@ export class Namespaces {
       `${SERVER.address}:${PORT}`,
       ...tls,
     ];
-    this.#server = new Service('aliquot', args, {}, this.#under('server'));
+    this.#server = new DemoService('aliquot', args, {}, this.#under('server'));
     await this.#server.event('listening');
   }
 
@@ -214,7 +214,12 @@ export class Namespaces {
     const config = `scanIntervalSeconds: 5\nsources:\n  - path: ${JSON.stringify(source)}\n    quietPeriodSeconds: 1\n`;
     await writeFile(join(data, 'agent.yaml'), config);
     await chmod(join(data, 'agent.yaml'), 0o600);
-    const service = new Service('aliquot-agent', ['run', '--data', data], {}, this.#under('pc'));
+    const service = new DemoService(
+      'aliquot-agent',
+      ['run', '--data', data],
+      {},
+      this.#under('pc'),
+    );
     this.#services.push(service);
     const listeners = new Set<(line: JsonLine) => void>();
     if (service.child.stderr !== null) {

@@ -5,7 +5,7 @@ import { type Direction, FrameCutter, type Piece } from './frames.ts';
  * One connection through the proxy: the agent's end and the collector's, and what may be done to
  * them.
  */
-export class Line {
+export class RelayLine {
   /** The how-manieth connection that carried anything, from 0. */
   readonly number: number;
   readonly near: Socket;
@@ -74,13 +74,13 @@ export type Handler = (piece: Piece) => void | Promise<void>;
  */
 export class Relay {
   readonly #target: { readonly host: string; readonly port: number };
-  readonly #lines = new Set<Line>();
+  readonly #lines = new Set<RelayLine>();
   #server: Server | undefined;
   #port = 0;
   #count = 0;
   #sentBytes = 0;
   /** What is done to the next connections; without it bytes pass untouched. */
-  handle: ((line: Line) => Handler) | undefined;
+  handle: ((line: RelayLine) => Handler) | undefined;
   /** When one end is closed, the other is too, unless a test wants it half open. */
   closesBoth = true;
 
@@ -116,7 +116,7 @@ export class Relay {
     return this.lines.reduce((sum, { passed }) => sum + passed['to-collector'], this.#sentBytes);
   }
 
-  get lines(): readonly Line[] {
+  get lines(): readonly RelayLine[] {
     return [...this.#lines];
   }
 
@@ -136,7 +136,7 @@ export class Relay {
       near.pause();
       near.removeAllListeners('end');
       const far = createConnection({ ...this.#target, allowHalfOpen: true });
-      const line = new Line(this.#count, near, far);
+      const line = new RelayLine(this.#count, near, far);
       this.#count += 1;
       this.#lines.add(line);
       void line.over.then(() => {
@@ -150,7 +150,7 @@ export class Relay {
     });
   }
 
-  #relay(line: Line, direction: Direction, handler: Handler, first?: Buffer): void {
+  #relay(line: RelayLine, direction: Direction, handler: Handler, first?: Buffer): void {
     const [from, to] = direction === 'to-collector' ? [line.near, line.far] : [line.far, line.near];
     const cutter = new FrameCutter(direction);
     let turn = Promise.resolve();

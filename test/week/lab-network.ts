@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Finished, type ProgramName, run, Service } from '../../demo/programs.ts';
+import { DemoService, type Finished, type ProgramName, run } from '../../demo/programs.ts';
 
 /**
  * A lab's network for one test: the server room and the lab are network namespaces with a cable
@@ -20,12 +20,12 @@ export const HOSTS: Readonly<Record<string, string>> = {
   'vault.lab.test': SERVER[1],
 };
 
-export type Where = 'server' | 'lab';
+export type LabPlace = 'server' | 'lab';
 
 export class LabNetwork {
   readonly folder: string;
-  readonly #names: Readonly<Record<Where, string>>;
-  readonly #services = new Set<Service>();
+  readonly #names: Readonly<Record<LabPlace, string>>;
+  readonly #services = new Set<DemoService>();
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -120,7 +120,7 @@ export class LabNetwork {
 
   /** Runs a command to its end on one of the two sides, in the lab's folder. */
   run(
-    where: Where,
+    where: LabPlace,
     name: ProgramName,
     args: readonly string[],
     environment: NodeJS.ProcessEnv = {},
@@ -129,17 +129,17 @@ export class LabNetwork {
   }
 
   start(
-    where: Where,
+    where: LabPlace,
     name: ProgramName,
     args: readonly string[],
     environment: NodeJS.ProcessEnv = {},
-  ): Service {
-    const service = new Service(name, args, environment, this.#under(where));
+  ): DemoService {
+    const service = new DemoService(name, args, environment, this.#under(where));
     this.#services.add(service);
     return service;
   }
 
-  async stop(service: Service, signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
+  async stop(service: DemoService, signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
     this.#services.delete(service);
     return service.stop(signal);
   }
@@ -154,7 +154,7 @@ export class LabNetwork {
   }
 
   /** `env -C` has every program run in the lab's folder, so that the commands read as on a page. */
-  #under(where: Where): string[] {
+  #under(where: LabPlace): string[] {
     return ['ip', 'netns', 'exec', this.#names[where], 'env', '-C', this.folder];
   }
 

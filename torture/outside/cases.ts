@@ -1,5 +1,5 @@
 import type { TortureContext, TortureCounts } from '@aliquot/shared/testing/scenario';
-import { Stage, Unmet } from './stage.ts';
+import { Stage, StageUnmet } from './stage.ts';
 
 /** One thing to do to the programs, and to judge. */
 export interface Case {
@@ -29,7 +29,7 @@ export async function tryCases(
         await run(stage);
       } catch (error) {
         const says =
-          error instanceof Unmet
+          error instanceof StageUnmet
             ? error.message
             : error instanceof Error
               ? (error.stack ?? error.message)

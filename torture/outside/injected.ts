@@ -4,7 +4,7 @@ import type {
   TortureCounts,
   TortureScenario,
 } from '@aliquot/shared/testing/scenario';
-import { must, Stage, type Start, Unmet } from './stage.ts';
+import { must, Stage, StageUnmet, type Start } from './stage.ts';
 import {
   counting,
   describeInjection,
@@ -35,7 +35,7 @@ export interface InjectedWork<Told> {
    * leave nothing running.
    */
   act(stage: Stage, start: Start): Promise<Told>;
-  /** Without faults again: restarts, proves both sides, restores and compares. Throws `Unmet`. */
+  /** Without faults again: restarts, proves both sides, restores and compares. Throws `StageUnmet`. */
   judge(stage: Stage, told: Told): Promise<void>;
 }
 
@@ -126,7 +126,7 @@ async function runCases<Told>(
         } catch (error) {
           injected += 1;
           const says =
-            error instanceof Unmet
+            error instanceof StageUnmet
               ? error.message
               : error instanceof Error
                 ? (error.stack ?? error.message)

@@ -9,7 +9,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../../agent/src/queue/log/fsck.ts';
 import { fsckIdentity } from '../../agent/src/uplink/fsck.ts';
 import { aliquot, serving } from '../../collector/testing/cli.ts';
-import { type Finished, run, Service } from '../../demo/programs.ts';
+import { DemoService, type Finished, run } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
@@ -25,11 +25,11 @@ export interface Start {
 }
 
 /** Something that had to hold and did not; its message is what a scenario reports. */
-export class Unmet extends Error {}
+export class StageUnmet extends Error {}
 
-/** Throws `Unmet` unless it holds. */
+/** Throws `StageUnmet` unless it holds. */
 export function must(holds: boolean, says: string): asserts holds {
-  if (!holds) throw new Unmet(says);
+  if (!holds) throw new StageUnmet(says);
 }
 
 /**
@@ -161,9 +161,9 @@ export class Stage {
   }
 
   /** Starts the collector and does not wait for it. */
-  startServer({ environment = {}, under = [] }: Start = {}): Service {
+  startServer({ environment = {}, under = [] }: Start = {}): DemoService {
     const address = new URL(this.url).host;
-    const server = new Service(
+    const server = new DemoService(
       'aliquot',
       ['serve', '--data', this.collectorData, '--listen', address],
       environment,

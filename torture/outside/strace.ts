@@ -13,7 +13,7 @@ import type { Start } from './stage.ts';
  */
 
 /** What strace does at the chosen call. */
-export type Effect = 'error=EIO' | 'error=ENOSPC' | 'signal=KILL';
+export type StraceEffect = 'error=EIO' | 'error=ENOSPC' | 'signal=KILL';
 
 /** One call of a program that touches its data. */
 export interface Point {
@@ -28,7 +28,7 @@ export interface Point {
 }
 
 export interface Injection extends Point {
-  readonly effect: Effect;
+  readonly effect: StraceEffect;
 }
 
 /**
@@ -46,7 +46,7 @@ const COUNTED = [
   'mkdir',
 ] as const;
 const COUNTED_BY_FILE = ['write', 'openat'] as const;
-const EFFECTS: Readonly<Record<string, readonly Effect[]>> = {
+const EFFECTS: Readonly<Record<string, readonly StraceEffect[]>> = {
   fsync: ['error=EIO', 'signal=KILL'],
   fdatasync: ['error=EIO', 'signal=KILL'],
   pwrite64: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
@@ -167,7 +167,7 @@ export function injectionsAt(points: readonly Point[]): Injection[] {
 }
 
 /** Whether the fault happened, and to something in one of these folders. */
-export function wasHit(trace: string, folders: readonly string[], effect: Effect): boolean {
+export function wasHit(trace: string, folders: readonly string[], effect: StraceEffect): boolean {
   if (effect === 'signal=KILL') return /\+\+\+ killed by SIGKILL/.test(trace);
   return trace
     .split('\n')

@@ -5,7 +5,7 @@ import type { SeededRandom } from '@aliquot/shared/testing/random';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { waveform } from '../../demo/instruments.ts';
 import { differences, pictureOf } from '../../demo/picture.ts';
-import { mustRun, Service } from '../../demo/programs.ts';
+import { DemoService, mustRun } from '../../demo/programs.ts';
 import { copyTree, makeTree, realData } from '../../test/trees.ts';
 import { type AgentPlace, statusOf, World } from '../../test/world.ts';
 import { must } from '../outside/stage.ts';
@@ -66,7 +66,7 @@ async function killOnce(
   random: SeededRandom,
 ): Promise<void> {
   const victim = random.pick(['agent', 'collector', 'both'] as const);
-  const backup = new Service('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
+  const backup = new DemoService('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
   const ended = once(backup.child, 'close');
   // The moment is the random input: no result depends on how long it is.
   await Promise.race([delay(random.below(1800)), ended]);

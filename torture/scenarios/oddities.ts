@@ -18,7 +18,7 @@ import type {
   TortureCounts,
   TortureScenario,
 } from '@aliquot/shared/testing/scenario';
-import { type JsonLine, Service } from '../../demo/programs.ts';
+import { DemoService, type JsonLine } from '../../demo/programs.ts';
 import { type AgentPlace, World } from '../../test/world.ts';
 
 const mebibyte = 1 << 20;
@@ -44,7 +44,7 @@ async function measured(
   environment: NodeJS.ProcessEnv = {},
 ): Promise<Measured> {
   const startedMs = Date.now();
-  const service = new Service(name, args, environment);
+  const service = new DemoService(name, args, environment);
   let peak = 0;
   const look = setInterval(() => {
     peak = Math.max(peak, peakOf(service.child.pid));

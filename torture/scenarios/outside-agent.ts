@@ -3,7 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import { type Finished, Service } from '../../demo/programs.ts';
+import { DemoService, type Finished } from '../../demo/programs.ts';
 import { type InjectedWork, injectedScenario } from '../outside/injected.ts';
 import {
   mustBeNamed,
@@ -163,7 +163,7 @@ const agentRepair: InjectedWork<Finished> = {
  */
 async function serviceUntilSafe(
   stage: Stage,
-  service: Service,
+  service: DemoService,
   patienceMs: number,
 ): Promise<boolean> {
   let ended = false;
@@ -207,7 +207,7 @@ const agentService: InjectedWork<number> = {
   folders: (stage) => [stage.agentData],
   async act(stage, { environment, under }) {
     await stage.serve();
-    const service = new Service(
+    const service = new DemoService(
       'aliquot-agent',
       ['run', '--data', stage.agentData],
       environment,
@@ -218,7 +218,7 @@ const agentService: InjectedWork<number> = {
   },
   async judge(stage) {
     await stage.serve();
-    const service = new Service('aliquot-agent', ['run', '--data', stage.agentData]);
+    const service = new DemoService('aliquot-agent', ['run', '--data', stage.agentData]);
     try {
       const safe = await serviceUntilSafe(stage, service, Number.POSITIVE_INFINITY);
       must(safe, `the service ended: ${service.complaint.trim()}`);

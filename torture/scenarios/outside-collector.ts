@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import { type Finished, Service } from '../../demo/programs.ts';
+import { DemoService, type Finished } from '../../demo/programs.ts';
 import { type InjectedWork, injectedScenario } from '../outside/injected.ts';
 import { mustBeNamed, mustEqual, mustHoldNothingPartial } from '../outside/judge.ts';
 import { must, type Stage } from '../outside/stage.ts';
@@ -12,7 +12,7 @@ import { mustDrainWhole, queued } from './outside-agent.ts';
 /** The collector's programs, with their system calls failed or themselves killed at each. */
 
 /** True when the server listens, false when it ended before. */
-async function listens(server: Service): Promise<boolean> {
+async function listens(server: DemoService): Promise<boolean> {
   return server.event('listening').then(
     () => true,
     () => false,
@@ -30,7 +30,7 @@ export const collectorIngest: InjectedWork<Finished | undefined> = {
   async act(stage, start) {
     const server = stage.startServer(start);
     if (!(await listens(server))) return undefined;
-    const flush = new Service('aliquot-agent', ['flush', '--data', stage.agentData, '--json']);
+    const flush = new DemoService('aliquot-agent', ['flush', '--data', stage.agentData, '--json']);
     // When the collector is gone there is nothing to wait for.
     const gone = once(server.child, 'close').then(() => flush.stop('SIGKILL'));
     const code = await Promise.race([once(flush.child, 'close').then(() => flush.stop()), gone]);

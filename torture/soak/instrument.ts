@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { waveform } from '../../demo/instruments.ts';
-import type { Record, Result } from './record.ts';
+import type { FinishedResult, Record } from './record.ts';
 
 /**
  * What an instrument writes and how, drawn at random: new files and folders, appended, overwritten,
@@ -73,7 +73,7 @@ interface Bench {
 }
 
 async function write(
-  result: Result,
+  result: FinishedResult,
   { record, random, contents, pieces }: Bench & { readonly pieces: number },
 ): Promise<void> {
   for (const file of result.files) {
@@ -92,7 +92,7 @@ async function write(
 }
 
 async function change(
-  result: Result,
+  result: FinishedResult,
   habit: 'append' | 'overwrite' | 'replace',
   { record, random, contents }: Bench,
 ): Promise<void> {

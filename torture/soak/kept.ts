@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Service } from '../../demo/programs.ts';
+import type { DemoService } from '../../demo/programs.ts';
 
 /**
  * How long a program that ended stays away before it is started again, as a service manager does.
@@ -9,8 +9,8 @@ const RESTART_MS = 300;
 
 /** A program that is started again whenever it ends, until it is stopped. */
 export class Kept {
-  readonly #start: () => Service;
-  #service: Service | undefined;
+  readonly #start: () => DemoService;
+  #service: DemoService | undefined;
   #stopping = false;
   #loop: Promise<void> = Promise.resolve();
   /** How often it ended without having been killed or stopped: of itself. */
@@ -18,7 +18,7 @@ export class Kept {
   lastComplaint = '';
   #killed = false;
 
-  constructor(start: () => Service) {
+  constructor(start: () => DemoService) {
     this.#start = start;
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { Cable } from '../../demo/cable.ts';
-import { type JsonLine, mustRun, run, Service } from '../../demo/programs.ts';
+import { DemoService, type JsonLine, mustRun, run } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 import { BentClock } from './clocks.ts';
 import { CrowdedDisk } from './disk.ts';
@@ -23,7 +23,7 @@ export interface Side {
   readonly disk: CrowdedDisk | undefined;
 }
 
-export interface Pc extends Side {
+export interface SoakPc extends Side {
   /** The agent's own folder. */
   readonly data: string;
   /** Where its instruments write. */
@@ -37,7 +37,7 @@ export interface Pc extends Side {
 export class Plant {
   readonly #root: string;
   readonly #disks: CrowdedDisk[] = [];
-  readonly pcs: Pc[] = [];
+  readonly pcs: SoakPc[] = [];
   readonly cable: Cable;
   readonly collector: Side;
   readonly collectorData: string;
@@ -77,10 +77,10 @@ export class Plant {
     await clock.set(0);
     const args = ['serve', '--data', collectorData, '--listen', `127.0.0.1:${port}`];
     const program = new Kept(
-      () => new Service('aliquot', args, { ...clock.environment, ALIQUOT_LOG_LEVEL: 'warn' }),
+      () => new DemoService('aliquot', args, { ...clock.environment, ALIQUOT_LOG_LEVEL: 'warn' }),
     );
     const url = `http://127.0.0.1:${port}`;
-    const first = new Service('aliquot', args);
+    const first = new DemoService('aliquot', args);
     await first.event('listening');
     const kit = join(root, 'lab.kit');
     const keys = createKit({ name: 'lab', blind: false, nowMs: Date.now() }, systemRandom);
@@ -125,7 +125,7 @@ export class Plant {
     const clock = new BentClock(join(this.#root, `${name}.clock`));
     await clock.set(0);
     const program = new Kept(
-      () => new Service('aliquot-agent', ['run', '--data', data], clock.environment),
+      () => new DemoService('aliquot-agent', ['run', '--data', data], clock.environment),
     );
     this.pcs.push({ name, program, clock, disk, data, source });
   }
@@ -136,7 +136,7 @@ export class Plant {
   }
 
   /** What the agent's status says now; nothing while it cannot be asked. */
-  async statusOf(pc: Pc): Promise<readonly JsonLine[]> {
+  async statusOf(pc: SoakPc): Promise<readonly JsonLine[]> {
     const { code, lines } = await run('aliquot-agent', ['status', '--data', pc.data, '--json']);
     return code === 0 ? lines : [];
   }

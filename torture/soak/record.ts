@@ -16,7 +16,7 @@ interface State {
  * A result: one file, or a folder whose files belong together. `status` speaks of it by its path
  * and its bytes.
  */
-export interface Result {
+export interface FinishedResult {
   readonly path: string;
   readonly files: readonly string[];
   /** Finished, and since then not touched. */
@@ -27,7 +27,7 @@ export interface Result {
 
 export class Record {
   readonly #states = new Map<string, State[]>();
-  readonly #results = new Map<string, Result>();
+  readonly #results = new Map<string, FinishedResult>();
   #toldStates = 0;
 
   /**
@@ -45,25 +45,25 @@ export class Record {
     return (this.#states.get(path) ?? []).some((state) => state.size === size);
   }
 
-  begin(path: string, files: readonly string[]): Result {
+  begin(path: string, files: readonly string[]): FinishedResult {
     const result = { path, files, finished: false, told: false };
     this.#results.set(path, result);
     return result;
   }
 
   /** Its files are as they shall be. */
-  finish(result: Result): void {
+  finish(result: FinishedResult): void {
     result.finished = true;
     result.told = false;
   }
 
   /** It is about to change: what was not told by now need not be there. */
-  touch(result: Result): void {
+  touch(result: FinishedResult): void {
     result.finished = false;
     result.told = false;
   }
 
-  gone(result: Result): void {
+  gone(result: FinishedResult): void {
     this.touch(result);
     this.#results.delete(result.path);
   }
@@ -86,7 +86,7 @@ export class Record {
   }
 
   /** Results that are finished; those that were told when `told`. */
-  finishedResults(told: boolean): Result[] {
+  finishedResults(told: boolean): FinishedResult[] {
     return [...this.#results.values()].filter(
       (result) => result.finished && (result.told || !told),
     );
@@ -132,14 +132,14 @@ export class Record {
     ];
   }
 
-  #require(result: Result): void {
+  #require(result: FinishedResult): void {
     for (const file of result.files) {
       const last = this.#states.get(file)?.at(-1);
       if (last) last.required = true;
     }
   }
 
-  #bytesOf(result: Result): number {
+  #bytesOf(result: FinishedResult): number {
     return result.files.reduce((sum, file) => sum + (this.#states.get(file)?.at(-1)?.size ?? 0), 0);
   }
 }

@@ -5,7 +5,7 @@ import { differences, pictureOf } from '../../demo/picture.ts';
 import { mustRun } from '../../demo/programs.ts';
 import { type Harm, wreak } from './chaos.ts';
 import { runInstrument } from './instrument.ts';
-import { type Pc, Plant } from './plant.ts';
+import { Plant, type SoakPc } from './plant.ts';
 import { Record } from './record.ts';
 import { verifyVersions } from './verify.ts';
 
@@ -77,7 +77,7 @@ export async function runSoak(
   }
 }
 
-async function listen(plant: Plant, pc: Pc, record: Record): Promise<void> {
+async function listen(plant: Plant, pc: SoakPc, record: Record): Promise<void> {
   for (const line of await plant.statusOf(pc)) {
     if (line['event'] !== 'result' || (line['state'] !== 'safe' && line['state'] !== 'queued'))
       continue;

@@ -12,7 +12,7 @@ import { fetchItems } from '../../collector/src/operator/fetch-items.ts';
 import { openVault } from '../../collector/src/operator/open-vault.ts';
 import { proofTarget } from '../../collector/src/operator/proof-target.ts';
 import { certifiedAgent, openVersions } from '../../collector/src/operator/verified.ts';
-import type { Pc, Plant } from './plant.ts';
+import type { Plant, SoakPc } from './plant.ts';
 import type { Record } from './record.ts';
 
 export interface Verified {
@@ -25,7 +25,7 @@ export interface Verified {
  * Restores every version of every file that instruments ever wrote, with the operator's own code
  * and the kit, and holds the bytes against the record.
  */
-export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Promise<Verified> {
+export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): Promise<Verified> {
   const context: CommandContext = {
     environment: {
       url: plant.url,

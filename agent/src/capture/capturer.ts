@@ -11,7 +11,7 @@ import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';
 import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
-import { Intake, isFull } from './intake.ts';
+import { isFull, WindowIntake } from './intake.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
 import { resultPath } from './scan.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
@@ -181,7 +181,13 @@ export class Capturer {
       this.readBytes += bytes;
       await this.#onRead(this.readBytes);
     };
-    const intake = new Intake(this.#queue, (job) => tasks[job]?.source.class, ended, read, signal);
+    const intake = new WindowIntake(
+      this.#queue,
+      (job) => tasks[job]?.source.class,
+      ended,
+      read,
+      signal,
+    );
     // What the cache says stays true while a capture is open (I-A9).
     const guard = this.#queue.capture();
     try {

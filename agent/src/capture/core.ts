@@ -30,7 +30,7 @@ export interface CaptureKeys {
 const noHash = new Uint8Array(0);
 
 /** Lets some time pass. */
-export type Pause = (ms: number) => Promise<void>;
+export type Sleep = (ms: number) => Promise<void>;
 
 /**
  * Room of one window: two chunks of the largest size, so that a carried-over piece never fills it.
@@ -133,7 +133,7 @@ export class CaptureCore {
   readonly #room: CaptureRoom;
   readonly #exchange: CaptureExchange;
   readonly #clock: Clock;
-  readonly #pause: Pause;
+  readonly #pause: Sleep;
   #attempts = 0;
   /** Attempts that the exchange had no room for. */
   readonly #refused = new Set<number>();
@@ -148,7 +148,7 @@ export class CaptureCore {
     room: CaptureRoom,
     exchange: CaptureExchange,
     clock: Clock,
-    pause: Pause,
+    pause: Sleep,
   ) {
     this.#port = port;
     this.#keys = keys;

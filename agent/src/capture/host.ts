@@ -3,7 +3,7 @@ import { type BytePath, pathBytes } from '../source/paths.ts';
 import { compileRules, type WalkRules } from '../source/rules.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
 import { type Found, walk } from '../source/walk.ts';
-import { CaptureCore, type CaptureKeys, CaptureRoom, type Pause } from './core.ts';
+import { CaptureCore, type CaptureKeys, CaptureRoom, type Sleep } from './core.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 /** A walk of one file or folder. */
@@ -75,11 +75,11 @@ export class LocalHost implements CaptureHost {
   readonly #port: SourcePort;
   readonly #keys: CaptureKeys;
   readonly #clock: Clock;
-  readonly #pause: Pause;
+  readonly #pause: Sleep;
   #room: CaptureRoom | undefined;
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(port: SourcePort, keys: CaptureKeys, clock: Clock, pause: Pause) {
+  constructor(port: SourcePort, keys: CaptureKeys, clock: Clock, pause: Sleep) {
     this.#port = port;
     this.#keys = keys;
     this.#clock = clock;

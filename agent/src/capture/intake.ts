@@ -14,7 +14,7 @@ type Ended = (result: CaptureResult, capture: Capture | undefined) => Promise<vo
  * Takes windows over into the queue and hands each ended job on with the capture that holds its
  * items.
  */
-export class Intake implements CaptureExchange {
+export class WindowIntake implements CaptureExchange {
   readonly #queue: Queue;
   readonly #classOf: (job: number) => string | undefined;
   readonly #ended: Ended;

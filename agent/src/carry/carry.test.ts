@@ -16,8 +16,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../../testing/queue/support.ts';
 import {
   startAgent,
-  type TestAgent,
   testIdentity,
+  type UplinkTestAgent,
   vault,
 } from '../../testing/uplink/test-agent.ts';
 import { type BendAnswer, carryTo, NOBODYS_HASH } from '../../testing/uplink/test-carrier.ts';
@@ -28,7 +28,7 @@ import { type ImportSummary, importReceipts } from './import-receipts.ts';
 
 let collector: TestCollector;
 let url: string;
-let agent: TestAgent;
+let agent: UplinkTestAgent;
 
 beforeEach(async () => {
   collector = new TestCollector(vault);

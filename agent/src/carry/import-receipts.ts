@@ -17,7 +17,7 @@ import {
 } from '@aliquot/proto';
 import { CarriedReader } from '@aliquot/shared/carry/carried-file';
 import { CarryError } from '@aliquot/shared/carry/errors';
-import { carriedBy, type Question } from '@aliquot/shared/carry/statements';
+import { type CarriedQuestion, carriedBy } from '@aliquot/shared/carry/statements';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { readAgent } from '@aliquot/shared/keys/certificates';
 import { acceptCollector } from '@aliquot/shared/session/handshake';
@@ -46,7 +46,7 @@ type ReceiptFrame = Extract<ServerFrame, { type: 'receipt' }>;
 
 /** What stands before everything else in a file of receipts. */
 interface Opening {
-  readonly question: Question;
+  readonly question: CarriedQuestion;
   readonly collector: CollectorCertificateBody;
   readonly certificate: Signed;
 }
@@ -109,7 +109,7 @@ async function openingOf(parts: CarryParts, reader: CarriedReader, path: string)
 
 function checkAgent(
   { identity }: CarryParts,
-  { enrolment, binding }: Question,
+  { enrolment, binding }: CarriedQuestion,
   path: string,
 ): void {
   if (

@@ -42,7 +42,7 @@ import { ownInstall } from './software.ts';
 import { startConfig } from './start-config.ts';
 
 /** How a service is started. */
-export interface RunOptions {
+export interface RunServiceOptions {
   readonly data: string;
   /** agent.yaml of the data folder unless it is named. */
   readonly config?: string;
@@ -72,7 +72,7 @@ interface Running {
  * asks for that at once.
  */
 export async function run(
-  { data, config: configOption, logFile }: RunOptions,
+  { data, config: configOption, logFile }: RunServiceOptions,
   output: Output,
 ): Promise<void> {
   const dataDir = resolve(data);

@@ -160,7 +160,7 @@ export class DurableQueue implements Q.Queue {
     return this.#core.change(() => this.#core.append('refresh', encodeKnown(known.entry, known)));
   }
 
-  setProblem(path: Uint8Array, problem: Q.Problem | undefined): Promise<void> {
+  setProblem(path: Uint8Array, problem: Q.ProblemRecord | undefined): Promise<void> {
     return this.#core.change(() => this.#core.append('problem', encodeProblem(path, problem)));
   }
 
@@ -224,7 +224,7 @@ export class DurableQueue implements Q.Queue {
     return () => this.#listeners.delete(listener);
   }
 
-  async room(className: string = DEFAULT_CLASS): Promise<Q.Room> {
+  async room(className: string = DEFAULT_CLASS): Promise<Q.RoomLeft> {
     const room = await this.#meter.room(this.#intake.metered(), className);
     if (await this.#meter.relieved(this.#intake.metered())) this.#tell({ type: 'room' });
     return room;

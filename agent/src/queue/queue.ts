@@ -60,7 +60,7 @@ export interface Queue {
    * Names why a path is not protected (P6), or clears it with `undefined`. A new version of the
    * path clears it too.
    */
-  setProblem(path: Uint8Array, problem: Problem | undefined): Promise<void>;
+  setProblem(path: Uint8Array, problem: ProblemRecord | undefined): Promise<void>;
   /** Durable: see above. */
   sync(): Promise<void>;
 
@@ -99,7 +99,7 @@ export interface Queue {
    * What a capture of this class may still add, right now; asks the disk. Tells `room` if it had
    * been full.
    */
-  room(className?: string): Promise<Room>;
+  room(className?: string): Promise<RoomLeft>;
   /**
    * Whether the collector takes what is queued, just now. While it does, a disk below
    * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `room` when
@@ -293,7 +293,7 @@ export interface KnownFile extends KnownStat {
   readonly entry: number;
 }
 
-export interface Problem {
+export interface ProblemRecord {
   /**
    * Stable identifier, such as `unreadable`, `locked`, `torn`, `special`. 1 to 64 of `[a-z0-9-]`.
    */
@@ -303,7 +303,7 @@ export interface Problem {
   readonly sinceMs: number;
 }
 
-export interface FileProblem extends Problem {
+export interface FileProblem extends ProblemRecord {
   readonly path: Uint8Array;
 }
 
@@ -350,7 +350,7 @@ export interface QueueBudget {
 /** Why there is not more room: the budget (of all or of the class), or the disk's floor. */
 export type RoomLimit = 'budget' | 'disk';
 
-export interface Room {
+export interface RoomLeft {
   /** Bytes that a capture may add. Below 1: `QUEUE_FULL`. */
   readonly bytes: number;
   /** What says no; undefined while there is room. */

@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { noise, put, sampleFile } from '../../testing/queue/support.ts';
-import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { startAgent, type UplinkTestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
 let collector: TestCollector;
-let agent: TestAgent;
+let agent: UplinkTestAgent;
 
 afterEach(async () => {
   await agent.close();

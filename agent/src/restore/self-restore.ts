@@ -13,7 +13,7 @@ import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import { AgentError } from '../socket/errors.ts';
-import type { Emit, RestoreRequest } from '../socket/protocol.ts';
+import type { Emit, SelfRestoreRequest } from '../socket/protocol.ts';
 import { type BytePath, bytePath, isWithin, pathBytes, separator } from '../source/paths.ts';
 import { compileRules } from '../source/rules.ts';
 import { connected } from '../uplink/reach.ts';
@@ -32,7 +32,7 @@ import { besideOf, newRestoredFolder } from './restored-folder.ts';
  */
 export async function selfRestore(
   agent: Agent,
-  request: RestoreRequest,
+  request: SelfRestoreRequest,
   emit: Emit,
   signal: AbortSignal,
 ): Promise<void> {

@@ -18,7 +18,7 @@ import { connected, stillQueued, unreachable } from '../uplink/reach.ts';
 import { immediate } from '../watch/gate.ts';
 import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import { CountAhead } from './count-ahead.ts';
-import { type Losses, listedLosses, untoldLosses } from './losses.ts';
+import { type LossList, listedLosses, untoldLosses } from './losses.ts';
 import { findRoots, type Root } from './roots.ts';
 import { interrupted, sendAndFill } from './sending.ts';
 
@@ -143,7 +143,7 @@ function judge(
   tally: Tally,
   queued: number,
   gaveUp: AgentError | undefined,
-  losses: Losses | undefined,
+  losses: LossList | undefined,
 ): void {
   const { failed } = tally;
   const unprotected =

@@ -1,6 +1,6 @@
 import { FileError } from '@aliquot/shared/durable/errors';
+import type { Timers } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
-import type { Timers } from '../uplink/timers.ts';
 
 /** What the file says now: a whole configuration, or why there is none. */
 export type ConfigRead = { readonly config: AgentConfig } | { readonly mistake: string };

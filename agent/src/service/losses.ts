@@ -1,6 +1,6 @@
 import type { Queue } from '../queue/queue.ts';
 
-export interface Losses {
+export interface LossList {
   readonly lost: number;
   /** What the command ends with, for a person. */
   readonly says: string;
@@ -16,7 +16,7 @@ export async function listedLosses(queue: Queue): Promise<number> {
 /**
  * Versions that were named as lost since a command last said so; `undefined` when there are none.
  */
-export function untoldLosses(queue: Queue): Losses | undefined {
+export function untoldLosses(queue: Queue): LossList | undefined {
   const lost = queue.takeUntoldLost();
   if (lost === 0) return undefined;
   const versions =

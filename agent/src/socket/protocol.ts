@@ -85,7 +85,7 @@ export const requestSchema = z.discriminatedUnion('op', [
 export type Request = z.output<typeof requestSchema>;
 export type BackupRequest = Extract<Request, { op: 'backup' }>;
 export type StatusRequest = Extract<Request, { op: 'status' }>;
-export type RestoreRequest = Extract<Request, { op: 'restore' }>;
+export type SelfRestoreRequest = Extract<Request, { op: 'restore' }>;
 
 /** The only other line that a command may send: whoever started it wants it to end (Ctrl-C). */
 export const stopSchema = z.strictObject({ stop: z.literal(true) });

@@ -22,7 +22,7 @@ export interface PlaceIdentity {
 }
 
 /** What is remembered of a place. */
-export interface Place {
+export interface KnownPlace {
   /** The folder in which everything known of it was seen; undefined before the first scan. */
   readonly identity: PlaceIdentity | undefined;
   /**
@@ -64,7 +64,7 @@ const longestBytes = 64 << 20;
 export class PlaceBook {
   readonly #port: FilePort;
   readonly #path: string;
-  readonly #places = new Map<BytePath, Place>();
+  readonly #places = new Map<BytePath, KnownPlace>();
   readonly #links = new Map<BytePath, readonly BytePath[]>();
   /** Something known of a place that was there lately: the first to be asked again. */
   readonly #witnesses = new Map<BytePath, BytePath>();
@@ -92,12 +92,12 @@ export class PlaceBook {
     return book;
   }
 
-  get(path: BytePath): Place | undefined {
+  get(path: BytePath): KnownPlace | undefined {
     return this.#places.get(path);
   }
 
   /** Remembers a place, or (undefined) forgets it. Durable with the next `save`. */
-  set(path: BytePath, place: Place | undefined): void {
+  set(path: BytePath, place: KnownPlace | undefined): void {
     if (place === undefined) this.#changed = this.#places.delete(path) || this.#changed;
     else if (!samePlace(this.#places.get(path), place)) {
       this.#places.set(path, place);
@@ -213,7 +213,7 @@ export function sameIdentity(a: PlaceIdentity, b: PlaceIdentity): boolean {
   );
 }
 
-function samePlace(a: Place | undefined, b: Place): boolean {
+function samePlace(a: KnownPlace | undefined, b: KnownPlace): boolean {
   if (a === undefined || a.heldAtEntry !== b.heldAtEntry) return false;
   return a.identity === undefined || b.identity === undefined
     ? a.identity === b.identity

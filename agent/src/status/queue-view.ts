@@ -1,6 +1,6 @@
 import { formatBytes, formatInstant } from '@aliquot/shared/cli/format';
 import { passingBytes } from '../queue/intake/budget.ts';
-import type { FileProblem, FileReference, Queue, QueueUsage, Room } from '../queue/queue.ts';
+import type { FileProblem, FileReference, Queue, QueueUsage, RoomLeft } from '../queue/queue.ts';
 
 /** The queue in a `status` event. */
 export async function queueView(queue: Queue): Promise<object> {
@@ -42,7 +42,7 @@ export function fullBecause(usage: {
 export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem, void, void> {
   if (queue.referenceTotals().files === 0) return;
   const usage = await queue.usage();
-  const rooms = new Map<string, Room>();
+  const rooms = new Map<string, RoomLeft>();
   const messages = new Map<string, string>();
   for await (const reference of queue.references()) {
     const { class: name, path, settledAtMs } = reference;
@@ -59,7 +59,7 @@ export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem
 /** One line: why a result waits, and what ends that. */
 function waitsBecause(
   { size, class: name }: FileReference,
-  room: Room,
+  room: RoomLeft,
   { budget, freeBytes, usedBytes }: QueueUsage,
 ): string {
   const here = 'is only at its source';

@@ -8,14 +8,13 @@ import {
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import type { Clock } from '@aliquot/shared/ports';
+import type { Clock, Timers } from '@aliquot/shared/ports';
 import { programTarget } from '@aliquot/shared/release/targets';
 import { compareVersions } from '@aliquot/shared/release/version';
 import type { UpdateSettings } from '@aliquot/shared/settings/update';
 import type { Logger } from 'pino';
 import type { Problem } from '../source/problem.ts';
 import { UplinkError } from '../uplink/errors.ts';
-import type { Timers } from '../uplink/timers.ts';
 import type { UpdateBook } from './book.ts';
 import { UpdateError } from './errors.ts';
 import { type FolderInstall, type Install, ownPlatform, readBad, readTrial } from './install.ts';

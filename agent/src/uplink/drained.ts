@@ -1,7 +1,7 @@
 import type { Queue } from '../queue/queue.ts';
 
 /** Whether the uplink has nothing more to send, is at it, or why it has given up. */
-export type Sending = 'caught-up' | 'going-on' | Error | undefined;
+export type SendingState = 'caught-up' | 'going-on' | Error | undefined;
 
 /**
  * Resolves once everything that is queued now has its receipt, or nothing is queued at all. Rejects
@@ -10,7 +10,7 @@ export type Sending = 'caught-up' | 'going-on' | Error | undefined;
 export function whenDrained(
   queue: Queue,
   subscribe: (listener: () => void) => () => void,
-  sending: () => Sending,
+  sending: () => SendingState,
   signal?: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -5,13 +5,13 @@ import type { ChainPoint, ServerFrame } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../../testing/queue/support.ts';
-import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { startAgent, type UplinkTestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { MAX_FORKS_WITHOUT_RECEIPT } from './welcome.ts';
 
 let collector: TestCollector;
 let url: string;
-const agents = new Set<TestAgent>();
+const agents = new Set<UplinkTestAgent>();
 const folders: string[] = [];
 
 beforeEach(async () => {
@@ -26,20 +26,20 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(options?: Parameters<typeof startAgent>[1]): Promise<TestAgent> {
+async function start(options?: Parameters<typeof startAgent>[1]): Promise<UplinkTestAgent> {
   const agent = await startAgent(url, options);
   agents.add(agent);
   folders.push(agent.dir);
   return agent;
 }
 
-async function stop(agent: TestAgent): Promise<void> {
+async function stop(agent: UplinkTestAgent): Promise<void> {
   agents.delete(agent);
   await agent.uplink.stop();
   await agent.queue.close();
 }
 
-async function capture(agent: TestAgent, ...names: string[]): Promise<void> {
+async function capture(agent: UplinkTestAgent, ...names: string[]): Promise<void> {
   for (const name of names) await put(agent.queue, sample(name, 3));
   await agent.queue.sync();
 }
@@ -60,7 +60,7 @@ function bendReady(
 }
 
 /** Waits until a standing problem of this code is in the status. */
-function problem(agent: TestAgent, code: string): Promise<void> {
+function problem(agent: UplinkTestAgent, code: string): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       if (agent.uplink.status().problem?.code !== code) return;

@@ -1,5 +1,5 @@
 import { UplinkError } from './errors.ts';
-import type { Received } from './session.ts';
+import type { ReceivedAnswer } from './session.ts';
 
 /**
  * Frames that wait unread before the network is held back; what is on its way then still arrives.
@@ -11,7 +11,7 @@ const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 /** The answers to one streaming request, between the network and a reader that may be slower. */
 export class FrameStream {
   readonly #onChange: () => void;
-  #frames: Received[] = [];
+  #frames: ReceivedAnswer[] = [];
   #bytes = 0;
   #wake: (() => void) | undefined;
   #failure: UplinkError | undefined;
@@ -30,7 +30,7 @@ export class FrameStream {
     return this.#full;
   }
 
-  push(received: Received): void {
+  push(received: ReceivedAnswer): void {
     if (this.#failure !== undefined) return;
     this.#frames.push(received);
     this.#bytes += received.body.length;
@@ -55,7 +55,7 @@ export class FrameStream {
   }
 
   /** The next frame; what arrived before a failure is still given. */
-  async next(): Promise<Received> {
+  async next(): Promise<ReceivedAnswer> {
     for (;;) {
       const frame = this.#frames.shift();
       if (frame !== undefined) {

@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../../testing/queue/support.ts';
 import {
   startAgent,
-  type TestAgent,
   testIdentity,
+  type UplinkTestAgent,
   vault,
 } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
@@ -22,7 +22,7 @@ import { TrustStore } from './trust.ts';
 
 let collector: TestCollector;
 let url: string;
-const agents: TestAgent[] = [];
+const agents: UplinkTestAgent[] = [];
 
 beforeEach(async () => {
   collector = new TestCollector(vault);
@@ -37,13 +37,13 @@ afterEach(async () => {
   await collector.stop();
 });
 
-async function start(options?: Parameters<typeof startAgent>[1]): Promise<TestAgent> {
+async function start(options?: Parameters<typeof startAgent>[1]): Promise<UplinkTestAgent> {
   const agent = await startAgent(url, options);
   agents.push(agent);
   return agent;
 }
 
-async function capture(agent: TestAgent, ...names: string[]): Promise<void> {
+async function capture(agent: UplinkTestAgent, ...names: string[]): Promise<void> {
   for (const name of names) await put(agent.queue, sample(name, 3));
   await agent.queue.sync();
 }
@@ -52,7 +52,7 @@ async function capture(agent: TestAgent, ...names: string[]): Promise<void> {
  * The same folder opened again. What its status says before anything was answered is what was
  * remembered.
  */
-async function afterRestart(agent: TestAgent): Promise<TestAgent> {
+async function afterRestart(agent: UplinkTestAgent): Promise<UplinkTestAgent> {
   await agent.timers.longer(4_000); // the wait begins once the problem is kept on the disk
   const again = await agent.restart();
   agents.splice(agents.indexOf(agent), 1, again);
@@ -257,7 +257,7 @@ describe('what it answers', () => {
 });
 
 describe('what it gives back', () => {
-  async function backedUp(): Promise<TestAgent> {
+  async function backedUp(): Promise<UplinkTestAgent> {
     const agent = await start();
     await capture(agent, '/data/a');
     await agent.uplink.drained();
@@ -334,13 +334,13 @@ describe('what it says of where it is', () => {
   }
 
   /** A heartbeat brings the frame; what it ends with does not matter. */
-  function ask(agent: TestAgent): void {
+  function ask(agent: UplinkTestAgent): void {
     agent.uplink
       .heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] })
       .catch(() => undefined);
   }
 
-  const kept = async (agent: TestAgent) =>
+  const kept = async (agent: UplinkTestAgent) =>
     (await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).addresses;
 
   test('P5: addresses that the authority did not sign for this vault end the session, and nothing is kept', async () => {

@@ -1,4 +1,4 @@
-import type { Timers } from './timers.ts';
+import type { Timers } from '@aliquot/shared/ports';
 
 /**
  * The collector pings every half minute; a line that says nothing for three times as long is dead,

@@ -1,8 +1,7 @@
 import type { CollectorAddress } from '@aliquot/proto';
-import type { Random } from '@aliquot/shared/ports';
+import type { Random, Timers } from '@aliquot/shared/ports';
 import { between } from './backoff.ts';
 import type { UplinkError } from './errors.ts';
-import type { Timers } from './timers.ts';
 
 /**
  * The pauses between two looks: short enough for "within seconds", drawn so that a fleet never

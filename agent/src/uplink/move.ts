@@ -1,8 +1,7 @@
-import type { Random } from '@aliquot/shared/ports';
+import type { Random, Timers } from '@aliquot/shared/ports';
 import { between } from './backoff.ts';
 import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
-import type { Timers } from './timers.ts';
 
 /**
  * At random within so long, so that a fleet that is told at once does not move in step; and again

@@ -6,7 +6,7 @@ import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
-import type { FetchedItem, StateCommit } from './uplink.ts';
+import type { ItemAnswer, StateCommit } from './uplink.ts';
 
 /** Ids in one fetch: bounds what one answer can be. */
 const FETCH_AT_ONCE = 512;
@@ -56,7 +56,7 @@ export async function* askState(
 export async function* askItems(
   session: () => Session,
   ids: readonly ChunkId[],
-): AsyncGenerator<FetchedItem, void, void> {
+): AsyncGenerator<ItemAnswer, void, void> {
   for (let start = 0; start < ids.length; start += FETCH_AT_ONCE) {
     const part = ids.slice(start, start + FETCH_AT_ONCE);
     for await (const { frame, body } of session().stream((requestId) => ({

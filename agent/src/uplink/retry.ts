@@ -1,9 +1,8 @@
 import type { CollectorAddress } from '@aliquot/proto';
-import type { Random } from '@aliquot/shared/ports';
+import type { Random, Timers } from '@aliquot/shared/ports';
 import { Backoff, type Setback } from './backoff.ts';
 import type { UplinkError, UplinkErrorCode } from './errors.ts';
 import { Lookout, type Probe } from './lookout.ts';
-import type { Timers } from './timers.ts';
 
 export interface RetryParts {
   /** Every address at which the collector may be. */

@@ -15,24 +15,20 @@ import {
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { release } from '@aliquot/shared/crypto/release';
 import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import type { Random } from '@aliquot/shared/ports';
+import type { Random, Timers } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
-import {
-  ClientHandshake,
-  type AgentIdentity as HandshakeIdentity,
-} from '@aliquot/shared/session/handshake';
+import { ClientHandshake, type HandshakeIdentity } from '@aliquot/shared/session/handshake';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
 import { LineWatch } from './line-watch.ts';
 import type { Connect, MessageSocket } from './socket.ts';
-import type { Timers } from './timers.ts';
 import type { TrustStore } from './trust.ts';
 
 /** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
 const HANDSHAKE_MS = 30_000;
 
-export interface Received {
+export interface ReceivedAnswer {
   readonly frame: ServerFrame;
   readonly body: Uint8Array;
 }
@@ -47,7 +43,7 @@ export interface SendingPace {
   sent(bytes: number): void;
 }
 
-export interface SessionParts {
+export interface LiveSessionParts {
   readonly identity: AgentIdentity;
   /** Where this session is tried. */
   readonly address: CollectorAddress;
@@ -87,7 +83,7 @@ export interface OpenedSession {
 }
 
 type Waiter = {
-  readonly resolve: (received: Received) => void;
+  readonly resolve: (received: ReceivedAnswer) => void;
   readonly reject: (error: UplinkError) => void;
 };
 
@@ -96,7 +92,7 @@ type Waiter = {
  * nothing that a frame says beyond the handshake; that is the uplink's.
  */
 export class Session {
-  readonly #parts: SessionParts;
+  readonly #parts: LiveSessionParts;
   readonly #waiters = new Map<number, Waiter>();
   readonly #streams = new Map<number, FrameStream>();
   readonly #handshake: ClientHandshake;
@@ -117,7 +113,7 @@ export class Session {
   readonly #ending = new AbortController();
   readonly #watch: LineWatch;
 
-  constructor(parts: SessionParts) {
+  constructor(parts: LiveSessionParts) {
     this.#parts = parts;
     const { descriptor } = parts.identity;
     this.#handshake = new ClientHandshake({
@@ -160,7 +156,7 @@ export class Session {
       );
     });
     try {
-      const { frame } = await new Promise<Received>((resolve, reject) => {
+      const { frame } = await new Promise<ReceivedAnswer>((resolve, reject) => {
         this.#onReady = { resolve, reject };
         this.#connect();
       });
@@ -222,9 +218,9 @@ export class Session {
   }
 
   /** As `request`, with the body of the answer. */
-  async ask(make: (requestId: number) => ClientFrame, body?: Uint8Array): Promise<Received> {
+  async ask(make: (requestId: number) => ClientFrame, body?: Uint8Array): Promise<ReceivedAnswer> {
     const requestId = this.#nextRequest();
-    const answer = new Promise<Received>((resolve, reject) => {
+    const answer = new Promise<ReceivedAnswer>((resolve, reject) => {
       this.#waiters.set(requestId, { resolve, reject });
     });
     answer.catch(() => undefined); // awaited below, unless sending fails first
@@ -237,7 +233,9 @@ export class Session {
   }
 
   /** Sends a request that is answered by many frames; the reader's pace holds the network back. */
-  async *stream(make: (requestId: number) => ClientFrame): AsyncGenerator<Received, void, void> {
+  async *stream(
+    make: (requestId: number) => ClientFrame,
+  ): AsyncGenerator<ReceivedAnswer, void, void> {
     const requestId = this.#nextRequest();
     const stream = new FrameStream(() => this.#regulate());
     if (this.#ended !== undefined) throw this.#ended;
@@ -336,7 +334,7 @@ export class Session {
     );
   }
 
-  #dispatch(received: Received): void {
+  #dispatch(received: ReceivedAnswer): void {
     const { frame } = received;
     switch (frame.type) {
       case 'ready':

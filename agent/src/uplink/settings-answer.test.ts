@@ -13,8 +13,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../../testing/queue/support.ts';
 import {
   startAgent,
-  type TestAgent,
   testIdentity,
+  type UplinkTestAgent,
   vault,
 } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
@@ -32,7 +32,7 @@ const stranger = fixtureVault('a stranger');
 const other = fixtureAgent(vault, 'other');
 
 let collector: TestCollector;
-let agent: TestAgent;
+let agent: UplinkTestAgent;
 let desk: DeskBook;
 
 beforeEach(async () => {

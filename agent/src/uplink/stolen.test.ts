@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { put, type SampleFile, sample } from '../../testing/queue/support.ts';
-import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { startAgent, type UplinkTestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
 let collector: TestCollector;
-let agent: TestAgent | undefined;
+let agent: UplinkTestAgent | undefined;
 
 beforeEach(() => {
   collector = new TestCollector(vault);

@@ -4,14 +4,14 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../../testing/queue/support.ts';
-import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { startAgent, type UplinkTestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 import { exportQueue } from '../carry/export-queue.ts';
 import type { Session } from './session.ts';
 import { SweepAnswer } from './sweep-answer.ts';
 
 let collector: TestCollector;
-let agent: TestAgent;
+let agent: UplinkTestAgent;
 
 beforeEach(async () => {
   collector = new TestCollector(vault);

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { createConnection, isIP, type Socket } from 'node:net';
 import type { CollectorAddress } from '@aliquot/proto';
-import type { Timers } from './timers.ts';
+import type { Timers } from '@aliquot/shared/ports';
 
 /**
  * Enough for the second SYN, a second after the first; a lost third is what the next look is for.

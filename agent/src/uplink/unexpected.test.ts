@@ -2,11 +2,11 @@ import { rmSync } from 'node:fs';
 import { nextUncaught } from '@aliquot/shared/testing/uncaught';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { put, sample } from '../../testing/queue/support.ts';
-import { startAgent, type TestAgent, vault } from '../../testing/uplink/test-agent.ts';
+import { startAgent, type UplinkTestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
 let collector: TestCollector;
-let agent: TestAgent;
+let agent: UplinkTestAgent;
 
 beforeEach(async () => {
   collector = new TestCollector(vault);

@@ -70,7 +70,7 @@ export interface Uplink {
    * Sealed bytes by id, each checked against its id, in any order. `missing` items are reported,
    * not thrown.
    */
-  fetch(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
+  fetch(ids: readonly ChunkId[]): AsyncIterable<ItemAnswer>;
 }
 
 /** What a heartbeat says of the work; the uplink adds who and where. */
@@ -88,7 +88,7 @@ export interface StateCommit {
   readonly isForeign: boolean;
 }
 
-export type FetchedItem =
+export type ItemAnswer =
   | { readonly id: ChunkId; readonly kind: StoredItem['kind']; readonly bytes: Uint8Array }
   | { readonly id: ChunkId; readonly missing: true };
 

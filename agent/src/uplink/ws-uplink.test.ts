@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { collect, put, sample } from '../../testing/queue/support.ts';
 import {
   startAgent,
-  type TestAgent,
   testIdentity,
+  type UplinkTestAgent,
   vault,
 } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
@@ -16,7 +16,7 @@ import { TrustStore } from './trust.ts';
 
 let collector: TestCollector;
 let url: string;
-const agents: TestAgent[] = [];
+const agents: UplinkTestAgent[] = [];
 
 beforeEach(async () => {
   collector = new TestCollector(vault);
@@ -31,22 +31,22 @@ afterEach(async () => {
   await collector.stop();
 });
 
-async function start(options?: Parameters<typeof startAgent>[1]): Promise<TestAgent> {
+async function start(options?: Parameters<typeof startAgent>[1]): Promise<UplinkTestAgent> {
   const agent = await startAgent(url, options);
   agents.push(agent);
   return agent;
 }
 
 async function restarted(
-  agent: TestAgent,
-  changes?: Parameters<TestAgent['restart']>[0],
-): Promise<TestAgent> {
+  agent: UplinkTestAgent,
+  changes?: Parameters<UplinkTestAgent['restart']>[0],
+): Promise<UplinkTestAgent> {
   const again = await agent.restart(changes);
   agents.splice(agents.indexOf(agent), 1, again);
   return again;
 }
 
-async function capture(agent: TestAgent, ...names: string[]): Promise<void> {
+async function capture(agent: UplinkTestAgent, ...names: string[]): Promise<void> {
   for (const name of names) await put(agent.queue, sample(name, 3));
   await agent.queue.sync();
 }
@@ -178,7 +178,7 @@ describe('the network', () => {
 });
 
 describe('a hostile or broken collector', () => {
-  async function expectRefused(agent: TestAgent, code: string): Promise<void> {
+  async function expectRefused(agent: UplinkTestAgent, code: string): Promise<void> {
     await capture(agent, '/data/a').catch(() => undefined);
     const status = await agent.until('refused');
     expect(status.problem?.code).toBe(code);

@@ -1,5 +1,6 @@
 import type { ChainPoint, ChunkId, CollectorAddress, Signed } from '@aliquot/proto';
 import { FileError } from '@aliquot/shared/durable/errors';
+import type { Timers } from '@aliquot/shared/ports';
 import { Serial } from '@aliquot/shared/serial';
 import { sameAddress } from '../identity/addresses.ts';
 import { IdentityError } from '../identity/errors.ts';
@@ -22,11 +23,11 @@ import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
 import { SweepAnswer } from './sweep-answer.ts';
 import { tcpProbe } from './tcp.ts';
-import { systemTimers, type Timers } from './timers.ts';
+import { systemTimers } from './timers.ts';
 import { isStandingNotice } from './trust.ts';
 import type {
-  FetchedItem,
   HeartbeatCounts,
+  ItemAnswer,
   Recover,
   StateCommit,
   Uplink,
@@ -193,7 +194,7 @@ export class WebSocketUplink implements Uplink {
     );
   }
 
-  async *fetch(ids: readonly ChunkId[]): AsyncGenerator<FetchedItem, void, void> {
+  async *fetch(ids: readonly ChunkId[]): AsyncGenerator<ItemAnswer, void, void> {
     this.#requireSelfRestore();
     yield* askItems(() => this.#readySession(), ids);
   }

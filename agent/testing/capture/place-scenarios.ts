@@ -1,7 +1,7 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import { type Place, PlaceBook, type PlaceIdentity } from '../../src/source/places.ts';
+import { type KnownPlace, PlaceBook, type PlaceIdentity } from '../../src/source/places.ts';
 
 const drive: PlaceIdentity = {
   fileSystem: 'exfat /dev/sdb1 /',
@@ -14,7 +14,7 @@ const other: PlaceIdentity = { ...drive, fileSystem: 'exfat /dev/sdc1 /' };
 
 /** What the book holds at one time. */
 interface Known {
-  readonly places: ReadonlyMap<string, Place | undefined>;
+  readonly places: ReadonlyMap<string, KnownPlace | undefined>;
   readonly targets: readonly string[];
 }
 

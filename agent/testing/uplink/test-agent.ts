@@ -5,11 +5,11 @@
 
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import type { Timers } from '@aliquot/shared/ports';
 import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import type { AgentIdentity } from '../../src/identity/identity.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import type { QueueOptions } from '../../src/queue/log/open-queue.ts';
-import type { Timers } from '../../src/uplink/timers.ts';
 import { TrustStore } from '../../src/uplink/trust.ts';
 import type { UplinkState, UplinkStatus } from '../../src/uplink/uplink.ts';
 import { type UplinkOptions, WebSocketUplink } from '../../src/uplink/ws-uplink.ts';
@@ -86,7 +86,7 @@ export class ManualTimers implements Timers {
   }
 }
 
-export interface TestAgent {
+export interface UplinkTestAgent {
   readonly queue: DurableQueue;
   readonly uplink: WebSocketUplink;
   readonly timers: ManualTimers;
@@ -94,7 +94,7 @@ export interface TestAgent {
   /** Resolves with the status once the uplink is in one of these states. */
   until(...states: UplinkState[]): Promise<UplinkStatus>;
   /** Stops all and opens it again over the same folder. */
-  restart(changes?: Partial<UplinkOptions>): Promise<TestAgent>;
+  restart(changes?: Partial<UplinkOptions>): Promise<UplinkTestAgent>;
   close(): Promise<void>;
 }
 
@@ -107,7 +107,7 @@ export async function startAgent(
     readonly queue?: Partial<QueueOptions>;
     readonly start?: boolean;
   } = {},
-): Promise<TestAgent> {
+): Promise<UplinkTestAgent> {
   const made = options.dir === undefined ? temporaryFolder() : undefined;
   const dir = options.dir ?? made?.dir ?? '';
   const identity = testIdentity(url, options.selfRestore);

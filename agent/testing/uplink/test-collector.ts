@@ -47,7 +47,7 @@ import { chainHeadOf, commitOf, type Held, lineFor, linesOf } from './test-lines
 export type Reply = (frame: ServerFrame, body?: Uint8Array) => void;
 
 /** A session after its `auth`. */
-export interface Joined {
+export interface JoinedConnection {
   readonly agent: AgentCertificate;
   readonly chainId: string;
   /** The head that the last frame proved. */
@@ -240,7 +240,7 @@ export class TestCollector {
       random: seededRandom(`collector ${this.connections}`),
     });
     let keys: { readonly sealer: FrameSealer; readonly opener: FrameOpener } | undefined;
-    let joined: Joined | undefined;
+    let joined: JoinedConnection | undefined;
     let sent = 0;
     let turn: Promise<void> = Promise.resolve();
     const out = (message: Uint8Array): void => {
@@ -347,7 +347,7 @@ export class TestCollector {
   }
 
   /** Answers any other frame; gives the head that the answer proves. */
-  async answer(frame: ClientFrame, body: Uint8Array, session: Joined): Promise<TreeHead> {
+  async answer(frame: ClientFrame, body: Uint8Array, session: JoinedConnection): Promise<TreeHead> {
     const { proved, reply } = session;
     switch (frame.type) {
       case 'have':
@@ -417,7 +417,7 @@ export class TestCollector {
   async #commit(
     requestId: number,
     bytes: Uint8Array,
-    { agent, proved, reply }: Joined,
+    { agent, proved, reply }: JoinedConnection,
   ): Promise<TreeHead> {
     const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
     let stored = commitOf(this.#held, verified.hash);

@@ -24,7 +24,7 @@ import { verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/recei
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type MadeCommit, storedOf, TestAgent } from '../../testing/agent.ts';
+import { type MadeCommit, SessionTestAgent, storedOf } from '../../testing/agent.ts';
 import { Front } from '../../testing/front.ts';
 import { type BroughtQueue, bringQueue } from '../operator/bring.ts';
 import { buildServer } from '../rest/server.ts';
@@ -77,7 +77,7 @@ const file = (name: string, size = 3000) => ({
 });
 
 /** Commits of an agent that nobody has yet, one after the other on its chain. */
-function commitsOf(agent: TestAgent, ...names: readonly string[]): MadeCommit[] {
+function commitsOf(agent: SessionTestAgent, ...names: readonly string[]): MadeCommit[] {
   return names.map((name) => {
     const made = agent.commitOf([file(name)]);
     agent.sequence += 1;
@@ -87,7 +87,7 @@ function commitsOf(agent: TestAgent, ...names: readonly string[]): MadeCommit[] 
   });
 }
 
-function questionOf(agent: TestAgent): Uint8Array {
+function questionOf(agent: SessionTestAgent): Uint8Array {
   const claim = {
     enrolment: agent.bundle.signedEnrolment,
     binding: agent.binding,
@@ -103,7 +103,7 @@ function questionOf(agent: TestAgent): Uint8Array {
 }
 
 async function queueOf(
-  agent: TestAgent,
+  agent: SessionTestAgent,
   commits: readonly MadeCommit[],
   more: readonly ClientFrame[] = [],
 ): Promise<string> {
@@ -128,7 +128,7 @@ async function queueOf(
 }
 
 /** What an agent knows by a session, or by receipts that it took in. */
-const learnHead = async (agent: TestAgent): Promise<void> =>
+const learnHead = async (agent: SessionTestAgent): Promise<void> =>
   agent.remember((await agent.open(front.connect().wire)).head);
 
 const bring = (path: string, at = url, acceptEnded = false): Promise<BroughtQueue> =>
@@ -352,10 +352,10 @@ describe('a carried queue at the collector', () => {
       agentId,
       reason: 'stolen',
     });
-    const expected = new TestAgent(await front.bundle('hplc-2'));
+    const expected = new SessionTestAgent(await front.bundle('hplc-2'));
     const path = await queueOf(expected, commitsOf(expected, 'a'));
     await expect(bring(path, url, true)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
-    const forged = new TestAgent(agent.bundle);
+    const forged = new SessionTestAgent(agent.bundle);
     await expect(
       bring(await queueOf(forged, commitsOf(forged, 'a')), url, true),
     ).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });

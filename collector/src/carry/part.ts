@@ -9,7 +9,7 @@ import {
   splitItems,
 } from '@aliquot/proto';
 import { CarryError } from '@aliquot/shared/carry/errors';
-import { type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
+import { type CarriedQuestion, verifyQuestion } from '@aliquot/shared/carry/statements';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
@@ -34,7 +34,7 @@ export interface CarryContext {
 /** The agent behind a carried queue, and what it asks. */
 export interface Asked {
   readonly agent: AgentRecord;
-  readonly question: Question;
+  readonly question: CarriedQuestion;
   /** Whether the operator lets in what an agent that was revoked or replaced had signed. */
   readonly options: CommitOptions;
 }

@@ -5,7 +5,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CollectorProblem } from '../api/messages.ts';
-import type { Conduct, Stranger } from '../ingest/conduct.ts';
+import type { Conduct, UnknownAgent } from '../ingest/conduct.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { CLOCK_TOLERANCE_MS } from './agent-problems.ts';
 import { certificateProblems, hostOf } from './certificate.ts';
@@ -31,7 +31,7 @@ export interface HealthParts {
   /**
    * Agents that the authority certified and that are turned away because no vault here knows them.
    */
-  readonly strangers: () => readonly Stranger[];
+  readonly strangers: () => readonly UnknownAgent[];
 }
 
 /**
@@ -107,7 +107,10 @@ function toldToAgents(store: CollectorStore): string[] {
 }
 
 /** Who is turned away and stands in no vault's list of agents. */
-export function strangersTo(store: CollectorStore, hub: { readonly conduct: Conduct }): Stranger[] {
+export function strangersTo(
+  store: CollectorStore,
+  hub: { readonly conduct: Conduct },
+): UnknownAgent[] {
   const known = new Set(
     store
       .vaults()

@@ -8,7 +8,7 @@ import { verifyConsistency } from '@aliquot/shared/log/proofs';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type MadeCommit, TestAgent } from '../../testing/agent.ts';
+import { type MadeCommit, SessionTestAgent } from '../../testing/agent.ts';
 import { ending, Front } from '../../testing/front.ts';
 import { without } from '../../testing/store/world.ts';
 
@@ -50,7 +50,7 @@ const putBack = async () => {
 
 describe('a collector that came back with an older disk', () => {
   /** Two commits, of which the collector then loses the second. */
-  async function rolledBack(): Promise<{ agent: TestAgent; lost: MadeCommit }> {
+  async function rolledBack(): Promise<{ agent: SessionTestAgent; lost: MadeCommit }> {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
     await agent.backUp([{ path: '/data/a', bytes: text('kept') }]);
@@ -156,9 +156,9 @@ describe('a collector that came back with an older disk, and took commits of oth
 
 describe('a collector that came back from a time before an agent enrolled', () => {
   /** An agent that backed something up, and a collector that knows at most its bundle. */
-  async function forgotten(known: 'nothing' | 'the bundle'): Promise<TestAgent> {
+  async function forgotten(known: 'nothing' | 'the bundle'): Promise<SessionTestAgent> {
     if (known === 'nothing') await front.restart(putAside);
-    const agent = new TestAgent(await front.bundle('hplc-1'));
+    const agent = new SessionTestAgent(await front.bundle('hplc-1'));
     if (known === 'the bundle') await front.restart(putAside);
     const { signedEnrolment: enrolment } = agent.bundle;
     await front.vault.events.append({
@@ -207,10 +207,10 @@ describe('a collector that came back from a time before an agent enrolled', () =
   });
 
   it.each([
-    ['without a head', (agent: TestAgent) => Object.assign(agent, { head: undefined })],
+    ['without a head', (agent: SessionTestAgent) => Object.assign(agent, { head: undefined })],
     [
       'with a head that nobody certified signed',
-      (agent: TestAgent) =>
+      (agent: SessionTestAgent) =>
         agent.head &&
         Object.assign(agent, {
           head: {
@@ -221,7 +221,7 @@ describe('a collector that came back from a time before an agent enrolled', () =
     ],
     [
       'with a head that this log contains',
-      (agent: TestAgent) =>
+      (agent: SessionTestAgent) =>
         Object.assign(agent, {
           head: {
             signed: front.vault.log.head(front.nowMs),

@@ -18,7 +18,7 @@ export interface Misconduct {
  * A certified agent that was turned away: told where no vault knows it, so that it stands in no
  * list of agents.
  */
-export interface Stranger {
+export interface UnknownAgent {
   readonly vaultId: string;
   readonly agentId: string;
   readonly name: string;
@@ -117,7 +117,7 @@ export class Conduct {
   }
 
   /** Everybody who is turned away lately. */
-  refused(): Stranger[] {
+  refused(): UnknownAgent[] {
     return [...this.#records].flatMap(([key, { name, refusal }]) =>
       refusal !== undefined && this.#clock.nowMs() - refusal.lastMs < TOLD_MS
         ? [

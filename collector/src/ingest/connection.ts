@@ -8,7 +8,7 @@ import {
 import { endWith, isForeseen } from '@aliquot/shared/cli/unexpected';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
-import type { Clock, Random } from '@aliquot/shared/ports';
+import type { Clock, Random, Timers } from '@aliquot/shared/ports';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import type { CollectorStore } from '../store/collector-store.ts';
@@ -29,7 +29,6 @@ import type { Asking } from './live-sessions.ts';
 import { promoteWhenQuiet } from './promote.ts';
 import { type Question, Questions } from './questions.ts';
 import { SecureLink } from './secure-link.ts';
-import type { Timers } from './timers.ts';
 
 /** A handshake is two round trips; the slowest line that can carry a backup manages that. */
 const HANDSHAKE_MS = 15_000;

@@ -1,5 +1,5 @@
+import type { Timers } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
-import type { Timers } from './timers.ts';
 
 /** Without a request for this long a restore is over, or has been given up. */
 const QUIET_MS = 30_000;

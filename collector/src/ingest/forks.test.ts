@@ -1,7 +1,7 @@
 import { decodeCommitHeader, decodeSignedCommit } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TestAgent } from '../../testing/agent.ts';
+import type { SessionTestAgent } from '../../testing/agent.ts';
 import { Front } from '../../testing/front.ts';
 
 let front: Front;
@@ -23,7 +23,7 @@ const file = (name: string) => ({
  * An agent with two commits, and a copy of its folder from between them, that has found out and
  * gone on under a new chain.
  */
-async function twoOfOne(): Promise<{ agent: TestAgent; copy: TestAgent }> {
+async function twoOfOne(): Promise<{ agent: SessionTestAgent; copy: SessionTestAgent }> {
   const agent = await front.agent('hplc-1');
   await agent.open(front.connect().wire);
   await agent.backUp([file('both')]);
@@ -32,7 +32,7 @@ async function twoOfOne(): Promise<{ agent: TestAgent; copy: TestAgent }> {
   return { agent, copy };
 }
 
-async function decide(agent: TestAgent, name = ''): Promise<void> {
+async function decide(agent: SessionTestAgent, name = ''): Promise<void> {
   const { agentId } = agent.bundle.enrolment;
   const historyId = front.vault.register.agentById(agentId)?.histories[0]?.historyId;
   if (historyId === undefined) throw new Error('no history');

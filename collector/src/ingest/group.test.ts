@@ -17,7 +17,7 @@ import { groupIdOf, issueGroup } from '@aliquot/shared/keys/group';
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { ending, Front } from '../../testing/front.ts';
 import { buildServer } from '../rest/server.ts';
 
@@ -53,7 +53,11 @@ async function added(terms: Partial<GroupCertificateBody> = {}): Promise<Signed>
 
 /** An agent with fresh keys of its own. */
 const member = async (name: string, certificate = group, key = groupKey) =>
-  new TestAgent(await front.bundle('nobody', { register: false })).asMember(certificate, key, name);
+  new SessionTestAgent(await front.bundle('nobody', { register: false })).asMember(
+    certificate,
+    key,
+    name,
+  );
 
 beforeEach(async () => {
   front = await Front.open();
@@ -80,12 +84,12 @@ async function post(payload: Uint8Array) {
   return { code: 'ok', pending: decodeEnrolAnswerBody(signed.body).pending, approval };
 }
 
-const enrol = (agent: TestAgent) => post(agent.enrolRequest());
+const enrol = (agent: SessionTestAgent) => post(agent.enrolRequest());
 const stateOf = (name: string) => front.vault.register.agentByName(name)?.state;
 
 /** A binding as the holder of the group's key would bend it. */
 function bent(
-  { binding }: TestAgent,
+  { binding }: SessionTestAgent,
   change: (body: AgentBindingBody) => AgentBindingBody,
   key = groupKey,
 ): Uint8Array {
@@ -144,7 +148,7 @@ describe('who found the bundle of a group', () => {
     expect(await enrol(victim)).toMatchObject({ code: 'ok' });
     expect(front.vault.register.groups()).toMatchObject([{ used: 1 }]);
     // The thief's own key under the victim's certificate.
-    const thief = new TestAgent(victim.bundle, await member('hplc-8'), victim.binding);
+    const thief = new SessionTestAgent(victim.bundle, await member('hplc-8'), victim.binding);
     const connection = front.connect();
     await thief.greet(connection.wire);
     expect((await ending(thief, connection)).refused).toMatchObject({

@@ -4,7 +4,7 @@ import { issueSettings } from '@aliquot/shared/keys/settings';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import { seededRandom, type TestAgent, World } from '../../testing/store/world.ts';
+import { StoreWorld, seededRandom, type WorldAgent } from '../../testing/store/world.ts';
 import { JournalVault } from '../store/journal-vault.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import { promoteWhenQuiet } from './promote.ts';
@@ -13,13 +13,13 @@ const DAY = 24 * 3600 * 1000;
 const random = seededRandom('promotion');
 
 async function canaryAndOther() {
-  const world = new World();
+  const world = new StoreWorld();
   const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());
   const [first, other] = [await world.agent(store, 'first'), await world.agent(store, 'other')];
   const setAt = world.clock.now;
-  const give = (agent: TestAgent, sequence: number, waits: boolean) => {
+  const give = (agent: WorldAgent, sequence: number, waits: boolean) => {
     const terms = { sequence, issuedAtMs: setAt, expiresAtMs: setAt + 90 * DAY, groups: [] };
     const contents = { version: 1, text: '{}\n', answerKey: new Uint8Array(32).fill(3) } as const;
     const pc = { agentId: agent.agentId, boxKey: newBoxKey(random).publicKey };

@@ -1,5 +1,4 @@
-import type { Clock } from '@aliquot/shared/ports';
-import type { Timers } from './timers.ts';
+import type { Clock, Timers } from '@aliquot/shared/ports';
 
 const BEAT_MS = 250;
 /**

@@ -4,7 +4,7 @@ import { verifyGrowth } from '@aliquot/shared/log/proofs';
 import { verifyHead, verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/receipt';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { storedOf, TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent, storedOf } from '../../testing/agent.ts';
 import { ending, Front } from '../../testing/front.ts';
 import { StoreError } from '../store/errors.ts';
 import { CREDIT_BYTES } from './agent-session.ts';
@@ -167,7 +167,7 @@ describe('a session', () => {
 describe('a session refuses and ends', () => {
   it.each(['revoked', 'not-enrolled', 'replaced'] as const)('an agent that is %s', async (code) => {
     let agent = await front.agent('hplc-1');
-    if (code === 'not-enrolled') agent = new TestAgent(await front.bundle('hplc-2'));
+    if (code === 'not-enrolled') agent = new SessionTestAgent(await front.bundle('hplc-2'));
     if (code === 'revoked')
       await front.vault.events.append({
         type: 'agentRevoked',
@@ -187,7 +187,7 @@ describe('a session refuses and ends', () => {
 
   it('an enrolled agent that comes with other keys', async () => {
     const agent = await front.agent('hplc-1');
-    const impostor = new TestAgent(agent.bundle);
+    const impostor = new SessionTestAgent(agent.bundle);
     const connection = front.connect();
     await impostor.greet(connection.wire);
     expect(await ending(impostor, connection)).toMatchObject({ refused: { code: 'not-enrolled' } });
@@ -249,7 +249,7 @@ describe('a session refuses and ends', () => {
   it('a second auth', async () => {
     const agent = await front.agent('hplc-1');
     const connection = front.connect();
-    let auth: Parameters<Parameters<TestAgent['greet']>[1] & object>[0] | undefined;
+    let auth: Parameters<Parameters<SessionTestAgent['greet']>[1] & object>[0] | undefined;
     await agent.greet(connection.wire, (frame) => {
       auth = frame;
       return frame;

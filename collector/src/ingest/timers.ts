@@ -1,12 +1,6 @@
-/** Where waiting comes from, so that tests decide when a time is over. */
-export interface Timers {
-  /**
-   * Calls `action` once after `milliseconds`; the answer cancels it. Never keeps the process alive
-   * by itself.
-   */
-  after(milliseconds: number, action: () => void): () => void;
-}
+import type { Timers } from '@aliquot/shared/ports';
 
+/** They never keep the process alive by themselves. */
 export const systemTimers: Timers = {
   after(milliseconds, action) {
     const timer = setTimeout(action, milliseconds);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { MAX_FRAME_BYTES } from '@aliquot/proto';
+import type { Timers } from '@aliquot/shared/ports';
 import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { socketChannel } from './channel.ts';
@@ -8,7 +9,6 @@ import { Connection, type IngestParts } from './connection.ts';
 import type { IngestErrorCode } from './errors.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import { Pulse } from './pulse.ts';
-import type { Timers } from './timers.ts';
 import { ConnectionGate, UnprovedBytes } from './unproved.ts';
 
 /**

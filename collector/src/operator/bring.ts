@@ -8,7 +8,7 @@ import {
 } from '@aliquot/proto';
 import { CarriedReader } from '@aliquot/shared/carry/carried-file';
 import { CarryError } from '@aliquot/shared/carry/errors';
-import { carriedBy, type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
+import { type CarriedQuestion, carriedBy, verifyQuestion } from '@aliquot/shared/carry/statements';
 import type { ProgressState } from '@aliquot/shared/cli/output';
 import { hex, u64be } from '@aliquot/shared/crypto/bytes';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
@@ -77,7 +77,7 @@ export async function bringQueue(
 interface Proved {
   /** As it stands in the file. */
   readonly frame: Uint8Array;
-  readonly question: Question;
+  readonly question: CarriedQuestion;
   readonly commits: number;
 }
 

@@ -24,7 +24,7 @@ interface DiffOptions extends CollectorOptions, KitOptions, PathOptions {
   readonly json?: boolean;
 }
 
-export type Change = 'A' | 'M' | 'D';
+export type DiffMark = 'A' | 'M' | 'D';
 
 export function registerDiff(program: Command, context: CommandContext): void {
   const diff = program
@@ -61,7 +61,7 @@ export function registerDiff(program: Command, context: CommandContext): void {
 export async function* differences(
   before: AsyncIterable<NameRow>,
   after: AsyncIterable<NameRow>,
-): AsyncGenerator<{ change: Change; row: NameRow }> {
+): AsyncGenerator<{ change: DiffMark; row: NameRow }> {
   const old = new Map<string, NameRow>();
   for await (const row of before) old.set(row.fileId, row);
   for await (const row of after) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { weaken } from '../../testing/kits.ts';
 
@@ -71,7 +71,7 @@ describe('bundles for a list of PCs', () => {
       expect(opened.enrolment.expiresAtMs - opened.enrolment.issuedAtMs).toBeGreaterThan(
         2.9 * 24 * 3600 * 1000,
       );
-      await new TestAgent(opened).enrol(url);
+      await new SessionTestAgent(opened).enrol(url);
     }
     expect(await known()).toEqual(expect.arrayContaining(['hplc-1 enrolled', 'hplc-2 enrolled']));
   });
@@ -101,7 +101,7 @@ describe('bundles for a list of PCs', () => {
     await writeFile(list, 'took-1\ntook-2\ntook-3\n');
     expect((await enroll()).code).toBe(0);
     for (const name of ['took-1', 'took-3']) {
-      await new TestAgent(
+      await new SessionTestAgent(
         openBundle(await readFile(join(out, `${name}.bundle`), 'utf8'), Date.now()),
       ).enrol(url);
     }

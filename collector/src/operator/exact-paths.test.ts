@@ -5,7 +5,7 @@ import { openBundle } from '@aliquot/shared/keys/bundle';
 import { noRawNames, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { weaken } from '../../testing/kits.ts';
 import { socketWire } from '../../testing/wire.ts';
@@ -54,7 +54,7 @@ beforeAll(async () => {
   expect((await tried('vault', 'add', ...kit())).code).toBe(0);
   const bundle = join(dir, 'pc.bundle');
   expect((await tried('enroll', 'pc', ...kit(), '--out', bundle)).code).toBe(0);
-  const pc = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+  const pc = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
   await pc.enrol(pc.bundle.url);
   await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
   const file = (path: string | Uint8Array, words: string) => ({

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { writeWeakKit } from '../../testing/kits.ts';
 import { socketWire } from '../../testing/wire.ts';
@@ -15,8 +15,8 @@ let dir: string;
 let url: string;
 let stop: () => Promise<CliResult>;
 let token: string;
-let agent: TestAgent;
-let copy: TestAgent;
+let agent: SessionTestAgent;
+let copy: SessionTestAgent;
 let held: string;
 const kit = () => join(dir, 'lab.kit');
 const tried = (...args: string[]) => aliquot(args, { url, token });
@@ -31,7 +31,7 @@ async function ok(...args: string[]): Promise<CliResult> {
   return result;
 }
 
-const connected = async (one: TestAgent) =>
+const connected = async (one: SessionTestAgent) =>
   one.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
 const paths = (result: CliResult) => result.lines.map((line) => line['path']).sort();
 
@@ -48,7 +48,7 @@ beforeAll(async () => {
   await writeWeakKit(kit(), 'lab', PASSPHRASE);
   await ok('vault', 'add', '--kit', kit());
   await ok('enroll', 'hplc-1', '--kit', kit(), '--out', join(dir, 'bundle'));
-  agent = new TestAgent(openBundle(await readFile(join(dir, 'bundle'), 'utf8'), Date.now()));
+  agent = new SessionTestAgent(openBundle(await readFile(join(dir, 'bundle'), 'utf8'), Date.now()));
   await agent.enrol(agent.bundle.url);
   await connected(agent);
   await agent.backUp([file('both')]);
@@ -237,7 +237,7 @@ describe('two PCs with one identity, for the operator', () => {
       '--out',
       join(dir, 'successor'),
     );
-    const successor = new TestAgent(
+    const successor = new SessionTestAgent(
       openBundle(await readFile(join(dir, 'successor'), 'utf8'), Date.now()),
     );
     await successor.enrol(successor.bundle.url);

@@ -28,7 +28,7 @@ export interface HttpRequest {
  * An answer whose body is not read yet, and (over TLS) the certificates that the collector showed,
  * its own first, up to the authority (DER).
  */
-export interface HttpAnswer {
+export interface StreamedAnswer {
   readonly body: AsyncIterable<Uint8Array>;
   readonly peerChain: readonly Uint8Array[] | undefined;
 }
@@ -43,7 +43,7 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024;
  * failure as one line that names the address. Uses node:http rather than fetch because only that
  * takes a certificate authority of our own.
  */
-export async function send(endpoint: Endpoint, request: HttpRequest): Promise<HttpAnswer> {
+export async function send(endpoint: Endpoint, request: HttpRequest): Promise<StreamedAnswer> {
   const answer = await open(endpoint, request);
   const peerChain = chainOf(answer);
   if (answer.statusCode === 200) return { body: bodyOf(endpoint, answer), peerChain };

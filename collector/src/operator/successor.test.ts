@@ -6,7 +6,7 @@ import { openBundle } from '@aliquot/shared/keys/bundle';
 import { verifyConsistency } from '@aliquot/shared/log/proofs';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { writeWeakKit } from '../../testing/kits.ts';
 import { socketWire } from '../../testing/wire.ts';
@@ -33,15 +33,15 @@ async function collector(name: string): Promise<void> {
   ({ url, stop } = await serving(['--data', data, '--listen', '127.0.0.1:0']));
 }
 
-async function enrolled(name: string): Promise<TestAgent> {
+async function enrolled(name: string): Promise<SessionTestAgent> {
   const bundle = join(dir, `${name}.bundle`);
   await ok('enroll', name, '--kit', kit(), '--out', bundle);
-  const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+  const agent = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
   await agent.enrol(agent.bundle.url);
   return agent;
 }
 
-async function connected(agent: TestAgent) {
+async function connected(agent: SessionTestAgent) {
   return agent.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
 }
 

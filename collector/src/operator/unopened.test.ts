@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent, type TestFile } from '../../testing/agent.ts';
+import { SessionTestAgent, type TestFile } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { weaken } from '../../testing/kits.ts';
 import type { Spoilt } from '../../testing/spoiled.ts';
@@ -29,7 +29,7 @@ const tried = (...args: string[]) => aliquot(args, { url, token });
 async function pcWith(name: string, spoilt: Spoilt): Promise<void> {
   const bundle = join(dir, `${name}.bundle`);
   expect((await tried('enroll', name, ...kit(), '--out', bundle)).code).toBe(0);
-  const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+  const agent = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
   await agent.enrol(agent.bundle.url);
   await agent.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
   const at = (path: string, words: string): TestFile => ({

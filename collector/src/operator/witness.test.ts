@@ -20,7 +20,7 @@ import { openBundle } from '@aliquot/shared/keys/bundle';
 import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { writeWeakKit } from '../../testing/kits.ts';
 import { socketWire } from '../../testing/wire.ts';
@@ -56,18 +56,18 @@ const operator =
     aliquot(args, { url, token, state: join(dir, state) });
 const nobody = (url: string, ...args: string[]) => aliquot(args, { url, token });
 
-async function enrolled(url: string, name: string): Promise<TestAgent> {
+async function enrolled(url: string, name: string): Promise<SessionTestAgent> {
   const bundle = join(dir, `${name}.bundle`);
   expect(await nobody(url, 'enroll', name, '--kit', kit(), '--out', bundle)).toMatchObject({
     code: 0,
   });
-  const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+  const agent = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
   await agent.enrol(url);
   return agent;
 }
 
 /** One session in which the agent backs up files, each in a commit of its own. */
-async function backUp(url: string, agent: TestAgent, ...names: string[]): Promise<void> {
+async function backUp(url: string, agent: SessionTestAgent, ...names: string[]): Promise<void> {
   const wire = await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH));
   await agent.open(wire);
   for (const name of names) await agent.backUp([{ path: `/data/${name}`, bytes: bytes(name) }]);
@@ -79,7 +79,7 @@ async function backUp(url: string, agent: TestAgent, ...names: string[]): Promis
  * Two copies of one collector that went on apart: `true` holds what agent a sent, `false` what
  * agent b sent.
  */
-async function forked(): Promise<{ a: TestAgent; b: TestAgent }> {
+async function forked(): Promise<{ a: SessionTestAgent; b: SessionTestAgent }> {
   const url = await serve('first');
   const a = await enrolled(url, 'hplc-a');
   const b = await enrolled(url, 'hplc-b');
@@ -123,7 +123,7 @@ async function memoryOf(state: string): Promise<string> {
 }
 
 /** A carried queue that holds a question only. */
-async function carriedQueue(agent: TestAgent): Promise<string> {
+async function carriedQueue(agent: SessionTestAgent): Promise<string> {
   const { bundle, binding, signKey, chainId } = agent;
   const none = {
     treeHead: undefined,

@@ -1,12 +1,11 @@
 import type { Socket } from 'node:net';
 import { asAgentId, asVaultId } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
-import type { Clock } from '@aliquot/shared/ports';
+import type { Clock, Timers } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import { RestError } from '../api/rest-error.ts';
 import type { Health } from '../health/health.ts';
 import type { LiveSessions } from '../ingest/live-sessions.ts';
-import type { Timers } from '../ingest/timers.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultStore, VaultWith } from '../store/vault-store.ts';

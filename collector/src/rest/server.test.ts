@@ -9,7 +9,7 @@ import {
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestAgent } from '../../testing/agent.ts';
+import { SessionTestAgent } from '../../testing/agent.ts';
 import { Front } from '../../testing/front.ts';
 import { toBase64 } from '../api/base64.ts';
 import { decodeItem } from '../api/item-record.ts';
@@ -64,7 +64,7 @@ const operator = (method: 'GET' | 'POST', url: string, payload?: object | Buffer
     headers: { authorization, ...(type ? { 'content-type': type } : {}) },
     ...(payload ? { payload } : {}),
   });
-const enrol = (agent: TestAgent) =>
+const enrol = (agent: SessionTestAgent) =>
   app.inject({
     method: 'POST',
     url: '/v1/enrol',
@@ -218,7 +218,7 @@ describe('enrolment', () => {
     await old.open(wire);
     await old.backUp([{ path: '/data/a', bytes: new Uint8Array([1]) }]);
     expect(front.hub.size).toBe(1);
-    const successor = new TestAgent(await front.bundle('hplc-1', { replaces: old }));
+    const successor = new SessionTestAgent(await front.bundle('hplc-1', { replaces: old }));
     expect((await enrol(successor)).statusCode).toBe(200);
     expect((await old.next()).frame).toMatchObject({
       type: 'notice',
@@ -230,7 +230,7 @@ describe('enrolment', () => {
   });
 
   it('gives a signed answer, and the same agent the same one however often it asks', async () => {
-    const agent = new TestAgent(await front.bundle('hplc-1'));
+    const agent = new SessionTestAgent(await front.bundle('hplc-1'));
     const first = await enrol(agent);
     expect(first.statusCode).toBe(200);
     const certificate = verifyAgent(
@@ -259,20 +259,25 @@ describe('enrolment', () => {
 
   it('refuses the bundle to anybody else: it was used with other keys', async () => {
     const bundle = await front.bundle('hplc-1');
-    await enrol(new TestAgent(bundle));
-    const thief = await enrol(new TestAgent(bundle));
+    await enrol(new SessionTestAgent(bundle));
+    const thief = await enrol(new SessionTestAgent(bundle));
     expect(thief.statusCode).toBe(409);
     expect(thief.json()).toMatchObject({ code: 'ENROL_OTHER_KEYS' });
   });
 
   it('takes one of two PCs that use a bundle at the same moment', async () => {
     const bundle = await front.bundle('hplc-1');
-    const answers = await Promise.all([enrol(new TestAgent(bundle)), enrol(new TestAgent(bundle))]);
+    const answers = await Promise.all([
+      enrol(new SessionTestAgent(bundle)),
+      enrol(new SessionTestAgent(bundle)),
+    ]);
     expect(answers.map((answer) => answer.statusCode).sort()).toEqual([200, 409]);
   });
 
   it('refuses an expired bundle that was never used', async () => {
-    const agent = new TestAgent(await front.bundle('hplc-1', { expiresAtMs: front.nowMs + 1000 }));
+    const agent = new SessionTestAgent(
+      await front.bundle('hplc-1', { expiresAtMs: front.nowMs + 1000 }),
+    );
     front.nowMs += 2000;
     const answer = await enrol(agent);
     expect(answer.statusCode).toBe(410);
@@ -284,17 +289,19 @@ describe('enrolment', () => {
 
   it('refuses a bundle that the collector does not expect, of another vault, or altered', async () => {
     expect(
-      (await enrol(new TestAgent(await front.bundle('hplc-1', { register: false })))).json(),
+      (await enrol(new SessionTestAgent(await front.bundle('hplc-1', { register: false })))).json(),
     ).toMatchObject({ code: 'ENROL_UNKNOWN' });
     const other = await Front.open();
     try {
-      expect((await enrol(new TestAgent(await other.bundle('hplc-2')))).json()).toMatchObject({
+      expect(
+        (await enrol(new SessionTestAgent(await other.bundle('hplc-2')))).json(),
+      ).toMatchObject({
         code: 'ENROL_UNKNOWN',
       });
     } finally {
       await other.close();
     }
-    const agent = new TestAgent(await front.bundle('hplc-3'));
+    const agent = new SessionTestAgent(await front.bundle('hplc-3'));
     const forged = encodeEnrolRequest({
       version: 1,
       enrolment: agent.bundle.signedEnrolment,
@@ -317,7 +324,7 @@ describe('enrolment', () => {
   });
 
   it('refuses a revoked agent', async () => {
-    const agent = new TestAgent(await front.bundle('hplc-1'));
+    const agent = new SessionTestAgent(await front.bundle('hplc-1'));
     await front.vault.events.append({
       type: 'agentRevoked',
       timeMs: front.nowMs,

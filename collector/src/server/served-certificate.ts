@@ -2,11 +2,10 @@ import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { AliquotError } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
-import type { Clock } from '@aliquot/shared/ports';
+import type { Clock, Timers } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import type { CommandContext } from '../cli/context.ts';
 import { readText } from '../cli/read-text.ts';
-import type { Timers } from '../ingest/timers.ts';
 import type { TlsFiles } from '../rest/server.ts';
 
 const MAX_PEM_BYTES = 256 * 1024;

@@ -10,7 +10,7 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { appendStranger } from '../../testing/store/unfit.ts';
-import { content, type TestAgent, World } from '../../testing/store/world.ts';
+import { content, StoreWorld, type WorldAgent } from '../../testing/store/world.ts';
 import { initCollector, openCollector } from './collector.ts';
 import { VaultCore } from './core.ts';
 import { fsckCollector } from './fsck.ts';
@@ -33,7 +33,7 @@ class Claims {
   readonly full: Ref;
   readonly less: Ref;
 
-  constructor(agent: TestAgent) {
+  constructor(agent: WorldAgent) {
     const chunk = sealChunk(agent.world.keys, content('tiny', 8));
     this.items.push({ id: chunk.id, kind: 'chunk', bytes: chunk.sealed });
     const claimed = (plainSize: number): Ref => ({ id: chunk.id, plainSize, epoch: 1 });
@@ -58,7 +58,7 @@ class Claims {
   }
 
   /** The largest size that a version may have, or half of it. */
-  file(agent: TestAgent, path: string, half = false): EntryDraft {
+  file(agent: WorldAgent, path: string, half = false): EntryDraft {
     const refs = half ? [this.full] : [this.full, this.less];
     const size = refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
     const { draft } = agent.file(path, [content('any')]);
@@ -72,7 +72,7 @@ class Claims {
   }
 }
 
-async function opened(world: World, limits = STORE_LIMITS) {
+async function opened(world: StoreWorld, limits = STORE_LIMITS) {
   const dir = join(temporaryFolder(), 'collector');
   const store = await initCollector(dir, { name: 'freezer' }, world.ports({ limits }));
   const vault = await store.addVault({
@@ -83,7 +83,7 @@ async function opened(world: World, limits = STORE_LIMITS) {
   return { dir, store, vault, vaultDir: join(dir, 'vaults', hex(world.descriptor.vaultId)) };
 }
 
-async function findingsOf(dir: string, world: World): Promise<string[]> {
+async function findingsOf(dir: string, world: StoreWorld): Promise<string[]> {
   const found: string[] = [];
   await fsckCollector(dir, {
     ...world.ports(),
@@ -92,7 +92,7 @@ async function findingsOf(dir: string, world: World): Promise<string[]> {
   return found;
 }
 
-function send(vault: VaultStore, agent: TestAgent, drafts: readonly EntryDraft[]) {
+function send(vault: VaultStore, agent: WorldAgent, drafts: readonly EntryDraft[]) {
   const built = agent.build(drafts);
   return vault.intake.commit(agent.agentId, built.bytes, agent.world.clock.now).then((outcome) => {
     if (outcome.type === 'accepted') agent.advance(built, outcome.head);
@@ -104,7 +104,7 @@ const seed = Number(process.env['ALIQUOT_TEST_SEED'] ?? 20261121);
 
 describe(`sizes that an agent claims (seed ${seed})`, () => {
   test('I-C13 beyond what a history may have are refused before anything is appended, and concern nobody else', async () => {
-    const world = new World('claims', { blind: true });
+    const world = new StoreWorld('claims', { blind: true });
     const { dir, store, vault } = await opened(world);
     const [evil, honest] = [await world.agent(vault, 'evil'), await world.agent(vault, 'honest')];
     const claims = new Claims(evil);
@@ -140,7 +140,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
   });
 
   test('I-C13 that a log holds from before there was a bound stop no start, no fsck and no agent', async () => {
-    const world = new World('beyond', { blind: true });
+    const world = new StoreWorld('beyond', { blind: true });
     const { dir, store, vault, vaultDir } = await opened(world, NO_BOUND);
     const [evil, honest] = [await world.agent(vault, 'evil'), await world.agent(vault, 'honest')];
     const claims = new Claims(evil);
@@ -171,7 +171,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
 
   test('I-C13 at the limits, in any order, with forks, merges and restarts: no accepted commit makes applying, replay, fsck or close fail', async () => {
     const random = seededSource(seed);
-    const world = new World(`limits ${seed}`, { blind: true });
+    const world = new StoreWorld(`limits ${seed}`, { blind: true });
     const ports = world.ports({
       limits: random.chance(0.5) ? NO_BOUND : STORE_LIMITS,
       packBytes: 64 * 1024,
@@ -245,13 +245,13 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
 
 describe('a record that cannot be applied', () => {
   test('I-C13 is named and passed over by a start and by fsck, and everything behind it is there', async () => {
-    const world = new World('unfit', { blind: true });
+    const world = new StoreWorld('unfit', { blind: true });
     const { dir, store, vault, vaultDir } = await opened(world);
     const agent = await world.agent(vault, 'hplc');
     await agent.back(vault, [agent.file('/d/a', [content('a')])]);
     await store.close();
     // A commit of an agent that nobody expected, as a fault of ours might have taken it in.
-    const stranger = new World('unfit', { blind: true });
+    const stranger = new StoreWorld('unfit', { blind: true });
     const ghost = Object.assign(agent.copy(), {
       agentId: stranger.random.bytes(16),
       sequence: 0,

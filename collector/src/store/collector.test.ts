@@ -6,14 +6,14 @@ import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { privateMode } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
-import { World } from '../../testing/store/world.ts';
+import { StoreWorld } from '../../testing/store/world.ts';
 import { initCollector, openCollector } from './collector.ts';
 
 const place = () => join(temporaryFolder(), 'data');
 
 describe("a collector's folder", () => {
   test('keeps its secrets to its owner and opens again as the same collector', async () => {
-    const world = new World();
+    const world = new StoreWorld();
     const dir = place();
     const made = await initCollector(dir, { name: 'freezer' }, world.ports());
     const { collectorId, adminTokenHash } = made;
@@ -38,7 +38,7 @@ describe("a collector's folder", () => {
   });
 
   test('a removed token is replaced by a new one at start', async () => {
-    const world = new World();
+    const world = new StoreWorld();
     const dir = place();
     const made = await initCollector(dir, { name: 'freezer' }, world.ports());
     await made.close();
@@ -49,7 +49,7 @@ describe("a collector's folder", () => {
   });
 
   test('a foreign or lost identity key is refused by name', async () => {
-    const world = new World();
+    const world = new StoreWorld();
     const dir = place();
     await (await initCollector(dir, { name: 'freezer' }, world.ports())).close();
     writeFileSync(join(dir, 'identity.key'), `${'ab'.repeat(32)}\n`);
@@ -65,11 +65,11 @@ describe("a collector's folder", () => {
   });
 
   test('P3 a vault is added once, survives, and its catalog key stays out of a blind vault', async () => {
-    const open = new World('open');
-    const blind = new World('blind', { blind: true });
+    const open = new StoreWorld('open');
+    const blind = new StoreWorld('blind', { blind: true });
     const dir = place();
     const store = await initCollector(dir, { name: 'freezer' }, open.ports());
-    const parts = (world: World, key: Uint8Array | undefined) => ({
+    const parts = (world: StoreWorld, key: Uint8Array | undefined) => ({
       descriptor: world.kit.descriptor,
       certificate: world.certificateFor(store.identity),
       catalogSecretKey: key,
@@ -116,7 +116,7 @@ describe("a collector's folder", () => {
   });
 
   test('a closed store says so', async () => {
-    const world = new World('closed', { blind: true });
+    const world = new StoreWorld('closed', { blind: true });
     const store = await initCollector(place(), { name: 'freezer' }, world.ports());
     const vault = await store.addVault({
       descriptor: world.kit.descriptor,

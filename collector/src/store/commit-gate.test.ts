@@ -3,7 +3,7 @@ import type { CommitRecipient } from '@aliquot/shared/commit/commit';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { World } from '../../testing/store/world.ts';
+import { StoreWorld } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
 
 /** What a vault says to a first commit whose keys are wrapped for `recipients` only. */
@@ -11,7 +11,7 @@ async function answerTo(
   blind: boolean,
   recipients: (vault: VaultDescriptorBody, stranger: Uint8Array) => CommitRecipient[],
 ) {
-  const world = new World('gate', { blind });
+  const world = new StoreWorld('gate', { blind });
   const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());

@@ -14,14 +14,14 @@ import {
   copyCutAt,
   endOnDisk,
 } from '../../testing/store/copies.ts';
-import { content, seededRandom, type TestAgent, World } from '../../testing/store/world.ts';
+import { content, StoreWorld, seededRandom, type WorldAgent } from '../../testing/store/world.ts';
 import { StoreError } from './errors.ts';
 import { JournalVault } from './journal-vault.ts';
 import { comparePositions, type Position } from './position.ts';
 import type { VaultIntake } from './vault-store.ts';
 
 interface Promised {
-  readonly agent: TestAgent;
+  readonly agent: WorldAgent;
   readonly commit: Uint8Array;
   readonly receipt: Signed;
   readonly ids: Parameters<VaultIntake['has']>[1];
@@ -32,14 +32,17 @@ interface Promised {
 /** A small life of a vault over several packs; `step` is called after each receipt. */
 async function life(
   store: JournalVault,
-  world: World,
+  world: StoreWorld,
   dir: string,
   step: (promised: Promised) => Promise<void> | void = () => undefined,
 ): Promise<Promised[]> {
   await store.events.append(world.vaultAdded());
   const agents = [await world.agent(store, 'hplc-1'), await world.agent(store, 'ms-2')];
   const promised: Promised[] = [];
-  const back = async (agent: TestAgent, files: Parameters<TestAgent['back']>[1]): Promise<void> => {
+  const back = async (
+    agent: WorldAgent,
+    files: Parameters<WorldAgent['back']>[1],
+  ): Promise<void> => {
     world.clock.now += 1000;
     const done = await agent.back(store, files);
     const ids = files.flatMap((file) => ('items' in file ? file.items.map((item) => item.id) : []));
@@ -70,8 +73,8 @@ async function life(
  */
 async function twoOfOne(
   store: JournalVault,
-  agent: TestAgent,
-  back: (agent: TestAgent, files: Parameters<TestAgent['back']>[1]) => Promise<void>,
+  agent: WorldAgent,
+  back: (agent: WorldAgent, files: Parameters<WorldAgent['back']>[1]) => Promise<void>,
 ) {
   const copy = agent.copy();
   await back(agent, [agent.file('/d/original', [content('original')])]);
@@ -106,7 +109,7 @@ function fail(): never {
 
 async function expectKept(
   store: JournalVault,
-  world: World,
+  world: StoreWorld,
   promised: readonly Promised[],
 ): Promise<void> {
   for (const { agent, commit, receipt, ids } of promised) {
@@ -127,7 +130,7 @@ async function severalAtOnce<Item>(
 
 describe('a crash of the collector', () => {
   test('I-C1 I-C2 P1 at every record boundary, and inside records, leaves every receipt honoured', async () => {
-    const world = new World('crash');
+    const world = new StoreWorld('crash');
     const dir = temporaryFolder();
     const store = await JournalVault.open(dir, world.identity, world.ports({ packBytes: 9000 }));
     const promised = await life(store, world, dir);
@@ -163,7 +166,7 @@ describe('a crash of the collector', () => {
   test.runIf(posixOnly('on Windows nobody copies the files of a running store'))(
     'I-C2 a catalog that caught up equals one that was built anew',
     async () => {
-      const world = new World('catch up');
+      const world = new StoreWorld('catch up');
       const dir = temporaryFolder();
       const early = temporaryFolder();
       let store = await JournalVault.open(dir, world.identity, world.ports({ packBytes: 9000 }));
@@ -189,7 +192,7 @@ describe('a crash of the collector', () => {
   test.runIf(posixOnly('on Windows nobody copies the files of a running store'))(
     'I-C1 I-C3 P1 a power cut that loses and tears what was not synced leaves every receipt honoured',
     async () => {
-      const world = new World('power');
+      const world = new StoreWorld('power');
       const dir = temporaryFolder();
       const disk = cachedDisk(nodeFiles);
       const random = seededRandom('survivors');
@@ -234,7 +237,7 @@ describe('a crash of the collector', () => {
   );
 
   test('I-C5 a broken record below what was synced later is never cut', async () => {
-    const world = new World('rot');
+    const world = new StoreWorld('rot');
     const dir = temporaryFolder();
     const store = await JournalVault.open(dir, world.identity, world.ports());
     const promised = await life(store, world, dir);
@@ -254,7 +257,7 @@ describe('a crash of the collector', () => {
 
 describe('a group commit', () => {
   test('I-C1 many agents that commit at once share their fdatasync', async () => {
-    const world = new World('group');
+    const world = new StoreWorld('group');
     const counting = faultyFiles(nodeFiles, () => undefined);
     const store = await JournalVault.open(
       temporaryFolder(),
@@ -263,7 +266,7 @@ describe('a group commit', () => {
     );
     onTestFinished(() => store.close());
     await store.events.append(world.vaultAdded());
-    const agents: TestAgent[] = [];
+    const agents: WorldAgent[] = [];
     for (let index = 0; index < 12; index += 1)
       agents.push(await world.agent(store, `pc-${index}`));
     const before = counting.steps.filter(({ operation }) => operation === 'datasync').length;
@@ -282,7 +285,7 @@ describe('a group commit', () => {
 
 describe('a failing disk', () => {
   test('I-C4 I-C7 P1 writes, cuts and flushes failing in turn lose no receipt, and the store goes on by itself', async () => {
-    const dry = new World('faults');
+    const dry = new StoreWorld('faults');
     const counting = faultyFiles(nodeFiles, () => undefined);
     const first = temporaryFolder();
     const store = await JournalVault.open(
@@ -307,7 +310,7 @@ describe('a failing disk', () => {
   });
 
   test('I-C7 P6 what was told as failed is not shown as done afterwards, and can be said again', async () => {
-    const world = new World('failed flush');
+    const world = new StoreWorld('failed flush');
     const dir = temporaryFolder();
     let failing = false;
     const files = faultyFiles(nodeFiles, ({ operation }) => {
@@ -330,7 +333,7 @@ describe('a failing disk', () => {
   });
 
   test('P1 P6 a disk that is full takes nothing, can be read to the end, and goes on when there is room', async () => {
-    const world = new World('full');
+    const world = new StoreWorld('full');
     const dir = temporaryFolder();
     let full = false;
     const files = faultyFiles(nodeFiles, ({ operation }) =>
@@ -383,7 +386,7 @@ describe('a failing disk', () => {
   });
 
   async function survive(failing: number, fail: string): Promise<void> {
-    const world = new World('faults');
+    const world = new StoreWorld('faults');
     const dir = temporaryFolder();
     let failed = 0;
     const files = faultyFiles(nodeFiles, ({ index }) => {
@@ -437,7 +440,11 @@ function twice(part: Record<string, (...args: unknown[]) => unknown>): typeof pa
 }
 
 /** As `life`, but an agent that is told "missing" uploads again, as a real one does. */
-async function resilientLife(store: JournalVault, world: World, dir: string): Promise<Promised[]> {
+async function resilientLife(
+  store: JournalVault,
+  world: StoreWorld,
+  dir: string,
+): Promise<Promised[]> {
   const { intake } = store;
   const uploads = new Map<string, Parameters<VaultIntake['putChunks']>>();
   const patientIntake: VaultIntake = {
@@ -448,7 +455,7 @@ async function resilientLife(store: JournalVault, world: World, dir: string): Pr
       await intake.putChunks(lineageId, items);
     },
     async commit(agentId, ...rest) {
-      const lineageId = store.register.agentById(agentId)?.lineageId as TestAgent['lineageId'];
+      const lineageId = store.register.agentById(agentId)?.lineageId as WorldAgent['lineageId'];
       for (let round = 0; ; round += 1) {
         const outcome = await intake.commit(agentId, ...rest);
         if (outcome.type !== 'missing' || round === 5) return outcome;

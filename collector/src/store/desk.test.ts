@@ -10,7 +10,7 @@ import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
-import { seededRandom, TestAgent, World } from '../../testing/store/world.ts';
+import { StoreWorld, seededRandom, WorldAgent } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
 
 /*
@@ -19,7 +19,7 @@ import { JournalVault } from './journal-vault.ts';
  */
 
 async function opened() {
-  const world = new World();
+  const world = new StoreWorld();
   const dir = temporaryFolder();
   let store = await JournalVault.open(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
@@ -94,7 +94,7 @@ function settingsSet(
 test('P5: a policy is recorded only as who may signed it, and only a newer one; each revision can be read back', async () => {
   const at = await opened();
   const set = (event: EventBody) => codeOf(at.store().events.append(event));
-  const stranger = new World('elsewhere');
+  const stranger = new StoreWorld('elsewhere');
   expect(await set(policySet(at, 1, stranger.authority))).toBe('STORE_BAD_EVENT');
   const operator = newSigningKey(random);
   const { vaultId } = at.world.descriptor;
@@ -128,7 +128,7 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   const at = await opened();
   const set = (event: EventBody) => codeOf(at.store().events.append(event));
   const { agentId } = at.agent;
-  expect(await set(settingsSet(at, 1, { by: new World('elsewhere').authority }))).toBe(
+  expect(await set(settingsSet(at, 1, { by: new StoreWorld('elsewhere').authority }))).toBe(
     'STORE_BAD_EVENT',
   );
   expect(
@@ -194,7 +194,7 @@ test('events of one request are judged beside each other: a name is in one bundl
     ({
       type: 'agentExpected',
       timeMs: now,
-      enrolment: new TestAgent(at.world, 'hplc-2').enrolment,
+      enrolment: new WorldAgent(at.world, 'hplc-2').enrolment,
     }) as const;
   expect(await codeOf(at.store().events.appendAll([bundle(), bundle()]))).toBe('STORE_BAD_EVENT');
   const one = bundle();

@@ -1,12 +1,12 @@
 import { asChainId } from '@aliquot/proto';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
-import { content, World } from '../../testing/store/world.ts';
+import { content, StoreWorld } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
 import { STORE_LIMITS } from './limits.ts';
 
 async function limited(chains: number, mergedVersions: number) {
-  const world = new World();
+  const world = new StoreWorld();
   const dir = temporaryFolder();
   const store = await JournalVault.open(
     dir,

@@ -2,13 +2,13 @@ import { asFileId, decodeCollectorAddressesBody } from '@aliquot/proto';
 import { issueAddresses } from '@aliquot/shared/keys/certificates';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
-import { content, TestAgent, World } from '../../testing/store/world.ts';
+import { content, StoreWorld, WorldAgent } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /* What follows another: addresses after addresses, an agent after the one that it replaces. */
 
-async function opened(world = new World()) {
+async function opened(world = new StoreWorld()) {
   const dir = temporaryFolder();
   let store = await JournalVault.open(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
@@ -31,7 +31,7 @@ const codeOf = (promise: Promise<unknown>) =>
   );
 
 const addressesOf = (
-  world: World,
+  world: StoreWorld,
   revision: number,
   authority = world.authority,
   vaultId = world.descriptor.vaultId,
@@ -43,7 +43,7 @@ const addressesOf = (
     addresses: [{ url: `https://c${revision}.lab`, tlsCa: '', tlsPins: [] }],
   });
 
-const liveFiles = async (store: VaultStore, agent: TestAgent, atMs?: number): Promise<number> => {
+const liveFiles = async (store: VaultStore, agent: WorldAgent, atMs?: number): Promise<number> => {
   let files = 0;
   for await (const { live } of store.reading.state(agent.lineageId, atMs)) files += live.length;
   return files;
@@ -54,7 +54,7 @@ test('P5: addresses are recorded only as the authority signed them for this vaul
   const set = (addresses: ReturnType<typeof addressesOf>) =>
     codeOf(store().events.append({ type: 'addressesSet', timeMs: 1, addresses }));
   expect(store().register.addresses()).toBeUndefined();
-  const foreign = new World('elsewhere');
+  const foreign = new StoreWorld('elsewhere');
   const good = addressesOf(world, 5);
   expect(await set(addressesOf(world, 9, foreign.authority))).toBe('STORE_BAD_EVENT');
   expect(await set(addressesOf(world, 9, world.authority, foreign.descriptor.vaultId))).toBe(
@@ -131,7 +131,7 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
     old.file('/d/went', [content('22')]),
     old.directory('/d'),
   ]);
-  const say = (agent: TestAgent, ...paths: string[]) =>
+  const say = (agent: WorldAgent, ...paths: string[]) =>
     codeOf(
       store().events.append({
         type: 'filesGone',
@@ -149,7 +149,7 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
   world.clock.now += 1000;
   expect(await say(fresh, '/d/went', '/d/found')).toBe('STORE_BAD_EVENT');
   expect(await say(fresh, '/d/never')).toBe('STORE_BAD_EVENT');
-  const stranger = new TestAgent(world, 'stranger');
+  const stranger = new WorldAgent(world, 'stranger');
   expect(await say(stranger, '/d/went')).toBe('STORE_UNKNOWN_AGENT');
   expect(await liveFiles(store(), fresh)).toBe(3);
   expect(await say(fresh, '/d/went')).toBe('accepted');
@@ -188,9 +188,9 @@ test('a name stays with the lineage that bore it, also after revocation', async 
     agentId: old.agentId,
     reason: 'over',
   });
-  const expected = (agent: TestAgent) =>
+  const expected = (agent: WorldAgent) =>
     codeOf(store().events.append({ type: 'agentExpected', timeMs: 1, enrolment: agent.enrolment }));
-  expect(await expected(new TestAgent(world, 'pc'))).toBe('STORE_NAME_TAKEN');
+  expect(await expected(new WorldAgent(world, 'pc'))).toBe('STORE_NAME_TAKEN');
   const fresh = await world.agent(store(), 'pc', { replaces: old });
   expect(store().register.agentByName('pc')?.agentId).toEqual(fresh.agentId);
   // A bundle that was never used bore nothing.
@@ -201,5 +201,5 @@ test('a name stays with the lineage that bore it, also after revocation', async 
     agentId: unused.agentId,
     reason: 'not used',
   });
-  expect(await expected(new TestAgent(world, 'unused'))).toBe('accepted');
+  expect(await expected(new WorldAgent(world, 'unused'))).toBe('accepted');
 });

@@ -5,7 +5,7 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
-import { content, World } from '../../testing/store/world.ts';
+import { content, StoreWorld } from '../../testing/store/world.ts';
 import { JournalVault } from './journal-vault.ts';
 import type { PutItem } from './vault-records.ts';
 
@@ -40,7 +40,7 @@ function hugeContent(): { content: Content; items: PutItem[]; chunks: PutItem[] 
 }
 
 test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between which others have theirs, and a rebuild reads no page', async () => {
-  const world = new World();
+  const world = new StoreWorld();
   const dir = temporaryFolder();
   let store = await JournalVault.open(dir, world.identity, world.ports());
   onTestFinished(() => store.close());

@@ -11,18 +11,18 @@ import { StoreError } from '../../src/store/errors.ts';
 import { fsckCollector } from '../../src/store/fsck.ts';
 import type { PutItem } from '../../src/store/vault-records.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
-import type { TestAgent, TestFile, World } from './world.ts';
+import type { StoreWorld, WorldAgent, WorldFile } from './world.ts';
 
 /** What a receipt was given for. */
 interface Receipted {
-  readonly agent: TestAgent;
+  readonly agent: WorldAgent;
   readonly bytes: Uint8Array;
   readonly receipt: Signed;
   readonly leafIndex: number;
   readonly items: readonly PutItem[];
 }
 
-type Backed = TestFile | EntryDraft;
+type Backed = WorldFile | EntryDraft;
 /** Whether what was told by an answer is still so. */
 type Holds = (vault: VaultStore) => boolean | Promise<boolean>;
 
@@ -40,7 +40,7 @@ interface EventOptions {
  */
 export class CollectorLife implements Life<CollectorStore> {
   readonly steps: LifeStep<CollectorStore>[] = [];
-  readonly world: World;
+  readonly world: StoreWorld;
   readonly #dir: string;
   readonly #packBytes: number;
   #made: boolean;
@@ -52,7 +52,7 @@ export class CollectorLife implements Life<CollectorStore> {
   /** `made`: whether the folder holds a collector with the world's vault already. */
   constructor(
     dir: string,
-    world: World,
+    world: StoreWorld,
     options: { readonly packBytes?: number; readonly made?: boolean } = {},
   ) {
     this.#dir = dir;
@@ -123,7 +123,7 @@ export class CollectorLife implements Life<CollectorStore> {
     });
   }
 
-  enrol(agent: TestAgent): this {
+  enrol(agent: WorldAgent): this {
     const { clock } = this.world;
     const { enrolment, binding } = agent;
     return this.event(`expect ${agent.name}`, () => ({
@@ -139,7 +139,7 @@ export class CollectorLife implements Life<CollectorStore> {
   }
 
   /** Uploads and commits as an agent does: what is missing again, the commit byte for byte. */
-  back(agent: TestAgent, name: string, make: () => readonly Backed[]): this {
+  back(agent: WorldAgent, name: string, make: () => readonly Backed[]): this {
     let files: readonly Backed[] | undefined;
     let built: BuiltCommit | undefined;
     return this.step(`${agent.name} ${name}`, async (vault) => {

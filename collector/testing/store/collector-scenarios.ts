@@ -11,7 +11,7 @@ import { initCollector, openCollector } from '../../src/store/collector.ts';
 import { type Finding, fsckCollector } from '../../src/store/fsck.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { CollectorLife } from './collector-life.ts';
-import { content, TestAgent, World } from './world.ts';
+import { content, StoreWorld, WorldAgent } from './world.ts';
 
 const chunks = (word: string, count: number, bytes = 100) =>
   Array.from({ length: count }, (_, index) => content(`${word} ${index}`, bytes));
@@ -21,7 +21,7 @@ const blind = { blind: true };
 /** A collector in `dir` with the world's vault, closed. */
 async function madeCollector(
   dir: string,
-  world: World,
+  world: StoreWorld,
   live: (vault: VaultStore) => Promise<void> = async () => undefined,
 ): Promise<void> {
   const store = await initCollector(dir, { name: 'freezer' }, world.ports({ packBytes: 9000 }));
@@ -42,9 +42,9 @@ const collectorInit: CrashScenario = {
     'every file and LevelDB call of making a collector, adding a vault and enrolling an agent fails, is cut short or is the last',
   proves: ['P1'],
   begin: async (root) => {
-    const world = new World('init', blind);
+    const world = new StoreWorld('init', blind);
     const life = new CollectorLife(join(root, 'collector'), world);
-    const agent = new TestAgent(world, 'hplc-1');
+    const agent = new WorldAgent(world, 'hplc-1');
     return life
       .addVault()
       .enrol(agent)
@@ -59,11 +59,11 @@ export const collectorDay: CrashScenario = {
     'every file and LevelDB call of a collector that takes chunks, commits and events, rotates packs and writes its catalog fails, is cut short or is the last; every receipt and answer is honoured afterwards',
   proves: ['P1', 'P5'],
   begin: async (root) => {
-    const world = new World('day', blind);
+    const world = new StoreWorld('day', blind);
     const dir = join(root, 'collector');
     await madeCollector(dir, world);
     const life = new CollectorLife(dir, world, { made: true });
-    const [one, two] = [new TestAgent(world, 'hplc-1'), new TestAgent(world, 'ms-2')];
+    const [one, two] = [new WorldAgent(world, 'hplc-1'), new WorldAgent(world, 'ms-2')];
     life
       .enrol(one)
       .back(one, 'a small file', () => [one.file('/d/a', [content('a'), content('b')])]);
@@ -80,7 +80,7 @@ export const collectorDay: CrashScenario = {
       one.file('/d/c', [content('b'), content('c')]),
     ]);
     life.step('seen', async (vault) => vault.intake.seen(two.agentId, world.clock.now));
-    const successor = new TestAgent(world, 'ms-2', two);
+    const successor = new WorldAgent(world, 'ms-2', two);
     life
       .enrol(successor)
       .back(successor, 'goes on', () => [successor.file('/e/big', chunks('part', 20, 200))]);
@@ -100,9 +100,9 @@ export const collectorShort: CrashScenario = {
   about: 'as collector-day, for two commits of one agent and the pack that they fill',
   proves: ['P1'],
   begin: async (root) => {
-    const world = new World('short', blind);
+    const world = new StoreWorld('short', blind);
     const dir = join(root, 'collector');
-    const agent = new TestAgent(world, 'hplc-1');
+    const agent = new WorldAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
       await vault.events.append({
         type: 'agentExpected',
@@ -130,9 +130,9 @@ const collectorRollback: CrashScenario = {
     'as collector-day, for a collector that was put back to an older state, hears of it, and goes on in a new epoch of its log',
   proves: ['P1', 'P5'],
   begin: async (root) => {
-    const world = new World('rollback', blind);
+    const world = new StoreWorld('rollback', blind);
     const [dir, old] = [join(root, 'collector'), join(root, 'old')];
-    const agent = new TestAgent(world, 'hplc-1');
+    const agent = new WorldAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
       await vault.events.append({
         type: 'agentExpected',
@@ -183,9 +183,9 @@ const collectorFork: CrashScenario = {
     'as collector-day, for an agent whose copy commits too: both histories are kept apart until an operator decides, and merged then',
   proves: ['P1', 'P5'],
   begin: async (root) => {
-    const world = new World('fork', blind);
+    const world = new StoreWorld('fork', blind);
     const dir = join(root, 'collector');
-    const agent = new TestAgent(world, 'hplc-1');
+    const agent = new WorldAgent(world, 'hplc-1');
     await madeCollector(dir, world, async (vault) => {
       await vault.events.append({
         type: 'agentExpected',
@@ -240,10 +240,10 @@ export const collectorActs: CrashScenario = {
     'as collector-day, for what operators say: where the collector is to be found, that what a replaced PC had is gone, that a problem was seen; and for the notes of when each agent was heard',
   proves: ['P1', 'P5', 'P6'],
   begin: async (root) => {
-    const world = new World('acts', blind);
+    const world = new StoreWorld('acts', blind);
     const dir = join(root, 'collector');
-    const old = new TestAgent(world, 'hplc-1');
-    const fresh = new TestAgent(world, 'hplc-1', old);
+    const old = new WorldAgent(world, 'hplc-1');
+    const fresh = new WorldAgent(world, 'hplc-1', old);
     await madeCollector(dir, world, async (vault) => {
       await vault.events.append({
         type: 'agentExpected',
@@ -342,9 +342,9 @@ const collectorRepair: CrashScenario = {
     'every file and LevelDB call of aliquot fsck --repair fails, is cut short or is the last; the next repair ends the work',
   proves: ['P1'],
   begin: async (root) => {
-    const world = new World('repair', blind);
+    const world = new StoreWorld('repair', blind);
     const dir = join(root, 'collector');
-    const agent = new TestAgent(world, 'hplc-1');
+    const agent = new WorldAgent(world, 'hplc-1');
     const life = new CollectorLife(dir, world, { made: true });
     await madeCollector(dir, world, async (vault) => {
       await vault.events.append({

@@ -1,19 +1,19 @@
 import type { StateRecord } from '@aliquot/proto';
 import { StoreError } from '../../src/store/errors.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
-import type { World } from './world.ts';
+import type { StoreWorld } from './world.ts';
 
 /** A store under test: opened on the same place again and again. */
 export interface StoreFactory {
   /** Opens (or makes) the store of `world`; each test uses one world and one place. */
-  open(world: World): Promise<VaultStore>;
+  open(world: StoreWorld): Promise<VaultStore>;
   /** Closes it in good order; the next `open` finds what was kept. */
   close(store: VaultStore): Promise<void>;
 }
 
 /** A vault that has just begun. */
 export interface VaultPlace {
-  readonly world: World;
+  readonly world: StoreWorld;
   readonly places: StoreFactory;
   readonly store: VaultStore;
 }

@@ -5,13 +5,13 @@ import { intakeConformance } from './intake-conformance.ts';
 import { logConformance } from './log-conformance.ts';
 import { readingConformance } from './reading-conformance.ts';
 import { registerConformance } from './register-conformance.ts';
-import { World } from './world.ts';
+import { StoreWorld } from './world.ts';
 
 /** What every vault store must do. A new store's test file is its factory and one call of this. */
 export function vaultStoreConformance(name: string, factory: () => StoreFactory): void {
   describe(`vault store: ${name}`, () => {
     const begin: Begin = async () => {
-      const world = new World();
+      const world = new StoreWorld();
       const places = factory();
       const store = await places.open(world);
       await store.events.append(world.vaultAdded());

@@ -2,12 +2,12 @@ import { asChainId, asCommitHash, type EventBody, type LineageId } from '@aliquo
 import { expect, test } from 'vitest';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { all, type Begin, codeOf, type VaultPlace } from './conformance-place.ts';
-import { content, type TestAgent, type World } from './world.ts';
+import { content, type StoreWorld, type WorldAgent } from './world.ts';
 
 /** Which of these paths a history has live, and how many versions of each. */
 async function picture(
   store: VaultStore,
-  agent: TestAgent,
+  agent: WorldAgent,
   historyId: LineageId,
   paths: readonly string[],
 ) {
@@ -23,7 +23,7 @@ async function picture(
   return { ...counts, live };
 }
 
-function decided(world: World, agent: TestAgent, historyId: LineageId, name = ''): EventBody {
+function decided(world: StoreWorld, agent: WorldAgent, historyId: LineageId, name = ''): EventBody {
   const decision = name === '' ? 'restored' : 'clone';
   return {
     type: 'forkDecided',
@@ -51,7 +51,7 @@ export function forkConformance(begin: Begin): void {
     world.clock.now += 1000;
     return { agent, copy };
   };
-  const only = (store: VaultStore, agent: TestAgent) => {
+  const only = (store: VaultStore, agent: WorldAgent) => {
     const [history, ...more] = store.register.agentById(agent.agentId)?.histories ?? [];
     if (history === undefined || more.length > 0) throw new Error(`${more.length} more histories`);
     return history;

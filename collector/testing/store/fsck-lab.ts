@@ -18,19 +18,19 @@ import {
   RECORD_HEADER_BYTES,
 } from '../../src/store/record.ts';
 import { boundaries } from './copies.ts';
-import { content, type TestAgent, World } from './world.ts';
+import { content, StoreWorld, type WorldAgent } from './world.ts';
 
 /** A collector's folder that fsck looks at. */
-export interface Lab {
-  readonly world: World;
+export interface FsckLab {
+  readonly world: StoreWorld;
   readonly dir: string;
   readonly vaultDir: string;
-  readonly agent: TestAgent;
+  readonly agent: WorldAgent;
 }
 
 /** A collector with one vault, one agent, three commits, closed. */
-export async function lab(packBytes?: number): Promise<Lab> {
-  const world = new World('fsck', { blind: true });
+export async function lab(packBytes?: number): Promise<FsckLab> {
+  const world = new StoreWorld('fsck', { blind: true });
   const dir = join(temporaryFolder(), 'collector');
   const ports = packBytes === undefined ? world.ports() : world.ports({ packBytes });
   const store = await initCollector(dir, { name: 'freezer' }, ports);
@@ -55,7 +55,7 @@ export async function lab(packBytes?: number): Promise<Lab> {
 
 /** What fsck finds, with or without a repair. */
 export async function check(
-  { world, dir }: Lab,
+  { world, dir }: FsckLab,
   repair = false,
 ): Promise<{ findings: Finding[]; faults: number }> {
   const findings: Finding[] = [];
@@ -99,7 +99,7 @@ export async function recordAt(
 }
 
 /** As after a crash: nothing says how far the packs were durable. */
-export function forgetDurable({ vaultDir }: Lab): void {
+export function forgetDurable({ vaultDir }: FsckLab): void {
   rmSync(join(vaultDir, 'catalog'), { recursive: true });
   rmSync(join(vaultDir, 'durable.json'));
 }
@@ -108,7 +108,7 @@ export function forgetDurable({ vaultDir }: Lab): void {
  * Changes a byte of the row of a chunk in the index of the first pack, and all that proves the
  * index, as its maker might have.
  */
-export async function changeIndex({ vaultDir }: Lab, within: number): Promise<void> {
+export async function changeIndex({ vaultDir }: FsckLab, within: number): Promise<void> {
   const path = join(vaultDir, 'packs', '00000001.pack');
   const bytes = readFileSync(path);
   const salt = bytes.readUInt32BE(28);

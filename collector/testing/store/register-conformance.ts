@@ -2,7 +2,7 @@ import type { EventBody } from '@aliquot/proto';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { expect, test } from 'vitest';
 import { all, type Begin, codeOf } from './conformance-place.ts';
-import { content, TestAgent, World } from './world.ts';
+import { content, StoreWorld, WorldAgent } from './world.ts';
 
 /** Agents: how they come, are replaced and end. */
 export function registerConformance(begin: Begin): void {
@@ -57,15 +57,15 @@ export function registerConformance(begin: Begin): void {
     expect(await codeOf(agent.enrolAt(store, agent.bindingOf(newSigningKey(world.random))))).toBe(
       'STORE_OTHER_KEYS',
     );
-    const unknown = new TestAgent(world, 'stranger');
+    const unknown = new WorldAgent(world, 'stranger');
     expect(await codeOf(unknown.enrolAt(store))).toBe('STORE_UNKNOWN_AGENT');
-    const rival = new TestAgent(world, 'hplc-1');
+    const rival = new WorldAgent(world, 'hplc-1');
     expect(
       await codeOf(
         store.events.append({ type: 'agentExpected', timeMs: 1, enrolment: rival.enrolment }),
       ),
     ).toBe('STORE_NAME_TAKEN');
-    const foreign = new TestAgent(new World('elsewhere'), 'x');
+    const foreign = new WorldAgent(new StoreWorld('elsewhere'), 'x');
     expect(
       await codeOf(
         store.events.append({ type: 'agentExpected', timeMs: 1, enrolment: foreign.enrolment }),
@@ -77,11 +77,11 @@ export function registerConformance(begin: Begin): void {
     const { world, store } = await begin();
     const first = await world.agent(store, 'ms-1', { enrol: false });
     const rivals = [
-      new TestAgent(world, 'ms-2'),
-      new TestAgent(world, 'ms-1'),
-      new TestAgent(world, 'ms-3'),
+      new WorldAgent(world, 'ms-2'),
+      new WorldAgent(world, 'ms-1'),
+      new WorldAgent(world, 'ms-3'),
     ];
-    const expected = (agents: readonly TestAgent[]): EventBody[] =>
+    const expected = (agents: readonly WorldAgent[]): EventBody[] =>
       agents.map(({ enrolment }) => ({
         type: 'agentExpected',
         timeMs: world.clock.now,

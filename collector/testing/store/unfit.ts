@@ -7,14 +7,14 @@ import type { BuiltCommit } from '@aliquot/shared/commit/commit';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { applyLeafOnly } from '../../src/store/apply.ts';
 import type { VaultCore } from '../../src/store/core.ts';
-import type { World } from './world.ts';
+import type { StoreWorld } from './world.ts';
 
 /** A commit with a genuine receipt, of which nothing but the leaf is applied. */
 export async function appendStranger(
   core: VaultCore,
   { header, hash, bytes }: BuiltCommit,
   leaf: Uint8Array,
-  world: World,
+  world: StoreWorld,
 ): Promise<void> {
   const receiptFor = (leafIndex: number, root: Uint8Array) =>
     signReceipt(world.collector, {

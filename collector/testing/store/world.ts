@@ -85,7 +85,7 @@ export class TestClock {
  * One vault's authority, its collector and its agents, made for a test: everything real but the
  * disk.
  */
-export class World {
+export class StoreWorld {
   readonly random: Random;
   readonly clock = new TestClock();
   readonly kit: KitContents;
@@ -151,9 +151,9 @@ export class World {
   async agent(
     store: VaultStore,
     name: string,
-    options: { replaces?: TestAgent; enrol?: boolean } = {},
-  ): Promise<TestAgent> {
-    const agent = new TestAgent(this, name, options.replaces);
+    options: { replaces?: WorldAgent; enrol?: boolean } = {},
+  ): Promise<WorldAgent> {
+    const agent = new WorldAgent(this, name, options.replaces);
     await store.events.append({
       type: 'agentExpected',
       timeMs: this.clock.now,
@@ -180,7 +180,7 @@ export class World {
   }
 }
 
-export interface TestFile {
+export interface WorldFile {
   readonly draft: EntryDraft;
   readonly items: readonly PutItem[];
 }
@@ -195,8 +195,8 @@ export interface CommitOverrides {
 }
 
 /** An agent that seals, signs and keeps its chain, like the real one. */
-export class TestAgent {
-  readonly world: World;
+export class WorldAgent {
+  readonly world: StoreWorld;
   readonly name: string;
   readonly agentId: AgentId;
   readonly lineageId: LineageId;
@@ -212,7 +212,7 @@ export class TestAgent {
   treeHead: TreeHead | undefined;
   forkedFrom: ChainPoint | undefined;
 
-  constructor(world: World, name: string, replaces?: TestAgent) {
+  constructor(world: StoreWorld, name: string, replaces?: WorldAgent) {
     const { random } = world;
     this.world = world;
     this.name = name;
@@ -267,7 +267,7 @@ export class TestAgent {
     path: string,
     chunks: readonly Uint8Array[],
     options: { capturedAtMs?: number } = {},
-  ): TestFile {
+  ): WorldFile {
     const sealed = chunks.map((chunk) => sealChunk(this.world.keys, chunk));
     const built = buildContent(
       this.world.keys,
@@ -332,7 +332,7 @@ export class TestAgent {
   /** Uploads what the files consist of, commits them, and keeps the receipt's head. */
   async back(
     store: VaultStore,
-    files: readonly (TestFile | EntryDraft)[],
+    files: readonly (WorldFile | EntryDraft)[],
   ): Promise<CommitOutcome & { type: 'accepted' } & { bytes: Uint8Array }> {
     const drafts = files.map((file) => ('draft' in file ? file.draft : file));
     for (const file of files)
@@ -345,8 +345,8 @@ export class TestAgent {
   }
 
   /** The same folder on another disk: same keys and chain from here on, each on its own. */
-  copy(): TestAgent {
-    const copy: TestAgent = Object.create(TestAgent.prototype);
+  copy(): WorldAgent {
+    const copy: WorldAgent = Object.create(WorldAgent.prototype);
     return Object.assign(copy, this);
   }
 

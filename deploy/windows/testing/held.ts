@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFolder } from '../../../scripts/package/tree.ts';
 import { versionFolder } from '../../../scripts/package/version-folder.ts';
-import { type Check, must, type Place } from './lifetime.ts';
+import { type Check, type LifetimePlace, must } from './lifetime.ts';
 import { until } from './windows.ts';
 
 const DATA = 'C:\\Held';
@@ -16,7 +16,7 @@ const LEAST_HELD = 20;
  * a second (holder.c).
  */
 export async function held(
-  { windows, world, folder, name, node }: Place,
+  { windows, world, folder, name, node }: LifetimePlace,
   check: Check,
 ): Promise<void> {
   const program = join(folder, 'held');

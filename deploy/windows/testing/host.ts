@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { buildHost } from '../../../scripts/package/host.ts';
 import { file, writeFolder } from '../../../scripts/package/tree.ts';
-import { type Check, must, type Place } from './lifetime.ts';
+import { type Check, type LifetimePlace, must } from './lifetime.ts';
 import { until } from './windows.ts';
 
 const ROOT = 'C:\\Host';
@@ -41,7 +41,7 @@ interface Told {
 /**
  * The host by itself, with a program in the agent's place and time that passes fifty times as fast.
  */
-export async function host({ windows, folder }: Place, check: Check): Promise<void> {
+export async function host({ windows, folder }: LifetimePlace, check: Check): Promise<void> {
   const install = join(folder, 'host');
   const part = (version: string) => [
     file(`versions/${version}/node.exe`, readFileSync(join(windows.folder, 'node.exe')), true),

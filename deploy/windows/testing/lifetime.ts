@@ -27,7 +27,7 @@ export function must(holds: boolean, otherwise: string): void {
 }
 
 /** What both lifetime and misuse need: a Windows, a collector, and setups. Test only. */
-export class Place {
+export class LifetimePlace {
   readonly windows: Windows;
   readonly world: World;
   readonly folder: string;
@@ -137,7 +137,7 @@ function onDisk(windows: Windows): string[] {
 }
 
 /** From setup to uninstall, as item 12 of the issue on packages tells it. */
-export async function lifetime(place: Place, check: Check): Promise<void> {
+export async function lifetime(place: LifetimePlace, check: Check): Promise<void> {
   const { windows, world, name } = place;
   const first = makeSetup(place.folder, '0.1.0', place.node);
   const second = makeSetup(place.folder, '0.1.1', place.node);

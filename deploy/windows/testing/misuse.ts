@@ -2,14 +2,14 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SmallDisk } from '../../../test/small-disk.ts';
-import { type Check, DATA, must, type Place, ROOT } from './lifetime.ts';
+import { type Check, DATA, type LifetimePlace, must, ROOT } from './lifetime.ts';
 import { makeSetup } from './packages.ts';
 
 /**
  * What people get wrong with a setup: each is one line with the way out, an exit code, and nothing
  * changed.
  */
-export async function misuse(place: Place, check: Check): Promise<void> {
+export async function misuse(place: LifetimePlace, check: Check): Promise<void> {
   const { windows, world, name } = place;
   const setup = makeSetup(place.folder, '0.1.0', place.node);
   mkdirSync(windows.disk('C:\\bundles'), { recursive: true });

@@ -1,13 +1,13 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { buildMsi } from '../../../scripts/package/windows-msi.ts';
-import { type Check, DATA, must, type Place, ROOT } from './lifetime.ts';
+import { type Check, DATA, type LifetimePlace, must, ROOT } from './lifetime.ts';
 import { makeSetup } from './packages.ts';
 import { until } from './windows.ts';
 
 /**
  * The MSI, as far as Wine's installer goes; whether Windows' own agrees is for verify.ps1 (5.4).
  */
-export async function msi(place: Place, check: Check): Promise<void> {
+export async function msi(place: LifetimePlace, check: Check): Promise<void> {
   const { windows, world, name } = place;
   for (const version of ['0.1.0', '0.1.1'])
     writeFileSync(

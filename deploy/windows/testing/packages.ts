@@ -7,7 +7,7 @@ import { versionFolder } from '../../../scripts/package/version-folder.ts';
 import { buildSetup } from '../../../scripts/package/windows-setup.ts';
 
 /** What makes a version of the agent another one: a test's broken program, say. */
-export type Change = (content: Tree) => Tree;
+export type PackageChange = (content: Tree) => Tree;
 
 /**
  * A setup of the agent, as `npm run package` makes it, only packed in a hurry. Returns its path.
@@ -17,7 +17,7 @@ export function makeSetup(
   folder: string,
   version: string,
   node: string | undefined,
-  change: Change = (content) => content,
+  change: PackageChange = (content) => content,
 ): string {
   const order = {
     product: 'agent',
@@ -40,6 +40,6 @@ export function makeSetup(
 
 /** A version whose program is another text. */
 export const withProgram =
-  (text: string): Change =>
+  (text: string): PackageChange =>
   (content) =>
     content.map((entry) => (entry.path === 'program/main.js' ? file(entry.path, text) : entry));

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Check, DATA, must, type Place, ROOT } from './lifetime.ts';
+import { type Check, DATA, type LifetimePlace, must, ROOT } from './lifetime.ts';
 import { makeSetup } from './packages.ts';
 import { until } from './windows.ts';
 
@@ -24,7 +24,7 @@ const machine = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Envi
 const code = /\.(js|cjs|mjs|node|json|dll|exe|cnf|wasm)$/i;
 
 /** What every user of a PC may plant on its disk must not run in a service that is the system. */
-export async function planted(place: Place, check: Check): Promise<void> {
+export async function planted(place: LifetimePlace, check: Check): Promise<void> {
   const { windows, world, name } = place;
   const put = (path: string, text: string) => {
     mkdirSync(dirname(windows.disk(path)), { recursive: true });

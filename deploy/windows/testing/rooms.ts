@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fetchPackage, lockedPackage } from '../../../scripts/package/npm.ts';
-import { type Check, must, type Place } from './lifetime.ts';
-import type { Tally } from './vitest-stand-in.ts';
+import { type Check, type LifetimePlace, must } from './lifetime.ts';
+import type { TestTally } from './vitest-stand-in.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const wineScript = join(import.meta.dirname, '../wine.sh');
@@ -16,7 +16,7 @@ interface Line {
   readonly file?: string;
   /** It begins now. */
   readonly test?: string;
-  readonly tally?: Tally;
+  readonly tally?: TestTally;
   readonly loose?: string;
 }
 
@@ -34,7 +34,7 @@ const indented = (text: string, lines: number): string =>
 
 /** The rooms' own tests, or those whose files' paths hold one of the texts, on Windows' Node. */
 export async function rooms(
-  { windows: { folder } }: Place,
+  { windows: { folder } }: LifetimePlace,
   check: Check,
   only: readonly string[],
 ): Promise<void> {
@@ -100,7 +100,7 @@ function nameOf(path = ''): string {
   return path.slice(onWindows(root).length + 1).replaceAll('\\', '/');
 }
 
-function count(file: string, { passed, failed, skipped, posix }: Tally, counts: Counts): void {
+function count(file: string, { passed, failed, skipped, posix }: TestTally, counts: Counts): void {
   counts.passed += passed;
   counts.failed += failed.length;
   counts.skipped += skipped;

@@ -43,7 +43,7 @@ type Register = (
 ) => void;
 
 /** What became of the tests of one file. */
-export interface Tally {
+export interface TestTally {
   passed: number;
   readonly failed: { readonly name: string; readonly says: string }[];
   /** Tests that assume POSIX, by their reason. */
@@ -299,7 +299,7 @@ type OnTest = (name: string) => void;
 
 async function runGroup(
   group: Group,
-  tally: Tally,
+  tally: TestTally,
   names: readonly string[],
   skipped: string | undefined,
   onTest: OnTest,
@@ -339,8 +339,8 @@ async function runGroup(
 }
 
 /** Loads a test file and runs what it registers. */
-export async function runFile(url: string, onTest: OnTest): Promise<Tally> {
-  const tally: Tally = { passed: 0, failed: [], posix: {}, skipped: 0 };
+export async function runFile(url: string, onTest: OnTest): Promise<TestTally> {
+  const tally: TestTally = { passed: 0, failed: [], posix: {}, skipped: 0 };
   const group = newGroup('');
   current = group;
   try {

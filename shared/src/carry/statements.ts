@@ -8,7 +8,7 @@ import { CarryError } from './errors.ts';
  * The first frame of a carried queue, repeated in its receipts: who asks, for which chain, and
  * which log head it has verified.
  */
-export type Question = Extract<ClientFrame, { type: 'auth' }>;
+export type CarriedQuestion = Extract<ClientFrame, { type: 'auth' }>;
 
 const QUESTION = 'aliquot/v1/carried-question';
 const QUEUE = 'aliquot/v1/carried-queue';
@@ -19,16 +19,20 @@ const RECEIPTS = 'aliquot/v1/carried-receipts';
  * it allows may be repeated.
  */
 export function signQuestion(
-  claim: Omit<Question, 'type' | 'signature'>,
+  claim: Omit<CarriedQuestion, 'type' | 'signature'>,
   signKey: SigningKey,
-): Question {
-  const unsigned: Question = { type: 'auth', ...claim, signature: new Uint8Array(SIGNATURE_BYTES) };
+): CarriedQuestion {
+  const unsigned: CarriedQuestion = {
+    type: 'auth',
+    ...claim,
+    signature: new Uint8Array(SIGNATURE_BYTES),
+  };
   return { ...unsigned, signature: sign(signKey, QUESTION, statementOf(unsigned)).signature };
 }
 
 /** The agent that asks, proved by its certificate and its signature. Throws `CarryError`. */
 export function verifyQuestion(
-  question: Question,
+  question: CarriedQuestion,
   authorityKey: Uint8Array,
   vaultId: VaultId,
 ): AgentCertificate {
@@ -50,7 +54,7 @@ export function verifyQuestion(
   );
 }
 
-function statementOf(question: Question): Uint8Array {
+function statementOf(question: CarriedQuestion): Uint8Array {
   return sha256(encodeClientFrame({ ...question, signature: new Uint8Array(SIGNATURE_BYTES) }));
 }
 

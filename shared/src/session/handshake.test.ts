@@ -17,9 +17,9 @@ import { newSigningKey, sign } from '../crypto/sign.ts';
 import { collectorIdOf } from '../keys/certificates.ts';
 import { FrameOpener, FrameSealer } from './frames.ts';
 import {
-  type AgentIdentity,
   ClientHandshake,
   type ClientHandshakeOptions,
+  type HandshakeIdentity,
   ServerHandshake,
   type ServerHandshakeOptions,
 } from './handshake.ts';
@@ -45,7 +45,7 @@ function server(change: Partial<ServerHandshakeOptions> = {}): ServerHandshake {
   });
 }
 
-function identity(change: Partial<AgentIdentity> = {}): AgentIdentity {
+function identity(change: Partial<HandshakeIdentity> = {}): HandshakeIdentity {
   const { enrolment, binding, signKey, chainId } = agent;
   const heads = {
     treeHead: undefined,
@@ -445,7 +445,7 @@ describe('the collector refuses', () => {
   });
 
   test('an agent of another vault, an agent without its key, and an agent with another’s certificate', () => {
-    const auth = (change: Partial<AgentIdentity>) => () => {
+    const auth = (change: Partial<HandshakeIdentity>) => () => {
       const [agentEnd, collectorEnd] = [client(), server()];
       agentEnd.onServerHello(collectorEnd.onClientHello(agentEnd.start()).hello);
       return collectorEnd.verifyAuth(agentEnd.auth(identity(change)));

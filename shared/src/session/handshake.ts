@@ -74,7 +74,7 @@ export interface ClientHandshakeOptions {
 }
 
 /** What an agent says of itself in its `auth` frame. */
-export interface AgentIdentity {
+export interface HandshakeIdentity {
   readonly enrolment: Signed;
   readonly binding: Signed;
   readonly signKey: SigningKey;
@@ -165,7 +165,7 @@ export class ClientHandshake {
   }
 
   /** The `auth` frame: must be the first frame that the agent seals. */
-  auth(identity: AgentIdentity): AuthFrame {
+  auth(identity: HandshakeIdentity): AuthFrame {
     const transcript = this.#transcript;
     if (transcript === undefined) throw outOfTurn('auth');
     this.#transcript = undefined;

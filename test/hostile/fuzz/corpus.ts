@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url';
  */
 export const corpusFolder = fileURLToPath(new URL('../../../proto/corpus', import.meta.url));
 
-export interface Kept {
+export interface KeptInput {
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
 /** The inputs kept for a target; none when it has no folder. */
-export function corpusOf(target: string): readonly Kept[] {
+export function corpusOf(target: string): readonly KeptInput[] {
   try {
     const folder = join(corpusFolder, target);
     return readdirSync(folder)

@@ -28,7 +28,7 @@ const MAX_INPUT_MS = 10_000;
 /** The pool keeps so many inputs that went new ways. */
 const MAX_POOL = 400;
 
-export interface Finding {
+export interface FuzzFinding {
   readonly input: Uint8Array;
   readonly what: string;
 }
@@ -75,11 +75,11 @@ export async function fuzz(
 ): Promise<{
   readonly runs: number;
   readonly ways: ReadonlyMap<string, Uint8Array>;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly FuzzFinding[];
 }> {
   const pool: Uint8Array[] = [...target.seeds(), ...options.corpus];
   const ways = new Map<string, Uint8Array>();
-  const findings: Finding[] = [];
+  const findings: FuzzFinding[] = [];
   const words = (target.words ?? []).map((word) => new Uint8Array(Buffer.from(word)));
   const keep = (input: Uint8Array): void => {
     if (pool.length < MAX_POOL) pool.push(input);

@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { QueueError } from '../log/errors.ts';
 import { freeBytesFor, type QueueFiles, type QueueOptions } from '../log/open-queue.ts';
-import type { QueueBudget, Room, RoomLimit } from '../queue.ts';
+import type { QueueBudget, RoomLeft, RoomLimit } from '../queue.ts';
 import { keptBytesBelow } from './retention.ts';
 
 /**
@@ -123,7 +123,7 @@ export class BudgetMeter {
   }
 
   /** What a capture of a class may add, counting kept segments as free because they go first. */
-  async room(metered: Metered, className: string): Promise<Room> {
+  async room(metered: Metered, className: string): Promise<RoomLeft> {
     this.#free = undefined;
     const { bytes, limit } = await this.#roomNow(metered, className, {
       withKept: true,

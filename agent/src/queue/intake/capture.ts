@@ -12,7 +12,7 @@ const FIRST_BLOCK_PAIRS = 1;
 const MOST_BLOCK_PAIRS = 4096;
 
 /** What a capture asks of the queue; each runs in the queue's serial section. */
-export interface CaptureHost {
+export interface CaptureSink {
   putItem(capture: QueueCapture, item: QueuedItem): Promise<void>;
   putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
   ended(capture: QueueCapture): void;
@@ -20,7 +20,7 @@ export interface CaptureHost {
 
 /** One version on its way in: remembers what it holds in the queue until it is put or aborted. */
 export class QueueCapture implements Capture {
-  readonly #host: CaptureHost;
+  readonly #host: CaptureSink;
   /** The policy class that its bytes count for. */
   readonly class: string;
   readonly #blocks: Buffer[] = [];
@@ -36,7 +36,7 @@ export class QueueCapture implements Capture {
   /** Sealed bytes appended for it; `Holds` counts them. */
   itemBytes = 0;
 
-  constructor(host: CaptureHost, className: string) {
+  constructor(host: CaptureSink, className: string) {
     this.#host = host;
     this.class = className;
   }

@@ -16,7 +16,7 @@ import type { BatchSealer } from '../outbox/batch.ts';
 import type { GcGate } from '../outbox/gc-gate.ts';
 import type { KnownStat, QueuedItem } from '../queue.ts';
 import type { BudgetMeter, Metered } from './budget.ts';
-import { type CaptureHost, QueueCapture } from './capture.ts';
+import { type CaptureSink, QueueCapture } from './capture.ts';
 import type { Holds } from './holds.ts';
 import type { Recent } from './recent.ts';
 import { dropOldestKept } from './retention.ts';
@@ -47,7 +47,7 @@ interface Step extends Joined {
 const NOTHING = new Uint8Array(0);
 
 /** The way in: open captures, what they add, and whether there is room for it. */
-export class Intake implements CaptureHost {
+export class Intake implements CaptureSink {
   readonly #parts: IntakeParts;
   readonly #openBytes: (className: string) => number;
 

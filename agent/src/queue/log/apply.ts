@@ -25,12 +25,12 @@ import {
   type VersionHead,
 } from './payloads.ts';
 import {
-  type CommitPlace,
   decodeCommitPlace,
   decodeUnsigned,
   encodeCommitPlace,
   encodeItemPlace,
   encodeUnsigned,
+  type LoggedCommit,
 } from './places.ts';
 
 /*
@@ -188,7 +188,7 @@ async function applySigned(
   }
   // Counted from the commit again: in a rebuild some of the segments, and with them their versions,
   // may be gone.
-  const place: CommitPlace = {
+  const place: LoggedCommit = {
     at,
     hash: record.hash,
     entries: record.entries.length,
@@ -211,7 +211,7 @@ async function applySigned(
 }
 
 /** A commit without a receipt: its versions count as pending, and hold their segments. */
-async function applyPending(index: IndexStore, commit: CommitPlace): Promise<void> {
+async function applyPending(index: IndexStore, commit: LoggedCommit): Promise<void> {
   index.put(numberKey('h', commit.holdSegment, commit.firstEntry), new Uint8Array());
   index.state.pendingEntries += commit.entries;
   index.state.signedBytes += commit.recordBytes;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { MAX_CLASS_CHARS } from '@aliquot/proto';
-import type { KnownStat, Problem } from '../queue.ts';
+import type { KnownStat, ProblemRecord } from '../queue.ts';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
 
@@ -176,7 +176,7 @@ export function decodePathRecord(payload: Uint8Array): Uint8Array {
   return path;
 }
 
-export function encodeProblem(path: Uint8Array, problem: Problem | undefined): Uint8Array {
+export function encodeProblem(path: Uint8Array, problem: ProblemRecord | undefined): Uint8Array {
   checkPath(path);
   const writer = new LayoutWriter()
     .u8(1)
@@ -192,7 +192,7 @@ export function encodeProblem(path: Uint8Array, problem: Problem | undefined): U
 
 export function decodeProblem(payload: Uint8Array): {
   readonly path: Uint8Array;
-  readonly problem: Problem | undefined;
+  readonly problem: ProblemRecord | undefined;
 } {
   const reader = new LayoutReader(payload, 'problem record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');

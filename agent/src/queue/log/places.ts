@@ -21,7 +21,7 @@ export interface UnsignedEntry {
   readonly class: string;
 }
 
-export interface CommitPlace {
+export interface LoggedCommit {
   readonly at: Position;
   readonly hash: Uint8Array;
   readonly entries: number;
@@ -72,7 +72,7 @@ export function decodeUnsigned(bytes: Uint8Array): UnsignedEntry {
   return { at, ...fields, class: reader.atEnd ? DEFAULT_CLASS : reader.text(64) };
 }
 
-export function encodeCommitPlace(place: CommitPlace): Uint8Array {
+export function encodeCommitPlace(place: LoggedCommit): Uint8Array {
   const writer = new LayoutWriter()
     .u53(place.at.file)
     .u53(place.at.offset)
@@ -85,7 +85,7 @@ export function encodeCommitPlace(place: CommitPlace): Uint8Array {
   return writer.done();
 }
 
-export function decodeCommitPlace(bytes: Uint8Array): CommitPlace {
+export function decodeCommitPlace(bytes: Uint8Array): LoggedCommit {
   const reader = new LayoutReader(bytes, 'index of commits');
   const at = { file: reader.u53(), offset: reader.u53() };
   const hash = reader.raw(32);

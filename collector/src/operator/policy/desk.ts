@@ -13,7 +13,7 @@ import { type ByOptions, openSigner, type Signer } from '../operator-key.ts';
 import { type CollectorOptions, endpointOf } from '../options.ts';
 import { CollectorClient, type VaultClient } from '../vault-client.ts';
 
-export type DeskOptions = CollectorOptions & ByOptions;
+export type PolicyDeskOptions = CollectorOptions & ByOptions;
 
 /** Whoever makes settings, beside the collector of the vault. */
 export interface OpenDesk {
@@ -22,7 +22,10 @@ export interface OpenDesk {
 }
 
 /** Opens kit or key file and finds the vault's collector, proved to be it. */
-export async function openDesk(context: CommandContext, options: DeskOptions): Promise<OpenDesk> {
+export async function openDesk(
+  context: CommandContext,
+  options: PolicyDeskOptions,
+): Promise<OpenDesk> {
   const endpoint = await endpointOf(context, options);
   const signer = await openSigner(context, options, 'settings');
   const { policyKey, descriptor } = signer;

@@ -17,17 +17,17 @@ import {
   withNotes,
 } from '../options.ts';
 import {
-  type DeskOptions,
   type DeskPc,
   deskPcs,
   type OpenDesk,
   openDesk,
+  type PolicyDeskOptions,
   storedPolicy,
 } from './desk.ts';
 import { policyIn } from './file.ts';
 import { diffPolicy, type SetOptions, setPolicy } from './set.ts';
 
-interface GetOptions extends DeskOptions {
+interface GetOptions extends PolicyDeskOptions {
   readonly revision?: string;
   readonly agent?: string;
   readonly json?: boolean;

@@ -13,18 +13,18 @@ import { toBase64 } from '../../api/base64.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../../cli/context.ts';
 import {
-  type DeskOptions,
   type DeskPc,
   deskPcs,
   type OpenDesk,
   openDesk,
+  type PolicyDeskOptions,
   storedPolicy,
 } from './desk.ts';
 import { mistakeText, type PolicyFile, policyIn } from './file.ts';
 import { type PcPlan, planOf } from './plan.ts';
 import { planJson, planText, summary } from './show.ts';
 
-export interface SetOptions extends DeskOptions {
+export interface SetOptions extends PolicyDeskOptions {
   readonly canary?: string;
   readonly all?: boolean;
   readonly yes?: boolean;
