@@ -1,14 +1,15 @@
 /**
  * The codec alone, by kind of content: `node --conditions=aliquot-source bench/micro/codec.ts
- * [--corpus FOLDER] [--rounds N]`. Encoder versions 1 and 2 take turns on the same chunks (as a
+ * [--corpus FOLDER] [--rounds N]`. zstd alone and the codec take turns on the same chunks (as a
  * vault with the usual sizes cuts them; each content once); ratios with the 16 bytes of sealing,
  * speeds in MB/s of plaintext per CPU second, the best round. FOLDER has one folder for each kind.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { Chunker } from '@aliquot/shared/content/chunker';
-import { decode, encode } from '@aliquot/shared/content/codec';
+import { decode, ENCODER_VERSION, encode } from '@aliquot/shared/content/codec';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { Noise } from '../data/noise.ts';
 import { textFile } from '../data/text.ts';
@@ -21,7 +22,14 @@ const { values } = parseArgs({
   },
 });
 const ROUNDS = Number(values.rounds);
-const VERSIONS = [1, 2] as const;
+const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+const ENCODERS = [
+  {
+    encode: (plain: Uint8Array): Uint8Array => zstdCompressSync(plain, { params }),
+    decode: (encoded: Uint8Array): Uint8Array => zstdDecompressSync(encoded),
+  },
+  { encode: (plain: Uint8Array) => encode(plain, ENCODER_VERSION), decode },
+] as const;
 const SEAL_BYTES = 16;
 const WAVEFORM_BYTES = 8 << 20;
 const PARAMETERS = {
@@ -29,7 +37,7 @@ const PARAMETERS = {
   minChunkBytes: 64 << 10,
   averageChunkBytes: 256 << 10,
   maxChunkBytes: 1 << 20,
-  encoderVersion: 2,
+  encoderVersion: ENCODER_VERSION,
 };
 
 interface Kind {
@@ -90,14 +98,19 @@ function cpuSeconds(work: () => void): number {
   return Math.max(1, user + system) / 1e6;
 }
 
-function measure(chunks: readonly Uint8Array[], version: number, best: Figures): void {
+function measure(
+  chunks: readonly Uint8Array[],
+  encoder: (typeof ENCODERS)[number],
+  best: Figures,
+): void {
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   let encoded: Uint8Array[] = [];
   const encoding = cpuSeconds(() => {
-    encoded = chunks.map((chunk) => encode(chunk, version));
+    encoded = chunks.map((chunk) => encoder.encode(chunk));
   });
   const decoding = cpuSeconds(() => {
-    for (const [at, chunk] of chunks.entries()) decode(encoded[at] as Uint8Array, chunk.length);
+    for (const [at, chunk] of chunks.entries())
+      encoder.decode(encoded[at] as Uint8Array, chunk.length);
   });
   best.encoded = encoded.reduce((sum, chunk) => sum + chunk.length + SEAL_BYTES, 0);
   best.encodePerCpuSecond = Math.max(best.encodePerCpuSecond, bytes / encoding);
@@ -130,12 +143,12 @@ const small = (['csv', 'txt', 'xml'] as const).flatMap((text) =>
 kinds.push(kindOf('text of 1 to 8 KiB', small));
 
 const figures = kinds.map(() =>
-  VERSIONS.map((): Figures => ({ encoded: 0, encodePerCpuSecond: 0, decodePerCpuSecond: 0 })),
+  ENCODERS.map((): Figures => ({ encoded: 0, encodePerCpuSecond: 0, decodePerCpuSecond: 0 })),
 );
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const [at, kind] of kinds.entries()) {
-    for (const [which, version] of VERSIONS.entries())
-      measure(kind.chunks, version, figures[at]?.[which] as Figures);
+    for (const [which, encoder] of ENCODERS.entries())
+      measure(kind.chunks, encoder, figures[at]?.[which] as Figures);
   }
 }
 
@@ -157,18 +170,18 @@ const row = (name: string, rawBytes: number, [first, second]: readonly Figures[]
     ]),
   ]);
 process.stdout.write(
-  cells(['kind', 'raw MB', 'ratio 1', 'ratio 2', 'enc 1', 'dec 1', 'enc 2', 'dec 2']),
+  cells(['kind', 'raw MB', 'zstd', 'ratio', 'zstd enc', 'zstd dec', 'enc', 'dec']),
 );
 for (const [at, kind] of kinds.entries())
   process.stdout.write(row(kind.name, kind.rawBytes, figures[at] ?? []));
 if (corpusKinds > 0) {
   const raw = kinds.slice(0, corpusKinds).reduce((sum, kind) => sum + kind.rawBytes, 0);
-  const stored = VERSIONS.map(
+  const stored = ENCODERS.map(
     (_, which) =>
       figures.slice(0, corpusKinds).reduce((sum, kind) => sum + (kind[which]?.encoded ?? 0), 0) /
       raw,
   );
   process.stdout.write(
-    `\nwhole corpus: ${(raw / 1e6).toFixed(2)} MB, version 1 ${stored[0]?.toFixed(4)}, version 2 ${stored[1]?.toFixed(4)}\n`,
+    `\nwhole corpus: ${(raw / 1e6).toFixed(2)} MB, zstd ${stored[0]?.toFixed(4)}, codec ${stored[1]?.toFixed(4)}\n`,
   );
 }

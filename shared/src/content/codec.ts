@@ -7,7 +7,6 @@ import {
   FILTER_NUMBERS,
   type Filter,
   filterHeader,
-  NO_FILTER,
   parseFilter,
   undoFilter,
 } from './filters.ts';
@@ -46,19 +45,13 @@ const noiseCompressor = new ZstdCompressor({
 });
 
 /**
- * Chunks above this are first judged by a sample. Smaller ones cost less to compress than to judge.
- */
-const SAMPLE_FROM_BYTES = 64 * 1024;
-const SAMPLE_PIECES = 8;
-const SAMPLE_PIECE_BYTES = 4 * 1024;
-/** A sample that keeps more than this part of its size announces a chunk that will not shrink. */
-const SAMPLE_KEEPS_AT_MOST = 0.98;
-
-/**
  * Smaller chunks have all planes in one frame: its head and tables would weigh more than they
  * spare.
  */
 const PLANES_FROM_BYTES = 16 * 1024;
+
+/** What vaults are made with, and the only one that this release knows. */
+export const ENCODER_VERSION = 1;
 
 const filteredBytes = new Scratch();
 const encodedBytes = new Scratch();
@@ -68,25 +61,19 @@ const encodedBytes = new Scratch();
  * are when that is not longer.
  *
  * Pure: one version gives the same bytes for the same content on every platform, and so one chunk
- * id (frozen vectors in `shared/vectors/codec-1.json` and `codec-2.json` notice a zstd that decides
- * otherwise; different bytes would cost deduplication, never safety, because the key follows from
+ * id (frozen vectors in `shared/vectors/codec-1.json` notice a zstd that decides otherwise; different bytes would cost deduplication, never safety, because the key follows from
  * the encoded bytes).
  *
  * @returns Memory of its own, of exactly that size.
  * @throws SealError `SEAL_VERSION_UNKNOWN`.
  */
 export function encode(plain: Uint8Array, encoderVersion: number): Uint8Array {
-  switch (encoderVersion) {
-    case 1:
-      return sampleShrinks(plain) ? pack(plain, NO_FILTER) : store(plain);
-    case 2:
-      return pack(plain, chooseFilter(plain, compressedSize));
-    default:
-      throw new SealError(
-        'SEAL_VERSION_UNKNOWN',
-        `encoder version ${encoderVersion} is not known to this release; update Aliquot`,
-      );
-  }
+  if (encoderVersion !== ENCODER_VERSION)
+    throw new SealError(
+      'SEAL_VERSION_UNKNOWN',
+      `encoder version ${encoderVersion} is not known to this release; update Aliquot`,
+    );
+  return pack(plain, chooseFilter(plain, compressedSize));
 }
 
 /**
@@ -196,23 +183,6 @@ function compressedSize(sample: Uint8Array, filter: Filter): number {
     encodedBytes.of(longestFrame(sample.length)),
     0,
   );
-}
-
-/**
- * Version 1: whether a few pieces from all over the chunk promise that compressing the whole is
- * worth the time.
- */
-function sampleShrinks(plain: Uint8Array): boolean {
-  if (plain.length < SAMPLE_FROM_BYTES) return true;
-  const sample = new Uint8Array(SAMPLE_PIECES * SAMPLE_PIECE_BYTES);
-  const step = Math.floor((plain.length - SAMPLE_PIECE_BYTES) / (SAMPLE_PIECES - 1));
-  for (let piece = 0; piece < SAMPLE_PIECES; piece += 1) {
-    sample.set(
-      plain.subarray(piece * step, piece * step + SAMPLE_PIECE_BYTES),
-      piece * SAMPLE_PIECE_BYTES,
-    );
-  }
-  return compressedSize(sample, NO_FILTER) <= sample.length * SAMPLE_KEEPS_AT_MOST;
 }
 
 function unfold(frames: readonly Uint8Array[], out: Uint8Array, maxPlain: number): Uint8Array {

@@ -77,7 +77,7 @@ export const defaultVaultParameters: VaultParameters = {
   minChunkBytes: 64 * 1024,
   averageChunkBytes: 256 * 1024,
   maxChunkBytes: 1024 * 1024,
-  encoderVersion: 2,
+  encoderVersion: 1,
 };
 
 const ARMOR = 'ALIQUOT RECOVERY KIT';

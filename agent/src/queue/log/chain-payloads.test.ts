@@ -14,12 +14,6 @@ import {
   encodeReferences,
 } from './chain-payloads.ts';
 import { LayoutWriter } from './codec.ts';
-import {
-  decodeSignedRecord,
-  decodeVersion,
-  encodeSignedRecord,
-  encodeVersionHead,
-} from './payloads.ts';
 
 const damaged = expect.objectContaining({ code: 'QUEUE_DAMAGED' });
 const filled = (byte: number, length: number): Uint8Array => new Uint8Array(length).fill(byte);
@@ -90,68 +84,5 @@ describe('lists of references', () => {
     expect(decodeLostMark(encodeLostMark(lost))).toEqual({ path, why: 'reference-gone' });
     expect(decodeLostMark(path)).toEqual({ path, why: 'version' });
     expect(decodeLostMark(new Uint8Array())).toEqual({ path: undefined, why: 'version' });
-  });
-});
-
-describe('what the first release wrote', () => {
-  test('a signed commit without classes is read as if all of it were of one', () => {
-    const now = {
-      sequence: 3,
-      hash: filled(4, 32),
-      itemBytes: 60,
-      oldestMs: 5,
-      holdSegment: 1,
-      entries: [8, 9],
-    };
-    const layout1 = new LayoutWriter()
-      .u8(1)
-      .u53(3)
-      .raw(now.hash)
-      .u53(60)
-      .u53(5)
-      .u53(1)
-      .u32(2)
-      .u53(8)
-      .u53(9)
-      .sized(filled(6, 10))
-      .done();
-    const read = decodeSignedRecord(layout1);
-    expect(read).toEqual({
-      ...now,
-      classes: [{ name: 'default', bytes: 60 }],
-      commit: filled(6, 10),
-    });
-    expect(decodeSignedRecord(encodeSignedRecord(read))).toEqual(read);
-  });
-
-  test('a version without a class is read as one of class default', () => {
-    const head = {
-      entry: 1,
-      holdSegment: 2,
-      itemBytes: 3,
-      capturedAtMs: 4,
-      batch: 5,
-      nonce: filled(6, 12),
-      path,
-      known: undefined,
-    };
-    const layout1 = new LayoutWriter()
-      .u8(1)
-      .u53(1)
-      .u53(2)
-      .u53(3)
-      .u53(4)
-      .u32(5)
-      .raw(head.nonce)
-      .sized(path)
-      .u32(0);
-    const read = decodeVersion(layout1.raw(filled(7, 20)).done());
-    expect(read.head).toEqual({ ...head, class: 'default' });
-    expect(read.sealedDraft).toEqual(filled(7, 20));
-    const again = decodeVersion(
-      Buffer.concat([encodeVersionHead({ ...read.head, class: 'bulk' }), filled(7, 20)]),
-    );
-    expect(again.head.class).toBe('bulk');
-    expect(Buffer.compare(again.clear, encodeVersionHead(again.head))).toBe(0);
   });
 });

@@ -111,11 +111,6 @@ export class LayoutReader {
     return this.#at;
   }
 
-  /** Whether nothing is left. */
-  get atEnd(): boolean {
-    return this.#at === this.#bytes.length;
-  }
-
   u8(): number {
     return this.#view.getUint8(this.#take(1));
   }

@@ -11,10 +11,6 @@ export interface AppliedRecord extends Position {
  */
 export interface IndexState {
   version: 1;
-  /**
-   * Layout of the values in families `q` and `c`: 1 of the first release, without policy classes.
-   */
-  layout: 1 | 2;
   /** Everything before these positions is applied. Undefined: nothing of that log yet. */
   segments: Position | undefined;
   chain: Position | undefined;
@@ -37,10 +33,7 @@ export interface IndexState {
   classBytes: Record<string, number>;
   /** Bytes of signed commits without a receipt, in the chain log. */
   signedBytes: number;
-  /**
-   * Newest signed commit; without `chainId` it is on the chain of the enrolment, as in an index of
-   * an earlier release.
-   */
+  /** Newest signed commit; without `chainId` it is on the chain of the enrolment. */
   chainHead: { sequence: number; hash: string; chainId?: string } | undefined;
   /** The chain after the newest fork; undefined: that of the enrolment. */
   fork: { chainId: string; from: { chainId: string; sequence: number; hash: string } } | undefined;
@@ -59,7 +52,6 @@ export interface IndexState {
 export function emptyState(): IndexState {
   return {
     version: 1,
-    layout: 2,
     segments: undefined,
     chain: undefined,
     lastSegment: undefined,
@@ -93,7 +85,7 @@ export function decodeState(bytes: Uint8Array): IndexState | undefined {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
     if (typeof value !== 'object' || value === null || !('version' in value) || value.version !== 1)
       return undefined;
-    const state = { ...emptyState(), layout: 1, ...value } as IndexState;
+    const state = { ...emptyState(), ...value } as IndexState;
     const counters = [
       state.nextEntry,
       state.signedEntry,

@@ -110,7 +110,7 @@ export interface VersionHead {
 export function encodeVersionHead(head: VersionHead): Uint8Array {
   checkPath(head.path);
   return new LayoutWriter()
-    .u8(2)
+    .u8(1)
     .u53(head.entry)
     .u53(head.holdSegment)
     .u53(head.itemBytes)
@@ -130,8 +130,7 @@ export function decodeVersion(payload: Uint8Array): {
   readonly sealedDraft: Uint8Array;
 } {
   const reader = new LayoutReader(payload, 'version record');
-  const layout = reader.u8();
-  if (layout !== 1 && layout !== 2) throw reader.damaged('unknown layout');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const entry = reader.u53();
   const holdSegment = reader.u53();
   const itemBytes = reader.u53();
@@ -141,7 +140,7 @@ export function decodeVersion(payload: Uint8Array): {
   const path = pathIn(reader);
   const knownBytes = reader.sized(MAX_PATH_BYTES + 256);
   const known = knownBytes.length === 0 ? undefined : decodeKnown(knownBytes).stat;
-  const className = layout === 1 ? DEFAULT_CLASS : reader.text(MAX_CLASS_CHARS);
+  const className = reader.text(MAX_CLASS_CHARS);
   const clear = payload.slice(0, reader.position);
   const sealedDraft = reader.rest();
   if (sealedDraft.length > MAX_SEALED_DRAFT_BYTES)
@@ -229,7 +228,7 @@ export interface ClassBytes {
 
 export function encodeSignedRecord(record: SignedRecord): Uint8Array {
   const writer = new LayoutWriter()
-    .u8(2)
+    .u8(1)
     .u53(record.sequence)
     .raw(record.hash)
     .u53(record.itemBytes)
@@ -244,8 +243,7 @@ export function encodeSignedRecord(record: SignedRecord): Uint8Array {
 
 export function decodeSignedRecord(payload: Uint8Array): SignedRecord {
   const reader = new LayoutReader(payload, 'signed commit record');
-  const layout = reader.u8();
-  if (layout !== 1 && layout !== 2) throw reader.damaged('unknown layout');
+  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const sequence = reader.u53();
   const hash = reader.raw(32);
   const itemBytes = reader.u53();
@@ -255,10 +253,7 @@ export function decodeSignedRecord(payload: Uint8Array): SignedRecord {
   if (count === 0 || count > MAX_SLOTS)
     throw reader.damaged('its number of entries is out of range');
   const entries = Array.from({ length: count }, () => reader.u53());
-  const classes =
-    layout === 1
-      ? [{ name: DEFAULT_CLASS, bytes: itemBytes }].filter(({ bytes }) => bytes > 0)
-      : classesIn(reader);
+  const classes = classesIn(reader);
   const commit = reader.sized(MAX_COMMIT_BYTES);
   reader.end();
   return { sequence, hash, itemBytes, oldestMs, holdSegment, entries, classes, commit };

@@ -1,10 +1,9 @@
 import type { Position } from '@aliquot/shared/records/format';
 import { LayoutReader, LayoutWriter } from './codec.ts';
-import { type ClassBytes, classesIn, DEFAULT_CLASS } from './payloads.ts';
+import { type ClassBytes, classesIn } from './payloads.ts';
 
 /*
- * Values of the index's families `i`, `q` and `c`. What an earlier release wrote lacks the fields
- * at the end, and is read as if everything were of one class.
+ * Values of the index's families `i`, `q` and `c`.
  */
 
 /** An item's place: where its record begins. */
@@ -69,7 +68,7 @@ export function decodeUnsigned(bytes: Uint8Array): UnsignedEntry {
     itemBytes: reader.u53(),
     capturedAtMs: reader.u53(),
   };
-  return { at, ...fields, class: reader.atEnd ? DEFAULT_CLASS : reader.text(64) };
+  return { at, ...fields, class: reader.text(64) };
 }
 
 export function encodeCommitPlace(place: LoggedCommit): Uint8Array {
@@ -96,7 +95,5 @@ export function decodeCommitPlace(bytes: Uint8Array): LoggedCommit {
     oldestMs: reader.u53(),
   };
   const place = { at, hash, ...fields, holdSegment: reader.u53(), firstEntry: reader.u53() };
-  if (reader.atEnd)
-    return { ...place, recordBytes: 0, classes: [{ name: DEFAULT_CLASS, bytes: place.itemBytes }] };
   return { ...place, recordBytes: reader.u53(), classes: classesIn(reader) };
 }

@@ -82,9 +82,9 @@ async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
 async function recordsOf(
   kind: string,
 ): Promise<readonly { readonly at: number; readonly length: number }[]> {
-  const { segments } = await openLogs({
-    ...{ port: nodeFiles, dataDir: dir, random: seededRandom('logs') },
-  });
+  const logs = { port: nodeFiles, dataDir: dir, random: seededRandom('logs') };
+  const { segments, chain } = await openLogs(logs);
+  await chain.close();
   const items = await collect(segments.scanFile(1, { take: () => 'skip' }));
   await segments.close();
   return items.flatMap((item) =>

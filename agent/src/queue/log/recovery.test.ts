@@ -133,7 +133,8 @@ describe('opening after a crash', () => {
 
   test('I-A1, I-A5: cut after any record or inside any record, the newest segment opens, and equals a full rebuild of what is left', async () => {
     await eventful(1 << 20);
-    const { segments: log } = await openLogs(logsOf(folder.dir));
+    const { segments: log, chain } = await openLogs(logsOf(folder.dir));
+    await chain.close();
     const ends: number[] = [];
     for await (const item of log.scan()) if (item.type === 'record') ends.push(item.end);
     const path = log.path(1);
@@ -357,7 +358,8 @@ describe('opening after a crash', () => {
     await made.close();
     const paths = queuePaths(folder.dir);
     const path = join(paths.segments, '00000001.seg');
-    const { segments: log } = await openLogs(logsOf(folder.dir));
+    const { segments: log, chain } = await openLogs(logsOf(folder.dir));
+    await chain.close();
     const versions = (await collect(log.scan())).flatMap((item) =>
       item.type === 'record' && item.header.kind === 'version' ? [item] : [],
     );
