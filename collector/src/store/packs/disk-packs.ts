@@ -1,6 +1,4 @@
 import type { ChunkId, VaultId } from '@aliquot/proto';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
@@ -19,8 +17,8 @@ import {
   PackIndex,
   type PackKind,
 } from './pack-format.ts';
-import { endOfPack, type OpenIndex, packRows } from './pack-rows.ts';
-import { readRuns } from './pack-runs.ts';
+import { PackReading } from './pack-reading.ts';
+import { endOfPack, type OpenIndex } from './pack-rows.ts';
 import type {
   PackExtent,
   PackItem,
@@ -60,7 +58,7 @@ export class DiskPacks implements PackStore {
   readonly #reader: RecordReader<PackKind>;
   /** `undefined` where the packs are only looked at. */
   readonly #log: RecordLog<PackKind> | undefined;
-  readonly #hasher: Hasher;
+  readonly #reading: PackReading;
   readonly #queue = new Serial();
   #growing: GrowingPack | undefined;
   #isClosed = false;
@@ -72,7 +70,7 @@ export class DiskPacks implements PackStore {
   ) {
     this.#reader = reader;
     this.#log = log;
-    this.#hasher = hasher;
+    this.#reading = new PackReading(reader, hasher);
   }
 
   /**
@@ -147,53 +145,12 @@ export class DiskPacks implements PackStore {
 
   async read(id: ChunkId, place: Place) {
     this.#checkOpen();
-    const damaged = (why: string, cause?: unknown) => {
-      const says = `${this.#reader.path(place.pack)}: the item at byte ${place.offset} ${why}`;
-      return new StoreError('STORE_DAMAGED', `${says}; aliquot fsck names what it concerns`, {
-        cause,
-      });
-    };
-    if (this.#reader.sizeOf(place.pack) === undefined) throw damaged('is gone with its pack');
-    try {
-      const at = { file: place.pack, offset: place.offset };
-      const { header, payload } = await this.#reader.read(at, place.length);
-      if (!isItem(header.kind) || !equalBytes(header.digest, id))
-        throw damaged('is another one than the catalog says');
-      return { kind: header.kind, bytes: payload };
-    } catch (error) {
-      if (error instanceof StoreError && error.code !== 'STORE_DAMAGED')
-        throw damaged(`cannot be read: ${error.message}`, error);
-      if (error instanceof FileError && error.code === 'FILE_MISSING')
-        throw damaged('is gone with its pack', error);
-      throw error;
-    }
+    return this.#reading.read(id, place);
   }
 
   readRuns(items: readonly PlacedItem[]): AsyncGenerator<PackRun, void, void> {
-    const source = {
-      readBytes: async (pack: number, offset: number, length: number) => {
-        this.#checkOpen();
-        try {
-          // The header of the file first: one that is not ours has nothing that we may read.
-          await this.#reader.codecOf(pack);
-          return await this.#reader.readBytes(pack, offset, length);
-        } catch (error) {
-          const isHere = error instanceof FileError && error.code !== 'FILE_MISSING';
-          if (isHere || !(error instanceof FileError || error instanceof StoreError)) throw error;
-          return Buffer.alloc(0); // each item of it is told as damaged, one by one
-        }
-      },
-      codecOf: async (pack: number) => (await this.#reader.codecOf(pack)).codec,
-      readAlone: async ({ id, place }: PlacedItem) => {
-        try {
-          return await this.read(id, place);
-        } catch (error) {
-          if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
-          return undefined;
-        }
-      },
-    };
-    return readRuns(source, this.#hasher, items);
+    this.#checkOpen();
+    return this.#reading.readRuns(items, ({ id, place }) => this.read(id, place));
   }
 
   packs(): readonly PackExtent[] {
@@ -206,10 +163,8 @@ export class DiskPacks implements PackStore {
 
   async *rows(pack: number, from = 0): AsyncGenerator<readonly PackRow[]> {
     this.#checkOpen();
-    if (this.#reader.sizeOf(pack) === undefined)
-      throw new StoreError('STORE_DAMAGED', `${this.#reader.path(pack)} is not there`);
-    const growing = this.#growing?.number === pack ? this.#growing : undefined;
-    yield* packRows(this.#reader, pack, from, growing);
+    const open = this.#growing?.number === pack ? this.#growing : undefined;
+    yield* this.#reading.rows(pack, from, open);
   }
 
   remove(pack: number): Promise<void> {

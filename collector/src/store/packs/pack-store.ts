@@ -117,9 +117,10 @@ export interface PackOpening {
  * (`provenBy`), and nothing else here looks into the bytes.
  *
  * **An object store** is a tenant without growing packs: it holds what is put in memory, so that it
- * can be read at once, and `sync` puts the whole as one object, index in front, that is never
- * appended to or renamed; a number is kept from being given twice by an empty object in the place
- * of the newest one that was removed. `collector/testing/store/object-packs.ts` is that tenant over a folder.
+ * can be read at once, and `sync` puts the whole as one object, a closed pack byte for byte, that is
+ * never appended to or renamed. A number is kept from being given twice by an empty object beside
+ * the newest pack that was removed. `collector/testing/store/object-packs.ts` is that tenant over a
+ * folder.
  * **PostgreSQL** is another: a pack is a row of a table of packs, its items rows of a second, `sync`
  * commits the transaction that `put` has been filling, and numbers come from a sequence.
  */
