@@ -81,7 +81,7 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
     'main.ts',
   ],
   collector: [
-    ['version.ts', 'environment.ts'],
+    ['version.ts', 'environment.ts', 'limits.ts'],
     'api',
     ['hashing', 'releases'],
     'store',

@@ -5,6 +5,7 @@ import {
   MAX_RELEASE_FILES,
 } from '@aliquot/proto';
 import { z } from 'zod';
+import { MAX_PROOF_HEADS, MAX_TOLD_HOSTS } from '../limits.ts';
 
 /**
  * The JSON messages of the operator's REST interface, both directions: the server checks requests
@@ -298,15 +299,15 @@ export const logInfo = z.object({
 export type LogInfo = z.infer<typeof logInfo>;
 
 export const setAddressesRequest = z.strictObject({ addresses: base64 });
-/** Hosts that are told: agents name them, and ours name the few that they were given. */
-export const MAX_HOSTS = 100;
 /**
  * `addresses`: encoded `Signed` of a `CollectorAddressesBody`; absent while none were set.
  * `connected`: agents that are connected, by the host and port by which they came.
  */
 export const addressesMessage = z.strictObject({
   addresses: base64.optional(),
-  connected: z.array(z.strictObject({ host: z.string().max(300), agents: count })).max(MAX_HOSTS),
+  connected: z
+    .array(z.strictObject({ host: z.string().max(300), agents: count }))
+    .max(MAX_TOLD_HOSTS),
 });
 export type AddressesMessage = z.infer<typeof addressesMessage>;
 
@@ -368,8 +369,6 @@ export const promoteRequest = z.strictObject({ sequence: count });
 
 export const openEpochRequest = z.strictObject({ opening: base64 });
 
-/** Heads that somebody has seen and wants proofs for, at once. */
-export const MAX_PROOF_HEADS = 256;
 export const logProofsRequest = z.strictObject({
   heads: z.array(treeHead).min(1).max(MAX_PROOF_HEADS),
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { frameRecords, MAX_RECORD_BYTES, readRecords } from './record-stream.ts';
+import { MAX_ANSWER_RECORD_BYTES } from '../limits.ts';
+import { frameRecords, readRecords } from './record-stream.ts';
 
 const describeError = (error: unknown) => ({
   code: 'TEST',
@@ -70,7 +71,7 @@ describe('record stream', () => {
   it('refuses a record above the limit before buffering it', async () => {
     const header = Buffer.alloc(5);
     header.writeUInt8(1, 0);
-    header.writeUInt32BE(MAX_RECORD_BYTES + 1, 1);
+    header.writeUInt32BE(MAX_ANSWER_RECORD_BYTES + 1, 1);
     await expect(collect(readRecords(each([header])))).rejects.toMatchObject({
       code: 'STREAM_MALFORMED',
     });

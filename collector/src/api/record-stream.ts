@@ -1,5 +1,6 @@
 import { AliquotError, type ErrorCodes } from '@aliquot/proto';
 import { jsonOf } from '@aliquot/shared/json';
+import { MAX_ANSWER_RECORD_BYTES } from '../limits.ts';
 
 /**
  * How the collector streams many records in one HTTP answer: `u8 type ‖ u32 big-endian length ‖
@@ -11,14 +12,6 @@ const RECORD = 1;
 const END = 2;
 const FAILURE = 3;
 const HEADER_BYTES = 5;
-
-/**
- * A record carries one stored commit (at most 4 MiB, with certificates) or one sealed item (at most
- * 4 MiB and a little).
- *
- * Test only: the test announces one byte more.
- */
-export const MAX_RECORD_BYTES = 6 * 1024 * 1024;
 
 const codes = {
   /** The answer ended before its end mark: the connection or the collector went away. */
@@ -131,7 +124,7 @@ export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGene
 
 function lengthOf(header: Buffer): number {
   const length = header.readUInt32BE(1);
-  if (length > MAX_RECORD_BYTES)
+  if (length > MAX_ANSWER_RECORD_BYTES)
     throw new StreamError('STREAM_MALFORMED', 'the collector sent a record above the size limit');
   return length;
 }

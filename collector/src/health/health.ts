@@ -6,13 +6,12 @@ import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CollectorProblem } from '../api/messages.ts';
 import type { Conduct, UnknownAgent } from '../ingest/conduct.ts';
+import { MAX_KNOWN_HOSTS } from '../limits.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { CLOCK_TOLERANCE_MS } from './agent-problems.ts';
 import { certificateProblems, hostOf } from './certificate.ts';
 import { type DiskSpace, diskProblems, diskSpace } from './disk.ts';
 
-/** How many names are remembered by which agents and operators came. */
-const MAX_HOSTS = 16;
 /** Fewer clocks than this are no witness against the collector's own. */
 const WITNESSES = 2;
 const FRESH_MS = 24 * 3_600_000;
@@ -55,7 +54,8 @@ export class Health {
     if (name === undefined || this.#parts.certificate === undefined) return;
     this.#hosts.delete(name);
     this.#hosts.add(name);
-    for (const oldest of this.#hosts) if (this.#hosts.size > MAX_HOSTS) this.#hosts.delete(oldest);
+    for (const oldest of this.#hosts)
+      if (this.#hosts.size > MAX_KNOWN_HOSTS) this.#hosts.delete(oldest);
   }
 
   /** The room of the disk; `undefined` where it does not answer, which is a problem of its own. */

@@ -1,12 +1,10 @@
+import { MAX_AGENT_SERIES } from '../limits.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { VERSION } from '../version.ts';
 import { problemsAt, type WatchContext } from './agent-problems.ts';
 import type { Health } from './health.ts';
-
-/** More agents than this have no series of their own: whoever watches must not be flooded. */
-const MAX_AGENTS = 5_000;
 
 /** What the metrics are read from. */
 export interface MetricsContext extends WatchContext {
@@ -170,7 +168,7 @@ function ofAgents(
     context.store
       .vaults()
       .flatMap((vault) => enrolled(vault).map((agent) => ({ vault, agent })))
-      .slice(0, MAX_AGENTS)
+      .slice(0, MAX_AGENT_SERIES)
       .map(({ vault, agent }) => ({
         labels: { vault: vault.descriptor.name, agent: agent.name },
         value: value(agent, context, vault),

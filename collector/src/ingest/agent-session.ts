@@ -11,6 +11,7 @@ import {
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
+import { FETCH_FRAME_BYTES, FETCH_FRAME_ITEMS } from '../limits.ts';
 import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
@@ -21,15 +22,6 @@ import { historyNotice } from './history-notice.ts';
 import { consistencyProof } from './join.ts';
 import type { Questions } from './questions.ts';
 import type { Received, SecureLink } from './secure-link.ts';
-
-/**
- * Bytes of chunk bodies that an agent may have under way: four of the largest chunks, plenty for a
- * gigabit line with 100 ms.
- */
-export const CREDIT_BYTES = 16 * 1024 * 1024;
-/** Bodies of fetched chunks are gathered up to this size in one frame. */
-const FETCH_FRAME_BYTES = 2 * 1024 * 1024;
-const FETCH_FRAME_ITEMS = 256;
 
 /** Refusals that none of our programs earns. */
 const FORGED: ReadonlySet<RefusalCode> = new Set([

@@ -11,12 +11,13 @@ import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random, Timers } from '@aliquot/shared/ports';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
+import { CREDIT_BYTES, FAREWELL_MS, HANDSHAKE_MS, LINGER_BYTES } from '../limits.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { SOFTWARE } from '../version.ts';
-import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
+import { AgentSession } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
 import type { AgentConduct } from './conduct.ts';
 import { ContentReads } from './content-reads.ts';
@@ -30,16 +31,7 @@ import { promoteWhenQuiet } from './promote.ts';
 import { type Question, Questions } from './questions.ts';
 import { SecureLink } from './secure-link.ts';
 
-/** A handshake is two round trips; the slowest line that can carry a backup manages that. */
-const HANDSHAKE_MS = 15_000;
 const SESSION_ID_BYTES = 16;
-/** What the other side has to read a last refusal before the connection is dropped. */
-const FAREWELL_MS = 5_000;
-/**
- * What a connection that is said goodbye to may hold meanwhile: whoever opens one after the other
- * must not pile them up.
- */
-const LINGER_BYTES = 256 * 1024;
 
 export interface IngestParts {
   readonly store: CollectorStore;

@@ -1,21 +1,4 @@
-/** How many connections may be open that have not yet proved who they are. */
-export interface HandshakeLimits {
-  readonly total: number;
-  readonly perAddress: number;
-}
-
-/**
- * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit
- * behind one NAT address, so that limit is not small either. Both only have to keep a flood from
- * holding memory: an unproved connection may buffer one hello.
- */
-const HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
-/**
- * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's
- * token was seen. They hold a file descriptor and a few kilobytes each; a browser, a monitor and a
- * hundred agents behind one address are far below.
- */
-export const CONNECTION_LIMITS: HandshakeLimits = { total: 4096, perAddress: 1024 };
+import { HANDSHAKE_LIMITS, type HandshakeLimits } from '../limits.ts';
 
 interface Place {
   readonly end: () => void;

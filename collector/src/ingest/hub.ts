@@ -1,6 +1,7 @@
 import type { AgentId, ChainId, Signed, VaultId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
+import { MAX_CONNECTED_CHAINS, MAX_TAKEOVERS } from '../limits.ts';
 import { Conduct, type Misconduct } from './conduct.ts';
 import type { Asking, LiveSessions } from './live-sessions.ts';
 import type { Question } from './questions.ts';
@@ -21,13 +22,6 @@ export interface LiveSession {
 
 /** Take-overs older than this say nothing about two PCs with one identity any more. */
 const TAKEOVER_WINDOW_MS = 10 * 60 * 1000;
-/** As many are remembered: whoever connects without end must not make the list endless. */
-const MAX_TAKEOVERS = 1000;
-/**
- * Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key
- * must not be able to hold thousands, nor the memory of many inboxes.
- */
-const MAX_CHAINS = 4;
 
 /**
  * The sessions that are open now: one for each chain of an agent. A second one of the same chain
@@ -54,7 +48,11 @@ export class SessionHub implements LiveSessions {
     const chain = hex(chainId);
     const chains = this.#agents.get(key) ?? new Map<string, LiveSession>();
     const [oldest] = chains.keys();
-    const rival = chains.has(chain) ? chain : chains.size >= MAX_CHAINS ? oldest : undefined;
+    const rival = chains.has(chain)
+      ? chain
+      : chains.size >= MAX_CONNECTED_CHAINS
+        ? oldest
+        : undefined;
     const before = rival === undefined ? undefined : chains.get(rival);
     if (rival !== undefined) chains.delete(rival);
     chains.set(chain, session);

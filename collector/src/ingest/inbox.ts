@@ -1,19 +1,10 @@
+import { INBOX_HIGH_BYTES, INBOX_LOW_BYTES, MESSAGE_OVERHEAD_BYTES } from '../limits.ts';
+
 /** What an inbox tells the connection that fills it. */
 export interface InboxFlow {
   pause(): void;
   resume(): void;
 }
-
-/**
- * What is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the
- * memory of the kernel.
- */
-const INBOX_HIGH_BYTES = 8 * 1024 * 1024;
-const INBOX_LOW_BYTES = INBOX_HIGH_BYTES / 2;
-/**
- * What holding one message costs beside its bytes, so that a flood of tiny frames is bounded too.
- */
-const MESSAGE_OVERHEAD_BYTES = 512;
 
 /**
  * Messages that arrived and were not yet worked on, in order. It never refuses one; it pauses the

@@ -6,8 +6,8 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SessionTestAgent, storedOf } from '../../testing/agent.ts';
 import { ending, Front } from '../../testing/front.ts';
+import { CREDIT_BYTES } from '../limits.ts';
 import { StoreError } from '../store/errors.ts';
-import { CREDIT_BYTES } from './agent-session.ts';
 
 let front: Front;
 

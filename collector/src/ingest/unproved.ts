@@ -3,18 +3,15 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import {
+  CONNECTION_LIMITS,
+  FAIR_UNPROVED_BYTES,
+  type HandshakeLimits,
+  MAX_ALL_UNPROVED_BYTES,
+  MAX_UNPROVED_BYTES,
+} from '../limits.ts';
 import type { IngestErrorCode } from './errors.ts';
-import { CONNECTION_LIMITS, HandshakeGate, type HandshakeLimits } from './handshake-gate.ts';
-
-/** Hello and auth with all their certificates are far below this. */
-const MAX_UNPROVED_BYTES = 256 * 1024;
-/**
- * What every unproved connection may have sent, however many there are: several times a usual hello
- * and auth.
- */
-const FAIR_UNPROVED_BYTES = 16 * 1024;
-/** What all of them together may have sent before those above their fair part are dropped. */
-const MAX_ALL_UNPROVED_BYTES = 16 * 1024 * 1024;
+import { HandshakeGate } from './handshake-gate.ts';
 
 /**
  * Until an agent has proved itself, its connection may send only a little, whatever message length

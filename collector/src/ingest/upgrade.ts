@@ -4,6 +4,7 @@ import { MAX_FRAME_BYTES } from '@aliquot/proto';
 import type { Timers } from '@aliquot/shared/ports';
 import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { MAX_STALLED_TURNS } from '../limits.ts';
 import { socketChannel } from './channel.ts';
 import { Connection, type IngestParts } from './connection.ts';
 import type { IngestErrorCode } from './errors.ts';
@@ -21,8 +22,6 @@ export const AGENT_PATH = '/v1/agent';
  * the next turn.
  */
 const PING_MS = 30_000;
-/** Five minutes in which nothing of an answer was taken. */
-const MAX_STALLED_TURNS = 10;
 /**
  * How often an agent that waits for us gets a sign of life; it gives the line up after three times
  * as long without one.

@@ -1,12 +1,10 @@
 import { decodeSigned, encodeSigned } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fromBase64, toBase64 } from '../api/base64.ts';
-import { type AddressesMessage, MAX_HOSTS, setAddressesRequest } from '../api/messages.ts';
+import { type AddressesMessage, setAddressesRequest } from '../api/messages.ts';
+import { MAX_HOST_LENGTH, MAX_TOLD_HOSTS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
-
-/** A name and a port are shorter. */
-const MAX_HOST_LENGTH = 300;
 
 /** Where the authority says that this collector is, and by which hosts agents are connected. */
 export function addressesAnswer(
@@ -18,7 +16,7 @@ export function addressesAnswer(
     ([, left], [, right]) => right - left,
   );
   const connected = hosts
-    .slice(0, MAX_HOSTS)
+    .slice(0, MAX_TOLD_HOSTS)
     .map(([host, agents]) => ({ host: host.slice(0, MAX_HOST_LENGTH), agents }));
   return {
     connected,

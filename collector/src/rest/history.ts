@@ -7,14 +7,13 @@ import { type NameRecord, namesRequest } from '../api/messages.ts';
 import { openRows } from '../api/name-rows.ts';
 import type { FramedRecords } from '../api/record-stream.ts';
 import { RestError } from '../api/rest-error.ts';
+import { MAX_ITEM_IDS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
 import { encodeRun } from './run-records.ts';
 
 const ID_BYTES = 32;
-/** As many as an agent may ask for at once; a restore asks again and again. */
-const MAX_IDS = 4096;
 
 /**
  * The commits that hold a history's live files at `atMs` (now when absent), each with what verifies
@@ -63,10 +62,10 @@ export async function* itemRecords(
   body: Uint8Array,
   onAsked: (items: number) => void,
 ): AsyncGenerator<Uint8Array | FramedRecords> {
-  if (body.length % ID_BYTES !== 0 || body.length > MAX_IDS * ID_BYTES) {
+  if (body.length % ID_BYTES !== 0 || body.length > MAX_ITEM_IDS * ID_BYTES) {
     throw new RestError(
       'REST_BAD_REQUEST',
-      `the body is a run of at most ${MAX_IDS} ids of ${ID_BYTES} bytes`,
+      `the body is a run of at most ${MAX_ITEM_IDS} ids of ${ID_BYTES} bytes`,
     );
   }
   const ids = [];

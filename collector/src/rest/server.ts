@@ -8,6 +8,13 @@ import { RestError, statusOf } from '../api/rest-error.ts';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
 import { ContentReads } from '../ingest/content-reads.ts';
+import {
+  HEADERS_MS,
+  MAX_BODY_BYTES,
+  MAX_ENROL_BODY_BYTES,
+  MAX_POLICY_BODY_BYTES,
+  REQUEST_MS,
+} from '../limits.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
 import {
@@ -51,15 +58,6 @@ export interface TlsFiles {
   readonly key: Buffer;
 }
 
-const BODY_LIMIT = 1024 * 1024;
-const ENROL_BODY_LIMIT = 128 * 1024;
-/** A policy with the settings of thousands of PCs. */
-const POLICY_BODY_LIMIT = 64 * 1024 * 1024;
-const REQUEST_MS = 60_000;
-/**
- * The head of a request is a few hundred bytes: who needs longer for it only holds the connection.
- */
-const HEADERS_MS = 15_000;
 const CHECKING_MS = 5_000;
 
 const vaultPath = z.object({ vault: z.string() });
@@ -86,7 +84,7 @@ const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() 
 export function buildServer(context: RestContext, tls: TlsFiles | undefined): FastifyInstance {
   const options = {
     logger: false,
-    bodyLimit: BODY_LIMIT,
+    bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_MS,
     forceCloseConnections: true,
   } as const;
@@ -128,7 +126,7 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
   // For who starts us again when we hang: a full disk or an ending certificate is no reason to,
   // `/healthz` tells of those.
   app.get('/livez', async () => ({ status: 'ok' }));
-  app.post('/v1/enrol', { bodyLimit: ENROL_BODY_LIMIT }, async (request, reply) => {
+  app.post('/v1/enrol', { bodyLimit: MAX_ENROL_BODY_BYTES }, async (request, reply) => {
     const answer = await enrol(context, bytesOf(request));
     return reply.type(OCTETS).send(Buffer.from(answer));
   });
@@ -267,7 +265,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.get('/vaults/:vault/policy', async (request) =>
     policyAnswer(vault(request), policyQuery.parse(request.query).revision),
   );
-  app.post('/vaults/:vault/policy', { bodyLimit: POLICY_BODY_LIMIT }, async (request) =>
+  app.post('/vaults/:vault/policy', { bodyLimit: MAX_POLICY_BODY_BYTES }, async (request) =>
     setPolicy(context, vault(request), request.body),
   );
   app.post('/vaults/:vault/policy/promote', async (request) =>

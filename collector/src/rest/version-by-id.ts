@@ -8,11 +8,9 @@ import {
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
+import { MAX_FOUND_VERSIONS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
-
-/** Who asks wants one version. A few more show that the id is that of several. */
-const MAX_FOUND = 8;
 
 /**
  * The commits of a history that hold versions whose id begins as asked, newest first, a few at
@@ -27,7 +25,11 @@ export async function* versionByIdRecords(
   const history = historyOf(vault, agentId);
   const id = parseVersionId(idText);
   let found = 0;
-  for (let index = vault.log.treeHead().size - 1; index >= 0 && found < MAX_FOUND; index--) {
+  for (
+    let index = vault.log.treeHead().size - 1;
+    index >= 0 && found < MAX_FOUND_VERSIONS;
+    index--
+  ) {
     const { record } = await vault.log.leafAt(index);
     if (record.type !== 'commit') continue;
     for (const fileId of filesOf(vault, history, record.commit, id)) {
@@ -36,7 +38,7 @@ export async function* versionByIdRecords(
         found += 1;
         yield encodeStateRecord(version);
       }
-      if (found >= MAX_FOUND) return;
+      if (found >= MAX_FOUND_VERSIONS) return;
     }
   }
 }

@@ -1,0 +1,138 @@
+/*
+ * What others may make this collector hold, do and wait for, and why so much. What a format itself
+ * allows stands in proto's limits. Tests pass smaller ones where a part takes them.
+ */
+
+// ---- Connections that have proved nothing yet
+
+/** How many connections may be open that have not yet proved who they are. */
+export interface HandshakeLimits {
+  readonly total: number;
+  readonly perAddress: number;
+}
+
+/**
+ * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit
+ * behind one NAT address, so that limit is not small either. Both only have to keep a flood from
+ * holding memory: an unproved connection may buffer one hello.
+ */
+export const HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
+
+/**
+ * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's
+ * token was seen. They hold a file descriptor and a few kilobytes each; a browser, a monitor and a
+ * hundred agents behind one address are far below.
+ */
+export const CONNECTION_LIMITS: HandshakeLimits = { total: 4096, perAddress: 1024 };
+
+/** A handshake is two round trips; the slowest line that can carry a backup manages that. */
+export const HANDSHAKE_MS = 15_000;
+
+/** Hello and auth with all their certificates are far below this. */
+export const MAX_UNPROVED_BYTES = 256 * 1024;
+
+/**
+ * What every unproved connection may have sent, however many there are: several times a usual hello
+ * and auth.
+ */
+export const FAIR_UNPROVED_BYTES = 16 * 1024;
+
+/** What all of them together may have sent before those above their fair part are dropped. */
+export const MAX_ALL_UNPROVED_BYTES = 16 * 1024 * 1024;
+
+// ---- Sessions of agents
+
+/**
+ * Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key
+ * must not be able to hold thousands, nor the memory of many inboxes.
+ */
+export const MAX_CONNECTED_CHAINS = 4;
+
+/** As many are remembered: whoever connects without end must not make the list endless. */
+export const MAX_TAKEOVERS = 1000;
+
+/**
+ * Messages that wait in an inbox: what is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the
+ * memory of the kernel.
+ */
+export const INBOX_HIGH_BYTES = 8 * 1024 * 1024;
+
+/** From here on a connection that was paused is read again. */
+export const INBOX_LOW_BYTES = INBOX_HIGH_BYTES / 2;
+
+/**
+ * What holding one message costs beside its bytes, so that a flood of tiny frames is bounded too.
+ */
+export const MESSAGE_OVERHEAD_BYTES = 512;
+
+/**
+ * Bytes of chunk bodies that an agent may have under way: four of the largest chunks, plenty for a
+ * gigabit line with 100 ms.
+ */
+export const CREDIT_BYTES = 16 * 1024 * 1024;
+
+/** Bodies of fetched chunks are gathered up to this size in one frame. */
+export const FETCH_FRAME_BYTES = 2 * 1024 * 1024;
+
+/** And up to so many of them. */
+export const FETCH_FRAME_ITEMS = 256;
+
+/** Turns of a connection's ping, five minutes, in which nothing of an answer was taken. */
+export const MAX_STALLED_TURNS = 10;
+
+/** What the other side has to read a last refusal before the connection is dropped. */
+export const FAREWELL_MS = 5_000;
+
+/**
+ * What a connection that is said goodbye to may hold meanwhile: whoever opens one after the other
+ * must not pile them up.
+ */
+export const LINGER_BYTES = 256 * 1024;
+
+// ---- Requests over HTTP
+
+/**
+ * The head of a request is a few hundred bytes: who needs longer for it only holds the connection.
+ */
+export const HEADERS_MS = 15_000;
+
+/** A whole request: a part of a queue or of a release over a slow line. */
+export const REQUEST_MS = 60_000;
+
+/** Whatever an operator's command says at once. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+
+/** An enrolment with all its certificates; anybody may send one. */
+export const MAX_ENROL_BODY_BYTES = 128 * 1024;
+
+/** A policy with the settings of thousands of PCs. */
+export const MAX_POLICY_BODY_BYTES = 64 * 1024 * 1024;
+
+/** Chunks and pages asked for at once, as many as an agent may; a restore asks again and again. */
+export const MAX_ITEM_IDS = 4096;
+
+/** Characters of a `Host` that is told to operators: a name and a port are shorter. */
+export const MAX_HOST_LENGTH = 300;
+
+/** Heads that somebody has seen and wants proofs for, at once. */
+export const MAX_PROOF_HEADS = 256;
+
+// ---- Answers
+
+/**
+ * A record of an answer carries one stored commit (at most 4 MiB, with certificates) or one sealed
+ * item (at most 4 MiB and a little).
+ */
+export const MAX_ANSWER_RECORD_BYTES = 6 * 1024 * 1024;
+
+/** Hosts that are told: agents name them, and ours name the few that they were given. */
+export const MAX_TOLD_HOSTS = 100;
+
+/** Who asks wants one version. A few more show that the id is that of several. */
+export const MAX_FOUND_VERSIONS = 8;
+
+/** How many names are remembered by which agents and operators came. */
+export const MAX_KNOWN_HOSTS = 16;
+
+/** More agents than this have no series of their own: whoever watches must not be flooded. */
+export const MAX_AGENT_SERIES = 5_000;
