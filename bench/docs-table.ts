@@ -32,7 +32,7 @@ const reference = (
  * medians of two runs on data of the same kind. In the order of the bench's own table, with its
  * titles.
  */
-const REFERENCES: readonly Reference[] = [
+const references: readonly Reference[] = [
   reference('first backup', '32.5 s', '16.2 s', '3.4 s', "≤ 8 s, half of borg's"),
   reference('first backup: processor, both sides', '62.7 s', '17.9 s', '4.4 s', '≤ 16 s'),
   reference('first backup: stored / raw', '0.568', '0.603', '1', '≤ 0.50'),
@@ -75,9 +75,9 @@ export function figuresForDocs(report: Report | undefined): string {
   const measured = report === undefined ? [] : figures(report.samples, systems);
   const titles = fullTitles(measured.map(({ title }) => title));
   const mine = new Map(titles.map((title, at) => [title, measured[at]?.cells ?? []]));
-  const known = new Map(REFERENCES.map((one) => [one.title, one]));
+  const known = new Map(references.map((one) => [one.title, one]));
   // Ours in their order; what only we measured behind the row that it belongs to.
-  const order = report === undefined ? REFERENCES.map(({ title }) => title) : titles;
+  const order = report === undefined ? references.map(({ title }) => title) : titles;
   const none = systems.map(() => '');
   let text = '';
   if (report !== undefined) {

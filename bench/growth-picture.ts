@@ -35,7 +35,7 @@ interface Panel {
   readonly decades: boolean;
 }
 
-const PANELS: readonly Panel[] = [
+const allPanels: readonly Panel[] = [
   {
     ...{
       title: 'Peak memory',
@@ -87,12 +87,12 @@ const BOTTOM = 52;
  * can be read aloud and searched.
  */
 export function growthPicture({ steps }: GrowthReport): string {
-  const width = WIDTH * PANELS.length;
-  const about = `How cost grows with the number of files: ${PANELS.map(({ title, unit }) => `${title} in ${unit}`).join('; ')}`;
+  const width = WIDTH * allPanels.length;
+  const about = `How cost grows with the number of files: ${allPanels.map(({ title, unit }) => `${title} in ${unit}`).join('; ')}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${HEIGHT}" width="${width}" height="${HEIGHT}" role="img" aria-label="${about}" font-family="system-ui, sans-serif" font-size="12" fill="#222">`,
     `<rect width="${width}" height="${HEIGHT}" fill="#fff"/>`,
-    ...PANELS.map(
+    ...allPanels.map(
       (panel, at) =>
         `<g transform="translate(${at * WIDTH} 0)">\n${drawPanel(panel, steps).join('\n')}\n</g>`,
     ),

@@ -22,7 +22,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { DurableQueue } from '../agent/src/queue/durable-queue.ts';
 import type { KnownStat } from '../agent/src/queue/queue.ts';
 
-const LENGTHS = [10_000, 100_000, 1_000_000];
+const queueLengths = [10_000, 100_000, 1_000_000];
 const ITEM_BYTES = 600;
 const CALLS_AT_ONCE = 512;
 /**
@@ -193,7 +193,7 @@ const [mode, dataDir = '', length] = process.argv.slice(2);
 if (mode === '--fill') await fill(dataDir, Number(length));
 else if (mode === '--reopen') await reopen(dataDir);
 else {
-  const lengths = process.argv.length > 2 ? process.argv.slice(2).map(Number) : LENGTHS;
+  const lengths = process.argv.length > 2 ? process.argv.slice(2).map(Number) : queueLengths;
   const rows = [
     [
       'entries',

@@ -19,7 +19,7 @@ const { values } = parseArgs({
 });
 
 type Kind = 'link down' | 'drop' | 'collector restart';
-const KINDS: readonly Kind[] = ['link down', 'drop', 'collector restart'];
+const kinds: readonly Kind[] = ['link down', 'drop', 'collector restart'];
 let written = 0;
 
 /** Resolves at the agent's next log line that says this. */
@@ -76,7 +76,7 @@ try {
     `${agents.length} agents, ${values.rounds} rounds each; seconds from the network's return to the first receipt`,
   );
   for (const seconds of values.outages.split(',').map(Number)) {
-    for (const kind of KINDS) {
+    for (const kind of kinds) {
       const all: number[] = [];
       for (let round = 0; round < Number(values.rounds); round += 1)
         all.push(...(await measure(world, agents, kind, seconds)));

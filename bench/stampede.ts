@@ -17,7 +17,7 @@ const { values } = parseArgs({
   },
 });
 const agents = Number(values.agents);
-const MARKS = [0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 60];
+const marks = [0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 60];
 const TICKS_PER_SECOND = 100;
 const BAR = 60;
 
@@ -60,7 +60,7 @@ async function restart(fleet: Fleet, awaySeconds: number): Promise<void> {
   console.log(
     `\ncollector killed, and away for ${awaySeconds} s; ${back.size} of ${agents} agents back within ${whole.toFixed(1)} s`,
   );
-  for (const mark of MARKS) {
+  for (const mark of marks) {
     const count = [...back.values()].filter((milliseconds) => milliseconds <= mark * 1000).length;
     console.log(
       `  after ${String(mark).padStart(4)} s ${String(count).padStart(5)}  ${'#'.repeat(Math.round((count / agents) * BAR))}`,

@@ -79,7 +79,7 @@ export async function bundle(main: string, folder: string): Promise<void> {
   // Node asks the nearest package.json what kind of modules these are, and must not have to look
   // for it in the folders above.
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n');
-  writeFileSync(join(folder, 'openssl.cnf'), opensslSettings);
+  writeFileSync(join(folder, 'openssl.cnf'), OPENSSL_SETTINGS);
   copyAddons(join(folder, '../addons'));
 }
 
@@ -87,10 +87,10 @@ export async function bundle(main: string, folder: string): Promise<void> {
  * OpenSSL's settings can name libraries to load; launchers point Node to this file instead of the
  * machine's.
  */
-const opensslSettings =
+const OPENSSL_SETTINGS =
   '# Empty on purpose: what this machine sets for OpenSSL, such as modules to load, is not for this program.\n';
 
-const cacheWords = `Compiled code that Node keeps between starts (shared/src/cli/compile-cache.ts). Where this folder is missing, nothing is kept.
+const CACHE_WORDS = `Compiled code that Node keeps between starts (shared/src/cli/compile-cache.ts). Where this folder is missing, nothing is kept.
 `;
 
 /**
@@ -101,7 +101,7 @@ function finishClone(program: Program, dist: string): void {
   const cache = join(dist, 'compile-cache');
   rmSync(cache, { recursive: true, force: true });
   mkdirSync(cache);
-  writeFileSync(join(cache, 'README.txt'), cacheWords);
+  writeFileSync(join(cache, 'README.txt'), CACHE_WORDS);
   const { version } = JSON.parse(
     readFileSync(join(root, 'node_modules/node/package.json'), 'utf8'),
   ) as { version: string };

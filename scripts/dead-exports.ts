@@ -22,7 +22,7 @@ const isEntry = (path: string) =>
     path,
   );
 
-const excuse = /\b(Test only|Seam): \S/;
+const EXCUSE = /\b(Test only|Seam): \S/;
 
 interface Export {
   readonly name: string;
@@ -156,7 +156,7 @@ function isTypeDeclaration(file: SourceFile, start: number): boolean {
 function hasExcuse(file: SourceFile, one: Export): boolean {
   const before = file.text.slice(0, one.offset).trimEnd();
   if (!before.endsWith('*/')) return false;
-  return excuse.test(before.slice(before.lastIndexOf('/**')).replace(/\s+\*?\s*/g, ' '));
+  return EXCUSE.test(before.slice(before.lastIndexOf('/**')).replace(/\s+\*?\s*/g, ' '));
 }
 
 function mentions(text: string, name: string): number {

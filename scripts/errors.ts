@@ -22,9 +22,9 @@ import {
   type SourceFile,
 } from './lib/sources.ts';
 
-const levelAdapter = 'shared/src/durable/level-trouble.ts';
+const LEVEL_ADAPTER = 'shared/src/durable/level-trouble.ts';
 
-const remedy =
+const REMEDY =
   'swallows errors that nobody foresaw: check what it is, hand it to endWith or whenForeseen, or say "Any error: why"';
 
 /** The places of a file where an unknown error would be swallowed. */
@@ -34,7 +34,7 @@ export function swallowed(file: SourceFile): RuleFinding[] {
   const judge = (start: number, end: number, body: string, name: string | undefined) => {
     const excused = /\bAny error: \S/.test(file.text.slice(Math.max(0, start - 120), end));
     if (excused || /\bthrow\b/.test(body) || (name !== undefined && isLookedAt(body, name))) return;
-    found.push({ path: file.path, line: lineAt(file.text, start), says: remedy });
+    found.push({ path: file.path, line: lineAt(file.text, start), says: REMEDY });
   };
   const text = ({ start, end }: { start: number; end: number }) => file.text.slice(start, end);
   const handler = (call: ESTree.CallExpression, given: ESTree.Argument | undefined) => {
@@ -78,7 +78,8 @@ function isLookedAt(body: string, name: string): boolean {
 
 /** Where a regular expression is asked about the code or the message of an error. */
 export function judgedByWords(file: SourceFile): RuleFinding[] {
-  if (roomOf(file.path) === undefined || isTest(file.path) || file.path === levelAdapter) return [];
+  if (roomOf(file.path) === undefined || isTest(file.path) || file.path === LEVEL_ADAPTER)
+    return [];
   const found: RuleFinding[] = [];
   new Visitor({
     CallExpression({ callee, arguments: [given], start }) {

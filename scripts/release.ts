@@ -19,7 +19,7 @@ import { targetFile, targetsMetadata } from '@aliquot/shared/release/targets';
 import { makeKeys, releaseKeys, rootKeys } from './release/keys.ts';
 import { agentArchives, type MadeTarget, partsOf } from './release/parts.ts';
 
-const usage = `usage: npm run release -- --keys DIR --make-keys                 the vendor's keys, and the first root
+const USAGE = `usage: npm run release -- --keys DIR --make-keys                 the vendor's keys, and the first root
        npm run release -- --keys DIR --new-root                  a root of other keys or a longer term
        npm run release -- --keys DIR --packages DIR --out DIR [--previous DIR]
 --out is the folder of the release before, which grows and has everything; or, with --previous, a new one for what is new.`;
@@ -146,17 +146,17 @@ export function main(args: readonly string[], passphrase: string | undefined, no
   };
   const { values } = parseArgs({ args: [...args], options });
   if (values.help === true) {
-    console.log(usage);
+    console.log(USAGE);
     return;
   }
-  if (values.keys === undefined) throw new UsageError(usage);
+  if (values.keys === undefined) throw new UsageError(USAGE);
   const keys = resolve(values.keys);
   if (values['make-keys'] === true || values['new-root'] === true) {
     const make = values['make-keys'] === true ? initialise : newRoot;
     make(keys, passphrase, nowMs);
     return;
   }
-  if (values.packages === undefined || values.out === undefined) throw new UsageError(usage);
+  if (values.packages === undefined || values.out === undefined) throw new UsageError(USAGE);
   const out = resolve(values.out);
   release(
     keys,

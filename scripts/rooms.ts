@@ -111,14 +111,14 @@ const ofTheServer: ReadonlySet<string> = new Set([
   'server',
 ]);
 
-const durableNames = /^(rename|fsync|fdatasync)(Sync)?$/;
+const DURABLE_NAMES = /^(rename|fsync|fdatasync)(Sync)?$/;
 const environmentFiles = new Set([
   'agent/src/environment.ts',
   'collector/src/environment.ts',
   'shared/src/cli/environment.ts',
 ]);
-const portsFile = 'shared/src/ports.ts';
-const chanceNames =
+const PORTS_FILE = 'shared/src/ports.ts';
+const CHANCE_NAMES =
   /^(randomBytes|randomUUID|randomInt|randomFill|randomFillSync|getRandomValues)$/;
 
 interface Place {
@@ -214,7 +214,7 @@ export function roomFindings(file: SourceFile): RuleFinding[] {
     }
   };
   const checkDurable = (name: string, offset: number) => {
-    if (!durableNames.test(name) || file.path.startsWith('shared/src/durable/')) return;
+    if (!DURABLE_NAMES.test(name) || file.path.startsWith('shared/src/durable/')) return;
     add(
       offset,
       `${name} outside the durability module: use writeFileDurably or AppendFile of shared/src/durable`,
@@ -228,7 +228,7 @@ export function roomFindings(file: SourceFile): RuleFinding[] {
       );
   };
   const checkChance = (name: string, offset: number) => {
-    if (chanceNames.test(name) && file.path !== portsFile)
+    if (CHANCE_NAMES.test(name) && file.path !== PORTS_FILE)
       add(offset, `${name} reaches for chance: take a Random (shared/src/ports.ts) as a parameter`);
   };
 
@@ -260,7 +260,7 @@ export function roomFindings(file: SourceFile): RuleFinding[] {
       checkChance(name, node.start);
       const isNow =
         (object === 'Date' && name === 'now') || (object === 'Math' && name === 'random');
-      if (isNow && file.path !== portsFile) {
+      if (isNow && file.path !== PORTS_FILE) {
         add(
           node.start,
           `${object}.${name} is reached for inside: take a ${object === 'Date' ? 'Clock' : 'Random'} (shared/src/ports.ts) as a parameter`,
@@ -275,7 +275,7 @@ export function roomFindings(file: SourceFile): RuleFinding[] {
         node.arguments.length > 0
       )
         return;
-      if (file.path !== portsFile)
+      if (file.path !== PORTS_FILE)
         add(
           node.start,
           'new Date() reads the clock: take a Clock (shared/src/ports.ts) as a parameter',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const command = promisify(execFile);
-const FAST_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+const fastKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1';
 
 /** Paths of a certificate and its key, in PEM. */
@@ -20,7 +20,7 @@ export async function selfSigned(folder: string, name: string): Promise<TlsPair>
   await command('openssl', [
     'req',
     '-x509',
-    ...FAST_KEY,
+    ...fastKey,
     ...subject,
     '-keyout',
     pair.key,
@@ -36,7 +36,7 @@ export async function authority(folder: string, name = 'lab-ca'): Promise<TlsPai
   await command('openssl', [
     'req',
     '-x509',
-    ...FAST_KEY,
+    ...fastKey,
     '-subj',
     `/CN=${name}`,
     '-days',
@@ -57,7 +57,7 @@ export async function issued(folder: string, name: string, by: TlsPair): Promise
   await writeFile(extensions, NAMES);
   await command('openssl', [
     'req',
-    ...FAST_KEY,
+    ...fastKey,
     '-subj',
     '/CN=localhost',
     '-keyout',

@@ -26,7 +26,7 @@ afterEach(async () => {
   await world.close();
 });
 
-const NAMES = [
+const secretNames = [
   'petersen',
   'compound-4711',
   'heidelberg',
@@ -37,14 +37,14 @@ const NAMES = [
   'room-12-hplc',
   'lab',
 ];
-const CONTENTS = ['0.815 mg/l potassium', 'patient 4711 is ill'];
+const contents = ['0.815 mg/l potassium', 'patient 4711 is ill'];
 
 /**
  * Files that are well, files that are not, and settings with names in every place that takes any.
  */
 async function fill(): Promise<void> {
-  await world.write('data/heidelberg/compound-4711.csv', CONTENTS[0] ?? '');
-  await world.write('data/heidelberg/secret-assay.D/acq.petersen', CONTENTS[1] ?? '');
+  await world.write('data/heidelberg/compound-4711.csv', contents[0] ?? '');
+  await world.write('data/heidelberg/secret-assay.D/acq.petersen', contents[1] ?? '');
   await promisify(execFile)('mkfifo', [join(world.folder, 'data/heidelberg/broken-pipe.petersen')]);
   const source = {
     path: join(world.folder, 'data/heidelberg'),
@@ -80,7 +80,7 @@ async function diagnosed(
 /** Folders above the world are the test's own. */
 function namesIn(text: string): string[] {
   const parts = world.folder.split('/').filter((part) => part.length > 3);
-  return [...NAMES, ...CONTENTS, ...parts, hostname()].filter((name) =>
+  return [...secretNames, ...contents, ...parts, hostname()].filter((name) =>
     new RegExp(`\\b${name}\\b`, 'i').test(text),
   );
 }

@@ -8,7 +8,7 @@ import { differences, pictureOf } from '../demo/picture.ts';
 import { DemoService, type JsonLine } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
-const mebibyte = 1 << 20;
+const MEBIBYTE = 1 << 20;
 
 describe('a file that an instrument appends to for hours', () => {
   let world: World;
@@ -22,7 +22,7 @@ describe('a file that an instrument appends to for hours', () => {
     world = await World.open();
     agent = await world.agent('ms');
     folder = await world.place('ms');
-    file = await world.write('ms/run.raw', waveform(9 * mebibyte, 1));
+    file = await world.write('ms/run.raw', waveform(9 * MEBIBYTE, 1));
   });
 
   afterAll(() => world.close());
@@ -51,16 +51,16 @@ describe('a file that an instrument appends to for hours', () => {
   it('I-A11: each backup reads and sends what was appended, and says that the version is growing', async () => {
     await backup();
     for (let part = 2; part <= 3; part += 1) {
-      await appendFile(file, waveform(mebibyte, part));
+      await appendFile(file, waveform(MEBIBYTE, part));
       const summary = await backup();
-      expect(Number(summary['readBytes'])).toBeLessThan(8 * mebibyte);
-      expect(Number(summary['sentBytes'])).toBeLessThan(3 * mebibyte);
+      expect(Number(summary['readBytes'])).toBeLessThan(8 * MEBIBYTE);
+      expect(Number(summary['sentBytes'])).toBeLessThan(3 * MEBIBYTE);
     }
     expect(await completions()).toEqual(['assumed', 'growing', 'growing']);
   });
 
   it('P1: an agent that is killed while it reads what was appended goes on from what it had', async () => {
-    await appendFile(file, waveform(mebibyte, 4));
+    await appendFile(file, waveform(MEBIBYTE, 4));
     const killed = new DemoService('aliquot-agent', [
       'backup',
       folder,
@@ -78,13 +78,13 @@ describe('a file that an instrument appends to for hours', () => {
 
   it('I-A11 P6: at rest it is read whole, and an old part that was changed beneath an append is named', async () => {
     const handle = await open(file, 'r+');
-    await handle.write(Buffer.from('changed beneath'), 0, 15, 5 * mebibyte);
+    await handle.write(Buffer.from('changed beneath'), 0, 15, 5 * MEBIBYTE);
     await handle.close();
-    await appendFile(file, waveform(mebibyte, 5));
+    await appendFile(file, waveform(MEBIBYTE, 5));
     const hoursAgo = Date.now() / 1000 - 7200;
     await utimes(file, hoursAgo, hoursAgo);
     const summary = await backup();
-    expect(Number(summary['readBytes'])).toBeGreaterThan(12 * mebibyte);
+    expect(Number(summary['readBytes'])).toBeGreaterThan(12 * MEBIBYTE);
     expect((await completions()).filter((completion) => completion === 'assumed')).toHaveLength(2);
     expect(await statusOf(agent)).toMatchObject({ queue: { entries: 0 } });
   });

@@ -12,7 +12,7 @@ import { statusOf } from './world.ts';
  */
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
-const ESCAPES = [
+const escapes = [
   '/data/../../../escaped',
   '/..',
   '/data/./x',
@@ -36,7 +36,7 @@ it('P2: no name of a stolen agent leaves the target of an operator’s restore; 
   const thief = await target.agent('thief');
   await target.session(thief);
   await thief.backUp([
-    ...ESCAPES.map((path) => ({ path, bytes: bytes(`out of ${path}`) })),
+    ...escapes.map((path) => ({ path, bytes: bytes(`out of ${path}`) })),
     { path: '/data/good', bytes: bytes('good') },
   ]);
   const inner = await world.place('outer/inner');
@@ -52,7 +52,7 @@ it('P2: no name of a stolen agent leaves the target of an operator’s restore; 
   ]);
   expect(restored.code).toBe(3);
   const failed = restored.lines.filter((line) => line['event'] === 'failed');
-  expect(failed).toHaveLength(ESCAPES.length);
+  expect(failed).toHaveLength(escapes.length);
   for (const line of failed) expect(line['code']).toMatch(/^RESTORE_(BAD_PATH|TARGET|EXISTS)$/);
   expect(await readFile(join(inner, 'target/data/good'), 'utf8')).toBe('good');
   expect((await readdir(join(world.folder, 'outer'), { recursive: true })).toSorted()).toEqual([

@@ -10,10 +10,10 @@ import { type AgentPlace, statusOf, World } from './world.ts';
 
 /**
  * The log of either service when what takes it is full, gone or stalled: lines are lost, nothing
- * else. `POLL` only says how often we look.
+ * else. `poll` only says how often we look.
  */
 
-const POLL = { timeout: 240_000, interval: 250 };
+const poll = { timeout: 240_000, interval: 250 };
 /** More than the pipe and the log's own bound hold together. */
 const MANY_LINES = 16_000;
 let world: World;
@@ -38,7 +38,7 @@ async function watching(): Promise<{ pc: AgentPlace; folder: string }> {
 }
 
 const safe = (pc: AgentPlace) =>
-  vi.waitUntil(async () => ((await statusOf(pc))['results'] as { safe: number }).safe, POLL);
+  vi.waitUntil(async () => ((await statusOf(pc))['results'] as { safe: number }).safe, poll);
 
 /** Asks the service's own socket so often; each question is a line of its log. */
 async function askOften(socketPath: string, times: number): Promise<void> {
@@ -86,7 +86,7 @@ async function readUntil(pipe: Pipe, words: RegExp, cause: () => Promise<void>):
     if (words.test(text)) return true;
     await cause();
     return false;
-  }, POLL);
+  }, poll);
   return text;
 }
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DemoService, mustRun, type ProgramName, run } from '../demo/programs.ts';
-import { losing, WAYS } from './lost-output.ts';
+import { losing, ways } from './lost-output.ts';
 import { flipBit, packRecords } from './packs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
@@ -192,7 +192,7 @@ const works: readonly Case[] = [
       const queue = fresh('queue');
       const done = async () => {
         const receipts = fresh('receipts');
-        const way = WAYS[runs % WAYS.length] ?? 'full';
+        const way = ways[runs % ways.length] ?? 'full';
         const brought = await losing(
           way,
           'aliquot',
@@ -217,7 +217,7 @@ const works: readonly Case[] = [
   },
 ];
 
-for (const way of WAYS) {
+for (const way of ways) {
   describe(`I-HEARD with a standard output that is ${way}`, () => {
     it.each(readers)('$name ends with 1', async ({ program = 'aliquot', make }) => {
       const { code, heard } = await losing(way, program, (await make()).args, world.environment());
@@ -242,7 +242,7 @@ for (const way of WAYS) {
 // One way for each command in turn: what becomes of standard error is one place's work, and no
 // command has words of its own in it.
 describe('I-HEARD with a standard error that nothing can be delivered to', () => {
-  const each = works.map((work, at) => ({ way: WAYS[at % WAYS.length] ?? 'full', ...work }));
+  const each = works.map((work, at) => ({ way: ways[at % ways.length] ?? 'full', ...work }));
   it.each(each)(
     '$name is as ever where it is $way',
     async ({ way, program = 'aliquot', make, own = 0 }) => {
@@ -254,7 +254,7 @@ describe('I-HEARD with a standard error that nothing can be delivered to', () =>
 });
 
 describe('a command that the running service carries out', () => {
-  it.each(WAYS)('does its work though its output is %s, and does not end with 0', async (way) => {
+  it.each(ways)('does its work though its output is %s, and does not end with 0', async (way) => {
     await world.place('watched');
     const config = join(pc.data, 'agent.yaml');
     writeFileSync(config, `sources: [{path: ${JSON.stringify(join(world.folder, 'watched'))}}]\n`);
@@ -311,7 +311,7 @@ describe('I-HEARD a store or a queue that is damaged', () => {
         const plainly = await run(program, ['fsck', '--data', folder, '--json']);
         expect(plainly.code, plainly.stdout + plainly.stderr).toBe(1);
         expect(plainly.lines.some(({ event }) => event === 'finding')).toBe(true);
-        for (const way of WAYS)
+        for (const way of ways)
           expect((await losing(way, program, ['fsck', '--data', folder])).code).toBe(1);
       }
     } finally {

@@ -16,7 +16,7 @@ import type { JsonLine, ProgramName } from '../demo/programs.ts';
  * first word.
  */
 export type Way = 'closed' | 'full' | 'gone';
-export const WAYS: readonly Way[] = ['closed', 'full', 'gone'];
+export const ways: readonly Way[] = ['closed', 'full', 'gone'];
 
 export interface Lost {
   readonly code: number;

@@ -7,8 +7,8 @@ import { differences, pictureOf } from '../demo/picture.ts';
 import { DemoService, mustRun, run } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
-const day = 86_400_000;
-const hour = 3_600_000;
+const DAY = 86_400_000;
+const HOUR = 3_600_000;
 
 /** libfaketime sets the clocks of programs that know nothing of it. */
 const faketime = [
@@ -72,13 +72,13 @@ const note = faketime === undefined ? ' (skipped: libfaketime is not installed h
 describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () => {
   it('P1 P2: every version of three weeks comes in order, with the times of its captures, though the sources are long gone', async () => {
     // The last connection was 22 days ago: agent and collector lived then.
-    const world = await atTime(-22 * day, () => World.open());
+    const world = await atTime(-22 * DAY, () => World.open());
     try {
-      const agent = await atTime(-22 * day, () => world.agent('away'));
+      const agent = await atTime(-22 * DAY, () => world.agent('away'));
       const folder = await world.place('instrument');
       const growing = join(folder, 'growing.csv');
       await writeFile(growing, 'time,signal\n');
-      await atTime(-22 * day, () => world.backup(agent, [folder]));
+      await atTime(-22 * DAY, () => world.backup(agent, [folder]));
       await world.unserve();
 
       const captures: Awaited<ReturnType<typeof captureAt>>[] = [];
@@ -90,7 +90,7 @@ describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () 
         if (names.length > 1) await rm(names.at(-2) ?? '');
         await writeFile(name, waveform(200_000, ago));
         await appendFile(growing, `${ago},${ago * 7}\n`.repeat(100));
-        captures.push(await captureAt(agent, folder, -ago * day));
+        captures.push(await captureAt(agent, folder, -ago * DAY));
       }
       await rm(folder, { recursive: true });
       await mkdir(folder);
@@ -132,7 +132,7 @@ describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () 
       const folder = await world.place('dead battery');
       const file = join(folder, 'states.txt');
       const pictures: Map<string, string>[] = [];
-      const jumps = [-20 * 365 * day, 30 * 365 * day, -3 * hour, -56 * 365 * day];
+      const jumps = [-20 * 365 * DAY, 30 * 365 * DAY, -3 * HOUR, -56 * 365 * DAY];
       for (const [at, by] of jumps.entries()) {
         await writeFile(file, `state ${at}\n`.repeat(at + 1));
         pictures.push((await captureAt(agent, folder, by)).picture);

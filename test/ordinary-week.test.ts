@@ -13,7 +13,7 @@ import { Transcript } from './week/transcript.ts';
  */
 
 const why = await whyNoNamespaces();
-const PCS = ['hplc-1', 'ms-1', 'reader-1'] as const;
+const pcs = ['hplc-1', 'ms-1', 'reader-1'] as const;
 
 class Week {
   readonly network: LabNetwork;
@@ -152,7 +152,7 @@ describe.skipIf(why !== undefined)(
         await week.type('server', 'aliquot vault add --kit core.kit');
 
         transcript.say('Three PCs: a bundle each, carried there, used once and deleted');
-        for (const pc of PCS) {
+        for (const pc of pcs) {
           await week.type('server', `aliquot enroll ${pc} --kit core.kit --out ${pc}.bundle`, {
             quiet: pc !== 'hplc-1',
           });
@@ -168,7 +168,7 @@ describe.skipIf(why !== undefined)(
           );
           await week.runAgent(pc, pc);
         }
-        for (const pc of PCS) await week.arrived(pc, join(data(pc), 'run-013.csv'));
+        for (const pc of pcs) await week.arrived(pc, join(data(pc), 'run-013.csv'));
         await week.type('server', 'aliquot agents');
 
         transcript.say('Tuesday: work goes on; a technician looks');
@@ -182,7 +182,7 @@ describe.skipIf(why !== undefined)(
         transcript.say('Wednesday: the certificate is renewed, with a new key');
         await week.unserve();
         await week.serve('backup-2', 'backup.lab.test');
-        for (const pc of PCS) await week.agentWhen(pc, ({ connected }) => connected === true);
+        for (const pc of pcs) await week.agentWhen(pc, ({ connected }) => connected === true);
         await writeFile(join(data('ms-1'), 'run-015.raw'), 'after the renewal\n');
         await week.arrived('ms-1', join(data('ms-1'), 'run-015.raw'));
         await week.type('server', 'aliquot agents');
@@ -194,13 +194,13 @@ describe.skipIf(why !== undefined)(
           'server',
           'aliquot collector address set https://vault.lab.test:8480 https://backup.lab.test:8480 --kit core.kit',
         );
-        for (const pc of PCS) await week.agentWhen(pc, ({ connected }) => connected === true);
+        for (const pc of pcs) await week.agentWhen(pc, ({ connected }) => connected === true);
         await writeFile(join(data('reader-1'), 'plate-7.csv'), 'before the move\n');
         await week.arrived('reader-1', join(data('reader-1'), 'plate-7.csv'));
         await week.unserve();
         week.useUrl('https://vault.lab.test:8480');
         await week.serve('vault', 'vault.lab.test');
-        for (const pc of PCS) await week.agentWhen(pc, ({ connected }) => connected === true);
+        for (const pc of pcs) await week.agentWhen(pc, ({ connected }) => connected === true);
         await writeFile(join(data('reader-1'), 'plate-8.csv'), 'after the move\n');
         await week.arrived('reader-1', join(data('reader-1'), 'plate-8.csv'));
         await week.type('server', 'aliquot agents');

@@ -27,9 +27,9 @@ const scaled = [
   'HOST_STOP_MS=2000L',
   'HOST_LOOK_MS=100L',
 ];
-const before = '0.0.1';
+const BEFORE = '0.0.1';
 /** Not newer than the collector of this build. */
-const good = '0.0.9';
+const GOOD = '0.0.9';
 
 interface Bad {
   readonly version: string;
@@ -104,7 +104,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
       }
       writeRelease(
         join(world.folder, 'release'),
-        vendor.release(smallVersion(good, filesOf()), Date.now()),
+        vendor.release(smallVersion(GOOD, filesOf()), Date.now()),
       );
       await world.aliquot(['release', 'add', join(world.folder, 'release')]);
     });
@@ -122,7 +122,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
       const [root, results] = [join(folder, 'root'), join(world.folder, `${name}-results`)];
       mkdirSync(root, { recursive: true });
       mkdirSync(results);
-      await install(root, before, built.program, vendor);
+      await install(root, BEFORE, built.program, vendor);
       writeFileSync(
         join(agent.data, 'agent.yaml'),
         `sources: [{path: ${results}, quietPeriodSeconds: 0}]\nscanIntervalSeconds: 2\n`,
@@ -190,7 +190,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
       const disk = await SmallDisk.mount(join(world.folder, 'small'), 420);
       if (typeof disk === 'string') return skip(disk);
       disks.push(disk);
-      const wishes = new Map([['pc-good', good]]);
+      const wishes = new Map([['pc-good', GOOD]]);
       await pcNamed('pc-good');
       for (const [at, { version }] of Object.values(bad).entries()) {
         wishes.set(`pc-${at}`, version);
@@ -205,13 +205,13 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
           const pc = pcs.get('pc-good') as Pc;
           await pc.host.until(
             'the trial is won',
-            () => pc.host.text('current') === `${good}\n` && pc.host.text('trial') === '',
+            () => pc.host.text('current') === `${GOOD}\n` && pc.host.text('trial') === '',
           );
-          expect(pc.host.said).toContain(`version ${good} has proved itself`);
+          expect(pc.host.said).toContain(`version ${GOOD} has proved itself`);
           addResults(pc.results, 'second');
           // The same Node under two names: nothing of it was sent again.
-          expect(statSync(join(pc.root, 'versions', good, 'node')).ino).toBe(
-            statSync(join(pc.root, 'versions', before, 'node')).ino,
+          expect(statSync(join(pc.root, 'versions', GOOD, 'node')).ino).toBe(
+            statSync(join(pc.root, 'versions', BEFORE, 'node')).ino,
           );
           expect(pc.host.said).not.toContain('is given up');
         })(),
@@ -228,7 +228,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
           await pc.host.until(`${name}: the one before is connected`, () =>
             pc.host.said.slice(from - 200).includes('"state":"ready"'),
           );
-          expect(`${name}: ${pc.host.text('current')}`).toBe(`${name}: ${before}\n`);
+          expect(`${name}: ${pc.host.text('current')}`).toBe(`${name}: ${BEFORE}\n`);
           // On a full disk the reason may not be written down; that it was given up is known all
           // the same.
           if (version !== '0.0.6')
@@ -256,10 +256,10 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
           .map((path) => [path, readFileSync(path)] as const),
       );
       const foreign = new Vendor(Date.now()).release(
-        smallVersion(good, { 'launcher*': Buffer.from('#!/bin/sh\n') }),
+        smallVersion(GOOD, { 'launcher*': Buffer.from('#!/bin/sh\n') }),
         Date.now(),
       );
-      const program = [...genuine.keys()].find((path) => path.includes(`program-${good}-`)) ?? '';
+      const program = [...genuine.keys()].find((path) => path.includes(`program-${GOOD}-`)) ?? '';
       const changed = Buffer.from(genuine.get(program) ?? '');
       changed[1000] = (changed[1000] ?? 0) ^ 1;
       /** What the collector hands out, and how the PC says that it is not taken. */
@@ -278,7 +278,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
       ];
       for (const [trick, files, words] of tricks) {
         for (const [path, bytes] of files) writeFileSync(path, bytes);
-        await tell(new Map([[name, good]]));
+        await tell(new Map([[name, GOOD]]));
         await pc.host.until(`${trick} is refused`, () => pc.host.said.includes(words));
         await told('release-refused', [name]);
         expect(pc.host.text('staged') + pc.host.text('trial'), trick).toBe('');
@@ -297,9 +297,9 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
             .map((line) => line['message']),
         ).toEqual([expect.stringContaining(words)]);
       }
-      await tell(new Map([[name, good]]));
+      await tell(new Map([[name, GOOD]]));
       await pc.host.until('the true one is on trial', () =>
-        pc.host.said.includes(`starting ${good} on trial`),
+        pc.host.said.includes(`starting ${GOOD} on trial`),
       );
       await pc.host.stop();
     });

@@ -36,16 +36,16 @@ import { World } from './world.ts';
  */
 
 const PASSPHRASE = 'correct horse battery staple';
-const NOTHING = { chunks: [], pages: [], names: [], reads: [], drafts: [], wraps: [] };
+const nothingFound = { chunks: [], pages: [], names: [], reads: [], drafts: [], wraps: [] };
 /** Small chunks, so that a file of 6 MB has pages. */
-const PARAMETERS = {
+const vaultParameters = {
   chunkerVersion: 1,
   minChunkBytes: 8192,
   averageChunkBytes: 32_768,
   maxChunkBytes: 131_072,
   encoderVersion: 1,
 };
-const SMALL = {
+const smallParameters = {
   'sequence 12.csv': 'vial,area,height\r\n1,48213.7,993.1\r\n',
   'patient 4711.txt': 'HIV-1 viral load 48000 copies/mL, confirmed by the second operator',
   'repeated.txt': 'the same line again\n'.repeat(500),
@@ -56,9 +56,9 @@ const SMALL = {
  * beginning of a candidate key.
  */
 function trace(label: string, scans = 46): Buffer {
-  const content = Buffer.alloc(scans * PARAMETERS.maxChunkBytes);
+  const content = Buffer.alloc(scans * vaultParameters.maxChunkBytes);
   for (let at = 0; at < scans; at += 1)
-    content.write(`${label} scan ${at}`, at * PARAMETERS.maxChunkBytes);
+    content.write(`${label} scan ${at}`, at * vaultParameters.maxChunkBytes);
   return content;
 }
 
@@ -135,7 +135,7 @@ describe('P4: a stolen agent', () => {
     });
     const kit = join(world.folder, 'small chunks.kit');
     const made = createKit(
-      { name: 'small chunks', blind: false, nowMs: Date.now(), parameters: PARAMETERS },
+      { name: 'small chunks', blind: false, nowMs: Date.now(), parameters: vaultParameters },
       systemRandom,
     );
     vaultSecret = made.vaultSecretKey;
@@ -156,7 +156,7 @@ describe('P4: a stolen agent', () => {
     bundle = openBundle(plain.bundleText);
 
     const data = join(world.folder, 'data');
-    written.receipted = await write('data', { ...SMALL, 'run.raw': trace('first') });
+    written.receipted = await write('data', { ...smallParameters, 'run.raw': trace('first') });
     await agent('backup', data, '--data', plain.data, '--json');
     // The grown run shares its first chunks with what was receipted before.
     written.unsent = await write('data', {
@@ -204,7 +204,7 @@ describe('P4: a stolen agent', () => {
   });
 
   it('P4, I-A3: with the agent and all that the collector stores but the catalog key, not one chunk, page, name or read part opens', () => {
-    expect(thief(receipted.candidates, receipted.itemKeys).spoils).toEqual(NOTHING);
+    expect(thief(receipted.candidates, receipted.itemKeys).spoils).toEqual(nothingFound);
   });
 
   it('P3, P4: with the whole folder of the collector, catalog key included, names and times open, and still no chunk, page or read part', () => {
@@ -217,7 +217,7 @@ describe('P4: a stolen agent', () => {
     const data = join(world.folder, 'data');
     expect(names).toEqual(
       expect.arrayContaining(
-        [...Object.keys(SMALL), 'late.txt', 'run.raw'].map((name) => join(data, name)),
+        [...Object.keys(smallParameters), 'late.txt', 'run.raw'].map((name) => join(data, name)),
       ),
     );
     expect(names).toContain(join(world.folder, 'own', 'mine.txt'));
@@ -232,7 +232,7 @@ describe('P4: a stolen agent', () => {
     expect(found.pages.size).toBe(1);
     expect(found.drafts.size).toBeGreaterThanOrEqual(2);
     // Receipted, and not among the unsent: closed here, too.
-    for (const content of Object.values(SMALL)) expect(plaintexts).not.toContain(content);
+    for (const content of Object.values(smallParameters)) expect(plaintexts).not.toContain(content);
     expect(found.spoils).toMatchObject({ names: [], reads: [], wraps: [] });
   });
 
@@ -264,7 +264,7 @@ describe('P4: a stolen agent', () => {
     const [pageKey] = openRead(entry, readKey).keys;
     const spoilsOf = async (
       key: Uint8Array | undefined,
-    ): Promise<Record<keyof typeof NOTHING, number>> => {
+    ): Promise<Record<keyof typeof nothingFound, number>> => {
       const candidates = windowsOf(
         overheard(`{"oops":"${Buffer.from(key ?? []).toString('base64')}"}`),
       );
@@ -306,7 +306,7 @@ describe('P4: a stolen agent', () => {
       const { key } = sealChunk(keys, Buffer.from(text));
       return investigate(trove, new Set(), new Set([Buffer.from(key).toString('latin1')]));
     };
-    const right = SMALL['patient 4711.txt'];
+    const right = smallParameters['patient 4711.txt'];
     const [clue] = await guess(right);
     expect(
       [...new Thief(trove, clue ? [clue] : [], new Set([clue?.key ?? ''])).chunks.values()].map(
@@ -314,7 +314,9 @@ describe('P4: a stolen agent', () => {
       ),
     ).toEqual([right]);
     const wrong = await guess(right.replace('48000', '49000'));
-    expect(new Thief(trove, wrong, new Set(wrong.map(({ key }) => key))).spoils).toEqual(NOTHING);
+    expect(new Thief(trove, wrong, new Set(wrong.map(({ key }) => key))).spoils).toEqual(
+      nothingFound,
+    );
   });
 
   it('the attack finds a key wherever it is hidden: in a deleted row of LevelDB, behind Snappy, in Base64, in hex', async () => {

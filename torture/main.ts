@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { stopPrograms } from '../demo/programs.ts';
 import { runJobs } from './jobs.ts';
-import { help, isMeant, readOptions, type TortureOptions } from './options.ts';
+import { HELP, isMeant, readOptions, type TortureOptions } from './options.ts';
 import { runScenarios, summary } from './runner.ts';
 import { scenarios } from './scenarios.ts';
 
@@ -42,11 +42,11 @@ let options: TortureOptions | undefined;
 try {
   options = readOptions(process.argv.slice(2), () => randomInt(2 ** 31));
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${help}`);
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
   process.exit(2);
 }
 if (options.help) {
-  process.stdout.write(help);
+  process.stdout.write(HELP);
   process.exit(0);
 }
 // A scenario that left a socket or a timer open must not keep the run from ending.

@@ -17,7 +17,7 @@ export interface TortureOptions {
   readonly help: boolean;
 }
 
-export const help = `Usage: npm run test:torture -- [options]
+export const HELP = `Usage: npm run test:torture -- [options]
 
 Proves by enumeration and by random trials that nothing is lost. Runs every scenario of
 torture/scenarios.ts and ends with a table and a line "N passed, N failed"; the exit code is 0

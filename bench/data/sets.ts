@@ -17,7 +17,7 @@ export type PlannedFile = { readonly path: string; readonly bytes: number } & (
 export const SEED = 20_260_401;
 
 const MIB = 1 << 20;
-const TEXTS: readonly TextKind[] = ['csv', 'txt', 'xml'];
+const texts: readonly TextKind[] = ['csv', 'txt', 'xml'];
 /**
  * When the first file was written; each next one a minute later. The past, so that no tool doubts
  * the stamps.
@@ -28,9 +28,9 @@ const FIRST_WRITTEN_S = Date.UTC(2026, 0, 5) / 1000;
  * Sizes of the twelve large files in MiB, 1,200 together. The one of 100 MiB is what the bench
  * restores alone.
  */
-const LARGE_MIB = [200, 40, 160, 60, 120, 100, 80, 140, 50, 110, 70, 70];
+const largeMib = [200, 40, 160, 60, 120, 100, 80, 140, 50, 110, 70, 70];
 /** Noise of the large files, in counts: quiet detectors and loud ones. */
-const LARGE_SIGMA = [5.1, 12, 3.4, 24, 6.8, 8.5, 2.6, 15, 45, 6, 4.3, 10];
+const largeSigma = [5.1, 12, 3.4, 24, 6.8, 8.5, 2.6, 15, 45, 6, 4.3, 10];
 
 /**
  * The mixed set of 2.16 GB at scale 1: 12 noisy 16-bit waveforms of 40 to 200 MiB, 300 traces of 1
@@ -40,12 +40,12 @@ const LARGE_SIGMA = [5.1, 12, 3.4, 24, 6.8, 8.5, 2.6, 15, 45, 6, 4.3, 10];
 export function planMixed(scale: number): PlannedFile[] {
   const noise = new Noise(SEED, 'plan of the mixed set');
   const files: PlannedFile[] = [];
-  for (const [at, mib] of LARGE_MIB.entries()) {
+  for (const [at, mib] of largeMib.entries()) {
     const bytes = even(mib * MIB * scale);
     files.push({
       path: `waveforms/run-${two(at + 1)}.dat`,
       bytes,
-      waveform: { sigma: LARGE_SIGMA[at] ?? 16, sample: 'int16' },
+      waveform: { sigma: largeSigma[at] ?? 16, sample: 'int16' },
     });
   }
   for (let at = 0; at < count(300, scale); at += 1) {
@@ -153,7 +153,7 @@ function smallText(
   most: number,
   noise: Noise,
 ): PlannedFile {
-  const text = TEXTS[at % TEXTS.length] ?? 'csv';
+  const text = texts[at % texts.length] ?? 'csv';
   return {
     path: `${folder}/result-${String(at).padStart(6, '0')}.${text}`,
     bytes: Math.round(noise.between(least, most)),

@@ -32,12 +32,12 @@ function xmlLine(noise: Noise, line: number): string {
   return `  <scan num="${line}" retentionTime="${time}" basePeak="${digits(noise, 6)}"><peaks>${peaks.toString('base64')}</peaks></scan>\n`;
 }
 
-const HEADS: Record<TextKind, (name: string) => string> = {
+const heads: Record<TextKind, (name: string) => string> = {
   csv: (name) => `# ${name}\ntime/min,signal/mAU,pressure/bar,event\n`,
   txt: (name) => `Report of ${name}\n\n`,
   xml: (name) => `<?xml version="1.0" encoding="utf-8"?>\n<result name="${name}">\n`,
 };
-const LINES: Record<TextKind, (noise: Noise, line: number) => string> = {
+const lines: Record<TextKind, (noise: Noise, line: number) => string> = {
   csv: csvLine,
   txt: txtLine,
   xml: xmlLine,
@@ -49,8 +49,8 @@ const LINES: Record<TextKind, (noise: Noise, line: number) => string> = {
  */
 export function textFile(kind: TextKind, name: string, seed: number, bytes: number): Buffer {
   const noise = new Noise(seed, name);
-  let text = HEADS[kind](name);
-  const line = LINES[kind];
+  let text = heads[kind](name);
+  const line = lines[kind];
   for (let number = 0; text.length < bytes; number += 1) text += line(noise, number);
   return Buffer.from(text.slice(0, bytes), 'latin1');
 }

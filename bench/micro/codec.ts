@@ -23,7 +23,7 @@ const { values } = parseArgs({
 });
 const ROUNDS = Number(values.rounds);
 const params = { [constants.ZSTD_c_compressionLevel]: 1 };
-const ENCODERS = [
+const encoders = [
   {
     encode: (plain: Uint8Array): Uint8Array => zstdCompressSync(plain, { params }),
     decode: (encoded: Uint8Array): Uint8Array => zstdDecompressSync(encoded),
@@ -32,7 +32,7 @@ const ENCODERS = [
 ] as const;
 const SEAL_BYTES = 16;
 const WAVEFORM_BYTES = 8 << 20;
-const PARAMETERS = {
+const parameters = {
   chunkerVersion: 1,
   minChunkBytes: 64 << 10,
   averageChunkBytes: 256 << 10,
@@ -54,7 +54,7 @@ const seen = new Set<string>();
 
 function take(kind: Kind, bytes: Uint8Array): void {
   kind.rawBytes += bytes.length;
-  const chunker = new Chunker(gear, PARAMETERS);
+  const chunker = new Chunker(gear, parameters);
   const cuts = chunker.push(bytes);
   if (chunker.pending > 0) cuts.push(bytes.length);
   let from = 0;
@@ -100,7 +100,7 @@ function cpuSeconds(work: () => void): number {
 
 function measure(
   chunks: readonly Uint8Array[],
-  encoder: (typeof ENCODERS)[number],
+  encoder: (typeof encoders)[number],
   best: Figures,
 ): void {
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
@@ -143,11 +143,11 @@ const small = (['csv', 'txt', 'xml'] as const).flatMap((text) =>
 kinds.push(kindOf('text of 1 to 8 KiB', small));
 
 const figures = kinds.map(() =>
-  ENCODERS.map((): Figures => ({ encoded: 0, encodePerCpuSecond: 0, decodePerCpuSecond: 0 })),
+  encoders.map((): Figures => ({ encoded: 0, encodePerCpuSecond: 0, decodePerCpuSecond: 0 })),
 );
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const [at, kind] of kinds.entries()) {
-    for (const [which, encoder] of ENCODERS.entries())
+    for (const [which, encoder] of encoders.entries())
       measure(kind.chunks, encoder, figures[at]?.[which] as Figures);
   }
 }
@@ -176,7 +176,7 @@ for (const [at, kind] of kinds.entries())
   process.stdout.write(row(kind.name, kind.rawBytes, figures[at] ?? []));
 if (corpusKinds > 0) {
   const raw = kinds.slice(0, corpusKinds).reduce((sum, kind) => sum + kind.rawBytes, 0);
-  const stored = ENCODERS.map(
+  const stored = encoders.map(
     (_, which) =>
       figures.slice(0, corpusKinds).reduce((sum, kind) => sum + (kind[which]?.encoded ?? 0), 0) /
       raw,

@@ -16,14 +16,14 @@ export interface HandshakeLimits {
  * behind one NAT address, so that limit is not small either. Both only have to keep a flood from
  * holding memory: an unproved connection may buffer one hello.
  */
-export const HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
+export const handshakeLimits: HandshakeLimits = { total: 1024, perAddress: 128 };
 
 /**
  * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's
  * token was seen. They hold a file descriptor and a few kilobytes each; a browser, a monitor and a
  * hundred agents behind one address are far below.
  */
-export const CONNECTION_LIMITS: HandshakeLimits = { total: 4096, perAddress: 1024 };
+export const connectionLimits: HandshakeLimits = { total: 4096, perAddress: 1024 };
 
 /** A handshake is two round trips; the slowest line that can carry a backup manages that. */
 export const HANDSHAKE_MS = 15_000;

@@ -10,7 +10,7 @@ type Register = (program: Command, context: CommandContext) => void;
  * command that is run is loaded: the server's libraries would cost each other command a third of a
  * second.
  */
-const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
+const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['init', async () => (await import('./server/init.ts')).registerInit],
   ['serve', async () => (await import('./server/serve.ts')).registerServe],
   ['collector', async () => (await import('./operator/address.ts')).registerAddress],
@@ -41,8 +41,8 @@ export async function buildProgram(context: CommandContext, command?: string): P
   const about =
     "Aliquot's collector and its operator: keep every result file that the lab's instruments write.";
   const program = styledProgram('aliquot', about, VERSION);
-  const named = COMMANDS.get(command ?? '');
-  const everything = command === '--version' ? [] : [...COMMANDS.values()];
+  const named = commands.get(command ?? '');
+  const everything = command === '--version' ? [] : [...commands.values()];
   const loaders = named === undefined ? everything : [named];
   for (const register of new Set(await Promise.all(loaders.map((load) => load()))))
     register(program, context);

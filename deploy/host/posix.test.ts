@@ -26,9 +26,9 @@ const scaled = [
  * Stays until it is told to end, and takes what this shell's own input says as the end, as the
  * agent does.
  */
-const serve =
+const SERVE =
   'trap "echo term >> $ALIQUOT_ROOT/log; exit 0" TERM; while read -r line || exit 0; do :; done';
-const confirm =
+const CONFIRM =
   'read -r to from starts < $ALIQUOT_ROOT/trial; echo "$to $starts" > $ALIQUOT_ROOT/confirmed';
 const stage = (version: string) =>
   `[ -e $ALIQUOT_ROOT/asked ] || { touch $ALIQUOT_ROOT/asked; echo ${version} > $ALIQUOT_ROOT/staged; exit 75; }`;
@@ -86,7 +86,7 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
     existsSync(join(root, name)) ? readFileSync(join(root, name), 'utf8') : undefined;
 
   it('starts what `current` names with its own arguments, ends it on SIGTERM, and ends with 0', async () => {
-    const root = install({ '1.0.0': serve });
+    const root = install({ '1.0.0': SERVE });
     const { host, ended } = start(root);
     await until(() => lines(root).length === 1);
     expect(lines(root)).toEqual(['1.0.0 1 run --data a b']);
@@ -105,8 +105,8 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
 
   it('keeps a version that confirms and lives', async () => {
     const root = install({
-      '1.0.0': `${stage('2.0.0')}; ${serve}`,
-      '2.0.0': `${confirm}; ${serve}`,
+      '1.0.0': `${stage('2.0.0')}; ${SERVE}`,
+      '2.0.0': `${CONFIRM}; ${SERVE}`,
     });
     const { host, ended } = start(root);
     await until(() => text(root, 'current') === '2.0.0\n' && text(root, 'trial') === undefined);
@@ -119,10 +119,10 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
     'has no launcher': { script: '', reason: 'died' },
     'ends at once': { script: 'exit 1', reason: 'died' },
     'confirms, and dies a little later each time': {
-      script: `${confirm}; sleep 0.3; exit 1`,
+      script: `${CONFIRM}; sleep 0.3; exit 1`,
       reason: 'died',
     },
-    'never has a session': { script: serve, reason: 'no-session' },
+    'never has a session': { script: SERVE, reason: 'no-session' },
     'hangs, and does not end when it is asked to': {
       script: 'trap "" TERM; while :; do sleep 0.1; done',
       reason: 'no-session',
@@ -134,7 +134,7 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   };
   for (const [name, { script, reason }] of Object.entries(bad)) {
     it(`comes back from a version that ${name}`, async () => {
-      const root = install({ '1.0.0': `${stage('2.0.0')}; ${serve}`, '2.0.0': script });
+      const root = install({ '1.0.0': `${stage('2.0.0')}; ${SERVE}`, '2.0.0': script });
       const { host, ended } = start(root);
       await until(() => text(root, 'bad') !== undefined && started(root, '1.0.0') === 2);
       expect(text(root, 'bad')).toBe(`2.0.0 ${reason}\n`);
@@ -151,7 +151,7 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   }
 
   it.each([
-    ['one that serves', serve],
+    ['one that serves', SERVE],
     ['one that hangs', 'trap "" TERM; while :; do sleep 0.1; done'],
   ])('leaves no child behind when it is killed: %s', async (_name, script) => {
     const root = install({ '1.0.0': `echo $$ > $ALIQUOT_ROOT/pid; ${script}` });
@@ -171,7 +171,7 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   });
 
   it('serves a folder alone: a second one ends with 1 and starts nothing', async () => {
-    const root = install({ '1.0.0': serve });
+    const root = install({ '1.0.0': SERVE });
     const { host, ended } = start(root);
     await until(() => lines(root).length === 1);
     const second = start(root);
@@ -185,7 +185,7 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
   it.skipIf(process.platform !== 'linux')(
     'is not kept from starting by a user who can only read its folder',
     async () => {
-      const root = install({ '1.0.0': serve });
+      const root = install({ '1.0.0': SERVE });
       const other = spawn('flock', [root, 'sh', '-c', 'echo locked; read -r line'], {
         stdio: ['pipe', 'pipe', 'ignore'],
       });

@@ -9,7 +9,7 @@ export interface Below {
 }
 
 /** Values at which lengths, counts and signs go wrong. */
-const EDGES: readonly bigint[] = [
+const edges: readonly bigint[] = [
   ...[
     0n,
     1n,
@@ -119,7 +119,7 @@ function once(bytes: Uint8Array, random: Below, others: readonly Uint8Array[]): 
 
 /** A number at an edge, in one of the forms that our formats write numbers in. */
 function edge(random: Below): Uint8Array {
-  const value = EDGES[random.below(EDGES.length)] ?? 0n;
+  const value = edges[random.below(edges.length)] ?? 0n;
   const bytes = Buffer.alloc(8);
   switch (random.below(4)) {
     case 0:

@@ -48,7 +48,7 @@ export function addonsFor(
   );
 }
 
-const loading = '\0addon:';
+const LOADING = '\0addon:';
 
 /**
  * All of level is bundled; the line that finds its native part is ours. Of koffi there is only the
@@ -59,20 +59,20 @@ export const nativeAddons: Plugin = {
   resolveId: {
     filter: { id: /^(\.\/binding|@koromix\/koffi-win32-x64)$/ },
     handler: (id, importer) => {
-      if (id !== './binding') return `${loading}koffi`;
+      if (id !== './binding') return `${LOADING}koffi`;
       return importer !== undefined && basename(dirname(importer)) === 'classic-level'
-        ? `${loading}classic-level`
+        ? `${LOADING}classic-level`
         : null;
     },
   },
   load(id) {
-    if (!id.startsWith(loading)) return null;
+    if (!id.startsWith(LOADING)) return null;
     const loader = JSON.stringify(join(root, 'shared/src/addon.ts'));
-    return `module.exports = require(${loader}).loadAddon(${JSON.stringify(id.slice(loading.length))});`;
+    return `module.exports = require(${loader}).loadAddon(${JSON.stringify(id.slice(LOADING.length))});`;
   },
 };
 
-const absent = '\0absent:';
+const ABSENT = '\0absent:';
 
 /**
  * What libraries would use if somebody installed it (natives of `ws`, colours of `debug`); nobody
@@ -83,11 +83,11 @@ export const neverInstalled: Plugin = {
   name: 'never-installed',
   resolveId: {
     filter: { id: /^(bufferutil|utf-8-validate|supports-color)$/ },
-    handler: (id) => `${absent}${id}`,
+    handler: (id) => `${ABSENT}${id}`,
   },
   load: (id) =>
-    id.startsWith(absent)
-      ? `module.exports = {}; throw new Error('${id.slice(absent.length)} is never installed');`
+    id.startsWith(ABSENT)
+      ? `module.exports = {}; throw new Error('${id.slice(ABSENT.length)} is never installed');`
       : null,
 };
 

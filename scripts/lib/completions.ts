@@ -13,7 +13,7 @@ interface Place {
   readonly options: readonly { readonly name: string; readonly says: string }[];
 }
 
-const made = 'Made from the commands by `npm run docs`; do not edit.';
+const MADE = 'Made from the commands by `npm run docs`; do not edit.';
 
 function placesOf(program: Command): readonly Place[] {
   return allCommands(program).map(({ command, words }) => ({
@@ -52,7 +52,7 @@ export function bashCompletion(program: Command): string {
     ({ path, words, options }) =>
       `    '${path}') words='${names(words)}' options='${names(options)}' ;;`,
   );
-  return `# Completion of ${name} for bash. ${made}
+  return `# Completion of ${name} for bash. ${MADE}
 ${func}() {
   local place='${name}' word words='' options=''
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -89,7 +89,7 @@ export function fishCompletion(program: Command): string {
         `complete -c ${name} -n "${func} '${path}'" -l ${option.name.slice(2)} -d ${quoted(option.says)}`,
     ),
   ]);
-  return `# Completion of ${name} for fish. ${made}
+  return `# Completion of ${name} for fish. ${MADE}
 function ${func}
   set -l place ${name}
   for word in (commandline -opc)[2..]
@@ -113,7 +113,7 @@ export function powershellCompletion(program: Command): string {
   const rows = placesOf(program).map(
     ({ path, words, options }) => `    ${quoted(path)} = @(${list(words)}, ${list(options)})`,
   );
-  return `# Completion of ${name} for PowerShell. ${made}
+  return `# Completion of ${name} for PowerShell. ${MADE}
 Register-ArgumentCompleter -Native -CommandName ${name} -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{

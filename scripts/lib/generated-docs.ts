@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AGENT_METRICS } from '../../agent/src/status/metrics.ts';
-import { METRICS } from '../../collector/src/health/metrics.ts';
+import { agentMetrics } from '../../agent/src/status/metrics.ts';
+import { collectorMetrics } from '../../collector/src/health/metrics.ts';
 import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
 import { configJsonSchema, configTable, policyJsonSchema } from './config-docs.ts';
 import { errorCodes, withWaiting } from './error-codes.ts';
@@ -35,9 +35,9 @@ export async function generatedFiles(root: string): Promise<readonly GeneratedFi
       root,
       'docs/monitoring.md',
       'collector metrics',
-      metricsTable(METRICS),
+      metricsTable(collectorMetrics),
       'agent metrics',
-      metricsTable(AGENT_METRICS),
+      metricsTable(agentMetrics),
     ),
   ];
 }

@@ -16,7 +16,7 @@ const files = tree([
   file('bin/run', '#!/bin/sh\n', true),
   file(long, Buffer.alloc(1537, 7)),
 ]);
-const seconds = 1_700_000_000;
+const SECONDS = 1_700_000_000;
 const run = (command: string, ...args: string[]) =>
   spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } });
 const has = (command: string) => run(command, '--version').status === 0;
@@ -53,14 +53,14 @@ describe('the files of a package', () => {
 
 describe('a tar archive', () => {
   it('holds every file, also one whose path is longer than a hundred bytes', () => {
-    const read = readTar(writeTar(files, seconds));
+    const read = readTar(writeTar(files, SECONDS));
     expect([...read]).toEqual(files.map(({ path, bytes }) => [path, bytes]));
   });
 
   it('is refused when it is cut, and when a path fits no header', () => {
-    const archive = writeTar(files, seconds);
+    const archive = writeTar(files, SECONDS);
     expect(() => readTar(archive.subarray(0, 1600))).toThrow('cut or damaged');
-    expect(() => writeTar([file('x'.repeat(101), '')], seconds)).toThrow(
+    expect(() => writeTar([file('x'.repeat(101), '')], SECONDS)).toThrow(
       'too long for a tar archive',
     );
   });
@@ -68,7 +68,7 @@ describe('a tar archive', () => {
   it.skipIf(!has('tar'))(
     `is read by tar, with times and owners that are always the same${note('tar')}`,
     () => {
-      writeFileSync(join(folder, 'a.tar'), writeTar(files, seconds));
+      writeFileSync(join(folder, 'a.tar'), writeTar(files, SECONDS));
       const { stdout, stderr } = run('tar', '--utc', '--full-time', '-tvf', join(folder, 'a.tar'));
       expect(stderr).toBe('');
       const lines = stdout.trimEnd().split('\n');
@@ -83,7 +83,7 @@ describe('a tar archive', () => {
 
 describe('a zip archive', () => {
   it.skipIf(!has('python3'))(`is read by another program, whole${note('python3')}`, () => {
-    writeFileSync(join(folder, 'a.zip'), writeZip(files, seconds));
+    writeFileSync(join(folder, 'a.zip'), writeZip(files, SECONDS));
     const script =
       'import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n' +
       'for i in z.infolist(): print(i.filename, i.file_size, oct(i.external_attr >> 16), *i.date_time)';

@@ -11,8 +11,8 @@ export const debArchitecture = { 'linux-x64': 'amd64', 'linux-arm64': 'arm64' } 
 export type LinuxTarget = keyof typeof debArchitecture;
 export const isLinux = (target: Target): target is LinuxTarget => target in debArchitecture;
 
-const maintainer = 'The Aliquot authors <aliquot@lists.aliquot.science>';
-const needs =
+const MAINTAINER = 'The Aliquot authors <aliquot@lists.aliquot.science>';
+const NEEDS =
   'libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 9), adduser, init-system-helpers (>= 1.54)';
 
 /** The .deb as dpkg-deb makes it. The same files and time give the same bytes. */
@@ -39,7 +39,7 @@ export function buildDeb(
 /** The package's files, and below DEBIAN/ what dpkg reads. */
 function debTree(product: Product, made: LinuxPackage, target: LinuxTarget, seconds: number): Tree {
   const { name, version } = made;
-  const changelog = `${name} (${version}) stable; urgency=medium\n\n  * Release ${version}: see CHANGELOG.md of the project.\n\n -- ${maintainer}  ${rfc5322(seconds)}\n`;
+  const changelog = `${name} (${version}) stable; urgency=medium\n\n  * Release ${version}: see CHANGELOG.md of the project.\n\n -- ${MAINTAINER}  ${rfc5322(seconds)}\n`;
   const overrides = join(root, `deploy/linux/${name}.lintian`);
   const files = [
     ...made.files,
@@ -75,9 +75,9 @@ function control(
     `Package: ${name}`,
     `Version: ${version}`,
     `Architecture: ${debArchitecture[target]}`,
-    `Maintainer: ${maintainer}`,
+    `Maintainer: ${MAINTAINER}`,
     `Installed-Size: ${kib}`,
-    `Depends: ${needs}`,
+    `Depends: ${NEEDS}`,
     'Section: utils',
     'Priority: optional',
     `Description: ${summary}`,

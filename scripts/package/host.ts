@@ -10,7 +10,7 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 const sources = join(root, 'deploy/host');
-const compiler = 'x86_64-w64-mingw32';
+const COMPILER = 'x86_64-w64-mingw32';
 
 /**
  * The host's bytes. Throws with the compiler's words, or with the Debian package to install where
@@ -61,7 +61,7 @@ export function buildHost(version: string, secondMs = 1000): Buffer {
 }
 
 function run(tool: string, args: readonly string[]): void {
-  const program = `${compiler}-${tool}`;
+  const program = `${COMPILER}-${tool}`;
   const { error, status, stderr } = spawnSync(program, args, { cwd: sources, encoding: 'utf8' });
   if (error !== undefined)
     throw new Error(

@@ -4,14 +4,14 @@
  */
 type Edit = readonly [pattern: RegExp, replacement: string];
 
-const reinstall = 'the installation is not whole: install it again [NOT_BUILT]';
+const REINSTALL = 'the installation is not whole: install it again [NOT_BUILT]';
 
 const shell: readonly Edit[] = [
   [/"\$\(dirname "\$self"\)\/\.\."/, '"$(dirname "$self")"'],
   [/^node=.*$/m, 'node=$root/node'],
   [/^program=.*$/m, 'program=$root/program'],
-  [/the project's own Node is not installed; run: .* \[NOT_BUILT\]/, reinstall],
-  [/not built yet; run: .* \[NOT_BUILT\]/, reinstall],
+  [/the project's own Node is not installed; run: .* \[NOT_BUILT\]/, REINSTALL],
+  [/not built yet; run: .* \[NOT_BUILT\]/, REINSTALL],
   [/on the project's own Node/, 'on the Node beside it'],
 ];
 
@@ -19,8 +19,8 @@ const batch: readonly Edit[] = [
   [/"%~dp0\.\."/, '"%~dp0."'],
   [/^set "node=.*"/m, 'set "node=%root%\\node.exe"'],
   [/^set "program=.*"/m, 'set "program=%root%\\program"'],
-  [/the project's own Node is not installed; run: .* \[NOT_BUILT\]/, reinstall],
-  [/not built yet; run: .* \[NOT_BUILT\]/, reinstall],
+  [/the project's own Node is not installed; run: .* \[NOT_BUILT\]/, REINSTALL],
+  [/not built yet; run: .* \[NOT_BUILT\]/, REINSTALL],
   [/on the project's own Node/, 'on the Node beside it'],
 ];
 
@@ -51,7 +51,7 @@ export function currentLauncher(command: string, windows: boolean): string {
       'set "version="',
       'if exist "%root%\\current" set /p version=<"%root%\\current"',
       `if not exist "%root%\\versions\\%version%\\launcher.cmd" (`,
-      `  echo ${command}: ${reinstall} 1>&2`,
+      `  echo ${command}: ${REINSTALL} 1>&2`,
       '  exit /b 2',
       ')',
       `"%root%\\versions\\%version%\\launcher.cmd" %*`,

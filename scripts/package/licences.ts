@@ -12,7 +12,7 @@ interface NativeLibrary {
   readonly text: string;
 }
 
-const level = 'node_modules/classic-level/deps';
+const LEVEL = 'node_modules/classic-level/deps';
 
 /** What is compiled into the addon of classic-level. */
 const inLevel: readonly NativeLibrary[] = [
@@ -20,13 +20,13 @@ const inLevel: readonly NativeLibrary[] = [
     name: 'LevelDB',
     version: '1.20',
     license: 'BSD-3-Clause',
-    text: `${level}/leveldb/leveldb-1.20/LICENSE`,
+    text: `${LEVEL}/leveldb/leveldb-1.20/LICENSE`,
   },
   {
     name: 'Snappy',
     version: '1.1.4',
     license: 'BSD-3-Clause',
-    text: `${level}/snappy/snappy/COPYING`,
+    text: `${LEVEL}/snappy/snappy/COPYING`,
   },
 ];
 

@@ -1,6 +1,6 @@
 import { foldersOf, modeOf, type Tree } from './tree.ts';
 
-const block = 512;
+const BLOCK = 512;
 /**
  * Field offsets and lengths of a ustar header (POSIX.1-1988, pax(1), "ustar Interchange Format").
  */
@@ -14,7 +14,7 @@ export function writeTar(files: Tree, seconds: number): Buffer {
   const parts: Buffer[] = [];
   const add = (path: string, mode: number, bytes: Buffer, type: '0' | '5') => {
     parts.push(header(path, mode, bytes.length, seconds, type), bytes);
-    parts.push(Buffer.alloc((block - (bytes.length % block)) % block));
+    parts.push(Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK));
   };
   const folders = foldersOf(files).map((path) => ({ path, entry: undefined }));
   const all = [...folders, ...files.map((entry) => ({ path: entry.path, entry }))].sort((a, b) =>
@@ -24,13 +24,13 @@ export function writeTar(files: Tree, seconds: number): Buffer {
     if (entry === undefined) add(`${path}/`, 0o755, Buffer.alloc(0), '5');
     else add(path, modeOf(entry), entry.bytes, '0');
   }
-  parts.push(Buffer.alloc(2 * block));
+  parts.push(Buffer.alloc(2 * BLOCK));
   return Buffer.concat(parts);
 }
 
 function header(path: string, mode: number, size: number, seconds: number, type: string): Buffer {
   const { name, prefix } = splitPath(path);
-  const bytes = Buffer.alloc(block);
+  const bytes = Buffer.alloc(BLOCK);
   const octal = (value: number, at: number, length: number) =>
     bytes.write(value.toString(8).padStart(length - 1, '0'), at);
   bytes.write(name, field.name[0]);
@@ -76,10 +76,10 @@ export function readTar(archive: Buffer): ReadonlyMap<string, Buffer> {
   };
   let paxPath: string | undefined;
   for (let at = 0; ; ) {
-    const head = archive.subarray(at, at + block);
+    const head = archive.subarray(at, at + BLOCK);
     if (head[0] === 0) return files;
     const size = Number.parseInt(text(head, field.size).trim(), 8);
-    const bytes = archive.subarray(at + block, at + block + size);
+    const bytes = archive.subarray(at + BLOCK, at + BLOCK + size);
     if (!Number.isSafeInteger(size) || bytes.length !== size)
       throw new Error('the tar archive is cut or damaged');
     const type = text(head, field.type);
@@ -92,6 +92,6 @@ export function readTar(archive: Buffer): ReadonlyMap<string, Buffer> {
       if (type === '0' || type === '') files.set(path, bytes);
       paxPath = undefined;
     }
-    at += block + Math.ceil(size / block) * block;
+    at += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
   }
 }

@@ -15,7 +15,7 @@ const has = (command: string) => spawnSync(command, ['--version']).status === 0;
 /** What a skipped suite says beside its name. */
 const note = (command: string) =>
   has(command) ? '' : ` (skipped: there is no \`${command}\` here)`;
-const seconds = 1_700_000_000;
+const SECONDS = 1_700_000_000;
 const content = [
   file('node', '#!/bin/sh\n', true),
   file('program/main.js', ''),
@@ -29,13 +29,13 @@ const said = (command: string, ...args: string[]) =>
 
 describe.skipIf(!has('dpkg-deb'))(`a .deb${note('dpkg-deb')}`, () => {
   it('is the same when it is made twice, at whatever hour and in whatever folder', () => {
-    const first = buildDeb('agent', made('agent'), 'linux-x64', seconds);
-    expect(buildDeb('agent', made('agent'), 'linux-x64', seconds).equals(first)).toBe(true);
+    const first = buildDeb('agent', made('agent'), 'linux-x64', SECONDS);
+    expect(buildDeb('agent', made('agent'), 'linux-x64', SECONDS).equals(first)).toBe(true);
   });
 
   it('belongs to root, keeps the settings as conffiles, and says what it needs', () => {
     const path = join(folder, 'agent.deb');
-    writeFileSync(path, buildDeb('agent', made('agent'), 'linux-x64', seconds));
+    writeFileSync(path, buildDeb('agent', made('agent'), 'linux-x64', SECONDS));
     const lines = said('dpkg-deb', '--contents', path).trimEnd().split('\n');
     expect(lines.filter((line) => !/^[d-]rw.r-.r-. root\/root /.test(line))).toEqual([]);
     expect(
@@ -50,13 +50,13 @@ describe.skipIf(!has('dpkg-deb'))(`a .deb${note('dpkg-deb')}`, () => {
 
 describe.skipIf(!has('rpmbuild'))(`an .rpm${note('rpmbuild')}`, () => {
   it('is the same when it is made twice, at whatever hour and in whatever folder', () => {
-    const first = buildRpm('collector', made('collector'), 'linux-x64', seconds);
-    expect(buildRpm('collector', made('collector'), 'linux-x64', seconds).equals(first)).toBe(true);
+    const first = buildRpm('collector', made('collector'), 'linux-x64', SECONDS);
+    expect(buildRpm('collector', made('collector'), 'linux-x64', SECONDS).equals(first)).toBe(true);
   });
 
   it('takes its own folders with it when it goes, keeps the settings, and knows this machine by no name', () => {
     const path = join(folder, 'collector.rpm');
-    writeFileSync(path, buildRpm('collector', made('collector'), 'linux-x64', seconds));
+    writeFileSync(path, buildRpm('collector', made('collector'), 'linux-x64', SECONDS));
     const listed = said(
       'rpm',
       '-qp',
@@ -64,7 +64,7 @@ describe.skipIf(!has('rpmbuild'))(`an .rpm${note('rpmbuild')}`, () => {
       '%{BUILDHOST} %{BUILDTIME}\n[%{FILEFLAGS:fflags} %{FILENAMES}\n]',
       path,
     ).split('\n');
-    expect(listed[0]).toBe(`reproducible ${seconds}`);
+    expect(listed[0]).toBe(`reproducible ${SECONDS}`);
     expect(listed).toContain(' /usr/lib/aliquot-collector/program');
     expect(listed).toContain('cn /etc/aliquot-collector/serve.conf');
     expect(listed).not.toContain(' /usr/lib');

@@ -4,7 +4,7 @@ import { file, type Tree } from '../package/tree.ts';
 const end = { signature: 0x06054b50, bytes: 22 };
 const entry = { signature: 0x02014b50, bytes: 46 };
 const local = { bytes: 30 };
-const deflated = 8;
+const DEFLATED = 8;
 
 /**
  * The files of a zip archive as `npm run package` makes it (PKWARE APPNOTE 6.3.10, without its
@@ -40,5 +40,5 @@ function contentAt(archive: Buffer, offset: number): Buffer {
   const from =
     begin + local.bytes + archive.readUInt16LE(begin + 26) + archive.readUInt16LE(begin + 28);
   const packed = archive.subarray(from, from + archive.readUInt32LE(offset + 20));
-  return archive.readUInt16LE(offset + 10) === deflated ? inflateRawSync(packed) : packed;
+  return archive.readUInt16LE(offset + 10) === DEFLATED ? inflateRawSync(packed) : packed;
 }

@@ -12,9 +12,9 @@ import {
 import { type FilePort, nodeFiles } from '../src/durable/file-port.ts';
 import { parentOf } from '../src/durable/parent.ts';
 import { type CrashScenario, enumerate, type LifeStep } from './enumerate.ts';
-import { noFolderFlush, posixOnly } from './platform.ts';
+import { NO_FOLDER_FLUSH, posixOnly } from './platform.ts';
 import { seededSource } from './random.ts';
-import { NOTHING_SURVIVES, SimulatedDisk } from './simulated-disk.ts';
+import { nothingSurvives, SimulatedDisk } from './simulated-disk.ts';
 import { temporaryFolder } from './temp.ts';
 
 /** Writes some names, one after the other, and believes each once `put` has returned. */
@@ -51,7 +51,7 @@ function namesLife(
   };
 }
 
-describe.runIf(posixOnly(noFolderFlush))('the enumeration of faults', () => {
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))('the enumeration of faults', () => {
   it('D1 passes what writes durably', async () => {
     const counts = await enumerate(namesLife(writeFileDurably), { seed: 1 });
     expect(counts.failed).toEqual([]);
@@ -107,7 +107,7 @@ describe.runIf(posixOnly(noFolderFlush))('the enumeration of faults', () => {
   });
 });
 
-describe.runIf(posixOnly(noFolderFlush))('a simulated disk', () => {
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))('a simulated disk', () => {
   it('keeps after a power failure what was flushed, and of the rest what it is told', async () => {
     const root = temporaryFolder();
     const disk = new SimulatedDisk(root, nodeFiles);
@@ -138,7 +138,7 @@ describe.runIf(posixOnly(noFolderFlush))('a simulated disk', () => {
     await file.write(Buffer.from('kept'), 4);
     await file.sync();
     expect(readFileSync(join(root, 'a'), 'utf8')).toBe('lostkept');
-    await disk.powerFails(NOTHING_SURVIVES);
+    await disk.powerFails(nothingSurvives);
     expect(readFileSync(join(root, 'a'), 'latin1')).toBe('\0\0\0\0kept');
   });
 

@@ -7,7 +7,7 @@ import { type FatePlan, fatesOf } from './fates.ts';
 import type { Step } from './faulty-files.ts';
 import { type SeededRandom, seededSource } from './random.ts';
 import type { PromiseId, TortureContext, TortureCounts, TortureScenario } from './scenario.ts';
-import { NOTHING_SURVIVES, SimulatedDisk, type SimulatedProcess } from './simulated-disk.ts';
+import { nothingSurvives, SimulatedDisk, type SimulatedProcess } from './simulated-disk.ts';
 
 /**
  * One thing that the life does; done again after a crash or an error if it did not end well, so it
@@ -205,7 +205,7 @@ class Case {
       }
       await process.end();
       await judged('at the end', life, disk, { whole: true, damaged: false });
-      await disk.powerFails(NOTHING_SURVIVES);
+      await disk.powerFails(nothingSurvives);
       await judged('after a last power failure', life, disk, { whole: true, damaged: false });
       return first.steps.map((step) => ({ ...step, path: step.path.replaceAll(root, 'DIR') }));
     } finally {

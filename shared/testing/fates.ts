@@ -102,7 +102,7 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
     {
       name: 'EIO, cache taken for clean, then power off',
       fate: { dropped: { visible: true } },
-      survival: () => NOTHING,
+      survival: () => nothing,
     },
     ...kills,
     ...lost,
@@ -142,7 +142,7 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
   ],
 };
 
-const NOTHING: Survival = { content: 'none', names: 'none', level: 'none' };
+const nothing: Survival = { content: 'none', names: 'none', level: 'none' };
 
 function kindOf({ operation }: Step): StepKind {
   if (operation === 'write') return 'write';

@@ -20,32 +20,33 @@ export function posixOnly(reason: string): boolean {
 }
 
 /** The reason of tests that make symbolic links. */
-export const noLinks = 'on Windows administrators alone make symbolic links, and under Wine nobody';
+export const NO_LINKS =
+  'on Windows administrators alone make symbolic links, and under Wine nobody';
 
 /** The reason of tests on the simulated disk, or on one whose folders must be flushed. */
-export const noFolderFlush =
+export const NO_FOLDER_FLUSH =
   'the simulated disk loses names in folders that were not flushed, and Windows flushes no folders';
 
 /** The reason of tests that take or give rights by a mode. */
-export const noModes = 'modes mean nothing on Windows';
+export const NO_MODES = 'modes mean nothing on Windows';
 
 /** The reason of tests that make a fifo or a device. */
-export const noFifos = 'Windows has no fifos and devices among files';
+export const NO_FIFOS = 'Windows has no fifos and devices among files';
 
 /** The reason of tests with names that are no UTF-8, or hold signs that Windows forbids. */
-export const noRawNames = 'names there are text, and some signs are forbidden in them';
+export const NO_RAW_NAMES = 'names there are text, and some signs are forbidden in them';
 
 /** The reason of tests that run a line of the shell. */
-export const noShell = 'there is no shell of POSIX';
+export const NO_SHELL = 'there is no shell of POSIX';
 
 /**
  * The reason of tests in which a folder is known again by when it was made, or hard links are
  * counted.
  */
-export const noBirth = 'a folder’s time of birth changes with what is in it';
+export const NO_BIRTH = 'a folder’s time of birth changes with what is in it';
 
 /** The reason of tests that wait for events from folders which were there before the watch. */
-export const noEarlierFolders = 'it tells no events of folders that were there before';
+export const NO_EARLIER_FOLDERS = 'it tells no events of folders that were there before';
 
 /**
  * The mode that a private file shows: on Windows it says nothing, and the access control list

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { enumerate } from './enumerate.ts';
-import { noFolderFlush, posixOnly } from './platform.ts';
+import { NO_FOLDER_FLUSH, posixOnly } from './platform.ts';
 import { dataFolder, kitCreate, kitPassphrase, restoreTarget } from './shared-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe.runIf(posixOnly(noFolderFlush))(
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))(
   'P1 P2 faults of the disk under restores, kits and data folders',
   () => {
     test.each([

@@ -38,7 +38,7 @@ export interface Survival {
 }
 
 /** Nothing that was not flushed. */
-export const NOTHING_SURVIVES: Survival = { content: 'none', names: 'none', level: 'none' };
+export const nothingSurvives: Survival = { content: 'none', names: 'none', level: 'none' };
 
 /** A process on a simulated disk: its file port, and its end. */
 export interface SimulatedProcess {

@@ -16,7 +16,7 @@ import { type AgentCertificate, collectorIdOf, vaultIdOf } from '../src/keys/cer
 import { type VaultKeys, vaultKeysFrom } from '../src/keys/derive.ts';
 import { noise, repeatableRandom } from './bytes.ts';
 
-export const SMALL_PARAMETERS: VaultParameters = {
+export const smallParameters: VaultParameters = {
   chunkerVersion: 1,
   minChunkBytes: 64,
   averageChunkBytes: 256,
@@ -50,7 +50,7 @@ export function testVault(name: string, epochs = 1): TestVault {
     vaultKey: vaultKey.publicKey,
     catalogKey: catalogKey.publicKey,
     blind: false,
-    parameters: SMALL_PARAMETERS,
+    parameters: smallParameters,
     createdAtMs: 1_700_000_000_000,
   };
   const secrets = Array.from({ length: epochs }, (_, index) => ({

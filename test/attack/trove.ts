@@ -135,17 +135,17 @@ async function records(
   return found;
 }
 
-const STORED: Beginning = { bytes: 0, known: 1 };
-const ZSTD: Beginning = { bytes: 0x0128b52f, known: 4 };
+const storedBeginning: Beginning = { bytes: 0, known: 1 };
+const zstd: Beginning = { bytes: 0x0128b52f, known: 4 };
 /** Version 1, then kind 1 to 4. */
 const DRAFT: readonly Beginning[] = [1, 2, 3, 4].map((kind) => ({
   bytes: 0x08011000 + kind,
   known: 4,
 }));
 /** Version 1, POSIX. */
-const LIST: readonly Beginning[] = [{ bytes: 0x08011001, known: 4 }];
+const listBeginnings: readonly Beginning[] = [{ bytes: 0x08011001, known: 4 }];
 /** Version 1, a hash of 32 bytes. */
-const READ: readonly Beginning[] = [{ bytes: 0x08011220, known: 4 }];
+const readBeginnings: readonly Beginning[] = [{ bytes: 0x08011220, known: 4 }];
 
 /** What to look for, by the names that `Thief.open` understands. */
 export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
@@ -153,7 +153,9 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
     // Codec byte and tag are what a stored chunk has more than its content; a compressed one is
     // smaller.
     const beginnings =
-      plainSize === undefined ? [STORED, ZSTD] : [bytes.length === plainSize + 17 ? STORED : ZSTD];
+      plainSize === undefined
+        ? [storedBeginning, zstd]
+        : [bytes.length === plainSize + 17 ? storedBeginning : zstd];
     return { name: `item ${id}`, nonce: ZERO_NONCE, start: bytes.subarray(0, 4), beginnings };
   };
   const sealed: SealedTarget[] = [];
@@ -180,7 +182,7 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
     for (const purpose of ['list', 'read'] as const) {
       const parts = entries.flatMap((entry, e) => {
         const bytes = purpose === 'list' ? entry.sealedList : entry.sealedRead;
-        const beginnings = purpose === 'list' ? LIST : READ;
+        const beginnings = purpose === 'list' ? listBeginnings : readBeginnings;
         const part: SealedTarget = {
           name: `${purpose} ${c} ${e}`,
           nonce: ZERO_NONCE,

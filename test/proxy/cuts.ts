@@ -10,12 +10,12 @@ import { type Handler, Relay, type RelayLine } from './relay.ts';
  * Where in a frame the cable breaks: one byte behind its beginning, in the middle, one byte before
  * its end, at its end.
  */
-export const PLACES = ['first', 'middle', 'before-end', 'end'] as const;
+export const places = ['first', 'middle', 'before-end', 'end'] as const;
 
 export interface Cut {
   readonly direction: Direction;
   readonly frame: number;
-  readonly place: (typeof PLACES)[number] | number;
+  readonly place: (typeof places)[number] | number;
   /** With a reset instead of an end. */
   readonly hard: boolean;
 }
@@ -80,7 +80,7 @@ export class CutBench {
     this.#shape = shape;
   }
 
-  static async open(shape: Shape = SMALL): Promise<CutBench> {
+  static async open(shape: Shape = small): Promise<CutBench> {
     const pair = await Pair.open();
     const relay = await Relay.open(pair.url);
     const timers = new ElasticTimers();
@@ -174,13 +174,13 @@ export interface Shape {
   readonly chunkBytes: number;
 }
 
-const SMALL: Shape = { files: 2, chunks: 3, chunkBytes: 400 };
+const small: Shape = { files: 2, chunks: 3, chunkBytes: 400 };
 
 /** Every boundary of every frame of a recorded session, and the bytes around it. */
 export function everyBoundary({ frames }: Recording): Cut[] {
   return (['to-collector', 'to-agent'] as const).flatMap((direction) =>
     frames[direction].flatMap((_size, frame) =>
-      PLACES.map((place): Cut => ({ direction, frame, place, hard: false })),
+      places.map((place): Cut => ({ direction, frame, place, hard: false })),
     ),
   );
 }

@@ -19,8 +19,8 @@ import {
  */
 
 const command = promisify(execFile);
-const PC = { address: '10.77.1.2', gateway: '10.77.1.1' };
-const SERVER = { address: '10.77.2.2', gateway: '10.77.2.1' };
+const pcPlace = { address: '10.77.1.2', gateway: '10.77.1.1' };
+const serverPlace = { address: '10.77.2.2', gateway: '10.77.2.1' };
 const PORT = 8480;
 const PASSPHRASE = 'correct horse battery staple';
 
@@ -98,8 +98,8 @@ export class Namespaces {
     }
     await this.#in(router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     for (const [name, { address, gateway }, port] of [
-      [pc, PC, 'to-pc'],
-      [server, SERVER, 'to-server'],
+      [pc, pcPlace, 'to-pc'],
+      [server, serverPlace, 'to-server'],
     ] as const) {
       await command('ip', [
         'link',
@@ -142,7 +142,7 @@ export class Namespaces {
     await command('openssl', [
       ...made,
       '-addext',
-      `subjectAltName=IP:${SERVER.address}`,
+      `subjectAltName=IP:${serverPlace.address}`,
       '-keyout',
       key,
       '-out',
@@ -173,7 +173,7 @@ export class Namespaces {
       '--data',
       this.#collectorData,
       '--listen',
-      `${SERVER.address}:${PORT}`,
+      `${serverPlace.address}:${PORT}`,
       ...tls,
     ];
     this.#server = new DemoService('aliquot', args, {}, this.#under('server'));
@@ -187,7 +187,7 @@ export class Namespaces {
 
   /** Runs an operator's command on the collector's machine; throws unless it ends with 0. */
   async operator(args: readonly string[]): Promise<Finished> {
-    const url = `https://${SERVER.address}:${PORT}`;
+    const url = `https://${serverPlace.address}:${PORT}`;
     const token = await readFile(join(this.#collectorData, 'admin.token'), 'utf8').catch(() => '');
     const environment = {
       ALIQUOT_PASSPHRASE: PASSPHRASE,

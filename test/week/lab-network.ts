@@ -13,11 +13,11 @@ import { DemoService, type Finished, type ProgramName, run } from '../../demo/pr
 const command = promisify(execFile);
 const LAB = '10.78.0.1/24';
 /** The server has two addresses, so that a collector can move from the one to the other. */
-const SERVER = ['10.78.0.11', '10.78.0.12'] as const;
+const serverAddresses = ['10.78.0.11', '10.78.0.12'] as const;
 /** What the addresses are called. */
-export const HOSTS: Readonly<Record<string, string>> = {
-  'backup.lab.test': SERVER[0],
-  'vault.lab.test': SERVER[1],
+export const hostAddresses: Readonly<Record<string, string>> = {
+  'backup.lab.test': serverAddresses[0],
+  'vault.lab.test': serverAddresses[1],
 };
 
 export type LabPlace = 'server' | 'lab';
@@ -45,7 +45,7 @@ export class LabNetwork {
 
   async #build(): Promise<void> {
     const { server, lab } = this.#names;
-    const hosts = Object.entries(HOSTS).map(([name, address]) => `${address} ${name}\n`);
+    const hosts = Object.entries(hostAddresses).map(([name, address]) => `${address} ${name}\n`);
     for (const name of [server, lab]) {
       await command('ip', ['netns', 'add', name]);
       // `ip netns exec` shows a program this file as /etc/hosts.
@@ -68,7 +68,7 @@ export class LabNetwork {
       server,
     ]);
     await this.#in(lab, 'ip', 'addr', 'add', LAB, 'dev', 'cable');
-    for (const address of SERVER)
+    for (const address of serverAddresses)
       await this.#in(server, 'ip', 'addr', 'add', `${address}/24`, 'dev', 'cable');
     for (const name of [server, lab]) await this.#in(name, 'ip', 'link', 'set', 'cable', 'up');
     const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];

@@ -36,7 +36,7 @@ export interface Injection extends Point {
  * `openat` also go to pipes, modules and sources, so they are counted on each file of the data
  * folder.
  */
-const COUNTED = [
+const countedCalls = [
   'fsync',
   'fdatasync',
   'pwrite64',
@@ -45,8 +45,8 @@ const COUNTED = [
   'ftruncate',
   'mkdir',
 ] as const;
-const COUNTED_BY_FILE = ['write', 'openat'] as const;
-const EFFECTS: Readonly<Record<string, readonly StraceEffect[]>> = {
+const countedByFile = ['write', 'openat'] as const;
+const effects: Readonly<Record<string, readonly StraceEffect[]>> = {
   fsync: ['error=EIO', 'signal=KILL'],
   fdatasync: ['error=EIO', 'signal=KILL'],
   pwrite64: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
@@ -62,8 +62,8 @@ const EFFECTS: Readonly<Record<string, readonly StraceEffect[]>> = {
  * As a grandchild, so that whoever signals the program reaches it; all threads; paths of
  * descriptors, no contents.
  */
-const STRACE = ['strace', '-D', '-f', '-y', '-s', '0'] as const;
-const ENVIRONMENT = { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' };
+const straceCommand = ['strace', '-D', '-f', '-y', '-s', '0'] as const;
+const tracedEnvironment = { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' };
 
 /** Why this machine cannot do it, or undefined. */
 export async function whyNoStrace(): Promise<string | undefined> {
@@ -87,10 +87,10 @@ export async function whyNoStrace(): Promise<string | undefined> {
  * own.
  */
 export function counting(trace: string): Start {
-  const calls = [...COUNTED, ...COUNTED_BY_FILE].join(',');
+  const calls = [...countedCalls, ...countedByFile].join(',');
   return {
-    environment: ENVIRONMENT,
-    under: [...STRACE, '--seccomp-bpf', '-o', trace, '-e', `trace=${calls}`],
+    environment: tracedEnvironment,
+    under: [...straceCommand, '--seccomp-bpf', '-o', trace, '-e', `trace=${calls}`],
   };
 }
 
@@ -106,8 +106,8 @@ export function injecting(
   // and no signals.
   const quicker = effect === 'signal=KILL' ? [] : ['--seccomp-bpf'];
   return {
-    environment: ENVIRONMENT,
-    under: [...STRACE, ...quicker, '-o', trace, ...filter, ...what],
+    environment: tracedEnvironment,
+    under: [...straceCommand, ...quicker, '-o', trace, ...filter, ...what],
   };
 }
 
@@ -145,7 +145,7 @@ export function pointsOf(trace: string, root: string, folders: readonly string[]
       !folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
     )
       continue;
-    if (COUNTED.some((name) => name === syscall))
+    if (countedCalls.some((name) => name === syscall))
       points.push({ syscall, path: undefined, when: ofThread });
     // The random names of unfinished files cannot be told to strace before; what is written to them
     // is counted by thread.
@@ -162,7 +162,7 @@ export function pointsOf(trace: string, root: string, folders: readonly string[]
 /** Every fault that can happen at these calls. */
 export function injectionsAt(points: readonly Point[]): Injection[] {
   return points.flatMap((point) =>
-    (EFFECTS[point.syscall] ?? []).map((effect) => ({ ...point, effect })),
+    (effects[point.syscall] ?? []).map((effect) => ({ ...point, effect })),
   );
 }
 

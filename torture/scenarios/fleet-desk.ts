@@ -9,7 +9,7 @@ import { proveDesk } from '../../test/fleet/desk.ts';
  * So many PCs are what one person can be asked to run; more real ones than these would measure the
  * machine and not the program.
  */
-const SIZE = { real: 30, simulated: 70 };
+const size = { real: 30, simulated: 70 };
 /** A start of each takes a second of a core. */
 const LEAST_SECONDS = 240;
 
@@ -17,7 +17,7 @@ async function fleetDesk({ log, mine }: TortureContext): Promise<TortureCounts> 
   const none = { injected: 0, passed: 0, failed: [], whole: true };
   if (!mine(1)) return none;
   try {
-    await proveDesk(SIZE, log);
+    await proveDesk(size, log);
   } catch (error) {
     return {
       ...none,

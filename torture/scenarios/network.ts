@@ -7,7 +7,7 @@ import { anywhere, type Cut, CutBench, everyBoundary, nameOf } from '../../test/
 import { mischiefs } from '../../test/proxy/mischief.ts';
 
 /** Several frames of content, so that cuts fall into the middle of an upload too. */
-const LARGE = { files: 6, chunks: 8, chunkBytes: 150_000 };
+const large = { files: 6, chunks: 8, chunkBytes: 150_000 };
 const RANDOM_CUTS = 300;
 const ROUNDS = 25;
 
@@ -35,7 +35,7 @@ async function cases(
 }
 
 async function withBench(
-  shape: typeof LARGE | undefined,
+  shape: typeof large | undefined,
   work: (bench: CutBench) => Promise<TortureCounts>,
 ): Promise<TortureCounts> {
   const bench = await CutBench.open(shape);
@@ -70,7 +70,7 @@ export const networkScenarios: readonly TortureScenario[] = [
       'the line breaks after a random byte of a session that uploads 7 MB in several frames: every version arrives exactly once, with its receipt on both sides, and little is sent twice.',
     proves: ['P1', 'P2'],
     run: (context) =>
-      withBench(LARGE, async (bench) => {
+      withBench(large, async (bench) => {
         const recording = await bench.record();
         const whole = bench.sentBytes;
         const twice: number[] = [];

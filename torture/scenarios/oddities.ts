@@ -21,13 +21,13 @@ import type {
 import { DemoService, type JsonLine } from '../../demo/programs.ts';
 import { type AgentPlace, World } from '../../test/world.ts';
 
-const mebibyte = 1 << 20;
-const gibibyte = 1 << 30;
+const MEBIBYTE = 1 << 20;
+const GIBIBYTE = 1 << 30;
 
 /**
  * How often a program's peak memory is read; the kernel keeps it, so only the last reading counts.
  */
-const lookEveryMs = 50;
+const LOOK_EVERY_MS = 50;
 
 interface Measured {
   readonly code: number;
@@ -48,7 +48,7 @@ async function measured(
   let peak = 0;
   const look = setInterval(() => {
     peak = Math.max(peak, peakOf(service.child.pid));
-  }, lookEveryMs);
+  }, LOOK_EVERY_MS);
   try {
     const ended = new Promise<number>((resolve) =>
       service.child.once('close', (code) => resolve(code ?? 128)),
@@ -113,7 +113,7 @@ function writeSparse(path: string, bytes: number, islands: number, random: Seede
     for (let island = 0; island < islands; island += 1) {
       const at =
         Math.floor((bytes / islands) * island) +
-        random.below(Math.floor(bytes / islands) - mebibyte);
+        random.below(Math.floor(bytes / islands) - MEBIBYTE);
       writeSync(file, random.bytes(64 << 10), 0, 64 << 10, at);
     }
   } finally {
@@ -137,7 +137,7 @@ const restore = (world: World, agent: AgentPlace, target: string) =>
 /** One sparse file of so many bytes, through both programs and back. */
 export async function hugeSparseFile(
   context: TortureContext,
-  bytes = 20 * gibibyte,
+  bytes = 20 * GIBIBYTE,
 ): Promise<TortureCounts> {
   const world = await World.open();
   try {
@@ -176,7 +176,7 @@ export async function hugeSparseFile(
       [
         'backup of what was appended',
         async () => {
-          writeFileSync(file, context.random.bytes(3 * mebibyte), { flag: 'a' });
+          writeFileSync(file, context.random.bytes(3 * MEBIBYTE), { flag: 'a' });
           return told(context, 'appended 3 MiB', await backup(agent, folder));
         },
       ],
@@ -211,19 +211,19 @@ async function sound(world: World, agent: AgentPlace): Promise<string | undefine
   return queue.code === 0 ? undefined : queue.complaint;
 }
 
-const filesInOneFolder = 10_000;
+const FILES_IN_ONE_FOLDER = 10_000;
 
 /**
  * A tree of small files: most in folders of ten thousand, so that both many names and many folders
  * are met.
  */
 function makeSmallFiles(root: string, files: number): void {
-  for (let folder = 0; folder * filesInOneFolder < files; folder += 1) {
+  for (let folder = 0; folder * FILES_IN_ONE_FOLDER < files; folder += 1) {
     const path = join(root, `plate ${folder}`);
     mkdirSync(path);
     for (
       let file = 0;
-      file < filesInOneFolder && folder * filesInOneFolder + file < files;
+      file < FILES_IN_ONE_FOLDER && folder * FILES_IN_ONE_FOLDER + file < files;
       file += 1
     ) {
       writeFileSync(

@@ -11,7 +11,7 @@ import { enrolled } from './outside-agent.ts';
 
 const YEAR = 365 * 86_400;
 /** How far off a clock may be: seconds, hours, a day, years, on either side of the truth. */
-const OFFSETS = [
+const offsets = [
   0,
   5,
   -5,
@@ -43,7 +43,7 @@ async function backUpUnderBentClocks(stage: Stage, random: SeededRandom): Promis
   for (let state = 0; state < STATES; state += 1) {
     contents.push(`state ${state} ${'x'.repeat(state)}`);
     await writeFile(file, contents.at(-1) ?? '');
-    const [agentOffset, collectorOffset] = [random.pick(OFFSETS), random.pick(OFFSETS)];
+    const [agentOffset, collectorOffset] = [random.pick(offsets), random.pick(offsets)];
     said.push(`agent ${agentOffset} s, collector ${collectorOffset} s`);
     await agentClock.set(agentOffset);
     await collectorClock.set(collectorOffset);

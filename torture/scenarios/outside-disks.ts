@@ -38,7 +38,7 @@ function mustFailNamed(finished: Finished): void {
 }
 
 /** From no room at all to nearly enough: each lands in another write. */
-const LEFT_BYTES = [
+const leftBytes = [
   0, 1, 4096, 8192, 20_000, 60_000, 150_000, 300_000, 420_000, 600_000, 740_000, 760_000, 800_000,
   900_000, 1_100_000,
 ] as const;
@@ -56,7 +56,7 @@ async function startsOrNames(stage: Stage): Promise<boolean> {
   return listens;
 }
 
-const agentFull = LEFT_BYTES.map(
+const agentFull = leftBytes.map(
   (left): Case => ({
     what: `backup --offline with ${left} bytes left`,
     run: (stage) =>
@@ -76,7 +76,7 @@ const agentFull = LEFT_BYTES.map(
   }),
 );
 
-const collectorFull = LEFT_BYTES.flatMap((left) =>
+const collectorFull = leftBytes.flatMap((left) =>
   [false, true].map(
     (restarted): Case => ({
       what: `serve with ${left} bytes left, then freed ${restarted ? 'and started again' : 'under the running server'}`,

@@ -15,7 +15,7 @@ export interface Harm {
 }
 
 const YEAR = 365 * 86_400;
-const JUMPS = [3 * YEAR, -4 * YEAR, 86_400, -86_400, 3600, -3600, 30, -30, 0] as const;
+const jumps = [3 * YEAR, -4 * YEAR, 86_400, -86_400, 3600, -3600, 30, -30, 0] as const;
 
 /**
  * Does one harm after another, some at the same time, until `stopped`; everything is healed when it
@@ -127,7 +127,7 @@ async function bending(
   if (faketimeLibrary === undefined) return;
   while (!stopped()) {
     await pause(2000 + random.below(12_000), stopped);
-    await random.pick<Side>(plant.sides).clock.set(random.pick(JUMPS));
+    await random.pick<Side>(plant.sides).clock.set(random.pick(jumps));
     harm.clockJumps += 1;
   }
   for (const { clock } of plant.sides) await clock.set(0);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 
-const LIBRARIES = [
+const libraries = [
   '/usr/lib/x86_64-linux-gnu',
   '/usr/lib/aarch64-linux-gnu',
   '/usr/lib64',
@@ -10,9 +10,9 @@ const LIBRARIES = [
 ];
 
 /** libfaketime, when this machine has it. */
-export const faketimeLibrary = LIBRARIES.map(
-  (folder) => `${folder}/faketime/libfaketime.so.1`,
-).find((path) => existsSync(path));
+export const faketimeLibrary = libraries
+  .map((folder) => `${folder}/faketime/libfaketime.so.1`)
+  .find((path) => existsSync(path));
 
 /**
  * A program's wall clock that can be set at any time, with libfaketime; timers and files' times

@@ -16,11 +16,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import {
-  noBirth,
-  noFifos,
-  noLinks,
-  noModes,
-  noRawNames,
+  NO_BIRTH,
+  NO_FIFOS,
+  NO_LINKS,
+  NO_MODES,
+  NO_RAW_NAMES,
   notUnderWine,
   posixOnly,
 } from '@aliquot/shared/testing/platform';
@@ -30,7 +30,7 @@ import { noise } from '../../testing/queue/support.ts';
 import { QueueError } from '../queue/log/errors.ts';
 import { bytePath, pathBytes } from '../source/paths.ts';
 import { nodeSource } from '../source/source-port.ts';
-import { maxAttempts } from './core.ts';
+import { MAX_ATTEMPTS } from './core.ts';
 
 let bench: Bench;
 beforeEach(async () => {
@@ -45,7 +45,7 @@ const keystream = (length: number) =>
   createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(length));
 const itemCount = () => bench.queue.pending().bytes;
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'a first backup captures files, folders and links, and a second one captures nothing',
   async () => {
     mkdirSync(at('empty folder'));
@@ -107,7 +107,7 @@ for (const [what, change] of [
     },
   ],
 ] as const) {
-  test.runIf(what !== 'got another mode' || posixOnly(noModes))(
+  test.runIf(what !== 'got another mode' || posixOnly(NO_MODES))(
     `a file that ${what} gives a new version`,
     async () => {
       write('f', 'alpha');
@@ -162,7 +162,7 @@ test('P6: another, empty folder in the root’s place is taken for an unmounted 
   expect((await bench.backup()).told).toEqual(['changed .']);
 });
 
-test.runIf(notUnderWine(noBirth))(
+test.runIf(notUnderWine(NO_BIRTH))(
   'P6: a root of which everything went at once is an alarm, and nothing is gone',
   async () => {
     write('a', 'alpha');
@@ -172,7 +172,7 @@ test.runIf(notUnderWine(noBirth))(
   },
 );
 
-test.runIf(posixOnly(noModes))(
+test.runIf(posixOnly(NO_MODES))(
   'P6: an unreadable file is named, the others are captured, and the problem ends when it can be read',
   async () => {
     write('a', 'alpha');
@@ -194,7 +194,7 @@ test.runIf(posixOnly(noModes))(
   },
 );
 
-test.runIf(posixOnly(noModes))(
+test.runIf(posixOnly(NO_MODES))(
   'P6: what lies below a folder that cannot be listed is unknown, not gone',
   async () => {
     mkdirSync(at('d'));
@@ -213,7 +213,7 @@ test.runIf(posixOnly(noModes))(
   },
 );
 
-test.runIf(posixOnly(noFifos))('P6: a fifo is named and hangs nothing', async () => {
+test.runIf(posixOnly(NO_FIFOS))('P6: a fifo is named and hangs nothing', async () => {
   execFileSync('mkfifo', [at('pipe')]);
   write('a', 'alpha');
   expect((await bench.backup()).told).toEqual(['new .', 'new a', 'special pipe']);
@@ -236,7 +236,7 @@ test('P2: a file that changes during each read is named and never recorded', asy
   );
   const captured = await bench.backup('log');
   expect(captured.told).toEqual(['problem log']);
-  expect(reads).toBeGreaterThanOrEqual(maxAttempts);
+  expect(reads).toBeGreaterThanOrEqual(MAX_ATTEMPTS);
   expect(await bench.queue.known(Buffer.from(at('log')))).toBeUndefined();
   bench.through(nodeSource);
   expect((await bench.backup('log')).told).toEqual(['new log']);
@@ -262,7 +262,7 @@ test('P2: a file that changes during one read is read again and recorded as it i
   expect((await bench.queue.known(Buffer.from(at('log'))))?.size).toBe('second one'.length);
 });
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'a file that is replaced by a link between scan and read is left for the next scan',
   async () => {
     write('f', 'alpha');
@@ -282,7 +282,7 @@ test.runIf(posixOnly(noLinks))(
   },
 );
 
-test.runIf(posixOnly(noRawNames))(
+test.runIf(posixOnly(NO_RAW_NAMES))(
   'P2: names of any bytes, and names that differ only in case, are kept apart and exact',
   async () => {
     const raw = Buffer.concat([Buffer.from(`${bench.data}/`), Buffer.from([0xff, 0xfe, 0x41])]);
@@ -299,7 +299,7 @@ test.runIf(posixOnly(noRawNames))(
   },
 );
 
-test.runIf(posixOnly(noLinks))('symlink loops are kept as links and never entered', async () => {
+test.runIf(posixOnly(NO_LINKS))('symlink loops are kept as links and never entered', async () => {
   mkdirSync(at('d'));
   symlinkSync('..', at('d/up'));
   symlinkSync('self', at('self'));

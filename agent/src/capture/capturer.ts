@@ -62,8 +62,8 @@ export type CaptureOutcome =
 
 type PutTask = Extract<CaptureTask, { type: 'put' }>;
 
-const batchFiles = 512;
-const batchBytes = 64 << 20;
+const BATCH_FILES = 512;
+const BATCH_BYTES = 64 << 20;
 const platform = process.platform === 'win32' ? 'windows' : 'posix';
 const noTag = new Uint8Array(32);
 const noBytes = new Uint8Array(0);
@@ -150,7 +150,7 @@ export class Capturer {
           batch.push(task);
           taken.add(resultOf(task));
           bytes += task.item.stat.size;
-          if (batch.length >= batchFiles || bytes >= batchBytes) await turn();
+          if (batch.length >= BATCH_FILES || bytes >= BATCH_BYTES) await turn();
         }
       }
       throwIfStopped(signal);

@@ -27,7 +27,7 @@ export type Change =
   | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem };
 
 /** Changes that are handed on at once. */
-const mostChanges = 1024;
+const MOST_CHANGES = 1024;
 
 /**
  * Whether the stamps of an item are those that were captured, and old enough then to have shown any
@@ -102,7 +102,7 @@ export async function* compare(
           const change = await absent(next);
           if (change !== undefined) changes.push(change);
           // A folder that went away may have held a million names.
-          if (changes.length >= mostChanges) yield changes.splice(0);
+          if (changes.length >= MOST_CHANGES) yield changes.splice(0);
           const wait = names.pass();
           if (wait !== undefined) await wait;
         }

@@ -36,16 +36,16 @@ export type Sleep = (ms: number) => Promise<void>;
  * Room of one window: two chunks of the largest size, so that a carried-over piece never fills it.
  * Two windows are alive.
  */
-const windowBytes = 4 << 20;
+const WINDOW_BYTES = 4 << 20;
 /** A file is started in the next window rather than in the last bytes of this one. */
-const startRoom = 64 << 10;
-const windowChunks = 512;
-const windowFiles = 512;
+const START_ROOM = 64 << 10;
+const WINDOW_CHUNKS = 512;
+const WINDOW_FILES = 512;
 const noIndex = new Uint8Array(0);
 /**
  * Reads of a file that keeps changing before it is named as a problem. Test only: tests count them.
  */
-export const maxAttempts = 3;
+export const MAX_ATTEMPTS = 3;
 
 /**
  * What outlives one capture: making it anew for each batch of small files would cost more than the
@@ -58,7 +58,7 @@ export class CaptureRoom {
 
   constructor({ vault }: CaptureKeys) {
     this.table = gearTable(vault.gearSeed);
-    this.#windowBytes = Math.max(windowBytes, 2 * vault.parameters.maxChunkBytes);
+    this.#windowBytes = Math.max(WINDOW_BYTES, 2 * vault.parameters.maxChunkBytes);
   }
 
   take(): Uint8Array {
@@ -124,7 +124,7 @@ interface OpenWindow {
  * window.
  *
  * A file counts as captured only when its state was the same before and after the read and as many
- * bytes came as it says it has; otherwise it is read again, and after `maxAttempts` it is a problem
+ * bytes came as it says it has; otherwise it is read again, and after `MAX_ATTEMPTS` it is a problem
  * (never a version that nobody ever had).
  */
 export class CaptureCore {
@@ -166,7 +166,7 @@ export class CaptureCore {
   async capture(jobs: readonly CaptureJob[]): Promise<void> {
     try {
       for (const job of jobs) {
-        if (this.#isFull(startRoom)) await this.#turn(undefined, 0);
+        if (this.#isFull(START_ROOM)) await this.#turn(undefined, 0);
         await this.#file(job);
       }
       await this.#turn(undefined, 0);
@@ -187,7 +187,7 @@ export class CaptureCore {
         this.#window.endings.push({ type: 'result', result: outcome });
         return;
       }
-      if (tries >= maxAttempts) {
+      if (tries >= MAX_ATTEMPTS) {
         this.#problem(job, changingProblem(tries));
         return;
       }
@@ -351,7 +351,9 @@ export class CaptureCore {
   #isFull(room: number): boolean {
     const { buffer, used, pieces, endings } = this.#window;
     return (
-      buffer.length - used < room || pieces.length >= windowChunks || endings.length >= windowFiles
+      buffer.length - used < room ||
+      pieces.length >= WINDOW_CHUNKS ||
+      endings.length >= WINDOW_FILES
     );
   }
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Found } from '../source/walk.ts';
 import { packFound, unpackFound } from './found-pack.ts';
 
-const seed = 20_260_511;
+const SEED = 20_260_511;
 
 const path = fc
   .uint8Array({ minLength: 1, maxLength: 12 })
@@ -35,7 +35,7 @@ const problem: fc.Arbitrary<Found> = fc.record({
   problem: fc.constant({ code: 'special' as const, message: 'is a fifo' }),
 });
 
-test(`what a walk found comes out of the packing as it went in (seed ${seed})`, () => {
+test(`what a walk found comes out of the packing as it went in (seed ${SEED})`, () => {
   fc.assert(
     fc.property(
       fc.array(fc.oneof({ weight: 4, arbitrary: item }, problem), { maxLength: 20 }),
@@ -43,6 +43,6 @@ test(`what a walk found comes out of the packing as it went in (seed ${seed})`, 
         expect(unpackFound(structuredClone(packFound(batch)))).toEqual(batch);
       },
     ),
-    { seed },
+    { seed: SEED },
   );
 });

@@ -8,7 +8,7 @@ import type { Found } from '../source/walk.ts';
 export interface PackedFound {
   /** Paths of plain items in order, each behind a zero, which no path holds. */
   readonly paths: string;
-  /** Eight 64-bit words for each: see `words`. */
+  /** Eight 64-bit words for each: see `WORDS`. */
   readonly numbers: ArrayBuffer;
   /**
    * What is no plain item, with the place in the batch that it has: links, which have a target,
@@ -21,12 +21,12 @@ export interface PackedFound {
  * Words of one item: modification, change, inode, device, size, mode, kind, length of the result's
  * path.
  */
-const words = 8;
+const WORDS = 8;
 const kinds = ['file', 'directory', 'symlink', 'special'] as const;
 
 export function packFound(batch: readonly Found[]): PackedFound {
   const others: { at: number; found: Found }[] = [];
-  const numbers = new ArrayBuffer(batch.length * words * 8);
+  const numbers = new ArrayBuffer(batch.length * WORDS * 8);
   const integers = new BigInt64Array(numbers);
   const floats = new Float64Array(numbers);
   let paths = '';
@@ -46,7 +46,7 @@ export function packFound(batch: readonly Found[]): PackedFound {
     floats[word + 5] = stat.mode;
     floats[word + 6] = kinds.indexOf(stat.kind);
     floats[word + 7] = found.resultPathLength;
-    word += words;
+    word += WORDS;
   }
   return { paths, numbers, others };
 }
@@ -86,7 +86,7 @@ export function unpackFound({ paths, numbers, others }: PackedFound): readonly F
       linkTarget: '',
       resultPathLength: floats[word + 7] as number,
     });
-    word += words;
+    word += WORDS;
   }
   takeOthers();
   return found;

@@ -28,7 +28,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, keys, receiptFor, testSigner, vault } from '../../testing/queue/support.ts';
-import { leastGrowingBytes, openGrowth, readGrowthHead } from './growth.ts';
+import { LEAST_GROWING_BYTES, openGrowth, readGrowthHead } from './growth.ts';
 
 let bench: Bench;
 let mtimeS: number;
@@ -230,9 +230,9 @@ test('a file that was replaced, cut short, or changed where it is looked at agai
 });
 
 test('small files, and files at rest for long, are never captured by their end alone', async () => {
-  writeFileSync(at('small'), bytes(1, leastGrowingBytes - 10));
+  writeFileSync(at('small'), bytes(1, LEAST_GROWING_BYTES - 10));
   stamp('small');
-  writeFileSync(at('old'), bytes(2, leastGrowingBytes + MIB));
+  writeFileSync(at('old'), bytes(2, LEAST_GROWING_BYTES + MIB));
   utimesSync(at('old'), mtimeS - 90_000, mtimeS - 90_000);
   await bench.backup();
   await sent();
@@ -295,7 +295,7 @@ test('I-A11: whatever happens to a file, its versions at rest are exact, and a g
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 4 }), async (steps) => {
       file += 1;
       const name = `file-${file}`;
-      let content = bytes(file, leastGrowingBytes + 300_000);
+      let content = bytes(file, LEAST_GROWING_BYTES + 300_000);
       writeFileSync(at(name), content);
       stamp(name);
       await bench.backup(name);

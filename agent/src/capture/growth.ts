@@ -31,24 +31,24 @@ import type { SourceStat } from '../source/source-port.ts';
  * Below this, reading the whole again costs less than the trouble. Test only: its boundary is
  * tested.
  */
-export const leastGrowingBytes = 8 << 20;
+export const LEAST_GROWING_BYTES = 8 << 20;
 /** A file whose last change is older than this when it is captured is not expected to grow. */
-const growingForMs = 24 * 3_600_000;
+const GROWING_FOR_MS = 24 * 3_600_000;
 /** After this long without a change a file captured while growing is read whole, and compared. */
-const growthRestsMs = 3_600_000;
+const GROWTH_RESTS_MS = 3_600_000;
 /** A file that never rests is read whole this often all the same. */
-const longestUnprovedMs = 7 * 24 * 3_600_000;
+const LONGEST_UNPROVED_MS = 7 * 24 * 3_600_000;
 /**
  * What was captured as it was is read whole at its rest if that comes to no more than so much, on
  * average, since it was last read whole.
  */
-const wholeBytesPerMs = 10_000;
+const WHOLE_BYTES_PER_MS = 10_000;
 /**
  * So many chunks of the old part are read again before the file is continued, besides the last one.
  */
-const samples = 8;
+const SAMPLES = 8;
 /** Above any state: four levels of a thousand references. */
-const maxGrowthBytes = 512 << 10;
+const MAX_GROWTH_BYTES = 512 << 10;
 
 const LAYOUT = 1;
 const KEY_LABEL = 'aliquot/v1/growth-key';
@@ -58,7 +58,7 @@ const NONCE_BYTES = 12;
 
 /** Whether a file is so large that its growth is remembered, and reading it whole is not free. */
 export function mayBeContinued({ size }: Pick<KnownFile, 'size'>): boolean {
-  return size >= leastGrowingBytes;
+  return size >= LEAST_GROWING_BYTES;
 }
 
 /**
@@ -83,7 +83,7 @@ export function isRested(
 ): boolean {
   return (
     !mayBeContinued({ size }) ||
-    nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs
+    nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= GROWTH_RESTS_MS
   );
 }
 
@@ -109,8 +109,8 @@ export function growthFor(
   const grew = now.size > known.size && now.ino === known.ino && now.mtimeNs > known.mtimeNs;
   if (!grew && !isUnproved(known)) return undefined;
   const sinceMs = nowMs - head.readWholeMs;
-  const isCheap = restsAtLast && sinceMs * wholeBytesPerMs >= now.size;
-  return { state, whole: !grew || isCheap || sinceMs >= longestUnprovedMs };
+  const isCheap = restsAtLast && sinceMs * WHOLE_BYTES_PER_MS >= now.size;
+  return { state, whole: !grew || isCheap || sinceMs >= LONGEST_UNPROVED_MS };
 }
 
 /** The version that a state continues. */
@@ -209,7 +209,7 @@ export function openGrowth(
     const head = readHead(reader);
     const clear = state.subarray(0, reader.position);
     const nonce = reader.raw(NONCE_BYTES);
-    const sealed = reader.sized(maxGrowthBytes);
+    const sealed = reader.sized(MAX_GROWTH_BYTES);
     reader.end();
     const taken: Taken[] = [];
     for (const sample of head.samples) {
@@ -326,10 +326,10 @@ export class GrowthTracker {
   state(keys: VaultKeys, cacheSecret: Uint8Array, version: GrownVersion): Uint8Array | undefined {
     const { open, boundary } = this.#mark ?? { open: this.#builder.open, boundary: this.#offset };
     const last = this.#last;
-    const rests = version.capturedAtMs - Number(version.mtimeNs / 1_000_000n) > growingForMs;
+    const rests = version.capturedAtMs - Number(version.mtimeNs / 1_000_000n) > GROWING_FOR_MS;
     if (
       last === undefined ||
-      version.size < leastGrowingBytes ||
+      version.size < LEAST_GROWING_BYTES ||
       (rests && this.#resumed === undefined)
     )
       return undefined;
@@ -360,7 +360,7 @@ export class GrowthTracker {
   #consider(taken: Taken): void {
     const worst = this.#samples.at(-1);
     if (
-      this.#samples.length >= samples &&
+      this.#samples.length >= SAMPLES &&
       worst !== undefined &&
       Buffer.compare(taken.fingerprint, worst.fingerprint) >= 0
     )
@@ -369,7 +369,7 @@ export class GrowthTracker {
     const all = [...this.#samples, taken].sort((a, b) =>
       Buffer.compare(a.fingerprint, b.fingerprint),
     );
-    this.#samples = all.slice(0, samples);
+    this.#samples = all.slice(0, SAMPLES);
   }
 }
 

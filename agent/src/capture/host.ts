@@ -39,7 +39,7 @@ export interface CaptureHost {
   close(): Promise<void>;
 }
 
-const batchSize = 512;
+const BATCH_SIZE = 512;
 
 /** Cuts a walk into batches. */
 export function* walkBatches(
@@ -49,7 +49,7 @@ export function* walkBatches(
   let batch: Found[] = [];
   for (const found of walk(port, request.root, compileRules(request.rules), request.sourceRoot)) {
     batch.push(found);
-    if (batch.length >= batchSize) {
+    if (batch.length >= BATCH_SIZE) {
       yield batch;
       batch = [];
     }

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { noBirth, notUnderWine } from '@aliquot/shared/testing/platform';
+import { NO_BIRTH, notUnderWine } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
 import { bytePath } from '../source/paths.ts';
@@ -57,7 +57,7 @@ describe('I-A13 P6: a folder that is the same as before', () => {
     expect(await told()).toEqual(['gone a']);
   });
 
-  test.runIf(notUnderWine(noBirth))(
+  test.runIf(notUnderWine(NO_BIRTH))(
     'has lost nothing when all went at once, however often one looks, until a person says so',
     async () => {
       for (const name of ['a', 'b', 'c']) write(name);
@@ -71,7 +71,7 @@ describe('I-A13 P6: a folder that is the same as before', () => {
     },
   );
 
-  test.runIf(notUnderWine(noBirth))('does not vouch by what came after all went', async () => {
+  test.runIf(notUnderWine(NO_BIRTH))('does not vouch by what came after all went', async () => {
     write('a');
     await bench.backup();
     rmSync(at('a'));
@@ -84,20 +84,23 @@ describe('I-A13 P6: a folder that is the same as before', () => {
     expect(await known()).toEqual(['ransom-note']);
   });
 
-  test.runIf(notUnderWine(noBirth))('is in order again when what was there came back', async () => {
-    write('a');
-    write('b');
-    await bench.backup();
-    mkdirSync(join(bench.own, 'aside'));
-    for (const name of ['a', 'b']) renameSync(at(name), join(bench.own, 'aside', name));
-    expect(await told()).toEqual(['all-gone .']);
-    renameSync(join(bench.own, 'aside', 'b'), at('b'));
-    // One is back, so the place is; the other is gone.
-    expect(await told()).not.toContain('new b');
-    expect(await told()).not.toContain('all-gone .');
-    expect(await known()).toEqual(['b']);
-    expect(bench.problems.size).toBe(0);
-  });
+  test.runIf(notUnderWine(NO_BIRTH))(
+    'is in order again when what was there came back',
+    async () => {
+      write('a');
+      write('b');
+      await bench.backup();
+      mkdirSync(join(bench.own, 'aside'));
+      for (const name of ['a', 'b']) renameSync(at(name), join(bench.own, 'aside', name));
+      expect(await told()).toEqual(['all-gone .']);
+      renameSync(join(bench.own, 'aside', 'b'), at('b'));
+      // One is back, so the place is; the other is gone.
+      expect(await told()).not.toContain('new b');
+      expect(await told()).not.toContain('all-gone .');
+      expect(await known()).toEqual(['b']);
+      expect(bench.problems.size).toBe(0);
+    },
+  );
 
   test('is in order when its only file was written anew under the same name', async () => {
     write('a');
@@ -108,7 +111,7 @@ describe('I-A13 P6: a folder that is the same as before', () => {
     expect(bench.problems.size).toBe(0);
   });
 
-  test.runIf(notUnderWine(noBirth))('is judged the same by a look at one path in it', async () => {
+  test.runIf(notUnderWine(NO_BIRTH))('is judged the same by a look at one path in it', async () => {
     mkdirSync(at('d'));
     write('d/a');
     await bench.backup();
@@ -118,7 +121,7 @@ describe('I-A13 P6: a folder that is the same as before', () => {
     expect(await told()).toContain('all-gone .');
   });
 
-  test.runIf(notUnderWine(noBirth))('loses empty folders without an alarm', async () => {
+  test.runIf(notUnderWine(NO_BIRTH))('loses empty folders without an alarm', async () => {
     mkdirSync(at('d'));
     await bench.backup();
     rmSync(at('d'), { recursive: true });

@@ -16,7 +16,7 @@ export interface Candidate {
 }
 
 /** How many files that are larger than the whole queue are remembered as tried. */
-const mostTried = 1000;
+const MOST_TRIED = 1000;
 
 /**
  * The results that were complete and found no room in the queue (P6): each is a durable reference,
@@ -97,7 +97,7 @@ export class ReferenceBook {
     if (this.#queue.pending().entries > 0) return false;
     const key = Buffer.from(path).toString('latin1');
     if (this.#tried.get(key) === state) return false;
-    if (this.#tried.size >= mostTried) this.#tried.clear();
+    if (this.#tried.size >= MOST_TRIED) this.#tried.clear();
     this.#tried.set(key, state);
     return true;
   }

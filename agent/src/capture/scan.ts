@@ -1,6 +1,11 @@
 import { allExcludedProblem, type Excluded } from '../source/excludes.ts';
 import { type BytePath, bytePath, isWithin } from '../source/paths.ts';
-import { type CompiledRules, compileRules, excludedFrom, restoredFolder } from '../source/rules.ts';
+import {
+  type CompiledRules,
+  compileRules,
+  excludedFrom,
+  RESTORED_FOLDER,
+} from '../source/rules.ts';
 import type { Source } from '../source/source.ts';
 import type { Found } from '../source/walk.ts';
 import { type Change, compare, type Item } from './compare.ts';
@@ -99,7 +104,7 @@ async function* whatIsAt(
   // A folder that holds what was restored and nothing else has nothing to back up; a person who
   // names what was restored is told.
   const onlyRestored =
-    excluded?.counts.every(({ glob }) => glob === restoredFolder) === true &&
+    excluded?.counts.every(({ glob }) => glob === RESTORED_FOLDER) === true &&
     !excludedFrom(rules, at, source.root);
   if (excluded?.left === 0 && !onlyRestored)
     yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];

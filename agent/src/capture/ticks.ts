@@ -4,9 +4,9 @@ import type { SourceStat } from '../source/source-port.ts';
  * File systems stamp changes in ticks: within this time a second change can leave the same stamps
  * (kernel tick, NTFS clock).
  */
-const tickMs = 20;
+const TICK_MS = 20;
 /** Where stamps are whole seconds (FAT, some network shares), a tick is up to two of them. */
-const coarseTickMs = 2000;
+const COARSE_TICK_MS = 2000;
 
 /**
  * For how long after its last change a file may change again without showing it, and how long ago
@@ -17,7 +17,7 @@ function freshness(
   nowMs: number,
 ): { tick: number; age: number } {
   const newest = mtimeNs > ctimeNs ? mtimeNs : ctimeNs;
-  const tick = ctimeNs % 1_000_000_000n === 0n ? coarseTickMs : tickMs;
+  const tick = ctimeNs % 1_000_000_000n === 0n ? COARSE_TICK_MS : TICK_MS;
   return { tick, age: Math.abs(nowMs - Number(newest / 1_000_000n)) };
 }
 

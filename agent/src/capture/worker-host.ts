@@ -9,7 +9,7 @@ import type { CaptureExchange, CaptureJob } from './window.ts';
  * Worker threads end when nothing was asked of them for this long: an idle agent should weigh
  * nothing.
  */
-const defaultIdleMs = 5_000;
+const DEFAULT_IDLE_MS = 5_000;
 
 interface Seat {
   readonly thread: CaptureThread;
@@ -31,7 +31,7 @@ export class WorkerHost implements CaptureHost {
     keys: CaptureKeys,
     {
       workers = 1,
-      idleMs = defaultIdleMs,
+      idleMs = DEFAULT_IDLE_MS,
       rested = () => undefined,
     }: { readonly workers?: number; readonly idleMs?: number; readonly rested?: () => void } = {},
   ) {

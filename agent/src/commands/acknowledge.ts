@@ -1,6 +1,6 @@
 import type { Output } from '@aliquot/shared/cli/output';
 import type { StandardOutput } from '@aliquot/shared/cli/standard-output';
-import { type Request, versionsInARequest } from '../socket/protocol.ts';
+import { type Request, VERSIONS_IN_AREQUEST } from '../socket/protocol.ts';
 
 /**
  * What an answer says, for who takes it as seen: one value of each event of a kind, once all of it
@@ -66,9 +66,9 @@ export async function acknowledgeLost(
   );
   const shown = told.map(Number);
   // Oldest first, as they were shown: an end between two requests leaves only what stands behind.
-  for (let at = 0; at < shown.length; at += versionsInARequest)
+  for (let at = 0; at < shown.length; at += VERSIONS_IN_AREQUEST)
     await ask(
-      { op: 'acknowledgeLost', versions: shown.slice(at, at + versionsInARequest) },
+      { op: 'acknowledgeLost', versions: shown.slice(at, at + VERSIONS_IN_AREQUEST) },
       output,
     );
 }

@@ -21,7 +21,7 @@ import { waitsForApproval } from '../uplink/errors.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { presenter } from './present.ts';
 
-const maxBundleBytes = 1 << 20;
+const MAX_BUNDLE_BYTES = 1 << 20;
 
 export interface EnrollOptions {
   readonly data: string;
@@ -45,7 +45,7 @@ export async function enroll(
       'USAGE_INVALID',
       `${bundlePath} is a folder; name the bundle, the file that central IT sent`,
     );
-  const bundle = await readFileIfThere(nodeFiles, path, maxBundleBytes);
+  const bundle = await readFileIfThere(nodeFiles, path, MAX_BUNDLE_BYTES);
   if (bundle === undefined)
     throw new UsageError(
       'USAGE_INVALID',

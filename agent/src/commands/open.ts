@@ -26,13 +26,13 @@ import { startConfig } from './start-config.ts';
  * Where a .deb or .rpm keeps the configuration of the agent whose data is in the default folder
  * (deploy/linux/agent).
  */
-const packagedConfig = '/etc/aliquot-agent/agent.yaml';
+const PACKAGED_CONFIG = '/etc/aliquot-agent/agent.yaml';
 
 /** Where a data folder's configuration is, unless `--config` says otherwise. */
 export function defaultConfigPath(dataDir: string): string {
   const ofPackage =
-    process.platform === 'linux' && dataDir === defaultDataFolder() && existsSync(packagedConfig);
-  return ofPackage ? packagedConfig : join(dataDir, 'agent.yaml');
+    process.platform === 'linux' && dataDir === defaultDataFolder() && existsSync(PACKAGED_CONFIG);
+  return ofPackage ? PACKAGED_CONFIG : join(dataDir, 'agent.yaml');
 }
 
 interface OpenOptions {

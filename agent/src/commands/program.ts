@@ -10,7 +10,7 @@ import {
 } from '@aliquot/shared/cli/help';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { processOutput, type StandardOutput } from '@aliquot/shared/cli/standard-output';
-import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
+import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
 import type { Request } from '../socket/protocol.ts';
@@ -27,7 +27,7 @@ async function perform(data: string, request: Request, shown: Output): Promise<v
   return (await import('./open.ts')).perform(data, request, shown);
 }
 
-const configurationHelp =
+const CONFIGURATION_HELP =
   'agent.yaml names the folders to watch ("sources"), what may wait in the "queue", and how the agent keeps out of the instrument\'s way ' +
   '("courtesy": priority, maxCpuPercent, maxMbitPerSecond, timeWindows, pauseWhile).';
 
@@ -59,7 +59,7 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
   command(program, 'run', {
     description: 'The service: watches, queues, sends, restores; stops cleanly on SIGTERM.',
     example: 'aliquot-agent run --data /var/lib/aliquot-agent',
-    notes: [configurationHelp],
+    notes: [CONFIGURATION_HELP],
   })
     .option('--config <FILE>', 'what to watch (default: agent.yaml in the data folder)')
     .option(
@@ -214,7 +214,7 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     example:
       'aliquot-agent restore /data/run1 --at 3d --to /tmp/back --data /var/lib/aliquot-agent',
   })
-    .option('--at <TIME>', `as of a time: ${timeHelp}`)
+    .option('--at <TIME>', `as of a time: ${TIME_HELP}`)
     .option(
       '--to <DIR>',
       'whole paths below this folder; unless given, a new folder in "Restored from backup" beside the source',

@@ -1,12 +1,12 @@
 import type { Clock } from '@aliquot/shared/ports';
 
 /** How much may be spent at once after a rest, as time of the rate. */
-const burstMs = 250;
+const BURST_MS = 250;
 /**
  * A debt is paid off for this long at most: one long piece of other work must not stop everything
  * for minutes.
  */
-const longestDebtMs = 10_000;
+const LONGEST_DEBT_MS = 10_000;
 
 /**
  * A token bucket that may be overdrawn: spending is never refused, but whoever wants to spend more
@@ -40,8 +40,8 @@ export class Bucket {
       return 0;
     }
     this.#balance = Math.min(
-      Math.max(this.#balance, -longestDebtMs * rate) + elapsedMs * rate,
-      burstMs * rate,
+      Math.max(this.#balance, -LONGEST_DEBT_MS * rate) + elapsedMs * rate,
+      BURST_MS * rate,
     );
     return this.#balance >= 0 ? 0 : Math.ceil(-this.#balance / rate);
   }

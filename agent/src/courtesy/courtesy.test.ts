@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { TestPc } from '../../testing/courtesy/test-pc.ts';
-import { type CourtesyEvent, longPauseMs } from './courtesy.ts';
+import { type CourtesyEvent, LONG_PAUSE_MS } from './courtesy.ts';
 
 let pc: TestPc;
 beforeEach(() => {
@@ -147,7 +147,7 @@ test('P6: a pause that lasts for long is told of, once', async () => {
   const events: string[] = [];
   courtesy.subscribe(({ type }) => events.push(type));
   pc.running.add('acquire');
-  const until = pc.nowMs + 3 * longPauseMs;
+  const until = pc.nowMs + 3 * LONG_PAUSE_MS;
   // Each nap takes the PC some minutes further, so that a day needs some hundreds of looks instead
   // of a hundred thousand.
   pc.onSleep = () => {

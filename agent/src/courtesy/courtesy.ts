@@ -7,7 +7,7 @@ import type { BusyPort } from './processes.ts';
 
 export type CourtesyEvent =
   | { readonly type: 'paused'; readonly pause: Pause }
-  /** The pause has lasted for `longPauseMs`; told once for each pause. */
+  /** The pause has lasted for `LONG_PAUSE_MS`; told once for each pause. */
   | { readonly type: 'pausedLong'; readonly pause: Pause }
   | { readonly type: 'resumed' };
 
@@ -15,13 +15,13 @@ export type CourtesyEvent =
  * A pause of this length is a problem that people are told of (P6): no acquisition takes so long,
  * but a program left open does. Test only: tests let it pass.
  */
-export const longPauseMs = 8 * 3_600_000;
+export const LONG_PAUSE_MS = 8 * 3_600_000;
 
 /**
  * A wait is cut into pieces of this length, so that a limit that the hour changes, or a clock that
  * jumps, is noticed.
  */
-const longestSliceMs = 1_000;
+const LONGEST_SLICE_MS = 1_000;
 
 export interface CourtesyParts {
   readonly settings: Limiting;
@@ -83,7 +83,7 @@ export class Courtesy {
       const waitMs = pause === undefined ? this.#cpuWaitMs() : this.#busy.intervalMs;
       if (waitMs === 0) return;
       await this.#parts.sleep(
-        pause === undefined ? Math.min(waitMs, longestSliceMs) : waitMs,
+        pause === undefined ? Math.min(waitMs, LONGEST_SLICE_MS) : waitMs,
         stops,
       );
     }
@@ -99,7 +99,7 @@ export class Courtesy {
       const { bytesPerMs } = limitsAt(this.#parts.settings, this.#parts.clock.nowMs());
       const waitMs = Math.max(this.#line.waitMs(bytesPerMs), this.#cpuWaitMs());
       if (waitMs === 0) return;
-      await this.#parts.sleep(Math.min(waitMs, longestSliceMs), stops);
+      await this.#parts.sleep(Math.min(waitMs, LONGEST_SLICE_MS), stops);
     }
   }
 
@@ -154,7 +154,7 @@ export class Courtesy {
       this.#told = 'paused';
       this.#tell({ type: 'paused', pause });
     }
-    if (this.#told === 'paused' && this.#parts.clock.nowMs() - pause.sinceMs >= longPauseMs) {
+    if (this.#told === 'paused' && this.#parts.clock.nowMs() - pause.sinceMs >= LONG_PAUSE_MS) {
       this.#told = 'pausedLong';
       this.#tell({ type: 'pausedLong', pause });
     }

@@ -8,7 +8,7 @@ export interface Limits {
 }
 
 /** One megabit per second. */
-const bytesPerMsOfMbit = 1_000_000 / 8 / 1000;
+const BYTES_PER_MS_OF_MBIT = 1_000_000 / 8 / 1000;
 
 /**
  * The limits at a moment, by this PC's local time. The first window that holds and names a limit
@@ -26,7 +26,8 @@ export function limitsAt(
   }
   return {
     cpuShare: maxCpuPercent === undefined ? undefined : maxCpuPercent / 100,
-    bytesPerMs: maxMbitPerSecond === undefined ? undefined : maxMbitPerSecond * bytesPerMsOfMbit,
+    bytesPerMs:
+      maxMbitPerSecond === undefined ? undefined : maxMbitPerSecond * BYTES_PER_MS_OF_MBIT,
   };
 }
 

@@ -14,10 +14,10 @@ export interface BusyPort {
 
 const run = promisify(execFile);
 /** A listing that takes longer does not come at all. */
-const patienceMs = 10_000;
-const mostOutputBytes = 8 << 20;
+const PATIENCE_MS = 10_000;
+const MOST_OUTPUT_BYTES = 8 << 20;
 /** Linux keeps so much of a program's name beside its process. */
-const commBytes = 15;
+const COMM_BYTES = 15;
 
 /** The processes of this system: `/proc` on Linux, `tasklist` on Windows, `ps` elsewhere. */
 export function systemBusyPort(platform: NodeJS.Platform = process.platform): BusyPort {
@@ -66,7 +66,7 @@ export async function runningInProc(
     // in the command line.
     const program = baseName((await text(join(proc, entry, 'cmdline'))).split('\0')[0] ?? '');
     const byFile = names.find(
-      (name) => name === program && (name.length <= commBytes || name.startsWith(comm)),
+      (name) => name === program && (name.length <= COMM_BYTES || name.startsWith(comm)),
     );
     if (byFile !== undefined) return byFile;
   }
@@ -85,8 +85,8 @@ function fromListing(platform: NodeJS.Platform): BusyPort['running'] {
     : ['ps', ['-A', '-o', 'comm=']];
   return async (names) => {
     const { stdout } = await run(program, args, {
-      timeout: patienceMs,
-      maxBuffer: mostOutputBytes,
+      timeout: PATIENCE_MS,
+      maxBuffer: MOST_OUTPUT_BYTES,
       windowsHide: true,
     });
     return windows ? runningInTasklist(stdout, names) : runningInPs(stdout, names);

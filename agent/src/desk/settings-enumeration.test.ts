@@ -1,10 +1,10 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
-import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_FOLDER_FLUSH, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
 import { settings } from '../../testing/desk/desk-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe.runIf(posixOnly(noFolderFlush))(
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))(
   'P1 P5 P6 faults of the disk under settings from the desk',
   () => {
     test.each([{ scenario: settings, every: 12 }])(

@@ -108,7 +108,7 @@ export async function diagnosisOf(
 }
 
 /** Texts of a `status` event that are words of this program, or times. */
-const STATUS_WORDS = new Set([
+const statusWords = new Set([
   'service',
   'connection',
   'connectedSince',
@@ -130,7 +130,7 @@ function statusShown(value: object): Json {
   for (const [name, inner] of Object.entries(value)) {
     if (typeof inner === 'number' || typeof inner === 'boolean' || inner === null)
       shown[name] = inner;
-    else if (typeof inner === 'string' && STATUS_WORDS.has(name)) shown[name] = inner;
+    else if (typeof inner === 'string' && statusWords.has(name)) shown[name] = inner;
     else if (typeof inner === 'object' && !Array.isArray(inner)) shown[name] = statusShown(inner);
   }
   return shown;

@@ -19,7 +19,7 @@ const HASH_CHARS = 12;
  * Endings that say what a file is and nothing else: of instruments, of what labs make of their
  * results, and of files that make trouble.
  */
-const SUFFIXES = new Set(
+const suffixes = new Set(
   (
     'baf bak bin ch cdf csv czi d dat db dcm dx fcs fid gz html ini j2k jcamp jdx jpg json lcd lck lif lnk lock log md mdb ms mth mzml nd2 ' +
     'npy ome oib pdf png ps ptw qgd raw rdx reg seq ser sp spc sqlite svs swp tar tdf temp tif tiff tmp txt uv vsi wiff wsp wdf xls xlsx xml xps yaml zip'
@@ -44,7 +44,7 @@ export class Hider {
     return {
       path: this.word(path),
       depth: names.length,
-      suffix: SUFFIXES.has(ending.toLowerCase()) ? `.${ending.toLowerCase()}` : '',
+      suffix: suffixes.has(ending.toLowerCase()) ? `.${ending.toLowerCase()}` : '',
     };
   }
 
@@ -57,7 +57,7 @@ export class Hider {
 /**
  * Settings whose texts are words of this program, times, or places on this PC: they name nobody.
  */
-const PLAIN = new Set([
+const plain = new Set([
   'logLevel',
   'priority',
   'from',
@@ -77,7 +77,7 @@ const PLAIN = new Set([
 export function hideSettings(hider: Hider, value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((one) => hideSettings(hider, one, key));
   if (typeof value === 'string') {
-    if (PLAIN.has(key)) return value;
+    if (plain.has(key)) return value;
     return /^(\/|[A-Za-z]:|\\\\)/.test(value) ? hider.path(value) : { text: hider.word(value) };
   }
   if (typeof value !== 'object' || value === null) return value;

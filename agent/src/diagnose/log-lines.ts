@@ -1,7 +1,7 @@
 import { jsonOf } from '@aliquot/shared/json';
 
 /** Fields of a log line whose texts are words of this program. */
-const WORDS = new Set(['level', 'time', 'code', 'state', 'op']);
+const shownFields = new Set(['level', 'time', 'code', 'state', 'op']);
 const WORD = /^[A-Za-z0-9_.:+-]{1,64}$/;
 /** A line of a stack: only where in the program. */
 const FRAME =
@@ -21,7 +21,8 @@ export function hideLine(line: string): Readonly<Record<string, unknown>> | unde
   for (const [name, value] of Object.entries(fields)) {
     if (!/^[A-Za-z]{1,32}$/.test(name)) continue;
     if (typeof value === 'number' || typeof value === 'boolean') shown[name] = value;
-    else if (typeof value === 'string' && WORDS.has(name) && WORD.test(value)) shown[name] = value;
+    else if (typeof value === 'string' && shownFields.has(name) && WORD.test(value))
+      shown[name] = value;
     else if (name === 'msg' && typeof value === 'string' && !('code' in fields))
       shown[name] = value;
     else if (name === 'stack' && typeof value === 'string') shown[name] = framesOf(value);

@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { sep } from 'node:path';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
 import { readConfig } from '../service/config.ts';
@@ -79,7 +79,7 @@ const backup = (sources: SourceSet, names: string[], acceptGone = false, exclude
     { sources },
   );
 
-describe.runIf(posixOnly(noLinks))('P6: a watched folder that is a symbolic link', () => {
+describe.runIf(posixOnly(NO_LINKS))('P6: a watched folder that is a symbolic link', () => {
   test('is captured under both names', async () => {
     symlinkSync('real', lab.at('link'));
     const sources = watching('link');
@@ -213,7 +213,7 @@ describe.runIf(posixOnly(noLinks))('P6: a watched folder that is a symbolic link
   });
 });
 
-describe.runIf(posixOnly(noLinks))('P6: a link that leads elsewhere than before', () => {
+describe.runIf(posixOnly(NO_LINKS))('P6: a link that leads elsewhere than before', () => {
   const moved = async (sources: SourceSet) => {
     symlinkSync('real', lab.at('link'));
     await scan(sources);
@@ -330,7 +330,7 @@ describe('P6: a watched folder that is none', () => {
     expect(await problems()).toEqual(['root-file real/a']);
   });
 
-  test.runIf(posixOnly(noLinks))('but a link to a file', async () => {
+  test.runIf(posixOnly(NO_LINKS))('but a link to a file', async () => {
     symlinkSync('real/a', lab.at('link'));
     await scan(watching('link'));
     expect(await known()).toEqual(['link', 'real/a']);

@@ -1,10 +1,10 @@
 import type { QueueBudget } from '../queue/queue.ts';
 
-const gibibyte = 2 ** 30;
+const GIBIBYTE = 2 ** 30;
 
 /** What may wait for the collector unless the configuration says otherwise. */
 export const defaultQueueBudget: QueueBudget = {
-  maxBytes: 50 * gibibyte,
-  minFreeBytes: gibibyte,
+  maxBytes: 50 * GIBIBYTE,
+  minFreeBytes: GIBIBYTE,
   classes: {},
 };

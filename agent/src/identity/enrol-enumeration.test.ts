@@ -1,10 +1,10 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
-import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_FOLDER_FLUSH, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
 import { enrolment } from '../../testing/identity/identity-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under an enrolment', () => {
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under an enrolment', () => {
   test.each([{ scenario: enrolment, every: 90 }])(
     '$scenario.name: $scenario.about',
     async ({ scenario, every }) => {

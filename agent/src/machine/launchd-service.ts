@@ -4,9 +4,9 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { MachineError } from './errors.ts';
 import { dataOf, type Ran, type RunTool, refusal, type ServiceManager } from './service-manager.ts';
 
-const label = 'org.aliquot.agent';
-const plist = `/Library/LaunchDaemons/${label}.plist`;
-const asAdministrator = 'put sudo before the command';
+const LABEL = 'org.aliquot.agent';
+const PLIST_PATH = `/Library/LaunchDaemons/${LABEL}.plist`;
+const AS_ADMINISTRATOR = 'put sudo before the command';
 
 /**
  * The service under launchd, as a daemon of the machine. Written from Apple's manual pages; not
@@ -24,12 +24,12 @@ export function launchdService(
         'MACHINE_NO_MANAGER',
         'there is no launchctl here; run: aliquot-agent run --data DIR',
       );
-    if (ran.code !== 0) throw refusal(what, ran, asAdministrator);
+    if (ran.code !== 0) throw refusal(what, ran, AS_ADMINISTRATOR);
     return ran;
   };
-  const isLoaded = async () => (await run('launchctl', ['print', `system/${label}`])).code === 0;
+  const isLoaded = async () => (await run('launchctl', ['print', `system/${LABEL}`])).code === 0;
   const installed = async (): Promise<void> => {
-    if (!(await exists(port, plist)))
+    if (!(await exists(port, PLIST_PATH)))
       throw new MachineError(
         'MACHINE_NO_SERVICE',
         'no service is installed; run: sudo aliquot-agent service install',
@@ -45,25 +45,26 @@ export function launchdService(
       // No package for macOS brings the host yet, which nothing here can compile for it.
       const host = posix.join(root, 'host');
       const program = (await exists(port, host)) ? host : posix.join(root, 'bin', 'aliquot-agent');
-      await writeFileDurably(port, plist, Buffer.from(plistText(program, data, account)), {
+      await writeFileDurably(port, PLIST_PATH, Buffer.from(plistText(program, data, account)), {
         mode: 0o644,
       });
     },
     async uninstall() {
-      if (await isLoaded()) await launchctl('stop the service', 'bootout', `system/${label}`);
-      if (await exists(port, plist)) await removeDurably(port, plist);
+      if (await isLoaded()) await launchctl('stop the service', 'bootout', `system/${LABEL}`);
+      if (await exists(port, PLIST_PATH)) await removeDurably(port, PLIST_PATH);
     },
     async start() {
       await installed();
-      if (!(await isLoaded())) await launchctl('start the service', 'bootstrap', 'system', plist);
+      if (!(await isLoaded()))
+        await launchctl('start the service', 'bootstrap', 'system', PLIST_PATH);
     },
     async stop() {
       await installed();
-      if (await isLoaded()) await launchctl('stop the service', 'bootout', `system/${label}`);
+      if (await isLoaded()) await launchctl('stop the service', 'bootout', `system/${LABEL}`);
     },
     async state() {
-      if (!(await exists(port, plist))) return { state: 'absent' };
-      const { code, out } = await run('launchctl', ['print', `system/${label}`]);
+      if (!(await exists(port, PLIST_PATH))) return { state: 'absent' };
+      const { code, out } = await run('launchctl', ['print', `system/${LABEL}`]);
       return {
         state: code === 0 ? 'running' : 'stopped',
         ...dataOf(out.replace(/--data\s+/, '--data ')),
@@ -83,7 +84,7 @@ function plistText(program: string, data: string, account: string | undefined): 
 <plist version="1.0">
 <dict>
   <key>Label</key>
-  <string>${label}</string>
+  <string>${LABEL}</string>
   <key>ProgramArguments</key>
   <array>
 ${words}

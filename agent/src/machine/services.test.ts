@@ -35,7 +35,7 @@ const code = (promise: Promise<unknown>) =>
     () => undefined,
     (error: { code?: string }) => error.code,
   );
-const host = 'C:\\Program Files\\Aliquot\\agent\\host.exe';
+const HOST = 'C:\\Program Files\\Aliquot\\agent\\host.exe';
 
 /** Files below a folder of the test's own, whatever absolute path is asked for. */
 const folder = mkdtempSync(join(tmpdir(), 'aliquot-services-'));
@@ -66,12 +66,12 @@ describe('the service on Windows', () => {
       'icacls.exe C:\\Program Files\\Aliquot\\agent /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F',
     );
     expect(asked.slice(1)).toEqual([
-      `${host} control register --data D:\\Lab data --account LAB\\backup$`,
+      `${HOST} control register --data D:\\Lab data --account LAB\\backup$`,
     ]);
   });
 
   it('is described by its state and the data folder of its command line', async () => {
-    const line = `"${host}" as-service --data "D:\\Lab data"`;
+    const line = `"${HOST}" as-service --data "D:\\Lab data"`;
     const state = (out: string) =>
       windowsService(
         'C:\\Program Files\\Aliquot\\agent',

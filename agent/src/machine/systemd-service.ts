@@ -4,9 +4,9 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { MachineError } from './errors.ts';
 import { dataOf, type Ran, type RunTool, refusal, type ServiceManager } from './service-manager.ts';
 
-const name = 'aliquot-agent.service';
-const ownUnit = `/etc/systemd/system/${name}`;
-const asAdministrator = 'put sudo before the command';
+const NAME = 'aliquot-agent.service';
+const ownUnit = `/etc/systemd/system/${NAME}`;
+const AS_ADMINISTRATOR = 'put sudo before the command';
 
 /**
  * The service under systemd. A package brings its unit, which is enabled; a folder install (`root`)
@@ -27,14 +27,14 @@ export function systemdService(
         'MACHINE_NO_MANAGER',
         'this system has no systemd; let its own service manager run: aliquot-agent run --data DIR',
       );
-    if (ran.code !== 0) throw refusal(what, ran, asAdministrator);
+    if (ran.code !== 0) throw refusal(what, ran, AS_ADMINISTRATOR);
     return ran;
   };
   const shown = async (): Promise<Map<string, string>> => {
     const { out } = await systemctl(
       'ask for the service',
       'show',
-      name,
+      NAME,
       '--property=LoadState,ActiveState,FragmentPath,ExecStart',
     );
     return new Map(
@@ -68,15 +68,15 @@ export function systemdService(
       } else if (account !== undefined) {
         throw new MachineError(
           'MACHINE_REFUSED',
-          `the package's unit says as whom it runs; change that with: systemctl edit ${name}`,
+          `the package's unit says as whom it runs; change that with: systemctl edit ${NAME}`,
         );
       }
-      await systemctl('enable the service', 'enable', name);
+      await systemctl('enable the service', 'enable', NAME);
     },
     async uninstall() {
       const properties = await shown();
       if (properties.get('LoadState') !== 'loaded') return;
-      await systemctl('stop and disable the service', 'disable', '--now', name);
+      await systemctl('stop and disable the service', 'disable', '--now', NAME);
       // the package's: it goes with the package
       if (properties.get('FragmentPath') !== ownUnit) return;
       await removeDurably(port, ownUnit);
@@ -84,11 +84,11 @@ export function systemdService(
     },
     async start() {
       await installed();
-      await systemctl('start the service', 'start', name);
+      await systemctl('start the service', 'start', NAME);
     },
     async stop() {
       await installed();
-      await systemctl('stop the service', 'stop', name);
+      await systemctl('stop the service', 'stop', NAME);
     },
     async state() {
       const properties = await shown();

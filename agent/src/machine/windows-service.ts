@@ -4,7 +4,7 @@ import { dataOf, type Ran, type RunTool, refusal, type ServiceManager } from './
 
 /** The system and administrators everything, users reading and running. */
 const mayUse = ['*S-1-5-18:(OI)(CI)F', '*S-1-5-32-544:(OI)(CI)F', '*S-1-5-32-545:(OI)(CI)RX'];
-const asAdministrator = 'open the command line with "Run as administrator"';
+const AS_ADMINISTRATOR = 'open the command line with "Run as administrator"';
 
 /**
  * The service of an install folder on Windows. Its host, two folders above the program's version,
@@ -20,7 +20,7 @@ export function windowsService(root: string, icacls: string, run: RunTool): Serv
         'MACHINE_NO_MANAGER',
         `${host} is not there, so this is no installed package; run the setup, or aliquot-agent run`,
       );
-    if (ran.code !== 0) throw refusal(what, ran, asAdministrator);
+    if (ran.code !== 0) throw refusal(what, ran, AS_ADMINISTRATOR);
     return ran;
   };
   return {
@@ -28,7 +28,7 @@ export function windowsService(root: string, icacls: string, run: RunTool): Serv
       // Whoever may write here becomes the system: an archive may have been unpacked anywhere.
       // Setup does the same.
       const closed = await run(icacls, [root, '/inheritance:r', '/grant:r', ...mayUse, '/Q']);
-      if (closed.code !== 0) throw refusal(`close ${root} to others`, closed, asAdministrator);
+      if (closed.code !== 0) throw refusal(`close ${root} to others`, closed, AS_ADMINISTRATOR);
       await control(
         'install the service',
         'register',

@@ -1,5 +1,5 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
-import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_FOLDER_FLUSH, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
 import {
   queueDay,
@@ -9,7 +9,7 @@ import {
 } from '../../testing/queue/queue-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe.runIf(posixOnly(noFolderFlush))('P1 P5 P6 faults of the disk under the queue', () => {
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 P6 faults of the disk under the queue', () => {
   test.each([
     { scenario: queueShort, every: 100 },
     { scenario: queueDay, every: 260 },

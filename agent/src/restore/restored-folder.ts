@@ -7,7 +7,7 @@ import {
   restoredStamp,
 } from '@aliquot/shared/restore/target';
 import { type BytePath, bytePath, nameOf, pathBytes, separator } from '../source/paths.ts';
-import { type CompiledRules, restoredFolder } from '../source/rules.ts';
+import { type CompiledRules, RESTORED_FOLDER } from '../source/rules.ts';
 
 /** A folder of a restore without a target. */
 export interface RestoredFolder {
@@ -42,7 +42,7 @@ export async function newRestoredFolder(
 ): Promise<RestoredFolder> {
   for (let attempt = 1; ; attempt += 1) {
     const [folder, stamp] = [
-      Buffer.from(restoredFolder),
+      Buffer.from(RESTORED_FOLDER),
       Buffer.from(restoredStamp(nowMs, attempt)),
     ] as const;
     const target = joinRaw(joinRaw(pathBytes(base), folder), stamp);

@@ -196,10 +196,10 @@ async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): 
  * Time between two words about the progress: one for each of a hundred thousand files would cost
  * more than to capture them.
  */
-const progressMs = 100;
+const PROGRESS_MS = 100;
 
 /** How often a backup looks again at what was no file any more when it was to be read. */
-const looksAgain = 3;
+const LOOKS_AGAIN = 3;
 
 type Named = (path: BytePath, problem: Problem, keep: boolean) => Promise<void>;
 
@@ -219,7 +219,7 @@ async function captureAll(
   const ahead = totals ? new CountAhead(agent, roots) : undefined;
   const progress = async (bytes: number): Promise<void> => {
     const nowMs = clock.nowMs();
-    if (Math.abs(nowMs - toldMs) < progressMs) return;
+    if (Math.abs(nowMs - toldMs) < PROGRESS_MS) return;
     toldMs = nowMs;
     await emit({
       event: 'progress',
@@ -272,12 +272,12 @@ async function captureAll(
       const capture = (what: Look): Promise<void> =>
         capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
       await capture({ ...look(at), onExcluded: () => undefined, acceptGone });
-      for (let again = 1; again <= looksAgain && vanished.size > 0; again += 1) {
+      for (let again = 1; again <= LOOKS_AGAIN && vanished.size > 0; again += 1) {
         const moved = [...vanished];
         vanished.clear();
         for (const path of moved) await capture(look(path));
       }
-      for (const path of vanished) await named(path, changingProblem(looksAgain), true);
+      for (const path of vanished) await named(path, changingProblem(LOOKS_AGAIN), true);
       vanished.clear();
       // What is missing stays named, also for who asks later: all that is known being safe would
       // not be all that was asked for.

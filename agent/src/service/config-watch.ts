@@ -25,7 +25,7 @@ export interface ConfigWatchParts {
  * How often the file is looked at. A read costs less than what an event of its folder would, where
  * the agent itself writes all the time.
  */
-const lookMs = 1_000;
+const LOOK_MS = 1_000;
 
 /**
  * Notices that the configuration file says something else than what is in force. An editor may be
@@ -73,7 +73,7 @@ export class ConfigWatch {
 
   #later(): void {
     if (this.#ended) return;
-    this.#cancel = this.#parts.timers.after(lookMs, () => {
+    this.#cancel = this.#parts.timers.after(LOOK_MS, () => {
       this.#looking = this.#looking.then(() => this.#look(false)).then(() => this.#later());
     });
   }

@@ -4,7 +4,7 @@ import { readConfig as readConfigOf } from './config.ts';
 // Its paths are those of POSIX, on every system.
 const readConfig = (text: string) => readConfigOf(text, 'posix');
 
-const good = `
+const GOOD = `
 sources:
   - path: /data/hplc/
     class: chromatography
@@ -14,7 +14,7 @@ sources:
 `;
 
 test('a configuration is read with its defaults', () => {
-  expect(readConfig(good)).toEqual({
+  expect(readConfig(GOOD)).toEqual({
     config: {
       sources: [
         {
@@ -44,7 +44,7 @@ test('a configuration is read with its defaults', () => {
 });
 
 test('the queue has limits, and a class its share', () => {
-  const text = `${good}queue:\n  maxBytes: 1 GB\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
+  const text = `${GOOD}queue:\n  maxBytes: 1 GB\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
   const read = readConfig(text);
   expect('config' in read && read.config.queue).toEqual({
     maxBytes: 1_000_000_000,
@@ -54,7 +54,7 @@ test('the queue has limits, and a class its share', () => {
 });
 
 test('courtesy is read with its windows and signs', () => {
-  const text = `${good}courtesy:
+  const text = `${GOOD}courtesy:
   priority: normal
   maxCpuPercent: 50
   maxMbitPerSecond: 100
@@ -79,7 +79,7 @@ const mistakesOf = (text: string) => {
   return 'mistakes' in read ? read.mistakes.map(({ line, message }) => `${line}: ${message}`) : [];
 };
 
-const source = 'sources:\n  - path: /data\n';
+const SOURCE = 'sources:\n  - path: /data\n';
 
 for (const [what, text, expected] of [
   ['an empty file', '', ['1: sources must be a list of folders to watch, each with "path"']],
@@ -101,17 +101,17 @@ for (const [what, text, expected] of [
   ],
   [
     'a misspelt key',
-    `${source}scanIntervalSecond: 5`,
+    `${SOURCE}scanIntervalSecond: 5`,
     ['3: "scanIntervalSecond" is not a setting; did you mean "scanIntervalSeconds"?'],
   ],
   [
     'a misspelt courtesy',
-    `${source}courtesy:\n  maxCpuPercents: 5`,
+    `${SOURCE}courtesy:\n  maxCpuPercents: 5`,
     ['4: "maxCpuPercents" is not a setting; did you mean "maxCpuPercent"?'],
   ],
   [
     'a misspelt key in a window',
-    `${source}courtesy:\n  timeWindows:\n    - {from: "08:00", til: "09:00", maxCpuPercent: 5}`,
+    `${SOURCE}courtesy:\n  timeWindows:\n    - {from: "08:00", til: "09:00", maxCpuPercent: 5}`,
     [
       '5: courtesy.timeWindows[0].to must be a time of day in quotes, from "00:00" to "24:00"',
       '5: "til" is not a setting; did you mean "to"?',
@@ -119,24 +119,24 @@ for (const [what, text, expected] of [
   ],
   [
     'no workers',
-    `${source}workers: 0`,
+    `${SOURCE}workers: 0`,
     ['3: workers must be a whole number of threads, from 1 to 8'],
   ],
   [
     'no CPU at all',
-    `${source}courtesy: {maxCpuPercent: 0}`,
+    `${SOURCE}courtesy: {maxCpuPercent: 0}`,
     ['3: courtesy.maxCpuPercent must be 1 or more (percent of one core)'],
   ],
   [
     'a line that is closed',
-    `${source}courtesy: {maxMbitPerSecond: 0}`,
+    `${SOURCE}courtesy: {maxMbitPerSecond: 0}`,
     [
       '3: courtesy.maxMbitPerSecond must be 0.1 or more megabits per second: sending never stops, so that small results become safe',
     ],
   ],
   [
     'a window without a limit, of strange days',
-    `${source}courtesy:\n  timeWindows:\n    - {from: "08:00", to: "18:00"}\n    - {from: "08:00", to: "18:00", days: montag, maxCpuPercent: 5}`,
+    `${SOURCE}courtesy:\n  timeWindows:\n    - {from: "08:00", to: "18:00"}\n    - {from: "08:00", to: "18:00", days: montag, maxCpuPercent: 5}`,
     [
       '5: courtesy.timeWindows[0] must say what holds then: "maxMbitPerSecond", "maxCpuPercent", or both',
       '6: courtesy.timeWindows[1].days must be days such as mon-fri, or sat,sun; accepted are mon, tue, wed, thu, fri, sat, sun',
@@ -144,7 +144,7 @@ for (const [what, text, expected] of [
   ],
   [
     'a time without quotes',
-    `${source}courtesy:\n  timeWindows:\n    - {from: 8, to: "25:00", maxCpuPercent: 5}`,
+    `${SOURCE}courtesy:\n  timeWindows:\n    - {from: 8, to: "25:00", maxCpuPercent: 5}`,
     [
       '5: courtesy.timeWindows[0].from must be a time of day in quotes, from "00:00" to "24:00"',
       '5: courtesy.timeWindows[0].to must be a time of day in quotes, from "00:00" to "24:00"',
@@ -152,7 +152,7 @@ for (const [what, text, expected] of [
   ],
   [
     'signs of nothing, of two things, and by a folder',
-    `${source}courtesy:\n  pauseWhile:\n    - {}\n    - {process: a, file: /b}\n    - {process: /bin/a}\n    - {file: busy}`,
+    `${SOURCE}courtesy:\n  pauseWhile:\n    - {}\n    - {process: a, file: /b}\n    - {process: /bin/a}\n    - {file: busy}`,
     [
       '5: courtesy.pauseWhile[0] must have either "process" or "file"',
       '6: courtesy.pauseWhile[1] must have either "process" or "file"',
@@ -162,53 +162,53 @@ for (const [what, text, expected] of [
   ],
   [
     'a misspelt key in a source',
-    `${source}    excludes: []`,
+    `${SOURCE}    excludes: []`,
     ['3: "excludes" is not a setting; did you mean "exclude"?'],
   ],
   [
     'a strange key',
-    `${source}colour: red`,
+    `${SOURCE}colour: red`,
     [
       '3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, workers, courtesy, metrics, logLevel',
     ],
   ],
   [
     'a wrong class',
-    `${source}    class: Big Data`,
+    `${SOURCE}    class: Big Data`,
     ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -'],
   ],
   [
     'text for a number',
-    `${source}    quietPeriodSeconds: soon`,
+    `${SOURCE}    quietPeriodSeconds: soon`,
     ['3: sources[0].quietPeriodSeconds must be a number of seconds from 0 to 86400'],
   ],
   [
     'a negative time',
-    `${source}scanIntervalSeconds: -1`,
+    `${SOURCE}scanIntervalSeconds: -1`,
     ['3: scanIntervalSeconds must be 1 or more seconds'],
   ],
   [
     'no cron expression',
-    `${source}scanSchedule: at night`,
+    `${SOURCE}scanSchedule: at night`,
     [
       '3: scanSchedule is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three',
     ],
   ],
   [
     'a wrong level',
-    `${source}logLevel: loud`,
+    `${SOURCE}logLevel: loud`,
     ['3: logLevel must be one of fatal, error, warn, info, debug, trace'],
   ],
   [
     'a broken glob',
-    `${source}    exclude: ["[a"]`,
+    `${SOURCE}    exclude: ["[a"]`,
     [
       '3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"',
     ],
   ],
   [
     'an exclude that lies elsewhere, or brings back',
-    `${source}    exclude: [/datum/x, "!a"]`,
+    `${SOURCE}    exclude: [/datum/x, "!a"]`,
     [
       '3: sources[0].exclude[0] lies outside /data, so it can never match; name a path below it, or only a name',
       '3: sources[0].exclude[1] begins with "!", which brings nothing back here; make the other patterns take less instead',
@@ -216,50 +216,50 @@ for (const [what, text, expected] of [
   ],
   [
     'an exclude of the whole source',
-    `${source}    exclude: [/data/]`,
+    `${SOURCE}    exclude: [/data/]`,
     ['3: sources[0].exclude[0] takes the whole of /data; take that source out instead'],
   ],
   [
     'a misspelt limit',
-    `${source}queue: {maxByte: 5}`,
+    `${SOURCE}queue: {maxByte: 5}`,
     ['3: "maxByte" is not a setting; did you mean "maxBytes"?'],
   ],
   [
     'a limit that is no number',
-    `${source}queue:\n  maxBytes: 5G`,
+    `${SOURCE}queue:\n  maxBytes: 5G`,
     [
       '4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
     ],
   ],
   [
     'a limit too small',
-    `${source}queue:\n  maxBytes: 5kB`,
+    `${SOURCE}queue:\n  maxBytes: 5kB`,
     [
       '4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
     ],
   ],
   [
     'a limit below zero',
-    `${source}queue:\n  minFreeBytes: -1`,
+    `${SOURCE}queue:\n  minFreeBytes: -1`,
     [
       '4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
     ],
   ],
   [
     'a limit that is a list',
-    `${source}queue:\n  minFreeBytes: [1]`,
+    `${SOURCE}queue:\n  minFreeBytes: [1]`,
     [
       '4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB',
     ],
   ],
   [
     'a share above 1',
-    `${source}queue:\n  classes:\n    default: 50`,
+    `${SOURCE}queue:\n  classes:\n    default: 50`,
     ['5: queue.classes.default must be a share from 0 to 1, such as 0.5 for half of maxBytes'],
   ],
   [
     'a share of a class that nothing has',
-    `${source}queue:\n  classes:\n    raw: 0.5`,
+    `${SOURCE}queue:\n  classes:\n    raw: 0.5`,
     ['5: queue.classes.raw is the class of no source; there is default'],
   ],
   [

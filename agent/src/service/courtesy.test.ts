@@ -8,7 +8,7 @@ import { find, openServiceBench, type ServiceBench } from '../../testing/service
 import { noEvents } from '../../testing/watch/no-events.ts';
 import { statusText } from '../commands/status-text.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
-import { longPauseMs } from '../courtesy/courtesy.ts';
+import { LONG_PAUSE_MS } from '../courtesy/courtesy.ts';
 import type { Agent } from '../folder/agent.ts';
 import { fixedSources } from '../folder/source-set.ts';
 import type { AgentEvent } from '../socket/protocol.ts';
@@ -96,7 +96,7 @@ test('P6: after hours of it every source is named as not protected, until the pa
   writeFileSync(lab.at('f'), 'f');
   pc.running.add('acquire');
   const agent = withCourtesy(busy);
-  const until = pc.nowMs + longPauseMs + 60_000;
+  const until = pc.nowMs + LONG_PAUSE_MS + 60_000;
   const named: number[] = [];
   pc.onSleep = () => {
     if (pc.nowMs < until) {

@@ -16,7 +16,7 @@ import { type Source, sourceOf } from '../source/source.ts';
 import { captureWaiting } from './waiting.ts';
 
 /** Small, so that the test is quick: the limits are counted in bytes, whatever their size. */
-const part = 100_000;
+const PART = 100_000;
 const signal = new AbortController().signal;
 
 let bench: Bench;
@@ -25,7 +25,7 @@ let service: ServiceBench;
 
 beforeEach(async () => {
   service = await openServiceBench({
-    maxBytes: 2.5 * part,
+    maxBytes: 2.5 * PART,
     minFreeBytes: 0,
     classes: { small: 0.1 },
   });
@@ -34,7 +34,7 @@ beforeEach(async () => {
 afterEach(() => service.close());
 
 const at = (name: string) => service.at(name);
-const write = (name: string, bytes = part, seed = name) =>
+const write = (name: string, bytes = PART, seed = name) =>
   writeFileSync(at(name), noise(seed, bytes));
 const perform = (request: Request) => service.perform(request, agent);
 const backup = (offline = true) => service.backup(offline, agent);
@@ -64,7 +64,7 @@ test('P6 I-A10: what a full queue cannot take is named, one by one and in all, a
   const now = await status();
   expect(find(now, 'status')[0]).toMatchObject({
     problems: 2,
-    queue: { full: true, waiting: { files: 2, bytes: 2 * part } },
+    queue: { full: true, waiting: { files: 2, bytes: 2 * PART } },
     results: { total: 4, queued: 2, problem: 2 },
   });
   expect(find(now, 'problem').map(({ path }) => path)).toEqual([at('c'), at('d')]);
@@ -126,7 +126,7 @@ test('P6: a result that changes while it waits: the earlier state is named lost,
   const done = await backup();
   expect(done.code).toBeUndefined();
   expect(await waiting()).toEqual([]);
-  expect((await bench.queue.known(pathBytes(fromText(at('c'), '/'))))?.size).toBe(part + 4);
+  expect((await bench.queue.known(pathBytes(fromText(at('c'), '/'))))?.size).toBe(PART + 4);
   const now = await status();
   expect(find(now, 'lost')).toMatchObject([{ path: at('c'), why: 'reference-changed' }]);
   expect(find(now, 'status')[0]).toMatchObject({ lost: 1 });
@@ -163,7 +163,7 @@ test('P6: a result that goes while it waits is named lost, and does not come bac
 test('a known file that waits in a new state and goes is a gone fact too', async () => {
   write('c', 1000);
   await backup();
-  for (const name of ['a', 'b', 'c']) write(name, 1.2 * part, `${name} later`);
+  for (const name of ['a', 'b', 'c']) write(name, 1.2 * PART, `${name} later`);
   await backup();
   expect(await waiting()).toEqual(['c']);
   rmSync(at('c'));
@@ -179,16 +179,16 @@ test('a class that has used its share leaves the rest to the others', async () =
     ...agent,
     sources: fixedSources([source('s1', 'small'), source('s2', 'small'), source('big', 'default')]),
   };
-  for (const name of ['s1', 's2']) write(name, 0.2 * part);
-  write('big', 1.5 * part);
+  for (const name of ['s1', 's2']) write(name, 0.2 * PART);
+  write('big', 1.5 * PART);
   const done = await backup();
   expect(find(done, 'problem').map(({ path }) => path)).toEqual([at('s2')]);
   expect(find(await status(), 'problem')[0]?.['message']).toMatch(/the queue is full \(24 KiB\)/);
 });
 
 test('P6: a file larger than all that the queue may hold says what to do, and is tried once when the queue is empty, because it may shrink', async () => {
-  write('huge', 4 * part);
-  writeFileSync(at('zeros'), Buffer.alloc(4 * part));
+  write('huge', 4 * PART);
+  writeFileSync(at('zeros'), Buffer.alloc(4 * PART));
   const first = await backup();
   expect(find(first, 'summary')[0]).toMatchObject({ failed: 2, files: 0, readBytes: 0 });
   expect(find(first, 'problem')[0]?.['message']).toMatch(

@@ -1,7 +1,7 @@
 /** P6: central IT hears of what is not protected, at the end of every scan, backup and flush. */
 import { rmSync, writeFileSync } from 'node:fs';
 import type { HeartbeatBody } from '@aliquot/proto';
-import { noModes, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_MODES, posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -125,7 +125,7 @@ function serve(agent: Agent): Promise<Service> {
   });
 }
 
-test.runIf(posixOnly(noModes))(
+test.runIf(posixOnly(NO_MODES))(
   'the service tells of what a scan met as soon as there is a session, and of what came since',
   async () => {
     lock('locked');

@@ -14,7 +14,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { caseBlindFiles } from '@aliquot/shared/testing/case-blind-files';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
 import { find, openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
@@ -153,7 +153,7 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
   },
 );
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'P2: loops of links come back as the links that they are',
   async () => {
     mkdirSync(at('a'));
@@ -285,7 +285,7 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
   },
 );
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'a file whose place another thing takes between the look and the read is looked at again by the same backup',
   async () => {
     writeFileSync(at('f'), 'a file');
@@ -308,7 +308,7 @@ test.runIf(posixOnly(noLinks))(
   },
 );
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'P6: a file that is another thing at every look is named',
   async () => {
     writeFileSync(at('f'), 'a file');

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemRandom } from '@aliquot/shared/ports';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
-import { noLinks, noModes, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, NO_MODES, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
@@ -156,7 +156,7 @@ test('a backup ends with receipts, a heartbeat and a summary; a second one with 
   expect(Number(second.summary?.['sentBytes'])).toBeLessThan(2000);
 });
 
-test.runIf(posixOnly(noModes))(
+test.runIf(posixOnly(NO_MODES))(
   'P6: what cannot be read is named, the rest is protected, and the backup ends in part',
   async () => {
     write('a', 'alpha');
@@ -313,7 +313,7 @@ test('a pattern that can never match is refused with the reason, before anything
   }
 });
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'a symbolic link that a person names brings what it leads to',
   async () => {
     mkdirSync(at('real'));
@@ -327,7 +327,7 @@ test.runIf(posixOnly(noLinks))(
   },
 );
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'P2: a restore below a folder gives back bytes, times, empty files and folders, links',
   async () => {
     mkdirSync(at('run/empty'), { recursive: true });

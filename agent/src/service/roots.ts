@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
-import { defaultClass, defaultFolderResults } from '@aliquot/shared/settings/defaults';
+import { DEFAULT_CLASS, defaultFolderResults } from '@aliquot/shared/settings/defaults';
 import { knownAt } from '../capture/known.ts';
 import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';
@@ -134,7 +134,7 @@ function sourceAt(agent: Agent, request: BackupRequest, at: BytePath): Source {
   };
   return sourceOf(agent.identity.pathKey, {
     root: at,
-    class: defaultClass,
+    class: DEFAULT_CLASS,
     rules,
     proof: undefined,
   });

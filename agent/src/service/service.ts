@@ -100,7 +100,7 @@ async function acknowledgeUncovered(
  * A scan may be late by its own length; after so many intervals without one, nobody knows how
  * things are.
  */
-const scansMissed = 2;
+const SCANS_MISSED = 2;
 
 /**
  * Carries out a command's request with a line of log: whoever asked may have gone before it ends.
@@ -304,7 +304,7 @@ export class Service {
     const since = watches.flatMap(({ settlingSinceMs }) => settlingSinceMs ?? []);
     return {
       lastScan,
-      isFresh: ageMs <= scansMissed * this.#parts.scanIntervalSeconds * 1000,
+      isFresh: ageMs <= SCANS_MISSED * this.#parts.scanIntervalSeconds * 1000,
       scanning,
       found: this.#scannedLast,
       settling: function* () {

@@ -10,8 +10,8 @@ export interface AskPlace {
   readonly runtimeDir: string | undefined;
 }
 
-const pipes = '\\\\.\\pipe\\';
-const pipePrefix = 'aliquot-agent-status-';
+const PIPES = '\\\\.\\pipe\\';
+const PIPE_PREFIX = 'aliquot-agent-status-';
 
 /**
  * The folders in which the socket of an agent may lie, the first choice first. Below `/run` and in
@@ -23,7 +23,7 @@ export function askFolders({
   serviceRuntimeDir,
   runtimeDir,
 }: AskPlace): readonly string[] {
-  if (platform === 'win32') return [pipes];
+  if (platform === 'win32') return [PIPES];
   if (serviceRuntimeDir !== undefined) return [serviceRuntimeDir];
   const system = platform === 'darwin' ? '/var/run/aliquot-agent' : '/run/aliquot-agent';
   return [system, ...(runtimeDir === undefined ? [] : [join(runtimeDir, 'aliquot-agent')])];
@@ -32,10 +32,10 @@ export function askFolders({
 /** The socket's name for a data folder; a pipe's on Windows. */
 export function askPath(folder: string, dataDir: string): string {
   const name = createHash('sha256').update(dataDir).digest('hex').slice(0, 24);
-  return folder === pipes ? `${pipes}${pipePrefix}${name}` : join(folder, `${name}.sock`);
+  return folder === PIPES ? `${PIPES}${PIPE_PREFIX}${name}` : join(folder, `${name}.sock`);
 }
 
 /** Whether a name in such a folder is an agent's socket. */
 export function isAskName(folder: string, name: string): boolean {
-  return folder === pipes ? name.startsWith(pipePrefix) : name.endsWith('.sock');
+  return folder === PIPES ? name.startsWith(PIPE_PREFIX) : name.endsWith('.sock');
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { longestLineBytes } from './protocol.ts';
+import { LONGEST_LINE_BYTES } from './protocol.ts';
 
 /**
  * The lines that come in over a socket, as text; ends with the socket. Throws on a line that is too
@@ -13,7 +13,8 @@ export async function* linesOf(socket: Socket): AsyncGenerator<string, void, voi
       yield rest.toString('utf8', 0, at);
       rest = rest.subarray(at + 1);
     }
-    if (rest.length > longestLineBytes) throw new Error('a line is longer than this release sends');
+    if (rest.length > LONGEST_LINE_BYTES)
+      throw new Error('a line is longer than this release sends');
   }
 }
 

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
 /** One request is one line; nothing that a person types comes near this. */
-export const longestLineBytes = 1 << 20;
+export const LONGEST_LINE_BYTES = 1 << 20;
 
 /** So many versions fit into such a line. */
-export const versionsInARequest = 10_000;
+export const VERSIONS_IN_AREQUEST = 10_000;
 
 const text = z.string().min(1);
 
@@ -64,7 +64,7 @@ export const requestSchema = z.discriminatedUnion('op', [
    */
   z.strictObject({
     op: z.literal('acknowledgeLost'),
-    versions: z.array(z.number().int().min(0)).min(1).max(versionsInARequest),
+    versions: z.array(z.number().int().min(0)).min(1).max(VERSIONS_IN_AREQUEST),
   }),
   /** A person has seen that these folders lost their cover. */
   z.strictObject({ op: z.literal('acknowledgeUncovered'), paths: z.array(text).min(1).max(1000) }),

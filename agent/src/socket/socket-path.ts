@@ -12,7 +12,7 @@ export interface SocketPlace {
 }
 
 /** `sun_path` holds 108 bytes on Linux and 104 on macOS and the BSDs, the closing zero included. */
-const longestSocketPath = 100;
+const LONGEST_SOCKET_PATH = 100;
 
 /**
  * Where the service of a data folder listens: `DATA/run/agent.sock`, or, where that path is too
@@ -29,12 +29,12 @@ export function socketPlace(
     return { path: `\\\\.\\pipe\\aliquot-agent-${name}`, folder: undefined };
   const folder = join(dataDir, 'run');
   const path = join(folder, 'agent.sock');
-  if (Buffer.byteLength(path) <= longestSocketPath) return { path, folder };
+  if (Buffer.byteLength(path) <= LONGEST_SOCKET_PATH) return { path, folder };
   for (const base of [place.runtimeDir, place.tmpDir]) {
     if (base === undefined) continue;
     const short = join(base, `aliquot-${place.uid ?? 0}`);
     const path = join(short, `${name}.sock`);
-    if (Buffer.byteLength(path) <= longestSocketPath) return { path, folder: short };
+    if (Buffer.byteLength(path) <= LONGEST_SOCKET_PATH) return { path, folder: short };
   }
   return {
     path: join('/tmp', `aliquot-${place.uid ?? 0}`, `${name}.sock`),

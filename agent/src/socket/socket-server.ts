@@ -67,12 +67,12 @@ export async function listenForAll(
     { path, readableAll: true, writableAll: true },
     (line) => askSchema.safeParse(line).data,
     inTurn,
-    mostAsking,
+    MOST_ASKING,
   );
 }
 
 /** Users of one PC that ask at the same moment. */
-const mostAsking = 16;
+const MOST_ASKING = 16;
 
 async function listenAt<R extends { readonly op: string }>(
   options: ListenOptions & { readonly path: string },

@@ -13,9 +13,9 @@ export const endlessPatience: Patience = {
 };
 
 /** What pauses for less than this many quiet periods in a row is not waited for any longer. */
-const quietPeriodsToCapture = 10;
+const QUIET_PERIODS_TO_CAPTURE = 10;
 /** What grows for days is captured at least this often. */
-const longestBetweenMs = 3_600_000;
+const LONGEST_BETWEEN_MS = 3_600_000;
 
 /**
  * Two limits, because two people wait. The one whose run grows wants it safe soon: ten quiet
@@ -25,7 +25,7 @@ const longestBetweenMs = 3_600_000;
 export function patienceOf(quietPeriodSeconds: number, maxUnsettledSeconds: number): Patience {
   const nameAfterMs = maxUnsettledSeconds * 1000;
   return {
-    captureAfterMs: Math.min(quietPeriodSeconds * quietPeriodsToCapture * 1000, nameAfterMs),
+    captureAfterMs: Math.min(quietPeriodSeconds * QUIET_PERIODS_TO_CAPTURE * 1000, nameAfterMs),
     nameAfterMs,
   };
 }
@@ -39,5 +39,5 @@ export function nextCaptureMs(
   sinceMs: number,
   nowMs: number,
 ): number {
-  return nowMs + Math.min(Math.max(nowMs - sinceMs, captureAfterMs), longestBetweenMs);
+  return nowMs + Math.min(Math.max(nowMs - sinceMs, captureAfterMs), LONGEST_BETWEEN_MS);
 }

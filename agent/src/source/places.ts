@@ -54,7 +54,7 @@ const schema = z.strictObject({
 });
 
 /** Thousands of mounts with long names. */
-const longestBytes = 64 << 20;
+const LONGEST_BYTES = 64 << 20;
 
 /**
  * The remembered places, in `places.json` of the agent's data folder: a few for each source. A file
@@ -87,7 +87,7 @@ export class PlaceBook {
     // What an earlier process wrote here, and died before it was durable, is about to be believed,
     // and not written again.
     await port.syncDirectory(dataDir);
-    const bytes = await readFileIfThere(port, book.#path, longestBytes);
+    const bytes = await readFileIfThere(port, book.#path, LONGEST_BYTES);
     if (bytes !== undefined) book.#load(bytes.toString('utf8'));
     return book;
   }

@@ -30,7 +30,7 @@ export interface CompletionProof {
  * Stamps count as evidence of rest only when they are older than this beside the quiet time: a file
  * server's clock may be off.
  */
-const stampMarginMs = 3_600_000;
+const STAMP_MARGIN_MS = 3_600_000;
 
 /**
  * Takes a result for complete when nothing about it changed for `quietPeriodSeconds`: an
@@ -45,7 +45,7 @@ export function quietTime(quietPeriodSeconds: number): CompletionProof {
   return {
     judge({ sameSinceMs, newestChangeMs }, nowMs) {
       const isOld =
-        newestChangeMs !== undefined && nowMs - newestChangeMs >= quietMs + stampMarginMs;
+        newestChangeMs !== undefined && nowMs - newestChangeMs >= quietMs + STAMP_MARGIN_MS;
       return isOld || nowMs - sameSinceMs >= quietMs
         ? { state: 'complete', completion: 'assumed' }
         : { state: 'waiting', untilMs: sameSinceMs + quietMs };

@@ -43,11 +43,11 @@ export interface WalkRules {
  * what is in it has its versions already: no source takes it, unless a person names it, or
  * something in it, as the source.
  */
-export const restoredFolder = 'Restored from backup';
+export const RESTORED_FOLDER = 'Restored from backup';
 
 /** What every source leaves out, beside what its owner chose. */
 export function builtInExcludes(root: BytePath): readonly Exclude[] {
-  return [{ glob: restoredFolder, below: root }];
+  return [{ glob: RESTORED_FOLDER, below: root }];
 }
 
 /** Rules ready to be asked. */

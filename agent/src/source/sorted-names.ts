@@ -1,5 +1,5 @@
 /** What a name costs in memory besides its bytes: the string's header and its place in a list. */
-const nameCost = 32;
+const NAME_COST = 32;
 
 /**
  * The names of one folder in byte order  of which only a part is in memory: at most about twice `budgetBytes`. A folder that
@@ -49,10 +49,10 @@ export class SortedNames {
     for (const name of this.#list()) {
       if (name <= after || (below !== undefined && name >= below)) continue;
       names.push(name);
-      bytes += name.length + nameCost;
+      bytes += name.length + NAME_COST;
       if (bytes <= 2 * this.#budgetBytes) continue;
       names = smallest(names, this.#budgetBytes);
-      bytes = names.reduce((sum, { length }) => sum + length + nameCost, 0);
+      bytes = names.reduce((sum, { length }) => sum + length + NAME_COST, 0);
       below = names.at(-1);
     }
     names.sort(byBytes);
@@ -68,7 +68,7 @@ function smallest(names: string[], bytes: number): string[] {
   let total = 0;
   let count = 0;
   while (count < names.length && (count === 0 || total <= bytes)) {
-    total += (names[count]?.length ?? 0) + nameCost;
+    total += (names[count]?.length ?? 0) + NAME_COST;
     count += 1;
   }
   return names.slice(0, count);

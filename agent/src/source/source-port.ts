@@ -89,10 +89,10 @@ function statWithBigint(path: Buffer | string) {
  * stranger ones.
  */
 const earliestNs = -(2n ** 63n);
-const latestNs = 2n ** 63n - 1n;
+const LATEST_NS = 2n ** 63n - 1n;
 
 function withinFormat(timeNs: bigint): bigint {
-  return timeNs < earliestNs ? earliestNs : timeNs > latestNs ? latestNs : timeNs;
+  return timeNs < earliestNs ? earliestNs : timeNs > LATEST_NS ? LATEST_NS : timeNs;
 }
 
 function toStat(stat: BigStat): SourceStat {
@@ -120,13 +120,13 @@ function native(path: Buffer): Buffer | string {
   return windows ? path.toString('utf8') : path;
 }
 
-const namesAtOnce = 1024;
+const NAMES_AT_ONCE = 1024;
 
 function* namesIn(path: Buffer): Generator<string, void, void> {
   const folder = native(path);
   const listing = opendirSync(folder, {
     encoding: windows ? 'utf8' : 'latin1',
-    bufferSize: namesAtOnce,
+    bufferSize: NAMES_AT_ONCE,
   });
   try {
     for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {

@@ -53,8 +53,8 @@ interface Frame {
 /**
  * What the names of all open folders together may hold in memory, and what one folder always may.
  */
-const namesBytes = 6 << 20;
-const leastNamesBytes = 64 << 10;
+const NAMES_BYTES = 6 << 20;
+const LEAST_NAMES_BYTES = 64 << 10;
 
 /**
  * Walks a file or folder without following links. Everything comes in the byte order of whole paths
@@ -73,7 +73,7 @@ export function* walk(
   root: BytePath,
   rules: CompiledRules,
   resultRoot = root,
-  budgetBytes = namesBytes,
+  budgetBytes = NAMES_BYTES,
   platform = here,
 ): Generator<Found, void, void> {
   const tally = new ExcludeTally();
@@ -127,7 +127,7 @@ function* walkIn(
     resultPathLength: number,
   ): Generator<Found, void, void> {
     // Half of what is left, so that the deepest tree stays within the whole.
-    const share = Math.max(Math.min(leastNamesBytes, budgetBytes), freeBytes >> 1);
+    const share = Math.max(Math.min(LEAST_NAMES_BYTES, budgetBytes), freeBytes >> 1);
     const frame = yield* enter(port, folder, resultPathLength, share, platform);
     if (frame === undefined) return;
     freeBytes -= share;

@@ -1,6 +1,6 @@
 import { existsSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
@@ -90,7 +90,7 @@ describe('a source on Windows', () => {
     expect([(await problems())[0], opened]).toEqual([expect.stringMatching(/^not-here/), []]);
   });
 
-  it.runIf(posixOnly(noLinks))(
+  it.runIf(posixOnly(NO_LINKS))(
     'P6: a junction is named, kept as a link and not followed; other links are kept without a word',
     async () => {
       symlinkSync('/elsewhere', join(bench.data, 'junction'));

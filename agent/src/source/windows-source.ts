@@ -28,7 +28,7 @@ const RECORDED = READ_ONLY | HIDDEN | SYSTEM | ARCHIVE;
  */
 const AWAY = OFFLINE | RECALL_ON_OPEN | RECALL_ON_DATA_ACCESS;
 /** Where a file came from, as browsers and mail programs note it: nobody's result. */
-const UNIMPORTANT = new Set(['Zone.Identifier', 'SmartScreen', 'MBAM.Zone.Identifier']);
+const unimportant = new Set(['Zone.Identifier', 'SmartScreen', 'MBAM.Zone.Identifier']);
 
 /**
  * The file system of Windows: a path's attributes take the place of its mode, and what must not be
@@ -58,7 +58,7 @@ export function windowsSource(port: SourcePort, facts: WindowsFacts): SourcePort
       const attributes = facts.attributes(nameOf(path));
       if ((attributes & AWAY) !== 0)
         throw Object.assign(new Error('only a placeholder'), { code: 'ENOTHERE', syscall: 'open' });
-      const streams = facts.streams(nameOf(path)).filter((name) => !UNIMPORTANT.has(name));
+      const streams = facts.streams(nameOf(path)).filter((name) => !unimportant.has(name));
       const descriptor = port.open(path);
       held.set(descriptor, {
         mode: attributes & RECORDED,

@@ -10,7 +10,7 @@ import { noEvents } from '../../testing/watch/no-events.ts';
 import { fixedSources } from '../folder/source-set.ts';
 import { serveMetrics } from '../service/metrics-server.ts';
 import { Service } from '../service/service.ts';
-import { AGENT_METRICS, type AgentFacts, metricsText } from './metrics.ts';
+import { type AgentFacts, agentMetrics, metricsText } from './metrics.ts';
 
 const facts: AgentFacts = {
   counts: {
@@ -112,7 +112,7 @@ describe('a running service', () => {
 describe('the page of a PC', () => {
   it('has every metric with what it counts, in Prometheus’ text format', () => {
     const lines = metricsText(facts).trimEnd().split('\n');
-    for (const { name, help } of AGENT_METRICS) expect(lines).toContain(`# HELP ${name} ${help}`);
+    for (const { name, help } of agentMetrics) expect(lines).toContain(`# HELP ${name} ${help}`);
     for (const line of lines)
       expect(line).toMatch(
         /^(# HELP [a-z_]+ .+|# TYPE [a-z_]+ gauge|[a-z_]+(\{code="[a-z-]+"\})? \d+(\.\d+)?)$/,

@@ -25,7 +25,7 @@ interface Metric {
  * What the agent says of itself. Gauges all; docs/monitoring.md has them as a table, and a test
  * holds it.
  */
-export const AGENT_METRICS: readonly Metric[] = [
+export const agentMetrics: readonly Metric[] = [
   {
     name: 'aliquot_agent_connected',
     help: '1 while there is a session with the collector.',
@@ -100,7 +100,7 @@ export async function factsOf(agent: Agent, view: ServiceView): Promise<AgentFac
  * be quoted.
  */
 export function metricsText(facts: AgentFacts): string {
-  const lines = AGENT_METRICS.flatMap(({ name, help, value }) => {
+  const lines = agentMetrics.flatMap(({ name, help, value }) => {
     const found = value(facts);
     const series =
       typeof found === 'number'

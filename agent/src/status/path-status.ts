@@ -45,7 +45,7 @@ export type PathState =
  * A folder result with more members than this is told without the number of its versions: each
  * would be looked for in every commit.
  */
-const mostMembers = 200;
+const MOST_MEMBERS = 200;
 
 /**
  * `status PATH…` and `versions PATH`: one `path` event for each path with its state, since when it
@@ -105,7 +105,7 @@ async function describe(agent: Agent, stock: Stock, path: BytePath): Promise<Tol
   const counts = { safe: 0, queued: 0, capturing: 0, settling: 0, problem: 0 };
   const members: KnownFile[] = [];
   const known = tee(knownAt(agent, path), (file) => {
-    if (members.length <= mostMembers && file.kind !== 'directory') members.push(file);
+    if (members.length <= MOST_MEMBERS && file.kind !== 'directory') members.push(file);
   });
   for await (const result of results(known, { problems, settling, capturing })) {
     counts[result.state] += 1;
@@ -149,7 +149,7 @@ async function ofResult(
   members: readonly KnownFile[],
 ): Promise<Told> {
   const { state, files, bytes, capturedAtMs, problem } = result;
-  if (members.length > mostMembers)
+  if (members.length > MOST_MEMBERS)
     return { state, files, bytes, ...common(capturedAtMs, undefined, problem), versions: [] };
   const versions = await agent.queue.ownVersions(
     members.map((member) => idOf(agent, bytePath(member.path))),

@@ -39,7 +39,7 @@ export interface ListParts {
   readonly source: ReleaseSource;
 }
 
-const ROLES = ['root', 'timestamp', 'snapshot', 'targets'] as const;
+const roles = ['root', 'timestamp', 'snapshot', 'targets'] as const;
 const MAX_LIST_BYTES = 2 * 1024 * 1024;
 /** Never asked for: tuf-js wants addresses, and takes the last name of them. */
 const BASE_URL = 'https://collector.invalid/metadata';
@@ -61,7 +61,7 @@ export async function refreshLists({
     import('tuf-js/dist/error.js'),
   ]);
   await ensureDirectory(port, scratch);
-  for (const role of ROLES) {
+  for (const role of roles) {
     const text = kept[role];
     if (text === undefined) await removeDurably(port, join(scratch, `${role}.json`));
     else await writeFileDurably(port, join(scratch, `${role}.json`), Buffer.from(text));
@@ -91,11 +91,11 @@ export async function refreshLists({
     if (broken !== undefined) throw broken;
     throw refusalOf(error);
   }
-  const read = async (role: (typeof ROLES)[number]): Promise<string> =>
+  const read = async (role: (typeof roles)[number]): Promise<string> =>
     (await readFileIfThere(port, join(scratch, `${role}.json`), MAX_LIST_BYTES))?.toString(
       'utf8',
     ) ?? '';
-  const [root, timestamp, snapshot, targets] = await Promise.all(ROLES.map(read));
+  const [root, timestamp, snapshot, targets] = await Promise.all(roles.map(read));
   return {
     kept: { root: root ?? kept.root, timestamp, snapshot, targets },
     async find(name) {

@@ -72,7 +72,7 @@ export class UplinkError extends AliquotError<UplinkErrorCode> {
   static override readonly codes = codes;
 }
 
-const BY_REFUSAL: Readonly<Record<RefusalCode, UplinkErrorCode>> = {
+const byRefusal: Readonly<Record<RefusalCode, UplinkErrorCode>> = {
   'bad-signature': 'UPLINK_REFUSED',
   'bad-certificate': 'UPLINK_NOT_ENROLLED',
   'bad-predecessor': 'UPLINK_CHAIN_FORKED',
@@ -100,7 +100,7 @@ export function refusalError(code: RefusalCode, message: string): UplinkError {
   if (code === 'pending')
     return new UplinkError('UPLINK_PENDING', message.replace(/\p{Cc}+/gu, ' ').slice(0, 300));
   return new UplinkError(
-    BY_REFUSAL[code],
+    byRefusal[code],
     `the collector refused (${code}): ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`,
   );
 }

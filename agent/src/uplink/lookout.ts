@@ -79,10 +79,10 @@ export class Lookout {
  */
 function nobodyThere({ code, cause }: UplinkError): boolean {
   const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return code === 'UPLINK_UNREACHABLE' && NOBODY.has(errno);
+  return code === 'UPLINK_UNREACHABLE' && nobodyAnswers.has(errno);
 }
 
-const NOBODY: ReadonlySet<string> = new Set([
+const nobodyAnswers: ReadonlySet<string> = new Set([
   ...[
     'ECONNREFUSED',
     'EHOSTDOWN',

@@ -6,7 +6,7 @@ import type { Uplink } from './uplink.ts';
 /**
  * A command gives up after this many failed attempts in a row; the service goes on trying for ever.
  */
-const attemptsBeforeGivingUp = 3;
+const ATTEMPTS_BEFORE_GIVING_UP = 3;
 
 /** Runs work that needs the collector; the answer is why it gave up, after some failed attempts. */
 async function reaching(
@@ -23,7 +23,7 @@ async function reaching(
     if (event.type === 'receipt') failures = 0;
     if (event.type !== 'state' || event.status.state !== 'offline') return;
     failures += 1;
-    if (failures < attemptsBeforeGivingUp || why !== undefined) return;
+    if (failures < ATTEMPTS_BEFORE_GIVING_UP || why !== undefined) return;
     // Taken down now: the next attempt may wipe the problem before anybody asks.
     why = unreachable(uplink);
     giveUp.abort();

@@ -124,7 +124,7 @@ function dial(options: TcpNetConnectOpts & ConnectionOptions, secure: boolean) {
   return connectTls({ ...address, servername });
 }
 
-const HINTS: Readonly<Record<string, string>> = {
+const hints: Readonly<Record<string, string>> = {
   SESSION_UNKNOWN_VAULT: 'it does not hold this vault: is it another collector?',
   SESSION_FRAME: 'what we sent was altered, repeated or lost on the way',
 };
@@ -140,7 +140,7 @@ function hint(reason: Buffer): string {
     .trim()
     .slice(0, MAX_HINT_LENGTH);
   if (says === '') return '';
-  const meaning = HINTS[says];
+  const meaning = hints[says];
   return `; what answers there says, unsigned: ${says}${meaning === undefined ? '' : ` (${meaning})`}`;
 }
 

@@ -55,11 +55,11 @@ export interface StandingProblem {
 }
 
 /** Notices that come after every `ready` for as long as their cause lasts. */
-const STANDING_NOTICES: ReadonlySet<string> = new Set(['chain-held', 'chain-clone']);
+const standingNotices: ReadonlySet<string> = new Set(['chain-held', 'chain-clone']);
 
 /** Whether a notice of the collector stands as a problem until the collector says it no longer. */
 export function isStandingNotice(code: string): boolean {
-  return STANDING_NOTICES.has(code);
+  return standingNotices.has(code);
 }
 
 const problemSchema = z.strictObject({

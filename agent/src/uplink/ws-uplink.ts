@@ -53,7 +53,7 @@ export interface UplinkOptions extends Omit<UplinkParts, 'welcome'> {
 const USEFUL_SESSION_MS = 30_000;
 
 /** What is said while a new chain has no commit at the collector yet. */
-const HELD = {
+const heldStates = {
   code: 'chain-held',
   message:
     'this folder was copied or put back to an older state; what this PC sends is kept apart until central IT decides',
@@ -327,7 +327,7 @@ export class WebSocketUplink implements Uplink {
         queue.chain().forkedFrom !== undefined &&
         !queue.chain().inherited
       )
-        this.#standing ??= HELD;
+        this.#standing ??= heldStates;
       await sweep.settled(ready.gcEpoch);
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({

@@ -6,7 +6,7 @@ import { type PoolOptions, type Watched, type WatchHolder, WatchPool } from './w
 import type { EventPort, EventSink, Subscription, WatchedPlace } from './watcher.ts';
 
 /** New names that wait to be looked at, whether they are folders. */
-const mostArrivals = 16_384;
+const MOST_ARRIVALS = 16_384;
 
 /**
  * Linux: one inotify watch for each folder. Looks say which folders there are; a new one is also
@@ -135,7 +135,7 @@ class WatchedFolders implements Subscription, WatchHolder {
   /** A name that came or went: if it is a folder now, it is watched at once. */
   #arrived(path: BytePath): void {
     if (this.#place.excluded(path)) return;
-    if (this.#arrivals.size < mostArrivals) this.#arrivals.add(path);
+    if (this.#arrivals.size < MOST_ARRIVALS) this.#arrivals.add(path);
     else this.lost('more happened at once than can be followed');
     if (!this.#looking) this.#lookAtArrival();
   }

@@ -4,7 +4,7 @@ import type { BytePath } from '../source/paths.ts';
  * A file that is written makes an event with each write: its path is handed on this much later,
  * once.
  */
-const gatherMs = 50;
+const GATHER_MS = 50;
 
 /** Gathers paths for a moment and hands on each of them once. */
 export class Gathering {
@@ -23,7 +23,7 @@ export class Gathering {
       this.#paths = new Set();
       this.#timer = undefined;
       this.#handOn(paths);
-    }, gatherMs);
+    }, GATHER_MS);
   }
 
   /** Nothing is handed on any more. */

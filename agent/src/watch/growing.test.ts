@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   type Bench,
@@ -214,7 +214,7 @@ test.each([
   expect(await problems()).toEqual([]);
 });
 
-test.runIf(posixOnly(noLinks))(
+test.runIf(posixOnly(NO_LINKS))(
   'a link that is set anew all the time is captured as it is, and named; a folder whose names change is captured, and is no problem',
   async () => {
     await change(

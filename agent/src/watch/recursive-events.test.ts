@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { noEarlierFolders, notUnderWine } from '@aliquot/shared/testing/platform';
+import { NO_EARLIER_FOLDERS, notUnderWine } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { fromText } from '../source/paths.ts';
@@ -33,7 +33,7 @@ beforeEach(() => {
 afterEach(() => subscription.close());
 
 // Linux uses its own way; Node's recursion is there too, and shows how names are put together.
-test.runIf(notUnderWine(noEarlierFolders))(
+test.runIf(notUnderWine(NO_EARLIER_FOLDERS))(
   'one watch names what changes anywhere below, by whole paths',
   async () => {
     writeFileSync(join(root, 'a/b/ä'), '1');

@@ -143,7 +143,7 @@ async function presenceOf(
     : 'gone';
 }
 
-const asksBetween = 256;
+const ASKS_BETWEEN = 256;
 
 /**
  * Whether a class has room; asks the disk again after some questions, because what comes in
@@ -153,7 +153,7 @@ function roomOf(queue: Queue): (className: string) => Promise<boolean> {
   const known = new Map<string, { room: boolean; asked: number }>();
   return async (name) => {
     let answer = known.get(name);
-    if (answer === undefined || answer.asked >= asksBetween) {
+    if (answer === undefined || answer.asked >= ASKS_BETWEEN) {
       answer = { room: (await queue.room(name)).bytes >= 1, asked: 0 };
       known.set(name, answer);
     }

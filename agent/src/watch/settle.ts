@@ -19,12 +19,12 @@ interface Waiting {
 }
 
 /** An event may arrive a little before the stamp of the change that it tells of. */
-const stampSlackMs = 100;
+const STAMP_SLACK_MS = 100;
 /**
  * Keeps this many unsettled results; what is beyond is found again by the next scan, which is then
  * asked for early.
  */
-const defaultCapacity = 50_000;
+const DEFAULT_CAPACITY = 50_000;
 
 /**
  * Remembers which results are still in the making and when each should be looked at again. Knows no
@@ -41,7 +41,7 @@ export class Settler {
   constructor(
     proof: CompletionProof,
     patience: Patience = endlessPatience,
-    capacity = defaultCapacity,
+    capacity = DEFAULT_CAPACITY,
   ) {
     this.#proof = proof;
     this.#patience = patience;
@@ -173,7 +173,7 @@ export class Settler {
     const same =
       continues &&
       (before.fingerprint === undefined
-        ? newestChangeMs !== undefined && newestChangeMs <= before.sinceMs + stampSlackMs
+        ? newestChangeMs !== undefined && newestChangeMs <= before.sinceMs + STAMP_SLACK_MS
         : before.fingerprint === fingerprint);
     const sinceMs = same ? before.sinceMs : nowMs;
     const verdict = this.#proof.judge(

@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { noEarlierFolders, notUnderWine } from '@aliquot/shared/testing/platform';
+import { NO_EARLIER_FOLDERS, notUnderWine } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
@@ -81,7 +81,7 @@ function run(
   loop.start();
 }
 
-test.runIf(notUnderWine(noEarlierFolders))(
+test.runIf(notUnderWine(NO_EARLIER_FOLDERS))(
   'what is written into new folders, as fast as one can, is captured without another scan',
   async () => {
     mkdirSync(at('old'));

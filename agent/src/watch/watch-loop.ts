@@ -49,14 +49,14 @@ export interface WatchLoopParts {
  * Events may be lost: when to scan, at the soonest, and how many times as long as the last scan
  * took.
  */
-const afterLossMs = 5_000;
-const afterLossScans = 4;
+const AFTER_LOSS_MS = 5_000;
+const AFTER_LOSS_SCANS = 4;
 /** Room comes with every receipt; what waits for it is looked through no more often than this. */
-const betweenPassesMs = 2_000;
+const BETWEEN_PASSES_MS = 2_000;
 /** How long after a failure the next try waits. */
-const afterFailureMs = 5_000;
+const AFTER_FAILURE_MS = 5_000;
 /** The longest that a timer sleeps, so that a clock which jumps is noticed. */
-const longestSleepMs = 30_000;
+const LONGEST_SLEEP_MS = 30_000;
 
 /**
  * Drives the watches: native events say where to look soon, a whole scan at every interval finds
@@ -124,7 +124,7 @@ export class WatchLoop {
       const now = clock.nowMs();
       // Whatever woke us: what has just failed would fail again, and a disk or a log that is in
       // trouble is helped by nobody who hurries.
-      if (now < this.#restUntilMs && this.#restUntilMs - now <= afterFailureMs) {
+      if (now < this.#restUntilMs && this.#restUntilMs - now <= AFTER_FAILURE_MS) {
         await this.#sleep();
         continue;
       }
@@ -138,7 +138,7 @@ export class WatchLoop {
         await this.#fillRoom();
       } catch (error) {
         if (!this.#stop.signal.aborted) listener.failed(error);
-        this.#restUntilMs = clock.nowMs() + afterFailureMs;
+        this.#restUntilMs = clock.nowMs() + AFTER_FAILURE_MS;
       }
       await this.#sleep();
     }
@@ -196,10 +196,10 @@ export class WatchLoop {
     await waiting.ask();
     const now = clock.nowMs();
     // A clock that was set back must not put it off for years.
-    if (!this.#roomAgain || (now < this.#passAtMs && this.#passAtMs - now <= betweenPassesMs))
+    if (!this.#roomAgain || (now < this.#passAtMs && this.#passAtMs - now <= BETWEEN_PASSES_MS))
       return;
     this.#roomAgain = false;
-    this.#passAtMs = now + betweenPassesMs;
+    this.#passAtMs = now + BETWEEN_PASSES_MS;
     await this.#capture(false);
   }
 
@@ -261,7 +261,7 @@ export class WatchLoop {
 
   #scanAfterLoss(): void {
     const waitMs = Math.min(
-      Math.max(afterLossMs, afterLossScans * this.#scanTookMs),
+      Math.max(AFTER_LOSS_MS, AFTER_LOSS_SCANS * this.#scanTookMs),
       this.#parts.scanIntervalMs,
     );
     this.#scanAtMs = Math.min(this.#scanAtMs, this.#parts.clock.nowMs() + waitMs);
@@ -290,8 +290,8 @@ export class WatchLoop {
     for (const watch of this.#parts.watches())
       next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
     if (this.#roomAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
-    if (this.#restUntilMs - now <= afterFailureMs) next = Math.max(next, this.#restUntilMs);
-    const sleepMs = Math.min(Math.max(next - now, 0), longestSleepMs);
+    if (this.#restUntilMs - now <= AFTER_FAILURE_MS) next = Math.max(next, this.#restUntilMs);
+    const sleepMs = Math.min(Math.max(next - now, 0), LONGEST_SLEEP_MS);
     this.#wakeAtMs = now + sleepMs;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, sleepMs);

@@ -29,10 +29,10 @@ export interface PoolOptions {
 }
 
 /** A watched folder costs 1.5 KiB in this process: more of them would make an idle agent heavy. */
-const defaultMostFolders = 20_000;
+const DEFAULT_MOST_FOLDERS = 20_000;
 /** How many give way when there is no room, and when there is room for any again. */
-const spareShare = 0.1;
-const roomyShare = 0.8;
+const SPARE_SHARE = 0.1;
+const ROOMY_SHARE = 0.8;
 
 /** How many events the kernel keeps before it drops the next ones. */
 function queuedEvents(): number {
@@ -71,7 +71,7 @@ export class WatchPool {
   limit = '';
 
   constructor(options: PoolOptions) {
-    this.#mostFolders = options.mostFolders ?? defaultMostFolders;
+    this.#mostFolders = options.mostFolders ?? DEFAULT_MOST_FOLDERS;
     this.#watch = options.watch ?? watch;
     this.#most = this.#mostFolders;
   }
@@ -130,7 +130,7 @@ export class WatchPool {
       holder.replaceable().map((watched) => ({ holder, watched })),
     );
     all.sort((a, b) => a.watched.mtimeMs - b.watched.mtimeMs);
-    const spare = all.slice(0, Math.ceil(all.length * spareShare));
+    const spare = all.slice(0, Math.ceil(all.length * SPARE_SHARE));
     this.#floorMs = spare.at(-1)?.watched.mtimeMs ?? Number.POSITIVE_INFINITY;
     if (mtimeMs <= this.#floorMs) return false;
     for (const { holder, watched } of spare) holder.giveWay(watched);
@@ -139,7 +139,7 @@ export class WatchPool {
 
   /** A scan begins: the system's limit may have been raised, and folders may have gone. */
   tryAgain(): void {
-    if (this.#most < this.#mostFolders || this.#count < this.#most * roomyShare)
+    if (this.#most < this.#mostFolders || this.#count < this.#most * ROOMY_SHARE)
       this.#floorMs = Number.NEGATIVE_INFINITY;
     this.#most = this.#mostFolders;
   }

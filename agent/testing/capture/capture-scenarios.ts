@@ -100,7 +100,7 @@ interface Case {
 }
 
 /** More than a backup of the file has calls, three readings included. */
-const mostCalls = 40;
+const MOST_CALLS = 40;
 
 function* cases(calls: number): Generator<Case> {
   for (const known of [false, true]) {
@@ -164,7 +164,7 @@ async function countCalls(bench: Bench, disk: ModelDisk): Promise<number> {
   bench.clock.ms += 60_000;
   disk.operations = 0;
   await bench.backup('count');
-  return Math.min(disk.operations, mostCalls);
+  return Math.min(disk.operations, MOST_CALLS);
 }
 
 /** What went wrong, or undefined. */

@@ -19,9 +19,9 @@ export interface Moment {
 }
 
 /** The kernel stamps changes with a clock that moves this often. */
-const tickMs = 4;
+const TICK_MS = 4;
 /** Files come in pieces of this size, so that there are moments between them. */
-const pieceBytes = 64 << 10;
+const PIECE_BYTES = 64 << 10;
 
 /**
  * A watched folder in memory that changes exactly when a test says so: before any call of the port.
@@ -152,7 +152,7 @@ export class ModelDisk implements SourcePort {
     this.#step('read');
     const file = this.#handle(descriptor);
     const at = position ?? file.at;
-    const piece = file.inode.content.subarray(at, at + Math.min(length, pieceBytes));
+    const piece = file.inode.content.subarray(at, at + Math.min(length, PIECE_BYTES));
     into.set(piece, offset);
     if (position === undefined) file.at += piece.length;
     return piece.length;
@@ -207,7 +207,7 @@ export class ModelDisk implements SourcePort {
   }
 
   #stamp(): number {
-    return Math.floor(this.clock.ms / tickMs) * tickMs;
+    return Math.floor(this.clock.ms / TICK_MS) * TICK_MS;
   }
 }
 

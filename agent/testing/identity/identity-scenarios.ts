@@ -25,7 +25,7 @@ import { TrustStore } from '../../src/uplink/trust.ts';
 
 const vault = fixtureVault('enumeration of enrolments');
 
-const KEPT: ReadonlySet<string> = new Set(['identity.json', 'addresses.json']);
+const kept: ReadonlySet<string> = new Set(['identity.json', 'addresses.json']);
 const CHAIN = new Uint8Array(16).fill(9) as ChainId;
 
 /** `replaces`: the bundle is for the successor of that agent. */
@@ -213,7 +213,7 @@ export const enrolment: CrashScenario = {
         if (bound.get(name) !== keys)
           throw new Error('P1: the keys of the folder are not those that are bound');
         const left = (await namesIn(files, join(root, 'identity'))).filter(
-          (name) => !KEPT.has(name) && !name.endsWith('.part'),
+          (name) => !kept.has(name) && !name.endsWith('.part'),
         );
         // What was begun anew and broken off stays, for the same command to go on with.
         const begun = !anew && !whole && left.join() === 'enrolling.json';

@@ -12,7 +12,7 @@ import { find, openServiceBench, type ServiceBench } from './bench.ts';
  * Files whose sizes meet every way of ending: at a record, in a chunk, between chunks, not at all.
  */
 const sizes = [0, 1, 700, 5_000, 60_000, 150_000, 420_000];
-const largest = 800_000;
+const LARGEST = 800_000;
 
 /**
  * Backs up the same files with room for so many bytes, more and more, then lets the collector take
@@ -27,8 +27,8 @@ async function everyRoom(context: TortureContext, steps: number): Promise<Tortur
     if (context.over()) return { injected, passed: injected - failed.length, failed, whole: false };
     injected += 1;
     const maxBytes =
-      Math.floor((largest / steps) * step) +
-      context.random.derive(`room ${step}`).below(Math.ceil(largest / steps));
+      Math.floor((LARGEST / steps) * step) +
+      context.random.derive(`room ${step}`).below(Math.ceil(LARGEST / steps));
     const wrong = await withRoom(maxBytes, context);
     if (wrong !== undefined)
       failed.push(`case ${step + 1}: with room for ${maxBytes} bytes: ${wrong}`);

@@ -20,7 +20,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { TestCollector } from './test-collector.ts';
 
-const NO_HEAD: TreeHead = { logEpoch: 0, size: 0, root: new Uint8Array(32) };
+const noHead: TreeHead = { logEpoch: 0, size: 0, root: new Uint8Array(32) };
 
 /**
  * Makes what is wrong with an answer: the frames behind question and certificate, before they are
@@ -50,7 +50,7 @@ export async function carryTo(
     await collector.answer(decodeClientFrame(header), body.slice(), {
       agent,
       chainId: hex(question.chainId),
-      proved: NO_HEAD,
+      proved: noHead,
       reply,
     });
   }

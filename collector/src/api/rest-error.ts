@@ -56,7 +56,7 @@ const codes = {
 
 export type RestErrorCode = keyof typeof codes;
 
-const STATUS: Record<RestErrorCode, number> = {
+const statusByCode: Record<RestErrorCode, number> = {
   REST_TOKEN: 401,
   REST_BAD_REQUEST: 400,
   REST_TOO_LARGE: 413,
@@ -94,10 +94,10 @@ export class RestError extends AliquotError<RestErrorCode> {
 
 /** The HTTP status that goes with a code. */
 export function statusOf(code: RestErrorCode): number {
-  return STATUS[code];
+  return statusByCode[code];
 }
 
 /** Whether a code that came over the network is one of ours. */
 export function isRestErrorCode(code: unknown): code is RestErrorCode {
-  return typeof code === 'string' && Object.hasOwn(STATUS, code);
+  return typeof code === 'string' && Object.hasOwn(statusByCode, code);
 }

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { noShell, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_SHELL, posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, it, vi } from 'vitest';
 import { openPager } from './pager.ts';
 
-it.runIf(posixOnly(noShell))(
+it.runIf(posixOnly(NO_SHELL))(
   'what is written goes through the person’s pager, however it is spelled',
   async () => {
     const shown = join(temporaryFolder(), 'shown');
@@ -16,7 +16,7 @@ it.runIf(posixOnly(noShell))(
   },
 );
 
-it.runIf(posixOnly(noShell))('a pager that is left early is noticed, and ends', async () => {
+it.runIf(posixOnly(NO_SHELL))('a pager that is left early is noticed, and ends', async () => {
   const pager = await openPager('exit 0');
   for (let at = 0; at < 10_000 && pager?.output.lost === undefined; at += 1)
     await pager?.output.write('x'.repeat(4096));
@@ -24,7 +24,7 @@ it.runIf(posixOnly(noShell))('a pager that is left early is noticed, and ends', 
   await pager?.end();
 });
 
-it.runIf(posixOnly(noShell))(
+it.runIf(posixOnly(NO_SHELL))(
   'a pager, which can start a shell, does not get our secrets',
   async () => {
     vi.stubEnv('ALIQUOT_PASSPHRASE', 'a passphrase');

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { METRICS, type MetricsContext } from './metrics.ts';
+import { collectorMetrics, type MetricsContext } from './metrics.ts';
 
 /** What the process itself takes (`process_…`, `nodejs_…`), gathered from the first question on. */
 let ofProcess: Registry | undefined;
@@ -14,7 +14,7 @@ export async function exposition(
   }
   // Anew each time: an agent or a problem that is no more must leave no series behind.
   const registry = new Registry();
-  for (const { name, help, samples } of METRICS) {
+  for (const { name, help, samples } of collectorMetrics) {
     const all = await samples(context);
     const labelNames = Object.keys(all[0]?.labels ?? {});
     const options = { name, help, labelNames, registers: [registry] };

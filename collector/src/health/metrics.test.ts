@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Front } from '../../testing/front.ts';
 import { buildServer } from '../rest/server.ts';
-import { METRICS } from './metrics.ts';
+import { collectorMetrics } from './metrics.ts';
 
 const TOKEN = 'test-operator-token-of-some-length';
 let front: Front;
@@ -51,11 +51,11 @@ describe('what Prometheus gets', () => {
     expect(new Set(series).size).toBe(series.length);
     const names = new Set(series.map((line) => line?.split('{')[0]));
     expect(
-      METRICS.map(({ name }) => name).filter(
-        (name) => !names.has(name) && name !== 'aliquot_collector_problems',
-      ),
+      collectorMetrics
+        .map(({ name }) => name)
+        .filter((name) => !names.has(name) && name !== 'aliquot_collector_problems'),
     ).toEqual([]);
-    for (const { name } of METRICS) expect(name).toMatch(/^aliquot_[a-z_]+$/);
+    for (const { name } of collectorMetrics) expect(name).toMatch(/^aliquot_[a-z_]+$/);
     expect(names.has('process_cpu_seconds_total')).toBe(false);
     expect(lines.some((line) => line.startsWith('process_cpu_seconds_total'))).toBe(true);
   });

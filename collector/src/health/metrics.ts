@@ -35,7 +35,7 @@ const ms = (value: number | undefined): number => (value === undefined ? 0 : val
  * How the collector is, and its vaults and agents. docs/monitoring.md has this as a table; a test
  * holds it.
  */
-export const METRICS: readonly Metric[] = [
+export const collectorMetrics: readonly Metric[] = [
   {
     name: 'aliquot_build_info',
     help: 'Always 1; the label says which release runs.',

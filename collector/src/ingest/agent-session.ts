@@ -24,7 +24,7 @@ import type { Questions } from './questions.ts';
 import type { Received, SecureLink } from './secure-link.ts';
 
 /** Refusals that none of our programs earns. */
-const FORGED: ReadonlySet<RefusalCode> = new Set([
+const forged: ReadonlySet<RefusalCode> = new Set([
   'bad-signature',
   'bad-commit',
   'bad-certificate',
@@ -175,7 +175,7 @@ export class AgentSession {
       return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
     if (outcome.type === 'refused') {
       this.#parts.conduct.refused(outcome.code, outcome.message);
-      if (FORGED.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
+      if (forged.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
       return link.send({
         type: 'refused',
         requestId,

@@ -354,7 +354,7 @@ export class Connection {
     // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough.
     // What is not foreseen needs its stack.
     const diskError =
-      error instanceof StoreError && DISK_TROUBLE.has(error.code)
+      error instanceof StoreError && diskTrouble.has(error.code)
         ? { code, reason: error.message }
         : undefined;
     const ours = refusal === 'storage';
@@ -390,7 +390,7 @@ export class Connection {
   }
 }
 
-const DISK_TROUBLE: ReadonlySet<string> = new Set<StoreErrorCode>([
+const diskTrouble: ReadonlySet<string> = new Set<StoreErrorCode>([
   'STORE_NO_SPACE',
   'STORE_FAILED',
 ]);

@@ -4,7 +4,7 @@ import { CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_TRY_AGAIN } from './channel.ts';
 import { IngestError } from './errors.ts';
 
 /** Damage or meddling on the way, or a key that is used up: another connection may do better. */
-const ALTERED: ReadonlySet<string> = new Set<SessionErrorCode>([
+const altered: ReadonlySet<string> = new Set<SessionErrorCode>([
   'SESSION_FRAME',
   'SESSION_EXHAUSTED',
 ]);
@@ -30,7 +30,7 @@ export function describe(error: unknown): Ending {
       message: error.message,
     };
   }
-  if (error instanceof SessionError && ALTERED.has(error.code)) {
+  if (error instanceof SessionError && altered.has(error.code)) {
     return {
       refusal: undefined,
       requestId: 0,

@@ -1,4 +1,4 @@
-import { HANDSHAKE_LIMITS, type HandshakeLimits } from '../limits.ts';
+import { type HandshakeLimits, handshakeLimits } from '../limits.ts';
 
 interface Place {
   readonly end: () => void;
@@ -15,7 +15,7 @@ export class HandshakeGate {
   readonly #byAddress = new Map<string, Set<Place>>();
   #total = 0;
 
-  constructor(limits: HandshakeLimits = HANDSHAKE_LIMITS) {
+  constructor(limits: HandshakeLimits = handshakeLimits) {
     this.#limits = limits;
   }
 

@@ -113,12 +113,12 @@ async function readmit(
   } catch (error) {
     // Such as: the agent that it replaced is not known either. It stays "not enrolled", and needs a
     // new bundle.
-    if (error instanceof StoreError && UNFIT.has(error.code)) return false;
+    if (error instanceof StoreError && unfit.has(error.code)) return false;
     throw error;
   }
 }
 
-const UNFIT: ReadonlySet<string> = new Set([
+const unfit: ReadonlySet<string> = new Set([
   'STORE_BAD_EVENT',
   'STORE_UNKNOWN_AGENT',
   'STORE_NAME_TAKEN',

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import {
-  CONNECTION_LIMITS,
+  connectionLimits,
   FAIR_UNPROVED_BYTES,
   type HandshakeLimits,
   MAX_ALL_UNPROVED_BYTES,
@@ -52,7 +52,7 @@ export class ConnectionGate {
   readonly #places = new Map<string, () => void>();
   readonly #log: Logger;
 
-  constructor(log: Logger, limits: HandshakeLimits = CONNECTION_LIMITS) {
+  constructor(log: Logger, limits: HandshakeLimits = connectionLimits) {
     this.#gate = new HandshakeGate(limits);
     this.#log = log;
   }

@@ -1,7 +1,7 @@
 import { formatTable, widthOf } from '@aliquot/shared/cli/format';
 
 const WIDTH = 80;
-const FROM_DESK: ReadonlySet<string> = new Set(['RELEASE', 'SETTINGS', 'GROUP']);
+const deskColumns: ReadonlySet<string> = new Set(['RELEASE', 'SETTINGS', 'GROUP']);
 
 /**
  * Agents as one table where that fits a terminal, or else with a second one for what comes from the
@@ -11,7 +11,7 @@ export function agentTables(
   heads: readonly string[],
   rows: readonly (readonly string[])[],
 ): string[] {
-  const fromDesk = heads.map((head) => FROM_DESK.has(head));
+  const fromDesk = heads.map((head) => deskColumns.has(head));
   const used = heads.map((_head, at) => !fromDesk[at] || rows.some((row) => row[at] !== '-'));
   const table = (shown: (at: number) => boolean, some = rows) => {
     const columns = (cells: readonly string[]) => cells.filter((_cell, at) => shown(at));

@@ -87,7 +87,7 @@ export function registerAgents(program: Command, context: CommandContext): void 
 /**
  * What nothing mends, and what therefore stays in `agents` until somebody says that it was seen.
  */
-const ACKNOWLEDGEABLE: ReadonlySet<string> = new Set(['versions-lost', 'chain-clone']);
+const acknowledgeable: ReadonlySet<string> = new Set(['versions-lost', 'chain-clone']);
 
 function registerAcknowledge(agent: Command, context: CommandContext): void {
   const acknowledge = agent
@@ -103,7 +103,7 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
     const vault = await inspectedVault(context, options);
     const { agentId, problems } = await vault.agent(name);
     const seen = problems
-      .filter(({ code }) => ACKNOWLEDGEABLE.has(code))
+      .filter(({ code }) => acknowledgeable.has(code))
       .map(({ code, message }) => ({ code, message }));
     if (seen.length > 0) await vault.acknowledgeProblems(agentId);
     const text =

@@ -1,7 +1,7 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
-import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
+import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
@@ -37,7 +37,7 @@ export function registerCat(program: Command, context: CommandContext): void {
     )
     .requiredOption('--agent <NAME>', 'whose file')
     .option('--path <PATH>', "the file's whole path as on its PC")
-    .option('--at <TIME>', `as it was: ${timeHelp}; latest unless given`)
+    .option('--at <TIME>', `as it was: ${TIME_HELP}; latest unless given`)
     .option(
       '--version <ID>',
       'this version, as ls and versions print it (then --path may be left out)',

@@ -1,5 +1,5 @@
 import { printable } from '@aliquot/shared/cli/format';
-import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
+import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../api/messages.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
@@ -31,7 +31,7 @@ export function registerDiff(program: Command, context: CommandContext): void {
     .command('diff')
     .description('What came (A), changed (M) and went (D) between two times.')
     .requiredOption('--agent <NAME>', 'the agent')
-    .requiredOption('--from <TIME>', timeHelp)
+    .requiredOption('--from <TIME>', TIME_HELP)
     .requiredOption('--to <TIME>', 'the same');
   withJson(withKit(withCollector(withPaths(diff)), 'for blind vaults'));
   withExample(diff, 'aliquot diff --agent hplc-1 --from 3d --to latest');

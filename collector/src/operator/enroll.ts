@@ -79,7 +79,7 @@ export function registerEnroll(program: Command, context: CommandContext): void 
 }
 
 /** The ways to enrol, and the options that are not of all of them. */
-const WAYS = [
+const waysToEnroll = [
   { way: 'NAME', takes: ['out', 'replaces'] },
   { way: '--list', takes: ['outDir'] },
   { way: '--group', takes: ['out', 'uses', 'names', 'approve'] },
@@ -89,16 +89,16 @@ const WAYS = [
 /** One way at a time, with its own options. */
 function refuseMixed(name: string | undefined, options: EnrollOptions): void {
   const given = [name, options.list, options.group, options.endGroup];
-  const [chosen, another] = WAYS.filter((_way, at) => given[at] !== undefined);
+  const [chosen, another] = waysToEnroll.filter((_way, at) => given[at] !== undefined);
   if (chosen !== undefined && another !== undefined)
     throw new UsageError('USAGE_INVALID', `give ${chosen.way} or ${another.way}, not both`);
-  const { way, takes } = chosen ?? WAYS[0];
+  const { way, takes } = chosen ?? waysToEnroll[0];
   const spelt: Record<string, string> = { outDir: '--out-dir' };
   for (const option of ['out', 'outDir', 'replaces', 'uses', 'names', 'approve'] as const) {
     if (options[option] === undefined || (takes as readonly string[]).includes(option)) continue;
-    const of = WAYS.filter((other) => (other.takes as readonly string[]).includes(option)).map(
-      (other) => other.way,
-    );
+    const of = waysToEnroll
+      .filter((other) => (other.takes as readonly string[]).includes(option))
+      .map((other) => other.way);
     throw new UsageError(
       'USAGE_INVALID',
       `${spelt[option] ?? `--${option}`} goes with ${of.join(' and ')}, not with ${way}`,

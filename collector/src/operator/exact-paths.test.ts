@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
-import { noRawNames, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_RAW_NAMES, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { SessionTestAgent } from '../../testing/agent.ts';
@@ -13,7 +13,7 @@ import { AGENT_PATH } from '../ingest/upgrade.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 /** Names that mean something else as patterns, beside what they would match. */
-const ODD = [
+const odd = [
   'a[1].csv',
   'a1.csv',
   '[.txt',
@@ -66,7 +66,7 @@ beforeAll(async () => {
     bytes: new Uint8Array(Buffer.from(words)),
   });
   await pc.backUp([
-    ...ODD.map((name) => file(`/d/${name}`, name)),
+    ...odd.map((name) => file(`/d/${name}`, name)),
     file(BYTES, 'raw'),
     file('/d/gone', 'was there'),
   ]);
@@ -106,7 +106,7 @@ async function restored(
 describe.runIf(posixOnly('these names cannot be on a disk of Windows'))(
   'a path that is there as it is spelled',
   () => {
-    it.each(ODD)('%s means itself, in restore, ls, diff, versions and cat', async (name) => {
+    it.each(odd)('%s means itself, in restore, ls, diff, versions and cat', async (name) => {
       const path = `/d/${name}`;
       expect(await restored('--path', path)).toMatchObject({ code: 0, files: [`d/${name}`] });
       for (const from of [[], kit()]) {
@@ -155,7 +155,7 @@ describe.runIf(posixOnly('these names cannot be on a disk of Windows'))(
 );
 
 describe('--path-file', () => {
-  it.runIf(posixOnly(noRawNames))(
+  it.runIf(posixOnly(NO_RAW_NAMES))(
     'takes exact names, of any bytes, and names those that are not there',
     async () => {
       const file = join(dir, 'names');

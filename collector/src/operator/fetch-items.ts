@@ -4,7 +4,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { FetchedItem } from '@aliquot/shared/restore/restore-files';
 import type { VaultClient } from './vault-client.ts';
 
-const PAUSES_MS = [500, 2_000, 8_000];
+const pausesMs = [500, 2_000, 8_000];
 
 /**
  * Fetches sealed items for a restore. What the collector lacks is left out (the restore names the
@@ -15,7 +15,7 @@ export async function* fetchItems(
   ids: readonly ChunkId[],
 ): AsyncGenerator<FetchedItem> {
   const waiting = new Map(ids.map((id) => [hex(id), id]));
-  for (const pauseMs of [...PAUSES_MS, undefined]) {
+  for (const pauseMs of [...pausesMs, undefined]) {
     try {
       for await (const item of vault.items([...waiting.values()])) {
         if (!waiting.delete(hex(item.id)) || item.type !== 'item') continue;

@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openKit } from '@aliquot/shared/keys/kit';
-import { noLinks, posixOnly, privateMode } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly, privateMode } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { aliquot } from '../../testing/cli.ts';
 import { writeWeakKit } from '../../testing/kits.ts';
@@ -60,7 +60,7 @@ describe('kit passphrase', () => {
     expect(statSync(kit).mode & 0o777).toBe(privateMode);
   });
 
-  it.runIf(posixOnly(noLinks))(
+  it.runIf(posixOnly(NO_LINKS))(
     'changes the kit that a link leads to, and leaves the link',
     async () => {
       const link = join(folder, 'link.kit');

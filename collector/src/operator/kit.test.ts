@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { aliquot } from '../../testing/cli.ts';
 import { writeWeakKit } from '../../testing/kits.ts';
@@ -127,7 +127,7 @@ describe('the passphrase of a kit', () => {
 });
 
 describe('a kit', () => {
-  it.runIf(posixOnly(noLinks))(
+  it.runIf(posixOnly(NO_LINKS))(
     'is not written into a work tree of git, nor through a link into one',
     async () => {
       const tree = join(folder, 'clone');

@@ -2,7 +2,7 @@ import { formatBytes, formatRow, formatTime, printable } from '@aliquot/shared/c
 import { didYouMean } from '@aliquot/shared/cli/nearest';
 import type { Output } from '@aliquot/shared/cli/output';
 import { isOnePath } from '@aliquot/shared/cli/path-set';
-import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
+import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../api/messages.ts';
 import { CommandError } from '../cli/command-error.ts';
@@ -45,7 +45,7 @@ export function registerList(program: Command, context: CommandContext): void {
       'List the files as they were at a time: agent, size, time of the file, version, path.',
     )
     .option('--agent <NAME>', 'one agent; all agents unless given')
-    .option('--at <TIME>', timeHelp, 'latest')
+    .option('--at <TIME>', TIME_HELP, 'latest')
     .option('--folders', 'list folders too');
   withArrange(withPaths(ls));
   withJson(withKit(withCollector(ls), 'for blind vaults'));

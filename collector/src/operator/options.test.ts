@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { aliquot } from '../../testing/cli.ts';
 
-const token = 'aliquot-operator-secret';
+const TOKEN = 'aliquot-operator-secret';
 
 describe('the address of the collector', () => {
   it.each([
@@ -10,15 +10,15 @@ describe('the address of the collector', () => {
     'http://[2001:db8::7]:8480',
     'http://127.0.0.1.example',
   ])('P3: the token is not sent in clear to another machine: %s', async (url) => {
-    const refused = await aliquot(['agents'], { url, token });
+    const refused = await aliquot(['agents'], { url, token: TOKEN });
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/in clear.*https/);
-    expect(refused.stderr).not.toContain(token);
+    expect(refused.stderr).not.toContain(TOKEN);
   });
 
   it('a password in the address is refused and not repeated', async () => {
     const refused = await aliquot(['agents', '--url', 'https://:hunter2@collector.example'], {
-      token,
+      token: TOKEN,
     });
     expect(refused.code).toBe(2);
     expect(refused.stderr).not.toContain('hunter2');
@@ -27,7 +27,9 @@ describe('the address of the collector', () => {
   it.each(['http://127.0.0.1:1', 'http://localhost:1', 'http://[::1]:1'])(
     'this machine may be spoken to without TLS: %s',
     async (url) => {
-      expect((await aliquot(['agents'], { url, token })).stderr).toContain('COMMAND_UNREACHABLE');
+      expect((await aliquot(['agents'], { url, token: TOKEN })).stderr).toContain(
+        'COMMAND_UNREACHABLE',
+      );
     },
   );
 });

@@ -16,33 +16,34 @@ const LOOK_THERE = '`aliquot-agent status` on that PC names them and says what t
  * Codes that many agents may have at once: how the group is called, and what to do, which is the
  * same for all.
  */
-const GROUPS: Readonly<Record<string, { readonly title: string; readonly remedy: string }>> = {
-  'waits-for-approval': {
-    title: 'waits for approval, and captures and queues meanwhile',
-    remedy:
-      'take it in: aliquot agents approve NAME; or, if it is not yours: aliquot agent revoke NAME',
-  },
-  silent: {
-    title: 'silent for longer than usual',
-    remedy: 'is that PC off, or its service stopped?',
-  },
-  unprotected: { title: 'unprotected files', remedy: LOOK_THERE },
-  unsettled: { title: 'results that do not come to rest', remedy: LOOK_THERE },
-  pending: {
-    title: 'seen, not captured when last heard of',
-    remedy: 'they are safe once that PC runs and is connected again',
-  },
-  queued: {
-    title: 'captured, not sent when last heard of',
-    remedy: 'they are safe once that PC is connected again',
-  },
-  'no-sources': {
-    title: 'PCs that were not told what to watch',
-    remedy:
-      'name their folders in the policy and set it, also when they came after the last set; or in agent.yaml there',
-  },
-  'clock-off': { title: 'clock off', remedy: 'set it by time servers (NTP)' },
-};
+const problemGroups: Readonly<Record<string, { readonly title: string; readonly remedy: string }>> =
+  {
+    'waits-for-approval': {
+      title: 'waits for approval, and captures and queues meanwhile',
+      remedy:
+        'take it in: aliquot agents approve NAME; or, if it is not yours: aliquot agent revoke NAME',
+    },
+    silent: {
+      title: 'silent for longer than usual',
+      remedy: 'is that PC off, or its service stopped?',
+    },
+    unprotected: { title: 'unprotected files', remedy: LOOK_THERE },
+    unsettled: { title: 'results that do not come to rest', remedy: LOOK_THERE },
+    pending: {
+      title: 'seen, not captured when last heard of',
+      remedy: 'they are safe once that PC runs and is connected again',
+    },
+    queued: {
+      title: 'captured, not sent when last heard of',
+      remedy: 'they are safe once that PC is connected again',
+    },
+    'no-sources': {
+      title: 'PCs that were not told what to watch',
+      remedy:
+        'name their folders in the policy and set it, also when they came after the last set; or in agent.yaml there',
+    },
+    'clock-off': { title: 'clock off', remedy: 'set it by time servers (NTP)' },
+  };
 
 /**
  * Problems of many agents, like ones together, no line wider than 80 columns unless something that
@@ -56,7 +57,7 @@ export function problemList(all: readonly ProblemOf[]): string {
 }
 
 function groupText(code: string, members: readonly ProblemOf[]): string {
-  const known = GROUPS[code];
+  const known = problemGroups[code];
   const amounts = members.map(({ problem: { count, brief } }) => brief ?? count);
   if (amounts.every((amount) => amount === undefined)) {
     const each = members.map(({ name, problem }) =>

@@ -1,7 +1,7 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatBytes, formatCounted, pathText, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
-import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
+import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
@@ -42,7 +42,7 @@ export function registerRestore(program: Command, context: CommandContext): void
     )
     .requiredOption('--agent <NAME>', 'whose files');
   withPaths(restore)
-    .option('--at <TIME>', `the files as they were: ${timeHelp}; latest unless given`)
+    .option('--at <TIME>', `the files as they were: ${TIME_HELP}; latest unless given`)
     .option('--version <ID>', 'only this version of a file, as ls and versions print it')
     .requiredOption(
       '--to <DIR>',

@@ -17,7 +17,7 @@ import { encodeClientFrame, encodeFrame } from '@aliquot/proto';
 import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { openBundle } from '@aliquot/shared/keys/bundle';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { SessionTestAgent } from '../../testing/agent.ts';
@@ -342,7 +342,7 @@ describe('an operator as witness', () => {
     }
   });
 
-  it.runIf(posixOnly(noLinks))(
+  it.runIf(posixOnly(NO_LINKS))(
     'P6 writes nothing over a memory that it cannot read, and says so',
     async () => {
       const me = operator('me');

@@ -36,7 +36,7 @@ export interface Witnessed {
   readonly failure: WitnessError | undefined;
 }
 
-const NOTHING: TreeHead = { logEpoch: 0, size: 0, root: EMPTY_ROOT };
+const emptyHead: TreeHead = { logEpoch: 0, size: 0, root: EMPTY_ROOT };
 
 /**
  * Demands that the log continues what this operator has seen, and remembers the newest head. Throws
@@ -66,10 +66,10 @@ export async function witnessed(context: CommandContext, vault: VaultClient): Pr
     stateFolder === undefined
       ? undefined
       : new WitnessBook(context.files, stateFolder, authority, collector);
-  let recall = book === undefined ? UNREADABLE : await recalled(context, book);
+  let recall = book === undefined ? unreadable : await recalled(context, book);
   for (let attempt = 1; ; attempt++) {
     const { before } = recall;
-    const shown = await shownLog(vault, [before?.newest.head ?? NOTHING], collector);
+    const shown = await shownLog(vault, [before?.newest.head ?? emptyHead], collector);
     const now: SeenHead = {
       head: shown.head,
       signed: shown.signed,
@@ -220,7 +220,7 @@ interface Recall {
   readonly readable: boolean;
 }
 
-const UNREADABLE: Recall = { before: undefined, readable: false };
+const unreadable: Recall = { before: undefined, readable: false };
 
 async function recalled(context: CommandContext, book: WitnessBook): Promise<Recall> {
   try {
@@ -229,7 +229,7 @@ async function recalled(context: CommandContext, book: WitnessBook): Promise<Rec
     if (!(error instanceof FileError)) throw error;
     const says = `what was seen of the log before cannot be read (${error.message}), so it is not compared, and nothing is written over it`;
     outputOf(context, {}).note(`${says}; mend that, or set ALIQUOT_STATE to another folder`);
-    return UNREADABLE;
+    return unreadable;
   }
 }
 

@@ -55,13 +55,13 @@ afterEach(async () => {
   await front.close();
 });
 
-const authorization = `Bearer ${TOKEN}`;
+const AUTHORIZATION = `Bearer ${TOKEN}`;
 const vaultUrl = () => `/v1/operator/vaults/${hex(front.vault.descriptor.vaultId)}`;
 const operator = (method: 'GET' | 'POST', url: string, payload?: object | Buffer, type?: string) =>
   app.inject({
     method,
     url,
-    headers: { authorization, ...(type ? { 'content-type': type } : {}) },
+    headers: { authorization: AUTHORIZATION, ...(type ? { 'content-type': type } : {}) },
     ...(payload ? { payload } : {}),
   });
 const enrol = (agent: SessionTestAgent) =>

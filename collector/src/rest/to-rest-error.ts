@@ -7,7 +7,7 @@ import { RestError, type RestErrorCode } from '../api/rest-error.ts';
  * The store's refusals that are the caller's doing, and a disk's trouble; every other error of the
  * store is the collector's own.
  */
-const STORE_CODES: Record<string, RestErrorCode> = {
+const storeCodes: Record<string, RestErrorCode> = {
   STORE_VAULT_MISMATCH: 'REST_VAULT_CONFLICT',
   STORE_BAD_EVENT: 'REST_BAD_REQUEST',
   STORE_NAME_TAKEN: 'REST_AGENT_EXISTS',
@@ -46,7 +46,7 @@ export function toRestError(error: unknown): RestError | undefined {
     );
   }
   if (error instanceof AliquotError) {
-    const code = STORE_CODES[error.code];
+    const code = storeCodes[error.code];
     return code === undefined ? undefined : new RestError(code, error.message, { cause: error });
   }
   return fromFastify(error);

@@ -27,7 +27,7 @@ import { baseUrl, type ListenAddress, parseListen } from './listen.ts';
 import type { ServeOptions } from './serve.ts';
 import { ServedCertificate } from './served-certificate.ts';
 
-const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
+const logLevels = ['silent', 'error', 'warn', 'info', 'debug'];
 
 /**
  * Serves until the process is asked to stop. Apart from `serve.ts`, so that no other command loads
@@ -147,10 +147,10 @@ async function listen(app: FastifyInstance, { host, port }: ListenAddress): Prom
 
 function logOf(context: CommandContext): ServiceLog {
   const level = context.environment.logLevel ?? 'info';
-  if (!LOG_LEVELS.includes(level))
+  if (!logLevels.includes(level))
     throw new UsageError(
       'USAGE_INVALID',
-      `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`,
+      `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${logLevels.join(', ')}`,
     );
   return openLog({ level, clock: context.clock, ...context.log() });
 }

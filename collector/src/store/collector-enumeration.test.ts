@@ -1,5 +1,5 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
-import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_FOLDER_FLUSH, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
 import {
   collectorActs,
@@ -8,7 +8,7 @@ import {
 } from '../../testing/store/collector-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under a collector', () => {
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a collector', () => {
   test.each([
     { scenario: collectorShort, every: 130 },
     { scenario: collectorDay, every: 260 },

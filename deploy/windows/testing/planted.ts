@@ -13,15 +13,15 @@ import { makeSetup } from './packages.ts';
 import { until } from './windows.ts';
 
 const MARK = 'C:\\planted-ran.txt';
-const mark = `require('node:fs').appendFileSync('C:\\\\planted-ran.txt', __filename + '\\n');\n`;
+const MARK_SCRIPT = `require('node:fs').appendFileSync('C:\\\\planted-ran.txt', __filename + '\\n');\n`;
 const names = ['bufferutil', 'utf-8-validate', 'classic-level', 'koffi', 'ws', 'zod'];
-const machine = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment';
+const MACHINE = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment';
 
 /**
  * Where code of a program comes from: what is opened with these endings is run, or decides what is
  * run.
  */
-const code = /\.(js|cjs|mjs|node|json|dll|exe|cnf|wasm)$/i;
+const CODE = /\.(js|cjs|mjs|node|json|dll|exe|cnf|wasm)$/i;
 
 /** What every user of a PC may plant on its disk must not run in a service that is the system. */
 export async function planted(place: LifetimePlace, check: Check): Promise<void> {
@@ -30,9 +30,9 @@ export async function planted(place: LifetimePlace, check: Check): Promise<void>
     mkdirSync(dirname(windows.disk(path)), { recursive: true });
     writeFileSync(windows.disk(path), text);
   };
-  for (const module of names) put(`C:\\node_modules\\${module}\\index.js`, mark);
-  put('C:\\node_modules\\.cache\\aliquot-agent\\x.js', mark);
-  put('C:\\evil.js', mark);
+  for (const module of names) put(`C:\\node_modules\\${module}\\index.js`, MARK_SCRIPT);
+  put('C:\\node_modules\\.cache\\aliquot-agent\\x.js', MARK_SCRIPT);
+  put('C:\\evil.js', MARK_SCRIPT);
   put(
     'C:\\openssl.cnf',
     'nodejs_conf = evil\n[evil]\nengines = e\n[e]\nx = y\n[y]\ndynamic_path = C:\\\\evil.dll\n',
@@ -64,7 +64,7 @@ export async function planted(place: LifetimePlace, check: Check): Promise<void>
         ['OPENSSL_CONF', 'C:\\openssl.cnf'],
         ['OPENSSL_MODULES', 'C:\\node_modules'],
       ])
-        await windows.run('reg', ['add', machine, '/v', variable ?? '', '/d', value ?? '', '/f']);
+        await windows.run('reg', ['add', MACHINE, '/v', variable ?? '', '/d', value ?? '', '/f']);
       await windows.shutDown();
       const trace = join(place.folder, 'trace.txt');
       windows.logOn({ WINEDEBUG: '-all,+file' }, trace);
@@ -98,13 +98,13 @@ export async function planted(place: LifetimePlace, check: Check): Promise<void>
       );
       const strange = [...new Set(opened)].filter(
         (path) =>
-          code.test(path) &&
+          CODE.test(path) &&
           /^[a-z]:/i.test(path) &&
           !allowed.some((start) => path.toLowerCase().startsWith(start)),
       );
       must(strange.length === 0, `opened for code: ${strange.join(', ')}`);
       console.log(
-        `    ${opened.length} opens traced, of which ${opened.filter((path) => code.test(path)).length} are code`,
+        `    ${opened.length} opens traced, of which ${opened.filter((path) => CODE.test(path)).length} are code`,
       );
     },
   );

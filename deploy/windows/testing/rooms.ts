@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../../..');
 const wineScript = join(import.meta.dirname, '../wine.sh');
 /** Files of one process: so one that dies, or holds on to memory, does not take all with it. */
 const FILES_AT_ONCE = 25;
-const koffiName = '@koromix/koffi-win32-x64';
+const KOFFI_NAME = '@koromix/koffi-win32-x64';
 
 /** A line of what run-tests.ts tells. */
 interface Line {
@@ -135,7 +135,7 @@ function koffiIn(folder: string): string {
   const index = join(folder, 'koffi/index.js');
   if (existsSync(index)) return index;
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
-  for (const [path, bytes] of fetchPackage(lockedPackage(lock, koffiName))) {
+  for (const [path, bytes] of fetchPackage(lockedPackage(lock, KOFFI_NAME))) {
     mkdirSync(dirname(join(folder, 'koffi', path)), { recursive: true });
     writeFileSync(join(folder, 'koffi', path), bytes);
   }

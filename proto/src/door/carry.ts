@@ -9,7 +9,7 @@ import type { CarriedFile, CarriedKind, CarriedTrailer } from '../types.ts';
 
 const MAGIC = Uint8Array.from([0x41, 0x4c, 0x51, 0x43, 0x41, 0x52, 0x59]);
 const VERSION = 1;
-const KINDS: Readonly<Record<CarriedKind, number>> = { queue: 1, receipts: 2 };
+const kindNumbers: Readonly<Record<CarriedKind, number>> = { queue: 1, receipts: 2 };
 
 /** Magic, version and kind. */
 export const CARRIED_HEAD_BYTES = 9;
@@ -20,7 +20,7 @@ export const CARRIED_TRAILER_BYTES = HASH_BYTES + SIGNATURE_BYTES;
 
 /** The first bytes of a carried file. */
 export function encodeCarriedHead(kind: CarriedKind): Uint8Array {
-  return Uint8Array.of(...MAGIC, VERSION, KINDS[kind]);
+  return Uint8Array.of(...MAGIC, VERSION, kindNumbers[kind]);
 }
 
 /** What a file's first bytes say. @throws FormatError */
@@ -30,7 +30,9 @@ export function kindOfCarried(bytes: Uint8Array): CarriedKind {
   if (MAGIC.some((byte, at) => bytes[at] !== byte))
     throw new FormatError('FORMAT_MALFORMED', 'carried file does not begin like one');
   const [version, number] = bytes.subarray(MAGIC.length);
-  const kind = (Object.keys(KINDS) as CarriedKind[]).find((name) => KINDS[name] === number);
+  const kind = (Object.keys(kindNumbers) as CarriedKind[]).find(
+    (name) => kindNumbers[name] === number,
+  );
   if (version !== VERSION || kind === undefined)
     throw new FormatError(
       'FORMAT_UNKNOWN_VERSION',

@@ -27,18 +27,22 @@ import { v1 } from './generated.ts';
 import { AGENT_NAME, choice, positive, text, timeMs } from './scalar.ts';
 
 /** Every purpose that a certificate may name, with its number on the wire. */
-const PURPOSES: Readonly<Record<OperatorPurpose, number>> = { settings: 1, agents: 2, diagnose: 3 };
+const purposeNumbers: Readonly<Record<OperatorPurpose, number>> = {
+  settings: 1,
+  agents: 2,
+  diagnose: 3,
+};
 
 /** What an operator key may be certified for, in the order in which certificates name it. */
 export const OPERATOR_PURPOSES: readonly OperatorPurpose[] = Object.keys(
-  PURPOSES,
+  purposeNumbers,
 ) as OperatorPurpose[];
 
 const purposes: Field<readonly OperatorPurpose[]> = checked(
-  list(choice<OperatorPurpose>(PURPOSES), 1, OPERATOR_PURPOSES.length),
+  list(choice<OperatorPurpose>(purposeNumbers), 1, OPERATOR_PURPOSES.length),
   (all, label) => {
     const rising = all.every(
-      (purpose, at) => at === 0 || PURPOSES[purpose] > PURPOSES[all[at - 1] ?? purpose],
+      (purpose, at) => at === 0 || purposeNumbers[purpose] > purposeNumbers[all[at - 1] ?? purpose],
     );
     if (!rising)
       throw refusal('FORMAT_MALFORMED', label, 'must name each purpose once, in rising order');

@@ -40,7 +40,7 @@ export async function* carriedBytes(
   yield encodeCarriedTrailer({ digest, signature: sign(digest) });
 }
 
-const WHAT: Readonly<Record<CarriedKind, string>> = {
+const kindWords: Readonly<Record<CarriedKind, string>> = {
   queue: 'a carried queue',
   receipts: 'carried receipts',
 };
@@ -152,14 +152,14 @@ export class CarriedReader {
           : (['CARRY_NOT_ONE', 'is not one'] as const);
       throw new CarryError(
         code,
-        `${this.#path} should be ${WHAT[this.#kind]} and ${says}; choose the right file`,
+        `${this.#path} should be ${kindWords[this.#kind]} and ${says}; choose the right file`,
         { cause },
       );
     }
     if (kind === this.#kind) return;
     throw new CarryError(
       'CARRY_WRONG_KIND',
-      `${this.#path} holds ${WHAT[kind]}, not ${WHAT[this.#kind]}; choose the other file`,
+      `${this.#path} holds ${kindWords[kind]}, not ${kindWords[this.#kind]}; choose the other file`,
     );
   }
 

@@ -12,7 +12,7 @@ const OWN = 'Options:';
 /** What every command has. */
 const COMMON = 'Common options:';
 /** Groups that stand behind the command's own options, in this order. */
-const LAST: readonly string[] = ['Reaching the collector:', COMMON];
+const lastSections: readonly string[] = ['Reaching the collector:', COMMON];
 
 /**
  * An option that the command cannot do without, though an environment variable may stand for it:
@@ -91,7 +91,7 @@ class StyledHelp extends Help {
     const groups = super.groupItems(all, visible, (item) =>
       everywhere(item) ? COMMON : groupOf(item),
     );
-    const rank = (name: string) => (name === OWN ? -1 : LAST.indexOf(name));
+    const rank = (name: string) => (name === OWN ? -1 : lastSections.indexOf(name));
     return new Map([...groups].sort(([a], [b]) => rank(a) - rank(b)));
   }
 }

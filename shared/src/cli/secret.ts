@@ -3,7 +3,7 @@ import { UsageError } from './errors.ts';
 import { isUtf16, UTF16_NAME } from './utf16.ts';
 
 /** The byte order mark, by which an editor says that it wrote UTF-8. */
-const UTF8_MARK = [0xef, 0xbb, 0xbf];
+const utf8Mark = [0xef, 0xbb, 0xbf];
 
 /**
  * A secret as a person would type it, from whatever carried it: a file (bytes), or the environment
@@ -22,7 +22,7 @@ export function secretFrom(given: string | Uint8Array, what: string): string {
       throw refuse(
         `is written in ${UTF16_NAME}; save it as plain UTF-8 (in PowerShell: Out-File -Encoding ascii)`,
       );
-    if (UTF8_MARK.every((byte, at) => given[at] === byte))
+    if (utf8Mark.every((byte, at) => given[at] === byte))
       throw refuse('is written in UTF-8 with a byte order mark; save it as plain UTF-8');
     if (!isUtf8(given)) throw refuse('is not UTF-8; save it as plain UTF-8');
   }

@@ -14,7 +14,7 @@ export interface TextSink {
 }
 
 /** How a write fails whose reader has left. `EOF` is Windows' word for it. */
-const READER_GONE = new Set(['EPIPE', 'EOF', 'ECONNRESET', 'ERR_STREAM_DESTROYED']);
+const goneCodes = new Set(['EPIPE', 'EOF', 'ECONNRESET', 'ERR_STREAM_DESTROYED']);
 
 /**
  * Standard output of one command: waits for room, and remembers whether everything was delivered.
@@ -58,7 +58,7 @@ export class StandardOutput {
   /** Whether what reads this has left, which is not the same as a disk that is full. */
   get readerGone(): boolean {
     return (
-      this.#lost !== undefined && 'code' in this.#lost && READER_GONE.has(String(this.#lost.code))
+      this.#lost !== undefined && 'code' in this.#lost && goneCodes.has(String(this.#lost.code))
     );
   }
 

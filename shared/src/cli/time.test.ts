@@ -3,7 +3,7 @@ import { formatInstant, formatLocalInstant, formatLocalTime, formatTime } from '
 import { parseDuration, parseTime } from './time.ts';
 
 const now = Date.UTC(2026, 10, 21, 20, 15);
-const hour = 3_600_000;
+const HOUR = 3_600_000;
 
 /** Runs in a time zone: the tests must hold wherever they run, and see clocks that change. */
 function inZone<T>(zone: string, work: () => T): T {
@@ -26,10 +26,10 @@ describe('a TIME', () => {
     ['2026-11-20T10:00:00.000Z', Date.UTC(2026, 10, 20, 10)],
     ['2026-11-20 10:00:00.017 UTC', Date.UTC(2026, 10, 20, 10, 0, 0, 17)],
     ['2026-11-20T10:00:00.123456789+02:00', Date.UTC(2026, 10, 20, 8, 0, 0, 123)],
-    ['3d', now - 72 * hour],
-    ['2w', now - 14 * 24 * hour],
-    ['12h', now - 12 * hour],
-    ['30m', now - hour / 2],
+    ['3d', now - 72 * HOUR],
+    ['2w', now - 14 * 24 * HOUR],
+    ['12h', now - 12 * HOUR],
+    ['30m', now - HOUR / 2],
     ['0s', now],
     ['now', now],
     ['latest', undefined],
@@ -74,7 +74,7 @@ describe('a TIME', () => {
           new Date(new Date(now).getFullYear(), 10, new Date(now).getDate() + 1).getTime() - 1,
         );
         expect(parseTime('14:10', now)).toBeLessThan(now + 60_000);
-        expect(parseTime('14:10', now)).toBeGreaterThan(now - 24 * hour);
+        expect(parseTime('14:10', now)).toBeGreaterThan(now - 24 * HOUR);
       });
     },
   );
@@ -178,9 +178,9 @@ describe('a TIME', () => {
 
 describe('a duration', () => {
   it.each([
-    ['24h', 24 * hour],
+    ['24h', 24 * HOUR],
     ['90s', 90_000],
-    ['1w', 168 * hour],
+    ['1w', 168 * HOUR],
   ])('%s is understood', (text, ms) => {
     expect(parseDuration(text)).toBe(ms);
   });

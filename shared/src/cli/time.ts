@@ -37,7 +37,7 @@ export function parseDuration(text: string, option = 'the duration'): number {
 const dayWords = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 
 /** What every option that takes a TIME says in its help. */
-export const timeHelp =
+export const TIME_HELP =
   'such as "2026-11-21 14:10", yesterday, 3d, latest, or as another command prints it';
 
 /**
@@ -91,17 +91,17 @@ interface Day {
   readonly day: number;
 }
 
-const zonePattern = /^(.+?) ?(UTC|GMT|Z|[+-]\d{2}:\d{2})$/i;
-const clockPattern = /^(?:(.+)[T ])?(\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)$/i;
-const datePattern = /^\d{4}-\d{2}-\d{2}$/;
+const ZONE_PATTERN = /^(.+?) ?(UTC|GMT|Z|[+-]\d{2}:\d{2})$/i;
+const CLOCK_PATTERN = /^(?:(.+)[T ])?(\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)$/i;
+const DATE_PATTERN = /^\d{4}-\d{2}-\d{2}$/;
 
 function instantOf(text: string, nowMs: number): Meant | undefined {
-  const [, zoned = text, zone] = zonePattern.exec(text) ?? [];
-  const [, dayText = '', clock] = clockPattern.exec(zoned) ?? ['', zoned];
+  const [, zoned = text, zone] = ZONE_PATTERN.exec(text) ?? [];
+  const [, dayText = '', clock] = CLOCK_PATTERN.exec(zoned) ?? ['', zoned];
   const offsetMs = zone === undefined ? undefined : zoneMs(zone);
   if (Number.isNaN(offsetMs)) return undefined;
   const today = dayAt(nowMs, offsetMs);
-  const isDate = datePattern.test(dayText);
+  const isDate = DATE_PATTERN.test(dayText);
   if (dayText === '' && clock === undefined) return undefined;
   const day = isDate
     ? dayOfDate(dayText)

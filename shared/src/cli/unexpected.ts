@@ -2,7 +2,7 @@ import { AliquotError } from '@aliquot/proto';
 import { errnoOf } from '../durable/system-errors.ts';
 
 /** How Node says that the other side of a connection, or a reader, has gone. */
-const GONE: ReadonlySet<string> = new Set([
+const goneCodes: ReadonlySet<string> = new Set([
   'ABORT_ERR',
   'ECONNRESET',
   'EPIPE',
@@ -20,7 +20,7 @@ export function isForeseen(error: unknown): boolean {
   if (error instanceof AliquotError || errnoOf(error) !== undefined) return true;
   const code =
     error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return code.startsWith('LEVEL_') || GONE.has(code);
+  return code.startsWith('LEVEL_') || goneCodes.has(code);
 }
 
 /** Gives the value where a foreseen error came; an unforeseen one is thrown on. */

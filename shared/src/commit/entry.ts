@@ -23,11 +23,11 @@ const NOTHING = new Uint8Array(0);
  * Stands for a sealed part while the clear fields are hashed: the shortest that the format allows.
  */
 const PLACEHOLDER = new Uint8Array(17);
-const KEY_LABEL: Record<WrapPurpose, string> = {
+const keyLabel: Record<WrapPurpose, string> = {
   list: 'aliquot/v1/entry-list-key',
   read: 'aliquot/v1/entry-read-key',
 };
-const PART_LABEL: Record<WrapPurpose, string> = {
+const partLabel: Record<WrapPurpose, string> = {
   list: 'aliquot/v1/entry-list-part',
   read: 'aliquot/v1/entry-read-part',
 };
@@ -42,7 +42,7 @@ export function entryKey(
   commitKey: Uint8Array,
   entry: Pick<Entry, 'salt' | 'fileId'>,
 ): Uint8Array {
-  return hkdf(commitKey, entry.salt, KEY_LABEL[purpose], KEY_BYTES, entry.fileId);
+  return hkdf(commitKey, entry.salt, keyLabel[purpose], KEY_BYTES, entry.fileId);
 }
 
 /**
@@ -164,7 +164,7 @@ function open(purpose: WrapPurpose, entry: Entry, key: Uint8Array, sealed: Uint8
 
 /** What a sealed part authenticates: which part it is, and all that the entry says in clear. */
 function associated(purpose: WrapPurpose, bound: Uint8Array): Uint8Array {
-  return concat(labelled(PART_LABEL[purpose]), bound);
+  return concat(labelled(partLabel[purpose]), bound);
 }
 
 /**

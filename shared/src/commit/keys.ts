@@ -30,7 +30,7 @@ export type CommitPlace = Pick<CommitHeader, 'vaultId' | 'agentId' | 'chainId' |
 const KEY_BYTES = 32;
 
 /** The catalog key opens names and times only; all others open everything. */
-const PURPOSES: Record<CommitRecipient['recipient'], readonly WrapPurpose[]> = {
+const purposes: Record<CommitRecipient['recipient'], readonly WrapPurpose[]> = {
   vault: ['list', 'read'],
   catalog: ['list'],
   agent: ['list', 'read'],
@@ -48,7 +48,7 @@ export function wrapCommitKeys(
   random: Random,
 ): Wrap[] {
   return recipients.flatMap(({ recipient, key }) =>
-    PURPOSES[recipient].map((purpose) =>
+    purposes[recipient].map((purpose) =>
       wrapKey(
         recipient,
         key,
@@ -65,7 +65,7 @@ export function wrapCommitKeys(
  * recipient can tell.
  */
 export function hasWrapsFor(wraps: readonly Wrap[], { recipient, key }: CommitRecipient): boolean {
-  return PURPOSES[recipient].every((purpose) =>
+  return purposes[recipient].every((purpose) =>
     wraps.some(
       (wrap) =>
         wrap.recipient === recipient &&

@@ -1,5 +1,5 @@
 import { histogramCost } from './entropy.ts';
-import { type Filter, MAX_ROW_BYTES, NO_FILTER } from './filters.ts';
+import { type Filter, MAX_ROW_BYTES, noFilter } from './filters.ts';
 import { MAX_SLOWNESS, type Samples } from './samples.ts';
 
 /*
@@ -64,13 +64,13 @@ export type Measure = (sample: Uint8Array, filter: Filter) => number;
 
 /** The filter for a chunk: pure, as far as `measure` is. */
 export function chooseFilter(plain: Uint8Array, measure: Measure): Filter {
-  if (plain.length < LEAST_BYTES) return NO_FILTER;
+  if (plain.length < LEAST_BYTES) return noFilter;
   const sample = sampleOf(plain, 1);
   const probe = probeOf(sample);
   const text = isText(probe);
-  if (text && plain.length < LEAST_TEXT_BYTES) return NO_FILTER;
-  const unfiltered = measure(sample, NO_FILTER);
-  if (unfiltered < sample.length * LEAVE_BELOW) return NO_FILTER;
+  if (text && plain.length < LEAST_TEXT_BYTES) return noFilter;
+  const unfiltered = measure(sample, noFilter);
+  if (unfiltered < sample.length * LEAVE_BELOW) return noFilter;
   const trial = new Trial(plain, measure, unfiltered / sample.length);
   const { likeliest, number } = distances(middleOf(sample));
   if (!text) {
@@ -89,7 +89,7 @@ class Trial {
   readonly #measure: Measure;
   readonly #unfiltered: number;
   #least: number;
-  #best: Filter = NO_FILTER;
+  #best: Filter = noFilter;
 
   /** `unfiltered`: the part of its size that the sample keeps without any filter. */
   constructor(plain: Uint8Array, measure: Measure, unfiltered: number) {

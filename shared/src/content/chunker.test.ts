@@ -7,7 +7,7 @@ import { Chunker, cutPoints } from './chunker.ts';
 import { gearTable } from './gear.ts';
 
 /** Small chunks, so that a property run sees many cuts in few bytes. */
-const SMALL: VaultParameters = {
+const small: VaultParameters = {
   chunkerVersion: 1,
   minChunkBytes: 64,
   averageChunkBytes: 256,
@@ -58,7 +58,7 @@ describe('the chunker', () => {
   it('P2: gives any bytes back, in order and whole', () => {
     fc.assert(
       fc.property(content, (bytes) => {
-        const cuts = cutPoints(table, SMALL, bytes);
+        const cuts = cutPoints(table, small, bytes);
         expect(pieces(bytes, cuts).join('')).toBe(toHex(bytes));
       }),
       { verbose: true },
@@ -68,12 +68,12 @@ describe('the chunker', () => {
   it('keeps to the smallest and the largest size; only the last chunk may be smaller', () => {
     fc.assert(
       fc.property(content, (bytes) => {
-        const sizes = cutPoints(table, SMALL, bytes).map(
+        const sizes = cutPoints(table, small, bytes).map(
           (cut, index, cuts) => cut - (cuts[index - 1] ?? 0),
         );
         for (const [index, size] of sizes.entries()) {
-          expect(size).toBeLessThanOrEqual(SMALL.maxChunkBytes);
-          if (index < sizes.length - 1) expect(size).toBeGreaterThanOrEqual(SMALL.minChunkBytes);
+          expect(size).toBeLessThanOrEqual(small.maxChunkBytes);
+          if (index < sizes.length - 1) expect(size).toBeGreaterThanOrEqual(small.minChunkBytes);
         }
       }),
       { verbose: true },
@@ -83,7 +83,7 @@ describe('the chunker', () => {
   it('cuts where the plain algorithm cuts', () => {
     fc.assert(
       fc.property(content, (bytes) => {
-        expect(cutPoints(table, SMALL, bytes)).toEqual(plainCuts(bytes, SMALL));
+        expect(cutPoints(table, small, bytes)).toEqual(plainCuts(bytes, small));
       }),
       { verbose: true, numRuns: 40 },
     );
@@ -95,7 +95,7 @@ describe('the chunker', () => {
         content,
         fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1 }),
         (bytes, sizes) => {
-          const chunker = new Chunker(table, SMALL);
+          const chunker = new Chunker(table, small);
           const cuts: number[] = [];
           let at = 0;
           for (let turn = 0; at < bytes.length; turn += 1) {
@@ -108,7 +108,7 @@ describe('the chunker', () => {
           }
           expect(chunker.pending).toBe(at - (cuts.at(-1) ?? 0));
           if (chunker.pending > 0) cuts.push(at);
-          expect(cuts).toEqual(cutPoints(table, SMALL, bytes));
+          expect(cuts).toEqual(cutPoints(table, small, bytes));
         },
       ),
       { verbose: true },
@@ -117,12 +117,12 @@ describe('the chunker', () => {
 
   it('byte by byte cuts the same as in one piece', () => {
     const bytes = noise('byte by byte', 9000);
-    const chunker = new Chunker(table, SMALL);
+    const chunker = new Chunker(table, small);
     const cuts: number[] = [];
     for (let at = 0; at < bytes.length; at += 1)
       if (chunker.push(bytes.subarray(at, at + 1)).length === 1) cuts.push(at + 1);
     if (chunker.pending > 0) cuts.push(bytes.length);
-    expect(cuts).toEqual(cutPoints(table, SMALL, bytes));
+    expect(cuts).toEqual(cutPoints(table, small, bytes));
   });
 
   it('moves few cuts when bytes are inserted, removed or replaced anywhere', () => {
@@ -139,8 +139,8 @@ describe('the chunker', () => {
             ...noise(`added ${seed}`, add),
             ...before.subarray(at + cut),
           ]);
-          const known = new Set(pieces(before, cutPoints(table, SMALL, before)));
-          const fresh = pieces(after, cutPoints(table, SMALL, after)).filter(
+          const known = new Set(pieces(before, cutPoints(table, small, before)));
+          const fresh = pieces(after, cutPoints(table, small, after)).filter(
             (piece) => !known.has(piece),
           );
           // About 190 chunks in all. The bound leaves room for the unlucky seeds in which the two
@@ -154,18 +154,18 @@ describe('the chunker', () => {
 
   it('finds all earlier cuts again when bytes are appended', () => {
     const bytes = noise('growing', 50_000);
-    const whole = cutPoints(table, SMALL, bytes);
+    const whole = cutPoints(table, small, bytes);
     for (const size of [1, 999, 20_000, 49_999]) {
-      const cuts = cutPoints(table, SMALL, bytes.subarray(0, size));
+      const cuts = cutPoints(table, small, bytes.subarray(0, size));
       expect(cuts.slice(0, -1)).toEqual(whole.slice(0, cuts.length - 1));
     }
   });
 
   it('may start anew at any of its cuts', () => {
     const bytes = noise('started anew', 20_000);
-    const cuts = cutPoints(table, SMALL, bytes);
+    const cuts = cutPoints(table, small, bytes);
     for (const [index, cut] of cuts.entries()) {
-      expect(cutPoints(table, SMALL, bytes.subarray(cut)).map((later) => later + cut)).toEqual(
+      expect(cutPoints(table, small, bytes.subarray(cut)).map((later) => later + cut)).toEqual(
         cuts.slice(index + 1),
       );
     }
@@ -173,22 +173,22 @@ describe('the chunker', () => {
 
   it("cuts elsewhere with another vault's gear table", () => {
     const bytes = noise('two vaults', 60_000);
-    const ours = new Set(cutPoints(table, SMALL, bytes));
-    const theirs = cutPoints(gearTable(noise('another vault', 32)), SMALL, bytes);
+    const ours = new Set(cutPoints(table, small, bytes));
+    const theirs = cutPoints(gearTable(noise('another vault', 32)), small, bytes);
     expect(theirs.filter((cut) => ours.has(cut)).length).toBeLessThan(theirs.length / 10);
   });
 
   it('makes chunks of about the average size from data without pattern', () => {
     const bytes = noise('average', 1_000_000);
-    const mean = bytes.length / cutPoints(table, SMALL, bytes).length;
-    expect(mean).toBeGreaterThan(SMALL.averageChunkBytes * 0.8);
-    expect(mean).toBeLessThan(SMALL.averageChunkBytes * 1.4);
+    const mean = bytes.length / cutPoints(table, small, bytes).length;
+    expect(mean).toBeGreaterThan(small.averageChunkBytes * 0.8);
+    expect(mean).toBeLessThan(small.averageChunkBytes * 1.4);
   });
 
   it('cuts no bytes at all into no chunks, and a run of one value into largest ones', () => {
-    expect(cutPoints(table, SMALL, new Uint8Array(0))).toEqual([]);
-    expect(cutPoints(table, SMALL, new Uint8Array(1))).toEqual([1]);
-    expect(cutPoints(table, SMALL, new Uint8Array(3000))).toEqual([1024, 2048, 3000]);
+    expect(cutPoints(table, small, new Uint8Array(0))).toEqual([]);
+    expect(cutPoints(table, small, new Uint8Array(1))).toEqual([1]);
+    expect(cutPoints(table, small, new Uint8Array(3000))).toEqual([1024, 2048, 3000]);
   });
 
   it.each([
@@ -199,7 +199,7 @@ describe('the chunker', () => {
     ['a smallest size below the window', { minChunkBytes: 31 }, 'SEAL_PARAMETERS'],
     ['sizes that are no numbers', { maxChunkBytes: Number.NaN }, 'SEAL_PARAMETERS'],
   ])('refuses %s', (_, change, code) => {
-    expect(() => new Chunker(table, { ...SMALL, ...change })).toThrow(
+    expect(() => new Chunker(table, { ...small, ...change })).toThrow(
       expect.objectContaining({ code }),
     );
   });

@@ -7,7 +7,7 @@ import { vectors } from '../../testing/vectors.ts';
 import { sha256 } from '../crypto/primitives.ts';
 import { decode, ENCODER_VERSION, encode } from './codec.ts';
 
-const MiB = 1024 * 1024;
+const MI_B = 1024 * 1024;
 const withByte = (codec: number, body: Uint8Array) => Uint8Array.of(codec, ...body);
 const code = (expected: string) => expect.objectContaining({ code: expected });
 
@@ -26,7 +26,7 @@ describe('the codec', () => {
     );
   });
 
-  it.each([0, 1, 2, 63, 65_535, 65_536, 65_537, MiB, 4 * MiB])(
+  it.each([0, 1, 2, 63, 65_535, 65_536, 65_537, MI_B, 4 * MI_B])(
     'P2: gives %i bytes of readings and of noise back',
     (size) => {
       for (const plain of [readings('sizes', size), noise('sizes', size), new Uint8Array(size)]) {
@@ -86,7 +86,7 @@ describe('the codec', () => {
   });
 
   it('stores what does not shrink: one byte more, never worse', () => {
-    for (const size of [0, 1, 20, 1000, 100_000, MiB]) {
+    for (const size of [0, 1, 20, 1000, 100_000, MI_B]) {
       const encoded = encode(noise('random', size), ENCODER_VERSION);
       expect(encoded.length).toBe(size + 1);
       expect(encoded[0]).toBe(0);
@@ -94,15 +94,15 @@ describe('the codec', () => {
   });
 
   it('compresses what shrinks', () => {
-    const encoded = encode(readings('shrinks', MiB), ENCODER_VERSION);
+    const encoded = encode(readings('shrinks', MI_B), ENCODER_VERSION);
     expect(encoded[0]).not.toBe(0);
-    expect(encoded.length).toBeLessThan(MiB * 0.75);
+    expect(encoded.length).toBeLessThan(MI_B * 0.75);
   });
 
   it('refuses a bomb while it unfolds, whatever size its header claims', () => {
-    const bomb = withByte(1, zstdCompressSync(new Uint8Array(64 * MiB)));
+    const bomb = withByte(1, zstdCompressSync(new Uint8Array(64 * MI_B)));
     expect(bomb.length).toBeLessThan(10_000);
-    expect(() => decode(bomb, MiB)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
+    expect(() => decode(bomb, MI_B)).toThrow(code('SEAL_CODEC_TOO_LARGE'));
     expect(() => decode(encode(readings('one more', 1000), ENCODER_VERSION), 999)).toThrow(
       code('SEAL_CODEC_TOO_LARGE'),
     );
@@ -119,7 +119,7 @@ describe('the codec', () => {
     stream.write(readings('wide', 10_000));
     stream.end();
     const wide = withByte(1, await buffer(stream));
-    expect(() => decode(wide, MiB)).toThrow(code('SEAL_CODEC_CORRUPT'));
+    expect(() => decode(wide, MI_B)).toThrow(code('SEAL_CODEC_CORRUPT'));
   });
 
   it('refuses every codec byte that this release does not write: other compressors, other filters, padding', () => {

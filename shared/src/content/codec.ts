@@ -4,9 +4,9 @@ import { chooseFilter } from './choose-filter.ts';
 import { SealError } from './errors.ts';
 import {
   applyFilter,
-  FILTER_NUMBERS,
   type Filter,
   filterHeader,
+  filterNumbers,
   parseFilter,
   undoFilter,
 } from './filters.ts';
@@ -150,7 +150,7 @@ function pack(plain: Uint8Array, filter: Filter): Uint8Array {
     1 + header.length + planes.reduce((sum, plane) => sum + longestFrame(plane.length), 0),
   );
   encoded[0] =
-    (planes.length > 1 ? ZSTD_PLANES : ZSTD) | (FILTER_NUMBERS[filter.kind] << FILTER_SHIFT);
+    (planes.length > 1 ? ZSTD_PLANES : ZSTD) | (filterNumbers[filter.kind] << FILTER_SHIFT);
   encoded.set(header, 1);
   const compressor = compressorFor(filter);
   let end = 1 + header.length;

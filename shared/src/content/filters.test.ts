@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { noise, toHex, trace } from '../../testing/bytes.ts';
 import {
   applyFilter,
-  FILTER_NUMBERS,
   type Filter,
   filterHeader,
-  NO_FILTER,
+  filterNumbers,
+  noFilter,
   parseFilter,
   undoFilter,
 } from './filters.ts';
@@ -32,7 +32,7 @@ const samples = (
 });
 
 const anyFilter: fc.Arbitrary<Filter> = fc.oneof(
-  fc.constant(NO_FILTER),
+  fc.constant(noFilter),
   fc
     .integer({ min: 1, max: 255 })
     .chain((rowBytes) =>
@@ -194,7 +194,7 @@ describe('the header of a filter', () => {
       fc.property(anyFilter, fc.uint8Array({ maxLength: 5 }), (filter, behind) => {
         const header = filterHeader(filter);
         const bytes = Uint8Array.of(...header, ...behind);
-        expect(parseFilter(FILTER_NUMBERS[filter.kind], bytes)).toEqual({
+        expect(parseFilter(filterNumbers[filter.kind], bytes)).toEqual({
           filter,
           headerBytes: header.length,
         });
@@ -207,7 +207,7 @@ describe('the header of a filter', () => {
     for (const filter of [records(1), records(255, 3), samples(2)]) {
       const header = filterHeader(filter);
       for (let length = 0; length < header.length; length += 1) {
-        expect(() => parseFilter(FILTER_NUMBERS[filter.kind], header.subarray(0, length))).toThrow(
+        expect(() => parseFilter(filterNumbers[filter.kind], header.subarray(0, length))).toThrow(
           code('SEAL_CODEC_CORRUPT'),
         );
       }
@@ -220,11 +220,11 @@ describe('the header of a filter', () => {
       [3, 0x08],
       [9, 0, 0x02],
     ])
-      expect(() => parseFilter(FILTER_NUMBERS.records, Uint8Array.from(bytes))).toThrow(
+      expect(() => parseFilter(filterNumbers.records, Uint8Array.from(bytes))).toThrow(
         code('SEAL_CODEC_CORRUPT'),
       );
     for (const byte of [0x80, 0x08, 0x0c, 0x41]) {
-      expect(() => parseFilter(FILTER_NUMBERS.samples, Uint8Array.of(byte))).toThrow(
+      expect(() => parseFilter(filterNumbers.samples, Uint8Array.of(byte))).toThrow(
         code('SEAL_CODEC_CORRUPT'),
       );
     }
@@ -236,7 +236,7 @@ describe('the header of a filter', () => {
     const forms = new Set<string>();
     for (let byte = 0; byte < 256; byte += 1) {
       try {
-        const { filter } = parseFilter(FILTER_NUMBERS.samples, Uint8Array.of(byte));
+        const { filter } = parseFilter(filterNumbers.samples, Uint8Array.of(byte));
         expect(filterHeader(filter)).toEqual(Uint8Array.of(byte));
         forms.add(JSON.stringify(filter));
       } catch (error) {

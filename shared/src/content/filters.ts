@@ -24,10 +24,10 @@ export type Filter =
     }
   | Samples;
 
-export const NO_FILTER: Filter = { kind: 'none' };
+export const noFilter: Filter = { kind: 'none' };
 
 /** The number of a filter in bits 4 to 6 of the codec byte. */
-export const FILTER_NUMBERS = { none: 0, records: 1, samples: 2 } as const;
+export const filterNumbers = { none: 0, records: 1, samples: 2 } as const;
 export const MAX_ROW_BYTES = 255;
 const SAMPLE_WIDE = 0x01;
 const SAMPLE_BIG_ENDIAN = 0x02;
@@ -76,11 +76,11 @@ export function parseFilter(
   bytes: Uint8Array,
 ): { readonly filter: Filter; readonly headerBytes: number } {
   switch (number) {
-    case FILTER_NUMBERS.none:
+    case filterNumbers.none:
       return { filter: { kind: 'none' }, headerBytes: 0 };
-    case FILTER_NUMBERS.records:
+    case filterNumbers.records:
       return parseRecords(bytes);
-    case FILTER_NUMBERS.samples:
+    case filterNumbers.samples:
       return { filter: parseSamples(bytes[0]), headerBytes: 1 };
     default:
       throw new SealError(

@@ -31,14 +31,14 @@ export interface SealedChunk extends SealedItem {
 }
 
 const FORMAT_VERSION = 1;
-const KIND_BYTE: Record<StoredKind, number> = { chunk: 1, page: 2 };
+const kindByte: Record<StoredKind, number> = { chunk: 1, page: 2 };
 
 /**
  * What every chunk and page authenticates beside its content: "ALQ", format version, kind, vault.
  */
 export function itemHeader(kind: StoredKind, vaultId: VaultId): Uint8Array {
   const header = new Uint8Array(5 + vaultId.length);
-  header.set([0x41, 0x4c, 0x51, FORMAT_VERSION, KIND_BYTE[kind]]);
+  header.set([0x41, 0x4c, 0x51, FORMAT_VERSION, kindByte[kind]]);
   header.set(vaultId, 5);
   return header;
 }

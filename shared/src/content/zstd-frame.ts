@@ -1,6 +1,6 @@
-const MAGIC = [0x28, 0xb5, 0x2f, 0xfd] as const;
-const DICTIONARY_ID_BYTES = [0, 1, 2, 4] as const;
-const CONTENT_SIZE_BYTES = [0, 2, 4, 8] as const;
+const magic = [0x28, 0xb5, 0x2f, 0xfd] as const;
+const dictionaryIdBytes = [0, 1, 2, 4] as const;
+const contentSizeLengths = [0, 2, 4, 8] as const;
 const BLOCK_HEADER_BYTES = 3;
 const CHECKSUM_BYTES = 4;
 const RLE_BLOCK = 1;
@@ -12,20 +12,16 @@ const RESERVED_BLOCK = 3;
  * frame that was cut off, so we look ourselves.
  */
 export function zstdFrameLength(bytes: Uint8Array): number | undefined {
-  const descriptor = bytes[MAGIC.length];
-  if (descriptor === undefined || MAGIC.some((byte, index) => bytes[index] !== byte))
+  const descriptor = bytes[magic.length];
+  if (descriptor === undefined || magic.some((byte, index) => bytes[index] !== byte))
     return undefined;
   const singleSegment = (descriptor & 0x20) !== 0;
   const contentSizeFlag = descriptor >>> 6;
   const contentSizeBytes =
-    contentSizeFlag === 0 && singleSegment ? 1 : (CONTENT_SIZE_BYTES[contentSizeFlag] ?? 0);
+    contentSizeFlag === 0 && singleSegment ? 1 : (contentSizeLengths[contentSizeFlag] ?? 0);
   const windowBytes = singleSegment ? 0 : 1;
   let at =
-    MAGIC.length +
-    1 +
-    windowBytes +
-    (DICTIONARY_ID_BYTES[descriptor & 0x03] ?? 0) +
-    contentSizeBytes;
+    magic.length + 1 + windowBytes + (dictionaryIdBytes[descriptor & 0x03] ?? 0) + contentSizeBytes;
   for (let last = false; !last; ) {
     const [low, middle, high] = bytes.subarray(at, at + BLOCK_HEADER_BYTES);
     if (low === undefined || middle === undefined || high === undefined) return undefined;

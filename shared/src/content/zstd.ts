@@ -21,7 +21,7 @@ export type ZstdParameters = Readonly<Record<number, number>>;
 
 /** The largest window that a reader sets memory aside for: 8 MiB, twice the largest chunk. */
 const MAX_WINDOW_LOG = 23;
-const DECODER_PARAMETERS: ZstdParameters = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
+const decoderParameters: ZstdParameters = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
 /** What zlib allows as least; the stream's own buffer is never used. */
 const LEAST_BUFFER_BYTES = 64;
 
@@ -193,7 +193,7 @@ export const zstdDecoder = new ZstdDecoder();
 /** A context that has unfolded the same frame twice, if this Node's streams can be used so. */
 function newDecoderContext(): NativeContext | undefined {
   const context = NativeContext.of(
-    createZstdDecompress({ chunkSize: LEAST_BUFFER_BYTES, params: DECODER_PARAMETERS }),
+    createZstdDecompress({ chunkSize: LEAST_BUFFER_BYTES, params: decoderParameters }),
   );
   const sample = proofSample();
   const frame = zstdCompressSync(sample);
@@ -210,7 +210,7 @@ function unfoldDocumented(frame: Uint8Array, out: Uint8Array): number | 'too-lar
     const plain = zstdDecompressSync(frame, {
       chunkSize: Math.max(LEAST_BUFFER_BYTES, out.length),
       maxOutputLength: out.length,
-      params: DECODER_PARAMETERS,
+      params: decoderParameters,
     });
     if (plain.length >= out.length) return 'too-large';
     out.set(plain);

@@ -17,7 +17,7 @@ import {
 const bytes = (text: string) => fromHex(text) ?? new Uint8Array(0);
 
 /** RFC 8032 §7.1, tests 1 to 3. */
-const VECTORS = [
+const vectors = [
   {
     seed: '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60',
     publicKey: 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a',
@@ -61,7 +61,7 @@ function malleated(signature: Uint8Array): Uint8Array {
 }
 
 describe('Ed25519', () => {
-  test.each(VECTORS)(
+  test.each(vectors)(
     'signs and verifies the vector of RFC 8032 with message "$message"',
     ({ seed, publicKey, message, signature }) => {
       const key = signingKeyFromSeed(bytes(seed));
@@ -83,7 +83,7 @@ describe('Ed25519', () => {
     );
   });
 
-  test.each(VECTORS)(
+  test.each(vectors)(
     'refuses the malleated signature S + L for message "$message", which tweetnacl accepts',
     (vector) => {
       const altered = malleated(bytes(vector.signature));

@@ -36,7 +36,7 @@ const keyCache = new Map<string, KeyObject>();
  * their two non-canonical spellings. Under such a key one signature holds for many messages, so its
  * owner could deny everything.
  */
-const SMALL_ORDER = new Set([
+const smallOrder = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
   '0100000000000000000000000000000000000000000000000000000000000000',
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
@@ -51,7 +51,7 @@ export function isWeakSigningKey(publicKey: Uint8Array): boolean {
   const y = publicKey.slice();
   const last = y.length - 1;
   y[last] = (y[last] ?? 0) & 0x7f;
-  return SMALL_ORDER.has(hex(y));
+  return smallOrder.has(hex(y));
 }
 
 /**

@@ -41,7 +41,7 @@ export interface WrapContext {
 const LABEL = 'aliquot/v1/wrap';
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
-const PURPOSE_CODE: Readonly<Record<WrapPurpose, number>> = { list: 1, read: 2 };
+const purposeCode: Readonly<Record<WrapPurpose, number>> = { list: 1, read: 2 };
 
 /**
  * First 24 bytes of SHA-512(label ‖ ephemeral key ‖ recipient key ‖ purpose, vault, agent, chain,
@@ -53,7 +53,7 @@ function wrapNonce(
   context: WrapContext,
 ): Uint8Array {
   const bound = concat(
-    Uint8Array.of(PURPOSE_CODE[context.purpose]),
+    Uint8Array.of(purposeCode[context.purpose]),
     context.vaultId,
     context.agentId,
     context.chainId,

@@ -16,7 +16,7 @@ export interface Stranger {
  * The system, administrators, what installs Windows, one's own rights as creator or owner, services
  * under their own name.
  */
-const trusted = /^(SY|BA|CO|OW|S-1-3-0|S-1-3-4|S-1-5-18|S-1-5-32-544|S-1-5-80-[0-9-]+)$/;
+const TRUSTED = /^(SY|BA|CO|OW|S-1-3-0|S-1-3-4|S-1-5-18|S-1-5-32-544|S-1-5-80-[0-9-]+)$/;
 
 /**
  * Rights that give away nothing: to look at attributes and the list itself, to pass through, to
@@ -55,7 +55,7 @@ const rightsByName: Readonly<Record<string, number>> = {
 export function strangersIn(sddl: string, own: string): readonly Stranger[] {
   const strangers = new Map<string, Stranger>();
   const add = (sid: string, by: Stranger['by']): void => {
-    if (sid !== own && !trusted.test(sid) && !strangers.has(sid)) strangers.set(sid, { sid, by });
+    if (sid !== own && !TRUSTED.test(sid) && !strangers.has(sid)) strangers.set(sid, { sid, by });
   };
   const owner = /^O:(S-1-[0-9-]+|[A-Z]{2})/.exec(sddl)?.[1];
   if (owner !== undefined) add(owner, 'owner');
@@ -83,7 +83,7 @@ function maskOf(rights: string): number {
  * What icacls calls the members of a protected list: full rights for the folder and everything that
  * will be in it.
  */
-const inside = '(OI)(CI)F';
+const INSIDE = '(OI)(CI)F';
 
 /**
  * The command that closes a folder again, on one line, for a person to copy. `sids` are whole SIDs.
@@ -100,7 +100,7 @@ export function closingCommand(
     .filter(({ by }) => by === 'explicit')
     .map(({ sid }) => ` /remove:g *${sid}`);
   const granted = [...new Set(['S-1-5-18', 'S-1-5-32-544', own])].map(
-    (sid) => ` *${sid}:${inside}`,
+    (sid) => ` *${sid}:${INSIDE}`,
   );
   return `${owner}icacls "${folder}" /inheritance:r${removed.join('')} /grant:r${granted.join('')}`;
 }

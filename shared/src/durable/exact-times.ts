@@ -10,7 +10,7 @@ const callNumbers: Record<string, number> = { x64: 280, arm64: 88 };
  * with, calls the system by number: one process takes a line for each file (seconds, nanoseconds,
  * flags, the path in hexadecimal) and answers 1 or 0. The time of the last access stays as it is.
  */
-const script = `
+const SCRIPT = `
 $| = 1;
 while (<STDIN>) {
   my ($seconds, $nanoseconds, $flags, $path) = split;
@@ -18,9 +18,9 @@ while (<STDIN>) {
   my $times = pack("q4", 0, 0x3ffffffe, $seconds, $nanoseconds);
   print syscall($ARGV[0] + 0, -100, $name, $times, $flags + 0) == 0 ? "1\\n" : "0\\n";
 }`;
-const noFollow = 0x100;
+const NO_FOLLOW = 0x100;
 /** The helper ends when nobody needed it for this long. */
-const idleMs = 2_000;
+const IDLE_MS = 2_000;
 
 type Answer = (done: boolean) => void;
 
@@ -44,7 +44,7 @@ class TimeSetter {
       // A process that waits for an answer stays alive for it.
       this.#hold(child, true);
       child.stdin.write(
-        `${seconds} ${nanoseconds} ${follow ? 0 : noFollow} ${path.toString('hex')}\n`,
+        `${seconds} ${nanoseconds} ${follow ? 0 : NO_FOLLOW} ${path.toString('hex')}\n`,
       );
     });
   }
@@ -54,7 +54,7 @@ class TimeSetter {
       return this.#child;
     // Nothing of our environment goes along: it may hold a passphrase, and could lead to another
     // perl or have it load more.
-    const child = spawn('perl', ['-e', script, String(this.#number)], {
+    const child = spawn('perl', ['-e', SCRIPT, String(this.#number)], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: {},
     });
@@ -90,7 +90,7 @@ class TimeSetter {
     this.#idle = setTimeout(() => {
       if (this.#child === child) this.#child = undefined;
       child.stdin.end();
-    }, idleMs);
+    }, IDLE_MS);
     this.#idle.unref();
   }
 

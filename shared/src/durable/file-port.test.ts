@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { noLinks, posixOnly } from '../../testing/platform.ts';
+import { NO_LINKS, posixOnly } from '../../testing/platform.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
 import { type DirectoryEntry, nodeFiles } from './file-port.ts';
 
@@ -38,7 +38,7 @@ describe('the file port of this machine', () => {
     },
   );
 
-  it.runIf(posixOnly(noLinks))(
+  it.runIf(posixOnly(NO_LINKS))(
     'tells what a name is, without following links, and sees the times in nanoseconds',
     async () => {
       const folder = temporaryFolder();
@@ -63,7 +63,7 @@ describe('the file port of this machine', () => {
     },
   );
 
-  it.runIf(posixOnly(noLinks))('does not follow a link when asked not to', async () => {
+  it.runIf(posixOnly(NO_LINKS))('does not follow a link when asked not to', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'file'), '');
     symlinkSync('file', join(folder, 'link'));

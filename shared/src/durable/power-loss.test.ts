@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Fate, faultyFiles } from '../../testing/faulty-files.ts';
-import { noFolderFlush, posixOnly } from '../../testing/platform.ts';
+import { NO_FOLDER_FLUSH, posixOnly } from '../../testing/platform.ts';
 import { powerLossFiles } from '../../testing/power-loss-files.ts';
-import { NOTHING_SURVIVES, SimulatedDisk } from '../../testing/simulated-disk.ts';
+import { nothingSurvives, SimulatedDisk } from '../../testing/simulated-disk.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
 import { AppendFile } from './append-file.ts';
 import { ensureDirectory, removeDurably, writeFileDurably } from './durable.ts';
@@ -60,7 +60,7 @@ describe('when the power fails', () => {
     expect(text(path)).toBe('flushednot');
   });
 
-  it.runIf(posixOnly(noFolderFlush))(
+  it.runIf(posixOnly(NO_FOLDER_FLUSH))(
     'D1: a folder that an earlier process made, and died before it was durable, is durable once somebody has ensured it',
     async () => {
       const folder = temporaryFolder();
@@ -70,12 +70,12 @@ describe('when the power fails', () => {
       );
       await expect(ensureDirectory(process.files, join(folder, 'data'))).rejects.toThrow('ECRASH');
       await ensureDirectory(disk.process().files, join(folder, 'data'));
-      await disk.powerFails(NOTHING_SURVIVES);
+      await disk.powerFails(nothingSurvives);
       expect(readdirSync(folder)).toEqual(['data']);
     },
   );
 
-  it.runIf(posixOnly(noFolderFlush))(
+  it.runIf(posixOnly(NO_FOLDER_FLUSH))(
     'D3: what stood behind a flush that failed in an earlier process is durable once it was renewed, not by another flush',
     async () => {
       for (const renewed of [false, true]) {
@@ -94,7 +94,7 @@ describe('when the power fails', () => {
         if (renewed) await again.renew(7);
         else await again.sync();
         await again.close();
-        await disk.powerFails(NOTHING_SURVIVES);
+        await disk.powerFails(nothingSurvives);
         expect(text(path)).toBe(renewed ? 'flushed and not' : 'flushed');
       }
     },

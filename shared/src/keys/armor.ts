@@ -74,7 +74,7 @@ export function armor(type: ArmorType, headers: readonly string[], bytes: Uint8A
 }
 
 /** Where each kind of file belongs: for whoever named one in the place of another. */
-const BELONGS: ReadonlyMap<string, string> = new Map<ArmorType, string>([
+const belongsTo: ReadonlyMap<string, string> = new Map<ArmorType, string>([
   ['ALIQUOT RECOVERY KIT', '; a kit is given with --kit'],
   ['ALIQUOT OPERATOR KEY', '; an operator key is given with --by'],
   ['ALIQUOT ENROLMENT BUNDLE', '; a bundle is for `aliquot-agent enroll` on the PC'],
@@ -86,7 +86,7 @@ const BELONGS: ReadonlyMap<string, string> = new Map<ArmorType, string>([
  * where it belongs, if it is one of ours.
  */
 export function foreignFile(found: string, wanted: string): string {
-  return `this file holds "${found}", not ${wanted}${BELONGS.get(found) ?? ''}`;
+  return `this file holds "${found}", not ${wanted}${belongsTo.get(found) ?? ''}`;
 }
 
 /**

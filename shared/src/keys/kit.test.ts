@@ -9,10 +9,10 @@ import { defaultKitCost } from './passphrase-file.ts';
 
 const KIT = 'ALIQUOT RECOVERY KIT';
 /** scrypt at its cheapest: these tests open a kit hundreds of times. */
-const CHEAP = { logN: 1, r: 1, p: 1 };
+const cheap = { logN: 1, r: 1, p: 1 };
 const PASSPHRASE = 'open sesame';
 const vault = fixtureVault('kit');
-const text = sealKit(vault.kit, PASSPHRASE, seededRandom('salt'), CHEAP);
+const text = sealKit(vault.kit, PASSPHRASE, seededRandom('salt'), cheap);
 const code = (value: string) => expect.objectContaining({ code: value, retryable: false });
 
 function kitFile(armoured: string) {
@@ -51,7 +51,7 @@ describe('recovery kit', () => {
       { name: 'Grüße 1', blind: true, nowMs: 42, parameters },
       seededRandom('described'),
     );
-    const { descriptor } = await openKit(sealKit(kit, 'x', seededRandom('s'), CHEAP), 'x');
+    const { descriptor } = await openKit(sealKit(kit, 'x', seededRandom('s'), cheap), 'x');
     expect(descriptor).toMatchObject({ name: 'Grüße 1', blind: true, createdAtMs: 42, parameters });
   });
 
@@ -64,7 +64,7 @@ describe('recovery kit', () => {
   test('two sealings of one kit share no byte of salt or seal', () => {
     const random = seededRandom('two sealings');
     const [first, second] = [0, 1].map(() =>
-      kitFile(sealKit(vault.kit, PASSPHRASE, random, CHEAP)),
+      kitFile(sealKit(vault.kit, PASSPHRASE, random, cheap)),
     );
     expect(first?.salt).not.toEqual(second?.salt);
     expect(first?.sealed).not.toEqual(second?.sealed);
@@ -90,7 +90,7 @@ describe('recovery kit', () => {
   });
 
   test('an empty passphrase is refused when sealing', () => {
-    expect(() => sealKit(vault.kit, '', seededRandom('s'), CHEAP)).toThrowError(
+    expect(() => sealKit(vault.kit, '', seededRandom('s'), cheap)).toThrowError(
       code('KIT_EMPTY_PASSPHRASE'),
     );
   });
@@ -169,14 +169,14 @@ describe('a kit whose keys do not belong together', () => {
   ];
 
   test.each(changes)('is refused: %o', async (change) => {
-    const mixed = sealKit({ ...vault.kit, ...change }, PASSPHRASE, seededRandom('mixed'), CHEAP);
+    const mixed = sealKit({ ...vault.kit, ...change }, PASSPHRASE, seededRandom('mixed'), cheap);
     await expect(openKit(mixed, PASSPHRASE)).rejects.toThrowError(code('KIT_INCONSISTENT'));
   });
 
   test('is not sealed at all when its descriptor does not hold', () => {
     const descriptor = { ...vault.kit.descriptor, signature: foreign.descriptor.signature };
     expect(() =>
-      sealKit({ ...vault.kit, descriptor }, PASSPHRASE, seededRandom('x'), CHEAP),
+      sealKit({ ...vault.kit, descriptor }, PASSPHRASE, seededRandom('x'), cheap),
     ).toThrowError(expect.objectContaining({ code: 'CERT_SIGNATURE' }));
   });
 });

@@ -121,7 +121,7 @@ export function createKit(
   };
 }
 
-const KIND: PassphraseFileKind = {
+const kitFileKind: PassphraseFileKind = {
   armor: ARMOR,
   label: 'aliquot/v1/kit',
   fault(fault, found, cause) {
@@ -181,7 +181,7 @@ export function sealKit(
     'Whoever has this text and its passphrase can read and administer the whole vault.',
     'Keep two printed copies in two places, and the passphrase in neither of them.',
   ];
-  return sealPassphraseFile(KIND, {
+  return sealPassphraseFile(kitFileKind, {
     vault: descriptor,
     plaintext: encodeKitContents(contents),
     passphrase,
@@ -193,7 +193,7 @@ export function sealKit(
 
 /** Which vault a kit belongs to, without the passphrase. Not proved before the kit is opened. */
 export function inspectKit(text: string): Pick<KitFile, 'vaultName' | 'vaultId'> {
-  const { vaultName, vaultId } = readPassphraseFile(KIND, text);
+  const { vaultName, vaultId } = readPassphraseFile(kitFileKind, text);
   return { vaultName, vaultId };
 }
 
@@ -203,10 +203,14 @@ export function inspectKit(text: string): Pick<KitFile, 'vaultName' | 'vaultId'>
  * memory and half a second that scrypt costs.
  */
 export async function openKit(text: string, passphrase: string): Promise<OpenKit> {
-  const file = readPassphraseFile(KIND, text);
+  const file = readPassphraseFile(kitFileKind, text);
   return proved(
     file,
-    decodedOf(KIND, decodeKitContents, await openPassphraseFile(KIND, file, passphrase)),
+    decodedOf(
+      kitFileKind,
+      decodeKitContents,
+      await openPassphraseFile(kitFileKind, file, passphrase),
+    ),
   );
 }
 

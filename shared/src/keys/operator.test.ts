@@ -8,11 +8,11 @@ import { openKit, sealKit } from './kit.ts';
 import { inspectOperator, newOperator, openOperator, sealOperator } from './operator.ts';
 import { issueOperator, verifyOperator } from './operator-certificate.ts';
 
-const CHEAP = { logN: 1, r: 1, p: 1 };
+const cheap = { logN: 1, r: 1, p: 1 };
 const vault = fixtureVault('operators');
 const foreign = fixtureVault('other');
 const { authorityKey, vaultId } = vault.descriptor;
-const kit = await openKit(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP), 'kit');
+const kit = await openKit(sealKit(vault.kit, 'kit', seededRandom('kit'), cheap), 'kit');
 const terms = {
   name: 'maria',
   purposes: ['settings', 'diagnose'] as const,
@@ -20,7 +20,7 @@ const terms = {
   expiresAtMs: FIXTURE_TIME_MS + 1000,
 };
 const contents = newOperator(kit, terms, seededRandom('maria'));
-const text = sealOperator(contents, 'her own', seededRandom('salt'), CHEAP);
+const text = sealOperator(contents, 'her own', seededRandom('salt'), cheap);
 const body = decodeOperatorCertificateBody(contents.certificate.body);
 const code = (value: string) => expect.objectContaining({ code: value });
 
@@ -75,7 +75,7 @@ describe('operator key file', () => {
     expect(open.policyKey).toEqual(policyKeyFor(kit.pathSecret, vaultId));
     const other = newOperator(kit, { ...terms, purposes: ['agents'] }, seededRandom('jo'));
     const opened = await openOperator(
-      sealOperator(other, 'x', seededRandom('s'), CHEAP),
+      sealOperator(other, 'x', seededRandom('s'), cheap),
       'x',
       'agents',
       FIXTURE_TIME_MS,
@@ -102,10 +102,10 @@ describe('operator key file', () => {
       code('OPERATOR_EXPIRED'),
     );
     await expect(open(text, 'her own', 'agents')).rejects.toThrow(code('OPERATOR_PURPOSE'));
-    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow(
+    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), cheap))).rejects.toThrow(
       code('OPERATOR_NOT_A_KEY'),
     );
-    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow(
+    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), cheap))).rejects.toThrow(
       'a kit is given with --kit',
     );
     await expect(open('nothing of the kind')).rejects.toThrow(code('OPERATOR_NOT_A_KEY'));
@@ -116,7 +116,7 @@ describe('operator key file', () => {
 
   test('whose keys are not the certified ones is refused', async () => {
     const swapped = { ...contents, signSeed: seededRandom('thief').bytes(32) };
-    const file = sealOperator(swapped, 'x', seededRandom('s'), CHEAP);
+    const file = sealOperator(swapped, 'x', seededRandom('s'), cheap);
     await expect(openOperator(file, 'x', 'settings', FIXTURE_TIME_MS)).rejects.toThrow(
       code('OPERATOR_CORRUPT'),
     );
@@ -124,7 +124,7 @@ describe('operator key file', () => {
       { ...contents, policySecretKey: undefined },
       'x',
       seededRandom('s'),
-      CHEAP,
+      cheap,
     );
     await expect(openOperator(without, 'x', 'settings', FIXTURE_TIME_MS)).rejects.toThrow(
       code('OPERATOR_CORRUPT'),

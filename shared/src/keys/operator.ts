@@ -85,7 +85,7 @@ export function newOperator(kit: OpenKit, terms: OperatorTerms, random: Random):
   };
 }
 
-const KIND: PassphraseFileKind = {
+const operatorFileKind: PassphraseFileKind = {
   armor: 'ALIQUOT OPERATOR KEY',
   label: 'aliquot/v1/operator-key',
   fault(fault, found, cause) {
@@ -149,7 +149,7 @@ export function sealOperator(
     `Expires: ${new Date(expiresAtMs).toISOString()}`,
     'Whoever has this text and its passphrase acts in the name of this operator until then.',
   ];
-  return sealPassphraseFile(KIND, {
+  return sealPassphraseFile(operatorFileKind, {
     vault: descriptor,
     plaintext: encodeOperatorContents(contents),
     passphrase,
@@ -161,7 +161,7 @@ export function sealOperator(
 
 /** Which vault a key file is of, without its passphrase. Not proved before it is opened. */
 export function inspectOperator(text: string): Pick<KitFile, 'vaultName' | 'vaultId'> {
-  const { vaultName, vaultId } = readPassphraseFile(KIND, text);
+  const { vaultName, vaultId } = readPassphraseFile(operatorFileKind, text);
   return { vaultName, vaultId };
 }
 
@@ -190,10 +190,14 @@ export async function openOperator(
   purpose: OperatorPurpose | undefined,
   nowMs: number,
 ): Promise<OpenOperator> {
-  const file = readPassphraseFile(KIND, text);
+  const file = readPassphraseFile(operatorFileKind, text);
   const open = proved(
     file,
-    decodedOf(KIND, decodeOperatorContents, await openPassphraseFile(KIND, file, passphrase)),
+    decodedOf(
+      operatorFileKind,
+      decodeOperatorContents,
+      await openPassphraseFile(operatorFileKind, file, passphrase),
+    ),
   );
   const { name, purposes, expiresAtMs } = open.certificate;
   const way = 'have a new one made with `aliquot operator add`';

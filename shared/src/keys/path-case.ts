@@ -1,7 +1,7 @@
 import type { Platform } from '@aliquot/proto';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with them
-const ascii = /^[\x00-\x7f]*$/;
+const ASCII_ONLY = /^[\x00-\x7f]*$/;
 
 /**
  * What makes two paths one file: on Windows, names that differ in case alone are one, so there each
@@ -13,7 +13,7 @@ const ascii = /^[\x00-\x7f]*$/;
  */
 export function oneCase(path: string, platform: Platform): string {
   if (platform !== 'windows') return path;
-  if (ascii.test(path)) return path.toUpperCase();
+  if (ASCII_ONLY.test(path)) return path.toUpperCase();
   return Buffer.from(
     Buffer.from(path, 'latin1').toString('utf8').replace(/./gsu, capital),
     'utf8',

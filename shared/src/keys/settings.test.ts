@@ -29,13 +29,13 @@ import {
   verifyPolicy,
 } from './settings.ts';
 
-const CHEAP = { logN: 1, r: 1, p: 1 };
+const cheap = { logN: 1, r: 1, p: 1 };
 const vault = fixtureVault('settings');
 const foreign = fixtureVault('other lab');
 const agent = fixtureAgent(vault, 'hplc-1');
 const other = fixtureAgent(vault, 'hplc-2');
 const random = seededRandom('settings');
-const kit = await openKit(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP), 'kit');
+const kit = await openKit(sealKit(vault.kit, 'kit', seededRandom('kit'), cheap), 'kit');
 const policyKey = policyKeyFor(kit.pathSecret, vault.descriptor.vaultId);
 const terms: SettingsTerms = {
   sequence: 12,
@@ -49,7 +49,7 @@ const code = (value: string) => expect.objectContaining({ code: value });
 
 const operatorKey = async (purposes: ('settings' | 'agents')[], expiresAtMs = NOW + 500) => {
   const made = newOperator(kit, { name: 'maria', purposes, issuedAtMs: NOW, expiresAtMs }, random);
-  return openOperator(sealOperator(made, 'x', random, CHEAP), 'x', undefined, NOW);
+  return openOperator(sealOperator(made, 'x', random, cheap), 'x', undefined, NOW);
 };
 
 const told = (

@@ -28,7 +28,7 @@ export interface ServiceLog {
 
 const WARN = 40;
 /** pino's levels as priorities of syslog: critical, error, warning, info, debug. */
-const PRIORITIES: readonly (readonly [least: number, priority: number])[] = [
+const priorityLevels: readonly (readonly [least: number, priority: number])[] = [
   [60, 2],
   [50, 3],
   [WARN, 4],
@@ -42,7 +42,7 @@ const PRIORITIES: readonly (readonly [least: number, priority: number])[] = [
  */
 export function openLog({ level, target, clock, journal }: LogOptions): ServiceLog {
   const prefixOf = (value: number) =>
-    journal ? `<${PRIORITIES.find(([least]) => value >= least)?.[1] ?? 7}>` : '';
+    journal ? `<${priorityLevels.find(([least]) => value >= least)?.[1] ?? 7}>` : '';
   const time = () => new Date(clock.nowMs()).toISOString();
   const lines = new LineWriter(target, (lost) => {
     const msg = 'log lines were lost: what takes them was full or stalled';

@@ -34,7 +34,7 @@ const place = {
   sequence: 3,
 };
 const commitHash = asCommitHash(noise('commit', 32));
-const receivedAtMs = 1_700_000_005_000;
+const RECEIVED_AT_MS = 1_700_000_005_000;
 
 const receipt: ReceiptBody = {
   version: 1,
@@ -42,7 +42,7 @@ const receipt: ReceiptBody = {
   collectorId,
   ...place,
   commitHash,
-  receivedAtMs,
+  receivedAtMs: RECEIVED_AT_MS,
   leafIndex: 8,
   head: { logEpoch: 1, size: 9, root: noise('root', 32) },
   copies: 1,
@@ -51,7 +51,7 @@ const head: TreeHeadBody = {
   version: 1,
   vaultId,
   collectorId,
-  timeMs: receivedAtMs,
+  timeMs: RECEIVED_AT_MS,
   head: receipt.head,
 };
 
@@ -121,13 +121,13 @@ describe('a receipt', () => {
         leafHash(eventLeaf(noise(`event ${index}`, 20), index)),
       ),
     );
-    await log.append([leafHash(commitLeaf(commitHash, receivedAtMs))]);
+    await log.append([leafHash(commitLeaf(commitHash, RECEIVED_AT_MS))]);
     await log.append([leafHash(eventLeaf(noise('later', 20), 99))]);
     const proof = await log.inclusionProof(receipt.leafIndex, log.size);
     const now = { size: log.size, root: log.root };
     verifyReceiptInclusion(receipt, now, proof);
     expect(() =>
-      verifyReceiptInclusion({ ...receipt, receivedAtMs: receivedAtMs + 1 }, now, proof),
+      verifyReceiptInclusion({ ...receipt, receivedAtMs: RECEIVED_AT_MS + 1 }, now, proof),
     ).toThrow(code('LOG_INCLUSION'));
     expect(() => verifyReceiptInclusion({ ...receipt, leafIndex: 7 }, now, proof)).toThrow(
       code('LOG_INCLUSION'),
@@ -161,9 +161,9 @@ describe('a leaf', () => {
     const hashes = [
       receiptLeafHash(receipt),
       receiptLeafHash({ ...receipt, receivedAtMs: 1 }),
-      leafHash(eventLeaf(event, receivedAtMs)),
-      leafHash(eventLeaf(commitHash, receivedAtMs)),
-      leafHash(commitLeaf(asCommitHash(event), receivedAtMs)),
+      leafHash(eventLeaf(event, RECEIVED_AT_MS)),
+      leafHash(eventLeaf(commitHash, RECEIVED_AT_MS)),
+      leafHash(commitLeaf(asCommitHash(event), RECEIVED_AT_MS)),
     ];
     expect(new Set(hashes.map((hash) => hash.join())).size).toBe(hashes.length);
   });

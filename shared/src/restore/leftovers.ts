@@ -49,7 +49,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const partName = /^\.aq-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{12}\.part$/;
+const PART_NAME = /^\.aq-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{12}\.part$/;
 
 /** A new name in the folder of `final` for what is not finished yet; tells whose it is. */
 export function partBeside(final: Buffer, run: RestoreRun, random: Random): Buffer {
@@ -70,7 +70,7 @@ export async function removeLeftovers(
   const dead: Buffer[] = [];
   try {
     for await (const { name, kind } of port.list(folder)) {
-      const [, place, pid] = partName.exec(name.toString('latin1')) ?? [];
+      const [, place, pid] = PART_NAME.exec(name.toString('latin1')) ?? [];
       if (place !== run.place || kind === 'directory' || run.isAlive(Number(pid))) continue;
       dead.push(joinRaw(folder, name));
     }

@@ -79,7 +79,7 @@ function split(bytes: Buffer, isSeparator: (byte: number) => boolean): Buffer[] 
   return names;
 }
 
-const reserved =
+const RESERVED =
   /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(\..*)?$/i;
 
 /**
@@ -95,7 +95,7 @@ function hostName(name: Buffer, host: Platform): Buffer {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are among what Windows refuses
   let safe = text.replace(/[<>:"/\\|?*\u0000-\u001f]/g, (sign) => percent(sign.charCodeAt(0)));
   safe = safe.replace(/[. ]$/, (sign) => percent(sign.charCodeAt(0)));
-  if (reserved.test(safe)) safe = percent(safe.charCodeAt(0)) + safe.slice(1);
+  if (RESERVED.test(safe)) safe = percent(safe.charCodeAt(0)) + safe.slice(1);
   return Buffer.from(safe);
 }
 

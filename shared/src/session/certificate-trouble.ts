@@ -2,7 +2,7 @@
  * How Node names a certificate that it does not trust: OpenSSL's results of a verification
  * (`X509_V_ERR_…`, in `crypto/crypto_common.cc` of Node), and a certificate of another name.
  */
-const CODES: ReadonlySet<string> = new Set([
+const codes: ReadonlySet<string> = new Set([
   'CERT_CHAIN_TOO_LONG',
   'CERT_HAS_EXPIRED',
   'CERT_NOT_YET_VALID',
@@ -33,5 +33,5 @@ const CODES: ReadonlySet<string> = new Set([
 /** The code of an error that says why a server's certificate is not trusted; else undefined. */
 export function certificateTrouble(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && CODES.has(code) ? code : undefined;
+  return typeof code === 'string' && codes.has(code) ? code : undefined;
 }

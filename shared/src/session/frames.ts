@@ -15,8 +15,8 @@ export type SessionRole = 'client' | 'server';
 
 const AAD = labelled('aliquot/v1/frame');
 const TAG_BYTES = 16;
-const DIRECTION = { clientToServer: 1, serverToClient: 2 } as const;
-type Direction = keyof typeof DIRECTION;
+const directionBytes = { clientToServer: 1, serverToClient: 2 } as const;
+type Direction = keyof typeof directionBytes;
 
 /**
  * Frames under one key. Far below what AES-GCM bears with counted nonces, and yet more than 4
@@ -29,7 +29,7 @@ export const MAX_FRAMES = 2 ** 32;
 export const FRAME_OVERHEAD_BYTES = TAG_BYTES;
 
 function nonceOf(direction: Direction, counter: number): Uint8Array {
-  return concat(u32be(DIRECTION[direction]), u64be(counter));
+  return concat(u32be(directionBytes[direction]), u64be(counter));
 }
 
 function requireCounter(counter: number): void {

@@ -28,7 +28,7 @@ import type { SessionKeys } from './frames.ts';
 import {
   CLIENT_SIGNATURE,
   clientTranscript,
-  PROTOCOL_VERSIONS,
+  protocolVersions,
   SERVER_SIGNATURE,
   serverTranscript,
   sessionKeys,
@@ -100,7 +100,7 @@ export class ClientHandshake {
 
   constructor(options: ClientHandshakeOptions) {
     this.#options = options;
-    this.#versions = options.versions ?? PROTOCOL_VERSIONS;
+    this.#versions = options.versions ?? protocolVersions;
   }
 
   /** The first message of the connection. */
@@ -244,7 +244,7 @@ export class ServerHandshake {
 
   constructor(options: ServerHandshakeOptions) {
     this.#options = options;
-    this.#versions = options.versions ?? PROTOCOL_VERSIONS;
+    this.#versions = options.versions ?? protocolVersions;
   }
 
   /**

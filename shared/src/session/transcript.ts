@@ -4,7 +4,7 @@ import { hkdf, labelled, sha256 } from '../crypto/primitives.ts';
 import type { SessionKeys } from './frames.ts';
 
 /** Protocol versions that this release speaks, best last. */
-export const PROTOCOL_VERSIONS: readonly number[] = [1];
+export const protocolVersions: readonly number[] = [1];
 
 /**
  * Labels under which each side signs: they name the roles, so that no signature can stand for the

@@ -20,22 +20,22 @@ const mbit = z
   )
   .max(100_000, 'must be 100000 megabits per second at most');
 
-const timeHint = 'must be a time of day in quotes, from "00:00" to "24:00"';
+const TIME_HINT = 'must be a time of day in quotes, from "00:00" to "24:00"';
 
 /** `HH:MM` as minutes since midnight. */
 const timeOfDay = z
-  .string({ error: timeHint })
-  .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, timeHint)
+  .string({ error: TIME_HINT })
+  .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, TIME_HINT)
   .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
 
-const daysHint =
+const DAYS_HINT =
   'must be days such as mon-fri, or sat,sun; accepted are mon, tue, wed, thu, fri, sat, sun';
 
 /** `mon-fri`, `sat,sun`, `fri-mon`: the numbers of the days, Sunday is 0. */
-const days = z.string({ error: daysHint }).transform((text, context) => {
+const days = z.string({ error: DAYS_HINT }).transform((text, context) => {
   const numbers = daysOf(text);
   if (numbers !== undefined) return numbers;
-  context.addIssue({ code: 'custom', message: daysHint });
+  context.addIssue({ code: 'custom', message: DAYS_HINT });
   return z.NEVER;
 });
 

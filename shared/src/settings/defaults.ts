@@ -4,7 +4,7 @@
  */
 
 /** The class of files for which nobody chose one. */
-export const defaultClass = 'default';
+export const DEFAULT_CLASS = 'default';
 
 /**
  * Folders that the common instrument makers write as one result (Agilent, Bruker, Waters, Thermo).
@@ -15,4 +15,4 @@ export const defaultFolderResults: readonly string[] = ['*.D', '*.d', '*.raw', '
  * What is named unless the settings say otherwise: longer than most runs take, short enough to be
  * told of on the same day.
  */
-export const defaultMaxUnsettledSeconds = 3600;
+export const DEFAULT_MAX_UNSETTLED_SECONDS = 3600;

@@ -36,8 +36,8 @@ export interface RenderedSettings {
   readonly text: string;
 }
 
-const TOP = ['agents'] as const;
-const AGENTS = ['defaults', 'groups', 'pcs'] as const;
+const topKeys = ['agents'] as const;
+const agentsKeys = ['defaults', 'groups', 'pcs'] as const;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const GROUP = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 const PATTERN = /^[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}$/;
@@ -65,8 +65,8 @@ class Reader {
   }
 
   read(): Policy {
-    const top = this.#map(this.#lines.value ?? {}, [], TOP);
-    const agents = this.#map(top['agents'] ?? {}, ['agents'], AGENTS);
+    const top = this.#map(this.#lines.value ?? {}, [], topKeys);
+    const agents = this.#map(top['agents'] ?? {}, ['agents'], agentsKeys);
     const defaults = this.#section(agents['defaults'] ?? {}, ['agents', 'defaults']);
     const groups = Object.entries(this.#map(agents['groups'] ?? {}, ['agents', 'groups'])).map(
       ([name, value]) => this.#group(name, value),
@@ -286,7 +286,7 @@ export function renderSettings(
 }
 
 /** Settings that say nothing: for a PC that had some, and is not meant by the policy any more. */
-export const NO_SETTINGS: RenderedSettings = { groups: [], plain: {}, text: '{}\n' };
+export const noSettings: RenderedSettings = { groups: [], plain: {}, text: '{}\n' };
 
 function textOf(plain: Plain): string {
   return stringify(plain, { lineWidth: 0 });

@@ -6,7 +6,7 @@ import { globMatcher } from '../cli/glob.ts';
 import { loopbackPlace } from '../cli/loopback.ts';
 import { parseSize, SIZE_FORMS } from '../cli/size.ts';
 import { courtesySchema } from './courtesy.ts';
-import { defaultClass, defaultFolderResults, defaultMaxUnsettledSeconds } from './defaults.ts';
+import { DEFAULT_CLASS, DEFAULT_MAX_UNSETTLED_SECONDS, defaultFolderResults } from './defaults.ts';
 import { excludeMistake, isIn, takesWhole } from './globs.ts';
 import { BACKSLASH_HINT } from './text.ts';
 import { updateSchema, updateSectionSchema } from './update.ts';
@@ -20,12 +20,12 @@ import { absoluteHere, notAbsolute, pathsOf, type Where } from './where.ts';
 
 /** `"C:\temp"` in double quotes has a tab in it, which no folder of an instrument has. */
 const isPlain = (text: string) => !/\p{Cc}/u.test(text);
-const notPlain = `holds a control character: ${BACKSLASH_HINT}`;
+const NOT_PLAIN = `holds a control character: ${BACKSLASH_HINT}`;
 
 const glob = z
   .string({ error: 'must be a glob such as "*.tmp"' })
   .min(1, 'must not be empty')
-  .refine(isPlain, notPlain)
+  .refine(isPlain, NOT_PLAIN)
   .refine(
     isGlob,
     'is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"',
@@ -40,7 +40,7 @@ const seconds = (least: number, most: number) =>
 const folder = (where: Where) =>
   z
     .string({ error: 'must be a folder’s absolute path' })
-    .refine(isPlain, notPlain)
+    .refine(isPlain, NOT_PLAIN)
     .refine((path) => absoluteHere(path, where), {
       error: ({ input }) => notAbsolute(input, where, '/data/instrument or D:\\Data'),
     })
@@ -70,7 +70,7 @@ const size = (least: number) => {
   });
 };
 
-const mebibyte = 1 << 20;
+const MEBIBYTE = 1 << 20;
 
 /**
  * How much may wait for the collector. What finds no room stays at its source, and is named in
@@ -78,7 +78,7 @@ const mebibyte = 1 << 20;
  */
 const queue = z.strictObject(
   {
-    maxBytes: size(mebibyte)
+    maxBytes: size(MEBIBYTE)
       .prefault('50GiB')
       .describe('How much may wait without a receipt, as `50GB` or in bytes.'),
     minFreeBytes: size(0).prefault('1GiB').describe('What the queue leaves free on its disk.'),
@@ -106,7 +106,7 @@ const source = (where: Where) =>
         'The watched folder: an absolute path, no pattern, and not inside another source.',
       ),
       class: className
-        .default(defaultClass)
+        .default(DEFAULT_CLASS)
         .describe('Policy class: what later decides how long things are kept.'),
       quietPeriodSeconds: seconds(0, 86_400)
         .default(10)
@@ -114,7 +114,7 @@ const source = (where: Where) =>
           'A result counts as finished when nothing about it changed for so long. Choose more than the instrument’s longest pause.',
         ),
       maxUnsettledSeconds: seconds(1, 7 * 86_400)
-        .default(defaultMaxUnsettledSeconds)
+        .default(DEFAULT_MAX_UNSETTLED_SECONDS)
         .describe(
           'A result that has not come to rest for so long is named a problem. It is captured as it is from ten quiet periods on.',
         ),
@@ -132,10 +132,10 @@ const source = (where: Where) =>
     { error: 'must be a map with at least "path"' },
   );
 
-const listenError = 'must be an address of this PC alone, with a port, such as "127.0.0.1:9464"';
+const LISTEN_ERROR = 'must be an address of this PC alone, with a port, such as "127.0.0.1:9464"';
 
-const maxWorkers = 8;
-const workersError = `must be a whole number of threads, from 1 to ${maxWorkers}`;
+const MAX_WORKERS = 8;
+const workersError = `must be a whole number of threads, from 1 to ${MAX_WORKERS}`;
 
 const common = (where: Where) => ({
   scanIntervalSeconds: seconds(1, 86_400)
@@ -161,7 +161,7 @@ const common = (where: Where) => ({
   workers: z
     .int(workersError)
     .min(1, workersError)
-    .max(maxWorkers, workersError)
+    .max(MAX_WORKERS, workersError)
     .default(1)
     .describe(
       'Threads that read and seal; each takes a core while there is much to do, and some 40 MB.',
@@ -175,8 +175,8 @@ const common = (where: Where) => ({
     .strictObject(
       {
         listen: z
-          .string({ error: listenError })
-          .refine((text) => loopbackPlace(text) !== undefined, listenError)
+          .string({ error: LISTEN_ERROR })
+          .refine((text) => loopbackPlace(text) !== undefined, LISTEN_ERROR)
           .describe('An address of this PC alone, with a port: `127.0.0.1:9464`.'),
       },
       { error: 'must be a map with "listen"' },
@@ -197,7 +197,7 @@ const common = (where: Where) => ({
  * What a PC may add to the desk's settings: two lists grow, everything else counts where the desk
  * says nothing.
  */
-const LOCAL_WORDS = [
+const localWords = [
   'sources',
   'pauseWhile',
   'scanIntervalSeconds',
@@ -208,7 +208,7 @@ const LOCAL_WORDS = [
   'metrics',
   'logLevel',
 ] as const;
-export type LocalWord = (typeof LOCAL_WORDS)[number];
+export type LocalWord = (typeof localWords)[number];
 
 /**
  * What a PC may add unless the desk says otherwise: more that is watched, and more reasons to hold
@@ -221,15 +221,15 @@ const deskOnly = {
     .optional()
     .describe('Which release the PC runs, and when it may change over.'),
   local: z
-    .array(z.enum(LOCAL_WORDS, { error: `must be of ${LOCAL_WORDS.join(', ')}` }), {
-      error: `must be a list of ${LOCAL_WORDS.join(', ')}`,
+    .array(z.enum(localWords, { error: `must be of ${localWords.join(', ')}` }), {
+      error: `must be a list of ${localWords.join(', ')}`,
     })
     .default([...defaultLocal])
     .describe('What `agent.yaml` of the PC may add; it can never take anything away.'),
 };
 
 const sourcesError = { error: 'must be a list of folders to watch, each with "path"' };
-const sourcesHelp = 'The folders to watch.';
+const SOURCES_HELP = 'The folders to watch.';
 
 /**
  * `agent.yaml` alone: at least one folder. Seam: its parts carry the sentences that
@@ -242,7 +242,7 @@ export const wholeSchema = (where: Where) =>
         sources: z
           .array(source(where), sourcesError)
           .min(1, 'must name at least one folder to watch')
-          .describe(sourcesHelp),
+          .describe(SOURCES_HELP),
         ...common(where),
       },
       { error: 'must be a map with at least "sources"' },
@@ -254,7 +254,7 @@ const besideSchema = (where: Where) =>
   z
     .strictObject(
       {
-        sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp),
+        sources: z.array(source(where), sourcesError).default([]).describe(SOURCES_HELP),
         ...common(where),
       },
       { error: 'must be a map of settings' },
@@ -265,7 +265,7 @@ const besideSchema = (where: Where) =>
 const sectionSchema = (where: Where) =>
   z.strictObject(
     {
-      sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp),
+      sources: z.array(source(where), sourcesError).default([]).describe(SOURCES_HELP),
       ...common(where),
       ...deskOnly,
       update: updateSectionSchema.optional(),
@@ -278,7 +278,7 @@ const deskSchema = (where: Where) =>
   z
     .strictObject(
       {
-        sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp),
+        sources: z.array(source(where), sourcesError).default([]).describe(SOURCES_HELP),
         ...common(where),
         ...deskOnly,
       },
@@ -318,7 +318,7 @@ interface Crossing {
 
 /** The rules between settings. */
 function crossCheck({ sources, queue }: Crossing, context: z.RefinementCtx, where: Where): void {
-  const classes = [...new Set([defaultClass, ...sources.map((source) => source.class)])];
+  const classes = [...new Set([DEFAULT_CLASS, ...sources.map((source) => source.class)])];
   for (const name of Object.keys(queue.classes)) {
     if (classes.includes(name)) continue;
     const message = `is the class of no source; there ${classes.length === 1 ? 'is' : 'are'} ${classes.join(', ')}`;

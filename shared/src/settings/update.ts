@@ -21,7 +21,7 @@ export const updateSchema = z.strictObject(
   { error: 'must be a map with "version"' },
 );
 
-const shareError = 'must be a share of the PCs in percent, from 1 to 99';
+const SHARE_ERROR = 'must be a share of the PCs in percent, from 1 to 99';
 
 /**
  * The same in a section of the policy: for a share of the PCs only, which rises from roll-out to
@@ -29,9 +29,9 @@ const shareError = 'must be a share of the PCs in percent, from 1 to 99';
  */
 export const updateSectionSchema = updateSchema.extend({
   share: z
-    .int(shareError)
-    .min(1, shareError)
-    .max(99, shareError)
+    .int(SHARE_ERROR)
+    .min(1, SHARE_ERROR)
+    .max(99, SHARE_ERROR)
     .optional()
     .describe(
       'In the policy: only so many in a hundred of the PCs that the section is for; the others keep what weaker sections say.',

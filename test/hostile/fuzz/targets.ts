@@ -256,7 +256,7 @@ const bundleText = (bytes: Uint8Array): Uint8Array =>
   utf8(armor('ALIQUOT ENROLMENT BUNDLE', ['Agent: x.'], bytes));
 const addressesText = (bytes: Uint8Array): Uint8Array =>
   utf8(armor('ALIQUOT COLLECTOR ADDRESSES', ['Address: https://x.'], bytes));
-const ARMOR_WORDS = [
+const armorWords = [
   '-----BEGIN ALIQUOT RECOVERY KIT-----',
   '-----END ALIQUOT RECOVERY KIT-----',
   '\r\n',
@@ -270,13 +270,13 @@ const keyFileTargets: readonly FuzzTarget[] = [
   {
     name: 'shared-armour',
     seeds: () => [kitText(random.bytes(200)), kitText(new Uint8Array(0))],
-    words: ARMOR_WORDS,
+    words: armorWords,
     run: (bytes) => dearmor('ALIQUOT RECOVERY KIT', text(bytes)).type,
   },
   {
     name: 'shared-kit',
     seeds: () => sampleOf('KitFile', 4).map(kitText),
-    words: ARMOR_WORDS,
+    words: armorWords,
     run: (bytes) => void inspectKit(text(bytes)),
   },
   {
@@ -287,13 +287,13 @@ const keyFileTargets: readonly FuzzTarget[] = [
   {
     name: 'shared-bundle',
     seeds: () => sampleOf('BundleContents', 4).map(bundleText),
-    words: ARMOR_WORDS,
+    words: armorWords,
     run: (bytes) => void openBundle(text(bytes)),
   },
   {
     name: 'shared-addresses',
     seeds: () => sampleOf('Signed', 4).map(addressesText),
-    words: ARMOR_WORDS,
+    words: armorWords,
     run: (bytes) => {
       const signed = readAddressesFile(text(bytes));
       if (signed !== undefined) verifyAddresses(authorityKey, vaultId, signed);
@@ -379,7 +379,7 @@ const contentTargets: readonly FuzzTarget[] = [
 ];
 
 const HOST_ROOT = '/restore/here';
-const PATH_WORDS = [
+const pathWords = [
   '..',
   '/',
   '\\',
@@ -427,7 +427,7 @@ const sessionTargets: readonly FuzzTarget[] = [
       ['/data/run 1/a.csv', 'C:\\data\\x.raw', '\\\\server\\share\\x', 'relative', '/', ''].map(
         utf8,
       ),
-    words: PATH_WORDS,
+    words: pathWords,
     run: (bytes) => {
       for (const platform of ['posix', 'windows'] as const) {
         for (const host of ['posix', 'windows'] as const) {
@@ -472,7 +472,7 @@ const asRest = (run: () => unknown): void => {
   }
 };
 
-const REQUESTS = {
+const requests = {
   'add-vault': messages.addVaultRequest,
   'expect-agents': messages.expectAgentsRequest,
   revoke: messages.revokeRequest,
@@ -486,7 +486,7 @@ const REQUESTS = {
   'kept-files': messages.keptFiles,
 } as const;
 
-const JSON_SEEDS = [
+const jsonSeeds = [
   '{"descriptor":"AAAA","certificate":"AAAA","catalogSecretKey":"AAAA"}',
   '{"enrolment":"AAAA"}',
   '{"reason":"stolen"}',
@@ -498,7 +498,7 @@ const JSON_SEEDS = [
   '{"op":"restore","paths":["/a"],"atMs":0}',
   '{"op":"backup","paths":["/a"],"exclude":[],"offline":false,"dryRun":true}',
 ];
-const JSON_WORDS = [
+const jsonWords = [
   '{',
   '}',
   '[',
@@ -516,11 +516,11 @@ const JSON_WORDS = [
 ];
 
 const requestTargets: readonly FuzzTarget[] = [
-  ...Object.entries(REQUESTS).map(
+  ...Object.entries(requests).map(
     ([name, schema]): FuzzTarget => ({
       name: `collector-rest-${name}`,
-      seeds: () => JSON_SEEDS.map(utf8),
-      words: JSON_WORDS,
+      seeds: () => jsonSeeds.map(utf8),
+      words: jsonWords,
       run: (bytes) => asRest(() => schema.parse(JSON.parse(text(bytes)))),
     }),
   ),
@@ -548,8 +548,8 @@ const requestTargets: readonly FuzzTarget[] = [
   },
   {
     name: 'agent-socket-line',
-    seeds: () => JSON_SEEDS.map(utf8),
-    words: JSON_WORDS,
+    seeds: () => jsonSeeds.map(utf8),
+    words: jsonWords,
     run: (bytes) => {
       try {
         requestSchema.parse(JSON.parse(text(bytes)));

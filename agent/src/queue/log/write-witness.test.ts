@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
+import { NO_FOLDER_FLUSH, posixOnly } from '@aliquot/shared/testing/platform';
 import { seededSource } from '@aliquot/shared/testing/random';
 import { SimulatedDisk } from '@aliquot/shared/testing/simulated-disk';
 import { describe, expect, test } from 'vitest';
@@ -43,7 +43,7 @@ async function afterPowerFailure(
   }
 }
 
-describe.runIf(posixOnly(noFolderFlush))('the writes of the index', () => {
+describe.runIf(posixOnly(NO_FOLDER_FLUSH))('the writes of the index', () => {
   test('I-A1 P1: after a power failure that took pages from among them it is whole up to some write, or says that it is not', async () => {
     let gaps = 0;
     for (let seed = 0; seed < 8; seed += 1) {

@@ -33,7 +33,7 @@ interface GetOptions extends PolicyDeskOptions {
   readonly json?: boolean;
 }
 
-const signing =
+const SIGNING =
   '--kit (the vault’s authority) or --by (an operator with the purpose settings) signs, and opens what is set now.';
 
 export function registerPolicy(program: Command, context: CommandContext): void {
@@ -86,7 +86,7 @@ export function registerPolicy(program: Command, context: CommandContext): void 
   withJson(withKitOrKeyFile(withCollector(set)));
   withNotes(
     set,
-    signing,
+    SIGNING,
     'Each PC gets its own settings, sealed to it: the collector reads neither them nor the file. docs/settings.md has the file.',
   );
   withExample(

@@ -6,7 +6,7 @@ import {
   type SettingChange,
 } from '@aliquot/shared/settings/compare';
 import {
-  NO_SETTINGS,
+  noSettings,
   type Policy,
   type RenderedSettings,
   renderSettings,
@@ -45,7 +45,7 @@ export function planOf(
     const { offered, waiting } = pc.info.settings;
     const has = offered > 0 || waiting > 0;
     const rendered =
-      renderSettings(policy, pc.name) ?? (has || old !== undefined ? NO_SETTINGS : undefined);
+      renderSettings(policy, pc.name) ?? (has || old !== undefined ? noSettings : undefined);
     if (rendered === undefined) return [];
     const changes = changesBetween(old?.plain ?? {}, rendered.plain);
     // Whoever waited for an earlier policy no longer does when this one is for everybody.
