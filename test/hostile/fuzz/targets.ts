@@ -20,6 +20,7 @@ import {
   RECORD_HEADER_BYTES,
   RecordCodec,
 } from '@aliquot/shared/records/codec';
+import type { FileFormat } from '@aliquot/shared/records/format';
 import { targetPath } from '@aliquot/shared/restore/target';
 import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
 import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
@@ -41,7 +42,15 @@ import * as messages from '../../../collector/src/api/messages.ts';
 import { readRecords } from '../../../collector/src/api/record-stream.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog-rows.ts';
-import * as packRecords from '../../../collector/src/store/record.ts';
+import {
+  decodeFileEnd,
+  HISTORY_FORMAT,
+} from '../../../collector/src/store/history/history-format.ts';
+import {
+  decodeEnd,
+  decodeIndex,
+  PACK_FORMAT,
+} from '../../../collector/src/store/packs/pack-format.ts';
 import { doors, pageContent } from '../../../proto/testing/arbitraries.ts';
 import type { FuzzTarget } from './fuzz.ts';
 
@@ -147,35 +156,49 @@ const withCrc =
     return plain(copy);
   };
 
-const packHeader = { number: 7, vaultId, salt: 99 };
-const recordHeader = { kind: 'chunk', length: 500, syncedTo: 36, id: random.bytes(32) } as const;
+/** The record headers of one kind of file. */
+const recordTarget = (name: string, format: FileFormat<string>): FuzzTarget => {
+  const header = { number: 3, owner: random.bytes(16), salt: 99 };
+  const start = encodeFileHeader(format, header).readUInt32BE(36);
+  const codec = new RecordCodec<string>(format, header);
+  const seed = (kind: string): Uint8Array => {
+    const bytes = Buffer.alloc(RECORD_HEADER_BYTES);
+    const length = Math.min(30, format.kinds[kind]?.maxBytes ?? 0);
+    codec.encodeInto(bytes, 0, { kind, length, syncedTo: 40, digest: random.bytes(32) });
+    return plain(bytes);
+  };
+  return {
+    name,
+    seeds: () => Object.keys(format.kinds).map(seed),
+    repair: withCrc(48, start),
+    run: (bytes) => codec.decode(bytes).type,
+  };
+};
 
 const storeTargets: readonly FuzzTarget[] = [
-  {
-    name: 'collector-pack-header',
-    seeds: () => [plain(packRecords.encodePackHeader(packHeader))],
-    repair: withCrc(32),
-    run: (bytes) =>
-      void packRecords.decodePackHeader(Buffer.from(bytes), { path: 'pack', number: 7, vaultId }),
-  },
-  {
-    name: 'collector-record-header',
-    seeds: () => [plain(packRecords.encodeRecordHeader(recordHeader, 99))],
-    repair: withCrc(48, 99),
-    run: (bytes) => packRecords.decodeRecordHeader(Buffer.from(bytes), 99).type,
-  },
+  recordTarget('collector-pack-record-header', PACK_FORMAT),
+  recordTarget('collector-history-record-header', HISTORY_FORMAT),
   {
     name: 'collector-pack-index',
     seeds: () => [
-      plain(Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), random.bytes(40)])),
+      plain(Buffer.from(`0000000101${'00000028'}${'00000003'}${'ab'.repeat(32)}`, 'hex')),
       utf8('\0\0\0\0'),
     ],
-    run: (bytes) => void packRecords.decodeIndex(Buffer.from(bytes)),
+    run: (bytes) => {
+      const items = bytes.length < 4 ? 0 : Buffer.from(bytes).readUInt32BE(0);
+      const rows = decodeIndex(bytes, { indexOffset: 95, items });
+      for (let row = 0; row < (rows?.count ?? 0); row += 1) rows?.row(row);
+    },
   },
   {
-    name: 'collector-pack-footer',
-    seeds: () => [random.bytes(24)],
-    run: (bytes) => void packRecords.decodeFooter(Buffer.from(bytes), 7, 99),
+    name: 'collector-pack-end',
+    seeds: () => [random.bytes(8), plain(Buffer.from('0000009500000002', 'hex'))],
+    run: (bytes) => void decodeEnd(bytes, 347),
+  },
+  {
+    name: 'collector-history-end',
+    seeds: () => [random.bytes(4)],
+    run: (bytes) => void decodeFileEnd(bytes),
   },
   ...Object.entries(catalogRows).map(
     ([name, row]): FuzzTarget => ({
@@ -206,22 +229,9 @@ const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown]
 ];
 
 const queueTargets: readonly FuzzTarget[] = [
-  ...[segmentFormat, chainFormat].map((format): FuzzTarget => {
-    const header = { number: 3, owner: random.bytes(16), salt: 99 };
-    const start = encodeFileHeader(format, header).readUInt32BE(36);
-    const codec = new RecordCodec<string>(format, header);
-    const seed = (kind: string): Uint8Array => {
-      const bytes = Buffer.alloc(RECORD_HEADER_BYTES);
-      codec.encodeInto(bytes, 0, { kind, length: 30, syncedTo: 40, digest: random.bytes(32) });
-      return plain(bytes);
-    };
-    return {
-      name: `agent-${format.name.replace(' ', '-')}-record-header`,
-      seeds: () => Object.keys(format.kinds).map(seed),
-      repair: withCrc(48, start),
-      run: (bytes) => codec.decode(bytes).type,
-    };
-  }),
+  ...[segmentFormat, chainFormat].map((format) =>
+    recordTarget(`agent-${format.name.replace(' ', '-')}-record-header`, format),
+  ),
   {
     name: 'shared-record-file-header',
     seeds: () => [
