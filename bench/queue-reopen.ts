@@ -8,6 +8,7 @@
  * opens what is left. Without arguments: 10,000, 100,000 and 1,000,000 entries; the largest fills
  * about 1.3 GB of the temporary folder and takes some minutes.
  */
+
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -19,8 +20,9 @@ import { fileURLToPath } from 'node:url';
 import type { ChainId, ChunkId, EntryDraft, FileId, SourceId } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemRandom } from '@aliquot/shared/ports';
-import { DurableQueue } from '../agent/src/queue/durable-queue.ts';
-import type { KnownStat } from '../agent/src/queue/queue.ts';
+import type { KnownStat } from '../agent/src/queue/log/facts.ts';
+import { openQueue } from '../agent/src/queue/open.ts';
+import type { Queue } from '../agent/src/queue/queue.ts';
 
 const queueLengths = [10_000, 100_000, 1_000_000];
 const ITEM_BYTES = 600;
@@ -45,8 +47,8 @@ interface Reopened {
   readonly peakMiB: number;
 }
 
-const open = (dataDir: string): Promise<DurableQueue> =>
-  DurableQueue.open({
+const open = (dataDir: string): Promise<Queue> =>
+  openQueue({
     port: nodeFiles,
     dataDir,
     clock: { nowMs: () => Date.now() },
@@ -54,7 +56,7 @@ const open = (dataDir: string): Promise<DurableQueue> =>
     chainId: new Uint8Array(16).fill(1) as ChainId,
   });
 
-async function put(queue: DurableQueue, number: number): Promise<void> {
+async function put(queue: Queue, number: number): Promise<void> {
   const path = Buffer.from(
     `/data/instrument-${number % 40}/2026/run-${String(number).padStart(8, '0')}/result.csv`,
   );
@@ -97,7 +99,7 @@ async function put(queue: DurableQueue, number: number): Promise<void> {
       resultPathLength: 0,
     },
   };
-  const capture = queue.capture();
+  const capture = queue.intake.capture();
   await capture.putItem({ id, kind: 'chunk', sealed });
   await capture.putVersion(draft, known);
 }
@@ -128,7 +130,7 @@ async function reopen(dataDir: string): Promise<void> {
   const openMs = performance.now() - before;
   const { user, system } = process.cpuUsage(cpu);
   const cpuMs = (user + system) / 1000;
-  const { entries } = queue.pending();
+  const { entries } = queue.intake.pending();
   const peakMiB = process.resourceUsage().maxRSS / 1024;
   const answer: Reopened = { openMs, cpuMs, entries, rebuilt: queue.rebuilt, baseMiB, peakMiB };
   process.stdout.write(`${JSON.stringify(answer)}\n`);

@@ -28,7 +28,7 @@ export const queueVersions: MicroTask = {
           number += 500;
           await Promise.all(
             files.map(async (file) => {
-              const capture = queue.capture();
+              const capture = queue.intake.capture();
               for (const item of file.items) await capture.putItem(item);
               await capture.putVersion(file.draft, file.known);
             }),
@@ -55,7 +55,7 @@ export const queueItems: MicroTask = {
     let number = 0;
     return {
       async run() {
-        const capture = queue.capture();
+        const capture = queue.intake.capture();
         for (let at = 0; at < LARGE; at += 1) {
           const sealed = Buffer.alloc(LARGE_BYTES, 5);
           number += 1;

@@ -8,13 +8,10 @@ import type {
   Signed,
 } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type {
-  CommitSigner,
-  Queue,
-  QueuedCommit,
-  QueuedItem,
-  QueueEvent,
-} from '../../agent/src/queue/queue.ts';
+import type { QueueEvent } from '../../agent/src/queue/log/events.ts';
+import type { QueuedItem } from '../../agent/src/queue/log/facts.ts';
+import type { CommitSigner, QueuedCommit } from '../../agent/src/queue/outbox/outbox.ts';
+import type { Queue } from '../../agent/src/queue/queue.ts';
 import type { SampleFile } from '../../agent/testing/queue/support.ts';
 
 const NO_PREDECESSOR = new Uint8Array(32) as CommitHash;

@@ -14,7 +14,8 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/testing/keys/fixtures';
 import { pino } from 'pino';
 import type { AgentIdentity } from '../../agent/src/identity/identity.ts';
-import { DurableQueue } from '../../agent/src/queue/durable-queue.ts';
+import { openQueue } from '../../agent/src/queue/open.ts';
+import type { Queue } from '../../agent/src/queue/queue.ts';
 import { TrustStore } from '../../agent/src/uplink/trust.ts';
 import type { UplinkState, UplinkStatus } from '../../agent/src/uplink/uplink.ts';
 import { type UplinkOptions, WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
@@ -145,7 +146,7 @@ export interface PairAgentOptions extends Partial<Pick<UplinkOptions, 'timers' |
 
 /** One agent of a pair. */
 export class PairAgent {
-  readonly queue: DurableQueue;
+  readonly queue: Queue;
   readonly uplink: WebSocketUplink;
   readonly identity: AgentIdentity;
   readonly #held: VaultStore;
@@ -155,7 +156,7 @@ export class PairAgent {
   setbacks = 0;
 
   private constructor(parts: {
-    readonly queue: DurableQueue;
+    readonly queue: Queue;
     readonly uplink: WebSocketUplink;
     readonly identity: AgentIdentity;
     readonly held: VaultStore;
@@ -203,7 +204,7 @@ export class PairAgent {
       pathKey: new Uint8Array(32).fill(7),
       cacheSecret,
     };
-    const queue = await DurableQueue.open(queueOptions(dir, { chainId: made.chainId, port }));
+    const queue = await openQueue(queueOptions(dir, { chainId: made.chainId, port }));
     const trust = await TrustStore.open(nodeFiles, dir, identity);
     const uplink = new WebSocketUplink({
       identity,
@@ -274,10 +275,10 @@ export class PairAgent {
   async mustHold(files: readonly SampleFile[]): Promise<void> {
     const { agentId, lineageId } = this.identity.certificate.enrolment;
     must(
-      this.queue.pending().entries === 0,
-      `${this.queue.pending().entries} versions are still queued`,
+      this.queue.intake.pending().entries === 0,
+      `${this.queue.intake.pending().entries} versions are still queued`,
     );
-    const ours = this.queue.chainHead();
+    const ours = this.queue.chain.head();
     const theirs = await this.#held.intake.chainHead(agentId, this.identity.chainId);
     const same =
       ours !== undefined &&
@@ -289,15 +290,15 @@ export class PairAgent {
       `the agent's chain ends at ${ours?.sequence}, the collector's at ${theirs?.sequence}`,
     );
     must(
-      this.queue.receiptedSequence() === ours?.sequence,
-      `receipts end at ${this.queue.receiptedSequence()}`,
+      this.queue.outbox.receiptedSequence() === ours?.sequence,
+      `receipts end at ${this.queue.outbox.receiptedSequence()}`,
     );
     for (const file of files) await this.#mustHold(file, lineageId);
   }
 
   async #mustHold(file: SampleFile, lineageId: LineageId): Promise<void> {
     const name = Buffer.from(file.path).toString();
-    const known = await this.queue.known(file.path);
+    const known = await this.queue.ledger.known(file.path);
     must(known?.state === 'safe', `${name} is ${known?.state ?? 'not known'} on the agent`);
     const wanted = file.draft.content.refs.map(({ id }) => hex(id)).join();
     let times = 0;

@@ -104,7 +104,7 @@ describe('what goes ahead of its commit', () => {
     const large = () => sample('/data/large', 12, 300_000);
     const file = large();
     const bytes = file.items.reduce((sum, { sealed }) => sum + sealed.length, 0);
-    const capture = agent.queue.capture();
+    const capture = agent.queue.intake.capture();
     for (const item of file.items) await capture.putItem({ ...item, named: true });
     await vi.waitUntil(async () => (await agent.itemsAt(file)) > 0, { timeout: 240_000 });
     expect(await agent.commits()).toBe(0);
@@ -119,7 +119,7 @@ describe('what goes ahead of its commit', () => {
 
   test('costs nothing but its bytes when the capture is given up', async () => {
     const agent = await started();
-    const given = agent.queue.capture();
+    const given = agent.queue.intake.capture();
     const lost = sample('/data/given-up', 12, 300_000);
     for (const item of lost.items) await given.putItem({ ...item, named: true });
     await vi.waitUntil(async () => (await agent.itemsAt(lost)) > 0, { timeout: 240_000 });
@@ -180,6 +180,6 @@ test('I-A9: an epoch of the sweep is answered when everything captured is receip
   expect(sweep.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'lcms-1' }]);
   agent.start();
   await vi.waitUntil(() => sweep.sweepWaitsFor(epoch).length === 0, { timeout: 240_000 });
-  expect(agent.queue.pending().entries).toBe(0);
-  expect(agent.queue.gcEpoch()).toBe(epoch);
+  expect(agent.queue.intake.pending().entries).toBe(0);
+  expect(agent.queue.epochs.newest()).toBe(epoch);
 });

@@ -43,7 +43,7 @@ const write = (name: string, content: string | Uint8Array) => writeFileSync(at(n
 /** Bytes that do not compress, fast. */
 const keystream = (length: number) =>
   createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(length));
-const itemCount = () => bench.queue.pending().bytes;
+const itemCount = () => bench.queue.intake.pending().bytes;
 
 test.runIf(posixOnly(NO_LINKS))(
   'a first backup captures files, folders and links, and a second one captures nothing',
@@ -237,7 +237,7 @@ test('P2: a file that changes during each read is named and never recorded', asy
   const captured = await bench.backup('log');
   expect(captured.told).toEqual(['problem log']);
   expect(reads).toBeGreaterThanOrEqual(MAX_ATTEMPTS);
-  expect(await bench.queue.known(Buffer.from(at('log')))).toBeUndefined();
+  expect(await bench.queue.ledger.known(Buffer.from(at('log')))).toBeUndefined();
   bench.through(nodeSource);
   expect((await bench.backup('log')).told).toEqual(['new log']);
   expect(bench.problems.size).toBe(0);
@@ -259,7 +259,7 @@ test('P2: a file that changes during one read is read again and recorded as it i
     }),
   );
   expect((await bench.backup('log')).told).toEqual(['new log']);
-  expect((await bench.queue.known(Buffer.from(at('log'))))?.size).toBe('second one'.length);
+  expect((await bench.queue.ledger.known(Buffer.from(at('log'))))?.size).toBe('second one'.length);
 });
 
 test.runIf(posixOnly(NO_LINKS))(
@@ -278,7 +278,7 @@ test.runIf(posixOnly(NO_LINKS))(
     expect((await bench.backup('f')).told).toEqual(['vanished f']);
     bench.through(nodeSource);
     expect((await bench.backup('f')).told).toEqual(['new f']);
-    expect((await bench.queue.known(Buffer.from(at('f'))))?.kind).toBe('symlink');
+    expect((await bench.queue.ledger.known(Buffer.from(at('f'))))?.kind).toBe('symlink');
   },
 );
 
@@ -293,8 +293,8 @@ test.runIf(posixOnly(NO_RAW_NAMES))(
     write('\u00e9', 'composed');
     const first = await bench.backup();
     expect(first.told).toHaveLength(6);
-    expect((await bench.queue.known(raw))?.size).toBe(3);
-    expect((await bench.queue.known(Buffer.from(at('Case'))))?.size).toBe(5);
+    expect((await bench.queue.ledger.known(raw))?.size).toBe(3);
+    expect((await bench.queue.ledger.known(Buffer.from(at('Case'))))?.size).toBe(5);
     expect((await bench.backup()).told).toEqual([]);
   },
 );
@@ -362,13 +362,13 @@ test('I-A1: a failing queue ends the backup and leaves no half-captured version'
   write('a', noise('a', 100_000));
   await bench.backup();
   write('b', noise('b', 100_000));
-  const { capture } = bench.queue;
-  bench.queue.capture = () => {
+  const { capture } = bench.queue.intake;
+  bench.queue.intake.capture = () => {
     throw new QueueError('QUEUE_STORAGE', 'the disk is full');
   };
   await expect(bench.backup()).rejects.toMatchObject({ code: 'QUEUE_STORAGE' });
-  expect(await bench.queue.known(Buffer.from(at('b')))).toBeUndefined();
-  bench.queue.capture = capture;
+  expect(await bench.queue.ledger.known(Buffer.from(at('b')))).toBeUndefined();
+  bench.queue.intake.capture = capture;
   expect((await bench.backup()).told).toEqual(['changed .', 'new b']);
 });
 
@@ -390,7 +390,7 @@ test('P1: a stop in the middle of a large file ends at once, records nothing of 
   );
   expect((await bench.backup('large', stop.signal)).told).toEqual([]);
   expect(read).toBeLessThan(40_000_000);
-  expect(await bench.queue.known(Buffer.from(at('large')))).toBeUndefined();
+  expect(await bench.queue.ledger.known(Buffer.from(at('large')))).toBeUndefined();
   bench.through(nodeSource);
   expect((await bench.backup()).told).toEqual(['changed .', 'new large']);
 });
@@ -419,7 +419,7 @@ test('files of folder results carry the path of their result', async () => {
   write('run1.D/AcqData/data.ms', 'x');
   write('plain.D', 'a file by that name is no folder');
   await bench.backup();
-  const inner = await bench.queue.known(Buffer.from(at('run1.D/AcqData/data.ms')));
+  const inner = await bench.queue.ledger.known(Buffer.from(at('run1.D/AcqData/data.ms')));
   expect(inner?.resultPathLength).toBe(pathBytes(bench.root).length + '/run1.D'.length);
-  expect((await bench.queue.known(Buffer.from(at('plain.D'))))?.resultPathLength).toBe(0);
+  expect((await bench.queue.ledger.known(Buffer.from(at('plain.D'))))?.resultPathLength).toBe(0);
 });

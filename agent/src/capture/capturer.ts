@@ -1,8 +1,16 @@
 import type { Completion, EntryDraft } from '@aliquot/proto';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
+import type { Capture } from '../queue/intake/intake.ts';
+import type {
+  ContentCache,
+  FileReferences,
+  KnownFile,
+  KnownFiles,
+} from '../queue/ledger/ledger.ts';
+import type { KnownStat } from '../queue/log/facts.ts';
 import { contentTag } from '../queue/log/payloads.ts';
-import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
+import type { Queue } from '../queue/queue.ts';
 import { type BytePath, pathBytes } from '../source/paths.ts';
 import { type Problem, streamsProblem } from '../source/problem.ts';
 import type { Source } from '../source/source.ts';
@@ -11,7 +19,7 @@ import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';
 import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
-import { isFull, WindowIntake } from './intake.ts';
+import { type CaptureQueue, isFull, WindowIntake } from './intake.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
 import { resultPath } from './scan.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
@@ -68,9 +76,15 @@ const platform = process.platform === 'win32' ? 'windows' : 'posix';
 const noTag = new Uint8Array(32);
 const noBytes = new Uint8Array(0);
 
+/** What carrying tasks into the queue needs of it. */
+export interface CapturerQueue extends CaptureQueue, Pick<Queue, 'sync'> {
+  readonly ledger: ContentCache & Pick<KnownFiles, 'refresh'>;
+  readonly references: Pick<FileReferences, 'lose'>;
+}
+
 export interface CapturerParts {
   readonly host: CaptureHost;
-  readonly queue: Queue;
+  readonly queue: CapturerQueue;
   readonly references: ReferenceBook;
   readonly underWay: UnderWay;
   readonly pathKey: Uint8Array;
@@ -85,7 +99,7 @@ export interface CapturerParts {
  */
 export class Capturer {
   readonly #host: CaptureHost;
-  readonly #queue: Queue;
+  readonly #queue: CapturerQueue;
   readonly #references: ReferenceBook;
   readonly #underWay: UnderWay;
   readonly #pathKey: Uint8Array;
@@ -189,7 +203,7 @@ export class Capturer {
       signal,
     );
     // What the cache says stays true while a capture is open (I-A9).
-    const guard = this.#queue.capture();
+    const guard = this.#queue.intake.capture();
     try {
       for (const [job, task] of tasks.entries()) {
         if (admitted[job] === true)
@@ -219,7 +233,7 @@ export class Capturer {
   /** What is known of a large file that may have grown, or that was captured while it did. */
   async #growth({ known, item, completion, whole }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
     if (known?.kind !== 'file' || !mayBeContinued(known)) return {};
-    const state = await this.#queue.growthOf(known.path);
+    const state = await this.#queue.ledger.growthOf(known.path);
     const growth =
       state === undefined
         ? undefined
@@ -249,7 +263,11 @@ export class Capturer {
     const before = task.known;
     if (before !== undefined && sameVersion(before, known)) {
       capture?.abort();
-      await this.#queue.refresh({ ...before, ...known, resultPathLength: before.resultPathLength });
+      await this.#queue.ledger.refresh({
+        ...before,
+        ...known,
+        resultPathLength: before.resultPathLength,
+      });
       await this.#references.settled(known.path, known.size, known.mtimeNs);
       return this.#onOutcome({ type: 'same', task, size: stat.size });
     }
@@ -268,9 +286,9 @@ export class Capturer {
     // What was captured while it grew mixes two states, perhaps: that is said before the whole one
     // takes its place (P6).
     if (result.oldPart === 'changed' && before !== undefined && isUnproved(before))
-      await this.#queue.loseReference(known.path, 'growing-torn');
+      await this.#queue.references.lose(known.path, 'growing-torn');
     try {
-      const into = capture ?? this.#queue.capture(task.source.class);
+      const into = capture ?? this.#queue.intake.capture(task.source.class);
       if (result.growth !== undefined) into.keepGrowth(result.growth);
       await into.putVersion(draft, known);
     } catch (error) {
@@ -305,7 +323,7 @@ export class Capturer {
       read: undefined,
     };
     try {
-      await this.#queue.capture(task.source.class).putVersion(draft, known);
+      await this.#queue.intake.capture(task.source.class).putVersion(draft, known);
     } catch (error) {
       if (!isFull(error)) throw error;
       return this.#full(task, { size: 0, mtimeNs: known.mtimeNs });
@@ -336,7 +354,7 @@ export class Capturer {
       read: undefined,
     };
     await this.#references.gone(path);
-    await this.#queue.capture(task.source.class).putVersion(draft, undefined);
+    await this.#queue.intake.capture(task.source.class).putVersion(draft, undefined);
     await this.#onOutcome({ type: 'version', task, size: 0 });
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
-import type { KnownFile } from '../queue/queue.ts';
+import type { KnownFile } from '../queue/ledger/ledger.ts';
 import { type BytePath, isSamePath, isWithin } from '../source/paths.ts';
 import { compileRules, excludedFrom, type WalkRules } from '../source/rules.ts';
 import type { SourcePort, SourceStat } from '../source/source-port.ts';

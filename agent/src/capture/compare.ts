@@ -1,6 +1,6 @@
 import type { Platform } from '@aliquot/proto';
 import { here } from '@aliquot/shared/settings/where';
-import type { KnownFile } from '../queue/queue.ts';
+import type { KnownFile } from '../queue/ledger/ledger.ts';
 import { type BytePath, bytePath, isWithin, orderOf, separatorOf } from '../source/paths.ts';
 import { isBeside, notHereProblem, type Problem } from '../source/problem.ts';
 import { type CompiledRules, excludedFrom } from '../source/rules.ts';

@@ -12,7 +12,7 @@ import type { KeyedRef } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
-import type { CachedChunk } from '../queue/queue.ts';
+import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import { pathBytes } from '../source/paths.ts';
 import { changingProblem, type Problem, problemOf, sameState } from '../source/problem.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';

@@ -95,9 +95,9 @@ async function sent(): Promise<Version[]> {
   const versions: Version[] = [];
   const signer = testSigner();
   for (
-    let commit = await bench.queue.nextCommit(signer);
+    let commit = await bench.queue.outbox.nextCommit(signer);
     commit !== undefined;
-    commit = await bench.queue.nextCommit(signer)
+    commit = await bench.queue.outbox.nextCommit(signer)
   ) {
     const { slots, wraps, header } = decodeSignedCommit(commit.bytes);
     const { listKey, readKey } = openCommitKeys(
@@ -112,8 +112,9 @@ async function sent(): Promise<Version[]> {
       if (entry.kind !== 'file') continue;
       const read = openRead(entry, readKey);
       const parts: Uint8Array[] = [];
-      const item = async (id: Parameters<typeof bench.queue.readItem>[0]): Promise<Uint8Array> =>
-        (await bench.queue.readItem(id))?.sealed ?? new Uint8Array(0);
+      const item = async (
+        id: Parameters<typeof bench.queue.items.readItem>[0],
+      ): Promise<Uint8Array> => (await bench.queue.items.readItem(id))?.sealed ?? new Uint8Array(0);
       for await (const { ref, key } of walkContent(keys.vaultId, entry.content, read.keys, (page) =>
         item(page.id),
       ))
@@ -121,7 +122,7 @@ async function sent(): Promise<Version[]> {
       versions.push({ entry, read, list: openList(entry, listKey), content: Buffer.concat(parts) });
     }
     const { signed, body } = receiptFor(commit);
-    await bench.queue.receipted(signed, body);
+    await bench.queue.outbox.receipted(signed, body);
   }
   return versions;
 }
@@ -129,7 +130,7 @@ async function sent(): Promise<Version[]> {
 const hash = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex');
 const lost = async (): Promise<string[]> => {
   const all: string[] = [];
-  for await (const { why } of bench.queue.lost()) all.push(why);
+  for await (const { why } of bench.queue.losses.list()) all.push(why);
   return all;
 };
 
@@ -180,7 +181,7 @@ test('P6: a file whose older part was changed beneath an append is captured whol
   stamp('run.dat');
   await bench.backup();
   // Where nobody looks before the file rests.
-  const state = await bench.queue.growthOf(Buffer.from(at('run.dat')));
+  const state = await bench.queue.ledger.growthOf(Buffer.from(at('run.dat')));
   const looked = readGrowthHead(state ?? new Uint8Array(0))?.samples ?? [];
   expect(looked.length).toBeGreaterThan(1);
   let place = MIB;
@@ -247,7 +248,7 @@ test('I-A9: after an epoch of the sweep a file is read whole, for nothing older 
   stamp('run.dat');
   await bench.backup();
   await sent();
-  await bench.queue.learnGcEpoch(5);
+  await bench.queue.epochs.learn(5);
   append('run.dat', bytes(2, MIB));
   expect((await bench.backup()).readBytes).toBe(11 * MIB);
 });
@@ -256,12 +257,12 @@ test('I-A3: what is kept of a growing file holds no key, and opens for nobody wh
   writeFileSync(at('run.dat'), bytes(1, 10 * MIB));
   stamp('run.dat');
   await bench.backup();
-  const state = Buffer.from((await bench.queue.growthOf(Buffer.from(at('run.dat')))) ?? []);
+  const state = Buffer.from((await bench.queue.ledger.growthOf(Buffer.from(at('run.dat')))) ?? []);
   expect(state.length).toBeGreaterThan(1000);
   const [version] = await sent();
   if (version === undefined) throw new Error('nothing was captured');
-  const item = async (id: Parameters<typeof bench.queue.readItem>[0]): Promise<Uint8Array> =>
-    (await bench.queue.readItem(id))?.sealed ?? new Uint8Array(0);
+  const item = async (id: Parameters<typeof bench.queue.items.readItem>[0]): Promise<Uint8Array> =>
+    (await bench.queue.items.readItem(id))?.sealed ?? new Uint8Array(0);
   let looked = 0;
   for await (const { key } of walkContent(
     keys.vaultId,

@@ -15,9 +15,9 @@ import {
   sha256,
 } from '@aliquot/shared/crypto/primitives';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
+import type { KnownFile } from '../queue/ledger/ledger.ts';
 import { LayoutReader, LayoutWriter } from '../queue/log/codec.ts';
 import { QueueError } from '../queue/log/errors.ts';
-import type { KnownFile } from '../queue/queue.ts';
 import type { SourceStat } from '../source/source-port.ts';
 
 /*

@@ -1,11 +1,19 @@
+import type { Capture, QueueIntake } from '../queue/intake/intake.ts';
+import type { ContentCache } from '../queue/ledger/ledger.ts';
 import { QueueError } from '../queue/log/errors.ts';
-import type { Capture, Queue, QueuedItem } from '../queue/queue.ts';
+import type { QueuedItem } from '../queue/log/facts.ts';
 import { throwIfStopped } from './stop.ts';
 import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts';
 
 /** Whether the queue said that it has no room. */
 export function isFull(error: unknown): boolean {
   return error instanceof QueueError && error.code === 'QUEUE_FULL';
+}
+
+/** What the windows of a capture need of the queue. */
+export interface CaptureQueue {
+  readonly intake: Pick<QueueIntake, 'capture'>;
+  readonly ledger: Pick<ContentCache, 'cacheGetMany'>;
 }
 
 type Ended = (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
@@ -15,7 +23,7 @@ type Ended = (result: CaptureResult, capture: Capture | undefined) => Promise<vo
  * items.
  */
 export class WindowIntake implements CaptureExchange {
-  readonly #queue: Queue;
+  readonly #queue: CaptureQueue;
   readonly #classOf: (job: number) => string | undefined;
   readonly #ended: Ended;
   readonly #read: (bytes: number) => Promise<void>;
@@ -25,7 +33,7 @@ export class WindowIntake implements CaptureExchange {
   readonly #full = new Set<number>();
 
   constructor(
-    queue: Queue,
+    queue: CaptureQueue,
     classOf: (job: number) => string | undefined,
     ended: Ended,
     read: (bytes: number) => Promise<void>,
@@ -40,7 +48,7 @@ export class WindowIntake implements CaptureExchange {
 
   async lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
     throwIfStopped(this.signal);
-    return this.#queue.cacheGetMany(indexes);
+    return this.#queue.ledger.cacheGetMany(indexes);
   }
 
   async deliver(window: CaptureWindow): Promise<readonly number[]> {
@@ -96,7 +104,7 @@ export class WindowIntake implements CaptureExchange {
   #capture(attempt: number, job: number): Capture {
     let capture = this.#captures.get(attempt);
     if (capture === undefined) {
-      capture = this.#queue.capture(this.#classOf(job));
+      capture = this.#queue.intake.capture(this.#classOf(job));
       this.#captures.set(attempt, capture);
     }
     return capture;

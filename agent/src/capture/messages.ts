@@ -1,4 +1,4 @@
-import type { CachedChunk } from '../queue/queue.ts';
+import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { CaptureKeys } from './core.ts';
 import type { PackedFound } from './found-pack.ts';

@@ -18,7 +18,7 @@ afterEach(() => bench.close());
 const path = () => fromText(join(bench.data, 'odd'), '/');
 const codes = async () => {
   const found: string[] = [];
-  for await (const { code } of bench.queue.problems()) found.push(code);
+  for await (const { code } of bench.queue.ledger.problems()) found.push(code);
   return found;
 };
 /** Not every file system holds such a time: this one says that it does. */
@@ -34,7 +34,7 @@ const beyond = () => {
 test('P6: a time that no format keeps is named and stays named, and the bytes are captured', async () => {
   bench.through(beyond());
   expect((await bench.backup()).told).toContain('odd-time odd');
-  expect(await bench.queue.known(pathBytes(path()))).toMatchObject({
+  expect(await bench.queue.ledger.known(pathBytes(path()))).toMatchObject({
     mtimeNs: 2n ** 63n - 1n,
     size: 5,
   });
@@ -63,10 +63,10 @@ test('a watched file with such a time settles like any other', async () => {
   const watch = new SourceWatch({ ...bench.source, proof: quietTime(10) }, parts);
   const never = new AbortController().signal;
   await watch.scanAll(never);
-  expect(await queue.known(pathBytes(path()))).toBeUndefined();
+  expect(await queue.ledger.known(pathBytes(path()))).toBeUndefined();
   clock.ms += 11_000;
   await watch.lookDue(never);
-  expect(await queue.known(pathBytes(path()))).toBeDefined();
+  expect(await queue.ledger.known(pathBytes(path()))).toBeDefined();
   expect(await codes()).toEqual(['odd-time']);
 });
 
@@ -75,6 +75,8 @@ test.runIf(posixOnly('Node on Windows knows no times before 1970'))(
   async () => {
     utimesSync(join(bench.data, 'odd'), new Date(-1), new Date(-1));
     await bench.backup();
-    expect(await bench.queue.known(pathBytes(path()))).toMatchObject({ mtimeNs: -1_000_000n });
+    expect(await bench.queue.ledger.known(pathBytes(path()))).toMatchObject({
+      mtimeNs: -1_000_000n,
+    });
   },
 );

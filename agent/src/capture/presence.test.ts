@@ -35,7 +35,7 @@ const told = async (at?: string) =>
   (await bench.backup(at)).told.filter((line) => !line.startsWith('changed '));
 const known = async () => {
   const names: string[] = [];
-  for await (const { path, kind } of bench.queue.knownUnder(Buffer.from(bench.data)))
+  for await (const { path, kind } of bench.queue.ledger.knownUnder(Buffer.from(bench.data)))
     if (kind !== 'directory') names.push(bytePath(path).slice(bench.root.length + 1));
   return names;
 };
@@ -327,7 +327,8 @@ describe.runIf(canMount)(`I-A13 P6: where something is mounted below a source${m
     expect(await told()).toEqual(['mount-missing share']);
     expect(await told('share/a')).toEqual(['mount-missing share']);
     expect(await known()).toEqual(['mine', 'share/a', 'share/b']);
-    for await (const { message } of bench.queue.problems()) expect(message).toContain('tmpfs none');
+    for await (const { message } of bench.queue.ledger.problems())
+      expect(message).toContain('tmpfs none');
   });
 
   test('and its folder goes too', async () => {

@@ -1,5 +1,5 @@
 import { pathText } from '@aliquot/shared/cli/format';
-import type { KnownFile, Queue } from '../queue/queue.ts';
+import type { KnownFile, KnownFiles } from '../queue/ledger/ledger.ts';
 import { type Mounts, mountOf, mountsNow } from '../source/mounts.ts';
 import { type BytePath, bytePath, isWithin, parentOf, pathBytes } from '../source/paths.ts';
 import { type PlaceBook, type PlaceIdentity, sameIdentity } from '../source/places.ts';
@@ -9,7 +9,7 @@ import { knownAt } from './known.ts';
 
 export interface PresenceParts {
   readonly host: CaptureHost;
-  readonly queue: Queue;
+  readonly queue: { readonly ledger: Pick<KnownFiles, 'known' | 'knownBatches'> };
   readonly places: PlaceBook;
 }
 
@@ -173,7 +173,8 @@ export class Presence {
     // What is captured as a link or file holds nothing: what was in a folder of that name is not to
     // be found by it.
     if (!now.isFolder) return { ...state, held: this.#problem(path, 'replaced', now) };
-    const row = place?.identity === undefined ? await queue.known(pathBytes(path)) : undefined;
+    const row =
+      place?.identity === undefined ? await queue.ledger.known(pathBytes(path)) : undefined;
     const isSame =
       place?.identity === undefined
         ? !now.mount && (row === undefined || row.ino === now.ino)
@@ -209,13 +210,13 @@ export class Presence {
     const { places, queue } = this.#parts;
     const last = places.witness(place);
     const bound = places.get(place)?.heldAtEntry ?? Number.POSITIVE_INFINITY;
-    const known = last === undefined ? undefined : await queue.known(pathBytes(last));
+    const known = last === undefined ? undefined : await queue.ledger.known(pathBytes(last));
     if (known !== undefined && known.entry <= bound && (await this.#isThere(known, isSame)))
       return 'found';
     const state = `${now.fileSystem} ${now.mount} ${now.ino} ${now.bornNs}`;
     const isSearched = places.searchedIn(place) === state;
     let newestEntry = 0;
-    for await (const batch of knownAt(queue, place)) {
+    for await (const batch of knownAt(queue.ledger, place)) {
       for (const file of batch) {
         const path = bytePath(file.path);
         if (file.kind === 'directory' || this.#placeOf(path) !== place) continue;
@@ -254,7 +255,7 @@ export class Presence {
     const witness = places.witness(place);
     // Nothing but folders is known of it.
     if (witness === undefined) return true;
-    const known = await queue.known(pathBytes(witness));
+    const known = await queue.ledger.known(pathBytes(witness));
     return known !== undefined && (await this.#isThere(known, true));
   }
 

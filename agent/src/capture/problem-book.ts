@@ -1,4 +1,5 @@
 import type { Clock } from '@aliquot/shared/ports';
+import type { ProblemList } from '../queue/ledger/ledger.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import { hidesBelow, isOfThisPc, outlivesCapture, type Problem } from '../source/problem.ts';
@@ -17,27 +18,30 @@ interface Since extends Problem {
   readonly sinceMs: number;
 }
 
+/** What the book needs of the queue. */
+type ProblemQueue = { readonly ledger: ProblemList } & Pick<Queue, 'sync'>;
+
 /**
  * The named reasons why paths are not protected (P6): kept in the queue, mirrored here so that
  * meeting the same problem at every scan writes nothing and its `since` stays. Problems end when a
  * scan no longer meets them.
  */
 export class ProblemBook {
-  readonly #queue: Queue;
+  readonly #queue: ProblemQueue;
   readonly #clock: Clock;
   readonly #known: Map<BytePath, Since>;
   #changes = 0;
   readonly #sweeps = new Set<{ stale: Set<BytePath>; shadows: BytePath[] }>();
 
-  private constructor(queue: Queue, clock: Clock, known: Map<BytePath, Since>) {
+  private constructor(queue: ProblemQueue, clock: Clock, known: Map<BytePath, Since>) {
     this.#queue = queue;
     this.#clock = clock;
     this.#known = known;
   }
 
-  static async load(queue: Queue, clock: Clock): Promise<ProblemBook> {
+  static async load(queue: ProblemQueue, clock: Clock): Promise<ProblemBook> {
     const known = new Map<BytePath, Since>();
-    for await (const { path, code, message, sinceMs } of queue.problems()) {
+    for await (const { path, code, message, sinceMs } of queue.ledger.problems()) {
       // Damage of the queue's own files is not a scan's to clear.
       if (code !== 'queue-damage')
         known.set(bytePath(path), { code: code as Problem['code'], message, sinceMs });
@@ -56,7 +60,7 @@ export class ProblemBook {
     const since = { ...problem, sinceMs: claimedMs(sinceMs) };
     this.#known.set(path, since);
     this.#changes += 1;
-    await this.#queue.setProblem(pathBytes(path), since);
+    await this.#queue.ledger.setProblem(pathBytes(path), since);
   }
 
   /**
@@ -66,7 +70,7 @@ export class ProblemBook {
   async captured(path: BytePath): Promise<void> {
     const known = this.#known.get(path);
     if (known === undefined) return;
-    if (outlivesCapture(known.code)) return this.#queue.setProblem(pathBytes(path), known);
+    if (outlivesCapture(known.code)) return this.#queue.ledger.setProblem(pathBytes(path), known);
     this.#known.delete(path);
     this.#changes += 1;
   }
@@ -76,7 +80,7 @@ export class ProblemBook {
     if (code !== undefined && this.#known.get(path)?.code !== code) return;
     if (!this.#known.delete(path)) return;
     this.#changes += 1;
-    await this.#queue.setProblem(pathBytes(path), undefined);
+    await this.#queue.ledger.setProblem(pathBytes(path), undefined);
   }
 
   /** Rises with every problem that comes or ends: who told of them knows whether to tell again. */

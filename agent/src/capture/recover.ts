@@ -1,5 +1,5 @@
 import type { ChunkId } from '@aliquot/proto';
-import type { QueuedItem } from '../queue/queue.ts';
+import type { QueuedItem } from '../queue/log/facts.ts';
 import { bytePath } from '../source/paths.ts';
 import type { CaptureHost } from './host.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';

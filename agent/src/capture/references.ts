@@ -1,5 +1,7 @@
 import type { Clock } from '@aliquot/shared/ports';
-import type { FileReference, LostReason, Queue } from '../queue/queue.ts';
+import type { QueueIntake } from '../queue/intake/intake.ts';
+import type { FileReferences } from '../queue/ledger/ledger.ts';
+import type { FileReference, LostReason } from '../queue/log/facts.ts';
 import { claimedMs } from './claim.ts';
 
 /**
@@ -18,24 +20,30 @@ export interface Candidate {
 /** How many files that are larger than the whole queue are remembered as tried. */
 const MOST_TRIED = 1000;
 
+/** What the book needs of the queue. */
+export interface ReferenceQueue {
+  readonly intake: Pick<QueueIntake, 'room' | 'pending'>;
+  readonly references: Omit<FileReferences, 'list'>;
+}
+
 /**
  * The results that were complete and found no room in the queue (P6): each is a durable reference,
  * shown as not protected until a version of it is captured, or a person has seen that it is lost.
  * One for each open queue.
  */
 export class ReferenceBook {
-  readonly #queue: Queue;
+  readonly #queue: ReferenceQueue;
   readonly #clock: Clock;
   /** Files that did not even fit into an empty queue, with the state that was tried. */
   readonly #tried = new Map<string, string>();
 
-  constructor(queue: Queue, clock: Clock) {
+  constructor(queue: ReferenceQueue, clock: Clock) {
     this.#queue = queue;
     this.#clock = clock;
   }
 
   get files(): number {
-    return this.#queue.referenceTotals().files;
+    return this.#queue.references.totals().files;
   }
 
   /**
@@ -47,7 +55,7 @@ export class ReferenceBook {
     const left = new Map<string, number>();
     const answers: boolean[] = [];
     for (const { path, class: name, size, mtimeNs, knownSize } of candidates) {
-      const room = left.get(name) ?? (await this.#queue.room(name)).bytes;
+      const room = left.get(name) ?? (await this.#queue.intake.room(name)).bytes;
       const need = Math.max(0, size - knownSize);
       const fits = room >= 1 && need <= room;
       left.set(name, fits ? room - need : room);
@@ -63,9 +71,9 @@ export class ReferenceBook {
     const before = await this.#of(reference.path);
     if (before !== undefined) {
       if (before.size === reference.size && before.mtimeNs === reference.mtimeNs) return;
-      await this.#queue.loseReference(reference.path, 'reference-changed');
+      await this.#queue.references.lose(reference.path, 'reference-changed');
     }
-    await this.#queue.putReference({ ...reference, settledAtMs: claimedMs(this.#clock.nowMs()) });
+    await this.#queue.references.put({ ...reference, settledAtMs: claimedMs(this.#clock.nowMs()) });
   }
 
   /**
@@ -75,26 +83,26 @@ export class ReferenceBook {
   async captures(path: Uint8Array, size: number, mtimeNs: bigint): Promise<void> {
     const before = await this.#of(path);
     if (before === undefined || (before.size === size && before.mtimeNs === mtimeNs)) return;
-    await this.#queue.loseReference(path, 'reference-changed');
+    await this.#queue.references.lose(path, 'reference-changed');
   }
 
   /** The file is as its newest version has it. */
   async settled(path: Uint8Array, size: number, mtimeNs: bigint): Promise<void> {
     await this.captures(path, size, mtimeNs);
-    if (this.files > 0) await this.#queue.dropReference(path);
+    if (this.files > 0) await this.#queue.references.drop(path);
   }
 
   /** The file certainly has gone. */
   async gone(path: Uint8Array, why: LostReason = 'reference-gone'): Promise<void> {
-    if (this.files > 0) await this.#queue.loseReference(path, why);
+    if (this.files > 0) await this.#queue.references.lose(path, why);
   }
 
   async #of(path: Uint8Array): Promise<FileReference | undefined> {
-    return this.files === 0 ? undefined : this.#queue.reference(path);
+    return this.files === 0 ? undefined : this.#queue.references.get(path);
   }
 
   #tryOnce(path: Uint8Array, state: string): boolean {
-    if (this.#queue.pending().entries > 0) return false;
+    if (this.#queue.intake.pending().entries > 0) return false;
     const key = Buffer.from(path).toString('latin1');
     if (this.#tried.get(key) === state) return false;
     if (this.#tried.size >= MOST_TRIED) this.#tried.clear();

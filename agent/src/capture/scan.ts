@@ -73,7 +73,7 @@ async function* whatWasAt(
   rules: CompiledRules,
   presence: Presence,
 ): AsyncGenerator<readonly Change[], void, void> {
-  for await (const batch of knownAt(queue, at)) {
+  for await (const batch of knownAt(queue.ledger, at)) {
     const gone: Change[] = [];
     presence.nextBatch();
     for (const known of batch) {
@@ -98,7 +98,7 @@ async function* whatIsAt(
       excluded = taken;
     },
   );
-  yield* compare(at, found, knownAt(queue, at), rules, nowMs, presence);
+  yield* compare(at, found, knownAt(queue.ledger, at), rules, nowMs, presence);
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });
   // A folder that holds what was restored and nothing else has nothing to back up; a person who

@@ -1,5 +1,5 @@
 import type { ChunkId, Content, StoredKind } from '@aliquot/proto';
-import type { CachedChunk } from '../queue/queue.ts';
+import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { Problem } from '../source/problem.ts';
 import type { SourceStat } from '../source/source-port.ts';

@@ -198,7 +198,7 @@ test('a backup with three workers holds the same versions as with one', async ()
 
 /** What the queue knows of each file: name, size and content. */
 async function known({ queue, data }: Bench): Promise<string[]> {
-  const files = await collect(queue.knownUnder(new Uint8Array(0)));
+  const files = await collect(queue.ledger.knownUnder(new Uint8Array(0)));
   return files.map(({ path, size, contentTag }) => {
     return `${Buffer.from(path).toString().slice(data.length)} ${size} ${Buffer.from(contentTag).toString('hex')}`;
   });

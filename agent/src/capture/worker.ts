@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@aliquot/shared/ports';
-import type { CachedChunk } from '../queue/queue.ts';
+import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { Found } from '../source/walk.ts';
 import { systemSource } from '../source/windows-source.ts';
 import { packFound } from './found-pack.ts';

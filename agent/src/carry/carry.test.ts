@@ -64,15 +64,15 @@ function take(receipts: Uint8Array): Promise<ImportSummary> {
 
 async function refused(receipts: Uint8Array, code: string): Promise<void> {
   const before = {
-    queued: agent.queue.pending().entries,
-    receipted: agent.queue.receiptedSequence(),
-    chain: hex(agent.queue.chain().chainId),
+    queued: agent.queue.intake.pending().entries,
+    receipted: agent.queue.outbox.receiptedSequence(),
+    chain: hex(agent.queue.chain.present().chainId),
   };
   await expect(take(receipts)).rejects.toMatchObject({ code });
   const after = {
-    queued: agent.queue.pending().entries,
-    receipted: agent.queue.receiptedSequence(),
-    chain: hex(agent.queue.chain().chainId),
+    queued: agent.queue.intake.pending().entries,
+    receipted: agent.queue.outbox.receiptedSequence(),
+    chain: hex(agent.queue.chain.present().chainId),
   };
   expect(after).toEqual(before);
 }
@@ -81,11 +81,11 @@ describe('a queue that is carried by hand', () => {
   test('P1: what was captured arrives, and the receipts make it safe', async () => {
     await capture('/data/a', '/data/b');
     const file = await exported();
-    expect(agent.queue.pending().entries).toBe(2);
+    expect(agent.queue.intake.pending().entries).toBe(2);
     const summary = await take(await carryTo(collector, file));
     expect(summary).toMatchObject({ receipts: 1, versions: 2, queued: 0, renewed: false });
     expect(collector.itemCount).toBe(6);
-    expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
+    expect((await agent.queue.ledger.known(Buffer.from('/data/a')))?.state).toBe('safe');
     agent.uplink.start();
     await agent.uplink.drained();
     expect(collector.commits).toHaveLength(1);
@@ -139,7 +139,7 @@ describe('a queue that is carried by hand', () => {
     await expect(take(await carryTo(collector, await exported()))).rejects.toMatchObject({
       code: 'UPLINK_ROLLED_BACK',
     });
-    expect(agent.queue.pending().entries).toBe(1);
+    expect(agent.queue.intake.pending().entries).toBe(1);
     expect(agent.uplink.status().problem?.code).toBe('UPLINK_ROLLED_BACK');
     expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe(
       'UPLINK_ROLLED_BACK',
@@ -159,14 +159,14 @@ describe('a queue that is carried by hand', () => {
     await exportTo('first');
     await capture('/data/b');
     const receipts = await carryTo(collector, await exported());
-    const second = agent.queue.receipted.bind(agent.queue);
+    const second = agent.queue.outbox.receipted.bind(agent.queue.outbox);
     let crash = true;
-    agent.queue.receipted = async (receipt, body) => {
+    agent.queue.outbox.receipted = async (receipt, body) => {
       if (body.sequence === 2 && crash) throw new Error('crash');
       return second(receipt, body);
     };
     await expect(take(receipts)).rejects.toThrow('crash');
-    expect(agent.queue.receiptedSequence()).toBe(1);
+    expect(agent.queue.outbox.receiptedSequence()).toBe(1);
     crash = false;
     expect(await take(receipts)).toMatchObject({ receipts: 1, queued: 0 });
     expect(await take(receipts)).toMatchObject({ receipts: 0, queued: 0 });
@@ -201,10 +201,12 @@ describe('a queue that is carried by hand', () => {
     collector.gcEpoch = 4;
     await capture('/data/a');
     await take(await carryTo(collector, await exported()));
-    expect(agent.queue.gcEpoch()).toBe(4);
+    expect(agent.queue.epochs.newest()).toBe(4);
     expect(collector.learned).toEqual([]);
     await carryTo(collector, await exported());
-    expect(collector.learned).toEqual([{ chainId: hex(agent.queue.chain().chainId), gcEpoch: 4 }]);
+    expect(collector.learned).toEqual([
+      { chainId: hex(agent.queue.chain.present().chainId), gcEpoch: 4 },
+    ]);
   });
 });
 
@@ -231,7 +233,7 @@ describe('receipts that are not to be believed', () => {
         code: expect.stringMatching(/^CARRY_(ALTERED|CUT)$/),
       });
     }
-    expect(agent.queue.pending().entries).toBe(1);
+    expect(agent.queue.intake.pending().entries).toBe(1);
     await refused(Uint8Array.from([...receipts, 0]), 'CARRY_ALTERED');
   });
 
@@ -311,8 +313,8 @@ describe('receipts that are not to be believed', () => {
     await expect(take(await carryTo(collector, await exported(), bend))).rejects.toMatchObject({
       code,
     });
-    expect(agent.queue.pending().entries).toBe(1);
-    expect(agent.queue.receiptedSequence()).toBe(0);
+    expect(agent.queue.intake.pending().entries).toBe(1);
+    expect(agent.queue.outbox.receiptedSequence()).toBe(0);
     await exportTo('q');
   });
 

@@ -9,7 +9,8 @@ import {
 import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
-import type { QueuedCommit, QueuedItem } from '../queue/queue.ts';
+import type { QueuedItem } from '../queue/log/facts.ts';
+import type { QueuedCommit } from '../queue/outbox/outbox.ts';
 import { itemsOfCommit, nameOf } from '../uplink/commit-items.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { settingsAnswer } from '../uplink/settings-answer.ts';
@@ -52,7 +53,7 @@ export async function exportQueue(
   if (trust.problem?.code === 'UPLINK_PENDING')
     throw new UplinkError('UPLINK_PENDING', trust.problem.message);
   await queue.sync();
-  await queue.signAll(commitSigner(identity, () => trust.verified?.head, clock, random));
+  await queue.outbox.signAll(commitSigner(identity, () => trust.verified?.head, clock, random));
   const writer = new QueueFrames(parts, signal);
   const pieces = carriedBytes('queue', writer.frames(), (digest) =>
     signCarried('queue', identity.signKey, digest),
@@ -88,7 +89,7 @@ class QueueFrames {
   async *frames(): AsyncGenerator<Uint8Array, void, void> {
     const { queue } = this.#parts;
     yield this.#question();
-    for await (const commit of queue.unreceipted()) {
+    for await (const commit of queue.outbox.unreceipted()) {
       if (this.commits >= MAX_CARRIED_COMMITS) {
         this.left += 1;
         continue;
@@ -101,7 +102,7 @@ class QueueFrames {
         commit.bytes,
       );
     }
-    const gcEpoch = await queue.gcAnswer();
+    const gcEpoch = await queue.epochs.answer();
     if (gcEpoch !== undefined) yield encodeFrame(encodeClientFrame({ type: 'gcLearned', gcEpoch }));
     // That settings are in force stands in the question.
     const refusal = this.#parts.desk?.lastRefusal();
@@ -115,7 +116,7 @@ class QueueFrames {
       enrolment: identity.enrolment,
       binding: identity.binding,
       software,
-      chainId: queue.chain().chainId,
+      chainId: queue.chain.present().chainId,
       treeHead: verified?.head,
       signedHead: verified?.signed,
       signedHeadCertificate: verified?.certificate,
@@ -131,10 +132,10 @@ class QueueFrames {
    * collector will name it.
    */
   async *#itemsOf(commit: QueuedCommit): AsyncGenerator<Uint8Array, void, void> {
-    for await (const id of itemsOfCommit(this.#parts.queue, commit.bytes)) {
+    for await (const id of itemsOfCommit(this.#parts.queue.items, commit.bytes)) {
       this.#signal?.throwIfAborted();
       if (!this.#isNew(id)) continue;
-      const item = await this.#parts.queue.readItem(id);
+      const item = await this.#parts.queue.items.readItem(id);
       if (item === undefined) continue;
       const isFull =
         this.#batchBytes + item.sealed.length > FRAME_BYTES || this.#batch.length >= MAX_ITEMS;

@@ -179,7 +179,7 @@ class ReceiptImport {
     return {
       receipts: this.#receipts,
       versions: this.#versions,
-      queued: queue.pending().entries,
+      queued: queue.intake.pending().entries,
       notices: this.#notices,
       renewed: this.#renewed,
     };
@@ -215,7 +215,7 @@ class ReceiptImport {
     const { question, collector, certificate } = this.#opening;
     const seen = trust.verified?.head;
     const { head } = readable(reader, () => decodeTreeHeadBody(ready.head.body));
-    const isPresentChain = equalBytes(question.chainId, queue.chain().chainId);
+    const isPresentChain = equalBytes(question.chainId, queue.chain.present().chainId);
     if (seen !== undefined && sameHead(seen, head)) {
       // Taken in before, wholly or until a crash: what is missing is made up for.
       await this.#learn(ready);
@@ -242,7 +242,7 @@ class ReceiptImport {
 
   async #learn({ gcEpoch }: Ready): Promise<void> {
     const { queue } = this.#parts;
-    if (gcEpoch > queue.gcEpoch()) await queue.learnGcEpoch(gcEpoch);
+    if (gcEpoch > queue.epochs.newest()) await queue.epochs.learn(gcEpoch);
   }
 
   async #settleChain(ready: Ready): Promise<void> {
@@ -258,7 +258,7 @@ class ReceiptImport {
   async #receipt(frame: ReceiptFrame, head: TreeHead, reader: CarriedReader): Promise<void> {
     const { queue, welcome } = this.#parts;
     const { sequence, commitHash } = readable(reader, () => decodeReceiptBody(frame.receipt.body));
-    const commit = await queue.signedCommit(sequence);
+    const commit = await queue.outbox.signedCommit(sequence);
     if (commit === undefined || !equalBytes(commit.hash, commitHash))
       throw new UplinkError(
         'UPLINK_BAD_RECEIPT',
@@ -271,8 +271,8 @@ class ReceiptImport {
       head,
       this.#opening.collector,
     );
-    if (sequence <= queue.receiptedSequence()) return;
-    await queue.receipted(frame.receipt, receipt);
+    if (sequence <= queue.outbox.receiptedSequence()) return;
+    await queue.outbox.receipted(frame.receipt, receipt);
     welcome.receipted();
     this.#receipts += 1;
     this.#versions += commit.entries;

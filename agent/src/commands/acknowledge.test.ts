@@ -40,8 +40,8 @@ beforeEach(async () => {
   for (const name of ['a', 'b', 'c']) writeFileSync(service.at(name), name);
   expect((await service.backup(false)).code).toBeUndefined();
   const { queue } = service.agent;
-  for (let sequence = 1; sequence <= queue.receiptedSequence(); sequence++)
-    await queue.recordLost(sequence, [0, 1, 2]);
+  for (let sequence = 1; sequence <= queue.outbox.receiptedSequence(); sequence++)
+    await queue.losses.record(sequence, [0, 1, 2]);
 });
 afterEach(() => service.close());
 

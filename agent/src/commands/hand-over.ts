@@ -33,10 +33,10 @@ export async function handOver(
   const agent = await openRealAgent(dataDir, undefined, { also: addressesOf(bundle) });
   try {
     const { queue } = agent;
-    const waiting = () => (queue.chainHead()?.sequence ?? 0) - queue.receiptedSequence();
+    const waiting = () => (queue.chain.head()?.sequence ?? 0) - queue.outbox.receiptedSequence();
     if (waiting() > 0)
       await sendSigned(agent, identity.certificate.enrolment.name, waiting, output);
-    return queue.chain().chainId;
+    return queue.chain.present().chainId;
   } finally {
     await agent.close();
   }

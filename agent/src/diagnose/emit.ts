@@ -34,7 +34,7 @@ export async function emitDiagnosis(
 
 /** The diagnosis for an operator who asked over the network. */
 export async function diagnosisForDesk(agent: Agent, view: ServiceView): Promise<MadeDiagnosis> {
-  const { usedBytes, keptBytes } = await agent.queue.usage();
+  const { usedBytes, keptBytes } = await agent.queue.intake.usage();
   const fsck = usedBytes + keptBytes <= MOST_PROVED_BYTES;
   return made(await diagnosisOf(agent, view, { log: await view.log?.(), fsck }));
 }

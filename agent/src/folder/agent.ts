@@ -17,12 +17,13 @@ import { openDesk } from '../desk/open-desk.ts';
 import { nameDeskProblems } from '../desk/problems.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
-import { DurableQueue } from '../queue/durable-queue.ts';
+import { openQueue } from '../queue/open.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BytePath, bytePath, fromText } from '../source/paths.ts';
 import { PlaceBook } from '../source/places.ts';
 import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import type { Uplink } from '../uplink/uplink.ts';
+import type { SessionQueue } from '../uplink/uplink-parts.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
 import { giveMemoryBack } from './rest.ts';
 import { ConfiguredSources, fixedSources, type SourceSet } from './source-set.ts';
@@ -81,7 +82,7 @@ export interface OpenAgentOptions {
 
 export type UplinkMaker = (parts: {
   readonly identity: AgentIdentity;
-  readonly queue: Queue;
+  readonly queue: SessionQueue;
   readonly dataDir: string;
   readonly courtesy: Courtesy;
   readonly recover: ReturnType<typeof recoverFrom>;
@@ -139,9 +140,9 @@ async function openWith(
   const budget = config?.queue ?? defaultQueueBudget;
   // Until the queue is taken over it is on the chain of the agent that was here before.
   const chainId = identity.takesOver ?? identity.chainId;
-  const queue = await DurableQueue.open({ port, dataDir, clock, random, chainId, budget });
+  const queue = await openQueue({ port, dataDir, clock, random, chainId, budget });
   try {
-    if (identity.takesOver !== undefined) await queue.inheritChain(identity.chainId);
+    if (identity.takesOver !== undefined) await queue.chain.inherit(identity.chainId);
     const courtesy = systemCourtesy(config?.courtesy, clock);
     const host = courteousHost(threads, courtesy);
     const desk = await openDesk(dataDir, { port, clock, random, identity, configPath });

@@ -63,13 +63,13 @@ async function scan(sources: SourceSet) {
 /** `code name`, for each problem. */
 async function problems(): Promise<string[]> {
   const found: string[] = [];
-  for await (const { code, path } of lab.bench.queue.problems())
+  for await (const { code, path } of lab.bench.queue.ledger.problems())
     found.push(`${code} ${nameOf(path)}`);
   return found;
 }
 async function known(): Promise<string[]> {
   const names: string[] = [];
-  for await (const { path, kind } of lab.bench.queue.knownUnder(Buffer.from(lab.bench.data)))
+  for await (const { path, kind } of lab.bench.queue.ledger.knownUnder(Buffer.from(lab.bench.data)))
     if (kind !== 'directory') names.push(nameOf(path));
   return names;
 }

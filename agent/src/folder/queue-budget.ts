@@ -1,4 +1,4 @@
-import type { QueueBudget } from '../queue/queue.ts';
+import type { QueueBudget } from '../queue/intake/room.ts';
 
 const GIBIBYTE = 2 ** 30;
 

@@ -51,7 +51,7 @@ test('P1: draining goes on inside a file, at the chunk: what arrived before the 
     }
   }
   expect(collector.itemCount).toBe(arrived.size);
-  expect(agent.queue.pending().entries).toBe(1);
+  expect(agent.queue.intake.pending().entries).toBe(1);
   collector.hangUpOn = () => false;
   agent = await agent.restart();
   agent.uplink.start();
@@ -59,5 +59,5 @@ test('P1: draining goes on inside a file, at the chunk: what arrived before the 
   const rest = contentFrames().flat();
   expect(rest.filter((id) => arrived.has(id))).toEqual([]);
   expect(arrived.size + rest.length).toBe(file.items.length);
-  expect(agent.queue.pending().entries).toBe(0);
+  expect(agent.queue.intake.pending().entries).toBe(0);
 });

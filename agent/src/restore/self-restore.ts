@@ -104,7 +104,9 @@ async function deletionOf(agent: Agent, names: readonly BytePath[]): Promise<num
 }
 
 function ownVersionsOf({ queue, identity }: Agent, names: readonly BytePath[]) {
-  return queue.ownVersions(names.map((name) => fileIdFor(identity.pathKey, pathBytes(name))));
+  return queue.outbox.ownVersions(
+    names.map((name) => fileIdFor(identity.pathKey, pathBytes(name))),
+  );
 }
 
 /** Why a path was not found, and how it can be asked for. */

@@ -106,7 +106,7 @@ export async function backup(
     const wentOut =
       goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
     const { queued, capturedMeanwhile } = stillQueued(agent.queue, wentOut);
-    const losses = untoldLosses(agent.queue);
+    const losses = untoldLosses(agent.queue.losses);
     await emit({
       event: 'summary',
       files,
@@ -124,7 +124,7 @@ export async function backup(
       readBytes,
       commits,
       heartbeat,
-      lost: await listedLosses(agent.queue),
+      lost: await listedLosses(agent.queue.losses),
       ...(signal.aborted ? { interrupted: true } : {}),
       ...(sending.gaveUp === undefined ? {} : { unreached: true }),
       seconds: Math.max(0, agent.clock.nowMs() - startedMs) / 1000,
@@ -356,7 +356,7 @@ async function dryRun(
       });
   }
   const { files, newFiles, bytes, failed, changed, unchanged, gone } = tally;
-  const { entries: queued } = agent.queue.pending();
+  const { entries: queued } = agent.queue.intake.pending();
   await emit({
     event: 'summary',
     files,

@@ -88,7 +88,7 @@ test('status says since when and why the service is paused, and stopping does no
   expect(statusText(shown, pc.nowMs)).toContain(
     'because acquire runs: new results are only at their source until that ends (pauseWhile).',
   );
-  expect(await agent.queue.known(Buffer.from(join(lab.bench.data, 'f')))).toBeUndefined();
+  expect(await agent.queue.ledger.known(Buffer.from(join(lab.bench.data, 'f')))).toBeUndefined();
   await service.stop();
 });
 
@@ -111,7 +111,7 @@ test('P6: after hours of it every source is named as not protected, until the pa
   expect(named).toEqual([1]);
   expect(agent.problems.size).toBe(0);
   expect(await status(agent, service)).not.toHaveProperty('paused');
-  expect((await agent.queue.known(Buffer.from(join(lab.bench.data, 'f'))))?.size).toBe(1);
+  expect((await agent.queue.ledger.known(Buffer.from(join(lab.bench.data, 'f'))))?.size).toBe(1);
   await service.stop();
 });
 

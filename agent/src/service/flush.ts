@@ -29,14 +29,14 @@ export async function flush(
     if (event.type !== 'receipt') return;
     commits += 1;
     receipted += event.entries;
-    const { entries, bytes } = queue.pending();
+    const { entries, bytes } = queue.intake.pending();
     void emit({ event: 'sending', receipted, queued: entries, queuedBytes: bytes });
   });
   let error: unknown;
   let gaveUp: AgentError | undefined;
   try {
     gaveUp = await sendAll(uplink, signal);
-    if (gaveUp !== undefined && queue.pending().entries === 0)
+    if (gaveUp !== undefined && queue.intake.pending().entries === 0)
       await emit({ event: 'note', message: gaveUp.message });
   } catch (caught) {
     error = caught;
@@ -52,7 +52,7 @@ export async function flush(
   // end of all worries.
   const unprotected = agent.problems.size + agent.references.files;
   const pending = pendingResults(agent, view);
-  const losses = untoldLosses(queue);
+  const losses = untoldLosses(queue.losses);
   const sentBytes = uplink.status().sentBytes - sentBefore;
   const seconds = Math.max(0, clock.nowMs() - startedMs) / 1000;
   await emit({
@@ -64,7 +64,7 @@ export async function flush(
     queuedBytes,
     ...capturedMeanwhile,
     failed: losses?.lost ?? 0,
-    lost: await listedLosses(queue),
+    lost: await listedLosses(queue.losses),
     unprotected,
     pending,
     heartbeat,

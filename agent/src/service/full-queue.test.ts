@@ -41,7 +41,7 @@ const backup = (offline = true) => service.backup(offline, agent);
 const status = () => perform({ op: 'status', results: true });
 const waiting = async () => {
   const paths: string[] = [];
-  for await (const { path } of bench.queue.references())
+  for await (const { path } of bench.queue.references.list())
     paths.push(
       Buffer.from(path)
         .toString()
@@ -126,7 +126,7 @@ test('P6: a result that changes while it waits: the earlier state is named lost,
   const done = await backup();
   expect(done.code).toBeUndefined();
   expect(await waiting()).toEqual([]);
-  expect((await bench.queue.known(pathBytes(fromText(at('c'), '/'))))?.size).toBe(PART + 4);
+  expect((await bench.queue.ledger.known(pathBytes(fromText(at('c'), '/'))))?.size).toBe(PART + 4);
   const now = await status();
   expect(find(now, 'lost')).toMatchObject([{ path: at('c'), why: 'reference-changed' }]);
   expect(find(now, 'status')[0]).toMatchObject({ lost: 1 });
@@ -168,7 +168,7 @@ test('a known file that waits in a new state and goes is a gone fact too', async
   expect(await waiting()).toEqual(['c']);
   rmSync(at('c'));
   await captureWaiting(agent, { where: () => true, all: true, onChanged: undefined }, signal);
-  expect(await bench.queue.known(pathBytes(fromText(at('c'), '/')))).toBeUndefined();
+  expect(await bench.queue.ledger.known(pathBytes(fromText(at('c'), '/')))).toBeUndefined();
   expect(find(await status(), 'lost')).toMatchObject([{ path: at('c'), why: 'reference-gone' }]);
 });
 

@@ -1,4 +1,4 @@
-import type { Queue } from '../queue/queue.ts';
+import type { Losses } from '../queue/ledger/ledger.ts';
 
 export interface LossList {
   readonly lost: number;
@@ -7,17 +7,17 @@ export interface LossList {
 }
 
 /** Versions that are listed as lost, until a person has seen them. */
-export async function listedLosses(queue: Queue): Promise<number> {
+export async function listedLosses(losses: Pick<Losses, 'list'>): Promise<number> {
   let listed = 0;
-  for await (const _ of queue.lost()) listed += 1;
+  for await (const _ of losses.list()) listed += 1;
   return listed;
 }
 
 /**
  * Versions that were named as lost since a command last said so; `undefined` when there are none.
  */
-export function untoldLosses(queue: Queue): LossList | undefined {
-  const lost = queue.takeUntoldLost();
+export function untoldLosses(losses: Pick<Losses, 'takeUntold'>): LossList | undefined {
+  const lost = losses.takeUntold();
   if (lost === 0) return undefined;
   const versions =
     lost === 1

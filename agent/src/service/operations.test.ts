@@ -227,7 +227,7 @@ test('a dry run tells what would be captured and captures nothing', async () => 
     events.filter(({ event }) => event === 'would').map(({ path, change }) => `${change} ${path}`),
   ).toEqual([`new ${bench.data}`, `new ${at('a')}`]);
   expect(summary).toMatchObject({ newFiles: 1, queued: 0 });
-  expect(agent.queue.pending().entries).toBe(0);
+  expect(agent.queue.intake.pending().entries).toBe(0);
 });
 
 test('excluded files are left out, and are not gone when they were captured before', async () => {
@@ -250,7 +250,7 @@ test('P6: a path of which the patterns leave nothing is a problem and no success
   );
   expect((await backup({ exclude: ['*.tmp'], dryRun: true })).code).toBe('PARTIAL');
   expect((await backup()).code).toBeUndefined();
-  for await (const problem of bench.queue.problems()) expect(problem).toBeUndefined();
+  for await (const problem of bench.queue.ledger.problems()) expect(problem).toBeUndefined();
 });
 
 test('P6: a path whose backup was ended early stays named until a backup of it comes to its end', async () => {

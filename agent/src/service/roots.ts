@@ -100,7 +100,7 @@ async function pathMeant({ host, port }: Agent, text: string): Promise<BytePath>
 }
 
 async function isAnythingKnown({ queue }: Agent, path: BytePath): Promise<boolean> {
-  for await (const batch of knownAt(queue, path)) if (batch.length > 0) return true;
+  for await (const batch of knownAt(queue.ledger, path)) if (batch.length > 0) return true;
   return false;
 }
 

@@ -42,7 +42,8 @@ async function send({ uplink, queue }: Agent, emit: Emit, signal: AbortSignal): 
     const gaveUp = await sendAll(uplink, signal);
     if (gaveUp === undefined) return {};
     // While something is queued the last line says it.
-    if (queue.pending().entries === 0) await emit({ event: 'note', message: gaveUp.message });
+    if (queue.intake.pending().entries === 0)
+      await emit({ event: 'note', message: gaveUp.message });
     return { gaveUp };
   } catch (error) {
     return { error };

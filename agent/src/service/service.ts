@@ -76,7 +76,7 @@ export function operate(
     case 'status':
       return status(agent, view, request, emit);
     case 'acknowledgeLost':
-      return agent.queue.acknowledgeLost(request.versions);
+      return agent.queue.losses.acknowledge(request.versions);
     case 'acknowledgeUncovered':
       return acknowledgeUncovered(agent, request.paths);
     case 'settings':
@@ -353,7 +353,7 @@ export class Service {
       get files() {
         return references.files;
       },
-      ask: async () => void (await queue.room()),
+      ask: async () => void (await queue.intake.room()),
       capture: (all, signal) => {
         const onChanged = (path: BytePath) => {
           for (const watch of this.#watches) watch.touch(path);
@@ -375,7 +375,7 @@ export class Service {
 
   async #tellFull(files: number): Promise<void> {
     const { agent, log } = this.#parts;
-    const usage = await agent.queue.usage().catch((error: unknown) => {
+    const usage = await agent.queue.intake.usage().catch((error: unknown) => {
       if (error instanceof AliquotError) return undefined;
       throw error;
     });

@@ -21,7 +21,7 @@ export async function becomeSuccessor(
   onRefusal: (error: IdentityError) => void,
 ): Promise<boolean> {
   const { port, dataDir, identity, queue } = agent;
-  if (!waits(agent) || queue.chainHead() !== undefined) return false;
+  if (!waits(agent) || queue.chain.head() !== undefined) return false;
   const addresses = await AddressBook.open(port, dataDir, identity);
   try {
     return await succeed({ port, dataDir, identity, addresses });

@@ -37,10 +37,11 @@ afterEach(() => bench.close());
 
 const write = (name: string) => writeFileSync(join(bench.data, name), 'bytes');
 const path = (name: string) => fromText(join(bench.data, name), '/');
-const known = (name: string) => bench.queue.known(pathBytes(path(name)));
+const known = (name: string) => bench.queue.ledger.known(pathBytes(path(name)));
 const problems = async () => {
   const found: string[] = [];
-  for await (const { code, message } of bench.queue.problems()) found.push(`${code}: ${message}`);
+  for await (const { code, message } of bench.queue.ledger.problems())
+    found.push(`${code}: ${message}`);
   return found;
 };
 

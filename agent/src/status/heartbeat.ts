@@ -1,6 +1,6 @@
 import type { ProblemCount } from '@aliquot/proto';
 import type { Agent } from '../folder/agent.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { FileReferences, KnownFiles, Losses, ProblemList } from '../queue/ledger/ledger.ts';
 import type { Problem } from '../source/problem.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import type { HeartbeatCounts } from '../uplink/uplink.ts';
@@ -47,7 +47,7 @@ export async function heartbeatCounts(
 ): Promise<HeartbeatCounts> {
   await syncIfPossible(agent.queue);
   const { files, bytes } =
-    view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue)));
+    view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue.ledger)));
   const problems = await problemCounts(agent.queue, met?.problems ?? [], agent.clock.nowMs());
   const paths = problems.reduce((sum, { count }) => sum + count, 0);
   const unsettled = problems.find(({ code }) => code === 'unsettled')?.count ?? 0;
@@ -61,9 +61,11 @@ export async function heartbeatCounts(
   };
 }
 
-async function knownTotals(queue: Queue): Promise<{ files: number; bytes: number }> {
+async function knownTotals(
+  known: Pick<KnownFiles, 'knownBatches'>,
+): Promise<{ files: number; bytes: number }> {
   const totals = { files: 0, bytes: 0 };
-  for await (const batch of queue.knownBatches(new Uint8Array(0))) {
+  for await (const batch of known.knownBatches(new Uint8Array(0))) {
     for (const { kind, size } of batch) {
       if (kind !== 'file') continue;
       totals.files += 1;
@@ -73,8 +75,15 @@ async function knownTotals(queue: Queue): Promise<{ files: number; bytes: number
   return totals;
 }
 
+/** What the queue lists as not protected. */
+interface ProblemFigures {
+  readonly ledger: Pick<ProblemList, 'problems'>;
+  readonly references: Pick<FileReferences, 'list'>;
+  readonly losses: Pick<Losses, 'list'>;
+}
+
 async function problemCounts(
-  queue: Queue,
+  queue: ProblemFigures,
   unlisted: readonly Problem[],
   nowMs: number,
 ): Promise<ProblemCount[]> {
@@ -87,9 +96,9 @@ async function problemCounts(
       known.sinceMs = Math.min(known.sinceMs, sinceMs);
     }
   };
-  for await (const { code, sinceMs } of queue.problems()) count(code, sinceMs);
-  for await (const { settledAtMs } of queue.references()) count('queue-full', settledAtMs);
-  for await (const _ of queue.lost()) count('lost', 0);
+  for await (const { code, sinceMs } of queue.ledger.problems()) count(code, sinceMs);
+  for await (const { settledAtMs } of queue.references.list()) count('queue-full', settledAtMs);
+  for await (const _ of queue.losses.list()) count('lost', 0);
   for (const { code } of unlisted) count(code, Math.max(0, Math.trunc(nowMs)));
   // By code units, which is the order of the bytes: codes are ASCII.
   return [...byCode]

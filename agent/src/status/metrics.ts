@@ -1,5 +1,5 @@
 import type { Agent } from '../folder/agent.ts';
-import type { QueueUsage } from '../queue/queue.ts';
+import type { QueueUsage } from '../queue/intake/intake.ts';
 import type { HeartbeatCounts } from '../uplink/uplink.ts';
 import { heartbeatCounts } from './heartbeat.ts';
 import type { ServiceView } from './stock.ts';
@@ -88,8 +88,8 @@ export async function factsOf(agent: Agent, view: ServiceView): Promise<AgentFac
   const connected = agent.uplink.status().state === 'ready';
   return {
     counts,
-    queued: agent.queue.pending(),
-    usage: await agent.queue.usage(),
+    queued: agent.queue.intake.pending(),
+    usage: await agent.queue.intake.usage(),
     connected,
     lastScanEndedMs: view.lastScan?.endedMs,
   };

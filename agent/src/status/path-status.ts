@@ -5,8 +5,8 @@ import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';
+import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
 import type { OwnVersion } from '../queue/outbox/own-versions.ts';
-import type { FileProblem, KnownFile } from '../queue/queue.ts';
 import { AgentError } from '../socket/errors.ts';
 import type { Emit, PathsRequest } from '../socket/protocol.ts';
 import {
@@ -95,7 +95,7 @@ async function describe(agent: Agent, stock: Stock, path: BytePath): Promise<Tol
   const problems = stock.problems.filter((problem) => isWithin(bytePath(problem.path), path));
   const settling = stock.settling.filter((one) => isWithin(one, path));
   const capturing = stock.capturing.filter((one) => isWithin(one, path));
-  const self = await agent.queue.known(pathBytes(path));
+  const self = await agent.queue.ledger.known(pathBytes(path));
   if (self !== undefined && self.kind !== 'directory') {
     const inTheMaking =
       capturing.length > 0 ? 'capturing' : settling.length > 0 ? 'settling' : undefined;
@@ -125,7 +125,7 @@ async function ofFile(
   inTheMaking: ResultState | undefined,
 ): Promise<Told> {
   const path = bytePath(file.path);
-  const versions = await agent.queue.ownVersions([idOf(agent, path)]);
+  const versions = await agent.queue.outbox.ownVersions([idOf(agent, path)]);
   const [problem] = problems;
   const state = stateOf(problem, inTheMaking) ?? file.state;
   // Not simply of the newest: another version may have been captured since the file was asked for.
@@ -151,7 +151,7 @@ async function ofResult(
   const { state, files, bytes, capturedAtMs, problem } = result;
   if (members.length > MOST_MEMBERS)
     return { state, files, bytes, ...common(capturedAtMs, undefined, problem), versions: [] };
-  const versions = await agent.queue.ownVersions(
+  const versions = await agent.queue.outbox.ownVersions(
     members.map((member) => idOf(agent, bytePath(member.path))),
   );
   const isSafe = members.every((member) => member.state === 'safe');
@@ -167,7 +167,7 @@ async function ofResult(
 
 /** Of something that was never captured, or is not there any more. */
 async function absent(agent: Agent, path: BytePath): Promise<Told> {
-  const versions = await agent.queue.ownVersions([idOf(agent, path)]);
+  const versions = await agent.queue.outbox.ownVersions([idOf(agent, path)]);
   const newest = versions.at(-1);
   if (newest !== undefined) {
     const kept = versions.filter(({ kind }) => kind !== 'gone').length;
@@ -229,9 +229,9 @@ function idOf(agent: Agent, path: BytePath): FileId {
  * of `/data/run-2024`.
  */
 async function* knownAt({ queue }: Agent, path: BytePath): AsyncGenerator<KnownFile, void, void> {
-  const self = await queue.known(pathBytes(path));
+  const self = await queue.ledger.known(pathBytes(path));
   if (self !== undefined) yield self;
-  yield* queue.knownUnder(pathBytes(path.endsWith(separator) ? path : path + separator));
+  yield* queue.ledger.knownUnder(pathBytes(path.endsWith(separator) ? path : path + separator));
 }
 
 async function* tee<T>(

@@ -1,12 +1,19 @@
 import { formatBytes, formatInstant } from '@aliquot/shared/cli/format';
-import { passingBytes } from '../queue/intake/budget.ts';
-import type { FileProblem, FileReference, Queue, QueueUsage, RoomLeft } from '../queue/queue.ts';
+import type { QueueIntake, QueueUsage, RoomLeft } from '../queue/intake/intake.ts';
+import type { FileProblem, FileReferences } from '../queue/ledger/ledger.ts';
+import type { FileReference } from '../queue/log/facts.ts';
+
+/** What people are told of the queue. */
+interface QueueFigures {
+  readonly intake: Pick<QueueIntake, 'pending' | 'usage' | 'room'>;
+  readonly references: Pick<FileReferences, 'list' | 'totals'>;
+}
 
 /** The queue in a `status` event. */
-export async function queueView(queue: Queue): Promise<object> {
-  const { entries, bytes, oldestMs } = queue.pending();
-  const { usedBytes, keptBytes, freeBytes, budget } = await queue.usage();
-  const waiting = queue.referenceTotals();
+export async function queueView(queue: QueueFigures): Promise<object> {
+  const { entries, bytes, oldestMs } = queue.intake.pending();
+  const { usedBytes, keptBytes, freeBytes, budget } = await queue.intake.usage();
+  const waiting = queue.references.totals();
   return {
     entries,
     bytes,
@@ -39,14 +46,16 @@ export function fullBecause(usage: {
  * What waits at its source for room, each as a problem with what to do: not protected, and shown
  * until it is (P6).
  */
-export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem, void, void> {
-  if (queue.referenceTotals().files === 0) return;
-  const usage = await queue.usage();
+export async function* waitingProblems(
+  queue: QueueFigures,
+): AsyncGenerator<FileProblem, void, void> {
+  if (queue.references.totals().files === 0) return;
+  const usage = await queue.intake.usage();
   const rooms = new Map<string, RoomLeft>();
   const messages = new Map<string, string>();
-  for await (const reference of queue.references()) {
+  for await (const reference of queue.references.list()) {
     const { class: name, path, settledAtMs } = reference;
-    const room = rooms.get(name) ?? (await queue.room(name));
+    const room = rooms.get(name) ?? (await queue.intake.room(name));
     rooms.set(name, room);
     const says = waitsBecause(reference, room, usage);
     // One text for all: there may be many.
@@ -60,7 +69,7 @@ export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem
 function waitsBecause(
   { size, class: name }: FileReference,
   room: RoomLeft,
-  { budget, freeBytes, usedBytes }: QueueUsage,
+  { budget, freeBytes, passingBytes: most }: QueueUsage,
 ): string {
   const here = 'is only at its source';
   if (budget === undefined) return `${here}: the queue was full; it is captured next`;
@@ -70,7 +79,6 @@ function waitsBecause(
     return `${here}: it may be larger than all that the queue can hold (${formatBytes(maxBytes)}); raise queue.maxBytes in agent.yaml`;
   if (room.why === 'disk' || freeBytes < minFreeBytes) {
     const full = `${here}: the disk of the agent’s folder is nearly full (${fullBecause({ ...budget, freeBytes })})`;
-    const most = passingBytes(freeBytes, usedBytes);
     return size > most
       ? `${full}; free some space, for it may be larger than what is let through meanwhile (${formatBytes(most)})`
       : `${full}; it is sent through in its turn while the collector answers, or free some space`;

@@ -1,7 +1,7 @@
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { expect, test } from 'vitest';
 import { collect } from '../../testing/queue/support.ts';
-import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
 import { results } from './results.ts';
 
 const file = (path: string, over: Partial<KnownFile> = {}): KnownFile => ({

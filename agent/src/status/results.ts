@@ -1,5 +1,5 @@
 import { resultPath } from '../capture/scan.ts';
-import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
 import { type BytePath, bytePath, isWithin, orderOf, separator } from '../source/paths.ts';
 import type { Stock } from './stock.ts';
 

@@ -24,13 +24,13 @@ export async function status(
   const stock = await takeStock(agent, view);
   const { problems } = stock;
   const lost: { path: string | null; version: number; why: string }[] = [];
-  for await (const { path, entry, why } of agent.queue.lost())
+  for await (const { path, entry, why } of agent.queue.losses.list())
     lost.push({ path: path === undefined ? null : pathText(path), version: entry, why });
 
   const counts = { total: 0, safe: 0, queued: 0, capturing: 0, settling: 0, problem: 0 };
   let files = 0;
   let bytes = 0;
-  for await (const result of results(agent.queue.knownUnder(nothing), stock)) {
+  for await (const result of results(agent.queue.ledger.knownUnder(nothing), stock)) {
     counts.total += 1;
     counts[result.state] += 1;
     files += result.files;
@@ -71,7 +71,7 @@ export async function status(
   if (!request.results) return;
   const { sinceMs = 0 } = request;
   for await (const { path, state, files, bytes, capturedAtMs, problem } of results(
-    agent.queue.knownUnder(nothing),
+    agent.queue.ledger.knownUnder(nothing),
     stock,
   )) {
     if (state === 'safe' && (capturedAtMs ?? 0) < sinceMs) continue;
@@ -130,7 +130,7 @@ function safety(
   view: ServiceView | undefined,
   { pending, pause, problems, lost }: Unsafe,
 ): object {
-  const { entries, oldestMs } = queue.pending();
+  const { entries, oldestMs } = queue.intake.pending();
   const sees =
     view?.isFresh === true &&
     view.trouble === undefined &&
@@ -140,7 +140,8 @@ function safety(
     sees && pause === undefined && pending + entries + problems + lost === 0 && !isRefused;
   // What was there when the last whole look began has been seen; without a service, what had been
   // captured when the last receipt came.
-  const seenMs = view === undefined ? queue.lastReceipt()?.receivedAtMs : view.lastScan?.beganMs;
+  const seenMs =
+    view === undefined ? queue.outbox.lastReceipt()?.receivedAtMs : view.lastScan?.beganMs;
   const openMs = [oldestMs, view?.settlingSinceMs].filter((ms) => ms !== undefined);
   const safeAsOf = seenMs === undefined ? null : formatInstant(Math.min(seenMs, ...openMs));
   return { pending, allSafe, safeAsOf };
@@ -149,7 +150,7 @@ function safety(
 function head(agent: Agent, view: ServiceView | undefined): object {
   const { queue, uplink, identity } = agent;
   const link = uplink.status();
-  const receipt = queue.lastReceipt();
+  const receipt = queue.outbox.lastReceipt();
   return {
     service: view === undefined ? 'stopped' : 'running',
     data: agent.dataDir,

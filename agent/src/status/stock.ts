@@ -1,6 +1,7 @@
 import { AliquotError } from '@aliquot/proto';
 import type { Agent } from '../folder/agent.ts';
-import type { FileProblem, Queue } from '../queue/queue.ts';
+import type { FileProblem } from '../queue/ledger/ledger.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { Excluded } from '../source/excludes.ts';
 import type { BytePath } from '../source/paths.ts';
 import { waitingProblems } from './queue-view.ts';
@@ -61,7 +62,7 @@ export async function takeStock(agent: Agent, view: ServiceView | undefined): Pr
   const making = inTheMaking(agent, view);
   await syncIfPossible(agent.queue);
   const problems: FileProblem[] = [];
-  for await (const problem of agent.queue.problems()) problems.push(problem);
+  for await (const problem of agent.queue.ledger.problems()) problems.push(problem);
   for await (const problem of waitingProblems(agent.queue)) problems.push(problem);
   return { ...making, problems };
 }
@@ -82,7 +83,7 @@ function inTheMaking(agent: Agent, view: ServiceView | undefined): Omit<Stock, '
  * A queue that takes nothing more is named elsewhere; what it says of earlier is still worth
  * showing.
  */
-export async function syncIfPossible(queue: Queue): Promise<void> {
+export async function syncIfPossible(queue: Pick<Queue, 'sync'>): Promise<void> {
   try {
     await queue.sync();
   } catch (error) {

@@ -21,11 +21,11 @@ export async function beat(
     version: 1,
     vaultId,
     agentId,
-    chainId: queue.chain().chainId,
+    chainId: queue.chain.present().chainId,
     timeMs: Math.max(0, Math.trunc(clock.nowMs())),
     ...counts,
-    queuedEntries: queue.pending().entries,
-    chainHead: queue.chainHead(),
+    queuedEntries: queue.intake.pending().entries,
+    chainHead: queue.chain.head(),
     treeHead: trust.verified?.head,
   });
   const answer = await session.request(

@@ -6,18 +6,21 @@ import {
   decodeSignedCommit,
   type EntrySlot,
 } from '@aliquot/proto';
-import type { Queue } from '../queue/queue.ts';
+import type { QueuedItems } from '../queue/outbox/outbox.ts';
+
+/** The queue, as far as pages are opened from it. */
+type Pages = Pick<QueuedItems, 'readItem'>;
 
 /**
  * Every item of one content that the queue can name: pages are opened as far as the queue holds
  * them, children before their page. What lies below a page that the queue no longer holds was at
  * the collector when that page was.
  */
-async function* itemsOf(queue: Queue, content: Content): AsyncGenerator<ChunkId, void, void> {
+async function* itemsOf(held: Pages, content: Content): AsyncGenerator<ChunkId, void, void> {
   for (const { id } of content.refs) {
     if (content.depth > 0) {
-      const page = await queue.readItem(id);
-      if (page?.kind === 'page') yield* itemsOf(queue, decodePage(page.sealed).content);
+      const page = await held.readItem(id);
+      if (page?.kind === 'page') yield* itemsOf(held, decodePage(page.sealed).content);
     }
     yield id;
   }
@@ -29,12 +32,12 @@ function contentOf(slot: EntrySlot): Content | undefined {
 
 /** Every item of a commit, in slot order. */
 export async function* itemsOfCommit(
-  queue: Queue,
+  held: Pages,
   commit: Uint8Array,
 ): AsyncGenerator<ChunkId, void, void> {
   for (const slot of decodeSignedCommit(commit).slots) {
     const content = contentOf(slot);
-    if (content !== undefined) yield* itemsOf(queue, content);
+    if (content !== undefined) yield* itemsOf(held, content);
   }
 }
 
@@ -47,7 +50,7 @@ export interface SlotsNeeding {
 
 /** Which slots of a commit need any of these items. */
 export async function slotsNeeding(
-  queue: Queue,
+  held: Pages,
   commit: Uint8Array,
   ids: readonly ChunkId[],
 ): Promise<SlotsNeeding> {
@@ -57,7 +60,7 @@ export async function slotsNeeding(
   for (const [number, slot] of decodeSignedCommit(commit).slots.entries()) {
     const content = contentOf(slot);
     if (content === undefined) continue;
-    const answer = await needs(queue, content, wanted);
+    const answer = await needs(held, content, wanted);
     if (answer === 'yes') sure.push(number);
     if (answer === 'maybe') possible.push(number);
   }
@@ -65,7 +68,7 @@ export async function slotsNeeding(
 }
 
 async function needs(
-  queue: Queue,
+  held: Pages,
   content: Content,
   wanted: ReadonlySet<string>,
 ): Promise<'yes' | 'no' | 'maybe'> {
@@ -73,9 +76,9 @@ async function needs(
   for (const { id } of content.refs) {
     if (wanted.has(nameOf(id))) return 'yes';
     if (content.depth === 0) continue;
-    const page = await queue.readItem(id);
+    const page = await held.readItem(id);
     const below =
-      page === undefined ? 'maybe' : await needs(queue, decodePage(page.sealed).content, wanted);
+      page === undefined ? 'maybe' : await needs(held, decodePage(page.sealed).content, wanted);
     if (below === 'yes') return 'yes';
     if (below === 'maybe') answer = 'maybe';
   }

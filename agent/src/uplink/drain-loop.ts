@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 import type { SweepAnswer } from './sweep-answer.ts';
 
 export interface DrainLoopParts {
-  readonly queue: Queue;
+  readonly queue: Pick<Queue, 'subscribe'>;
   readonly drain: Drain;
   readonly sweep: SweepAnswer;
   readonly session: Session;

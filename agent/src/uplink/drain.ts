@@ -12,7 +12,14 @@ import {
 } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { leafHash } from '@aliquot/shared/log/hashing';
-import type { CommitSigner, Queue, QueuedCommit } from '../queue/queue.ts';
+import type { Losses } from '../queue/ledger/ledger.ts';
+import type {
+  CommitChain,
+  CommitSigner,
+  Outbox,
+  QueuedCommit,
+  QueuedItems,
+} from '../queue/outbox/outbox.ts';
 import { itemsOfCommit, nameOf, slotsNeeding } from './commit-items.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import { judgeReceipt } from './judge.ts';
@@ -21,8 +28,16 @@ import type { TrustStore } from './trust.ts';
 import type { Recover } from './uplink.ts';
 import { Uploader } from './upload.ts';
 
+/** What bringing the queue to the collector needs of it. */
+export interface DrainQueue {
+  readonly outbox: Pick<Outbox, 'nextCommit' | 'signedCommit' | 'receipted' | 'receiptedSequence'>;
+  readonly items: QueuedItems;
+  readonly chain: Pick<CommitChain, 'head'>;
+  readonly losses: Pick<Losses, 'record' | 'pathsOf'>;
+}
+
 export interface DrainParts {
-  readonly queue: Queue;
+  readonly queue: DrainQueue;
   readonly session: Session;
   readonly trust: TrustStore;
   readonly signer: CommitSigner;
@@ -57,17 +72,17 @@ export class Drain {
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
-    this.#uploader = new Uploader(parts.session, parts.queue);
+    this.#uploader = new Uploader(parts.session, parts.queue.items);
     this.#head = parts.head;
     this.#confirmed = Math.min(
       parts.chainHead?.sequence ?? Number.MAX_SAFE_INTEGER,
-      parts.queue.receiptedSequence(),
+      parts.queue.outbox.receiptedSequence(),
     );
   }
 
   /** Whether every signed commit is confirmed; more may be queued unsigned. */
   get caughtUp(): boolean {
-    return this.#confirmed >= (this.#parts.queue.chainHead()?.sequence ?? 0);
+    return this.#confirmed >= (this.#parts.queue.chain.head()?.sequence ?? 0);
   }
 
   /**
@@ -77,8 +92,8 @@ export class Drain {
   async step(): Promise<boolean> {
     const { queue, signer } = this.#parts;
     const commit = this.caughtUp
-      ? await queue.nextCommit(signer)
-      : await queue.signedCommit(this.#confirmed + 1);
+      ? await queue.outbox.nextCommit(signer)
+      : await queue.outbox.signedCommit(this.#confirmed + 1);
     if (commit === undefined) return false;
     if (commit.sequence !== this.#confirmed + 1) {
       throw new UplinkError(
@@ -96,7 +111,7 @@ export class Drain {
    * next to nothing.
    */
   async ahead(): Promise<boolean> {
-    const items = this.#parts.queue.takeFresh(AHEAD_BYTES);
+    const items = this.#parts.queue.items.takeFresh(AHEAD_BYTES);
     if (items.length === 0) return false;
     await this.#uploader.ahead(items);
     return true;
@@ -104,7 +119,7 @@ export class Drain {
 
   async #deliver(commit: QueuedCommit): Promise<void> {
     const { queue, session } = this.#parts;
-    for await (const id of itemsOfCommit(queue, commit.bytes)) {
+    for await (const id of itemsOfCommit(queue.items, commit.bytes)) {
       const wait = this.#uploader.offer(id);
       if (wait !== undefined) await wait;
     }
@@ -148,7 +163,7 @@ export class Drain {
     );
     this.#head = head;
     await trust.remember(collector, certificate, { head, signed: frame.head, certificate });
-    await queue.receipted(frame.receipt, receipt);
+    await queue.outbox.receipted(frame.receipt, receipt);
     this.#parts.onReceipt(commit.sequence, commit.entries, receipt.receivedAtMs);
   }
 
@@ -172,7 +187,7 @@ export class Drain {
           'the collector asks again for an item that it was just sent',
         );
       given.add(nameOf(id));
-      const item = await queue.readItem(id);
+      const item = await queue.items.readItem(id);
       if (item === undefined) absent.push(id);
       else await this.#uploader.send(item);
     }
@@ -186,14 +201,14 @@ export class Drain {
         );
       return bytes;
     }
-    const need = await slotsNeeding(queue, bytes, lost);
+    const need = await slotsNeeding(queue.items, bytes, lost);
     const slots = need.sure.length > 0 ? need.sure : need.possible;
     if (slots.length === 0)
       throw new UplinkError(
         'UPLINK_PROTOCOL',
         'the collector lacks items that the commit does not name',
       );
-    await queue.recordLost(commit.sequence, slots);
+    await queue.losses.record(commit.sequence, slots);
     return withoutEntries(bytes, slots);
   }
 
@@ -206,8 +221,8 @@ export class Drain {
     const { queue, recover } = this.#parts;
     const wanted = new Map(ids.map((id) => [nameOf(id), id]));
     if (recover === undefined) return ids;
-    const need = await slotsNeeding(queue, bytes, ids);
-    const paths = await queue.pathsOf(commit.sequence, [...need.sure, ...need.possible]);
+    const need = await slotsNeeding(queue.items, bytes, ids);
+    const paths = await queue.losses.pathsOf(commit.sequence, [...need.sure, ...need.possible]);
     for await (const item of recover({ ids, paths })) {
       if (!wanted.has(nameOf(item.id)) || !equalBytes(sha256(item.sealed), item.id)) continue;
       wanted.delete(nameOf(item.id));

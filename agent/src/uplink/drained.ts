@@ -1,3 +1,4 @@
+import type { QueueIntake } from '../queue/intake/intake.ts';
 import type { Queue } from '../queue/queue.ts';
 
 /** Whether the uplink has nothing more to send, is at it, or why it has given up. */
@@ -8,13 +9,13 @@ export type SendingState = 'caught-up' | 'going-on' | Error | undefined;
  * with why the uplink gave up, or with the reason of `signal`.
  */
 export function whenDrained(
-  queue: Queue,
+  queue: { readonly intake: Pick<QueueIntake, 'pending'> } & Pick<Queue, 'subscribe'>,
   subscribe: (listener: () => void) => () => void,
   sending: () => SendingState,
   signal?: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    let remaining = queue.pending().entries;
+    let remaining = queue.intake.pending().entries;
     const finish = (settle: () => void): void => {
       unsubscribe();
       unqueue();
@@ -23,7 +24,7 @@ export function whenDrained(
     };
     const check = (): void => {
       const now = sending();
-      const sent = remaining <= 0 || queue.pending().entries === 0;
+      const sent = remaining <= 0 || queue.intake.pending().entries === 0;
       if (signal?.aborted === true) finish(() => reject(signal.reason));
       else if (now === 'caught-up' && sent) finish(resolve);
       else if (now !== 'caught-up' && now !== 'going-on') finish(() => reject(now));

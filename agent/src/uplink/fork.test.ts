@@ -95,7 +95,7 @@ describe('a folder that was put back to an older state', () => {
     expect(sequences(collector.commits)).toEqual([1, 2, 3]);
 
     const back = await start({ dir: old, start: false });
-    const signed = await back.queue.signedCommit(2);
+    const signed = await back.queue.outbox.signedCommit(2);
     await capture(back, '/data/after-the-image');
     back.uplink.start();
     await back.uplink.drained();
@@ -106,9 +106,11 @@ describe('a folder that was put back to an older state', () => {
     expect(collector.apart.map(sequences)).toEqual([[3]]);
     const [first] = collector.apart[0] ?? [];
     expect(first?.header.forkedFrom).toMatchObject({ sequence: 2 });
-    expect(hex(first?.header.chainId ?? new Uint8Array())).toBe(hex(back.queue.chain().chainId));
-    expect(back.queue.pending().entries).toBe(0);
-    expect(back.queue.receiptedSequence()).toBe(3);
+    expect(hex(first?.header.chainId ?? new Uint8Array())).toBe(
+      hex(back.queue.chain.present().chainId),
+    );
+    expect(back.queue.intake.pending().entries).toBe(0);
+    expect(back.queue.outbox.receiptedSequence()).toBe(3);
   });
 
   test('P6: tells that its history is held apart, in every process, until the collector says so no longer', async () => {
@@ -153,7 +155,7 @@ describe('a folder that was put back to an older state', () => {
     expect(hex(opening?.header.forkedFrom?.hash ?? new Uint8Array())).toBe(
       hex(collector.commits[0]?.hash ?? new Uint8Array()),
     );
-    expect(second.queue.pending().entries).toBe(0);
+    expect(second.queue.intake.pending().entries).toBe(0);
   });
 
   test('the collector loses its disk after the fork and is healed: everything is sent again, byte for byte', async () => {
@@ -191,7 +193,7 @@ describe('a folder that was put back to an older state', () => {
       await agent.uplink.drained();
     }
     const wanted = [2, 3].map(async (sequence) =>
-      hex((await agent.queue.signedCommit(sequence))?.hash ?? new Uint8Array()),
+      hex((await agent.queue.outbox.signedCommit(sequence))?.hash ?? new Uint8Array()),
     );
     const hashes = await Promise.all(wanted);
     await stop(agent);
@@ -208,7 +210,7 @@ describe('a folder that was put back to an older state', () => {
     await back.uplink.drained();
     const held = [collector.commits, ...collector.apart].flat().map(({ hash }) => hex(hash));
     expect(held).toEqual(expect.arrayContaining(hashes));
-    expect(back.queue.pending().entries).toBe(0);
+    expect(back.queue.intake.pending().entries).toBe(0);
   });
 
   test('I-A8: a head that the collector named is not taken for a commit of ours', async () => {
@@ -219,7 +221,7 @@ describe('a folder that was put back to an older state', () => {
     const second = await start();
     await capture(second, '/data/b');
     await second.uplink.drained();
-    expect(second.queue.receiptedSequence()).toBe(1);
+    expect(second.queue.outbox.receiptedSequence()).toBe(1);
     // It says that it knows nothing of the second chain, and nothing of a loss.
     bendReady(() => undefined);
     await second.uplink.stop();
@@ -238,7 +240,7 @@ describe('a collector that lies about the head of the chain', () => {
     await capture(agent, '/data/a');
     await agent.uplink.drained();
     await agent.uplink.stop();
-    const before = hex(agent.queue.chain().chainId);
+    const before = hex(agent.queue.chain.present().chainId);
     let lies = 1;
     bendReady(({ chainHead }) => {
       lies -= 1;
@@ -249,13 +251,13 @@ describe('a collector that lies about the head of the chain', () => {
     agent.uplink.start();
     await capture(agent, '/data/b');
     await agent.uplink.drained();
-    const after = hex(agent.queue.chain().chainId);
+    const after = hex(agent.queue.chain.present().chainId);
     expect(after).not.toBe(before);
-    expect(agent.queue.pending().entries).toBe(0);
+    expect(agent.queue.intake.pending().entries).toBe(0);
     await agent.uplink.stop();
     agent.uplink.start();
     await agent.until('ready');
-    expect(hex(agent.queue.chain().chainId)).toBe(after);
+    expect(hex(agent.queue.chain.present().chainId)).toBe(after);
   });
 
   test('for every chain: it gets a limited number of them, and then nothing', async () => {
@@ -264,7 +266,7 @@ describe('a collector that lies about the head of the chain', () => {
     const chains = new Set<string>();
     collector.bend = (frame) => {
       if (frame.type !== 'ready') return frame;
-      const { chainId } = agent.queue.chain();
+      const { chainId } = agent.queue.chain.present();
       chains.add(hex(chainId));
       return {
         ...frame,
@@ -277,7 +279,7 @@ describe('a collector that lies about the head of the chain', () => {
     expect(collector.frames.filter(({ type }) => type === 'commit' || type === 'chunks')).toEqual(
       [],
     );
-    expect(agent.queue.pending().entries).toBe(1);
-    expect(await agent.queue.signedCommit(1)).toBeUndefined();
+    expect(agent.queue.intake.pending().entries).toBe(1);
+    expect(await agent.queue.outbox.signedCommit(1)).toBeUndefined();
   });
 });

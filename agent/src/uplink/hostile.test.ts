@@ -177,7 +177,7 @@ describe('what it answers', () => {
       agent.uplink.start();
       const status = await agent.until('refused');
       expect(status.problem?.code).toBe('UPLINK_PROTOCOL');
-      expect(agent.queue.pending().entries).toBe(1);
+      expect(agent.queue.intake.pending().entries).toBe(1);
       const later = await afterRestart(agent);
       expect(later.uplink.status().problem?.code).toBe('UPLINK_PROTOCOL');
       honest();
@@ -229,7 +229,7 @@ describe('what it answers', () => {
       index === 1 ? new Uint8Array(MAX_FRAME_BYTES + 4096) : message;
     agent.uplink.start();
     expect((await agent.until('offline', 'refused')).problem).toBeDefined();
-    expect(agent.queue.pending().entries).toBe(1);
+    expect(agent.queue.intake.pending().entries).toBe(1);
   });
 
   test('notices and credit without end change nothing and are not kept', async () => {

@@ -1,4 +1,4 @@
-import type { Queue } from '../queue/queue.ts';
+import type { QueueIntake } from '../queue/intake/intake.ts';
 import { AgentError } from '../socket/errors.ts';
 import { UplinkError, type UplinkErrorCode } from './errors.ts';
 import type { Uplink } from './uplink.ts';
@@ -62,14 +62,14 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError
  * it is told apart.
  */
 export function stillQueued(
-  queue: Pick<Queue, 'pending'>,
+  queue: { readonly intake: Pick<QueueIntake, 'pending'> },
   wentOut: boolean,
 ): {
   readonly queued: number;
   readonly queuedBytes: number;
   readonly capturedMeanwhile: { readonly capturedMeanwhile?: number };
 } {
-  const { entries, bytes } = queue.pending();
+  const { entries, bytes } = queue.intake.pending();
   if (!wentOut) return { queued: entries, queuedBytes: bytes, capturedMeanwhile: {} };
   return {
     queued: 0,

@@ -3,7 +3,7 @@ import { buildCommit } from '@aliquot/shared/commit/commit';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, recipientsOf } from '../identity/identity.ts';
-import type { CommitSigner } from '../queue/queue.ts';
+import type { CommitSigner } from '../queue/outbox/outbox.ts';
 
 /**
  * Signs the queue's versions into commits of this agent's chain, each naming the newest verified

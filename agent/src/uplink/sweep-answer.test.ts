@@ -36,9 +36,9 @@ describe('the answer to an epoch of the sweep', () => {
     expect(collector.learned).toEqual([]);
     collector.announce(3);
     await collector.until(() => collector.learned.length === 1);
-    const chainId = hex(agent.queue.chain().chainId);
+    const chainId = hex(agent.queue.chain.present().chainId);
     expect(collector.learned).toEqual([{ chainId, gcEpoch: 3 }]);
-    expect(agent.queue.gcEpoch()).toBe(3);
+    expect(agent.queue.epochs.newest()).toBe(3);
     await agent.uplink.stop();
     agent.uplink.start();
     await collector.until(() => collector.learned.length === 2);
@@ -65,7 +65,7 @@ describe('the answer to an epoch of the sweep', () => {
     agent.uplink.start();
     await agent.until('offline');
     expect(order).not.toContain('gcLearned');
-    expect(agent.queue.gcEpoch()).toBe(5);
+    expect(agent.queue.epochs.newest()).toBe(5);
     agent.uplink.nudge();
     await collector.until(() => collector.learned.length === 1);
     expect(order.lastIndexOf('commit')).toBeLessThan(order.indexOf('gcLearned'));
@@ -77,13 +77,13 @@ describe('the answer to an epoch of the sweep', () => {
     await agent.uplink.stop();
     const sent: unknown[] = [];
     const session = { send: async (frame: unknown) => void sent.push(frame) } as unknown as Session;
-    const sweep = new SweepAnswer(agent.queue, session);
+    const sweep = new SweepAnswer(agent.queue.epochs, session);
     await sweep.told(7);
     await sweep.told(6);
-    expect(agent.queue.gcEpoch()).toBe(0);
+    expect(agent.queue.epochs.newest()).toBe(0);
     expect(sent).toEqual([]);
     await sweep.settled(5);
-    expect(agent.queue.gcEpoch()).toBe(7);
+    expect(agent.queue.epochs.newest()).toBe(7);
     await sweep.answer();
     expect(sent).toEqual([{ type: 'gcLearned', gcEpoch: 7 }]);
     await sweep.told(8);
@@ -97,7 +97,7 @@ describe('the answer to an epoch of the sweep', () => {
     collector.announce(2);
     await capture('/data/a');
     await agent.uplink.drained();
-    expect(agent.queue.gcEpoch()).toBe(4);
+    expect(agent.queue.epochs.newest()).toBe(4);
     expect(collector.learned).toHaveLength(1);
   });
 
@@ -105,6 +105,6 @@ describe('the answer to an epoch of the sweep', () => {
     await agent.until('ready');
     for (let epoch = 1; epoch <= 100; epoch += 1) collector.announce(epoch);
     expect((await agent.until('refused')).problem?.code).toBe('UPLINK_PROTOCOL');
-    expect(agent.queue.gcEpoch()).toBeLessThan(20);
+    expect(agent.queue.epochs.newest()).toBeLessThan(20);
   });
 });

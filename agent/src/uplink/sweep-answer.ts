@@ -1,4 +1,4 @@
-import type { Queue } from '../queue/queue.ts';
+import type { SweepEpochs } from '../queue/outbox/outbox.ts';
 import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
@@ -14,7 +14,7 @@ const MOST_IN_A_SESSION = 16;
  * commit keeps its chunks at the collector until then.
  */
 export class SweepAnswer {
-  readonly #queue: Queue;
+  readonly #epochs: SweepEpochs;
   readonly #session: Session;
   #answered = 0;
   #told = 0;
@@ -24,8 +24,8 @@ export class SweepAnswer {
    */
   #early: number | undefined = 0;
 
-  constructor(queue: Queue, session: Session) {
-    this.#queue = queue;
+  constructor(epochs: SweepEpochs, session: Session) {
+    this.#epochs = epochs;
     this.#session = session;
   }
 
@@ -61,7 +61,7 @@ export class SweepAnswer {
    * answer is made up for.
    */
   async answer(): Promise<void> {
-    const gcEpoch = await this.#queue.gcAnswer();
+    const gcEpoch = await this.#epochs.answer();
     if (gcEpoch === undefined || gcEpoch <= this.#answered) return;
     this.#answered = gcEpoch;
     await this.#session.send({ type: 'gcLearned', gcEpoch });
@@ -71,6 +71,6 @@ export class SweepAnswer {
    * on.
    */
   async #learn(gcEpoch: number): Promise<void> {
-    if (gcEpoch > this.#queue.gcEpoch()) await this.#queue.learnGcEpoch(gcEpoch);
+    if (gcEpoch > this.#epochs.newest()) await this.#epochs.learn(gcEpoch);
   }
 }

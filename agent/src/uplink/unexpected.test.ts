@@ -22,7 +22,7 @@ test('I-UNFORESEEN a fault of ours while sending ends the process; it is no reas
   await agent.until('ready');
   const uncaught = nextUncaught();
   const fault = new TypeError('x is undefined');
-  agent.queue.nextCommit = () => Promise.reject(fault);
+  agent.queue.outbox.nextCommit = () => Promise.reject(fault);
   await put(agent.queue, sample('/data/a'));
   await agent.queue.sync();
   expect(await uncaught).toBe(fault);

@@ -7,7 +7,7 @@ import type {
   TreeHead,
   VaultId,
 } from '@aliquot/proto';
-import type { QueuedItem } from '../queue/queue.ts';
+import type { QueuedItem } from '../queue/log/facts.ts';
 import type { UplinkParts } from './uplink-parts.ts';
 
 /**

@@ -1,6 +1,7 @@
 import { type ChunkId, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
 import { releaseWhole } from '@aliquot/shared/crypto/release';
-import type { Queue, QueuedItem } from '../queue/queue.ts';
+import type { QueuedItem } from '../queue/log/facts.ts';
+import type { QueuedItems } from '../queue/outbox/outbox.ts';
 import { nameOf } from './commit-items.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
@@ -18,7 +19,7 @@ const REMEMBERED = 65_536;
  */
 export class Uploader {
   readonly #session: Session;
-  readonly #queue: Queue;
+  readonly #held: Pick<QueuedItems, 'hasItems' | 'readItems'>;
   /** Asked or sent in this session; the oldest half is forgotten when full. */
   #there = new Set<string>();
   #offered: ChunkId[] = [];
@@ -26,9 +27,9 @@ export class Uploader {
   #bodies: Uint8Array[] = [];
   #bytes = 0;
 
-  constructor(session: Session, queue: Queue) {
+  constructor(session: Session, held: Pick<QueuedItems, 'hasItems' | 'readItems'>) {
     this.#session = session;
-    this.#queue = queue;
+    this.#held = held;
   }
 
   /**
@@ -76,10 +77,10 @@ export class Uploader {
     const offered = this.#offered;
     if (offered.length === 0) return;
     this.#offered = [];
-    const held = await this.#queue.hasItems(offered);
+    const held = await this.#held.hasItems(offered);
     const missing = await this.#missing(offered.filter((_, at) => held[at]).map((id) => ({ id })));
     // A damaged item cannot be sent; the collector will name it when it looks at the commit.
-    for await (const item of this.#queue.readItems(missing.map(({ id }) => id)))
+    for await (const item of this.#held.readItems(missing.map(({ id }) => id)))
       if (item !== undefined) await this.send(item);
   }
 

@@ -8,7 +8,7 @@ import type {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Random } from '@aliquot/shared/ports';
 import type { AgentIdentity } from '../identity/identity.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { CommitChain, Outbox } from '../queue/outbox/outbox.ts';
 import { UplinkError } from './errors.ts';
 import { judgeReady } from './judge.ts';
 import type { TrustStore } from './trust.ts';
@@ -26,7 +26,10 @@ export const MAX_FORKS_WITHOUT_RECEIPT = 3;
 
 export interface WelcomeParts {
   readonly identity: AgentIdentity;
-  readonly queue: Queue;
+  readonly queue: {
+    readonly outbox: Pick<Outbox, 'signedCommit' | 'unreceipt'>;
+    readonly chain: Pick<CommitChain, 'present' | 'fork'>;
+  };
   readonly trust: TrustStore;
   readonly random: Random;
 }
@@ -70,7 +73,9 @@ export class Welcome {
     // Where the histories cannot be compared, all is sent again: the collector takes what it has
     // already as the same.
     if (ready.openings.length > 0)
-      await queue.unreceipt((await this.#isOurs(ready)) ? (ready.chainHead?.sequence ?? 0) : 0);
+      await queue.outbox.unreceipt(
+        (await this.#isOurs(ready)) ? (ready.chainHead?.sequence ?? 0) : 0,
+      );
     await trust.remember(collector, certificate, { head, signed: ready.head, certificate });
     return head;
   }
@@ -84,8 +89,8 @@ export class Welcome {
   async settleChain(ready: Ready): Promise<void> {
     const { queue } = this.#parts;
     const { chainHead: theirs } = ready;
-    if (theirs === undefined) return queue.unreceipt(await this.#beforeChain());
-    if (await this.#isOurs(ready)) return queue.unreceipt(theirs.sequence);
+    if (theirs === undefined) return queue.outbox.unreceipt(await this.#beforeChain());
+    if (await this.#isOurs(ready)) return queue.outbox.unreceipt(theirs.sequence);
     const says = `the collector has a commit ${theirs.sequence} that this folder did not make: it was copied, or put back to an older state`;
     if (this.#forks >= MAX_FORKS_WITHOUT_RECEIPT)
       throw new UplinkError(
@@ -93,7 +98,7 @@ export class Welcome {
         `${says}, and does so for every new chain; nothing is sent, tell central IT`,
       );
     this.#forks += 1;
-    await queue.forkChain({
+    await queue.chain.fork({
       chainId: this.#parts.random.bytes(CHAIN_ID_BYTES) as ChainId,
       named: theirs,
     });
@@ -105,8 +110,9 @@ export class Welcome {
 
   async #isOurs({ chainHead: theirs }: Ready): Promise<boolean> {
     const { queue } = this.#parts;
-    if (theirs === undefined || !equalBytes(theirs.chainId, queue.chain().chainId)) return false;
-    const ours = await queue.signedCommit(theirs.sequence);
+    if (theirs === undefined || !equalBytes(theirs.chainId, queue.chain.present().chainId))
+      return false;
+    const ours = await queue.outbox.signedCommit(theirs.sequence);
     return ours !== undefined && equalBytes(ours.hash, theirs.hash);
   }
 
@@ -117,8 +123,8 @@ export class Welcome {
    */
   async #beforeChain(): Promise<number> {
     const { queue } = this.#parts;
-    const { forkedFrom } = queue.chain();
-    const ours = forkedFrom && (await queue.signedCommit(forkedFrom.sequence));
+    const { forkedFrom } = queue.chain.present();
+    const ours = forkedFrom && (await queue.outbox.signedCommit(forkedFrom.sequence));
     return forkedFrom !== undefined && ours !== undefined && equalBytes(ours.hash, forkedFrom.hash)
       ? forkedFrom.sequence
       : 0;
@@ -127,8 +133,8 @@ export class Welcome {
   async #unsafe(ready: Ready): Promise<void> {
     const { queue } = this.#parts;
     const { chainHead: theirs } = ready;
-    if (theirs === undefined) await queue.unreceipt(0);
-    else if (await this.#isOurs(ready)) await queue.unreceipt(theirs.sequence);
+    if (theirs === undefined) await queue.outbox.unreceipt(0);
+    else if (await this.#isOurs(ready)) await queue.outbox.unreceipt(theirs.sequence);
     // Else it was put back, and so were we: `believe` takes nothing for safe once it is healed.
   }
 }

@@ -95,7 +95,7 @@ describe('the network', () => {
     let agent = await start();
     await capture(agent, '/data/a');
     await agent.until('offline');
-    const signed = await agent.queue.signedCommit(1);
+    const signed = await agent.queue.outbox.signedCommit(1);
     agent = await restarted(agent);
     await agent.until('offline');
     collector.hangUpOn = () => false;
@@ -116,7 +116,7 @@ describe('the network', () => {
     agent = await restarted(agent);
     await agent.uplink.drained();
     expect(collector.commits).toHaveLength(1);
-    expect(agent.queue.receiptedSequence()).toBe(1);
+    expect(agent.queue.outbox.receiptedSequence()).toBe(1);
   });
 
   test('without a collector the waits are drawn below a bound that doubles up to a minute; nudging tries at once', async () => {
@@ -157,7 +157,7 @@ describe('the network', () => {
     const drained = agent.uplink.drained(given.signal);
     given.abort(new Error('enough'));
     await expect(drained).rejects.toThrow('enough');
-    expect(agent.queue.pending().entries).toBe(1);
+    expect(agent.queue.intake.pending().entries).toBe(1);
   });
 
   test('questions without a session are answered with the reason', async () => {
@@ -182,7 +182,7 @@ describe('a hostile or broken collector', () => {
     await capture(agent, '/data/a').catch(() => undefined);
     const status = await agent.until('refused');
     expect(status.problem?.code).toBe(code);
-    expect(agent.queue.pending().entries).toBe(1);
+    expect(agent.queue.intake.pending().entries).toBe(1);
     await expect(agent.uplink.drained()).rejects.toMatchObject({ code });
     // The wait begins once the problem is kept on the disk.
     await agent.timers.longer(90_000);
@@ -231,15 +231,15 @@ describe('a hostile or broken collector', () => {
     expect(status.problem?.code).toBe('UPLINK_ROLLED_BACK');
     await expect(agent.uplink.drained()).rejects.toMatchObject({ code: 'UPLINK_ROLLED_BACK' });
     expect(collector.commits).toHaveLength(1);
-    expect(agent.queue.pending().entries).toBe(2);
+    expect(agent.queue.intake.pending().entries).toBe(2);
     await agent.uplink.stop();
     expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe(
       'UPLINK_ROLLED_BACK',
     );
     agent.uplink.start();
     await agent.until('rolled-back');
-    expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
-    expect((await agent.queue.known(Buffer.from('/data/b')))?.state).toBe('queued');
+    expect((await agent.queue.ledger.known(Buffer.from('/data/a')))?.state).toBe('safe');
+    expect((await agent.queue.ledger.known(Buffer.from('/data/b')))?.state).toBe('queued');
     await collector.reopen([lost]);
     await agent.timers.longer(1000);
     agent.timers.fire();
@@ -247,7 +247,7 @@ describe('a hostile or broken collector', () => {
     await agent.uplink.drained();
     expect(collector.commitBytes).toEqual(sent);
     expect(agent.uplink.status().verifiedHead).toMatchObject({ logEpoch: 1, size: 4 });
-    expect(await collect(agent.queue.lost())).toEqual([]);
+    expect(await collect(agent.queue.losses.list())).toEqual([]);
   });
 
   test('P5: a collector that was put back and does not say so is found out', async () => {
@@ -330,12 +330,12 @@ describe('a hostile or broken collector', () => {
     await agent.uplink.drained();
     expect(collector.commits).toHaveLength(sequences);
     expect(asked).toContain('/data/b');
-    const names = (await collect(agent.queue.lost())).map(
+    const names = (await collect(agent.queue.losses.list())).map(
       ({ path }) => path && Buffer.from(path).toString(),
     );
     expect(names).toContain('/data/b');
     expect(names).not.toContain('/data/c');
-    expect(await agent.queue.known(Buffer.from('/data/b'))).toBeUndefined();
+    expect(await agent.queue.ledger.known(Buffer.from('/data/b'))).toBeUndefined();
   });
 
   test('an item that the collector names as missing is sent again', async () => {
@@ -345,7 +345,7 @@ describe('a hostile or broken collector', () => {
     const [item] = sample('/data/a', 3).items;
     if (item === undefined) throw new Error('no item');
     collector.forgetItem(item.id);
-    const capture2 = agent.queue.capture();
+    const capture2 = agent.queue.intake.capture();
     const file = sample('/data/a', 3);
     await capture2.putVersion(file.draft, file.known);
     await agent.queue.sync();
@@ -378,8 +378,8 @@ describe('a hostile or broken collector', () => {
       bend('receipt', change);
       agent.uplink.start();
       expect((await agent.until('refused')).problem?.code).toBe('UPLINK_BAD_RECEIPT');
-      expect(agent.queue.pending().entries).toBe(1);
-      expect(agent.queue.receiptedSequence()).toBe(0);
+      expect(agent.queue.intake.pending().entries).toBe(1);
+      expect(agent.queue.outbox.receiptedSequence()).toBe(0);
       collector.bend = (frame) => frame;
       agent.uplink.nudge();
       await agent.until('ready');
@@ -399,7 +399,7 @@ describe('a hostile or broken collector', () => {
     await agent.uplink.drained();
     await capture(agent, '/data/b');
     expect((await agent.until('refused')).problem?.code).toBe('UPLINK_BAD_RECEIPT');
-    expect(agent.queue.receiptedSequence()).toBe(1);
+    expect(agent.queue.outbox.receiptedSequence()).toBe(1);
   });
 
   test('a frame that is altered, repeated or dropped on the way ends the session', async () => {

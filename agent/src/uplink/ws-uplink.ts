@@ -148,7 +148,7 @@ export class WebSocketUplink implements Uplink {
       url: this.#url,
       problem: this.#problem,
       connectedSinceMs: this.#connectedSinceMs,
-      lastReceiptMs: queue.lastReceipt()?.receivedAtMs,
+      lastReceiptMs: queue.outbox.lastReceipt()?.receivedAtMs,
       sentBytes: this.#sentBytes,
       sentContentBytes: this.#sentContentBytes,
       nextAttemptMs: this.#nextAttemptMs,
@@ -278,7 +278,7 @@ export class WebSocketUplink implements Uplink {
     const session = new Session({
       identity,
       address,
-      chainId: queue.chain().chainId,
+      chainId: queue.chain.present().chainId,
       trust,
       random,
       software,
@@ -308,7 +308,7 @@ export class WebSocketUplink implements Uplink {
         );
       },
     });
-    const sweep = new SweepAnswer(queue, session);
+    const sweep = new SweepAnswer(queue.epochs, session);
     const told = new SettingsAnswer(desk, session);
     const diagnosis = new DiagnosisAnswer({ identity, diagnostics, clock, random }, session);
     this.#session = session;
@@ -324,8 +324,8 @@ export class WebSocketUplink implements Uplink {
       // that commit would miss it.
       if (
         ready.chainHead === undefined &&
-        queue.chain().forkedFrom !== undefined &&
-        !queue.chain().inherited
+        queue.chain.present().forkedFrom !== undefined &&
+        !queue.chain.present().inherited
       )
         this.#standing ??= heldStates;
       await sweep.settled(ready.gcEpoch);
@@ -440,7 +440,7 @@ export class WebSocketUplink implements Uplink {
     keepProblem = false,
   ): void {
     this.#state = state;
-    this.#options.queue.drains(state === 'ready');
+    this.#options.queue.intake.drains(state === 'ready');
     if (!keepProblem) {
       this.#failure = failure instanceof UplinkError ? failure : undefined;
       const same = failure !== undefined && this.#problem?.code === failure.code;

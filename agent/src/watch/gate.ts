@@ -4,7 +4,7 @@ import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
 import { resultPath } from '../capture/scan.ts';
-import type { KnownFile } from '../queue/queue.ts';
+import type { KnownFile } from '../queue/ledger/ledger.ts';
 import { type BytePath, orderOf, separator } from '../source/paths.ts';
 import { isBeside, type Problem } from '../source/problem.ts';
 import type { Source } from '../source/source.ts';

@@ -60,7 +60,7 @@ afterEach(() => bench.close());
 
 const at = (name: string) => join(bench.data, name);
 const path = (name: string) => fromText(at(name), '/');
-const known = (name: string) => bench.queue.known(Buffer.from(at(name)));
+const known = (name: string) => bench.queue.ledger.known(Buffer.from(at(name)));
 const noTag = new Uint8Array(32);
 
 /**
@@ -96,7 +96,7 @@ async function rest(): Promise<number> {
 async function problems(): Promise<{ path: string; code: string; sinceMs: number }[]> {
   await bench.queue.sync();
   const all: { path: string; code: string; sinceMs: number }[] = [];
-  for await (const problem of bench.queue.problems())
+  for await (const problem of bench.queue.ledger.problems())
     all.push({
       path: Buffer.from(problem.path).toString(),
       code: problem.code,
@@ -176,7 +176,7 @@ test('P6: a folder result that never rests is captured as it is, named, and whol
   expect(await problems()).toMatchObject([{ path: at('run.D'), code: 'unsettled' }]);
   await rest();
   expect(await problems()).toEqual([]);
-  for await (const file of bench.queue.knownUnder(Buffer.from(at('run.D/'))))
+  for await (const file of bench.queue.ledger.knownUnder(Buffer.from(at('run.D/'))))
     expect(file.contentTag).not.toEqual(noTag);
   expect((await known('run.D/method'))?.contentTag).toEqual(wholeTag('method'));
 });
@@ -226,7 +226,7 @@ test.runIf(posixOnly(NO_LINKS))(
       undefined,
     );
     expect(await known('current')).toMatchObject({ kind: 'symlink' });
-    expect((await bench.queue.known(Buffer.from(bench.data)))?.kind).toBe('directory');
+    expect((await bench.queue.ledger.known(Buffer.from(bench.data)))?.kind).toBe('directory');
     expect((await problems()).map((problem) => problem.path)).toEqual([at('current')]);
   },
 );

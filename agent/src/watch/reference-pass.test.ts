@@ -65,9 +65,9 @@ async function pass(
   const tally = await captureReferences(parts, new AbortController().signal);
   await queue.sync();
   const waiting: (string | undefined)[] = [];
-  for await (const { path } of queue.references()) waiting.push(text(path));
+  for await (const { path } of queue.references.list()) waiting.push(text(path));
   const lost: (string | undefined)[] = [];
-  for await (const { path } of queue.lost()) lost.push(text(path));
+  for await (const { path } of queue.losses.list()) lost.push(text(path));
   return { tally, waiting, lost };
 }
 
@@ -82,7 +82,7 @@ test('P6: with another folder where the drive was mounted nothing that waits is 
   await bench.backup();
   await waits('a');
   const elsewhere = { ...bench.source, root: fromText(bench.own, '/') };
-  const known = await bench.queue.known(pathBytes(bench.root));
+  const known = await bench.queue.ledger.known(pathBytes(bench.root));
   expect(known).toBeDefined();
   const look = bench.host.look.bind(bench.host);
   bench.host.look = async (path) => (path === bench.root ? look(elsewhere.root) : 'ENOENT');

@@ -1,16 +1,31 @@
-import { Capturer, type CapturerParts, type CaptureTask } from '../capture/capturer.ts';
+import {
+  Capturer,
+  type CapturerParts,
+  type CapturerQueue,
+  type CaptureTask,
+} from '../capture/capturer.ts';
 import type { Change } from '../capture/compare.ts';
 import { Presence } from '../capture/presence.ts';
 import { scan } from '../capture/scan.ts';
 import { throwIfStopped } from '../capture/stop.ts';
-import type { FileReference, Queue } from '../queue/queue.ts';
+import type { QueueIntake } from '../queue/intake/intake.ts';
+import type { ContentCache, FileReferences, KnownFiles } from '../queue/ledger/ledger.ts';
+import type { FileReference } from '../queue/log/facts.ts';
 import { type BytePath, bytePath, nameOf } from '../source/paths.ts';
 import type { PlaceBook } from '../source/places.ts';
 import { compileRules, excludedFrom } from '../source/rules.ts';
 import type { Source } from '../source/source.ts';
 import { countOutcome, newTally, type Tally } from './tally.ts';
 
+/** What capturing what waits needs of the queue. */
+export interface ReferencePassQueue extends CapturerQueue {
+  readonly intake: Pick<QueueIntake, 'capture' | 'room'>;
+  readonly ledger: ContentCache & KnownFiles;
+  readonly references: Pick<FileReferences, 'list' | 'drop' | 'lose'>;
+}
+
 export interface ReferencePassParts extends CapturerParts {
+  readonly queue: ReferencePassQueue;
   readonly places: PlaceBook;
   /**
    * The source that a waiting file is captured under; undefined when it should not be captured any
@@ -47,20 +62,20 @@ async function* waiting(
   signal: AbortSignal,
 ): AsyncGenerator<CaptureTask, void, void> {
   const { queue, references } = parts;
-  const hasRoom = roomOf(queue);
-  for await (const reference of queue.references()) {
+  const hasRoom = roomOf(queue.intake);
+  for await (const reference of queue.references.list()) {
     throwIfStopped(signal);
     const path = bytePath(reference.path);
     if (!parts.where(path) || !(parts.all || (await hasRoom(reference.class)))) continue;
     const source = parts.sourceOf(path, reference.class);
     if (source === undefined) {
-      await queue.dropReference(reference.path);
+      await queue.references.drop(reference.path);
       continue;
     }
     const presence = await presenceOf(parts, source, path);
     if (presence === 'unknown') continue;
     if (presence === 'gone') {
-      const known = await queue.known(reference.path);
+      const known = await queue.ledger.known(reference.path);
       if (known !== undefined) yield { type: 'gone', source, path, known };
       else await references.gone(reference.path);
     } else {
@@ -69,7 +84,7 @@ async function* waiting(
         // Only rules may end it silently. A file that went between the two looks, maybe with its
         // drive, waits for the next pass.
         if (excludedFrom(compileRules(source.rules), path, source.root))
-          await queue.dropReference(reference.path);
+          await queue.references.drop(reference.path);
       } else if (change.type === 'same')
         await references.settled(reference.path, stateOf(change).size, stateOf(change).mtimeNs);
       else if (change.type === 'put') {
@@ -149,12 +164,12 @@ const ASKS_BETWEEN = 256;
  * Whether a class has room; asks the disk again after some questions, because what comes in
  * meanwhile takes it.
  */
-function roomOf(queue: Queue): (className: string) => Promise<boolean> {
+function roomOf(intake: Pick<QueueIntake, 'room'>): (className: string) => Promise<boolean> {
   const known = new Map<string, { room: boolean; asked: number }>();
   return async (name) => {
     let answer = known.get(name);
     if (answer === undefined || answer.asked >= ASKS_BETWEEN) {
-      answer = { room: (await queue.room(name)).bytes >= 1, asked: 0 };
+      answer = { room: (await intake.room(name)).bytes >= 1, asked: 0 };
       known.set(name, answer);
     }
     answer.asked += 1;

@@ -24,7 +24,7 @@ afterEach(() => bench.close());
 const at = (name: string) => join(bench.data, name);
 const path = (name: string) => fromText(at(name), '/');
 const known = async (name: string) =>
-  (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
+  (await bench.queue.ledger.known(Buffer.from(at(name)))) !== undefined;
 const pass = (seconds: number) => {
   bench.clock.ms += seconds * 1000;
 };
@@ -143,7 +143,7 @@ test('P6: a source of which the patterns leave nothing is a problem until they l
   });
   const codes = async () => {
     const found: string[] = [];
-    for await (const { code } of queue.problems()) found.push(code);
+    for await (const { code } of queue.ledger.problems()) found.push(code);
     return found;
   };
   writeFileSync(at('a.tmp'), 'a');

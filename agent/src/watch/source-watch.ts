@@ -1,5 +1,5 @@
 import type { Clock } from '@aliquot/shared/ports';
-import { Capturer, type CaptureTask } from '../capture/capturer.ts';
+import { Capturer, type CapturerQueue, type CaptureTask } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
@@ -7,7 +7,7 @@ import type { ReferenceBook } from '../capture/references.ts';
 import { type Look, resultPath, scan } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { UnderWay } from '../capture/under-way.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { KnownFiles } from '../queue/ledger/ledger.ts';
 import type { Excluded } from '../source/excludes.ts';
 import { type BytePath, isWithin } from '../source/paths.ts';
 import type { PlaceBook } from '../source/places.ts';
@@ -21,7 +21,7 @@ import { addTally, countOutcome, countSame, newTally, type Tally } from './tally
 
 export interface SourceWatchParts {
   readonly host: CaptureHost;
-  readonly queue: Queue;
+  readonly queue: CapturerQueue & { readonly ledger: KnownFiles };
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
   readonly places: PlaceBook;

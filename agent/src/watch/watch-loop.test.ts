@@ -35,7 +35,7 @@ afterEach(async () => {
 
 const at = (name: string) => join(bench.data, name);
 const known = async (name: string) =>
-  (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
+  (await bench.queue.ledger.known(Buffer.from(at(name)))) !== undefined;
 const scanned = (count: number) =>
   vi.waitFor(() => expect(scans).toBeGreaterThanOrEqual(count), { timeout: 240_000 });
 const captured = (name: string) =>

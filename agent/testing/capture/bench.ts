@@ -2,6 +2,7 @@
  * Temporary folders, a real queue and captures in this thread, for the agent's tests. Nothing
  * outside tests imports this file.
  */
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -14,8 +15,8 @@ import { ReferenceBook } from '../../src/capture/references.ts';
 import { scanBatches } from '../../src/capture/scan.ts';
 import { unlessStopped } from '../../src/capture/stop.ts';
 import { UnderWay } from '../../src/capture/under-way.ts';
-import type { DurableQueue } from '../../src/queue/durable-queue.ts';
-import type { QueueBudget } from '../../src/queue/queue.ts';
+import type { QueueBudget } from '../../src/queue/intake/room.ts';
+import type { Queue } from '../../src/queue/queue.ts';
 import { type BytePath, fromText, separator } from '../../src/source/paths.ts';
 import { PlaceBook } from '../../src/source/places.ts';
 import type { WalkRules } from '../../src/source/rules.ts';
@@ -31,7 +32,7 @@ export interface Bench {
   readonly data: string;
   readonly root: BytePath;
   readonly own: string;
-  readonly queue: DurableQueue;
+  readonly queue: Queue;
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
   readonly underWay: UnderWay;

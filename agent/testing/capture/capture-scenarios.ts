@@ -219,7 +219,7 @@ async function judge(
   states: readonly Buffer[],
   told: string,
 ): Promise<string | undefined> {
-  const known = await bench.queue.known(pathBytes(path));
+  const known = await bench.queue.ledger.known(pathBytes(path));
   const isProblem = (await problemOf(bench, path)) !== undefined;
   if (told.includes('new ') || told.includes('changed ')) {
     if (known === undefined) return `told as captured (${told}), and not known`;
@@ -243,7 +243,7 @@ async function atRest(
   path: string,
   told: string,
 ): Promise<string | undefined> {
-  const known = await bench.queue.known(pathBytes(path));
+  const known = await bench.queue.ledger.known(pathBytes(path));
   const problem = await problemOf(bench, path);
   const kind = disk.kindOf(path);
   const content = disk.contentOf(path);
@@ -260,7 +260,7 @@ async function atRest(
 }
 
 async function problemOf(bench: Bench, path: string): Promise<string | undefined> {
-  for await (const problem of bench.queue.problems())
+  for await (const problem of bench.queue.ledger.problems())
     if (pathBytes(path).equals(problem.path)) return problem.code;
   return undefined;
 }

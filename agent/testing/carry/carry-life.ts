@@ -10,8 +10,9 @@ import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { exportQueue } from '../../src/carry/export-queue.ts';
 import { importReceipts } from '../../src/carry/import-receipts.ts';
-import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { fsckQueue } from '../../src/queue/log/fsck.ts';
+import { openQueue } from '../../src/queue/open.ts';
+import type { Queue } from '../../src/queue/queue.ts';
 import { TrustStore } from '../../src/uplink/trust.ts';
 import { WebSocketUplink } from '../../src/uplink/ws-uplink.ts';
 import { collect, put, queueOptions, type SampleFile, sample, vault } from '../queue/support.ts';
@@ -22,7 +23,7 @@ import { TestCollector } from '../uplink/test-collector.ts';
 const MAX_FILE_BYTES = 1 << 20;
 
 interface Carried {
-  readonly queue: DurableQueue;
+  readonly queue: Queue;
   readonly uplink: WebSocketUplink;
   readonly files: FilePort;
 }
@@ -46,7 +47,7 @@ export class CarryLife implements Life<Carried> {
 
   async open(files: FilePort): Promise<Carried> {
     const identity = testIdentity('http://127.0.0.1:9');
-    const queue = await DurableQueue.open(this.#options(files));
+    const queue = await openQueue(this.#options(files));
     const trust = await TrustStore.open(files, this.#dir, identity);
     const clock = { nowMs: () => FIXTURE_TIME_MS };
     const uplink = new WebSocketUplink({
@@ -111,7 +112,7 @@ export class CarryLife implements Life<Carried> {
     // removes what is set aside.
     for (let round = 0; damaged && round < 2; round += 1) {
       await fsck();
-      await (await DurableQueue.open(this.#options(files))).close();
+      await (await openQueue(this.#options(files))).close();
     }
     const found = await fsck();
     const wrong = found.filter(({ severity, repaired }) => severity === 'error' && !repaired);
@@ -124,20 +125,20 @@ export class CarryLife implements Life<Carried> {
       ['r', this.#collector.key.publicKey],
     ] as const)
       await this.#judgeFile(files, name, key);
-    const queue = await DurableQueue.open(this.#options(files));
+    const queue = await openQueue(this.#options(files));
     try {
       const at = new Set(
         this.#collector.commits.flatMap(({ slots }) =>
           slots.flatMap((slot) => (slot.type === 'entry' ? [hexOf(slot.entry.fileId)] : [])),
         ),
       );
-      const safe = queue.receiptedSequence();
+      const safe = queue.outbox.receiptedSequence();
       expectThat(
         safe <= this.#collector.commits.length,
         `I-A2: commit ${safe} counts as receipted and is not at the collector`,
       );
       for (const { draft, path } of this.#captured) {
-        const known = await queue.known(path);
+        const known = await queue.ledger.known(path);
         expectThat(known !== undefined, `P1: ${Buffer.from(path).toString()} is forgotten`);
         if (known?.state === 'safe')
           expectThat(
@@ -147,8 +148,8 @@ export class CarryLife implements Life<Carried> {
       }
       if (whole)
         expectThat(
-          queue.pending().entries === 0,
-          `${queue.pending().entries} versions are queued after everything was carried`,
+          queue.intake.pending().entries === 0,
+          `${queue.intake.pending().entries} versions are queued after everything was carried`,
         );
     } finally {
       await queue.close();

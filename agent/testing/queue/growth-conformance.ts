@@ -8,7 +8,7 @@ import { type SampleFile, sample } from './support.ts';
  */
 export function queueGrowthConformance(current: () => Queue, reopen: () => Promise<void>): void {
   const keep = async (file: SampleFile, state: Uint8Array): Promise<void> => {
-    const capture = current().capture();
+    const capture = current().intake.capture();
     for (const item of file.items) await capture.putItem(item);
     capture.keepGrowth(state);
     await capture.putVersion(file.draft, file.known);
@@ -17,30 +17,30 @@ export function queueGrowthConformance(current: () => Queue, reopen: () => Promi
   describe('states of growing files', () => {
     test('I-A11: a state is there from the sync of its version on, and after opening again', async () => {
       const file = sample('/data/run.raw');
-      expect(await current().growthOf(file.path)).toBeUndefined();
+      expect(await current().ledger.growthOf(file.path)).toBeUndefined();
       await keep(file, Uint8Array.of(1, 2, 3));
       await current().sync();
       await reopen();
-      expect(await current().growthOf(file.path)).toEqual(Uint8Array.of(1, 2, 3));
+      expect(await current().ledger.growthOf(file.path)).toEqual(Uint8Array.of(1, 2, 3));
     });
 
     test('I-A11: the newest version brings its own state', async () => {
       const file = sample('/data/run.raw');
       for (const state of [1, 2]) await keep(file, Uint8Array.of(state));
       await current().sync();
-      expect(await current().growthOf(file.path)).toEqual(Uint8Array.of(2));
+      expect(await current().ledger.growthOf(file.path)).toEqual(Uint8Array.of(2));
     });
 
     test('I-A11: a capture that was given up keeps none, and one that has ended takes none', async () => {
       const file = sample('/data/run.raw');
-      const capture = current().capture();
+      const capture = current().intake.capture();
       capture.keepGrowth(Uint8Array.of(1));
       capture.abort();
       expect(() => capture.keepGrowth(Uint8Array.of(2))).toThrowError(
         expect.objectContaining({ code: 'QUEUE_CLOSED' }),
       );
       await current().sync();
-      expect(await current().growthOf(file.path)).toBeUndefined();
+      expect(await current().ledger.growthOf(file.path)).toBeUndefined();
     });
 
     test('I-A11: of more files than it keeps states for, none is given the state of another', async () => {
@@ -49,7 +49,7 @@ export function queueGrowthConformance(current: () => Queue, reopen: () => Promi
       await current().sync();
       let kept = 0;
       for (const [at, { path }] of files.entries()) {
-        const state = await current().growthOf(path);
+        const state = await current().ledger.growthOf(path);
         if (state === undefined) continue;
         expect(state).toEqual(Uint8Array.of(at));
         kept += 1;

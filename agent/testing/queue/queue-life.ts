@@ -2,11 +2,12 @@ import { decodeEntry, decodeSignedCommit } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { BatchKeys } from '../../src/queue/log/batch-keys.ts';
 import { fsckQueue } from '../../src/queue/log/fsck.ts';
-import { type QueueOptions, queuePaths } from '../../src/queue/log/open-queue.ts';
-import type { CommitSigner, QueuedCommit } from '../../src/queue/queue.ts';
+import { queuePaths } from '../../src/queue/log/open-queue.ts';
+import { openQueue } from '../../src/queue/open.ts';
+import type { CommitSigner, QueuedCommit } from '../../src/queue/outbox/outbox.ts';
+import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
 import {
   collect,
   put,
@@ -34,8 +35,8 @@ const nameOf = (path: Uint8Array): string => Buffer.from(path).toString();
  * I-A5): versions synced, commits signed, receipts taken. Times of capture tell versions of one
  * file apart.
  */
-export class QueueLife implements Life<DurableQueue> {
-  readonly steps: LifeStep<DurableQueue>[] = [];
+export class QueueLife implements Life<Queue> {
+  readonly steps: LifeStep<Queue>[] = [];
   readonly #dir: string;
   readonly #random: SeededRandom;
   readonly #options: Partial<QueueOptions>;
@@ -45,7 +46,7 @@ export class QueueLife implements Life<DurableQueue> {
   readonly #signed = new Map<number, Uint8Array>();
   /** Versions that were given up knowingly, by path and time of capture. */
   readonly #givenUp = new Set<string>();
-  readonly #checks = new Map<string, (queue: DurableQueue) => Promise<boolean>>();
+  readonly #checks = new Map<string, (queue: Queue) => Promise<boolean>>();
   #receipted = 0;
   #captureTime = 1_767_323_000_000;
 
@@ -56,11 +57,11 @@ export class QueueLife implements Life<DurableQueue> {
     this.#signer = testSigner(random.derive('signer'));
   }
 
-  open(files: FilePort): Promise<DurableQueue> {
-    return DurableQueue.open(this.#optionsOver(files));
+  open(files: FilePort): Promise<Queue> {
+    return openQueue(this.#optionsOver(files));
   }
 
-  close(queue: DurableQueue): Promise<void> {
+  close(queue: Queue): Promise<void> {
     return queue.close();
   }
 
@@ -70,11 +71,11 @@ export class QueueLife implements Life<DurableQueue> {
    */
   step(
     name: string,
-    run: (queue: DurableQueue) => Promise<void>,
+    run: (queue: Queue) => Promise<void>,
     about?: string,
-    check?: (queue: DurableQueue) => Promise<boolean>,
+    check?: (queue: Queue) => Promise<boolean>,
   ): this {
-    const step = async (queue: DurableQueue) => {
+    const step = async (queue: Queue) => {
       // Under way, neither the old nor the new holds for sure.
       if (about !== undefined) this.#checks.delete(about);
       await run(queue);
@@ -106,7 +107,7 @@ export class QueueLife implements Life<DurableQueue> {
   /** Signs one commit, or is given the one that waits. */
   sign(): this {
     return this.step('sign', async (queue) => {
-      const commit = await queue.nextCommit(this.#signer);
+      const commit = await queue.outbox.nextCommit(this.#signer);
       if (commit !== undefined) this.seen(commit);
     });
   }
@@ -115,11 +116,11 @@ export class QueueLife implements Life<DurableQueue> {
   drain(): this {
     return this.step('drain', async (queue) => {
       for (;;) {
-        const commit = await queue.nextCommit(this.#signer);
+        const commit = await queue.outbox.nextCommit(this.#signer);
         if (commit === undefined) return;
         this.seen(commit);
         const { signed, body } = receiptFor(commit);
-        await queue.receipted(signed, body);
+        await queue.outbox.receipted(signed, body);
         this.#receipted = commit.sequence;
       }
     });
@@ -132,11 +133,11 @@ export class QueueLife implements Life<DurableQueue> {
   unreceipt(sequence: number): this {
     return this.step(`unreceipt ${sequence}`, async (queue) => {
       for (const { file } of this.#owed) {
-        const held = await Promise.all(file.items.map(({ id }) => queue.hasItem(id)));
+        const held = await queue.items.hasItems(file.items.map(({ id }) => id));
         if (held.includes(false)) this.#givenUp.add(versionOf(file));
       }
       this.#receipted = Math.min(this.#receipted, sequence);
-      await queue.unreceipt(sequence);
+      await queue.outbox.unreceipt(sequence);
     });
   }
 
@@ -144,15 +145,15 @@ export class QueueLife implements Life<DurableQueue> {
   lose(sequence: number): this {
     const lost: string[] = [];
     this.step(`lose ${sequence}`, async (queue) => {
-      const bytes = (await queue.signedCommit(sequence))?.bytes;
+      const bytes = (await queue.outbox.signedCommit(sequence))?.bytes;
       const [first] = bytes === undefined ? [] : versionsIn(bytes);
       if (first !== undefined) this.#givenUp.add(first);
-      await queue.recordLost(sequence, [0]);
-      lost.push(...(await collect(queue.lost())).map(({ entry }) => String(entry)));
+      await queue.losses.record(sequence, [0]);
+      lost.push(...(await collect(queue.losses.list())).map(({ entry }) => String(entry)));
       expectThat(lost.length > 0, 'nothing is listed as lost');
     });
     return this.step('acknowledge the lost', async (queue) =>
-      queue.acknowledgeLost((await collect(queue.lost())).map(({ entry }) => entry)),
+      queue.losses.acknowledge((await collect(queue.losses.list())).map(({ entry }) => entry)),
     );
   }
 
@@ -179,12 +180,12 @@ export class QueueLife implements Life<DurableQueue> {
     // removes what is set aside.
     for (let round = 0; damaged && round < 2; round += 1) {
       await collect(fsckQueue({ ...options, repair: true }));
-      await (await DurableQueue.open(options)).close();
+      await (await openQueue(options)).close();
     }
     const findings = await collect(fsckQueue({ ...options, repair: damaged }));
     for (const { code, severity, what, where, repaired } of findings)
       expectThat(severity === 'note' || repaired, `fsck: ${code} ${what} (${where})`);
-    const queue = await DurableQueue.open(options);
+    const queue = await openQueue(options);
     try {
       await this.#judgePromises(queue);
       if (whole) await this.#judgeWhole(queue, files);
@@ -193,9 +194,9 @@ export class QueueLife implements Life<DurableQueue> {
     }
   }
 
-  async #judgePromises(queue: DurableQueue): Promise<void> {
+  async #judgePromises(queue: Queue): Promise<void> {
     for (const [sequence, bytes] of this.#signed) {
-      const commit = await queue.signedCommit(sequence);
+      const commit = await queue.outbox.signedCommit(sequence);
       expectThat(commit !== undefined, `I-A4: commit ${sequence} is gone`);
       expectThat(
         commit !== undefined && Buffer.compare(commit.bytes, bytes) === 0,
@@ -205,12 +206,12 @@ export class QueueLife implements Life<DurableQueue> {
     for (const [about, check] of this.#checks)
       expectThat(await check(queue), `${about}: not as promised`);
     expectThat(
-      queue.receiptedSequence() >= this.#receipted,
+      queue.outbox.receiptedSequence() >= this.#receipted,
       `I-A2: receipt ${this.#receipted} is forgotten`,
     );
     const receipted = new Set<string>();
-    for (let sequence = 1; sequence <= queue.receiptedSequence(); sequence += 1) {
-      const commit = await queue.signedCommit(sequence);
+    for (let sequence = 1; sequence <= queue.outbox.receiptedSequence(); sequence += 1) {
+      const commit = await queue.outbox.signedCommit(sequence);
       for (const version of commit === undefined ? [] : versionsIn(commit.bytes))
         receipted.add(version);
     }
@@ -218,12 +219,12 @@ export class QueueLife implements Life<DurableQueue> {
       ({ file }) => !receipted.has(versionOf(file)) && !this.#givenUp.has(versionOf(file)),
     );
     expectThat(
-      queue.pending().entries >= waiting.length,
-      `I-A1: ${waiting.length} versions wait, ${queue.pending().entries} are pending`,
+      queue.intake.pending().entries >= waiting.length,
+      `I-A1: ${waiting.length} versions wait, ${queue.intake.pending().entries} are pending`,
     );
     for (const { file, gone } of waiting) {
       for (const { id, sealed } of gone ? [] : file.items) {
-        const item = await queue.readItem(id);
+        const item = await queue.items.readItem(id);
         expectThat(
           item !== undefined && Buffer.compare(item.sealed, sealed) === 0,
           `I-A1: an item of ${nameOf(file.path)} is gone`,
@@ -231,7 +232,7 @@ export class QueueLife implements Life<DurableQueue> {
       }
     }
     for (const { file, gone } of newest(this.#owed)) {
-      const known = await queue.known(file.path);
+      const known = await queue.ledger.known(file.path);
       // Receipted and dropped ones may be unknown after a rebuild (I-A5), and what was cut short
       // later may stand for a newer version.
       if (known === undefined || gone) continue;
@@ -246,15 +247,15 @@ export class QueueLife implements Life<DurableQueue> {
    * Everything is sent: each version that was owed stands in a commit, those of one file in the
    * order of their capture; no key is left.
    */
-  async #judgeWhole(queue: DurableQueue, files: FilePort): Promise<void> {
+  async #judgeWhole(queue: Queue, files: FilePort): Promise<void> {
     expectThat(
-      queue.pending().entries === 0,
-      `${queue.pending().entries} versions are still pending`,
+      queue.intake.pending().entries === 0,
+      `${queue.intake.pending().entries} versions are still pending`,
     );
     const sent = new Map<string, number>();
     let at = 0;
     for (let sequence = 1; ; sequence += 1) {
-      const commit = await queue.signedCommit(sequence);
+      const commit = await queue.outbox.signedCommit(sequence);
       if (commit === undefined) break;
       for (const version of versionsIn(commit.bytes)) {
         at += 1;

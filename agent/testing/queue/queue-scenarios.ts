@@ -4,12 +4,12 @@ import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durab
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import type { DurableQueue } from '../../src/queue/durable-queue.ts';
+import type { FileReference } from '../../src/queue/log/facts.ts';
 import { fsckQueue } from '../../src/queue/log/fsck.ts';
 import { familyRange } from '../../src/queue/log/index-keys.ts';
 import { IndexStore } from '../../src/queue/log/index-store.ts';
 import { queuePaths } from '../../src/queue/log/open-queue.ts';
-import type { FileReference } from '../../src/queue/queue.ts';
+import type { Queue } from '../../src/queue/queue.ts';
 import { QueueLife } from './queue-life.ts';
 import { collect } from './support.ts';
 
@@ -23,7 +23,7 @@ export const queueDay: CrashScenario = {
     const life = new QueueLife(root, random);
     life.capture(['a', 2]).capture(['b', 1], ['c', 3]).sign().capture(['a', 1]).drain();
     life.gone('c').step('problem', async (queue) => {
-      await queue.setProblem(Buffer.from('/data/locked'), {
+      await queue.ledger.setProblem(Buffer.from('/data/locked'), {
         code: 'locked',
         message: 'in use',
         sinceMs: 1,
@@ -31,12 +31,8 @@ export const queueDay: CrashScenario = {
       await queue.sync();
     });
     life.step('refresh', async (queue) => {
-      const known = await queue.known(Buffer.from('/data/b'));
-      if (known !== undefined) await queue.refresh({ ...known, ino: 77n });
-      await queue.sync();
-    });
-    life.step('forget', async (queue) => {
-      await queue.forget(Buffer.from('/data/b'));
+      const known = await queue.ledger.known(Buffer.from('/data/b'));
+      if (known !== undefined) await queue.ledger.refresh({ ...known, ino: 77n });
       await queue.sync();
     });
     return life.capture(['large', 3, 2500]).drain();
@@ -84,51 +80,51 @@ export const queueFacts: CrashScenario = {
       resultPathLength: 0,
       settledAtMs: 1_767_323_000_000,
     });
-    const isReferred = (name: string) => async (queue: DurableQueue) =>
-      (await queue.reference(reference(name).path)) !== undefined;
+    const isReferred = (name: string) => async (queue: Queue) =>
+      (await queue.references.get(reference(name).path)) !== undefined;
     const refer = (name: string) =>
       life.step(
         `refer ${name}`,
         async (queue) => {
-          await queue.putReference(reference(name));
+          await queue.references.put(reference(name));
           await queue.sync();
         },
         `the reference to ${name}`,
         isReferred(name),
       );
     life.capture(['a', 1]).sign().capture(['b', 1]);
-    const forked = async (queue: DurableQueue) =>
-      Buffer.compare(queue.chain().chainId, chainId) === 0;
-    life.step('fork', (queue) => queue.forkChain({ chainId, named }), 'I-A8', forked);
+    const forked = async (queue: Queue) =>
+      Buffer.compare(queue.chain.present().chainId, chainId) === 0;
+    life.step('fork', (queue) => queue.chain.fork({ chainId, named }), 'I-A8', forked);
     refer('x');
     refer('y');
     life.capture(['c', 2]);
     life.step(
       'learn',
-      (queue) => queue.learnGcEpoch(3),
+      (queue) => queue.epochs.learn(3),
       'I-A9',
-      async (queue) => queue.gcEpoch() === 3,
+      async (queue) => queue.epochs.newest() === 3,
     );
     life.step(
       'lose y',
-      (queue) => queue.loseReference(reference('y').path, 'reference-gone'),
+      (queue) => queue.references.lose(reference('y').path, 'reference-gone'),
       'the reference to y',
       async (queue) =>
-        (await collect(queue.lost())).some(
+        (await collect(queue.losses.list())).some(
           ({ path }) => path !== undefined && Buffer.from(path).toString() === '/data/y',
         ),
     );
     life.step(
       'drop x',
       async (queue) => {
-        await queue.dropReference(reference('x').path);
+        await queue.references.drop(reference('x').path);
         await queue.sync();
       },
       'the reference to x',
       async (queue) => !(await isReferred('x')(queue)),
     );
     return life.drain().step('answer', async (queue) => {
-      if ((await queue.gcAnswer()) !== 3)
+      if ((await queue.epochs.answer()) !== 3)
         throw new Error('I-A9: everything is receipted, and there is no answer to the epoch');
     });
   },

@@ -2,6 +2,7 @@
  * Repeatable drafts, items and queues for the tests of the queue and the uplink. Nothing outside
  * tests imports this file.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,10 +22,11 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
-import { DurableQueue } from '../../src/queue/durable-queue.ts';
-import type { QueueOptions } from '../../src/queue/log/open-queue.ts';
+import type { KnownStat } from '../../src/queue/log/facts.ts';
 import { contentTag } from '../../src/queue/log/payloads.ts';
-import type { CommitSigner, KnownStat, Queue, QueuedCommit } from '../../src/queue/queue.ts';
+import { openQueue as openDurably } from '../../src/queue/open.ts';
+import type { CommitSigner, QueuedCommit } from '../../src/queue/outbox/outbox.ts';
+import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
 
 export const vault = fixtureVault('agent tests');
 export const keys: VaultKeys = vaultKeysFrom(vault.kit.dedupSecrets, vault.descriptor);
@@ -52,11 +54,8 @@ export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {
   };
 }
 
-export function openQueue(
-  dataDir: string,
-  changes: Partial<QueueOptions> = {},
-): Promise<DurableQueue> {
-  return DurableQueue.open(queueOptions(dataDir, changes));
+export function openQueue(dataDir: string, changes: Partial<QueueOptions> = {}): Promise<Queue> {
+  return openDurably(queueOptions(dataDir, changes));
 }
 
 export interface SampleFile {
@@ -137,7 +136,7 @@ export function sample(name: string, count = 1, size = 200): SampleFile {
 
 /** Puts a file as capture does: items, cache, version. Not synced. */
 export async function put(queue: Queue, file: SampleFile): Promise<void> {
-  const capture = queue.capture();
+  const capture = queue.intake.capture();
   for (const { id, kind, sealed } of file.items) await capture.putItem({ id, kind, sealed });
   for (const { plain, sealed } of file.chunks) {
     const fingerprint = chunkFingerprint(cacheSecret, plain);
@@ -162,7 +161,7 @@ export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
     content: { depth: 0, refs: [] },
     read: undefined,
   };
-  await queue.capture().putVersion(gone, undefined);
+  await queue.intake.capture().putVersion(gone, undefined);
 }
 
 /** Signs with a fixture key: for tests that need no uplink. */
@@ -227,9 +226,9 @@ export function receiptFor(commit: QueuedCommit): {
 export async function drainAll(queue: Queue): Promise<number> {
   const signer = testSigner();
   for (let count = 0; ; count += 1) {
-    const commit = await queue.nextCommit(signer);
+    const commit = await queue.outbox.nextCommit(signer);
     if (commit === undefined) return count;
     const { signed, body } = receiptFor(commit);
-    await queue.receipted(signed, body);
+    await queue.outbox.receipted(signed, body);
   }
 }

@@ -54,7 +54,7 @@ async function withRoom(maxBytes: number, context: TortureContext): Promise<stri
     service.bench.clock.ms += 60_000;
     await service.backup(false);
     const lost: string[] = [];
-    for await (const { path, why } of service.bench.queue.lost()) {
+    for await (const { path, why } of service.bench.queue.losses.list()) {
       if (path !== undefined)
         lost.push(
           `${why} ${Buffer.from(path)
@@ -76,7 +76,7 @@ async function withRoom(maxBytes: number, context: TortureContext): Promise<stri
 
 async function waitingNames({ bench }: ServiceBench): Promise<string[]> {
   const names: string[] = [];
-  for await (const { path } of bench.queue.references()) {
+  for await (const { path } of bench.queue.references.list()) {
     const name = Buffer.from(path)
       .toString()
       .slice(bench.data.length + 1);
@@ -92,12 +92,12 @@ async function everyFileIsSomewhere(
   const waits = new Set(await waitingNames(service));
   for (const at of sizes.keys()) {
     const captured =
-      (await service.bench.queue.known(pathBytes(fromText(service.at(`f${at}`), '/')))) !==
+      (await service.bench.queue.ledger.known(pathBytes(fromText(service.at(`f${at}`), '/')))) !==
       undefined;
     if (captured === waits.has(`f${at}`))
       return `f${at} is ${captured ? 'captured and waits' : 'neither captured nor waiting'}`;
   }
-  const { files } = service.bench.queue.referenceTotals();
+  const { files } = service.bench.queue.references.totals();
   if (files > 0 !== (code === 'PARTIAL'))
     return `${files} wait, and the backup ended with ${code ?? 'no error'}`;
   const status = await service.perform({ op: 'status', results: false });
@@ -116,7 +116,9 @@ async function everythingThatFitsIsSafe(
   const waits = new Set(await waitingNames(service));
   for (const [at, size] of sizes.entries()) {
     if (`f${at}` === gone) continue;
-    const known = await service.bench.queue.known(pathBytes(fromText(service.at(`f${at}`), '/')));
+    const known = await service.bench.queue.ledger.known(
+      pathBytes(fromText(service.at(`f${at}`), '/')),
+    );
     if (known?.state === 'safe') continue;
     // Records have heads, versions have names: some room beside the content.
     if (size + 10_000 < maxBytes)

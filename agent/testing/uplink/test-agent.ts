@@ -8,8 +8,8 @@ import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/ce
 import type { Timers } from '@aliquot/shared/ports';
 import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import type { AgentIdentity } from '../../src/identity/identity.ts';
-import { DurableQueue } from '../../src/queue/durable-queue.ts';
-import type { QueueOptions } from '../../src/queue/log/open-queue.ts';
+import { openQueue } from '../../src/queue/open.ts';
+import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
 import { TrustStore } from '../../src/uplink/trust.ts';
 import type { UplinkState, UplinkStatus } from '../../src/uplink/uplink.ts';
 import { type UplinkOptions, WebSocketUplink } from '../../src/uplink/ws-uplink.ts';
@@ -87,7 +87,7 @@ export class ManualTimers implements Timers {
 }
 
 export interface UplinkTestAgent {
-  readonly queue: DurableQueue;
+  readonly queue: Queue;
   readonly uplink: WebSocketUplink;
   readonly timers: ManualTimers;
   readonly dir: string;
@@ -111,9 +111,7 @@ export async function startAgent(
   const made = options.dir === undefined ? temporaryFolder() : undefined;
   const dir = options.dir ?? made?.dir ?? '';
   const identity = testIdentity(url, options.selfRestore);
-  const queue = await DurableQueue.open(
-    queueOptions(dir, { chainId: identity.chainId, ...options.queue }),
-  );
+  const queue = await openQueue(queueOptions(dir, { chainId: identity.chainId, ...options.queue }));
   const trust = await TrustStore.open(nodeFiles, dir, identity);
   const timers = new ManualTimers();
   const clock = { nowMs: () => FIXTURE_TIME_MS };

@@ -219,7 +219,6 @@ const storeTargets: readonly FuzzTarget[] = [
 const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown])[] = [
   ['version', queuePayloads.decodeVersion],
   ['known', queuePayloads.decodeKnown],
-  ['path', queuePayloads.decodePathRecord],
   ['problem', queuePayloads.decodeProblem],
   ['signed', queuePayloads.decodeSignedRecord],
   ['receipt', queuePayloads.decodeReceiptRecord],

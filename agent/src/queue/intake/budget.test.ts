@@ -16,13 +16,14 @@ import {
   temporaryFolder,
   testSigner,
 } from '../../../testing/queue/support.ts';
-import type { DurableQueue } from '../durable-queue.ts';
-import { type QueueOptions, queuePaths } from '../log/open-queue.ts';
-import type { QueueBudget, QueueEvent } from '../queue.ts';
-import { passingBytes } from './budget.ts';
+import type { QueueEvent } from '../log/events.ts';
+import { queuePaths } from '../log/open-queue.ts';
+import type { Queue, QueueOptions } from '../queue.ts';
+import type { QueueBudget } from './room.ts';
+import { passingBytes } from './room.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
-let queue: DurableQueue;
+let queue: Queue;
 
 beforeEach(() => {
   folder = temporaryFolder();
@@ -69,21 +70,21 @@ describe('a budget', () => {
     await open({ budget: budget(60_000) });
     const count = await fill('/data/a');
     expect(count).toBeGreaterThan(8);
-    const { entries } = queue.pending();
+    const { entries } = queue.intake.pending();
     expect(entries).toBe(count);
-    expect(await queue.known(Buffer.from(`/data/a ${count}`))).toBeUndefined();
+    expect(await queue.ledger.known(Buffer.from(`/data/a ${count}`))).toBeUndefined();
     await putGone(queue, sample('/data/a 0'));
-    await queue.setProblem(Buffer.from('/data/p'), {
+    await queue.ledger.setProblem(Buffer.from('/data/p'), {
       code: 'queue-full',
       message: 'no room',
       sinceMs: 1,
     });
-    await queue.putReference(reference('/data/r', 1));
+    await queue.references.put(reference('/data/r', 1));
     await queue.sync();
-    expect(queue.pending().entries).toBe(count + 1);
-    expect(await collect(queue.problems())).toHaveLength(1);
-    expect(queue.referenceTotals().files).toBe(1);
-    expect((await queue.usage()).usedBytes).toBeLessThanOrEqual(60_000 + 4096);
+    expect(queue.intake.pending().entries).toBe(count + 1);
+    expect(await collect(queue.ledger.problems())).toHaveLength(1);
+    expect(queue.references.totals().files).toBe(1);
+    expect((await queue.intake.usage()).usedBytes).toBeLessThanOrEqual(60_000 + 4096);
   });
 
   test('I-A10: a full queue can always be drained, tells when there is room, and then takes as much again', async () => {
@@ -93,14 +94,14 @@ describe('a budget', () => {
       const heard = listen();
       await drainAll(queue);
       expect(heard).toContain('room');
-      expect(queue.pending().entries).toBe(0);
+      expect(queue.intake.pending().entries).toBe(0);
       expect(await fill(`/data/${round}`)).toBeGreaterThanOrEqual(first - 2);
     }
   });
 
   test('I-A10: a capture that ended for want of room takes nothing more, and its segments go', async () => {
     await open({ budget: budget(20_000), keptBytes: 0 });
-    const capture = queue.capture();
+    const capture = queue.intake.capture();
     const file = sample('/data/big', 40, 1000);
     // Called all at once: the small one at the end would fit, and must not get in behind.
     const small = sample('/data/small').items;
@@ -117,7 +118,7 @@ describe('a budget', () => {
     await expect(capture.putVersion(file.draft, file.known)).rejects.toMatchObject({
       code: 'QUEUE_CLOSED',
     });
-    expect((await queue.room()).bytes).toBe(20_000);
+    expect((await queue.intake.room()).bytes).toBe(20_000);
     await put(queue, sample('/data/small'));
     await drainAll(queue);
     expect(readdirSync(queuePaths(folder.dir).segments).length).toBeLessThanOrEqual(2);
@@ -128,7 +129,7 @@ describe('a budget', () => {
     await open(options);
     const bulk = async (name: string): Promise<void> => {
       const file = sampleFile(name, [noise(name, 4000)]);
-      const capture = queue.capture('bulk');
+      const capture = queue.intake.capture('bulk');
       for (const { id, kind, sealed } of file.items) await capture.putItem({ id, kind, sealed });
       await capture.putVersion({ ...file.draft, class: 'bulk' }, file.known);
     };
@@ -137,15 +138,15 @@ describe('a budget', () => {
     await expect(bulk('/bulk/7')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
     await queue.close();
     await open(options);
-    expect((await queue.room('bulk')).bytes).toBeLessThan(2000);
+    expect((await queue.intake.room('bulk')).bytes).toBeLessThan(2000);
     await expect(bulk('/bulk/7')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-    expect((await queue.room('bulk')).why).toBeUndefined();
+    expect((await queue.intake.room('bulk')).why).toBeUndefined();
     await put(queue, sample('/data/other', 1, 4000));
-    expect((await queue.room()).bytes).toBeGreaterThan(50_000);
-    await queue.nextCommit(testSigner());
-    expect((await queue.usage()).classes).toMatchObject({ bulk: 7 * 4017, default: 4017 });
+    expect((await queue.intake.room()).bytes).toBeGreaterThan(50_000);
+    await queue.outbox.nextCommit(testSigner());
+    expect((await queue.intake.usage()).classes).toMatchObject({ bulk: 7 * 4017, default: 4017 });
     await drainAll(queue);
-    expect((await queue.usage()).classes).toEqual({});
+    expect((await queue.intake.usage()).classes).toEqual({});
     await bulk('/bulk/7');
   });
 });
@@ -154,24 +155,24 @@ describe('word of room', () => {
   test('I-A10: is given for any class that was refused, and not while its file would pass the budget again', async () => {
     await open({ budget: budget(100_000, { classes: { bulk: 0.1 } }) });
     const heard = listen();
-    const first = queue.capture('bulk');
+    const first = queue.intake.capture('bulk');
     const [one, other] = ['one', 'other'].map((name) => sample(name, 1, 6000).items[0]);
     if (one === undefined || other === undefined) throw new Error('no items');
     await first.putItem(one);
-    const second = queue.capture('bulk');
+    const second = queue.intake.capture('bulk');
     await expect(second.putItem(other)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-    await queue.room();
+    await queue.intake.room();
     expect(heard).toEqual([]);
     first.abort();
-    await queue.room();
+    await queue.intake.room();
     expect(heard).toEqual(['room']);
     for (let round = 0; round < 2; round += 1) {
-      const large = queue.capture('bulk');
+      const large = queue.intake.capture('bulk');
       const [begin, end] = sample(`large ${round}`, 2, 6000).items;
       if (begin === undefined || end === undefined) throw new Error('no items');
       await large.putItem(begin);
       await expect(large.putItem(end)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-      await queue.room();
+      await queue.intake.room();
     }
     expect(heard).toEqual(['room']);
   });
@@ -192,20 +193,20 @@ describe('the floor of free disk', () => {
     const before = segments();
     expect(before).toBeGreaterThan(3);
     free = floor;
-    expect((await queue.room()).bytes).toBeGreaterThan(10_000);
+    expect((await queue.intake.room()).bytes).toBeGreaterThan(10_000);
     await expect(put(queue, sample('/data/new', 1, 1000))).rejects.toMatchObject({
       code: 'QUEUE_FULL',
     });
     expect(segments()).toBe(1);
-    expect(await queue.room()).toEqual({ bytes: 0, why: 'disk' });
+    expect(await queue.intake.room()).toEqual({ bytes: 0, why: 'disk' });
     const heard = listen();
     free = floor * 2;
-    expect((await queue.room()).bytes).toBe(floor);
-    await queue.room();
+    expect((await queue.intake.room()).bytes).toBe(floor);
+    await queue.intake.room();
     expect(heard).toEqual(['room']);
     await put(queue, sample('/data/new', 1, 1000));
     await queue.sync();
-    expect(queue.pending().entries).toBe(1);
+    expect(queue.intake.pending().entries).toBe(1);
   });
 
   test.each([1, 500])(
@@ -239,13 +240,13 @@ describe('the floor of free disk', () => {
     await expect(put(queue, sample('/data/offline', 1, 1000))).rejects.toMatchObject({
       code: 'QUEUE_FULL',
     });
-    await queue.putReference(reference('/data/offline', 1000));
+    await queue.references.put(reference('/data/offline', 1000));
     await queue.sync();
     const heard = listen();
-    queue.drains(true);
+    queue.intake.drains(true);
     await queue.sync();
     expect(heard).toContain('room');
-    expect(await queue.room()).toEqual({ bytes: floor / 4, why: undefined });
+    expect(await queue.intake.room()).toEqual({ bytes: floor / 4, why: undefined });
     for (let round = 0; round < 3; round += 1) {
       await put(queue, sample(`/data/${round}`, 2, 100_000));
       await expect(put(queue, sample(`/data/large ${round}`, 3, 100_000))).rejects.toMatchObject({
@@ -254,20 +255,20 @@ describe('the floor of free disk', () => {
       await drainAll(queue);
     }
     // What has passed does not stay on such a disk to be sent again.
-    expect((await queue.usage()).keptBytes).toBe(0);
-    queue.drains(false);
+    expect((await queue.intake.usage()).keptBytes).toBe(0);
+    queue.intake.drains(false);
     await expect(put(queue, sample('/data/offline again', 1, 1000))).rejects.toMatchObject({
       code: 'QUEUE_FULL',
     });
-    expect(queue.pending().entries).toBe(0);
+    expect(queue.intake.pending().entries).toBe(0);
   });
 
   test('I-A10: what passes below the floor is never more than the budget, its class, or a gibibyte allow', async () => {
     free = floor / 2;
     await open({ port, budget: budget(50_000, { minFreeBytes: floor, classes: { small: 0.1 } }) });
-    queue.drains(true);
-    expect((await queue.room()).bytes).toBe(50_000);
-    expect((await queue.room('small')).bytes).toBe(5000);
+    queue.intake.drains(true);
+    expect((await queue.intake.room()).bytes).toBe(50_000);
+    expect((await queue.intake.room('small')).bytes).toBe(5000);
     expect(passingBytes(100 * 2 ** 30, 0)).toBe(2 ** 30);
     expect(passingBytes(300_000, 100_000)).toBe(200_000);
     expect(passingBytes(0, 0)).toBe(0);
@@ -297,38 +298,44 @@ describe('a disk that is full', () => {
     const files = ['/data/a', '/data/b'].map((name) => sample(name, 2, 70_000));
     for (const file of files) await put(queue, file);
     await queue.sync();
-    const patient = queue.capture();
+    const patient = queue.intake.capture();
     await put(queue, sample('/data/small'));
     full = true;
     await expect(queue.sync()).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
     await expect(put(queue, sample('/data/c', 1, 1_100_000))).rejects.toMatchObject({
       code: 'FILE_NO_SPACE',
     });
-    await expect(queue.nextCommit(testSigner())).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
+    await expect(queue.outbox.nextCommit(testSigner())).rejects.toMatchObject({
+      code: 'FILE_NO_SPACE',
+    });
     full = false;
     await queue.sync();
-    expect(queue.pending().entries).toBe(3);
+    expect(queue.intake.pending().entries).toBe(3);
     full = true;
-    await expect(queue.nextCommit(testSigner())).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
-    await expect(queue.learnGcEpoch(1)).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
+    await expect(queue.outbox.nextCommit(testSigner())).rejects.toMatchObject({
+      code: 'FILE_NO_SPACE',
+    });
+    await expect(queue.epochs.learn(1)).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
     full = false;
-    const commit = await queue.nextCommit(testSigner());
+    const commit = await queue.outbox.nextCommit(testSigner());
     if (commit === undefined) throw new Error('no commit');
     expect(commit).toMatchObject({ sequence: 1, entries: 3 });
     const { signed, body } = receiptFor(commit);
     full = true;
-    await expect(queue.receipted(signed, body)).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
-    expect(queue.pending().entries).toBe(3);
+    await expect(queue.outbox.receipted(signed, body)).rejects.toMatchObject({
+      code: 'FILE_NO_SPACE',
+    });
+    expect(queue.intake.pending().entries).toBe(3);
     full = false;
-    await queue.receipted(signed, body);
-    expect(queue.pending().entries).toBe(0);
+    await queue.outbox.receipted(signed, body);
+    expect(queue.intake.pending().entries).toBe(0);
     // Nothing had to start again for it.
     const late = sample('/data/late');
     await patient.putVersion(late.draft, late.known);
     await queue.close();
     await open({});
-    expect(queue.gcEpoch()).toBe(0);
-    expect(queue.receiptedSequence()).toBe(1);
+    expect(queue.epochs.newest()).toBe(0);
+    expect(queue.outbox.receiptedSequence()).toBe(1);
   });
 
   test('I-A1, I-A10: an index that cannot be written stops the queue until there is space, and then every synced version is there', async () => {
@@ -358,7 +365,7 @@ describe('a disk that is full', () => {
     await open({ port });
     await put(queue, sample('/data/a'));
     await queue.sync();
-    const late = queue.capture();
+    const late = queue.intake.capture();
     await put(queue, sample('/data/b'));
     full = true;
     await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_NO_SPACE', retryable: true });
@@ -367,12 +374,12 @@ describe('a disk that is full', () => {
     await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_NO_SPACE' });
     free = 1 << 30;
     await queue.sync();
-    expect(queue.pending().entries).toBe(2);
-    expect(await queue.known(Buffer.from('/data/b'))).toMatchObject({ state: 'queued' });
+    expect(queue.intake.pending().entries).toBe(2);
+    expect(await queue.ledger.known(Buffer.from('/data/b'))).toMatchObject({ state: 'queued' });
     const c = sample('/data/c');
     await expect(late.putVersion(c.draft, c.known)).rejects.toMatchObject({ code: 'QUEUE_CLOSED' });
     await put(queue, c);
     expect(await drainAll(queue)).toBe(1);
-    expect(queue.pending().entries).toBe(0);
+    expect(queue.intake.pending().entries).toBe(0);
   });
 });

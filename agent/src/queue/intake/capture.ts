@@ -1,7 +1,9 @@
 import type { EntryDraft } from '@aliquot/proto';
 import { CACHE_INDEX_BYTES, CACHED_BYTES, encodeCached } from '../ledger/cache-codec.ts';
+import type { CachedChunk } from '../ledger/ledger.ts';
 import { QueueError } from '../log/errors.ts';
-import type { CachedChunk, Capture, KnownStat, QueuedItem } from '../queue.ts';
+import type { KnownStat, QueuedItem } from '../log/facts.ts';
+import type { Capture } from './intake.ts';
 
 const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
 /**

@@ -1,6 +1,6 @@
-import type { IndexStore } from '../log/index-store.ts';
+import { firstHeldSegment, lowestHold } from '../log/held-segments.ts';
+import type { QueueFiles } from '../log/open-queue.ts';
 import type { QueueCapture } from './capture.ts';
-import { firstHeldSegment } from './retention.ts';
 
 /** Which segments are needed: by versions without a receipt, and by captures under way. */
 export class Holds {
@@ -15,16 +15,14 @@ export class Holds {
   /** By versions: the index's answer, kept in memory because every item asks. */
   #byVersions: number | undefined;
 
-  /**
-   * Asks the index: at start, and after whatever may hold older segments again. `from` is the
-   * lowest that any may have.
-   */
-  async find(index: IndexStore, from: number): Promise<void> {
-    this.#byVersions = await firstHeldSegment(index, from);
+  /** Asks the index: at start, and after whatever may hold older segments again. */
+  async find({ index, segments }: QueueFiles): Promise<void> {
+    const oldest = segments.files()[0]?.number ?? 0;
+    this.#byVersions = await firstHeldSegment(index, await lowestHold(index, oldest));
   }
 
   /** Asks the index again: after whatever may have ended a hold. */
-  async refresh(index: IndexStore): Promise<void> {
+  async refresh({ index }: QueueFiles): Promise<void> {
     if (this.#byVersions !== undefined)
       this.#byVersions = await firstHeldSegment(index, this.#byVersions);
   }

@@ -1,248 +1,127 @@
-import {
-  type ChunkId,
-  type EntryDraft,
-  encodeEntryDraft,
-  MAX_SEALED_CHUNK_BYTES,
-} from '@aliquot/proto';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
-import { growthSlot } from '../ledger/growth-slot.ts';
-import type { StagedReferences } from '../ledger/references.ts';
-import type { Applied } from '../log/apply.ts';
-import type { Joined, QueueCore } from '../log/core.ts';
-import { QueueError } from '../log/errors.ts';
-import { rawKey } from '../log/index-keys.ts';
-import { decodeItemPlace, type ItemPlace } from '../log/places.ts';
-import type { BatchSealer } from '../outbox/batch.ts';
-import type { GcGate } from '../outbox/gc-gate.ts';
-import type { KnownStat, QueuedItem } from '../queue.ts';
-import type { BudgetMeter, Metered } from './budget.ts';
-import { type CaptureSink, QueueCapture } from './capture.ts';
-import type { Holds } from './holds.ts';
-import type { Recent } from './recent.ts';
-import { dropOldestKept } from './retention.ts';
+import type { EntryDraft } from '@aliquot/proto';
+import type { CachedChunk } from '../ledger/ledger.ts';
+import type { KnownStat, QueuedItem } from '../log/facts.ts';
+import type { VersionHead } from '../log/payloads.ts';
+import type { QueueBudget, RoomLimit } from './room.ts';
 
-export interface IntakeParts {
-  readonly core: QueueCore;
-  readonly holds: Holds;
-  readonly batch: BatchSealer;
-  readonly meter: BudgetMeter;
-  readonly references: StagedReferences;
-  readonly gate: GcGate;
-  readonly recent: Recent;
-  /** A version was appended. */
-  readonly onVersion: (entry: number, capturedAtMs: number) => void;
-  /** The last capture ended that was open when the newest epoch was learnt. */
-  readonly onStaleEnded: () => void;
-}
-
-/** What the index said of an item when the turn began, and how many flushes there had been. */
-type Found = { readonly value: Uint8Array | undefined; readonly flushes: number } | undefined;
-
-interface Step extends Joined {
-  /** The item that it asks for. */
-  readonly id: ChunkId | undefined;
-  found: Found;
-}
-
-const NOTHING = new Uint8Array(0);
-
-/** The way in: open captures, what they add, and whether there is room for it. */
-export class Intake implements CaptureSink {
-  readonly #parts: IntakeParts;
-  readonly #openBytes: (className: string) => number;
-
-  constructor(parts: IntakeParts) {
-    this.#parts = parts;
-    this.#openBytes = (className) => parts.holds.openBytes(className);
-  }
-
-  open(className: string): QueueCapture {
-    const capture = new QueueCapture(this, className);
-    this.#parts.holds.captures.add(capture);
-    return capture;
-  }
-
-  /** Ends every open capture: what they put is not there any more. */
-  endAll(): void {
-    for (const capture of [...this.#parts.holds.captures]) capture.abort();
-  }
-
-  putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
-    return this.#join((found) => this.#putItem(capture, item, found), item.id);
-  }
-
-  putVersion(
-    capture: QueueCapture,
-    draft: EntryDraft,
-    known: KnownStat | undefined,
-  ): Promise<void> {
-    return this.#join(() => this.#putVersion(capture, draft, known), undefined);
-  }
-
-  ended(capture: QueueCapture): void {
-    this.#parts.holds.ended(capture);
-    if (this.#parts.gate.ended(capture)) this.#parts.onStaleEnded();
-  }
-
-  /** What the budget looks at. */
-  metered(): Metered {
-    const { core, holds } = this.#parts;
-    return { files: core.files, heldFrom: holds.from(), openBytes: this.#openBytes };
-  }
-
+/*
+ * The way in: captures, and whether there is room for them.
+ *
+ * **Durability.** What a capture puts is durable with the next `sync` of the queue; a version never
+ * without the items that were put into its capture before it (I-A1).
+ *
+ * **Repetition.** Putting an item that the queue holds already is free.
+ *
+ * **Concurrency.** Several captures may be open at once; changes happen in the order of the calls,
+ * none need wait for the one before.
+ *
+ * **Errors.** With a budget, what would pass it is refused with `QUEUE_FULL` (I-A10). Facts without
+ * bytes are always taken: gone, problems, references, signed commits, receipts. So a full queue can
+ * always be drained. A `FILE_NO_SPACE` from putting something leaves no trace: free space and put it
+ * again in a new capture.
+ */
+export interface QueueIntake {
   /**
-   * Small files come by the thousand: what is put in a row takes one turn, and asks the index once.
+   * Starts capturing one version of this policy class (`default` unless told). See `Capture`.
+   * Whoever uses what the cache said keeps a capture open from the first question to the cache
+   * until the version is put; an otherwise unused one will do (I-A9).
    */
-  #join(run: (found: Found) => Promise<void>, id: ChunkId | undefined): Promise<void> {
-    const { core } = this.#parts;
-    return new Promise((resolve, reject) => {
-      const work: Step = {
-        id,
-        found: undefined,
-        reject,
-        run: async () => {
-          try {
-            // An earlier step of this turn may have met a full disk.
-            const waiting = core.ready();
-            if (waiting !== undefined) await waiting;
-            await run(work.found);
-            resolve();
-          } catch (error) {
-            reject(error);
-          }
-        },
-      };
-      core.join(work, (steps: readonly Step[]) => this.#find(steps));
-    });
-  }
-
-  async #find(steps: readonly Step[]): Promise<void> {
-    const { core } = this.#parts;
-    const asking = steps.filter(({ id }) => id !== undefined);
-    const values = await core.files.index.getMany(
-      asking.map(({ id }) => rawKey('i', id ?? NOTHING)),
-    );
-    const { flushes } = core;
-    for (const [at, step] of asking.entries()) step.found = { value: values[at], flushes };
-  }
-
+  capture(className?: string): Capture;
   /**
-   * Where an item is, as the index says now: what was staged since the turn began counts, and after
-   * a flush all is asked again.
+   * What a capture of this class may still add, right now; asks the disk. Tells `room` if it had
+   * been full.
    */
-  async #placeOf(id: ChunkId, found: Found): Promise<ItemPlace | undefined> {
-    const { core } = this.#parts;
-    const { index } = core.files;
-    const key = rawKey('i', id);
-    const value =
-      found?.flushes === core.flushes ? index.latest(key, found.value) : await index.get(key);
-    return value === undefined ? undefined : decodeItemPlace(value);
-  }
-
-  async #putItem(capture: QueueCapture, item: QueuedItem, found: Found): Promise<void> {
-    const { core, holds, meter } = this.#parts;
-    requireOpen(capture);
-    const { segments } = core.files;
-    if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
-      throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
-    const place = await this.#placeOf(item.id, found);
-    // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the
-    // collector has it.
-    if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
-      holds.hold(capture, place.file);
-      return;
-    }
-    if (item.named !== true && !equalBytes(sha256(item.sealed), item.id))
-      throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-    if (!meter.fits(this.metered(), capture.class, item.sealed.length))
-      await this.#requireRoom(capture, capture.class, item.sealed.length);
-    // Held before it is written: the append may rotate, and then lies behind.
-    holds.hold(capture, segments.activeNumber);
-    await core.append(item.kind, item.sealed, item.id);
-    holds.added(capture, item.sealed.length);
-    // Only what is nobody else's memory: the caller of others may use it again.
-    if (item.named === true) this.#parts.recent.putItem(item);
-  }
-
-  async #putVersion(
-    capture: QueueCapture,
-    draft: EntryDraft,
-    known: KnownStat | undefined,
-  ): Promise<void> {
-    const { core, holds, batch, references, gate, meter } = this.#parts;
-    requireOpen(capture);
-    const { index, segments } = core.files;
-    const path = draft.list.path;
-    if (
-      (known === undefined) !== (draft.kind === 'gone') ||
-      (known !== undefined && !equalBytes(known.path, path))
-    ) {
-      throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
-    }
-    const encoded = encodeEntryDraft(draft);
-    // That a file is gone is a fact without bytes: always taken (I-A10).
-    if (draft.kind !== 'gone' && !meter.fits(this.metered(), draft.class, encoded.length))
-      await this.#requireRoom(capture, draft.class, encoded.length);
-    const entry = index.state.nextEntry;
-    const holdSegment = Math.min(
-      capture.holdSegment ?? segments.activeNumber,
-      segments.activeNumber,
-    );
-    const { capturedAtMs, class: name } = draft;
-    const fields = {
-      entry,
-      holdSegment,
-      itemBytes: capture.itemBytes,
-      capturedAtMs,
-      path,
-      known,
-      class: name,
-    };
-    const { head, payload } = await batch.seal(core.files, fields, encoded);
-    holds.version(holdSegment);
-    const applied = ({ unreferenced }: Applied): void => {
-      this.#parts.recent.putDraft(entry, { draft, bytes: encoded.length });
-      if (capture.growth !== undefined) {
-        const { key, name } = growthSlot(path);
-        index.put(key, Buffer.concat([name, capture.growth]));
-      }
-      references.replaced(path, unreferenced !== undefined);
-      gate.version(entry);
-      this.#parts.onVersion(entry, capturedAtMs);
-    };
-    await core.append('version', payload, undefined, applied, head);
-    // Behind the version, which protects what they name; and in portions, for a file of 100 GB has
-    // some 400,000.
-    for (const { index: cacheIndex, value } of capture.cached()) {
-      index.put(rawKey('x', cacheIndex), value);
-      if (core.isFullyStaged) await core.flush();
-    }
-  }
-
-  /** A capture that does not fit has ended: nothing of it is kept. */
-  async #requireRoom(capture: QueueCapture, className: string, bytes: number): Promise<void> {
-    const { core, holds, meter } = this.#parts;
-    const makeRoom = async (): Promise<boolean> => {
-      await core.flush();
-      return dropOldestKept(core.files, holds.from());
-    };
-    try {
-      await meter.require(this.metered(), className, bytes, makeRoom);
-    } catch (error) {
-      if (error instanceof QueueError && error.code === 'QUEUE_FULL') {
-        capture.abort();
-        await meter.refused(this.metered(), className, capture.itemBytes + bytes);
-      }
-      throw error;
-    }
-  }
+  room(className?: string): Promise<RoomLeft>;
+  /**
+   * Whether the collector takes what is queued, just now. While it does, a disk below
+   * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `room` when
+   * something waits for that.
+   */
+  drains(isDraining: boolean): void;
+  /** What came in and has no receipt yet. */
+  pending(): PendingCounts;
+  /** What the queue takes on the disk, for people. */
+  usage(): Promise<QueueUsage>;
 }
 
 /**
- * It may have ended while its call waited for its turn: with a full queue, or a start after a full
- * disk.
+ * One version on its way in. Put its items (pages after the chunks they name), then the version; or
+ * `abort`. Until then the queue holds every segment that the items lie in. Items of an aborted
+ * capture are dropped with their segment.
  */
-function requireOpen(capture: QueueCapture): void {
-  if (capture.dropped)
-    throw new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
+export interface Capture {
+  /**
+   * Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied
+   * before it resolves. `QUEUE_FULL` when it would pass the budget: the capture has then ended as
+   * if aborted.
+   */
+  putItem(item: QueuedItem): Promise<void>;
+  /**
+   * Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a
+   * chunk that some version protects.
+   */
+  cachePut(index: Uint8Array, chunk: CachedChunk): void;
+  /**
+   * Remembers how a later capture may continue this version; takes effect with `putVersion`. The
+   * bytes must open nothing by themselves (I-A3), and name only chunks and pages that this or an
+   * earlier durable version protects.
+   */
+  keepGrowth(state: Uint8Array): void;
+  /**
+   * Appends the version and ends the capture. `known` is what the next scan compares with;
+   * undefined for kind `gone`, which forgets the path. The path of `known` must equal the draft's.
+   */
+  putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
+  abort(): void;
+}
+
+export interface PendingCounts {
+  /** Versions without a durable receipt. */
+  readonly entries: number;
+  /** Sealed bytes that were appended for them. */
+  readonly bytes: number;
+  /** When the oldest of them was captured. */
+  readonly oldestMs: number | undefined;
+}
+
+export interface RoomLeft {
+  /** Bytes that a capture may add. Below 1: `QUEUE_FULL`. */
+  readonly bytes: number;
+  /** What says no; undefined while there is room. */
+  readonly why: RoomLimit | undefined;
+}
+
+export interface QueueUsage {
+  /**
+   * What counts against the budget: segments that are needed until a receipt comes, and signed
+   * commits without one.
+   */
+  readonly usedBytes: number;
+  /** Segments that stay after their receipts; they go first. */
+  readonly keptBytes: number;
+  readonly freeBytes: number;
+  /** What may be on its way at a time while the disk is below its floor and the queue drains. */
+  readonly passingBytes: number;
+  /** Undefined: no budget. */
+  readonly budget: QueueBudget | undefined;
+  /** Sealed bytes without a receipt by policy class. */
+  readonly classes: Readonly<Record<string, number>>;
+}
+
+/**
+ * What the way in hands on, each thing once: it never comes back. Called inside the queue's turn.
+ * `outbox` implements it.
+ */
+export interface Onward {
+  /** Seals a draft under a batch key: the payload of its version record. */
+  seal(
+    fields: Omit<VersionHead, 'batch' | 'nonce'>,
+    draft: Uint8Array,
+  ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }>;
+  /** An item was appended whose bytes are nobody else's. */
+  itemPut(item: QueuedItem): void;
+  /** A version was appended; `bytes` is the length of its encoded draft. */
+  versionPut(entry: number, draft: EntryDraft, bytes: number): void;
+  /** A capture has ended, with its version or without. */
+  captureEnded(capture: object): void;
 }

@@ -11,12 +11,12 @@ import {
   sample,
   temporaryFolder,
 } from '../../../testing/queue/support.ts';
-import type { DurableQueue } from '../durable-queue.ts';
 import { fsckQueue } from '../log/fsck.ts';
 import { queuePaths } from '../log/open-queue.ts';
+import type { Queue } from '../queue.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
-let queue: DurableQueue | undefined;
+let queue: Queue | undefined;
 
 beforeEach(() => {
   folder = temporaryFolder();
@@ -28,7 +28,7 @@ afterEach(async () => {
   folder.remove();
 });
 
-async function open(dir: string, changes: Parameters<typeof openQueue>[1]): Promise<DurableQueue> {
+async function open(dir: string, changes: Parameters<typeof openQueue>[1]): Promise<Queue> {
   queue = await openQueue(dir, changes);
   return queue;
 }
@@ -48,15 +48,15 @@ describe('kept segments', () => {
     const [first] = files[0]?.items ?? [];
     const [last] = files[7]?.items ?? [];
     if (first === undefined || last === undefined) throw new Error('no items');
-    expect(await made.hasItem(first.id)).toBe(false);
-    expect(await made.readItem(last.id)).toBeDefined();
-    expect(await made.known(Buffer.from('/data/0'))).toMatchObject({ state: 'safe' });
+    expect(await made.items.hasItems([first.id])).toEqual([false]);
+    expect(await made.items.readItem(last.id)).toBeDefined();
+    expect(await made.ledger.known(Buffer.from('/data/0'))).toMatchObject({ state: 'safe' });
     await put(made, files[0] ?? sample('/none'));
     await made.sync();
-    expect(await made.readItem(first.id)).toBeDefined();
-    await made.unreceipt(3);
-    expect(made.pending().entries).toBe(6);
-    expect(await made.known(Buffer.from('/data/5'))).toMatchObject({ state: 'queued' });
+    expect(await made.items.readItem(first.id)).toBeDefined();
+    await made.outbox.unreceipt(3);
+    expect(made.intake.pending().entries).toBe(6);
+    expect(await made.ledger.known(Buffer.from('/data/5'))).toMatchObject({ state: 'queued' });
     await made.close();
     expect(
       await collect(
@@ -77,10 +77,10 @@ describe('kept segments', () => {
       await put(made, file);
       await drainAll(made);
     }
-    await made.unreceipt(1);
+    await made.outbox.unreceipt(1);
     // Given up, it leaves a new segment, so that the one before is no longer kept for being written
     // to.
-    const capture = made.capture();
+    const capture = made.intake.capture();
     for (const { id, kind, sealed } of sample('/data/d', 4, 700).items)
       await capture.putItem({ id, kind, sealed });
     capture.abort();
@@ -88,16 +88,14 @@ describe('kept segments', () => {
     await made.close();
     const again = await open(folder.dir, { segmentBytes: 4096, keptBytes: 3000 });
     const [, b, c] = files;
-    expect(await Promise.all((b?.items ?? []).map(({ id }) => again.hasItem(id)))).not.toContain(
-      true,
-    );
-    for (const { id } of c?.items ?? []) expect(await again.readItem(id)).toBeDefined();
+    expect(await again.items.hasItems((b?.items ?? []).map(({ id }) => id))).not.toContain(true);
+    for (const { id } of c?.items ?? []) expect(await again.items.readItem(id)).toBeDefined();
   });
 
   test('I-A1: no segment goes while an open capture or an unsent version needs it, however long that takes', async () => {
     const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 });
     const slow = sample('/data/slow', 3, 900);
-    const capture = made.capture();
+    const capture = made.intake.capture();
     for (const { id, kind, sealed } of slow.items) await capture.putItem({ id, kind, sealed });
     for (let index = 0; index < 6; index += 1) {
       await put(made, sample(`/data/${index}`, 4, 800));
@@ -105,7 +103,7 @@ describe('kept segments', () => {
     }
     await capture.putVersion(slow.draft, slow.known);
     await made.sync();
-    for (const { id } of slow.items) expect(await made.readItem(id)).toBeDefined();
+    for (const { id } of slow.items) expect(await made.items.readItem(id)).toBeDefined();
     await drainAll(made);
     await put(made, sample('/data/next', 4, 800));
     await drainAll(made);

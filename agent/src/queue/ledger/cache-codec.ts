@@ -1,7 +1,7 @@
 import { asChunkId } from '@aliquot/proto';
 import { LayoutReader, LayoutWriter } from '../log/codec.ts';
 import { QueueError } from '../log/errors.ts';
-import type { CachedChunk } from '../queue.ts';
+import type { CachedChunk } from './ledger.ts';
 
 /** Bytes of an encoded cache value: layout, id, masked key, plain size, epoch. */
 export const CACHED_BYTES = 1 + 32 + 32 + 8 + 4;

@@ -1,6 +1,5 @@
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import { familyRange, numberKey } from '../log/index-keys.ts';
-import type { IndexStore } from '../log/index-store.ts';
+import { numberKey } from '../log/index-keys.ts';
 
 /**
  * So many files can be continued at a time; a state has some 10 KB. Two paths that share a place
@@ -25,12 +24,4 @@ export function growthIn(value: Uint8Array | undefined, name: Uint8Array): Uint8
   if (value === undefined || Buffer.compare(value.subarray(0, NAME_BYTES), name) !== 0)
     return undefined;
   return new Uint8Array(value.subarray(NAME_BYTES));
-}
-
-/**
- * Forgets everything that names chunks which the queue does not hold: they may be nowhere any more.
- */
-export async function clearCaches(index: IndexStore): Promise<void> {
-  await index.clear(familyRange('x'));
-  await index.clear(familyRange('g'));
 }

@@ -1,7 +1,8 @@
-import type { FileReference } from '../queue.ts';
 import { decodeReference, encodeReference } from './chain-payloads.ts';
-import { numberedRawKey, rawKey } from './index-keys.ts';
+import type { FileReference } from './facts.ts';
+import { bytesInKey, familyRange, knownKey, numberedRawKey, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
+import { decodeKnown } from './payloads.ts';
 
 /** Stages a reference in both orders; an earlier one of the path goes. */
 export async function applyReference(index: IndexStore, reference: FileReference): Promise<void> {
@@ -24,4 +25,33 @@ export async function removeReference(index: IndexStore, path: Uint8Array): Prom
   index.state.referenceFiles -= 1;
   index.state.referenceBytes -= size;
   return true;
+}
+
+/** Durable references, oldest settled first. */
+export async function* referencesIn(index: IndexStore): AsyncGenerator<FileReference, void, void> {
+  for await (const [key] of index.iterate(familyRange('s'))) {
+    const value = await index.getWritten(rawKey('r', bytesInKey(key)));
+    if (value !== undefined) yield decodeReference(value);
+  }
+}
+
+/**
+ * Paths of references whose very state was captured after they were put: the version stands for it.
+ */
+export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
+  const paths: Uint8Array[] = [];
+  for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
+    const value = await index.getWritten(knownKey(path));
+    if (value === undefined) continue;
+    const { stat } = decodeKnown(value);
+    // A file may be written anew with its old size and time: a version of before that says nothing.
+    if (
+      stat.kind === 'file' &&
+      stat.size === size &&
+      stat.mtimeNs === mtimeNs &&
+      stat.capturedAtMs >= settledAtMs
+    )
+      paths.push(path);
+  }
+  return paths;
 }

@@ -16,7 +16,6 @@ import {
   decodeCounter,
   decodeKnown,
   decodeLostRecord,
-  decodePathRecord,
   decodeProblem,
   decodeReceiptRecord,
   decodeSignedRecord,
@@ -55,6 +54,8 @@ export interface Applied {
 }
 
 const NOTHING: Applied = {};
+/** Files that are forgotten at once: bounds memory. */
+const MOST_FORGOTTEN = 2000;
 
 /**
  * Stages what one record means; `version` is what a version record says, when it is at hand. A
@@ -83,12 +84,6 @@ export async function applyRecord(
     case 'refresh':
       index.put(knownKey(decodeKnown(payload).stat.path), payload.slice());
       return NOTHING;
-    case 'forget': {
-      const path = decodePathRecord(payload);
-      index.del(knownKey(path));
-      index.del(rawKey('p', path));
-      return NOTHING;
-    }
     case 'problem': {
       const { path, problem } = decodeProblem(payload);
       if (problem === undefined) index.del(rawKey('p', path));
@@ -235,16 +230,49 @@ async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<voi
   state.lastReceipt = { sequence, receivedAtMs, copies };
 }
 
-/** The collector lost commits after `sequence`: they are pending again, and so are their files. */
-async function applyUnreceipted(index: IndexStore, sequence: number): Promise<void> {
+/**
+ * The collector lost commits after `asked`: they are pending again, and so are their files. What the
+ * agent before this one signed nobody here can send again: its files are forgotten, so that the next
+ * scan captures them anew.
+ */
+async function applyUnreceipted(index: IndexStore, asked: number): Promise<void> {
   const { state } = index;
+  for await (const key of inheritedKnown(index, asked)) {
+    index.del(key);
+    if (index.staged >= MOST_FORGOTTEN) await index.write();
+  }
+  const sequence = Math.max(asked, state.inheritedSequence);
+  if (sequence >= state.receiptedSequence) return;
   for (let lost = sequence + 1; lost <= state.receiptedSequence; lost += 1) {
     const value = await index.get(numberKey('c', lost));
     if (value !== undefined) await applyPending(index, decodeCommitPlace(value));
   }
-  const kept = await index.get(numberKey('c', sequence));
-  state.receiptedSequence = Math.min(state.receiptedSequence, sequence);
-  state.receiptedEntry = kept === undefined ? 0 : decodeCommitPlace(kept).lastEntry;
+  state.receiptedSequence = sequence;
+  state.receiptedEntry = await lastEntryOf(index, sequence);
+}
+
+/**
+ * Keys of known files whose newest version stands in a commit after `asked` that the agent before
+ * this one signed. A rare question, so a pass over all known files may answer it.
+ */
+export async function* inheritedKnown(
+  index: IndexStore,
+  asked: number,
+): AsyncGenerator<Uint8Array, void, void> {
+  const { inheritedSequence } = index.state;
+  if (asked >= inheritedSequence) return;
+  const first = (await lastEntryOf(index, asked)) + 1;
+  const last = await lastEntryOf(index, inheritedSequence);
+  for await (const [key, value] of index.iterate(familyRange('k'))) {
+    const { entry } = decodeKnown(value);
+    if (first <= entry && entry <= last) yield key;
+  }
+}
+
+/** The last version of a signed commit; 0 when there is none of this sequence. */
+async function lastEntryOf(index: IndexStore, sequence: number): Promise<number> {
+  const value = await index.get(numberKey('c', sequence));
+  return value === undefined ? 0 : decodeCommitPlace(value).lastEntry;
 }
 
 async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> {

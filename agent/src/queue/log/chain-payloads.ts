@@ -5,9 +5,9 @@ import {
   type ChainPoint,
   MAX_CLASS_CHARS,
 } from '@aliquot/proto';
-import type { FileReference, LostReason } from '../queue.ts';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
+import type { FileReference, LostReason } from './facts.ts';
 import { checkPath, pathIn } from './payloads.ts';
 
 /*

@@ -1,16 +1,16 @@
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { Serial } from '@aliquot/shared/serial';
-import { clearCaches } from '../ledger/growth-slot.ts';
 import { type Applied, applyRecord } from './apply.ts';
+import { clearCaches } from './clear-caches.ts';
 import { isNoSpace, QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
 import {
   closeQueueFiles,
+  type FilesOptions,
   freeBytesFor,
   openQueueFiles,
   type QueueFiles,
-  type QueueOptions,
 } from './open-queue.ts';
 import type { VersionHead } from './payloads.ts';
 
@@ -40,6 +40,8 @@ export interface CoreHooks {
   chainWith(): readonly ChainRecord[];
   /** A flush is done. */
   flushed(wrote: { readonly versions: number }): void;
+  /** A chain record is durable and applied: it may have ended holds. */
+  chained(): Promise<void>;
   /** The files were opened again after a full disk: what was open in memory has ended. */
   reopened(): Promise<void>;
 }
@@ -61,7 +63,7 @@ interface Group<Work extends Joined> {
  * when the disk fails.
  */
 export class QueueCore {
-  readonly options: QueueOptions;
+  readonly options: FilesOptions;
   readonly #hooks: CoreHooks;
   readonly #serial = new Serial();
   #files: QueueFiles | undefined;
@@ -75,7 +77,7 @@ export class QueueCore {
   /** The last in the line, as long as it has not begun and nothing came behind it. */
   #joining: Group<Joined> | undefined;
 
-  constructor(options: QueueOptions, files: QueueFiles, hooks: CoreHooks) {
+  constructor(options: FilesOptions, files: QueueFiles, hooks: CoreHooks) {
     this.options = options;
     this.#files = files;
     this.#hooks = hooks;
@@ -203,6 +205,7 @@ export class QueueCore {
     await this.flush();
     await this.#writeChain([{ kind, payload }]);
     await this.#poisonOn(() => this.files.index.write({ sync: true }));
+    await this.#hooks.chained();
   }
 
   /** Syncs and releases the folder. */

@@ -18,7 +18,7 @@ const limits = <K extends string>(codes: Readonly<Record<K, number>>) =>
     Object.entries(codes).map(([kind, code]) => [kind, { code, maxBytes: MAX_PAYLOAD_BYTES }]),
   ) as FileFormat<K>['kinds'];
 
-const segmentCodes = { chunk: 1, page: 2, version: 3, refresh: 4, forget: 5, problem: 6 } as const;
+const segmentCodes = { chunk: 1, page: 2, version: 3, refresh: 4, problem: 5 } as const;
 const chainCodes = {
   signed: 16,
   receipt: 17,

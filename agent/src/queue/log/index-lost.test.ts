@@ -40,9 +40,9 @@ beforeEach(async () => {
       await put(queue, sample(`/data/${turn}-${index}`, 2, 600));
     await queue.sync();
     if (turn === 1) {
-      const commit = await queue.nextCommit(testSigner());
+      const commit = await queue.outbox.nextCommit(testSigner());
       if (commit !== undefined)
-        await queue.receipted(receiptFor(commit).signed, receiptFor(commit).body);
+        await queue.outbox.receipted(receiptFor(commit).signed, receiptFor(commit).body);
     }
     await queue.close();
     if (turn === 3) cpSync(queuePaths(dir).index, older, { recursive: true });
@@ -106,15 +106,15 @@ describe('I-A3 when the index', () => {
       const [keysBefore, segmentsBefore] = [batchKeys(), segments()];
       await damage();
       const first = await openQueue(dir, { segmentBytes: 4096, keptBytes: 0 });
-      expect(first.pending().entries).toBe(12);
+      expect(first.intake.pending().entries).toBe(12);
       await first.close();
       expect(batchKeys()).toEqual(keysBefore);
       expect(segments()).toEqual(expect.arrayContaining(segmentsBefore));
 
       const again = await openQueue(dir, { segmentBytes: 4096, keptBytes: 0 });
-      const signed = await again.nextCommit(testSigner());
+      const signed = await again.outbox.nextCommit(testSigner());
       expect(signed).toMatchObject({ sequence: 2, entries: 12 });
-      expect(await collect(again.lost())).toEqual([]);
+      expect(await collect(again.losses.list())).toEqual([]);
       // Nobody needs them now, and the logs prove it.
       expect(batchKeys()).toEqual([]);
       await again.close();
@@ -129,8 +129,8 @@ describe('I-A3 when the index', () => {
         );
       expect(batchKeys()).toEqual(keysBefore);
       const queue = await openQueue(dir, { segmentBytes: 4096 });
-      expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 12 });
-      expect(await collect(queue.lost())).toEqual([]);
+      expect(await queue.outbox.nextCommit(testSigner())).toMatchObject({ entries: 12 });
+      expect(await collect(queue.losses.list())).toEqual([]);
       await queue.close();
     });
   }
@@ -151,7 +151,7 @@ describe('I-A3 when the index', () => {
     const queue = await openQueue(dir, { segmentBytes: 4096 });
     const kept = join(folder.dir, 'keys');
     cpSync(queuePaths(dir).keys, kept, { recursive: true });
-    await queue.nextCommit(testSigner());
+    await queue.outbox.nextCommit(testSigner());
     await queue.close();
     cpSync(kept, queuePaths(dir).keys, { recursive: true });
     expect(batchKeys()).toHaveLength(4);
@@ -163,21 +163,22 @@ describe('I-A3 when the index', () => {
 describe('I-A6 when segments', () => {
   const names = async (): Promise<string[]> => {
     const queue = await openQueue(dir, { segmentBytes: 4096 });
-    const lost = (await collect(queue.lost())).map(({ path }) =>
+    const lost = (await collect(queue.losses.list())).map(({ path }) =>
       Buffer.from(path ?? []).toString(),
     );
-    const pending = queue.pending().entries;
+    const pending = queue.intake.pending().entries;
     expect(lost.length + pending).toBe(12);
     if (pending > 0) {
-      const rest = await queue.nextCommit(testSigner());
+      const rest = await queue.outbox.nextCommit(testSigner());
       expect(rest).toMatchObject({ entries: pending });
-      if (rest !== undefined) await queue.receipted(receiptFor(rest).signed, receiptFor(rest).body);
+      if (rest !== undefined)
+        await queue.outbox.receipted(receiptFor(rest).signed, receiptFor(rest).body);
     }
     // The same bytes are taken in again, not believed to be there.
     await put(queue, sample('/data/5-2', 2, 600));
-    expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 1 });
+    expect(await queue.outbox.nextCommit(testSigner())).toMatchObject({ entries: 1 });
     for (const { id } of sample('/data/5-2', 2, 600).items)
-      expect(await queue.readItem(id)).toBeDefined();
+      expect(await queue.items.readItem(id)).toBeDefined();
     await queue.close();
     return lost;
   };

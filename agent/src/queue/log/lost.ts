@@ -1,8 +1,8 @@
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { Position } from '@aliquot/shared/records/format';
 import type { RecordLog } from '@aliquot/shared/records/record-log';
-import { clearCaches } from '../ledger/growth-slot.ts';
 import { applyRecord } from './apply.ts';
+import { clearCaches } from './clear-caches.ts';
 import type { ChainKind } from './formats.ts';
 import { familyRange, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';

@@ -1,18 +1,16 @@
 import { join } from 'node:path';
-import type { ChainId } from '@aliquot/proto';
 import { ensureDirectory, removeTree, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
-import type { Clock, Random } from '@aliquot/shared/ports';
+import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { Position } from '@aliquot/shared/records/format';
 import { RecordLog } from '@aliquot/shared/records/record-log';
-import { clearCaches } from '../ledger/growth-slot.ts';
-import { settledReferences } from '../ledger/references.ts';
-import type { QueueBudget } from '../queue.ts';
 import { type Applied, applyRecord } from './apply.ts';
+import { settledReferences } from './apply-references.ts';
 import { BatchKeys } from './batch-keys.ts';
+import { clearCaches } from './clear-caches.ts';
 import { isNoSpace, QueueError } from './errors.ts';
 import {
   type ChainKind,
@@ -26,44 +24,26 @@ import { IndexStore } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
 
 /** Segments and chain files rotate there, unless told. */
-const SEGMENT_BYTES = 16 * 1024 * 1024;
+export const SEGMENT_BYTES = 16 * 1024 * 1024;
 /** Copying small records into memory that is used again is ten times as fast as a write of each. */
 const GATHERED_BYTES = 1024 * 1024;
 /** What a replay reads at once. */
 const REPLAY_BYTES = 1024 * 1024;
 const NO_BYTES = new Uint8Array();
-/** A budget is at least so many segments, as long as these are not smaller than a file is worth. */
-const SEGMENTS_IN_BUDGET = 8;
-const LEAST_SEGMENT_BYTES = 4096;
 /** Staged changes that a replay writes at once: bounds its memory. */
 const REPLAY_BATCH = 2000;
 /** Largest piece of damaged bytes that is kept aside. */
 const MAX_SALVAGE_BYTES = 32 * 1024 * 1024;
 
-export interface QueueOptions {
+/** What opening the files needs. */
+export interface FilesOptions {
   readonly port: FilePort;
   /** The agent's data folder; its lock is the caller's business. */
   readonly dataDir: string;
-  readonly clock: Clock;
   readonly random: Random;
-  /** The chain of the enrolment; commits go on it until `forkChain`. */
-  readonly chainId: ChainId;
-  /** Unlimited unless given. */
-  readonly budget?: QueueBudget;
-  /**
-   * Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256
-   * MiB unless told.
-   */
-  readonly keptBytes?: number;
   /** Where segments and chain files rotate. 16 MiB unless told. */
   readonly segmentBytes?: number;
 }
-
-/** What opening the files needs. */
-export type FilesOptions = Pick<
-  QueueOptions,
-  'port' | 'dataDir' | 'random' | 'budget' | 'segmentBytes'
->;
 
 export interface QueueLogs {
   readonly segments: RecordLog<SegmentKind>;
@@ -107,7 +87,7 @@ export function queuePaths(dataDir: string) {
 export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
   const { port } = options;
   const paths = queuePaths(options.dataDir);
-  const { segments, chain } = await openLogs(options, segmentBytesFor(options));
+  const { segments, chain } = await openLogs(options, options.segmentBytes ?? SEGMENT_BYTES);
   const keys = await BatchKeys.open(port, paths.keys, options.random);
   await ensureDirectory(port, paths.index);
   let index: IndexStore | undefined;
@@ -153,7 +133,7 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
  * trace.
  */
 export async function openLogs(
-  { port, dataDir, random }: Pick<QueueOptions, 'port' | 'dataDir' | 'random'>,
+  { port, dataDir, random }: FilesOptions,
   targetBytes = SEGMENT_BYTES,
 ): Promise<QueueLogs> {
   const paths = queuePaths(dataDir);
@@ -193,19 +173,6 @@ async function forgetLostEnd(index: IndexStore, segments: QueueLogs['segments'])
 function hasGap(segments: QueueLogs['segments']): boolean {
   const numbers = segments.files().map(({ number }) => number);
   return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
-}
-
-/**
- * A segment counts as a whole as long as anything in it is needed, so it must be small beside the
- * budget.
- */
-function segmentBytesFor({ segmentBytes, budget }: FilesOptions): number {
-  const wanted = segmentBytes ?? SEGMENT_BYTES;
-  if (budget === undefined) return wanted;
-  return Math.min(
-    wanted,
-    Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)),
-  );
 }
 
 /**
@@ -355,7 +322,10 @@ async function salvage<K extends RecordKind>(
 }
 
 /** Bytes that the disk of the queue has left for it. */
-export function freeBytesFor({ port, dataDir }: QueueOptions): Promise<number> {
+export function freeBytesFor({
+  port,
+  dataDir,
+}: Pick<FilesOptions, 'port' | 'dataDir'>): Promise<number> {
   return withFileErrors('ask for free space at', dataDir, () => port.freeBytes(dataDir));
 }
 

@@ -3,12 +3,11 @@ import { sample } from '../../../testing/queue/support.ts';
 import {
   decodeKnown,
   decodeLostRecord,
-  decodePathRecord,
   decodeProblem,
   decodeSignedRecord,
   decodeVersion,
   encodeKnown,
-  encodePathRecord,
+  encodeProblem,
 } from './payloads.ts';
 
 describe('payloads', () => {
@@ -33,7 +32,6 @@ describe('payloads', () => {
         decodeSignedRecord,
         decodeLostRecord,
         decodeProblem,
-        decodePathRecord,
       ]) {
         expect(() => decode(bytes.subarray(0, length))).toThrow(
           expect.objectContaining({ code: 'QUEUE_DAMAGED' }),
@@ -48,15 +46,15 @@ describe('payloads', () => {
 
   test('never allocate what a length merely claims', () => {
     const huge = Buffer.from('01ffffffff', 'hex');
-    expect(() => decodePathRecord(huge)).toThrow(/limit/);
+    expect(() => decodeProblem(huge)).toThrow(/limit/);
     expect(() => decodeLostRecord(huge)).toThrow(/too many/);
   });
 
   test('a path that is empty or too long is not taken', () => {
-    expect(() => encodePathRecord(new Uint8Array())).toThrow(
+    expect(() => encodeProblem(new Uint8Array(), undefined)).toThrow(
       expect.objectContaining({ code: 'QUEUE_REFUSED' }),
     );
-    expect(() => encodePathRecord(new Uint8Array(40_000))).toThrow(
+    expect(() => encodeProblem(new Uint8Array(40_000), undefined)).toThrow(
       expect.objectContaining({ code: 'QUEUE_REFUSED' }),
     );
   });

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { MAX_CLASS_CHARS } from '@aliquot/proto';
-import type { KnownStat, ProblemRecord } from '../queue.ts';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
+import type { KnownStat, ProblemRecord } from './facts.ts';
 
 /*
  * Payloads of the records that are not sealed bytes: FORMAT.md, "Queue segment". Encoders refuse
@@ -17,9 +17,6 @@ const MAX_SEALED_DRAFT_BYTES = 256 * 1024;
 const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
 const MAX_SIGNED_BYTES = 64 * 1024;
 const MAX_SLOTS = 4096;
-
-/** The class of versions that were queued before their class was recorded. */
-export const DEFAULT_CLASS = 'default';
 
 const KNOWN_KINDS = ['file', 'directory', 'symlink'] as const;
 
@@ -160,19 +157,6 @@ export function decodeVersion(payload: Uint8Array): {
     clear,
     sealedDraft,
   };
-}
-
-export function encodePathRecord(path: Uint8Array): Uint8Array {
-  checkPath(path);
-  return new LayoutWriter().u8(1).sized(path).done();
-}
-
-export function decodePathRecord(payload: Uint8Array): Uint8Array {
-  const reader = new LayoutReader(payload, 'forget record');
-  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
-  const path = pathIn(reader);
-  reader.end();
-  return path;
 }
 
 export function encodeProblem(path: Uint8Array, problem: ProblemRecord | undefined): Uint8Array {

@@ -56,22 +56,22 @@ const segment = (at: string): string =>
 async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
   const queue = await openQueue(at, { segmentBytes: 1 << 20 });
   try {
-    const first = await queue.nextCommit(testSigner());
-    const lost = (await collect(queue.lost())).map(({ path }) =>
+    const first = await queue.outbox.nextCommit(testSigner());
+    const lost = (await collect(queue.losses.list())).map(({ path }) =>
       Buffer.from(path ?? []).toString(),
     );
     expect((first?.entries ?? 0) + lost.length).toBe(files.length);
-    expect(queue.takeUntoldLost()).toBe(lost.length);
+    expect(queue.losses.takeUntold()).toBe(lost.length);
     if (first !== undefined)
-      await queue.receipted(receiptFor(first).signed, receiptFor(first).body);
+      await queue.outbox.receipted(receiptFor(first).signed, receiptFor(first).body);
     // The next scan does not know them, so that it reads them where they still are.
-    for (const name of lost) expect(await queue.known(Buffer.from(name))).toBeUndefined();
+    for (const name of lost) expect(await queue.ledger.known(Buffer.from(name))).toBeUndefined();
     for (const file of files)
       if (lost.includes(Buffer.from(file.path).toString())) await put(queue, file);
     if (lost.length > 0)
-      expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: lost.length });
+      expect(await queue.outbox.nextCommit(testSigner())).toMatchObject({ entries: lost.length });
     for (const { id } of files.flatMap(({ items }) => items))
-      expect((await queue.readItem(id))?.sealed.length).toBeGreaterThan(0);
+      expect((await queue.items.readItem(id))?.sealed.length).toBeGreaterThan(0);
     return { lost };
   } finally {
     await queue.close();
@@ -133,8 +133,10 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
       );
       expect(found.map(({ code }) => code)).toContain('FSCK_SEGMENT_DAMAGED');
       const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
-      const commit = await queue.nextCommit(testSigner());
-      expect((commit?.entries ?? 0) + (await collect(queue.lost())).length).toBe(files.length);
+      const commit = await queue.outbox.nextCommit(testSigner());
+      expect((commit?.entries ?? 0) + (await collect(queue.losses.list())).length).toBe(
+        files.length,
+      );
       await queue.close();
     });
   }
@@ -190,9 +192,11 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     const chunks = await recordsOf('chunk');
     flip(segment(dir), (chunks[6]?.at ?? 0) + 100);
     const again = await openQueue(dir, { segmentBytes: 1 << 20 });
-    await again.nextCommit(testSigner());
+    await again.outbox.nextCommit(testSigner());
     expect(
-      (await collect(again.lost())).map(({ path }) => Buffer.from(path ?? []).toString()).sort(),
+      (await collect(again.losses.list()))
+        .map(({ path }) => Buffer.from(path ?? []).toString())
+        .sort(),
     ).toEqual(['/data/3', '/data/twin']);
     await again.close();
   });
@@ -203,7 +207,7 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     flip(log, 200);
     const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
     await put(queue, sample('/data/new', 1));
-    expect(await queue.nextCommit(testSigner())).toMatchObject({ entries: 1 });
+    expect(await queue.outbox.nextCommit(testSigner())).toMatchObject({ entries: 1 });
     await queue.close();
     const found = await collect(
       fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }),
@@ -213,12 +217,14 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
 
   test('in a commit that was signed and not sent: it is named, and nothing is signed in its place', async () => {
     const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
-    await queue.nextCommit(testSigner());
+    await queue.outbox.nextCommit(testSigner());
     await queue.close();
     flip(join(queuePaths(dir).chain, readdirSync(queuePaths(dir).chain)[0] ?? ''), 300);
     const again = await openQueue(dir, { segmentBytes: 1 << 20 });
-    await expect(again.nextCommit(testSigner())).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
-    expect(again.chainHead()).toMatchObject({ sequence: 1 });
+    await expect(again.outbox.nextCommit(testSigner())).rejects.toMatchObject({
+      code: 'QUEUE_DAMAGED',
+    });
+    expect(again.chain.head()).toMatchObject({ sequence: 1 });
     await again.close();
   });
 });

@@ -27,7 +27,7 @@ import {
   temporaryFolder,
   testSigner,
 } from '../../../testing/queue/support.ts';
-import type { DurableQueue } from '../durable-queue.ts';
+import type { Queue } from '../queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
@@ -40,7 +40,7 @@ const noHead = {
 };
 
 let folder: ReturnType<typeof temporaryFolder>;
-let queue: DurableQueue | undefined;
+let queue: Queue | undefined;
 
 beforeEach(() => {
   folder = temporaryFolder();
@@ -55,7 +55,7 @@ afterEach(async () => {
 async function open(
   dir = folder.dir,
   changes: Parameters<typeof openQueue>[1] = {},
-): Promise<DurableQueue> {
+): Promise<Queue> {
   queue = await openQueue(dir, changes);
   return queue;
 }
@@ -71,19 +71,22 @@ async function eventful(segmentBytes = 8192): Promise<void> {
   await drainAll(made);
   for (let index = 4; index < 12; index += 1) await put(made, sample(`/data/${index}`, 3, 700));
   await putGone(made, sample('/data/1'));
-  await made.forget(Buffer.from('/data/2'));
-  await made.setProblem(Buffer.from('/data/x'), { code: 'locked', message: 'busy', sinceMs: 1 });
+  await made.ledger.setProblem(Buffer.from('/data/x'), {
+    code: 'locked',
+    message: 'busy',
+    sinceMs: 1,
+  });
   for (const name of ['/data/r', '/data/s', '/data/t', '/data/late'])
-    await made.putReference(reference(name, 7));
-  await made.nextCommit(testSigner());
-  await made.forkChain({ chainId: new Uint8Array(16).fill(5) as ChainId, named: noHead });
-  await made.dropReference(Buffer.from('/data/s'));
-  await made.loseReference(Buffer.from('/data/t'), 'reference-gone');
-  await made.learnGcEpoch(4);
+    await made.references.put(reference(name, 7));
+  await made.outbox.nextCommit(testSigner());
+  await made.chain.fork({ chainId: new Uint8Array(16).fill(5) as ChainId, named: noHead });
+  await made.references.drop(Buffer.from('/data/s'));
+  await made.references.lose(Buffer.from('/data/t'), 'reference-gone');
+  await made.epochs.learn(4);
   await put(made, sample('/data/late', 2));
   await made.sync();
-  const known = await made.known(Buffer.from('/data/5'));
-  if (known !== undefined) await made.refresh({ ...known, ino: 77n });
+  const known = await made.ledger.known(Buffer.from('/data/5'));
+  if (known !== undefined) await made.ledger.refresh({ ...known, ino: 77n });
   await made.close();
 }
 
@@ -152,7 +155,7 @@ describe('opening after a crash', () => {
       rmSync(queuePaths(copy).index, { recursive: true });
       rmSync(queuePaths(copy).chain, { recursive: true });
       const again = await open(copy);
-      for await (const known of again.knownUnder(Buffer.from('/')))
+      for await (const known of again.ledger.knownUnder(Buffer.from('/')))
         expect(known.size).toBeGreaterThan(0);
       await put(again, sample('/data/after', 1));
       await again.close();
@@ -172,7 +175,7 @@ describe('opening after a crash', () => {
         chunks: fc.integer({ min: 1, max: 3 }),
       }),
       fc.record({
-        do: fc.constantFrom('gone' as const, 'forget' as const, 'problem' as const),
+        do: fc.constantFrom('gone' as const, 'problem' as const),
         file: fc.nat(5),
       }),
       fc.record({
@@ -192,6 +195,7 @@ describe('opening after a crash', () => {
         do: fc.constantFrom(
           'fork' as const,
           'epoch' as const,
+          'inherit' as const,
           'rollback' as const,
           'signAll' as const,
         ),
@@ -209,29 +213,38 @@ describe('opening after a crash', () => {
               : sample('/none');
           if (action.do === 'put') await put(made, file);
           if (action.do === 'gone') await putGone(made, file);
-          if (action.do === 'forget') await made.forget(file.path);
           if (action.do === 'problem')
-            await made.setProblem(file.path, { code: 'torn', message: 'changing', sinceMs: at });
+            await made.ledger.setProblem(file.path, {
+              code: 'torn',
+              message: 'changing',
+              sinceMs: at,
+            });
           if (action.do === 'refer')
-            await made.putReference(reference(`/f${action.file}`, at % 3, at));
-          if (action.do === 'unrefer') await made.dropReference(file.path);
-          if (action.do === 'lose') await made.loseReference(file.path, 'reference-changed');
+            await made.references.put(reference(`/f${action.file}`, at % 3, at));
+          if (action.do === 'unrefer') await made.references.drop(file.path);
+          if (action.do === 'lose') await made.references.lose(file.path, 'reference-changed');
           if (action.do === 'fork')
-            await made.forkChain({
+            await made.chain.fork({
               chainId: new Uint8Array(16).fill(100 + at) as ChainId,
               named: noHead,
             });
-          if (action.do === 'epoch') await made.learnGcEpoch(at);
+          if (action.do === 'inherit')
+            await made.chain
+              .inherit(new Uint8Array(16).fill(200) as ChainId)
+              .catch((error: unknown) => expect(error).toMatchObject({ code: 'QUEUE_REFUSED' }));
+          if (action.do === 'epoch') await made.epochs.learn(at);
           if (action.do === 'rollback')
-            await made.unreceipt(Math.floor(made.receiptedSequence() / 2));
-          if (action.do === 'signAll') await made.signAll(testSigner(seededRandom(`step ${at}`)));
+            await made.outbox.unreceipt(Math.floor(made.outbox.receiptedSequence() / 2));
+          if (action.do === 'signAll')
+            await made.outbox.signAll(testSigner(seededRandom(`step ${at}`)));
           if (action.do === 'sync') await made.sync();
-          if (action.do === 'abort') made.capture().abort();
-          if (action.do === 'sign') await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
+          if (action.do === 'abort') made.intake.capture().abort();
+          if (action.do === 'sign')
+            await made.outbox.nextCommit(testSigner(seededRandom(`step ${at}`)));
           if (action.do === 'receipt') {
-            const commit = await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
+            const commit = await made.outbox.nextCommit(testSigner(seededRandom(`step ${at}`)));
             if (commit !== undefined)
-              await made.receipted(receiptFor(commit).signed, receiptFor(commit).body);
+              await made.outbox.receipted(receiptFor(commit).signed, receiptFor(commit).body);
           }
           if (action.do === 'index') {
             await made.close();
@@ -269,7 +282,7 @@ describe('opening after a crash', () => {
 
   test('I-A5, I-A10: a reference whose version came before a crash, and whose chain record did not, is gone in every rebuild', async () => {
     let made = await open();
-    await made.putReference(reference('/data/a', 1));
+    await made.references.put(reference('/data/a', 1));
     await made.close();
     const { index, chain } = queuePaths(folder.dir);
     for (const path of [index, chain]) cpSync(path, `${path}.old`, { recursive: true });
@@ -281,7 +294,7 @@ describe('opening after a crash', () => {
       cpSync(`${path}.old`, path, { recursive: true });
     }
     made = await open();
-    expect(await collect(made.references())).toEqual([]);
+    expect(await collect(made.references.list())).toEqual([]);
     await made.close();
     const live = await contents(folder.dir);
     rmSync(index, { recursive: true });
@@ -296,7 +309,7 @@ describe('opening after a crash', () => {
     const { index } = queuePaths(folder.dir);
     cpSync(index, `${index}.old`, { recursive: true });
     const again = await open();
-    await again.learnGcEpoch(1);
+    await again.epochs.learn(1);
     await again.close();
     rmSync(index, { recursive: true });
     cpSync(`${index}.old`, index, { recursive: true });
@@ -321,11 +334,11 @@ describe('opening after a crash', () => {
     ]);
     rmSync(paths.index, { recursive: true });
     const again = await open();
-    expect(await collect(again.problems())).toMatchObject([
+    expect(await collect(again.ledger.problems())).toMatchObject([
       { code: 'queue-damage' },
       { code: 'locked' },
     ]);
-    expect(await again.known(Buffer.from('/data/late'))).toBeDefined();
+    expect(await again.ledger.known(Buffer.from('/data/late'))).toBeDefined();
     expect(readdirSync(paths.damaged)).toHaveLength(1);
   });
 
@@ -369,13 +382,15 @@ describe('opening after a crash', () => {
     bytes.writeUInt8((bytes[at] ?? 0) ^ 1, at);
     writeFileSync(path, bytes);
     const again = await open();
-    const commit = await again.nextCommit(testSigner());
+    const commit = await again.outbox.nextCommit(testSigner());
     expect(commit?.entries).toBe(2);
     expect(
-      (await collect(again.lost())).map((lost) => lost.path && Buffer.from(lost.path).toString()),
+      (await collect(again.losses.list())).map(
+        (lost) => lost.path && Buffer.from(lost.path).toString(),
+      ),
     ).toEqual(['/data/b']);
-    expect(await again.known(Buffer.from('/data/b'))).toBeUndefined();
-    expect(again.pending().entries).toBe(2);
+    expect(await again.ledger.known(Buffer.from('/data/b'))).toBeUndefined();
+    expect(again.intake.pending().entries).toBe(2);
   });
 
   test('P6: more damaged versions than one commit could hold do not keep back what is behind them', async () => {
@@ -387,8 +402,8 @@ describe('opening after a crash', () => {
     await made.close();
     const again = await open();
     await put(again, sample('/data/sound'));
-    expect((await again.nextCommit(testSigner()))?.entries).toBe(1);
-    expect(await collect(again.lost())).toHaveLength(MAX_COMMIT_ENTRIES);
+    expect((await again.outbox.nextCommit(testSigner()))?.entries).toBe(1);
+    expect(await collect(again.losses.list())).toHaveLength(MAX_COMMIT_ENTRIES);
   });
 
   test('a reference stays settled by its version when a crash kept only the word that put it', async () => {
@@ -400,7 +415,7 @@ describe('opening after a crash', () => {
       mtimeNs: file.known.mtimeNs,
       settledAtMs: file.known.capturedAtMs,
     };
-    await made.putReference(settled);
+    await made.references.put(settled);
     await made.sync();
     const chain = join(queuePaths(folder.dir).chain, '00000001.log');
     const { size } = statSync(chain);
@@ -409,7 +424,7 @@ describe('opening after a crash', () => {
     truncateSync(chain, size);
     rmSync(queuePaths(folder.dir).index, { recursive: true });
     const again = await open();
-    expect([again.referenceTotals().files, again.pending().entries]).toEqual([0, 1]);
+    expect([again.references.totals().files, again.intake.pending().entries]).toEqual([0, 1]);
   });
 });
 
@@ -446,7 +461,7 @@ describe('fsck', () => {
     cpSync(index, `${index}.old`, { recursive: true });
     const made = await open(folder.dir, { segmentBytes: 8192 });
     await put(made, sample('/data/after', 2));
-    await made.nextCommit(testSigner());
+    await made.outbox.nextCommit(testSigner());
     await put(made, sample('/data/later', 2));
     await made.close();
     rmSync(index, { recursive: true });

@@ -8,7 +8,7 @@ import {
   temporaryFolder,
   testSigner,
 } from '../../../testing/queue/support.ts';
-import type { DurableQueue } from '../durable-queue.ts';
+import type { Queue } from '../queue.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
@@ -21,7 +21,7 @@ const keysLeft = (): string[] => readdirSync(join(folder.dir, 'queue', 'batch-ke
 async function capture(
   count: number,
   name: string,
-  add: (queue: DurableQueue, path: string) => Promise<void>,
+  add: (queue: Queue, path: string) => Promise<void>,
 ): Promise<void> {
   const queue = await openQueue(folder.dir);
   for (let at = 0; at < count; at += 1) await add(queue, `/data/${name} ${at}`);
@@ -29,12 +29,11 @@ async function capture(
 }
 
 test('I-A3, P4: a commit takes whole batches, so that no version in it stays open for as long as a younger one waits', async () => {
-  const add = (queue: DurableQueue, path: string): Promise<void> =>
-    put(queue, sampleFile(path, [])); // empty: only their number counts
+  const add = (queue: Queue, path: string): Promise<void> => put(queue, sampleFile(path, [])); // empty: only their number counts
   await capture(10, 'first run', add);
   await capture(4090, 'second run', add);
   const queue = await openQueue(folder.dir);
-  expect((await queue.nextCommit(testSigner()))?.entries).toBe(10);
+  expect((await queue.outbox.nextCommit(testSigner()))?.entries).toBe(10);
   expect(keysLeft()).toEqual(['00000002.key']);
   await queue.close();
 });
@@ -46,7 +45,7 @@ test('I-A3, P4: versions too large for one commit get more than one key', async 
   const before = keysLeft();
   expect(before.length).toBeGreaterThan(1);
   const queue = await openQueue(folder.dir);
-  await queue.nextCommit(testSigner());
+  await queue.outbox.nextCommit(testSigner());
   expect(keysLeft()).toEqual(before.slice(1));
   await queue.close();
 });

@@ -3,7 +3,7 @@ import { aeadSeal } from '@aliquot/shared/crypto/primitives';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { encodeVersionHead, type VersionHead } from '../log/payloads.ts';
 import { decodeUnsigned } from '../log/places.ts';
-import { COMMIT_ROOM_BYTES, roomFor } from './commit-cut.ts';
+import { COMMIT_ROOM_BYTES, entryRoom } from './commit-cut.ts';
 import { type BatchedEntry, SentProof } from './sent-proof.ts';
 
 /** Versions under one key. */
@@ -30,14 +30,14 @@ export class BatchSealer {
     fields: Omit<VersionHead, 'batch' | 'nonce'>,
     draft: Uint8Array,
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
-    const batch = await this.#current(files, roomFor(draft.length));
+    const batch = await this.#current(files, entryRoom(draft.length));
     const nonce = Buffer.alloc(12);
     // The key is new in every process and for every 4096 versions; the counter never repeats under
     // it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
     batch.used += 1;
     this.#proof.sealed(batch.number);
-    batch.room -= roomFor(draft.length);
+    batch.room -= entryRoom(draft.length);
     const head = { ...fields, batch: batch.number, nonce };
     const clear = encodeVersionHead(head);
     return { head, payload: Buffer.concat([clear, aeadSeal(batch.key, nonce, draft, clear)]) };

@@ -1,26 +1,14 @@
-import {
-  type ChainId,
-  type CommitHash,
-  decodeEntryDraft,
-  type EntryDraft,
-  MAX_COMMIT_BYTES,
-  MAX_COMMIT_ENTRIES,
-} from '@aliquot/proto';
+import { type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
-import { aeadOpen, CryptoError, equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { Recent, RecentDraft } from '../intake/recent.ts';
-import { QueueError } from '../log/errors.ts';
-import { numberInKey, numberKey } from '../log/index-keys.ts';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { numberInKey } from '../log/index-keys.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
-import {
-  type ClassBytes,
-  decodeSignedRecord,
-  decodeVersion,
-  encodeSignedRecord,
-} from '../log/payloads.ts';
-import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from '../log/places.ts';
-import type { CommitSigner, QueuedCommit } from '../queue.ts';
-import { chainOf, headOf } from './chain.ts';
+import { type ClassBytes, encodeSignedRecord } from '../log/payloads.ts';
+import { decodeUnsigned, type UnsignedEntry } from '../log/places.ts';
+import { openDraft } from '../log/stored.ts';
+import type { DurableChain } from './chain.ts';
+import type { CommitSigner } from './outbox.ts';
+import type { Recent } from './recent.ts';
 import type { BatchedEntry } from './sent-proof.ts';
 
 /** What an entry may be larger than its draft: salts, tags, field headers. */
@@ -32,7 +20,7 @@ const COMMIT_OVERHEAD_BYTES = 16 * 1024;
 export const COMMIT_ROOM_BYTES: number = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
 
 /** What an entry may take of that room, from its draft's length. */
-export function roomFor(draftBytes: number): number {
+export function entryRoom(draftBytes: number): number {
   return draftBytes + ENTRY_OVERHEAD_BYTES;
 }
 
@@ -60,12 +48,11 @@ interface TakenVersion extends UnsignedEntry {
  */
 export async function cutCommit(
   files: QueueFiles,
-  initial: ChainId,
+  chain: DurableChain,
   signer: CommitSigner,
   recent: Recent,
 ): Promise<CutCommit> {
   const { index } = files;
-  const chain = chainOf(index.state, initial);
   const taken: TakenVersion[] = [];
   const unreadable: BatchedEntry[] = [];
   let room = COMMIT_ROOM_BYTES;
@@ -79,7 +66,7 @@ export async function cutCommit(
       unreadable.push({ entry: numberInKey(key), batch: place.batch });
       continue;
     }
-    room -= roomFor(opened.bytes);
+    room -= entryRoom(opened.bytes);
     if (room < 0 && taken.length > 0) {
       waiting = place.batch;
       break;
@@ -102,8 +89,8 @@ export async function cutCommit(
     Number.MAX_SAFE_INTEGER,
   );
   if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
-  const { chainId, forkedFrom } = chain;
-  const head = headOf(index.state, initial);
+  const { chainId, forkedFrom } = chain.present();
+  const head = chain.head();
   const sequence = (head?.sequence ?? 0) + 1;
   const predecessor = head?.hash ?? NO_PREDECESSOR;
   // The first of its chain says where that began; a chain of the enrolment begins at nothing.
@@ -135,42 +122,4 @@ function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {
   return [...sums]
     .map(([name, bytes]) => ({ name, bytes }))
     .sort((left, right) => (left.name < right.name ? -1 : 1));
-}
-
-/** A signed commit from the chain log, with the queue's numbers of its slots. */
-export async function readSigned(
-  files: QueueFiles,
-  sequence: number,
-): Promise<(QueuedCommit & { readonly entryNumbers: readonly number[] }) | undefined> {
-  const value = await files.index.get(numberKey('c', sequence));
-  if (value === undefined) return undefined;
-  const { payload } = await files.chain.read(decodeCommitPlace(value).at);
-  const record = decodeSignedRecord(payload);
-  return {
-    sequence,
-    hash: record.hash as CommitHash,
-    bytes: record.commit,
-    entries: record.entries.length,
-    entryNumbers: record.entries,
-  };
-}
-
-/** The draft of an unsigned version; undefined when its record or key is damaged. */
-export async function openDraft(
-  files: QueueFiles,
-  at: { readonly file: number; readonly offset: number },
-): Promise<RecentDraft | undefined> {
-  try {
-    const { payload } = await files.segments.read(at);
-    const { head, clear, sealedDraft } = decodeVersion(payload);
-    const bytes = aeadOpen(await files.keys.get(head.batch), head.nonce, sealedDraft, clear);
-    return { draft: decodeEntryDraft(bytes), bytes: bytes.length };
-  } catch (error) {
-    if (
-      (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||
-      error instanceof CryptoError
-    )
-      return undefined;
-    throw error;
-  }
 }

@@ -10,10 +10,10 @@ import {
   temporaryFolder,
   testSigner,
 } from '../../../testing/queue/support.ts';
-import type { DurableQueue } from '../durable-queue.ts';
+import type { Queue } from '../queue.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
-let queue: DurableQueue;
+let queue: Queue;
 beforeEach(async () => {
   folder = temporaryFolder();
   queue = await openQueue(folder.dir);
@@ -34,10 +34,10 @@ test('the versions of a file come oldest first: receipted, signed and waiting on
   await putGone(queue, first);
   await put(queue, second);
   await queue.sync();
-  const signed = await queue.nextCommit(testSigner());
+  const signed = await queue.outbox.nextCommit(testSigner());
   await put(queue, third);
 
-  const versions = await queue.ownVersions([first.draft.fileId]);
+  const versions = await queue.outbox.ownVersions([first.draft.fileId]);
   expect(
     versions.map(({ kind, capturedAtMs, safeSinceMs }) => [kind, capturedAtMs, safeSinceMs]),
   ).toEqual([
@@ -61,16 +61,18 @@ test('they are the same after the folder was opened again, and a collector that 
   await drainAll(queue);
   await queue.close();
   queue = await openQueue(folder.dir);
-  expect(await queue.ownVersions([one.draft.fileId])).toMatchObject([
+  expect(await queue.outbox.ownVersions([one.draft.fileId])).toMatchObject([
     { safeSinceMs: 1_800_000_000_000 },
   ]);
-  await queue.unreceipt(0);
-  expect(await queue.ownVersions([one.draft.fileId])).toMatchObject([{ safeSinceMs: undefined }]);
-  const again = await queue.nextCommit(testSigner());
+  await queue.outbox.unreceipt(0);
+  expect(await queue.outbox.ownVersions([one.draft.fileId])).toMatchObject([
+    { safeSinceMs: undefined },
+  ]);
+  const again = await queue.outbox.nextCommit(testSigner());
   if (again === undefined) throw new Error('nothing to send');
   const { signed, body } = receiptFor(again);
-  await queue.receipted(signed, body);
-  expect(await queue.ownVersions([one.draft.fileId])).toMatchObject([
+  await queue.outbox.receipted(signed, body);
+  expect(await queue.outbox.ownVersions([one.draft.fileId])).toMatchObject([
     { safeSinceMs: 1_800_000_000_000 },
   ]);
 });
@@ -80,7 +82,7 @@ test('what is signed while they are read is neither missed nor told twice', asyn
   for (const state of states) await put(queue, state);
   const asked = states[0]?.draft.fileId;
   if (asked === undefined) throw new Error('no file');
-  const [versions] = await Promise.all([queue.ownVersions([asked]), drainAll(queue)]);
+  const [versions] = await Promise.all([queue.outbox.ownVersions([asked]), drainAll(queue)]);
   expect(versions.map(({ capturedAtMs }) => capturedAtMs)).toEqual(
     states.map((_, at) => 1_000 + at),
   );
@@ -88,5 +90,5 @@ test('what is signed while they are read is neither missed nor told twice', asyn
 
 test('a file that nobody captured has none', async () => {
   await put(queue, file('one', 1_000));
-  expect(await queue.ownVersions([file('x', 1, '/data/never').draft.fileId])).toEqual([]);
+  expect(await queue.outbox.ownVersions([file('x', 1, '/data/never').draft.fileId])).toEqual([]);
 });

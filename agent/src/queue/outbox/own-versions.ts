@@ -5,7 +5,7 @@ import { numberInKey } from '../log/index-keys.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from '../log/payloads.ts';
 import { decodeUnsigned } from '../log/places.ts';
-import { openDraft } from './commit-cut.ts';
+import { openDraft } from '../log/stored.ts';
 
 /** One version of a file that this installation captured, as its own records have it. */
 export interface OwnVersion {

@@ -1,21 +1,17 @@
-import {
-  type ChainId,
-  type ChunkId,
-  type Content,
-  decodePage,
-  MAX_COMMIT_ENTRIES,
-} from '@aliquot/proto';
+import { type ChunkId, type Content, decodePage, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
-import type { Recent } from '../intake/recent.ts';
+import type { DurableLosses } from '../ledger/durable-losses.ts';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
-import type { ChainKind } from '../log/formats.ts';
 import { familyFrom, numberInKey, rawKey } from '../log/index-keys.ts';
 import { decodeItemPlace, decodeUnsigned } from '../log/places.ts';
-import type { CommitSigner } from '../queue.ts';
+import { openDraft } from '../log/stored.ts';
 import type { BatchSealer } from './batch.ts';
-import { cutCommit, openDraft } from './commit-cut.ts';
+import type { DurableChain } from './chain.ts';
+import { cutCommit } from './commit-cut.ts';
+import type { CommitSigner } from './outbox.ts';
+import type { Recent } from './recent.ts';
 import type { BatchedEntry } from './sent-proof.ts';
 
 /**
@@ -27,16 +23,11 @@ const MARK_MS = 60 * 1000;
 
 export interface SigningParts {
   readonly core: QueueCore;
+  readonly losses: DurableLosses;
   readonly batch: BatchSealer;
   readonly recent: Recent;
+  readonly chain: DurableChain;
   readonly clock: Clock;
-  readonly chainId: ChainId;
-  readonly appendChain: (kind: ChainKind, payload: Uint8Array) => Promise<void>;
-  /** Names versions as lost, with their paths as far as these are known here. */
-  readonly recordLost: (
-    entries: readonly number[],
-    names?: ReadonlyMap<number, Uint8Array>,
-  ) => Promise<void>;
 }
 
 /** What cannot be sent of one version: its draft, or items that it needs. */
@@ -123,13 +114,13 @@ export class Signing {
 
   /** In the queue's turn: signs the oldest versions; false when there are none. */
   async sign(signer: CommitSigner): Promise<boolean> {
-    const { core, batch, recent, chainId, appendChain, recordLost } = this.#parts;
+    const { core, losses, batch, recent, chain } = this.#parts;
     await core.flush();
     batch.finish();
     for (;;) {
-      const { record, unreadable, taken } = await cutCommit(core.files, chainId, signer, recent);
-      if (unreadable.length > 0) await recordLost(unreadable.map(({ entry }) => entry));
-      if (record !== undefined) await appendChain('signed', record);
+      const { record, unreadable, taken } = await cutCommit(core.files, chain, signer, recent);
+      if (unreadable.length > 0) await losses.name(unreadable.map(({ entry }) => entry));
+      if (record !== undefined) await core.appendChain('signed', record);
       batch.settled([...unreadable, ...taken]);
       // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
       if (record === undefined && unreadable.length > 0) continue;
@@ -190,13 +181,13 @@ export class Signing {
    * over it.
    */
   async #leaveOut(unsound: readonly Unsound[]): Promise<void> {
-    const { core, batch, recordLost } = this.#parts;
+    const { core, losses, batch } = this.#parts;
     const names = new Map(
       unsound.flatMap(({ entry, path }): [number, Uint8Array][] =>
         path === undefined ? [] : [[entry, path]],
       ),
     );
-    await recordLost(
+    await losses.name(
       unsound.map(({ entry }) => entry),
       names,
     );

@@ -1,7 +1,7 @@
-import { familyFrom, numberInKey, numberKey, rawKey } from '../log/index-keys.ts';
-import type { IndexStore } from '../log/index-store.ts';
-import type { QueueFiles } from '../log/open-queue.ts';
-import { decodeCommitPlace, decodeItemPlace } from '../log/places.ts';
+import { familyFrom, numberInKey, numberKey, rawKey } from './index-keys.ts';
+import type { IndexStore } from './index-store.ts';
+import type { QueueFiles } from './open-queue.ts';
+import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 
 /** Places of items that the index is asked about at once. */
 const FORGOTTEN_AT_ONCE = 1000;
@@ -33,42 +33,20 @@ export async function lowestHold(index: IndexStore, oldest: number): Promise<num
   return lowest;
 }
 
-/** Bytes of segments below `heldFrom`: they hold nothing that is not receipted. */
-export function keptBytesBelow(files: QueueFiles, heldFrom: number): number {
-  return keptSegments(files, heldFrom).reduce((sum, { size }) => sum + size, 0);
-}
-
-/**
- * Segments below `heldFrom` hold nothing that is not receipted; they are kept to be sent again if
- * the collector loses it, the oldest dropped first when together they are above the budget.
- */
-export async function dropKeptSegments(
-  files: QueueFiles,
+/** Segments below `heldFrom`, oldest first: they hold nothing that is not receipted. */
+export function keptSegments(
+  { segments }: QueueFiles,
   heldFrom: number,
-  budgetBytes: number,
-): Promise<void> {
-  const kept = keptSegments(files, heldFrom);
-  let total = kept.reduce((sum, { size }) => sum + size, 0);
-  for (const { number, size } of kept) {
-    if (total <= budgetBytes) return;
-    total -= size;
-    await dropSegment(files, number);
-  }
-}
-
-/** Drops the oldest kept segment; false when there is none. */
-export async function dropOldestKept(files: QueueFiles, heldFrom: number): Promise<boolean> {
-  const [oldest] = keptSegments(files, heldFrom);
-  if (oldest === undefined) return false;
-  await dropSegment(files, oldest.number);
-  return true;
+): readonly { readonly number: number; readonly size: number }[] {
+  const below = Math.min(heldFrom, segments.activeNumber);
+  return segments.files().filter(({ number }) => number < below);
 }
 
 /**
- * The index forgets a segment's items durably before the file goes, so that no crash leaves it
- * naming what is not there.
+ * Drops a segment that nobody needs; everything must be flushed before. The index forgets its items
+ * durably before the file goes, so that no crash leaves it naming what is not there.
  */
-async function dropSegment({ segments, index }: QueueFiles, number: number): Promise<void> {
+export async function dropSegment({ segments, index }: QueueFiles, number: number): Promise<void> {
   let keys: Uint8Array[] = [];
   const forget = async (): Promise<void> => {
     for (const [at, value] of (await index.getMany(keys)).entries()) {
@@ -87,12 +65,4 @@ async function dropSegment({ segments, index }: QueueFiles, number: number): Pro
   await forget();
   await index.write({ sync: true });
   await segments.drop(number);
-}
-
-function keptSegments(
-  { segments }: QueueFiles,
-  heldFrom: number,
-): readonly { readonly number: number; readonly size: number }[] {
-  const below = Math.min(heldFrom, segments.activeNumber);
-  return segments.files().filter(({ number }) => number < below);
 }

@@ -1,6 +1,7 @@
-import type { ChunkId, EntryDraft } from '@aliquot/proto';
+import type { ChunkId } from '@aliquot/proto';
 import { releaseWhole } from '@aliquot/shared/crypto/release';
-import type { QueuedItem } from '../queue.ts';
+import type { QueuedItem } from '../log/facts.ts';
+import type { StoredDraft } from '../log/stored.ts';
 
 /** What kept items may take: some windows of the capture. */
 const MOST_ITEM_BYTES = 12 * 1024 * 1024;
@@ -14,12 +15,6 @@ const FRESH_BYTES = 1024 * 1024;
 /** Drafts that are kept: one commit. */
 const MOST_DRAFTS = 4096;
 
-/** A draft as it was put, with the length of its encoding. */
-export interface RecentDraft {
-  readonly draft: EntryDraft;
-  readonly bytes: number;
-}
-
 /**
  * What was put lately and is sent soon, so that it is not read back from the disk, opened and
  * checked a moment after it was written. A copy only: whatever is not here is in the segments.
@@ -31,7 +26,7 @@ export class Recent {
   #itemBytes = 0;
   /** Bytes put since `onFresh` was called last. */
   #untold = 0;
-  readonly #drafts = new Map<number, RecentDraft>();
+  readonly #drafts = new Map<number, StoredDraft>();
 
   /** `onFresh` is called when about a mebibyte more may be taken. */
   constructor(onFresh: () => void = () => undefined) {
@@ -84,7 +79,7 @@ export class Recent {
     return taken;
   }
 
-  putDraft(entry: number, draft: RecentDraft): void {
+  putDraft(entry: number, draft: StoredDraft): void {
     this.#drafts.set(entry, draft);
     if (this.#drafts.size <= MOST_DRAFTS) return;
     for (const oldest of this.#drafts.keys()) {
@@ -93,7 +88,7 @@ export class Recent {
     }
   }
 
-  draft(entry: number): RecentDraft | undefined {
+  draft(entry: number): StoredDraft | undefined {
     return this.#drafts.get(entry);
   }
 

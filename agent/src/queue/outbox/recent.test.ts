@@ -1,7 +1,7 @@
 import { asChunkId } from '@aliquot/proto';
 import { expect, test } from 'vitest';
 import { sample } from '../../../testing/queue/support.ts';
-import type { QueuedItem } from '../queue.ts';
+import type { QueuedItem } from '../log/facts.ts';
 import { Recent } from './recent.ts';
 
 /** Items of so many bytes, each with an id of its own. */

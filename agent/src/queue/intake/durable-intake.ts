@@ -1,0 +1,321 @@
+import {
+  AliquotError,
+  type ChunkId,
+  type EntryDraft,
+  encodeEntryDraft,
+  MAX_SEALED_CHUNK_BYTES,
+} from '@aliquot/proto';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { DurableReferences } from '../ledger/durable-references.ts';
+import { growthSlot } from '../ledger/growth-slot.ts';
+import type { Applied } from '../log/apply.ts';
+import type { Joined, QueueCore } from '../log/core.ts';
+import { QueueError } from '../log/errors.ts';
+import type { QueueEvents } from '../log/events.ts';
+import type { KnownStat, QueuedItem } from '../log/facts.ts';
+import { numberKey, rawKey } from '../log/index-keys.ts';
+import type { IndexStore } from '../log/index-store.ts';
+import {
+  decodeCommitPlace,
+  decodeItemPlace,
+  decodeUnsigned,
+  type ItemPlace,
+} from '../log/places.ts';
+import { type CaptureSink, QueueCapture } from './capture.ts';
+import type { Holds } from './holds.ts';
+import type {
+  Capture,
+  Onward,
+  PendingCounts,
+  QueueIntake,
+  QueueUsage,
+  RoomLeft,
+} from './intake.ts';
+import { RoomMeter, type RoomOptions } from './meter.ts';
+import { Refusals } from './refusals.ts';
+
+/** The class of a capture that names none. */
+const DEFAULT_CLASS = 'default';
+
+export interface IntakeParts {
+  readonly core: QueueCore;
+  readonly holds: Holds;
+  readonly references: DurableReferences;
+  readonly events: QueueEvents;
+  readonly onward: Onward;
+  readonly options: RoomOptions;
+}
+
+/** What the index said of an item when the turn began, and how many flushes there had been. */
+type Found = { readonly value: Uint8Array | undefined; readonly flushes: number } | undefined;
+
+interface Step extends Joined {
+  /** The item that it asks for. */
+  readonly id: ChunkId | undefined;
+  found: Found;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Open captures, what they add, and whether there is room for it. */
+export class DurableIntake implements QueueIntake, CaptureSink {
+  readonly #parts: IntakeParts;
+  readonly #meter: RoomMeter;
+  readonly #refusals: Refusals;
+  #oldestMs: number | undefined;
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+    this.#meter = new RoomMeter(parts.options, parts.core, parts.holds);
+    this.#refusals = new Refusals((className) => this.#meter.room(className));
+  }
+
+  capture(className: string = DEFAULT_CLASS): Capture {
+    const capture = new QueueCapture(this, className);
+    this.#parts.holds.captures.add(capture);
+    return capture;
+  }
+
+  async room(className: string = DEFAULT_CLASS): Promise<RoomLeft> {
+    const room = await this.#meter.room(className);
+    if (await this.#refusals.relieved()) this.#parts.events.tell({ type: 'room' });
+    return room;
+  }
+
+  drains(isDraining: boolean): void {
+    if (this.#meter.draining === isDraining) return;
+    this.#meter.draining = isDraining;
+    if (!isDraining) return;
+    // In its turn, for while it starts again after a full disk nothing can be asked; whoever waits
+    // asks again by himself.
+    this.#parts.core
+      .change(async () => this.#tellRoom())
+      .catch((error: unknown) => {
+        if (!(error instanceof AliquotError)) throw error;
+      });
+  }
+
+  pending(): PendingCounts {
+    const { pendingEntries, pendingBytes } = this.#parts.core.files.index.state;
+    return {
+      entries: pendingEntries,
+      bytes: pendingBytes,
+      oldestMs: pendingEntries === 0 ? undefined : this.#oldestMs,
+    };
+  }
+
+  usage(): Promise<QueueUsage> {
+    return this.#meter.usage();
+  }
+
+  // ---- inside the queue's turn, for the composition and the way out ----
+
+  /** Ends every open capture: the files were opened again, and what they put is not there any more. */
+  endAll(): void {
+    for (const capture of [...this.#parts.holds.captures]) capture.abort();
+  }
+
+  /** What waits and what is held as the index says now; drops what need not stay. */
+  async begin(): Promise<void> {
+    await this.heldAgain();
+    await this.#meter.dropKept();
+  }
+
+  /** After whatever may hold older segments again. */
+  async heldAgain(): Promise<void> {
+    const { core, holds } = this.#parts;
+    await holds.find(core.files);
+    this.#oldestMs = await oldestMsIn(core.files.index);
+  }
+
+  /** Receipts came: some segments need not stay, and whoever found no room may try again. */
+  async released(): Promise<void> {
+    this.#oldestMs = await oldestMsIn(this.#parts.core.files.index);
+    await this.#meter.dropKept();
+    this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    const refused = this.#refusals.clear();
+    if (refused || this.#parts.references.any) this.#parts.events.tell({ type: 'room' });
+  }
+
+  // ---- one item or version ----
+
+  putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
+    return this.#join((found) => this.#putItem(capture, item, found), item.id);
+  }
+
+  putVersion(
+    capture: QueueCapture,
+    draft: EntryDraft,
+    known: KnownStat | undefined,
+  ): Promise<void> {
+    return this.#join(() => this.#putVersion(capture, draft, known), undefined);
+  }
+
+  ended(capture: QueueCapture): void {
+    this.#parts.holds.ended(capture);
+    this.#parts.onward.captureEnded(capture);
+  }
+
+  /**
+   * Small files come by the thousand: what is put in a row takes one turn, and asks the index once.
+   */
+  #join(run: (found: Found) => Promise<void>, id: ChunkId | undefined): Promise<void> {
+    const { core } = this.#parts;
+    return new Promise((resolve, reject) => {
+      const work: Step = {
+        id,
+        found: undefined,
+        reject,
+        run: async () => {
+          try {
+            // An earlier step of this turn may have met a full disk.
+            const waiting = core.ready();
+            if (waiting !== undefined) await waiting;
+            await run(work.found);
+            resolve();
+          } catch (error) {
+            reject(error);
+          }
+        },
+      };
+      core.join(work, (steps: readonly Step[]) => this.#find(steps));
+    });
+  }
+
+  async #find(steps: readonly Step[]): Promise<void> {
+    const { core } = this.#parts;
+    const asking = steps.filter(({ id }) => id !== undefined);
+    const values = await core.files.index.getMany(
+      asking.map(({ id }) => rawKey('i', id ?? NOTHING)),
+    );
+    const { flushes } = core;
+    for (const [at, step] of asking.entries()) step.found = { value: values[at], flushes };
+  }
+
+  /**
+   * Where an item is, as the index says now: what was staged since the turn began counts, and after
+   * a flush all is asked again.
+   */
+  async #placeOf(id: ChunkId, found: Found): Promise<ItemPlace | undefined> {
+    const { core } = this.#parts;
+    const { index } = core.files;
+    const key = rawKey('i', id);
+    const value =
+      found?.flushes === core.flushes ? index.latest(key, found.value) : await index.get(key);
+    return value === undefined ? undefined : decodeItemPlace(value);
+  }
+
+  async #putItem(capture: QueueCapture, item: QueuedItem, found: Found): Promise<void> {
+    const { core, holds, onward } = this.#parts;
+    requireOpen(capture);
+    const { segments } = core.files;
+    if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
+      throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
+    const place = await this.#placeOf(item.id, found);
+    // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the
+    // collector has it.
+    if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
+      holds.hold(capture, place.file);
+      return;
+    }
+    if (item.named !== true && !equalBytes(sha256(item.sealed), item.id))
+      throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
+    if (!this.#meter.fits(capture.class, item.sealed.length))
+      await this.#requireRoom(capture, capture.class, item.sealed.length);
+    // Held before it is written: the append may rotate, and then lies behind.
+    holds.hold(capture, segments.activeNumber);
+    await core.append(item.kind, item.sealed, item.id);
+    holds.added(capture, item.sealed.length);
+    // Only what is nobody else's memory: the caller of others may use it again.
+    if (item.named === true) onward.itemPut(item);
+  }
+
+  async #putVersion(
+    capture: QueueCapture,
+    draft: EntryDraft,
+    known: KnownStat | undefined,
+  ): Promise<void> {
+    const { core, holds, references, onward } = this.#parts;
+    requireOpen(capture);
+    const { index, segments } = core.files;
+    const path = draft.list.path;
+    if (
+      (known === undefined) !== (draft.kind === 'gone') ||
+      (known !== undefined && !equalBytes(known.path, path))
+    ) {
+      throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
+    }
+    const encoded = encodeEntryDraft(draft);
+    // That a file is gone is a fact without bytes: always taken (I-A10).
+    if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, encoded.length))
+      await this.#requireRoom(capture, draft.class, encoded.length);
+    const entry = index.state.nextEntry;
+    const holdSegment = Math.min(
+      capture.holdSegment ?? segments.activeNumber,
+      segments.activeNumber,
+    );
+    const { capturedAtMs, class: name } = draft;
+    const fields = {
+      entry,
+      holdSegment,
+      itemBytes: capture.itemBytes,
+      capturedAtMs,
+      path,
+      known,
+      class: name,
+    };
+    const { head, payload } = await onward.seal(fields, encoded);
+    holds.version(holdSegment);
+    const applied = ({ unreferenced }: Applied): void => {
+      if (capture.growth !== undefined) {
+        const { key, name } = growthSlot(path);
+        index.put(key, Buffer.concat([name, capture.growth]));
+      }
+      references.replaced(path, unreferenced !== undefined);
+      this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
+      onward.versionPut(entry, draft, encoded.length);
+    };
+    await core.append('version', payload, undefined, applied, head);
+    // Behind the version, which protects what they name; and in portions, for a file of 100 GB has
+    // some 400,000.
+    for (const { index: cacheIndex, value } of capture.cached()) {
+      index.put(rawKey('x', cacheIndex), value);
+      if (core.isFullyStaged) await core.flush();
+    }
+  }
+
+  /** A capture that does not fit has ended: nothing of it is kept. */
+  async #requireRoom(capture: QueueCapture, className: string, bytes: number): Promise<void> {
+    try {
+      await this.#meter.require(className, bytes);
+    } catch (error) {
+      if (error instanceof QueueError && error.code === 'QUEUE_FULL') {
+        capture.abort();
+        await this.#refusals.add(className, capture.itemBytes + bytes + RECORD_HEADER_BYTES);
+      }
+      throw error;
+    }
+  }
+}
+
+/**
+ * It may have ended while its call waited for its turn: with a full queue, or a start after a full
+ * disk.
+ */
+function requireOpen(capture: QueueCapture): void {
+  if (capture.dropped)
+    throw new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
+}
+
+/** When the oldest version without a receipt was captured. */
+async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
+  const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
+  if (signed !== undefined) return decodeCommitPlace(signed).oldestMs;
+  for await (const [, value] of index.unsigned({ limit: 1 }))
+    return decodeUnsigned(value).capturedAtMs;
+  return undefined;
+}

@@ -1,0 +1,74 @@
+import type { QueueCore } from '../log/core.ts';
+import type { ProblemRecord } from '../log/facts.ts';
+import { familyRange, knownKey, prefixRange, rawKey } from '../log/index-keys.ts';
+import type { IndexState } from '../log/index-state.ts';
+import { decodeKnown, decodeProblem, encodeKnown, encodeProblem } from '../log/payloads.ts';
+import { decodeCached } from './cache-codec.ts';
+import { growthIn, growthSlot } from './growth-slot.ts';
+import type { CachedChunk, FileProblem, KnownFile, Ledger } from './ledger.ts';
+
+/** Known files, problems and the cache, in the index of the log. */
+export class DurableLedger implements Ledger {
+  readonly #core: QueueCore;
+  /** Files with damaged bytes that the opening set aside. */
+  readonly #damage: readonly string[];
+
+  constructor(core: QueueCore, damage: readonly string[]) {
+    this.#core = core;
+    this.#damage = damage;
+  }
+
+  async known(path: Uint8Array): Promise<KnownFile | undefined> {
+    const { index } = this.#core.files;
+    const value = await index.getWritten(knownKey(path));
+    return value === undefined ? undefined : knownFrom(value, index.state);
+  }
+
+  async *knownUnder(prefix: Uint8Array): AsyncGenerator<KnownFile, void, void> {
+    for await (const batch of this.knownBatches(prefix)) yield* batch;
+  }
+
+  async *knownBatches(prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
+    const { index } = this.#core.files;
+    for await (const values of index.valueBatches(prefixRange(knownKey(prefix))))
+      yield values.map((value) => knownFrom(value, index.state));
+  }
+
+  refresh(known: KnownFile): Promise<void> {
+    return this.#core.change(() => this.#core.append('refresh', encodeKnown(known.entry, known)));
+  }
+
+  setProblem(path: Uint8Array, problem: ProblemRecord | undefined): Promise<void> {
+    return this.#core.change(() => this.#core.append('problem', encodeProblem(path, problem)));
+  }
+
+  async *problems(): AsyncGenerator<FileProblem, void, void> {
+    for (const path of this.#damage) {
+      const message =
+        'damaged bytes of the queue were set aside here; run aliquot-agent fsck, then remove the file';
+      yield { path: Buffer.from(path), code: 'queue-damage', message, sinceMs: 0 };
+    }
+    for await (const [, value] of this.#core.files.index.iterate(familyRange('p'))) {
+      const { path, problem } = decodeProblem(value);
+      if (problem !== undefined) yield { path, ...problem };
+    }
+  }
+
+  async cacheGetMany(
+    indexes: readonly Uint8Array[],
+  ): Promise<readonly (CachedChunk | undefined)[]> {
+    const { index } = this.#core.files;
+    const values = await index.getManyWritten(indexes.map((bytes) => rawKey('x', bytes)));
+    return values.map((value) => (value === undefined ? undefined : decodeCached(value)));
+  }
+
+  async growthOf(path: Uint8Array): Promise<Uint8Array | undefined> {
+    const { key, name } = growthSlot(path);
+    return growthIn(await this.#core.files.index.get(key), name);
+  }
+}
+
+function knownFrom(value: Uint8Array, state: IndexState): KnownFile {
+  const { entry, stat } = decodeKnown(value);
+  return { ...stat, entry, state: entry <= state.receiptedEntry ? 'safe' : 'queued' };
+}

@@ -1,0 +1,202 @@
+import {
+  type ChainId,
+  type EntryDraft,
+  encodeSigned,
+  type FileId,
+  type ReceiptBody,
+  type Signed,
+} from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Clock } from '@aliquot/shared/ports';
+import type { Onward } from '../intake/intake.ts';
+import type { DurableLosses } from '../ledger/durable-losses.ts';
+import { inheritedKnown } from '../log/apply.ts';
+import type { QueueCore } from '../log/core.ts';
+import { QueueError } from '../log/errors.ts';
+import type { QueueEvents } from '../log/events.ts';
+import type { QueuedItem } from '../log/facts.ts';
+import { numberKey } from '../log/index-keys.ts';
+import type { IndexState } from '../log/index-state.ts';
+import { encodeCounter, encodeReceiptRecord } from '../log/payloads.ts';
+import { decodeCommitPlace } from '../log/places.ts';
+import { readSigned } from '../log/stored.ts';
+import { BatchSealer } from './batch.ts';
+import { DurableChain } from './chain.ts';
+import { DurableEpochs } from './epochs.ts';
+import { DurableItems } from './items.ts';
+import type { CommitSigner, LastReceipt, Outbox, QueuedCommit } from './outbox.ts';
+import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
+import { Recent } from './recent.ts';
+import { Signing } from './signing.ts';
+
+export interface OutboxParts {
+  readonly core: QueueCore;
+  readonly losses: DurableLosses;
+  readonly events: QueueEvents;
+  readonly clock: Clock;
+  /** The chain of the enrolment. */
+  readonly chainId: ChainId;
+  readonly openCaptures: () => Iterable<object>;
+  /** Receipts came: the way in has room again, perhaps. */
+  readonly released: () => Promise<void>;
+  /** Commits are pending again, and hold their segments. */
+  readonly heldAgain: () => Promise<void>;
+}
+
+/** Signing and receipts; takes over what intake hands on. */
+export class DurableOutbox implements Outbox, Onward {
+  readonly #parts: OutboxParts;
+  readonly #batch: BatchSealer;
+  readonly #recent: Recent;
+  readonly #signing: Signing;
+  readonly items: DurableItems;
+  readonly chain: DurableChain;
+  readonly epochs: DurableEpochs;
+
+  constructor(parts: OutboxParts) {
+    const { core, losses, events, clock, chainId, openCaptures } = parts;
+    this.#parts = parts;
+    this.#batch = new BatchSealer();
+    this.#recent = new Recent(() => events.tell({ type: 'fresh' }));
+    this.items = new DurableItems(core, this.#recent);
+    this.chain = new DurableChain(core, chainId);
+    this.epochs = new DurableEpochs(core, events, openCaptures);
+    this.#signing = new Signing({
+      ...{ core, losses, clock },
+      ...{ batch: this.#batch, recent: this.#recent, chain: this.chain },
+    });
+  }
+
+  async nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined> {
+    const { core } = this.#parts;
+    const isSigned = (): boolean =>
+      (this.#state.chainHead?.sequence ?? 0) > this.#state.receiptedSequence;
+    if (!(await core.change(async () => isSigned()))) await this.#signing.prove();
+    return core.change(async () => {
+      if (!isSigned() && !(await this.#signing.sign(signer))) return undefined;
+      return readSigned(core.files, this.#state.receiptedSequence + 1);
+    });
+  }
+
+  async signAll(signer: CommitSigner): Promise<number> {
+    const { core } = this.#parts;
+    const through = await core.change(async () => this.#state.nextEntry - 1);
+    const more = async (): Promise<boolean> => {
+      await this.#signing.prove();
+      return core.change(
+        async () => this.#state.signedEntry < through && (await this.#signing.sign(signer)),
+      );
+    };
+    for (let count = 0; ; count += 1) if (!(await more())) return count;
+  }
+
+  async *unreceipted(): AsyncGenerator<QueuedCommit, void, void> {
+    const last = this.#state.chainHead?.sequence ?? 0;
+    for (let sequence = this.receiptedSequence() + 1; sequence <= last; sequence += 1) {
+      const commit = await this.signedCommit(sequence);
+      if (commit !== undefined) yield commit;
+    }
+  }
+
+  signedCommit(sequence: number): Promise<QueuedCommit | undefined> {
+    const { core } = this.#parts;
+    return core.change(() => readSigned(core.files, sequence));
+  }
+
+  receipted(receipt: Signed, body: ReceiptBody): Promise<void> {
+    const { core, events, released } = this.#parts;
+    return core.change(async () => {
+      const value = await core.files.index.get(numberKey('c', body.sequence));
+      const commit = value === undefined ? undefined : decodeCommitPlace(value);
+      const { receiptedSequence } = this.#state;
+      if (
+        commit === undefined ||
+        !equalBytes(commit.hash, body.commitHash) ||
+        body.sequence > receiptedSequence + 1
+      ) {
+        throw new QueueError(
+          'QUEUE_FOREIGN_RECEIPT',
+          `the receipt for commit ${body.sequence} does not belong to this agent's chain`,
+        );
+      }
+      const { sequence, receivedAtMs, copies } = body;
+      await core.appendChain(
+        'receipt',
+        encodeReceiptRecord({ sequence, receivedAtMs, copies, receipt: encodeSigned(receipt) }),
+      );
+      if (sequence <= receiptedSequence) return;
+      events.tell({ type: 'receipted', sequence, entries: commit.entries });
+      await released();
+      await this.epochs.tellIfReady();
+    });
+  }
+
+  unreceipt(sequence: number): Promise<void> {
+    const { core, events, heldAgain } = this.#parts;
+    return core.change(async () => {
+      const { receiptedSequence, inheritedSequence } = this.#state;
+      const isLost = Math.max(sequence, inheritedSequence) < receiptedSequence;
+      if (!isLost && !(await this.#forgets(sequence))) return;
+      await core.appendChain('unreceipted', encodeCounter(sequence));
+      await heldAgain();
+      this.epochs.reset();
+      events.tell({ type: 'queued' });
+    });
+  }
+
+  receiptedSequence(): number {
+    return this.#state.receiptedSequence;
+  }
+
+  lastReceipt(): LastReceipt | undefined {
+    return this.#state.lastReceipt;
+  }
+
+  async ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]> {
+    const { core } = this.#parts;
+    await core.change(() => core.flush());
+    return ownVersionsIn(core.files, fileIds);
+  }
+
+  // ---- what intake hands on, inside the queue's turn ----
+
+  seal(...[fields, draft]: Parameters<Onward['seal']>): ReturnType<Onward['seal']> {
+    return this.#batch.seal(this.#parts.core.files, fields, draft);
+  }
+
+  itemPut(item: QueuedItem): void {
+    this.#recent.putItem(item);
+  }
+
+  versionPut(entry: number, draft: EntryDraft, bytes: number): void {
+    this.#recent.putDraft(entry, { draft, bytes });
+    this.epochs.version(entry);
+    this.#signing.put(entry);
+  }
+
+  captureEnded(capture: object): void {
+    this.epochs.captureEnded(capture);
+  }
+
+  /** What every start does, also the one after a full disk. */
+  async begin(): Promise<void> {
+    this.#recent.clear();
+    this.#batch.forget();
+    this.#signing.forget();
+    this.epochs.waitFor([]);
+    await this.#batch.eraseSent(this.#parts.core.files);
+  }
+
+  get #state(): IndexState {
+    return this.#parts.core.files.index.state;
+  }
+
+  /** Whether files are known yet whose newest version the earlier agent signed behind this commit. */
+  async #forgets(sequence: number): Promise<boolean> {
+    const { core } = this.#parts;
+    if (sequence >= this.#state.inheritedSequence) return false;
+    await core.flush();
+    for await (const _ of inheritedKnown(core.files.index, sequence)) return true;
+    return false;
+  }
+}
