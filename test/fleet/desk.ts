@@ -10,8 +10,9 @@ import { openKit } from '@aliquot/shared/keys/kit';
 import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
 import { systemRandom } from '@aliquot/shared/ports';
 import type { AgentInfo } from '../../collector/src/api/messages.ts';
+import { CollectorClient } from '../../collector/src/operator/client/collector-client.ts';
+import type { VaultClient } from '../../collector/src/operator/client/vault-client.ts';
 import { deskPcs } from '../../collector/src/operator/policy/desk.ts';
-import { CollectorClient, type VaultClient } from '../../collector/src/operator/vault-client.ts';
 import { DemoService, run } from '../../demo/programs.ts';
 import { authority, issued } from '../certificates.ts';
 import { TlsFront } from '../tls-front.ts';
@@ -93,7 +94,7 @@ class Desk {
   }
 
   async #agents(): Promise<readonly AgentInfo[]> {
-    return (await this.#vault.agents()).agents;
+    return (await this.#vault.roster.list()).agents;
   }
 
   /** Waits until this holds of every PC, or of those that are named; tells how long that took. */
@@ -270,7 +271,7 @@ class Desk {
         waits: false,
       };
     });
-    await this.#vault.setPolicy({
+    await this.#vault.desk.setPolicy({
       policy: base64(encodeSigned(policy)),
       sealed: base64(sealed),
       certificate: undefined,

@@ -44,7 +44,7 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
     stopRequested: () => new Promise(() => {}),
   };
   const { kit, vault, collector } = await openVault(context, {});
-  const info = await vault.agent(pc.name);
+  const info = await vault.roster.agent(pc.name);
   const agent = certifiedAgent(kit, info);
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   const wrong: string[] = [];
@@ -54,7 +54,7 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
     const restored: string[] = [];
     for (const candidate of pathCandidates(path)) {
       const all = openVersions(
-        vault.versions(info.agentId, fileIdFor(pathKey, candidate)),
+        vault.reading.versions(info.agentId, fileIdFor(pathKey, candidate)),
         kit,
         collector,
         agent,

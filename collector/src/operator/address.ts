@@ -14,6 +14,8 @@ import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { inspectedVault } from './choose-vault.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { peerChainAt } from './http-client.ts';
 import { refuseExisting } from './kit.ts';
 import { openKitFile } from './kit-file.ts';
@@ -29,7 +31,6 @@ import {
   withNotes,
 } from './options.ts';
 import { tlsTrustOf } from './tls-trust.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 
 interface AddressOptions extends CollectorOptions, KitOptions {
   readonly out?: string;

@@ -19,6 +19,7 @@ import { agentTables } from './agent-tables.ts';
 import { type AgentView, besides } from './agent-view.ts';
 import { registerApprove } from './approve.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { registerDiagnose } from './diagnose.ts';
 import { callsOf } from './find-agent.ts';
 import { historyJson } from './fork.ts';
@@ -31,7 +32,6 @@ import {
   withJson,
 } from './options.ts';
 import { type ProblemOf, problemList } from './problem-list.ts';
-import type { VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
 
 interface AgentsOptions extends CollectorOptions, KitOptions {
@@ -75,8 +75,8 @@ export function registerAgents(program: Command, context: CommandContext): void 
   revoke.action(async (name: string, options: AgentsOptions & { reason: string }) => {
     const output = outputOf(context, options);
     const vault = await inspectedVault(context, options);
-    const found = await vault.agent(name);
-    await vault.revokeAgent(found.agentId, options.reason);
+    const found = await vault.roster.agent(name);
+    await vault.roster.revokeAgent(found.agentId, options.reason);
     const text = `Agent ${name} is revoked. What it backed up stays, and can be restored with the kit.`;
     await output.result({ event: 'revoked', agent: name, agentId: found.agentId }, text);
   });
@@ -101,11 +101,11 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
   acknowledge.action(async (name: string, options: AgentsOptions) => {
     const output = outputOf(context, options);
     const vault = await inspectedVault(context, options);
-    const { agentId, problems } = await vault.agent(name);
+    const { agentId, problems } = await vault.roster.agent(name);
     const seen = problems
       .filter(({ code }) => acknowledgeable.has(code))
       .map(({ code, message }) => ({ code, message }));
-    if (seen.length > 0) await vault.acknowledgeProblems(agentId);
+    if (seen.length > 0) await vault.roster.acknowledgeProblems(agentId);
     const text =
       seen.length === 0
         ? `Nothing is wrong with ${name} that could be acknowledged; \`aliquot agents\` shows what is, and what to do.`
@@ -120,7 +120,7 @@ async function listAgents(
   options: AgentsOptions,
 ): Promise<void> {
   const vault = await chosenVault(context, options);
-  const list = await vault.agents();
+  const list = await vault.roster.list();
   const problems = problemsOf(list);
   if (output.json) await tellJson(output, list, options.problems === true);
   else
@@ -142,7 +142,7 @@ async function listAgents(
 }
 
 /** What was looked at is one vault, so that is what is said where there are several. */
-function nothingWrong({ info, collector }: VaultClient): string {
+function nothingWrong({ info, collector }: Pick<VaultClient, 'info' | 'collector'>): string {
   const others = collector.info.vaults
     .filter(({ vaultId }) => vaultId !== info.vaultId)
     .map(({ name }) => name);

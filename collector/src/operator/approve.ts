@@ -19,6 +19,8 @@ import { fromBase64 } from '../api/base64.ts';
 import type { AgentInfo } from '../api/messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { agentCalled } from './find-agent.ts';
 import { kitPath, openKitFile } from './kit-file.ts';
 import { provedVault } from './open-vault.ts';
@@ -31,7 +33,6 @@ import {
   withJson,
   withNotes,
 } from './options.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent } from './verified.ts';
 
 interface ApproveOptions extends CollectorOptions, ByOptions {
@@ -99,7 +100,7 @@ async function approveCommand(
       : { descriptor: kit.descriptor, key: kit.authority, certificate: undefined };
   const collector = await CollectorClient.connect(endpoint);
   const vault = await provedVault(context, collector, signer.descriptor);
-  const { agents } = await vault.agents();
+  const { agents } = await vault.roster.list();
   const info = pendingCalled(vault, agents, name);
   const pending = certified(signer, info);
   const { agentId, name: itsName } = pending.enrolment;
@@ -114,7 +115,7 @@ async function approveCommand(
     approvedAtMs: context.clock.nowMs(),
     successor,
   };
-  await vault.approve(issueApproval(signer.key, body), signer.certificate);
+  await vault.roster.approve(issueApproval(signer.key, body), signer.certificate);
   const sends = 'It sends what it has queued within a minute.';
   const takes = `It takes the place of ${replaces} as soon as it asks again, within a minute if it is on; then ${replaces} is refused.`;
   await output.result(
@@ -124,7 +125,11 @@ async function approveCommand(
 }
 
 /** The PC that waits under a name or an id. Errors: `COMMAND_AGENT`. */
-function pendingCalled(vault: VaultClient, agents: readonly AgentInfo[], name: string): AgentInfo {
+function pendingCalled(
+  vault: Pick<VaultClient, 'info'>,
+  agents: readonly AgentInfo[],
+  name: string,
+): AgentInfo {
   const waiting = agents.filter(({ state }) => state === 'pending');
   const found = agentCalled(waiting, name);
   if (found !== undefined) return found;
@@ -169,7 +174,7 @@ async function successorOf(
   { enrolment, binding }: AgentCertificate,
   replaces: string,
 ): Promise<ApprovedSuccessor> {
-  const old = certifiedAgent(kit, await vault.agent(replaces));
+  const old = certifiedAgent(kit, await vault.roster.agent(replaces));
   const nowMs = context.clock.nowMs();
   const signed = issueEnrolment(kit.authority, {
     version: 1,

@@ -18,8 +18,9 @@ import type { Random } from '@aliquot/shared/ports';
 import { type CarriedCommit, type PartAnswer, partAnswer } from '../api/carried.ts';
 import { readRecords } from '../api/record-stream.ts';
 import { CommandError } from '../cli/command-error.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { type Endpoint, send, sendJson } from './http-client.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 
 /** Frames are gathered into requests of about this size. */
 const PART_BYTES = 2 * 1024 * 1024;

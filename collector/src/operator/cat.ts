@@ -91,7 +91,7 @@ async function meantVersion(
   unopened: UnopenedList,
 ) {
   const { agent, path, version } = options;
-  const view = await open.vault.history(agent);
+  const view = await open.vault.roster.history(agent);
   if (version !== undefined) return versionById(open, view, { version, path }, unopened);
   if (path === undefined)
     throw new UsageError('USAGE_MISSING', 'no file; give --path, or --version');

@@ -69,8 +69,8 @@ async function checkVault(
 ): Promise<void> {
   const agents =
     options.agent === undefined
-      ? everyHistory((await open.vault.agents()).agents)
-      : [await open.vault.history(options.agent)];
+      ? everyHistory((await open.vault.roster.list()).agents)
+      : [await open.vault.roster.history(options.agent)];
   const progress = output.progress('checked');
   const totals =
     share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
@@ -153,7 +153,7 @@ async function* drawn(
 ) {
   const step = Math.max(share, 1 / Math.max(agent.files, 1));
   let due = fraction(random);
-  const records = vault.state(agent.agentId, undefined);
+  const records = vault.reading.state(agent.agentId, undefined);
   const watch: VersionWatch = {
     onCommit: (header, receipt) => heads.note(agent.name, header, receipt),
     onUnopened: (commit) => unopened.onUnopened(commit),

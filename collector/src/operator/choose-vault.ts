@@ -1,7 +1,8 @@
 import type { CommandContext } from '../cli/context.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { inspectKitFile, kitPath } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
 
 /**

@@ -4,6 +4,7 @@ import { writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { Command } from 'commander';
 import { fromBase64 } from '../api/base64.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
+import { CollectorClient } from './client/collector-client.ts';
 import { refuseExisting } from './kit.ts';
 import { type ByOptions, openKeyFile, withKeyFile } from './operator-key.ts';
 import {
@@ -14,7 +15,6 @@ import {
   withJson,
   withNotes,
 } from './options.ts';
-import { CollectorClient } from './vault-client.ts';
 import { certifiedAgent } from './verified.ts';
 
 type DiagnoseOptions = CollectorOptions &
@@ -50,7 +50,7 @@ async function ask(context: CommandContext, name: string, options: DiagnoseOptio
     'diagnose',
   );
   const vault = (await CollectorClient.connect(endpoint)).vault({ vaultId: descriptor.vaultId });
-  const info = await vault.agent(name);
+  const info = await vault.roster.agent(name);
   const { agentId } = certifiedAgent({ descriptor }, info);
   const { request, body } = askDiagnosis(
     signKey,
@@ -59,7 +59,7 @@ async function ask(context: CommandContext, name: string, options: DiagnoseOptio
     context.clock.nowMs(),
     context.random,
   );
-  const { code, ephemeralKey, sealed } = await vault.diagnose(info.agentId, {
+  const { code, ephemeralKey, sealed } = await vault.desk.diagnose(info.agentId, {
     request,
     certificate: signedCertificate,
   });

@@ -43,7 +43,7 @@ export function registerDiff(program: Command, context: CommandContext): void {
     const toMs = parseTime(options.to, nowMs, '--to', output.note);
     const unopened = new UnopenedList();
     const source = await nameSource(context, options, unopened);
-    const agent = await source.vault.history(options.agent);
+    const agent = await source.vault.roster.history(options.agent);
     const changes = () => differences(source.state(agent, fromMs), source.state(agent, toMs));
     for await (const { change, row } of wanted.of(changes, ({ row }) => nameOf(row))) {
       await output.result({ change, ...rowJson(row) }, `${change}  ${printable(pathOf(row))}`);

@@ -18,12 +18,13 @@ import { groupIdOf, issueGroup } from '@aliquot/shared/keys/group';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from '../cli/context.ts';
 import { agentUrl, presentOf } from './address.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { openKitFile } from './kit-file.ts';
 import { provedVault } from './open-vault.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { type FirstSettings, firstSettings, settingsInBundle } from './policy/first.ts';
 import { tlsTrustOf } from './tls-trust.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 
 /** What every way of enrolling takes. */
 export interface DeskOptions extends CollectorOptions, KitOptions {

@@ -38,7 +38,7 @@ export async function enrollGroup(context: CommandContext, options: GroupOptions
     selfRestore,
     expiresAtMs,
   });
-  await publish(context, out, text, () => desk.vault.addGroup(group));
+  await publish(context, out, text, () => desk.vault.roster.addGroup(group));
   const expires = formatInstant(expiresAtMs);
   const after = approve
     ? `Each waits until you take it in: aliquot agents approve NAME --kit KIT\n`
@@ -60,7 +60,7 @@ export async function endGroup(
 ): Promise<void> {
   const output = outputOf(context, options);
   const vault = await inspectedVault(context, options);
-  const { groups } = await vault.agents();
+  const { groups } = await vault.roster.list();
   const called = groups.filter((group) => group.name === name);
   const group = called.find(({ endedAtMs }) => endedAtMs === undefined) ?? called.at(-1);
   if (group === undefined) {
@@ -73,7 +73,7 @@ export async function endGroup(
       `vault ${vault.info.name} has no group ${name}; ${known}`,
     );
   }
-  await vault.endGroup(group.groupId);
+  await vault.roster.endGroup(group.groupId);
   await output.result(
     { event: 'groupEnded', group: name, used: group.used, uses: group.uses },
     `Group ${name} is ended: nobody enrols with its bundle any more. ${formatCounted(group.used, 'PC')} came with it, and may go on.`,

@@ -47,7 +47,7 @@ export async function enrollList(context: CommandContext, options: ListOptions):
   }
   if (there.length > 0) throw refused(output, list, there, 'conflict');
   const desk = await EnrolmentDesk.open(context, options);
-  const { agents } = await desk.vault.agents();
+  const { agents } = await desk.vault.roster.list();
   const taken = names.flatMap(({ line, name }): ListMistake[] => {
     const message = takenBy(agents, name);
     return message === undefined ? [] : [{ line, message }];
@@ -77,7 +77,7 @@ export async function enrollList(context: CommandContext, options: ListOptions):
         current: () => file,
       });
     }
-    await desk.vault.expectAgents(bundles.map(({ enrolment }) => enrolment));
+    await desk.vault.roster.expectAgents(bundles.map(({ enrolment }) => enrolment));
   } catch (error) {
     // Their keys are those of the whole vault, so the bytes go too.
     for (const file of written) await eraseDurably(context.files, file).catch(endWith);

@@ -162,7 +162,7 @@ async function enrollOne(
     selfRestore: options.selfRestore,
     expiresAtMs,
   });
-  await publish(context, options.out, text, () => desk.vault.expectAgents([enrolment]));
+  await publish(context, options.out, text, () => desk.vault.roster.expectAgents([enrolment]));
   await output.result(
     {
       event: 'bundle',
@@ -185,7 +185,7 @@ async function enrollOne(
 async function lineOf(desk: EnrolmentDesk, replaces: string | undefined): Promise<AgentLine> {
   const line = desk.newLine();
   if (replaces === undefined) return line;
-  const old = certifiedAgent(desk.kit, await desk.vault.agent(replaces));
+  const old = certifiedAgent(desk.kit, await desk.vault.roster.agent(replaces));
   return {
     ...line,
     lineageId: old.lineageId,

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AliquotError, type ChunkId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { FetchedItem } from '@aliquot/shared/restore/restore-files';
-import type { VaultClient } from './vault-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 
 const pausesMs = [500, 2_000, 8_000];
 
@@ -11,13 +11,13 @@ const pausesMs = [500, 2_000, 8_000];
  * files); a connection that breaks is made again for the rest, a few times.
  */
 export async function* fetchItems(
-  vault: VaultClient,
+  vault: Pick<VaultClient, 'reading'>,
   ids: readonly ChunkId[],
 ): AsyncGenerator<FetchedItem> {
   const waiting = new Map(ids.map((id) => [hex(id), id]));
   for (const pauseMs of [...pausesMs, undefined]) {
     try {
-      for await (const item of vault.items([...waiting.values()])) {
+      for await (const item of vault.reading.items([...waiting.values()])) {
         if (!waiting.delete(hex(item.id)) || item.type !== 'item') continue;
         yield { id: item.id, bytes: item.bytes };
       }

@@ -74,8 +74,8 @@ async function findCommand(
   const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined
-      ? everyHistory((await source.vault.agents()).agents)
-      : [await source.vault.history(options.agent)];
+      ? everyHistory((await source.vault.roster.list()).agents)
+      : [await source.vault.roster.history(options.agent)];
   const width = Math.max(...agents.map(({ name }) => name.length));
   let found = 0;
   async function* all(): AsyncGenerator<Found> {

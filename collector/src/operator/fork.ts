@@ -61,7 +61,7 @@ export function registerFork(program: Command, context: CommandContext): void {
 async function listForks(context: CommandContext, options: ForkOptions): Promise<void> {
   const output = outputOf(context, options, 'reads');
   const vault = await inspectedVault(context, options);
-  const { agents } = await vault.agents();
+  const { agents } = await vault.roster.list();
   const forks = agents.flatMap((agent) =>
     agent.histories.map((history) => ({ agent: agent.name, history })),
   );
@@ -107,7 +107,7 @@ async function decideFork(
     );
   }
   const vault = await inspectedVault(context, options);
-  const { name: of } = await vault.decideFork(
+  const { name: of } = await vault.roster.decideFork(
     name,
     clone === undefined ? { decision: 'restored' } : { decision: 'clone', name: clone },
   );

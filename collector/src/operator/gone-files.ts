@@ -23,7 +23,7 @@ export async function goneCommand(
   const wanted = await wantedPaths(context, options);
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
-  const info = await source.vault.agent(name);
+  const info = await source.vault.roster.agent(name);
   const enrolledAtMs = requireReplacement(info, name);
   const found: FileId[] = [];
   let files = 0;
@@ -56,7 +56,7 @@ export async function goneCommand(
   if (found.length > 0 && options.yes === true) {
     requireScan(info);
     for (let at = 0; at < found.length; at += MAX_GONE_FILES)
-      await source.vault.filesGone(info.agentId, found.slice(at, at + MAX_GONE_FILES));
+      await source.vault.roster.filesGone(info.agentId, found.slice(at, at + MAX_GONE_FILES));
   }
   const what = `${formatCount(files)} ${files === 1 ? 'file' : 'files'} (${formatBytes(bytes)}) that ${info.name} has not captured since it was enrolled`;
   const said = `${what}: gone from now on; \`aliquot ls --agent ${info.name} --at TIME\` shows them as they were.`;

@@ -79,8 +79,8 @@ async function list(context: CommandContext, output: Output, options: ListOption
   const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined
-      ? everyHistory((await source.vault.agents()).agents)
-      : [await source.vault.history(options.agent)];
+      ? everyHistory((await source.vault.roster.list()).agents)
+      : [await source.vault.roster.history(options.agent)];
   const width = Math.max(0, ...agents.map(({ name }) => name.length));
   const guess =
     options.path !== undefined && isOnePath(options.path) ? new PathGuess(options.path) : undefined;
@@ -125,7 +125,7 @@ async function listVersions(
 ): Promise<void> {
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
-  const agent = await source.vault.history(options.agent);
+  const agent = await source.vault.roster.history(options.agent);
   let found = 0;
   for await (const row of source.versions(agent, options.path)) {
     found++;

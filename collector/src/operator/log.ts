@@ -61,7 +61,7 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
   const vault = await chosenVault(context, options);
   const { authorityKey } = vault.descriptor;
   const witness = await witnessed(context, vault);
-  const info = await vault.log();
+  const info = await vault.log.info();
   const head = verifyHead(
     decodeSigned(fromBase64(info.head)),
     vault.certificate(authorityKey),
@@ -156,7 +156,7 @@ async function reopen(
   { kit, vault, collector }: OpenVault,
 ): Promise<void> {
   const { before, failure } = await witnessed(context, vault);
-  const info = await vault.log();
+  const info = await vault.log.info();
   const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
   // A head that no certified collector of this vault signed (this one, or one that it succeeds) was
   // not promised to anybody.
@@ -190,7 +190,7 @@ async function reopen(
     lost: lost.slice(0, MAX_LOST_HEADS),
     approvedAtMs: context.clock.nowMs(),
   });
-  await vault.openEpoch(opening);
+  await vault.log.openEpoch(opening);
   const agents = [...new Set(info.reported.map((reported) => reported.agent))];
   await output.result(
     { event: 'reopened', opened: true, logEpoch, base: base.size, lostUpTo: lost[0]?.size, agents },

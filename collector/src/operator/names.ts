@@ -5,10 +5,11 @@ import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { NameRecord, NameRow } from '../api/messages.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import type { UnopenedList } from './unopened.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent, openVersions } from './verified.ts';
 import { demandContinuation } from './witness.ts';
 
@@ -54,11 +55,12 @@ export async function nameSource(
 function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
   return {
     vault,
-    state: (agent, atMs) => rowsOf(vault.names({ agentId: agent.agentId, atMs }), unopened),
-    everyVersion: (agent) => rowsOf(vault.names({ agentId: agent.agentId, every: true }), unopened),
+    state: (agent, atMs) => rowsOf(vault.reading.names({ agentId: agent.agentId, atMs }), unopened),
+    everyVersion: (agent) =>
+      rowsOf(vault.reading.names({ agentId: agent.agentId, every: true }), unopened),
     async *versions(agent, path) {
       for (const versionsOf of pathCandidates(path))
-        yield* rowsOf(vault.names({ agentId: agent.agentId, versionsOf }), unopened);
+        yield* rowsOf(vault.reading.names({ agentId: agent.agentId, versionsOf }), unopened);
     },
   };
 }
@@ -80,7 +82,7 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
     async *state(agent, atMs) {
       const certified = certifiedAgent(kit, agent);
       for await (const { row } of openVersions(
-        vault.state(agent.agentId, atMs),
+        vault.reading.state(agent.agentId, atMs),
         kit,
         collector,
         certified,
@@ -91,7 +93,7 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
     async *everyVersion(agent) {
       const certified = certifiedAgent(kit, agent);
       for await (const { row } of openVersions(
-        vault.everyVersion(agent.agentId),
+        vault.reading.everyVersion(agent.agentId),
         kit,
         collector,
         certified,
@@ -103,7 +105,7 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
       const certified = certifiedAgent(kit, agent);
       const pathKey = pathKeyFor(kit.pathSecret, certified.enrolment);
       for (const bytes of pathCandidates(path)) {
-        const records = vault.versions(agent.agentId, fileIdFor(pathKey, bytes));
+        const records = vault.reading.versions(agent.agentId, fileIdFor(pathKey, bytes));
         for await (const { row } of openVersions(records, kit, collector, certified, unopened))
           yield row;
       }

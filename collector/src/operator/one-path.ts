@@ -34,7 +34,10 @@ export async function newestOf(
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   let newest: OpenVersion | undefined;
   for (const candidate of pathCandidates(path)) {
-    const records = newestRecord(vault.versions(historyId, fileIdFor(pathKey, candidate)), atMs);
+    const records = newestRecord(
+      vault.reading.versions(historyId, fileIdFor(pathKey, candidate)),
+      atMs,
+    );
     for await (const version of openVersions(records, kit, collector, agent, watch))
       newest = version;
   }
@@ -83,9 +86,9 @@ export async function versionById(
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   const sources =
     path === undefined
-      ? [vault.versionsById(view.agentId, id)]
+      ? [vault.reading.versionsById(view.agentId, id)]
       : pathCandidates(path).map((bytes) =>
-          vault.versions(view.agentId, fileIdFor(pathKey, bytes)),
+          vault.reading.versions(view.agentId, fileIdFor(pathKey, bytes)),
         );
   for (const records of sources) {
     const meant = only(records, (record, slot) =>

@@ -1,9 +1,10 @@
 import type { CollectorCertificateBody, VaultDescriptorBody } from '@aliquot/proto';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from '../cli/context.ts';
+import { CollectorClient } from './client/collector-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
 
 /** A vault at its collector with its kit open: what every command that reads content needs. */

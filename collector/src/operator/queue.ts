@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { type BroughtQueue, bringQueue } from './bring.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import {
   type CollectorOptions,
   endpointOf,
@@ -13,7 +14,6 @@ import {
   withJson,
   withNotes,
 } from './options.ts';
-import type { VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
 
 interface ImportOptions extends CollectorOptions {

@@ -3,6 +3,7 @@ import { formatBytes } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { piecesOf } from '../api/release-pieces.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
+import { CollectorClient } from './client/collector-client.ts';
 import {
   type CollectorOptions,
   endpointOf,
@@ -12,7 +13,6 @@ import {
   withNotes,
 } from './options.ts';
 import { readReleaseFolder } from './release-folder.ts';
-import { CollectorClient } from './vault-client.ts';
 
 type ReleaseOptions = CollectorOptions & { readonly json?: boolean };
 

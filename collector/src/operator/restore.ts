@@ -85,7 +85,7 @@ async function restoreFrom(
   options: RestoreOptions,
   { open, opener, atMs, paths, output }: Restoring,
 ): Promise<void> {
-  const agent = await open.vault.history(options.agent);
+  const agent = await open.vault.roster.history(options.agent);
   const unopened = new UnopenedList();
   const one = await oneVersion(open, agent, options, atMs, unopened);
   if (one === undefined && options.version !== undefined) await unopened.tell(output);
@@ -175,7 +175,7 @@ async function* selected(
 ): AsyncGenerator<OpenVersion> {
   const all = () =>
     openVersions(
-      vault.state(agent.agentId, atMs),
+      vault.reading.state(agent.agentId, atMs),
       kit,
       collector,
       certifiedAgent(kit, agent),

@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { fromBase64 } from '../api/base64.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
+import { CollectorClient } from './client/collector-client.ts';
 import { openKitFile } from './kit-file.ts';
 import {
   type CollectorOptions,
@@ -18,7 +19,6 @@ import {
   withJson,
   withKit,
 } from './options.ts';
-import { CollectorClient } from './vault-client.ts';
 
 interface AddOptions extends CollectorOptions, KitOptions {
   readonly collector?: string;

@@ -1,7 +1,7 @@
 import type { CommitHeader, ReceiptBody, TreeHead } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { MAX_PROOF_HEADS } from '../limits.ts';
-import type { VaultClient } from './vault-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { contradictedHeads, type ForeignHead } from './witness.ts';
 import type { WitnessError } from './witness-error.ts';
 

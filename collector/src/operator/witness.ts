@@ -17,7 +17,7 @@ import { fromBase64 } from '../api/base64.ts';
 import type { LogProofs } from '../api/messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import type { VaultClient } from './vault-client.ts';
+import type { VaultClient } from './client/vault-client.ts';
 import { type SeenHead, type Witness, WitnessBook } from './witness-book.ts';
 import { WitnessError } from './witness-error.ts';
 
@@ -121,7 +121,7 @@ async function shownLog(
   heads: readonly TreeHead[],
   collector: CollectorCertificateBody,
 ): Promise<ShownLog> {
-  const answer = await vault.logProofs(heads);
+  const answer = await vault.log.proofs(heads);
   const signed = decodeSigned(fromBase64(answer.head));
   const { head } = believed(() => verifyHead(signed, collector));
   return {
@@ -315,7 +315,7 @@ export function headText({ logEpoch, size, root }: TreeHead): string {
   return `a log of ${size} ${size === 1 ? 'leaf' : 'leaves'} (epoch ${logEpoch}, root ${hex(root).slice(0, 16)})`;
 }
 
-function where(vault: VaultClient): string {
+function where(vault: Pick<VaultClient, 'info' | 'collector'>): string {
   return `the collector at ${vault.collector.endpoint.url}`;
 }
 

@@ -8,10 +8,11 @@ import { fromBase64 } from '../../api/base64.ts';
 import type { AgentInfo } from '../../api/messages.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import type { CommandContext } from '../../cli/context.ts';
+import { CollectorClient } from '../client/collector-client.ts';
+import type { VaultClient } from '../client/vault-client.ts';
 import { provedVault } from '../open-vault.ts';
 import { type ByOptions, openSigner, type Signer } from '../operator-key.ts';
 import { type CollectorOptions, endpointOf } from '../options.ts';
-import { CollectorClient, type VaultClient } from '../vault-client.ts';
 
 export type PolicyDeskOptions = CollectorOptions & ByOptions;
 
@@ -54,7 +55,7 @@ export async function storedPolicy(
   { signer, vault }: OpenDesk,
   revision?: number,
 ): Promise<StoredPolicy | undefined> {
-  const answer = await vault.policy(revision);
+  const answer = await vault.desk.policy(revision);
   const { policy, certificate, sealed, timeMs } = answer;
   if (policy === undefined || sealed === undefined) return undefined;
   const bytes = fromBase64(sealed);
@@ -82,7 +83,7 @@ export interface DeskPc {
 
 /** Every PC that has enrolled, verified. */
 export async function deskPcs({ signer, vault }: OpenDesk): Promise<readonly DeskPc[]> {
-  const { agents } = await vault.agents();
+  const { agents } = await vault.roster.list();
   const { authorityKey, vaultId } = signer.descriptor;
   return agents.flatMap((info) => {
     const { enrolment, binding, state } = info;

@@ -3,7 +3,7 @@ import { policyKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import { issueBundleSettings } from '@aliquot/shared/keys/settings';
 import { renderSettings } from '@aliquot/shared/settings/policy';
-import type { VaultClient } from '../vault-client.ts';
+import type { VaultClient } from '../client/vault-client.ts';
 import { type StoredPolicy, storedPolicy } from './desk.ts';
 
 /** What makes the first settings of PCs, for their bundles: the policy as it is now. */

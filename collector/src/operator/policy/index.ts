@@ -210,10 +210,10 @@ async function promotePolicy(
 ): Promise<void> {
   const output = outputOf(context, options);
   const vault = await inspectedVault(context, options);
-  const { agents } = await vault.agents();
+  const { agents } = await vault.roster.list();
   const waiting = agents.filter(({ settings }) => settings.waiting > 0);
   const sequence = Math.max(0, ...waiting.map(({ settings }) => settings.waiting));
-  if (waiting.length > 0) await vault.promote(sequence);
+  if (waiting.length > 0) await vault.desk.promote(sequence);
   const many = formatCounted(waiting.length, 'PC');
   await output.result(
     { event: 'promoted', sequence, agents: waiting.map(({ name }) => name) },

@@ -234,7 +234,7 @@ async function hand(
       };
     });
   const text = { policy: toBase64(encodeSigned(issuePolicy(key, body))), sealed: toBase64(sealed) };
-  await vault.setPolicy({
+  await vault.desk.setPolicy({
     ...text,
     certificate: certificate && toBase64(encodeSigned(certificate)),
     settings,

@@ -1,0 +1,72 @@
+import type { z } from 'zod';
+import { readRecords } from '../../api/record-stream.ts';
+import { CommandError } from '../../cli/command-error.ts';
+import { type Endpoint, type HttpRequest, send, sendJson } from '../http-client.ts';
+
+/** Where a vault is at a collector. */
+export interface VaultPath {
+  readonly endpoint: Endpoint;
+  /** In front of the paths of all that is asked of it. */
+  readonly base: string;
+  /** The vault's name, for messages. */
+  readonly name: string;
+}
+
+export function getOf<Schema extends z.ZodType>(vault: VaultPath, schema: Schema, path: string) {
+  return ask(vault.endpoint, schema, { method: 'GET', path: vault.base + path });
+}
+
+export function postTo<Schema extends z.ZodType>(
+  vault: VaultPath,
+  schema: Schema,
+  path: string,
+  body: unknown,
+) {
+  return ask(vault.endpoint, schema, post(vault.base + path, body));
+}
+
+/** The records of a streamed answer; proves that all of them came. */
+export async function* recordsOf(
+  endpoint: Endpoint,
+  request: HttpRequest,
+): AsyncGenerator<Uint8Array> {
+  const { body } = await send(endpoint, request);
+  yield* readRecords(body);
+}
+
+/** A request that carries `body` as JSON. */
+export function post(path: string, body: unknown): HttpRequest {
+  return {
+    method: 'POST',
+    path,
+    body: Buffer.from(JSON.stringify(body)),
+    contentType: 'application/json',
+  };
+}
+
+/** Sends a request and takes an answer of that shape. Error: `COMMAND_ANSWER`. */
+export async function ask<Schema extends z.ZodType>(
+  endpoint: Endpoint,
+  schema: Schema,
+  request: HttpRequest,
+) {
+  const { value, peerChain } = await sendJson(endpoint, request);
+  return { value: understood(endpoint, schema, value), peerChain };
+}
+
+/** A value of that shape. Error: `COMMAND_ANSWER`, when it is of another. */
+export function understood<Schema extends z.ZodType>(
+  endpoint: Endpoint,
+  schema: Schema,
+  value: unknown,
+): z.infer<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new CommandError(
+    'COMMAND_ANSWER',
+    `${endpoint.url} answers in a form that this release does not know: are both of the same release?`,
+    {
+      cause: parsed.error,
+    },
+  );
+}
