@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { kitFindings } from './lib/kit-wall.ts';
-import { roomFindings } from './rooms.ts';
+import { emptyRooms, roomFindings } from './rooms.ts';
 
 const says = (path: string, text: string) =>
   roomFindings({ path, text }).map((finding) => `${finding.line}: ${finding.says}`);
@@ -216,6 +216,14 @@ describe('the room rules', () => {
       };
       expect(kitFindings([server, types, operator, kit])).toEqual([]);
     });
+  });
+
+  it('keep no room in the list in which nothing stands', () => {
+    const left = emptyRooms([{ path: 'agent/src/queue/a.ts', text: '' }]).map(({ says }) => says);
+    expect(left).toContain(
+      'innerRooms names agent/src/uplink, where nothing stands: take the line out',
+    );
+    expect(left.some((line) => line.includes('agent/src/queue,'))).toBe(false);
   });
 
   it('say the line', () => {

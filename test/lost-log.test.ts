@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { run } from '../demo/programs.ts';
-import { type LostService, openPipe, type Pipe, serviceWithErrors } from './lost-output.ts';
+import { type LostService, openPipe, type Pipe, serviceWithErrors } from './lost-output/losing.ts';
 import { freePort } from './ports.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 

@@ -12,6 +12,7 @@ import { fleetScenarios } from './scenarios/fleet-desk.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
 import { logScenarios } from './scenarios/logs-lost.ts';
+import { outputScenarios } from './scenarios/lost-output.ts';
 import { networkScenarios } from './scenarios/network.ts';
 import { networkCableScenarios } from './scenarios/network-cable.ts';
 import { oddityScenarios } from './scenarios/oddities.ts';
@@ -51,6 +52,7 @@ export const scenarios: readonly TortureScenario[] = [
     ...scenario,
   })),
   ...logScenarios,
+  ...outputScenarios,
   ...killScenarios,
   ...soakScenarios,
 ];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { JsonLine, ProgramName } from '../demo/programs.ts';
+import type { JsonLine, ProgramName } from '../../demo/programs.ts';
 
 /**
  * Runs the built programs with a standard output, or a standard error, that nothing can be
@@ -32,7 +32,7 @@ export async function losing(
   environment: NodeJS.ProcessEnv = {},
   stream: 1 | 2 = 1,
 ): Promise<Lost> {
-  const launcher = fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+  const launcher = fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
   const lost = way === 'gone' ? endWithoutReader() : openSync('/dev/full', 'w');
   const ends = (['pipe', 'pipe'] as (number | 'pipe')[]).with(stream - 1, lost);
   // Closing is the shell's to do: a program that is started from here always has all three.
@@ -64,7 +64,7 @@ export function serviceWithErrors(
   errors: number,
   environment: NodeJS.ProcessEnv = {},
 ): LostService {
-  const launcher = fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+  const launcher = fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
   const child = spawn(launcher, args, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', errors],
