@@ -109,7 +109,7 @@ export class RecordReader<K extends string> {
    * asked for is mostly the next one there. Throws `damaged`.
    */
   async read(at: Position, length?: number): Promise<ReadRecord<K>> {
-    const { codec } = await this.codecOf(at.file);
+    const { codec } = this.#codecs.get(at.file) ?? (await this.codecOf(at.file));
     const found =
       length === undefined
         ? await this.#readAhead(codec, at)
@@ -275,9 +275,14 @@ export class RecordReader<K extends string> {
     const { window } = this.#ahead;
     const bytes = await window.take(at.offset, RECORD_HEADER_BYTES);
     const verdict = codec.decode(bytes);
-    const candidates = verdict.type === 'header' ? [verdict.header] : codec.near(bytes);
-    for (const header of candidates) {
-      const payload = await window.take(at.offset + RECORD_HEADER_BYTES, header.length);
+    const payloadAt = at.offset + RECORD_HEADER_BYTES;
+    if (verdict.type === 'header') {
+      const { header } = verdict;
+      const payload = await window.take(payloadAt, header.length);
+      return payloadMatches(header, payload) ? { header, payload } : undefined;
+    }
+    for (const header of codec.near(bytes)) {
+      const payload = await window.take(payloadAt, header.length);
       if (payloadMatches(header, payload)) return { header, payload };
     }
     return undefined;
