@@ -1,9 +1,9 @@
-import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import { RECORD_HEADER_BYTES, type RecordHeader } from '@aliquot/shared/records/codec';
+import type { RecordHeader } from '@aliquot/shared/records/codec';
+import { type ProvedItem, proveFile } from '@aliquot/shared/records/prove';
 import type { RecordReader } from '@aliquot/shared/records/reader';
-import type { ScannedRecord, Taking } from '@aliquot/shared/records/scan';
+import type { Taking } from '@aliquot/shared/records/scan';
 import { StoreError } from './errors.ts';
 import type { Finding } from './fsck-finding.ts';
 
@@ -21,10 +21,7 @@ export interface RecordChecks {
 }
 
 /** What stands in a file: a sound record, or bytes that were durable and are none. */
-export type CheckedRecord<K extends string> = Extract<
-  ScannedRecord<K>,
-  { type: 'record' | 'damage' }
->;
+export type CheckedRecord<K extends string> = Extract<ProvedItem<K>, { type: 'record' | 'damage' }>;
 
 /**
  * Proves every record of one file, for fsck. What needs no knowledge of what records mean is told
@@ -38,7 +35,6 @@ export class FileCheck<K extends string> {
   /** Up to where the file is known to have been durable. */
   readonly #durableTo: number;
   readonly #checks: RecordChecks;
-  readonly #isNewest: boolean;
   /** Where what can be read ends: at a torn tail, or a record of a later release. */
   end: number;
   /** True when the file cannot be read as one of ours. */
@@ -48,7 +44,6 @@ export class FileCheck<K extends string> {
     this.#reader = reader;
     this.#file = file;
     this.#size = reader.sizeOf(file) ?? 0;
-    this.#isNewest = file === reader.lastNumber;
     this.#durableTo = durableTo;
     this.#checks = checks;
     this.end = this.#size;
@@ -59,38 +54,33 @@ export class FileCheck<K extends string> {
   }
 
   async *records(take: (kind: K) => Taking): AsyncGenerator<CheckedRecord<K>, void, void> {
+    const { hasher, live } = this.#checks;
+    // A file that is too short may end in the middle of a record: that is told as what it is.
+    const durableTo = this.#durableTo > this.#size ? 0 : this.#durableTo;
     try {
-      let from: number | undefined = 0;
-      let again: number | undefined;
-      while (from !== undefined) {
-        const start: number = from;
-        from = undefined;
-        for await (const item of this.#scan(start, take)) {
-          if (item.type === 'unknown') {
-            this.#later(item);
-            return;
-          }
-          const isBad = item.type === 'damage';
-          if (isBad && this.#isNewest && this.#checks.live) {
-            // It may have been read while it was being written: what is still bad at a second look
-            // is bad.
-            if (again !== item.offset) {
-              from = again = item.offset;
-              break;
-            }
-            if (await this.#isUnderWay(item)) {
-              this.#underWay(item.offset);
-              return;
-            }
-          } else if (isBad && item.isTorn) {
-            await this.#torn(item.offset);
-            return;
-          }
-          if (isBad && item.offset === 0) this.#fileHeader();
-          else {
-            if (item.type === 'record' && item.isMended) this.#mended(item.header, item.offset);
+      const proved = proveFile(this.#reader, this.#file, {
+        ...{ durableTo, take, hasher, isLive: live },
+      });
+      for await (const item of proved) {
+        switch (item.type) {
+          case 'record':
+            if (item.isMended) this.#mended(item.header, item.offset);
             yield item;
-          }
+            break;
+          case 'damage':
+            yield item;
+            break;
+          case 'header':
+            this.#fileHeader();
+            break;
+          case 'later':
+            this.#later(item);
+            break;
+          case 'under way':
+            this.#underWay(item.offset);
+            break;
+          case 'torn':
+            this.#torn(item);
         }
       }
     } catch (error) {
@@ -99,27 +89,6 @@ export class FileCheck<K extends string> {
       this.end = 0;
       this.#tell({ code: 'file-foreign', severity: 'error', what: error.message }, 0, RESTORE);
     }
-  }
-
-  #scan(from: number, take: (kind: K) => Taking, durableTo?: number) {
-    const { hasher } = this.#checks;
-    // A file that is too short may end in the middle of a record: that is told as what it is.
-    const known = this.#durableTo > this.#size ? 0 : this.#durableTo;
-    return this.#reader.scanFile(this.#file, { from, durableTo: durableTo ?? known, take, hasher });
-  }
-
-  /**
-   * Whether the collector may be writing this record of the newest file, or have cut it after an
-   * append that failed. It appends in order, so a record that lay whole within the file when the
-   * file was opened, and is bad although it was read since, is damaged.
-   */
-  async #isUnderWay({ offset, header }: { readonly offset: number; readonly header: unknown }) {
-    const path = this.#reader.path(this.#file);
-    const now = await withFileErrors('read', path, () => this.#checks.files.stat(path));
-    if (now.size < this.#size || this.#size - offset < RECORD_HEADER_BYTES) return true;
-    if (header !== undefined) return false;
-    const found = await this.#reader.readHeader({ file: this.#file, offset });
-    return found !== undefined && offset + RECORD_HEADER_BYTES + found.length > this.#size;
   }
 
   #later({ offset, why }: { readonly offset: number; readonly why: string }): void {
@@ -163,17 +132,13 @@ export class FileCheck<K extends string> {
    * Nothing says that these bytes were ever durable. Sound records among them may be a power cut's
    * doing, or damage in front.
    */
-  async #torn(offset: number): Promise<void> {
+  #torn({ offset, hasSound }: { readonly offset: number; readonly hasSound: boolean }): void {
     this.end = offset;
-    if (this.#checks.live) {
-      this.#underWay(offset);
-      return;
-    }
     // A file that is too short is told as that, once.
     if (this.#durableTo > this.#size) return;
     const bytes = this.#size - offset;
     const { name } = this.#reader.format;
-    if (await this.#hasSoundBehind(offset))
+    if (hasSound)
       this.#tell(
         {
           code: 'torn-tail',
@@ -206,13 +171,6 @@ export class FileCheck<K extends string> {
       offset,
       'the collector seems to be writing them: run fsck again; if they stay, run it while the collector is stopped',
     );
-  }
-
-  async #hasSoundBehind(offset: number): Promise<boolean> {
-    // Taken for durable to the end, so that the search goes on behind what is bad.
-    for await (const item of this.#scan(offset, () => 'prove', this.#size))
-      if (item.type !== 'damage') return true;
-    return false;
   }
 
   #tell(finding: Omit<Finding, 'where' | 'remedy'>, offset: number, remedy: string): void {

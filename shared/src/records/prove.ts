@@ -1,54 +1,110 @@
-import { FILE_HEADER_BYTES, type RecordHeader } from './codec.ts';
+import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from './codec.ts';
 import type { RecordReader } from './reader.ts';
-import type { ScannedRecord, ScanOptions } from './scan.ts';
+import type { ScannedRecord, ScanOptions, Taking } from './scan.ts';
 
-/** What a file of records has that a person should know. */
-export interface RecordFinding<K extends string> {
+/** A sound record, or something of its file that a person should know. */
+export type ProvedItem<K extends string> =
+  | Extract<ScannedRecord<K>, { type: 'record' }>
+  /** Bytes that are no sound record; with `header` when only the payload has rotted. */
+  | Omit<Extract<ScannedRecord<K>, { type: 'damage' }>, 'isTorn'>
+  /** The file's own header has rotted; what it said is known from elsewhere. */
+  | { readonly type: 'header'; readonly offset: number }
+  /** The end of the newest file, as an interrupted write leaves it. Nothing more is yielded. */
+  | {
+      readonly type: 'torn';
+      readonly offset: number;
+      /** Whether sound records are among these bytes, which nothing says were ever durable. */
+      readonly hasSound: boolean;
+    }
+  /** The end of the newest file, which a living process is writing. Nothing more is yielded. */
+  | { readonly type: 'under way'; readonly offset: number }
+  /** A record that only a later release understands. Nothing more is yielded. */
+  | { readonly type: 'later'; readonly offset: number; readonly why: string };
+
+export interface ProveOptions<K extends string> extends Omit<ScanOptions<K>, 'from' | 'to'> {
   /**
-   * `torn`: the end of the newest file, as an interrupted write leaves it. `header`: the file's own
-   * header has rotted, and is known from elsewhere. `mended`: the same of a record, of which
-   * nothing is lost. `payload`: the bytes of a record whose header still says what they were.
-   * `record`: bytes of which nothing is known any more. `later`: a record of a later release, with
-   * which the reading of this file ends.
+   * A living process may append to the newest file: it cut every torn tail when it opened the
+   * folder, so there is none, and what is bad is looked at twice.
    */
-  readonly fault: 'torn' | 'header' | 'mended' | 'payload' | 'record' | 'later';
-  readonly file: number;
-  readonly offset: number;
-  /** The path, and the byte where it begins. */
-  readonly where: string;
-  readonly header: RecordHeader<K> | undefined;
-  /** What a later release's record is. */
-  readonly why: string | undefined;
+  readonly isLive?: boolean;
 }
 
 /**
- * Proves one file for `fsck`, from its header to its end; `onRecord` hears of every sound record.
- * Any number of files may be proved at once. Throws the room's `foreign`, `later` or `damaged` for
- * a file that is none of this log, or whose header nothing tells.
+ * Proves one file for `fsck`, from its header to its end. Any number of files may be proved at
+ * once. Throws the room's `foreign`, `later` or `damaged` for a file that is none of this log, or
+ * whose header nothing tells.
  */
 export async function* proveFile<K extends string>(
   reader: RecordReader<K>,
-  number: number,
-  options: Omit<ScanOptions<K>, 'from'> & {
-    readonly onRecord?: (record: Extract<ScannedRecord<K>, { type: 'record' }>) => void;
-  } = {},
-): AsyncGenerator<RecordFinding<K>, void, void> {
-  const { onRecord, take = () => 'prove', ...rest } = options;
-  for await (const item of reader.scanFile(number, { take, ...rest })) {
-    const { offset } = item;
-    const where = `${reader.path(number)} at byte ${offset}`;
-    if (item.type === 'record') onRecord?.(item);
-    if (item.type === 'record' && !item.isMended) continue;
-    const header = item.type === 'unknown' ? undefined : item.header;
-    const why = item.type === 'unknown' ? item.why : undefined;
-    yield { fault: faultOf(item), file: number, offset, where, header, why };
+  file: number,
+  options: ProveOptions<K> = {},
+): AsyncGenerator<ProvedItem<K>, void, void> {
+  const { isLive = false, take = (): Taking => 'prove', ...rest } = options;
+  const mayBeWritten = isLive && file === reader.lastNumber;
+  let from: number | undefined = 0;
+  let again: number | undefined;
+  while (from !== undefined) {
+    const start: number = from;
+    from = undefined;
+    for await (const item of reader.scanFile(file, { ...rest, take, from: start })) {
+      if (item.type === 'record') {
+        yield item;
+        continue;
+      }
+      const { offset } = item;
+      if (item.type === 'unknown') {
+        yield { type: 'later', offset, why: item.why };
+        return;
+      }
+      if (mayBeWritten) {
+        if (again !== offset) {
+          from = again = offset;
+          break;
+        }
+        if (await isUnderWay(reader, item)) {
+          yield { type: 'under way', offset };
+          return;
+        }
+      } else if (item.isTorn) {
+        const hasSound = await hasSoundBehind(reader, file, offset, rest);
+        yield { type: 'torn', offset, hasSound };
+        return;
+      }
+      if (offset < FILE_HEADER_BYTES) yield { type: 'header', offset };
+      else yield { type: 'damage', offset, end: item.end, header: item.header };
+    }
   }
 }
 
-function faultOf(item: ScannedRecord<string>): RecordFinding<string>['fault'] {
-  if (item.type === 'unknown') return 'later';
-  if (item.type === 'record') return 'mended';
-  if (item.isTorn) return 'torn';
-  if (item.offset < FILE_HEADER_BYTES) return 'header';
-  return item.header === undefined ? 'record' : 'payload';
+/**
+ * Whether a living process may be writing this record of the newest file, or have cut it after an
+ * append that failed. It appends in order, so a record that lay whole within the file when the file
+ * was opened, and is bad although it was read since, is damaged.
+ */
+async function isUnderWay(
+  reader: RecordReader<string>,
+  {
+    file,
+    offset,
+    header,
+  }: { readonly file: number; readonly offset: number; readonly header: unknown },
+): Promise<boolean> {
+  const size = reader.sizeOf(file) ?? 0;
+  if ((await reader.sizeNow(file)) < size || size - offset < RECORD_HEADER_BYTES) return true;
+  if (header !== undefined) return false;
+  const found = await reader.readHeader({ file, offset });
+  return found !== undefined && offset + RECORD_HEADER_BYTES + found.length > size;
+}
+
+async function hasSoundBehind<K extends string>(
+  reader: RecordReader<K>,
+  file: number,
+  offset: number,
+  options: ScanOptions<K>,
+): Promise<boolean> {
+  // Taken for durable to the end, so that the search goes on behind what is bad.
+  const durableTo = reader.sizeOf(file) ?? 0;
+  const scan = { ...options, from: offset, durableTo, take: (): Taking => 'prove' };
+  for await (const item of reader.scanFile(file, scan)) if (item.type !== 'damage') return true;
+  return false;
 }

@@ -99,6 +99,12 @@ export class RecordReader<K extends string> {
     return this.sizes.get(number);
   }
 
+  /** Bytes of a file by now: it may have grown since the opening, or been cut. */
+  sizeNow(number: number): Promise<number> {
+    const path = this.path(number);
+    return withFileErrors('read', path, async () => Number((await this.port.stat(path)).size));
+  }
+
   path(number: number): string {
     return join(this.dir, recordFileName(this.format, number));
   }

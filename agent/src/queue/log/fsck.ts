@@ -6,7 +6,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import type { Random } from '@aliquot/shared/ports';
 import type { Position } from '@aliquot/shared/records/format';
-import { proveFile } from '@aliquot/shared/records/prove';
+import { type ProvedItem, proveFile } from '@aliquot/shared/records/prove';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
@@ -72,6 +72,7 @@ export interface FsckOptions {
 const EXACT: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
 const PARTIAL: readonly Family[] = ['k', 'p'];
 const CHECK_FOLDER = 'index.check';
+const LOOK_AFTER_DISK = 'look after the disk: it loses bytes';
 const DAMAGE_REMEDY = {
   FSCK_SEGMENT_DAMAGED:
     'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again',
@@ -112,49 +113,43 @@ async function* checkLog<K extends RecordKind>(
   log: RecordReader<K>,
   code: 'FSCK_SEGMENT_DAMAGED' | 'FSCK_CHAIN_DAMAGED',
 ): AsyncGenerator<QueueFinding, void, void> {
-  const what = log.format.name;
   for (const { number } of log.files()) {
+    const path = log.path(number);
     try {
-      for await (const { fault, where, why } of proveFile(log, number)) {
-        switch (fault) {
-          case 'torn':
-            yield note(
-              'FSCK_TORN_TAIL',
-              `the ${what} ends in an unfinished record`,
-              where,
-              'nothing: it is cut when the agent starts',
-            );
-            break;
-          case 'later':
-            yield problem(
-              'FSCK_UNREADABLE',
-              `the ${what} holds ${why}, which this release does not know`,
-              where,
-              'update aliquot-agent',
-            );
-            break;
-          case 'header':
-          case 'mended':
-            yield problem(
-              code,
-              `the ${what} has a rotten header, of which nothing is lost yet`,
-              where,
-              'look after the disk: it loses bytes',
-            );
-            break;
-          case 'payload':
-          case 'record':
-            yield problem(code, `the ${what} is damaged`, where, DAMAGE_REMEDY[code]);
-        }
+      for await (const item of proveFile(log, number)) {
+        const finding = findingOf(item, log.format.name, `${path} at byte ${item.offset}`, code);
+        if (finding !== undefined) yield finding;
       }
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      yield problem(
-        'FSCK_UNREADABLE',
-        error.message,
-        log.path(number),
-        'put the file back from a copy, or update aliquot-agent',
-      );
+      const remedy = 'put the file back from a copy, or update aliquot-agent';
+      yield problem('FSCK_UNREADABLE', error.message, path, remedy);
+    }
+  }
+}
+
+function findingOf(
+  item: ProvedItem<RecordKind>,
+  what: string,
+  where: string,
+  code: 'FSCK_SEGMENT_DAMAGED' | 'FSCK_CHAIN_DAMAGED',
+): QueueFinding | undefined {
+  const rotten = `the ${what} has a rotten header, of which nothing is lost yet`;
+  switch (item.type) {
+    case 'record':
+      return item.isMended ? problem(code, rotten, where, LOOK_AFTER_DISK) : undefined;
+    case 'header':
+      return problem(code, rotten, where, LOOK_AFTER_DISK);
+    case 'damage':
+      return problem(code, `the ${what} is damaged`, where, DAMAGE_REMEDY[code]);
+    case 'later': {
+      const says = `the ${what} holds ${item.why}, which this release does not know`;
+      return problem('FSCK_UNREADABLE', says, where, 'update aliquot-agent');
+    }
+    case 'torn':
+    case 'under way': {
+      const says = `the ${what} ends in an unfinished record`;
+      return note('FSCK_TORN_TAIL', says, where, 'nothing: it is cut when the agent starts');
     }
   }
 }
