@@ -4,7 +4,7 @@
  *
  * At each step one agent backs up the mixed and the small set at that scale (1, 10 and 100 times as
  * many files and bytes; 105,000 files and 2.6 GB at the last), then looks at them again. `--from
- * FILE` draws the picture anew from figures that are there.
+ * FILE` draws the picture again from figures that are there.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

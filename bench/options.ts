@@ -54,12 +54,12 @@ Examples:
   npm run bench -- --systems ours,borg --verbs first,restore --json figures.json
 `;
 
-/** Where generated data is kept unless told. */
+/** Where generated data is kept by default. */
 export function dataFolder(): string {
   return join(tmpdir(), 'aliquot-bench', 'data');
 }
 
-/** Where repositories are made unless told. */
+/** Where repositories are made by default. */
 export function repositoryFolder(): string {
   return join(tmpdir(), 'aliquot-bench', 'work');
 }

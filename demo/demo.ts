@@ -55,8 +55,8 @@ const most = new Map<string, number>();
 
 /**
  * The results that a PC has had, which never get fewer: status counts what is at the source, but a
- * result that was deleted there after it was captured is kept all the same, and safe as soon as
- * nothing is queued any more.
+ * result that was deleted there after it was captured is kept anyway, and safe as soon as nothing
+ * is queued any more.
  */
 function tallyOf(pc: LabPc, status: PcStatus): { safe: number; total: number; leftSource: number } {
   const here = status.total - status.settling;

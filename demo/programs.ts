@@ -22,7 +22,7 @@ export interface Finished {
 const PATIENCE_MS = 10_000;
 const living = new Set<ChildProcess>();
 let stopping = false;
-// Whoever gave up (a test that took too long) leaves nothing behind.
+// The one who gave up (a test that took too long) leaves nothing behind.
 process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });

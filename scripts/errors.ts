@@ -4,7 +4,7 @@
  * An unknown error ends the process, so no `catch` may swallow one. Each must throw, look at what
  * the error is (`instanceof`, `.code`, or a function that is given the error: `endWith`,
  * `whenForeseen`, `errnoOf`), keep it for somebody who awaits it, or say `Any error: why` in a
- * comment. A log line is no look: whoever only writes an error down goes on in an unknown state.
+ * comment. A log line is no look: code that only writes an error down goes on in an unknown state.
  *
  * No regular expression judges an error's code or message: codes are compared, and messages are for
  * people. LevelDB says only in words what happened, so its one adapter reads them.

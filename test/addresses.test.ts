@@ -25,7 +25,7 @@ describe('where the collector is', () => {
     await world.close();
   });
 
-  /** Serves anew with a certificate, or without, on the same port unless told. */
+  /** Serves again with a certificate, or without, on the same port by default. */
   async function again(tls: TlsPair | undefined, port?: number): Promise<void> {
     await world.unserve();
     await world.serve(world.collectorData, {
@@ -139,7 +139,7 @@ describe('where the collector is', () => {
     expect((await backup(agent, 'after')).code).toBe(0);
     world.trust = two.cert;
     await world.aliquot(['agents']);
-    // A certificate that every PC believes takes the place of a self-signed one without a word.
+    // A certificate that every PC believes takes the place of a self-signed one silently.
     const ca = await authority(world.folder);
     await again(await issued(world.folder, 'real', ca));
     expect((await backup(agent, 'unknown authority')).code).not.toBe(0);

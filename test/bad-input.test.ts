@@ -438,7 +438,7 @@ describe('bad input', () => {
       expect(refused.lines.at(-1)).toMatchObject({ event: 'summary', failed: 0 });
       expect(Number(refused.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
       expect((await agentRun('status', '--data', revoked.data)).stdout).toMatch(/revoked/);
-      // What it sent before stays readable to whoever holds the kit.
+      // What it sent before stays readable to anyone who holds the kit.
       await expectWhole('revoked');
     });
   });
@@ -447,7 +447,7 @@ describe('bad input', () => {
     const folder = await world.place('unreadable');
     await world.write('unreadable/good.txt', 'good');
     execFileSync('mkfifo', [join(folder, 'a pipe')]);
-    // Reading at the start of a process's memory fails whoever asks; where /proc is missing, the
+    // Reading at the start of a process's memory fails for everybody; where /proc is missing, the
     // name itself is.
     const unreadable = `/proc/${process.pid}/mem`;
     const text = await agentRun('backup', folder, unreadable, '--data', agent.data);

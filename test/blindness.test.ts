@@ -119,7 +119,7 @@ describe('P3: blindness', () => {
         for (const secret of [...content, ...names, Buffer.from(tokens)])
           expect(told).not.toContain(secret.toString('latin1'));
 
-        // What an operator may see is still there for whoever holds the kit.
+        // What an operator may see is still there for anyone who holds the kit.
         const listed = await world.aliquot([
           'ls',
           '--agent',

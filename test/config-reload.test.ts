@@ -29,7 +29,7 @@ afterEach(async () => {
 const textOf = (...folders: string[]) =>
   `scanIntervalSeconds: 1\nsources:\n${folders.map((folder) => `  - {path: ${JSON.stringify(folder)}, quietPeriodSeconds: 0}\n`).join('')}`;
 
-/** What `status` says, when it says what is wanted; empty while the service starts anew. */
+/** What `status` says, when it says what is wanted; empty while the service starts again. */
 async function statusWhen(
   wanted: (lines: readonly JsonLine[]) => boolean,
 ): Promise<readonly JsonLine[]> {

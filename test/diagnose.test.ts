@@ -8,7 +8,7 @@ import { DemoService, mustRun, run } from '../demo/programs.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
- * What a PC tells of itself to whoever helps: enough to help, and no name of a file, a folder, a
+ * What a PC tells of itself to anyone who helps: enough to help, and no name of a file, a folder, a
  * person or a PC.
  */
 
@@ -225,7 +225,7 @@ describe('a diagnosis that an operator asks for', () => {
     );
     expect((await ask(key, 'remote.diagnosis')).stderr).toMatch(/remote\.diagnosis.*\[/);
     expect((await ask(key, 'again.diagnosis')).code).toBe(0);
-    // The questions in the log are what it makes of itself when it starts anew, and what fsck
+    // The questions in the log are what it makes of itself when it starts again, and what fsck
     // judges.
     await world.unserve();
     expect((await world.aliquot(['fsck', '--data', world.collectorData])).code).toBe(0);

@@ -195,7 +195,7 @@ describe('a collector whose log goes', () => {
       const lost = lines.filter((line) => line['lost'] !== undefined);
       expect(lost[0]).toMatchObject({ level: 'warn', lost: expect.any(Number) });
       // What was written, and what was said to be lost, is all that there was: no line is lost
-      // without a word.
+      // silently.
       expect(
         lines.length + lost.reduce((sum, line) => sum + Number(line['lost']), 0),
       ).toBeGreaterThan(MANY_LINES);

@@ -28,7 +28,7 @@ const why =
 
 /**
  * Collector first, then the PCs, over days: for as long an agent of the release before works with a
- * collector of this one. The other way round happens where a PC was installed anew from a newer
+ * collector of this one. The other way round happens where a PC was installed again from a newer
  * package.
  */
 describe.skipIf(tag === undefined)(`neighbouring releases: this one${why}`, () => {

@@ -9,7 +9,7 @@ import { installAt } from './install.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
- * No code from outside the install folder: whoever may write in a folder above it, or set a
+ * No code from outside the install folder: anyone who may write in a folder above it, or set a
  * variable of the machine, must not get code into a program that runs with more rights (on Windows
  * every user may make `C:\node_modules`).
  */

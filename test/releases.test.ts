@@ -229,8 +229,8 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(
             pc.host.said.slice(from - 200).includes('"state":"ready"'),
           );
           expect(`${name}: ${pc.host.text('current')}`).toBe(`${name}: ${BEFORE}\n`);
-          // On a full disk the reason may not be written down; that it was given up is known all
-          // the same.
+          // On a full disk the reason may not be written down; that it was given up is known
+          // anyway.
           if (version !== '0.0.6')
             expect(pc.host.text('bad'), `${name}: ${pc.host.said}`).toBe(`${version} ${reason}\n`);
         }),

@@ -7,7 +7,7 @@ import { type AgentPlace, statusOf, World } from './world.ts';
 
 /**
  * An agent that is replaced or revoked: nothing that it captured is out of reach, whichever way its
- * PC is enrolled anew.
+ * PC is enrolled again.
  */
 describe('an agent that is replaced or revoked', () => {
   let world: World;
@@ -190,7 +190,7 @@ describe('an agent that is replaced or revoked', () => {
       files: 0,
       recorded: false,
     });
-    // A path that was mistyped is no success: whoever reads 0 believes that it was said.
+    // A path that was mistyped is no success: anyone who reads 0 believes that it was said.
     const typo = ['agent', 'gone', 'pc-b', '--path', `${stays}x`, '--yes'];
     const meant = expect.stringContaining(`did you mean ${stays}? [COMMAND_NO_SUCH_FILE]`);
     expect(await world.tryAliquot(typo)).toMatchObject({ code: 1, stderr: meant });

@@ -74,7 +74,7 @@ const isCurrent =
 
 async function settingsOf({ data }: AgentPlace): Promise<readonly JsonLine[]> {
   for (;;) {
-    // Empty while the service starts anew with them.
+    // Empty while the service starts again with them.
     const { code, lines } = await run('aliquot-agent', ['settings', '--data', data, '--json']);
     if (code === 0) return lines;
     await new Promise((resolve) => setTimeout(resolve, 50));

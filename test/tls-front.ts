@@ -25,7 +25,7 @@ export class TlsFront {
   }
 
   /**
-   * Listens on a port of loopback with this certificate, a free one unless told; `behind` is the
+   * Listens on a port of loopback with this certificate, a free one by default; `behind` is the
    * collector's.
    */
   static async open({ cert, key }: TlsPair, behind: number, at?: number): Promise<TlsFront> {

@@ -29,7 +29,7 @@ async function main(options: TortureOptions): Promise<number> {
     options.jobs > 1
       ? await runJobs(options, print)
       : await runScenarios(meant, options, { nowMs: () => Date.now(), print });
-  // Whoever shared the run among several processes adds up what they found.
+  // Anyone who shared the run among several processes adds up what they found.
   process.send?.(outcomes);
   const { lines, failed } = summary(outcomes);
   // What a failed scenario left running must not outlive us.

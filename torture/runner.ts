@@ -12,7 +12,7 @@ export interface RunnerOptions {
   readonly minutes: number | undefined;
   readonly onlyCase: number | undefined;
   /**
-   * This process does the cases whose number leaves `index` when divided by `of`; all unless told.
+   * This process does the cases whose number leaves `index` when divided by `of`; all by default.
    */
   readonly part?: RunPart;
 }

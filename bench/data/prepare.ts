@@ -9,7 +9,7 @@ import {
   writePlan,
 } from './sets.ts';
 
-/** Part of every set's name: data of another version is made anew, not mixed up. */
+/** Part of every set's name: data of another version is made again, not mixed up. */
 const VERSION = 1;
 
 export type SetName = 'mixed' | 'second' | 'small' | 'growing';

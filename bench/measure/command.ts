@@ -15,7 +15,7 @@ export interface Command {
   readonly args: readonly string[];
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Exit codes that mean success; 0 unless told. */
+  /** Exit codes that mean success; 0 by default. */
   readonly accepted?: readonly number[];
 }
 
@@ -47,7 +47,7 @@ export interface Surroundings {
    * connects).
    */
   readonly isServer?: (commandLine: string) => boolean;
-  /** Once true, the client's memory peak begins anew: what came before is not to be counted. */
+  /** Once true, the client's memory peak starts over: what came before is not to be counted. */
   readonly peakFrom?: () => boolean;
 }
 
@@ -107,7 +107,7 @@ export async function measure(
     if (!counting) return;
     for (const pid of tree) {
       const bytes = memoryOf(pid, 'VmHWM');
-      // Asked anew while the answer is no: between fork and exec a child still has its parent's
+      // Asked again while the answer is no: between fork and exec a child still has its parent's
       // command line.
       const server = peaks.get(pid)?.server === true || isServer?.(commandLineOf(pid)) === true;
       if (bytes > 0) peaks.set(pid, { bytes, server });

@@ -68,7 +68,7 @@ export function memoryOfTrees(roots: readonly number[], field: 'VmHWM' | 'VmRSS'
   return roots.flatMap(treeOf).reduce((sum, pid) => sum + memoryOf(pid, field), 0);
 }
 
-/** Lets `VmHWM` begin anew at what the processes hold now. */
+/** Lets `VmHWM` start over at what the processes hold now. */
 export function resetPeaks(roots: readonly number[]): void {
   for (const pid of roots.flatMap(treeOf)) {
     try {

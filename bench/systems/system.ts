@@ -14,7 +14,7 @@ export type SystemProbe = { readonly version: string } | { readonly missing: str
 /** What is not as usual in a run. */
 export interface Conditions {
   /**
-   * The agent's priority: below everything else unless told. On a busy machine it then hardly gets
+   * The agent's priority: below everything else by default. On a busy machine it then hardly gets
    * on, which is its purpose.
    */
   readonly agentPriority?: 'normal';

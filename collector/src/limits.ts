@@ -43,12 +43,12 @@ export const MAX_ALL_UNPROVED_BYTES = 16 * 1024 * 1024;
 // ---- Sessions of agents
 
 /**
- * Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key
+ * Chains of one agent that may be connected at once: a PC and its clones. Anyone who holds its key
  * must not be able to hold thousands, nor the memory of many inboxes.
  */
 export const MAX_CONNECTED_CHAINS = 4;
 
-/** As many are remembered: whoever connects without end must not make the list endless. */
+/** This many are remembered: endless connections must not make the list endless. */
 export const MAX_TAKEOVERS = 1000;
 
 /**
@@ -84,7 +84,7 @@ export const MAX_STALLED_TURNS = 10;
 export const FAREWELL_MS = 5_000;
 
 /**
- * What a connection that is said goodbye to may hold meanwhile: whoever opens one after the other
+ * What a connection that is being closed may hold meanwhile: a peer that opens one after the other
  * must not pile them up.
  */
 export const LINGER_BYTES = 256 * 1024;
@@ -111,7 +111,7 @@ export const MAX_POLICY_BODY_BYTES = 64 * 1024 * 1024;
 /** Chunks and pages asked for at once, as many as an agent may; a restore asks again and again. */
 export const MAX_ITEM_IDS = 4096;
 
-/** Characters of a `Host` that is told to operators: a name and a port are shorter. */
+/** Characters of a `Host` that is shown to operators: a name and a port are shorter. */
 export const MAX_HOST_LENGTH = 300;
 
 /** Heads that somebody has seen and wants proofs for, at once. */
@@ -125,7 +125,7 @@ export const MAX_PROOF_HEADS = 256;
  */
 export const MAX_ANSWER_RECORD_BYTES = 6 * 1024 * 1024;
 
-/** Hosts that are told: agents name them, and ours name the few that they were given. */
+/** Hosts that are shown: agents name them, and ours name the few that they were given. */
 export const MAX_TOLD_HOSTS = 100;
 
 /** Who asks wants one version. A few more show that the id is that of several. */
@@ -134,5 +134,5 @@ export const MAX_FOUND_VERSIONS = 8;
 /** How many names are remembered by which agents and operators came. */
 export const MAX_KNOWN_HOSTS = 16;
 
-/** More agents than this have no series of their own: whoever watches must not be flooded. */
+/** More agents than this have no series of their own: monitoring must not be flooded. */
 export const MAX_AGENT_SERIES = 5_000;

@@ -53,8 +53,8 @@ export const MAX_PAGE_BYTES = 128 * KIB;
 export const MAX_INLINE_REFS = 64;
 
 /**
- * A path in bytes: Windows allows 32,767 UTF-16 units, Linux 4,096 bytes, and nothing of either
- * that labs use comes near.
+ * A path in bytes: Windows allows 32,767 UTF-16 units, Linux 4,096 bytes, and no path in a lab
+ * comes near either.
  */
 export const MAX_PATH_BYTES = 32 * KIB;
 /** An encoded list part under its seal: a path, a link target, a nonce, a tag and fixed fields. */

@@ -77,7 +77,7 @@ export type ClientFrame =
    */
   | { readonly type: 'gcLearned'; readonly gcEpoch: number }
   /**
-   * What became of settings. `sealed` (a `SettingsDetail` for whoever has the policy key) says why
+   * What became of settings. `sealed` (a `SettingsDetail` for holders of the policy key) says why
    * they were not applied.
    */
   | {
@@ -159,7 +159,7 @@ export type ServerFrame =
       readonly rolledBack: boolean;
       /**
        * Name and version of the collector's program; a PC stages no release that is newer. Empty:
-       * not told.
+       * not given.
        */
       readonly software: string;
     }

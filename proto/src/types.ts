@@ -192,7 +192,7 @@ export interface CommitHeader {
    * Set on the first commit under a new chain id that goes on from another chain. With a commit of
    * its own before it (sequence above 1) it names exactly that commit: `forkedFrom.hash` is the
    * predecessor, and the sequence goes on. With sequence 1 the installation had signed nothing yet,
-   * and it names the head that the collector told.
+   * and it names the head that the collector gave.
    */
   readonly forkedFrom: ChainPoint | undefined;
 }
@@ -542,7 +542,7 @@ export interface SettingsBody {
   readonly contents: Uint8Array | undefined;
 }
 
-/** What a PC is told. */
+/** The settings of a PC. */
 export interface SettingsContents {
   readonly version: 1;
   /** YAML, as in `agent.yaml`, with what only the desk says. */

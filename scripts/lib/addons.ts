@@ -76,8 +76,8 @@ const ABSENT = '\0absent:';
 
 /**
  * What libraries would use if somebody installed it (natives of `ws`, colours of `debug`); nobody
- * does, and whoever may write in a folder above the program must not be that somebody. So the
- * bundle itself says that they are not there.
+ * does, and a user who may write in a folder above the program must not be able to. So the bundle
+ * itself says that they are not there.
  */
 export const neverInstalled: Plugin = {
   name: 'never-installed',
@@ -93,7 +93,7 @@ export const neverInstalled: Plugin = {
 
 /**
  * Refuses a bundle that would still ask Node for a package: what stands in a `try` is left alone by
- * the bundler without a word, and Node would look for it in every folder above the program.
+ * the bundler silently, and Node would look for it in every folder above the program.
  */
 export const nothingOutside: Plugin = {
   name: 'nothing-outside',

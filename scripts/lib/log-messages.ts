@@ -35,8 +35,8 @@ interface Expression {
 }
 
 /**
- * The literal texts that an argument may be: itself, or either side of a choice. What is put
- * together at run time is none.
+ * The literal texts that an argument may be: itself, or either side of a choice. A text that is put
+ * together at run time does not count.
  */
 function textsOf(
   argument: Expression & {

@@ -13,8 +13,8 @@ const sources = join(root, 'deploy/host');
 const COMPILER = 'x86_64-w64-mingw32';
 
 /**
- * The host's bytes. Throws with the compiler's words, or with the Debian package to install where
- * there is none.
+ * The host's bytes. Throws with the compiler's words, or, where there is no compiler, with the
+ * Debian package to install.
  */
 export function buildHost(version: string, secondMs = 1000): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'aliquot-host-'));

@@ -8,8 +8,8 @@ import { root } from './targets.ts';
 /**
  * The setup of the agent for Windows, made by makensis out of a folder install on disk. It and its
  * uninstaller are signed where `ALIQUOT_SIGN` says how; without that, twice gives the same bytes.
- * `quick`, for tests, packs less well. Throws with makensis' own words, or with the Debian package
- * to install where there is none.
+ * `quick`, for tests, packs less well. Throws with makensis' own words, or, where there is no
+ * makensis, with the Debian package to install.
  */
 export function buildSetup(
   folder: string,

@@ -104,7 +104,7 @@ function isProgram(path: string): boolean {
   return /\/(node|launcher)$/.test(path);
 }
 
-/** Which Node a version runs on stands in its list of parts. */
+/** The list of parts of a version says which Node it runs on. */
 function nodeVersionOf(files: Tree, path: string): string {
   const list = files.find((entry) => entry.path === 'sbom.json');
   const parts =

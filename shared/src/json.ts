@@ -1,4 +1,4 @@
-/** The value of a JSON text; undefined when it is none. No JSON text has that value. */
+/** The value of a JSON text; undefined when it is not one. No JSON text has that value. */
 export function jsonOf(text: string | Uint8Array): unknown {
   try {
     return JSON.parse(typeof text === 'string' ? text : Buffer.from(text).toString('utf8'));

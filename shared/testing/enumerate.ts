@@ -30,8 +30,8 @@ export interface Life<Session> {
    */
   judge(files: FilePort, state: JudgedState): Promise<void>;
   /**
-   * An error with which the step may be tried again at once; what `AliquotError` says of itself
-   * unless told.
+   * An error with which the step may be tried again at once; what `AliquotError` says of itself by
+   * default.
    */
   retryable?(error: unknown): boolean;
 }
@@ -50,7 +50,7 @@ export interface CrashScenario {
   readonly name: string;
   readonly about: string;
   readonly proves: readonly PromiseId[];
-  /** Only these steps are struck; all unless told. */
+  /** Only these steps are struck; all by default. */
   readonly strikes?: (step: Step) => boolean;
   /**
    * A new life in an empty folder. What it writes here by itself is durable; randomness must come
@@ -64,7 +64,7 @@ export interface EnumerateOptions {
   readonly seed: number;
   readonly over?: () => boolean;
   readonly log?: (line: string) => void;
-  /** Whether the case of this number, as its failure names it, is run; all unless told. */
+  /** Whether the case of this number, as its failure names it, is run; all by default. */
   readonly mine?: (number: number) => boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Why the tests that were not run here assume another system, in the order in which they said so;
- * read by whoever counts them.
+ * read by the reporter that counts them.
  */
 export const absences: string[] = [];
 

@@ -1,6 +1,6 @@
 import type { SeededRandom } from './random.ts';
 
-/** What a torture scenario gets from whoever runs it. */
+/** What a torture scenario gets from its runner. */
 export interface TortureContext {
   readonly seed: number;
   /** Repeats with the seed. */

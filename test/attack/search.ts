@@ -41,7 +41,7 @@ export interface CommitTarget {
   readonly part: SealedTarget;
 }
 
-/** Whoever knows the secret half of this X25519 key, sender or recipient, opens the wrap. */
+/** Anyone who knows the secret half of this X25519 key, sender or recipient, opens the wrap. */
 export interface PublicKeyTarget {
   readonly name: string;
   readonly key: Uint8Array;

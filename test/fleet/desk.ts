@@ -320,7 +320,7 @@ class Desk {
     await world.aliquot(['policy', 'set', file, '--kit', world.kit, '--canary', 'first']);
     await this.#until('canary in force', isInForce(3), since, first);
     const held = this.#names.filter((name) => !first.includes(name));
-    // Whoever comes anew gets nothing either.
+    // Anyone who comes again gets nothing either.
     this.#fronts[0]?.drop();
     await this.#until(
       'the others, connected anew, held back',
@@ -360,7 +360,7 @@ class Desk {
     } finally {
       await stranger.close();
     }
-    // To whoever comes back too: PCs that were off remember where they were last.
+    // To anyone who comes back too: PCs that were off remember where they were last.
     next.drop();
     await this.#until('back once more', ({ connected }) => connected);
     await world.write('results/run-3.csv', '5;6\n');

@@ -81,7 +81,7 @@ export class RawPeer {
     return this.#closed;
   }
 
-  /** False when the network is full; the bytes are queued all the same. */
+  /** False when the network is full; the bytes are queued anyway. */
   write(bytes: Uint8Array | string): boolean {
     return this.socket.write(bytes);
   }

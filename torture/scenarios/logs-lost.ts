@@ -81,8 +81,8 @@ interface Outcome {
 }
 
 /**
- * A collector and an agent under load, whose logs go nowhere: what is written is protected all the
- * same, and every exit code is right.
+ * A collector and an agent under load, whose logs go nowhere: what is written is protected anyway,
+ * and every exit code is right.
  */
 async function underLoad(log: Log, over: () => boolean): Promise<Outcome> {
   const wrong: string[] = [];

@@ -106,8 +106,8 @@ export class CaptureThread implements CaptureHost {
     const run = new Promise<void>((resolve, reject) => {
       // The queue's own error is kept here: the worker only learns that it should stop.
       let cause: unknown;
-      // Whoever hears of a failure may give up what was captured: nothing of it may still be being
-      // taken over then.
+      // After a failure the caller may give up what was captured, so nothing of it may still be on
+      // its way into the queue.
       let delivery: Promise<void> = Promise.resolve();
       const fail = (error: Error): void => void delivery.then(() => reject(cause ?? error));
       const stop = (error: unknown) => {

@@ -48,7 +48,7 @@ const noIndex = new Uint8Array(0);
 export const MAX_ATTEMPTS = 3;
 
 /**
- * What outlives one capture: making it anew for each batch of small files would cost more than the
+ * What outlives one capture: making it again for each batch of small files would cost more than the
  * batch.
  */
 export class CaptureRoom {

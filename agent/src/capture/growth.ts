@@ -36,7 +36,7 @@ export const LEAST_GROWING_BYTES = 8 << 20;
 const GROWING_FOR_MS = 24 * 3_600_000;
 /** After this long without a change a file captured while growing is read whole, and compared. */
 const GROWTH_RESTS_MS = 3_600_000;
-/** A file that never rests is read whole this often all the same. */
+/** A file that never rests is read whole this often anyway. */
 const LONGEST_UNPROVED_MS = 7 * 24 * 3_600_000;
 /**
  * What was captured as it was is read whole at its rest if that comes to no more than so much, on
@@ -89,11 +89,11 @@ export function isRested(
 
 /**
  * How to read a file of which a state is known: only what was appended, or all of it, to compare.
- * Undefined when the state is another version's, or nothing is to be learnt from it. That it was
- * appended to is said by its larger size and newer time, in the same inode; that nothing else
- * happened, by the chunks that are read again to open the state, and at last by the comparison of
- * the whole. `restsAtLast`: it was captured as it was, and has come to rest: it is read whole as
- * soon as that is cheap.
+ * Undefined when the state is another version's, or nothing is to be learnt from it. A larger size
+ * and a newer time on the same inode say that it was appended to. The chunks that are read again to
+ * open the state say that nothing else happened, and in the end the comparison of the whole file
+ * does. `restsAtLast`: it was captured as it was, and has come to rest: it is read whole as soon as
+ * that is cheap.
  */
 export function growthFor(
   known: KnownFile,
@@ -129,7 +129,7 @@ interface Sample {
 export interface GrowthHead extends GrownVersion {
   /** When the file was last read whole. */
   readonly readWholeMs: number;
-  /** Where its last cut lies: bytes behind it are read anew. */
+  /** Where its last cut lies: bytes behind it are read again. */
   readonly boundary: number;
   /**
    * Hash over the ids of what is open: says, without a key, whether another read found the same

@@ -260,7 +260,7 @@ test('I-A13 P6: a file system without numbers and times of its own is known by w
   write('a');
   write('b');
   await bench.backup();
-  // After it was mounted anew every folder has another number, as on FAT or some shares.
+  // After it was mounted again every folder has another number, as on FAT or some shares.
   let shift = 1_000_000n;
   const lstat = (path: Buffer) => {
     const stat = nodeSource.lstat(path);

@@ -129,7 +129,7 @@ export class Presence {
     return state.confirmed;
   }
 
-  /** Ends the look: remembers the places as they are, and tells of those that are held. */
+  /** Ends the look: remembers the places as they are, and reports those that are held. */
   async finish(): Promise<readonly { readonly path: BytePath; readonly problem: Problem }[]> {
     const { places } = this.#parts;
     const { at, named, root, dryRun } = this.#scope;

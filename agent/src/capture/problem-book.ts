@@ -83,7 +83,9 @@ export class ProblemBook {
     await this.#queue.ledger.setProblem(pathBytes(path), undefined);
   }
 
-  /** Rises with every problem that comes or ends: who told of them knows whether to tell again. */
+  /**
+   * Rises with every problem that comes or ends, so that a reporter knows whether to report again.
+   */
   get changes(): number {
     return this.#changes;
   }

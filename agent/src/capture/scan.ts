@@ -19,7 +19,7 @@ export interface Look extends PresenceParts {
   /** The source's root, or a path in it. */
   readonly at: BytePath;
   /**
-   * Set when `at` is what a person named, a source or a path for `backup`: is told what the exclude
+   * Set when `at` is what a person named, a source or a path for `backup`: hears what the exclude
    * patterns took. Nothing left of it is then a problem (`all-excluded`).
    */
   readonly onExcluded?: (excluded: Excluded) => void;
@@ -101,8 +101,8 @@ async function* whatIsAt(
   yield* compare(at, found, knownAt(queue.ledger, at), rules, nowMs, presence);
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });
-  // A folder that holds what was restored and nothing else has nothing to back up; a person who
-  // names what was restored is told.
+  // A folder that holds only restored files has nothing to back up; a person who names such a
+  // folder is told so.
   const onlyRestored =
     excluded?.counts.every(({ glob }) => glob === RESTORED_FOLDER) === true &&
     !excludedFrom(rules, at, source.root);
@@ -114,7 +114,7 @@ function isItem(found: Found): found is Item {
   return found.type !== 'excluded';
 }
 
-/** What was found; what was excluded is told apart. */
+/** What was found; what was excluded is reported separately. */
 async function* withoutExcluded(
   walked: AsyncIterable<readonly Found[]>,
   tell: (excluded: Excluded) => void,

@@ -10,7 +10,7 @@ export interface Run {
 
 /**
  * The results that are being captured just now: complete as far as anybody can tell, and in no
- * queue yet. A large file at a slow pace stays here for long, and whoever asks must not be told
+ * queue yet. A large file at a slow pace stays here for long, and anyone who asks must not be told
  * that all is safe (P6). One for each open queue.
  */
 export class UnderWay {

@@ -104,7 +104,7 @@ class QueueFrames {
     }
     const gcEpoch = await queue.epochs.answer();
     if (gcEpoch !== undefined) yield encodeFrame(encodeClientFrame({ type: 'gcLearned', gcEpoch }));
-    // That settings are in force stands in the question.
+    // The question says that settings are in force.
     const refusal = this.#parts.desk?.lastRefusal();
     if (refusal !== undefined) yield encodeFrame(encodeClientFrame(settingsAnswer(refusal)));
   }

@@ -249,7 +249,7 @@ class ReceiptImport {
     try {
       await this.#parts.welcome.settleChain(ready);
     } catch (error) {
-      // The receipts are for commits that this folder did make, so they count all the same.
+      // The receipts are for commits that this folder did make, so they count anyway.
       if (!(error instanceof UplinkError && error.code === 'UPLINK_CHAIN_RENEWED')) throw error;
       this.#renewed = true;
     }
@@ -283,7 +283,9 @@ function sameHead(a: TreeHead, b: TreeHead): boolean {
   return a.logEpoch === b.logEpoch && a.size === b.size && equalBytes(a.root, b.root);
 }
 
-/** As after a session: what waiting does not mend is kept for everybody who looks (P6). */
+/**
+ * As after a session: a problem that waiting does not solve is kept for everybody who looks (P6).
+ */
 async function keepProblem({ trust, clock }: CarryParts, error: unknown): Promise<void> {
   if (!(error instanceof UplinkError) || error.retryable) return;
   const problem: StandingProblem = {

@@ -54,7 +54,7 @@ export async function importFromFile(
   await emit({ event: 'imported', file, ...summary });
 }
 
-/** Whoever asked may have gone while others carried. */
+/** The one who asked may have gone while others carried. */
 function throwIfItsTurnIsOver(signal: AbortSignal): void {
   if (signal.aborted)
     throw new AgentError('AGENT_INTERRUPTED', 'ended before its turn came; nothing was carried');

@@ -3,8 +3,8 @@ import type { StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { type Request, VERSIONS_IN_AREQUEST } from '../socket/protocol.ts';
 
 /**
- * What an answer says, for who takes it as seen: one value of each event of a kind, once all of it
- * was delivered.
+ * What an answer says, for the caller that takes it as seen: one value of each event of a kind,
+ * once all of it was delivered.
  */
 async function shownOf(
   ask: (to: Output) => Promise<void>,

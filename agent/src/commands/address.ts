@@ -12,8 +12,8 @@ const MAX_FILE_BYTES = 1 << 20;
 
 /**
  * `address set FILE`: through the running service, or by opening the folder here. The file is read
- * here: who asks may see what the service does not. Errors: `ADDRESSES_FOREIGN`, and
- * `USAGE_INVALID` for a file that is not there.
+ * here, because the user who asks may see files that the service does not. Errors:
+ * `ADDRESSES_FOREIGN`, and `USAGE_INVALID` for a file that is not there.
  */
 export async function addressSet(file: string, dataOption: string, output: Output): Promise<void> {
   const bytes = await readFileIfThere(nodeFiles, resolve(file), MAX_FILE_BYTES);

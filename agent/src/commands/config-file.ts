@@ -15,7 +15,7 @@ import { type Problem, shareInstead } from '../source/problem.ts';
 import { readConfigText } from './config-text-file.ts';
 
 /**
- * The configuration that a text is; `USAGE_CONFIG` after every mistake in it was told with its
+ * The configuration that a text is; `USAGE_CONFIG` after every mistake in it was reported with its
  * line.
  */
 export function configOf(path: string, text: string, output: Output): AgentConfig {
@@ -142,8 +142,8 @@ export async function checkConfig(file: string, output: Output, dataDir?: string
 }
 
 /**
- * What counts with this file beside the desk's settings; `USAGE_CONFIG` after all that it says in
- * vain, or wrongly, was told.
+ * What counts with this file beside the desk's settings; `USAGE_CONFIG` after everything in it that
+ * is wrong, or has no effect, was reported.
  */
 function besideOf(desk: DeskBook, path: string, text: string, output: Output): AgentConfig {
   const read = desk.effective(text);

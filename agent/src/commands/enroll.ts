@@ -109,7 +109,7 @@ export async function enroll(
 
 /**
  * The bundle's settings, so that a first start needs nobody. A bundle whose settings cannot be used
- * is a bundle all the same.
+ * is a bundle anyway.
  */
 async function takeFirst(
   { settings }: AnyBundle,

@@ -99,7 +99,7 @@ async function askTheOne(request: AskRequest, emit: Emit): Promise<boolean> {
   return askAt(first, request, emit);
 }
 
-/** Which data folder an agent has, by its own word. */
+/** Which data folder an agent says it has. */
 async function dataOf(path: string): Promise<string> {
   let data = 'one that says no folder';
   await askAt(path, { op: 'status', results: false }, async (event) => {

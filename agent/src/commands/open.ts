@@ -111,8 +111,8 @@ export async function performTo(
   let mistaken: UsageError | undefined;
   const config = await startConfig(dataDir, defaultConfigPath(dataDir), output).catch(
     (error: unknown) => {
-      // A question is answered all the same, from what is known without it; the command then ends
-      // with the mistake.
+      // A question is answered anyway, from what is known without it; the command then ends with
+      // the mistake.
       if (
         !['status', 'diagnose', 'settings'].includes(request.op) ||
         !(error instanceof UsageError) ||
@@ -136,7 +136,7 @@ export async function performTo(
   }
   const stop = interrupted ?? untilInterrupted();
   stop.addEventListener('abort', () => agent.courtesy.end());
-  // Who asks meanwhile gets an answer. Without such a place the command does its work all the same.
+  // Who asks meanwhile gets an answer. Without such a place the command does its work anyway.
   const questions = await listenForQuestions(agent, () => undefined, askSurroundings());
   try {
     await operate(agent, undefined, request, emit, stop);

@@ -16,7 +16,7 @@ export function presenter(
   clock: Clock = systemClock,
 ): { readonly emit: Emit; done(): void } {
   let progress: Progress | undefined;
-  // A terminal breaks lines in the middle of a word; whoever reads from a pipe wants a line for
+  // A terminal breaks lines in the middle of a word; anyone who reads from a pipe wants a line for
   // each thing.
   const fit = (
     text: string,

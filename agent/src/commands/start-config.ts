@@ -7,9 +7,9 @@ import { readConfigText } from './config-text-file.ts';
 
 /**
  * What counts when a folder is opened: the desk's settings with what `agent.yaml` at `path` may
- * add, or that file alone; undefined where there is neither. Of a file that stands alone all
- * mistakes are told, each with its line, before the error `USAGE_CONFIG`; beside the desk's
- * settings what is wrong with it is told, and those count.
+ * add, or that file alone; undefined where there is neither. For a file that stands alone, all
+ * mistakes are reported, each with its line, before the error `USAGE_CONFIG`; beside the desk's
+ * settings its mistakes are reported, and the desk's settings count.
  */
 export async function startConfig(
   dataDir: string,

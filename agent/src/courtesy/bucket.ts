@@ -9,9 +9,9 @@ const BURST_MS = 250;
 const LONGEST_DEBT_MS = 10_000;
 
 /**
- * A token bucket that may be overdrawn: spending is never refused, but whoever wants to spend more
- * waits until the debt is paid. So large pieces pass whole, and the mean holds. The rate may change
- * at any time. A clock that jumps gives or takes one burst at most.
+ * A token bucket that may be overdrawn: spending is never refused, but anyone who wants to spend
+ * more waits until the debt is paid. So large pieces pass whole, and the mean holds. The rate may
+ * change at any time. A clock that jumps gives or takes one burst at most.
  */
 export class Bucket {
   readonly #clock: Clock;

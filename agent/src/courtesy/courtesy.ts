@@ -7,7 +7,7 @@ import type { BusyPort } from './processes.ts';
 
 export type CourtesyEvent =
   | { readonly type: 'paused'; readonly pause: Pause }
-  /** The pause has lasted for `LONG_PAUSE_MS`; told once for each pause. */
+  /** The pause has lasted for `LONG_PAUSE_MS`; said once for each pause. */
   | { readonly type: 'pausedLong'; readonly pause: Pause }
   | { readonly type: 'resumed' };
 
@@ -39,7 +39,7 @@ type Limiting = Pick<
 >;
 
 /**
- * The one place that says when the agent may work: whoever is about to read, seal or send asks
+ * The one place that says when the agent may work: anyone who is about to read, seal or send asks
  * first, and waits as long as the configuration wants. Nothing is refused and nothing lost; work is
  * only put off. One for each process.
  */

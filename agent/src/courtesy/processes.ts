@@ -6,7 +6,7 @@ import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 
 /** What courtesy asks of the system. Errors are Node's. */
 export interface BusyPort {
-  /** The first of these programs that runs on this PC, whoever started it. */
+  /** The first of these programs that runs on this PC, no matter who started it. */
   running(names: readonly string[]): Promise<string | undefined>;
   /** Whether there is a file of this name. */
   exists(path: string): Promise<boolean>;

@@ -61,7 +61,7 @@ export type RefusedSettings = NonNullable<z.output<typeof schema>['refused']>;
 /** A folder that lost its cover by settings, until a person has seen that. */
 export type Uncovered = z.output<typeof schema>['uncovered'][number];
 
-/** What becomes of settings, for whoever sent them. */
+/** What becomes of settings, for the desk that sent them. */
 export interface DeskAnswer {
   readonly sequence: number;
   readonly outcome: SettingsOutcome;
@@ -284,8 +284,8 @@ export class DeskBook {
   }
 
   /**
-   * To whom the reason may be said: who made the settings, if they are genuine at all, else who
-   * made those in force.
+   * Who may learn the reason: the maker of the settings, if they are genuine at all, else the maker
+   * of those in force.
    */
   #answerKey(given: Settings, way: SettingsWay): Uint8Array | undefined {
     try {

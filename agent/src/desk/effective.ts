@@ -6,8 +6,7 @@ import type { Mistake } from '@aliquot/shared/settings/text';
 import { here } from '@aliquot/shared/settings/where';
 
 /**
- * Where a value comes from: what the program does unless told, the desk's settings, `agent.yaml` of
- * this PC.
+ * Where a value comes from: the program's default, the desk's settings, `agent.yaml` of this PC.
  */
 export type Origin = 'built-in' | 'desk' | 'pc';
 

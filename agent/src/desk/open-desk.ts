@@ -23,8 +23,8 @@ export function openDesk(
 }
 
 /**
- * The same for who has not opened the folder; undefined where the desk never said anything. Errors:
- * those of `loadIdentity`.
+ * The same for a caller that has not opened the folder; undefined where the desk never said
+ * anything. Errors: those of `loadIdentity`.
  */
 export async function deskIn(dataDir: string, configPath: string): Promise<DeskBook | undefined> {
   if (!(await exists(nodeFiles, DeskBook.path(dataDir)))) return undefined;

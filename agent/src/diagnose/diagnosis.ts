@@ -36,9 +36,9 @@ export interface Diagnosis extends Json {
 }
 
 /**
- * How this agent is, for whoever helps: versions, settings, status, counts, timings, the end of the
- * log, disk, clock, and what fsck finds. Names of files, folders, people and PCs are not in it, and
- * no content: paths are hidden (`Hider`), and every other text is a word of this program.
+ * How this agent is, for anyone who helps: versions, settings, status, counts, timings, the end of
+ * the log, disk, clock, and what fsck finds. Names of files, folders, people and PCs are not in it,
+ * and no content: paths are hidden (`Hider`), and every other text is a word of this program.
  */
 export async function diagnosisOf(
   agent: Agent,

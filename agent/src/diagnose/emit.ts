@@ -11,7 +11,7 @@ import { type Diagnosis, diagnosisOf, diagnosisText } from './diagnosis.ts';
  */
 const PART_CHARS = 128 * 1024;
 /**
- * Whoever asks over the network waits for the answer: to prove a larger queue takes longer than
+ * Anyone who asks over the network waits for the answer: to prove a larger queue takes longer than
  * that.
  */
 const MOST_PROVED_BYTES = 1 << 30;

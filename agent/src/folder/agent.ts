@@ -74,7 +74,7 @@ export interface OpenAgentOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly software: string;
-  /** Makes the uplink; it is started by whoever needs it. */
+  /** Makes the uplink; the command or service that needs it starts it. */
   readonly uplink: UplinkMaker;
   /** Whether a capture follows at once: its thread then starts while the queue is opened. */
   readonly captures?: boolean;

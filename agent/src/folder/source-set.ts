@@ -121,7 +121,7 @@ export class ConfiguredSources implements SourceSet {
   }
 }
 
-/** A file is watched like a folder, and whoever named it expects more. */
+/** A file is watched like a folder, and the one who named it expects more. */
 function configuredLead(lead: Lead): Lead {
   return lead.kind === 'file' && lead.trouble === undefined
     ? { ...lead, trouble: rootFileProblem() }

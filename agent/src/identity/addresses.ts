@@ -40,8 +40,8 @@ export type AddressOwner = Pick<AgentIdentity, 'server' | 'descriptor'>;
 /**
  * Where this agent looks for its collector: the addresses that the authority signed, the one that
  * worked last, and the one of its bundle. Old and new stand side by side, so neither a move that is
- * announced too early nor a mistaken announcement cuts an agent off. Whom it finds there must prove
- * to be its vault's collector anyway.
+ * announced too early nor a mistaken announcement cuts an agent off. Whatever answers there must
+ * prove to be its vault's collector anyway.
  */
 export class AddressBook {
   readonly #port: FilePort;

@@ -64,7 +64,7 @@ export interface EnrolOptions {
   readonly name?: { readonly asked: string | undefined; readonly host: string };
   /** Called when the PC is known at the collector, and waits for an operator's approval. */
   readonly onPending?: () => void;
-  /** Sends the request and gives the answer; the real one unless told. */
+  /** Sends the request and gives the answer; by default over HTTP. */
   readonly post?: (trust: CollectorAddress, path: string, body: Uint8Array) => Promise<HttpAnswer>;
 }
 

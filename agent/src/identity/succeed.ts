@@ -27,7 +27,7 @@ export interface SucceedOptions {
  * Asks whether a PC that waits for approval was approved in the place of another agent, and becomes
  * that one's successor if so: it binds the keys that it has under the certificate in the approval,
  * takes the path key of that lineage, and keeps both. True when the folder is another agent's from
- * now on, and must be opened anew; the queue stays as it is, for nothing of it was signed yet.
+ * now on, and must be opened again; the queue stays as it is, for nothing of it was signed yet.
  *
  * May be repeated after a crash anywhere: the same keys under the same certificate get the same
  * answer. Errors: `IdentityError`.

@@ -6,7 +6,9 @@ import { IdentityError } from './errors.ts';
 /** TLS options for `https.request` and `ws`, as far as an address decides them. */
 export interface TlsOptions extends Pick<SecureContextOptions, 'ca'> {
   readonly rejectUnauthorized: boolean;
-  /** Decides where Node is told not to. Call when the socket is secure, before anything is sent. */
+  /**
+   * Decides where Node was asked not to. Call when the socket is secure, before anything is sent.
+   */
   readonly judge: (socket: TLSSocket) => Error | undefined;
 }
 
@@ -17,7 +19,7 @@ export interface TlsOptions extends Pick<SecureContextOptions, 'ca'> {
  */
 export function tlsOptions(trust: CollectorAddress): TlsOptions {
   const pinned = trust.tlsPins.length > 0;
-  // Reading the system's store takes a third of a second: only for who needs it.
+  // Reading the system's store takes a third of a second, so only callers that need it pay for it.
   const system = trust.tlsCa === '' && !pinned && /^(https|wss):/i.test(trust.url);
   const ca = trust.tlsCa !== '' ? trust.tlsCa : system ? knownAuthorities() : undefined;
   return {

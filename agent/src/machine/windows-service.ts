@@ -25,7 +25,7 @@ export function windowsService(root: string, icacls: string, run: RunTool): Serv
   };
   return {
     async install({ data, account }) {
-      // Whoever may write here becomes the system: an archive may have been unpacked anywhere.
+      // Anyone who may write here becomes the system: an archive may have been unpacked anywhere.
       // Setup does the same.
       const closed = await run(icacls, [root, '/inheritance:r', '/grant:r', ...mayUse, '/Q']);
       if (closed.code !== 0) throw refusal(`close ${root} to others`, closed, AS_ADMINISTRATOR);

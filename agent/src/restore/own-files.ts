@@ -74,7 +74,7 @@ export async function* ownFiles(
 
 /**
  * The ids of a commit's files. Nobody vouches for it here: what it holds is a hint whom to ask, and
- * one in bad form is none.
+ * a malformed hint counts as none.
  */
 function idsIn(bytes: Uint8Array, live: readonly number[]): string[] {
   const { slots } = decodeSignedCommit(bytes);

@@ -271,7 +271,7 @@ async function* fetched(
   { uplink }: Agent,
   ids: readonly ChunkId[],
 ): AsyncGenerator<FetchedItem, void, void> {
-  // What the collector does not have is told by restoreFiles, file by file.
+  // `restoreFiles` reports what the collector does not have, file by file.
   for await (const item of uplink.fetch(ids))
     if ('bytes' in item) yield { id: item.id, bytes: item.bytes };
 }

@@ -26,8 +26,8 @@ function answer(
 
 /**
  * Listens for questions of every user of this PC. Whatever process has the folder open does so, a
- * one-shot backup too, so that nobody who only asks is told to stop it. Where there is no place
- * that only the service can have made, nobody listens: the answer is then why.
+ * one-shot backup too, so that nobody has to stop it only to ask. Where there is no place that only
+ * the service can have made, nobody listens: the answer is then why.
  */
 export async function listenForQuestions(
   agent: Agent,

@@ -279,8 +279,8 @@ async function captureAll(
       }
       for (const path of vanished) await named(path, changingProblem(LOOKS_AGAIN), true);
       vanished.clear();
-      // What is missing stays named, also for who asks later: all that is known being safe would
-      // not be all that was asked for.
+      // What is missing stays named, also for later questions: even if all that is known is safe,
+      // that is not all that was asked for.
       if (signal.aborted) await named(at, endedEarlyProblem(pathText(pathBytes(at))), true);
       else await sweep.finish();
     }

@@ -9,9 +9,9 @@ export interface AheadCount {
 }
 
 /**
- * Counts what lies at some paths while it is being captured, so that somebody who watches can be
- * told how much is left. Another walk of the same folders: worth it only for a person at a
- * terminal. `found` holds the counts once all was walked; errors are the capture's to name.
+ * Counts what lies at some paths while it is being captured, so that the progress can say how much
+ * is left. Another walk of the same folders: worth it only for a person at a terminal. `found`
+ * holds the counts once all was walked; errors are the capture's to name.
  */
 export class CountAhead {
   readonly #stop = new AbortController();

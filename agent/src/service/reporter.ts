@@ -31,12 +31,12 @@ export class Reporter {
     this.#sending = this.#send();
   }
 
-  /** Something was looked at: tells of it if problems came or went. */
+  /** Something was looked at: reports it if problems came or went. */
   tellChanges(): void {
     if (this.#agent.problems.changes !== this.#toldChanges) this.tell();
   }
 
-  /** There is a session: what could not be told is told now. */
+  /** There is a session: what could not be reported before is reported now. */
   connected(): void {
     if (this.#isOwed) this.tell();
   }

@@ -40,7 +40,7 @@ export interface ServiceParts {
   readonly place: SocketPlace;
   /** Where every user of this PC may ask. */
   readonly askPlace: AskPlace;
-  /** Where Prometheus may ask, on this PC alone; nowhere unless told. */
+  /** Where Prometheus may ask, on this PC alone; nowhere by default. */
   readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   readonly log: Logger;
   /** The end of the log. */
@@ -103,8 +103,8 @@ async function acknowledgeUncovered(
 const SCANS_MISSED = 2;
 
 /**
- * Carries out a command's request with a line of log: whoever asked may have gone before it ends.
- * Names no path.
+ * Carries out a command's request with a line of log: the one who asked may have gone before it
+ * ends. Names no path.
  */
 async function logged(log: Logger, request: Request, work: () => Promise<void>): Promise<void> {
   const { op } = request;
@@ -257,7 +257,7 @@ export class Service {
     this.#reporter.tell();
   }
 
-  /** What central IT's settings made wrong is a problem here, and is told at once. */
+  /** What central IT's settings made wrong is a problem here, and is reported at once. */
   async #nameDesk(): Promise<void> {
     const { agent, log } = this.#parts;
     const { desk, problems, dataDir, queue } = agent;

@@ -13,8 +13,8 @@ export function waits({ uplink }: Pick<Waiting, 'uplink'>): boolean {
 
 /**
  * For a PC that waits for approval: becomes the successor of the agent in whose place it was
- * approved. True when it did, and the folder must be opened anew. A refusal is told to `onRefusal`;
- * without a line, or once it has signed anything as itself, it stays as it is.
+ * approved. True when it did, and the folder must be opened again. A refusal goes to `onRefusal`;
+ * without a connection, or once it has signed anything as itself, it stays as it is.
  */
 export async function becomeSuccessor(
   agent: Waiting,

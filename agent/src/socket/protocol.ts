@@ -69,7 +69,10 @@ export const requestSchema = z.discriminatedUnion('op', [
   /** A person has seen that these folders lost their cover. */
   z.strictObject({ op: z.literal('acknowledgeUncovered'), paths: z.array(text).min(1).max(1000) }),
   pathsRequest,
-  /** `logFile`: where the service's log is, for who has the folder open and is no service. */
+  /**
+   * `logFile`: where the service's log is, for a process that has the folder open and is no
+   * service.
+   */
   z.strictObject({ op: z.literal('diagnose'), logFile: text.optional() }),
   settingsRequest,
   z.strictObject({
@@ -87,13 +90,13 @@ export type BackupRequest = Extract<Request, { op: 'backup' }>;
 export type StatusRequest = Extract<Request, { op: 'status' }>;
 export type SelfRestoreRequest = Extract<Request, { op: 'restore' }>;
 
-/** The only other line that a command may send: whoever started it wants it to end (Ctrl-C). */
+/** The only other line that a command may send: the one who started it wants it to end (Ctrl-C). */
 export const stopSchema = z.strictObject({ stop: z.literal(true) });
 
 /**
- * Whether an operation ends when the command that asked for it goes away without a word. Work that
- * was begun is finished: a terminal that closes, or a command that is killed, is nobody's wish to
- * stop, and what it said is not what matters. Only an answer needs somebody to hear it.
+ * Whether an operation ends when the command that asked for it goes away silently. Work that was
+ * begun is finished: a terminal that closes, or a command that is killed, is nobody's wish to stop,
+ * and what it said is not what matters. Only an answer needs somebody to hear it.
  */
 export function endsWithItsCommand({ op }: { readonly op: string }): boolean {
   return op === 'status' || op === 'paths' || op === 'settings' || op === 'diagnose';

@@ -22,7 +22,7 @@ export function askService(
   return askAt(socketPlace(dataDir, place).path, request, emit, interrupted);
 }
 
-/** The same for whoever listens at a path. */
+/** The same for anyone who listens at a path. */
 export async function askAt(
   path: string,
   request: object,

@@ -59,7 +59,7 @@ export async function listenForAll(
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = (request: AskRequest, emit: Emit, signal: AbortSignal): Promise<void> => {
     const mine = turn.then(() => (signal.aborted ? undefined : run(request, emit, signal)));
-    // told to who asked; the next question is answered all the same
+    // its caller hears of the error; the next question is answered anyway
     turn = mine.catch(() => undefined);
     return mine;
   };
@@ -195,7 +195,7 @@ async function outcome(work: () => Promise<void>): Promise<End> {
     await work();
     return { end: { exit: 0, code: '', message: '' } };
   } catch (error) {
-    // Whoever asked is told, and the service ends: it does not know in what state it is.
+    // The caller hears of it, and the service ends: it does not know in what state it is.
     endWith(error);
     const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
     return {

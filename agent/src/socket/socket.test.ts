@@ -128,7 +128,7 @@ async function longOperation() {
   return { started: started.promise, finish: finish.resolve, ended: ended.promise };
 }
 
-/** Sends one line and goes away without a word once `before` has come. */
+/** Sends one line and goes away silently once `before` has come. */
 async function sendAndVanish(line: object, before: Promise<void>): Promise<void> {
   const socket = connect(open?.path ?? '');
   socket.write(`${JSON.stringify(line)}\n`);

@@ -79,8 +79,8 @@ export class PlaceBook {
   }
 
   /**
-   * A damaged file is as good as none: then places are known by their folder's number alone until
-   * the next scan.
+   * A damaged file is treated as missing: then places are known by their folder's number alone
+   * until the next scan.
    */
   static async open(port: FilePort, dataDir: string): Promise<PlaceBook> {
     const book = new PlaceBook(port, join(dataDir, 'places.json'));
@@ -131,7 +131,7 @@ export class PlaceBook {
     else this.#searched.set(place, state);
   }
 
-  /** Whether any place was searched in vain: only then what is seen has to be told. */
+  /** Whether any place was searched in vain: only then what is seen has to be recorded. */
   get searching(): boolean {
     return this.#searched.size > 0;
   }
@@ -166,7 +166,7 @@ export class PlaceBook {
         throw error;
       }
     });
-    // told to who asked; the next one begins all the same
+    // its caller hears of the error; the next one begins anyway
     this.#saving = saved.catch(() => undefined);
     return saved;
   }

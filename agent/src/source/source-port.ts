@@ -63,8 +63,8 @@ export interface SourcePort {
   open(path: Buffer): number;
   fstat(descriptor: number): SourceStat;
   /**
-   * Fills `into[offset…]` from the current position, or from `position` when told, which then does
-   * not move; 0 at the end of the file.
+   * Fills `into[offset…]` from the current position, or from `position` if given, and then the
+   * current position does not move; 0 at the end of the file.
    */
   read(
     descriptor: number,

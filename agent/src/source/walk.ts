@@ -294,8 +294,8 @@ function nameIn(sorted: string): string {
 }
 
 /**
- * Whether a name differs in case alone from the one before it: a folder of Windows can be told to
- * mind case, and nothing else there does.
+ * Whether a name differs only in case from the one before it: a folder of Windows can be made
+ * case-sensitive, and nothing else there is.
  */
 function isTwin(frame: Frame, name: string, platform: Platform): boolean {
   const before = frame.last;

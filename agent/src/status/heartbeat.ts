@@ -20,7 +20,7 @@ export interface Met {
 /**
  * Tells central IT how things are here: what was found, what is not in the queue yet, and
  * everything that is not protected, by the code of its problem (P6). False when there is no
- * session, or it ended before the answer; whoever sends the next one says it all again.
+ * session, or it ended before the answer; anyone who sends the next one says it all again.
  */
 export async function tellCentral(
   agent: Agent,

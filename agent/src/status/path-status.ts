@@ -42,7 +42,7 @@ export type PathState =
   | 'unknown';
 
 /**
- * A folder result with more members than this is told without the number of its versions: each
+ * A folder result with more members than this is shown without the number of its versions: each
  * would be looked for in every commit.
  */
 const MOST_MEMBERS = 200;
@@ -50,7 +50,7 @@ const MOST_MEMBERS = 200;
 /**
  * `status PATH…` and `versions PATH`: one `path` event for each path with its state, since when it
  * is safe and how many versions there are; with `versions`, a `version` event for each. Changes
- * nothing, and asks nobody but this PC. Throws for names of nothing, after all were told.
+ * nothing, and asks nobody but this PC. Throws for names of nothing, after all were reported.
  */
 export async function pathStatus(
   agent: Agent,

@@ -121,8 +121,8 @@ interface Unsafe {
 }
 
 /**
- * Whether everything that is here is safe, and if that cannot be said, up to when: the best truth
- * that can be told (P6). "Everything" is known only while the service runs, has looked at
+ * Whether everything that is here is safe, and if that cannot be said, up to when: the most that
+ * can be said truthfully (P6). "Everything" is known only while the service runs, has looked at
  * everything lately, is told of changes, and has nothing in its hands.
  */
 function safety(

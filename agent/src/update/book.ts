@@ -61,7 +61,7 @@ export class UpdateBook {
   }
 
   /**
-   * A damaged book is begun anew from the vendor's root of this installation: a version that was
+   * A damaged book is started over from the vendor's root of this installation: a version that was
    * bad may then be tried once more.
    */
   static async open(port: FilePort, dataDir: string): Promise<UpdateBook> {

@@ -64,7 +64,7 @@ export interface Trial {
   readonly starts: number;
 }
 
-/** The trial that stands; undefined when there is none, or nothing that can be read as one. */
+/** The trial that stands; undefined when there is none, or none that can be read. */
 export async function readTrial(port: FilePort, root: string): Promise<Trial | undefined> {
   const [to, from, starts] = (await wordsOf(port, root, 'trial'))[0] ?? [];
   if (to === undefined || from === undefined || !/^\d+$/.test(starts ?? '')) return undefined;

@@ -191,7 +191,7 @@ async function takeNode(port: FilePort, from: string, to: string): Promise<void>
     await port.link(from, to);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
-    // No links here, or not between these two: a copy, whose errors are told.
+    // No links here, or not between these two: a copy is made, and its errors are reported.
     await writeStreamDurably(port, to, createReadStream(from, { highWaterMark: COPY_BYTES }), {
       mode: 0o755,
     });

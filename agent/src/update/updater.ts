@@ -30,7 +30,7 @@ const LOOK_MS = 5 * 60_000;
  * does not restart the service for ever.
  */
 const ASK_AGAIN_MS = 3_600_000;
-/** A release that comes to nothing so often, without a word of the host, does not start. */
+/** A release that ends this often without the host saying why does not start. */
 const MOST_ASKS = 3;
 
 export interface UpdaterParts {
@@ -194,7 +194,7 @@ export class Updater {
     });
   }
 
-  /** A bad version that the desk has taken back, and names anew, is tried anew. */
+  /** A bad version that the desk withdrew and then names again is tried again. */
   async #forgive(wished: string | undefined): Promise<void> {
     const { book } = this.#parts;
     const next = book.pages.bad
@@ -306,7 +306,7 @@ export class Updater {
     return node?.part.part === 'node' ? node : undefined;
   }
 
-  /** A version that is tried anew is not bad to the host either. */
+  /** A version that is tried again is not bad to the host either. */
   async #clearHostsWord({ root }: FolderInstall, version: string): Promise<void> {
     const { port } = this.#parts;
     const bad = await readBad(port, root);

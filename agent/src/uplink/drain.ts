@@ -126,8 +126,8 @@ export class Drain {
     await this.#uploader.finish();
     let bytes = commit.bytes;
     /**
-     * What the collector named as missing, and was given or told of, so that no answer can repeat
-     * for ever.
+     * What the collector named as missing and was then given, or was told is lost, so that no
+     * answer can repeat for ever.
      */
     const given = new Set<string>();
     for (;;) {

@@ -38,7 +38,7 @@ export async function everyAddress(
       'UPLINK_OFFLINE',
       'no address of the collector is known; enrol this PC again',
     );
-  // Which of several it was decides what to do, so each is named: once, for one address may be
+  // What to do depends on which address failed, so each is named: once, for one address may be
   // known twice, with the old trust and the new.
   const others = new Set(failures.map(({ message }) => message));
   others.delete(told.message);

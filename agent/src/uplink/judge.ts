@@ -47,8 +47,8 @@ export function judgeReady(
       const { head } = verifyHead(ready.head, collector);
       if (ready.rolledBack) throw rolledBack(seen, head);
       if (seen === undefined) return head;
-      // Fewer leaves in the same epoch, without a word about it: the collector was put back and
-      // does not know.
+      // Fewer leaves in the same epoch, without saying so: the collector was put back and does not
+      // know.
       if (head.logEpoch === seen.logEpoch && head.size < seen.size) throw rolledBack(seen, head);
       if (head.logEpoch < seen.logEpoch) throw rolledBack(seen, head);
       verifyContinuation(

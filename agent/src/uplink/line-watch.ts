@@ -9,9 +9,9 @@ const SILENCE_MS = 90_000;
 const SECOND_LOOK_MS = 1_000;
 
 /**
- * Notices by itself that a line is dead: frozen, its cable pulled, its other end gone without a
- * word. TCP does not: it asks again after ever longer times, up to two minutes, and so sleeps on
- * long after the network is back.
+ * Notices by itself that a line is dead: frozen, its cable pulled, its other end gone silently. TCP
+ * does not: it asks again after ever longer times, up to two minutes, and so sleeps on long after
+ * the network is back.
  *
  * While something is awaited the collector gives a sign every few seconds, even when it is busy or
  * the line so slow that one message takes minutes; so then little patience is enough. Otherwise

@@ -4,8 +4,8 @@ import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
 /**
- * At random within so long, so that a fleet that is told at once does not move in step; and again
- * while the session is of use.
+ * At a random moment within this time, so that a fleet that learns of it at once does not move in
+ * step; and again while the session is of use.
  */
 const WITHIN_MS = 3_000;
 

@@ -13,7 +13,7 @@ const FETCH_AT_ONCE = 512;
 
 /**
  * The agent's live versions at a time, each commit verified against its own keys, or marked;
- * `onForeign` is told of those.
+ * `onForeign` gets those.
  */
 export async function* askState(
   session: Session,
@@ -50,8 +50,8 @@ export async function* askState(
 }
 
 /**
- * Sealed bytes by id, each checked against its id; `session` is asked for anew, because it may have
- * ended between two parts.
+ * Sealed bytes by id, each checked against its id; `session` is asked for again, because it may
+ * have ended between two parts.
  */
 export async function* askItems(
   session: () => Session,

@@ -58,8 +58,8 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError
 
 /**
  * What a command that sends leaves behind. Once all that was queued has its receipt (`wentOut`),
- * what is queued now was captured since, by the service: that is no failure of the command's, and
- * it is told apart.
+ * what is queued now was captured since, by the service: that is no failure of the command, and it
+ * is reported separately.
  */
 export function stillQueued(
   queue: { readonly intake: Pick<QueueIntake, 'pending'> },

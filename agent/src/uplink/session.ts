@@ -397,8 +397,8 @@ export class Session {
   }
 
   /**
-   * Holds the network back while a reader has enough to read, unless somebody else waits: there is
-   * one line for all, and whoever reads an answer slowly may be waiting for another one meanwhile.
+   * Holds the network back while a reader has enough to read, unless another one waits: all share
+   * one connection, and who reads an answer slowly may be waiting for another one meanwhile.
    */
   #regulate(): void {
     const deaf = this.#awaiting === 0 && [...this.#streams.values()].some(({ full }) => full);

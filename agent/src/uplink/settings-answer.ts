@@ -3,7 +3,10 @@ import type { DeskAnswer, DeskBook } from '../desk/book.ts';
 import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
-/** A desk sets a policy now and then: whoever hands out more in one session wears out the disk. */
+/**
+ * A desk sets a policy now and then: a collector that hands out more in one session would wear out
+ * the disk.
+ */
 const MOST_IN_A_SESSION = 64;
 
 /** The frame that says what became of settings. */

@@ -67,8 +67,8 @@ export class SweepAnswer {
     await this.#session.send({ type: 'gcLearned', gcEpoch });
   }
   /**
-   * Learns an epoch durably; resolves when nothing of before is used for what is captured from now
-   * on.
+   * Learns an epoch durably; resolves when nothing from before it is used for what is captured from
+   * now on.
    */
   async #learn(gcEpoch: number): Promise<void> {
     if (gcEpoch > this.#epochs.newest()) await this.#epochs.learn(gcEpoch);

@@ -47,7 +47,7 @@ export async function tcpProbe(server: CollectorAddress, timers: Timers): Promis
 }
 
 /**
- * Ends a socket that tries to connect for too long, and tells of it as the system would, only
+ * Ends a socket that tries to connect for too long, with the error that the system would give, only
  * earlier. TLS and what follows may take their own time.
  */
 export function hurry<S extends Socket>(socket: S, late: (error: Error) => void): S {

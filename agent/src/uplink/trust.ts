@@ -68,7 +68,7 @@ const problemSchema = z.strictObject({
   sinceMs: z.number(),
 });
 
-/** The durable memory of whom and what the uplink has believed. */
+/** What the uplink has believed, and of whom: kept on the disk. */
 export class TrustStore {
   readonly #port: FilePort;
   readonly #path: string;
@@ -197,7 +197,7 @@ export class TrustStore {
   }
 }
 
-/** Only a message for people: an unreadable one is as good as none. */
+/** Only a message for people: an unreadable one is treated as missing. */
 function problemIn(bytes: Uint8Array | undefined): StandingProblem | undefined {
   return bytes && problemSchema.safeParse(jsonOf(bytes)).data;
 }

@@ -14,9 +14,10 @@ import type { UplinkParts } from './uplink-parts.ts';
  * The agent's side of the connection: keeps one authenticated session to the collector, drains the
  * queue through it, proves every answer before believing it, and serves self-restore.
  *
- * After `start` the uplink connects, sends and reconnects by itself until `stop`. Nothing it meets makes it throw: what is wrong stands in `status()` and is told to listeners.
- * Calls that need an answer (`fetch`, `state`, `heartbeat`) reject with an `UplinkError` when there
- * is no session or it ends before the answer.
+ * After `start` the uplink connects, sends and reconnects by itself until `stop`. Nothing it meets
+ * makes it throw: what is wrong is in `status()`, and listeners hear of it. Calls that need an
+ * answer (`fetch`, `state`, `heartbeat`) reject with an `UplinkError` when there is no session or
+ * it ends before the answer.
  */
 export interface Uplink {
   /** Begins at once, or after what runs `instead`; resolves when it has begun, or shall not. */
@@ -59,8 +60,8 @@ export interface Uplink {
    */
   instead<T>(work: (parts: UplinkParts) => Promise<T>): Promise<T>;
   /**
-   * A part of a file of a release, as the collector has it: whoever asks proves it. `size` is the
-   * whole file's, 0 when it has none.
+   * A part of a file of a release, as the collector has it: the caller has to prove it. `size` is
+   * the whole file's, 0 when it has none.
    */
   releasePart(
     name: string,

@@ -19,7 +19,7 @@ const CHAIN_ID_BYTES = 16;
 /**
  * Chains that may be begun in a row without a receipt for a commit of them. Each needs a session of
  * its own. An honest collector needs one; a second, when a folder was put back in the moment of the
- * first. Whoever names more heads of chains that it was never sent lies, and would only fill our
+ * first. Anyone who names more heads of chains that it was never sent lies, and would only fill our
  * chain log. Test only: a test counts them.
  */
 export const MAX_FORKS_WITHOUT_RECEIPT = 3;
@@ -54,7 +54,7 @@ export class Welcome {
   /**
    * The head to go on from, durably remembered (I-A7). A rollback, healed or not, is written into
    * the queue first: what was lost shows as unsafe at once (P6), and once the head is remembered no
-   * later `ready` tells of the loss again. Errors: those of `judgeReady`.
+   * later `ready` reports the loss again. Errors: those of `judgeReady`.
    */
   async believe(
     ready: Ready,

@@ -135,8 +135,8 @@ export class WebSocketUplink implements Uplink {
   nudge(): void {
     if (this.#state === 'ready' || this.#state === 'connecting' || this.#state === 'stopped')
       return;
-    // Said before the attempt begins, so that whoever waits does not take the last answer for the
-    // next one.
+    // Said before the attempt begins, so that a waiter does not take the last answer for the next
+    // one.
     this.#change('connecting', undefined, true);
     this.#retry.hurry();
   }

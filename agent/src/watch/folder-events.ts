@@ -126,7 +126,7 @@ class WatchedFolders implements Subscription, WatchHolder {
     const path = self ? watched.path : join(watched.path, child);
     this.#gathering.add(path);
     if (type !== 'rename') return;
-    // Moved or removed, perhaps: what is there now is watched anew.
+    // Moved or removed, perhaps: what is there now is watched again.
     if (self) this.#giveUp(watched);
     if (path === this.#place.root) this.lost('the folder was moved, removed or replaced');
     else this.#arrived(path);

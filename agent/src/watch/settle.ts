@@ -18,7 +18,7 @@ interface Waiting {
   readonly isCaptured: boolean;
 }
 
-/** An event may arrive a little before the stamp of the change that it tells of. */
+/** An event may arrive a little before the time stamp of its change. */
 const STAMP_SLACK_MS = 100;
 /**
  * Keeps this many unsettled results; what is beyond is found again by the next scan, which is then
@@ -48,7 +48,7 @@ export class Settler {
     this.#capacity = capacity;
   }
 
-  /** A scan of everything begins: it counts anew what is beyond the capacity. */
+  /** A scan of everything begins: it counts again what is beyond the capacity. */
   scanBegins(): void {
     this.#beyond = 0;
   }

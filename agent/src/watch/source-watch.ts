@@ -67,7 +67,7 @@ export class SourceWatch {
     return this.#source;
   }
 
-  /** The same root, seen anew: with other rules, or another trouble. */
+  /** The same root, seen again: with other rules, or another trouble. */
   update(source: Source): void {
     this.#source = source;
     this.#rules = compileRules(source.rules);
@@ -111,7 +111,7 @@ export class SourceWatch {
     return this.#again.size > 0 ? Number.NEGATIVE_INFINITY : this.#settler.nextMs();
   }
 
-  /** Results in the making. A plain folder that waits for its own new time is none. */
+  /** Results in the making. A plain folder that only waits for its own new time does not count. */
   *settling(): Generator<BytePath, void, void> {
     for (const [path, fingerprint] of this.#settler.entries())
       if (fingerprint?.startsWith('directory ') !== true) yield path;

@@ -27,7 +27,7 @@ export interface WatchListener {
 /** What waits at its source for room in the queue. */
 export interface WaitingForRoom {
   readonly files: number;
-  /** Looks whether there is room again; whoever watches the queue is told. */
+  /** Looks whether there is room again, and tells the watcher of the queue. */
   ask(): Promise<void>;
   /** Captures what there is room for; with `all` it also notices what has gone. */
   capture(all: boolean, signal: AbortSignal): Promise<Tally>;
@@ -251,7 +251,7 @@ export class WatchLoop {
       },
       limited: (because) => listener.events(root, because),
       ended: (because) => {
-        // The scan subscribes anew.
+        // The scan subscribes again.
         this.#unsubscribe(watch);
         listener.events(root, because);
         this.#scanAfterLoss();

@@ -215,7 +215,7 @@ export const enrolment: CrashScenario = {
         const left = (await namesIn(files, join(root, 'identity'))).filter(
           (name) => !kept.has(name) && !name.endsWith('.part'),
         );
-        // What was begun anew and broken off stays, for the same command to go on with.
+        // What was started over and broken off stays, for the same command to go on with.
         const begun = !anew && !whole && left.join() === 'enrolling.json';
         if (left.length > 0 && !begun) throw new Error(`${left} is left of the enrolment`);
         if (told === 0) return;

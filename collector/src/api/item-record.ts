@@ -23,7 +23,7 @@ export type ReceivedItem =
     }
   | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
 
-/** Throws StreamError when the record is none. */
+/** Throws StreamError for bytes that are no such record. */
 export function decodeItem(record: Uint8Array): ReceivedItem {
   const what = record[0];
   if (record.length < ITEM_PREFIX_BYTES) throw malformed();

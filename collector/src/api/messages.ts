@@ -85,7 +85,7 @@ const agentSettings = z.object({
       outcome: z.enum(['applied', 'refused', 'cannot']),
       code: z.string(),
       atMs: timeMs,
-      /** For whoever has the policy key: a `SettingsDetail`. */
+      /** For holders of the policy key: a `SettingsDetail`. */
       ephemeralKey: base64.optional(),
       sealed: base64.optional(),
     })
@@ -232,8 +232,8 @@ const nameRow = z.object({
 export type NameRow = z.infer<typeof nameRow>;
 
 /**
- * Versions that are kept and do not open, because whoever made their commit sealed it wrongly: what
- * can be said of them.
+ * Versions that are kept and do not open, because their commit was sealed wrongly: what can be said
+ * of them.
  */
 const unopenedCommit = z.object({
   agent: z.string(),
@@ -282,8 +282,7 @@ export const logInfo = z.object({
   head: base64,
   openings: z.array(base64),
   /**
-   * `signedHead` and `certificate` (of whoever signed it, which may be a predecessor): encoded
-   * `Signed`.
+   * `signedHead` and `certificate` (of its signer, which may be a predecessor): encoded `Signed`.
    */
   reported: z.array(
     z.object({

@@ -41,8 +41,8 @@ function frame(type: number, payload: Uint8Array): Buffer {
 export const RECORD_HEAD_BYTES = HEADER_BYTES;
 
 /**
- * Writes the head of a record of `length` bytes into `bytes`: for who builds records where they
- * lie.
+ * Writes the head of a record of `length` bytes into `bytes`: for callers that build records in
+ * place.
  */
 export function writeRecordHead(bytes: Buffer, at: number, length: number): void {
   bytes.writeUInt8(RECORD, at);

@@ -135,8 +135,8 @@ async function takeFrame(
 
 /**
  * Whether an answer to the sweep is about the log as it is now. One that lost its tail hears none:
- * what the agent had receipts for may be gone with it. Nor does an answer of before such a loss was
- * healed count, for it was given by those receipts; it costs a wait.
+ * what the agent had receipts for may be gone with it. An answer from before such a loss was healed
+ * does not count either, for those receipts gave it; that costs a wait.
  */
 async function answersNow(
   context: CarryContext,

@@ -22,11 +22,11 @@ const LEAF_BYTES = 8;
 const SESSION_ID = new Uint8Array(1);
 
 /**
- * The file of receipts for a carried queue, piece by piece. The request: the question as it stands
- * in the file (length and frame), then the leaf indexes of its commits, 8 bytes each, as the parts'
- * answers told them.
+ * The file of receipts for a carried queue, piece by piece. The request: the question as in the
+ * file (length and frame), then the leaf indexes of its commits, 8 bytes each, as the answers to
+ * the parts gave them.
  *
- * Whoever asks gets only what is the agent's: leaves of other agents are refused.
+ * Anyone who asks gets only what is the agent's: leaves of other agents are refused.
  */
 export async function carriedReceipts(
   context: CarryContext,

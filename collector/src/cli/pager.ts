@@ -61,7 +61,7 @@ export async function paged(
   try {
     await work(createOutput({ json: false, stdout: pager.output, stderr, clock, reads: true }));
   } catch (error) {
-    // Whoever leaves a pager has seen enough.
+    // Anyone who leaves a pager has seen enough.
     if (!(error instanceof OutputClosed)) throw error;
   } finally {
     await pager.end();

@@ -23,8 +23,8 @@ export interface HealthParts {
   /** PEM of the certificate that is served now; `undefined` without TLS. */
   readonly certificate: string | Buffer | undefined;
   /**
-   * Why what stands in the files of the certificate now is not served, and since when; `undefined`
-   * while it is.
+   * Why the certificate that is in the files now is not served, and since when; `undefined` while
+   * it is.
    */
   readonly unusableCertificate?: { readonly message: string; readonly sinceMs: number } | undefined;
   /**
@@ -46,8 +46,8 @@ export class Health {
   }
 
   /**
-   * Told of the `Host` by which somebody came who has proved himself: strangers must not be able to
-   * raise an alarm.
+   * Gets the `Host` by which a proved agent or operator came: strangers must not be able to raise
+   * an alarm.
    */
   cameBy(host: string | undefined): void {
     const name = hostOf(host);
@@ -69,7 +69,7 @@ export class Health {
     }
   }
 
-  /** Everything that is wrong, worst first. `host`: by which the one who asks reached us. */
+  /** Everything that is wrong, worst first. `host`: the name by which the caller reached us. */
   async problems(host?: string): Promise<CollectorProblem[]> {
     const { files, store, clock, certificate, unusableCertificate, strangers } = this.#parts;
     const nowMs = clock.nowMs();
@@ -92,8 +92,8 @@ export class Health {
 }
 
 /**
- * Hosts that the authority told the agents, where they judge the certificate by its name: a pin
- * asks for none.
+ * Hosts that the authority announced to agents, where they judge the certificate by its name: a pin
+ * needs none.
  */
 function toldToAgents(store: CollectorStore): string[] {
   return store.vaults().flatMap((vault) => {

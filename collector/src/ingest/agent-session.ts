@@ -37,7 +37,7 @@ export interface AgentSessionParts {
   readonly agent: AgentRecord;
   /** The chain that it announced. */
   readonly chainId: ChainId;
-  /** The head that `ready` told. */
+  /** The head that `ready` gave. */
   readonly head: TreeHead;
   readonly rolledBack: boolean;
   readonly conduct: AgentConduct;
@@ -58,7 +58,7 @@ export interface AgentSessionParts {
 export class AgentSession {
   readonly #parts: AgentSessionParts;
   #provedHead: TreeHead;
-  /** Where the agent was told that its chain's history stands. */
+  /** The state of its chain's history that the agent was last sent. */
   #told: HistoryRecord['state'] | undefined;
   /**
    * The newest epoch of the sweep that this session answered, and the log's epoch then: no answer

@@ -7,7 +7,7 @@ import type { AgentRecord } from '../store/vault-records.ts';
  */
 const CANARY_MS = 24 * 3600 * 1000;
 
-/** A living agent, and how it stands to the desk. */
+/** A living agent, and which of the desk's settings it has. */
 export interface DeskOf {
   readonly agent: AgentRecord;
   readonly desk: AgentDesk;

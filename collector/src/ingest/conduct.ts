@@ -15,8 +15,8 @@ export interface Misconduct {
 }
 
 /**
- * A certified agent that was turned away: told where no vault knows it, so that it stands in no
- * list of agents.
+ * A certified agent that was turned away. It is reported here because no vault knows it, so no list
+ * of agents has it.
  */
 export interface UnknownAgent {
   readonly vaultId: string;
@@ -26,7 +26,7 @@ export interface UnknownAgent {
   readonly why: string;
 }
 
-/** How long a violation is told after the last one. */
+/** How long a violation is reported after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
 const VAULT_DIGITS = 32;
 const CALLS_STILL =
@@ -51,8 +51,8 @@ interface Record {
 
 /**
  * What agents were refused for and what they do that honest ones do not, since this collector
- * started: in memory, because whoever misbehaves must not be able to make us write. One record for
- * each agent that the authority certified at most.
+ * started: in memory, because an agent that misbehaves must not be able to make us write. One
+ * record for each agent that the authority certified at most.
  */
 export class Conduct {
   readonly #clock: Clock;

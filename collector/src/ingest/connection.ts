@@ -175,9 +175,9 @@ export class Connection {
         joined.reads.end();
         this.#log.info(this.#because === undefined ? {} : { because: this.#because }, 'agent left');
       };
-      // Whoever was revoked or replaced while it was being let in was in no hub to be ended in.
+      // Anyone who was revoked or replaced while it was being let in was in no hub to be ended in.
       refuseEnded(joined.store, joined.agent);
-      // From here on the hub tells of newer ones.
+      // From here on the hub sends newer ones.
       const addresses = joined.store.register.addresses();
       const known = addresses && decodeCollectorAddressesBody(addresses.body).revision;
       if (addresses !== undefined && known !== undefined && known > joined.addressesRevision)
@@ -320,8 +320,8 @@ export class Connection {
       vault: hex(store.descriptor.vaultId),
       agent: certificate.enrolment.name,
     });
-    // Certified by the authority, so there are not endlessly many; from here on it is told who was
-    // turned away, and why.
+    // Certified by the authority, so there are not endlessly many; from here on the log says who
+    // was turned away, and why.
     this.#conduct = this.#parts.hub.conduct.of(
       store.descriptor.vaultId,
       certificate.enrolment.agentId,
@@ -358,15 +358,15 @@ export class Connection {
         ? { code, reason: error.message }
         : undefined;
     const ours = refusal === 'storage';
-    // What did not come out of its seal may be the network's doing; it is refused without a word.
+    // What did not come out of its seal may be the network's doing; it is refused silently.
     if (refusal === 'protocol') this.#conduct?.violated(code, message);
     if (refusal !== undefined) this.#conduct?.refused(refusal, message);
     this.#log[ours ? 'error' : 'warn'](
       diskError ?? (ours ? { code, err: error } : { code }),
       `session ended: ${message}`,
     );
-    // Whoever altered a message would alter the answer too, or learn from it; closing says enough,
-    // and the agent comes again.
+    // Anyone who altered a message would alter the answer too, or learn from it; closing says
+    // enough, and the agent comes again.
     const told =
       refusal === undefined
         ? undefined

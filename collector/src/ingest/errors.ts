@@ -3,7 +3,7 @@ import { AliquotError, type ErrorCodes, type RefusalCode } from '@aliquot/proto'
 const codes = {
   /** An agent was refused: not enrolled, revoked, replaced, or its statement does not verify. */
   INGEST_REFUSED: 'final',
-  /** An agent, or something that is none, sent what the protocol does not allow. */
+  /** An agent, or something that is no agent, sent what the protocol does not allow. */
   INGEST_PROTOCOL: 'final',
   /**
    * More connections, in all or from one address, than may be open without having proved

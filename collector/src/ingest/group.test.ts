@@ -166,7 +166,7 @@ describe('who found the bundle of a group', () => {
       'ok',
       'ok',
     ]);
-    // A revoked one has used its place all the same.
+    // A revoked one has used its place anyway.
     const [one] = front.vault.register.agents();
     if (one === undefined) throw new Error('nobody');
     await front.vault.events.append({
@@ -307,7 +307,7 @@ describe('a collector that came back with an older disk', () => {
     expect(front.vault.register.groups().map(({ body, used }) => [body.name, used])).toContainEqual(
       ['lost', 1],
     );
-    // The use is used: the bundle does not begin anew.
+    // The use is used: the bundle does not start over.
     const other = await member('gc-2', lost, key);
     const event = {
       type: 'agentEnrolled',

@@ -53,8 +53,8 @@ describe('bytes of connections that have proved nothing', () => {
     const many = Array.from({ length: 64 }, () => watched(bytes));
     for (const { send } of many) send(256 * KIB);
     expect(many.every(({ half }) => !half.dropped)).toBe(true);
-    // Sixteen mebibytes are held now: whoever sends a usual hello is let, whoever sends more is
-    // not.
+    // Sixteen mebibytes are held now: anyone who sends a usual hello is let, anyone who sends more
+    // is not.
     const honest = watched(bytes);
     honest.send(16 * KIB);
     expect(honest.half.dropped).toBe(false);

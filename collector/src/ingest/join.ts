@@ -25,7 +25,7 @@ type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
 
 /**
  * The registered agent behind a certificate that has proved itself; `readmitted` when its enrolment
- * went with a log that was rolled back and was recorded anew. Throws IngestError when it may not
+ * went with a log that was rolled back and was recorded again. Throws IngestError when it may not
  * work here (any more); with `acceptEnded` an operator says that one may whose end was recorded,
  * for what it had signed.
  */
@@ -73,8 +73,8 @@ function sameBinding(known: Signed | undefined, shown: Signed | undefined): bool
 /**
  * Records an enrolment again that went with a rolled back log. The proof that there was one: the
  * authority certified the agent, and it shows a head that a certified collector of this vault
- * signed and that this log does not contain; heads are shown to enrolled agents only. Whoever has
- * since been given the agent's name keeps it.
+ * signed and that this log does not contain; heads are shown to enrolled agents only. Anyone who
+ * has since been given the agent's name keeps it.
  */
 async function readmit(
   store: VaultWith<'descriptor' | 'events' | 'log' | 'register'>,

@@ -15,7 +15,7 @@ export interface Asking {
   forget(): void;
 }
 
-/** What others may ask of the sessions that are open now: operators over REST, and whoever watches. */
+/** What others may ask of the sessions that are open now: operators over REST, and monitoring. */
 export interface LiveSessions {
   isConnected(vaultId: VaultId, agentId: AgentId): boolean;
   /** How often in the last minutes a new connection of this agent ended an open one. */

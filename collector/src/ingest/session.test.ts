@@ -231,7 +231,8 @@ describe('a session refuses and ends', () => {
     const connection = front.connect();
     await agent.open(connection.wire);
     connection.wire.send(systemRandom.bytes(100));
-    // No answer to whoever altered it, and no refusal that would keep the agent away for minutes.
+    // No answer to the one who altered it, and no refusal that would keep the agent away for
+    // minutes.
     expect(await connection.wire.closed).toMatchObject({ code: 1013, reason: 'SESSION_FRAME' });
     await expect(agent.next()).rejects.toThrow('connection closed');
   });

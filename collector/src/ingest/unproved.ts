@@ -77,7 +77,7 @@ export class ConnectionGate {
     });
   }
 
-  /** The connection is somebody's whom we know, or is gone: it counts no longer. */
+  /** The connection has proved itself, or is gone: it no longer counts. */
   proved(end: OtherEnd): void {
     const key = keyOf(end);
     this.#places.get(key)?.();

@@ -143,11 +143,11 @@ export function attachIngest(
 }
 
 /**
- * Finds connections whose other side is gone without a word (a pulled cable), and lets the other
- * side find out whether we are: as long as bytes arrive or something is being worked on, an unasked
- * pong (RFC 6455 section 5.5.3) every few seconds says so. A message may take minutes to arrive on
- * a slow line, so each part of it counts as heard; and while we ourselves do not read, nothing is
- * held against the agent.
+ * Finds connections whose other side is gone silently (a pulled cable), and lets the other side
+ * find out the same of us: as long as bytes arrive or something is being worked on, an unasked pong
+ * (RFC 6455 section 5.5.3) every few seconds says that we live. A message may take minutes to
+ * arrive on a slow line, so each part of it counts as heard; and while we ourselves do not read,
+ * nothing is held against the agent.
  */
 function keepAlive(
   socket: WebSocket,
@@ -170,8 +170,8 @@ function keepAlive(
   };
   const turn = () => {
     if (!alive && !connection.busy) return socket.terminate();
-    // Who takes nothing of what he asked for holds memory for ever; a slow line takes a little in
-    // every turn.
+    // A reader that takes nothing of what it asked for holds memory for ever; a slow one takes a
+    // little in every turn.
     const gone = takenBytes(stream);
     stalledTurns = stream.writableLength > 0 && gone === taken ? stalledTurns + 1 : 0;
     taken = gone;

@@ -130,7 +130,7 @@ async function listAgents(
         ? problemList(problems) || nothingWrong(vault)
         : overview(list, problems),
     );
-  // Last: what a collector that was put back says of its agents is worth seeing all the same.
+  // Last: what a collector that was put back says of its agents is worth seeing anyway.
   await demandContinuation(context, vault);
   if (options.problems === true && problems.length > 0) {
     const names = new Set(problems.map(({ name }) => name)).size;

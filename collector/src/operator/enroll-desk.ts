@@ -88,7 +88,7 @@ export class EnrolmentDesk {
     this.#first = first;
   }
 
-  /** Opens the kit and finds the vault's collector, proved to be it. */
+  /** Opens the kit and finds the vault's collector, which has to prove itself. */
   static async open(context: CommandContext, options: DeskOptions): Promise<EnrolmentDesk> {
     const endpoint = await endpointOf(context, options);
     const kit = await openKitFile(context, options);
@@ -117,7 +117,7 @@ export class EnrolmentDesk {
     };
   }
 
-  /** A bundle for one PC, and the enrolment in it, which the collector must be told to expect. */
+  /** A bundle for one PC, and the enrolment in it, which the collector must learn to expect. */
   bundleFor(
     name: string,
     line: AgentLine,
@@ -156,7 +156,7 @@ export class EnrolmentDesk {
   }
 
   /**
-   * A bundle for all PCs of a group, and the certificate in it, which the collector must be told.
+   * A bundle for all PCs of a group, and the certificate in it, which the collector must be sent.
    */
   groupBundle(
     terms: Omit<

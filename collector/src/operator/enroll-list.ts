@@ -25,9 +25,9 @@ export interface ListOptions extends DeskOptions {
 const MAX_LIST_BYTES = 1024 * 1024;
 
 /**
- * One bundle for each name of a list. Everything that can be known to be wrong is looked for first
- * and told at once, by line; the collector then takes all of them or none, and none is left lying
- * when it takes none.
+ * One bundle for each name of a list. Every mistake that can be found beforehand is reported first,
+ * all at once, by line. The collector then takes all bundles or none, and when it takes none, no
+ * file is left.
  */
 export async function enrollList(context: CommandContext, options: ListOptions): Promise<void> {
   const output = outputOf(context, options);

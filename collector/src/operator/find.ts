@@ -107,7 +107,7 @@ async function findCommand(
 }
 
 /**
- * Versions of one history, newest first. That a file is deleted is met before the versions that it
+ * Versions of one history, newest first. The deletion of a file comes before the versions that it
  * had.
  */
 async function* matching(

@@ -10,7 +10,7 @@ import {
   withNotes,
 } from './options.ts';
 
-/** What `agent gone` is told. */
+/** The arguments of `agent gone`. */
 export interface GoneOptions extends CollectorOptions, KitOptions {
   readonly path: string;
   readonly yes?: boolean;
@@ -39,7 +39,7 @@ export function registerGone(agent: Command, context: CommandContext): void {
     "aliquot agent gone hplc-1b --path '/data/2024/**'",
     "aliquot agent gone hplc-1b --path '/data/2024/**' --yes",
   );
-  // Loaded here: `aliquot agents`, which is asked much more often, needs nothing of it.
+  // Loaded here: `aliquot agents`, which is used much more often, needs none of it.
   gone.action(async (name: string, options: GoneOptions) =>
     (await import('./gone-files.ts')).goneCommand(context, name, options),
   );

@@ -59,7 +59,7 @@ export async function inspectKitFile(
   return naming(path, async () => inspectKit(text));
 }
 
-/** Whoever keeps several copies must hear which of them it was. */
+/** Anyone who keeps several copies must hear which of them it was. */
 async function naming<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();

@@ -23,8 +23,8 @@ export interface ListedName {
 
 /**
  * Reads a list of agents' names: one on each line; blank lines, and what stands behind a `#`, are
- * skipped. All mistakes are told at once. Names that differ in case alone are one mistake too: on
- * Windows their bundles would be one file.
+ * skipped. All mistakes are reported at once. Names that differ in case alone are one mistake too:
+ * on Windows their bundles would be one file.
  */
 export function readNameList(
   bytes: Uint8Array,
@@ -62,7 +62,7 @@ function twice(name: string, before: ListedName): string {
   return `${name} differs from ${before.name} in line ${before.line} by case alone; on Windows both would be one file`;
 }
 
-/** The list as text, or why it is none. */
+/** The list as text, or why it cannot be one. */
 function textOf(bytes: Uint8Array): string | ListMistake {
   if (isUtf16(bytes)) return { line: 1, message: `written in ${UTF16_TEXT}` };
   if (!isUtf8(bytes)) return { line: 1, message: 'not UTF-8; save it as UTF-8' };

@@ -20,7 +20,7 @@ import {
 
 /**
  * The newest version of one whole path at a time, a deletion included; only its own commits are
- * asked for. Undefined when there was none, or when it does not open, which `watch` is told: an
+ * asked for. Undefined when there was none, or when it does not open, which goes to `watch`: an
  * older one is not what was asked for.
  */
 export async function newestOf(
@@ -62,9 +62,9 @@ async function* newestRecord(
 
 /**
  * The one version that an id means, as `ls` and `versions` print them, or a beginning that no other
- * has; of one path's versions if that is given. Undefined when it does not open, which `watch` is
- * told. Errors: `USAGE_INVALID` for what is no id, or that of several; `COMMAND_NO_SUCH_FILE` for
- * none, or a deletion.
+ * has; of one path's versions if that is given. Undefined when it does not open, which goes to
+ * `watch`. Errors: `USAGE_INVALID` for what is no id, or that of several; `COMMAND_NO_SUCH_FILE`
+ * for none, or a deletion.
  */
 export async function versionById(
   { kit, vault, collector }: OpenVault,

@@ -91,7 +91,7 @@ export interface Signer {
   readonly policyKey: BoxKey | undefined;
 }
 
-/** Whoever signs: by the key file of `--by` where it is given, else by the kit. */
+/** Anyone who signs: by the key file of `--by` where it is given, else by the kit. */
 export async function openSigner(
   context: CommandContext,
   options: ByOptions,

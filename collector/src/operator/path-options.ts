@@ -42,7 +42,7 @@ export interface WantedPaths {
   /**
    * Those of one history's rows that are meant. A path that is there as it is spelled means itself,
    * whatever signs it holds; only where there is none is it a pattern. `rows` may be walked through
-   * twice; `passedBy` is told the paths that are not meant. Error: `USAGE_INVALID`, for what is
+   * twice; `passedBy` gets the paths that are not meant. Error: `USAGE_INVALID`, for what is
    * neither.
    */
   of<Row>(
@@ -114,8 +114,8 @@ function inFile(paths: PathSet): WantedPaths {
 
 async function literalFirst(text: string): Promise<WantedPaths['of']> {
   const literal = literally(text);
-  // Without signs that mean something, the pattern matches what the path does; a bad one is told
-  // only where there is no such path.
+  // Without signs that mean something, the pattern matches what the path does; a bad one is
+  // reported only where there is no such path.
   let pattern: PathMatcher | undefined;
   let fault: UsageError | undefined;
   try {

@@ -9,7 +9,7 @@ export type TlsTrust = Pick<CollectorAddress, 'tlsCa' | 'tlsPins'>;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
- * What agents are told of a collector that this command trusts. A chain is named by its authority,
+ * What agents learn of a collector that this command trusts. A chain is named by its authority,
  * never by its key, so that a renewed certificate is trusted as the old one was; only a self-signed
  * certificate is pinned to its key.
  * @param chain the certificates that the collector showed, its own first (DER); undefined where it

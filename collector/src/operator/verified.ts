@@ -29,7 +29,7 @@ export interface OpenVersion extends Named {
   readonly entry: Entry;
 }
 
-/** Who hears what there is to know beside the versions. */
+/** Listeners for what there is to know beside the versions. */
 export interface VersionWatch {
   /** Each commit and its receipt, for what they say about the log. */
   onCommit?(header: CommitHeader, receipt: ReceiptBody): void;
@@ -37,7 +37,10 @@ export interface VersionWatch {
   onUnopened(unopened: UnopenedCommit): void;
 }
 
-/** Whom a kit's holder asked about, as the authority certified it: not as the collector says. */
+/**
+ * The agent that a kit's holder asked about, as the authority certified it: not as the collector
+ * says.
+ */
 export interface CertifiedAgent {
   readonly name: string;
   readonly agentId: AgentId;

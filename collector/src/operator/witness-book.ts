@@ -34,7 +34,7 @@ export interface Witness {
   readonly newest: SeenHead;
   /**
    * A head that the collector signed as well and that contradicts `newest`: together they prove
-   * that it told two histories.
+   * that it showed two logs.
    */
   readonly contradicted: SeenHead | undefined;
 }
@@ -42,7 +42,7 @@ export interface Witness {
 const seenSchema = z.strictObject({
   /** Milliseconds since 1970. */
   seenAtMs: z.number(),
-  /** For the eye; what counts is what was signed. */
+  /** For people; what counts is what was signed. */
   logEpoch: z.number(),
   size: z.number(),
   root: z.string(),

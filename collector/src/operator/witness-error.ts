@@ -7,7 +7,7 @@ const codes = {
    */
   WITNESS_ROLLED_BACK: 'final',
   /**
-   * The collector has told two histories: to this operator at two times, or to an agent and this
+   * The collector has shown two logs: to this operator at two times, or to an agent and this
    * operator.
    */
   WITNESS_FORKED: 'final',

@@ -7,7 +7,7 @@ import type { WitnessError } from './witness-error.ts';
 
 /**
  * The log heads that commits and receipts carry. The head in a commit is the newest that its agent
- * had verified, in a receipt the one that the collector signed for that agent: so whoever reads
+ * had verified, in a receipt the one that the collector signed for that agent: so anyone who reads
  * them sees what the agents were shown.
  */
 export class HeadCollection {

@@ -223,7 +223,7 @@ describe('an operator as witness', () => {
     expect((await me(url, 'log', 'status', '--json')).lines[0]).toMatchObject({
       witness: { continues: false, code: 'WITNESS_ROLLED_BACK' },
     });
-    // Whoever has seen nothing can tell nothing.
+    // Anyone who has seen nothing can tell nothing.
     expect(await operator('new')(url, 'stats')).toMatchObject({ code: 0 });
 
     const healed = await me(url, 'log', 'reopen', '--kit', kit(), '--json');

@@ -135,7 +135,7 @@ describe('the shelf of releases', () => {
     });
   });
 
-  /** A list that nobody verified, as whoever has the operator's token can publish it. */
+  /** A list that nobody verified, as anyone who has the operator's token can publish it. */
   const listed = (program: string, node: string, padding = '') => {
     const about = { target: node, file: 'node', bytes: 1, sha256: 'b'.repeat(64) };
     const custom = {

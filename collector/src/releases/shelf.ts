@@ -66,9 +66,9 @@ const RESERVE_BYTES = 1024 * 1024 * 1024;
 
 /**
  * Releases of the agent that the collector hands out: the files of a TUF repository as they were
- * given, in `releases/` of its folder. It believes nothing of them and proves nothing to anybody;
- * PCs verify the vendor's signatures. Files come in parts, named by their hashes, and take their
- * names when all are there: the list of what is newest (`timestamp.json`) last.
+ * given, in `releases/` of its folder. It neither believes them nor proves them; PCs verify the
+ * vendor's signatures. Files come in parts, named by their hashes, and take their names when all
+ * are there: the list of what is newest (`timestamp.json`) last.
  */
 export class ReleaseShelf {
   readonly #files: FilePort;

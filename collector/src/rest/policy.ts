@@ -45,8 +45,8 @@ const text = (signed: Signed): string => toBase64(encodeSigned(signed));
 const signedIn = (given: string): Signed => decodeSigned(fromBase64(given));
 
 /**
- * Records a policy and the settings that were made from it, all or none, and hands these to whoever
- * is connected. The store verifies them.
+ * Records a policy and the settings that were made from it, all or none, and hands these to
+ * connected agents. The store verifies them.
  */
 export async function setPolicy(
   context: RestContext,

@@ -156,7 +156,7 @@ describe('the door for operators', () => {
     expect(items.filter((item) => item.type === 'missing').map((item) => hex(item.id))).toEqual([
       hex(foreign),
     ]);
-    // Whoever reads is in the log, once however often he asks, and nothing of what he reads.
+    // Anyone who reads is in the log, once however often he asks, and nothing of what he reads.
     await operator('POST', `${vaultUrl()}/items`, body, OCTETS);
     const reading = () =>
       front.logged

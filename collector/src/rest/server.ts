@@ -123,8 +123,8 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
       .code(codes.length === 0 ? 200 : 503)
       .send({ status: codes.length === 0 ? 'ok' : 'degraded', codes });
   });
-  // For who starts us again when we hang: a full disk or an ending certificate is no reason to,
-  // `/healthz` tells of those.
+  // For supervisors that restart us when we hang: a full disk or an ending certificate is no reason
+  // to, `/healthz` reports those.
   app.get('/livez', async () => ({ status: 'ok' }));
   app.post('/v1/enrol', { bodyLimit: MAX_ENROL_BODY_BYTES }, async (request, reply) => {
     const answer = await enrol(context, bytesOf(request));

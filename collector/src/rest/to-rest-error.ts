@@ -65,7 +65,7 @@ function fromFastify(error: unknown): RestError | undefined {
 }
 
 /**
- * What an operator is told of an error that is not the caller's doing. Nothing internal goes out.
+ * What an operator learns of an error that is not the caller's doing. Nothing internal goes out.
  */
 export const INTERNAL = new RestError(
   'REST_INTERNAL',

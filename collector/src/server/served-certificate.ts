@@ -9,9 +9,7 @@ import { readText } from '../cli/read-text.ts';
 import type { TlsFiles } from '../rest/server.ts';
 
 const MAX_PEM_BYTES = 256 * 1024;
-/**
- * Two small files are read so often: whoever renews them sees the new one served within that time.
- */
+/** Two small files are read this often, so a renewed certificate is served within that time. */
 const LOOK_MS = 60_000;
 
 /** Where certificate and key are, as the options of `serve` name them. */
@@ -61,7 +59,7 @@ export class ServedCertificate {
     return this.#files;
   }
 
-  /** Why what stands in the files now is not served; undefined while it is. */
+  /** Why the certificate in the files is not served now; undefined while it is. */
   get unusable(): UnusableFiles | undefined {
     return this.#unusable;
   }

@@ -31,8 +31,9 @@ registerHooks({
   },
 });
 
-// Wine 8 lets no socket connect that was asked to keep alive before, as `fetch` asks: the connection
-// ends with UNKNOWN. So whoever asks early is served once it is connected. Wine 10 needs none of it.
+// Wine 8 lets no socket connect that was asked to keep alive before, as `fetch` asks: the
+// connection ends with UNKNOWN. So anyone who asks early is served once it is connected. Wine 10
+// needs none of it.
 const { setKeepAlive } = Socket.prototype;
 Socket.prototype.setKeepAlive = function (this: Socket, ...asked: unknown[]) {
   if (this.connecting) this.once('connect', () => Reflect.apply(setKeepAlive, this, asked));

@@ -1,7 +1,7 @@
 /**
  * Runs on Windows: `node --conditions=aliquot-source --import=…/hooks.ts run-tests.ts LIST OUT`
  * runs the test files that LIST names, a line each, and adds lines of JSON to OUT: before each
- * test, and when a file ended, so that whoever waits outside knows at which test a process died.
+ * test, and when a file ended, so that anyone who waits outside knows at which test a process died.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

@@ -75,7 +75,7 @@ export function codec<T>(
 
 /**
  * The writer of a larger message is not kept. The commits of a busy day are smaller, and to grow
- * anew for each leaves four times its size to be collected.
+ * again for each leaves four times its size to be collected.
  */
 const KEPT_BYTES = 1024 * 1024;
 
@@ -90,8 +90,8 @@ let spare: protobuf.Writer | undefined;
  */
 function written<R>(generated: Generated, message: object, take: (bytes: Uint8Array) => R): R {
   const writer = spare?.reset() ?? new protobuf.Writer();
-  // Put back when all went well: a writer that was left in the middle of a message does not begin
-  // anew.
+  // Put back when all went well: a writer that was left in the middle of a message does not start
+  // over.
   spare = undefined;
   const bytes = generated.encode(message, writer).finish(true);
   try {

@@ -105,7 +105,7 @@ const listPart: Field<ListPart> = checked(
   (part, label) => {
     if (part.resultPathLength > part.path.length)
       throw refusal('FORMAT_MALFORMED', label, 'has a result path longer than its path');
-    // No file system has such names; whoever sends one hopes that some C code down the line stops
+    // No file system has such names; a sender of one hopes that some C code down the line stops
     // reading there.
     if (part.path.includes(0) || part.linkTarget.includes(0))
       throw refusal('FORMAT_MALFORMED', label, 'has a path with a zero byte');

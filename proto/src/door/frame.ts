@@ -34,7 +34,8 @@ export function encodeFrame(header: Uint8Array, body: Uint8Array = NO_BODY): Uin
 }
 
 /**
- * What stands before a frame's body: for who seals head and body without joining them first.
+ * What stands before a frame's body: for callers that seal head and body without joining them
+ * first.
  * @throws FormatError as `encodeFrame`.
  */
 export function encodeFrameHead(header: Uint8Array, bodyBytes: number): Uint8Array {

@@ -99,7 +99,7 @@ export const { encode: encodeOperatorContents, decode: decodeOperatorContents } 
     { maxBytes: MAX_KEY_FILE_BYTES },
   );
 
-/** That the policy was set: signed by the authority or an operator. */
+/** The statement that the policy was set: signed by the authority or an operator. */
 export const { encode: encodePolicyBody, decode: decodePolicyBody } = codec<PolicyBody>(
   'PolicyBody',
   v1.PolicyBody,
@@ -113,7 +113,7 @@ export const { encode: encodePolicyBody, decode: decodePolicyBody } = codec<Poli
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
-/** What one PC is told, before it is opened. */
+/** The settings of one PC, still sealed. */
 export const { encode: encodeSettingsBody, decode: decodeSettingsBody } = codec<SettingsBody>(
   'SettingsBody',
   v1.SettingsBody,
@@ -155,10 +155,10 @@ export const { encode: encodeSettingsBody, decode: decodeSettingsBody } = codec<
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
-/** Line ends and what stands between them: text that a person wrote, or that is written for one. */
+/** Lines of text that a person wrote, or that are written for one. */
 const LINES = /^[^\p{Cc}\p{Co}]*(?:[\n\t][^\p{Cc}\p{Co}]*)*$/u;
 
-/** What a PC is told. */
+/** The settings of a PC. */
 export const { encode: encodeSettingsContents, decode: decodeSettingsContents } =
   codec<SettingsContents>(
     'SettingsContents',
@@ -171,7 +171,7 @@ export const { encode: encodeSettingsContents, decode: decodeSettingsContents } 
     { maxBytes: MAX_SIGNED_BODY_BYTES },
   );
 
-/** Why a PC refuses what it was told. */
+/** Why a PC refuses its settings. */
 export const { encode: encodeSettingsDetail, decode: decodeSettingsDetail } = codec<SettingsDetail>(
   'SettingsDetail',
   v1.SettingsDetail,

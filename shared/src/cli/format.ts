@@ -60,8 +60,8 @@ export function formatTime(ms: number): string {
 }
 
 /**
- * `2026-11-21 21:15:03 +01:00`: for who stands at the PC, by its clock. `parseTime` reads it back
- * as that whole second.
+ * `2026-11-21 21:15:03 +01:00`: for a person at the PC, by its clock. `parseTime` reads it back as
+ * that whole second.
  */
 export function formatLocalTime(ms: number): string {
   return localText(ms, 'seconds');

@@ -9,8 +9,8 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * `127.0.0.1:9464` or `[::1]:9464`, taken apart; `undefined` for what is no such thing, or what
- * others could reach.
+ * `127.0.0.1:9464` or `[::1]:9464`, taken apart; `undefined` for what is nothing of the kind, or
+ * what others could reach.
  */
 export function loopbackPlace(
   text: string,

@@ -33,7 +33,7 @@ export interface Progress {
 export class OutputClosed extends Error {}
 
 /**
- * Where a command's words go: results to standard output, everything for the eye to standard error.
+ * Where a command's words go: results to standard output, everything for people to standard error.
  */
 export interface Output {
   readonly json: boolean;
@@ -70,7 +70,7 @@ const PLAIN_LINE_MS = 10_000;
 const RATE_WINDOW_MS = 5_000;
 
 /**
- * More than this waits for nobody: words for the eye are dropped while standard error is stalled.
+ * More than this waits for nobody: words for people are dropped while standard error is stalled.
  */
 const MAX_WAITING_BYTES = 256 * 1024;
 
@@ -87,7 +87,7 @@ export function createOutput({
   if (reads) stdout.readerMayLeave = true;
   stderr.on('error', () => undefined);
 
-  /** Words for the eye. They never hold the work up, and are lost rather than kept without end. */
+  /** Words for people. They never hold the work up, and are lost rather than kept without end. */
   const say = (text: string): boolean => {
     if ((stderr.writableLength ?? 0) > MAX_WAITING_BYTES) return false;
     stderr.write(text);

@@ -21,8 +21,8 @@ export interface PassphraseOptions {
 /**
  * The passphrase: from a file, else from `ALIQUOT_PASSPHRASE`, else asked for on the terminal
  * without showing it; the same text in any Unicode spelling gives the same passphrase (NFC).
- * Errors: `USAGE_MISSING` without a terminal, `USAGE_INVALID` when it is none (`secretFrom`), when
- * the two do not agree, or when interrupted.
+ * Errors: `USAGE_MISSING` without a terminal, `USAGE_INVALID` when it is not one (`secretFrom`),
+ * when the two do not agree, or when interrupted.
  */
 export async function readPassphrase(options: PassphraseOptions): Promise<string> {
   const { fromFile, judge } = options;

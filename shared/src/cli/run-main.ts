@@ -64,10 +64,10 @@ export interface RunOptions {
  * `UsageError` gives 2, `PartialError` 3, anything else 1; one line about it goes to standard
  * error, with `--json` too.
  *
- * **Output that is lost.** Work never depends on who reads about it: it goes on to its end, and
- * what only reads stops. The exit code is then the work's own where that is not 0, because it says
- * more (2: nothing was done; 3: a part; 1: it failed), and 1 where it would have been 0. So 0
- * always means: done, and all that was said has been delivered. Standard error is for the eye;
+ * **Output that is lost.** Work never depends on who reads about it: it goes on to its end. A
+ * command that only reads stops. The exit code is then the work's own where that is not 0, because
+ * it says more (2: nothing was done; 3: a part; 1: it failed), and 1 where it would have been 0. So
+ * 0 always means: done, and all that was said has been delivered. Standard error is for people;
  * losing it changes nothing.
  *
  * Test only: programs use `runMain`, which also ends the process.
@@ -94,7 +94,7 @@ export async function runCommand(
   }
   await stdout.settled();
   if (stdout.lost === undefined) return code;
-  // Leaving early is what `| head` does; whoever does that to a listing, or to help, knows.
+  // Leaving early is what `| head` does: for a listing, or for help, that is on purpose.
   if (!stdout.readerGone || !(stdout.readerMayLeave || help))
     say(lostError(stdout, stdout.lost, code));
   return code === 0 ? 1 : code;

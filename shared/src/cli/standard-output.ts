@@ -22,9 +22,7 @@ const goneCodes = new Set(['EPIPE', 'EOF', 'ECONNRESET', 'ERR_STREAM_DESTROYED']
  * `runCommand` makes the exit code.
  */
 export class StandardOutput {
-  /**
-   * Set by a command that only reads: its reader may leave (`| head`), and nobody needs to be told.
-   */
+  /** Set by a command that only reads: its reader may leave (`| head`), and that is no error. */
   readerMayLeave = false;
   readonly #stream: TextSink;
   readonly #handedOver: () => Promise<void>;

@@ -13,7 +13,7 @@ const unitMs = {
 
 /**
  * Milliseconds of `90s`, `30m`, `12h`, `3d`, `2w`, `1y` (365 days), or undefined when the text is
- * no such thing.
+ * nothing of the kind.
  */
 function durationMs(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,9})([smhdwy])$/.exec(text) ?? [];
@@ -141,7 +141,7 @@ function dayAt(ms: number, offsetMs: number | undefined): Day {
 
 function dayOfDate(text: string): Day | undefined {
   const [year = 0, month = 0, day = 0] = text.split('-').map(Number);
-  // `Date` would roll 30 February over into March without a word.
+  // `Date` would roll 30 February over into March silently.
   const found = addDays({ year, month, day }, 0);
   return found.month === month && found.day === day && year >= 1000 ? found : undefined;
 }

@@ -32,9 +32,9 @@ export function whenForeseen<T>(value: T): (error: unknown) => T {
 }
 
 /**
- * Ends the process with an unforeseen error, whatever stands around the caller: it is thrown where
- * nothing of ours catches. For places that must answer somebody, or clean up, and go on after
- * foreseen errors. Foreseen ones are left alone.
+ * Ends the process with an unforeseen error, whatever may catch it around the caller: it is thrown
+ * where none of our code catches. For places that must answer somebody, or clean up, and go on
+ * after foreseen errors. Foreseen ones are left alone.
  */
 export function endWith(error: unknown): void {
   if (isForeseen(error)) return;

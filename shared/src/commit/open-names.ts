@@ -13,8 +13,8 @@ import { CommitError } from './errors.ts';
 import { type CommitPlace, openCommitKeys } from './keys.ts';
 
 /**
- * Why a commit, or an entry of it, does not open. Its signature may well hold: whoever made it
- * sealed it wrongly.
+ * Why a commit, or an entry of it, does not open. Its signature may well hold: its maker sealed it
+ * wrongly.
  */
 export type OpeningError = CommitError | WrapError | FormatError;
 
@@ -43,8 +43,8 @@ export function isOpeningError(error: unknown): error is OpeningError {
 
 /**
  * Opens the names of some entries of a commit with a recipient's key. What does not open is left
- * out and told once, at the end. `place` is the commit's header: verified, or believed because it
- * lies in the own store.
+ * out and reported once, at the end. `place` is the commit's header: verified, or believed because
+ * it lies in the own store.
  */
 export function* openNames<Slot extends { readonly entry: Entry }>(
   { wraps, place }: { readonly wraps: readonly Wrap[]; readonly place: CommitPlace },

@@ -10,8 +10,8 @@ const MASK_LABEL = 'aliquot/v1/cache-mask';
  * What the agent's local chunk cache is keyed with: a keyed hash of a chunk's plaintext (32 bytes,
  * secret while in use).
  *
- * Not the plain SHA-256: people publish those and compare files by them, and whoever knew one could
- * unmask the key of a stolen PC's cache. Only the plaintext itself leads here.
+ * Not the plain SHA-256: people publish those and compare files by them, and anyone who knew one
+ * could unmask the key of a stolen PC's cache. Only the plaintext itself leads here.
  *
  * GMAC, because every byte that is read goes through it. Its tag is shown to nobody, so one nonce
  * serves; two chunks that nobody made for the purpose, knowing the secret, have the same with a

@@ -65,8 +65,8 @@ function ruleFor(parameters: VaultParameters): CutRule {
  * A chunk has `min` to `max` bytes (the last one of a stream may be shorter). Between `min` and
  * `average` a cut needs `log2(average) + 2` zero bits at the top of the rolling hash, after that
  * `log2(average) - 2`. The hash at a position is a function of the 32 bytes before it alone, and a
- * cut forgets all that came before: so the chunker may be started anew at any earlier cut and finds
- * the same cuts from there on (an appended file is read from its last cut).
+ * cut forgets all that came before: so the chunker may start again at any earlier cut and finds the
+ * same cuts from there on (an appended file is read from its last cut).
  *
  * Cuts never depend on how the stream was divided into buffers. An instance serves one stream, and
  * takes its buffers one after the other.

@@ -8,7 +8,7 @@ const LABEL = 'aliquot/v1/gear-table';
  *
  * The table is a secret of the vault: with a public one, the sizes of the stored chunks would tell
  * an observer which known file was stored. It comes from the seed of dedup epoch 1 and stays when
- * later epochs open, because new cut points would store everything anew.
+ * later epochs open, because new cut points would store everything again.
  *
  * @param gearSeed 32 bytes, from `VaultKeys.gearSeed`.
  */

@@ -69,15 +69,15 @@ export function buildContent(keys: VaultKeys, items: readonly KeyedRef[]): Built
 }
 
 /**
- * A content that is not complete: what stands behind the last closed page of each level, chunks
- * first. Bare keys: as secret as the file.
+ * Content that is not complete: what follows the last closed page of each level, chunks first. Bare
+ * keys: as secret as the file.
  */
 export type OpenContent = readonly (readonly KeyedRef[])[];
 
 /**
  * The same as `buildContent`, one chunk at a time: holds at most one open page a level, whatever
- * the size of the file, and can be taken up again where it was left. So whoever appends to a huge
- * file needs neither its content nor its list of chunks.
+ * the size of the file, and can be taken up again where it was left. So appending to a huge file
+ * needs neither its content nor its list of chunks.
  */
 export class ContentBuilder {
   readonly #keys: VaultKeys;

@@ -34,7 +34,7 @@ function nonceOf(
 /**
  * Seals bytes of any length to one recipient, as a wrap does keys: NaCl's crypto_box from an
  * ephemeral key that is forgotten before this returns. It opens only with the same label and
- * context. Who sealed it is not proved: whoever needs that signs it.
+ * context. Who sealed it is not proved: where that matters, it has to be signed.
  */
 export function sealTo(
   recipientKey: Uint8Array,

@@ -89,9 +89,9 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
 }
 
 /**
- * The bare Ed25519 signature of RFC 8032, which is one for each key and message whoever makes it.
- * node:crypto does it in a thirtieth of the time of tweetnacl; a collector to which a fleet comes
- * back does little else.
+ * The bare Ed25519 signature of RFC 8032, which is the same for a key and a message no matter who
+ * makes it. node:crypto does it in a thirtieth of the time of tweetnacl; a collector to which a
+ * fleet comes back does little else.
  *
  * Test only: the published vectors have no label; everything else uses `sign`.
  */

@@ -32,7 +32,7 @@ const codes = {
 
 export type DiagnosisErrorCode = keyof typeof codes;
 
-/** A diagnosis that was asked for, and is none. */
+/** An answer that is not the diagnosis that was asked for. */
 export class DiagnosisError extends AliquotError<DiagnosisErrorCode> {
   static override readonly codes = codes;
 }
@@ -69,8 +69,8 @@ export function askDiagnosis(
 /**
  * A question that an operator of this vault asked of this agent, and the operator. Throws
  * CertificateError: foreign, past the operator's term at `nowMs`, of an operator for other
- * purposes, or for another agent. An old one is as good as a new one: only who asked can open the
- * answer.
+ * purposes, or for another agent. An old one does as well as a new one: only the one who asked can
+ * open the answer.
  */
 export function verifyDiagnosisRequest(
   { vaultId, authorityKey }: Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>,

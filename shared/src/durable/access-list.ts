@@ -4,7 +4,7 @@
  * proved on every platform. Source: Microsoft, "Security Descriptor String Format".
  */
 
-/** Somebody whom a list lets in, or who may let himself in. */
+/** An account that a list lets in, or that may let itself in. */
 export interface Stranger {
   /** As the list names him: a SID (`S-1-5-…`) or one of the two-letter names of SDDL (`BU`). */
   readonly sid: string;
@@ -49,7 +49,7 @@ const rightsByName: Readonly<Record<string, number>> = {
 };
 
 /**
- * Whoever the description lets in beside `own` (this account as SDDL names it) and those who are
+ * Anyone who the description lets in beside `own` (this account as SDDL names it) and those who are
  * always let in. Each once.
  */
 export function strangersIn(sddl: string, own: string): readonly Stranger[] {
@@ -75,7 +75,7 @@ export function strangersIn(sddl: string, own: string): readonly Stranger[] {
 
 function maskOf(rights: string): number {
   if (/^0x/i.test(rights)) return Number.parseInt(rights, 16) | 0;
-  // A name that is none of these may mean anything: counted as a right that matters.
+  // Any other name may mean anything: it counts as a right that matters.
   return (rights.match(/../g) ?? []).reduce((mask, name) => mask | (rightsByName[name] ?? 1), 0);
 }
 

@@ -98,10 +98,9 @@ export class AppendFile {
   }
 
   /**
-   * Writes what stands from `position` on once more, and flushes it: for bytes found when opening
-   * that no flush is known to have covered. Flushing alone would not do (D3): when an earlier
-   * process met a failed flush, the kernel takes these pages for clean though the disk never got
-   * them.
+   * Writes the bytes from `position` on once more, and flushes them: for bytes that were found when
+   * opening, of which no flush is known. Flushing alone would not do (D3): when an earlier process
+   * met a failed flush, the kernel takes these pages for clean though the disk never got them.
    */
   renew(position: number): Promise<void> {
     return this.#inTurn('flush', async () => {

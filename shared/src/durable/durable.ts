@@ -180,7 +180,7 @@ export function temporaryBeside(path: RawPath, random: Random): RawPath {
 }
 
 export interface WriteOptions {
-  /** Permission bits of the new file; 0o600 unless told. */
+  /** Permission bits of the new file; 0o600 by default. */
   readonly mode?: number;
   /** Fail with `FILE_EXISTS` instead of replacing what is there. */
   readonly createOnly?: boolean;
@@ -298,8 +298,8 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
     try {
       file = await port.open(path, 'update');
     } catch (error) {
-      // The name may be gone and not durably so: whoever unlinked it may have died before the flush
-      // of its folder.
+      // The name may be gone and not durably so: the process that unlinked it may have died before
+      // it flushed the folder.
       if (errnoOf(error) === 'ENOENT') return;
       throw error;
     }
@@ -317,9 +317,9 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
 }
 
 /**
- * Makes a folder and those above it, each durable in its parent. That holds for those that were
- * there before, too: whoever made them may have died before they were durable. An existing folder
- * keeps its mode.
+ * Makes a folder and those above it, each durable in its parent. That holds for folders that were
+ * there before, too: the process that made them may have died before they were durable. An existing
+ * folder keeps its mode.
  */
 export function ensureDirectory(port: FilePort, path: RawPath, mode = 0o700): Promise<void> {
   return withFileErrors('make folder', path, async () => {
@@ -348,8 +348,8 @@ async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<
 
 /**
  * Makes the name of a folder durable, and the names of all folders that it is in: cheap where
- * nothing is to be flushed. A folder that this user may not even open is none that he made anything
- * in.
+ * nothing is to be flushed. This user cannot have made anything in a folder that he may not even
+ * open.
  */
 export async function syncAncestors(port: FilePort, path: RawPath): Promise<void> {
   for (

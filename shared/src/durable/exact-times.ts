@@ -78,7 +78,7 @@ class TimeSetter {
       if (code !== 0) this.#missing = true;
       over();
     });
-    // Its end is told by `exit`; a line that it did not take is answered there.
+    // `exit` reports its end; a line that it did not take is answered there.
     child.stdin.on('error', () => undefined);
     child.stderr.resume();
     return child;

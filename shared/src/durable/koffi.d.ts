@@ -7,7 +7,10 @@ declare module '@koromix/koffi-win32-x64' {
   }
   interface NativeFunction {
     (...values: unknown[]): unknown;
-    /** The same in a thread of libuv; the last value is told the error, or null, and the answer. */
+    /**
+     * The same in a thread of libuv; the last value is called with the error, or null, and the
+     * answer.
+     */
     async(...values: unknown[]): void;
   }
   export interface Koffi {

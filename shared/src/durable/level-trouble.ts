@@ -29,7 +29,7 @@ export function levelTrouble(error: unknown): LevelTrouble | undefined {
         ? 'damaged'
         : 'disk';
     case 'LEVEL_DATABASE_NOT_OPEN':
-      // A cause without a code: what should be a database is none.
+      // A cause without a code: the folder holds no database.
       return error.cause === undefined ? undefined : (levelTrouble(error.cause) ?? 'damaged');
     default:
       return levelTrouble(error.cause);

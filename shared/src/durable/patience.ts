@@ -3,7 +3,7 @@ import { levelTrouble } from './level-trouble.ts';
 import { errnoOf } from './system-errors.ts';
 
 /**
- * On Windows whoever has a file open decides whether others may open, rename or remove it
+ * On Windows a program that has a file open decides whether others may open, rename or remove it
  * meanwhile. Virus scanners, search and backup programs hold each new file for a moment, so what
  * fails with these errors is tried again before anybody hears of it.
  */
@@ -52,8 +52,8 @@ export type Wait = (ms: number) => Promise<void>;
 
 /**
  * A port whose files may be held by others for a moment: opening, renaming and removing wait for
- * it. A name that is being made is held by nobody, so there only a held one (EBUSY) is waited for,
- * and a folder that this account may not write in is told at once.
+ * it. Nobody holds a name that is only being made, so there only EBUSY is waited for, and a folder
+ * that this account may not write in is reported at once.
  */
 export function patientFiles(port: FilePort, wait: Wait): FilePort {
   const held = (error: unknown): boolean => momentary.has(errnoOf(error) ?? '');

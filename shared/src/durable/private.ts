@@ -18,7 +18,7 @@ const isPrivate = (mode: number): boolean => (mode & 0o077) === 0;
 export async function createFile(port: FilePort, path: RawPath, mode: number): Promise<OpenFile> {
   const access = await accessFor(port, path, mode);
   if (access === undefined) return port.open(path, 'createNew', mode);
-  // Whoever opened it in between, while others still could, would read what is written later.
+  // Anyone who opened it in between, while others still could, would read what is written later.
   access.makePrivateFile(path.toString());
   try {
     return await port.open(path, 'update');

@@ -17,8 +17,8 @@ export interface WindowsAccess {
   /** Gives a folder that is there, and is empty, a protected list. */
   close(path: string): void;
   /**
-   * Who else may open it. A single account that an administrator let in by name is none: so a
-   * service's account gets in.
+   * Who else may open it. A single account that an administrator let in by name is no stranger: so
+   * a service's account gets in.
    */
   strangers(path: string): Strangers | undefined;
   /**
@@ -28,11 +28,11 @@ export interface WindowsAccess {
   nameOnDisk(path: string): Promise<string | undefined>;
   /** The attributes (`FILE_ATTRIBUTE_…` of winnt.h), of the name itself: a link is not followed. */
   attributes(path: string): number;
-  /** What kind of reparse point a name is (`IO_REPARSE_TAG_…`); 0 when it is none. */
+  /** What kind of reparse point a name is (`IO_REPARSE_TAG_…`); 0 when it is not one. */
   reparseTag(path: string): number;
   /**
-   * Names of the streams that a file has beside its content; none where the file system has no such
-   * thing.
+   * Names of the streams that a file has beside its content; none where the file system has nothing
+   * of the kind.
    */
   streams(path: string): readonly string[];
   /**
@@ -339,7 +339,7 @@ function isInvalid(handle: unknown): boolean {
   return BigInt.asIntN(64, BigInt(handle as bigint)) === -1n;
 }
 
-/** What people call those whom SDDL names by two letters. */
+/** The common names of the accounts that SDDL names by two letters. */
 const wellKnown: Readonly<Record<string, string>> = {
   WD: 'Everyone',
   BU: 'Users',

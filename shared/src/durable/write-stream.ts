@@ -12,7 +12,7 @@ import { createFile } from './private.ts';
 const WRITE_BYTES = 256 * 1024;
 
 export interface StreamOptions {
-  /** Permission bits of the new file; 0o600 unless told. */
+  /** Permission bits of the new file; 0o600 by default. */
   readonly mode?: number;
   readonly random?: Random;
   /** Told after each write how many bytes are written. */

@@ -73,7 +73,7 @@ export function armor(type: ArmorType, headers: readonly string[], bytes: Uint8A
   return lines.join('\n');
 }
 
-/** Where each kind of file belongs: for whoever named one in the place of another. */
+/** Where each kind of file belongs: for a user who gave one where another is wanted. */
 const belongsTo: ReadonlyMap<string, string> = new Map<ArmorType, string>([
   ['ALIQUOT RECOVERY KIT', '; a kit is given with --kit'],
   ['ALIQUOT OPERATOR KEY', '; an operator key is given with --by'],

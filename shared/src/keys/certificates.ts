@@ -156,8 +156,8 @@ export function issueEnrolment(authority: SigningKey, body: EnrolmentCertificate
 
 /**
  * An enrolment that the vault's authority signed. Its expiry is not looked at: it limits when a
- * bundle may be used, not how long the agent lives; whoever answers an enrolment compares
- * `expiresAtMs` with its own clock.
+ * bundle may be used, not how long the agent lives; the collector that answers an enrolment
+ * compares `expiresAtMs` with its own clock.
  */
 export function verifyEnrolment(
   authorityKey: Uint8Array,

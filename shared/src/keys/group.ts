@@ -53,8 +53,8 @@ export function issueGroup(authority: SigningKey, body: GroupCertificateBody): S
 }
 
 /**
- * A group that the vault's authority certified. As with an enrolment, its term is for whoever
- * answers one. Throws CertificateError.
+ * A group that the vault's authority certified. As with an enrolment, the collector that answers
+ * judges its term. Throws CertificateError.
  */
 export function verifyGroup(
   authorityKey: Uint8Array,

@@ -22,7 +22,7 @@ export function issueOperator(authority: SigningKey, body: OperatorCertificateBo
 
 /**
  * The operator whom the vault's authority certified for `purpose`. Throws CertificateError:
- * foreign, past its term at `nowMs` (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Whoever
+ * foreign, past its term at `nowMs` (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Anyone who
  * verifies a statement gives the time at which it takes it.
  */
 export function verifyOperator(

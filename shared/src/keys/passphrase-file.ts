@@ -90,7 +90,7 @@ export interface Sealing {
 
 /**
  * The file as text: the plaintext under AES-256-GCM with a key that scrypt makes from the
- * passphrase and a fresh salt. The key meets one message only, because the salt is drawn anew each
+ * passphrase and a fresh salt. The key meets one message only, because the salt is drawn again each
  * time. Blocks for about half a second.
  */
 export function sealPassphraseFile(kind: PassphraseFileKind, sealing: Sealing): string {

@@ -36,7 +36,7 @@ import { CertificateError, requireVault, verified } from './certificates.ts';
 import { verifyOperator } from './operator-certificate.ts';
 
 const codes = {
-  /** Signed by nobody whom this vault's authority trusts with settings, or altered. */
+  /** Not signed by anyone whom this vault's authority trusts with settings, or altered. */
   SETTINGS_FOREIGN: 'final',
   /** Genuine, but made for another PC. */
   SETTINGS_OTHER_PC: 'final',
@@ -220,7 +220,7 @@ export function issueSettings(
 
 /**
  * Signs settings that lie in clear in a bundle, which is a secret itself: for one agent, or
- * (undefined) for whoever enrols with the bundle of a group.
+ * (undefined) for any PC that enrols with the bundle of a group.
  */
 export function issueBundleSettings(
   key: SigningKey,
@@ -276,7 +276,7 @@ export interface SettingsOwner {
   readonly boxKey: BoxKey;
 }
 
-/** How they reached the PC. Only a bundle may hold them in clear, or for whoever has it. */
+/** How they reached the PC. Only a bundle may hold them in clear, or for anyone who has it. */
 export type SettingsWay = 'collector' | 'bundle';
 
 /** Settings that are believed. */
@@ -286,9 +286,9 @@ export interface OpenSettings {
 }
 
 /**
- * Believes settings, or says why not: signed by whom the vault's authority trusts, for this PC,
- * newer than those in force (`inForce`, 0: none), within their term at `nowMs`, and opened with
- * this PC's key. Errors: `SETTINGS_…`, each named for a person.
+ * Believes settings, or says why not: they must be signed by a signer whom the vault's authority
+ * trusts, be for this PC, be newer than those in force (`inForce`, 0: none) and within their term
+ * at `nowMs`, and open with this PC's key. Errors: `SETTINGS_…`, each named for a person.
  */
 export function judgeSettings(
   owner: SettingsOwner,
@@ -335,7 +335,7 @@ export function openSettings(
 
 const BEFORE_ALL_TERMS = 0;
 
-/** Settings for this PC that somebody signed whom its authority trusts at `nowMs`. */
+/** Settings for this PC by a signer whom its authority trusts at `nowMs`. */
 function genuine(
   { vault, agentId }: SettingsOwner,
   given: Settings,

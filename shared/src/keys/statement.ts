@@ -28,7 +28,7 @@ const codes = {
   CERT_EXPIRED: 'final',
   /** A genuine certificate, but not for this. */
   CERT_PURPOSE: 'final',
-  /** The agent's name is none of those that its group may have. */
+  /** The agent's name is not one that its group may have. */
   CERT_NAME: 'final',
 } satisfies ErrorCodes;
 

@@ -54,7 +54,7 @@ export class LogFile implements LineTarget {
     return made;
   }
 
-  /** The last lines, those of the file before too: from before the service was started anew. */
+  /** The last lines, also of the file before it, from before the service was restarted. */
   static async tail(port: FilePort, path: string): Promise<string> {
     let text = '';
     for (const name of [path, `${path}.1`]) {

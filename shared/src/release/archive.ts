@@ -26,7 +26,7 @@ export interface ArchivedFile {
 /**
  * Reads a ustar archive (POSIX.1-1988) piece by piece: regular files only; folders are passed over,
  * for the files say which there are. Anything else, a name that is not plain (`..`, `\`, `:`, an
- * absolute path, one that Windows reserves) and a name twice are refused: whoever made the archive
+ * absolute path, one that Windows reserves) and a name twice are refused: the maker of an archive
  * decides where files go, and the vendor's keys may be stolen. Throws `ArchiveError`. Seam: agents
  * unpack releases with it.
  */

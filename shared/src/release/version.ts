@@ -1,6 +1,6 @@
 /**
- * A release's version in its parts; undefined when the text is none (`isReleaseVersion`). Build
- * names after `+` say nothing.
+ * A release's version in its parts; undefined when the text is no version (`isReleaseVersion`).
+ * Build names after `+` say nothing.
  */
 function partsOf(
   version: string,

@@ -1,7 +1,7 @@
 import { pathText, printable } from '../cli/format.ts';
 import { RestoreError } from './errors.ts';
 
-/** What is to be told of a file or folder that shows another time than the recorded one. */
+/** What to say of a file or folder that shows another time than the recorded one. */
 export function timeFailure(
   path: Buffer,
   mtimeNs: bigint,

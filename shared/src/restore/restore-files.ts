@@ -23,7 +23,9 @@ export interface RestoreItem {
   readonly list: ListPart;
   /** Present exactly when the entry's kind is file, unless it did not open. */
   readonly read: ReadPart | undefined;
-  /** Why the hash and keys of a file did not open: it is told as one that cannot be given back. */
+  /**
+   * Why the hash and keys of a file did not open: it is reported as one that cannot be given back.
+   */
   readonly unopened?: OpeningError | undefined;
 }
 
@@ -57,7 +59,7 @@ export interface RestoreRequest {
    */
   fetchChunks(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
   readonly writer: RestoreTarget;
-  /** Opens what came; on the spot unless told. */
+  /** Opens what came; on the spot by default. */
   readonly opener?: ChunkOpener;
   /** `path`: of the file at hand. */
   onProgress?(done: {
@@ -83,7 +85,7 @@ export interface RestoreSummary {
   readonly links: number;
   /** Plaintext bytes of the files given back. */
   readonly bytes: number;
-  /** Names that could not be given back; each was told to `onFailure`. */
+  /** Names that could not be given back; each went to `onFailure`. */
   readonly failed: number;
 }
 
@@ -99,8 +101,8 @@ const FILES_AT_ONCE = 16;
  * the next are fetched and opened; several files of a batch at a time), opens and proves every
  * chunk, proves every whole file (P2). Memory is bounded by a few batches.
  *
- * A file that cannot be given back is told to `onFailure` and the rest goes on. A full disk, an
- * error of `fetchChunks` and anything unexpected end the restore: unfinished files are taken away,
+ * A file that cannot be given back goes to `onFailure`, and the rest goes on. A full disk, an error
+ * of `fetchChunks` and anything unexpected end the restore: unfinished files are taken away,
  * finished ones stay.
  */
 export async function restoreFiles(request: RestoreRequest): Promise<RestoreSummary> {
@@ -223,7 +225,7 @@ class RestoreRun {
   }
 
   /**
-   * Begins to flush and name a file. That takes the disk its time, and nothing that follows needs
+   * Begins to flush and name a file. That takes the disk a while, and nothing that follows needs
    * it.
    */
   async #end(job: Job): Promise<void> {
@@ -253,8 +255,8 @@ class RestoreRun {
   }
 
   /**
-   * One file has failed: told, and its temporary file taken away. Rethrows what must end the whole
-   * restore.
+   * One file has failed: it is reported, and its temporary file removed. Rethrows what must end the
+   * whole restore.
    */
   async #fail(job: Job, error: unknown): Promise<void> {
     job.failed = true;

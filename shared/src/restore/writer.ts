@@ -27,7 +27,7 @@ export interface WriterOptions {
   /** Replace other files of the same name; without it they are named conflicts. */
   readonly overwrite?: boolean;
   readonly placement?: Placement;
-  /** For tests: who restores; this process unless told. */
+  /** For tests: the process that restores; by default this one. */
   readonly run?: RestoreRun;
   /** For tests: which platform's names the target can hold. */
   readonly host?: Platform;

@@ -46,7 +46,7 @@ import {
  *
  * Keys come from X25519 of the ephemeral keys (forward secrecy) and the signed transcript, in the
  * manner of SIGMA-I (Krawczyk 2003): the agent's identity is sent only to a collector that has
- * proved itself, and whoever alters any byte on the way changes the transcript and with it a
+ * proved itself, and any byte that is altered on the way changes the transcript and with it a
  * signature or the keys.
  */
 type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;

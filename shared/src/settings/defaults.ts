@@ -11,8 +11,5 @@ export const DEFAULT_CLASS = 'default';
  */
 export const defaultFolderResults: readonly string[] = ['*.D', '*.d', '*.raw', '*.RAW'];
 
-/**
- * What is named unless the settings say otherwise: longer than most runs take, short enough to be
- * told of on the same day.
- */
+/** The default: longer than most runs take, short enough that it is reported on the same day. */
 export const DEFAULT_MAX_UNSETTLED_SECONDS = 3600;

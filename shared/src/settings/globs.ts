@@ -52,8 +52,8 @@ export function excludeMistake(
 }
 
 /**
- * Whether a pattern without signs names a root itself or a folder above it, and so leaves nothing
- * of it.
+ * Whether a pattern without wildcards names a root itself or a folder above it, and so leaves
+ * nothing of it.
  */
 export function takesWhole(glob: string, root: string, windows: boolean): boolean {
   if (!isWholePath(glob, windows) || fixedPart(glob, windows) !== glob.replace(/[\\/]+$/, ''))

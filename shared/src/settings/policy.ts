@@ -27,7 +27,7 @@ export interface Policy {
   readonly lines: SettingsText;
 }
 
-/** What one PC is told. */
+/** The settings of one PC. */
 export interface RenderedSettings {
   /** Names of the groups that it is in, in their order. */
   readonly groups: readonly string[];
@@ -180,7 +180,7 @@ export function settingsMistakes(policy: Policy, name: string): readonly Mistake
   return mistakesOf(policy, name).map(named);
 }
 
-/** A mistake in what some PCs are told. */
+/** A mistake in the settings of some PCs. */
 interface MistakeFor extends Mistake {
   readonly whom: string;
 }
@@ -199,9 +199,9 @@ function mistakesOf(policy: Policy, name: string): readonly MistakeFor[] {
 }
 
 /**
- * A section as it counts for one PC: an update that is for a share of the PCs is none for those
- * beyond it (`shareOf`), and how large the share is, no PC need know. Whom nobody names yet is
- * beyond every share.
+ * A section as it counts for one PC: an update for a share of the PCs is left out for PCs beyond it
+ * (`shareOf`), and no PC needs to know how large the share is. A PC without a name yet is beyond
+ * every share.
  */
 function forPc(section: Plain, name: string | undefined): Plain {
   const { update, ...rest } = section;
@@ -263,9 +263,9 @@ function fits(pattern: string, name: string): boolean {
 }
 
 /**
- * What the PC of a name is told: defaults, over them its groups in their order, over them what
- * stands with its name. Undefined where the policy says nothing to it. With `{ group }`: what any
- * PC of that group is told that is in no other; for the bundle of a group.
+ * The settings of the PC of a name: defaults, over them its groups in their order, over them its
+ * own section. Undefined where the policy says nothing to it. With `{ group }`: the settings of any
+ * PC of that group that is in no other; for the bundle of a group.
  */
 export function renderSettings(
   policy: Policy,

@@ -55,7 +55,7 @@ export function checkSettings<Kind extends SettingsKind>(
   return { mistakes: mistakes.sort((a, b) => a.line - b.line) };
 }
 
-/** Says that a key is none, and which was probably meant. */
+/** Says that a key is unknown, and which was probably meant. */
 export function unknownKey(key: string, accepted: readonly string[]): string {
   const near = nearest(key, accepted);
   const hint =

@@ -106,7 +106,7 @@ function isDeeperThan(text: string, depth: number): boolean {
   return false;
 }
 
-/** The library's words, and for `"C:\Data"` the reason that nobody finds by himself. */
+/** The library's words, and for `"C:\Data"` the reason, which is hard to find. */
 function spoken(code: string, message: string): string {
   const [first = message] = message.split('\n');
   return code === 'BAD_DQ_ESCAPE' ? `${first}: ${BACKSLASH_HINT}` : first;

@@ -16,13 +16,13 @@ import { type CollectorOptions, endpointOf } from '../options.ts';
 
 export type PolicyDeskOptions = CollectorOptions & ByOptions;
 
-/** Whoever makes settings, beside the collector of the vault. */
+/** Anyone who makes settings, beside the collector of the vault. */
 export interface OpenDesk {
   readonly signer: Signer & { readonly policyKey: BoxKey };
   readonly vault: VaultClient;
 }
 
-/** Opens kit or key file and finds the vault's collector, proved to be it. */
+/** Opens kit or key file and finds the vault's collector, which has to prove itself. */
 export async function openDesk(
   context: CommandContext,
   options: PolicyDeskOptions,

@@ -13,7 +13,7 @@ export interface PolicyFile {
   readonly policy: Policy;
 }
 
-/** Reads a policy file; `USAGE_CONFIG` after every mistake in it was told with its line. */
+/** Reads a policy file; `USAGE_CONFIG` after every mistake in it was reported with its line. */
 export async function policyIn(
   context: CommandContext,
   file: string,

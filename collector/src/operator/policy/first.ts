@@ -27,8 +27,8 @@ export async function firstSettings(kit: OpenKit, vault: VaultClient): Promise<F
 
 /**
  * What a bundle tells its PC at first, in clear: the PC has no key yet. For one agent by its name,
- * or for whoever enrols with the bundle of a group: what the policy's group of that name is told,
- * and everybody. Undefined where the policy says nothing to it.
+ * or for any PC that enrols with the bundle of a group: what the policy says to everybody and to
+ * the group of that name. Undefined where the policy says nothing to it.
  */
 export function settingsInBundle(
   { kit, stored }: FirstSettings,

@@ -29,7 +29,7 @@ export interface PcPlan {
 export interface PlanOptions {
   /** The group that gets the new settings first; undefined: everybody at once. */
   readonly canary: string | undefined;
-  /** Hand out everything anew, also what did not change. */
+  /** Hand out everything again, also what did not change. */
   readonly all: boolean;
 }
 
@@ -48,7 +48,7 @@ export function planOf(
       renderSettings(policy, pc.name) ?? (has || old !== undefined ? noSettings : undefined);
     if (rendered === undefined) return [];
     const changes = changesBetween(old?.plain ?? {}, rendered.plain);
-    // Whoever waited for an earlier policy no longer does when this one is for everybody.
+    // Anyone who waited for an earlier policy no longer does when this one is for everybody.
     const freed = waiting > 0 && canary === undefined;
     const regrouped = JSON.stringify(old?.groups ?? []) !== JSON.stringify(rendered.groups);
     const sends = all || !has || changes.length > 0 || freed || regrouped;

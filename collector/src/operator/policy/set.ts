@@ -32,12 +32,12 @@ export interface SetOptions extends PolicyDeskOptions {
 }
 
 /**
- * A PC that is off for longer has to be set anew; so long may a collector hold settings back
+ * A PC that is off for longer has to be set again; so long may a collector hold settings back
  * unseen.
  */
 const TERM_MS = 365 * 86_400_000;
 
-/** So many are told; the others are mostly of the same lines. */
+/** This many are shown; the others are mostly of the same lines. */
 const MOST_MISTAKES = 20;
 
 interface Planned {
@@ -46,7 +46,7 @@ interface Planned {
   readonly plans: readonly PcPlan[];
   /** Of the newest policy; 0: none. */
   readonly revision: number;
-  /** Settings for nobody, told already. */
+  /** Settings for nobody, reported already. */
   readonly nobody: number;
 }
 

@@ -36,8 +36,8 @@ interface Exports {
 
 /**
  * The inner loops of chunker and filters in WebAssembly, half again to four times as fast as
- * TypeScript, for bytes that lie in the arena: memory of a fixed size, one for each thread. Whoever
- * gets none of it, and whoever runs where there is no WebAssembly, works in TypeScript, to the same
+ * TypeScript, for bytes that lie in the arena: memory of a fixed size, one for each thread. Without
+ * a part of the arena, or without WebAssembly, the work is done in TypeScript, with the same
  * result.
  *
  * The arena never moves and is never given back. Text and way of making:
