@@ -32,7 +32,7 @@ afterEach(async () => {
 
 const failing: EventPort = {
   subscribe: () => {
-    throw new Error('too many watches');
+    throw Object.assign(new Error('too many watches'), { code: 'ENOSPC', syscall: 'watch' });
   },
 };
 
