@@ -4,7 +4,13 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { LogOptions } from '@aliquot/shared/log-lines/log';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { Environment } from '../environment.ts';
-import type { Pager } from './pager.ts';
+
+/** A program that shows text page by page on the terminal. */
+export interface Pager {
+  readonly output: StandardOutput;
+  /** No more text; resolves when the person has left it. */
+  end(): Promise<void>;
+}
 
 /** What every command gets from `main.ts`; tests pass their own. */
 export interface CommandContext {

@@ -5,14 +5,7 @@ import { createOutput, type Output, OutputClosed } from '@aliquot/shared/cli/out
 import { StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { environmentForOthers } from '../environment.ts';
-import { type CommandContext, outputOf } from './context.ts';
-
-/** A program that shows text page by page on the terminal. */
-export interface Pager {
-  readonly output: StandardOutput;
-  /** No more text; resolves when the person has left it. */
-  end(): Promise<void>;
-}
+import { type CommandContext, outputOf, type Pager } from './context.ts';
 
 /**
  * The pager that the person likes (`PAGER`, read by a shell as git does), else `less`, which ends

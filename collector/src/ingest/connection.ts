@@ -26,9 +26,9 @@ import { IngestError, type IngestErrorCode } from './errors.ts';
 import type { SessionHub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { admit, refuseEnded, standing } from './join.ts';
-import type { Asking } from './live-sessions.ts';
+import type { Asking, Question } from './live-sessions.ts';
 import { promoteWhenQuiet } from './promote.ts';
-import { type Question, Questions } from './questions.ts';
+import { Questions } from './questions.ts';
 import { SecureLink } from './secure-link.ts';
 
 const SESSION_ID_BYTES = 16;

@@ -3,8 +3,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import { MAX_CONNECTED_CHAINS, MAX_TAKEOVERS } from '../limits.ts';
 import { Conduct, type Misconduct } from './conduct.ts';
-import type { Asking, LiveSessions } from './live-sessions.ts';
-import type { Question } from './questions.ts';
+import type { Asking, LiveSessions, Question } from './live-sessions.ts';
 
 /** A session as the hub sees it. */
 export interface LiveSession {

@@ -1,5 +1,10 @@
 import type { AgentId, Signed, VaultId } from '@aliquot/proto';
-import type { Question } from './questions.ts';
+import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
+
+/** An operator's question on its way to one agent. */
+export interface Question extends DiagnosisRequest {
+  readonly askId: Uint8Array;
+}
 
 /** What an agent answered to a question: sealed, or the code of a refusal. */
 export interface DiagnosisReply {

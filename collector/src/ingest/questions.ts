@@ -1,11 +1,5 @@
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import type { DiagnosisReply } from './live-sessions.ts';
-
-/** An operator's question on its way to one agent. */
-export interface Question extends DiagnosisRequest {
-  readonly askId: Uint8Array;
-}
+import type { DiagnosisReply, Question } from './live-sessions.ts';
 
 /** What the agent of one session was asked and has not answered. */
 export class Questions {

@@ -6,12 +6,19 @@ import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { AgentInfo } from '../api/messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import type { GoneOptions } from './gone.ts';
 import { nameSource } from './names.ts';
+import type { CollectorOptions, KitOptions } from './options.ts';
 import { PathGuess } from './path-guess.ts';
 import { wantedPaths } from './path-options.ts';
 import { nameOf, pathJson, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
+
+/** The arguments of `agent gone`. */
+export interface GoneOptions extends CollectorOptions, KitOptions {
+  readonly path: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
 
 /** `agent gone`: lists the files that are meant and, with `--yes`, says that they are gone. */
 export async function goneCommand(

@@ -1,21 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.ts';
-import {
-  type CollectorOptions,
-  type KitOptions,
-  withCollector,
-  withExample,
-  withJson,
-  withKit,
-  withNotes,
-} from './options.ts';
-
-/** The arguments of `agent gone`. */
-export interface GoneOptions extends CollectorOptions, KitOptions {
-  readonly path: string;
-  readonly yes?: boolean;
-  readonly json?: boolean;
-}
+import type { GoneOptions } from './gone-files.ts';
+import { withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 
 export function registerGone(agent: Command, context: CommandContext): void {
   const gone = agent

@@ -24,10 +24,17 @@ import { openCollector } from '../store/collector.ts';
 import type { UnfitRecord } from '../store/errors.ts';
 import { SOFTWARE } from '../version.ts';
 import { baseUrl, type ListenAddress, parseListen } from './listen.ts';
-import type { ServeOptions } from './serve.ts';
 import { ServedCertificate } from './served-certificate.ts';
 
 const logLevels = ['silent', 'error', 'warn', 'info', 'debug'];
+
+/** Options of `serve`, as they were given. */
+export interface ServeOptions {
+  readonly data: string;
+  readonly listen: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
 
 /**
  * Serves until the process is asked to stop. Apart from `serve.ts`, so that no other command loads

@@ -1,14 +1,7 @@
 import { withExample } from '@aliquot/shared/cli/help';
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.ts';
-
-/** Options of `serve`, as they were given. */
-export interface ServeOptions {
-  readonly data: string;
-  readonly listen: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-}
+import type { ServeOptions } from './run-server.ts';
 
 export function registerServe(program: Command, context: CommandContext): void {
   const serve = program

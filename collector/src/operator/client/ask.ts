@@ -1,7 +1,18 @@
 import type { z } from 'zod';
+import type { CollectorInfo } from '../../api/messages.ts';
 import { readRecords } from '../../api/record-stream.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from '../http-client.ts';
+
+/** A collector that has answered. */
+export interface ReachedCollector {
+  readonly endpoint: Endpoint;
+  readonly info: CollectorInfo;
+  /**
+   * Over TLS: the certificates that the collector showed, its own first, up to the authority (DER).
+   */
+  readonly peerChain: readonly Uint8Array[] | undefined;
+}
 
 /** Where a vault is at a collector. */
 export interface VaultPath {

@@ -16,18 +16,15 @@ import {
 import type { NamedFile } from '../../api/named-releases.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import type { Endpoint } from '../http-client.ts';
-import { ask, post } from './ask.ts';
+import { ask, post, type ReachedCollector } from './ask.ts';
 import { VaultClient } from './vault-client.ts';
 
 const RELEASES = '/v1/operator/releases';
 
 /** A running collector, spoken to as its operator. */
-export class CollectorClient {
+export class CollectorClient implements ReachedCollector {
   readonly endpoint: Endpoint;
   readonly info: CollectorInfo;
-  /**
-   * Over TLS: the certificates that the collector showed, its own first, up to the authority (DER).
-   */
   readonly peerChain: readonly Uint8Array[] | undefined;
 
   private constructor(

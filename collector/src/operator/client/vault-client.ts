@@ -18,8 +18,7 @@ import {
   type VaultInfo,
 } from '../../api/messages.ts';
 import { CommandError } from '../../cli/command-error.ts';
-import { getOf, postTo, type VaultPath } from './ask.ts';
-import type { CollectorClient } from './collector-client.ts';
+import { getOf, postTo, type ReachedCollector, type VaultPath } from './ask.ts';
 import { DeskClient } from './desk-client.ts';
 import { LogClient } from './log-client.ts';
 import { ReadingClient } from './reading-client.ts';
@@ -30,7 +29,7 @@ import { RosterClient } from './roster-client.ts';
  * the caller.
  */
 export class VaultClient {
-  readonly collector: CollectorClient;
+  readonly collector: ReachedCollector;
   readonly info: VaultInfo;
   readonly roster: RosterClient;
   readonly desk: DeskClient;
@@ -38,7 +37,7 @@ export class VaultClient {
   readonly reading: ReadingClient;
   readonly #path: VaultPath;
 
-  constructor(collector: CollectorClient, info: VaultInfo) {
+  constructor(collector: ReachedCollector, info: VaultInfo) {
     this.collector = collector;
     this.info = info;
     this.#path = {
