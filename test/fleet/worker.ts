@@ -64,7 +64,7 @@ function simulate(number: number): void {
   };
   const uplink = new WebSocketUplink({
     identity,
-    queue: queue.asQueue(),
+    queue,
     trust: memoryTrust(),
     ...parts,
   });
