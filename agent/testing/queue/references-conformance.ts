@@ -1,7 +1,3 @@
-/**
- * What every `Queue` must do with results that it had no room for, as tests; part of
- * `queueConformance`.
- */
 import { expect, test } from 'vitest';
 import type { FileReference } from '../../src/queue/log/facts.ts';
 import type { Queue } from '../../src/queue/queue.ts';
@@ -18,7 +14,8 @@ export function reference(name: string, settledAtMs: number, size = 100): FileRe
   };
 }
 
-export function queueReferenceConformance(queue: () => Queue, reopen: () => Promise<void>): void {
+/** What every list of `FileReferences` must do, as tests. */
+export function referencesConformance(queue: () => Queue, reopen: () => Promise<void>): void {
   const listed = async (): Promise<string[]> =>
     (await collect(queue().references.list())).map(({ path }) => Buffer.from(path).toString());
 
