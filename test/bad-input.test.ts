@@ -13,8 +13,8 @@ import { socketWire } from '../collector/testing/wire.ts';
 import { generator, waveform } from '../demo/instruments.ts';
 import { differences, pictureOf } from '../demo/picture.ts';
 import { DemoService, type Finished, type JsonLine, mustRun, run } from '../demo/programs.ts';
-import { flipBit, packRecords } from './packs.ts';
 import { SmallDisk } from './small-disk.ts';
+import { flipBit, storedRecords } from './stored-records.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
@@ -474,7 +474,7 @@ describe('bad input', () => {
       await world.write('damage/sound.txt', 'sound');
       await world.write('damage/rotten.bin', waveform(200_000, 77));
       await world.backup(damagedAgent, [folder]);
-      const rotten = (await packRecords(world.collectorData))
+      const rotten = (await storedRecords(world.collectorData))
         .filter(({ kind, length }) => kind === 'chunk' && length > 1000)
         .at(-1);
       if (!rotten) throw new Error('no chunk in the packs');
@@ -507,10 +507,10 @@ describe('bad input', () => {
     });
 
     it('P5: a corrupt commit is named by fsck and by whoever wants to read it, and nothing is written', async () => {
-      const commit = (await packRecords(world.collectorData))
+      const commit = (await storedRecords(world.collectorData))
         .filter(({ kind }) => kind === 'commit')
         .at(-1);
-      if (!commit) throw new Error('no commit in the packs');
+      if (!commit) throw new Error('no commit in the history');
       await flipBit(commit);
       const target = newTarget();
       const restored = await restoreTo(target, 'rotting');
@@ -519,7 +519,7 @@ describe('bad input', () => {
       await world.unserve();
       const fsck = await run('aliquot', ['fsck', '--data', world.collectorData]);
       expectRefusal(fsck, 1, /\[COMMAND_FSCK\]$/);
-      expect(fsck.stdout).toContain('00000001.pack');
+      expect(fsck.stdout).toContain('00000001.history');
       await flipBit(commit);
       await world.serve();
       await world.aliquot(['fsck', '--data', world.collectorData]);

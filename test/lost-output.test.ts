@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DemoService, mustRun, run } from '../demo/programs.ts';
 import { OutputLab } from './lost-output/cases.ts';
 import { losing, type Way, ways } from './lost-output/losing.ts';
-import { flipBit, packRecords } from './packs.ts';
+import { flipBit, storedRecords } from './stored-records.ts';
 import { World } from './world.ts';
 
 /**
@@ -121,7 +121,7 @@ describe('I-HEARD a store or a queue that is damaged', () => {
         ['--offline'],
       );
       await other.unserve();
-      const chunk = (await packRecords(other.collectorData)).find(({ kind }) => kind === 'chunk');
+      const chunk = (await storedRecords(other.collectorData)).find(({ kind }) => kind === 'chunk');
       if (chunk === undefined) throw new Error('the store holds no chunk');
       for (const [program, folder, damage] of [
         ['aliquot', other.collectorData, () => flipBit(chunk)],

@@ -178,8 +178,11 @@ describe('P4: a stolen agent', () => {
     receipted = await lootOf(plain.data, plain.bundleText);
     unsent = await lootOf(offline, plain.bundleText);
     selfRestoring = await lootOf(own.data, own.bundleText);
-    // The packs' records are the trove; everything else there may hold keys.
-    const collectorFolder = await seize(world.collectorData, (path) => !path.endsWith('.pack'));
+    // Records of packs and history are the trove; everything else there may hold keys.
+    const collectorFolder = await seize(
+      world.collectorData,
+      (path) => !/\.(pack|history)$/.test(path),
+    );
     collector = unionOf(windowsOf(collectorFolder), derived(collectorFolder.secrets, trove));
     const loots = [receipted, unsent, selfRestoring];
     const candidates = unionOf(collector, ...loots.map((loot) => loot.candidates));

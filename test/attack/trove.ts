@@ -74,17 +74,12 @@ export async function troveOf(collector: string, agents: readonly string[]): Pro
       wraps,
     });
   };
-  for (const record of await records(join(collector, 'vaults'), '.pack', {
-    magic: 'ALQR',
-    file: 36,
-    header: 52,
-    idAt: 16,
-  })) {
-    takeItem(record);
-    if (record.kind === 4) takeCommit(decodeStoredCommit(record.payload).commit);
-  }
+  const framing = { magic: 'ALQR', file: 40, header: 52, idAt: 16 };
+  const vaults = join(collector, 'vaults');
+  for (const record of await records(vaults, '.pack', framing)) takeItem(record);
+  for (const { kind, payload } of await records(vaults, '.history', framing))
+    if (kind === 2) takeCommit(decodeStoredCommit(payload).commit);
   for (const agent of agents) {
-    const framing = { magic: 'ALQR', file: 40, header: 52, idAt: 16 };
     for (const record of await records(join(agent, 'queue', 'segments'), '.seg', framing)) {
       takeItem(record);
       if (record.kind !== 3) continue;

@@ -5,7 +5,7 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { StoreWorld, seededRandom, type WorldAgent } from '../../testing/store/world.ts';
-import { JournalVault } from '../store/journal-vault.ts';
+import { StoredVault } from '../store/stored-vault.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import { promoteWhenQuiet } from './promote.ts';
 
@@ -14,7 +14,7 @@ const random = seededRandom('promotion');
 
 async function canaryAndOther() {
   const world = new StoreWorld();
-  const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
+  const store = await StoredVault.inFolder(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());
   const [first, other] = [await world.agent(store, 'first'), await world.agent(store, 'other')];

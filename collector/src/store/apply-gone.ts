@@ -10,9 +10,9 @@ import {
   type Sums,
   values,
 } from './catalog-rows.ts';
-import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { Registry } from './registry.ts';
+import type { VaultCore } from './vault/core.ts';
 
 type FilesGone = Extract<EventBody, { type: 'filesGone' }>;
 

@@ -12,7 +12,6 @@ import {
   type LineageId,
   type ReceiptBody,
   type Signed,
-  type StoredKind,
   type StoredReferences,
   type StoredUploads,
 } from '@aliquot/proto';
@@ -36,14 +35,15 @@ import {
   values,
 } from './catalog-rows.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
-import type { Position } from './position.ts';
+import type { HistoryPlace } from './history/history-log.ts';
 import { idName } from './reference-walk.ts';
 import { hex, type Registry } from './registry.ts';
+import { itemRowOf } from './vault/apply-items.ts';
 import type { ReportedHead } from './vault-records.ts';
 
 /**
- * How each kind of journal record changes the catalog. The live store and a replay both come
- * through here, with the same inputs, so that the catalog is one function of the journal (I-C2).
+ * How each kind of record of the history changes the catalog. The live store and a replay both come
+ * through here, with the same inputs, so that the catalog is one function of the history (I-C2).
  * Each function returns what to change in the registry once the change is committed.
  */
 export type Effect = (registry: Registry) => void;
@@ -53,46 +53,6 @@ const IDLE: Effect = () => undefined;
 async function sumsOf(change: CatalogChange): Promise<Sums> {
   const row = await change.get(keys.sums);
   return row === undefined ? NO_SUMS : read.sums(row);
-}
-
-/**
- * A chunk or page. A second record of one id (stored anew because the first was damaged) takes the
- * first one's place.
- */
-export async function applyItem(
-  change: CatalogChange,
-  item: {
-    readonly id: Uint8Array;
-    readonly kind: StoredKind;
-    readonly length: number;
-    readonly position: Position;
-  },
-): Promise<Effect> {
-  const key = keys.item(item.id);
-  const before = await change.get(key);
-  const known = before === undefined ? undefined : read.item(before);
-  change.put(
-    key,
-    values.item({
-      kind: item.kind,
-      position: item.position,
-      length: item.length,
-      plainSize: known?.plainSize,
-    }),
-  );
-  const sums = await sumsOf(change);
-  const count = (kind: StoredKind) => (item.kind === kind ? 1 : 0) - (known?.kind === kind ? 1 : 0);
-  const storedBytes = sums.storedBytes + BigInt(item.length - (known?.length ?? 0));
-  change.put(
-    keys.sums,
-    values.sums({
-      ...sums,
-      storedBytes,
-      chunks: sums.chunks + count('chunk'),
-      pages: sums.pages + count('page'),
-    }),
-  );
-  return IDLE;
 }
 
 /** Who uploaded what. */
@@ -131,9 +91,7 @@ async function applyPlainSizes(
   await change.prefetch(chunks.map(({ id }) => keys.item(id)));
   let uniqueBytes = 0n;
   for (const { id, plainSize } of chunks) {
-    const bytes = await change.get(keys.item(id));
-    if (bytes === undefined) continue; // lost with a damaged pack: fsck names it
-    const row = read.item(bytes);
+    const row = await itemRowOf(change, id);
     if (row.plainSize !== undefined) continue;
     change.put(keys.item(id), values.item({ ...row, plainSize }));
     uniqueBytes += BigInt(plainSize);
@@ -146,12 +104,11 @@ export interface LeafPlace {
   readonly leafIndex: number;
   readonly timeMs: number;
   readonly nodes: readonly HashNode[];
-  readonly position: Position;
-  readonly length: number;
+  readonly place: HistoryPlace;
 }
 
 function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
-  change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.position, type, leaf.length));
+  change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.place, type));
   for (const node of leaf.nodes)
     change.put(keys.node(node.level, node.index), Buffer.from(node.hash));
 }

@@ -17,15 +17,17 @@ import { RowReader, RowWriter } from './row.ts';
 /**
  * Every key and value of the catalog, in one place. Keys are a letter and fixed-width parts,
  * numbers big-endian, so that byte order is the order of scans. Everything below `~` is a pure
- * function of the journal (I-C2); `~` holds notes that the journal does not contain and that may be
- * lost: last contacts, heartbeats, known damage.
+ * function of history and packs (I-C2); `~` holds notes that neither contains and that may be lost:
+ * last contacts, heartbeats, known damage.
  *
  * | key | value |
  * | --- | --- |
  * | `V` | catalog version u32; another version means: rebuild |
- * | `C` | checkpoint: pack u32, offset u32. What the journal holds behind it is not in the catalog yet |
- * | `S` | sums over everything: `Sums` |
- * | `k` chunk id | `ItemRow`: where a chunk or page is |
+ * | `C` | how much of the history is in the catalog: file u32, offset u32 |
+ * | `P` pack u32 | how many bytes of that pack are: u64 |
+ * | `S` | sums over the history: `Sums` |
+ * | `T` | sums over the packs: `ItemSums` |
+ * | `k` chunk id | `ItemRow`: where a chunk or page is, from the packs; its plain size, from the history |
  * | `o` lineage, chunk id | `Owned`: the agent's one set |
  * | `L` history | `LineageRow` |
  * | `a` agent id | `AgentRow`: state and places of its certificates |
@@ -52,23 +54,26 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~t` agent id | what it last said: settings in force, release, answer (`saidRow`) |
  * | `~p` day u32 (since 1970) | bytes of all packs u64 on that day |
  * | `~d` chunk id | (empty) known to be damaged |
- * | `~c` | position: how far the packs were durable, whatever becomes of the rows |
+ * | `~l` | (empty) items are lacking that agents have uploaded: each answer looks whether it is held |
+ * | `~f` | (empty) places are being forgotten, because a pack is gone |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
  *
  * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`).
  * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 5;
+export const CATALOG_VERSION = 6;
 
-/** First key of the notes: everything before it is the journal's, everything from it on is not. */
-export const NOTES_BEGIN = Buffer.from('~');
+/** First key of the notes: everything before it is derived, everything from it on is not. */
+const NOTES_BEGIN = Buffer.from('~');
 
 const letter = (text: string): RowWriter => new RowWriter().fixed(Buffer.from(text, 'latin1'));
 
 export const keys = {
   version: letter('V').finish(),
   checkpoint: letter('C').finish(),
+  pack: (pack: number) => letter('P').u32(pack).finish(),
   sums: letter('S').finish(),
+  itemSums: letter('T').finish(),
   item: (id: Uint8Array) => letter('k').fixed(id).finish(),
   owned: (lineage: LineageId, id: Uint8Array) => letter('o').fixed(lineage).fixed(id).finish(),
   gcEpoch: letter('G').finish(),
@@ -99,7 +104,8 @@ export const keys = {
   rhythm: (agent: AgentId) => letter('~r').fixed(agent).finish(),
   packBytes: (day: number) => letter('~p').u32(day).finish(),
   damaged: (id: Uint8Array) => letter('~d').fixed(id).finish(),
-  durable: letter('~c').finish(),
+  lacking: letter('~l').finish(),
+  forgetting: letter('~f').finish(),
   gcLearned: (agent: AgentId, chain: ChainId) => letter('~g').fixed(agent).fixed(chain).finish(),
 };
 
@@ -147,8 +153,10 @@ export const ranges = {
     under(letter('v').fixed(lineage).fixed(file).finish()),
   live: (lineage: LineageId) => under(letter('g').fixed(lineage).finish()),
   headsOf: (lineage: LineageId) => under(letter('h').fixed(lineage).finish()),
-  /** Everything that follows from the journal. */
-  journal: { gte: Buffer.alloc(0), lt: NOTES_BEGIN },
+  packs: under(Buffer.from('P')),
+  owned: under(Buffer.from('o')),
+  /** Everything that follows from history and packs. */
+  derived: { gte: Buffer.alloc(0), lt: NOTES_BEGIN },
 };
 
 /** The parts of a key behind its letter, for scans. */
@@ -177,6 +185,9 @@ export const readKey = {
   historyOf: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(17, 33))),
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),
   noteChain: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(18, 34))),
+  pack: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
+  /** Of an ownership row: the chunk's or page's id. */
+  ownedId: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(17))),
   number: (key: Uint8Array): number => new RowReader(key.subarray(1)).u64(),
   epoch: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
 };

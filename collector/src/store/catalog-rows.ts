@@ -12,7 +12,8 @@ import {
   type StoredKind,
 } from '@aliquot/proto';
 import { StoreError } from './errors.ts';
-import type { Position } from './position.ts';
+import type { HistoryPlace, HistoryPoint } from './history/history-log.ts';
+import type { Place } from './packs/pack-store.ts';
 import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
 import type { AgentState } from './vault-records.ts';
@@ -24,12 +25,19 @@ export interface VersionPlace {
   readonly slot: number;
 }
 
+/** Where a chunk or page lies. What packs say and what the history says joins in any order. */
 export interface ItemRow {
-  readonly kind: StoredKind;
-  readonly position: Position;
-  readonly length: number;
+  /** `undefined` where no pack holds it. */
+  readonly kind: StoredKind | undefined;
+  /** The last of the packs first; several where an item was stored again. */
+  readonly places: readonly Place[];
   /** Plaintext bytes of a chunk as its first reference states them; `undefined` before any. */
   readonly plainSize: number | undefined;
+}
+
+/** Whether a pack holds it, as far as the catalog knows. */
+export function isHeld(row: ItemRow | undefined): row is ItemRow {
+  return row !== undefined && row.places.length > 0;
 }
 
 /** `referenced`, of pages alone: everything below it was proved to be in the set. */
@@ -115,9 +123,6 @@ export interface HistoryRow {
 export interface Sums {
   readonly rawBytes: bigint;
   readonly uniqueBytes: bigint;
-  readonly storedBytes: bigint;
-  readonly chunks: number;
-  readonly pages: number;
   readonly commits: number;
   readonly versions: number;
   readonly files: number;
@@ -128,6 +133,15 @@ export interface Sums {
   /** The newest time that a leaf bears: later ones are not earlier. */
   readonly lastLeafMs: number;
 }
+
+/** What the packs hold, each item once. */
+export interface ItemSums {
+  readonly storedBytes: bigint;
+  readonly chunks: number;
+  readonly pages: number;
+}
+
+export const NO_ITEMS: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0 };
 
 /**
  * The newest epoch of the sweep that a chain answered, in which epoch of the log, and whose commits
@@ -151,9 +165,6 @@ export interface LostRow {
 export const NO_SUMS: Sums = {
   rawBytes: 0n,
   uniqueBytes: 0n,
-  storedBytes: 0n,
-  chunks: 0,
-  pages: 0,
   commits: 0,
   versions: 0,
   files: 0,
@@ -163,19 +174,12 @@ export const NO_SUMS: Sums = {
   lastLeafMs: 0,
 };
 
-const byteSums = ['rawBytes', 'uniqueBytes', 'storedBytes', 'liveBytes'] as const;
-const counters = [
-  'chunks',
-  'pages',
-  'commits',
-  'versions',
-  'files',
-  'leaves',
-  'logEpoch',
-  'lastLeafMs',
-] as const;
+const byteSums = ['rawBytes', 'uniqueBytes', 'liveBytes'] as const;
+const counters = ['commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLeafMs'] as const;
 
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
+/** By the number in a row: 0 for one that no pack holds. */
+const itemKinds = [undefined, 'chunk', 'page'] as const;
 const historyStates = ['held', 'clone', 'restored'] as const;
 const states = ['expected', 'enrolled', 'revoked', 'replaced', 'pending'] as const;
 
@@ -212,12 +216,12 @@ function entryKindOf(number: number): EntryKind {
 export const values = {
   u32: (value: number) => new RowWriter().u32(value).finish(),
   u64: (value: number) => new RowWriter().u64(value).finish(),
-  position: (p: Position) => new RowWriter().u32(p.pack).u32(p.offset).finish(),
-  leaf: (p: Position, type: 'commit' | 'event', length: number) =>
+  point: ({ file, offset }: HistoryPoint) => new RowWriter().u32(file).u32(offset).finish(),
+  leaf: ({ file, offset, length }: HistoryPlace, type: 'commit' | 'event') =>
     new RowWriter()
       .u8(type === 'commit' ? 1 : 2)
-      .u32(p.pack)
-      .u32(p.offset)
+      .u32(file)
+      .u32(offset)
       .u32(length)
       .finish(),
   sums: (sums: Sums) => {
@@ -226,13 +230,14 @@ export const values = {
     for (const field of counters) row.u64(sums[field]);
     return row.finish();
   },
-  item: (row: ItemRow) =>
-    new RowWriter()
-      .u8(row.kind === 'chunk' ? 1 : 2)
-      .u32(row.position.pack)
-      .u32(row.position.offset)
-      .u32(row.length)
-      .u64(optional(row.plainSize))
+  itemSums: ({ storedBytes, chunks, pages }: ItemSums) =>
+    new RowWriter().u128(storedBytes).u64(chunks).u64(pages).finish(),
+  item: ({ kind, places, plainSize }: ItemRow) =>
+    places
+      .reduce(
+        (row, { pack, offset, length }) => row.u32(pack).u32(offset).u32(length),
+        new RowWriter().u8(itemKinds.indexOf(kind)).u32(optional(plainSize)),
+      )
       .finish(),
   owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
   lineage: (row: LineageRow) =>
@@ -314,16 +319,15 @@ export const values = {
 export const read = {
   u32: (bytes: Uint8Array) => new RowReader(bytes).u32(),
   u64: (bytes: Uint8Array) => new RowReader(bytes).u64(),
-  position: (bytes: Uint8Array): Position => {
+  point: (bytes: Uint8Array): HistoryPoint => {
     const row = new RowReader(bytes);
-    return { pack: row.u32(), offset: row.u32() };
+    return { file: row.u32(), offset: row.u32() };
   },
-  leaf: (bytes: Uint8Array): { type: 'commit' | 'event'; position: Position; length: number } => {
+  leaf: (bytes: Uint8Array): { type: 'commit' | 'event'; place: HistoryPlace } => {
     const row = new RowReader(bytes);
     return {
       type: oneOf(['commit', 'event'] as const, row.u8() - 1),
-      position: { pack: row.u32(), offset: row.u32() },
-      length: row.u32(),
+      place: { file: row.u32(), offset: row.u32(), length: row.u32() },
     };
   },
   sums: (bytes: Uint8Array): Sums => {
@@ -338,14 +342,17 @@ export const read = {
     >;
     return { ...bytesOf, ...counted };
   },
+  itemSums: (bytes: Uint8Array): ItemSums => {
+    const row = new RowReader(bytes);
+    return { storedBytes: row.u128(), chunks: row.u64(), pages: row.u64() };
+  },
   item: (bytes: Uint8Array): ItemRow => {
     const row = new RowReader(bytes);
-    return {
-      kind: oneOf(['chunk', 'page'] as const, row.u8() - 1),
-      position: { pack: row.u32(), offset: row.u32() },
-      length: row.u32(),
-      plainSize: fromOptional(row.u64()),
-    };
+    const kind = itemKinds[row.u8()];
+    const plainSize = fromOptional(row.u32());
+    const places: Place[] = [];
+    while (!row.isAtEnd) places.push({ pack: row.u32(), offset: row.u32(), length: row.u32() });
+    return { kind, places, plainSize };
   },
   owned: (bytes: Uint8Array): Owned =>
     oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),

@@ -4,11 +4,10 @@ import { FolderError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { BatchOperation, Level } from 'level';
-import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
+import { CATALOG_VERSION, keys, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
 import { overlaid, waitingIn } from './catalog-scan.ts';
 import { StoreError } from './errors.ts';
-import { furthest, type Position } from './position.ts';
 
 type Db = Level<Buffer, Buffer>;
 type Operation = BatchOperation<Db, Buffer, Buffer>;
@@ -26,46 +25,31 @@ const ROWS_AT_ONCE = 1000;
 const name = (key: Buffer): string => key.toString('latin1');
 
 /**
- * The index over the journal, in Level. A pure function of the journal up to its checkpoint (I-C2).
+ * The index over history and packs, in Level. A pure function of both, as far as its own checkpoint
+ * rows say (I-C2).
  *
- * Changes gather in memory and reach Level in one atomic, synced batch with the new checkpoint, and
- * only once the journal behind them is synced (I-C3): Level can therefore never know more than the
- * packs. What is still in memory when the process dies is replayed from the packs.
+ * Changes gather in memory and reach Level in one atomic, synced batch, and only once what they
+ * follow from is synced (I-C3): Level can therefore never know more than history and packs. What is
+ * still in memory when the process dies is taken in from them again.
  */
 export class Catalog {
   readonly #db: Db;
-  /**
-   * What the journal had synced when the catalog was last written, also where its rows are of no
-   * use any more.
-   */
-  readonly durable: Position | undefined;
-  /** Journal-derived changes not yet in Level; null is a deletion. */
+  /** Derived changes not yet in Level; null is a deletion. */
   #pending = new Map<string, Buffer | null>();
   /** Notes not yet in Level. */
   #notes = new Map<string, Buffer | null>();
-  #checkpoint: Position | undefined;
-  /** Where the journal stood after the newest change in `#pending`. */
-  #position: Position | undefined;
 
   /** Whether the rows are of this release. */
   readonly isCurrent: boolean;
 
-  private constructor(
-    db: Db,
-    checkpoint: Position | undefined,
-    durable: Position | undefined,
-    isCurrent = true,
-  ) {
+  private constructor(db: Db, isCurrent: boolean) {
     this.#db = db;
-    this.durable = durable;
     this.isCurrent = isCurrent;
-    this.#checkpoint = checkpoint;
-    this.#position = checkpoint;
   }
 
   /**
    * Opens the catalog, empty when there is none, when it is of another version, or when Level finds
-   * it broken: the caller then replays the whole journal. Notes survive wherever Level can still be
+   * it broken: the caller then takes in everything again. Notes survive wherever Level can still be
    * read.
    */
   static async open(files: FilePort, dir: string): Promise<Catalog> {
@@ -74,14 +58,9 @@ export class Catalog {
     const db = await openLevel(files, dir);
     try {
       const version = await db.get(keys.version);
-      const { checkpoint, durable } = await positionsIn(db);
       const usable = version !== undefined && read.u32(version) === CATALOG_VERSION;
-      if (!usable) {
-        if (durable !== undefined)
-          await db.put(keys.durable, values.position(durable), { sync: true });
-        await db.clear(ranges.journal);
-      }
-      return new Catalog(db, usable ? checkpoint : undefined, durable);
+      if (!usable) await db.clear(ranges.derived);
+      return new Catalog(db, true);
     } catch (error) {
       await db.close();
       throw error;
@@ -98,19 +77,8 @@ export class Catalog {
       createIfMissing: false,
       cacheSize: CACHE_BYTES,
     });
-    const { checkpoint, durable } = await positionsIn(db);
     const version = await db.get(keys.version);
-    return new Catalog(
-      db,
-      checkpoint,
-      durable,
-      version !== undefined && read.u32(version) === CATALOG_VERSION,
-    );
-  }
-
-  /** How much of the journal Level knows; `undefined`: nothing. */
-  get checkpoint(): Position | undefined {
-    return this.#checkpoint;
+    return new Catalog(db, version !== undefined && read.u32(version) === CATALOG_VERSION);
   }
 
   /** Changes waiting for `flush`. */
@@ -136,40 +104,27 @@ export class Catalog {
     return new CatalogChange(this);
   }
 
-  /**
-   * Takes over the changes of a `CatalogChange`; `position` is the end of the record that they
-   * follow from.
-   */
-  take(changes: ReadonlyMap<string, Buffer | null>, position: Position): void {
+  /** Takes over the changes of a `CatalogChange`. */
+  take(changes: ReadonlyMap<string, Buffer | null>): void {
     for (const [key, value] of changes) this.#pending.set(key, value);
-    this.#position = position;
   }
 
   /**
-   * Sets (or, with `undefined`, removes) a note: not journal-derived, written with the next flush.
+   * Sets (or, with `undefined`, removes) a note: not derived, written with the next flush.
    */
   note(key: Buffer, value: Buffer | undefined): void {
     this.#notes.set(name(key), value ?? null);
   }
 
   /**
-   * Writes everything gathered to Level in one synced batch. The caller has synced the journal
-   * first. After an error the catalog must be closed and opened again.
+   * Writes everything gathered to Level in one synced batch. The caller has synced history
+   * and packs first. After an error the catalog must be closed and opened again.
    */
   async flush(): Promise<void> {
-    const position = this.#position;
-    if (this.#pending.size === 0 && this.#notes.size === 0 && position === this.#checkpoint) return;
+    if (this.#pending.size === 0 && this.#notes.size === 0) return;
     const operations: Operation[] = [
       { type: 'put', key: keys.version, value: values.u32(CATALOG_VERSION) },
     ];
-    if (position !== undefined) {
-      operations.push({ type: 'put', key: keys.checkpoint, value: values.position(position) });
-      operations.push({
-        type: 'put',
-        key: keys.durable,
-        value: values.position(furthest(position, this.durable) ?? position),
-      });
-    }
     const notes = this.#notes;
     this.#notes = new Map();
     for (const changes of [this.#pending, notes]) {
@@ -188,7 +143,6 @@ export class Catalog {
     }
     // Only now: a reader that missed the memory must find the row in Level.
     this.#pending.clear();
-    this.#checkpoint = position;
   }
 
   /**
@@ -206,12 +160,10 @@ export class Catalog {
     }
   }
 
-  /** Forgets everything that follows from the journal, for a rebuild. */
+  /** Forgets everything that follows from history and packs, for a rebuild. */
   async clear(): Promise<void> {
     this.#pending.clear();
-    await this.#db.clear({ lt: NOTES_BEGIN });
-    this.#checkpoint = undefined;
-    this.#position = undefined;
+    await this.#db.clear(ranges.derived);
   }
 
   async close(): Promise<void> {
@@ -225,7 +177,7 @@ export class Catalog {
 }
 
 /**
- * Changes that follow from one journal record: seen by its own reads at once, by others after
+ * Changes that follow from one record, or from items of a pack: seen by its own reads at once, by others after
  * `commit`.
  */
 export class CatalogChange {
@@ -266,8 +218,8 @@ export class CatalogChange {
     this.#changes.set(name(key), null);
   }
 
-  commit(position: Position): void {
-    this.#catalog.take(this.#changes, position);
+  commit(): void {
+    this.#catalog.take(this.#changes);
   }
 }
 
@@ -280,19 +232,6 @@ async function* rowsOf(iterator: {
     rows = await iterator.nextv(ROWS_AT_ONCE)
   )
     yield* rows;
-}
-
-/**
- * How far the rows reach, and how far the packs were durable: further, when a rebuild was cut
- * short.
- */
-async function positionsIn(
-  db: Db,
-): Promise<{ readonly checkpoint: Position | undefined; readonly durable: Position | undefined }> {
-  const [checkpoint, noted] = (await db.getMany([keys.checkpoint, keys.durable])).map((row) =>
-    row === undefined ? undefined : read.position(row),
-  );
-  return { checkpoint, durable: furthest(checkpoint, noted) };
 }
 
 async function openLevel(files: FilePort, dir: string): Promise<Db> {
@@ -330,7 +269,7 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
   return files.openLevel<Buffer, Buffer>(dir, options);
 }
 
-/** Removes all files of a catalog: it follows from the packs again. */
+/** Removes all files of a catalog: it follows from history and packs again. */
 export async function removeCatalog(files: FilePort, dir: string): Promise<void> {
   if (!(await exists(files, dir))) return;
   const names: string[] = [];

@@ -12,10 +12,11 @@ import { catalogRows } from '../../testing/store/copies.ts';
 import { appendStranger } from '../../testing/store/unfit.ts';
 import { content, StoreWorld, type WorldAgent } from '../../testing/store/world.ts';
 import { initCollector, openCollector } from './collector.ts';
-import { VaultCore } from './core.ts';
 import { fsckCollector } from './fsck.ts';
 import { STORE_LIMITS } from './limits.ts';
 import { RowReader, RowWriter } from './row.ts';
+import { VaultCore } from './vault/core.ts';
+import { diskMedia } from './vault/media.ts';
 import type { PutItem } from './vault-records.ts';
 import type { VaultStore } from './vault-store.ts';
 
@@ -257,7 +258,7 @@ describe('a record that cannot be applied', () => {
       sequence: 0,
       treeHead: undefined,
     });
-    const core = await VaultCore.open(vaultDir, world.descriptor.vaultId, world.ports());
+    const core = await VaultCore.open(diskMedia(vaultDir, world.descriptor.vaultId, world.ports()));
     const made = ghost.build([ghost.gone('/d/b')], {
       sequence: 1,
       predecessor: new Uint8Array(32) as typeof agent.headHash,
@@ -273,7 +274,9 @@ describe('a record that cannot be applied', () => {
       world.ports({ onUnfit: ({ where, why }) => passed.push(`${where}: ${why}`) }),
     );
     expect(passed).toEqual([
-      expect.stringMatching(/00000001\.pack, byte \d+: a commit of an agent that never enrolled$/),
+      expect.stringMatching(
+        /00000001\.history, byte \d+: a commit of an agent that never enrolled$/,
+      ),
     ]);
     const [reopened] = again.vaults();
     if (reopened === undefined) throw new Error('no vault');

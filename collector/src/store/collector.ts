@@ -34,12 +34,12 @@ import { z } from 'zod';
 import { ReleaseShelf } from '../releases/shelf.ts';
 import type { CollectorStore, NewVault } from './collector-store.ts';
 import { StoreError } from './errors.ts';
-import { JournalVault } from './journal-vault.ts';
-import type { VaultIdentity, VaultPorts } from './vault-parts.ts';
+import { StoredVault } from './stored-vault.ts';
+import type { FolderPorts, VaultIdentity } from './vault-parts.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /** What the store needs from outside; `packBytes` is for tests. */
-export type CollectorPorts = VaultPorts;
+export type CollectorPorts = FolderPorts;
 
 const SECRET_MODE = 0o600;
 const SMALL_FILE_BYTES = 64 * 1024;
@@ -153,7 +153,7 @@ class FolderStore implements CollectorStore {
   readonly releases: ReleaseShelf;
   readonly #folder: DataFolder;
   readonly #ports: CollectorPorts;
-  readonly #vaults = new Map<string, JournalVault>();
+  readonly #vaults = new Map<string, StoredVault>();
   /** Vaults are added one after the other: two requests for the same one must not race. */
   #adding: Promise<unknown> = Promise.resolve();
 
@@ -188,9 +188,9 @@ class FolderStore implements CollectorStore {
     return added;
   }
 
-  async open(idHex: string): Promise<JournalVault> {
+  async open(idHex: string): Promise<StoredVault> {
     const dir = join(this.dir, 'vaults', idHex);
-    const vault = await JournalVault.open(
+    const vault = await StoredVault.inFolder(
       dir,
       await readVault(this.#ports.files, dir, this.identity),
       this.#ports,

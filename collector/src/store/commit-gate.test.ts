@@ -4,7 +4,7 @@ import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { StoreWorld } from '../../testing/store/world.ts';
-import { JournalVault } from './journal-vault.ts';
+import { StoredVault } from './stored-vault.ts';
 
 /** What a vault says to a first commit whose keys are wrapped for `recipients` only. */
 async function answerTo(
@@ -12,7 +12,7 @@ async function answerTo(
   recipients: (vault: VaultDescriptorBody, stranger: Uint8Array) => CommitRecipient[],
 ) {
   const world = new StoreWorld('gate', { blind });
-  const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports());
+  const store = await StoredVault.inFolder(temporaryFolder(), world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');

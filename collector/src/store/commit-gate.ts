@@ -24,13 +24,13 @@ import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { NO_SUMS } from './catalog-rows.ts';
-import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
-import type { PendingUploads } from './pending-uploads.ts';
 import { ReferenceWalk, type WalkStep } from './reference-walk.ts';
 import { type Refused, refused, speakerOf } from './refusal.ts';
 import { type Route, routeOf } from './route.ts';
+import type { ReceiptMaker, VaultCore } from './vault/core.ts';
+import type { PendingUploads } from './vault/pending-uploads.ts';
 import type { CommitOptions, CommitOutcome } from './vault-records.ts';
 
 /**

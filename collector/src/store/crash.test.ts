@@ -1,6 +1,6 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Signed } from '@aliquot/proto';
+import { decodeEntry, decodePage, decodeSignedCommit, type Signed } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { posixOnly } from '@aliquot/shared/testing/platform';
@@ -10,14 +10,17 @@ import {
   boundaries,
   cachedDisk,
   catalogRows,
+  compareFilePlaces,
   copyAfterPowerCut,
   copyCutAt,
-  endOnDisk,
+  type Ends,
+  endsOnDisk,
+  type FilePlace,
+  fileOf,
 } from '../../testing/store/copies.ts';
 import { content, StoreWorld, seededRandom, type WorldAgent } from '../../testing/store/world.ts';
 import { StoreError } from './errors.ts';
-import { JournalVault } from './journal-vault.ts';
-import { comparePositions, type Position } from './position.ts';
+import { StoredVault } from './stored-vault.ts';
 import type { VaultIntake } from './vault-store.ts';
 
 interface Promised {
@@ -25,13 +28,13 @@ interface Promised {
   readonly commit: Uint8Array;
   readonly receipt: Signed;
   readonly ids: Parameters<VaultIntake['has']>[1];
-  /** Where the journal ended when the receipt was given. */
-  readonly at: Position;
+  /** Where history and packs ended when the receipt was given. */
+  readonly at: Ends;
 }
 
 /** A small life of a vault over several packs; `step` is called after each receipt. */
 async function life(
-  store: JournalVault,
+  store: StoredVault,
   world: StoreWorld,
   dir: string,
   step: (promised: Promised) => Promise<void> | void = () => undefined,
@@ -46,7 +49,7 @@ async function life(
     world.clock.now += 1000;
     const done = await agent.back(store, files);
     const ids = files.flatMap((file) => ('items' in file ? file.items.map((item) => item.id) : []));
-    const one = { agent, commit: done.bytes, receipt: done.receipt, ids, at: endOnDisk(dir) };
+    const one = { agent, commit: done.bytes, receipt: done.receipt, ids, at: endsOnDisk(dir) };
     promised.push(one);
     await step(one);
   };
@@ -72,7 +75,7 @@ async function life(
  * other one is a clone (I-C12).
  */
 async function twoOfOne(
-  store: JournalVault,
+  store: StoredVault,
   agent: WorldAgent,
   back: (agent: WorldAgent, files: Parameters<WorldAgent['back']>[1]) => Promise<void>,
 ) {
@@ -108,7 +111,7 @@ function fail(): never {
 }
 
 async function expectKept(
-  store: JournalVault,
+  store: StoredVault,
   world: StoreWorld,
   promised: readonly Promised[],
 ): Promise<void> {
@@ -117,6 +120,46 @@ async function expectKept(
     expect(outcome).toMatchObject({ type: 'accepted', repeated: true, receipt });
     for await (const item of store.reading.readItems(ids)) expect(item.type).toBe('item');
     expect(await store.intake.has(agent.lineageId, ids)).not.toContain(false);
+  }
+}
+
+/** Packs and files of the history that are soon full. */
+const SMALL = { packBytes: 9000, historyBytes: 9000 };
+
+/** Every boundary between records, and places inside of them. */
+async function cutsIn(dir: string, log: 'history' | 'packs'): Promise<FilePlace[]> {
+  const random = seededRandom('cuts');
+  const places = await boundaries(nodeFiles, dir, log);
+  const inside = places.flatMap((place, index) => {
+    const next = places[index + 1];
+    if (next?.file !== place.file || index % 4 !== 0) return [];
+    const byte = Buffer.from(random.bytes(4)).readUInt32BE(0) % (next.offset - place.offset);
+    return [{ file: place.file, offset: place.offset + byte }];
+  });
+  return [...places, ...inside];
+}
+
+/** As much of the history as may have been written when the packs ended there. */
+function historyWithin(promised: readonly Promised[], packs: FilePlace): FilePlace {
+  const last = promised.findLast(({ at }) => compareFilePlaces(at.packs, packs) <= 0);
+  return last?.at.history ?? { file: 0, offset: 0 };
+}
+
+/** Everything that any commit in the history refers to is held. */
+async function expectWhole(store: StoredVault): Promise<void> {
+  for (let leaf = 0; leaf < store.log.treeHead().size; leaf += 1) {
+    const { record } = await store.log.leafAt(leaf);
+    if (record.type !== 'commit') continue;
+    const contents = decodeSignedCommit(record.commit).slots.flatMap((slot) =>
+      slot.type === 'entry' ? [decodeEntry(slot.bytes).content] : [],
+    );
+    for (let below = contents.pop(); below !== undefined; below = contents.pop()) {
+      for await (const item of store.reading.readItems(below.refs.map(({ id }) => id))) {
+        expect(item.type).toBe('item');
+        if (item.type === 'item' && item.kind === 'page')
+          contents.push(decodePage(item.bytes).content);
+      }
+    }
   }
 }
 
@@ -132,31 +175,27 @@ describe('a crash of the collector', () => {
   test('I-C1 I-C2 P1 at every record boundary, and inside records, leaves every receipt honoured', async () => {
     const world = new StoreWorld('crash');
     const dir = temporaryFolder();
-    const store = await JournalVault.open(dir, world.identity, world.ports({ packBytes: 9000 }));
+    const store = await StoredVault.inFolder(dir, world.identity, world.ports(SMALL));
     const promised = await life(store, world, dir);
     await store.close();
     const copies = temporaryFolder();
-    const random = seededRandom('cuts');
-    const places = await boundaries(nodeFiles, dir);
-    const inside = places.flatMap((place, index) => {
-      const next = places[index + 1];
-      if (next?.pack !== place.pack || index % 4 !== 0) return [];
-      const byte = Buffer.from(random.bytes(4)).readUInt32BE(0) % (next.offset - place.offset);
-      return [{ pack: place.pack, offset: place.offset + byte }];
-    });
-    expect(places.at(-1)?.pack).toBeGreaterThan(3);
-    await severalAtOnce([...places, ...inside], async (cut) => {
-      const copy = join(copies, `${cut.pack}-${cut.offset}`);
+    const ends = endsOnDisk(dir);
+    const [inHistory, inPacks] = [await cutsIn(dir, 'history'), await cutsIn(dir, 'packs')];
+    expect(ends.packs.file).toBeGreaterThan(3);
+    expect(ends.history.file).toBeGreaterThan(2);
+    // Data is durable before what relies on it is in the history: so history never reaches further.
+    const cuts: Ends[] = [
+      ...inHistory.map((history) => ({ history, packs: ends.packs })),
+      ...inPacks.map((packs) => ({ history: historyWithin(promised, packs), packs })),
+    ];
+    await severalAtOnce([...cuts.entries()], async ([turn, cut]) => {
+      const copy = join(copies, `${turn}`);
       copyCutAt(dir, copy, cut);
-      const reopened = await JournalVault.open(
-        copy,
-        world.identity,
-        world.ports({ packBytes: 9000 }),
-      );
+      const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(SMALL));
       await expectKept(
         reopened,
         world,
-        promised.filter(({ at }) => comparePositions(at, cut) <= 0),
+        promised.filter(({ at }) => compareFilePlaces(at.history, cut.history) <= 0),
       );
       await reopened.close();
       rmSync(copy, { recursive: true });
@@ -169,7 +208,7 @@ describe('a crash of the collector', () => {
       const world = new StoreWorld('catch up');
       const dir = temporaryFolder();
       const early = temporaryFolder();
-      let store = await JournalVault.open(dir, world.identity, world.ports({ packBytes: 9000 }));
+      let store = await StoredVault.inFolder(dir, world.identity, world.ports(SMALL));
       let count = 0;
       await life(store, world, dir, async () => {
         count += 1;
@@ -181,8 +220,8 @@ describe('a crash of the collector', () => {
       const live = await catalogRows(dir);
       for (const catalog of [join(early, 'catalog'), undefined]) {
         const copy = temporaryFolder();
-        copyCutAt(dir, copy, endOnDisk(dir), catalog === undefined ? {} : { catalog });
-        store = await JournalVault.open(copy, world.identity, world.ports());
+        copyCutAt(dir, copy, endsOnDisk(dir), catalog === undefined ? {} : { catalog });
+        store = await StoredVault.inFolder(copy, world.identity, world.ports());
         await store.close();
         expect(await catalogRows(copy)).toEqual(live);
       }
@@ -196,10 +235,10 @@ describe('a crash of the collector', () => {
       const dir = temporaryFolder();
       const disk = cachedDisk(nodeFiles);
       const random = seededRandom('survivors');
-      const store = await JournalVault.open(
+      const store = await StoredVault.inFolder(
         dir,
         world.identity,
-        world.ports({ packBytes: 9000, files: disk.files }),
+        world.ports({ ...SMALL, files: disk.files }),
       );
       onTestFinished(() => store.close());
       const promised: Promised[] = [];
@@ -222,11 +261,7 @@ describe('a crash of the collector', () => {
             disk,
             () => keep === 2 || (keep === 1 && (random.bytes(1)[0] ?? 0) > 60),
           );
-          const reopened = await JournalVault.open(
-            copy,
-            world.identity,
-            world.ports({ packBytes: 9000 }),
-          );
+          const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(SMALL));
           await expectKept(reopened, world, promised);
           await reopened.close();
           rmSync(copy, { recursive: true });
@@ -236,21 +271,56 @@ describe('a crash of the collector', () => {
     120_000,
   );
 
+  test.runIf(posixOnly('on Windows nobody copies the files of a running store'))(
+    'I-C1 P1 at every write and flush, a power cut that takes what is not synced of data, of history, or of both, leaves no history that relies on lost data',
+    async () => {
+      const world = new StoreWorld('between');
+      const dir = temporaryFolder();
+      const copies = temporaryFolder();
+      const promised: Promised[] = [];
+      const cut: { readonly copy: string; readonly promised: number }[] = [];
+      let steps = 0;
+      const disk = cachedDisk(nodeFiles, async (path) => {
+        if (!/\.(pack|history)$/.test(path)) return;
+        steps += 1;
+        if (steps % 3 !== 0) return;
+        for (const survivor of ['none', 'history', 'packs']) {
+          const copy = join(copies, `${steps}-${survivor}`);
+          copyAfterPowerCut(dir, copy, disk, (log) => log === survivor, { catalog: false });
+          cut.push({ copy, promised: promised.length });
+        }
+      });
+      const ports = world.ports({ ...SMALL, files: disk.files });
+      const store = await StoredVault.inFolder(dir, world.identity, ports);
+      await life(store, world, dir, (one) => void promised.push(one));
+      await store.close();
+      expect(cut.length).toBeGreaterThan(90);
+      await severalAtOnce(cut, async ({ copy, promised: told }) => {
+        const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(SMALL));
+        await expectKept(reopened, world, promised.slice(0, told));
+        await expectWhole(reopened);
+        await reopened.close();
+        rmSync(copy, { recursive: true });
+      });
+    },
+    120_000,
+  );
+
   test('I-C5 a broken record below what was synced later is never cut', async () => {
     const world = new StoreWorld('rot');
     const dir = temporaryFolder();
-    const store = await JournalVault.open(dir, world.identity, world.ports());
+    const store = await StoredVault.inFolder(dir, world.identity, world.ports());
     const promised = await life(store, world, dir);
     await store.close();
     const copy = temporaryFolder();
-    copyCutAt(dir, copy, endOnDisk(dir));
+    copyCutAt(dir, copy, endsOnDisk(dir));
     const { at } = promised[1] as Promised;
-    const file = await nodeFiles.open(join(copy, 'packs', '00000001.pack'), 'update');
-    await file.write(Buffer.from('rot'), at.offset - 200); // within the second commit's record
+    const file = await nodeFiles.open(fileOf(copy, 'history', at.history.file), 'update');
+    await file.write(Buffer.from('rot'), at.history.offset - 200); // in the second commit
     await file.close();
-    await expect(JournalVault.open(copy, world.identity, world.ports())).rejects.toMatchObject({
+    await expect(StoredVault.inFolder(copy, world.identity, world.ports())).rejects.toMatchObject({
       code: 'STORE_CORRUPT',
-      message: /00000001\.pack: at byte \d+/,
+      message: /00000001\.history.*byte \d+/,
     });
   });
 });
@@ -259,7 +329,7 @@ describe('a group commit', () => {
   test('I-C1 many agents that commit at once share their fdatasync', async () => {
     const world = new StoreWorld('group');
     const counting = faultyFiles(nodeFiles, () => undefined);
-    const store = await JournalVault.open(
+    const store = await StoredVault.inFolder(
       temporaryFolder(),
       world.identity,
       world.ports({ files: counting }),
@@ -288,7 +358,7 @@ describe('a failing disk', () => {
     const dry = new StoreWorld('faults');
     const counting = faultyFiles(nodeFiles, () => undefined);
     const first = temporaryFolder();
-    const store = await JournalVault.open(
+    const store = await StoredVault.inFolder(
       first,
       dry.identity,
       dry.ports({ packBytes: 9000, files: counting }),
@@ -318,7 +388,7 @@ describe('a failing disk', () => {
       failing = false;
       return { fail: 'EIO' };
     });
-    const store = await JournalVault.open(dir, world.identity, world.ports({ files }));
+    const store = await StoredVault.inFolder(dir, world.identity, world.ports({ files }));
     await store.events.append(world.vaultAdded());
     const { agentId } = await world.agent(store, 'stolen');
     const revoke = () =>
@@ -359,7 +429,7 @@ describe('a failing disk', () => {
         return Object.assign(level, { batch: failing });
       },
     };
-    const store = await JournalVault.open(dir, world.identity, world.ports({ files: port }));
+    const store = await StoredVault.inFolder(dir, world.identity, world.ports({ files: port }));
     await store.events.append(world.vaultAdded());
     const agent = await world.agent(store, 'hplc-1');
     await agent.back(store, [agent.file('/d/a', [content('a')])]);
@@ -369,7 +439,7 @@ describe('a failing disk', () => {
       code: 'STORE_NO_SPACE',
       retryable: true,
     });
-    const live = async (from: JournalVault) => {
+    const live = async (from: StoredVault) => {
       let count = 0;
       for await (const record of from.reading.state(agent.lineageId, undefined))
         count += record.live.length;
@@ -394,11 +464,7 @@ describe('a failing disk', () => {
       failed += 1;
       return { fail };
     });
-    const store = await JournalVault.open(
-      dir,
-      world.identity,
-      world.ports({ packBytes: 9000, files }),
-    );
+    const store = await StoredVault.inFolder(dir, world.identity, world.ports({ ...SMALL, files }));
     const retrying = new Proxy(store, {
       get(target, name) {
         const value: unknown = Reflect.get(target, name, target);
@@ -411,7 +477,7 @@ describe('a failing disk', () => {
     const promised = await resilientLife(retrying, world, dir);
     expect(failed).toBe(1);
     await store.close();
-    const reopened = await JournalVault.open(dir, world.identity, world.ports());
+    const reopened = await StoredVault.inFolder(dir, world.identity, world.ports());
     await expectKept(reopened, world, promised);
     await reopened.close();
   }
@@ -441,7 +507,7 @@ function twice(part: Record<string, (...args: unknown[]) => unknown>): typeof pa
 
 /** As `life`, but an agent that is told "missing" uploads again, as a real one does. */
 async function resilientLife(
-  store: JournalVault,
+  store: StoredVault,
   world: StoreWorld,
   dir: string,
 ): Promise<Promised[]> {
@@ -468,7 +534,7 @@ async function resilientLife(
       }
     },
   };
-  const patient: JournalVault = new Proxy(store, {
+  const patient: StoredVault = new Proxy(store, {
     get: (target, name) => (name === 'intake' ? patientIntake : Reflect.get(target, name, target)),
   });
   return life(patient, world, dir);

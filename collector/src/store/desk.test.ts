@@ -11,7 +11,7 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { StoreWorld, seededRandom, WorldAgent } from '../../testing/store/world.ts';
-import { JournalVault } from './journal-vault.ts';
+import { StoredVault } from './stored-vault.ts';
 
 /*
  * What operators set for agents, as the collector keeps it: it reads none of it, and records
@@ -21,7 +21,7 @@ import { JournalVault } from './journal-vault.ts';
 async function opened() {
   const world = new StoreWorld();
   const dir = temporaryFolder();
-  let store = await JournalVault.open(dir, world.identity, world.ports());
+  let store = await StoredVault.inFolder(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');
@@ -33,7 +33,7 @@ async function opened() {
     again: async (afresh = false) => {
       await store.close();
       if (afresh) rmSync(join(dir, 'catalog'), { recursive: true });
-      store = await JournalVault.open(dir, world.identity, world.ports());
+      store = await StoredVault.inFolder(dir, world.identity, world.ports());
       return store;
     },
   };

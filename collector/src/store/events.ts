@@ -22,13 +22,13 @@ import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './app
 import { admitFilesGone } from './apply-gone.ts';
 import { ranges } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
-import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.ts';
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
 import { hasEnded } from './refusal.ts';
+import type { VaultCore } from './vault/core.ts';
 import type { AgentProblemCode } from './vault-records.ts';
 
 /**

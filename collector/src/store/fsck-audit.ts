@@ -18,37 +18,41 @@ import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
+import { keys } from './catalog-keys.ts';
+import { isHeld, read } from './catalog-rows.ts';
 import { precedesLoss } from './commit-gate.ts';
-import type { VaultCore } from './core.ts';
 import { admitEvent } from './events.ts';
 import type { Finding, FindingCode } from './fsck-finding.ts';
-import type { Position } from './position.ts';
 import { idName } from './reference-walk.ts';
 import { hex } from './registry.ts';
-import type { ReplayAudit } from './replay.ts';
 import { routeOf } from './route.ts';
+import type { VaultCore } from './vault/core.ts';
+import type { ReplayAudit } from './vault/replay.ts';
 import type { VaultIdentity } from './vault-parts.ts';
 
 const REFS_AT_ONCE = 1024;
 const NOTHING_PROVED: ReadonlySet<string> = new Set();
-const RESTORE = 'put the packs back from a copy of the collector, and find out who changed them';
+const RESTORE =
+  'put history and packs back from a copy of the collector, and find out who changed them';
 
-/** Proves each commit and event against everything before it, while fsck replays the journal. */
+/** Proves each commit and event against everything before it, while fsck replays the history. */
 export class LogAudit implements ReplayAudit {
   readonly #vault: VaultIdentity;
   readonly #tell: (finding: Finding) => void;
   commits = 0;
+  /** Names of what is referred to and was uploaded, and that no pack holds. */
+  readonly missing = new Set<string>();
 
   constructor(vault: VaultIdentity, tell: (finding: Finding) => void) {
     this.#vault = vault;
     this.#tell = tell;
   }
 
-  async commit(core: VaultCore, stored: StoredCommit, place: Position): Promise<void> {
+  async commit(core: VaultCore, stored: StoredCommit, place: string): Promise<void> {
     this.commits += 1;
     const header = decodeCommitHeader(decodeSignedCommit(stored.commit).header);
     const row = core.registry.row(header.agentId);
-    const where = `${whereOf(place)}, commit ${header.sequence} of agent ${row?.name ?? hex(header.agentId)}`;
+    const where = `${place}, commit ${header.sequence} of agent ${row?.name ?? hex(header.agentId)}`;
     const agent = core.registry.certificate(header.agentId);
     if (agent === undefined || row === undefined)
       return this.#error('commit-invalid', 'its agent had not enrolled', where);
@@ -94,9 +98,8 @@ export class LogAudit implements ReplayAudit {
   async references(
     core: VaultCore,
     { lineageId, pages }: StoredReferences,
-    place: Position,
+    where: string,
   ): Promise<void> {
-    const where = `${whereOf(place)}, references of an agent`;
     const proved = new Set<string>();
     for (const id of pages) {
       proved.add(idName(id));
@@ -129,22 +132,31 @@ export class LogAudit implements ReplayAudit {
     for (const { depth, refs } of contents)
       for (const { id } of refs) named.set(idName(id), { id, isPage: depth > 0 });
     const refs = [...named.values()];
-    const missing: ChunkId[] = [];
+    const unowned: ChunkId[] = [];
     for (let at = 0; at < refs.length; at += REFS_AT_ONCE) {
       const some = refs.slice(at, at + REFS_AT_ONCE);
       const ids = some.map(({ id }) => id);
-      const [owned, rows] = [await core.owned(lineageId, ids), await core.items(ids)];
+      const owned = await core.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
+      const rows = await core.itemRows(ids);
       for (const [index, { id, isPage }] of some.entries()) {
-        const known = owned[index] === 'referenced' || proved.has(idName(id));
-        if (rows[index] === undefined || (isPage ? !known : owned[index] === undefined))
-          missing.push(id);
+        const row = owned[index];
+        const isProved =
+          proved.has(idName(id)) || (row !== undefined && read.owned(row) === 'referenced');
+        if (isPage ? !isProved : row === undefined) unowned.push(id);
+        else if (!isHeld(rows[index])) this.missing.add(idName(id));
       }
     }
-    this.#missing(missing, where, core);
+    const [first] = unowned;
+    if (first === undefined) return;
+    this.#error(
+      'reference-missing',
+      `it refers to ${unowned.length} chunks or pages that its agent had not uploaded before, first ${hex(first)}`,
+      where,
+    );
   }
 
-  async event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void> {
-    const where = `${whereOf(place)}, leaf ${core.log.size}`;
+  async event(core: VaultCore, stored: StoredEvent, place: string): Promise<void> {
+    const where = `${place}, leaf ${core.log.size}`;
     const event = decodeEventBody(stored.event);
     const { timeMs } = decodeLogLeaf(stored.leaf);
     if (!equalBytes(stored.leaf, eventLeaf(stored.event, timeMs)))
@@ -164,18 +176,6 @@ export class LogAudit implements ReplayAudit {
     }
   }
 
-  #missing(ids: readonly ChunkId[], where: string, core: VaultCore): void {
-    // Damaged items are told on their own, with the versions that they concern.
-    const lost = ids.filter((id) => !core.isDamaged(id));
-    const [first] = lost;
-    if (first === undefined) return;
-    this.#error(
-      'reference-missing',
-      `it refers to ${lost.length} chunks or pages that its agent had not uploaded before, first ${hex(first)}`,
-      where,
-    );
-  }
-
   #attempt<T>(code: FindingCode, where: string, run: () => T): T | undefined {
     try {
       return run();
@@ -189,10 +189,6 @@ export class LogAudit implements ReplayAudit {
   #error(code: FindingCode, what: string, where: string): void {
     this.#tell({ code, severity: 'error', what, where, remedy: RESTORE });
   }
-}
-
-function whereOf({ pack, offset }: Position): string {
-  return `pack ${pack}, byte ${offset}`;
 }
 
 /**

@@ -1,17 +1,22 @@
 import type { Catalog } from './catalog.ts';
-import { ranges } from './catalog-keys.ts';
+import { keys, ranges, readKey } from './catalog-keys.ts';
+import { read, values } from './catalog-rows.ts';
 
 /**
- * Sentences about how two catalogs differ in what follows from the journal; none when they are
- * equal.
+ * Sentences about how two catalogs differ in what follows from history and packs; none when they
+ * are equal. What lay in `lost` packs is left out of both: that they are gone was told.
  */
-export async function compareCatalogs(expected: Catalog, found: Catalog): Promise<string[]> {
+export async function compareCatalogs(
+  expected: Catalog,
+  found: Catalog,
+  lost: ReadonlySet<number>,
+): Promise<string[]> {
   let missing = 0;
   let surplus = 0;
   let different = 0;
   let first: Buffer | undefined;
-  const left = expected.scan(ranges.journal);
-  const right = found.scan(ranges.journal);
+  const left = derivedRows(expected, lost);
+  const right = derivedRows(found, lost);
   let a = await left.next();
   let b = await right.next();
   while (a.done !== true || b.done !== true) {
@@ -31,6 +36,30 @@ export async function compareCatalogs(expected: Catalog, found: Catalog): Promis
   }
   if (missing + surplus + different === 0) return [];
   return [
-    `${missing} rows are missing, ${surplus} too many, ${different} differ from what the packs say (first key ${first?.toString('hex')})`,
+    `${missing} rows are missing, ${surplus} too many, ${different} differ from what history and packs say (first key ${first?.toString('hex')})`,
   ];
+}
+
+async function* derivedRows(
+  catalog: Catalog,
+  lost: ReadonlySet<number>,
+): AsyncGenerator<[Buffer, Buffer]> {
+  if (lost.size === 0) {
+    yield* catalog.scan(ranges.derived);
+    return;
+  }
+  const [item] = ranges.items.gte;
+  const [pack] = ranges.packs.gte;
+  for await (const [key, value] of catalog.scan(ranges.derived)) {
+    if (key.equals(keys.itemSums) || (key[0] === pack && lost.has(readKey.pack(key)))) continue;
+    if (key[0] !== item) {
+      yield [key, value];
+      continue;
+    }
+    const row = read.item(value);
+    const places = row.places.filter((place) => !lost.has(place.pack));
+    const kind = places.length === 0 ? undefined : row.kind;
+    if (kind !== undefined || row.plainSize !== undefined)
+      yield [key, values.item({ ...row, kind, places })];
+  }
 }

@@ -16,8 +16,6 @@ export type FindingCode =
   | 'history-end'
   /** A pack or history file is another vault's, renamed, doubled, or its header is unreadable. */
   | 'file-foreign'
-  /** A pack's header is unreadable or belongs elsewhere. */
-  | 'pack-header'
   /** A closed pack lacks its index or footer, or they do not fit its records. */
   | 'pack-index'
   /** Bytes in a pack are no record although they were durable. */
@@ -28,6 +26,8 @@ export type FindingCode =
   | 'header-damaged'
   /** A chunk or page whose bytes have rotted. */
   | 'item-damaged'
+  /** Chunks or pages that versions need are in no pack. */
+  | 'item-missing'
   /**
    * The last pack ends in a torn record: a crash's trace, cut at the next start. A warning when
    * sound records stand in it.

@@ -1,10 +1,9 @@
-import { cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { appendFileSync, cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
-import { Level } from 'level';
 import { describe, expect, test } from 'vitest';
-import { catalogRows, endOnDisk } from '../../testing/store/copies.ts';
+import { catalogRows, endsOnDisk, fileOf } from '../../testing/store/copies.ts';
 import { check, codes, forgetDurable, lab, recordAt, spoil } from '../../testing/store/fsck-lab.ts';
 import { content, without } from '../../testing/store/world.ts';
 import { Catalog } from './catalog.ts';
@@ -58,47 +57,28 @@ describe('fsck of a collector', () => {
     expect(await catalogRows(place.vaultDir)).toEqual(live);
   });
 
-  test('I-C2 I-C5 a catalog of an earlier release is built anew at start, and what was durable stays known', async () => {
+  test('I-C2 I-C5 where the catalog is gone, what was durable stays known', async () => {
     const place = await lab();
     const live = await catalogRows(place.vaultDir);
-    const folder = join(place.vaultDir, 'catalog');
-    rmSync(join(place.vaultDir, 'durable.json'));
-    const level = new Level<Buffer, Buffer>(folder, {
-      keyEncoding: 'buffer',
-      valueEncoding: 'buffer',
-    });
-    await level.put(keys.version, Buffer.from([0, 0, 0, 1]));
-    await level.del(keys.durable); // not written by earlier releases
-    await level.close();
-    const end = endOnDisk(place.vaultDir);
-    const pack = join(place.vaultDir, 'packs', '00000001.pack');
-    cpSync(pack, join(place.dir, 'whole.pack'));
-    truncateSync(pack, end.offset - 5);
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
-      code: 'STORE_CORRUPT',
-    });
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
-      code: 'STORE_CORRUPT',
-    });
-    cpSync(join(place.dir, 'whole.pack'), pack);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    const { history } = endsOnDisk(place.vaultDir);
+    const file = fileOf(place.vaultDir, 'history', history.file);
+    cpSync(file, join(place.dir, 'whole'));
+    truncateSync(file, history.offset - 5);
+    for (let turn = 0; turn < 2; turn += 1)
+      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+        code: 'STORE_CORRUPT',
+      });
+    cpSync(join(place.dir, 'whole'), file);
     await (await openCollector(place.dir, place.world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(live);
   });
 
-  test('a missing pack is named', async () => {
-    const place = await lab(4096);
-    rmSync(join(place.vaultDir, 'packs', '00000002.pack'));
-    const { findings } = await check(place);
-    expect(findings).toMatchObject([
-      { code: 'pack-missing', what: expect.stringContaining('00000002.pack') },
-    ]);
-  });
-
-  test('a torn tail is no fault, and the next start cuts it', async () => {
+  test('a torn tail of the history is no fault, and the next start cuts it', async () => {
     const place = await lab();
-    const { offset } = endOnDisk(place.vaultDir);
+    const { history } = endsOnDisk(place.vaultDir);
     forgetDurable(place);
-    truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), offset - 5);
+    truncateSync(fileOf(place.vaultDir, 'history', history.file), history.offset - 5);
     const { findings } = await check(place);
     expect(findings.map(({ code, severity }) => [code, severity])).toEqual([
       ['torn-tail', 'info'],
@@ -110,18 +90,16 @@ describe('fsck of a collector', () => {
     expect((await check(place)).findings).toEqual([]);
   });
 
-  test('packs that lost their end are refused at start, and accepted only by a repair', async () => {
+  test('a history that lost its end is refused at start, and accepted only by a repair', async () => {
     const place = await lab();
-    truncateSync(
-      join(place.vaultDir, 'packs', '00000001.pack'),
-      endOnDisk(place.vaultDir).offset - 5,
-    );
+    const { history } = endsOnDisk(place.vaultDir);
+    truncateSync(fileOf(place.vaultDir, 'history', history.file), history.offset - 5);
     await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
       code: 'STORE_CORRUPT',
-      message: /lost its end/,
+      message: /00000001\.history/,
     });
-    expect(codes((await check(place)).findings)).toEqual(['pack-short']);
-    expect(codes((await check(place, true)).findings)).toEqual(['pack-short', 'repaired']);
+    expect(codes((await check(place)).findings)).toEqual(['history-short']);
+    expect(codes((await check(place, true)).findings)).toEqual(['history-short', 'repaired']);
     expect((await check(place)).findings).toEqual([]);
     await (await openCollector(place.dir, place.world.ports())).close();
   });
@@ -130,28 +108,24 @@ describe('fsck of a collector', () => {
     'I-C5 P1 a broken last record that was durable is no torn tail, and nobody cuts it (repair: %s)',
     async (repair) => {
       const place = await lab();
-      const size = endOnDisk(place.vaultDir);
-      await spoil(
-        join(place.vaultDir, 'packs', '00000001.pack'),
-        (await recordAt(place.vaultDir, 4, 2)).at + 200,
-      );
+      const ends = endsOnDisk(place.vaultDir);
+      const { path, at } = await recordAt(place.vaultDir, 'commit', 2);
+      await spoil(path, at + 200);
       expect((await check(place, repair)).findings).toMatchObject([
         { code: 'record-broken', what: 'a commit that was durable is broken' },
       ]);
-      expect(endOnDisk(place.vaultDir)).toEqual(size);
-      await (await openCollector(place.dir, place.world.ports())).close();
-      expect(endOnDisk(place.vaultDir)).toEqual(size);
+      expect(endsOnDisk(place.vaultDir)).toEqual(ends);
     },
   );
 
-  test.each(['the only pack', 'the last pack'])(
-    'P1 a repair does not make an empty store where %s is missing',
+  test.each(['the only file', 'the newest file'])(
+    'P1 a repair does not make an empty store where %s of the history is missing',
     async (which) => {
-      const place = await lab(which === 'the only pack' ? undefined : 4096);
-      const last = String(endOnDisk(place.vaultDir).pack).padStart(8, '0');
-      rmSync(join(place.vaultDir, 'packs', `${last}.pack`));
+      const place = await lab(which === 'the only file' ? undefined : 4096);
+      const { history } = endsOnDisk(place.vaultDir);
+      rmSync(fileOf(place.vaultDir, 'history', history.file));
       for (const repair of [false, true])
-        expect(codes((await check(place, repair)).findings)).toEqual(['pack-missing']);
+        expect(codes((await check(place, repair)).findings)).toEqual(['history-missing']);
       await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
         code: 'STORE_CORRUPT',
       });
@@ -165,7 +139,7 @@ describe('fsck of a collector', () => {
     const change = catalog.begin();
     change.del(keys.leaf(2));
     change.put(keys.item(content('planted', 32)), Buffer.from('00', 'hex'));
-    change.commit(catalog.checkpoint ?? { pack: 1, offset: 0 });
+    change.commit();
     await catalog.flush();
     await catalog.close();
     const { findings } = await check(place);
@@ -199,18 +173,18 @@ describe('fsck of a collector', () => {
 
   test('P6 in a folder in use, damage in the last synced group is damage and no torn tail', async () => {
     const place = await lab();
-    const pack = join(place.vaultDir, 'packs', '00000001.pack');
     const store = await openCollector(place.dir, place.world.ports());
-    // chunk "c", of the last commit
-    await spoil(pack, (await recordAt(place.vaultDir, 1, 42)).at + 60);
+    const chunk = await recordAt(place.vaultDir, 'chunk', 42); // "c", of the last commit
+    await spoil(chunk.path, chunk.at + 60);
     const { findings, faults } = await check(place);
     expect(codes(findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
     expect(faults).toBe(2);
-    await spoil(pack, (await recordAt(place.vaultDir, 4, 2)).at + 200);
+    const commit = await recordAt(place.vaultDir, 'commit', 2);
+    await spoil(commit.path, commit.at + 200);
     expect((await check(place)).findings).toContainEqual(
       expect.objectContaining({
         code: 'record-broken',
-        what: 'a commit that was written whole is broken',
+        what: 'a commit that was durable is broken',
       }),
     );
     await store.close();
@@ -219,10 +193,8 @@ describe('fsck of a collector', () => {
   test('in a folder in use, a record that is not there whole may be under way: told, and no fault', async () => {
     const place = await lab();
     const store = await openCollector(place.dir, place.world.ports());
-    truncateSync(
-      join(place.vaultDir, 'packs', '00000001.pack'),
-      endOnDisk(place.vaultDir).offset - 5,
-    );
+    const { history } = endsOnDisk(place.vaultDir);
+    appendFileSync(fileOf(place.vaultDir, 'history', history.file), 'half a header');
     const { findings, faults } = await check(place);
     expect(findings[0]).toMatchObject({
       code: 'torn-tail',
@@ -237,26 +209,22 @@ describe('fsck of a collector', () => {
     'P1 a damaged chunk of the last group costs no commit when the collector is stopped (repair: %s)',
     async (repair) => {
       const place = await lab();
-      const size = endOnDisk(place.vaultDir);
-      await spoil(
-        join(place.vaultDir, 'packs', '00000001.pack'),
-        (await recordAt(place.vaultDir, 1, 42)).at + 60,
-      );
+      const size = endsOnDisk(place.vaultDir);
+      const { path, at } = await recordAt(place.vaultDir, 'chunk', 42);
+      await spoil(path, at + 60);
       expect(codes((await check(place, repair)).findings)).toEqual([
         'item-damaged',
         'version-damaged',
       ]);
-      expect(endOnDisk(place.vaultDir)).toEqual(size);
+      expect(endsOnDisk(place.vaultDir)).toEqual(size);
     },
   );
 
   test('a torn tail with sound records in it is a warning, as nobody can tell it from damage', async () => {
     const place = await lab();
     forgetDurable(place);
-    await spoil(
-      join(place.vaultDir, 'packs', '00000001.pack'),
-      (await recordAt(place.vaultDir, 1, 42)).at + 60,
-    );
+    const { path, at } = await recordAt(place.vaultDir, 'uploads', 2); // the commit stands behind it
+    await spoil(path, at + 60);
     const { findings } = await check(place);
     expect(findings[0]).toMatchObject({
       code: 'torn-tail',

@@ -2,9 +2,9 @@ import type { AgentId, ChainId } from '@aliquot/proto';
 import type { Line } from './agent-lines.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
-import type { VaultCore } from './core.ts';
 import { heldName } from './history-id.ts';
 import { hasEnded } from './refusal.ts';
+import type { VaultCore } from './vault/core.ts';
 import type { SweepWait } from './vault-records.ts';
 
 /**

@@ -12,12 +12,12 @@ import { groupIdOf, verifyGroup } from '@aliquot/shared/keys/group';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
-import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { encodeGroup, type GroupRow } from './group-row.ts';
 import { refuseBearers, refuseNewLineName } from './names.ts';
 import { hasEnded, refusalOf } from './refusal.ts';
 import type { Registry } from './registry.ts';
+import type { VaultCore } from './vault/core.ts';
 
 /*
  * Groups, and the agents that enrol by their certificates. The log counts: each agent that came is

@@ -9,8 +9,8 @@ import {
 } from '@aliquot/proto';
 import { keys, type Range, ranges, readKey } from './catalog-keys.ts';
 import { read } from './catalog-rows.ts';
-import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
+import type { VaultCore } from './vault/core.ts';
 
 /** One version of interest in a commit. */
 interface Slot {

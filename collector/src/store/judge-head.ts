@@ -1,7 +1,7 @@
 import { decodeEpochOpeningBody, type TreeHead } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { coversLoss } from '@aliquot/shared/log/continuation';
-import type { VaultCore } from './core.ts';
+import type { VaultCore } from './vault/core.ts';
 import type { HeadJudgement } from './vault-records.ts';
 
 /** What a head that somebody shows means for this log: see `VaultLog.judgeHead`. */

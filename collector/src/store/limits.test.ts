@@ -2,13 +2,13 @@ import { asChainId } from '@aliquot/proto';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { content, StoreWorld } from '../../testing/store/world.ts';
-import { JournalVault } from './journal-vault.ts';
 import { STORE_LIMITS } from './limits.ts';
+import { StoredVault } from './stored-vault.ts';
 
 async function limited(chains: number, mergedVersions: number) {
   const world = new StoreWorld();
   const dir = temporaryFolder();
-  const store = await JournalVault.open(
+  const store = await StoredVault.inFolder(
     dir,
     world.identity,
     world.ports({ limits: { ...STORE_LIMITS, chains, mergedVersions } }),

@@ -1,9 +1,9 @@
 import type { EnrolmentCertificateBody } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { AgentRow } from './catalog-rows.ts';
-import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { hasEnded } from './refusal.ts';
+import type { VaultCore } from './vault/core.ts';
 
 /*
  * Who may bear a name. Agents and clones are named in one place, so no two that live may have the

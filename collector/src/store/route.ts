@@ -1,8 +1,8 @@
 import type { AgentId, ChainPoint, CommitHash, CommitHeader, LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { VaultCore } from './core.ts';
 import { historyIdOf } from './history-id.ts';
 import { hasEnded } from './refusal.ts';
+import type { VaultCore } from './vault/core.ts';
 
 /** Where a commit belongs (I-C12). */
 export type Route =

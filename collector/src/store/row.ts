@@ -100,6 +100,10 @@ export class RowReader {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
   u8(): number {
     return this.#bytes.readUInt8(this.#take(1));
   }

@@ -1,24 +1,25 @@
-import type { VaultCore } from './core.ts';
+import type { VaultCore } from './vault/core.ts';
 import type { VaultStats } from './vault-records.ts';
 
 /** The figures of a vault, from sums that the catalog keeps as it grows. */
 export function statsOf(core: VaultCore): VaultStats {
-  const { chunks, pages, commits, versions, files } = core.sums;
+  const { commits, versions, files } = core.sums;
+  const { chunks, pages } = core.items;
   // Exact up to 2^53, which nobody's real files come to.
   const [rawBytes, uniqueBytes, storedBytes] = [
     Number(core.sums.rawBytes),
     Number(core.sums.uniqueBytes),
-    Number(core.sums.storedBytes),
+    Number(core.items.storedBytes),
   ];
   const ratio = (a: number, b: number): number => (a === 0 || b === 0 ? 1 : a / b);
   return {
     rawBytes,
     uniqueBytes,
     storedBytes,
-    packBytes: core.journal.bytes,
+    packBytes: core.bytes,
     chunks,
     pages,
-    packs: core.journal.packs,
+    packs: core.packs.packs().length,
     commits,
     versions,
     files,

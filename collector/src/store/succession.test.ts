@@ -3,14 +3,14 @@ import { issueAddresses } from '@aliquot/shared/keys/certificates';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { content, StoreWorld, WorldAgent } from '../../testing/store/world.ts';
-import { JournalVault } from './journal-vault.ts';
+import { StoredVault } from './stored-vault.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /* What follows another: addresses after addresses, an agent after the one that it replaces. */
 
 async function opened(world = new StoreWorld()) {
   const dir = temporaryFolder();
-  let store = await JournalVault.open(dir, world.identity, world.ports());
+  let store = await StoredVault.inFolder(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());
   return {
@@ -18,7 +18,7 @@ async function opened(world = new StoreWorld()) {
     store: () => store,
     again: async () => {
       await store.close();
-      store = await JournalVault.open(dir, world.identity, world.ports());
+      store = await StoredVault.inFolder(dir, world.identity, world.ports());
       return store;
     },
   };

@@ -6,7 +6,7 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { content, StoreWorld } from '../../testing/store/world.ts';
-import { JournalVault } from './journal-vault.ts';
+import { StoredVault } from './stored-vault.ts';
 import type { PutItem } from './vault-records.ts';
 
 const PAGES = 24;
@@ -42,7 +42,7 @@ function hugeContent(): { content: Content; items: PutItem[]; chunks: PutItem[] 
 test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between which others have theirs, and a rebuild reads no page', async () => {
   const world = new StoreWorld();
   const dir = temporaryFolder();
-  let store = await JournalVault.open(dir, world.identity, world.ports());
+  let store = await StoredVault.inFolder(dir, world.identity, world.ports());
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());
   const [agent, other] = [await world.agent(store, 'hplc-1'), await world.agent(store, 'ms-2')];
@@ -74,8 +74,8 @@ test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between 
   await store.close();
   const live = await catalogRows(dir);
   rmSync(join(dir, 'catalog'), { recursive: true });
-  store = await JournalVault.open(dir, world.identity, world.ports());
+  store = await StoredVault.inFolder(dir, world.identity, world.ports());
   await store.close();
   expect(await catalogRows(dir)).toEqual(live);
-  store = await JournalVault.open(dir, world.identity, world.ports());
+  store = await StoredVault.inFolder(dir, world.identity, world.ports());
 });

@@ -2,9 +2,10 @@ import type { CollectorCertificateBody, Signed, VaultDescriptorBody } from '@ali
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Clock } from '@aliquot/shared/ports';
-import type { CoreKeeper } from './core-keeper.ts';
-import type { JournalPorts } from './journal.ts';
+import type { UnfitRecord } from './errors.ts';
 import type { StoreLimits } from './limits.ts';
+import type { CoreKeeper } from './vault/core-keeper.ts';
+import type { DiskMediaPorts } from './vault/media.ts';
 
 /** What the authority said of a vault, and the collector's key to it. */
 export interface VaultIdentity {
@@ -17,10 +18,18 @@ export interface VaultIdentity {
   readonly identity: SigningKey;
 }
 
-export interface VaultPorts extends JournalPorts {
+/** What a vault needs from outside, whatever it lies on. */
+export interface VaultPorts {
   readonly clock: Clock;
   readonly limits?: StoreLimits;
-  /** Proves uploaded bytes; on the spot unless told. */
+  /** Proves bytes that come and go; on the spot unless told. */
+  readonly hasher?: Hasher;
+  /** Hears of each record that an opening passes over, and of each pack that is lost. */
+  readonly onUnfit?: ((record: UnfitRecord) => void) | undefined;
+}
+
+/** The same of a vault in a folder. */
+export interface FolderPorts extends VaultPorts, DiskMediaPorts {
   readonly hasher?: Hasher;
 }
 

@@ -14,6 +14,7 @@ import type {
   StoredKind,
   TreeHead,
 } from '@aliquot/proto';
+import type { HeldItem } from './packs/pack-store.ts';
 
 export interface CommitOptions {
   /** An operator lets in what an agent that was revoked or replaced had signed. */
@@ -38,14 +39,6 @@ export type ReadItem =
     }
   | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
 
-/** Where a sound item lies in the bytes of its run. */
-export interface HeldItem {
-  readonly id: ChunkId;
-  readonly kind: StoredKind;
-  readonly offset: number;
-  readonly length: number;
-}
-
 /**
  * Items that were read together, in order. The bytes are the caller's, also the `ITEM_ROOM_BYTES`
  * in front of each item: there is room for what its next station writes before it.
@@ -53,12 +46,6 @@ export interface HeldItem {
 export type ItemRun =
   | { readonly type: 'run'; readonly bytes: Uint8Array; readonly items: readonly HeldItem[] }
   | { readonly type: 'missing' | 'damaged'; readonly ids: readonly ChunkId[] };
-
-/**
- * What is free in front of each item of a run: a record's header stood there. Test only: that there
- * is room is proved.
- */
-export const ITEM_ROOM_BYTES = 52;
 
 export type CommitOutcome =
   | {

@@ -8,7 +8,8 @@ import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { Catalog } from '../../src/store/catalog.ts';
 import { keys } from '../../src/store/catalog-keys.ts';
 import { initCollector, openCollector } from '../../src/store/collector.ts';
-import { type Finding, fsckCollector } from '../../src/store/fsck.ts';
+import { fsckCollector } from '../../src/store/fsck.ts';
+import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { CollectorLife } from './collector-life.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
@@ -359,7 +360,7 @@ const collectorRepair: CrashScenario = {
     const catalog = await Catalog.open(nodeFiles, join(life.vaultDir, 'catalog'));
     const change = catalog.begin();
     change.put(keys.lineage(agent.lineageId), Buffer.from('nonsense'));
-    if (catalog.checkpoint !== undefined) change.commit(catalog.checkpoint);
+    change.commit();
     await catalog.flush();
     await catalog.close();
     const packs = join(life.vaultDir, 'packs');

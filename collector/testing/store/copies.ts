@@ -6,72 +6,118 @@ import {
   type OpenFile,
   type RawPath,
 } from '@aliquot/shared/durable/file-port';
+import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { FileFormat } from '@aliquot/shared/records/format';
+import { RecordReader } from '@aliquot/shared/records/reader';
 import { Catalog } from '../../src/store/catalog.ts';
 import { ranges } from '../../src/store/catalog-keys.ts';
-import { packFileName, packNumberOf, ReadOnlyPack } from '../../src/store/pack-source.ts';
-import { comparePositions, type Position } from '../../src/store/position.ts';
-import { PACK_HEADER_BYTES } from '../../src/store/record.ts';
-import { readFooter, scanRecords } from '../../src/store/record-scan.ts';
+import { HISTORY_FORMAT } from '../../src/store/history/history-format.ts';
+import { PACK_FORMAT } from '../../src/store/packs/pack-format.ts';
 
-/** Pack numbers of a vault's folder. */
-export function packsIn(dir: string): number[] {
-  return readdirSync(join(dir, 'packs'))
-    .flatMap((name) => packNumberOf(name) ?? [])
+/** The two kinds of files of records that a vault's folder has. */
+const logs = { history: HISTORY_FORMAT, packs: PACK_FORMAT } as const;
+export type LogName = keyof typeof logs;
+const logNames = ['history', 'packs'] as const;
+
+/** A place in files that are numbered from 1. */
+export interface FilePlace {
+  readonly file: number;
+  readonly offset: number;
+}
+
+/** Negative when `a` comes before `b`. */
+export function compareFilePlaces(a: FilePlace, b: FilePlace): number {
+  return a.file === b.file ? a.offset - b.offset : a.file - b.file;
+}
+
+/** Where each of the two ends, or is cut. */
+export type Ends = Readonly<Record<LogName, FilePlace>>;
+
+export function fileOf(dir: string, log: LogName, number: number): string {
+  return join(dir, log, `${String(number).padStart(8, '0')}${logs[log].suffix}`);
+}
+
+/** Numbers of the files of a vault's folder. */
+export function filesIn(dir: string, log: LogName): number[] {
+  return readdirSync(join(dir, log))
+    .filter((name) => name.endsWith(logs[log].suffix))
+    .map((name) => Number(name.slice(0, 8)))
     .sort((a, b) => a - b);
 }
 
-/** Where the journal's files end right now. */
-export function endOnDisk(dir: string): Position {
-  const pack = packsIn(dir).at(-1) ?? 0;
-  return { pack, offset: pack === 0 ? 0 : statSync(join(dir, 'packs', packFileName(pack))).size };
+function endOf(dir: string, log: LogName): FilePlace {
+  const file = filesIn(dir, log).at(-1) ?? 0;
+  return { file, offset: file === 0 ? 0 : statSync(fileOf(dir, log, file)).size };
+}
+
+/** Where history and packs end right now. */
+export function endsOnDisk(dir: string): Ends {
+  return { history: endOf(dir, 'history'), packs: endOf(dir, 'packs') };
 }
 
 /**
- * The vault's folder as a crash at `cut` would have left it: what was written later is not there.
- * No catalog unless told.
+ * The vault's folder as a crash would have left it that cut both there: what was written later is
+ * not there. No catalog unless told.
  */
 export function copyCutAt(
   dir: string,
   to: string,
-  cut: Position,
+  cuts: Ends,
   options: { readonly catalog?: string } = {},
 ): void {
-  mkdirSync(join(to, 'packs'), { recursive: true });
-  for (const number of packsIn(dir)) {
-    if (number > cut.pack) continue;
-    const bytes = readFileSync(join(dir, 'packs', packFileName(number)));
-    writeFileSync(
-      join(to, 'packs', packFileName(number)),
-      number === cut.pack ? bytes.subarray(0, cut.offset) : bytes,
-    );
+  for (const log of logNames) {
+    mkdirSync(join(to, log), { recursive: true });
+    const cut = cuts[log];
+    for (const number of filesIn(dir, log)) {
+      if (number > cut.file) continue;
+      const bytes = readFileSync(fileOf(dir, log, number));
+      writeFileSync(
+        fileOf(to, log, number),
+        number === cut.file ? bytes.subarray(0, cut.offset) : bytes,
+      );
+    }
   }
   if (options.catalog !== undefined)
     cpSync(options.catalog, join(to, 'catalog'), { recursive: true });
 }
 
-/** Every place where a record, header, index or footer ends, in order. */
-export async function boundaries(files: FilePort, dir: string): Promise<Position[]> {
-  const found: Position[] = [];
-  for (const number of packsIn(dir)) {
-    const pack = await ReadOnlyPack.open(files, join(dir, 'packs', packFileName(number)), number);
-    const salt = (await pack.read(28, 4)).readUInt32BE(0);
-    const footer = await readFooter(pack, salt);
-    found.push({ pack: number, offset: 0 }, { pack: number, offset: PACK_HEADER_BYTES });
-    const to = footer?.indexOffset ?? pack.size;
-    for await (const item of scanRecords(pack, salt, { to, wanted: () => false })) {
-      if (item.type === 'record') found.push({ pack: number, offset: item.end });
+/** The records of one of the two, in order. */
+export async function recordsIn(
+  files: FilePort,
+  dir: string,
+  log: LogName,
+): Promise<readonly (FilePlace & { readonly kind: string; readonly end: number })[]> {
+  const format: FileFormat<string> = logs[log];
+  const reader = await RecordReader.open({ port: files, dir: join(dir, log), format });
+  const found = [];
+  for await (const item of reader.scan())
+    if (item.type === 'record') {
+      const { file, offset, end } = item;
+      found.push({ file, offset, end, kind: item.header.kind });
     }
-    if (footer !== undefined) found.push({ pack: number, offset: pack.size });
-    await pack.close();
-  }
-  return found.sort(comparePositions);
+  await reader.close();
+  return found;
 }
 
-/** All rows of a closed vault's catalog that follow from the journal, as text. */
+/** Every place where a header or record of one of the two ends, in order. */
+export async function boundaries(
+  files: FilePort,
+  dir: string,
+  log: LogName,
+): Promise<readonly FilePlace[]> {
+  const records = await recordsIn(files, dir, log);
+  return filesIn(dir, log).flatMap((file) => [
+    { file, offset: 0 },
+    { file, offset: FILE_HEADER_BYTES },
+    ...records.filter((one) => one.file === file).map(({ end }) => ({ file, offset: end })),
+  ]);
+}
+
+/** All rows of a closed vault's catalog that follow from history and packs, as text. */
 export async function catalogRows(dir: string): Promise<string[]> {
   const catalog = await Catalog.openExisting(nodeFiles, join(dir, 'catalog'));
   const rows: string[] = [];
-  for await (const [key, value] of catalog.scan(ranges.journal))
+  for await (const [key, value] of catalog.scan(ranges.derived))
     rows.push(`${key.toString('hex')} ${value.toString('hex')}`);
   await catalog.close();
   return rows;
@@ -83,15 +129,24 @@ export interface CachedDisk {
   syncedSize(path: string): number;
 }
 
-export function cachedDisk(port: FilePort): CachedDisk {
+/** `onStep` is called after each write and flush. */
+export function cachedDisk(
+  port: FilePort,
+  onStep: (path: string) => Promise<void> = async () => undefined,
+): CachedDisk {
   const synced = new Map<string, number>();
   const wrap = (file: OpenFile, path: RawPath): OpenFile => {
     const note = async () => {
       synced.set(path.toString(), (await file.facts()).size);
+      await onStep(path.toString());
     };
     return {
       read: (into, position) => file.read(into, position),
-      write: (bytes, position) => file.write(bytes, position),
+      write: async (bytes, position) => {
+        const written = await file.write(bytes, position);
+        await onStep(path.toString());
+        return written;
+      },
       sync: () => file.sync().then(note),
       datasync: () => file.datasync().then(note),
       truncate: async (size) => {
@@ -113,22 +168,25 @@ export function cachedDisk(port: FilePort): CachedDisk {
 
 /**
  * The folder after a power cut: synced bytes whole, of the others only what `survives` says, block
- * by block.
+ * by block. No catalog, as the one that is there is being written to, unless told.
  */
 export function copyAfterPowerCut(
   dir: string,
   to: string,
   disk: CachedDisk,
-  survives: (path: string, block: number) => boolean,
+  survives: (log: LogName, block: number) => boolean,
+  options: { readonly catalog: boolean } = { catalog: true },
 ): void {
-  mkdirSync(join(to, 'packs'), { recursive: true });
-  cpSync(join(dir, 'catalog'), join(to, 'catalog'), { recursive: true });
-  for (const number of packsIn(dir)) {
-    const path = join(dir, 'packs', packFileName(number));
-    const bytes = Buffer.from(readFileSync(path));
-    const from = disk.syncedSize(path);
-    for (let at = from; at < bytes.length; at += 64)
-      if (!survives(path, at)) bytes.fill(0, at, Math.min(at + 64, bytes.length));
-    writeFileSync(join(to, 'packs', packFileName(number)), bytes);
+  if (options.catalog) cpSync(join(dir, 'catalog'), join(to, 'catalog'), { recursive: true });
+  for (const log of logNames) {
+    mkdirSync(join(to, log), { recursive: true });
+    for (const number of filesIn(dir, log)) {
+      const path = fileOf(dir, log, number);
+      const bytes = Buffer.from(readFileSync(path));
+      const from = disk.syncedSize(path);
+      for (let at = from; at < bytes.length; at += 64)
+        if (!survives(log, at)) bytes.fill(0, at, Math.min(at + 64, bytes.length));
+      writeFileSync(fileOf(to, log, number), bytes);
+    }
   }
 }

@@ -2,22 +2,17 @@
  * Collectors' folders for the tests of fsck, and ways to damage them. Nothing outside tests imports
  * this file.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { initCollector } from '../../src/store/collector.ts';
-import { type Finding, fsckCollector } from '../../src/store/fsck.ts';
-import {
-  decodeFooter,
-  decodeIndex,
-  encodeRecordHeader,
-  FOOTER_BYTES,
-  RECORD_HEADER_BYTES,
-} from '../../src/store/record.ts';
-import { boundaries } from './copies.ts';
+import { fsckCollector } from '../../src/store/fsck.ts';
+import type { Finding } from '../../src/store/fsck-finding.ts';
+import type { HistoryKind } from '../../src/store/history/history-log.ts';
+import type { PackKind } from '../../src/store/packs/pack-format.ts';
+import { fileOf, recordsIn } from './copies.ts';
 import { content, StoreWorld, type WorldAgent } from './world.ts';
 
 /** A collector's folder that fsck looks at. */
@@ -32,7 +27,8 @@ export interface FsckLab {
 export async function lab(packBytes?: number): Promise<FsckLab> {
   const world = new StoreWorld('fsck', { blind: true });
   const dir = join(temporaryFolder(), 'collector');
-  const ports = packBytes === undefined ? world.ports() : world.ports({ packBytes });
+  const ports =
+    packBytes === undefined ? world.ports() : world.ports({ packBytes, historyBytes: packBytes });
   const store = await initCollector(dir, { name: 'freezer' }, ports);
   const parts = {
     descriptor: world.kit.descriptor,
@@ -78,52 +74,26 @@ export async function spoil(path: string, offset: number): Promise<void> {
   await file.close();
 }
 
-/** The pack, and where in it the record of this kind number with this ordinal begins. */
+/** The file, and where in it the record of this kind with this ordinal begins. */
 export async function recordAt(
   vaultDir: string,
-  kind: number,
+  kind: PackKind | HistoryKind,
   ordinal = 0,
 ): Promise<{ path: string; at: number }> {
+  const log = kind === 'chunk' || kind === 'page' ? 'packs' : 'history';
   let seen = 0;
-  for (const { pack, offset } of await boundaries(nodeFiles, vaultDir)) {
-    const path = join(vaultDir, 'packs', `0000000${pack}.pack`);
-    const file = await nodeFiles.open(path, 'read');
-    const head = new Uint8Array(6);
-    await file.read(head, offset);
-    await file.close();
-    if (Buffer.from(head.subarray(0, 4)).toString() !== 'ALQR' || head[5] !== kind) continue;
-    if (seen === ordinal) return { path, at: offset };
+  for (const record of await recordsIn(nodeFiles, vaultDir, log)) {
+    if (record.kind !== kind) continue;
+    if (seen === ordinal) return { path: fileOf(vaultDir, log, record.file), at: record.offset };
     seen += 1;
   }
   throw new Error('no such record');
 }
 
-/** As after a crash: nothing says how far the packs were durable. */
+/** As after a crash: nothing says how far history and packs were durable. */
 export function forgetDurable({ vaultDir }: FsckLab): void {
   rmSync(join(vaultDir, 'catalog'), { recursive: true });
   rmSync(join(vaultDir, 'durable.json'));
-}
-
-/**
- * Changes a byte of the row of a chunk in the index of the first pack, and all that proves the
- * index, as its maker might have.
- */
-export async function changeIndex({ vaultDir }: FsckLab, within: number): Promise<void> {
-  const path = join(vaultDir, 'packs', '00000001.pack');
-  const bytes = readFileSync(path);
-  const salt = bytes.readUInt32BE(28);
-  const at = decodeFooter(bytes.subarray(-FOOTER_BYTES), 1, salt)?.indexOffset ?? 0;
-  const payload = bytes.subarray(at + RECORD_HEADER_BYTES, bytes.length - FOOTER_BYTES);
-  const row = 4 + 41 * (decodeIndex(payload)?.findIndex(({ kind }) => kind === 'chunk') ?? 0);
-  payload[row + within] = (payload[row + within] ?? 0) ^ 1;
-  bytes.set(
-    encodeRecordHeader(
-      { kind: 'index', length: payload.length, syncedTo: at, id: sha256(payload) },
-      salt,
-    ),
-    at,
-  );
-  writeFileSync(path, bytes);
 }
 
 /** Packs that are never closed, and such of which all but the last are. */

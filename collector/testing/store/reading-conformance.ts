@@ -2,7 +2,7 @@ import { asChunkId, decodeReceiptBody } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { expect, test } from 'vitest';
-import { ITEM_ROOM_BYTES } from '../../src/store/vault-records.ts';
+import { ITEM_ROOM_BYTES } from '../../src/store/packs/pack-store.ts';
 import { all, type Begin } from './conformance-place.ts';
 import { readOne } from './read-one.ts';
 import { content } from './world.ts';

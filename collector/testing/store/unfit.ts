@@ -1,12 +1,12 @@
 /**
- * Puts into a vault's journal what its gate would never let in. Nothing outside tests imports this
+ * Puts into a vault's history what its gate would never let in. Nothing outside tests imports this
  * file.
  */
 import { encodeStoredCommit } from '@aliquot/proto';
 import type { BuiltCommit } from '@aliquot/shared/commit/commit';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { applyLeafOnly } from '../../src/store/apply.ts';
-import type { VaultCore } from '../../src/store/core.ts';
+import type { VaultCore } from '../../src/store/vault/core.ts';
 import type { StoreWorld } from './world.ts';
 
 /** A commit with a genuine receipt, of which nothing but the leaf is applied. */
@@ -36,5 +36,5 @@ export async function appendStranger(
     await applyLeafOnly(change, 'commit', place);
     return () => undefined;
   });
-  await core.journal.sync();
+  await core.history.sync();
 }

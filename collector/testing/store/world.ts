@@ -53,7 +53,7 @@ import {
 import { createKit } from '@aliquot/shared/keys/kit';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import type { Random } from '@aliquot/shared/ports';
-import type { VaultIdentity, VaultPorts } from '../../src/store/vault-parts.ts';
+import type { FolderPorts, VaultIdentity } from '../../src/store/vault-parts.ts';
 import type { CommitOutcome, PutItem } from '../../src/store/vault-records.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 
@@ -134,7 +134,7 @@ export class StoreWorld {
     };
   }
 
-  ports(overrides: Partial<VaultPorts> = {}): VaultPorts {
+  ports(overrides: Partial<FolderPorts> = {}): FolderPorts {
     return { files: nodeFiles, random: this.random, clock: this.clock, ...overrides };
   }
 

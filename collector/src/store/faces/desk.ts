@@ -1,7 +1,7 @@
 import { decodeEventBody } from '@aliquot/proto';
 import { keys } from '../catalog-keys.ts';
 import { saidRow } from '../desk.ts';
-import { leafAt } from '../read-back.ts';
+import { leafAt } from '../vault/read-back.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { VaultDesk } from '../vault-store.ts';
 

@@ -10,9 +10,9 @@ import {
   Submission,
   verifySubmission,
 } from '../commit-gate.ts';
-import type { VaultCore } from '../core.ts';
-import { batches, checkedItems, checkItem, storeItems } from '../put-items.ts';
 import { speakerOf } from '../refusal.ts';
+import type { VaultCore } from '../vault/core.ts';
+import { batches, checkedItems, checkItem, storeItems } from '../vault/put-items.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { PutItem } from '../vault-records.ts';
 import type { VaultIntake } from '../vault-store.ts';
@@ -33,6 +33,9 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
         await storeItems(core, keeper.uploads, lineageId, batch);
         await keeper.syncWhenFull(core);
       });
+      if (!keeper.uploads.isFull(lineageId)) continue;
+      await keeper.settleUploads(lineageId);
+      await keeper.do((core) => keeper.uploads.appendTo(core, lineageId));
     }
   };
 
@@ -65,6 +68,7 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
       if ('type' in speaker) return speaker;
       const verified = verifySubmission(commitBytes, vault.descriptor, speaker.certificate);
       if ('type' in verified) return verified;
+      await keeper.settleUploads(speaker.row.lineageId);
       const submission = new Submission(verified, commitBytes);
       const judge = async (core: VaultCore) => {
         const judged = await judgeCommit(gateOf(core), submission, nowMs, options);
@@ -105,18 +109,18 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
     },
 
     async chainHead(agentId, chainId) {
-      await keeper.sync();
-      return keeper.live().registry.lines(agentId)?.chainHead(chainId)?.head;
+      const { registry } = await keeper.settled();
+      return registry.lines(agentId)?.chainHead(chainId)?.head;
     },
   };
 }
 
 function noteSeen(core: VaultCore, agentId: AgentId, nowMs: number): void {
-  const { registry, catalog, journal } = core;
+  const { registry, catalog, bytes: size } = core;
   const rhythm = registry.learnRhythm(agentId, nowMs);
   if (rhythm !== undefined) catalog.note(keys.rhythm(agentId), values.rhythm(rhythm));
   registry.seen(agentId, nowMs);
   catalog.note(keys.seen(agentId), values.u64(nowMs));
-  for (const { day, bytes } of registry.growth.note(nowMs, journal.bytes))
+  for (const { day, bytes } of registry.growth.note(nowMs, size))
     catalog.note(keys.packBytes(day), bytes === undefined ? undefined : values.u64(bytes));
 }

@@ -1,6 +1,6 @@
 import { judgeHead } from '../judge-head.ts';
-import { leafAt } from '../read-back.ts';
 import { SignedHeads } from '../signed-heads.ts';
+import { leafAt } from '../vault/read-back.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { VaultLog } from '../vault-store.ts';
 

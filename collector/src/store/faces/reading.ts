@@ -1,15 +1,14 @@
 import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from '../history.ts';
-import { readItems } from '../read-back.ts';
-import { readRuns } from '../read-runs.ts';
 import { statsOf } from '../stats.ts';
+import { readItems, readRuns } from '../vault/read-back.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { VaultFigures, VaultReading } from '../vault-store.ts';
 
-export function readingOf({ keeper, hasher }: VaultParts): VaultReading {
+export function readingOf({ keeper }: VaultParts): VaultReading {
   const reading: VaultReading = {
     readItems: (ids) => readItems(() => keeper.ready(), ids),
 
-    readRuns: (ids) => readRuns(() => keeper.ready(), hasher, ids),
+    readRuns: (ids) => readRuns(() => keeper.ready(), ids),
 
     async *state(historyId, atMs) {
       const core = await keeper.settled();
@@ -36,8 +35,8 @@ export function figuresOf({ keeper }: VaultParts): VaultFigures {
     stats: () => statsOf(keeper.live()),
 
     growthPerDay(nowMs) {
-      const { registry, journal } = keeper.live();
-      return registry.growth.perDay(nowMs, journal.bytes);
+      const { registry, bytes } = keeper.live();
+      return registry.growth.perDay(nowMs, bytes);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { EventBody } from '@aliquot/proto';
 import { refuseTwice } from '../apply-desk.ts';
-import type { VaultCore } from '../core.ts';
 import { admitEvent, refuseNewly } from '../events.ts';
+import type { VaultCore } from '../vault/core.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { VaultEvents, VaultRegister } from '../vault-store.ts';
 

@@ -1,5 +1,5 @@
-import type { VaultCore } from '../core.ts';
 import { nextGcEpoch, noteLearned, sweepWaitsFor } from '../gc-epochs.ts';
+import type { VaultCore } from '../vault/core.ts';
 import type { VaultParts } from '../vault-parts.ts';
 import type { VaultSweep } from '../vault-store.ts';
 

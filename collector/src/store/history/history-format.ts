@@ -20,6 +20,7 @@ export const HISTORY_FORMAT: FileFormat<HistoryFileKind> = {
     uploads: { code: 1, maxBytes: 4096 * 32 + 256 },
     commit: { code: 2, maxBytes: MAX_RECORD_BYTES },
     event: { code: 3, maxBytes: 2 * MAX_EVENT_BYTES },
+    references: { code: 5, maxBytes: MAX_RECORD_BYTES },
     end: { code: 4, maxBytes: END_PAYLOAD_BYTES },
   },
   error: recordFault,

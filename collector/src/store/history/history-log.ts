@@ -1,5 +1,5 @@
 /** What happened. Drops and sweeps come later, as kinds of their own. */
-export type HistoryKind = 'uploads' | 'commit' | 'event';
+export type HistoryKind = 'uploads' | 'references' | 'commit' | 'event';
 
 /** A record of the history. */
 export interface HistoryRow {

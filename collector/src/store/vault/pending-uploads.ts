@@ -1,6 +1,6 @@
 import type { ChunkId, LineageId } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
 import type { VaultCore } from './core.ts';
-import { hex } from './registry.ts';
 
 /** Ids in one uploads record. */
 const RECORD_IDS = 4096;
@@ -8,21 +8,28 @@ const RECORD_IDS = 4096;
 interface Pending {
   readonly lineageId: LineageId;
   readonly ids: Map<string, ChunkId>;
+  /** How much must have been put, and be durable, before the history may speak of it. */
+  reliesOn: number;
 }
 
 /**
- * Who uploaded what since the last uploads record: in memory until the next sync or commit writes
- * it down. Lost with the process, which costs a repeated upload and nothing else (no receipt was
- * given).
+ * Who uploaded what since the last uploads record: in memory until a commit of the lineage, a sync
+ * or a flush writes it down. Lost with the process, which costs a repeated upload and nothing else
+ * (no receipt was given).
  */
 export class PendingUploads {
   readonly #lineages = new Map<string, Pending>();
 
-  add(lineageId: LineageId, ids: readonly ChunkId[]): void {
+  /**
+   * `ids` are new to the lineage. Even where none is, its next commit may rely on what was put: a
+   * sound copy of something damaged.
+   */
+  add(lineageId: LineageId, ids: readonly ChunkId[], reliesOn: number): void {
     const name = hex(lineageId);
-    const pending = this.#lineages.get(name) ?? { lineageId, ids: new Map() };
+    const pending = this.#lineages.get(name) ?? { lineageId, ids: new Map(), reliesOn };
     for (const id of ids) pending.ids.set(hex(id), id);
-    if (pending.ids.size > 0) this.#lineages.set(name, pending);
+    pending.reliesOn = reliesOn;
+    this.#lineages.set(name, pending);
   }
 
   has(lineageId: LineageId, id: ChunkId): boolean {
@@ -34,11 +41,20 @@ export class PendingUploads {
     return (this.#lineages.get(hex(lineageId))?.ids.size ?? 0) >= RECORD_IDS;
   }
 
-  /** Writes one lineage's down: before a commit that may rely on it. */
+  /** See `Pending.reliesOn`; 0 where nothing is relied on. */
+  reliesOn(lineageId: LineageId): number {
+    return this.#lineages.get(hex(lineageId))?.reliesOn ?? 0;
+  }
+
+  /**
+   * Makes durable what one lineage has put, and writes down that it did: before anything of it that
+   * relies on this.
+   */
   async appendTo(core: VaultCore, lineageId: LineageId): Promise<void> {
     const name = hex(lineageId);
     const pending = this.#lineages.get(name);
     if (pending === undefined) return;
+    if (pending.reliesOn > core.durablePuts) await core.syncData();
     const ids = [...pending.ids.values()];
     for (let from = 0; from < ids.length; from += RECORD_IDS) {
       const some = ids.slice(from, from + RECORD_IDS);

@@ -8,18 +8,18 @@ import {
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { digestAt, type Hasher, type Span } from '@aliquot/shared/hashing/hasher';
-import { keys } from './catalog-keys.ts';
+import { isHeld } from '../catalog-rows.ts';
+import { StoreError } from '../errors.ts';
+import { idName } from '../reference-walk.ts';
+import type { PutItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
-import { StoreError } from './errors.ts';
 import type { PendingUploads } from './pending-uploads.ts';
-import type { PutItem } from './vault-records.ts';
 
 /**
- * Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh
- * one.
+ * Bytes put in one go: a fraction of a pack, so that a batch always fits a fresh one.
  */
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** Items placed in one go: bounds the time that other agents wait for the queue. */
+/** Items put in one go: bounds the time that other agents wait for the queue. */
 const BATCH_ITEMS = 1024;
 
 /**
@@ -66,7 +66,7 @@ export async function checkedItems(
   return { items: put, bytes: hashed.bytes };
 }
 
-/** The items in runs that the journal takes in one go. */
+/** The items in runs that are put in one go. */
 export function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
   let batch: PutItem[] = [];
   let bytes = 0;
@@ -96,17 +96,16 @@ export async function storeItems(
   items: readonly PutItem[],
 ): Promise<void> {
   const ids = items.map(({ id }) => id);
-  const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
+  const rows = await core.itemRows(ids);
   const fresh = new Map<string, PutItem>();
   for (const [index, item] of items.entries()) {
-    if (rows[index] === undefined || core.isDamaged(item.id))
-      fresh.set(Buffer.from(item.id).toString('latin1'), item);
+    if (!isHeld(rows[index]) || core.isDamaged(item.id)) fresh.set(idName(item.id), item);
   }
-  if (fresh.size > 0) await core.appendItems([...fresh.values()]);
+  if (fresh.size > 0) await core.putItems([...fresh.values()]);
   const owned = await core.owned(lineageId, ids);
   uploads.add(
     lineageId,
     ids.filter((_, index) => owned[index] === undefined),
+    core.puts,
   );
-  if (uploads.isFull(lineageId)) await uploads.appendTo(core, lineageId);
 }

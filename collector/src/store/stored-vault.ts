@@ -1,6 +1,5 @@
 import type { CollectorCertificateBody, Signed, VaultDescriptorBody } from '@aliquot/proto';
 import { hereHasher } from '@aliquot/shared/hashing/hasher';
-import { CoreKeeper } from './core-keeper.ts';
 import { deskOf } from './faces/desk.ts';
 import { intakeOf } from './faces/intake.ts';
 import { logOf } from './faces/log.ts';
@@ -8,7 +7,9 @@ import { figuresOf, readingOf } from './faces/reading.ts';
 import { eventsOf, registerOf } from './faces/register.ts';
 import { sweepOf } from './faces/sweep.ts';
 import { STORE_LIMITS } from './limits.ts';
-import type { VaultIdentity, VaultParts, VaultPorts } from './vault-parts.ts';
+import { CoreKeeper } from './vault/core-keeper.ts';
+import { diskMedia, type VaultMedia } from './vault/media.ts';
+import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault-parts.ts';
 import type {
   VaultDesk,
   VaultEvents,
@@ -21,8 +22,8 @@ import type {
   VaultSweep,
 } from './vault-store.ts';
 
-/** The vault store over pack files and a Level catalog; order and durability are `CoreKeeper`'s. */
-export class JournalVault implements VaultStore {
+/** The vault store over history, packs and catalog; order and durability are `CoreKeeper`'s. */
+export class StoredVault implements VaultStore {
   readonly descriptor: VaultDescriptorBody;
   readonly signedDescriptor: Signed;
   readonly certificate: CollectorCertificateBody;
@@ -56,11 +57,20 @@ export class JournalVault implements VaultStore {
     this.#keeper = parts.keeper;
   }
 
-  /** Opens (or, in an empty folder, begins) the vault; throws what `VaultCore.open` throws. */
-  static async open(dir: string, vault: VaultIdentity, ports: VaultPorts): Promise<JournalVault> {
-    const { clock, limits = STORE_LIMITS, hasher = hereHasher } = ports;
-    const keeper = await CoreKeeper.open(dir, vault.descriptor, ports);
-    return new JournalVault({ vault, keeper, clock, limits, hasher });
+  /** Opens (or, on empty media, begins) the vault; throws what `VaultCore.open` throws. */
+  static async open(
+    media: VaultMedia,
+    vault: VaultIdentity,
+    ports: VaultPorts,
+  ): Promise<StoredVault> {
+    const { clock, limits = STORE_LIMITS, hasher = hereHasher, onUnfit } = ports;
+    const keeper = await CoreKeeper.open(media, vault.descriptor, onUnfit);
+    return new StoredVault({ vault, keeper, clock, limits, hasher });
+  }
+
+  /** The same of a vault in a folder. */
+  static inFolder(dir: string, vault: VaultIdentity, ports: FolderPorts): Promise<StoredVault> {
+    return StoredVault.open(diskMedia(dir, vault.descriptor.vaultId, ports), vault, ports);
   }
 
   flush(): Promise<void> {

@@ -1,0 +1,373 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asChunkId } from '@aliquot/proto';
+import { isForeseen } from '@aliquot/shared/cli/unexpected';
+import { exists } from '@aliquot/shared/durable/durable';
+import type { Hasher } from '@aliquot/shared/hashing/hasher';
+import { Catalog, removeCatalog } from './catalog.ts';
+import { StoreError, type UnfitRecord } from './errors.ts';
+import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
+import { compareCatalogs } from './fsck-catalog.ts';
+import type { CheckOptions, Finding } from './fsck-finding.ts';
+import { checkHistory, type HistoryReport } from './history/check-history.ts';
+import { DiskHistory } from './history/disk-history.ts';
+import { compareHistory, HISTORY_START, type HistoryPoint } from './history/history-log.ts';
+import { checkPacks } from './packs/check-packs.ts';
+import { DiskPacks } from './packs/disk-packs.ts';
+import { comparePlaces, type PackRow } from './packs/pack-store.ts';
+import { idName } from './reference-walk.ts';
+import { lostPacks, takeInPack } from './vault/catch-up.ts';
+import { VaultCore } from './vault/core.ts';
+import { knownHistory, knownPacks } from './vault/core-load.ts';
+import { readMark, removeMark } from './vault/durable-mark.ts';
+import { diskMedia, type VaultMedia } from './vault/media.ts';
+import { replayInto } from './vault/replay.ts';
+import type { VaultIdentity } from './vault-parts.ts';
+
+export interface VaultCheckOptions extends CheckOptions {
+  readonly hasher: Hasher;
+  /** A living process uses the folder. */
+  readonly live: boolean;
+  readonly tell: (finding: Finding) => void;
+}
+
+/** How far history and packs are known to have been durable. */
+interface Known {
+  readonly history: HistoryPoint;
+  readonly packs: ReadonlyMap<number, number>;
+}
+
+const SEND_AGAIN =
+  'the agents that have the content send it again when they next back it up; other versions need a copy of the collector';
+
+/** Proves one vault: its packs side by side, its history by itself, then what follows from both. */
+export class VaultCheck {
+  readonly counts = { packs: 0, bytes: 0, items: 0, commits: 0, repaired: 0 };
+  readonly #dir: string;
+  readonly #catalogDir: string;
+  readonly #vault: VaultIdentity;
+  readonly #options: VaultCheckOptions;
+  readonly #media: VaultMedia;
+  /** Where history or packs end in a torn record. */
+  readonly #torn: string[] = [];
+
+  constructor(dir: string, vault: VaultIdentity, options: VaultCheckOptions) {
+    this.#dir = dir;
+    this.#catalogDir = join(dir, 'catalog');
+    this.#vault = vault;
+    this.#options = options;
+    this.#media = diskMedia(dir, vault.descriptor.vaultId, options);
+  }
+
+  async run(): Promise<void> {
+    const known = await this.#known();
+    const checks = {
+      ...this.#options,
+      vaultId: this.#vault.descriptor.vaultId,
+      tell: this.#tell,
+    };
+    const damaged = await this.#packs(known, checks);
+    const history = await checkHistory(join(this.#dir, 'history'), {
+      ...checks,
+      durable: known.history,
+    });
+    this.counts.bytes += history.bytes;
+    // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
+    if (history.broken) return;
+    const differs = await this.#follows(history, damaged);
+    if (this.#options.repair === true)
+      await this.#repair({ rebuild: differs || history.endLost, endLost: history.endLost });
+  }
+
+  readonly #tell = (finding: Finding): void => {
+    if (finding.code === 'torn-tail') this.#torn.push(finding.where);
+    this.#options.tell(finding);
+  };
+
+  async #known(): Promise<Known> {
+    const mark = await readMark(this.#options.files, this.#dir);
+    const packs = new Map<number, number>();
+    let history = mark?.history ?? HISTORY_START;
+    const catalog = await this.#catalogToAsk();
+    try {
+      if (catalog !== undefined) {
+        for (const [pack, bytes] of await knownPacks(catalog)) packs.set(pack, bytes);
+        const point = await knownHistory(catalog);
+        if (compareHistory(point, history) > 0) history = point;
+      }
+    } finally {
+      await catalog?.close();
+    }
+    for (const { pack, syncedBytes } of mark?.packs ?? [])
+      packs.set(pack, Math.max(syncedBytes, packs.get(pack) ?? 0));
+    return { history, packs };
+  }
+
+  /** The catalog, where it can be asked how far it knows; its trouble is told when it is compared. */
+  async #catalogToAsk(): Promise<Catalog | undefined> {
+    const { files, live } = this.#options;
+    if (live || !(await exists(files, this.#catalogDir))) return undefined;
+    try {
+      const catalog = await Catalog.openExisting(files, this.#catalogDir);
+      if (catalog.isCurrent) return catalog;
+      await catalog.close();
+    } catch (error) {
+      if (!isForeseen(error)) throw error;
+    }
+    return undefined;
+  }
+
+  async #packs(
+    known: Known,
+    checks: Pick<
+      Parameters<typeof checkPacks>[1],
+      'vaultId' | 'files' | 'hasher' | 'live' | 'tell'
+    >,
+  ): Promise<PackRow[]> {
+    const durable = [...known.packs].map(([pack, syncedBytes]) => ({ pack, syncedBytes }));
+    const packs = await DiskPacks.inspect(join(this.#dir, 'packs'), checks.vaultId, checks);
+    const total = packs.bytes;
+    await packs.close();
+    let done = 0;
+    const reports = await checkPacks(join(this.#dir, 'packs'), {
+      ...checks,
+      durable,
+      onPack: ({ bytes }) => {
+        done += bytes;
+        this.#options.onProgress?.(done, total);
+      },
+    });
+    for (const { bytes, items } of reports) {
+      this.counts.packs += 1;
+      this.counts.bytes += bytes;
+      this.counts.items += items;
+    }
+    return reports.flatMap(({ damaged }) => damaged);
+  }
+
+  /**
+   * Replays the history, and takes in the packs, into a catalog of its own, proving each step; true
+   * when the real catalog is not the same.
+   */
+  async #follows({ end, endLost }: HistoryReport, damaged: readonly PackRow[]): Promise<boolean> {
+    const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
+    const { vaultId } = this.#vault.descriptor;
+    const opened: { close(): Promise<void> }[] = [];
+    try {
+      const history = await DiskHistory.inspect(
+        join(this.#dir, 'history'),
+        vaultId,
+        this.#options,
+        end,
+      );
+      opened.push(history);
+      const packs = await DiskPacks.inspect(join(this.#dir, 'packs'), vaultId, this.#options);
+      opened.push(packs);
+      const catalog = await Catalog.open(this.#options.files, scratch);
+      opened.push(catalog);
+      const core = await VaultCore.inspect(history, packs, catalog);
+      return await this.#judge(core, damaged, { endLost, empty: end.file === 0 });
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
+      this.#tell({
+        code: 'receipt-invalid',
+        severity: 'error',
+        what: error.message,
+        where: this.#dir,
+        remedy: 'put history and packs back from a copy of the collector',
+      });
+      return false;
+    } finally {
+      for (const one of opened.toReversed()) await one.close();
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+
+  async #judge(
+    core: VaultCore,
+    damaged: readonly PackRow[],
+    { endLost, empty }: { readonly endLost: boolean; readonly empty: boolean },
+  ): Promise<boolean> {
+    // A vault that was just added, and whose first start was cut short: nothing is in it yet.
+    const real = empty ? undefined : await this.#openCatalog();
+    const audit = new LogAudit(this.#vault, this.#tell);
+    const options = { audit, onUnfit: this.#unfit, nameOf: this.#media.nameOf };
+    let differences: readonly string[] = [];
+    try {
+      if (real !== undefined && real !== 'broken') {
+        const [until, known] = [await knownHistory(real), await knownPacks(real)];
+        await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
+        const met = await replayInto(core, HISTORY_START, { ...options, until });
+        await core.catalog.flush();
+        const lost = new Set(lostPacks({ packs: core.packs, known }));
+        differences = met
+          ? await compareCatalogs(core.catalog, real, lost)
+          : [
+              `it stands at file ${until.file} of the history, byte ${until.offset}, where no record ends`,
+            ];
+        // told already, with what it means
+        if (!endLost) this.#tellDifferences(differences);
+        await this.#takeIn(core, damaged, () => Number.POSITIVE_INFINITY);
+        if (met) await replayInto(core, until, options);
+      } else {
+        await this.#takeIn(core, damaged, () => Number.POSITIVE_INFINITY);
+        await replayInto(core, HISTORY_START, options);
+      }
+    } finally {
+      if (real !== 'broken') await real?.close();
+    }
+    this.counts.commits += audit.commits;
+    await this.#tellDamage(core, damaged, audit.missing);
+    return real === 'broken' || differences.length > 0;
+  }
+
+  readonly #unfit = ({ where, why }: UnfitRecord): void => {
+    this.#tell({
+      code: 'record-unfit',
+      severity: 'error',
+      what: `a record cannot be applied, so it is passed over: ${why}`,
+      where,
+      remedy:
+        'nothing else is concerned, and it cannot be mended; back up again what this agent has, or revoke it',
+    });
+  };
+
+  /** Takes in what packs hold up to a place in each. A pack that cannot be read was told. */
+  async #takeIn(
+    core: VaultCore,
+    damaged: readonly PackRow[],
+    to: (pack: number) => number,
+  ): Promise<void> {
+    for (const { pack, bytes } of core.packs.packs()) {
+      if (to(pack) <= (core.known.get(pack) ?? 0) || core.known.get(pack) === bytes) continue;
+      await takeInPack(core, pack, to(pack)).catch((error: unknown) => {
+        if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
+      });
+    }
+    for (const { id } of damaged) if (!(await hasOther(core, id, damaged))) core.setDamaged(id);
+  }
+
+  #tellDifferences(differences: readonly string[]): void {
+    for (const what of differences)
+      this.#tell({
+        code: 'catalog-differs',
+        severity: 'error',
+        what,
+        where: this.#catalogDir,
+        remedy: 'aliquot fsck --repair builds it anew from history and packs',
+      });
+  }
+
+  /** The real catalog; `undefined` when it cannot be looked at now. */
+  async #openCatalog(): Promise<Catalog | 'broken' | undefined> {
+    const path = this.#catalogDir;
+    const skip = (what: string, remedy: string): undefined => {
+      this.#tell({
+        code: 'catalog-not-compared',
+        severity: 'info',
+        what: `the catalog was not compared: ${what}`,
+        where: path,
+        remedy,
+      });
+    };
+    if (this.#options.live)
+      return skip('a living process has it open', 'run fsck again while the collector is stopped');
+    try {
+      if (await exists(this.#options.files, path)) {
+        const found = await Catalog.openExisting(this.#options.files, path);
+        if (found.isCurrent) return found;
+        await found.close();
+        return skip('it is of another release', 'nothing to do: the next start builds it anew');
+      }
+      this.#tell({
+        code: 'catalog-broken',
+        severity: 'warning',
+        what: 'there is no catalog',
+        where: path,
+        remedy: 'nothing to do: the next start builds it',
+      });
+    } catch (error) {
+      if (!isForeseen(error)) throw error;
+      const says = error instanceof Error ? error.message : String(error);
+      this.#tell({
+        code: 'catalog-broken',
+        severity: 'error',
+        what: `the catalog cannot be read: ${says}`,
+        where: path,
+        remedy: 'aliquot fsck --repair builds it anew from history and packs',
+      });
+    }
+    return 'broken';
+  }
+
+  /** Damaged and missing items, and the versions that need them. */
+  async #tellDamage(
+    core: VaultCore,
+    damaged: readonly PackRow[],
+    missing: ReadonlySet<string>,
+  ): Promise<void> {
+    const lost = new Set(missing);
+    for (const { id, kind, place } of damaged) {
+      const mended = !core.isDamaged(id);
+      if (!mended) lost.add(idName(id));
+      this.#tell({
+        code: 'item-damaged',
+        severity: mended ? 'warning' : 'error',
+        what: `the bytes of ${kind} ${Buffer.from(id).toString('hex')} are damaged${mended ? ', and a sound copy is in another place' : ''}`,
+        where: `${this.#media.nameOf(place)}, byte ${place.offset}`,
+        remedy: mended ? 'check the disk' : `check the disk; ${SEND_AGAIN}`,
+      });
+    }
+    const [first] = missing;
+    if (first !== undefined) {
+      const id = asChunkId(new Uint8Array(Buffer.from(first, 'latin1')));
+      this.#tell({
+        code: 'item-missing',
+        severity: 'error',
+        what: `${missing.size} chunks or pages that versions need are in no pack, first ${Buffer.from(id).toString('hex')}`,
+        where: join(this.#dir, 'packs'),
+        remedy: `put the pack that held them back from a copy; else ${SEND_AGAIN}`,
+      });
+    }
+    if (lost.size > 0) await tellDamagedVersions(core, lost, this.#tell);
+  }
+
+  /**
+   * What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one
+   * was wrong.
+   */
+  async #repair({
+    rebuild,
+    endLost,
+  }: {
+    readonly rebuild: boolean;
+    readonly endLost: boolean;
+  }): Promise<void> {
+    const { files } = this.#options;
+    if (endLost) await removeMark(files, this.#dir);
+    if (rebuild) await removeCatalog(files, this.#catalogDir);
+    await (await VaultCore.open(this.#media)).close();
+    for (const where of this.#torn)
+      this.#repaired('the bytes that are no complete record were cut off', where);
+    if (rebuild)
+      this.#repaired('the catalog was built anew from history and packs', this.#catalogDir);
+  }
+
+  #repaired(what: string, where: string): void {
+    this.counts.repaired += 1;
+    this.#tell({ code: 'repaired', severity: 'info', what, where, remedy: 'nothing to do' });
+  }
+}
+
+/** Whether an item lies in a place that is not among the damaged ones. */
+async function hasOther(
+  core: VaultCore,
+  id: PackRow['id'],
+  damaged: readonly PackRow[],
+): Promise<boolean> {
+  const [row] = await core.itemRows([id]);
+  return (row?.places ?? []).some(
+    (place) => !damaged.some((one) => comparePlaces(one.place, place) === 0),
+  );
+}

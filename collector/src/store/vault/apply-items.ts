@@ -1,0 +1,67 @@
+import type { StoredKind } from '@aliquot/proto';
+import type { CatalogChange } from '../catalog.ts';
+import { keys } from '../catalog-keys.ts';
+import { type ItemRow, type ItemSums, NO_ITEMS, read, values } from '../catalog-rows.ts';
+import { comparePlaces, type PackRow, type Place } from '../packs/pack-store.ts';
+
+/** Places remembered of one item; whoever stores it a fifth time has other worries. */
+const MAX_PLACES = 4;
+
+/** An item that no pack holds, and of which nobody has said anything. */
+const NOWHERE: ItemRow = { kind: undefined, places: [], plainSize: undefined };
+
+/** What items of packs change, read at once: `applyItems` then waits for nothing and cannot fail. */
+export function prefetchItems(
+  change: CatalogChange,
+  items: readonly Pick<PackRow, 'id'>[],
+): Promise<void> {
+  return change.prefetch([keys.itemSums, ...items.map(({ id }) => keys.item(id))]);
+}
+
+/**
+ * How items of packs change the catalog, live and when it is built anew, in whatever order the
+ * packs come (I-C2). An item that lies in several packs is read from the last of them.
+ */
+export async function applyItems(
+  change: CatalogChange,
+  items: readonly Pick<PackRow, 'id' | 'kind' | 'place'>[],
+): Promise<ItemSums> {
+  let sums = await itemSumsOf(change);
+  for (const { id, kind, place } of items) {
+    const before = await itemRowOf(change, id);
+    const after = placed(before, kind, place);
+    if (after === before) continue;
+    change.put(keys.item(id), values.item(after));
+    sums = added(added(sums, before, -1), after, 1);
+  }
+  change.put(keys.itemSums, values.itemSums(sums));
+  return sums;
+}
+
+async function itemSumsOf(change: CatalogChange): Promise<ItemSums> {
+  const row = await change.get(keys.itemSums);
+  return row === undefined ? NO_ITEMS : read.itemSums(row);
+}
+
+/** What is known of an item. */
+export async function itemRowOf(change: CatalogChange, id: Uint8Array): Promise<ItemRow> {
+  const row = await change.get(keys.item(id));
+  return row === undefined ? NOWHERE : read.item(row);
+}
+
+function placed(row: ItemRow, kind: StoredKind, place: Place): ItemRow {
+  if (row.places.some((known) => comparePlaces(known, place) === 0)) return row;
+  const places = [...row.places, place].sort((a, b) => comparePlaces(b, a));
+  const isLast = places[0] === place;
+  return { ...row, kind: isLast ? kind : row.kind, places: places.slice(0, MAX_PLACES) };
+}
+
+function added(sums: ItemSums, { kind, places }: ItemRow, sign: 1 | -1): ItemSums {
+  const [place] = places;
+  if (kind === undefined || place === undefined) return sums;
+  return {
+    storedBytes: sums.storedBytes + BigInt(sign * place.length),
+    chunks: sums.chunks + (kind === 'chunk' ? sign : 0),
+    pages: sums.pages + (kind === 'page' ? sign : 0),
+  };
+}

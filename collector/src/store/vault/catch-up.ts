@@ -1,0 +1,136 @@
+import { FLUSH_CHANGES } from '../catalog.ts';
+import { keys, ranges, readKey } from '../catalog-keys.ts';
+import { isHeld, read, values } from '../catalog-rows.ts';
+import { StoreError, type UnfitRecord } from '../errors.ts';
+import { HISTORY_START } from '../history/history-log.ts';
+import type { PackRow } from '../packs/pack-store.ts';
+import { prefetchItems } from './apply-items.ts';
+import type { VaultCore } from './core.ts';
+import { knownHistory } from './core-load.ts';
+import type { VaultMedia } from './media.ts';
+import { replayInto } from './replay.ts';
+
+const ROWS_AT_ONCE = 1024;
+
+/**
+ * Takes in what history and packs hold and the catalog does not know. Memory stays bounded: the
+ * catalog is flushed now and then (an opening has made durable what it kept).
+ */
+export async function catchUp(
+  core: VaultCore,
+  { nameOf }: VaultMedia,
+  onUnfit: ((record: UnfitRecord) => void) | undefined,
+): Promise<void> {
+  const lost = lostPacks(core);
+  if (lost.length > 0) {
+    for (const pack of lost) {
+      const why = 'the pack is missing or has lost its end: put it back from a copy';
+      onUnfit?.({ where: nameOf({ pack }), why });
+    }
+    await beginForgetting(core);
+  }
+  if ((await core.catalog.get(keys.forgetting)) !== undefined) await forgetPlaces(core);
+  for (const { pack, bytes } of core.packs.packs()) {
+    if (core.known.get(pack) === bytes) continue;
+    await takeInPack(core, pack).catch((error: unknown) => {
+      if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
+      core.unread.add(pack);
+      onUnfit?.({ where: nameOf({ pack }), why: error.message });
+    });
+  }
+  const from = await knownHistory(core.catalog);
+  await replayInto(core, from, { onUnfit, nameOf });
+  if (lost.length > 0 || from.file === HISTORY_START.file) await lookForLacking(core);
+}
+
+/** Packs of which the catalog knows more than there is. */
+export function lostPacks({ packs, known }: Pick<VaultCore, 'packs' | 'known'>): number[] {
+  const here = new Map(packs.packs().map(({ pack, bytes }) => [pack, bytes]));
+  return [...known].flatMap(([pack, bytes]) => ((here.get(pack) ?? -1) < bytes ? [pack] : []));
+}
+
+/** Takes in what one pack holds behind what the catalog knows of it; up to `to` if told. */
+export async function takeInPack(
+  core: VaultCore,
+  pack: number,
+  to = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  const from = core.known.get(pack) ?? 0;
+  for await (const rows of core.packs.rows(pack, from)) {
+    await takeInRows(
+      core,
+      rows.filter(({ place }) => place.offset < to),
+    );
+    await flushWhenFull(core);
+  }
+  const bytes = Math.min(to, core.packs.packs().find((one) => one.pack === pack)?.bytes ?? 0);
+  const change = core.catalog.begin();
+  change.put(keys.pack(pack), values.u64(bytes));
+  change.commit();
+  core.known.set(pack, bytes);
+}
+
+async function takeInRows(core: VaultCore, rows: readonly PackRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const change = core.catalog.begin();
+  await prefetchItems(change, rows);
+  await core.takeItems(change, rows);
+  // A second copy of an item is written only when the first was found damaged.
+  for (const { id, sound } of rows) {
+    if (!sound) core.setDamaged(id);
+    else if (core.isDamaged(id)) core.mended(id);
+  }
+}
+
+/**
+ * From now on the catalog knows nothing of packs: it takes all of them in again, which finds what
+ * lies in another pack, too. Noted first, so that a crash in the middle begins it again.
+ */
+async function beginForgetting(core: VaultCore): Promise<void> {
+  const change = core.catalog.begin();
+  for (const pack of core.known.keys()) change.del(keys.pack(pack));
+  change.commit();
+  core.known.clear();
+  core.catalog.note(keys.forgetting, Buffer.alloc(0));
+  await core.catalog.flush();
+}
+
+async function forgetPlaces(core: VaultCore): Promise<void> {
+  let change = core.catalog.begin();
+  let count = 0;
+  for await (const [key, value] of core.catalog.scan(ranges.items)) {
+    const row = read.item(value);
+    if (row.plainSize === undefined) change.del(key);
+    else change.put(key, values.item({ ...row, kind: undefined, places: [] }));
+    count += 1;
+    if (count % ROWS_AT_ONCE > 0) continue;
+    change.commit();
+    change = core.catalog.begin();
+    await flushWhenFull(core);
+  }
+  change.del(keys.itemSums);
+  change.commit();
+  core.catalog.note(keys.forgetting, undefined);
+  await core.catalog.flush();
+}
+
+/** Whether lineages own anything that no pack holds. */
+async function lookForLacking(core: VaultCore): Promise<void> {
+  let ids: Uint8Array[] = [];
+  const lacks = async (): Promise<boolean> => {
+    const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
+    ids = [];
+    return rows.some((row) => row === undefined || !isHeld(read.item(row)));
+  };
+  for await (const [key] of core.catalog.scan(ranges.owned)) {
+    ids.push(readKey.ownedId(key));
+    if (ids.length < ROWS_AT_ONCE || !(await lacks())) continue;
+    core.setLacking(true);
+    return;
+  }
+  core.setLacking(await lacks());
+}
+
+async function flushWhenFull({ catalog }: VaultCore): Promise<void> {
+  if (catalog.pendingChanges >= FLUSH_CHANGES) await catalog.flush();
+}

@@ -1,0 +1,204 @@
+import {
+  asChunkId,
+  decodeEventBody,
+  decodeLogLeaf,
+  decodeStoredEvent,
+  type EventBody,
+  FormatError,
+  type LogLeaf,
+  type Signed,
+} from '@aliquot/proto';
+import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
+import { LogError } from '@aliquot/shared/log/errors';
+import { MerkleLog } from '@aliquot/shared/log/merkle';
+import { reportedHeadOf } from '../apply.ts';
+import type { Catalog } from '../catalog.ts';
+import { keys, ranges, readKey } from '../catalog-keys.ts';
+import { type ItemSums, NO_ITEMS, NO_SUMS, read, type Sums } from '../catalog-rows.ts';
+import { StoreError } from '../errors.ts';
+import {
+  compareHistory,
+  HISTORY_START,
+  type HistoryLog,
+  type HistoryOpening,
+  type HistoryPoint,
+} from '../history/history-log.ts';
+import type { PackOpening, PackStore } from '../packs/pack-store.ts';
+import { Registry } from '../registry.ts';
+import type { ReportedHead } from '../vault-records.ts';
+import type { DurableMark } from './durable-mark.ts';
+import type { VaultMedia } from './media.ts';
+
+/** An accepted opening of a log epoch. */
+export interface Opening {
+  readonly logEpoch: number;
+  readonly opening: Signed;
+  readonly leafIndex: number;
+  readonly leaf: Uint8Array;
+}
+
+/** What a vault's core stands on. */
+interface Media {
+  readonly history: HistoryLog;
+  readonly packs: PackStore;
+  readonly catalog: Catalog;
+}
+
+/** What a vault's core is made of. */
+export interface Parts extends Media {
+  readonly registry: Registry;
+  readonly damaged: Set<string>;
+  readonly openings: readonly Opening[];
+  readonly log: MerkleLog;
+  readonly sums: Sums;
+  readonly items: ItemSums;
+  readonly lacking: boolean;
+  /** How much of the history the catalog knows, and how many bytes of each pack. */
+  readonly point: HistoryPoint;
+  readonly known: Map<number, number>;
+}
+
+/**
+ * How history and packs are to be opened: with what is known to be durable of them, so that what is
+ * broken there is damage and no torn tail (I-C5); after a failure, with that alone.
+ */
+export async function openingsOf(
+  media: VaultMedia,
+  catalog: Catalog,
+  synced: DurableMark | undefined,
+): Promise<{ readonly history: HistoryOpening; readonly packs: PackOpening }> {
+  if (synced !== undefined)
+    return {
+      history: { durable: synced.history, discard: true },
+      packs: { durable: synced.packs, discard: true },
+    };
+  const mark = await media.readMark();
+  const durable = await knownPacks(catalog);
+  for (const { pack, syncedBytes } of mark?.packs ?? [])
+    durable.set(pack, Math.max(syncedBytes, durable.get(pack) ?? 0));
+  const points = [await knownHistory(catalog), mark?.history ?? HISTORY_START];
+  return {
+    history: { durable: points.reduce((a, b) => (compareHistory(a, b) < 0 ? b : a)) },
+    packs: { durable: [...durable].map(([pack, syncedBytes]) => ({ pack, syncedBytes })) },
+  };
+}
+
+/** How much of the history the catalog knows. */
+export async function knownHistory(catalog: Catalog): Promise<HistoryPoint> {
+  const row = await catalog.get(keys.checkpoint);
+  return row === undefined ? HISTORY_START : read.point(row);
+}
+
+/** How many bytes of each pack the catalog knows. */
+export async function knownPacks(catalog: Catalog): Promise<Map<number, number>> {
+  const known = new Map<number, number>();
+  for await (const [key, value] of catalog.scan(ranges.packs))
+    known.set(readKey.pack(key), read.u64(value));
+  return known;
+}
+
+/**
+ * Whether this says that the catalog does not fit history and packs, or itself: then it is made again from
+ * them. Everything else that stops an opening is the disk's, or a fault of ours, and costs no
+ * catalog.
+ */
+export function isUnfitCatalog(error: unknown): boolean {
+  if (error instanceof StoreError)
+    return error.code === 'STORE_CATALOG' || error.code === 'STORE_DAMAGED';
+  if (error instanceof LogError)
+    return error.code === 'LOG_NODE_MISSING' || error.code === 'LOG_RANGE';
+  // A row that points at another record, or whose bytes are no certificate.
+  return error instanceof FormatError || levelTrouble(error) === 'damaged';
+}
+
+/** An empty catalog in place of this one; by removing its files when Level can no longer do it. */
+export async function emptied(catalog: Catalog, media: VaultMedia): Promise<Catalog> {
+  try {
+    await catalog.clear();
+    return catalog;
+  } catch (error) {
+    if (levelTrouble(error) === undefined) throw error;
+    await catalog.close();
+    return media.newCatalog();
+  }
+}
+
+export function nodeStore(catalog: Catalog) {
+  return {
+    get: (level: number, index: number) => catalog.get(keys.node(level, index)),
+    put: () => {
+      throw new TypeError('nodes are stored with their record');
+    },
+  };
+}
+
+export async function leafRecord(
+  history: HistoryLog,
+  catalog: Catalog,
+  leafIndex: number,
+): Promise<{ type: 'commit' | 'event'; payload: Uint8Array }> {
+  const row = await catalog.get(keys.leaf(leafIndex));
+  if (row === undefined)
+    throw new StoreError(
+      'STORE_CATALOG',
+      `leaf ${leafIndex} is not in the catalog; run aliquot fsck --repair`,
+    );
+  const { type, place } = read.leaf(row);
+  return { type, payload: (await history.read(place)).payload };
+}
+
+/**
+ * Everything that the catalog knows up to its checkpoint. Throws `STORE_CATALOG` when it does not
+ * fit the history or itself.
+ */
+export async function load({ history, packs, catalog }: Media): Promise<Parts> {
+  const sumsRow = await catalog.get(keys.sums);
+  const sums = sumsRow === undefined ? NO_SUMS : read.sums(sumsRow);
+  const itemsRow = await catalog.get(keys.itemSums);
+  const items = itemsRow === undefined ? NO_ITEMS : read.itemSums(itemsRow);
+  const eventAt = async (
+    leafIndex: number,
+  ): Promise<{ event: EventBody; leaf: LogLeaf; leafBytes: Uint8Array }> => {
+    const stored = decodeStoredEvent((await leafRecord(history, catalog, leafIndex)).payload);
+    return {
+      event: decodeEventBody(stored.event),
+      leaf: decodeLogLeaf(stored.leaf),
+      leafBytes: stored.leaf,
+    };
+  };
+  const registry = await Registry.load(catalog, async (leafIndex): Promise<ReportedHead> => {
+    const { event, leaf } = await eventAt(leafIndex);
+    if (event.type !== 'headReported')
+      throw new StoreError(
+        'STORE_CATALOG',
+        `leaf ${leafIndex} reports no head; run aliquot fsck --repair`,
+      );
+    return reportedHeadOf(event, leaf.timeMs);
+  });
+  const openings: Opening[] = [];
+  for await (const [key, value] of catalog.scan(ranges.epochs)) {
+    const leafIndex = read.u64(value);
+    const { event, leafBytes } = await eventAt(leafIndex);
+    if (event.type !== 'epochOpened')
+      throw new StoreError(
+        'STORE_CATALOG',
+        `leaf ${leafIndex} opens no epoch; run aliquot fsck --repair`,
+      );
+    openings.push({
+      logEpoch: readKey.epoch(key),
+      opening: event.opening,
+      leafIndex,
+      leaf: leafBytes,
+    });
+  }
+  const damaged = new Set<string>();
+  for await (const [key] of catalog.scan(ranges.damaged))
+    damaged.add(Buffer.from(asChunkId(readKey.damaged(key))).toString('latin1'));
+  const log = await MerkleLog.open(nodeStore(catalog), sums.leaves);
+  return {
+    ...{ history, packs, catalog, registry, damaged, openings, log, sums, items },
+    lacking: (await catalog.get(keys.lacking)) !== undefined,
+    point: await knownHistory(catalog),
+    known: await knownPacks(catalog),
+  };
+}

@@ -1,0 +1,526 @@
+import {
+  type AgentId,
+  asChunkId,
+  type ChainPoint,
+  type ChunkId,
+  decodeLogLeaf,
+  decodeStoredCommit,
+  type EventBody,
+  encodeEventBody,
+  encodeStoredCommit,
+  encodeStoredEvent,
+  encodeStoredReferences,
+  encodeStoredUploads,
+  type LineageId,
+  type Signed,
+  type StoredKind,
+  type StoredReferences,
+  type StoredUploads,
+  type TreeHead,
+} from '@aliquot/proto';
+import { eventLeaf } from '@aliquot/shared/log/leaf';
+import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
+import {
+  type AcceptedCommit,
+  applyCommit,
+  applyEvent,
+  applyReferences,
+  applyUploads,
+  type Effect,
+  type LeafPlace,
+} from '../apply.ts';
+import type { Catalog, CatalogChange } from '../catalog.ts';
+import { keys } from '../catalog-keys.ts';
+import {
+  type ItemRow,
+  type ItemSums,
+  isHeld,
+  type LinkRow,
+  type Owned,
+  read,
+  type Sums,
+  values,
+} from '../catalog-rows.ts';
+import { StoreError, type UnfitRecord } from '../errors.ts';
+import type {
+  HistoryKind,
+  HistoryLog,
+  HistoryPlace,
+  HistoryPoint,
+} from '../history/history-log.ts';
+import type { PackStore } from '../packs/pack-store.ts';
+import { idName, type ProvedPages, type ReferenceSource } from '../reference-walk.ts';
+import type { Registry } from '../registry.ts';
+import type { PutItem } from '../vault-records.ts';
+import { applyItems, prefetchItems } from './apply-items.ts';
+import { catchUp } from './catch-up.ts';
+import {
+  emptied,
+  isUnfitCatalog,
+  leafRecord,
+  load,
+  nodeStore,
+  type Opening,
+  openingsOf,
+  type Parts,
+} from './core-load.ts';
+import type { DurableMark } from './durable-mark.ts';
+import type { VaultMedia } from './media.ts';
+
+/** How a core is opened. */
+export interface CoreOpening {
+  /** Hears of each record that is passed over because it cannot be applied, and of lost packs. */
+  readonly onUnfit?: ((record: UnfitRecord) => void) | undefined;
+  /** What a core that failed had synced, told before it was closed: nothing else is kept. */
+  readonly synced?: DurableMark | undefined;
+}
+
+/**
+ * One vault as it lies in memory and on its media: history, packs, catalog, log and registry, kept
+ * in step.
+ *
+ * What happens is computed and encoded whole, then appended to the history, and then seen (I-C13);
+ * and only what relies on synced data is appended at all (I-C1). None of the calls that change
+ * something overlap (the vault's queue sees to it), but for `syncData`. When one fails half-way,
+ * the core is thrown away and opened again.
+ */
+export class VaultCore {
+  readonly history: HistoryLog;
+  readonly packs: PackStore;
+  readonly catalog: Catalog;
+  readonly registry: Registry;
+  readonly #writeMark: VaultMedia['writeMark'];
+  readonly #damaged: Set<string>;
+  #openings: readonly Opening[];
+  #log: MerkleLog;
+  #sums: Sums;
+  #items: ItemSums;
+  /** Whether items are lacking that lineages own: each answer about them then looks. */
+  #lacking: boolean;
+  /** How many bytes of each pack the catalog knows. */
+  readonly known: Map<number, number>;
+  /** Packs that are there and cannot be read. */
+  readonly unread = new Set<number>();
+  /** How often something was put; and how many of these puts are durable. */
+  #puts = 0;
+  #durablePuts = 0;
+  /** Where the history stands in the catalog on the disk, and how many bytes the packs had then. */
+  #written: { history: HistoryPoint; packBytes: number };
+  #marked: string | undefined;
+
+  private constructor(parts: Parts, writeMark: VaultMedia['writeMark']) {
+    this.#writeMark = writeMark;
+    this.history = parts.history;
+    this.packs = parts.packs;
+    this.catalog = parts.catalog;
+    this.registry = parts.registry;
+    this.#damaged = parts.damaged;
+    this.#openings = parts.openings;
+    this.#log = parts.log;
+    this.#sums = parts.sums;
+    this.#items = parts.items;
+    this.#lacking = parts.lacking;
+    this.known = parts.known;
+    this.#written = { history: parts.point, packBytes: parts.packs.bytes };
+  }
+
+  /**
+   * Opens history, packs and catalog, and takes in what the catalog does not know yet, or all of it
+   * when the catalog is missing, broken or of another version. Throws `STORE_CORRUPT` where durable
+   * records of the history are gone or broken. A pack that is gone, or has lost its end, costs what
+   * lay in it and nothing else; that is told to `onUnfit`, as is what cannot be applied.
+   */
+  static async open(media: VaultMedia, opening: CoreOpening = {}): Promise<VaultCore> {
+    let catalog = await media.openCatalog();
+    const opened: { close(): Promise<void> }[] = [];
+    try {
+      const { history: from, packs: discard } = await openingsOf(media, catalog, opening.synced);
+      const history = await media.openHistory(from);
+      opened.push(history);
+      const packs = await media.openPacks(discard);
+      opened.push(packs);
+      let parts: Parts;
+      try {
+        parts = await load({ history, packs, catalog });
+      } catch (error) {
+        if (!isUnfitCatalog(error)) throw error;
+        catalog = await emptied(catalog, media);
+        parts = await load({ history, packs, catalog });
+      }
+      const core = new VaultCore(parts, (mark) => media.writeMark(mark));
+      await catchUp(core, media, opening.onUnfit);
+      await core.flush();
+      return core;
+    } catch (error) {
+      for (const one of opened) await one.close();
+      await catalog.close();
+      throw error;
+    }
+  }
+
+  /** Over a history and packs that are only looked at, nothing taken in yet: for fsck. */
+  static async inspect(
+    history: HistoryLog,
+    packs: PackStore,
+    catalog: Catalog,
+  ): Promise<VaultCore> {
+    return new VaultCore(await load({ history, packs, catalog }), async () => undefined);
+  }
+
+  /**
+   * Writes the catalog, and beside it how far history and packs are durable. Both have been synced.
+   */
+  async flush(): Promise<void> {
+    const extents = this.packs.packs();
+    const change = this.catalog.begin();
+    for (const { pack, bytes } of extents) {
+      if (this.known.get(pack) === bytes || this.unread.has(pack)) continue;
+      change.put(keys.pack(pack), values.u64(bytes));
+      this.known.set(pack, bytes);
+    }
+    change.commit();
+    await this.catalog.flush();
+    const { synced } = this.history;
+    this.#written = { history: synced, packBytes: this.packs.bytes };
+    const growing = extents.filter(({ closed }) => !closed);
+    const mark = {
+      history: { file: synced.file, offset: synced.offset },
+      packs: growing.map(({ pack, syncedBytes }) => ({ pack, syncedBytes })),
+    };
+    const text = JSON.stringify(mark);
+    if (text === this.#marked) return;
+    await this.#writeMark(mark);
+    this.#marked = text;
+  }
+
+  /** Bytes of history, and of packs, that a start would have to take in. */
+  get unwrittenBytes(): { readonly history: number; readonly packs: number } {
+    const { history, packBytes } = this.#written;
+    const { end } = this.history;
+    return {
+      history: history.file === end.file ? end.offset - history.offset : Number.POSITIVE_INFINITY,
+      packs: this.packs.bytes - packBytes,
+    };
+  }
+
+  /** Bytes of everything but the catalog. */
+  get bytes(): number {
+    return this.packs.bytes + this.history.bytes;
+  }
+
+  /** Everything that is on stable storage. */
+  get synced(): DurableMark {
+    return { history: this.history.synced, packs: this.packs.packs() };
+  }
+
+  /** What was put so far, to be compared with `durablePuts`. */
+  get puts(): number {
+    return this.#puts;
+  }
+
+  get durablePuts(): number {
+    return this.#durablePuts;
+  }
+
+  /** Makes durable what was put before this call. May overlap with everything. */
+  async syncData(): Promise<void> {
+    const puts = this.#puts;
+    await this.packs.sync();
+    this.#durablePuts = Math.max(this.#durablePuts, puts);
+  }
+
+  get sums(): Sums {
+    return this.#sums;
+  }
+
+  get items(): ItemSums {
+    return this.#items;
+  }
+
+  /** The head over everything appended, durable or not. */
+  get head(): TreeHead {
+    return { logEpoch: this.#sums.logEpoch, size: this.#log.size, root: this.#log.root };
+  }
+
+  get log(): MerkleLog {
+    return this.#log;
+  }
+
+  get openings(): readonly Opening[] {
+    return this.#openings;
+  }
+
+  get damagedCount(): number {
+    return this.#damaged.size;
+  }
+
+  isDamaged(id: ChunkId): boolean {
+    return this.#damaged.has(idName(id));
+  }
+
+  /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
+  setDamaged(id: ChunkId): void {
+    this.#damaged.add(idName(id));
+    this.catalog.note(keys.damaged(id), Buffer.alloc(0));
+  }
+
+  async itemRows(ids: readonly ChunkId[]): Promise<(ItemRow | undefined)[]> {
+    const rows = await this.catalog.getMany(ids.map((id) => keys.item(id)));
+    return rows.map((row) => (row === undefined ? undefined : read.item(row)));
+  }
+
+  /**
+   * Ownership rows; an item that is damaged, or that no pack holds any more, counts as absent, so
+   * that its owners send it again.
+   */
+  async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
+    const rows = await this.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
+    const items = this.#lacking ? await this.itemRows(ids) : undefined;
+    return rows.map((row, index) => {
+      const id = ids[index];
+      if (row === undefined || id === undefined || this.isDamaged(id)) return undefined;
+      return items !== undefined && !isHeld(items[index]) ? undefined : read.owned(row);
+    });
+  }
+
+  /**
+   * An item's bytes, from whichever pack has them sound; `undefined` when not held. Throws
+   * `STORE_DAMAGED` when none has, and remembers it.
+   */
+  async readItem(
+    id: ChunkId,
+    row?: ItemRow,
+  ): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined> {
+    const known = row ?? (await this.itemRows([id]))[0];
+    let failure: unknown;
+    for (const place of known?.places ?? []) {
+      try {
+        return await this.packs.read(id, place);
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+        failure ??= error;
+      }
+    }
+    if (failure === undefined) return undefined;
+    this.setDamaged(id);
+    throw failure;
+  }
+
+  /** Where an accepted commit is; `undefined` when this very commit was never accepted. */
+  async link(agentId: AgentId, point: ChainPoint): Promise<LinkRow | undefined> {
+    const row = await this.catalog.get(keys.link(agentId, point));
+    return row === undefined ? undefined : read.link(row);
+  }
+
+  /** What a walk through a commit's references asks. */
+  referenceSource(owned: ReferenceSource['owned']): ReferenceSource {
+    return { owned, readPage: (id) => this.readPage(id) };
+  }
+
+  /** A page's bytes, or `undefined` when they are damaged or not held. */
+  async readPage(id: ChunkId): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.readItem(id))?.bytes;
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
+      throw error;
+    }
+  }
+
+  /** Stores items; durable after the next `syncData`. */
+  async putItems(items: readonly PutItem[]): Promise<void> {
+    const change = this.catalog.begin();
+    await prefetchItems(change, items);
+    const places = await this.packs.put(items);
+    const placed = places.flatMap((place, at) => {
+      const item = items[at];
+      return item === undefined ? [] : [{ id: item.id, kind: item.kind, place }];
+    });
+    this.#puts += 1;
+    await this.takeItems(change, placed);
+    if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
+  }
+
+  /** Makes what packs hold visible; `change` has it prefetched. */
+  async takeItems(change: CatalogChange, items: Parameters<typeof applyItems>[1]): Promise<void> {
+    this.#items = await applyItems(change, items);
+    change.commit();
+  }
+
+  async appendUploads(uploads: StoredUploads): Promise<void> {
+    await this.#append('uploads', encodeStoredUploads(uploads), (change) =>
+      applyUploads(change, uploads),
+    );
+  }
+
+  /** Records pages that were proved, with what is new of the sizes that they state. */
+  async appendReferences(lineageId: LineageId, { pages, chunks }: ProvedPages): Promise<void> {
+    const named = [...chunks].map(([name, plainSize]) => {
+      return { id: asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))), plainSize };
+    });
+    const rows = await this.itemRows(named.map(({ id }) => id));
+    const fresh = named.filter((_, at) => rows[at]?.plainSize === undefined);
+    const record: StoredReferences = {
+      lineageId,
+      pages,
+      chunks: fresh.map(({ id }) => id),
+      plainSizes: fresh.map(({ plainSize }) => plainSize),
+    };
+    await this.#append('references', encodeStoredReferences(record), (change) =>
+      applyReferences(change, record),
+    );
+  }
+
+  /**
+   * Puts a leaf at the end of the log, lets `record` make the record that holds it (a receipt needs
+   * the new root), and appends that. When it cannot be applied or appended, the log is as before.
+   */
+  async appendLeaf(
+    kind: 'commit' | 'event',
+    leaf: Uint8Array,
+    record: (leafIndex: number, root: Uint8Array) => Uint8Array,
+    apply: (change: CatalogChange, leaf: LeafPlace) => Promise<Effect>,
+  ): Promise<number> {
+    const leafIndex = this.#log.size;
+    const nodes = this.stageLeaf(leaf);
+    try {
+      const payload = record(leafIndex, this.#log.root);
+      const { timeMs } = decodeLogLeaf(leaf);
+      await this.#append(kind, payload, (change, place) =>
+        apply(change, { leafIndex, timeMs, nodes, place }),
+      );
+    } catch (error) {
+      await this.unstageLeaf(leafIndex);
+      throw error;
+    }
+    return leafIndex;
+  }
+
+  appendCommit(
+    commit: Omit<AcceptedCommit, 'leaf' | 'receipt' | 'receiptBody'>,
+    bytes: Uint8Array,
+    leaf: Uint8Array,
+    receiptFor: ReceiptMaker,
+  ): Promise<number> {
+    let made: Pick<AcceptedCommit, 'receipt' | 'receiptBody'> | undefined;
+    const record = (leafIndex: number, root: Uint8Array) => {
+      made = receiptFor(leafIndex, { logEpoch: this.#sums.logEpoch, size: leafIndex + 1, root });
+      return encodeStoredCommit({ commit: bytes, leaf, receipt: made.receipt });
+    };
+    return this.appendLeaf('commit', leaf, record, (change, place) => {
+      if (made === undefined) throw new TypeError('the record was not made');
+      return applyCommit(change, { ...commit, ...made, leaf: place });
+    });
+  }
+
+  async appendEvent(event: EventBody, nowMs: number): Promise<number> {
+    // Event and leaf bear one time, so that an agent can make the leaf of an opening again from the
+    // opening alone.
+    const timeMs = this.leafTime(nowMs);
+    const bytes = encodeEventBody({ ...event, timeMs });
+    const leaf = eventLeaf(bytes, timeMs);
+    const record = () => encodeStoredEvent({ event: bytes, leaf });
+    const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) =>
+      applyEvent(change, event, place, this.registry),
+    );
+    this.noteOpening(event, leafIndex, leaf);
+    return leafIndex;
+  }
+
+  /** The log's time never runs backwards, whatever the clock does. */
+  leafTime(nowMs: number): number {
+    return Math.max(nowMs, this.#sums.lastLeafMs);
+  }
+
+  /** Adds a leaf to the log in memory and returns its nodes for the catalog. */
+  stageLeaf(leaf: Uint8Array): readonly HashNode[] {
+    return this.#log.stage([leafHash(leaf)]);
+  }
+
+  /** Takes the last leaf off the log in memory again: its record was not applied. */
+  async unstageLeaf(leafIndex: number): Promise<void> {
+    this.#log = await MerkleLog.open(nodeStore(this.catalog), leafIndex);
+  }
+
+  noteOpening(event: EventBody, leafIndex: number, leaf: Uint8Array): void {
+    if (event.type !== 'epochOpened') return;
+    this.#openings = [
+      ...this.#openings,
+      { logEpoch: this.#sums.logEpoch, opening: event.opening, leafIndex, leaf },
+    ];
+  }
+
+  /** Makes a record's changes visible, all at once; the record ends at `end`. */
+  async commitChange(change: CatalogChange, end: HistoryPoint, effect?: Effect): Promise<void> {
+    change.put(keys.checkpoint, values.point(end));
+    const sums = await change.get(keys.sums);
+    this.#take(change, sums === undefined ? undefined : read.sums(sums), effect);
+  }
+
+  /** Nothing in here may fail: the record is in the history. */
+  #take(change: CatalogChange, sums: Sums | undefined, effect: Effect | undefined): void {
+    change.commit();
+    if (sums !== undefined) this.#sums = sums;
+    effect?.(this.registry);
+  }
+
+  /** See `owned`. */
+  setLacking(lacking: boolean): void {
+    this.#lacking = lacking;
+    this.catalog.note(keys.lacking, lacking ? Buffer.alloc(0) : undefined);
+  }
+
+  seen(agentId: AgentId, nowMs: number): void {
+    this.registry.seen(agentId, nowMs);
+  }
+
+  /** The record of one leaf. */
+  async leafRecord(leafIndex: number): Promise<{ type: 'commit' | 'event'; payload: Uint8Array }> {
+    return leafRecord(this.history, this.catalog, leafIndex);
+  }
+
+  async storedCommit(
+    leafIndex: number,
+  ): Promise<{ commit: Uint8Array; leaf: Uint8Array; receipt: Signed }> {
+    return decodeStoredCommit((await this.leafRecord(leafIndex)).payload);
+  }
+
+  async close(): Promise<void> {
+    await this.history.close();
+    await this.packs.close();
+    await this.catalog.close();
+  }
+
+  /** A sound record of an item was stored. */
+  mended(id: ChunkId): void {
+    if (!this.#damaged.delete(idName(id))) return;
+    this.catalog.note(keys.damaged(id), undefined);
+  }
+
+  /**
+   * Appends a record and makes what follows from it visible. That is computed and encoded whole
+   * before anything is appended (I-C13): a record that cannot be applied would keep every later
+   * start from getting past it.
+   */
+  async #append(
+    kind: HistoryKind,
+    payload: Uint8Array,
+    apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
+  ): Promise<void> {
+    const { places, end } = await this.history.placesOf([payload.length]);
+    const [place] = places;
+    if (place === undefined) throw new TypeError('the history has no place for it');
+    const change = this.catalog.begin();
+    const effect = await apply(change, place);
+    change.put(keys.checkpoint, values.point(end));
+    const sums = await change.get(keys.sums);
+    const after = sums === undefined ? undefined : read.sums(sums);
+    await this.history.append([{ kind, payload }]);
+    this.#take(change, after, effect);
+  }
+}
+
+export type ReceiptMaker = (
+  leafIndex: number,
+  head: TreeHead,
+) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;

@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import type { VaultId } from '@aliquot/proto';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Hasher } from '@aliquot/shared/hashing/hasher';
+import type { Random } from '@aliquot/shared/ports';
+import { Catalog, removeCatalog } from '../catalog.ts';
+import { DiskHistory } from '../history/disk-history.ts';
+import type { HistoryLog, HistoryOpening, HistoryPoint } from '../history/history-log.ts';
+import { DiskPacks } from '../packs/disk-packs.ts';
+import type { PackOpening, PackStore } from '../packs/pack-store.ts';
+import { type DurableMark, readMark, writeMark } from './durable-mark.ts';
+
+/** What one vault lies on: its history, its packs, its catalog, and what is known to be durable. */
+export interface VaultMedia {
+  openHistory(opening: HistoryOpening): Promise<HistoryLog>;
+  openPacks(opening: PackOpening): Promise<PackStore>;
+  openCatalog(): Promise<Catalog>;
+  /** An empty catalog in place of one that cannot even be emptied any more. */
+  newCatalog(): Promise<Catalog>;
+  readMark(): Promise<DurableMark | undefined>;
+  writeMark(mark: DurableMark): Promise<void>;
+  /** How a person finds a record, or a pack. */
+  nameOf(what: HistoryPoint | { readonly pack: number }): string;
+}
+
+export interface DiskMediaPorts {
+  readonly files: FilePort;
+  readonly random: Random;
+  readonly hasher?: Hasher | undefined;
+  /** A pack is closed before it grows past this; tests make it small. */
+  readonly packBytes?: number | undefined;
+  /** The same of a file of the history. */
+  readonly historyBytes?: number | undefined;
+}
+
+/** A vault's folder: `history`, `packs`, `catalog`, `durable.json`. */
+export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts): VaultMedia {
+  const { files, random, historyBytes } = ports;
+  const catalog = join(dir, 'catalog');
+  return {
+    openHistory: (opening) =>
+      DiskHistory.open(
+        join(dir, 'history'),
+        vaultId,
+        { files, random, fileBytes: historyBytes },
+        opening,
+      ),
+    openPacks: (opening) => DiskPacks.open(join(dir, 'packs'), vaultId, ports, opening),
+    openCatalog: () => Catalog.open(files, catalog),
+    newCatalog: async () => {
+      await removeCatalog(files, catalog);
+      return Catalog.open(files, catalog);
+    },
+    readMark: () => readMark(files, dir),
+    writeMark: (mark) => writeMark(files, dir, mark),
+    nameOf: (what) =>
+      'pack' in what
+        ? join(dir, 'packs', fileName(what.pack, '.pack'))
+        : `${join(dir, 'history', fileName(what.file, '.history'))}, byte ${what.offset}`,
+  };
+}
+
+function fileName(number: number, suffix: string): string {
+  return `${String(number).padStart(8, '0')}${suffix}`;
+}
