@@ -3,7 +3,7 @@
  * tests imports this file.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -35,7 +35,28 @@ export const cacheSecret: Uint8Array = new Uint8Array(32).fill(9);
 
 export function temporaryFolder(): { readonly dir: string; remove(): void } {
   const dir = mkdtempSync(join(tmpdir(), 'aliquot-agent-'));
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  const remove = (): void => {
+    const open = openFilesIn(dir);
+    rmSync(dir, { recursive: true, force: true });
+    if (open.length > 0) throw new Error(`still open: ${open.join(', ')}`);
+  };
+  return { dir, remove };
+}
+
+/**
+ * The files below a folder that this process has open: Windows would not remove them. Only Linux
+ * tells.
+ */
+function openFilesIn(dir: string): readonly string[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(dir) ? [path] : [];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
 }
 
 /**
