@@ -3,7 +3,10 @@ import { FileError } from '@aliquot/shared/durable/errors';
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 
 const codes = {
-  /** A queue or chain record is not what its header, checksum or layout says. */
+  /**
+   * A queue or chain record is not what its header, checksum or layout says, or a file is not this
+   * queue's.
+   */
   QUEUE_DAMAGED: 'final',
   /** A queue or chain file was written by a release that this one does not know. */
   QUEUE_VERSION: 'final',

@@ -90,6 +90,7 @@ export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFind
   const { segments, chain } = await openLogs(options);
   try {
     let sound = true;
+    let readable = true;
     const checks = [
       checkLog(segments, 'FSCK_SEGMENT_DAMAGED'),
       checkLog(chain, 'FSCK_CHAIN_DAMAGED'),
@@ -97,12 +98,15 @@ export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFind
     for (const check of checks) {
       for await (const finding of check) {
         if (finding.severity === 'error') sound = false;
+        if (finding.code === 'FSCK_UNREADABLE') readable = false;
         yield finding;
       }
     }
     yield* keptDamage(port, paths.damaged, repair);
     if (sound) yield* checkIndex(options, segments, chain);
-    else if (repair) yield* rebuildLater(options, 'segments or chain log are damaged');
+    // A file that is not ours, or not for us, goes back or away first: until then the index knows
+    // what nothing else tells.
+    else if (repair && readable) yield* rebuildLater(options, 'segments or chain log are damaged');
   } finally {
     await segments.close();
     await chain.close();
@@ -122,7 +126,7 @@ async function* checkLog<K extends RecordKind>(
       }
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      const remedy = 'put the file back from a copy, or update aliquot-agent';
+      const remedy = 'do what it says; the queue waits, and nothing of it is lost';
       yield problem('FSCK_UNREADABLE', error.message, path, remedy);
     }
   }

@@ -92,6 +92,9 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
   await ensureDirectory(port, paths.index);
   let index: IndexStore | undefined;
   try {
+    // A file that is not ours is named before anything is said to be lost that only it keeps away.
+    for (const log of [segments, chain])
+      for (const { number } of log.files()) await log.codecOf(number);
     const opened = await openIndex(port, paths.index);
     index = opened.store;
     let rebuilt = !opened.found;
