@@ -9,6 +9,9 @@ import type { Finding } from './fsck-finding.ts';
 
 export const RESTORE = 'put the file back from a copy of the collector';
 
+/** Bytes read at once: some files are read side by side, and a disk that seeks reads on for a while. */
+const RUN_BYTES = 4 * 1024 * 1024;
+
 export interface RecordChecks {
   readonly files: FilePort;
   readonly hasher: Hasher;
@@ -59,7 +62,7 @@ export class FileCheck<K extends string> {
     const durableTo = this.#durableTo > this.#size ? 0 : this.#durableTo;
     try {
       const proved = proveFile(this.#reader, this.#file, {
-        ...{ durableTo, take, hasher, isLive: live },
+        ...{ durableTo, take, hasher, isLive: live, runBytes: RUN_BYTES },
       });
       for await (const item of proved) {
         switch (item.type) {

@@ -31,8 +31,8 @@ export interface PackReport {
   readonly damaged: readonly PackRow[];
 }
 
-/** Packs that are read at once: their bytes are hashed by the threads of the hasher. */
-const AT_ONCE = 4;
+/** Packs that are read at once, in large runs: their bytes are hashed by the threads of the hasher. */
+const AT_ONCE = 3;
 
 /**
  * Reads every byte of every pack and proves it: header, each record's checksum and SHA-256, index.
