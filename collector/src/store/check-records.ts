@@ -1,6 +1,6 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import type { RecordHeader } from '@aliquot/shared/records/codec';
+import { FILE_HEADER_BYTES, type RecordHeader } from '@aliquot/shared/records/codec';
 import { type ProvedItem, proveFile } from '@aliquot/shared/records/prove';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import type { Taking } from '@aliquot/shared/records/scan';
@@ -189,7 +189,9 @@ export function nameOf(kind: string): string {
 
 /** The newest file that is one of ours: the only one that may be open. */
 export async function newestOf(reader: RecordReader<string>): Promise<number | undefined> {
-  for (const { number } of reader.files().toReversed()) {
+  for (const { number, size } of reader.files().toReversed()) {
+    // A header that a power failure took: the next start begins the file anew.
+    if (size <= FILE_HEADER_BYTES && number === reader.lastNumber) return number;
     try {
       await reader.codecOf(number);
       return number;

@@ -12,6 +12,7 @@ import { fsckCollector } from '../../src/store/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { CollectorLife } from './collector-life.ts';
+import { packsAndHistory } from './media-scenarios.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
 
 const chunks = (word: string, count: number, bytes = 100) =>
@@ -399,6 +400,7 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorFork,
   collectorActs,
   collectorRepair,
+  packsAndHistory,
 ].map(tortureOf);
 
 export const crashScenarios: Readonly<Record<string, CrashScenario>> = {

@@ -171,8 +171,8 @@ export class DiskPacks implements PackStore {
     return this.#inTurn(async (log) => {
       if (log.sizeOf(pack) === undefined) return;
       if (pack === log.lastNumber) {
-        // The next one is there before the highest number goes: so it is never given again.
-        this.#growing = undefined;
+        // The next one is there before the highest number goes: so it is never given again. It is
+        // closed first, for a failure may keep it.
         await log.rotate();
         await log.begin();
         this.#growingPack(log.activeNumber);
