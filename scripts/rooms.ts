@@ -64,6 +64,10 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
   agent: [
     'identity',
     'source',
+    'queue/log',
+    'queue/ledger',
+    'queue/intake',
+    'queue/outbox',
     'queue',
     'capture',
     ['watch', 'courtesy', 'desk'],
