@@ -1,0 +1,140 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { recordFileName } from '@aliquot/shared/records/folder';
+import { RecordReader } from '@aliquot/shared/records/reader';
+import { RecordLog } from '@aliquot/shared/records/record-log';
+import { vectors } from '@aliquot/shared/testing/vectors';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import * as chain from './chain-payloads.ts';
+import { QueueError } from './errors.ts';
+import { chainFormat, type RecordKind, segmentFormat } from './formats.ts';
+import * as queue from './payloads.ts';
+
+interface QueueVectors {
+  readonly owner: string;
+  readonly salt: string;
+  readonly payloads: readonly { readonly name: string; readonly bytes: string }[];
+  readonly files: readonly {
+    readonly log: 'chain' | 'segment';
+    readonly records: readonly RecordKind[];
+    readonly bytes: string;
+  }[];
+  readonly wrong: readonly {
+    readonly name: string;
+    readonly log: 'chain' | 'segment';
+    readonly bytes: string;
+    readonly refused?: string;
+    readonly read?: readonly string[];
+  }[];
+}
+
+const given = vectors<QueueVectors>('queue-1');
+const unhex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'));
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const payloadOf = (kind: string) =>
+  unhex(given.payloads.find(({ name }) => name === kind)?.bytes ?? '');
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'aliquot-test-'));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+/** What a payload says, encoded again. */
+const again: Readonly<
+  Record<Exclude<RecordKind, 'chunk' | 'page'>, (b: Uint8Array) => Uint8Array>
+> = {
+  version: (bytes) => {
+    const { head, sealedDraft } = queue.decodeVersion(bytes);
+    return Buffer.concat([queue.encodeVersionHead(head), sealedDraft]);
+  },
+  refresh: (bytes) => {
+    const { entry, stat } = queue.decodeKnown(bytes);
+    return queue.encodeKnown(entry, stat);
+  },
+  problem: (bytes) => {
+    const { path, problem } = queue.decodeProblem(bytes);
+    return queue.encodeProblem(path, problem);
+  },
+  signed: (bytes) => queue.encodeSignedRecord(queue.decodeSignedRecord(bytes)),
+  receipt: (bytes) => queue.encodeReceiptRecord(queue.decodeReceiptRecord(bytes)),
+  lost: (bytes) => {
+    const { entries } = queue.decodeLostRecord(bytes);
+    const names = new Map(entries.map(({ entry, path }) => [entry, path]));
+    const [record] = queue.lostRecords([...names.keys()], names);
+    return record ?? new Uint8Array();
+  },
+  lostSeen: (bytes) => queue.encodeCounter(queue.decodeCounter(bytes)),
+  unreceipted: (bytes) => queue.encodeCounter(queue.decodeCounter(bytes)),
+  gcEpoch: (bytes) => queue.encodeCounter(queue.decodeCounter(bytes)),
+  forked: (bytes) => chain.encodeFork(chain.decodeFork(bytes)),
+  references: (bytes) => chain.encodeReferences(chain.decodeReferences(bytes)),
+  referencesDropped: (bytes) => chain.encodeDroppedReferences(chain.decodeDroppedReferences(bytes)),
+  referenceLost: (bytes) => chain.encodeLostReference(chain.decodeLostReference(bytes)),
+};
+
+describe('payloads of the queue, frozen', () => {
+  test('there is one of each kind', () => {
+    const names = given.payloads.map(({ name }) => name.split(' ')[0]);
+    expect([...new Set(names)].sort()).toEqual(Object.keys(again).sort());
+  });
+
+  test.each(given.payloads)('$name says what it said, byte for byte', ({ name, bytes }) => {
+    const encode = again[name.split(' ')[0] as keyof typeof again];
+    expect(hex(encode(unhex(bytes)))).toBe(bytes);
+  });
+});
+
+describe('files of the queue, frozen', () => {
+  async function written(log: 'chain' | 'segment', kinds: readonly RecordKind[]): Promise<string> {
+    const common = { port: nodeFiles, dir, targetBytes: 1 << 20, owner: unhex(given.owner) };
+    const random = { bytes: () => unhex(given.salt) };
+    const format = log === 'chain' ? chainFormat : segmentFormat;
+    const made = await RecordLog.open<RecordKind>({ ...common, random, format: format as never });
+    for (const kind of kinds) {
+      await made.append(kind, payloadOf(kind));
+      await made.sync();
+    }
+    await made.close();
+    return hex(readFileSync(join(dir, recordFileName(format, 1))));
+  }
+
+  /** What a reader makes of a first file with these bytes. */
+  async function readFrom(log: 'chain' | 'segment', bytes: string): Promise<string | string[]> {
+    const format = log === 'chain' ? chainFormat : segmentFormat;
+    writeFileSync(join(dir, recordFileName(format, 1)), unhex(bytes));
+    const owner = unhex(given.owner);
+    const salt = Buffer.from(given.salt, 'hex').readUInt32BE();
+    const reader = await RecordReader.open({
+      ...{ port: nodeFiles, dir, owner, salt, format: format as typeof chainFormat },
+    });
+    const items: string[] = [];
+    try {
+      for await (const item of reader.scan())
+        items.push(item.type === 'damage' && item.isTorn ? 'torn' : item.type);
+      return items;
+    } catch (error) {
+      if (error instanceof QueueError) return error.code;
+      throw error;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  test.each(given.files)(
+    'a $log file is written as FORMAT.md says',
+    async ({ log, records, bytes }) => {
+      expect(await written(log, records)).toBe(bytes);
+      expect(await readFrom(log, bytes)).toEqual(records.map(() => 'record'));
+    },
+  );
+
+  test.each(given.wrong)(
+    '$name is told from a sound one',
+    async ({ log, bytes, refused, read }) => {
+      expect(await readFrom(log, bytes)).toEqual(refused ?? read);
+    },
+  );
+});
