@@ -160,7 +160,7 @@ export class DurableOutbox implements Outbox, Onward {
 
   // ---- what intake hands on, inside the queue's turn ----
 
-  seal(...[fields, draft]: Parameters<Onward['seal']>): ReturnType<Onward['seal']> {
+  seal(fields: Parameters<Onward['seal']>[0], draft: Uint8Array): ReturnType<Onward['seal']> {
     return this.#batch.seal(this.#parts.core.files, fields, draft);
   }
 
