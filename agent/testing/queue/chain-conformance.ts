@@ -121,6 +121,12 @@ export function chainConformance(queue: () => Queue, reopen: () => Promise<void>
     expect(await queue().ledger.known(a.known.path)).toBeUndefined();
     expect(await queue().ledger.known(b.known.path)).toBeDefined();
     expect((await queue().outbox.nextCommit(testSigner()))?.sequence).toBe(2);
+    // What is captured again stays known, however often the loss is told.
+    await put(queue(), a);
+    await queue().outbox.unreceipt(0);
+    await queue().sync();
+    await reopen();
+    expect(await queue().ledger.known(a.known.path)).toMatchObject({ state: 'queued', entry: 3 });
   });
 
   test('a queue of which nothing was signed needs no record to be taken over', async () => {

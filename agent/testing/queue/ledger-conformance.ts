@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import type { Queue } from '../../src/queue/queue.ts';
-import type { QueueFactory } from './conformance.ts';
 import { collect, put, putGone, type SampleFile, sample } from './support.ts';
 
 /** What every `Ledger` must do, as tests: known files, problems, and the cache, which may forget and
@@ -8,7 +7,7 @@ import { collect, put, putGone, type SampleFile, sample } from './support.ts';
 export function ledgerConformance(
   current: () => Queue,
   reopen: () => Promise<void>,
-  { keepsCaches }: Pick<QueueFactory, 'keepsCaches'>,
+  { keepsCaches }: { readonly keepsCaches: boolean },
 ): void {
   test('a chunk is cached from the version that protects it on, and never from an aborted capture', async () => {
     const index = new Uint8Array(32).fill(4);
