@@ -351,6 +351,30 @@ describe('a group commit', () => {
       counting.steps.filter(({ operation }) => operation === 'datasync').length - before,
     ).toBeLessThanOrEqual(2);
   });
+
+  test('I-C1 a commit waits for two flushes, and for one where its data was flushed before', async () => {
+    const world = new StoreWorld('flushes');
+    const counting = faultyFiles(nodeFiles, () => undefined);
+    const ports = world.ports({ files: counting });
+    const store = await StoredVault.inFolder(temporaryFolder(), world.identity, ports);
+    onTestFinished(() => store.close());
+    await store.events.append(world.vaultAdded());
+    const agent = await world.agent(store, 'hplc-1');
+    const flushes = async (run: () => Promise<unknown>) => {
+      const before = counting.steps.length;
+      await run();
+      return counting.steps.slice(before).filter(({ operation }) => /sync/.test(operation)).length;
+    };
+    await agent.back(store, [agent.file('/d/first', [content('first')])]);
+    const file = agent.file('/d/a', [content('a'), content('b')]);
+    expect(await flushes(() => agent.back(store, [file]))).toBe(2);
+    const ahead = agent.file('/d/ahead', [content('ahead')]);
+    await store.intake.putChunks(agent.lineageId, ahead.items);
+    expect(await flushes(() => store.intake.sync())).toBe(2);
+    expect(await flushes(() => agent.back(store, [ahead]))).toBe(1);
+    expect(await flushes(() => agent.back(store, [agent.directory('/d')]))).toBe(1);
+    expect(await flushes(() => store.intake.sync())).toBe(0);
+  });
 });
 
 describe('a failing disk', () => {

@@ -52,7 +52,7 @@ import type { PackStore } from '../packs/pack-store.ts';
 import { idName, type ProvedPages, type ReferenceSource } from '../reference-walk.ts';
 import type { Registry } from '../registry.ts';
 import type { PutItem } from '../vault-records.ts';
-import { applyItems, prefetchItems } from './apply-items.ts';
+import { applyItems, itemRowOf, prefetchItems } from './apply-items.ts';
 import { catchUp } from './catch-up.ts';
 import {
   emptied,
@@ -355,19 +355,25 @@ export class VaultCore {
 
   /** Records pages that were proved, with what is new of the sizes that they state. */
   async appendReferences(lineageId: LineageId, { pages, chunks }: ProvedPages): Promise<void> {
+    const change = this.catalog.begin();
     const named = [...chunks].map(([name, plainSize]) => {
       return { id: asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))), plainSize };
     });
-    const rows = await this.itemRows(named.map(({ id }) => id));
-    const fresh = named.filter((_, at) => rows[at]?.plainSize === undefined);
+    await prefetchItems(change, named);
+    const fresh: typeof named = [];
+    for (const one of named)
+      if ((await itemRowOf(change, one.id)).plainSize === undefined) fresh.push(one);
     const record: StoredReferences = {
       lineageId,
       pages,
       chunks: fresh.map(({ id }) => id),
       plainSizes: fresh.map(({ plainSize }) => plainSize),
     };
-    await this.#append('references', encodeStoredReferences(record), (change) =>
-      applyReferences(change, record),
+    await this.#append(
+      'references',
+      encodeStoredReferences(record),
+      () => applyReferences(change, record),
+      change,
     );
   }
 
@@ -506,11 +512,11 @@ export class VaultCore {
     kind: HistoryKind,
     payload: Uint8Array,
     apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
+    change = this.catalog.begin(),
   ): Promise<void> {
     const { places, end } = await this.history.placesOf([payload.length]);
     const [place] = places;
     if (place === undefined) throw new TypeError('the history has no place for it');
-    const change = this.catalog.begin();
     const effect = await apply(change, place);
     change.put(keys.checkpoint, values.point(end));
     const sums = await change.get(keys.sums);
