@@ -34,6 +34,8 @@ import { systemTimers } from '../../collector/src/ingest/timers.ts';
 import { attachIngest, type Ingest } from '../../collector/src/ingest/upgrade.ts';
 import { initCollector } from '../../collector/src/store/collector.ts';
 import type { CollectorStore } from '../../collector/src/store/collector-store.ts';
+import type { StoredVault } from '../../collector/src/store/stored-vault.ts';
+import type { VaultIdentity } from '../../collector/src/store/vault-parts.ts';
 import type { VaultStore } from '../../collector/src/store/vault-store.ts';
 import { readOne } from '../../collector/testing/store/read-one.ts';
 
@@ -75,9 +77,10 @@ export class Pair {
     this.#remove = parts.remove;
   }
 
-  static async open(): Promise<Pair> {
+  /** `over`: opens the vault on something else than the collector's folder. */
+  static async open(over?: (vault: VaultIdentity) => Promise<StoredVault>): Promise<Pair> {
     const { dir, remove } = temporaryFolder();
-    const store = await initCollector(
+    const made = await initCollector(
       join(dir, 'collector'),
       { name: 'pair' },
       { files: nodeFiles, clock, random: systemRandom },
@@ -85,16 +88,17 @@ export class Pair {
     const certificate = issueCollectorCertificate(vault.authority, {
       version: 1,
       vaultId: vault.descriptor.vaultId,
-      collectorId: store.collectorId,
-      signKey: store.identity.publicKey,
+      collectorId: made.collectorId,
+      signKey: made.identity.publicKey,
       generation: 1,
       issuedAtMs: FIXTURE_TIME_MS,
     });
-    await store.addVault({
+    const held = await made.addVault({
       descriptor: vault.kit.descriptor,
       certificate,
       catalogSecretKey: vault.kit.catalogSecretKey,
     });
+    const store = over === undefined ? made : withVault(made, await over({ ...held, ...made }));
     const hub = new SessionHub(clock);
     const server = createServer();
     const log = pino({ level: 'silent' });
@@ -133,6 +137,21 @@ export class Pair {
     await this.#store.close();
     this.#remove();
   }
+}
+
+/** A collector whose only vault lies elsewhere. */
+function withVault(store: CollectorStore, held: StoredVault): CollectorStore {
+  const { dir, name, collectorId, identity, adminTokenHash, releases } = store;
+  return {
+    ...{ dir, name, collectorId, identity, adminTokenHash, releases },
+    vault: (id) => (equalBytes(id, held.descriptor.vaultId) ? held : undefined),
+    vaults: () => [held],
+    addVault: async () => held,
+    close: async () => {
+      await held.close();
+      await store.close();
+    },
+  };
 }
 
 /** What is not as it usually is. */

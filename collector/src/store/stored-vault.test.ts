@@ -1,6 +1,7 @@
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { onTestFinished } from 'vitest';
 import { vaultStoreConformance } from '../../testing/store/conformance.ts';
+import { ObjectPacks, objectsOnly } from '../../testing/store/object-packs.ts';
 import type { StoreWorld } from '../../testing/store/world.ts';
 import { HistoryMedium, MemoryHistory } from './history/memory-history.ts';
 import { MemoryPacks, PackMedium } from './packs/memory-packs.ts';
@@ -12,6 +13,7 @@ const tenants: Readonly<Record<string, () => (world: StoreWorld) => VaultMedia>>
   'on disk': () => onDisk({}),
   'on disk, in small packs and files': () => onDisk({ packBytes: 4096, historyBytes: 8192 }),
   'in memory': inMemory,
+  'with packs as objects in a folder': onObjects,
 };
 
 function onDisk(sizes: { readonly packBytes?: number; readonly historyBytes?: number }) {
@@ -28,6 +30,22 @@ function inMemory() {
     ...onFolder(world),
     openHistory: async (opening) => new MemoryHistory(history, opening),
     openPacks: async (opening) => new MemoryPacks(packs, opening, { packBytes: 4096 }),
+  });
+}
+
+/** As over an object store: packs are put whole, and neither grow nor are renamed. */
+function onObjects() {
+  const onFolder = onDisk({});
+  const dir = temporaryFolder();
+  return (world: StoreWorld): VaultMedia => ({
+    ...onFolder(world),
+    openPacks: (opening) =>
+      ObjectPacks.open(
+        dir,
+        world.descriptor.vaultId,
+        { ...world.ports(), files: objectsOnly, packBytes: 4096 },
+        opening,
+      ),
   });
 }
 

@@ -3,7 +3,7 @@ import type { ChunkId, VaultId } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, removeDurably, writeFully } from '@aliquot/shared/durable/durable';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import {
@@ -44,6 +44,17 @@ export interface ObjectPackPorts {
   readonly hasher?: Hasher | undefined;
   readonly packBytes?: number | undefined;
 }
+
+/** Refuses what an object store has not: renames, links, and writing to what is there. */
+export const objectsOnly: FilePort = {
+  ...nodeFiles,
+  rename: () => Promise.reject(new Error('an object store renames nothing')),
+  link: () => Promise.reject(new Error('an object store links nothing')),
+  open: (path, mode, permissions) =>
+    mode === 'update' || mode === 'updateOrCreate'
+      ? Promise.reject(new Error('an object store appends to nothing'))
+      : nodeFiles.open(path, mode, permissions),
+};
 
 /** A pack before it is an object. */
 class HeldPack {

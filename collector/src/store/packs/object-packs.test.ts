@@ -2,11 +2,11 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asChunkId, asVaultId } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemRandom } from '@aliquot/shared/ports';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, test } from 'vitest';
-import { ObjectPacks } from '../../../testing/store/object-packs.ts';
+import { ObjectPacks, objectsOnly } from '../../../testing/store/object-packs.ts';
 import { packStoreConformance, TEST_PACK_BYTES } from '../../../testing/store/pack-conformance.ts';
 
 import { DiskPacks } from './disk-packs.ts';
@@ -14,17 +14,6 @@ import type { PackItem } from './pack-store.ts';
 
 const vaultId = asVaultId(new Uint8Array(16).fill(7));
 const pathOf = (dir: string, pack: number) => join(dir, `${String(pack).padStart(8, '0')}.pack`);
-
-/** Refuses what an object store has not: renames, links, and writing to what is there. */
-const objectsOnly: FilePort = {
-  ...nodeFiles,
-  rename: () => Promise.reject(new Error('an object store renames nothing')),
-  link: () => Promise.reject(new Error('an object store links nothing')),
-  open: (path, mode, permissions) =>
-    mode === 'update' || mode === 'updateOrCreate'
-      ? Promise.reject(new Error('an object store appends to nothing'))
-      : nodeFiles.open(path, mode, permissions),
-};
 
 packStoreConformance('objects in a folder', () => {
   const dir = join(temporaryFolder(), 'objects');
