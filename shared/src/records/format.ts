@@ -70,8 +70,3 @@ export interface RecordSource {
   /** Up to `length` bytes at `position` in memory of their own; fewer at the end. */
   read(position: number, length: number): Promise<Buffer>;
 }
-
-/** Negative when `a` stands before `b`. Seam: for the store and the queue. */
-export function comparePlaces(a: Position, b: Position): number {
-  return a.file - b.file || a.offset - b.offset;
-}

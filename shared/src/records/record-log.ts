@@ -24,7 +24,9 @@ export interface RecordLogOptions<K extends string> extends RecordFolder<K> {
    * one that finds no space leaves no trace.
    */
   readonly gatherBytes?: number | undefined;
-  /** Records that end a file which is full: its index. Asked again when they could not be written. */
+  /**
+   * Records that end a file which is full: its index. Asked again when they could not be written.
+   */
   readonly closing?: ((file: number) => readonly NewRecord<K>[]) | undefined;
   /** Numbers up to this one were used, though their files may be gone. */
   readonly usedNumbers?: number | undefined;
@@ -50,8 +52,6 @@ const FILE_MODE = 0o600;
  *
  * To open: `open`, then either `resume`, or `syncNewest`, `scan` and `cut` for what is torn; only
  * then `append`.
- *
- * Seam: for the store and the queue.
  */
 export class RecordLog<K extends string> extends RecordReader<K> {
   readonly #options: RecordLogOptions<K>;
@@ -122,8 +122,8 @@ export class RecordLog<K extends string> extends RecordReader<K> {
 
   /**
    * Gives one record its place. One that is gathered waits in memory, and a `sync` that cannot
-   * write it may be repeated; one that is written at once and finds no space leaves no trace. Throws
-   * `tooLarge`.
+   * write it may be repeated; one that is written at once and finds no space leaves no trace.
+   * Throws `tooLarge`.
    */
   async append(kind: K, payload: Uint8Array, digest = sha256(payload)): Promise<Position> {
     const length = RECORD_HEADER_BYTES + payload.length;
@@ -205,8 +205,8 @@ export class RecordLog<K extends string> extends RecordReader<K> {
    * Goes on where a process before this one ended: cuts the torn tail of the newest file and makes
    * the rest durable. `visit` hears of each record of that file, and of damage, and throws where
    * nobody may go on; payloads are proved only behind `known`, before which everything was durable.
-   * `discardAfter` is where a flush has failed: what stands behind it may be in the page cache only,
-   * and is cut however sound it looks. Throws `later`.
+   * `discardAfter` is where a flush has failed: what stands behind it may be in the page cache
+   * only, and is cut however sound it looks. Throws `later`.
    */
   async resume(
     visit: (item: Exclude<LogItem<K>, { type: 'unknown' }>) => void,

@@ -102,7 +102,7 @@ export async function* scanRecords<K extends string>(
         to: isShort ? offset + bytes.length : to,
       });
       offset = run.end;
-      // Ruled by what was wanted last: small records that are given and large ones stepped over mix.
+      // By what was wanted last: records that are given and such that are stepped over may mix.
       wish = run.takesLast ? runBytes : SKIPPING_BYTES;
       if (run.stop === undefined && offset < to) ahead = read(run.least);
       for await (const item of provedRecords<K>(bytes, run, hasher)) {
