@@ -80,10 +80,13 @@ export class DurableReferences implements FileReferences {
     for (const path of this.#core.files.unreferenced) this.#set(path, undefined);
   }
 
-  /** A version of the path took its place; `durable`: the chain log knows the reference. */
+  /**
+   * A version of the path took its place; `durable`: the index had the reference. What is staged may
+   * stand for one that the chain log knows and the index does not any more, so it becomes the word
+   * that nothing is left: that is true of a reference which the log never knew, too.
+   */
   replaced(path: Uint8Array, durable: boolean): void {
-    if (durable) this.#set(path, undefined);
-    else if (this.#staged.size > 0) this.#staged.delete(nameOf(path));
+    if (durable || this.#staged.has(nameOf(path))) this.#set(path, undefined);
   }
 
   /** Everything staged as chain records. Stays staged until `written`. */

@@ -302,6 +302,31 @@ describe('opening after a crash', () => {
     expect(await contents(folder.dir)).toEqual(live);
   });
 
+  test.each([
+    ['two versions', ['put', 'put']],
+    ['a version, another reference and a version', ['put', 'refer', 'put']],
+    ['a version, a reference that is dropped and a version', ['put', 'refer', 'drop', 'put']],
+  ])(
+    'I-A5, I-A10: a reference that %s replaced before the next flush stays away in a rebuild',
+    async (_what, steps) => {
+      const made = await open();
+      await made.references.put(reference('/data/a', 1));
+      await made.sync();
+      for (const step of steps) {
+        if (step === 'put') await put(made, sample('/data/a'));
+        if (step === 'refer') await made.references.put(reference('/data/a', 2));
+        if (step === 'drop') await made.references.drop(Buffer.from('/data/a'));
+      }
+      await made.close();
+      const live = await contents(folder.dir);
+      rmSync(queuePaths(folder.dir).index, { recursive: true });
+      const again = await open();
+      expect(await collect(again.references.list())).toEqual([]);
+      await again.close();
+      expect(await contents(folder.dir)).toEqual(live);
+    },
+  );
+
   test('I-A9: a crash between learning an epoch and emptying the cache leaves nothing in it', async () => {
     const made = await open();
     await put(made, sample('/data/a'));
