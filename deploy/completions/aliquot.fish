@@ -258,7 +258,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l vault -d 'the 
 complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a list -d 'What is held apart until somebody decides, and the clones that were named'
-complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a decide -d 'Say whose a history held apart is'
+complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a decide -d 'Say whose a branch held apart is'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot fork list'" -l url -d 'its base address'
 complete -c aliquot -n "__aliquot_at 'aliquot fork list'" -l token-file -d 'the operator\'s token, such as admin'

@@ -682,7 +682,7 @@ export type EventBody =
       readonly collectorCertificate: Signed;
     }
   | { readonly type: 'epochOpened'; readonly timeMs: number; readonly opening: Signed }
-  /** `at` is the commit that opens the history held apart. */
+  /** `at` is the commit that opens the branch held apart. */
   | {
       readonly type: 'chainForked';
       readonly timeMs: number;
@@ -694,7 +694,7 @@ export type EventBody =
       readonly type: 'forkDecided';
       readonly timeMs: number;
       readonly agentId: AgentId;
-      readonly historyId: LineageId;
+      readonly branchId: LineageId;
       readonly decision: ForkDecision;
       /** The clone's own name; empty when restored. */
       readonly name: string;

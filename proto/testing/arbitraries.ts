@@ -346,7 +346,7 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
       type: fc.constant('forkDecided' as const),
       timeMs,
       agentId,
-      historyId: lineageId,
+      branchId: lineageId,
       decision: fc.constantFrom<proto.ForkDecision>('clone', 'restored'),
       name: agentName,
     })

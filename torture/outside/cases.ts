@@ -2,7 +2,7 @@ import type { TortureContext, TortureCounts } from '@aliquot/shared/testing/scen
 import { Stage, StageUnmet } from './stage.ts';
 
 /** One thing to do to the programs, and to judge. */
-export interface Case {
+export interface OutsideCase {
   readonly what: string;
   run(stage: Stage): Promise<void>;
 }
@@ -11,7 +11,7 @@ export interface Case {
 export async function tryCases(
   { over, log, mine }: TortureContext,
   prepare: (stage: Stage) => Promise<void>,
-  cases: readonly Case[],
+  cases: readonly OutsideCase[],
 ): Promise<TortureCounts> {
   const stage = await Stage.open();
   const failed: string[] = [];

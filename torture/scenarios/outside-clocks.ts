@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import type { Case } from '../outside/cases.ts';
+import type { OutsideCase } from '../outside/cases.ts';
 import { tryCases } from '../outside/cases.ts';
 import { mustComeBack, mustSend } from '../outside/judge.ts';
 import { must, type Stage } from '../outside/stage.ts';
@@ -118,7 +118,7 @@ export const outsideClockScenarios: readonly TortureScenario[] = [
         context.log('not run: libfaketime is not installed (Debian: apt-get install faketime)');
         return { injected: 0, passed: 0, failed: [], whole: false };
       }
-      const cases = Array.from({ length: CASES }, (_, number): Case => {
+      const cases = Array.from({ length: CASES }, (_, number): OutsideCase => {
         const random = context.random.derive(`case ${number}`);
         return {
           what: 'backups under jumping clocks',

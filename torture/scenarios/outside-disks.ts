@@ -3,7 +3,7 @@ import { rename, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import type { Finished } from '../../demo/programs.ts';
-import { type Case, tryCases } from '../outside/cases.ts';
+import { type OutsideCase, tryCases } from '../outside/cases.ts';
 import { mustBeNamed, mustComeBack, mustSend } from '../outside/judge.ts';
 import { must, type Stage } from '../outside/stage.ts';
 import { CrowdedDisk } from '../soak/disk.ts';
@@ -57,7 +57,7 @@ async function startsOrNames(stage: Stage): Promise<boolean> {
 }
 
 const agentFull = leftBytes.map(
-  (left): Case => ({
+  (left): OutsideCase => ({
     what: `backup --offline with ${left} bytes left`,
     run: (stage) =>
       onSmallDisk(stage.agentData, async (disk) => {
@@ -78,7 +78,7 @@ const agentFull = leftBytes.map(
 
 const collectorFull = leftBytes.flatMap((left) =>
   [false, true].map(
-    (restarted): Case => ({
+    (restarted): OutsideCase => ({
       what: `serve with ${left} bytes left, then freed ${restarted ? 'and started again' : 'under the running server'}`,
       run: (stage) =>
         onSmallDisk(stage.collectorData, async (disk) => {
@@ -99,9 +99,9 @@ async function remount(folder: string, how: 'ro' | 'rw'): Promise<void> {
   await command('mount', ['-o', `remount,${how}`, folder]);
 }
 
-const readOnly: readonly Case[] = [
+const readOnly: readonly OutsideCase[] = [
   ...(['backup', 'flush', 'status', 'fsck', 'fsck --repair', 'run'] as const).map(
-    (words): Case => ({
+    (words): OutsideCase => ({
       what: `aliquot-agent ${words} on a disk that is read-only`,
       run: (stage) =>
         onSmallDisk(stage.agentData, async () => {
@@ -117,7 +117,7 @@ const readOnly: readonly Case[] = [
     }),
   ),
   ...(['serve', 'fsck --repair', 'fsck'] as const).map(
-    (words): Case => ({
+    (words): OutsideCase => ({
       what: `aliquot ${words} on a disk that is read-only`,
       run: (stage) =>
         onSmallDisk(stage.collectorData, async () => {
@@ -146,7 +146,7 @@ function scenario(
   name: string,
   about: string,
   prepare: (stage: Stage) => Promise<void>,
-  cases: readonly Case[],
+  cases: readonly OutsideCase[],
 ): TortureScenario {
   return {
     name,

@@ -46,8 +46,8 @@ export const addVaultRequest = z.strictObject({
 });
 
 /** A history beside an agent's own: held apart until an operator decides, or a clone's. */
-const historyInfo = z.object({
-  historyId: id16,
+const branchInfo = z.object({
+  branchId: id16,
   name: z.string(),
   state: z.enum(['held', 'clone']),
   openedAtMs: timeMs,
@@ -55,7 +55,7 @@ const historyInfo = z.object({
   files: count,
   bytes: count,
 });
-export type HistoryInfo = z.infer<typeof historyInfo>;
+export type BranchInfo = z.infer<typeof branchInfo>;
 
 /**
  * What somebody should look at; `message` says it whole, `count` or `brief` say how much of it
@@ -129,7 +129,7 @@ const agentInfo = z.object({
       problems: z.array(z.object({ code: z.string(), count, sinceMs: timeMs })),
     })
     .optional(),
-  histories: z.array(historyInfo),
+  histories: z.array(branchInfo),
   problems: z.array(problem),
   /** Name and version of its program, as it last said. */
   software: z.string().optional(),

@@ -323,13 +323,13 @@ describe('a carried queue at the collector', () => {
         message: expect.stringMatching(state),
       });
       pair.wire.close();
-      const historyId = record?.histories[0]?.historyId;
-      if (historyId === undefined) throw new Error('nothing is held apart');
+      const branchId = record?.histories[0]?.branchId;
+      if (branchId === undefined) throw new Error('nothing is held apart');
       await front.vault.events.append({
         type: 'forkDecided',
         timeMs: front.nowMs,
         agentId,
-        historyId,
+        branchId,
         decision: 'restored',
         name: '',
       });

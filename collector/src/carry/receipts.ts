@@ -12,7 +12,7 @@ import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried } from '@aliquot/shared/carry/statements';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { RestError } from '../api/rest-error.ts';
-import { historyNotice } from '../ingest/history-notice.ts';
+import { branchNotice } from '../ingest/branch-notice.ts';
 import { standing } from '../ingest/join.ts';
 import type { CommitOptions } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
@@ -90,8 +90,8 @@ async function* receiptFrames(
     rolledBack,
     software: context.software,
   });
-  const history = vault.intake.historyOf(agent.agentId, question.chainId);
-  if (history !== undefined) yield frameOf(historyNotice(agent, history));
+  const history = vault.intake.branchOf(agent.agentId, question.chainId);
+  if (history !== undefined) yield frameOf(branchNotice(agent, history));
   const { current } = vault.desk.of(agent.agentId);
   if (current !== undefined && current.sequence > question.settingsSequence)
     yield frameOf({ type: 'settings', ...current.settings });

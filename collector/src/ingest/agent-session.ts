@@ -13,12 +13,12 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import { FETCH_FRAME_BYTES, FETCH_FRAME_ITEMS } from '../limits.ts';
 import type { ReleaseShelf } from '../releases/shelf.ts';
-import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
+import type { AgentRecord, BranchRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
+import { branchNotice } from './branch-notice.ts';
 import type { AgentConduct } from './conduct.ts';
 import type { ContentReads } from './content-reads.ts';
 import { IngestError } from './errors.ts';
-import { historyNotice } from './history-notice.ts';
 import { consistencyProof } from './join.ts';
 import type { Questions } from './questions.ts';
 import type { Received, SecureLink } from './secure-link.ts';
@@ -59,7 +59,7 @@ export class AgentSession {
   readonly #parts: AgentSessionParts;
   #provedHead: TreeHead;
   /** The state of its chain's history that the agent was last sent. */
-  #told: HistoryRecord['state'] | undefined;
+  #told: BranchRecord['state'] | undefined;
   /**
    * The newest epoch of the sweep that this session answered, and the log's epoch then: no answer
    * outlives a reopened log.
@@ -111,13 +111,13 @@ export class AgentSession {
    * Tells the agent when its chain's history is held apart, or a clone's: after `ready`, and when a
    * commit has made it so.
    */
-  async tellHistory(): Promise<void> {
+  async tellBranch(): Promise<void> {
     const { store, agent, chainId, link } = this.#parts;
-    const history = store.intake.historyOf(agent.agentId, chainId);
+    const history = store.intake.branchOf(agent.agentId, chainId);
     if (history?.state === this.#told) return;
     this.#told = history?.state;
     if (history === undefined) return;
-    await link.send(historyNotice(agent, history));
+    await link.send(branchNotice(agent, history));
   }
 
   /**
@@ -205,7 +205,7 @@ export class AgentSession {
       consistency,
       head: signedHead,
     });
-    await this.tellHistory();
+    await this.tellBranch();
   }
 
   async #heartbeat(requestId: number, body: Uint8Array): Promise<void> {
@@ -257,11 +257,11 @@ export class AgentSession {
    */
   async *#ownState(atMs: number | undefined): AsyncGenerator<StateRecord> {
     const { store, agent, chainId } = this.#parts;
-    const history = store.intake.historyOf(agent.agentId, chainId);
-    if (history !== undefined) yield* store.reading.state(history.historyId, atMs);
+    const history = store.intake.branchOf(agent.agentId, chainId);
+    if (history !== undefined) yield* store.reading.state(history.branchId, atMs);
     yield* history === undefined
       ? store.reading.state(agent.lineageId, atMs)
-      : store.reading.stateWithout(agent.lineageId, history.historyId, atMs);
+      : store.reading.stateWithout(agent.lineageId, history.branchId, atMs);
   }
 
   async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {

@@ -295,7 +295,7 @@ export class Connection {
         questions,
       },
     });
-    await session.tellHistory();
+    await session.tellBranch();
     store.desk.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
     return {

@@ -34,14 +34,14 @@ async function twoOfOne(): Promise<{ agent: SessionTestAgent; copy: SessionTestA
 
 async function decide(agent: SessionTestAgent, name = ''): Promise<void> {
   const { agentId } = agent.bundle.enrolment;
-  const historyId = front.vault.register.agentById(agentId)?.histories[0]?.historyId;
-  if (historyId === undefined) throw new Error('no history');
+  const branchId = front.vault.register.agentById(agentId)?.histories[0]?.branchId;
+  if (branchId === undefined) throw new Error('no history');
   const decision = name === '' ? 'restored' : 'clone';
   await front.vault.events.append({
     type: 'forkDecided',
     timeMs: front.nowMs,
     agentId,
-    historyId,
+    branchId,
     decision,
     name,
   });
@@ -101,7 +101,7 @@ describe('two PCs with one identity', () => {
       type: 'forkDecided',
       timeMs: front.nowMs,
       agentId,
-      historyId: held.historyId,
+      branchId: held.branchId,
       decision: 'restored',
       name: '',
     } as const;

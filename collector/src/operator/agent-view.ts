@@ -15,12 +15,12 @@ export interface AgentView extends AgentInfo {
 
 /** What is held apart from an agent, and its clones. */
 export function besides(agent: AgentInfo): AgentView[] {
-  return agent.histories.map(({ historyId, name, state, lastCommitMs, files, bytes }) => ({
+  return agent.histories.map(({ branchId, name, state, lastCommitMs, files, bytes }) => ({
     ...agent,
     name,
     enrolledAs: agent.name,
     beside: state,
-    agentId: `${agent.agentId}~${historyId}`,
+    agentId: `${agent.agentId}~${branchId}`,
     lastCommitMs,
     files,
     bytes,
@@ -34,7 +34,7 @@ export function besides(agent: AgentInfo): AgentView[] {
  * Each lineage once, under its newest agent's name, and everything that is held apart: what a
  * command over all agents walks through.
  */
-export function everyHistory(agents: readonly AgentInfo[]): AgentView[] {
+export function everyBranch(agents: readonly AgentInfo[]): AgentView[] {
   const newest = new Map<string, AgentInfo>();
   for (const agent of agents) newest.set(agent.lineageId, agent);
   return [...newest.values(), ...agents.flatMap(besides)];

@@ -22,7 +22,7 @@ import { chosenVault, inspectedVault } from './choose-vault.ts';
 import type { VaultClient } from './client/vault-client.ts';
 import { registerDiagnose } from './diagnose.ts';
 import { callsOf } from './find-agent.ts';
-import { historyJson } from './fork.ts';
+import { branchJson } from './fork.ts';
 import { registerGone } from './gone.ts';
 import {
   type CollectorOptions,
@@ -309,7 +309,7 @@ function agentJson(agent: AgentInfo): object {
       ? {}
       : { ended: formatInstant(agent.endedAtMs), endReason: agent.endReason ?? '' }),
     ...(agent.state === 'expected' ? { bundleExpires: formatInstant(agent.expiresAtMs) } : {}),
-    ...(agent.histories.length > 0 ? { histories: agent.histories.map(historyJson) } : {}),
+    ...(agent.histories.length > 0 ? { histories: agent.histories.map(branchJson) } : {}),
     problems: agent.problems.map(problemJson),
   };
 }

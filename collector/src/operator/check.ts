@@ -7,7 +7,7 @@ import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-fil
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import { type AgentView, everyHistory } from './agent-view.ts';
+import { type AgentView, everyBranch } from './agent-view.ts';
 import { fetchItems } from './fetch-items.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import {
@@ -69,7 +69,7 @@ async function checkVault(
 ): Promise<void> {
   const agents =
     options.agent === undefined
-      ? everyHistory((await open.vault.roster.list()).agents)
+      ? everyBranch((await open.vault.roster.list()).agents)
       : [await open.vault.roster.history(options.agent)];
   const progress = output.progress('checked');
   const totals =

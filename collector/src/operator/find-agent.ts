@@ -3,7 +3,7 @@ import { CommandError } from '../cli/command-error.ts';
 import { type AgentView, besides } from './agent-view.ts';
 
 /**
- * How a history held apart is named: its agent's name or id, and the beginning of the history's id.
+ * How a branch held apart is named: its agent's name or id, and the beginning of the history's id.
  */
 const HELD = /^(.+)~([0-9a-f]{8,32})$/;
 /** An agent's id, or enough of its beginning to tell it apart. */
@@ -44,16 +44,16 @@ export function callsOf(agents: readonly AgentInfo[]): (agent: AgentInfo) => str
  * Whose files a name means: an agent's own, those held apart from it (`AGENT~xxxxxxxx`), or a
  * clone's. Undefined when there are none.
  */
-export function historyCalled(agents: readonly AgentInfo[], name: string): AgentView | undefined {
+export function branchCalled(agents: readonly AgentInfo[], name: string): AgentView | undefined {
   const own = agentCalled(agents, name);
   if (own !== undefined) return own;
   const [, of = '', digits = ''] = HELD.exec(name) ?? [];
   const owner = agentCalled(agents, of);
   const fits = (view: AgentView) => {
-    const [agentId, historyId = ''] = view.agentId.split('~');
+    const [agentId, branchId = ''] = view.agentId.split('~');
     const isTheirs = view.enrolledAs === of || agentId === owner?.agentId;
     return (
-      view.name === name || (view.beside === 'held' && isTheirs && historyId.startsWith(digits))
+      view.name === name || (view.beside === 'held' && isTheirs && branchId.startsWith(digits))
     );
   };
   const [found, ...more] = agents.flatMap(besides).filter(fits);
@@ -71,7 +71,7 @@ export function ownerCalled(
   const [, of, digits] = HELD.exec(name) ?? [];
   if (of === undefined || digits === undefined) return undefined;
   const holds = ({ histories }: AgentInfo) =>
-    histories.some(({ historyId }) => historyId.startsWith(digits));
+    histories.some(({ branchId }) => branchId.startsWith(digits));
   // One that was merged is no history any more: its agent is asked, so that saying the same again
   // is answered.
   const agent = agents.find((one) => one.name === of && holds(one)) ?? agentCalled(agents, of);

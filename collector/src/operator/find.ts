@@ -12,7 +12,7 @@ import type { NameRow } from '../api/messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import type { CommandContext } from '../cli/context.ts';
 import { paged } from '../cli/pager.ts';
-import { everyHistory } from './agent-view.ts';
+import { everyBranch } from './agent-view.ts';
 import { type ArrangeOptions, arranged, withArrange } from './arrange.ts';
 import { rowJson } from './list.ts';
 import { nameSource } from './names.ts';
@@ -74,7 +74,7 @@ async function findCommand(
   const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined
-      ? everyHistory((await source.vault.roster.list()).agents)
+      ? everyBranch((await source.vault.roster.list()).agents)
       : [await source.vault.roster.history(options.agent)];
   const width = Math.max(...agents.map(({ name }) => name.length));
   let found = 0;

@@ -1,7 +1,7 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, formatInstant, formatTable, formatTime } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
-import type { HistoryInfo } from '../api/messages.ts';
+import type { BranchInfo } from '../api/messages.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { inspectedVault } from './choose-vault.ts';
 import {
@@ -38,7 +38,7 @@ export function registerFork(program: Command, context: CommandContext): void {
   const decide = fork
     .command('decide')
     .description(
-      'Say whose a history held apart is. It is said once and for all; nothing is deleted either way.',
+      'Say whose a branch held apart is. It is said once and for all; nothing is deleted either way.',
     )
     .argument('HISTORY', 'its name as `aliquot fork list` shows it, such as hplc-1~0a1b2c3d')
     .option(
@@ -67,7 +67,7 @@ async function listForks(context: CommandContext, options: ForkOptions): Promise
   );
   if (output.json) {
     for (const { agent, history } of forks)
-      await output.result({ of: agent, ...historyJson(history) });
+      await output.result({ of: agent, ...branchJson(history) });
     return;
   }
   const rows = forks.map(({ agent, history }) => [
@@ -128,18 +128,18 @@ async function decideFork(
 }
 
 /** A history beside an agent's own, as scripts see it. */
-export function historyJson({
+export function branchJson({
   name,
-  historyId,
+  branchId,
   state,
   openedAtMs,
   lastCommitMs,
   files,
   bytes,
-}: HistoryInfo): object {
+}: BranchInfo): object {
   return {
     name,
-    historyId,
+    branchId,
     state,
     since: formatInstant(openedAtMs),
     lastCommit: formatInstant(lastCommitMs),

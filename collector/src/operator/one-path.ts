@@ -25,7 +25,7 @@ import {
  */
 export async function newestOf(
   { kit, vault, collector }: OpenVault,
-  historyId: string,
+  branchId: string,
   agent: CertifiedAgent,
   path: string,
   atMs: number | undefined,
@@ -35,7 +35,7 @@ export async function newestOf(
   let newest: OpenVersion | undefined;
   for (const candidate of pathCandidates(path)) {
     const records = newestRecord(
-      vault.reading.versions(historyId, fileIdFor(pathKey, candidate)),
+      vault.reading.versions(branchId, fileIdFor(pathKey, candidate)),
       atMs,
     );
     for await (const version of openVersions(records, kit, collector, agent, watch))

@@ -16,7 +16,7 @@ import { hasEnded } from '../store/refusal.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
-import { historyInfoOf } from './forks.ts';
+import { branchInfoOf } from './forks.ts';
 import { groupInfoOf } from './groups.ts';
 
 export async function agentsAnswer(
@@ -70,7 +70,7 @@ function agentInfoOf(
       unsettled: beat.unsettled,
       problems: beat.problems.map((problem) => ({ ...problem })),
     },
-    histories: agent.histories.map(historyInfoOf),
+    histories: agent.histories.map(branchInfoOf),
     problems: problemsAt(context, vault, agent),
     software: vault.desk.of(agent.agentId).said?.software || undefined,
     settings: settingsOf(vault.desk.of(agent.agentId)),

@@ -14,7 +14,7 @@ import type { NameRecord, UnopenedCommit } from '../api/messages.ts';
 import { openRows, unopenedCommit } from '../api/name-rows.ts';
 import type { LeafRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
-import type { HistoryOf } from './forks.ts';
+import type { BranchOf } from './forks.ts';
 
 /**
  * Every version of the file with exactly this path. A file id follows from the path only with the
@@ -24,7 +24,7 @@ import type { HistoryOf } from './forks.ts';
  */
 export async function* findVersions(
   vault: VaultWith<'log' | 'reading' | 'register'>,
-  history: HistoryOf,
+  history: BranchOf,
   catalogKey: BoxKey,
   path: Uint8Array,
 ): AsyncGenerator<NameRecord> {
@@ -32,7 +32,7 @@ export async function* findVersions(
   const fileId = (await search.amongLive()) ?? (await search.throughLog());
   // A path has one id in all histories of a lineage: the path key is the lineage's.
   if (fileId !== undefined)
-    yield* openRows(vault.reading.versions(history.historyId, fileId), history.name, catalogKey);
+    yield* openRows(vault.reading.versions(history.branchId, fileId), history.name, catalogKey);
   else for (const unopened of search.unopened.values()) yield { unopened };
 }
 
@@ -40,14 +40,14 @@ class Search {
   /** By the commit's name: the log holds again what was among the live files. */
   readonly unopened = new Map<string, UnopenedCommit>();
   readonly #vault: VaultWith<'log' | 'reading' | 'register'>;
-  readonly #history: HistoryOf;
+  readonly #history: BranchOf;
   readonly #catalogKey: BoxKey;
   /** As `pathIdentity` gives it. */
   readonly #path: Uint8Array;
 
   constructor(
     vault: VaultWith<'log' | 'reading' | 'register'>,
-    history: HistoryOf,
+    history: BranchOf,
     catalogKey: BoxKey,
     path: Uint8Array,
   ) {
@@ -59,7 +59,7 @@ class Search {
 
   async amongLive(): Promise<FileId | undefined> {
     for await (const { commit, receipt } of this.#vault.reading.state(
-      this.#history.historyId,
+      this.#history.branchId,
       undefined,
     )) {
       const found = this.#inCommit(commit, decodeReceiptBody(receipt.body).receivedAtMs);

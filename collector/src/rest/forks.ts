@@ -1,8 +1,8 @@
 import type { LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { decideForkRequest, type HistoryInfo } from '../api/messages.ts';
+import { type BranchInfo, decideForkRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
+import type { AgentRecord, BranchRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';
 
@@ -10,34 +10,34 @@ import { agentOf, type RestContext } from './context.ts';
  * An agent's own history, or one beside it: what paths and requests name as `AGENT` or
  * `AGENT~HISTORY`, both ids in hexadecimal.
  */
-export interface HistoryOf {
+export interface BranchOf {
   readonly agent: AgentRecord;
-  readonly historyId: LineageId;
+  readonly branchId: LineageId;
   /** As operators name it. */
   readonly name: string;
 }
 
 /** The history that a path names. One that was merged into the trunk is not found any more. */
-export function historyOf(vault: VaultWith<'register'>, id: string): HistoryOf {
-  const [agentHex = '', historyHex] = id.split('~');
+export function branchOf(vault: VaultWith<'register'>, id: string): BranchOf {
+  const [agentHex = '', branchHex] = id.split('~');
   const agent = agentOf(vault, agentHex);
-  if (historyHex === undefined) return { agent, historyId: agent.lineageId, name: agent.name };
-  const found = agent.histories.find(({ historyId }) => hex(historyId) === historyHex);
+  if (branchHex === undefined) return { agent, branchId: agent.lineageId, name: agent.name };
+  const found = agent.histories.find(({ branchId }) => hex(branchId) === branchHex);
   if (found === undefined)
     throw new RestError(
       'REST_AGENT_UNKNOWN',
       `agent ${agent.name} has no such history; \`aliquot fork list\` shows them`,
     );
-  return { agent, historyId: found.historyId, name: found.name };
+  return { agent, branchId: found.branchId, name: found.name };
 }
 
-export function historyInfoOf(history: HistoryRecord): HistoryInfo {
+export function branchInfoOf(history: BranchRecord): BranchInfo {
   const { name, state, openedAtMs, lastCommitMs, files, bytes } = history;
-  return { historyId: hex(history.historyId), name, state, openedAtMs, lastCommitMs, files, bytes };
+  return { branchId: hex(history.branchId), name, state, openedAtMs, lastCommitMs, files, bytes };
 }
 
 /**
- * The operator's word about a history held apart. The agent's sessions end, so that it comes back
+ * The operator's word about a branch held apart. The agent's sessions end, so that it comes back
  * and hears of it.
  */
 export async function decideFork(
@@ -47,14 +47,14 @@ export async function decideFork(
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const request = decideForkRequest.parse(body);
-  const [agentHex = '', historyHex = ''] = id.split('~');
+  const [agentHex = '', branchHex = ''] = id.split('~');
   const agent = agentOf(vault, agentHex);
   // Decided ones too, though they are no history of their own any more: saying the same again is
   // answered.
-  const [historyId, ...more] = vault.register
-    .historyIds(agent.agentId)
-    .filter((known) => hex(known).startsWith(historyHex) && historyHex.length >= 8);
-  if (historyId === undefined || more.length > 0)
+  const [branchId, ...more] = vault.register
+    .branchIds(agent.agentId)
+    .filter((known) => hex(known).startsWith(branchHex) && branchHex.length >= 8);
+  if (branchId === undefined || more.length > 0)
     throw new RestError(
       'REST_AGENT_UNKNOWN',
       `agent ${agent.name} has no such history; \`aliquot fork list\` shows them`,
@@ -62,7 +62,7 @@ export async function decideFork(
   const { decision } = request;
   const decided = {
     agentId: agent.agentId,
-    historyId,
+    branchId,
     decision,
     name: request.decision === 'clone' ? request.name : '',
   };

@@ -10,7 +10,7 @@ import { RestError } from '../api/rest-error.ts';
 import { MAX_ITEM_IDS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
-import { type HistoryOf, historyOf } from './forks.ts';
+import { type BranchOf, branchOf } from './forks.ts';
 import { encodeRun } from './run-records.ts';
 
 const ID_BYTES = 32;
@@ -24,7 +24,7 @@ export async function* stateRecords(
   agentId: string,
   atMs: number | undefined,
 ): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.reading.state(historyOf(vault, agentId).historyId, atMs))
+  for await (const record of vault.reading.state(branchOf(vault, agentId).branchId, atMs))
     yield encodeStateRecord(record);
 }
 
@@ -33,7 +33,7 @@ export async function* everyVersionRecords(
   vault: VaultWith<'reading' | 'register'>,
   agentId: string,
 ): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.reading.everyVersion(historyOf(vault, agentId).historyId))
+  for await (const record of vault.reading.everyVersion(branchOf(vault, agentId).branchId))
     yield encodeStateRecord(record);
 }
 
@@ -47,7 +47,7 @@ export async function* versionRecords(
   if (fileId?.length !== ID_BYTES)
     throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
   for await (const record of vault.reading.versions(
-    historyOf(vault, agentId).historyId,
+    branchOf(vault, agentId).branchId,
     asFileId(fileId),
   ))
     yield encodeStateRecord(record);
@@ -92,8 +92,8 @@ export async function* nameRecords(
   }
   const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
   for (const history of request.agentId === undefined
-    ? allHistories(vault)
-    : [historyOf(vault, request.agentId)]) {
+    ? allBranches(vault)
+    : [branchOf(vault, request.agentId)]) {
     for await (const record of asked(vault, history, catalogKey, request))
       yield Buffer.from(JSON.stringify(record));
   }
@@ -101,17 +101,17 @@ export async function* nameRecords(
 
 function asked(
   vault: VaultWith<'log' | 'reading' | 'register'>,
-  history: HistoryOf,
+  history: BranchOf,
   catalogKey: BoxKey,
   request: z.infer<typeof namesRequest>,
 ): AsyncIterable<NameRecord> {
   if (request.versionsOf !== undefined)
     return findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
-  const { historyId, name } = history;
+  const { branchId, name } = history;
   return openRows(
     request.every === true
-      ? vault.reading.everyVersion(historyId)
-      : vault.reading.state(historyId, request.atMs),
+      ? vault.reading.everyVersion(branchId)
+      : vault.reading.state(branchId, request.atMs),
     name,
     catalogKey,
   );
@@ -120,12 +120,12 @@ function asked(
 /**
  * Each lineage once, under the name that its newest agent bears, and what is held apart beside it.
  */
-function allHistories(vault: VaultWith<'register'>): HistoryOf[] {
-  const newest = new Map<string, HistoryOf>();
+function allBranches(vault: VaultWith<'register'>): BranchOf[] {
+  const newest = new Map<string, BranchOf>();
   for (const agent of vault.register.agents())
-    newest.set(hex(agent.lineageId), { agent, historyId: agent.lineageId, name: agent.name });
+    newest.set(hex(agent.lineageId), { agent, branchId: agent.lineageId, name: agent.name });
   const beside = vault.register
     .agents()
-    .flatMap((agent) => agent.histories.map(({ historyId, name }) => ({ agent, historyId, name })));
+    .flatMap((agent) => agent.histories.map(({ branchId, name }) => ({ agent, branchId, name })));
   return [...newest.values(), ...beside];
 }

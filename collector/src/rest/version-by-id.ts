@@ -10,7 +10,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
 import { MAX_FOUND_VERSIONS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
-import { type HistoryOf, historyOf } from './forks.ts';
+import { type BranchOf, branchOf } from './forks.ts';
 
 /**
  * The commits of a history that hold versions whose id begins as asked, newest first, a few at
@@ -22,7 +22,7 @@ export async function* versionByIdRecords(
   agentId: string,
   idText: string,
 ): AsyncGenerator<Uint8Array> {
-  const history = historyOf(vault, agentId);
+  const history = branchOf(vault, agentId);
   const id = parseVersionId(idText);
   let found = 0;
   for (
@@ -33,7 +33,7 @@ export async function* versionByIdRecords(
     const { record } = await vault.log.leafAt(index);
     if (record.type !== 'commit') continue;
     for (const fileId of filesOf(vault, history, record.commit, id)) {
-      for await (const version of vault.reading.versions(history.historyId, fileId)) {
+      for await (const version of vault.reading.versions(history.branchId, fileId)) {
         if (!equalBytes(version.commit, record.commit)) continue;
         found += 1;
         yield encodeStateRecord(version);
@@ -45,7 +45,7 @@ export async function* versionByIdRecords(
 
 function* filesOf(
   vault: VaultWith<'register'>,
-  history: HistoryOf,
+  history: BranchOf,
   bytes: Uint8Array,
   id: VersionId,
 ): Generator<FileId> {

@@ -1,23 +1,23 @@
 import type { ChainId, ChainPoint, LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { ChainHeadRow, ChainRow, HistoryRow } from './catalog-rows.ts';
+import type { BranchRow, ChainHeadRow, ChainRow } from './catalog-rows.ts';
 
-/** A line of commits that can go on: the trunk's, or that of a history held apart. */
+/** A line of commits that can go on: the trunk's, or that of a branch held apart. */
 export interface Line {
-  readonly historyId: LineageId;
+  readonly branchId: LineageId;
   readonly row: ChainRow;
 }
 
 /**
- * One agent's lines, the newest commit of each of its chain ids, and the histories held apart: a
+ * One agent's lines, the newest commit of each of its chain ids, and the branches held apart: a
  * mirror of the catalog's rows.
  */
 export class AgentLines {
   readonly trunkId: LineageId;
   readonly #lines = new Map<string, Line>();
   readonly #chains = new Map<string, ChainHeadRow>();
-  readonly #histories = new Map<string, HistoryRow>();
+  readonly #histories = new Map<string, BranchRow>();
 
   constructor(trunkId: LineageId) {
     this.trunkId = trunkId;
@@ -35,8 +35,8 @@ export class AgentLines {
       .map(([, line]) => line);
   }
 
-  line(historyId: LineageId): ChainRow | undefined {
-    return this.#lines.get(hex(historyId))?.row;
+  line(branchId: LineageId): ChainRow | undefined {
+    return this.#lines.get(hex(branchId))?.row;
   }
 
   /** The line whose newest commit this is. */
@@ -53,12 +53,12 @@ export class AgentLines {
    * Whether a chain's word is a line's own. Two lines that share a chain id since before they
    * parted share one word: only one has it.
    */
-  speaksFor(chainId: ChainId, { historyId, row: { head } }: Line): boolean {
+  speaksFor(chainId: ChainId, { branchId, row: { head } }: Line): boolean {
     const chain = this.chainHead(chainId);
     return (
       chain !== undefined &&
       equalBytes(head.chainId, chainId) &&
-      equalBytes(chain.historyId, historyId)
+      equalBytes(chain.branchId, branchId)
     );
   }
 
@@ -70,41 +70,41 @@ export class AgentLines {
     return [...this.#chains.values()];
   }
 
-  history(historyId: LineageId): HistoryRow | undefined {
-    return this.#histories.get(hex(historyId));
+  history(branchId: LineageId): BranchRow | undefined {
+    return this.#histories.get(hex(branchId));
   }
 
   /** Every history that was ever held apart, decided or not. */
-  historyIds(): LineageId[] {
-    return [...this.#histories.values()].map(({ historyId }) => historyId);
+  branchIds(): LineageId[] {
+    return [...this.#histories.values()].map(({ branchId }) => branchId);
   }
 
   /**
    * Histories apart from the trunk that hold commits, oldest first. One without is what a crash
    * left of its beginning.
    */
-  apart(): (HistoryRow & { readonly line: ChainRow })[] {
+  apart(): (BranchRow & { readonly line: ChainRow })[] {
     return [...this.#histories.values()]
       .toSorted((a, b) => a.openedLeaf - b.openedLeaf)
       .flatMap((row) => {
-        const line = this.line(row.historyId);
+        const line = this.line(row.branchId);
         return line === undefined || row.state === 'restored' ? [] : [{ ...row, line }];
       });
   }
 
-  setLine(historyId: LineageId, row: ChainRow): void {
-    this.#lines.set(hex(historyId), { historyId, row });
+  setLine(branchId: LineageId, row: ChainRow): void {
+    this.#lines.set(hex(branchId), { branchId, row });
   }
 
-  dropLine(historyId: LineageId): void {
-    this.#lines.delete(hex(historyId));
+  dropLine(branchId: LineageId): void {
+    this.#lines.delete(hex(branchId));
   }
 
   setChainHead(row: ChainHeadRow): void {
     this.#chains.set(hex(row.head.chainId), row);
   }
 
-  setHistory(row: HistoryRow): void {
-    this.#histories.set(hex(row.historyId), row);
+  setBranch(row: BranchRow): void {
+    this.#histories.set(hex(row.branchId), row);
   }
 }

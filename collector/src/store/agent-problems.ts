@@ -1,7 +1,7 @@
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentLines } from './agent-lines.ts';
+import { heldName } from './branch-id.ts';
 import type { AgentRow, LostRow } from './catalog-rows.ts';
-import { heldName } from './history-id.ts';
 import type { AgentProblem, ReportedHead } from './vault-records.ts';
 
 /**
@@ -18,9 +18,7 @@ export function problemsOf(
   return [
     ...apart
       .filter(({ state }) => state === 'held')
-      .map(({ historyId, openedAtMs }) =>
-        undecided(row, heldName(row.name, historyId), openedAtMs),
-      ),
+      .map(({ branchId, openedAtMs }) => undecided(row, heldName(row.name, branchId), openedAtMs)),
     ...lost.map((one) => lostVersions(row, one)),
     ...reported.filter(({ agentId }) => hex(agentId) === hex(row.agentId)).map(rolledBack),
     ...apart

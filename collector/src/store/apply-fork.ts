@@ -1,19 +1,19 @@
 import { asLineageId, type EventBody, ID_BYTES, type LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Effect, LeafPlace } from './apply.ts';
+import { branchIdOf } from './branch-id.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import {
+  type BranchRow,
   type ChainHeadRow,
   type HeadRow,
-  type HistoryRow,
   type LineageRow,
   NO_LINEAGE,
   read,
   type Sums,
   values,
 } from './catalog-rows.ts';
-import { historyIdOf } from './history-id.ts';
 import type { Registry } from './registry.ts';
 
 type Forked = Extract<EventBody, { type: 'chainForked' }>;
@@ -23,14 +23,14 @@ type Decided = Extract<EventBody, { type: 'forkDecided' }>;
 /** What an announced chain is told of a line that ended when the trunk went on elsewhere. */
 const NOWHERE = asLineageId(new Uint8Array(ID_BYTES));
 
-/** A history held apart begins: the commit that opens it follows in the journal. */
+/** A branch held apart begins: the commit that opens it follows in the journal. */
 export function applyForked(
   change: CatalogChange,
   { agentId, at }: Forked,
   leaf: LeafPlace,
 ): Effect {
-  const row: HistoryRow = {
-    historyId: historyIdOf(agentId, at),
+  const row: BranchRow = {
+    branchId: branchIdOf(agentId, at),
     state: 'held',
     at,
     openedAtMs: leaf.timeMs,
@@ -40,8 +40,8 @@ export function applyForked(
     name: '',
     acknowledgedLeaf: undefined,
   };
-  change.put(keys.history(agentId, row.historyId), values.history(row));
-  return (registry) => registry.lines(agentId)?.setHistory(row);
+  change.put(keys.history(agentId, row.branchId), values.history(row));
+  return (registry) => registry.lines(agentId)?.setBranch(row);
 }
 
 /**
@@ -57,16 +57,16 @@ export async function applyAcknowledged(
   for await (const [key] of change.scan(ranges.lostOf(agentId))) change.del(key);
   const clones = (registry.lines(agentId)?.apart() ?? [])
     .filter(({ state }) => state === 'clone')
-    .map(({ line: _, ...row }): HistoryRow => ({ ...row, acknowledgedLeaf: leaf.leafIndex }));
-  for (const row of clones) change.put(keys.history(agentId, row.historyId), values.history(row));
+    .map(({ line: _, ...row }): BranchRow => ({ ...row, acknowledgedLeaf: leaf.leafIndex }));
+  for (const row of clones) change.put(keys.history(agentId, row.branchId), values.history(row));
   return (live) => {
     live.dropLost(agentId);
-    for (const row of clones) live.lines(agentId)?.setHistory(row);
+    for (const row of clones) live.lines(agentId)?.setBranch(row);
   };
 }
 
 /**
- * The newest commit of its chain id. The trunk's word goes before that of a history held apart,
+ * The newest commit of its chain id. The trunk's word goes before that of a branch held apart,
  * which may share its old chain id.
  */
 export async function applyChainHead(
@@ -78,8 +78,8 @@ export async function applyChainHead(
   const key = keys.chainHead(agentId, row.head.chainId);
   const before = await change.get(key);
   const isTrunks =
-    before !== undefined && equalBytes(read.chainHead(before, row.head.chainId).historyId, trunkId);
-  if (isTrunks && !equalBytes(row.historyId, trunkId)) return () => undefined;
+    before !== undefined && equalBytes(read.chainHead(before, row.head.chainId).branchId, trunkId);
+  if (isTrunks && !equalBytes(row.branchId, trunkId)) return () => undefined;
   change.put(key, values.chainHead(row));
   return (registry) => registry.lines(agentId)?.setChainHead(row);
 }
@@ -91,44 +91,44 @@ export async function applyChainHead(
  */
 export async function applyDecided(
   change: CatalogChange,
-  { agentId, historyId, decision, name }: Decided,
+  { agentId, branchId, decision, name }: Decided,
   leaf: LeafPlace,
   sums: Sums,
   registry: Registry,
 ): Promise<{ readonly sums: Sums; readonly effect: Effect }> {
   const lines = registry.lines(agentId);
-  const known = lines?.history(historyId);
+  const known = lines?.history(branchId);
   if (lines === undefined || known === undefined) return { sums, effect: () => undefined };
-  const row: HistoryRow = {
+  const row: BranchRow = {
     ...known,
     state: decision,
     decidedAtMs: leaf.timeMs,
     decidedLeaf: leaf.leafIndex,
     name,
   };
-  change.put(keys.history(agentId, historyId), values.history(row));
-  if (decision === 'clone') return { sums, effect: () => lines.setHistory(row) };
+  change.put(keys.history(agentId, branchId), values.history(row));
+  if (decision === 'clone') return { sums, effect: () => lines.setBranch(row) };
 
   const { trunkId } = lines;
-  const chains = lines.chainHeads().flatMap(({ head, historyId: of }): ChainHeadRow[] => {
-    if (equalBytes(of, historyId)) return [{ head, historyId: trunkId }];
-    return equalBytes(of, trunkId) ? [{ head, historyId: NOWHERE }] : [];
+  const chains = lines.chainHeads().flatMap(({ head, branchId: of }): ChainHeadRow[] => {
+    if (equalBytes(of, branchId)) return [{ head, branchId: trunkId }];
+    return equalBytes(of, trunkId) ? [{ head, branchId: NOWHERE }] : [];
   });
   for (const chain of chains)
     change.put(keys.chainHead(agentId, chain.head.chainId), values.chainHead(chain));
-  const line = lines.line(historyId);
+  const line = lines.line(branchId);
   if (line !== undefined) change.put(keys.line(agentId, trunkId), values.chain(line));
-  change.del(keys.line(agentId, historyId));
-  const merged = await mergeVersions(change, historyId, trunkId);
+  change.del(keys.line(agentId, branchId));
+  const merged = await mergeVersions(change, branchId, trunkId);
   return {
     sums: { ...sums, files: sums.files + merged.files, liveBytes: sums.liveBytes + merged.bytes },
     effect: (live) => {
-      lines.setHistory(row);
+      lines.setBranch(row);
       for (const chain of chains) lines.setChainHead(chain);
       if (line !== undefined) lines.setLine(trunkId, line);
-      lines.dropLine(historyId);
+      lines.dropLine(branchId);
       live.setLineage(trunkId, merged.trunk);
-      live.dropLineage(historyId);
+      live.dropLineage(branchId);
     },
   };
 }

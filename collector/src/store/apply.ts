@@ -139,7 +139,7 @@ export interface AcceptedCommit {
   /** Whose one set holds what it refers to. */
   readonly lineageId: LineageId;
   /** The trunk's (the lineage's own id), or one held apart. */
-  readonly historyId: LineageId;
+  readonly branchId: LineageId;
   /** Lower bound of version times when the history has no receipt yet. */
   readonly earliestMs: number | undefined;
   readonly receipt: Signed;
@@ -148,23 +148,23 @@ export interface AcceptedCommit {
 }
 
 export async function applyCommit(change: CatalogChange, commit: AcceptedCommit): Promise<Effect> {
-  const { header, lineageId, historyId, leaf } = commit;
+  const { header, lineageId, branchId, leaf } = commit;
   applyLeaf(change, 'commit', leaf);
   const head = { chainId: header.chainId, sequence: header.sequence, hash: commit.hash };
   const { receivedAtMs } = commit.receiptBody;
   const line = { head, leafIndex: leaf.leafIndex, receivedAtMs, receipt: commit.receipt };
-  change.put(keys.line(header.agentId, historyId), values.chain(line));
+  change.put(keys.line(header.agentId, branchId), values.chain(line));
   change.put(
     keys.link(header.agentId, head),
-    values.link({ leafIndex: leaf.leafIndex, receivedAtMs, historyId }),
+    values.link({ leafIndex: leaf.leafIndex, receivedAtMs, branchId }),
   );
-  const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, historyId });
+  const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, branchId });
 
   const versions = commit.entries.filter((entry) => entry === undefined).length;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes = await applyPlainSizes(change, chunksNamedBy(commit.entries));
-  const lineageBefore = await change.get(keys.lineage(historyId));
+  const lineageBefore = await change.get(keys.lineage(branchId));
   const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
   const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.earliestMs);
   const lineage = {
@@ -172,7 +172,7 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
     bytes: before.bytes + counts.bytes,
     lastReceiptMs: receivedAtMs,
   };
-  change.put(keys.lineage(historyId), values.lineage(lineage));
+  change.put(keys.lineage(branchId), values.lineage(lineage));
 
   const sums = withLeaf(await sumsOf(change), leaf);
   const grown: Sums = {
@@ -186,9 +186,9 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   };
   change.put(keys.sums, values.sums(grown));
   return (registry) => {
-    registry.lines(header.agentId)?.setLine(historyId, line);
+    registry.lines(header.agentId)?.setLine(branchId, line);
     tellHead(registry);
-    registry.setLineage(historyId, lineage);
+    registry.setLineage(branchId, lineage);
     if (versions > 0) registry.addLost(header.agentId, lost);
   };
 }
@@ -212,14 +212,14 @@ async function applyVersions(
   commit: AcceptedCommit,
   previousReceiptMs: number | undefined,
 ): Promise<Counts> {
-  const { historyId, entries, receiptBody, leaf } = commit;
+  const { branchId, entries, receiptBody, leaf } = commit;
   const counts: Counts = { files: 0, bytes: 0n, rawBytes: 0n, versions: 0 };
   await change.prefetch(
-    entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(historyId, entry.fileId)])),
+    entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(branchId, entry.fileId)])),
   );
   for (const [slot, entry] of entries.entries()) {
     if (entry === undefined) continue;
-    const headKey = keys.head(historyId, entry.fileId);
+    const headKey = keys.head(branchId, entry.fileId);
     const headBytes = await change.get(headKey);
     const before = headBytes === undefined ? undefined : read.head(headBytes);
     const claimed = clampVersionTime(
@@ -238,14 +238,14 @@ async function applyVersions(
       size: entry.size,
     };
     change.put(
-      keys.fileVersion(historyId, entry.fileId, head),
+      keys.fileVersion(branchId, entry.fileId, head),
       values.version(entry.kind, entry.size),
     );
     change.put(headKey, values.head(head));
     if (before !== undefined && before.kind !== 'gone')
-      change.del(keys.live(historyId, before.leafIndex, before.slot));
+      change.del(keys.live(branchId, before.leafIndex, before.slot));
     if (entry.kind !== 'gone')
-      change.put(keys.live(historyId, leaf.leafIndex, slot), values.u64(timeMs));
+      change.put(keys.live(branchId, leaf.leafIndex, slot), values.u64(timeMs));
     counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
     const size = BigInt(entry.size);
     counts.bytes += size - BigInt(before?.size ?? 0);

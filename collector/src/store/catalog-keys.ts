@@ -35,7 +35,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `b` agent id, history | `ChainRow`: head of one of its lines, and newest receipt |
  * | `c` agent id, chain id | `ChainHeadRow`: newest commit of that chain id, and where it is |
  * | `x` agent id, chain id, sequence u64, commit hash | `LinkRow`: where an accepted commit is |
- * | `f` agent id, history | `HistoryRow`: a history held apart, and what was decided |
+ * | `f` agent id, history | `HistoryRow`: a branch held apart, and what was decided |
  * | `G` | newest epoch of the sweep u64 |
  * | `A` | the collector's addresses: encoded `Signed` |
  * | `p` revision u64 | leaf index u64 of the policy |
@@ -58,7 +58,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~f` | (empty) places are being forgotten, because a pack is gone |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
  *
- * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`).
+ * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`branchIdOf`).
  * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
 export const CATALOG_VERSION = 6;
@@ -182,7 +182,7 @@ export const readKey = {
   /** Of a link: the sequence of its commit. */
   linkSequence: (key: Uint8Array): number => new RowReader(key.subarray(33)).u64(),
   /** Behind an agent's id. */
-  historyOf: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(17, 33))),
+  branchOf: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(17, 33))),
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),
   noteChain: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(18, 34))),
   pack: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),

@@ -90,22 +90,22 @@ export interface ChainRow {
 export interface LinkRow {
   readonly leafIndex: number;
   readonly receivedAtMs: number;
-  readonly historyId: LineageId;
+  readonly branchId: LineageId;
 }
 
 /** The newest accepted commit of one chain id: what an agent that announces it is told. */
 export interface ChainHeadRow {
   readonly head: ChainPoint;
   /** Whose commit it is; all zero once the trunk has gone on elsewhere. */
-  readonly historyId: LineageId;
+  readonly branchId: LineageId;
 }
 
 /**
  * A history beside the trunk: held apart, decided to be a clone's for good, or merged into the
  * trunk.
  */
-export interface HistoryRow {
-  readonly historyId: LineageId;
+export interface BranchRow {
+  readonly branchId: LineageId;
   readonly state: 'held' | 'clone' | 'restored';
   /** The commit that opened it. */
   readonly at: ChainPoint;
@@ -150,7 +150,7 @@ export const NO_ITEMS: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0 };
 export interface LearnedRow {
   readonly epoch: number;
   readonly logEpoch: number;
-  readonly historyId: LineageId;
+  readonly branchId: LineageId;
 }
 
 const LEARNED_BYTES = 28;
@@ -180,7 +180,7 @@ const counters = ['commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLea
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
 /** By the number in a row: 0 for one that no pack holds. */
 const itemKinds = [undefined, 'chunk', 'page'] as const;
-const historyStates = ['held', 'clone', 'restored'] as const;
+const branchStates = ['held', 'clone', 'restored'] as const;
 const states = ['expected', 'enrolled', 'revoked', 'replaced', 'pending'] as const;
 
 /** An optional number: 0 for none, else one more than the number. */
@@ -275,12 +275,12 @@ export const values = {
       .blob(receipt.signature)
       .finish(),
   link: (row: LinkRow) =>
-    new RowWriter().u64(row.leafIndex).u64(row.receivedAtMs).fixed(row.historyId).finish(),
-  chainHead: ({ head, historyId }: ChainHeadRow) =>
-    new RowWriter().u64(head.sequence).fixed(head.hash).fixed(historyId).finish(),
-  history: (row: HistoryRow) =>
+    new RowWriter().u64(row.leafIndex).u64(row.receivedAtMs).fixed(row.branchId).finish(),
+  chainHead: ({ head, branchId }: ChainHeadRow) =>
+    new RowWriter().u64(head.sequence).fixed(head.hash).fixed(branchId).finish(),
+  history: (row: BranchRow) =>
     new RowWriter()
-      .u8(historyStates.indexOf(row.state))
+      .u8(branchStates.indexOf(row.state))
       .fixed(row.at.chainId)
       .u64(row.at.sequence)
       .fixed(row.at.hash)
@@ -292,7 +292,7 @@ export const values = {
       .u64(optional(row.acknowledgedLeaf))
       .finish(),
   learned: (row: LearnedRow) =>
-    new RowWriter().u64(row.epoch).u32(row.logEpoch).fixed(row.historyId).finish(),
+    new RowWriter().u64(row.epoch).u32(row.logEpoch).fixed(row.branchId).finish(),
   lost: (row: LostRow) =>
     new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
   head: (row: HeadRow) =>
@@ -389,18 +389,18 @@ export const read = {
   },
   link: (bytes: Uint8Array): LinkRow => {
     const row = new RowReader(bytes);
-    return { leafIndex: row.u64(), receivedAtMs: row.u64(), historyId: asLineageId(row.fixed(16)) };
+    return { leafIndex: row.u64(), receivedAtMs: row.u64(), branchId: asLineageId(row.fixed(16)) };
   },
   chainHead: (bytes: Uint8Array, chainId: ChainId): ChainHeadRow => {
     const row = new RowReader(bytes);
     return {
       head: { chainId, sequence: row.u64(), hash: asCommitHash(row.fixed(32)) },
-      historyId: asLineageId(row.fixed(16)),
+      branchId: asLineageId(row.fixed(16)),
     };
   },
-  history: (bytes: Uint8Array, historyId: LineageId): HistoryRow => {
+  history: (bytes: Uint8Array, branchId: LineageId): BranchRow => {
     const row = new RowReader(bytes);
-    const state = oneOf(historyStates, row.u8());
+    const state = oneOf(branchStates, row.u8());
     const at = {
       chainId: asChainId(row.fixed(16)),
       sequence: row.u64(),
@@ -409,7 +409,7 @@ export const read = {
     const opened = { openedAtMs: row.u64(), openedLeaf: row.u64() };
     const decided = { decidedAtMs: fromOptional(row.u64()), decidedLeaf: fromOptional(row.u64()) };
     return {
-      historyId,
+      branchId,
       state,
       at,
       ...opened,
@@ -425,7 +425,7 @@ export const read = {
   learned: (bytes: Uint8Array): LearnedRow | undefined => {
     if (bytes.length < LEARNED_BYTES) return undefined;
     const row = new RowReader(bytes);
-    return { epoch: row.u64(), logEpoch: row.u32(), historyId: asLineageId(row.fixed(16)) };
+    return { epoch: row.u64(), logEpoch: row.u32(), branchId: asLineageId(row.fixed(16)) };
   },
   lost: (bytes: Uint8Array): LostRow => {
     const row = new RowReader(bytes);

@@ -22,7 +22,7 @@ import type { VaultStore } from './vault-store.ts';
 
 const MIB = 1024 * 1024;
 /** As before there was a bound at the gate. */
-const NO_BOUND = { ...STORE_LIMITS, historyBytes: 1n << 100n };
+const NO_BOUND = { ...STORE_LIMITS, branchBytes: 1n << 100n };
 
 /**
  * Contents of any claimed size, made of one tiny chunk and a few pages whose sealed keys are
@@ -209,7 +209,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
             type: 'forkDecided',
             timeMs: 1,
             agentId: agent.agentId,
-            historyId: held.historyId,
+            branchId: held.branchId,
             decision: 'restored',
             name: '',
           });

@@ -195,13 +195,13 @@ export async function judgeCommit(
     );
   }
 
-  const live = core.registry.lineage(route.historyId)?.bytes ?? 0n;
+  const live = core.registry.lineage(route.branchId)?.bytes ?? 0n;
   const claimed = present.reduce((sum, { size }) => sum + BigInt(size), live);
-  if (claimed > gate.limits.historyBytes) {
+  if (claimed > gate.limits.branchBytes) {
     const says = `with this commit its files would have up to ${claimed} bytes together`;
     return refused(
       'limit',
-      `${says}, more than the ${gate.limits.historyBytes} that one history may have`,
+      `${says}, more than the ${gate.limits.branchBytes} that one history may have`,
     );
   }
 
@@ -211,7 +211,7 @@ export async function judgeCommit(
   if (walked.type === 'more') return { type: 'unfinished' };
 
   await gate.uploads.appendTo(core, row.lineageId);
-  if (route.type === 'opens') await recordFork(core, commit, route.historyId, nowMs);
+  if (route.type === 'opens') await recordFork(core, commit, route.branchId, nowMs);
   const leaf = commitLeaf(hash, core.leafTime(nowMs));
   const { lineageId, enrolledAtMs } = row;
   const earliestMs = route.parentReceivedMs ?? enrolledAtMs;
@@ -220,7 +220,7 @@ export async function judgeCommit(
     hash,
     entries,
     lineageId,
-    historyId: route.historyId,
+    branchId: route.branchId,
     earliestMs,
   };
   let answer: { receipt: Signed; head: TreeHead } | undefined;
@@ -312,17 +312,17 @@ function routeRefusal(
 }
 
 /**
- * The event that tells of a history held apart stands right before its first commit. A crash
+ * The event that tells of a branch held apart stands right before its first commit. A crash
  * between them left it alone.
  */
 async function recordFork(
   core: VaultCore,
   { header, hash }: VerifiedCommit,
-  historyId: LineageId,
+  branchId: LineageId,
   nowMs: number,
 ): Promise<void> {
   const { agentId, chainId, sequence } = header;
-  if (core.registry.lines(agentId)?.history(historyId) !== undefined) return;
+  if (core.registry.lines(agentId)?.history(branchId) !== undefined) return;
   await core.appendEvent(
     { type: 'chainForked', timeMs: nowMs, agentId, at: { chainId, sequence, hash } },
     nowMs,

@@ -95,7 +95,7 @@ async function twoOfOne(
       type: 'forkDecided',
       timeMs: 1,
       agentId,
-      historyId: history.historyId,
+      branchId: history.branchId,
       decision,
       name,
     });
@@ -124,7 +124,7 @@ async function expectKept(
 }
 
 /** Packs and files of the history that are soon full. */
-const SMALL = { packBytes: 9000, historyBytes: 9000 };
+const SMALL = { packBytes: 9000, branchBytes: 9000 };
 
 /** Every boundary between records, and places inside of them. */
 async function cutsIn(dir: string, log: 'history' | 'packs'): Promise<FilePlace[]> {

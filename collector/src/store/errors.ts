@@ -30,7 +30,7 @@ const codes = {
   STORE_NAME_TAKEN: 'final',
   /** No such agent in this vault. */
   STORE_UNKNOWN_AGENT: 'final',
-  /** The agent has no such history held apart. */
+  /** The agent has no such branch held apart. */
   STORE_UNKNOWN_HISTORY: 'final',
   /** Something else was decided about this history before. */
   STORE_DECIDED: 'final',

@@ -149,7 +149,7 @@ export async function refuseNewly(
     throw new StoreError('STORE_NAME_TAKEN', `${why}; choose another name for the clone`);
   }
   let versions = 0;
-  for await (const _ of core.catalog.scan(ranges.versionsOf(event.historyId))) {
+  for await (const _ of core.catalog.scan(ranges.versionsOf(event.branchId))) {
     versions += 1;
     if (versions <= limits.mergedVersions) continue;
     const why = `this history has more than ${limits.mergedVersions} versions, too many to join the agent's own`;
@@ -243,10 +243,10 @@ function admitDecision(
       'STORE_UNKNOWN_AGENT',
       'no such agent in this vault; aliquot agents lists them',
     );
-  const history = lines.history(event.historyId);
+  const history = lines.history(event.branchId);
   if (
     history === undefined ||
-    (history.state === 'held' && lines.line(event.historyId) === undefined)
+    (history.state === 'held' && lines.line(event.branchId) === undefined)
   )
     throw new StoreError(
       'STORE_UNKNOWN_HISTORY',

@@ -66,7 +66,7 @@ export class LogAudit implements ReplayAudit {
       this.#error('chain-broken', 'it does not continue the chain before it', where);
     if (
       route.type === 'opens' &&
-      core.registry.lines(header.agentId)?.history(route.historyId) === undefined
+      core.registry.lines(header.agentId)?.history(route.branchId) === undefined
     )
       this.#error(
         'chain-broken',

@@ -18,7 +18,7 @@ describe('fsck of a collector', () => {
     });
   }
 
-  test('I-C2 I-C12 histories held apart, merged and named prove themselves, and a rebuild gives the same catalog', async () => {
+  test('I-C2 I-C12 branches held apart, merged and named prove themselves, and a rebuild gives the same catalog', async () => {
     const place = await lab(4096);
     const store = await openCollector(place.dir, place.world.ports());
     const [vault] = store.vaults();
@@ -30,10 +30,10 @@ describe('fsck of a collector', () => {
       await copy.back(vault, [copy.file('/d/a', [content(`copy ${turn}`)]), copy.gone('/d/c')]);
       copy.fork();
       await copy.back(vault, [copy.file(`/d/${turn}`, [content(`more ${turn}`)])]);
-      const historyId = vault.register
+      const branchId = vault.register
         .agentById(agent.agentId)
-        ?.histories.find(({ state }) => state === 'held')?.historyId;
-      if (historyId === undefined) throw new Error('nothing is held apart');
+        ?.histories.find(({ state }) => state === 'held')?.branchId;
+      if (branchId === undefined) throw new Error('nothing is held apart');
       const said =
         turn === 0
           ? ({ decision: 'clone', name: 'hplc-9' } as const)
@@ -42,7 +42,7 @@ describe('fsck of a collector', () => {
         type: 'forkDecided',
         timeMs: 1,
         agentId: agent.agentId,
-        historyId,
+        branchId,
         ...said,
       });
       await copy.back(vault, [copy.directory(`/${turn}`)]);

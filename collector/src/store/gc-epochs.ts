@@ -1,8 +1,8 @@
 import type { AgentId, ChainId } from '@aliquot/proto';
 import type { Line } from './agent-lines.ts';
+import { heldName } from './branch-id.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
-import { heldName } from './history-id.ts';
 import { hasEnded } from './refusal.ts';
 import type { VaultCore } from './vault/core.ts';
 import type { SweepWait } from './vault-records.ts';
@@ -34,7 +34,7 @@ export function noteLearned(
     epoch <= registry.learned(agentId, line, sums.logEpoch)
   )
     return;
-  const learned = { epoch, logEpoch: sums.logEpoch, historyId: line.historyId };
+  const learned = { epoch, logEpoch: sums.logEpoch, branchId: line.branchId };
   registry.setLearned(agentId, chainId, learned);
   catalog.note(keys.gcLearned(agentId, chainId), values.learned(learned));
 }
@@ -96,10 +96,10 @@ export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
         reason: 'took the place of another agent, and has committed nothing yet',
       });
     }
-    if (trunk !== undefined) wait(name, { historyId: lineageId, row: trunk });
-    for (const { historyId, line, ...apart } of lines.apart()) {
-      wait(apart.state === 'clone' ? apart.name : heldName(name, historyId), {
-        historyId,
+    if (trunk !== undefined) wait(name, { branchId: lineageId, row: trunk });
+    for (const { branchId, line, ...apart } of lines.apart()) {
+      wait(apart.state === 'clone' ? apart.name : heldName(name, branchId), {
+        branchId,
         row: line,
       });
     }

@@ -22,10 +22,10 @@ interface Slot {
  * The history's live versions now, grouped by commit: one range scan over the list of live
  * versions. Memory is one commit.
  */
-export async function* liveNow(core: VaultCore, historyId: LineageId): AsyncGenerator<StateRecord> {
+export async function* liveNow(core: VaultCore, branchId: LineageId): AsyncGenerator<StateRecord> {
   let leaf: number | undefined;
   let slots: Slot[] = [];
-  for await (const [key, value] of core.catalog.scan(ranges.live(historyId))) {
+  for await (const [key, value] of core.catalog.scan(ranges.live(branchId))) {
     const place = readKey.live(key);
     if (leaf !== undefined && place.leafIndex !== leaf) {
       yield await recordOf(core, leaf, slots);
@@ -64,7 +64,7 @@ class Column {
  */
 export async function* liveAt(
   core: VaultCore,
-  historyId: LineageId,
+  branchId: LineageId,
   atMs: number,
 ): AsyncGenerator<StateRecord> {
   const leaves = new Column();
@@ -78,7 +78,7 @@ export async function* liveAt(
     slots.push(newest.slot);
     times.push(newest.timeMs);
   };
-  for await (const [key, value] of core.catalog.scan(ranges.versionsOf(historyId))) {
+  for await (const [key, value] of core.catalog.scan(ranges.versionsOf(branchId))) {
     const version = readKey.version(key);
     if (version.file !== file) {
       keep();
@@ -103,12 +103,12 @@ export async function* liveAt(
  */
 export async function* everyVersion(
   core: VaultCore,
-  historyId: LineageId,
+  branchId: LineageId,
 ): AsyncGenerator<StateRecord> {
   const leaves = new Column();
   const slots = new Column();
   const times = new Column();
-  for await (const [key] of core.catalog.scan(ranges.versionsOf(historyId))) {
+  for await (const [key] of core.catalog.scan(ranges.versionsOf(branchId))) {
     const { leafIndex, slot, timeMs } = readKey.version(key);
     leaves.push(leafIndex);
     slots.push(slot);
@@ -156,10 +156,10 @@ async function* byCommit(
  */
 export async function* versionsOf(
   core: VaultCore,
-  historyId: LineageId,
+  branchId: LineageId,
   fileId: FileId,
 ): AsyncGenerator<StateRecord> {
-  const range: Range = ranges.versionsOfFile(historyId, fileId);
+  const range: Range = ranges.versionsOfFile(branchId, fileId);
   let leaf: number | undefined;
   let slots: Slot[] = [];
   for await (const [key, value] of core.catalog.scan(range)) {

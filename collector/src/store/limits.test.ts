@@ -60,13 +60,13 @@ test('I-C11 an answer under a chain that is no line leaves nothing behind', asyn
 test('I-C2 a history of too many versions is not merged: nothing is appended that every start would fail at', async () => {
   const { world, store, agent, copy } = await limited(9, 2);
   const decide = () => {
-    const historyId = store.register.agentById(agent.agentId)?.histories[0]?.historyId;
-    if (historyId === undefined) throw new Error('nothing is held');
+    const branchId = store.register.agentById(agent.agentId)?.histories[0]?.branchId;
+    if (branchId === undefined) throw new Error('nothing is held');
     const event = {
       type: 'forkDecided',
       timeMs: world.clock.now,
       agentId: agent.agentId,
-      historyId,
+      branchId,
       decision: 'restored',
       name: '',
     } as const;
@@ -87,13 +87,13 @@ test('I-C2 a history of too many versions is not merged: nothing is appended tha
 test('I-C12 a history of as many versions as may be is merged', async () => {
   const { world, store, agent, copy } = await limited(9, 2);
   await copy.back(store, [copy.directory('/1'), copy.directory('/2')]);
-  const historyId = store.register.agentById(agent.agentId)?.histories[0]?.historyId;
-  if (historyId === undefined) throw new Error('nothing is held');
+  const branchId = store.register.agentById(agent.agentId)?.histories[0]?.branchId;
+  if (branchId === undefined) throw new Error('nothing is held');
   await store.events.append({
     type: 'forkDecided',
     timeMs: world.clock.now,
     agentId: agent.agentId,
-    historyId,
+    branchId,
     decision: 'restored',
     name: '',
   });

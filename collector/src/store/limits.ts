@@ -18,11 +18,11 @@ export interface StoreLimits {
    * whoever holds its key can claim any: this is what a counter holds, so that every figure about
    * it stays exact.
    */
-  readonly historyBytes: bigint;
+  readonly branchBytes: bigint;
 }
 
 export const STORE_LIMITS: StoreLimits = {
   chains: 256,
   mergedVersions: 1_000_000,
-  historyBytes: BigInt(Number.MAX_SAFE_INTEGER),
+  branchBytes: BigInt(Number.MAX_SAFE_INTEGER),
 };

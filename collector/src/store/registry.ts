@@ -14,6 +14,7 @@ import { type AgentCertificate, readAgent } from '@aliquot/shared/keys/certifica
 import { groupIdOf } from '@aliquot/shared/keys/group';
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
+import { heldName } from './branch-id.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import {
@@ -26,7 +27,6 @@ import {
 import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
-import { heldName } from './history-id.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
 import type { AgentRecord, GroupRecord, ReportedHead } from './vault-records.ts';
 
@@ -81,16 +81,16 @@ export class Registry {
     for await (const [, value] of catalog.scan(ranges.groups))
       registry.setGroup(decodeGroup(value));
     for await (const [key, value] of catalog.scan(ranges.lines)) {
-      registry.lines(readKey.agent(key))?.setLine(readKey.historyOf(key), read.chain(value));
+      registry.lines(readKey.agent(key))?.setLine(readKey.branchOf(key), read.chain(value));
     }
     for await (const [key, value] of catalog.scan(ranges.chainHeads)) {
       registry.lines(readKey.agent(key))?.setChainHead(read.chainHead(value, readKey.chainOf(key)));
     }
     for await (const [key, value] of catalog.scan(ranges.histories)) {
-      const historyId = readKey.historyOf(key);
-      registry.lines(readKey.agent(key))?.setHistory(read.history(value, historyId));
-      const lineage = await catalog.get(keys.lineage(historyId));
-      if (lineage !== undefined) registry.setLineage(historyId, read.lineage(lineage));
+      const branchId = readKey.branchOf(key);
+      registry.lines(readKey.agent(key))?.setBranch(read.history(value, branchId));
+      const lineage = await catalog.get(keys.lineage(branchId));
+      if (lineage !== undefined) registry.setLineage(branchId, read.lineage(lineage));
     }
     const gcEpoch = await catalog.get(keys.gcEpoch);
     if (gcEpoch !== undefined) registry.gcEpoch = read.u64(gcEpoch);
@@ -140,9 +140,9 @@ export class Registry {
    * The newest epoch of the sweep that a line has answered under its newest chain while the log was
    * in `logEpoch`.
    */
-  learned(agentId: AgentId, { historyId, row: { head } }: Line, logEpoch: number): number {
+  learned(agentId: AgentId, { branchId, row: { head } }: Line, logEpoch: number): number {
     const known = this.#agents.get(hex(agentId))?.learned.get(hex(head.chainId));
-    return known?.logEpoch === logEpoch && equalBytes(known.historyId, historyId) ? known.epoch : 0;
+    return known?.logEpoch === logEpoch && equalBytes(known.branchId, branchId) ? known.epoch : 0;
   }
 
   lineage(lineageId: LineageId): LineageRow | undefined {
@@ -316,16 +316,16 @@ export class Registry {
       silenceLimitMs: silenceLimitMs(known.rhythm, known.lastSeenMs),
       files: lineage?.files ?? 0,
       bytes: Number(lineage?.bytes ?? 0n),
-      histories: lines.apart().map(({ historyId, state, at, name, openedAtMs, line }) => ({
-        historyId,
+      histories: lines.apart().map(({ branchId, state, at, name, openedAtMs, line }) => ({
+        branchId,
         state: state === 'clone' ? 'clone' : 'held',
-        name: state === 'clone' ? name : heldName(row.name, historyId),
+        name: state === 'clone' ? name : heldName(row.name, branchId),
         at,
         openedAtMs,
         head: line.head,
         lastCommitMs: line.receivedAtMs,
-        files: this.lineage(historyId)?.files ?? 0,
-        bytes: Number(this.lineage(historyId)?.bytes ?? 0n),
+        files: this.lineage(branchId)?.files ?? 0,
+        bytes: Number(this.lineage(branchId)?.bytes ?? 0n),
       })),
       problems: problemsOf(row, lines, known.lost, [...this.#reported.values()]),
     };

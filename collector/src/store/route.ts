@@ -1,6 +1,6 @@
 import type { AgentId, ChainPoint, CommitHash, CommitHeader, LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { historyIdOf } from './history-id.ts';
+import { branchIdOf } from './branch-id.ts';
 import { hasEnded } from './refusal.ts';
 import type { VaultCore } from './vault/core.ts';
 
@@ -9,7 +9,7 @@ export type Route =
   /** It goes on with a line, or begins the trunk. */
   | {
       readonly type: 'continues';
-      readonly historyId: LineageId;
+      readonly branchId: LineageId;
       readonly parentReceivedMs: undefined;
     }
   /**
@@ -18,7 +18,7 @@ export type Route =
    */
   | {
       readonly type: 'opens';
-      readonly historyId: LineageId;
+      readonly branchId: LineageId;
       readonly parentReceivedMs: number | undefined;
     }
   /** The commit before it is not here: the agent sends the ones between again. */
@@ -49,7 +49,7 @@ export async function routeOf(
   const parent = parentOf(header);
   const opens = (parentReceivedMs: number | undefined): Route => ({
     type: 'opens',
-    historyId: historyIdOf(header.agentId, { chainId: header.chainId, hash }),
+    branchId: branchIdOf(header.agentId, { chainId: header.chainId, hash }),
     parentReceivedMs,
   });
   // What an operator lets in of an agent that was revoked or replaced is held apart until it is
@@ -68,9 +68,9 @@ export async function routeOf(
   // Whoever says that it forked from the trunk is another history, even when nothing has followed
   // there yet.
   const leavesTrunk =
-    equalBytes(link.historyId, trunkId) &&
+    equalBytes(link.branchId, trunkId) &&
     (header.forkedFrom !== undefined || isOfEnded(core, header));
-  return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.historyId);
+  return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.branchId);
 }
 
 function isOfEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
@@ -90,9 +90,9 @@ async function isPredecessors(
 ): Promise<boolean> {
   const replaces = core.registry.certificate(agentId)?.enrolment.replaces;
   const link = replaces && (await core.link(replaces, parent));
-  return link !== undefined && equalBytes(link.historyId, trunkId);
+  return link !== undefined && equalBytes(link.branchId, trunkId);
 }
 
-function continues(historyId: LineageId): Route {
-  return { type: 'continues', historyId, parentReceivedMs: undefined };
+function continues(branchId: LineageId): Route {
+  return { type: 'continues', branchId, parentReceivedMs: undefined };
 }

@@ -122,7 +122,7 @@ export interface AgentRecord {
   readonly files: number;
   readonly bytes: number;
   /** Histories beside the trunk, oldest first: undecided ones and clones. */
-  readonly histories: readonly HistoryRecord[];
+  readonly histories: readonly BranchRecord[];
   readonly problems: readonly AgentProblem[];
 }
 
@@ -137,8 +137,8 @@ export interface GroupRecord {
 }
 
 /** A history that goes on under the same identity beside the agent's own. */
-export interface HistoryRecord {
-  readonly historyId: LineageId;
+export interface BranchRecord {
+  readonly branchId: LineageId;
   /** `held`: nobody has said yet whose it is. */
   readonly state: 'held' | 'clone';
   /** How operators address it: `AGENT~xxxxxxxx`, or the clone's own name. */

@@ -17,11 +17,11 @@ import type {
 import type { AgentDesk, AgentSaid } from './desk.ts';
 import type {
   AgentRecord,
+  BranchRecord,
   CommitOptions,
   CommitOutcome,
   GroupRecord,
   HeadJudgement,
-  HistoryRecord,
   ItemRun,
   LeafRecord,
   PutItem,
@@ -142,7 +142,7 @@ export interface VaultIntake {
    * The history beside the trunk that a chain's commits are in; `undefined`: the trunk, or none
    * yet.
    */
-  historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined;
+  branchOf(agentId: AgentId, chainId: ChainId): BranchRecord | undefined;
 
   /**
    * The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none.
@@ -185,7 +185,7 @@ export interface VaultRegister {
   groups(): GroupRecord[];
 
   /** Every history that was ever held apart from an agent, decided ones included. */
-  historyIds(agentId: AgentId): LineageId[];
+  branchIds(agentId: AgentId): LineageId[];
 
   /** The newest addresses of this collector that the authority signed, for its agents. */
   addresses(): Signed | undefined;
@@ -283,26 +283,26 @@ export interface VaultReading {
    * not later than that, unless it is "gone". Grouped by commit, oldest commit first; memory stays
    * bounded for `undefined`, 24 bytes a file else.
    */
-  state(historyId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  state(branchId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
 
   /**
-   * The same of the files that `beside` has no version of: what a history held apart inherits from
+   * The same of the files that `beside` has no version of: what a branch held apart inherits from
    * the trunk.
    */
   stateWithout(
-    historyId: LineageId,
+    branchId: LineageId,
     beside: LineageId,
     atMs: number | undefined,
   ): AsyncIterable<StateRecord>;
 
   /** Every version of one file, "gone" included, oldest first. */
-  versions(historyId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
+  versions(branchId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
 
   /**
    * Every version of every file of a history, "gone" included, grouped by commit, newest commit
    * first. 24 bytes a version.
    */
-  everyVersion(historyId: LineageId): AsyncIterable<StateRecord>;
+  everyVersion(branchId: LineageId): AsyncIterable<StateRecord>;
 }
 
 /** How much a vault holds, and how fast it grows. */

@@ -208,12 +208,12 @@ const collectorFork: CrashScenario = {
     life.event('decide', (vault): EventBody | undefined => {
       const [history] = vault.register.agentById(agent.agentId)?.histories ?? [];
       if (history === undefined) throw new Error('no history is held apart');
-      const { historyId } = history;
+      const { branchId } = history;
       return {
         type: 'forkDecided',
         timeMs: world.clock.now,
         agentId: agent.agentId,
-        historyId,
+        branchId,
         decision: 'restored',
         name: '',
       };
@@ -309,12 +309,12 @@ export const collectorActs: CrashScenario = {
         .agentById(agentId)
         ?.histories.find(({ state }) => state === 'held');
       if (history === undefined) throw new Error('no history is held apart');
-      const { historyId } = history;
+      const { branchId } = history;
       return {
         type: 'forkDecided',
         timeMs: world.clock.now,
         agentId,
-        historyId,
+        branchId,
         decision: 'clone',
         name: 'hplc-9',
       };

@@ -8,28 +8,28 @@ import { content, type StoreWorld, type WorldAgent } from './world.ts';
 async function picture(
   store: VaultStore,
   agent: WorldAgent,
-  historyId: LineageId,
+  branchId: LineageId,
   paths: readonly string[],
 ) {
   const counts: Record<string, number> = {};
   for (const path of paths) {
-    const records = await all(store.reading.versions(historyId, agent.fileId(path)));
+    const records = await all(store.reading.versions(branchId, agent.fileId(path)));
     counts[path] = records.reduce((sum, record) => sum + record.live.length, 0);
   }
-  const live = (await all(store.reading.state(historyId, undefined))).reduce(
+  const live = (await all(store.reading.state(branchId, undefined))).reduce(
     (sum, record) => sum + record.live.length,
     0,
   );
   return { ...counts, live };
 }
 
-function decided(world: StoreWorld, agent: WorldAgent, historyId: LineageId, name = ''): EventBody {
+function decided(world: StoreWorld, agent: WorldAgent, branchId: LineageId, name = ''): EventBody {
   const decision = name === '' ? 'restored' : 'clone';
   return {
     type: 'forkDecided',
     timeMs: world.clock.now,
     agentId: agent.agentId,
-    historyId,
+    branchId,
     decision,
     name,
   };
@@ -88,7 +88,7 @@ export function forkConformance(begin: Begin): void {
       ...before,
       '/d/trunk': 2,
     });
-    expect(await picture(store, agent, history.historyId, paths)).toEqual({
+    expect(await picture(store, agent, history.branchId, paths)).toEqual({
       '/d/a': 0,
       '/d/trunk': 0,
       '/d/copy': 1,
@@ -104,10 +104,10 @@ export function forkConformance(begin: Begin): void {
       code: 'chain-forked',
       message: expect.stringContaining(`aliquot fork decide ${history.name}`),
     });
-    expect(store.intake.historyOf(agent.agentId, copy.chainId)).toMatchObject({
-      historyId: history.historyId,
+    expect(store.intake.branchOf(agent.agentId, copy.chainId)).toMatchObject({
+      branchId: history.branchId,
     });
-    expect(store.intake.historyOf(agent.agentId, agent.chainId)).toBeUndefined();
+    expect(store.intake.branchOf(agent.agentId, agent.chainId)).toBeUndefined();
     // Announced chains hear of their own newest commit; the old id, which both used, of the
     // trunk's.
     expect(await store.intake.chainHead(agent.agentId, agent.chainId)).toEqual(agent.head);
@@ -185,7 +185,7 @@ export function forkConformance(begin: Begin): void {
     expect(store.log.treeHead().size).toBe(size);
     const [first] = store.register.agentById(agent.agentId)?.histories ?? [];
     if (first === undefined) throw new Error('no history');
-    await store.events.append(decided(world, agent, first.historyId, 'clone-1'));
+    await store.events.append(decided(world, agent, first.branchId, 'clone-1'));
     expect(await open('one more')).toMatchObject({ type: 'accepted' });
   });
 
@@ -211,18 +211,18 @@ export function forkConformance(begin: Begin): void {
       files: 4,
       liveBytes: 300 + 300 + 300 + 600,
     });
-    const event = decided(world, agent, history.historyId);
+    const event = decided(world, agent, history.branchId);
     const { leafIndex } = await store.events.append(event);
     expect(await store.events.append(event)).toEqual({ leafIndex });
     expect(
-      await codeOf(store.events.append(decided(world, agent, history.historyId, 'other'))),
+      await codeOf(store.events.append(decided(world, agent, history.branchId, 'other'))),
     ).toBe('STORE_DECIDED');
     const merged = { '/d/a': 2, '/d/trunk': 1, '/d/copy': 2, '/d/later': 1, live: 3 };
     expect(await picture(store, agent, agent.lineageId, paths)).toEqual(merged);
     expect(
       (await all(store.reading.state(agent.lineageId, t0))).flatMap(({ live }) => live),
     ).toHaveLength(3);
-    expect(await all(store.reading.state(history.historyId, undefined))).toEqual([]);
+    expect(await all(store.reading.state(history.branchId, undefined))).toEqual([]);
     expect(store.register.agentById(agent.agentId)).toMatchObject({
       files: 3,
       bytes: 1200,
@@ -255,7 +255,7 @@ export function forkConformance(begin: Begin): void {
     const { store, world, places } = place;
     await world.agent(store, 'hplc-2');
     await copy.back(store, [copy.file('/d/copy', [content('copy')])]);
-    const { historyId } = only(store, agent);
+    const { branchId } = only(store, agent);
     const revoked = await world.agent(store, 'was-here');
     await store.events.append({
       type: 'agentRevoked',
@@ -264,14 +264,14 @@ export function forkConformance(begin: Begin): void {
       reason: 'scrapped',
     });
     for (const name of ['hplc-2', 'hplc-1', 'was-here'])
-      expect(await codeOf(store.events.append(decided(world, agent, historyId, name)))).toBe(
+      expect(await codeOf(store.events.append(decided(world, agent, branchId, name)))).toBe(
         'STORE_NAME_TAKEN',
       );
     expect(
       await codeOf(store.events.append(decided(world, agent, agent.lineageId, 'hplc-9'))),
     ).toBe('STORE_UNKNOWN_HISTORY');
-    await store.events.append(decided(world, agent, historyId, 'hplc-9'));
-    expect(await codeOf(store.events.append(decided(world, agent, historyId)))).toBe(
+    await store.events.append(decided(world, agent, branchId, 'hplc-9'));
+    expect(await codeOf(store.events.append(decided(world, agent, branchId)))).toBe(
       'STORE_DECIDED',
     );
     expect(await codeOf(world.agent(store, 'hplc-9'))).toBe('STORE_NAME_TAKEN');
@@ -310,8 +310,8 @@ export function forkConformance(begin: Begin): void {
     const { agent, copy } = await forked(place);
     const { store } = place;
     await copy.back(store, [copy.gone('/d/a'), copy.file('/d/copy', [content('copy')])]);
-    const { historyId } = only(store, agent);
-    const rest = await all(store.reading.stateWithout(agent.lineageId, historyId, undefined));
+    const { branchId } = only(store, agent);
+    const rest = await all(store.reading.stateWithout(agent.lineageId, branchId, undefined));
     const trunk = await all(store.reading.versions(agent.lineageId, agent.fileId('/d/trunk')));
     expect(rest.map(({ live, versionTimesMs }) => ({ live, versionTimesMs }))).toEqual(
       trunk.map(({ live, versionTimesMs }) => ({ live, versionTimesMs })),
@@ -324,7 +324,7 @@ export function forkConformance(begin: Begin): void {
     const { store, world } = place;
     const firstReceipt = world.clock.now - 2000;
     await copy.back(store, [copy.file('/d/copy', [content('copy')], { capturedAtMs: 1000 })]);
-    const [record] = await all(store.reading.state(only(store, agent).historyId, undefined));
+    const [record] = await all(store.reading.state(only(store, agent).branchId, undefined));
     expect(record?.versionTimesMs).toEqual([firstReceipt + 1]);
   });
 

@@ -10,7 +10,7 @@ import {
   type HistoryOpening,
   type HistoryPlace,
   type HistoryPoint,
-  type HistoryRow,
+  type HistoryRecord,
 } from '../../src/store/history/history-log.ts';
 
 /** A medium under test, empty at first: a log is opened on it again and again, one at a time. */
@@ -26,7 +26,7 @@ export const TEST_FILE_BYTES = 4096;
 const random = seededSource('history');
 const kinds: readonly HistoryKind[] = ['uploads', 'commit', 'event'];
 
-function rows(count: number, length = 300): HistoryRow[] {
+function rows(count: number, length = 300): HistoryRecord[] {
   return Array.from({ length: count }, (_, at) => ({
     kind: kinds[at % kinds.length] ?? 'event',
     payload: Buffer.from(random.bytes(length)),
@@ -49,7 +49,7 @@ async function replayed(log: HistoryLog, from: HistoryPoint = HISTORY_START) {
   return items;
 }
 
-const contentOf = (all: readonly HistoryRow[]) =>
+const contentOf = (all: readonly HistoryRecord[]) =>
   all.map(({ kind, payload }) => `${kind} ${Buffer.from(payload).toString('hex')}`);
 
 /** What every history must do. A new one's test file is its fixture and one call of this. */

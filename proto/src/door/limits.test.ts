@@ -38,7 +38,7 @@ const decided = {
   type: 'forkDecided',
   timeMs: 0,
   agentId: header.agentId,
-  historyId: proto.asLineageId(filled(16)),
+  branchId: proto.asLineageId(filled(16)),
 } as const;
 const opening = sample<proto.EpochOpeningBody>('EpochOpeningBody');
 const descriptor = sample<proto.VaultDescriptorBody>('VaultDescriptorBody');

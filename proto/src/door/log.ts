@@ -185,7 +185,7 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
         object('EventBody.ForkDecided', {
           timeMs,
           agentId,
-          historyId: lineageId,
+          branchId: lineageId,
           decision: choice<ForkDecision>({ clone: 1, restored: 2 }),
           name: text(
             0,

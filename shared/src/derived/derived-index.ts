@@ -44,7 +44,7 @@ export interface DerivedIndex {
    * Rows of a range in key order, some at a time: of what was flushed, or of everything when
    * `staged` is set.
    */
-  batches(range: KeyRange, options?: ScanOptions): AsyncGenerator<readonly Row[], void, void>;
+  batches(range: KeyRange, options?: RangeOptions): AsyncGenerator<readonly Row[], void, void>;
 
   /** Removes the rows of a range, staged ones too; not with the next flush, and not at once. */
   clear(range: KeyRange): Promise<void>;
@@ -55,7 +55,7 @@ export interface DerivedIndex {
   close(): Promise<void>;
 }
 
-export interface ScanOptions {
+export interface RangeOptions {
   /** So many rows at most. */
   readonly limit?: number;
   readonly staged?: boolean;
@@ -65,7 +65,7 @@ export interface ScanOptions {
 export async function* rowsOf(
   index: Pick<DerivedIndex, 'batches'>,
   range: KeyRange,
-  options: ScanOptions = {},
+  options: RangeOptions = {},
 ): AsyncGenerator<Row, void, void> {
   for await (const rows of index.batches(range, options)) yield* rows;
 }

@@ -9,7 +9,7 @@ import {
 import { FileError } from '../durable/errors.ts';
 import type { FilePort } from '../durable/file-port.ts';
 import { crc32c } from './crc32c.ts';
-import type { DerivedIndex, Row, ScanOptions } from './derived-index.ts';
+import type { DerivedIndex, RangeOptions, Row } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
 import { rebuild, told } from './level-errors.ts';
 import { type FolderState, lookAtFolder, REBUILD_FILE } from './level-folder.ts';
@@ -208,7 +208,7 @@ class LevelIndex implements DerivedIndex {
 
   async *batches(
     range: KeyRange,
-    { limit, staged = false }: ScanOptions = {},
+    { limit, staged = false }: RangeOptions = {},
   ): AsyncGenerator<readonly Row[], void, void> {
     const own = Buffer.compare(range.gte, FIRST_KEY) < 0 ? { ...range, gte: FIRST_KEY } : range;
     await this.#proved(own.gte, own.lt);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type DerivedIndex, rowsOf, type ScanOptions } from '../../src/derived/derived-index.ts';
+import { type DerivedIndex, type RangeOptions, rowsOf } from '../../src/derived/derived-index.ts';
 import type { KeyRange } from '../../src/derived/level-port.ts';
 
 export interface IndexFactory {
@@ -32,7 +32,7 @@ export function indexConformance(name: string, factory: IndexFactory): void {
     };
     const text = (value: Uint8Array | undefined): string | undefined =>
       value === undefined ? undefined : Buffer.from(value).toString();
-    const scan = async (range: KeyRange, options: ScanOptions = {}): Promise<string[]> => {
+    const scan = async (range: KeyRange, options: RangeOptions = {}): Promise<string[]> => {
       const found: string[] = [];
       for await (const [key, value] of rowsOf(index, range, options))
         found.push(`${text(key)}=${text(value)}`);

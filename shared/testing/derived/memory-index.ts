@@ -1,4 +1,4 @@
-import type { DerivedIndex, Row, ScanOptions } from '../../src/derived/derived-index.ts';
+import type { DerivedIndex, RangeOptions, Row } from '../../src/derived/derived-index.ts';
 import type { KeyRange } from '../../src/derived/level-port.ts';
 import { asBuffer, isIn, Overlay, overlaid } from '../../src/derived/overlay.ts';
 
@@ -57,7 +57,7 @@ export class MemoryIndex implements DerivedIndex {
 
   async *batches(
     range: KeyRange,
-    { limit = Number.POSITIVE_INFINITY, staged = false }: ScanOptions = {},
+    { limit = Number.POSITIVE_INFINITY, staged = false }: RangeOptions = {},
   ): AsyncGenerator<readonly Row[], void, void> {
     const rows = [...this.#written.rows.values()]
       .filter(([key]) => isIn(key, range))

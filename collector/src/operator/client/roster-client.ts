@@ -3,8 +3,8 @@ import { didYouMean, nearest } from '@aliquot/shared/cli/nearest';
 import { toBase64 } from '../../api/base64.ts';
 import { type AgentInfo, type AgentList, agentList, leafAnswer } from '../../api/messages.ts';
 import { CommandError } from '../../cli/command-error.ts';
-import { type AgentView, everyHistory } from '../agent-view.ts';
-import { agentCalled, historyCalled, ownerCalled } from '../find-agent.ts';
+import { type AgentView, everyBranch } from '../agent-view.ts';
+import { agentCalled, branchCalled, ownerCalled } from '../find-agent.ts';
 import { getOf, postTo, type VaultPath } from './ask.ts';
 
 /** The agents and groups of a vault. */
@@ -30,10 +30,10 @@ export class RosterClient {
     );
   }
 
-  /** Whose files a name or an id means; see `historyCalled`. */
+  /** Whose files a name or an id means; see `branchCalled`. */
   async history(name: string): Promise<AgentView> {
     const { agents } = await this.list();
-    const found = historyCalled(agents, name);
+    const found = branchCalled(agents, name);
     if (found !== undefined) return found;
     const where = name.includes('~')
       ? '`aliquot fork list` shows what is held apart'
@@ -55,7 +55,7 @@ export class RosterClient {
         '`aliquot fork list` shows what is held apart, each with its name such as hplc-1~0a1b2c3d';
       throw new CommandError(
         'COMMAND_AGENT',
-        `${name} is no history held apart in vault ${this.#path.name}; ${see}`,
+        `${name} is no branch held apart in vault ${this.#path.name}; ${see}`,
       );
     }
     await postTo(
@@ -108,6 +108,6 @@ export class RosterClient {
 
 /** Says which agent was probably meant. */
 function noAgent(vault: string, name: string, agents: readonly AgentInfo[], where: string): string {
-  const names = everyHistory(agents).map((agent) => agent.name);
+  const names = everyBranch(agents).map((agent) => agent.name);
   return `vault ${vault} has no agent ${name}${didYouMean(nearest(name, names)) || `; ${where}`}`;
 }

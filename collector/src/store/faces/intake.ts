@@ -99,13 +99,13 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
 
     seen: (agentId, nowMs) => noteSeen(keeper.live(), agentId, nowMs),
 
-    historyOf(agentId, chainId) {
+    branchOf(agentId, chainId) {
       const { registry } = keeper.live();
-      const historyId = registry.lines(agentId)?.chainHead(chainId)?.historyId;
-      if (historyId === undefined) return undefined;
+      const branchId = registry.lines(agentId)?.chainHead(chainId)?.branchId;
+      if (branchId === undefined) return undefined;
       return registry
         .record(agentId)
-        ?.histories.find((history) => equalBytes(history.historyId, historyId));
+        ?.histories.find((history) => equalBytes(history.branchId, branchId));
     },
 
     async chainHead(agentId, chainId) {

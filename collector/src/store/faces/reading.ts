@@ -10,21 +10,21 @@ export function readingOf({ keeper }: VaultParts): VaultReading {
 
     readRuns: (ids) => readRuns(() => keeper.ready(), ids),
 
-    async *state(historyId, atMs) {
+    async *state(branchId, atMs) {
       const core = await keeper.settled();
-      yield* atMs === undefined ? liveNow(core, historyId) : liveAt(core, historyId, atMs);
+      yield* atMs === undefined ? liveNow(core, branchId) : liveAt(core, branchId, atMs);
     },
 
-    async *stateWithout(historyId, beside, atMs) {
-      yield* withoutFilesOf(await keeper.settled(), beside, reading.state(historyId, atMs));
+    async *stateWithout(branchId, beside, atMs) {
+      yield* withoutFilesOf(await keeper.settled(), beside, reading.state(branchId, atMs));
     },
 
-    async *versions(historyId, fileId) {
-      yield* versionsOf(await keeper.settled(), historyId, fileId);
+    async *versions(branchId, fileId) {
+      yield* versionsOf(await keeper.settled(), branchId, fileId);
     },
 
-    async *everyVersion(historyId) {
-      yield* everyVersion(await keeper.settled(), historyId);
+    async *everyVersion(branchId) {
+      yield* everyVersion(await keeper.settled(), branchId);
     },
   };
   return reading;

@@ -12,7 +12,7 @@ export function registerOf({ keeper }: VaultParts): VaultRegister {
     agentById: (agentId) => registry().record(agentId),
     agentByName: (name) => registry().byName(name),
     groups: () => registry().groupRecords(),
-    historyIds: (agentId) => registry().lines(agentId)?.historyIds() ?? [],
+    branchIds: (agentId) => registry().lines(agentId)?.branchIds() ?? [],
     addresses: () => registry().addresses,
   };
 }

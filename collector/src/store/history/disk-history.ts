@@ -20,7 +20,7 @@ import {
   type HistoryOpening,
   type HistoryPlace,
   type HistoryPoint,
-  type HistoryRow,
+  type HistoryRecord,
 } from './history-log.ts';
 import { brokenHistory, checkSequence, orCorrupt, replayFiles } from './history-scan.ts';
 
@@ -123,7 +123,7 @@ export class DiskHistory implements HistoryLog {
     return { places, end: endOf(places) ?? this.end };
   }
 
-  async append(rows: readonly HistoryRow[]): Promise<HistoryBatch> {
+  async append(rows: readonly HistoryRecord[]): Promise<HistoryBatch> {
     const log = this.#writable();
     const positions = await writing(log, () => log.appendAll(rows));
     const places = positions.map(({ file, offset }, at): HistoryPlace => {
@@ -139,7 +139,7 @@ export class DiskHistory implements HistoryLog {
     await writing(log, () => log.sync());
   }
 
-  async read({ file, offset, length }: HistoryPlace): Promise<HistoryRow> {
+  async read({ file, offset, length }: HistoryPlace): Promise<HistoryRecord> {
     this.#checkOpen();
     const damaged = (why: string) => {
       const says = `${this.#reader.path(file)}: the record at byte ${offset} ${why}`;

@@ -2,7 +2,7 @@
 export type HistoryKind = 'uploads' | 'references' | 'commit' | 'event';
 
 /** A record of the history. */
-export interface HistoryRow {
+export interface HistoryRecord {
   readonly kind: HistoryKind;
   readonly payload: Uint8Array;
 }
@@ -25,7 +25,7 @@ export interface HistoryBatch {
 }
 
 /** A record as a replay meets it. */
-export interface HistoryItem extends HistoryRow {
+export interface HistoryItem extends HistoryRecord {
   readonly place: HistoryPlace;
   /** Just behind it: where a replay goes on that has taken it in. */
   readonly end: HistoryPoint;
@@ -102,13 +102,13 @@ export interface HistoryLog {
   placesOf(lengths: readonly number[]): Promise<HistoryBatch>;
 
   /** Appends the records next to each other in one file. */
-  append(rows: readonly HistoryRow[]): Promise<HistoryBatch>;
+  append(rows: readonly HistoryRecord[]): Promise<HistoryBatch>;
 
   /** Makes durable what was appended before this call; costs nothing when all of it is. */
   sync(): Promise<void>;
 
   /** One record, its payload proved. */
-  read(place: HistoryPlace): Promise<HistoryRow>;
+  read(place: HistoryPlace): Promise<HistoryRecord>;
 
   /**
    * All records that begin at `from` or behind it, oldest first, each proved. `from` is the end of

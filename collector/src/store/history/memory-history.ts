@@ -9,7 +9,7 @@ import {
   type HistoryOpening,
   type HistoryPlace,
   type HistoryPoint,
-  type HistoryRow,
+  type HistoryRecord,
 } from './history-log.ts';
 
 interface KeptItem extends HistoryItem {
@@ -106,7 +106,7 @@ export class MemoryHistory implements HistoryLog {
     return { places, end };
   }
 
-  async append(rows: readonly HistoryRow[]): Promise<HistoryBatch> {
+  async append(rows: readonly HistoryRecord[]): Promise<HistoryBatch> {
     const batch = await this.placesOf(rows.map(({ payload }) => payload.length));
     for (const [at, place] of batch.places.entries()) {
       const row = rows[at];
@@ -123,7 +123,7 @@ export class MemoryHistory implements HistoryLog {
     this.#medium.synced = this.#medium.items.length;
   }
 
-  async read(place: HistoryPlace): Promise<HistoryRow> {
+  async read(place: HistoryPlace): Promise<HistoryRecord> {
     this.#checkOpen();
     const found = this.#medium.items[this.#medium.indexOf(place)];
     const stands = found !== undefined && compareHistory(found.place, place) === 0;

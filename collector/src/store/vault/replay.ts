@@ -209,7 +209,7 @@ async function enterCommit(
   const route = await routeOf(core, row.lineageId, header, hash);
   const place =
     route.type === 'unknown-parent'
-      ? { historyId: row.lineageId, parentReceivedMs: undefined }
+      ? { branchId: row.lineageId, parentReceivedMs: undefined }
       : route;
   const change = core.catalog.begin();
   const effect = await applyCommit(change, {
@@ -217,7 +217,7 @@ async function enterCommit(
     hash,
     entries,
     lineageId: row.lineageId,
-    historyId: place.historyId,
+    branchId: place.branchId,
     earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,
     receipt: stored.receipt,
     receiptBody,

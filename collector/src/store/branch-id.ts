@@ -17,7 +17,7 @@ const NAME_DIGITS = 8;
  * Typed as a lineage, because the rows of versions are keyed by it as those of the trunk are by the
  * lineage.
  */
-export function historyIdOf(
+export function branchIdOf(
   agentId: AgentId,
   { chainId, hash }: Pick<ChainPoint, 'chainId' | 'hash'>,
 ): LineageId {
@@ -25,6 +25,6 @@ export function historyIdOf(
 }
 
 /** How an operator names a history that nobody has decided about. `~` is in no agent's name. */
-export function heldName(agentName: string, historyId: LineageId): string {
-  return `${agentName}~${hex(historyId).slice(0, NAME_DIGITS)}`;
+export function heldName(agentName: string, branchId: LineageId): string {
+  return `${agentName}~${hex(branchId).slice(0, NAME_DIGITS)}`;
 }

@@ -1,13 +1,13 @@
 import type { ServerFrame } from '@aliquot/proto';
-import type { AgentRecord, HistoryRecord } from '../store/vault-records.ts';
+import type { AgentRecord, BranchRecord } from '../store/vault-records.ts';
 
 /**
  * What an agent is told while its chain's history is beside the trunk: in a session, and in carried
  * receipts.
  */
-export function historyNotice(
+export function branchNotice(
   { name }: AgentRecord,
-  history: HistoryRecord,
+  history: BranchRecord,
 ): Extract<ServerFrame, { type: 'notice' }> {
   if (history.state === 'held') {
     const says = `another history of agent ${name} was here first; what this PC sends is kept apart as ${history.name} until central IT decides`;
