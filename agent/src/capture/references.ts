@@ -5,7 +5,7 @@ import type { FileReference, LostReason } from '../queue/log/facts.ts';
 import { claimedMs } from './claim.ts';
 
 /**
- * What is asked for room: a file by its size, and what of it the queue or the collector should have
+ * What is asked for space: a file by its size, and what of it the queue or the collector should have
  * already.
  */
 export interface Candidate {
@@ -22,12 +22,12 @@ const MOST_TRIED = 1000;
 
 /** What the book needs of the queue. */
 export interface ReferenceQueue {
-  readonly intake: Pick<QueueIntake, 'room' | 'pending'>;
+  readonly intake: Pick<QueueIntake, 'space' | 'pending'>;
   readonly references: Omit<FileReferences, 'list'>;
 }
 
 /**
- * The results that were complete and found no room in the queue (P6): each is a durable reference,
+ * The results that were complete and found no space in the queue (P6): each is a durable reference,
  * shown as not protected until a version of it is captured, or a person has seen that it is lost.
  * One for each open queue.
  */
@@ -47,7 +47,7 @@ export class ReferenceBook {
   }
 
   /**
-   * Says for each file of a batch whether there is room enough to begin with it, by its size in
+   * Says for each file of a batch whether there is space enough to begin with it, by its size in
    * clear: it may take much less. Into an empty queue everything is tried once: what is then read
    * in vain is given back at once, and starves nobody.
    */
@@ -55,11 +55,11 @@ export class ReferenceBook {
     const left = new Map<string, number>();
     const answers: boolean[] = [];
     for (const { path, class: name, size, mtimeNs, knownSize } of candidates) {
-      const room = left.get(name) ?? (await this.#queue.intake.room(name)).bytes;
+      const space = left.get(name) ?? (await this.#queue.intake.space(name)).bytes;
       const need = Math.max(0, size - knownSize);
-      const fits = room >= 1 && need <= room;
-      left.set(name, fits ? room - need : room);
-      answers.push(fits || (room >= 1 && this.#tryOnce(path, `${size} ${mtimeNs}`)));
+      const fits = space >= 1 && need <= space;
+      left.set(name, fits ? space - need : space);
+      answers.push(fits || (space >= 1 && this.#tryOnce(path, `${size} ${mtimeNs}`)));
     }
     return answers;
   }

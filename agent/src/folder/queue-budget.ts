@@ -1,4 +1,4 @@
-import type { QueueBudget } from '../queue/intake/room.ts';
+import type { QueueBudget } from '../queue/intake/space.ts';
 
 const GIBIBYTE = 2 ** 30;
 

@@ -1,6 +1,6 @@
 import { DurableIntake } from './intake/durable-intake.ts';
 import { Holds } from './intake/holds.ts';
-import { segmentBytesFor } from './intake/room.ts';
+import { segmentBytesFor } from './intake/space.ts';
 import { DurableLedger } from './ledger/durable-ledger.ts';
 import { DurableLosses } from './ledger/durable-losses.ts';
 import { DurableReferences } from './ledger/durable-references.ts';

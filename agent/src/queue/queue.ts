@@ -1,7 +1,7 @@
 import type { ChainId } from '@aliquot/proto';
 import type { Random } from '@aliquot/shared/ports';
 import type { QueueIntake } from './intake/intake.ts';
-import type { RoomOptions } from './intake/meter.ts';
+import type { SpaceOptions } from './intake/meter.ts';
 import type { FileReferences, Ledger, Losses } from './ledger/ledger.ts';
 import type { QueueEvent } from './log/events.ts';
 import type { CommitChain, Outbox, QueuedItems, SweepEpochs } from './outbox/outbox.ts';
@@ -45,7 +45,7 @@ export interface Queue {
   close(): Promise<void>;
 }
 
-export interface QueueOptions extends RoomOptions {
+export interface QueueOptions extends SpaceOptions {
   readonly random: Random;
   /** The chain of the enrolment; commits go on it until a fork. */
   readonly chainId: ChainId;

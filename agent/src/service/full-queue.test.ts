@@ -107,7 +107,7 @@ test('P6: when receipts have given room, what waited longest is captured first, 
   const stop = bench.queue.subscribe(({ type }) => rooms.push(type));
   await perform({ op: 'flush' });
   stop();
-  expect(rooms).toContain('room');
+  expect(rooms).toContain('space');
   const tally = await captureWaiting(
     agent,
     { where: () => true, all: false, onChanged: undefined },

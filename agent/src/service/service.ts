@@ -209,7 +209,7 @@ export class Service {
     const unsubscribe = service.#unsubscribe;
     const ofQueue = agent.queue.subscribe((event) => {
       service.#tellWaiting();
-      if (event.type === 'room') service.#loop.roomAgain();
+      if (event.type === 'space') service.#loop.spaceAgain();
     });
     const ofCourtesy = agent.courtesy.subscribe((event) => service.#heldBack(event));
     const ofDesk = agent.desk.subscribe(() => void service.#nameDesk());
@@ -353,7 +353,7 @@ export class Service {
       get files() {
         return references.files;
       },
-      ask: async () => void (await queue.intake.room()),
+      ask: async () => void (await queue.intake.space()),
       capture: (all, signal) => {
         const onChanged = (path: BytePath) => {
           for (const watch of this.#watches) watch.touch(path);

@@ -1,11 +1,11 @@
 import { formatBytes, formatInstant } from '@aliquot/shared/cli/format';
-import type { QueueIntake, QueueUsage, RoomLeft } from '../queue/intake/intake.ts';
+import type { QueueIntake, QueueUsage, SpaceLeft } from '../queue/intake/intake.ts';
 import type { FileProblem, FileReferences } from '../queue/ledger/ledger.ts';
 import type { FileReference } from '../queue/log/facts.ts';
 
 /** What people are told of the queue. */
 interface QueueFigures {
-  readonly intake: Pick<QueueIntake, 'pending' | 'usage' | 'room'>;
+  readonly intake: Pick<QueueIntake, 'pending' | 'usage' | 'space'>;
   readonly references: Pick<FileReferences, 'list' | 'totals'>;
 }
 
@@ -43,7 +43,7 @@ export function fullBecause(usage: {
 }
 
 /**
- * What waits at its source for room, each as a problem with what to do: not protected, and shown
+ * What waits at its source for space, each as a problem with what to do: not protected, and shown
  * until it is (P6).
  */
 export async function* waitingProblems(
@@ -51,13 +51,13 @@ export async function* waitingProblems(
 ): AsyncGenerator<FileProblem, void, void> {
   if (queue.references.totals().files === 0) return;
   const usage = await queue.intake.usage();
-  const rooms = new Map<string, RoomLeft>();
+  const spaces = new Map<string, SpaceLeft>();
   const messages = new Map<string, string>();
   for await (const reference of queue.references.list()) {
     const { class: name, path, settledAtMs } = reference;
-    const room = rooms.get(name) ?? (await queue.intake.room(name));
-    rooms.set(name, room);
-    const says = waitsBecause(reference, room, usage);
+    const space = spaces.get(name) ?? (await queue.intake.space(name));
+    spaces.set(name, space);
+    const says = waitsBecause(reference, space, usage);
     // One text for all: there may be many.
     const message = messages.get(says) ?? says;
     messages.set(says, message);
@@ -68,7 +68,7 @@ export async function* waitingProblems(
 /** One line: why a result waits, and what ends that. */
 function waitsBecause(
   { size, class: name }: FileReference,
-  room: RoomLeft,
+  space: SpaceLeft,
   { budget, freeBytes, passingBytes: most }: QueueUsage,
 ): string {
   const here = 'is only at its source';
@@ -77,13 +77,13 @@ function waitsBecause(
   const maxBytes = budget.maxBytes * (budget.classes[name] ?? 1);
   if (size > maxBytes)
     return `${here}: it may be larger than all that the queue can hold (${formatBytes(maxBytes)}); raise queue.maxBytes in agent.yaml`;
-  if (room.why === 'disk' || freeBytes < minFreeBytes) {
+  if (space.why === 'disk' || freeBytes < minFreeBytes) {
     const full = `${here}: the disk of the agent’s folder is nearly full (${fullBecause({ ...budget, freeBytes })})`;
     return size > most
       ? `${full}; free some space, for it may be larger than what is let through meanwhile (${formatBytes(most)})`
       : `${full}; it is sent through in its turn while the collector answers, or free some space`;
   }
-  if (room.why === 'budget' || room.bytes < size)
+  if (space.why === 'budget' || space.bytes < size)
     return `${here}: the queue is full (${formatBytes(maxBytes)}); it is captured by itself when the collector has taken some of it`;
   return `${here}: the queue was full; it is captured next`;
 }

@@ -19,7 +19,7 @@ import { countOutcome, newTally, type Tally } from './tally.ts';
 
 /** What capturing what waits needs of the queue. */
 export interface ReferencePassQueue extends CapturerQueue {
-  readonly intake: Pick<QueueIntake, 'capture' | 'room'>;
+  readonly intake: Pick<QueueIntake, 'capture' | 'space'>;
   readonly ledger: ContentCache & KnownFiles;
   readonly references: Pick<FileReferences, 'list' | 'drop' | 'lose'>;
 }
@@ -34,7 +34,7 @@ export interface ReferencePassParts extends CapturerParts {
   readonly sourceOf: (path: BytePath, className: string) => Source | undefined;
   /** Which waiting files to look at. */
   readonly where: (path: BytePath) => boolean;
-  /** Looks also at those whose class has no room now, to notice what went. */
+  /** Looks also at those whose class has no space now, to notice what went. */
   readonly all: boolean;
   /**
    * A waiting file is in another state now: it has to settle first. Undefined: it is captured as it
@@ -44,8 +44,8 @@ export interface ReferencePassParts extends CapturerParts {
 }
 
 /**
- * Captures what waits at its source for room in the queue, the longest waiting first. What has gone
- * meanwhile is named lost, what still finds no room goes on waiting.
+ * Captures what waits at its source for space in the queue, the longest waiting first. What has gone
+ * meanwhile is named lost, what still finds no space goes on waiting.
  */
 export async function captureReferences(
   parts: ReferencePassParts,
@@ -62,11 +62,11 @@ async function* waiting(
   signal: AbortSignal,
 ): AsyncGenerator<CaptureTask, void, void> {
   const { queue, references } = parts;
-  const hasRoom = roomOf(queue.intake);
+  const hasSpace = spaceOf(queue.intake);
   for await (const reference of queue.references.list()) {
     throwIfStopped(signal);
     const path = bytePath(reference.path);
-    if (!parts.where(path) || !(parts.all || (await hasRoom(reference.class)))) continue;
+    if (!parts.where(path) || !(parts.all || (await hasSpace(reference.class)))) continue;
     const source = parts.sourceOf(path, reference.class);
     if (source === undefined) {
       await queue.references.drop(reference.path);
@@ -164,15 +164,15 @@ const ASKS_BETWEEN = 256;
  * Whether a class has room; asks the disk again after some questions, because what comes in
  * meanwhile takes it.
  */
-function roomOf(intake: Pick<QueueIntake, 'room'>): (className: string) => Promise<boolean> {
-  const known = new Map<string, { room: boolean; asked: number }>();
+function spaceOf(intake: Pick<QueueIntake, 'space'>): (className: string) => Promise<boolean> {
+  const known = new Map<string, { space: boolean; asked: number }>();
   return async (name) => {
     let answer = known.get(name);
     if (answer === undefined || answer.asked >= ASKS_BETWEEN) {
-      answer = { room: (await intake.room(name)).bytes >= 1, asked: 0 };
+      answer = { space: (await intake.space(name)).bytes >= 1, asked: 0 };
       known.set(name, answer);
     }
     answer.asked += 1;
-    return answer.room;
+    return answer.space;
   };
 }

@@ -76,7 +76,7 @@ export class WatchLoop {
   #scanAtMs = Number.NEGATIVE_INFINITY;
   /** After a failure nothing is tried before this. */
   #restUntilMs = Number.NEGATIVE_INFINITY;
-  #roomAgain = false;
+  #spaceAgain = false;
   #passAtMs = Number.NEGATIVE_INFINITY;
   #scanTookMs = 0;
   /** The last scan that looked at everything. */
@@ -99,9 +99,9 @@ export class WatchLoop {
   }
 
   /** The queue may have room again: captures what waits for it, soon. */
-  roomAgain(): void {
-    if (this.#roomAgain) return;
-    this.#roomAgain = true;
+  spaceAgain(): void {
+    if (this.#spaceAgain) return;
+    this.#spaceAgain = true;
     this.#wake();
   }
 
@@ -190,15 +190,15 @@ export class WatchLoop {
   async #fillRoom(): Promise<void> {
     const { waiting, clock } = this.#parts;
     if (waiting.files === 0) {
-      this.#roomAgain = false;
+      this.#spaceAgain = false;
       return;
     }
     await waiting.ask();
     const now = clock.nowMs();
     // A clock that was set back must not put it off for years.
-    if (!this.#roomAgain || (now < this.#passAtMs && this.#passAtMs - now <= BETWEEN_PASSES_MS))
+    if (!this.#spaceAgain || (now < this.#passAtMs && this.#passAtMs - now <= BETWEEN_PASSES_MS))
       return;
-    this.#roomAgain = false;
+    this.#spaceAgain = false;
     this.#passAtMs = now + BETWEEN_PASSES_MS;
     await this.#capture(false);
   }
@@ -289,7 +289,7 @@ export class WatchLoop {
     let next = this.#scanAtMs;
     for (const watch of this.#parts.watches())
       next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
-    if (this.#roomAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
+    if (this.#spaceAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
     if (this.#restUntilMs - now <= AFTER_FAILURE_MS) next = Math.max(next, this.#restUntilMs);
     const sleepMs = Math.min(Math.max(next - now, 0), LONGEST_SLEEP_MS);
     this.#wakeAtMs = now + sleepMs;

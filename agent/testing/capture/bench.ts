@@ -15,7 +15,7 @@ import { ReferenceBook } from '../../src/capture/references.ts';
 import { scanBatches } from '../../src/capture/scan.ts';
 import { unlessStopped } from '../../src/capture/stop.ts';
 import { UnderWay } from '../../src/capture/under-way.ts';
-import type { QueueBudget } from '../../src/queue/intake/room.ts';
+import type { QueueBudget } from '../../src/queue/intake/space.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { type BytePath, fromText, separator } from '../../src/source/paths.ts';
 import { PlaceBook } from '../../src/source/places.ts';

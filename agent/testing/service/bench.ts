@@ -10,7 +10,7 @@ import { systemCourtesy } from '../../src/courtesy/system-courtesy.ts';
 import { openDesk } from '../../src/desk/open-desk.ts';
 import type { Agent } from '../../src/folder/agent.ts';
 import { fixedSources } from '../../src/folder/source-set.ts';
-import type { QueueBudget } from '../../src/queue/intake/room.ts';
+import type { QueueBudget } from '../../src/queue/intake/space.ts';
 import { operate } from '../../src/service/service.ts';
 import type { AgentEvent, Request } from '../../src/socket/protocol.ts';
 import { fromText } from '../../src/source/paths.ts';

@@ -19,8 +19,8 @@ import {
 import type { QueueEvent } from '../log/events.ts';
 import { queuePaths } from '../log/open-queue.ts';
 import type { Queue, QueueOptions } from '../queue.ts';
-import type { QueueBudget } from './room.ts';
-import { passingBytes } from './room.ts';
+import type { QueueBudget } from './space.ts';
+import { passingBytes } from './space.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: Queue;
@@ -76,7 +76,7 @@ describe('a budget', () => {
     await putGone(queue, sample('/data/a 0'));
     await queue.ledger.setProblem(Buffer.from('/data/p'), {
       code: 'queue-full',
-      message: 'no room',
+      message: 'no space',
       sinceMs: 1,
     });
     await queue.references.put(reference('/data/r', 1));
@@ -93,7 +93,7 @@ describe('a budget', () => {
     for (let round = 1; round <= 5; round += 1) {
       const heard = listen();
       await drainAll(queue);
-      expect(heard).toContain('room');
+      expect(heard).toContain('space');
       expect(queue.intake.pending().entries).toBe(0);
       expect(await fill(`/data/${round}`)).toBeGreaterThanOrEqual(first - 2);
     }
@@ -118,7 +118,7 @@ describe('a budget', () => {
     await expect(capture.putVersion(file.draft, file.known)).rejects.toMatchObject({
       code: 'QUEUE_CLOSED',
     });
-    expect((await queue.intake.room()).bytes).toBe(20_000);
+    expect((await queue.intake.space()).bytes).toBe(20_000);
     await put(queue, sample('/data/small'));
     await drainAll(queue);
     expect(readdirSync(queuePaths(folder.dir).segments).length).toBeLessThanOrEqual(2);
@@ -138,11 +138,11 @@ describe('a budget', () => {
     await expect(bulk('/bulk/7')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
     await queue.close();
     await open(options);
-    expect((await queue.intake.room('bulk')).bytes).toBeLessThan(2000);
+    expect((await queue.intake.space('bulk')).bytes).toBeLessThan(2000);
     await expect(bulk('/bulk/7')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-    expect((await queue.intake.room('bulk')).why).toBeUndefined();
+    expect((await queue.intake.space('bulk')).why).toBeUndefined();
     await put(queue, sample('/data/other', 1, 4000));
-    expect((await queue.intake.room()).bytes).toBeGreaterThan(50_000);
+    expect((await queue.intake.space()).bytes).toBeGreaterThan(50_000);
     await queue.outbox.nextCommit(testSigner());
     expect((await queue.intake.usage()).classes).toMatchObject({ bulk: 7 * 4017, default: 4017 });
     await drainAll(queue);
@@ -161,20 +161,20 @@ describe('word of room', () => {
     await first.putItem(one);
     const second = queue.intake.capture('bulk');
     await expect(second.putItem(other)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-    await queue.intake.room();
+    await queue.intake.space();
     expect(heard).toEqual([]);
     first.abort();
-    await queue.intake.room();
-    expect(heard).toEqual(['room']);
+    await queue.intake.space();
+    expect(heard).toEqual(['space']);
     for (let round = 0; round < 2; round += 1) {
       const large = queue.intake.capture('bulk');
       const [begin, end] = sample(`large ${round}`, 2, 6000).items;
       if (begin === undefined || end === undefined) throw new Error('no items');
       await large.putItem(begin);
       await expect(large.putItem(end)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-      await queue.intake.room();
+      await queue.intake.space();
     }
-    expect(heard).toEqual(['room']);
+    expect(heard).toEqual(['space']);
   });
 });
 
@@ -193,17 +193,17 @@ describe('the floor of free disk', () => {
     const before = segments();
     expect(before).toBeGreaterThan(3);
     free = floor;
-    expect((await queue.intake.room()).bytes).toBeGreaterThan(10_000);
+    expect((await queue.intake.space()).bytes).toBeGreaterThan(10_000);
     await expect(put(queue, sample('/data/new', 1, 1000))).rejects.toMatchObject({
       code: 'QUEUE_FULL',
     });
     expect(segments()).toBe(1);
-    expect(await queue.intake.room()).toEqual({ bytes: 0, why: 'disk' });
+    expect(await queue.intake.space()).toEqual({ bytes: 0, why: 'disk' });
     const heard = listen();
     free = floor * 2;
-    expect((await queue.intake.room()).bytes).toBe(floor);
-    await queue.intake.room();
-    expect(heard).toEqual(['room']);
+    expect((await queue.intake.space()).bytes).toBe(floor);
+    await queue.intake.space();
+    expect(heard).toEqual(['space']);
     await put(queue, sample('/data/new', 1, 1000));
     await queue.sync();
     expect(queue.intake.pending().entries).toBe(1);
@@ -245,8 +245,8 @@ describe('the floor of free disk', () => {
     const heard = listen();
     queue.intake.drains(true);
     await queue.sync();
-    expect(heard).toContain('room');
-    expect(await queue.intake.room()).toEqual({ bytes: floor / 4, why: undefined });
+    expect(heard).toContain('space');
+    expect(await queue.intake.space()).toEqual({ bytes: floor / 4, why: undefined });
     for (let round = 0; round < 3; round += 1) {
       await put(queue, sample(`/data/${round}`, 2, 100_000));
       await expect(put(queue, sample(`/data/large ${round}`, 3, 100_000))).rejects.toMatchObject({
@@ -267,8 +267,8 @@ describe('the floor of free disk', () => {
     free = floor / 2;
     await open({ port, budget: budget(50_000, { minFreeBytes: floor, classes: { small: 0.1 } }) });
     queue.intake.drains(true);
-    expect((await queue.intake.room()).bytes).toBe(50_000);
-    expect((await queue.intake.room('small')).bytes).toBe(5000);
+    expect((await queue.intake.space()).bytes).toBe(50_000);
+    expect((await queue.intake.space('small')).bytes).toBe(5000);
     expect(passingBytes(100 * 2 ** 30, 0)).toBe(2 ** 30);
     expect(passingBytes(300_000, 100_000)).toBe(200_000);
     expect(passingBytes(0, 0)).toBe(0);

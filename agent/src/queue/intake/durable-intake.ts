@@ -30,9 +30,9 @@ import type {
   PendingCounts,
   QueueIntake,
   QueueUsage,
-  RoomLeft,
+  SpaceLeft,
 } from './intake.ts';
-import { RoomMeter, type RoomOptions } from './meter.ts';
+import { SpaceMeter, type SpaceOptions } from './meter.ts';
 import { Refusals } from './refusals.ts';
 
 /** The class of a capture that names none. */
@@ -44,7 +44,7 @@ export interface IntakeParts {
   readonly references: DurableReferences;
   readonly events: QueueEvents;
   readonly onward: Onward;
-  readonly options: RoomOptions;
+  readonly options: SpaceOptions;
 }
 
 /** What the index said of an item when the turn began, and how many flushes there had been. */
@@ -58,17 +58,17 @@ interface Step extends Joined {
 
 const NOTHING = new Uint8Array(0);
 
-/** Open captures, what they add, and whether there is room for it. */
+/** Open captures, what they add, and whether there is space for it. */
 export class DurableIntake implements QueueIntake, CaptureSink {
   readonly #parts: IntakeParts;
-  readonly #meter: RoomMeter;
+  readonly #meter: SpaceMeter;
   readonly #refusals: Refusals;
   #oldestMs: number | undefined;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
-    this.#meter = new RoomMeter(parts.options, parts.core, parts.holds);
-    this.#refusals = new Refusals((className) => this.#meter.room(className));
+    this.#meter = new SpaceMeter(parts.options, parts.core, parts.holds);
+    this.#refusals = new Refusals((className) => this.#meter.space(className));
   }
 
   capture(className: string = DEFAULT_CLASS): Capture {
@@ -77,10 +77,10 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     return capture;
   }
 
-  async room(className: string = DEFAULT_CLASS): Promise<RoomLeft> {
-    const room = await this.#meter.room(className);
-    if (await this.#refusals.relieved()) this.#parts.events.tell({ type: 'room' });
-    return room;
+  async space(className: string = DEFAULT_CLASS): Promise<SpaceLeft> {
+    const space = await this.#meter.space(className);
+    if (await this.#refusals.relieved()) this.#parts.events.tell({ type: 'space' });
+    return space;
   }
 
   drains(isDraining: boolean): void {
@@ -90,7 +90,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     // In its turn, for while it starts again after a full disk nothing can be asked; whoever waits
     // asks again by himself.
     this.#parts.core
-      .change(async () => this.#tellRoom())
+      .change(async () => this.#tellSpace())
       .catch((error: unknown) => {
         if (!(error instanceof AliquotError)) throw error;
       });
@@ -129,16 +129,16 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     this.#oldestMs = await oldestMsIn(core.files.index);
   }
 
-  /** Receipts came: some segments need not stay, and whoever found no room may try again. */
+  /** Receipts came: some segments need not stay, and whoever found no space may try again. */
   async released(): Promise<void> {
     this.#oldestMs = await oldestMsIn(this.#parts.core.files.index);
     await this.#meter.dropKept();
-    this.#tellRoom();
+    this.#tellSpace();
   }
 
-  #tellRoom(): void {
+  #tellSpace(): void {
     const refused = this.#refusals.clear();
-    if (refused || this.#parts.references.any) this.#parts.events.tell({ type: 'room' });
+    if (refused || this.#parts.references.any) this.#parts.events.tell({ type: 'space' });
   }
 
   // ---- one item or version ----
@@ -225,7 +225,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     if (item.named !== true && !equalBytes(sha256(item.sealed), item.id))
       throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
     if (!this.#meter.fits(capture.class, item.sealed.length))
-      await this.#requireRoom(capture, capture.class, item.sealed.length);
+      await this.#requireSpace(capture, capture.class, item.sealed.length);
     // Held before it is written: the append may rotate, and then lies behind.
     holds.hold(capture, segments.activeNumber);
     await core.append(item.kind, item.sealed, item.id);
@@ -252,7 +252,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     const encoded = encodeEntryDraft(draft);
     // That a file is gone is a fact without bytes: always taken (I-A10).
     if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, encoded.length))
-      await this.#requireRoom(capture, draft.class, encoded.length);
+      await this.#requireSpace(capture, draft.class, encoded.length);
     const entry = index.state.nextEntry;
     const holdSegment = Math.min(
       capture.holdSegment ?? segments.activeNumber,
@@ -289,7 +289,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   }
 
   /** A capture that does not fit has ended: nothing of it is kept. */
-  async #requireRoom(capture: QueueCapture, className: string, bytes: number): Promise<void> {
+  async #requireSpace(capture: QueueCapture, className: string, bytes: number): Promise<void> {
     try {
       await this.#meter.require(className, bytes);
     } catch (error) {

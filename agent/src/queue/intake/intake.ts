@@ -2,10 +2,10 @@ import type { EntryDraft } from '@aliquot/proto';
 import type { CachedChunk } from '../ledger/ledger.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
 import type { VersionHead } from '../log/payloads.ts';
-import type { QueueBudget, RoomLimit } from './room.ts';
+import type { QueueBudget, SpaceLimit } from './space.ts';
 
 /*
- * The way in: captures, and whether there is room for them.
+ * The way in: captures, and whether there is space for them.
  *
  * **Durability.** What a capture puts is durable with the next `sync` of the queue; a version never
  * without the items that were put into its capture before it (I-A1).
@@ -28,13 +28,13 @@ export interface QueueIntake {
    */
   capture(className?: string): Capture;
   /**
-   * What a capture of this class may still add, right now; asks the disk. Tells `room` if it had
+   * What a capture of this class may still add, right now; asks the disk. Tells `space` if it had
    * been full.
    */
-  room(className?: string): Promise<RoomLeft>;
+  space(className?: string): Promise<SpaceLeft>;
   /**
    * Whether the collector takes what is queued, just now. While it does, a disk below
-   * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `room` when
+   * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `space` when
    * something waits for that.
    */
   drains(isDraining: boolean): void;
@@ -84,11 +84,11 @@ export interface PendingCounts {
   readonly oldestMs: number | undefined;
 }
 
-export interface RoomLeft {
+export interface SpaceLeft {
   /** Bytes that a capture may add. Below 1: `QUEUE_FULL`. */
   readonly bytes: number;
-  /** What says no; undefined while there is room. */
-  readonly why: RoomLimit | undefined;
+  /** What says no; undefined while there is space. */
+  readonly why: SpaceLimit | undefined;
 }
 
 export interface QueueUsage {

@@ -6,14 +6,14 @@ import { QueueError } from '../log/errors.ts';
 import { dropSegment, keptSegments } from '../log/held-segments.ts';
 import { freeBytesFor } from '../log/open-queue.ts';
 import type { Holds } from './holds.ts';
-import type { QueueUsage, RoomLeft } from './intake.ts';
+import type { QueueUsage, SpaceLeft } from './intake.ts';
 import {
   dropsOldestKept,
-  type LimitedRoom,
+  type LimitedSpace,
   passingBytes,
   type QueueBudget,
-  roomFor,
-} from './room.ts';
+  spaceFor,
+} from './space.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 /**
@@ -25,7 +25,7 @@ const FREE_BELIEVED_BYTES = 16 * 1024 * 1024;
 /** Nearer to the floor than this, the disk is asked every time. */
 const NEAR_FLOOR_BYTES = 64 * 1024 * 1024;
 
-export interface RoomOptions {
+export interface SpaceOptions {
   readonly port: FilePort;
   readonly dataDir: string;
   readonly clock: Clock;
@@ -39,11 +39,11 @@ export interface RoomOptions {
 }
 
 /**
- * Gathers what the decisions of `room.ts` need, asks the disk no more often than it must, and drops
+ * Gathers what the decisions of `space.ts` need, asks the disk no more often than it must, and drops
  * what may go.
  */
-export class RoomMeter {
-  readonly #options: RoomOptions;
+export class SpaceMeter {
+  readonly #options: SpaceOptions;
   readonly #core: QueueCore;
   readonly #holds: Holds;
   #free: { readonly bytes: number; readonly atMs: number; used: number } | undefined;
@@ -53,7 +53,7 @@ export class RoomMeter {
    */
   draining = false;
 
-  constructor(options: RoomOptions, core: QueueCore, holds: Holds) {
+  constructor(options: SpaceOptions, core: QueueCore, holds: Holds) {
     this.#options = options;
     this.#core = core;
     this.#holds = holds;
@@ -68,7 +68,7 @@ export class RoomMeter {
     if (budget === undefined) return true;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
     const free = this.#believed(budget);
-    if (free === undefined || this.#roomWith(budget, className, free, false).bytes < bytes)
+    if (free === undefined || this.#spaceWith(budget, className, free, false).bytes < bytes)
       return false;
     this.#count(bytes);
     return true;
@@ -82,24 +82,24 @@ export class RoomMeter {
     const { budget } = this.#options;
     if (budget === undefined) return;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
-    let room = await this.#roomNow(budget, className, false);
-    if (room.bytes < bytes && room.limit === 'disk' && (await this.dropKept(bytes)))
-      room = await this.#roomNow(budget, className, false);
-    if (room.bytes < bytes && this.draining) room = await this.#roomNow(budget, className, true);
-    if (room.bytes >= bytes) return this.#count(bytes);
+    let space = await this.#spaceNow(budget, className, false);
+    if (space.bytes < bytes && space.limit === 'disk' && (await this.dropKept(bytes)))
+      space = await this.#spaceNow(budget, className, false);
+    if (space.bytes < bytes && this.draining) space = await this.#spaceNow(budget, className, true);
+    if (space.bytes >= bytes) return this.#count(bytes);
     const why =
-      room.limit === 'disk'
+      space.limit === 'disk'
         ? `the disk of the queue is near its floor (queue.minFreeBytes: ${budget.minFreeBytes})`
         : `the budget of the queue is used up for class ${className}`;
-    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`);
+    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give space`);
   }
 
   /** What a capture of a class may add, counting kept segments as free because they go first. */
-  async room(className: string): Promise<RoomLeft> {
+  async space(className: string): Promise<SpaceLeft> {
     const { budget } = this.#options;
     if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, why: undefined };
     const free = (await this.#askFree()) + this.#keptBytes();
-    const { bytes, limit } = this.#roomWith(budget, className, free, this.draining);
+    const { bytes, limit } = this.#spaceWith(budget, className, free, this.draining);
     return { bytes, why: bytes > 0 ? undefined : limit };
   }
 
@@ -132,15 +132,15 @@ export class RoomMeter {
     }
   }
 
-  #roomWith(
+  #spaceWith(
     budget: QueueBudget,
     className: string,
     freeBytes: number,
     passing: boolean,
-  ): LimitedRoom {
+  ): LimitedSpace {
     const { classBytes } = this.#core.files.index.state;
     const ofClass = (classBytes[className] ?? 0) + this.#holds.openBytes(className);
-    return roomFor(
+    return spaceFor(
       budget,
       { usedBytes: this.#usedBytes(), freeBytes },
       className,
@@ -149,9 +149,9 @@ export class RoomMeter {
     );
   }
 
-  async #roomNow(budget: QueueBudget, className: string, passing: boolean): Promise<LimitedRoom> {
+  async #spaceNow(budget: QueueBudget, className: string, passing: boolean): Promise<LimitedSpace> {
     const free = this.#believed(budget) ?? (await this.#askFree());
-    return this.#roomWith(budget, className, free, passing);
+    return this.#spaceWith(budget, className, free, passing);
   }
 
   /** What counts against `maxBytes`. */

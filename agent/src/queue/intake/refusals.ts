@@ -1,32 +1,32 @@
-import type { RoomLeft } from './intake.ts';
+import type { SpaceLeft } from './intake.ts';
 
-/** What is known of refusals in a class since `room` was last told. */
+/** What is known of refusals in a class since `space` was last told. */
 interface Refused {
   /** The largest need: what the capture had added, and what it was refused. */
   readonly bytes: number;
   /**
-   * The room after it had ended. As long as there is no more, nothing has changed and another try
+   * The space after it had ended. As long as there is no more, nothing has changed and another try
    * would end the same way.
    */
   readonly left: number;
 }
 
-/** Remembers who was refused for want of room, so that each is told once when there is more. */
+/** Remembers who was refused for want of space, so that each is told once when there is more. */
 export class Refusals {
-  readonly #room: (className: string) => Promise<RoomLeft>;
+  readonly #space: (className: string) => Promise<SpaceLeft>;
   readonly #refused = new Map<string, Refused>();
 
-  constructor(room: (className: string) => Promise<RoomLeft>) {
-    this.#room = room;
+  constructor(space: (className: string) => Promise<SpaceLeft>) {
+    this.#space = space;
   }
 
   /** A capture was refused and has ended; `wanted` is all that it had wanted until then. */
   async add(className: string, wanted: number): Promise<void> {
     const before = this.#refused.get(className);
     const bytes = Math.max(before?.bytes ?? 0, wanted);
-    // Until it is known, no room is more than there was: better told late than without end.
+    // Until it is known, no space is more than there was: better told late than without end.
     this.#refused.set(className, { bytes, left: Number.POSITIVE_INFINITY });
-    const left = (await this.#room(className)).bytes;
+    const left = (await this.#space(className)).bytes;
     this.#refused.set(className, { bytes, left: Math.max(before?.left ?? 0, left) });
   }
 
@@ -34,8 +34,8 @@ export class Refusals {
   async relieved(): Promise<boolean> {
     let any = false;
     for (const [className, { bytes, left }] of [...this.#refused]) {
-      const room = await this.#room(className);
-      if (room.bytes < bytes || room.bytes <= left) continue;
+      const space = await this.#space(className);
+      if (space.bytes < bytes || space.bytes <= left) continue;
       this.#refused.delete(className);
       any = true;
     }

@@ -88,7 +88,7 @@ export interface ContentCache {
 
 export interface Ledger extends KnownFiles, ProblemList, ContentCache {}
 
-/** Settled results that are only at their source, because the queue had no room (P6). */
+/** Settled results that are only at their source, because the queue had no space (P6). */
 export interface FileReferences {
   /** Notes one; replaces an earlier one of the path. A version of the path removes it. */
   put(reference: FileReference): Promise<void>;

@@ -7,8 +7,8 @@ export type QueueEvent =
   /** Versions became safe. */
   | { readonly type: 'receipted'; readonly sequence: number; readonly entries: number }
   | { readonly type: 'lost' }
-  /** There may be room again, after `QUEUE_FULL` or while there are references. */
-  | { readonly type: 'room' }
+  /** There may be space again, after `QUEUE_FULL` or while there are references. */
+  | { readonly type: 'space' }
   /** `SweepEpochs.answer` has an answer. */
   | { readonly type: 'gcReady' };
 

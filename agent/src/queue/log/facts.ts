@@ -43,7 +43,7 @@ export interface ProblemRecord {
   readonly sinceMs: number;
 }
 
-/** A settled result that is only at its source, because the queue had no room for it. */
+/** A settled result that is only at its source, because the queue had no space for it. */
 export interface FileReference {
   readonly path: Uint8Array;
   readonly size: number;
@@ -55,7 +55,7 @@ export interface FileReference {
 }
 
 /**
- * Why a state can no longer be had: its file changed, or went, before there was room for it; or
+ * Why a state can no longer be had: its file changed, or went, before there was space for it; or
  * (`growing-torn`) it was captured while it grew, and what came before the appended part had
  * changed meanwhile, so that version may mix two states.
  */

@@ -37,7 +37,7 @@ export interface OutboxParts {
   /** The chain of the enrolment. */
   readonly chainId: ChainId;
   readonly openCaptures: () => Iterable<object>;
-  /** Receipts came: the way in has room again, perhaps. */
+  /** Receipts came: the way in has space again, perhaps. */
   readonly released: () => Promise<void>;
   /** Commits are pending again, and hold their segments. */
   readonly heldAgain: () => Promise<void>;

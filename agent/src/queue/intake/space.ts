@@ -1,6 +1,6 @@
 /*
- * Whether there is room, and what may be dropped for it: the two decisions of the queue about space
- * (I-A10). Pure: `RoomMeter` gathers the figures and acts.
+ * Whether there is space, and what may be dropped for it: the two decisions of the queue about space
+ * (I-A10). Pure: `SpaceMeter` gathers the figures and acts.
  */
 
 /** How much the queue may take. */
@@ -15,8 +15,8 @@ export interface QueueBudget {
   readonly classes: Readonly<Record<string, number>>;
 }
 
-/** Why there is not more room: the budget (of all or of the class), or the disk's floor. */
-export type RoomLimit = 'budget' | 'disk';
+/** Why there is not more space: the budget (of all or of the class), or the disk's floor. */
+export type SpaceLimit = 'budget' | 'disk';
 
 /** The queue and its disk as they stand. */
 export interface Occupancy {
@@ -27,10 +27,10 @@ export interface Occupancy {
 }
 
 /** What a class may add. */
-export interface LimitedRoom {
+export interface LimitedSpace {
   readonly bytes: number;
-  /** What binds, also while there is room. */
-  readonly limit: RoomLimit;
+  /** What binds, also while there is space. */
+  readonly limit: SpaceLimit;
 }
 
 /**
@@ -48,13 +48,13 @@ const LEAST_SEGMENT_BYTES = 4096;
  * `passing`: the collector takes what is queued, so a part of what is free is let through below the
  * disk's floor.
  */
-export function roomFor(
+export function spaceFor(
   budget: QueueBudget,
   { usedBytes, freeBytes }: Occupancy,
   className: string,
   classBytes: number,
   passing: boolean,
-): LimitedRoom {
+): LimitedSpace {
   const share = Math.floor(budget.maxBytes * (budget.classes[className] ?? 1));
   const allowed = Math.min(budget.maxBytes - usedBytes, share - classBytes);
   const through = passing ? passingBytes(freeBytes, usedBytes) - usedBytes : 0;

@@ -3,35 +3,35 @@ import {
   dropsOldestKept,
   passingBytes,
   type QueueBudget,
-  roomFor,
   segmentBytesFor,
-} from './room.ts';
+  spaceFor,
+} from './space.ts';
 
 const budget: QueueBudget = { maxBytes: 1000, minFreeBytes: 100, classes: { half: 0.5, none: 0 } };
 
 describe('I-A10: what a class may add', () => {
-  const room = (used: number, free: number, className = 'default', ofClass = 0, passing = false) =>
-    roomFor(budget, { usedBytes: used, freeBytes: free }, className, ofClass, passing);
+  const space = (used: number, free: number, className = 'default', ofClass = 0, passing = false) =>
+    spaceFor(budget, { usedBytes: used, freeBytes: free }, className, ofClass, passing);
 
   test.each([
-    { is: 'the budget', room: room(0, 5000), bytes: 1000, limit: 'budget' },
-    { is: 'what is left of the budget', room: room(999, 5000), bytes: 1, limit: 'budget' },
-    { is: 'nothing once it is used', room: room(1000, 5000), bytes: 0, limit: 'budget' },
-    { is: 'nothing when it is overdrawn', room: room(1200, 5000), bytes: 0, limit: 'budget' },
-    { is: 'what the disk has above its floor', room: room(0, 101), bytes: 1, limit: 'disk' },
-    { is: 'nothing at the floor', room: room(0, 100), bytes: 0, limit: 'disk' },
-    { is: 'the share of its class', room: room(0, 5000, 'half'), bytes: 500, limit: 'budget' },
-    { is: 'what is left of it', room: room(499, 5000, 'half', 499), bytes: 1, limit: 'budget' },
-    { is: 'nothing of no share', room: room(0, 5000, 'none'), bytes: 0, limit: 'budget' },
+    { is: 'the budget', space: space(0, 5000), bytes: 1000, limit: 'budget' },
+    { is: 'what is left of the budget', space: space(999, 5000), bytes: 1, limit: 'budget' },
+    { is: 'nothing once it is used', space: space(1000, 5000), bytes: 0, limit: 'budget' },
+    { is: 'nothing when it is overdrawn', space: space(1200, 5000), bytes: 0, limit: 'budget' },
+    { is: 'what the disk has above its floor', space: space(0, 101), bytes: 1, limit: 'disk' },
+    { is: 'nothing at the floor', space: space(0, 100), bytes: 0, limit: 'disk' },
+    { is: 'the share of its class', space: space(0, 5000, 'half'), bytes: 500, limit: 'budget' },
+    { is: 'what is left of it', space: space(499, 5000, 'half', 499), bytes: 1, limit: 'budget' },
+    { is: 'nothing of no share', space: space(0, 5000, 'none'), bytes: 0, limit: 'budget' },
     // Half of 80 + 20 may be on its way, and 20 are.
-    { is: 'what may pass', room: room(20, 80, 'default', 20, true), bytes: 30, limit: 'disk' },
+    { is: 'what may pass', space: space(20, 80, 'default', 20, true), bytes: 30, limit: 'disk' },
     {
       is: 'not less for passing',
-      room: room(0, 5000, 'half', 0, true),
+      space: space(0, 5000, 'half', 0, true),
       bytes: 500,
       limit: 'budget',
     },
-  ])('is $is', ({ room: { bytes, limit }, ...expected }) => {
+  ])('is $is', ({ space: { bytes, limit }, ...expected }) => {
     expect({ bytes, limit }).toEqual({ bytes: expected.bytes, limit: expected.limit });
   });
 
