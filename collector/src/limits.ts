@@ -136,3 +136,46 @@ export const MAX_KNOWN_HOSTS = 16;
 
 /** More agents than this have no series of their own: monitoring must not be flooded. */
 export const MAX_AGENT_SERIES = 5_000;
+
+// ---- What the store keeps of one agent
+
+/**
+ * What one agent may make the store hold in memory for good, whatever it sends. Tests pass smaller
+ * numbers.
+ */
+export interface StoreLimits {
+  /**
+   * Chain ids of one agent: each is a row in memory. A PC needs one more for each fork of its
+   * chain.
+   */
+  readonly chains: number;
+  /**
+   * Versions of a history that can be merged into the trunk: they are gathered in one step of about
+   * a kilobyte each, at every replay too.
+   */
+  readonly mergedVersions: number;
+  /**
+   * Bytes that the live files of one history may have together. Sizes are what an agent claims, and
+   * whoever holds its key can claim any: this is what a counter holds, so that every figure about
+   * it stays exact.
+   */
+  readonly branchBytes: bigint;
+}
+
+export const storeLimits: StoreLimits = {
+  chains: 256,
+  mergedVersions: 1_000_000,
+  branchBytes: BigInt(Number.MAX_SAFE_INTEGER),
+};
+
+/**
+ * Branches of one agent that may wait for an operator: whoever holds its key must not be able to
+ * fill the catalog with them.
+ */
+export const MAX_UNDECIDED = 16;
+
+/** Ids named as missing at once: the agent's next upload needs no longer list. */
+export const MAX_MISSING = 4096;
+
+/** Pages remembered by a walk, some 100 bytes each. */
+export const MAX_PAGES = 16_384;

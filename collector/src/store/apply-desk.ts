@@ -11,11 +11,11 @@ import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import { isNumberFree, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
-import type { Effect } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
 import { offered, offersRow } from './desk.ts';
+import type { Effect } from './effect.ts';
 import { StoreError } from './errors.ts';
 import type { Registry } from './registry.ts';
 

@@ -1,6 +1,5 @@
 import { asLineageId, type EventBody, ID_BYTES, type LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { Effect, LeafPlace } from './apply.ts';
 import { branchIdOf } from './branch-id.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
@@ -14,6 +13,7 @@ import {
   type Sums,
   values,
 } from './catalog-rows.ts';
+import type { Effect, LeafPlace } from './effect.ts';
 import type { Registry } from './registry.ts';
 
 type Forked = Extract<EventBody, { type: 'chainForked' }>;

@@ -1,5 +1,4 @@
 import type { AgentId, EventBody, FileId } from '@aliquot/proto';
-import type { Effect, LeafPlace } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import {
@@ -10,9 +9,10 @@ import {
   type Sums,
   values,
 } from './catalog-rows.ts';
+import type { Effect, LeafPlace } from './effect.ts';
 import { StoreError } from './errors.ts';
 import type { Registry } from './registry.ts';
-import type { VaultCore } from './vault/core.ts';
+import type { VaultView } from './vault-view.ts';
 
 type FilesGone = Extract<EventBody, { type: 'filesGone' }>;
 
@@ -26,7 +26,7 @@ function isPredecessors({ kind, leafIndex }: HeadRow, { enrolledLeaf }: AgentRow
 
 /** Throws unless an operator may say of every one of these files that it is gone. */
 export async function admitFilesGone(
-  core: VaultCore,
+  core: VaultView,
   { agentId, fileIds }: FilesGone,
 ): Promise<undefined> {
   const row = await replacementOf(core, agentId);
@@ -43,7 +43,7 @@ export async function admitFilesGone(
   return undefined;
 }
 
-async function replacementOf(core: VaultCore, agentId: AgentId): Promise<AgentRow> {
+async function replacementOf(core: VaultView, agentId: AgentId): Promise<AgentRow> {
   const row = core.registry.row(agentId);
   if (row === undefined)
     throw new StoreError(
@@ -70,7 +70,7 @@ async function replacementOf(core: VaultCore, agentId: AgentId): Promise<AgentRo
  * predecessor's folder over goes on with its numbers, knows its files, and so has not captured anew
  * what it has found unchanged.
  */
-async function beganAnew(core: VaultCore, agentId: AgentId): Promise<boolean> {
+async function beganAnew(core: VaultView, agentId: AgentId): Promise<boolean> {
   for await (const [key] of core.catalog.scan(ranges.linksOf(agentId)))
     if (readKey.linkSequence(key) === 1) return true;
   return false;

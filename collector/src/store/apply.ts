@@ -18,7 +18,6 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { readAgent } from '@aliquot/shared/keys/certificates';
 import { coversLoss } from '@aliquot/shared/log/continuation';
-import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
 import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
@@ -34,19 +33,17 @@ import {
   type Sums,
   values,
 } from './catalog-rows.ts';
+import type { Effect, LeafPlace } from './effect.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
-import type { HistoryPlace } from './history/history-log.ts';
 import { idName } from './reference-walk.ts';
 import { hex, type Registry } from './registry.ts';
 import { itemRowOf } from './vault/apply-items.ts';
 import type { ReportedHead } from './vault-records.ts';
 
-/**
+/*
  * How each kind of record of the history changes the catalog. The live store and a replay both come
  * through here, with the same inputs, so that the catalog is one function of the history (I-C2).
- * Each function returns what to change in the registry once the change is committed.
  */
-export type Effect = (registry: Registry) => void;
 
 const IDLE: Effect = () => undefined;
 
@@ -97,14 +94,6 @@ async function applyPlainSizes(
     uniqueBytes += BigInt(plainSize);
   }
   return uniqueBytes;
-}
-
-/** Where a leaf of the log stands, and its nodes. */
-export interface LeafPlace {
-  readonly leafIndex: number;
-  readonly timeMs: number;
-  readonly nodes: readonly HashNode[];
-  readonly place: HistoryPlace;
 }
 
 function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {

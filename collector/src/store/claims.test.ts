@@ -11,18 +11,18 @@ import { describe, expect, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { appendStranger } from '../../testing/store/unfit.ts';
 import { content, StoreWorld, type WorldAgent } from '../../testing/store/world.ts';
+import { storeLimits } from '../limits.ts';
 import { initCollector, openCollector } from './collector.ts';
 import { fsckCollector } from './fsck.ts';
-import { STORE_LIMITS } from './limits.ts';
 import { RowReader, RowWriter } from './row.ts';
-import { VaultCore } from './vault/core.ts';
 import { diskMedia } from './vault/media.ts';
+import { openCore } from './vault/open-core.ts';
 import type { PutItem } from './vault-records.ts';
 import type { VaultStore } from './vault-store.ts';
 
 const MIB = 1024 * 1024;
 /** As before there was a bound at the gate. */
-const NO_BOUND = { ...STORE_LIMITS, branchBytes: 1n << 100n };
+const NO_BOUND = { ...storeLimits, branchBytes: 1n << 100n };
 
 /**
  * Contents of any claimed size, made of one tiny chunk and a few pages whose sealed keys are
@@ -73,7 +73,7 @@ class Claims {
   }
 }
 
-async function opened(world: StoreWorld, limits = STORE_LIMITS) {
+async function opened(world: StoreWorld, limits = storeLimits) {
   const dir = join(temporaryFolder(), 'collector');
   const store = await initCollector(dir, { name: 'freezer' }, world.ports({ limits }));
   const vault = await store.addVault({
@@ -174,7 +174,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     const random = seededSource(seed);
     const world = new StoreWorld(`limits ${seed}`, { blind: true });
     const ports = world.ports({
-      limits: random.chance(0.5) ? NO_BOUND : STORE_LIMITS,
+      limits: random.chance(0.5) ? NO_BOUND : storeLimits,
       packBytes: 64 * 1024,
     });
     const first = await opened(world, ports.limits);
@@ -258,7 +258,7 @@ describe('a record that cannot be applied', () => {
       sequence: 0,
       treeHead: undefined,
     });
-    const core = await VaultCore.open(diskMedia(vaultDir, world.descriptor.vaultId, world.ports()));
+    const core = await openCore(diskMedia(vaultDir, world.descriptor.vaultId, world.ports()));
     const made = ghost.build([ghost.gone('/d/b')], {
       sequence: 1,
       predecessor: new Uint8Array(32) as typeof agent.headHash,

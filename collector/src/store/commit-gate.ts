@@ -23,9 +23,9 @@ import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
+import { MAX_UNDECIDED, type StoreLimits } from '../limits.ts';
 import { NO_SUMS } from './catalog-rows.ts';
 import { judgeHead } from './judge-head.ts';
-import type { StoreLimits } from './limits.ts';
 import { ReferenceWalk, type WalkStep } from './reference-walk.ts';
 import { type Refused, refused, speakerOf } from './refusal.ts';
 import { type Route, routeOf } from './route.ts';
@@ -33,11 +33,6 @@ import type { ReceiptMaker, VaultCore } from './vault/core.ts';
 import type { PendingUploads } from './vault/pending-uploads.ts';
 import type { CommitOptions, CommitOutcome } from './vault-records.ts';
 
-/**
- * Histories of one agent that may wait for an operator: whoever holds its key must not be able to
- * fill the catalog with them.
- */
-const MAX_UNDECIDED = 16;
 /** Durable copies that a receipt states: this collector's disk. */
 const COPIES = 1;
 

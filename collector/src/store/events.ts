@@ -18,6 +18,7 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import type { StoreLimits } from '../limits.ts';
 import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
 import { ranges } from './catalog-keys.ts';
@@ -25,7 +26,6 @@ import type { AgentRow } from './catalog-rows.ts';
 import { StoreError } from './errors.ts';
 import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.ts';
 import { judgeHead } from './judge-head.ts';
-import type { StoreLimits } from './limits.ts';
 import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
 import { hasEnded } from './refusal.ts';
 import type { VaultCore } from './vault/core.ts';

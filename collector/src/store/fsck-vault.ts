@@ -22,6 +22,7 @@ import { VaultCore } from './vault/core.ts';
 import { knownHistory, knownPacks } from './vault/core-load.ts';
 import { readMark, removeMark } from './vault/durable-mark.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
+import { openCore } from './vault/open-core.ts';
 import { replayInto } from './vault/replay.ts';
 import type { VaultIdentity } from './vault-parts.ts';
 
@@ -347,7 +348,7 @@ export class VaultCheck {
     const { files } = this.#options;
     if (endLost) await removeMark(files, this.#dir);
     if (rebuild) await removeCatalog(files, this.#catalogDir);
-    await (await VaultCore.open(this.#media)).close();
+    await (await openCore(this.#media)).close();
     for (const where of this.#torn)
       this.#repaired('the bytes that are no complete record were cut off', where);
     if (rebuild)

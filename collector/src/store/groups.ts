@@ -17,7 +17,7 @@ import { encodeGroup, type GroupRow } from './group-row.ts';
 import { refuseBearers, refuseNewLineName } from './names.ts';
 import { hasEnded, refusalOf } from './refusal.ts';
 import type { Registry } from './registry.ts';
-import type { VaultCore } from './vault/core.ts';
+import type { VaultView } from './vault-view.ts';
 
 /*
  * Groups, and the agents that enrol by their certificates. The log counts: each agent that came is
@@ -36,7 +36,7 @@ function bad(why: string): StoreError {
  * has a name.
  */
 export function admitGroup(
-  core: VaultCore,
+  core: VaultView,
   { authorityKey, vaultId }: VaultDescriptorBody,
   event: EventOf<'groupAdded'>,
 ): number | undefined {
@@ -65,7 +65,7 @@ export function admitGroup(
   );
 }
 
-export function admitGroupEnd(core: VaultCore, event: EventOf<'groupEnded'>): number | undefined {
+export function admitGroupEnd(core: VaultView, event: EventOf<'groupEnded'>): number | undefined {
   const known = core.registry.group(event.groupId);
   if (known === undefined)
     throw new StoreError(
@@ -80,7 +80,7 @@ export function admitGroupEnd(core: VaultCore, event: EventOf<'groupEnded'>): nu
  * collector's clock.
  */
 export function admitMember(
-  core: VaultCore,
+  core: VaultView,
   descriptor: VaultDescriptorBody,
   event: EventOf<'agentEnrolled'> | EventOf<'agentPending'>,
 ): number | undefined {
@@ -126,7 +126,7 @@ function admittedBefore(row: AgentRow, { binding }: { readonly binding: Signed }
 
 /** The same word again is answered; one for who does not wait any more is refused. */
 export function admitApproval(
-  core: VaultCore,
+  core: VaultView,
   { authorityKey, vaultId }: VaultDescriptorBody,
   event: EventOf<'agentApproved'>,
   admitSuccessor: (enrolment: Signed, pending: AgentRow) => void,

@@ -2,7 +2,7 @@ import { asChainId } from '@aliquot/proto';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { content, StoreWorld } from '../../testing/store/world.ts';
-import { STORE_LIMITS } from './limits.ts';
+import { storeLimits } from '../limits.ts';
 import { StoredVault } from './stored-vault.ts';
 
 async function limited(chains: number, mergedVersions: number) {
@@ -11,7 +11,7 @@ async function limited(chains: number, mergedVersions: number) {
   const store = await StoredVault.inFolder(
     dir,
     world.identity,
-    world.ports({ limits: { ...STORE_LIMITS, chains, mergedVersions } }),
+    world.ports({ limits: { ...storeLimits, chains, mergedVersions } }),
   );
   onTestFinished(() => store.close());
   await store.events.append(world.vaultAdded());

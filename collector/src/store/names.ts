@@ -3,7 +3,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { AgentRow } from './catalog-rows.ts';
 import { StoreError } from './errors.ts';
 import { hasEnded } from './refusal.ts';
-import type { VaultCore } from './vault/core.ts';
+import type { VaultView } from './vault-view.ts';
 
 /*
  * Who may bear a name. Agents and clones are named in one place, so no two that live may have the
@@ -12,7 +12,7 @@ import type { VaultCore } from './vault/core.ts';
 
 /** Throws when any agent in one of these states has the name; `besides` is nobody's rival. */
 export function refuseBearers(
-  core: VaultCore,
+  core: VaultView,
   name: string,
   states: readonly AgentRow['state'][],
   besides?: AgentRow,
@@ -37,7 +37,7 @@ function taken({ name, state }: AgentRow): string {
  * own row.
  */
 export function refuseNewLineName(
-  core: VaultCore,
+  core: VaultView,
   enrolment: EnrolmentCertificateBody,
   besides?: AgentRow,
 ): void {
@@ -48,7 +48,7 @@ export function refuseNewLineName(
 
 /** Two lineages of one name could not be told apart. */
 export function refuseBorneName(
-  core: VaultCore,
+  core: VaultView,
   { name, lineageId }: EnrolmentCertificateBody,
 ): void {
   const dead = (row: AgentRow): boolean => row.enrolledLeaf !== undefined && hasEnded(row.state);
@@ -63,7 +63,7 @@ export function refuseBorneName(
   );
 }
 
-export function refuseCloneName(core: VaultCore, name: string): void {
+export function refuseCloneName(core: VaultView, name: string): void {
   for (const { agentId, name: original } of core.registry.rows()) {
     const clones = core.registry.lines(agentId)?.apart() ?? [];
     if (clones.some((history) => history.state === 'clone' && history.name === name))

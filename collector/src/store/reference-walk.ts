@@ -1,4 +1,5 @@
 import { type ChunkId, type Content, decodePage, type Entry, FormatError } from '@aliquot/proto';
+import { MAX_MISSING, MAX_PAGES } from '../limits.ts';
 import type { Owned } from './catalog-rows.ts';
 
 type Ref = Content['refs'][number];
@@ -29,16 +30,12 @@ export type WalkStep =
   | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
   | { readonly type: 'bad'; readonly why: string };
 
-/** Ids named as missing at once: the agent's next upload needs no longer list. */
-const MAX_MISSING = 4096;
 /** References asked about in one go: bounds memory whatever a commit holds. */
 const REFS_AT_ONCE = 1024;
 /** References of one step: some tens of milliseconds, in which no other agent is served. */
 const STEP_REFS = 8192;
 /** What opening a page weighs beside looking up a reference. */
 const PAGE_REFS = 16;
-/** Pages remembered by a walk, some 100 bytes each. */
-const MAX_PAGES = 16_384;
 
 export const idName = (id: Uint8Array): string =>
   Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');

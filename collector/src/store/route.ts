@@ -2,7 +2,7 @@ import type { AgentId, ChainPoint, CommitHash, CommitHeader, LineageId } from '@
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { branchIdOf } from './branch-id.ts';
 import { hasEnded } from './refusal.ts';
-import type { VaultCore } from './vault/core.ts';
+import type { VaultView } from './vault-view.ts';
 
 /** Where a commit belongs (I-C12). */
 export type Route =
@@ -40,7 +40,7 @@ function parentOf({
  * before the commit and on nothing else, so a replay finds the same.
  */
 export async function routeOf(
-  core: VaultCore,
+  core: VaultView,
   trunkId: LineageId,
   header: CommitHeader,
   hash: CommitHash,
@@ -73,7 +73,7 @@ export async function routeOf(
   return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.branchId);
 }
 
-function isOfEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
+function isOfEnded(core: VaultView, { agentId }: CommitHeader): boolean {
   const row = core.registry.row(agentId);
   return row !== undefined && hasEnded(row.state);
 }
@@ -83,7 +83,7 @@ function isOfEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
  * new agent names the last of the old one.
  */
 async function isPredecessors(
-  core: VaultCore,
+  core: VaultView,
   trunkId: LineageId,
   agentId: AgentId,
   parent: ChainPoint,

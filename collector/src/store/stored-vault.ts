@@ -1,12 +1,12 @@
 import type { CollectorCertificateBody, Signed, VaultDescriptorBody } from '@aliquot/proto';
 import { hereHasher } from '@aliquot/shared/hashing/hasher';
+import { storeLimits } from '../limits.ts';
 import { deskOf } from './faces/desk.ts';
 import { intakeOf } from './faces/intake.ts';
 import { logOf } from './faces/log.ts';
 import { figuresOf, readingOf } from './faces/reading.ts';
 import { eventsOf, registerOf } from './faces/register.ts';
 import { sweepOf } from './faces/sweep.ts';
-import { STORE_LIMITS } from './limits.ts';
 import { CoreKeeper } from './vault/core-keeper.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
 import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault-parts.ts';
@@ -57,13 +57,13 @@ export class StoredVault implements VaultStore {
     this.#keeper = parts.keeper;
   }
 
-  /** Opens (or, on empty media, begins) the vault; throws what `VaultCore.open` throws. */
+  /** Opens (or, on empty media, begins) the vault; throws what `openCore` throws. */
   static async open(
     media: VaultMedia,
     vault: VaultIdentity,
     ports: VaultPorts,
   ): Promise<StoredVault> {
-    const { clock, limits = STORE_LIMITS, hasher = hereHasher, onUnfit } = ports;
+    const { clock, limits = storeLimits, hasher = hereHasher, onUnfit } = ports;
     const keeper = await CoreKeeper.open(media, vault.descriptor, onUnfit);
     return new StoredVault({ vault, keeper, clock, limits, hasher });
   }

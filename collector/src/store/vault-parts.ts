@@ -2,8 +2,8 @@ import type { CollectorCertificateBody, Signed, VaultDescriptorBody } from '@ali
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Clock } from '@aliquot/shared/ports';
+import type { StoreLimits } from '../limits.ts';
 import type { UnfitRecord } from './errors.ts';
-import type { StoreLimits } from './limits.ts';
 import type { CoreKeeper } from './vault/core-keeper.ts';
 import type { DiskMediaPorts } from './vault/media.ts';
 

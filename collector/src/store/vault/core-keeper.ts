@@ -3,8 +3,9 @@ import { endWith } from '@aliquot/shared/cli/unexpected';
 import { Serial } from '@aliquot/shared/serial';
 import { FLUSH_CHANGES } from '../catalog.ts';
 import { leavesDoubt, StoreError } from '../errors.ts';
-import { type CoreOpening, VaultCore } from './core.ts';
+import type { VaultCore } from './core.ts';
 import type { VaultMedia } from './media.ts';
+import { type CoreOpening, openCore } from './open-core.ts';
 import { PendingUploads } from './pending-uploads.ts';
 
 /** Bytes put that may wait for a sync: bounds what a power cut can take from uploads. */
@@ -54,13 +55,13 @@ export class CoreKeeper {
     this.#durableHead = core.head;
   }
 
-  /** Throws what `VaultCore.open` throws. */
+  /** Throws what `openCore` throws. */
   static async open(
     media: VaultMedia,
     vault: VaultDescriptorBody,
     onUnfit: CoreOpening['onUnfit'],
   ): Promise<CoreKeeper> {
-    return new CoreKeeper(media, vault, onUnfit, await VaultCore.open(media, { onUnfit }));
+    return new CoreKeeper(media, vault, onUnfit, await openCore(media, { onUnfit }));
   }
 
   /** The head of the log as far as it is on the disk: what may be signed and shown. */
@@ -177,7 +178,7 @@ export class CoreKeeper {
     this.uploads.clear();
     this.#generation += 1;
     try {
-      this.#core = await VaultCore.open(this.#media, { onUnfit: this.#onUnfit, synced });
+      this.#core = await openCore(this.#media, { onUnfit: this.#onUnfit, synced });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new StoreError(

@@ -26,8 +26,6 @@ import {
   applyEvent,
   applyReferences,
   applyUploads,
-  type Effect,
-  type LeafPlace,
 } from '../apply.ts';
 import type { Catalog, CatalogChange } from '../catalog.ts';
 import { keys } from '../catalog-keys.ts';
@@ -41,7 +39,8 @@ import {
   type Sums,
   values,
 } from '../catalog-rows.ts';
-import { StoreError, type UnfitRecord } from '../errors.ts';
+import type { Effect, LeafPlace } from '../effect.ts';
+import { StoreError } from '../errors.ts';
 import type {
   HistoryKind,
   HistoryLog,
@@ -53,27 +52,9 @@ import { idName, type ProvedPages, type ReferenceSource } from '../reference-wal
 import type { Registry } from '../registry.ts';
 import type { PutItem } from '../vault-records.ts';
 import { applyItems, itemRowOf, prefetchItems } from './apply-items.ts';
-import { catchUp } from './catch-up.ts';
-import {
-  emptied,
-  isUnfitCatalog,
-  leafRecord,
-  load,
-  nodeStore,
-  type Opening,
-  openingsOf,
-  type Parts,
-} from './core-load.ts';
+import { leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { VaultMedia } from './media.ts';
-
-/** How a core is opened. */
-export interface CoreOpening {
-  /** Hears of each record that is passed over because it cannot be applied, and of lost packs. */
-  readonly onUnfit?: ((record: UnfitRecord) => void) | undefined;
-  /** What a core that failed had synced, told before it was closed: nothing else is kept. */
-  readonly synced?: DurableMark | undefined;
-}
 
 /**
  * One vault as it lies in memory and on its media: history, packs, catalog, log and registry, kept
@@ -124,38 +105,9 @@ export class VaultCore {
     this.#written = { history: parts.point, packBytes: parts.packs.bytes };
   }
 
-  /**
-   * Opens history, packs and catalog, and takes in what the catalog does not know yet, or all of it
-   * when the catalog is missing, broken or of another version. Throws `STORE_CORRUPT` where durable
-   * records of the history are gone or broken. A pack that is gone, or has lost its end, costs what
-   * lay in it and nothing else; that is told to `onUnfit`, as is what cannot be applied.
-   */
-  static async open(media: VaultMedia, opening: CoreOpening = {}): Promise<VaultCore> {
-    let catalog = await media.openCatalog();
-    const opened: { close(): Promise<void> }[] = [];
-    try {
-      const { history: from, packs: discard } = await openingsOf(media, catalog, opening.synced);
-      const history = await media.openHistory(from);
-      opened.push(history);
-      const packs = await media.openPacks(discard);
-      opened.push(packs);
-      let parts: Parts;
-      try {
-        parts = await load({ history, packs, catalog });
-      } catch (error) {
-        if (!isUnfitCatalog(error)) throw error;
-        catalog = await emptied(catalog, media);
-        parts = await load({ history, packs, catalog });
-      }
-      const core = new VaultCore(parts, (mark) => media.writeMark(mark));
-      await catchUp(core, media, opening.onUnfit);
-      await core.flush();
-      return core;
-    } catch (error) {
-      for (const one of opened) await one.close();
-      await catalog.close();
-      throw error;
-    }
+  /** Over what was opened, nothing taken in yet: see `openCore`. */
+  static over(parts: Parts, { writeMark }: Pick<VaultMedia, 'writeMark'>): VaultCore {
+    return new VaultCore(parts, writeMark);
   }
 
   /** Over a history and packs that are only looked at, nothing taken in yet: for fsck. */

@@ -18,16 +18,9 @@ import {
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import {
-  applyCommit,
-  applyEvent,
-  applyLeafOnly,
-  applyReferences,
-  applyUploads,
-  type Effect,
-  type LeafPlace,
-} from '../apply.ts';
+import { applyCommit, applyEvent, applyLeafOnly, applyReferences, applyUploads } from '../apply.ts';
 import { FLUSH_CHANGES } from '../catalog.ts';
+import type { Effect, LeafPlace } from '../effect.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { compareHistory, type HistoryItem, type HistoryPoint } from '../history/history-log.ts';
 import { routeOf } from '../route.ts';

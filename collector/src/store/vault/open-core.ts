@@ -1,0 +1,48 @@
+import type { UnfitRecord } from '../errors.ts';
+import { catchUp } from './catch-up.ts';
+import { VaultCore } from './core.ts';
+import { emptied, isUnfitCatalog, load, openingsOf, type Parts } from './core-load.ts';
+import type { DurableMark } from './durable-mark.ts';
+import type { VaultMedia } from './media.ts';
+
+/** How a core is opened. */
+export interface CoreOpening {
+  /** Hears of each record that is passed over because it cannot be applied, and of lost packs. */
+  readonly onUnfit?: ((record: UnfitRecord) => void) | undefined;
+  /** What a core that failed had synced, told before it was closed: nothing else is kept. */
+  readonly synced?: DurableMark | undefined;
+}
+
+/**
+ * Opens history, packs and catalog, and takes in what the catalog does not know yet, or all of it
+ * when the catalog is missing, broken or of another version. Throws `STORE_CORRUPT` where durable
+ * records of the history are gone or broken. A pack that is gone, or has lost its end, costs what
+ * lay in it and nothing else; that is told to `onUnfit`, as is what cannot be applied.
+ */
+export async function openCore(media: VaultMedia, opening: CoreOpening = {}): Promise<VaultCore> {
+  let catalog = await media.openCatalog();
+  const opened: { close(): Promise<void> }[] = [];
+  try {
+    const { history: from, packs: discard } = await openingsOf(media, catalog, opening.synced);
+    const history = await media.openHistory(from);
+    opened.push(history);
+    const packs = await media.openPacks(discard);
+    opened.push(packs);
+    let parts: Parts;
+    try {
+      parts = await load({ history, packs, catalog });
+    } catch (error) {
+      if (!isUnfitCatalog(error)) throw error;
+      catalog = await emptied(catalog, media);
+      parts = await load({ history, packs, catalog });
+    }
+    const core = VaultCore.over(parts, { writeMark: (mark) => media.writeMark(mark) });
+    await catchUp(core, media, opening.onUnfit);
+    await core.flush();
+    return core;
+  } catch (error) {
+    for (const one of opened) await one.close();
+    await catalog.close();
+    throw error;
+  }
+}
