@@ -6,7 +6,7 @@ import { type AgentPlace, statusOf, World } from '../world.ts';
 import { losing, type Way, ways } from './losing.ts';
 
 /** A command whose words are lost. */
-export interface Case {
+export interface LostCase {
   readonly name: string;
   readonly program?: ProgramName;
   /** The command, and what shows that its work was done. */
@@ -19,7 +19,7 @@ export interface Case {
 }
 
 const there = (path: string) => () => assert.ok(existsSync(path), `${path} is not there`);
-const plain = (name: string, ...args: (string | (() => string[]))[]): Case => ({
+const plain = (name: string, ...args: (string | (() => string[]))[]): LostCase => ({
   name,
   make: async () => ({ args: args.flatMap((arg) => (typeof arg === 'string' ? [arg] : arg())) }),
 });
@@ -65,7 +65,7 @@ export class OutputLab {
   }
 
   /** Ends with 1, and says on standard error why, unless its reader has just left. */
-  async mustFail(way: Way, { program = 'aliquot', make }: Case): Promise<void> {
+  async mustFail(way: Way, { program = 'aliquot', make }: LostCase): Promise<void> {
     const { args } = await make();
     const { code, heard } = await losing(way, program, args, this.world.environment());
     assert.equal(code, 1, heard);
@@ -74,7 +74,7 @@ export class OutputLab {
   }
 
   /** Does its work, and does not end with 0. */
-  async mustWork(way: Way, { program = 'aliquot', make, own = 1 }: Case): Promise<void> {
+  async mustWork(way: Way, { program = 'aliquot', make, own = 1 }: LostCase): Promise<void> {
     const { args, done } = await make();
     const { code, heard } = await losing(way, program, args, this.world.environment());
     assert.equal(code, own, heard);
@@ -83,7 +83,7 @@ export class OutputLab {
   }
 
   /** Standard error is for the eye: without it all is as ever. */
-  async mustNotMind(way: Way, { program = 'aliquot', make, own = 0 }: Case): Promise<void> {
+  async mustNotMind(way: Way, { program = 'aliquot', make, own = 0 }: LostCase): Promise<void> {
     const { args, done } = await make();
     const { code } = await losing(way, program, args, this.world.environment(), 2);
     assert.equal(code, own);
@@ -101,7 +101,7 @@ export class OutputLab {
   readonly #data = () => ['--data', this.pc.data];
 
   /** Reads and nothing else: there is no work to be done, only words that are lost. */
-  readonly readers: readonly Case[] = [
+  readonly readers: readonly LostCase[] = [
     plain('aliquot --help', '--help'),
     plain('aliquot --version', '--version'),
     plain('aliquot agents', 'agents', this.#token),
@@ -138,7 +138,7 @@ export class OutputLab {
   ];
 
   /** Each does something, and says that it did. */
-  readonly works: readonly Case[] = [
+  readonly works: readonly LostCase[] = [
     {
       name: 'aliquot init',
       make: async () => {

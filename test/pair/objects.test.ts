@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { sample } from '../../agent/testing/queue/support.ts';
 import { StoredVault } from '../../collector/src/store/stored-vault.ts';
 import { diskMedia } from '../../collector/src/store/vault/media.ts';
-import type { VaultIdentity } from '../../collector/src/store/vault-parts.ts';
+import type { VaultIdentity } from '../../collector/src/store/vault/vault-parts.ts';
 import { ObjectPacks, objectsOnly } from '../../collector/testing/store/object-packs.ts';
 import { readOne } from '../../collector/testing/store/read-one.ts';
 import { Pair } from './pair.ts';

@@ -35,7 +35,7 @@ import { attachIngest, type Ingest } from '../../collector/src/ingest/upgrade.ts
 import { initCollector } from '../../collector/src/store/collector.ts';
 import type { CollectorStore } from '../../collector/src/store/collector-store.ts';
 import type { StoredVault } from '../../collector/src/store/stored-vault.ts';
-import type { VaultIdentity } from '../../collector/src/store/vault-parts.ts';
+import type { VaultIdentity } from '../../collector/src/store/vault/vault-parts.ts';
 import type { VaultStore } from '../../collector/src/store/vault-store.ts';
 import { readOne } from '../../collector/testing/store/read-one.ts';
 

@@ -17,8 +17,8 @@ import type { CarriedCommit, PartAnswer } from '../api/carried.ts';
 import { RestError } from '../api/rest-error.ts';
 import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
+import { hasEnded } from '../store/catalog/refusal.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
-import { hasEnded } from '../store/refusal.ts';
 import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AgentDesk, Offered } from '../store/desk.ts';
+import type { AgentDesk, Offered } from '../store/catalog/desk.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import { promotable } from './canary.ts';
 

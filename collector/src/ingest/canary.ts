@@ -1,4 +1,4 @@
-import type { AgentDesk, Offered } from '../store/desk.ts';
+import type { AgentDesk, Offered } from '../store/catalog/desk.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 
 /**

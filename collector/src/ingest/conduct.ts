@@ -2,7 +2,7 @@ import type { AgentId, RefusalCode, VaultId } from '@aliquot/proto';
 import { formatBytes } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
-import { hasEnded } from '../store/refusal.ts';
+import { hasEnded } from '../store/catalog/refusal.ts';
 
 /**
  * What `aliquot agents` says of an agent that is refused, or whose program behaves as none of ours

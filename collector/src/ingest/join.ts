@@ -14,8 +14,8 @@ import {
 import { coversLoss } from '@aliquot/shared/log/continuation';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import { hasEnded, refusalOf } from '../store/catalog/refusal.ts';
 import { StoreError } from '../store/errors.ts';
-import { hasEnded, refusalOf } from '../store/refusal.ts';
 import type { AgentRecord, CommitOptions } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';

@@ -11,8 +11,8 @@ import {
 } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import { problemsAt } from '../health/agent-problems.ts';
-import type { AgentDesk } from '../store/desk.ts';
-import { hasEnded } from '../store/refusal.ts';
+import type { AgentDesk } from '../store/catalog/desk.ts';
+import { hasEnded } from '../store/catalog/refusal.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { agentOf, type RestContext } from './context.ts';

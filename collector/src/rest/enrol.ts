@@ -17,8 +17,8 @@ import {
   verifyAgent,
 } from '@aliquot/shared/keys/certificates';
 import { RestError } from '../api/rest-error.ts';
+import { hasEnded, refusalOf } from '../store/catalog/refusal.ts';
 import { StoreError } from '../store/errors.ts';
-import { hasEnded, refusalOf } from '../store/refusal.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultStore, VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';

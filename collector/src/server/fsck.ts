@@ -3,7 +3,7 @@ import { withExample, withJson } from '@aliquot/shared/cli/help';
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import { fsckCollector } from '../store/fsck.ts';
+import { fsckCollector } from '../store/fsck/fsck.ts';
 import type { Finding } from '../store/fsck-finding.ts';
 
 interface FsckOptions {

@@ -35,7 +35,7 @@ import { ReleaseShelf } from '../releases/shelf.ts';
 import type { CollectorStore, NewVault } from './collector-store.ts';
 import { StoreError } from './errors.ts';
 import { StoredVault } from './stored-vault.ts';
-import type { FolderPorts, VaultIdentity } from './vault-parts.ts';
+import type { FolderPorts, VaultIdentity } from './vault/vault-parts.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /** What the store needs from outside; `packBytes` is for tests. */

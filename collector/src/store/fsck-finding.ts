@@ -1,5 +1,3 @@
-import type { CollectorPorts } from './collector.ts';
-
 /** What a finding means for the data. `info` is no fault: it is not counted against the store. */
 export type Severity = 'error' | 'warning' | 'info';
 
@@ -73,24 +71,4 @@ export interface Finding {
   /** File and offset, or agent and file id. */
   readonly where: string;
   readonly remedy: string;
-}
-
-export interface CheckOptions extends CollectorPorts {
-  /** Cut torn tails and rebuild catalogs. The collector must be stopped (`FOLDER_IN_USE`). */
-  readonly repair?: boolean;
-  /** Called for each finding as it is made. */
-  readonly onFinding: (finding: Finding) => void;
-  /** Called now and then with the bytes checked so far, and the bytes there are. */
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-}
-
-export interface FsckSummary {
-  readonly vaults: number;
-  readonly packs: number;
-  readonly bytes: number;
-  readonly commits: number;
-  readonly items: number;
-  /** Findings that are not `info`. */
-  readonly faults: number;
-  readonly repaired: number;
 }

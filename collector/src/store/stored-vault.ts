@@ -9,7 +9,7 @@ import { eventsOf, registerOf } from './faces/register.ts';
 import { sweepOf } from './faces/sweep.ts';
 import { CoreKeeper } from './vault/core-keeper.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
-import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault-parts.ts';
+import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault/vault-parts.ts';
 import type {
   VaultDesk,
   VaultEvents,

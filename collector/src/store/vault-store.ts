@@ -14,7 +14,7 @@ import type {
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
-import type { AgentDesk, AgentSaid } from './desk.ts';
+import type { AgentDesk, AgentSaid } from './catalog/desk.ts';
 import type {
   AgentRecord,
   BranchRecord,

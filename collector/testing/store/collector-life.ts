@@ -8,7 +8,7 @@ import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumer
 import { initCollector, openCollector } from '../../src/store/collector.ts';
 import type { CollectorStore } from '../../src/store/collector-store.ts';
 import { StoreError } from '../../src/store/errors.ts';
-import { fsckCollector } from '../../src/store/fsck.ts';
+import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { PutItem } from '../../src/store/vault-records.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import type { StoreWorld, WorldAgent, WorldFile } from './world.ts';

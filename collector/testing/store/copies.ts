@@ -9,8 +9,8 @@ import {
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { FileFormat } from '@aliquot/shared/records/format';
 import { RecordReader } from '@aliquot/shared/records/reader';
-import { Catalog } from '../../src/store/catalog.ts';
-import { ranges } from '../../src/store/catalog-keys.ts';
+import { Catalog } from '../../src/store/catalog/catalog.ts';
+import { ranges } from '../../src/store/catalog/catalog-keys.ts';
 import { HISTORY_FORMAT } from '../../src/store/history/history-format.ts';
 import { PACK_FORMAT } from '../../src/store/packs/pack-format.ts';
 

@@ -8,7 +8,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { initCollector } from '../../src/store/collector.ts';
-import { fsckCollector } from '../../src/store/fsck.ts';
+import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { HistoryKind } from '../../src/store/history/history-log.ts';
 import type { PackKind } from '../../src/store/packs/pack-format.ts';

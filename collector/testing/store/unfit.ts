@@ -5,7 +5,7 @@
 import { encodeStoredCommit } from '@aliquot/proto';
 import type { BuiltCommit } from '@aliquot/shared/commit/commit';
 import { signReceipt } from '@aliquot/shared/log/receipt';
-import { applyLeafOnly } from '../../src/store/apply.ts';
+import { applyLeafOnly } from '../../src/store/vault/apply.ts';
 import type { VaultCore } from '../../src/store/vault/core.ts';
 import type { StoreWorld } from './world.ts';
 

@@ -53,7 +53,7 @@ import {
 import { createKit } from '@aliquot/shared/keys/kit';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import type { Random } from '@aliquot/shared/ports';
-import type { FolderPorts, VaultIdentity } from '../../src/store/vault-parts.ts';
+import type { FolderPorts, VaultIdentity } from '../../src/store/vault/vault-parts.ts';
 import type { CommitOutcome, PutItem } from '../../src/store/vault-records.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 

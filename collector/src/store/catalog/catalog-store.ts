@@ -1,4 +1,4 @@
-import type { Range } from '../catalog-keys.ts';
+import type { Range } from './catalog-keys.ts';
 
 /** A key and its value. */
 export type CatalogRow = readonly [key: Buffer, value: Buffer];

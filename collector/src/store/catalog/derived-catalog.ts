@@ -8,9 +8,9 @@ import {
   removeIndex,
 } from '@aliquot/shared/derived/level-index';
 import { salvagedRows } from '@aliquot/shared/derived/salvage';
-import { CATALOG_VERSION, type Range } from '../catalog-keys.ts';
-import { read, values } from '../catalog-rows.ts';
 import { StoreError } from '../errors.ts';
+import { CATALOG_VERSION, type Range } from './catalog-keys.ts';
+import { read, values } from './catalog-rows.ts';
 import type { CatalogChanges, CatalogRow, CatalogStore } from './catalog-store.ts';
 
 /** LevelDB's own memory for each vault: blocks read, and the table being filled. */

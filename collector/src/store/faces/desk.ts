@@ -1,8 +1,8 @@
 import { decodeEventBody } from '@aliquot/proto';
-import { keys } from '../catalog-keys.ts';
-import { saidRow } from '../desk.ts';
+import { keys } from '../catalog/catalog-keys.ts';
+import { saidRow } from '../catalog/desk.ts';
 import { leafAt } from '../vault/read-back.ts';
-import type { VaultParts } from '../vault-parts.ts';
+import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultDesk } from '../vault-store.ts';
 
 export function deskOf({ keeper }: VaultParts): VaultDesk {

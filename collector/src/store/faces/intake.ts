@@ -1,19 +1,19 @@
 import type { AgentId, LineageId } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { release } from '@aliquot/shared/crypto/release';
-import { keys } from '../catalog-keys.ts';
-import { values } from '../catalog-rows.ts';
+import { keys } from '../catalog/catalog-keys.ts';
+import { values } from '../catalog/catalog-rows.ts';
+import { speakerOf } from '../catalog/refusal.ts';
 import {
   type GateContext,
   judgeCommit,
   judgeHeartbeat,
   Submission,
   verifySubmission,
-} from '../commit-gate.ts';
-import { speakerOf } from '../refusal.ts';
+} from '../vault/commit-gate.ts';
 import type { VaultCore } from '../vault/core.ts';
 import { batches, checkedItems, checkItem, storeItems } from '../vault/put-items.ts';
-import type { VaultParts } from '../vault-parts.ts';
+import type { VaultParts } from '../vault/vault-parts.ts';
 import type { PutItem } from '../vault-records.ts';
 import type { VaultIntake } from '../vault-store.ts';
 

@@ -1,7 +1,7 @@
-import { judgeHead } from '../judge-head.ts';
 import { SignedHeads } from '../signed-heads.ts';
+import { judgeHead } from '../vault/judge-head.ts';
 import { leafAt } from '../vault/read-back.ts';
-import type { VaultParts } from '../vault-parts.ts';
+import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultLog } from '../vault-store.ts';
 
 export function logOf({ vault, keeper }: VaultParts): VaultLog {

@@ -1,7 +1,7 @@
-import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from '../history.ts';
-import { statsOf } from '../stats.ts';
+import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from '../vault/history.ts';
 import { readItems, readRuns } from '../vault/read-back.ts';
-import type { VaultParts } from '../vault-parts.ts';
+import { statsOf } from '../vault/stats.ts';
+import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultFigures, VaultReading } from '../vault-store.ts';
 
 export function readingOf({ keeper }: VaultParts): VaultReading {

@@ -1,8 +1,8 @@
 import type { EventBody } from '@aliquot/proto';
-import { refuseTwice } from '../apply-desk.ts';
-import { admitEvent, refuseNewly } from '../events.ts';
+import { refuseTwice } from '../vault/apply-desk.ts';
 import type { VaultCore } from '../vault/core.ts';
-import type { VaultParts } from '../vault-parts.ts';
+import { admitEvent, refuseNewly } from '../vault/events.ts';
+import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultEvents, VaultRegister } from '../vault-store.ts';
 
 export function registerOf({ keeper }: VaultParts): VaultRegister {

@@ -1,6 +1,6 @@
-import { nextGcEpoch, noteLearned, sweepWaitsFor } from '../gc-epochs.ts';
 import type { VaultCore } from '../vault/core.ts';
-import type { VaultParts } from '../vault-parts.ts';
+import { nextGcEpoch, noteLearned, sweepWaitsFor } from '../vault/gc-epochs.ts';
+import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultSweep } from '../vault-store.ts';
 
 export function sweepOf({ keeper }: VaultParts): VaultSweep {

@@ -1,6 +1,6 @@
-import { FLUSH_CHANGES } from '../catalog.ts';
-import { keys, ranges, readKey } from '../catalog-keys.ts';
-import { isHeld, read, values } from '../catalog-rows.ts';
+import { FLUSH_CHANGES } from '../catalog/catalog.ts';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { isHeld, read, values } from '../catalog/catalog-rows.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { HISTORY_START } from '../history/history-log.ts';
 import type { PackRow } from '../packs/pack-store.ts';

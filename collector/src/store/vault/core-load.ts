@@ -11,10 +11,10 @@ import {
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import { LogError } from '@aliquot/shared/log/errors';
 import { MerkleLog } from '@aliquot/shared/log/merkle';
-import { reportedHeadOf } from '../apply.ts';
-import type { Catalog } from '../catalog.ts';
-import { keys, ranges, readKey } from '../catalog-keys.ts';
-import { type ItemSums, NO_ITEMS, NO_SUMS, read, type Sums } from '../catalog-rows.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { type ItemSums, NO_ITEMS, NO_SUMS, read, type Sums } from '../catalog/catalog-rows.ts';
+import { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
 import {
   compareHistory,
@@ -24,8 +24,8 @@ import {
   type HistoryPoint,
 } from '../history/history-log.ts';
 import type { PackOpening, PackStore } from '../packs/pack-store.ts';
-import { Registry } from '../registry.ts';
 import type { ReportedHead } from '../vault-records.ts';
+import { reportedHeadOf } from './apply.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { VaultMedia } from './media.ts';
 

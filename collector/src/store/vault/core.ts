@@ -20,15 +20,8 @@ import {
 } from '@aliquot/proto';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
-import {
-  type AcceptedCommit,
-  applyCommit,
-  applyEvent,
-  applyReferences,
-  applyUploads,
-} from '../apply.ts';
-import type { Catalog, CatalogChange } from '../catalog.ts';
-import { keys } from '../catalog-keys.ts';
+import type { Catalog, CatalogChange } from '../catalog/catalog.ts';
+import { keys } from '../catalog/catalog-keys.ts';
 import {
   type ItemRow,
   type ItemSums,
@@ -38,8 +31,9 @@ import {
   read,
   type Sums,
   values,
-} from '../catalog-rows.ts';
-import type { Effect, LeafPlace } from '../effect.ts';
+} from '../catalog/catalog-rows.ts';
+import { idName, type ProvedPages, type ReferenceSource } from '../catalog/reference-walk.ts';
+import type { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
 import type {
   HistoryKind,
@@ -48,12 +42,18 @@ import type {
   HistoryPoint,
 } from '../history/history-log.ts';
 import type { PackStore } from '../packs/pack-store.ts';
-import { idName, type ProvedPages, type ReferenceSource } from '../reference-walk.ts';
-import type { Registry } from '../registry.ts';
 import type { PutItem } from '../vault-records.ts';
+import {
+  type AcceptedCommit,
+  applyCommit,
+  applyEvent,
+  applyReferences,
+  applyUploads,
+} from './apply.ts';
 import { applyItems, itemRowOf, prefetchItems } from './apply-items.ts';
 import { leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
+import type { Effect, LeafPlace } from './effect.ts';
 import type { VaultMedia } from './media.ts';
 
 /**

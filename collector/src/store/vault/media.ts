@@ -3,7 +3,7 @@ import type { VaultId } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
-import { Catalog, removeCatalog } from '../catalog.ts';
+import { Catalog, removeCatalog } from '../catalog/catalog.ts';
 import { DiskHistory } from '../history/disk-history.ts';
 import type { HistoryLog, HistoryOpening, HistoryPoint } from '../history/history-log.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';

@@ -8,9 +8,9 @@ import {
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { digestAt, type Hasher, type Span } from '@aliquot/shared/hashing/hasher';
-import { isHeld } from '../catalog-rows.ts';
+import { isHeld } from '../catalog/catalog-rows.ts';
+import { idName } from '../catalog/reference-walk.ts';
 import { StoreError } from '../errors.ts';
-import { idName } from '../reference-walk.ts';
 import type { PutItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { PendingUploads } from './pending-uploads.ts';

@@ -1,8 +1,8 @@
 import { type ChunkId, decodeStoredCommit, decodeStoredEvent } from '@aliquot/proto';
-import type { ItemRow } from '../catalog-rows.ts';
+import type { ItemRow } from '../catalog/catalog-rows.ts';
+import { idName } from '../catalog/reference-walk.ts';
 import { StoreError } from '../errors.ts';
 import { comparePlaces, ITEM_ROOM_BYTES, type Place } from '../packs/pack-store.ts';
-import { idName } from '../reference-walk.ts';
 import type { ItemRun, LeafRecord, ReadItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 

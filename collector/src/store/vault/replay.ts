@@ -18,14 +18,14 @@ import {
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { applyCommit, applyEvent, applyLeafOnly, applyReferences, applyUploads } from '../apply.ts';
-import { FLUSH_CHANGES } from '../catalog.ts';
-import type { Effect, LeafPlace } from '../effect.ts';
+import { FLUSH_CHANGES } from '../catalog/catalog.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { compareHistory, type HistoryItem, type HistoryPoint } from '../history/history-log.ts';
-import { routeOf } from '../route.ts';
+import { applyCommit, applyEvent, applyLeafOnly, applyReferences, applyUploads } from './apply.ts';
 import type { VaultCore } from './core.ts';
+import type { Effect, LeafPlace } from './effect.ts';
 import type { VaultMedia } from './media.ts';
+import { routeOf } from './route.ts';
 
 /**
  * Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on

@@ -1,6 +1,6 @@
 import type { HashNode } from '@aliquot/shared/log/merkle';
-import type { HistoryPlace } from './history/history-log.ts';
-import type { Registry } from './registry.ts';
+import type { Registry } from '../catalog/registry.ts';
+import type { HistoryPlace } from '../history/history-log.ts';
 
 /** What a record of the history changes in the registry, once its change of the catalog is made. */
 export type Effect = (registry: Registry) => void;

@@ -1,6 +1,6 @@
 import type { AgentId, EventBody, FileId } from '@aliquot/proto';
-import type { CatalogChange } from './catalog.ts';
-import { keys, ranges, readKey } from './catalog-keys.ts';
+import type { CatalogChange } from '../catalog/catalog.ts';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import {
   type AgentRow,
   type HeadRow,
@@ -8,10 +8,10 @@ import {
   read,
   type Sums,
   values,
-} from './catalog-rows.ts';
+} from '../catalog/catalog-rows.ts';
+import type { Registry } from '../catalog/registry.ts';
+import { StoreError } from '../errors.ts';
 import type { Effect, LeafPlace } from './effect.ts';
-import { StoreError } from './errors.ts';
-import type { Registry } from './registry.ts';
 import type { VaultView } from './vault-view.ts';
 
 type FilesGone = Extract<EventBody, { type: 'filesGone' }>;

@@ -9,14 +9,14 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isSuccessorOf, verifyApproval } from '@aliquot/shared/keys/approval';
 import { readAgent, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { groupIdOf, verifyGroup } from '@aliquot/shared/keys/group';
-import type { CatalogChange } from './catalog.ts';
-import { keys } from './catalog-keys.ts';
-import type { AgentRow } from './catalog-rows.ts';
-import { StoreError } from './errors.ts';
-import { encodeGroup, type GroupRow } from './group-row.ts';
+import type { CatalogChange } from '../catalog/catalog.ts';
+import { keys } from '../catalog/catalog-keys.ts';
+import type { AgentRow } from '../catalog/catalog-rows.ts';
+import { encodeGroup, type GroupRow } from '../catalog/group-row.ts';
+import { hasEnded, refusalOf } from '../catalog/refusal.ts';
+import type { Registry } from '../catalog/registry.ts';
+import { StoreError } from '../errors.ts';
 import { refuseBearers, refuseNewLineName } from './names.ts';
-import { hasEnded, refusalOf } from './refusal.ts';
-import type { Registry } from './registry.ts';
 import type { VaultView } from './vault-view.ts';
 
 /*

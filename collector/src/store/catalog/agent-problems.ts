@@ -1,8 +1,8 @@
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { heldName } from '../branch-id.ts';
+import type { AgentProblem, ReportedHead } from '../vault-records.ts';
 import type { AgentLines } from './agent-lines.ts';
-import { heldName } from './branch-id.ts';
 import type { AgentRow, LostRow } from './catalog-rows.ts';
-import type { AgentProblem, ReportedHead } from './vault-records.ts';
 
 /**
  * What a person should know about an agent from the store's own sight (P6), each with what to do

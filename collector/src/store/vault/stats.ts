@@ -1,5 +1,5 @@
-import type { VaultCore } from './vault/core.ts';
-import type { VaultStats } from './vault-records.ts';
+import type { VaultStats } from '../vault-records.ts';
+import type { VaultCore } from './core.ts';
 
 /** The figures of a vault, from sums that the catalog keeps as it grows. */
 export function statsOf(core: VaultCore): VaultStats {

@@ -18,18 +18,18 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
-import type { StoreLimits } from '../limits.ts';
+import type { StoreLimits } from '../../limits.ts';
+import { ranges } from '../catalog/catalog-keys.ts';
+import type { AgentRow } from '../catalog/catalog-rows.ts';
+import { hasEnded } from '../catalog/refusal.ts';
+import { StoreError } from '../errors.ts';
+import type { AgentProblemCode } from '../vault-records.ts';
 import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
-import { ranges } from './catalog-keys.ts';
-import type { AgentRow } from './catalog-rows.ts';
-import { StoreError } from './errors.ts';
+import type { VaultCore } from './core.ts';
 import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.ts';
 import { judgeHead } from './judge-head.ts';
 import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
-import { hasEnded } from './refusal.ts';
-import type { VaultCore } from './vault/core.ts';
-import type { AgentProblemCode } from './vault-records.ts';
 
 /**
  * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that

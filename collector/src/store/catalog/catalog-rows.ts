@@ -11,12 +11,12 @@ import {
   type Signed,
   type StoredKind,
 } from '@aliquot/proto';
-import { StoreError } from './errors.ts';
-import type { HistoryPlace, HistoryPoint } from './history/history-log.ts';
-import type { Place } from './packs/pack-store.ts';
+import { StoreError } from '../errors.ts';
+import type { HistoryPlace, HistoryPoint } from '../history/history-log.ts';
+import type { Place } from '../packs/pack-store.ts';
+import type { AgentState } from '../vault-records.ts';
 import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
-import type { AgentState } from './vault-records.ts';
 
 /** Which version: its time, the leaf of its commit, its slot in there. */
 export interface VersionPlace {

@@ -3,8 +3,8 @@ import type { CommitRecipient } from '@aliquot/shared/commit/commit';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { StoreWorld } from '../../testing/store/world.ts';
-import { StoredVault } from './stored-vault.ts';
+import { StoreWorld } from '../../../testing/store/world.ts';
+import { StoredVault } from '../stored-vault.ts';
 
 /** What a vault says to a first commit whose keys are wrapped for `recipients` only. */
 async function answerTo(

@@ -9,9 +9,9 @@ import { issueOperator } from '@aliquot/shared/keys/operator-certificate';
 import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
-import { catalogRows } from '../../testing/store/copies.ts';
-import { StoreWorld, seededRandom, WorldAgent } from '../../testing/store/world.ts';
-import { StoredVault } from './stored-vault.ts';
+import { catalogRows } from '../../../testing/store/copies.ts';
+import { StoreWorld, seededRandom, WorldAgent } from '../../../testing/store/world.ts';
+import { StoredVault } from '../stored-vault.ts';
 
 /*
  * What operators set for agents, as the collector keeps it: it reads none of it, and records

@@ -6,9 +6,10 @@ import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { lockDirectory } from '@aliquot/shared/durable/lock';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import { HashPool } from '../hashing/hash-pool.ts';
-import { readIdentity, readVault, vaultFolders } from './collector.ts';
-import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
+import { HashPool } from '../../hashing/hash-pool.ts';
+import { readIdentity, readVault, vaultFolders } from '../collector.ts';
+import type { Finding } from '../fsck-finding.ts';
+import type { CheckOptions, FsckSummary } from './check-options.ts';
 import { VaultCheck } from './fsck-vault.ts';
 
 /**

@@ -4,10 +4,10 @@ import { FolderError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { BatchOperation, Level } from 'level';
+import { StoreError } from '../errors.ts';
 import { CATALOG_VERSION, keys, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
 import { overlaid, waitingIn } from './catalog-scan.ts';
-import { StoreError } from './errors.ts';
 
 type Db = Level<Buffer, Buffer>;
 type Operation = BatchOperation<Db, Buffer, Buffer>;

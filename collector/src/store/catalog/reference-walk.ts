@@ -1,5 +1,5 @@
 import { type ChunkId, type Content, decodePage, type Entry, FormatError } from '@aliquot/proto';
-import { MAX_MISSING, MAX_PAGES } from '../limits.ts';
+import { MAX_MISSING, MAX_PAGES } from '../../limits.ts';
 import type { Owned } from './catalog-rows.ts';
 
 type Ref = Content['refs'][number];

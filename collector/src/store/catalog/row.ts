@@ -1,4 +1,4 @@
-import { StoreError } from './errors.ts';
+import { StoreError } from '../errors.ts';
 
 const TWO_TO_32 = 0x1_0000_0000;
 /** One more than the largest counter, for optional ones. */

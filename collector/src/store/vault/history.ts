@@ -7,10 +7,10 @@ import {
   type LineageId,
   type StateRecord,
 } from '@aliquot/proto';
-import { keys, type Range, ranges, readKey } from './catalog-keys.ts';
-import { read } from './catalog-rows.ts';
-import { StoreError } from './errors.ts';
-import type { VaultCore } from './vault/core.ts';
+import { keys, type Range, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { read } from '../catalog/catalog-rows.ts';
+import { StoreError } from '../errors.ts';
+import type { VaultCore } from './core.ts';
 
 /** One version of interest in a commit. */
 interface Slot {

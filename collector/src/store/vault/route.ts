@@ -1,7 +1,7 @@
 import type { AgentId, ChainPoint, CommitHash, CommitHeader, LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { branchIdOf } from './branch-id.ts';
-import { hasEnded } from './refusal.ts';
+import { branchIdOf } from '../branch-id.ts';
+import { hasEnded } from '../catalog/refusal.ts';
 import type { VaultView } from './vault-view.ts';
 
 /** Where a commit belongs (I-C12). */

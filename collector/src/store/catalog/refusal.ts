@@ -1,8 +1,8 @@
 import type { AgentId, RefusalCode } from '@aliquot/proto';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
+import type { AgentRecord, AgentState, CommitOptions } from '../vault-records.ts';
 import type { AgentRow } from './catalog-rows.ts';
 import type { Registry } from './registry.ts';
-import type { AgentRecord, AgentState, CommitOptions } from './vault-records.ts';
 
 /** Why something of an agent is not taken: a value, for it is the agent's doing. */
 export type Refused = {

@@ -12,9 +12,10 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, readAgent } from '@aliquot/shared/keys/certificates';
 import { groupIdOf } from '@aliquot/shared/keys/group';
+import { heldName } from '../branch-id.ts';
+import type { AgentRecord, GroupRecord, ReportedHead } from '../vault-records.ts';
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
-import { heldName } from './branch-id.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import {
@@ -28,7 +29,6 @@ import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
-import type { AgentRecord, GroupRecord, ReportedHead } from './vault-records.ts';
 
 interface Known {
   row: AgentRow;

@@ -1,11 +1,11 @@
 import type { AgentId, ChainId } from '@aliquot/proto';
-import type { Line } from './agent-lines.ts';
-import { heldName } from './branch-id.ts';
-import { keys } from './catalog-keys.ts';
-import { values } from './catalog-rows.ts';
-import { hasEnded } from './refusal.ts';
-import type { VaultCore } from './vault/core.ts';
-import type { SweepWait } from './vault-records.ts';
+import { heldName } from '../branch-id.ts';
+import type { Line } from '../catalog/agent-lines.ts';
+import { keys } from '../catalog/catalog-keys.ts';
+import { values } from '../catalog/catalog-rows.ts';
+import { hasEnded } from '../catalog/refusal.ts';
+import type { SweepWait } from '../vault-records.ts';
+import type { VaultCore } from './core.ts';
 
 /**
  * The next epoch of the sweep. The clock's milliseconds, so that an epoch which went with a log's

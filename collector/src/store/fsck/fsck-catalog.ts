@@ -1,6 +1,6 @@
-import type { Catalog } from './catalog.ts';
-import { keys, ranges, readKey } from './catalog-keys.ts';
-import { read, values } from './catalog-rows.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { read, values } from '../catalog/catalog-rows.ts';
 
 /**
  * Sentences about how two catalogs differ in what follows from history and packs; none when they

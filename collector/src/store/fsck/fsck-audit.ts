@@ -18,17 +18,17 @@ import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
-import { keys } from './catalog-keys.ts';
-import { isHeld, read } from './catalog-rows.ts';
-import { precedesLoss } from './commit-gate.ts';
-import { admitEvent } from './events.ts';
-import type { Finding, FindingCode } from './fsck-finding.ts';
-import { idName } from './reference-walk.ts';
-import { hex } from './registry.ts';
-import { routeOf } from './route.ts';
-import type { VaultCore } from './vault/core.ts';
-import type { ReplayAudit } from './vault/replay.ts';
-import type { VaultIdentity } from './vault-parts.ts';
+import { keys } from '../catalog/catalog-keys.ts';
+import { isHeld, read } from '../catalog/catalog-rows.ts';
+import { idName } from '../catalog/reference-walk.ts';
+import { hex } from '../catalog/registry.ts';
+import type { Finding, FindingCode } from '../fsck-finding.ts';
+import { precedesLoss } from '../vault/commit-gate.ts';
+import type { VaultCore } from '../vault/core.ts';
+import { admitEvent } from '../vault/events.ts';
+import type { ReplayAudit } from '../vault/replay.ts';
+import { routeOf } from '../vault/route.ts';
+import type { VaultIdentity } from '../vault/vault-parts.ts';
 
 const REFS_AT_ONCE = 1024;
 const NOTHING_PROVED: ReadonlySet<string> = new Set();

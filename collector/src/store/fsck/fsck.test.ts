@@ -3,12 +3,19 @@ import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
-import { catalogRows, endsOnDisk, fileOf } from '../../testing/store/copies.ts';
-import { check, codes, forgetDurable, lab, recordAt, spoil } from '../../testing/store/fsck-lab.ts';
-import { content, without } from '../../testing/store/world.ts';
-import { Catalog } from './catalog.ts';
-import { keys } from './catalog-keys.ts';
-import { openCollector } from './collector.ts';
+import { catalogRows, endsOnDisk, fileOf } from '../../../testing/store/copies.ts';
+import {
+  check,
+  codes,
+  forgetDurable,
+  lab,
+  recordAt,
+  spoil,
+} from '../../../testing/store/fsck-lab.ts';
+import { content, without } from '../../../testing/store/world.ts';
+import { Catalog } from '../catalog/catalog.ts';
+import { keys } from '../catalog/catalog-keys.ts';
+import { openCollector } from '../collector.ts';
 
 describe('fsck of a collector', () => {
   for (const packBytes of [undefined, 4096]) {

@@ -19,11 +19,8 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { readAgent } from '@aliquot/shared/keys/certificates';
 import { coversLoss } from '@aliquot/shared/log/continuation';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
-import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
-import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
-import { applyFilesGone } from './apply-gone.ts';
-import type { CatalogChange } from './catalog.ts';
-import { keys } from './catalog-keys.ts';
+import type { CatalogChange } from '../catalog/catalog.ts';
+import { keys } from '../catalog/catalog-keys.ts';
 import {
   type AgentRow,
   type HeadRow,
@@ -32,13 +29,16 @@ import {
   read,
   type Sums,
   values,
-} from './catalog-rows.ts';
+} from '../catalog/catalog-rows.ts';
+import { idName } from '../catalog/reference-walk.ts';
+import { hex, type Registry } from '../catalog/registry.ts';
+import type { ReportedHead } from '../vault-records.ts';
+import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
+import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
+import { applyFilesGone } from './apply-gone.ts';
+import { itemRowOf } from './apply-items.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
-import { idName } from './reference-walk.ts';
-import { hex, type Registry } from './registry.ts';
-import { itemRowOf } from './vault/apply-items.ts';
-import type { ReportedHead } from './vault-records.ts';
 
 /*
  * How each kind of record of the history changes the catalog. The live store and a replay both come

@@ -1,8 +1,8 @@
 import type { EnrolmentCertificateBody } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { AgentRow } from './catalog-rows.ts';
-import { StoreError } from './errors.ts';
-import { hasEnded } from './refusal.ts';
+import type { AgentRow } from '../catalog/catalog-rows.ts';
+import { hasEnded } from '../catalog/refusal.ts';
+import { StoreError } from '../errors.ts';
 import type { VaultView } from './vault-view.ts';
 
 /*

@@ -2,10 +2,10 @@ import type { CollectorCertificateBody, Signed, VaultDescriptorBody } from '@ali
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Clock } from '@aliquot/shared/ports';
-import type { StoreLimits } from '../limits.ts';
-import type { UnfitRecord } from './errors.ts';
-import type { CoreKeeper } from './vault/core-keeper.ts';
-import type { DiskMediaPorts } from './vault/media.ts';
+import type { StoreLimits } from '../../limits.ts';
+import type { UnfitRecord } from '../errors.ts';
+import type { CoreKeeper } from './core-keeper.ts';
+import type { DiskMediaPorts } from './media.ts';
 
 /** What the authority said of a vault, and the collector's key to it. */
 export interface VaultIdentity {

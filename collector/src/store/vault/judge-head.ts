@@ -1,8 +1,8 @@
 import { decodeEpochOpeningBody, type TreeHead } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { coversLoss } from '@aliquot/shared/log/continuation';
-import type { VaultCore } from './vault/core.ts';
-import type { HeadJudgement } from './vault-records.ts';
+import type { HeadJudgement } from '../vault-records.ts';
+import type { VaultCore } from './core.ts';
 
 /** What a head that somebody shows means for this log: see `VaultLog.judgeHead`. */
 export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJudgement> {

@@ -1,8 +1,8 @@
 import { asLineageId, type EventBody, ID_BYTES, type LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { branchIdOf } from './branch-id.ts';
-import type { CatalogChange } from './catalog.ts';
-import { keys, ranges, readKey } from './catalog-keys.ts';
+import { branchIdOf } from '../branch-id.ts';
+import type { CatalogChange } from '../catalog/catalog.ts';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import {
   type BranchRow,
   type ChainHeadRow,
@@ -12,9 +12,9 @@ import {
   read,
   type Sums,
   values,
-} from './catalog-rows.ts';
+} from '../catalog/catalog-rows.ts';
+import type { Registry } from '../catalog/registry.ts';
 import type { Effect, LeafPlace } from './effect.ts';
-import type { Registry } from './registry.ts';
 
 type Forked = Extract<EventBody, { type: 'chainForked' }>;
 type Acknowledged = Extract<EventBody, { type: 'problemsAcknowledged' }>;

@@ -23,15 +23,15 @@ import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
-import { MAX_UNDECIDED, type StoreLimits } from '../limits.ts';
-import { NO_SUMS } from './catalog-rows.ts';
+import { MAX_UNDECIDED, type StoreLimits } from '../../limits.ts';
+import { NO_SUMS } from '../catalog/catalog-rows.ts';
+import { ReferenceWalk, type WalkStep } from '../catalog/reference-walk.ts';
+import { type Refused, refused, speakerOf } from '../catalog/refusal.ts';
+import type { CommitOptions, CommitOutcome } from '../vault-records.ts';
+import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
-import { ReferenceWalk, type WalkStep } from './reference-walk.ts';
-import { type Refused, refused, speakerOf } from './refusal.ts';
+import type { PendingUploads } from './pending-uploads.ts';
 import { type Route, routeOf } from './route.ts';
-import type { ReceiptMaker, VaultCore } from './vault/core.ts';
-import type { PendingUploads } from './vault/pending-uploads.ts';
-import type { CommitOptions, CommitOutcome } from './vault-records.ts';
 
 /** Durable copies that a receipt states: this collector's disk. */
 const COPIES = 1;

@@ -1,7 +1,7 @@
 import type { AgentId, ChainPoint } from '@aliquot/proto';
-import type { Catalog } from './catalog.ts';
-import type { LinkRow } from './catalog-rows.ts';
-import type { Registry } from './registry.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { LinkRow } from '../catalog/catalog-rows.ts';
+import type { Registry } from '../catalog/registry.ts';
 
 /** What is looked at to decide about a commit or an event; a look changes nothing. */
 export interface VaultView {
