@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ChainId, ChunkId, EntryDraft, FileId, SourceId } from '@aliquot/proto';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { systemRandom } from '@aliquot/shared/ports';
 import type { KnownStat } from '../agent/src/queue/log/facts.ts';
 import { openQueue } from '../agent/src/queue/open.ts';
@@ -49,7 +49,7 @@ interface Reopened {
 
 const open = (dataDir: string): Promise<Queue> =>
   openQueue({
-    port: nodeFiles,
+    port: nodeDisk,
     dataDir,
     clock: { nowMs: () => Date.now() },
     random: systemRandom,

@@ -22,7 +22,7 @@ import {
   type SourceFile,
 } from './lib/sources.ts';
 
-const LEVEL_ADAPTER = 'shared/src/durable/level-trouble.ts';
+const LEVEL_ADAPTER = 'shared/src/derived/level-trouble.ts';
 
 const REMEDY =
   'swallows errors that nobody foresaw: check what it is, hand it to endWith or whenForeseen, or say "Any error: why"';

@@ -48,6 +48,7 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
     'durable',
     'records',
     'derived',
+    'folder',
     'cli',
     'log-lines',
     'keys',

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openDataFolder } from '@aliquot/shared/durable/data-folder';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { openDataFolder } from '@aliquot/shared/folder/data-folder';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -294,7 +294,7 @@ describe('bad input', () => {
         'agent-pc/agent.yaml',
         `sources:\n  - path: ${JSON.stringify(tree)}\n`,
       );
-      const other = await openDataFolder(nodeFiles, agent.data, 'aliquot-agent');
+      const other = await openDataFolder(nodeDisk, agent.data, 'aliquot-agent');
       const service = new DemoService('aliquot-agent', ['run', '--data', agent.data]);
       await service.complained(/another command has .* open; waiting/);
       await other.release();

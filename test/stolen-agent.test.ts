@@ -5,14 +5,14 @@ import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { entryKey, openRead } from '@aliquot/shared/commit/entry';
 import { sealChunk } from '@aliquot/shared/content/seal';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { type OpenBundle, openBundle } from '@aliquot/shared/keys/bundle';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { IndexStore } from '../agent/src/queue/log/index-store.ts';
+import { IndexStore, indexOptions } from '../agent/src/queue/log/index-store.ts';
 import { mustRun } from '../demo/programs.ts';
 import { cachedChunks, derived, unmasked } from './attack/derive.ts';
 import { aesBlock, aesKey, hmac, newHmacKey, padded, setHmacKey } from './attack/fast-crypto.ts';
@@ -343,7 +343,7 @@ describe('P4: a stolen agent', () => {
     ]);
     for (const step of ['put', 'del', 'nothing'] as const) {
       // opening turns the log of the time before into a table
-      const { store } = await IndexStore.open(nodeFiles, database);
+      const { store } = await IndexStore.open(nodeDisk, indexOptions(database, new Uint8Array()));
       if (step === 'put') store.put(Buffer.from('row'), repeated);
       if (step === 'del') store.del(Buffer.from('row'));
       await store.write();

@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openCollector } from '../collector/src/store/collector.ts';
@@ -27,7 +27,7 @@ describe('the sweep rule', () => {
   /** Looks into the store while the collector is down. */
   async function inStore<T>(step: (vault: VaultStore) => Promise<T> | T): Promise<T> {
     const store = await openCollector(world.collectorData, {
-      files: nodeFiles,
+      files: nodeDisk,
       clock: systemClock,
       random: systemRandom,
     });

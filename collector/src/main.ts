@@ -9,7 +9,7 @@ nameSourcesInTraces();
 const [
   { runMain },
   { processOutput },
-  { nodeFiles },
+  { nodeDisk },
   { isJournal, standardError },
   { journalStream },
   { systemClock, systemRandom },
@@ -19,7 +19,7 @@ const [
 ] = await Promise.all([
   import('@aliquot/shared/cli/run-main'),
   import('@aliquot/shared/cli/standard-output'),
-  import('@aliquot/shared/durable/file-port'),
+  import('@aliquot/shared/derived/node-level'),
   import('@aliquot/shared/log-lines/line-target'),
   import('@aliquot/shared/cli/environment'),
   import('@aliquot/shared/ports'),
@@ -32,7 +32,7 @@ const [, , command] = process.argv;
 const environment = readEnvironment();
 const context: CommandContext = {
   environment,
-  files: nodeFiles,
+  files: nodeDisk,
   clock: systemClock,
   random: systemRandom,
   stdout: processOutput(),

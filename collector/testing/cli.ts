@@ -1,6 +1,6 @@
 import { runCommand } from '@aliquot/shared/cli/run-main';
 import { StandardOutput, type TextSink } from '@aliquot/shared/cli/standard-output';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { streamTarget } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { CommandContext } from '../src/cli/context.ts';
@@ -68,7 +68,7 @@ export async function aliquot(
       logLevel: undefined,
       stateFolder: options.state,
     },
-    files: nodeFiles,
+    files: nodeDisk,
     clock: systemClock,
     random: systemRandom,
     stdout: new StandardOutput(stdout),

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { asAgentId, asLineageId, type KitContents, type ServerFrame } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { newSigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type OpenBundle, openBundle, sealBundle } from '@aliquot/shared/keys/bundle';
 import {
   issueCollectorCertificate,
@@ -59,7 +60,7 @@ export class Front {
   readonly log: Logger;
   nowMs = START_MS;
   /** What the collector's health looks at; its store works on the real ones. */
-  files: FilePort = { ...nodeFiles, freeBytes: async () => 2 ** 40 };
+  files: FilePort = { ...nodeDisk, freeBytes: async () => 2 ** 40 };
   store: CollectorStore;
 
   private constructor(dir: string, store: CollectorStore, kit: KitContents) {
@@ -81,7 +82,7 @@ export class Front {
     const store = await initCollector(
       join(dir, 'data'),
       { name: 'test' },
-      { files: nodeFiles, clock, random: systemRandom },
+      { files: nodeDisk, clock, random: systemRandom },
     );
     front = new Front(dir, store, kit);
     await front.addVault();
@@ -207,7 +208,7 @@ export class Front {
     await this.store.close();
     await meanwhile();
     this.store = await openCollector(join(this.dir, 'data'), {
-      files: nodeFiles,
+      files: nodeDisk,
       clock: this.clock,
       random: systemRandom,
     });

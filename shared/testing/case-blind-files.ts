@@ -6,7 +6,7 @@ import type { FilePort, RawPath } from '../src/durable/file-port.ts';
  * A port on which names that differ only in case are the same, as on most PCs with Windows and
  * macOS; keeps the first spelling.
  */
-export function caseBlindFiles(port: FilePort): FilePort {
+export function caseBlindFiles<Port extends FilePort>(port: Port): Port {
   const spelled = (path: RawPath): string => {
     const text = path.toString();
     const folder = dirname(text);

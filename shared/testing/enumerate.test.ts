@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodeDisk } from '../src/derived/node-level.ts';
 import { AppendFile } from '../src/durable/append-file.ts';
 import {
   ensureDirectory,
@@ -9,13 +10,15 @@ import {
   writeFileDurably,
   writeFully,
 } from '../src/durable/durable.ts';
-import { type FilePort, nodeFiles } from '../src/durable/file-port.ts';
+import type { FilePort } from '../src/durable/file-port.ts';
 import { parentOf } from '../src/durable/parent.ts';
 import { type CrashScenario, enumerate, type LifeStep } from './enumerate.ts';
 import { NO_FOLDER_FLUSH, posixOnly } from './platform.ts';
 import { seededSource } from './random.ts';
 import { nothingSurvives, SimulatedDisk } from './simulated-disk.ts';
 import { temporaryFolder } from './temp.ts';
+
+const LEVEL = { createIfMissing: true, cacheSize: 0, writeBufferSize: 1 << 20 };
 
 /** Writes some names, one after the other, and believes each once `put` has returned. */
 function namesLife(
@@ -110,7 +113,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('the enumeration of faults', () => {
 describe.runIf(posixOnly(NO_FOLDER_FLUSH))('a simulated disk', () => {
   it('keeps after a power failure what was flushed, and of the rest what it is told', async () => {
     const root = temporaryFolder();
-    const disk = new SimulatedDisk(root, nodeFiles);
+    const disk = new SimulatedDisk(root, nodeDisk);
     const { files } = disk.process();
     await ensureDirectory(files, join(root, 'kept'));
     const file = await AppendFile.open(files, join(root, 'kept', 'log'));
@@ -127,7 +130,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('a simulated disk', () => {
 
   it('gives back nothing of what a failed flush left in the cache, although a later flush succeeds', async () => {
     const root = temporaryFolder();
-    const disk = new SimulatedDisk(root, nodeFiles);
+    const disk = new SimulatedDisk(root, nodeDisk);
     const { files } = disk.process((step) =>
       step.index === 3 ? { dropped: { visible: true } } : undefined,
     );
@@ -144,19 +147,22 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('a simulated disk', () => {
 
   it('gives back of a LevelDB folder the last flushed moment, or damages it', async () => {
     const root = temporaryFolder();
-    const disk = new SimulatedDisk(root, nodeFiles);
+    const disk = new SimulatedDisk(root, nodeDisk);
     const path = join(root, 'db');
     const valueAfter = async (level: Parameters<SimulatedDisk['powerFails']>[0]['level']) => {
       const process = disk.process();
       await ensureDirectory(process.files, path);
-      const db = await process.files.openLevel<string, string>(path, {});
-      await db.batch([{ type: 'put', key: 'a', value: 'flushed' }], { sync: true });
-      await db.batch([{ type: 'put', key: 'a', value: 'not flushed' }]);
+      const db = await process.files.level.open(path, LEVEL);
+      const put = (value: string, sync: boolean) =>
+        db.batch([{ type: 'put', key: Buffer.from('a'), value: Buffer.from(value) }], { sync });
+      await put('flushed', true);
+      await put('not flushed', false);
       await process.end();
       await disk.powerFails({ content: 'all', names: 'all', level });
       const next = disk.process();
       try {
-        return await (await next.files.openLevel<string, string>(path, {})).get('a');
+        const level = await next.files.level.open(path, LEVEL);
+        return (await level.get(Buffer.from('a')))?.toString();
       } finally {
         await next.end();
       }

@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
-import { type FilePort, nodeFiles } from '../src/durable/file-port.ts';
+import type { DiskPort } from '../src/derived/level-port.ts';
+import { nodeDisk } from '../src/derived/node-level.ts';
 import { type FatePlan, fatesOf } from './fates.ts';
 import type { Step } from './faulty-files.ts';
 import { type SeededRandom, seededSource } from './random.ts';
@@ -21,14 +22,14 @@ export interface LifeStep<Session> {
 /** What a test case does with the system, and what it remembers of the system's promises. */
 export interface Life<Session> {
   /** Starts the system; also after each crash. */
-  open(files: FilePort): Promise<Session>;
+  open(files: DiskPort): Promise<Session>;
   readonly steps: readonly LifeStep<Session>[];
   close(session: Session): Promise<void>;
   /**
    * Nothing is open. Throws unless fsck finds nothing wrong and everything that was promised so far
    * is there, byte for byte.
    */
-  judge(files: FilePort, state: JudgedState): Promise<void>;
+  judge(files: DiskPort, state: JudgedState): Promise<void>;
   /**
    * An error with which the step may be tried again at once; what `AliquotError` says of itself by
    * default.
@@ -176,7 +177,7 @@ class Case {
     fault: { at: number; plan: FatePlan } | undefined,
   ): Promise<readonly Step[]> {
     const life: Life<unknown> = await this.#scenario.begin(root, random.derive('life'));
-    const disk = new SimulatedDisk(root, nodeFiles);
+    const disk = new SimulatedDisk(root, nodeDisk);
     const first = disk.process((step) => (step.index === fault?.at ? fault.plan.fate : undefined));
     let process: SimulatedProcess = first;
     let done = 0;

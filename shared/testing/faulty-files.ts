@@ -1,3 +1,5 @@
+import type { DiskPort } from '../src/derived/level-port.ts';
+import { nodeDisk } from '../src/derived/node-level.ts';
 import type { DirectoryEntry, FilePort, OpenFile, RawPath } from '../src/durable/file-port.ts';
 
 /** What a step of a faulty port is: the operation's name and the path it concerns. */
@@ -19,7 +21,7 @@ export type Fate =
   | { readonly crash: true };
 
 /** A file port whose steps are counted and can be made to fail, come out short, or be the last. */
-export interface FaultyFiles extends FilePort {
+export interface FaultyFiles extends DiskPort {
   /** Every step so far, in order. */
   readonly steps: readonly Step[];
 }
@@ -103,7 +105,7 @@ export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyF
     ),
     syncDirectory: through('syncDirectory', (path) => port.syncDirectory(path)),
     freeBytes: through('freeBytes', (path) => port.freeBytes(path)),
-    // What LevelDB does is counted and failed by `simulatedDisk` only.
-    openLevel: (path, options) => port.openLevel(path, options),
+    // What LevelDB does is counted and failed by `SimulatedDisk` only.
+    level: nodeDisk.level,
   };
 }

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import type { DiskPort } from '../src/derived/level-port.ts';
+import { nodeDisk } from '../src/derived/node-level.ts';
 import type { FilePort, OpenFile, RawPath } from '../src/durable/file-port.ts';
 import { parentOf } from '../src/durable/parent.ts';
 
 /** A port over which the power can fail. */
-export interface PowerLossFiles extends FilePort {
+export interface PowerLossFiles extends DiskPort {
   /**
    * The power fails: content that was not flushed is lost (of what an unflushed file grew by,
    * `tornBytes` survive), and so are creations, renames and removals in folders that were not
@@ -47,6 +49,7 @@ export function powerLossFiles(port: FilePort): PowerLossFiles {
 
   return {
     ...port,
+    level: nodeDisk.level,
     async open(path, mode, permissions) {
       const name = path.toString();
       const isNew = !existsSync(name);

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { createDataFolder, openDataFolder } from '../src/durable/data-folder.ts';
+import type { DiskPort } from '../src/derived/level-port.ts';
 import { readFileIfThere, writeFileDurably } from '../src/durable/durable.ts';
 import { FileError } from '../src/durable/errors.ts';
 import { type FilePort, nodeFiles } from '../src/durable/file-port.ts';
+import { createDataFolder, openDataFolder } from '../src/folder/data-folder.ts';
 import { createKit, openKit, sealKit } from '../src/keys/kit.ts';
 import { RestoreWriter } from '../src/restore/writer.ts';
 import { type CrashScenario, type Life, tortureOf } from './enumerate.ts';
@@ -179,10 +180,10 @@ export const dataFolder: CrashScenario = {
   about:
     'every file and LevelDB call of making a data folder and taking its lock fails, is cut short or is the last: the next start makes or opens it',
   proves: ['P1'],
-  begin: async (root): Promise<Life<FilePort>> => {
+  begin: async (root): Promise<Life<DiskPort>> => {
     const dir = join(root, 'data');
     let made = false;
-    const claim = async (files: FilePort) => {
+    const claim = async (files: DiskPort) => {
       const there = (await readFileIfThere(files, join(dir, 'format.json'), 4096)) !== undefined;
       if (made && !there) throw new Error('P1: the folder is gone');
       const folder = there

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import type { DatabaseOptions, Level } from 'level';
-import type { FilePort, OpenFile, OpenMode, RawPath } from '../src/durable/file-port.ts';
+import type { DiskPort, LevelDatabase, LevelOptions } from '../src/derived/level-port.ts';
+import type { OpenFile, OpenMode, RawPath } from '../src/durable/file-port.ts';
 import { type Step, systemError } from './faulty-files.ts';
 import { LevelFolders, type LevelSurvival } from './simulated-level.ts';
 import {
@@ -42,7 +42,7 @@ export const nothingSurvives: Survival = { content: 'none', names: 'none', level
 
 /** A process on a simulated disk: its file port, and its end. */
 export interface SimulatedProcess {
-  readonly files: FilePort;
+  readonly files: DiskPort;
   /** Every call so far, in order. */
   readonly steps: readonly Step[];
   readonly crashed: boolean;
@@ -64,12 +64,12 @@ interface Closable {
  * can fail. Calls of LevelDB are steps like any other, named `level:…`.
  */
 export class SimulatedDisk {
-  readonly #port: FilePort;
+  readonly #port: DiskPort;
   readonly #tree: VolatileTree;
   readonly #levels = new LevelFolders();
 
   /** What is in `root` now is durable. Paths outside of it pass through, and are no steps. */
-  constructor(root: string, port: FilePort) {
+  constructor(root: string, port: DiskPort) {
     this.#port = port;
     this.#root = root;
     this.#tree = new VolatileTree(root);
@@ -98,11 +98,11 @@ export class SimulatedDisk {
 
 class DiskProcess implements SimulatedProcess {
   readonly steps: Step[] = [];
-  readonly files: FilePort;
+  readonly files: DiskPort;
   crashed = false;
   struck = false;
   readonly #root: string;
-  readonly #port: FilePort;
+  readonly #port: DiskPort;
   readonly #tree: VolatileTree;
   readonly #levels: LevelFolders;
   readonly #fate: (step: Step) => DiskFate;
@@ -110,7 +110,7 @@ class DiskProcess implements SimulatedProcess {
 
   constructor(
     root: string,
-    port: FilePort,
+    port: DiskPort,
     tree: VolatileTree,
     levels: LevelFolders,
     fate: (step: Step) => DiskFate,
@@ -157,7 +157,7 @@ class DiskProcess implements SimulatedProcess {
     return result;
   }
 
-  #files(): FilePort {
+  #files(): DiskPort {
     const port = this.#port;
     const tree = this.#tree;
     const simple =
@@ -237,8 +237,11 @@ class DiskProcess implements SimulatedProcess {
           tree.folderSynced(path);
         }),
       freeBytes: simple('freeBytes', (path) => port.freeBytes(path)),
-      openLevel: <K, V>(path: string, options: DatabaseOptions<K, V>) =>
-        this.#openLevel(path, options),
+      level: {
+        open: (path, options) => this.#openLevel(path, options),
+        repair: (path) =>
+          this.#step('level:repair', path, () => port.level.repair(path), levelError),
+      },
     };
   }
 
@@ -332,12 +335,12 @@ class DiskProcess implements SimulatedProcess {
       at += await file.write(node.durable.subarray(at), at);
   }
 
-  async #openLevel<K, V>(path: string, options: DatabaseOptions<K, V>): Promise<Level<K, V>> {
+  async #openLevel(path: string, options: LevelOptions): Promise<LevelDatabase> {
     return this.#step(
       'level:open',
       path,
       async () => {
-        const level = await this.#port.openLevel(path, options);
+        const level = await this.#port.level.open(path, options);
         this.#open.add(level);
         if (this.#inside(path)) {
           this.#tree.forget(path);
@@ -349,7 +352,7 @@ class DiskProcess implements SimulatedProcess {
     );
   }
 
-  #wrapLevel<K, V>(level: Level<K, V>, path: string): Level<K, V> {
+  #wrapLevel(level: LevelDatabase, path: string): LevelDatabase {
     const counted = new Set(['batch', 'clear', 'get', 'getMany', 'close']);
     const step = (name: string, args: readonly unknown[], run: () => Promise<unknown>) => {
       const flushes =
@@ -387,7 +390,7 @@ function levelError(code: string, operation: string, path: string): Error {
   const cause = Object.assign(new Error(`IO error: ${path}: ${code}: injected, ${operation}`), {
     code: 'LEVEL_IO_ERROR',
   });
-  return operation === 'level:open'
+  return operation === 'level:open' || operation === 'level:repair'
     ? Object.assign(new Error('Database failed to open', { cause }), {
         code: 'LEVEL_DATABASE_NOT_OPEN',
       })

@@ -1,8 +1,7 @@
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { IndexStore } from '../../agent/src/queue/log/index-store.ts';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { logPayload, tableRows } from './leveldb.ts';
 
 /** What a thief carries off, as byte strings in which a key might stand. */
@@ -79,11 +78,14 @@ async function logicalRows(database: string): Promise<Buffer[]> {
   const copy = await mkdtemp(join(tmpdir(), 'aliquot-thief-'));
   try {
     await cp(database, copy, { recursive: true });
-    const { store } = await IndexStore.open(nodeFiles, copy);
+    const sizes = { cacheSize: 1 << 20, writeBufferSize: 1 << 20 };
+    const level = await nodeDisk.level.open(copy, { createIfMissing: false, ...sizes });
+    const rows = level.iterator({ gte: new Uint8Array() });
     const found: Buffer[] = [];
-    for await (const [key, value] of store.iterate({ gte: new Uint8Array() }))
-      found.push(Buffer.from(key), Buffer.from(value));
-    await store.close();
+    for (let some = await rows.nextv(500); some.length > 0; some = await rows.nextv(500))
+      found.push(...some.flat());
+    await rows.close();
+    await level.close();
     return found;
   } finally {
     await rm(copy, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createDataFolder } from '@aliquot/shared/durable/data-folder';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { createDataFolder } from '@aliquot/shared/folder/data-folder';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { openRealAgent } from '../../agent/src/commands/open.ts';
 import { enrol } from '../../agent/src/identity/enrol.ts';
@@ -24,8 +24,8 @@ const { bundle, folder, names } = JSON.parse(process.argv[2] ?? '') as DeskOrder
 const text = await readFile(bundle, 'utf8');
 for (const name of names) {
   const dataDir = join(folder, name);
-  const data = await createDataFolder(nodeFiles, dataDir, 'aliquot-agent');
-  const parts = { port: nodeFiles, clock: systemClock, random: systemRandom };
+  const data = await createDataFolder(nodeDisk, dataDir, 'aliquot-agent');
+  const parts = { port: nodeDisk, clock: systemClock, random: systemRandom };
   await enrol({ bundle: text, dataDir, name: { asked: name, host: name }, ...parts });
   await data.release();
   const { uplink } = await openRealAgent(dataDir, undefined);

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeSigned } from '@aliquot/proto';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { issueCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { FIXTURE_TIME_MS, fixtureAgent } from '@aliquot/shared/testing/keys/fixtures';
@@ -72,7 +72,7 @@ export class Fleet {
     const store = await initCollector(
       this.#data,
       { name: 'fleet' },
-      { files: nodeFiles, clock: systemClock, random: systemRandom },
+      { files: nodeDisk, clock: systemClock, random: systemRandom },
     );
     const { descriptor, kit, authority } = vault;
     const certificate = issueCollectorCertificate(authority, {

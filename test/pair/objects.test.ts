@@ -1,6 +1,6 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { systemRandom } from '@aliquot/shared/ports';
 import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
@@ -13,7 +13,7 @@ import { ObjectPacks, objectsOnly } from '../../collector/testing/store/object-p
 import { readOne } from '../../collector/testing/store/read-one.ts';
 import { Pair } from './pair.ts';
 
-const ports = { files: nodeFiles, random: systemRandom, clock: { nowMs: () => FIXTURE_TIME_MS } };
+const ports = { files: nodeDisk, random: systemRandom, clock: { nowMs: () => FIXTURE_TIME_MS } };
 
 /** A vault whose packs are objects: put whole, never appended to, never renamed. */
 class ObjectVault {

@@ -4,7 +4,8 @@ import type { LineageId } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import {
   issueCollectorCertificate,
   verifyAgent,
@@ -83,7 +84,7 @@ export class Pair {
     const made = await initCollector(
       join(dir, 'collector'),
       { name: 'pair' },
-      { files: nodeFiles, clock, random: systemRandom },
+      { files: nodeDisk, clock, random: systemRandom },
     );
     const certificate = issueCollectorCertificate(vault.authority, {
       version: 1,
@@ -160,7 +161,7 @@ export interface PairAgentOptions extends Partial<Pick<UplinkOptions, 'timers' |
   readonly url?: string;
   readonly selfRestore?: boolean;
   /** What its queue writes through. */
-  readonly port?: FilePort;
+  readonly port?: DiskPort;
 }
 
 /** One agent of a pair. */
@@ -191,7 +192,7 @@ export class PairAgent {
   static async open(
     held: VaultStore,
     name: string,
-    { url = '', selfRestore = true, port = nodeFiles, ...uplinkOptions }: PairAgentOptions,
+    { url = '', selfRestore = true, port = nodeDisk, ...uplinkOptions }: PairAgentOptions,
   ): Promise<PairAgent> {
     const { dir, remove } = temporaryFolder();
     const made = fixtureAgent(vault, name, { selfRestore });
@@ -224,7 +225,7 @@ export class PairAgent {
       cacheSecret,
     };
     const queue = await openQueue(queueOptions(dir, { chainId: made.chainId, port }));
-    const trust = await TrustStore.open(nodeFiles, dir, identity);
+    const trust = await TrustStore.open(nodeDisk, dir, identity);
     const uplink = new WebSocketUplink({
       identity,
       queue,

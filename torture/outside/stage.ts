@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../../agent/src/queue/log/fsck.ts';
@@ -223,12 +223,12 @@ export class Stage {
   /** Both folders are proved, as both `fsck` do; beside whatever runs. */
   async mustBeSound(): Promise<void> {
     const options = {
-      port: nodeFiles,
+      port: nodeDisk,
       dataDir: this.agentData,
       random: systemRandom,
       repair: false,
     };
-    for (const findings of [fsckIdentity(nodeFiles, this.agentData, false), fsckQueue(options)]) {
+    for (const findings of [fsckIdentity(nodeDisk, this.agentData, false), fsckQueue(options)]) {
       for await (const finding of findings)
         must(finding.severity !== 'error', `agent fsck: ${JSON.stringify(finding)}`);
     }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { processOutput } from '@aliquot/shared/cli/standard-output';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { standardError } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
@@ -35,7 +35,7 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
       logLevel: undefined,
       stateFolder: process.env['ALIQUOT_STATE'],
     },
-    files: nodeFiles,
+    files: nodeDisk,
     clock: systemClock,
     random: systemRandom,
     stdout: processOutput(),

@@ -2,15 +2,15 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
+import { FolderError } from '@aliquot/shared/durable/errors';
 import {
   checkDataFolder,
   createDataFolder,
   type DataFolder,
   openDataFolder,
-} from '@aliquot/shared/durable/data-folder';
-import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
-import { FolderError } from '@aliquot/shared/durable/errors';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+} from '@aliquot/shared/folder/data-folder';
 import { type AnyBundle, openAnyBundle } from '@aliquot/shared/keys/bundle';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { openDesk } from '../desk/open-desk.ts';
@@ -40,12 +40,12 @@ export async function enroll(
   output: Output,
 ): Promise<void> {
   const path = resolve(bundlePath);
-  if ((await exists(nodeFiles, path)) && (await nodeFiles.stat(path)).kind === 'directory')
+  if ((await exists(nodeDisk, path)) && (await nodeDisk.stat(path)).kind === 'directory')
     throw new UsageError(
       'USAGE_INVALID',
       `${bundlePath} is a folder; name the bundle, the file that central IT sent`,
     );
-  const bundle = await readFileIfThere(nodeFiles, path, MAX_BUNDLE_BYTES);
+  const bundle = await readFileIfThere(nodeDisk, path, MAX_BUNDLE_BYTES);
   if (bundle === undefined)
     throw new UsageError(
       'USAGE_INVALID',
@@ -55,20 +55,20 @@ export async function enroll(
   const opened = openAnyBundle(bundle.toString('utf8'));
   const dataDir = resolve(dataOption);
   // Loaded here: mostly the folder is new.
-  const isEnrolled = await exists(nodeFiles, identityPaths(dataDir).identity);
+  const isEnrolled = await exists(nodeDisk, identityPaths(dataDir).identity);
   const takesOver = isEnrolled
     ? await (await import('./hand-over.ts')).handOver(dataDir, opened, output)
     : undefined;
   const folder = await openOrCreate(dataDir);
   try {
     // it may have been made, empty, by somebody with a wider mode
-    await nodeFiles.chmod(dataDir, 0o700);
+    await nodeDisk.chmod(dataDir, 0o700);
     let pending = false;
     const identity = await enrol({
       ...{
         bundle: bundle.toString('utf8'),
         dataDir,
-        port: nodeFiles,
+        port: nodeDisk,
         clock: systemClock,
         random: systemRandom,
         takesOver,
@@ -78,7 +78,7 @@ export async function enroll(
         pending = true;
       },
     });
-    const trust = await TrustStore.open(nodeFiles, dataDir, identity);
+    const trust = await TrustStore.open(nodeDisk, dataDir, identity);
     await takeFirst(opened, identity, dataDir, output);
     // What stood against the agent that was here before does not stand against this one.
     if (takesOver !== undefined) await trust.setProblem(undefined);
@@ -119,7 +119,7 @@ async function takeFirst(
 ): Promise<void> {
   if (settings === undefined) return;
   const desk = await openDesk(dataDir, {
-    port: nodeFiles,
+    port: nodeDisk,
     clock: systemClock,
     random: systemRandom,
     identity,
@@ -133,11 +133,11 @@ async function takeFirst(
 
 async function openOrCreate(dataDir: string): Promise<DataFolder> {
   try {
-    await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+    await checkDataFolder(nodeDisk, dataDir, 'aliquot-agent');
   } catch (error) {
     if (error instanceof FolderError && error.code === 'FOLDER_MISSING')
-      return createDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+      return createDataFolder(nodeDisk, dataDir, 'aliquot-agent');
     throw error;
   }
-  return openDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+  return openDataFolder(nodeDisk, dataDir, 'aliquot-agent');
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Output } from '@aliquot/shared/cli/output';
-import { checkDataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { checkDataFolder, openDataFolder } from '@aliquot/shared/folder/data-folder';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../queue/log/fsck.ts';
 import { AgentError } from '../socket/errors.ts';
@@ -15,14 +15,14 @@ import { presenter } from './present.ts';
  */
 export async function fsck(dataOption: string, repair: boolean, output: Output): Promise<void> {
   const dataDir = resolve(dataOption);
-  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
-  const folder = repair ? await openDataFolder(nodeFiles, dataDir, 'aliquot-agent') : undefined;
+  await checkDataFolder(nodeDisk, dataDir, 'aliquot-agent');
+  const folder = repair ? await openDataFolder(nodeDisk, dataDir, 'aliquot-agent') : undefined;
   const { emit } = presenter(output);
   let wrong = 0;
   let repaired = 0;
   try {
-    const options = { port: nodeFiles, dataDir, random: systemRandom, repair };
-    for (const findings of [fsckIdentity(nodeFiles, dataDir, repair), fsckQueue(options)]) {
+    const options = { port: nodeDisk, dataDir, random: systemRandom, repair };
+    for (const findings of [fsckIdentity(nodeDisk, dataDir, repair), fsckQueue(options)]) {
       for await (const finding of findings) {
         if (finding.repaired) repaired += 1;
         else if (finding.severity === 'error') wrong += 1;

@@ -3,9 +3,9 @@ import { join, resolve } from 'node:path';
 import type { CollectorAddress } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
-import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { FileError } from '@aliquot/shared/durable/errors';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { checkDataFolder } from '@aliquot/shared/folder/data-folder';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { lowerPriority } from '../courtesy/priority.ts';
@@ -54,12 +54,12 @@ export function openRealAgent(
     ...options,
     dataDir,
     config,
-    port: nodeFiles,
+    port: nodeDisk,
     clock: systemClock,
     random: systemRandom,
     software,
     uplink: async ({ identity, queue, dataDir: folder, courtesy, recover, desk, diagnostics }) => {
-      const trust = await TrustStore.open(nodeFiles, folder, identity);
+      const trust = await TrustStore.open(nodeDisk, folder, identity);
       trust.addresses.also(also);
       return new WebSocketUplink({
         identity,
@@ -99,7 +99,7 @@ export async function performTo(
   output: Output,
 ): Promise<void> {
   const dataDir = resolve(dataOption);
-  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent').catch((error: unknown) => {
+  await checkDataFolder(nodeDisk, dataDir, 'aliquot-agent').catch((error: unknown) => {
     throw error instanceof FileError && ['FILE_DENIED', 'FILE_HELD'].includes(error.code)
       ? notAllowed(error)
       : error;

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { type DataFolder, openDataFolder } from '@aliquot/shared/folder/data-folder';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { CaptureHost } from '../capture/host.ts';
@@ -55,7 +55,7 @@ export interface Agent {
   readonly diagnostics: Diagnostics;
   /** What is in force; undefined without a configuration. */
   readonly config: AgentConfig | undefined;
-  readonly port: FilePort;
+  readonly port: DiskPort;
   readonly clock: Clock;
   readonly random: Random;
   /** Ends the uplink and the worker, syncs the queue, gives the folder back. */
@@ -70,7 +70,7 @@ export interface OpenAgentOptions {
    * named.
    */
   readonly configPath?: string | undefined;
-  readonly port: FilePort;
+  readonly port: DiskPort;
   readonly clock: Clock;
   readonly random: Random;
   readonly software: string;

@@ -1,4 +1,4 @@
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import {
   nothingSurvives,
   SimulatedDisk,
@@ -52,7 +52,7 @@ queueConformance('a queue on a disk that keeps nothing but what was flushed', {
   keepsCaches: false,
   make() {
     const folder = temporaryFolder();
-    return start({ folder, disk: new SimulatedDisk(folder.dir, nodeFiles) });
+    return start({ folder, disk: new SimulatedDisk(folder.dir, nodeDisk) });
   },
   async reopen(queue) {
     const machine = machines.get(queue);

@@ -1,4 +1,5 @@
 import type { ChainId } from '@aliquot/proto';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { Random } from '@aliquot/shared/ports';
 import type { QueueIntake } from './intake/intake.ts';
 import type { SpaceOptions } from './intake/meter.ts';
@@ -46,6 +47,7 @@ export interface Queue {
 }
 
 export interface QueueOptions extends SpaceOptions {
+  readonly port: DiskPort;
   readonly random: Random;
   /** The chain of the enrolment; commits go on it until a fork. */
   readonly chainId: ChainId;

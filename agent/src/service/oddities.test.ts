@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { caseBlindFiles } from '@aliquot/shared/testing/case-blind-files';
 import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -28,7 +28,7 @@ afterEach(() => service.close());
 
 const at = (name: string) => service.at(name);
 const backup = () => service.backup(false);
-const restore = (to: string, port = nodeFiles) =>
+const restore = (to: string, port = nodeDisk) =>
   service.perform({ op: 'restore', paths: [service.bench.data], atMs: 0, to }, { port });
 const target = () => join(service.bench.own, '..', 'back');
 const back = (name: string) => join(target(), service.bench.data, name);
@@ -218,7 +218,7 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
     writeFileSync(at('sample.csv'), 'lower');
     writeFileSync(at('other'), 'x');
     await backup();
-    const done = await restore(target(), caseBlindFiles(nodeFiles));
+    const done = await restore(target(), caseBlindFiles(nodeDisk));
     expect(done.code).toBe('PARTIAL');
     const named = String(find(done, 'problem')[0]?.['path']);
     expect([at('Sample.csv'), at('sample.csv')]).toContain(named);

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { systemRandom } from '@aliquot/shared/ports';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { NO_LINKS, NO_MODES, posixOnly } from '@aliquot/shared/testing/platform';
@@ -38,7 +38,7 @@ let agent: Agent;
 const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
   const identity = testIdentity(url, selfRestore);
   const { queue, clock, own, problems } = bench;
-  const trust = await TrustStore.open(nodeFiles, own, identity);
+  const trust = await TrustStore.open(nodeDisk, own, identity);
   const random = seededRandom('operations');
   const uplink = new WebSocketUplink({
     identity,
@@ -62,10 +62,10 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     courtesy: systemCourtesy(undefined, clock),
     config: undefined,
     diagnostics: new Diagnostics(),
-    desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
+    desk: await openDesk(own, { port: nodeDisk, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,
-    port: nodeFiles,
+    port: nodeDisk,
   };
   return { ...parts, host: bench.host, sources: fixedSources([]), close: () => uplink.stop() };
 };

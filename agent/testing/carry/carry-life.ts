@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { splitCarriedFile } from '@aliquot/proto';
 import { carriedBy } from '@aliquot/shared/carry/statements';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { readFileIfThere, readWholeFile } from '@aliquot/shared/durable/durable';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
@@ -25,7 +25,7 @@ const MAX_FILE_BYTES = 1 << 20;
 interface Carried {
   readonly queue: Queue;
   readonly uplink: WebSocketUplink;
-  readonly files: FilePort;
+  readonly files: DiskPort;
 }
 
 /**
@@ -45,7 +45,7 @@ export class CarryLife implements Life<Carried> {
     this.#random = random;
   }
 
-  async open(files: FilePort): Promise<Carried> {
+  async open(files: DiskPort): Promise<Carried> {
     const identity = testIdentity('http://127.0.0.1:9');
     const queue = await openQueue(this.#options(files));
     const trust = await TrustStore.open(files, this.#dir, identity);
@@ -98,7 +98,7 @@ export class CarryLife implements Life<Carried> {
     });
   }
 
-  async judge(files: FilePort, { whole, damaged }: JudgedState): Promise<void> {
+  async judge(files: DiskPort, { whole, damaged }: JudgedState): Promise<void> {
     const fsck = () =>
       collect(
         fsckQueue({
@@ -157,7 +157,7 @@ export class CarryLife implements Life<Carried> {
   }
 
   /** Whatever bears a final name is whole and signed. */
-  async #judgeFile(files: FilePort, kind: 'q' | 'r', key: Uint8Array): Promise<void> {
+  async #judgeFile(files: DiskPort, kind: 'q' | 'r', key: Uint8Array): Promise<void> {
     for (const number of [1, 2]) {
       const bytes = await readFileIfThere(files, this.#path(`${kind}${number}`), MAX_FILE_BYTES);
       if (bytes === undefined) continue;
@@ -183,7 +183,7 @@ export class CarryLife implements Life<Carried> {
     return join(this.#dir, name);
   }
 
-  #options(files: FilePort) {
+  #options(files: DiskPort) {
     return queueOptions(this.#dir, {
       port: files,
       chainId: testIdentity('http://127.0.0.1:9').chainId,

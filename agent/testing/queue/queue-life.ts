@@ -1,5 +1,5 @@
 import { decodeEntry, decodeSignedCommit } from '@aliquot/proto';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { BatchKeys } from '../../src/queue/log/batch-keys.ts';
@@ -57,7 +57,7 @@ export class QueueLife implements Life<Queue> {
     this.#signer = testSigner(random.derive('signer'));
   }
 
-  open(files: FilePort): Promise<Queue> {
+  open(files: DiskPort): Promise<Queue> {
     return openQueue(this.#optionsOver(files));
   }
 
@@ -174,7 +174,7 @@ export class QueueLife implements Life<Queue> {
     this.#signed.set(sequence, bytes);
   }
 
-  async judge(files: FilePort, { whole, damaged }: JudgedState): Promise<void> {
+  async judge(files: DiskPort, { whole, damaged }: JudgedState): Promise<void> {
     const options = this.#optionsOver(files);
     // Where bytes were altered: a start sets aside what repair cannot mend, and the next repair
     // removes what is set aside.
@@ -247,7 +247,7 @@ export class QueueLife implements Life<Queue> {
    * Everything is sent: each version that was owed stands in a commit, those of one file in the
    * order of their capture; no key is left.
    */
-  async #judgeWhole(queue: Queue, files: FilePort): Promise<void> {
+  async #judgeWhole(queue: Queue, files: DiskPort): Promise<void> {
     expectThat(
       queue.intake.pending().entries === 0,
       `${queue.intake.pending().entries} versions are still pending`,
@@ -283,7 +283,7 @@ export class QueueLife implements Life<Queue> {
     );
   }
 
-  #optionsOver(port: FilePort): QueueOptions {
+  #optionsOver(port: DiskPort): QueueOptions {
     return queueOptions(this.#dir, { random: this.#random, ...this.#options, port });
   }
 }

@@ -1,17 +1,17 @@
 import { join } from 'node:path';
 import { asChainId, asCommitHash } from '@aliquot/proto';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import type { FileReference } from '../../src/queue/log/facts.ts';
 import { fsckQueue } from '../../src/queue/log/fsck.ts';
 import { familyRange } from '../../src/queue/log/index-keys.ts';
-import { IndexStore } from '../../src/queue/log/index-store.ts';
 import { queuePaths } from '../../src/queue/log/open-queue.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { QueueLife } from './queue-life.ts';
-import { collect } from './support.ts';
+import { collect, indexOf } from './support.ts';
 
 /** Capture, sync, sign, receipt, rotation, problems, and what a scan records. */
 export const queueDay: CrashScenario = {
@@ -154,19 +154,19 @@ const queueRepair: CrashScenario = {
   about:
     'every file and LevelDB call of aliquot-agent fsck --repair fails, is cut short or is the last; the next repair ends the work, and nothing queued is lost',
   proves: ['P1', 'P6'],
-  begin: async (root, random): Promise<Life<FilePort>> => {
+  begin: async (root, random): Promise<Life<DiskPort>> => {
     const life = new QueueLife(root, random).capture(['a', 2], ['b', 1]).drain().capture(['c', 2]);
-    const queue = await life.open(nodeFiles);
+    const queue = await life.open(nodeDisk);
     for (const step of life.steps) await step.run(queue);
     await queue.close();
     const paths = queuePaths(root);
-    const { store } = await IndexStore.open(nodeFiles, paths.index);
+    const store = await indexOf(root);
     store.del((await store.firstKey(familyRange('i'))) ?? new Uint8Array());
     await store.write({ sync: true });
     await store.close();
-    await ensureDirectory(nodeFiles, paths.damaged);
+    await ensureDirectory(nodeDisk, paths.damaged);
     await writeFileDurably(
-      nodeFiles,
+      nodeDisk,
       join(paths.damaged, '00000001-16.bin'),
       Buffer.from('damaged'),
     );

@@ -19,10 +19,14 @@ import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/c
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import { RecordReader } from '@aliquot/shared/records/reader';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import type { KnownStat } from '../../src/queue/log/facts.ts';
+import { chainFormat } from '../../src/queue/log/formats.ts';
+import { IndexStore, indexOptions } from '../../src/queue/log/index-store.ts';
+import { queuePaths } from '../../src/queue/log/open-queue.ts';
 import { contentTag } from '../../src/queue/log/payloads.ts';
 import { openQueue as openDurably } from '../../src/queue/open.ts';
 import type { CommitSigner, QueuedCommit } from '../../src/queue/outbox/outbox.ts';
@@ -66,7 +70,7 @@ function openFilesIn(dir: string): readonly string[] {
 export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {}): QueueOptions {
   const chainId = new Uint8Array(16).fill(2) as ChainId;
   return {
-    port: nodeFiles,
+    port: nodeDisk,
     dataDir,
     chainId,
     clock: { nowMs: () => FIXTURE_TIME_MS },
@@ -77,6 +81,15 @@ export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {
 
 export function openQueue(dataDir: string, changes: Partial<QueueOptions> = {}): Promise<Queue> {
   return openDurably(queueOptions(dataDir, changes));
+}
+
+/** The index of a closed queue. */
+export async function indexOf(dataDir: string): Promise<IndexStore> {
+  const { chain, index } = queuePaths(dataDir);
+  const log = await RecordReader.open({ port: nodeDisk, dir: chain, format: chainFormat });
+  const owner = log.identity?.owner ?? new Uint8Array();
+  await log.close();
+  return (await IndexStore.open(nodeDisk, indexOptions(index, owner))).store;
 }
 
 export interface SampleFile {

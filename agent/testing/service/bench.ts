@@ -3,7 +3,8 @@
  * outside tests imports this file.
  */
 import { join } from 'node:path';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { systemRandom } from '@aliquot/shared/ports';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { systemCourtesy } from '../../src/courtesy/system-courtesy.ts';
@@ -40,13 +41,13 @@ export interface ServiceBench {
 
 export async function openServiceBench(
   budget?: QueueBudget,
-  port: FilePort = nodeFiles,
+  port: DiskPort = nodeDisk,
 ): Promise<ServiceBench> {
   const bench = await openBench({}, budget);
   const collector = new TestCollector(vault);
   const identity = testIdentity(await collector.listen());
   const { queue, clock, own, problems, references, underWay, places } = bench;
-  const trust = await TrustStore.open(nodeFiles, own, identity);
+  const trust = await TrustStore.open(nodeDisk, own, identity);
   const uplink = new WebSocketUplink({
     identity,
     queue,
@@ -69,7 +70,7 @@ export async function openServiceBench(
     courtesy: systemCourtesy(undefined, clock),
     config: undefined,
     diagnostics: new Diagnostics(),
-    desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
+    desk: await openDesk(own, { port: nodeDisk, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,
     port,

@@ -1,6 +1,6 @@
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import type { StandardOutput, TextSink } from '@aliquot/shared/cli/standard-output';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { LogOptions } from '@aliquot/shared/log-lines/log';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { Environment } from '../environment.ts';
@@ -15,7 +15,7 @@ export interface Pager {
 /** What every command gets from `main.ts`; tests pass their own. */
 export interface CommandContext {
   readonly environment: Environment;
-  readonly files: FilePort;
+  readonly files: DiskPort;
   readonly clock: Clock;
   readonly random: Random;
   readonly stdout: StandardOutput;

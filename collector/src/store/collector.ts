@@ -12,11 +12,6 @@ import { fromHex, hex, utf8 } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
 import {
-  createDataFolder,
-  type DataFolder,
-  openDataFolder,
-} from '@aliquot/shared/durable/data-folder';
-import {
   ensureDirectory,
   exists,
   readFileIfThere,
@@ -24,6 +19,11 @@ import {
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import {
+  createDataFolder,
+  type DataFolder,
+  openDataFolder,
+} from '@aliquot/shared/folder/data-folder';
 import { jsonOf } from '@aliquot/shared/json';
 import {
   collectorIdOf,

@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeEntry, decodePage, decodeSignedCommit, type Signed } from '@aliquot/proto';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
@@ -129,7 +129,7 @@ const SMALL = { packBytes: 9000, branchBytes: 9000 };
 /** Every boundary between records, and places inside of them. */
 async function cutsIn(dir: string, log: 'history' | 'packs'): Promise<FilePlace[]> {
   const random = seededRandom('cuts');
-  const places = await boundaries(nodeFiles, dir, log);
+  const places = await boundaries(nodeDisk, dir, log);
   const inside = places.flatMap((place, index) => {
     const next = places[index + 1];
     if (next?.file !== place.file || index % 4 !== 0) return [];
@@ -233,7 +233,7 @@ describe('a crash of the collector', () => {
     async () => {
       const world = new StoreWorld('power');
       const dir = temporaryFolder();
-      const disk = cachedDisk(nodeFiles);
+      const disk = cachedDisk(nodeDisk);
       const random = seededRandom('survivors');
       const store = await StoredVault.inFolder(
         dir,
@@ -280,7 +280,7 @@ describe('a crash of the collector', () => {
       const promised: Promised[] = [];
       const cut: { readonly copy: string; readonly promised: number }[] = [];
       let steps = 0;
-      const disk = cachedDisk(nodeFiles, async (path) => {
+      const disk = cachedDisk(nodeDisk, async (path) => {
         if (!/\.(pack|history)$/.test(path)) return;
         steps += 1;
         if (steps % 3 !== 0) return;
@@ -315,7 +315,7 @@ describe('a crash of the collector', () => {
     const copy = temporaryFolder();
     copyCutAt(dir, copy, endsOnDisk(dir));
     const { at } = promised[1] as Promised;
-    const file = await nodeFiles.open(fileOf(copy, 'history', at.history.file), 'update');
+    const file = await nodeDisk.open(fileOf(copy, 'history', at.history.file), 'update');
     await file.write(Buffer.from('rot'), at.history.offset - 200); // in the second commit
     await file.close();
     await expect(StoredVault.inFolder(copy, world.identity, world.ports())).rejects.toMatchObject({
@@ -328,7 +328,7 @@ describe('a crash of the collector', () => {
 describe('a group commit', () => {
   test('I-C1 many agents that commit at once share their fdatasync', async () => {
     const world = new StoreWorld('group');
-    const counting = faultyFiles(nodeFiles, () => undefined);
+    const counting = faultyFiles(nodeDisk, () => undefined);
     const store = await StoredVault.inFolder(
       temporaryFolder(),
       world.identity,
@@ -354,7 +354,7 @@ describe('a group commit', () => {
 
   test('I-C1 a commit waits for two flushes, and for one where its data was flushed before', async () => {
     const world = new StoreWorld('flushes');
-    const counting = faultyFiles(nodeFiles, () => undefined);
+    const counting = faultyFiles(nodeDisk, () => undefined);
     const ports = world.ports({ files: counting });
     const store = await StoredVault.inFolder(temporaryFolder(), world.identity, ports);
     onTestFinished(() => store.close());
@@ -380,7 +380,7 @@ describe('a group commit', () => {
 describe('a failing disk', () => {
   test('I-C4 I-C7 P1 writes, cuts and flushes failing in turn lose no receipt, and the store goes on by itself', async () => {
     const dry = new StoreWorld('faults');
-    const counting = faultyFiles(nodeFiles, () => undefined);
+    const counting = faultyFiles(nodeDisk, () => undefined);
     const first = temporaryFolder();
     const store = await StoredVault.inFolder(
       first,
@@ -407,7 +407,7 @@ describe('a failing disk', () => {
     const world = new StoreWorld('failed flush');
     const dir = temporaryFolder();
     let failing = false;
-    const files = faultyFiles(nodeFiles, ({ operation }) => {
+    const files = faultyFiles(nodeDisk, ({ operation }) => {
       if (!failing || operation !== 'datasync') return undefined;
       failing = false;
       return { fail: 'EIO' };
@@ -430,7 +430,7 @@ describe('a failing disk', () => {
     const world = new StoreWorld('full');
     const dir = temporaryFolder();
     let full = false;
-    const files = faultyFiles(nodeFiles, ({ operation }) =>
+    const files = faultyFiles(nodeDisk, ({ operation }) =>
       full && /^(write|open:updateOrCreate|mkdir)$/.test(operation)
         ? { fail: 'ENOSPC' }
         : undefined,
@@ -439,18 +439,21 @@ describe('a failing disk', () => {
     // read.
     const port: typeof files = {
       ...files,
-      openLevel: async (path, options) => {
-        const level = await nodeFiles.openLevel(path, options);
-        const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
-        const failing = async (...args: unknown[]) =>
-          full
-            ? Promise.reject(
-                Object.assign(new Error('IO error: No space left on device'), {
-                  code: 'LEVEL_IO_ERROR',
-                }),
-              )
-            : batch(...args);
-        return Object.assign(level, { batch: failing });
+      level: {
+        ...nodeDisk.level,
+        open: async (path, options) => {
+          const level = await nodeDisk.level.open(path, options);
+          const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
+          const failing = async (...args: unknown[]) =>
+            full
+              ? Promise.reject(
+                  Object.assign(new Error('IO error: No space left on device'), {
+                    code: 'LEVEL_IO_ERROR',
+                  }),
+                )
+              : batch(...args);
+          return Object.assign(level, { batch: failing });
+        },
       },
     };
     const store = await StoredVault.inFolder(dir, world.identity, world.ports({ files: port }));
@@ -483,7 +486,7 @@ describe('a failing disk', () => {
     const world = new StoreWorld('faults');
     const dir = temporaryFolder();
     let failed = 0;
-    const files = faultyFiles(nodeFiles, ({ index }) => {
+    const files = faultyFiles(nodeDisk, ({ index }) => {
       if (index !== failing) return undefined;
       failed += 1;
       return { fail };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { EntryDraft, EventBody, Signed } from '@aliquot/proto';
 import type { BuiltCommit } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import { initCollector, openCollector } from '../../src/store/collector.ts';
 import type { CollectorStore } from '../../src/store/collector-store.ts';
@@ -62,7 +62,7 @@ export class CollectorLife implements Life<CollectorStore> {
     this.#added = this.#made;
   }
 
-  async open(files: FilePort): Promise<CollectorStore> {
+  async open(files: DiskPort): Promise<CollectorStore> {
     if (this.#made) return openCollector(this.#dir, this.#ports(files));
     try {
       const store = await openCollector(this.#dir, this.#ports(files));
@@ -167,7 +167,7 @@ export class CollectorLife implements Life<CollectorStore> {
     });
   }
 
-  async judge(files: FilePort, { whole, damaged }: JudgedState): Promise<void> {
+  async judge(files: DiskPort, { whole, damaged }: JudgedState): Promise<void> {
     if (!this.#made) return;
     const ports = this.#ports(files);
     // Twice where bytes were altered: once to mend, once to see that it is.
@@ -251,7 +251,7 @@ export class CollectorLife implements Life<CollectorStore> {
     return vault;
   }
 
-  #ports(files: FilePort) {
+  #ports(files: DiskPort) {
     return this.world.ports({ files, packBytes: this.#packBytes });
   }
 

@@ -1,7 +1,8 @@
 import { appendFileSync, cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeCollectorAddressesBody, type EventBody, type Signed } from '@aliquot/proto';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { issueAddresses } from '@aliquot/shared/keys/certificates';
 import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
@@ -358,7 +359,7 @@ const collectorRepair: CrashScenario = {
       await agent.back(vault, [agent.file('/d/a', chunks('a', 36))]);
       await agent.back(vault, [agent.file('/d/b', [content('b')])]);
     });
-    const catalog = await Catalog.open(nodeFiles, join(life.vaultDir, 'catalog'));
+    const catalog = await Catalog.open(nodeDisk, join(life.vaultDir, 'catalog'));
     const change = catalog.begin();
     change.put(keys.lineage(agent.lineageId), Buffer.from('nonsense'));
     change.commit();
@@ -366,7 +367,7 @@ const collectorRepair: CrashScenario = {
     await catalog.close();
     const packs = join(life.vaultDir, 'packs');
     appendFileSync(join(packs, readdirSync(packs).sort().at(-1) ?? ''), 'torn');
-    const repair = async (files: FilePort) => {
+    const repair = async (files: DiskPort) => {
       const unread: string[] = [];
       const onFinding = ({ code, what }: Finding) => {
         // What could not be read, or stopped the check of a vault, is a finding, and the person who

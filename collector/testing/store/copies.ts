@@ -1,11 +1,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type FilePort,
-  nodeFiles,
-  type OpenFile,
-  type RawPath,
-} from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import type { FilePort, OpenFile, RawPath } from '@aliquot/shared/durable/file-port';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { FileFormat } from '@aliquot/shared/records/format';
 import { RecordReader } from '@aliquot/shared/records/reader';
@@ -115,7 +112,7 @@ export async function boundaries(
 
 /** All rows of a closed vault's catalog that follow from history and packs, as text. */
 export async function catalogRows(dir: string): Promise<string[]> {
-  const catalog = await Catalog.openExisting(nodeFiles, join(dir, 'catalog'));
+  const catalog = await Catalog.openExisting(nodeDisk, join(dir, 'catalog'));
   const rows: string[] = [];
   for await (const [key, value] of catalog.scan(ranges.derived))
     rows.push(`${key.toString('hex')} ${value.toString('hex')}`);
@@ -125,13 +122,13 @@ export async function catalogRows(dir: string): Promise<string[]> {
 
 /** A disk with a volatile cache: knows how much of each file has been synced. */
 export interface CachedDisk {
-  readonly files: FilePort;
+  readonly files: DiskPort;
   syncedSize(path: string): number;
 }
 
 /** `onStep` is called after each write and flush. */
 export function cachedDisk(
-  port: FilePort,
+  port: DiskPort,
   onStep: (path: string) => Promise<void> = async () => undefined,
 ): CachedDisk {
   const synced = new Map<string, number>();
@@ -159,7 +156,7 @@ export function cachedDisk(
       close: () => file.close(),
     };
   };
-  const files: FilePort = {
+  const files: DiskPort = {
     ...port,
     open: async (path, mode, permissions) => wrap(await port.open(path, mode, permissions), path),
   };

@@ -33,7 +33,7 @@ import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { u64be, utf8 } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import {
   collectorIdOf,
   issueBinding,
@@ -135,7 +135,7 @@ export class StoreWorld {
   }
 
   ports(overrides: Partial<FolderPorts> = {}): FolderPorts {
-    return { files: nodeFiles, random: this.random, clock: this.clock, ...overrides };
+    return { files: nodeDisk, random: this.random, clock: this.clock, ...overrides };
   }
 
   vaultAdded(): EventBody {

@@ -2,23 +2,19 @@ import { join } from 'node:path';
 import { indexConformance } from '../../testing/derived/index-conformance.ts';
 import { MemoryIndex, MemoryRows } from '../../testing/derived/memory-index.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
-import { nodeFiles } from '../durable/file-port.ts';
 import type { DerivedIndex } from './derived-index.ts';
 import { openIndex } from './level-index.ts';
-import { nodeLevel } from './node-level.ts';
+import { nodeDisk } from './node-level.ts';
 
 const folders = new WeakMap<DerivedIndex, string>();
 const open = async (dir: string): Promise<DerivedIndex> => {
-  const index = await openIndex(
-    { files: nodeFiles, level: nodeLevel },
-    {
-      dir,
-      what: 'the index',
-      owner: new Uint8Array(16),
-      cacheBytes: 1 << 20,
-      writeBufferBytes: 64 * 1024,
-    },
-  );
+  const index = await openIndex(nodeDisk, {
+    dir,
+    what: 'the index',
+    owner: new Uint8Array(16),
+    cacheBytes: 1 << 20,
+    writeBufferBytes: 64 * 1024,
+  });
   folders.set(index, dir);
   return index;
 };

@@ -39,7 +39,7 @@ export interface DerivedIndex {
   /** As `getMany`, of what was flushed. */
   getWritten(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]>;
   /** What `get` answers, when `written` is what was flushed. */
-  latest(key: Uint8Array, written: Buffer | undefined): Uint8Array | undefined;
+  latest(key: Uint8Array, written: Uint8Array | undefined): Uint8Array | undefined;
   /**
    * Rows of a range in key order, some at a time: of what was flushed, or of everything when
    * `staged` is set.

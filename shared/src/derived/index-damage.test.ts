@@ -13,13 +13,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededSource } from '../../testing/random.ts';
-import { nodeFiles } from '../durable/file-port.ts';
 import { type DerivedIndex, rowsOf } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
 import { type IndexOptions, openIndex, removeIndex } from './level-index.ts';
-import { nodeLevel } from './node-level.ts';
+import type { LevelPort } from './level-port.ts';
+import { nodeDisk } from './node-level.ts';
 
-const ports = { files: nodeFiles, level: nodeLevel };
 const OWNER = Buffer.alloc(16, 1);
 const FLUSHES = 60;
 const KEYS = 900;
@@ -32,7 +31,7 @@ let made: string;
 let names: string[];
 
 function open(dir: string, changes: Partial<IndexOptions> = {}): Promise<DerivedIndex> {
-  return openIndex(ports, {
+  return openIndex(nodeDisk, {
     dir,
     what: 'the index',
     owner: OWNER,
@@ -237,7 +236,7 @@ describe('a derived index that must be made again', () => {
   test('says so at every opening, until it was removed', async () => {
     const dir = flipped();
     for (let turn = 0; turn < 3; turn += 1) expect(await answerOf(dir)).toBe('rebuild');
-    await removeIndex(nodeFiles, dir);
+    await removeIndex(nodeDisk, dir);
     const index = await open(dir);
     expect(index.mark).toBeUndefined();
     await index.close();
@@ -245,7 +244,7 @@ describe('a derived index that must be made again', () => {
 
   test('says so at every opening also when a row was wrong while it was open', async () => {
     const dir = copyAfter(() => undefined);
-    const level = await nodeLevel.open(dir, {
+    const level = await nodeDisk.level.open(dir, {
       createIfMissing: false,
       cacheSize: 1 << 20,
       writeBufferSize: 1 << 20,
@@ -255,10 +254,10 @@ describe('a derived index that must be made again', () => {
       .nextv(1);
     value[0] = (value[0] ?? 0) ^ 1;
     await level.close();
-    const wrong: typeof nodeLevel = {
-      ...nodeLevel,
+    const wrong: LevelPort = {
+      ...nodeDisk.level,
       open: async (path, options) => {
-        const opened = await nodeLevel.open(path, options);
+        const opened = await nodeDisk.level.open(path, options);
         return new Proxy(opened, {
           get: (target, name) =>
             name === 'get'
@@ -271,7 +270,7 @@ describe('a derived index that must be made again', () => {
       },
     };
     const index = await openIndex(
-      { files: nodeFiles, level: wrong },
+      { ...nodeDisk, level: wrong },
       { dir, what: 'the index', owner: OWNER, cacheBytes: 1 << 20, writeBufferBytes: 1 << 20 },
     );
     await expect(index.get(key)).rejects.toMatchObject({ code: 'DERIVED_REBUILD' });

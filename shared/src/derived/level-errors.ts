@@ -1,5 +1,5 @@
-import { levelTrouble, levelWords } from '../durable/level-trouble.ts';
 import { DerivedError } from './errors.ts';
+import { levelTrouble, levelWords } from './level-trouble.ts';
 
 /** The error that an index must be made again; `what` it is called, and why. */
 export function rebuild(what: string, why: string): DerivedError {

@@ -13,7 +13,7 @@ import type { DerivedIndex, RangeOptions, Row } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
 import { rebuild, told } from './level-errors.ts';
 import { type FolderState, lookAtFolder, REBUILD_FILE } from './level-folder.ts';
-import type { KeyRange, LevelDatabase, LevelIterator, LevelPort, RowChange } from './level-port.ts';
+import type { DiskPort, KeyRange, LevelDatabase, LevelIterator, RowChange } from './level-port.ts';
 import { asBuffer, isIn, Overlay, overlaid } from './overlay.ts';
 import { checkedValue, decodeSeal, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
 import { TableProofs } from './table-proofs.ts';
@@ -23,11 +23,6 @@ const SCAN_ROWS = 512;
 const SCAN_BYTES = 128 * 1024;
 /** How often a folder is looked at before it is called damaged: a living process may write in it. */
 const LOOKS = 3;
-
-export interface IndexPorts {
-  readonly files: FilePort;
-  readonly level: LevelPort;
-}
 
 export interface IndexOptions {
   readonly dir: string;
@@ -51,22 +46,21 @@ export interface IndexOptions {
  * Errors: `DERIVED_REBUILD` when it cannot be believed (`removeIndex`, then open again),
  * `DERIVED_LOCKED`, `DERIVED_NO_SPACE`, `DERIVED_STORAGE`, and `FileError`s.
  */
-export async function openIndex(ports: IndexPorts, options: IndexOptions): Promise<DerivedIndex> {
-  const { files, level } = ports;
+export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<DerivedIndex> {
   const { dir, what, mustExist = false } = options;
   // LevelDB makes it too, but not durably.
-  if (!mustExist) await ensureDirectory(files, dir);
-  const found = await look(files, dir);
+  if (!mustExist) await ensureDirectory(disk, dir);
+  const found = await look(disk, dir);
   if (found.state === 'damaged') throw rebuild(what, found.why);
   if (found.state === 'empty' && mustExist) throw rebuild(what, 'there is none');
-  const proofs = await TableProofs.begin(files, found.state === 'whole' ? found.tables : []).catch(
+  const proofs = await TableProofs.begin(disk, found.state === 'whole' ? found.tables : []).catch(
     (error: unknown) => {
       throw told(error, what);
     },
   );
   let database: LevelDatabase | undefined;
   try {
-    database = await level.open(dir, {
+    database = await disk.level.open(dir, {
       createIfMissing: found.state === 'empty',
       cacheSize: options.cacheBytes,
       writeBufferSize: options.writeBufferBytes,
@@ -79,7 +73,7 @@ export async function openIndex(ports: IndexPorts, options: IndexOptions): Promi
     const seal = value === undefined ? undefined : decodeSeal(value);
     const changes = found.state === 'whole' ? found.changes : 0;
     if ((seal?.changes ?? 0) !== changes) throw rebuild(what, 'its files are not of one moment');
-    const index = new LevelIndex(ports.files, options, database, proofs, {
+    const index = new LevelIndex(disk, options, database, proofs, {
       owner,
       changes,
       mark: seal?.mark,
@@ -201,7 +195,7 @@ class LevelIndex implements DerivedIndex {
     return this.#ask(this.#readMany([...keys]));
   }
 
-  latest(key: Uint8Array, written: Buffer | undefined): Uint8Array | undefined {
+  latest(key: Uint8Array, written: Uint8Array | undefined): Uint8Array | undefined {
     const known = this.#known(key);
     return known === undefined ? written : known[1];
   }

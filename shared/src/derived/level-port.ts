@@ -1,3 +1,5 @@
+import type { FilePort } from '../durable/file-port.ts';
+
 /** A change of one row. */
 export type RowChange =
   | { readonly type: 'put'; readonly key: Buffer; readonly value: Buffer }
@@ -29,6 +31,8 @@ export interface LevelDatabase {
       readonly fillCache?: boolean;
     },
   ): LevelIterator;
+  /** Removes rows, not at once. */
+  clear(range: KeyRange): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -53,4 +57,12 @@ export interface LevelPort {
   open(path: string, options: LevelOptions, inUse?: () => Promise<boolean>): Promise<LevelDatabase>;
   /** Gathers what its tables and logs still hold, in place of what cannot be opened any more. */
   repair(path: string): Promise<void>;
+}
+
+/**
+ * A disk for those who keep an index on it, or claim a folder: the files, and LevelDB over the same
+ * ones. Everybody else is given a `FilePort`.
+ */
+export interface DiskPort extends FilePort {
+  readonly level: LevelPort;
 }

@@ -1,7 +1,8 @@
 import { setTimeout as pass } from 'node:timers/promises';
-import { levelTrouble } from '../durable/level-trouble.ts';
+import { nodeFiles } from '../durable/file-port.ts';
 import { patiently, type Wait } from '../durable/patience.ts';
-import type { LevelDatabase, LevelPort } from './level-port.ts';
+import type { DiskPort, LevelDatabase, LevelPort } from './level-port.ts';
+import { levelTrouble } from './level-trouble.ts';
 
 const plainLevel: LevelPort = {
   open: async (path, options) => {
@@ -20,7 +21,7 @@ const plainLevel: LevelPort = {
 };
 
 /** A port that waits where somebody else may hold LevelDB's files for a moment, as on Windows. */
-function patientLevel(port: LevelPort, wait: Wait): LevelPort {
+export function patientLevel(port: LevelPort, wait: Wait): LevelPort {
   return {
     ...port,
     open: (path, options, inUse) => {
@@ -37,6 +38,9 @@ function patientLevel(port: LevelPort, wait: Wait): LevelPort {
   };
 }
 
-/** LevelDB on this machine. Seam: for the owners. */
-export const nodeLevel: LevelPort =
+/** LevelDB on this machine. */
+const nodeLevel: LevelPort =
   process.platform === 'win32' ? patientLevel(plainLevel, (ms) => pass(ms)) : plainLevel;
+
+/** The disk of this machine. */
+export const nodeDisk: DiskPort = { ...nodeFiles, level: nodeLevel };

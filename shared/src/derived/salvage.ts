@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { writeFileDurably } from '../durable/durable.ts';
-import { levelTrouble } from '../durable/level-trouble.ts';
 import { crc32c } from './crc32c.ts';
 import type { Row } from './derived-index.ts';
 import { told } from './level-errors.ts';
 import { REBUILD_FILE } from './level-folder.ts';
-import type { IndexOptions, IndexPorts } from './level-index.ts';
-import type { KeyRange, LevelDatabase, LevelPort } from './level-port.ts';
+import type { IndexOptions } from './level-index.ts';
+import type { DiskPort, KeyRange, LevelDatabase, LevelPort } from './level-port.ts';
+import { levelTrouble } from './level-trouble.ts';
 import { checkedValue } from './seal.ts';
 
 const SCAN_ROWS = 512;
@@ -19,16 +19,16 @@ const SCAN_BYTES = 128 * 1024;
  * never believed as an index again. Seam: for the owners.
  */
 export async function* salvagedRows(
-  { files, level }: IndexPorts,
+  disk: DiskPort,
   options: IndexOptions,
   range: KeyRange,
 ): AsyncGenerator<Row, void, void> {
   const { dir, what } = options;
-  await writeFileDurably(files, join(dir, REBUILD_FILE), Buffer.from(`${what}\n`));
+  await writeFileDurably(disk, join(dir, REBUILD_FILE), Buffer.from(`${what}\n`));
   const owner = crc32c(options.owner);
   let database: LevelDatabase;
   try {
-    database = await openDamaged(level, options);
+    database = await openDamaged(disk.level, options);
   } catch (error) {
     if (levelTrouble(error) !== 'damaged') throw told(error, what);
     return;

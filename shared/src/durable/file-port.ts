@@ -1,7 +1,6 @@
 import { constants, promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as pass } from 'node:timers/promises';
-import type { DatabaseOptions, Level } from 'level';
 import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
 import { patientFiles } from './patience.ts';
 import { spelledAsOnDisk } from './spelling.ts';
@@ -101,16 +100,6 @@ export interface FilePort {
   syncDirectory(path: RawPath): Promise<void>;
   /** Bytes that this user may still write to the file system of `path`. */
   freeBytes(path: RawPath): Promise<number>;
-  /**
-   * Opens a LevelDB database in a folder. Here, because it is the one part of the data folders that
-   * writes its files by itself: a test then sees and fails its calls too. Throws what LevelDB
-   * throws. `inUse` tells whether a living process has it open: then its lock is not waited for.
-   */
-  openLevel<K, V>(
-    path: string,
-    options: DatabaseOptions<K, V>,
-    inUse?: () => Promise<boolean>,
-  ): Promise<Level<K, V>>;
   /**
    * An absolute path as the disk spells it, where names that differ in case alone are one; not
    * there where they are not.
@@ -286,13 +275,6 @@ const plainFiles: FilePort = {
   freeBytes: async (path) => {
     const { bavail, bsize } = await fs.statfs(path);
     return bavail * bsize;
-  },
-  openLevel: async (path, options) => {
-    // Native code, needed by those who own a data folder only: not by capture workers.
-    const { Level } = await import('level');
-    const level = new Level(path, options);
-    await level.open();
-    return level;
   },
   ...(onWindows
     ? {

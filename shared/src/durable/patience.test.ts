@@ -4,7 +4,6 @@ import { systemError } from '../../testing/faulty-files.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
 import { readWholeFile, removeDurably, writeFileDurably } from './durable.ts';
 import { type FilePort, nodeFiles } from './file-port.ts';
-import { lockDirectory } from './lock.ts';
 import { patientFiles } from './patience.ts';
 
 // What Windows adds is tried in a test of its own.
@@ -89,57 +88,5 @@ describe('what is not held by anybody', () => {
       Buffer.from('new'),
     );
     await expect(failure).rejects.toMatchObject({ code: 'FILE_DENIED', retryable: false });
-  });
-});
-
-describe('LevelDB', () => {
-  const failing = (times: number, code: string, says: string) => {
-    let left = times;
-    let waits = 0;
-    const port: FilePort = {
-      ...nodeFiles,
-      openLevel: (folder, options) => {
-        left -= 1;
-        if (left >= 0)
-          return Promise.reject(
-            Object.assign(
-              new Error('not open', { cause: Object.assign(new Error(says), { code }) }),
-              { code: 'LEVEL_DATABASE_NOT_OPEN' },
-            ),
-          );
-        return nodeFiles.openLevel(folder, options);
-      },
-    };
-    const wait = async (): Promise<void> => {
-      waits += 1;
-    };
-    return { port: patientFiles(port, wait), waits: () => waits };
-  };
-
-  it('is opened when something lets go of one of its files', async () => {
-    const { port, waits } = failing(
-      3,
-      'LEVEL_IO_ERROR',
-      'IO error: CURRENT: Der Prozess kann nicht auf die Datei zugreifen',
-    );
-    await (await port.openLevel(join(temporaryFolder(), 'db'), {})).close();
-    expect(waits()).toBe(3);
-  });
-
-  it('is claimed when what held its lock was no process of ours', async () => {
-    const { port, waits } = failing(3, 'LEVEL_LOCKED', 'IO error: lock LOCK');
-    await (await lockDirectory(port, temporaryFolder(), 'the folder')).release();
-    expect(waits()).toBe(3);
-  });
-
-  it('is not waited for while a living process has it, which is named', async () => {
-    const dir = temporaryFolder();
-    const lock = await lockDirectory(nodeFiles, dir, 'the folder');
-    const patient = patientFiles(nodeFiles, async () => expect.fail('it waits'));
-    await expect(lockDirectory(patient, dir, 'the folder')).rejects.toMatchObject({
-      code: 'FOLDER_IN_USE',
-      message: expect.stringContaining(`pid ${process.pid}`),
-    });
-    await lock.release();
   });
 });

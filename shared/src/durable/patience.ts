@@ -1,5 +1,4 @@
 import type { FilePort } from './file-port.ts';
-import { levelTrouble } from './level-trouble.ts';
 import { errnoOf } from './system-errors.ts';
 
 /**
@@ -67,16 +66,5 @@ export function patientFiles(port: FilePort, wait: Wait): FilePort {
     unlink: (path) => patiently(wait, held, () => port.unlink(path)),
     rmdir: (path) => patiently(wait, held, () => port.rmdir(path)),
     mkdir: (path, permissions) => patiently(wait, busy, () => port.mkdir(path, permissions)),
-    openLevel: (path, options, inUse) => {
-      const passes = (error: unknown): boolean | Promise<boolean> => {
-        const trouble = levelTrouble(error);
-        // What holds its LOCK may be another LevelDB, or somebody who only looks at the file.
-        if (trouble === 'locked') return inUse === undefined || inUse().then((answer) => !answer);
-        // It says in the system's own language why it could not open one of its files: of all but a
-        // full disk it may be this.
-        return trouble === 'disk';
-      };
-      return patiently(wait, passes, () => port.openLevel(path, options));
-    },
   };
 }

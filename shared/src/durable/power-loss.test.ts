@@ -6,16 +6,16 @@ import { NO_FOLDER_FLUSH, posixOnly } from '../../testing/platform.ts';
 import { powerLossFiles } from '../../testing/power-loss-files.ts';
 import { nothingSurvives, SimulatedDisk } from '../../testing/simulated-disk.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
+import { nodeDisk } from '../derived/node-level.ts';
 import { AppendFile } from './append-file.ts';
 import { ensureDirectory, removeDurably, writeFileDurably } from './durable.ts';
-import { nodeFiles } from './file-port.ts';
 
 const text = (path: string) => readFileSync(path, 'utf8');
 
 describe('when the power fails', () => {
   it('D1: a file that was written durably is there, whole', async () => {
     const folder = temporaryFolder();
-    const port = powerLossFiles(nodeFiles);
+    const port = powerLossFiles(nodeDisk);
     await writeFileDurably(port, join(folder, 'a'), Buffer.from('new'));
     port.powerFails();
     expect(readdirSync(folder)).toEqual(['a']);
@@ -27,7 +27,7 @@ describe('when the power fails', () => {
     for (let at = 0; at < 6; at += 1) {
       const path = join(temporaryFolder(), 'a');
       writeFileSync(path, 'old');
-      const disk = powerLossFiles(nodeFiles);
+      const disk = powerLossFiles(nodeDisk);
       const port = faultyFiles(
         disk,
         (step): Fate => (step.index === at ? { crash: true } : undefined),
@@ -42,7 +42,7 @@ describe('when the power fails', () => {
   it('D2: a file that was removed durably does not come back', async () => {
     const path = join(temporaryFolder(), 'a');
     writeFileSync(path, 'old');
-    const port = powerLossFiles(nodeFiles);
+    const port = powerLossFiles(nodeDisk);
     await removeDurably(port, path);
     port.powerFails();
     expect(existsSync(path)).toBe(false);
@@ -50,7 +50,7 @@ describe('when the power fails', () => {
 
   it('P1: an append file keeps what was flushed, and at most a torn tail of the rest', async () => {
     const path = join(temporaryFolder(), 'log');
-    const port = powerLossFiles(nodeFiles);
+    const port = powerLossFiles(nodeDisk);
     const file = await AppendFile.open(port, path);
     await file.append(Buffer.from('flushed'));
     await file.sync();
@@ -64,7 +64,7 @@ describe('when the power fails', () => {
     'D1: a folder that an earlier process made, and died before it was durable, is durable once somebody has ensured it',
     async () => {
       const folder = temporaryFolder();
-      const disk = new SimulatedDisk(folder, nodeFiles);
+      const disk = new SimulatedDisk(folder, nodeDisk);
       const process = disk.process((step) =>
         step.operation === 'mkdir' ? { crash: 'after' } : undefined,
       );
@@ -81,7 +81,7 @@ describe('when the power fails', () => {
       for (const renewed of [false, true]) {
         const path = join(temporaryFolder(), 'log');
         writeFileSync(path, 'flushed');
-        const disk = new SimulatedDisk(dirname(path), nodeFiles);
+        const disk = new SimulatedDisk(dirname(path), nodeDisk);
         const first = disk.process((step) =>
           step.operation === 'datasync' ? { dropped: { visible: true } } : undefined,
         );

@@ -2,9 +2,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../testing/temp.ts';
-import { createDataFolder, openDataFolder } from './data-folder.ts';
+import type { DiskPort } from '../derived/level-port.ts';
+import { nodeDisk } from '../derived/node-level.ts';
+import { createDataFolder, openDataFolder } from '../folder/data-folder.ts';
 import { ensureDirectory, writeFileDurably } from './durable.ts';
-import { type FilePort, nodeFiles } from './file-port.ts';
 import type { WindowsAccess } from './windows-access.ts';
 
 /**
@@ -43,7 +44,7 @@ function windows(root: string, owners: Readonly<Record<string, string>> = {}) {
     streams: () => [],
     setAttributes: () => undefined,
   };
-  const port: FilePort = { ...nodeFiles, access: async () => access };
+  const port: DiskPort = { ...nodeDisk, access: async () => access };
   return { port, closed, isClosed };
 }
 

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../testing/temp.ts';
-import { createDataFolder, openDataFolder } from './data-folder.ts';
+import { nodeDisk } from '../derived/node-level.ts';
+import { createDataFolder, openDataFolder } from '../folder/data-folder.ts';
 import { writeFileDurably } from './durable.ts';
-import { nodeFiles } from './file-port.ts';
 import { windowsAccess } from './windows-access.ts';
 
 /** What a person does who wants to look into a folder. */
@@ -57,26 +57,26 @@ describe.runIf(process.platform === 'win32')('on Windows itself', () => {
 
   it('a data folder is closed when it is made, and refused when it was opened', async () => {
     const dir = join(root, 'shared', 'agent');
-    await (await createDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    await (await createDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
     const access = await windowsAccess();
     expect(access.strangers(dir)).toBeUndefined();
-    await (await openDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    await (await openDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
     await openToEverybody(dir);
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({
+    await expect(openDataFolder(nodeDisk, dir, 'aliquot-agent')).rejects.toMatchObject({
       code: 'FOLDER_OPEN_TO_OTHERS',
       message: expect.stringMatching(
         /can be opened by Everyone \(S-1-1-0\), and holds keys; .*icacls .* \/remove:g \*S-1-1-0 /,
       ),
     });
     access.close(dir);
-    await (await openDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    await (await openDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
   });
 
   it('a secret is closed, in a path longer than 260 characters, too', async () => {
     const deep = join(root, 'shared', 'd'.repeat(120), 'e'.repeat(120));
     mkdirSync(deep, { recursive: true });
     const kit = join(deep, 'core.kit');
-    await writeFileDurably(nodeFiles, kit, Buffer.from('secret'), {
+    await writeFileDurably(nodeDisk, kit, Buffer.from('secret'), {
       mode: 0o600,
       createOnly: true,
     });

@@ -50,7 +50,7 @@ export class MemoryIndex implements DerivedIndex {
     return keys.map((key) => this.#written.rows.get(nameOf(key))?.[1]);
   }
 
-  latest(key: Uint8Array, written: Buffer | undefined): Uint8Array | undefined {
+  latest(key: Uint8Array, written: Uint8Array | undefined): Uint8Array | undefined {
     const known = this.#waiting.get(key);
     return known === undefined ? written : known[1];
   }

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
-import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { reference } from '../../../testing/queue/references-conformance.ts';
@@ -181,7 +182,7 @@ describe('word of room', () => {
 describe('the floor of free disk', () => {
   const floor = 1_000_000;
   let free: number;
-  const port: FilePort = { ...nodeFiles, freeBytes: async () => free };
+  const port: DiskPort = { ...nodeDisk, freeBytes: async () => free };
 
   test('I-A10: nearing it, segments that are only kept go first; then captures are refused until the disk has room', async () => {
     free = floor * 10;
@@ -213,10 +214,10 @@ describe('the floor of free disk', () => {
     'I-A10: %i bytes above the floor, what is only kept still goes first',
     async (above) => {
       free = floor * 10;
-      const given: FilePort = {
+      const given: DiskPort = {
         ...port,
         unlink: async (path) => {
-          await nodeFiles.unlink(path);
+          await nodeDisk.unlink(path);
           free += 4096;
         },
       };
@@ -291,7 +292,7 @@ describe('a disk that is full', () => {
   test('I-A10: captures, commits and receipts fail, nothing is lost, and all go on in the same process once there is space', async () => {
     let full = false;
     const writes = new Set(['write', 'open:updateOrCreate', 'open:createNew', 'mkdir']);
-    const port = faultyFiles(nodeFiles, ({ operation }) =>
+    const port = faultyFiles(nodeDisk, ({ operation }) =>
       full && writes.has(operation) ? { fail: 'ENOSPC' } : undefined,
     );
     await open({ port });
@@ -341,25 +342,26 @@ describe('a disk that is full', () => {
   test('I-A1, I-A10: an index that cannot be written stops the queue until there is space, and then every synced version is there', async () => {
     let full = false;
     let free = 0;
-    const port: FilePort = {
-      ...nodeFiles,
+    const port: DiskPort = {
+      ...nodeDisk,
       freeBytes: async () => free,
-      openLevel: async (path, options) => {
-        const level = await nodeFiles.openLevel(path, options);
-        return new Proxy(level, {
-          get(target, name) {
-            const value: unknown = Reflect.get(target, name, target);
-            if (typeof value !== 'function') return value;
-            return (...args: unknown[]): unknown =>
-              name === 'batch' && full
-                ? Promise.reject(
-                    Object.assign(new Error('IO error: 000005.log: No space left on device'), {
-                      code: 'LEVEL_IO_ERROR',
-                    }),
-                  )
-                : Reflect.apply(value, target, args);
-          },
-        });
+      level: {
+        ...nodeDisk.level,
+        open: async (path, options) =>
+          new Proxy(await nodeDisk.level.open(path, options), {
+            get(target, name) {
+              const value: unknown = Reflect.get(target, name, target);
+              if (typeof value !== 'function') return value;
+              return (...args: unknown[]): unknown =>
+                name === 'batch' && full
+                  ? Promise.reject(
+                      Object.assign(new Error('IO error: 000005.log: No space left on device'), {
+                        code: 'LEVEL_IO_ERROR',
+                      }),
+                    )
+                  : Reflect.apply(value, target, args);
+            },
+          }),
       },
     };
     await open({ port });

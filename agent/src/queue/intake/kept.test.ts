@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -61,7 +61,7 @@ describe('kept segments', () => {
     expect(
       await collect(
         fsckQueue({
-          port: nodeFiles,
+          port: nodeDisk,
           dataDir: folder.dir,
           random: seededRandom('f'),
           repair: false,

@@ -1,6 +1,6 @@
 import { AliquotError, type ErrorCodes } from '@aliquot/proto';
+import { DerivedError } from '@aliquot/shared/derived/errors';
 import { FileError } from '@aliquot/shared/durable/errors';
-import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 
 const codes = {
   /**
@@ -43,5 +43,7 @@ export class QueueError extends AliquotError<QueueErrorCode> {
 export function isNoSpace(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof FileError && error.code === 'FILE_NO_SPACE') return true;
-  return levelTrouble(error) === 'no-space' || isNoSpace(error.cause);
+  return (
+    (error instanceof DerivedError && error.code === 'DERIVED_NO_SPACE') || isNoSpace(error.cause)
+  );
 }

@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -39,7 +39,7 @@ const segment = (dir: string, number: number): string =>
   join(queuePaths(dir).segments, `0000000${number}.seg`);
 
 const fsck = (repair: boolean) =>
-  collect(fsckQueue({ port: nodeFiles, dataDir: mine, random: seededRandom('fsck'), repair }));
+  collect(fsckQueue({ port: nodeDisk, dataDir: mine, random: seededRandom('fsck'), repair }));
 
 describe('I-A6 a file of the queue that is not its own stops the agent in one line, and nothing is lost', () => {
   let newest = 0;

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { ensureDirectory, removeDurably, removeTree } from '@aliquot/shared/durable/durable';
+import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
+import { removeIndex } from '@aliquot/shared/derived/level-index';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { removeDurably, removeTree } from '@aliquot/shared/durable/durable';
 import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import type { Random } from '@aliquot/shared/ports';
 import type { Position } from '@aliquot/shared/records/format';
 import { type ProvedItem, proveFile } from '@aliquot/shared/records/prove';
@@ -14,7 +16,7 @@ import type { RecordKind } from './formats.ts';
 import { firstHeldSegment } from './held-segments.ts';
 import { type Family, familyRange, numberInKey } from './index-keys.ts';
 import { holds, isOfLogs } from './index-proof.ts';
-import { IndexStore } from './index-store.ts';
+import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import {
   closeQueueFiles,
@@ -58,7 +60,7 @@ export interface QueueFinding {
 }
 
 export interface FsckOptions {
-  readonly port: FilePort;
+  readonly port: DiskPort;
   readonly dataDir: string;
   readonly random: Random;
   /** Mend what can be mended. The caller holds the folder's lock. */
@@ -194,12 +196,13 @@ async function* checkIndex(
 ): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir } = options;
   const paths = queuePaths(dataDir);
-  await ensureDirectory(port, paths.index);
+  const owner = chain.identity?.owner ?? new Uint8Array();
   let index: IndexStore;
   try {
-    index = (await IndexStore.open(port, paths.index)).store;
+    index = (await IndexStore.open(port, indexOptions(paths.index, owner))).store;
   } catch (error) {
-    if (levelTrouble(error) === 'locked') {
+    if (!(error instanceof DerivedError)) throw error;
+    if (error.code === 'DERIVED_LOCKED') {
       yield note(
         'FSCK_INDEX_BUSY',
         'the index was not looked at: the service is running',
@@ -208,18 +211,16 @@ async function* checkIndex(
       );
       return;
     }
-    if (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') {
+    if (isRebuild(error)) {
       yield note(
         'FSCK_INDEX_BEHIND',
         error.message,
         paths.index,
-        'nothing to do: it is built anew when the queue is opened',
+        'nothing to do: it is made again from segments and chain log when the queue is opened',
       );
       return;
     }
-    if (levelTrouble(error) === undefined) throw error;
-    yield* rebuildLater(options, 'it cannot be opened');
-    return;
+    throw toldAsQueue(error, 'cannot be opened');
   }
   // Before anything is replayed into it, which would make it look like ours.
   if (!(await isOfLogs(index, segments, chain))) {
@@ -232,9 +233,8 @@ async function* checkIndex(
   let wrong: string | undefined;
   try {
     yield* checkProgress(index, segments, chain, paths.index);
-    await removeIfThere(port, checkPath);
-    await ensureDirectory(port, checkPath);
-    fresh = (await IndexStore.open(port, checkPath)).store;
+    await removeIndex(port, checkPath);
+    fresh = (await IndexStore.open(port, indexOptions(checkPath, owner))).store;
     await replayBoth(port, index, segments, chain, paths.damaged);
     await replayBoth(port, fresh, segments, chain, paths.damaged);
     wrong = await difference(index, fresh);
@@ -423,7 +423,7 @@ async function* rebuildLater(
   const { index } = queuePaths(options.dataDir);
   if (options.repair) {
     await nameUnreadable(options);
-    await removeIfThere(options.port, index);
+    await removeIndex(options.port, index);
   }
   const remedy = options.repair
     ? 'it was removed and is built again at the next start'
@@ -432,11 +432,6 @@ async function* rebuildLater(
     ...problem('FSCK_INDEX_WRONG', `the queue's index is wrong: ${why}`, index, remedy),
     repaired: options.repair,
   };
-}
-
-async function removeIfThere(port: FilePort, path: string): Promise<void> {
-  await ensureDirectory(port, path);
-  await removeTree(port, path);
 }
 
 function problem(

@@ -1,9 +1,8 @@
 /*
  * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so
- * LevelDB's byte order is their order. Everything but `w` and the cache is a pure function of
+ * LevelDB's byte order is their order. Everything but the cache is a pure function of
  * segments and chain log (I-A5).
  *
- *   m                       counters and checkpoint (`IndexState`)
  *   q ‖ entry               unsigned version: where its record is, its batch, hold, bytes and time
  *   h ‖ segment ‖ entry     hold: this segment and all behind it are needed until the version (or the commit whose first
  *                           entry this is) is receipted
@@ -16,16 +15,13 @@
  *   s ‖ settled ‖ path      the same in the order of their times
  *   g ‖ slot                how a file may be continued that was captured lately: the path's hash, then a sealed state. A cache like `x`; a path has
  *                           one of `GROWTH_SLOTS` places, so it is bounded
- *   w, w ‖ number           writes that were not flushed yet (`WriteWitness`)
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
 import { oneCaseBytes } from '@aliquot/shared/keys/path-case';
 import { here } from '@aliquot/shared/settings/where';
 
-export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'w' | 'x' | 'g';
-
-export const META_KEY: Uint8Array = Buffer.from('m', 'ascii');
+export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x' | 'g';
 
 /** A key made of raw bytes. */
 export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {

@@ -1,10 +1,11 @@
 import { cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   collect,
+  indexOf,
   openQueue,
   put,
   receiptFor,
@@ -13,8 +14,7 @@ import {
   testSigner,
 } from '../../../testing/queue/support.ts';
 import { fsckQueue } from './fsck.ts';
-import { familyRange, META_KEY } from './index-keys.ts';
-import { IndexStore } from './index-store.ts';
+import { familyRange } from './index-keys.ts';
 import { queuePaths } from './open-queue.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
@@ -61,7 +61,7 @@ const segments = (): string[] => readdirSync(queuePaths(dir).segments).sort();
 
 /** Takes rows out of the index, as rotten bytes of LevelDB's own log do. */
 async function without(family: 'q' | 'h' | 'c'): Promise<void> {
-  const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
+  const store = await indexOf(dir);
   let turn = 0;
   for await (const [key] of store.iterate(familyRange(family)))
     if (turn++ % 2 === 0) store.del(key);
@@ -125,7 +125,7 @@ describe('I-A3 when the index', () => {
       await damage();
       for (const repair of [false, true])
         await collect(
-          fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair }),
+          fsckQueue({ port: nodeDisk, dataDir: dir, random: seededRandom('fsck'), repair }),
         );
       expect(batchKeys()).toEqual(keysBefore);
       const queue = await openQueue(dir, { segmentBytes: 4096 });
@@ -136,11 +136,10 @@ describe('I-A3 when the index', () => {
   }
 
   test('says of versions that they are signed, and the chain log does not, their keys stay', async () => {
-    const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
+    const store = await indexOf(dir);
     store.state.signedEntry = store.state.nextEntry - 1;
     store.state.pendingEntries = 0;
     await store.write({ sync: true });
-    expect(await store.getWritten(META_KEY)).toBeDefined();
     await store.close();
     const keysBefore = batchKeys();
     await (await openQueue(dir, { segmentBytes: 4096 })).close();
@@ -206,7 +205,7 @@ describe('I-A6 when segments', () => {
     test(`${what}, a repair before anything else names them too`, async () => {
       cut();
       await collect(
-        fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }),
+        fsckQueue({ port: nodeDisk, dataDir: dir, random: seededRandom('fsck'), repair: true }),
       );
       expect((await names()).length).toBeGreaterThan(0);
     });

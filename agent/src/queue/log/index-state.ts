@@ -6,8 +6,7 @@ export interface AppliedRecord extends Position {
 }
 
 /**
- * The queue's counters and how far the index has come; one JSON value under `m`, written with every
- * batch.
+ * The queue's counters and how far the index has come: the mark of every flush, as JSON.
  */
 export interface IndexState {
   version: 1;

@@ -1,207 +1,146 @@
-import { exists } from '@aliquot/shared/durable/durable';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
-import type { Level } from 'level';
-import { isNoSpace, QueueError } from './errors.ts';
-import { familyFrom, META_KEY } from './index-keys.ts';
+import { type DerivedIndex, rowsOf } from '@aliquot/shared/derived/derived-index';
+import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
+import { type IndexOptions, openIndex } from '@aliquot/shared/derived/level-index';
+import type { DiskPort, KeyRange } from '@aliquot/shared/derived/level-port';
+import { QueueError } from './errors.ts';
+import { familyFrom } from './index-keys.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
-import { WriteWitness } from './write-witness.ts';
 
-/** What `valueBatches` gives at a time. */
-const BATCH_VALUES = 512;
-const BATCH_BYTES = 128 * 1024;
-
-type Range = { readonly gte: Uint8Array; readonly lt?: Uint8Array };
+/** How the index of a queue is opened; `owner` is that of its logs. */
+export function indexOptions(dir: string, owner: Uint8Array): IndexOptions {
+  return {
+    dir,
+    what: `the queue's index ${dir}`,
+    owner,
+    cacheBytes: 2 * 1024 * 1024,
+    writeBufferBytes: 2 * 1024 * 1024,
+    maxOpenFiles: 64,
+  };
+}
 
 /**
- * LevelDB with changes held back until the records behind them are durable: `put` and `del` go into
- * an overlay that `get` sees, `write` puts overlay and state into LevelDB in one batch. Iteration
- * and `getWritten` see LevelDB only.
+ * The queue's derived index, with its counters. Changes are held back until the records behind them
+ * are durable: `put` and `del` wait in memory, where `get` sees them; `write` puts them on the disk
+ * together with the counters. Iteration and `getWritten` see what was written only.
  */
 export class IndexStore {
-  readonly #level: Level<Uint8Array, Uint8Array>;
-  #overlay = new Map<
-    string,
-    { readonly key: Uint8Array; readonly value: Uint8Array | undefined }
-  >();
-  /** Counters as they are with the overlay. Changed by `apply`, written by `write`. */
+  readonly #index: DerivedIndex;
+  /** Counters as they are with what waits. Changed by `apply`, written by `write`. */
   state: IndexState;
-  readonly #witness: WriteWitness;
 
-  private constructor(
-    level: Level<Uint8Array, Uint8Array>,
-    state: IndexState,
-    witness: WriteWitness,
-  ) {
-    this.#level = level;
-    this.#witness = witness;
+  private constructor(index: DerivedIndex, state: IndexState) {
+    this.#index = index;
     this.state = state;
   }
 
   /**
-   * `found` is false when the database holds no state of this release: replay everything. Throws
-   * what LevelDB throws, and `QUEUE_DAMAGED` when a write is missing among others, or files are.
+   * `found` is false when it is new: replay everything. Errors: those of
+   * `openIndex`.
    */
   static async open(
-    port: FilePort,
-    path: string,
+    disk: DiskPort,
+    options: IndexOptions,
   ): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
-    await requireWhole(port, path);
-    const level = await port.openLevel<Uint8Array, Uint8Array>(path, {
-      keyEncoding: 'view',
-      valueEncoding: 'view',
-      cacheSize: 2 * 1024 * 1024,
-      writeBufferSize: 2 * 1024 * 1024,
-      maxOpenFiles: 64,
-    });
-    try {
-      const witness = await WriteWitness.load(level);
-      const bytes = await level.get(META_KEY);
-      const state = bytes === undefined ? undefined : decodeState(bytes);
-      return {
-        store: new IndexStore(level, state ?? emptyState(), witness),
-        found: state !== undefined,
-      };
-    } catch (error) {
-      await level.close();
-      throw error;
+    const index = await openIndex(disk, options);
+    const state = index.mark === undefined ? undefined : decodeState(index.mark);
+    if (index.mark !== undefined && state === undefined) {
+      await index.close();
+      throw new DerivedError('DERIVED_REBUILD', `${options.what} is of another release`);
     }
+    return { store: new IndexStore(index, state ?? emptyState()), found: state !== undefined };
   }
 
   get staged(): number {
-    return this.#overlay.size;
+    return this.#index.staged;
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.#overlay.set(nameOf(key), { key, value });
+    this.#index.put(key, value);
   }
 
   del(key: Uint8Array): void {
-    this.#overlay.set(nameOf(key), { key, value: undefined });
+    this.#index.del(key);
   }
 
-  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    const staged = this.#overlay.get(nameOf(key));
-    return staged === undefined ? this.#level.get(key) : staged.value;
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#index.get(key);
   }
 
   /** `get` for many, with one question to the disk. */
-  async getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    const values: (Uint8Array | undefined)[] = new Array(keys.length).fill(undefined);
-    const asked: number[] = [];
-    for (const [at, key] of keys.entries()) {
-      const staged = this.#overlay.get(nameOf(key));
-      if (staged === undefined) asked.push(at);
-      else values[at] = staged.value;
-    }
-    if (asked.length === 0) return values;
-    const found = await this.#level.getMany(asked.map((at) => keys[at] as Uint8Array));
-    for (const [index, at] of asked.entries()) values[at] = found[index];
-    return values;
+  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#index.getMany(keys);
   }
 
-  /** What `get` answers, when `written` is what LevelDB has. */
+  /** What `get` answers, when `written` is what was written. */
   latest(key: Uint8Array, written: Uint8Array | undefined): Uint8Array | undefined {
-    const staged = this.#overlay.get(nameOf(key));
-    return staged === undefined ? written : staged.value;
+    return this.#index.latest(key, written);
   }
 
-  getWritten(key: Uint8Array): Promise<Uint8Array | undefined> {
-    return this.#level.get(key);
+  async getWritten(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return (await this.#index.getWritten([key]))[0];
   }
 
   getManyWritten(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    return this.#level.getMany([...keys]);
+    return this.#index.getWritten(keys);
   }
 
   /** Key order. A snapshot of what was written when it began. */
   iterate(
-    range: Range,
+    range: KeyRange,
     options: { readonly limit?: number } = {},
-  ): AsyncIterable<[Uint8Array, Uint8Array]> {
-    return this.#level.iterator({ ...range, ...options, highWaterMarkBytes: 64 * 1024 });
+  ): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
+    return rowsOf(this.#index, range, options);
   }
 
   /** Values in key order, many at a time. A snapshot as `iterate`. */
-  async *valueBatches(range: Range): AsyncGenerator<readonly Uint8Array[], void, void> {
-    const values = this.#level.values({ ...range, highWaterMarkBytes: BATCH_BYTES });
-    try {
-      for (;;) {
-        const batch = await values.nextv(BATCH_VALUES);
-        if (batch.length === 0) return;
-        yield batch;
-      }
-    } finally {
-      await values.close();
-    }
+  async *valueBatches(range: KeyRange): AsyncGenerator<readonly Uint8Array[], void, void> {
+    for await (const rows of this.#index.batches(range)) yield rows.map(([, value]) => value);
   }
 
   /** Versions that stand in no signed commit, oldest first. */
-  unsigned(options: { readonly limit?: number } = {}): AsyncIterable<[Uint8Array, Uint8Array]> {
+  unsigned(
+    options: { readonly limit?: number } = {},
+  ): AsyncIterable<readonly [Uint8Array, Uint8Array]> {
     return this.iterate(familyFrom('q', this.state.signedEntry + 1), options);
   }
 
-  async firstKey(range: Range): Promise<Uint8Array | undefined> {
-    for await (const key of this.#level.keys({ ...range, limit: 1 })) return key;
+  async firstKey(range: KeyRange): Promise<Uint8Array | undefined> {
+    for await (const [key] of this.iterate(range, { limit: 1 })) return key;
     return undefined;
   }
 
-  clear(range: Range): Promise<void> {
-    return this.#level.clear(range);
+  clear(range: KeyRange): Promise<void> {
+    return this.#index.clear(range);
   }
 
   /**
-   * One atomic batch of everything staged and the state; `sync` also flushes it. After a failure
+   * Writes everything that waits and the state, or nothing; `sync` also flushes it. After a failure
    * the store must not be used.
    */
   async write(options: { readonly sync?: boolean } = {}): Promise<void> {
-    const batch = [...this.#overlay.values()].map(({ key, value }) =>
-      value === undefined
-        ? ({ type: 'del', key } as const)
-        : ({ type: 'put', key, value } as const),
-    );
-    const sync = options.sync === true || this.#witness.isFull;
     try {
-      const own = [
-        { type: 'put', key: META_KEY, value: encodeState(this.state) } as const,
-        ...this.#witness.operations(sync),
-      ];
-      await this.#level.batch([...batch, ...own], { sync });
-      this.#witness.written(sync);
+      await this.#index.flush(encodeState(this.state), options);
     } catch (cause) {
-      if (levelTrouble(cause) === undefined) throw cause;
-      const full = isNoSpace(cause);
-      const says = full
-        ? 'free some space, and it goes on by itself'
-        : 'mend the disk, then start again';
-      throw new QueueError(
-        full ? 'QUEUE_NO_SPACE' : 'QUEUE_STORAGE',
-        `the queue index cannot be written; ${says}`,
-        { cause },
-      );
+      throw toldAsQueue(cause, 'cannot be written');
     }
-    this.#overlay.clear();
   }
 
   close(): Promise<void> {
-    return this.#level.close();
+    return this.#index.close();
   }
 }
 
-/**
- * LevelDB takes a folder without `CURRENT` for a new one: it makes an empty database, plays the
- * logs that lie there into it, and removes the tables. What it then says of its writes is true of
- * the last ones only.
- */
-async function requireWhole(port: FilePort, path: string): Promise<void> {
-  if (!(await exists(port, path))) return; // LevelDB makes it
-  const names: string[] = [];
-  for await (const { name } of port.list(path)) names.push(name.toString());
-  if (names.includes('CURRENT') || !names.some((name) => /^MANIFEST-|\.(ldb|sst|log)$/.test(name)))
-    return;
-  throw new QueueError('QUEUE_DAMAGED', 'the queue index is corrupt: its file CURRENT is gone');
-}
-
-function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+/** What is wrong with the index, as the queue says it; other errors as they are. */
+export function toldAsQueue(error: unknown, says: string): unknown {
+  if (!(error instanceof DerivedError)) return error;
+  const cause = { cause: error };
+  if (isRebuild(error))
+    return new QueueError('QUEUE_DAMAGED', `${error.message}; start the agent again`, cause);
+  return error.code === 'DERIVED_NO_SPACE'
+    ? new QueueError(
+        'QUEUE_NO_SPACE',
+        `the queue's index ${says}; free some space, and it goes on by itself`,
+        cause,
+      )
+    : new QueueError('QUEUE_STORAGE', `the queue's index ${says}: ${error.message}`, cause);
 }

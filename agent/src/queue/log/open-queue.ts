@@ -1,8 +1,10 @@
 import { join } from 'node:path';
-import { ensureDirectory, removeTree, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { isRebuild } from '@aliquot/shared/derived/errors';
+import { type IndexOptions, removeIndex } from '@aliquot/shared/derived/level-index';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { Position } from '@aliquot/shared/records/format';
@@ -11,7 +13,7 @@ import { type Applied, applyRecord } from './apply.ts';
 import { settledReferences } from './apply-references.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { clearCaches } from './clear-caches.ts';
-import { isNoSpace, QueueError } from './errors.ts';
+import { QueueError } from './errors.ts';
 import {
   type ChainKind,
   chainFormat,
@@ -19,8 +21,9 @@ import {
   type SegmentKind,
   segmentFormat,
 } from './formats.ts';
+import { nameBeyond } from './index-beyond.ts';
 import { isOfLogs, placesIn, survey } from './index-proof.ts';
-import { IndexStore } from './index-store.ts';
+import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
 
 /** Segments and chain files rotate there, unless told. */
@@ -37,7 +40,7 @@ const MAX_SALVAGE_BYTES = 32 * 1024 * 1024;
 
 /** What opening the files needs. */
 export interface FilesOptions {
-  readonly port: FilePort;
+  readonly port: DiskPort;
   /** The agent's data folder; its lock is the caller's business. */
   readonly dataDir: string;
   readonly random: Random;
@@ -89,30 +92,29 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
   const paths = queuePaths(options.dataDir);
   const { segments, chain } = await openLogs(options, options.segmentBytes ?? SEGMENT_BYTES);
   const keys = await BatchKeys.open(port, paths.keys, options.random);
-  await ensureDirectory(port, paths.index);
   let index: IndexStore | undefined;
   try {
     // A file that is not ours is named before anything is said to be lost that only it keeps away.
     for (const log of [segments, chain])
       for (const { number } of log.files()) await log.codecOf(number);
-    const opened = await openIndex(port, paths.index);
+    const indexed = indexOptions(paths.index, chain.identity?.owner ?? NO_BYTES);
+    const opened = await openIndex(port, indexed, { segments, chain });
     index = opened.store;
     let rebuilt = !opened.found;
     const anew = async (old: IndexStore): Promise<IndexStore> => {
       rebuilt = true;
       await old.close();
-      await removeTree(port, paths.index);
-      await ensureDirectory(port, paths.index);
-      return (await openIndex(port, paths.index)).store;
+      await removeIndex(port, paths.index);
+      return (await IndexStore.open(port, indexed)).store;
     };
     if (opened.found && !(await covers(index, { segments, chain }))) index = await anew(index);
     const isShort = await forgetLostEnd(index, segments);
     let unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
-    let lost = 0;
+    let { lost } = opened;
     if (!rebuilt) {
       const { whole, unreachable } = await survey(index, segments);
       await nameLost(index, chain, unreachable);
-      lost = unreachable.length;
+      lost += unreachable.length;
       if (isShort || unreachable.length > 0 || hasGap(segments))
         await forgetItems(index, placesIn(segments));
       if (!whole) {
@@ -282,33 +284,27 @@ async function covers(index: IndexStore, { segments, chain }: QueueLogs): Promis
   return reached === undefined || oldest === undefined || reached.file >= oldest;
 }
 
-async function openIndex(
-  port: FilePort,
-  path: string,
-): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
-  try {
-    return await IndexStore.open(port, path);
-  } catch (error) {
-    if (!isDamage(error)) {
-      if (levelTrouble(error) === undefined) throw error;
-      throw new QueueError(
-        isNoSpace(error) ? 'QUEUE_NO_SPACE' : 'QUEUE_STORAGE',
-        `the queue index ${path} cannot be opened: ${levelWords(error)}`,
-        { cause: error },
-      );
-    }
-  }
-  await removeTree(port, path);
-  await ensureDirectory(port, path);
-  return IndexStore.open(port, path);
+interface OpenedIndex {
+  readonly store: IndexStore;
+  readonly found: boolean;
+  /** Versions that only a damaged index knew: they were named as lost. */
+  readonly lost: number;
 }
 
-/** Whether an index cannot be read, so that it is made again. */
-function isDamage(error: unknown): boolean {
-  return (
-    (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||
-    levelTrouble(error) === 'damaged'
-  );
+/** Opens the index; one that cannot be believed is made anew, after what only it knew was told. */
+async function openIndex(
+  disk: DiskPort,
+  options: IndexOptions,
+  logs: QueueLogs,
+): Promise<OpenedIndex> {
+  try {
+    return { lost: 0, ...(await IndexStore.open(disk, options)) };
+  } catch (error) {
+    if (!isRebuild(error)) throw toldAsQueue(error, 'cannot be opened');
+  }
+  const lost = await nameBeyond(disk, options, logs);
+  await removeIndex(disk, options.dir);
+  return { lost, ...(await IndexStore.open(disk, options)) };
 }
 
 /** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */
@@ -328,7 +324,10 @@ async function salvage<K extends RecordKind>(
 export function freeBytesFor({
   port,
   dataDir,
-}: Pick<FilesOptions, 'port' | 'dataDir'>): Promise<number> {
+}: {
+  readonly port: FilePort;
+  readonly dataDir: string;
+}): Promise<number> {
   return withFileErrors('ask for free space at', dataDir, () => port.freeBytes(dataDir));
 }
 

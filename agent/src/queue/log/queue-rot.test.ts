@@ -1,6 +1,6 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -82,7 +82,7 @@ async function sendsTheRest(at: string): Promise<{ readonly lost: string[] }> {
 async function recordsOf(
   kind: string,
 ): Promise<readonly { readonly at: number; readonly length: number }[]> {
-  const logs = { port: nodeFiles, dataDir: dir, random: seededRandom('logs') };
+  const logs = { port: nodeDisk, dataDir: dir, random: seededRandom('logs') };
   const { segments, chain } = await openLogs(logs);
   await chain.close();
   const items = await collect(segments.scanFile(1, { take: () => 'skip' }));
@@ -129,7 +129,7 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     test(`${what}: a repair before anything else names it too, or leaves that to the next commit`, async () => {
       flip(segment(dir), await place());
       const found = await collect(
-        fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: true }),
+        fsckQueue({ port: nodeDisk, dataDir: dir, random: seededRandom('fsck'), repair: true }),
       );
       expect(found.map(({ code }) => code)).toContain('FSCK_SEGMENT_DAMAGED');
       const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
@@ -148,7 +148,7 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
       flip(segment(copy), ((await recordsOf(kind))[2]?.at ?? 0) + 20);
       expect((await sendsTheRest(copy)).lost).toEqual([]);
       const found = await collect(
-        fsckQueue({ port: nodeFiles, dataDir: copy, random: seededRandom('fsck'), repair: false }),
+        fsckQueue({ port: nodeDisk, dataDir: copy, random: seededRandom('fsck'), repair: false }),
       );
       expect(found.map(({ code }) => code)).toContain('FSCK_SEGMENT_DAMAGED');
     }
@@ -210,7 +210,7 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     expect(await queue.outbox.nextCommit(testSigner())).toMatchObject({ entries: 1 });
     await queue.close();
     const found = await collect(
-      fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }),
+      fsckQueue({ port: nodeDisk, dataDir: dir, random: seededRandom('fsck'), repair: false }),
     );
     expect(found.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
   });

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import fc from 'fast-check';
@@ -19,6 +19,7 @@ import { reference } from '../../../testing/queue/references-conformance.ts';
 import {
   collect,
   drainAll,
+  indexOf,
   openQueue,
   put,
   putGone,
@@ -30,7 +31,6 @@ import {
 import type { Queue } from '../queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-keys.ts';
-import { IndexStore } from './index-store.ts';
 import { openLogs, queuePaths } from './open-queue.ts';
 
 const noHead = {
@@ -61,7 +61,7 @@ async function open(
 }
 
 const logsOf = (dataDir: string) => {
-  return { port: nodeFiles, dataDir, random: seededRandom('logs') };
+  return { port: nodeDisk, dataDir, random: seededRandom('logs') };
 };
 
 /** A history with everything in it: receipted, signed, queued, gone, refreshed, problems. */
@@ -92,7 +92,7 @@ async function eventful(segmentBytes = 8192): Promise<void> {
 
 /** Everything in the index but the cache and the checkpoint. */
 async function contents(dir: string): Promise<string[]> {
-  const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
+  const store = await indexOf(dir);
   const all: string[] = [];
   for (const family of ['q', 'h', 'i', 'k', 'p', 'c', 'l', 'r', 's'] satisfies Family[]) {
     for await (const [key, value] of store.iterate(familyRange(family))) {
@@ -267,7 +267,7 @@ describe('opening after a crash', () => {
         expect(
           await collect(
             fsckQueue({
-              port: nodeFiles,
+              port: nodeDisk,
               dataDir: dir,
               random: seededRandom('fsck'),
               repair: false,
@@ -339,7 +339,7 @@ describe('opening after a crash', () => {
     rmSync(index, { recursive: true });
     cpSync(`${index}.old`, index, { recursive: true });
     await (await open()).close();
-    const { store } = await IndexStore.open(nodeFiles, index);
+    const store = await indexOf(folder.dir);
     expect(await store.firstKey(familyRange('x'))).toBeUndefined();
     await store.close();
   });
@@ -352,7 +352,7 @@ describe('opening after a crash', () => {
     bytes.writeUInt8((bytes[100] ?? 0) ^ 1, 100);
     writeFileSync(victim, bytes);
     const findings = await collect(
-      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
+      fsckQueue({ port: nodeDisk, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
     );
     expect(findings).toMatchObject([
       { code: 'FSCK_SEGMENT_DAMAGED', severity: 'error', repaired: false },
@@ -377,7 +377,7 @@ describe('opening after a crash', () => {
     rmSync(paths.index, { recursive: true });
     await expect(openQueue(folder.dir)).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
     const findings = await collect(
-      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
+      fsckQueue({ port: nodeDisk, dataDir: folder.dir, random: seededRandom('f'), repair: false }),
     );
     expect(findings.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
   });
@@ -456,7 +456,7 @@ describe('opening after a crash', () => {
 describe('fsck', () => {
   const run = (repair: boolean) =>
     collect(
-      fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('fsck'), repair }),
+      fsckQueue({ port: nodeDisk, dataDir: folder.dir, random: seededRandom('fsck'), repair }),
     );
 
   test('a sound queue has no findings, and looking changes nothing', async () => {
@@ -469,7 +469,7 @@ describe('fsck', () => {
   test('an index that lies is found, removed by repair, and right after the next start', async () => {
     await eventful();
     const before = await contents(folder.dir);
-    const { store } = await IndexStore.open(nodeFiles, queuePaths(folder.dir).index);
+    const store = await indexOf(folder.dir);
     store.del((await store.firstKey(familyRange('i'))) ?? new Uint8Array());
     await store.write();
     await store.close();

@@ -1,18 +1,17 @@
 import { join } from 'node:path';
+import type { DiskPort, LevelDatabase, RowChange } from '@aliquot/shared/derived/level-port';
+import { levelTrouble, levelWords } from '@aliquot/shared/derived/level-trouble';
 import { ensureDirectory, exists, removeDurably } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
-import type { BatchOperation, Level } from 'level';
 import { StoreError } from '../errors.ts';
 import { CATALOG_VERSION, keys, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
 import { overlaid, waitingIn } from './catalog-scan.ts';
 
-type Db = Level<Buffer, Buffer>;
-type Operation = BatchOperation<Db, Buffer, Buffer>;
+type Db = LevelDatabase;
+type Operation = RowChange;
 
-const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
 /** Changes that may gather in memory before they are written to Level: about 10 MB. */
 export const FLUSH_CHANGES = 40_000;
 /** Level's own memory for each vault: blocks read, and the table being filled. */
@@ -52,7 +51,7 @@ export class Catalog {
    * it broken: the caller then takes in everything again. Notes survive wherever Level can still be
    * read.
    */
-  static async open(files: FilePort, dir: string): Promise<Catalog> {
+  static async open(files: DiskPort, dir: string): Promise<Catalog> {
     // LevelDB makes it too, but not durably: after a power failure there would be no catalog
     await ensureDirectory(files, dir);
     const db = await openLevel(files, dir);
@@ -71,11 +70,11 @@ export class Catalog {
    * Opens what exists for reading only; throws when there is nothing or when a living process holds
    * it.
    */
-  static async openExisting(files: FilePort, dir: string): Promise<Catalog> {
-    const db: Db = await files.openLevel<Buffer, Buffer>(dir, {
-      ...encodings,
+  static async openExisting(files: DiskPort, dir: string): Promise<Catalog> {
+    const db: Db = await files.level.open(dir, {
       createIfMissing: false,
       cacheSize: CACHE_BYTES,
+      writeBufferSize: WRITE_BUFFER_BYTES,
     });
     const version = await db.get(keys.version);
     return new Catalog(db, version !== undefined && read.u32(version) === CATALOG_VERSION);
@@ -234,10 +233,14 @@ async function* rowsOf(iterator: {
     yield* rows;
 }
 
-async function openLevel(files: FilePort, dir: string): Promise<Db> {
-  const options = { ...encodings, cacheSize: CACHE_BYTES, writeBufferSize: WRITE_BUFFER_BYTES };
+async function openLevel(files: DiskPort, dir: string): Promise<Db> {
+  const options = {
+    createIfMissing: true,
+    cacheSize: CACHE_BYTES,
+    writeBufferSize: WRITE_BUFFER_BYTES,
+  };
   try {
-    return await files.openLevel<Buffer, Buffer>(dir, options);
+    return await files.level.open(dir, options);
   } catch (error) {
     switch (levelTrouble(error)) {
       case 'locked':
@@ -266,7 +269,7 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
     }
   }
   await removeCatalog(files, dir);
-  return files.openLevel<Buffer, Buffer>(dir, options);
+  return files.level.open(dir, options);
 }
 
 /** Removes all files of a catalog: it follows from history and packs again. */

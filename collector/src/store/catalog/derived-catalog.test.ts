@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asVaultId } from '@aliquot/proto';
-import { nodeLevel } from '@aliquot/shared/derived/node-level';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { MemoryIndex, MemoryRows } from '@aliquot/shared/testing/derived/memory-index';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
@@ -10,11 +9,10 @@ import { catalogConformance } from '../../../testing/store/catalog-conformance.t
 import type { CatalogStore } from './catalog-store.ts';
 import { catalogOver, openCatalog, openExistingCatalog } from './derived-catalog.ts';
 
-const ports = { files: nodeFiles, level: nodeLevel };
 const vaultId = asVaultId(new Uint8Array(16).fill(7));
 const folders = new WeakMap<CatalogStore, string>();
 const open = async (dir: string): Promise<CatalogStore> => {
-  const catalog = await openCatalog(ports, dir, vaultId);
+  const catalog = await openCatalog(nodeDisk, dir, vaultId);
   folders.set(catalog, dir);
   return catalog;
 };
@@ -74,7 +72,7 @@ describe('a catalog that cannot be believed', () => {
     test(`because it ${what}: it begins empty, with the notes that it still has`, async () => {
       const dir = await made();
       damage(dir);
-      await expect(openExistingCatalog(ports, dir, vaultId)).rejects.toMatchObject({
+      await expect(openExistingCatalog(nodeDisk, dir, vaultId)).rejects.toMatchObject({
         code: 'DERIVED_REBUILD',
       });
       const catalog = await open(dir);
@@ -82,13 +80,13 @@ describe('a catalog that cannot be believed', () => {
       expect((await catalog.get(note))?.toString()).toBe('new');
       await catalog.flush();
       await catalog.close();
-      await (await openExistingCatalog(ports, dir, vaultId)).close();
+      await (await openExistingCatalog(nodeDisk, dir, vaultId)).close();
     });
   }
 
   test("because it is another vault's: it begins empty", async () => {
     const dir = await made();
-    const other = await openCatalog(ports, dir, asVaultId(new Uint8Array(16).fill(8)));
+    const other = await openCatalog(nodeDisk, dir, asVaultId(new Uint8Array(16).fill(8)));
     expect(await other.get(row)).toBeUndefined();
     expect(await other.get(note)).toBeUndefined();
     await other.close();

@@ -1,12 +1,8 @@
 import type { VaultId } from '@aliquot/proto';
 import { type DerivedIndex, type Row, rowsOf } from '@aliquot/shared/derived/derived-index';
 import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
-import {
-  type IndexOptions,
-  type IndexPorts,
-  openIndex,
-  removeIndex,
-} from '@aliquot/shared/derived/level-index';
+import { type IndexOptions, openIndex, removeIndex } from '@aliquot/shared/derived/level-index';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { salvagedRows } from '@aliquot/shared/derived/salvage';
 import { StoreError } from '../errors.ts';
 import { CATALOG_VERSION, type Range } from './catalog-keys.ts';
@@ -32,17 +28,17 @@ const MOST_NOTES = 100_000;
  * Errors: `STORE_FOLDER`, `STORE_NO_SPACE`. Seam: for the vault's core.
  */
 export async function openCatalog(
-  ports: IndexPorts,
+  disk: DiskPort,
   dir: string,
   vaultId: VaultId,
 ): Promise<CatalogStore> {
   const options = optionsFor(dir, vaultId);
   try {
-    const found = await openIndex(ports, options).catch((error: unknown) => {
+    const found = await openIndex(disk, options).catch((error: unknown) => {
       if (isRebuild(error)) return undefined;
       throw error;
     });
-    const index = found ?? (await openAnew(ports, options));
+    const index = found ?? (await openAnew(disk, options));
     const catalog = new DerivedCatalog(index);
     if (!isOfThisRelease(index)) await catalog.clear();
     return catalog;
@@ -56,11 +52,11 @@ export async function openCatalog(
  * Seam: for fsck.
  */
 export async function openExistingCatalog(
-  ports: IndexPorts,
+  disk: DiskPort,
   dir: string,
   vaultId: VaultId,
 ): Promise<CatalogStore> {
-  const index = await openIndex(ports, { ...optionsFor(dir, vaultId), mustExist: true });
+  const index = await openIndex(disk, { ...optionsFor(dir, vaultId), mustExist: true });
   return new DerivedCatalog(index, isOfThisRelease(index));
 }
 
@@ -85,14 +81,14 @@ function isOfThisRelease(index: DerivedIndex): boolean {
 }
 
 /** A new one in place of one that cannot be believed, with the notes of that as far as they go. */
-async function openAnew(ports: IndexPorts, options: IndexOptions): Promise<DerivedIndex> {
+async function openAnew(disk: DiskPort, options: IndexOptions): Promise<DerivedIndex> {
   const notes: Row[] = [];
-  for await (const note of salvagedRows(ports, options, NOTES)) {
+  for await (const note of salvagedRows(disk, options, NOTES)) {
     notes.push(note);
     if (notes.length === MOST_NOTES) break;
   }
-  await removeIndex(ports.files, options.dir);
-  const index = await openIndex(ports, options);
+  await removeIndex(disk, options.dir);
+  const index = await openIndex(disk, options);
   for (const [key, value] of notes) index.put(key, value);
   return index;
 }

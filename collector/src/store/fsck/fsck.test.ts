@@ -1,6 +1,6 @@
 import { appendFileSync, cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
 import { catalogRows, endsOnDisk, fileOf } from '../../../testing/store/copies.ts';
@@ -142,7 +142,7 @@ describe('fsck of a collector', () => {
   test('I-C2 a catalog that says something else is found, and built anew by a repair', async () => {
     const place = await lab();
     const before = await catalogRows(place.vaultDir);
-    const catalog = await Catalog.open(nodeFiles, join(place.vaultDir, 'catalog'));
+    const catalog = await Catalog.open(nodeDisk, join(place.vaultDir, 'catalog'));
     const change = catalog.begin();
     change.del(keys.leaf(2));
     change.put(keys.item(content('planted', 32)), Buffer.from('00', 'hex'));

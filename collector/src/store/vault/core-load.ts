@@ -8,7 +8,7 @@ import {
   type LogLeaf,
   type Signed,
 } from '@aliquot/proto';
-import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
+import { levelTrouble } from '@aliquot/shared/derived/level-trouble';
 import { LogError } from '@aliquot/shared/log/errors';
 import { MerkleLog } from '@aliquot/shared/log/merkle';
 import type { Catalog } from '../catalog/catalog.ts';

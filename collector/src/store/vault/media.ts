@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { VaultId } from '@aliquot/proto';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import { Catalog, removeCatalog } from '../catalog/catalog.ts';
@@ -24,7 +24,7 @@ export interface VaultMedia {
 }
 
 export interface DiskMediaPorts {
-  readonly files: FilePort;
+  readonly files: DiskPort;
   readonly random: Random;
   readonly hasher?: Hasher | undefined;
   /** A pack is closed before it grows past this; tests make it small. */

@@ -4,31 +4,31 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../testing/temp.ts';
+import { nodeDisk } from '../derived/node-level.ts';
 import { checkDataFolder, createDataFolder, openDataFolder } from './data-folder.ts';
-import { nodeFiles } from './file-port.ts';
 
 describe('a data folder', () => {
   it('is made once, released, and opened again', async () => {
     const dir = join(temporaryFolder(), 'new', 'data');
-    const made = await createDataFolder(nodeFiles, dir, 'aliquot-agent');
+    const made = await createDataFolder(nodeDisk, dir, 'aliquot-agent');
     await made.release();
     await made.release();
     expect(JSON.parse(readFileSync(join(dir, 'format.json'), 'utf8'))).toEqual({
       kind: 'aliquot-agent',
       version: 2,
     });
-    const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
+    const opened = await openDataFolder(nodeDisk, dir, 'aliquot-agent');
     expect(opened).toMatchObject({ dir, kind: 'aliquot-agent' });
     await opened.release();
   });
 
   it('is opened although the files of its lock are damaged, and still by one process only', async () => {
     const dir = join(temporaryFolder(), 'data');
-    await (await createDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    await (await createDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
     for (const name of readdirSync(join(dir, 'lock')))
       writeFileSync(join(dir, 'lock', name), 'damaged');
-    const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({
+    const opened = await openDataFolder(nodeDisk, dir, 'aliquot-agent');
+    await expect(openDataFolder(nodeDisk, dir, 'aliquot-agent')).rejects.toMatchObject({
       code: 'FOLDER_IN_USE',
     });
     await opened.release();
@@ -37,12 +37,12 @@ describe('a data folder', () => {
   it('is not made where something is', async () => {
     const dir = temporaryFolder();
     writeFileSync(join(dir, 'thesis.doc'), '');
-    await expect(createDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({
+    await expect(createDataFolder(nodeDisk, dir, 'aliquot-agent')).rejects.toMatchObject({
       code: 'FOLDER_NOT_EMPTY',
     });
     const other = join(dir, 'data');
-    await (await createDataFolder(nodeFiles, other, 'aliquot-agent')).release();
-    await expect(createDataFolder(nodeFiles, other, 'aliquot-agent')).rejects.toThrow(
+    await (await createDataFolder(nodeDisk, other, 'aliquot-agent')).release();
+    await expect(createDataFolder(nodeDisk, other, 'aliquot-agent')).rejects.toThrow(
       'is a data folder already',
     );
   });
@@ -51,16 +51,16 @@ describe('a data folder', () => {
     const dir = temporaryFolder();
     writeFileSync(join(dir, '.aq-0011223344556677.part'), '{');
     writeFileSync(join(dir, 'lock.json'), '');
-    await (await createDataFolder(nodeFiles, dir, 'aliquot-collector')).release();
-    await checkDataFolder(nodeFiles, dir, 'aliquot-collector');
+    await (await createDataFolder(nodeDisk, dir, 'aliquot-collector')).release();
+    await checkDataFolder(nodeDisk, dir, 'aliquot-collector');
   });
 
   it('that is missing says how to make one', async () => {
     const dir = join(temporaryFolder(), 'none');
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-collector')).rejects.toMatchObject({
+    await expect(openDataFolder(nodeDisk, dir, 'aliquot-collector')).rejects.toMatchObject({
       code: 'FOLDER_MISSING',
     });
-    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toThrow(
+    await expect(openDataFolder(nodeDisk, dir, 'aliquot-agent')).rejects.toThrow(
       'aliquot-agent enroll BUNDLE --data DIR makes one',
     );
   });
@@ -68,7 +68,7 @@ describe('a data folder', () => {
   it('of the other program, of another version, or damaged, is refused and left alone', async () => {
     const dir = temporaryFolder();
     const format = join(dir, 'format.json');
-    const opening = () => openDataFolder(nodeFiles, dir, 'aliquot-agent');
+    const opening = () => openDataFolder(nodeDisk, dir, 'aliquot-agent');
     writeFileSync(format, '{"kind":"aliquot-collector","version":2}');
     await expect(opening()).rejects.toMatchObject({ code: 'FOLDER_KIND' });
     writeFileSync(format, '{"kind":"aliquot-agent","version":3}');
@@ -84,11 +84,11 @@ describe('a data folder', () => {
 
   it('in use by a living process names that process, and is free when it is killed', async () => {
     const dir = join(temporaryFolder(), 'data');
-    await (await createDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    await (await createDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
     const program = `
-      import { openDataFolder } from '@aliquot/shared/durable/data-folder';
-      import { nodeFiles } from '@aliquot/shared/durable/file-port';
-      await openDataFolder(nodeFiles, ${JSON.stringify(dir)}, 'aliquot-agent');
+      import { openDataFolder } from '@aliquot/shared/folder/data-folder';
+      import { nodeDisk } from '@aliquot/shared/durable/file-port';
+      await openDataFolder(nodeDisk, ${JSON.stringify(dir)}, 'aliquot-agent');
       process.stdout.write('ready');
       setInterval(() => {}, 1000);`;
     const holder = spawn(
@@ -99,7 +99,7 @@ describe('a data folder', () => {
       },
     );
     await once(holder.stdout, 'data');
-    const second = openDataFolder(nodeFiles, dir, 'aliquot-agent');
+    const second = openDataFolder(nodeDisk, dir, 'aliquot-agent');
     await expect(second).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
     await expect(second).rejects.toThrow(
       `in use by a living process (pid ${holder.pid}); stop it first`,
@@ -107,6 +107,6 @@ describe('a data folder', () => {
     const ended = once(holder, 'exit');
     holder.kill('SIGKILL');
     await ended;
-    await (await openDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    await (await openDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
   });
 });

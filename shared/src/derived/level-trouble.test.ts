@@ -3,17 +3,18 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { posixOnly } from '../../testing/platform.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
-import { nodeFiles } from './file-port.ts';
 import { levelTrouble, levelWords } from './level-trouble.ts';
+import { nodeDisk } from './node-level.ts';
 
-const options = { keyEncoding: 'utf8', valueEncoding: 'utf8' } as const;
+const options = { createIfMissing: true, cacheSize: 0, writeBufferSize: 64 * 1024 };
 
 /** A database of a few files. */
 async function database(): Promise<string> {
   const folder = join(temporaryFolder(), 'db');
   for (const turn of ['1', '2']) {
-    const level = await nodeFiles.openLevel<string, string>(folder, options);
-    await level.put(turn, turn);
+    const level = await nodeDisk.level.open(folder, options);
+    const [key, value] = [Buffer.from(turn), Buffer.from(turn)];
+    await level.batch([{ type: 'put', key, value }], { sync: false });
     await level.close();
   }
   return folder;
@@ -24,7 +25,7 @@ async function failureOf(
   more: { readonly createIfMissing?: boolean } = {},
 ): Promise<unknown> {
   try {
-    await (await nodeFiles.openLevel<string, string>(folder, { ...options, ...more })).close();
+    await (await nodeDisk.level.open(folder, { ...options, ...more })).close();
   } catch (error) {
     return error;
   }
@@ -57,7 +58,7 @@ describe('what LevelDB met', () => {
 
   it('is a lock while another opening has it', async () => {
     const folder = await database();
-    const level = await nodeFiles.openLevel<string, string>(folder, options);
+    const level = await nodeDisk.level.open(folder, options);
     expect(levelTrouble(await failureOf(folder))).toBe('locked');
     await level.close();
   });

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import type { DiskPort } from '../derived/level-port.ts';
+import { ensureDirectory, readFileIfThere, writeFileDurably } from '../durable/durable.ts';
+import { FolderError, withFileErrors } from '../durable/errors.ts';
+import type { FilePort } from '../durable/file-port.ts';
+import { closeToStrangers, refuseStrangers } from '../durable/private.ts';
 import { jsonOf } from '../json.ts';
-import { ensureDirectory, readFileIfThere, writeFileDurably } from './durable.ts';
-import { FolderError, withFileErrors } from './errors.ts';
-import type { FilePort } from './file-port.ts';
 import { type FolderLock, lockDirectory } from './lock.ts';
-import { closeToStrangers, refuseStrangers } from './private.ts';
 
 export type FolderKind = 'aliquot-agent' | 'aliquot-collector';
 
@@ -32,7 +33,7 @@ const makers: Record<FolderKind, { readonly name: string; readonly remedy: strin
  * somebody who could open it again.
  */
 export async function createDataFolder(
-  port: FilePort,
+  port: DiskPort,
   dir: string,
   kind: FolderKind,
 ): Promise<DataFolder> {
@@ -102,7 +103,7 @@ export async function checkDataFolder(
  * `FOLDER_IN_USE`, `FOLDER_OPEN_TO_OTHERS`.
  */
 export async function openDataFolder(
-  port: FilePort,
+  port: DiskPort,
   dir: string,
   kind: FolderKind,
 ): Promise<DataFolder> {

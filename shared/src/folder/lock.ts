@@ -1,11 +1,16 @@
 import { join } from 'node:path';
-import type { Level } from 'level';
+import type { DiskPort, LevelDatabase } from '../derived/level-port.ts';
+import { levelTrouble } from '../derived/level-trouble.ts';
+import {
+  ensureDirectory,
+  readFileIfThere,
+  removeDurably,
+  writeFileDurably,
+} from '../durable/durable.ts';
+import { FileError, FolderError, withFileErrors } from '../durable/errors.ts';
+import type { FilePort } from '../durable/file-port.ts';
+import { errnoOf } from '../durable/system-errors.ts';
 import { jsonOf } from '../json.ts';
-import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from './durable.ts';
-import { FileError, FolderError, withFileErrors } from './errors.ts';
-import type { FilePort } from './file-port.ts';
-import { levelTrouble } from './level-trouble.ts';
-import { errnoOf } from './system-errors.ts';
 
 /**
  * The right to use a folder; the operating system takes it back when the process ends, however it
@@ -23,13 +28,13 @@ export interface FolderLock {
  * it. Error: `FOLDER_IN_USE`.
  */
 export async function lockDirectory(
-  port: FilePort,
+  port: DiskPort,
   dir: string,
   what: string,
 ): Promise<FolderLock> {
   const holderFile = join(dir, 'lock.json');
   await ensureDirectory(port, join(dir, 'lock'));
-  let level: Level<string, string>;
+  let level: LevelDatabase;
   try {
     level = await openAnew(port, join(dir, 'lock'), async () =>
       isAlive(await holderPid(port, holderFile)),
@@ -52,9 +57,11 @@ export async function lockDirectory(
     await level.close();
     throw error;
   }
+  let isHeld = true;
   return {
     async release() {
-      if (level.status === 'closed') return;
+      if (!isHeld) return;
+      isHeld = false;
       await removeDurably(port, holderFile);
       await level.close();
     },
@@ -66,12 +73,16 @@ export async function lockDirectory(
  * anybody from the folder.
  */
 async function openAnew(
-  port: FilePort,
+  port: DiskPort,
   path: string,
   inUse: () => Promise<boolean>,
-): Promise<Level<string, string>> {
+): Promise<LevelDatabase> {
   const open = () =>
-    port.openLevel<string, string>(path, { writeBufferSize: 64 * 1024, cacheSize: 0 }, inUse);
+    port.level.open(
+      path,
+      { createIfMissing: true, writeBufferSize: 64 * 1024, cacheSize: 0 },
+      inUse,
+    );
   try {
     return await open();
   } catch (error) {
