@@ -1,6 +1,6 @@
 import { recordDamageSuite } from '@aliquot/shared/testing/records/damage';
-import { HISTORY_FORMAT } from './history/history-format.ts';
-import { PACK_FORMAT } from './packs/pack-format.ts';
+import { historyFormat } from './history/history-format.ts';
+import { packFormat } from './packs/pack-format.ts';
 
 const codes = {
   damaged: 'STORE_DAMAGED',
@@ -9,5 +9,5 @@ const codes = {
   tooLarge: 'STORE_BAD_ITEM',
 } as const;
 
-recordDamageSuite(HISTORY_FORMAT, codes);
-recordDamageSuite(PACK_FORMAT, codes);
+recordDamageSuite(historyFormat, codes);
+recordDamageSuite(packFormat, codes);

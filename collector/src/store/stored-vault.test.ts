@@ -1,10 +1,10 @@
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { onTestFinished } from 'vitest';
 import { vaultStoreConformance } from '../../testing/store/conformance.ts';
+import { HistoryMedium, MemoryHistory } from '../../testing/store/memory-history.ts';
+import { MemoryPacks, PackMedium } from '../../testing/store/memory-packs.ts';
 import { ObjectPacks, objectsOnly } from '../../testing/store/object-packs.ts';
 import type { StoreWorld } from '../../testing/store/world.ts';
-import { HistoryMedium, MemoryHistory } from './history/memory-history.ts';
-import { MemoryPacks, PackMedium } from './packs/memory-packs.ts';
 import { StoredVault } from './stored-vault.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
 

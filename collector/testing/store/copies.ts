@@ -8,11 +8,11 @@ import type { FileFormat } from '@aliquot/shared/records/format';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { Catalog } from '../../src/store/catalog/catalog.ts';
 import { ranges } from '../../src/store/catalog/catalog-keys.ts';
-import { HISTORY_FORMAT } from '../../src/store/history/history-format.ts';
-import { PACK_FORMAT } from '../../src/store/packs/pack-format.ts';
+import { historyFormat } from '../../src/store/history/history-format.ts';
+import { packFormat } from '../../src/store/packs/pack-format.ts';
 
 /** The two kinds of files of records that a vault's folder has. */
-const logs = { history: HISTORY_FORMAT, packs: PACK_FORMAT } as const;
+const logs = { history: historyFormat, packs: packFormat } as const;
 export type LogName = keyof typeof logs;
 const logNames = ['history', 'packs'] as const;
 

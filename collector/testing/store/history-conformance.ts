@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { StoreError } from '../../src/store/errors.ts';
 import {
   compareHistory,
-  HISTORY_START,
   type HistoryItem,
   type HistoryKind,
   type HistoryLog,
@@ -11,6 +10,7 @@ import {
   type HistoryPlace,
   type HistoryPoint,
   type HistoryRecord,
+  historyStart,
 } from '../../src/store/history/history-log.ts';
 
 /** A medium under test, empty at first: a log is opened on it again and again, one at a time. */
@@ -43,7 +43,7 @@ async function codeOf(run: Promise<unknown>): Promise<string | undefined> {
   }
 }
 
-async function replayed(log: HistoryLog, from: HistoryPoint = HISTORY_START) {
+async function replayed(log: HistoryLog, from: HistoryPoint = historyStart) {
   const items: HistoryItem[] = [];
   for await (const item of log.replay(from)) items.push(item);
   return items;

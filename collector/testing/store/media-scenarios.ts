@@ -9,7 +9,7 @@ import { StoreError } from '../../src/store/errors.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import { checkHistory } from '../../src/store/history/check-history.ts';
 import { DiskHistory } from '../../src/store/history/disk-history.ts';
-import { HISTORY_START, type HistoryPoint } from '../../src/store/history/history-log.ts';
+import { type HistoryPoint, historyStart } from '../../src/store/history/history-log.ts';
 import { checkPacks } from '../../src/store/packs/check-packs.ts';
 import { DiskPacks } from '../../src/store/packs/disk-packs.ts';
 import type { PackExtent, PackItem, Place, PlacedItem } from '../../src/store/packs/pack-store.ts';
@@ -100,7 +100,7 @@ class MediaLife implements Life<Stores> {
   /** Packs whose removal was begun: what lay there is promised no more. */
   readonly #going = new Set<number>();
   readonly #gone = new Set<number>();
-  #known: Known = { packs: [], history: HISTORY_START };
+  #known: Known = { packs: [], history: historyStart };
 
   constructor(dir: string, random: SeededRandom) {
     this.#dir = dir;
@@ -154,7 +154,7 @@ class MediaLife implements Life<Stores> {
     const stores = await this.open(files);
     try {
       const rounds = new Set<string>();
-      for await (const { payload } of stores.history.replay(HISTORY_START))
+      for await (const { payload } of stores.history.replay(historyStart))
         rounds.add(Buffer.from(payload).toString());
       for (const { round, items } of this.#kept) {
         expectThat(rounds.has(round), `I-C1: ${round} is no longer in the history`);

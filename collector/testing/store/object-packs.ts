@@ -20,9 +20,9 @@ import { StoreError } from '../../src/store/errors.ts';
 import {
   encodeEnd,
   PACK_BYTES,
-  PACK_FORMAT,
   PackIndex,
   type PackKind,
+  packFormat,
 } from '../../src/store/packs/pack-format.ts';
 import { PackReading } from '../../src/store/packs/pack-reading.ts';
 import { endOfPack } from '../../src/store/packs/pack-rows.ts';
@@ -68,8 +68,8 @@ class HeldPack {
 
   constructor(header: Parameters<typeof encodeFileHeader>[1]) {
     this.number = header.number;
-    this.#codec = new RecordCodec(PACK_FORMAT, header);
-    this.#add(encodeFileHeader(PACK_FORMAT, header));
+    this.#codec = new RecordCodec(packFormat, header);
+    this.#add(encodeFileHeader(packFormat, header));
   }
 
   put({ id, kind, bytes }: PackItem): Place {
@@ -178,7 +178,7 @@ export class ObjectPacks implements PackStore {
   ): Promise<ObjectPacks> {
     const { files: port } = ports;
     await ensureDirectory(port, dir);
-    const reader = await ObjectReader.list({ port, dir, format: PACK_FORMAT, owner: vaultId });
+    const reader = await ObjectReader.list({ port, dir, format: packFormat, owner: vaultId });
     let removed = 0;
     for await (const { name } of port.list(dir))
       removed = Math.max(removed, Number(LAST_REMOVED.exec(name.toString())?.[1] ?? 0));

@@ -44,12 +44,12 @@ import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog/catalog-rows.ts';
 import {
   decodeFileEnd,
-  HISTORY_FORMAT,
+  historyFormat,
 } from '../../../collector/src/store/history/history-format.ts';
 import {
   decodeEnd,
   decodeIndex,
-  PACK_FORMAT,
+  packFormat,
 } from '../../../collector/src/store/packs/pack-format.ts';
 import { doors, pageContent } from '../../../proto/testing/arbitraries.ts';
 import type { FuzzTarget } from './fuzz.ts';
@@ -176,8 +176,8 @@ const recordTarget = (name: string, format: FileFormat<string>): FuzzTarget => {
 };
 
 const storeTargets: readonly FuzzTarget[] = [
-  recordTarget('collector-pack-record-header', PACK_FORMAT),
-  recordTarget('collector-history-record-header', HISTORY_FORMAT),
+  recordTarget('collector-pack-record-header', packFormat),
+  recordTarget('collector-history-record-header', historyFormat),
   {
     name: 'collector-pack-index',
     seeds: () => [

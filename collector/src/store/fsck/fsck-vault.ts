@@ -11,7 +11,7 @@ import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
 import { DiskHistory } from '../history/disk-history.ts';
-import { compareHistory, HISTORY_START, type HistoryPoint } from '../history/history-log.ts';
+import { compareHistory, historyStart, type HistoryPoint } from '../history/history-log.ts';
 import { checkPacks } from '../packs/check-packs.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
 import { comparePlaces, type PackRow } from '../packs/pack-store.ts';
@@ -90,7 +90,7 @@ export class VaultCheck {
   async #known(): Promise<Known> {
     const mark = await readMark(this.#options.files, this.#dir);
     const packs = new Map<number, number>();
-    let history = mark?.history ?? HISTORY_START;
+    let history = mark?.history ?? historyStart;
     const catalog = await this.#catalogToAsk();
     try {
       if (catalog !== undefined) {
@@ -200,7 +200,7 @@ export class VaultCheck {
       if (real !== undefined && real !== 'broken') {
         const [until, known] = [await knownHistory(real), await knownPacks(real)];
         await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
-        const met = await replayInto(core, HISTORY_START, { ...options, until });
+        const met = await replayInto(core, historyStart, { ...options, until });
         await core.catalog.flush();
         const lost = new Set(lostPacks({ packs: core.packs, known }));
         differences = met
@@ -214,7 +214,7 @@ export class VaultCheck {
         if (met) await replayInto(core, until, options);
       } else {
         await this.#takeIn(core, damaged, () => Number.POSITIVE_INFINITY);
-        await replayInto(core, HISTORY_START, options);
+        await replayInto(core, historyStart, options);
       }
     } finally {
       if (real !== 'broken') await real?.close();

@@ -3,8 +3,8 @@ import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { FileCheck, nameOf, newestOf, RESTORE, type RecordChecks } from '../check-records.ts';
 import type { Finding } from '../fsck-finding.ts';
-import { decodeFileEnd, HISTORY_FORMAT, type HistoryFileKind } from './history-format.ts';
-import { HISTORY_START, type HistoryPoint } from './history-log.ts';
+import { decodeFileEnd, type HistoryFileKind, historyFormat } from './history-format.ts';
+import { type HistoryPoint, historyStart } from './history-log.ts';
 
 export interface HistoryChecks extends RecordChecks {
   readonly vaultId: VaultId;
@@ -25,11 +25,9 @@ export interface HistoryReport {
 
 /**
  * Reads every byte of a history and proves it: headers, records, and that each file is whole.
- *
- * Seam: for fsck over the two stores.
  */
 export async function checkHistory(dir: string, checks: HistoryChecks): Promise<HistoryReport> {
-  const folder = { port: checks.files, dir, format: HISTORY_FORMAT, owner: checks.vaultId };
+  const folder = { port: checks.files, dir, format: historyFormat, owner: checks.vaultId };
   const reader = await RecordReader.open(folder);
   try {
     return await new HistoryCheck(reader, checks).run();
@@ -44,12 +42,12 @@ class HistoryCheck {
   readonly #durable: HistoryPoint;
   #records = 0;
   #isBroken = false;
-  #end: HistoryPoint = HISTORY_START;
+  #end: HistoryPoint = historyStart;
 
   constructor(reader: RecordReader<HistoryFileKind>, checks: HistoryChecks) {
     this.#reader = reader;
     this.#checks = checks;
-    this.#durable = checks.durable ?? HISTORY_START;
+    this.#durable = checks.durable ?? historyStart;
   }
 
   async run(): Promise<HistoryReport> {

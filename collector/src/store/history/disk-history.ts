@@ -9,11 +9,10 @@ import { writing } from '../record-fault.ts';
 import {
   encodeFileEnd,
   HISTORY_FILE_BYTES,
-  HISTORY_FORMAT,
   type HistoryFileKind,
+  historyFormat,
 } from './history-format.ts';
 import {
-  HISTORY_START,
   type HistoryBatch,
   type HistoryItem,
   type HistoryLog,
@@ -21,6 +20,7 @@ import {
   type HistoryPlace,
   type HistoryPoint,
   type HistoryRecord,
+  historyStart,
 } from './history-log.ts';
 import { brokenHistory, checkSequence, orCorrupt, replayFiles } from './history-scan.ts';
 
@@ -40,15 +40,13 @@ interface Filling {
 /**
  * A history as files of records in a folder, `00000001.history` and on: FORMAT.md, "History". A
  * full file ends in a record that says so; the newest has none.
- *
- * Seam: for VaultCore.
  */
 export class DiskHistory implements HistoryLog {
   readonly capabilities = { heldBytes: 0 };
   readonly #reader: RecordReader<HistoryFileKind>;
   /** `undefined` where the history is only looked at. */
   readonly #log: RecordLog<HistoryFileKind> | undefined;
-  #inspectedEnd: HistoryPoint = HISTORY_START;
+  #inspectedEnd: HistoryPoint = historyStart;
   #filling: Filling | undefined;
   #isClosed = false;
 
@@ -69,11 +67,11 @@ export class DiskHistory implements HistoryLog {
     dir: string,
     vaultId: VaultId,
     { files, random, fileBytes = HISTORY_FILE_BYTES }: DiskHistoryPorts,
-    { durable = HISTORY_START, discard = false }: HistoryOpening = {},
+    { durable = historyStart, discard = false }: HistoryOpening = {},
   ): Promise<DiskHistory> {
     let history: DiskHistory | undefined;
     const log = await RecordLog.open<HistoryFileKind>({
-      ...{ port: files, dir, format: HISTORY_FORMAT, owner: vaultId },
+      ...{ port: files, dir, format: historyFormat, owner: vaultId },
       ...{ random, targetBytes: fileBytes },
       closing: (file) => (history === undefined ? [] : history.#ending(file)),
     });
@@ -98,7 +96,7 @@ export class DiskHistory implements HistoryLog {
     { files }: Pick<DiskHistoryPorts, 'files'>,
     end: HistoryPoint,
   ): Promise<DiskHistory> {
-    const folder = { port: files, dir, format: HISTORY_FORMAT, owner: vaultId };
+    const folder = { port: files, dir, format: historyFormat, owner: vaultId };
     const history = new DiskHistory(await RecordReader.open(folder), undefined);
     history.#inspectedEnd = end;
     return history;

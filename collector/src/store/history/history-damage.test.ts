@@ -20,7 +20,7 @@ import { StoreError } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory } from './check-history.ts';
 import { DiskHistory } from './disk-history.ts';
-import { HISTORY_START, type HistoryPlace, type HistoryPoint } from './history-log.ts';
+import { type HistoryPlace, type HistoryPoint, historyStart } from './history-log.ts';
 
 const vaultId = asVaultId(new Uint8Array(16).fill(7));
 const otherVault = asVaultId(new Uint8Array(16).fill(8));
@@ -38,7 +38,7 @@ function rows(count: number) {
 class Folder {
   readonly dir = join(temporaryFolder(), 'history');
   places: HistoryPlace[] = [];
-  end: HistoryPoint = HISTORY_START;
+  end: HistoryPoint = historyStart;
 
   static async make(vault = vaultId): Promise<Folder> {
     const folder = new Folder();
@@ -88,7 +88,7 @@ class Folder {
     try {
       const history = await DiskHistory.open(this.dir, vaultId, ports, { durable });
       try {
-        for await (const _ of history.replay(HISTORY_START)) count += 1;
+        for await (const _ of history.replay(historyStart)) count += 1;
       } finally {
         await history.close();
       }
@@ -169,7 +169,7 @@ describe('a history that is not as it was left', () => {
       broken: false,
     });
     // What nothing knows of cannot be missed here: the agents know their receipts.
-    expect(await folder.replayed(HISTORY_START)).toBe('24 records');
+    expect(await folder.replayed(historyStart)).toBe('24 records');
 
     const older = await Folder.make();
     const last = older.in(2).at(-1);

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { StoreError } from '../errors.ts';
 import { DiskHistory } from './disk-history.ts';
 import { decodeFileEnd, encodeFileEnd } from './history-format.ts';
-import { HISTORY_START, type HistoryKind } from './history-log.ts';
+import { type HistoryKind, historyStart } from './history-log.ts';
 
 interface HistoryVectors {
   readonly vault: string;
@@ -41,7 +41,7 @@ async function takenFor(bytes: string): Promise<string | number> {
     });
     let replayed = 0;
     try {
-      for await (const _ of history.replay(HISTORY_START)) replayed += 1;
+      for await (const _ of history.replay(historyStart)) replayed += 1;
     } finally {
       await history.close();
     }

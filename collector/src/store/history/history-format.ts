@@ -12,7 +12,7 @@ export const HISTORY_FILE_BYTES = 16 * 1024 * 1024;
 
 const END_PAYLOAD_BYTES = 4;
 
-export const HISTORY_FORMAT: FileFormat<HistoryFileKind> = {
+export const historyFormat: FileFormat<HistoryFileKind> = {
   name: 'history file',
   magic: 'ALQHIST',
   suffix: '.history',

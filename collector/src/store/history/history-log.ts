@@ -32,7 +32,7 @@ export interface HistoryItem extends HistoryRecord {
 }
 
 /** Before everything. */
-export const HISTORY_START: HistoryPoint = { file: 0, offset: 0 };
+export const historyStart: HistoryPoint = { file: 0, offset: 0 };
 
 /** Negative when `a` comes before `b`. */
 export function compareHistory(a: HistoryPoint, b: HistoryPoint): number {
@@ -112,7 +112,7 @@ export interface HistoryLog {
 
   /**
    * All records that begin at `from` or behind it, oldest first, each proved. `from` is the end of
-   * a record, or `HISTORY_START`.
+   * a record, or `historyStart`.
    */
   replay(from: HistoryPoint): AsyncIterable<HistoryItem>;
 

@@ -2,7 +2,7 @@ import {
   historyLogConformance,
   TEST_FILE_BYTES,
 } from '../../../testing/store/history-conformance.ts';
-import { HistoryMedium, MemoryHistory } from './memory-history.ts';
+import { HistoryMedium, MemoryHistory } from '../../../testing/store/memory-history.ts';
 
 historyLogConformance('memory', () => {
   const medium = new HistoryMedium();

@@ -11,7 +11,7 @@ import {
 } from '../check-records.ts';
 import { StoreError } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
-import { type IndexRows, isItem, PACK_FORMAT, type PackKind } from './pack-format.ts';
+import { type IndexRows, isItem, type PackKind, packFormat } from './pack-format.ts';
 import { endOfPack, indexOfPack } from './pack-rows.ts';
 import type { PackExtent, PackRow } from './pack-store.ts';
 
@@ -37,11 +37,9 @@ const AT_ONCE = 3;
 /**
  * Reads every byte of every pack and proves it: header, each record's checksum and SHA-256, index.
  * Packs are proved side by side; their findings come in the order of their numbers.
- *
- * Seam: for fsck over the two stores.
  */
 export async function checkPacks(dir: string, checks: PackChecks): Promise<readonly PackReport[]> {
-  const folder = { port: checks.files, dir, format: PACK_FORMAT, owner: checks.vaultId };
+  const folder = { port: checks.files, dir, format: packFormat, owner: checks.vaultId };
   const reader = await RecordReader.open({ ...folder, handles: 2 * AT_ONCE });
   try {
     const known = new Map(checks.durable?.map(({ pack, syncedBytes }) => [pack, syncedBytes]));
@@ -176,7 +174,7 @@ class PackCheck {
     // Nothing in front of the damage says what stood there; the index may.
     let named = 0;
     for (let row = index?.indexOf(offset) ?? 0; row < (index?.count ?? 0); row += 1) {
-      const { kind, id, length, offset: at } = index?.row(row) ?? NO_ROW;
+      const { kind, id, length, offset: at } = index?.row(row) ?? noRow;
       if (at >= end) break;
       named += 1;
       this.#item({ kind, length, digest: id }, at, index, false);
@@ -199,7 +197,7 @@ class PackCheck {
     sound: boolean,
   ): void {
     if (!isItem(kind)) return;
-    const row = index !== undefined && this.#items < index.count ? index.row(this.#items) : NO_ROW;
+    const row = index !== undefined && this.#items < index.count ? index.row(this.#items) : noRow;
     this.#fits &&=
       index === undefined ||
       (row.offset === offset &&
@@ -217,4 +215,4 @@ class PackCheck {
   }
 }
 
-const NO_ROW = { kind: 'chunk', offset: -1, length: 0, id: new Uint8Array(32) } as const;
+const noRow = { kind: 'chunk', offset: -1, length: 0, id: new Uint8Array(32) } as const;

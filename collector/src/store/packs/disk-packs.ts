@@ -13,9 +13,9 @@ import {
   isItem,
   MAX_PACK_ITEMS,
   PACK_BYTES,
-  PACK_FORMAT,
   PackIndex,
   type PackKind,
+  packFormat,
 } from './pack-format.ts';
 import { PackReading } from './pack-reading.ts';
 import { endOfPack, type OpenIndex } from './pack-rows.ts';
@@ -50,8 +50,6 @@ const HANDLES = 16;
 /**
  * Packs as files of records in a folder, `00000001.pack` and on: FORMAT.md, "Pack". The newest one
  * grows until it is full, and then gets its index; nothing in a pack is ever changed in place.
- *
- * Seam: for VaultCore.
  */
 export class DiskPacks implements PackStore {
   readonly capabilities = { grows: true, heldBytes: 0 };
@@ -85,7 +83,7 @@ export class DiskPacks implements PackStore {
   ): Promise<DiskPacks> {
     let packs: DiskPacks | undefined;
     const log = await RecordLog.open({
-      ...{ port: files, dir, format: PACK_FORMAT, owner: vaultId, handles: HANDLES },
+      ...{ port: files, dir, format: packFormat, owner: vaultId, handles: HANDLES },
       ...{ random, targetBytes: packBytes },
       usedNumbers: durable.reduce((most, { pack }) => Math.max(most, pack), 0),
       closing: (file) => (packs === undefined ? [] : packs.#closing(file)),
@@ -109,7 +107,7 @@ export class DiskPacks implements PackStore {
     vaultId: VaultId,
     { files, hasher = hereHasher }: Pick<DiskPackPorts, 'files' | 'hasher'>,
   ): Promise<DiskPacks> {
-    const folder = { port: files, dir, format: PACK_FORMAT, owner: vaultId, handles: HANDLES };
+    const folder = { port: files, dir, format: packFormat, owner: vaultId, handles: HANDLES };
     return new DiskPacks(await RecordReader.open(folder), undefined, hasher);
   }
 

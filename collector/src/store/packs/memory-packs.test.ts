@@ -1,5 +1,5 @@
+import { MemoryPacks, PackMedium } from '../../../testing/store/memory-packs.ts';
 import { packStoreConformance, TEST_PACK_BYTES } from '../../../testing/store/pack-conformance.ts';
-import { MemoryPacks, PackMedium } from './memory-packs.ts';
 
 packStoreConformance('memory', () => {
   const medium = new PackMedium();

@@ -21,7 +21,7 @@ export const END_PAYLOAD_BYTES = 8;
 /** A closed pack ends in so many bytes that tell where its index begins. */
 export const END_BYTES = RECORD_HEADER_BYTES + END_PAYLOAD_BYTES;
 
-export const PACK_FORMAT: FileFormat<PackKind> = {
+export const packFormat: FileFormat<PackKind> = {
   name: 'pack',
   magic: 'ALQPACK',
   suffix: '.pack',
@@ -47,7 +47,7 @@ export interface IndexRow {
 }
 
 const itemKinds = new Map<number, StoredKind>(
-  (['chunk', 'page'] as const).map((kind) => [PACK_FORMAT.kinds[kind].code, kind]),
+  (['chunk', 'page'] as const).map((kind) => [packFormat.kinds[kind].code, kind]),
 );
 
 /** A pack's index, in the very bytes that are written when it is closed: 41 for each item. */
@@ -66,7 +66,7 @@ export class PackIndex {
       larger.set(this.#bytes);
       this.#bytes = larger;
     }
-    this.#bytes[at] = PACK_FORMAT.kinds[kind].code;
+    this.#bytes[at] = packFormat.kinds[kind].code;
     this.#bytes.writeUInt32BE(offset, at + 1);
     this.#bytes.writeUInt32BE(length, at + 5);
     this.#bytes.set(id, at + 9);

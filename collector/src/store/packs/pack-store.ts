@@ -110,11 +110,13 @@ export interface PackOpening {
  * pack that is gone, cut, or another vault's; bytes that rotted) is `STORE_DAMAGED`, or a `damaged`
  * run, and names the file; it never concerns another item. `rows` throws `STORE_CORRUPT`, naming
  * the pack and the way out, when a pack as a whole is not what its name says: another vault's,
- * renamed, doubled, of a later release. Opening throws for trouble with the medium only.
+ * renamed, doubled, of a later release; and so does an opening of the newest one. Else an opening
+ * throws for trouble with the medium only.
  *
- * **Slabs** (items that may lack pieces and whose id covers a part of their bytes) come as another
- * `StoredKind`: how an item proves itself is decided by its kind in one place of the tenants' codec
- * (`provenBy`), and nothing else here looks into the bytes.
+ * **Slabs** (items that may lack pieces, and whose id covers a part of their bytes) will be another
+ * `StoredKind`. That an item is proved by the SHA-256 of all its bytes stands in two places: the
+ * records' codec (`payloadMatches`) and what `pack-runs.ts` has hashed; nothing else here looks into
+ * the bytes.
  *
  * **An object store** is a tenant without growing packs: it holds what is put in memory, so that it
  * can be read at once, and `sync` puts the whole as one object, a closed pack byte for byte, that is

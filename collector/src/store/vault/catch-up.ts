@@ -2,7 +2,7 @@ import { FLUSH_CHANGES } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { isHeld, read, values } from '../catalog/catalog-rows.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
-import { HISTORY_START } from '../history/history-log.ts';
+import { historyStart } from '../history/history-log.ts';
 import type { PackRow } from '../packs/pack-store.ts';
 import { prefetchItems } from './apply-items.ts';
 import type { VaultCore } from './core.ts';
@@ -40,7 +40,7 @@ export async function catchUp(
   }
   const from = await knownHistory(core.catalog);
   await replayInto(core, from, { onUnfit, nameOf });
-  if (lost.length > 0 || from.file === HISTORY_START.file) await lookForLacking(core);
+  if (lost.length > 0 || from.file === historyStart.file) await lookForLacking(core);
 }
 
 /** Packs of which the catalog knows more than there is. */

@@ -18,10 +18,10 @@ import { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
 import {
   compareHistory,
-  HISTORY_START,
   type HistoryLog,
   type HistoryOpening,
   type HistoryPoint,
+  historyStart,
 } from '../history/history-log.ts';
 import type { PackOpening, PackStore } from '../packs/pack-store.ts';
 import type { ReportedHead } from '../vault-records.ts';
@@ -76,7 +76,7 @@ export async function openingsOf(
   const durable = await knownPacks(catalog);
   for (const { pack, syncedBytes } of mark?.packs ?? [])
     durable.set(pack, Math.max(syncedBytes, durable.get(pack) ?? 0));
-  const points = [await knownHistory(catalog), mark?.history ?? HISTORY_START];
+  const points = [await knownHistory(catalog), mark?.history ?? historyStart];
   return {
     history: { durable: points.reduce((a, b) => (compareHistory(a, b) < 0 ? b : a)) },
     packs: { durable: [...durable].map(([pack, syncedBytes]) => ({ pack, syncedBytes })) },
@@ -86,7 +86,7 @@ export async function openingsOf(
 /** How much of the history the catalog knows. */
 export async function knownHistory(catalog: Catalog): Promise<HistoryPoint> {
   const row = await catalog.get(keys.checkpoint);
-  return row === undefined ? HISTORY_START : read.point(row);
+  return row === undefined ? historyStart : read.point(row);
 }
 
 /** How many bytes of each pack the catalog knows. */

@@ -1,7 +1,7 @@
 import type { ChunkId } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { Serial } from '@aliquot/shared/serial';
-import { StoreError } from '../errors.ts';
+import { StoreError } from '../../src/store/errors.ts';
 import {
   comparePlaces,
   ITEM_ROOM_BYTES,
@@ -13,7 +13,7 @@ import {
   type PackStore,
   type Place,
   type PlacedItem,
-} from './pack-store.ts';
+} from '../../src/store/packs/pack-store.ts';
 
 interface MemoryItem extends Omit<PackItem, 'bytes'> {
   readonly offset: number;
@@ -31,8 +31,6 @@ interface MemoryPack {
 
 /**
  * What outlives a `MemoryPacks`: it is opened on the same medium again.
- *
- * Seam: see `MemoryPacks`.
  */
 export class PackMedium {
   readonly packs = new Map<number, MemoryPack>();
@@ -54,8 +52,6 @@ const ROWS_AT_ONCE = 1024;
 /**
  * Packs in memory, for worlds in one process and for tests of what stands above: a crash is opening
  * the medium again without a `sync`, which drops everything that was not synced.
- *
- * Seam: the tenant for tests; a collector opens `DiskPacks`.
  */
 export class MemoryPacks implements PackStore {
   readonly capabilities = { grows: true, heldBytes: Number.POSITIVE_INFINITY };

@@ -1,8 +1,7 @@
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
-import { StoreError } from '../errors.ts';
+import { StoreError } from '../../src/store/errors.ts';
 import {
   compareHistory,
-  HISTORY_START,
   type HistoryBatch,
   type HistoryItem,
   type HistoryLog,
@@ -10,7 +9,8 @@ import {
   type HistoryPlace,
   type HistoryPoint,
   type HistoryRecord,
-} from './history-log.ts';
+  historyStart,
+} from '../../src/store/history/history-log.ts';
 
 interface KeptItem extends HistoryItem {
   readonly payload: Buffer;
@@ -19,8 +19,6 @@ interface KeptItem extends HistoryItem {
 
 /**
  * What outlives a `MemoryHistory`: it is opened on the same medium again.
- *
- * Seam: see `MemoryHistory`.
  */
 export class HistoryMedium {
   readonly items: KeptItem[] = [];
@@ -55,8 +53,6 @@ const HEADER_BYTES = 52;
 /**
  * A history in memory, for worlds in one process and for tests of what stands above: a crash is
  * opening the medium again without a `sync`.
- *
- * Seam: the tenant for tests; a collector opens `DiskHistory`.
  */
 export class MemoryHistory implements HistoryLog {
   readonly capabilities = { heldBytes: Number.POSITIVE_INFINITY };
@@ -67,7 +63,7 @@ export class MemoryHistory implements HistoryLog {
   /** Throws `STORE_CORRUPT` when what was durable is not there. */
   constructor(
     medium: HistoryMedium,
-    { durable = HISTORY_START }: HistoryOpening = {},
+    { durable = historyStart }: HistoryOpening = {},
     { fileBytes = FILE_BYTES }: { readonly fileBytes?: number } = {},
   ) {
     this.#medium = medium;
@@ -81,11 +77,11 @@ export class MemoryHistory implements HistoryLog {
   }
 
   get end(): HistoryPoint {
-    return this.#medium.items.at(-1)?.end ?? HISTORY_START;
+    return this.#medium.items.at(-1)?.end ?? historyStart;
   }
 
   get synced(): HistoryPoint {
-    return this.#medium.items[this.#medium.synced - 1]?.end ?? HISTORY_START;
+    return this.#medium.items[this.#medium.synced - 1]?.end ?? historyStart;
   }
 
   get bytes(): number {
