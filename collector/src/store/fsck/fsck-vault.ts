@@ -11,7 +11,7 @@ import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
 import { DiskHistory } from '../history/disk-history.ts';
-import { compareHistory, historyStart, type HistoryPoint } from '../history/history-log.ts';
+import { compareHistory, type HistoryPoint, historyStart } from '../history/history-log.ts';
 import { checkPacks } from '../packs/check-packs.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
 import { comparePlaces, type PackRow } from '../packs/pack-store.ts';
@@ -243,7 +243,7 @@ export class VaultCheck {
   ): Promise<void> {
     for (const { pack, bytes } of core.packs.packs()) {
       if (to(pack) <= (core.known.get(pack) ?? 0) || core.known.get(pack) === bytes) continue;
-      await takeInPack(core, pack, to(pack)).catch((error: unknown) => {
+      await takeInPack(core, { pack, bytes }, to(pack)).catch((error: unknown) => {
         if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
       });
     }

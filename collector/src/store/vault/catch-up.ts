@@ -3,7 +3,7 @@ import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { isHeld, read, values } from '../catalog/catalog-rows.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { historyStart } from '../history/history-log.ts';
-import type { PackRow } from '../packs/pack-store.ts';
+import type { PackExtent, PackRow } from '../packs/pack-store.ts';
 import { prefetchItems } from './apply-items.ts';
 import type { VaultCore } from './core.ts';
 import { knownHistory } from './core-load.ts';
@@ -30,9 +30,10 @@ export async function catchUp(
     await beginForgetting(core);
   }
   if ((await core.catalog.get(keys.forgetting)) !== undefined) await forgetPlaces(core);
-  for (const { pack, bytes } of core.packs.packs()) {
+  for (const extent of core.packs.packs()) {
+    const { pack, bytes } = extent;
     if (core.known.get(pack) === bytes) continue;
-    await takeInPack(core, pack).catch((error: unknown) => {
+    await takeInPack(core, extent).catch((error: unknown) => {
       if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
       core.unread.add(pack);
       onUnfit?.({ where: nameOf({ pack }), why: error.message });
@@ -52,8 +53,8 @@ export function lostPacks({ packs, known }: Pick<VaultCore, 'packs' | 'known'>):
 /** Takes in what one pack holds behind what the catalog knows of it; up to `to` if told. */
 export async function takeInPack(
   core: VaultCore,
-  pack: number,
-  to = Number.POSITIVE_INFINITY,
+  { pack, bytes }: Pick<PackExtent, 'pack' | 'bytes'>,
+  to = bytes,
 ): Promise<void> {
   const from = core.known.get(pack) ?? 0;
   for await (const rows of core.packs.rows(pack, from)) {
@@ -63,11 +64,11 @@ export async function takeInPack(
     );
     await flushWhenFull(core);
   }
-  const bytes = Math.min(to, core.packs.packs().find((one) => one.pack === pack)?.bytes ?? 0);
+  const known = Math.min(to, bytes);
   const change = core.catalog.begin();
-  change.put(keys.pack(pack), values.u64(bytes));
+  change.put(keys.pack(pack), values.u64(known));
   change.commit();
-  core.known.set(pack, bytes);
+  core.known.set(pack, known);
 }
 
 async function takeInRows(core: VaultCore, rows: readonly PackRow[]): Promise<void> {
