@@ -52,7 +52,7 @@ export type FindingCode =
   | 'catalog-differs'
   /** The catalog cannot be read. */
   | 'catalog-broken'
-  /** The catalog could not be compared: a living process holds it, or it is of another release. */
+  /** The catalog could not be compared: a living process holds it, it is of another release, or is being made. */
   | 'catalog-not-compared'
   /**
    * A version whose content is no longer whole: the consequence of an item-damaged or

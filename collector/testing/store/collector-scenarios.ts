@@ -13,6 +13,7 @@ import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { CollectorLife } from './collector-life.ts';
+import { collectorLostPack, collectorTwiceHeld } from './lost-scenarios.ts';
 import { packsAndHistory } from './media-scenarios.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
 
@@ -401,6 +402,8 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorFork,
   collectorActs,
   collectorRepair,
+  collectorLostPack,
+  collectorTwiceHeld,
   packsAndHistory,
 ].map(tortureOf);
 
@@ -409,4 +412,6 @@ export const crashScenarios: Readonly<Record<string, CrashScenario>> = {
   collectorRollback,
   collectorFork,
   collectorRepair,
+  collectorLostPack,
+  collectorTwiceHeld,
 };

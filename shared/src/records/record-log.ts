@@ -189,16 +189,30 @@ export class RecordLog<K extends string> extends RecordReader<K> {
       // Older files are wholly durable before a newer one exists: only the newest can have a torn
       // tail.
       await active.file.sync();
-      const last = this.#options.closing?.(active.number) ?? [];
-      if (last.length > 0) {
-        await this.#writeAll(active, last);
-        await active.file.sync();
-      }
+      await this.#writeClosing(active);
       await active.file.close();
       this.#active = undefined;
     }
     const newest = active?.number ?? this.lastNumber;
     if (newest !== undefined) this.#next = Math.max(this.#next ?? 0, newest + 1);
+  }
+
+  /**
+   * Each durable before the next, so that the last of them, which says that the file is whole, never
+   * outlives the ones before it. All or none: they are asked for again.
+   */
+  async #writeClosing(active: ActiveFile<K>): Promise<void> {
+    const { size } = active.file;
+    try {
+      for (const record of this.#options.closing?.(active.number) ?? []) {
+        await this.#writeAll(active, [record]);
+        await active.file.sync();
+      }
+    } catch (error) {
+      if (active.file.size > size && !active.file.poisoned) await active.file.truncateTo(size);
+      this.#resize(active.number, size);
+      throw error;
+    }
   }
 
   /**

@@ -6,6 +6,7 @@ import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import { exists } from '@aliquot/shared/durable/durable';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import { Catalog, removeCatalog } from '../catalog/catalog.ts';
+import { keys } from '../catalog/catalog-keys.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
@@ -278,9 +279,15 @@ export class VaultCheck {
     try {
       if (await exists(this.#options.files, path)) {
         const found = await Catalog.openExisting(this.#options.files, path);
-        if (found.isCurrent) return found;
+        const isForgetting = (await found.get(keys.forgetting)) !== undefined;
+        if (found.isCurrent && !isForgetting) return found;
         await found.close();
-        return skip('it is of another release', 'nothing to do: the next start builds it anew');
+        return isForgetting
+          ? skip(
+              'a start was cut short that takes in packs anew',
+              'nothing to do: the next ends it',
+            )
+          : skip('it is of another release', 'nothing to do: the next start builds it anew');
       }
       this.#tell({
         code: 'catalog-broken',
