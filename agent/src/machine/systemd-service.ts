@@ -5,7 +5,7 @@ import { MachineError } from './errors.ts';
 import { dataOf, type Ran, type RunTool, refusal, type ServiceManager } from './service-manager.ts';
 
 const NAME = 'aliquot-agent.service';
-const ownUnit = `/etc/systemd/system/${NAME}`;
+const OWN_UNIT = `/etc/systemd/system/${NAME}`;
 const AS_ADMINISTRATOR = 'put sudo before the command';
 
 /**
@@ -44,7 +44,7 @@ export function systemdService(
     );
   };
   const isOurs = (path: string | undefined) =>
-    path === undefined || path === '' || path === ownUnit;
+    path === undefined || path === '' || path === OWN_UNIT;
   const installed = async (): Promise<void> => {
     if ((await shown()).get('LoadState') !== 'loaded')
       throw new MachineError(
@@ -61,7 +61,7 @@ export function systemdService(
             'MACHINE_NO_MANAGER',
             'this is no installed package; install one, or run: aliquot-agent run --data DIR',
           );
-        await writeFileDurably(port, ownUnit, Buffer.from(unitText(root, data, account)), {
+        await writeFileDurably(port, OWN_UNIT, Buffer.from(unitText(root, data, account)), {
           mode: 0o644,
         });
         await systemctl('read the unit', 'daemon-reload');
@@ -78,8 +78,8 @@ export function systemdService(
       if (properties.get('LoadState') !== 'loaded') return;
       await systemctl('stop and disable the service', 'disable', '--now', NAME);
       // the package's: it goes with the package
-      if (properties.get('FragmentPath') !== ownUnit) return;
-      await removeDurably(port, ownUnit);
+      if (properties.get('FragmentPath') !== OWN_UNIT) return;
+      await removeDurably(port, OWN_UNIT);
       await systemctl('read the units', 'daemon-reload');
     },
     async start() {

@@ -44,7 +44,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
       heldAgain: () => intake.heldAgain(),
     });
     const intake = new DurableIntake({ core, holds, references, events, onward: outbox, options });
-    // What every start does, also the one after a full disk: captures of before have ended.
+    // What every start does, also the one after a full disk: earlier captures have ended.
     const begin = async (): Promise<void> => {
       intake.endAll();
       await outbox.begin();

@@ -51,6 +51,6 @@ export interface QueueOptions extends SpaceOptions {
   readonly random: Random;
   /** The chain of the enrolment; commits go on it until a fork. */
   readonly chainId: ChainId;
-  /** Where segments and chain files rotate, at most. 16 MiB unless told. */
+  /** Where segments and chain files rotate, at most. 16 MiB by default. */
   readonly segmentBytes?: number;
 }

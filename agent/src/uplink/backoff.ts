@@ -57,14 +57,14 @@ export class Backoff {
   }
 
   /**
-   * After a line that was given up because nothing was heard on it: perhaps it was only slow, so be
-   * more patient the next time.
+   * After a connection that was given up because nothing was heard on it: perhaps it was only slow,
+   * so be more patient the next time.
    */
   silent(): void {
     this.#silences += 1;
   }
 
-  /** How long a line may say nothing while something is awaited. */
+  /** How long a connection may be silent while something is awaited. */
   get patienceMs(): number {
     return PATIENCE_MS * 2 ** Math.min(this.#silences, 3);
   }

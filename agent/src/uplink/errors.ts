@@ -7,7 +7,7 @@ const codes = {
   UPLINK_OFFLINE: 'retryable',
   /** The session ended before the answer came. */
   UPLINK_CLOSED: 'retryable',
-  /** Nothing was heard of the collector for too long, so the line was given up. */
+  /** Nothing was heard of the collector for too long, so the connection was given up. */
   UPLINK_SILENT: 'retryable',
   /**
    * Newer addresses of the collector are tried before this session's goes on; it comes back where

@@ -3,8 +3,8 @@ import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { describe, expect, test } from 'vitest';
 import { ManualTimers } from '../../testing/uplink/test-agent.ts';
 import { Backoff } from './backoff.ts';
+import { ConnectionWatch } from './connection-watch.ts';
 import { UplinkError } from './errors.ts';
-import { LineWatch } from './line-watch.ts';
 import { Lookout } from './lookout.ts';
 import { tcpProbe } from './tcp.ts';
 import { systemTimers } from './timers.ts';
@@ -95,7 +95,7 @@ describe('the line watch', () => {
   function watching(patienceMs = 12_000) {
     const timers = new ManualTimers();
     let dead = 0;
-    const watch = new LineWatch(timers, patienceMs, () => {
+    const watch = new ConnectionWatch(timers, patienceMs, () => {
       dead += 1;
     });
     watch.heard();

@@ -19,9 +19,9 @@ import type { Random, Timers } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake, type HandshakeIdentity } from '@aliquot/shared/session/handshake';
 import type { AgentIdentity } from '../identity/identity.ts';
+import { ConnectionWatch } from './connection-watch.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
-import { LineWatch } from './line-watch.ts';
 import type { Connect, MessageSocket } from './socket.ts';
 import type { TrustStore } from './trust.ts';
 
@@ -54,7 +54,7 @@ export interface LiveSessionParts {
   readonly timers: Timers;
   readonly connect: Connect;
   readonly software: string;
-  /** How long the line may say nothing while something is awaited. */
+  /** How long the connection may be silent while something is awaited. */
   readonly patienceMs: number;
   readonly pace?: SendingPace | undefined;
   /** Every message handed to the network, with how much of it was sealed content. */
@@ -111,7 +111,7 @@ export class Session {
   #awaiting = 0;
   #deaf = false;
   readonly #ending = new AbortController();
-  readonly #watch: LineWatch;
+  readonly #watch: ConnectionWatch;
 
   constructor(parts: LiveSessionParts) {
     this.#parts = parts;
@@ -125,7 +125,7 @@ export class Session {
     this.#closed = new Promise((resolve) => {
       this.#close = resolve;
     });
-    this.#watch = new LineWatch(parts.timers, parts.patienceMs, () => {
+    this.#watch = new ConnectionWatch(parts.timers, parts.patienceMs, () => {
       this.end(new UplinkError('UPLINK_SILENT', 'the collector has gone silent'));
     });
   }

@@ -83,7 +83,7 @@ export const connectWebSocket: Connect = (trust, listener) => {
     socket.terminate();
   });
   socket.on('open', () => {
-    // A part of a message is a sign of life too: on a slow line a whole one takes minutes.
+    // A part of a message is a sign of life too: on a slow network a whole one takes minutes.
     line?.on('data', () => listener.onSign());
     if (failure === undefined) listener.onOpen();
   });

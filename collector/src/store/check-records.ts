@@ -27,9 +27,9 @@ export interface RecordChecks {
 export type CheckedRecord<K extends string> = Extract<ProvedItem<K>, { type: 'record' | 'damage' }>;
 
 /**
- * Proves every record of one file, for fsck. What needs no knowledge of what records mean is told
- * here: a file that is none of ours, a header that has rotted, a later release's record, a torn
- * tail. Damage is yielded: what it costs is the caller's to say.
+ * Proves every record of one file, for fsck. Findings that need no knowledge of what records mean
+ * are made here: a file that is not ours, a header that has rotted, a later release's record, a
+ * torn tail. Damage is yielded: what it costs is the caller's to say.
  */
 export class FileCheck<K extends string> {
   readonly #reader: RecordReader<K>;
@@ -58,7 +58,7 @@ export class FileCheck<K extends string> {
 
   async *records(take: (kind: K) => Taking): AsyncGenerator<CheckedRecord<K>, void, void> {
     const { hasher, live } = this.#checks;
-    // A file that is too short may end in the middle of a record: that is told as what it is.
+    // A file that is too short may end in the middle of a record: that is a finding of its own.
     const durableTo = this.#durableTo > this.#size ? 0 : this.#durableTo;
     try {
       const proved = proveFile(this.#reader, this.#file, {
@@ -137,7 +137,7 @@ export class FileCheck<K extends string> {
    */
   #torn({ offset, hasSound }: { readonly offset: number; readonly hasSound: boolean }): void {
     this.end = offset;
-    // A file that is too short is told as that, once.
+    // A file that is too short is reported as that, once.
     if (this.#durableTo > this.#size) return;
     const bytes = this.#size - offset;
     const { name } = this.#reader.format;
@@ -190,7 +190,7 @@ export function nameOf(kind: string): string {
 /** The newest file that is one of ours: the only one that may be open. */
 export async function newestOf(reader: RecordReader<string>): Promise<number | undefined> {
   for (const { number, size } of reader.files().toReversed()) {
-    // A header that a power failure took: the next start begins the file anew.
+    // A header that a power failure took: the next start begins the file again.
     if (size <= FILE_HEADER_BYTES && number === reader.lastNumber) return number;
     try {
       await reader.codecOf(number);

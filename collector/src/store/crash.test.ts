@@ -124,7 +124,7 @@ async function expectKept(
 }
 
 /** Packs and files of the history that are soon full. */
-const SMALL = { packBytes: 9000, branchBytes: 9000 };
+const smallFiles = { packBytes: 9000, branchBytes: 9000 };
 
 /** Every boundary between records, and places inside of them. */
 async function cutsIn(dir: string, log: 'history' | 'packs'): Promise<FilePlace[]> {
@@ -175,7 +175,7 @@ describe('a crash of the collector', () => {
   test('I-C1 I-C2 P1 at every record boundary, and inside records, leaves every receipt honoured', async () => {
     const world = new StoreWorld('crash');
     const dir = temporaryFolder();
-    const store = await StoredVault.inFolder(dir, world.identity, world.ports(SMALL));
+    const store = await StoredVault.inFolder(dir, world.identity, world.ports(smallFiles));
     const promised = await life(store, world, dir);
     await store.close();
     const copies = temporaryFolder();
@@ -191,7 +191,7 @@ describe('a crash of the collector', () => {
     await severalAtOnce([...cuts.entries()], async ([turn, cut]) => {
       const copy = join(copies, `${turn}`);
       copyCutAt(dir, copy, cut);
-      const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(SMALL));
+      const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(smallFiles));
       await expectKept(
         reopened,
         world,
@@ -208,7 +208,7 @@ describe('a crash of the collector', () => {
       const world = new StoreWorld('catch up');
       const dir = temporaryFolder();
       const early = temporaryFolder();
-      let store = await StoredVault.inFolder(dir, world.identity, world.ports(SMALL));
+      let store = await StoredVault.inFolder(dir, world.identity, world.ports(smallFiles));
       let count = 0;
       await life(store, world, dir, async () => {
         count += 1;
@@ -238,7 +238,7 @@ describe('a crash of the collector', () => {
       const store = await StoredVault.inFolder(
         dir,
         world.identity,
-        world.ports({ ...SMALL, files: disk.files }),
+        world.ports({ ...smallFiles, files: disk.files }),
       );
       onTestFinished(() => store.close());
       const promised: Promised[] = [];
@@ -261,7 +261,11 @@ describe('a crash of the collector', () => {
             disk,
             () => keep === 2 || (keep === 1 && (random.bytes(1)[0] ?? 0) > 60),
           );
-          const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(SMALL));
+          const reopened = await StoredVault.inFolder(
+            copy,
+            world.identity,
+            world.ports(smallFiles),
+          );
           await expectKept(reopened, world, promised);
           await reopened.close();
           rmSync(copy, { recursive: true });
@@ -290,13 +294,13 @@ describe('a crash of the collector', () => {
           cut.push({ copy, promised: promised.length });
         }
       });
-      const ports = world.ports({ ...SMALL, files: disk.files });
+      const ports = world.ports({ ...smallFiles, files: disk.files });
       const store = await StoredVault.inFolder(dir, world.identity, ports);
       await life(store, world, dir, (one) => void promised.push(one));
       await store.close();
       expect(cut.length).toBeGreaterThan(90);
       await severalAtOnce(cut, async ({ copy, promised: told }) => {
-        const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(SMALL));
+        const reopened = await StoredVault.inFolder(copy, world.identity, world.ports(smallFiles));
         await expectKept(reopened, world, promised.slice(0, told));
         await expectWhole(reopened);
         await reopened.close();
@@ -491,7 +495,11 @@ describe('a failing disk', () => {
       failed += 1;
       return { fail };
     });
-    const store = await StoredVault.inFolder(dir, world.identity, world.ports({ ...SMALL, files }));
+    const store = await StoredVault.inFolder(
+      dir,
+      world.identity,
+      world.ports({ ...smallFiles, files }),
+    );
     const retrying = new Proxy(store, {
       get(target, name) {
         const value: unknown = Reflect.get(target, name, target);
@@ -510,7 +518,7 @@ describe('a failing disk', () => {
   }
 });
 
-const REPEATED = ['putChunks', 'commit', 'append', 'announceGcEpoch'];
+const repeatedCalls = ['putChunks', 'commit', 'append', 'announceGcEpoch'];
 
 /** A part of the store whose calls are made again after a failure that waiting may help. */
 function twice(part: Record<string, (...args: unknown[]) => unknown>): typeof part {
@@ -527,7 +535,7 @@ function twice(part: Record<string, (...args: unknown[]) => unknown>): typeof pa
   return Object.fromEntries(
     Object.entries(part).map(([name, call]) => [
       name,
-      REPEATED.includes(name) ? again(call) : call,
+      repeatedCalls.includes(name) ? again(call) : call,
     ]),
   );
 }

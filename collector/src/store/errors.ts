@@ -16,7 +16,7 @@ const codes = {
   /** The disk has no room; nothing of the call was kept. */
   STORE_NO_SPACE: 'retryable',
   /**
-   * Writing or syncing failed; what was not synced is dropped, and the vault opens itself anew at
+   * Writing or syncing failed; what was not synced is dropped, and the vault opens itself again at
    * the next call.
    */
   STORE_FAILED: 'retryable',

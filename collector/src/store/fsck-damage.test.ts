@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { describe, expect, test } from 'vitest';
 import { catalogRows, endsOnDisk, fileOf } from '../../testing/store/copies.ts';
-import { check, codes, lab, recordAt, SIZES, spoil } from '../../testing/store/fsck-lab.ts';
+import { check, codes, lab, recordAt, sizes, spoil } from '../../testing/store/fsck-lab.ts';
 import { heldBytes, readOne } from '../../testing/store/read-one.ts';
 import { content } from '../../testing/store/world.ts';
 import { openCollector } from './collector.ts';
 
-const KINDS = ['chunk', 'page', 'uploads', 'commit', 'event', 'references', 'chunk'] as const;
+const kinds = ['chunk', 'page', 'uploads', 'commit', 'event', 'references', 'chunk'] as const;
 
 describe('fsck of a damaged vault', () => {
-  test.each(SIZES)(
+  test.each(sizes)(
     'P6 names a damaged chunk and every version that needs it, and deletes nothing (packs of %s)',
     async (_, packBytes) => {
       const place = await lab(packBytes);
@@ -47,7 +47,7 @@ describe('fsck of a damaged vault', () => {
     expect((await check(place)).findings).toEqual([]);
   });
 
-  test.each(SIZES)(
+  test.each(sizes)(
     'P1 P6 a rotten byte in any header is read around: at start, in a rebuild, in a read and in fsck (packs of %s)',
     async (_, packBytes) => {
       const place = await lab(packBytes);
@@ -55,7 +55,7 @@ describe('fsck of a damaged vault', () => {
       // Every part of a header, and every kind of record: magic, kind, length, what was synced, id,
       // checksum.
       for (const [turn, within] of [0, 5, 10, 13, 20, 47, 50].entries()) {
-        const kind = KINDS[turn] ?? 'chunk';
+        const kind = kinds[turn] ?? 'chunk';
         const { path, at } = await recordAt(place.vaultDir, kind);
         await spoil(path, at + within);
         if (turn % 2 === 0) rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
@@ -84,7 +84,7 @@ describe('fsck of a damaged vault', () => {
     },
   );
 
-  test.each(SIZES)(
+  test.each(sizes)(
     'P6 names the versions behind a damaged page (packs of %s)',
     async (_, packBytes) => {
       const place = await lab(packBytes);
@@ -115,7 +115,7 @@ describe('fsck of a damaged vault', () => {
     ]);
   });
 
-  test.each(SIZES)(
+  test.each(sizes)(
     'P5 a changed commit is a broken record, at start and in fsck (packs of %s)',
     async (_, packBytes) => {
       const place = await lab(packBytes);

@@ -46,7 +46,7 @@ export type FindingCode =
    * what it said is not shown.
    */
   | 'record-unfit'
-  /** The check of a vault could not be ended: what stopped it is told. */
+  /** The check of a vault could not be finished: the finding says what stopped it. */
   | 'check-stopped'
   /** The catalog is not what the packs say. */
   | 'catalog-differs'

@@ -108,7 +108,7 @@ describe('a pack that is gone', () => {
     );
     expect(told).toMatchObject([{ where: pathOf(place, 1), why: /missing/ }]);
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
-    // Made anew from history and packs, the catalog is the same.
+    // Made again from history and packs, the catalog is the same.
     const live = await catalogRows(place.vaultDir);
     rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
     await withVault(place, async () => undefined);
@@ -184,7 +184,7 @@ describe('a pack that is not what its name says', () => {
 });
 
 describe('an item that lies in two packs', () => {
-  /** Chunk "a" rots, is asked for again and stored anew; then the first copy is mended. */
+  /** Chunk "a" rots, is asked for again and stored again; then the first copy is mended. */
   async function doubled(): Promise<FsckLab & { readonly first: number; readonly second: number }> {
     const place = await lab(4096);
     const { path, at } = await recordAt(place.vaultDir, 'chunk', 0);

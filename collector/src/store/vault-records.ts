@@ -76,7 +76,7 @@ export type AgentProblemCode =
    * decided yet which.
    */
   | 'chain-forked'
-  /** An operator said that another PC uses this agent's identity: it should be enrolled anew. */
+  /** An operator said that another PC uses this agent's identity: it should be enrolled again. */
   | 'chain-clone'
   /** The agent holds a signed head that the collector's log does not contain. */
   | 'log-rolled-back'
@@ -179,7 +179,7 @@ export interface ReportedHead {
   readonly timeMs: number;
   readonly head: TreeHead;
   readonly signedHead: Signed;
-  /** Of whoever signed the head: this collector, or one that it succeeds. */
+  /** Of the one who signed the head: this collector, or one that it succeeds. */
   readonly collectorCertificate: Signed;
 }
 

@@ -32,13 +32,13 @@ import type {
 } from './vault-records.ts';
 
 /**
- * What the rest of the collector may ask of one vault's store, in parts: whoever is given a vault
- * names the parts that it uses, and sees no other. What all of them promise:
+ * What the rest of the collector may ask of one vault's store, in parts: each consumer names the
+ * parts that it uses, and sees no other. What all of them promise:
  *
- * **Durability.** `putChunks`, `putBody` and `heartbeat` promise nothing beyond this process until a
- * later `sync()`, `commit()` or `append()` resolves; those three resolve only when everything
+ * **Durability.** `putChunks`, `putBody` and `heartbeat` promise nothing beyond this process until
+ * a later `sync()`, `commit()` or `append()` resolves; those three resolve only when everything
  * they cover is on stable storage (I-C1). Heads, proofs, receipts and chain heads that are handed
- * out cover durable records only, so whatever was told to an agent survives a crash.
+ * out cover durable records only, so whatever an agent was sent survives a crash.
  *
  * **Repetition.** Every call may be repeated: chunks are stored once, a repeated commit gets the
  * same receipt bytes, a repeated event the same leaf.
@@ -49,8 +49,8 @@ import type {
  * **Errors.** Refusals of an agent's commit are values (`CommitOutcome`), never exceptions.
  * `StoreError` is thrown for what the caller did wrong (its codes say what) and for a failing disk,
  * where trying again is worthwhile: after `STORE_NO_SPACE` nothing of the call was kept; after
- * `STORE_FAILED` everything not yet synced is dropped (nobody was told of it), and the next call
- * opens the vault anew from what is on the disk, or fails again.
+ * `STORE_FAILED` everything not yet synced is dropped (nobody has heard of it yet), and the next
+ * call opens the vault again from what is on the disk, or fails again.
  */
 export interface VaultStore {
   readonly descriptor: VaultDescriptorBody;
@@ -79,7 +79,7 @@ export interface VaultStore {
   flush(): Promise<void>;
 }
 
-/** A vault of which only these parts are seen: what whoever is given one should ask for. */
+/** A vault of which only these parts are seen: what a consumer should ask for. */
 export type VaultWith<Part extends keyof VaultStore> = Pick<VaultStore, Part>;
 
 /** What agents may do, once they have proved who they are. */
@@ -275,7 +275,7 @@ export interface VaultReading {
   /** Those of `ids` that are held and sound, in pack order; the others follow by id only. */
   readItems(ids: readonly ChunkId[]): AsyncIterable<ReadItem>;
 
-  /** As `readItems`, many at a time as they lie in the packs: for who passes them on. */
+  /** As `readItems`, many at a time as they lie in the packs: for callers that pass them on. */
   readRuns(ids: readonly ChunkId[]): AsyncIterable<ItemRun>;
 
   /**

@@ -126,7 +126,7 @@ export const collectorShort: CrashScenario = {
 
 /**
  * A folder put back to an older state: the agent shows what it holds, an operator opens the log
- * anew, and the lost commit comes again.
+ * again, and the lost commit comes again.
  */
 const collectorRollback: CrashScenario = {
   name: 'collector-rollback',

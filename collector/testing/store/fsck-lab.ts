@@ -97,7 +97,7 @@ export function forgetDurable({ vaultDir }: FsckLab): void {
 }
 
 /** Packs that are never closed, and such of which all but the last are. */
-export const SIZES: readonly (readonly [string, number | undefined])[] = [
+export const sizes: readonly (readonly [string, number | undefined])[] = [
   ['full size', undefined],
   ['4096 bytes', 4096],
 ];

@@ -16,7 +16,7 @@ import type { PackExtent, PackItem, Place, PlacedItem } from '../../src/store/pa
 
 const vaultId = asVaultId(new Uint8Array(16).fill(7));
 /** So small that a few items fill a pack, and a few records a file. */
-const SIZES = { packBytes: 6000, fileBytes: 500 };
+const itemSizes = { packBytes: 6000, fileBytes: 500 };
 
 /** What is known to be durable, as a catalog's checkpoint and a store that failed say it. */
 interface Known {
@@ -32,7 +32,7 @@ interface Kept {
 
 type Opener = (known: Known, discard: boolean) => Promise<[DiskPacks, DiskHistory]>;
 
-/** Both stores of a vault, opened anew after a failed write as the keeper does it. */
+/** Both stores of a vault, opened again after a failed write as the keeper does it. */
 class Stores {
   readonly #open: Opener;
   packs: DiskPacks;
@@ -50,7 +50,7 @@ class Stores {
     random: SeededRandom,
     known: Known,
   ): Promise<Stores> {
-    const ports = { files, random, ...SIZES };
+    const ports = { files, random, ...itemSizes };
     const open: Opener = async ({ packs: durable, history: end }, discard) => {
       const packs = await DiskPacks.open(join(dir, 'packs'), vaultId, ports, { durable, discard });
       try {

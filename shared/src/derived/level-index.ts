@@ -87,10 +87,10 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
   }
 }
 
-/** Removes an index, so that it can be made anew. Seam: for the owners. */
+/** Removes an index, so that it can be made again. Seam: for the owners. */
 export async function removeIndex(files: FilePort, dir: string): Promise<void> {
   await ensureDirectory(files, dir);
-  // First what makes it one: what is left after a crash is none.
+  // First the file that makes it an index: what is left after a crash is then no index.
   await removeDurably(files, join(dir, 'CURRENT'));
   await removeTree(files, dir);
   await ensureDirectory(files, dir);
@@ -145,7 +145,7 @@ class LevelIndex implements DerivedIndex {
     this.#mark = mark;
   }
 
-  /** Reads beside everything else what was not read at opening; the next call tells of damage. */
+  /** Reads in the background what was not read at opening; the next call reports damage. */
   proveBesides(): void {
     if (this.#proofs.isDone) return;
     const besides = this.prove();

@@ -27,9 +27,9 @@ export type LogEnd =
   | 'damaged';
 
 /**
- * Gives each record of a log to `take`, its first `keep` bytes only. LevelDB itself goes on behind
- * damage without a word, so this looks for what stands there: an unfinished end is the mark of a
- * crash, a gap is not.
+ * Gives each record of a log to `take`, its first `keep` bytes only. LevelDB itself silently goes
+ * on behind damage, so this looks at what follows: an unfinished end is the mark of a crash, a gap
+ * is not.
  */
 export async function readLevelLog(
   file: OpenFile,

@@ -14,7 +14,7 @@ const SCAN_BYTES = 128 * 1024;
 
 /**
  * Gives the sound rows of a range that a damaged index still has, each once, in no promised order:
- * what its owner wants to keep of it, or to tell of, before it removes it. A row may be an older
+ * what its owner wants to keep of it, or to report, before it removes it. A row may be an older
  * one, or one that was removed since, so none of them proves anything. From the first call on it is
  * never believed as an index again. Seam: for the owners.
  */

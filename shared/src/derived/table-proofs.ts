@@ -17,10 +17,10 @@ interface Pending {
 
 /**
  * Proves the tables that LevelDB found when it was opened. LevelDB looks at no checksum of theirs,
- * and what is wrong may hide a row as well as change it; so whoever asks for keys is answered when
- * every table that may hold them was read. Small indexes are read before they are opened, large
- * ones table by table, as somebody asks and besides. The files are opened before LevelDB is: it
- * may rewrite a table, wrong bytes included, before it was read.
+ * and damage may hide a row as well as change it; so a question for keys is answered once every
+ * table that may hold them was read. Small indexes are read before they are opened, large ones
+ * table by table, as somebody asks and besides. The files are opened before LevelDB is: it may
+ * rewrite a table, wrong bytes included, before it was read.
  */
 export class TableProofs {
   #pending: Pending[];

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { closedList, closingCommand, strangersIn } from './access-list.ts';
 
 const ME = 'S-1-5-21-1-2-3-1001';
-const closed = `O:BAG:SYD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;${ME})`;
+const CLOSED = `O:BAG:SYD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;${ME})`;
 
 describe('an access control list', () => {
   it('lets in nobody else when it names the system, administrators, this account, and creators', () => {
-    expect(strangersIn(closed, ME)).toEqual([]);
+    expect(strangersIn(CLOSED, ME)).toEqual([]);
     expect(strangersIn('O:SYD:PAI(A;OICI;FA;;;SY)(A;OICIIO;GA;;;CO)(A;;FA;;;OW)', 'SY')).toEqual(
       [],
     );
@@ -26,18 +26,18 @@ describe('an access control list', () => {
     ['rights by a name that is not known', '(A;;QQ;;;IU)', 'IU'],
     ['generic reading by number', '(A;;0x80000000;;;IU)', 'IU'],
   ])('lets in %s', (_name, entry, sid) => {
-    expect(strangersIn(closed + entry, ME)).toEqual([{ sid, by: 'explicit' }]);
+    expect(strangersIn(CLOSED + entry, ME)).toEqual([{ sid, by: 'explicit' }]);
   });
 
   it('lets in nobody by rights that give nothing away, or by what it denies', () => {
-    expect(strangersIn(`${closed}(A;;0x1200a0;;;BU)(A;;FX;;;WD)(D;OICI;FA;;;WD)`, ME)).toEqual([]);
+    expect(strangersIn(`${CLOSED}(A;;0x1200a0;;;BU)(A;;FX;;;WD)(D;OICI;FA;;;WD)`, ME)).toEqual([]);
   });
 
   it('says where somebody comes from', () => {
-    expect(strangersIn(`${closed}(A;OICIID;FR;;;BU)`, ME)).toEqual([
+    expect(strangersIn(`${CLOSED}(A;OICIID;FR;;;BU)`, ME)).toEqual([
       { sid: 'BU', by: 'inherited' },
     ]);
-    expect(strangersIn(closed.replace('O:BA', 'O:S-1-5-21-1-2-3-1002'), ME)).toEqual([
+    expect(strangersIn(CLOSED.replace('O:BA', 'O:S-1-5-21-1-2-3-1002'), ME)).toEqual([
       { sid: 'S-1-5-21-1-2-3-1002', by: 'owner' },
     ]);
   });

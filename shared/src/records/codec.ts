@@ -93,8 +93,8 @@ export interface RecordHeader<K extends string> {
   /** Payload bytes. */
   readonly length: number;
   /**
-   * How many leading bytes of its file were on stable storage when the record was written: what
-   * stands below is never a torn tail.
+   * How many leading bytes of its file were on stable storage when the record was written: bytes
+   * below that are never a torn tail.
    */
   readonly syncedTo: number;
   /** SHA-256 of the payload; for a chunk or page that is its id. */
@@ -165,7 +165,7 @@ export class RecordCodec<K extends string> {
 
   /**
    * What a rotten header may have said: every sound header that differs from these bytes in one
-   * byte. Whoever takes one must find the payload that it names, whose SHA-256 proves it.
+   * byte. A caller that takes one must find the payload that it names, whose SHA-256 proves it.
    */
   *near(bytes: Uint8Array): Generator<RecordHeader<K>> {
     if (bytes.length < RECORD_HEADER_BYTES) return;

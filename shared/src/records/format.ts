@@ -43,13 +43,13 @@ export interface RecordFolder<K extends string> {
   readonly dir: string;
   readonly format: FileFormat<K>;
   /**
-   * Whose they are, 16 bytes; unless given, whoever the oldest sound file names. One of another
-   * owner is `foreign`.
+   * The owner of the files, 16 bytes; by default the one that the oldest sound file names. One of
+   * another owner is `foreign`.
    */
   readonly owner?: Uint8Array | undefined;
   /** What new files take when no file here says it: so that logs of one owner may share it. */
   readonly salt?: number | undefined;
-  /** Handles kept open between reads; 4 unless told. */
+  /** Handles kept open between reads; 4 by default. */
   readonly handles?: number | undefined;
 }
 

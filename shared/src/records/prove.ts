@@ -31,8 +31,8 @@ export interface ProveOptions<K extends string> extends Omit<ScanOptions<K>, 'fr
 
 /**
  * Proves one file for `fsck`, from its header to its end. Any number of files may be proved at
- * once. Throws the room's `foreign`, `later` or `damaged` for a file that is none of this log, or
- * whose header nothing tells.
+ * once. Throws the room's `foreign`, `later` or `damaged` for a file that is not of this log, or
+ * whose header cannot be recovered.
  */
 export async function* proveFile<K extends string>(
   reader: RecordReader<K>,

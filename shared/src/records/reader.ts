@@ -22,7 +22,7 @@ export interface ReadRecord<K extends string> {
   readonly payload: Uint8Array;
 }
 
-/** A record, or what is none, with the file in which it stands. */
+/** A record, or bytes that are no record, with the file that holds them. */
 export type LogItem<K extends string> = ScannedRecord<K> & { readonly file: number };
 
 interface Handle {
@@ -174,8 +174,8 @@ export class RecordReader<K extends string> {
   }
 
   /**
-   * Every record from a position on (or all), file by file, and what is none. What stands before
-   * the position was durable.
+   * Every record from a position on (or all), file by file, and the bytes that are no record. What
+   * stands before the position was durable.
    */
   async *scan(
     from?: Position,
@@ -189,9 +189,9 @@ export class RecordReader<K extends string> {
   }
 
   /**
-   * The records of one file from an offset on, and what is none. The newest file may end in a torn
-   * tail, see `scanRecords`; a newest file that a power failure took before its first record was
-   * written is one torn tail. A damaged header is damage of its own.
+   * The records of one file from an offset on, and the bytes that are no record. The newest file
+   * may end in a torn tail, see `scanRecords`; a newest file that a power failure took before its
+   * first record was written is one torn tail. A damaged header is damage of its own.
    */
   async *scanFile(
     number: number,

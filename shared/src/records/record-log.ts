@@ -219,8 +219,8 @@ export class RecordLog<K extends string> extends RecordReader<K> {
    * Goes on where a process before this one ended: cuts the torn tail of the newest file and makes
    * the rest durable. `visit` hears of each record of that file, and of damage, and throws where
    * nobody may go on; payloads are proved only behind `known`, before which everything was durable.
-   * `discardAfter` is where a flush has failed: what stands behind it may be in the page cache
-   * only, and is cut however sound it looks. Throws `later`.
+   * `discardAfter` is where a flush has failed: what follows may be in the page cache only, and is
+   * cut however sound it looks. Throws `later`.
    */
   async resume(
     visit: (item: Exclude<LogItem<K>, { type: 'unknown' }>) => void,
@@ -248,7 +248,9 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     await this.syncNewest(known);
   }
 
-  /** Makes what stands in the newest file durable, whoever wrote it; up to `known` it is. */
+  /**
+   * Makes the newest file durable, no matter which process wrote it; up to `known` it is already.
+   */
   async syncNewest(known?: Position): Promise<void> {
     const newest = this.lastNumber;
     if (newest === undefined || this.#next !== undefined) return;

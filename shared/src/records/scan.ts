@@ -30,7 +30,7 @@ export interface ScanOptions<K extends string> {
   readonly durableTo?: number | undefined;
   /** Where payloads are proved; unless given, on the spot. */
   readonly hasher?: Hasher | undefined;
-  /** Bytes read at once where payloads are wanted; 2 MiB unless told. */
+  /** Bytes read at once where payloads are wanted; 2 MiB by default. */
   readonly runBytes?: number | undefined;
 }
 
@@ -68,8 +68,8 @@ const SKIPPING_BYTES = 64 * 1024;
 const SEARCHING_BYTES = 1024 * 1024;
 
 /**
- * Yields the records of one file from `from` up to `to`, and what is none. Memory: two of the runs
- * that are read at once, or the two largest records.
+ * Yields the records of one file from `from` up to `to`, and the bytes that are no record. Memory:
+ * two of the runs that are read at once, or the two largest records.
  *
  * The torn-tail rule: a bad place in the newest file begins the torn tail, and everything from
  * there may be cut, unless it was durable: because it stands below `durableTo`, or because a sound

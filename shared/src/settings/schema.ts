@@ -135,7 +135,7 @@ const source = (where: Where) =>
 const LISTEN_ERROR = 'must be an address of this PC alone, with a port, such as "127.0.0.1:9464"';
 
 const MAX_WORKERS = 8;
-const workersError = `must be a whole number of threads, from 1 to ${MAX_WORKERS}`;
+const WORKERS_ERROR = `must be a whole number of threads, from 1 to ${MAX_WORKERS}`;
 
 const common = (where: Where) => ({
   scanIntervalSeconds: seconds(1, 86_400)
@@ -159,9 +159,9 @@ const common = (where: Where) => ({
       'What may wait for the collector. What finds no room stays at its source, and is named until there is some.',
     ),
   workers: z
-    .int(workersError)
-    .min(1, workersError)
-    .max(MAX_WORKERS, workersError)
+    .int(WORKERS_ERROR)
+    .min(1, WORKERS_ERROR)
+    .max(MAX_WORKERS, WORKERS_ERROR)
     .default(1)
     .describe(
       'Threads that read and seal; each takes a core while there is much to do, and some 40 MB.',

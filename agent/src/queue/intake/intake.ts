@@ -22,9 +22,9 @@ import type { QueueBudget, SpaceLimit } from './space.ts';
  */
 export interface QueueIntake {
   /**
-   * Starts capturing one version of this policy class (`default` unless told). See `Capture`.
-   * Whoever uses what the cache said keeps a capture open from the first question to the cache
-   * until the version is put; an otherwise unused one will do (I-A9).
+   * Starts capturing one version of this policy class (`default` by default). See `Capture`. A user
+   * of the cache keeps a capture open from the first question until the version is put; an
+   * otherwise unused capture will do (I-A9).
    */
   capture(className?: string): Capture;
   /**

@@ -33,7 +33,7 @@ export interface SpaceOptions {
   readonly budget?: QueueBudget;
   /**
    * Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256
-   * MiB unless told.
+   * MiB by default.
    */
   readonly keptBytes?: number;
 }
@@ -76,7 +76,7 @@ export class SpaceMeter {
 
   /**
    * As `fits`, but asks the disk, and gives kept segments back for it. Throws `QUEUE_FULL` when a
-   * record of this class does not fit all the same.
+   * record of this class does not fit anyway.
    */
   async require(className: string, payloadBytes: number): Promise<void> {
     const { budget } = this.#options;

@@ -44,7 +44,7 @@ export async function settledReferences(index: IndexStore): Promise<readonly Uin
     const value = await index.getWritten(knownKey(path));
     if (value === undefined) continue;
     const { stat } = decodeKnown(value);
-    // A file may be written anew with its old size and time: a version of before that says nothing.
+    // A file may be written again with its old size and time, so an earlier version says nothing.
     if (
       stat.kind === 'file' &&
       stat.size === size &&

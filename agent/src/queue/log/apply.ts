@@ -53,7 +53,7 @@ export interface Applied {
   readonly told?: readonly Uint8Array[];
 }
 
-const NOTHING: Applied = {};
+const nothingApplied: Applied = {};
 /** Files that are forgotten at once: bounds memory. */
 const MOST_FORGOTTEN = 2000;
 
@@ -78,27 +78,27 @@ export async function applyRecord(
     case 'chunk':
     case 'page':
       index.put(rawKey('i', header.digest), encodeItemPlace({ ...at, kind: header.kind }));
-      return NOTHING;
+      return nothingApplied;
     case 'version':
       return applyVersion(index, at, version ?? decodeVersion(payload).head);
     case 'refresh':
       index.put(knownKey(decodeKnown(payload).stat.path), payload.slice());
-      return NOTHING;
+      return nothingApplied;
     case 'problem': {
       const { path, problem } = decodeProblem(payload);
       if (problem === undefined) index.del(rawKey('p', path));
       else index.put(rawKey('p', path), payload.slice());
-      return NOTHING;
+      return nothingApplied;
     }
     case 'signed':
       await applySigned(index, at, header, payload);
-      return NOTHING;
+      return nothingApplied;
     case 'receipt':
       await applyReceipt(index, payload);
-      return NOTHING;
+      return nothingApplied;
     case 'unreceipted':
       await applyUnreceipted(index, decodeCounter(payload));
-      return NOTHING;
+      return nothingApplied;
     case 'lost':
       await applyLost(index, payload);
       return { clearCache: true };
@@ -106,7 +106,7 @@ export async function applyRecord(
       const through = decodeCounter(payload);
       for await (const [key] of index.iterate(familyRange('l')))
         if (numberInKey(key) <= through) index.del(key);
-      return NOTHING;
+      return nothingApplied;
     }
     case 'forked': {
       const { chainId, from, inherited } = decodeFork(payload);
@@ -115,11 +115,11 @@ export async function applyRecord(
         chainId: hex(chainId),
         from: { chainId: hex(from.chainId), sequence: from.sequence, hash: hex(from.hash) },
       };
-      return NOTHING;
+      return nothingApplied;
     }
     case 'gcEpoch': {
       const epoch = decodeCounter(payload);
-      if (epoch <= state.gcEpoch) return NOTHING;
+      if (epoch <= state.gcEpoch) return nothingApplied;
       state.gcEpoch = epoch;
       return { clearCache: true };
     }
@@ -158,7 +158,7 @@ async function applyVersion(index: IndexStore, at: Position, head: VersionHead):
   state.lastBatch = Math.max(state.lastBatch, batch);
   state.pendingEntries += 1;
   pend(index, itemBytes, [{ name, bytes: itemBytes }], 1);
-  return (await removeReference(index, path)) ? { unreferenced: path } : NOTHING;
+  return (await removeReference(index, path)) ? { unreferenced: path } : nothingApplied;
 }
 
 async function applySigned(
@@ -231,9 +231,9 @@ async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<voi
 }
 
 /**
- * The collector lost commits after `asked`: they are pending again, and so are their files. What the
- * agent before this one signed nobody here can send again: its files are forgotten, so that the next
- * scan captures them anew.
+ * The collector lost commits after `asked`: they are pending again, and so are their files. What
+ * the agent before this one signed nobody here can send again: its files are forgotten, so that the
+ * next scan captures them again.
  */
 async function applyUnreceipted(index: IndexStore, asked: number): Promise<void> {
   const { state } = index;

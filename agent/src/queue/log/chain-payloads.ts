@@ -91,7 +91,7 @@ export function decodeDroppedReferences(payload: Uint8Array): readonly Uint8Arra
   return listIn(reader, () => pathIn(reader));
 }
 
-const LOST_REASONS: readonly LostReason[] = ['reference-changed', 'reference-gone', 'growing-torn'];
+const lostReasons: readonly LostReason[] = ['reference-changed', 'reference-gone', 'growing-torn'];
 
 export interface LostReferenceRecord {
   /** The number that it takes in the list of what was lost; no version has it. */
@@ -101,14 +101,14 @@ export interface LostReferenceRecord {
 }
 
 export function encodeLostReference({ entry, why, path }: LostReferenceRecord): Uint8Array {
-  return new LayoutWriter().u8(1).u53(entry).u8(LOST_REASONS.indexOf(why)).sized(path).done();
+  return new LayoutWriter().u8(1).u53(entry).u8(lostReasons.indexOf(why)).sized(path).done();
 }
 
 export function decodeLostReference(payload: Uint8Array): LostReferenceRecord {
   const reader = new LayoutReader(payload, 'lost reference record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const entry = reader.u53();
-  const why = LOST_REASONS[reader.u8()];
+  const why = lostReasons[reader.u8()];
   if (why === undefined) throw reader.damaged('unknown reason');
   const path = pathIn(reader);
   reader.end();
@@ -120,7 +120,7 @@ export function decodeLostReference(payload: Uint8Array): LostReferenceRecord {
  * for a lost version's.
  */
 export function encodeLostMark({ why, path }: LostReferenceRecord): Uint8Array {
-  return new LayoutWriter().u8(0).u8(LOST_REASONS.indexOf(why)).raw(path).done();
+  return new LayoutWriter().u8(0).u8(lostReasons.indexOf(why)).raw(path).done();
 }
 
 export function decodeLostMark(value: Uint8Array): {
@@ -131,7 +131,7 @@ export function decodeLostMark(value: Uint8Array): {
   if (value[0] !== 0) return { path: value, why: 'version' };
   return {
     path: new Uint8Array(value.subarray(2)),
-    why: LOST_REASONS[value[1] ?? 0] ?? 'reference-gone',
+    why: lostReasons[value[1] ?? 0] ?? 'reference-gone',
   };
 }
 

@@ -48,7 +48,7 @@ export interface CoreHooks {
 
 /** One of several steps that take their turn together; it settles by itself. */
 export interface Joined {
-  /** Must not reject: what goes wrong is told to whoever asked for this step. */
+  /** Must not reject: what goes wrong goes to the caller that asked for this step. */
   run(): Promise<void>;
   reject(error: unknown): void;
 }

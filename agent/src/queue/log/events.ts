@@ -1,4 +1,4 @@
-/** What happens in the queue, for whoever waits for it. */
+/** What happens in the queue, for its listeners. */
 export type QueueEvent =
   /** A sync made new versions durable. */
   | { readonly type: 'queued' }

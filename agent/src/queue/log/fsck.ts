@@ -40,7 +40,7 @@ export type QueueFindingCode =
   | 'FSCK_DAMAGE_KEPT'
   /** The index is missing, cannot be opened, or does not agree with segments and chain log. */
   | 'FSCK_INDEX_WRONG'
-  /** The index ends before segments and chain log do, or begins anew, as a crash leaves it. */
+  /** The index ends before segments and chain log do, or starts over, as a crash leaves it. */
   | 'FSCK_INDEX_BEHIND'
   /** The index could not be looked at because a running service holds it. */
   | 'FSCK_INDEX_BUSY'
@@ -71,11 +71,11 @@ export interface FsckOptions {
  * Families that must be equal in a rebuilt index, and those of which it may hold less (their
  * segments are gone).
  */
-const EXACT: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
-const PARTIAL: readonly Family[] = ['k', 'p'];
+const exact: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
+const partial: readonly Family[] = ['k', 'p'];
 const CHECK_FOLDER = 'index.check';
 const LOOK_AFTER_DISK = 'look after the disk: it loses bytes';
-const DAMAGE_REMEDY = {
+const damageRemedy = {
   FSCK_SEGMENT_DAMAGED:
     'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again',
   FSCK_CHAIN_DAMAGED: 'put the file back from a copy, or enrol this PC again with --replaces',
@@ -147,7 +147,7 @@ function findingOf(
     case 'header':
       return problem(code, rotten, where, LOOK_AFTER_DISK);
     case 'damage':
-      return problem(code, `the ${what} is damaged`, where, DAMAGE_REMEDY[code]);
+      return problem(code, `the ${what} is damaged`, where, damageRemedy[code]);
     case 'later': {
       const says = `the ${what} holds ${item.why}, which this release does not know`;
       return problem('FSCK_UNREADABLE', says, where, 'update aliquot-agent');
@@ -305,7 +305,7 @@ async function* checkKeys(
 async function difference(index: IndexStore, fresh: IndexStore): Promise<string | undefined> {
   const items = await itemDifference(index, fresh);
   if (items !== undefined) return items;
-  for (const family of EXACT) {
+  for (const family of exact) {
     const theirs = index.iterate(familyRange(family))[Symbol.asyncIterator]();
     for await (const [key, value] of fresh.iterate(familyRange(family))) {
       const other = await theirs.next();
@@ -316,7 +316,7 @@ async function difference(index: IndexStore, fresh: IndexStore): Promise<string 
     if ((await theirs.next()).done !== true)
       return `its part ${family} names what segments and chain log do not hold`;
   }
-  for (const family of PARTIAL) {
+  for (const family of partial) {
     for await (const [key, value] of fresh.iterate(familyRange(family))) {
       const other = await index.getWritten(key);
       if (other === undefined || !equalBytes(other, value))

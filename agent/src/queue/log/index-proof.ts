@@ -19,8 +19,8 @@ import { decodeCommitPlace, decodeItemPlace, decodeUnsigned } from './places.ts'
 const SAMPLE = 256;
 
 /**
- * Whether the index tells of these logs: one that was put in from another folder, or before they
- * began anew, does not.
+ * Whether the index is of these logs: an index that was copied from another folder, or is older
+ * than their last new beginning, is not.
  */
 export async function isOfLogs(
   index: IndexStore,
@@ -80,8 +80,8 @@ export interface Survey {
 }
 
 /**
- * Counts what waits for its receipt: LevelDB loses writes from among others without a word when
- * bytes of its log have rotted.
+ * Counts what waits for its receipt: LevelDB loses writes from among others silently when bytes of
+ * its log have rotted.
  */
 export async function survey(
   index: IndexStore,

@@ -32,7 +32,7 @@ export async function namesOf(
 
 /**
  * Names versions as lost, durably, in the chain log: nobody can give them again, so nobody waits
- * for them, and the next scan reads their files anew where they still are.
+ * for them, and the next scan reads their files again where they still are.
  */
 export async function nameLost(
   index: IndexStore,

@@ -26,7 +26,7 @@ import { isOfLogs, placesIn, survey } from './index-proof.ts';
 import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
 
-/** Segments and chain files rotate there, unless told. */
+/** Segments and chain files rotate there, by default. */
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
 /** Copying small records into memory that is used again is ten times as fast as a write of each. */
 const GATHERED_BYTES = 1024 * 1024;
@@ -44,7 +44,7 @@ export interface FilesOptions {
   /** The agent's data folder; its lock is the caller's business. */
   readonly dataDir: string;
   readonly random: Random;
-  /** Where segments and chain files rotate. 16 MiB unless told. */
+  /** Where segments and chain files rotate. 16 MiB by default. */
   readonly segmentBytes?: number;
 }
 
@@ -134,8 +134,7 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
 /**
  * Opens both logs. They are of one owner, a random id made with the folder, and share their salt:
  * so a header that has rotted is known from any other file of the two, and a file of another queue
- * is told from these. The chain log is synced record by record: one that finds no space leaves no
- * trace.
+ * is recognised. The chain log is synced record by record: one that finds no space leaves no trace.
  */
 export async function openLogs(
   { port, dataDir, random }: FilesOptions,
@@ -267,7 +266,7 @@ async function replay<K extends RecordKind>(
 }
 
 /**
- * Whether the index can go on from where it stands; else it tells of another folder, or of segments
+ * Whether the index can go on from where it is; otherwise it is of another folder, or of segments
  * that were dropped since.
  */
 async function covers(index: IndexStore, { segments, chain }: QueueLogs): Promise<boolean> {

@@ -18,7 +18,7 @@ const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
 const MAX_SIGNED_BYTES = 64 * 1024;
 const MAX_SLOTS = 4096;
 
-const KNOWN_KINDS = ['file', 'directory', 'symlink'] as const;
+const knownKinds = ['file', 'directory', 'symlink'] as const;
 
 /**
  * One-way mark of a file's SHA-256: equal for equal content, and useless for unmasking cached keys
@@ -39,7 +39,7 @@ export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
     throw new QueueError('QUEUE_REFUSED', 'a content tag has 32 bytes');
   return new LayoutWriter()
     .u8(1)
-    .u8(KNOWN_KINDS.indexOf(stat.kind))
+    .u8(knownKinds.indexOf(stat.kind))
     .u53(entry)
     .u53(stat.size)
     .i64(stat.mtimeNs)
@@ -56,7 +56,7 @@ export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
 export function decodeKnown(bytes: Uint8Array): KnownRecord {
   const reader = new LayoutReader(bytes, 'known file');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
-  const kind = KNOWN_KINDS[reader.u8()];
+  const kind = knownKinds[reader.u8()];
   if (kind === undefined) throw reader.damaged('unknown kind');
   const entry = reader.u53();
   const size = reader.u53();

@@ -43,7 +43,10 @@ export class BatchSealer {
     return { head, payload: Buffer.concat([clear, aeadSeal(batch.key, nonce, draft, clear)]) };
   }
 
-  /** Versions from here on get another key: whoever signs those before can erase theirs at once. */
+  /**
+   * Versions from here on get another key, so that the key of those before can be erased as soon as
+   * they are signed.
+   */
   finish(): void {
     if (this.#batch !== undefined && this.#batch.used > 0) this.#batch = undefined;
   }

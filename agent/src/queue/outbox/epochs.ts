@@ -8,8 +8,8 @@ import type { SweepEpochs } from './outbox.ts';
 
 /**
  * Knows when an epoch may be answered (I-A9): when every version is receipted that was captured
- * before the epoch was learnt, or by a capture that was open then and may have trusted the cache of
- * before. But for the epoch nothing here is durable: what a start finds in the queue counts as
+ * before the epoch was learnt, or by a capture that was open then and may have trusted the older
+ * cache. But for the epoch nothing here is durable: what a start finds in the queue counts as
  * captured before.
  */
 export class DurableEpochs implements SweepEpochs {
@@ -54,8 +54,8 @@ export class DurableEpochs implements SweepEpochs {
   }
 
   /**
-   * A version was put. While a capture of before is open it may be one of its guard's, so it is
-   * waited for.
+   * A version was put. While an earlier capture is open it may belong to a user of the cache, so it
+   * is waited for.
    */
   version(entry: number): void {
     if (this.#stale.size > 0) this.#through = entry;
@@ -63,7 +63,7 @@ export class DurableEpochs implements SweepEpochs {
 
   captureEnded(capture: object): void {
     if (!this.#stale.delete(capture) || this.#stale.size > 0) return;
-    // What fails here is told again with the next receipt.
+    // What fails here is reported again with the next receipt.
     void this.#core.change(() => this.tellIfReady()).catch(endWith);
   }
 
@@ -82,7 +82,7 @@ export class DurableEpochs implements SweepEpochs {
     if (index.state.gcEpoch === 0 || this.#stale.size > 0) return false;
     const next = await index.get(numberKey('c', index.state.receiptedSequence + 1));
     if (next !== undefined && decodeCommitPlace(next).firstEntry <= this.#through) return false;
-    // The question is put to the written index, and a staged version may be one of before.
+    // The question is put to the written index, and a staged version may be an earlier one.
     await this.#core.flush();
     const unsigned = await index.firstKey(familyFrom('q', index.state.signedEntry + 1));
     this.#answerable = unsigned === undefined || numberInKey(unsigned) > this.#through;

@@ -48,8 +48,8 @@ export interface Outbox {
   /**
    * The collector has lost what came after this commit (a rollback): those versions and their files
    * are pending again, and their commits are given by `nextCommit` once more. Of what an earlier
-   * agent of this folder signed the files are forgotten instead, so that the next scan captures them
-   * anew. Does nothing when nothing later was receipted.
+   * agent of this folder signed the files are forgotten instead, so that the next scan captures
+   * them again. Does nothing when nothing later was receipted.
    */
   unreceipt(sequence: number): Promise<void>;
   /** Sequence of the newest commit with a durable receipt (0: none). */
@@ -62,7 +62,7 @@ export interface Outbox {
   ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]>;
 }
 
-/** Sealed items of what is queued, for whoever sends them. */
+/** Sealed items of what is queued, for sending. */
 export interface QueuedItems {
   /** Whether a queued or kept segment holds them. */
   hasItems(ids: readonly ChunkId[]): Promise<readonly boolean[]>;
@@ -93,7 +93,7 @@ export interface CommitChain {
   fork(fork: ChainFork): Promise<void>;
   /**
    * Goes on under the chain of another agent, durably, with everything that is queued and known:
-   * this folder was enrolled anew in place. Does nothing when it does already. Errors:
+   * this folder was enrolled again in place. Does nothing when it does already. Errors:
    * `QUEUE_REFUSED` while signed commits wait for their receipts.
    */
   inherit(chainId: ChainId): Promise<void>;
@@ -161,6 +161,6 @@ export interface Chain {
 export interface ChainFork {
   /** Fresh and random. */
   readonly chainId: ChainId;
-  /** The head that the collector told, for an installation that has signed nothing itself. */
+  /** The head that the collector gave, for an installation that has signed nothing itself. */
   readonly named: ChainPoint;
 }

@@ -10,7 +10,7 @@ const MOST_ITEM_BYTES = 12 * 1024 * 1024;
  * thousands.
  */
 const ITEM_OVERHEAD_BYTES = 1024;
-/** From here on it is worth sending them, and somebody is told. */
+/** From here on it is worth sending them, and the listener is called. */
 const FRESH_BYTES = 1024 * 1024;
 /** Drafts that are kept: one commit. */
 const MOST_DRAFTS = 4096;

@@ -51,7 +51,7 @@ export interface LineageRow {
   readonly lastReceiptMs: number | undefined;
 }
 
-export const NO_LINEAGE: LineageRow = { files: 0, bytes: 0n, lastReceiptMs: undefined };
+export const noLineage: LineageRow = { files: 0, bytes: 0n, lastReceiptMs: undefined };
 
 export interface HeadRow extends VersionPlace {
   readonly kind: EntryKind;
@@ -93,7 +93,7 @@ export interface LinkRow {
   readonly branchId: LineageId;
 }
 
-/** The newest accepted commit of one chain id: what an agent that announces it is told. */
+/** The newest accepted commit of one chain id, which an agent that announces the chain gets. */
 export interface ChainHeadRow {
   readonly head: ChainPoint;
   /** Whose commit it is; all zero once the trunk has gone on elsewhere. */
@@ -141,7 +141,7 @@ export interface ItemSums {
   readonly pages: number;
 }
 
-export const NO_ITEMS: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0 };
+export const noItems: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0 };
 
 /**
  * The newest epoch of the sweep that a chain answered, in which epoch of the log, and whose commits
@@ -162,7 +162,7 @@ export interface LostRow {
   readonly timeMs: number;
 }
 
-export const NO_SUMS: Sums = {
+export const noSums: Sums = {
   rawBytes: 0n,
   uniqueBytes: 0n,
   commits: 0,

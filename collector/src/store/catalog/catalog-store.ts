@@ -9,14 +9,14 @@ export type CatalogChanges = ReadonlyMap<string, Buffer | null>;
 /**
  * What one vault's history and packs come to: where items are, who owns them, versions, heads, the
  * log's nodes, sums, and how far of both it knows (`catalog-keys.ts`). A function of history and
- * packs (I-C2), but for the notes. Whoever loses it takes them in again.
+ * packs (I-C2), but for the notes. Without a catalog they are taken in again.
  *
  * **Durability.** Changes and notes wait in memory until `flush`, which writes all of them or none
  * and is durable when it resolves. The caller has synced history and packs before, so the catalog
  * never knows more than they do (I-C3). After a crash it is as some flush left it, the last one
  * unless a disk lost what it had flushed; since how far it knows is among its rows, what follows is
  * taken in again. It never gives rows of two flushes, or none where there were some: it says
- * `DERIVED_REBUILD` then, or was made anew and empty at its opening, with the notes that could be
+ * `DERIVED_REBUILD` then, or was made again and empty at its opening, with the notes that could be
  * read.
  *
  * **Repetition.** The same change twice is the same row.
@@ -24,14 +24,14 @@ export type CatalogChanges = ReadonlyMap<string, Buffer | null>;
  * **Concurrency.** Reads overlap with everything; a scan gives the rows of its first step. Changes,
  * `flush` and `clear` are the vault's queue's, one at a time; notes may be set at any time.
  *
- * **Errors.** After a `flush` that failed (`STORE_NO_SPACE`, `STORE_FAILED`) only `close` is of use.
- * `DERIVED_REBUILD` from any call: the rows cannot be believed; close it and open it anew. No act
- * that cannot be taken back follows from its rows alone.
+ * **Errors.** After a `flush` that failed (`STORE_NO_SPACE`, `STORE_FAILED`) only `close` is of
+ * use. `DERIVED_REBUILD` from any call: the rows cannot be believed; close it and open it again. No
+ * act that cannot be taken back follows from its rows alone.
  *
  * **PostgreSQL** is a tenant with one table of keys and values for each vault: `flush` is one
  * transaction, a scan one cursor, a rebuild truncates; its own checksums and its log take the place
- * of what the tenant over LevelDB does by itself. **An object store** is none: a collector without a
- * disk keeps its catalog in a database.
+ * of what the tenant over LevelDB does by itself. **An object store** cannot be a tenant: a
+ * collector without a disk keeps its catalog in a database.
  */
 export interface CatalogStore {
   /** Whether its rows are of this release; else it may only be looked at. */

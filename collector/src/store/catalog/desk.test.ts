@@ -42,7 +42,7 @@ async function opened() {
 type Opened = Awaited<ReturnType<typeof opened>>;
 const random = seededRandom('desk');
 const boxKey = newBoxKey(random);
-const now = 1_790_000_000_000;
+const NOW = 1_790_000_000_000;
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -67,10 +67,10 @@ function policySet(
     version: 1,
     vaultId: descriptor.vaultId,
     revision,
-    setAtMs: now,
+    setAtMs: NOW,
     sealedHash: sha256(sealed),
   });
-  return { type: 'policySet', timeMs: now, policy, certificate: certificate?.certificate, sealed };
+  return { type: 'policySet', timeMs: NOW, policy, certificate: certificate?.certificate, sealed };
 }
 
 function settingsSet(
@@ -78,7 +78,7 @@ function settingsSet(
   sequence: number,
   { waits = false, by = world.authority, agentId = agent.agentId } = {},
 ): EventBody {
-  const terms = { sequence, issuedAtMs: now, expiresAtMs: now + 1000, groups: ['g'] };
+  const terms = { sequence, issuedAtMs: NOW, expiresAtMs: NOW + 1000, groups: ['g'] };
   const contents = { version: 1, text: '{}\n', answerKey: new Uint8Array(32).fill(3) } as const;
   const settings = issueSettings(
     by,
@@ -88,7 +88,7 @@ function settingsSet(
     contents,
     random,
   );
-  return { type: 'settingsSet', timeMs: now, settings, certificate: undefined, waits };
+  return { type: 'settingsSet', timeMs: NOW, settings, certificate: undefined, waits };
 }
 
 test('P5: a policy is recorded only as who may signed it, and only a newer one; each revision can be read back', async () => {
@@ -104,18 +104,18 @@ test('P5: a policy is recorded only as who may signed it, and only a newer one; 
     name: 'm',
     signKey: operator.publicKey,
     boxKey: new Uint8Array(32).fill(1),
-    issuedAtMs: now,
+    issuedAtMs: NOW,
   } as const;
   const certified = (purposes: ('settings' | 'agents')[], expiresAtMs: number) =>
     issueOperator(at.world.authority, { ...body, purposes, expiresAtMs });
   const by = (certificate: ReturnType<typeof certified>, revision: number): EventBody =>
     ({ ...policySet(at, revision, operator), certificate }) as EventBody;
-  expect(await set(by(certified(['agents'], now + 1), 1))).toBe('STORE_BAD_EVENT');
-  expect(await set(by(certified(['settings'], now), 1))).toBe('STORE_BAD_EVENT');
-  expect(await set(by(certified(['settings'], now + 1), 1))).toBe('accepted');
+  expect(await set(by(certified(['agents'], NOW + 1), 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(by(certified(['settings'], NOW), 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(by(certified(['settings'], NOW + 1), 1))).toBe('accepted');
   expect(await set(policySet(at, 2))).toBe('accepted');
   for (const revision of [1, 2]) expect(await set(policySet(at, revision))).toBe('STORE_BAD_EVENT');
-  expect(await set(policySet(at, now + 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(policySet(at, NOW + 1))).toBe('STORE_BAD_EVENT');
   for (const look of [async () => at.store(), () => at.again(), () => at.again(true)]) {
     const store = await look();
     expect(store.desk.policyRevision()).toBe(2);
@@ -134,13 +134,13 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   expect(
     await set(settingsSet(at, 1, { agentId: new Uint8Array(16).fill(8) as typeof agentId })),
   ).toBe('STORE_UNKNOWN_AGENT');
-  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 9, automatic: false })).toBe(
+  expect(await set({ type: 'settingsPromoted', timeMs: NOW, sequence: 9, automatic: false })).toBe(
     'STORE_BAD_EVENT',
   );
   const first = settingsSet(at, 1);
   expect([await set(first), await set(first)]).toEqual(['accepted', 'accepted']);
   expect(await set(settingsSet(at, 1))).toBe('STORE_BAD_EVENT');
-  expect(await set(settingsSet(at, now + 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(settingsSet(at, NOW + 1))).toBe('STORE_BAD_EVENT');
   expect(await codeOf(at.store().events.appendAll([settingsSet(at, 3), settingsSet(at, 2)]))).toBe(
     'STORE_BAD_EVENT',
   );
@@ -152,10 +152,10 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
       current: { sequence: 1, groups: ['g'] },
       waiting: { sequence: 2 },
     });
-  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 1, automatic: false })).toBe(
+  expect(await set({ type: 'settingsPromoted', timeMs: NOW, sequence: 1, automatic: false })).toBe(
     'STORE_BAD_EVENT',
   );
-  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 2, automatic: true })).toBe(
+  expect(await set({ type: 'settingsPromoted', timeMs: NOW, sequence: 2, automatic: true })).toBe(
     'accepted',
   );
   const offered = (await at.again()).desk.of(agentId);
@@ -171,7 +171,7 @@ test('I-C2: a catalog made anew from the journal is the same; what an agent said
     code: 'SETTINGS_INVALID',
     ephemeralKey: new Uint8Array(32).fill(1),
     sealed: new Uint8Array(20),
-    atMs: now,
+    atMs: NOW,
   } as const;
   at.store().desk.said(at.agent.agentId, { inForce: 7, software: 'aliquot-agent 0.1.0' });
   at.store().desk.said(at.agent.agentId, { reply });
@@ -193,7 +193,7 @@ test('events of one request are judged beside each other: a name is in one bundl
   const bundle = () =>
     ({
       type: 'agentExpected',
-      timeMs: now,
+      timeMs: NOW,
       enrolment: new WorldAgent(at.world, 'hplc-2').enrolment,
     }) as const;
   expect(await codeOf(at.store().events.appendAll([bundle(), bundle()]))).toBe('STORE_BAD_EVENT');

@@ -27,7 +27,7 @@ export interface SettingsReply {
   readonly sequence: number;
   readonly outcome: SettingsOutcome;
   readonly code: string;
-  /** For whoever has the policy key. */
+  /** For holders of the policy key. */
   readonly ephemeralKey: Uint8Array | undefined;
   readonly sealed: Uint8Array | undefined;
   readonly atMs: number;
@@ -51,7 +51,7 @@ export interface AgentDesk {
   readonly said: AgentSaid | undefined;
 }
 
-const NONE: AgentDesk = { current: undefined, waiting: undefined, said: undefined };
+const noSettings: AgentDesk = { current: undefined, waiting: undefined, said: undefined };
 
 /**
  * What operators have set for agents, in memory: a mirror of rows, as `Registry` is, which it is a
@@ -90,7 +90,7 @@ export class Desk {
   }
 
   of(agentId: AgentId): AgentDesk {
-    return this.#agents.get(hex(agentId)) ?? NONE;
+    return this.#agents.get(hex(agentId)) ?? noSettings;
   }
 
   offer(agentId: AgentId, offers: Pick<AgentDesk, 'current' | 'waiting'>): void {
@@ -135,7 +135,7 @@ function readOffers(value: Uint8Array): Pick<AgentDesk, 'current' | 'waiting'> {
   return { current: one(), waiting: one() };
 }
 
-const OUTCOMES: readonly SettingsOutcome[] = ['applied', 'refused', 'cannot'];
+const outcomes: readonly SettingsOutcome[] = ['applied', 'refused', 'cannot'];
 
 /** What an agent said, as a note. */
 export function saidRow({ inForce, software, reply }: AgentSaid): Buffer {
@@ -144,7 +144,7 @@ export function saidRow({ inForce, software, reply }: AgentSaid): Buffer {
   row
     .u8(1)
     .u64(reply.sequence)
-    .u8(OUTCOMES.indexOf(reply.outcome))
+    .u8(outcomes.indexOf(reply.outcome))
     .text(reply.code)
     .u64(reply.atMs);
   return row
@@ -159,7 +159,7 @@ function readSaid(value: Uint8Array): AgentSaid {
   if (row.u8() === 0) return { ...said, reply: undefined };
   const [sequence, outcome, code, atMs] = [
     row.u64(),
-    OUTCOMES[row.u8()] ?? 'refused',
+    outcomes[row.u8()] ?? 'refused',
     row.text(),
     row.u64(),
   ];

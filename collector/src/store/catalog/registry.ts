@@ -157,7 +157,7 @@ export class Registry {
       : { ...certified, binding: certified.binding };
   }
 
-  /** The signed halves of an agent's certificate, for whoever verifies for himself. */
+  /** The signed halves of an agent's certificate, for readers that verify it themselves. */
   signedCertificate(agentId: AgentId): { enrolment: Signed; binding: Signed } | undefined {
     const row = this.row(agentId);
     return row?.binding === undefined

@@ -31,7 +31,7 @@ import { routeOf } from '../vault/route.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 
 const REFS_AT_ONCE = 1024;
-const NOTHING_PROVED: ReadonlySet<string> = new Set();
+const nothingProved: ReadonlySet<string> = new Set();
 const RESTORE =
   'put history and packs back from a copy of the collector, and find out who changed them';
 
@@ -118,7 +118,7 @@ export class LogAudit implements ReplayAudit {
     where: string,
   ): Promise<void> {
     const contents = slots.flatMap((slot) => (slot.type === 'entry' ? [slot.entry.content] : []));
-    await this.#held(core, lineageId, contents, where, NOTHING_PROVED);
+    await this.#held(core, lineageId, contents, where, nothingProved);
   }
 
   async #held(
@@ -246,7 +246,7 @@ class Needs {
     const known = this.#pages.get(name);
     if (known !== undefined) return known;
     const page = await this.#core.readPage(id);
-    // One that cannot be read is among the damaged, or told as missing.
+    // One that cannot be read is among the damaged, or reported as missing.
     const needs = page !== undefined && (await this.damaged(decodePage(page).content));
     this.#pages.set(name, needs);
     return needs;

@@ -4,7 +4,7 @@ import { read, values } from '../catalog/catalog-rows.ts';
 
 /**
  * Sentences about how two catalogs differ in what follows from history and packs; none when they
- * are equal. What lay in `lost` packs is left out of both: that they are gone was told.
+ * are equal. What lay in `lost` packs is left out of both: that they are gone was reported already.
  */
 export async function compareCatalogs(
   expected: Catalog,

@@ -14,13 +14,13 @@ import { VaultCheck } from './fsck-vault.ts';
 
 /**
  * Proves a collector's folder: every byte of every pack and of the history, every commit, event,
- * receipt and the log, every reference, and that the catalog is what history and packs say. Writes nothing, unless `repair` asks
- * to cut a torn tail and rebuild a catalog; never removes what anybody stored. May run while a
- * collector uses the folder: it then reads up to the last complete record and leaves the catalog
- * out, and says so.
+ * receipt and the log, every reference, and that the catalog is what history and packs say. Writes
+ * nothing, unless `repair` asks to cut a torn tail and rebuild a catalog; never removes what
+ * anybody stored. May run while a collector uses the folder: it then reads up to the last complete
+ * record and leaves the catalog out, and says so.
  *
- * Throws `FOLDER_…` when the folder is none of ours, and `FOLDER_IN_USE` for a repair of a folder
- * in use.
+ * Throws `FOLDER_…` when the folder is not ours, and `FOLDER_IN_USE` for a repair of a folder in
+ * use.
  */
 export async function fsckCollector(dir: string, options: CheckOptions): Promise<FsckSummary> {
   await checkDataFolder(options.files, dir, 'aliquot-collector');

@@ -168,7 +168,7 @@ class PackCheck {
     const { header, offset, end } = record;
     if (header !== undefined) {
       if (isItem(header.kind)) this.#item(header, offset, index, record.type === 'record');
-      // A damaged index was told by its name.
+      // A damaged index was reported by its name.
       return;
     }
     // Nothing in front of the damage says what stood there; the index may.

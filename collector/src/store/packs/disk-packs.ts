@@ -33,7 +33,7 @@ import type {
 export interface DiskPackPorts {
   readonly files: FilePort;
   readonly random: Random;
-  /** Proves what is read in runs; on the spot unless told. */
+  /** Proves what is read in runs; on the spot by default. */
   readonly hasher?: Hasher | undefined;
   /** A pack is closed before it grows past this; tests make it small. */
   readonly packBytes?: number | undefined;

@@ -67,7 +67,7 @@ export class PackReading {
     yield* packRows(this.#reader, pack, from, open);
   }
 
-  /** None where the pack is gone or not ours: each item of it is then told as damaged. */
+  /** None where the pack is gone or not ours: each item of it is then reported as damaged. */
   async #bytes(pack: number, offset: number, length: number): Promise<Buffer> {
     try {
       // The header of the file first: one that is not ours has nothing that we may read.

@@ -23,7 +23,7 @@ export interface OpenIndex {
   readonly unsound: ReadonlySet<number>;
 }
 
-/** Rows that are told at once: a bounded part of the largest index. */
+/** Rows that are given at once: a bounded part of the largest index. */
 const ROWS_AT_ONCE = 1024;
 
 /** `undefined` when the pack does not end as closed ones do. */

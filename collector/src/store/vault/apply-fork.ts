@@ -8,7 +8,7 @@ import {
   type ChainHeadRow,
   type HeadRow,
   type LineageRow,
-  NO_LINEAGE,
+  noLineage,
   read,
   type Sums,
   values,
@@ -20,7 +20,9 @@ type Forked = Extract<EventBody, { type: 'chainForked' }>;
 type Acknowledged = Extract<EventBody, { type: 'problemsAcknowledged' }>;
 type Decided = Extract<EventBody, { type: 'forkDecided' }>;
 
-/** What an announced chain is told of a line that ended when the trunk went on elsewhere. */
+/**
+ * What the agent of an announced chain hears of a line that ended when the trunk went on elsewhere.
+ */
 const NOWHERE = asLineageId(new Uint8Array(ID_BYTES));
 
 /** A branch held apart begins: the commit that opens it follows in the journal. */
@@ -187,7 +189,7 @@ async function mergeVersions(
 
 async function lineageRow(change: CatalogChange, id: LineageId): Promise<LineageRow> {
   const row = await change.get(keys.lineage(id));
-  return row === undefined ? NO_LINEAGE : read.lineage(row);
+  return row === undefined ? noLineage : read.lineage(row);
 }
 
 /** The order of a file's versions: time, then place in the log. */

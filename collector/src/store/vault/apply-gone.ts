@@ -4,7 +4,7 @@ import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import {
   type AgentRow,
   type HeadRow,
-  NO_LINEAGE,
+  noLineage,
   read,
   type Sums,
   values,
@@ -112,7 +112,7 @@ export async function applyFilesGone(
     bytes += BigInt(before.size);
   }
   const lineageBefore = await change.get(keys.lineage(lineageId));
-  const known = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
+  const known = lineageBefore === undefined ? noLineage : read.lineage(lineageBefore);
   const lineage = { ...known, files: known.files - files, bytes: known.bytes - bytes };
   change.put(keys.lineage(lineageId), values.lineage(lineage));
   return {

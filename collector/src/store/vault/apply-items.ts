@@ -1,7 +1,7 @@
 import type { StoredKind } from '@aliquot/proto';
 import type { CatalogChange } from '../catalog/catalog.ts';
 import { keys } from '../catalog/catalog-keys.ts';
-import { type ItemRow, type ItemSums, NO_ITEMS, read, values } from '../catalog/catalog-rows.ts';
+import { type ItemRow, type ItemSums, noItems, read, values } from '../catalog/catalog-rows.ts';
 import { comparePlaces, type PackRow, type Place } from '../packs/pack-store.ts';
 
 /** Places remembered of one item; whoever stores it a fifth time has other worries. */
@@ -40,7 +40,7 @@ export async function applyItems(
 
 async function itemSumsOf(change: CatalogChange): Promise<ItemSums> {
   const row = await change.get(keys.itemSums);
-  return row === undefined ? NO_ITEMS : read.itemSums(row);
+  return row === undefined ? noItems : read.itemSums(row);
 }
 
 /** What is known of an item. */

@@ -24,8 +24,8 @@ import { keys } from '../catalog/catalog-keys.ts';
 import {
   type AgentRow,
   type HeadRow,
-  NO_LINEAGE,
-  NO_SUMS,
+  noLineage,
+  noSums,
   read,
   type Sums,
   values,
@@ -49,7 +49,7 @@ const IDLE: Effect = () => undefined;
 
 async function sumsOf(change: CatalogChange): Promise<Sums> {
   const row = await change.get(keys.sums);
-  return row === undefined ? NO_SUMS : read.sums(row);
+  return row === undefined ? noSums : read.sums(row);
 }
 
 /** Who uploaded what. */
@@ -154,7 +154,7 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes = await applyPlainSizes(change, chunksNamedBy(commit.entries));
   const lineageBefore = await change.get(keys.lineage(branchId));
-  const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
+  const before = lineageBefore === undefined ? noLineage : read.lineage(lineageBefore);
   const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.earliestMs);
   const lineage = {
     files: before.files + counts.files,

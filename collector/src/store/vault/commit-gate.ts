@@ -24,7 +24,7 @@ import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { MAX_UNDECIDED, type StoreLimits } from '../../limits.ts';
-import { NO_SUMS } from '../catalog/catalog-rows.ts';
+import { noSums } from '../catalog/catalog-rows.ts';
 import { ReferenceWalk, type WalkStep } from '../catalog/reference-walk.ts';
 import { type Refused, refused, speakerOf } from '../catalog/refusal.ts';
 import type { CommitOptions, CommitOutcome } from '../vault-records.ts';
@@ -249,7 +249,7 @@ export async function judgeCommit(
  * commit that names no head was made before any.
  */
 export function precedesLoss(header: CommitHeader, current: TreeHead): boolean {
-  return (header.treeHead?.logEpoch ?? NO_SUMS.logEpoch) < current.logEpoch;
+  return (header.treeHead?.logEpoch ?? noSums.logEpoch) < current.logEpoch;
 }
 
 /** The very receipt that this commit got before, if it did. */

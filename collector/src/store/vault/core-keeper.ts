@@ -131,7 +131,7 @@ export class CoreKeeper {
   async syncWhenFull(core: VaultCore): Promise<void> {
     const { unsyncedBytes } = core.packs;
     if (unsyncedBytes >= 2 * UNSYNCED_BYTES) await core.syncData();
-    // Met failures open the core again, so whoever asks next is told.
+    // A failure opens the core again; the next caller hears of it.
     else if (unsyncedBytes >= UNSYNCED_BYTES) this.#syncData().catch((met) => endWith(met));
     if (this.#isFull(core)) await this.#flushNow(core);
   }
@@ -161,19 +161,19 @@ export class CoreKeeper {
     } catch (error) {
       if (leavesDoubt(error)) {
         this.#broken = error;
-        // Before anybody is told of it, so that who looks then (a person, at whether it was done
-        // after all) sees nothing that was dropped. What stands in the way is told to the next who
-        // asks.
+        // Before anybody hears of it, so that a later look (by a person, at whether it was done
+        // after all) shows nothing that was dropped. What stands in the way goes to the next
+        // caller.
         await this.#reopen().catch((met: unknown) => endWith(met));
       }
       throw error;
     }
   }
 
-  /** Drops what was not synced (nobody was told of it) and opens the vault again from the disk. */
+  /** Drops what was not synced (nobody has heard of it) and opens the vault again from the disk. */
   async #reopen(): Promise<void> {
     const { synced } = this.#core;
-    // broken already: the reason was told to whoever met it
+    // broken already: its caller has the reason
     await this.#core.close().catch(endWith);
     this.uploads.clear();
     this.#generation += 1;
@@ -194,7 +194,7 @@ export class CoreKeeper {
   /** Calls that wait at the same time share one sync. */
   #syncData(): Promise<void> {
     this.#nextDataSync ??= this.#dataSyncs.run(() => {
-      // whoever asks from now on may have put something that this sync misses
+      // a later caller may have put something that this sync misses
       this.#nextDataSync = undefined;
       return this.#syncDataNow(this.#core);
     });

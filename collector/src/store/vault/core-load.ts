@@ -13,7 +13,7 @@ import { LogError } from '@aliquot/shared/log/errors';
 import { MerkleLog } from '@aliquot/shared/log/merkle';
 import type { Catalog } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { type ItemSums, NO_ITEMS, NO_SUMS, read, type Sums } from '../catalog/catalog-rows.ts';
+import { type ItemSums, noItems, noSums, read, type Sums } from '../catalog/catalog-rows.ts';
 import { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
 import {
@@ -153,9 +153,9 @@ export async function leafRecord(
  */
 export async function load({ history, packs, catalog }: Media): Promise<Parts> {
   const sumsRow = await catalog.get(keys.sums);
-  const sums = sumsRow === undefined ? NO_SUMS : read.sums(sumsRow);
+  const sums = sumsRow === undefined ? noSums : read.sums(sumsRow);
   const itemsRow = await catalog.get(keys.itemSums);
-  const items = itemsRow === undefined ? NO_ITEMS : read.itemSums(itemsRow);
+  const items = itemsRow === undefined ? noItems : read.itemSums(itemsRow);
   const eventAt = async (
     leafIndex: number,
   ): Promise<{ event: EventBody; leaf: LogLeaf; leafBytes: Uint8Array }> => {

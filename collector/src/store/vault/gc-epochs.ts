@@ -17,8 +17,8 @@ export function nextGcEpoch(core: VaultCore, nowMs: number): number {
 
 /**
  * Notes that a chain has answered `epoch`, if it is some line's newest. Any other has nothing to
- * say: an answer before the first commit of a chain is given again with that commit, and whoever
- * makes up chain ids leaves nothing here.
+ * say: an answer before the first commit of a chain is given again with that commit, and made-up
+ * chain ids leave nothing here.
  */
 export function noteLearned(
   { registry, sums, catalog }: VaultCore,

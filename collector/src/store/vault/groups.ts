@@ -124,7 +124,7 @@ function admittedBefore(row: AgentRow, { binding }: { readonly binding: Signed }
   return row.enrolledLeaf ?? row.expectedLeaf;
 }
 
-/** The same word again is answered; one for who does not wait any more is refused. */
+/** The same decision is accepted again; a decision about a PC that no longer waits is refused. */
 export function admitApproval(
   core: VaultView,
   { authorityKey, vaultId }: VaultDescriptorBody,

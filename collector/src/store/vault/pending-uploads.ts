@@ -8,7 +8,7 @@ const RECORD_IDS = 4096;
 interface Pending {
   readonly lineageId: LineageId;
   readonly ids: Map<string, ChunkId>;
-  /** How much must have been put, and be durable, before the history may speak of it. */
+  /** How much must have been put, and be durable, before the history may refer to it. */
   reliesOn: number;
 }
 

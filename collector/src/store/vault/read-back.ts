@@ -31,7 +31,7 @@ async function sorted(
 
 /**
  * Items in the order of the packs, then the ids that are not held: see `VaultReading.readItems`.
- * `ready` gives the core anew for each.
+ * `ready` gives the core again for each.
  */
 export async function* readItems(
   ready: () => Promise<VaultCore>,

@@ -198,7 +198,7 @@ async function enterCommit(
     slot.type === 'entry' ? decodeEntry(slot.bytes) : undefined,
   );
   const hash = commitHash(signed.header);
-  // What follows nothing here is told by fsck; it was accepted, so it is kept with the trunk.
+  // fsck reports what follows nothing here; it was accepted, so it is kept with the trunk.
   const route = await routeOf(core, row.lineageId, header, hash);
   const place =
     route.type === 'unknown-parent'

@@ -53,7 +53,7 @@ export async function routeOf(
     parentReceivedMs,
   });
   // What an operator lets in of an agent that was revoked or replaced is held apart until it is
-  // decided: whoever took its key may have made it.
+  // decided: a thief of its key may have made it.
   const begins = (): Route =>
     lines?.trunk === undefined && !isOfEnded(core, header) ? continues(trunkId) : opens(undefined);
   if (parent === undefined) return begins();
@@ -65,8 +65,8 @@ export async function routeOf(
       : opens(undefined);
   }
   const line = lines?.withHead(parent);
-  // Whoever says that it forked from the trunk is another history, even when nothing has followed
-  // there yet.
+  // A commit that says that it forked from the trunk begins a branch, even when nothing has
+  // followed there yet.
   const leavesTrunk =
     equalBytes(link.branchId, trunkId) &&
     (header.forkedFrom !== undefined || isOfEnded(core, header));
@@ -79,8 +79,8 @@ function isOfEnded(core: VaultView, { agentId }: CommitHeader): boolean {
 }
 
 /**
- * A folder that was enrolled anew in place goes on from its predecessor's commits: the first of the
- * new agent names the last of the old one.
+ * A folder that was enrolled again in place goes on from its predecessor's commits: the first of
+ * the new agent names the last of the old one.
  */
 async function isPredecessors(
   core: VaultView,

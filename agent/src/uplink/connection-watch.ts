@@ -1,23 +1,23 @@
 import type { Timers } from '@aliquot/shared/ports';
 
 /**
- * The collector pings every half minute; a line that says nothing for three times as long is dead,
- * whatever it is used for.
+ * The collector pings every half minute; a connection that is silent for three times as long is
+ * dead, whatever it is used for.
  */
 const SILENCE_MS = 90_000;
 /** What this process itself slept through is read before anything is concluded from it. */
 const SECOND_LOOK_MS = 1_000;
 
 /**
- * Notices by itself that a line is dead: frozen, its cable pulled, its other end gone silently. TCP
- * does not: it asks again after ever longer times, up to two minutes, and so sleeps on long after
- * the network is back.
+ * Notices by itself that a connection is dead: frozen, its cable pulled, its other end gone
+ * silently. TCP does not: it asks again after ever longer times, up to two minutes, and so sleeps
+ * on long after the network is back.
  *
  * While something is awaited the collector gives a sign every few seconds, even when it is busy or
- * the line so slow that one message takes minutes; so then little patience is enough. Otherwise
+ * the network so slow that one message takes minutes; so then little patience is enough. Otherwise
  * only its pings are expected.
  */
-export class LineWatch {
+export class ConnectionWatch {
   readonly #timers: Timers;
   readonly #patienceMs: number;
   readonly #onDead: () => void;
