@@ -1,13 +1,15 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { asVaultId } from '@aliquot/proto';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import type { FilePort, OpenFile, RawPath } from '@aliquot/shared/durable/file-port';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { FileFormat } from '@aliquot/shared/records/format';
 import { RecordReader } from '@aliquot/shared/records/reader';
-import { Catalog } from '../../src/store/catalog/catalog.ts';
 import { ranges } from '../../src/store/catalog/catalog-keys.ts';
+import type { CatalogStore } from '../../src/store/catalog/catalog-store.ts';
+import { openCatalog, openExistingCatalog } from '../../src/store/catalog/derived-catalog.ts';
 import { historyFormat } from '../../src/store/history/history-format.ts';
 import { packFormat } from '../../src/store/packs/pack-format.ts';
 
@@ -110,9 +112,22 @@ export async function boundaries(
   ]);
 }
 
+/** The catalog of a closed vault, to look at or to change. */
+export async function catalogIn(
+  vaultDir: string,
+  how: 'look' | 'change' = 'look',
+): Promise<CatalogStore> {
+  const dir = join(vaultDir, 'history');
+  const history = await RecordReader.open({ port: nodeDisk, dir, format: historyFormat });
+  const vaultId = asVaultId(history.identity?.owner ?? new Uint8Array(16));
+  await history.close();
+  const open = how === 'look' ? openExistingCatalog : openCatalog;
+  return open(nodeDisk, join(vaultDir, 'catalog'), vaultId);
+}
+
 /** All rows of a closed vault's catalog that follow from history and packs, as text. */
 export async function catalogRows(dir: string): Promise<string[]> {
-  const catalog = await Catalog.openExisting(nodeDisk, join(dir, 'catalog'));
+  const catalog = await catalogIn(dir);
   const rows: string[] = [];
   for await (const [key, value] of catalog.scan(ranges.derived))
     rows.push(`${key.toString('hex')} ${value.toString('hex')}`);

@@ -22,7 +22,6 @@ import { RowReader, RowWriter } from './row.ts';
  *
  * | key | value |
  * | --- | --- |
- * | `V` | catalog version u32; another version means: rebuild |
  * | `C` | how much of the history is in the catalog: file u32, offset u32 |
  * | `P` pack u32 | how many bytes of that pack are: u64 |
  * | `S` | sums over the history: `Sums` |
@@ -69,7 +68,6 @@ const NOTES_BEGIN = Buffer.from('~');
 const letter = (text: string): RowWriter => new RowWriter().fixed(Buffer.from(text, 'latin1'));
 
 export const keys = {
-  version: letter('V').finish(),
   checkpoint: letter('C').finish(),
   pack: (pack: number) => letter('P').u32(pack).finish(),
   sums: letter('S').finish(),

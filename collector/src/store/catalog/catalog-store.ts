@@ -1,5 +1,8 @@
 import type { Range } from './catalog-keys.ts';
 
+/** Changes that may gather in memory before they are written: about 10 MB. */
+export const FLUSH_CHANGES = 40_000;
+
 /** A key and its value. */
 export type CatalogRow = readonly [key: Buffer, value: Buffer];
 
@@ -58,7 +61,7 @@ export interface CatalogStore {
 
 /**
  * Changes that follow from one record, or from items of a pack: seen by its own reads at once, by
- * others after `commit`. Seam: for what is applied.
+ * others after `commit`.
  */
 export class CatalogChange {
   readonly #catalog: CatalogStore;

@@ -4,6 +4,7 @@ import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
 import { type IndexOptions, openIndex, removeIndex } from '@aliquot/shared/derived/level-index';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { salvagedRows } from '@aliquot/shared/derived/salvage';
+import { FolderError } from '@aliquot/shared/durable/errors';
 import { StoreError } from '../errors.ts';
 import { CATALOG_VERSION, type Range } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
@@ -25,7 +26,7 @@ const MOST_NOTES = 100_000;
  * another release, and when it could not be believed: the caller then takes in history and packs
  * again. Notes survive wherever LevelDB can still be read.
  *
- * Errors: `STORE_FOLDER`, `STORE_NO_SPACE`. Seam: for the vault's core.
+ * Errors: `STORE_FOLDER`, `STORE_NO_SPACE`, `FOLDER_IN_USE`.
  */
 export async function openCatalog(
   disk: DiskPort,
@@ -49,7 +50,6 @@ export async function openCatalog(
 
 /**
  * Opens one that exists, to look at it: error `DERIVED_REBUILD` when there is none to believe.
- * Seam: for fsck.
  */
 export async function openExistingCatalog(
   disk: DiskPort,
@@ -58,6 +58,11 @@ export async function openExistingCatalog(
 ): Promise<CatalogStore> {
   const index = await openIndex(disk, { ...optionsFor(dir, vaultId), mustExist: true });
   return new DerivedCatalog(index, isOfThisRelease(index));
+}
+
+/** Removes the files of a catalog: it follows from history and packs again. */
+export function removeCatalog(disk: DiskPort, dir: string): Promise<void> {
+  return removeIndex(disk, dir);
 }
 
 /** A catalog over any index: what is in memory goes with it. Seam: for vaults in memory. */
@@ -105,8 +110,8 @@ function toldAtOpening(error: unknown, dir: string): unknown {
         cause,
       );
     case 'DERIVED_LOCKED':
-      return new StoreError(
-        'STORE_FOLDER',
+      return new FolderError(
+        'FOLDER_IN_USE',
         `${dir} is in use by a living process; stop it first`,
         cause,
       );

@@ -7,8 +7,8 @@ import {
   type SettingsOutcome,
 } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type { Catalog } from './catalog.ts';
 import { ranges, readKey } from './catalog-keys.ts';
+import type { CatalogStore } from './catalog-store.ts';
 import { RowReader, RowWriter } from './row.ts';
 
 /** Settings that are there for an agent. */
@@ -63,7 +63,7 @@ export class Desk {
   readonly #agents = new Map<string, AgentDesk>();
   #newest = 0;
 
-  static async load(catalog: Catalog): Promise<Desk> {
+  static async load(catalog: CatalogStore): Promise<Desk> {
     const desk = new Desk();
     for await (const [key, value] of catalog.scan(ranges.policies))
       desk.setPolicy(readKey.number(key), new RowReader(value).u64());

@@ -16,7 +16,6 @@ import { heldName } from '../branch-id.ts';
 import type { AgentRecord, GroupRecord, ReportedHead } from '../vault-records.ts';
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
-import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import {
   type AgentRow,
@@ -25,6 +24,7 @@ import {
   type LostRow,
   read,
 } from './catalog-rows.ts';
+import type { CatalogStore } from './catalog-store.ts';
 import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
@@ -68,7 +68,7 @@ export class Registry {
 
   /** Reads all rows. `reportedHead` fetches what a leaf reports. */
   static async load(
-    catalog: Catalog,
+    catalog: CatalogStore,
     reportedHead: (leafIndex: number) => Promise<ReportedHead>,
   ): Promise<Registry> {
     const registry = new Registry();

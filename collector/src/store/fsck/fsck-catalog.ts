@@ -1,14 +1,14 @@
-import type { Catalog } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { read, values } from '../catalog/catalog-rows.ts';
+import type { CatalogRow, CatalogStore } from '../catalog/catalog-store.ts';
 
 /**
  * Sentences about how two catalogs differ in what follows from history and packs; none when they
  * are equal. What lay in `lost` packs is left out of both: that they are gone was reported already.
  */
 export async function compareCatalogs(
-  expected: Catalog,
-  found: Catalog,
+  expected: CatalogStore,
+  found: CatalogStore,
   lost: ReadonlySet<number>,
 ): Promise<string[]> {
   let missing = 0;
@@ -41,9 +41,9 @@ export async function compareCatalogs(
 }
 
 async function* derivedRows(
-  catalog: Catalog,
+  catalog: CatalogStore,
   lost: ReadonlySet<number>,
-): AsyncGenerator<[Buffer, Buffer]> {
+): AsyncGenerator<CatalogRow> {
   if (lost.size === 0) {
     yield* catalog.scan(ranges.derived);
     return;

@@ -5,8 +5,9 @@ import { asChunkId } from '@aliquot/proto';
 import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import { exists } from '@aliquot/shared/durable/durable';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import { Catalog, removeCatalog } from '../catalog/catalog.ts';
 import { keys } from '../catalog/catalog-keys.ts';
+import type { CatalogStore } from '../catalog/catalog-store.ts';
+import { openCatalog, openExistingCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
@@ -108,11 +109,15 @@ export class VaultCheck {
   }
 
   /** The catalog, where it can be asked how far it knows; its trouble is told when it is compared. */
-  async #catalogToAsk(): Promise<Catalog | undefined> {
+  async #catalogToAsk(): Promise<CatalogStore | undefined> {
     const { files, live } = this.#options;
     if (live || !(await exists(files, this.#catalogDir))) return undefined;
     try {
-      const catalog = await Catalog.openExisting(files, this.#catalogDir);
+      const catalog = await openExistingCatalog(
+        files,
+        this.#catalogDir,
+        this.#vault.descriptor.vaultId,
+      );
       if (catalog.isCurrent) return catalog;
       await catalog.close();
     } catch (error) {
@@ -167,7 +172,7 @@ export class VaultCheck {
       opened.push(history);
       const packs = await DiskPacks.inspect(join(this.#dir, 'packs'), vaultId, this.#options);
       opened.push(packs);
-      const catalog = await Catalog.open(this.#options.files, scratch);
+      const catalog = await openCatalog(this.#options.files, scratch, vaultId);
       opened.push(catalog);
       const core = await VaultCore.inspect(history, packs, catalog);
       return await this.#judge(core, damaged, { endLost, empty: end.file === 0 });
@@ -263,7 +268,7 @@ export class VaultCheck {
   }
 
   /** The real catalog; `undefined` when it cannot be looked at now. */
-  async #openCatalog(): Promise<Catalog | 'broken' | undefined> {
+  async #openCatalog(): Promise<CatalogStore | 'broken' | undefined> {
     const path = this.#catalogDir;
     const skip = (what: string, remedy: string): undefined => {
       this.#tell({
@@ -278,7 +283,11 @@ export class VaultCheck {
       return skip('a living process has it open', 'run fsck again while the collector is stopped');
     try {
       if (await exists(this.#options.files, path)) {
-        const found = await Catalog.openExisting(this.#options.files, path);
+        const found = await openExistingCatalog(
+          this.#options.files,
+          path,
+          this.#vault.descriptor.vaultId,
+        );
         const isForgetting = (await found.get(keys.forgetting)) !== undefined;
         if (found.isCurrent && !isForgetting) return found;
         await found.close();

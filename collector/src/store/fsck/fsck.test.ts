@@ -1,9 +1,8 @@
 import { appendFileSync, cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
-import { catalogRows, endsOnDisk, fileOf } from '../../../testing/store/copies.ts';
+import { catalogIn, catalogRows, endsOnDisk, fileOf } from '../../../testing/store/copies.ts';
 import {
   check,
   codes,
@@ -13,8 +12,8 @@ import {
   spoil,
 } from '../../../testing/store/fsck-lab.ts';
 import { content, without } from '../../../testing/store/world.ts';
-import { Catalog } from '../catalog/catalog.ts';
 import { keys } from '../catalog/catalog-keys.ts';
+import { CatalogChange } from '../catalog/catalog-store.ts';
 import { openCollector } from '../collector.ts';
 
 describe('fsck of a collector', () => {
@@ -142,8 +141,8 @@ describe('fsck of a collector', () => {
   test('I-C2 a catalog that says something else is found, and built anew by a repair', async () => {
     const place = await lab();
     const before = await catalogRows(place.vaultDir);
-    const catalog = await Catalog.open(nodeDisk, join(place.vaultDir, 'catalog'));
-    const change = catalog.begin();
+    const catalog = await catalogIn(place.vaultDir, 'change');
+    const change = new CatalogChange(catalog);
     change.del(keys.leaf(2));
     change.put(keys.item(content('planted', 32)), Buffer.from('00', 'hex'));
     change.commit();

@@ -1,7 +1,6 @@
 import { asLineageId, type EventBody, ID_BYTES, type LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { branchIdOf } from '../branch-id.ts';
-import type { CatalogChange } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import {
   type BranchRow,
@@ -13,6 +12,7 @@ import {
   type Sums,
   values,
 } from '../catalog/catalog-rows.ts';
+import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 

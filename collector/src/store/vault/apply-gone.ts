@@ -1,5 +1,4 @@
 import type { AgentId, EventBody, FileId } from '@aliquot/proto';
-import type { CatalogChange } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import {
   type AgentRow,
@@ -9,6 +8,7 @@ import {
   type Sums,
   values,
 } from '../catalog/catalog-rows.ts';
+import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
 import type { Effect, LeafPlace } from './effect.ts';

@@ -1,7 +1,7 @@
 import type { StoredKind } from '@aliquot/proto';
-import type { CatalogChange } from '../catalog/catalog.ts';
 import { keys } from '../catalog/catalog-keys.ts';
 import { type ItemRow, type ItemSums, noItems, read, values } from '../catalog/catalog-rows.ts';
+import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { comparePlaces, type PackRow, type Place } from '../packs/pack-store.ts';
 
 /** Places remembered of one item; whoever stores it a fifth time has other worries. */

@@ -19,7 +19,6 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { readAgent } from '@aliquot/shared/keys/certificates';
 import { coversLoss } from '@aliquot/shared/log/continuation';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
-import type { CatalogChange } from '../catalog/catalog.ts';
 import { keys } from '../catalog/catalog-keys.ts';
 import {
   type AgentRow,
@@ -30,6 +29,7 @@ import {
   type Sums,
   values,
 } from '../catalog/catalog-rows.ts';
+import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { hex, type Registry } from '../catalog/registry.ts';
 import type { ReportedHead } from '../vault-records.ts';

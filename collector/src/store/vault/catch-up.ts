@@ -1,6 +1,6 @@
-import { FLUSH_CHANGES } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { isHeld, read, values } from '../catalog/catalog-rows.ts';
+import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { historyStart } from '../history/history-log.ts';
 import type { PackExtent, PackRow } from '../packs/pack-store.ts';
@@ -65,7 +65,7 @@ export async function takeInPack(
     await flushWhenFull(core);
   }
   const known = Math.min(to, bytes);
-  const change = core.catalog.begin();
+  const change = new CatalogChange(core.catalog);
   change.put(keys.pack(pack), values.u64(known));
   change.commit();
   core.known.set(pack, known);
@@ -73,7 +73,7 @@ export async function takeInPack(
 
 async function takeInRows(core: VaultCore, rows: readonly PackRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const change = core.catalog.begin();
+  const change = new CatalogChange(core.catalog);
   await prefetchItems(change, rows);
   await core.takeItems(change, rows);
   // A second copy of an item is written only when the first was found damaged.
@@ -88,7 +88,7 @@ async function takeInRows(core: VaultCore, rows: readonly PackRow[]): Promise<vo
  * lies in another pack, too. Noted first, so that a crash in the middle begins it again.
  */
 async function beginForgetting(core: VaultCore): Promise<void> {
-  const change = core.catalog.begin();
+  const change = new CatalogChange(core.catalog);
   for (const pack of core.known.keys()) change.del(keys.pack(pack));
   change.commit();
   core.known.clear();
@@ -97,7 +97,7 @@ async function beginForgetting(core: VaultCore): Promise<void> {
 }
 
 async function forgetPlaces(core: VaultCore): Promise<void> {
-  let change = core.catalog.begin();
+  let change = new CatalogChange(core.catalog);
   let count = 0;
   for await (const [key, value] of core.catalog.scan(ranges.items)) {
     const row = read.item(value);
@@ -106,7 +106,7 @@ async function forgetPlaces(core: VaultCore): Promise<void> {
     count += 1;
     if (count % ROWS_AT_ONCE > 0) continue;
     change.commit();
-    change = core.catalog.begin();
+    change = new CatalogChange(core.catalog);
     await flushWhenFull(core);
   }
   change.del(keys.itemSums);

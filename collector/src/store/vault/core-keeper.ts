@@ -1,7 +1,7 @@
 import type { LineageId, TreeHead, VaultDescriptorBody } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { Serial } from '@aliquot/shared/serial';
-import { FLUSH_CHANGES } from '../catalog/catalog.ts';
+import { FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { leavesDoubt, StoreError } from '../errors.ts';
 import type { VaultCore } from './core.ts';
 import type { VaultMedia } from './media.ts';

@@ -8,12 +8,12 @@ import {
   type LogLeaf,
   type Signed,
 } from '@aliquot/proto';
-import { levelTrouble } from '@aliquot/shared/derived/level-trouble';
+import { isRebuild } from '@aliquot/shared/derived/errors';
 import { LogError } from '@aliquot/shared/log/errors';
 import { MerkleLog } from '@aliquot/shared/log/merkle';
-import type { Catalog } from '../catalog/catalog.ts';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { type ItemSums, noItems, noSums, read, type Sums } from '../catalog/catalog-rows.ts';
+import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
 import {
@@ -41,7 +41,7 @@ export interface Opening {
 interface Media {
   readonly history: HistoryLog;
   readonly packs: PackStore;
-  readonly catalog: Catalog;
+  readonly catalog: CatalogStore;
 }
 
 /** What a vault's core is made of. */
@@ -64,7 +64,7 @@ export interface Parts extends Media {
  */
 export async function openingsOf(
   media: VaultMedia,
-  catalog: Catalog,
+  catalog: CatalogStore,
   synced: DurableMark | undefined,
 ): Promise<{ readonly history: HistoryOpening; readonly packs: PackOpening }> {
   if (synced !== undefined)
@@ -84,13 +84,13 @@ export async function openingsOf(
 }
 
 /** How much of the history the catalog knows. */
-export async function knownHistory(catalog: Catalog): Promise<HistoryPoint> {
+export async function knownHistory(catalog: CatalogStore): Promise<HistoryPoint> {
   const row = await catalog.get(keys.checkpoint);
   return row === undefined ? historyStart : read.point(row);
 }
 
 /** How many bytes of each pack the catalog knows. */
-export async function knownPacks(catalog: Catalog): Promise<Map<number, number>> {
+export async function knownPacks(catalog: CatalogStore): Promise<Map<number, number>> {
   const known = new Map<number, number>();
   for await (const [key, value] of catalog.scan(ranges.packs))
     known.set(readKey.pack(key), read.u64(value));
@@ -108,22 +108,22 @@ export function isUnfitCatalog(error: unknown): boolean {
   if (error instanceof LogError)
     return error.code === 'LOG_NODE_MISSING' || error.code === 'LOG_RANGE';
   // A row that points at another record, or whose bytes are no certificate.
-  return error instanceof FormatError || levelTrouble(error) === 'damaged';
+  return error instanceof FormatError || isRebuild(error);
 }
 
-/** An empty catalog in place of this one; by removing its files when Level can no longer do it. */
-export async function emptied(catalog: Catalog, media: VaultMedia): Promise<Catalog> {
+/** An empty catalog in place of this one; by removing its files when it cannot be believed. */
+export async function emptied(catalog: CatalogStore, media: VaultMedia): Promise<CatalogStore> {
   try {
     await catalog.clear();
     return catalog;
   } catch (error) {
-    if (levelTrouble(error) === undefined) throw error;
+    if (!isRebuild(error)) throw error;
     await catalog.close();
     return media.newCatalog();
   }
 }
 
-export function nodeStore(catalog: Catalog) {
+export function nodeStore(catalog: CatalogStore) {
   return {
     get: (level: number, index: number) => catalog.get(keys.node(level, index)),
     put: () => {
@@ -134,7 +134,7 @@ export function nodeStore(catalog: Catalog) {
 
 export async function leafRecord(
   history: HistoryLog,
-  catalog: Catalog,
+  catalog: CatalogStore,
   leafIndex: number,
 ): Promise<{ type: 'commit' | 'event'; payload: Uint8Array }> {
   const row = await catalog.get(keys.leaf(leafIndex));

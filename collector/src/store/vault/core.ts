@@ -20,7 +20,6 @@ import {
 } from '@aliquot/proto';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
-import type { Catalog, CatalogChange } from '../catalog/catalog.ts';
 import { keys } from '../catalog/catalog-keys.ts';
 import {
   type ItemRow,
@@ -32,6 +31,7 @@ import {
   type Sums,
   values,
 } from '../catalog/catalog-rows.ts';
+import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import { idName, type ProvedPages, type ReferenceSource } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { StoreError } from '../errors.ts';
@@ -68,7 +68,7 @@ import type { VaultMedia } from './media.ts';
 export class VaultCore {
   readonly history: HistoryLog;
   readonly packs: PackStore;
-  readonly catalog: Catalog;
+  readonly catalog: CatalogStore;
   readonly registry: Registry;
   readonly #writeMark: VaultMedia['writeMark'];
   readonly #damaged: Set<string>;
@@ -114,7 +114,7 @@ export class VaultCore {
   static async inspect(
     history: HistoryLog,
     packs: PackStore,
-    catalog: Catalog,
+    catalog: CatalogStore,
   ): Promise<VaultCore> {
     return new VaultCore(await load({ history, packs, catalog }), async () => undefined);
   }
@@ -124,7 +124,7 @@ export class VaultCore {
    */
   async flush(): Promise<void> {
     const extents = this.packs.packs();
-    const change = this.catalog.begin();
+    const change = new CatalogChange(this.catalog);
     for (const { pack, bytes } of extents) {
       if (this.known.get(pack) === bytes || this.unread.has(pack)) continue;
       change.put(keys.pack(pack), values.u64(bytes));
@@ -281,7 +281,7 @@ export class VaultCore {
 
   /** Stores items; durable after the next `syncData`. */
   async putItems(items: readonly PutItem[]): Promise<void> {
-    const change = this.catalog.begin();
+    const change = new CatalogChange(this.catalog);
     await prefetchItems(change, items);
     const places = await this.packs.put(items);
     const placed = places.flatMap((place, at) => {
@@ -307,7 +307,7 @@ export class VaultCore {
 
   /** Records pages that were proved, with what is new of the sizes that they state. */
   async appendReferences(lineageId: LineageId, { pages, chunks }: ProvedPages): Promise<void> {
-    const change = this.catalog.begin();
+    const change = new CatalogChange(this.catalog);
     const named = [...chunks].map(([name, plainSize]) => {
       return { id: asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))), plainSize };
     });
@@ -464,7 +464,7 @@ export class VaultCore {
     kind: HistoryKind,
     payload: Uint8Array,
     apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
-    change = this.catalog.begin(),
+    change = new CatalogChange(this.catalog),
   ): Promise<void> {
     const { places, end } = await this.history.placesOf([payload.length]);
     const [place] = places;

@@ -3,7 +3,8 @@ import type { VaultId } from '@aliquot/proto';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
-import { Catalog, removeCatalog } from '../catalog/catalog.ts';
+import type { CatalogStore } from '../catalog/catalog-store.ts';
+import { openCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
 import { DiskHistory } from '../history/disk-history.ts';
 import type { HistoryLog, HistoryOpening, HistoryPoint } from '../history/history-log.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
@@ -14,9 +15,9 @@ import { type DurableMark, readMark, writeMark } from './durable-mark.ts';
 export interface VaultMedia {
   openHistory(opening: HistoryOpening): Promise<HistoryLog>;
   openPacks(opening: PackOpening): Promise<PackStore>;
-  openCatalog(): Promise<Catalog>;
+  openCatalog(): Promise<CatalogStore>;
   /** An empty catalog in place of one that cannot even be emptied any more. */
-  newCatalog(): Promise<Catalog>;
+  newCatalog(): Promise<CatalogStore>;
   readMark(): Promise<DurableMark | undefined>;
   writeMark(mark: DurableMark): Promise<void>;
   /** How a person finds a record, or a pack. */
@@ -46,10 +47,10 @@ export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts):
         opening,
       ),
     openPacks: (opening) => DiskPacks.open(join(dir, 'packs'), vaultId, ports, opening),
-    openCatalog: () => Catalog.open(files, catalog),
+    openCatalog: () => openCatalog(files, catalog, vaultId),
     newCatalog: async () => {
       await removeCatalog(files, catalog);
-      return Catalog.open(files, catalog);
+      return openCatalog(files, catalog, vaultId);
     },
     readMark: () => readMark(files, dir),
     writeMark: (mark) => writeMark(files, dir, mark),

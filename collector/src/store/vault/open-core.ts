@@ -1,3 +1,4 @@
+import { isRebuild } from '@aliquot/shared/derived/errors';
 import type { UnfitRecord } from '../errors.ts';
 import { catchUp } from './catch-up.ts';
 import { VaultCore } from './core.ts';
@@ -20,6 +21,16 @@ export interface CoreOpening {
  * lay in it and nothing else; that is told to `onUnfit`, as is what cannot be applied.
  */
 export async function openCore(media: VaultMedia, opening: CoreOpening = {}): Promise<VaultCore> {
+  try {
+    return await openOnce(media, opening);
+  } catch (error) {
+    // Found while it was read; the next opening makes it anew.
+    if (!isRebuild(error)) throw error;
+    return openOnce(media, opening);
+  }
+}
+
+async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultCore> {
   let catalog = await media.openCatalog();
   const opened: { close(): Promise<void> }[] = [];
   try {

@@ -18,7 +18,7 @@ import {
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { FLUSH_CHANGES } from '../catalog/catalog.ts';
+import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { compareHistory, type HistoryItem, type HistoryPoint } from '../history/history-log.ts';
 import { applyCommit, applyEvent, applyLeafOnly, applyReferences, applyUploads } from './apply.ts';
@@ -88,7 +88,7 @@ async function replayRecord(
 }
 
 async function replayUploads(core: VaultCore, item: HistoryItem): Promise<void> {
-  const change = core.catalog.begin();
+  const change = new CatalogChange(core.catalog);
   const effect = await applyUploads(change, decodeStoredUploads(item.payload));
   await core.commitChange(change, item.end, effect);
 }
@@ -100,7 +100,7 @@ async function replayReferences(
 ): Promise<void> {
   const stored = decodeStoredReferences(item.payload);
   await audit?.references(core, stored, nameOf(item.place));
-  const change = core.catalog.begin();
+  const change = new CatalogChange(core.catalog);
   const effect = await applyReferences(change, stored);
   await core.commitChange(change, item.end, effect);
 }
@@ -115,7 +115,7 @@ async function replayEvent(
   const place = leafPlaceOf(core, item, stored.leaf);
   await orPassedOver(core, item, place, options, async () => {
     const event = decodeEventBody(stored.event);
-    const change = core.catalog.begin();
+    const change = new CatalogChange(core.catalog);
     const effect: Effect = await applyEvent(change, event, place, core.registry);
     await core.commitChange(change, item.end, effect);
     core.noteOpening(event, place.leafIndex, stored.leaf);
@@ -151,7 +151,7 @@ async function orPassedOver(
     const isUnfit =
       error instanceof FormatError || (error instanceof StoreError && error.code === 'STORE_UNFIT');
     if (!isUnfit) throw error;
-    const change = core.catalog.begin();
+    const change = new CatalogChange(core.catalog);
     await applyLeafOnly(change, item.kind === 'commit' ? 'commit' : 'event', place);
     await core.commitChange(change, item.end);
     onUnfit?.({ where: nameOf(item.place), why: error.message });
@@ -204,7 +204,7 @@ async function enterCommit(
     route.type === 'unknown-parent'
       ? { branchId: row.lineageId, parentReceivedMs: undefined }
       : route;
-  const change = core.catalog.begin();
+  const change = new CatalogChange(core.catalog);
   const effect = await applyCommit(change, {
     header,
     hash,
