@@ -1,0 +1,103 @@
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { firstHeldSegment } from './held-segments.ts';
+import { type Family, familyRange } from './index-keys.ts';
+import type { IndexStore } from './index-store.ts';
+import { decodeItemPlace } from './places.ts';
+
+/**
+ * Families that must be equal in a rebuilt index, and those of which it may hold less (their
+ * segments are gone).
+ */
+const exact: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
+const partial: readonly Family[] = ['k', 'p'];
+
+/**
+ * What differs between the queue's index and one built anew from the logs, named by its family;
+ * undefined when nothing does.
+ */
+export async function indexDifference(
+  index: IndexStore,
+  fresh: IndexStore,
+): Promise<string | undefined> {
+  const items = await itemDifference(index, fresh);
+  if (items !== undefined) return items;
+  for (const family of exact) {
+    const theirs = index.iterate(familyRange(family))[Symbol.asyncIterator]();
+    for await (const [key, value] of fresh.iterate(familyRange(family))) {
+      const other = await theirs.next();
+      const same =
+        other.done !== true && equalBytes(other.value[0], key) && equalBytes(other.value[1], value);
+      if (!same) return `its part ${family} differs from segments and chain log`;
+    }
+    if ((await theirs.next()).done !== true)
+      return `its part ${family} names what segments and chain log do not hold`;
+  }
+  for (const family of partial) {
+    for await (const [key, value] of fresh.iterate(familyRange(family))) {
+      const other = await index.getWritten(key);
+      if (other === undefined || !equalBytes(other, value))
+        return `its part ${family} differs from the segments`;
+    }
+  }
+  const counters = ({ state }: IndexStore): string => {
+    const {
+      nextEntry,
+      signedEntry,
+      receiptedEntry,
+      pendingEntries,
+      pendingBytes,
+      chainHead,
+      receiptedSequence,
+      lastReceipt,
+    } = state;
+    const { signedBytes, fork, gcEpoch, referenceFiles, referenceBytes } = state;
+    const classes = Object.entries(state.classBytes).sort();
+    const first = [
+      nextEntry,
+      signedEntry,
+      receiptedEntry,
+      pendingEntries,
+      pendingBytes,
+      chainHead,
+      receiptedSequence,
+      lastReceipt,
+    ];
+    return JSON.stringify([
+      ...first,
+      signedBytes,
+      fork,
+      gcEpoch,
+      referenceFiles,
+      referenceBytes,
+      classes,
+    ]);
+  };
+  return counters(index) === counters(fresh)
+    ? undefined
+    : 'its counters differ from segments and chain log';
+}
+
+/**
+ * What differs in the places of sealed items. A crash between forgetting a kept segment and
+ * removing its file leaves items that only the file knows; nobody needs them, and the next start
+ * removes the rest.
+ */
+async function itemDifference(index: IndexStore, fresh: IndexStore): Promise<string | undefined> {
+  const differs = 'its part i differs from segments and chain log';
+  const heldFrom = (await firstHeldSegment(index)) ?? Number.MAX_SAFE_INTEGER;
+  const range = familyRange('i');
+  const forgotten = new Set<number>();
+  for await (const [key, value] of fresh.iterate(range)) {
+    const other = await index.getWritten(key);
+    const { file } = decodeItemPlace(value);
+    if (other === undefined && file < heldFrom) forgotten.add(file);
+    else if (other === undefined || !equalBytes(other, value)) return differs;
+  }
+  for await (const [key, value] of index.iterate(range)) {
+    if ((await fresh.getWritten(key)) === undefined)
+      return 'its part i names what segments and chain log do not hold';
+    // A segment is forgotten as a whole.
+    if (forgotten.has(decodeItemPlace(value).file)) return differs;
+  }
+  return undefined;
+}
