@@ -11,12 +11,12 @@ import { diskMedia, type VaultMedia } from './vault/media.ts';
 /** What a vault is opened on, again and again. */
 const tenants: Readonly<Record<string, () => (world: StoreWorld) => VaultMedia>> = {
   'on disk': () => onDisk({}),
-  'on disk, in small packs and files': () => onDisk({ packBytes: 4096, branchBytes: 8192 }),
+  'on disk, in small packs and files': () => onDisk({ packBytes: 4096, historyFileBytes: 8192 }),
   'in memory': inMemory,
   'with packs as objects in a folder': onObjects,
 };
 
-function onDisk(sizes: { readonly packBytes?: number; readonly branchBytes?: number }) {
+function onDisk(sizes: { readonly packBytes?: number; readonly historyFileBytes?: number }) {
   const dir = temporaryFolder();
   return (world: StoreWorld) =>
     diskMedia(dir, world.descriptor.vaultId, { ...world.ports(), ...sizes });

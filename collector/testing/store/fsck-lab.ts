@@ -28,7 +28,9 @@ export async function lab(packBytes?: number): Promise<FsckLab> {
   const world = new StoreWorld('fsck', { blind: true });
   const dir = join(temporaryFolder(), 'collector');
   const ports =
-    packBytes === undefined ? world.ports() : world.ports({ packBytes, branchBytes: packBytes });
+    packBytes === undefined
+      ? world.ports()
+      : world.ports({ packBytes, historyFileBytes: packBytes });
   const store = await initCollector(dir, { name: 'freezer' }, ports);
   const parts = {
     descriptor: world.kit.descriptor,

@@ -31,19 +31,19 @@ export interface DiskMediaPorts {
   /** A pack is closed before it grows past this; tests make it small. */
   readonly packBytes?: number | undefined;
   /** The same of a file of the history. */
-  readonly branchBytes?: number | undefined;
+  readonly historyFileBytes?: number | undefined;
 }
 
 /** A vault's folder: `history`, `packs`, `catalog`, `durable.json`. */
 export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts): VaultMedia {
-  const { files, random, branchBytes } = ports;
+  const { files, random, historyFileBytes } = ports;
   const catalog = join(dir, 'catalog');
   return {
     openHistory: (opening) =>
       DiskHistory.open(
         join(dir, 'history'),
         vaultId,
-        { files, random, fileBytes: branchBytes },
+        { files, random, fileBytes: historyFileBytes },
         opening,
       ),
     openPacks: (opening) => DiskPacks.open(join(dir, 'packs'), vaultId, ports, opening),

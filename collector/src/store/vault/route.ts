@@ -36,7 +36,7 @@ function parentOf({
 }
 
 /**
- * Finds the history of a commit that was not accepted before. Depends on what the journal holds
+ * Finds the history of a commit that was not accepted before. Depends on what the history holds
  * before the commit and on nothing else, so a replay finds the same.
  */
 export async function routeOf(
