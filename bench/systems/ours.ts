@@ -28,7 +28,12 @@ export interface OurRepository extends Repository {
 }
 
 interface OurSystem extends BackupSystem {
-  open(folder: string, conditions?: Conditions): Promise<OurRepository>;
+  /** `serveBy` may start the server in another way; what it makes has to run the same program. */
+  open(
+    folder: string,
+    conditions?: Conditions,
+    serveBy?: (command: Command) => Command,
+  ): Promise<OurRepository>;
 }
 
 /**
@@ -46,18 +51,18 @@ export const ours: OurSystem = {
       version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}`,
     };
   },
-  async open(folder, conditions = {}): Promise<OurRepository> {
+  async open(folder, conditions = {}, serveBy = (command) => command): Promise<OurRepository> {
     const data = join(folder, 'collector');
     const kit = join(folder, 'bench.kit');
     const agentData = (pc: BenchPc): string => join(folder, `agent-${pc}`);
     await run({ program: launcher('aliquot'), args: ['init', '--data', data, '--name', 'bench'] });
-    const server = start({
-      ...{
+    const server = start(
+      serveBy({
         program: launcher('aliquot'),
         args: ['serve', '--data', data, '--listen', '127.0.0.1:0'],
-      },
-      environment: { ALIQUOT_LOG_LEVEL: 'error' },
-    });
+        environment: { ALIQUOT_LOG_LEVEL: 'error' },
+      }),
+    );
     const url = await firstEvent(server, 'listening', 'url');
     const operator = (...args: readonly string[]): Command => ({
       program: launcher('aliquot'),
