@@ -41,7 +41,7 @@ import { decodeItem } from '../../../collector/src/api/item-record.ts';
 import * as messages from '../../../collector/src/api/messages.ts';
 import { readRecords } from '../../../collector/src/api/record-stream.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
-import { read as catalogRows } from '../../../collector/src/store/catalog/catalog-rows.ts';
+import { read as catalogRows } from '../../../collector/src/store/catalog/row-codec.ts';
 import {
   decodeFileEnd,
   historyFormat,

@@ -7,8 +7,8 @@ import { salvagedRows } from '@aliquot/shared/derived/salvage';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { StoreError } from '../errors.ts';
 import { CATALOG_VERSION, type Range } from './catalog-keys.ts';
-import { read, values } from './catalog-rows.ts';
 import type { CatalogChanges, CatalogRow, CatalogStore } from './catalog-store.ts';
+import { read, values } from './row-codec.ts';
 
 /** LevelDB's own memory for each vault: blocks read, and the table being filled. */
 const CACHE_BYTES = 8 * 1024 * 1024;

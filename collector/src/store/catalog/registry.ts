@@ -17,18 +17,13 @@ import type { AgentRecord, GroupRecord, ReportedHead } from '../vault-records.ts
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import {
-  type AgentRow,
-  type LearnedRow,
-  type LineageRow,
-  type LostRow,
-  read,
-} from './catalog-rows.ts';
+import type { AgentRow, LearnedRow, LineageRow, LostRow } from './catalog-rows.ts';
 import type { CatalogStore } from './catalog-store.ts';
 import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
+import { read } from './row-codec.ts';
 
 interface Known {
   row: AgentRow;

@@ -2,8 +2,8 @@ import type { AgentId, LineageId } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { release } from '@aliquot/shared/crypto/release';
 import { keys } from '../catalog/catalog-keys.ts';
-import { values } from '../catalog/catalog-rows.ts';
 import { speakerOf } from '../catalog/refusal.ts';
+import { values } from '../catalog/row-codec.ts';
 import {
   type GateContext,
   judgeCommit,

@@ -1,6 +1,6 @@
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { read, values } from '../catalog/catalog-rows.ts';
 import type { CatalogRow, CatalogStore } from '../catalog/catalog-store.ts';
+import { read, values } from '../catalog/row-codec.ts';
 
 /**
  * Sentences about how two catalogs differ in what follows from history and packs; none when they

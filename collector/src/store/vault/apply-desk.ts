@@ -12,10 +12,10 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import { isNumberFree, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
 import { keys } from '../catalog/catalog-keys.ts';
-import { values } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { offered, offersRow } from '../catalog/desk.ts';
 import type { Registry } from '../catalog/registry.ts';
+import { values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { Effect } from './effect.ts';
 

@@ -8,12 +8,11 @@ import {
   type HeadRow,
   type LineageRow,
   noLineage,
-  read,
   type Sums,
-  values,
 } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
+import { read, values } from '../catalog/row-codec.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 
 type Forked = Extract<EventBody, { type: 'chainForked' }>;

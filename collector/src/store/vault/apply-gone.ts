@@ -1,15 +1,9 @@
 import type { AgentId, EventBody, FileId } from '@aliquot/proto';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import {
-  type AgentRow,
-  type HeadRow,
-  noLineage,
-  read,
-  type Sums,
-  values,
-} from '../catalog/catalog-rows.ts';
+import { type AgentRow, type HeadRow, noLineage, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
+import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 import type { VaultView } from './vault-view.ts';

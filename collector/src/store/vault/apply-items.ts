@@ -1,7 +1,8 @@
 import type { StoredKind } from '@aliquot/proto';
 import { keys } from '../catalog/catalog-keys.ts';
-import { type ItemRow, type ItemSums, noItems, read, values } from '../catalog/catalog-rows.ts';
+import { type ItemRow, type ItemSums, noItems } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
+import { read, values } from '../catalog/row-codec.ts';
 import { comparePlaces, type PackRow, type Place } from '../packs/pack-store.ts';
 
 /** Places remembered of one item; whoever stores it a fifth time has other worries. */

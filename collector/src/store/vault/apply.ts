@@ -25,13 +25,12 @@ import {
   type HeadRow,
   noLineage,
   noSums,
-  read,
   type Sums,
-  values,
 } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { hex, type Registry } from '../catalog/registry.ts';
+import { read, values } from '../catalog/row-codec.ts';
 import type { ReportedHead } from '../vault-records.ts';
 import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
 import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';

@@ -1,6 +1,7 @@
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { isHeld, read, values } from '../catalog/catalog-rows.ts';
+import { isHeld } from '../catalog/catalog-rows.ts';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
+import { read, values } from '../catalog/row-codec.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { historyStart } from '../history/history-log.ts';
 import type { PackExtent, PackRow } from '../packs/pack-store.ts';

@@ -12,9 +12,10 @@ import { isRebuild } from '@aliquot/shared/derived/errors';
 import { LogError } from '@aliquot/shared/log/errors';
 import { MerkleLog } from '@aliquot/shared/log/merkle';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { type ItemSums, noItems, noSums, read, type Sums } from '../catalog/catalog-rows.ts';
+import { type ItemSums, noItems, noSums, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { Registry } from '../catalog/registry.ts';
+import { read } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import {
   compareHistory,

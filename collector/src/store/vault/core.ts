@@ -27,13 +27,12 @@ import {
   isHeld,
   type LinkRow,
   type Owned,
-  read,
   type Sums,
-  values,
 } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import { idName, type ProvedPages, type ReferenceSource } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
+import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type {
   HistoryKind,

@@ -2,8 +2,8 @@ import type { AgentId, ChainId } from '@aliquot/proto';
 import { heldName } from '../branch-id.ts';
 import type { Line } from '../catalog/agent-lines.ts';
 import { keys } from '../catalog/catalog-keys.ts';
-import { values } from '../catalog/catalog-rows.ts';
 import { hasEnded } from '../catalog/refusal.ts';
+import { values } from '../catalog/row-codec.ts';
 import type { SweepWait } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 

@@ -8,7 +8,7 @@ import {
   type StateRecord,
 } from '@aliquot/proto';
 import { keys, type Range, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { read } from '../catalog/catalog-rows.ts';
+import { read } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { VaultCore } from './core.ts';
 
