@@ -139,7 +139,7 @@ export const kitCreate: CrashScenario = {
 export const kitPassphrase: CrashScenario = {
   name: 'kit-passphrase',
   about:
-    'every file call of putting a recovery kit under another passphrase fails, is cut short or is the last: the kit opens with the old one or with the new one at any time, and with the new one once that was told',
+    'every file call of putting a recovery kit under another passphrase fails, is cut short or is the last: the kit opens with the old one or with the new one at any time, and with the new one once that was reported',
   proves: ['P1', 'P2'],
   begin: async (root, random): Promise<Life<FilePort>> => {
     const path = join(root, 'lab.kit');

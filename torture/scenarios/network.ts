@@ -98,7 +98,7 @@ export const networkScenarios: readonly TortureScenario[] = [
   {
     name: 'network-mischief',
     about:
-      'the line delays, crumbles, is half closed, freezes without a word, lets an old session arrive behind the next one, says everything twice, plays whole sessions again, and breaks again and again: every version arrives exactly once, with its receipt on both sides.',
+      'the line delays, crumbles, is half closed, freezes silently, lets an old session arrive behind the next one, says everything twice, plays whole sessions again, and breaks again and again: every version arrives exactly once, with its receipt on both sides.',
     proves: ['P1', 'P2', 'P5'],
     run: (context) =>
       withBench(undefined, async (bench) => {

@@ -67,7 +67,7 @@ export async function mustDrainWhole(stage: Stage): Promise<void> {
 export const agentCapture: InjectedWork<Finished> = {
   name: 'outside-agent-capture',
   about:
-    'backup --offline with each system call on the agent folder failed (EIO, ENOSPC) or killed there: what was told as captured survives its sources, and the rest is captured by the next run.',
+    'backup --offline with each system call on the agent folder failed (EIO, ENOSPC) or killed there: what was reported as captured survives its sources, and the rest is captured by the next run.',
   proves: ['P1', 'P2', 'P6'],
   collectorUnderTest: false,
   prepare: enrolled,

@@ -100,7 +100,7 @@ async function namesIn(files: FilePort, folder: string): Promise<string[]> {
 export const enrolment: CrashScenario = {
   name: 'agent-enrolment',
   about:
-    'every file call of an enrolment, of a refused one before it, of remembering heads, problems and addresses, and of enrolling anew in place fails, is cut short or is the last: the same command goes on with the same keys, none are left behind, no remembered head or address is forgotten',
+    'every file call of an enrolment, of a refused one before it, of remembering heads, problems and addresses, and of enrolling again in place fails, is cut short or is the last: the same command goes on with the same keys, none are left behind, no remembered head or address is forgotten',
   proves: ['P1', 'P5'],
   begin: async (root, random): Promise<Life<FilePort>> => {
     const { post, bound } = desk();

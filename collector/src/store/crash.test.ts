@@ -16,7 +16,9 @@ import {
   endsOnDisk,
   type FilePlace,
   fileOf,
+  recordsIn,
 } from '../../testing/store/copies.ts';
+import { spoil } from '../../testing/store/fsck-lab.ts';
 import {
   expectKept,
   life,
@@ -166,6 +168,38 @@ describe('a crash of the collector', () => {
       });
     },
     120_000,
+  );
+
+  test.runIf(posixOnly('on Windows nobody copies the files of a running store'))(
+    'I-C1 P1 a commit that relies on what another agent has just sent in place of what was lost waits until that is durable',
+    async () => {
+      const world = new StoreWorld('returned');
+      const dir = temporaryFolder();
+      const disk = cachedDisk(nodeDisk);
+      const ports = world.ports({ files: disk.files });
+      const store = await StoredVault.inFolder(dir, world.identity, ports);
+      onTestFinished(() => store.close());
+      await store.events.append(world.vaultAdded());
+      const one = await world.agent(store, 'hplc-1');
+      const other = await world.agent(store, 'ms-2');
+      const file = one.file('/d/a', [content('a')]);
+      const ids = file.items.map(({ id }) => id);
+      await one.back(store, [file]);
+      const [first] = await recordsIn(nodeDisk, dir, 'packs');
+      await spoil(fileOf(dir, 'packs', 1), (first?.offset ?? 0) + 60);
+      for await (const item of store.reading.readItems(ids)) expect(item.type).toBe('damaged');
+      await other.back(store, [other.gone('/d/b')]);
+      await store.intake.putChunks(other.lineageId, file.items);
+      expect(await store.intake.has(one.lineageId, ids)).toEqual([true]);
+      const again = one.build([one.file('/d/again', [content('a')]).draft]);
+      const answer = await store.intake.commit(one.agentId, again.bytes, world.clock.now);
+      expect(answer.type).toBe('accepted');
+      const copy = temporaryFolder();
+      copyAfterPowerCut(dir, copy, disk, () => false);
+      const reopened = await StoredVault.inFolder(copy, world.identity, world.ports());
+      for await (const item of reopened.reading.readItems(ids)) expect(item.type).toBe('item');
+      await reopened.close();
+    },
   );
 
   test.runIf(posixOnly('on Windows nobody copies the files of a running store'))(

@@ -186,6 +186,7 @@ export class ObjectPacks implements PackStore {
     const last = durable.reduce((most, { pack }) => Math.max(most, pack), given);
     const packs = new ObjectPacks(dir, vaultId, ports, reader, { last, removed });
     await packs.#dropHalf();
+    if (last > given) await packs.#noteRemoved(last);
     return packs;
   }
 

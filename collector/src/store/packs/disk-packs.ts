@@ -194,8 +194,15 @@ export class DiskPacks implements PackStore {
     discard: boolean,
   ): Promise<void> {
     const number = log.lastNumber;
-    // Where a newer number was given and its pack is gone, this one was closed before that.
-    if (number === undefined || log.activeNumber !== number) return;
+    if (number === undefined || log.activeNumber !== number) {
+      // A newer number was given and its pack is gone: what is here was closed before that. Nobody
+      // may know of it any more at the next opening, so the pack that comes next begins now.
+      if (durable.length > 0) {
+        await writing(log, () => log.begin());
+        this.#growingPack(log.activeNumber);
+      }
+      return;
+    }
     const extent = durable.find(({ pack }) => pack === number);
     const known = { file: number, offset: extent?.syncedBytes ?? 0 };
     await writing(log, async () => {

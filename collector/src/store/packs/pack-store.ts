@@ -77,7 +77,7 @@ export interface PackOpening {
   /**
    * What is known to have been on stable storage, from the catalog's checkpoint or from the store
    * that failed. What is broken before these ends is damage, never a torn tail; and no pack gets a
-   * number that was given before.
+   * number that was given before, not after later openings either: the highest is remembered.
    */
   readonly durable?: readonly Pick<PackExtent, 'pack' | 'syncedBytes'>[];
   /**

@@ -124,7 +124,9 @@ export class CoreKeeper {
 
   /** Makes durable what a lineage's next commit relies on, beside the queue. */
   async settleUploads(lineageId: LineageId): Promise<void> {
-    if (this.uploads.reliesOn(lineageId) > (await this.ready()).durablePuts) await this.#syncData();
+    const { durablePuts, returnedPuts } = await this.ready();
+    const relied = Math.max(this.uploads.reliesOn(lineageId), returnedPuts);
+    if (relied > durablePuts) await this.#syncData();
   }
 
   /** For use inside a job: syncs and flushes when much waits for it. */

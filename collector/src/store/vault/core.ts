@@ -84,6 +84,8 @@ export class VaultCore {
   /** How often something was put; and how many of these puts are durable. */
   #puts = 0;
   #durablePuts = 0;
+  /** The newest put that may hold again what lineages own and had lost. */
+  #returnedPuts = 0;
   /** Where the history stands in the catalog on the disk, and how many bytes the packs had then. */
   #written: { history: HistoryPoint; packBytes: number };
   #marked: string | undefined;
@@ -171,6 +173,14 @@ export class VaultCore {
 
   get durablePuts(): number {
     return this.#durablePuts;
+  }
+
+  /**
+   * How much must be durable before any lineage may rely on what it owns: what was lost counts as
+   * owned by all again as soon as one of them has sent it.
+   */
+  get returnedPuts(): number {
+    return this.#returnedPuts;
   }
 
   /** Makes durable what was put before this call. May overlap with everything. */
@@ -288,6 +298,7 @@ export class VaultCore {
       return item === undefined ? [] : [{ id: item.id, kind: item.kind, place }];
     });
     this.#puts += 1;
+    if (this.#lacking || this.#damaged.size > 0) this.#returnedPuts = this.#puts;
     await this.takeItems(change, placed);
     if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
   }

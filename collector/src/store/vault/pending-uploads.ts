@@ -47,14 +47,15 @@ export class PendingUploads {
   }
 
   /**
-   * Makes durable what one lineage has put, and writes down that it did: before anything of it that
-   * relies on this.
+   * Makes durable what one lineage has put, or what others have put in place of what it had lost,
+   * and writes down what it uploaded: before anything of it that relies on this.
    */
   async appendTo(core: VaultCore, lineageId: LineageId): Promise<void> {
     const name = hex(lineageId);
     const pending = this.#lineages.get(name);
+    const relied = Math.max(pending?.reliesOn ?? 0, core.returnedPuts);
+    if (relied > core.durablePuts) await core.syncData();
     if (pending === undefined) return;
-    if (pending.reliesOn > core.durablePuts) await core.syncData();
     const ids = [...pending.ids.values()];
     for (let from = 0; from < ids.length; from += RECORD_IDS) {
       const some = ids.slice(from, from + RECORD_IDS);
