@@ -236,8 +236,8 @@ class FolderStore implements CollectorStore {
     await ensureDirectory(files, dir);
     if (parts.catalogSecretKey !== undefined)
       await writeSecret(files, join(dir, 'catalog.key'), `${hex(parts.catalogSecretKey)}\n`);
-    // Before `vault.bin`: a vault without the folder of its packs has lost it.
-    await ensureDirectory(files, join(dir, 'packs'));
+    // Before `vault.bin`: a vault without the folders of its packs and its history has lost them.
+    for (const part of ['packs', 'history']) await ensureDirectory(files, join(dir, part));
     // Last: a folder without it is an addition that was cut short, and is passed over at start.
     const event = vaultAdded(parts.descriptor, parts.certificate, this.#ports.clock.nowMs());
     await writeFileDurably(files, join(dir, 'vault.bin'), encodeEventBody(event), {

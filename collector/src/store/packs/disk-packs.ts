@@ -42,6 +42,8 @@ export interface DiskPackPorts {
 /** The pack that takes what is put. */
 interface GrowingPack extends OpenIndex {
   readonly number: number;
+  /** Where its index stands that is durable already, and lacks the pack's end behind it. */
+  readonly indexAt?: number | undefined;
 }
 
 /** Packs held open for reading. */
@@ -213,8 +215,8 @@ export class DiskPacks implements PackStore {
         return;
       }
       const growing = await examine(log, known);
-      if (growing === undefined) await log.rotate();
-      else this.#growing = growing;
+      this.#growing = growing;
+      if (growing === undefined || growing.indexAt !== undefined) await log.rotate();
     });
   }
 
@@ -226,13 +228,15 @@ export class DiskPacks implements PackStore {
 
   /** What ends a full pack: nothing where it was not this store that filled it. */
   #closing(file: number): readonly NewRecord<PackKind>[] {
-    const index = this.#growing?.number === file ? this.#growing.index : undefined;
-    if (index === undefined || index.count === 0) return [];
-    const end = { indexOffset: this.#reader.sizeOf(file) ?? 0, items: index.count };
-    return [
-      { kind: 'index', payload: index.payload() },
-      { kind: 'end', payload: encodeEnd(end) },
-    ];
+    const growing = this.#growing?.number === file ? this.#growing : undefined;
+    if (growing === undefined || growing.index.count === 0) return [];
+    const { index, indexAt } = growing;
+    const indexOffset = indexAt ?? this.#reader.sizeOf(file) ?? 0;
+    const end = {
+      kind: 'end' as const,
+      payload: encodeEnd({ indexOffset, items: index.count }),
+    };
+    return indexAt === undefined ? [{ kind: 'index', payload: index.payload() }, end] : [end];
   }
 
   #inTurn<T>(run: (log: RecordLog<PackKind>) => Promise<T>): Promise<T> {
@@ -260,21 +264,25 @@ async function examine(
   const index = new PackIndex();
   const unsound = new Set<number>();
   let isBroken = false;
-  let closingAt: number | undefined;
+  let indexAt: number | undefined;
+  let isBehind = false;
   await log.resume(
     ({ type, header, offset }) => {
+      isBehind = indexAt !== undefined;
       if (header === undefined) isBroken = true;
       else if (isItem(header.kind)) {
         const { kind, length, digest: id } = header;
         index.add({ kind, offset, length, id });
         if (type === 'damage') unsound.add(offset);
-      } else closingAt ??= offset;
+      } else indexAt ??= offset;
     },
     { known },
   );
-  // An index without an end: the power failed while the pack was being closed.
-  if (closingAt !== undefined && closingAt >= known.offset)
-    await log.cut({ file: known.file, offset: closingAt });
-  else if (closingAt !== undefined) isBroken = true;
-  return isBroken ? undefined : { number: known.file, index, unsound };
+  // An index without an end: power or disk failed while the pack was being closed. It is made
+  // again, unless it was durable: then its end is.
+  if (indexAt !== undefined && indexAt >= known.offset) {
+    await log.cut({ file: known.file, offset: indexAt });
+    indexAt = undefined;
+  } else if (isBehind) isBroken = true;
+  return isBroken ? undefined : { number: known.file, index, unsound, indexAt };
 }

@@ -13,7 +13,7 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { hereHasher } from '@aliquot/shared/hashing/hasher';
 import { systemRandom } from '@aliquot/shared/ports';
-import { systemError } from '@aliquot/shared/testing/faulty-files';
+import { faultyFiles, systemError } from '@aliquot/shared/testing/faulty-files';
 import { seededSource } from '@aliquot/shared/testing/random';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
@@ -349,5 +349,33 @@ describe('packs that are not as they were left', () => {
     const opening = DiskPacks.open(folder.dir, vaultId, { ...ports, files });
     expect(await messageOf(opening)).toMatch(/^STORE_FAILED: .*00000004\.pack/);
     expect(await folder.found()).toEqual({ rows: 20, readable: 20 });
+  });
+
+  test('I-C6 a disk that fails at any flush of a pack leaves it growing, or closed with its index and its end', async () => {
+    const flushes: number[] = [];
+    for (let failing = -1; failing < flushes.length; failing += 1) {
+      const folder = new Folder();
+      const broken = faultyFiles(nodeFiles, ({ index, operation, path }) => {
+        if (operation !== 'datasync' && operation !== 'sync') return undefined;
+        if (!path.endsWith('00000001.pack')) return undefined;
+        if (failing < 0) flushes.push(index);
+        return index === flushes[failing] && failing >= 0 ? { fail: 'EIO' } : undefined;
+      });
+      const packs = await DiskPacks.open(folder.dir, vaultId, { ...ports, files: broken });
+      const put = async () => {
+        for (let count = 0; count < 12; count += 1) await packs.put([newItem()]);
+      };
+      expect(await messageOf(put())).toMatch(failing < 0 ? 'fine' : 'STORE_FAILED');
+      folder.extents = packs.packs();
+      await packs.close();
+      const opening = { durable: folder.extents, discard: true };
+      const again = await DiskPacks.open(folder.dir, vaultId, ports, opening);
+      await again.put([newItem()]);
+      await again.sync();
+      folder.extents = again.packs();
+      await again.close();
+      expect(await folder.told()).toEqual([]);
+    }
+    expect(flushes.length).toBeGreaterThan(2);
   });
 });
