@@ -110,9 +110,11 @@ export class RecordLog<K extends string> extends RecordReader<K> {
 
   /** Everything before this is on stable storage. */
   get synced(): Position {
+    const end = this.end();
+    // What was to end a file, and failed half-way, is not part of it.
     return this.#active === undefined
-      ? this.end()
-      : { file: this.#active.number, offset: this.#active.file.syncedSize };
+      ? end
+      : { file: end.file, offset: Math.min(this.#active.file.syncedSize, end.offset) };
   }
 
   /** Whether a flush failed, so that only opening again can tell what the disk holds. */
