@@ -38,6 +38,21 @@ const before: readonly Step[] = [
     remedy: 'mend what the compiler names',
   },
   {
+    name: 'errors',
+    command: [process.execPath, 'scripts/errors.ts'],
+    remedy: 'each finding says its own',
+  },
+  {
+    name: 'names of types',
+    command: [process.execPath, 'scripts/type-names.ts'],
+    remedy: 'rename the lesser one of the two',
+  },
+  {
+    name: 'style',
+    command: [process.execPath, 'scripts/style.ts'],
+    remedy: 'each finding says its own',
+  },
+  {
     name: 'dead exports',
     command: [process.execPath, 'scripts/dead-exports.ts'],
     remedy: 'each finding says its own',

@@ -18,7 +18,7 @@ import { seededSource } from './random.ts';
 import { nothingSurvives, SimulatedDisk } from './simulated-disk.ts';
 import { temporaryFolder } from './temp.ts';
 
-const LEVEL = { createIfMissing: true, cacheSize: 0, writeBufferSize: 1 << 20 };
+const levelPort = { createIfMissing: true, cacheSize: 0, writeBufferSize: 1 << 20 };
 
 /** Writes some names, one after the other, and believes each once `put` has returned. */
 function namesLife(
@@ -152,7 +152,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('a simulated disk', () => {
     const valueAfter = async (level: Parameters<SimulatedDisk['powerFails']>[0]['level']) => {
       const process = disk.process();
       await ensureDirectory(process.files, path);
-      const db = await process.files.level.open(path, LEVEL);
+      const db = await process.files.level.open(path, levelPort);
       const put = (value: string, sync: boolean) =>
         db.batch([{ type: 'put', key: Buffer.from('a'), value: Buffer.from(value) }], { sync });
       await put('flushed', true);
@@ -161,7 +161,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('a simulated disk', () => {
       await disk.powerFails({ content: 'all', names: 'all', level });
       const next = disk.process();
       try {
-        const level = await next.files.level.open(path, LEVEL);
+        const level = await next.files.level.open(path, levelPort);
         return (await level.get(Buffer.from('a')))?.toString();
       } finally {
         await next.end();

@@ -22,7 +22,7 @@ import type { VaultStore } from './vault-store.ts';
 
 const MIB = 1024 * 1024;
 /** As before there was a bound at the gate. */
-const NO_BOUND = { ...storeLimits, branchBytes: 1n << 100n };
+const noBound = { ...storeLimits, branchBytes: 1n << 100n };
 
 /**
  * Contents of any claimed size, made of one tiny chunk and a few pages whose sealed keys are
@@ -142,7 +142,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
 
   test('I-C13 that a log holds from before there was a bound stop no start, no fsck and no agent', async () => {
     const world = new StoreWorld('beyond', { blind: true });
-    const { dir, store, vault, vaultDir } = await opened(world, NO_BOUND);
+    const { dir, store, vault, vaultDir } = await opened(world, noBound);
     const [evil, honest] = [await world.agent(vault, 'evil'), await world.agent(vault, 'honest')];
     const claims = new Claims(evil);
     await vault.intake.putChunks(evil.lineageId, claims.items);
@@ -174,7 +174,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
     const random = seededSource(seed);
     const world = new StoreWorld(`limits ${seed}`, { blind: true });
     const ports = world.ports({
-      limits: random.chance(0.5) ? NO_BOUND : storeLimits,
+      limits: random.chance(0.5) ? noBound : storeLimits,
       packBytes: 64 * 1024,
     });
     const first = await opened(world, ports.limits);

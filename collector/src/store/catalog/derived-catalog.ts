@@ -16,8 +16,8 @@ const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What every flush says of the rows. */
 const MARK = values.u32(CATALOG_VERSION);
 /** Keys of notes begin with `~`; everything before them follows from history and packs. */
-const NOTES: Range = { gte: Buffer.from('~'), lt: Buffer.from([0x7f]) };
-const DERIVED: Range = { gte: Buffer.from([1]), lt: NOTES.gte };
+const notesFamily: Range = { gte: Buffer.from('~'), lt: Buffer.from([0x7f]) };
+const derivedOptions: Range = { gte: Buffer.from([1]), lt: notesFamily.gte };
 /** Notes that a broken catalog may give back: as many as memory bears. */
 const MOST_NOTES = 100_000;
 
@@ -88,7 +88,7 @@ function isOfThisRelease(index: DerivedIndex): boolean {
 /** A new one in place of one that cannot be believed, with the notes of that as far as they go. */
 async function openAnew(disk: DiskPort, options: IndexOptions): Promise<DerivedIndex> {
   const notes: Row[] = [];
-  for await (const note of salvagedRows(disk, options, NOTES)) {
+  for await (const note of salvagedRows(disk, options, notesFamily)) {
     notes.push(note);
     if (notes.length === MOST_NOTES) break;
   }
@@ -173,7 +173,7 @@ class DerivedCatalog implements CatalogStore {
   async clear(): Promise<void> {
     // A crash half-way leaves a catalog of no release, which is cleared at its next opening.
     await this.#index.flush(new Uint8Array(), { sync: true });
-    await this.#index.clear(DERIVED);
+    await this.#index.clear(derivedOptions);
     await this.#index.flush(MARK, { sync: true });
   }
 

@@ -9,7 +9,7 @@ import { comparePlaces, type PackRow, type Place } from '../packs/pack-store.ts'
 const MAX_PLACES = 4;
 
 /** An item that no pack holds, and of which nobody has said anything. */
-const NOWHERE: ItemRow = { kind: undefined, places: [], plainSize: undefined };
+const nowhere: ItemRow = { kind: undefined, places: [], plainSize: undefined };
 
 /** What items of packs change, read at once: `applyItems` then waits for nothing and cannot fail. */
 export function prefetchItems(
@@ -47,7 +47,7 @@ async function itemSumsOf(change: CatalogChange): Promise<ItemSums> {
 /** What is known of an item. */
 export async function itemRowOf(change: CatalogChange, id: Uint8Array): Promise<ItemRow> {
   const row = await change.get(keys.item(id));
-  return row === undefined ? NOWHERE : read.item(row);
+  return row === undefined ? nowhere : read.item(row);
 }
 
 function placed(row: ItemRow, kind: StoredKind, place: Place): ItemRow {
