@@ -10,7 +10,7 @@ import workers, { isMainThread, threadId } from 'node:worker_threads';
 import { type ESTree, parseSync, Visitor } from 'vite';
 
 const root = join(import.meta.dirname, '..', '..');
-const ours = /^(agent|collector|shared|proto)\/src\/(?!gen\/).*\.ts$/;
+const OURS = /^(agent|collector|shared|proto)\/src\/(?!gen\/).*\.ts$/;
 const out = openSync(
   `${process.env['WALK_TRACE']}-${process.pid}-${isMainThread ? 0 : threadId}`,
   'w',
@@ -46,7 +46,7 @@ registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
     const path = url.startsWith('file:') ? relative(root, fileURLToPath(url)) : '';
-    if (!ours.test(path)) return loaded;
+    if (!OURS.test(path)) return loaded;
     return { ...loaded, source: instrument(path, readFileSync(join(root, path), 'utf8')) };
   },
 });
