@@ -87,7 +87,7 @@ describe('a data folder', () => {
     await (await createDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
     const program = `
       import { openDataFolder } from '@aliquot/shared/folder/data-folder';
-      import { nodeDisk } from '@aliquot/shared/durable/file-port';
+      import { nodeDisk } from '@aliquot/shared/derived/node-level';
       await openDataFolder(nodeDisk, ${JSON.stringify(dir)}, 'aliquot-agent');
       process.stdout.write('ready');
       setInterval(() => {}, 1000);`;
