@@ -98,7 +98,13 @@ describe('a data folder', () => {
         cwd: import.meta.dirname,
       },
     );
-    await once(holder.stdout, 'data');
+    let said = '';
+    holder.stderr.on('data', (bytes) => {
+      said += bytes;
+    });
+    // One that cannot even start must not be waited for.
+    const died = once(holder, 'close').then(() => Promise.reject(new Error(said)));
+    await Promise.race([once(holder.stdout, 'data'), died]);
     const second = openDataFolder(nodeDisk, dir, 'aliquot-agent');
     await expect(second).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
     await expect(second).rejects.toThrow(
