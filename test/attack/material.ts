@@ -15,6 +15,8 @@ export interface Material {
 }
 
 const KEY_BYTES = 32;
+/** Behind each value of an index: its checksum (shared/src/derived/seal.ts). */
+const CHECK_BYTES = 4;
 
 /**
  * Everything below a folder: each file as it lies there; LevelDB's tables and logs taken apart;
@@ -68,10 +70,15 @@ export function unionOf(...sets: readonly ReadonlySet<string>[]): Set<string> {
 }
 
 function takenApart(file: string, content: Buffer): Buffer[] {
-  if (file.endsWith('.ldb')) return tableRows(content);
+  if (file.endsWith('.ldb')) return withBareValues(tableRows(content));
   // Only LevelDB's logs, not the agent's chain log.
   if (/^(\d{6}\.log|MANIFEST-\d{6})$/.test(basename(file))) return [logPayload(content)];
   return [];
+}
+
+/** Of keys and values in turn: each value also without the checksum behind it. */
+function withBareValues(rows: readonly Buffer[]): Buffer[] {
+  return rows.flatMap((row, at) => (at % 2 === 0 ? [row] : [row.subarray(0, -CHECK_BYTES), row]));
 }
 
 async function logicalRows(database: string): Promise<Buffer[]> {
@@ -83,7 +90,7 @@ async function logicalRows(database: string): Promise<Buffer[]> {
     const rows = level.iterator({ gte: new Uint8Array() });
     const found: Buffer[] = [];
     for (let some = await rows.nextv(500); some.length > 0; some = await rows.nextv(500))
-      found.push(...some.flat());
+      found.push(...withBareValues(some.flat()));
     await rows.close();
     await level.close();
     return found;
