@@ -3,7 +3,7 @@
  * `src/content/kernels/module.ts`: `node shared/scripts/kernels.ts`. A test holds that file to this
  * one.
  *
- * Each does exactly what its twin in TypeScript does (`gear-scan.ts`, `samples.ts`), which says
+ * Each does exactly what its twin in TypeScript does (`chunker.ts`, `samples.ts`), which says
  * why; here stands only how.
  */
 import { writeFileSync } from 'node:fs';

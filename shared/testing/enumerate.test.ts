@@ -10,8 +10,7 @@ import {
   writeFileDurably,
   writeFully,
 } from '../src/durable/durable.ts';
-import type { FilePort } from '../src/durable/file-port.ts';
-import { parentOf } from '../src/durable/parent.ts';
+import { type FilePort, parentOf } from '../src/durable/file-port.ts';
 import { type CrashScenario, enumerate, type LifeStep } from './enumerate.ts';
 import { NO_FOLDER_FLUSH, posixOnly } from './platform.ts';
 import { seededSource } from './random.ts';

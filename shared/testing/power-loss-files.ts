@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import type { DiskPort } from '../src/derived/level-port.ts';
 import { nodeDisk } from '../src/derived/node-level.ts';
-import type { FilePort, OpenFile, RawPath } from '../src/durable/file-port.ts';
-import { parentOf } from '../src/durable/parent.ts';
+import { type FilePort, type OpenFile, parentOf, type RawPath } from '../src/durable/file-port.ts';
 
 /** A port over which the power can fail. */
 export interface PowerLossFiles extends DiskPort {

@@ -11,8 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { nodeFiles, type RawPath } from '../src/durable/file-port.ts';
-import { parentOf } from '../src/durable/parent.ts';
+import { nodeFiles, parentOf, type RawPath } from '../src/durable/file-port.ts';
 import type { SeededRandom } from './random.ts';
 
 /** What of the content that was not flushed is there after a power failure. */

@@ -1,7 +1,7 @@
 import type { ChunkId } from '@aliquot/proto';
 import { maskKey } from '@aliquot/shared/content/cache-key';
 import { hkdf, hmacSha256, labelled, sha256, sha512 } from '@aliquot/shared/crypto/primitives';
-import { decodeCached } from '../../agent/src/queue/ledger/cache-codec.ts';
+import { decodeCached } from '../../agent/src/queue/ledger/rows.ts';
 import { decodeKnown } from '../../agent/src/queue/log/payloads.ts';
 import type { Material } from './material.ts';
 import type { Trove } from './trove.ts';

@@ -2,9 +2,9 @@ import { Worker } from 'node:worker_threads';
 import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
 import type { CaptureKeys } from './core.ts';
-import { unpackFound } from './found-pack.ts';
 import type { CaptureHost, Seen, WalkRequest } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import { unpackFound } from './packing.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 interface Waiting {

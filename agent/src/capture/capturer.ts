@@ -15,7 +15,6 @@ import { type BytePath, pathBytes } from '../source/paths.ts';
 import { type Problem, streamsProblem } from '../source/problem.ts';
 import type { Source } from '../source/source.ts';
 import type { SourceStat } from '../source/source-port.ts';
-import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';
 import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
@@ -23,6 +22,7 @@ import { type CaptureQueue, isFull, WindowIntake } from './intake.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
 import { resultPath } from './scan.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
+import { claimedMs } from './times.ts';
 import type { Run, UnderWay } from './under-way.ts';
 import type { CaptureJob, CaptureResult } from './window.ts';
 

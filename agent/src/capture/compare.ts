@@ -8,7 +8,7 @@ import type { SourceStat } from '../source/source-port.ts';
 import type { Found } from '../source/walk.ts';
 import { isRested, isUnproved } from './growth.ts';
 import type { Presence } from './presence.ts';
-import { isFresh } from './ticks.ts';
+import { isFresh } from './times.ts';
 
 export type FoundItem = Extract<Found, { type: 'item' }>;
 

@@ -16,9 +16,8 @@ import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import { pathBytes } from '../source/paths.ts';
 import { changingProblem, type Problem, problemOf, sameState } from '../source/problem.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
-import { claimedMs } from './claim.ts';
 import { GrowthTracker, type OpenedGrowth, openGrowth, readGrowthHead } from './growth.ts';
-import { restMs } from './ticks.ts';
+import { claimedMs, restMs } from './times.ts';
 import type { CaptureExchange, CaptureJob, CaptureResult, CaptureWindow } from './window.ts';
 
 /** What sealing needs; `cacheSecret` is this installation's own. */

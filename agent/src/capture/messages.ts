@@ -1,8 +1,8 @@
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { CaptureKeys } from './core.ts';
-import type { PackedFound } from './found-pack.ts';
 import type { Seen, WalkRequest } from './host.ts';
+import type { PackedFound } from './packing.ts';
 import type { CaptureJob, CaptureWindow } from './window.ts';
 
 /** What a worker is started with. */

@@ -3,7 +3,7 @@ import type { ProblemList } from '../queue/ledger/ledger.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import { hidesBelow, isOfThisPc, outlivesCapture, type Problem } from '../source/problem.ts';
-import { claimedMs } from './claim.ts';
+import { claimedMs } from './times.ts';
 
 /** A scan's view of the problems it might find solved. */
 export interface Sweep {

@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { QueueIntake } from '../queue/intake/intake.ts';
 import type { FileReferences } from '../queue/ledger/ledger.ts';
 import type { FileReference, LostReason } from '../queue/log/facts.ts';
-import { claimedMs } from './claim.ts';
+import { claimedMs } from './times.ts';
 
 /**
  * What is asked for space: a file by its size, and what of it the queue or the collector should have

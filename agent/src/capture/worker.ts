@@ -4,11 +4,10 @@ import { systemClock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { Found } from '../source/walk.ts';
 import { systemSource } from '../source/windows-source.ts';
-import { packFound } from './found-pack.ts';
 import { LocalHost, lookAt, walkBatches } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import { packFound, packWindow } from './packing.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
-import { packWindow } from './window-pack.ts';
 
 /**
  * The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See

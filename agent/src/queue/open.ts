@@ -1,13 +1,12 @@
+import { Holds } from './intake/capture.ts';
 import { DurableIntake } from './intake/durable-intake.ts';
-import { Holds } from './intake/holds.ts';
 import { segmentBytesFor } from './intake/space.ts';
 import { DurableLedger } from './ledger/durable-ledger.ts';
 import { DurableLosses } from './ledger/durable-losses.ts';
 import { DurableReferences } from './ledger/durable-references.ts';
 import { QueueCore } from './log/core.ts';
-import { damagedFiles } from './log/damaged-files.ts';
 import { QueueEvents } from './log/events.ts';
-import { closeQueueFiles, openQueueFiles, SEGMENT_BYTES } from './log/open-queue.ts';
+import { closeQueueFiles, damagedFiles, openQueueFiles, SEGMENT_BYTES } from './log/open-queue.ts';
 import { DurableOutbox } from './outbox/durable-outbox.ts';
 import type { Queue, QueueOptions } from './queue.ts';
 

@@ -13,7 +13,7 @@ import {
   splitFrame,
 } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
-import { release } from '@aliquot/shared/crypto/release';
+import { release } from '@aliquot/shared/crypto/bytes';
 import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import type { Random, Timers } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';

@@ -1,5 +1,5 @@
 import { type ChunkId, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
-import { releaseWhole } from '@aliquot/shared/crypto/release';
+import { releaseWhole } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../queue/log/facts.ts';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
 import { nameOf } from './commit-items.ts';

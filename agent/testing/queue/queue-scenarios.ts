@@ -7,7 +7,7 @@ import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testin
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import type { FileReference } from '../../src/queue/log/facts.ts';
 import { fsckQueue } from '../../src/queue/log/fsck.ts';
-import { familyRange } from '../../src/queue/log/index-keys.ts';
+import { familyRange } from '../../src/queue/log/index-rows.ts';
 import { queuePaths } from '../../src/queue/log/open-queue.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { QueueLife } from './queue-life.ts';

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { release } from '@aliquot/shared/crypto/release';
+import { release } from '@aliquot/shared/crypto/bytes';
 import type { WebSocket } from 'ws';
 
 /** A message connection as a session sees it: no sockets in tests. */

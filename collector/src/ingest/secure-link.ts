@@ -7,7 +7,7 @@ import {
   type ServerFrame,
   splitFrame,
 } from '@aliquot/proto';
-import { release } from '@aliquot/shared/crypto/release';
+import { release } from '@aliquot/shared/crypto/bytes';
 import { FrameOpener, FrameSealer, type SessionKeys } from '@aliquot/shared/session/frames';
 import type { Channel } from './channel.ts';
 

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { release } from '@aliquot/shared/crypto/release';
+import { release } from '@aliquot/shared/crypto/bytes';
 import type { FastifyReply } from 'fastify';
 
 /** The media type of everything here that is not JSON, asked or answered (RFC 2046, 4.5.1). */

@@ -1,12 +1,14 @@
 import type { ChunkId } from '@aliquot/proto';
 import {
+  FramedRecords,
   ITEM_PREFIX_BYTES,
+  RECORD_HEAD_BYTES,
   WHAT_CHUNK,
   WHAT_DAMAGED,
   WHAT_MISSING,
   WHAT_PAGE,
-} from '../api/item-record.ts';
-import { FramedRecords, RECORD_HEAD_BYTES, writeRecordHead } from '../api/record-stream.ts';
+  writeRecordHead,
+} from '../api/record-stream.ts';
 import type { ItemRun } from '../store/vault-records.ts';
 
 /**

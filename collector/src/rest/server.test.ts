@@ -12,8 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SessionTestAgent } from '../../testing/agent.ts';
 import { Front } from '../../testing/front.ts';
 import { toBase64 } from '../api/base64.ts';
-import { decodeItem } from '../api/item-record.ts';
-import { readRecords } from '../api/record-stream.ts';
+import { decodeItem, readRecords } from '../api/record-stream.ts';
 import { buildServer } from './server.ts';
 
 const TOKEN = 'test-operator-token-of-some-length';

@@ -22,21 +22,28 @@ import type {
   WrapPurpose,
   WrapRecipient,
 } from '../types.ts';
-import { agentId, bytes, chainId, commitHash, hash, signature, vaultId, view } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
 import {
+  agentId,
+  bytes,
+  chainId,
   choice,
+  commitHash,
   counter,
   flag,
+  hash,
   PROBLEM_CODE,
   positive,
+  signature,
   text,
   timeMs,
   uint,
+  vaultId,
   versionNumber,
+  view,
 } from './scalar.ts';
 
 /**

@@ -7,11 +7,24 @@ import {
 } from '../limits.ts';
 import type { StoredItem } from '../session-types.ts';
 import type { ChainPoint, Content, Ref, Signed, StoredKind, TreeHead } from '../types.ts';
-import { bytes, chainId, chunkId, commitHash, hash, signature } from './bytes.ts';
 import { codec } from './codec.ts';
 import { checked, type Field, list, object, refusal } from './field.ts';
 import { v1 } from './generated.ts';
-import { choice, counter, LINE, positive, positive32, text, uint } from './scalar.ts';
+import {
+  bytes,
+  chainId,
+  choice,
+  chunkId,
+  commitHash,
+  counter,
+  hash,
+  LINE,
+  positive,
+  positive32,
+  signature,
+  text,
+  uint,
+} from './scalar.ts';
 
 export const signed: Field<Signed> = object<Signed>('Signed', {
   body: bytes(1, MAX_SIGNED_BODY_BYTES),

@@ -1,11 +1,10 @@
 /** FORMAT.md, "DiagnosisRequestBody"; WIRE.md, "diagnose" and "diagnosis". */
 import { MAX_SIGNED_BODY_BYTES } from '../limits.ts';
 import type { DiagnosisRequestBody } from '../types.ts';
-import { agentId, bytes, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { type Field, object, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { timeMs } from './scalar.ts';
+import { agentId, bytes, timeMs, vaultId } from './scalar.ts';
 
 /** What tells one question from another. */
 export const askId: Field<Uint8Array> = bytes(16, 16);

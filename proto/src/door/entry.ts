@@ -20,12 +20,23 @@ import type {
   Platform,
   ReadPart,
 } from '../types.ts';
-import { bytes, fileId, hashes, sourceId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { inlineContent, plainSizeOf } from './common.ts';
 import { checked, type Field, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { choice, counter, nanoseconds, text, timeMs, uint, uint32 } from './scalar.ts';
+import {
+  bytes,
+  choice,
+  counter,
+  fileId,
+  hashes,
+  nanoseconds,
+  sourceId,
+  text,
+  timeMs,
+  uint,
+  uint32,
+} from './scalar.ts';
 
 const kind: Field<EntryKind> = choice<EntryKind>({ file: 1, directory: 2, symlink: 3, gone: 4 });
 const completion: Field<Completion> = choice<Completion>({ assumed: 1, proven: 2, growing: 3 });

@@ -7,12 +7,23 @@ import {
   TAG_BYTES,
 } from '../limits.ts';
 import type { AgentApprovalBody, ApprovedSuccessor, GroupCertificateBody } from '../types.ts';
-import { agentId, bytes, hash, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { AGENT_NAME, flag, NAME_PATTERN, positive32, text, timeMs, uint } from './scalar.ts';
+import {
+  AGENT_NAME,
+  agentId,
+  bytes,
+  flag,
+  hash,
+  NAME_PATTERN,
+  positive32,
+  text,
+  timeMs,
+  uint,
+  vaultId,
+} from './scalar.ts';
 
 const SEALED_KEY_BYTES = 32 + TAG_BYTES;
 

@@ -34,17 +34,6 @@ import type {
   VaultDescriptorBody,
   VaultParameters,
 } from '../types.ts';
-import {
-  agentId,
-  bytes,
-  collectorId,
-  groupId,
-  hash,
-  hashes,
-  lineageId,
-  signature,
-  vaultId,
-} from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
@@ -52,13 +41,22 @@ import { v1 } from './generated.ts';
 import { settingsField } from './policy.ts';
 import {
   AGENT_NAME,
+  agentId,
+  bytes,
+  collectorId,
   flag,
+  groupId,
+  hash,
+  hashes,
+  lineageId,
   NAME,
   positive,
   positive32,
+  signature,
   text,
   timeMs,
   uint,
+  vaultId,
   versionNumber,
 } from './scalar.ts';
 

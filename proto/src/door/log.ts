@@ -18,24 +18,31 @@ import type {
   TreeHead,
   TreeHeadBody,
 } from '../types.ts';
-import {
-  agentId,
-  bytes,
-  chainId,
-  collectorId,
-  commitHash,
-  fileIds,
-  groupId,
-  hash,
-  lineageId,
-  vaultId,
-} from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, optional, refusal, union, version } from './field.ts';
 import { v1 } from './generated.ts';
 import { releaseVersion } from './release.ts';
-import { AGENT_NAME, choice, counter, flag, positive, positive32, text, timeMs } from './scalar.ts';
+import {
+  AGENT_NAME,
+  agentId,
+  bytes,
+  chainId,
+  choice,
+  collectorId,
+  commitHash,
+  counter,
+  fileIds,
+  flag,
+  groupId,
+  hash,
+  lineageId,
+  positive,
+  positive32,
+  text,
+  timeMs,
+  vaultId,
+} from './scalar.ts';
 
 /** A tree head by itself. Test only: for vectors, heads stand nested everywhere. */
 export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>(

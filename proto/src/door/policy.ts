@@ -19,12 +19,21 @@ import type {
   SettingsContents,
   SettingsDetail,
 } from '../types.ts';
-import { agentId, bytes, hash, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { AGENT_NAME, choice, positive, text, timeMs } from './scalar.ts';
+import {
+  AGENT_NAME,
+  agentId,
+  bytes,
+  choice,
+  hash,
+  positive,
+  text,
+  timeMs,
+  vaultId,
+} from './scalar.ts';
 
 /** Every purpose that a certificate may name, with its number on the wire. */
 const purposeNumbers: Readonly<Record<OperatorPurpose, number>> = {

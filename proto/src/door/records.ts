@@ -16,12 +16,11 @@ import type {
   StoredReferences,
   StoredUploads,
 } from '../types.ts';
-import { bytes, chunkIds, lineageId, view } from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, object, refusal } from './field.ts';
 import { v1 } from './generated.ts';
-import { indexes, numbers, timeMs, uint } from './scalar.ts';
+import { bytes, chunkIds, indexes, lineageId, numbers, timeMs, uint, view } from './scalar.ts';
 
 const leaf = bytes(1, MAX_LOG_LEAF_BYTES);
 

@@ -27,7 +27,6 @@ import type {
   SettingsOutcome,
   StoredItem,
 } from '../session-types.ts';
-import { bytes, chainId, chunkIds, hash, hashes, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
 import { askId } from './diagnosis.ts';
@@ -35,17 +34,24 @@ import { checked, type Field, list, object, optional, refusal, union } from './f
 import { v1 } from './generated.ts';
 import { releaseFile } from './release.ts';
 import {
+  bytes,
+  chainId,
   choice,
+  chunkIds,
   counter,
   flag,
+  hash,
+  hashes,
   indexes,
   NAME,
   numbers,
   positive,
+  signature,
   text,
   timeMs,
   uint,
   uint32,
+  vaultId,
   versionNumber,
 } from './scalar.ts';
 

@@ -1,4 +1,5 @@
 import { asChunkId, type ChunkId, type Ref, type StoredKind, type VaultId } from '@aliquot/proto';
+import { release } from '../crypto/bytes.ts';
 import {
   aeadOpen,
   aeadSeal,
@@ -7,7 +8,6 @@ import {
   sha256,
   ZERO_NONCE,
 } from '../crypto/primitives.ts';
-import { release } from '../crypto/release.ts';
 import type { VaultKeys } from '../keys/derive.ts';
 import { decode, encode } from './codec.ts';
 import { SealError } from './errors.ts';

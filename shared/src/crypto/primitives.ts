@@ -8,8 +8,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import { AliquotError, type ErrorCodes } from '@aliquot/proto';
-import { concat, utf8 } from './bytes.ts';
-import { release } from './release.ts';
+import { concat, release, utf8 } from './bytes.ts';
 
 const codes = {
   /**

@@ -1,7 +1,6 @@
 import { readFully, writeFully, writePartsFully } from './durable.ts';
 import { FileError, fileError, withFileErrors } from './errors.ts';
-import type { FilePort, OpenFile, RawPath } from './file-port.ts';
-import { parentOf } from './parent.ts';
+import { type FilePort, type OpenFile, parentOf, type RawPath } from './file-port.ts';
 
 /** What `renew` holds in memory. */
 const RENEW_BYTES = 1024 * 1024;

@@ -20,8 +20,7 @@ import {
   writeFileDurably,
   writePartsFully,
 } from './durable.ts';
-import { nodeFiles, type OpenFile } from './file-port.ts';
-import { parentOf } from './parent.ts';
+import { nodeFiles, type OpenFile, parentOf } from './file-port.ts';
 
 const text = (path: string) => readFileSync(path, 'utf8');
 

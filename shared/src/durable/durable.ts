@@ -1,8 +1,7 @@
 import { dirname, join } from 'node:path';
 import { type Random, systemRandom } from '../ports.ts';
 import { FileError, withFileErrors } from './errors.ts';
-import type { FilePort, OpenFile, RawPath } from './file-port.ts';
-import { parentOf } from './parent.ts';
+import { type FilePort, type OpenFile, parentOf, type RawPath } from './file-port.ts';
 import { createFile, makeOneFolder } from './private.ts';
 import { errnoOf } from './system-errors.ts';
 

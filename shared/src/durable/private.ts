@@ -1,6 +1,5 @@
 import { FolderError } from './errors.ts';
-import type { FilePort, OpenFile, RawPath } from './file-port.ts';
-import { parentOf } from './parent.ts';
+import { type FilePort, type OpenFile, parentOf, type RawPath } from './file-port.ts';
 import { errnoOf } from './system-errors.ts';
 
 /**

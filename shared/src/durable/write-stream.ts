@@ -1,8 +1,7 @@
 import { type Random, systemRandom } from '../ports.ts';
 import { place, temporaryBeside, writeFully } from './durable.ts';
 import { withFileErrors } from './errors.ts';
-import type { FilePort } from './file-port.ts';
-import { parentOf } from './parent.ts';
+import { type FilePort, parentOf } from './file-port.ts';
 import { createFile } from './private.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { releaseWhole } from '../crypto/bytes.ts';
 import { equalBytes } from '../crypto/primitives.ts';
-import { releaseWhole } from '../crypto/release.ts';
 import { digestAt, type Hashed, type Hasher, hereHasher, type Span } from '../hashing/hasher.ts';
 import {
   FILE_HEADER_BYTES,

@@ -1,11 +1,10 @@
 import { pathText, printable } from '../cli/format.ts';
 import { exists, joinRaw, syncAncestors } from '../durable/durable.ts';
-import type { FilePort, RawPath } from '../durable/file-port.ts';
-import { parentOf } from '../durable/parent.ts';
+import { type FilePort, parentOf, type RawPath } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
-import { timeFailure } from './kept-time.ts';
 import { type RestoreRun, removeLeftovers } from './leftovers.ts';
+import { timeFailure } from './target.ts';
 
 interface Wish {
   readonly path: Buffer;

@@ -3,8 +3,7 @@ import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { endWith } from '../cli/unexpected.ts';
 import { joinRaw } from '../durable/durable.ts';
-import type { FilePort } from '../durable/file-port.ts';
-import { parentOf } from '../durable/parent.ts';
+import { type FilePort, parentOf } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 

@@ -2,8 +2,13 @@ import { availableParallelism } from 'node:os';
 import type { Ref, VaultId } from '@aliquot/proto';
 import { SealError, type SealErrorCode } from '../content/errors.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
-import { forTransfer } from './handing-over.ts';
-import { type ChunkOpener, type OpenedPiece, openHere, type SealedPiece } from './opener.ts';
+import {
+  type ChunkOpener,
+  forTransfer,
+  type OpenedPiece,
+  openHere,
+  type SealedPiece,
+} from './opener.ts';
 
 export interface OpenJob {
   readonly vaultId: VaultId;

@@ -1,9 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import { SealError } from '../content/errors.ts';
-import { release } from '../crypto/release.ts';
-import { forTransfer } from './handing-over.ts';
+import { release } from '../crypto/bytes.ts';
 import type { OpenAnswer, OpenJob } from './open-pool.ts';
-import { openHere } from './opener.ts';
+import { forTransfer, openHere } from './opener.ts';
 
 /** One thread of an `OpenPool`. */
 

@@ -1,6 +1,6 @@
 import type { ChunkId, Entry, ListPart, ReadPart, VaultId } from '@aliquot/proto';
 import { isOpeningError, type Named, type OpeningError } from '../commit/open-names.ts';
-import { release } from '../crypto/release.ts';
+import { release } from '../crypto/bytes.ts';
 import { RestoreError } from './errors.ts';
 import { type ChunkOpener, hereOpener } from './opener.ts';
 import {

@@ -3,16 +3,14 @@ import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { place, readFully } from '../durable/durable.ts';
 import { fileError } from '../durable/errors.ts';
-import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
-import { parentOf } from '../durable/parent.ts';
+import { type FileFacts, type FilePort, type OpenFile, parentOf } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { setAttributes, TargetFolders } from './folders.ts';
-import { timeFailure } from './kept-time.ts';
 import { partBeside, type RestoreRun, thisRun } from './leftovers.ts';
 import { type FileSink, type Outcome, PartFile } from './sink.ts';
-import { hostPlatform, type Placement, targetPath, wholePaths } from './target.ts';
+import { hostPlatform, type Placement, targetPath, timeFailure, wholePaths } from './target.ts';
 
 export interface WriterOptions {
   readonly port: FilePort;

@@ -1,7 +1,6 @@
 import { createCipheriv } from 'node:crypto';
-import { concat, u32be, u64be } from '../crypto/bytes.ts';
+import { concat, release, u32be, u64be } from '../crypto/bytes.ts';
 import { aeadOpen, CryptoError, labelled } from '../crypto/primitives.ts';
-import { release } from '../crypto/release.ts';
 import { SessionError } from './errors.ts';
 
 /** The two keys of a session, 32 bytes each, one for each direction. */

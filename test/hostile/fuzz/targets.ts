@@ -32,14 +32,13 @@ import {
 } from '@aliquot/shared/testing/keys/fixtures';
 import fc from 'fast-check';
 import { z } from 'zod';
-import { decodeCached } from '../../../agent/src/queue/ledger/cache-codec.ts';
+import { decodeCached } from '../../../agent/src/queue/ledger/rows.ts';
 import { chainFormat, segmentFormat } from '../../../agent/src/queue/log/formats.ts';
 import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/socket/protocol.ts';
-import { decodeItem } from '../../../collector/src/api/item-record.ts';
 import * as messages from '../../../collector/src/api/messages.ts';
-import { readRecords } from '../../../collector/src/api/record-stream.ts';
+import { decodeItem, readRecords } from '../../../collector/src/api/record-stream.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog/row-codec.ts';
 import {

@@ -8,22 +8,22 @@ import {
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { DurableReferences } from '../ledger/durable-references.ts';
-import { growthSlot } from '../ledger/growth-slot.ts';
+import { growthSlot } from '../ledger/rows.ts';
 import type { Applied } from '../log/apply.ts';
 import type { Joined, QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
-import { numberKey, rawKey } from '../log/index-keys.ts';
-import type { IndexStore } from '../log/index-store.ts';
 import {
   decodeCommitPlace,
   decodeItemPlace,
   decodeUnsigned,
   type ItemPlace,
-} from '../log/places.ts';
-import { type CaptureSink, QueueCapture } from './capture.ts';
-import type { Holds } from './holds.ts';
+  numberKey,
+  rawKey,
+} from '../log/index-rows.ts';
+import type { IndexStore } from '../log/index-store.ts';
+import { type CaptureSink, type Holds, QueueCapture } from './capture.ts';
 import type {
   Capture,
   Onward,

@@ -5,7 +5,7 @@ import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import { dropSegment, keptSegments } from '../log/held-segments.ts';
 import { freeBytesFor } from '../log/open-queue.ts';
-import type { Holds } from './holds.ts';
+import type { Holds } from './capture.ts';
 import type { QueueUsage, SpaceLeft } from './intake.ts';
 import {
   dropsOldestKept,

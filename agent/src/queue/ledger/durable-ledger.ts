@@ -1,11 +1,10 @@
 import type { QueueCore } from '../log/core.ts';
 import type { ProblemRecord } from '../log/facts.ts';
-import { familyRange, knownKey, prefixRange, rawKey } from '../log/index-keys.ts';
+import { familyRange, knownKey, prefixRange, rawKey } from '../log/index-rows.ts';
 import type { IndexState } from '../log/index-state.ts';
 import { decodeKnown, decodeProblem, encodeKnown, encodeProblem } from '../log/payloads.ts';
-import { decodeCached } from './cache-codec.ts';
-import { growthIn, growthSlot } from './growth-slot.ts';
 import type { CachedChunk, FileProblem, KnownFile, Ledger } from './ledger.ts';
+import { decodeCached, growthIn, growthSlot } from './rows.ts';
 
 /** Known files, problems and the cache, in the index of the log. */
 export class DurableLedger implements Ledger {

@@ -2,7 +2,7 @@ import { decodeLostMark, encodeLostReference } from '../log/chain-payloads.ts';
 import type { QueueCore } from '../log/core.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { LostReason } from '../log/facts.ts';
-import { familyRange, numberInKey, rawKey } from '../log/index-keys.ts';
+import { familyRange, numberInKey, rawKey } from '../log/index-rows.ts';
 import type { IndexStore } from '../log/index-store.ts';
 import { namesOf } from '../log/lost.ts';
 import { encodeCounter, lostRecords } from '../log/payloads.ts';

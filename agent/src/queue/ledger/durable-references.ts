@@ -1,4 +1,4 @@
-import { referencesIn } from '../log/apply-references.ts';
+import { referencesIn } from '../log/apply.ts';
 import {
   decodeReference,
   encodeDroppedReferences,
@@ -8,7 +8,7 @@ import {
 } from '../log/chain-payloads.ts';
 import type { ChainRecord, QueueCore } from '../log/core.ts';
 import type { FileReference, LostReason } from '../log/facts.ts';
-import { rawKey } from '../log/index-keys.ts';
+import { rawKey } from '../log/index-rows.ts';
 import type { DurableLosses } from './durable-losses.ts';
 import type { FileReferences, ReferenceTotals } from './ledger.ts';
 

@@ -1,14 +1,30 @@
 import type { Position } from '@aliquot/shared/records/format';
-import { applyReference, removeReference } from './apply-references.ts';
 import {
   decodeDroppedReferences,
   decodeFork,
   decodeLostReference,
+  decodeReference,
   decodeReferences,
   encodeLostMark,
+  encodeReference,
 } from './chain-payloads.ts';
+import type { FileReference } from './facts.ts';
 import { logOf, type QueueRecord, tagOf } from './formats.ts';
-import { familyRange, knownKey, numberInKey, numberKey, rawKey } from './index-keys.ts';
+import {
+  bytesInKey,
+  decodeCommitPlace,
+  decodeUnsigned,
+  encodeCommitPlace,
+  encodeItemPlace,
+  encodeUnsigned,
+  familyRange,
+  knownKey,
+  type LoggedCommit,
+  numberedRawKey,
+  numberInKey,
+  numberKey,
+  rawKey,
+} from './index-rows.ts';
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import {
@@ -23,14 +39,6 @@ import {
   encodeKnown,
   type VersionHead,
 } from './payloads.ts';
-import {
-  decodeCommitPlace,
-  decodeUnsigned,
-  encodeCommitPlace,
-  encodeItemPlace,
-  encodeUnsigned,
-  type LoggedCommit,
-} from './places.ts';
 
 /*
  * What each record does to the index. Both the live path and every replay go through `applyRecord`,
@@ -305,4 +313,56 @@ function pend(
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
+}
+
+/** Stages a reference in both orders; an earlier one of the path goes. */
+async function applyReference(index: IndexStore, reference: FileReference): Promise<void> {
+  await removeReference(index, reference.path);
+  index.put(rawKey('r', reference.path), encodeReference(reference));
+  index.put(numberedRawKey('s', reference.settledAtMs, reference.path), new Uint8Array());
+  index.state.referenceFiles += 1;
+  index.state.referenceBytes += reference.size;
+}
+
+/** Stages the removal of a path's reference; false when there is none. */
+async function removeReference(index: IndexStore, path: Uint8Array): Promise<boolean> {
+  // Nearly always there is none at all, and then nobody waits for the disk.
+  if (index.state.referenceFiles === 0) return false;
+  const value = await index.get(rawKey('r', path));
+  if (value === undefined) return false;
+  const { size, settledAtMs } = decodeReference(value);
+  index.del(rawKey('r', path));
+  index.del(numberedRawKey('s', settledAtMs, path));
+  index.state.referenceFiles -= 1;
+  index.state.referenceBytes -= size;
+  return true;
+}
+
+/** Durable references, oldest settled first. */
+export async function* referencesIn(index: IndexStore): AsyncGenerator<FileReference, void, void> {
+  for await (const [key] of index.iterate(familyRange('s'))) {
+    const value = await index.getWritten(rawKey('r', bytesInKey(key)));
+    if (value !== undefined) yield decodeReference(value);
+  }
+}
+
+/**
+ * Paths of references whose very state was captured after they were put: the version stands for it.
+ */
+export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
+  const paths: Uint8Array[] = [];
+  for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
+    const value = await index.getWritten(knownKey(path));
+    if (value === undefined) continue;
+    const { stat } = decodeKnown(value);
+    // A file may be written again with its old size and time, so an earlier version says nothing.
+    if (
+      stat.kind === 'file' &&
+      stat.size === size &&
+      stat.mtimeNs === mtimeNs &&
+      stat.capturedAtMs >= settledAtMs
+    )
+      paths.push(path);
+  }
+  return paths;
 }

@@ -2,9 +2,9 @@ import { endWith } from '@aliquot/shared/cli/unexpected';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { Serial } from '@aliquot/shared/serial';
 import { type Applied, applyRecord } from './apply.ts';
-import { clearCaches } from './clear-caches.ts';
 import { isNoSpace, QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
+import { clearCaches } from './index-store.ts';
 import {
   closeQueueFiles,
   type FilesOptions,

@@ -9,8 +9,8 @@ import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { note, problem, type QueueFinding } from './fsck-finding.ts';
 import { indexDifference } from './index-difference.ts';
-import { familyRange, numberInKey } from './index-keys.ts';
 import { holds, isOfLogs } from './index-proof.ts';
+import { decodeUnsigned, familyRange, numberInKey } from './index-rows.ts';
 import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import {
@@ -21,7 +21,6 @@ import {
   queuePaths,
   replayBoth,
 } from './open-queue.ts';
-import { decodeUnsigned } from './places.ts';
 
 export interface FsckOptions {
   readonly port: DiskPort;

@@ -1,7 +1,13 @@
-import { familyFrom, numberInKey, numberKey, rawKey } from './index-keys.ts';
+import {
+  decodeCommitPlace,
+  decodeItemPlace,
+  familyFrom,
+  numberInKey,
+  numberKey,
+  rawKey,
+} from './index-rows.ts';
 import type { IndexStore } from './index-store.ts';
 import type { QueueFiles } from './open-queue.ts';
-import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 
 /** Places of items that the index is asked about at once. */
 const FORGOTTEN_AT_ONCE = 1000;

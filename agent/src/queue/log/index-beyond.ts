@@ -5,7 +5,7 @@ import { salvagedRows } from '@aliquot/shared/derived/salvage';
 import type { RecordLog } from '@aliquot/shared/records/record-log';
 import { QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
-import { familyRange, numberInKey } from './index-keys.ts';
+import { familyRange, numberInKey } from './index-rows.ts';
 import {
   decodeKnown,
   decodeLostRecord,

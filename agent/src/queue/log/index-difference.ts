@@ -1,8 +1,7 @@
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { firstHeldSegment } from './held-segments.ts';
-import { type Family, familyRange } from './index-keys.ts';
+import { decodeItemPlace, type Family, familyRange } from './index-rows.ts';
 import type { IndexStore } from './index-store.ts';
-import { decodeItemPlace } from './places.ts';
 
 /**
  * Families that must be equal in a rebuilt index, and those of which it may hold less (their

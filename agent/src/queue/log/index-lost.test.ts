@@ -14,7 +14,7 @@ import {
   testSigner,
 } from '../../../testing/queue/support.ts';
 import { fsckQueue } from './fsck.ts';
-import { familyRange } from './index-keys.ts';
+import { familyRange } from './index-rows.ts';
 import { queuePaths } from './open-queue.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;

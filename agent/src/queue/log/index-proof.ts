@@ -4,11 +4,18 @@ import type { Position } from '@aliquot/shared/records/format';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import { QueueError } from './errors.ts';
 import { type ChainKind, type RecordKind, type SegmentKind, tagOf } from './formats.ts';
-import { familyFrom, familyRange, numberInKey, numberKey } from './index-keys.ts';
+import {
+  decodeCommitPlace,
+  decodeItemPlace,
+  decodeUnsigned,
+  familyFrom,
+  familyRange,
+  numberInKey,
+  numberKey,
+} from './index-rows.ts';
 import type { AppliedRecord } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeVersion } from './payloads.ts';
-import { decodeCommitPlace, decodeItemPlace, decodeUnsigned } from './places.ts';
 
 /*
  * Whether an index may be believed. What follows from it cannot be taken back: segments are

@@ -3,7 +3,7 @@ import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
 import { type IndexOptions, openIndex } from '@aliquot/shared/derived/level-index';
 import type { DiskPort, KeyRange } from '@aliquot/shared/derived/level-port';
 import { QueueError } from './errors.ts';
-import { familyFrom } from './index-keys.ts';
+import { familyFrom, familyRange } from './index-rows.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
 
 /** How the index of a queue is opened; `owner` is that of its logs. */
@@ -143,4 +143,12 @@ export function toldAsQueue(error: unknown, says: string): unknown {
         cause,
       )
     : new QueueError('QUEUE_STORAGE', `the queue's index ${says}: ${error.message}`, cause);
+}
+
+/**
+ * Forgets everything that names chunks which the queue does not hold: they may be nowhere any more.
+ */
+export async function clearCaches(index: IndexStore): Promise<void> {
+  await index.clear(familyRange('x'));
+  await index.clear(familyRange('g'));
 }

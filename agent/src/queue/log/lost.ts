@@ -2,12 +2,10 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { Position } from '@aliquot/shared/records/format';
 import type { RecordLog } from '@aliquot/shared/records/record-log';
 import { applyRecord } from './apply.ts';
-import { clearCaches } from './clear-caches.ts';
 import type { ChainKind } from './formats.ts';
-import { familyRange, rawKey } from './index-keys.ts';
-import type { IndexStore } from './index-store.ts';
+import { decodeItemPlace, familyRange, rawKey } from './index-rows.ts';
+import { clearCaches, type IndexStore } from './index-store.ts';
 import { decodeKnown, lostRecords } from './payloads.ts';
-import { decodeItemPlace } from './places.ts';
 
 /** Changes that are written at once. */
 const BATCH = 2000;

@@ -3,16 +3,14 @@ import { isRebuild } from '@aliquot/shared/derived/errors';
 import { type IndexOptions, removeIndex } from '@aliquot/shared/derived/level-index';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
-import { withFileErrors } from '@aliquot/shared/durable/errors';
+import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { Position } from '@aliquot/shared/records/format';
 import { RecordLog } from '@aliquot/shared/records/record-log';
-import { type Applied, applyRecord } from './apply.ts';
-import { settledReferences } from './apply-references.ts';
+import { type Applied, applyRecord, settledReferences } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
-import { clearCaches } from './clear-caches.ts';
 import { QueueError } from './errors.ts';
 import {
   type ChainKind,
@@ -23,7 +21,7 @@ import {
 } from './formats.ts';
 import { nameBeyond } from './index-beyond.ts';
 import { isOfLogs, placesIn, survey } from './index-proof.ts';
-import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
+import { clearCaches, IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
 
 /** Segments and chain files rotate there, by default. */
@@ -334,4 +332,20 @@ export async function closeQueueFiles(files: QueueFiles): Promise<void> {
   await files.segments.close();
   await files.chain.close();
   await files.index.close();
+}
+
+/** Files with damaged bytes that an opening set aside. */
+export async function damagedFiles(port: FilePort, dataDir: string): Promise<string[]> {
+  const { damaged } = queuePaths(dataDir);
+  const found: string[] = [];
+  try {
+    await withFileErrors('list', damaged, async () => {
+      for await (const entry of port.list(damaged))
+        found.push(`${damaged}/${entry.name.toString()}`);
+    });
+  } catch (error) {
+    if (!(error instanceof FileError) || error.code !== 'FILE_MISSING') throw error;
+    // No such folder: nothing was ever damaged.
+  }
+  return found.sort();
 }

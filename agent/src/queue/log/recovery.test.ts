@@ -30,7 +30,7 @@ import {
 } from '../../../testing/queue/support.ts';
 import type { Queue } from '../queue.ts';
 import { fsckQueue } from './fsck.ts';
-import { type Family, familyRange } from './index-keys.ts';
+import { type Family, familyRange } from './index-rows.ts';
 import { openLogs, queuePaths } from './open-queue.ts';
 
 const noHead = {

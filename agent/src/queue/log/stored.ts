@@ -2,10 +2,9 @@ import { type CommitHash, decodeEntryDraft, type EntryDraft } from '@aliquot/pro
 import { aeadOpen, CryptoError } from '@aliquot/shared/crypto/primitives';
 import type { Position } from '@aliquot/shared/records/format';
 import { QueueError } from './errors.ts';
-import { numberKey } from './index-keys.ts';
+import { decodeCommitPlace, numberKey } from './index-rows.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { decodeSignedRecord, decodeVersion } from './payloads.ts';
-import { decodeCommitPlace } from './places.ts';
 
 /*
  * Reads back what the logs hold: signed commits, and the drafts of versions that wait.

@@ -1,10 +1,32 @@
-import { MAX_COMMIT_ENTRIES } from '@aliquot/proto';
-import { aeadSeal } from '@aliquot/shared/crypto/primitives';
+import { type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
+import { aeadSeal, equalBytes } from '@aliquot/shared/crypto/primitives';
+import { decodeUnsigned, numberInKey, type UnsignedEntry } from '../log/index-rows.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
-import { encodeVersionHead, type VersionHead } from '../log/payloads.ts';
-import { decodeUnsigned } from '../log/places.ts';
-import { COMMIT_ROOM_BYTES, entryRoom } from './commit-cut.ts';
+import {
+  type ClassBytes,
+  encodeSignedRecord,
+  encodeVersionHead,
+  type VersionHead,
+} from '../log/payloads.ts';
+import { openDraft } from '../log/stored.ts';
+import type { DurableChain } from './chain.ts';
+import type { CommitSigner } from './outbox.ts';
+import type { Recent } from './recent.ts';
 import { type BatchedEntry, SentProof } from './sent-proof.ts';
+
+/** What an entry may be larger than its draft: salts, tags, field headers. */
+const ENTRY_OVERHEAD_BYTES = 512;
+/** Room for header, wraps and signature. */
+const COMMIT_OVERHEAD_BYTES = 16 * 1024;
+
+/** Bytes that one commit has for its entries. */
+const COMMIT_ROOM_BYTES = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
+
+/** What an entry may take of that room, from its draft's length. */
+function entryRoom(draftBytes: number): number {
+  return draftBytes + ENTRY_OVERHEAD_BYTES;
+}
 
 /** Versions under one key. */
 interface Batch {
@@ -91,4 +113,104 @@ export class BatchSealer {
     };
     return this.#batch;
   }
+}
+
+export interface CutCommit {
+  /** The payload of the `signed` record; undefined when nothing is queued. */
+  readonly record: Uint8Array | undefined;
+  /** Versions whose record or key is damaged: they can never be sent. */
+  readonly unreadable: readonly BatchedEntry[];
+  /** Those that the commit covers. */
+  readonly taken: readonly BatchedEntry[];
+}
+
+interface TakenVersion extends UnsignedEntry {
+  readonly entry: number;
+  readonly draft: EntryDraft;
+}
+
+/**
+ * Takes the oldest unsigned versions, as many as one commit holds, and has them signed. Changes
+ * nothing: the caller makes the record durable before anybody sees the commit (I-A4). Everything
+ * must be flushed before.
+ *
+ * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep
+ * open what is committed already, for as long as its rest waits (I-A3).
+ */
+export async function cutCommit(
+  files: QueueFiles,
+  chain: DurableChain,
+  signer: CommitSigner,
+  recent: Recent,
+): Promise<CutCommit> {
+  const { index } = files;
+  const taken: TakenVersion[] = [];
+  const unreadable: BatchedEntry[] = [];
+  let room = COMMIT_ROOM_BYTES;
+  let waiting: number | undefined;
+  for await (const [key, value] of index.unsigned()) {
+    const place = decodeUnsigned(value);
+    if (taken.length === MAX_COMMIT_ENTRIES) waiting = place.batch;
+    if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;
+    const opened = recent.draft(numberInKey(key)) ?? (await openDraft(files, place.at));
+    if (opened === undefined) {
+      unreadable.push({ entry: numberInKey(key), batch: place.batch });
+      continue;
+    }
+    room -= entryRoom(opened.bytes);
+    if (room < 0 && taken.length > 0) {
+      waiting = place.batch;
+      break;
+    }
+    taken.push({ ...place, entry: numberInKey(key), draft: opened.draft });
+  }
+  const begun = taken.findIndex(({ batch }) => batch === waiting);
+  // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes
+  // what it finds.
+  const whole = begun > 0 ? taken.slice(0, begun) : taken;
+  const drafts = whole.map(({ draft }) => draft);
+  const entries = whole.map(({ entry }) => entry);
+  const itemBytes = whole.reduce((sum, version) => sum + version.itemBytes, 0);
+  const oldestMs = whole.reduce(
+    (least, { capturedAtMs }) => Math.min(least, capturedAtMs),
+    Number.MAX_SAFE_INTEGER,
+  );
+  const holdSegment = whole.reduce(
+    (least, version) => Math.min(least, version.holdSegment),
+    Number.MAX_SAFE_INTEGER,
+  );
+  if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
+  const { chainId, forkedFrom } = chain.present();
+  const head = chain.head();
+  const sequence = (head?.sequence ?? 0) + 1;
+  const predecessor = head?.hash ?? NO_PREDECESSOR;
+  // The first of its chain says where that began; a chain of the enrolment begins at nothing.
+  const first = head === undefined || !equalBytes(head.chainId, chainId);
+  const { bytes, hash } = signer.sign({
+    chainId,
+    sequence,
+    predecessor,
+    forkedFrom: first ? forkedFrom : undefined,
+    drafts,
+  });
+  const record = encodeSignedRecord({
+    sequence,
+    hash,
+    itemBytes,
+    oldestMs,
+    holdSegment,
+    entries,
+    classes: classesOf(whole),
+    commit: bytes,
+  });
+  return { record, unreadable, taken: whole };
+}
+
+function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {
+  const sums = new Map<string, number>();
+  for (const { class: name, itemBytes } of versions)
+    if (itemBytes > 0) sums.set(name, (sums.get(name) ?? 0) + itemBytes);
+  return [...sums]
+    .map(([name, bytes]) => ({ name, bytes }))
+    .sort((left, right) => (left.name < right.name ? -1 : 1));
 }

@@ -1,9 +1,8 @@
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import type { QueueCore } from '../log/core.ts';
 import type { QueueEvents } from '../log/events.ts';
-import { familyFrom, numberInKey, numberKey } from '../log/index-keys.ts';
+import { decodeCommitPlace, familyFrom, numberInKey, numberKey } from '../log/index-rows.ts';
 import { encodeCounter } from '../log/payloads.ts';
-import { decodeCommitPlace } from '../log/places.ts';
 import type { SweepEpochs } from './outbox.ts';
 
 /**

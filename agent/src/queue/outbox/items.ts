@@ -3,8 +3,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueuedItem } from '../log/facts.ts';
-import { rawKey } from '../log/index-keys.ts';
-import { decodeItemPlace } from '../log/places.ts';
+import { decodeItemPlace, rawKey } from '../log/index-rows.ts';
 import type { QueuedItems } from './outbox.ts';
 import type { Recent } from './recent.ts';
 

@@ -1,10 +1,9 @@
 import { decodeEntry, decodeSignedCommit, type EntryKind, type FileId } from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import type { ChainKind } from '../log/formats.ts';
-import { numberInKey } from '../log/index-keys.ts';
+import { decodeUnsigned, numberInKey } from '../log/index-rows.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from '../log/payloads.ts';
-import { decodeUnsigned } from '../log/places.ts';
 import { openDraft } from '../log/stored.ts';
 
 /** One version of a file that this installation captured, as its own records have it. */

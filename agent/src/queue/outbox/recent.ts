@@ -1,5 +1,5 @@
 import type { ChunkId } from '@aliquot/proto';
-import { releaseWhole } from '@aliquot/shared/crypto/release';
+import { releaseWhole } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../log/facts.ts';
 import type { StoredDraft } from '../log/stored.ts';
 

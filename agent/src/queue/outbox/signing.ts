@@ -4,12 +4,16 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { DurableLosses } from '../ledger/durable-losses.ts';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
-import { familyFrom, numberInKey, rawKey } from '../log/index-keys.ts';
-import { decodeItemPlace, decodeUnsigned } from '../log/places.ts';
+import {
+  decodeItemPlace,
+  decodeUnsigned,
+  familyFrom,
+  numberInKey,
+  rawKey,
+} from '../log/index-rows.ts';
 import { openDraft } from '../log/stored.ts';
-import type { BatchSealer } from './batch.ts';
+import { type BatchSealer, cutCommit } from './batch.ts';
 import type { DurableChain } from './chain.ts';
-import { cutCommit } from './commit-cut.ts';
 import type { CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
 import type { BatchedEntry } from './sent-proof.ts';

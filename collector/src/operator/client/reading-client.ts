@@ -1,8 +1,8 @@
 import { type ChunkId, decodeStateRecord, type StateRecord } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from '../../api/base64.ts';
-import { decodeItem, type ReceivedItem } from '../../api/item-record.ts';
 import { type NameRecord, nameRecord } from '../../api/messages.ts';
+import { decodeItem, type ReceivedItem } from '../../api/record-stream.ts';
 import type { VersionId } from '../../api/version-id.ts';
 import type { HttpRequest } from '../http-client.ts';
 import { post, recordsOf, understood, type VaultPath } from './ask.ts';

@@ -1,6 +1,6 @@
 import type { AgentId, LineageId } from '@aliquot/proto';
+import { release } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
-import { release } from '@aliquot/shared/crypto/release';
 import { keys } from '../catalog/catalog-keys.ts';
 import { speakerOf } from '../catalog/refusal.ts';
 import { values } from '../catalog/row-codec.ts';

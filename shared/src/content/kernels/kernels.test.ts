@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { kernelsSource } from '../../../scripts/kernels.ts';
 import { noise, toHex, trace } from '../../../testing/bytes.ts';
+import { findCut } from '../chunker.ts';
 import { gearTable } from '../gear.ts';
-import { findCut } from '../gear-scan.ts';
 import { joinSamples, type Samples, splitSamples } from '../samples.ts';
 import { Kernels, kernels } from './kernels.ts';
 

@@ -86,7 +86,7 @@ export class Kernels {
     return bytes.buffer === this.#memory;
   }
 
-  /** `findCut` of `gear-scan.ts`, over bytes of the arena. */
+  /** `findCut` of `chunker.ts`, over bytes of the arena. */
   findCut(
     table: Int32Array,
     bytes: Uint8Array,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { release, releaseWhole } from './release.ts';
+import { release, releaseWhole } from './bytes.ts';
 
 test('a large buffer of its own is given back at once; small ones, and parts of larger ones, are left alone', () => {
   const large = new Uint8Array(1 << 20);
