@@ -71,8 +71,10 @@ async function serve(
 ): Promise<void> {
   const { files, clock, random } = context;
   const hasher = new HashPool();
-  const onUnfit = (record: UnfitRecord): void =>
-    log.error(record, 'a record cannot be applied and is passed over: run aliquot fsck');
+  const onUnfit = ({ type, ...facts }: UnfitRecord): void => {
+    if (type === 'pack') log.error(facts, 'a pack is not all there: run aliquot fsck');
+    else log.error(facts, 'a record cannot be applied and is passed over: run aliquot fsck');
+  };
   const store = await openCollector(data, { files, clock, random, hasher, onUnfit });
   try {
     const hub = new SessionHub(clock);

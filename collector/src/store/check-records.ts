@@ -90,7 +90,8 @@ export class FileCheck<K extends string> {
       if (!(error instanceof StoreError)) throw error;
       this.isForeign = true;
       this.end = 0;
-      this.#tell({ code: 'file-foreign', severity: 'error', what: error.message }, 0, RESTORE);
+      const remedy = `else ${RESTORE}; nothing is changed here meanwhile`;
+      this.#tell({ code: 'file-foreign', severity: 'error', what: error.message }, 0, remedy);
     }
   }
 

@@ -44,6 +44,8 @@ export type CollectorPorts = FolderPorts;
 const SECRET_MODE = 0o600;
 const SMALL_FILE_BYTES = 64 * 1024;
 const TOKEN_BYTES = 32;
+/** Folders of a vault that are never made anew: on an empty one, all would be taken for lost. */
+const folders = ['packs', 'history'] as const;
 
 const collectorFile = z.strictObject({
   version: z.literal(1),
@@ -190,6 +192,11 @@ class FolderStore implements CollectorStore {
 
   async open(idHex: string): Promise<StoredVault> {
     const dir = join(this.dir, 'vaults', idHex);
+    for (const part of folders) {
+      if (await exists(this.#ports.files, join(dir, part))) continue;
+      const says = `${join(dir, part)} is missing; is its disk there? Else put it back from a copy`;
+      throw new StoreError('STORE_FOLDER', says);
+    }
     const vault = await StoredVault.inFolder(
       dir,
       await readVault(this.#ports.files, dir, this.identity),
@@ -237,7 +244,7 @@ class FolderStore implements CollectorStore {
     if (parts.catalogSecretKey !== undefined)
       await writeSecret(files, join(dir, 'catalog.key'), `${hex(parts.catalogSecretKey)}\n`);
     // Before `vault.bin`: a vault without the folders of its packs and its history has lost them.
-    for (const part of ['packs', 'history']) await ensureDirectory(files, join(dir, part));
+    for (const part of folders) await ensureDirectory(files, join(dir, part));
     // Last: a folder without it is an addition that was cut short, and is passed over at start.
     const event = vaultAdded(parts.descriptor, parts.certificate, this.#ports.clock.nowMs());
     await writeFileDurably(files, join(dir, 'vault.bin'), encodeEventBody(event), {

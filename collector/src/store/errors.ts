@@ -79,11 +79,13 @@ export function leavesDoubt(error: unknown): boolean {
 }
 
 /**
- * A record that cannot be applied: a fault of ours took it in. It stays where it is, and what it
- * said is not shown.
+ * What a start passes over: a record of the history that cannot be applied, because a fault of ours
+ * took it in, which stays where it is and whose word is not shown; or a pack that is gone, cut short
+ * or not what its name says, which costs what lay in it.
  */
 export interface UnfitRecord {
-  /** Pack file and offset. */
+  readonly type: 'record' | 'pack';
+  /** The file, and the offset of a record in it. */
   readonly where: string;
   readonly why: string;
 }

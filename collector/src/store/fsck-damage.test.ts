@@ -2,8 +2,16 @@ import { rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { describe, expect, test } from 'vitest';
-import { catalogRows, endsOnDisk, fileOf } from '../../testing/store/copies.ts';
-import { check, codes, lab, recordAt, sizes, spoil } from '../../testing/store/fsck-lab.ts';
+import { catalogRows, endsOnDisk, fileOf, filesIn } from '../../testing/store/copies.ts';
+import {
+  check,
+  codes,
+  forgetDurable,
+  lab,
+  recordAt,
+  sizes,
+  spoil,
+} from '../../testing/store/fsck-lab.ts';
 import { heldBytes, readOne } from '../../testing/store/read-one.ts';
 import { content } from '../../testing/store/world.ts';
 import { openCollector } from './collector.ts';
@@ -128,4 +136,23 @@ describe('fsck of a damaged vault', () => {
       });
     },
   );
+
+  test('P6 I-C6 a history file that a crash took before its header was whole is a torn tail, and nothing else is wrong', async () => {
+    const place = await lab(4096);
+    const newest = filesIn(place.vaultDir, 'history').at(-1) ?? 0;
+    expect(newest).toBeGreaterThan(1);
+    for (const [file, rest] of [
+      [newest, 20],
+      [1, 20],
+    ] as const) {
+      for (const number of filesIn(place.vaultDir, 'history'))
+        if (number > file) rmSync(fileOf(place.vaultDir, 'history', number));
+      truncateSync(fileOf(place.vaultDir, 'history', file), rest);
+      forgetDurable(place);
+      const { findings } = await check(place);
+      expect(findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+      const store = await openCollector(place.dir, place.world.ports());
+      await store.close();
+    }
+  });
 });

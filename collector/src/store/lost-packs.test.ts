@@ -144,6 +144,22 @@ describe('a pack that is gone', () => {
   });
 });
 
+test.each(['packs', 'history'])(
+  'P1 P6 a collector whose folder of %s is not there does not start over an empty one',
+  async (part) => {
+    const place = await lab(4096);
+    const aside = join(place.dir, 'aside');
+    renameSync(join(place.vaultDir, part), aside);
+    await expect(withVault(place, async () => undefined)).rejects.toMatchObject({
+      code: 'STORE_FOLDER',
+      message: expect.stringMatching(new RegExp(`${part} is missing; is its disk there`)),
+    });
+    expect(codes((await check(place)).findings)).toContain('folder');
+    renameSync(aside, join(place.vaultDir, part));
+    expect(await check(place)).toEqual({ findings: [], faults: 0 });
+  },
+);
+
 describe('a pack that is not what its name says', () => {
   test('P6 I-C14 doubled as the newest is named with the way out, and nothing is written behind it', async () => {
     const place = await lab(4096);

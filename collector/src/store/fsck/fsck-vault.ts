@@ -43,7 +43,7 @@ interface Known {
 }
 
 const SEND_AGAIN =
-  'the agents that have the content send it again when they next back it up; other versions need a copy of the collector';
+  'an agent that has the content sends it again when it next reads it (touch the files there); other versions need a copy of the collector';
 
 /** Proves one vault: its packs side by side, its history by itself, then what follows from both. */
 export class VaultCheck {

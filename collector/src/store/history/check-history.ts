@@ -122,7 +122,8 @@ class HistoryCheck {
         number,
         check.size,
       );
-    if (isNewest && ended === undefined && !check.isForeign)
+    // One that a crash took before its header was whole holds nothing: the records end before it.
+    if (isNewest && ended === undefined && !check.isForeign && check.end > 0)
       this.#end = { file: number, offset: Math.max(check.end, FILE_HEADER_BYTES) };
     this.#records += records;
   }

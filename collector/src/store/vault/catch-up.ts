@@ -26,7 +26,7 @@ export async function catchUp(
   if (lost.length > 0) {
     for (const pack of lost) {
       const why = 'the pack is missing or has lost its end: put it back from a copy';
-      onUnfit?.({ where: nameOf({ pack }), why });
+      onUnfit?.({ type: 'pack', where: nameOf({ pack }), why });
     }
     await beginForgetting(core);
   }
@@ -37,7 +37,7 @@ export async function catchUp(
     await takeInPack(core, extent).catch((error: unknown) => {
       if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
       core.unread.add(pack);
-      onUnfit?.({ where: nameOf({ pack }), why: error.message });
+      onUnfit?.({ type: 'pack', where: nameOf({ pack }), why: error.message });
     });
   }
   const from = await knownHistory(core.catalog);

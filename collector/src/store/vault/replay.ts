@@ -154,7 +154,7 @@ async function orPassedOver(
     const change = new CatalogChange(core.catalog);
     await applyLeafOnly(change, item.kind === 'commit' ? 'commit' : 'event', place);
     await core.commitChange(change, item.end);
-    onUnfit?.({ where: nameOf(item.place), why: error.message });
+    onUnfit?.({ type: 'record', where: nameOf(item.place), why: error.message });
   }
 }
 
