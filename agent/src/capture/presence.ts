@@ -1,11 +1,17 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { KnownFile, KnownFiles } from '../queue/ledger/ledger.ts';
 import { type Mounts, mountOf, mountsNow } from '../source/mounts.ts';
-import { type BytePath, bytePath, isWithin, parentOf, pathBytes } from '../source/paths.ts';
+import {
+  type BytePath,
+  bytePath,
+  isWithin,
+  parentOf,
+  pathBytes,
+  separator,
+} from '../source/paths.ts';
 import { type PlaceBook, type PlaceIdentity, sameIdentity } from '../source/places.ts';
 import { type Problem, shellName } from '../source/problem.ts';
 import type { CaptureHost, Seen } from './host.ts';
-import { knownAt } from './known.ts';
 
 export interface PresenceParts {
   readonly host: CaptureHost;
@@ -340,4 +346,18 @@ function byMount(mounts: Mounts, path: BytePath, { kind, ino, bornNs }: Seen): P
     ino,
     bornNs,
   };
+}
+
+/** What is known at and below a path, in byte order. */
+export async function* knownAt(
+  known: Pick<KnownFiles, 'known' | 'knownBatches'>,
+  at: BytePath,
+): AsyncGenerator<readonly KnownFile[], void, void> {
+  const self = await known.known(pathBytes(at));
+  if (self !== undefined) yield [self];
+  // Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`.
+  for await (const batch of known.knownBatches(
+    pathBytes(at.endsWith(separator) ? at : at + separator),
+  ))
+    yield batch;
 }

@@ -9,8 +9,7 @@ import {
 import type { Source } from '../source/source.ts';
 import type { Found } from '../source/walk.ts';
 import { type Change, compare, type Item } from './compare.ts';
-import { knownAt } from './known.ts';
-import { Presence, type PresenceParts } from './presence.ts';
+import { knownAt, Presence, type PresenceParts } from './presence.ts';
 
 /** One look at a source, or at a path in it. Changes nothing. */
 export interface Look extends PresenceParts {

@@ -3,7 +3,7 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { DEFAULT_CLASS, defaultFolderResults } from '@aliquot/shared/settings/defaults';
-import { knownAt } from '../capture/known.ts';
+import { knownAt } from '../capture/presence.ts';
 import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';
 import { acceptLead, leadOf } from '../folder/leads.ts';
