@@ -42,7 +42,7 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
   return {
     async has(lineageId, ids) {
       const core = await keeper.ready();
-      const rows = await core.owned(lineageId, ids);
+      const rows = await core.items.owned(lineageId, ids);
       return rows.map((row, index) => {
         const id = ids[index];
         return row !== undefined || (id !== undefined && keeper.uploads.has(lineageId, id));

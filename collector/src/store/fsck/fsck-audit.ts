@@ -104,7 +104,7 @@ export class LogAudit implements ReplayAudit {
     const proved = new Set<string>();
     for (const id of pages) {
       proved.add(idName(id));
-      const page = await core.readPage(id);
+      const page = await core.items.readPage(id);
       if (page === undefined) continue; // told with the page, or by the commit that needs it
       const content = this.#attempt('commit-invalid', where, () => decodePage(page).content);
       if (content !== undefined) await this.#held(core, lineageId, [content], where, proved);
@@ -138,7 +138,7 @@ export class LogAudit implements ReplayAudit {
       const some = refs.slice(at, at + REFS_AT_ONCE);
       const ids = some.map(({ id }) => id);
       const owned = await core.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
-      const rows = await core.itemRows(ids);
+      const rows = await core.items.rows(ids);
       for (const [index, { id, isPage }] of some.entries()) {
         const row = owned[index];
         const isProved =
@@ -246,7 +246,7 @@ class Needs {
     const name = idName(id);
     const known = this.#pages.get(name);
     if (known !== undefined) return known;
-    const page = await this.#core.readPage(id);
+    const page = await this.#core.items.readPage(id);
     // One that cannot be read is among the damaged, or reported as missing.
     const needs = page !== undefined && (await this.damaged(decodePage(page).content));
     this.#pages.set(name, needs);

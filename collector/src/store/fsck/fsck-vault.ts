@@ -208,7 +208,7 @@ export class VaultCheck {
         await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
         const met = await replayInto(core, historyStart, { ...options, until });
         await core.catalog.flush();
-        const lost = new Set(lostPacks({ packs: core.packs, known }));
+        const lost = new Set(lostPacks(core.packs, known));
         differences = met
           ? await compareCatalogs(core.catalog, real, lost)
           : [
@@ -248,12 +248,14 @@ export class VaultCheck {
     to: (pack: number) => number,
   ): Promise<void> {
     for (const { pack, bytes } of core.packs.packs()) {
-      if (to(pack) <= (core.known.get(pack) ?? 0) || core.known.get(pack) === bytes) continue;
+      if (to(pack) <= (core.items.known.get(pack) ?? 0) || core.items.known.get(pack) === bytes)
+        continue;
       await takeInPack(core, { pack, bytes }, to(pack)).catch((error: unknown) => {
         if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
       });
     }
-    for (const { id } of damaged) if (!(await hasOther(core, id, damaged))) core.setDamaged(id);
+    for (const { id } of damaged)
+      if (!(await hasOther(core, id, damaged))) core.items.setDamaged(id);
   }
 
   #tellDifferences(differences: readonly string[]): void {
@@ -327,7 +329,7 @@ export class VaultCheck {
   ): Promise<void> {
     const lost = new Set(missing);
     for (const { id, kind, place } of damaged) {
-      const mended = !core.isDamaged(id);
+      const mended = !core.items.isDamaged(id);
       if (!mended) lost.add(idName(id));
       this.#tell({
         code: 'item-damaged',
@@ -384,7 +386,7 @@ async function hasOther(
   id: PackRow['id'],
   damaged: readonly PackRow[],
 ): Promise<boolean> {
-  const [row] = await core.itemRows([id]);
+  const [row] = await core.items.rows([id]);
   return (row?.places ?? []).some(
     (place) => !damaged.some((one) => comparePlaces(one.place, place) === 0),
   );

@@ -4,7 +4,7 @@ import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { historyStart } from '../history/history-log.ts';
-import type { PackExtent, PackRow } from '../packs/pack-store.ts';
+import type { PackExtent, PackRow, PackStore } from '../packs/pack-store.ts';
 import { prefetchItems } from './apply-items.ts';
 import type { VaultCore } from './core.ts';
 import { knownHistory } from './core-load.ts';
@@ -22,7 +22,7 @@ export async function catchUp(
   { nameOf }: VaultMedia,
   onUnfit: ((record: UnfitRecord) => void) | undefined,
 ): Promise<void> {
-  const lost = lostPacks(core);
+  const lost = lostPacks(core.packs, core.items.known);
   if (lost.length > 0) {
     for (const pack of lost) {
       const why = 'the pack is missing or has lost its end: put it back from a copy';
@@ -33,10 +33,10 @@ export async function catchUp(
   if ((await core.catalog.get(keys.forgetting)) !== undefined) await forgetPlaces(core);
   for (const extent of core.packs.packs()) {
     const { pack, bytes } = extent;
-    if (core.known.get(pack) === bytes) continue;
+    if (core.items.known.get(pack) === bytes) continue;
     await takeInPack(core, extent).catch((error: unknown) => {
       if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
-      core.unread.add(pack);
+      core.items.unread.add(pack);
       onUnfit?.({ type: 'pack', where: nameOf({ pack }), why: error.message });
     });
   }
@@ -46,7 +46,7 @@ export async function catchUp(
 }
 
 /** Packs of which the catalog knows more than there is. */
-export function lostPacks({ packs, known }: Pick<VaultCore, 'packs' | 'known'>): number[] {
+export function lostPacks(packs: PackStore, known: ReadonlyMap<number, number>): number[] {
   const here = new Map(packs.packs().map(({ pack, bytes }) => [pack, bytes]));
   return [...known].flatMap(([pack, bytes]) => ((here.get(pack) ?? -1) < bytes ? [pack] : []));
 }
@@ -57,7 +57,7 @@ export async function takeInPack(
   { pack, bytes }: Pick<PackExtent, 'pack' | 'bytes'>,
   to = bytes,
 ): Promise<void> {
-  const from = core.known.get(pack) ?? 0;
+  const from = core.items.known.get(pack) ?? 0;
   for await (const rows of core.packs.rows(pack, from)) {
     await takeInRows(
       core,
@@ -69,18 +69,18 @@ export async function takeInPack(
   const change = new CatalogChange(core.catalog);
   change.put(keys.pack(pack), values.u64(known));
   change.commit();
-  core.known.set(pack, known);
+  core.items.known.set(pack, known);
 }
 
 async function takeInRows(core: VaultCore, rows: readonly PackRow[]): Promise<void> {
   if (rows.length === 0) return;
   const change = new CatalogChange(core.catalog);
   await prefetchItems(change, rows);
-  await core.takeItems(change, rows);
+  await core.items.take(change, rows);
   // A second copy of an item is written only when the first was found damaged.
   for (const { id, sound } of rows) {
-    if (!sound) core.setDamaged(id);
-    else if (core.isDamaged(id)) core.mended(id);
+    if (!sound) core.items.setDamaged(id);
+    else if (core.items.isDamaged(id)) core.items.mended(id);
   }
 }
 
@@ -90,9 +90,9 @@ async function takeInRows(core: VaultCore, rows: readonly PackRow[]): Promise<vo
  */
 async function beginForgetting(core: VaultCore): Promise<void> {
   const change = new CatalogChange(core.catalog);
-  for (const pack of core.known.keys()) change.del(keys.pack(pack));
+  for (const pack of core.items.known.keys()) change.del(keys.pack(pack));
   change.commit();
-  core.known.clear();
+  core.items.known.clear();
   core.catalog.note(keys.forgetting, Buffer.alloc(0));
   await core.catalog.flush();
 }
@@ -127,10 +127,10 @@ async function lookForLacking(core: VaultCore): Promise<void> {
   for await (const [key] of core.catalog.scan(ranges.owned)) {
     ids.push(readKey.ownedId(key));
     if (ids.length < ROWS_AT_ONCE || !(await lacks())) continue;
-    core.setLacking(true);
+    core.items.setLacking(true);
     return;
   }
-  core.setLacking(await lacks());
+  core.items.setLacking(await lacks());
 }
 
 async function flushWhenFull({ catalog }: VaultCore): Promise<void> {

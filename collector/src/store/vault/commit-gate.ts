@@ -136,7 +136,7 @@ export class Submission {
 
   async #step(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {
     const { core, uploads } = gate;
-    const source = core.referenceSource(ownedOrPending(gate, lineageId));
+    const source = core.items.referenceSource(ownedOrPending(gate, lineageId));
     const step = await this.#walk.step(source);
     const proved = this.#walk.takeProved();
     if (proved === undefined) return step;
@@ -326,7 +326,7 @@ async function recordFork(
 
 function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
   return async (ids: readonly ChunkId[]) => {
-    const rows = await core.owned(lineageId, ids);
+    const rows = await core.items.owned(lineageId, ids);
     return rows.map((row, index) => {
       const id = ids[index];
       return (

@@ -124,7 +124,7 @@ export class CoreKeeper {
 
   /** Makes durable what a lineage's next commit relies on, beside the queue. */
   async settleUploads(lineageId: LineageId): Promise<void> {
-    const { durablePuts, returnedPuts } = await this.ready();
+    const { durablePuts, returnedPuts } = (await this.ready()).items;
     const relied = Math.max(this.uploads.reliesOn(lineageId), returnedPuts);
     if (relied > durablePuts) await this.#syncData();
   }
@@ -132,7 +132,7 @@ export class CoreKeeper {
   /** For use inside a job: syncs and flushes when much waits for it. */
   async syncWhenFull(core: VaultCore): Promise<void> {
     const { unsyncedBytes } = core.packs;
-    if (unsyncedBytes >= 2 * UNSYNCED_BYTES) await core.syncData();
+    if (unsyncedBytes >= 2 * UNSYNCED_BYTES) await core.items.sync();
     // A failure opens the core again; the next caller hears of it.
     else if (unsyncedBytes >= UNSYNCED_BYTES) this.#syncData().catch((met) => endWith(met));
     if (this.#isFull(core)) await this.#flushNow(core);
@@ -205,7 +205,7 @@ export class CoreKeeper {
 
   async #syncDataNow(core: VaultCore): Promise<void> {
     try {
-      await core.syncData();
+      await core.items.sync();
     } catch (error) {
       await this.do(async (now) => {
         if (now === core) throw error;
@@ -232,7 +232,7 @@ export class CoreKeeper {
   }
 
   async #flushNow(core: VaultCore): Promise<void> {
-    await core.syncData();
+    await core.items.sync();
     await this.uploads.appendAllTo(core);
     await this.#settleHistory(core);
     await core.flush();

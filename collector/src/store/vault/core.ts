@@ -2,7 +2,6 @@ import {
   type AgentId,
   asChunkId,
   type ChainPoint,
-  type ChunkId,
   decodeLogLeaf,
   decodeStoredCommit,
   type EventBody,
@@ -13,7 +12,6 @@ import {
   encodeStoredUploads,
   type LineageId,
   type Signed,
-  type StoredKind,
   type StoredReferences,
   type StoredUploads,
   type TreeHead,
@@ -21,19 +19,11 @@ import {
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { keys } from '../catalog/catalog-keys.ts';
-import {
-  type ItemRow,
-  type ItemSums,
-  isHeld,
-  type LinkRow,
-  type Owned,
-  type Sums,
-} from '../catalog/catalog-rows.ts';
+import type { LinkRow, Sums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
-import { idName, type ProvedPages, type ReferenceSource } from '../catalog/reference-walk.ts';
+import type { ProvedPages } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
-import { StoreError } from '../errors.ts';
 import type {
   HistoryKind,
   HistoryLog,
@@ -41,7 +31,6 @@ import type {
   HistoryPoint,
 } from '../history/history-log.ts';
 import type { PackStore } from '../packs/pack-store.ts';
-import type { PutItem } from '../vault-records.ts';
 import {
   type AcceptedCommit,
   applyCommit,
@@ -49,10 +38,11 @@ import {
   applyReferences,
   applyUploads,
 } from './apply.ts';
-import { applyItems, itemRowOf, prefetchItems } from './apply-items.ts';
+import { itemRowOf, prefetchItems } from './apply-items.ts';
 import { leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { Effect, LeafPlace } from './effect.ts';
+import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
 
 /**
@@ -69,23 +59,12 @@ export class VaultCore {
   readonly packs: PackStore;
   readonly catalog: CatalogStore;
   readonly registry: Registry;
+  /** What packs hold, as the catalog knows it. */
+  readonly items: HeldItems;
   readonly #writeMark: VaultMedia['writeMark'];
-  readonly #damaged: Set<string>;
   #openings: readonly Opening[];
   #log: MerkleLog;
   #sums: Sums;
-  #items: ItemSums;
-  /** Whether items are lacking that lineages own: each answer about them then looks. */
-  #lacking: boolean;
-  /** How many bytes of each pack the catalog knows. */
-  readonly known: Map<number, number>;
-  /** Packs that are there and cannot be read. */
-  readonly unread = new Set<number>();
-  /** How often something was put; and how many of these puts are durable. */
-  #puts = 0;
-  #durablePuts = 0;
-  /** The newest put that may hold again what lineages own and had lost. */
-  #returnedPuts = 0;
   /** Where the history stands in the catalog on the disk, and how many bytes the packs had then. */
   #written: { history: HistoryPoint; packBytes: number };
   #marked: string | undefined;
@@ -96,13 +75,10 @@ export class VaultCore {
     this.packs = parts.packs;
     this.catalog = parts.catalog;
     this.registry = parts.registry;
-    this.#damaged = parts.damaged;
     this.#openings = parts.openings;
     this.#log = parts.log;
     this.#sums = parts.sums;
-    this.#items = parts.items;
-    this.#lacking = parts.lacking;
-    this.known = parts.known;
+    this.items = new HeldItems(parts);
     this.#written = { history: parts.point, packBytes: parts.packs.bytes };
   }
 
@@ -125,13 +101,7 @@ export class VaultCore {
    */
   async flush(): Promise<void> {
     const extents = this.packs.packs();
-    const change = new CatalogChange(this.catalog);
-    for (const { pack, bytes } of extents) {
-      if (this.known.get(pack) === bytes || this.unread.has(pack)) continue;
-      change.put(keys.pack(pack), values.u64(bytes));
-      this.known.set(pack, bytes);
-    }
-    change.commit();
+    this.items.noteExtents(extents);
     await this.catalog.flush();
     const { synced } = this.history;
     this.#written = { history: synced, packBytes: this.packs.bytes };
@@ -166,36 +136,8 @@ export class VaultCore {
     return { history: this.history.synced, packs: this.packs.packs() };
   }
 
-  /** What was put so far, to be compared with `durablePuts`. */
-  get puts(): number {
-    return this.#puts;
-  }
-
-  get durablePuts(): number {
-    return this.#durablePuts;
-  }
-
-  /**
-   * How much must be durable before any lineage may rely on what it owns: what was lost counts as
-   * owned by all again as soon as one of them has sent it.
-   */
-  get returnedPuts(): number {
-    return this.#returnedPuts;
-  }
-
-  /** Makes durable what was put before this call. May overlap with everything. */
-  async syncData(): Promise<void> {
-    const puts = this.#puts;
-    await this.packs.sync();
-    this.#durablePuts = Math.max(this.#durablePuts, puts);
-  }
-
   get sums(): Sums {
     return this.#sums;
-  }
-
-  get items(): ItemSums {
-    return this.#items;
   }
 
   /** The head over everything appended, durable or not. */
@@ -211,102 +153,10 @@ export class VaultCore {
     return this.#openings;
   }
 
-  get damagedCount(): number {
-    return this.#damaged.size;
-  }
-
-  isDamaged(id: ChunkId): boolean {
-    return this.#damaged.has(idName(id));
-  }
-
-  /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
-  setDamaged(id: ChunkId): void {
-    this.#damaged.add(idName(id));
-    this.catalog.note(keys.damaged(id), Buffer.alloc(0));
-  }
-
-  async itemRows(ids: readonly ChunkId[]): Promise<(ItemRow | undefined)[]> {
-    const rows = await this.catalog.getMany(ids.map((id) => keys.item(id)));
-    return rows.map((row) => (row === undefined ? undefined : read.item(row)));
-  }
-
-  /**
-   * Ownership rows; an item that is damaged, or that no pack holds any more, counts as absent, so
-   * that its owners send it again.
-   */
-  async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
-    const rows = await this.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
-    const items = this.#lacking ? await this.itemRows(ids) : undefined;
-    return rows.map((row, index) => {
-      const id = ids[index];
-      if (row === undefined || id === undefined || this.isDamaged(id)) return undefined;
-      return items !== undefined && !isHeld(items[index]) ? undefined : read.owned(row);
-    });
-  }
-
-  /**
-   * An item's bytes, from whichever pack has them sound; `undefined` when not held. Throws
-   * `STORE_DAMAGED` when none has, and remembers it.
-   */
-  async readItem(
-    id: ChunkId,
-    row?: ItemRow,
-  ): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined> {
-    const known = row ?? (await this.itemRows([id]))[0];
-    let failure: unknown;
-    for (const place of known?.places ?? []) {
-      try {
-        return await this.packs.read(id, place);
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
-        failure ??= error;
-      }
-    }
-    if (failure === undefined) return undefined;
-    this.setDamaged(id);
-    throw failure;
-  }
-
   /** Where an accepted commit is; `undefined` when this very commit was never accepted. */
   async link(agentId: AgentId, point: ChainPoint): Promise<LinkRow | undefined> {
     const row = await this.catalog.get(keys.link(agentId, point));
     return row === undefined ? undefined : read.link(row);
-  }
-
-  /** What a walk through a commit's references asks. */
-  referenceSource(owned: ReferenceSource['owned']): ReferenceSource {
-    return { owned, readPage: (id) => this.readPage(id) };
-  }
-
-  /** A page's bytes, or `undefined` when they are damaged or not held. */
-  async readPage(id: ChunkId): Promise<Uint8Array | undefined> {
-    try {
-      return (await this.readItem(id))?.bytes;
-    } catch (error) {
-      if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
-      throw error;
-    }
-  }
-
-  /** Stores items; durable after the next `syncData`. */
-  async putItems(items: readonly PutItem[]): Promise<void> {
-    const change = new CatalogChange(this.catalog);
-    await prefetchItems(change, items);
-    const places = await this.packs.put(items);
-    const placed = places.flatMap((place, at) => {
-      const item = items[at];
-      return item === undefined ? [] : [{ id: item.id, kind: item.kind, place }];
-    });
-    this.#puts += 1;
-    if (this.#lacking || this.#damaged.size > 0) this.#returnedPuts = this.#puts;
-    await this.takeItems(change, placed);
-    if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
-  }
-
-  /** Makes what packs hold visible; `change` has it prefetched. */
-  async takeItems(change: CatalogChange, items: Parameters<typeof applyItems>[1]): Promise<void> {
-    this.#items = await applyItems(change, items);
-    change.commit();
   }
 
   async appendUploads(uploads: StoredUploads): Promise<void> {
@@ -432,12 +282,6 @@ export class VaultCore {
     effect?.(this.registry);
   }
 
-  /** See `owned`. */
-  setLacking(lacking: boolean): void {
-    this.#lacking = lacking;
-    this.catalog.note(keys.lacking, lacking ? Buffer.alloc(0) : undefined);
-  }
-
   seen(agentId: AgentId, nowMs: number): void {
     this.registry.seen(agentId, nowMs);
   }
@@ -457,12 +301,6 @@ export class VaultCore {
     await this.history.close();
     await this.packs.close();
     await this.catalog.close();
-  }
-
-  /** A sound record of an item was stored. */
-  mended(id: ChunkId): void {
-    if (!this.#damaged.delete(idName(id))) return;
-    this.catalog.note(keys.damaged(id), undefined);
   }
 
   /**

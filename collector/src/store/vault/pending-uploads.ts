@@ -53,8 +53,8 @@ export class PendingUploads {
   async appendTo(core: VaultCore, lineageId: LineageId): Promise<void> {
     const name = hex(lineageId);
     const pending = this.#lineages.get(name);
-    const relied = Math.max(pending?.reliesOn ?? 0, core.returnedPuts);
-    if (relied > core.durablePuts) await core.syncData();
+    const relied = Math.max(pending?.reliesOn ?? 0, core.items.returnedPuts);
+    if (relied > core.items.durablePuts) await core.items.sync();
     if (pending === undefined) return;
     const ids = [...pending.ids.values()];
     for (let from = 0; from < ids.length; from += RECORD_IDS) {

@@ -96,16 +96,16 @@ export async function storeItems(
   items: readonly PutItem[],
 ): Promise<void> {
   const ids = items.map(({ id }) => id);
-  const rows = await core.itemRows(ids);
+  const rows = await core.items.rows(ids);
   const fresh = new Map<string, PutItem>();
   for (const [index, item] of items.entries()) {
-    if (!isHeld(rows[index]) || core.isDamaged(item.id)) fresh.set(idName(item.id), item);
+    if (!isHeld(rows[index]) || core.items.isDamaged(item.id)) fresh.set(idName(item.id), item);
   }
-  if (fresh.size > 0) await core.putItems([...fresh.values()]);
-  const owned = await core.owned(lineageId, ids);
+  if (fresh.size > 0) await core.items.put([...fresh.values()]);
+  const owned = await core.items.owned(lineageId, ids);
   uploads.add(
     lineageId,
     ids.filter((_, index) => owned[index] === undefined),
-    core.puts,
+    core.items.puts,
   );
 }

@@ -18,7 +18,7 @@ async function sorted(
   core: VaultCore,
   ids: readonly ChunkId[],
 ): Promise<{ readonly held: readonly Held[]; readonly missing: readonly ChunkId[] }> {
-  const rows = await core.itemRows(ids);
+  const rows = await core.items.rows(ids);
   const held = ids.flatMap((id, index): Held[] => {
     const row = rows[index];
     const place = row?.places[0];
@@ -44,7 +44,7 @@ export async function* readItems(
 
 async function oneItem(core: VaultCore, id: ChunkId, row: ItemRow): Promise<ReadItem> {
   try {
-    const item = await core.readItem(id, row);
+    const item = await core.items.read(id, row);
     return item === undefined ? { type: 'missing', id } : { type: 'item', id, ...item };
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;

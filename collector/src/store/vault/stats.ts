@@ -4,12 +4,12 @@ import type { VaultCore } from './core.ts';
 /** The figures of a vault, from sums that the catalog keeps as it grows. */
 export function statsOf(core: VaultCore): VaultStats {
   const { commits, versions, files } = core.sums;
-  const { chunks, pages } = core.items;
+  const { chunks, pages } = core.items.sums;
   // Exact up to 2^53, which nobody's real files come to.
   const [rawBytes, uniqueBytes, storedBytes] = [
     Number(core.sums.rawBytes),
     Number(core.sums.uniqueBytes),
-    Number(core.items.storedBytes),
+    Number(core.items.sums.storedBytes),
   ];
   const ratio = (a: number, b: number): number => (a === 0 || b === 0 ? 1 : a / b);
   return {
@@ -26,6 +26,6 @@ export function statsOf(core: VaultCore): VaultStats {
     liveBytes: Number(core.sums.liveBytes),
     dedupRatio: ratio(rawBytes, uniqueBytes),
     compressionRatio: ratio(uniqueBytes, storedBytes),
-    damaged: core.damagedCount,
+    damaged: core.items.damagedCount,
   };
 }

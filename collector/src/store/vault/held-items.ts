@@ -1,0 +1,184 @@
+import type { ChunkId, LineageId, StoredKind } from '@aliquot/proto';
+import { keys } from '../catalog/catalog-keys.ts';
+import { type ItemRow, type ItemSums, isHeld, type Owned } from '../catalog/catalog-rows.ts';
+import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
+import { idName, type ReferenceSource } from '../catalog/reference-walk.ts';
+import { read, values } from '../catalog/row-codec.ts';
+import { StoreError } from '../errors.ts';
+import type { PackExtent, PackItem, PackStore } from '../packs/pack-store.ts';
+import { applyItems, prefetchItems } from './apply-items.ts';
+import type { Parts } from './core-load.ts';
+
+/**
+ * What a vault's packs hold, as the catalog knows it: where items lie, which are damaged or lacking,
+ * how much is durable. A part of the core: what changes something does not overlap, but for `sync`.
+ */
+export class HeldItems {
+  readonly #packs: PackStore;
+  readonly #catalog: CatalogStore;
+  readonly #damaged: Set<string>;
+  #sums: ItemSums;
+  /** Whether items are lacking that lineages own: each answer about them then looks. */
+  #lacking: boolean;
+  /** How many bytes of each pack the catalog knows. */
+  readonly known: Map<number, number>;
+  /** Packs that are there and cannot be read. */
+  readonly unread = new Set<number>();
+  /** How often something was put; and how many of these puts are durable. */
+  #puts = 0;
+  #durablePuts = 0;
+  /** The newest put that may hold again what lineages own and had lost. */
+  #returnedPuts = 0;
+
+  constructor({ packs, catalog, damaged, items, lacking, known }: Parts) {
+    this.#packs = packs;
+    this.#catalog = catalog;
+    this.#damaged = damaged;
+    this.#sums = items;
+    this.#lacking = lacking;
+    this.known = known;
+  }
+
+  get sums(): ItemSums {
+    return this.#sums;
+  }
+
+  /** What was put so far, to be compared with `durablePuts`. */
+  get puts(): number {
+    return this.#puts;
+  }
+
+  get durablePuts(): number {
+    return this.#durablePuts;
+  }
+
+  /**
+   * How much must be durable before any lineage may rely on what it owns: what was lost counts as
+   * owned by all again as soon as one of them has sent it.
+   */
+  get returnedPuts(): number {
+    return this.#returnedPuts;
+  }
+
+  /** Makes durable what was put before this call. May overlap with everything. */
+  async sync(): Promise<void> {
+    const puts = this.#puts;
+    await this.#packs.sync();
+    this.#durablePuts = Math.max(this.#durablePuts, puts);
+  }
+
+  get damagedCount(): number {
+    return this.#damaged.size;
+  }
+
+  isDamaged(id: ChunkId): boolean {
+    return this.#damaged.has(idName(id));
+  }
+
+  /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
+  setDamaged(id: ChunkId): void {
+    this.#damaged.add(idName(id));
+    this.#catalog.note(keys.damaged(id), Buffer.alloc(0));
+  }
+
+  async rows(ids: readonly ChunkId[]): Promise<(ItemRow | undefined)[]> {
+    const rows = await this.#catalog.getMany(ids.map((id) => keys.item(id)));
+    return rows.map((row) => (row === undefined ? undefined : read.item(row)));
+  }
+
+  /**
+   * Ownership rows; an item that is damaged, or that no pack holds any more, counts as absent, so
+   * that its owners send it again.
+   */
+  async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
+    const rows = await this.#catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
+    const items = this.#lacking ? await this.rows(ids) : undefined;
+    return rows.map((row, index) => {
+      const id = ids[index];
+      if (row === undefined || id === undefined || this.isDamaged(id)) return undefined;
+      return items !== undefined && !isHeld(items[index]) ? undefined : read.owned(row);
+    });
+  }
+
+  /**
+   * An item's bytes, from whichever pack has them sound; `undefined` when not held. Throws
+   * `STORE_DAMAGED` when none has, and remembers it.
+   */
+  async read(
+    id: ChunkId,
+    row?: ItemRow,
+  ): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined> {
+    const known = row ?? (await this.rows([id]))[0];
+    let failure: unknown;
+    for (const place of known?.places ?? []) {
+      try {
+        return await this.#packs.read(id, place);
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+        failure ??= error;
+      }
+    }
+    if (failure === undefined) return undefined;
+    this.setDamaged(id);
+    throw failure;
+  }
+
+  /** What a walk through a commit's references asks. */
+  referenceSource(owned: ReferenceSource['owned']): ReferenceSource {
+    return { owned, readPage: (id) => this.readPage(id) };
+  }
+
+  /** A page's bytes, or `undefined` when they are damaged or not held. */
+  async readPage(id: ChunkId): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.read(id))?.bytes;
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
+      throw error;
+    }
+  }
+
+  /** Stores items; durable after the next `sync`. */
+  async put(items: readonly PackItem[]): Promise<void> {
+    const change = new CatalogChange(this.#catalog);
+    await prefetchItems(change, items);
+    const places = await this.#packs.put(items);
+    const placed = places.flatMap((place, at) => {
+      const item = items[at];
+      return item === undefined ? [] : [{ id: item.id, kind: item.kind, place }];
+    });
+    this.#puts += 1;
+    if (this.#lacking || this.#damaged.size > 0) this.#returnedPuts = this.#puts;
+    await this.take(change, placed);
+    if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
+  }
+
+  /** Makes what packs hold visible; `change` has it prefetched. */
+  async take(change: CatalogChange, items: Parameters<typeof applyItems>[1]): Promise<void> {
+    this.#sums = await applyItems(change, items);
+    change.commit();
+  }
+
+  /** See `owned`. */
+  setLacking(lacking: boolean): void {
+    this.#lacking = lacking;
+    this.#catalog.note(keys.lacking, lacking ? Buffer.alloc(0) : undefined);
+  }
+
+  /** A sound record of an item was stored. */
+  mended(id: ChunkId): void {
+    if (!this.#damaged.delete(idName(id))) return;
+    this.#catalog.note(keys.damaged(id), undefined);
+  }
+
+  /** Notes how much of each pack is in the catalog: all of what is there, but of the unread. */
+  noteExtents(extents: readonly PackExtent[]): void {
+    const change = new CatalogChange(this.#catalog);
+    for (const { pack, bytes } of extents) {
+      if (this.known.get(pack) === bytes || this.unread.has(pack)) continue;
+      change.put(keys.pack(pack), values.u64(bytes));
+      this.known.set(pack, bytes);
+    }
+    change.commit();
+  }
+}
