@@ -14,7 +14,7 @@ import { DerivedError } from './errors.ts';
 import { rebuild, told } from './level-errors.ts';
 import { type FolderState, lookAtFolder, REBUILD_FILE } from './level-folder.ts';
 import type { DiskPort, KeyRange, LevelDatabase, LevelIterator, RowChange } from './level-port.ts';
-import { asBuffer, isIn, Overlay, overlaid } from './overlay.ts';
+import { asBuffer, Overlay, overlaid } from './overlay.ts';
 import { checkedValue, decodeSeal, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
 import { TableProofs } from './table-proofs.ts';
 
@@ -272,8 +272,7 @@ class LevelIndex implements DerivedIndex {
     const older = this.#flushing.within(range);
     if (older.length === 0) return this.#waiting.within(range);
     const all = new Overlay();
-    for (const [key, value] of [...older, ...this.#waiting.all()])
-      if (isIn(key, range)) all.set(key, value);
+    for (const [key, value] of [...older, ...this.#waiting.within(range)]) all.set(key, value);
     return all.within(range);
   }
 

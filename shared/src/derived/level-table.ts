@@ -1,4 +1,4 @@
-import { readFully } from '../durable/durable.ts';
+import { readInto } from '../durable/durable.ts';
 import type { OpenFile } from '../durable/file-port.ts';
 import { crc32c } from './crc32c.ts';
 import { maskedCrc } from './level-log.ts';
@@ -28,14 +28,15 @@ export async function isWholeTable(file: OpenFile, size: number): Promise<boolea
   if (size < FOOTER_BYTES) return false;
   const window = new Window(file, size);
   try {
-    const { meta, list } = await footerOf(window, size);
+    const { meta, list } = await footerOf(window);
     const lists = [await window.block(meta), await window.block(list)];
     const places = [meta, list, ...lists.flatMap(placesIn)].sort((a, b) => a.offset - b.offset);
     let end = 0;
     for (const place of places) {
       if (place.offset !== end) return false;
       end += place.size + TRAILER_BYTES;
-      await window.checked(place);
+      if (!window.holds(place)) await window.read(place);
+      window.checked(place);
     }
     return end === size - FOOTER_BYTES;
   } catch (error) {
@@ -46,11 +47,8 @@ export async function isWholeTable(file: OpenFile, size: number): Promise<boolea
 
 async function footerOf(
   window: Window,
-  size: number,
 ): Promise<{ readonly meta: BlockPlace; readonly list: BlockPlace }> {
-  // A whole window: the lists stand in front of the footer.
-  const offset = Math.max(0, size - WINDOW_BYTES);
-  const footer = (await window.bytes(offset, size - offset)).subarray(-FOOTER_BYTES);
+  const footer = await window.footer();
   if (!MAGIC.equals(footer.subarray(-MAGIC.length))) throw new Malformed();
   const at = new Cursor(footer, 0, FOOTER_BYTES - MAGIC.length);
   return { meta: placeAt(at), list: placeAt(at) };
@@ -77,40 +75,62 @@ function placesIn(list: Uint8Array): BlockPlace[] {
   return places;
 }
 
-/** Reads a file in large pieces, the next one mostly behind the last. */
+/**
+ * Reads a file in large pieces, the next one mostly behind the last, into the same memory: what it
+ * gave is good until it reads again.
+ */
 class Window {
   readonly #file: OpenFile;
   readonly #end: number;
+  #memory: Buffer;
   #from = 0;
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer;
 
   constructor(file: OpenFile, end: number) {
     this.#file = file;
     this.#end = end;
+    this.#memory = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, end));
+    this.#held = this.#memory.subarray(0, 0);
   }
 
-  async bytes(offset: number, length: number): Promise<Buffer> {
+  /** Whether a block with its trailer is in memory. */
+  holds({ offset, size }: BlockPlace): boolean {
+    const end = this.#from + this.#held.length;
+    return offset >= this.#from && offset + size + TRAILER_BYTES <= end;
+  }
+
+  /** Brings a block with its trailer into memory, and what follows it. */
+  async read({ offset, size }: BlockPlace): Promise<void> {
+    const length = size + TRAILER_BYTES;
     if (length > this.#end - offset) throw new Malformed();
-    if (offset < this.#from || offset + length > this.#from + this.#held.length) {
-      const wanted = Math.min(Math.max(length, WINDOW_BYTES), this.#end - offset);
-      this.#held = await readFully(this.#file, offset, wanted);
-      this.#from = offset;
-      if (this.#held.length < wanted) throw new Malformed();
-    }
-    return this.#held.subarray(offset - this.#from, offset - this.#from + length);
+    const wanted = Math.min(Math.max(length, WINDOW_BYTES), this.#end - offset);
+    if (wanted > this.#memory.length) this.#memory = Buffer.allocUnsafe(wanted);
+    this.#held = await readInto(this.#file, offset, this.#memory.subarray(0, wanted));
+    this.#from = offset;
+    if (this.#held.length < wanted) throw new Malformed();
   }
 
-  /** A block with its type, whose checksum is right. */
-  async checked({ offset, size }: BlockPlace): Promise<Buffer> {
-    const bytes = await this.bytes(offset, size + TRAILER_BYTES);
-    if (bytes.readUInt32LE(size + 1) !== maskedCrc(crc32c(bytes, 0, size + 1)))
+  /** The footer. */
+  async footer(): Promise<Buffer> {
+    // A whole window: the lists stand in front of the footer.
+    const offset = Math.max(0, this.#end - WINDOW_BYTES);
+    await this.read({ offset, size: this.#end - offset - TRAILER_BYTES });
+    return this.#held.subarray(-FOOTER_BYTES);
+  }
+
+  /** A block in memory with its type, whose checksum is right. */
+  checked({ offset, size }: BlockPlace): Buffer {
+    const start = offset - this.#from;
+    const end = start + size + 1;
+    if (this.#held.readUInt32LE(end) !== maskedCrc(crc32c(this.#held, start, end)))
       throw new Malformed();
-    return bytes.subarray(0, size + 1);
+    return this.#held.subarray(start, end);
   }
 
   /** What a block holds. */
   async block(place: BlockPlace): Promise<Uint8Array> {
-    const bytes = await this.checked(place);
+    if (!this.holds(place)) await this.read(place);
+    const bytes = this.checked(place);
     const content = bytes.subarray(0, place.size);
     return bytes[place.size] === SNAPPY ? unpackSnappy(content) : Buffer.from(content);
   }

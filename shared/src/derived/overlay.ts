@@ -4,24 +4,30 @@ import type { KeyRange } from './level-port.ts';
 /** A row that waits; undefined: its removal does. */
 type Waiting = readonly [key: Buffer, value: Uint8Array | undefined];
 
-/** Changes that wait in memory: the newest word on each key. */
+/**
+ * Changes that wait in memory: the newest word on each key. Only names and values are kept, since a
+ * key's own buffer would take more memory than most rows; names sort as the keys do.
+ */
 export class Overlay {
-  readonly #changes = new Map<string, Waiting>();
+  readonly #changes = new Map<string, Uint8Array | undefined>();
 
   get size(): number {
     return this.#changes.size;
   }
 
   set(key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#changes.set(nameOf(key), [asBuffer(key), value]);
+    this.#changes.set(nameOf(key), value);
   }
 
   get(key: Uint8Array): Waiting | undefined {
-    return this.#changes.get(nameOf(key));
+    const name = nameOf(key);
+    const value = this.#changes.get(name);
+    if (value === undefined && !this.#changes.has(name)) return undefined;
+    return [asBuffer(key), value];
   }
 
-  all(): Iterable<Waiting> {
-    return this.#changes.values();
+  *all(): Iterable<Waiting> {
+    for (const [name, value] of this.#changes) yield [keyOf(name), value];
   }
 
   clear(): void {
@@ -30,20 +36,33 @@ export class Overlay {
 
   /** Forgets what waits in a range. */
   forget(range: KeyRange): void {
-    for (const [name, [key]] of this.#changes) if (isIn(key, range)) this.#changes.delete(name);
+    for (const name of this.#namesIn(range)) this.#changes.delete(name);
   }
 
   /** What waits in a range, as it is now, in key order. */
   within(range: KeyRange): readonly Waiting[] {
-    return [...this.#changes.values()]
-      .filter(([key]) => isIn(key, range))
-      .sort(([left], [right]) => Buffer.compare(left, right));
+    const names = this.#namesIn(range);
+    names.sort((left, right) => (left < right ? -1 : 1));
+    return names.map((name) => [keyOf(name), this.#changes.get(name)]);
+  }
+
+  #namesIn({ gte, lt }: KeyRange): string[] {
+    const first = nameOf(gte);
+    const end = lt === undefined ? undefined : nameOf(lt);
+    const names: string[] = [];
+    for (const name of this.#changes.keys())
+      if (name >= first && (end === undefined || name < end)) names.push(name);
+    return names;
   }
 }
 
 /** What a key is looked up by: a character for each of its bytes. */
 function nameOf(key: Uint8Array): string {
   return asBuffer(key).toString('latin1');
+}
+
+function keyOf(name: string): Buffer {
+  return Buffer.from(name, 'latin1');
 }
 
 /** The same bytes, not copied. */
@@ -53,6 +72,7 @@ export function asBuffer(bytes: Uint8Array): Buffer {
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Whether a key is in a range. Test only: the index in memory compares what it has written. */
 export function isIn(key: Uint8Array, { gte, lt }: KeyRange): boolean {
   return Buffer.compare(key, gte) >= 0 && (lt === undefined || Buffer.compare(key, lt) < 0);
 }

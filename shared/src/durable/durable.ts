@@ -111,15 +111,19 @@ function without(parts: readonly Uint8Array[], written: number): Uint8Array[] {
 }
 
 /** Reads exactly `length` bytes at `position`, or fewer when the file ends before. */
-export async function readFully(file: OpenFile, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(length);
+export function readFully(file: OpenFile, position: number, length: number): Promise<Buffer> {
+  return readInto(file, position, Buffer.allocUnsafe(length));
+}
+
+/** `readFully` into memory that is there; gives the part of it that was filled. */
+export async function readInto(file: OpenFile, position: number, memory: Buffer): Promise<Buffer> {
   let done = 0;
-  while (done < length) {
-    const count = await file.read(bytes.subarray(done), position + done);
+  while (done < memory.length) {
+    const count = await file.read(memory.subarray(done), position + done);
     if (count === 0) break;
     done += count;
   }
-  return done === length ? bytes : bytes.subarray(0, done);
+  return done === memory.length ? memory : memory.subarray(0, done);
 }
 
 /**
