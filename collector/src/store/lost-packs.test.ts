@@ -115,6 +115,30 @@ describe('a pack that is gone', () => {
     expect(await catalogRows(place.vaultDir)).toEqual(live);
   });
 
+  test('P1 I-C1 below a page that another pack holds is noticed by the next commit', async () => {
+    const place = await lab(4096);
+    const large = place.agent.file(
+      '/d/large',
+      Array.from({ length: 90 }, (_, index) => content(`of large ${index}`, 200)),
+    );
+    const before = filesIn(place.vaultDir, 'packs').at(-1) ?? 0;
+    await withVault(place, async (vault) => {
+      // The page comes behind all chunks, which fill several packs.
+      for (const item of large.items) await vault.intake.putChunks(place.agent.lineageId, [item]);
+      await place.agent.back(vault, [large]);
+    });
+    expect(filesIn(place.vaultDir, 'packs').at(-1)).toBeGreaterThan(before + 3);
+    rmSync(pathOf(place, before + 2));
+    await withVault(place, async (vault) => {
+      const { agentId } = place.agent;
+      const again = place.agent.build([large.draft]);
+      const answer = await vault.intake.commit(agentId, again.bytes, place.world.clock.now);
+      expect(answer).toMatchObject({ type: 'missing' });
+      await place.agent.back(vault, [large]);
+    });
+    expect(await check(place)).toEqual({ findings: [], faults: 0 });
+  });
+
   test('P1 is noticed when the catalog is gone with it', async () => {
     const place = await lab(4096);
     const { a } = filesOf(place);

@@ -187,6 +187,7 @@ export class VaultCore {
       () => applyReferences(change, record),
       change,
     );
+    this.items.noteProved(lineageId, pages);
   }
 
   /**

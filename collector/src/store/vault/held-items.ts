@@ -18,6 +18,8 @@ export class HeldItems {
   readonly #catalog: CatalogStore;
   readonly #damaged: Set<string>;
   #sums: ItemSums;
+  /** Pages that were proved by lineages since something was last found lacking or damaged. */
+  readonly #provedSince = new Set<string>();
   /** Whether items are lacking that lineages own: each answer about them then looks. */
   #lacking: boolean;
   /** How many bytes of each pack the catalog knows. */
@@ -77,6 +79,7 @@ export class HeldItems {
 
   /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
   setDamaged(id: ChunkId): void {
+    if (!this.isDamaged(id)) this.#provedSince.clear();
     this.#damaged.add(idName(id));
     this.#catalog.note(keys.damaged(id), Buffer.alloc(0));
   }
@@ -88,7 +91,8 @@ export class HeldItems {
 
   /**
    * Ownership rows; an item that is damaged, or that no pack holds any more, counts as absent, so
-   * that its owners send it again.
+   * that its owners send it again. While there are such, what lies below a page was proved only if
+   * it was proved since: a page that is held may have lost it.
    */
   async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
     const rows = await this.#catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
@@ -96,8 +100,21 @@ export class HeldItems {
     return rows.map((row, index) => {
       const id = ids[index];
       if (row === undefined || id === undefined || this.isDamaged(id)) return undefined;
-      return items !== undefined && !isHeld(items[index]) ? undefined : read.owned(row);
+      if (items !== undefined && !isHeld(items[index])) return undefined;
+      const owned = read.owned(row);
+      if (owned !== 'referenced' || !this.#isAnyGone) return owned;
+      return this.#provedSince.has(ownedName(lineageId, id)) ? owned : 'uploaded';
     });
+  }
+
+  /** Notes pages of a lineage below which everything is there now. See `owned`. */
+  noteProved(lineageId: LineageId, pages: readonly ChunkId[]): void {
+    if (!this.#isAnyGone) return;
+    for (const page of pages) this.#provedSince.add(ownedName(lineageId, page));
+  }
+
+  get #isAnyGone(): boolean {
+    return this.#lacking || this.#damaged.size > 0;
   }
 
   /**
@@ -148,7 +165,7 @@ export class HeldItems {
       return item === undefined ? [] : [{ id: item.id, kind: item.kind, place }];
     });
     this.#puts += 1;
-    if (this.#lacking || this.#damaged.size > 0) this.#returnedPuts = this.#puts;
+    if (this.#isAnyGone) this.#returnedPuts = this.#puts;
     await this.take(change, placed);
     if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
   }
@@ -181,4 +198,8 @@ export class HeldItems {
     }
     change.commit();
   }
+}
+
+function ownedName(lineageId: LineageId, id: ChunkId): string {
+  return `${Buffer.from(lineageId).toString('latin1')}${idName(id)}`;
 }
