@@ -1,7 +1,7 @@
 export type QueueFindingCode =
   /** A record of a queue segment is damaged, with sound ones behind it. */
   | 'FSCK_SEGMENT_DAMAGED'
-  /** A record of the chain log is damaged: signed commits or receipts are lost. */
+  /** The chain log is damaged or lacks records: signed commits or receipts are lost. */
   | 'FSCK_CHAIN_DAMAGED'
   /** The newest file ends in an unfinished record, as a crash or a running service leaves it. */
   | 'FSCK_TORN_TAIL'
@@ -17,6 +17,9 @@ export type QueueFindingCode =
   | 'FSCK_BATCH_KEY_MISSING'
   /** A file is of an unknown version or cannot be read. */
   | 'FSCK_UNREADABLE';
+
+/** The way out of a damaged chain log. */
+export const CHAIN_REMEDY = 'put the file back from a copy, or enrol this PC again with --replaces';
 
 export interface QueueFinding {
   readonly code: QueueFindingCode;

@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
 import { removeIndex } from '@aliquot/shared/derived/level-index';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
-import { removeTree } from '@aliquot/shared/durable/durable';
+import { exists, removeTree } from '@aliquot/shared/durable/durable';
 import type { Random } from '@aliquot/shared/ports';
 import type { Position } from '@aliquot/shared/records/format';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
-import { note, problem, type QueueFinding } from './fsck-finding.ts';
+import { CHAIN_REMEDY, note, problem, type QueueFinding } from './fsck-finding.ts';
 import { indexDifference } from './index-difference.ts';
 import { holds, isOfLogs } from './index-proof.ts';
 import { decodeUnsigned, familyRange, numberInKey } from './index-rows.ts';
@@ -15,6 +15,7 @@ import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import {
   closeQueueFiles,
+  isShorterThanKnown,
   openQueueFiles,
   type QueueFiles,
   type QueueLogs,
@@ -43,6 +44,10 @@ export async function* checkIndex(
 ): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir } = options;
   const paths = queuePaths(dataDir);
+  if (chain.files().length === 0 && (await exists(port, paths.index))) {
+    yield problem('FSCK_CHAIN_DAMAGED', 'the chain log is gone', paths.chain, CHAIN_REMEDY);
+    return;
+  }
   const owner = chain.identity?.owner ?? new Uint8Array();
   let index: IndexStore;
   try {
@@ -68,6 +73,12 @@ export async function* checkIndex(
       return;
     }
     throw toldAsQueue(error, 'cannot be opened');
+  }
+  if (isShorterThanKnown(index, chain)) {
+    await index.close();
+    const says = 'the chain log is shorter than the index knows';
+    yield problem('FSCK_CHAIN_DAMAGED', says, paths.chain, CHAIN_REMEDY);
+    return;
   }
   // Before anything is replayed into it, which would make it look like ours.
   if (!(await isOfLogs(index, segments, chain))) {

@@ -6,7 +6,7 @@ import { type ProvedItem, proveFile } from '@aliquot/shared/records/prove';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import { QueueError } from './errors.ts';
 import type { RecordKind } from './formats.ts';
-import { note, problem, type QueueFinding } from './fsck-finding.ts';
+import { CHAIN_REMEDY, note, problem, type QueueFinding } from './fsck-finding.ts';
 import { checkIndex, type FsckOptions, rebuildLater } from './fsck-index.ts';
 import { openLogs, queuePaths } from './open-queue.ts';
 
@@ -14,8 +14,18 @@ const LOOK_AFTER_DISK = 'look after the disk: it loses bytes';
 const damageRemedy = {
   FSCK_SEGMENT_DAMAGED:
     'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again',
-  FSCK_CHAIN_DAMAGED: 'put the file back from a copy, or enrol this PC again with --replaces',
+  FSCK_CHAIN_DAMAGED: CHAIN_REMEDY,
 } as const;
+
+/**
+ * Findings under which the index stays: it then knows what nothing else tells. A file that is not
+ * ours, or not for us, goes back or away first; and which sequences a damaged chain log lacks only
+ * the index says (I-A6).
+ */
+const keepsIndex: ReadonlySet<QueueFinding['code']> = new Set([
+  'FSCK_UNREADABLE',
+  'FSCK_CHAIN_DAMAGED',
+]);
 
 /**
  * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent
@@ -28,7 +38,7 @@ export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFind
   const { segments, chain } = await openLogs(options);
   try {
     let sound = true;
-    let readable = true;
+    let mayRebuild = true;
     const checks = [
       checkLog(segments, 'FSCK_SEGMENT_DAMAGED'),
       checkLog(chain, 'FSCK_CHAIN_DAMAGED'),
@@ -36,15 +46,13 @@ export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFind
     for (const check of checks) {
       for await (const finding of check) {
         if (finding.severity === 'error') sound = false;
-        if (finding.code === 'FSCK_UNREADABLE') readable = false;
+        if (keepsIndex.has(finding.code)) mayRebuild = false;
         yield finding;
       }
     }
     yield* keptDamage(port, paths.damaged, repair);
     if (sound) yield* checkIndex(options, segments, chain);
-    // A file that is not ours, or not for us, goes back or away first: until then the index knows
-    // what nothing else tells.
-    else if (repair && readable) yield* rebuildLater(options, 'segments or chain log are damaged');
+    else if (repair && mayRebuild) yield* rebuildLater(options, 'segments are damaged');
   } finally {
     await segments.close();
     await chain.close();

@@ -264,14 +264,24 @@ async function replay<K extends RecordKind>(
 }
 
 /**
+ * Whether the chain log lacks what the index has seen in it. Then nothing but the index knows which
+ * sequences were used, so it stays (I-A6).
+ */
+export function isShorterThanKnown(index: IndexStore, chain: QueueLogs['chain']): boolean {
+  const known = index.state.chain;
+  if (known === undefined) return false;
+  const there = chain.files().find(({ number }) => number === known.file);
+  return there === undefined || there.size < known.offset;
+}
+
+/**
  * Whether the index can go on from where it is; otherwise it is of another folder, or of segments
  * that were dropped since.
  */
 async function covers(index: IndexStore, { segments, chain }: QueueLogs): Promise<boolean> {
-  const { segments: reached, chain: signed } = index.state;
+  const { segments: reached } = index.state;
   if (!(await isOfLogs(index, segments, chain))) return false;
-  const there = chain.files().find(({ number }) => number === signed?.file);
-  if (signed !== undefined && (there === undefined || there.size < signed.offset)) {
+  if (isShorterThanKnown(index, chain)) {
     throw new QueueError(
       'QUEUE_DAMAGED',
       `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`,

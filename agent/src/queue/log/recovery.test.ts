@@ -64,6 +64,17 @@ const logsOf = (dataDir: string) => {
   return { port: nodeDisk, dataDir, random: seededRandom('logs') };
 };
 
+const newestIn = (dir: string) => join(dir, readdirSync(dir).sort().at(-1) ?? '');
+
+function cutNewest(dir: string, bytes: number): void {
+  truncateSync(newestIn(dir), statSync(newestIn(dir)).size - bytes);
+}
+
+/** Leaves the newest file its header alone: what is left of it is sound. */
+function cutToHeader(dir: string): void {
+  truncateSync(newestIn(dir), FILE_HEADER_BYTES);
+}
+
 /** A history with everything in it: receipted, signed, queued, gone, refreshed, problems. */
 async function eventful(segmentBytes = 8192): Promise<void> {
   const made = await open(folder.dir, { segmentBytes });
@@ -381,6 +392,28 @@ describe('opening after a crash', () => {
     );
     expect(findings.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
   });
+
+  test.each([
+    ['gone', (chain: string) => rmSync(chain, { recursive: true })],
+    ['cut', (chain: string) => cutNewest(chain, 10)],
+    ['cut between two records', (chain: string) => cutToHeader(chain)],
+  ])(
+    'I-A6: fsck names a chain log that is %s, and a repair leaves the index that knows its sequences',
+    async (_what, spoil) => {
+      await eventful();
+      await queue?.close();
+      const paths = queuePaths(folder.dir);
+      spoil(paths.chain);
+      for (const repair of [false, true, true]) {
+        const findings = await collect(
+          fsckQueue({ port: nodeDisk, dataDir: folder.dir, random: seededRandom('f'), repair }),
+        );
+        expect(findings.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
+        expect(existsSync(paths.index)).toBe(true);
+        await expect(openQueue(folder.dir)).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
+      }
+    },
+  );
 
   test('a chain log that is shorter than the index knows stops the agent', async () => {
     await eventful();
