@@ -92,11 +92,8 @@ export class Registry {
     const addresses = await catalog.get(keys.addresses);
     if (addresses !== undefined) registry.addresses = decodeSigned(addresses);
     registry.desk = await Desk.load(catalog);
-    for await (const [key, value] of catalog.scan(ranges.gcLearned)) {
-      const learned = read.learned(value);
-      if (learned !== undefined)
-        registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), learned);
-    }
+    for await (const [key, value] of catalog.scan(ranges.gcLearned))
+      registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), read.learned(value));
     for await (const [key, value] of catalog.scan(ranges.lost))
       registry.addLost(readKey.agent(key), read.lost(value));
     for await (const [key] of catalog.scan(ranges.reported)) {

@@ -29,8 +29,6 @@ import type {
 import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
 
-const LEARNED_BYTES = 28;
-
 const byteSums = ['rawBytes', 'uniqueBytes', 'liveBytes'] as const;
 const counters = ['commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLeafMs'] as const;
 
@@ -277,12 +275,7 @@ export const read = {
       acknowledgedLeaf: fromOptional(row.u64()),
     };
   },
-  /**
-   * `undefined` for an answer of a release that did not note whose it is: the agent gives it again
-   * in its next session.
-   */
-  learned: (bytes: Uint8Array): LearnedRow | undefined => {
-    if (bytes.length < LEARNED_BYTES) return undefined;
+  learned: (bytes: Uint8Array): LearnedRow => {
     const row = new RowReader(bytes);
     return { epoch: row.u64(), logEpoch: row.u32(), branchId: asLineageId(row.fixed(16)) };
   },
