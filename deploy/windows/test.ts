@@ -48,7 +48,7 @@ const world = await World.open();
 try {
   for (const name of isPart(values.only) ? [values.only] : (Object.keys(parts) as Part[])) {
     // A new one for each part: what one leaves behind is nothing to the others.
-    const windows = await Windows.make(join(folder, name), values.wine10);
+    const windows = await Windows.make(join(folder, `on-${name}`), values.wine10);
     if (windows === undefined) {
       console.log('skipped: there is no Wine here');
       break;
