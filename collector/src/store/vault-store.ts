@@ -123,8 +123,8 @@ export interface VaultIntake {
   ): Promise<CommitOutcome>;
 
   /**
-   * Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but not
-   * journalled.
+   * Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but no
+   * part of the history.
    */
   heartbeat(
     agentId: AgentId,

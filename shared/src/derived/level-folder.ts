@@ -21,8 +21,9 @@ export type FolderState =
   | { readonly state: 'whole'; readonly tables: readonly TableFile[]; readonly changes: number }
   | { readonly state: 'damaged'; readonly why: string };
 
-/** The largest that is read whole, per record: it names every table. */
+/** It holds one name. */
 const MAX_CURRENT_BYTES = 64;
+/** Of a MANIFEST's record all is read: it names tables. */
 const EVERYTHING = Number.MAX_SAFE_INTEGER;
 /** Lies beside LevelDB's files once the index is not to be believed any more, whatever they say. */
 export const REBUILD_FILE = 'REBUILD';

@@ -38,39 +38,23 @@ export async function indexDifference(
         return `its part ${family} differs from the segments`;
     }
   }
-  const counters = ({ state }: IndexStore): string => {
-    const {
-      nextEntry,
-      signedEntry,
-      receiptedEntry,
-      pendingEntries,
-      pendingBytes,
-      chainHead,
-      receiptedSequence,
-      lastReceipt,
-    } = state;
-    const { signedBytes, fork, gcEpoch, referenceFiles, referenceBytes } = state;
-    const classes = Object.entries(state.classBytes).sort();
-    const first = [
-      nextEntry,
-      signedEntry,
-      receiptedEntry,
-      pendingEntries,
-      pendingBytes,
-      chainHead,
-      receiptedSequence,
-      lastReceipt,
-    ];
-    return JSON.stringify([
-      ...first,
-      signedBytes,
-      fork,
-      gcEpoch,
-      referenceFiles,
-      referenceBytes,
-      classes,
+  const counters = ({ state }: IndexStore): string =>
+    JSON.stringify([
+      state.nextEntry,
+      state.signedEntry,
+      state.receiptedEntry,
+      state.pendingEntries,
+      state.pendingBytes,
+      Object.entries(state.classBytes).sort(),
+      state.signedBytes,
+      state.chainHead,
+      state.fork,
+      state.receiptedSequence,
+      state.lastReceipt,
+      state.gcEpoch,
+      state.referenceFiles,
+      state.referenceBytes,
     ]);
-  };
   return counters(index) === counters(fresh)
     ? undefined
     : 'its counters differ from segments and chain log';

@@ -162,7 +162,7 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   expect([offered.current?.sequence, offered.waiting]).toEqual([2, undefined]);
 });
 
-test('I-C2: a catalog made anew from the journal is the same; what an agent said is kept through an orderly restart', async () => {
+test('I-C2: a catalog made anew from the history is the same; what an agent said is kept through an orderly restart', async () => {
   const at = await opened();
   await at.store().events.appendAll([policySet(at, 1), settingsSet(at, 1, { waits: true })]);
   const reply = {

@@ -24,7 +24,7 @@ type Decided = Extract<EventBody, { type: 'forkDecided' }>;
  */
 const NOWHERE = asLineageId(new Uint8Array(ID_BYTES));
 
-/** A branch held apart begins: the commit that opens it follows in the journal. */
+/** A branch held apart begins: the commit that opens it follows in the history. */
 export function applyForked(
   change: CatalogChange,
   { agentId, at }: Forked,

@@ -42,7 +42,9 @@ export async function catchUp(
   }
   const from = await knownHistory(core.catalog);
   await replayInto(core, from, { onUnfit, nameOf });
-  if (lost.length > 0 || from.file === historyStart.file) await lookForLacking(core);
+  // Also where something was lacking before: it may have been sent again since.
+  const look = lost.length > 0 || core.items.lacking || from.file === historyStart.file;
+  if (look) await lookForLacking(core);
 }
 
 /** Packs of which the catalog knows more than there is. */

@@ -176,6 +176,11 @@ export class HeldItems {
     change.commit();
   }
 
+  /** Whether something may be lacking that lineages own, as the last look found it. */
+  get lacking(): boolean {
+    return this.#lacking;
+  }
+
   /** See `owned`. */
   setLacking(lacking: boolean): void {
     this.#lacking = lacking;
