@@ -3,7 +3,15 @@
  * says what it can be told; docs/performance.md what the figures mean.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  type Dirent,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type DataSet, prepare, type SetName } from './data/prepare.ts';
@@ -13,7 +21,7 @@ import { measureLimits } from './measure/limits.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
 import { limitsLine, type Report, table } from './report.ts';
 import type { BenchSample, Verb } from './samples.ts';
-import { type Scene, scenes } from './scenes.ts';
+import { folderScene, type Scene, scenes } from './scenes.ts';
 import { borg } from './systems/borg.ts';
 import { copy } from './systems/copy.ts';
 import { ours } from './systems/ours.ts';
@@ -24,6 +32,9 @@ import type { BackupSystem } from './systems/system.ts';
 const known: readonly BackupSystem[] = [ours, restic, borg, rsync, copy];
 const corpusFolder = join(import.meta.dirname, '../../shared/corpus');
 const PATIENT_LINE_MS = 5_000;
+/** A folder of the corpus with more than so many files of up to so many bytes is measured alone. */
+const MANY_SMALL = 50;
+const SMALL_BYTES = 64 << 10;
 
 /** What is done now: a line that is written over on a terminal, one now and then elsewhere. */
 class Teller {
@@ -61,11 +72,14 @@ async function main(options: BenchOptions): Promise<void> {
   const systems = asked.filter(({ name }) => versions[name] !== undefined);
   if (systems.length === 0) throw new Error('none of the systems can run here');
   const corpus = await corpusSet();
-  if (corpus === undefined && options.verbs.includes('corpus'))
-    teller.line(`skipped: corpus: there is no ${corpusFolder}`);
+  for (const verb of ['corpus', 'corpus-folders'] as const)
+    if (corpus === undefined && options.verbs.includes(verb))
+      teller.line(`skipped: ${verb}: there is no ${corpusFolder}`);
 
   mkdirSync(options.data, { recursive: true });
   const { path: work, remove } = workFolder(options.work, options.keep);
+  const aside =
+    options.restored === undefined ? undefined : workFolder(options.restored, options.keep);
   const startedAt = new Date().toISOString();
   try {
     const sets = new Map<SetName, DataSet>();
@@ -76,9 +90,8 @@ async function main(options: BenchOptions): Promise<void> {
       return set;
     };
     const samples: BenchSample[] = [];
-    const wanted = scenes.filter((scene) =>
-      scene.verbs.some((verb) => options.verbs.includes(verb)),
-    );
+    const all = corpus === undefined ? scenes : [...scenes, ...(await folderScenes())];
+    const wanted = all.filter((scene) => scene.verbs.some((verb) => options.verbs.includes(verb)));
     for (const scene of wanted) makeData(scene, options.verbs, data);
     if (options.limits) teller.now('measuring the machine');
     const limits = options.limits ? await measureLimits(work) : undefined;
@@ -99,7 +112,7 @@ async function main(options: BenchOptions): Promise<void> {
           try {
             await scene.play({
               ...{ system, repository, scale: options.scale, data, corpus: () => corpus },
-              restored: join(folder, 'restored'),
+              restored: join(aside?.path ?? folder, 'restored'),
               wants: (verb: Verb) => options.verbs.includes(verb),
               keep(sample) {
                 samples.push({ system: system.name, run, ...sample });
@@ -137,6 +150,7 @@ async function main(options: BenchOptions): Promise<void> {
   } finally {
     if (options.keep) teller.line(`left: ${work}`);
     remove();
+    aside?.remove();
   }
 }
 
@@ -150,14 +164,35 @@ function makeData(scene: Scene, asked: readonly Verb[], data: (name: SetName) =>
     if (asked.includes('second')) data('second');
   }
   if (scene.name === 'small' || scene.name === 'growing') data(scene.name);
+  if (scene.name === 'small-kept') data('small');
+  if (scene.name === 'small' && asked.includes('small-second')) data('small-second');
 }
 
 async function corpusSet(): Promise<DataSet | undefined> {
   if (!existsSync(corpusFolder) || !statSync(corpusFolder).isDirectory()) return undefined;
-  const files = readdirSync(corpusFolder, { recursive: true, withFileTypes: true }).filter(
-    (entry) => entry.isFile(),
-  ).length;
-  return { name: 'corpus', folder: corpusFolder, files, bytes: await bytesUnder(corpusFolder) };
+  return dataSet('corpus', corpusFolder);
+}
+
+async function dataSet(name: string, folder: string): Promise<DataSet> {
+  const files = filesBelow(folder).length;
+  return { name, folder, files, bytes: await bytesUnder(folder) };
+}
+
+const filesBelow = (folder: string): Dirent[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+
+/** Of each folder of the corpus that is mostly about small files. */
+async function folderScenes(): Promise<Scene[]> {
+  const made: Scene[] = [];
+  for (const entry of readdirSync(corpusFolder, { withFileTypes: true })) {
+    const folder = join(corpusFolder, entry.name);
+    if (!entry.isDirectory()) continue;
+    const small = filesBelow(folder).filter(
+      ({ parentPath, name }) => statSync(join(parentPath, name)).size <= SMALL_BYTES,
+    );
+    if (small.length > MANY_SMALL) made.push(folderScene(await dataSet(entry.name, folder)));
+  }
+  return made.sort((left, right) => left.name.localeCompare(right.name));
 }
 
 function describe({

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly data: string;
   /** Where repositories and restored files are; removed at the end. */
   readonly work: string;
+  /** Where files are restored to; undefined: beside the repositories. */
+  readonly restored: string | undefined;
   /** Where the figures go as JSON; undefined: nowhere. */
   readonly json: string | undefined;
   readonly limits: boolean;
@@ -35,11 +37,15 @@ Options:
   --verbs A,B      what is measured (default: all); a verb does what it needs before it:
                      first, unchanged, unchanged-service, changed, second, restore, one, check, scrub  2.16 GB of mixed files
                      corpus                                                                            real files in ../shared/corpus, where they are
-                     small, small-unchanged, small-unchanged-service                                   100,000 files of 1 to 8 KiB
+                     corpus-folders                                                                    each of its folders with more than 50 files of up to 64 KiB, alone
+                     small, small-unchanged, small-unchanged-service,
+                     small-restore, small-check, small-second                                          100,000 files of 1 to 8 KiB
+                     small-kept                                                                        where the bytes and rows of those lie, on both sides (ours only)
                      growing, growing-service                                                          1 GiB, five times 10 MiB appended
   --scale S        above 0 up to 1: less data for a quick look, such as 0.05 (default: 1)
-  --data DIR       where generated data is kept for the next time: 3.9 GB at scale 1 (default: ${dataFolder()})
+  --data DIR       where generated data is kept for the next time: 4.4 GB at scale 1 (default: ${dataFolder()})
   --work DIR       where the repositories are made, and removed: up to 6 GB at scale 1 (default: ${repositoryFolder()})
+  --restored DIR   where files are restored to, and removed: a memory disk leaves the disk out (default: in --work)
   --json FILE      write every figure there
   --normal-priority  our agent works as any other program: on a busy machine it would otherwise step aside, and the times say nothing
   --no-limits      leave out what the machine itself can do
@@ -75,6 +81,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       scale: { type: 'string', default: '1' },
       data: { type: 'string', default: dataFolder() },
       work: { type: 'string', default: repositoryFolder() },
+      restored: { type: 'string' },
       json: { type: 'string' },
       'normal-priority': { type: 'boolean', default: false },
       'no-limits': { type: 'boolean', default: false },
@@ -95,6 +102,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     scale,
     data: resolve(values.data),
     work: resolve(values.work),
+    restored: values.restored === undefined ? undefined : resolve(values.restored),
     json: values.json === undefined ? undefined : resolve(values.json),
     normalPriority: values['normal-priority'],
     limits: !values['no-limits'],

@@ -42,6 +42,29 @@ test('the peak of a run is that of its hungriest command, and restores have a ro
   expect(text).toContainEqual(expect.stringMatching(/^ {2}restoring +200 MiB$/));
 });
 
+test('each folder of the corpus has a row of its own', () => {
+  const folder = (name: string, storedBytes: number) =>
+    sample({ verb: 'corpus-folders', folder: name, storedBytes });
+  const text = table([folder('dicom', 300), folder('agilent_d', 200)], ['ours']);
+  expect(text.slice(1, 3)).toEqual([
+    expect.stringMatching(/^stored \/ raw, agilent_d +0\.200$/),
+    expect.stringMatching(/^stored \/ raw, dicom +0\.300$/),
+  ]);
+});
+
+test('what is kept of small files is told by the file', () => {
+  const kept = {
+    bytes: { packs: 5000, history: 600, catalog: 250, index: 100, chain: 70, segments: 9000 },
+    gathered: { catalog: 200, index: 90 },
+    rows: { catalog: { H: 10, all: 11 }, index: { all: 2 } },
+  };
+  const text = table([sample({ verb: 'small-kept', files: 10, kept })], ['ours']);
+  expect(text).toContainEqual(expect.stringMatching(/^small files, in packs +500 bytes a file$/));
+  expect(text).toContainEqual(
+    expect.stringMatching(/^ {2}in the catalog, rows +1\.100 rows a file$/),
+  );
+});
+
 test('commands that belong together add their times and keep their largest peaks', () => {
   const all = together([
     { ...usage, wallSeconds: 1 },

@@ -1,3 +1,4 @@
+import type { KeptShares } from './measure/kept.ts';
 import type { MachineLimits } from './measure/limits.ts';
 import { median } from './measure/statistics.ts';
 import type { BenchSample, Verb } from './samples.ts';
@@ -60,6 +61,23 @@ const stored = (sample: BenchSample): number | undefined => sample.storedBytes;
 const share = (sample: BenchSample): number | undefined =>
   sample.storedBytes === undefined ? undefined : sample.storedBytes / sample.rawBytes;
 const ratio = (value: number): string => value.toFixed(3);
+const clientPeak = (sample: BenchSample): number => sample.clientPeakBytes;
+// A system without a server has no peak of one.
+const serverPeak = (sample: BenchSample): number | undefined => sample.serverPeakBytes || undefined;
+
+/** A row of `small-kept`: a figure of what is kept, by the file. */
+function keptRow(
+  title: string,
+  of: (kept: KeptShares) => number,
+  show: (value: number) => string,
+): Row {
+  const byFile = ({ kept, files }: BenchSample): number | undefined =>
+    kept === undefined || files === undefined ? undefined : of(kept) / files;
+  return row(title, 'small-kept', byFile, show);
+}
+
+const bytesAFile = (value: number): string => `${value.toFixed(0)} bytes a file`;
+const rowsAFile = (value: number): string => `${value.toFixed(3)} rows a file`;
 
 /** The largest peak of some verbs: of each run, and then the middle one of the runs. */
 function peakRow(
@@ -80,14 +98,34 @@ function peakRow(
   };
 }
 
-const isCheck = (verb: Verb): boolean => verb === 'check' || verb === 'scrub';
-const isRestore = (verb: Verb): boolean => verb === 'restore' || verb === 'one';
+const isCheck = (verb: Verb): boolean =>
+  verb === 'check' || verb === 'scrub' || verb === 'small-check';
+const isRestore = (verb: Verb): boolean =>
+  verb === 'restore' || verb === 'one' || verb === 'small-restore';
 
-const rows: readonly Row[] = [
+/** One for each folder of the corpus that was measured. */
+function folderRows(samples: readonly BenchSample[]): Row[] {
+  const folders = new Set(samples.flatMap(({ folder }) => folder ?? []));
+  return [...folders]
+    .sort()
+    .map((name) =>
+      row(
+        `stored / raw, ${name}`,
+        'corpus-folders',
+        (sample) => (sample.folder === name ? share(sample) : undefined),
+        ratio,
+      ),
+    );
+}
+
+const rowsBefore: readonly Row[] = [
   row('first backup', 'first', wall, seconds),
   row('  processor, both sides', 'first', cpu, seconds),
   row('  stored / raw', 'first', share, ratio),
   row('stored / raw, real files', 'corpus', share, ratio),
+];
+
+const rowsBehind: readonly Row[] = [
   row('nothing changed', 'unchanged', wall, seconds),
   row('  through the service', 'unchanged-service', wall, seconds),
   row('a little changed', 'changed', wall, seconds),
@@ -103,17 +141,31 @@ const rows: readonly Row[] = [
   row('  stored / raw', 'small', share, ratio),
   row('  nothing changed', 'small-unchanged', wall, seconds),
   row('  through the service', 'small-unchanged-service', wall, seconds),
+  row('  peak memory, client', 'small', clientPeak, mebibytes),
+  row('  peak memory, server', 'small', serverPeak, mebibytes),
+  row('small files, restore all', 'small-restore', wall, seconds),
+  row('  processor, both sides', 'small-restore', cpu, seconds),
+  row('small files, check all', 'small-check', wall, seconds),
+  row('  processor, both sides', 'small-check', cpu, seconds),
+  row('small files, a second PC', 'small-second', wall, seconds),
+  row('  processor, both sides', 'small-second', cpu, seconds),
+  row('  stored', 'small-second', stored, megabytes),
+  keptRow('small files, in packs', ({ bytes }) => bytes.packs, bytesAFile),
+  keptRow('  in the history', ({ bytes }) => bytes.history, bytesAFile),
+  keptRow('  in the catalog', ({ bytes }) => bytes.catalog, bytesAFile),
+  keptRow('  in the catalog, gathered', ({ gathered }) => gathered.catalog, bytesAFile),
+  keptRow("  in the agent's index", ({ bytes }) => bytes.index, bytesAFile),
+  keptRow("  in the agent's index, gathered", ({ gathered }) => gathered.index, bytesAFile),
+  keptRow("  in the agent's chain log", ({ bytes }) => bytes.chain, bytesAFile),
+  keptRow('  in the catalog, rows', ({ rows }) => rows.catalog['all'] ?? 0, rowsAFile),
+  keptRow("  in the agent's index, rows", ({ rows }) => rows.index['all'] ?? 0, rowsAFile),
   row('1 GiB, five appends', 'growing', wall, seconds),
   row('  processor, both sides', 'growing', cpu, seconds),
   row('  stored', 'growing', stored, megabytes),
   row('  through the service', 'growing-service', wall, seconds),
-  peakRow(
-    'peak memory, client',
-    (sample) => sample.clientPeakBytes,
-    (verb) => !isRestore(verb) && !isCheck(verb),
-  ),
-  peakRow('  restoring', (sample) => sample.clientPeakBytes, isRestore),
-  peakRow('  checking', (sample) => sample.clientPeakBytes, isCheck),
+  peakRow('peak memory, client', clientPeak, (verb) => !isRestore(verb) && !isCheck(verb)),
+  peakRow('  restoring', clientPeak, isRestore),
+  peakRow('  checking', clientPeak, isCheck),
   peakRow(
     'peak memory, server',
     (sample) => sample.serverPeakBytes,
@@ -135,7 +187,7 @@ export function figures(
   samples: readonly BenchSample[],
   systems: readonly SystemName[],
 ): Figures[] {
-  return rows
+  return [...rowsBefore, ...folderRows(samples), ...rowsBehind]
     .map(({ title, cell }) => ({
       title,
       cells: systems.map(

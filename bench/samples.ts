@@ -1,4 +1,5 @@
 import type { Usage } from './measure/command.ts';
+import type { KeptShares } from './measure/kept.ts';
 import type { SystemName } from './systems/system.ts';
 
 /** What the bench measures, in the order of the table. */
@@ -13,9 +14,14 @@ export const verbs = [
   'check',
   'scrub',
   'corpus',
+  'corpus-folders',
   'small',
   'small-unchanged',
   'small-unchanged-service',
+  'small-restore',
+  'small-check',
+  'small-second',
+  'small-kept',
   'growing',
   'growing-service',
 ] as const;
@@ -31,4 +37,9 @@ export interface BenchSample extends Usage {
   readonly rawBytes: number;
   /** By how much the store grew; undefined where it cannot grow. */
   readonly storedBytes?: number;
+  /** Which folder of the corpus it was. */
+  readonly folder?: string;
+  /** Files that the command was about, and where what was kept of them lies. */
+  readonly files?: number;
+  readonly kept?: KeptShares;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { appendPart, changeMixed } from './change.ts';
-import type { DataSet } from './data/prepare.ts';
+import type { DataSet, SetName } from './data/prepare.ts';
 import { planGrowing, planMixed, planSecond } from './data/sets.ts';
 import { type Command, measure, type Surroundings, type Usage } from './measure/command.ts';
 import { difference } from './measure/disk.ts';
@@ -19,11 +19,11 @@ export interface Scene {
 export interface BenchStage {
   readonly system: BackupSystem;
   readonly repository: Repository;
-  /** A folder of its own for what is restored. */
+  /** A folder of its own for what is restored; need not exist. */
   readonly restored: string;
   readonly scale: number;
   /** The data sets, made when first asked for. Undefined: not to be had here. */
-  data(name: 'mixed' | 'second' | 'small' | 'growing'): DataSet;
+  data(name: SetName): DataSet;
   corpus(): DataSet | undefined;
   wants(verb: Verb): boolean;
   /** Keeps what was measured. */
@@ -54,9 +54,17 @@ export const scenes: readonly Scene[] = [
   { name: 'corpus', verbs: ['corpus'], play: playCorpus },
   {
     name: 'small',
-    verbs: ['small', 'small-unchanged', 'small-unchanged-service'],
+    verbs: [
+      'small',
+      'small-unchanged',
+      'small-unchanged-service',
+      'small-restore',
+      'small-check',
+      'small-second',
+    ],
     play: playSmall,
   },
+  { name: 'small-kept', verbs: ['small-kept'], play: playKept },
   { name: 'growing', verbs: ['growing', 'growing-service'], play: playGrowing },
 ];
 
@@ -115,13 +123,53 @@ async function playCorpus(stage: BenchStage): Promise<void> {
     await store(stage, 'corpus', stage.repository.backup(corpus.folder, 'pc-1'), corpus.bytes);
 }
 
+/** One of the corpus's folders in a repository of its own. */
+export function folderScene({ name, folder, files, bytes }: DataSet): Scene {
+  return {
+    name: `corpus-${name}`,
+    verbs: ['corpus-folders'],
+    play: (stage) =>
+      store(stage, 'corpus-folders', stage.repository.backup(folder, 'pc-1'), bytes, {
+        folder: name,
+        files,
+      }),
+  };
+}
+
 async function playSmall(stage: BenchStage): Promise<void> {
   const { folder, bytes } = stage.data('small');
+  const { repository, restored } = stage;
   await store(stage, 'small', stage.repository.backup(folder, 'pc-1'), bytes);
   if (stage.wants('small-unchanged'))
     await store(stage, 'small-unchanged', stage.repository.backup(folder, 'pc-1'), bytes);
   if (stage.wants('small-unchanged-service'))
     await throughService(stage, 'small-unchanged-service', folder, bytes);
+  if (stage.wants('small-restore')) {
+    const restore = repository.restore(folder, restored);
+    await bringBack(stage, 'small-restore', restore, folder, folder, bytes);
+  }
+  const check = repository.check();
+  if (stage.wants('small-check') && check !== undefined)
+    await act(stage, 'small-check', check, bytes);
+  if (stage.wants('small-second')) {
+    // Files of its own: a system that knows files by their numbers shall not know these.
+    const second = stage.data('small-second');
+    await store(stage, 'small-second', repository.backup(second.folder, 'pc-2'), second.bytes);
+  }
+}
+
+/** The server ends with it, so it has a repository of its own. */
+async function playKept(stage: BenchStage): Promise<void> {
+  const { repository } = stage;
+  if (repository.kept === undefined) return;
+  const { folder, bytes, files } = stage.data('small');
+  stage.say('small-kept');
+  const { output: _, ...usage } = await measure(
+    repository.backup(folder, 'pc-1'),
+    surroundings(stage),
+  );
+  const kept = await repository.kept();
+  stage.keep({ verb: 'small-kept', ...usage, rawBytes: bytes, files, kept });
 }
 
 /** The first backup is no part of the figure: what five appends cost together is. */
@@ -192,12 +240,13 @@ async function store(
   verb: Verb,
   command: Command,
   rawBytes: number,
+  about: Pick<BenchSample, 'folder' | 'files'> = {},
 ): Promise<void> {
   const before = await stage.repository.storedBytes();
   stage.say(verb);
   const { output: _, ...usage } = await measure(command, surroundings(stage));
   const storedBytes = (await stage.repository.storedBytes()) - before;
-  stage.keep({ verb, ...usage, rawBytes, storedBytes });
+  stage.keep({ verb, ...usage, rawBytes, storedBytes, ...about });
 }
 
 async function act(

@@ -12,7 +12,7 @@ import {
 /** Part of every set's name: data of another version is made again, not mixed up. */
 const VERSION = 1;
 
-export type SetName = 'mixed' | 'second' | 'small' | 'growing';
+export type SetName = 'mixed' | 'second' | 'small' | 'small-second' | 'growing';
 
 /** A set of files on the disk. */
 export interface DataSet {
@@ -26,7 +26,7 @@ export interface DataSet {
 export function planOf(name: SetName, scale: number): PlannedFile[] {
   if (name === 'mixed') return planMixed(scale);
   if (name === 'second') return planSecond(planMixed(scale), scale);
-  return name === 'small' ? planSmall(scale) : planGrowing(scale);
+  return name === 'growing' ? planGrowing(scale) : planSmall(scale);
 }
 
 /**

@@ -30,6 +30,7 @@ test.each([
   ['mixed', '1208033a70a34112'],
   ['second', '365ad79e4e6b35b4'],
   ['small', '53892daadb640ac2'],
+  ['small-second', '53892daadb640ac2'],
   ['growing', 'f24da0868ff3a08a'],
 ] as const)('the %s set is the same on every machine', (name, expected) => {
   const set = prepare(folder, name, SCALE, () => undefined);

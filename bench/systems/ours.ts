@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Command, run, start, stop } from '../measure/command.ts';
 import { bytesUnder } from '../measure/disk.ts';
+import { keptShares } from '../measure/kept.ts';
 import type {
   BackupSystem,
   BenchPc,
@@ -102,6 +103,10 @@ export const ours: OurSystem = {
       check: () => operator('check', '--kit', kit, '--json'),
       scrub: () => ({ program: launcher('aliquot'), args: ['fsck', '--data', data, '--json'] }),
       storedBytes: () => bytesUnder(data),
+      async kept() {
+        await stop(server);
+        return keptShares(data, agentData('pc-1'));
+      },
       statistics: () => operator('stats', '--json'),
       startService(source) {
         configure(agentData('pc-1'), source, conditions);

@@ -1,4 +1,5 @@
 import type { Command } from '../measure/command.ts';
+import type { KeptShares } from '../measure/kept.ts';
 
 export const systemNames = ['ours', 'restic', 'borg', 'rsync', 'copy'] as const;
 export type SystemName = (typeof systemNames)[number];
@@ -56,6 +57,10 @@ export interface Repository {
   scrub?(): Command;
   /** Bytes of everything that the server's side keeps on its disk. */
   storedBytes(): Promise<number>;
+  /**
+   * Where the bytes of both sides lie, for a system whose folders we know. Ends the server's side.
+   */
+  kept?(): Promise<KeptShares>;
   /**
    * Starts what runs all the time on the PC, where a system has it; then `backup` goes through it.
    */
