@@ -6,7 +6,6 @@ import {
   encodeFileHeader,
   nearFileHeader,
   nextMagic,
-  payloadMatches,
   RECORD_HEADER_BYTES,
   RecordCodec,
 } from './codec.ts';
@@ -83,8 +82,8 @@ describe("a record's header", () => {
         'f9062553',
     );
     expect(codec.decode(bytes)).toEqual({ type: 'header', header: sound });
-    expect(payloadMatches(sound, payload)).toBe(true);
-    expect(payloadMatches(sound, payload.subarray(1))).toBe(false);
+    expect(codec.proves(sound, payload)).toBe(true);
+    expect(codec.proves(sound, payload.subarray(1))).toBe(false);
   });
 
   test('with any byte changed is refused, and found among what it may have been', () => {

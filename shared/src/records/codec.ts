@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
-import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import type { FileFormat } from './format.ts';
+import { payloadMatches } from './payload.ts';
 
 /*
  * The bytes of a file of records (FORMAT.md, "Record file") and the only door through which they
@@ -97,7 +97,7 @@ export interface RecordHeader<K extends string> {
    * below that are never a torn tail.
    */
   readonly syncedTo: number;
-  /** SHA-256 of the payload; for a chunk or page that is its id. */
+  /** SHA-256 of the payload, unless its kind has a plan of proof; of a stored item its id. */
   readonly digest: Uint8Array;
 }
 
@@ -140,6 +140,11 @@ export class RecordCodec<K extends string> {
     into.set(header.digest, at + 16);
     const checksum = crc32(into.subarray(at, at + RECORD_CRC_AT), this.#start);
     into.writeUInt32BE(checksum, at + RECORD_CRC_AT);
+  }
+
+  /** Whether a payload is the one that this header names; hashed on the spot. */
+  proves(header: RecordHeader<K>, payload: Uint8Array): boolean {
+    return payloadMatches(this.format.kinds[header.kind], header, payload);
   }
 
   /**
@@ -192,14 +197,6 @@ function* oneByteAway(bytes: Uint8Array): Generator<Buffer> {
 /** Where a record header may begin at or behind `from`, or -1. */
 export function nextMagic(bytes: Buffer, from: number): number {
   return bytes.indexOf(RECORD_MAGIC, from);
-}
-
-/** Whether a payload is the one that its header names. */
-export function payloadMatches(
-  { length, digest }: Pick<RecordHeader<string>, 'length' | 'digest'>,
-  payload: Uint8Array,
-): boolean {
-  return payload.length === length && equalBytes(sha256(payload), digest);
 }
 
 const kindTables = new WeakMap<FileFormat<string>, readonly (string | undefined)[]>();

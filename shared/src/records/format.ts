@@ -1,4 +1,5 @@
 import type { FilePort } from '../durable/file-port.ts';
+import type { Span } from '../hashing/hasher.ts';
 
 /**
  * What a reader or writer of records may meet that it cannot go on from. `damaged`: bytes that were
@@ -11,6 +12,18 @@ export type RecordFault = 'damaged' | 'foreign' | 'later' | 'tooLarge';
 export interface KindLimits {
   readonly code: number;
   readonly maxBytes: number;
+  /**
+   * How a payload is proved where its record's digest is not the SHA-256 of all of it;
+   * `undefined` when no payload of this kind looks like these bytes.
+   */
+  readonly plan?: (payload: Uint8Array) => ProofPlan | undefined;
+}
+
+/** What is hashed of one payload, and what the hashes must be. */
+export interface ProofPlan {
+  readonly spans: readonly Span[];
+  /** `hashes`: of the spans, 32 bytes each. The bytes may have moved since the plan was made. */
+  holds(payload: Uint8Array, digest: Uint8Array, hashes: Uint8Array): boolean;
 }
 
 /** What kind of file this is; FORMAT.md, "Record file". */
@@ -57,7 +70,7 @@ export interface RecordFolder<K extends string> {
 export interface NewRecord<K extends string> {
   readonly kind: K;
   readonly payload: Uint8Array;
-  /** SHA-256 of the payload, where it is known: for a chunk or page that is its id. */
+  /** SHA-256 of the payload, where it is known; of a stored item its id. */
   readonly digest?: Uint8Array | undefined;
 }
 

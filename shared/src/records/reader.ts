@@ -6,7 +6,6 @@ import {
   FILE_HEADER_BYTES,
   type FileHeader,
   type LogIdentity,
-  payloadMatches,
   RECORD_HEADER_BYTES,
   RecordCodec,
   type RecordHeader,
@@ -261,11 +260,11 @@ export class RecordReader<K extends string> {
     const verdict = codec.decode(bytes);
     const payload = bytes.subarray(RECORD_HEADER_BYTES);
     if (verdict.type === 'header')
-      return payloadMatches(verdict.header, payload)
+      return codec.proves(verdict.header, payload)
         ? { header: verdict.header, payload }
         : undefined;
     for (const header of codec.near(bytes))
-      if (payloadMatches(header, payload)) return { header, payload };
+      if (codec.proves(header, payload)) return { header, payload };
     return undefined;
   }
 
@@ -285,11 +284,11 @@ export class RecordReader<K extends string> {
     if (verdict.type === 'header') {
       const { header } = verdict;
       const payload = await window.take(payloadAt, header.length);
-      return payloadMatches(header, payload) ? { header, payload } : undefined;
+      return codec.proves(header, payload) ? { header, payload } : undefined;
     }
     for (const header of codec.near(bytes)) {
       const payload = await window.take(payloadAt, header.length);
-      if (payloadMatches(header, payload)) return { header, payload };
+      if (codec.proves(header, payload)) return { header, payload };
     }
     return undefined;
   }

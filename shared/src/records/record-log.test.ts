@@ -153,3 +153,61 @@ test('two logs have other salts, and a file of the one is foreign to the other',
   await expect(texts(log)).rejects.toMatchObject({ code: 'TEST_foreign' });
   await log.close();
 });
+
+test('a kind with a plan of its own is proved by it: read alone, ahead, in a scan, behind a rotten header', async () => {
+  // The digest covers the first two bytes; the third is their sum's hash in one byte.
+  const planned: FileFormat<Kind> = {
+    ...format,
+    kinds: {
+      ...format.kinds,
+      large: {
+        ...format.kinds.large,
+        plan: (payload) =>
+          payload.length !== 35
+            ? undefined
+            : {
+                spans: [
+                  { offset: 0, length: 2 },
+                  { offset: 2, length: 1 },
+                ],
+                holds: (bytes, digest, hashes) =>
+                  Buffer.compare(hashes.subarray(0, 32), digest) === 0 &&
+                  Buffer.compare(hashes.subarray(32), bytes.subarray(3)) === 0,
+              },
+      },
+    },
+  };
+  const dir = join(temporaryFolder(), 'log');
+  const log = await RecordLog.open(options(dir, { format: planned }));
+  const payload = Buffer.concat([Buffer.from('abc'), sha256(Buffer.from('c'))]);
+  const digest = sha256(Buffer.from('ab'));
+  const records = [record('one'), { kind: 'large', payload, digest } as const, record('two')];
+  const [, place] = await log.appendAll(records);
+  if (place === undefined) throw new Error('no place');
+  await log.sync();
+  await log.close();
+  const path = join(dir, '00000001.rec');
+  const bytes = readFileSync(path);
+  const found = async (): Promise<string[]> => {
+    const reader = await RecordReader.open({ port: nodeFiles, dir, format: planned });
+    const types: string[] = [];
+    for await (const { type } of reader.scanFile(1, { durableTo: bytes.length })) types.push(type);
+    for (const length of [undefined, 35])
+      types.push(await reader.read(place, length).then(({ header }) => header.kind, String));
+    await reader.close();
+    return types;
+  };
+  const sound = ['record', 'record', 'record', 'large', 'large'];
+  expect(await found()).toEqual(sound);
+  const change = async (at: number): Promise<string[]> => {
+    const changed = Buffer.from(bytes);
+    changed[at] = changed.readUInt8(at) ^ 1;
+    writeFileSync(path, changed);
+    return found();
+  };
+  expect(await change(place.offset + 9)).toEqual(sound);
+  for (const at of [0, 2, 3, 34])
+    expect((await change(place.offset + RECORD_HEADER_BYTES + at)).join()).toMatch(
+      /^record,damage,record,.*damaged.*damaged/,
+    );
+});

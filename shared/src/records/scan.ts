@@ -1,16 +1,15 @@
 import { releaseWhole } from '../crypto/bytes.ts';
-import { equalBytes } from '../crypto/primitives.ts';
-import { digestAt, type Hashed, type Hasher, hereHasher, type Span } from '../hashing/hasher.ts';
+import { digestsAt, type Hashed, type Hasher, hereHasher, type Span } from '../hashing/hasher.ts';
 import {
   FILE_HEADER_BYTES,
   type HeaderVerdict,
   nextMagic,
-  payloadMatches,
   RECORD_HEADER_BYTES,
   type RecordCodec,
   type RecordHeader,
 } from './codec.ts';
-import type { RecordSource } from './format.ts';
+import type { ProofPlan, RecordSource } from './format.ts';
+import { planOf } from './payload.ts';
 
 /**
  * What is done with a payload: stepped over, proved by its SHA-256, or proved and handed over.
@@ -105,7 +104,7 @@ export async function* scanRecords<K extends string>(
       // By what was wanted last: records that are given and such that are stepped over may mix.
       wish = run.takesLast ? runBytes : SKIPPING_BYTES;
       if (run.stop === undefined && offset < to) ahead = read(run.least);
-      for await (const item of provedRecords<K>(bytes, run, hasher)) {
+      for await (const item of provedRecords<K>(bytes, run, { codec, hasher })) {
         const found = item.type === 'damage' ? await judged(source, codec, options, item) : item;
         yield found;
         if (found.type === 'damage' && found.isTorn) return;
@@ -198,33 +197,42 @@ function recordsIn<K extends string>(
 async function* provedRecords<K extends string>(
   bytes: Buffer,
   { start, records }: Run<K>,
-  hasher: Hasher,
+  { codec, hasher }: { readonly codec: RecordCodec<K>; readonly hasher: Hasher },
 ): AsyncGenerator<Exclude<ScannedRecord<K>, { type: 'unknown' }>, void, void> {
-  const spanOf = ({ header, offset }: PlacedHeader<K>): Span => {
-    return { offset: offset - start + RECORD_HEADER_BYTES, length: header.length };
+  const payloadIn = (run: Uint8Array, { header, offset }: PlacedHeader<K>): Uint8Array => {
+    const at = offset - start + RECORD_HEADER_BYTES;
+    return run.subarray(at, at + header.length);
   };
-  const wanted = records.filter(({ taking }) => taking !== 'skip').map(spanOf);
+  const spans: Span[] = [];
+  const plans = records.map((record): ProofPlan | undefined => {
+    const { header, taking, offset } = record;
+    if (taking === 'skip') return undefined;
+    const plan = planOf(codec.format.kinds[header.kind], payloadIn(bytes, record));
+    const at = offset - start + RECORD_HEADER_BYTES;
+    for (const span of plan?.spans ?? [])
+      spans.push({ offset: at + span.offset, length: span.length });
+    return plan;
+  });
   const hashed: Hashed =
-    wanted.length === 0 ? { bytes, digests: new Uint8Array(0) } : await hasher.hash(bytes, wanted);
+    spans.length === 0 ? { bytes, digests: new Uint8Array(0) } : await hasher.hash(bytes, spans);
   try {
     let next = 0;
-    for (const record of records) {
+    for (const [index, record] of records.entries()) {
       const { header, offset, taking } = record;
       const end = offset + RECORD_HEADER_BYTES + header.length;
+      const payload = payloadIn(hashed.bytes, record);
       if (taking !== 'skip') {
-        const isSound = equalBytes(digestAt(hashed, next), header.digest);
-        next += 1;
-        if (!isSound) {
+        const plan = plans[index];
+        const count = plan?.spans.length ?? 0;
+        const isSound = plan?.holds(payload, header.digest, digestsAt(hashed, next, count));
+        next += count;
+        if (isSound !== true) {
           yield { type: 'damage', offset, end, isTorn: false, header };
           continue;
         }
       }
-      const { offset: at, length } = spanOf(record);
-      const payload =
-        taking === 'give'
-          ? Uint8Array.prototype.slice.call(hashed.bytes, at, at + length)
-          : undefined;
-      yield { type: 'record', header, offset, end, payload, isMended: false };
+      const given = taking === 'give' ? Uint8Array.prototype.slice.call(payload) : undefined;
+      yield { type: 'record', header, offset, end, payload: given, isMended: false };
     }
   } finally {
     releaseWhole(hashed.bytes);
@@ -243,7 +251,7 @@ async function mendedRecord<K extends string>(
     const end = payloadAt + header.length;
     if (end > to) continue;
     const bytes = await source.read(payloadAt, header.length);
-    if (!payloadMatches(header, bytes)) continue;
+    if (!codec.proves(header, bytes)) continue;
     const payload = take(header.kind, offset) === 'give' ? bytes : undefined;
     return { type: 'record', header, offset, end, payload, isMended: true };
   }
