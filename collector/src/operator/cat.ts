@@ -7,7 +7,7 @@ import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-fil
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
-import { fetchItems } from './fetch-items.ts';
+import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import {
@@ -63,6 +63,7 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
     vaultId: open.kit.descriptor.vaultId,
     items: [toRestoreItem(version)],
     fetchChunks: (ids) => fetchItems(open.vault, ids),
+    fetchAgain: (id) => fetchAgain(open.vault, id),
     writer: proofTarget((bytes) => output.bytes(bytes)),
     opener,
     onFailure: (_path, error) => {

@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { type AgentView, everyBranch } from './agent-view.ts';
-import { fetchItems } from './fetch-items.ts';
+import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import {
   type CollectorOptions,
@@ -84,6 +84,7 @@ async function checkVault(
         vaultId: open.kit.descriptor.vaultId,
         items: drawn(open, agent, share, context.random, { heads, unopened }),
         fetchChunks: (ids) => fetchItems(open.vault, ids),
+        fetchAgain: (id) => fetchAgain(open.vault, id),
         writer: proofTarget(async () => undefined),
         opener,
         onProgress: ({ files, bytes, path }) =>

@@ -10,7 +10,7 @@ import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
-import { fetchItems } from './fetch-items.ts';
+import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import {
@@ -118,6 +118,7 @@ async function restoreFrom(
     vaultId: open.kit.descriptor.vaultId,
     items: items(wanted()),
     fetchChunks: (ids) => fetchItems(open.vault, ids),
+    fetchAgain: (id) => fetchAgain(open.vault, id),
     writer,
     opener,
     onProgress: ({ files, bytes, path }) =>

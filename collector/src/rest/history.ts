@@ -11,7 +11,7 @@ import { MAX_ITEM_IDS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
 import { type BranchOf, branchOf } from './forks.ts';
-import { encodeRun } from './run-records.ts';
+import { encodeItem, encodeRun } from './run-records.ts';
 
 const ID_BYTES = 32;
 
@@ -54,12 +54,14 @@ export async function* versionRecords(
 }
 
 /**
- * Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a
- * record that says so.
+ * Sealed items by id (32 bytes each in `body`), in that order. What is missing or cannot be read
+ * comes as a record that says so. The bytes are proved here only when they are `doubted`: whoever
+ * asked has found that one is not what its id says, and what can be mended is.
  */
 export async function* itemRecords(
   vault: VaultWith<'reading'>,
   body: Uint8Array,
+  doubted: boolean,
   onAsked: (items: number) => void,
 ): AsyncGenerator<Uint8Array | FramedRecords> {
   if (body.length % ID_BYTES !== 0 || body.length > MAX_ITEM_IDS * ID_BYTES) {
@@ -72,7 +74,8 @@ export async function* itemRecords(
   for (let at = 0; at < body.length; at += ID_BYTES)
     ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
   onAsked(ids.length);
-  for await (const run of vault.reading.readRuns(ids)) yield* encodeRun(run);
+  if (doubted) for await (const item of vault.reading.readItems(ids)) yield encodeItem(item);
+  else for await (const run of vault.reading.readRuns(ids)) yield* encodeRun(run);
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   WHAT_PAGE,
   writeRecordHead,
 } from '../api/record-stream.ts';
-import type { ItemRun } from '../store/vault-records.ts';
+import type { ItemRun, ReadItem } from '../store/vault-records.ts';
 
 /**
  * What stands in front of an item's bytes: less than the room that a run has there
@@ -38,6 +38,16 @@ export function* encodeRun(run: ItemRun): Generator<Uint8Array | FramedRecords> 
     end += ITEM_HEAD_BYTES + length;
   }
   yield new FramedRecords(bytes.subarray(0, end));
+}
+
+/** One item as a record, copied. */
+export function encodeItem(item: ReadItem): Uint8Array {
+  if (item.type !== 'item')
+    return recordHead(item.type === 'missing' ? WHAT_MISSING : WHAT_DAMAGED, item.id);
+  return Buffer.concat([
+    recordHead(item.kind === 'chunk' ? WHAT_CHUNK : WHAT_PAGE, item.id),
+    item.bytes,
+  ]);
 }
 
 function recordHead(what: number, id: ChunkId): Uint8Array {

@@ -133,7 +133,7 @@ describe('the door for operators', () => {
     expect(big.json()).toMatchObject({ code: 'REST_TOO_LARGE' });
   });
 
-  it('streams items, and says what is missing', async () => {
+  it('streams items in the order of the question, and says what is missing', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
     const made = agent.commitOf([
@@ -142,19 +142,25 @@ describe('the door for operators', () => {
     await agent.upload(made.items);
     await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     const foreign = systemRandom.bytes(32);
-    const body = Buffer.concat([...made.items.map((item) => item.id), foreign]);
-    const items = (
-      await records((await operator('POST', `${vaultUrl()}/items`, body, OCTETS)).rawPayload)
-    ).map(decodeItem);
-    expect(
-      items
-        .filter((item) => item.type === 'item')
-        .map((item) => hex(item.id))
-        .sort(),
-    ).toEqual(made.items.map((item) => hex(item.id)).sort());
-    expect(items.filter((item) => item.type === 'missing').map((item) => hex(item.id))).toEqual([
-      hex(foreign),
+    const ids = made.items.map((item) => item.id as Uint8Array).reverse();
+    const body = Buffer.concat([...ids.slice(0, 1), foreign, ...ids.slice(1)]);
+    const ask = async (query: string) =>
+      (
+        await records(
+          (
+            await operator('POST', `${vaultUrl()}/items${query}`, body, OCTETS)
+          ).rawPayload,
+        )
+      ).map(decodeItem);
+    const items = await ask('');
+    expect(items.map(({ id, type }) => `${type} ${hex(id)}`)).toEqual([
+      ...ids.slice(0, 1).map((id) => `item ${hex(id)}`),
+      `missing ${hex(foreign)}`,
+      ...ids.slice(1).map((id) => `item ${hex(id)}`),
     ]);
+    const told = (all: typeof items) =>
+      all.map((item) => [item.type, hex(item.id), item.type === 'item' && hex(item.bytes)]).sort();
+    expect(told(await ask('?doubted=yes'))).toEqual(told(items));
     // Anyone who reads is in the log, once however often he asks, and nothing of what he reads.
     await operator('POST', `${vaultUrl()}/items`, body, OCTETS);
     const reading = () =>
@@ -165,7 +171,7 @@ describe('the door for operators', () => {
     front.timers.elapse();
     expect(reading()).toMatchObject([
       {},
-      { msg: 'an operator has read content', items: 2 * (made.items.length + 1) },
+      { msg: 'an operator has read content', items: 3 * (made.items.length + 1) },
     ]);
     expect(front.logged.join('')).not.toContain('/data/a');
     const odd = await operator('POST', `${vaultUrl()}/items`, Buffer.alloc(33), OCTETS);

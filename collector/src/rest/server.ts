@@ -74,6 +74,10 @@ const versionPath = z.object({
   version: z.string().regex(/^[0-9a-f]{4,16}(\.\d{1,7})?$/),
 });
 const policyQuery = z.object({ revision: z.coerce.number().int().positive().optional() });
+/** `?doubted=yes`: the items did not prove when they came. */
+const itemsQuery = z
+  .object({ doubted: z.literal('yes').optional() })
+  .transform(({ doubted }) => doubted === 'yes');
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
@@ -242,7 +246,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     const store = vault(request);
     return stream(
       reply,
-      itemRecords(store, bytesOf(request), (items) => readsOf(store).read(items)),
+      itemRecords(store, bytesOf(request), itemsQuery.parse(request.query), (items) =>
+        readsOf(store).read(items),
+      ),
     );
   });
   app.post('/vaults/:vault/names', async (request, reply) =>

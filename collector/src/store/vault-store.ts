@@ -275,7 +275,10 @@ export interface VaultReading {
   /** Those of `ids` that are held and sound, in pack order; the others follow by id only. */
   readItems(ids: readonly ChunkId[]): AsyncIterable<ReadItem>;
 
-  /** As `readItems`, many at a time as they lie in the packs: for callers that pass them on. */
+  /**
+   * The same in the order of `ids`, many at a time as they lie in the packs, and not proved: for
+   * callers that pass them on to somebody who opens them.
+   */
   readRuns(ids: readonly ChunkId[]): AsyncIterable<ItemRun>;
 
   /**

@@ -3,7 +3,6 @@ import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { Serial } from '@aliquot/shared/serial';
 import { StoreError } from '../../src/store/errors.ts';
 import {
-  comparePlaces,
   ITEM_ROOM_BYTES,
   type PackExtent,
   type PackItem,
@@ -107,12 +106,7 @@ export class MemoryPacks implements PackStore {
   }
 
   async *readRuns(items: readonly PlacedItem[]): AsyncGenerator<PackRun, void, void> {
-    let before: Place | undefined;
-    for (const { id, place } of items.toSorted((a, b) => comparePlaces(a.place, b.place))) {
-      if (before !== undefined && comparePlaces(before, place) === 0) continue;
-      before = place;
-      yield this.#runOf({ id, place });
-    }
+    for (const item of items) yield this.#runOf(item);
   }
 
   packs(): readonly PackExtent[] {

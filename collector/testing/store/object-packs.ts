@@ -4,7 +4,6 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, removeDurably, writeFully } from '@aliquot/shared/durable/durable';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
-import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import {
   encodeFileHeader,
@@ -41,7 +40,6 @@ import { writing } from '../../src/store/record-fault.ts';
 export interface ObjectPackPorts {
   readonly files: FilePort;
   readonly random: Random;
-  readonly hasher?: Hasher | undefined;
   readonly packBytes?: number | undefined;
 }
 
@@ -163,7 +161,7 @@ export class ObjectPacks implements PackStore {
     this.#ports = ports;
     this.#vaultId = vaultId;
     this.#reader = reader;
-    this.#reading = new PackReading(reader, ports.hasher ?? hereHasher);
+    this.#reading = new PackReading(reader);
     this.#packBytes = ports.packBytes ?? PACK_BYTES;
     this.#last = last;
     this.#removed = removed;

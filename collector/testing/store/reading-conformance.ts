@@ -66,7 +66,7 @@ export function readingConformance(begin: Begin): void {
     });
   });
 
-  test('items come in runs as they lie in the packs, each once, and what is not held is named', async () => {
+  test('items come in runs in the order of the question, and what is not held is named in its place', async () => {
     const { world, store } = await begin();
     const agent = await world.agent(store, 'hplc-1');
     const files = Array.from({ length: 30 }, (_, at) =>
@@ -77,10 +77,12 @@ export function readingConformance(begin: Begin): void {
     const wanted = files.filter((_, at) => at % 2 === 0).flatMap(({ items }) => items);
     const absent = asChunkId(content('absent', 32));
     const found: string[] = [];
+    const half = wanted.slice(0, wanted.length / 2);
+    const rest = wanted.slice(half.length);
     for await (const run of store.reading.readRuns([
-      ...wanted.map(({ id }) => id).reverse(),
+      ...rest.map(({ id }) => id),
       absent,
-      wanted[0]?.id ?? absent,
+      ...half.map(({ id }) => id),
     ])) {
       if (run.type !== 'run') found.push(`${run.type} ${run.ids.map(hex)}`);
       else
@@ -92,8 +94,9 @@ export function readingConformance(begin: Begin): void {
         }
     }
     expect(found).toEqual([
-      ...wanted.map(({ id, kind }) => `${kind} ${hex(id)} ${hex(id)}`),
+      ...rest.map(({ id, kind }) => `${kind} ${hex(id)} ${hex(id)}`),
       `missing ${hex(absent)}`,
+      ...half.map(({ id, kind }) => `${kind} ${hex(id)} ${hex(id)}`),
     ]);
   });
 

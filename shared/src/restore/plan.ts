@@ -11,7 +11,7 @@ import { walkContent } from '../content/pages.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { RestoreError } from './errors.ts';
 import type { ChunkOpener, OpenedPiece, SealedPiece } from './opener.ts';
-import type { RestoreItem } from './restore-files.ts';
+import type { RestoreItem, RestoreRequest } from './restore-files.ts';
 
 /**
  * At most this many distinct ids are asked for at once; the wire's limit is above it. Test only:
@@ -128,18 +128,29 @@ export function jobText(job: Job): string {
   return printable(pathText(job.item.list.path));
 }
 
+/** Whether these are not the bytes that the id stands for. */
+function isAnother(error: unknown): boolean {
+  return error instanceof SealError && error.code === 'SEAL_ID_MISMATCH';
+}
+
+/** What `batches` gets and opens chunks with. */
+interface Opening {
+  readonly fetch: Fetch;
+  readonly fetchAgain: RestoreRequest['fetchAgain'];
+  readonly opener: ChunkOpener;
+}
+
 /** Groups steps into batches; the next ones are fetched and opened while one is worked on. */
 export async function* batches(
   vaultId: VaultId,
   work: AsyncIterable<Work>,
-  fetch: Fetch,
-  opener: ChunkOpener,
+  { fetch, fetchAgain, opener }: Opening,
 ): AsyncGenerator<Batch> {
   const ahead: Promise<Batch>[] = [];
   for await (const { steps, ids } of grouped(work)) {
     const next = fetch(ids).then(async (items) => ({
       work: steps,
-      opened: await openAll(vaultId, steps, items, opener),
+      opened: await openAll(vaultId, steps, items, { fetchAgain, opener }),
     }));
     // thrown where it is awaited; must not count as unhandled until then
     next.catch(() => undefined);
@@ -154,7 +165,7 @@ async function openAll(
   vaultId: VaultId,
   steps: readonly Work[],
   items: ReadonlyMap<string, Uint8Array>,
-  opener: ChunkOpener,
+  { fetchAgain, opener }: Omit<Opening, 'fetch'>,
 ): Promise<ReadonlyMap<Work, OpenedPiece>> {
   const firsts = new Map<string, { readonly piece: SealedPiece; readonly index: number }>();
   const pieces: SealedPiece[] = [];
@@ -184,7 +195,15 @@ async function openAll(
     indexOf.set(step, pieces.length);
     pieces.push(piece);
   }
-  const opened = pieces.length === 0 ? [] : await opener.open(vaultId, pieces);
+  const opened = pieces.length === 0 ? [] : [...(await opener.open(vaultId, pieces))];
+  for (const [index, one] of opened.entries()) {
+    const piece = pieces[index];
+    if (piece === undefined || !('error' in one) || !isAnother(one.error)) continue;
+    const again = await fetchAgain?.(piece.ref.id);
+    const [mended] =
+      again === undefined ? [] : await opener.open(vaultId, [{ ...piece, sealed: again }]);
+    if (mended !== undefined) opened[index] = mended;
+  }
   const found = new Map<Work, OpenedPiece>();
   for (const [step, index] of indexOf) {
     const one = opened[index];

@@ -231,6 +231,23 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     expect(readdirSync(root).sort()).toEqual(['good', 'last']);
   });
 
+  it('P2 P6: asks again for a chunk whose bytes are not what its id stands for, once', async () => {
+    const shelf = new Shelf();
+    const items = ['/mended', '/rotten'].map((path) => shelf.seal(path, [bytes(path)]));
+    const ids = items.map(({ entry }) => entry.content.refs[0]?.id as ChunkId);
+    const sound = new Map(shelf.items);
+    for (const id of ids) shelf.items.set(idKey(id), bytes('rot'));
+    const again: string[] = [];
+    const fetchAgain = async (id: ChunkId) => {
+      again.push(idKey(id));
+      return again.length === 1 ? sound.get(idKey(id)) : bytes('rot');
+    };
+    const { root, failures } = await restore(shelf, items, { fetchAgain });
+    expect(failures).toEqual(['/rotten RESTORE_DAMAGED']);
+    expect(readFileSync(join(root, 'mended'), 'utf8')).toBe('/mended');
+    expect(again).toEqual(ids.map(idKey));
+  });
+
   it('P2: notices a file whose whole hash is another although every chunk opens', async () => {
     const shelf = new Shelf();
     const item = shelf.seal('/x', [bytes('one')]);

@@ -58,6 +58,11 @@ export interface RestoreRequest {
    * restore: retrying and reconnecting are the callee's business. At most a few calls run at once.
    */
   fetchChunks(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
+  /**
+   * Gets a chunk once more whose bytes were not what its id stands for: as its holder proves it, and
+   * perhaps has mended it. `undefined` when it has none that is sound.
+   */
+  fetchAgain?(id: ChunkId): Promise<Uint8Array | undefined>;
   readonly writer: RestoreTarget;
   /** Opens what came; on the spot by default. */
   readonly opener?: ChunkOpener;
@@ -128,14 +133,13 @@ class RestoreRun {
     const { writer } = this.#request;
     try {
       const work = planWork(this.#request.vaultId, this.#request.items, (ids) => this.#fetch(ids));
-      for await (const batch of batches(
-        this.#request.vaultId,
-        work,
-        (ids) => this.#fetch(ids),
-        this.#request.opener ?? hereOpener,
-      )) {
+      const opening = {
+        fetch: (ids: readonly ChunkId[]) => this.#fetch(ids),
+        fetchAgain: this.#request.fetchAgain,
+        opener: this.#request.opener ?? hereOpener,
+      };
+      for await (const batch of batches(this.#request.vaultId, work, opening))
         await this.#batch(batch);
-      }
       await this.#finished();
     } finally {
       await Promise.all(this.#finishing);

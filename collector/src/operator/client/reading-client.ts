@@ -72,11 +72,14 @@ export class ReadingClient {
     }
   }
 
-  /** Sealed chunks and pages; whoever opens them proves them against their ids. */
-  async *items(ids: readonly ChunkId[]): AsyncGenerator<ReceivedItem> {
+  /**
+   * Sealed items in the order of `ids`; whoever opens them proves them against their ids. `doubted`:
+   * they did not prove when they came, and the collector shall look what it has.
+   */
+  async *items(ids: readonly ChunkId[], doubted = false): AsyncGenerator<ReceivedItem> {
     const request: HttpRequest = {
       method: 'POST',
-      path: `${this.#path.base}/items`,
+      path: `${this.#path.base}/items${doubted ? '?doubted=yes' : ''}`,
       body: Buffer.concat(ids),
       contentType: 'application/octet-stream',
     };

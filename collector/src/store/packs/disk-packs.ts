@@ -1,6 +1,5 @@
 import type { ChunkId, VaultId } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import type { NewRecord, Position } from '@aliquot/shared/records/format';
 import { RecordReader } from '@aliquot/shared/records/reader';
@@ -33,8 +32,6 @@ import type {
 export interface DiskPackPorts {
   readonly files: FilePort;
   readonly random: Random;
-  /** Proves what is read in runs; on the spot by default. */
-  readonly hasher?: Hasher | undefined;
   /** A pack is closed before it grows past this; tests make it small. */
   readonly packBytes?: number | undefined;
 }
@@ -63,14 +60,10 @@ export class DiskPacks implements PackStore {
   #growing: GrowingPack | undefined;
   #isClosed = false;
 
-  private constructor(
-    reader: RecordReader<PackKind>,
-    log: RecordLog<PackKind> | undefined,
-    hasher: Hasher,
-  ) {
+  private constructor(reader: RecordReader<PackKind>, log: RecordLog<PackKind> | undefined) {
     this.#reader = reader;
     this.#log = log;
-    this.#reading = new PackReading(reader, hasher);
+    this.#reading = new PackReading(reader);
   }
 
   /**
@@ -80,7 +73,7 @@ export class DiskPacks implements PackStore {
   static async open(
     dir: string,
     vaultId: VaultId,
-    { files, random, hasher = hereHasher, packBytes = PACK_BYTES }: DiskPackPorts,
+    { files, random, packBytes = PACK_BYTES }: DiskPackPorts,
     { durable = [], discard = false }: PackOpening = {},
   ): Promise<DiskPacks> {
     let packs: DiskPacks | undefined;
@@ -90,7 +83,7 @@ export class DiskPacks implements PackStore {
       usedNumbers: durable.reduce((most, { pack }) => Math.max(most, pack), 0),
       closing: (file) => (packs === undefined ? [] : packs.#closing(file)),
     });
-    packs = new DiskPacks(log, log, hasher);
+    packs = new DiskPacks(log, log);
     try {
       await packs.#resume(log, durable, discard);
       return packs;
@@ -107,10 +100,10 @@ export class DiskPacks implements PackStore {
   static async inspect(
     dir: string,
     vaultId: VaultId,
-    { files, hasher = hereHasher }: Pick<DiskPackPorts, 'files' | 'hasher'>,
+    { files }: Pick<DiskPackPorts, 'files'>,
   ): Promise<DiskPacks> {
     const folder = { port: files, dir, format: packFormat, owner: vaultId, handles: HANDLES };
-    return new DiskPacks(await RecordReader.open(folder), undefined, hasher);
+    return new DiskPacks(await RecordReader.open(folder), undefined);
   }
 
   get bytes(): number {

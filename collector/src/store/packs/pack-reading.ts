@@ -1,7 +1,6 @@
 import type { ChunkId, StoredKind } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { FileError } from '@aliquot/shared/durable/errors';
-import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import { StoreError } from '../errors.ts';
 import { isItem, type PackKind } from './pack-format.ts';
@@ -12,11 +11,9 @@ import type { PackRow, PackRun, Place, PlacedItem } from './pack-store.ts';
 /** The reading half of a store whose packs are files of records: see `PackStore`. */
 export class PackReading {
   readonly #reader: RecordReader<PackKind>;
-  readonly #hasher: Hasher;
 
-  constructor(reader: RecordReader<PackKind>, hasher: Hasher) {
+  constructor(reader: RecordReader<PackKind>) {
     this.#reader = reader;
-    this.#hasher = hasher;
   }
 
   async read(id: ChunkId, place: Place): Promise<{ kind: StoredKind; bytes: Uint8Array }> {
@@ -54,7 +51,7 @@ export class PackReading {
         }
       },
     };
-    return readRuns(source, this.#hasher, items);
+    return readRuns(source, items);
   }
 
   async *rows(

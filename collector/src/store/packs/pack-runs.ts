@@ -1,9 +1,8 @@
 import type { ChunkId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { digestAt, type Hasher, type Span } from '@aliquot/shared/hashing/hasher';
 import { RECORD_HEADER_BYTES, type RecordCodec } from '@aliquot/shared/records/codec';
 import { isItem, type PackKind } from './pack-format.ts';
-import { comparePlaces, type HeldItem, type PackRun, type PlacedItem } from './pack-store.ts';
+import type { HeldItem, PackRun, PlacedItem } from './pack-store.ts';
 
 /**
  * One read takes about so much: large enough for a disk that seeks, small enough to hold a few of
@@ -12,7 +11,7 @@ import { comparePlaces, type HeldItem, type PackRun, type PlacedItem } from './p
 const RUN_BYTES = 1024 * 1024;
 /** What lies between two wanted records is read with them up to here: cheaper than another read. */
 const GAP_BYTES = 64 * 1024;
-/** Runs that are read and proved ahead of the one that the caller has. */
+/** Runs that are read ahead of the one that the caller has. */
 const AHEAD = 2;
 
 /** What runs are read from. */
@@ -29,14 +28,12 @@ export interface RunSource {
 /** See `PackStore.readRuns`. */
 export async function* readRuns(
   source: RunSource,
-  hasher: Hasher,
   items: readonly PlacedItem[],
 ): AsyncGenerator<PackRun, void, void> {
-  const sorted = items.toSorted((a, b) => comparePlaces(a.place, b.place));
   const under: Promise<PackRun[]>[] = [];
   try {
-    for (const group of groups(sorted)) {
-      under.push(readGroup(source, hasher, group));
+    for (const group of groups(items)) {
+      under.push(readGroup(source, group));
       if (under.length > AHEAD) yield* (await under.shift()) ?? [];
     }
     for (let next = under.shift(); next !== undefined; next = under.shift()) yield* await next;
@@ -46,72 +43,80 @@ export async function* readRuns(
   }
 }
 
-/** Wanted records that stand so near to each other that one read takes them all. */
-function* groups(sorted: readonly PlacedItem[]): Generator<readonly PlacedItem[]> {
+/**
+ * Neighbours in the question that also lie behind each other in a pack, so near that one read takes
+ * them all.
+ */
+function* groups(items: readonly PlacedItem[]): Generator<readonly PlacedItem[]> {
   let group: PlacedItem[] = [];
   let start = 0;
   let end = 0;
-  for (const wanted of sorted) {
+  for (const wanted of items) {
     const { pack, offset, length } = wanted.place;
     const next = offset + RECORD_HEADER_BYTES + length;
     const near =
-      group[0]?.place.pack === pack && offset - end <= GAP_BYTES && next - start <= RUN_BYTES;
+      group[0]?.place.pack === pack &&
+      offset >= end &&
+      offset - end <= GAP_BYTES &&
+      next - start <= RUN_BYTES;
     if (!near) {
       if (group.length > 0) yield group;
       group = [];
       start = offset;
     }
-    // The same item twice in one question stands there once.
-    const before = group.at(-1);
-    if (near && before?.place.offset === offset && equalBytes(before.id, wanted.id)) continue;
     group.push(wanted);
-    end = Math.max(near ? end : 0, next);
+    end = next;
   }
   if (group.length > 0) yield group;
 }
 
 /**
- * Reads a group at once and proves every item of it. What does not prove is read again by itself,
- * which mends what can be mended.
+ * Reads a group at once, and holds the header of each record against what is wanted. What does not
+ * fit is read again by itself, which proves it and mends what can be mended.
  */
-async function readGroup(
-  source: RunSource,
-  hasher: Hasher,
-  group: readonly PlacedItem[],
-): Promise<PackRun[]> {
+async function readGroup(source: RunSource, group: readonly PlacedItem[]): Promise<PackRun[]> {
   const [first] = group;
-  if (first === undefined) return [];
+  const last = group.at(-1);
+  if (first === undefined || last === undefined) return [];
   const { pack, offset: start } = first.place;
-  const ends = group.map(({ place }) => place.offset + RECORD_HEADER_BYTES + place.length);
-  const length = ends.reduce((most, end) => Math.max(most, end), start) - start;
+  const length = last.place.offset + RECORD_HEADER_BYTES + last.place.length - start;
   const bytes = await source.readBytes(pack, start, length);
-  const items: HeldItem[] = [];
-  const doubtful: PlacedItem[] = [];
+  const codec = bytes.length === length ? await source.codecOf(pack) : undefined;
   const runs: PackRun[] = [];
-  if (bytes.length === length) {
-    const codec = await source.codecOf(pack);
-    const spans = group.map(({ place }): Span => {
-      return { offset: place.offset - start + RECORD_HEADER_BYTES, length: place.length };
-    });
-    const hashed = await hasher.hash(bytes, spans);
-    for (const [index, wanted] of group.entries()) {
-      const span = spans[index];
-      const isProved = span !== undefined && equalBytes(digestAt(hashed, index), wanted.id);
-      const kind = isProved ? kindAt(codec, hashed.bytes, span, wanted.id) : undefined;
-      if (kind === undefined || span === undefined) doubtful.push(wanted);
-      else items.push({ id: wanted.id, kind, ...span });
+  let items: HeldItem[] = [];
+  for (const wanted of group) {
+    const { place, id } = wanted;
+    const span = { offset: place.offset - start + RECORD_HEADER_BYTES, length: place.length };
+    const kind = codec === undefined ? undefined : kindAt(codec, bytes, span, id);
+    if (kind !== undefined) {
+      items.push({ id, kind, ...span });
+      continue;
     }
-    if (items.length > 0) runs.push({ type: 'run', bytes: hashed.bytes, items });
-  } else doubtful.push(...group);
-  for (const wanted of doubtful) runs.push(await alone(source, wanted));
+    if (items.length > 0) runs.push(copyOf(bytes, items));
+    items = [];
+    runs.push(await alone(source, wanted));
+  }
+  if (items.length > 0) runs.push({ type: 'run', bytes, items });
   return runs;
+}
+
+/** A run in memory of its own: what follows in these bytes is another's. */
+function copyOf(bytes: Uint8Array, items: readonly HeldItem[]): PackRun {
+  const start = (items[0]?.offset ?? 0) - RECORD_HEADER_BYTES;
+  const last = items.at(-1);
+  const end = last === undefined ? start : last.offset + last.length;
+  return {
+    type: 'run',
+    bytes: Uint8Array.prototype.slice.call(bytes, start, end),
+    items: items.map((item) => ({ ...item, offset: item.offset - start })),
+  };
 }
 
 /** What the record's header says, if it is the header of this item. */
 function kindAt(
   codec: RecordCodec<PackKind>,
   bytes: Uint8Array,
-  { offset, length }: Span,
+  { offset, length }: Pick<HeldItem, 'offset' | 'length'>,
   id: ChunkId,
 ): HeldItem['kind'] | undefined {
   const verdict = codec.decode(bytes, offset - RECORD_HEADER_BYTES);

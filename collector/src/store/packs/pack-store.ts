@@ -42,7 +42,7 @@ export interface PackExtent {
   readonly closed: boolean;
 }
 
-/** Where a sound item lies in the bytes of its run. */
+/** Where an item lies in the bytes of its run. */
 export interface HeldItem {
   readonly id: ChunkId;
   readonly kind: StoredKind;
@@ -143,8 +143,9 @@ export interface PackStore {
   read(id: ChunkId, place: Place): Promise<{ kind: StoredKind; bytes: Uint8Array }>;
 
   /**
-   * The same of many, each id once, in the order of the packs. What lies near is read together, a
-   * few runs ahead, and proved off the main thread where the store was given a hasher.
+   * The same of many, in the order of the question; what lies near is read together, a few runs
+   * ahead. The headers are proved and the bytes are not: whoever opens an item proves it anyway,
+   * and asks `read` for one that has rotted.
    */
   readRuns(items: readonly PlacedItem[]): AsyncIterable<PackRun>;
 

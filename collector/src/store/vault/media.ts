@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { VaultId } from '@aliquot/proto';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
-import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { openCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
@@ -27,7 +26,6 @@ export interface VaultMedia {
 export interface DiskMediaPorts {
   readonly files: DiskPort;
   readonly random: Random;
-  readonly hasher?: Hasher | undefined;
   /** A pack is closed before it grows past this; tests make it small. */
   readonly packBytes?: number | undefined;
   /** The same of a file of the history. */

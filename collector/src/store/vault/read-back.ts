@@ -13,20 +13,9 @@ interface Held {
   readonly place: Place;
 }
 
-/** What is held of `ids`, in the order of the packs, and what is not. */
-async function sorted(
-  core: VaultCore,
-  ids: readonly ChunkId[],
-): Promise<{ readonly held: readonly Held[]; readonly missing: readonly ChunkId[] }> {
-  const rows = await core.items.rows(ids);
-  const held = ids.flatMap((id, index): Held[] => {
-    const row = rows[index];
-    const place = row?.places[0];
-    return row === undefined || place === undefined ? [] : [{ id, row, place }];
-  });
-  held.sort((a, b) => comparePlaces(a.place, b.place));
-  const missing = ids.filter((_, index) => (rows[index]?.places.length ?? 0) === 0);
-  return { held, missing };
+function heldAs(id: ChunkId, row: ItemRow | undefined): Held | undefined {
+  const place = row?.places[0];
+  return row === undefined || place === undefined ? undefined : { id, row, place };
 }
 
 /**
@@ -37,9 +26,12 @@ export async function* readItems(
   ready: () => Promise<VaultCore>,
   ids: readonly ChunkId[],
 ): AsyncGenerator<ReadItem> {
-  const { held, missing } = await sorted(await ready(), ids);
+  const rows = await (await ready()).items.rows(ids);
+  const all = ids.map((id, index) => ({ id, held: heldAs(id, rows[index]) }));
+  const held = all.flatMap((one) => one.held ?? []);
+  held.sort((a, b) => comparePlaces(a.place, b.place));
   for (const { id, row } of held) yield await oneItem(await ready(), id, row);
-  for (const id of missing) yield { type: 'missing', id };
+  for (const one of all) if (one.held === undefined) yield { type: 'missing', id: one.id };
 }
 
 async function oneItem(core: VaultCore, id: ChunkId, row: ItemRow): Promise<ReadItem> {
@@ -53,21 +45,34 @@ async function oneItem(core: VaultCore, id: ChunkId, row: ItemRow): Promise<Read
 }
 
 /**
- * Items in the order of the packs, in runs that were read at once, then those that are not there:
- * see `VaultReading.readRuns`. One that does not prove itself may lie sound in another pack.
+ * Items in the order of the question, in runs that were read at once; see `VaultReading.readRuns`.
+ * One that cannot be read where it lies may lie sound in another pack.
  */
 export async function* readRuns(
   ready: () => Promise<VaultCore>,
   ids: readonly ChunkId[],
 ): AsyncGenerator<ItemRun, void, void> {
   const core = await ready();
-  const { held, missing } = await sorted(core, ids);
-  const rows = new Map(held.map(({ id, row }) => [idName(id), row]));
-  for await (const run of core.packs.readRuns(held)) {
-    if (run.type === 'run') yield run;
-    else for (const id of run.ids) yield await oneRun(await ready(), id, rows.get(idName(id)));
+  const rows = await core.items.rows(ids);
+  const rowOf = new Map(ids.map((id, index) => [idName(id), rows[index]]));
+  let held: Held[] = [];
+  async function* read(): AsyncGenerator<ItemRun, void, void> {
+    for await (const run of core.packs.readRuns(held)) {
+      if (run.type === 'run') yield run;
+      else for (const id of run.ids) yield await oneRun(await ready(), id, rowOf.get(idName(id)));
+    }
+    held = [];
   }
-  if (missing.length > 0) yield { type: 'missing', ids: missing };
+  for (const [index, id] of ids.entries()) {
+    const one = heldAs(id, rows[index]);
+    if (one !== undefined) {
+      held.push(one);
+      continue;
+    }
+    yield* read();
+    yield { type: 'missing', ids: [id] };
+  }
+  yield* read();
 }
 
 async function oneRun(core: VaultCore, id: ChunkId, row: ItemRow | undefined): Promise<ItemRun> {

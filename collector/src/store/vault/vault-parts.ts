@@ -22,7 +22,7 @@ export interface VaultIdentity {
 export interface VaultPorts {
   readonly clock: Clock;
   readonly limits?: StoreLimits;
-  /** Proves bytes that come and go; on the spot by default. */
+  /** Proves bytes that come; on the spot by default. */
   readonly hasher?: Hasher;
   /** Hears of each record that an opening passes over, and of each pack that is lost. */
   readonly onUnfit?: ((record: UnfitRecord) => void) | undefined;
