@@ -128,6 +128,9 @@ export class SpaceMeter {
       const occupancy = { usedBytes: this.#usedBytes(), freeBytes };
       if (!dropsOldestKept(budget, occupancy, keptBytes, mostKept, wanted)) return any;
       await this.#core.flush();
+      // D5: a dropped segment does not come back, so the index's word alone is not enough.
+      const needed = await this.#core.needed(wanted > 0);
+      if (needed === undefined || needed.segment <= oldest.number) return any;
       await dropSegment(this.#core.files, oldest.number);
     }
   }

@@ -287,6 +287,8 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
   const { state } = index;
   for (const { entry, path } of decodeLostRecord(payload).entries) {
     index.put(numberKey('l', entry), path);
+    // No later version has its number: a replay would take that one for lost.
+    state.nextEntry = Math.max(state.nextEntry, entry + 1);
     const known = path.length === 0 ? undefined : await index.get(knownKey(path));
     if (known !== undefined && decodeKnown(known).entry === entry) index.del(knownKey(path));
     const unsigned = await index.get(numberKey('q', entry));

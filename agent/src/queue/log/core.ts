@@ -12,7 +12,8 @@ import {
   openQueueFiles,
   type QueueFiles,
 } from './open-queue.ts';
-import type { VersionHead } from './payloads.ts';
+import { decodeVersion, type VersionHead } from './payloads.ts';
+import { type Needed, WaitingProof } from './waiting-proof.ts';
 
 /**
  * Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and
@@ -25,6 +26,9 @@ const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
  * index, and something to spare.
  */
 const START_AGAIN_BYTES = 12 * 1024 * 1024;
+
+/** Segments from before that one receipt's turn reads, to prove what may be dropped. */
+const LOOKED_AT_ONCE = 16;
 
 /** A record for the chain log. */
 export interface ChainRecord {
@@ -67,6 +71,7 @@ export class QueueCore {
   readonly #hooks: CoreHooks;
   readonly #serial = new Serial();
   #files: QueueFiles | undefined;
+  #waiting: WaitingProof;
   #unsyncedBytes = 0;
   #unsyncedVersions = 0;
   #flushes = 0;
@@ -80,6 +85,7 @@ export class QueueCore {
   constructor(options: FilesOptions, files: QueueFiles, hooks: CoreHooks) {
     this.options = options;
     this.#files = files;
+    this.#waiting = new WaitingProof(files);
     this.#hooks = hooks;
   }
 
@@ -161,7 +167,11 @@ export class QueueCore {
       this.#fail(error, false);
       throw error;
     }
-    if (kind === 'version') this.#unsyncedVersions += 1;
+    if (kind === 'version') {
+      const { entry, holdSegment } = version ?? decodeVersion(payload).head;
+      this.#waiting.version(entry, holdSegment);
+      this.#unsyncedVersions += 1;
+    }
     this.#unsyncedBytes += payload.length;
     if (this.isFullyStaged) await this.flush();
   }
@@ -208,6 +218,15 @@ export class QueueCore {
     await this.#hooks.chained();
   }
 
+  /**
+   * What waits for its receipt needs this and nothing before, as segments and chain log prove it;
+   * undefined as long as they do not. Inside a change. Not `urgent`: it takes some calls until what
+   * was there before this process is read.
+   */
+  needed(urgent: boolean): Promise<Needed | undefined> {
+    return this.#waiting.needed(urgent ? Number.MAX_SAFE_INTEGER : LOOKED_AT_ONCE);
+  }
+
   /** Syncs and releases the folder. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -240,6 +259,7 @@ export class QueueCore {
         );
         // Before the record counts as applied: a crash in between repeats it.
         if (clearCache === true) await clearCaches(index);
+        this.#waiting.chained(kind, payload);
         index.state.chain = chain.end();
       });
     }
@@ -279,6 +299,7 @@ export class QueueCore {
     if (failed !== undefined) await closeQueueFiles(failed).catch(endWith);
     try {
       this.#files = await openQueueFiles(this.options);
+      this.#waiting = new WaitingProof(this.#files);
       this.#poison = undefined;
       this.#unsyncedBytes = 0;
       this.#unsyncedVersions = 0;

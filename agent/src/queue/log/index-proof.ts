@@ -129,3 +129,9 @@ export function placesIn(segments: RecordReader<SegmentKind>): (at: Position) =>
   const sizes = new Map(segments.files().map(({ number, size }) => [number, size]));
   return ({ file, offset }) => offset + RECORD_HEADER_BYTES <= (sizes.get(file) ?? 0);
 }
+
+/** Whether a segment is missing between others: they are dropped oldest first. */
+export function hasGap(segments: RecordReader<SegmentKind>): boolean {
+  const numbers = segments.files().map(({ number }) => number);
+  return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
+}

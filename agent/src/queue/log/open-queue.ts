@@ -20,7 +20,7 @@ import {
   segmentFormat,
 } from './formats.ts';
 import { nameBeyond } from './index-beyond.ts';
-import { isOfLogs, placesIn, survey } from './index-proof.ts';
+import { hasGap, isOfLogs, placesIn, survey } from './index-proof.ts';
 import { clearCaches, IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { forgetItems, nameLost } from './lost.ts';
 
@@ -169,12 +169,6 @@ async function forgetLostEnd(index: IndexStore, segments: QueueLogs['segments'])
   index.state.segments = newest === undefined ? undefined : segments.end();
   index.state.lastSegment = undefined;
   return true;
-}
-
-/** Whether a segment is missing between others: they are dropped oldest first. */
-function hasGap(segments: QueueLogs['segments']): boolean {
-  const numbers = segments.files().map(({ number }) => number);
-  return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
 }
 
 /**

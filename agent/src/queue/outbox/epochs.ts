@@ -84,7 +84,10 @@ export class DurableEpochs implements SweepEpochs {
     // The question is put to the written index, and a staged version may be an earlier one.
     await this.#core.flush();
     const unsigned = await index.firstKey(familyFrom('q', index.state.signedEntry + 1));
-    this.#answerable = unsigned === undefined || numberInKey(unsigned) > this.#through;
+    if (unsigned !== undefined && numberInKey(unsigned) <= this.#through) return false;
+    // D5: what the collector sweeps after the answer does not come back.
+    const needed = await this.#core.needed(true);
+    this.#answerable = needed !== undefined && needed.entry > this.#through;
     return this.#answerable;
   }
 }

@@ -1,17 +1,14 @@
+import { readChain } from '../log/chain-proof.ts';
 import { QueueError } from '../log/errors.ts';
+import { hasGap } from '../log/index-proof.ts';
+import type { NumberSet } from '../log/number-set.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
-import { decodeLostRecord, decodeSignedRecord, decodeVersion } from '../log/payloads.ts';
+import { decodeVersion } from '../log/payloads.ts';
 
 /** A version, and the batch under whose key its draft was sealed. */
 export interface BatchedEntry {
   readonly entry: number;
   readonly batch: number;
-}
-
-/** Versions from one number to another. */
-interface Run {
-  readonly from: number;
-  to: number;
 }
 
 /**
@@ -64,54 +61,34 @@ export class SentProof {
  * asks.
  */
 class LogProof {
-  /** What the chain log has signed or named as lost, ascending. */
-  readonly #settled: Run[];
+  /** What the chain log has signed or named as lost. */
+  readonly #settled: NumberSet;
   /** Versions by batch, as far as the segments were looked at. */
   readonly #versions = new Map<number, number[]>();
   #at: { readonly file: number; readonly offset: number } = { file: 0, offset: 0 };
   #newestBatch = 0;
 
-  private constructor(settled: Run[]) {
+  private constructor(settled: NumberSet) {
     this.#settled = settled;
   }
 
   static async read({ chain, segments }: QueueFiles): Promise<LogProof> {
-    const oldest = await oldestEntry(segments);
-    const found: Run[] = [];
-    for (const { number } of chain.files().toReversed()) {
-      let newestSigned = 0;
-      for await (const item of chain.scanFile(number)) {
-        // What is damaged says nothing that is proved.
-        if (item.type !== 'record' || item.payload === undefined) continue;
-        if (item.header.kind === 'signed') {
-          const { entries } = decodeSignedRecord(item.payload);
-          for (const entry of entries) add(found, entry);
-          newestSigned = Math.max(newestSigned, entries.at(-1) ?? 0);
-        } else if (item.header.kind === 'lost')
-          for (const { entry } of decodeLostRecord(item.payload).entries) add(found, entry);
-      }
-      if (newestSigned > 0 && newestSigned < oldest) break; // the files before speak of older ones
-    }
-    return new LogProof(found.sort((left, right) => left.from - right.from));
+    return new LogProof((await readChain(chain, await oldestEntry(segments))).settled);
   }
 
   settle(entries: readonly number[]): void {
-    for (const entry of entries) add(this.#settled, entry);
-    this.#settled.sort((left, right) => left.from - right.from);
+    for (const entry of entries) this.#settled.add(entry);
   }
 
   async isSettled({ segments }: QueueFiles, batch: number): Promise<boolean> {
-    const numbers = segments.files().map(({ number }) => number);
-    // A segment is missing between others: what it holds may come back, and needs its key then.
-    if (numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1)) return false;
+    // What a missing segment holds may come back, and needs its key then.
+    if (hasGap(segments)) return false;
     await this.#lookPast(segments, batch);
     const versions = this.#versions.get(batch);
     // Batches stand in the segments in their order: a later one shows that this one's place is
     // there, and empty.
     if (versions === undefined) return this.#newestBatch > batch;
-    const settled = versions.every((entry) =>
-      this.#settled.some(({ from, to }) => from <= entry && entry <= to),
-    );
+    const settled = versions.every((entry) => this.#settled.has(entry));
     if (settled) this.#versions.delete(batch);
     return settled;
   }
@@ -160,11 +137,4 @@ async function oldestEntry(segments: QueueFiles['segments']): Promise<number> {
     }
   }
   return 0;
-}
-
-/** Mostly the next one behind the last. */
-function add(runs: Run[], entry: number): void {
-  const last = runs.at(-1);
-  if (last !== undefined && entry === last.to + 1) last.to = entry;
-  else runs.push({ from: entry, to: entry });
 }
