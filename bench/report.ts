@@ -203,6 +203,11 @@ export function table(samples: readonly BenchSample[], systems: readonly SystemN
     ['', ...systems],
     ...figures(samples, systems).map(({ title, cells }) => [title, ...cells]),
   ];
+  return aligned(all);
+}
+
+/** Rows of cells as lines: the first column to the left, the others to the right. */
+export function aligned(all: readonly (readonly string[])[]): string[] {
   const widths =
     all[0]?.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0))) ?? [];
   return all.map((cells) =>

@@ -78,7 +78,7 @@ export function start({ program, args, cwd, environment }: Command): ChildProces
  * when it does not.
  */
 export async function run(command: Command): Promise<string> {
-  return (await finished(start(command), command)).output;
+  return (await finish(start(command), command)).output;
 }
 
 /**
@@ -115,7 +115,7 @@ export async function measure(
   };
   const timer = setInterval(sample, SAMPLE_MS);
   try {
-    const { output } = await finished(child, command);
+    const { output } = await finish(child, command);
     const wallSeconds = (performance.now() - began) / 1000;
     const sumOf = (server: boolean): number =>
       [...peaks.values()].reduce((sum, peak) => sum + (peak.server === server ? peak.bytes : 0), 0);
@@ -141,7 +141,11 @@ export async function stop(child: ChildProcess, patienceMs = 20_000): Promise<vo
   await closed.finally(() => clearTimeout(impatience));
 }
 
-function finished(child: ChildProcess, command: Command): Promise<{ readonly output: string }> {
+/** Waits for a program that has to succeed. Throws with its last words when it does not. */
+export function finish(
+  child: ChildProcess,
+  command: Command,
+): Promise<{ readonly output: string }> {
   const { program, args, accepted = [0] } = command;
   const parts: Buffer[] = [];
   let complaint = '';

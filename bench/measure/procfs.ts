@@ -29,15 +29,34 @@ export function cpuOf(pid: number | 'self'): { readonly own: number; readonly wa
   return { own: seconds(14) + seconds(15), waited: seconds(16) + seconds(17) };
 }
 
-/** The living children of a process, whichever thread started them. */
-function childrenOf(pid: number): number[] {
-  let threads: string[];
+/** A thread of a living process, and the processor time that it took so far. */
+export interface ThreadTime {
+  readonly id: number;
+  readonly name: string;
+  readonly seconds: number;
+}
+
+/** Every living thread of a process, to the nanosecond. */
+export function threadTimesOf(pid: number): ThreadTime[] {
+  return namesIn(`/proc/${pid}/task`).flatMap((id) => {
+    const [nanoseconds] = read(`/proc/${pid}/task/${id}/schedstat`)?.split(' ') ?? [];
+    const name = read(`/proc/${pid}/task/${id}/comm`)?.trim();
+    if (nanoseconds === undefined || name === undefined) return [];
+    return [{ id: Number(id), name, seconds: Number(nanoseconds) / 1e9 }];
+  });
+}
+
+function namesIn(folder: string): string[] {
   try {
-    threads = readdirSync(`/proc/${pid}/task`);
+    return readdirSync(folder);
   } catch {
     return [];
   }
-  return threads.flatMap((thread) =>
+}
+
+/** The living children of a process, whichever thread started them. */
+function childrenOf(pid: number): number[] {
+  return namesIn(`/proc/${pid}/task`).flatMap((thread) =>
     (read(`/proc/${pid}/task/${thread}/children`) ?? '').split(' ').filter(Boolean).map(Number),
   );
 }
