@@ -97,7 +97,12 @@ function renamed(model: SampleFile, number: number): Pick<SampleFile, 'items' | 
   const { draft, known } = model;
   return {
     items: [{ ...first, id, sealed }],
-    draft: { ...draft, fileId, content: { depth: 0, refs }, list: { ...draft.list, path } },
+    draft: {
+      ...draft,
+      fileId,
+      content: { depth: 0, piece: 0, refs },
+      list: { ...draft.list, path },
+    },
     known: { ...known, path, ino: BigInt(number) },
   };
 }

@@ -26,7 +26,7 @@ function sized(what: string, length: number, bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** 32 bytes: SHA-256 of the sealed bytes of a chunk or page. */
+/** 32 bytes: SHA-256 of the sealed bytes of a chunk or page, or of a slab's directory. */
 export const asChunkId = (bytes: Uint8Array): ChunkId =>
   sized('chunk id', HASH_BYTES, bytes) as ChunkId;
 /** 32 bytes: hash of a commit's header. */

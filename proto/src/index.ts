@@ -30,6 +30,7 @@ export {
 export * from './door/records.ts';
 export { isReleaseFile, isReleaseVersion } from './door/release.ts';
 export * from './door/session.ts';
+export * from './door/slab.ts';
 export * from './errors.ts';
 export * from './limits.ts';
 export * from './session-types.ts';

@@ -53,6 +53,18 @@ export const MAX_PAGE_BYTES = 128 * KIB;
 export const MAX_INLINE_REFS = 64;
 
 /**
+ * A file up to this size that does not grow is a piece of a slab: above it, a chunk of its own costs
+ * little beside its bytes.
+ */
+export const MAX_PIECE_PLAIN_BYTES = 64 * KIB;
+/** A sealed piece: the largest plaintext, its codec byte, and room for headers of filters. */
+export const MAX_PIECE_BYTES = MAX_PIECE_PLAIN_BYTES + KIB;
+/** Pieces of one slab: its directory is 9 KiB then, which whoever wants one piece reads too. */
+export const MAX_SLAB_PIECES = 256;
+/** Upper bound of a slab's bytes, twice what a builder makes. */
+export const MAX_SLAB_BYTES = 512 * KIB;
+
+/**
  * A path in bytes: Windows allows 32,767 UTF-16 units, Linux 4,096 bytes, and no path in a lab
  * comes near either.
  */

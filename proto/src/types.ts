@@ -11,7 +11,7 @@
 declare const brand: unique symbol;
 type Branded<Base, Name extends string> = Base & { readonly [brand]: Name };
 
-/** SHA-256 of the sealed bytes of a chunk or page (32 bytes). */
+/** SHA-256 of the sealed bytes of a chunk or page, or of a slab's directory (32 bytes). */
 export type ChunkId = Branded<Uint8Array, 'ChunkId'>;
 /** SHA-256 over a commit's header (32 bytes); excludes the signature. */
 export type CommitHash = Branded<Uint8Array, 'CommitHash'>;
@@ -37,31 +37,61 @@ export type FileId = Branded<Uint8Array, 'FileId'>;
 /** HMAC of a source's root path under the lineage's path key (16 bytes). */
 export type SourceId = Branded<Uint8Array, 'SourceId'>;
 
-/** A reference to one chunk (in content of depth 0) or one page (in deeper content). */
+/**
+ * A reference to one chunk or one piece of a slab (in content of depth 0), or one page (in deeper
+ * content).
+ */
 export interface Ref {
   readonly id: ChunkId;
-  /** Bytes of plaintext that the chunk, or everything below the page, stands for. */
+  /** Bytes of plaintext that the chunk, the piece, or everything below the page stands for. */
   readonly plainSize: number;
   /** The dedup-secret epoch whose subkeys sealed it. */
   readonly epoch: number;
 }
 
-/**
- * What a version consists of: `refs` name chunks when `depth` is 0, else pages whose own depth is
- * `depth - 1`.
- */
-export interface Content {
+/** A run of references: `refs` name chunks when `depth` is 0, else pages of depth `depth - 1`. */
+export interface References {
   readonly depth: number;
   readonly refs: readonly Ref[];
 }
 
+/** What a version consists of. */
+export interface Content extends References {
+  /**
+   * Which piece of a slab it is, counted from 1; 0 when the references name chunks or pages. A piece
+   * has depth 0 and one reference: the slab's id and epoch, and the piece's own plaintext size.
+   */
+  readonly piece: number;
+}
+
 /** A page before its keys are opened: the clear references and the sealed run of their keys. */
 export interface Page {
-  readonly content: Content;
+  readonly content: References;
   /** AES-256-GCM of `refs.length * 32` key bytes, tag last. */
   readonly sealedKeys: Uint8Array;
   /** The exact bytes that `sealedKeys` authenticates (everything before it). */
   readonly clear: Uint8Array;
+}
+
+/** One piece of a slab: a small file, sealed. */
+export interface SlabPiece {
+  /** Its sealed bytes, also where they are not here. */
+  readonly length: number;
+  /** SHA-256 of its sealed bytes (32 bytes): proves them without a key. */
+  readonly hash: Uint8Array;
+  /** Undefined in a hole: the slab is here without this piece. */
+  readonly sealed: Uint8Array | undefined;
+}
+
+/** A slab taken apart; `pieceOf` gives its pieces. */
+export interface Slab {
+  /** What its id is the SHA-256 of: the same whichever pieces are here. */
+  readonly directory: Uint8Array;
+  /** 1 to 256. */
+  readonly count: number;
+  /** Where each piece begins in `bytes`; -1 for one that is not here. */
+  readonly places: Int32Array;
+  readonly bytes: Uint8Array;
 }
 
 export type StoredKind = 'chunk' | 'page';

@@ -71,15 +71,42 @@ const ref = fc.record<proto.Ref>({
   plainSize: fc.integer({ min: 1, max: proto.MAX_CHUNK_PLAIN_BYTES }),
   epoch: positive32,
 });
-const content = fc.record<proto.Content>({
-  depth: fc.nat({ max: proto.MAX_PAGE_DEPTH }),
-  refs: fc.array(ref, { minLength: 1, maxLength: 6 }),
-});
-export const pageContent: fc.Arbitrary<proto.Content> = fc.record<proto.Content>({
+const content = fc.oneof(
+  fc.record<proto.Content>({
+    depth: fc.nat({ max: proto.MAX_PAGE_DEPTH }),
+    piece: fc.constant(0),
+    refs: fc.array(ref, { minLength: 1, maxLength: 6 }),
+  }),
+  fc.record<proto.Content>({
+    depth: fc.constant(0),
+    piece: fc.integer({ min: 1, max: proto.MAX_SLAB_PIECES }),
+    refs: fc.tuple(
+      fc.record<proto.Ref>({
+        id: chunkId,
+        plainSize: fc.integer({ min: 1, max: proto.MAX_PIECE_PLAIN_BYTES }),
+        epoch: positive32,
+      }),
+    ),
+  }),
+);
+/** Pieces of a slab, some of them not here; at least one is. */
+export const slabPieces: fc.Arbitrary<proto.SlabPiece[]> = fc
+  .array(fc.record({ sealed: upTo(2, 60), hash, isHere: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 20,
+  })
+  .map((pieces) =>
+    pieces.map(({ sealed, hash, isHere }) => ({
+      length: sealed.length,
+      hash,
+      sealed: isHere || pieces.every((piece) => !piece.isHere) ? sealed : undefined,
+    })),
+  );
+export const pageContent: fc.Arbitrary<proto.References> = fc.record<proto.References>({
   depth: fc.nat({ max: proto.MAX_PAGE_DEPTH - 1 }),
   refs: fc.array(ref, { minLength: 1, maxLength: 20 }),
 });
-const noContent: proto.Content = { depth: 0, refs: [] };
+const noContent: proto.Content = { depth: 0, piece: 0, refs: [] };
 const sizeOf = (value: proto.Content) =>
   value.refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
 
@@ -157,7 +184,7 @@ const entryDraft = fc
     if (value.kind !== 'file')
       return { ...value, list, size: 0, content: noContent, read: undefined };
     const keys = value.content.refs.map(() => key);
-    if (grows)
+    if (grows && value.content.piece === 0)
       return {
         ...value,
         completion: 'growing',

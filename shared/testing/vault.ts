@@ -131,6 +131,7 @@ export function fileDraft(path: string, change: Partial<EntryDraft> = {}): Entry
     completion: 'assumed',
     content: {
       depth: 0,
+      piece: 0,
       refs: [{ id: noise(`chunk of ${path}`, 32) as never, plainSize: 100, epoch: 1 }],
     },
     list: {

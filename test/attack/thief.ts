@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import {
-  type Content,
   decodeEntryDraft,
   decodePage,
   type ReadPart,
+  type References,
   type VaultId,
 } from '@aliquot/proto';
 import {
@@ -145,7 +145,7 @@ export class Thief {
     }
   }
 
-  #content(content: Content, keys: readonly Uint8Array[]): void {
+  #content(content: References, keys: readonly Uint8Array[]): void {
     for (const [at, { id }] of content.refs.entries())
       this.#item(Buffer.from(id).toString('hex'), keys[at] ?? new Uint8Array(KEY_BYTES));
   }

@@ -319,7 +319,7 @@ export class Capturer {
     const draft: EntryDraft = {
       ...this.#draft(task, known),
       size: 0,
-      content: { depth: 0, refs: [] },
+      content: { depth: 0, piece: 0, refs: [] },
       read: undefined,
     };
     try {
@@ -341,7 +341,7 @@ export class Capturer {
       size: 0,
       capturedAtMs: claimedMs(this.#clock.nowMs()),
       completion: 'assumed',
-      content: { depth: 0, refs: [] },
+      content: { depth: 0, piece: 0, refs: [] },
       list: {
         platform,
         path,

@@ -1,10 +1,10 @@
 import {
   type ChunkId,
-  type Content,
   decodeEntry,
   decodePage,
   decodeSignedCommit,
   type EntrySlot,
+  type References,
 } from '@aliquot/proto';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
 
@@ -16,7 +16,7 @@ type Pages = Pick<QueuedItems, 'readItem'>;
  * them, children before their page. What lies below a page that the queue no longer holds was at
  * the collector when that page was.
  */
-async function* itemsOf(held: Pages, content: Content): AsyncGenerator<ChunkId, void, void> {
+async function* itemsOf(held: Pages, content: References): AsyncGenerator<ChunkId, void, void> {
   for (const { id } of content.refs) {
     if (content.depth > 0) {
       const page = await held.readItem(id);
@@ -26,7 +26,7 @@ async function* itemsOf(held: Pages, content: Content): AsyncGenerator<ChunkId, 
   }
 }
 
-function contentOf(slot: EntrySlot): Content | undefined {
+function contentOf(slot: EntrySlot): References | undefined {
   return slot.type === 'entry' ? decodeEntry(slot.bytes).content : undefined;
 }
 
@@ -69,7 +69,7 @@ export async function slotsNeeding(
 
 async function needs(
   held: Pages,
-  content: Content,
+  content: References,
   wanted: ReadonlySet<string>,
 ): Promise<'yes' | 'no' | 'maybe'> {
   let answer: 'no' | 'maybe' = 'no';

@@ -192,7 +192,7 @@ export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
     ...draft,
     kind: 'gone',
     size: 0,
-    content: { depth: 0, refs: [] },
+    content: { depth: 0, piece: 0, refs: [] },
     read: undefined,
   };
   await queue.intake.capture().putVersion(gone, undefined);

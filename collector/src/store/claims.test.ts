@@ -63,7 +63,7 @@ class Claims {
     const refs = half ? [this.full] : [this.full, this.less];
     const size = refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
     const { draft } = agent.file(path, [content('any')]);
-    const whole: Content = { depth: 3, refs };
+    const whole: Content = { depth: 3, piece: 0, refs };
     return {
       ...draft,
       size,

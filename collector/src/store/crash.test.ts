@@ -1,6 +1,6 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeEntry, decodePage, decodeSignedCommit } from '@aliquot/proto';
+import { decodeEntry, decodePage, decodeSignedCommit, type References } from '@aliquot/proto';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
@@ -54,7 +54,7 @@ async function expectWhole(store: StoredVault): Promise<void> {
     const { record } = await store.log.leafAt(leaf);
     if (record.type !== 'commit') continue;
     const contents = decodeSignedCommit(record.commit).slots.flatMap((slot) =>
-      slot.type === 'entry' ? [decodeEntry(slot.bytes).content] : [],
+      slot.type === 'entry' ? [decodeEntry(slot.bytes).content as References] : [],
     );
     for (let below = contents.pop(); below !== undefined; below = contents.pop()) {
       for await (const item of store.reading.readItems(below.refs.map(({ id }) => id))) {

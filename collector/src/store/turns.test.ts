@@ -35,7 +35,7 @@ function hugeContent(): { content: Content; items: PutItem[]; chunks: PutItem[] 
         .map(({ id }) => ({ id, plainSize: 262_144, epoch: 1 })),
     ),
   );
-  const root = { depth: 1, refs: pages.map(({ ref }) => ref) };
+  const root = { depth: 1, piece: 0, refs: pages.map(({ ref }) => ref) };
   return { content: root, items: pages.map(({ item }) => item), chunks };
 }
 

@@ -380,7 +380,7 @@ export class WorldAgent {
       size: 0,
       capturedAtMs: capturedAtMs ?? this.world.clock.now,
       completion: 'assumed',
-      content: { depth: 0, refs: [] },
+      content: { depth: 0, piece: 0, refs: [] },
       list: {
         platform: 'posix',
         path: utf8(path),

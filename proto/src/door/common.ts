@@ -2,11 +2,21 @@ import {
   MAX_CHUNK_PLAIN_BYTES,
   MAX_INLINE_REFS,
   MAX_PAGE_DEPTH,
+  MAX_PIECE_PLAIN_BYTES,
   MAX_SIGNED_BODY_BYTES,
+  MAX_SLAB_PIECES,
   MAX_TEXT_CHARS,
 } from '../limits.ts';
 import type { StoredItem } from '../session-types.ts';
-import type { ChainPoint, Content, Ref, Signed, StoredKind, TreeHead } from '../types.ts';
+import type {
+  ChainPoint,
+  Content,
+  Ref,
+  References,
+  Signed,
+  StoredKind,
+  TreeHead,
+} from '../types.ts';
 import { codec } from './codec.ts';
 import { checked, type Field, list, object, refusal } from './field.ts';
 import { v1 } from './generated.ts';
@@ -49,7 +59,7 @@ const ref = object<Ref>('Ref', { id: chunkId, plainSize: positive, epoch: positi
  * References of one entry or page: `max` of them, page levels up to `maxDepth`. Chunks are bounded,
  * and no page is empty.
  */
-export function checkContent(content: Content, label: string, maxDepth: number): void {
+export function checkReferences(content: References, label: string, maxDepth: number): void {
   if (content.depth > maxDepth)
     throw refusal(
       'FORMAT_LIMIT',
@@ -73,7 +83,7 @@ export function checkContent(content: Content, label: string, maxDepth: number):
  * Plaintext bytes that the references stand for, exact; may be more than a safe integer only for
  * hostile input.
  */
-export function plainSizeOf(content: Content): number {
+export function plainSizeOf(content: References): number {
   return content.refs.reduce((sum, { plainSize }) => sum + plainSize, 0);
 }
 
@@ -82,9 +92,26 @@ export const inlineContent: Field<Content> = checked(
   object<Content>('Content', {
     depth: uint(0, MAX_PAGE_DEPTH),
     refs: list(ref, 0, MAX_INLINE_REFS),
+    piece: uint(0, MAX_SLAB_PIECES),
   }),
-  (content, label) => checkContent(content, label, MAX_PAGE_DEPTH),
+  (content, label) => {
+    checkReferences(content, label, MAX_PAGE_DEPTH);
+    if (content.piece > 0) checkPiece(content, label);
+  },
 );
+
+/** A piece is a whole small file: nothing of it stands anywhere else. */
+function checkPiece({ depth, refs }: Content, label: string): void {
+  const [slab] = refs;
+  if (depth !== 0 || slab === undefined || refs.length !== 1)
+    throw refusal('FORMAT_MALFORMED', label, 'is a piece, but does not name one slab');
+  if (slab.plainSize > MAX_PIECE_PLAIN_BYTES)
+    throw refusal(
+      'FORMAT_LIMIT',
+      label,
+      `names a piece of ${slab.plainSize} bytes, more than the ${MAX_PIECE_PLAIN_BYTES} allowed`,
+    );
+}
 
 const storedKind: Field<StoredKind> = choice<StoredKind>({ chunk: 1, page: 2 });
 

@@ -59,13 +59,14 @@ function checkSize(
     throw refusal('FORMAT_MALFORMED', label, `is a ${value.kind} with content`);
 }
 
-/** Only a file can be captured while it grows. */
+/** Only a file can be captured while it grows, and what grows is cut into chunks. */
 function checkGrowing(
-  { kind, completion }: { kind: EntryKind; completion: Completion },
+  { kind, completion, content }: { kind: EntryKind; completion: Completion; content: Content },
   label: string,
 ): void {
-  if (completion === 'growing' && kind !== 'file')
-    throw refusal('FORMAT_MALFORMED', label, `is a ${kind} that grows`);
+  if (completion !== 'growing') return;
+  if (kind !== 'file') throw refusal('FORMAT_MALFORMED', label, `is a ${kind} that grows`);
+  if (content.piece > 0) throw refusal('FORMAT_MALFORMED', label, 'is a piece that grows');
 }
 
 /** The clear part of a version and its two sealed parts, as one leaf of a commit. */

@@ -63,8 +63,30 @@ const ref = { id, plainSize: 1, epoch: 1 };
 const withRefs = (count: number): proto.Entry => ({
   ...entry,
   size: count,
-  content: { depth: 0, refs: times(count, ref) },
+  content: { depth: 0, piece: 0, refs: times(count, ref) },
 });
+const pieceContent = (piece: number, plainSize: number): proto.Content => ({
+  depth: 0,
+  piece,
+  refs: [{ ...ref, plainSize }],
+});
+const pieceEntry = (piece: number): proto.Entry => ({
+  ...entry,
+  size: 7,
+  content: pieceContent(piece, 7),
+});
+const slabPiece = (length: number): proto.SlabPiece => ({
+  length,
+  hash: filled(32),
+  sealed: filled(length),
+});
+const DIRECTORY_BYTES = 8 + 35 * 8;
+/** Eight pieces that make a slab of so many bytes, by its directory. */
+const slabOf = (bytes: number): proto.SlabPiece[] => {
+  const each = Math.floor((bytes - DIRECTORY_BYTES) / 8);
+  const last = bytes - DIRECTORY_BYTES - 7 * each;
+  return [...times(7, slabPiece(each)), slabPiece(last)];
+};
 const ready = sample<proto.ServerFrame>('ServerFrame', (value) => value.type === 'ready');
 
 /** A page made of its clear part and as many key bytes as it needs. */
@@ -90,7 +112,7 @@ const upper: readonly (readonly [
   [
     'page levels of an entry',
     proto.MAX_PAGE_DEPTH,
-    (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: n, refs: [ref] } }),
+    (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: n, piece: 0, refs: [ref] } }),
     proto.decodeEntry,
   ],
   [
@@ -100,10 +122,35 @@ const upper: readonly (readonly [
       proto.encodeEntry({
         ...entry,
         size: n,
-        content: { depth: 0, refs: [{ ...ref, plainSize: n }] },
+        content: { depth: 0, piece: 0, refs: [{ ...ref, plainSize: n }] },
       }),
     proto.decodeEntry,
   ],
+  [
+    'plaintext bytes of a piece',
+    proto.MAX_PIECE_PLAIN_BYTES,
+    (n) => proto.encodeEntry({ ...pieceEntry(1), size: n, content: pieceContent(1, n) }),
+    proto.decodeEntry,
+  ],
+  [
+    'place of a piece in its slab',
+    proto.MAX_SLAB_PIECES,
+    (n) => proto.encodeEntry(pieceEntry(n)),
+    proto.decodeEntry,
+  ],
+  [
+    'pieces of a slab',
+    proto.MAX_SLAB_PIECES,
+    (n) => proto.encodeSlab(times(n, slabPiece(2))),
+    proto.decodeSlab,
+  ],
+  [
+    'sealed bytes of a piece',
+    proto.MAX_PIECE_BYTES,
+    (n) => proto.encodeSlab([slabPiece(n)]),
+    proto.decodeSlab,
+  ],
+  ['bytes of a slab', proto.MAX_SLAB_BYTES, (n) => proto.encodeSlab(slabOf(n)), proto.decodeSlab],
   [
     'characters of a class',
     proto.MAX_CLASS_CHARS,
@@ -505,7 +552,10 @@ const lower: readonly (readonly [string, number, (n: number) => Uint8Array])[] =
     'epoch of a reference',
     1,
     (n) =>
-      proto.encodeEntry({ ...withRefs(1), content: { depth: 0, refs: [{ ...ref, epoch: n }] } }),
+      proto.encodeEntry({
+        ...withRefs(1),
+        content: { depth: 0, piece: 0, refs: [{ ...ref, epoch: n }] },
+      }),
   ],
   [
     'bytes of an item',
@@ -514,6 +564,8 @@ const lower: readonly (readonly [string, number, (n: number) => Uint8Array])[] =
   ],
   ['bytes of a salt', 16, (n) => proto.encodeKitFile({ ...kitFile, salt: filled(n) })],
   ['credit', 1, (n) => proto.encodeServerFrame({ type: 'credit', bytes: n })],
+  ['pieces of a slab', 1, (n) => proto.encodeSlab(times(n, slabPiece(2)))],
+  ['sealed bytes of a piece', 2, (n) => proto.encodeSlab([slabPiece(n)])],
   ['references of a page', 1, (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) })],
 ];
 
@@ -532,7 +584,23 @@ describe('rules between fields', () => {
     ],
     [
       'depth without pages',
-      () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 1, refs: [] } }),
+      () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 1, piece: 0, refs: [] } }),
+    ],
+    [
+      'a piece without a slab',
+      () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 0, piece: 1, refs: [] } }),
+    ],
+    [
+      'a piece of two slabs',
+      () => proto.encodeEntry({ ...withRefs(2), content: { ...withRefs(2).content, piece: 1 } }),
+    ],
+    [
+      'a piece below a page',
+      () => proto.encodeEntry({ ...withRefs(1), content: { depth: 1, piece: 1, refs: [ref] } }),
+    ],
+    [
+      'a piece of a file that grows',
+      () => proto.encodeEntry({ ...pieceEntry(1), completion: 'growing' }),
     ],
     [
       'a folder with content',
@@ -540,7 +608,13 @@ describe('rules between fields', () => {
     ],
     [
       'a vanished file with a read part',
-      () => proto.encodeEntry({ ...entry, kind: 'gone', size: 0, content: { depth: 0, refs: [] } }),
+      () =>
+        proto.encodeEntry({
+          ...entry,
+          kind: 'gone',
+          size: 0,
+          content: { depth: 0, piece: 0, refs: [] },
+        }),
     ],
     ['a file without a read part', () => proto.encodeEntry({ ...entry, sealedRead: filled(0) })],
     [

@@ -10,8 +10,8 @@
 import { asChunkId } from '../brand.ts';
 import { FormatError } from '../errors.ts';
 import { HASH_BYTES, MAX_PAGE_DEPTH, MAX_PAGE_REFS, TAG_BYTES } from '../limits.ts';
-import type { Content, Page, Ref } from '../types.ts';
-import { checkContent, plainSizeOf } from './common.ts';
+import type { Page, Ref, References } from '../types.ts';
+import { checkReferences, plainSizeOf } from './common.ts';
 
 const MAGIC = Uint8Array.of(0x41, 0x4c, 0x51, 0x50);
 const VERSION = 1;
@@ -20,7 +20,7 @@ const HEADER_BYTES = 8;
 const REF_BYTES = HASH_BYTES + 8 + 4;
 
 /** The exact bytes before the sealed keys: what their seal authenticates. @throws FormatError */
-export function encodePageClear(content: Content): Uint8Array {
+export function encodePageClear(content: References): Uint8Array {
   const count = content.refs.length;
   check(content);
   const clear = new Uint8Array(HEADER_BYTES + count * REF_BYTES);
@@ -43,7 +43,7 @@ export function encodePageClear(content: Content): Uint8Array {
  * A page's bytes; `sealedKeys` is one key of 32 bytes for each reference and the tag. @throws
  * FormatError
  */
-export function encodePage(content: Content, sealedKeys: Uint8Array): Uint8Array {
+export function encodePage(content: References, sealedKeys: Uint8Array): Uint8Array {
   const clear = encodePageClear(content);
   const expected = content.refs.length * HASH_BYTES + TAG_BYTES;
   if (sealedKeys.length !== expected)
@@ -87,16 +87,16 @@ export function decodePage(bytes: Uint8Array): Page {
       epoch: data.getUint32(at + HASH_BYTES + 8),
     });
   }
-  const content: Content = { depth: data.getUint8(5), refs };
+  const content: References = { depth: data.getUint8(5), refs };
   check(content);
   return { content, sealedKeys: plain.subarray(clearBytes), clear: plain.subarray(0, clearBytes) };
 }
 
-function check(content: Content): void {
+function check(content: References): void {
   const { depth, refs } = content;
   if (!Number.isInteger(depth) || depth < 0) throw malformed('has no depth');
   // A page stands one level below the content that names it.
-  checkContent(content, 'Page', MAX_PAGE_DEPTH - 1);
+  checkReferences(content, 'Page', MAX_PAGE_DEPTH - 1);
   if (refs.length === 0) throw malformed('is empty');
   if (refs.length > MAX_PAGE_REFS)
     throw limit(`has ${refs.length} references, more than the ${MAX_PAGE_REFS} allowed`);

@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { doors } from '../../testing/arbitraries.ts';
 import { refusalOf } from '../../testing/damage.ts';
-import { decodePage, encodeCarriedFile, encodePage, splitCarriedFile } from '../index.ts';
+import {
+  decodePage,
+  decodeSlab,
+  encodeCarriedFile,
+  encodePage,
+  encodeSlab,
+  pieceOf,
+  type SlabPiece,
+  splitCarriedFile,
+} from '../index.ts';
 
 /**
  * Vectors are files that never change once released: a valid one proves that version 1 is read for
@@ -41,8 +50,16 @@ function plain(value: unknown): unknown {
   );
 }
 
+/** A slab as a vector shows it: what its id covers, and its pieces. */
+function slabParts(bytes: Uint8Array): { directory: Uint8Array; pieces: SlabPiece[] } {
+  const slab = decodeSlab(bytes);
+  const pieces = Array.from({ length: slab.count }, (_, index) => pieceOf(slab, index));
+  return { directory: slab.directory, pieces };
+}
+
 function decode(vector: Vector): unknown {
   if (vector.type === 'Page') return decodePage(bytesOf(vector));
+  if (vector.type === 'Slab') return slabParts(bytesOf(vector));
   if (vector.type === 'CarriedFile') return splitCarriedFile(bytesOf(vector));
   const door = doors[vector.type];
   if (door === undefined) throw new Error(`no door for ${vector.type}`);
@@ -54,6 +71,7 @@ function encode(type: string, value: unknown): Uint8Array {
     const { content, sealedKeys } = value as ReturnType<typeof decodePage>;
     return encodePage(content, sealedKeys);
   }
+  if (type === 'Slab') return encodeSlab((value as ReturnType<typeof slabParts>).pieces);
   if (type === 'CarriedFile')
     return encodeCarriedFile(value as ReturnType<typeof splitCarriedFile>);
   return doors[type]?.encode(value as never) ?? new Uint8Array(0);
@@ -83,7 +101,7 @@ describe('refused vectors', () => {
 
 describe('the vectors', () => {
   it('cover every type both ways', () => {
-    for (const type of [...Object.keys(doors), 'Page', 'CarriedFile']) {
+    for (const type of [...Object.keys(doors), 'Page', 'Slab', 'CarriedFile']) {
       const own = vectors.filter((vector) => vector.type === type);
       expect(
         own.some(({ error }) => error === undefined),

@@ -13,13 +13,13 @@ const sealedError = code('COMMIT_ENTRY_SEALED');
 const random = repeatableRandom('entries');
 const seal = (draft: EntryDraft): Entry => decodeEntry(sealEntry(draft, listKey, readKey, random));
 
-const nothing = { size: 0, content: { depth: 0, refs: [] }, read: undefined };
+const nothing = { size: 0, content: { depth: 0, piece: 0, refs: [] }, read: undefined };
 const { list } = fileDraft('/data/run');
 const drafts: Record<string, EntryDraft> = {
   file: fileDraft('/data/run/sample.raw'),
   'empty file': fileDraft('/data/empty', {
     size: 0,
-    content: { depth: 0, refs: [] },
+    content: { depth: 0, piece: 0, refs: [] },
     read: { sha256: noise('empty', 32), keys: [] },
   }),
   directory: fileDraft('/data/run', { ...nothing, kind: 'directory' }),
@@ -107,17 +107,17 @@ describe('an entry that was touched', () => {
   if (ref === undefined) throw new Error('the draft has one chunk');
 
   it.each([
-    ['kind', { kind: 'gone', size: 0, content: { depth: 0, refs: [] } }],
+    ['kind', { kind: 'gone', size: 0, content: { depth: 0, piece: 0, refs: [] } }],
     ['salt', { salt: flipped(entry.salt, 0) }],
     ['source', { sourceId: flipped(entry.sourceId, 15) }],
     ['class', { class: 'other' }],
     ['file id', { fileId: flipped(entry.fileId, 31) }],
-    ['size', { size: 101, content: { depth: 0, refs: [{ ...ref, plainSize: 101 }] } }],
+    ['size', { size: 101, content: { depth: 0, piece: 0, refs: [{ ...ref, plainSize: 101 }] } }],
     ['capture time', { capturedAtMs: entry.capturedAtMs + 1 }],
     ['completion', { completion: 'proven' }],
     ['depth', { content: { ...content, depth: 1 } }],
-    ['chunk id', { content: { depth: 0, refs: [{ ...ref, id: flipped(ref.id, 0) }] } }],
-    ['chunk epoch', { content: { depth: 0, refs: [{ ...ref, epoch: 2 }] } }],
+    ['chunk id', { content: { depth: 0, piece: 0, refs: [{ ...ref, id: flipped(ref.id, 0) }] } }],
+    ['chunk epoch', { content: { depth: 0, piece: 0, refs: [{ ...ref, epoch: 2 }] } }],
     [
       'chunk count',
       {

@@ -13,7 +13,7 @@ import {
 import { planeCount, planeStarts } from './samples.ts';
 import { Scratch } from './scratch.ts';
 import { longestFrame, ZstdCompressor, zstdDecoder } from './zstd.ts';
-import { zstdFrameLength } from './zstd-frame.ts';
+import { frameMagic, zstdFrameLength } from './zstd-frame.ts';
 
 /**
  * The codec byte in front of every encoded chunk: bits 0–3 compressor, bits 4–6 numeric filter, bit
@@ -53,8 +53,12 @@ const PLANES_FROM_BYTES = 16 * 1024;
 /** What vaults are made with, and the only one that this release knows. */
 export const ENCODER_VERSION = 1;
 
+/** A codec byte, the longest filter header, and what up to four frames take instead of one. */
+const ROOM_FOR_HEADERS = 2304;
+
 const filteredBytes = new Scratch();
 const encodedBytes = new Scratch();
+const pieceBytes = new Scratch();
 
 /**
  * Encodes one chunk's plaintext: codec byte, filter header, then the bytes compressed, or as they
@@ -68,12 +72,54 @@ const encodedBytes = new Scratch();
  * @throws SealError `SEAL_VERSION_UNKNOWN`.
  */
 export function encode(plain: Uint8Array, encoderVersion: number): Uint8Array {
+  checkVersion(encoderVersion);
+  return pack(plain, chooseFilter(plain, compressedSize));
+}
+
+function checkVersion(encoderVersion: number): void {
   if (encoderVersion !== ENCODER_VERSION)
     throw new SealError(
       'SEAL_VERSION_UNKNOWN',
       `encoder version ${encoderVersion} is not known to this release; update Aliquot`,
     );
-  return pack(plain, chooseFilter(plain, compressedSize));
+}
+
+/**
+ * Encodes a piece of a slab to `out` from `at` on: as `encode`, without the four bytes that every
+ * zstd frame begins with, which small files cannot spare.
+ *
+ * @param at From 4 on: what stands in the four bytes in front is lost. Behind it must be room for
+ * `longestPiece` bytes.
+ * @returns Where the encoded piece ends.
+ * @throws SealError `SEAL_VERSION_UNKNOWN`.
+ */
+export function encodePiece(
+  plain: Uint8Array,
+  encoderVersion: number,
+  out: Uint8Array,
+  at: number,
+): number {
+  checkVersion(encoderVersion);
+  const end = packInto(plain, chooseFilter(plain, compressedSize), out, at, frameMagic.length);
+  return end - at <= plain.length ? end : storeInto(plain, out, at);
+}
+
+/** Room that encoding a piece of so many bytes takes, of which it gives back what it does not need. */
+export function longestPiece(length: number): number {
+  return ROOM_FOR_HEADERS + longestFrame(length);
+}
+
+/** The plaintext of an encoded piece; see `decode`. */
+export function decodePiece(encoded: Uint8Array, maxPlain: number): Uint8Array {
+  const codec = encoded[0] ?? 0;
+  if ((codec & COMPRESSOR_BITS) === STORED) return decode(encoded, maxPlain);
+  const { headerBytes } = parseFilter((codec >>> FILTER_SHIFT) & FILTER_BITS, encoded.subarray(1));
+  const bodyAt = 1 + headerBytes;
+  const whole = pieceBytes.of(encoded.length + frameMagic.length);
+  whole.set(encoded.subarray(0, bodyAt));
+  whole.set(frameMagic, bodyAt);
+  whole.set(encoded.subarray(bodyAt), bodyAt + frameMagic.length);
+  return decode(whole, maxPlain);
 }
 
 /**
@@ -136,26 +182,44 @@ function framesOf(body: Uint8Array, count: number): Uint8Array[] {
 
 function store(plain: Uint8Array): Uint8Array {
   const encoded = new Uint8Array(plain.length + 1);
-  encoded[0] = STORED;
-  encoded.set(plain, 1);
+  storeInto(plain, encoded, 0);
   return encoded;
+}
+
+/** Returns where it ends. */
+function storeInto(plain: Uint8Array, out: Uint8Array, at: number): number {
+  out[at] = STORED;
+  out.set(plain, at + 1);
+  return at + 1 + plain.length;
 }
 
 /** Filtered and compressed; stored when that is not shorter. */
 function pack(plain: Uint8Array, filter: Filter): Uint8Array {
   if (plain.length === 0) return store(plain);
+  const encoded = encodedBytes.of(ROOM_FOR_HEADERS + longestFrame(plain.length));
+  const end = packInto(plain, filter, encoded, 0, 0);
+  return end <= plain.length ? encoded.slice(0, end) : store(plain);
+}
+
+/**
+ * Codec byte, filter header, frames. With `leaveOut`, so many bytes of the first frame lie below
+ * what is written over them then.
+ */
+function packInto(
+  plain: Uint8Array,
+  filter: Filter,
+  out: Uint8Array,
+  at: number,
+  leaveOut: number,
+): number {
   const header = filterHeader(filter);
   const planes = planesOf(filtered(plain, filter), filter);
-  const encoded = encodedBytes.of(
-    1 + header.length + planes.reduce((sum, plane) => sum + longestFrame(plane.length), 0),
-  );
-  encoded[0] =
-    (planes.length > 1 ? ZSTD_PLANES : ZSTD) | (filterNumbers[filter.kind] << FILTER_SHIFT);
-  encoded.set(header, 1);
   const compressor = compressorFor(filter);
-  let end = 1 + header.length;
-  for (const plane of planes) end += compressor.compress(plane, encoded, end);
-  return end <= plain.length ? encoded.slice(0, end) : store(plain);
+  let end = at + 1 + header.length - leaveOut;
+  for (const plane of planes) end += compressor.compress(plane, out, end);
+  out[at] = (planes.length > 1 ? ZSTD_PLANES : ZSTD) | (filterNumbers[filter.kind] << FILTER_SHIFT);
+  out.set(header, at + 1);
+  return end;
 }
 
 /** What is compressed by itself. */

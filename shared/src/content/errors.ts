@@ -21,6 +21,8 @@ const codes = {
   SEAL_PAGE_DEPTH: 'final',
   /** A content list and its list of keys have different lengths. */
   SEAL_KEY_COUNT: 'final',
+  /** The slab is here without this piece. */
+  SEAL_PIECE_MISSING: 'final',
   /** There is no dedup secret for the epoch that is to seal. */
   SEAL_EPOCH_UNKNOWN: 'final',
 } satisfies ErrorCodes;

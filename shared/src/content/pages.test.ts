@@ -73,7 +73,11 @@ describe('the pages of a version', () => {
   it('are none up to 32 chunks, and the references stand in the entry itself', () => {
     const built = buildContent(vault.keys, all.slice(0, 32));
     expect(built.pages).toEqual([]);
-    expect(built.content).toEqual({ depth: 0, refs: all.slice(0, 32).map(({ ref }) => ref) });
+    expect(built.content).toEqual({
+      depth: 0,
+      piece: 0,
+      refs: all.slice(0, 32).map(({ ref }) => ref),
+    });
   });
 
   it('nest when they are many themselves', () => {

@@ -6,6 +6,7 @@ import {
   encodePage,
   encodePageClear,
   type Ref,
+  type References,
   type VaultId,
 } from '@aliquot/proto';
 import { aeadSeal, hmacSha256, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
@@ -120,7 +121,7 @@ export class ContentBuilder {
       const level = end.#levels[depth] ?? [];
       if (end.#levels.length === depth + 1 && level.length <= INLINE_REFS) {
         return {
-          content: { depth, refs: level.map(({ ref }) => ref) },
+          content: { depth, piece: 0, refs: level.map(({ ref }) => ref) },
           keys: level.map(({ key }) => key),
           pages,
         };
@@ -159,7 +160,7 @@ function endsPage(id: ChunkId): boolean {
  * never meets two messages.
  */
 function sealPage(keys: VaultKeys, depth: number, run: readonly KeyedRef[]): SealedPage {
-  const content: Content = { depth, refs: run.map((item) => item.ref) };
+  const content: References = { depth, refs: run.map((item) => item.ref) };
   const clear = encodePageClear(content);
   const secret = new Uint8Array(run.length * KEY_BYTES);
   for (const [index, item] of run.entries()) secret.set(item.key, index * KEY_BYTES);
@@ -182,7 +183,7 @@ function pageHeader(vaultId: VaultId, clear: Uint8Array): Uint8Array {
   return Buffer.concat([itemHeader('page', vaultId), clear]);
 }
 
-function sizeOf(content: Content): number {
+function sizeOf(content: References): number {
   return content.refs.reduce((total, ref) => total + ref.plainSize, 0);
 }
 
@@ -198,7 +199,7 @@ export function openPage(
   ref: Ref,
   key: Uint8Array,
   bytes: Uint8Array,
-): { content: Content; keys: Uint8Array[] } {
+): { content: References; keys: Uint8Array[] } {
   checkId('page', ref.id, bytes);
   const page = decodePage(bytes);
   const secret = openSealed('page', key, page.sealedKeys, pageHeader(vaultId, page.clear));
@@ -230,7 +231,7 @@ export function openPage(
  */
 export async function* walkContent(
   vaultId: VaultId,
-  content: Content,
+  content: References,
   keys: readonly Uint8Array[],
   fetchPage: (ref: Ref) => Promise<Uint8Array>,
   offset = 0,

@@ -103,6 +103,7 @@ export function openChunk(
 export function currentSubkeys(keys: VaultKeys): {
   readonly chunkSubkey: Uint8Array;
   readonly pageSubkey: Uint8Array;
+  readonly slabSubkey: Uint8Array;
 } {
   const subkeys = keys.epochs.get(keys.currentEpoch);
   if (subkeys === undefined)

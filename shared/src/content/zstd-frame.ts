@@ -1,4 +1,5 @@
-const magic = [0x28, 0xb5, 0x2f, 0xfd] as const;
+/** What every frame begins with. */
+export const frameMagic = [0x28, 0xb5, 0x2f, 0xfd] as const;
 const dictionaryIdBytes = [0, 1, 2, 4] as const;
 const contentSizeLengths = [0, 2, 4, 8] as const;
 const BLOCK_HEADER_BYTES = 3;
@@ -12,8 +13,8 @@ const RESERVED_BLOCK = 3;
  * frame that was cut off, so we look ourselves.
  */
 export function zstdFrameLength(bytes: Uint8Array): number | undefined {
-  const descriptor = bytes[magic.length];
-  if (descriptor === undefined || magic.some((byte, index) => bytes[index] !== byte))
+  const descriptor = bytes[frameMagic.length];
+  if (descriptor === undefined || frameMagic.some((byte, index) => bytes[index] !== byte))
     return undefined;
   const singleSegment = (descriptor & 0x20) !== 0;
   const contentSizeFlag = descriptor >>> 6;
@@ -21,7 +22,11 @@ export function zstdFrameLength(bytes: Uint8Array): number | undefined {
     contentSizeFlag === 0 && singleSegment ? 1 : (contentSizeLengths[contentSizeFlag] ?? 0);
   const windowBytes = singleSegment ? 0 : 1;
   let at =
-    magic.length + 1 + windowBytes + (dictionaryIdBytes[descriptor & 0x03] ?? 0) + contentSizeBytes;
+    frameMagic.length +
+    1 +
+    windowBytes +
+    (dictionaryIdBytes[descriptor & 0x03] ?? 0) +
+    contentSizeBytes;
   for (let last = false; !last; ) {
     const [low, middle, high] = bytes.subarray(at, at + BLOCK_HEADER_BYTES);
     if (low === undefined || middle === undefined || high === undefined) return undefined;

@@ -272,6 +272,24 @@ export function gmac(key: Uint8Array, nonce: Uint8Array, message: Uint8Array): U
   return plain(mac.getAuthTag());
 }
 
+const FIRST_COUNTER = new Uint8Array(16);
+
+/**
+ * AES-256-CTR from the zero block on (NIST SP 800-38A): the message XOR the key's stream, its own
+ * inverse. Nothing is authenticated, so every caller says what proves the bytes, and why its key
+ * meets one message only. Zeros give the stream itself, which is as good as random to whoever lacks
+ * the key.
+ */
+export function streamCipher(key: Uint8Array, message: Uint8Array): Uint8Array {
+  if (key.length !== KEY_BYTES)
+    throw new CryptoError(
+      'CRYPTO_LENGTH',
+      `an AES-256-CTR key has ${KEY_BYTES} bytes, not ${key.length}`,
+    );
+  // A stream mode gives all its bytes at once.
+  return plain(createCipheriv('aes-256-ctr', createSecretKey(key), FIRST_COUNTER).update(message));
+}
+
 /** Whether two byte strings are equal, in a time that depends on their lengths only. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);

@@ -17,10 +17,14 @@ describe('vault keys', () => {
       const keys = vaultKeysFrom([first, second], descriptor);
       return [
         keys.gearSeed,
-        ...[...keys.epochs.values()].flatMap((epoch) => [epoch.chunkSubkey, epoch.pageSubkey]),
+        ...[...keys.epochs.values()].flatMap((epoch) => [
+          epoch.chunkSubkey,
+          epoch.pageSubkey,
+          epoch.slabSubkey,
+        ]),
       ];
     });
-    expect(new Set(all.map(hex)).size).toBe(10);
+    expect(new Set(all.map(hex)).size).toBe(14);
     expect(all.every((key) => key.length === 32)).toBe(true);
   });
 
@@ -99,10 +103,11 @@ describe('version 1 stays as it is', () => {
       vaultId: vaultIdOf(bytes(vectors.authorityKey)),
     });
     expect(hex(keys.gearSeed)).toBe(vectors.gearSeed);
-    for (const { epoch, chunkSubkey, pageSubkey } of vectors.epochs) {
+    for (const { epoch, chunkSubkey, pageSubkey, slabSubkey } of vectors.epochs) {
       expect(keys.epochs.get(epoch)).toEqual({
         chunkSubkey: bytes(chunkSubkey),
         pageSubkey: bytes(pageSubkey),
+        slabSubkey: bytes(slabSubkey),
       });
     }
   });

@@ -16,6 +16,7 @@ import { pathIdentity } from './path-case.ts';
 export interface EpochKeys {
   readonly chunkSubkey: Uint8Array;
   readonly pageSubkey: Uint8Array;
+  readonly slabSubkey: Uint8Array;
 }
 
 /**
@@ -49,6 +50,11 @@ function pageSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
   return hkdf(secret.secret, vaultId, 'aliquot/v1/page-subkey', SUBKEY_BYTES);
 }
 
+/** The key under which the keys of slabs are made from all their pieces. */
+function slabSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+  return hkdf(secret.secret, vaultId, 'aliquot/v1/slab-subkey', SUBKEY_BYTES);
+}
+
 /** The seed of the vault's gear table. */
 function gearSeed(secret: DedupSecret, vaultId: VaultId): Uint8Array {
   return hkdf(secret.secret, vaultId, 'aliquot/v1/gear-seed', SUBKEY_BYTES);
@@ -76,6 +82,7 @@ export function vaultKeysFrom(
     epochs.set(secret.epoch, {
       chunkSubkey: chunkSubkey(secret, descriptor.vaultId),
       pageSubkey: pageSubkey(secret, descriptor.vaultId),
+      slabSubkey: slabSubkey(secret, descriptor.vaultId),
     });
     currentEpoch = Math.max(currentEpoch, secret.epoch);
   }

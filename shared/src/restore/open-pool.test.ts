@@ -17,7 +17,16 @@ const keys: VaultKeys = {
     encoderVersion: 1,
   },
   currentEpoch: 1,
-  epochs: new Map([[1, { chunkSubkey: Buffer.alloc(32, 1), pageSubkey: Buffer.alloc(32, 2) }]]),
+  epochs: new Map([
+    [
+      1,
+      {
+        chunkSubkey: Buffer.alloc(32, 1),
+        pageSubkey: Buffer.alloc(32, 2),
+        slabSubkey: Buffer.alloc(32, 3),
+      },
+    ],
+  ]),
   gearSeed: Buffer.alloc(32, 3),
 };
 

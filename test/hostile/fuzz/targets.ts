@@ -1,10 +1,11 @@
 import { crc32, zstdCompressSync } from 'node:zlib';
 import * as proto from '@aliquot/proto';
-import { asChunkId, type ChunkId, type Content, type Ref } from '@aliquot/proto';
+import { asChunkId, type ChunkId, type Ref, type References } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { decode as decodeCodec, encode as encodeCodec } from '@aliquot/shared/content/codec';
 import { buildContent, walkContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
+import { openPiece, proveSlab, SlabBuilder, slabId } from '@aliquot/shared/content/slab';
 import { zstdFrameLength } from '@aliquot/shared/content/zstd-frame';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { readAddressesFile } from '@aliquot/shared/keys/addresses-file';
@@ -50,7 +51,7 @@ import {
   decodeIndex,
   packFormat,
 } from '../../../collector/src/store/packs/pack-format.ts';
-import { doors, pageContent } from '../../../proto/testing/arbitraries.ts';
+import { doors, pageContent, slabPieces } from '../../../proto/testing/arbitraries.ts';
 import type { FuzzTarget } from './fuzz.ts';
 
 const random = seededRandom('fuzz');
@@ -103,6 +104,14 @@ const protoTargets: readonly FuzzTarget[] = [
         proto.encodePage(content, random.bytes(content.refs.length * 32 + 16)),
       ),
     run: (bytes) => void proto.decodePage(bytes),
+  },
+  {
+    name: 'proto-Slab',
+    seeds: () => sampled(slabPieces).map((pieces) => proto.encodeSlab(pieces)),
+    run: (bytes) => {
+      const slab = proto.decodeSlab(bytes);
+      for (let index = 0; index < slab.count; index += 1) proto.pieceOf(slab, index);
+    },
   },
   {
     name: 'proto-frame-of-client',
@@ -329,6 +338,11 @@ const built = buildContent(
   chunks.map((chunk) => ({ ref: refOf(chunk), key: chunk.key })),
 );
 
+const slabBuilder = new SlabBuilder(keys);
+for (const file of [rows(12, 6000), random.bytes(90), wave(20, 3000)])
+  slabBuilder.add(file, sha256(file));
+const slab = slabBuilder.seal();
+
 const contentTargets: readonly FuzzTarget[] = [
   {
     name: 'shared-codec',
@@ -348,6 +362,24 @@ const contentTargets: readonly FuzzTarget[] = [
     },
   },
   {
+    name: 'shared-slab',
+    seeds: () => [slab.sealed],
+    // The directory is what the collector says it is, under an id that fits, and its hashes fit its
+    // pieces: only the layout, and what the pieces unfold to, can be refused.
+    run: (bytes) => {
+      const lied = proto.decodeSlab(bytes);
+      const pieces = Array.from({ length: lied.count }, (_, index) => {
+        const piece = proto.pieceOf(lied, index);
+        return { ...piece, hash: sha256(piece.sealed ?? new Uint8Array(0)) };
+      });
+      const proved = proto.decodeSlab(proto.encodeSlab(pieces));
+      const ref = { id: slabId(proved), plainSize: 6000, epoch: 1 };
+      const key = slab.pieceKeys[0] ?? new Uint8Array(32);
+      const { length } = openPiece(proveSlab(ref.id, proved.bytes), ref, 1, key);
+      if (length > 6000) throw new Error(`${length} bytes came out`);
+    },
+  },
+  {
     name: 'shared-zstd-frame',
     seeds: () => [
       plain(zstdCompressSync(Buffer.alloc(9000, 'a'))),
@@ -362,7 +394,7 @@ const contentTargets: readonly FuzzTarget[] = [
     // can refuse it.
     run: async (bytes) => {
       const [first] = built.content.refs;
-      const lied: Content = {
+      const lied: References = {
         depth: 4,
         refs: [{ ...(first as Ref), id: asChunkId(sha256(bytes)) as ChunkId }],
       };

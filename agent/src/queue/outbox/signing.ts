@@ -1,4 +1,4 @@
-import { type ChunkId, type Content, decodePage, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import { type ChunkId, decodePage, MAX_COMMIT_ENTRIES, type References } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
 import type { DurableLosses } from '../ledger/durable-losses.ts';
@@ -148,7 +148,7 @@ export class Signing {
     if (opened === undefined) return { entry, batch, path: undefined, items: [] };
     const items: ChunkId[] = [];
     const seen = new Set<string>();
-    const stack: Content[] = [opened.draft.content];
+    const stack: References[] = [opened.draft.content];
     for (let content = stack.pop(); content !== undefined; content = stack.pop()) {
       const ids = content.refs.map(({ id }) => id).filter((id) => isNew(seen, id));
       for (const [position, place] of (

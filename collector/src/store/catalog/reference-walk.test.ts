@@ -81,7 +81,7 @@ function contentOf(shelf: Shelf, list: readonly Shape[]): Content {
     depth = below.depth + 1;
     refs.push(shelf.page(below.depth, below.refs));
   }
-  return { depth, refs };
+  return { depth, piece: 0, refs };
 }
 
 function chunksIn(list: readonly Shape[]): number[] {
@@ -164,9 +164,11 @@ describe('what a commit refers to', () => {
 
   test('is asked about together for small files, and one page lies open at a time', async () => {
     const shelf = new Shelf();
-    const small = Array.from({ length: 3000 }, (_, at) => entryOf({ depth: 0, refs: [chunk(at)] }));
+    const small = Array.from({ length: 3000 }, (_, at) =>
+      entryOf({ depth: 0, piece: 0, refs: [chunk(at)] }),
+    );
     const large = Array.from({ length: 90 }, (_, at) =>
-      entryOf({ depth: 1, refs: [shelf.page(0, [chunk(5000 + at), chunk(6000 + at)])] }),
+      entryOf({ depth: 1, piece: 0, refs: [shelf.page(0, [chunk(5000 + at), chunk(6000 + at)])] }),
     );
     const { chunks } = await walked([...small, ...large], shelf);
     expect(chunks).toHaveLength(180);
@@ -182,7 +184,7 @@ describe('what a commit refers to', () => {
         Array.from({ length: 1024 }, (_, at) => chunk(1024 * page + at)),
       ),
     );
-    const huge = entryOf({ depth: 1, refs: pages });
+    const huge = entryOf({ depth: 1, piece: 0, refs: pages });
     const { last, chunks, taken, order } = await walked([huge], shelf);
     expect(last).toEqual({ type: 'done' });
     expect(chunks).toHaveLength(40 * 1024);
@@ -194,11 +196,15 @@ describe('what a commit refers to', () => {
 
   test('is refused when sizes or depths do not fit', async () => {
     const shelf = new Shelf();
-    const lying = entryOf({ depth: 1, refs: [{ ...shelf.page(0, [chunk(1)]), plainSize: 7 }] });
-    const fine = entryOf({ depth: 0, refs: [chunk(2)] });
+    const lying = entryOf({
+      depth: 1,
+      piece: 0,
+      refs: [{ ...shelf.page(0, [chunk(1)]), plainSize: 7 }],
+    });
+    const fine = entryOf({ depth: 0, piece: 0, refs: [chunk(2)] });
     expect((await walked([fine, lying], shelf)).last).toMatchObject({ type: 'bad' });
     const flat = shelf.page(0, [chunk(1)]);
-    const deep = entryOf({ depth: 2, refs: [flat] });
+    const deep = entryOf({ depth: 2, piece: 0, refs: [flat] });
     expect((await walked([deep], shelf)).last).toMatchObject({ type: 'bad' });
     const wrong = { ...fine, size: 7 };
     expect((await walked([wrong], shelf)).last).toMatchObject({ type: 'bad' });

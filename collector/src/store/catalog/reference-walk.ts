@@ -1,8 +1,8 @@
-import { type ChunkId, type Content, decodePage, type Entry, FormatError } from '@aliquot/proto';
+import { type ChunkId, decodePage, type Entry, FormatError, type References } from '@aliquot/proto';
 import { MAX_MISSING, MAX_PAGES } from '../../limits.ts';
 import type { Owned } from './catalog-rows.ts';
 
-type Ref = Content['refs'][number];
+type Ref = References['refs'][number];
 
 /** What a walk asks of the store. */
 export interface ReferenceSource {
@@ -210,7 +210,7 @@ function forget(level: Level): void {
   level.asked = level.at;
 }
 
-function contentOf(page: Uint8Array): Content | undefined {
+function contentOf(page: Uint8Array): References | undefined {
   try {
     return decodePage(page).content;
   } catch (error) {
@@ -219,7 +219,7 @@ function contentOf(page: Uint8Array): Content | undefined {
   }
 }
 
-function misfit(content: Content, size: number): string | undefined {
+function misfit(content: References, size: number): string | undefined {
   const sum = content.refs.reduce((total, ref) => total + ref.plainSize, 0);
   return sum === size ? undefined : `an entry or page of ${size} bytes refers to ${sum}`;
 }

@@ -1,7 +1,6 @@
 import {
   AliquotError,
   type ChunkId,
-  type Content,
   decodeCommitHeader,
   decodeEntry,
   decodeEventBody,
@@ -10,6 +9,7 @@ import {
   decodeSignedCommit,
   decodeStoredCommit,
   type LineageId,
+  type References,
   type StoredCommit,
   type StoredEvent,
   type StoredReferences,
@@ -125,7 +125,7 @@ export class LogAudit implements ReplayAudit {
   async #held(
     core: VaultCore,
     lineageId: LineageId,
-    contents: readonly Content[],
+    contents: readonly References[],
     where: string,
     proved: ReadonlySet<string>,
   ): Promise<void> {
@@ -234,7 +234,7 @@ class Needs {
     this.#damaged = damaged;
   }
 
-  async damaged({ depth, refs }: Content): Promise<boolean> {
+  async damaged({ depth, refs }: References): Promise<boolean> {
     for (const { id } of refs) {
       if (this.#damaged.has(idName(id))) return true;
       if (depth > 0 && (await this.#below(id))) return true;
