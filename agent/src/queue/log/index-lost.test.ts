@@ -213,6 +213,43 @@ describe('I-A6 when segments', () => {
       for (const name of segments()) rmSync(join(queuePaths(dir).segments, name));
     },
   };
+  const damagedToo = [
+    'is gone',
+    'has lost CURRENT',
+    'has lost its manifest',
+    'is of another folder',
+  ];
+  for (const [what, cut] of Object.entries(cuts))
+    for (const index of damagedToo)
+      test(`${what} while the index ${index}, what is known of the lost is named, no later version has its number, and the rest is sent`, async () => {
+        cut();
+        await damages[index]?.();
+        const first = await openQueue(dir, { segmentBytes: 4096 });
+        const lost = await collect(first.losses.list());
+        const pending = first.intake.pending().entries;
+        // Only the index knew of what stood at the end, and a part of them cannot be asked.
+        const knewAll = index === 'has lost CURRENT' || what === 'have lost one between others';
+        if (knewAll) expect(lost.length + pending).toBe(12);
+        expect(lost.length + pending).toBeLessThanOrEqual(12);
+        await put(first, sample('/data/new', 2, 600));
+        await first.close();
+        // All of it made again once more, nothing else is lost by that.
+        rmSync(queuePaths(dir).index, { recursive: true });
+        const again = await openQueue(dir, { segmentBytes: 4096, keptBytes: 0 });
+        expect(await collect(again.losses.list())).toEqual(lost);
+        expect(again.intake.pending().entries).toBe(pending + 1);
+        const commit = await again.outbox.nextCommit(testSigner());
+        expect(commit).toMatchObject({ entries: pending + 1 });
+        expect(await again.ledger.known(Buffer.from('/data/new'))).toMatchObject({
+          state: 'queued',
+        });
+        if (commit !== undefined)
+          await again.outbox.receipted(receiptFor(commit).signed, receiptFor(commit).body);
+        await again.close();
+        // Nobody needs any segment but the one that is written to.
+        expect(segments().length).toBeLessThanOrEqual(1);
+      });
+
   for (const [what, cut] of Object.entries(cuts)) {
     test(`${what}, each version that went is named, and the rest is sent`, async () => {
       cut();

@@ -2,9 +2,17 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { Position } from '@aliquot/shared/records/format';
 import type { RecordLog } from '@aliquot/shared/records/record-log';
 import { applyRecord } from './apply.ts';
+import { readChain } from './chain-proof.ts';
 import type { ChainKind } from './formats.ts';
-import { decodeItemPlace, familyRange, rawKey } from './index-rows.ts';
+import {
+  decodeCommitPlace,
+  decodeItemPlace,
+  familyRange,
+  numberInKey,
+  rawKey,
+} from './index-rows.ts';
 import { clearCaches, type IndexStore } from './index-store.ts';
+import { NumberSet } from './number-set.ts';
 import { decodeKnown, lostRecords } from './payloads.ts';
 
 /** Changes that are written at once. */
@@ -26,6 +34,34 @@ export async function namesOf(
     if (wanted.has(entry)) found.set(entry, stat.path);
   }
   return found;
+}
+
+/**
+ * Versions of which nothing is left, by what an index says that was just made from both logs:
+ * numbers between others that no segment holds, and that the chain log neither signed nor named as
+ * lost. Their segment is gone, or their records have rotted.
+ */
+export async function unaccounted(
+  index: IndexStore,
+  chain: RecordLog<ChainKind>,
+): Promise<readonly number[]> {
+  const known = new NumberSet();
+  for await (const [, value] of index.iterate(familyRange('c'))) {
+    const { firstEntry, lastEntry, entries } = decodeCommitPlace(value);
+    if (lastEntry - firstEntry + 1 === entries) known.add(firstEntry, lastEntry);
+  }
+  for await (const [key] of index.iterate(familyRange('q'))) known.add(numberInKey(key));
+  const before = index.state.nextEntry;
+  const first = known.first;
+  if (known.covers(first, before - 1)) return [];
+  const { settled } = await readChain(chain, 0);
+  const gone: number[] = [];
+  for (let number = Math.min(first, settled.first); number < before; ) {
+    const next = Math.max(known.behind(number), settled.behind(number));
+    if (next === number) gone.push(number);
+    number = Math.max(next, number + 1);
+  }
+  return gone;
 }
 
 /**

@@ -10,8 +10,9 @@ test('holds the numbers that were added, in whatever order, and no other', () =>
     const plain = new Set<number>();
     for (let count = byte(); count > 0; count -= 1) {
       const number = byte() % 100;
-      set.add(number);
-      plain.add(number);
+      const to = number + (byte() % 4 === 0 ? byte() % 20 : 0);
+      set.add(number, to);
+      for (let each = number; each <= to; each += 1) plain.add(each);
     }
     for (let number = 0; number <= 100; number += 1) {
       expect(set.has(number)).toBe(plain.has(number));
@@ -22,6 +23,7 @@ test('holds the numbers that were added, in whatever order, and no other', () =>
       expect(set.covers(number, behind)).toBe(false);
       const later = [...plain].filter((each) => each >= number);
       expect(set.firstFrom(number)).toBe(Math.min(Number.MAX_SAFE_INTEGER, ...later));
+      expect(set.first).toBe(Math.min(Number.MAX_SAFE_INTEGER, ...plain));
     }
   }
 });

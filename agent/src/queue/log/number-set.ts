@@ -9,18 +9,21 @@ export class NumberSet {
   /** Ascending; none touches the next. */
   #runs: NumberRun[] = [];
 
-  /** Mostly the next one behind the last. */
-  add(number: number): void {
-    const at = this.#firstEndingAt(number - 1);
-    const near = this.#runs[at];
-    if (near === undefined || number + 1 < near.from) {
-      this.#runs.splice(at, 0, { from: number, to: number });
-      return;
+  /** Adds one, or all from one to another; mostly behind the last. */
+  add(from: number, to = from): void {
+    const at = this.#firstEndingAt(from - 1);
+    let [low, high, end] = [from, to, at];
+    for (let near = this.#runs[at]; near !== undefined && near.from <= to + 1; ) {
+      [low, high] = [Math.min(low, near.from), Math.max(high, near.to)];
+      end += 1;
+      near = this.#runs[end];
     }
-    const after = this.#runs[at + 1];
-    const joins = number === near.to + 1 && after?.from === number + 1;
-    const to = joins ? after.to : Math.max(near.to, number);
-    this.#runs.splice(at, joins ? 2 : 1, { from: Math.min(near.from, number), to });
+    this.#runs.splice(at, end - at, { from: low, to: high });
+  }
+
+  /** The lowest; beyond all numbers when there is none. */
+  get first(): number {
+    return this.firstFrom(0);
   }
 
   has(number: number): boolean {

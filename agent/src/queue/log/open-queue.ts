@@ -22,7 +22,7 @@ import {
 import { nameBeyond } from './index-beyond.ts';
 import { hasGap, isOfLogs, placesIn, survey } from './index-proof.ts';
 import { clearCaches, IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
-import { forgetItems, nameLost } from './lost.ts';
+import { forgetItems, nameLost, unaccounted } from './lost.ts';
 
 /** Segments and chain files rotate there, by default. */
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -119,6 +119,11 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
         index = await anew(index);
         unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
       }
+    }
+    if (rebuilt) {
+      const gone = await unaccounted(index, chain);
+      await nameLost(index, chain, gone);
+      lost += gone.length;
     }
     return { segments, chain, index, keys, rebuilt, unreferenced, lost };
   } catch (error) {

@@ -169,6 +169,23 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     }
   });
 
+  test('in a version whose number only its record said, while the index is gone: it is named without its name', async () => {
+    for (const what of ['in a sealed draft', 'in the clear part of a version']) {
+      const copy = join(folder.dir, what.replaceAll(' ', '-'));
+      cpSync(dir, copy, { recursive: true });
+      flip(segment(copy), (await places[what]?.()) ?? 0);
+      rmSync(queuePaths(copy).index, { recursive: true });
+      const queue = await openQueue(copy, { segmentBytes: 1 << 20 });
+      const lost = await collect(queue.losses.list());
+      expect(lost).toMatchObject([{ entry: 3, path: undefined }]);
+      expect(queue.losses.takeUntold()).toBe(1);
+      expect(await queue.outbox.nextCommit(testSigner())).toMatchObject({
+        entries: files.length - 1,
+      });
+      await queue.close();
+    }
+  });
+
   test('in a batch key: the versions under it are named', async () => {
     const { keys } = queuePaths(dir);
     flip(join(keys, readdirSync(keys).sort()[0] ?? ''), 3);

@@ -2,15 +2,19 @@ import {
   asChunkId,
   decodeEventBody,
   decodeLogLeaf,
+  decodeReceiptBody,
+  decodeStoredCommit,
   decodeStoredEvent,
   type EventBody,
   FormatError,
   type LogLeaf,
+  type ReceiptBody,
   type Signed,
 } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isRebuild } from '@aliquot/shared/derived/errors';
 import { LogError } from '@aliquot/shared/log/errors';
-import { MerkleLog } from '@aliquot/shared/log/merkle';
+import { leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { type ItemSums, noItems, noSums, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
@@ -29,6 +33,9 @@ import type { ReportedHead } from '../vault-records.ts';
 import { reportedHeadOf } from './apply.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { VaultMedia } from './media.ts';
+
+/** Leaves behind the newest commit that an opening reads. */
+const MOST_PROVED_LEAVES = 64;
 
 /** An accepted opening of a log epoch. */
 export interface Opening {
@@ -196,10 +203,45 @@ export async function load({ history, packs, catalog }: Media): Promise<Parts> {
   for await (const [key] of catalog.scan(ranges.damaged))
     damaged.add(Buffer.from(asChunkId(readKey.damaged(key))).toString('latin1'));
   const log = await MerkleLog.open(nodeStore(catalog), sums.leaves);
+  await proveTree(history, catalog, log);
   return {
     ...{ history, packs, catalog, registry, damaged, openings, log, sums, items },
     lacking: (await catalog.get(keys.lacking)) !== undefined,
     point: await knownHistory(catalog),
     known: await knownPacks(catalog),
   };
+}
+
+/**
+ * The tree of the catalog ends as the history says: in it, after the newest commit, stands the root
+ * of that commit's receipt, and behind it the leaves of the events since. Heads are signed over this
+ * tree, and a signature is not taken back (D5). Throws `STORE_CATALOG`.
+ */
+async function proveTree(
+  history: HistoryLog,
+  catalog: CatalogStore,
+  { size, root }: MerkleLog,
+): Promise<void> {
+  const hashes: Uint8Array[] = [];
+  let from = size;
+  let receipt: ReceiptBody | undefined;
+  while (receipt === undefined && from > Math.max(0, size - MOST_PROVED_LEAVES)) {
+    from -= 1;
+    const { type, payload } = await leafRecord(history, catalog, from);
+    const stored = type === 'commit' ? decodeStoredCommit(payload) : decodeStoredEvent(payload);
+    hashes.unshift(leafHash(stored.leaf));
+    if ('receipt' in stored) receipt = decodeReceiptBody(stored.receipt.body);
+  }
+  const tree = await MerkleLog.open(nodeStore(catalog), from);
+  const [first = [], ...rest] = hashes.map((hash) => [hash]);
+  tree.stage(first);
+  const fitsReceipt =
+    receipt === undefined ||
+    (receipt.leafIndex === from && equalBytes(receipt.head.root, tree.root));
+  for (const next of rest) tree.stage(next);
+  if (fitsReceipt && equalBytes(tree.root, root)) return;
+  throw new StoreError(
+    'STORE_CATALOG',
+    `the catalog's tree of ${size} leaves is not the history's; run aliquot fsck --repair`,
+  );
 }
