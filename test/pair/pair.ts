@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import type { LineageId } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { rowsIn } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
@@ -325,15 +326,14 @@ export class PairAgent {
     for (const { commit } of await collect(
       this.#held.reading.versions(lineageId, file.draft.fileId),
     )) {
-      const { slots } = verifyCommit(commit, {
+      const { rows } = verifyCommit(commit, {
         vaultId: this.identity.descriptor.vaultId,
         agent: this.identity.certificate,
       });
-      times += slots.filter(
-        (slot) =>
-          slot.type === 'entry' &&
-          equalBytes(slot.entry.fileId, file.draft.fileId) &&
-          slot.entry.content.refs.map(({ id }) => hex(id)).join() === wanted,
+      times += [...rowsIn(rows)].filter(
+        ({ entry }) =>
+          equalBytes(entry.fileId, file.draft.fileId) &&
+          entry.content.refs.map(({ id }) => hex(id)).join() === wanted,
       ).length;
     }
     must(times === 1, `${name} is at the collector ${times} times`);

@@ -11,16 +11,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import {
-  decodeCommitHeader,
-  decodeEntry,
-  decodeSignedCommit,
-  type Entry,
-  type ListPart,
-  type ReadPart,
-} from '@aliquot/proto';
-import { openCommitKeys } from '@aliquot/shared/commit/commit';
-import { openList, openRead } from '@aliquot/shared/commit/entry';
+import type { Entry, ListPart, ReadPart } from '@aliquot/proto';
+import { openNames } from '@aliquot/shared/commit/open-names';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { walkContent } from '@aliquot/shared/content/pages';
 import { openChunk } from '@aliquot/shared/content/seal';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
@@ -99,18 +92,14 @@ async function sent(): Promise<Version[]> {
     commit !== undefined;
     commit = await bench.queue.outbox.nextCommit(signer)
   ) {
-    const { slots, wraps, header } = decodeSignedCommit(commit.bytes);
-    const { listKey, readKey } = openCommitKeys(
-      wraps,
-      vaultKey,
-      'vault',
-      decodeCommitHeader(header),
-    );
-    for (const slot of slots) {
-      if (slot.type !== 'entry' || listKey === undefined || readKey === undefined) continue;
-      const entry = decodeEntry(slot.bytes);
-      if (entry.kind !== 'file') continue;
-      const read = openRead(entry, readKey);
+    const sent = readCommit(commit.bytes);
+    const reader = { key: vaultKey, recipient: 'vault' } as const;
+    const named = openNames(sent, rowsIn(sent.rows), reader, ({ error }) => {
+      throw error;
+    });
+    for (const { entry, list, read: open } of named) {
+      const read = open();
+      if (read === undefined) continue;
       const parts: Uint8Array[] = [];
       const item = async (
         id: Parameters<typeof bench.queue.items.readItem>[0],
@@ -119,7 +108,7 @@ async function sent(): Promise<Version[]> {
         item(page.id),
       ))
         parts.push(openChunk(keys.vaultId, ref, key, await item(ref.id)));
-      versions.push({ entry, read, list: openList(entry, listKey), content: Buffer.concat(parts) });
+      versions.push({ entry, read, list, content: Buffer.concat(parts) });
     }
     const { signed, body } = receiptFor(commit);
     await bench.queue.outbox.receipted(signed, body);

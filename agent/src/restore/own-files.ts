@@ -1,4 +1,3 @@
-import { decodeEntry, decodeSignedCommit, type Entry } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import {
   isOpeningError,
@@ -6,6 +5,7 @@ import {
   openNames,
   type Unopened,
 } from '@aliquot/shared/commit/open-names';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/restore-files';
@@ -77,12 +77,11 @@ export async function* ownFiles(
  * a malformed hint counts as none.
  */
 function idsIn(bytes: Uint8Array, live: readonly number[]): string[] {
-  const { slots } = decodeSignedCommit(bytes);
+  const { rows } = readCommit(bytes);
   return live.flatMap((slot) => {
-    const stored = slots[slot];
-    if (stored?.type !== 'entry') return [];
     try {
-      return [hex(decodeEntry(stored.bytes).fileId)];
+      const entry = rows.entry(slot);
+      return entry === undefined ? [] : [hex(entry.fileId)];
     } catch (error) {
       if (!isOpeningError(error)) throw error;
       return [];
@@ -95,29 +94,17 @@ function* openSlots(
   bytes: Uint8Array,
   live: readonly number[],
   onUnopened: (sequence: number, unopened: Unopened) => void = () => undefined,
-): Generator<
-  Named & { readonly entry: Entry; readonly path: BytePath; readonly slot: number },
-  void,
-  void
-> {
+): Generator<Named & { readonly path: BytePath }, void, void> {
   const commit = verifyCommit(bytes, {
     vaultId: identity.descriptor.vaultId,
     agent: identity.certificate,
   });
   const wanted = live.flatMap((slot) => {
-    const stored = commit.slots[slot];
-    return stored?.type === 'entry' && stored.entry.kind !== 'gone'
-      ? [{ slot, entry: stored.entry }]
-      : [];
+    const kind = commit.rows.entry(slot)?.kind;
+    return kind === undefined || kind === 'gone' ? [] : [{ slot }];
   });
-  const opening = { wraps: commit.wraps, place: commit.header };
   const tell = (unopened: Unopened) => onUnopened(commit.header.sequence, unopened);
-  for (const named of openNames(
-    opening,
-    wanted,
-    { key: identity.boxKey, recipient: 'agent' },
-    tell,
-  )) {
+  const reader = { key: identity.boxKey, recipient: 'agent' } as const;
+  for (const named of openNames(commit, wanted, reader, tell))
     yield { ...named, path: bytePath(named.list.path) };
-  }
 }

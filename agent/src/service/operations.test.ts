@@ -341,7 +341,7 @@ test.runIf(posixOnly(NO_LINKS))(
     collector.bend = (frame) => {
       if (frame.type !== 'commitData') return frame;
       commit += 1;
-      return { ...frame, live: [...(collector.commits[commit - 1]?.slots.keys() ?? [])] };
+      return { ...frame, live: collector.slotsOf(commit - 1) };
     };
     const to = join(bench.own, '..', 'back');
     const { summary, code, events } = await restore([at('run')], to);

@@ -1,11 +1,5 @@
-import {
-  type ChunkId,
-  decodeEntry,
-  decodePage,
-  decodeSignedCommit,
-  type EntrySlot,
-  type References,
-} from '@aliquot/proto';
+import { type ChunkId, decodePage, type References } from '@aliquot/proto';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
 
 /** The queue, as far as pages are opened from it. */
@@ -26,19 +20,12 @@ async function* itemsOf(held: Pages, content: References): AsyncGenerator<ChunkI
   }
 }
 
-function contentOf(slot: EntrySlot): References | undefined {
-  return slot.type === 'entry' ? decodeEntry(slot.bytes).content : undefined;
-}
-
 /** Every item of a commit, in slot order. */
 export async function* itemsOfCommit(
   held: Pages,
   commit: Uint8Array,
 ): AsyncGenerator<ChunkId, void, void> {
-  for (const slot of decodeSignedCommit(commit).slots) {
-    const content = contentOf(slot);
-    if (content !== undefined) yield* itemsOf(held, content);
-  }
+  for (const { entry } of rowsIn(readCommit(commit).rows)) yield* itemsOf(held, entry.content);
 }
 
 export interface SlotsNeeding {
@@ -57,12 +44,10 @@ export async function slotsNeeding(
   const wanted = new Set(ids.map(nameOf));
   const sure: number[] = [];
   const possible: number[] = [];
-  for (const [number, slot] of decodeSignedCommit(commit).slots.entries()) {
-    const content = contentOf(slot);
-    if (content === undefined) continue;
-    const answer = await needs(held, content, wanted);
-    if (answer === 'yes') sure.push(number);
-    if (answer === 'maybe') possible.push(number);
+  for (const { slot, entry } of rowsIn(readCommit(commit).rows)) {
+    const answer = await needs(held, entry.content, wanted);
+    if (answer === 'yes') sure.push(slot);
+    if (answer === 'maybe') possible.push(slot);
   }
   return { sure, possible };
 }

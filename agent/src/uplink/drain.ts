@@ -1,17 +1,13 @@
-import {
-  type ChainPoint,
-  type ChunkId,
-  type CollectorCertificateBody,
-  decodeCommitHeader,
-  decodeSignedCommit,
-  type EntrySlot,
-  encodeSignedCommit,
-  type ServerFrame,
-  type Signed,
-  type TreeHead,
+import type {
+  ChainPoint,
+  ChunkId,
+  CollectorCertificateBody,
+  ServerFrame,
+  Signed,
+  TreeHead,
 } from '@aliquot/proto';
+import { readCommit, withoutVersions } from '@aliquot/shared/commit/rows';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
-import { leafHash } from '@aliquot/shared/log/hashing';
 import type { Losses } from '../queue/ledger/ledger.ts';
 import type {
   CommitChain,
@@ -156,7 +152,7 @@ export class Drain {
     frame: Extract<ServerFrame, { type: 'receipt' }>,
   ): Promise<void> {
     const { queue, trust, collector, certificate } = this.#parts;
-    const header = decodeCommitHeader(decodeSignedCommit(commit.bytes).header);
+    const { header } = readCommit(commit.bytes);
     const { receipt, head } = judgeReceipt(
       frame,
       { header, hash: commit.hash },
@@ -211,7 +207,7 @@ export class Drain {
         'the collector lacks items that the commit does not name',
       );
     await queue.losses.record(commit.sequence, slots);
-    return withoutEntries(bytes, slots);
+    return withoutVersions(bytes, slots);
   }
 
   /** Reads sources again; answers with what stays missing. */
@@ -232,20 +228,6 @@ export class Drain {
     }
     return [...wanted.values()];
   }
-}
-
-/**
- * The same commit, same header and signature, with the leaf hashes of some entries in their place.
- */
-function withoutEntries(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
-  const commit = decodeSignedCommit(bytes);
-  const gone = new Set(slots);
-  const kept = commit.slots.map((slot, number): EntrySlot => {
-    return gone.has(number) && slot.type === 'entry'
-      ? { type: 'purged', leafHash: leafHash(slot.bytes) }
-      : slot;
-  });
-  return encodeSignedCommit({ ...commit, slots: kept });
 }
 
 export interface DrainLoopParts {

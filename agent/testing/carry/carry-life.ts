@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { splitCarriedFile } from '@aliquot/proto';
 import { carriedBy } from '@aliquot/shared/carry/statements';
+import { rowsIn } from '@aliquot/shared/commit/rows';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { readFileIfThere, readWholeFile } from '@aliquot/shared/durable/durable';
@@ -128,8 +129,8 @@ export class CarryLife implements Life<Carried> {
     const queue = await openQueue(this.#options(files));
     try {
       const at = new Set(
-        this.#collector.commits.flatMap(({ slots }) =>
-          slots.flatMap((slot) => (slot.type === 'entry' ? [hexOf(slot.entry.fileId)] : [])),
+        this.#collector.commits.flatMap(({ rows }) =>
+          [...rowsIn(rows)].map(({ entry }) => hexOf(entry.fileId)),
         ),
       );
       const safe = queue.outbox.receiptedSequence();

@@ -1,4 +1,4 @@
-import { decodeEntry, decodeSignedCommit } from '@aliquot/proto';
+import { entriesBySlot, readCommit } from '@aliquot/shared/commit/rows';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
@@ -297,11 +297,9 @@ function versionOf({ draft }: SampleFile): string {
 }
 
 function versionsIn(commit: Uint8Array): string[] {
-  return decodeSignedCommit(commit).slots.map((slot) => {
-    if (slot.type !== 'entry') return '';
-    const { fileId, capturedAtMs } = decodeEntry(slot.bytes);
-    return `${Buffer.from(fileId).toString('hex')} ${capturedAtMs}`;
-  });
+  return entriesBySlot(readCommit(commit).rows).map((entry) =>
+    entry === undefined ? '' : `${Buffer.from(entry.fileId).toString('hex')} ${entry.capturedAtMs}`,
+  );
 }
 
 /** Not a test framework's: torture runs without one. */

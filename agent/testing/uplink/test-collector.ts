@@ -23,6 +23,7 @@ import {
   type TreeHead,
 } from '@aliquot/proto';
 import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { rowsIn } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
@@ -154,6 +155,12 @@ export class TestCollector {
   announce(gcEpoch: number): void {
     this.gcEpoch = gcEpoch;
     for (const reply of this.#sessions) reply({ type: 'gcEpoch', gcEpoch });
+  }
+
+  /** The slots of a commit that hold a version. */
+  slotsOf(at: number): readonly number[] {
+    const commit = this.commits[at];
+    return commit === undefined ? [] : slotsOf(commit);
   }
 
   get commits(): readonly VerifiedCommit[] {
@@ -388,7 +395,7 @@ export class TestCollector {
         return this.#commit(frame.requestId, body, session);
       case 'state':
         for (const { bytes, verified } of linesOf(this.#held).flat()) {
-          const live = [...verified.slots.keys()];
+          const live = slotsOf(verified);
           reply(
             { type: 'commitData', requestId: frame.requestId, live, receivedAtMs: FIXTURE_TIME_MS },
             bytes,
@@ -432,8 +439,8 @@ export class TestCollector {
         });
         return proved;
       }
-      const ids = verified.slots.flatMap((slot) =>
-        slot.type === 'entry' ? slot.entry.content.refs.map(({ id }) => id) : [],
+      const ids = [...rowsIn(verified.rows)].flatMap(({ entry }) =>
+        entry.content.refs.map(({ id }) => id),
       );
       const missing = ids.filter((id) => !this.#held.items.has(hex(id)));
       if (missing.length > 0) {
@@ -474,4 +481,8 @@ export class TestCollector {
     };
     return signReceipt(this.key, body);
   }
+}
+
+function slotsOf({ rows }: VerifiedCommit): number[] {
+  return [...rowsIn(rows)].map(({ slot }) => slot);
 }

@@ -1,16 +1,12 @@
 import {
   type CommitHash,
-  decodeCommitHeader,
-  decodeEntry,
   decodeReceiptBody,
-  decodeSignedCommit,
   type Entry,
   type ListPart,
-  type SignedCommit,
   type StateRecord,
 } from '@aliquot/proto';
-import { commitHash } from '@aliquot/shared/commit/commit';
 import { openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from './base64.ts';
@@ -73,35 +69,22 @@ export async function* openRows(
   catalogKey: BoxKey,
 ): AsyncGenerator<NameRecord> {
   for await (const record of records) {
-    const commit = decodeSignedCommit(record.commit);
-    const header = decodeCommitHeader(commit.header);
+    const commit = readCommit(record.commit);
     const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
-    const place = { agent, hash: commitHash(commit.header), receivedAtMs };
+    const place = { agent, hash: commit.hash, receivedAtMs };
     const unopened: Unopened[] = [];
-    const wanted = slotsOf(record, commit, receivedAtMs);
-    const opening = { wraps: commit.wraps, place: header };
-    const named = openNames(opening, wanted, { key: catalogKey, recipient: 'catalog' }, (what) =>
+    const wanted = slotsOf(record, receivedAtMs);
+    const named = openNames(commit, wanted, { key: catalogKey, recipient: 'catalog' }, (what) =>
       unopened.push(what),
     );
     for (const { entry, slot, versionTimeMs, list } of named)
       yield rowOf(entry, list, { ...place, slot, versionTimeMs });
     for (const what of unopened)
-      yield { unopened: unopenedCommit(what, { ...place, sequence: header.sequence }) };
+      yield { unopened: unopenedCommit(what, { ...place, sequence: commit.header.sequence }) };
   }
 }
 
-function* slotsOf(
-  { live, versionTimesMs }: StateRecord,
-  commit: SignedCommit,
-  receivedAtMs: number,
-) {
-  for (const [index, slot] of live.entries()) {
-    const stored = commit.slots[slot];
-    if (stored?.type !== 'entry') continue;
-    yield {
-      slot,
-      entry: decodeEntry(stored.bytes),
-      versionTimeMs: versionTimesMs[index] ?? receivedAtMs,
-    };
-  }
+function* slotsOf({ live, versionTimesMs }: StateRecord, receivedAtMs: number) {
+  for (const [index, slot] of live.entries())
+    yield { slot, versionTimeMs: versionTimesMs[index] ?? receivedAtMs };
 }

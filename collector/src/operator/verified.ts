@@ -6,7 +6,6 @@ import {
   type CommitHeader,
   decodeSigned,
   type EnrolmentCertificateBody,
-  type Entry,
   type LineageId,
   type ReceiptBody,
   type StateRecord,
@@ -24,9 +23,8 @@ import { CommandError } from '../cli/command-error.ts';
 import type { AgentView } from './agent-view.ts';
 
 /** A version whose whole chain of evidence was checked and whose names are open. */
-export interface OpenVersion extends Named {
+export interface OpenVersion extends Omit<Named, 'slot'> {
   readonly row: NameRow;
-  readonly entry: Entry;
 }
 
 /** Listeners for what there is to know beside the versions. */
@@ -122,11 +120,10 @@ function* openRecord(
   });
   const place = { agent: agent.name, hash: commit.hash, receivedAtMs };
   const wanted = slotsOf(record, commit, receivedAtMs);
-  const opening = { wraps: commit.wraps, place: commit.header };
   const unopened = (what: Unopened) =>
     watch.onUnopened(unopenedCommit(what, { ...place, sequence: commit.header.sequence }));
   for (const { entry, slot, versionTimeMs, list, read } of openNames(
-    opening,
+    commit,
     wanted,
     { key: kit.vaultKey, recipient: 'vault' },
     unopened,
@@ -145,11 +142,10 @@ function* slotsOf(
   receivedAtMs: number,
 ) {
   for (const [index, slot] of live.entries()) {
-    const stored = commit.slots[slot];
     const versionTimeMs = versionTimesMs[index];
-    if (stored === undefined || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
+    if (slot >= commit.rows.count || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
       throw unverified('the collector names an entry that is not in the commit');
-    if (stored.type === 'entry') yield { slot, entry: stored.entry, versionTimeMs };
+    yield { slot, versionTimeMs };
   }
 }
 

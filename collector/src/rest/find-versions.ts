@@ -1,12 +1,6 @@
-import {
-  decodeCommitHeader,
-  decodeEntry,
-  decodeReceiptBody,
-  decodeSignedCommit,
-  type FileId,
-} from '@aliquot/proto';
-import { commitHash } from '@aliquot/shared/commit/commit';
+import { decodeReceiptBody, type FileId } from '@aliquot/proto';
 import { openNames } from '@aliquot/shared/commit/open-names';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
@@ -82,29 +76,22 @@ class Search {
   }
 
   #isOurs({ commit }: Extract<LeafRecord['record'], { type: 'commit' }>): boolean {
-    const agent = this.#vault.register.agentById(
-      decodeCommitHeader(decodeSignedCommit(commit).header).agentId,
-    );
+    const agent = this.#vault.register.agentById(readCommit(commit).header.agentId);
     return agent !== undefined && equalBytes(agent.lineageId, this.#history.agent.lineageId);
   }
 
   #inCommit(bytes: Uint8Array, receivedAtMs: number): FileId | undefined {
-    const commit = decodeSignedCommit(bytes);
-    const header = decodeCommitHeader(commit.header);
-    const entries = commit.slots.flatMap((slot) =>
-      slot.type === 'entry' ? [{ entry: decodeEntry(slot.bytes) }] : [],
-    );
-    const opening = { wraps: commit.wraps, place: header };
+    const commit = readCommit(bytes);
     const named = openNames(
-      opening,
-      entries,
+      commit,
+      rowsIn(commit.rows),
       { key: this.#catalogKey, recipient: 'catalog' },
       (what) => {
         const place = {
           agent: this.#history.name,
-          hash: commitHash(commit.header),
+          hash: commit.hash,
           receivedAtMs,
-          sequence: header.sequence,
+          sequence: commit.header.sequence,
         };
         const unopened = unopenedCommit(what, place);
         this.unopened.set(unopened.commit, unopened);

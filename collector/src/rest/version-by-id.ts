@@ -1,11 +1,5 @@
-import {
-  decodeCommitHeader,
-  decodeEntry,
-  decodeSignedCommit,
-  encodeStateRecord,
-  type FileId,
-} from '@aliquot/proto';
-import { commitHash } from '@aliquot/shared/commit/commit';
+import { encodeStateRecord, type FileId } from '@aliquot/proto';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
 import { MAX_FOUND_VERSIONS } from '../limits.ts';
@@ -49,13 +43,12 @@ function* filesOf(
   bytes: Uint8Array,
   id: VersionId,
 ): Generator<FileId> {
-  const commit = decodeSignedCommit(bytes);
-  const hash = commitHash(commit.header);
+  const { header, hash, rows } = readCommit(bytes);
   if (!isVersion(id, hash, id.slot ?? 0)) return;
-  const agent = vault.register.agentById(decodeCommitHeader(commit.header).agentId);
+  const agent = vault.register.agentById(header.agentId);
   if (agent === undefined || !equalBytes(agent.lineageId, history.agent.lineageId)) return;
-  for (const [slot, stored] of commit.slots.entries()) {
-    if (stored.type === 'entry' && isVersion(id, hash, slot))
-      yield decodeEntry(stored.bytes).fileId;
+  for (let slot = 0; slot < rows.count; slot += 1) {
+    const entry = isVersion(id, hash, slot) ? rows.entry(slot) : undefined;
+    if (entry !== undefined) yield entry.fileId;
   }
 }

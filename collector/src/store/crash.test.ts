@@ -1,6 +1,7 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeEntry, decodePage, decodeSignedCommit, type References } from '@aliquot/proto';
+import { decodePage, type References } from '@aliquot/proto';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
@@ -53,8 +54,8 @@ async function expectWhole(store: StoredVault): Promise<void> {
   for (let leaf = 0; leaf < store.log.treeHead().size; leaf += 1) {
     const { record } = await store.log.leafAt(leaf);
     if (record.type !== 'commit') continue;
-    const contents = decodeSignedCommit(record.commit).slots.flatMap((slot) =>
-      slot.type === 'entry' ? [decodeEntry(slot.bytes).content as References] : [],
+    const contents = [...rowsIn(readCommit(record.commit).rows)].map(
+      ({ entry }): References => entry.content,
     );
     for (let below = contents.pop(); below !== undefined; below = contents.pop()) {
       for await (const item of store.reading.readItems(below.refs.map(({ id }) => id))) {

@@ -1,11 +1,12 @@
 import { decodeReceiptBody, decodeSignedCommit, encodeSignedCommit } from '@aliquot/proto';
+import { withoutVersions } from '@aliquot/shared/commit/rows';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import { verifyConsistency, verifyInclusion } from '@aliquot/shared/log/proofs';
 import { signHead, verifyHead } from '@aliquot/shared/log/receipt';
 import { expect, test } from 'vitest';
 import type { VaultWith } from '../../src/store/vault-store.ts';
 import { all, type Begin, codeOf } from './conformance-place.ts';
-import { content, without } from './world.ts';
+import { content } from './world.ts';
 
 /** The log: its heads and proofs, its clock, and what becomes of a lost tail. */
 export function logConformance(begin: Begin): void {
@@ -138,7 +139,7 @@ export function logConformance(begin: Begin): void {
     agent.treeHead = store.log.treeHead();
     const early = agent.build([lost.draft, kept.draft]);
     expect(
-      await store.intake.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
+      await store.intake.commit(agent.agentId, withoutVersions(early.bytes, [0]), world.clock.now),
     ).toMatchObject({ code: 'bad-commit' });
     const gone = { logEpoch: 1, size: 50, root: content('lost root', 32) };
     await store.events.append(world.opening(2, store.log.treeHead(), [gone]));
@@ -157,13 +158,13 @@ export function logConformance(begin: Begin): void {
     });
     const outcome = await store.intake.commit(
       agent.agentId,
-      without(early.bytes, 0),
+      withoutVersions(early.bytes, [0]),
       world.clock.now,
     );
     expect(outcome).toMatchObject({ type: 'accepted' });
     if (outcome.type !== 'accepted') return;
     expect(
-      await store.intake.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
+      await store.intake.commit(agent.agentId, withoutVersions(early.bytes, [0]), world.clock.now),
     ).toEqual({
       ...outcome,
       repeated: true,
@@ -172,7 +173,7 @@ export function logConformance(begin: Begin): void {
     agent.advance(early, outcome.head);
     const late = agent.build([agent.directory('/d'), agent.directory('/e')]);
     expect(
-      await store.intake.commit(agent.agentId, without(late.bytes, 1), world.clock.now),
+      await store.intake.commit(agent.agentId, withoutVersions(late.bytes, [1]), world.clock.now),
     ).toMatchObject({ code: 'bad-commit' });
     expect(await store.intake.commit(agent.agentId, late.bytes, world.clock.now)).toMatchObject({
       type: 'accepted',

@@ -8,13 +8,10 @@ import {
   type ChainId,
   type ChainPoint,
   type CommitHash,
-  decodeSignedCommit,
   type EnrolmentCertificateBody,
   type EntryDraft,
   type EntryKind,
-  type EntrySlot,
   type EventBody,
-  encodeSignedCommit,
   type KitContents,
   type LineageId,
   type Signed,
@@ -51,7 +48,6 @@ import {
   vaultKeysFrom,
 } from '@aliquot/shared/keys/derive';
 import { createKit } from '@aliquot/shared/keys/kit';
-import { leafHash } from '@aliquot/shared/log/merkle';
 import type { Random } from '@aliquot/shared/ports';
 import type { FolderPorts, VaultIdentity } from '../../src/store/vault/vault-parts.ts';
 import type { CommitOutcome, PutItem } from '../../src/store/vault-records.ts';
@@ -393,21 +389,6 @@ export class WorldAgent {
       read: undefined,
     };
   }
-}
-
-/**
- * The same commit with some entries replaced by their leaf hashes, as an agent sends it that has
- * lost them for good.
- */
-export function without(bytes: Uint8Array, ...slots: readonly number[]): Uint8Array {
-  const commit = decodeSignedCommit(bytes);
-  const kept = commit.slots.map(
-    (slot, at): EntrySlot =>
-      slots.includes(at) && slot.type === 'entry'
-        ? { type: 'purged', leafHash: leafHash(slot.bytes) }
-        : slot,
-  );
-  return encodeSignedCommit({ ...commit, slots: kept });
 }
 
 /** Bytes that look random and follow from a word. */

@@ -24,8 +24,9 @@ import {
   NO_PREDECESSOR,
   verifyCommit,
 } from './commit.ts';
-import { openList, openRead } from './entry.ts';
 import { type CommitRecipient, openCommitKeys } from './keys.ts';
+import { openNames } from './open-names.ts';
+import { entriesBySlot, rowsIn } from './rows.ts';
 
 const vault = testVault('ours');
 const agent = testAgent(vault, 'lc-1');
@@ -92,12 +93,10 @@ describe('a commit', () => {
     const forCatalog = openCommitKeys(verified.wraps, vault.catalogKey, 'catalog', verified.header);
     expect(forCatalog.readKey).toBeUndefined();
     expect(forCatalog.listKey).toEqual(forVault.listKey);
-    for (const [index, slot] of verified.slots.entries()) {
-      if (slot.type !== 'entry' || forVault.listKey === undefined || forVault.readKey === undefined)
-        throw new Error('entries were expected');
-      expect(openList(slot.entry, forVault.listKey)).toEqual(drafts[index]?.list);
-      expect(openRead(slot.entry, forVault.readKey)).toEqual(drafts[index]?.read);
-    }
+    const reader = { key: vault.vaultKey, recipient: 'vault' } as const;
+    const named = [...openNames(verified, rowsIn(verified.rows), reader, () => undefined)];
+    expect(named.map(({ list }) => list)).toEqual(drafts.map(({ list }) => list));
+    expect(named.map(({ read }) => read())).toEqual(drafts.map(({ read }) => read));
   });
 
   it('has a hash over its header alone', () => {
@@ -301,15 +300,16 @@ describe('a commit from which something was purged', () => {
     (index) => {
       const verified = verifyCommit(changed({ slots: purged(index) }), later);
       expect(verified.hash).toEqual(built.hash);
-      expect(verified.slots.map((slot) => slot.type)).toEqual(
-        commit.slots.map((_, at) => (at === index ? 'purged' : 'entry')),
+      expect(entriesBySlot(verified.rows).map((entry) => entry === undefined)).toEqual(
+        commit.slots.map((_, at) => at === index),
       );
     },
   );
 
   it('verifies by its header alone', () => {
     const verified = verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), later);
-    expect(verified).toMatchObject({ hash: built.hash, headerOnly: true, slots: [] });
+    expect(verified).toMatchObject({ hash: built.hash, headerOnly: true });
+    expect(verified.rows.count).toBe(0);
     expect(verified.header).toEqual(decodeCommitHeader(commit.header));
   });
 

@@ -2,9 +2,7 @@ import {
   type CommitHash,
   type CommitHeader,
   decodeCommitHeader,
-  decodeEntry,
   decodeSignedCommit,
-  type Entry,
   type EntryDraft,
   type EntrySlot,
   encodeCommitHeader,
@@ -23,11 +21,12 @@ import type { Random } from '../ports.ts';
 import { sealEntry } from './entry.ts';
 import { CommitError } from './errors.ts';
 import { type CommitRecipient, hasWrapsFor, newCommitKeys, wrapCommitKeys } from './keys.ts';
+import { commitHash, entriesBySlot, type ReadCommit, SlotRows } from './rows.ts';
 
 export { type CommitRecipient, openCommitKeys } from './keys.ts';
+export { commitHash } from './rows.ts';
 
 const COMMIT = 'aliquot/v1/commit';
-const COMMIT_HASH = 'aliquot/v1/commit-hash';
 const WRAPS_HASH = 'aliquot/v1/commit-wraps';
 const HASH_BYTES = 32;
 
@@ -50,17 +49,8 @@ export interface BuiltCommit {
   readonly header: CommitHeader;
 }
 
-/** A slot of a verified commit. */
-export type VerifiedSlot =
-  | { readonly type: 'entry'; readonly entry: Entry; readonly bytes: Uint8Array }
-  | { readonly type: 'purged'; readonly leafHash: Uint8Array };
-
-export interface VerifiedCommit {
-  readonly header: CommitHeader;
-  readonly hash: CommitHash;
-  /** In order; empty when `headerOnly`. */
-  readonly slots: readonly VerifiedSlot[];
-  readonly wraps: readonly Wrap[];
+/** A commit that is the agent's: its rows are empty when it was purged down to its header. */
+export interface VerifiedCommit extends ReadCommit {
   readonly headerOnly: boolean;
 }
 
@@ -83,13 +73,6 @@ export interface CommitExpectation {
    * be restored.
    */
   readonly recipients?: readonly CommitRecipient[];
-}
-
-/**
- * The name of a commit: labelled SHA-256 of its header's exact bytes. The signature takes no part.
- */
-export function commitHash(header: Uint8Array): CommitHash {
-  return sha256(labelled(COMMIT_HASH), header) as CommitHash;
 }
 
 /**
@@ -154,11 +137,14 @@ export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): Ve
     throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
   checkChain(header);
   if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
-  const slots = commit.headerOnly ? [] : verifySlots(commit, header);
+  if (!commit.headerOnly) checkEntries(commit, header);
+  const rows = new SlotRows(commit.slots);
+  // Whoever has a verified commit need not expect that an entry of it is none.
+  entriesBySlot(rows);
   return {
     header,
     hash: commitHash(commit.header),
-    slots,
+    rows,
     wraps: commit.wraps,
     headerOnly: commit.headerOnly,
   };
@@ -204,7 +190,7 @@ function checkFirstSubmission(
   }
 }
 
-function verifySlots(commit: SignedCommit, header: CommitHeader): VerifiedSlot[] {
+function checkEntries(commit: SignedCommit, header: CommitHeader): void {
   if (commit.slots.length !== header.entryCount) {
     throw new CommitError(
       'COMMIT_ENTRY_COUNT',
@@ -220,10 +206,6 @@ function verifySlots(commit: SignedCommit, header: CommitHeader): VerifiedSlot[]
       `the entries of commit ${header.sequence} are not the ones that were signed`,
     );
   }
-  return commit.slots.map((slot) => {
-    if (slot.type === 'purged') return slot;
-    return { type: 'entry', entry: decodeEntry(slot.bytes), bytes: slot.bytes };
-  });
 }
 
 /** Labelled SHA-256 over the encoded wraps, each behind its length. */

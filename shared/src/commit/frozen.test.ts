@@ -73,11 +73,11 @@ describe('formats of version 1, frozen: what was written once can always be read
       'catalog',
       verified.header,
     );
-    const [slot] = verified.slots;
-    if (slot?.type !== 'entry' || keys.readKey === undefined || names.listKey === undefined)
+    const entry = verified.rows.entry(0);
+    if (entry === undefined || keys.readKey === undefined || names.listKey === undefined)
       throw new Error('an entry was expected');
-    expect(openRead(slot.entry, keys.readKey)).toEqual(draft.read);
-    expect(openList(slot.entry, names.listKey)).toEqual(draft.list);
+    expect(openRead(entry, keys.readKey)).toEqual(draft.read);
+    expect(openList(entry, names.listKey)).toEqual(draft.list);
     const {
       version: _,
       entryCount: _count,

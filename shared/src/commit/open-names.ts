@@ -1,16 +1,10 @@
-import {
-  type Entry,
-  FormatError,
-  type ListPart,
-  type ReadPart,
-  type Wrap,
-  type WrapRecipient,
-} from '@aliquot/proto';
+import { FormatError, type ListPart, type ReadPart, type WrapRecipient } from '@aliquot/proto';
 import type { BoxKey } from '../crypto/box.ts';
 import { WrapError } from '../crypto/wrap.ts';
 import { openList, openRead } from './entry.ts';
 import { CommitError } from './errors.ts';
-import { type CommitPlace, openCommitKeys } from './keys.ts';
+import { openCommitKeys } from './keys.ts';
+import type { CommitRow, ReadCommit } from './rows.ts';
 
 /**
  * Why a commit, or an entry of it, does not open. Its signature may well hold: its maker sealed it
@@ -26,8 +20,8 @@ export interface Unopened {
   readonly error: OpeningError;
 }
 
-/** An entry whose name is open. */
-export interface Named {
+/** A version whose name is open. */
+export interface Named extends CommitRow {
   readonly list: ListPart;
   /** Opens hash and content keys; `undefined` unless it is a file. Throws `OpeningError`. */
   read(): ReadPart | undefined;
@@ -42,12 +36,13 @@ export function isOpeningError(error: unknown): error is OpeningError {
 }
 
 /**
- * Opens the names of some entries of a commit with a recipient's key. What does not open is left
- * out and reported once, at the end. `place` is the commit's header: verified, or believed because
- * it lies in the own store.
+ * Opens the names of some versions of a commit with a recipient's key: `slots`, with whatever
+ * the caller knows of each. What is purged is left out; what does not open is left out too,
+ * and reported once, at the end. The commit is verified, or believed because it lies in the own
+ * store.
  */
-export function* openNames<Slot extends { readonly entry: Entry }>(
-  { wraps, place }: { readonly wraps: readonly Wrap[]; readonly place: CommitPlace },
+export function* openNames<Slot extends Pick<CommitRow, 'slot'>>(
+  { wraps, header: place, rows }: Pick<ReadCommit, 'wraps' | 'header' | 'rows'>,
   slots: Iterable<Slot>,
   { key, recipient }: { readonly key: BoxKey; readonly recipient: WrapRecipient },
   onUnopened: (unopened: Unopened) => void,
@@ -70,7 +65,8 @@ export function* openNames<Slot extends { readonly entry: Entry }>(
     );
   const { listKey, readKey } = attempt(() => openCommitKeys(wraps, key, recipient, place)) ?? {};
   for (const slot of slots) {
-    const { entry } = slot;
+    const entry = rows.entry(slot.slot);
+    if (entry === undefined) continue;
     const list = attempt(() => {
       if (listKey === undefined) throw noKey('list');
       return openList(entry, listKey);
@@ -84,7 +80,7 @@ export function* openNames<Slot extends { readonly entry: Entry }>(
       if (readKey === undefined) throw noKey('read');
       return openRead(entry, readKey);
     };
-    yield { ...slot, list, read };
+    yield { ...slot, entry, list, read };
   }
   if (first !== undefined && versions > 0) onUnopened({ versions, error: first });
 }

@@ -34,7 +34,7 @@ export function toRestoreItem({
   entry,
   list,
   read,
-}: Named & { readonly entry: RestoreItem['entry'] }): RestoreItem {
+}: Pick<Named, 'entry' | 'list' | 'read'>): RestoreItem {
   try {
     return { entry, list, read: read() };
   } catch (unopened) {

@@ -1,4 +1,5 @@
-import { decodeEntry, decodeSignedCommit, type EntryKind, type FileId } from '@aliquot/proto';
+import type { EntryKind, FileId } from '@aliquot/proto';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import type { Position } from '@aliquot/shared/records/format';
 import type { ChainKind } from '../log/formats.ts';
 import { decodeUnsigned, numberInKey } from '../log/index-rows.ts';
@@ -111,9 +112,8 @@ function* inCommit(
 ): Generator<Found, void, void> {
   if (!wanted.some((id) => holds(commit, id))) return;
   const name = Buffer.from(hash).toString('hex', 0, 8);
-  for (const [at, slot] of decodeSignedCommit(commit).slots.entries()) {
-    if (slot.type !== 'entry' || !wanted.some((id) => holds(slot.bytes, id))) continue;
-    const { fileId, kind, size, capturedAtMs, completion } = decodeEntry(slot.bytes);
+  for (const { slot: at, entry } of rowsIn(readCommit(commit).rows)) {
+    const { fileId, kind, size, capturedAtMs, completion } = entry;
     if (!isWanted(fileId, wanted)) continue;
     yield {
       fileId,

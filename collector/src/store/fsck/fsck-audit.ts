@@ -2,7 +2,6 @@ import {
   AliquotError,
   type ChunkId,
   decodeCommitHeader,
-  decodeEntry,
   decodeEventBody,
   decodeLogLeaf,
   decodePage,
@@ -15,6 +14,7 @@ import {
   type StoredReferences,
 } from '@aliquot/proto';
 import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
@@ -82,7 +82,7 @@ export class LogAudit implements ReplayAudit {
         this.#error('receipt-invalid', 'its leaf is for another commit', where);
     });
 
-    if (verified.slots.some((slot) => slot.type === 'purged') && !precedesLoss(header, core.head))
+    if (verified.rows.lacking > 0 && !precedesLoss(header, core.head))
       this.#error(
         'commit-invalid',
         'entries were taken out of it, and the log lost nothing since it was made',
@@ -115,10 +115,10 @@ export class LogAudit implements ReplayAudit {
   async #references(
     core: VaultCore,
     lineageId: LineageId,
-    { slots }: VerifiedCommit,
+    { rows }: VerifiedCommit,
     where: string,
   ): Promise<void> {
-    const contents = slots.flatMap((slot) => (slot.type === 'entry' ? [slot.entry.content] : []));
+    const contents = [...rowsIn(rows)].map(({ entry }) => entry.content);
     await this.#held(core, lineageId, contents, where, nothingProved);
   }
 
@@ -205,12 +205,9 @@ export async function tellDamagedVersions(
   for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
     const { type, payload } = await core.leafRecord(leafIndex);
     if (type !== 'commit') continue;
-    const signed = decodeSignedCommit(decodeStoredCommit(payload).commit);
-    const header = decodeCommitHeader(signed.header);
+    const { header, rows } = readCommit(decodeStoredCommit(payload).commit);
     const agent = core.registry.row(header.agentId)?.name ?? hex(header.agentId);
-    for (const slot of signed.slots) {
-      if (slot.type !== 'entry') continue;
-      const entry = decodeEntry(slot.bytes);
+    for (const { entry } of rowsIn(rows)) {
       if (!(await needs.damaged(entry.content))) continue;
       tell({
         code: 'version-damaged',

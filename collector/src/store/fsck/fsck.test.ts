@@ -1,5 +1,6 @@
 import { appendFileSync, cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { withoutVersions } from '@aliquot/shared/commit/rows';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
 import { catalogIn, catalogRows, endsOnDisk, fileOf } from '../../../testing/store/copies.ts';
@@ -11,7 +12,7 @@ import {
   recordAt,
   spoil,
 } from '../../../testing/store/fsck-lab.ts';
-import { content, without } from '../../../testing/store/world.ts';
+import { content } from '../../../testing/store/world.ts';
 import { keys } from '../catalog/catalog-keys.ts';
 import { CatalogChange } from '../catalog/catalog-store.ts';
 import { openCollector } from '../collector.ts';
@@ -255,7 +256,7 @@ describe('fsck of a collector', () => {
       ]),
     );
     expect(
-      await vault.intake.commit(agent.agentId, without(early.bytes, 0), world.clock.now),
+      await vault.intake.commit(agent.agentId, withoutVersions(early.bytes, [0]), world.clock.now),
     ).toMatchObject({ type: 'accepted' });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });

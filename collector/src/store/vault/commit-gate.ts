@@ -19,6 +19,7 @@ import {
 } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import { entriesBySlot } from '@aliquot/shared/commit/rows';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
@@ -117,7 +118,7 @@ export class Submission {
   constructor(commit: VerifiedCommit, bytes: Uint8Array) {
     this.commit = commit;
     this.bytes = bytes;
-    this.entries = commit.slots.map((slot) => (slot.type === 'entry' ? slot.entry : undefined));
+    this.entries = entriesBySlot(commit.rows);
     this.present = this.entries.filter((entry) => entry !== undefined);
     this.#walk = new ReferenceWalk(this.present);
   }
@@ -182,7 +183,7 @@ export async function judgeCommit(
     }
   }
 
-  const lacking = commit.slots.filter((slot) => slot.type === 'purged').length;
+  const { lacking } = commit.rows;
   if (lacking > 0 && !precedesLoss(header, core.head)) {
     return refused(
       'bad-commit',

@@ -1,12 +1,12 @@
 import {
   decodeCommitHeader,
-  decodeEntry,
   decodeSignedCommit,
   decodeStoredCommit,
   type FileId,
   type LineageId,
   type StateRecord,
 } from '@aliquot/proto';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import { keys, type Range, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { read } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
@@ -185,11 +185,8 @@ export async function* withoutFilesOf(
   records: AsyncIterable<StateRecord>,
 ): AsyncGenerator<StateRecord> {
   for await (const record of records) {
-    const { slots } = decodeSignedCommit(record.commit);
-    const files = record.live.map((slot) => {
-      const stored = slots[slot];
-      return stored?.type === 'entry' ? decodeEntry(stored.bytes).fileId : undefined;
-    });
+    const { rows } = readCommit(record.commit);
+    const files = record.live.map((slot) => rows.entry(slot)?.fileId);
     const heads = await core.catalog.getMany(
       files.flatMap((file) => (file === undefined ? [] : [keys.head(beside, file)])),
     );

@@ -1,11 +1,8 @@
 import {
   type AgentId,
-  decodeCommitHeader,
-  decodeEntry,
   decodeEventBody,
   decodeLogLeaf,
   decodeReceiptBody,
-  decodeSignedCommit,
   decodeStoredCommit,
   decodeStoredEvent,
   decodeStoredReferences,
@@ -16,7 +13,7 @@ import {
   type StoredEvent,
   type StoredReferences,
 } from '@aliquot/proto';
-import { commitHash } from '@aliquot/shared/commit/commit';
+import { entriesBySlot, readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
@@ -189,15 +186,11 @@ async function enterCommit(
   receiptBody: ReceiptBody,
   leaf: LeafPlace,
 ): Promise<void> {
-  const signed = decodeSignedCommit(stored.commit);
-  const header = decodeCommitHeader(signed.header);
+  const { header, hash, rows } = readCommit(stored.commit);
   const row = core.registry.row(header.agentId as AgentId);
   if (row === undefined)
     throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
-  const entries = signed.slots.map((slot) =>
-    slot.type === 'entry' ? decodeEntry(slot.bytes) : undefined,
-  );
-  const hash = commitHash(signed.header);
+  const entries = entriesBySlot(rows);
   // fsck reports what follows nothing here; it was accepted, so it is kept with the trunk.
   const route = await routeOf(core, row.lineageId, header, hash);
   const place =
