@@ -2,7 +2,7 @@ import type { ChunkId } from '@aliquot/proto';
 import { maskKey } from '@aliquot/shared/content/cache-key';
 import { hkdf, hmacSha256, labelled, sha256, sha512 } from '@aliquot/shared/crypto/primitives';
 import { decodeCached } from '../../agent/src/queue/ledger/rows.ts';
-import { decodeKnown } from '../../agent/src/queue/log/payloads.ts';
+import { decodeColumns, unpackKnown } from '../../agent/src/queue/log/known-block.ts';
 import type { Material } from './material.ts';
 import type { Trove } from './trove.ts';
 
@@ -99,7 +99,7 @@ export function unmasked(
   const { pieces } = material;
   const valuesOf = (family: string): Buffer[] =>
     pieces.filter((_, at) => at > 0 && pieces[at - 1]?.toString('latin1', 0, 1) === family);
-  const tags = valuesOf('k').flatMap((value) => tagIn(value));
+  const tags = [...valuesOf('K'), ...valuesOf('k')].flatMap((value) => tagsIn(value));
   const hints = [...published, ...tags];
   const fingerprints = [
     ...secrets,
@@ -123,11 +123,11 @@ export function unmasked(
   return found;
 }
 
-function tagIn(value: Buffer): Uint8Array[] {
+function tagsIn(value: Buffer): Uint8Array[] {
   try {
-    return [decodeKnown(value).stat.contentTag];
+    return unpackKnown(value).map((row) => decodeColumns(row).stat.contentTag);
   } catch {
-    return []; // another kind of bytes that happens to stand behind a 'k'
+    return []; // another kind of bytes that happens to stand behind a 'K' or 'k'
   }
 }
 

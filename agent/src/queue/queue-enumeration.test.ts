@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   queueDay,
   queueFacts,
+  queueKnown,
   queueRollback,
   queueShort,
 } from '../../testing/queue/queue-scenarios.ts';
@@ -15,6 +16,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 P6 faults of the disk under th
     { scenario: queueDay, every: 260 },
     { scenario: queueFacts, every: 160 },
     { scenario: queueRollback, every: 340 },
+    { scenario: queueKnown, every: 300 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, {
       seed: 1,

@@ -148,6 +148,33 @@ const queueIndex: CrashScenario = {
   },
 };
 
+/** Known files in blocks, changes beside them, and the merging of both. */
+export const queueKnown: CrashScenario = {
+  name: 'queue-known',
+  about:
+    'as queue-day, for a queue whose index keeps many known files in a block: changes beside it, a block written anew, and the taking in of what stands beside',
+  proves: ['P1'],
+  begin: async (root, random) => {
+    const life = new QueueLife(root, random, { segmentBytes: 256 * 1024 });
+    const some = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, at) => [longName(from + at), 0] as const);
+    life.capture(...some(0, 10)).capture(...some(3, 4));
+    life
+      .gone(longName(5))
+      .capture(...some(2, 11))
+      .drain();
+    // Each stands beside the blocks, until so much does that it is taken into them.
+    for (let file = 0; file < 10; file += 1) life.capture([longName(file, 'other'), 0]);
+    return life
+      .gone(longName(3))
+      .capture(...some(4, 6))
+      .drain();
+  },
+};
+
+const longName = (file: number, folder = 'one'): string =>
+  `${folder}/${'long-name/'.repeat(2800)}${file}`;
+
 /** A repair that dies at every step, of an index that lies and bytes that were set aside. */
 const queueRepair: CrashScenario = {
   name: 'queue-repair',
@@ -216,6 +243,7 @@ export const queueScenarios: readonly TortureScenario[] = [
   queueRollback,
   queueFacts,
   queueIndex,
+  queueKnown,
   queueRepair,
   queueShort,
 ].map(tortureOf);

@@ -46,6 +46,9 @@ export interface DerivedIndex {
    */
   batches(range: KeyRange, options?: RangeOptions): AsyncGenerator<readonly Row[], void, void>;
 
+  /** The last row of a range, of what was flushed. */
+  last(range: KeyRange): Promise<Row | undefined>;
+
   /** Removes the rows of a range, staged ones too; not with the next flush, and not at once. */
   clear(range: KeyRange): Promise<void>;
   /** Writes what waits and the mark; `sync`: durable when it returns. */

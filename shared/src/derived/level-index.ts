@@ -223,6 +223,22 @@ class LevelIndex implements DerivedIndex {
     }
   }
 
+  async last({ gte, lt }: KeyRange): Promise<Row | undefined> {
+    if (this.#damage !== undefined) throw this.#damage;
+    const iterator = this.#level.iterator({
+      ...(lt === undefined ? { gte } : { gte, lt }),
+      ...{ limit: 1, reverse: true },
+    });
+    try {
+      const [row] = await this.#ask(this.#next(iterator));
+      // Which tables could hold a later one is known only now.
+      await this.#proved(row?.[0] ?? gte, lt);
+      return row;
+    } finally {
+      await iterator.close();
+    }
+  }
+
   async clear(range: KeyRange): Promise<void> {
     this.#waiting.forget(range);
     const mark = this.#mark;

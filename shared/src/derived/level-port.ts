@@ -27,6 +27,8 @@ export interface LevelDatabase {
   iterator(
     options: KeyRange & {
       readonly limit?: number;
+      /** From the last key to the first. */
+      readonly reverse?: boolean;
       readonly highWaterMarkBytes?: number;
       readonly fillCache?: boolean;
     },

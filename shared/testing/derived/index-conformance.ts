@@ -130,6 +130,19 @@ export function indexConformance(name: string, factory: IndexFactory): void {
       expect(found).toEqual(many.map((row, at) => (at === 1 ? 'k0001=staged' : row)));
     });
 
+    test('the last row of a range is of what was flushed', async () => {
+      expect(await index.last(all)).toBeUndefined();
+      put('a=1', 'b=2', 'b\u0000=3', 'c=4');
+      await index.flush(bytes('one'));
+      put('b\u0000\u0000=5', 'd=6');
+      const last = async (range: KeyRange) => (await index.last(range))?.map(text);
+      expect(await last(from('a', 'b\u0000'))).toEqual(['b', '2']);
+      expect(await last(from('a', 'c'))).toEqual(['b\u0000', '3']);
+      expect(await last({ gte: bytes('b') })).toEqual(['c', '4']);
+      expect(await last(from('aa', 'b'))).toBeUndefined();
+      expect(await last({ gte: bytes('d') })).toBeUndefined();
+    });
+
     test('clear removes what is in a range, staged or written, and nothing else', async () => {
       put(...Array.from({ length: 2500 }, (_, at) => `x${at}=v`), 'w=1', 'y=2');
       await index.flush(bytes('one'));

@@ -70,6 +70,12 @@ export class MemoryIndex implements DerivedIndex {
     }
   }
 
+  async last(range: KeyRange): Promise<Row | undefined> {
+    let last: Row | undefined;
+    for await (const rows of this.batches(range)) last = rows.at(-1) ?? last;
+    return last;
+  }
+
   async clear(range: KeyRange): Promise<void> {
     this.#waiting.forget(range);
     for (const [name, [key]] of this.#written.rows)

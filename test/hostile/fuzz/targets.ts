@@ -35,6 +35,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { decodeCached } from '../../../agent/src/queue/ledger/rows.ts';
 import { chainFormat, segmentFormat } from '../../../agent/src/queue/log/formats.ts';
+import { decodeColumns, unpackKnown } from '../../../agent/src/queue/log/known-block.ts';
 import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/socket/protocol.ts';
@@ -233,6 +234,7 @@ const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown]
   ['lost', queuePayloads.decodeLostRecord],
   ['counter', queuePayloads.decodeCounter],
   ['cached', decodeCached],
+  ['known-block', (bytes) => unpackKnown(bytes).map(decodeColumns)],
 ];
 
 const queueTargets: readonly FuzzTarget[] = [

@@ -1,8 +1,8 @@
 import type { QueueCore } from '../log/core.ts';
 import type { ProblemRecord } from '../log/facts.ts';
-import { familyRange, knownKey, prefixRange, rawKey } from '../log/index-rows.ts';
+import { familyRange, rawKey } from '../log/index-rows.ts';
 import type { IndexState } from '../log/index-state.ts';
-import { decodeKnown, decodeProblem, encodeKnown, encodeProblem } from '../log/payloads.ts';
+import { decodeProblem, encodeKnown, encodeProblem, type KnownRecord } from '../log/payloads.ts';
 import type { CachedChunk, FileProblem, KnownFile, Ledger } from './ledger.ts';
 import { decodeCached, growthIn, growthSlot } from './rows.ts';
 
@@ -19,8 +19,8 @@ export class DurableLedger implements Ledger {
 
   async known(path: Uint8Array): Promise<KnownFile | undefined> {
     const { index } = this.#core.files;
-    const value = await index.getWritten(knownKey(path));
-    return value === undefined ? undefined : knownFrom(value, index.state);
+    const known = await index.known.written(path);
+    return known === undefined ? undefined : knownFrom(known, index.state);
   }
 
   async *knownUnder(prefix: Uint8Array): AsyncGenerator<KnownFile, void, void> {
@@ -29,8 +29,8 @@ export class DurableLedger implements Ledger {
 
   async *knownBatches(prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
     const { index } = this.#core.files;
-    for await (const values of index.valueBatches(prefixRange(knownKey(prefix))))
-      yield values.map((value) => knownFrom(value, index.state));
+    for await (const batch of index.known.batches(prefix))
+      yield batch.map((known) => knownFrom(known, index.state));
   }
 
   refresh(known: KnownFile): Promise<void> {
@@ -67,7 +67,6 @@ export class DurableLedger implements Ledger {
   }
 }
 
-function knownFrom(value: Uint8Array, state: IndexState): KnownFile {
-  const { entry, stat } = decodeKnown(value);
+function knownFrom({ entry, stat }: KnownRecord, state: IndexState): KnownFile {
   return { ...stat, entry, state: entry <= state.receiptedEntry ? 'safe' : 'queued' };
 }

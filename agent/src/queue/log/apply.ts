@@ -18,7 +18,6 @@ import {
   encodeItemPlace,
   encodeUnsigned,
   familyRange,
-  knownKey,
   type LoggedCommit,
   numberedRawKey,
   numberInKey,
@@ -36,7 +35,6 @@ import {
   decodeReceiptRecord,
   decodeSignedRecord,
   decodeVersion,
-  encodeKnown,
   type VersionHead,
 } from './payloads.ts';
 
@@ -89,13 +87,15 @@ export async function applyRecord(
       return nothingApplied;
     case 'version':
       return applyVersion(index, at, version ?? decodeVersion(payload).head);
-    case 'refresh':
-      index.put(knownKey(decodeKnown(payload).stat.path), payload.slice());
+    case 'refresh': {
+      const known = decodeKnown(payload);
+      index.known.stage([{ path: known.stat.path, known }]);
       return nothingApplied;
+    }
     case 'problem': {
       const { path, problem } = decodeProblem(payload);
-      if (problem === undefined) index.del(rawKey('p', path));
-      else index.put(rawKey('p', path), payload.slice());
+      if (problem === undefined) index.problems.del(path);
+      else index.problems.put(path, payload.slice());
       return nothingApplied;
     }
     case 'signed':
@@ -153,16 +153,16 @@ export async function applyRecord(
 
 async function applyVersion(index: IndexStore, at: Position, head: VersionHead): Promise<Applied> {
   const { state } = index;
-  const { path, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
+  const { path, entry, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
   index.put(
-    numberKey('q', head.entry),
+    numberKey('q', entry),
     encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }),
   );
-  index.put(numberKey('h', holdSegment, head.entry), new Uint8Array());
-  if (head.known === undefined) index.del(knownKey(path));
-  else index.put(knownKey(path), encodeKnown(head.entry, head.known));
-  index.del(rawKey('p', path));
-  state.nextEntry = Math.max(state.nextEntry, head.entry + 1);
+  index.put(numberKey('h', holdSegment, entry), new Uint8Array());
+  const known = head.known === undefined ? undefined : { entry, stat: head.known };
+  index.known.stage([{ path, known }]);
+  index.problems.del(path);
+  state.nextEntry = Math.max(state.nextEntry, entry + 1);
   state.lastBatch = Math.max(state.lastBatch, batch);
   state.pendingEntries += 1;
   pend(index, itemBytes, [{ name, bytes: itemBytes }], 1);
@@ -245,8 +245,8 @@ async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<voi
  */
 async function applyUnreceipted(index: IndexStore, asked: number): Promise<void> {
   const { state } = index;
-  for await (const key of inheritedKnown(index, asked)) {
-    index.del(key);
+  for await (const path of inheritedKnown(index, asked)) {
+    index.known.stage([{ path, known: undefined }]);
     if (index.staged >= MOST_FORGOTTEN) await index.write();
   }
   const sequence = Math.max(asked, state.inheritedSequence);
@@ -260,7 +260,7 @@ async function applyUnreceipted(index: IndexStore, asked: number): Promise<void>
 }
 
 /**
- * Keys of known files whose newest version stands in a commit after `asked` that the agent before
+ * Paths of known files whose newest version stands in a commit after `asked` that the agent before
  * this one signed. A rare question, so a pass over all known files may answer it.
  */
 export async function* inheritedKnown(
@@ -271,10 +271,8 @@ export async function* inheritedKnown(
   if (asked >= inheritedSequence) return;
   const first = (await lastEntryOf(index, asked)) + 1;
   const last = await lastEntryOf(index, inheritedSequence);
-  for await (const [key, value] of index.iterate(familyRange('k'))) {
-    const { entry } = decodeKnown(value);
-    if (first <= entry && entry <= last) yield key;
-  }
+  for await (const batch of index.known.batches(new Uint8Array()))
+    for (const { entry, stat } of batch) if (first <= entry && entry <= last) yield stat.path;
 }
 
 /** The last version of a signed commit; 0 when there is none of this sequence. */
@@ -289,8 +287,8 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
     index.put(numberKey('l', entry), path);
     // No later version has its number: a replay would take that one for lost.
     state.nextEntry = Math.max(state.nextEntry, entry + 1);
-    const known = path.length === 0 ? undefined : await index.get(knownKey(path));
-    if (known !== undefined && decodeKnown(known).entry === entry) index.del(knownKey(path));
+    const known = path.length === 0 ? undefined : await index.known.get(path);
+    if (known?.entry === entry) index.known.stage([{ path, known: undefined }]);
     const unsigned = await index.get(numberKey('q', entry));
     if (unsigned === undefined) continue;
     const { holdSegment, itemBytes, class: name } = decodeUnsigned(unsigned);
@@ -354,9 +352,8 @@ export async function* referencesIn(index: IndexStore): AsyncGenerator<FileRefer
 export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
   const paths: Uint8Array[] = [];
   for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
-    const value = await index.getWritten(knownKey(path));
-    if (value === undefined) continue;
-    const { stat } = decodeKnown(value);
+    const stat = (await index.known.written(path))?.stat;
+    if (stat === undefined) continue;
     // A file may be written again with its old size and time, so an earlier version says nothing.
     if (
       stat.kind === 'file' &&

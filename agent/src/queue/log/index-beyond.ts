@@ -6,11 +6,12 @@ import type { RecordLog } from '@aliquot/shared/records/record-log';
 import { QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
 import { familyRange, numberInKey } from './index-rows.ts';
+import { decodeColumns, unpackKnown } from './known-block.ts';
 import {
-  decodeKnown,
   decodeLostRecord,
   decodeSignedRecord,
   decodeVersion,
+  type KnownRecord,
   lostRecords,
 } from './payloads.ts';
 
@@ -29,10 +30,10 @@ export async function nameBeyond(
   const lost = await withoutSettled(logs.chain, await withoutRecord(disk, options, logs.segments));
   if (lost.size === 0) return 0;
   const names = new Map<number, Uint8Array>();
-  for await (const [, value] of salvagedRows(disk, options, familyRange('k'))) {
-    const { entry, stat } = decodeKnown(value);
-    if (lost.has(entry)) names.set(entry, stat.path);
-  }
+  for (const family of ['K', 'k'] as const)
+    for await (const [, value] of salvagedRows(disk, options, familyRange(family)))
+      for (const { entry, stat } of knownIn(value))
+        if (lost.has(entry)) names.set(entry, stat.path);
   const { chain } = logs;
   await chain.resume((item) => {
     if (item.type !== 'damage') return;
@@ -46,6 +47,16 @@ export async function nameBeyond(
     await chain.append('lost', payload, sha256(payload));
   await chain.sync();
   return lost.size;
+}
+
+/** The known files of a row; none when it is of another release. */
+function knownIn(value: Uint8Array): readonly KnownRecord[] {
+  try {
+    return value.length === 0 ? [] : unpackKnown(value).map(decodeColumns);
+  } catch (error) {
+    if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
+    return [];
+  }
 }
 
 /** Versions that the index has waiting, and of which the segments have no sound record. */

@@ -2,21 +2,24 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { firstHeldSegment } from './held-segments.ts';
 import { decodeItemPlace, type Family, familyRange } from './index-rows.ts';
 import type { IndexStore } from './index-store.ts';
+import { decodeColumns } from './known-block.ts';
 
 /**
  * Families that must be equal in a rebuilt index, and those of which it may hold less (their
- * segments are gone).
+ * segments are gone), as it may of known files.
  */
 const exact: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
-const partial: readonly Family[] = ['k', 'p'];
+const partial: readonly Family[] = ['p'];
 
 /**
  * What differs between the queue's index and one built anew from the logs, named by its family;
- * undefined when nothing does.
+ * undefined when nothing does. `gap`: a segment that should have been dropped is still there, so
+ * the fresh one may know older states of files.
  */
 export async function indexDifference(
   index: IndexStore,
   fresh: IndexStore,
+  gap: boolean,
 ): Promise<string | undefined> {
   const items = await itemDifference(index, fresh);
   if (items !== undefined) return items;
@@ -38,6 +41,8 @@ export async function indexDifference(
         return `its part ${family} differs from the segments`;
     }
   }
+  const known = await knownDifference(index, fresh, gap);
+  if (known !== undefined) return known;
   const counters = ({ state }: IndexStore): string =>
     JSON.stringify([
       state.nextEntry,
@@ -58,6 +63,36 @@ export async function indexDifference(
   return counters(index) === counters(fresh)
     ? undefined
     : 'its counters differ from segments and chain log';
+}
+
+/** What differs in the known files: which of them share a block says nothing. */
+async function knownDifference(
+  index: IndexStore,
+  fresh: IndexStore,
+  gap: boolean,
+): Promise<string | undefined> {
+  const disorder = await index.known.disorder();
+  if (disorder !== undefined) return `its part K is in disorder: ${disorder}`;
+  const theirs = index.known.rows();
+  try {
+    let next = await theirs.next();
+    for await (const mine of fresh.known.rows()) {
+      while (next.done !== true && next.value.name < mine.name) next = await theirs.next();
+      const other = next.done !== true && next.value.name === mine.name ? next.value : undefined;
+      if (
+        other !== undefined &&
+        equalBytes(other.path, mine.path) &&
+        equalBytes(other.columns, mine.columns)
+      )
+        continue;
+      const isLater =
+        other === undefined || decodeColumns(other).entry >= decodeColumns(mine).entry;
+      if (!gap || !isLater) return 'its part K differs from the segments';
+    }
+  } finally {
+    await theirs.return();
+  }
+  return undefined;
 }
 
 /**

@@ -1,6 +1,4 @@
-import { oneCaseBytes } from '@aliquot/shared/keys/path-case';
 import type { Position } from '@aliquot/shared/records/format';
-import { here } from '@aliquot/shared/settings/where';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { type ClassBytes, classesIn } from './payloads.ts';
 
@@ -13,7 +11,9 @@ import { type ClassBytes, classesIn } from './payloads.ts';
  *   h ‖ segment ‖ entry     hold: this segment and all behind it are needed until the version (or the commit whose first
  *                           entry this is) is receipted
  *   i ‖ chunk id            item: where its record is
- *   k ‖ path                known file; on Windows the path in one case (`oneCase`), so that two cases of it are one file
+ *   K ‖ first path          up to 128 known files in the order of their paths (`known-rows.ts`); here and in the next, on
+ *                           Windows, the path in one case (`oneCase`), so that two cases of it are one file
+ *   k ‖ path                what is known of one file, beside its block; empty: that it is not known any more
  *   p ‖ path                why a path is not protected
  *   c ‖ sequence            signed commit: where its record is, what it covers
  *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
@@ -24,7 +24,7 @@ import { type ClassBytes, classesIn } from './payloads.ts';
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
-export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x' | 'g';
+export type Family = 'q' | 'h' | 'i' | 'K' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x' | 'g';
 
 /** A key made of raw bytes. */
 export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {
@@ -32,11 +32,6 @@ export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {
   key[0] = family.charCodeAt(0);
   key.set(bytes, 1);
   return key;
-}
-
-/** The key of a known file: on Windows the same for every case of its path. */
-export function knownKey(path: Uint8Array, platform = here): Uint8Array {
-  return rawKey('k', oneCaseBytes(path, platform));
 }
 
 /** A key made of counters. */

@@ -9,7 +9,7 @@ export interface AppliedRecord extends Position {
  * The queue's counters and how far the index has come: the mark of every flush, as JSON.
  */
 export interface IndexState {
-  version: 1;
+  version: 2;
   /** Everything before these positions is applied. Undefined: nothing of that log yet. */
   segments: Position | undefined;
   chain: Position | undefined;
@@ -46,11 +46,13 @@ export interface IndexState {
   gcEpoch: number;
   referenceFiles: number;
   referenceBytes: number;
+  /** Known files that stand beside the blocks of them: at most so many bytes (`KnownRows`). */
+  knownBesideBytes: number;
 }
 
 export function emptyState(): IndexState {
   return {
-    version: 1,
+    version: 2,
     segments: undefined,
     chain: undefined,
     lastSegment: undefined,
@@ -71,6 +73,7 @@ export function emptyState(): IndexState {
     gcEpoch: 0,
     referenceFiles: 0,
     referenceBytes: 0,
+    knownBesideBytes: 0,
   };
 }
 
@@ -82,7 +85,7 @@ export function encodeState(state: IndexState): Uint8Array {
 export function decodeState(bytes: Uint8Array): IndexState | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    if (typeof value !== 'object' || value === null || !('version' in value) || value.version !== 1)
+    if (typeof value !== 'object' || value === null || !('version' in value) || value.version !== 2)
       return undefined;
     const state = { ...emptyState(), ...value } as IndexState;
     const counters = [
@@ -98,6 +101,7 @@ export function decodeState(bytes: Uint8Array): IndexState | undefined {
       state.gcEpoch,
       state.referenceFiles,
       state.referenceBytes,
+      state.knownBesideBytes,
       ...Object.values(state.classBytes),
     ];
     return [...counters, ...later].every((counter) => Number.isSafeInteger(counter))

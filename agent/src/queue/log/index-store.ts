@@ -5,6 +5,8 @@ import type { DiskPort, KeyRange } from '@aliquot/shared/derived/level-port';
 import { QueueError } from './errors.ts';
 import { familyFrom, familyRange } from './index-rows.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
+import { KnownRows } from './known-rows.ts';
+import { ProblemRows } from './problem-rows.ts';
 
 /** How the index of a queue is opened; `owner` is that of its logs. */
 export function indexOptions(dir: string, owner: Uint8Array): IndexOptions {
@@ -25,12 +27,16 @@ export function indexOptions(dir: string, owner: Uint8Array): IndexOptions {
  */
 export class IndexStore {
   readonly #index: DerivedIndex;
+  readonly known: KnownRows;
+  readonly problems: ProblemRows;
   /** Counters as they are with what waits. Changed by `apply`, written by `write`. */
   state: IndexState;
 
-  private constructor(index: DerivedIndex, state: IndexState) {
+  private constructor(index: DerivedIndex, state: IndexState, problems: ProblemRows) {
     this.#index = index;
     this.state = state;
+    this.known = new KnownRows(index, state.knownBesideBytes);
+    this.problems = problems;
   }
 
   /**
@@ -47,11 +53,18 @@ export class IndexStore {
       await index.close();
       throw new DerivedError('DERIVED_REBUILD', `${options.what} is of another release`);
     }
-    return { store: new IndexStore(index, state ?? emptyState()), found: state !== undefined };
+    try {
+      const problems = await ProblemRows.load(index);
+      const store = new IndexStore(index, state ?? emptyState(), problems);
+      return { store, found: state !== undefined };
+    } catch (error) {
+      await index.close();
+      throw error;
+    }
   }
 
   get staged(): number {
-    return this.#index.staged;
+    return this.#index.staged + this.known.staged;
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
@@ -92,11 +105,6 @@ export class IndexStore {
     return rowsOf(this.#index, range, options);
   }
 
-  /** Values in key order, many at a time. A snapshot as `iterate`. */
-  async *valueBatches(range: KeyRange): AsyncGenerator<readonly Uint8Array[], void, void> {
-    for await (const rows of this.#index.batches(range)) yield rows.map(([, value]) => value);
-  }
-
   /** Versions that stand in no signed commit, oldest first. */
   unsigned(
     options: { readonly limit?: number } = {},
@@ -119,7 +127,10 @@ export class IndexStore {
    */
   async write(options: { readonly sync?: boolean } = {}): Promise<void> {
     try {
+      await this.known.fold();
+      this.state.knownBesideBytes = this.known.besideBytes;
       await this.#index.flush(encodeState(this.state), options);
+      this.known.flushed();
     } catch (cause) {
       throw toldAsQueue(cause, 'cannot be written');
     }

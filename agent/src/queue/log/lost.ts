@@ -13,7 +13,7 @@ import {
 } from './index-rows.ts';
 import { clearCaches, type IndexStore } from './index-store.ts';
 import { NumberSet } from './number-set.ts';
-import { decodeKnown, lostRecords } from './payloads.ts';
+import { lostRecords } from './payloads.ts';
 
 /** Changes that are written at once. */
 const BATCH = 2000;
@@ -29,10 +29,8 @@ export async function namesOf(
   const wanted = new Set(entries);
   const found = new Map<number, Uint8Array>();
   if (wanted.size === 0) return found;
-  for await (const [, value] of index.iterate(familyRange('k'))) {
-    const { entry, stat } = decodeKnown(value);
-    if (wanted.has(entry)) found.set(entry, stat.path);
-  }
+  for await (const batch of index.known.batches(new Uint8Array()))
+    for (const { entry, stat } of batch) if (wanted.has(entry)) found.set(entry, stat.path);
   return found;
 }
 

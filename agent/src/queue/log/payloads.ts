@@ -10,13 +10,16 @@ import type { KnownStat, ProblemRecord } from './facts.ts';
  */
 
 /** As `ListPart.path` in FORMAT.md. */
-const MAX_PATH_BYTES = 32 * 1024;
+export const MAX_PATH_BYTES = 32 * 1024;
 const MAX_MESSAGE_BYTES = 2048;
 /** A draft: 64 inline refs with keys, path and link target. */
 const MAX_SEALED_DRAFT_BYTES = 256 * 1024;
 const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
 const MAX_SIGNED_BYTES = 64 * 1024;
 const MAX_SLOTS = 4096;
+
+/** Bytes of a `contentTag`. */
+export const CONTENT_TAG_BYTES = 32;
 
 const knownKinds = ['file', 'directory', 'symlink'] as const;
 
@@ -35,8 +38,8 @@ export interface KnownRecord {
 
 export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
   checkPath(stat.path);
-  if (stat.contentTag.length !== 32)
-    throw new QueueError('QUEUE_REFUSED', 'a content tag has 32 bytes');
+  if (stat.contentTag.length !== CONTENT_TAG_BYTES)
+    throw new QueueError('QUEUE_REFUSED', `a content tag has ${CONTENT_TAG_BYTES} bytes`);
   return new LayoutWriter()
     .u8(1)
     .u8(knownKinds.indexOf(stat.kind))
@@ -64,7 +67,7 @@ export function decodeKnown(bytes: Uint8Array): KnownRecord {
   const ctimeNs = reader.i64();
   const ino = reader.u64();
   const mode = reader.u32();
-  const tag = reader.raw(32);
+  const tag = reader.raw(CONTENT_TAG_BYTES);
   const capturedAtMs = reader.u53();
   const resultPathLength = reader.u32();
   const path = pathIn(reader);

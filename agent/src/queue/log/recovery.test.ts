@@ -105,12 +105,15 @@ async function eventful(segmentBytes = 8192): Promise<void> {
 async function contents(dir: string): Promise<string[]> {
   const store = await indexOf(dir);
   const all: string[] = [];
-  for (const family of ['q', 'h', 'i', 'k', 'p', 'c', 'l', 'r', 's'] satisfies Family[]) {
+  for (const family of ['q', 'h', 'i', 'p', 'c', 'l', 'r', 's'] satisfies Family[]) {
     for await (const [key, value] of store.iterate(familyRange(family))) {
       all.push(`${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('hex')}`);
     }
   }
-  const { lastBatch: _lastBatch, classBytes, ...rest } = store.state;
+  // Which files share a block depends on the flushes.
+  for await (const { path, columns } of store.known.rows())
+    all.push(`${Buffer.from(path).toString()}=${Buffer.from(columns).toString('hex')}`);
+  const { lastBatch: _lastBatch, knownBesideBytes: _beside, classBytes, ...rest } = store.state;
   const counters = { ...rest, classBytes: Object.entries(classBytes).sort() };
   await store.close();
   return [...all, JSON.stringify(counters)];

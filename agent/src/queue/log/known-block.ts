@@ -1,0 +1,255 @@
+import { QueueError } from './errors.ts';
+import type { KnownStat } from './facts.ts';
+import { CONTENT_TAG_BYTES, checkPath, type KnownRecord, MAX_PATH_BYTES } from './payloads.ts';
+
+/*
+ * Known files as the index and the scan carry them: many in one value, in the order of their paths.
+ *
+ *   block     u8 1, then the files one behind the other
+ *   file      varint bytes that its path shares with the one before it, varint the other bytes, those bytes,
+ *             u8 length of the columns, columns
+ *   columns   u8 kind, i64 mtime, i64 ctime, u64 inode, u32 mode, content tag, then varints: size, entry number,
+ *             captured (ms), result path length
+ *
+ * Columns say nothing of other files, so a block is written anew by copying them. Derived, so the
+ * form may change with any release (I-A5).
+ */
+
+/** Files of a block after which another is begun. */
+export const BLOCK_FILES = 128;
+/** Bytes of a block after which another is begun. Test only: what is packed here keeps to it. */
+export const BLOCK_BYTES = 16 * 1024;
+
+const VERSION = 1;
+const kinds = ['file', 'directory', 'symlink'] as const;
+const MTIME = 1;
+const CTIME = 9;
+const INODE = 17;
+const MODE = 25;
+const TAG = 29;
+const VARINTS = TAG + CONTENT_TAG_BYTES;
+const MOST_COLUMNS = 255;
+
+/** A known file as it stands in a block. */
+export interface KnownRow {
+  readonly path: Uint8Array;
+  readonly columns: Uint8Array;
+}
+
+const scratch = Buffer.alloc(MOST_COLUMNS);
+
+/** Errors: `QUEUE_REFUSED` for what no record can hold. */
+export function encodeColumns({ entry, stat }: KnownRecord): Uint8Array {
+  checkPath(stat.path);
+  if (stat.contentTag.length !== CONTENT_TAG_BYTES)
+    throw new QueueError('QUEUE_REFUSED', `a content tag has ${CONTENT_TAG_BYTES} bytes`);
+  scratch[0] = kinds.indexOf(stat.kind);
+  scratch.writeBigInt64BE(BigInt.asIntN(64, stat.mtimeNs), MTIME);
+  scratch.writeBigInt64BE(BigInt.asIntN(64, stat.ctimeNs), CTIME);
+  scratch.writeBigUInt64BE(BigInt.asUintN(64, stat.ino), INODE);
+  scratch.writeUInt32BE(stat.mode, MODE);
+  scratch.set(stat.contentTag, TAG);
+  let at = writeVarint(scratch, VARINTS, stat.size);
+  at = writeVarint(scratch, at, entry);
+  at = writeVarint(scratch, at, stat.capturedAtMs);
+  at = writeVarint(scratch, at, stat.resultPathLength);
+  return Buffer.from(scratch.subarray(0, at));
+}
+
+/** Error: `QUEUE_DAMAGED`. */
+export function decodeColumns({ path, columns }: KnownRow): KnownRecord {
+  const view = new DataView(columns.buffer, columns.byteOffset, columns.byteLength);
+  const kind = columns.length < VARINTS ? undefined : kinds[view.getUint8(0)];
+  if (kind === undefined) throw damaged('unknown columns');
+  const rest = new Reader(columns, VARINTS);
+  const [size, entry, capturedAtMs, resultPathLength] = [
+    rest.varint(),
+    rest.varint(),
+    rest.varint(),
+    rest.varint(),
+  ];
+  if (rest.at !== columns.length || resultPathLength > path.length) throw damaged('its columns');
+  const stat: KnownStat = {
+    path,
+    kind,
+    size,
+    mtimeNs: view.getBigInt64(MTIME),
+    ctimeNs: view.getBigInt64(CTIME),
+    ino: view.getBigUint64(INODE),
+    mode: view.getUint32(MODE),
+    contentTag: new Uint8Array(columns.subarray(TAG, VARINTS)),
+    capturedAtMs,
+    resultPathLength,
+  };
+  return { entry, stat };
+}
+
+/** As many blocks as these files take, in their order. */
+export function packKnown(rows: readonly KnownRow[], files = BLOCK_FILES): readonly KnownBlock[] {
+  const blocks: KnownBlock[] = [];
+  let from = 0;
+  while (from < rows.length) {
+    const block = packOne(rows, from, files);
+    blocks.push(block);
+    from += block.files;
+  }
+  return blocks;
+}
+
+/** A block as it was packed. */
+export interface KnownBlock {
+  readonly first: KnownRow;
+  readonly files: number;
+  readonly bytes: Uint8Array;
+}
+
+function packOne(rows: readonly KnownRow[], from: number, most: number): KnownBlock {
+  const first = rows[from] as KnownRow;
+  const parts: { readonly keep: number; readonly row: KnownRow }[] = [];
+  let length = 1;
+  let before: Uint8Array = new Uint8Array(0);
+  for (const row of rows.slice(from, from + most)) {
+    const keep = sharedBytes(before, row.path);
+    const bytes =
+      varintBytes(keep) +
+      varintBytes(row.path.length - keep) +
+      (row.path.length - keep) +
+      1 +
+      row.columns.length;
+    if (parts.length > 0 && length + bytes > BLOCK_BYTES) break;
+    parts.push({ keep, row });
+    length += bytes;
+    before = row.path;
+  }
+  const bytes = new Uint8Array(length);
+  bytes[0] = VERSION;
+  let at = 1;
+  for (const { keep, row } of parts) {
+    at = writeVarint(bytes, at, keep);
+    at = writeVarint(bytes, at, row.path.length - keep);
+    bytes.set(keep === 0 ? row.path : row.path.subarray(keep), at);
+    at += row.path.length - keep;
+    bytes[at] = row.columns.length;
+    bytes.set(row.columns, at + 1);
+    at += 1 + row.columns.length;
+  }
+  return { first, files: parts.length, bytes };
+}
+
+/** Error: `QUEUE_DAMAGED`. */
+export function unpackKnown(block: Uint8Array): KnownRow[] {
+  const rows: KnownRow[] = [];
+  const cursor = new KnownCursor(block);
+  while (cursor.next())
+    rows.push({ path: Buffer.from(cursor.path, 'latin1'), columns: cursor.columns });
+  return rows;
+}
+
+/**
+ * Goes through a block file by file. Error: `QUEUE_DAMAGED`. Seam: for the scan that compares in its
+ * worker.
+ */
+export class KnownCursor {
+  readonly #reader: Reader;
+  /** The path of the file, one character for each byte. */
+  path = '';
+  /** Its columns, in the memory of the block. */
+  columns: Uint8Array = new Uint8Array(0);
+
+  constructor(block: Uint8Array) {
+    this.#reader = new Reader(block, 1);
+    if (block[0] !== VERSION) throw damaged('unknown layout');
+  }
+
+  /** Goes on to the next file; false at the end. */
+  next(): boolean {
+    const reader = this.#reader;
+    if (reader.atEnd) return false;
+    const keep = reader.varint();
+    const add = reader.varint();
+    if (keep > this.path.length || keep + add > MAX_PATH_BYTES || keep + add === 0)
+      throw damaged('its paths');
+    this.path = this.path.slice(0, keep) + reader.text(add);
+    this.columns = reader.take(reader.u8());
+    return true;
+  }
+}
+
+class Reader {
+  readonly #bytes: Buffer;
+  at: number;
+
+  constructor(bytes: Uint8Array, at: number) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.at = at;
+  }
+
+  get atEnd(): boolean {
+    return this.at >= this.#bytes.length;
+  }
+
+  u8(): number {
+    return this.take(1)[0] as number;
+  }
+
+  varint(): number {
+    let value = 0;
+    for (let factor = 1; factor <= 2 ** 49; factor *= 128) {
+      const byte = this.#bytes[this.at];
+      if (byte === undefined) break;
+      this.at += 1;
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+    }
+    throw damaged('a number');
+  }
+
+  text(length: number): string {
+    this.#reach(length);
+    return this.#bytes.toString('latin1', this.at - length, this.at);
+  }
+
+  /** The next bytes, not copied. */
+  take(length: number): Uint8Array {
+    this.#reach(length);
+    return this.#bytes.subarray(this.at - length, this.at);
+  }
+
+  #reach(length: number): void {
+    if (length > this.#bytes.length - this.at) throw damaged('it ends too early');
+    this.at += length;
+  }
+}
+
+function damaged(why: string): QueueError {
+  return new QueueError('QUEUE_DAMAGED', `index of known files: ${why}; run aliquot-agent fsck`);
+}
+
+function sharedBytes(one: Uint8Array, other: Uint8Array): number {
+  const most = Math.min(one.length, other.length);
+  let at = 0;
+  while (at < most && one[at] === other[at]) at += 1;
+  return at;
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1;
+  return bytes;
+}
+
+function writeVarint(into: Uint8Array, at: number, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new QueueError('QUEUE_REFUSED', `not a counter: ${value}`);
+  let next = at;
+  let rest = value;
+  while (rest >= 128) {
+    into[next++] = (rest % 128) | 128;
+    rest = Math.floor(rest / 128);
+  }
+  into[next++] = rest;
+  return next;
+}
