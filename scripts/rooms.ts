@@ -37,7 +37,7 @@ const mayImport: Record<Room, readonly Room[]> = {
 const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>> = {
   proto: [
     ['types.ts', 'limits.ts', 'errors.ts', 'gen'],
-    ['brand.ts', 'session-types.ts'],
+    ['brand.ts', 'session-types.ts', 'block-types.ts'],
     'door',
     'index.ts',
   ],

@@ -1,6 +1,16 @@
 /** The formats: typed values, limits, and the door through which bytes become them. */
+
+export * from './block-types.ts';
 export * from './brand.ts';
+export {
+  blockRow,
+  decodeBlock,
+} from './door/block.ts';
+export { clearRowBytes, encodeBlockClear, setSegmentLengths } from './door/block-clear.ts';
+export { decodeBlockList, encodeBlockList, type ListRow } from './door/block-list.ts';
+export { decodeBlockRead, type ReadSegment, SALT_BYTES } from './door/block-read.ts';
 export * from './door/carry.ts';
+export { ColumnWriter, MAX_DIFFERENCE } from './door/columns.ts';
 export * from './door/commit.ts';
 export { decodeSigned, encodeSigned } from './door/common.ts';
 export { decodeDiagnosisRequestBody, encodeDiagnosisRequestBody } from './door/diagnosis.ts';

@@ -75,6 +75,18 @@ export const MAX_SEALED_LIST_BYTES = 2 * MAX_PATH_BYTES + KIB;
 export const MAX_SEALED_READ_BYTES = 4 * KIB;
 /** One entry of a commit: both sealed parts, the inline references, fixed fields. */
 export const MAX_ENTRY_BYTES = MAX_SEALED_LIST_BYTES + MAX_SEALED_READ_BYTES + 8 * KIB;
+/** Rows of one version block: a cut of it costs little, and it is opened whole. */
+export const MAX_BLOCK_ROWS = 256;
+/** Names and times of one block before they are compressed: paths may be long. */
+export const MAX_BLOCK_LIST_BYTES = 512 * KIB;
+/**
+ * A version block. A maker ends one at half a mebibyte of all its parts; a list that does not become
+ * smaller is a little larger sealed.
+ */
+export const MAX_BLOCK_BYTES = 640 * KIB;
+/** One of the texts that a result's row seals: a profile's name, a line of a log. */
+export const MAX_EVIDENCE_BYTES = 4 * KIB;
+
 /**
  * Entries in one commit: a folder of 100,000 small files is 25 commits, and one commit is verified
  * in well under a second.

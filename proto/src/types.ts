@@ -36,6 +36,8 @@ export type CollectorId = Branded<Uint8Array, 'CollectorId'>;
 export type FileId = Branded<Uint8Array, 'FileId'>;
 /** HMAC of a source's root path under the lineage's path key (16 bytes). */
 export type SourceId = Branded<Uint8Array, 'SourceId'>;
+/** HMAC of the root path of a result under the lineage's path key (16 bytes). */
+export type ResultId = Branded<Uint8Array, 'ResultId'>;
 
 /**
  * A reference to one chunk or one piece of a slab (in content of depth 0), or one page (in deeper

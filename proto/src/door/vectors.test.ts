@@ -4,13 +4,17 @@ import { describe, expect, it } from 'vitest';
 import { doors } from '../../testing/arbitraries.ts';
 import { refusalOf } from '../../testing/damage.ts';
 import {
+  blockRow,
+  decodeBlock,
   decodePage,
   decodeSlab,
+  encodeBlockClear,
   encodeCarriedFile,
   encodePage,
   encodeSlab,
   pieceOf,
   type SlabPiece,
+  setSegmentLengths,
   splitCarriedFile,
 } from '../index.ts';
 
@@ -61,9 +65,26 @@ function decode(vector: Vector): unknown {
   if (vector.type === 'Page') return decodePage(bytesOf(vector));
   if (vector.type === 'Slab') return slabParts(bytesOf(vector));
   if (vector.type === 'CarriedFile') return splitCarriedFile(bytesOf(vector));
+  if (vector.type === 'VersionBlock') return blockIn(bytesOf(vector));
   const door = doors[vector.type];
   if (door === undefined) throw new Error(`no door for ${vector.type}`);
   return door.decode(bytesOf(vector));
+}
+
+/** What a block says in clear, row by row, and its sealed segments. */
+function blockIn(bytes: Uint8Array) {
+  const block = decodeBlock(bytes);
+  const { count, purged, slabs, list, read } = block;
+  const rows = Array.from(block.kinds, (_, place) => blockRow(block, place));
+  return { count, purged, slabs, rows, list, read };
+}
+
+function encodeBlock({ slabs, list, read, ...part }: ReturnType<typeof blockIn>): Uint8Array {
+  const singly = slabs.filter(({ keyedSingly }) => keyedSingly).map(({ id }) => id.join());
+  const isKeyedSingly = (id: Uint8Array) => singly.includes(id.join());
+  const { clear } = encodeBlockClear({ ...part, isKeyedSingly });
+  setSegmentLengths(clear, list.length, read.length);
+  return Uint8Array.from([...clear, ...list, ...read]);
 }
 
 function encode(type: string, value: unknown): Uint8Array {
@@ -74,6 +95,7 @@ function encode(type: string, value: unknown): Uint8Array {
   if (type === 'Slab') return encodeSlab((value as ReturnType<typeof slabParts>).pieces);
   if (type === 'CarriedFile')
     return encodeCarriedFile(value as ReturnType<typeof splitCarriedFile>);
+  if (type === 'VersionBlock') return encodeBlock(value as ReturnType<typeof blockIn>);
   return doors[type]?.encode(value as never) ?? new Uint8Array(0);
 }
 
@@ -101,7 +123,7 @@ describe('refused vectors', () => {
 
 describe('the vectors', () => {
   it('cover every type both ways', () => {
-    for (const type of [...Object.keys(doors), 'Page', 'Slab', 'CarriedFile']) {
+    for (const type of [...Object.keys(doors), 'Page', 'Slab', 'CarriedFile', 'VersionBlock']) {
       const own = vectors.filter((vector) => vector.type === type);
       expect(
         own.some(({ error }) => error === undefined),

@@ -1,7 +1,7 @@
 import type { TreeHead } from '@aliquot/proto';
 import { equalBytes } from '../crypto/primitives.ts';
 import { LogError } from './errors.ts';
-import { EMPTY_ROOT, nodeHash } from './hashing.ts';
+import { EMPTY_ROOT, isCount, nodeHash, rootByPath } from './hashing.ts';
 
 /**
  * Checks that the leaf with hash `leaf` is number `index` of the tree of `size` leaves with `root`
@@ -21,25 +21,8 @@ export function verifyInclusion(
       'LOG_INCLUSION',
       `leaf ${index} is not proved to be in the log of ${size} leaves; keep this collector's folder and ask who changed it`,
     );
-  if (!isCount(index) || !isCount(size) || index >= size) throw broken();
-  let at = index;
-  let last = size - 1;
-  let hash = leaf;
-  for (const sibling of proof) {
-    if (last === 0) throw broken();
-    if (at % 2 === 1 || at === last) {
-      hash = nodeHash(sibling, hash);
-      while (at % 2 === 0 && at !== 0) {
-        at /= 2;
-        last = Math.floor(last / 2);
-      }
-    } else {
-      hash = nodeHash(hash, sibling);
-    }
-    at = Math.floor(at / 2);
-    last = Math.floor(last / 2);
-  }
-  if (last !== 0 || !equalBytes(hash, root)) throw broken();
+  const found = rootByPath(leaf, index, size, proof);
+  if (found === undefined || !equalBytes(found, root)) throw broken();
 }
 
 /**
@@ -110,8 +93,4 @@ export function verifyGrowth(older: TreeHead, newer: TreeHead, proof: readonly U
     );
   }
   verifyConsistency(older.size, older.root, newer.size, newer.root, proof);
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
 }

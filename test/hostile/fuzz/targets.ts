@@ -1,6 +1,9 @@
 import { crc32, zstdCompressSync } from 'node:zlib';
 import * as proto from '@aliquot/proto';
 import { asChunkId, type ChunkId, type Ref, type References } from '@aliquot/proto';
+
+import { openBlock, openRow } from '@aliquot/shared/commit/block-open';
+import { BlockBuilder } from '@aliquot/shared/commit/block-seal';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { decode as decodeCodec, encode as encodeCodec } from '@aliquot/shared/content/codec';
 import { buildContent, walkContent } from '@aliquot/shared/content/pages';
@@ -25,6 +28,7 @@ import type { FileFormat } from '@aliquot/shared/records/format';
 import { targetPath } from '@aliquot/shared/restore/target';
 import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
 import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
+import { oneOfEach } from '@aliquot/shared/testing/blocks';
 import {
   FIXTURE_TIME_MS,
   fixtureAgent,
@@ -344,6 +348,38 @@ const slabBuilder = new SlabBuilder(keys);
 for (const file of [rows(12, 6000), random.bytes(90), wave(20, 3000)])
   slabBuilder.add(file, sha256(file));
 const slab = slabBuilder.seal();
+
+const sealedBlock = (() => {
+  const builder = new BlockBuilder();
+  for (const draft of oneOfEach()) builder.add(draft);
+  return builder.seal(random);
+})();
+const openedBlock = openBlock(proto.decodeBlock(sealedBlock.bytes), sealedBlock);
+
+const blockTargets: readonly FuzzTarget[] = [
+  {
+    name: 'proto-VersionBlock',
+    seeds: () => [sealedBlock.bytes],
+    run: (bytes) => {
+      const block = proto.decodeBlock(bytes);
+      for (const place of block.kinds.keys()) proto.blockRow(block, place);
+    },
+  },
+  {
+    // What a hostile maker may have sealed: it opens, and only then it is judged.
+    name: 'proto-block-list',
+    seeds: () => [plain(proto.encodeBlockList(oneOfEach()))],
+    run: (bytes) => void proto.decodeBlockList(openedBlock.block, bytes),
+  },
+  {
+    name: 'shared-block',
+    seeds: () => [sealedBlock.bytes],
+    run: (bytes) => {
+      const open = openBlock(proto.decodeBlock(bytes), sealedBlock);
+      for (const place of open.block.kinds.keys()) openRow(open, place);
+    },
+  },
+];
 
 const contentTargets: readonly FuzzTarget[] = [
   {
@@ -710,6 +746,7 @@ export const targets: readonly FuzzTarget[] = [
   ...storeTargets,
   ...queueTargets,
   ...keyFileTargets,
+  ...blockTargets,
   ...contentTargets,
   ...sessionTargets,
   ...requestTargets,
