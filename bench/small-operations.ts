@@ -16,7 +16,7 @@ import { prepare } from './data/prepare.ts';
 import { type Command, finish, start } from './measure/command.ts';
 import { workFolder } from './measure/folder.ts';
 import { threadTimesOf } from './measure/procfs.ts';
-import { operations } from './operations/operations.ts';
+import { countedOperations, operations, readOperations } from './operations/operations.ts';
 import { dataFolder, repositoryFolder } from './options.ts';
 import { aligned } from './report.ts';
 import { ours } from './systems/ours.ts';
@@ -92,23 +92,12 @@ function callsOfC(library: string): Counting {
   };
 }
 
-const fromSources: Counting = {
+const ownOperations: Counting = {
   name: 'operations',
-  command: (command, out) => ({
-    ...command,
-    program: process.execPath,
-    args: [
-      ...['--no-warnings', '--conditions=aliquot-source'],
-      ...['--import', join(root, 'bench/operations/hook.ts')],
-      join(root, command.program.endsWith('agent') ? 'agent' : 'collector', 'src/main.ts'),
-      ...command.args,
-    ],
-    environment: { ...command.environment, OPERATIONS_OUT: out },
-  }),
+  command: countedOperations,
   read: (text) =>
-    (JSON.parse(text) as readonly { name: string; counts: Record<string, number> }[]).flatMap(
-      ({ name, counts }) =>
-        Object.entries(counts).map(([what, times]) => [shown(name), what, times] as const),
+    readOperations(text).flatMap(({ name, counts }) =>
+      Object.entries(counts).map(([what, times]) => [shown(name), what, times] as const),
     ),
 };
 
@@ -183,12 +172,16 @@ const number = (value: number): string => {
 function table(side: Side, each: Counts): string[] {
   const cell = (thread: string, what: string): string => number(each.get(thread)?.get(what) ?? 0);
   const mine = [...each.keys()].filter((thread) => thread.startsWith(`${side}, `)).sort();
-  const rows = [
+  const listed = [
     'processor, µs',
     'C library, pieces of memory',
     'C library, syncs',
     ...operations,
-  ].filter((what) => mine.some((thread) => cell(thread, what) !== ''));
+  ];
+  const others = new Set(mine.flatMap((thread) => [...(each.get(thread)?.keys() ?? [])].sort()));
+  const rows = [...new Set([...listed, ...others])].filter((what) =>
+    mine.some((thread) => cell(thread, what) !== ''),
+  );
   const threads = mine.filter((thread) => rows.some((what) => cell(thread, what) !== ''));
   const cells = [
     [`${side}, by the file`, ...threads.map((thread) => thread.slice(side.length + 2))],
@@ -199,7 +192,7 @@ function table(side: Side, each: Counts): string[] {
 
 const folder = workFolder(values.work);
 const each: Counts = new Map();
-for (const counting of [asBuilt, ...compiled(folder.path), fromSources]) {
+for (const counting of [asBuilt, ...compiled(folder.path), ownOperations]) {
   console.error(`counting ${counting.name}`);
   const [few, many] = [
     await countsOf(counting, FEW_FILES, folder.path),

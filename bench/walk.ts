@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util';
 import { readSources } from '../scripts/lib/sources.ts';
 import { type Command, run } from './measure/command.ts';
 import { workFolder } from './measure/folder.ts';
+import { fromSources } from './measure/sources.ts';
 import { ours } from './systems/ours.ts';
 import { shapeOf } from './walk/shape.ts';
 
@@ -35,17 +36,8 @@ async function walk(folder: string, files: number): Promise<Trace> {
   for (const path of [source, traces]) mkdirSync(path, { recursive: true });
   for (let number = 0; number < files; number++)
     writeFileSync(join(source, `${number}`), randomBytes(FILE_BYTES));
-  const traced = (command: Command, name: string): Command => ({
-    ...command,
-    program: process.execPath,
-    args: [
-      ...['--no-warnings', '--conditions=aliquot-source'],
-      ...['--import', join(root, 'bench/walk/hook.ts')],
-      join(root, command.program.endsWith('agent') ? 'agent' : 'collector', 'src/main.ts'),
-      ...command.args,
-    ],
-    environment: { ...command.environment, WALK_TRACE: join(traces, name) },
-  });
+  const traced = (command: Command, name: string): Command =>
+    fromSources(command, 'walk/hook.ts', { WALK_TRACE: join(traces, name) });
   const repository = await ours.open(folder, {}, (command) => traced(command, 'serve'));
   try {
     await run(traced(repository.backup(source, 'pc-1'), 'backup'));

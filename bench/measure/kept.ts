@@ -1,7 +1,8 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
+import { shownByte } from '../operations/operations.ts';
 import { bytesUnder } from './disk.ts';
 
 /** What both sides keep after a backup, once neither of them runs. */
@@ -17,16 +18,13 @@ export interface KeptShares {
 export type KeptPart = 'packs' | 'history' | 'catalog' | 'index' | 'chain' | 'segments';
 export type KeptIndex = 'catalog' | 'index';
 
-/**
- * Looks at the folders of a collector with one vault and of an agent; both must have ended. Changes
- * nothing: the indexes are gathered as copies.
- */
-export async function keptShares(collector: string, agent: string): Promise<KeptShares> {
+/** The folder of each part, of a collector with one vault and of an agent. */
+function foldersOf(collector: string, agent: string): Readonly<Record<KeptPart, string>> {
   const vaults = join(collector, 'vaults');
   const [vault, second] = readdirSync(vaults);
   if (vault === undefined || second !== undefined)
     throw new Error(`${vaults} has to hold one vault to be counted`);
-  const folders: Readonly<Record<KeptPart, string>> = {
+  return {
     packs: join(vaults, vault, 'packs'),
     history: join(vaults, vault, 'history'),
     catalog: join(vaults, vault, 'catalog'),
@@ -34,9 +32,25 @@ export async function keptShares(collector: string, agent: string): Promise<Kept
     chain: join(agent, 'chain'),
     segments: join(agent, 'queue/segments'),
   };
+}
+
+/** Bytes of each part as they lie on the disk now, of a collector with one vault and an agent. */
+export async function keptBytes(collector: string, agent: string): Promise<KeptShares['bytes']> {
+  const folders = foldersOf(collector, agent);
   const bytes = { packs: 0, history: 0, catalog: 0, index: 0, chain: 0, segments: 0 };
+  // An agent that has captured nothing yet has no queue.
   for (const part of Object.keys(folders) as KeptPart[])
-    bytes[part] = await bytesUnder(folders[part]);
+    bytes[part] = existsSync(folders[part]) ? await bytesUnder(folders[part]) : 0;
+  return bytes;
+}
+
+/**
+ * Looks at the folders of a collector with one vault and of an agent; both must have ended. Changes
+ * nothing: the indexes are gathered as copies.
+ */
+export async function keptShares(collector: string, agent: string): Promise<KeptShares> {
+  const bytes = await keptBytes(collector, agent);
+  const folders = foldersOf(collector, agent);
   const [catalog, index] = [await levelShares(folders.catalog), await levelShares(folders.index)];
   return {
     bytes,
@@ -77,8 +91,3 @@ function gather(level: Level<Buffer, Buffer>): Promise<void> {
   };
   return compactRange.call(level, Buffer.from([0]), Buffer.alloc(64, 0xff));
 }
-
-const shownByte = (byte: number): string =>
-  byte > 0x20 && byte < 0x7f
-    ? String.fromCharCode(byte)
-    : `0x${byte.toString(16).padStart(2, '0')}`;

@@ -71,6 +71,8 @@ test('rows of LevelDB and functions of ours are counted', () => {
     HKDF: 1,
     'LevelDB, batches': 1,
     'LevelDB, rows put': 2,
+    'LevelDB, rows put: a': 1,
+    'LevelDB, rows deleted: c': 1,
     'LevelDB, rows deleted': 1,
     'LevelDB, keys asked for': 3,
     'LevelDB, questions for many': 1,

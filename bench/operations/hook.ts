@@ -15,7 +15,7 @@ import workers, {
   threadId,
 } from 'node:worker_threads';
 import { type ESTree, parseSync, Visitor } from 'vite';
-import { type CountedOperation, operations } from './operations.ts';
+import { type CountedOperation, operations, shownByte } from './operations.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const SHARED = 'aliquot operations';
@@ -25,6 +25,8 @@ if (isMainThread)
   setEnvironmentData(SHARED, new SharedArrayBuffer(THREADS * operations.length * 8));
 const counters = new BigUint64Array(getEnvironmentData(SHARED) as SharedArrayBuffer);
 const names = new Map([[0, 'main']]);
+/** Rows that the main thread put and deleted, by the first byte of their keys. */
+const kinds = new Map<string, number>();
 const places = new Map(operations.map((name, at) => [name, threadId * operations.length + at]));
 
 function count(operation: CountedOperation, times = 1): void {
@@ -127,6 +129,10 @@ protobuf.Reader = new Proxy(protobuf.Reader, {
   },
 });
 
+interface LevelChange {
+  readonly type: string;
+  readonly key: Uint8Array;
+}
 interface LevelParts {
   _batch(changes: readonly { readonly type: string }[], options: { readonly sync?: boolean }): void;
   _get(): void;
@@ -145,10 +151,12 @@ if (isMainThread) {
     count('LevelDB, keys asked for', keys.length);
     return 'LevelDB, questions for many';
   });
-  counting(Level.prototype, '_batch', (changes: readonly { readonly type: string }[]) => {
-    const puts = changes.filter(({ type }) => type === 'put').length;
-    count('LevelDB, rows put', puts);
-    count('LevelDB, rows deleted', changes.length - puts);
+  counting(Level.prototype, '_batch', (changes: readonly LevelChange[]) => {
+    for (const { type, key } of changes) {
+      count(type === 'put' ? 'LevelDB, rows put' : 'LevelDB, rows deleted');
+      const kind = `LevelDB, rows ${type === 'put' ? 'put' : 'deleted'}: ${shownByte(key[0] ?? 0)}`;
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    }
     return 'LevelDB, batches';
   });
   wrap(
@@ -183,12 +191,13 @@ if (isMainThread)
   process.on('exit', () => {
     const threads = [...names].map(([id, name]) => ({
       name,
-      counts: Object.fromEntries(
-        operations.map((operation, at) => [
+      counts: Object.fromEntries([
+        ...operations.map((operation, at) => [
           operation,
           Number(counters[id * operations.length + at] ?? 0n),
         ]),
-      ),
+        ...(id === 0 ? kinds : []),
+      ]),
     }));
     writeFileSync(`${process.env['OPERATIONS_OUT']}-${process.pid}`, JSON.stringify(threads));
   });

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Command, run, start, stop } from '../measure/command.ts';
 import { bytesUnder } from '../measure/disk.ts';
-import { keptShares } from '../measure/kept.ts';
+import { type KeptShares, keptBytes, keptShares } from '../measure/kept.ts';
 import type {
   BackupSystem,
   BenchPc,
@@ -25,6 +25,12 @@ const FIRST_SCAN_MS = 600_000;
 export interface OurRepository extends Repository {
   /** `aliquot stats --json`. */
   statistics(): Command;
+  /** What pc-1 had at a time. */
+  restoreAt(time: string, to: string): Command;
+  /** Bytes of the parts of the collector and of pc-1, as they lie on the disk now. */
+  bytes(): Promise<KeptShares['bytes']>;
+  /** Ends the server, and starts it again at its address: in another way if `serveBy` says so. */
+  restart(serveBy?: (command: Command) => Command): Promise<void>;
   startService(source: string): Promise<RunningService>;
 }
 
@@ -57,13 +63,15 @@ export const ours: OurSystem = {
     const kit = join(folder, 'bench.kit');
     const agentData = (pc: BenchPc): string => join(folder, `agent-${pc}`);
     await run({ program: launcher('aliquot'), args: ['init', '--data', data, '--name', 'bench'] });
-    const server = start(
-      serveBy({
-        program: launcher('aliquot'),
-        args: ['serve', '--data', data, '--listen', '127.0.0.1:0'],
-        environment: { ALIQUOT_LOG_LEVEL: 'error' },
-      }),
-    );
+    const serve = (listen: string, by: typeof serveBy) =>
+      start(
+        by({
+          program: launcher('aliquot'),
+          args: ['serve', '--data', data, '--listen', listen],
+          environment: { ALIQUOT_LOG_LEVEL: 'error' },
+        }),
+      );
+    let server = serve('127.0.0.1:0', serveBy);
     const url = await firstEvent(server, 'listening', 'url');
     const operator = (...args: readonly string[]): Command => ({
       program: launcher('aliquot'),
@@ -90,13 +98,17 @@ export const ours: OurSystem = {
         configure(agentData(pc), join(folder, 'nowhere'), conditions);
     }
     return {
-      servers: [server.pid ?? 0],
+      get servers() {
+        return [server.pid ?? 0];
+      },
       backup: (source, pc) => ({
         program: launcher('aliquot-agent'),
         args: ['backup', source, '--data', agentData(pc), '--json'],
       }),
       restore: (_source, to) =>
         operator('restore', '--kit', kit, '--agent', 'pc-1', '--to', to, '--json'),
+      restoreAt: (time, to) =>
+        operator('restore', '--kit', kit, '--agent', 'pc-1', '--at', time, '--to', to, '--json'),
       restoreFile: (_source, file, to) =>
         operator('restore', '--kit', kit, '--agent', 'pc-1', '--path', file, '--to', to, '--json'),
       restoredPath: (_source, path, to) => join(to, path),
@@ -106,6 +118,12 @@ export const ours: OurSystem = {
       async kept() {
         await stop(server);
         return keptShares(data, agentData('pc-1'));
+      },
+      bytes: () => keptBytes(data, agentData('pc-1')),
+      async restart(by = (command) => command) {
+        await stop(server);
+        server = serve(new URL(url).host, by);
+        await firstEvent(server, 'listening', 'url');
       },
       statistics: () => operator('stats', '--json'),
       startService(source) {
