@@ -3,6 +3,7 @@ import { someOf } from '../torture/outside/injected.ts';
 import { whyNoStrace } from '../torture/outside/strace.ts';
 import { agentFlush } from '../torture/scenarios/outside-agent.ts';
 import { collectorIngest } from '../torture/scenarios/outside-collector.ts';
+import { smallFlush, smallIngest } from '../torture/scenarios/small-files.ts';
 
 /**
  * A few of the faults that `npm run test:torture -- --only 'outside-*'` enumerates: real system
@@ -33,5 +34,16 @@ describe('system calls of the built programs that fail', () => {
       'fdatasync:signal=KILL',
     ]);
     expect({ injected, failed }).toEqual({ injected: 3, failed: [] });
+  }, 600_000);
+
+  it('P1 P2 I-A2 I-C1: a changed tree of small files comes back in both of its states, whichever side is killed', async ({
+    skip,
+  }) => {
+    const unable = await whyNoStrace();
+    if (unable !== undefined) skip(unable);
+    const agent = await someOf(smallFlush, ['pwrite64:signal=KILL']);
+    expect(agent).toMatchObject({ injected: 1, failed: [] });
+    const collector = await someOf(smallIngest, ['fdatasync:signal=KILL']);
+    expect(collector).toMatchObject({ injected: 1, failed: [] });
   }, 600_000);
 });

@@ -20,6 +20,7 @@ import { outsideAgentScenarios } from './scenarios/outside-agent.ts';
 import { outsideClockScenarios } from './scenarios/outside-clocks.ts';
 import { outsideCollectorScenarios } from './scenarios/outside-collector.ts';
 import { outsideDiskScenarios } from './scenarios/outside-disks.ts';
+import { smallFileScenarios } from './scenarios/small-files.ts';
 import { soakScenarios } from './scenarios/soak.ts';
 
 /** A file of 20 GiB and a tree of a million files cannot be done by halves. */
@@ -54,5 +55,6 @@ export const scenarios: readonly TortureScenario[] = [
   ...logScenarios,
   ...outputScenarios,
   ...killScenarios,
+  ...smallFileScenarios,
   ...soakScenarios,
 ];

@@ -2,7 +2,11 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import type { TortureScenario } from '@aliquot/shared/testing/scenario';
+import type {
+  TortureContext,
+  TortureCounts,
+  TortureScenario,
+} from '@aliquot/shared/testing/scenario';
 import { waveform } from '../../demo/instruments.ts';
 import { differences, pictureOf } from '../../demo/picture.ts';
 import { DemoService, mustRun } from '../../demo/programs.ts';
@@ -36,30 +40,36 @@ export async function killAtRandom(
       await world.write(`data/round-${crash}.bin`, waveform(3_000_000, random.below(1_000_000)));
       await killOnce(world, agent, tree, random);
     }
-    const summary = await world.backup(agent, [tree]);
-    must(
-      summary['failed'] === 0 && summary['queued'] === 0,
-      `the last backup is not whole: ${JSON.stringify(summary)}`,
-    );
-    const status = await statusOf(agent);
-    const clean =
-      status['rolledBack'] === false &&
-      status['problems'] === 0 &&
-      status['lost'] === 0 &&
-      !('connectionProblem' in status);
-    must(clean, `the status is not clean: ${JSON.stringify(status)}`);
-    await mustRun('aliquot-agent', ['fsck', '--data', agent.data]);
-    await world.aliquot(['fsck', '--data', world.collectorData]);
-    const target = join(world.folder, 'back');
-    await world.aliquot(['restore', '--kit', world.kit, '--agent', 'crashing', '--to', target]);
-    const different = differences(await pictureOf(tree), await pictureOf(join(target, tree)));
-    must(different.length === 0, different.slice(0, 3).join('; '));
+    await mustBeWhole(world, agent, tree);
   } finally {
     await world.close();
   }
 }
 
-async function killOnce(
+/** What is not safe yet is sent; then both sides are proved, and the tree is restored and compared. */
+export async function mustBeWhole(world: World, agent: AgentPlace, tree: string): Promise<void> {
+  const summary = await world.backup(agent, [tree]);
+  must(
+    summary['failed'] === 0 && summary['queued'] === 0,
+    `the last backup is not whole: ${JSON.stringify(summary)}`,
+  );
+  const status = await statusOf(agent);
+  const clean =
+    status['rolledBack'] === false &&
+    status['problems'] === 0 &&
+    status['lost'] === 0 &&
+    !('connectionProblem' in status);
+  must(clean, `the status is not clean: ${JSON.stringify(status)}`);
+  await mustRun('aliquot-agent', ['fsck', '--data', agent.data]);
+  await world.aliquot(['fsck', '--data', world.collectorData]);
+  const target = join(world.folder, 'back');
+  await world.aliquot(['restore', '--kit', world.kit, '--agent', 'crashing', '--to', target]);
+  const different = differences(await pictureOf(tree), await pictureOf(join(target, tree)));
+  must(different.length === 0, different.slice(0, 3).join('; '));
+}
+
+/** One backup of `tree`, during which one side or both are killed. */
+export async function killOnce(
   world: World,
   agent: AgentPlace,
   tree: string,
@@ -85,34 +95,44 @@ async function killOnce(
   );
 }
 
+/** Runs cases of so many crashes each, until time is over or there are enough of them. */
+export async function tryCrashes(
+  { over, log, mine }: TortureContext,
+  crashes: number,
+  run: (number: number) => Promise<void>,
+): Promise<TortureCounts> {
+  let injected = 0;
+  let passed = 0;
+  const failed: string[] = [];
+  for (let number = 0; number < CASES; number += 1) {
+    if (!mine(number)) continue;
+    if (over()) return { injected, passed, failed, whole: false };
+    try {
+      await run(number);
+      passed += crashes;
+    } catch (error) {
+      failed.push(`case ${number}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    injected += crashes;
+    log(`${injected} crashes`);
+  }
+  return { injected, passed, failed, whole: true };
+}
+
 export const killScenarios: readonly TortureScenario[] = [
   {
     name: 'kill-at-random',
     about:
       'kill -9 of agent, collector or both at random moments of a backup, five times a case: no receipt is broken, and everything is there at the end.',
     proves: ['P1', 'P2', 'P5'],
-    async run({ random, over, log, mine }) {
-      let injected = 0;
-      let passed = 0;
-      const failed: string[] = [];
-      for (let number = 0; number < CASES; number += 1) {
-        if (!mine(number)) continue;
-        if (over()) return { injected, passed, failed, whole: false };
-        try {
-          // The real instrument files take long: every fourth case.
-          await killAtRandom(
-            random.derive(`case ${number}`),
-            CRASHES_A_CASE,
-            number % 4 === 3 ? realData : undefined,
-          );
-          passed += CRASHES_A_CASE;
-        } catch (error) {
-          failed.push(`case ${number}: ${error instanceof Error ? error.message : String(error)}`);
-        }
-        injected += CRASHES_A_CASE;
-        log(`${injected} crashes`);
-      }
-      return { injected, passed, failed, whole: true };
-    },
+    run: (context) =>
+      tryCrashes(context, CRASHES_A_CASE, (number) =>
+        // The real instrument files take long: every fourth case.
+        killAtRandom(
+          context.random.derive(`case ${number}`),
+          CRASHES_A_CASE,
+          number % 4 === 3 ? realData : undefined,
+        ),
+      ),
   },
 ];

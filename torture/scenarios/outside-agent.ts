@@ -23,9 +23,13 @@ import { must, type Stage } from '../outside/stage.ts';
  */
 const SERVICE_PATIENCE_MS = 20_000;
 
-export async function enrolled(stage: Stage): Promise<void> {
+/** An agent that has captured nothing yet of what `write` wrote. */
+export async function enrolled(
+  stage: Stage,
+  write: (stage: Stage) => Promise<void> = writeSources,
+): Promise<void> {
   await stage.found();
-  await writeSources(stage);
+  await write(stage);
   await stage.serve();
   await stage.mustAgent(['enroll', stage.bundle]);
   await configure(stage);
@@ -70,7 +74,7 @@ export const agentCapture: InjectedWork<Finished> = {
     'backup --offline with each system call on the agent folder failed (EIO, ENOSPC) or killed there: what was reported as captured survives its sources, and the rest is captured by the next run.',
   proves: ['P1', 'P2', 'P6'],
   collectorUnderTest: false,
-  prepare: enrolled,
+  prepare: (stage) => enrolled(stage),
   folders: (stage) => [stage.agentData],
   act: (stage, start) => stage.agent(['backup', stage.source, '--offline', '--json'], start),
   async judge(stage, told) {
@@ -203,7 +207,7 @@ const agentService: InjectedWork<number> = {
     'the running service with each system call on the agent folder failed or killed there: started again it gets everything safe by itself.',
   proves: ['P1', 'P2', 'P6'],
   collectorUnderTest: false,
-  prepare: enrolled,
+  prepare: (stage) => enrolled(stage),
   folders: (stage) => [stage.agentData],
   async act(stage, { environment, under }) {
     await stage.serve();
