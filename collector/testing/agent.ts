@@ -19,6 +19,7 @@ import {
 import { buildCommit, NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
+import { type SealedSlab, SlabBuilder } from '@aliquot/shared/content/slab';
 import { type BoxKey, newBoxKey } from '@aliquot/shared/crypto/box';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
@@ -33,6 +34,9 @@ import { type Spoilt, spoiled } from './spoiled.ts';
 import type { Wire } from './wire.ts';
 
 type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
+
+/** What stands in a body. */
+type UploadedItem = Pick<SealedItem | SealedSlab, 'id' | 'kind' | 'sealed'>;
 
 /** What a test backs up. Without `bytes` it is a deletion. */
 export interface TestFile {
@@ -247,6 +251,13 @@ export class SessionTestAgent {
     return { bytes: built.bytes, hash: built.hash, items: [...items.values()] };
   }
 
+  /** Small files, sealed into one slab. */
+  slabOf(...files: readonly Uint8Array[]): SealedSlab {
+    const builder = new SlabBuilder(this.keys);
+    for (const file of files) builder.add(file, sha256(file));
+    return builder.seal();
+  }
+
   /** Uploads what is missing, commits, and returns the receipt; the chain moves on. */
   async backUp(
     files: readonly TestFile[],
@@ -277,7 +288,7 @@ export class SessionTestAgent {
     return answer;
   }
 
-  async upload(items: readonly SealedItem[]): Promise<void> {
+  async upload(items: readonly UploadedItem[]): Promise<void> {
     for (const item of items) {
       const answer = await this.ask(
         () => ({ type: 'chunks', items: [storedOf(item)] }),
@@ -324,7 +335,7 @@ export class SessionTestAgent {
   }
 }
 
-export function storedOf(item: SealedItem): StoredItem {
+export function storedOf(item: UploadedItem): StoredItem {
   return { id: item.id, kind: item.kind, size: item.sealed.length };
 }
 

@@ -96,7 +96,7 @@ export interface Slab {
   readonly bytes: Uint8Array;
 }
 
-export type StoredKind = 'chunk' | 'page';
+export type StoredKind = 'chunk' | 'page' | 'slab';
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'gone';
 /**

@@ -1,4 +1,5 @@
-import type { ChunkId, Content, StoredKind } from '@aliquot/proto';
+import type { ChunkId, Content } from '@aliquot/proto';
+import type { SealedKind } from '@aliquot/shared/content/seal';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { Problem } from '../source/problem.ts';
@@ -63,7 +64,7 @@ export interface CaptureWindow {
     readonly attempt: number;
     readonly job: number;
     readonly id: ChunkId;
-    readonly kind: StoredKind;
+    readonly kind: SealedKind;
     readonly sealed: Uint8Array;
   }[];
   readonly cached: readonly {

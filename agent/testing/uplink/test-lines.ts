@@ -2,7 +2,7 @@
  * What the collector of tests holds, and where a commit belongs in it. Nothing outside tests
  * imports this file.
  */
-import type { ChainPoint, CommitHash, Signed } from '@aliquot/proto';
+import type { ChainPoint, CommitHash, Signed, StoredKind } from '@aliquot/proto';
 import type { VerifiedCommit } from '@aliquot/shared/commit/commit';
 import { hex } from '@aliquot/shared/crypto/bytes';
 
@@ -22,7 +22,7 @@ export interface HeldCommit {
 /** Everything that a collector has on disk: copied aside and put back, it is a rollback. */
 export interface Held {
   leaves: Uint8Array[];
-  items: Map<string, { readonly kind: 'chunk' | 'page'; readonly bytes: Uint8Array }>;
+  items: Map<string, { readonly kind: StoredKind; readonly bytes: Uint8Array }>;
   /** The agent's trunk. */
   commits: HeldCommit[];
   /** Histories that are held apart. */

@@ -258,6 +258,7 @@ export const stats = z.object({
   packBytes: count,
   chunks: count,
   pages: count,
+  slabs: count,
   packs: count,
   commits: count,
   versions: count,

@@ -149,13 +149,14 @@ function failureFrom(payload: Buffer): StreamError {
 }
 
 /**
- * One sealed item in an answer: `u8 what ‖ 32 bytes id ‖ sealed bytes`. What: 1 chunk, 2 page, 3
- * missing, 4 damaged (the last two without bytes).
+ * One stored item in an answer: `u8 what ‖ 32 bytes id ‖ stored bytes`. What: 1 chunk, 2 page, 3
+ * missing, 4 damaged (these two without bytes), 5 slab, which may have holes.
  */
 export const WHAT_CHUNK = 1;
 export const WHAT_PAGE = 2;
 export const WHAT_MISSING = 3;
 export const WHAT_DAMAGED = 4;
+export const WHAT_SLAB = 5;
 const ID_BYTES = 32;
 /** What stands in front of an item's bytes in its record. */
 export const ITEM_PREFIX_BYTES = 1 + ID_BYTES;
@@ -178,6 +179,7 @@ export function decodeItem(record: Uint8Array): ReceivedItem {
   const bytes = record.subarray(ITEM_PREFIX_BYTES);
   if (what === WHAT_CHUNK) return { type: 'item', id, kind: 'chunk', bytes };
   if (what === WHAT_PAGE) return { type: 'item', id, kind: 'page', bytes };
+  if (what === WHAT_SLAB) return { type: 'item', id, kind: 'slab', bytes };
   if (what === WHAT_MISSING || what === WHAT_DAMAGED)
     return { type: what === WHAT_MISSING ? 'missing' : 'damaged', id };
   throw malformed();

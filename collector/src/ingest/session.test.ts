@@ -113,23 +113,27 @@ describe('a session', () => {
     const made = agent.commitOf([
       { path: '/data/big', bytes: systemRandom.bytes(5_000_000), chunkBytes: 300_000 },
     ]);
-    await agent.upload(made.items);
+    const slab = agent.slabOf(systemRandom.bytes(70), systemRandom.bytes(5000));
+    const sent = [...made.items, slab];
+    await agent.upload(sent);
     const foreign = asChunkId(systemRandom.bytes(32));
     agent.send({
       type: 'fetch',
       requestId: 5,
-      ids: [...made.items.map((item) => item.id), foreign],
+      ids: [...sent.map((item) => item.id), foreign],
     });
-    const got = new Map<string, number>();
+    const got = new Map<string, unknown>();
     for (let last = false; !last; ) {
       const { frame, body } = await agent.next();
       if (frame.type !== 'chunkData') throw new Error(frame.type);
-      for (const item of frame.items) got.set(hex(item.id), item.size);
+      for (const { id, kind, size } of frame.items) got.set(hex(id), [kind, size]);
       expect(body.length).toBeLessThan(3_000_000);
       expect(frame.missing.map(hex)).toEqual(frame.last ? [hex(foreign)] : []);
       last = frame.last;
     }
-    expect(got).toEqual(new Map(made.items.map((item) => [hex(item.id), item.sealed.length])));
+    expect(got).toEqual(
+      new Map(sent.map(({ id, kind, sealed }) => [hex(id), [kind, sealed.length]])),
+    );
   });
 
   it('P4: reads nothing back to an agent without self-restore', async () => {

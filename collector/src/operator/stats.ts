@@ -43,6 +43,7 @@ export function registerStats(program: Command, context: CommandContext): void {
       ],
       ['chunks', formatCount(figures.chunks)],
       ['pages', formatCount(figures.pages)],
+      ['slabs', formatCount(figures.slabs)],
       ['packs', `${formatCount(figures.packs)} (${formatBytes(figures.packBytes)})`],
       ['damaged', formatCount(figures.damaged)],
       [

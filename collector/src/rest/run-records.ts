@@ -1,4 +1,4 @@
-import type { ChunkId } from '@aliquot/proto';
+import type { ChunkId, StoredKind } from '@aliquot/proto';
 import {
   FramedRecords,
   ITEM_PREFIX_BYTES,
@@ -7,6 +7,7 @@ import {
   WHAT_DAMAGED,
   WHAT_MISSING,
   WHAT_PAGE,
+  WHAT_SLAB,
   writeRecordHead,
 } from '../api/record-stream.ts';
 import type { ItemRun, ReadItem } from '../store/vault-records.ts';
@@ -16,6 +17,12 @@ import type { ItemRun, ReadItem } from '../store/vault-records.ts';
  * (`ITEM_ROOM_BYTES`).
  */
 const ITEM_HEAD_BYTES = RECORD_HEAD_BYTES + ITEM_PREFIX_BYTES;
+
+const whatOf: Record<StoredKind, number> = {
+  chunk: WHAT_CHUNK,
+  page: WHAT_PAGE,
+  slab: WHAT_SLAB,
+};
 
 /**
  * Items as records. Those of a run are framed where they lie: their heads go into the room in
@@ -32,7 +39,7 @@ export function* encodeRun(run: ItemRun): Generator<Uint8Array | FramedRecords> 
   for (const { id, kind, offset, length } of run.items) {
     const head = offset - ITEM_HEAD_BYTES;
     writeRecordHead(bytes, head, ITEM_PREFIX_BYTES + length);
-    bytes.writeUInt8(kind === 'chunk' ? WHAT_CHUNK : WHAT_PAGE, head + RECORD_HEAD_BYTES);
+    bytes.writeUInt8(whatOf[kind], head + RECORD_HEAD_BYTES);
     bytes.set(id, head + RECORD_HEAD_BYTES + 1);
     bytes.copyWithin(end, head, offset + length);
     end += ITEM_HEAD_BYTES + length;
@@ -44,10 +51,7 @@ export function* encodeRun(run: ItemRun): Generator<Uint8Array | FramedRecords> 
 export function encodeItem(item: ReadItem): Uint8Array {
   if (item.type !== 'item')
     return recordHead(item.type === 'missing' ? WHAT_MISSING : WHAT_DAMAGED, item.id);
-  return Buffer.concat([
-    recordHead(item.kind === 'chunk' ? WHAT_CHUNK : WHAT_PAGE, item.id),
-    item.bytes,
-  ]);
+  return Buffer.concat([recordHead(whatOf[item.kind], item.id), item.bytes]);
 }
 
 function recordHead(what: number, id: ChunkId): Uint8Array {

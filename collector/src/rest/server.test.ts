@@ -139,10 +139,11 @@ describe('the door for operators', () => {
     const made = agent.commitOf([
       { path: '/data/a', bytes: systemRandom.bytes(9000), chunkBytes: 4000 },
     ]);
-    await agent.upload(made.items);
+    const slab = agent.slabOf(systemRandom.bytes(70), systemRandom.bytes(5000));
+    await agent.upload([...made.items, slab]);
     await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     const foreign = systemRandom.bytes(32);
-    const ids = made.items.map((item) => item.id as Uint8Array).reverse();
+    const ids = [...made.items, slab].map((item) => item.id as Uint8Array).reverse();
     const body = Buffer.concat([...ids.slice(0, 1), foreign, ...ids.slice(1)]);
     const ask = async (query: string) =>
       (
@@ -158,6 +159,7 @@ describe('the door for operators', () => {
       `missing ${hex(foreign)}`,
       ...ids.slice(1).map((id) => `item ${hex(id)}`),
     ]);
+    expect(items[0]).toMatchObject({ kind: 'slab', bytes: Buffer.from(slab.sealed) });
     const told = (all: typeof items) =>
       all.map((item) => [item.type, hex(item.id), item.type === 'item' && hex(item.bytes)]).sort();
     expect(told(await ask('?doubted=yes'))).toEqual(told(items));
@@ -171,7 +173,7 @@ describe('the door for operators', () => {
     front.timers.elapse();
     expect(reading()).toMatchObject([
       {},
-      { msg: 'an operator has read content', items: 3 * (made.items.length + 1) },
+      { msg: 'an operator has read content', items: 3 * (made.items.length + 2) },
     ]);
     expect(front.logged.join('')).not.toContain('/data/a');
     const odd = await operator('POST', `${vaultUrl()}/items`, Buffer.alloc(33), OCTETS);

@@ -50,7 +50,7 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
   }).finally(() => progress.done());
   await printed;
   const { vaults, packs, bytes, commits, items, faults, repaired } = summary;
-  const counted = `${formatCounted(vaults, 'vault')}, ${formatCounted(packs, 'pack')} (${formatBytes(bytes)}), ${items} chunks and pages, ${formatCounted(commits, 'commit')}`;
+  const counted = `${formatCounted(vaults, 'vault')}, ${formatCounted(packs, 'pack')} (${formatBytes(bytes)}), ${items} items, ${formatCounted(commits, 'commit')}`;
   await output.result(
     { event: 'summary', ...summary },
     `${counted}: ${faults === 0 ? 'sound' : formatCounted(faults, 'fault')}${repaired > 0 ? `, ${repaired} repaired` : ''}`,

@@ -22,10 +22,14 @@ export type FindingCode =
   | 'record-unknown'
   /** One byte of a record's header has rotted: what it was follows from the record's content. */
   | 'header-damaged'
-  /** A chunk or page whose bytes have rotted. */
+  /** A chunk or page whose bytes have rotted, or a slab of which nothing is left. */
   | 'item-damaged'
-  /** Chunks or pages that versions need are in no pack. */
+  /** A piece of a slab whose bytes have rotted; the others prove without it. */
+  | 'piece-damaged'
+  /** Chunks, pages or slabs that versions need are in no pack. */
   | 'item-missing'
+  /** Slabs are there without pieces that versions need. */
+  | 'piece-missing'
   /**
    * The last pack ends in a torn record: a crash's trace, cut at the next start. A warning when
    * sound records stand in it.

@@ -39,6 +39,23 @@ function hugeContent(): { content: Content; items: PutItem[]; chunks: PutItem[] 
   return { content: root, items: pages.map(({ item }) => item), chunks };
 }
 
+test('P6 I-C9 a commit whose own entries name more than one turn looks at is accepted', async () => {
+  const world = new StoreWorld();
+  const store = await StoredVault.inFolder(temporaryFolder(), world.identity, world.ports());
+  onTestFinished(() => store.close());
+  await store.events.append(world.vaultAdded());
+  const agent = await world.agent(store, 'hplc-1');
+  const chunks = Array.from({ length: 30 }, () => content('the same'));
+  const { draft, items } = agent.file('/d', chunks);
+  await store.intake.putChunks(agent.lineageId, items);
+  const many = Array.from({ length: 600 }, (_, at) => {
+    return { ...draft, fileId: agent.fileId(`/d/${at}`) };
+  });
+  const { bytes } = agent.build(many);
+  const outcome = await store.intake.commit(agent.agentId, bytes, world.clock.now);
+  expect(outcome.type).toBe('accepted');
+});
+
 test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between which others have theirs, and a rebuild reads no page', async () => {
   const world = new StoreWorld();
   const dir = temporaryFolder();

@@ -187,16 +187,17 @@ export interface VaultStats {
   /** Sum of the sizes of all versions of all files. */
   readonly rawBytes: number;
   /**
-   * Plaintext bytes of the distinct chunks that commits reference, by the references' own
-   * statement.
+   * Plaintext bytes of the distinct chunks, and pieces of slabs, that commits reference, by the
+   * references' own statement.
    */
   readonly uniqueBytes: number;
-  /** Sealed bytes of all chunks and pages. */
+  /** Stored bytes of all chunks, pages and slabs. */
   readonly storedBytes: number;
   /** Bytes of all pack files, headers and commits included. */
   readonly packBytes: number;
   readonly chunks: number;
   readonly pages: number;
+  readonly slabs: number;
   readonly packs: number;
   readonly commits: number;
   readonly versions: number;

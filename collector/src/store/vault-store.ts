@@ -92,9 +92,9 @@ export interface VaultIntake {
   has(lineageId: LineageId, ids: readonly ChunkId[]): Promise<boolean[]>;
 
   /**
-   * Stores sealed bytes and notes that the lineage uploaded them. Checks size, that SHA-256 equals
-   * the id and that a page decodes, before anything is written; one bad item refuses the whole call
-   * (`STORE_BAD_ITEM`). Not durable on its own.
+   * Stores sealed bytes and notes that the lineage uploaded them. Checks size, that they prove the
+   * id (of a slab all pieces, and none lacks), and that a page decodes, before anything is written;
+   * one bad item refuses the whole call (`STORE_BAD_ITEM`). Not durable on its own.
    */
   putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void>;
 

@@ -71,6 +71,8 @@ export const collectorDay: CrashScenario = {
     life
       .enrol(one)
       .back(one, 'a small file', () => [one.file('/d/a', [content('a'), content('b')])]);
+    const small = { '/s/a': content('s', 80), '/s/b': content('t', 900), '/s/c': content('u', 9) };
+    life.back(one, 'small files', () => one.small(small));
     life.back(one, 'a file with pages', () => [one.file('/d/big', chunks('part', 40, 200))]);
     life.step('catalog', (vault) => vault.flush());
     life
@@ -78,6 +80,7 @@ export const collectorDay: CrashScenario = {
       .back(two, 'the same again', () => [
         two.file('/e/big', chunks('part', 40, 200)),
         two.directory('/e'),
+        ...two.small(small),
       ]);
     life.back(one, 'a file that went', () => [
       one.gone('/d/a'),
@@ -116,7 +119,10 @@ export const collectorShort: CrashScenario = {
       await agent.enrolAt(vault);
     });
     const life = new CollectorLife(dir, world, { made: true, packBytes: 4000 });
-    life.back(agent, 'one', () => [agent.file('/d/a', chunks('a', 6, 300))]);
+    life.back(agent, 'one', () => [
+      agent.file('/d/a', chunks('a', 6, 300)),
+      ...agent.small({ '/s/a': content('s', 80), '/s/b': content('t', 500) }),
+    ]);
     return life.back(agent, 'two', () => [
       agent.gone('/d/a'),
       agent.file('/d/b', chunks('b', 6, 300)),

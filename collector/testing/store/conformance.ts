@@ -5,6 +5,7 @@ import { intakeConformance } from './intake-conformance.ts';
 import { logConformance } from './log-conformance.ts';
 import { readingConformance } from './reading-conformance.ts';
 import { registerConformance } from './register-conformance.ts';
+import { slabConformance } from './slab-conformance.ts';
 import { StoreWorld } from './world.ts';
 
 /** What every vault store must do. A new store's test file is its factory and one call of this. */
@@ -18,6 +19,7 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       return { world, places, store };
     };
     describe('what agents may do', () => intakeConformance(begin));
+    describe('slabs', () => slabConformance(begin));
     describe('agents that come and end', () => registerConformance(begin));
     describe('the log', () => logConformance(begin));
     describe('reading back', () => readingConformance(begin));

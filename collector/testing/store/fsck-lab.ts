@@ -11,7 +11,7 @@ import { initCollector } from '../../src/store/collector.ts';
 import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { HistoryKind } from '../../src/store/history/history-log.ts';
-import type { PackKind } from '../../src/store/packs/pack-format.ts';
+import { type PackKind, packFormat } from '../../src/store/packs/pack-format.ts';
 import { fileOf, recordsIn } from './copies.ts';
 import { content, StoreWorld, type WorldAgent } from './world.ts';
 
@@ -82,7 +82,7 @@ export async function recordAt(
   kind: PackKind | HistoryKind,
   ordinal = 0,
 ): Promise<{ path: string; at: number }> {
-  const log = kind === 'chunk' || kind === 'page' ? 'packs' : 'history';
+  const log = kind in packFormat.kinds ? 'packs' : 'history';
   let seen = 0;
   for (const record of await recordsIn(nodeFiles, vaultDir, log)) {
     if (record.kind !== kind) continue;

@@ -1,7 +1,9 @@
 import type { ChunkId } from '@aliquot/proto';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { soundPieces } from '@aliquot/shared/content/slab-proof';
+import { payloadMatches } from '@aliquot/shared/records/payload';
 import { Serial } from '@aliquot/shared/serial';
 import { StoreError } from '../../src/store/errors.ts';
+import { packFormat } from '../../src/store/packs/pack-format.ts';
 import {
   ITEM_ROOM_BYTES,
   type PackExtent,
@@ -13,9 +15,11 @@ import {
   type Place,
   type PlacedItem,
 } from '../../src/store/packs/pack-store.ts';
+import { piecesIn } from '../../src/store/packs/slab-pieces.ts';
 
 interface MemoryItem extends Omit<PackItem, 'bytes'> {
   readonly offset: number;
+  readonly pieces: PackRow['pieces'];
   /** With the room in front of it. */
   readonly bytes: Buffer;
 }
@@ -37,11 +41,12 @@ export class PackMedium {
   last = 0;
 
   /** Test only: a byte of an item rots. */
-  rot({ pack, offset, length }: Place): void {
+  rot({ pack, offset, length }: Place, byte = 0): void {
     const item = this.packs.get(pack)?.items.get(offset);
     if (item === undefined || item.bytes.length !== ITEM_ROOM_BYTES + length)
       throw new TypeError('no item lies there');
-    item.bytes[ITEM_ROOM_BYTES] = item.bytes.readUInt8(ITEM_ROOM_BYTES) ^ 1;
+    const at = ITEM_ROOM_BYTES + byte;
+    item.bytes[at] = item.bytes.readUInt8(at) ^ 1;
   }
 }
 
@@ -86,7 +91,8 @@ export class MemoryPacks implements PackStore {
       return items.map(({ id, kind, bytes }) => {
         const place = { pack: pack.number, offset: pack.bytes, length: bytes.length };
         const held = Buffer.concat([Buffer.alloc(ITEM_ROOM_BYTES), bytes]);
-        pack.items.set(place.offset, { id, kind, offset: place.offset, bytes: held });
+        const pieces = piecesIn(kind, bytes);
+        pack.items.set(place.offset, { id, kind, pieces, offset: place.offset, bytes: held });
         pack.bytes += held.length;
         return place;
       });
@@ -103,6 +109,11 @@ export class MemoryPacks implements PackStore {
   async read(id: ChunkId, place: Place) {
     const { kind, bytes } = this.#item({ id, place });
     return { kind, bytes: Buffer.from(bytes.subarray(ITEM_ROOM_BYTES)) };
+  }
+
+  async salvage(id: ChunkId, { pack, offset }: Place): Promise<Uint8Array | undefined> {
+    const item = this.#medium.packs.get(pack)?.items.get(offset);
+    return item && soundPieces(item.bytes.subarray(ITEM_ROOM_BYTES), id)?.bytes;
   }
 
   async *readRuns(items: readonly PlacedItem[]): AsyncGenerator<PackRun, void, void> {
@@ -123,9 +134,9 @@ export class MemoryPacks implements PackStore {
     if (pack === undefined) throw new StoreError('STORE_DAMAGED', `pack ${number} is not there`);
     const rows = [...pack.items.values()]
       .filter(({ offset }) => offset >= from)
-      .map(({ id, kind, offset, bytes }): PackRow => {
+      .map(({ id, kind, pieces, offset, bytes }): PackRow => {
         const place = { pack: number, offset, length: bytes.length - ITEM_ROOM_BYTES };
-        return { id, kind, place, sound: true };
+        return { id, kind, pieces, place, sound: true };
       });
     for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) yield rows.slice(at, at + ROWS_AT_ONCE);
   }
@@ -161,7 +172,9 @@ export class MemoryPacks implements PackStore {
     this.#checkOpen();
     const item = this.#medium.packs.get(place.pack)?.items.get(place.offset);
     const bytes = item?.bytes.subarray(ITEM_ROOM_BYTES);
-    if (item === undefined || bytes?.length !== place.length || !equalBytes(sha256(bytes), id))
+    const named = { length: place.length, digest: id };
+    const proves = item && bytes && payloadMatches(packFormat.kinds[item.kind], named, bytes);
+    if (item === undefined || proves !== true)
       throw new StoreError(
         'STORE_DAMAGED',
         `pack ${place.pack}: the item at byte ${place.offset} is damaged or gone`,

@@ -35,6 +35,7 @@ import type {
   Place,
   PlacedItem,
 } from '../../src/store/packs/pack-store.ts';
+import { indexedPieces, piecesIn } from '../../src/store/packs/slab-pieces.ts';
 import { writing } from '../../src/store/record-fault.ts';
 
 export interface ObjectPackPorts {
@@ -58,7 +59,6 @@ export const objectsOnly: FilePort = {
 class HeldPack {
   readonly number: number;
   readonly index = new PackIndex();
-  readonly unsound: ReadonlySet<number> = new Set();
   readonly #items = new Map<number, PackItem>();
   readonly #parts: Uint8Array[] = [];
   readonly #codec: RecordCodec<PackKind>;
@@ -76,13 +76,22 @@ class HeldPack {
     const own = Buffer.from(bytes);
     this.#record(kind, own, id);
     this.#items.set(place.offset, { id, kind, bytes: own });
-    this.index.add({ kind, offset: place.offset, length: bytes.length, id });
+    const pieces = indexedPieces(piecesIn(kind, own));
+    this.index.add({ kind, offset: place.offset, length: bytes.length, id, ...pieces });
     return place;
   }
 
   item({ offset, length }: Place): PackItem | undefined {
     const item = this.#items.get(offset);
     return item?.bytes.length === length ? item : undefined;
+  }
+
+  rows(from: number): readonly PackRow[] {
+    return [...this.#items].flatMap(([offset, { id, kind, bytes }]) => {
+      const place = { pack: this.number, offset, length: bytes.length };
+      const pieces = piecesIn(kind, bytes);
+      return offset < from ? [] : [{ id, kind, place, pieces, sound: true }];
+    });
   }
 
   /** The bytes of a closed pack. */
@@ -221,6 +230,11 @@ export class ObjectPacks implements PackStore {
     return this.#reading.read(id, place);
   }
 
+  async salvage(id: ChunkId, place: Place): Promise<Uint8Array | undefined> {
+    this.#checkOpen();
+    return this.#reading.salvage(id, place);
+  }
+
   readRuns(items: readonly PlacedItem[]): AsyncGenerator<PackRun, void, void> {
     this.#checkOpen();
     return this.#reading.readRuns(items, ({ id, place }) => this.read(id, place));
@@ -237,7 +251,8 @@ export class ObjectPacks implements PackStore {
 
   async *rows(pack: number, from = 0): AsyncGenerator<readonly PackRow[]> {
     this.#checkOpen();
-    yield* this.#reading.rows(pack, from, this.#held?.number === pack ? this.#held : undefined);
+    if (this.#held?.number === pack) yield this.#held.rows(from);
+    else yield* this.#reading.rows(pack, from, undefined);
   }
 
   remove(pack: number): Promise<void> {

@@ -1,4 +1,12 @@
-import { asChunkId, type ChunkId } from '@aliquot/proto';
+import {
+  asChunkId,
+  type ChunkId,
+  decodeSlab,
+  encodeSlab,
+  pieceOf,
+  type SlabPiece,
+} from '@aliquot/proto';
+import { slabId } from '@aliquot/shared/content/slab';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { seededSource } from '@aliquot/shared/testing/random';
 import { describe, expect, test } from 'vitest';
@@ -18,8 +26,8 @@ import {
 export interface PackFixture {
   /** Opens the store with packs of about `TEST_PACK_BYTES`. */
   open(opening?: PackOpening): Promise<PackStore>;
-  /** One byte of an item rots. No store is open. */
-  rot(place: Place): Promise<void>;
+  /** One byte of an item rots, some one unless told which. No store is open. */
+  rot(place: Place, byte?: number): Promise<void>;
   /** Somebody takes a pack away. No store is open. */
   lose(pack: number): Promise<void>;
 }
@@ -32,6 +40,16 @@ const random = seededSource('packs');
 function item(length: number, kind: PackItem['kind'] = 'chunk'): PackItem {
   const bytes = random.bytes(length);
   return { id: asChunkId(sha256(bytes)), kind, bytes };
+}
+
+/** A slab of pieces of these lengths, without those of these numbers, from 0 on. */
+function slab(lengths: readonly number[], ...holes: readonly number[]): PackItem {
+  const pieces = lengths.map((length, at): SlabPiece => {
+    const sealed = random.bytes(length);
+    return { length, hash: sha256(sealed), sealed: holes.includes(at) ? undefined : sealed };
+  });
+  const bytes = encodeSlab(pieces);
+  return { id: slabId(decodeSlab(bytes)), kind: 'slab', bytes };
 }
 
 function items(count: number, length: number): PackItem[] {
@@ -290,6 +308,69 @@ export function packStoreConformance(title: string, fixture: () => PackFixture):
       const more = await putEach(again, items(2, 100));
       await again.sync();
       await expectSound(again, [...placed.filter((one) => !isBad(one)), ...more]);
+      await again.close();
+    });
+
+    test('slabs are read whole or with holes, and rows tell what they have of their pieces, after an opening too', async () => {
+      const { medium, store } = await begin();
+      const most = Array.from({ length: 256 }, (_, at) => 2 + (at % 9));
+      const all = [slab([100, 2, 900]), slab(most, 7, 255), slab([5]), slab([40, 50], 0)];
+      const held = [
+        { count: 3, here: undefined },
+        { count: 256, here: Uint8Array.of(0x7f, ...Array(30).fill(0xff), 0x7f) },
+        { count: 1, here: undefined },
+        { count: 2, here: Uint8Array.of(0b10) },
+      ];
+      const check = async (open: PackStore, placed: readonly PlacedItem[]) => {
+        for (const [at, { id, place }] of placed.entries())
+          expect(await open.read(id, place)).toEqual({
+            kind: 'slab',
+            bytes: Buffer.from(all[at]?.bytes ?? []),
+          });
+        const rows = [];
+        for (const { pack } of open.packs()) rows.push(...(await allRows(open, pack)));
+        const slabs = rows.filter(({ kind }) => kind === 'slab');
+        expect(slabs.map(({ pieces }) => pieces)).toEqual(held);
+        expect(slabs.every(({ sound }) => sound)).toBe(true);
+      };
+      const placed = await putEach(store, all);
+      await check(store, placed);
+      await store.sync();
+      const durable = store.packs();
+      await store.close();
+      const again = await medium.open({ durable });
+      await check(again, placed);
+      await fill(again); // the pack is closed: its index tells
+      await again.close();
+      const closed = await medium.open();
+      await check(closed, placed);
+      await closed.close();
+    });
+
+    test('of a slab that rotted in a piece the others are salvaged, and of one without its directory nothing is', async () => {
+      const { medium, store } = await begin();
+      const all = [slab([100, 200, 300]), slab([100, 200, 300]), slab([400])];
+      const placed = await putEach(store, all);
+      await store.sync();
+      const durable = store.packs();
+      await store.close();
+      const [piece, directory, only] = placed as [PlacedItem, PlacedItem, PlacedItem];
+      await medium.rot(piece.place, piece.place.length - 301);
+      await medium.rot(directory.place, 12);
+      await medium.rot(only.place, only.place.length - 1);
+      const again = await medium.open({ durable });
+      for (const { id, place } of placed)
+        expect(await codeOf(again.read(id, place))).toBe('STORE_DAMAGED');
+      const left = await again.salvage(piece.id, piece.place);
+      const salvaged = decodeSlab(left ?? new Uint8Array(0));
+      expect(name(slabId(salvaged))).toBe(name(piece.id));
+      expect([0, 1, 2].map((at) => pieceOf(salvaged, at).sealed?.length)).toEqual([
+        100,
+        undefined,
+        300,
+      ]);
+      for (const { id, place } of [directory, only])
+        expect(await again.salvage(id, place)).toBeUndefined();
       await again.close();
     });
 

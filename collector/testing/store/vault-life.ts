@@ -46,6 +46,10 @@ export async function life(
         agent.file(`/d/${round}`, chunks),
         agent.file('/d/same', [content('same'), content(`grown ${round}`)]),
         agent.gone(`/d/${round - 1}`),
+        ...agent.small({
+          '/s/a': content(`small ${round}`, 50),
+          '/s/b': content('same small', 70),
+        }),
       ]);
     }
   }

@@ -26,6 +26,7 @@ import {
 } from '@aliquot/shared/commit/commit';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
+import { SlabBuilder } from '@aliquot/shared/content/slab';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { u64be, utf8 } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
@@ -285,6 +286,24 @@ export class WorldAgent {
       },
       items,
     };
+  }
+
+  /** Small files, sealed into one slab in this order. */
+  small(files: Readonly<Record<string, Uint8Array>>): WorldFile[] {
+    const builder = new SlabBuilder(this.world.keys);
+    for (const plain of Object.values(files)) builder.add(plain, sha256(plain));
+    const { id, kind, sealed: bytes, epoch, pieceKeys } = builder.seal();
+    return Object.entries(files).map(([path, plain], at): WorldFile => {
+      const ref = { id, plainSize: plain.length, epoch };
+      const key = pieceKeys[at] ?? new Uint8Array(32);
+      const draft = {
+        ...this.draftOf('file', path, undefined),
+        size: plain.length,
+        content: { depth: 0, piece: at + 1, refs: [ref] },
+        read: { sha256: sha256(plain), keys: [key] },
+      };
+      return { draft, items: [{ id, kind, bytes }] };
+    });
   }
 
   gone(path: string, capturedAtMs?: number): EntryDraft {

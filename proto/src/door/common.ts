@@ -113,7 +113,7 @@ function checkPiece({ depth, refs }: Content, label: string): void {
     );
 }
 
-const storedKind: Field<StoredKind> = choice<StoredKind>({ chunk: 1, page: 2 });
+const storedKind: Field<StoredKind> = choice<StoredKind>({ chunk: 1, page: 2, slab: 3 });
 
 /** One item of a frame's body; `maxSize` is that of the largest sealed chunk. */
 export function storedItem(maxSize: number): Field<StoredItem> {

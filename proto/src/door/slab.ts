@@ -21,7 +21,9 @@ import type { Slab, SlabPiece } from '../types.ts';
 
 const MAGIC = Uint8Array.of(0x41, 0x4c, 0x51, 0x42);
 const VERSION = 1;
-const HEADER_BYTES = 8;
+/** What `slabOutline` looks at. */
+export const SLAB_HEADER_BYTES = 8;
+const HEADER_BYTES = SLAB_HEADER_BYTES;
 const FORM_AT = 5;
 const WHOLE = 0;
 const WITH_HOLES = 1;
@@ -91,13 +93,7 @@ export function encodeSlab(pieces: readonly SlabPiece[]): Uint8Array {
  */
 export function decodeSlab(input: Uint8Array): Slab {
   const bytes = new Uint8Array(input.buffer, input.byteOffset, input.length);
-  if (bytes.length < HEADER_BYTES || MAGIC.some((byte, at) => bytes[at] !== byte))
-    throw malformed('does not begin with "ALQB"');
-  checkKnown('version', bytes[4], VERSION, VERSION);
-  checkKnown('form', bytes[FORM_AT], WHOLE, WITH_HOLES);
-  const withHoles = bytes[FORM_AT] === WITH_HOLES;
-  const count = ((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0);
-  checkCount(count);
+  const { withHoles, count } = headerOf(bytes);
   const directoryBytes = slabDirectoryBytes(count);
   const bitmapBytes = withHoles ? bitmapLength(count) : 0;
   if (bytes.length < directoryBytes + bitmapBytes)
@@ -126,6 +122,30 @@ export function decodeSlab(input: Uint8Array): Slab {
   return { directory: directoryOf(bytes, directoryBytes), count, places, bytes };
 }
 
+/** What the first bytes of a slab tell of the rest. */
+export interface SlabOutline {
+  readonly count: number;
+  /** Where the marks of the pieces that are here stand; undefined when all are. */
+  readonly marks: { readonly offset: number; readonly length: number } | undefined;
+}
+
+/** The outline of a slab of which the header is known. @throws FormatError */
+export function slabOutline(head: Uint8Array): SlabOutline {
+  const { withHoles, count } = headerOf(head);
+  const marks = { offset: slabDirectoryBytes(count), length: bitmapLength(count) };
+  return { count, marks: withHoles ? marks : undefined };
+}
+
+/**
+ * Whether bytes are the directory of a whole slab and nothing else. Their SHA-256 is that slab's id,
+ * so no chunk may be these bytes: it would stand where the slab belongs.
+ */
+export function isSlabDirectory(bytes: Uint8Array): boolean {
+  if (MAGIC.some((byte, at) => bytes[at] !== byte)) return false;
+  const count = ((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0);
+  return bytes.length === slabDirectoryBytes(count);
+}
+
 /** A piece of a slab by its place from 0 on: views. @throws FormatError when there is no such. */
 export function pieceOf({ bytes, count, places }: Slab, index: number): SlabPiece {
   const place = places[index];
@@ -137,6 +157,16 @@ export function pieceOf({ bytes, count, places }: Slab, index: number): SlabPiec
     hash: bytes.subarray(row + LENGTH_BYTES, row + ROW_BYTES),
     sealed: place < 0 ? undefined : bytes.subarray(place, place + length),
   };
+}
+
+function headerOf(bytes: Uint8Array): { readonly withHoles: boolean; readonly count: number } {
+  if (bytes.length < HEADER_BYTES || MAGIC.some((byte, at) => bytes[at] !== byte))
+    throw malformed('does not begin with "ALQB"');
+  checkKnown('version', bytes[4], VERSION, VERSION);
+  checkKnown('form', bytes[FORM_AT], WHOLE, WITH_HOLES);
+  const count = ((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0);
+  checkCount(count);
+  return { withHoles: bytes[FORM_AT] === WITH_HOLES, count };
 }
 
 /** The directory as its id covers it: a copy only where the slab has holes. */

@@ -12,13 +12,16 @@ import type { VaultKeys } from '../keys/derive.ts';
 import { decode, encode } from './codec.ts';
 import { SealError } from './errors.ts';
 
+/** What is sealed as one, under one key. */
+export type SealedKind = Exclude<StoredKind, 'slab'>;
+
 /**
  * A chunk or page ready to be stored: what is sent (`id`, `kind`, `sealed`) and what only its
  * commit's keys open (`key`).
  */
 export interface SealedItem {
   readonly id: ChunkId;
-  readonly kind: StoredKind;
+  readonly kind: SealedKind;
   readonly sealed: Uint8Array;
   /** 32 bytes, secret: opens this item and nothing else. */
   readonly key: Uint8Array;
@@ -31,12 +34,12 @@ export interface SealedChunk extends SealedItem {
 }
 
 const FORMAT_VERSION = 1;
-const kindByte: Record<StoredKind, number> = { chunk: 1, page: 2 };
+const kindByte: Record<SealedKind, number> = { chunk: 1, page: 2 };
 
 /**
  * What every chunk and page authenticates beside its content: "ALQ", format version, kind, vault.
  */
-export function itemHeader(kind: StoredKind, vaultId: VaultId): Uint8Array {
+export function itemHeader(kind: SealedKind, vaultId: VaultId): Uint8Array {
   const header = new Uint8Array(5 + vaultId.length);
   header.set([0x41, 0x4c, 0x51, FORMAT_VERSION, kindByte[kind]]);
   header.set(vaultId, 5);
@@ -115,7 +118,7 @@ export function currentSubkeys(keys: VaultKeys): {
 }
 
 /** @throws SealError `SEAL_ID_MISMATCH` when `bytes` are not what `id` stands for. */
-export function checkId(kind: StoredKind, id: ChunkId, bytes: Uint8Array): void {
+export function checkId(kind: SealedKind, id: ChunkId, bytes: Uint8Array): void {
   if (!equalBytes(sha256(bytes), id))
     throw new SealError(
       'SEAL_ID_MISMATCH',
@@ -125,7 +128,7 @@ export function checkId(kind: StoredKind, id: ChunkId, bytes: Uint8Array): void 
 
 /** AES-256-GCM with the zero nonce of convergent items. @throws SealError `SEAL_AUTHENTICATION`. */
 export function openSealed(
-  kind: StoredKind,
+  kind: SealedKind,
   key: Uint8Array,
   sealed: Uint8Array,
   associated: Uint8Array,

@@ -36,12 +36,7 @@ export function hashHere(bytes: Uint8Array, spans: readonly Span[]): Hashed {
   return { bytes, digests };
 }
 
-/** The digest of one span among those of all. */
-export function digestAt(hashed: Hashed, index: number): Uint8Array {
-  return digestsAt(hashed, index, 1);
-}
-
-/** The digests of `count` spans, one behind the other. */
+/** The digests of `count` spans among those of all, one behind the other. */
 export function digestsAt({ digests }: Hashed, index: number, count: number): Uint8Array {
   return digests.subarray(index * DIGEST_BYTES, (index + count) * DIGEST_BYTES);
 }

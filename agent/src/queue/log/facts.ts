@@ -1,4 +1,5 @@
-import type { ChunkId, EntryKind, StoredKind } from '@aliquot/proto';
+import type { ChunkId, EntryKind } from '@aliquot/proto';
+import type { SealedKind } from '@aliquot/shared/content/seal';
 
 /*
  * What records say, as the rooms above hand it over and get it back.
@@ -7,7 +8,7 @@ import type { ChunkId, EntryKind, StoredKind } from '@aliquot/proto';
 /** A sealed chunk or page. */
 export interface QueuedItem {
   readonly id: ChunkId;
-  readonly kind: StoredKind;
+  readonly kind: SealedKind;
   readonly sealed: Uint8Array;
   /** The id was made from these very bytes in this process, so it need not be made once more. */
   readonly named?: boolean;

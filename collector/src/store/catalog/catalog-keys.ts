@@ -26,8 +26,8 @@ import { RowReader, RowWriter } from './row.ts';
  * | `P` pack u32 | how many bytes of that pack are: u64 |
  * | `S` | sums over the history: `Sums` |
  * | `T` | sums over the packs: `ItemSums` |
- * | `k` chunk id | `ItemRow`: where a chunk or page is, from the packs; its plain size, from the history |
- * | `o` lineage, chunk id | `Owned`: the agent's one set |
+ * | `k` item id | `ItemRow`: where an item is, from the packs, of a slab with pieces and holes; its plain size and the pieces named, from the history |
+ * | `o` lineage, item id | `Owned`: the agent's one set |
  * | `L` history | `LineageRow` |
  * | `a` agent id | `AgentRow`: state and places of its certificates |
  * | `u` group id | `GroupRow`: a certificate by which several PCs may enrol |
@@ -52,7 +52,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~r` agent id | `Rhythm`: began u64, weeks u8, each week u32 and longest gap u64 |
  * | `~t` agent id | what it last said: settings in force, release, answer (`saidRow`) |
  * | `~p` day u32 (since 1970) | bytes of all packs u64 on that day |
- * | `~d` chunk id | (empty) known to be damaged |
+ * | `~d` item id | (empty) known to be damaged |
  * | `~l` | (empty) items are lacking that agents have uploaded: each answer looks whether it is held |
  * | `~f` | (empty) places are being forgotten, because a pack is gone |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
@@ -60,7 +60,7 @@ import { RowReader, RowWriter } from './row.ts';
  * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`branchIdOf`).
  * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 6;
+export const CATALOG_VERSION = 7;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');
@@ -184,7 +184,7 @@ export const readKey = {
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),
   noteChain: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(18, 34))),
   pack: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
-  /** Of an ownership row: the chunk's or page's id. */
+  /** Of an ownership row: the item's id. */
   ownedId: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(17))),
   number: (key: Uint8Array): number => new RowReader(key.subarray(1)).u64(),
   epoch: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),

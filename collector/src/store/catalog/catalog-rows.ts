@@ -1,5 +1,4 @@
-import type { AgentId, ChainPoint, EntryKind, LineageId, Signed, StoredKind } from '@aliquot/proto';
-import type { Place } from '../packs/pack-store.ts';
+import type { AgentId, ChainPoint, EntryKind, LineageId, Signed } from '@aliquot/proto';
 import type { AgentState } from '../vault-records.ts';
 
 /** Which version: its time, the leaf of its commit, its slot in there. */
@@ -7,21 +6,6 @@ export interface VersionPlace {
   readonly timeMs: number;
   readonly leafIndex: number;
   readonly slot: number;
-}
-
-/** Where a chunk or page lies. What packs say and what the history says joins in any order. */
-export interface ItemRow {
-  /** `undefined` where no pack holds it. */
-  readonly kind: StoredKind | undefined;
-  /** The last of the packs first; several where an item was stored again. */
-  readonly places: readonly Place[];
-  /** Plaintext bytes of a chunk as its first reference states them; `undefined` before any. */
-  readonly plainSize: number | undefined;
-}
-
-/** Whether a pack holds it, as far as the catalog knows. */
-export function isHeld(row: ItemRow | undefined): row is ItemRow {
-  return row !== undefined && row.places.length > 0;
 }
 
 /** `referenced`, of pages alone: everything below it was proved to be in the set. */
@@ -123,9 +107,10 @@ export interface ItemSums {
   readonly storedBytes: bigint;
   readonly chunks: number;
   readonly pages: number;
+  readonly slabs: number;
 }
 
-export const noItems: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0 };
+export const noItems: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0, slabs: 0 };
 
 /**
  * The newest epoch of the sweep that a chain answered, in which epoch of the log, and whose commits

@@ -10,7 +10,13 @@ import {
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { idName, type ReferenceSource, ReferenceWalk, type WalkStep } from './reference-walk.ts';
+import {
+  idName,
+  type ReferenceSource,
+  ReferenceWalk,
+  type SlabState,
+  type WalkStep,
+} from './reference-walk.ts';
 
 const idOf = (text: string): ChunkId => asChunkId(new Uint8Array(sha256(Buffer.from(text))));
 const chunk = (number: number): Ref => ({
@@ -34,11 +40,18 @@ class Shelf {
   }
 
   /** Of a set that has everything but what is missing; `proved` pages are remembered. */
+  /** Slabs by name: what they have of their pieces. */
+  readonly slabs = new Map<string, SlabState>();
+
   source(
     missing: ReadonlySet<string> = new Set(),
     proved: ReadonlySet<string> = new Set(),
   ): ReferenceSource {
     return {
+      slabs: async (ids) => {
+        this.asked.push(ids.length);
+        return ids.map((id) => this.slabs.get(idName(id)) ?? 'missing');
+      },
       owned: async (ids) => {
         this.asked.push(ids.length);
         return ids.map((id) => {
@@ -208,5 +221,62 @@ describe('what a commit refers to', () => {
     expect((await walked([deep], shelf)).last).toMatchObject({ type: 'bad' });
     const wrong = { ...fine, size: 7 };
     expect((await walked([wrong], shelf)).last).toMatchObject({ type: 'bad' });
+  });
+
+  describe('as pieces of slabs', () => {
+    const slab = (number: number) => chunk(9000 + number);
+    const piece = (number: number, piece: number) =>
+      entryOf({ depth: 0, piece, refs: [slab(number)] });
+    const shelved = (...states: readonly SlabState[]): Shelf => {
+      const shelf = new Shelf();
+      for (const [at, state] of states.entries()) shelf.slabs.set(idName(slab(at).id), state);
+      return shelf;
+    };
+    const all = { count: 256, here: undefined };
+
+    test('is found, and each slab is asked about once, however many of its pieces are named', async () => {
+      const shelf = shelved(all, { count: 3, here: undefined });
+      const entries = Array.from({ length: 256 }, (_, at) => piece(0, at + 1));
+      const { last } = await walked([...entries, piece(1, 3), piece(1, 1)], shelf);
+      expect(last).toEqual({ type: 'done' });
+      expect(shelf.asked).toEqual([2]);
+    });
+
+    test('is refused where the slab has no such piece, or the item is no slab', async () => {
+      const shelf = shelved({ count: 3, here: undefined }, 'other');
+      const last = async (...entries: Entry[]) => (await walked(entries, shelf)).last;
+      expect(await last(piece(0, 4))).toMatchObject({
+        type: 'bad',
+        why: 'piece 4 of a slab of 3 is referred to',
+      });
+      expect(await last(piece(1, 1))).toMatchObject({
+        type: 'bad',
+        why: 'something that is no slab is referred to as one',
+      });
+    });
+
+    test('is missing where the slab is not the agent’s, or the piece is a hole: the slab is asked for', async () => {
+      const shelf = shelved({ count: 10, here: Uint8Array.of(0b1111_1101, 0b01) });
+      const named = async (...entries: Entry[]) => {
+        const { last } = await walked(entries, shelf);
+        return last.type === 'missing' ? last.ids.map(idName) : last.type;
+      };
+      expect(await named(piece(0, 1), piece(0, 3), piece(0, 9))).toBe('done');
+      expect(await named(piece(0, 1), piece(0, 2))).toEqual([idName(slab(0).id)]);
+      expect(await named(piece(0, 10))).toEqual([idName(slab(0).id)]);
+      expect(await named(piece(5, 1), piece(0, 1))).toEqual([idName(slab(5).id)]);
+    });
+
+    test('is looked at in steps where it is very much', async () => {
+      const shelf = new Shelf();
+      const entries = Array.from({ length: 20_000 }, (_, at) => {
+        shelf.slabs.set(idName(slab(at).id), all);
+        return piece(at, 1);
+      });
+      const { last, taken } = await walked(entries, shelf);
+      expect(last).toEqual({ type: 'done' });
+      expect(taken).toHaveLength(3);
+      expect(Math.max(...shelf.asked)).toBe(1024);
+    });
   });
 });

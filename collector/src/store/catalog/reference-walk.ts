@@ -1,6 +1,8 @@
 import { type ChunkId, decodePage, type Entry, FormatError, type References } from '@aliquot/proto';
 import { MAX_MISSING, MAX_PAGES } from '../../limits.ts';
+import type { PiecesHeld } from '../packs/slab-pieces.ts';
 import type { Owned } from './catalog-rows.ts';
+import { hasPiece } from './item-row.ts';
 
 type Ref = References['refs'][number];
 
@@ -11,9 +13,14 @@ export interface ReferenceSource {
    * before.
    */
   owned(ids: readonly ChunkId[]): Promise<(Owned | undefined)[]>;
+  /** What the lineage's slabs have of their pieces. */
+  slabs(ids: readonly ChunkId[]): Promise<SlabState[]>;
   /** Bytes of a page, or `undefined` when they are damaged. */
   readPage(id: ChunkId): Promise<Uint8Array | undefined>;
 }
+
+/** `other`: the lineage has that item, and it is no slab. */
+export type SlabState = PiecesHeld | 'missing' | 'other';
 
 /** Pages of which everything below is in the lineage's set, and what they say of their chunks. */
 export interface ProvedPages {
@@ -57,8 +64,15 @@ interface Level {
   readonly chunks: Map<string, number>;
 }
 
+/** A slab, and which of its pieces entries refer to, from 1 on. */
+interface NamedSlab {
+  readonly id: ChunkId;
+  readonly pieces: Set<number>;
+}
+
 /**
- * Proves that everything a commit's entries refer to, down to the chunks, is in the lineage's set.
+ * Proves that everything a commit's entries refer to, down to the chunks and the pieces of slabs, is
+ * in the lineage's set. A piece that is a hole counts as missing: its slab has to be sent whole.
  *
  * A page that was proved once is not opened again, by this commit or by any later one, so an
  * unchanged terabyte costs nothing. The walk is cut in steps: what a step has proved stays so
@@ -68,6 +82,8 @@ interface Level {
  * they weigh.
  */
 export class ReferenceWalk {
+  readonly #slabs: readonly NamedSlab[];
+  #slabsSeen = 0;
   readonly #stack: Level[];
   readonly #bad: string | undefined;
   readonly #missing = new Map<string, ChunkId>();
@@ -83,11 +99,21 @@ export class ReferenceWalk {
       .map(({ content, size }) => misfit(content, size))
       .find((why) => why !== undefined);
     const byDepth = new Map<number, Ref[]>();
+    const slabs = new Map<string, NamedSlab>();
     for (const { content } of entries) {
+      if (content.piece > 0) {
+        for (const { id } of content.refs) {
+          const named = slabs.get(idName(id)) ?? { id, pieces: new Set() };
+          slabs.set(idName(id), named);
+          named.pieces.add(content.piece);
+        }
+        continue;
+      }
       const refs = byDepth.get(content.depth) ?? [];
       for (const ref of content.refs) refs.push(ref);
       byDepth.set(content.depth, refs);
     }
+    this.#slabs = [...slabs.values()];
     // Chunks first: they are looked up together.
     this.#stack = [...byDepth]
       .sort(([a], [b]) => b - a)
@@ -98,6 +124,17 @@ export class ReferenceWalk {
   async step(source: ReferenceSource): Promise<WalkStep> {
     if (this.#bad !== undefined) return { type: 'bad', why: this.#bad };
     let spent = 0;
+    while (this.#slabsSeen < this.#slabs.length && this.#missing.size < MAX_MISSING) {
+      if (spent >= STEP_REFS) {
+        this.paused = true;
+        return { type: 'more' };
+      }
+      const some = this.#slabs.slice(this.#slabsSeen, this.#slabsSeen + REFS_AT_ONCE);
+      this.#slabsSeen += some.length;
+      const why = await this.#takeSlabs(some, source);
+      if (why !== undefined) return { type: 'bad', why };
+      spent += some.length;
+    }
     for (let level = this.#stack.at(-1); level !== undefined; level = this.#stack.at(-1)) {
       if (this.#missing.size >= MAX_MISSING || this.#met.size >= 2 * MAX_PAGES) break;
       if (spent >= STEP_REFS) {
@@ -144,6 +181,27 @@ export class ReferenceWalk {
     const states = new Map([...ids.keys()].map((name, index) => [name, owned[index]]));
     level.states = refs.map(({ id }) => states.get(idName(id)));
     level.asked = level.at;
+  }
+
+  /** Looks at slabs; what is wrong with them, if anything is. */
+  async #takeSlabs(
+    slabs: readonly NamedSlab[],
+    source: ReferenceSource,
+  ): Promise<string | undefined> {
+    const states = await source.slabs(slabs.map(({ id }) => id));
+    for (const [index, { id, pieces }] of slabs.entries()) {
+      const state = states[index];
+      if (state === 'other') return 'something that is no slab is referred to as one';
+      if (state === undefined || state === 'missing') {
+        this.#missing.set(idName(id), id);
+        continue;
+      }
+      for (const piece of pieces) {
+        if (piece > state.count) return `piece ${piece} of a slab of ${state.count} is referred to`;
+        if (!hasPiece(state, piece)) this.#missing.set(idName(id), id);
+      }
+    }
+    return undefined;
   }
 
   #takeChunks(level: Level): void {

@@ -10,14 +10,12 @@ import {
 } from '@aliquot/proto';
 import { StoreError } from '../errors.ts';
 import type { HistoryPlace, HistoryPoint } from '../history/history-log.ts';
-import type { Place } from '../packs/pack-store.ts';
 import type {
   AgentRow,
   BranchRow,
   ChainHeadRow,
   ChainRow,
   HeadRow,
-  ItemRow,
   ItemSums,
   LearnedRow,
   LineageRow,
@@ -26,6 +24,7 @@ import type {
   Owned,
   Sums,
 } from './catalog-rows.ts';
+import { decodeItemRow, encodeItemRow, type ItemRow } from './item-row.ts';
 import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
 
@@ -33,8 +32,6 @@ const byteSums = ['rawBytes', 'uniqueBytes', 'liveBytes'] as const;
 const counters = ['commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLeafMs'] as const;
 
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
-/** By the number in a row: 0 for one that no pack holds. */
-const itemKinds = [undefined, 'chunk', 'page'] as const;
 const branchStates = ['held', 'clone', 'restored'] as const;
 const states = ['expected', 'enrolled', 'revoked', 'replaced', 'pending'] as const;
 
@@ -86,15 +83,9 @@ export const values = {
     for (const field of counters) row.u64(sums[field]);
     return row.finish();
   },
-  itemSums: ({ storedBytes, chunks, pages }: ItemSums) =>
-    new RowWriter().u128(storedBytes).u64(chunks).u64(pages).finish(),
-  item: ({ kind, places, plainSize }: ItemRow) =>
-    places
-      .reduce(
-        (row, { pack, offset, length }) => row.u32(pack).u32(offset).u32(length),
-        new RowWriter().u8(itemKinds.indexOf(kind)).u32(optional(plainSize)),
-      )
-      .finish(),
+  itemSums: ({ storedBytes, chunks, pages, slabs }: ItemSums) =>
+    new RowWriter().u128(storedBytes).u64(chunks).u64(pages).u64(slabs).finish(),
+  item: encodeItemRow,
   owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
   lineage: (row: LineageRow) =>
     new RowWriter().u64(row.files).u128(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
@@ -201,16 +192,10 @@ export const read = {
   },
   itemSums: (bytes: Uint8Array): ItemSums => {
     const row = new RowReader(bytes);
-    return { storedBytes: row.u128(), chunks: row.u64(), pages: row.u64() };
+    const [storedBytes, chunks, pages, slabs] = [row.u128(), row.u64(), row.u64(), row.u64()];
+    return { storedBytes, chunks, pages, slabs };
   },
-  item: (bytes: Uint8Array): ItemRow => {
-    const row = new RowReader(bytes);
-    const kind = itemKinds[row.u8()];
-    const plainSize = fromOptional(row.u32());
-    const places: Place[] = [];
-    while (!row.isAtEnd) places.push({ pack: row.u32(), offset: row.u32(), length: row.u32() });
-    return { kind, places, plainSize };
-  },
+  item: (bytes: Uint8Array): ItemRow => decodeItemRow(new RowReader(bytes)),
   owned: (bytes: Uint8Array): Owned =>
     oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
   lineage: (bytes: Uint8Array): LineageRow => {

@@ -1,6 +1,6 @@
 import type { AgentId, LineageId } from '@aliquot/proto';
 import { release } from '@aliquot/shared/crypto/bytes';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys } from '../catalog/catalog-keys.ts';
 import { speakerOf } from '../catalog/refusal.ts';
 import { values } from '../catalog/row-codec.ts';
@@ -12,7 +12,7 @@ import {
   verifySubmission,
 } from '../vault/commit-gate.ts';
 import type { VaultCore } from '../vault/core.ts';
-import { batches, checkedItems, checkItem, storeItems } from '../vault/put-items.ts';
+import { batches, checkedItems, checkItems, storeItems } from '../vault/put-items.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { PutItem } from '../vault-records.ts';
 import type { VaultIntake } from '../vault-store.ts';
@@ -50,7 +50,7 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
     },
 
     async putChunks(lineageId, items) {
-      for (const item of items) checkItem(item, sha256(item.bytes));
+      await checkItems(items);
       await put(lineageId, items);
     },
 

@@ -1,12 +1,12 @@
 import {
   AliquotError,
   type ChunkId,
+  type Content,
   decodeCommitHeader,
   decodeEventBody,
   decodeLogLeaf,
   decodePage,
   decodeSignedCommit,
-  decodeStoredCommit,
   type LineageId,
   type References,
   type StoredCommit,
@@ -14,12 +14,12 @@ import {
   type StoredReferences,
 } from '@aliquot/proto';
 import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
-import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
+import { rowsIn } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { keys } from '../catalog/catalog-keys.ts';
-import { isHeld } from '../catalog/catalog-rows.ts';
+import { hasPiece, isHeld, slabIn } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { hex } from '../catalog/registry.ts';
 import { read } from '../catalog/row-codec.ts';
@@ -30,6 +30,7 @@ import { admitEvent } from '../vault/events.ts';
 import type { ReplayAudit } from '../vault/replay.ts';
 import { routeOf } from '../vault/route.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
+import { addPiece, type PiecesByName } from './lost-pieces.ts';
 
 const REFS_AT_ONCE = 1024;
 const nothingProved: ReadonlySet<string> = new Set();
@@ -43,6 +44,8 @@ export class LogAudit implements ReplayAudit {
   commits = 0;
   /** Names of what is referred to and was uploaded, and that no pack holds. */
   readonly missing = new Set<string>();
+  /** By the name of a slab the pieces of it, from 1 on, that are referred to and are holes. */
+  readonly holes: PiecesByName = new Map();
 
   constructor(vault: VaultIdentity, tell: (finding: Finding) => void) {
     this.#vault = vault;
@@ -119,7 +122,41 @@ export class LogAudit implements ReplayAudit {
     where: string,
   ): Promise<void> {
     const contents = [...rowsIn(rows)].map(({ entry }) => entry.content);
+    const inPieces = contents.filter(({ piece }) => piece > 0);
+    const others = contents.filter(({ piece }) => piece === 0);
+    await this.#held(core, lineageId, others, where, nothingProved);
+    await this.#pieces(core, lineageId, inPieces, where);
+  }
+
+  /** The slabs that a commit names, and whether the pieces are there that it says. */
+  async #pieces(
+    core: VaultCore,
+    lineageId: LineageId,
+    contents: readonly Content[],
+    where: string,
+  ): Promise<void> {
     await this.#held(core, lineageId, contents, where, nothingProved);
+    for (let at = 0; at < contents.length; at += REFS_AT_ONCE) {
+      const named = contents.slice(at, at + REFS_AT_ONCE).flatMap(({ piece, refs }) => {
+        return refs.map(({ id }) => ({ id, piece }));
+      });
+      const rows = await core.items.rows(named.map(({ id }) => id));
+      for (const [index, { id, piece }] of named.entries()) {
+        const row = rows[index];
+        const slab = slabIn(row);
+        // What no pack holds is named as missing already.
+        if (!isHeld(row) || (slab !== undefined && hasPiece(slab, piece))) continue;
+        if (slab !== undefined && piece <= slab.count) addPiece(this.holes, idName(id), piece);
+        else
+          this.#error(
+            'commit-invalid',
+            slab === undefined
+              ? `it refers to piece ${piece} of ${hex(id)}, which is no slab`
+              : `it refers to piece ${piece} of slab ${hex(id)}, which has ${slab.count}`,
+            where,
+          );
+      }
+    }
   }
 
   async #held(
@@ -151,7 +188,7 @@ export class LogAudit implements ReplayAudit {
     if (first === undefined) return;
     this.#error(
       'reference-missing',
-      `it refers to ${unowned.length} chunks or pages that its agent had not uploaded before, first ${hex(first)}`,
+      `it refers to ${unowned.length} items that its agent had not uploaded before, first ${hex(first)}`,
       where,
     );
   }
@@ -189,64 +226,5 @@ export class LogAudit implements ReplayAudit {
 
   #error(code: FindingCode, what: string, where: string): void {
     this.#tell({ code, severity: 'error', what, where, remedy: RESTORE });
-  }
-}
-
-/**
- * Names every version whose content needs one of the damaged items. Reads all commits again, and
- * each page once; only after damage.
- */
-export async function tellDamagedVersions(
-  core: VaultCore,
-  damaged: ReadonlySet<string>,
-  tell: (finding: Finding) => void,
-): Promise<void> {
-  const needs = new Needs(core, damaged);
-  for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
-    const { type, payload } = await core.leafRecord(leafIndex);
-    if (type !== 'commit') continue;
-    const { header, rows } = readCommit(decodeStoredCommit(payload).commit);
-    const agent = core.registry.row(header.agentId)?.name ?? hex(header.agentId);
-    for (const { entry } of rowsIn(rows)) {
-      if (!(await needs.damaged(entry.content))) continue;
-      tell({
-        code: 'version-damaged',
-        severity: 'error',
-        what: `a version captured ${new Date(entry.capturedAtMs).toISOString()} (${entry.size} bytes) is not whole`,
-        where: `agent ${agent}, file ${hex(entry.fileId)}, commit ${header.sequence}`,
-        remedy: 'back the file up again where it still exists; else put the packs back from a copy',
-      });
-    }
-  }
-}
-
-/** Tells what needs damaged items; remembers it of pages. */
-class Needs {
-  readonly #core: VaultCore;
-  readonly #damaged: ReadonlySet<string>;
-  readonly #pages = new Map<string, boolean>();
-
-  constructor(core: VaultCore, damaged: ReadonlySet<string>) {
-    this.#core = core;
-    this.#damaged = damaged;
-  }
-
-  async damaged({ depth, refs }: References): Promise<boolean> {
-    for (const { id } of refs) {
-      if (this.#damaged.has(idName(id))) return true;
-      if (depth > 0 && (await this.#below(id))) return true;
-    }
-    return false;
-  }
-
-  async #below(id: ChunkId): Promise<boolean> {
-    const name = idName(id);
-    const known = this.#pages.get(name);
-    if (known !== undefined) return known;
-    const page = await this.#core.items.readPage(id);
-    // One that cannot be read is among the damaged, or reported as missing.
-    const needs = page !== undefined && (await this.damaged(decodePage(page).content));
-    this.#pages.set(name, needs);
-    return needs;
   }
 }

@@ -1,22 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asChunkId } from '@aliquot/proto';
 import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import { exists } from '@aliquot/shared/durable/durable';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { openCatalog, openExistingCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
-import { idName } from '../catalog/reference-walk.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
 import { DiskHistory } from '../history/disk-history.ts';
 import { compareHistory, type HistoryPoint, historyStart } from '../history/history-log.ts';
-import { checkPacks } from '../packs/check-packs.ts';
+import { checkPacks, type DamagedRow } from '../packs/check-packs.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
-import { comparePlaces, type PackRow } from '../packs/pack-store.ts';
 import { lostPacks, takeInPack } from '../vault/catch-up.ts';
 import { VaultCore } from '../vault/core.ts';
 import { knownHistory, knownPacks } from '../vault/core-load.ts';
@@ -26,8 +23,9 @@ import { openCore } from '../vault/open-core.ts';
 import { replayInto } from '../vault/replay.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import type { CheckOptions } from './check-options.ts';
-import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
+import { LogAudit } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
+import { hasOther, tellDamage } from './fsck-damage.ts';
 
 export interface VaultCheckOptions extends CheckOptions {
   readonly hasher: Hasher;
@@ -41,9 +39,6 @@ interface Known {
   readonly history: HistoryPoint;
   readonly packs: ReadonlyMap<number, number>;
 }
-
-const SEND_AGAIN =
-  'an agent that has the content sends it again when it next reads it (touch the files there); other versions need a copy of the collector';
 
 /** Proves one vault: its packs side by side, its history by itself, then what follows from both. */
 export class VaultCheck {
@@ -132,7 +127,7 @@ export class VaultCheck {
       Parameters<typeof checkPacks>[1],
       'vaultId' | 'files' | 'hasher' | 'live' | 'tell'
     >,
-  ): Promise<PackRow[]> {
+  ): Promise<DamagedRow[]> {
     const durable = [...known.packs].map(([pack, syncedBytes]) => ({ pack, syncedBytes }));
     const packs = await DiskPacks.inspect(join(this.#dir, 'packs'), checks.vaultId, checks);
     const total = packs.bytes;
@@ -158,7 +153,10 @@ export class VaultCheck {
    * Replays the history, and takes in the packs, into a catalog of its own, proving each step; true
    * when the real catalog is not the same.
    */
-  async #follows({ end, endLost }: HistoryReport, damaged: readonly PackRow[]): Promise<boolean> {
+  async #follows(
+    { end, endLost }: HistoryReport,
+    damaged: readonly DamagedRow[],
+  ): Promise<boolean> {
     const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
     const { vaultId } = this.#vault.descriptor;
     const opened: { close(): Promise<void> }[] = [];
@@ -194,7 +192,7 @@ export class VaultCheck {
 
   async #judge(
     core: VaultCore,
-    damaged: readonly PackRow[],
+    damaged: readonly DamagedRow[],
     { endLost, empty }: { readonly endLost: boolean; readonly empty: boolean },
   ): Promise<boolean> {
     // A vault that was just added, and whose first start was cut short: nothing is in it yet.
@@ -226,7 +224,9 @@ export class VaultCheck {
       if (real !== 'broken') await real?.close();
     }
     this.counts.commits += audit.commits;
-    await this.#tellDamage(core, damaged, audit.missing);
+    const damage = { damaged, missing: audit.missing, holes: audit.holes };
+    const packsDir = join(this.#dir, 'packs');
+    await tellDamage(core, damage, { tell: this.#tell, nameOf: this.#media.nameOf, packsDir });
     return real === 'broken' || differences.length > 0;
   }
 
@@ -244,7 +244,7 @@ export class VaultCheck {
   /** Takes in what packs hold up to a place in each. A pack that cannot be read was told. */
   async #takeIn(
     core: VaultCore,
-    damaged: readonly PackRow[],
+    damaged: readonly DamagedRow[],
     to: (pack: number) => number,
   ): Promise<void> {
     for (const { pack, bytes } of core.packs.packs()) {
@@ -321,38 +321,6 @@ export class VaultCheck {
     return 'broken';
   }
 
-  /** Damaged and missing items, and the versions that need them. */
-  async #tellDamage(
-    core: VaultCore,
-    damaged: readonly PackRow[],
-    missing: ReadonlySet<string>,
-  ): Promise<void> {
-    const lost = new Set(missing);
-    for (const { id, kind, place } of damaged) {
-      const mended = !core.items.isDamaged(id);
-      if (!mended) lost.add(idName(id));
-      this.#tell({
-        code: 'item-damaged',
-        severity: mended ? 'warning' : 'error',
-        what: `the bytes of ${kind} ${Buffer.from(id).toString('hex')} are damaged${mended ? ', and a sound copy is in another place' : ''}`,
-        where: `${this.#media.nameOf(place)}, byte ${place.offset}`,
-        remedy: mended ? 'check the disk' : `check the disk; ${SEND_AGAIN}`,
-      });
-    }
-    const [first] = missing;
-    if (first !== undefined) {
-      const id = asChunkId(new Uint8Array(Buffer.from(first, 'latin1')));
-      this.#tell({
-        code: 'item-missing',
-        severity: 'error',
-        what: `${missing.size} chunks or pages that versions need are in no pack, first ${Buffer.from(id).toString('hex')}`,
-        where: join(this.#dir, 'packs'),
-        remedy: `put the pack that held them back from a copy; else ${SEND_AGAIN}`,
-      });
-    }
-    if (lost.size > 0) await tellDamagedVersions(core, lost, this.#tell);
-  }
-
   /**
    * What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one
    * was wrong.
@@ -378,16 +346,4 @@ export class VaultCheck {
     this.counts.repaired += 1;
     this.#tell({ code: 'repaired', severity: 'info', what, where, remedy: 'nothing to do' });
   }
-}
-
-/** Whether an item lies in a place that is not among the damaged ones. */
-async function hasOther(
-  core: VaultCore,
-  id: PackRow['id'],
-  damaged: readonly PackRow[],
-): Promise<boolean> {
-  const [row] = await core.items.rows([id]);
-  return (row?.places ?? []).some(
-    (place) => !damaged.some((one) => comparePlaces(one.place, place) === 0),
-  );
 }

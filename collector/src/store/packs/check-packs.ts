@@ -1,6 +1,7 @@
 import { asChunkId, type VaultId } from '@aliquot/proto';
+import { soundPieces } from '@aliquot/shared/content/slab-proof';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { RecordHeader } from '@aliquot/shared/records/codec';
+import { RECORD_HEADER_BYTES, type RecordHeader } from '@aliquot/shared/records/codec';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import {
   type CheckedRecord,
@@ -14,6 +15,7 @@ import type { Finding } from '../fsck-finding.ts';
 import { type IndexRows, isItem, type PackKind, packFormat } from './pack-format.ts';
 import { endOfPack, indexOfPack } from './pack-rows.ts';
 import type { PackExtent, PackRow } from './pack-store.ts';
+import { piecesIn } from './slab-pieces.ts';
 
 export interface PackChecks extends RecordChecks {
   readonly vaultId: VaultId;
@@ -28,7 +30,13 @@ export interface PackReport {
   readonly bytes: number;
   readonly items: number;
   /** Items whose bytes have rotted. */
-  readonly damaged: readonly PackRow[];
+  readonly damaged: readonly DamagedRow[];
+}
+
+/** An item whose bytes have rotted. */
+export interface DamagedRow extends PackRow {
+  /** Of a slab that still proves others: the pieces that do not, from 1 on. Else undefined. */
+  readonly rotten: readonly number[] | undefined;
 }
 
 /** Packs that are read at once, in large runs: their bytes are hashed by the threads of the hasher. */
@@ -108,7 +116,7 @@ class PackCheck {
   readonly #isNewest: boolean;
   readonly #tell: (finding: Finding) => void;
   readonly #file: FileCheck<PackKind>;
-  readonly #damaged: PackRow[] = [];
+  readonly #damaged: DamagedRow[] = [];
   #items = 0;
   /** Whether the rows of the index were met one by one so far. */
   #fits = true;
@@ -143,8 +151,20 @@ class PackCheck {
     const isWhole = !this.#isBroken && !this.#file.isForeign;
     if (isWhole && index !== undefined && !(this.#fits && this.#items === index.count))
       this.#error('pack-index', 'the index does not name the items of its pack', size, RESTORE);
-    const damaged = this.#damaged;
+    const damaged: DamagedRow[] = [];
+    for (const found of this.#damaged)
+      damaged.push(found.kind === 'slab' ? await this.#leftOf(found) : found);
     return { pack: this.#pack, bytes: size, items: this.#items, damaged };
+  }
+
+  /** A damaged slab with the pieces of it that do not prove. */
+  async #leftOf(row: DamagedRow): Promise<DamagedRow> {
+    const { id, place } = row;
+    const at = place.offset + RECORD_HEADER_BYTES;
+    const bytes = await this.#reader.readBytes(this.#pack, at, place.length);
+    const left = soundPieces(bytes, id);
+    if (left === undefined) return row;
+    return { ...row, pieces: piecesIn('slab', bytes), rotten: left.rotten };
   }
 
   /** The pack's index, and what is wrong with it. */
@@ -206,7 +226,9 @@ class PackCheck {
         equalBytes(row.id, digest));
     this.#items += 1;
     const place = { pack: this.#pack, offset, length };
-    if (!sound) this.#damaged.push({ id: asChunkId(digest), kind, place, sound });
+    if (sound) return;
+    const lost = { pieces: undefined, rotten: undefined };
+    this.#damaged.push({ id: asChunkId(digest), kind, place, sound, ...lost });
   }
 
   #error(code: Finding['code'], what: string, offset: number, remedy: string): void {

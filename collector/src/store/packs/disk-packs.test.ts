@@ -15,9 +15,9 @@ packStoreConformance('disk', () => {
   const ports = { files: nodeFiles, random: systemRandom, packBytes: TEST_PACK_BYTES };
   return {
     open: (opening) => DiskPacks.open(dir, vaultId, ports, opening),
-    rot: async ({ pack, offset, length }) => {
+    rot: async ({ pack, offset, length }, byte = Math.floor(length / 2)) => {
       const bytes = readFileSync(pathOf(dir, pack));
-      const at = offset + 52 + Math.floor(length / 2);
+      const at = offset + 52 + byte;
       bytes[at] = bytes.readUInt8(at) ^ 1;
       writeFileSync(pathOf(dir, pack), bytes);
     },

@@ -9,6 +9,7 @@ import { StoreError } from '../errors.ts';
 import { writing } from '../record-fault.ts';
 import {
   encodeEnd,
+  type IndexRow,
   isItem,
   MAX_PACK_ITEMS,
   PACK_BYTES,
@@ -17,7 +18,7 @@ import {
   packFormat,
 } from './pack-format.ts';
 import { PackReading } from './pack-reading.ts';
-import { endOfPack, type OpenIndex } from './pack-rows.ts';
+import { endOfPack, type OpenIndex, piecesAt } from './pack-rows.ts';
 import type {
   PackExtent,
   PackItem,
@@ -28,6 +29,7 @@ import type {
   Place,
   PlacedItem,
 } from './pack-store.ts';
+import { indexedPieces, piecesIn, rottenPieces } from './slab-pieces.ts';
 
 export interface DiskPackPorts {
   readonly files: FilePort;
@@ -126,7 +128,8 @@ export class DiskPacks implements PackStore {
       return items.map(({ id, kind, bytes }, at): Place => {
         const { file, offset } = positions[at] ?? { file: 0, offset: 0 };
         const place = { pack: file, offset, length: bytes.length };
-        this.#growingPack(file).index.add({ kind, offset, length: bytes.length, id });
+        const pieces = indexedPieces(piecesIn(kind, bytes));
+        this.#growingPack(file).index.add({ kind, offset, length: bytes.length, id, ...pieces });
         return place;
       });
     });
@@ -139,6 +142,11 @@ export class DiskPacks implements PackStore {
   async read(id: ChunkId, place: Place) {
     this.#checkOpen();
     return this.#reading.read(id, place);
+  }
+
+  async salvage(id: ChunkId, place: Place): Promise<Uint8Array | undefined> {
+    this.#checkOpen();
+    return this.#reading.salvage(id, place);
   }
 
   readRuns(items: readonly PlacedItem[]): AsyncGenerator<PackRun, void, void> {
@@ -254,7 +262,7 @@ async function examine(
   log: RecordLog<PackKind>,
   known: Position,
 ): Promise<GrowingPack | undefined> {
-  const index = new PackIndex();
+  const found: Omit<IndexRow, 'pieces' | 'hasHoles'>[] = [];
   const unsound = new Set<number>();
   let isBroken = false;
   let indexAt: number | undefined;
@@ -265,7 +273,7 @@ async function examine(
       if (header === undefined) isBroken = true;
       else if (isItem(header.kind)) {
         const { kind, length, digest: id } = header;
-        index.add({ kind, offset, length, id });
+        found.push({ kind, offset, length, id });
         if (type === 'damage') unsound.add(offset);
       } else indexAt ??= offset;
     },
@@ -277,5 +285,14 @@ async function examine(
     await log.cut({ file: known.file, offset: indexAt });
     indexAt = undefined;
   } else if (isBehind) isBroken = true;
-  return isBroken ? undefined : { number: known.file, index, unsound, indexAt };
+  if (isBroken) return undefined;
+  const index = new PackIndex();
+  for (const row of found) {
+    const place = { pack: known.file, offset: row.offset, length: row.length };
+    const held = row.kind === 'slab' ? await piecesAt(log, place) : undefined;
+    if (row.kind === 'slab' && held === undefined) unsound.add(row.offset);
+    const pieces = row.kind === 'slab' ? (held ?? rottenPieces) : undefined;
+    index.add({ ...row, ...indexedPieces(pieces) });
+  }
+  return { number: known.file, index, unsound, indexAt };
 }

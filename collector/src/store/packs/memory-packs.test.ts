@@ -5,7 +5,7 @@ packStoreConformance('memory', () => {
   const medium = new PackMedium();
   return {
     open: async (opening) => new MemoryPacks(medium, opening, { packBytes: TEST_PACK_BYTES }),
-    rot: async (place) => medium.rot(place),
+    rot: async (place, byte) => medium.rot(place, byte),
     lose: async (pack) => void medium.packs.delete(pack),
   };
 });

@@ -22,7 +22,7 @@ interface PackVectors {
   readonly vault: string;
   readonly salt: string;
   readonly items: readonly {
-    readonly kind: 'chunk' | 'page';
+    readonly kind: 'chunk' | 'page' | 'slab';
     readonly bytes: string;
     readonly id: string;
   }[];
@@ -30,11 +30,9 @@ interface PackVectors {
   readonly wrong: readonly WrongPack[];
 }
 
-const given = vectors<PackVectors>('pack-1');
 const unhex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'));
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-const vaultId = asVaultId(unhex(given.vault));
-const random = { bytes: () => unhex(given.salt) };
+const vaultId = asVaultId(unhex(vectors<PackVectors>('pack-1').vault));
 
 /** What a collector makes of a folder whose first pack is these bytes. */
 async function takenFor(bytes: string): Promise<Pick<WrongPack, 'refused' | 'found' | 'readable'>> {
@@ -64,11 +62,16 @@ async function takenFor(bytes: string): Promise<Pick<WrongPack, 'refused' | 'fou
   return { found, readable };
 }
 
-describe('a pack', () => {
+describe.each([
+  ['a pack', vectors<PackVectors>('pack-1')],
+  ['a pack of slabs', vectors<PackVectors>('pack-slab-1')],
+])('%s', (_name, given) => {
   test('is written byte for byte as FORMAT.md says', async () => {
     const dir = join(temporaryFolder(), 'packs');
-    // So small that each item fills it: then what is put next closes it.
-    const ports = { files: nodeFiles, random, packBytes: 150 };
+    // So small that the items fill it: then what is put next closes it.
+    const packBytes = given.items.reduce((sum, { bytes }) => sum + 52 + bytes.length / 2, 40);
+    const random = { bytes: () => unhex(given.salt) };
+    const ports = { files: nodeFiles, random, packBytes };
     const packs = await DiskPacks.open(dir, vaultId, ports);
     const items = given.items.map(({ kind, id, bytes }) => {
       return { kind, id: asChunkId(unhex(id)), bytes: unhex(bytes) };
@@ -93,14 +96,15 @@ describe('a pack', () => {
 describe('the index of a pack', () => {
   const index = new PackIndex();
   const id = new Uint8Array(32).fill(3);
-  index.add({ kind: 'chunk', offset: 40, length: 10, id });
-  index.add({ kind: 'page', offset: 102, length: 20, id });
+  const whole = { pieces: 0, hasHoles: false };
+  index.add({ kind: 'chunk', offset: 40, length: 10, id, ...whole });
+  index.add({ kind: 'page', offset: 102, length: 20, id, ...whole });
   const payload = Buffer.from(index.payload());
   const end = { indexOffset: 174, items: 2 };
 
   test('gives back its rows, and from an offset on', () => {
     const rows = decodeIndex(payload, end);
-    expect(rows?.row(1)).toEqual({ kind: 'page', offset: 102, length: 20, id });
+    expect(rows?.row(1)).toEqual({ kind: 'page', offset: 102, length: 20, id, ...whole });
     expect([0, 40, 41, 102, 103].map((offset) => rows?.indexOf(offset))).toEqual([0, 0, 1, 1, 2]);
   });
 
@@ -117,12 +121,30 @@ describe('the index of a pack', () => {
     expect(decodeIndex(payload, { ...end, indexOffset: 175 })).toBeUndefined();
   });
 
+  test('says of slabs how many pieces they have, and whether they lack some', () => {
+    const slabs = new PackIndex();
+    const rows = [
+      { kind: 'slab', offset: 40, length: 0x20_0000, id, pieces: 1, hasHoles: false },
+      { kind: 'slab', offset: 40 + 52 + 0x20_0000, length: 9, id, pieces: 256, hasHoles: true },
+    ] as const;
+    for (const row of rows) slabs.add(row);
+    const indexOffset = 40 + 52 + 0x20_0000 + 52 + 9;
+    const found = decodeIndex(Buffer.from(slabs.payload()), { indexOffset, items: 2 });
+    expect([0, 1].map((at) => found?.row(at))).toEqual(rows);
+  });
+
   test('grows past its first rows', () => {
     const large = new PackIndex();
     for (let count = 0; count < 1000; count += 1)
-      large.add({ kind: 'chunk', offset: 40 + count * 53, length: 1, id });
+      large.add({ kind: 'chunk', offset: 40 + count * 53, length: 1, id, ...whole });
     const rows = decodeIndex(large.payload(), { indexOffset: 40 + 53_000, items: 1000 });
-    expect(rows?.row(999)).toEqual({ kind: 'chunk', offset: 40 + 999 * 53, length: 1, id });
+    expect(rows?.row(999)).toEqual({
+      kind: 'chunk',
+      offset: 40 + 999 * 53,
+      length: 1,
+      id,
+      ...whole,
+    });
   });
 });
 

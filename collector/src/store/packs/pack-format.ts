@@ -1,4 +1,10 @@
-import { MAX_PAGE_BYTES, MAX_SEALED_CHUNK_BYTES, type StoredKind } from '@aliquot/proto';
+import {
+  MAX_PAGE_BYTES,
+  MAX_SEALED_CHUNK_BYTES,
+  MAX_SLAB_BYTES,
+  type StoredKind,
+} from '@aliquot/proto';
+import { slabPlan } from '@aliquot/shared/content/slab-proof';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { FileFormat } from '@aliquot/shared/records/format';
 import { recordFault } from '../record-fault.ts';
@@ -30,12 +36,13 @@ export const packFormat: FileFormat<PackKind> = {
     page: { code: 2, maxBytes: MAX_PAGE_BYTES },
     index: { code: 3, maxBytes: indexPayloadBytes(MAX_PACK_ITEMS) },
     end: { code: 4, maxBytes: END_PAYLOAD_BYTES },
+    slab: { code: 5, maxBytes: MAX_SLAB_BYTES, plan: slabPlan },
   },
   error: recordFault,
 };
 
 export function isItem(kind: PackKind): kind is StoredKind {
-  return kind === 'chunk' || kind === 'page';
+  return kind === 'chunk' || kind === 'page' || kind === 'slab';
 }
 
 /** What an index says of one item. */
@@ -44,11 +51,21 @@ export interface IndexRow {
   readonly offset: number;
   readonly length: number;
   readonly id: Uint8Array;
+  /** Of a slab how many pieces it has, here or not; else 0. */
+  readonly pieces: number;
+  /** Whether it is a slab that lacks some of them. */
+  readonly hasHoles: boolean;
 }
 
-const itemKinds = new Map<number, StoredKind>(
-  (['chunk', 'page'] as const).map((kind) => [packFormat.kinds[kind].code, kind]),
-);
+/** What an index calls a slab that lacks pieces: which, the slab itself says. */
+const HOLED_SLAB_CODE = 6;
+const itemKinds = new Map<number, StoredKind>([
+  ...(['chunk', 'page', 'slab'] as const).map((kind): [number, StoredKind] => [
+    packFormat.kinds[kind].code,
+    kind,
+  ]),
+  [HOLED_SLAB_CODE, 'slab'],
+]);
 
 /** A pack's index, in the very bytes that are written when it is closed: 41 for each item. */
 export class PackIndex {
@@ -59,16 +76,17 @@ export class PackIndex {
     return this.#count;
   }
 
-  add({ kind, offset, length, id }: IndexRow): void {
+  add({ kind, offset, length, id, pieces, hasHoles }: IndexRow): void {
     const at = COUNT_BYTES + this.#count * INDEX_ROW_BYTES;
     if (at + INDEX_ROW_BYTES > this.#bytes.length) {
       const larger = Buffer.alloc(COUNT_BYTES + this.#count * 2 * INDEX_ROW_BYTES);
       larger.set(this.#bytes);
       this.#bytes = larger;
     }
-    this.#bytes[at] = packFormat.kinds[kind].code;
+    this.#bytes[at] = hasHoles ? HOLED_SLAB_CODE : packFormat.kinds[kind].code;
     this.#bytes.writeUInt32BE(offset, at + 1);
-    this.#bytes.writeUInt32BE(length, at + 5);
+    this.#bytes[at + 5] = Math.max(0, pieces - 1);
+    this.#bytes.writeUIntBE(length, at + 6, 3);
     this.#bytes.set(id, at + 9);
     this.#count += 1;
   }
@@ -123,7 +141,9 @@ export class IndexRows {
   }
 
   isKnown(index: number): boolean {
-    return itemKinds.has(this.#bytes.readUInt8(this.#at(index)));
+    const at = this.#at(index);
+    const kind = itemKinds.get(this.#bytes.readUInt8(at));
+    return kind === 'slab' || (kind !== undefined && this.#bytes[at + 5] === 0);
   }
 
   offset(index: number): number {
@@ -131,15 +151,18 @@ export class IndexRows {
   }
 
   length(index: number): number {
-    return this.#bytes.readUInt32BE(this.#at(index) + 5);
+    return this.#bytes.readUIntBE(this.#at(index) + 6, 3);
   }
 
   row(index: number): IndexRow {
     const at = this.#at(index);
-    const kind = itemKinds.get(this.#bytes.readUInt8(at));
+    const code = this.#bytes.readUInt8(at);
+    const kind = itemKinds.get(code);
     if (kind === undefined) throw new TypeError('a row of an unknown kind');
     const id = new Uint8Array(this.#bytes.subarray(at + 9, at + INDEX_ROW_BYTES));
-    return { kind, offset: this.offset(index), length: this.length(index), id };
+    const pieces = kind === 'slab' ? this.#bytes.readUInt8(at + 5) + 1 : 0;
+    const hasHoles = code === HOLED_SLAB_CODE;
+    return { kind, offset: this.offset(index), length: this.length(index), id, pieces, hasHoles };
   }
 
   /** The first row at an offset of the pack or behind it. */

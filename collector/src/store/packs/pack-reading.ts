@@ -1,6 +1,8 @@
 import type { ChunkId, StoredKind } from '@aliquot/proto';
+import { soundPieces } from '@aliquot/shared/content/slab-proof';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { FileError } from '@aliquot/shared/durable/errors';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import { StoreError } from '../errors.ts';
 import { isItem, type PackKind } from './pack-format.ts';
@@ -32,6 +34,12 @@ export class PackReading {
         throw this.#damaged(place, 'is gone with its pack', error);
       throw error;
     }
+  }
+
+  /** See `PackStore.salvage`. */
+  async salvage(id: ChunkId, { pack, offset, length }: Place): Promise<Uint8Array | undefined> {
+    const bytes = await this.#bytes(pack, offset + RECORD_HEADER_BYTES, length);
+    return soundPieces(bytes, id)?.bytes;
   }
 
   /** `alone` reads one item by itself; throws `STORE_DAMAGED`. */

@@ -1,4 +1,5 @@
 import { asChunkId } from '@aliquot/proto';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
 import { StoreError } from '../errors.ts';
 import {
@@ -14,7 +15,8 @@ import {
   type PackIndex,
   type PackKind,
 } from './pack-format.ts';
-import type { PackRow } from './pack-store.ts';
+import type { PackRow, Place } from './pack-store.ts';
+import { type PiecesHeld, readPieces, rottenPieces } from './slab-pieces.ts';
 
 /** What the index of an open pack is in memory. */
 export interface OpenIndex {
@@ -68,7 +70,8 @@ export async function* packRows(
     const rows: PackRow[] = [];
     for (let row = at; row < Math.min(at + ROWS_AT_ONCE, index.count); row += 1) {
       const found = index.row(row);
-      rows.push(rowOf(pack, found, open?.unsound.has(found.offset) !== true));
+      const sound = open?.unsound.has(found.offset) !== true;
+      rows.push(await indexedRow(packs, pack, found, sound));
     }
     yield rows;
   }
@@ -87,8 +90,12 @@ async function* scannedRows(
         `${packs.path(pack)}: at byte ${item.offset}: ${item.why} is not known to this release; use the release that wrote it`,
       );
     if (item.header === undefined || !isItem(item.header.kind)) continue;
-    const { kind, length, digest: id } = item.header;
-    rows.push(rowOf(pack, { kind, length, id, offset: item.offset }, item.type === 'record'));
+    const { kind, length, digest } = item.header;
+    const place = { pack, offset: item.offset, length };
+    const found = kind === 'slab' ? await piecesAt(packs, place) : undefined;
+    const sound = item.type === 'record' && (kind !== 'slab' || found !== undefined);
+    const pieces = kind === 'slab' ? (found ?? rottenPieces) : undefined;
+    rows.push({ id: asChunkId(digest), kind, place, pieces, sound });
     if (rows.length < ROWS_AT_ONCE) continue;
     yield rows;
     rows = [];
@@ -96,8 +103,30 @@ async function* scannedRows(
   if (rows.length > 0) yield rows;
 }
 
-function rowOf(pack: number, { id, kind, offset, length }: IndexRow, sound: boolean): PackRow {
-  return { id: asChunkId(id), kind, place: { pack, offset, length }, sound };
+/** Only which pieces a slab lacks has to be read in the pack. */
+async function indexedRow(
+  packs: RecordReader<PackKind>,
+  pack: number,
+  { id, kind, offset, length, pieces: count, hasHoles }: IndexRow,
+  sound: boolean,
+): Promise<PackRow> {
+  const place = { pack, offset, length };
+  const row = { id: asChunkId(id), kind, place, sound };
+  if (kind !== 'slab') return { ...row, pieces: undefined };
+  if (!hasHoles) return { ...row, pieces: { count, here: undefined } };
+  const pieces = await piecesAt(packs, place);
+  return pieces === undefined ? { ...row, pieces: rottenPieces, sound: false } : { ...row, pieces };
+}
+
+/** What a slab at a place has of its pieces; undefined when it has rotted there. */
+export function piecesAt(
+  packs: RecordReader<PackKind>,
+  { pack, offset, length }: Place,
+): Promise<PiecesHeld | undefined> {
+  const start = offset + RECORD_HEADER_BYTES;
+  return readPieces((at, bytes) =>
+    packs.readBytes(pack, start + at, Math.max(0, Math.min(bytes, length - at))),
+  );
 }
 
 /** A record that is what was written; `undefined` when none is there. */

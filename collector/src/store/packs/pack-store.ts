@@ -1,6 +1,7 @@
 import type { ChunkId, StoredKind } from '@aliquot/proto';
+import type { PiecesHeld } from './slab-pieces.ts';
 
-/** A stored item before it has a place: its id is the SHA-256 of its bytes, proved by the caller. */
+/** A stored item before it has a place: that its bytes are what id and kind say, the caller proved. */
 export interface PackItem {
   readonly id: ChunkId;
   readonly kind: StoredKind;
@@ -28,6 +29,8 @@ export interface PlacedItem {
 /** One row of a pack's index. */
 export interface PackRow extends PlacedItem {
   readonly kind: StoredKind;
+  /** Of a slab. */
+  readonly pieces: PiecesHeld | undefined;
   /** False when its bytes were read and are not what the id says. True is the index's word only. */
   readonly sound: boolean;
 }
@@ -88,7 +91,7 @@ export interface PackOpening {
 }
 
 /**
- * The bytes of one vault: sealed chunks and pages in packs, found by id and place alone. Packs have
+ * The bytes of one vault: chunks, pages and slabs in packs, found by id and place alone. Packs have
  * no order; a number that is missing is no damage here (the catalog knows what lay there); an id
  * may lie in two packs. What was accepted, and in which order, is the `HistoryLog`'s to know.
  *
@@ -113,10 +116,8 @@ export interface PackOpening {
  * renamed, doubled, of a later release; and so does an opening of the newest one. Else an opening
  * throws for trouble with the medium only.
  *
- * **Slabs** (items that may lack pieces, and whose id covers a part of their bytes) will be another
- * `StoredKind`. That an item is proved by the SHA-256 of all its bytes stands in two places: the
- * records' codec (`payloadMatches`) and what `pack-runs.ts` has hashed; nothing else here looks into
- * the bytes.
+ * **Slabs** may lack pieces, and their ids cover the hashes of pieces only: a record's plan of proof
+ * (`slabPlan`) says what is hashed of one. The same slab may lie in two places with other holes.
  *
  * **An object store** is a tenant without growing packs: it holds what is put in memory, so that it
  * can be read at once, and `sync` puts the whole as one object, a closed pack byte for byte, that is
@@ -143,8 +144,14 @@ export interface PackStore {
   read(id: ChunkId, place: Place): Promise<{ kind: StoredKind; bytes: Uint8Array }>;
 
   /**
-   * The same of many, in the order of the question; what lies near is read together, a few runs
-   * ahead. The headers are proved and the bytes are not: whoever opens an item proves it anyway,
+   * What still proves of a slab that `read` finds damaged there, with holes where a piece does not;
+   * undefined when nothing does.
+   */
+  salvage(id: ChunkId, place: Place): Promise<Uint8Array | undefined>;
+
+  /**
+   * What `read` gives, of many, in the order of the question; what lies near is read together, a few
+   * runs ahead. The headers are proved and the bytes are not: whoever opens an item proves it anyway,
    * and asks `read` for one that has rotted.
    */
   readRuns(items: readonly PlacedItem[]): AsyncIterable<PackRun>;
@@ -155,7 +162,7 @@ export interface PackStore {
   /**
    * The items whose records begin at `from` or behind it, as they lie, some thousand at a time:
    * from the pack's own index, or from its records where it has none. Reads no bytes of a closed
-   * pack that has one. Throws `STORE_DAMAGED` when the pack is not there.
+   * pack that has one, but of slabs with holes which those are. Throws `STORE_DAMAGED` when the pack is not there.
    */
   rows(pack: number, from?: number): AsyncIterable<readonly PackRow[]>;
 

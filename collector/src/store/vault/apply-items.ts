@@ -1,15 +1,12 @@
-import type { StoredKind } from '@aliquot/proto';
 import { keys } from '../catalog/catalog-keys.ts';
-import { type ItemRow, type ItemSums, noItems } from '../catalog/catalog-rows.ts';
+import { type ItemSums, noItems } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
+import { type ItemRow, nowhere } from '../catalog/item-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
-import { comparePlaces, type PackRow, type Place } from '../packs/pack-store.ts';
+import { comparePlaces, type PackRow } from '../packs/pack-store.ts';
 
 /** Places remembered of one item; whoever stores it a fifth time has other worries. */
 const MAX_PLACES = 4;
-
-/** An item that no pack holds, and of which nobody has said anything. */
-const nowhere: ItemRow = { kind: undefined, places: [], plainSize: undefined };
 
 /** What items of packs change, read at once: `applyItems` then waits for nothing and cannot fail. */
 export function prefetchItems(
@@ -19,20 +16,23 @@ export function prefetchItems(
   return change.prefetch([keys.itemSums, ...items.map(({ id }) => keys.item(id))]);
 }
 
+/** What a pack says of an item, if it is not said that it has rotted. */
+export type PlacedRow = Omit<PackRow, 'sound'>;
+
 /**
  * How items of packs change the catalog, live and when it is built anew, in whatever order the
  * packs come (I-C2). An item that lies in several packs is read from the last of them.
  */
 export async function applyItems(
   change: CatalogChange,
-  items: readonly Pick<PackRow, 'id' | 'kind' | 'place'>[],
+  items: readonly PlacedRow[],
 ): Promise<ItemSums> {
   let sums = await itemSumsOf(change);
-  for (const { id, kind, place } of items) {
-    const before = await itemRowOf(change, id);
-    const after = placed(before, kind, place);
+  for (const item of items) {
+    const before = await itemRowOf(change, item.id);
+    const after = placed(before, item);
     if (after === before) continue;
-    change.put(keys.item(id), values.item(after));
+    change.put(keys.item(item.id), values.item(after));
     sums = added(added(sums, before, -1), after, 1);
   }
   change.put(keys.itemSums, values.itemSums(sums));
@@ -50,11 +50,12 @@ export async function itemRowOf(change: CatalogChange, id: Uint8Array): Promise<
   return row === undefined ? nowhere : read.item(row);
 }
 
-function placed(row: ItemRow, kind: StoredKind, place: Place): ItemRow {
+function placed(row: ItemRow, { kind, place, pieces }: PlacedRow): ItemRow {
   if (row.places.some((known) => comparePlaces(known, place) === 0)) return row;
-  const places = [...row.places, place].sort((a, b) => comparePlaces(b, a));
-  const isLast = places[0] === place;
-  return { ...row, kind: isLast ? kind : row.kind, places: places.slice(0, MAX_PLACES) };
+  const found = { ...place, here: pieces?.here };
+  const places = [...row.places, found].sort((a, b) => comparePlaces(b, a));
+  const last = places[0] === found ? { kind, pieces: pieces?.count ?? 0 } : {};
+  return { ...row, ...last, places: places.slice(0, MAX_PLACES) };
 }
 
 function added(sums: ItemSums, { kind, places }: ItemRow, sign: 1 | -1): ItemSums {
@@ -64,5 +65,6 @@ function added(sums: ItemSums, { kind, places }: ItemRow, sign: 1 | -1): ItemSum
     storedBytes: sums.storedBytes + BigInt(sign * place.length),
     chunks: sums.chunks + (kind === 'chunk' ? sign : 0),
     pages: sums.pages + (kind === 'page' ? sign : 0),
+    slabs: sums.slabs + (kind === 'slab' ? sign : 0),
   };
 }

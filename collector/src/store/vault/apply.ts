@@ -18,6 +18,7 @@ import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { keys } from '../catalog/catalog-keys.ts';
 import { type HeadRow, noLineage, noSums, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
+import { isSet, withSet } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
@@ -86,6 +87,29 @@ async function applyPlainSizes(
   return uniqueBytes;
 }
 
+/**
+ * Notes pieces of slabs that nothing had referred to before; answers with the sum of their plaintext
+ * bytes as the references state them.
+ */
+async function applyNamedPieces(
+  change: CatalogChange,
+  slabs: readonly NamedPieces[],
+): Promise<bigint> {
+  await change.prefetch(slabs.map(({ id }) => keys.item(id)));
+  let uniqueBytes = 0n;
+  for (const { id, pieces } of slabs) {
+    const row = await itemRowOf(change, id);
+    let { named } = row;
+    for (const [piece, plainSize] of pieces) {
+      if (isSet(named, piece - 1)) continue;
+      named = withSet(named, piece - 1);
+      uniqueBytes += BigInt(plainSize);
+    }
+    if (named !== row.named) change.put(keys.item(id), values.item({ ...row, named }));
+  }
+  return uniqueBytes;
+}
+
 function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
   change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.place, type));
   for (const node of leaf.nodes)
@@ -142,7 +166,9 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   const versions = commit.entries.filter((entry) => entry === undefined).length;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
-  const uniqueBytes = await applyPlainSizes(change, chunksNamedBy(commit.entries));
+  const uniqueBytes =
+    (await applyPlainSizes(change, chunksNamedBy(commit.entries))) +
+    (await applyNamedPieces(change, piecesNamedBy(commit.entries)));
   const lineageBefore = await change.get(keys.lineage(branchId));
   const before = lineageBefore === undefined ? noLineage : read.lineage(lineageBefore);
   const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.earliestMs);
@@ -174,8 +200,29 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
 
 /** The chunks that entries name themselves: what pages say was noted when they were proved. */
 function chunksNamedBy(entries: AcceptedCommit['entries']): Entry['content']['refs'][number][] {
-  const refs = entries.flatMap((entry) => (entry?.content.depth === 0 ? entry.content.refs : []));
+  const refs = entries.flatMap((entry) =>
+    entry?.content.depth === 0 && entry.content.piece === 0 ? entry.content.refs : [],
+  );
   return [...new Map(refs.map((ref) => [idName(ref.id), ref])).values()];
+}
+
+/** A slab, and the pieces of it that entries name, from 1 on, with their plain sizes. */
+interface NamedPieces {
+  readonly id: ChunkId;
+  readonly pieces: Map<number, number>;
+}
+
+function piecesNamedBy(entries: AcceptedCommit['entries']): NamedPieces[] {
+  const slabs = new Map<string, NamedPieces>();
+  for (const entry of entries) {
+    const { piece, refs } = entry?.content ?? { piece: 0, refs: [] };
+    for (const { id, plainSize } of piece === 0 ? [] : refs) {
+      const named = slabs.get(idName(id)) ?? { id, pieces: new Map() };
+      slabs.set(idName(id), named);
+      if (!named.pieces.has(piece)) named.pieces.set(piece, plainSize);
+    }
+  }
+  return [...slabs.values()];
 }
 
 interface Counts {

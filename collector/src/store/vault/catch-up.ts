@@ -1,6 +1,6 @@
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { isHeld } from '../catalog/catalog-rows.ts';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
+import { isHeld, isUnnamed } from '../catalog/item-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { historyStart } from '../history/history-log.ts';
@@ -104,8 +104,8 @@ async function forgetPlaces(core: VaultCore): Promise<void> {
   let count = 0;
   for await (const [key, value] of core.catalog.scan(ranges.items)) {
     const row = read.item(value);
-    if (row.plainSize === undefined) change.del(key);
-    else change.put(key, values.item({ ...row, kind: undefined, places: [] }));
+    if (isUnnamed(row)) change.del(key);
+    else change.put(key, values.item({ ...row, kind: undefined, pieces: 0, places: [] }));
     count += 1;
     if (count % ROWS_AT_ONCE > 0) continue;
     change.commit();

@@ -126,13 +126,16 @@ export class Submission {
   /**
    * Looks at the next references, and records what was proved. Is `done` only when all of it holds
    * at once: what the steps before the last have seen may be gone with a failure of the disk since.
+   * So the last turn looks again at everything that the commit itself names, which its size bounds.
    */
   async walk(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {
     const walk = this.#walk;
-    const step = await this.#step(gate, lineageId);
+    let step = await this.#step(gate, lineageId);
     if (step.type !== 'done' || !walk.paused) return step;
     this.#walk = new ReferenceWalk(this.present);
-    return this.#step(gate, lineageId);
+    do step = await this.#step(gate, lineageId);
+    while (step.type === 'more');
+    return step;
   }
 
   async #step(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {

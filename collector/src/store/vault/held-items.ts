@@ -1,11 +1,13 @@
 import type { ChunkId, LineageId, StoredKind } from '@aliquot/proto';
 import { keys } from '../catalog/catalog-keys.ts';
-import { type ItemRow, type ItemSums, isHeld, type Owned } from '../catalog/catalog-rows.ts';
+import type { ItemSums, Owned } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
-import { idName, type ReferenceSource } from '../catalog/reference-walk.ts';
+import { type ItemRow, isHeld, placesToRead, slabIn } from '../catalog/item-row.ts';
+import { idName, type ReferenceSource, type SlabState } from '../catalog/reference-walk.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { PackExtent, PackItem, PackStore } from '../packs/pack-store.ts';
+import { piecesIn } from '../packs/slab-pieces.ts';
 import { applyItems, prefetchItems } from './apply-items.ts';
 import type { Parts } from './core-load.ts';
 
@@ -127,7 +129,7 @@ export class HeldItems {
   ): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined> {
     const known = row ?? (await this.rows([id]))[0];
     let failure: unknown;
-    for (const place of known?.places ?? []) {
+    for (const place of known === undefined ? [] : placesToRead(known)) {
       try {
         return await this.#packs.read(id, place);
       } catch (error) {
@@ -140,9 +142,27 @@ export class HeldItems {
     throw failure;
   }
 
+  /** What still proves of a slab that `read` finds damaged, with holes where it does not. */
+  async salvage(id: ChunkId, row: ItemRow): Promise<Uint8Array | undefined> {
+    if (row.kind !== 'slab') return undefined;
+    for (const place of placesToRead(row)) {
+      const bytes = await this.#packs.salvage(id, place);
+      if (bytes !== undefined) return bytes;
+    }
+    return undefined;
+  }
+
   /** What a walk through a commit's references asks. */
   referenceSource(owned: ReferenceSource['owned']): ReferenceSource {
-    return { owned, readPage: (id) => this.readPage(id) };
+    const slabs: ReferenceSource['slabs'] = async (ids) => {
+      const rows = await this.rows(ids);
+      return (await owned(ids)).map((state, index): SlabState => {
+        const row = rows[index];
+        if (state === undefined || !isHeld(row)) return 'missing';
+        return slabIn(row) ?? 'other';
+      });
+    };
+    return { owned, slabs, readPage: (id) => this.readPage(id) };
   }
 
   /** A page's bytes, or `undefined` when they are damaged or not held. */
@@ -162,7 +182,9 @@ export class HeldItems {
     const places = await this.#packs.put(items);
     const placed = places.flatMap((place, at) => {
       const item = items[at];
-      return item === undefined ? [] : [{ id: item.id, kind: item.kind, place }];
+      if (item === undefined) return [];
+      const { id, kind, bytes } = item;
+      return [{ id, kind, place, pieces: piecesIn(kind, bytes) }];
     });
     this.#puts += 1;
     if (this.#isAnyGone) this.#returnedPuts = this.#puts;

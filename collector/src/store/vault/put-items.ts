@@ -1,16 +1,21 @@
 import {
   decodePage,
+  decodeSlab,
   FormatError,
+  isSlabDirectory,
   type LineageId,
-  MAX_SEALED_CHUNK_BYTES,
   type StoredItem,
+  slabOutline,
   splitItems,
 } from '@aliquot/proto';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { digestAt, type Hasher, type Span } from '@aliquot/shared/hashing/hasher';
-import { isHeld } from '../catalog/catalog-rows.ts';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { digestsAt, type Hasher, hereHasher, type Span } from '@aliquot/shared/hashing/hasher';
+import type { ProofPlan } from '@aliquot/shared/records/format';
+import { planOf } from '@aliquot/shared/records/payload';
+import { type ItemRow, isHeld, slabIn } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { StoreError } from '../errors.ts';
+import { packFormat } from '../packs/pack-format.ts';
 import type { PutItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { PendingUploads } from './pending-uploads.ts';
@@ -22,26 +27,53 @@ const BATCH_BYTES = 8 * 1024 * 1024;
 /** Items put in one go: bounds the time that other agents wait for the queue. */
 const BATCH_ITEMS = 1024;
 
-/**
- * Throws `STORE_BAD_ITEM` unless the bytes, whose SHA-256 is `digest`, are what id and kind say.
- */
-export function checkItem({ id, kind, bytes }: PutItem, digest: Uint8Array): void {
-  const refuse = (why: string, cause?: unknown): never => {
-    throw new StoreError(
-      'STORE_BAD_ITEM',
-      `${kind} ${Buffer.from(id).toString('hex').slice(0, 16)}: ${why}`,
-      { cause },
-    );
-  };
-  if (bytes.length === 0 || bytes.length > MAX_SEALED_CHUNK_BYTES)
-    refuse(`${bytes.length} bytes are not a sealed ${kind}`);
-  if (!equalBytes(digest, id)) refuse('its bytes do not have that id');
-  if (kind === 'chunk') return;
+/** Throws `STORE_BAD_ITEM`. */
+function refuse({ id, kind }: Pick<PutItem, 'id' | 'kind'>, why: string, cause?: unknown): never {
+  const says = `${kind} ${hex(id).slice(0, 16)}: ${why}`;
+  throw new StoreError('STORE_BAD_ITEM', says, { cause });
+}
+
+/** What proves an item against its id. Throws `STORE_BAD_ITEM` where no item looks like these bytes. */
+function planFor(item: PutItem): ProofPlan {
+  const { kind, bytes } = item;
+  if (bytes.length === 0 || bytes.length > packFormat.kinds[kind].maxBytes)
+    refuse(item, `${bytes.length} bytes are not a sealed ${kind}`);
+  if (kind === 'slab') checkWhole(item);
+  return planOf(packFormat.kinds[kind], bytes) ?? refuse(item, 'it cannot be one');
+}
+
+/** Who sends a slab has all of it: what it lacked would be missing wherever it is referred to. */
+function checkWhole(item: PutItem): void {
+  known(item, () => decodeSlab(item.bytes));
+  if (slabOutline(item.bytes).marks !== undefined)
+    refuse(item, 'it lacks pieces, and only whole slabs are taken');
+}
+
+/** Throws `STORE_BAD_ITEM` unless the hashes of what the plan names are those of the item. */
+function checkItem(item: PutItem, plan: ProofPlan, hashes: Uint8Array): void {
+  const { id, kind, bytes } = item;
+  if (!plan.holds(bytes, id, hashes)) refuse(item, 'its bytes do not have that id');
+  if (kind === 'page') known(item, () => decodePage(bytes));
+  else if (kind === 'chunk' && isSlabDirectory(bytes))
+    refuse(item, 'it is the directory of a slab, and no chunk');
+}
+
+/** Runs a decoder; what it refuses is `STORE_BAD_ITEM`. */
+function known(item: PutItem, decode: () => unknown): void {
   try {
-    decodePage(bytes);
+    decode();
   } catch (error) {
-    if (error instanceof FormatError) refuse(error.message, error);
+    if (error instanceof FormatError) refuse(item, error.message, error);
     throw error;
+  }
+}
+
+/** Throws `STORE_BAD_ITEM` for the first that is not what its id and kind say; hashes on the spot. */
+export async function checkItems(items: readonly PutItem[]): Promise<void> {
+  for (const item of items) {
+    const plan = planFor(item);
+    const hashed = await hereHasher.hash(item.bytes, plan.spans);
+    checkItem(item, plan, hashed.digests);
   }
 }
 
@@ -55,14 +87,24 @@ export async function checkedItems(
   body: Uint8Array,
 ): Promise<{ readonly items: readonly PutItem[]; readonly bytes: Uint8Array }> {
   const spans: Span[] = [];
+  const plans: ProofPlan[] = [];
   let offset = 0;
-  for (const { size } of items) {
-    spans.push({ offset, length: size });
-    offset += size;
+  for (const item of splitItems(items, body)) {
+    const plan = planFor(item);
+    for (const span of plan.spans)
+      spans.push({ offset: offset + span.offset, length: span.length });
+    plans.push(plan);
+    offset += item.bytes.length;
   }
   const hashed = await hasher.hash(body, spans);
   const put = [...splitItems(items, hashed.bytes)];
-  for (const [index, item] of put.entries()) checkItem(item, digestAt(hashed, index));
+  let next = 0;
+  for (const [index, plan] of plans.entries()) {
+    const item = put[index];
+    const count = plan.spans.length;
+    if (item !== undefined) checkItem(item, plan, digestsAt(hashed, next, count));
+    next += count;
+  }
   return { items: put, bytes: hashed.bytes };
 }
 
@@ -99,7 +141,7 @@ export async function storeItems(
   const rows = await core.items.rows(ids);
   const fresh = new Map<string, PutItem>();
   for (const [index, item] of items.entries()) {
-    if (!isHeld(rows[index]) || core.items.isDamaged(item.id)) fresh.set(idName(item.id), item);
+    if (isWanting(rows[index]) || core.items.isDamaged(item.id)) fresh.set(idName(item.id), item);
   }
   if (fresh.size > 0) await core.items.put([...fresh.values()]);
   const owned = await core.items.owned(lineageId, ids);
@@ -108,4 +150,9 @@ export async function storeItems(
     ids.filter((_, index) => owned[index] === undefined),
     core.items.puts,
   );
+}
+
+/** Whether an item is in no pack, or a slab of which pieces are in none. */
+function isWanting(row: ItemRow | undefined): boolean {
+  return !isHeld(row) || slabIn(row)?.here !== undefined;
 }

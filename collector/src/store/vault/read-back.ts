@@ -1,12 +1,12 @@
 import { type ChunkId, decodeStoredCommit, decodeStoredEvent } from '@aliquot/proto';
-import type { ItemRow } from '../catalog/catalog-rows.ts';
+import { type ItemRow, placesToRead } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { StoreError } from '../errors.ts';
 import { comparePlaces, ITEM_ROOM_BYTES, type Place } from '../packs/pack-store.ts';
 import type { ItemRun, LeafRecord, ReadItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 
-/** An item that a pack holds: the first of its places is where it is read. */
+/** An item that a pack holds, and where it is read first. */
 interface Held {
   readonly id: ChunkId;
   readonly row: ItemRow;
@@ -14,7 +14,7 @@ interface Held {
 }
 
 function heldAs(id: ChunkId, row: ItemRow | undefined): Held | undefined {
-  const place = row?.places[0];
+  const place = row && placesToRead(row)[0];
   return row === undefined || place === undefined ? undefined : { id, row, place };
 }
 
@@ -34,13 +34,17 @@ export async function* readItems(
   for (const one of all) if (one.held === undefined) yield { type: 'missing', id: one.id };
 }
 
+/** Of a damaged slab what is left of it: the other pieces prove without the damaged one. */
 async function oneItem(core: VaultCore, id: ChunkId, row: ItemRow): Promise<ReadItem> {
   try {
     const item = await core.items.read(id, row);
     return item === undefined ? { type: 'missing', id } : { type: 'item', id, ...item };
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
-    return { type: 'damaged', id };
+    const bytes = await core.items.salvage(id, row);
+    return bytes === undefined
+      ? { type: 'damaged', id }
+      : { type: 'item', id, kind: 'slab', bytes };
   }
 }
 

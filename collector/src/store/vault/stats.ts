@@ -4,7 +4,7 @@ import type { VaultCore } from './core.ts';
 /** The figures of a vault, from sums that the catalog keeps as it grows. */
 export function statsOf(core: VaultCore): VaultStats {
   const { commits, versions, files } = core.sums;
-  const { chunks, pages } = core.items.sums;
+  const { chunks, pages, slabs } = core.items.sums;
   // Exact up to 2^53, which nobody's real files come to.
   const [rawBytes, uniqueBytes, storedBytes] = [
     Number(core.sums.rawBytes),
@@ -19,6 +19,7 @@ export function statsOf(core: VaultCore): VaultStats {
     packBytes: core.bytes,
     chunks,
     pages,
+    slabs,
     packs: core.packs.packs().length,
     commits,
     versions,

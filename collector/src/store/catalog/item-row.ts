@@ -1,0 +1,118 @@
+import type { StoredKind } from '@aliquot/proto';
+import type { Place } from '../packs/pack-store.ts';
+import type { PiecesHeld } from '../packs/slab-pieces.ts';
+import { type RowReader, RowWriter } from './row.ts';
+
+/** One place of an item. */
+export interface HeldPlace extends Place {
+  /** Of a slab that lacks pieces there: a bit is set for each that is here, see `PiecesHeld`. */
+  readonly here: Uint8Array | undefined;
+}
+
+/** Where an item lies. What packs say and what the history says joins in any order. */
+export interface ItemRow {
+  /** `undefined` where no pack holds it. */
+  readonly kind: StoredKind | undefined;
+  /** The last of the packs first; several where an item was stored again. */
+  readonly places: readonly HeldPlace[];
+  /** How many pieces a slab has; else, and where no pack holds it, 0. */
+  readonly pieces: number;
+  /** Plaintext bytes of a chunk as its first reference states them; `undefined` before any. */
+  readonly plainSize: number | undefined;
+  /** Of a slab: a bit is set for each piece, from 0 on, that a version refers to or did once. */
+  readonly named: Uint8Array;
+}
+
+const NONE = new Uint8Array(0);
+
+/** An item that no pack holds, and of which nobody has said anything. */
+export const nowhere: ItemRow = {
+  kind: undefined,
+  places: [],
+  pieces: 0,
+  plainSize: undefined,
+  named: NONE,
+};
+
+/** Whether a pack holds it, as far as the catalog knows. */
+export function isHeld(row: ItemRow | undefined): row is ItemRow {
+  return row !== undefined && row.places.length > 0;
+}
+
+/** Whether nothing has to be said of an item that no pack holds. */
+export function isUnnamed({ plainSize, named }: ItemRow): boolean {
+  return plainSize === undefined && named.length === 0;
+}
+
+/** The places in the order in which they are read: where all of a slab is, first. */
+export function placesToRead({ places }: ItemRow): readonly HeldPlace[] {
+  const whole = places.filter(({ here }) => here === undefined);
+  return whole.length === places.length
+    ? places
+    : [...whole, ...places.filter(({ here }) => here !== undefined)];
+}
+
+/** What a slab that is held has of its pieces; undefined of everything else. */
+export function slabIn(row: ItemRow | undefined): PiecesHeld | undefined {
+  if (!isHeld(row) || row.kind !== 'slab') return undefined;
+  return { count: row.pieces, here: placesToRead(row)[0]?.here };
+}
+
+/** Whether a piece, counted from 1, is here. */
+export function hasPiece({ count, here }: PiecesHeld, piece: number): boolean {
+  return piece <= count && (here === undefined || isSet(here, piece - 1));
+}
+
+/** Whether a bit of a row's marks is set; those behind the last byte are not. */
+export function isSet(marks: Uint8Array, index: number): boolean {
+  return (((marks[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1;
+}
+
+/** The same marks with one more, as long as they have to be. */
+export function withSet(marks: Uint8Array, index: number): Uint8Array {
+  const byte = index >>> 3;
+  const more = new Uint8Array(Math.max(marks.length, byte + 1));
+  more.set(marks);
+  more[byte] = (more[byte] ?? 0) | (1 << (index & 7));
+  return more;
+}
+
+/** By the number in a row: 0 for one that no pack holds. */
+const kinds = [undefined, 'chunk', 'page', 'slab'] as const;
+const KIND_BITS = 3;
+const HAS_NAMED = 4;
+
+/** Marks behind their length: one of 256 pieces has 32 bytes of them. */
+function writeMarks(row: RowWriter, marks: Uint8Array | undefined): RowWriter {
+  return row.u8(marks?.length ?? 0).fixed(marks ?? NONE);
+}
+
+/** The row's bytes; those of chunks and pages hold nothing of slabs. */
+export function encodeItemRow({ kind, places, pieces, plainSize, named }: ItemRow): Buffer {
+  const row = new RowWriter();
+  row.u8(kinds.indexOf(kind) | (named.length > 0 ? HAS_NAMED : 0));
+  row.u32(plainSize === undefined ? 0 : plainSize + 1);
+  if (named.length > 0) writeMarks(row, named);
+  if (kind === 'slab') row.u16(pieces);
+  for (const { pack, offset, length, here } of places) {
+    row.u32(pack).u32(offset).u32(length);
+    if (kind === 'slab') writeMarks(row, here);
+  }
+  return row.finish();
+}
+
+/** Throws `STORE_CATALOG` where a row ends early. */
+export function decodeItemRow(row: RowReader): ItemRow {
+  const head = row.u8();
+  const kind = kinds[head & KIND_BITS];
+  const size = row.u32();
+  const named = (head & HAS_NAMED) === 0 ? NONE : row.fixed(row.u8());
+  const pieces = kind === 'slab' ? row.u16() : 0;
+  const places: HeldPlace[] = [];
+  while (!row.isAtEnd) {
+    const place = { pack: row.u32(), offset: row.u32(), length: row.u32() };
+    const marks = kind === 'slab' ? row.fixed(row.u8()) : NONE;
+    places.push({ ...place, here: marks.length === 0 ? undefined : marks });
+  }
+  return { kind, places, pieces, plainSize: size === 0 ? undefined : size - 1, named };
+}
