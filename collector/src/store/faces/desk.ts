@@ -13,7 +13,7 @@ export function deskOf({ keeper }: VaultParts): VaultDesk {
     async policy(revision) {
       const leafIndex = desk().policyLeaf(revision);
       if (leafIndex === undefined) return undefined;
-      const { record } = await leafAt(keeper.live(), leafIndex);
+      const { record } = await keeper.ask((core) => leafAt(core, leafIndex));
       const event = record.type === 'event' ? decodeEventBody(record.event) : undefined;
       return event?.type === 'policySet' ? event : undefined;
     },

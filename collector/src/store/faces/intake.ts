@@ -41,8 +41,7 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
 
   return {
     async has(lineageId, ids) {
-      const core = await keeper.ready();
-      const rows = await core.items.owned(lineageId, ids);
+      const rows = await keeper.ask(({ items }) => items.owned(lineageId, ids));
       return rows.map((row, index) => {
         const id = ids[index];
         return row !== undefined || (id !== undefined && keeper.uploads.has(lineageId, id));

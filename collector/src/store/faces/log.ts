@@ -12,10 +12,11 @@ export function logOf({ vault, keeper }: VaultParts): VaultLog {
   return {
     head: (nowMs) => heads.sign(keeper.durableHead, nowMs),
     treeHead: () => keeper.durableHead,
-    inclusion: (leafIndex, size) => keeper.live().log.inclusionProof(leafIndex, size),
-    consistency: (fromSize, toSize) => keeper.live().log.consistencyProof(fromSize, toSize),
-    leafAt: async (leafIndex) => leafAt(keeper.live(), leafIndex),
-    judgeHead: (head) => judgeHead(keeper.live(), head),
+    inclusion: (leafIndex, size) => keeper.ask(({ log }) => log.inclusionProof(leafIndex, size)),
+    consistency: (fromSize, toSize) =>
+      keeper.ask(({ log }) => log.consistencyProof(fromSize, toSize)),
+    leafAt: (leafIndex) => keeper.ask((core) => leafAt(core, leafIndex)),
+    judgeHead: (head) => keeper.ask((core) => judgeHead(core, head)),
 
     openings(afterEpoch) {
       const durable = keeper.durableHead.size;

@@ -5,27 +5,29 @@ import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultFigures, VaultReading } from '../vault-store.ts';
 
 export function readingOf({ keeper }: VaultParts): VaultReading {
+  const ready = () => keeper.ready();
+  const settled = () => keeper.settled();
   const reading: VaultReading = {
-    readItems: (ids) => readItems(() => keeper.ready(), ids),
+    readItems: (ids) => keeper.askMany(() => readItems(ready, ids)),
 
-    readRuns: (ids) => readRuns(() => keeper.ready(), ids),
+    readRuns: (ids) => keeper.askMany(() => readRuns(ready, ids)),
 
-    async *state(branchId, atMs) {
-      const core = await keeper.settled();
-      yield* atMs === undefined ? liveNow(core, branchId) : liveAt(core, branchId, atMs);
-    },
+    state: (branchId, atMs) =>
+      keeper.askMany(
+        (core) => (atMs === undefined ? liveNow(core, branchId) : liveAt(core, branchId, atMs)),
+        settled,
+      ),
 
-    async *stateWithout(branchId, beside, atMs) {
-      yield* withoutFilesOf(await keeper.settled(), beside, reading.state(branchId, atMs));
-    },
+    stateWithout: (branchId, beside, atMs) =>
+      keeper.askMany(
+        (core) => withoutFilesOf(core, beside, reading.state(branchId, atMs)),
+        settled,
+      ),
 
-    async *versions(branchId, fileId) {
-      yield* versionsOf(await keeper.settled(), branchId, fileId);
-    },
+    versions: (branchId, fileId) =>
+      keeper.askMany((core) => versionsOf(core, branchId, fileId), settled),
 
-    async *everyVersion(branchId) {
-      yield* everyVersion(await keeper.settled(), branchId);
-    },
+    everyVersion: (branchId) => keeper.askMany((core) => everyVersion(core, branchId), settled),
   };
   return reading;
 }

@@ -1,5 +1,6 @@
 import type { LineageId, TreeHead, VaultDescriptorBody } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
+import { isRebuild } from '@aliquot/shared/derived/errors';
 import { Serial } from '@aliquot/shared/serial';
 import { FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { leavesDoubt, StoreError } from '../errors.ts';
@@ -89,6 +90,46 @@ export class CoreKeeper {
     return this.live();
   }
 
+  /**
+   * Asks outside of the queue. A catalog that turns out to be damaged is made again from history
+   * and packs, and asked once more.
+   */
+  async ask<T>(question: (core: VaultCore) => Promise<T>, core = () => this.ready()): Promise<T> {
+    const asked = await core();
+    try {
+      return await question(asked);
+    } catch (error) {
+      await this.#makeAnew(asked, error);
+      return question(await core());
+    }
+  }
+
+  /**
+   * The same for a question with many answers. Error: `STORE_FAILED` (retryable) when the damage
+   * shows behind the first of them.
+   */
+  async *askMany<T>(
+    question: (core: VaultCore) => AsyncIterable<T>,
+    core = () => this.ready(),
+  ): AsyncGenerator<T, void, void> {
+    for (let isFirst = true; ; isFirst = false) {
+      const asked = await core();
+      let answered = false;
+      try {
+        for await (const answer of question(asked)) {
+          answered = true;
+          yield answer;
+        }
+        return;
+      } catch (error) {
+        await this.#makeAnew(asked, error);
+        if (isFirst && !answered) continue;
+        const says = 'the catalog was damaged, and has been made again meanwhile: ask again';
+        throw new StoreError('STORE_FAILED', says, { cause: error });
+      }
+    }
+  }
+
   /** Runs a job alone. */
   do<T>(job: (core: VaultCore) => Promise<T>): Promise<T> {
     return this.#queue.run(() => this.#guarded(job));
@@ -153,6 +194,17 @@ export class CoreKeeper {
       await this.#dataSyncs.run(async () => undefined);
       await this.#queue.run(() => this.#core.close());
     }
+  }
+
+  /** Opens a core again whose catalog cannot be believed; throws any other error. */
+  async #makeAnew(asked: VaultCore, error: unknown): Promise<void> {
+    if (!isRebuild(error)) throw error;
+    const fail = async (now: VaultCore): Promise<void> => {
+      if (now === asked) throw error;
+    };
+    await this.do(fail).catch((met: unknown) => {
+      if (met !== error) throw met;
+    });
   }
 
   async #guarded<T>(job: (core: VaultCore) => Promise<T>): Promise<T> {
