@@ -5,6 +5,7 @@ import { DurableLedger } from './ledger/durable-ledger.ts';
 import { DurableLosses } from './ledger/durable-losses.ts';
 import { DurableReferences } from './ledger/durable-references.ts';
 import { QueueCore } from './log/core.ts';
+import { isIndexDamaged } from './log/errors.ts';
 import { QueueEvents } from './log/events.ts';
 import { closeQueueFiles, damagedFiles, openQueueFiles, SEGMENT_BYTES } from './log/open-queue.ts';
 import { DurableOutbox } from './outbox/durable-outbox.ts';
@@ -31,7 +32,10 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
         if (versions > 0) events.tell({ type: 'queued' });
       },
       chained: () => holds.refresh(core.files),
-      reopened: () => begin(),
+      reopened: (lost) => {
+        losses.found(lost);
+        return begin();
+      },
     });
     const ledger = new DurableLedger(core, damage);
     const losses = new DurableLosses(core, events, files.lost);
@@ -51,7 +55,11 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
       await core.flush();
       await intake.begin();
     };
-    await core.change(begin);
+    await core.change(begin).catch(async (error: unknown) => {
+      // The index is made again before the next step, which begins by itself.
+      if (!isIndexDamaged(error)) throw error;
+      await core.change(async () => undefined);
+    });
     return {
       ...{ intake, ledger, references, losses, outbox },
       ...{ items: outbox.items, chain: outbox.chain, epochs: outbox.epochs },

@@ -24,7 +24,9 @@ import type { CommitChain, Outbox, QueuedItems, SweepEpochs } from './outbox/out
  * **Errors.** `QueueError`, and `FileError` of the durability module as it is. After a failed flush
  * nobody knows what the disk holds, so every later change is refused. If the disk was full, with
  * `QUEUE_NO_SPACE`, until there is space again: the queue then starts again from what the disk says,
- * and open captures have ended (`QUEUE_CLOSED`). Otherwise with `QUEUE_POISONED`, until the queue is
+ * and open captures have ended (`QUEUE_CLOSED`). If only the index was found damaged, with
+ * `QUEUE_INDEX`, once: it is made again before the next step, and captures have ended likewise.
+ * Otherwise with `QUEUE_POISONED`, until the queue is
  * opened again.
  */
 export interface Queue {

@@ -55,6 +55,8 @@ export interface DerivedIndex {
   flush(mark: Uint8Array, options?: { readonly sync?: boolean }): Promise<void>;
   /** Reads everything that was not read yet: `DERIVED_REBUILD` when a byte of it is wrong. */
   prove(): Promise<void>;
+  /** Its owner has found that it is wrong: throws `DERIVED_REBUILD`, now and from now on. */
+  condemn(why: string): Promise<never>;
   close(): Promise<void>;
 }
 

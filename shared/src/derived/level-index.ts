@@ -191,6 +191,7 @@ class LevelIndex implements DerivedIndex {
   }
 
   async getWritten(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    if (this.#damage !== undefined) throw this.#damage;
     if (!this.#proofs.isDone) for (const key of keys) await this.#proved(key, key);
     return this.#ask(this.#readMany([...keys]));
   }
@@ -269,6 +270,10 @@ class LevelIndex implements DerivedIndex {
 
   async prove(): Promise<void> {
     await this.#ask(this.#proofs.all());
+  }
+
+  condemn(why: string): Promise<never> {
+    return this.#ask(Promise.reject(rebuild(this.#options.what, why)));
   }
 
   async close(): Promise<void> {

@@ -49,6 +49,18 @@ export function indexConformance(name: string, factory: IndexFactory): void {
       expect(index.mark).toBeUndefined();
     });
 
+    test('one that its owner has condemned says so from then on', async () => {
+      put('a=one');
+      await index.flush(bytes('first'));
+      const wrong = { code: 'DERIVED_REBUILD' };
+      await expect(index.condemn('it lacks a row')).rejects.toMatchObject(wrong);
+      await expect(index.get(bytes('a'))).rejects.toMatchObject(wrong);
+      await expect(index.getMany([bytes('a')])).rejects.toMatchObject(wrong);
+      await expect(index.getWritten([bytes('b')])).rejects.toMatchObject(wrong);
+      await expect(scan(all)).rejects.toMatchObject(wrong);
+      await expect(index.flush(bytes('second'))).rejects.toMatchObject(wrong);
+    });
+
     test('a change is seen at once, by scans only where they ask for it, and written by a flush', async () => {
       put('a1=one', 'a2=two');
       expect(index.staged).toBe(2);

@@ -1,4 +1,5 @@
 import type { DerivedIndex, RangeOptions, Row } from '../../src/derived/derived-index.ts';
+import { DerivedError } from '../../src/derived/errors.ts';
 import type { KeyRange } from '../../src/derived/level-port.ts';
 import { asBuffer, isIn, Overlay, overlaid } from '../../src/derived/overlay.ts';
 
@@ -14,6 +15,7 @@ export class MemoryRows {
 export class MemoryIndex implements DerivedIndex {
   readonly #written: MemoryRows;
   #waiting = new Overlay();
+  #damage: DerivedError | undefined;
 
   constructor(written = new MemoryRows()) {
     this.#written = written;
@@ -40,6 +42,7 @@ export class MemoryIndex implements DerivedIndex {
   }
 
   async getMany(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    this.#check();
     return keys.map((key) => {
       const value = this.latest(key, this.#written.rows.get(nameOf(key))?.[1]);
       return value === undefined ? undefined : asBuffer(value);
@@ -47,6 +50,7 @@ export class MemoryIndex implements DerivedIndex {
   }
 
   async getWritten(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    this.#check();
     return keys.map((key) => this.#written.rows.get(nameOf(key))?.[1]);
   }
 
@@ -59,6 +63,7 @@ export class MemoryIndex implements DerivedIndex {
     range: KeyRange,
     { limit = Number.POSITIVE_INFINITY, staged = false }: RangeOptions = {},
   ): AsyncGenerator<readonly Row[], void, void> {
+    this.#check();
     const rows = [...this.#written.rows.values()]
       .filter(([key]) => isIn(key, range))
       .sort(([left], [right]) => Buffer.compare(left, right));
@@ -83,12 +88,22 @@ export class MemoryIndex implements DerivedIndex {
   }
 
   async flush(mark: Uint8Array): Promise<void> {
+    this.#check();
     for (const [key, value] of this.#waiting.all()) {
       if (value === undefined) this.#written.rows.delete(nameOf(key));
       else this.#written.rows.set(nameOf(key), [key, Buffer.from(value)]);
     }
     this.#written.mark = mark;
     this.#waiting.clear();
+  }
+
+  #check(): void {
+    if (this.#damage !== undefined) throw this.#damage;
+  }
+
+  async condemn(why: string): Promise<never> {
+    this.#damage = new DerivedError('DERIVED_REBUILD', why);
+    throw this.#damage;
   }
 
   async prove(): Promise<void> {

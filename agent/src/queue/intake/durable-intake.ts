@@ -178,7 +178,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
             await run(work.found);
             resolve();
           } catch (error) {
-            reject(error);
+            reject(core.told(error));
           }
         },
       };

@@ -4,6 +4,7 @@ import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import { dropSegment, keptSegments } from '../log/held-segments.ts';
+import { mustKnow } from '../log/index-proof.ts';
 import { freeBytesFor } from '../log/open-queue.ts';
 import type { Holds } from './capture.ts';
 import type { QueueUsage, SpaceLeft } from './intake.ts';
@@ -15,6 +16,8 @@ import {
   spaceFor,
 } from './space.ts';
 
+/** Segments from before that one receipt's turn reads, to prove what may be dropped. */
+const LOOKED_AT_ONCE = 16;
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 /**
  * How long, and for how many appended bytes, an answer about free space is believed while the floor
@@ -129,8 +132,14 @@ export class SpaceMeter {
       if (!dropsOldestKept(budget, occupancy, keptBytes, mostKept, wanted)) return any;
       await this.#core.flush();
       // D5: a dropped segment does not come back, so the index's word alone is not enough.
-      const needed = await this.#core.needed(wanted > 0);
-      if (needed === undefined || needed.segment <= oldest.number) return any;
+      const needed = await this.#core.waiting.needed(
+        wanted > 0 ? Number.MAX_SAFE_INTEGER : LOOKED_AT_ONCE,
+      );
+      if (needed === undefined) return any;
+      if (needed.segment <= oldest.number) {
+        await mustKnow(this.#core.files.index, needed.by);
+        return any;
+      }
       await dropSegment(this.#core.files, oldest.number);
     }
   }

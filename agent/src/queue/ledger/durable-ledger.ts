@@ -2,7 +2,9 @@ import type { QueueCore } from '../log/core.ts';
 import type { ProblemRecord } from '../log/facts.ts';
 import { familyRange, rawKey } from '../log/index-rows.ts';
 import type { IndexState } from '../log/index-state.ts';
+import type { IndexStore } from '../log/index-store.ts';
 import { decodeProblem, encodeKnown, encodeProblem, type KnownRecord } from '../log/payloads.ts';
+import { askIndex, askIndexForMany } from '../log/questions.ts';
 import type { CachedChunk, FileProblem, KnownFile, Ledger } from './ledger.ts';
 import { decodeCached, growthIn, growthSlot } from './rows.ts';
 
@@ -18,9 +20,10 @@ export class DurableLedger implements Ledger {
   }
 
   async known(path: Uint8Array): Promise<KnownFile | undefined> {
-    const { index } = this.#core.files;
-    const known = await index.known.written(path);
-    return known === undefined ? undefined : knownFrom(known, index.state);
+    return askIndex(this.#core, async (index) => {
+      const known = await index.known.written(path);
+      return known === undefined ? undefined : knownFrom(known, index.state);
+    });
   }
 
   async *knownUnder(prefix: Uint8Array): AsyncGenerator<KnownFile, void, void> {
@@ -28,9 +31,7 @@ export class DurableLedger implements Ledger {
   }
 
   async *knownBatches(prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
-    const { index } = this.#core.files;
-    for await (const batch of index.known.batches(prefix))
-      yield batch.map((known) => knownFrom(known, index.state));
+    yield* askIndexForMany(this.#core, (index) => knownIn(index, prefix));
   }
 
   refresh(known: KnownFile): Promise<void> {
@@ -47,7 +48,9 @@ export class DurableLedger implements Ledger {
         'damaged bytes of the queue were set aside here; run aliquot-agent fsck, then remove the file';
       yield { path: Buffer.from(path), code: 'queue-damage', message, sinceMs: 0 };
     }
-    for await (const [, value] of this.#core.files.index.iterate(familyRange('p'))) {
+    for await (const [, value] of askIndexForMany(this.#core, (index) =>
+      index.iterate(familyRange('p')),
+    )) {
       const { path, problem } = decodeProblem(value);
       if (problem !== undefined) yield { path, ...problem };
     }
@@ -56,15 +59,23 @@ export class DurableLedger implements Ledger {
   async cacheGetMany(
     indexes: readonly Uint8Array[],
   ): Promise<readonly (CachedChunk | undefined)[]> {
-    const { index } = this.#core.files;
-    const values = await index.getManyWritten(indexes.map((bytes) => rawKey('x', bytes)));
+    const keys = indexes.map((bytes) => rawKey('x', bytes));
+    const values = await askIndex(this.#core, (index) => index.getManyWritten(keys));
     return values.map((value) => (value === undefined ? undefined : decodeCached(value)));
   }
 
   async growthOf(path: Uint8Array): Promise<Uint8Array | undefined> {
     const { key, name } = growthSlot(path);
-    return growthIn(await this.#core.files.index.get(key), name);
+    return growthIn(await askIndex(this.#core, (index) => index.get(key)), name);
   }
+}
+
+async function* knownIn(
+  index: IndexStore,
+  prefix: Uint8Array,
+): AsyncGenerator<readonly KnownFile[], void, void> {
+  for await (const batch of index.known.batches(prefix))
+    yield batch.map((known) => knownFrom(known, index.state));
 }
 
 function knownFrom({ entry, stat }: KnownRecord, state: IndexState): KnownFile {

@@ -6,6 +6,7 @@ import { familyRange, numberInKey, rawKey } from '../log/index-rows.ts';
 import type { IndexStore } from '../log/index-store.ts';
 import { namesOf } from '../log/lost.ts';
 import { encodeCounter, lostRecords } from '../log/payloads.ts';
+import { askIndex, askIndexForMany } from '../log/questions.ts';
 import { entriesOf } from '../log/stored.ts';
 import type { Losses, LostVersion } from './ledger.ts';
 
@@ -58,8 +59,16 @@ export class DurableLosses implements Losses {
   }
 
   async *list(): AsyncGenerator<LostVersion, void, void> {
-    for await (const [key, value] of this.#core.files.index.iterate(familyRange('l')))
+    for await (const [key, value] of askIndexForMany(this.#core, (index) =>
+      index.iterate(familyRange('l')),
+    ))
       yield { entry: numberInKey(key), ...decodeLostMark(value) };
+  }
+
+  /** So many were named as lost while the queue was opened again. */
+  found(lost: number): void {
+    this.#untold += lost;
+    if (lost > 0) this.#events.tell({ type: 'lost' });
   }
 
   takeUntold(): number {
@@ -77,7 +86,7 @@ export class DurableLosses implements Losses {
 
   async pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]> {
     const entries = await this.#core.change(() => entriesOf(this.#core.files, sequence, slots));
-    return [...(await namesOf(this.#core.files.index, entries)).values()];
+    return [...(await askIndex(this.#core, (index) => namesOf(index, entries))).values()];
   }
 }
 

@@ -9,6 +9,7 @@ import {
 import type { ChainRecord, QueueCore } from '../log/core.ts';
 import type { FileReference, LostReason } from '../log/facts.ts';
 import { rawKey } from '../log/index-rows.ts';
+import { askIndexForMany } from '../log/questions.ts';
 import type { DurableLosses } from './durable-losses.ts';
 import type { FileReferences, ReferenceTotals } from './ledger.ts';
 
@@ -49,7 +50,7 @@ export class DurableReferences implements FileReferences {
   }
 
   async *list(): AsyncGenerator<FileReference, void, void> {
-    yield* referencesIn(this.#core.files.index);
+    yield* askIndexForMany(this.#core, referencesIn);
   }
 
   get(path: Uint8Array): Promise<FileReference | undefined> {

@@ -2,9 +2,9 @@ import { endWith } from '@aliquot/shared/cli/unexpected';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { Serial } from '@aliquot/shared/serial';
 import { type Applied, applyRecord } from './apply.ts';
-import { isNoSpace, QueueError } from './errors.ts';
+import { indexAnew, isIndexDamaged, isNoSpace, QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
-import { clearCaches } from './index-store.ts';
+import { clearCaches, type IndexStore } from './index-store.ts';
 import {
   closeQueueFiles,
   type FilesOptions,
@@ -13,7 +13,7 @@ import {
   type QueueFiles,
 } from './open-queue.ts';
 import { decodeVersion, type VersionHead } from './payloads.ts';
-import { type Needed, WaitingProof } from './waiting-proof.ts';
+import { WaitingProof } from './waiting-proof.ts';
 
 /**
  * Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and
@@ -26,9 +26,6 @@ const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
  * index, and something to spare.
  */
 const START_AGAIN_BYTES = 12 * 1024 * 1024;
-
-/** Segments from before that one receipt's turn reads, to prove what may be dropped. */
-const LOOKED_AT_ONCE = 16;
 
 /** A record for the chain log. */
 export interface ChainRecord {
@@ -46,8 +43,11 @@ export interface CoreHooks {
   flushed(wrote: { readonly versions: number }): void;
   /** A chain record is durable and applied: it may have ended holds. */
   chained(): Promise<void>;
-  /** The files were opened again after a full disk: what was open in memory has ended. */
-  reopened(): Promise<void>;
+  /**
+   * The files were opened again, after a full disk or for a damaged index: what was open in memory
+   * has ended. `lost` versions were named as lost meanwhile.
+   */
+  reopened(lost: number): Promise<void>;
 }
 
 /** One of several steps that take their turn together; it settles by itself. */
@@ -76,8 +76,11 @@ export class QueueCore {
   #unsyncedVersions = 0;
   #flushes = 0;
   #poison: unknown;
-  /** The failure left nothing unsynced behind in memory that somebody believes to be on its way. */
-  #mendable = false;
+  /**
+   * What may be opened again: after a full disk that left nothing unsynced behind in memory which
+   * somebody believes to be on its way; or because only the index is in doubt.
+   */
+  #mendable: 'full' | 'index' | undefined;
   #closed = false;
   /** The last in the line, as long as it has not begun and nothing came behind it. */
   #joining: Group<Joined> | undefined;
@@ -95,13 +98,32 @@ export class QueueCore {
     return this.#files;
   }
 
+  /** What waits for its receipt, as segments and chain log prove it (D5). Inside a change. */
+  get waiting(): WaitingProof {
+    return this.#waiting;
+  }
+
   /** Runs a step that may change something, in the order of the calls. */
   change<T>(step: () => Promise<T>): Promise<T> {
     this.#joining = undefined;
     return this.#serial.run(async () => {
       await this.ready();
-      return step();
+      try {
+        return await step();
+      } catch (error) {
+        throw this.told(error);
+      }
     });
+  }
+
+  /**
+   * What went wrong in a step, as callers hear it. A damaged index is made again before the next
+   * step: nothing that was handed over is lost with it.
+   */
+  told(error: unknown): unknown {
+    if (!isIndexDamaged(error)) return error;
+    this.#fail(error, 'index');
+    return indexAnew(error);
   }
 
   /**
@@ -126,7 +148,8 @@ export class QueueCore {
       await this.ready();
       await before(group.works);
     } catch (error) {
-      for (const work of group.works) work.reject(error);
+      const told = this.told(error);
+      for (const work of group.works) work.reject(told);
       return;
     }
     for (const work of group.works) await work.run();
@@ -164,7 +187,7 @@ export class QueueCore {
         await applyRecord(index, at, { kind, length: payload.length, digest }, payload, version),
       );
     } catch (error) {
-      this.#fail(error, false);
+      this.#fail(error, isIndexDamaged(error) ? 'index' : undefined);
       throw error;
     }
     if (kind === 'version') {
@@ -190,7 +213,7 @@ export class QueueCore {
       await segments.sync();
     } catch (error) {
       // For want of space it may be repeated; after a failed flush it must not.
-      if (segments.poisoned) this.#fail(error, false);
+      if (segments.poisoned) this.#fail(error, undefined);
       throw error;
     }
     // Before the index passes the versions that they speak of: a crash in between replays those,
@@ -218,13 +241,25 @@ export class QueueCore {
     await this.#hooks.chained();
   }
 
-  /**
-   * What waits for its receipt needs this and nothing before, as segments and chain log prove it;
-   * undefined as long as they do not. Inside a change. Not `urgent`: it takes some calls until what
-   * was there before this process is read.
-   */
-  needed(urgent: boolean): Promise<Needed | undefined> {
-    return this.#waiting.needed(urgent ? Number.MAX_SAFE_INTEGER : LOOKED_AT_ONCE);
+  /** The index, to be asked outside of the queue's turn (`questions.ts`). */
+  async indexToAsk(): Promise<IndexStore> {
+    // It is just being made again.
+    if (this.#files === undefined) await this.change(async () => undefined);
+    return this.files.index;
+  }
+
+  /** Sees to it that another index takes the place of a damaged one; throws any other error. */
+  async replace(asked: IndexStore, error: unknown): Promise<void> {
+    if (this.#files?.index === asked) {
+      if (!isIndexDamaged(error)) throw error;
+      const fail = async (): Promise<void> => {
+        if (this.files.index === asked) throw error;
+      };
+      await this.change(fail).catch((met: unknown) => {
+        if (!isIndexDamaged(met)) throw met;
+      });
+    }
+    await this.change(async () => undefined);
   }
 
   /** Syncs and releases the folder. */
@@ -273,55 +308,68 @@ export class QueueCore {
     try {
       return await step();
     } catch (error) {
-      this.#fail(
-        error,
-        isNoSpace(error) && !this.files.segments.poisoned && !this.files.chain.poisoned,
-      );
+      const { segments, chain } = this.files;
+      const isSound = !segments.poisoned && !chain.poisoned;
+      if (isSound && isIndexDamaged(error)) this.#fail(error, 'index');
+      else this.#fail(error, isSound && isNoSpace(error) ? 'full' : undefined);
       throw error;
     }
   }
 
-  #fail(error: unknown, mendable: boolean): void {
+  /** The first failure counts: what comes behind it follows from it. */
+  #fail(error: unknown, mendable: 'full' | 'index' | undefined): void {
+    if (this.#poison !== undefined && this.#mendable === undefined) return;
     this.#poison = error;
     this.#mendable = mendable;
   }
 
   /**
-   * After a full disk, and once there is space, the files are opened again and judged as at any
-   * start. Only when every version that somebody handed over was synced before it failed: else a
+   * After a full disk, and once there is space, or for a damaged index, the files are opened again
+   * and judged as at any start. Only when every version that somebody handed over is synced: else a
    * later `sync` would promise what is gone.
    */
   async #startAgain(): Promise<void> {
-    if (!this.#mendable || (await freeBytesFor(this.options)) < START_AGAIN_BYTES)
-      throw this.#refusal();
     const failed = this.#files;
+    if (this.#mendable === 'index') await this.#syncBeforeAnew(failed);
+    if (this.#mendable === undefined) throw this.#refusal();
+    if ((await freeBytesFor(this.options)) < START_AGAIN_BYTES) throw diskFull(this.#poison);
     this.#files = undefined;
     if (failed !== undefined) await closeQueueFiles(failed).catch(endWith);
     try {
-      this.#files = await openQueueFiles(this.options);
-      this.#waiting = new WaitingProof(this.#files);
+      const files = await openQueueFiles(this.options);
+      this.#files = files;
+      this.#waiting = new WaitingProof(files);
       this.#poison = undefined;
       this.#unsyncedBytes = 0;
       this.#unsyncedVersions = 0;
-      await this.#hooks.reopened();
+      await this.#hooks.reopened(files.lost);
     } catch (error) {
-      this.#fail(error, isNoSpace(error));
+      this.#fail(error, isIndexDamaged(error) ? 'index' : isNoSpace(error) ? 'full' : undefined);
       throw this.#refusal();
     }
   }
 
+  async #syncBeforeAnew(files: QueueFiles | undefined): Promise<void> {
+    try {
+      await files?.segments.sync();
+    } catch (error) {
+      if (files?.segments.poisoned === true) this.#fail(error, undefined);
+      throw error;
+    }
+  }
+
   #refusal(): QueueError {
-    const options = { cause: this.#poison };
-    if (this.#mendable)
-      return new QueueError(
-        'QUEUE_NO_SPACE',
-        'the disk of the queue is full; it goes on by itself once there is space',
-        options,
-      );
+    if (this.#mendable === 'full') return diskFull(this.#poison);
+    if (this.#mendable === 'index') return indexAnew(this.#poison);
     return new QueueError(
       'QUEUE_POISONED',
       'the queue takes nothing more after a failed write; mend the disk and start the agent again',
-      options,
+      { cause: this.#poison },
     );
   }
+}
+
+function diskFull(cause: unknown): QueueError {
+  const says = 'the disk of the queue is full; it goes on by itself once there is space';
+  return new QueueError('QUEUE_NO_SPACE', says, { cause });
 }

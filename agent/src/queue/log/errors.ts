@@ -1,5 +1,5 @@
 import { AliquotError, type ErrorCodes } from '@aliquot/proto';
-import { DerivedError } from '@aliquot/shared/derived/errors';
+import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
 import { FileError } from '@aliquot/shared/durable/errors';
 
 const codes = {
@@ -14,6 +14,8 @@ const codes = {
   QUEUE_STORAGE: 'final',
   /** The disk of the queue is full: it goes on by itself once there is space. */
   QUEUE_NO_SPACE: 'retryable',
+  /** The index of the queue was found damaged: it is made again, and the queue goes on by itself. */
+  QUEUE_INDEX: 'retryable',
   /** An earlier write failed: the queue takes nothing more until the agent is started again. */
   QUEUE_POISONED: 'final',
   /**
@@ -37,6 +39,19 @@ export type QueueErrorCode = keyof typeof codes;
 /** What goes wrong in the agent's queue and chain log. */
 export class QueueError extends AliquotError<QueueErrorCode> {
   static override readonly codes = codes;
+}
+
+/** Whether an error says that the queue's index is to be made again. */
+export function isIndexDamaged(error: unknown): boolean {
+  return isRebuild(error) || (error instanceof QueueError && error.code === 'QUEUE_INDEX');
+}
+
+/** The queue's word for a damaged index. */
+export function indexAnew(cause: unknown): QueueError {
+  if (cause instanceof QueueError && cause.code === 'QUEUE_INDEX') return cause;
+  const says = cause instanceof Error ? cause.message : String(cause);
+  const way = 'it is made again from segments and chain log';
+  return new QueueError('QUEUE_INDEX', `${says}; ${way}`, { cause });
 }
 
 /** Whether an error, or what caused it, is a full disk. */

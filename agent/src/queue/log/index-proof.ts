@@ -130,6 +130,17 @@ export function placesIn(segments: RecordReader<SegmentKind>): (at: Position) =>
   return ({ file, offset }) => offset + RECORD_HEADER_BYTES <= (sizes.get(file) ?? 0);
 }
 
+/**
+ * The logs prove that this version waits: an index that does not know it is wrong, and is made again
+ * (throws `QUEUE_INDEX`, or the index's own word for it).
+ */
+export async function mustKnow(index: IndexStore, entry: number): Promise<void> {
+  const { signedEntry, receiptedEntry } = index.state;
+  if (receiptedEntry < entry && entry <= signedEntry) return;
+  if ((await index.get(numberKey('q', entry))) === undefined)
+    await index.condemn(`version ${entry} waits, and is not in it`);
+}
+
 /** Whether a segment is missing between others: they are dropped oldest first. */
 export function hasGap(segments: RecordReader<SegmentKind>): boolean {
   const numbers = segments.files().map(({ number }) => number);

@@ -2,7 +2,7 @@ import { type DerivedIndex, rowsOf } from '@aliquot/shared/derived/derived-index
 import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
 import { type IndexOptions, openIndex } from '@aliquot/shared/derived/level-index';
 import type { DiskPort, KeyRange } from '@aliquot/shared/derived/level-port';
-import { QueueError } from './errors.ts';
+import { indexAnew, QueueError } from './errors.ts';
 import { familyFrom, familyRange } from './index-rows.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
 import { KnownRows } from './known-rows.ts';
@@ -136,6 +136,11 @@ export class IndexStore {
     }
   }
 
+  /** It was found to be wrong: throws that it must be made again. */
+  condemn(why: string): Promise<never> {
+    return this.#index.condemn(why);
+  }
+
   close(): Promise<void> {
     return this.#index.close();
   }
@@ -145,8 +150,7 @@ export class IndexStore {
 export function toldAsQueue(error: unknown, says: string): unknown {
   if (!(error instanceof DerivedError)) return error;
   const cause = { cause: error };
-  if (isRebuild(error))
-    return new QueueError('QUEUE_DAMAGED', `${error.message}; start the agent again`, cause);
+  if (isRebuild(error)) return indexAnew(error);
   return error.code === 'DERIVED_NO_SPACE'
     ? new QueueError(
         'QUEUE_NO_SPACE',

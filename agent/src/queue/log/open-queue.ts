@@ -11,7 +11,7 @@ import type { Position } from '@aliquot/shared/records/format';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { type Applied, applyRecord, settledReferences } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
-import { QueueError } from './errors.ts';
+import { isIndexDamaged, QueueError } from './errors.ts';
 import {
   type ChainKind,
   chainFormat,
@@ -86,6 +86,16 @@ export function queuePaths(dataDir: string) {
  * the collector would have to take for a clone.
  */
 export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
+  try {
+    return await openOnce(options);
+  } catch (error) {
+    // Found while it was read; the next opening makes it anew.
+    if (!isIndexDamaged(error)) throw error;
+    return openOnce(options);
+  }
+}
+
+async function openOnce(options: FilesOptions): Promise<QueueFiles> {
   const { port } = options;
   const paths = queuePaths(options.dataDir);
   const { segments, chain } = await openLogs(options, options.segmentBytes ?? SEGMENT_BYTES);

@@ -19,6 +19,8 @@ export interface Needed {
   readonly entry: number;
   /** None of them needs a segment before this one. */
   readonly segment: number;
+  /** One that needs it. */
+  readonly by: number;
 }
 
 /** Versions in a row that stand in no signed commit, and whose oldest segment is the same. */
@@ -28,7 +30,11 @@ interface WaitingRun {
   readonly holdSegment: number;
 }
 
-const nothingNeeded: Needed = { entry: Number.MAX_SAFE_INTEGER, segment: Number.MAX_SAFE_INTEGER };
+const nothingNeeded: Needed = {
+  entry: Number.MAX_SAFE_INTEGER,
+  segment: Number.MAX_SAFE_INTEGER,
+  by: Number.MAX_SAFE_INTEGER,
+};
 /** What is read of a segment at once. */
 const RUN_BYTES = 256 * 1024;
 /** Above this, runs are joined where that only makes more needed: bounds memory. */
@@ -114,6 +120,13 @@ export class WaitingProof {
     return needed;
   }
 
+  /** The first version from one number up to another that waits and is not signed, if one does. */
+  async waitsIn(from: number, to: number): Promise<number | undefined> {
+    await this.needed(Number.MAX_SAFE_INTEGER);
+    const run = this.#runs.find((each) => each.to >= from && each.from <= to);
+    return run === undefined ? undefined : Math.max(run.from, from);
+  }
+
   /** These stand in the chain log: signed, or lost. */
   #settle(entries: readonly number[]): void {
     const settled = new NumberSet();
@@ -177,8 +190,9 @@ export class WaitingProof {
   }
 }
 
-function leastOf({ entry, segment }: Needed, ofEntry: number, ofSegment: number): Needed {
-  return { entry: Math.min(entry, ofEntry), segment: Math.min(segment, ofSegment) };
+function leastOf(least: Needed, entry: number, segment: number): Needed {
+  const oldest = segment < least.segment ? { segment, by: entry } : least;
+  return { segment: oldest.segment, by: oldest.by, entry: Math.min(least.entry, entry) };
 }
 
 function without(run: WaitingRun, settled: NumberSet): WaitingRun[] {

@@ -18,6 +18,7 @@ import type { QueuedItem } from '../log/facts.ts';
 import { decodeCommitPlace, numberKey } from '../log/index-rows.ts';
 import type { IndexState } from '../log/index-state.ts';
 import { encodeCounter, encodeReceiptRecord } from '../log/payloads.ts';
+import { askIndex } from '../log/questions.ts';
 import { readSigned } from '../log/stored.ts';
 import { BatchSealer } from './batch.ts';
 import { DurableChain } from './chain.ts';
@@ -154,7 +155,7 @@ export class DurableOutbox implements Outbox, Onward {
   async ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]> {
     const { core } = this.#parts;
     await core.change(() => core.flush());
-    return ownVersionsIn(core.files, fileIds);
+    return askIndex(core, () => ownVersionsIn(core.files, fileIds));
   }
 
   // ---- what intake hands on, inside the queue's turn ----

@@ -86,7 +86,7 @@ export class DurableEpochs implements SweepEpochs {
     const unsigned = await index.firstKey(familyFrom('q', index.state.signedEntry + 1));
     if (unsigned !== undefined && numberInKey(unsigned) <= this.#through) return false;
     // D5: what the collector sweeps after the answer does not come back.
-    const needed = await this.#core.needed(true);
+    const needed = await this.#core.waiting.needed(Number.MAX_SAFE_INTEGER);
     this.#answerable = needed !== undefined && needed.entry > this.#through;
     return this.#answerable;
   }

@@ -4,6 +4,7 @@ import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueuedItem } from '../log/facts.ts';
 import { decodeItemPlace, rawKey } from '../log/index-rows.ts';
+import { askIndex } from '../log/questions.ts';
 import type { QueuedItems } from './outbox.ts';
 import type { Recent } from './recent.ts';
 
@@ -22,10 +23,7 @@ export class DurableItems implements QueuedItems {
   }
 
   async readItem(id: ChunkId): Promise<QueuedItem | undefined> {
-    return (
-      this.#recent.takeItem(id) ??
-      this.#readAt(id, await this.#core.files.index.get(rawKey('i', id)))
-    );
+    return this.#recent.takeItem(id) ?? this.#readAt(id, (await this.#places([id]))[0]);
   }
 
   async *readItems(ids: readonly ChunkId[]): AsyncGenerator<QueuedItem | undefined, void, void> {
@@ -39,7 +37,8 @@ export class DurableItems implements QueuedItems {
   }
 
   #places(ids: readonly ChunkId[]): Promise<readonly (Uint8Array | undefined)[]> {
-    return this.#core.files.index.getMany(ids.map((id) => rawKey('i', id)));
+    const keys = ids.map((id) => rawKey('i', id));
+    return askIndex(this.#core, (index) => index.getMany(keys));
   }
 
   async #readAt(id: ChunkId, value: Uint8Array | undefined): Promise<QueuedItem | undefined> {

@@ -4,6 +4,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { DurableLosses } from '../ledger/durable-losses.ts';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
+import { mustKnow } from '../log/index-proof.ts';
 import {
   decodeItemPlace,
   decodeUnsigned,
@@ -11,6 +12,7 @@ import {
   numberInKey,
   rawKey,
 } from '../log/index-rows.ts';
+import { askIndex } from '../log/questions.ts';
 import { openDraft } from '../log/stored.ts';
 import { type BatchSealer, cutCommit } from './batch.ts';
 import type { DurableChain } from './chain.ts';
@@ -83,15 +85,13 @@ export class Signing {
     await core.change(() => core.flush());
     const { signedEntry } = core.files.index.state;
     const before = Math.min(this.#freshFrom(), signedEntry + MAX_COMMIT_ENTRIES + 1);
-    const { unsound, through } = await this.#lookFrom(
-      Math.max(signedEntry, this.#provenThrough) + 1,
-      before,
-    );
+    const first = Math.max(signedEntry, this.#provenThrough) + 1;
+    const { unsound, through } = await askIndex(core, () => this.#lookFrom(first, before));
     this.#provenThrough = Math.max(this.#provenThrough, through);
     if (unsound.length === 0) return;
     // Others may need the same items, and where these were is forgotten: so all is read, what came
     // meanwhile included.
-    const rest = await this.#lookFrom(through + 1, Number.MAX_SAFE_INTEGER);
+    const rest = await askIndex(core, () => this.#lookFrom(through + 1, Number.MAX_SAFE_INTEGER));
     await core.change(async () => {
       await core.flush();
       const newest = await this.#lookFrom(rest.through + 1, Number.MAX_SAFE_INTEGER);
@@ -124,6 +124,7 @@ export class Signing {
     for (;;) {
       const { record, unreadable, taken } = await cutCommit(core.files, chain, signer, recent);
       if (unreadable.length > 0) await losses.name(unreadable.map(({ entry }) => entry));
+      await this.#proveSkipped(taken.map(({ entry }) => entry));
       if (record !== undefined) await core.appendChain('signed', record);
       batch.settled([...unreadable, ...taken]);
       // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
@@ -132,6 +133,17 @@ export class Signing {
       recent.signed(core.files.index.state.signedEntry);
       await batch.eraseSent(core.files);
       return true;
+    }
+  }
+
+  /** D5: the index alone does not say that a number between signed ones waits no more. */
+  async #proveSkipped(entries: readonly number[]): Promise<void> {
+    const { core } = this.#parts;
+    let next = core.files.index.state.signedEntry + 1;
+    for (const entry of entries) {
+      const waits = entry > next ? await core.waiting.waitsIn(next, entry - 1) : undefined;
+      if (waits !== undefined) await mustKnow(core.files.index, waits);
+      next = entry + 1;
     }
   }
 
