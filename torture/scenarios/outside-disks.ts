@@ -5,6 +5,7 @@ import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import type { Finished } from '../../demo/programs.ts';
 import { type OutsideCase, tryCases } from '../outside/cases.ts';
 import { mustBeNamed, mustComeBack, mustSend } from '../outside/judge.ts';
+import { writeSmallFiles } from '../outside/small-files.ts';
 import { must, type Stage } from '../outside/stage.ts';
 import { CrowdedDisk } from '../soak/disk.ts';
 import { enrolled, mustDrainWhole, queued } from './outside-agent.ts';
@@ -168,7 +169,13 @@ export const outsideDiskScenarios: readonly TortureScenario[] = [
   scenario(
     'outside-disk-full-agent',
     'an agent on a disk with room for less and less: the error is named, what was captured is sent when there is room, and the rest is captured then.',
-    enrolled,
+    (stage) => enrolled(stage),
+    agentFull,
+  ),
+  scenario(
+    'small-files-disk-full',
+    'as outside-disk-full-agent, for a tree of 600 small files: the disk is full in the middle of what many of them share.',
+    (stage) => enrolled(stage, writeSmallFiles),
     agentFull,
   ),
   scenario(
