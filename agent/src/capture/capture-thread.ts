@@ -1,8 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
+import { BlockFeed, unpackStep } from './compare-worker.ts';
+import type { Difference } from './comparison.ts';
 import type { CaptureKeys } from './core.ts';
-import type { CaptureHost, Seen, WalkRequest } from './host.ts';
+import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { unpackFound } from './packing.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
@@ -66,6 +68,34 @@ export class CaptureThread implements CaptureHost {
     } finally {
       if (!last) this.#worker?.postMessage({ type: 'endWalk', id } satisfies ToWorker);
       this.#done(id);
+    }
+  }
+
+  async *compare(
+    request: CompareRequest,
+    known: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<readonly Difference[], void, void> {
+    const id = this.#newId();
+    const feed = new BlockFeed(known);
+    let last = false;
+    try {
+      let answer = this.#ask(id, { type: 'compare', id, request }, 'compared');
+      for (;;) {
+        const { step } = await answer;
+        last = step.last;
+        // The next step is prepared while the caller works on this one.
+        if (!last) {
+          const blocks = step.wants ? await feed.take() : undefined;
+          answer = this.#ask(id, { type: 'compareOn', id, blocks }, 'compared');
+          answer.catch(() => undefined);
+        }
+        yield unpackStep(step);
+        if (last) return;
+      }
+    } finally {
+      if (!last) this.#worker?.postMessage({ type: 'endCompare', id } satisfies ToWorker);
+      this.#done(id);
+      await feed.close();
     }
   }
 

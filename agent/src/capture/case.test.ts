@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
-import type { KnownFile } from '../queue/ledger/ledger.ts';
+import type { KnownStat } from '../queue/log/facts.ts';
+import { encodeColumns, type KnownRow, packKnown } from '../queue/log/known-block.ts';
+import { CONTENT_TAG_BYTES } from '../queue/log/payloads.ts';
 import { type BytePath, isSamePath, isWithin } from '../source/paths.ts';
 import { compileRules, excludedFrom, type WalkRules } from '../source/rules.ts';
 import type { SourcePort, SourceStat } from '../source/source-port.ts';
 import { walk } from '../source/walk.ts';
-import { type Change, compare, type Item } from './compare.ts';
-import type { Presence } from './presence.ts';
+import { Comparison, type Difference } from './comparison.ts';
 
 /** A path or name as binary string. */
 const b = (text: string): BytePath => Buffer.from(text).toString('latin1');
@@ -37,60 +38,41 @@ const found = (port: SourcePort, root: string, rules: WalkRules = none) => [
   ...walk(port, b(root), compileRules(rules, 'windows'), b(root), undefined, 'windows'),
 ];
 
-const known = (path: string): KnownFile => ({
-  path: Buffer.from(path),
-  kind: 'file',
-  size: 1,
-  mtimeNs: 1n,
-  ctimeNs: 1n,
-  ino: 1n,
-  mode: 0,
-  contentTag: new Uint8Array(32).fill(1),
-  capturedAtMs: 5_000_000,
-  resultPathLength: 0,
-  entry: 1,
-  state: 'safe',
-});
+const known = (name: string): KnownRow => {
+  const path = Buffer.from(name);
+  const stat: KnownStat = {
+    ...{ path, kind: 'file', size: 1, mtimeNs: 1n, ctimeNs: 1n, ino: 1n, mode: 0 },
+    ...{ contentTag: new Uint8Array(CONTENT_TAG_BYTES).fill(1), capturedAtMs: 5_000_000 },
+    resultPathLength: 0,
+  };
+  return { path, columns: encodeColumns({ entry: 1, stat }) };
+};
 
-async function differences(
-  port: SourcePort,
-  root: string,
-  before: readonly string[],
-): Promise<string[]> {
-  const items = found(port, root).filter((one): one is Item => one.type !== 'excluded');
-  const presence = {
-    nextBatch() {},
-    folder() {},
-    saw() {},
-    blind() {},
-    isGone: async () => true,
-  } as unknown as Presence;
-  const batches = <T>(list: readonly T[]) =>
-    (async function* () {
-      yield list;
-    })();
-  const told: string[] = [];
-  const changes = compare(
-    b(root),
-    batches(items),
-    batches(before.map(known)),
-    compileRules(none, 'windows'),
-    1e13,
-    presence,
+/** What a comparison tells of a drive on which these files were known. */
+function differences(port: SourcePort, root: string, before: readonly string[]): string[] {
+  const rules = compileRules(none, 'windows');
+  const comparison = new Comparison(
+    walk(port, b(root), rules, b(root), undefined, 'windows'),
+    { root: b(root), nowMs: 1e13, wanted: undefined },
+    rules,
     'windows',
   );
-  for await (const batch of changes)
-    for (const change of batch) if (!isFolder(change)) told.push(words(change));
-  return told;
+  comparison.give(
+    packKnown(before.map(known)).map(({ bytes }) => bytes),
+    true,
+  );
+  const { differences: told, last } = comparison.step();
+  expect(last).toBe(true);
+  return told.filter((one) => !isFolder(one)).map(words);
 }
 
-const isFolder = (change: Change): boolean =>
-  change.type === 'put' && change.item.stat.kind === 'directory';
+const isFolder = (one: Difference): boolean =>
+  one.type === 'put' && one.item.stat.kind === 'directory';
 
-function words(change: Change): string {
-  if (change.type === 'gone' || change.type === 'problem')
-    return `${change.type} ${shown(change.path)}`;
-  return `${change.known === undefined ? 'new' : change.type} ${shown(change.item.path)}`;
+function words(one: Difference): string {
+  if (one.type !== 'put' && one.type !== 'same')
+    return `${one.type} ${one.type === 'alike' ? '' : shown(one.path)}`;
+  return `${one.known === undefined ? 'new' : one.type} ${shown(one.item.path)}`;
 }
 
 describe('on Windows case tells no paths apart', () => {
@@ -158,7 +140,7 @@ describe('on Windows case tells no paths apart', () => {
 });
 
 describe('a rename in case alone', () => {
-  it('is no new file, and the old name is not gone', async () => {
+  it('is no new file, and the old name is not gone', () => {
     const port = drive({
       'C:\\Data': ['A.TXT', 'b.txt', 'RUN', 'Run.txt', 'z'],
       'C:\\Data\\RUN': ['One', 'TWO'],
@@ -171,7 +153,7 @@ describe('a rename in case alone', () => {
       'C:\\data\\run\\two',
       'C:\\data\\Z',
     ];
-    expect(await differences(port, 'C:\\Data', before)).toEqual([
+    expect(differences(port, 'C:\\Data', before)).toEqual([
       'same C:\\Data\\A.TXT',
       'same C:\\Data\\b.txt',
       'same C:\\Data\\Run.txt',
@@ -181,11 +163,11 @@ describe('a rename in case alone', () => {
     ]);
   });
 
-  it('leaves apart what is new and what is gone', async () => {
+  it('leaves apart what is new and what is gone', () => {
     const port = drive({ 'C:\\Data': ['A', 'c'] });
-    expect(await differences(port, 'C:\\Data', ['C:\\data\\a', 'C:\\data\\b'])).toEqual([
+    expect(differences(port, 'C:\\Data', ['C:\\data\\a', 'C:\\data\\b'])).toEqual([
       'same C:\\Data\\A',
-      'gone C:\\data\\b',
+      'absent C:\\data\\b',
       'new C:\\Data\\c',
     ]);
   });

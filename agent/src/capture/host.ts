@@ -3,6 +3,7 @@ import { type BytePath, pathBytes } from '../source/paths.ts';
 import { compileRules, type WalkRules } from '../source/rules.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
 import { type Found, walk } from '../source/walk.ts';
+import { type Compared, Comparison, type Difference } from './comparison.ts';
 import { CaptureCore, type CaptureKeys, CaptureRoom, type Sleep } from './core.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
@@ -13,6 +14,9 @@ export interface WalkRequest {
   readonly sourceRoot: BytePath;
   readonly rules: WalkRules;
 }
+
+/** A comparison of one file or folder with what is known of it. */
+export interface CompareRequest extends WalkRequest, Omit<Compared, 'root'> {}
 
 /** What one look at one path finds. */
 export interface Seen extends SourceStat {
@@ -32,6 +36,14 @@ export interface CaptureHost {
    * batch.
    */
   walk(request: WalkRequest): AsyncIterable<readonly Found[]>;
+  /**
+   * Compares a walk with what is known of it (`KnownFiles.knownBlocks`), in the order of both; no
+   * more than a few blocks, and one step of differences, are ahead.
+   */
+  compare(
+    request: CompareRequest,
+    known: AsyncIterable<Uint8Array>,
+  ): AsyncIterable<readonly Difference[]>;
   /** What is at one path, or the system's error name. */
   look(path: BytePath): Promise<Seen | string>;
   /** Captures files in order; see `CaptureCore`. */
@@ -55,6 +67,12 @@ export function* walkBatches(
     }
   }
   if (batch.length > 0) yield batch;
+}
+
+/** A comparison, to be given blocks and taken steps from. */
+export function comparisonOf(port: SourcePort, request: CompareRequest): Comparison {
+  const rules = compileRules(request.rules);
+  return new Comparison(walk(port, request.root, rules, request.sourceRoot), request, rules);
 }
 
 /** One look at one path: what is there, or the system's error name. */
@@ -88,6 +106,26 @@ export class LocalHost implements CaptureHost {
 
   async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
     yield* walkBatches(this.#port, request);
+  }
+
+  async *compare(
+    request: CompareRequest,
+    known: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<readonly Difference[], void, void> {
+    const comparison = comparisonOf(this.#port, request);
+    const blocks = known[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { differences, wants, last } = comparison.step();
+        yield differences;
+        if (last) return;
+        if (!wants) continue;
+        const next = await blocks.next();
+        comparison.give(next.done === true ? [] : [next.value], next.done === true);
+      }
+    } finally {
+      await blocks.return?.();
+    }
   }
 
   async look(path: BytePath): Promise<Seen | string> {

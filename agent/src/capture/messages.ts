@@ -1,5 +1,6 @@
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
+import type { FromComparison, ToComparison } from './compare-worker.ts';
 import type { CaptureKeys } from './core.ts';
 import type { Seen, WalkRequest } from './host.ts';
 import type { PackedFound } from './packing.ts';
@@ -16,6 +17,7 @@ export type ToWorker =
   /** Asks for the walk's next batch. */
   | { readonly type: 'next'; readonly id: number }
   | { readonly type: 'endWalk'; readonly id: number }
+  | ToComparison
   | { readonly type: 'look'; readonly id: number; readonly path: BytePath }
   | { readonly type: 'capture'; readonly id: number; readonly jobs: readonly CaptureJob[] }
   /** Answers `lookup`, in order. */
@@ -31,6 +33,7 @@ export type ToWorker =
 
 /** From the worker. */
 export type FromWorker =
+  | FromComparison
   | {
       readonly type: 'found';
       readonly id: number;

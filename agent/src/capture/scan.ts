@@ -1,5 +1,6 @@
+import type { KnownFiles } from '../queue/ledger/ledger.ts';
 import { allExcludedProblem, type Excluded } from '../source/excludes.ts';
-import { type BytePath, bytePath, isWithin } from '../source/paths.ts';
+import { type BytePath, bytePath, isWithin, pathBytes, separator } from '../source/paths.ts';
 import {
   type CompiledRules,
   compileRules,
@@ -7,12 +8,12 @@ import {
   RESTORED_FOLDER,
 } from '../source/rules.ts';
 import type { Source } from '../source/source.ts';
-import type { Found } from '../source/walk.ts';
-import { type Change, compare, type Item } from './compare.ts';
+import { type Change, judged } from './compare.ts';
 import { knownAt, Presence, type PresenceParts } from './presence.ts';
 
 /** One look at a source, or at a path in it. Changes nothing. */
 export interface Look extends PresenceParts {
+  readonly queue: { readonly ledger: Omit<KnownFiles, 'refresh' | 'knownUnder'> };
   readonly source: Source;
   readonly nowMs: number;
   /** The source's root, or a path in it. */
@@ -26,6 +27,11 @@ export interface Look extends PresenceParts {
   readonly acceptGone?: boolean;
   /** Only a person's question: nothing may be remembered. */
   readonly dryRun?: boolean;
+  /**
+   * Of what is as it was captured only these paths are told, and the members of these folder
+   * results; the rest is counted (`alike`). Everything is told unless it is set.
+   */
+  readonly wanted?: readonly BytePath[];
 }
 
 /**
@@ -89,15 +95,19 @@ async function* whatIsAt(
   rules: CompiledRules,
   presence: Presence,
 ): AsyncGenerator<readonly Change[], void, void> {
-  const { host, queue, source, nowMs, at, onExcluded } = look;
+  const { host, queue, places, source, nowMs, at, onExcluded } = look;
+  const { ledger } = queue;
   let excluded: Excluded | undefined;
-  const found = withoutExcluded(
-    host.walk({ root: at, sourceRoot: source.root, rules: source.rules }),
-    (taken) => {
-      excluded = taken;
-    },
-  );
-  yield* compare(at, found, knownAt(queue.ledger, at), rules, nowMs, presence);
+  const request = {
+    ...{ root: at, sourceRoot: source.root, rules: source.rules, nowMs },
+    // While a place was searched in vain, whatever is seen of it counts.
+    wanted: places.searching ? undefined : look.wanted,
+  };
+  const below = at.endsWith(separator) ? at : at + separator;
+  const blocks = ledger.knownBlocks(pathBytes(at), pathBytes(below));
+  yield* judged(host.compare(request, blocks), ledger, presence, (taken) => {
+    excluded = taken;
+  });
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });
   // A folder that holds only restored files has nothing to back up; a person who names such a
@@ -107,23 +117,6 @@ async function* whatIsAt(
     !excludedFrom(rules, at, source.root);
   if (excluded?.left === 0 && !onlyRestored)
     yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
-}
-
-function isItem(found: Found): found is Item {
-  return found.type !== 'excluded';
-}
-
-/** What was found; what was excluded is reported separately. */
-async function* withoutExcluded(
-  walked: AsyncIterable<readonly Found[]>,
-  tell: (excluded: Excluded) => void,
-): AsyncGenerator<readonly Item[], void, void> {
-  for await (const batch of walked) {
-    const last = batch.at(-1);
-    if (last?.type === 'excluded') tell(last.excluded);
-    // A copy only of the one batch that ends with it.
-    yield last?.type === 'excluded' ? batch.filter(isItem) : (batch as readonly Item[]);
-  }
 }
 
 /** The source that a path belongs to: the innermost root that holds it. */

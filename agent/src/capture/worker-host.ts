@@ -1,8 +1,9 @@
 import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
 import { CaptureThread } from './capture-thread.ts';
+import type { Difference } from './comparison.ts';
 import type { CaptureKeys } from './core.ts';
-import type { CaptureHost, Seen, WalkRequest } from './host.ts';
+import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 /**
@@ -53,6 +54,13 @@ export class WorkerHost implements CaptureHost {
 
   walk(request: WalkRequest): AsyncIterable<readonly Found[]> {
     return this.#first.walk(request);
+  }
+
+  compare(
+    request: CompareRequest,
+    known: AsyncIterable<Uint8Array>,
+  ): AsyncIterable<readonly Difference[]> {
+    return this.#first.compare(request, known);
   }
 
   look(path: BytePath): Promise<Seen | string> {

@@ -4,6 +4,7 @@ import { systemClock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { Found } from '../source/walk.ts';
 import { systemSource } from '../source/windows-source.ts';
+import { Comparisons } from './compare-worker.ts';
 import { LocalHost, lookAt, walkBatches } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { packFound, packWindow } from './packing.ts';
@@ -20,6 +21,7 @@ const { keys } = workerData as WorkerStart;
 const source = await systemSource();
 const host = new LocalHost(source, keys, systemClock, (ms) => pause(ms));
 const walks = new Map<number, Iterator<readonly Found[], void, void>>();
+const comparisons = new Comparisons(source);
 const exchanges = new Map<number, RemoteExchange>();
 
 function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
@@ -99,6 +101,13 @@ function handle(message: ToWorker): void {
     case 'endWalk':
       walks.delete(message.id);
       break;
+    case 'compare':
+    case 'compareOn':
+    case 'endCompare': {
+      const answered = comparisons.handle(message);
+      if (answered !== undefined) send(answered.answer, answered.transfer);
+      break;
+    }
     case 'look':
       send({ type: 'seen', id: message.id, stat: lookAt(source, message.path) });
       break;

@@ -11,13 +11,8 @@ export function courteousHost(host: CaptureHost, courtesy: Courtesy): CaptureHos
   if (!courtesy.limiting) return host;
   return {
     parallel: host.parallel,
-    async *walk(request) {
-      await courtesy.beforeWork();
-      for await (const batch of host.walk(request)) {
-        yield batch;
-        await courtesy.beforeWork();
-      }
-    },
+    walk: (request) => courteously(() => host.walk(request), courtesy),
+    compare: (request, known) => courteously(() => host.compare(request, known), courtesy),
     look: (path) => host.look(path),
     async capture(jobs, exchange) {
       await courtesy.beforeWork(exchange.signal);
@@ -25,6 +20,17 @@ export function courteousHost(host: CaptureHost, courtesy: Courtesy): CaptureHos
     },
     close: () => host.close(),
   };
+}
+
+async function* courteously<Batch>(
+  begin: () => AsyncIterable<Batch>,
+  courtesy: Courtesy,
+): AsyncGenerator<Batch, void, void> {
+  await courtesy.beforeWork();
+  for await (const batch of begin()) {
+    yield batch;
+    await courtesy.beforeWork();
+  }
 }
 
 function courteousExchange(

@@ -2,6 +2,7 @@ import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
+import type { Alike } from '../capture/comparison.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { Agent } from '../folder/agent.ts';
@@ -16,7 +17,7 @@ import type { ServiceView } from '../status/stock.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { connected, stillQueued, unreachable } from '../uplink/reach.ts';
 import { immediate } from '../watch/gate.ts';
-import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
+import { countAlike, countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import { CountAhead } from './count-ahead.ts';
 import { type LossList, listedLosses, untoldLosses } from './losses.ts';
 import { findRoots, type Root } from './roots.ts';
@@ -259,6 +260,7 @@ async function captureAll(
           // Only a capture looks for them.
           if (problems.codeOf(item.path) === 'streams') sweep.keep(item.path);
         },
+        alike: (alike: Alike) => countAlike(tally, alike),
         problem: (path: BytePath, problem: Problem) => named(path, problem, true),
       };
       const look = (path: BytePath): Look => ({
@@ -268,6 +270,7 @@ async function captureAll(
         source,
         nowMs: startedMs,
         at: path,
+        wanted: problems.pathsWith('streams'),
       });
       const capture = (what: Look): Promise<void> =>
         capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
@@ -315,10 +318,12 @@ async function dryRun(
       onExcluded,
       acceptGone,
       dryRun: true,
+      wanted: [],
     })) {
       if (signal.aborted) throw interrupted();
       if (change.type === 'problem') await named(change.path, change.problem, false);
       else if (change.type === 'same') countSame(tally, change.item);
+      else if (change.type === 'alike') countAlike(tally, change.alike);
       else if (change.type === 'gone') {
         tally.gone += 1;
         await emit({

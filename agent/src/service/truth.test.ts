@@ -98,6 +98,7 @@ function held(): { host: CaptureHost; reached: Promise<void>; letGo(): void } {
     host: {
       parallel: 1,
       walk: (request) => host.walk(request),
+      compare: (request, known) => host.compare(request, known),
       look: (path) => host.look(path),
       capture: async (jobs, exchange) => {
         reached.resolve();
@@ -154,10 +155,11 @@ test('before the first look is done nothing is said of all', async () => {
   const { host } = lab.bench;
   const slow: CaptureHost = {
     parallel: 1,
-    walk: async function* (request) {
+    walk: (request) => host.walk(request),
+    compare: async function* (request, known) {
       reached.resolve();
       await gate.promise;
-      yield* host.walk(request);
+      yield* host.compare(request, known);
     },
     look: (path) => host.look(path),
     capture: (jobs, exchange) => host.capture(jobs, exchange),

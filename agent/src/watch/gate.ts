@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Completion } from '@aliquot/proto';
 import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
+import type { Alike } from '../capture/comparison.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { KnownFile } from '../queue/ledger/ledger.ts';
@@ -21,6 +22,8 @@ export interface GateParts {
   readonly trustStamps: boolean;
   /** A file that is as it was captured. */
   readonly onSame: (item: FoundItem) => void;
+  /** Files that are as they were captured, of which nothing more was to be told. */
+  readonly onAlike: (alike: Alike) => void;
   /** A folder that is there, whether as it was captured or not. */
   readonly onFolder: (item: FoundItem) => void;
   /** Something that was seen and must wait: its problem, if it has one, stays. */
@@ -135,6 +138,11 @@ export async function* settled(
   };
 
   for await (const change of changes) {
+    if (change.type === 'alike') {
+      parts.onAlike(change.alike);
+      for (const folder of change.alike.folders) parts.onFolder(folder);
+      continue;
+    }
     const path = change.type === 'put' || change.type === 'same' ? change.item.path : change.path;
     for (const [folder, unit] of open)
       if (orderOf(path) >= orderOf(folder) + afterSeparator) close(folder, unit);
@@ -182,7 +190,10 @@ export async function* settled(
       else if (change.type === 'gone') {
         if (go.completion !== 'growing')
           yield { type: 'gone', source, path: change.path, known: change.known };
-      } else if (change.type === 'put' || (go.whole && isReadAgain(change.known)))
+      } else if (
+        change.type === 'put' ||
+        (change.type === 'same' && go.whole && isReadAgain(change.known))
+      )
         yield put(go, change);
     }
     parts.onReady(folder, false);
@@ -195,6 +206,7 @@ export async function* immediate(
   source: Source,
   on: {
     same: (item: FoundItem) => void;
+    alike: (alike: Alike) => void;
     problem: (path: BytePath, problem: Problem) => Promise<void>;
   },
 ): AsyncGenerator<CaptureTask, void, void> {
@@ -211,6 +223,7 @@ export async function* immediate(
       else if (change.type === 'gone')
         yield { type: 'gone', source, path: change.path, known: change.known };
       else if (change.type === 'problem') await on.problem(change.path, change.problem);
+      else if (change.type === 'alike') on.alike(change.alike);
       else on.same(change.item);
     }
   }

@@ -45,6 +45,7 @@ async function pass(
   const host: CaptureHost = {
     parallel: 1,
     walk: (request) => bench.host.walk(request),
+    compare: (request, known) => bench.host.compare(request, known),
     look: async (path) => look(path) ?? bench.host.look(path),
     capture: (jobs, exchange) => bench.host.capture(jobs, exchange),
     close: async () => undefined,

@@ -17,7 +17,7 @@ import { type CompiledRules, compileRules, excludedFrom } from '../source/rules.
 import type { Source } from '../source/source.ts';
 import { type GateParts, settled } from './gate.ts';
 import { Settler } from './settle.ts';
-import { addTally, countOutcome, countSame, newTally, type Tally } from './tally.ts';
+import { addTally, countAlike, countOutcome, countSame, newTally, type Tally } from './tally.ts';
 
 export interface SourceWatchParts {
   readonly host: CaptureHost;
@@ -216,6 +216,7 @@ export class SourceWatch {
         // Only a capture looks for them.
         if (problems.codeOf(item.path) === 'streams') sweep.keep(item.path);
       },
+      onAlike: (alike) => countAlike(tally, alike),
       onWaiting: (path) => sweep.keep(path),
       onUnsettled: (path, sinceMs) => void unsettled.set(path, sinceMs),
       onReady: (folder, isReady) =>
@@ -230,7 +231,9 @@ export class SourceWatch {
     const onExcluded = (excluded: Excluded): void => {
       this.excluded = excluded;
     };
-    const look = { ...this.#lookAt(at), ...(at === this.source.root ? { onExcluded } : {}) };
+    // A look at one result is short; a scan must not tell of a million files that are as they were.
+    const whole = { onExcluded, wanted: this.#wanted() };
+    const look = { ...this.#lookAt(at), ...(at === this.source.root ? whole : {}) };
     try {
       await capturer.run(settled(unlessStopped(scan(look), signal), parts), signal);
     } finally {
@@ -242,6 +245,13 @@ export class SourceWatch {
         await problems.set(path, unsettledProblem(), sinceMs);
     if (!signal.aborted) await sweep.finish();
     return tally;
+  }
+
+  /** Of what this must hear although it is as it was captured: `onSame`, and the settler's. */
+  #wanted(): readonly BytePath[] {
+    const wanted = this.#parts.problems.pathsWith('streams').slice();
+    for (const [path] of this.#settler.entries()) wanted.push(path);
+    return wanted;
   }
 
   #lookAt(at: BytePath): Look {

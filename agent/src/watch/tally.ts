@@ -1,5 +1,6 @@
 import type { CaptureOutcome } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
+import type { Alike } from '../capture/comparison.ts';
 
 /** What a scan or backup met and did. */
 export interface Tally {
@@ -48,6 +49,15 @@ export function countSame(tally: Tally, { stat }: FoundItem): void {
     tally.unchanged += 1;
     tally.bytes += stat.size;
   }
+}
+
+/** Counts what is as it was captured, and was not told one by one. */
+export function countAlike(tally: Tally, { files, bytes, links, folders }: Alike): void {
+  tally.folders += folders.length;
+  tally.links += links;
+  tally.files += files;
+  tally.unchanged += files;
+  tally.bytes += bytes;
 }
 
 /** Counts how a task ended. */

@@ -156,10 +156,14 @@ export async function openBench(
         source,
         nowMs: clock.nowMs(),
         at: at === undefined ? root : fromText(at, data),
+        wanted: problems.pathsWith('streams'),
       });
       const tasks = immediate(unlessStopped(changes, signal), source, {
         same: () => {
           same += 1;
+        },
+        alike: ({ files, links, folders }) => {
+          same += files + links + folders.length;
         },
         problem: async (path, problem) => {
           told.push(`${problem.code} ${name(path)}`);

@@ -3,6 +3,7 @@ import type { ProblemRecord } from '../log/facts.ts';
 import { familyRange, rawKey } from '../log/index-rows.ts';
 import type { IndexState } from '../log/index-state.ts';
 import type { IndexStore } from '../log/index-store.ts';
+import { decodeColumns, encodeColumns, type KnownRow, packKnown } from '../log/known-block.ts';
 import { decodeProblem, encodeKnown, encodeProblem, type KnownRecord } from '../log/payloads.ts';
 import { askIndex, askIndexForMany } from '../log/questions.ts';
 import type { CachedChunk, FileProblem, KnownFile, Ledger } from './ledger.ts';
@@ -32,6 +33,14 @@ export class DurableLedger implements Ledger {
 
   async *knownBatches(prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
     yield* askIndexForMany(this.#core, (index) => knownIn(index, prefix));
+  }
+
+  async *knownBlocks(path: Uint8Array, below: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+    yield* askIndexForMany(this.#core, (index) => blocksIn(index, path, below));
+  }
+
+  knownIn(row: KnownRow): KnownFile {
+    return knownFrom(decodeColumns(row), this.#core.files.index.state);
   }
 
   refresh(known: KnownFile): Promise<void> {
@@ -76,6 +85,18 @@ async function* knownIn(
 ): AsyncGenerator<readonly KnownFile[], void, void> {
   for await (const batch of index.known.batches(prefix))
     yield batch.map((known) => knownFrom(known, index.state));
+}
+
+async function* blocksIn(
+  { known }: IndexStore,
+  path: Uint8Array,
+  below: Uint8Array,
+): AsyncGenerator<Uint8Array, void, void> {
+  const self = await known.written(path);
+  if (self !== undefined)
+    for (const { bytes } of packKnown([{ path: self.stat.path, columns: encodeColumns(self) }]))
+      yield bytes;
+  yield* known.blocks(below);
 }
 
 function knownFrom({ entry, stat }: KnownRecord, state: IndexState): KnownFile {

@@ -1,5 +1,6 @@
 import type { ChunkId } from '@aliquot/proto';
 import type { FileReference, KnownStat, LostReason, ProblemRecord } from '../log/facts.ts';
+import type { KnownRow } from '../log/known-block.ts';
 
 /*
  * What the agent knows: of every file, of what is not protected and why, of results that wait at
@@ -59,6 +60,13 @@ export interface KnownFiles {
   knownUnder(prefix: Uint8Array): AsyncIterable<KnownFile>;
   /** The same, many at a time: a scan of a hundred thousand files must not wait for each. */
   knownBatches(prefix: Uint8Array): AsyncIterable<readonly KnownFile[]>;
+  /**
+   * What is known of a path and of everything that begins with `below`, as blocks (`KnownCursor`):
+   * in byte order, as they are written, for whoever compares a million files.
+   */
+  knownBlocks(path: Uint8Array, below: Uint8Array): AsyncIterable<Uint8Array>;
+  /** A file of such a block. */
+  knownIn(row: KnownRow): KnownFile;
   /**
    * Records changed stat fields of a known file whose newest version (`entry`) still says all else;
    * makes no version.

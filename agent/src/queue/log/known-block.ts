@@ -7,7 +7,7 @@ import { CONTENT_TAG_BYTES, checkPath, type KnownRecord, MAX_PATH_BYTES } from '
  *
  *   block     u8 1, then the files one behind the other
  *   file      varint bytes that its path shares with the one before it, varint the other bytes, those bytes,
- *             u8 length of the columns, columns
+ *             varint length of the columns, columns
  *   columns   u8 kind, i64 mtime, i64 ctime, u64 inode, u32 mode, content tag, then varints: size, entry number,
  *             captured (ms), result path length
  *
@@ -28,7 +28,7 @@ const INODE = 17;
 const MODE = 25;
 const TAG = 29;
 const VARINTS = TAG + CONTENT_TAG_BYTES;
-const MOST_COLUMNS = 255;
+const MOST_COLUMNS = 127;
 
 /** A known file as it stands in a block. */
 export interface KnownRow {
@@ -140,24 +140,26 @@ function packOne(rows: readonly KnownRow[], from: number, most: number): KnownBl
 export function unpackKnown(block: Uint8Array): KnownRow[] {
   const rows: KnownRow[] = [];
   const cursor = new KnownCursor(block);
-  while (cursor.next())
-    rows.push({ path: Buffer.from(cursor.path, 'latin1'), columns: cursor.columns });
+  while (cursor.next()) rows.push(cursor.row);
   return rows;
 }
 
 /**
- * Goes through a block file by file. Error: `QUEUE_DAMAGED`. Seam: for the scan that compares in its
- * worker.
+ * Goes through a block file by file, and says of each what a scan compares without making an object
+ * of it. Error: `QUEUE_DAMAGED`.
  */
 export class KnownCursor {
   readonly #reader: Reader;
+  readonly #view: DataView;
+  /** Where the columns of the file begin, and end. */
+  #from = 0;
+  #to = 0;
   /** The path of the file, one character for each byte. */
   path = '';
-  /** Its columns, in the memory of the block. */
-  columns: Uint8Array = new Uint8Array(0);
 
   constructor(block: Uint8Array) {
     this.#reader = new Reader(block, 1);
+    this.#view = new DataView(block.buffer, block.byteOffset, block.byteLength);
     if (block[0] !== VERSION) throw damaged('unknown layout');
   }
 
@@ -170,8 +172,71 @@ export class KnownCursor {
     if (keep > this.path.length || keep + add > MAX_PATH_BYTES || keep + add === 0)
       throw damaged('its paths');
     this.path = this.path.slice(0, keep) + reader.text(add);
-    this.columns = reader.take(reader.u8());
+    const length = reader.varint();
+    if (length < VARINTS + 4 || length > MOST_COLUMNS) throw damaged('its columns');
+    reader.pass(length);
+    this.#from = reader.at - length;
+    this.#to = reader.at;
     return true;
+  }
+
+  /** The columns of the file, in the memory of the block. */
+  get columns(): Uint8Array {
+    return this.#reader.part(this.#from, this.#to);
+  }
+
+  /** The file as it is handed on. */
+  get row(): KnownRow {
+    return { path: Buffer.from(this.path, 'latin1'), columns: this.columns };
+  }
+
+  get kind(): KnownStat['kind'] {
+    const kind = kinds[this.#view.getUint8(this.#from)];
+    if (kind === undefined) throw damaged('unknown kind');
+    return kind;
+  }
+
+  get mtimeNs(): bigint {
+    return this.#view.getBigInt64(this.#from + MTIME);
+  }
+
+  get ctimeNs(): bigint {
+    return this.#view.getBigInt64(this.#from + CTIME);
+  }
+
+  get ino(): bigint {
+    return this.#view.getBigUint64(this.#from + INODE);
+  }
+
+  get mode(): number {
+    return this.#view.getUint32(this.#from + MODE);
+  }
+
+  get contentTag(): Uint8Array {
+    return this.#reader.part(this.#from + TAG, this.#from + VARINTS);
+  }
+
+  get size(): number {
+    return this.#number(0);
+  }
+
+  get capturedAtMs(): number {
+    return this.#number(2);
+  }
+
+  get resultPathLength(): number {
+    return this.#number(3);
+  }
+
+  /** One of the numbers behind the fixed columns, in their order. */
+  #number(which: number): number {
+    const reader = this.#reader;
+    const end = reader.at;
+    reader.at = this.#from + VARINTS;
+    for (let before = 0; before < which; before += 1) reader.varint();
+    const number = reader.varint();
+    reader.at = end;
+    return number;
   }
 }
 
@@ -186,10 +251,6 @@ class Reader {
 
   get atEnd(): boolean {
     return this.at >= this.#bytes.length;
-  }
-
-  u8(): number {
-    return this.take(1)[0] as number;
   }
 
   varint(): number {
@@ -208,17 +269,17 @@ class Reader {
   }
 
   text(length: number): string {
-    this.#reach(length);
+    this.pass(length);
     return this.#bytes.toString('latin1', this.at - length, this.at);
   }
 
-  /** The next bytes, not copied. */
-  take(length: number): Uint8Array {
-    this.#reach(length);
-    return this.#bytes.subarray(this.at - length, this.at);
+  /** Some of the bytes, not copied. */
+  part(from: number, to: number): Uint8Array {
+    return this.#bytes.subarray(from, to);
   }
 
-  #reach(length: number): void {
+  /** Goes past so many bytes. */
+  pass(length: number): void {
     if (length > this.#bytes.length - this.at) throw damaged('it ends too early');
     this.at += length;
   }
