@@ -6,7 +6,8 @@ import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { standardError } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
-import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
+import { toRestoreItem } from '@aliquot/shared/restore/placing';
+import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { CommandContext } from '../../collector/src/cli/context.ts';
 import { fetchItems } from '../../collector/src/operator/fetch-items.ts';
 import { openVault } from '../../collector/src/operator/open-vault.ts';
@@ -66,10 +67,9 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
       for await (const version of all) {
         if (version.entry.kind !== 'file') continue;
         const hash = createHash('sha256');
-        await restoreFiles({
+        await restoreFiles([toRestoreItem(version)], {
           vaultId: kit.descriptor.vaultId,
-          items: [toRestoreItem(version)],
-          fetchChunks: (ids) => fetchItems(vault, ids),
+          fetchItems: (ids) => fetchItems(vault.reading, ids),
           writer: proofTarget(async (piece) => {
             hash.update(piece);
             bytes += piece.length;

@@ -8,7 +8,7 @@ import {
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
-import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/restore-files';
+import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/placing';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import type { Uplink } from '../uplink/uplink.ts';

@@ -4,9 +4,10 @@ import { formatInstant, pathText, printable } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import type { Unopened } from '@aliquot/shared/commit/open-names';
+import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
-import type { FetchedItem, RestoreSummary } from '@aliquot/shared/restore/restore-files';
-import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import type { FetchedItem } from '@aliquot/shared/restore/arrivals';
+import { type RestoreSummary, restoreFiles } from '@aliquot/shared/restore/restore-files';
 import { RestoreWriter, type WriterOptions } from '@aliquot/shared/restore/writer';
 import { defaultFolderResults } from '@aliquot/shared/settings/defaults';
 import { sourceFor } from '../capture/scan.ts';
@@ -240,10 +241,9 @@ async function restoreOne(
   // What came of each named path: of one of which nothing came, it is not said that it was
   // restored.
   const came = new Map<BytePath, number>();
-  const summary = await restoreFiles({
+  const summary = await restoreFiles(items(), {
     vaultId: agent.identity.descriptor.vaultId,
-    items: items(),
-    fetchChunks: (ids) => fetched(agent, ids),
+    fetchItems: (ids) => fetched(agent, ids),
     writer,
     onProgress: ({ files, bytes, path }) =>
       void emit({ event: 'progress', files, bytes, path: pathText(path) }),
@@ -271,9 +271,15 @@ async function* fetched(
   { uplink }: Agent,
   ids: readonly ChunkId[],
 ): AsyncGenerator<FetchedItem, void, void> {
-  // `restoreFiles` reports what the collector does not have, file by file.
+  // The collector answers in the order of its packs. `restoreFiles` reports what it does not have,
+  // file by file.
+  const came = new Map<string, Uint8Array>();
   for await (const item of uplink.fetch(ids))
-    if ('bytes' in item) yield { id: item.id, bytes: item.bytes };
+    if ('bytes' in item) came.set(hex(item.id), item.bytes);
+  for (const id of ids) {
+    const bytes = came.get(hex(id));
+    if (bytes !== undefined) yield { id, bytes };
+  }
 }
 
 function add(total: Record<keyof RestoreSummary, number>, more: RestoreSummary): void {

@@ -2,8 +2,8 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
-import { OpenPool } from '@aliquot/shared/restore/open-pool';
-import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
+import { toRestoreItem } from '@aliquot/shared/restore/placing';
+import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
@@ -58,18 +58,16 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
   const unopened = new UnopenedList();
   const version = await versionAt(open, options, atMs, unopened, output);
   let failure: Error | undefined;
-  const opener = new OpenPool();
-  await restoreFiles({
+  const { reading } = open.vault;
+  await restoreFiles([toRestoreItem(version)], {
     vaultId: open.kit.descriptor.vaultId,
-    items: [toRestoreItem(version)],
-    fetchChunks: (ids) => fetchItems(open.vault, ids),
-    fetchAgain: (id) => fetchAgain(open.vault, id),
+    fetchItems: (ids) => fetchItems(reading, ids),
+    fetchAgain: (id) => fetchAgain(reading, id),
     writer: proofTarget((bytes) => output.bytes(bytes)),
-    opener,
     onFailure: (_path, error) => {
       failure = error;
     },
-  }).finally(() => opener.close());
+  });
   if (failure !== undefined) {
     throw new CommandError(
       'COMMAND_DAMAGED',

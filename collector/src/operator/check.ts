@@ -2,13 +2,11 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, formatCounted, pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Random } from '@aliquot/shared/ports';
-import { OpenPool } from '@aliquot/shared/restore/open-pool';
-import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
+import { toRestoreItem } from '@aliquot/shared/restore/placing';
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { type AgentView, everyBranch } from './agent-view.ts';
-import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import {
   type CollectorOptions,
@@ -19,6 +17,7 @@ import {
   withKit,
 } from './options.ts';
 import { proofTarget } from './proof-target.ts';
+import { FileThreads } from './restoring.ts';
 import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, openVersions, type VersionWatch } from './verified.ts';
 import { HeadCollection } from './witness-heads.ts';
@@ -45,19 +44,19 @@ export function registerCheck(program: Command, context: CommandContext): void {
 async function checkCommand(context: CommandContext, options: CheckOptions): Promise<void> {
   const output = outputOf(context, options);
   const share = parseShare(options.sample);
-  const opener = new OpenPool();
-  opener.start();
+  const threads = new FileThreads();
+  threads.start();
   try {
     const open = await openVault(context, options);
-    await checkVault(context, options, { open, opener, share, output });
+    await checkVault(context, options, { open, threads, share, output });
   } finally {
-    await opener.close();
+    await threads.close();
   }
 }
 
 interface Checking {
   readonly open: OpenVault;
-  readonly opener: OpenPool;
+  readonly threads: FileThreads;
   readonly share: number;
   readonly output: Output;
 }
@@ -65,7 +64,7 @@ interface Checking {
 async function checkVault(
   context: CommandContext,
   options: CheckOptions,
-  { open, opener, share, output }: Checking,
+  { open, threads, share, output }: Checking,
 ): Promise<void> {
   const agents =
     options.agent === undefined
@@ -80,13 +79,9 @@ async function checkVault(
   try {
     for (const agent of agents) {
       const failures: { path: string; code: string; message: string }[] = [];
-      const done = await restoreFiles({
-        vaultId: open.kit.descriptor.vaultId,
-        items: drawn(open, agent, share, context.random, { heads, unopened }),
-        fetchChunks: (ids) => fetchItems(open.vault, ids),
-        fetchAgain: (id) => fetchAgain(open.vault, id),
+      const files = drawn(open, agent, share, context.random, { heads, unopened });
+      const done = await threads.restore(open, files, undefined, {
         writer: proofTarget(async () => undefined),
-        opener,
         onProgress: ({ files, bytes, path }) =>
           progress.update({
             files: all.files + files,

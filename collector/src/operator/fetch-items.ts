@@ -1,27 +1,32 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AliquotError, type ChunkId } from '@aliquot/proto';
-import { hex } from '@aliquot/shared/crypto/bytes';
-import type { FetchedItem } from '@aliquot/shared/restore/restore-files';
-import type { VaultClient } from './client/vault-client.ts';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { FetchedItem } from '@aliquot/shared/restore/arrivals';
+import { StreamError } from '../api/record-stream.ts';
+import type { ReadingClient } from './client/reading-client.ts';
 
 const pausesMs = [500, 2_000, 8_000];
 
 /**
- * Fetches sealed items for a restore. What the collector lacks is left out (the restore names the
- * files); a connection that breaks is made again for the rest, a few times.
+ * Fetches sealed items for a restore, in the order of `ids`. What the collector lacks is left out
+ * (the restore names the files); a connection that breaks is made again for the rest, a few times.
+ * An answer to another question ends it.
  */
 export async function* fetchItems(
-  vault: Pick<VaultClient, 'reading'>,
+  reading: Pick<ReadingClient, 'items'>,
   ids: readonly ChunkId[],
   doubted = false,
 ): AsyncGenerator<FetchedItem> {
-  const waiting = new Map(ids.map((id) => [hex(id), id]));
+  let at = 0;
   for (const pauseMs of [...pausesMs, undefined]) {
     try {
-      for await (const item of vault.reading.items([...waiting.values()], doubted)) {
-        if (!waiting.delete(hex(item.id)) || item.type !== 'item') continue;
-        yield { id: item.id, bytes: item.bytes };
+      for await (const item of reading.items(ids.slice(at), doubted)) {
+        const wanted = ids[at];
+        if (wanted === undefined || !equalBytes(wanted, item.id)) throw notAsked();
+        at += 1;
+        if (item.type === 'item') yield { id: wanted, bytes: item.bytes };
       }
+      if (at < ids.length) throw notAsked();
       return;
     } catch (error) {
       if (pauseMs === undefined || !(error instanceof AliquotError) || !error.retryable)
@@ -31,11 +36,16 @@ export async function* fetchItems(
   }
 }
 
+function notAsked(): StreamError {
+  const says = 'the collector sent other items than were asked for, or in another order';
+  return new StreamError('STREAM_MALFORMED', says);
+}
+
 /** One item whose bytes were not what its id stands for: the collector proves it before it answers. */
 export async function fetchAgain(
-  vault: Pick<VaultClient, 'reading'>,
+  reading: Pick<ReadingClient, 'items'>,
   id: ChunkId,
 ): Promise<Uint8Array | undefined> {
-  for await (const { bytes } of fetchItems(vault, [id], true)) return bytes;
+  for await (const { bytes } of fetchItems(reading, [id], true)) return bytes;
   return undefined;
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { pathText, printable } from '@aliquot/shared/cli/format';
 import { RestoreError } from '@aliquot/shared/restore/errors';
-import { type FileSpec, isProvedBy, type RestoreTarget } from '@aliquot/shared/restore/writer';
+import { type FileSpec, isProvedBy } from '@aliquot/shared/restore/file-writer';
+import type { RestoreTarget } from '@aliquot/shared/restore/writer';
 
 /**
  * A restore target that writes no file: it hands each file's bytes to `take` and compares size and
@@ -9,6 +10,9 @@ import { type FileSpec, isProvedBy, type RestoreTarget } from '@aliquot/shared/r
  */
 export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): RestoreTarget {
   return {
+    async place() {
+      return { final: Buffer.alloc(0) };
+    },
     async file(spec) {
       const hash = createHash('sha256');
       let size = 0;
@@ -23,6 +27,7 @@ export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): Restore
           return 'written';
         },
         async abort() {},
+        async leave() {},
       };
     },
     async directory() {},

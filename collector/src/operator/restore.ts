@@ -3,14 +3,13 @@ import { formatBytes, formatCounted, pathText, printable } from '@aliquot/shared
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
-import { OpenPool } from '@aliquot/shared/restore/open-pool';
-import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
+import { toRestoreItem } from '@aliquot/shared/restore/placing';
+import type { RestoreSummary } from '@aliquot/shared/restore/restore-files';
 import { RestoreWriter } from '@aliquot/shared/restore/writer';
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
-import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import {
@@ -22,6 +21,7 @@ import {
   withKit,
 } from './options.ts';
 import { type PathOptions, type WantedPaths, wantedPaths, withPaths } from './path-options.ts';
+import { FileThreads } from './restoring.ts';
 import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
 
@@ -62,19 +62,19 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   requireOneTime(options);
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const paths = await wantedPaths(context, options);
-  const opener = new OpenPool();
-  opener.start();
+  const threads = new FileThreads();
+  threads.start();
   try {
     const open = await openVault(context, options);
-    await restoreFrom(context, options, { open, opener, atMs, paths, output });
+    await restoreFrom(context, options, { open, threads, atMs, paths, output });
   } finally {
-    await opener.close();
+    await threads.close();
   }
 }
 
 interface Restoring {
   readonly open: OpenVault;
-  readonly opener: OpenPool;
+  readonly threads: FileThreads;
   readonly atMs: number | undefined;
   readonly paths: WantedPaths;
   readonly output: Output;
@@ -83,7 +83,7 @@ interface Restoring {
 async function restoreFrom(
   context: CommandContext,
   options: RestoreOptions,
-  { open, opener, atMs, paths, output }: Restoring,
+  { open, threads, atMs, paths, output }: Restoring,
 ): Promise<void> {
   const agent = await open.vault.roster.history(options.agent);
   const unopened = new UnopenedList();
@@ -114,19 +114,21 @@ async function restoreFrom(
   });
   const failures: { path: Uint8Array; error: RestoreError }[] = [];
   const progress = output.progress('restored');
-  const summary = await restoreFiles({
-    vaultId: open.kit.descriptor.vaultId,
-    items: items(wanted()),
-    fetchChunks: (ids) => fetchItems(open.vault, ids),
-    fetchAgain: (id) => fetchAgain(open.vault, id),
-    writer,
-    opener,
-    onProgress: ({ files, bytes, path }) =>
-      progress.update({ files, bytes, ...totals.figures, current: () => pathText(path) }),
-    onFailure: (path, error) => {
-      failures.push({ path, error });
-    },
-  }).finally(() => progress.done());
+  const summary = await threads
+    .restore(
+      open,
+      items(wanted()),
+      { overwrite: options.overwrite === true },
+      {
+        writer,
+        onProgress: ({ files, bytes, path }) =>
+          progress.update({ files, bytes, ...totals.figures, current: () => pathText(path) }),
+        onFailure: (path, error) => {
+          failures.push({ path, error });
+        },
+      },
+    )
+    .finally(() => progress.done());
   for (const { code, message } of agent.problems)
     if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
@@ -216,7 +218,7 @@ async function totalsOf(
 
 async function tell(
   output: Output,
-  summary: Awaited<ReturnType<typeof restoreFiles>>,
+  summary: RestoreSummary,
   failures: readonly { path: Uint8Array; error: RestoreError }[],
   to: string,
 ): Promise<void> {

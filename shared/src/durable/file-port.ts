@@ -35,9 +35,16 @@ export interface DirectoryEntry {
 /**
  * How to open a file: `read` and `readNoFollow` for reading (the latter refuses a symbolic link and
  * never waits on a pipe), `createNew` for writing and reading a file that must not exist, `update`
- * for reading and writing one that must exist, `updateOrCreate` for either.
+ * for reading and writing one that must exist (`updateNoFollow`: and is no symbolic link),
+ * `updateOrCreate` for either.
  */
-export type OpenMode = 'read' | 'readNoFollow' | 'createNew' | 'update' | 'updateOrCreate';
+export type OpenMode =
+  | 'read'
+  | 'readNoFollow'
+  | 'createNew'
+  | 'update'
+  | 'updateNoFollow'
+  | 'updateOrCreate';
 
 /** An open file. Positions are absolute; there is no cursor. */
 export interface OpenFile {
@@ -115,11 +122,13 @@ export interface FilePort {
 
 const onWindows = process.platform === 'win32';
 
-const flagsOf: Record<OpenMode, number> = {
+/** For `open` of Node. */
+export const flagsOf: Record<OpenMode, number> = {
   read: constants.O_RDONLY,
   readNoFollow: constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0),
   createNew: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0),
   update: constants.O_RDWR,
+  updateNoFollow: constants.O_RDWR | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0),
   updateOrCreate: constants.O_RDWR | constants.O_CREAT,
 };
 
@@ -135,7 +144,8 @@ function kindOf(stats: BigStats): FileKind {
   return stats.isSymbolicLink() ? 'symlink' : 'other';
 }
 
-function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
+/** What Node says about a name, as a port says it. */
+export function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
   return {
     kind: kindOf(stats),
     size: Number(stats.size),
@@ -154,7 +164,7 @@ function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
  * before it. This picks the grid point that shows the same microsecond and is nearest to the wish:
  * exactly the wish, when it was itself set by such a double.
  */
-function secondsForTime(ns: bigint): number | Date {
+export function secondsForTime(ns: bigint): number | Date {
   if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
   const plain = Number(ns) / 1e9;
   const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);
@@ -167,7 +177,7 @@ function secondsForTime(ns: bigint): number | Date {
 }
 
 /** Whether Node sets exactly this time. */
-function nodeKeeps(ns: bigint): boolean {
+export function nodeKeeps(ns: bigint): boolean {
   const seconds = secondsForTime(ns);
   return typeof seconds === 'number' ? shownFor(seconds) === ns : ns % 1_000_000n === 0n;
 }

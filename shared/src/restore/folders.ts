@@ -3,7 +3,8 @@ import { exists, joinRaw, syncAncestors } from '../durable/durable.ts';
 import { type FilePort, parentOf, type RawPath } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
-import { type RestoreRun, removeLeftovers } from './leftovers.ts';
+import type { UnfinishedPart } from './file-writer.ts';
+import { type RestoreRun, removeLeftovers, removeParts } from './leftovers.ts';
 import { timeFailure } from './target.ts';
 
 interface Wish {
@@ -37,6 +38,9 @@ export class TargetFolders {
    * that had to be opened up.
    */
   readonly #wishes = new Map<string, Wish>();
+
+  /** By folder and tag: what restores that were cut have left. */
+  readonly #parts = new Map<string, Map<string, UnfinishedPart>>();
 
   private constructor(port: FilePort, root: Buffer, forbidden: readonly Buffer[], run: RestoreRun) {
     this.#port = port;
@@ -101,13 +105,12 @@ export class TargetFolders {
       });
   }
 
-  /** Throws `RESTORE_NAME_CLASH` when `path` exists, but under a name spelled differently. */
-  async refuseClash(path: Buffer): Promise<void> {
-    const folder = parentOf(path);
-    const name = path.subarray(joinRaw(folder, '').length);
-    for await (const entry of this.#port.list(folder)) if (entry.name.equals(name)) return;
-    const says = `${printable(pathText(path))} was not restored: the target holds a name that differs only in case or spelling; restore to another disk`;
-    throw new RestoreError('RESTORE_NAME_CLASH', says);
+  /** What an earlier restore had written of a file when it was cut; told once. */
+  unfinished(final: Buffer, tag: Buffer): UnfinishedPart | undefined {
+    const parts = this.#parts.get(parentOf(final).toString('latin1'));
+    const part = parts?.get(tag.toString('hex'));
+    parts?.delete(tag.toString('hex'));
+    return part;
   }
 
   /**
@@ -117,6 +120,8 @@ export class TargetFolders {
     explain: (path: Buffer, error: unknown) => RestoreError,
   ): Promise<{ path: Buffer; error: RestoreError }[]> {
     const failed: { path: Buffer; error: RestoreError }[] = [];
+    for (const parts of this.#parts.values()) await removeParts(this.#port, parts.values());
+    this.#parts.clear();
     const wishes = [...this.#wishes.values()].sort((a, b) => b.path.length - a.path.length);
     for (const { path, mode, mtimeNs, attributes } of wishes) {
       try {
@@ -147,7 +152,7 @@ export class TargetFolders {
   async #enter(path: Buffer): Promise<void> {
     if (!path.equals(this.root)) await this.enter(parentOf(path));
     refuseForbidden(path, this.#forbidden);
-    if (path.equals(this.root)) return removeLeftovers(this.#port, path, this.#run);
+    if (path.equals(this.root)) return this.#tidy(path);
     try {
       await this.#port.mkdir(path, 0o700);
       // Closed while files arrive; without a recorded entry for it the folder ends up with the
@@ -165,7 +170,7 @@ export class TargetFolders {
       const says = `will not restore into ${printable(pathText(path))}: it is ${what}; take it away or choose another target`;
       throw new RestoreError('RESTORE_THROUGH_LINK', says);
     }
-    await this.refuseClash(path);
+    await refuseClash(this.#port, path);
     if ((facts.mode & 0o700) !== 0o700 && process.platform !== 'win32') {
       await this.#port.chmod(path, facts.mode | 0o700);
       if (!this.#wishes.has(path.toString('latin1'))) {
@@ -176,8 +181,24 @@ export class TargetFolders {
         });
       }
     }
-    await removeLeftovers(this.#port, path, this.#run);
+    await this.#tidy(path);
   }
+
+  async #tidy(path: Buffer): Promise<void> {
+    const key = path.toString('latin1');
+    if (this.#parts.has(key)) return;
+    const parts = await removeLeftovers(this.#port, path, this.#run);
+    if (parts.size > 0) this.#parts.set(key, parts);
+  }
+}
+
+/** Throws `RESTORE_NAME_CLASH` when `path` exists, but under a name spelled differently. */
+export async function refuseClash(port: FilePort, path: Buffer): Promise<void> {
+  const folder = parentOf(path);
+  const name = path.subarray(joinRaw(folder, '').length);
+  for await (const entry of port.list(folder)) if (entry.name.equals(name)) return;
+  const says = `${printable(pathText(path))} was not restored: the target holds a name that differs only in case or spelling; restore to another disk`;
+  throw new RestoreError('RESTORE_NAME_CLASH', says);
 }
 
 /** FILE_ATTRIBUTE_NORMAL, which stands for none: 0 would leave what is there. */

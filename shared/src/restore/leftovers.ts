@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { endWith } from '../cli/unexpected.ts';
+import { u64be } from '../crypto/bytes.ts';
 import { joinRaw } from '../durable/durable.ts';
 import { type FilePort, parentOf } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
-import type { Random } from '../ports.ts';
+import type { FileSpec, UnfinishedPart } from './file-writer.ts';
+import { WORTH_KEEPING_BYTES } from './sink.ts';
 
 /** The process that restores, as the names of its unfinished files tell it. */
 export interface RestoreRun {
@@ -48,34 +50,56 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const PART_NAME = /^\.aq-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{12}\.part$/;
+const PART_NAME = /^\.aq-([0-9a-f]{8})-([0-9]{1,10})-([0-9a-f]{12})\.part$/;
 
-/** A new name in the folder of `final` for what is not finished yet; tells whose it is. */
-export function partBeside(final: Buffer, run: RestoreRun, random: Random): Buffer {
-  const name = `.aq-${run.place}-${run.pid}-${Buffer.from(random.bytes(6)).toString('hex')}.part`;
+/**
+ * A new name in the folder of `final` for what is not finished yet: tells whose it is, and by six
+ * bytes what.
+ */
+export function partBeside(final: Buffer, run: RestoreRun, tag: Buffer): Buffer {
+  const name = `.aq-${run.place}-${run.pid}-${tag.toString('hex')}.part`;
   return joinRaw(parentOf(final), name);
+}
+
+/** Six bytes that stand for one content under one name, so that a part of it is found again. */
+export function tagOf(final: Buffer, { size, sha256 }: Pick<FileSpec, 'size' | 'sha256'>): Buffer {
+  const hash = createHash('sha256').update(u64be(size)).update(sha256).update(final);
+  return hash.digest().subarray(0, 6);
 }
 
 /**
  * Takes away what a restore of this machine left in a folder when it was killed. Only names that
  * such a restore makes, only those of a process that has certainly ended, and never a folder. What
  * cannot be listed or removed stays: it harms nobody.
+ *
+ * @returns What is worth going on with, by its tag in hexadecimal; `removeParts` takes it away.
  */
 export async function removeLeftovers(
   port: FilePort,
   folder: Buffer,
   run: RestoreRun,
-): Promise<void> {
+): Promise<Map<string, UnfinishedPart>> {
+  const kept = new Map<string, UnfinishedPart>();
   const dead: Buffer[] = [];
   try {
     for await (const { name, kind } of port.list(folder)) {
-      const [, place, pid] = PART_NAME.exec(name.toString('latin1')) ?? [];
-      if (place !== run.place || kind === 'directory' || run.isAlive(Number(pid))) continue;
-      dead.push(joinRaw(folder, name));
+      const [, place, pid, tag] = PART_NAME.exec(name.toString('latin1')) ?? [];
+      if (place !== run.place || tag === undefined || kind === 'directory') continue;
+      if (run.isAlive(Number(pid))) continue;
+      const path = joinRaw(folder, name);
+      const size = kind === 'file' ? (await port.lstat(path)).size : 0;
+      if (size < WORTH_KEEPING_BYTES || kept.has(tag)) dead.push(path);
+      else kept.set(tag, { path, size });
     }
     for (const path of dead) await port.unlink(path);
   } catch (error) {
     // It is only tidying: the restore itself says what it cannot do.
     endWith(error);
   }
+  return kept;
+}
+
+/** Takes away parts that nobody went on with. */
+export async function removeParts(port: FilePort, parts: Iterable<UnfinishedPart>): Promise<void> {
+  for (const { path } of parts) await port.unlink(path).catch(endWith);
 }

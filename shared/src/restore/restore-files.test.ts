@@ -1,120 +1,13 @@
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  AliquotError,
-  asVaultId,
-  type ChunkId,
-  type EntryKind,
-  type ListPart,
-} from '@aliquot/proto';
+import { AliquotError, type ChunkId } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Fate, faultyFiles } from '../../testing/faulty-files.ts';
-import { temporaryFolder } from '../../testing/temp.ts';
-import { buildContent } from '../content/pages.ts';
-import { refOf, type SealedItem, sealChunk } from '../content/seal.ts';
+import { restoreFrom, Shelf } from '../../testing/shelf.ts';
+import { hex } from '../crypto/bytes.ts';
 import { nodeFiles } from '../durable/file-port.ts';
-import type { VaultKeys } from '../keys/derive.ts';
-import { systemRandom } from '../ports.ts';
-import type { RestoreError } from './errors.ts';
-import { idKey, MAX_FETCH_IDS } from './plan.ts';
-import {
-  type FetchedItem,
-  type RestoreItem,
-  type RestoreRequest,
-  restoreFiles,
-} from './restore-files.ts';
-import { RestoreWriter } from './writer.ts';
-
-const vaultId = asVaultId(Buffer.alloc(16, 7));
-const keys: VaultKeys = {
-  vaultId,
-  parameters: {
-    chunkerVersion: 1,
-    minChunkBytes: 4,
-    averageChunkBytes: 8,
-    maxChunkBytes: 16,
-    encoderVersion: 1,
-  },
-  currentEpoch: 1,
-  epochs: new Map([
-    [
-      1,
-      {
-        chunkSubkey: Buffer.alloc(32, 1),
-        pageSubkey: Buffer.alloc(32, 2),
-        slabSubkey: Buffer.alloc(32, 3),
-      },
-    ],
-  ]),
-  gearSeed: Buffer.alloc(32, 3),
-};
-
-/** A collector that holds what was sealed, and a list of what to restore. */
-class Shelf {
-  readonly items = new Map<string, Uint8Array>();
-  readonly asked: number[] = [];
-
-  seal(path: string, pieces: readonly Uint8Array[], kind: EntryKind = 'file'): RestoreItem {
-    const plain = Buffer.concat(pieces);
-    const chunks = pieces.map((piece) => sealChunk(keys, piece));
-    const built = buildContent(
-      keys,
-      chunks.map((chunk) => ({ ref: refOf(chunk), key: chunk.key })),
-    );
-    for (const item of [...chunks, ...built.pages] as SealedItem[])
-      this.items.set(idKey(item.id), item.sealed);
-    const list: ListPart = {
-      platform: 'posix',
-      path: Buffer.from(path),
-      resultPathLength: 0,
-      mtimeNs: 1_700_000_000_000_000_000n,
-      mode: kind === 'directory' ? 0o755 : 0o644,
-      attributes: 0,
-      linkTarget: Buffer.from(kind === 'symlink' ? 'elsewhere' : ''),
-    };
-    const read =
-      kind === 'file'
-        ? { sha256: createHash('sha256').update(plain).digest(), keys: built.keys }
-        : undefined;
-    return { entry: { kind, size: plain.length, content: built.content }, list, read };
-  }
-
-  /** Answers in the order of the shelf, as packs would, not in the order of the question. */
-  fetch = async function* (this: Shelf, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem> {
-    this.asked.push(ids.length);
-    for (const id of [...ids].reverse()) {
-      const bytes = this.items.get(idKey(id));
-      if (bytes !== undefined) yield { id, bytes };
-    }
-  }.bind(this);
-}
-
-async function restore(
-  shelf: Shelf,
-  items: readonly RestoreItem[],
-  more: Partial<RestoreRequest> & { port?: typeof nodeFiles } = {},
-) {
-  const root = temporaryFolder();
-  const writer = await RestoreWriter.open({
-    port: more.port ?? nodeFiles,
-    random: systemRandom,
-    root,
-  });
-  const failures: string[] = [];
-  const onFailure = (path: Uint8Array, error: RestoreError) =>
-    failures.push(`${Buffer.from(path)} ${error.code}`);
-  const summary = await restoreFiles({
-    vaultId,
-    items,
-    fetchChunks: shelf.fetch,
-    writer,
-    onFailure,
-    ...more,
-  }).catch((error: unknown) => error);
-  return { root, summary, failures };
-}
+import { MAX_FETCH_IDS } from './plan.ts';
 
 const bytes = (text: string) => Buffer.from(text);
 const pieces = (count: number) => Array.from({ length: count }, (_, at) => bytes(`piece ${at};`));
@@ -133,7 +26,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
       shelf.seal('/d/paged', pieces(5000)),
     ];
     const seen: number[] = [];
-    const { root, summary, failures } = await restore(shelf, items, {
+    const { root, summary, failures } = await restoreFrom(shelf, items, {
       onProgress: ({ bytes: done }) => seen.push(done),
     });
     const big = Buffer.concat(pieces(5000));
@@ -165,7 +58,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     const items = Array.from({ length: 300 }, (_, at) =>
       shelf.seal(`/f${at}`, [bytes(`content ${at}`)]),
     );
-    const { summary } = await restore(shelf, items);
+    const { summary } = await restoreFrom(shelf, items);
     expect(summary).toMatchObject({ files: 300 });
     expect(shelf.asked).toEqual([300]);
   });
@@ -209,7 +102,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
         };
       },
     };
-    const { root, summary } = await restore(shelf, items, { port });
+    const { root, summary } = await restoreFrom(shelf, items, { port });
     expect(summary).toMatchObject({ files: 64, failed: 0 });
     expect(most).toBe(16);
     expect(readdirSync(join(root, 'd'))).toHaveLength(64);
@@ -226,11 +119,11 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
       ),
     );
     const idAt = (file: number, ref: number) =>
-      idKey(items[file]?.entry.content.refs[ref]?.id as ChunkId);
+      hex(items[file]?.entry.content.refs[ref]?.id as ChunkId);
     shelf.items.delete(idAt(0, 1));
     shelf.items.set(idAt(2, 0), bytes('rot'));
     shelf.items.delete(idAt(3, 0));
-    const { root, summary, failures } = await restore(shelf, items);
+    const { root, summary, failures } = await restoreFrom(shelf, items);
     expect(failures.sort()).toEqual([
       '/lost RESTORE_MISSING_CHUNK',
       '/pageless RESTORE_MISSING_CHUNK',
@@ -245,30 +138,30 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     const items = ['/mended', '/rotten'].map((path) => shelf.seal(path, [bytes(path)]));
     const ids = items.map(({ entry }) => entry.content.refs[0]?.id as ChunkId);
     const sound = new Map(shelf.items);
-    for (const id of ids) shelf.items.set(idKey(id), bytes('rot'));
+    for (const id of ids) shelf.items.set(hex(id), bytes('rot'));
     const again: string[] = [];
     const fetchAgain = async (id: ChunkId) => {
-      again.push(idKey(id));
-      return again.length === 1 ? sound.get(idKey(id)) : bytes('rot');
+      again.push(hex(id));
+      return again.length === 1 ? sound.get(hex(id)) : bytes('rot');
     };
-    const { root, failures } = await restore(shelf, items, { fetchAgain });
+    const { root, failures } = await restoreFrom(shelf, items, { fetchAgain });
     expect(failures).toEqual(['/rotten RESTORE_DAMAGED']);
     expect(readFileSync(join(root, 'mended'), 'utf8')).toBe('/mended');
-    expect(again).toEqual(ids.map(idKey));
+    expect(again).toEqual(ids.map(hex));
   });
 
   it('P2: notices a file whose whole hash is another although every chunk opens', async () => {
     const shelf = new Shelf();
     const item = shelf.seal('/x', [bytes('one')]);
     const wrong = { ...item, read: { sha256: Buffer.alloc(32), keys: item.read?.keys ?? [] } };
-    const { root, failures } = await restore(shelf, [wrong]);
+    const { root, failures } = await restoreFrom(shelf, [wrong]);
     expect(failures).toEqual(['/x RESTORE_DAMAGED']);
     expect(readdirSync(root)).toEqual([]);
   });
 
   it('P2: names a path that would leave the target', async () => {
     const shelf = new Shelf();
-    const { failures, summary } = await restore(shelf, [
+    const { failures, summary } = await restoreFrom(shelf, [
       shelf.seal('/a/../../etc/passwd', [bytes('x')]),
       shelf.seal('/b', [bytes('y')]),
     ]);
@@ -284,7 +177,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
       return step.operation === 'write' && writes > 2 ? { fail: 'ENOSPC' } : undefined;
     });
     const items = ['/a', '/b', '/c', '/d'].map((path) => shelf.seal(path, [bytes(path)]));
-    const { root, summary } = await restore(shelf, items, { port });
+    const { root, summary } = await restoreFrom(shelf, items, { port });
     expect(summary).toMatchObject({ code: 'RESTORE_NO_SPACE' });
     const left = readdirSync(root);
     for (const name of left) expect(readFileSync(join(root, name), 'utf8')).toBe(`/${name}`);
@@ -296,12 +189,12 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     const shelf = new Shelf();
     const items = [shelf.seal('/a', [bytes('a')]), shelf.seal('/b', pieces(2000))];
     let calls = 0;
-    const fetchChunks = async function* (ids: readonly ChunkId[]) {
+    const fetchItems = async function* (ids: readonly ChunkId[]) {
       calls += 1;
       if (calls > 3) throw new Cut('CUT', 'gone');
       yield* shelf.fetch(ids);
     };
-    const { root, summary } = await restore(shelf, items, { fetchChunks });
+    const { root, summary } = await restoreFrom(shelf, items, { fetchItems });
     expect(summary).toMatchObject({ code: 'CUT' });
     expect(readdirSync(root).filter((name) => name !== 'a')).toEqual([]);
   });
@@ -314,7 +207,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
         }),
         async (contents) => {
           const shelf = new Shelf();
-          const { root, summary } = await restore(
+          const { root, summary } = await restoreFrom(
             shelf,
             contents.map((content, at) => shelf.seal(`/f${at}`, content)),
           );

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { endWith } from '../cli/unexpected.ts';
-import { writeFully } from '../durable/durable.ts';
+import { readFully, writeFully } from '../durable/durable.ts';
 import type { FilePort, OpenFile } from '../durable/file-port.ts';
 
 /**
@@ -18,8 +18,12 @@ export interface FileSink {
   finish(): Promise<Outcome>;
   /** Takes the unfinished file away. Fine to call after an error or twice. */
   abort(): Promise<void>;
+  /** Leaves what is there for a later restore to go on with, where that is worth it. */
+  leave(): Promise<void>;
 }
 
+/** Less than this is fetched again sooner than it is looked for. */
+export const WORTH_KEEPING_BYTES = 8 << 20;
 /** Fewer zeros than this are written: a hole would save nothing. */
 const LEAST_HOLE_BYTES = 64 << 10;
 /**
@@ -27,6 +31,7 @@ const LEAST_HOLE_BYTES = 64 << 10;
  * last byte.
  */
 const FLUSH_BYTES = 16 << 20;
+const READ_BYTES = 1 << 20;
 
 /**
  * A `FileSink` under a temporary name: `complete` proves the bytes and gives them their own name;
@@ -46,6 +51,8 @@ export class PartFile implements FileSink {
   readonly #port: FilePort;
   readonly #file: OpenFile;
   readonly #hash = createHash('sha256');
+  /** Whether there is a hash of the whole, which proves what a part holds. */
+  readonly #isProvable: boolean;
   readonly #complete: (sink: PartFile) => Promise<Outcome>;
   readonly #explain: (error: unknown) => unknown;
   #state: 'open' | 'closed' | 'gone' = 'open';
@@ -54,12 +61,14 @@ export class PartFile implements FileSink {
     port: FilePort,
     file: OpenFile,
     temporary: Buffer,
+    isProvable: boolean,
     complete: (sink: PartFile) => Promise<Outcome>,
     explain: (error: unknown) => unknown,
   ) {
     this.#port = port;
     this.#file = file;
     this.temporary = temporary;
+    this.#isProvable = isProvable;
     this.#complete = complete;
     this.#explain = explain;
   }
@@ -94,6 +103,38 @@ export class PartFile implements FileSink {
 
   async abort(): Promise<void> {
     await this.discard().catch(endWith); // the error that led here is the one to tell
+  }
+
+  async leave(): Promise<void> {
+    // What a flush could not write may be lost, however whole it reads.
+    await this.#flushing;
+    const isSound = this.#isProvable && this.#flushFailure === undefined;
+    if (!isSound || this.#written < WORTH_KEEPING_BYTES) return this.abort();
+    if (this.#state !== 'open') return;
+    this.#state = 'gone';
+    await this.#file.close().catch(endWith);
+  }
+
+  /** Takes over the first bytes of what is in the file: reads them back, and drops what follows. */
+  async goOn(from: number): Promise<void> {
+    try {
+      while (this.size < from) {
+        const bytes = await readFully(
+          this.#file,
+          this.size,
+          Math.min(READ_BYTES, from - this.size),
+        );
+        // Nothing more is there: the whole will not prove.
+        if (bytes.length === 0) break;
+        this.#hash.update(bytes);
+        this.size += bytes.length;
+      }
+      await this.#file.truncate(this.size);
+      this.#written = this.size;
+    } catch (error) {
+      await this.abort();
+      throw this.#explain(error);
+    }
   }
 
   /** SHA-256 of what was written; may be asked once. */

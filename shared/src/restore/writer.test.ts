@@ -18,8 +18,9 @@ import { temporaryFolder } from '../../testing/temp.ts';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import type { WindowsAccess } from '../durable/windows-access.ts';
 import { systemRandom } from '../ports.ts';
+import type { FileSpec } from './file-writer.ts';
 import type { Outcome } from './sink.ts';
-import { type FileSpec, RestoreWriter, type WriterOptions } from './writer.ts';
+import { RestoreWriter, type WriterOptions } from './writer.ts';
 
 const MTIME = 1_700_000_000_123_000_000n;
 

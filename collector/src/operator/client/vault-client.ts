@@ -35,20 +35,21 @@ export class VaultClient {
   readonly desk: DeskClient;
   readonly log: LogClient;
   readonly reading: ReadingClient;
-  readonly #path: VaultPath;
+  /** Where the vault is: for other threads, which ask there by themselves. */
+  readonly path: VaultPath;
 
   constructor(collector: ReachedCollector, info: VaultInfo) {
     this.collector = collector;
     this.info = info;
-    this.#path = {
+    this.path = {
       endpoint: collector.endpoint,
       base: `/v1/operator/vaults/${info.vaultId}`,
       name: info.name,
     };
-    this.roster = new RosterClient(this.#path);
-    this.desk = new DeskClient(this.#path);
-    this.log = new LogClient(this.#path);
-    this.reading = new ReadingClient(this.#path);
+    this.roster = new RosterClient(this.path);
+    this.desk = new DeskClient(this.path);
+    this.log = new LogClient(this.path);
+    this.reading = new ReadingClient(this.path);
   }
 
   get descriptor(): VaultDescriptorBody {
@@ -80,23 +81,23 @@ export class VaultClient {
 
   /** The collector's signed addresses, as the authority said; undefined while none were set. */
   async addresses(): Promise<Signed | undefined> {
-    const { addresses } = (await getOf(this.#path, addressesMessage, '/addresses')).value;
+    const { addresses } = (await getOf(this.path, addressesMessage, '/addresses')).value;
     return addresses === undefined ? undefined : decodeSigned(fromBase64(addresses));
   }
 
   /** How many agents are connected, by the host and port by which they came. */
   async connectedBy(): Promise<ReadonlyMap<string, number>> {
-    const { connected } = (await getOf(this.#path, addressesMessage, '/addresses')).value;
+    const { connected } = (await getOf(this.path, addressesMessage, '/addresses')).value;
     return new Map(connected.map(({ host, agents }) => [host, agents]));
   }
 
   async setAddresses(addresses: Signed): Promise<void> {
-    await postTo(this.#path, leafAnswer, '/addresses', {
+    await postTo(this.path, leafAnswer, '/addresses', {
       addresses: toBase64(encodeSigned(addresses)),
     });
   }
 
   async stats(): Promise<StatsAnswer> {
-    return (await getOf(this.#path, stats, '/stats')).value;
+    return (await getOf(this.path, stats, '/stats')).value;
   }
 }

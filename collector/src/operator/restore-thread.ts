@@ -1,0 +1,33 @@
+import { parentPort } from 'node:worker_threads';
+import { asVaultId } from '@aliquot/proto';
+import { blockingFiles } from '@aliquot/shared/durable/blocking-files';
+import { systemRandom } from '@aliquot/shared/ports';
+import { FileWriter } from '@aliquot/shared/restore/file-writer';
+import { thisRun } from '@aliquot/shared/restore/leftovers';
+import { runRestoreThread } from '@aliquot/shared/restore/thread';
+import { ReadingClient } from './client/reading-client.ts';
+import { fetchAgain, fetchItems } from './fetch-items.ts';
+import { proofTarget } from './proof-target.ts';
+import type { ThreadBegin } from './restoring.ts';
+
+/** One thread of `restore` and `check`. */
+
+if (parentPort === null) throw new Error('this file runs as a worker only');
+
+await runRestoreThread(parentPort, ({ vaultId, path, writes }: ThreadBegin) => {
+  const reading = new ReadingClient(path);
+  return {
+    vaultId: asVaultId(vaultId),
+    fetchItems: (ids) => fetchItems(reading, ids),
+    fetchAgain: (id) => fetchAgain(reading, id),
+    writer:
+      writes === undefined
+        ? proofTarget(async () => undefined)
+        : new FileWriter({
+            port: blockingFiles,
+            random: systemRandom,
+            run: thisRun(),
+            overwrite: writes.overwrite,
+          }),
+  };
+});

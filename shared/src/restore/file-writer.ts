@@ -1,0 +1,304 @@
+import { createHash } from 'node:crypto';
+import type { Platform } from '@aliquot/proto';
+import { pathText, printable } from '../cli/format.ts';
+import { place, readFully } from '../durable/durable.ts';
+import { fileError } from '../durable/errors.ts';
+import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
+import { errnoOf } from '../durable/system-errors.ts';
+import type { Random } from '../ports.ts';
+import { RestoreError, type RestoreErrorCode } from './errors.ts';
+import { refuseClash, setAttributes } from './folders.ts';
+import { partBeside, type RestoreRun, tagOf } from './leftovers.ts';
+import { type FileSink, type Outcome, PartFile } from './sink.ts';
+import { hostPlatform, timeFailure } from './target.ts';
+import type { FileTarget } from './writer.ts';
+
+/** What is written and proved, as it was recorded. */
+export interface FileSpec {
+  readonly platform: Platform;
+  readonly path: Uint8Array;
+  readonly mtimeNs: bigint;
+  readonly mode: number;
+  /** Windows' own, for a restore on Windows. */
+  readonly attributes?: number;
+  readonly size: number;
+  /**
+   * Empty: nobody read the whole at once when it was captured (`growing`); then every chunk proves
+   * itself, and the size the rest.
+   */
+  readonly sha256: Uint8Array;
+}
+
+/** Where a file goes: below folders that are there, are no links, and may be written to. */
+export interface Placed {
+  readonly final: Buffer;
+  /** What a restore that was cut had written of it. Nothing is believed of that. */
+  readonly part?: UnfinishedPart | undefined;
+}
+
+/** A file under a temporary name that nobody writes any more. */
+export interface UnfinishedPart {
+  readonly path: Buffer;
+  readonly size: number;
+}
+
+/** A folder that did not get its recorded mode or time, or a file that did not get its time. */
+export interface TargetFailure {
+  readonly path: Uint8Array;
+  readonly error: RestoreError;
+}
+
+/** What files are written with. */
+export interface FileWriterOptions {
+  readonly port: FilePort;
+  readonly random: Random;
+  readonly run: RestoreRun;
+  /** Replace other files of the same name; without it they are named conflicts. */
+  readonly overwrite: boolean;
+  /** Which platform's names the target can hold. */
+  readonly host?: Platform | undefined;
+}
+
+/**
+ * Whether bytes of this hash are the recorded ones. Without a recorded hash the chunks alone prove
+ * them: each by its own key and id.
+ */
+export function isProvedBy({ sha256 }: Pick<FileSpec, 'sha256'>, digest: Buffer): boolean {
+  return sha256.length === 0 || digest.equals(sha256);
+}
+
+/**
+ * Writes files whose places are known (P2): bytes go to a temporary name, are proved against size
+ * and SHA-256, made durable, and only then get their own name. Several may be under way at once.
+ */
+export class FileWriter implements FileTarget {
+  readonly host: Platform;
+  readonly #port: FilePort;
+  readonly #random: Random;
+  readonly #run: RestoreRun;
+  readonly #overwrite: boolean;
+  readonly #otherTimes: TargetFailure[] = [];
+
+  constructor({ port, random, run, overwrite, host = hostPlatform }: FileWriterOptions) {
+    this.host = host;
+    this.#port = port;
+    this.#random = random;
+    this.#run = run;
+    this.#overwrite = overwrite;
+  }
+
+  /**
+   * Begins a file. `from` bytes of the part that was found are taken over: they are read and hashed
+   * with the rest, and where the whole does not prove, nothing of them is left.
+   */
+  file(spec: FileSpec, { final, part }: Placed, from = 0): Promise<FileSink> {
+    return naming(spec, async () => {
+      const temporary = partBeside(final, this.#run, tagOf(final, spec));
+      if (part !== undefined && from === 0) await this.#port.unlink(part.path);
+      const { file, name } =
+        part === undefined || from === 0
+          ? await this.#create(temporary, final)
+          : await this.#takeOver(spec, part, temporary);
+      const sink = new PartFile(
+        this.#port,
+        file,
+        name,
+        spec.sha256.length > 0,
+        (done) => naming(spec, () => this.#complete(spec, final, done)),
+        (error) => named(spec, error),
+      );
+      if (from > 0) await sink.goOn(from);
+      return sink;
+    });
+  }
+
+  /** The files that are there with another time than the recorded one; told once. */
+  async finish(): Promise<TargetFailure[]> {
+    return this.#otherTimes.splice(0);
+  }
+
+  /**
+   * Names a file whose time this file system did not take. Less than a microsecond away is what
+   * Node can do by itself.
+   */
+  async proveTime(path: Buffer, mtimeNs: bigint, final = path): Promise<void> {
+    const error = timeFailure(final, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
+    if (error !== undefined) this.#otherTimes.push({ path: final, error });
+  }
+
+  /** What a file of a PC with Windows brings to another one; undefined where that means nothing. */
+  attributesOf({
+    platform,
+    attributes,
+  }: Pick<FileSpec, 'platform' | 'attributes'>): number | undefined {
+    return platform === 'windows' && this.host === 'windows' ? attributes : undefined;
+  }
+
+  /**
+   * What is at the final name; throws when it is a name that only looks the same to this file
+   * system.
+   */
+  async lookAt(final: Buffer): Promise<FileFacts | undefined> {
+    let facts: FileFacts;
+    try {
+      facts = await this.#port.lstat(final);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    await refuseClash(this.#port, final);
+    return facts;
+  }
+
+  refuseUnlessReplaceable(spec: { readonly path: Uint8Array }, there: FileFacts): void {
+    if (this.#overwrite && there.kind !== 'directory') return;
+    const what = there.kind === 'directory' ? 'a folder' : 'something else';
+    throw new RestoreError(
+      'RESTORE_EXISTS',
+      `${textOf(spec)} was not restored: ${what} of that name is in the target; restore into an empty folder`,
+    );
+  }
+
+  async #create(temporary: Buffer, final: Buffer): Promise<{ file: OpenFile; name: Buffer }> {
+    try {
+      return { file: await this.#port.open(temporary, 'createNew', 0o600), name: temporary };
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    }
+    // Somebody who died had our number; or one path is to be restored twice.
+    const name = partBeside(final, this.#run, Buffer.from(this.#random.bytes(6)));
+    return { file: await this.#port.open(name, 'createNew', 0o600), name };
+  }
+
+  /** What was found, open and under our own name. Throws when it is not there as it was found. */
+  async #takeOver(
+    spec: FileSpec,
+    part: UnfinishedPart,
+    name: Buffer,
+  ): Promise<{ file: OpenFile; name: Buffer }> {
+    await place(this.#port, part.path, name, false);
+    const file = await this.#port.open(name, 'updateNoFollow');
+    const { kind, links, size } = await file.facts();
+    // Another name of the same file would be written, too.
+    if (kind === 'file' && links === 1 && size >= part.size) return { file, name };
+    await file.close();
+    await this.#port.unlink(name);
+    throw new RestoreError(
+      'RESTORE_DAMAGED',
+      `${textOf(spec)} cannot go on where an earlier restore was cut: its part was changed`,
+    );
+  }
+
+  async #complete(spec: FileSpec, final: Buffer, sink: PartFile): Promise<Outcome> {
+    const digest = sink.digest();
+    if (sink.size !== spec.size || !isProvedBy(spec, digest)) {
+      throw new RestoreError(
+        'RESTORE_DAMAGED',
+        `${textOf(spec)} came back changed: its bytes are not those that were captured; nothing was written`,
+      );
+    }
+    // A PC with Windows has no such bits: its files get the usual mode here.
+    const mode = spec.platform === 'windows' ? 0o666 & ~process.umask() : spec.mode & 0o1777;
+    const there = await this.lookAt(final);
+    if (there?.kind === 'file' && (await this.#holds(final, there, spec.size, digest))) {
+      await sink.discard();
+      await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+      if (this.host === 'posix') await this.#port.chmod(final, mode);
+      await setAttributes(this.#port, final, this.attributesOf(spec));
+      await this.proveTime(final, spec.mtimeNs);
+      return 'same';
+    }
+    if (there !== undefined) this.refuseUnlessReplaceable(spec, there);
+    await sink.settle(this.host === 'posix' ? mode : undefined, spec.mtimeNs);
+    await this.proveTime(sink.temporary, spec.mtimeNs, final);
+    try {
+      await place(this.#port, sink.temporary, final, there === undefined);
+    } catch (error) {
+      // A file that came at the same time took the name: perhaps only one that this file system
+      // takes for the same.
+      if (errnoOf(error) === 'EEXIST') await this.lookAt(final);
+      throw error;
+    }
+    // Not before: to take the temporary name away Windows makes a read-only file writable.
+    await setAttributes(this.#port, final, this.attributesOf(spec));
+    return 'written';
+  }
+
+  /** Whether the file that is there has exactly the bytes of this hash. */
+  async #holds(final: Buffer, { mode }: FileFacts, size: number, digest: Buffer): Promise<boolean> {
+    const file = await this.#openClosed(final, mode);
+    try {
+      if ((await file.facts()).size !== size) return false;
+      const hash = createHash('sha256');
+      for (let at = 0; at < size; ) {
+        const bytes = await readFully(file, at, Math.min(1 << 20, size - at));
+        if (bytes.length === 0) return false;
+        hash.update(bytes);
+        at += bytes.length;
+      }
+      return hash.digest().equals(digest);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * Opens a file that its owner may not read, too: it came back with that mode the last time, and
+   * keeps it.
+   */
+  async #openClosed(final: Buffer, mode: number): Promise<OpenFile> {
+    try {
+      return await this.#port.open(final, 'readNoFollow');
+    } catch (error) {
+      if (errnoOf(error) !== 'EACCES' || (mode & 0o400) !== 0) throw error;
+    }
+    await this.#port.chmod(final, mode | 0o400);
+    try {
+      return await this.#port.open(final, 'readNoFollow');
+    } finally {
+      await this.#port.chmod(final, mode);
+    }
+  }
+}
+
+/** Runs what concerns one recorded path: system errors come out as a `RestoreError` naming it. */
+export async function naming<T>(
+  spec: { readonly path: Uint8Array },
+  run: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw named(spec, error);
+  }
+}
+
+function textOf(spec: { readonly path: Uint8Array }): string {
+  return printable(pathText(spec.path));
+}
+
+function named(spec: { readonly path: Uint8Array }, error: unknown): unknown {
+  if (error instanceof RestoreError) return error;
+  return errnoOf(error) === undefined ? error : restoreError(Buffer.from(spec.path), error);
+}
+
+/**
+ * A system error as a `RestoreError` that names the file; anything else is thrown on: it is a fault
+ * of ours.
+ */
+export function restoreError(path: string | Buffer, error: unknown): RestoreError {
+  if (error instanceof RestoreError) return error;
+  const errno = errnoOf(error);
+  if (errno === undefined) throw error;
+  const code: RestoreErrorCode =
+    errno === 'EEXIST'
+      ? 'RESTORE_EXISTS'
+      : ['ENOSPC', 'EDQUOT'].includes(errno)
+        ? 'RESTORE_NO_SPACE'
+        : 'RESTORE_TARGET';
+  const name = typeof path === 'string' ? path : pathText(path);
+  const said = fileError('restore', printable(name), error);
+  return new RestoreError(code, said instanceof Error ? said.message : String(said), {
+    cause: error,
+  });
+}

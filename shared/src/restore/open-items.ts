@@ -1,0 +1,44 @@
+import type { ChunkId, Slab, VaultId } from '@aliquot/proto';
+import { SealError } from '../content/errors.ts';
+import { openChunk } from '../content/seal.ts';
+import { openPiece, proveSlab } from '../content/slab.ts';
+import type { ContentStep } from './plan.ts';
+
+/** An item asked for a second time, as its holder proves it; `undefined` when it has none. */
+export type FetchAgain = (id: ChunkId) => Promise<Uint8Array | undefined>;
+
+/**
+ * Opens chunks and pieces. The directory of a slab is proved once for all of its pieces that are
+ * wanted in a row. An item whose bytes are not what its id stands for is asked for once more.
+ */
+export class ItemOpener {
+  readonly #vaultId: VaultId;
+  readonly #fetchAgain: FetchAgain | undefined;
+  #slab: { readonly sealed: Uint8Array; readonly slab: Slab } | undefined;
+  /** What came of the last one that did not prove: all pieces of a slab are asked for once. */
+  #again: { readonly first: Uint8Array; readonly sealed: Uint8Array | undefined } | undefined;
+
+  constructor(vaultId: VaultId, fetchAgain: FetchAgain | undefined) {
+    this.#vaultId = vaultId;
+    this.#fetchAgain = fetchAgain;
+  }
+
+  /** @throws SealError, FormatError; what `fetchAgain` throws. */
+  async open(step: ContentStep, sealed: Uint8Array): Promise<Uint8Array> {
+    try {
+      return this.#openHere(step, sealed);
+    } catch (error) {
+      if (!(error instanceof SealError) || error.code !== 'SEAL_ID_MISMATCH') throw error;
+      if (this.#again?.first !== sealed)
+        this.#again = { first: sealed, sealed: await this.#fetchAgain?.(step.ref.id) };
+      if (this.#again.sealed === undefined) throw error;
+      return this.#openHere(step, this.#again.sealed);
+    }
+  }
+
+  #openHere({ ref, key, piece }: ContentStep, sealed: Uint8Array): Uint8Array {
+    if (piece === 0) return openChunk(this.#vaultId, ref, key, sealed);
+    if (this.#slab?.sealed !== sealed) this.#slab = { sealed, slab: proveSlab(ref.id, sealed) };
+    return openPiece(this.#slab.slab, ref, piece, key);
+  }
+}

@@ -1,0 +1,278 @@
+import type { ChunkId, VaultId } from '@aliquot/proto';
+import { SealError } from '../content/errors.ts';
+import { release } from '../crypto/bytes.ts';
+import { Arrivals, type FetchedItem } from './arrivals.ts';
+import { RestoreError } from './errors.ts';
+import { type FetchAgain, ItemOpener } from './open-items.ts';
+import type { OnFailure, PlacedFile, RestoreOrder } from './placing.ts';
+import {
+  type Batch,
+  batchesOf,
+  type ContentStep,
+  concernsOneFile,
+  fileText,
+  type Job,
+  notDelivered,
+  planWork,
+  type Work,
+} from './plan.ts';
+import type { FileSink } from './sink.ts';
+import type { FileTarget } from './writer.ts';
+
+/** What files are given back from, and where to. */
+export interface OrdersRequest {
+  readonly vaultId: VaultId;
+  /**
+   * Gets chunks, pages and slabs, at most `MAX_FETCH_IDS` per call, in the order of `ids`, missing
+   * ones left out. The bytes of one need to last only until the next is asked for. Errors end the
+   * restore: retrying and reconnecting are the callee's business. At most two calls run at once,
+   * and one for a page.
+   */
+  fetchItems(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
+  /** Where an item can be asked for again that did not prove. */
+  readonly fetchAgain?: FetchAgain | undefined;
+  readonly writer: FileTarget;
+  /** `path`: of the file at hand. */
+  onProgress?(done: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly path: Uint8Array;
+  }): void;
+  readonly onFailure?: OnFailure | undefined;
+}
+
+export interface OrdersSummary {
+  /** Files given back, those that were there already included. */
+  readonly files: number;
+  /** Of `files`, those whose exact bytes were there before. */
+  readonly same: number;
+  /**
+   * Of `files`, those captured while they grew: every chunk proved itself, and there is no hash of
+   * the whole to compare with.
+   */
+  readonly growing: number;
+  /** Plaintext bytes of the files given back. */
+  readonly bytes: number;
+  /** Names that could not be given back; each went to `onFailure`. */
+  readonly failed: number;
+}
+
+/**
+ * How many files are flushed and named at the same time: hides the disk's latency where files are
+ * small.
+ */
+const FILES_AT_ONCE = 16;
+/** Batches that are asked for while one is written. */
+const BATCHES_AHEAD = 1;
+
+/**
+ * Gives files back: asks for their items in batches across files, opens, proves and writes each as
+ * it comes, and proves every whole file (P2). Memory is bounded by an item, by what is on its way of
+ * the next batch, and by the names of two orders.
+ *
+ * A file that cannot be given back goes to `onFailure`, and the rest goes on. A full disk, an error
+ * of `fetchItems` or of the orders, and anything unexpected end it: unfinished files are taken away,
+ * but for large ones with which a later restore goes on; finished ones stay.
+ */
+export async function restoreOrders(
+  orders: AsyncIterable<RestoreOrder>,
+  request: OrdersRequest,
+): Promise<OrdersSummary> {
+  return new OrdersRun(request).go(orders);
+}
+
+class OrdersRun {
+  readonly #request: OrdersRequest;
+  readonly #opener: ItemOpener;
+  readonly #sinks = new Map<Job, FileSink>();
+  readonly #asked = new Set<Arrivals>();
+  #fatal: { readonly error: unknown } | undefined;
+  readonly #counts = { files: 0, same: 0, growing: 0, bytes: 0, failed: 0 };
+  #writtenBytes = 0;
+  readonly #finishing = new Set<Promise<void>>();
+  /** Files that are to be fetched whole: what was there of them was something else. */
+  readonly #anew: PlacedFile[] = [];
+
+  constructor(request: OrdersRequest) {
+    this.#request = request;
+    this.#opener = new ItemOpener(request.vaultId, request.fetchAgain);
+  }
+
+  async go(orders: AsyncIterable<RestoreOrder>): Promise<OrdersSummary> {
+    try {
+      await this.#all(orders);
+      while (this.#anew.length > 0) await this.#all(once(this.#anew.splice(0)));
+    } catch (error) {
+      await Promise.all(this.#finishing);
+      // A full disk needs every byte; else the next restore may go on with them.
+      const isFull = error instanceof RestoreError;
+      for (const sink of this.#sinks.values()) await (isFull ? sink.abort() : sink.leave());
+      throw error;
+    } finally {
+      for (const arrivals of this.#asked) arrivals.drop();
+      for (const { path, error } of await this.#request.writer.finish()) this.#told(path, error);
+    }
+    return this.#counts;
+  }
+
+  async #all(orders: AsyncIterable<RestoreOrder>): Promise<void> {
+    for await (const { batch, arrivals } of ahead(this.#batches(orders), BATCHES_AHEAD)) {
+      for (const { work, at } of batch.steps) await this.#step(work, at, arrivals);
+      this.#asked.delete(arrivals);
+      arrivals.drop();
+    }
+    await Promise.all(this.#finishing);
+    this.#endIfFatal();
+  }
+
+  /** Batches whose items have been asked for. */
+  async *#batches(
+    orders: AsyncIterable<RestoreOrder>,
+  ): AsyncGenerator<{ readonly batch: Batch; readonly arrivals: Arrivals }> {
+    const { vaultId } = this.#request;
+    for await (const order of orders) {
+      const work = planWork(vaultId, order, (id) => this.#page(id));
+      for await (const batch of batchesOf(work)) {
+        const source = batch.ids.length === 0 ? nothing() : this.#request.fetchItems(batch.ids);
+        const arrivals = new Arrivals(batch.ids, source);
+        this.#asked.add(arrivals);
+        yield { batch, arrivals };
+      }
+    }
+  }
+
+  async #page(id: ChunkId): Promise<Uint8Array | undefined> {
+    const arrivals = new Arrivals([id], this.#request.fetchItems([id]));
+    const bytes = (await arrivals.item(0))?.slice();
+    arrivals.drop();
+    return bytes;
+  }
+
+  async #step(work: Work, at: number, arrivals: Arrivals): Promise<void> {
+    this.#endIfFatal();
+    const { job } = work;
+    if (job.failed) return;
+    try {
+      if (work.type === 'content') await this.#content(work, await arrivals.item(at));
+      else if (work.type === 'begin') await this.#begin(job, work.from);
+      else if (work.type === 'end') this.#end(job);
+      else throw work.error;
+    } catch (error) {
+      await this.#fail(job, error);
+    }
+  }
+
+  /** One of the files that were being finished has met what ends the restore. */
+  #endIfFatal(): void {
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+  }
+
+  async #begin(job: Job, from: number): Promise<void> {
+    // Those that are still being flushed count: what is open at once is what the disk and the limit
+    // of open files can take.
+    while (this.#sinks.size >= FILES_AT_ONCE && this.#finishing.size > 0)
+      await Promise.race(this.#finishing);
+    const { spec, placed } = job.file;
+    this.#sinks.set(job, await this.#request.writer.file(spec, placed, from));
+  }
+
+  async #content(step: ContentStep, sealed: Uint8Array | undefined): Promise<void> {
+    const { job, piece, ref } = step;
+    if (sealed === undefined) throw notDelivered(job.file, piece > 0 ? 'slab' : 'chunk', ref.id);
+    const plain = await this.#opener.open(step, sealed);
+    await this.#sinks.get(job)?.write(plain);
+    this.#writtenBytes += plain.length;
+    release(plain);
+    this.#progress(job);
+  }
+
+  /**
+   * Begins to flush and name a file. That takes the disk a while, and nothing that follows needs
+   * it.
+   */
+  #end(job: Job): void {
+    const sink = this.#sinks.get(job);
+    if (sink === undefined) return;
+    const finishing = this.#finish(job, sink)
+      .catch((error: unknown) => this.#fail(job, error))
+      .catch((error: unknown) => {
+        this.#fatal ??= { error };
+      })
+      .finally(() => this.#finishing.delete(finishing));
+    this.#finishing.add(finishing);
+  }
+
+  async #finish(job: Job, sink: FileSink): Promise<void> {
+    const { spec } = job.file;
+    const outcome = await sink.finish();
+    this.#sinks.delete(job);
+    this.#counts.files += 1;
+    this.#counts.bytes += spec.size;
+    if (outcome === 'same') this.#counts.same += 1;
+    if (spec.sha256.length === 0) this.#counts.growing += 1;
+    this.#progress(job);
+  }
+
+  #progress({ file }: Job): void {
+    this.#request.onProgress?.({
+      files: this.#counts.files,
+      bytes: this.#writtenBytes,
+      path: file.spec.path,
+    });
+  }
+
+  /**
+   * One file has failed: it is reported, and its temporary file removed. Rethrows what must end the
+   * whole restore.
+   */
+  async #fail(job: Job, error: unknown): Promise<void> {
+    const { file } = job;
+    job.failed = true;
+    const explained = explain(file, error);
+    if (!(explained instanceof RestoreError) || explained.code === 'RESTORE_NO_SPACE')
+      throw explained;
+    await this.#sinks.get(job)?.abort();
+    this.#sinks.delete(job);
+    const isWholeAnew = ['RESTORE_DAMAGED', 'RESTORE_TARGET'].includes(explained.code);
+    if (file.placed.part !== undefined && isWholeAnew)
+      this.#anew.push({ ...file, placed: { final: file.placed.final } });
+    else this.#told(file.spec.path, explained);
+  }
+
+  #told(path: Uint8Array, error: RestoreError): void {
+    this.#counts.failed += 1;
+    this.#request.onFailure?.(path, error);
+  }
+}
+
+/** The same values, some of them asked for while one is worked on. */
+async function* ahead<T>(source: AsyncGenerator<T>, count: number): AsyncGenerator<T> {
+  const waiting: Promise<IteratorResult<T>>[] = [];
+  for (;;) {
+    while (waiting.length <= count) {
+      const next = source.next();
+      next.catch(() => undefined); // thrown where it is waited for
+      waiting.push(next);
+    }
+    const step = await waiting.shift();
+    if (step === undefined || step.done === true) return;
+    yield step.value;
+  }
+}
+
+async function* once(order: RestoreOrder): AsyncGenerator<RestoreOrder> {
+  yield order;
+}
+
+async function* nothing(): AsyncGenerator<FetchedItem> {}
+
+/** What went wrong with the content is damage of this file; everything else stays what it is. */
+function explain(file: PlacedFile, error: unknown): unknown {
+  if (error instanceof RestoreError || !concernsOneFile(error)) return error;
+  const lacks = error instanceof SealError && error.code === 'SEAL_PIECE_MISSING';
+  return new RestoreError(
+    lacks ? 'RESTORE_MISSING_CHUNK' : 'RESTORE_DAMAGED',
+    `${fileText(file)} was not restored: ${error.message}`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,207 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { RestoreError, type RestoreErrorCode } from './errors.ts';
+import { orderOf } from './file-order.ts';
+import type { OrdersSummary } from './orders.ts';
+import { Placing, type RestoreItem } from './placing.ts';
+import type { RestoreRequest, RestoreSummary } from './restore-files.ts';
+import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
+
+const MOST_THREADS = 4;
+
+/** One thread, and who hears what it says, or that it has died. */
+interface Thread {
+  readonly worker: Worker;
+  onMessage: (message: FromThread) => void;
+  onDeath: (error: unknown) => void;
+}
+
+/** What is given back by threads, and who hears of it. */
+export interface ThreadedRequest<Begin>
+  extends Pick<RestoreRequest, 'writer' | 'onProgress' | 'onFailure'> {
+  /** What each thread begins with: see `runRestoreThread`. */
+  readonly begin: Begin;
+  /** The error of a thread's source that ended it, as it was there. */
+  revive(told: ToldError): Error;
+}
+
+/**
+ * Threads that each fetch, prove and write whole files by themselves. The main thread opens names,
+ * makes folders and links, and shares the files out to whoever wants more.
+ */
+export class RestoreThreads<Begin> {
+  readonly #script: URL;
+  readonly #count: number;
+  readonly #threads: Thread[] = [];
+
+  /** @param script Runs `runRestoreThread`. */
+  constructor(
+    script: URL,
+    count: number = Math.min(MOST_THREADS, Math.max(1, availableParallelism())),
+  ) {
+    this.#script = script;
+    this.#count = count;
+  }
+
+  /**
+   * Starts the threads now: before a kit is opened, which leaves the other cores idle for half a
+   * second.
+   */
+  start(): void {
+    while (this.#threads.length < this.#count) this.#threads.push(this.#start());
+  }
+
+  /** Gives versions back, as `restoreFiles` does. One restore at a time. */
+  restore(
+    items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>,
+    request: ThreadedRequest<Begin>,
+  ): Promise<RestoreSummary> {
+    this.start();
+    return new ThreadedRun(this.#threads, request).go(items);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
+  }
+
+  #start(): Thread {
+    const worker = new Worker(this.#script, {
+      name: 'restore',
+      execArgv: this.#script.href.endsWith('.ts') ? ['--conditions=aliquot-source'] : [],
+    });
+    const nobody = (error: unknown): void => {
+      throw error;
+    };
+    const thread: Thread = { worker, onMessage: () => undefined, onDeath: nobody };
+    worker.on('message', (message: FromThread) => thread.onMessage(message));
+    worker.on('error', (error) => thread.onDeath(error));
+    return thread;
+  }
+}
+
+/** One restore: what the threads have said of it so far. */
+class ThreadedRun<Begin> {
+  readonly #threads: readonly Thread[];
+  readonly #request: ThreadedRequest<Begin>;
+  readonly #placing: Placing;
+  readonly #progress: { files: number; bytes: number }[];
+  readonly #summaries: OrdersSummary[] = [];
+  /** Threads that want an order. */
+  readonly #wanting: Thread[] = [];
+  /** Threads that have not ended. */
+  readonly #running: Set<Thread>;
+  #fatal: { readonly error: unknown } | undefined;
+  #heard: () => void = () => undefined;
+
+  constructor(threads: readonly Thread[], request: ThreadedRequest<Begin>) {
+    this.#threads = threads;
+    this.#request = request;
+    this.#placing = new Placing(request.writer, request.onFailure);
+    this.#progress = threads.map(() => ({ files: 0, bytes: 0 }));
+    this.#running = new Set(threads);
+  }
+
+  async go(items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>): Promise<RestoreSummary> {
+    for (const [at, thread] of this.#threads.entries()) {
+      thread.onMessage = (message) => this.#hear(at, thread, message);
+      thread.onDeath = (error) => this.#ended(thread, { error });
+      tell<Begin>(thread, { type: 'begin', begin: this.#request.begin });
+    }
+    try {
+      await this.#share(items);
+    } catch (error) {
+      this.#stop(error);
+    }
+    while (this.#running.size > 0) await this.#news();
+    for (const { path, error } of await this.#request.writer.finish())
+      this.#placing.failed(path, error);
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+    return this.#summary();
+  }
+
+  /** Gives each thread what it wants, until there is nothing more, or one has failed. */
+  async #share(items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>): Promise<void> {
+    for await (const order of this.#placing.orders(items)) {
+      const thread = await this.#wants();
+      if (thread === undefined) return;
+      tell<Begin>(thread, { type: 'order', files: order.map(orderOf) });
+    }
+    for (const _ of this.#threads) {
+      const thread = await this.#wants();
+      if (thread !== undefined) tell<Begin>(thread, { type: 'end' });
+    }
+  }
+
+  async #wants(): Promise<Thread | undefined> {
+    while (this.#wanting.length === 0 && this.#fatal === undefined) await this.#news();
+    return this.#fatal === undefined ? this.#wanting.shift() : undefined;
+  }
+
+  #news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#heard = resolve;
+    });
+  }
+
+  #hear(at: number, thread: Thread, message: FromThread): void {
+    if (message.type === 'more') this.#wanting.push(thread);
+    else if (message.type === 'progress') this.#progressed(at, message);
+    else if (message.type === 'failure')
+      this.#request.onFailure?.(Buffer.from(message.path, 'latin1'), restoreErrorOf(message.error));
+    else if (message.type === 'done') {
+      this.#summaries.push(message.summary);
+      this.#ended(thread, undefined);
+    } else {
+      const { fatal } = message;
+      this.#ended(thread, fatal && { error: this.#revived(fatal) });
+    }
+    this.#heard();
+  }
+
+  #progressed(at: number, told: Extract<FromThread, { type: 'progress' }>): void {
+    this.#progress[at] = told;
+    const sum = (field: 'files' | 'bytes'): number =>
+      this.#progress.reduce((total, one) => total + one[field], 0);
+    const path = Buffer.from(told.path, 'latin1');
+    this.#request.onProgress?.({ files: sum('files'), bytes: sum('bytes'), path });
+  }
+
+  #ended(thread: Thread, fatal: { readonly error: unknown } | undefined): void {
+    this.#running.delete(thread);
+    if (fatal !== undefined) this.#stop(fatal.error);
+    this.#heard();
+  }
+
+  /** The restore has failed: the threads take away what is not finished. */
+  #stop(error: unknown): void {
+    this.#fatal ??= { error };
+    for (const thread of this.#running) tell<Begin>(thread, { type: 'stop' });
+  }
+
+  #revived(told: ToldError): Error {
+    return told.code in RestoreError.codes ? restoreErrorOf(told) : this.#request.revive(told);
+  }
+
+  #summary(): RestoreSummary {
+    const sum = (field: keyof OrdersSummary): number =>
+      this.#summaries.reduce((total, summary) => total + summary[field], 0);
+    const { directories, links, failed } = this.#placing.counts;
+    return {
+      files: sum('files'),
+      same: sum('same'),
+      growing: sum('growing'),
+      bytes: sum('bytes'),
+      failed: failed + sum('failed'),
+      directories,
+      links,
+    };
+  }
+}
+
+function tell<Begin>({ worker }: Thread, message: ToThread<Begin>): void {
+  worker.postMessage(message);
+}
+
+function restoreErrorOf({ code, message }: ToldError): RestoreError {
+  return new RestoreError(code as RestoreErrorCode, message);
+}

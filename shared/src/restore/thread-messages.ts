@@ -1,0 +1,28 @@
+import type { FileOrder } from './file-order.ts';
+import type { OrdersSummary } from './orders.ts';
+
+/** What a thread is told. `end`: no more orders come; `stop`: the restore has failed elsewhere. */
+export type ToThread<Begin> =
+  | { readonly type: 'begin'; readonly begin: Begin }
+  | { readonly type: 'order'; readonly files: readonly FileOrder[] }
+  | { readonly type: 'end' | 'stop' };
+
+/** An error of ours as it goes from thread to thread. */
+export interface ToldError {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What a thread says. `more`: it has no order that it has not begun. */
+export type FromThread =
+  | { readonly type: 'more' }
+  | {
+      readonly type: 'progress';
+      readonly files: number;
+      readonly bytes: number;
+      readonly path: string;
+    }
+  | { readonly type: 'failure'; readonly path: string; readonly error: ToldError }
+  | { readonly type: 'done'; readonly summary: OrdersSummary }
+  /** `fatal`: why the restore ends; undefined when it was told to stop. */
+  | { readonly type: 'ended'; readonly fatal: ToldError | undefined };

@@ -1,0 +1,120 @@
+import type { MessagePort } from 'node:worker_threads';
+import { AliquotError } from '@aliquot/proto';
+import type { FetchedItem } from './arrivals.ts';
+import { fileOf } from './file-order.ts';
+import { type OrdersRequest, restoreOrders } from './orders.ts';
+import type { RestoreOrder } from './placing.ts';
+import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
+
+/** Progress is told again after so many bytes, or so many files. */
+const TOLD_BYTES = 1024 * 1024;
+const TOLD_FILES = 32;
+
+/** The restore has failed elsewhere. */
+class Stopped extends Error {}
+
+/** What a thread fetches from and writes to. */
+export type ThreadRequest = Omit<OrdersRequest, 'onProgress' | 'onFailure'>;
+
+/**
+ * What a thread of restores does: it takes whole files from the main thread, fetches their items
+ * itself, and proves and writes them. `requestOf` makes of what the main thread begins a restore
+ * with where that goes.
+ */
+export async function runRestoreThread<Begin>(
+  port: MessagePort,
+  requestOf: (begin: Begin) => ThreadRequest,
+): Promise<void> {
+  const inbox = new Inbox<Begin>(port);
+  for (;;) await restoreOnce(port, inbox, requestOf(await inbox.begun()));
+}
+
+async function restoreOnce<Begin>(
+  port: MessagePort,
+  inbox: Inbox<Begin>,
+  request: ThreadRequest,
+): Promise<void> {
+  const tell = (message: FromThread): void => port.postMessage(message);
+  let [bytesTold, filesTold] = [0, 0];
+  try {
+    const summary = await restoreOrders(inbox.orders(), {
+      ...request,
+      fetchItems: (ids) => inbox.unlessStopped(request.fetchItems(ids)),
+      onProgress: ({ files, bytes, path }) => {
+        if (bytes - bytesTold < TOLD_BYTES && files - filesTold < TOLD_FILES) return;
+        [bytesTold, filesTold] = [bytes, files];
+        tell({ type: 'progress', files, bytes, path: textOf(path) });
+      },
+      onFailure: (path, error) =>
+        tell({ type: 'failure', path: textOf(path), error: toldOf(error) }),
+    });
+    tell({ type: 'done', summary });
+  } catch (error) {
+    if (error instanceof AliquotError) tell({ type: 'ended', fatal: toldOf(error) });
+    else if (error instanceof Stopped) tell({ type: 'ended', fatal: undefined });
+    // A fault of ours: it ends the thread, and the program.
+    else throw error;
+  }
+}
+
+function textOf(path: Uint8Array): string {
+  return Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1');
+}
+
+function toldOf({ code, message }: AliquotError): ToldError {
+  return { code, message };
+}
+
+/** What came from the main thread and was not taken yet. */
+class Inbox<Begin> {
+  readonly #port: MessagePort;
+  #waiting: ToThread<Begin>[] = [];
+  #isStopped = false;
+  #wake: () => void = () => undefined;
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+    port.on('message', (message: ToThread<Begin>) => {
+      if (message.type === 'stop') this.#isStopped = true;
+      this.#waiting.push(message);
+      this.#wake();
+    });
+  }
+
+  /** What the next restore begins with; what is left of the one before concerns nobody. */
+  async begun(): Promise<Begin> {
+    for (;;) {
+      const message = await this.#next();
+      if (message.type !== 'begin') continue;
+      this.#isStopped = false;
+      return message.begin;
+    }
+  }
+
+  async *orders(): AsyncGenerator<RestoreOrder> {
+    for (;;) {
+      this.#port.postMessage({ type: 'more' } satisfies FromThread);
+      const message = await this.#next();
+      if (message.type === 'stop') throw new Stopped();
+      if (message.type !== 'order') return;
+      yield message.files.map(fileOf);
+    }
+  }
+
+  async *unlessStopped(items: AsyncIterable<FetchedItem>): AsyncGenerator<FetchedItem> {
+    for await (const item of items) {
+      if (this.#isStopped) throw new Stopped();
+      yield item;
+    }
+  }
+
+  async #next(): Promise<ToThread<Begin>> {
+    for (;;) {
+      const message = this.#waiting.shift();
+      if (message !== undefined) return message;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
