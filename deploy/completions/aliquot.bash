@@ -57,7 +57,7 @@ _aliquot() {
     'aliquot log reopen') words='' options='--url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot queue') words='import' options='--help' ;;
     'aliquot queue import') words='' options='--out --accept-ended --url --token-file --tls-ca --vault --json --help' ;;
-    'aliquot fsck') words='' options='--data --repair --json --help' ;;
+    'aliquot fsck') words='' options='--data --repair --packs-lost --json --help' ;;
   esac
   case "$2" in
     -*) COMPREPLY=($(compgen -W "$options" -- "$2")) ;;

@@ -397,5 +397,6 @@ complete -c aliquot -n "__aliquot_at 'aliquot queue import'" -l json -d 'one JSO
 complete -c aliquot -n "__aliquot_at 'aliquot queue import'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot fsck'" -l data -d 'the folder that `aliquot init` made'
 complete -c aliquot -n "__aliquot_at 'aliquot fsck'" -l repair -d 'cut torn tails and rebuild the catalog from the packs'
+complete -c aliquot -n "__aliquot_at 'aliquot fsck'" -l packs-lost -d 'with --repair, where a vault has no pack left'
 complete -c aliquot -n "__aliquot_at 'aliquot fsck'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot fsck'" -l help -d 'print how it is used'

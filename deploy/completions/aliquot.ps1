@@ -52,7 +52,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot log reopen' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot queue' = @(@('import'), @('--help'))
     'aliquot queue import' = @(@(), @('--out', '--accept-ended', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
-    'aliquot fsck' = @(@(), @('--data', '--repair', '--json', '--help'))
+    'aliquot fsck' = @(@(), @('--data', '--repair', '--packs-lost', '--json', '--help'))
   }
   $place = 'aliquot'
   foreach ($element in $commandAst.CommandElements | Select-Object -Skip 1) {

@@ -1,3 +1,4 @@
+import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, formatCounted, printable } from '@aliquot/shared/cli/format';
 import { withExample, withJson } from '@aliquot/shared/cli/help';
 import type { Command } from 'commander';
@@ -9,6 +10,7 @@ import type { Finding } from '../store/fsck-finding.ts';
 interface FsckOptions {
   readonly data: string;
   readonly repair?: boolean;
+  readonly packsLost?: boolean;
   readonly json?: boolean;
 }
 
@@ -22,6 +24,10 @@ export function registerFsck(program: Command, context: CommandContext): void {
     .option(
       '--repair',
       'cut torn tails and rebuild the catalog from the packs; stop `aliquot serve` first',
+    )
+    .option(
+      '--packs-lost',
+      'with --repair, where a vault has no pack left: begin without them; agents send again what they still have',
     );
   withJson(fsck);
   withExample(fsck, 'aliquot fsck --data /srv/aliquot');
@@ -29,6 +35,12 @@ export function registerFsck(program: Command, context: CommandContext): void {
 }
 
 async function fsckCommand(context: CommandContext, options: FsckOptions): Promise<void> {
+  const { repair = false, packsLost = false } = options;
+  if (packsLost && !repair)
+    throw new UsageError(
+      'USAGE_MISSING',
+      '--packs-lost goes with --repair: stop `aliquot serve`, and give both',
+    );
   const output = outputOf(context, options);
   const { files, clock, random } = context;
   const progress = output.progress('checked');
@@ -39,7 +51,8 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
     files,
     clock,
     random,
-    repair: options.repair === true,
+    repair,
+    packsLost,
     onFinding: (finding) => {
       printed = printed.then(() =>
         output.result({ event: 'finding', ...finding }, findingText(finding)),

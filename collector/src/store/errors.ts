@@ -44,6 +44,8 @@ const codes = {
   STORE_GROUP_ENDED: 'final',
   /** As many PCs have enrolled with the group's bundle as it is for. */
   STORE_GROUP_FULL: 'final',
+  /** The folder of a vault's packs is there and empty, and the history relies on packs. */
+  STORE_PACKS_GONE: 'final',
   /**
    * A vault's descriptor, certificate or catalog key does not fit this collector or the vault that
    * it already holds.

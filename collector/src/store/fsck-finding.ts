@@ -4,6 +4,8 @@ export type Severity = 'error' | 'warning' | 'info';
 export type FindingCode =
   /** A pack file is missing from the row. */
   | 'pack-missing'
+  /** The folder of packs is there and empty: no pack is left that the catalog or the history know. */
+  | 'packs-gone'
   /** The last pack has lost its end: the catalog knows of more. */
   | 'pack-short'
   /** A file of the history is missing. */

@@ -1,11 +1,29 @@
-import { copyFileSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { describe, expect, test } from 'vitest';
 import { catalogRows, fileOf, filesIn, recordsIn } from '../../testing/store/copies.ts';
-import { check, codes, type FsckLab, lab, recordAt, spoil } from '../../testing/store/fsck-lab.ts';
+import {
+  check,
+  codes,
+  emptyLab,
+  type FsckLab,
+  lab,
+  recordAt,
+  spoil,
+} from '../../testing/store/fsck-lab.ts';
 import { content, type WorldFile } from '../../testing/store/world.ts';
 import { openCollector } from './collector.ts';
 import type { UnfitRecord } from './errors.ts';
@@ -193,7 +211,90 @@ test.each(['packs', 'history'])(
   },
 );
 
+describe('a folder of packs that is there and empty, as of a disk that is not mounted', () => {
+  const unmount = ({ vaultDir, dir }: FsckLab): (() => void) => {
+    const [packs, aside] = [join(vaultDir, 'packs'), join(dir, 'unmounted')];
+    renameSync(packs, aside);
+    mkdirSync(packs);
+    return () => {
+      rmSync(packs, { recursive: true });
+      renameSync(aside, packs);
+    };
+  };
+
+  test.each([
+    ['', []],
+    [', also when the catalog is gone', ['catalog', 'durable.json']],
+  ] as const)(
+    'P6 keeps the collector from starting, in one line with the way out, and begins nothing there%s',
+    async (_, gone) => {
+      const place = await lab(4096);
+      for (const name of gone) rmSync(join(place.vaultDir, name), { recursive: true });
+      const mount = unmount(place);
+      for (let turn = 0; turn < 2; turn += 1)
+        await expect(withVault(place, async () => undefined)).rejects.toMatchObject({
+          code: 'STORE_PACKS_GONE',
+          message: expect.stringMatching(/packs is there and empty.*--packs-lost/),
+        });
+      for (const repair of [false, true])
+        expect(codes((await check(place, repair)).findings)).toContain('packs-gone');
+      expect(readdirSync(join(place.vaultDir, 'packs'))).toEqual([]);
+      mount();
+      await withVault(place, async (vault) => {
+        expect(await typesOf(vault, idsOf(filesOf(place).a))).toEqual(['item', 'item']);
+      });
+      expect(await check(place)).toEqual({ findings: [], faults: 0 });
+    },
+  );
+
+  test('P1 P6 begins without them when a person says that they are lost, and agents are asked again', async () => {
+    for (const gone of [[], ['catalog', 'durable.json']]) {
+      const place = await lab(4096);
+      for (const name of gone) rmSync(join(place.vaultDir, name), { recursive: true });
+      unmount(place);
+      const { findings } = await check(place, true, true);
+      expect(codes(findings)).toEqual(expect.arrayContaining(['packs-gone', 'repaired']));
+      const { a } = filesOf(place);
+      await withVault(place, async (vault) => {
+        expect(await vault.intake.has(place.agent.lineageId, idsOf(a))).toEqual([false, false]);
+        await place.agent.back(vault, [a]);
+        expect(await typesOf(vault, idsOf(a))).toEqual(['item', 'item']);
+      });
+      await withVault(place, async (vault) => {
+        expect(await typesOf(vault, idsOf(a))).toEqual(['item', 'item']);
+      });
+      expect(codes((await check(place)).findings)).not.toContain('packs-gone');
+    }
+  });
+
+  test('is nothing to tell of while nothing was ever stored', async () => {
+    const place = await emptyLab();
+    rmSync(join(place.vaultDir, 'packs'), { recursive: true });
+    mkdirSync(join(place.vaultDir, 'packs'));
+    await withVault(place, async () => undefined);
+    expect(await check(place)).toEqual({ findings: [], faults: 0 });
+  });
+});
+
 describe('a pack that is not what its name says', () => {
+  test('P6 of another vault is named once at each start, and keeps nothing else from being served', async () => {
+    const place = await lab(4096);
+    const other = await lab(4096);
+    const path = pathOf(place, 1);
+    const sound = readFileSync(path);
+    copyFileSync(pathOf(other, 2), path);
+    for (let start = 0; start < 3; start += 1) {
+      const told: UnfitRecord[] = [];
+      await withVault(place, async () => undefined, told);
+      expect(told).toMatchObject([{ type: 'pack', where: path }]);
+    }
+    writeFileSync(path, sound);
+    const told: UnfitRecord[] = [];
+    await withVault(place, async () => undefined, told);
+    expect(told).toEqual([]);
+    expect(await check(place)).toEqual({ findings: [], faults: 0 });
+  });
+
   test('P6 I-C14 doubled as the newest is named with the way out, and nothing is written behind it', async () => {
     const place = await lab(4096);
     const copy = pathOf(place, (filesIn(place.vaultDir, 'packs').at(-1) ?? 0) + 3);

@@ -12,6 +12,7 @@ import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { HistoryKind } from '../../src/store/history/history-log.ts';
 import { type PackKind, packFormat } from '../../src/store/packs/pack-format.ts';
+import type { VaultStore } from '../../src/store/vault-store.ts';
 import { fileOf, recordsIn } from './copies.ts';
 import { content, StoreWorld, type WorldAgent } from './world.ts';
 
@@ -25,6 +26,27 @@ export interface FsckLab {
 
 /** A collector with one vault, one agent, three commits, closed. */
 export async function lab(packBytes?: number): Promise<FsckLab> {
+  return labWith(packBytes, async (agent, vault) => {
+    await agent.back(vault, [agent.file('/d/a', [content('a'), content('b')])]);
+    await agent.back(vault, [
+      agent.file(
+        '/d/big',
+        Array.from({ length: 40 }, (_, index) => content(`part ${index}`, 200)),
+      ),
+    ]);
+    await agent.back(vault, [agent.gone('/d/a'), agent.file('/d/c', [content('b'), content('c')])]);
+  });
+}
+
+/** The same, with an agent that has sent nothing yet. */
+export function emptyLab(): Promise<FsckLab> {
+  return labWith(undefined, async () => undefined);
+}
+
+async function labWith(
+  packBytes: number | undefined,
+  fill: (agent: WorldAgent, vault: VaultStore) => Promise<void>,
+): Promise<FsckLab> {
   const world = new StoreWorld('fsck', { blind: true });
   const dir = join(temporaryFolder(), 'collector');
   const ports =
@@ -39,27 +61,22 @@ export async function lab(packBytes?: number): Promise<FsckLab> {
   };
   const vault = await store.addVault(parts);
   const agent = await world.agent(vault, 'hplc-1');
-  await agent.back(vault, [agent.file('/d/a', [content('a'), content('b')])]);
-  await agent.back(vault, [
-    agent.file(
-      '/d/big',
-      Array.from({ length: 40 }, (_, index) => content(`part ${index}`, 200)),
-    ),
-  ]);
-  await agent.back(vault, [agent.gone('/d/a'), agent.file('/d/c', [content('b'), content('c')])]);
+  await fill(agent, vault);
   await store.close();
   return { world, dir, vaultDir: join(dir, 'vaults', hex(world.descriptor.vaultId)), agent };
 }
 
-/** What fsck finds, with or without a repair. */
+/** What fsck finds, with or without a repair; with `--packs-lost` too. */
 export async function check(
   { world, dir }: FsckLab,
   repair = false,
+  packsLost = false,
 ): Promise<{ findings: Finding[]; faults: number }> {
   const findings: Finding[] = [];
   const { faults } = await fsckCollector(dir, {
     ...world.ports(),
     repair,
+    packsLost,
     onFinding: (finding) => findings.push(finding),
   });
   return { findings, faults };

@@ -5,6 +5,8 @@ import type { Finding } from '../fsck-finding.ts';
 export interface CheckOptions extends CollectorPorts {
   /** Cut torn tails and rebuild catalogs. The collector must be stopped (`FOLDER_IN_USE`). */
   readonly repair?: boolean;
+  /** With `repair`: a vault that has no pack left begins without them. */
+  readonly packsLost?: boolean;
   /** Called for each finding as it is made. */
   readonly onFinding: (finding: Finding) => void;
   /** Called now and then with the bytes checked so far, and the bytes there are. */

@@ -18,8 +18,8 @@ import { lostPacks, takeInPack } from '../vault/catch-up.ts';
 import { VaultCore } from '../vault/core.ts';
 import { knownHistory, knownPacks } from '../vault/core-load.ts';
 import { readMark, removeMark } from '../vault/durable-mark.ts';
-import { diskMedia, type VaultMedia } from '../vault/media.ts';
-import { openCore } from '../vault/open-core.ts';
+import { diskMedia, PACKS_BACK, type VaultMedia } from '../vault/media.ts';
+import { openCore, reliesOnPacks } from '../vault/open-core.ts';
 import { replayInto } from '../vault/replay.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import type { CheckOptions } from './check-options.ts';
@@ -48,6 +48,8 @@ export class VaultCheck {
   readonly #vault: VaultIdentity;
   readonly #options: VaultCheckOptions;
   readonly #media: VaultMedia;
+  /** Whether the history says that packs hold something. */
+  #reliesOnPacks = false;
   /** Where history or packs end in a torn record. */
   readonly #torn: string[] = [];
 
@@ -75,8 +77,32 @@ export class VaultCheck {
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
     if (history.broken) return;
     const differs = await this.#follows(history, damaged);
-    if (this.#options.repair === true)
-      await this.#repair({ rebuild: differs || history.endLost, endLost: history.endLost });
+    const gone = this.counts.packs === 0 && (known.packs.size > 0 || this.#reliesOnPacks);
+    if (gone) this.#tellPacksGone();
+    if (this.#options.repair !== true || (gone && this.#options.packsLost !== true)) return;
+    if (gone) await this.#beginPacks(known);
+    await this.#repair({ rebuild: differs || history.endLost, endLost: history.endLost });
+  }
+
+  #tellPacksGone(): void {
+    this.#tell({
+      code: 'packs-gone',
+      severity: 'error',
+      what: 'the folder is there and empty, and the history relies on packs',
+      where: join(this.#dir, 'packs'),
+      remedy: PACKS_BACK,
+    });
+  }
+
+  /** An empty pack, with a number that none had: what is stored from now on goes there. */
+  async #beginPacks({ packs }: Known): Promise<void> {
+    const durable = [...packs].map(([pack, syncedBytes]) => ({ pack, syncedBytes }));
+    const dir = join(this.#dir, 'packs');
+    const begun = await DiskPacks.open(dir, this.#vault.descriptor.vaultId, this.#options, {
+      durable: durable.length > 0 ? durable : [{ pack: 1, syncedBytes: 0 }],
+    });
+    await begun.close();
+    this.#repaired('the vault goes on without its packs', dir);
   }
 
   readonly #tell = (finding: Finding): void => {
@@ -168,6 +194,7 @@ export class VaultCheck {
         end,
       );
       opened.push(history);
+      this.#reliesOnPacks = await reliesOnPacks({}, history);
       const packs = await DiskPacks.inspect(join(this.#dir, 'packs'), vaultId, this.#options);
       opened.push(packs);
       const catalog = await openCatalog(this.#options.files, scratch, vaultId);

@@ -51,7 +51,8 @@ export async function checkPacks(dir: string, checks: PackChecks): Promise<reado
   const reader = await RecordReader.open({ ...folder, handles: 2 * AT_ONCE });
   try {
     const known = new Map(checks.durable?.map(({ pack, syncedBytes }) => [pack, syncedBytes]));
-    for (const pack of known.keys())
+    // Where none is left, that is told as a whole.
+    for (const pack of reader.files().length === 0 ? [] : known.keys())
       if (reader.sizeOf(pack) === undefined)
         checks.tell({
           code: 'pack-missing',

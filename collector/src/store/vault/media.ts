@@ -2,18 +2,30 @@ import { join } from 'node:path';
 import type { VaultId } from '@aliquot/proto';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { Random } from '@aliquot/shared/ports';
+import { listRecordFiles } from '@aliquot/shared/records/folder';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { openCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
+import { StoreError } from '../errors.ts';
 import { DiskHistory } from '../history/disk-history.ts';
 import type { HistoryLog, HistoryOpening, HistoryPoint } from '../history/history-log.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
+import { packFormat } from '../packs/pack-format.ts';
 import type { PackOpening, PackStore } from '../packs/pack-store.ts';
 import { type DurableMark, readMark, writeMark } from './durable-mark.ts';
+
+/** The ways out where the packs of a vault are all gone. */
+export const PACKS_BACK =
+  'mount their disk, or put them back from a copy; if they are lost for good, run aliquot fsck --repair --packs-lost';
 
 /** What one vault lies on: its history, its packs, its catalog, and what is known to be durable. */
 export interface VaultMedia {
   openHistory(opening: HistoryOpening): Promise<HistoryLog>;
-  openPacks(opening: PackOpening): Promise<PackStore>;
+  /**
+   * `reliedOn`: something was stored in them, as far as the catalog or the history know. Error:
+   * `STORE_PACKS_GONE` where none is there then: their disk may not be mounted, and what began on an
+   * empty folder would hide that.
+   */
+  openPacks(opening: PackOpening, reliedOn: boolean): Promise<PackStore>;
   openCatalog(): Promise<CatalogStore>;
   /** An empty catalog in place of one that cannot even be emptied any more. */
   newCatalog(): Promise<CatalogStore>;
@@ -44,7 +56,15 @@ export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts):
         { files, random, fileBytes: historyFileBytes },
         opening,
       ),
-    openPacks: (opening) => DiskPacks.open(join(dir, 'packs'), vaultId, ports, opening),
+    openPacks: async (opening, reliedOn) => {
+      const packs = join(dir, 'packs');
+      if (reliedOn && (await listRecordFiles(files, packs, packFormat)).size === 0)
+        throw new StoreError(
+          'STORE_PACKS_GONE',
+          `${packs} is there and empty, and the vault's history relies on packs: ${PACKS_BACK}`,
+        );
+      return DiskPacks.open(packs, vaultId, ports, opening);
+    },
     openCatalog: () => openCatalog(files, catalog, vaultId),
     newCatalog: async () => {
       await removeCatalog(files, catalog);

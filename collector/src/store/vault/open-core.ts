@@ -1,5 +1,7 @@
 import { isRebuild } from '@aliquot/shared/derived/errors';
 import type { UnfitRecord } from '../errors.ts';
+import { type HistoryLog, historyStart } from '../history/history-log.ts';
+import type { PackOpening } from '../packs/pack-store.ts';
 import { catchUp } from './catch-up.ts';
 import { VaultCore } from './core.ts';
 import { emptied, isUnfitCatalog, load, openingsOf, type Parts } from './core-load.ts';
@@ -30,6 +32,17 @@ export async function openCore(media: VaultMedia, opening: CoreOpening = {}): Pr
   }
 }
 
+/** Whether something was ever stored in packs, as far as the catalog or the history know. */
+export async function reliesOnPacks(
+  { durable = [] }: PackOpening,
+  history: HistoryLog,
+): Promise<boolean> {
+  if (durable.length > 0) return true;
+  for await (const { kind } of history.replay(historyStart))
+    if (kind === 'uploads' || kind === 'references') return true;
+  return false;
+}
+
 async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultCore> {
   let catalog = await media.openCatalog();
   const opened: { close(): Promise<void> }[] = [];
@@ -37,7 +50,7 @@ async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultC
     const { history: from, packs: discard } = await openingsOf(media, catalog, opening.synced);
     const history = await media.openHistory(from);
     opened.push(history);
-    const packs = await media.openPacks(discard);
+    const packs = await media.openPacks(discard, await reliesOnPacks(discard, history));
     opened.push(packs);
     let parts: Parts;
     try {
