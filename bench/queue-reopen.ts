@@ -71,6 +71,7 @@ async function put(queue: Queue, number: number): Promise<void> {
     size: ITEM_BYTES,
     capturedAtMs: CAPTURED_AT_MS + number,
     completion: 'assumed',
+    resultId: undefined,
     content: { depth: 0, piece: 0, refs: [{ id, plainSize: ITEM_BYTES, epoch: 1 }] },
     list: {
       platform: 'posix',

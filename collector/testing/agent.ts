@@ -16,6 +16,7 @@ import {
   type StoredItem,
   splitFrame,
 } from '@aliquot/proto';
+import { sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit, NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
@@ -238,7 +239,7 @@ export class SessionTestAgent {
         chunkerVersion: parameters.chunkerVersion,
         encoderVersion: parameters.encoderVersion,
         forkedFrom: this.forkedFrom,
-        drafts,
+        blocks: sealDrafts(drafts, systemRandom),
         recipients: [
           { recipient: 'vault', key: vaultKey },
           { recipient: 'catalog', key: catalogKey },
@@ -320,6 +321,7 @@ export class SessionTestAgent {
       size: bytes?.length ?? 0,
       capturedAtMs: file.capturedAtMs ?? Date.now(),
       completion: 'assumed',
+      resultId: undefined,
       content: built.content,
       list: {
         platform: 'posix',

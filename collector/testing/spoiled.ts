@@ -1,10 +1,9 @@
 import {
   type CommitHash,
+  decodeBlock,
   decodeCommitHeader,
-  decodeEntry,
   decodeSignedCommit,
   encodeCommitHeader,
-  encodeEntry,
   encodeSignedCommit,
   encodeWrap,
   type SignedCommit,
@@ -13,7 +12,6 @@ import { commitHash } from '@aliquot/shared/commit/commit';
 import { lengthPrefixed } from '@aliquot/shared/crypto/bytes';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
 import { type SigningKey, sign } from '@aliquot/shared/crypto/sign';
-import { leafHash, rootOfHashes } from '@aliquot/shared/log/hashing';
 
 /**
  * What of a commit does not open: everything, the names of its entries, or the content keys of its
@@ -28,29 +26,26 @@ export function spoiled(
   signKey: SigningKey,
 ): { readonly bytes: Uint8Array; readonly hash: CommitHash } {
   const commit = decodeSignedCommit(bytes);
-  const slots = commit.slots.map((slot) => {
-    if (slot.type !== 'entry' || what === 'wraps') return slot;
-    const entry = decodeEntry(slot.bytes);
-    const { sealedList, sealedRead } = entry;
-    const parts =
-      what === 'names'
-        ? { sealedList: bent(sealedList) }
-        : { sealedRead: sealedRead.length === 0 ? sealedRead : bent(sealedRead) };
-    return { ...slot, bytes: encodeEntry({ ...entry, ...parts }) };
+  const blocks = commit.blocks.map((one) => {
+    if (what === 'wraps') return one;
+    const { clear, list } = decodeBlock(one.block);
+    // The last byte of the segment: of its tag.
+    const end = what === 'names' ? clear.length + list.length : one.block.length;
+    return { ...one, block: bent(one.block, end - 1) };
   });
   const wraps =
     what === 'wraps'
-      ? commit.wraps.map((wrap) => ({ ...wrap, box: bent(wrap.box) }))
+      ? commit.wraps.map((wrap) => ({ ...wrap, box: bent(wrap.box, wrap.box.length - 1) }))
       : commit.wraps;
-  return signedAnew({ ...commit, slots, wraps }, signKey);
+  return signedAnew({ ...commit, blocks, wraps }, signKey);
 }
 
 function signedAnew(
   commit: SignedCommit,
   signKey: SigningKey,
 ): { readonly bytes: Uint8Array; readonly hash: CommitHash } {
-  const entries = commit.slots.flatMap((slot) =>
-    slot.type === 'entry' ? [leafHash(slot.bytes)] : [],
+  const digests = commit.blocks.map(({ block, listBox, readBox }) =>
+    sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block),
   );
   const wrapsHash = sha256(
     labelled('aliquot/v1/commit-wraps'),
@@ -58,7 +53,7 @@ function signedAnew(
   );
   const header = encodeCommitHeader({
     ...decodeCommitHeader(commit.header),
-    entriesRoot: rootOfHashes(entries),
+    blocksHash: sha256(labelled('aliquot/v1/commit-blocks'), ...digests),
     wrapsHash,
   });
   const { signature } = sign(signKey, 'aliquot/v1/commit', header);
@@ -66,9 +61,8 @@ function signedAnew(
 }
 
 /** The same bytes with one bit turned over. */
-function bent(bytes: Uint8Array): Uint8Array {
+function bent(bytes: Uint8Array, at: number): Uint8Array {
   const copy = Uint8Array.from(bytes);
-  const last = copy.length - 1;
-  copy[last] = (copy[last] ?? 0) ^ 1;
+  copy[at] = (copy[at] ?? 0) ^ 1;
   return copy;
 }

@@ -2,31 +2,7 @@
  * The typed values of a version block: FORMAT.md, "VersionBlock". A block holds up to 256 versions
  * of one agent, sealed once. A *row* is one of them: what stands of it in clear, its names, its keys.
  */
-import type {
-  Completion,
-  Content,
-  EntryKind,
-  FileId,
-  References,
-  ResultId,
-  SourceId,
-} from './types.ts';
-
-/** What a row of a file, folder or link says in clear. */
-export interface PathRow {
-  readonly kind: EntryKind;
-  readonly sourceId: SourceId;
-  /** Policy class, 1 to 64 of `[a-z0-9-]`. */
-  readonly class: string;
-  readonly fileId: FileId;
-  /** Plaintext bytes; 0 unless `kind` is file. */
-  readonly size: number;
-  readonly capturedAtMs: number;
-  readonly completion: Completion;
-  readonly content: Content;
-  /** The result that it belongs to; undefined when it belongs to none. */
-  readonly resultId: ResultId | undefined;
-}
+import type { Entry, References, ResultId, SourceId } from './types.ts';
 
 /** `open`: members are still to come, or could not be read. */
 export type ResultProgress = 'open' | 'closed';
@@ -60,7 +36,7 @@ export interface ResultRow extends ResultFacts {
   readonly capturedAtMs: number;
 }
 
-export type BlockRow = PathRow | ResultRow;
+export type BlockRow = Entry | ResultRow;
 
 /** What stays of a row that a logged purge took away. */
 export interface PurgedRow {

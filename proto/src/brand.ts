@@ -50,9 +50,8 @@ export const asCollectorId = (bytes: Uint8Array): CollectorId =>
 /** 16 bytes: derived from the group's key. */
 export const asGroupId = (bytes: Uint8Array): GroupId =>
   sized('group id', ID_BYTES, bytes) as GroupId;
-/** 32 bytes: HMAC of a path under the lineage's path key. */
-export const asFileId = (bytes: Uint8Array): FileId =>
-  sized('file id', HASH_BYTES, bytes) as FileId;
+/** 16 bytes: HMAC of a path under the lineage's path key. */
+export const asFileId = (bytes: Uint8Array): FileId => sized('file id', ID_BYTES, bytes) as FileId;
 /**
  * 16 bytes: HMAC of a source's root under the lineage's path key. Test only: `sourceIdFor` makes
  * them.

@@ -69,12 +69,8 @@ export const MAX_SLAB_BYTES = 512 * KIB;
  * comes near either.
  */
 export const MAX_PATH_BYTES = 32 * KIB;
-/** An encoded list part under its seal: a path, a link target, a nonce, a tag and fixed fields. */
-export const MAX_SEALED_LIST_BYTES = 2 * MAX_PATH_BYTES + KIB;
-/** An encoded read part under its seal: 64 keys, one hash, a nonce, a tag. */
-export const MAX_SEALED_READ_BYTES = 4 * KIB;
-/** One entry of a commit: both sealed parts, the inline references, fixed fields. */
-export const MAX_ENTRY_BYTES = MAX_SEALED_LIST_BYTES + MAX_SEALED_READ_BYTES + 8 * KIB;
+/** A captured version in the queue: two paths, 64 references with their keys, fixed fields. */
+export const MAX_DRAFT_BYTES = 2 * MAX_PATH_BYTES + 16 * KIB;
 /** Rows of one version block: a cut of it costs little, and it is opened whole. */
 export const MAX_BLOCK_ROWS = 256;
 /** Names and times of one block before they are compressed: paths may be long. */
@@ -88,10 +84,14 @@ export const MAX_BLOCK_BYTES = 640 * KIB;
 export const MAX_EVIDENCE_BYTES = 4 * KIB;
 
 /**
- * Entries in one commit: a folder of 100,000 small files is 25 commits, and one commit is verified
- * in well under a second.
+ * Entries in one commit: a folder of 100,000 small files is seven commits of a mebibyte, and one is
+ * verified in well under a second.
  */
-export const MAX_COMMIT_ENTRIES = 4096;
+export const MAX_COMMIT_ENTRIES = 16_384;
+/** Blocks of one commit: those of versions of one file hold one row each. */
+export const MAX_COMMIT_BLOCKS: number = MAX_COMMIT_ENTRIES;
+/** A block's key under a key of its commit: nonce, key, tag. */
+export const BLOCK_KEY_BOX_BYTES = 12 + HASH_BYTES + TAG_BYTES;
 /** A signed commit as it is sent and stored. */
 export const MAX_COMMIT_BYTES = 4 * MIB;
 /** A commit's header: fixed fields only. */

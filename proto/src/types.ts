@@ -32,7 +32,7 @@ export type GroupId = Branded<Uint8Array, 'GroupId'>;
 export type ChainId = Branded<Uint8Array, 'ChainId'>;
 /** First 16 bytes of a labelled SHA-256 of the collector's signing key. */
 export type CollectorId = Branded<Uint8Array, 'CollectorId'>;
-/** HMAC of the exact path bytes under the lineage's path key (32 bytes). */
+/** HMAC of the exact path bytes under the lineage's path key, its first 16 bytes. */
 export type FileId = Branded<Uint8Array, 'FileId'>;
 /** HMAC of a source's root path under the lineage's path key (16 bytes). */
 export type SourceId = Branded<Uint8Array, 'SourceId'>;
@@ -110,18 +110,9 @@ export type EntryKind = 'file' | 'directory' | 'symlink' | 'gone';
 export type Completion = 'assumed' | 'proven' | 'growing';
 export type Platform = 'posix' | 'windows';
 
-/**
- * One version in a commit. The clear part is what the collector needs; names and content are
- * sealed.
- */
+/** What stands in clear of one version of a file, folder or link: a row of a version block. */
 export interface Entry {
-  readonly version: 1;
   readonly kind: EntryKind;
-  /**
-   * 16 random bytes: makes the entry's leaf hash unguessable (a purged entry is replaced by it) and
-   * the entry keys unique.
-   */
-  readonly salt: Uint8Array;
   readonly sourceId: SourceId;
   /** Policy class, clear text, 1 to 64 of `[a-z0-9-]`. */
   readonly class: string;
@@ -131,10 +122,8 @@ export interface Entry {
   readonly capturedAtMs: number;
   readonly completion: Completion;
   readonly content: Content;
-  /** `ListPart`, sealed under the entry's list key. */
-  readonly sealedList: Uint8Array;
-  /** `ReadPart`, sealed under the entry's read key; empty unless `kind` is file. */
-  readonly sealedRead: Uint8Array;
+  /** The result that it belongs to; undefined when it belongs to none. */
+  readonly resultId: ResultId | undefined;
 }
 
 /** Names and times: opened with the catalog key. */
@@ -170,15 +159,7 @@ export interface ReadPart {
  * A version as captured, before a commit's keys exist. Lives only in the agent's unsent queue,
  * sealed under a batch key.
  */
-export interface EntryDraft {
-  readonly kind: EntryKind;
-  readonly sourceId: SourceId;
-  readonly class: string;
-  readonly fileId: FileId;
-  readonly size: number;
-  readonly capturedAtMs: number;
-  readonly completion: Completion;
-  readonly content: Content;
+export interface EntryDraft extends Entry {
   readonly list: ListPart;
   /** Present exactly when `kind` is file. */
   readonly read: ReadPart | undefined;
@@ -214,8 +195,12 @@ export interface CommitHeader {
   /** The newest tree head that the agent has verified; absent before its first receipt. */
   readonly treeHead: TreeHead | undefined;
   readonly entryCount: number;
-  /** RFC 6962 Merkle root over the entries' bytes. */
+  /** RFC 6962 Merkle root over the blocks' roots: for whoever opens rows, and for grants. */
   readonly entriesRoot: Uint8Array;
+  /** Labelled SHA-256 over the blocks' rows hashes: proves clear rows without a key. */
+  readonly rowsHash: Uint8Array;
+  /** Labelled SHA-256 over the blocks' digests: covers every byte of them. */
+  readonly blocksHash: Uint8Array;
   /** Labelled SHA-256 over the wraps that the commit was made with. */
   readonly wrapsHash: Uint8Array;
   readonly chunkerVersion: number;
@@ -244,21 +229,31 @@ export interface Wrap {
   readonly box: Uint8Array;
 }
 
-/** An entry as it stands, or the leaf hash that a logged purge left in its place. */
-export type EntrySlot =
-  | { readonly type: 'entry'; readonly bytes: Uint8Array }
-  | { readonly type: 'purged'; readonly leafHash: Uint8Array };
+/** A block as a commit holds it. */
+export interface CommitBlock {
+  /** The encoded `VersionBlock`. */
+  readonly block: Uint8Array;
+  /** Merkle root over its rows' leaves. */
+  readonly root: Uint8Array;
+  /** The block's list and read key, sealed under the commit's. */
+  readonly listBox: Uint8Array;
+  readonly readBox: Uint8Array;
+  /** Where rows were purged: the digest by which the commit's signature covers what it was before. */
+  readonly formerDigest: Uint8Array | undefined;
+}
 
 /**
  * A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole and carry no
- * slots.
+ * blocks.
  */
 export interface SignedCommit {
   readonly header: Uint8Array;
   readonly signature: Uint8Array;
-  readonly slots: readonly EntrySlot[];
+  readonly blocks: readonly CommitBlock[];
   readonly wraps: readonly Wrap[];
   readonly headerOnly: boolean;
+  /** Rows whose content nobody has any more, by their number in the commit: they are no versions. */
+  readonly lacking: readonly number[];
 }
 
 /** A signed statement: the exact body bytes and an Ed25519 signature over `label ‖ body`. */

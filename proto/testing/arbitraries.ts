@@ -14,7 +14,7 @@ const groupId = ofLength(16).map(proto.asGroupId);
 const chainId = ofLength(16).map(proto.asChainId);
 const collectorId = ofLength(16).map(proto.asCollectorId);
 const sourceId = ofLength(16).map(proto.asSourceId);
-const fileId = hash.map(proto.asFileId);
+const fileId = ofLength(16).map(proto.asFileId);
 const chunkId = hash.map(proto.asChunkId);
 const commitHash = hash.map(proto.asCommitHash);
 
@@ -113,25 +113,6 @@ const sizeOf = (value: proto.Content) =>
 const completion = fc.constantFrom<proto.Completion>('assumed', 'proven');
 const otherKind = fc.constantFrom<proto.EntryKind>('directory', 'symlink', 'gone');
 
-const entry = fc
-  .record({
-    version,
-    kind: fc.oneof(fc.constant<proto.EntryKind>('file'), otherKind),
-    salt: ofLength(16),
-    sourceId,
-    class: policyClass,
-    fileId,
-    capturedAtMs: timeMs,
-    completion,
-    content: fc.oneof(content, fc.constant(noContent)),
-    sealedList: upTo(17, 120),
-    sealedRead: upTo(17, 120),
-  })
-  .map((value): proto.Entry => {
-    if (value.kind === 'file') return { ...value, size: sizeOf(value.content) };
-    return { ...value, size: 0, content: noContent, sealedRead: new Uint8Array(0) };
-  });
-
 const nonZero = (min: number) =>
   fc
     .array(fc.integer({ min: 1, max: 255 }), { minLength: min, maxLength: 60 })
@@ -156,11 +137,6 @@ const listPart = fc
       part.platform === 'windows' ? { ...part, mode: 0 } : { ...part, attributes: 0 },
   );
 
-const readPart = fc.record<proto.ReadPart>({
-  sha256: fc.oneof(hash, fc.constant(new Uint8Array(0))),
-  keys: fc.array(hash, { maxLength: 6 }),
-});
-
 const entryDraft = fc
   .record({
     kind: fc.oneof(fc.constant<proto.EntryKind>('file'), otherKind),
@@ -170,6 +146,7 @@ const entryDraft = fc
     capturedAtMs: timeMs,
     completion,
     content: fc.oneof(content, fc.constant(noContent)),
+    resultId: maybe(ofLength(16).map((id) => id as proto.ResultId)),
     list: listPart,
     sha256: hash,
     key: hash,
@@ -209,6 +186,8 @@ const commitHeader = fc
     treeHead: maybe(treeHead),
     entryCount: fc.integer({ min: 1, max: proto.MAX_COMMIT_ENTRIES }),
     entriesRoot: hash,
+    rowsHash: hash,
+    blocksHash: hash,
     wrapsHash: hash,
     chunkerVersion: versionNumber,
     encoderVersion: versionNumber,
@@ -237,22 +216,32 @@ const wrap = fc.record<proto.Wrap>({
   box: ofLength(48),
 });
 
-const slot = fc.oneof<fc.Arbitrary<proto.EntrySlot>[]>(
-  fc.record({ type: fc.constant('entry' as const), bytes: upTo(1, 100) }),
-  fc.record({ type: fc.constant('purged' as const), leafHash: hash }),
-);
+const indexesBelow = (limit: number) =>
+  fc
+    .uniqueArray(fc.nat({ max: limit - 1 }), { maxLength: 12 })
+    .map((numbers) => numbers.sort((a, b) => a - b));
+const live = indexesBelow(proto.MAX_COMMIT_ENTRIES);
+
+const commitBlock = fc.record<proto.CommitBlock>({
+  block: upTo(1, 100),
+  root: hash,
+  listBox: ofLength(proto.BLOCK_KEY_BOX_BYTES),
+  readBox: ofLength(proto.BLOCK_KEY_BOX_BYTES),
+  formerDigest: maybe(hash),
+});
 
 const signedCommit = fc
   .record({
     header: upTo(32, 200),
     signature,
-    slots: fc.array(slot, { minLength: 1, maxLength: 6 }),
+    blocks: fc.array(commitBlock, { minLength: 1, maxLength: 6 }),
     wraps: fc.array(wrap, { maxLength: 4 }),
     headerOnly: flag,
+    lacking: live,
   })
   .map(
     (commit): proto.SignedCommit =>
-      commit.headerOnly ? { ...commit, slots: [], wraps: [] } : commit,
+      commit.headerOnly ? { ...commit, blocks: [], wraps: [], lacking: [] } : commit,
   );
 
 const dedupSecrets = fc
@@ -387,9 +376,6 @@ const item = fc.record<proto.StoredItem>({
   kind: fc.constantFrom<proto.StoredKind>('chunk', 'page'),
   size: fc.integer({ min: 1, max: 100_000 }),
 });
-const live = fc
-  .uniqueArray(fc.nat({ max: proto.MAX_COMMIT_ENTRIES - 1 }), { maxLength: 12 })
-  .map((numbers) => numbers.sort((a, b) => a - b));
 
 const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
   fc.record({
@@ -486,7 +472,11 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
     rolledBack: flag,
     software: fc.constantFrom('', 'aliquot 0.1.0'),
   }),
-  fc.record({ type: fc.constant('haveAnswer' as const), requestId, missing: live }),
+  fc.record({
+    type: fc.constant('haveAnswer' as const),
+    requestId,
+    missing: indexesBelow(proto.MAX_IDS),
+  }),
   fc.record({ type: fc.constant('credit' as const), bytes: positive }),
   fc.record({
     type: fc.constant('receipt' as const),
@@ -550,9 +540,6 @@ function door<T>(
 export const doors: Readonly<Record<string, Door>> = {
   Signed: door(proto.encodeSigned, proto.decodeSigned, signed),
   TreeHead: door(proto.encodeTreeHead, proto.decodeTreeHead, treeHead),
-  Entry: door(proto.encodeEntry, proto.decodeEntry, entry),
-  ListPart: door(proto.encodeListPart, proto.decodeListPart, listPart),
-  ReadPart: door(proto.encodeReadPart, proto.decodeReadPart, readPart),
   EntryDraft: door(proto.encodeEntryDraft, proto.decodeEntryDraft, entryDraft),
   CommitHeader: door(proto.encodeCommitHeader, proto.decodeCommitHeader, commitHeader),
   Wrap: door(proto.encodeWrap, proto.decodeWrap, wrap),

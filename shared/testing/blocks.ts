@@ -1,9 +1,9 @@
 import {
   asChunkId,
   type Content,
+  type Entry,
   type FileId,
   type ListPart,
-  type PathRow,
   type ResultId,
   type ResultRow,
   type SourceId,
@@ -29,7 +29,7 @@ export function listOf(path: string, change: Partial<ListPart> = {}): ListPart {
 }
 
 /** The clear row of one empty file. */
-export function pathRow(path: string, change: Partial<PathRow> = {}): PathRow {
+export function pathRow(path: string, change: Partial<Entry> = {}): Entry {
   return {
     kind: 'file',
     sourceId: noise('source', 16) as SourceId,
@@ -69,11 +69,7 @@ export function pieceDraft(path: string, slab: string, piece: number, singly = f
 }
 
 /** A file of so many chunks. */
-export function chunkedDraft(
-  path: string,
-  chunks: number,
-  change: Partial<PathRow> = {},
-): RowDraft {
+export function chunkedDraft(path: string, chunks: number, change: Partial<Entry> = {}): RowDraft {
   const refs = Array.from({ length: chunks }, (_, at) => ({
     id: asChunkId(noise(`chunk ${at} of ${path}`, 32)),
     plainSize: 100_000 + at,
@@ -97,7 +93,7 @@ export function chunkedDraft(
 export function bareDraft(
   path: string,
   kind: 'directory' | 'symlink' | 'gone',
-  change: Partial<PathRow> = {},
+  change: Partial<Entry> = {},
 ): RowDraft {
   const linkTarget = text.encode(kind === 'symlink' ? '../elsewhere' : '');
   return {
@@ -142,7 +138,7 @@ export function oneOfEach(): RowDraft[] {
   return [
     pieceDraft('/data/0001.csv', 'one', 0),
     pieceDraft('/data/0002.csv', 'one', 1),
-    { ...member, row: { ...(member.row as PathRow), resultId }, part: 'results' },
+    { ...member, row: { ...(member.row as Entry), resultId }, part: 'results' },
     pieceDraft('/data/0003.csv', 'two', 0),
     pieceDraft('/data/0002-again.csv', 'one', 1),
     pieceDraft('/data/touched.csv', 'older', 7, true),

@@ -125,10 +125,11 @@ export function fileDraft(path: string, change: Partial<EntryDraft> = {}): Entry
     kind: 'file',
     sourceId: asSourceId(noise('source', 16)),
     class: 'default',
-    fileId: asFileId(noise(`file ${path}`, 32)),
+    fileId: asFileId(noise(`file ${path}`, 16)),
     size: 100,
     capturedAtMs: 1_700_000_001_000,
     completion: 'assumed',
+    resultId: undefined,
     content: {
       depth: 0,
       piece: 0,

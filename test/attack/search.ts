@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { aesBlock, aesKey, hmac, newHmacKey, padded, setHmacKey } from './fast-crypto.ts';
+import { aesBlock, aesKey } from './fast-crypto.ts';
 
 /*
  * Which of many candidate keys could open which target: from the public formats alone a thief knows
@@ -19,6 +19,9 @@ export interface Beginning {
 export interface SealedTarget {
   readonly name: string;
   readonly nonce: Uint8Array;
+  /** Where in the plaintext four bytes are known, a multiple of 4; 0 by default. */
+  readonly at?: number;
+  /** The four sealed bytes there. */
   readonly start: Uint8Array;
   readonly beginnings: readonly Beginning[];
 }
@@ -30,14 +33,12 @@ export interface PageTarget {
   readonly first: SealedTarget;
 }
 
-/**
- * A commit's list or read key, by a part that opens through a key derived from it (HKDF, one
- * block).
- */
+/** A commit's list or read key, by a block that opens with a key sealed under it. */
 export interface CommitTarget {
   readonly name: string;
-  readonly salt: Uint8Array;
-  readonly info: Uint8Array;
+  readonly nonce: Uint8Array;
+  /** The sealed key, without its tag. */
+  readonly box: Uint8Array;
   readonly part: SealedTarget;
 }
 
@@ -85,15 +86,15 @@ export function search(job: SearchJob): Suspicion[] {
   const key = new Uint32Array(8);
   const inner = new Uint32Array(8);
   const stream = new Uint32Array(8);
-  const prk = newHmacKey();
   for (let at = 0; at < candidates.length; at += KEY_BYTES) {
     const suspect = (target: string): void => void found.push({ at, target });
     for (let word = 0; word < 8; word += 1) key[word] = candidates.readUInt32BE(at + 4 * word);
     aesKey(key);
-    for (const { nonce, long, short } of streams) {
-      aesBlock(nonce[0] as number, nonce[1] as number, nonce[2] as number, 2, stream, 0);
-      for (const name of long.get(stream[0] as number) ?? []) suspect(name);
-      for (const name of short[(stream[0] as number) >>> 24] as string[]) suspect(name);
+    for (const { nonce, counter, word, long, short } of streams) {
+      aesBlock(nonce[0] as number, nonce[1] as number, nonce[2] as number, counter, stream, 0);
+      const known = stream[word] as number;
+      for (const name of long.get(known) ?? []) suspect(name);
+      for (const name of short[known >>> 24] as string[]) suspect(name);
     }
     aesBlock(0, 0, 0, 2, stream, 0);
     aesBlock(0, 0, 0, 3, stream, 4);
@@ -102,10 +103,13 @@ export function search(job: SearchJob): Suspicion[] {
         inner[word] = (start[word] as number) ^ (stream[word] as number);
       if (mayOpen(first, inner)) suspect(name);
     }
-    for (const { name, salt, info, part } of commits) {
-      hmac(salt, padded32(key), inner);
-      setHmacKey(inner, prk);
-      hmac(prk, info, inner);
+    for (const { name, nonce, box, part } of commits) {
+      const [a, b, c] = nonce as unknown as [number, number, number];
+      aesKey(key);
+      aesBlock(a, b, c, 2, stream, 0);
+      aesBlock(a, b, c, 3, stream, 4);
+      for (let word = 0; word < 8; word += 1)
+        inner[word] = (box[word] as number) ^ (stream[word] as number);
       if (mayOpen(part, inner)) suspect(name);
     }
     if (publicKeys.size === 0) continue;
@@ -130,33 +134,47 @@ const probe = new Uint32Array(4);
 
 interface SealedWords {
   readonly nonce: Uint32Array;
+  readonly at: number;
   readonly start: number;
   readonly beginnings: readonly Beginning[];
 }
 
-function sealedWords({ nonce, start, beginnings }: SealedTarget): SealedWords {
-  return { nonce: words(nonce), start: words(start)[0] as number, beginnings };
+function sealedWords({ nonce, at = 0, start, beginnings }: SealedTarget): SealedWords {
+  return { nonce: words(nonce), at, start: words(start)[0] as number, beginnings };
 }
 
-function mayOpen({ nonce, start, beginnings }: SealedWords, key: Uint32Array): boolean {
+function mayOpen({ nonce, at, start, beginnings }: SealedWords, key: Uint32Array): boolean {
+  const { counter, word } = placeOf(at);
   aesKey(key);
-  aesBlock(nonce[0] as number, nonce[1] as number, nonce[2] as number, 2, probe, 0);
-  const plain = ((probe[0] as number) ^ start) >>> 0;
+  aesBlock(nonce[0] as number, nonce[1] as number, nonce[2] as number, counter, probe, 0);
+  const plain = ((probe[word] as number) ^ start) >>> 0;
   return beginnings.some(({ bytes, known }) =>
     known === 4 ? plain === bytes : plain >>> 24 === bytes,
   );
+}
+
+/** The block of the key stream, the plaintext's first being number 2, and the word in it. */
+function placeOf(at: number): { readonly counter: number; readonly word: number } {
+  return { counter: 2 + (at >>> 4), word: (at & 15) >>> 2 };
 }
 
 /** By the first word, or first byte, of the key stream that would give a plaintext's beginning. */
 function byNonce(targets: readonly SealedTarget[]) {
   const streams = new Map<
     string,
-    { nonce: Uint32Array; long: Map<number, string[]>; short: string[][] }
+    {
+      nonce: Uint32Array;
+      counter: number;
+      word: number;
+      long: Map<number, string[]>;
+      short: string[][];
+    }
   >();
-  for (const { name, nonce, start, beginnings } of targets) {
-    const text = Buffer.from(nonce).toString('latin1');
+  for (const { name, nonce, at = 0, start, beginnings } of targets) {
+    const text = `${Buffer.from(nonce).toString('latin1')} ${at}`;
     const stream = streams.get(text) ?? {
       nonce: words(nonce),
+      ...placeOf(at),
       long: new Map<number, string[]>(),
       short: noNames(),
     };
@@ -174,17 +192,8 @@ function noNames(): string[][] {
   return Array.from({ length: 256 }, () => []);
 }
 
-function prepared({ name, salt, info, part }: CommitTarget) {
-  const key = newHmacKey();
-  setHmacKey(words(salt), key);
-  return { name, salt: key, info: padded(info), part: sealedWords(part) };
-}
-
-const shortMessage = padded(new Uint8Array(KEY_BYTES));
-
-function padded32(key: Uint32Array): Uint32Array {
-  shortMessage.set(key);
-  return shortMessage;
+function prepared({ name, nonce, box, part }: CommitTarget) {
+  return { name, nonce: words(nonce), box: words(box), part: sealedWords(part) };
 }
 
 function words(bytes: Uint8Array): Uint32Array {

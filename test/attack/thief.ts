@@ -1,18 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import {
-  decodeEntryDraft,
-  decodePage,
-  type ReadPart,
-  type References,
-  type VaultId,
-} from '@aliquot/proto';
-import {
-  openList as openListPart,
-  openListWith,
-  openRead as openReadPart,
-  openReadWith,
-} from '@aliquot/shared/commit/entry';
+import { decodeEntryDraft, decodePage, type References, type VaultId } from '@aliquot/proto';
+import { OpenRead, openBlockList } from '@aliquot/shared/commit/block-open';
+import { openBlockKey } from '@aliquot/shared/commit/keys';
 import { decode } from '@aliquot/shared/content/codec';
 import { itemHeader } from '@aliquot/shared/content/seal';
 import { boxOpen } from '@aliquot/shared/crypto/box';
@@ -80,9 +70,9 @@ export class Thief {
   /** Plaintexts of chunks, by id in hex. */
   readonly chunks = new Map<string, Buffer>();
   readonly pages = new Set<string>();
-  /** Paths that list parts gave away. */
+  /** Paths that list segments gave away. */
   readonly names = new Set<string>();
-  /** Read parts, as "commit entry". */
+  /** Files whose read parts are open, as "commit slot". */
   readonly reads = new Set<string>();
   readonly drafts = new Set<number>();
   /** Wraps, as "commit wrap". */
@@ -109,13 +99,10 @@ export class Thief {
 
   #open(target: string, key: Buffer): void {
     const [what = '', first = '', second = '', role = ''] = target.split(' ');
-    const commit = this.#trove.commits[Number(first)];
-    const entry = commit?.entries[Number(second)];
     if (what === 'item') this.#item(first, key);
     else if (what === 'draft') this.#batch(Number(first), key);
-    else if (what === 'list' && entry) this.#list(() => openListWith(entry, key));
-    else if (what === 'read' && entry)
-      this.#read(Number(first), Number(second), () => openReadWith(entry, key));
+    else if (what === 'list') this.#list(Number(first), Number(second), key);
+    else if (what === 'read') this.#read(Number(first), Number(second), key);
     else if (what === 'commit') this.#commit(Number(first), second, key);
     else if (what === 'wrap') this.#wrap(Number(first), Number(second), role, key);
     else throw new Error(`no such target: ${target}`);
@@ -162,23 +149,39 @@ export class Thief {
     }
   }
 
-  #list(open: () => { readonly path: Uint8Array }): void {
-    const part = attempt(open);
-    if (part !== undefined) this.names.add(Buffer.from(part.path).toString());
+  #list(commit: number, at: number, key: Uint8Array): void {
+    const block = this.#trove.commits[commit]?.rows.blocks[at];
+    const names = block && attempt(() => openBlockList(block.rows, key));
+    for (const { list } of names ?? []) this.names.add(Buffer.from(list.path).toString());
   }
 
-  #read(commit: number, at: number, open: () => ReadPart): void {
-    const part = attempt(open);
-    const entry = this.#trove.commits[commit]?.entries[at];
-    if (part === undefined || entry === undefined) return;
-    this.reads.add(`${commit} ${at}`);
-    this.#content(entry.content, part.keys);
+  #read(commit: number, at: number, key: Uint8Array): void {
+    const { rows } = this.#trove.commits[commit] ?? {};
+    const block = rows?.blocks[at];
+    const read = block && attempt(() => new OpenRead(block.rows, key));
+    if (rows === undefined || block === undefined || read === undefined) return;
+    for (const place of block.rows.kinds.keys()) {
+      const slot = block.from + place;
+      const part = read.at(place);
+      const content = rows.entry(slot)?.content;
+      if (part === undefined || content === undefined) continue;
+      this.reads.add(`${commit} ${slot}`);
+      this.#content(content, part.keys);
+    }
   }
 
   #commit(number: number, purpose: string, key: Uint8Array): void {
-    for (const [at, entry] of (this.#trove.commits[number]?.entries ?? []).entries()) {
-      if (purpose === 'list') this.#list(() => openListPart(entry, key));
-      else if (entry.sealedRead.length > 0) this.#read(number, at, () => openReadPart(entry, key));
+    for (const [at, { listBox, readBox }] of (
+      this.#trove.commits[number]?.rows.blocks ?? []
+    ).entries()) {
+      const opened = attempt(() =>
+        purpose === 'list'
+          ? openBlockKey('list', key, listBox)
+          : openBlockKey('read', key, readBox),
+      );
+      if (opened === undefined) continue;
+      if (purpose === 'list') this.#list(number, at, opened);
+      else this.#read(number, at, opened);
     }
   }
 

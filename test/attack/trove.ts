@@ -1,17 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  type CommitHeader,
-  decodeCommitHeader,
-  decodeEntry,
   decodePage,
-  decodeSignedCommit,
   decodeStoredCommit,
   type Entry,
   type Ref,
   type StoredKind,
-  type Wrap,
 } from '@aliquot/proto';
+import { type ReadCommit, readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { ZERO_NONCE } from '@aliquot/shared/crypto/primitives';
 import { decodeSignedRecord, decodeVersion } from '../../agent/src/queue/log/payloads.ts';
 import type { Beginning, SealedTarget, SearchJob } from './search.ts';
@@ -28,12 +24,12 @@ export interface Trove {
   >;
   readonly commits: readonly TroveCommit[];
   readonly drafts: readonly TroveDraft[];
+  /** SHA-256 of files that somebody may have told: by one of them a read segment is known. */
+  readonly published: readonly Uint8Array[];
 }
 
-export interface TroveCommit {
-  readonly header: CommitHeader;
+export interface TroveCommit extends ReadCommit {
   readonly entries: readonly Entry[];
-  readonly wraps: readonly Wrap[];
 }
 
 /** A captured version in a queue segment. */
@@ -52,7 +48,11 @@ interface RawRecord {
 }
 
 /** Reads the vaults of a collector, and the segments and chain logs of agents' folders. */
-export async function troveOf(collector: string, agents: readonly string[]): Promise<Trove> {
+export async function troveOf(
+  collector: string,
+  agents: readonly string[],
+  published: readonly Uint8Array[],
+): Promise<Trove> {
   const items = new Map<
     string,
     { kind: StoredKind; bytes: Buffer; plainSize: number | undefined }
@@ -64,15 +64,9 @@ export async function troveOf(collector: string, agents: readonly string[]): Pro
       items.set(id, { kind: kind === 1 ? 'chunk' : 'page', bytes: payload, plainSize: undefined });
   };
   const takeCommit = (bytes: Uint8Array): void => {
-    const { header, slots, wraps } = decodeSignedCommit(bytes);
-    const entries = slots.flatMap((slot) =>
-      slot.type === 'entry' ? [decodeEntry(slot.bytes)] : [],
-    );
-    commits.set(Buffer.from(header).toString('latin1'), {
-      header: decodeCommitHeader(header),
-      entries,
-      wraps,
-    });
+    const commit = readCommit(bytes);
+    const entries = [...rowsIn(commit.rows)].map(({ entry }) => entry);
+    commits.set(Buffer.from(commit.hash).toString('latin1'), { ...commit, entries });
   };
   const framing = { magic: 'ALQR', file: 40, header: 52, idAt: 16 };
   const vaults = join(collector, 'vaults');
@@ -102,7 +96,7 @@ export async function troveOf(collector: string, agents: readonly string[]): Pro
     for (const { content } of entries) content.refs.forEach(named);
   for (const { kind, bytes } of items.values())
     if (kind === 'page') decodePage(bytes).content.refs.forEach(named);
-  return { items, commits: [...commits.values()], drafts };
+  return { items, commits: [...commits.values()], drafts, published };
 }
 
 async function records(
@@ -137,10 +131,11 @@ const DRAFT: readonly Beginning[] = [1, 2, 3, 4].map((kind) => ({
   bytes: 0x08011000 + kind,
   known: 4,
 }));
-/** Version 1, POSIX. */
-const listBeginnings: readonly Beginning[] = [{ bytes: 0x08011001, known: 4 }];
-/** Version 1, a hash of 32 bytes. */
-const readBeginnings: readonly Beginning[] = [{ bytes: 0x08011220, known: 4 }];
+/** Zstandard's magic, behind four bytes of length. */
+const LIST_AT = 4;
+const listBeginnings: readonly Beginning[] = [{ bytes: 0x28b52ffd, known: 4 }];
+/** Behind the salts' seed stands the SHA-256 of the first file, which may be known. */
+const READ_AT = 32;
 
 /** What to look for, by the names that `Thief.open` understands. */
 export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
@@ -173,28 +168,32 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
       first: chunk(first, item.bytes, item.plainSize),
     };
   }
-  for (const [c, { entries, wraps }] of trove.commits.entries()) {
-    for (const purpose of ['list', 'read'] as const) {
-      const parts = entries.flatMap((entry, e) => {
-        const bytes = purpose === 'list' ? entry.sealedList : entry.sealedRead;
-        const beginnings = purpose === 'list' ? listBeginnings : readBeginnings;
-        const part: SealedTarget = {
-          name: `${purpose} ${c} ${e}`,
-          nonce: ZERO_NONCE,
-          start: bytes.subarray(0, 4),
-          beginnings,
-        };
-        return bytes.length === 0 ? [] : [{ entry, part }];
-      });
-      sealed.push(...parts.map(({ part }) => part));
-      // A key that opens one of them opens all.
-      for (const { entry, part } of parts.slice(0, 1)) {
-        const info = Buffer.concat([
-          Buffer.from(`aliquot/v1/entry-${purpose}-key\0`),
-          entry.fileId,
-          Uint8Array.of(1),
-        ]);
-        commits.push({ name: `commit ${c} ${purpose}`, salt: entry.salt, info, part });
+  const readBeginnings = trove.published.map(
+    (hash): Beginning => ({ bytes: Buffer.from(hash).readUInt32BE(0), known: 4 }),
+  );
+  for (const [c, { rows, wraps }] of trove.commits.entries()) {
+    for (const [b, { rows: block, listBox, readBox }] of rows.blocks.entries()) {
+      const list: SealedTarget = {
+        ...{ name: `list ${c} ${b}`, nonce: ZERO_NONCE, at: LIST_AT },
+        ...{ start: block.list.subarray(LIST_AT, LIST_AT + 4), beginnings: listBeginnings },
+      };
+      const read: SealedTarget = {
+        ...{ name: `read ${c} ${b}`, nonce: ZERO_NONCE, at: READ_AT },
+        ...{ start: block.read.subarray(READ_AT, READ_AT + 4), beginnings: readBeginnings },
+      };
+      const hasHash = Array.from(block.kinds).some((kind) => (kind & 7) === 1);
+      for (const { part, box } of [
+        { part: list, box: listBox },
+        ...(hasHash ? [{ part: read, box: readBox }] : []),
+      ]) {
+        sealed.push(part);
+        const purpose = part === list ? 'list' : 'read';
+        // A key of the commit that opens one of its blocks opens all.
+        if (commits.some(({ name }) => name === `commit ${c} ${purpose}`)) continue;
+        commits.push({
+          ...{ name: `commit ${c} ${purpose}`, part },
+          ...{ nonce: box.subarray(0, 12), box: box.subarray(12, 44) },
+        });
       }
     }
     for (const [w, { recipientKey, ephemeralKey }] of wraps.entries())

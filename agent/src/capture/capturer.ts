@@ -342,6 +342,7 @@ export class Capturer {
       capturedAtMs: claimedMs(this.#clock.nowMs()),
       completion: 'assumed',
       content: { depth: 0, piece: 0, refs: [] },
+      resultId: undefined,
       list: {
         platform,
         path,
@@ -388,6 +389,7 @@ export class Capturer {
       fileId: fileIdFor(this.#pathKey, known.path),
       capturedAtMs: known.capturedAtMs,
       completion,
+      resultId: undefined,
       list: {
         platform,
         path: known.path,

@@ -1,5 +1,7 @@
 import type { TreeHead } from '@aliquot/proto';
+import { sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit } from '@aliquot/shared/commit/commit';
+import { wipe } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, recipientsOf } from '../identity/identity.ts';
@@ -19,27 +21,34 @@ export function commitSigner(
   const { vaultId, agentId } = identity.certificate.binding;
   const { chunkerVersion, encoderVersion } = identity.keys.parameters;
   return {
-    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) =>
-      buildCommit(
-        {
-          vaultId,
-          agentId,
-          chainId,
-          sequence,
-          predecessor,
-          agentTimeMs: Math.max(0, Math.trunc(clock.nowMs())),
-          treeHead: verifiedHead(),
-          chunkerVersion,
-          encoderVersion,
-          forkedFrom,
-          drafts: drafts.map((draft) => ({
-            ...draft,
-            fileId: fileIdFor(identity.pathKey, draft.list.path),
-          })),
-          recipients: recipientsOf(identity),
-          signKey: identity.signKey,
-        },
-        random,
-      ),
+    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) => {
+      const own = drafts.map((draft) => ({
+        ...draft,
+        fileId: fileIdFor(identity.pathKey, draft.list.path),
+      }));
+      const blocks = sealDrafts(own, random);
+      try {
+        return buildCommit(
+          {
+            vaultId,
+            agentId,
+            chainId,
+            sequence,
+            predecessor,
+            agentTimeMs: Math.max(0, Math.trunc(clock.nowMs())),
+            treeHead: verifiedHead(),
+            chunkerVersion,
+            encoderVersion,
+            forkedFrom,
+            blocks,
+            recipients: recipientsOf(identity),
+            signKey: identity.signKey,
+          },
+          random,
+        );
+      } finally {
+        for (const { listKey, readKey } of blocks) wipe(listKey, readKey);
+      }
+    },
   };
 }

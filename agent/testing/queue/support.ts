@@ -14,6 +14,7 @@ import {
   type ReceiptBody,
   type Signed,
 } from '@aliquot/proto';
+import { sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit } from '@aliquot/shared/commit/commit';
 import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/cache-key';
 import { buildContent } from '@aliquot/shared/content/pages';
@@ -127,6 +128,7 @@ export function sampleFile(
     size,
     capturedAtMs: Math.min(capturedAtMs, MAX_TIME_MS),
     completion: 'assumed',
+    resultId: undefined,
     content: built.content,
     list: {
       platform: 'posix',
@@ -214,7 +216,7 @@ export function testSigner(random = seededRandom('signer')): CommitSigner {
           chunkerVersion: 1,
           encoderVersion: 1,
           forkedFrom,
-          drafts,
+          blocks: sealDrafts(drafts, random),
           recipients: [
             { recipient: 'vault', key: vault.descriptor.vaultKey },
             { recipient: 'catalog', key: vault.descriptor.catalogKey },

@@ -226,7 +226,7 @@ const nameRow = z.object({
   capturedAtMs: timeMs,
   versionTimeMs: timeMs,
   receivedAtMs: timeMs,
-  fileId: z.string().regex(/^[0-9a-f]{64}$/),
+  fileId: z.string().regex(/^[0-9a-f]{32}$/),
   version: z.string(),
 });
 export type NameRow = z.infer<typeof nameRow>;

@@ -1,4 +1,4 @@
-import { asFileId, decodeSigned, encodeSigned, HASH_BYTES, type Signed } from '@aliquot/proto';
+import { asFileId, decodeSigned, encodeSigned, ID_BYTES, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import { fromBase64, toBase64 } from '../api/base64.ts';
@@ -176,10 +176,10 @@ export async function filesGone(
 ): Promise<{ leafIndex: number }> {
   const agent = agentOf(vault, agentId);
   const bytes = fromBase64(filesGoneRequest.parse(body).fileIds);
-  if (bytes.length === 0 || bytes.length % HASH_BYTES !== 0)
-    throw new RestError('REST_BAD_REQUEST', `the ids of files have ${HASH_BYTES} bytes each`);
-  const fileIds = Array.from({ length: bytes.length / HASH_BYTES }, (_none, at) =>
-    asFileId(bytes.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)),
+  if (bytes.length === 0 || bytes.length % ID_BYTES !== 0)
+    throw new RestError('REST_BAD_REQUEST', `the ids of files have ${ID_BYTES} bytes each`);
+  const fileIds = Array.from({ length: bytes.length / ID_BYTES }, (_none, at) =>
+    asFileId(bytes.slice(at * ID_BYTES, (at + 1) * ID_BYTES)),
   );
   const answer = await vault.events.append({
     type: 'filesGone',

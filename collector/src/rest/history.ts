@@ -13,6 +13,8 @@ import { findVersions } from './find-versions.ts';
 import { type BranchOf, branchOf } from './forks.ts';
 import { encodeItem, encodeRun } from './run-records.ts';
 
+const FILE_ID_BYTES = 16;
+/** Of chunks, pages and slabs. */
 const ID_BYTES = 32;
 
 /**
@@ -44,8 +46,8 @@ export async function* versionRecords(
   fileIdHex: string,
 ): AsyncGenerator<Uint8Array> {
   const fileId = fromHex(fileIdHex);
-  if (fileId?.length !== ID_BYTES)
-    throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
+  if (fileId?.length !== FILE_ID_BYTES)
+    throw new RestError('REST_BAD_REQUEST', 'a file id has 32 hexadecimal digits');
   for await (const record of vault.reading.versions(
     branchOf(vault, agentId).branchId,
     asFileId(fileId),

@@ -149,7 +149,7 @@ export function logConformance(begin: Begin): void {
     });
     const bare = encodeSignedCommit({
       ...decodeSignedCommit(early.bytes),
-      slots: [],
+      blocks: [],
       wraps: [],
       headerOnly: true,
     });

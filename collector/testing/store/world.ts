@@ -18,6 +18,7 @@ import {
   type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
+import { sealDrafts } from '@aliquot/shared/commit/block-seal';
 import {
   type BuiltCommit,
   buildCommit,
@@ -333,7 +334,7 @@ export class WorldAgent {
         chunkerVersion: 1,
         encoderVersion: 1,
         forkedFrom: overrides.forkedFrom ?? this.forkedFrom,
-        drafts,
+        blocks: sealDrafts(drafts, random),
         recipients: overrides.recipients ?? [
           { recipient: 'vault', key: descriptor.vaultKey },
           { recipient: 'catalog', key: descriptor.catalogKey },
@@ -395,6 +396,7 @@ export class WorldAgent {
       size: 0,
       capturedAtMs: capturedAtMs ?? this.world.clock.now,
       completion: 'assumed',
+      resultId: undefined,
       content: { depth: 0, piece: 0, refs: [] },
       list: {
         platform: 'posix',

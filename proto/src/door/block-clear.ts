@@ -2,7 +2,8 @@
  * FORMAT.md, "VersionBlock": writing the clear part, and "Clear row", the bytes for which a row's
  * hash stands. What is written here, `decodeBlock` reads: whoever makes a block lets it.
  */
-import type { BlockRow, BlockSlab, PathRow, PurgedRow, ResultRow } from '../block-types.ts';
+import type { BlockRow, BlockSlab, PurgedRow, ResultRow } from '../block-types.ts';
+import type { Entry } from '../types.ts';
 import {
   BLOCK_HEAD_BYTES,
   BLOCK_MAGIC,
@@ -201,11 +202,11 @@ export function clearRowBytes(row: BlockRow): Uint8Array {
   out.u64(row.size);
   out.u64(row.capturedAtMs);
   if (row.kind === 'result') writeResult(out, row);
-  else writePathRow(out, row);
+  else writeEntryRow(out, row);
   return out.view();
 }
 
-function writePathRow(out: ColumnWriter, { completion, content, resultId }: PathRow): void {
+function writeEntryRow(out: ColumnWriter, { completion, content, resultId }: Entry): void {
   out.u8(completions.indexOf(completion));
   out.u8(resultId === undefined ? 0 : 1);
   if (resultId !== undefined) out.raw(resultId);

@@ -1,10 +1,12 @@
 /** FORMAT.md, "CommitHeader", "Wrap", "SignedCommit" and "HeartbeatBody". */
 import {
+  BLOCK_KEY_BOX_BYTES,
   HASH_BYTES,
+  MAX_BLOCK_BYTES,
+  MAX_COMMIT_BLOCKS,
   MAX_COMMIT_BYTES,
   MAX_COMMIT_ENTRIES,
   MAX_COMMIT_HEADER_BYTES,
-  MAX_ENTRY_BYTES,
   MAX_HEARTBEAT_BYTES,
   MAX_PROBLEM_CODE_CHARS,
   MAX_PROBLEM_CODES,
@@ -13,8 +15,8 @@ import {
 } from '../limits.ts';
 import type {
   ChainPoint,
+  CommitBlock,
   CommitHeader,
-  EntrySlot,
   HeartbeatBody,
   ProblemCount,
   SignedCommit,
@@ -35,6 +37,7 @@ import {
   counter,
   flag,
   hash,
+  indexes,
   PROBLEM_CODE,
   positive,
   signature,
@@ -64,6 +67,8 @@ export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<
       treeHead: optional(treeHead),
       entryCount: uint(1, MAX_COMMIT_ENTRIES),
       entriesRoot: hash,
+      rowsHash: hash,
+      blocksHash: hash,
       wrapsHash: hash,
       chunkerVersion: versionNumber,
       encoderVersion: versionNumber,
@@ -113,33 +118,22 @@ export const { encode: encodeWrap, decode: decodeWrap } = codec<Wrap>('Wrap', v1
   maxBytes: 256,
 });
 
-const entryBytes = view(1, MAX_ENTRY_BYTES);
+/** The number of `lacking` in the schema; an index below 16,384 takes two bytes at most. */
+const LACKING_FIELD = 7;
+const blockBytes = view(1, MAX_BLOCK_BYTES);
+const keyBox = bytes(BLOCK_KEY_BOX_BYTES, BLOCK_KEY_BOX_BYTES);
+
+const commitBlock: Field<CommitBlock> = object<CommitBlock>('CommitBlock', {
+  block: blockBytes,
+  root: hash,
+  listBox: keyBox,
+  readBox: keyBox,
+  formerDigest: optional(hash),
+});
 
 /**
- * A slot's member is a byte string and not a message, so that an entry costs no further length
- * prefix.
- */
-const slot: Field<EntrySlot> = {
-  read(wire, label) {
-    const { entry, purged } = (wire ?? {}) as { entry?: unknown; purged?: unknown };
-    const holds = (value: unknown): boolean => value !== undefined && value !== null;
-    if (holds(entry) && holds(purged))
-      throw refusal('FORMAT_MALFORMED', label, 'is an entry and purged');
-    if (holds(entry)) return { type: 'entry', bytes: entryBytes.read(entry, label) };
-    if (holds(purged)) return { type: 'purged', leafHash: hash.read(purged, label) };
-    throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
-  },
-  write(value, label) {
-    return value.type === 'entry'
-      ? { entry: entryBytes.write(value.bytes, label) }
-      : { purged: hash.write(value.leafHash, label) };
-  },
-};
-
-/**
- * A commit as it travels and rests. The entries' bytes lie over the decoded buffer (they are most
- * of it): copy one to keep it alone. They are judged by `decodeEntry`, one by one, when somebody
- * needs them.
+ * A commit as it travels and rests. The blocks' bytes lie over the decoded buffer (they are most of
+ * it): copy one to keep it alone. They are judged by `decodeBlock`, when somebody needs them.
  */
 export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<SignedCommit>(
   'SignedCommit',
@@ -150,27 +144,32 @@ export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<
       {
         header: bytes(HASH_BYTES, MAX_COMMIT_HEADER_BYTES),
         signature,
-        slots: list(slot, 0, MAX_COMMIT_ENTRIES),
+        blocks: list(commitBlock, 0, MAX_COMMIT_BLOCKS),
         wraps: list(wrap, 0, MAX_WRAPS),
         headerOnly: flag,
+        lacking: indexes(MAX_COMMIT_ENTRIES),
       },
       { impliedVersion: true },
     ),
     (commit, label) => {
       if (
         commit.headerOnly
-          ? commit.slots.length + commit.wraps.length > 0
-          : commit.slots.length === 0
+          ? commit.blocks.length + commit.wraps.length + commit.lacking.length > 0
+          : commit.blocks.length === 0
       ) {
         throw refusal(
           'FORMAT_MALFORMED',
           label,
-          'must have entries exactly when it is not purged down to its header',
+          'must have blocks exactly when it is not purged down to its header',
         );
       }
     },
   ),
-  { maxBytes: MAX_COMMIT_BYTES, maxFields: MAX_COMMIT_ENTRIES + MAX_WRAPS + 4 },
+  {
+    maxBytes: MAX_COMMIT_BYTES,
+    maxFields: MAX_COMMIT_BLOCKS + MAX_WRAPS + 5,
+    fieldBytes: { [LACKING_FIELD]: 2 * MAX_COMMIT_ENTRIES },
+  },
 );
 
 const problemCount: Field<ProblemCount> = object<ProblemCount>('ProblemCount', {

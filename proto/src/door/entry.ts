@@ -1,19 +1,15 @@
-/** FORMAT.md, "Entry", "ListPart", "ReadPart" and "EntryDraft". */
+/** FORMAT.md, "EntryDraft". */
 import {
   HASH_BYTES,
   MAX_CLASS_CHARS,
-  MAX_ENTRY_BYTES,
+  MAX_DRAFT_BYTES,
   MAX_INLINE_REFS,
   MAX_MODE,
   MAX_PATH_BYTES,
-  MAX_SEALED_LIST_BYTES,
-  MAX_SEALED_READ_BYTES,
-  TAG_BYTES,
 } from '../limits.ts';
 import type {
   Completion,
   Content,
-  Entry,
   EntryDraft,
   EntryKind,
   ListPart,
@@ -22,7 +18,7 @@ import type {
 } from '../types.ts';
 import { codec } from './codec.ts';
 import { inlineContent, plainSizeOf } from './common.ts';
-import { checked, type Field, object, optional, refusal, version } from './field.ts';
+import { checked, type Field, object, optional, refusal } from './field.ts';
 import { v1 } from './generated.ts';
 import {
   bytes,
@@ -31,6 +27,7 @@ import {
   fileId,
   hashes,
   nanoseconds,
+  resultId,
   sourceId,
   text,
   timeMs,
@@ -69,37 +66,6 @@ function checkGrowing(
   if (content.piece > 0) throw refusal('FORMAT_MALFORMED', label, 'is a piece that grows');
 }
 
-/** The clear part of a version and its two sealed parts, as one leaf of a commit. */
-export const { encode: encodeEntry, decode: decodeEntry } = codec<Entry>(
-  'Entry',
-  v1.Entry,
-  checked(
-    object<Entry>('Entry', {
-      version,
-      kind,
-      salt: bytes(16, 16),
-      sourceId,
-      class: policyClass,
-      fileId,
-      size: counter,
-      capturedAtMs: timeMs,
-      completion,
-      content: inlineContent,
-      sealedList: bytes(TAG_BYTES + 1, MAX_SEALED_LIST_BYTES),
-      sealedRead: bytes(0, MAX_SEALED_READ_BYTES),
-    }),
-    (entry, label) => {
-      checkSize(entry, label);
-      const sealed = entry.sealedRead.length > TAG_BYTES;
-      checkGrowing(entry, label);
-      if (sealed !== (entry.kind === 'file') || (!sealed && entry.sealedRead.length > 0)) {
-        throw refusal('FORMAT_MALFORMED', label, 'must have a read part exactly when it is a file');
-      }
-    },
-  ),
-  { maxBytes: MAX_ENTRY_BYTES },
-);
-
 const listPart: Field<ListPart> = checked(
   object<ListPart>(
     'ListPart',
@@ -127,19 +93,6 @@ const listPart: Field<ListPart> = checked(
   },
 );
 
-/**
- * Names and times of a version: the plaintext of `Entry.sealedList`. Paths are not yet judged safe:
- * restore does that.
- */
-export const { encode: encodeListPart, decode: decodeListPart } = codec<ListPart>(
-  'ListPart',
-  v1.ListPart,
-  listPart,
-  {
-    maxBytes: MAX_SEALED_LIST_BYTES,
-  },
-);
-
 /** Empty where the whole file was not read at once. Which versions those are, the entry says. */
 const wholeHash: Field<Uint8Array> = checked(bytes(0, HASH_BYTES), (value, label) => {
   if (value.length !== 0 && value.length !== HASH_BYTES)
@@ -150,19 +103,6 @@ const readPart: Field<ReadPart> = object<ReadPart>(
   'ReadPart',
   { sha256: wholeHash, keys: hashes(0, MAX_INLINE_REFS) },
   { impliedVersion: true },
-);
-
-/**
- * Hash and keys of a file: the plaintext of `Entry.sealedRead`. The caller compares the number of
- * keys with the references.
- */
-export const { encode: encodeReadPart, decode: decodeReadPart } = codec<ReadPart>(
-  'ReadPart',
-  v1.ReadPart,
-  readPart,
-  {
-    maxBytes: MAX_SEALED_READ_BYTES,
-  },
 );
 
 /** A version in the unsent queue, in clear: only ever stored sealed under a batch key. */
@@ -181,6 +121,7 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
         capturedAtMs: timeMs,
         completion,
         content: inlineContent,
+        resultId: optional(resultId),
         list: listPart,
         read: optional(readPart),
       },
@@ -210,5 +151,5 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
       }
     },
   ),
-  { maxBytes: MAX_ENTRY_BYTES },
+  { maxBytes: MAX_DRAFT_BYTES },
 );

@@ -16,10 +16,29 @@ const filled = (length: number) => new Uint8Array(length).fill(1);
 const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
 const rising = (count: number) => Array.from({ length: count }, (_, i) => i);
 
-const entry = sample<proto.Entry>('Entry', (value) => value.kind === 'file');
-const draft = sample<proto.EntryDraft>('EntryDraft', (value) => value.kind === 'file');
-const list = sample<proto.ListPart>('ListPart', (value) => value.platform === 'posix');
-const windowsList = sample<proto.ListPart>('ListPart', (value) => value.platform === 'windows');
+const fileOn = (platform: proto.Platform) =>
+  sample<proto.EntryDraft>(
+    'EntryDraft',
+    ({ kind, list, completion }) =>
+      kind === 'file' && list.platform === platform && completion === 'assumed',
+  );
+const draft = fileOn('posix');
+const { list: _, read: _read, ...entry } = draft;
+const { list } = draft;
+const { list: windowsList } = fileOn('windows');
+const bare = sample<proto.EntryDraft>('EntryDraft', ({ kind }) => kind === 'gone');
+/** A file of these references, each with a key. */
+const encodeFile = (value: proto.Entry): Uint8Array => {
+  const keys = times(value.content.refs.length, filled(32));
+  return proto.encodeEntryDraft({ ...draft, ...value, read: { sha256: filled(32), keys } });
+};
+/** Names by themselves: of a link where they have a target. */
+const encodeNames = (names: proto.ListPart): Uint8Array =>
+  proto.encodeEntryDraft({
+    ...bare,
+    kind: names.linkTarget.length > 0 ? 'symlink' : 'gone',
+    list: names,
+  });
 const header = sample<proto.CommitHeader>(
   'CommitHeader',
   (value) => value.sequence > 1 && value.forkedFrom === undefined,
@@ -31,6 +50,13 @@ const elsewhere = {
   hash: header.predecessor,
 };
 const commit = sample<proto.SignedCommit>('SignedCommit', (value) => !value.headerOnly);
+const blockOf = (bytes: number): proto.CommitBlock => ({
+  block: filled(bytes),
+  root: filled(32),
+  listBox: filled(proto.BLOCK_KEY_BOX_BYTES),
+  readBox: filled(proto.BLOCK_KEY_BOX_BYTES),
+  formerDigest: undefined,
+});
 const wrap = sample<proto.Wrap>('Wrap');
 const heartbeat = sample<proto.HeartbeatBody>('HeartbeatBody');
 const problem = (code: string): proto.ProblemCount => ({ code, count: 1, sinceMs: 0 });
@@ -106,37 +132,37 @@ const upper: readonly (readonly [
   [
     'references inline in an entry',
     proto.MAX_INLINE_REFS,
-    (n) => proto.encodeEntry(withRefs(n)),
-    proto.decodeEntry,
+    (n) => encodeFile(withRefs(n)),
+    proto.decodeEntryDraft,
   ],
   [
     'page levels of an entry',
     proto.MAX_PAGE_DEPTH,
-    (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: n, piece: 0, refs: [ref] } }),
-    proto.decodeEntry,
+    (n) => encodeFile({ ...withRefs(1), content: { depth: n, piece: 0, refs: [ref] } }),
+    proto.decodeEntryDraft,
   ],
   [
     'plaintext bytes of a chunk',
     proto.MAX_CHUNK_PLAIN_BYTES,
     (n) =>
-      proto.encodeEntry({
+      encodeFile({
         ...entry,
         size: n,
         content: { depth: 0, piece: 0, refs: [{ ...ref, plainSize: n }] },
       }),
-    proto.decodeEntry,
+    proto.decodeEntryDraft,
   ],
   [
     'plaintext bytes of a piece',
     proto.MAX_PIECE_PLAIN_BYTES,
-    (n) => proto.encodeEntry({ ...pieceEntry(1), size: n, content: pieceContent(1, n) }),
-    proto.decodeEntry,
+    (n) => encodeFile({ ...pieceEntry(1), size: n, content: pieceContent(1, n) }),
+    proto.decodeEntryDraft,
   ],
   [
     'place of a piece in its slab',
     proto.MAX_SLAB_PIECES,
-    (n) => proto.encodeEntry(pieceEntry(n)),
-    proto.decodeEntry,
+    (n) => encodeFile(pieceEntry(n)),
+    proto.decodeEntryDraft,
   ],
   [
     'pieces of a slab',
@@ -154,56 +180,44 @@ const upper: readonly (readonly [
   [
     'characters of a class',
     proto.MAX_CLASS_CHARS,
-    (n) => proto.encodeEntry({ ...entry, class: 'a'.repeat(n) }),
-    proto.decodeEntry,
-  ],
-  [
-    'bytes of a sealed list part',
-    proto.MAX_SEALED_LIST_BYTES,
-    (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) }),
-    proto.decodeEntry,
-  ],
-  [
-    'bytes of a sealed read part',
-    proto.MAX_SEALED_READ_BYTES,
-    (n) => proto.encodeEntry({ ...entry, sealedRead: filled(n) }),
-    proto.decodeEntry,
+    (n) => encodeFile({ ...entry, class: 'a'.repeat(n) }),
+    proto.decodeEntryDraft,
   ],
   [
     'milliseconds of a time',
     proto.MAX_TIME_MS,
-    (n) => proto.encodeEntry({ ...entry, capturedAtMs: n }),
-    proto.decodeEntry,
+    (n) => encodeFile({ ...entry, capturedAtMs: n }),
+    proto.decodeEntryDraft,
   ],
   [
     'bytes of a path',
     proto.MAX_PATH_BYTES,
-    (n) => proto.encodeListPart({ ...list, path: filled(n) }),
-    proto.decodeListPart,
+    (n) => encodeNames({ ...list, path: filled(n) }),
+    proto.decodeEntryDraft,
   ],
   [
     'bytes of a link target',
     proto.MAX_PATH_BYTES,
-    (n) => proto.encodeListPart({ ...list, linkTarget: filled(n) }),
-    proto.decodeListPart,
+    (n) => encodeNames({ ...list, linkTarget: filled(n) }),
+    proto.decodeEntryDraft,
   ],
   [
     'permission bits',
     proto.MAX_MODE,
-    (n) => proto.encodeListPart({ ...list, mode: n }),
-    proto.decodeListPart,
+    (n) => encodeNames({ ...list, mode: n }),
+    proto.decodeEntryDraft,
   ],
   [
     'Windows attributes',
     proto.MAX_UINT32,
-    (n) => proto.encodeListPart({ ...windowsList, attributes: n }),
-    proto.decodeListPart,
+    (n) => encodeNames({ ...windowsList, attributes: n }),
+    proto.decodeEntryDraft,
   ],
   [
     'keys of a read part',
     proto.MAX_INLINE_REFS,
-    (n) => proto.encodeReadPart({ sha256: filled(32), keys: times(n, filled(32)) }),
-    proto.decodeReadPart,
+    (n) => encodeFile(withRefs(n)),
+    proto.decodeEntryDraft,
   ],
   [
     'entries that a commit header counts',
@@ -218,13 +232,9 @@ const upper: readonly (readonly [
     proto.decodeCommitHeader,
   ],
   [
-    'slots of a commit',
-    proto.MAX_COMMIT_ENTRIES,
-    (n) =>
-      proto.encodeSignedCommit({
-        ...commit,
-        slots: times(n, { type: 'entry' as const, bytes: filled(3) }),
-      }),
+    'blocks of a commit',
+    proto.MAX_COMMIT_BLOCKS,
+    (n) => proto.encodeSignedCommit({ ...commit, blocks: times(n, blockOf(3)) }),
     proto.decodeSignedCommit,
   ],
   [
@@ -234,9 +244,9 @@ const upper: readonly (readonly [
     proto.decodeSignedCommit,
   ],
   [
-    'bytes of an entry in a commit',
-    proto.MAX_ENTRY_BYTES,
-    (n) => proto.encodeSignedCommit({ ...commit, slots: [{ type: 'entry', bytes: filled(n) }] }),
+    'bytes of a block in a commit',
+    proto.MAX_BLOCK_BYTES,
+    (n) => proto.encodeSignedCommit({ ...commit, blocks: [blockOf(n)] }),
     proto.decodeSignedCommit,
   ],
   [
@@ -355,7 +365,7 @@ const upper: readonly (readonly [
         type: 'filesGone',
         timeMs: 0,
         agentId: header.agentId,
-        fileIds: times(n, proto.asFileId(filled(32))),
+        fileIds: times(n, proto.asFileId(filled(16))),
       }),
     proto.decodeEventBody,
   ],
@@ -509,16 +519,7 @@ describe('every upper limit', () => {
 
 /** Name, the smallest allowed number, the encoding. */
 const lower: readonly (readonly [string, number, (n: number) => Uint8Array])[] = [
-  [
-    'bytes of a path',
-    1,
-    (n) => proto.encodeListPart({ ...list, path: filled(n), resultPathLength: 0 }),
-  ],
-  [
-    'bytes of a sealed list part',
-    17,
-    (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) }),
-  ],
+  ['bytes of a path', 1, (n) => encodeNames({ ...list, path: filled(n), resultPathLength: 0 })],
   ['entries of a commit', 1, (n) => proto.encodeCommitHeader({ ...header, entryCount: n })],
   [
     'copies of a receipt',
@@ -552,7 +553,7 @@ const lower: readonly (readonly [string, number, (n: number) => Uint8Array])[] =
     'epoch of a reference',
     1,
     (n) =>
-      proto.encodeEntry({
+      encodeFile({
         ...withRefs(1),
         content: { depth: 0, piece: 0, refs: [{ ...ref, epoch: n }] },
       }),
@@ -578,55 +579,40 @@ describe('every lower limit', () => {
 
 describe('rules between fields', () => {
   const rules: readonly (readonly [string, () => Uint8Array])[] = [
-    [
-      'a size that the references do not add up to',
-      () => proto.encodeEntry({ ...withRefs(2), size: 3 }),
-    ],
+    ['a size that the references do not add up to', () => encodeFile({ ...withRefs(2), size: 3 })],
     [
       'depth without pages',
-      () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 1, piece: 0, refs: [] } }),
+      () => encodeFile({ ...entry, size: 0, content: { depth: 1, piece: 0, refs: [] } }),
     ],
     [
       'a piece without a slab',
-      () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 0, piece: 1, refs: [] } }),
+      () => encodeFile({ ...entry, size: 0, content: { depth: 0, piece: 1, refs: [] } }),
     ],
     [
       'a piece of two slabs',
-      () => proto.encodeEntry({ ...withRefs(2), content: { ...withRefs(2).content, piece: 1 } }),
+      () => encodeFile({ ...withRefs(2), content: { ...withRefs(2).content, piece: 1 } }),
     ],
     [
       'a piece below a page',
-      () => proto.encodeEntry({ ...withRefs(1), content: { depth: 1, piece: 1, refs: [ref] } }),
+      () => encodeFile({ ...withRefs(1), content: { depth: 1, piece: 1, refs: [ref] } }),
     ],
-    [
-      'a piece of a file that grows',
-      () => proto.encodeEntry({ ...pieceEntry(1), completion: 'growing' }),
-    ],
+    ['a piece of a file that grows', () => encodeFile({ ...pieceEntry(1), completion: 'growing' })],
     [
       'a folder with content',
-      () => proto.encodeEntry({ ...withRefs(1), kind: 'directory', sealedRead: filled(0) }),
+      () => proto.encodeEntryDraft({ ...bare, ...withRefs(1), kind: 'directory' }),
     ],
     [
       'a vanished file with a read part',
-      () =>
-        proto.encodeEntry({
-          ...entry,
-          kind: 'gone',
-          size: 0,
-          content: { depth: 0, piece: 0, refs: [] },
-        }),
+      () => proto.encodeEntryDraft({ ...bare, read: draft.read }),
     ],
-    ['a file without a read part', () => proto.encodeEntry({ ...entry, sealedRead: filled(0) })],
-    [
-      'a path with a zero byte',
-      () => proto.encodeListPart({ ...list, path: Uint8Array.of(47, 0, 47) }),
-    ],
+    ['a file without a read part', () => proto.encodeEntryDraft({ ...draft, read: undefined })],
+    ['a path with a zero byte', () => encodeNames({ ...list, path: Uint8Array.of(47, 0, 47) })],
     [
       'a result path longer than the path',
-      () => proto.encodeListPart({ ...list, resultPathLength: list.path.length + 1 }),
+      () => encodeNames({ ...list, resultPathLength: list.path.length + 1 }),
     ],
-    ['POSIX permissions on Windows', () => proto.encodeListPart({ ...windowsList, mode: 0o644 })],
-    ['Windows attributes on POSIX', () => proto.encodeListPart({ ...list, attributes: 32 })],
+    ['POSIX permissions on Windows', () => encodeNames({ ...windowsList, mode: 0o644 })],
+    ['Windows attributes on POSIX', () => encodeNames({ ...list, attributes: 32 })],
     [
       'a draft with fewer keys than references',
       () =>
@@ -687,7 +673,7 @@ describe('rules between fields', () => {
       'a purged commit with entries',
       () => proto.encodeSignedCommit({ ...commit, headerOnly: true }),
     ],
-    ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, slots: [] })],
+    ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, blocks: [] })],
     [
       'a receipt with a head of another size',
       () =>
@@ -830,7 +816,7 @@ describe('hostile lengths', () => {
   });
 
   it('deep nesting by groups is refused', () => {
-    expect(refusalOf(() => proto.decodeEntry(new Uint8Array(50_000).fill(0x7b)))).toMatch(
+    expect(refusalOf(() => proto.decodeEntryDraft(new Uint8Array(50_000).fill(0x7b)))).toMatch(
       /^FORMAT_/,
     );
   });

@@ -23,6 +23,7 @@ import type {
   FileId,
   GroupId,
   LineageId,
+  ResultId,
   SourceId,
   VaultId,
 } from '../types.ts';
@@ -229,7 +230,8 @@ export const groupId: Field<GroupId> = fixed<GroupId>(ID_BYTES);
 export const chainId: Field<ChainId> = fixed<ChainId>(ID_BYTES);
 export const collectorId: Field<CollectorId> = fixed<CollectorId>(ID_BYTES);
 export const sourceId: Field<SourceId> = fixed<SourceId>(ID_BYTES);
-export const fileId: Field<FileId> = fixed<FileId>(HASH_BYTES);
+export const fileId: Field<FileId> = fixed<FileId>(ID_BYTES);
+export const resultId: Field<ResultId> = fixed<ResultId>(ID_BYTES);
 export const chunkId: Field<ChunkId> = fixed<ChunkId>(HASH_BYTES);
 export const commitHash: Field<CommitHash> = fixed<CommitHash>(HASH_BYTES);
 /** A hash, a public key, a seed or a secret. */
@@ -237,18 +239,22 @@ export const hash: Field<Uint8Array> = fixed<Uint8Array>(HASH_BYTES);
 export const signature: Field<Uint8Array> = fixed<Uint8Array>(SIGNATURE_BYTES);
 
 /**
- * `min` to `max` values of 32 bytes, back to back in one byte string on the wire: no overhead, no
+ * `min` to `max` values of one size, back to back in one byte string on the wire: no overhead, no
  * object for each before the limit.
  */
-function run<T extends Uint8Array>(min: number, max: number): Field<readonly T[]> {
+function run<T extends Uint8Array>(
+  min: number,
+  max: number,
+  size: number = HASH_BYTES,
+): Field<readonly T[]> {
   return {
     read(wire, label) {
-      const all = between(wire, label, min * HASH_BYTES, max * HASH_BYTES);
-      if (all.length % HASH_BYTES !== 0)
-        throw refusal('FORMAT_MALFORMED', label, `is no multiple of ${HASH_BYTES} bytes`);
+      const all = between(wire, label, min * size, max * size);
+      if (all.length % size !== 0)
+        throw refusal('FORMAT_MALFORMED', label, `is no multiple of ${size} bytes`);
       const parts: T[] = [];
-      for (let at = 0; at < all.length; at += HASH_BYTES)
-        parts.push(all.slice(at, at + HASH_BYTES) as unknown as T);
+      for (let at = 0; at < all.length; at += size)
+        parts.push(all.slice(at, at + size) as unknown as T);
       return parts;
     },
     write(value, label) {
@@ -264,11 +270,11 @@ function run<T extends Uint8Array>(min: number, max: number): Field<readonly T[]
           label,
           `has ${value.length} elements, fewer than the ${min} needed`,
         );
-      const all = new Uint8Array(value.length * HASH_BYTES);
+      const all = new Uint8Array(value.length * size);
       let at = 0;
       for (const part of value) {
-        all.set(between(part, label, HASH_BYTES, HASH_BYTES), at);
-        at += HASH_BYTES;
+        all.set(between(part, label, size, size), at);
+        at += size;
       }
       return all;
     },
@@ -280,7 +286,7 @@ export const hashes = (min: number, max: number): Field<readonly Uint8Array[]> =
   run<Uint8Array>(min, max);
 /** Ids of files. */
 export const fileIds = (min: number, max: number): Field<readonly FileId[]> =>
-  run<FileId>(min, max);
+  run<FileId>(min, max, ID_BYTES);
 /** Ids of chunks and pages. */
 export const chunkIds = (min: number, max: number): Field<readonly ChunkId[]> =>
   run<ChunkId>(min, max);

@@ -31,7 +31,7 @@ const NOTHING = new Uint8Array(0);
  *
  * @throws CommitError `COMMIT_ENTRY_SEALED`; FormatError when its maker sealed what no reader takes.
  */
-function openBlockList(block: VersionBlock, listKey: Uint8Array): ListRow[] {
+export function openBlockList(block: VersionBlock, listKey: Uint8Array): ListRow[] {
   if (block.kinds.length === 0) return [];
   const sealed = openSegment(block, 'list', listKey);
   const length = new DataView(sealed.buffer, sealed.byteOffset, sealed.length).getUint32(0);
@@ -43,7 +43,7 @@ function openBlockList(block: VersionBlock, listKey: Uint8Array): ListRow[] {
   return decodeBlockList(block, plain.subarray(0, length));
 }
 
-/** Hashes and keys of a block's rows. Seam: for the commits that hold blocks. */
+/** Hashes and keys of a block's rows. */
 export class OpenRead {
   readonly #block: VersionBlock;
   readonly #segment: ReadSegment;
@@ -127,9 +127,7 @@ export function blockHashes(
   return { leaves, root: rootOfHashes(leaves) };
 }
 
-/**
- * The hash over all clear rows, for which no key is needed. Seam: for the commits that hold blocks.
- */
+/** The hash over all clear rows, for which no key is needed. */
 export function blockRowsHash(block: VersionBlock): Uint8Array {
   return rowsHashOf(blockClearHashes(block));
 }

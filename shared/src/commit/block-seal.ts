@@ -7,6 +7,7 @@ import {
   type BlockRow,
   type BlockSlab,
   decodeBlock,
+  type EntryDraft,
   encodeBlockClear,
   encodeBlockList,
   type ListRow,
@@ -132,6 +133,19 @@ function sealBlock(drafts: readonly RowDraft[], random: Random): SealedBlock {
     root: rootOfHashes(leaves),
     rowsHash: rowsHashOf(clearHashes),
   };
+}
+
+/** Drafts of the queue in as many blocks as they take, in their order. @throws as `add` and `seal`. */
+export function sealDrafts(drafts: readonly EntryDraft[], random: Random): SealedBlock[] {
+  const blocks: SealedBlock[] = [];
+  const builder = new BlockBuilder();
+  for (const { list, read, ...row } of drafts) {
+    const draft: RowDraft = { row, list, read, part: 'none', evidence: undefined };
+    if (!builder.fits(draft)) blocks.push(builder.seal(random));
+    builder.add(draft);
+  }
+  if (builder.count > 0) blocks.push(builder.seal(random));
+  return blocks;
 }
 
 /** What a block is put together from. */

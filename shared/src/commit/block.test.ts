@@ -1,4 +1,4 @@
-import { type BlockRow, decodeBlock, type PathRow } from '@aliquot/proto';
+import { type BlockRow, decodeBlock, type Entry } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
 import {
   bareDraft,
@@ -159,10 +159,10 @@ describe('a version block', () => {
 
 describe('a row that contradicts itself is not sealed', () => {
   const file = chunkedDraft('/f', 2);
-  const change = (row: Partial<PathRow>, rest: Partial<RowDraft> = {}): RowDraft => ({
+  const change = (row: Partial<Entry>, rest: Partial<RowDraft> = {}): RowDraft => ({
     ...file,
     ...rest,
-    row: { ...(file.row as PathRow), ...row },
+    row: { ...(file.row as Entry), ...row },
   });
   const cases: [string, RowDraft, string][] = [
     [
@@ -196,7 +196,7 @@ describe('a row that contradicts itself is not sealed', () => {
 
   it('a piece that grows, whose bytes nothing would prove', () => {
     const draft = pieceDraft('/f', 'a', 0);
-    const row = { ...(draft.row as PathRow), completion: 'growing' } as BlockRow;
+    const row = { ...(draft.row as Entry), completion: 'growing' } as BlockRow;
     const read = { sha256: new Uint8Array(0), keys: draft.read?.keys ?? [] };
     expect(() => seal([{ ...draft, row, read }])).toThrow(code('FORMAT_MALFORMED'));
   });
@@ -227,7 +227,7 @@ describe('a grant', () => {
 
   it('of another row, salt, name, hash or place does not hold', () => {
     const proof = proveRow(open(blocks[0] as SealedBlock), 0, roots, 0);
-    const row = proof.row as PathRow;
+    const row = proof.row as Entry;
     const touched = [
       { row: { ...row, size: row.size + 1 } },
       { row: { ...row, class: 'x' } },

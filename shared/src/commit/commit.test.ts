@@ -3,10 +3,11 @@ import {
   asChainId,
   asCommitHash,
   asVaultId,
+  type CommitBlock,
   type CommitHeader,
+  decodeBlock,
   decodeCommitHeader,
   decodeSignedCommit,
-  type EntrySlot,
   encodeCommitHeader,
   encodeSignedCommit,
   type SignedCommit,
@@ -14,8 +15,11 @@ import {
 import { describe, expect, it } from 'vitest';
 import { flipped, noise, repeatableRandom, toHex } from '../../testing/bytes.ts';
 import { CHAIN, fileDraft, testAgent, testVault } from '../../testing/vault.ts';
+import { labelled, sha256 } from '../crypto/primitives.ts';
 import { sign } from '../crypto/sign.ts';
-import { leafHash } from '../log/hashing.ts';
+import { openBlock } from './block-open.ts';
+import { withoutRows } from './block-purge.ts';
+import { sealDrafts } from './block-seal.ts';
 import {
   buildCommit,
   type CommitExpectation,
@@ -26,12 +30,16 @@ import {
 } from './commit.ts';
 import { type CommitRecipient, openCommitKeys } from './keys.ts';
 import { openNames } from './open-names.ts';
-import { entriesBySlot, rowsIn } from './rows.ts';
+import { entriesBySlot, rowsIn, withoutVersions } from './rows.ts';
 
 const vault = testVault('ours');
 const agent = testAgent(vault, 'lc-1');
 const stranger = testAgent(vault, 'lc-2');
 const { vaultId } = vault.descriptor;
+/** Its bytes are no block, or not the ones that were signed. */
+const refused = expect.objectContaining({
+  code: expect.stringMatching(/^(COMMIT_ENTR(IES|Y_COUNT)|FORMAT_\w+)$/),
+});
 const code = (expected: string) => expect.objectContaining({ code: expected });
 
 const recipients: CommitRecipient[] = [
@@ -39,6 +47,10 @@ const recipients: CommitRecipient[] = [
   { recipient: 'catalog', key: vault.catalogKey.publicKey },
 ];
 const drafts = ['/data/a.raw', '/data/b.raw', '/data/c.raw'].map((path) => fileDraft(path));
+
+const random = repeatableRandom('commits');
+/** One row each, so that blocks are what entries were. */
+const blocks = drafts.flatMap((draft) => sealDrafts([draft], random));
 
 function input(change: Partial<CommitInput> = {}): CommitInput {
   return {
@@ -52,14 +64,13 @@ function input(change: Partial<CommitInput> = {}): CommitInput {
     chunkerVersion: 1,
     encoderVersion: 1,
     forkedFrom: undefined,
-    drafts,
+    blocks,
     recipients,
     signKey: agent.signKey,
     ...change,
   };
 }
 
-const random = repeatableRandom('commits');
 const expected: CommitExpectation = {
   vaultId,
   agent: agent.certificate,
@@ -77,12 +88,17 @@ const resigned = (change: Partial<CommitHeader>, key = agent.signKey): Uint8Arra
   const header = encodeCommitHeader({ ...built.header, ...change });
   return changed({ header, signature: sign(key, 'aliquot/v1/commit', header).signature });
 };
-const purged = (index: number): EntrySlot[] =>
-  commit.slots.map((slot, at) =>
-    at === index && slot.type === 'entry'
-      ? { type: 'purged', leafHash: leafHash(slot.bytes) }
-      : slot,
-  );
+/** The blocks, one of them sealed anew without its row, as a purge leaves it. */
+const purged = (index: number): CommitBlock[] =>
+  commit.blocks.map((one, at) => {
+    const made = blocks[at];
+    if (at !== index || made === undefined) return one;
+    const open = openBlock(decodeBlock(one.block), made);
+    const { bytes } = withoutRows(open, new Set([0]), random);
+    return { ...one, block: bytes, formerDigest: digestOf(one) };
+  });
+const digestOf = ({ block, listBox, readBox }: CommitBlock): Uint8Array =>
+  sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block);
 
 describe('a commit', () => {
   it('verifies, and opens to what went in for vault and catalog', () => {
@@ -191,35 +207,50 @@ describe('P5: a commit that was touched', () => {
     }
   });
 
-  it('with any byte of an entry changed is refused', () => {
-    const [slot] = commit.slots;
-    if (slot?.type !== 'entry') throw new Error('an entry was expected');
-    for (let at = 0; at < slot.bytes.length; at += 5) {
-      const slots: EntrySlot[] = [
-        { type: 'entry', bytes: flipped(slot.bytes, at) },
-        ...commit.slots.slice(1),
-      ];
-      expect(() => verifyCommit(changed({ slots }), expected)).toThrow(code('COMMIT_ENTRIES'));
+  it('with any byte of a block or of its keys changed is refused', () => {
+    const [first, ...rest] = commit.blocks;
+    if (first === undefined) throw new Error('a block was expected');
+    for (let at = 0; at < first.block.length; at += 5) {
+      const touched = [{ ...first, block: flipped(first.block, at) }, ...rest];
+      expect(() => verifyCommit(changed({ blocks: touched }), expected)).toThrow(refused);
+    }
+    for (const part of ['listBox', 'readBox', 'root'] as const) {
+      const touched = [{ ...first, [part]: flipped(first[part], 3) }, ...rest];
+      expect(() => verifyCommit(changed({ blocks: touched }), expected)).toThrow(
+        code('COMMIT_ENTRIES'),
+      );
     }
   });
 
-  it.each<[string, (slots: readonly EntrySlot[]) => EntrySlot[], string]>([
-    ['dropped', (slots) => slots.slice(1), 'COMMIT_ENTRY_COUNT'],
-    ['added', (slots) => [...slots, ...slots.slice(0, 1)], 'COMMIT_ENTRY_COUNT'],
-    ['reordered', (slots) => [...slots].reverse(), 'COMMIT_ENTRIES'],
+  it.each<[string, (all: readonly CommitBlock[]) => CommitBlock[], string]>([
+    ['dropped', (all) => all.slice(1), 'COMMIT_ENTRY_COUNT'],
+    ['added', (all) => [...all, ...all.slice(0, 1)], 'COMMIT_ENTRY_COUNT'],
+    ['reordered', (all) => [...all].reverse(), 'COMMIT_ENTRIES'],
     [
       'repeated in the place of another',
-      (slots) => slots.flatMap((slot, index) => (index === 1 ? slots.slice(0, 1) : [slot])),
+      (all) => all.flatMap((one, index) => (index === 1 ? all.slice(0, 1) : [one])),
       'COMMIT_ENTRIES',
     ],
     [
-      'replaced by a foreign hash',
-      (slots) => [{ type: 'purged', leafHash: noise('foreign', 32) }, ...slots.slice(1)],
+      'said to be purged that is whole',
+      (all) => all.map((one) => ({ ...one, formerDigest: digestOf(one) })),
+      'FORMAT_MALFORMED',
+    ],
+    [
+      'purged by somebody who made up its row',
+      () =>
+        purged(0).map((one, at) => {
+          // The clear hash stands behind the head and one byte of marks.
+          return at === 0 ? { ...one, block: flipped(one.block, 25) } : one;
+        }),
       'COMMIT_ENTRIES',
     ],
-  ])('with an entry %s is refused', (_, change, refusal) => {
+  ])('with a block %s is refused', (_, change, refusal) => {
     expect(() =>
-      verifyCommit(changed({ slots: change(commit.slots) }), { vaultId, agent: agent.certificate }),
+      verifyCommit(changed({ blocks: change(commit.blocks) }), {
+        vaultId,
+        agent: agent.certificate,
+      }),
     ).toThrow(code(refusal));
   });
 
@@ -298,46 +329,59 @@ describe('a commit from which something was purged', () => {
   it.each([0, 1, 2])(
     'verifies with entry %i replaced by its hash, and keeps its own hash',
     (index) => {
-      const verified = verifyCommit(changed({ slots: purged(index) }), later);
+      const verified = verifyCommit(changed({ blocks: purged(index) }), later);
       expect(verified.hash).toEqual(built.hash);
       expect(entriesBySlot(verified.rows).map((entry) => entry === undefined)).toEqual(
-        commit.slots.map((_, at) => at === index),
+        commit.blocks.map((_, at) => at === index),
       );
     },
   );
 
   it('verifies by its header alone', () => {
-    const verified = verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), later);
+    const verified = verifyCommit(changed({ blocks: [], wraps: [], headerOnly: true }), later);
     expect(verified).toMatchObject({ hash: built.hash, headerOnly: true });
     expect(verified.rows.count).toBe(0);
     expect(verified.header).toEqual(decodeCommitHeader(commit.header));
   });
 
   it('is refused when it is submitted like that', () => {
-    expect(() => verifyCommit(changed({ slots: purged(1) }), expected)).toThrow(
+    expect(() => verifyCommit(changed({ blocks: purged(1) }), expected)).toThrow(
       code('COMMIT_INCOMPLETE'),
     );
     expect(() =>
-      verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), expected),
+      verifyCommit(changed({ blocks: [], wraps: [], headerOnly: true }), expected),
     ).toThrow(code('COMMIT_INCOMPLETE'));
   });
 
-  it('is taken when the receiver allows it, but never by its header alone or with other wraps', () => {
+  it('says which versions nobody has any more, and is taken so when the receiver allows it', () => {
     const lenient = { ...expected, mayLackEntries: true };
-    expect(verifyCommit(changed({ slots: purged(1) }), lenient).hash).toEqual(built.hash);
+    const lacking = withoutVersions(built.bytes, [1]);
+    expect(() => verifyCommit(lacking, expected)).toThrow(code('COMMIT_INCOMPLETE'));
+    const verified = verifyCommit(lacking, lenient);
+    expect(verified.hash).toEqual(built.hash);
+    expect(verified.rows.lacking).toBe(1);
+    expect(entriesBySlot(verified.rows).map((entry) => entry === undefined)).toEqual([
+      false,
+      true,
+      false,
+    ]);
     expect(() =>
-      verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), lenient),
+      verifyCommit(changed({ blocks: [], wraps: [], headerOnly: true }), lenient),
     ).toThrow(code('COMMIT_INCOMPLETE'));
+    expect(() => verifyCommit(changed({ blocks: purged(1) }), lenient)).toThrow(
+      code('COMMIT_INCOMPLETE'),
+    );
     expect(() =>
-      verifyCommit(changed({ slots: purged(1), wraps: commit.wraps.slice(1) }), lenient),
+      verifyCommit(changed({ lacking: [1], wraps: commit.wraps.slice(1) }), lenient),
     ).toThrow(code('COMMIT_WRAPS'));
   });
 
   it('P3: holds nothing of the purged entry', () => {
-    const [slot] = commit.slots;
-    if (slot?.type !== 'entry') throw new Error('an entry was expected');
-    expect(toHex(changed({ slots: purged(0) })).includes(toHex(slot.bytes.subarray(10, 40)))).toBe(
-      false,
-    );
+    const [one] = commit.blocks;
+    if (one === undefined) throw new Error('a block was expected');
+    const { list, read, ids } = decodeBlock(one.block);
+    const left = toHex(changed({ blocks: purged(0) }));
+    for (const part of [list.subarray(0, 30), read.subarray(0, 30), ids])
+      expect(left.includes(toHex(part))).toBe(false);
   });
 });

@@ -1,10 +1,9 @@
 import {
+  type CommitBlock,
   type CommitHash,
   type CommitHeader,
   decodeCommitHeader,
   decodeSignedCommit,
-  type EntryDraft,
-  type EntrySlot,
   encodeCommitHeader,
   encodeSignedCommit,
   encodeWrap,
@@ -12,22 +11,32 @@ import {
   type VaultId,
   type Wrap,
 } from '@aliquot/proto';
-import { lengthPrefixed } from '../crypto/bytes.ts';
+import { lengthPrefixed, wipe } from '../crypto/bytes.ts';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
 import type { AgentCertificate } from '../keys/certificates.ts';
-import { leafHash, rootOfHashes } from '../log/hashing.ts';
+import { rootOfHashes } from '../log/hashing.ts';
 import type { Random } from '../ports.ts';
-import { sealEntry } from './entry.ts';
+import { blockRowsHash } from './block-open.ts';
+import type { SealedBlock } from './block-seal.ts';
 import { CommitError } from './errors.ts';
-import { type CommitRecipient, hasWrapsFor, newCommitKeys, wrapCommitKeys } from './keys.ts';
-import { commitHash, entriesBySlot, type ReadCommit, SlotRows } from './rows.ts';
+import {
+  type CommitRecipient,
+  hasWrapsFor,
+  newCommitKeys,
+  sealBlockKey,
+  wrapCommitKeys,
+} from './keys.ts';
+import { CommitRows, commitHash, type HeldBlock, type ReadCommit } from './rows.ts';
 
 export { type CommitRecipient, openCommitKeys } from './keys.ts';
 export { commitHash } from './rows.ts';
 
 const COMMIT = 'aliquot/v1/commit';
 const WRAPS_HASH = 'aliquot/v1/commit-wraps';
+const BLOCK_DIGEST = 'aliquot/v1/commit-block';
+const BLOCKS_HASH = 'aliquot/v1/commit-blocks';
+const ROWS_HASH = 'aliquot/v1/commit-rows';
 const HASH_BYTES = 32;
 
 /** The predecessor of a chain's first commit. */
@@ -35,8 +44,11 @@ export const NO_PREDECESSOR = new Uint8Array(HASH_BYTES) as CommitHash;
 
 /** What a commit is made from; the rest of its header follows from these. */
 export interface CommitInput
-  extends Omit<CommitHeader, 'version' | 'entryCount' | 'entriesRoot' | 'wrapsHash'> {
-  readonly drafts: readonly EntryDraft[];
+  extends Omit<
+    CommitHeader,
+    'version' | 'entryCount' | 'entriesRoot' | 'rowsHash' | 'blocksHash' | 'wrapsHash'
+  > {
+  readonly blocks: readonly SealedBlock[];
   /** Vault and catalog always, the agent itself under self-restore. */
   readonly recipients: readonly CommitRecipient[];
   readonly signKey: SigningKey;
@@ -76,40 +88,47 @@ export interface CommitExpectation {
 }
 
 /**
- * Makes a commit: fresh list and read keys, sealed entries, wraps, header, signature. The two keys
- * are forgotten before this returns; only the recipients of the wraps can open what was made.
+ * Makes a commit: fresh list and read keys, under which the keys of its blocks are sealed, wraps,
+ * header, signature. The two keys are forgotten before this returns; only the recipients of the
+ * wraps can open what was made. The blocks' own keys are the caller's to wipe.
  *
- * @throws CommitError `COMMIT_CHAIN`, `COMMIT_ENTRY_KEYS`; FormatError when the fields contradict
- * each other.
+ * @throws CommitError `COMMIT_CHAIN`; FormatError when the fields contradict each other.
  */
 export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
-  const { drafts, recipients, signKey, ...fields } = input;
+  const { blocks: sealed, recipients, signKey, ...fields } = input;
   const keys = newCommitKeys(random);
   try {
-    const entries = drafts.map((draft) => sealEntry(draft, keys.listKey, keys.readKey, random));
+    const blocks = sealed.map((one) => ({
+      block: one.bytes,
+      root: one.root,
+      listBox: sealBlockKey('list', keys.listKey, one.listKey, random),
+      readBox: sealBlockKey('read', keys.readKey, one.readKey, random),
+      formerDigest: undefined,
+    }));
     const wraps = wrapCommitKeys(keys, recipients, fields, random);
     const header: CommitHeader = {
       version: 1,
       ...fields,
-      entryCount: entries.length,
-      entriesRoot: rootOfHashes(entries.map(leafHash)),
+      entryCount: sealed.reduce((sum, { count }) => sum + count, 0),
+      entriesRoot: rootOfHashes(sealed.map(({ root }) => root)),
+      rowsHash: sha256(labelled(ROWS_HASH), ...sealed.map(({ rowsHash }) => rowsHash)),
+      blocksHash: blocksHash(blocks),
       wrapsHash: wrapsHash(wraps),
     };
     checkChain(header);
     const headerBytes = encodeCommitHeader(header);
     const { signature } = sign(signKey, COMMIT, headerBytes);
-    const slots: EntrySlot[] = entries.map((bytes) => ({ type: 'entry', bytes }));
     const bytes = encodeSignedCommit({
       header: headerBytes,
       signature,
-      slots,
+      blocks,
       wraps,
       headerOnly: false,
+      lacking: [],
     });
     return { bytes, hash: commitHash(headerBytes), header };
   } finally {
-    keys.listKey.fill(0);
-    keys.readKey.fill(0);
+    wipe(keys.listKey, keys.readKey);
   }
 }
 
@@ -137,10 +156,8 @@ export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): Ve
     throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
   checkChain(header);
   if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
-  if (!commit.headerOnly) checkEntries(commit, header);
-  const rows = new SlotRows(commit.slots);
-  // Whoever has a verified commit need not expect that an entry of it is none.
-  entriesBySlot(rows);
+  const rows = new CommitRows(commit);
+  if (!commit.headerOnly) checkBlocks(rows, header);
   return {
     header,
     hash: commitHash(commit.header),
@@ -167,7 +184,8 @@ function checkFirstSubmission(
 ): void {
   if (
     commit.headerOnly ||
-    (mayLackEntries !== true && commit.slots.some((slot) => slot.type === 'purged'))
+    commit.blocks.some(({ formerDigest }) => formerDigest !== undefined) ||
+    (mayLackEntries !== true && commit.lacking.length > 0)
   ) {
     throw new CommitError(
       'COMMIT_INCOMPLETE',
@@ -190,22 +208,43 @@ function checkFirstSubmission(
   }
 }
 
-function checkEntries(commit: SignedCommit, header: CommitHeader): void {
-  if (commit.slots.length !== header.entryCount) {
+/**
+ * Blocks are the ones that were signed, byte for byte; those of which rows were purged prove what of
+ * them stands in clear. Takes them apart, so that whoever has a verified commit need not expect that
+ * a row of it is none.
+ */
+function checkBlocks(rows: CommitRows, header: CommitHeader): void {
+  const { blocks } = rows;
+  if (rows.count !== header.entryCount) {
     throw new CommitError(
       'COMMIT_ENTRY_COUNT',
-      `commit ${header.sequence} has ${commit.slots.length} entries, its header says ${header.entryCount}`,
+      `commit ${header.sequence} has ${rows.count} entries, its header says ${header.entryCount}`,
     );
   }
-  const hashes = commit.slots.map((slot) =>
-    slot.type === 'entry' ? leafHash(slot.bytes) : slot.leafHash,
-  );
-  if (!equalBytes(rootOfHashes(hashes), header.entriesRoot)) {
+  const isPurged = blocks.some(({ formerDigest }) => formerDigest !== undefined);
+  if (
+    !equalBytes(blocksHash(blocks), header.blocksHash) ||
+    !equalBytes(rootOfHashes(blocks.map(({ root }) => root)), header.entriesRoot) ||
+    (isPurged && !equalBytes(rowsHashOf(blocks), header.rowsHash))
+  ) {
     throw new CommitError(
       'COMMIT_ENTRIES',
       `the entries of commit ${header.sequence} are not the ones that were signed`,
     );
   }
+}
+
+/** Every byte of the blocks with their boxes, where a purge has not put others in their place. */
+function blocksHash(blocks: readonly CommitBlock[]): Uint8Array {
+  const digests = blocks.map(
+    ({ block, listBox, readBox, formerDigest }) =>
+      formerDigest ?? sha256(labelled(BLOCK_DIGEST), listBox, readBox, block),
+  );
+  return sha256(labelled(BLOCKS_HASH), ...digests);
+}
+
+function rowsHashOf(blocks: readonly HeldBlock[]): Uint8Array {
+  return sha256(labelled(ROWS_HASH), ...blocks.map(({ rows }) => blockRowsHash(rows)));
 }
 
 /** Labelled SHA-256 over the encoded wraps, each behind its length. */

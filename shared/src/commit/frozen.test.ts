@@ -1,4 +1,4 @@
-import { asChunkId, decodeEntry, type Ref } from '@aliquot/proto';
+import { asChunkId, type Ref } from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
 import { noise, ofHex, repeatableRandom, toHex } from '../../testing/bytes.ts';
 import { CHAIN, fileDraft, testAgent, testVault } from '../../testing/vault.ts';
@@ -7,13 +7,12 @@ import { buildContent, openPage } from '../content/pages.ts';
 import { boxKeyFromSecret } from '../crypto/box.ts';
 import { leafHash } from '../log/hashing.ts';
 import { commitLeaf } from '../log/leaf.ts';
+import { sealDrafts } from './block-seal.ts';
 import { buildCommit, NO_PREDECESSOR, verifyCommit } from './commit.ts';
-import { openList, openRead, sealEntry } from './entry.ts';
-import { openCommitKeys } from './keys.ts';
+import { openNames } from './open-names.ts';
 
 interface CommitVectors {
   readonly page: { id: string; key: string; plainSize: number; sealed: string };
-  readonly entry: { listKey: string; readKey: string; sealed: string };
   readonly commit: {
     vaultSecretKey: string;
     catalogSecretKey: string;
@@ -43,16 +42,6 @@ describe('formats of version 1, frozen: what was written once can always be read
     expect(toHex(buildContent(vault.keys, items).pages[0]?.sealed ?? ref.id)).toBe(sealed);
   });
 
-  it('an entry', () => {
-    const { listKey, readKey, sealed } = frozen.entry;
-    const entry = decodeEntry(ofHex(sealed));
-    expect(openList(entry, ofHex(listKey))).toEqual(draft.list);
-    expect(openRead(entry, ofHex(readKey))).toEqual(draft.read);
-    expect(
-      toHex(sealEntry(draft, ofHex(listKey), ofHex(readKey), repeatableRandom('frozen entry'))),
-    ).toBe(sealed);
-  });
-
   it('a commit', () => {
     const { hash, signed, vaultSecretKey, catalogSecretKey } = frozen.commit;
     const verified = verifyCommit(ofHex(signed), {
@@ -61,27 +50,25 @@ describe('formats of version 1, frozen: what was written once can always be read
       firstSubmission: true,
     });
     expect(toHex(verified.hash)).toBe(hash);
-    const keys = openCommitKeys(
-      verified.wraps,
-      boxKeyFromSecret(ofHex(vaultSecretKey)),
-      'vault',
-      verified.header,
-    );
-    const names = openCommitKeys(
-      verified.wraps,
-      boxKeyFromSecret(ofHex(catalogSecretKey)),
-      'catalog',
-      verified.header,
-    );
-    const entry = verified.rows.entry(0);
-    if (entry === undefined || keys.readKey === undefined || names.listKey === undefined)
-      throw new Error('an entry was expected');
-    expect(openRead(entry, keys.readKey)).toEqual(draft.read);
-    expect(openList(entry, names.listKey)).toEqual(draft.list);
+    const opened = (key: string, recipient: 'vault' | 'catalog') => [
+      ...openNames(
+        verified,
+        [{ slot: 0 }],
+        { key: boxKeyFromSecret(ofHex(key)), recipient },
+        ({ error }) => {
+          throw error;
+        },
+      ),
+    ];
+    const [entry] = opened(vaultSecretKey, 'vault');
+    expect(entry?.read()).toEqual(draft.read);
+    expect(opened(catalogSecretKey, 'catalog').map(({ list }) => list)).toEqual([draft.list]);
     const {
       version: _,
       entryCount: _count,
       entriesRoot: _root,
+      rowsHash: _rows,
+      blocksHash: _blocks,
       wrapsHash: _wraps,
       ...fields
     } = verified.header;
@@ -91,7 +78,12 @@ describe('formats of version 1, frozen: what was written once can always be read
     ] as const;
     expect(fields).toMatchObject({ chainId: CHAIN, predecessor: NO_PREDECESSOR });
     const again = buildCommit(
-      { ...fields, drafts: [draft], recipients, signKey: agent.signKey },
+      {
+        ...fields,
+        blocks: sealDrafts([draft], repeatableRandom('frozen blocks')),
+        recipients,
+        signKey: agent.signKey,
+      },
       repeatableRandom('frozen commit'),
     );
     expect(toHex(again.bytes)).toBe(signed);

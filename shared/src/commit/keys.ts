@@ -1,6 +1,7 @@
 import type { CommitHeader, Wrap, WrapPurpose, WrapRecipient } from '@aliquot/proto';
 import type { BoxKey } from '../crypto/box.ts';
-import { equalBytes } from '../crypto/primitives.ts';
+import { concat } from '../crypto/bytes.ts';
+import { aeadOpen, aeadSeal, CryptoError, equalBytes, labelled } from '../crypto/primitives.ts';
 import { openWrap, type WrapContext, WrapError, wrapKey } from '../crypto/wrap.ts';
 import type { Random } from '../ports.ts';
 import { CommitError } from './errors.ts';
@@ -124,4 +125,43 @@ function openFirst(
 function contextOf(place: CommitPlace, purpose: WrapPurpose): WrapContext {
   const { vaultId, agentId, chainId, sequence } = place;
   return { purpose, vaultId, agentId, chainId, sequence };
+}
+
+const NONCE_BYTES = 12;
+const boxLabel: Record<WrapPurpose, string> = {
+  list: 'aliquot/v1/block-list-key',
+  read: 'aliquot/v1/block-read-key',
+};
+
+/**
+ * A block's key for whoever has the commit's. The nonce is random and stands in front: a purge seals
+ * another block key under the same key of the commit.
+ */
+export function sealBlockKey(
+  purpose: WrapPurpose,
+  commitKey: Uint8Array,
+  blockKey: Uint8Array,
+  random: Random,
+): Uint8Array {
+  const nonce = random.bytes(NONCE_BYTES);
+  return concat(nonce, aeadSeal(commitKey, nonce, blockKey, labelled(boxLabel[purpose])));
+}
+
+/** @throws CommitError `COMMIT_ENTRY_SEALED`. */
+export function openBlockKey(
+  purpose: WrapPurpose,
+  commitKey: Uint8Array,
+  box: Uint8Array,
+): Uint8Array {
+  try {
+    const nonce = box.subarray(0, NONCE_BYTES);
+    return aeadOpen(commitKey, nonce, box.subarray(NONCE_BYTES), labelled(boxLabel[purpose]));
+  } catch (cause) {
+    if (!(cause instanceof CryptoError)) throw cause;
+    throw new CommitError(
+      'COMMIT_ENTRY_SEALED',
+      `the ${purpose} key of a block does not open with the commit's`,
+      { cause },
+    );
+  }
 }

@@ -1,16 +1,20 @@
 import {
+  type BlockRow,
+  blockRow,
+  type CommitBlock,
   type CommitHash,
   type CommitHeader,
+  decodeBlock,
   decodeCommitHeader,
-  decodeEntry,
   decodeSignedCommit,
   type Entry,
-  type EntrySlot,
   encodeSignedCommit,
+  FormatError,
+  type SignedCommit,
+  type VersionBlock,
   type Wrap,
 } from '@aliquot/proto';
 import { labelled, sha256 } from '../crypto/primitives.ts';
-import { leafHash } from '../log/hashing.ts';
 
 const COMMIT_HASH = 'aliquot/v1/commit-hash';
 
@@ -27,17 +31,103 @@ export interface CommitRow {
   readonly entry: Entry;
 }
 
+/** Where a slot stands: the block by its index, and the row's place among those left in it. */
+export interface SlotPlace {
+  readonly index: number;
+  readonly place: number;
+}
+
+/** A block of a commit, taken apart. */
+export interface HeldBlock extends CommitBlock {
+  readonly rows: VersionBlock;
+  /** The slot of its first row. */
+  readonly from: number;
+}
+
 /**
- * The versions of a commit, by slot. The one way in which readers see them: what they are stored as
- * is known here and in `open-names.ts` only.
+ * The versions of a commit, by slot: the rows of its blocks, counted through. The one way in which
+ * readers see them. Blocks are taken apart when somebody asks for the first row.
  */
-export interface CommitRows {
-  /** Slots, also of what was purged or is lost. */
-  readonly count: number;
-  /** How many are purged or lost. */
-  readonly lacking: number;
+export class CommitRows {
+  readonly #commit: Pick<SignedCommit, 'blocks' | 'lacking'>;
+  readonly #lacking: ReadonlySet<number>;
+  #held: readonly HeldBlock[] | undefined;
+
+  constructor(commit: Pick<SignedCommit, 'blocks' | 'lacking'>) {
+    this.#commit = commit;
+    this.#lacking = new Set(commit.lacking);
+  }
+
+  /** The blocks in their order. @throws FormatError */
+  get blocks(): readonly HeldBlock[] {
+    this.#held ??= heldBlocks(this.#commit.blocks);
+    return this.#held;
+  }
+
+  /** Slots, also of what was purged or is lost. @throws FormatError */
+  get count(): number {
+    const last = this.blocks.at(-1);
+    return last === undefined ? 0 : last.from + last.rows.count;
+  }
+
+  /** How many are purged or lost. @throws FormatError */
+  get lacking(): number {
+    const purged = this.blocks.reduce((sum, { rows }) => sum + rows.purged.length, 0);
+    return purged + this.#lacking.size;
+  }
+
   /** Undefined when it was purged, is lost, or never was. @throws FormatError */
-  entry(slot: number): Entry | undefined;
+  entry(slot: number): Entry | undefined {
+    const at = this.placeOf(slot);
+    const block = at === undefined ? undefined : this.blocks[at.index];
+    return at === undefined || block === undefined
+      ? undefined
+      : entryOf(blockRow(block.rows, at.place));
+  }
+
+  /** Undefined where there is no version. @throws FormatError */
+  placeOf(slot: number): SlotPlace | undefined {
+    if (this.#lacking.has(slot)) return undefined;
+    const index = this.#indexOf(slot);
+    const block = this.blocks[index];
+    if (block === undefined) return undefined;
+    const number = slot - block.from;
+    if (!block.rows.isPurged)
+      return number < block.rows.count ? { index, place: number } : undefined;
+    const place = block.rows.numbers.indexOf(number);
+    return place < 0 ? undefined : { index, place };
+  }
+
+  /** The block that begins at or before a slot. */
+  #indexOf(slot: number): number {
+    const { blocks } = this;
+    let [low, high] = [0, blocks.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((blocks[middle]?.from ?? 0) <= slot) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}
+
+function heldBlocks(blocks: readonly CommitBlock[]): HeldBlock[] {
+  let from = 0;
+  return blocks.map((block) => {
+    const rows = decodeBlock(block.block);
+    if (rows.resultRows.size > 0)
+      throw new FormatError('FORMAT_UNKNOWN_VERSION', 'a commit has a result, which is unknown');
+    if (rows.isPurged !== (block.formerDigest !== undefined))
+      throw new FormatError('FORMAT_MALFORMED', 'a commit has a purged block without its digest');
+    const held = { ...block, rows, from };
+    from += rows.count;
+    return held;
+  });
+}
+
+/** Results were refused when the block was taken apart. */
+function entryOf(row: BlockRow): Entry | undefined {
+  return row.kind === 'result' ? undefined : row;
 }
 
 /** Those that are there, in their order. @throws FormatError */
@@ -67,51 +157,18 @@ export interface ReadCommit {
  * @throws FormatError
  */
 export function readCommit(bytes: Uint8Array): ReadCommit {
-  const { header, slots, wraps } = decodeSignedCommit(bytes);
-  const rows = new SlotRows(slots);
+  const commit = decodeSignedCommit(bytes);
+  const { header, wraps } = commit;
+  const rows = new CommitRows(commit);
   return { header: decodeCommitHeader(header), hash: commitHash(header), wraps, rows };
 }
 
-/** Entries are decoded when they are asked for, each once. */
-export class SlotRows implements CommitRows {
-  readonly #slots: readonly EntrySlot[];
-  readonly #entries = new Map<number, Entry>();
-
-  constructor(slots: readonly EntrySlot[]) {
-    this.#slots = slots;
-  }
-
-  get count(): number {
-    return this.#slots.length;
-  }
-
-  get lacking(): number {
-    return this.#slots.filter(({ type }) => type === 'purged').length;
-  }
-
-  entry(slot: number): Entry | undefined {
-    const known = this.#entries.get(slot);
-    if (known !== undefined) return known;
-    const stored = this.#slots[slot];
-    if (stored?.type !== 'entry') return undefined;
-    const entry = decodeEntry(stored.bytes);
-    this.#entries.set(slot, entry);
-    return entry;
-  }
-}
-
 /**
- * The same commit, same header and signature, without the versions in some slots: nobody has what
- * they refer to any more.
+ * The same commit, same header and signature, which says that nobody has any more what the versions
+ * in some slots refer to.
  */
 export function withoutVersions(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
   const commit = decodeSignedCommit(bytes);
-  const gone = new Set(slots);
-  const kept = commit.slots.map(
-    (slot, number): EntrySlot =>
-      gone.has(number) && slot.type === 'entry'
-        ? { type: 'purged', leafHash: leafHash(slot.bytes) }
-        : slot,
-  );
-  return encodeSignedCommit({ ...commit, slots: kept });
+  const lacking = [...new Set([...commit.lacking, ...slots])].sort((a, b) => a - b);
+  return encodeSignedCommit({ ...commit, lacking });
 }

@@ -34,7 +34,7 @@ export interface VaultKeys {
 }
 
 const SUBKEY_BYTES = 32;
-const SOURCE_ID_BYTES = 16;
+const PATH_ID_BYTES = 16;
 const FIRST_EPOCH = 1;
 
 /**
@@ -130,18 +130,21 @@ export interface Lineage {
 }
 
 /**
- * The id of a file: HMAC of its exact path bytes, of a path of Windows in one case (`oneCase`). The
- * same path in the same lineage is the same file; nobody else can tell.
+ * The id of a file: the first 16 bytes of an HMAC of its exact path bytes, of a path of Windows in one
+ * case (`oneCase`). The same path in the same lineage is the same file; nobody else can tell.
  */
 export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
-  return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), pathIdentity(path)) as FileId;
+  return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), pathIdentity(path)).slice(
+    0,
+    PATH_ID_BYTES,
+  ) as FileId;
 }
 
 /** The id of a source: the first 16 bytes of an HMAC of its root path, likewise. */
 export function sourceIdFor(pathKey: Uint8Array, path: Uint8Array): SourceId {
   return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), pathIdentity(path)).slice(
     0,
-    SOURCE_ID_BYTES,
+    PATH_ID_BYTES,
   ) as SourceId;
 }
 

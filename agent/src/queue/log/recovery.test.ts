@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import type { ChainId, CommitHash } from '@aliquot/proto';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
@@ -28,6 +28,7 @@ import {
   temporaryFolder,
   testSigner,
 } from '../../../testing/queue/support.ts';
+import { BATCH_ENTRIES } from '../outbox/batch.ts';
 import type { Queue } from '../queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-rows.ts';
@@ -456,7 +457,7 @@ describe('opening after a crash', () => {
 
   test('P6: more damaged versions than one commit could hold do not keep back what is behind them', async () => {
     const made = await open();
-    for (let count = 0; count < MAX_COMMIT_ENTRIES; count += 1)
+    for (let count = 0; count < BATCH_ENTRIES; count += 1)
       await putGone(made, sample('/data/gone'));
     for (const name of readdirSync(queuePaths(folder.dir).keys))
       rmSync(join(queuePaths(folder.dir).keys, name));
@@ -464,7 +465,7 @@ describe('opening after a crash', () => {
     const again = await open();
     await put(again, sample('/data/sound'));
     expect((await again.outbox.nextCommit(testSigner()))?.entries).toBe(1);
-    expect(await collect(again.losses.list())).toHaveLength(MAX_COMMIT_ENTRIES);
+    expect(await collect(again.losses.list())).toHaveLength(BATCH_ENTRIES);
   });
 
   test('a reference stays settled by its version when a crash kept only the word that put it', async () => {

@@ -1,4 +1,4 @@
-import { type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import { type EntryDraft, MAX_COMMIT_BYTES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { aeadSeal, equalBytes } from '@aliquot/shared/crypto/primitives';
 import { decodeUnsigned, numberInKey, type UnsignedEntry } from '../log/index-rows.ts';
@@ -15,7 +15,9 @@ import type { CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
 import { type BatchedEntry, SentProof } from './sent-proof.ts';
 
-/** What an entry may be larger than its draft: salts, tags, field headers. */
+/** Versions under one batch key, and so of one commit: they are in memory when it is signed. */
+export const BATCH_ENTRIES = 4096;
+/** What an entry may be larger than its draft: of a block that it has for itself, its share. */
 const ENTRY_OVERHEAD_BYTES = 512;
 /** Room for header, wraps and signature. */
 const COMMIT_OVERHEAD_BYTES = 16 * 1024;
@@ -98,11 +100,7 @@ export class BatchSealer {
   }
 
   async #current(files: QueueFiles, room: number): Promise<Batch> {
-    if (
-      this.#batch !== undefined &&
-      this.#batch.used < MAX_COMMIT_ENTRIES &&
-      this.#batch.room >= room
-    )
+    if (this.#batch !== undefined && this.#batch.used < BATCH_ENTRIES && this.#batch.room >= room)
       return this.#batch;
     const number = Math.max(files.index.state.lastBatch, files.keys.highest) + 1;
     this.#batch = {
@@ -150,8 +148,8 @@ export async function cutCommit(
   let waiting: number | undefined;
   for await (const [key, value] of index.unsigned()) {
     const place = decodeUnsigned(value);
-    if (taken.length === MAX_COMMIT_ENTRIES) waiting = place.batch;
-    if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;
+    if (taken.length === BATCH_ENTRIES) waiting = place.batch;
+    if (waiting !== undefined || unreadable.length === BATCH_ENTRIES) break;
     const opened = recent.draft(numberInKey(key)) ?? (await openDraft(files, place.at));
     if (opened === undefined) {
       unreadable.push({ entry: numberInKey(key), batch: place.batch });

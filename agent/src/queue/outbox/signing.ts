@@ -1,4 +1,4 @@
-import { type ChunkId, decodePage, MAX_COMMIT_ENTRIES, type References } from '@aliquot/proto';
+import { type ChunkId, decodePage, type References } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
 import type { DurableLosses } from '../ledger/durable-losses.ts';
@@ -14,7 +14,7 @@ import {
 } from '../log/index-rows.ts';
 import { askIndex } from '../log/questions.ts';
 import { openDraft } from '../log/stored.ts';
-import { type BatchSealer, cutCommit } from './batch.ts';
+import { BATCH_ENTRIES, type BatchSealer, cutCommit } from './batch.ts';
 import type { DurableChain } from './chain.ts';
 import type { CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
@@ -84,7 +84,7 @@ export class Signing {
     const { core } = this.#parts;
     await core.change(() => core.flush());
     const { signedEntry } = core.files.index.state;
-    const before = Math.min(this.#freshFrom(), signedEntry + MAX_COMMIT_ENTRIES + 1);
+    const before = Math.min(this.#freshFrom(), signedEntry + BATCH_ENTRIES + 1);
     const first = Math.max(signedEntry, this.#provenThrough) + 1;
     const { unsound, through } = await askIndex(core, () => this.#lookFrom(first, before));
     this.#provenThrough = Math.max(this.#provenThrough, through);

@@ -9,6 +9,7 @@ import {
   type ChunkId,
   type FileId,
   type GroupId,
+  ID_BYTES,
   type LineageId,
 } from '@aliquot/proto';
 import type { VersionPlace } from './catalog-rows.ts';
@@ -162,7 +163,7 @@ export const readKey = {
   version: (key: Uint8Array): VersionPlace & { file: string } => {
     const row = new RowReader(key.subarray(17));
     return {
-      file: Buffer.from(row.fixed(32)).toString('latin1'),
+      file: Buffer.from(row.fixed(ID_BYTES)).toString('latin1'),
       timeMs: row.u64(),
       leafIndex: row.u64(),
       slot: row.u16(),
