@@ -236,6 +236,38 @@ describe('known files in the index', () => {
     },
   );
 
+  test('I-A5b: a flush between the two looks of a listing hides no file, and no newer state', async () => {
+    const index = new MemoryIndex();
+    const rows = new KnownRows(index, 0);
+    const path = (at: number) => Buffer.from(`/data/${String(at).padStart(4, '0')}`);
+    rows.stage(Array.from({ length: 300 }, (_, at) => known(path(2 * at), at + 1)));
+    await write(rows, index);
+    for (const at of [1, 7, 300]) rows.stage([known(path(at), 1000 + at)]);
+    rows.stage([gone(path(10))]);
+    await write(rows, index);
+    expect(await rowsOf(index, 'k')).toBe(4);
+    const before = await all(rows);
+    // What stands beside goes into the blocks, with changes of others, before those are read.
+    const batches = index.batches.bind(index);
+    let flushes = 0;
+    index.batches = async function* (range, options) {
+      if (flushes === 0 && range.gte[0] === 'K'.charCodeAt(0)) {
+        flushes += 1;
+        rows.stage(Array.from({ length: 300 }, (_, at) => known(path(2 * at + 1), 2000 + at)));
+        await write(rows, index);
+      }
+      yield* batches(range, options);
+    };
+    const during = await all(rows);
+    expect(flushes).toBe(1);
+    expect(await rowsOf(index, 'k')).toBe(0);
+    const entryOf = (list: readonly string[]) =>
+      new Map(list.map((line) => line.split(' ') as [string, string]));
+    for (const [name, entry] of entryOf(before))
+      expect(Number(entryOf(during).get(name))).toBeGreaterThanOrEqual(Number(entry));
+    expect(during).not.toContain(expect.stringContaining(`${text(path(10))} `));
+  });
+
   test('I-A5b: so they do in LevelDB', async () => {
     const folder = temporaryFolder();
     const options: IndexOptions = {
