@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { circles } from './lib/circles.ts';
 import { kitFindings } from './lib/kit-wall.ts';
 import { emptyRooms, roomFindings } from './rooms.ts';
 
@@ -230,5 +231,42 @@ describe('the room rules', () => {
     expect(says('shared/src/crypto/a.ts', '\n\nMath.random();')).toEqual([
       expect.stringMatching(/^3: /),
     ]);
+  });
+});
+
+describe('files that import each other in a circle', () => {
+  const files = (...rows: readonly (readonly [path: string, text: string])[]) =>
+    circles(rows.map(([path, text]) => ({ path, text })));
+
+  it('are named once, with the way round, also where only types are imported', () => {
+    expect(
+      files(
+        ['agent/src/queue/a.ts', "import type { B } from './b.ts';"],
+        ['agent/src/queue/b.ts', "export { c } from './c.ts';"],
+        ['agent/src/queue/c.ts', "import './a.ts';\nimport { x } from '@aliquot/shared/x';"],
+        ['agent/src/queue/d.ts', "import './a.ts';"],
+        ['shared/src/x.ts', "import './y.ts';"],
+        ['shared/src/y.ts', "import { x } from './x.ts';"],
+      ),
+    ).toMatchObject([
+      {
+        path: 'agent/src/queue/a.ts',
+        says: expect.stringContaining(
+          '(agent/src/queue/a.ts → agent/src/queue/b.ts → agent/src/queue/c.ts → agent/src/queue/a.ts)',
+        ),
+      },
+      { path: 'shared/src/x.ts', says: expect.stringContaining('→ shared/src/y.ts →') },
+    ]);
+  });
+
+  it('are none where one only leads to another, or a test leads back', () => {
+    expect(
+      files(
+        ['agent/src/queue/a.ts', "import './b.ts';\nimport './c.ts';"],
+        ['agent/src/queue/b.ts', "import './c.ts';"],
+        ['agent/src/queue/c.ts', 'export {};'],
+        ['agent/src/queue/c.test.ts', "import './a.ts';"],
+      ),
+    ).toEqual([]);
   });
 });

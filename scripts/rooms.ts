@@ -4,6 +4,7 @@
  */
 import { join, posix } from 'node:path';
 import { Visitor } from 'vite';
+import { circles } from './lib/circles.ts';
 import { kitFindings } from './lib/kit-wall.ts';
 import {
   isTest,
@@ -324,6 +325,7 @@ if (import.meta.main) {
   report(`rooms (${rooms.join(', ')})`, [
     ...sources.flatMap(roomFindings),
     ...emptyRooms(sources),
+    ...circles(sources),
     ...kitFindings(sources),
   ]);
 }

@@ -15,7 +15,7 @@ import { type BytePath, pathBytes } from '../source/paths.ts';
 import { type Problem, streamsProblem } from '../source/problem.ts';
 import type { Source } from '../source/source.ts';
 import type { SourceStat } from '../source/source-port.ts';
-import type { FoundItem } from './compare.ts';
+import type { FoundItem } from './comparison.ts';
 import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
 import { type CaptureQueue, isFull, WindowIntake } from './intake.ts';

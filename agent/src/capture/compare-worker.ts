@@ -1,8 +1,7 @@
 import { type KnownRow, packKnown, unpackKnown } from '../queue/log/known-block.ts';
 import type { SourcePort } from '../source/source-port.ts';
 import type { Found } from '../source/walk.ts';
-import type { FoundItem } from './compare.ts';
-import type { ComparedStep, Comparison, Difference } from './comparison.ts';
+import type { ComparedStep, Comparison, Difference, FoundItem } from './comparison.ts';
 import { type CompareRequest, comparisonOf } from './host.ts';
 import { type PackedFound, packFound, unpackFound } from './packing.ts';
 

@@ -2,11 +2,8 @@ import type { KnownFile, KnownFiles } from '../queue/ledger/ledger.ts';
 import type { Excluded } from '../source/excludes.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { Problem } from '../source/problem.ts';
-import type { Found } from '../source/walk.ts';
-import type { Alike, Difference } from './comparison.ts';
+import type { Alike, Difference, FoundItem } from './comparison.ts';
 import type { Presence } from './presence.ts';
-
-export type FoundItem = Extract<Found, { type: 'item' }>;
 
 /** The difference between what a walk found and what the queue knows. */
 export type Change =

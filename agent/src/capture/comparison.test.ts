@@ -10,7 +10,7 @@ import { type BytePath, isWithin, pathBytes } from '../source/paths.ts';
 import { oddTimeProblem, problemOf } from '../source/problem.ts';
 import { compileRules } from '../source/rules.ts';
 import type { Found } from '../source/walk.ts';
-import type { FoundItem } from './compare.ts';
+import type { FoundItem } from './comparison.ts';
 import { Comparison, type Difference } from './comparison.ts';
 import type { CompareRequest } from './host.ts';
 import { WorkerHost } from './worker-host.ts';

@@ -5,8 +5,10 @@ import { type BytePath, isWithin, orderOf, separatorOf } from '../source/paths.t
 import { isBeside, notHereProblem } from '../source/problem.ts';
 import { type CompiledRules, excludedFrom } from '../source/rules.ts';
 import type { Found } from '../source/walk.ts';
-import type { FoundItem } from './compare.ts';
 import { isSameAway, isUnchanged } from './unchanged.ts';
+
+/** A file, folder or link that a walk came by. */
+export type FoundItem = Extract<Found, { type: 'item' }>;
 
 /** How much there is that is as it was captured, and of which nobody wants to hear more. */
 export interface Alike {

@@ -1,8 +1,7 @@
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
-import type { FoundItem } from '../capture/compare.ts';
-import type { Alike } from '../capture/comparison.ts';
+import type { Alike, FoundItem } from '../capture/comparison.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { Agent } from '../folder/agent.ts';

@@ -12,7 +12,7 @@ import { fixedSources } from '../folder/source-set.ts';
 import type { AgentEvent } from '../socket/protocol.ts';
 import { quietTime } from '../source/proof.ts';
 import type { ServiceView } from '../status/stock.ts';
-import type { EventPort } from '../watch/watcher.ts';
+import type { EventPort } from '../watch/event-port.ts';
 import { operate, Service } from './service.ts';
 
 let lab: ServiceBench;

@@ -3,9 +3,9 @@ import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { refusalError, UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 import type { HeartbeatCounts } from './uplink.ts';
-import type { UplinkOptions } from './ws-uplink.ts';
+import type { UplinkParts } from './uplink-parts.ts';
 
-type Parts = Pick<UplinkOptions, 'identity' | 'queue' | 'trust' | 'clock'>;
+type Parts = Pick<UplinkParts, 'identity' | 'queue' | 'trust' | 'clock'>;
 
 /**
  * Sends a signed heartbeat over a session that is ready; resolves with the collector's

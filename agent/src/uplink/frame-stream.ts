@@ -1,5 +1,11 @@
+import type { ServerFrame } from '@aliquot/proto';
 import { UplinkError } from './errors.ts';
-import type { ReceivedAnswer } from './session.ts';
+
+/** A frame that answers, with the bytes behind it. */
+export interface ReceivedAnswer {
+  readonly frame: ServerFrame;
+  readonly body: Uint8Array;
+}
 
 /**
  * Frames that wait unread before the network is held back; what is on its way then still arrives.

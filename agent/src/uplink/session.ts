@@ -21,17 +21,12 @@ import { ClientHandshake, type HandshakeIdentity } from '@aliquot/shared/session
 import type { AgentIdentity } from '../identity/identity.ts';
 import { ConnectionWatch } from './connection-watch.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
-import { FrameStream } from './frame-stream.ts';
+import { FrameStream, type ReceivedAnswer } from './frame-stream.ts';
 import type { Connect, MessageSocket } from './socket.ts';
 import type { TrustStore } from './trust.ts';
 
 /** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
 const HANDSHAKE_MS = 30_000;
-
-export interface ReceivedAnswer {
-  readonly frame: ServerFrame;
-  readonly body: Uint8Array;
-}
 
 /**
  * Holds the sending of items back to the pace that was asked for; other frames never wait for it.

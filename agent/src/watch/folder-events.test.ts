@@ -13,9 +13,9 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { bytePath, fromText } from '../source/paths.ts';
 import { nodeSource } from '../source/source-port.ts';
+import type { Subscription } from './event-port.ts';
 import { FolderEvents } from './folder-events.ts';
 import type { PoolOptions } from './watch-pool.ts';
-import type { Subscription } from './watcher.ts';
 
 let root: string;
 let told: Set<string>;

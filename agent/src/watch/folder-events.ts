@@ -1,9 +1,9 @@
 import { lstat } from 'node:fs';
 import { type BytePath, join, nameOf, pathBytes } from '../source/paths.ts';
 import type { SourceStat } from '../source/source-port.ts';
+import type { EventPort, EventSink, Subscription, WatchedPlace } from './event-port.ts';
 import { Gathering } from './gathering.ts';
 import { type PoolOptions, type Watched, type WatchHolder, WatchPool } from './watch-pool.ts';
-import type { EventPort, EventSink, Subscription, WatchedPlace } from './watcher.ts';
 
 /** New names that wait to be looked at, whether they are folders. */
 const MOST_ARRIVALS = 16_384;

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Completion } from '@aliquot/proto';
 import type { CaptureTask } from '../capture/capturer.ts';
-import type { Change, FoundItem } from '../capture/compare.ts';
-import type { Alike } from '../capture/comparison.ts';
+import type { Change } from '../capture/compare.ts';
+import type { Alike, FoundItem } from '../capture/comparison.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { KnownFile } from '../queue/ledger/ledger.ts';

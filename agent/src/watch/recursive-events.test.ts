@@ -4,8 +4,8 @@ import { NO_EARLIER_FOLDERS, notUnderWine } from '@aliquot/shared/testing/platfo
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { fromText } from '../source/paths.ts';
+import type { Subscription } from './event-port.ts';
 import { recursiveEvents } from './recursive-events.ts';
-import type { Subscription } from './watcher.ts';
 
 let root: string;
 let told: Set<string>;

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import { join, pathBytes } from '../source/paths.ts';
+import type { EventPort } from './event-port.ts';
 import { Gathering } from './gathering.ts';
-import type { EventPort } from './watcher.ts';
 
 /** One watch for a whole tree: ReadDirectoryChangesW on Windows, FSEvents on macOS. */
 export const recursiveEvents: EventPort = {

@@ -1,6 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
 import { Capturer, type CapturerQueue, type CaptureTask } from '../capture/capturer.ts';
-import type { FoundItem } from '../capture/compare.ts';
+import type { FoundItem } from '../capture/comparison.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';

@@ -1,6 +1,5 @@
 import type { CaptureOutcome } from '../capture/capturer.ts';
-import type { FoundItem } from '../capture/compare.ts';
-import type { Alike } from '../capture/comparison.ts';
+import type { Alike, FoundItem } from '../capture/comparison.ts';
 
 /** What a scan or backup met and did. */
 export interface Tally {

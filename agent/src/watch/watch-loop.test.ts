@@ -5,16 +5,11 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Bench, openBench, pathKey } from '../../testing/capture/bench.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { quietTime } from '../source/proof.ts';
+import type { EventPort, EventSink, Subscription, WatchedPlace } from './event-port.ts';
 import { SourceWatch } from './source-watch.ts';
 import { newTally } from './tally.ts';
 import { WatchLoop } from './watch-loop.ts';
-import {
-  type EventPort,
-  type EventSink,
-  nativeEvents,
-  type Subscription,
-  type WatchedPlace,
-} from './watcher.ts';
+import { nativeEvents } from './watcher.ts';
 
 let bench: Bench;
 let loop: WatchLoop;

@@ -1,10 +1,10 @@
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import type { Clock } from '@aliquot/shared/ports';
-import type { FoundItem } from '../capture/compare.ts';
+import type { FoundItem } from '../capture/comparison.ts';
 import type { BytePath } from '../source/paths.ts';
+import type { EventPort, EventSink, Subscription } from './event-port.ts';
 import type { SourceWatch } from './source-watch.ts';
 import { addTally, newTally, type Tally } from './tally.ts';
-import type { EventPort, EventSink, Subscription } from './watcher.ts';
 
 /** What the loop tells about itself; all optional duties are the listener's. */
 export interface WatchListener {

@@ -1,4 +1,4 @@
-import type { EventPort } from '../../src/watch/watcher.ts';
+import type { EventPort } from '../../src/watch/event-port.ts';
 
 /** No events, for tests in which only scans and looks find changes. */
 export const noEvents: EventPort = {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { pathText, printable } from '@aliquot/shared/cli/format';
 import { RestoreError } from '@aliquot/shared/restore/errors';
-import { type FileSpec, isProvedBy } from '@aliquot/shared/restore/file-writer';
-import type { RestoreTarget } from '@aliquot/shared/restore/writer';
+import { isProvedBy } from '@aliquot/shared/restore/file-writer';
+import type { FileSpec, RestoreTarget } from '@aliquot/shared/restore/restore-target';
 
 /**
  * A restore target that writes no file: it hands each file's bytes to `take` and compares size and

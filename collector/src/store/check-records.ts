@@ -1,6 +1,7 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import { FILE_HEADER_BYTES, type RecordHeader } from '@aliquot/shared/records/codec';
+import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { RecordHeader } from '@aliquot/shared/records/format';
 import { type ProvedItem, proveFile } from '@aliquot/shared/records/prove';
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import type { Taking } from '@aliquot/shared/records/scan';

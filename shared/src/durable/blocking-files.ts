@@ -28,9 +28,9 @@ import {
   nodeFiles,
   nodeKeeps,
   type OpenFile,
+  patientFiles,
   secondsForTime,
 } from './file-port.ts';
-import { patientFiles } from './patience.ts';
 
 const flush = promisify(fsync);
 const flushContent = promisify(fdatasync);

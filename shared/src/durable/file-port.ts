@@ -3,8 +3,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
-import { patientFiles } from './patience.ts';
+import { patiently, type Wait } from './patience.ts';
 import { spelledAsOnDisk } from './spelling.ts';
+import { errnoOf } from './system-errors.ts';
 import { type WindowsAccess, windowsAccess } from './windows-access.ts';
 
 /**
@@ -294,6 +295,33 @@ const plainFiles: FilePort = {
       }
     : {}),
 };
+
+/**
+ * On Windows a program that has a file open decides whether others may open, rename or remove it
+ * meanwhile. Virus scanners, search and backup programs hold each new file for a moment, so what
+ * fails with these errors is tried again before anybody hears of it.
+ */
+const momentary = new Set(['EPERM', 'EACCES', 'EBUSY']);
+
+/**
+ * A port whose files may be held by others for a moment: opening, renaming and removing wait for
+ * it. Nobody holds a name that is only being made, so there only EBUSY is waited for, and a folder
+ * that this account may not write in is reported at once.
+ */
+export function patientFiles(port: FilePort, wait: Wait): FilePort {
+  const held = (error: unknown): boolean => momentary.has(errnoOf(error) ?? '');
+  const busy = (error: unknown): boolean => errnoOf(error) === 'EBUSY';
+  return {
+    ...port,
+    open: (path, mode, permissions) =>
+      patiently(wait, mode === 'createNew' ? busy : held, () => port.open(path, mode, permissions)),
+    rename: (from, to) => patiently(wait, held, () => port.rename(from, to)),
+    link: (existing, name) => patiently(wait, busy, () => port.link(existing, name)),
+    unlink: (path) => patiently(wait, held, () => port.unlink(path)),
+    rmdir: (path) => patiently(wait, held, () => port.rmdir(path)),
+    mkdir: (path, permissions) => patiently(wait, busy, () => port.mkdir(path, permissions)),
+  };
+}
 
 /** The real file system of this machine. */
 export const nodeFiles: FilePort = onWindows

@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { systemError } from '../../testing/faulty-files.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
 import { readWholeFile, removeDurably, writeFileDurably } from './durable.ts';
-import { type FilePort, nodeFiles } from './file-port.ts';
-import { patientFiles } from './patience.ts';
+import { type FilePort, nodeFiles, patientFiles } from './file-port.ts';
 
 // What Windows adds is tried in a test of its own.
 const { access: _access, ...under } = nodeFiles;

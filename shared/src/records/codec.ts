@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { FileFormat } from './format.ts';
+import type { FileFormat, RecordHeader } from './format.ts';
 import { payloadMatches } from './payload.ts';
 
 /*
@@ -86,19 +86,6 @@ export function nearFileHeader(
     if (verdict.type === 'header' && verdict.header.number === number) return verdict.header;
   }
   return undefined;
-}
-
-export interface RecordHeader<K extends string> {
-  readonly kind: K;
-  /** Payload bytes. */
-  readonly length: number;
-  /**
-   * How many leading bytes of its file were on stable storage when the record was written: bytes
-   * below that are never a torn tail.
-   */
-  readonly syncedTo: number;
-  /** SHA-256 of the payload, unless its kind has a plan of proof; of a stored item its id. */
-  readonly digest: Uint8Array;
 }
 
 /**

@@ -83,3 +83,17 @@ export interface RecordSource {
   /** Up to `length` bytes at `position` in memory of their own; fewer at the end. */
   read(position: number, length: number): Promise<Buffer>;
 }
+
+/** What stands before a record's payload. */
+export interface RecordHeader<K extends string> {
+  readonly kind: K;
+  /** Payload bytes. */
+  readonly length: number;
+  /**
+   * How many leading bytes of its file were on stable storage when the record was written: bytes
+   * below that are never a torn tail.
+   */
+  readonly syncedTo: number;
+  /** SHA-256 of the payload, unless its kind has a plan of proof; of a stored item its id. */
+  readonly digest: Uint8Array;
+}

@@ -1,7 +1,6 @@
 import { equalBytes } from '../crypto/primitives.ts';
 import { hashHere } from '../hashing/hasher.ts';
-import type { RecordHeader } from './codec.ts';
-import type { KindLimits, ProofPlan } from './format.ts';
+import type { KindLimits, ProofPlan, RecordHeader } from './format.ts';
 
 /** What proves a payload of this kind; `undefined` when no such payload looks like these bytes. */
 export function planOf({ plan }: KindLimits, payload: Uint8Array): ProofPlan | undefined {

@@ -8,10 +8,9 @@ import {
   type LogIdentity,
   RECORD_HEADER_BYTES,
   RecordCodec,
-  type RecordHeader,
 } from './codec.ts';
 import { identityOf, judgeFileHeader, listRecordFiles, recordFileName } from './folder.ts';
-import type { FileFormat, Position, RecordFolder, RecordSource } from './format.ts';
+import type { FileFormat, Position, RecordFolder, RecordHeader, RecordSource } from './format.ts';
 import { ReadWindow } from './read-window.ts';
 import { type ScannedRecord, type ScanOptions, scanRecords } from './scan.ts';
 

@@ -6,9 +6,8 @@ import {
   nextMagic,
   RECORD_HEADER_BYTES,
   type RecordCodec,
-  type RecordHeader,
 } from './codec.ts';
-import type { ProofPlan, RecordSource } from './format.ts';
+import type { ProofPlan, RecordHeader, RecordSource } from './format.ts';
 import { planOf } from './payload.ts';
 
 /**

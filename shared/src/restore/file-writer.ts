@@ -9,44 +9,15 @@ import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { refuseClash, setAttributes } from './folders.ts';
 import { partBeside, type RestoreRun, tagOf } from './leftovers.ts';
+import type {
+  FileSpec,
+  FileTarget,
+  Placed,
+  TargetFailure,
+  UnfinishedPart,
+} from './restore-target.ts';
 import { type FileSink, type Outcome, PartFile } from './sink.ts';
 import { hostPlatform, timeFailure } from './target.ts';
-import type { FileTarget } from './writer.ts';
-
-/** What is written and proved, as it was recorded. */
-export interface FileSpec {
-  readonly platform: Platform;
-  readonly path: Uint8Array;
-  readonly mtimeNs: bigint;
-  readonly mode: number;
-  /** Windows' own, for a restore on Windows. */
-  readonly attributes?: number;
-  readonly size: number;
-  /**
-   * Empty: nobody read the whole at once when it was captured (`growing`); then every chunk proves
-   * itself, and the size the rest.
-   */
-  readonly sha256: Uint8Array;
-}
-
-/** Where a file goes: below folders that are there, are no links, and may be written to. */
-export interface Placed {
-  readonly final: Buffer;
-  /** What a restore that was cut had written of it. Nothing is believed of that. */
-  readonly part?: UnfinishedPart | undefined;
-}
-
-/** A file under a temporary name that nobody writes any more. */
-export interface UnfinishedPart {
-  readonly path: Buffer;
-  readonly size: number;
-}
-
-/** A folder that did not get its recorded mode or time, or a file that did not get its time. */
-export interface TargetFailure {
-  readonly path: Uint8Array;
-  readonly error: RestoreError;
-}
 
 /** What files are written with. */
 export interface FileWriterOptions {

@@ -3,8 +3,8 @@ import { exists, joinRaw, syncAncestors } from '../durable/durable.ts';
 import { type FilePort, parentOf, type RawPath } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
-import type { UnfinishedPart } from './file-writer.ts';
 import { type RestoreRun, removeLeftovers, removeParts } from './leftovers.ts';
+import type { UnfinishedPart } from './restore-target.ts';
 import { timeFailure } from './target.ts';
 
 interface Wish {

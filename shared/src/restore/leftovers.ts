@@ -6,7 +6,7 @@ import { u64be } from '../crypto/bytes.ts';
 import { joinRaw } from '../durable/durable.ts';
 import { type FilePort, parentOf } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
-import type { FileSpec, UnfinishedPart } from './file-writer.ts';
+import type { FileSpec, UnfinishedPart } from './restore-target.ts';
 import { WORTH_KEEPING_BYTES } from './sink.ts';
 
 /** The process that restores, as the names of its unfinished files tell it. */

@@ -16,8 +16,8 @@ import {
   planWork,
   type Work,
 } from './plan.ts';
+import type { FileTarget } from './restore-target.ts';
 import type { FileSink } from './sink.ts';
-import type { FileTarget } from './writer.ts';
 
 /** What files are given back from, and where to. */
 export interface OrdersRequest {

@@ -3,8 +3,7 @@ import { pathText, printable } from '../cli/format.ts';
 import { isOpeningError, type Named, type OpeningError } from '../commit/open-names.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { RestoreError } from './errors.ts';
-import type { FileSpec, Placed } from './file-writer.ts';
-import type { RestoreTarget } from './writer.ts';
+import type { FileSpec, Placed, RestoreTarget } from './restore-target.ts';
 
 /** One version to give back: what its entry says in clear, and its two opened parts. */
 export interface RestoreItem {

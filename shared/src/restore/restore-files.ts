@@ -1,6 +1,6 @@
 import { type OrdersRequest, type OrdersSummary, restoreOrders } from './orders.ts';
 import { Placing, type RestoreItem } from './placing.ts';
-import type { RestoreTarget } from './writer.ts';
+import type { RestoreTarget } from './restore-target.ts';
 
 export interface RestoreRequest extends OrdersRequest {
   readonly writer: RestoreTarget;

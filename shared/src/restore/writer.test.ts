@@ -18,7 +18,7 @@ import { temporaryFolder } from '../../testing/temp.ts';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import type { WindowsAccess } from '../durable/windows-access.ts';
 import { systemRandom } from '../ports.ts';
-import type { FileSpec } from './file-writer.ts';
+import type { FileSpec } from './restore-target.ts';
 import type { Outcome } from './sink.ts';
 import { RestoreWriter, type WriterOptions } from './writer.ts';
 

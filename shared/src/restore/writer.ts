@@ -4,16 +4,17 @@ import { place } from '../durable/durable.ts';
 import { type FilePort, parentOf } from '../durable/file-port.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError } from './errors.ts';
-import {
-  type FileSpec,
-  FileWriter,
-  naming,
-  type Placed,
-  restoreError,
-  type TargetFailure,
-} from './file-writer.ts';
+import { FileWriter, naming, restoreError } from './file-writer.ts';
 import { TargetFolders } from './folders.ts';
 import { partBeside, type RestoreRun, tagOf, thisRun } from './leftovers.ts';
+import type {
+  DirectorySpec,
+  FileSpec,
+  LinkSpec,
+  Placed,
+  RestoreTarget,
+  TargetFailure,
+} from './restore-target.ts';
 import type { FileSink, Outcome } from './sink.ts';
 import { type Placement, targetPath, wholePaths } from './target.ts';
 
@@ -34,34 +35,6 @@ export interface WriterOptions {
   readonly run?: RestoreRun;
   /** For tests: which platform's names the target can hold. */
   readonly host?: Platform;
-}
-
-export type DirectorySpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs' | 'mode' | 'attributes'>;
-export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & {
-  readonly linkTarget: Uint8Array;
-};
-
-/** Where the bytes of restored files go. */
-export interface FileTarget {
-  /** Begins a file, with so many bytes of the part that was found in its place. */
-  file(spec: FileSpec, placed: Placed, from?: number): Promise<FileSink>;
-  /** Comes last, also after errors. Returns what could not be brought to its recorded state. */
-  finish(): Promise<TargetFailure[]>;
-}
-
-/**
- * Where restored versions go: a folder tree (`RestoreWriter`), or only a proof that they could be
- * restored.
- */
-export interface RestoreTarget extends FileTarget {
-  /** Where a file goes; its folder is made when needed. */
-  place(spec: FileSpec): Promise<Placed>;
-  /** Makes a folder now; its mode and times are set by `finish`. */
-  directory(spec: DirectorySpec): Promise<void>;
-  /**
-   * Makes a symbolic link with the recorded target text, wherever that leads; it is never followed.
-   */
-  symlink(spec: LinkSpec): Promise<Outcome>;
 }
 
 /**

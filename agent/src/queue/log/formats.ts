@@ -1,5 +1,4 @@
-import type { RecordHeader } from '@aliquot/shared/records/codec';
-import type { FileFormat, RecordFault } from '@aliquot/shared/records/format';
+import type { FileFormat, RecordFault, RecordHeader } from '@aliquot/shared/records/format';
 import { QueueError, type QueueErrorCode } from './errors.ts';
 
 /*

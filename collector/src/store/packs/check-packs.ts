@@ -1,7 +1,8 @@
 import { asChunkId, type VaultId } from '@aliquot/proto';
 import { soundPieces } from '@aliquot/shared/content/slab-proof';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { RECORD_HEADER_BYTES, type RecordHeader } from '@aliquot/shared/records/codec';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { RecordHeader } from '@aliquot/shared/records/format';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import {
   type CheckedRecord,
