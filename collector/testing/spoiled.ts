@@ -1,5 +1,6 @@
 import {
   type CommitHash,
+  type CommitHeader,
   decodeBlock,
   decodeCommitHeader,
   decodeSignedCommit,
@@ -40,9 +41,11 @@ export function spoiled(
   return signedAnew({ ...commit, blocks, wraps }, signKey);
 }
 
-function signedAnew(
+/** A commit as it is, blocks and wraps hashed anew, with what else its header shall say. */
+export function signedAnew(
   commit: SignedCommit,
   signKey: SigningKey,
+  says: Partial<CommitHeader> = {},
 ): { readonly bytes: Uint8Array; readonly hash: CommitHash } {
   const digests = commit.blocks.map(({ block, listBox, readBox }) =>
     sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block),
@@ -55,6 +58,7 @@ function signedAnew(
     ...decodeCommitHeader(commit.header),
     blocksHash: sha256(labelled('aliquot/v1/commit-blocks'), ...digests),
     wrapsHash,
+    ...says,
   });
   const { signature } = sign(signKey, 'aliquot/v1/commit', header);
   return { bytes: encodeSignedCommit({ ...commit, header, signature }), hash: commitHash(header) };

@@ -3,16 +3,15 @@ import {
   asAgentId,
   asChainId,
   asChunkId,
+  asFileId,
   asLineageId,
   type ChainId,
   type ChainPoint,
   type ChunkId,
   type FileId,
   type GroupId,
-  ID_BYTES,
   type LineageId,
 } from '@aliquot/proto';
-import type { VersionPlace } from './catalog-rows.ts';
 import { RowReader, RowWriter } from './row.ts';
 
 /**
@@ -45,9 +44,9 @@ import { RowReader, RowWriter } from './row.ts';
  * | `n` level u8, index u64 | node hash of the Merkle log |
  * | `e` log epoch u32 | leaf index u64 of its opening |
  * | `r` leaf index u64 | a reported head that the log lacks: agent id |
- * | `v` history, file id, version time u64, leaf u64, slot u16 | kind u8, size u64 |
- * | `h` history, file id | `HeadRow`: its newest version, "gone" included |
- * | `g` history, leaf u64, slot u16 | version time u64: live versions, grouped by commit |
+ * | `H` history u32, file id | `HeadRow`: its newest version, "gone" included |
+ * | `B` history u32, leaf u48, group of slots u8 | `LiveRow`: which versions of a commit are live |
+ * | `E` history u32, leaf u48, group of slots u8 | `EarlierRow`: what versions followed |
  * | `~s` agent id | last contact u64 |
  * | `~b` agent id | time u64, newest signed heartbeat |
  * | `~r` agent id | `Rhythm`: began u64, weeks u8, each week u32 and longest gap u64 |
@@ -59,12 +58,34 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
  *
  * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`branchIdOf`).
+ * In the rows of its versions its number stands for it (`LineageRow`).
  * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 7;
+export const CATALOG_VERSION = 8;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');
+
+/** Made in one piece: there is one for each file. */
+function versionKey(text: 'H' | 'B' | 'E', history: number, rest: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(VERSION_PREFIX_BYTES + rest.length);
+  key.write(text, 0, 'latin1');
+  key.writeUInt32BE(history, 1);
+  key.set(rest, VERSION_PREFIX_BYTES);
+  return key;
+}
+
+const VERSION_PREFIX_BYTES = 5;
+const LEAF_BYTES = 6;
+
+function groupBytes(leafIndex: number, group: number): Buffer {
+  const bytes = Buffer.allocUnsafe(LEAF_BYTES + 1);
+  bytes.writeUIntBE(leafIndex, 0, LEAF_BYTES);
+  bytes[LEAF_BYTES] = group;
+  return bytes;
+}
+
+const NOTHING = new Uint8Array(0);
 
 const letter = (text: string): RowWriter => new RowWriter().fixed(Buffer.from(text, 'latin1'));
 
@@ -93,11 +114,11 @@ export const keys = {
   node: (level: number, index: number) => letter('n').u8(level).u64(index).finish(),
   epoch: (epoch: number) => letter('e').u32(epoch).finish(),
   reported: (leafIndex: number) => letter('r').u64(leafIndex).finish(),
-  fileVersion: (lineage: LineageId, file: FileId, v: VersionPlace) =>
-    letter('v').fixed(lineage).fixed(file).u64(v.timeMs).u64(v.leafIndex).u16(v.slot).finish(),
-  head: (lineage: LineageId, file: FileId) => letter('h').fixed(lineage).fixed(file).finish(),
-  live: (lineage: LineageId, leafIndex: number, slot: number) =>
-    letter('g').fixed(lineage).u64(leafIndex).u16(slot).finish(),
+  head: (history: number, file: FileId) => versionKey('H', history, file),
+  live: (history: number, leafIndex: number, group: number) =>
+    versionKey('B', history, groupBytes(leafIndex, group)),
+  earlier: (history: number, leafIndex: number, group: number) =>
+    versionKey('E', history, groupBytes(leafIndex, group)),
   seen: (agent: AgentId) => letter('~s').fixed(agent).finish(),
   heartbeat: (agent: AgentId) => letter('~b').fixed(agent).finish(),
   rhythm: (agent: AgentId) => letter('~r').fixed(agent).finish(),
@@ -147,11 +168,9 @@ export const ranges = {
   gcLearned: under(Buffer.from('~g')),
   items: under(Buffer.from('k')),
   leaves: under(Buffer.from('l')),
-  versionsOf: (lineage: LineageId) => under(letter('v').fixed(lineage).finish()),
-  versionsOfFile: (lineage: LineageId, file: FileId) =>
-    under(letter('v').fixed(lineage).fixed(file).finish()),
-  live: (lineage: LineageId) => under(letter('g').fixed(lineage).finish()),
-  headsOf: (lineage: LineageId) => under(letter('h').fixed(lineage).finish()),
+  heads: (history: number) => under(versionKey('H', history, NOTHING)),
+  live: (history: number) => under(versionKey('B', history, NOTHING)),
+  earlier: (history: number) => under(versionKey('E', history, NOTHING)),
   packs: under(Buffer.from('P')),
   owned: under(Buffer.from('o')),
   /** Everything that follows from history and packs. */
@@ -160,18 +179,13 @@ export const ranges = {
 
 /** The parts of a key behind its letter, for scans. */
 export const readKey = {
-  version: (key: Uint8Array): VersionPlace & { file: string } => {
-    const row = new RowReader(key.subarray(17));
-    return {
-      file: Buffer.from(row.fixed(ID_BYTES)).toString('latin1'),
-      timeMs: row.u64(),
-      leafIndex: row.u64(),
-      slot: row.u16(),
-    };
-  },
-  live: (key: Uint8Array) => {
-    const row = new RowReader(key.subarray(17));
-    return { leafIndex: row.u64(), slot: row.u16() };
+  /** Of a row of a file's newest version. */
+  file: (key: Uint8Array): FileId => asFileId(new Uint8Array(key.subarray(VERSION_PREFIX_BYTES))),
+  /** Of a row about a group of slots. */
+  group: (key: Uint8Array): { readonly leafIndex: number; readonly group: number } => {
+    const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+    const leafIndex = bytes.readUIntBE(VERSION_PREFIX_BYTES, LEAF_BYTES);
+    return { leafIndex, group: bytes.readUInt8(VERSION_PREFIX_BYTES + LEAF_BYTES) };
   },
   item: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(1))),
   damaged: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(2))),

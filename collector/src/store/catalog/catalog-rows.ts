@@ -1,17 +1,12 @@
-import type { AgentId, ChainPoint, EntryKind, LineageId, Signed } from '@aliquot/proto';
+import type { AgentId, ChainPoint, LineageId, Signed } from '@aliquot/proto';
 import type { AgentState } from '../vault-records.ts';
-
-/** Which version: its time, the leaf of its commit, its slot in there. */
-export interface VersionPlace {
-  readonly timeMs: number;
-  readonly leafIndex: number;
-  readonly slot: number;
-}
 
 /** `referenced`, of pages alone: everything below it was proved to be in the set. */
 export type Owned = 'uploaded' | 'referenced';
 
 export interface LineageRow {
+  /** What stands for the history in the keys of its versions: given with its first commit. */
+  readonly number: number;
   /** Live files and their bytes. */
   readonly files: number;
   readonly bytes: bigint;
@@ -19,11 +14,9 @@ export interface LineageRow {
   readonly lastReceiptMs: number | undefined;
 }
 
-export const noLineage: LineageRow = { files: 0, bytes: 0n, lastReceiptMs: undefined };
-
-export interface HeadRow extends VersionPlace {
-  readonly kind: EntryKind;
-  readonly size: number;
+/** A history that has no commit yet. */
+export function newLineage(number: number): LineageRow {
+  return { number, files: 0, bytes: 0n, lastReceiptMs: undefined };
 }
 
 export interface AgentRow {
@@ -95,6 +88,8 @@ export interface Sums {
   readonly versions: number;
   readonly files: number;
   readonly liveBytes: bigint;
+  /** Histories that were given a number. */
+  readonly histories: number;
   /** Leaves of the log. */
   readonly leaves: number;
   readonly logEpoch: number;
@@ -136,6 +131,7 @@ export const noSums: Sums = {
   versions: 0,
   files: 0,
   liveBytes: 0n,
+  histories: 0,
   leaves: 0,
   logEpoch: 1,
   lastLeafMs: 0,

@@ -4,7 +4,6 @@ import {
   asCommitHash,
   asLineageId,
   type ChainId,
-  type EntryKind,
   type LineageId,
   type Signed,
 } from '@aliquot/proto';
@@ -15,7 +14,6 @@ import type {
   BranchRow,
   ChainHeadRow,
   ChainRow,
-  HeadRow,
   ItemSums,
   LearnedRow,
   LineageRow,
@@ -29,9 +27,16 @@ import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
 
 const byteSums = ['rawBytes', 'uniqueBytes', 'liveBytes'] as const;
-const counters = ['commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLeafMs'] as const;
+const counters = [
+  'commits',
+  'versions',
+  'files',
+  'histories',
+  'leaves',
+  'logEpoch',
+  'lastLeafMs',
+] as const;
 
-const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
 const branchStates = ['held', 'clone', 'restored'] as const;
 const states = ['expected', 'enrolled', 'revoked', 'replaced', 'pending'] as const;
 
@@ -61,10 +66,6 @@ function oneOf<T>(values: readonly T[], index: number): T {
   return value;
 }
 
-function entryKindOf(number: number): EntryKind {
-  return oneOf(['file', 'directory', 'symlink', 'gone'] as const, number - 1);
-}
-
 /** The value of each kind of row. */
 export const values = {
   u32: (value: number) => new RowWriter().u32(value).finish(),
@@ -88,7 +89,12 @@ export const values = {
   item: encodeItemRow,
   owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
   lineage: (row: LineageRow) =>
-    new RowWriter().u64(row.files).u128(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
+    new RowWriter()
+      .u32(row.number)
+      .u64(row.files)
+      .u128(row.bytes)
+      .u64(optional(row.lastReceiptMs))
+      .finish(),
   agent: (row: AgentRow) =>
     new RowWriter()
       .fixed(row.agentId)
@@ -142,16 +148,6 @@ export const values = {
     new RowWriter().u64(row.epoch).u32(row.logEpoch).fixed(row.branchId).finish(),
   lost: (row: LostRow) =>
     new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
-  head: (row: HeadRow) =>
-    new RowWriter()
-      .u64(row.timeMs)
-      .u64(row.leafIndex)
-      .u16(row.slot)
-      .u8(kindNumbers[row.kind])
-      .u64(row.size)
-      .finish(),
-  version: (kind: EntryKind, size: number) =>
-    new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
   rhythm: ({ beganMs, weeks }: Rhythm) =>
     weeks
       .reduce(
@@ -200,7 +196,8 @@ export const read = {
     oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
   lineage: (bytes: Uint8Array): LineageRow => {
     const row = new RowReader(bytes);
-    return { files: row.u64(), bytes: row.u128(), lastReceiptMs: fromOptional(row.u64()) };
+    const counted = { number: row.u32(), files: row.u64(), bytes: row.u128() };
+    return { ...counted, lastReceiptMs: fromOptional(row.u64()) };
   },
   agent: (bytes: Uint8Array): AgentRow => {
     const row = new RowReader(bytes);
@@ -267,20 +264,6 @@ export const read = {
   lost: (bytes: Uint8Array): LostRow => {
     const row = new RowReader(bytes);
     return { sequence: row.u64(), versions: row.u64(), timeMs: row.u64() };
-  },
-  head: (bytes: Uint8Array): HeadRow => {
-    const row = new RowReader(bytes);
-    return {
-      timeMs: row.u64(),
-      leafIndex: row.u64(),
-      slot: row.u16(),
-      kind: entryKindOf(row.u8()),
-      size: row.u64(),
-    };
-  },
-  version: (bytes: Uint8Array) => {
-    const row = new RowReader(bytes);
-    return { kind: entryKindOf(row.u8()), size: row.u64() };
   },
   rhythm: (bytes: Uint8Array): Rhythm => {
     const row = new RowReader(bytes);

@@ -5,15 +5,21 @@ import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import {
   type BranchRow,
   type ChainHeadRow,
-  type HeadRow,
   type LineageRow,
-  noLineage,
+  newLineage,
   type Sums,
 } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
+import {
+  decodeHead,
+  encodeHead,
+  type HeadRow,
+  type KnownVersion,
+} from '../catalog/version-rows.ts';
 import type { Effect, LeafPlace } from './effect.ts';
+import { FileVersions } from './file-versions.ts';
 
 type Forked = Extract<EventBody, { type: 'chainForked' }>;
 type Acknowledged = Extract<EventBody, { type: 'problemsAcknowledged' }>;
@@ -120,9 +126,9 @@ export async function applyDecided(
   const line = lines.line(branchId);
   if (line !== undefined) change.put(keys.line(agentId, trunkId), values.chain(line));
   change.del(keys.line(agentId, branchId));
-  const merged = await mergeVersions(change, branchId, trunkId);
+  const merged = await mergeVersions(change, branchId, trunkId, sums);
   return {
-    sums: { ...sums, files: sums.files + merged.files, liveBytes: sums.liveBytes + merged.bytes },
+    sums: merged.sums,
     effect: (live) => {
       lines.setBranch(row);
       for (const chain of chains) lines.setChainHead(chain);
@@ -137,66 +143,98 @@ export async function applyDecided(
 /**
  * Enters each version of one history in another at its own time, which lies between the receipts of
  * its own line; then the newest of each file, of whichever history it came, is the live one. Tells
- * by how much live files and bytes of both together changed.
+ * what the sums are then, of live files and bytes of both together.
  */
 async function mergeVersions(
   change: CatalogChange,
   from: LineageId,
   into: LineageId,
-): Promise<{ readonly trunk: LineageRow; readonly files: number; readonly bytes: bigint }> {
-  const [source, target] = await Promise.all([lineageRow(change, from), lineageRow(change, into)]);
-  let { files, bytes } = target;
-  for await (const [key, value] of change.scan(ranges.versionsOf(from))) {
-    change.del(key);
-    change.put(Buffer.concat([key.subarray(0, 1), into, key.subarray(1 + ID_BYTES)]), value);
-  }
-  for await (const [key, value] of change.scan(ranges.live(from))) {
-    change.del(key);
-    const place = readKey.live(key);
-    change.put(keys.live(into, place.leafIndex, place.slot), value);
-  }
-  for await (const [key, value] of change.scan(ranges.headsOf(from))) {
-    change.del(key);
-    const newKey = Buffer.concat([key.subarray(0, 1), into, key.subarray(1 + ID_BYTES)]);
-    const incoming = read.head(value);
-    const stored = await change.get(newKey);
-    const known = stored === undefined ? undefined : read.head(stored);
-    const [older, newer] =
-      known !== undefined && isLater(known, incoming) ? [incoming, known] : [known, incoming];
-    change.put(newKey, values.head(newer));
-    if (older !== undefined && older.kind !== 'gone')
-      change.del(keys.live(into, older.leafIndex, older.slot));
-    files += liveFiles(newer) - liveFiles(known);
-    bytes += BigInt(newer.size) - BigInt(known?.size ?? 0);
-  }
-  change.del(keys.lineage(from));
-  const receipts = [target.lastReceiptMs, source.lastReceiptMs].filter(
+  sums: Sums,
+): Promise<{ readonly trunk: LineageRow; readonly sums: Sums }> {
+  const [source, known] = await Promise.all([lineageRow(change, from), lineageRow(change, into)]);
+  const target = known ?? newLineage(sums.histories);
+  const receipts = [target.lastReceiptMs, source?.lastReceiptMs].filter(
     (time) => time !== undefined,
   );
-  const trunk = {
-    files,
-    bytes,
-    lastReceiptMs: receipts.length === 0 ? undefined : Math.max(...receipts),
-  };
+  const lastReceiptMs = receipts.length === 0 ? undefined : Math.max(...receipts);
+  const merged = source === undefined ? target : await mergeFiles(change, source.number, target);
+  const trunk = { ...merged, lastReceiptMs };
+  change.del(keys.lineage(from));
   change.put(keys.lineage(into), values.lineage(trunk));
   return {
     trunk,
-    files: files - target.files - source.files,
-    bytes: bytes - target.bytes - source.bytes,
+    sums: {
+      ...sums,
+      files: sums.files + trunk.files - target.files - (source?.files ?? 0),
+      liveBytes: sums.liveBytes + trunk.bytes - target.bytes - (source?.bytes ?? 0n),
+      histories: Math.max(sums.histories, target.number + 1),
+    },
   };
 }
 
-async function lineageRow(change: CatalogChange, id: LineageId): Promise<LineageRow> {
+/** The history with the versions of that number among its own. */
+async function mergeFiles(
+  change: CatalogChange,
+  from: number,
+  target: LineageRow,
+): Promise<LineageRow> {
+  const into = target.number;
+  // Commits are in one of the two: no row of the one stands where one of the other does.
+  for await (const [key, value] of change.scan(ranges.live(from))) {
+    const { leafIndex, group } = readKey.group(key);
+    change.del(key);
+    change.put(keys.live(into, leafIndex, group), value);
+  }
+  for await (const [key, value] of change.scan(ranges.earlier(from))) {
+    const { leafIndex, group } = readKey.group(key);
+    change.del(key);
+    change.put(keys.earlier(into, leafIndex, group), value);
+  }
+  const versions = new FileVersions(change, into);
+  let { files, bytes } = target;
+  for await (const [key, value] of change.scan(ranges.heads(from))) {
+    change.del(key);
+    const file = readKey.file(key);
+    const incoming = decodeHead(value);
+    const known = await versions.head(file);
+    const newer = known !== undefined && isLater(known, incoming) ? known : incoming;
+    change.put(keys.head(into, file), encodeHead(newer));
+    if (known !== undefined) await mergeChains(versions, known, incoming);
+    files += liveFiles(newer) - liveFiles(known);
+    bytes += BigInt(newer.size) - BigInt(known?.size ?? 0);
+  }
+  versions.finish();
+  return { ...target, files, bytes };
+}
+
+/** Makes one chain of two of one file, in the order of its versions; the newest alone is live. */
+async function mergeChains(
+  versions: FileVersions,
+  one: KnownVersion,
+  other: KnownVersion,
+): Promise<void> {
+  const all = [...(await chainFrom(versions, one)), ...(await chainFrom(versions, other))];
+  all.sort((a, b) => (isLater(a, b) ? 1 : -1));
+  for (const [at, version] of all.entries()) await versions.setEarlier(version, all[at - 1]);
+  for (const head of [one, other])
+    if (head !== all.at(-1) && head.kind !== 'gone') await versions.setLive(head, false);
+}
+
+async function chainFrom(versions: FileVersions, head: KnownVersion): Promise<KnownVersion[]> {
+  const chain: KnownVersion[] = [];
+  for (let at: KnownVersion | undefined = head; at !== undefined; at = await versions.earlier(at))
+    chain.push(at);
+  return chain;
+}
+
+async function lineageRow(change: CatalogChange, id: LineageId): Promise<LineageRow | undefined> {
   const row = await change.get(keys.lineage(id));
-  return row === undefined ? noLineage : read.lineage(row);
+  return row === undefined ? undefined : read.lineage(row);
 }
 
 /** The order of a file's versions: time, then place in the log. */
-function isLater(a: HeadRow, b: HeadRow): boolean {
-  return (
-    a.timeMs - b.timeMs > 0 ||
-    (a.timeMs === b.timeMs && (a.leafIndex - b.leafIndex || a.slot - b.slot) > 0)
-  );
+function isLater(a: KnownVersion, b: KnownVersion): boolean {
+  return (a.timeMs - b.timeMs || a.leafIndex - b.leafIndex || a.slot - b.slot) > 0;
 }
 
 function liveFiles(head: HeadRow | undefined): number {

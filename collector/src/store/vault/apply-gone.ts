@@ -1,11 +1,13 @@
 import type { AgentId, EventBody, FileId } from '@aliquot/proto';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { type AgentRow, type HeadRow, noLineage, type Sums } from '../catalog/catalog-rows.ts';
+import type { AgentRow, Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
+import { decodeHead, type HeadRow } from '../catalog/version-rows.ts';
 import { StoreError } from '../errors.ts';
 import type { Effect, LeafPlace } from './effect.ts';
+import { FileVersions } from './file-versions.ts';
 import type { VaultView } from './vault-view.ts';
 
 type FilesGone = Extract<EventBody, { type: 'filesGone' }>;
@@ -24,11 +26,13 @@ export async function admitFilesGone(
   { agentId, fileIds }: FilesGone,
 ): Promise<undefined> {
   const row = await replacementOf(core, agentId);
-  const heads = await core.catalog.getMany(
-    fileIds.map((fileId: FileId) => keys.head(row.lineageId, fileId)),
-  );
+  const history = core.registry.lineage(row.lineageId)?.number;
+  const heads =
+    history === undefined
+      ? fileIds.map(() => undefined)
+      : await core.catalog.getMany(fileIds.map((fileId: FileId) => keys.head(history, fileId)));
   for (const bytes of heads) {
-    if (bytes !== undefined && isPredecessors(read.head(bytes), row)) continue;
+    if (bytes !== undefined && isPredecessors(decodeHead(bytes), row)) continue;
     throw new StoreError(
       'STORE_BAD_EVENT',
       `${row.name} has found one of these files itself, or it is gone already: list them again`,
@@ -84,29 +88,23 @@ export async function applyFilesGone(
   const row = registry.row(agentId);
   if (row === undefined) return { sums, effect: () => undefined };
   const { lineageId } = row;
-  await change.prefetch(fileIds.map((fileId) => keys.head(lineageId, fileId)));
+  const stored = await change.get(keys.lineage(lineageId));
+  if (stored === undefined) return { sums, effect: () => undefined };
+  const known = read.lineage(stored);
+  const versions = new FileVersions(change, known.number);
+  await versions.prefetch(fileIds);
   let files = 0;
   let bytes = 0n;
   for (const [slot, fileId] of fileIds.entries()) {
-    const headKey = keys.head(lineageId, fileId);
-    const stored = await change.get(headKey);
-    const before = stored === undefined ? undefined : read.head(stored);
+    const before = await versions.head(fileId);
     if (before === undefined || !isPredecessors(before, row)) continue;
-    const head: HeadRow = {
-      timeMs: Math.max(leaf.timeMs, before.timeMs),
-      leafIndex: leaf.leafIndex,
-      slot,
-      kind: 'gone',
-      size: 0,
-    };
-    change.put(keys.fileVersion(lineageId, fileId, head), values.version('gone', 0));
-    change.put(headKey, values.head(head));
-    change.del(keys.live(lineageId, before.leafIndex, before.slot));
+    const timeMs = Math.max(leaf.timeMs, before.timeMs);
+    const { leafIndex } = leaf;
+    await versions.enter(fileId, before, { timeMs, leafIndex, slot, kind: 'gone', size: 0 });
     files += before.kind === 'file' ? 1 : 0;
     bytes += BigInt(before.size);
   }
-  const lineageBefore = await change.get(keys.lineage(lineageId));
-  const known = lineageBefore === undefined ? noLineage : read.lineage(lineageBefore);
+  versions.finish();
   const lineage = { ...known, files: known.files - files, bytes: known.bytes - bytes };
   change.put(keys.lineage(lineageId), values.lineage(lineage));
   return {

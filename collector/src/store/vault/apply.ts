@@ -16,7 +16,7 @@ import {
 import { coversLoss } from '@aliquot/shared/log/continuation';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { keys } from '../catalog/catalog-keys.ts';
-import { type HeadRow, noLineage, noSums, type Sums } from '../catalog/catalog-rows.ts';
+import { newLineage, noSums, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { isSet, withSet } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
@@ -29,6 +29,7 @@ import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './
 import { applyFilesGone } from './apply-gone.ts';
 import { itemRowOf } from './apply-items.ts';
 import type { Effect, LeafPlace } from './effect.ts';
+import { FileVersions } from './file-versions.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
 
 /*
@@ -170,24 +171,29 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
     (await applyPlainSizes(change, chunksNamedBy(commit.entries))) +
     (await applyNamedPieces(change, piecesNamedBy(commit.entries)));
   const lineageBefore = await change.get(keys.lineage(branchId));
-  const before = lineageBefore === undefined ? noLineage : read.lineage(lineageBefore);
-  const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.earliestMs);
+  const known = withLeaf(await sumsOf(change), leaf);
+  const before =
+    lineageBefore === undefined ? newLineage(known.histories) : read.lineage(lineageBefore);
+  const versionsOf = new FileVersions(change, before.number);
+  const afterMs = before.lastReceiptMs ?? commit.earliestMs;
+  const counts = await applyVersions(versionsOf, commit, afterMs);
   const lineage = {
+    number: before.number,
     files: before.files + counts.files,
     bytes: before.bytes + counts.bytes,
     lastReceiptMs: receivedAtMs,
   };
   change.put(keys.lineage(branchId), values.lineage(lineage));
 
-  const sums = withLeaf(await sumsOf(change), leaf);
   const grown: Sums = {
-    ...sums,
-    rawBytes: sums.rawBytes + counts.rawBytes,
-    uniqueBytes: sums.uniqueBytes + uniqueBytes,
-    commits: sums.commits + 1,
-    versions: sums.versions + counts.versions,
-    files: sums.files + counts.files,
-    liveBytes: sums.liveBytes + counts.bytes,
+    ...known,
+    rawBytes: known.rawBytes + counts.rawBytes,
+    uniqueBytes: known.uniqueBytes + uniqueBytes,
+    commits: known.commits + 1,
+    versions: known.versions + counts.versions,
+    files: known.files + counts.files,
+    liveBytes: known.liveBytes + counts.bytes,
+    histories: Math.max(known.histories, before.number + 1),
   };
   change.put(keys.sums, values.sums(grown));
   return (registry) => {
@@ -232,52 +238,31 @@ interface Counts {
   versions: number;
 }
 
-/** Enters each version: its time, the file's newest version, the list of live versions. */
+/** Enters each version as the newest of its file, at its time. */
 async function applyVersions(
-  change: CatalogChange,
-  commit: AcceptedCommit,
-  previousReceiptMs: number | undefined,
+  versions: FileVersions,
+  { entries, receiptBody, leaf: { leafIndex } }: AcceptedCommit,
+  afterMs: number | undefined,
 ): Promise<Counts> {
-  const { branchId, entries, receiptBody, leaf } = commit;
   const counts: Counts = { files: 0, bytes: 0n, rawBytes: 0n, versions: 0 };
-  await change.prefetch(
-    entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(branchId, entry.fileId)])),
-  );
+  await versions.prefetch(entries.flatMap((entry) => entry?.fileId ?? []));
   for (const [slot, entry] of entries.entries()) {
     if (entry === undefined) continue;
-    const headKey = keys.head(branchId, entry.fileId);
-    const headBytes = await change.get(headKey);
-    const before = headBytes === undefined ? undefined : read.head(headBytes);
-    const claimed = clampVersionTime(
-      entry.capturedAtMs,
-      previousReceiptMs,
-      receiptBody.receivedAtMs,
-    );
+    const { fileId, kind, size: bytes } = entry;
+    const before = await versions.head(fileId);
+    const claimed = clampVersionTime(entry.capturedAtMs, afterMs, receiptBody.receivedAtMs);
     // The agent sends a file's versions in the order of capture; its clock may have jumped back in
     // between.
     const timeMs = Math.max(claimed, before?.timeMs ?? 0);
-    const head: HeadRow = {
-      timeMs,
-      leafIndex: leaf.leafIndex,
-      slot,
-      kind: entry.kind,
-      size: entry.size,
-    };
-    change.put(
-      keys.fileVersion(branchId, entry.fileId, head),
-      values.version(entry.kind, entry.size),
-    );
-    change.put(headKey, values.head(head));
-    if (before !== undefined && before.kind !== 'gone')
-      change.del(keys.live(branchId, before.leafIndex, before.slot));
-    if (entry.kind !== 'gone')
-      change.put(keys.live(branchId, leaf.leafIndex, slot), values.u64(timeMs));
+    const head = { timeMs, leafIndex, slot, kind, size: bytes };
+    await versions.enter(fileId, before, head, afterMs);
     counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
-    const size = BigInt(entry.size);
+    const size = BigInt(bytes);
     counts.bytes += size - BigInt(before?.size ?? 0);
     counts.rawBytes += size;
     counts.versions += 1;
   }
+  versions.finish();
   return counts;
 }
 

@@ -4,6 +4,7 @@ import {
   type EventBody,
   encodeEventBody,
   FormatError,
+  type LineageId,
   type Signed,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
@@ -22,6 +23,7 @@ import type { StoreLimits } from '../../limits.ts';
 import { ranges } from '../catalog/catalog-keys.ts';
 import type { AgentRow } from '../catalog/catalog-rows.ts';
 import { hasEnded } from '../catalog/refusal.ts';
+import { decodeEarlier } from '../catalog/version-rows.ts';
 import { StoreError } from '../errors.ts';
 import type { AgentProblemCode } from '../vault-records.ts';
 import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
@@ -149,14 +151,23 @@ export async function refuseNewly(
     throw new StoreError('STORE_NAME_TAKEN', `${why}; choose another name for the clone`);
   }
   let versions = 0;
-  for await (const _ of core.catalog.scan(ranges.versionsOf(event.branchId))) {
-    versions += 1;
+  for await (const count of countedVersions(core, event.branchId)) {
+    versions += count;
     if (versions <= limits.mergedVersions) continue;
     const why = `this history has more than ${limits.mergedVersions} versions, too many to join the agent's own`;
     throw bad(
       `${why}; decide --clone NEWNAME, and enrol that PC anew: aliquot enroll NAME --replaces NAME`,
     );
   }
+}
+
+/** Counts of a history's versions, which together are all of them. */
+async function* countedVersions(core: VaultCore, branchId: LineageId): AsyncGenerator<number> {
+  const history = core.registry.lineage(branchId)?.number;
+  if (history === undefined) return;
+  for await (const _ of core.catalog.scan(ranges.heads(history))) yield 1;
+  for await (const [, row] of core.catalog.scan(ranges.earlier(history)))
+    yield decodeEarlier(row).size;
 }
 
 /** What stays wrong until a person says that it was seen, because nothing mends it. */

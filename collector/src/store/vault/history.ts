@@ -1,5 +1,6 @@
 import {
   decodeCommitHeader,
+  decodeReceiptBody,
   decodeSignedCommit,
   decodeStoredCommit,
   type FileId,
@@ -7,8 +8,19 @@ import {
   type StateRecord,
 } from '@aliquot/proto';
 import { readCommit } from '@aliquot/shared/commit/rows';
-import { keys, type Range, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { clampVersionTime } from '@aliquot/shared/log/version-time';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { isSet } from '../catalog/item-row.ts';
 import { read } from '../catalog/row-codec.ts';
+import {
+  decodeEarlier,
+  decodeHead,
+  decodeLive,
+  GROUP_SLOTS,
+  groupOf,
+  type KnownVersion,
+  type LiveRow,
+} from '../catalog/version-rows.ts';
 import { StoreError } from '../errors.ts';
 import type { VaultCore } from './core.ts';
 
@@ -18,23 +30,61 @@ interface Slot {
   readonly timeMs: number;
 }
 
+/** A group of slots of a commit, with which of them are live. */
+interface LiveGroup extends LiveRow {
+  readonly group: number;
+}
+
 /**
- * The history's live versions now, grouped by commit: one range scan over the list of live
- * versions. Memory is one commit.
+ * The history's live versions now, grouped by commit: one range scan over which are live. Memory is
+ * one commit.
  */
 export async function* liveNow(core: VaultCore, branchId: LineageId): AsyncGenerator<StateRecord> {
+  const history = core.registry.lineage(branchId)?.number;
+  if (history === undefined) return;
   let leaf: number | undefined;
-  let slots: Slot[] = [];
-  for await (const [key, value] of core.catalog.scan(ranges.live(branchId))) {
-    const place = readKey.live(key);
-    if (leaf !== undefined && place.leafIndex !== leaf) {
-      yield await recordOf(core, leaf, slots);
-      slots = [];
+  let groups: LiveGroup[] = [];
+  for await (const [key, value] of core.catalog.scan(ranges.live(history))) {
+    const { leafIndex, group } = readKey.group(key);
+    if (leaf !== undefined && leafIndex !== leaf) {
+      yield await liveRecord(core, history, leaf, groups);
+      groups = [];
     }
-    leaf = place.leafIndex;
-    slots.push({ slot: place.slot, timeMs: read.u64(value) });
+    leaf = leafIndex;
+    groups.push({ group, ...decodeLive(value) });
   }
-  if (leaf !== undefined) yield await recordOf(core, leaf, slots);
+  if (leaf !== undefined) yield await liveRecord(core, history, leaf, groups);
+}
+
+/**
+ * The live versions of one commit at their times: those that followed another have it in their row,
+ * the others' follows from what the commit says.
+ */
+async function liveRecord(
+  core: VaultCore,
+  history: number,
+  leafIndex: number,
+  groups: readonly LiveGroup[],
+): Promise<StateRecord> {
+  const { record, receivedAtMs } = await commitOf(core, leafIndex);
+  const { rows } = readCommit(record.commit);
+  const followed = await core.catalog.getMany(
+    groups.map(({ group }) => keys.earlier(history, leafIndex, group)),
+  );
+  const slots: Slot[] = [];
+  for (const [index, { group, afterMs, bits }] of groups.entries()) {
+    const row = followed[index];
+    const earlier = row === undefined ? undefined : decodeEarlier(row);
+    for (let inGroup = 0; inGroup < GROUP_SLOTS; inGroup += 1) {
+      if (!isSet(bits, inGroup)) continue;
+      const slot = group * GROUP_SLOTS + inGroup;
+      const claimedMs = rows.entry(slot)?.capturedAtMs ?? 0;
+      const timeMs =
+        earlier?.get(inGroup)?.followedMs ?? clampVersionTime(claimedMs, afterMs, receivedAtMs);
+      slots.push({ slot, timeMs });
+    }
+  }
+  return withSlots(record, slots);
 }
 
 /** A growing column of numbers, 8 bytes each. */
@@ -57,44 +107,46 @@ class Column {
   }
 }
 
+/** Places of versions, as they are found. */
+class FoundVersions implements Places {
+  readonly #leaves = new Column();
+  readonly #slots = new Column();
+  readonly #times = new Column();
+
+  add({ leafIndex, slot, timeMs }: KnownVersion): void {
+    this.#leaves.push(leafIndex);
+    this.#slots.push(slot);
+    this.#times.push(timeMs);
+  }
+
+  get leaves(): Float64Array {
+    return this.#leaves.values;
+  }
+
+  get slots(): Float64Array {
+    return this.#slots.values;
+  }
+
+  get times(): Float64Array {
+    return this.#times.values;
+  }
+}
+
 /**
  * The history's files as they were at `atMs`: of each file the newest version not later than that,
- * unless it is "gone". Scans its versions once, then reads each commit that is still of interest
- * once. 24 bytes a file.
+ * unless it is "gone". Reads the rows of its versions once, in order, then each commit that is still
+ * of interest. 24 bytes a file.
  */
 export async function* liveAt(
   core: VaultCore,
   branchId: LineageId,
   atMs: number,
 ): AsyncGenerator<StateRecord> {
-  const leaves = new Column();
-  const slots = new Column();
-  const times = new Column();
-  let file: string | undefined;
-  let newest: { leafIndex: number; slot: number; timeMs: number; gone: boolean } | undefined;
-  const keep = (): void => {
-    if (newest === undefined || newest.gone) return;
-    leaves.push(newest.leafIndex);
-    slots.push(newest.slot);
-    times.push(newest.timeMs);
-  };
-  for await (const [key, value] of core.catalog.scan(ranges.versionsOf(branchId))) {
-    const version = readKey.version(key);
-    if (version.file !== file) {
-      keep();
-      newest = undefined;
-      file = version.file;
-    }
-    if (version.timeMs > atMs) continue;
-    const { leafIndex, slot, timeMs } = version;
-    newest = { leafIndex, slot, timeMs, gone: read.version(value).kind === 'gone' };
-  }
-  keep();
-  yield* byCommit(
-    core,
-    { leaves: leaves.values, slots: slots.values, times: times.values },
-    'oldest first',
-  );
+  const found = new FoundVersions();
+  for await (const { version, untilMs } of everyKnown(core, branchId))
+    if (version.kind !== 'gone' && version.timeMs <= atMs && (untilMs ?? atMs + 1) > atMs)
+      found.add(version);
+  yield* byCommit(core, found, 'oldest first');
 }
 
 /**
@@ -105,20 +157,27 @@ export async function* everyVersion(
   core: VaultCore,
   branchId: LineageId,
 ): AsyncGenerator<StateRecord> {
-  const leaves = new Column();
-  const slots = new Column();
-  const times = new Column();
-  for await (const [key] of core.catalog.scan(ranges.versionsOf(branchId))) {
-    const { leafIndex, slot, timeMs } = readKey.version(key);
-    leaves.push(leafIndex);
-    slots.push(slot);
-    times.push(timeMs);
-  }
-  yield* byCommit(
-    core,
-    { leaves: leaves.values, slots: slots.values, times: times.values },
-    'newest first',
-  );
+  const found = new FoundVersions();
+  for await (const { version } of everyKnown(core, branchId))
+    if (version.kind !== 'gone' || !(await isEvent(core, version.leafIndex))) found.add(version);
+  yield* byCommit(core, found, 'newest first');
+}
+
+/**
+ * Every version once, in no order, and until when it was the newest of its file: the newest ones
+ * have rows of their own, and every other is what some version followed.
+ */
+async function* everyKnown(
+  core: VaultCore,
+  branchId: LineageId,
+): AsyncGenerator<{ readonly version: KnownVersion; readonly untilMs: number | undefined }> {
+  const history = core.registry.lineage(branchId)?.number;
+  if (history === undefined) return;
+  for await (const [, value] of core.catalog.scan(ranges.heads(history)))
+    yield { version: decodeHead(value), untilMs: undefined };
+  for await (const [, value] of core.catalog.scan(ranges.earlier(history)))
+    for (const earlier of decodeEarlier(value).values())
+      yield { version: earlier, untilMs: earlier.followedMs };
 }
 
 /** Places of versions, a column for each part. */
@@ -152,27 +211,45 @@ async function* byCommit(
 
 /**
  * Every version of one file, oldest first; "gone" facts are versions too, unless an operator said
- * so: that stands in no commit.
+ * so: that stands in no commit. Follows the file's chain from its newest version back.
  */
 export async function* versionsOf(
   core: VaultCore,
   branchId: LineageId,
   fileId: FileId,
 ): AsyncGenerator<StateRecord> {
-  const range: Range = ranges.versionsOfFile(branchId, fileId);
   let leaf: number | undefined;
   let slots: Slot[] = [];
-  for await (const [key, value] of core.catalog.scan(range)) {
-    const version = readKey.version(key);
-    if (read.version(value).kind === 'gone' && (await isEvent(core, version.leafIndex))) continue;
-    if (leaf !== undefined && version.leafIndex !== leaf) {
+  for (const { leafIndex, slot, timeMs, kind } of await chainOf(core, branchId, fileId)) {
+    if (kind === 'gone' && (await isEvent(core, leafIndex))) continue;
+    if (leaf !== undefined && leafIndex !== leaf) {
       yield await recordOf(core, leaf, slots);
       slots = [];
     }
-    leaf = version.leafIndex;
-    slots.push({ slot: version.slot, timeMs: version.timeMs });
+    leaf = leafIndex;
+    slots.push({ slot, timeMs });
   }
   if (leaf !== undefined) yield await recordOf(core, leaf, slots);
+}
+
+async function chainOf(
+  core: VaultCore,
+  branchId: LineageId,
+  fileId: FileId,
+): Promise<KnownVersion[]> {
+  const history = core.registry.lineage(branchId)?.number;
+  if (history === undefined) return [];
+  const head = await core.catalog.get(keys.head(history, fileId));
+  const chain: KnownVersion[] = [];
+  let at: KnownVersion | undefined = head === undefined ? undefined : decodeHead(head);
+  while (at !== undefined) {
+    chain.push(at);
+    const row: Buffer | undefined = await core.catalog.get(
+      keys.earlier(history, at.leafIndex, groupOf(at.slot)),
+    );
+    at = row === undefined ? undefined : decodeEarlier(row).get(at.slot % GROUP_SLOTS);
+  }
+  return chain.reverse();
 }
 
 /**
@@ -184,11 +261,16 @@ export async function* withoutFilesOf(
   beside: LineageId,
   records: AsyncIterable<StateRecord>,
 ): AsyncGenerator<StateRecord> {
+  const history = core.registry.lineage(beside)?.number;
+  if (history === undefined) {
+    yield* records;
+    return;
+  }
   for await (const record of records) {
     const { rows } = readCommit(record.commit);
     const files = record.live.map((slot) => rows.entry(slot)?.fileId);
     const heads = await core.catalog.getMany(
-      files.flatMap((file) => (file === undefined ? [] : [keys.head(beside, file)])),
+      files.flatMap((file) => (file === undefined ? [] : [keys.head(history, file)])),
     );
     let next = 0;
     const kept = files.map((file) => file !== undefined && heads[next++] === undefined);
@@ -211,6 +293,14 @@ async function recordOf(
   leafIndex: number,
   slots: readonly Slot[],
 ): Promise<StateRecord> {
+  return withSlots((await commitOf(core, leafIndex)).record, slots);
+}
+
+/** A commit with what verifies it, no version of interest yet. */
+async function commitOf(
+  core: VaultCore,
+  leafIndex: number,
+): Promise<{ readonly record: StateRecord; readonly receivedAtMs: number }> {
   const { type, payload } = await core.leafRecord(leafIndex);
   if (type !== 'commit')
     throw new StoreError(
@@ -225,10 +315,13 @@ async function recordOf(
       'STORE_CATALOG',
       `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`,
     );
+  const record = { ...certificate, commit, receipt, live: [], versionTimesMs: [] };
+  return { record, receivedAtMs: decodeReceiptBody(receipt.body).receivedAtMs };
+}
+
+function withSlots(record: StateRecord, slots: readonly Slot[]): StateRecord {
   return {
-    ...certificate,
-    commit,
-    receipt,
+    ...record,
     live: slots.map(({ slot }) => slot),
     versionTimesMs: slots.map(({ timeMs }) => timeMs),
   };

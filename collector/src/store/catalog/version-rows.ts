@@ -1,0 +1,208 @@
+import type { EntryKind } from '@aliquot/proto';
+import { StoreError } from '../errors.ts';
+
+/*
+ * The rows of the catalog that say which versions a history has, in their very bytes: there is one
+ * for each file, so these are most of a catalog. Numbers are big-endian, or varints of seven bits a
+ * byte, the lowest first.
+ */
+
+/** Which version: the leaf of its commit, or of the event that says "gone", and its slot in there. */
+export interface VersionPlace {
+  readonly leafIndex: number;
+  readonly slot: number;
+}
+
+/** A version as its file's chain knows it. */
+export interface KnownVersion extends VersionPlace {
+  readonly timeMs: number;
+  readonly kind: EntryKind;
+}
+
+/** The newest version of a file, "gone" included. */
+export interface HeadRow extends KnownVersion {
+  readonly size: number;
+}
+
+/** Slots of one commit that a row says something of. */
+export const GROUP_SLOTS = 256;
+
+export function groupOf(slot: number): number {
+  return Math.floor(slot / GROUP_SLOTS);
+}
+
+/** The live versions among a group of slots of one commit. */
+export interface LiveRow {
+  /** The receipt before the commit's, in its line: no version of it is earlier. */
+  readonly afterMs: number | undefined;
+  /** Bit i mod 8 of byte i / 8 is set where slot i of the group is live. */
+  readonly bits: Uint8Array;
+}
+
+/** What a version followed. */
+export interface EarlierVersion extends KnownVersion {
+  /** The time of the version that followed. */
+  readonly followedMs: number;
+}
+
+/** By their slot in the group: the versions that followed an earlier one of their file. */
+export type EarlierRow = ReadonlyMap<number, EarlierVersion>;
+
+const kinds: readonly (EntryKind | undefined)[] = [
+  undefined,
+  'file',
+  'directory',
+  'symlink',
+  'gone',
+];
+
+const TIME_BYTES = 6;
+const TWO_TO_48 = 2 ** 48;
+const MAX_VARINT_BYTES = 8;
+const HEAD_MOST_BYTES = TIME_BYTES + 3 * MAX_VARINT_BYTES + 1;
+/** Slot in the group, kind, slot, leaf, its time, the time of the one that followed. */
+const EARLIER_BYTES = 1 + 1 + 2 + 3 * TIME_BYTES;
+
+export function encodeHead({ timeMs, leafIndex, slot, kind, size }: HeadRow): Buffer {
+  const bytes = Buffer.allocUnsafe(HEAD_MOST_BYTES);
+  let at = writeTime(bytes, timeMs, 0);
+  at = writeVarint(bytes, leafIndex, at);
+  at = writeVarint(bytes, slot, at);
+  bytes[at] = kinds.indexOf(kind);
+  at = writeVarint(bytes, size, at + 1);
+  return bytes.subarray(0, at);
+}
+
+/** Throws `STORE_CATALOG`. */
+export function decodeHead(bytes: Uint8Array): HeadRow {
+  const reader = new Reader(bytes);
+  const timeMs = reader.time();
+  const [leafIndex, slot] = [reader.varint(), reader.varint()];
+  return { timeMs, leafIndex, slot, kind: reader.kind(), size: reader.varint() };
+}
+
+/** Undefined when nothing of it is live: then there is no row. */
+export function encodeLive({ afterMs, bits }: LiveRow): Buffer | undefined {
+  let length = bits.length;
+  while (length > 0 && bits[length - 1] === 0) length -= 1;
+  if (length === 0) return undefined;
+  const bytes = Buffer.allocUnsafe(TIME_BYTES + length);
+  writeTime(bytes, afterMs === undefined ? 0 : afterMs + 1, 0);
+  bytes.set(bits.subarray(0, length), TIME_BYTES);
+  return bytes;
+}
+
+/** Throws `STORE_CATALOG`. The bits are a copy with room for all of the group. */
+export function decodeLive(bytes: Uint8Array): LiveRow & { readonly bits: Uint8Array } {
+  const reader = new Reader(bytes);
+  const time = reader.time();
+  const bits = new Uint8Array(GROUP_SLOTS / 8);
+  bits.set(bytes.subarray(TIME_BYTES, TIME_BYTES + bits.length));
+  return { afterMs: time === 0 ? undefined : time - 1, bits };
+}
+
+/** Undefined when none of the group followed another: then there is no row. */
+export function encodeEarlier(row: EarlierRow): Buffer | undefined {
+  if (row.size === 0) return undefined;
+  const bytes = Buffer.allocUnsafe(row.size * EARLIER_BYTES);
+  let at = 0;
+  for (const [inGroup, earlier] of [...row].sort(([a], [b]) => a - b)) {
+    bytes[at] = inGroup;
+    bytes[at + 1] = kinds.indexOf(earlier.kind);
+    bytes.writeUInt16BE(earlier.slot, at + 2);
+    at = writeTime(bytes, earlier.leafIndex, at + 4);
+    at = writeTime(bytes, earlier.timeMs, at);
+    at = writeTime(bytes, earlier.followedMs, at);
+  }
+  return bytes;
+}
+
+/** Throws `STORE_CATALOG`. */
+export function decodeEarlier(bytes: Uint8Array): Map<number, EarlierVersion> {
+  const reader = new Reader(bytes);
+  const row = new Map<number, EarlierVersion>();
+  while (!reader.isAtEnd) {
+    const inGroup = reader.u8();
+    const [kind, slot] = [reader.kind(), reader.u16()];
+    const [leafIndex, timeMs, followedMs] = [reader.time(), reader.time(), reader.time()];
+    row.set(inGroup, { kind, slot, leafIndex, timeMs, followedMs });
+  }
+  return row;
+}
+
+/** Six bytes: milliseconds until the year 10889, and more leaves than any log has. */
+function writeTime(bytes: Buffer, value: number, at: number): number {
+  if (!(value >= 0 && value < TWO_TO_48)) throw outOfBounds(value);
+  return bytes.writeUIntBE(value, at, TIME_BYTES);
+}
+
+function writeVarint(bytes: Buffer, value: number, at: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw outOfBounds(value);
+  let rest = value;
+  let to = at;
+  for (; rest >= 128; to += 1) {
+    bytes[to] = (rest % 128) | 128;
+    rest = Math.floor(rest / 128);
+  }
+  bytes[to] = rest;
+  return to + 1;
+}
+
+function outOfBounds(value: number): StoreError {
+  return new StoreError('STORE_UNFIT', `the catalog cannot hold the number ${value}`);
+}
+
+class Reader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  u8(): number {
+    return this.#bytes.readUInt8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#bytes.readUInt16BE(this.#take(2));
+  }
+
+  time(): number {
+    return this.#bytes.readUIntBE(this.#take(TIME_BYTES), TIME_BYTES);
+  }
+
+  varint(): number {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = this.u8();
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+      if (factor > Number.MAX_SAFE_INTEGER) throw notOurs();
+    }
+  }
+
+  kind(): EntryKind {
+    const kind = kinds[this.u8()];
+    if (kind === undefined) throw notOurs();
+    return kind;
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    this.#at += bytes;
+    if (this.#at > this.#bytes.length) throw notOurs();
+    return at;
+  }
+}
+
+function notOurs(): StoreError {
+  return new StoreError(
+    'STORE_CATALOG',
+    'a catalog row is not of this release: run aliquot fsck --repair, which rebuilds the catalog',
+  );
+}
