@@ -38,7 +38,8 @@ const mayImport: Record<Room, readonly Room[]> = {
 const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>> = {
   proto: [
     ['types.ts', 'limits.ts', 'errors.ts', 'gen'],
-    ['brand.ts', 'session-types.ts', 'block-types.ts'],
+    ['brand.ts', 'block-types.ts', 'desk-types.ts', 'log-types.ts', 'record-types.ts'],
+    ['vault-types.ts', 'session-types.ts'],
     'door',
     'index.ts',
   ],

@@ -2,6 +2,7 @@
 
 export * from './block-types.ts';
 export * from './brand.ts';
+export * from './desk-types.ts';
 export {
   blockRow,
   decodeBlock,
@@ -43,5 +44,8 @@ export * from './door/session.ts';
 export * from './door/slab.ts';
 export * from './errors.ts';
 export * from './limits.ts';
+export * from './log-types.ts';
+export * from './record-types.ts';
 export * from './session-types.ts';
 export * from './types.ts';
+export * from './vault-types.ts';

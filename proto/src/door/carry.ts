@@ -5,7 +5,7 @@
  */
 import { FormatError } from '../errors.ts';
 import { HASH_BYTES, MAX_FRAME_BYTES, SIGNATURE_BYTES } from '../limits.ts';
-import type { CarriedFile, CarriedKind, CarriedTrailer } from '../types.ts';
+import type { CarriedFile, CarriedKind, CarriedTrailer } from '../record-types.ts';
 
 const MAGIC = Uint8Array.from([0x41, 0x4c, 0x51, 0x43, 0x41, 0x52, 0x59]);
 const VERSION = 1;

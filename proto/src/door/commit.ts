@@ -13,12 +13,11 @@ import {
   MAX_WRAPS,
   WRAP_BOX_BYTES,
 } from '../limits.ts';
+import type { HeartbeatBody, ProblemCount } from '../log-types.ts';
 import type {
   ChainPoint,
   CommitBlock,
   CommitHeader,
-  HeartbeatBody,
-  ProblemCount,
   SignedCommit,
   Wrap,
   WrapPurpose,

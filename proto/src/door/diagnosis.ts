@@ -1,6 +1,7 @@
 /** FORMAT.md, "DiagnosisRequestBody"; WIRE.md, "diagnose" and "diagnosis". */
+
+import type { DiagnosisRequestBody } from '../desk-types.ts';
 import { MAX_SIGNED_BODY_BYTES } from '../limits.ts';
-import type { DiagnosisRequestBody } from '../types.ts';
 import { codec } from './codec.ts';
 import { type Field, object, version } from './field.ts';
 import { v1 } from './generated.ts';

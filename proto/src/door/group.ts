@@ -6,7 +6,7 @@ import {
   MAX_SIGNED_BODY_BYTES,
   TAG_BYTES,
 } from '../limits.ts';
-import type { AgentApprovalBody, ApprovedSuccessor, GroupCertificateBody } from '../types.ts';
+import type { AgentApprovalBody, ApprovedSuccessor, GroupCertificateBody } from '../vault-types.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, list, object, optional, refusal, version } from './field.ts';

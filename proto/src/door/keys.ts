@@ -33,7 +33,7 @@ import type {
   KitFile,
   VaultDescriptorBody,
   VaultParameters,
-} from '../types.ts';
+} from '../vault-types.ts';
 import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';

@@ -15,9 +15,9 @@ import type {
   LeafType,
   LogLeaf,
   ReceiptBody,
-  TreeHead,
   TreeHeadBody,
-} from '../types.ts';
+} from '../log-types.ts';
+import type { TreeHead } from '../types.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, optional, refusal, union, version } from './field.ts';

@@ -1,4 +1,12 @@
 /** FORMAT.md, "OperatorCertificateBody" to "Settings". */
+
+import type {
+  PolicyBody,
+  Settings,
+  SettingsBody,
+  SettingsContents,
+  SettingsDetail,
+} from '../desk-types.ts';
 import {
   MAX_AGENT_NAME_CHARS,
   MAX_KEY_FILE_BYTES,
@@ -9,16 +17,7 @@ import {
   MAX_SIGNED_BODY_BYTES,
   TAG_BYTES,
 } from '../limits.ts';
-import type {
-  OperatorCertificateBody,
-  OperatorContents,
-  OperatorPurpose,
-  PolicyBody,
-  Settings,
-  SettingsBody,
-  SettingsContents,
-  SettingsDetail,
-} from '../types.ts';
+import type { OperatorCertificateBody, OperatorContents, OperatorPurpose } from '../vault-types.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';

@@ -15,7 +15,7 @@ import type {
   StoredEvent,
   StoredReferences,
   StoredUploads,
-} from '../types.ts';
+} from '../record-types.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, object, refusal } from './field.ts';
