@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asVaultId, decodeSlab, pieceOf } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
@@ -30,8 +30,8 @@ interface SlabLab extends FsckLab {
 }
 
 /** The lab with one slab of four files. */
-async function slabLab(): Promise<SlabLab> {
-  const place = await lab();
+async function slabLab(packBytes?: number): Promise<SlabLab> {
+  const place = await lab(packBytes);
   const files = place.agent.small(small);
   await opened(place, async (vault) => void (await place.agent.back(vault, files)));
   const slab = files[0]?.items[0];
@@ -73,7 +73,7 @@ async function piecesRead(place: Omit<SlabLab, 'record'>): Promise<boolean[] | s
   });
 }
 
-describe('P2 P6 a slab', () => {
+describe('P2 P6 I-C15 a slab', () => {
   test.each([1, 2, 3, 4])(
     'of which piece %i rotted gives the others, and fsck names the one and its version',
     async (piece) => {
@@ -112,6 +112,25 @@ describe('P2 P6 a slab', () => {
       ...['version-damaged', 'version-damaged'],
     ]);
     expect(await piecesRead(place)).toBe('damaged');
+  });
+
+  test('whose pack is gone is named with its versions, asked for again, and there again', async () => {
+    const place = await slabLab(4096);
+    const { agent, slab, record } = place;
+    rmSync(record.path);
+    const found = codes((await check(place)).findings);
+    expect(new Set(found)).toEqual(new Set(['pack-missing', 'item-missing', 'version-damaged']));
+    expect(await piecesRead(place)).toBe('missing');
+    await opened(place, async (vault) => {
+      expect(await vault.intake.has(agent.lineageId, [slab.id])).toEqual([false]);
+      const again = agent.build(place.files.map(({ draft }) => draft));
+      expect(await vault.intake.commit(agent.agentId, again.bytes, place.world.clock.now)).toEqual({
+        type: 'missing',
+        ids: [slab.id],
+      });
+      await agent.back(vault, place.files);
+    });
+    expect(await piecesRead(place)).toEqual([true, true, true, true]);
   });
 
   test('that lies there with holes is read with them, a version of a hole is named, and a commit that needs it asks for the slab', async () => {

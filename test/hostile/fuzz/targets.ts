@@ -9,8 +9,10 @@ import { decode as decodeCodec, encode as encodeCodec } from '@aliquot/shared/co
 import { buildContent, walkContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { openPiece, proveSlab, SlabBuilder, slabId } from '@aliquot/shared/content/slab';
+import { slabPlan, soundPieces } from '@aliquot/shared/content/slab-proof';
 import { zstdFrameLength } from '@aliquot/shared/content/zstd-frame';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { hashHere } from '@aliquot/shared/hashing/hasher';
 import { readAddressesFile } from '@aliquot/shared/keys/addresses-file';
 import { armor, dearmor } from '@aliquot/shared/keys/armor';
 import { openBundle } from '@aliquot/shared/keys/bundle';
@@ -195,12 +197,23 @@ const storeTargets: readonly FuzzTarget[] = [
     name: 'collector-pack-index',
     seeds: () => [
       plain(Buffer.from(`0000000101${'00000028'}${'00000003'}${'ab'.repeat(32)}`, 'hex')),
+      plain(Buffer.from(`0000000106${'00000028'}${'01000003'}${'ab'.repeat(32)}`, 'hex')),
       utf8('\0\0\0\0'),
     ],
     run: (bytes) => {
       const items = bytes.length < 4 ? 0 : Buffer.from(bytes).readUInt32BE(0);
       const rows = decodeIndex(bytes, { indexOffset: 95, items });
       for (let row = 0; row < (rows?.count ?? 0); row += 1) rows?.row(row);
+    },
+  },
+  {
+    name: 'collector-stored-slab',
+    seeds: () => sampled(slabPieces).map((pieces) => proto.encodeSlab(pieces)),
+    run: (bytes) => {
+      const plan = slabPlan(bytes);
+      const { digests } = hashHere(bytes, plan?.spans ?? []);
+      plan?.holds(bytes, digests.subarray(0, 32), digests);
+      soundPieces(bytes, digests.subarray(0, 32));
     },
   },
   {
