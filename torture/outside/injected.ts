@@ -28,6 +28,8 @@ export interface InjectedWork<Told> {
   prepare(stage: Stage): Promise<void>;
   /** False where only the agent is: then the collector keeps running, in this process. */
   readonly collectorUnderTest: boolean;
+  /** The sources are known when a case begins, and nothing changes them: they are not copied. */
+  readonly sourceStays?: boolean;
   /** The folders whose calls are failed. */
   folders(stage: Stage): readonly string[];
   /**
@@ -44,7 +46,8 @@ const STAGES = 2;
 
 /** A stage at which every case of the work can begin. */
 async function preparedStage<Told>(work: InjectedWork<Told>): Promise<Stage> {
-  const stage = await Stage.open({ collectorInside: !work.collectorUnderTest });
+  const { collectorUnderTest, sourceStays = false } = work;
+  const stage = await Stage.open({ collectorInside: !collectorUnderTest, sourceStays });
   await work.prepare(stage);
   await stage.unserve();
   await stage.keep();

@@ -42,28 +42,37 @@ export class Stage {
   readonly #root: string;
   readonly #port: number;
   readonly #collectorInside: boolean;
+  readonly #sourceStays: boolean;
   #server: { stop(signal?: NodeJS.Signals): Promise<unknown> } | undefined;
 
-  private constructor(root: string, port: number, collectorInside: boolean) {
+  private constructor(
+    root: string,
+    port: number,
+    is: { readonly collectorInside: boolean; readonly sourceStays: boolean },
+  ) {
     this.#root = root;
     this.#port = port;
-    this.#collectorInside = collectorInside;
+    this.#collectorInside = is.collectorInside;
+    this.#sourceStays = is.sourceStays;
   }
 
   /**
    * @param collectorInside the collector is not under test: it serves in this process, which spares
    * its start in every case
+   * @param sourceStays what the instruments wrote is not in the images: an agent that knows it
+   * finds the same files in each case, and no copies of them
    */
   static async open({
     collectorInside = false,
+    sourceStays = false,
   }: {
     collectorInside?: boolean;
+    sourceStays?: boolean;
   } = {}): Promise<Stage> {
-    const stage = new Stage(
-      await mkdtemp(join(tmpdir(), 'aliquot-torture-')),
-      await freePort(),
+    const stage = new Stage(await mkdtemp(join(tmpdir(), 'aliquot-torture-')), await freePort(), {
       collectorInside,
-    );
+      sourceStays,
+    });
     await mkdir(stage.folder);
     const kit = createKit({ name: 'lab', blind: false, nowMs: Date.now() }, systemRandom);
     await writeFile(stage.kit, sealKit(kit, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), {
@@ -87,7 +96,7 @@ export class Stage {
 
   /** Where the instruments write. */
   get source(): string {
-    return join(this.folder, 'data');
+    return join(this.#sourceStays ? this.#root : this.folder, 'data');
   }
 
   get bundle(): string {

@@ -69,6 +69,7 @@ const smallBackup: InjectedWork<Finished> = withFirst(agentCapture, {
   about:
     'capture, sending and receipts of a changed tree of small files, with each system call on the agent folder failed or killed there: the next backup ends it, and both states come back.',
   prepare: changed,
+  sourceStays: true,
   async act(stage, start) {
     await stage.serve();
     return stage.agent(['backup', stage.source, '--json'], start);
