@@ -5,7 +5,9 @@ import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { openBlockKey } from '@aliquot/shared/commit/keys';
 import { openNames } from '@aliquot/shared/commit/open-names';
 import { sealChunk } from '@aliquot/shared/content/seal';
+import { SlabBuilder } from '@aliquot/shared/content/slab';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { type OpenBundle, openBundle } from '@aliquot/shared/keys/bundle';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
@@ -200,10 +202,11 @@ describe('P4: a stolen agent', () => {
     await world?.close();
   });
 
-  it('the attack looks where it should: there are chunks, a page, commits, sealed drafts and a cache, and all rows of LevelDB are seen', async () => {
+  it('the attack looks where it should: there are chunks, a page, pieces of slabs, commits, sealed drafts and a cache, and all rows of LevelDB are seen', async () => {
     const kinds = [...trove.items.values()].map(({ kind }) => kind);
     expect(kinds.filter((kind) => kind === 'chunk').length).toBeGreaterThan(80);
     expect(kinds.filter((kind) => kind === 'page').length).toBeGreaterThanOrEqual(3);
+    expect(kinds.filter((kind) => kind === 'piece').length).toBeGreaterThan(3);
     expect(trove.commits.length).toBeGreaterThanOrEqual(3);
     expect(trove.drafts.length).toBeGreaterThan(10);
     expect(cachedChunks(receipted.material)).toBeGreaterThan(40);
@@ -312,7 +315,7 @@ describe('P4: a stolen agent', () => {
     const { reads, wraps, chunks } = await spoilsOf(vaultSecret);
     expect({ reads, chunks }).toEqual({
       reads: filesIn(all),
-      chunks: [...trove.items.values()].filter(({ kind }) => kind === 'chunk').length,
+      chunks: [...trove.items.values()].filter(({ kind }) => kind !== 'page').length,
     });
     expect(wraps).toBe(
       trove.commits.flatMap((one) => one.wraps.filter(({ recipient }) => recipient === 'vault'))
@@ -320,23 +323,32 @@ describe('P4: a stolen agent', () => {
     );
   });
 
-  it('the honest limit: with the dedup secret a right guess at a whole chunk is confirmed, and a nearly right one is not', async () => {
+  it('the honest limit: with the dedup secret a right guess at a whole chunk, or at all files of a slab, is confirmed, and a nearly right one is not', async () => {
     const keys = vaultKeysFrom(bundle.dedupSecrets, bundle.descriptor);
-    const guess = (text: string): Promise<Clue[]> => {
-      const { key } = sealChunk(keys, Buffer.from(text));
-      return investigate(trove, new Set(), new Set([Buffer.from(key).toString('latin1')]));
+    const confirmed = async (guessed: readonly Uint8Array[]): Promise<string[]> => {
+      const itemKeys = new Set(guessed.map((key) => Buffer.from(key).toString('latin1')));
+      const found = new Thief(trove, await investigate(trove, new Set(), itemKeys), itemKeys);
+      expect({ ...found.spoils, chunks: [] }).toEqual(nothingFound);
+      return [...found.chunks.values()].map((bytes) => bytes.toString('latin1')).sort();
     };
-    const right = smallParameters['patient 4711.txt'];
-    const [clue] = await guess(right);
-    expect(
-      [...new Thief(trove, clue ? [clue] : [], new Set([clue?.key ?? ''])).chunks.values()].map(
-        String,
-      ),
-    ).toEqual([right]);
-    const wrong = await guess(right.replace('48000', '49000'));
-    expect(new Thief(trove, wrong, new Set(wrong.map(({ key }) => key))).spoils).toEqual(
-      nothingFound,
-    );
+    const chunkKey = (text: string) => sealChunk(keys, Buffer.from(text, 'latin1')).key;
+    const scan = [...thief(unsent.candidates).chunks.values()]
+      .map((bytes) => bytes.toString('latin1'))
+      .find((text) => text.startsWith('first scan'));
+    expect(await confirmed([chunkKey(scan ?? '')])).toEqual([scan]);
+    expect(await confirmed([chunkKey(`${scan?.slice(0, -1)}?`)])).toEqual([]);
+    const slabKeys = (files: readonly string[]) => {
+      const builder = new SlabBuilder(keys);
+      for (const file of files) builder.add(Buffer.from(file), sha256(Buffer.from(file)));
+      return builder.seal().pieceKeys;
+    };
+    const names = Object.keys(smallParameters).sort() as (keyof typeof smallParameters)[];
+    const files = names.map((name): string => smallParameters[name]);
+    expect(await confirmed(slabKeys(files))).toEqual([...files].sort());
+    const nearly = files.map((file) => file.replace('48000', '49000'));
+    expect(nearly).not.toEqual(files);
+    expect(await confirmed(slabKeys(nearly))).toEqual([]);
+    expect(await confirmed([chunkKey(smallParameters['patient 4711.txt'])])).toEqual([]);
   });
 
   it('the attack finds a key wherever it is hidden: in a deleted row of LevelDB, behind Snappy, in Base64, in hex', async () => {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ChunkId } from '@aliquot/proto';
 import {
+  type ChunkedSample,
   openQueue,
-  type SampleFile,
   sample,
   temporaryFolder,
 } from '../../agent/testing/queue/support.ts';
@@ -81,7 +81,10 @@ const idOf = (sealed: Uint8Array): ChunkId =>
  * The same file under another name and with other sealed bytes: sealing is not what is measured
  * here.
  */
-function renamed(model: SampleFile, number: number): Pick<SampleFile, 'items' | 'draft' | 'known'> {
+function renamed(
+  model: ChunkedSample,
+  number: number,
+): Pick<ChunkedSample, 'items' | 'draft' | 'known'> {
   const path = Buffer.from(
     `/data/run-${Math.floor(number / 100)}/result-${String(number).padStart(8, '0')}.csv`,
   );

@@ -11,6 +11,8 @@ const LABELS = [
   ...[
     'chunk-subkey',
     'page-subkey',
+    'slab-subkey',
+    'slab-key',
     'gear-seed',
     'gear-table',
     'path-key',
@@ -72,7 +74,7 @@ export function derived(secrets: readonly Uint8Array[], trove: Trove): Set<strin
       for (const salt of salts) take(hkdf(secret, salt, label, 32));
     }
     for (const salt of salts) {
-      const subkeys = ['chunk-subkey', 'page-subkey'].map((name) =>
+      const subkeys = ['chunk-subkey', 'page-subkey', 'slab-subkey'].map((name) =>
         hkdf(secret, salt, `aliquot/v1/${name}`, 32),
       );
       if (salt === places[0])

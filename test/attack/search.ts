@@ -15,10 +15,12 @@ export interface Beginning {
   readonly known: 1 | 4;
 }
 
-/** Bytes under AES-256-GCM. */
+/** Bytes under AES-256-GCM, or under AES-256-CTR alone. */
 export interface SealedTarget {
   readonly name: string;
   readonly nonce: Uint8Array;
+  /** The block of the key stream that meets the first bytes: 2 under GCM, by default; 0 in a slab. */
+  readonly firstBlock?: 0 | 2;
   /** Where in the plaintext four bytes are known, a multiple of 4; 0 by default. */
   readonly at?: number;
   /** The four sealed bytes there. */
@@ -134,17 +136,22 @@ const probe = new Uint32Array(4);
 
 interface SealedWords {
   readonly nonce: Uint32Array;
-  readonly at: number;
+  readonly counter: number;
+  readonly word: number;
   readonly start: number;
   readonly beginnings: readonly Beginning[];
 }
 
-function sealedWords({ nonce, at = 0, start, beginnings }: SealedTarget): SealedWords {
-  return { nonce: words(nonce), at, start: words(start)[0] as number, beginnings };
+function sealedWords(target: SealedTarget): SealedWords {
+  const { nonce, start, beginnings } = target;
+  const first = words(start)[0] as number;
+  return { nonce: words(nonce), ...placeOf(target), start: first, beginnings };
 }
 
-function mayOpen({ nonce, at, start, beginnings }: SealedWords, key: Uint32Array): boolean {
-  const { counter, word } = placeOf(at);
+function mayOpen(
+  { nonce, counter, word, start, beginnings }: SealedWords,
+  key: Uint32Array,
+): boolean {
   aesKey(key);
   aesBlock(nonce[0] as number, nonce[1] as number, nonce[2] as number, counter, probe, 0);
   const plain = ((probe[word] as number) ^ start) >>> 0;
@@ -153,9 +160,12 @@ function mayOpen({ nonce, at, start, beginnings }: SealedWords, key: Uint32Array
   );
 }
 
-/** The block of the key stream, the plaintext's first being number 2, and the word in it. */
-function placeOf(at: number): { readonly counter: number; readonly word: number } {
-  return { counter: 2 + (at >>> 4), word: (at & 15) >>> 2 };
+/** The block of the key stream, and the word in it. */
+function placeOf({ at = 0, firstBlock = 2 }: Pick<SealedTarget, 'at' | 'firstBlock'>): {
+  readonly counter: number;
+  readonly word: number;
+} {
+  return { counter: firstBlock + (at >>> 4), word: (at & 15) >>> 2 };
 }
 
 /** By the first word, or first byte, of the key stream that would give a plaintext's beginning. */
@@ -170,11 +180,13 @@ function byNonce(targets: readonly SealedTarget[]) {
       short: string[][];
     }
   >();
-  for (const { name, nonce, at = 0, start, beginnings } of targets) {
-    const text = `${Buffer.from(nonce).toString('latin1')} ${at}`;
+  for (const target of targets) {
+    const { name, nonce, start, beginnings } = target;
+    const { counter, word } = placeOf(target);
+    const text = `${Buffer.from(nonce).toString('latin1')} ${counter} ${word}`;
     const stream = streams.get(text) ?? {
       nonce: words(nonce),
-      ...placeOf(at),
+      ...{ counter, word },
       long: new Map<number, string[]>(),
       short: noNames(),
     };

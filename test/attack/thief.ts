@@ -1,14 +1,28 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { decodeEntryDraft, decodePage, type References, type VaultId } from '@aliquot/proto';
+import {
+  decodeEntryDraft,
+  decodePage,
+  MAX_PIECE_PLAIN_BYTES,
+  type References,
+  type VaultId,
+} from '@aliquot/proto';
 import { OpenRead, openBlockList } from '@aliquot/shared/commit/block-open';
 import { openBlockKey } from '@aliquot/shared/commit/keys';
-import { decode } from '@aliquot/shared/content/codec';
+import { decode, decodePiece } from '@aliquot/shared/content/codec';
 import { itemHeader } from '@aliquot/shared/content/seal';
 import { boxOpen } from '@aliquot/shared/crypto/box';
-import { aeadOpen, labelled, sha512, ZERO_NONCE } from '@aliquot/shared/crypto/primitives';
+import {
+  aeadOpen,
+  equalBytes,
+  labelled,
+  sha256,
+  sha512,
+  streamCipher,
+  ZERO_NONCE,
+} from '@aliquot/shared/crypto/primitives';
 import type { SearchJob, Suspicion } from './search.ts';
-import { type Trove, targetsOf } from './trove.ts';
+import { itemName, type Trove, targetsOf } from './trove.ts';
 
 const KEY_BYTES = 32;
 const MAX_PLAIN_BYTES = 4 * 1024 * 1024;
@@ -67,7 +81,7 @@ function inThread(job: SearchJob): Promise<Suspicion[]> {
  */
 export class Thief {
   readonly #trove: Trove;
-  /** Plaintexts of chunks, by id in hex. */
+  /** Plaintexts of chunks and pieces, by their names in the trove. */
   readonly chunks = new Map<string, Buffer>();
   readonly pages = new Set<string>();
   /** Paths that list segments gave away. */
@@ -111,6 +125,12 @@ export class Thief {
   #item(id: string, key: Uint8Array): void {
     const item = this.#trove.items.get(id);
     if (item === undefined) return;
+    if (item.kind === 'piece') {
+      const encoded = streamCipher(key, item.bytes);
+      const plain = attempt(() => decodePiece(encoded, item.plainSize ?? MAX_PIECE_PLAIN_BYTES));
+      if (plain !== undefined && this.#isFile(plain)) this.chunks.set(id, Buffer.from(plain));
+      return;
+    }
     for (const vaultId of this.#vaults()) {
       if (item.kind === 'chunk') {
         const encoded = attempt(() =>
@@ -132,9 +152,15 @@ export class Thief {
     }
   }
 
-  #content(content: References, keys: readonly Uint8Array[]): void {
-    for (const [at, { id }] of content.refs.entries())
-      this.#item(Buffer.from(id).toString('hex'), keys[at] ?? new Uint8Array(KEY_BYTES));
+  /** A piece has no tag: only the hash of its file tells a right key from chance. */
+  #isFile(plain: Uint8Array): boolean {
+    const digest = sha256(plain);
+    return this.#trove.published.some((hash) => equalBytes(hash, digest));
+  }
+
+  #content({ refs }: References, keys: readonly Uint8Array[], piece = 0): void {
+    for (const [at, ref] of refs.entries())
+      this.#item(itemName(ref, piece), keys[at] ?? new Uint8Array(KEY_BYTES));
   }
 
   #batch(at: number, key: Uint8Array): void {
@@ -145,7 +171,7 @@ export class Thief {
       if (bytes === undefined) continue;
       this.drafts.add(number);
       const { content, read } = decodeEntryDraft(bytes);
-      this.#content(content, read?.keys ?? []);
+      this.#content(content, read?.keys ?? [], content.piece);
     }
   }
 
@@ -166,7 +192,7 @@ export class Thief {
       const content = rows.entry(slot)?.content;
       if (part === undefined || content === undefined) continue;
       this.reads.add(`${commit} ${slot}`);
-      this.#content(content, part.keys);
+      this.#content(content, part.keys, content.piece);
     }
   }
 

@@ -2,10 +2,11 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   decodePage,
+  decodeSlab,
   decodeStoredCommit,
   type Entry,
+  pieceOf,
   type Ref,
-  type StoredKind,
 } from '@aliquot/proto';
 import { type ReadCommit, readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { ZERO_NONCE } from '@aliquot/shared/crypto/primitives';
@@ -17,10 +18,14 @@ import type { Beginning, SealedTarget, SearchJob } from './search.ts';
  * and nothing else.
  */
 export interface Trove {
-  /** By id in hex. */
+  /** By id in hex; the pieces of a slab by its id and their place, as "id/1". */
   readonly items: ReadonlyMap<
     string,
-    { readonly kind: StoredKind; readonly bytes: Buffer; readonly plainSize: number | undefined }
+    {
+      readonly kind: 'chunk' | 'page' | 'piece';
+      readonly bytes: Buffer;
+      readonly plainSize: number | undefined;
+    }
   >;
   readonly commits: readonly TroveCommit[];
   readonly drafts: readonly TroveDraft[];
@@ -41,10 +46,20 @@ export interface TroveDraft {
   readonly sealed: Uint8Array;
 }
 
+/** The kind of a slab's record in a pack, and in a segment. */
+const PACKED_SLAB = 5;
+const QUEUED_SLAB = 6;
+
 interface RawRecord {
   readonly kind: number;
   readonly id: string;
   readonly payload: Buffer;
+}
+
+/** The name in `Trove.items` of what a reference of this content names. */
+export function itemName({ id }: Pick<Ref, 'id'>, piece: number): string {
+  const name = Buffer.from(id).toString('hex');
+  return piece === 0 ? name : `${name}/${piece}`;
 }
 
 /** Reads the vaults of a collector, and the segments and chain logs of agents' folders. */
@@ -55,13 +70,19 @@ export async function troveOf(
 ): Promise<Trove> {
   const items = new Map<
     string,
-    { kind: StoredKind; bytes: Buffer; plainSize: number | undefined }
+    { kind: 'chunk' | 'page' | 'piece'; bytes: Buffer; plainSize: number | undefined }
   >();
   const commits = new Map<string, TroveCommit>();
   const drafts: TroveDraft[] = [];
-  const takeItem = ({ kind, id, payload }: RawRecord): void => {
+  const takeItem = ({ kind, id, payload }: RawRecord, slabKind: number): void => {
     if (kind === 1 || kind === 2)
       items.set(id, { kind: kind === 1 ? 'chunk' : 'page', bytes: payload, plainSize: undefined });
+    if (kind !== slabKind) return;
+    const slab = decodeSlab(payload);
+    for (let at = 0; at < slab.count; at += 1) {
+      const bytes = Buffer.from(pieceOf(slab, at).sealed ?? []);
+      items.set(`${id}/${at + 1}`, { kind: 'piece', bytes, plainSize: undefined });
+    }
   };
   const takeCommit = (bytes: Uint8Array): void => {
     const commit = readCommit(bytes);
@@ -70,12 +91,12 @@ export async function troveOf(
   };
   const framing = { magic: 'ALQR', file: 40, header: 52, idAt: 16 };
   const vaults = join(collector, 'vaults');
-  for (const record of await records(vaults, '.pack', framing)) takeItem(record);
+  for (const record of await records(vaults, '.pack', framing)) takeItem(record, PACKED_SLAB);
   for (const { kind, payload } of await records(vaults, '.history', framing))
     if (kind === 2) takeCommit(decodeStoredCommit(payload).commit);
   for (const agent of agents) {
     for (const record of await records(join(agent, 'queue', 'segments'), '.seg', framing)) {
-      takeItem(record);
+      takeItem(record, QUEUED_SLAB);
       if (record.kind !== 3) continue;
       const { head, clear, sealedDraft } = decodeVersion(record.payload);
       drafts.push({
@@ -88,14 +109,14 @@ export async function troveOf(
     for (const { kind, payload } of await records(join(agent, 'chain'), '.log', framing))
       if (kind === 16) takeCommit(decodeSignedRecord(payload).commit);
   }
-  const named = (ref: Ref): void => {
-    const item = items.get(Buffer.from(ref.id).toString('hex'));
+  const named = (ref: Ref, piece: number): void => {
+    const item = items.get(itemName(ref, piece));
     if (item !== undefined) item.plainSize = ref.plainSize;
   };
   for (const { entries } of commits.values())
-    for (const { content } of entries) content.refs.forEach(named);
+    for (const { content } of entries) for (const ref of content.refs) named(ref, content.piece);
   for (const { kind, bytes } of items.values())
-    if (kind === 'page') decodePage(bytes).content.refs.forEach(named);
+    if (kind === 'page') for (const ref of decodePage(bytes).content.refs) named(ref, 0);
   return { items, commits: [...commits.values()], drafts, published };
 }
 
@@ -146,7 +167,16 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
       plainSize === undefined
         ? [storedBeginning, zstd]
         : [bytes.length === plainSize + 17 ? storedBeginning : zstd];
-    return { name: `item ${id}`, nonce: ZERO_NONCE, start: bytes.subarray(0, 4), beginnings };
+    const start = bytes.subarray(0, 4);
+    return { name: `item ${id}`, nonce: ZERO_NONCE, start, beginnings };
+  };
+  const piece = (id: string, bytes: Buffer, plainSize: number | undefined): SealedTarget => {
+    // Its frame lacks the magic, so only the codec byte is known. A piece may be of three bytes.
+    const codecs = plainSize === undefined ? [0, 1] : [bytes.length === plainSize + 1 ? 0 : 1];
+    const beginnings = codecs.map((codec) => ({ bytes: codec, known: 1 as const }));
+    const start = Buffer.alloc(4);
+    bytes.copy(start, 0, 0, 4);
+    return { name: `item ${id}`, nonce: ZERO_NONCE, firstBlock: 0, start, beginnings };
   };
   const sealed: SealedTarget[] = [];
   const pages: SearchJob['pages'][number][] = [];
@@ -154,6 +184,7 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
   const publicKeys: SearchJob['publicKeys'][number][] = [];
   for (const [id, { kind, bytes, plainSize }] of trove.items) {
     if (kind === 'chunk') sealed.push(chunk(id, bytes, plainSize));
+    else if (kind === 'piece') sealed.push(piece(id, bytes, plainSize));
     else pages.push(page(id, bytes));
   }
   function page(id: string, bytes: Buffer) {
@@ -205,7 +236,8 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
   for (const [at, { batch, nonce, sealed: draft }] of trove.drafts.entries()) {
     // one key for all of a batch
     if (trove.drafts.findIndex((other) => other.batch === batch) !== at) continue;
-    sealed.push({ name: `draft ${at}`, nonce, start: draft.subarray(0, 4), beginnings: DRAFT });
+    const start = draft.subarray(0, 4);
+    sealed.push({ name: `draft ${at}`, nonce, start, beginnings: DRAFT });
   }
   return { sealed, pages, commits, publicKeys };
 }

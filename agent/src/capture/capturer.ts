@@ -1,7 +1,6 @@
 import type { Completion, EntryDraft } from '@aliquot/proto';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
-import type { Capture } from '../queue/intake/intake.ts';
 import type {
   ContentCache,
   FileReferences,
@@ -11,20 +10,26 @@ import type {
 import type { KnownStat } from '../queue/log/facts.ts';
 import { contentTag } from '../queue/log/payloads.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type BytePath, pathBytes } from '../source/paths.ts';
+import { type BytePath, pathBytes, separator } from '../source/paths.ts';
 import { type Problem, streamsProblem } from '../source/problem.ts';
 import type { Source } from '../source/source.ts';
 import type { SourceStat } from '../source/source-port.ts';
 import type { FoundItem } from './comparison.ts';
 import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
-import { type CaptureQueue, isFull, WindowIntake } from './intake.ts';
+import {
+  type CaptureQueue,
+  isFull,
+  type VersionSink,
+  WindowIntake,
+  type WindowOwner,
+} from './intake.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
 import { resultPath } from './scan.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
 import { claimedMs } from './times.ts';
 import type { Run, UnderWay } from './under-way.ts';
-import type { CaptureJob, CaptureResult } from './window.ts';
+import type { CapturedFile, CaptureJob, CaptureResult } from './window.ts';
 
 /** Something to record: a new state of a path, or that it is gone. */
 export type CaptureTask =
@@ -70,7 +75,6 @@ export type CaptureOutcome =
 
 type PutTask = Extract<CaptureTask, { type: 'put' }>;
 
-const BATCH_FILES = 512;
 const BATCH_BYTES = 64 << 20;
 const platform = process.platform === 'win32' ? 'windows' : 'posix';
 const noTag = new Uint8Array(32);
@@ -161,10 +165,12 @@ export class Capturer {
         if (task.type === 'gone') await this.#gone(task);
         else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
         else {
+          // What waits together expires together: no slab holds files of two classes.
+          if (batch[0] !== undefined && batch[0].source.class !== task.source.class) await turn();
           batch.push(task);
           taken.add(resultOf(task));
           bytes += task.item.stat.size;
-          if (batch.length >= BATCH_FILES || bytes >= BATCH_BYTES) await turn();
+          if (endsRun(batch.length, task.item.path) || bytes >= BATCH_BYTES) await turn();
         }
       }
       throwIfStopped(signal);
@@ -185,23 +191,27 @@ export class Capturer {
     if (tasks.length === 0) return;
     const admitted = await this.#references.admit(tasks.map(candidate));
     const jobs: CaptureJob[] = [];
-    const ended = async (result: CaptureResult, capture: Capture | undefined): Promise<void> => {
+    const ended = async (result: CaptureResult, sink: VersionSink | undefined): Promise<void> => {
       const task = tasks[result.job];
       if (task === undefined) return;
-      await this.#ended(task, result, capture);
+      await this.#ended(task, result, sink);
       taken.done(resultOf(task));
     };
     const read = async (bytes: number): Promise<void> => {
       this.readBytes += bytes;
       await this.#onRead(this.readBytes);
     };
-    const intake = new WindowIntake(
-      this.#queue,
-      (job) => tasks[job]?.source.class,
+    const owner: WindowOwner = {
+      classOf: (job) => tasks[job]?.source.class,
+      isNew: (file) => {
+        const task = tasks[file.job];
+        if (task === undefined) return false;
+        return task.known === undefined || !sameVersion(task.known, this.#knownOf(task, file));
+      },
       ended,
       read,
-      signal,
-    );
+    };
+    const intake = new WindowIntake(this.#queue, owner, signal);
     // What the cache says stays true while a capture is open (I-A9).
     const guard = this.#queue.intake.capture();
     try {
@@ -244,7 +254,19 @@ export class Capturer {
     return { growth };
   }
 
-  async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {
+  /** What is known of a file as it was read. */
+  #knownOf(task: PutTask, { stat, sha256, startedMs }: CapturedFile): KnownStat {
+    return {
+      ...this.#stat(task, stat.size, claimedMs(startedMs)),
+      mtimeNs: stat.mtimeNs,
+      ctimeNs: stat.ctimeNs,
+      ino: stat.ino,
+      mode: stat.mode,
+      contentTag: sha256.length > 0 ? contentTag(sha256) : noTag,
+    };
+  }
+
+  async #ended(task: PutTask, result: CaptureResult, sink: VersionSink | undefined): Promise<void> {
     const { path } = task.item;
     if (result.type === 'problem')
       return this.#onOutcome({ type: 'problem', task, path, problem: result.problem });
@@ -252,17 +274,10 @@ export class Capturer {
     const { stat } = result;
     if (result.type === 'refused') return this.#full(task, stat);
     const isWhole = result.sha256.length > 0;
-    const known: KnownStat = {
-      ...this.#stat(task, stat.size, claimedMs(result.startedMs)),
-      mtimeNs: stat.mtimeNs,
-      ctimeNs: stat.ctimeNs,
-      ino: stat.ino,
-      mode: stat.mode,
-      contentTag: isWhole ? contentTag(result.sha256) : noTag,
-    };
+    const known = this.#knownOf(task, result);
     const before = task.known;
     if (before !== undefined && sameVersion(before, known)) {
-      capture?.abort();
+      sink?.abort();
       await this.#queue.ledger.refresh({
         ...before,
         ...known,
@@ -288,7 +303,7 @@ export class Capturer {
     if (result.oldPart === 'changed' && before !== undefined && isUnproved(before))
       await this.#queue.references.lose(known.path, 'growing-torn');
     try {
-      const into = capture ?? this.#queue.intake.capture(task.source.class);
+      const into = sink ?? this.#queue.intake.capture(task.source.class);
       if (result.growth !== undefined) into.keepGrowth(result.growth);
       await into.putVersion(draft, known);
     } catch (error) {
@@ -401,6 +416,27 @@ export class Capturer {
       },
     };
   }
+}
+
+/** A run of files has as many at least, and … */
+const RUN_FILES = 512;
+/** … at most; after the least of them, one name in so many ends it. */
+const MOST_RUN_FILES = 1024;
+const RUN_ENDS_ONE_OF = 128;
+
+/**
+ * Whether what is captured together ends behind this file. Decided by its name, as far as possible:
+ * a slab ends where a run does, and so the same folders on another PC, or with more or fewer files
+ * in them, soon give the same runs again, and the same slabs.
+ */
+function endsRun(files: number, path: BytePath): boolean {
+  if (files < RUN_FILES) return false;
+  if (files >= MOST_RUN_FILES) return true;
+  // FNV-1a (Fowler, Noll, Vo), 32 bits.
+  let hash = 0x811c9dc5;
+  for (let at = path.lastIndexOf(separator) + 1; at < path.length; at += 1)
+    hash = Math.imul(hash ^ path.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) % RUN_ENDS_ONE_OF === 0;
 }
 
 function resultOf({ item }: PutTask): BytePath {

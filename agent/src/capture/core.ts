@@ -10,6 +10,7 @@ import { gearTable } from '@aliquot/shared/content/gear';
 import { kernels } from '@aliquot/shared/content/kernels/kernels';
 import type { KeyedRef } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
@@ -17,8 +18,15 @@ import { pathBytes } from '../source/paths.ts';
 import { changingProblem, type Problem, problemOf, sameState } from '../source/problem.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
 import { GrowthTracker, type OpenedGrowth, openGrowth, readGrowthHead } from './growth.ts';
+import { emptyFile, isSmall, SmallFiles } from './small-files.ts';
 import { claimedMs, restMs } from './times.ts';
-import type { CaptureExchange, CaptureJob, CaptureResult, CaptureWindow } from './window.ts';
+import type {
+  CapturedSlab,
+  CaptureExchange,
+  CaptureJob,
+  CaptureResult,
+  CaptureWindow,
+} from './window.ts';
 
 /** What sealing needs; `cacheSecret` is this installation's own. */
 export interface CaptureKeys {
@@ -40,6 +48,8 @@ const WINDOW_BYTES = 4 << 20;
 const START_ROOM = 64 << 10;
 const WINDOW_CHUNKS = 512;
 const WINDOW_FILES = 512;
+/** Sealed slabs of one window: with more, the queue would wait for what it could write already. */
+const WINDOW_SLAB_BYTES = 1 << 20;
 const noIndex = new Uint8Array(0);
 /**
  * Reads of a file that keeps changing before it is named as a problem. Test only: tests count them.
@@ -52,11 +62,13 @@ export const MAX_ATTEMPTS = 3;
  */
 export class CaptureRoom {
   readonly table: Int32Array;
+  readonly small: SmallFiles;
   readonly #windowBytes: number;
   readonly #spare: Uint8Array[] = [];
 
   constructor({ vault }: CaptureKeys) {
     this.table = gearTable(vault.gearSeed);
+    this.small = new SmallFiles(vault);
     this.#windowBytes = Math.max(WINDOW_BYTES, 2 * vault.parameters.maxChunkBytes);
   }
 
@@ -85,10 +97,11 @@ interface Attempt {
   aborted: boolean;
 }
 
-interface Piece {
+/** What is sealed as one chunk. */
+interface Chunk {
   readonly attempt: Attempt;
   readonly plain: Uint8Array;
-  /** Undefined for a piece that the cache is not asked about. */
+  /** Undefined where the cache is not asked. */
   readonly cache: { readonly fingerprint: Uint8Array; readonly index: Uint8Array } | undefined;
   /** It ends with the file, not at a cut. */
   readonly isTail: boolean;
@@ -107,9 +120,13 @@ type Ending =
 interface OpenWindow {
   readonly buffer: Uint8Array;
   used: number;
-  readonly pieces: Piece[];
+  readonly chunks: Chunk[];
+  readonly slabs: CapturedSlab[];
   readonly endings: Ending[];
   readonly aborted: number[];
+  /** Files of its slabs, and what those take sealed. */
+  smallFiles: number;
+  slabBytes: number;
   readBytes: number;
 }
 
@@ -120,7 +137,7 @@ interface OpenWindow {
  * Two windows take turns: while the cache is asked about the chunks of one, the next is read; and
  * while one is taken over, the next is sealed. So at most two windows of plaintext and two of
  * sealed items are in memory, whatever the size and number of files; many small files share one
- * window.
+ * window. Files of up to 64 KiB go into slabs instead, and come with them (`small-files.ts`).
  *
  * A file counts as captured only when its state was the same before and after the read and as many
  * bytes came as it says it has; otherwise it is read again, and after `MAX_ATTEMPTS` it is a problem
@@ -168,12 +185,14 @@ export class CaptureCore {
         if (this.#isFull(START_ROOM)) await this.#turn(undefined, 0);
         await this.#file(job);
       }
+      this.#take(this.#room.small.close());
       await this.#turn(undefined, 0);
       await this.#sealing;
       await this.#delivery;
     } finally {
       await Promise.allSettled([this.#lookup, this.#sealing]);
       await Promise.allSettled([this.#delivery]);
+      this.#room.small.clear();
       this.#room.giveBack(this.#window.buffer);
     }
   }
@@ -220,6 +239,7 @@ export class CaptureCore {
         if (!sameState(before, this.#port.fstat(descriptor))) return 'changed';
       }
       if (before.kind !== 'file') return { type: 'vanished', job: job.job };
+      if (isSmall(job, before)) return this.#small(descriptor, job, before, startedMs);
       attempt = this.#begin(job, descriptor, before.size, isGrowing);
       const read = await this.#read(descriptor, attempt, before.size);
       if (read === 'refused') {
@@ -245,6 +265,36 @@ export class CaptureCore {
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     } finally {
       this.#port.close(descriptor);
+    }
+  }
+
+  /** A file that a slab takes whole. */
+  #small(
+    descriptor: number,
+    { job }: CaptureJob,
+    stat: SourceStat,
+    startedMs: number,
+  ): 'changed' | undefined {
+    const { small } = this.#room;
+    const plain = small.read(this.#port, descriptor, stat.size);
+    if (plain === undefined || !sameState(stat, this.#port.fstat(descriptor))) return 'changed';
+    this.#window.readBytes += plain.length;
+    const file = { job, stat, startedMs, digest: sha256(plain) };
+    if (plain.length > 0) this.#take(small.add(plain, file));
+    else {
+      this.#attempts += 1;
+      const result = { type: 'captured' as const, attempt: this.#attempts, ...emptyFile(file) };
+      this.#window.endings.push({ type: 'result', result });
+    }
+    return undefined;
+  }
+
+  #take(slabs: readonly CapturedSlab[]): void {
+    const window = this.#window;
+    for (const slab of slabs) {
+      window.slabs.push(slab);
+      window.smallFiles += slab.files.length;
+      window.slabBytes += slab.sealed.length;
     }
   }
 
@@ -323,36 +373,37 @@ export class CaptureCore {
       window.used += count;
       attempt.hash?.update(block);
       for (const cut of attempt.chunker.push(block)) {
-        this.#piece(attempt, chunkStart, offset + cut, false);
+        this.#chunk(attempt, chunkStart, offset + cut, false);
         chunkStart = offset + cut;
       }
     }
-    if (chunkStart < this.#window.used) this.#piece(attempt, chunkStart, this.#window.used, true);
+    if (chunkStart < this.#window.used) this.#chunk(attempt, chunkStart, this.#window.used, true);
     return total === size ? 'complete' : 'incomplete';
   }
 
-  #piece(attempt: Attempt, from: number, to: number, isTail: boolean): void {
+  #chunk(attempt: Attempt, from: number, to: number, isTail: boolean): void {
     const plain = this.#window.buffer.subarray(from, to);
-    this.#window.pieces.push({ attempt, plain, cache: this.#cacheKeys(plain), isTail });
+    this.#window.chunks.push({ attempt, plain, cache: this.#cacheKeys(plain), isTail });
   }
 
   /**
-   * The cache spares sealing again what an earlier version had. A piece below the smallest chunk is
-   * a small file, or the end of one, and as new as its file: to look it up and to remember it would
-   * cost more than to seal it, which gives the same id anyhow.
+   * The cache spares sealing again what an earlier version had. What is below the smallest chunk is
+   * the end of a file, and as new as that: to look it up and to remember it would cost more than to
+   * seal it, which gives the same id anyhow.
    */
-  #cacheKeys(plain: Uint8Array): Piece['cache'] {
+  #cacheKeys(plain: Uint8Array): Chunk['cache'] {
     if (plain.length < this.#keys.vault.parameters.minChunkBytes) return undefined;
     const fingerprint = chunkFingerprint(this.#keys.cacheSecret, plain);
     return { fingerprint, index: cacheIndex(fingerprint) };
   }
 
   #isFull(room: number): boolean {
-    const { buffer, used, pieces, endings } = this.#window;
+    const { buffer, used, chunks, endings, smallFiles, slabBytes } = this.#window;
     return (
       buffer.length - used < room ||
-      pieces.length >= WINDOW_CHUNKS ||
-      endings.length >= WINDOW_FILES
+      chunks.length >= WINDOW_CHUNKS ||
+      endings.length + smallFiles >= WINDOW_FILES ||
+      slabBytes >= WINDOW_SLAB_BYTES
     );
   }
 
@@ -374,7 +425,7 @@ export class CaptureCore {
    */
   async #turn(carrying: Attempt | undefined, chunkStart: number): Promise<void> {
     const full = this.#window;
-    const asked = full.pieces.filter(({ cache }) => cache !== undefined);
+    const asked = full.chunks.filter(({ cache }) => cache !== undefined);
     const hits =
       asked.length === 0
         ? Promise.resolve([])
@@ -398,7 +449,7 @@ export class CaptureCore {
    */
   async #seal(
     window: OpenWindow,
-    asked: readonly Piece[],
+    asked: readonly Chunk[],
     answer: Promise<readonly (CachedChunk | undefined)[]>,
   ): Promise<void> {
     const sealed = await this.#sealed(window, asked, answer).finally(() =>
@@ -411,31 +462,31 @@ export class CaptureCore {
 
   async #sealed(
     window: OpenWindow,
-    asked: readonly Piece[],
+    asked: readonly Chunk[],
     answer: Promise<readonly (CachedChunk | undefined)[]>,
   ): Promise<CaptureWindow> {
     const answers = await answer;
-    const hits = new Map(asked.map((piece, at) => [piece, answers[at]]));
+    const hits = new Map(asked.map((part, at) => [part, answers[at]]));
     const items: CaptureWindow['items'][number][] = [];
     const cached: CaptureWindow['cached'][number][] = [];
-    const push = ({ attempt, cache, isTail }: Piece, item: KeyedRef): void => {
+    const push = ({ attempt, cache, isTail }: Chunk, item: KeyedRef): void => {
       const of = { attempt: attempt.number, job: attempt.job.job };
       for (const { id, kind, sealed } of attempt.tracker.push(item, cache?.fingerprint, isTail))
         items.push({ ...of, id, kind, sealed });
     };
-    for (const piece of window.pieces) {
-      const { attempt, plain, cache } = piece;
+    for (const part of window.chunks) {
+      const { attempt, plain, cache } = part;
       if (attempt.aborted) continue;
-      const hit = hits.get(piece);
+      const hit = hits.get(part);
       if (cache !== undefined && hit !== undefined && hit.plainSize === plain.length) {
         const key = unmaskKey(cache.fingerprint, hit.id, hit.maskedKey);
-        push(piece, { ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
+        push(part, { ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
         continue;
       }
       const chunk = sealChunk(this.#keys.vault, plain);
       const of = { attempt: attempt.number, job: attempt.job.job };
       items.push({ ...of, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
-      push(piece, { ref: refOf(chunk), key: chunk.key });
+      push(part, { ref: refOf(chunk), key: chunk.key });
       if (cache === undefined) continue;
       const { id, plainSize, epoch } = chunk;
       const { fingerprint, index } = cache;
@@ -476,7 +527,8 @@ export class CaptureCore {
         keys,
       });
     }
-    return { aborted: window.aborted, items, cached, results, readBytes: window.readBytes };
+    const { aborted, slabs, readBytes } = window;
+    return { aborted, items, cached, slabs, results, readBytes };
   }
 
   async #deliver(window: CaptureWindow): Promise<void> {
@@ -487,9 +539,12 @@ export class CaptureCore {
     return {
       buffer: this.#room.take(),
       used: 0,
-      pieces: [],
+      chunks: [],
+      slabs: [],
       endings: [],
       aborted: [],
+      smallFiles: 0,
+      slabBytes: 0,
       readBytes: 0,
     };
   }

@@ -3,7 +3,13 @@ import type { ContentCache } from '../queue/ledger/ledger.ts';
 import { QueueError } from '../queue/log/errors.ts';
 import type { QueuedItem } from '../queue/log/facts.ts';
 import { throwIfStopped } from './stop.ts';
-import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts';
+import type {
+  CapturedFile,
+  CapturedSlab,
+  CaptureExchange,
+  CaptureResult,
+  CaptureWindow,
+} from './window.ts';
 
 /** Whether the queue said that it has no room. */
 export function isFull(error: unknown): boolean {
@@ -16,7 +22,19 @@ export interface CaptureQueue {
   readonly ledger: Pick<ContentCache, 'cacheGetMany'>;
 }
 
-type Ended = (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
+/** Where the version of a captured file goes: a capture of its own, or its slab's. */
+export type VersionSink = Pick<Capture, 'keepGrowth' | 'putVersion' | 'abort'>;
+
+/** Whose the windows are. */
+export interface WindowOwner {
+  classOf(job: number): string | undefined;
+  /** Whether a new version comes of it. Asked before its slab is put. */
+  isNew(file: CapturedFile): boolean;
+  /** What became of a job; `sink` holds what was sealed of it. */
+  ended(result: CaptureResult, sink: VersionSink | undefined): Promise<void>;
+  /** Source bytes were read. */
+  read(bytes: number): Promise<void>;
+}
 
 /**
  * Takes windows over into the queue and hands each ended job on with the capture that holds its
@@ -24,25 +42,17 @@ type Ended = (result: CaptureResult, capture: Capture | undefined) => Promise<vo
  */
 export class WindowIntake implements CaptureExchange {
   readonly #queue: CaptureQueue;
-  readonly #classOf: (job: number) => string | undefined;
-  readonly #ended: Ended;
-  readonly #read: (bytes: number) => Promise<void>;
+  readonly #owner: WindowOwner;
   readonly signal: AbortSignal | undefined;
   readonly #captures = new Map<number, Capture>();
+  /** Captures of slabs, until all of their files are put. */
+  readonly #slabs = new Set<Capture>();
   /** Attempts that found no room, until they end. */
   readonly #full = new Set<number>();
 
-  constructor(
-    queue: CaptureQueue,
-    classOf: (job: number) => string | undefined,
-    ended: Ended,
-    read: (bytes: number) => Promise<void>,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(queue: CaptureQueue, owner: WindowOwner, signal: AbortSignal | undefined) {
     this.#queue = queue;
-    this.#classOf = classOf;
-    this.#ended = ended;
-    this.#read = read;
+    this.#owner = owner;
     this.signal = signal;
   }
 
@@ -53,7 +63,7 @@ export class WindowIntake implements CaptureExchange {
 
   async deliver(window: CaptureWindow): Promise<readonly number[]> {
     throwIfStopped(this.signal);
-    await this.#read(window.readBytes);
+    await this.#owner.read(window.readBytes);
     for (const attempt of window.aborted) {
       this.#captures.get(attempt)?.abort();
       this.#captures.delete(attempt);
@@ -70,13 +80,57 @@ export class WindowIntake implements CaptureExchange {
     // All at once: the queue keeps the order of the calls, and a wait for each would cost more than
     // the work.
     await Promise.all(window.results.map((result) => this.#end(result)));
+    // One after the other: of a queue with little room the first ones get all that they need.
+    for (const slab of window.slabs) await this.#slab(slab);
     return [...this.#full];
   }
 
   /** Drops what belongs to no version: after an error, or nothing. */
   abandon(): void {
-    for (const capture of this.#captures.values()) capture.abort();
+    for (const capture of [...this.#captures.values(), ...this.#slabs]) capture.abort();
     this.#captures.clear();
+    this.#slabs.clear();
+  }
+
+  /** Puts a slab, unless nothing in it is new, and hands its files on in the order of the pieces. */
+  async #slab({ id, sealed, files }: CapturedSlab): Promise<void> {
+    const first = files.find((file) => this.#owner.isNew(file));
+    if (first === undefined) return this.#handOn(files, undefined);
+    const capture = this.#queue.intake.capture(this.#owner.classOf(first.job));
+    this.#slabs.add(capture);
+    try {
+      await capture.putItem({ id, kind: 'slab', sealed, named: true });
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#slabs.delete(capture);
+      // There is no room for it: so there is none for any of its files.
+      for (const { job, stat } of files)
+        await this.#owner.ended({ type: 'refused', job, stat }, undefined);
+      return;
+    }
+    let full: unknown;
+    await this.#handOn(files, {
+      keepGrowth: (state) => capture.keepGrowth(state),
+      putVersion: async (draft, known) => {
+        try {
+          await capture.putShared(draft, known);
+        } catch (error) {
+          // The first version without room ends the capture, and so it is full for those behind it.
+          if (isFull(error)) full = error;
+          throw full ?? error;
+        }
+      },
+      // One file that needs no version ends nothing for its neighbours.
+      abort: () => undefined,
+    });
+    this.#slabs.delete(capture);
+    capture.abort();
+  }
+
+  async #handOn(files: readonly CapturedFile[], sink: VersionSink | undefined): Promise<void> {
+    await Promise.all(
+      files.map((file) => this.#owner.ended({ type: 'captured', attempt: 0, ...file }, sink)),
+    );
   }
 
   async #put(attempt: number, job: number, item: QueuedItem): Promise<void> {
@@ -92,19 +146,19 @@ export class WindowIntake implements CaptureExchange {
   }
 
   #end(result: CaptureResult): Promise<void> {
-    if (result.type !== 'captured') return this.#ended(result, undefined);
+    if (result.type !== 'captured') return this.#owner.ended(result, undefined);
     const { attempt, job, stat } = result;
     const capture = this.#captures.get(attempt);
     this.#captures.delete(attempt);
     return this.#full.delete(attempt)
-      ? this.#ended({ type: 'refused', job, stat }, undefined)
-      : this.#ended(result, capture);
+      ? this.#owner.ended({ type: 'refused', job, stat }, undefined)
+      : this.#owner.ended(result, capture);
   }
 
   #capture(attempt: number, job: number): Capture {
     let capture = this.#captures.get(attempt);
     if (capture === undefined) {
-      capture = this.#queue.intake.capture(this.#classOf(job));
+      capture = this.#queue.intake.capture(this.#owner.classOf(job));
       this.#captures.set(attempt, capture);
     }
     return capture;

@@ -13,7 +13,7 @@ test.runIf(posixOnly('the model of a disk is one of POSIX'))(
       seed,
       random,
       over: () => false,
-      mine: () => random.below(12) === 0,
+      mine: () => random.below(24) === 0,
       log: () => undefined,
     });
     expect(failed).toEqual([]);

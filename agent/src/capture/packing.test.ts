@@ -74,14 +74,16 @@ test('a window arrives at another thread as it was, over a few buffers, and larg
     for (const window of windows) {
       const before = structuredClone(window);
       const { packed, transfer } = packWindow(window);
-      const large = window.items
+      const large = [...window.items, ...window.slabs]
         .filter(({ sealed }) => sealed.length >= 64 << 10)
         .map(({ sealed }) => sealed.buffer);
       expect(transfer).toHaveLength(2 + large.length);
       expect(transfer).toEqual(expect.arrayContaining(large));
       expect(structuredClone(packed, { transfer })).toEqual(before);
     }
-    expect(windows.flatMap(({ results }) => results)).toHaveLength(22);
+    expect(windows.flatMap(({ results }) => results)).toHaveLength(2);
+    const small = windows.flatMap(({ slabs }) => slabs.flatMap(({ files }) => files));
+    expect(small.map(({ job }) => job)).toEqual(Array.from({ length: 20 }, (_, n) => n));
   } finally {
     await bench.close();
   }

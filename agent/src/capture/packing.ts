@@ -2,7 +2,7 @@ import { asChunkId, type ChunkId, type Content } from '@aliquot/proto';
 import { unwritten } from '@aliquot/shared/crypto/bytes';
 import type { SourceStat } from '../source/source-port.ts';
 import type { Found } from '../source/walk.ts';
-import type { CaptureResult, CaptureWindow } from './window.ts';
+import type { CapturedFile, CaptureResult, CaptureWindow } from './window.ts';
 
 /**
  * A batch of a walk as it crosses from the worker: names as one text, numbers as one buffer.
@@ -132,26 +132,28 @@ export function packWindow(window: CaptureWindow): {
   readonly packed: CaptureWindow;
   readonly transfer: ArrayBuffer[];
 } {
-  const { items, cached, results } = window;
-  const owned = items.map(
-    ({ sealed }) => sealed.length >= OWN_FROM_BYTES && sealed.length === sealed.buffer.byteLength,
-  );
-  const sealedItems = new Gathered(
-    items.reduce((sum, { sealed }, at) => sum + (owned[at] === true ? 0 : sealed.length), 0),
-  );
+  const { items, cached, slabs, results } = window;
+  const small = [...items, ...slabs].filter(({ sealed }) => !isOwn(sealed));
+  const gathered = new Gathered(small.reduce((sum, { sealed }) => sum + sealed.length, 0));
   const names = new Gathered(namesLength(window));
-  const transfer = [sealedItems.bytes.buffer, names.bytes.buffer] as ArrayBuffer[];
+  const transfer = [gathered.bytes.buffer, names.bytes.buffer] as ArrayBuffer[];
+  const handOver = (sealed: Uint8Array): Uint8Array => {
+    if (!isOwn(sealed)) return gathered.add(sealed);
+    transfer.push(sealed.buffer as ArrayBuffer);
+    return sealed;
+  };
   const packed: CaptureWindow = {
     ...window,
-    items: items.map((item, at) => {
-      const own = owned[at] === true;
-      if (own) transfer.push(item.sealed.buffer as ArrayBuffer);
-      return {
-        ...item,
-        id: names.addId(item.id),
-        sealed: own ? item.sealed : sealedItems.add(item.sealed),
-      };
-    }),
+    items: items.map((item) => ({
+      ...item,
+      id: names.addId(item.id),
+      sealed: handOver(item.sealed),
+    })),
+    slabs: slabs.map(({ id, sealed, files }) => ({
+      id: names.addId(id),
+      sealed: handOver(sealed),
+      files: files.map((file) => packFile(file, names)),
+    })),
     cached: cached.map(({ attempt, job, index, chunk }) => ({
       ...{ attempt, job, index: names.add(index) },
       chunk: { ...chunk, id: names.addId(chunk.id), maskedKey: names.add(chunk.maskedKey) },
@@ -161,29 +163,42 @@ export function packWindow(window: CaptureWindow): {
   return { packed, transfer };
 }
 
+function isOwn(sealed: Uint8Array): boolean {
+  return sealed.length >= OWN_FROM_BYTES && sealed.length === sealed.buffer.byteLength;
+}
+
 function packResult(result: CaptureResult, names: Gathered): CaptureResult {
-  if (result.type !== 'captured') return result;
+  return result.type === 'captured' ? packFile(result, names) : result;
+}
+
+function packFile<File extends CapturedFile>(file: File, names: Gathered): File {
   const content: Content = {
-    ...result.content,
-    refs: result.content.refs.map((ref) => ({ ...ref, id: names.addId(ref.id) })),
+    ...file.content,
+    refs: file.content.refs.map((ref) => ({ ...ref, id: names.addId(ref.id) })),
   };
   return {
-    ...result,
-    sha256: names.add(result.sha256),
+    ...file,
+    sha256: names.add(file.sha256),
     content,
-    keys: result.keys.map((key) => names.add(key)),
+    keys: file.keys.map((key) => names.add(key)),
   };
 }
 
-function namesLength({ items, cached, results }: CaptureWindow): number {
+function namesLength({ items, cached, slabs, results }: CaptureWindow): number {
   let length = items.reduce((sum, { id }) => sum + id.length, 0);
   for (const { index, chunk } of cached)
     length += index.length + chunk.id.length + chunk.maskedKey.length;
-  for (const result of results) {
-    if (result.type !== 'captured') continue;
-    length += result.sha256.length;
-    for (const { id } of result.content.refs) length += id.length;
-    for (const key of result.keys) length += key.length;
+  for (const { id, files } of slabs) {
+    length += id.length;
+    for (const file of files) length += fileNamesLength(file);
   }
+  for (const result of results) if (result.type === 'captured') length += fileNamesLength(result);
+  return length;
+}
+
+function fileNamesLength({ sha256, content, keys }: CapturedFile): number {
+  let length = sha256.length;
+  for (const { id } of content.refs) length += id.length;
+  for (const key of keys) length += key.length;
   return length;
 }

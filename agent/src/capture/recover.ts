@@ -7,22 +7,22 @@ import type { CaptureExchange, CaptureWindow } from './window.ts';
 /**
  * Seals sources once more to give back chunks that a rolled-back collector lost and no segment has
  * any longer. Sealing is convergent: a file that is still what it was gives the same ids; of a
- * changed one, the unchanged parts do.
+ * changed one, the unchanged parts do. A slab comes again when all of its files, captured together,
+ * are what they were.
  */
 export function recoverFrom(
   host: CaptureHost,
 ): (lost: {
   readonly ids: readonly ChunkId[];
-  readonly paths: readonly Uint8Array[];
+  readonly runs: readonly (readonly Uint8Array[])[];
 }) => AsyncGenerator<QueuedItem, void, void> {
-  return async function* recover({ ids, paths }) {
+  return async function* recover({ ids, runs }) {
     const wanted = new Set(ids.map((id) => Buffer.from(id).toString('latin1')));
-    for (const path of paths) {
+    for (const paths of runs) {
       if (wanted.size === 0) return;
       const handOver = new HandOver();
-      const run = host
-        .capture([{ job: 0, path: bytePath(path) }], handOver)
-        .finally(() => handOver.end());
+      const jobs = paths.map((path, job) => ({ job, path: bytePath(path) }));
+      const run = host.capture(jobs, handOver).finally(() => handOver.end());
       run.catch(() => undefined); // awaited below
       for await (const item of handOver.items()) {
         if (wanted.delete(Buffer.from(item.id).toString('latin1'))) yield item;
@@ -64,6 +64,7 @@ class HandOver implements CaptureExchange {
           this.#window = undefined;
           try {
             for (const { id, kind, sealed } of full.window.items) yield { id, kind, sealed };
+            for (const { id, sealed } of full.window.slabs) yield { id, kind: 'slab', sealed };
           } finally {
             full.taken();
           }

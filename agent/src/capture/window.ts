@@ -22,28 +22,40 @@ export interface CaptureJob {
   };
 }
 
-/** How one job ended. Results come in the order of the jobs. */
+/** A file that was read to its end. */
+export interface CapturedFile {
+  readonly job: number;
+  /** The state of the open file before the read, and after it unless the file is growing. */
+  readonly stat: SourceStat;
+  /** When the read began. */
+  readonly startedMs: number;
+  /** Empty when only what was appended was read, or what does not hold still. */
+  readonly sha256: Uint8Array;
+  /** How this version can be continued: `Capture.keepGrowth`. */
+  readonly growth: Uint8Array | undefined;
+  /**
+   * Whether the part that an earlier version had was found as it had been; undefined when nobody
+   * asked.
+   */
+  readonly oldPart: 'same' | 'changed' | undefined;
+  readonly content: Content;
+  readonly keys: readonly Uint8Array[];
+}
+
+/** A sealed slab with the small files that are its pieces. */
+export interface CapturedSlab {
+  readonly id: ChunkId;
+  readonly sealed: Uint8Array;
+  /** In the order of the pieces, all of them. */
+  readonly files: readonly CapturedFile[];
+}
+
+/**
+ * How one job ended. Results come in the order of the jobs, but for small files: those come with
+ * their slab.
+ */
 export type CaptureResult =
-  | {
-      readonly type: 'captured';
-      readonly job: number;
-      readonly attempt: number;
-      /** The state of the open file before the read, and after it unless the file is growing. */
-      readonly stat: SourceStat;
-      /** When the read began. */
-      readonly startedMs: number;
-      /** Empty when only what was appended was read, or what does not hold still. */
-      readonly sha256: Uint8Array;
-      /** How this version can be continued: `Capture.keepGrowth`. */
-      readonly growth: Uint8Array | undefined;
-      /**
-       * Whether the part that an earlier version had was found as it had been; undefined when
-       * nobody asked.
-       */
-      readonly oldPart: 'same' | 'changed' | undefined;
-      readonly content: Content;
-      readonly keys: readonly Uint8Array[];
-    }
+  | (CapturedFile & { readonly type: 'captured'; readonly attempt: number })
   | { readonly type: 'problem'; readonly job: number; readonly problem: Problem }
   /**
    * Read no further, because the exchange had no room for it; `stat` is the state of the open file
@@ -54,7 +66,7 @@ export type CaptureResult =
   | { readonly type: 'vanished'; readonly job: number };
 
 /**
- * What comes out of capture at a time: sealed items, cache entries and ended jobs, in order. An
+ * What comes out of capture at a time: sealed items, cache entries, slabs and ended jobs, in order. An
  * `attempt` is one read of one file; a file that changed meanwhile is read again under a new
  * number, and the old one is named in `aborted`.
  */
@@ -73,6 +85,7 @@ export interface CaptureWindow {
     readonly index: Uint8Array;
     readonly chunk: CachedChunk;
   }[];
+  readonly slabs: readonly CapturedSlab[];
   readonly results: readonly CaptureResult[];
   /** Source bytes read since the last window. */
   readonly readBytes: number;

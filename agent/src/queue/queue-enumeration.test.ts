@@ -7,6 +7,7 @@ import {
   queueKnown,
   queueRollback,
   queueShort,
+  queueSlabs,
 } from '../../testing/queue/queue-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
@@ -17,6 +18,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 P6 faults of the disk under th
     { scenario: queueFacts, every: 160 },
     { scenario: queueRollback, every: 340 },
     { scenario: queueKnown, every: 300 },
+    { scenario: queueSlabs, every: 300 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, {
       seed: 1,

@@ -33,6 +33,11 @@ export interface SlotsNeeding {
   readonly sure: readonly number[];
   /** Slots with pages that the queue no longer holds: they may need one. */
   readonly possible: readonly number[];
+  /**
+   * The same slots as their files are to be read again: those of one slab together, in the order of
+   * its pieces, for only all of them make it again; each other one alone.
+   */
+  readonly runs: readonly (readonly number[])[];
 }
 
 /** Which slots of a commit need any of these items. */
@@ -44,12 +49,24 @@ export async function slotsNeeding(
   const wanted = new Set(ids.map(nameOf));
   const sure: number[] = [];
   const possible: number[] = [];
+  const runs: number[][] = [];
+  const slabs = new Map<string, { readonly piece: number; readonly slot: number }[]>();
   for (const { slot, entry } of rowsIn(readCommit(commit).rows)) {
-    const answer = await needs(held, entry.content, wanted);
-    if (answer === 'yes') sure.push(slot);
-    if (answer === 'maybe') possible.push(slot);
+    const { content } = entry;
+    const answer = await needs(held, content, wanted);
+    if (answer === 'no') continue;
+    (answer === 'yes' ? sure : possible).push(slot);
+    const [ref] = content.refs;
+    if (content.piece === 0 || ref === undefined) runs.push([slot]);
+    else {
+      const pieces = slabs.get(nameOf(ref.id)) ?? [];
+      pieces.push({ piece: content.piece, slot });
+      slabs.set(nameOf(ref.id), pieces);
+    }
   }
-  return { sure, possible };
+  for (const pieces of slabs.values())
+    runs.push(pieces.sort((a, b) => a.piece - b.piece).map(({ slot }) => slot));
+  return { sure, possible, runs };
 }
 
 async function needs(

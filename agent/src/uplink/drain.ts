@@ -7,8 +7,8 @@ import type {
   TreeHead,
 } from '@aliquot/proto';
 import { readCommit, withoutVersions } from '@aliquot/shared/commit/rows';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { Losses } from '../queue/ledger/ledger.ts';
+import { isProved } from '../queue/log/formats.ts';
 import type {
   CommitChain,
   CommitSigner,
@@ -220,9 +220,14 @@ export class Drain {
     const wanted = new Map(ids.map((id) => [nameOf(id), id]));
     if (recover === undefined) return ids;
     const need = await slotsNeeding(queue.items, bytes, ids);
-    const paths = await queue.losses.pathsOf(commit.sequence, [...need.sure, ...need.possible]);
-    for await (const item of recover({ ids, paths })) {
-      if (!wanted.has(nameOf(item.id)) || !equalBytes(sha256(item.sealed), item.id)) continue;
+    const paths = await queue.losses.pathsOf(commit.sequence, need.runs.flat());
+    let at = 0;
+    const runs = need.runs.map(({ length }) => {
+      at += length;
+      return paths.slice(at - length, at).filter((path) => path !== undefined);
+    });
+    for await (const item of recover({ ids, runs })) {
+      if (!wanted.has(nameOf(item.id)) || !isProved(item)) continue;
       wanted.delete(nameOf(item.id));
       await this.#uploader.send(item);
     }

@@ -1,7 +1,14 @@
-import type { ChunkId, ServerFrame } from '@aliquot/proto';
-import { splitItems } from '@aliquot/proto';
+import {
+  type ChunkId,
+  FormatError,
+  type ServerFrame,
+  type StoredKind,
+  splitItems,
+} from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
+import { SealError } from '@aliquot/shared/content/errors';
+import { proveSlab } from '@aliquot/shared/content/slab';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
@@ -66,13 +73,26 @@ export async function* askItems(
     }))) {
       if (frame.type !== 'chunkData') throw unexpected('a fetch', frame);
       for (const { id, kind, bytes } of splitItems(frame.items, body)) {
-        yield equalBytes(sha256(bytes), id)
-          ? { id, kind, bytes: bytes.slice() }
-          : { id, missing: true };
+        yield isOf(id, kind, bytes) ? { id, kind, bytes: bytes.slice() } : { id, missing: true };
       }
       for (const id of frame.missing) yield { id, missing: true };
       if (frame.last) break;
     }
+  }
+}
+
+/**
+ * Whether an answer is what its id stands for. Of a slab that is its directory: a piece that is not
+ * here, or has rotted, must not cost the others, and is found when it is opened.
+ */
+function isOf(id: ChunkId, kind: StoredKind, bytes: Uint8Array): boolean {
+  if (kind !== 'slab') return equalBytes(sha256(bytes), id);
+  try {
+    proveSlab(id, bytes);
+    return true;
+  } catch (error) {
+    if (error instanceof SealError || error instanceof FormatError) return false;
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { put, type SampleFile, sample } from '../../testing/queue/support.ts';
+import { put, putSlab, type SampleFile, sample, sampleSlab } from '../../testing/queue/support.ts';
 import { startAgent, type UplinkTestAgent, vault } from '../../testing/uplink/test-agent.ts';
 import { TestCollector } from '../../testing/uplink/test-collector.ts';
 
@@ -30,26 +30,28 @@ function filesUnder(dir: string): string[] {
 function keysFound(dir: string, files: readonly SampleFile[]): number {
   const all = filesUnder(dir).map((path) => readFileSync(path));
   const keys = files.flatMap(({ items, draft }) => [
-    ...items.map(({ key }) => key),
+    ...items.flatMap((item) => ('key' in item ? [item.key as Uint8Array] : [])),
     ...(draft.read?.keys ?? []),
   ]);
   return keys.filter((key) => all.some((bytes) => bytes.includes(Buffer.from(key)))).length;
 }
 
 test.runIf(posixOnly('on Windows nobody reads the files of a running LevelDB'))(
-  'I-A3, P4: neither before nor after the receipt does any file of the agent hold a chunk or page key in clear',
+  'I-A3, P4: neither before nor after the receipt does any file of the agent hold a key of a chunk, page or piece in clear',
   async () => {
     const url = await collector.listen();
     agent = await startAgent(url, { selfRestore: false, start: false });
     const files = [sample('/data/a', 3), sample('/data/many', 70, 90), sample('/data/c')];
+    const small = sampleSlab(['/data/x', '/data/y']);
     for (const file of files) await put(agent.queue, file);
+    await putSlab(agent.queue, small);
     await agent.queue.sync();
-    expect(keysFound(agent.dir, files)).toBe(0);
+    expect(keysFound(agent.dir, [...files, ...small])).toBe(0);
     agent.uplink.start();
     await agent.uplink.drained();
     await agent.uplink.stop();
     await agent.queue.close();
-    expect(keysFound(agent.dir, files)).toBe(0);
+    expect(keysFound(agent.dir, [...files, ...small])).toBe(0);
   },
 );
 

@@ -161,5 +161,6 @@ export type UplinkEvent =
  */
 export type Recover = (request: {
   readonly ids: readonly ChunkId[];
-  readonly paths: readonly Uint8Array[];
+  /** Paths of the files, each run to be captured in one go and in this order. */
+  readonly runs: readonly (readonly Uint8Array[])[];
 }) => AsyncIterable<QueuedItem>;

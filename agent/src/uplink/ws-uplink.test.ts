@@ -4,7 +4,7 @@ import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { collect, put, sample } from '../../testing/queue/support.ts';
+import { collect, put, putSlab, sample, sampleSlab } from '../../testing/queue/support.ts';
 import {
   startAgent,
   testIdentity,
@@ -322,8 +322,8 @@ describe('a hostile or broken collector', () => {
     const found = sample('/data/c', 3);
     const asked: string[] = [];
     agent = await restarted(agent, {
-      async *recover({ paths }) {
-        asked.push(...paths.map((path) => Buffer.from(path).toString()));
+      async *recover({ runs }) {
+        asked.push(...runs.flat().map((path) => Buffer.from(path).toString()));
         for (const { id, kind, sealed } of found.items) yield { id, kind, sealed };
       },
     });
@@ -336,6 +336,41 @@ describe('a hostile or broken collector', () => {
     expect(names).toContain('/data/b');
     expect(names).not.toContain('/data/c');
     expect(await agent.queue.ledger.known(Buffer.from('/data/b'))).toBeUndefined();
+  });
+
+  test('P1: a slab goes out once for all of its files, and after a rollback comes again from all of them together', async () => {
+    let agent = await start({ queue: { keptBytes: 0, segmentBytes: 2048 } });
+    const names = ['/data/x', '/data/y', '/data/z'];
+    const files = sampleSlab(names);
+    const slab = files[0]?.items[0];
+    if (slab === undefined) throw new Error('no slab');
+    await capture(agent, '/data/a');
+    await agent.uplink.drained();
+    const before = collector.snapshot();
+    collector.frames.length = 0;
+    await putSlab(agent.queue, files);
+    await agent.queue.sync();
+    await agent.uplink.drained();
+    const sent = collector.frames.flatMap((frame) => (frame.type === 'chunks' ? frame.items : []));
+    expect(sent).toEqual([{ id: slab.id, kind: 'slab', size: slab.sealed.length }]);
+    await capture(agent, '/data/e', '/data/f');
+    await agent.uplink.drained();
+    const lost = await collector.head();
+    collector.putBack(before);
+    await collector.reopen([lost]);
+    const asked: string[][] = [];
+    agent = await restarted(agent, {
+      async *recover({ runs }) {
+        asked.push(...runs.map((run) => run.map((path) => Buffer.from(path).toString())));
+        yield { ...slab, sealed: slab.sealed.slice(0, -1) };
+        yield slab;
+      },
+    });
+    await agent.uplink.drained();
+    expect(asked).toContainEqual(names);
+    const missing = (await collect(agent.queue.losses.list())).map(({ path }) => String(path));
+    for (const name of names) expect(missing).not.toContain(name);
+    expect(collector.snapshot().items.get(Buffer.from(slab.id).toString('hex'))?.kind).toBe('slab');
   });
 
   test('an item that the collector names as missing is sent again', async () => {

@@ -17,8 +17,14 @@ interface Meddling {
   do(disk: ModelDisk, path: string, turn: number): void;
 }
 
-const before = Buffer.from(noise('before', 200_000));
-const after = Buffer.from(noise('after', 200_000));
+/** Of a file that is cut into chunks, and of one that is a piece of a slab. */
+const sizes = [200_000, 9_000] as const;
+const before = Buffer.from(noise('before', sizes[0]));
+const after = Buffer.from(noise('after', sizes[0]));
+
+/** As much of it as the file has now, or all where it is gone. */
+const like = (content: Buffer, disk: ModelDisk, path: string): Buffer =>
+  content.subarray(0, disk.contentOf(path)?.length ?? content.length);
 
 const now = (disk: ModelDisk, path: string): Buffer => disk.contentOf(path) ?? Buffer.alloc(0);
 
@@ -41,11 +47,12 @@ const meddlings: readonly Meddling[] = [
   { name: 'is emptied', do: (disk, path) => disk.write(path, Buffer.alloc(0)) },
   {
     name: 'is rewritten in place',
-    do: (disk, path, turn) => disk.write(path, turn % 2 === 0 ? after : before),
+    do: (disk, path, turn) => disk.write(path, like(turn % 2 === 0 ? after : before, disk, path)),
   },
   {
     name: 'is rewritten in place and its time set back',
-    do: (disk, path, turn) => disk.writeAndSetTimeBack(path, turn % 2 === 0 ? after : before),
+    do: (disk, path, turn) =>
+      disk.writeAndSetTimeBack(path, like(turn % 2 === 0 ? after : before, disk, path)),
   },
   {
     name: 'has its first and its last bytes changed',
@@ -58,7 +65,7 @@ const meddlings: readonly Meddling[] = [
   },
   {
     name: 'is replaced by rename',
-    do: (disk, path, turn) => disk.replace(path, turn % 2 === 0 ? after : before),
+    do: (disk, path, turn) => disk.replace(path, like(turn % 2 === 0 ? after : before, disk, path)),
   },
   { name: 'is deleted', do: (disk, path) => disk.remove(path) },
   {
@@ -89,6 +96,7 @@ const errors = [
 /** How one file is disturbed while it is backed up, from the given call on. */
 interface Case {
   readonly name: string;
+  readonly size: number;
   /** The file was written just now, within the tick of the kernel’s clock, or long ago. */
   readonly fresh: boolean;
   /** It was captured before. */
@@ -103,16 +111,30 @@ interface Case {
 const MOST_CALLS = 40;
 
 function* cases(calls: number): Generator<Case> {
+  for (const size of sizes) yield* casesOf(size, calls);
+}
+
+function* casesOf(size: number, calls: number): Generator<Case> {
   for (const known of [false, true]) {
     for (let at = 0; at <= calls; at += 1) {
       for (const always of [false, true]) {
         for (const fresh of [false, true]) {
           for (const meddling of meddlings)
-            yield { name: meddling.name, fresh, known, at, always, meddling, error: undefined };
+            yield {
+              name: meddling.name,
+              size,
+              fresh,
+              known,
+              at,
+              always,
+              meddling,
+              error: undefined,
+            };
         }
         for (const error of errors) {
           yield {
             name: `fails with ${error}`,
+            size,
             fresh: false,
             known,
             at,
@@ -150,7 +172,7 @@ export async function disturbedReads(context: TortureContext): Promise<TortureCo
       if (wrong === undefined) continue;
       const when = one.always ? `at every call from ${one.at} on` : `before call ${one.at}`;
       failed.push(
-        `case ${number}: a ${one.known ? 'known' : 'new'}${one.fresh ? ', fresh' : ''} file ${one.name} ${when}: ${wrong}`,
+        `case ${number}: a ${one.known ? 'known' : 'new'}${one.fresh ? ', fresh' : ''} file of ${one.size} bytes ${one.name} ${when}: ${wrong}`,
       );
     }
     return { injected, passed: injected - failed.length, failed, whole: true };
@@ -180,11 +202,12 @@ async function disturbOnce(
     const content = disk.contentOf(path);
     if (content !== undefined) states.push(content);
   };
-  disk.write(path, one.known ? Buffer.from('an earlier state') : before);
+  const content = before.subarray(0, one.size);
+  disk.write(path, one.known ? Buffer.from('an earlier state') : content);
   if (one.known) {
     bench.clock.ms += 60_000;
     await bench.backup(name);
-    disk.write(path, before);
+    disk.write(path, content);
   }
   note();
   if (!one.fresh) bench.clock.ms += 60_000;

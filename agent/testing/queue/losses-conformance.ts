@@ -9,7 +9,7 @@ export function lossesConformance(current: () => Queue, reopen: () => Promise<vo
     for (const file of files) await put(current(), file);
     expect(await drainAll(current())).toBe(1);
     expect(
-      (await current().losses.pathsOf(1, [1])).map((path) => Buffer.from(path).toString()),
+      (await current().losses.pathsOf(1, [1])).map((path) => path && Buffer.from(path).toString()),
     ).toEqual(['/data/b']);
     await current().losses.record(1, [1]);
     await reopen();

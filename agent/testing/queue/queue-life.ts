@@ -12,10 +12,12 @@ import {
   collect,
   put,
   putGone,
+  putSlab,
   queueOptions,
   receiptFor,
   type SampleFile,
   sampleFile,
+  sampleSlab,
   testSigner,
 } from './support.ts';
 
@@ -90,6 +92,18 @@ export class QueueLife implements Life<Queue> {
     return this.step(`capture ${files.map(([name]) => name).join(' ')}`, async (queue) => {
       const made = files.map(([name, chunks, bytes]) => this.file(name, chunks, bytes));
       for (const file of made) await put(queue, file);
+      await queue.sync();
+      for (const file of made) this.#owed.push({ file, gone: false });
+    });
+  }
+
+  /** Captures small files in one slab, and syncs. */
+  captureSlab(...names: readonly string[]): this {
+    return this.step(`capture the slab of ${names.join(' ')}`, async (queue) => {
+      this.#captureTime += 1000;
+      const paths = names.map((name) => `/data/${name}`);
+      const made = sampleSlab(paths, 300, this.#captureTime);
+      await putSlab(queue, made);
       await queue.sync();
       for (const file of made) this.#owed.push({ file, gone: false });
     });

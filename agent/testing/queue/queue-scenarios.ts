@@ -58,6 +58,20 @@ export const queueRollback: CrashScenario = {
   },
 };
 
+/** Slabs of small files: captured, rotated, signed, receipted, lost and found. */
+export const queueSlabs: CrashScenario = {
+  name: 'queue-slabs',
+  about:
+    'as queue-day, for a queue of small files in slabs: no version without its slab, and none of a slab waits for another; some are dropped, and asked for again after a rollback',
+  proves: ['P1', 'P5', 'P6'],
+  begin: async (root, random) => {
+    const life = new QueueLife(root, random, { segmentBytes: 3000, keptBytes: 2500 });
+    life.captureSlab('a', 'b', 'c').capture(['large', 2]).sign();
+    life.captureSlab('a', 'd').gone('b').drain().captureSlab('e', 'f', 'g', 'h').drain();
+    return life.unreceipt(1).captureSlab('c', 'i').sign().drain();
+  },
+};
+
 /** What a fork, the sweep and a full queue leave in the log. */
 export const queueFacts: CrashScenario = {
   name: 'queue-facts',
@@ -241,6 +255,7 @@ export const crashScenarios: Readonly<Record<string, CrashScenario>> = { queueIn
 export const queueScenarios: readonly TortureScenario[] = [
   queueDay,
   queueRollback,
+  queueSlabs,
   queueFacts,
   queueIndex,
   queueKnown,

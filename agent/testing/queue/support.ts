@@ -17,14 +17,15 @@ import {
 import { sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit } from '@aliquot/shared/commit/commit';
 import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/cache-key';
-import { buildContent } from '@aliquot/shared/content/pages';
+import { type BuiltContent, buildContent } from '@aliquot/shared/content/pages';
 import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
+import { SlabBuilder } from '@aliquot/shared/content/slab';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
-import type { KnownStat } from '../../src/queue/log/facts.ts';
+import type { KnownStat, QueuedItem } from '../../src/queue/log/facts.ts';
 import { chainFormat } from '../../src/queue/log/formats.ts';
 import { IndexStore, indexOptions } from '../../src/queue/log/index-store.ts';
 import { queuePaths } from '../../src/queue/log/open-queue.ts';
@@ -96,9 +97,14 @@ export async function indexOf(dataDir: string): Promise<IndexStore> {
 export interface SampleFile {
   readonly path: Uint8Array;
   readonly chunks: readonly { readonly plain: Uint8Array; readonly sealed: SealedItem }[];
-  readonly items: readonly SealedItem[];
+  readonly items: readonly QueuedItem[];
   readonly draft: EntryDraft;
   readonly known: KnownStat;
+}
+
+/** A sample whose items are chunks and pages. */
+export interface ChunkedSample extends SampleFile {
+  readonly items: readonly SealedItem[];
 }
 
 /** Repeatable bytes that do not compress. */
@@ -111,13 +117,28 @@ export function sampleFile(
   name: string,
   parts: readonly Uint8Array[],
   capturedAtMs = FIXTURE_TIME_MS,
-): SampleFile {
-  const path = Buffer.from(name);
+): ChunkedSample {
   const chunks = parts.map((plain) => ({ plain, sealed: sealChunk(keys, plain) }));
   const built = buildContent(
     keys,
     chunks.map(({ sealed }) => ({ ref: refOf(sealed), key: sealed.key })),
   );
+  const made = describe(name, parts, built, capturedAtMs);
+  return {
+    ...made,
+    chunks,
+    items: [...chunks.map(({ sealed }) => sealed), ...built.pages],
+  };
+}
+
+/** Draft and known state of a file with this content. */
+function describe(
+  name: string,
+  parts: readonly Uint8Array[],
+  built: Pick<BuiltContent, 'content' | 'keys'>,
+  capturedAtMs: number,
+): Pick<SampleFile, 'path' | 'draft' | 'known'> {
+  const path = Buffer.from(name);
   const size = parts.reduce((sum, part) => sum + part.length, 0);
   const digest = sha256(...parts);
   const draft: EntryDraft = {
@@ -153,17 +174,39 @@ export function sampleFile(
     capturedAtMs,
     resultPathLength: 0,
   };
-  return {
-    path,
-    chunks,
-    items: [...chunks.map(({ sealed }) => sealed), ...built.pages],
-    draft,
-    known,
-  };
+  return { path, draft, known };
+}
+
+/** Small files in one slab, sealed as capture would. */
+export function sampleSlab(
+  names: readonly string[],
+  bytes = 200,
+  capturedAtMs = FIXTURE_TIME_MS,
+): readonly SampleFile[] {
+  const builder = new SlabBuilder(keys);
+  const plains = names.map((name) => noise(`${name} ${capturedAtMs}`, bytes));
+  for (const plain of plains) builder.add(plain, sha256(plain));
+  const { id, kind, sealed, epoch, pieceKeys } = builder.seal();
+  return names.map((name, index) => {
+    const plain = plains[index] ?? new Uint8Array();
+    const content = { depth: 0, piece: index + 1, refs: [{ id, plainSize: plain.length, epoch }] };
+    const built = { content, keys: pieceKeys.slice(index, index + 1) };
+    const made = describe(name, [plain], built, capturedAtMs);
+    return { ...made, chunks: [], items: [{ id, kind, sealed }] };
+  });
+}
+
+/** Puts the files of one slab as capture does: the slab once, then each version. Not synced. */
+export async function putSlab(queue: Queue, files: readonly SampleFile[]): Promise<void> {
+  const capture = queue.intake.capture();
+  const [item] = files[0]?.items ?? [];
+  if (item !== undefined) await capture.putItem(item);
+  for (const { draft, known } of files) await capture.putShared(draft, known);
+  capture.abort();
 }
 
 /** A file of `count` chunks of `size` bytes each, all different. */
-export function sample(name: string, count = 1, size = 200): SampleFile {
+export function sample(name: string, count = 1, size = 200): ChunkedSample {
   return sampleFile(
     name,
     Array.from({ length: count }, (_, index) => noise(`${name} ${index}`, size)),

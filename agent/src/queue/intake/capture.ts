@@ -96,6 +96,10 @@ export class QueueCapture implements Capture {
     }
   }
 
+  putShared(draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
+    return this.#open ? this.#host.putVersion(this, draft, known) : Promise.reject(ended());
+  }
+
   abort(): void {
     this.#open = false;
     this.dropped = true;
@@ -150,6 +154,12 @@ export class Holds {
   added(capture: QueueCapture, bytes: number): void {
     capture.itemBytes += bytes;
     this.#count(capture.class, bytes);
+  }
+
+  /** What this capture has added counts for a version now. */
+  counted(capture: QueueCapture): void {
+    this.#count(capture.class, -capture.itemBytes);
+    capture.itemBytes = 0;
   }
 
   /** Forgets a capture; repeating is harmless. */

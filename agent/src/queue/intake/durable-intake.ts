@@ -5,7 +5,7 @@ import {
   encodeEntryDraft,
   MAX_SEALED_CHUNK_BYTES,
 } from '@aliquot/proto';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { DurableReferences } from '../ledger/durable-references.ts';
 import { growthSlot } from '../ledger/rows.ts';
@@ -14,6 +14,7 @@ import type { Joined, QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
+import { isProved } from '../log/formats.ts';
 import {
   decodeCommitPlace,
   decodeItemPlace,
@@ -222,7 +223,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       holds.hold(capture, place.file);
       return;
     }
-    if (item.named !== true && !equalBytes(sha256(item.sealed), item.id))
+    if (item.named !== true && !isProved(item))
       throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
     if (!this.#meter.fits(capture.class, item.sealed.length))
       await this.#requireSpace(capture, capture.class, item.sealed.length);
@@ -278,6 +279,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       references.replaced(path, unreferenced !== undefined);
       this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
       onward.versionPut(entry, draft, encoded.length);
+      holds.counted(capture);
     };
     await core.append('version', payload, undefined, applied, head);
     // Behind the version, which protects what they name; and in portions, for a file of 100 GB has

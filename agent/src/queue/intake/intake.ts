@@ -45,13 +45,13 @@ export interface QueueIntake {
 }
 
 /**
- * One version on its way in. Put its items (pages after the chunks they name), then the version; or
- * `abort`. Until then the queue holds every segment that the items lie in. Items of an aborted
- * capture are dropped with their segment.
+ * One version on its way in, or the versions of one slab's files. Put the items (pages after the
+ * chunks they name), then the version; or `abort`. Until then the queue holds every segment that the
+ * items lie in. Items of an aborted capture are dropped with their segment.
  */
 export interface Capture {
   /**
-   * Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied
+   * Appends a sealed chunk, page or slab unless the queue holds it. The bytes are written or copied
    * before it resolves. `QUEUE_FULL` when it would pass the budget: the capture has then ended as
    * if aborted.
    */
@@ -72,6 +72,12 @@ export interface Capture {
    * undefined for kind `gone`, which forgets the path. The path of `known` must equal the draft's.
    */
   putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
+  /**
+   * As `putVersion`, for one of several versions that need the same items, as files of one slab do:
+   * the capture stays open until it is aborted, which leaves alone what was put by then. The items'
+   * bytes count for the first of them. `QUEUE_FULL` ends it.
+   */
+  putShared(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
   abort(): void;
 }
 

@@ -84,9 +84,13 @@ export class DurableLosses implements Losses {
     });
   }
 
-  async pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]> {
+  async pathsOf(
+    sequence: number,
+    slots: readonly number[],
+  ): Promise<readonly (Uint8Array | undefined)[]> {
     const entries = await this.#core.change(() => entriesOf(this.#core.files, sequence, slots));
-    return [...(await askIndex(this.#core, (index) => namesOf(index, entries))).values()];
+    const names = await askIndex(this.#core, (index) => namesOf(index, entries));
+    return entries.map((entry) => names.get(entry));
   }
 }
 

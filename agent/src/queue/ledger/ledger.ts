@@ -134,8 +134,8 @@ export interface Losses {
    */
   acknowledge(seen: readonly number[]): Promise<void>;
   /**
-   * Paths of known files whose newest version is one of these slots of a commit: what should be
-   * read again.
+   * Paths of the files in these slots of a commit, in their order, where that is the newest version
+   * that is known of them: what should be read again.
    */
-  pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]>;
+  pathsOf(sequence: number, slots: readonly number[]): Promise<readonly (Uint8Array | undefined)[]>;
 }

@@ -83,6 +83,7 @@ export async function applyRecord(
   switch (header.kind) {
     case 'chunk':
     case 'page':
+    case 'slab':
       index.put(rawKey('i', header.digest), encodeItemPlace({ ...at, kind: header.kind }));
       return nothingApplied;
     case 'version':

@@ -1,14 +1,13 @@
-import type { ChunkId, EntryKind } from '@aliquot/proto';
-import type { SealedKind } from '@aliquot/shared/content/seal';
+import type { ChunkId, EntryKind, StoredKind } from '@aliquot/proto';
 
 /*
  * What records say, as the rooms above hand it over and get it back.
  */
 
-/** A sealed chunk or page. */
+/** A sealed chunk, page or slab. */
 export interface QueuedItem {
   readonly id: ChunkId;
-  readonly kind: SealedKind;
+  readonly kind: StoredKind;
   readonly sealed: Uint8Array;
   /** The id was made from these very bytes in this process, so it need not be made once more. */
   readonly named?: boolean;

@@ -1,5 +1,9 @@
+import { MAX_SLAB_BYTES, type StoredKind } from '@aliquot/proto';
+import { slabPlan } from '@aliquot/shared/content/slab-proof';
 import type { FileFormat, RecordFault, RecordHeader } from '@aliquot/shared/records/format';
+import { payloadMatches } from '@aliquot/shared/records/payload';
 import { QueueError, type QueueErrorCode } from './errors.ts';
+import type { QueuedItem } from './facts.ts';
 
 /*
  * The two record logs of the queue: FORMAT.md, "Queue segment". Segments hold what is captured, the
@@ -17,7 +21,7 @@ const limits = <K extends string>(codes: Readonly<Record<K, number>>) =>
     Object.entries(codes).map(([kind, code]) => [kind, { code, maxBytes: MAX_PAYLOAD_BYTES }]),
   ) as FileFormat<K>['kinds'];
 
-const segmentCodes = { chunk: 1, page: 2, version: 3, refresh: 4, problem: 5 } as const;
+const segmentCodes = { chunk: 1, page: 2, version: 3, refresh: 4, problem: 5, slab: 6 } as const;
 const chainCodes = {
   signed: 16,
   receipt: 17,
@@ -32,6 +36,12 @@ const chainCodes = {
 } as const;
 
 export type SegmentKind = keyof typeof segmentCodes;
+
+/** Whether a record is a stored item: its digest is its id then. */
+export function isItem(kind: RecordKind): kind is StoredKind {
+  return kind === 'chunk' || kind === 'page' || kind === 'slab';
+}
+
 export type ChainKind = keyof typeof chainCodes;
 export type RecordKind = SegmentKind | ChainKind;
 
@@ -66,15 +76,25 @@ const wayOut: Readonly<Record<RecordFault, string>> = {
 const error = (fault: RecordFault, says: string): QueueError =>
   new QueueError(codeOf[fault], `${says}${wayOut[fault]}`);
 
+const segmentKinds: FileFormat<SegmentKind>['kinds'] = {
+  ...limits(segmentCodes),
+  slab: { code: segmentCodes.slab, maxBytes: MAX_SLAB_BYTES, plan: slabPlan },
+};
+
 export const segmentFormat: FileFormat<SegmentKind> = {
   name: 'queue segment',
   magic: 'ALQSEGM',
   suffix: '.seg',
-  kinds: limits(segmentCodes),
+  kinds: segmentKinds,
   // Each proves itself, and a version whose items are not there is named as lost.
   keepsUnsynced: true,
   error,
 };
+
+/** Whether an item is what its id stands for. */
+export function isProved({ id, kind, sealed }: QueuedItem): boolean {
+  return payloadMatches(segmentKinds[kind], { length: sealed.length, digest: id }, sealed);
+}
 
 export const chainFormat: FileFormat<ChainKind> = {
   name: 'chain log',

@@ -1,3 +1,4 @@
+import { isItem } from './formats.ts';
 import {
   decodeCommitPlace,
   decodeItemPlace,
@@ -64,7 +65,7 @@ export async function dropSegment({ segments, index }: QueueFiles, number: numbe
   for await (const item of segments.scanFile(number, { take: () => 'skip' })) {
     if (item.type !== 'record') continue;
     const { kind, digest } = item.header;
-    if (kind !== 'chunk' && kind !== 'page') continue;
+    if (!isItem(kind)) continue;
     keys.push(rawKey('i', digest));
     if (keys.length >= FORGOTTEN_AT_ONCE) await forget();
   }

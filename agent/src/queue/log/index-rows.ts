@@ -1,3 +1,4 @@
+import type { StoredKind } from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { type ClassBytes, classesIn } from './payloads.ts';
@@ -94,9 +95,12 @@ export function familyRange(family: Family): {
   return prefixRange(rawKey(family, new Uint8Array()));
 }
 
+/** By their number in a row. */
+const itemKinds = [undefined, 'chunk', 'page', 'slab'] as const;
+
 /** An item's place: where its record begins. */
 export interface ItemPlace extends Position {
-  readonly kind: 'chunk' | 'page';
+  readonly kind: StoredKind;
 }
 
 export interface UnsignedEntry {
@@ -125,7 +129,7 @@ export interface LoggedCommit {
 
 export function encodeItemPlace(place: ItemPlace): Uint8Array {
   return new LayoutWriter()
-    .u8(place.kind === 'chunk' ? 1 : 2)
+    .u8(itemKinds.indexOf(place.kind))
     .u53(place.file)
     .u53(place.offset)
     .done();
@@ -133,7 +137,8 @@ export function encodeItemPlace(place: ItemPlace): Uint8Array {
 
 export function decodeItemPlace(bytes: Uint8Array): ItemPlace {
   const reader = new LayoutReader(bytes, 'index of items');
-  const kind = reader.u8() === 1 ? 'chunk' : 'page';
+  const kind = itemKinds[reader.u8()];
+  if (kind === undefined) throw reader.damaged('an item is of no known kind');
   return { kind, file: reader.u53(), offset: reader.u53() };
 }
 

@@ -15,6 +15,7 @@ import { isIndexDamaged, QueueError } from './errors.ts';
 import {
   type ChainKind,
   chainFormat,
+  isItem,
   type RecordKind,
   type SegmentKind,
   segmentFormat,
@@ -233,7 +234,7 @@ async function replay<K extends RecordKind>(
   // it durable first (I-A1).
   await log.syncNewest(from);
   let torn: Position | undefined;
-  const take = (kind: K) => (kind === 'chunk' || kind === 'page' ? 'prove' : 'give');
+  const take = (kind: K) => (isItem(kind) ? 'prove' : 'give');
   for await (const item of log.scan(from, { take, runBytes: REPLAY_BYTES })) {
     const { file, offset } = item;
     if (item.type === 'unknown')

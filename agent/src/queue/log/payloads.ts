@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { MAX_CLASS_CHARS } from '@aliquot/proto';
+import { sha256 as hashOf, labelled } from '@aliquot/shared/crypto/primitives';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
 import type { KnownStat, ProblemRecord } from './facts.ts';
@@ -28,7 +28,7 @@ const knownKinds = ['file', 'directory', 'symlink'] as const;
  * (`KnownStat.contentTag`).
  */
 export function contentTag(sha256: Uint8Array): Uint8Array {
-  return createHash('sha256').update('aliquot/v1/known content\0', 'ascii').update(sha256).digest();
+  return hashOf(labelled('aliquot/v1/known content'), sha256);
 }
 
 export interface KnownRecord {

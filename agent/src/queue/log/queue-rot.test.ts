@@ -1,5 +1,6 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ChunkId } from '@aliquot/proto';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
@@ -8,9 +9,11 @@ import {
   collect,
   openQueue,
   put,
+  putSlab,
   receiptFor,
   type SampleFile,
   sample,
+  sampleSlab,
   temporaryFolder,
   testSigner,
 } from '../../../testing/queue/support.ts';
@@ -216,6 +219,37 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
         .sort(),
     ).toEqual(['/data/3', '/data/twin']);
     await again.close();
+  });
+
+  test('in a slab: each of its files is named, and captured again; no other is', async () => {
+    const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
+    const small = ['/data/x', '/data/y', '/data/z'];
+    await putSlab(queue, sampleSlab(small));
+    await putSlab(queue, sampleSlab(['/data/beside']));
+    await queue.close();
+    const slab = (await recordsOf('slab'))[0];
+    // Of its header, of its directory, and of its last piece.
+    for (const [where, isLost] of [
+      [20, false],
+      [RECORD_HEADER_BYTES + 20, true],
+      [RECORD_HEADER_BYTES + (slab?.length ?? 0) - 5, true],
+    ] as const) {
+      const copy = join(folder.dir, `slab-${where}`);
+      cpSync(dir, copy, { recursive: true });
+      flip(segment(copy), (slab?.at ?? 0) + where);
+      const opened = await openQueue(copy, { segmentBytes: 1 << 20 });
+      const commit = await opened.outbox.nextCommit(testSigner());
+      const lost = (await collect(opened.losses.list()))
+        .map(({ path }) => Buffer.from(path ?? []).toString())
+        .sort();
+      expect(lost).toEqual(isLost ? small : []);
+      expect(commit?.entries).toBe(files.length + 4 - lost.length);
+      await putSlab(opened, sampleSlab(small));
+      await opened.sync();
+      const [item] = sampleSlab(small)[0]?.items ?? [];
+      expect(await opened.items.readItem(item?.id as ChunkId)).toMatchObject({ kind: 'slab' });
+      await opened.close();
+    }
   });
 
   test('in the chain log behind what is receipted: results go on, and fsck names it', async () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StoredKind } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { recordFileName } from '@aliquot/shared/records/folder';
 import { RecordReader } from '@aliquot/shared/records/reader';
@@ -21,6 +22,7 @@ interface QueueVectors {
     readonly records: readonly RecordKind[];
     readonly bytes: string;
   }[];
+  readonly slab: { readonly payload: string; readonly id: string; readonly bytes: string };
   readonly wrong: readonly {
     readonly name: string;
     readonly log: 'chain' | 'segment';
@@ -43,9 +45,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true }));
 
 /** What a payload says, encoded again. */
-const again: Readonly<
-  Record<Exclude<RecordKind, 'chunk' | 'page'>, (b: Uint8Array) => Uint8Array>
-> = {
+const again: Readonly<Record<Exclude<RecordKind, StoredKind>, (b: Uint8Array) => Uint8Array>> = {
   version: (bytes) => {
     const { head, sealedDraft } = queue.decodeVersion(bytes);
     return Buffer.concat([queue.encodeVersionHead(head), sealedDraft]);
@@ -88,13 +88,20 @@ describe('payloads of the queue, frozen', () => {
 });
 
 describe('files of the queue, frozen', () => {
-  async function written(log: 'chain' | 'segment', kinds: readonly RecordKind[]): Promise<string> {
+  async function written(
+    log: 'chain' | 'segment',
+    records: readonly {
+      readonly kind: RecordKind;
+      readonly payload: Uint8Array;
+      readonly digest?: Uint8Array;
+    }[],
+  ): Promise<string> {
     const common = { port: nodeFiles, dir, targetBytes: 1 << 20, owner: unhex(given.owner) };
     const random = { bytes: () => unhex(given.salt) };
     const format = log === 'chain' ? chainFormat : segmentFormat;
     const made = await RecordLog.open<RecordKind>({ ...common, random, format: format as never });
-    for (const kind of kinds) {
-      await made.append(kind, payloadOf(kind));
+    for (const { kind, payload, digest } of records) {
+      await made.append(kind, payload, digest);
       await made.sync();
     }
     await made.close();
@@ -126,10 +133,18 @@ describe('files of the queue, frozen', () => {
   test.each(given.files)(
     'a $log file is written as FORMAT.md says',
     async ({ log, records, bytes }) => {
-      expect(await written(log, records)).toBe(bytes);
+      const given = records.map((kind) => ({ kind, payload: payloadOf(kind) }));
+      expect(await written(log, given)).toBe(bytes);
       expect(await readFrom(log, bytes)).toEqual(records.map(() => 'record'));
     },
   );
+
+  test('a slab stands in a segment under its id, which covers its directory', async () => {
+    const { payload, id, bytes } = given.slab;
+    const record = { kind: 'slab' as const, payload: unhex(payload), digest: unhex(id) };
+    expect(await written('segment', [record])).toBe(bytes);
+    expect(await readFrom('segment', bytes)).toEqual(['record']);
+  });
 
   test.each(given.wrong)(
     '$name is told from a sound one',

@@ -53,6 +53,7 @@ export class Signing {
   #provenThrough = 0;
   /** Items that were found unreadable: a capture under way may name one yet. */
   readonly #gone = new Set<string>();
+  #lastSlab: { readonly name: string; readonly isWhole: boolean } | undefined;
   /** The first versions of the last minutes, oldest first. */
   readonly #marks: { readonly entry: number; readonly atMs: number }[] = [];
 
@@ -105,6 +106,7 @@ export class Signing {
     before: number,
   ): Promise<{ readonly unsound: Unsound[]; readonly through: number }> {
     const unsound: Unsound[] = [];
+    this.#lastSlab = undefined;
     let through = first - 1;
     for await (const [key, value] of this.#parts.core.files.index.iterate(familyFrom('q', first))) {
       const entry = numberInKey(key);
@@ -171,13 +173,29 @@ export class Signing {
         if (place === undefined && this.#gone.has(nameOf(id))) items.push(id);
         // What the queue does not hold, or held for an earlier version already, is at the
         // collector.
-        if (place === undefined || decodeItemPlace(place).file < holdSegment) continue;
+        if (place === undefined) continue;
+        const { file, kind } = decodeItemPlace(place);
+        if (file < holdSegment) continue;
+        if (kind === 'slab') {
+          if (!(await this.#isWholeSlab(id, place))) items.push(id);
+          continue;
+        }
         const sealed = await this.#read(id, place);
         if (sealed === undefined) items.push(id);
         else if (content.depth > 0) stack.push(decodePage(sealed).content);
       }
     }
     return items.length === 0 ? undefined : { entry, batch, path: opened.draft.list.path, items };
+  }
+
+  /**
+   * The files of a slab follow each other, and each asks for it: so the last answer is kept.
+   */
+  async #isWholeSlab(id: ChunkId, place: Uint8Array): Promise<boolean> {
+    const name = nameOf(id);
+    if (this.#lastSlab?.name !== name)
+      this.#lastSlab = { name, isWhole: (await this.#read(id, place)) !== undefined };
+    return this.#lastSlab.isWhole;
   }
 
   async #read(id: ChunkId, place: Uint8Array): Promise<Uint8Array | undefined> {
