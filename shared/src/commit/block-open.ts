@@ -34,6 +34,7 @@ const NOTHING = new Uint8Array(0);
 export function openBlockList(block: VersionBlock, listKey: Uint8Array): ListRow[] {
   if (block.kinds.length === 0) return [];
   const sealed = openSegment(block, 'list', listKey);
+  if (sealed.length < LENGTH_BYTES) throw sealedError('list');
   const length = new DataView(sealed.buffer, sealed.byteOffset, sealed.length).getUint32(0);
   if (length > MAX_BLOCK_LIST_BYTES) throw sealedError('list');
   const frame = sealed.subarray(LENGTH_BYTES);

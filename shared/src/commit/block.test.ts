@@ -1,4 +1,10 @@
-import { type BlockRow, decodeBlock, type Entry } from '@aliquot/proto';
+import {
+  type BlockRow,
+  decodeBlock,
+  type Entry,
+  setSegmentLengths,
+  TAG_BYTES,
+} from '@aliquot/proto';
 import { describe, expect, it } from 'vitest';
 import {
   bareDraft,
@@ -9,11 +15,26 @@ import {
   resultDraft,
 } from '../../testing/blocks.ts';
 import { flipped, noise, repeatableRandom, toHex } from '../../testing/bytes.ts';
+import { concat } from '../crypto/bytes.ts';
+import { aeadSeal, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
 import { rootOfHashes } from '../log/hashing.ts';
-import { blockHashes, blockRowsHash, type OpenBlock, openBlock, openRow } from './block-open.ts';
+import {
+  blockHashes,
+  blockRowsHash,
+  type OpenBlock,
+  openBlock,
+  openBlockList,
+  openRow,
+} from './block-open.ts';
 import { proveRow, verifyRowProof } from './block-proof.ts';
 import { withoutRows } from './block-purge.ts';
-import { BlockBuilder, type RowDraft, type SealedBlock } from './block-seal.ts';
+import {
+  BlockBuilder,
+  LIST_LABEL,
+  type RowDraft,
+  type SealedBlock,
+  segmentData,
+} from './block-seal.ts';
 
 const random = repeatableRandom('blocks');
 const code = (expected: string) => expect.objectContaining({ code: expected });
@@ -92,6 +113,17 @@ describe('a version block', () => {
       expect(() => openBlock({ ...block, ...change }, { ...one, ...change })).toThrow(
         code('COMMIT_ENTRY_SEALED'),
       );
+  });
+
+  it.each([1, 3, 4, 5])('with %i bytes in its list segment does not open', (length) => {
+    const { bytes, listKey } = seal(oneOfEach());
+    const { clear, read } = decodeBlock(bytes);
+    const other = clear.slice();
+    setSegmentLengths(other, length + TAG_BYTES, read.length);
+    const data = segmentData(LIST_LABEL, sha256(other));
+    const list = aeadSeal(listKey, ZERO_NONCE, new Uint8Array(length), data);
+    const block = decodeBlock(concat(other, list, read));
+    expect(() => openBlockList(block, listKey)).toThrow(code('COMMIT_ENTRY_SEALED'));
   });
 
   it('holds 256 rows, and no other: the next one begins another block', () => {
