@@ -20,7 +20,8 @@ import { openQueue } from '../../agent/src/queue/open.ts';
 import type { Queue } from '../../agent/src/queue/queue.ts';
 import { TrustStore } from '../../agent/src/uplink/trust.ts';
 import type { UplinkState, UplinkStatus } from '../../agent/src/uplink/uplink.ts';
-import { type UplinkOptions, WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
+import type { UplinkOptions } from '../../agent/src/uplink/uplink-options.ts';
+import { WebSocketUplink } from '../../agent/src/uplink/ws-uplink.ts';
 import {
   cacheSecret,
   collect,

@@ -1,4 +1,4 @@
-import type { SendingPace } from '../../agent/src/uplink/session.ts';
+import type { SendingPace } from '../../agent/src/uplink/session-parts.ts';
 
 /** A pace that lets nothing pass until it is opened, and notices who waits. */
 export class Turnstile implements SendingPace {

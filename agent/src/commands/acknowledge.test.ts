@@ -4,7 +4,7 @@ import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { StandardOutput, type TextSink } from '@aliquot/shared/cli/standard-output';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { find, openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
-import { operate } from '../service/service.ts';
+import { operate } from '../service/operate.ts';
 import type { Request } from '../socket/protocol.ts';
 import { acknowledgeLost } from './acknowledge.ts';
 import { presenter } from './present.ts';

@@ -12,7 +12,7 @@ import { lowerPriority } from '../courtesy/priority.ts';
 import { askSurroundings, defaultDataFolder, socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../folder/agent.ts';
 import { listenForQuestions } from '../service/ask-socket.ts';
-import { operate } from '../service/service.ts';
+import { operate } from '../service/operate.ts';
 import { becomeSuccessor, waits } from '../service/succession.ts';
 import { type Emit, endsWithItsCommand, type Request } from '../socket/protocol.ts';
 import { askService, notAllowed } from '../socket/socket-client.ts';

@@ -1,19 +1,13 @@
 import { join, resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
-import {
-  NeededOption,
-  styledProgram,
-  withExample,
-  withJson,
-  withNotes,
-  withShared,
-} from '@aliquot/shared/cli/help';
+import { NeededOption, styledProgram, withExample, withNotes } from '@aliquot/shared/cli/help';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { processOutput, type StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Request } from '../socket/protocol.ts';
+import { command } from './described.ts';
 import type { PathFile } from './path-file.ts';
 import type { ServiceAction, ServiceCommand } from './service.ts';
 import { software } from './software.ts';
@@ -384,28 +378,6 @@ interface Asking {
 /** Midnight, by this PC's clock and zone. */
 function startOfDayMs(nowMs: number): number {
   return new Date(nowMs).setHours(0, 0, 0, 0);
-}
-
-interface Described {
-  readonly description: string;
-  readonly example: string;
-  /** What is worth knowing beside the options. */
-  readonly notes?: readonly string[];
-  /** Whether the command needs a data folder; nearly all do. */
-  readonly data?: 'needed' | 'optional';
-}
-
-function command(
-  program: Command,
-  usage: string,
-  { description, example, notes = [], data = 'needed' }: Described,
-): Command {
-  const folder = new Option('--data <DIR>', 'the agent’s data folder').makeOptionMandatory(
-    data === 'needed',
-  );
-  const made = withShared(program.command(usage).description(description), folder);
-  if (notes.length > 0) withNotes(made, ...notes);
-  return withExample(withJson(made), example);
 }
 
 function collect(value: string, before: string[]): string[] {

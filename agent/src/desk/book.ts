@@ -20,12 +20,11 @@ import {
   judgeSettings,
   type OpenSettings,
   openSettings,
-  SettingsError,
-  type SettingsErrorCode,
   type SettingsOwner,
   type SettingsWay,
   sealDetail,
 } from '@aliquot/shared/keys/settings';
+import { SettingsError, type SettingsErrorCode } from '@aliquot/shared/keys/settings-errors';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { Serial } from '@aliquot/shared/serial';
 import { type CoveredFolder, type LostCover, lostCover } from '@aliquot/shared/settings/compare';

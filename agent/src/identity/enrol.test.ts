@@ -30,7 +30,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { temporaryFolder, vault } from '../../testing/queue/support.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
 import { TrustStore } from '../uplink/trust.ts';
-import { type EnrolOptions, enrol, type HttpAnswer, post } from './enrol.ts';
+import { type EnrolOptions, enrol } from './enrol.ts';
+import { type HttpAnswer, post } from './enrol-request.ts';
 import { IdentityError } from './errors.ts';
 import { loadIdentity } from './identity-file.ts';
 

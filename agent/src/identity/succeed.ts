@@ -3,7 +3,8 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { isSuccessorOf, openPathKey, verifyApproval } from '@aliquot/shared/keys/approval';
 import { CertificateError, issueBinding } from '@aliquot/shared/keys/certificates';
 import type { AddressBook } from './addresses.ts';
-import { ask, checkAnswer, type EnrolOptions, post, refusal } from './enrol.ts';
+import type { EnrolOptions } from './enrol.ts';
+import { ask, checkAnswer, post, refusal } from './enrol-request.ts';
 import { IdentityError } from './errors.ts';
 import type { AgentIdentity } from './identity.ts';
 import {

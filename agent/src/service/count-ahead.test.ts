@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openServiceBench, type ServiceBench } from '../../testing/service/bench.ts';
 import type { AgentEvent, Request } from '../socket/protocol.ts';
-import { operate } from './service.ts';
+import { operate } from './operate.ts';
 
 let lab: ServiceBench;
 beforeEach(async () => {

@@ -57,7 +57,7 @@ function serve(agent: Agent): Promise<Service> {
 
 async function status(agent: Agent, service: Service): Promise<AgentEvent> {
   const events: AgentEvent[] = [];
-  const { operate } = await import('./service.ts');
+  const { operate } = await import('./operate.ts');
   const request = { op: 'status', results: false } as const;
   await operate(
     agent,

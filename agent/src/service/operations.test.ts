@@ -29,7 +29,7 @@ import { nodeSource } from '../source/source-port.ts';
 import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
-import { operate } from './service.ts';
+import { operate } from './operate.ts';
 
 let bench: Bench;
 let collector: TestCollector;

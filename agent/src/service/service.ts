@@ -3,33 +3,26 @@ import { pathText } from '@aliquot/shared/cli/format';
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Logger } from 'pino';
-import { exportToFile, importFromFile } from '../carry/operations.ts';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
 import { nameDeskProblems } from '../desk/problems.ts';
-import { diagnosisForDesk, emitDiagnosis } from '../diagnose/emit.ts';
+import { diagnosisForDesk } from '../diagnose/emit.ts';
 import type { Agent } from '../folder/agent.ts';
 import { defaultQueueBudget } from '../folder/queue-budget.ts';
-import { selfRestore } from '../restore/self-restore.ts';
 import type { AskPlace } from '../socket/ask-place.ts';
-import { type Emit, endsWithItsCommand, type Operation, type Request } from '../socket/protocol.ts';
+import { endsWithItsCommand, type Operation, type Request } from '../socket/protocol.ts';
 import type { SocketPlace } from '../socket/socket-path.ts';
 import { type LocalSocket, listenLocally } from '../socket/socket-server.ts';
 import { type BytePath, pathBytes } from '../source/paths.ts';
 import { type Problem, pausedProblem } from '../source/problem.ts';
 import { factsOf, metricsText } from '../status/metrics.ts';
-import { pathStatus } from '../status/path-status.ts';
 import { fullBecause } from '../status/queue-view.ts';
-import { settings } from '../status/settings.ts';
-import { status } from '../status/status.ts';
 import type { ServiceView } from '../status/stock.ts';
 import type { EventPort } from '../watch/event-port.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
-import { setAddresses } from './addresses.ts';
 import { listenForQuestions } from './ask-socket.ts';
-import { backup } from './backup.ts';
-import { flush } from './flush.ts';
 import { type MetricsServer, serveMetrics } from './metrics-server.ts';
+import { operate } from './operate.ts';
 import { Reporter } from './reporter.ts';
 import { captureWaiting } from './waiting.ts';
 
@@ -45,55 +38,6 @@ export interface ServiceParts {
   readonly log: Logger;
   /** The end of the log. */
   readonly logTail?: (() => Promise<string>) | undefined;
-}
-
-/**
- * One request, on an agent that is open in this process. `view` is the running service's, undefined
- * without one.
- */
-export function operate(
-  agent: Agent,
-  view: ServiceView | undefined,
-  request: Request,
-  emit: Emit,
-  signal: AbortSignal,
-): Promise<void> {
-  switch (request.op) {
-    case 'backup':
-      return backup(agent, view, request, emit, signal);
-    case 'flush':
-      return flush(agent, view, emit, signal);
-    case 'queueExport':
-      return exportToFile(agent, request.file, emit, signal);
-    case 'setAddresses':
-      return setAddresses(agent, request.addresses, emit);
-    case 'queueImport':
-      return importFromFile(agent, request.file, emit, signal);
-    case 'diagnose':
-      return emitDiagnosis(agent, view, request.logFile, emit);
-    case 'restore':
-      return selfRestore(agent, request, emit, signal);
-    case 'status':
-      return status(agent, view, request, emit);
-    case 'acknowledgeLost':
-      return agent.queue.losses.acknowledge(request.versions);
-    case 'acknowledgeUncovered':
-      return acknowledgeUncovered(agent, request.paths);
-    case 'settings':
-      return settings(agent, emit);
-    case 'paths':
-      return pathStatus(agent, view, request, emit);
-  }
-}
-
-/** A person has seen what lost its cover: it is shown no longer, here and at the collector. */
-async function acknowledgeUncovered(
-  { desk, problems, dataDir, queue }: Agent,
-  paths: readonly string[],
-): Promise<void> {
-  await desk.acknowledge(paths);
-  await nameDeskProblems(desk, problems, dataDir);
-  await queue.sync();
 }
 
 /**

@@ -13,7 +13,8 @@ import type { AgentEvent } from '../socket/protocol.ts';
 import { quietTime } from '../source/proof.ts';
 import type { ServiceView } from '../status/stock.ts';
 import type { EventPort } from '../watch/event-port.ts';
-import { operate, Service } from './service.ts';
+import { operate } from './operate.ts';
+import { Service } from './service.ts';
 
 let lab: ServiceBench;
 let service: Service | undefined;

@@ -11,6 +11,7 @@ import { SealError } from '@aliquot/shared/content/errors';
 import { proveSlab } from '@aliquot/shared/content/slab';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { AgentIdentity } from '../identity/identity.ts';
+import { enrolmentOf } from '../identity/identity.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 import type { ItemAnswer, StateCommit } from './uplink.ts';
@@ -99,4 +100,14 @@ function isOf(id: ChunkId, kind: StoredKind, bytes: Uint8Array): boolean {
 function unexpected(what: string, frame: ServerFrame): UplinkError {
   if (frame.type === 'refused') return refusalError(frame.code, frame.message);
   return new UplinkError('UPLINK_PROTOCOL', `the collector answers ${what} with ${frame.type}`);
+}
+
+/** Errors: `UPLINK_SELF_RESTORE_OFF`. */
+export function requireSelfRestore(identity: AgentIdentity): void {
+  const { name, selfRestore } = enrolmentOf(identity);
+  if (selfRestore) return;
+  throw new UplinkError(
+    'UPLINK_SELF_RESTORE_OFF',
+    `agent ${name} may not restore by itself; ask central IT`,
+  );
 }

@@ -1,81 +1,26 @@
 import {
-  type ChainId,
   type ClientFrame,
-  type CollectorAddress,
   type CollectorCertificateBody,
   checkServerBody,
   decodeServerFrame,
   encodeClientFrame,
   encodeFrameHead,
   type ServerFrame,
-  type Settings,
   type Signed,
   splitFrame,
 } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { release } from '@aliquot/shared/crypto/bytes';
-import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import type { Random, Timers } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake, type HandshakeIdentity } from '@aliquot/shared/session/handshake';
-import type { AgentIdentity } from '../identity/identity.ts';
 import { ConnectionWatch } from './connection-watch.ts';
 import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import { FrameStream, type ReceivedAnswer } from './frame-stream.ts';
-import type { Connect, MessageSocket } from './socket.ts';
-import type { TrustStore } from './trust.ts';
+import type { LiveSessionParts, OpenedSession } from './session-parts.ts';
+import type { MessageSocket } from './socket.ts';
 
 /** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
 const HANDSHAKE_MS = 30_000;
-
-/**
- * Holds the sending of items back to the pace that was asked for; other frames never wait for it.
- */
-export interface SendingPace {
-  /** Resolves when the next items may go, and at once when the signal is aborted. */
-  beforeSending(signal: AbortSignal): Promise<void>;
-  /** Counts a message of any kind. */
-  sent(bytes: number): void;
-}
-
-export interface LiveSessionParts {
-  readonly identity: AgentIdentity;
-  /** Where this session is tried. */
-  readonly address: CollectorAddress;
-  /** The chain that new commits go on: what `ready` tells the newest commit of. */
-  readonly chainId: ChainId;
-  readonly trust: TrustStore;
-  readonly random: Random;
-  readonly timers: Timers;
-  readonly connect: Connect;
-  readonly software: string;
-  /** How long the connection may be silent while something is awaited. */
-  readonly patienceMs: number;
-  readonly pace?: SendingPace | undefined;
-  /** Every message handed to the network, with how much of it was sealed content. */
-  readonly onSent: (bytes: number, content: number) => void;
-  readonly onNotice: (code: string, message: string) => void;
-  /** The collector announced a new epoch of the sweep. */
-  readonly onGcEpoch: (gcEpoch: number) => void;
-  /**
-   * The collector hands out signed addresses that are newer than ours; nobody has verified them
-   * yet.
-   */
-  readonly onAddresses: (addresses: Signed) => void;
-  /** Of the desk's settings in force. */
-  readonly settingsSequence: number;
-  /** The collector hands on an operator's question; nobody has judged it yet. */
-  readonly onDiagnose: (asked: DiagnosisRequest) => void;
-  /** The collector hands out settings; nobody has judged them yet. */
-  readonly onSettings: (settings: Settings) => void;
-}
-
-/** What `open` learnt. */
-export interface OpenedSession {
-  readonly ready: Extract<ServerFrame, { type: 'ready' }>;
-  readonly collector: CollectorCertificateBody;
-  readonly certificate: Signed;
-}
 
 type Waiter = {
   readonly resolve: (received: ReceivedAnswer) => void;

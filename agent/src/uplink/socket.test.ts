@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { post } from '../identity/enrol.ts';
+import { post } from '../identity/enrol-request.ts';
 import { spkiSha256 } from '../identity/tls.ts';
 import { connectWebSocket } from './socket.ts';
 

@@ -1,25 +1,19 @@
 import type { ChainPoint, ChunkId, CollectorAddress, Signed } from '@aliquot/proto';
-import { FileError } from '@aliquot/shared/durable/errors';
 import type { Timers } from '@aliquot/shared/ports';
 import { Serial } from '@aliquot/shared/serial';
-import { sameAddress } from '../identity/addresses.ts';
-import { IdentityError } from '../identity/errors.ts';
-import { enrolmentOf } from '../identity/identity.ts';
 import { beat } from './beat.ts';
-import { DiagnosisAnswer, type Diagnostics } from './diagnosis-answer.ts';
+import { DiagnosisAnswer } from './diagnosis-answer.ts';
 import { Drain, drainUntilClosed } from './drain.ts';
 import { whenDrained } from './drained.ts';
 import { asUplinkError, UplinkError } from './errors.ts';
 import { everyAddress } from './every-address.ts';
-import type { Probe } from './lookout.ts';
-import { moveSoon } from './move.ts';
-import { askItems, askState } from './own-history.ts';
+import { kept, learnAddresses } from './learn-addresses.ts';
+import { askItems, askState, requireSelfRestore } from './own-history.ts';
 import { askReleasePart } from './release-part.ts';
 import { Retry } from './retry.ts';
-import { type SendingPace, Session } from './session.ts';
+import { Session } from './session.ts';
 import { SettingsAnswer } from './settings-answer.ts';
 import { commitSigner } from './signer.ts';
-import type { Connect } from './socket.ts';
 import { SweepAnswer } from './sweep-answer.ts';
 import { tcpProbe } from './tcp.ts';
 import { systemTimers } from './timers.ts';
@@ -27,26 +21,15 @@ import { isStandingNotice } from './trust.ts';
 import type {
   HeartbeatCounts,
   ItemAnswer,
-  Recover,
   StateCommit,
   Uplink,
   UplinkEvent,
   UplinkState,
   UplinkStatus,
 } from './uplink.ts';
+import type { UplinkOptions } from './uplink-options.ts';
 import type { UplinkParts } from './uplink-parts.ts';
 import { Welcome } from './welcome.ts';
-
-export interface UplinkOptions extends Omit<UplinkParts, 'welcome'> {
-  readonly recover?: Recover;
-  /** Who makes the diagnoses that operators ask for; without it, there are none. */
-  readonly diagnostics?: Diagnostics | undefined;
-  /** Says when items may be sent; without it, at once. */
-  readonly courtesy?: SendingPace;
-  readonly timers?: Timers;
-  readonly connect?: Connect;
-  readonly probe?: Probe;
-}
 
 /** A session that lasted this long was of use, whatever it carried. */
 const USEFUL_SESSION_MS = 30_000;
@@ -185,7 +168,7 @@ export class WebSocketUplink implements Uplink {
   }
 
   async *state(atMs: number): AsyncGenerator<StateCommit, void, void> {
-    this.#requireSelfRestore();
+    requireSelfRestore(this.#options.identity);
     const message =
       'versions of another installation of this agent were left out; central IT can restore them';
     yield* askState(this.#readySession(), this.#options.identity, atMs, () =>
@@ -194,7 +177,7 @@ export class WebSocketUplink implements Uplink {
   }
 
   async *fetch(ids: readonly ChunkId[]): AsyncGenerator<ItemAnswer, void, void> {
-    this.#requireSelfRestore();
+    requireSelfRestore(this.#options.identity);
     yield* askItems(() => this.#readySession(), ids);
   }
 
@@ -302,9 +285,10 @@ export class WebSocketUplink implements Uplink {
         diagnosis.asked(asked).catch((error: unknown) => session.end(asUplinkError(error)));
       },
       onAddresses: (addresses) => {
-        this.#learn(addresses, session).catch((error: unknown) =>
-          session.end(asUplinkError(error)),
-        );
+        learnAddresses(addresses, {
+          ...{ book: trust.addresses, here: address, session, random, timers: this.#timers },
+          isCaughtUp: () => this.#drain?.caughtUp === true,
+        }).catch((error: unknown) => session.end(asUplinkError(error)));
       },
     });
     const sweep = new SweepAnswer(queue.epochs, session);
@@ -316,7 +300,7 @@ export class WebSocketUplink implements Uplink {
       this.#clockSkewMs = ready.timeMs - clock.nowMs();
       this.#collectorSoftware = ready.software;
       const head = await this.#welcome.believe(ready, collector, certificate);
-      await this.#kept(trust.addresses.worked(address));
+      await kept(trust.addresses.worked(address));
       this.#collectorChainHead = ready.chainHead;
       await this.#welcome.settleChain(ready);
       // The collector says so itself once it has a commit of the new chain; who ends right after
@@ -356,35 +340,6 @@ export class WebSocketUplink implements Uplink {
   }
 
   /**
-   * What the collector hands out is kept, and tried soon: a mistake shows while the old address is
-   * still there.
-   */
-  async #learn(addresses: Signed, session: Session): Promise<void> {
-    const book = this.#options.trust.addresses;
-    const before = book.revision;
-    try {
-      await this.#kept(book.learn(addresses));
-    } catch (error) {
-      if (!(error instanceof IdentityError)) throw error;
-      throw new UplinkError(
-        'UPLINK_PROTOCOL',
-        `the collector hands out addresses that nobody may: ${error.message}`,
-        { cause: error },
-      );
-    }
-    const [first] = book.candidates();
-    const here = this.#address;
-    if (
-      book.revision === before ||
-      first === undefined ||
-      here === undefined ||
-      sameAddress(first, here)
-    )
-      return;
-    moveSoon(session, this.#options.random, this.#timers, () => this.#drain?.caughtUp === true);
-  }
-
-  /**
    * What stands with the collector until central IT decides is a problem here too, while all goes
    * on (P6).
    */
@@ -403,34 +358,13 @@ export class WebSocketUplink implements Uplink {
   }
 
   #keepProblem(): Promise<void> {
-    return this.#kept(this.#options.trust.setProblem(this.#problem));
-  }
-
-  /**
-   * A disk that cannot take a note must not stop the sending: the problem is named in this process,
-   * addresses are handed out again.
-   */
-  async #kept(note: Promise<unknown>): Promise<void> {
-    try {
-      await note;
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error;
-    }
+    return kept(this.#options.trust.setProblem(this.#problem));
   }
 
   #readySession(): Session {
     if (this.#state === 'ready' && this.#session !== undefined) return this.#session;
     const why = this.#problem?.message ?? `no session with the collector at ${this.#url} yet`;
     throw this.#failure ?? new UplinkError('UPLINK_OFFLINE', why);
-  }
-
-  #requireSelfRestore(): void {
-    const { name, selfRestore } = enrolmentOf(this.#options.identity);
-    if (selfRestore) return;
-    throw new UplinkError(
-      'UPLINK_SELF_RESTORE_OFF',
-      `agent ${name} may not restore by itself; ask central IT`,
-    );
   }
 
   #change(

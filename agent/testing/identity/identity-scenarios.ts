@@ -19,7 +19,8 @@ import { signHead, verifyHead } from '@aliquot/shared/log/receipt';
 import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault } from '@aliquot/shared/testing/keys/fixtures';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import { enrol, type HttpAnswer } from '../../src/identity/enrol.ts';
+import { enrol } from '../../src/identity/enrol.ts';
+import type { HttpAnswer } from '../../src/identity/enrol-request.ts';
 import { loadIdentity } from '../../src/identity/identity-file.ts';
 import { TrustStore } from '../../src/uplink/trust.ts';
 

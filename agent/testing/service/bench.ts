@@ -12,7 +12,7 @@ import { openDesk } from '../../src/desk/open-desk.ts';
 import type { Agent } from '../../src/folder/agent.ts';
 import { fixedSources } from '../../src/folder/source-set.ts';
 import type { QueueBudget } from '../../src/queue/intake/space.ts';
-import { operate } from '../../src/service/service.ts';
+import { operate } from '../../src/service/operate.ts';
 import type { AgentEvent, Request } from '../../src/socket/protocol.ts';
 import { fromText } from '../../src/source/paths.ts';
 import { Diagnostics } from '../../src/uplink/diagnosis-answer.ts';

@@ -12,7 +12,8 @@ import { openQueue } from '../../src/queue/open.ts';
 import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
 import { TrustStore } from '../../src/uplink/trust.ts';
 import type { UplinkState, UplinkStatus } from '../../src/uplink/uplink.ts';
-import { type UplinkOptions, WebSocketUplink } from '../../src/uplink/ws-uplink.ts';
+import type { UplinkOptions } from '../../src/uplink/uplink-options.ts';
+import { WebSocketUplink } from '../../src/uplink/ws-uplink.ts';
 import { cacheSecret, keys, queueOptions, temporaryFolder, vault } from '../queue/support.ts';
 
 export { vault };

@@ -16,17 +16,14 @@ import { sign } from '../crypto/sign.ts';
 import { policyKeyFor } from './derive.ts';
 import { openKit, sealKit } from './kit.ts';
 import { newOperator, openOperator, sealOperator } from './operator.ts';
+import { issuePolicy, openPolicyText, sealPolicyText, verifyPolicy } from './policy.ts';
 import {
   issueBundleSettings,
-  issuePolicy,
   issueSettings,
   judgeSettings,
   openDetail,
-  openPolicyText,
   type SettingsTerms,
   sealDetail,
-  sealPolicyText,
-  verifyPolicy,
 } from './settings.ts';
 
 const cheap = { logN: 1, r: 1, p: 1 };

@@ -1,76 +1,35 @@
 /**
- * The policy and the settings of PCs: who signed them, and who opens them (FORMAT.md, "PolicyBody"
- * to "SettingsDetail"). What they say is read in `settings/`.
+ * The settings of PCs: who signed them, and who opens them (FORMAT.md, "SettingsBody" to
+ * "SettingsDetail"). What they say is read in `settings/`.
  */
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import {
   type AgentId,
-  AliquotError,
-  decodePolicyBody,
   decodeSettingsBody,
   decodeSettingsContents,
   decodeSettingsDetail,
-  type ErrorCodes,
-  encodePolicyBody,
   encodeSettingsBody,
   encodeSettingsContents,
   encodeSettingsDetail,
   FormatError,
-  MAX_POLICY_BYTES,
-  MAX_SEALED_POLICY_BYTES,
   MAX_SETTINGS_DETAIL_CHARS,
-  type PolicyBody,
   type Settings,
   type SettingsBody,
   type SettingsContents,
   type Signed,
-  type VaultDescriptorBody,
 } from '@aliquot/proto';
 import type { BoxKey } from '../crypto/box.ts';
-import { concat, utf8 } from '../crypto/bytes.ts';
-import { equalBytes, sha256 } from '../crypto/primitives.ts';
+import { utf8 } from '../crypto/bytes.ts';
+import { equalBytes } from '../crypto/primitives.ts';
 import { openSealed, type SealedBox, sealTo } from '../crypto/sealed-box.ts';
 import { type SigningKey, sign } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
 import { CertificateError, requireVault, verified } from './certificates.ts';
-import { verifyOperator } from './operator-certificate.ts';
+import { SettingsError } from './settings-errors.ts';
+import { type SigningVault, signerOf } from './settings-signer.ts';
 
-const codes = {
-  /** Not signed by anyone whom this vault's authority trusts with settings, or altered. */
-  SETTINGS_FOREIGN: 'final',
-  /** Genuine, but made for another PC. */
-  SETTINGS_OTHER_PC: 'final',
-  /** Genuine, but not newer than those in force. */
-  SETTINGS_OLD: 'final',
-  /** Numbered above the clock, so that nothing could follow them. */
-  SETTINGS_SKIPS: 'final',
-  /** Met after their term, or signed by an operator whose term is over. */
-  SETTINGS_EXPIRED: 'final',
-  /** They do not open with this PC's key. */
-  SETTINGS_SEALED: 'final',
-  /** What they say has mistakes. */
-  SETTINGS_INVALID: 'final',
-  /** They hold what this release of the agent does not know. */
-  SETTINGS_UNKNOWN: 'final',
-  /** The policy does not open, or is not the one that was signed. */
-  POLICY_UNREADABLE: 'final',
-  /** The policy is larger than a collector keeps. */
-  POLICY_LIMIT: 'final',
-} satisfies ErrorCodes;
-
-export type SettingsErrorCode = keyof typeof codes;
-
-/** Settings or a policy that are not believed, or cannot be used. */
-export class SettingsError extends AliquotError<SettingsErrorCode> {
-  static override readonly codes = codes;
-}
-
-const POLICY = 'aliquot/v1/policy';
-const POLICY_SEAL = 'aliquot/v1/policy-seal';
 const SETTINGS = 'aliquot/v1/settings';
 const SETTINGS_SEAL = 'aliquot/v1/settings-seal';
 const DETAIL_SEAL = 'aliquot/v1/settings-detail';
-const KEY_BYTES = 32;
 
 /**
  * Whether a policy or settings may have this number now: at most the milliseconds since 1970. Who
@@ -81,110 +40,6 @@ const KEY_BYTES = 32;
 export function isNumberFree(sequence: number, nowMs: number): boolean {
   return sequence <= nowMs;
 }
-
-type Vault = Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>;
-
-/**
- * The key that signed: an operator's, where a certificate for settings stands beside it, else the
- * authority's. Throws CertificateError.
- */
-function signerOf(
-  { authorityKey, vaultId }: Vault,
-  certificate: Signed | undefined,
-  nowMs: number,
-): Uint8Array {
-  return certificate === undefined
-    ? authorityKey
-    : verifyOperator(authorityKey, vaultId, certificate, 'settings', nowMs).signKey;
-}
-
-// ---- the policy
-// --------------------------------------------------------------------------------------------------
-
-/**
- * The text of a policy, compressed and sealed to the policy key: its ephemeral key, then the box.
- * Errors: `POLICY_LIMIT`.
- */
-export function sealPolicyText(
-  policyKey: Uint8Array,
-  { vaultId }: Vault,
-  text: string,
-  random: Random,
-): Uint8Array {
-  const bytes = utf8(text);
-  const packed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 19 } });
-  const { ephemeralKey, sealed } = sealTo(policyKey, POLICY_SEAL, [vaultId], packed, random);
-  const all = concat(ephemeralKey, sealed);
-  if (bytes.length > MAX_POLICY_BYTES || all.length > MAX_SEALED_POLICY_BYTES) {
-    const way = 'say in groups and defaults what now stands with single PCs';
-    throw new SettingsError(
-      'POLICY_LIMIT',
-      `the policy is larger than the ${MAX_SEALED_POLICY_BYTES / 1024} KiB that it may take sealed; ${way}`,
-    );
-  }
-  return all;
-}
-
-/** What `sealPolicyText` sealed. Errors: `POLICY_UNREADABLE`. */
-export function openPolicyText(policyKey: BoxKey, { vaultId }: Vault, all: Uint8Array): string {
-  const box: SealedBox = { ephemeralKey: all.slice(0, KEY_BYTES), sealed: all.slice(KEY_BYTES) };
-  const packed = openSealed(policyKey, POLICY_SEAL, [vaultId], box);
-  if (packed === undefined)
-    throw new SettingsError(
-      'POLICY_UNREADABLE',
-      'the policy does not open with this key: it was altered',
-    );
-  try {
-    return zstdDecompressSync(packed, { maxOutputLength: MAX_POLICY_BYTES }).toString('utf8');
-  } catch (cause) {
-    throw new SettingsError(
-      'POLICY_UNREADABLE',
-      'the policy is no text that this release can unfold',
-      { cause },
-    );
-  }
-}
-
-/** Signs that the policy was set. */
-export function issuePolicy(key: SigningKey, body: PolicyBody): Signed {
-  return sign(key, POLICY, encodePolicyBody(body));
-}
-
-/**
- * Throws CertificateError unless the authority, or an operator certified for settings at `nowMs`,
- * signed exactly this policy.
- */
-export function verifyPolicy(
-  vault: Vault,
-  {
-    policy,
-    certificate,
-    sealed,
-  }: {
-    readonly policy: Signed;
-    readonly certificate: Signed | undefined;
-    readonly sealed: Uint8Array;
-  },
-  nowMs: number,
-): PolicyBody {
-  const body = verified(
-    'policy',
-    signerOf(vault, certificate, nowMs),
-    POLICY,
-    decodePolicyBody,
-    policy,
-  );
-  requireVault('policy', vault.vaultId, body.vaultId);
-  if (!equalBytes(sha256(sealed), body.sealedHash))
-    throw new CertificateError(
-      'CERT_SIGNATURE',
-      'the policy’s text is not the one that was signed',
-    );
-  return body;
-}
-
-// ---- settings
-// ----------------------------------------------------------------------------------------------------
 
 /** What settings are about, beside what they say. */
 export interface SettingsTerms {
@@ -199,7 +54,7 @@ export interface SettingsTerms {
  */
 export function issueSettings(
   key: SigningKey,
-  { vaultId }: Vault,
+  { vaultId }: SigningVault,
   pc: { readonly agentId: AgentId; readonly boxKey: Uint8Array },
   terms: SettingsTerms,
   contents: SettingsContents,
@@ -224,7 +79,7 @@ export function issueSettings(
  */
 export function issueBundleSettings(
   key: SigningKey,
-  { vaultId }: Vault,
+  { vaultId }: SigningVault,
   agentId: AgentId | undefined,
   terms: SettingsTerms,
   contents: SettingsContents,
@@ -254,7 +109,7 @@ function settingsContext(
  * signed exactly these.
  */
 export function verifySettings(
-  vault: Vault,
+  vault: SigningVault,
   { settings, certificate }: Settings,
   nowMs: number,
 ): SettingsBody {
@@ -271,7 +126,7 @@ export function verifySettings(
 
 /** Who judges settings that reach it. */
 export interface SettingsOwner {
-  readonly vault: Vault;
+  readonly vault: SigningVault;
   readonly agentId: AgentId;
   readonly boxKey: BoxKey;
 }
@@ -352,7 +207,7 @@ function genuine(
   return body;
 }
 
-function signed(vault: Vault, given: Settings, nowMs: number): SettingsBody {
+function signed(vault: SigningVault, given: Settings, nowMs: number): SettingsBody {
   try {
     return verifySettings(vault, given, nowMs);
   } catch (cause) {
@@ -429,7 +284,7 @@ export function sealDetail(
 /** What `sealDetail` sealed; undefined when it was altered. */
 export function openDetail(
   policyKey: BoxKey,
-  { vaultId }: Vault,
+  { vaultId }: SigningVault,
   agentId: AgentId,
   sequence: number,
   box: SealedBox,

@@ -2,7 +2,7 @@ import { type AgentId, decodeSigned, FormatError, type PolicyBody } from '@aliqu
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { CertificateError, verifyAgent } from '@aliquot/shared/keys/certificates';
-import { openPolicyText, verifyPolicy } from '@aliquot/shared/keys/settings';
+import { openPolicyText, verifyPolicy } from '@aliquot/shared/keys/policy';
 import { type Policy, readPolicy } from '@aliquot/shared/settings/policy';
 import { fromBase64 } from '../../api/base64.ts';
 import type { AgentInfo } from '../../api/messages.ts';

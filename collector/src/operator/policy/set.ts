@@ -2,12 +2,8 @@ import { encodeSigned, type PolicyBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import {
-  isNumberFree,
-  issuePolicy,
-  issueSettings,
-  sealPolicyText,
-} from '@aliquot/shared/keys/settings';
+import { issuePolicy, sealPolicyText } from '@aliquot/shared/keys/policy';
+import { isNumberFree, issueSettings } from '@aliquot/shared/keys/settings';
 import { forNobody, type Policy, settingsMistakes } from '@aliquot/shared/settings/policy';
 import { toBase64 } from '../../api/base64.ts';
 import { CommandError } from '../../cli/command-error.ts';

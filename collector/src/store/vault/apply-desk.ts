@@ -10,7 +10,8 @@ import {
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import { isNumberFree, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
+import { verifyPolicy } from '@aliquot/shared/keys/policy';
+import { isNumberFree, verifySettings } from '@aliquot/shared/keys/settings';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { offered, offersRow } from '../catalog/desk.ts';
