@@ -21,6 +21,7 @@ import {
   streamCipher,
   ZERO_NONCE,
 } from '@aliquot/shared/crypto/primitives';
+import { splitDrafts } from '../../agent/src/queue/log/payloads.ts';
 import type { SearchJob, Suspicion } from './search.ts';
 import { itemName, type Trove, targetsOf } from './trove.ts';
 
@@ -88,7 +89,8 @@ export class Thief {
   readonly names = new Set<string>();
   /** Files whose read parts are open, as "commit slot". */
   readonly reads = new Set<string>();
-  readonly drafts = new Set<number>();
+  /** Queued versions, as "record place". */
+  readonly drafts = new Set<string>();
   /** Wraps, as "commit wrap". */
   readonly wraps = new Set<string>();
 
@@ -169,9 +171,11 @@ export class Thief {
       if (draft.batch !== batch) continue;
       const bytes = attempt(() => aeadOpen(key, draft.nonce, draft.sealed, draft.clear));
       if (bytes === undefined) continue;
-      this.drafts.add(number);
-      const { content, read } = decodeEntryDraft(bytes);
-      this.#content(content, read?.keys ?? [], content.piece);
+      for (const [place, encoded] of splitDrafts(bytes, draft.count).entries()) {
+        this.drafts.add(`${number} ${place}`);
+        const { content, read } = decodeEntryDraft(encoded);
+        this.#content(content, read?.keys ?? [], content.piece);
+      }
     }
   }
 

@@ -37,8 +37,9 @@ export interface TroveCommit extends ReadCommit {
   readonly entries: readonly Entry[];
 }
 
-/** A captured version in a queue segment. */
+/** Captured versions in a queue segment. */
 export interface TroveDraft {
+  readonly count: number;
   /** Folder and number of the batch: what one batch key opens. */
   readonly batch: string;
   readonly nonce: Uint8Array;
@@ -98,12 +99,13 @@ export async function troveOf(
     for (const record of await records(join(agent, 'queue', 'segments'), '.seg', framing)) {
       takeItem(record, QUEUED_SLAB);
       if (record.kind !== 3) continue;
-      const { head, clear, sealedDraft } = decodeVersion(record.payload);
+      const { head, clear, sealedDrafts } = decodeVersion(record.payload);
       drafts.push({
         batch: `${agent} ${head.batch}`,
         nonce: head.nonce,
         clear,
-        sealed: sealedDraft,
+        count: head.rows.length,
+        sealed: sealedDrafts,
       });
     }
     for (const { kind, payload } of await records(join(agent, 'chain'), '.log', framing))
@@ -147,6 +149,7 @@ async function records(
 
 const storedBeginning: Beginning = { bytes: 0, known: 1 };
 const zstd: Beginning = { bytes: 0x0128b52f, known: 4 };
+const DRAFT_AT = 4;
 /** Version 1, then kind 1 to 4. */
 const DRAFT: readonly Beginning[] = [1, 2, 3, 4].map((kind) => ({
   bytes: 0x08011000 + kind,
@@ -236,8 +239,9 @@ export function targetsOf(trove: Trove): Omit<SearchJob, 'candidates'> {
   for (const [at, { batch, nonce, sealed: draft }] of trove.drafts.entries()) {
     // one key for all of a batch
     if (trove.drafts.findIndex((other) => other.batch === batch) !== at) continue;
-    const start = draft.subarray(0, 4);
-    sealed.push({ name: `draft ${at}`, nonce, start, beginnings: DRAFT });
+    // Behind the length of the first of them.
+    const start = draft.subarray(DRAFT_AT, DRAFT_AT + 4);
+    sealed.push({ name: `draft ${at}`, nonce, at: DRAFT_AT, start, beginnings: DRAFT });
   }
   return { sealed, pages, commits, publicKeys };
 }

@@ -10,9 +10,9 @@ import type { CommitSigner, QueuedCommit } from '../../src/queue/outbox/outbox.t
 import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
 import {
   collect,
-  put,
   putGone,
   putSlab,
+  putTogether,
   queueOptions,
   receiptFor,
   type SampleFile,
@@ -91,7 +91,7 @@ export class QueueLife implements Life<Queue> {
   capture(...files: readonly (readonly [name: string, chunks: number, bytes?: number])[]): this {
     return this.step(`capture ${files.map(([name]) => name).join(' ')}`, async (queue) => {
       const made = files.map(([name, chunks, bytes]) => this.file(name, chunks, bytes));
-      for (const file of made) await put(queue, file);
+      await putTogether(queue, made);
       await queue.sync();
       for (const file of made) this.#owed.push({ file, gone: false });
     });

@@ -46,11 +46,11 @@ export class QueueCapture implements Capture {
   }
 
   putItem(item: QueuedItem): Promise<void> {
-    return this.#open ? this.#host.putItem(this, item) : Promise.reject(ended());
+    return this.#open ? this.#host.putItem(this, item) : Promise.reject(captureEnded());
   }
 
   cachePut(index: Uint8Array, chunk: CachedChunk): void {
-    if (!this.#open) throw ended();
+    if (!this.#open) throw captureEnded();
     if (index.length !== CACHE_INDEX_BYTES)
       throw new QueueError('QUEUE_REFUSED', `a cache index has ${CACHE_INDEX_BYTES} bytes`);
     let block = this.#blocks.at(-1);
@@ -69,7 +69,7 @@ export class QueueCapture implements Capture {
   }
 
   keepGrowth(state: Uint8Array): void {
-    if (!this.#open) throw ended();
+    if (!this.#open) throw captureEnded();
     this.growth = state;
   }
 
@@ -87,7 +87,7 @@ export class QueueCapture implements Capture {
   }
 
   async putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
-    if (!this.#open) throw ended();
+    if (!this.#open) throw captureEnded();
     this.#open = false;
     try {
       await this.#host.putVersion(this, draft, known);
@@ -97,7 +97,7 @@ export class QueueCapture implements Capture {
   }
 
   putShared(draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
-    return this.#open ? this.#host.putVersion(this, draft, known) : Promise.reject(ended());
+    return this.#open ? this.#host.putVersion(this, draft, known) : Promise.reject(captureEnded());
   }
 
   abort(): void {
@@ -107,7 +107,8 @@ export class QueueCapture implements Capture {
   }
 }
 
-function ended(): QueueError {
+/** Whatever is put into a capture that has ended. */
+export function captureEnded(): QueueError {
   return new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
 }
 

@@ -10,7 +10,7 @@ import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { DurableReferences } from '../ledger/durable-references.ts';
 import { growthSlot } from '../ledger/rows.ts';
 import type { Applied } from '../log/apply.ts';
-import type { Joined, QueueCore } from '../log/core.ts';
+import type { Joined, QueueCore, Turn } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
@@ -24,7 +24,8 @@ import {
   rawKey,
 } from '../log/index-rows.ts';
 import type { IndexStore } from '../log/index-store.ts';
-import { type CaptureSink, type Holds, QueueCapture } from './capture.ts';
+import { MOST_DRAFTS_BYTES, MOST_ROWS } from '../log/payloads.ts';
+import { type CaptureSink, captureEnded, type Holds, QueueCapture } from './capture.ts';
 import type {
   Capture,
   Onward,
@@ -57,6 +58,17 @@ interface Step extends Joined {
   found: Found;
 }
 
+/** A version in its turn, until the record that it shares is appended. */
+interface GatheredVersion {
+  readonly capture: QueueCapture;
+  readonly draft: EntryDraft;
+  readonly known: KnownStat | undefined;
+  /** The encoded draft. */
+  readonly bytes: Uint8Array;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
 const NOTHING = new Uint8Array(0);
 
 /** Open captures, what they add, and whether there is space for it. */
@@ -65,6 +77,12 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   readonly #meter: SpaceMeter;
   readonly #refusals: Refusals;
   #oldestMs: number | undefined;
+  /** Versions of this turn; empty between turns. */
+  #gathered: GatheredVersion[] = [];
+  readonly #turn: Turn<Step> = {
+    before: (steps) => this.#find(steps),
+    after: () => this.#putGathered(),
+  };
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -153,7 +171,12 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     draft: EntryDraft,
     known: KnownStat | undefined,
   ): Promise<void> {
-    return this.#join(() => this.#putVersion(capture, draft, known), undefined);
+    return new Promise((resolve, reject) => {
+      this.#step(undefined, reject, async () => {
+        const bytes = await this.#admit(capture, draft, known);
+        await this.#gather({ capture, draft, known, bytes, resolve, reject });
+      });
+    });
   }
 
   ended(capture: QueueCapture): void {
@@ -165,26 +188,36 @@ export class DurableIntake implements QueueIntake, CaptureSink {
    * Small files come by the thousand: what is put in a row takes one turn, and asks the index once.
    */
   #join(run: (found: Found) => Promise<void>, id: ChunkId | undefined): Promise<void> {
-    const { core } = this.#parts;
     return new Promise((resolve, reject) => {
-      const work: Step = {
-        id,
-        found: undefined,
-        reject,
-        run: async () => {
-          try {
-            // An earlier step of this turn may have met a full disk.
-            const waiting = core.ready();
-            if (waiting !== undefined) await waiting;
-            await run(work.found);
-            resolve();
-          } catch (error) {
-            reject(core.told(error));
-          }
-        },
-      };
-      core.join(work, (steps: readonly Step[]) => this.#find(steps));
+      this.#step(id, reject, async (found) => {
+        await run(found);
+        resolve();
+      });
     });
+  }
+
+  #step(
+    id: ChunkId | undefined,
+    reject: (error: unknown) => void,
+    run: (found: Found) => Promise<void>,
+  ): void {
+    const { core } = this.#parts;
+    const work: Step = {
+      id,
+      found: undefined,
+      reject,
+      run: async () => {
+        try {
+          // An earlier step of this turn may have met a full disk.
+          const waiting = core.ready();
+          if (waiting !== undefined) await waiting;
+          await run(work.found);
+        } catch (error) {
+          reject(core.told(error));
+        }
+      },
+    };
+    core.join(work, this.#turn);
   }
 
   async #find(steps: readonly Step[]): Promise<void> {
@@ -235,14 +268,13 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     if (item.named === true) onward.itemPut(item);
   }
 
-  async #putVersion(
+  /** The encoded draft of a version for which there is space. */
+  async #admit(
     capture: QueueCapture,
     draft: EntryDraft,
     known: KnownStat | undefined,
-  ): Promise<void> {
-    const { core, holds, references, onward } = this.#parts;
+  ): Promise<Uint8Array> {
     requireOpen(capture);
-    const { index, segments } = core.files;
     const path = draft.list.path;
     if (
       (known === undefined) !== (draft.kind === 'gone') ||
@@ -252,41 +284,94 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     }
     const encoded = encodeEntryDraft(draft);
     // That a file is gone is a fact without bytes: always taken (I-A10).
-    if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, encoded.length))
-      await this.#requireSpace(capture, draft.class, encoded.length);
+    const bytes = encoded.length + this.#gatheredBytes();
+    if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, bytes))
+      await this.#requireSpace(capture, draft.class, bytes);
+    return encoded;
+  }
+
+  /** Versions that are put in a row share a record, as far as they fit. */
+  async #gather(version: GatheredVersion): Promise<void> {
+    const first = this.#gathered[0];
+    if (
+      first !== undefined &&
+      (first.draft.class !== version.draft.class ||
+        this.#gathered.length === MOST_ROWS ||
+        this.#gatheredBytes() + version.bytes.length > MOST_DRAFTS_BYTES)
+    )
+      await this.#putGathered();
+    this.#gathered.push(version);
+  }
+
+  #gatheredBytes(): number {
+    return this.#gathered.reduce((sum, { bytes: { length } }) => sum + length, 0);
+  }
+
+  /** Appends what was gathered; whoever put it hears how that ended. Does not reject. */
+  async #putGathered(): Promise<void> {
+    // A start after a full disk has ended captures, and nobody knows whether their items are there.
+    const gathered = this.#gathered.filter((version) => {
+      if (version.capture.dropped) version.reject(captureEnded());
+      return !version.capture.dropped;
+    });
+    this.#gathered = [];
+    if (gathered.length === 0) return;
+    try {
+      await this.#putVersions(gathered);
+      for (const { resolve } of gathered) resolve();
+    } catch (error) {
+      const told = this.#parts.core.told(error);
+      for (const { reject } of gathered) reject(told);
+    }
+  }
+
+  async #putVersions(versions: readonly GatheredVersion[]): Promise<void> {
+    const { core, holds, references, onward } = this.#parts;
+    const { index, segments } = core.files;
     const entry = index.state.nextEntry;
-    const holdSegment = Math.min(
-      capture.holdSegment ?? segments.activeNumber,
-      segments.activeNumber,
+    let holdSegment = segments.activeNumber;
+    let itemBytes = 0;
+    let capturedAtMs = Number.MAX_SAFE_INTEGER;
+    // Files of one slab share a capture.
+    const captures = new Set(versions.map(({ capture }) => capture));
+    for (const capture of captures) {
+      holdSegment = Math.min(holdSegment, capture.holdSegment ?? holdSegment);
+      itemBytes += capture.itemBytes;
+    }
+    for (const { draft } of versions) capturedAtMs = Math.min(capturedAtMs, draft.capturedAtMs);
+    const { head, payload } = await onward.seal(
+      {
+        ...{ entry, holdSegment, itemBytes, capturedAtMs },
+        class: versions[0]?.draft.class ?? DEFAULT_CLASS,
+        rows: versions.map(({ draft, known }) => ({ path: draft.list.path, known })),
+      },
+      versions.map(({ bytes }) => bytes),
     );
-    const { capturedAtMs, class: name } = draft;
-    const fields = {
-      entry,
-      holdSegment,
-      itemBytes: capture.itemBytes,
-      capturedAtMs,
-      path,
-      known,
-      class: name,
-    };
-    const { head, payload } = await onward.seal(fields, encoded);
     holds.version(holdSegment);
-    const applied = ({ unreferenced }: Applied): void => {
-      if (capture.growth !== undefined) {
-        const { key, name } = growthSlot(path);
-        index.put(key, Buffer.concat([name, capture.growth]));
+    const applied = ({ unreferenced = [] }: Applied): void => {
+      for (const { capture, draft } of versions) {
+        const { path } = draft.list;
+        if (capture.growth !== undefined) {
+          const { key, name } = growthSlot(path);
+          index.put(key, Buffer.concat([name, capture.growth]));
+        }
+        references.replaced(path, unreferenced.includes(path));
       }
-      references.replaced(path, unreferenced !== undefined);
       this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
-      onward.versionPut(entry, draft, encoded.length);
-      holds.counted(capture);
+      onward.versionsPut(
+        entry,
+        versions.map(({ draft, bytes }) => ({ draft, bytes: bytes.length })),
+      );
+      for (const capture of captures) holds.counted(capture);
     };
     await core.append('version', payload, undefined, applied, head);
-    // Behind the version, which protects what they name; and in portions, for a file of 100 GB has
+    // Behind the versions, which protect what they name; and in portions, for a file of 100 GB has
     // some 400,000.
-    for (const { index: cacheIndex, value } of capture.cached()) {
-      index.put(rawKey('x', cacheIndex), value);
-      if (core.isFullyStaged) await core.flush();
+    for (const capture of captures) {
+      for (const { index: cacheIndex, value } of capture.cached()) {
+        index.put(rawKey('x', cacheIndex), value);
+        if (core.isFullyStaged) await core.flush();
+      }
     }
   }
 
@@ -296,6 +381,8 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       await this.#meter.require(className, bytes);
     } catch (error) {
       if (error instanceof QueueError && error.code === 'QUEUE_FULL') {
+        // The ones before it had their room.
+        await this.#putGathered();
         capture.abort();
         await this.#refusals.add(className, capture.itemBytes + bytes + RECORD_HEADER_BYTES);
       }
@@ -309,8 +396,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
  * disk.
  */
 function requireOpen(capture: QueueCapture): void {
-  if (capture.dropped)
-    throw new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
+  if (capture.dropped) throw captureEnded();
 }
 
 /** When the oldest version without a receipt was captured. */

@@ -2,6 +2,7 @@ import type { EntryDraft } from '@aliquot/proto';
 import type { CachedChunk } from '../ledger/ledger.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
 import type { VersionHead } from '../log/payloads.ts';
+import type { StoredDraft } from '../log/stored.ts';
 import type { QueueBudget, SpaceLimit } from './space.ts';
 
 /*
@@ -119,15 +120,15 @@ export interface QueueUsage {
  * `outbox` implements it.
  */
 export interface Onward {
-  /** Seals a draft under a batch key: the payload of its version record. */
+  /** Seals encoded drafts under a batch key: the payload of their version record. */
   seal(
     fields: Omit<VersionHead, 'batch' | 'nonce'>,
-    draft: Uint8Array,
+    drafts: readonly Uint8Array[],
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }>;
   /** An item was appended whose bytes are nobody else's. */
   itemPut(item: QueuedItem): void;
-  /** A version was appended; `bytes` is the length of its encoded draft. */
-  versionPut(entry: number, draft: EntryDraft, bytes: number): void;
+  /** The versions of one record were appended; the first has this number. */
+  versionsPut(first: number, drafts: readonly StoredDraft[]): void;
   /** A capture has ended, with its version or without. */
   captureEnded(capture: object): void;
 }

@@ -23,6 +23,7 @@ import {
   numberInKey,
   numberKey,
   rawKey,
+  type UnsignedVersions,
 } from './index-rows.ts';
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
@@ -37,6 +38,7 @@ import {
   decodeVersion,
   type VersionHead,
 } from './payloads.ts';
+import { unsignedFrom, unsignedWith } from './unsigned.ts';
 
 /*
  * What each record does to the index. Both the live path and every replay go through `applyRecord`,
@@ -51,10 +53,10 @@ export interface Applied {
    */
   readonly clearCache?: boolean;
   /**
-   * A version made this reference needless: the chain log has to say so too, because it outlives
-   * the version's segment.
+   * Versions made these references needless: the chain log has to say so too, because it outlives
+   * the versions' segment.
    */
-  readonly unreferenced?: Uint8Array;
+  readonly unreferenced?: readonly Uint8Array[];
   /** What the chain log says of these paths' references now. */
   readonly told?: readonly Uint8Array[];
 }
@@ -87,7 +89,7 @@ export async function applyRecord(
       index.put(rawKey('i', header.digest), encodeItemPlace({ ...at, kind: header.kind }));
       return nothingApplied;
     case 'version':
-      return applyVersion(index, at, version ?? decodeVersion(payload).head);
+      return applyVersions(index, at, version ?? decodeVersion(payload).head);
     case 'refresh': {
       const known = decodeKnown(payload);
       index.known.stage([{ path: known.stat.path, known }]);
@@ -152,22 +154,40 @@ export async function applyRecord(
   }
 }
 
-async function applyVersion(index: IndexStore, at: Position, head: VersionHead): Promise<Applied> {
+async function applyVersions(index: IndexStore, at: Position, head: VersionHead): Promise<Applied> {
   const { state } = index;
-  const { path, entry, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
+  const { entry, holdSegment, batch, itemBytes, capturedAtMs, class: name, rows } = head;
+  const count = rows.length;
   index.put(
     numberKey('q', entry),
-    encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }),
+    encodeUnsigned({
+      at,
+      count,
+      lost: [],
+      batch,
+      holdSegment,
+      itemBytes,
+      capturedAtMs,
+      class: name,
+    }),
   );
   index.put(numberKey('h', holdSegment, entry), new Uint8Array());
-  const known = head.known === undefined ? undefined : { entry, stat: head.known };
-  index.known.stage([{ path, known }]);
-  index.problems.del(path);
-  state.nextEntry = Math.max(state.nextEntry, entry + 1);
+  index.known.stage(
+    rows.map(({ path, known }, place) => ({
+      path,
+      known: known === undefined ? undefined : { entry: entry + place, stat: known },
+    })),
+  );
+  state.nextEntry = Math.max(state.nextEntry, entry + count);
   state.lastBatch = Math.max(state.lastBatch, batch);
-  state.pendingEntries += 1;
+  state.pendingEntries += count;
   pend(index, itemBytes, [{ name, bytes: itemBytes }], 1);
-  return (await removeReference(index, path)) ? { unreferenced: path } : nothingApplied;
+  const unreferenced: Uint8Array[] = [];
+  for (const { path } of rows) {
+    index.problems.del(path);
+    if (await removeReference(index, path)) unreferenced.push(path);
+  }
+  return unreferenced.length > 0 ? { unreferenced } : nothingApplied;
 }
 
 async function applySigned(
@@ -180,15 +200,15 @@ async function applySigned(
   const record = decodeSignedRecord(payload);
   const firstEntry = record.entries[0] ?? 0;
   const lastEntry = record.entries[record.entries.length - 1] ?? 0;
+  // The first versions of its first record may be lost.
   for await (const [key, value] of index.iterate({
-    gte: numberKey('q', firstEntry),
+    gte: unsignedFrom(firstEntry),
     lt: numberKey('q', lastEntry + 1),
   })) {
-    const entry = decodeUnsigned(value);
-    state.pendingEntries -= 1;
-    pend(index, entry.itemBytes, [{ name: entry.class, bytes: entry.itemBytes }], -1);
-    index.del(key);
-    index.del(numberKey('h', entry.holdSegment, numberInKey(key)));
+    const versions = decodeUnsigned(value);
+    if (numberInKey(key) + versions.count <= firstEntry) continue;
+    state.pendingEntries -= versions.count - versions.lost.length;
+    forgetUnsigned(index, numberInKey(key), versions);
   }
   // Counted from the commit again: in a rebuild some of the segments, and with them their versions,
   // may be gone.
@@ -290,14 +310,23 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
     state.nextEntry = Math.max(state.nextEntry, entry + 1);
     const known = path.length === 0 ? undefined : await index.known.get(path);
     if (known?.entry === entry) index.known.stage([{ path, known: undefined }]);
-    const unsigned = await index.get(numberKey('q', entry));
+    const unsigned = await unsignedWith(index, entry);
     if (unsigned === undefined) continue;
-    const { holdSegment, itemBytes, class: name } = decodeUnsigned(unsigned);
-    index.del(numberKey('q', entry));
-    index.del(numberKey('h', holdSegment, entry));
+    const { first, versions } = unsigned;
     state.pendingEntries = Math.max(0, state.pendingEntries - 1);
-    pend(index, itemBytes, [{ name, bytes: itemBytes }], -1);
+    const lost = [...versions.lost, entry - first].sort((a, b) => a - b);
+    // Its bytes are counted as long as one of its record waits.
+    if (lost.length === versions.count) forgetUnsigned(index, first, versions);
+    else index.put(numberKey('q', first), encodeUnsigned({ ...versions, lost }));
   }
+}
+
+/** A record whose versions wait no more: signed, or lost. */
+function forgetUnsigned(index: IndexStore, first: number, versions: UnsignedVersions): void {
+  const { holdSegment, itemBytes, class: name } = versions;
+  index.del(numberKey('q', first));
+  index.del(numberKey('h', holdSegment, first));
+  pend(index, itemBytes, [{ name, bytes: itemBytes }], -1);
 }
 
 /** Counts bytes without a receipt, in all and by class. */

@@ -57,6 +57,14 @@ export interface Joined {
   reject(error: unknown): void;
 }
 
+/** What frames the steps that take a turn together. */
+export interface Turn<Work extends Joined> {
+  /** Opens the turn, with all of them. */
+  before(works: readonly Work[]): Promise<void>;
+  /** Ends it. Must not reject. */
+  after(): Promise<void>;
+}
+
 /** Steps that take their turn together. */
 interface Group<Work extends Joined> {
   readonly works: Work[];
@@ -128,31 +136,29 @@ export class QueueCore {
 
   /**
    * As `change`, for one of many small steps that are asked for in a row: they take one turn, which
-   * `before` opens with all of them, and each runs by itself in the order of the calls.
+   * `turn` frames, and each runs by itself in the order of the calls.
    */
-  join<Work extends Joined>(work: Work, before: (works: readonly Work[]) => Promise<void>): void {
+  join<Work extends Joined>(work: Work, turn: Turn<Work>): void {
     if (this.#joining === undefined) {
       const group: Group<Work> = { works: [] };
       this.#joining = group as unknown as Group<Joined>;
-      void this.#serial.run(() => this.#together(group, before));
+      void this.#serial.run(() => this.#together(group, turn));
     }
     (this.#joining.works as Joined[]).push(work);
   }
 
-  async #together<Work extends Joined>(
-    group: Group<Work>,
-    before: (works: readonly Work[]) => Promise<void>,
-  ): Promise<void> {
+  async #together<Work extends Joined>(group: Group<Work>, turn: Turn<Work>): Promise<void> {
     if ((this.#joining as unknown) === group) this.#joining = undefined;
     try {
       await this.ready();
-      await before(group.works);
+      await turn.before(group.works);
     } catch (error) {
       const told = this.told(error);
       for (const work of group.works) work.reject(told);
       return;
     }
     for (const work of group.works) await work.run();
+    await turn.after();
   }
 
   /** How many flushes there were: what somebody knew of the written index may be old after one. */
@@ -191,9 +197,9 @@ export class QueueCore {
       throw error;
     }
     if (kind === 'version') {
-      const { entry, holdSegment } = version ?? decodeVersion(payload).head;
-      this.#waiting.version(entry, holdSegment);
-      this.#unsyncedVersions += 1;
+      const { entry, rows, holdSegment } = version ?? decodeVersion(payload).head;
+      this.#waiting.versions(entry, entry + rows.length - 1, holdSegment);
+      this.#unsyncedVersions += rows.length;
     }
     this.#unsyncedBytes += payload.length;
     if (this.isFullyStaged) await this.flush();

@@ -10,7 +10,7 @@ import { QueueError } from './errors.ts';
 import { CHAIN_REMEDY, note, problem, type QueueFinding } from './fsck-finding.ts';
 import { indexDifference } from './index-difference.ts';
 import { hasGap, holds, isOfLogs } from './index-proof.ts';
-import { decodeUnsigned, familyRange, numberInKey } from './index-rows.ts';
+import { decodeUnsigned, familyRange, numberInKey, unsignedEntries } from './index-rows.ts';
 import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import {
@@ -145,8 +145,8 @@ async function* checkKeys(
   const present = new Set(keys.numbers);
   const missing = new Map<number, number>();
   for await (const [, value] of index.iterate(familyRange('q'))) {
-    const { batch } = decodeUnsigned(value);
-    if (!present.has(batch)) missing.set(batch, (missing.get(batch) ?? 0) + 1);
+    const { batch, count, lost } = decodeUnsigned(value);
+    if (!present.has(batch)) missing.set(batch, (missing.get(batch) ?? 0) + count - lost.length);
   }
   for (const [batch, versions] of missing) {
     const what = `the key of ${versions} queued versions is missing`;
@@ -179,8 +179,9 @@ async function nameUnreadable({ port, dataDir, random }: FsckOptions): Promise<v
     const { index, segments, chain } = files;
     const unreadable: number[] = [];
     for await (const [key, value] of index.unsigned()) {
-      const entry = numberInKey(key);
-      if (!(await holds(segments, decodeUnsigned(value).at, entry))) unreadable.push(entry);
+      const [first, versions] = [numberInKey(key), decodeUnsigned(value)];
+      if (!(await holds(segments, versions.at, first)))
+        unreadable.push(...unsignedEntries(first, versions));
     }
     await nameLost(index, chain, unreadable);
   } finally {

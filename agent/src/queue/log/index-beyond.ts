@@ -5,12 +5,13 @@ import { salvagedRows } from '@aliquot/shared/derived/salvage';
 import type { RecordLog } from '@aliquot/shared/records/record-log';
 import { QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
-import { familyRange, numberInKey } from './index-rows.ts';
+import { decodeUnsigned, familyRange, numberInKey, unsignedEntries } from './index-rows.ts';
 import { decodeColumns, unpackKnown } from './known-block.ts';
 import {
   decodeLostRecord,
   decodeSignedRecord,
   decodeVersion,
+  entriesOfHead,
   type KnownRecord,
   lostRecords,
 } from './payloads.ts';
@@ -70,15 +71,26 @@ async function withoutRecord(
   const held = entriesIn(segments);
   let next = await held.next();
   try {
-    for await (const [key] of salvagedRows(disk, options, familyRange('q'))) {
-      const entry = numberInKey(key);
-      while (next.done !== true && next.value < entry) next = await held.next();
-      if (next.done === true || next.value !== entry) missing.add(entry);
+    for await (const [key, value] of salvagedRows(disk, options, familyRange('q'))) {
+      for (const entry of salvagedEntries(numberInKey(key), value)) {
+        while (next.done !== true && next.value < entry) next = await held.next();
+        if (next.done === true || next.value !== entry) missing.add(entry);
+      }
     }
   } finally {
     await held.return();
   }
   return missing;
+}
+
+/** What a row says that waits; of one that has rotted, its own number. */
+function salvagedEntries(first: number, value: Uint8Array): readonly number[] {
+  try {
+    return unsignedEntries(first, decodeUnsigned(value));
+  } catch (error) {
+    if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
+    return [first];
+  }
 }
 
 /** The numbers of the versions that segments hold. */
@@ -88,7 +100,7 @@ async function* entriesIn(segments: RecordLog<SegmentKind>): AsyncGenerator<numb
     for await (const item of segments.scanFile(number, { take })) {
       if (item.type !== 'record' || item.payload === undefined) continue;
       try {
-        yield decodeVersion(item.payload).head.entry;
+        yield* entriesOfHead(decodeVersion(item.payload).head);
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
       }

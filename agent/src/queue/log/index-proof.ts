@@ -12,10 +12,12 @@ import {
   familyRange,
   numberInKey,
   numberKey,
+  unsignedEntries,
 } from './index-rows.ts';
 import type { AppliedRecord } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeVersion } from './payloads.ts';
+import { unsignedWith } from './unsigned.ts';
 
 /*
  * Whether an index may be believed. What follows from it cannot be taken back: segments are
@@ -61,7 +63,7 @@ async function compare<K extends RecordKind>(
   return header !== undefined && tagOf(header) === applied.digest ? 'same' : 'other';
 }
 
-/** Whether the record of this version stands there. */
+/** Whether the record whose first version this is stands there. */
 export async function holds(
   segments: RecordReader<SegmentKind>,
   at: Position,
@@ -101,11 +103,13 @@ export async function survey(
   let entries = 0;
   let holding = 0;
   for await (const [key, value] of index.unsigned()) {
-    const { at, holdSegment } = decodeUnsigned(value);
+    const versions = decodeUnsigned(value);
+    const { at, holdSegment } = versions;
+    const waiting = unsignedEntries(numberInKey(key), versions);
     lowestHold = Math.min(lowestHold, holdSegment);
-    entries += 1;
+    entries += waiting.length;
     holding += 1;
-    if (!isThere(at)) unreachable.push(numberInKey(key));
+    if (!isThere(at)) unreachable.push(...waiting);
   }
   for (
     let sequence = Math.max(receiptedSequence, inheritedSequence) + 1;
@@ -137,7 +141,7 @@ export function placesIn(segments: RecordReader<SegmentKind>): (at: Position) =>
 export async function mustKnow(index: IndexStore, entry: number): Promise<void> {
   const { signedEntry, receiptedEntry } = index.state;
   if (receiptedEntry < entry && entry <= signedEntry) return;
-  if ((await index.get(numberKey('q', entry))) === undefined)
+  if ((await unsignedWith(index, entry)) === undefined)
     await index.condemn(`version ${entry} waits, and is not in it`);
 }
 

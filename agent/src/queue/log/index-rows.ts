@@ -1,16 +1,16 @@
 import type { StoredKind } from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import { LayoutReader, LayoutWriter } from './codec.ts';
-import { type ClassBytes, classesIn } from './payloads.ts';
+import { type ClassBytes, classesIn, MOST_ROWS } from './payloads.ts';
 
 /*
  * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so
  * LevelDB's byte order is their order. Everything but the cache is a pure function of
  * segments and chain log (I-A5).
  *
- *   q ‖ entry               unsigned version: where its record is, its batch, hold, bytes and time
- *   h ‖ segment ‖ entry     hold: this segment and all behind it are needed until the version (or the commit whose first
- *                           entry this is) is receipted
+ *   q ‖ first entry         unsigned versions of one record: where it is, how many, which of them are lost; batch, hold, bytes, time
+ *   h ‖ segment ‖ entry     hold: this segment and all behind it are needed until the record (or the commit) whose first
+ *                           entry this is, is receipted
  *   i ‖ chunk id            item: where its record is
  *   K ‖ first path          up to 128 known files in the order of their paths (`known-rows.ts`); here and in the next, on
  *                           Windows, the path in one case (`oneCase`), so that two cases of it are one file
@@ -103,8 +103,12 @@ export interface ItemPlace extends Position {
   readonly kind: StoredKind;
 }
 
-export interface UnsignedEntry {
+/** Versions of one record that are not signed. */
+export interface UnsignedVersions {
   readonly at: Position;
+  readonly count: number;
+  /** Those that are lost, by their place in the record, rising. */
+  readonly lost: readonly number[];
   readonly batch: number;
   readonly holdSegment: number;
   readonly itemBytes: number;
@@ -142,17 +146,21 @@ export function decodeItemPlace(bytes: Uint8Array): ItemPlace {
   return { kind, file: reader.u53(), offset: reader.u53() };
 }
 
-export function encodeUnsigned(entry: UnsignedEntry): Uint8Array {
-  const writer = new LayoutWriter().u53(entry.at.file).u53(entry.at.offset).u32(entry.batch);
-  return writer
-    .u53(entry.holdSegment)
-    .u53(entry.itemBytes)
-    .u53(entry.capturedAtMs)
-    .text(entry.class)
-    .done();
+export function encodeUnsigned(versions: UnsignedVersions): Uint8Array {
+  const { at, batch, count, lost } = versions;
+  const writer = new LayoutWriter().u53(at.file).u53(at.offset).u32(batch);
+  writer
+    .u53(versions.holdSegment)
+    .u53(versions.itemBytes)
+    .u53(versions.capturedAtMs)
+    .text(versions.class)
+    .u32(count)
+    .u32(lost.length);
+  for (const place of lost) writer.u8(place);
+  return writer.done();
 }
 
-export function decodeUnsigned(bytes: Uint8Array): UnsignedEntry {
+export function decodeUnsigned(bytes: Uint8Array): UnsignedVersions {
   const reader = new LayoutReader(bytes, 'index of versions');
   const at = { file: reader.u53(), offset: reader.u53() };
   const fields = {
@@ -160,8 +168,21 @@ export function decodeUnsigned(bytes: Uint8Array): UnsignedEntry {
     holdSegment: reader.u53(),
     itemBytes: reader.u53(),
     capturedAtMs: reader.u53(),
+    class: reader.text(64),
+    count: reader.u32(),
   };
-  return { at, ...fields, class: reader.text(64) };
+  const length = reader.u32();
+  if (fields.count > MOST_ROWS || length > fields.count)
+    throw reader.damaged('its number of versions is out of range');
+  return { at, ...fields, lost: Array.from({ length }, () => reader.u8()) };
+}
+
+/** The numbers of those that are not lost. */
+export function unsignedEntries(first: number, { count, lost }: UnsignedVersions): number[] {
+  const entries: number[] = [];
+  for (let place = 0; place < count; place += 1)
+    if (!lost.includes(place)) entries.push(first + place);
+  return entries;
 }
 
 export function encodeCommitPlace(place: LoggedCommit): Uint8Array {

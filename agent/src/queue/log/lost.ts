@@ -7,6 +7,7 @@ import type { ChainKind } from './formats.ts';
 import {
   decodeCommitPlace,
   decodeItemPlace,
+  decodeUnsigned,
   familyRange,
   numberInKey,
   rawKey,
@@ -48,7 +49,10 @@ export async function unaccounted(
     const { firstEntry, lastEntry, entries } = decodeCommitPlace(value);
     if (lastEntry - firstEntry + 1 === entries) known.add(firstEntry, lastEntry);
   }
-  for await (const [key] of index.iterate(familyRange('q'))) known.add(numberInKey(key));
+  for await (const [key, value] of index.iterate(familyRange('q'))) {
+    const first = numberInKey(key);
+    known.add(first, first + decodeUnsigned(value).count - 1);
+  }
   const before = index.state.nextEntry;
   const first = known.first;
   if (known.covers(first, before - 1)) return [];

@@ -200,8 +200,8 @@ export async function replayBoth(
   damagedDir: string,
 ): Promise<readonly Uint8Array[]> {
   const unreferenced = new Map<string, Uint8Array>();
-  const note = ({ unreferenced: path, told }: Applied): void => {
-    if (path !== undefined) unreferenced.set(Buffer.from(path).toString('latin1'), path);
+  const note = ({ unreferenced: paths = [], told }: Applied): void => {
+    for (const path of paths) unreferenced.set(Buffer.from(path).toString('latin1'), path);
     for (const known of told ?? []) unreferenced.delete(Buffer.from(known).toString('latin1'));
   };
   const reached = index.state.segments;

@@ -12,8 +12,12 @@ import type { KnownStat, ProblemRecord } from './facts.ts';
 /** As `ListPart.path` in FORMAT.md. */
 export const MAX_PATH_BYTES = 32 * 1024;
 const MAX_MESSAGE_BYTES = 2048;
-/** A draft: 64 inline refs with keys, path and link target. */
-const MAX_SEALED_DRAFT_BYTES = 256 * 1024;
+/** Versions of one record. */
+export const MOST_ROWS = 256;
+/** Drafts of one record before they are sealed: what would pass this begins the next record. */
+export const MOST_DRAFTS_BYTES = 256 * 1024;
+/** The same, with one draft more: 64 inline refs with keys, path and link target. */
+const MAX_SEALED_DRAFTS_BYTES = 2 * MOST_DRAFTS_BYTES;
 const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
 const MAX_SIGNED_BYTES = 64 * 1024;
 const MAX_SLOTS = 4096;
@@ -90,26 +94,41 @@ export function decodeKnown(bytes: Uint8Array): KnownRecord {
   };
 }
 
-/** The clear part of a version record; the sealed draft follows it and authenticates it. */
-export interface VersionHead {
-  readonly entry: number;
-  /** The oldest segment that holds an item of this version. */
-  readonly holdSegment: number;
-  /** Sealed bytes appended for it. */
-  readonly itemBytes: number;
-  readonly capturedAtMs: number;
-  readonly batch: number;
-  readonly nonce: Uint8Array;
+/** What a version record says in clear of one of its versions. */
+export interface VersionRow {
   readonly path: Uint8Array;
   /** What the next scan compares with; undefined for a file that is gone. */
   readonly known: KnownStat | undefined;
-  /** The policy class that its bytes count for. */
+}
+
+/**
+ * The clear part of a version record: versions that were put in a row. The sealed drafts follow it
+ * and authenticate it.
+ */
+export interface VersionHead {
+  /** The number of the first; the others follow. */
+  readonly entry: number;
+  /** The oldest segment that holds an item of one of them. */
+  readonly holdSegment: number;
+  /** Sealed bytes appended for them. */
+  readonly itemBytes: number;
+  /** When the oldest of them was captured. */
+  readonly capturedAtMs: number;
+  readonly batch: number;
+  readonly nonce: Uint8Array;
+  /** The policy class that their bytes count for. */
   readonly class: string;
+  /** One for each version, in the order of their numbers: 1 to `MOST_ROWS`. */
+  readonly rows: readonly VersionRow[];
+}
+
+/** The numbers of a record's versions. */
+export function entriesOfHead({ entry, rows }: Pick<VersionHead, 'entry' | 'rows'>): number[] {
+  return rows.map((_, at) => entry + at);
 }
 
 export function encodeVersionHead(head: VersionHead): Uint8Array {
-  checkPath(head.path);
-  return new LayoutWriter()
+  const writer = new LayoutWriter()
     .u8(1)
     .u53(head.entry)
     .u53(head.holdSegment)
@@ -117,49 +136,65 @@ export function encodeVersionHead(head: VersionHead): Uint8Array {
     .u53(head.capturedAtMs)
     .u32(head.batch)
     .raw(head.nonce)
-    .sized(head.path)
-    .sized(head.known === undefined ? new Uint8Array() : encodeKnown(head.entry, head.known))
     .text(head.class)
-    .done();
+    .u32(head.rows.length);
+  for (const [at, { path, known }] of head.rows.entries()) {
+    checkPath(path);
+    if (known === undefined) writer.u8(0).sized(path);
+    else writer.u8(1).sized(encodeKnown(head.entry + at, known));
+  }
+  return writer.done();
 }
 
-/** Splits a version record; `clear` are the bytes that the sealed draft authenticates. */
+/** Splits a version record; `clear` are the bytes that the sealed drafts authenticate. */
 export function decodeVersion(payload: Uint8Array): {
   readonly head: VersionHead;
   readonly clear: Uint8Array;
-  readonly sealedDraft: Uint8Array;
+  readonly sealedDrafts: Uint8Array;
 } {
   const reader = new LayoutReader(payload, 'version record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
-  const entry = reader.u53();
-  const holdSegment = reader.u53();
-  const itemBytes = reader.u53();
-  const capturedAtMs = reader.u53();
-  const batch = reader.u32();
-  const nonce = reader.raw(12);
-  const path = pathIn(reader);
-  const knownBytes = reader.sized(MAX_PATH_BYTES + 256);
-  const known = knownBytes.length === 0 ? undefined : decodeKnown(knownBytes).stat;
-  const className = reader.text(MAX_CLASS_CHARS);
-  const clear = payload.slice(0, reader.position);
-  const sealedDraft = reader.rest();
-  if (sealedDraft.length > MAX_SEALED_DRAFT_BYTES)
-    throw reader.damaged('the sealed draft is too large');
-  return {
-    head: {
-      entry,
-      holdSegment,
-      itemBytes,
-      capturedAtMs,
-      batch,
-      nonce,
-      path,
-      known,
-      class: className,
-    },
-    clear,
-    sealedDraft,
+  const fields = {
+    entry: reader.u53(),
+    holdSegment: reader.u53(),
+    itemBytes: reader.u53(),
+    capturedAtMs: reader.u53(),
+    batch: reader.u32(),
+    nonce: reader.raw(12),
+    class: reader.text(MAX_CLASS_CHARS),
   };
+  const count = reader.u32();
+  if (count === 0 || count > MOST_ROWS)
+    throw reader.damaged('its number of versions is out of range');
+  const rows = Array.from({ length: count }, () => versionRowIn(reader));
+  const clear = payload.slice(0, reader.position);
+  const sealedDrafts = reader.rest();
+  if (sealedDrafts.length > MAX_SEALED_DRAFTS_BYTES)
+    throw reader.damaged('the sealed drafts are too large');
+  return { head: { ...fields, rows }, clear, sealedDrafts };
+}
+
+function versionRowIn(reader: LayoutReader): VersionRow {
+  const hasKnown = reader.u8();
+  if (hasKnown === 0) return { path: pathIn(reader), known: undefined };
+  if (hasKnown !== 1) throw reader.damaged('unknown flag');
+  const known = decodeKnown(reader.sized(MAX_PATH_BYTES + 256)).stat;
+  return { path: known.path, known };
+}
+
+/** Drafts one behind the other, each behind its length: what is sealed in a version record. */
+export function joinDrafts(drafts: readonly Uint8Array[]): Uint8Array {
+  const writer = new LayoutWriter();
+  for (const draft of drafts) writer.sized(draft);
+  return writer.done();
+}
+
+/** As many drafts as the record has versions. */
+export function splitDrafts(bytes: Uint8Array, count: number): Uint8Array[] {
+  const reader = new LayoutReader(bytes, 'sealed drafts');
+  const drafts = Array.from({ length: count }, () => reader.sized(MAX_SEALED_DRAFTS_BYTES));
+  reader.end();
+  return drafts;
 }
 
 export function encodeProblem(path: Uint8Array, problem: ProblemRecord | undefined): Uint8Array {

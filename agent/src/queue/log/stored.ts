@@ -4,7 +4,7 @@ import type { Position } from '@aliquot/shared/records/format';
 import { QueueError } from './errors.ts';
 import { decodeCommitPlace, numberKey } from './index-rows.ts';
 import type { QueueFiles } from './open-queue.ts';
-import { decodeSignedRecord, decodeVersion } from './payloads.ts';
+import { decodeSignedRecord, decodeVersion, splitDrafts } from './payloads.ts';
 
 /*
  * Reads back what the logs hold: signed commits, and the drafts of versions that wait.
@@ -55,13 +55,19 @@ export async function entriesOf(
   return slots.map((slot) => commit?.entryNumbers[slot]).filter((entry) => entry !== undefined);
 }
 
-/** The draft of an unsigned version; undefined when its record or key is damaged. */
-export async function openDraft(files: QueueFiles, at: Position): Promise<StoredDraft | undefined> {
+/** The drafts of a record of unsigned versions; undefined when record or key is damaged. */
+export async function openDrafts(
+  files: QueueFiles,
+  at: Position,
+): Promise<readonly StoredDraft[] | undefined> {
   try {
     const { payload } = await files.segments.read(at);
-    const { head, clear, sealedDraft } = decodeVersion(payload);
-    const bytes = aeadOpen(await files.keys.get(head.batch), head.nonce, sealedDraft, clear);
-    return { draft: decodeEntryDraft(bytes), bytes: bytes.length };
+    const { head, clear, sealedDrafts } = decodeVersion(payload);
+    const opened = aeadOpen(await files.keys.get(head.batch), head.nonce, sealedDrafts, clear);
+    return splitDrafts(opened, head.rows.length).map((bytes) => ({
+      draft: decodeEntryDraft(bytes),
+      bytes: bytes.length,
+    }));
   } catch (error) {
     if (
       (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') ||

@@ -47,8 +47,8 @@ afterEach(() => rmSync(dir, { recursive: true }));
 /** What a payload says, encoded again. */
 const again: Readonly<Record<Exclude<RecordKind, StoredKind>, (b: Uint8Array) => Uint8Array>> = {
   version: (bytes) => {
-    const { head, sealedDraft } = queue.decodeVersion(bytes);
-    return Buffer.concat([queue.encodeVersionHead(head), sealedDraft]);
+    const { head, sealedDrafts } = queue.decodeVersion(bytes);
+    return Buffer.concat([queue.encodeVersionHead(head), sealedDrafts]);
   },
   refresh: (bytes) => {
     const { entry, stat } = queue.decodeKnown(bytes);

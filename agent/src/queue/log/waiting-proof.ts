@@ -10,6 +10,7 @@ import {
   decodeReceiptRecord,
   decodeSignedRecord,
   decodeVersion,
+  entriesOfHead,
   type VersionHead,
 } from './payloads.ts';
 
@@ -70,12 +71,12 @@ export class WaitingProof {
     this.#hasGap = hasGap(segments);
   }
 
-  /** A version was appended. */
-  version(entry: number, holdSegment: number): void {
+  /** Versions were appended, from one number to another. */
+  versions(from: number, to: number, holdSegment: number): void {
     const last = this.#runs.at(-1);
-    if (last !== undefined && last.to === entry - 1 && last.holdSegment === holdSegment)
-      this.#runs[this.#runs.length - 1] = { ...last, to: entry };
-    else this.#runs.push({ from: entry, to: entry, holdSegment });
+    if (last !== undefined && last.to === from - 1 && last.holdSegment === holdSegment)
+      this.#runs[this.#runs.length - 1] = { ...last, to };
+    else this.#runs.push({ from, to, holdSegment });
     if (this.#runs.length > MOST_RUNS) this.#runs = joined(this.#runs);
   }
 
@@ -148,13 +149,16 @@ export class WaitingProof {
   async #look(number: number, settled: NumberSet): Promise<number | undefined> {
     const runs: WaitingRun[] = [];
     let first: number | undefined;
-    for await (const { entry, holdSegment } of this.#versionsIn(number)) {
-      first ??= entry;
-      if (settled.has(entry)) continue;
-      const last = runs.at(-1);
-      if (last?.to === entry - 1 && last.holdSegment === holdSegment)
-        runs[runs.length - 1] = { ...last, to: entry };
-      else runs.push({ from: entry, to: entry, holdSegment });
+    for await (const head of this.#versionsIn(number)) {
+      const { holdSegment } = head;
+      first ??= head.entry;
+      for (const entry of entriesOfHead(head)) {
+        if (settled.has(entry)) continue;
+        const last = runs.at(-1);
+        if (last?.to === entry - 1 && last.holdSegment === holdSegment)
+          runs[runs.length - 1] = { ...last, to: entry };
+        else runs.push({ from: entry, to: entry, holdSegment });
+      }
     }
     this.#runs = [...runs, ...this.#runs];
     return first;

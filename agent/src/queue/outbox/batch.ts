@@ -1,15 +1,22 @@
 import { type EntryDraft, MAX_COMMIT_BYTES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
+import { wipe } from '@aliquot/shared/crypto/bytes';
 import { aeadSeal, equalBytes } from '@aliquot/shared/crypto/primitives';
-import { decodeUnsigned, numberInKey, type UnsignedEntry } from '../log/index-rows.ts';
+import {
+  decodeUnsigned,
+  numberInKey,
+  type UnsignedVersions,
+  unsignedEntries,
+} from '../log/index-rows.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import {
   type ClassBytes,
   encodeSignedRecord,
   encodeVersionHead,
+  joinDrafts,
   type VersionHead,
 } from '../log/payloads.ts';
-import { openDraft } from '../log/stored.ts';
+import { openDrafts } from '../log/stored.ts';
 import type { DurableChain } from './chain.ts';
 import type { CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
@@ -48,23 +55,27 @@ export class BatchSealer {
   #batch: Batch | undefined;
   readonly #proof = new SentProof();
 
-  /** The payload of a version record: its head in clear, then the draft under a batch key. */
+  /** The payload of a version record: its head in clear, then the drafts under a batch key. */
   async seal(
     files: QueueFiles,
     fields: Omit<VersionHead, 'batch' | 'nonce'>,
-    draft: Uint8Array,
+    drafts: readonly Uint8Array[],
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
-    const batch = await this.#current(files, entryRoom(draft.length));
+    const room = drafts.reduce((sum, { length }) => sum + entryRoom(length), 0);
+    const batch = await this.#current(files, room, drafts.length);
     const nonce = Buffer.alloc(12);
     // The key is new in every process and for every 4096 versions; the counter never repeats under
     // it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
-    batch.used += 1;
-    this.#proof.sealed(batch.number);
-    batch.room -= entryRoom(draft.length);
+    batch.used += drafts.length;
+    this.#proof.sealed(batch.number, drafts.length);
+    batch.room -= room;
     const head = { ...fields, batch: batch.number, nonce };
     const clear = encodeVersionHead(head);
-    return { head, payload: Buffer.concat([clear, aeadSeal(batch.key, nonce, draft, clear)]) };
+    const plain = joinDrafts(drafts);
+    const sealed = aeadSeal(batch.key, nonce, plain, clear);
+    wipe(plain);
+    return { head, payload: Buffer.concat([clear, sealed]) };
   }
 
   /**
@@ -99,8 +110,12 @@ export class BatchSealer {
         await files.keys.erase(number);
   }
 
-  async #current(files: QueueFiles, room: number): Promise<Batch> {
-    if (this.#batch !== undefined && this.#batch.used < BATCH_ENTRIES && this.#batch.room >= room)
+  async #current(files: QueueFiles, room: number, count: number): Promise<Batch> {
+    if (
+      this.#batch !== undefined &&
+      this.#batch.used + count <= BATCH_ENTRIES &&
+      this.#batch.room >= room
+    )
       return this.#batch;
     const number = Math.max(files.index.state.lastBatch, files.keys.highest) + 1;
     this.#batch = {
@@ -122,9 +137,14 @@ export interface CutCommit {
   readonly taken: readonly BatchedEntry[];
 }
 
-interface TakenVersion extends UnsignedEntry {
-  readonly entry: number;
+/** One version that a commit will cover. */
+interface TakenVersion extends BatchedEntry {
   readonly draft: EntryDraft;
+}
+
+/** What of one record a commit will cover: the whole of it but what is lost. */
+interface TakenRecord extends UnsignedVersions {
+  readonly versions: readonly TakenVersion[];
 }
 
 /**
@@ -142,39 +162,47 @@ export async function cutCommit(
   recent: Recent,
 ): Promise<CutCommit> {
   const { index } = files;
-  const taken: TakenVersion[] = [];
+  const taken: TakenRecord[] = [];
   const unreadable: BatchedEntry[] = [];
   let room = COMMIT_ROOM_BYTES;
+  let count = 0;
   let waiting: number | undefined;
   for await (const [key, value] of index.unsigned()) {
-    const place = decodeUnsigned(value);
-    if (taken.length === BATCH_ENTRIES) waiting = place.batch;
-    if (waiting !== undefined || unreadable.length === BATCH_ENTRIES) break;
-    const opened = recent.draft(numberInKey(key)) ?? (await openDraft(files, place.at));
+    const row = decodeUnsigned(value);
+    const { batch } = row;
+    const first = numberInKey(key);
+    const entries = unsignedEntries(first, row);
+    if (count + entries.length > BATCH_ENTRIES) waiting = batch;
+    if (waiting !== undefined || unreadable.length >= BATCH_ENTRIES) break;
+    const opened = recent.drafts(first) ?? (await openDrafts(files, row.at));
     if (opened === undefined) {
-      unreadable.push({ entry: numberInKey(key), batch: place.batch });
+      unreadable.push(...entries.map((entry) => ({ entry, batch })));
       continue;
     }
-    room -= entryRoom(opened.bytes);
+    const left = entries.flatMap((entry) => opened.slice(entry - first, entry - first + 1));
+    room -= left.reduce((sum, { bytes }) => sum + entryRoom(bytes), 0);
     if (room < 0 && taken.length > 0) {
-      waiting = place.batch;
+      waiting = batch;
       break;
     }
-    taken.push({ ...place, entry: numberInKey(key), draft: opened.draft });
+    count += entries.length;
+    const versions = left.map(({ draft }, at) => ({ entry: entries[at] as number, batch, draft }));
+    taken.push({ ...row, versions });
   }
   const begun = taken.findIndex(({ batch }) => batch === waiting);
   // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes
   // what it finds.
   const whole = begun > 0 ? taken.slice(0, begun) : taken;
-  const drafts = whole.map(({ draft }) => draft);
-  const entries = whole.map(({ entry }) => entry);
-  const itemBytes = whole.reduce((sum, version) => sum + version.itemBytes, 0);
+  const versions = whole.flatMap((record) => record.versions);
+  const drafts = versions.map(({ draft }) => draft);
+  const entries = versions.map(({ entry }) => entry);
+  const itemBytes = whole.reduce((sum, record) => sum + record.itemBytes, 0);
   const oldestMs = whole.reduce(
     (least, { capturedAtMs }) => Math.min(least, capturedAtMs),
     Number.MAX_SAFE_INTEGER,
   );
   const holdSegment = whole.reduce(
-    (least, version) => Math.min(least, version.holdSegment),
+    (least, record) => Math.min(least, record.holdSegment),
     Number.MAX_SAFE_INTEGER,
   );
   if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
@@ -201,10 +229,10 @@ export async function cutCommit(
     classes: classesOf(whole),
     commit: bytes,
   });
-  return { record, unreadable, taken: whole };
+  return { record, unreadable, taken: versions };
 }
 
-function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {
+function classesOf(versions: readonly UnsignedVersions[]): ClassBytes[] {
   const sums = new Map<string, number>();
   for (const { class: name, itemBytes } of versions)
     if (itemBytes > 0) sums.set(name, (sums.get(name) ?? 0) + itemBytes);

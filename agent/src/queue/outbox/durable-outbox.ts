@@ -1,6 +1,5 @@
 import {
   type ChainId,
-  type EntryDraft,
   encodeSigned,
   type FileId,
   type ReceiptBody,
@@ -19,7 +18,7 @@ import { decodeCommitPlace, numberKey } from '../log/index-rows.ts';
 import type { IndexState } from '../log/index-state.ts';
 import { encodeCounter, encodeReceiptRecord } from '../log/payloads.ts';
 import { askIndex } from '../log/questions.ts';
-import { readSigned } from '../log/stored.ts';
+import { readSigned, type StoredDraft } from '../log/stored.ts';
 import { BatchSealer } from './batch.ts';
 import { DurableChain } from './chain.ts';
 import { DurableEpochs } from './epochs.ts';
@@ -160,18 +159,18 @@ export class DurableOutbox implements Outbox, Onward {
 
   // ---- what intake hands on, inside the queue's turn ----
 
-  seal(fields: Parameters<Onward['seal']>[0], draft: Uint8Array): ReturnType<Onward['seal']> {
-    return this.#batch.seal(this.#parts.core.files, fields, draft);
+  seal(...[fields, drafts]: Parameters<Onward['seal']>): ReturnType<Onward['seal']> {
+    return this.#batch.seal(this.#parts.core.files, fields, drafts);
   }
 
   itemPut(item: QueuedItem): void {
     this.#recent.putItem(item);
   }
 
-  versionPut(entry: number, draft: EntryDraft, bytes: number): void {
-    this.#recent.putDraft(entry, { draft, bytes });
-    this.epochs.version(entry);
-    this.#signing.put(entry);
+  versionsPut(first: number, drafts: readonly StoredDraft[]): void {
+    this.#recent.putDrafts(first, drafts);
+    this.epochs.version(first + drafts.length - 1);
+    this.#signing.put(first);
   }
 
   captureEnded(capture: object): void {

@@ -2,10 +2,10 @@ import type { EntryKind, FileId } from '@aliquot/proto';
 import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import type { Position } from '@aliquot/shared/records/format';
 import type { ChainKind } from '../log/formats.ts';
-import { decodeUnsigned, numberInKey } from '../log/index-rows.ts';
+import { decodeUnsigned, numberInKey, unsignedEntries } from '../log/index-rows.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from '../log/payloads.ts';
-import { openDraft } from '../log/stored.ts';
+import { openDrafts } from '../log/stored.ts';
 
 /** One version of a file that this installation captured, as its own records have it. */
 export interface OwnVersion {
@@ -87,21 +87,18 @@ async function unsignedOf(
 ): Promise<readonly Found[]> {
   const found: Found[] = [];
   for await (const [key, value] of files.index.unsigned()) {
-    if (numberInKey(key) <= signedThrough) continue;
-    const opened = await openDraft(files, decodeUnsigned(value).at);
-    if (opened === undefined || !isWanted(opened.draft.fileId, wanted)) continue;
-    const { fileId, kind, size, capturedAtMs, completion } = opened.draft;
-    const growing = completion === 'growing';
-    found.push({
-      fileId,
-      kind,
-      size,
-      capturedAtMs,
-      growing,
-      version: undefined,
-      safeSinceMs: undefined,
-      sequence: WAITING,
-    });
+    const [first, versions] = [numberInKey(key), decodeUnsigned(value)];
+    const entries = unsignedEntries(first, versions).filter((entry) => entry > signedThrough);
+    const opened = entries.length === 0 ? undefined : await openDrafts(files, versions.at);
+    for (const entry of entries) {
+      const draft = opened?.[entry - first]?.draft;
+      if (draft === undefined || !isWanted(draft.fileId, wanted)) continue;
+      const { fileId, kind, size, capturedAtMs, completion } = draft;
+      found.push({
+        ...{ fileId, kind, size, capturedAtMs, growing: completion === 'growing' },
+        ...{ version: undefined, safeSinceMs: undefined, sequence: WAITING },
+      });
+    }
   }
   return found;
 }

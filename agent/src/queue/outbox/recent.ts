@@ -12,7 +12,7 @@ const MOST_ITEM_BYTES = 12 * 1024 * 1024;
 const ITEM_OVERHEAD_BYTES = 1024;
 /** From here on it is worth sending them, and the listener is called. */
 const FRESH_BYTES = 1024 * 1024;
-/** Drafts that are kept: one commit. */
+/** Versions whose drafts are kept: one commit. */
 const MOST_DRAFTS = 4096;
 
 /**
@@ -26,7 +26,9 @@ export class Recent {
   #itemBytes = 0;
   /** Bytes put since `onFresh` was called last. */
   #untold = 0;
-  readonly #drafts = new Map<number, StoredDraft>();
+  /** By the number of the first version of their record. */
+  readonly #drafts = new Map<number, readonly StoredDraft[]>();
+  #draftCount = 0;
 
   /** `onFresh` is called when about a mebibyte more may be taken. */
   constructor(onFresh: () => void = () => undefined) {
@@ -79,24 +81,27 @@ export class Recent {
     return taken;
   }
 
-  putDraft(entry: number, draft: StoredDraft): void {
-    this.#drafts.set(entry, draft);
-    if (this.#drafts.size <= MOST_DRAFTS) return;
-    for (const oldest of this.#drafts.keys()) {
+  /** The drafts of one record, whose first version has this number. */
+  putDrafts(first: number, drafts: readonly StoredDraft[]): void {
+    this.#drafts.set(first, drafts);
+    this.#draftCount += drafts.length;
+    for (const [oldest, dropped] of this.#drafts) {
+      if (this.#draftCount <= MOST_DRAFTS) return;
       this.#drafts.delete(oldest);
-      return;
+      this.#draftCount -= dropped.length;
     }
   }
 
-  draft(entry: number): StoredDraft | undefined {
-    return this.#drafts.get(entry);
+  drafts(first: number): readonly StoredDraft[] | undefined {
+    return this.#drafts.get(first);
   }
 
   /** Everything up to this version stands in signed commits. */
   signed(through: number): void {
-    for (const entry of this.#drafts.keys()) {
-      if (entry > through) return;
-      this.#drafts.delete(entry);
+    for (const [first, drafts] of this.#drafts) {
+      if (first > through) return;
+      this.#drafts.delete(first);
+      this.#draftCount -= drafts.length;
     }
   }
 
@@ -105,6 +110,7 @@ export class Recent {
     this.#items.clear();
     this.#itemBytes = 0;
     this.#drafts.clear();
+    this.#draftCount = 0;
   }
 }
 

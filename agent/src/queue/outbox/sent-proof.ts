@@ -3,7 +3,7 @@ import { QueueError } from '../log/errors.ts';
 import { hasGap } from '../log/index-proof.ts';
 import type { NumberSet } from '../log/number-set.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
-import { decodeVersion } from '../log/payloads.ts';
+import { decodeVersion, entriesOfHead } from '../log/payloads.ts';
 
 /** A version, and the batch under whose key its draft was sealed. */
 export interface BatchedEntry {
@@ -21,8 +21,8 @@ export class SentProof {
   readonly #waiting = new Map<number, number>();
   #logs: LogProof | undefined;
 
-  sealed(batch: number): void {
-    this.#waiting.set(batch, (this.#waiting.get(batch) ?? 0) + 1);
+  sealed(batch: number, versions: number): void {
+    this.#waiting.set(batch, (this.#waiting.get(batch) ?? 0) + versions);
   }
 
   /** These stand in a durable record of the chain log: signed, or lost. */
@@ -112,11 +112,12 @@ class LogProof {
     at: { readonly file: number; readonly offset: number },
   ): Promise<void> {
     try {
-      const { entry, batch } = decodeVersion((await segments.read(at)).payload).head;
+      const { head } = decodeVersion((await segments.read(at)).payload);
+      const { batch } = head;
       this.#newestBatch = Math.max(this.#newestBatch, batch);
       const versions = this.#versions.get(batch);
-      if (versions === undefined) this.#versions.set(batch, [entry]);
-      else versions.push(entry);
+      if (versions === undefined) this.#versions.set(batch, entriesOfHead(head));
+      else versions.push(...entriesOfHead(head));
     } catch (error) {
       // No key opens a damaged version.
       if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;

@@ -11,9 +11,12 @@ import {
   familyFrom,
   numberInKey,
   rawKey,
+  type UnsignedVersions,
+  unsignedEntries,
 } from '../log/index-rows.ts';
 import { askIndex } from '../log/questions.ts';
-import { openDraft } from '../log/stored.ts';
+import { openDrafts } from '../log/stored.ts';
+import { unsignedFrom } from '../log/unsigned.ts';
 import { BATCH_ENTRIES, type BatchSealer, cutCommit } from './batch.ts';
 import type { DurableChain } from './chain.ts';
 import type { CommitSigner } from './outbox.ts';
@@ -108,12 +111,14 @@ export class Signing {
     const unsound: Unsound[] = [];
     this.#lastSlab = undefined;
     let through = first - 1;
-    for await (const [key, value] of this.#parts.core.files.index.iterate(familyFrom('q', first))) {
-      const entry = numberInKey(key);
-      if (entry >= before) break;
-      const found = await this.#look(entry, value);
-      if (found !== undefined) unsound.push(found);
-      through = entry;
+    const rows = { ...familyFrom('q', first), gte: unsignedFrom(first) };
+    for await (const [key, value] of this.#parts.core.files.index.iterate(rows)) {
+      const from = numberInKey(key);
+      if (from >= before) break;
+      const versions = decodeUnsigned(value);
+      if (from + versions.count <= first) continue;
+      unsound.push(...(await this.#look(from, versions)));
+      through = from + versions.count - 1;
     }
     return { unsound, through };
   }
@@ -155,14 +160,26 @@ export class Signing {
     return mark?.entry ?? Number.MAX_SAFE_INTEGER;
   }
 
-  async #look(entry: number, value: Uint8Array): Promise<Unsound | undefined> {
+  /** What of a record's versions cannot be sent. */
+  async #look(first: number, versions: UnsignedVersions): Promise<readonly Unsound[]> {
+    const { at, batch, holdSegment } = versions;
+    const opened = await openDrafts(this.#parts.core.files, at);
+    const unsound: Unsound[] = [];
+    for (const entry of unsignedEntries(first, versions)) {
+      const draft = opened?.[entry - first]?.draft;
+      const path = draft?.list.path;
+      const items = draft === undefined ? [] : await this.#missing(draft.content, holdSegment);
+      if (draft === undefined || items.length > 0) unsound.push({ entry, batch, path, items });
+    }
+    return unsound;
+  }
+
+  /** What a content needs that the queue should give and cannot. */
+  async #missing(whole: References, holdSegment: number): Promise<readonly ChunkId[]> {
     const { files } = this.#parts.core;
-    const { at, batch, holdSegment } = decodeUnsigned(value);
-    const opened = await openDraft(files, at);
-    if (opened === undefined) return { entry, batch, path: undefined, items: [] };
     const items: ChunkId[] = [];
     const seen = new Set<string>();
-    const stack: References[] = [opened.draft.content];
+    const stack: References[] = [whole];
     for (let content = stack.pop(); content !== undefined; content = stack.pop()) {
       const ids = content.refs.map(({ id }) => id).filter((id) => isNew(seen, id));
       for (const [position, place] of (
@@ -185,7 +202,7 @@ export class Signing {
         else if (content.depth > 0) stack.push(decodePage(sealed).content);
       }
     }
-    return items.length === 0 ? undefined : { entry, batch, path: opened.draft.list.path, items };
+    return items;
   }
 
   /**

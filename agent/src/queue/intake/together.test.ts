@@ -1,0 +1,179 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  collect,
+  openQueue,
+  put,
+  putTogether,
+  queueOptions,
+  receiptFor,
+  type SampleFile,
+  sample,
+  temporaryFolder,
+  testSigner,
+} from '../../../testing/queue/support.ts';
+import { fsckQueue } from '../log/fsck.ts';
+import { openLogs, queuePaths } from '../log/open-queue.ts';
+import { decodeVersion } from '../log/payloads.ts';
+import type { Queue } from '../queue.ts';
+
+let folder: ReturnType<typeof temporaryFolder>;
+let queue: Queue;
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  queue = await openQueue(folder.dir);
+});
+afterEach(async () => {
+  await queue.close();
+  folder.remove();
+});
+
+const many = (count: number, from = 0): SampleFile[] =>
+  Array.from({ length: count }, (_, at) => sample(`/data/${from + at}`));
+
+/** How many versions each version record has, oldest first. Closes the queue and opens it again. */
+async function records(): Promise<number[]> {
+  await queue.close();
+  const { segments, chain } = await openLogs({
+    ...queueOptions(folder.dir),
+    segmentBytes: 16 << 20,
+  });
+  const found: number[] = [];
+  for await (const item of segments.scan())
+    if (item.type === 'record' && item.header.kind === 'version')
+      found.push(decodeVersion((await segments.read(item)).payload).head.rows.length);
+  await segments.close();
+  await chain.close();
+  queue = await openQueue(folder.dir);
+  return found;
+}
+
+async function lostPaths(): Promise<string[]> {
+  return (await collect(queue.losses.list())).map(({ path }) => Buffer.from(path ?? []).toString());
+}
+
+/** Nothing is wrong but what the test has done to a segment. */
+async function isSound(...done: readonly string[]): Promise<boolean> {
+  await queue.close();
+  const options = { port: nodeDisk, dataDir: folder.dir, random: seededRandom('fsck') };
+  const found = await collect(fsckQueue({ ...options, repair: false }));
+  queue = await openQueue(folder.dir);
+  expect(found.filter(({ code }) => !done.includes(code))).toEqual([]);
+  return true;
+}
+
+describe('versions that are put in a row', () => {
+  test('share a record, are known, pending, signed and receipted one by one', async () => {
+    await putTogether(queue, many(5));
+    await queue.sync();
+    expect(queue.intake.pending().entries).toBe(5);
+    for (const { path } of many(5)) expect((await queue.ledger.known(path))?.size).toBe(200);
+    expect(await records()).toEqual([5]);
+    expect(await isSound()).toBe(true);
+    const commit = await queue.outbox.nextCommit(testSigner());
+    expect(commit?.entries).toBe(5);
+    if (commit === undefined) return;
+    const { signed, body } = receiptFor(commit);
+    await queue.outbox.receipted(signed, body);
+    expect(queue.intake.pending()).toMatchObject({ entries: 0, bytes: 0 });
+    expect(await isSound()).toBe(true);
+  });
+
+  test('stand in as many records as they take: 256 each, and one for each class in between', async () => {
+    await putTogether(queue, many(300));
+    const others = many(3, 300).map((file, at) => ({
+      ...file,
+      draft: { ...file.draft, class: at === 1 ? 'bulk' : 'default' },
+    }));
+    await putTogether(queue, others);
+    expect(await records()).toEqual([256, 44, 1, 1, 1]);
+    expect((await queue.outbox.nextCommit(testSigner()))?.entries).toBe(303);
+  });
+
+  test('I-A10: of which one finds no space cost nobody else theirs', async () => {
+    const captures = many(3).map((file) => ({ file, capture: queue.intake.capture() }));
+    captures[1]?.capture.abort();
+    const ends = await Promise.allSettled(
+      captures.map(({ file, capture }) => capture.putVersion(file.draft, file.known)),
+    );
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(await records()).toEqual([2]);
+  });
+
+  test('I-A5: are the same in an index that is made again, also when some of them are lost', async () => {
+    await putTogether(queue, many(6));
+    await queue.sync();
+    await spoilItemOf(many(6)[2] as SampleFile);
+    const commit = await queue.outbox.nextCommit(testSigner());
+    expect(commit?.entries).toBe(5);
+    const before = queue.intake.pending();
+    await queue.close();
+    rmSync(queuePaths(folder.dir).index, { recursive: true });
+    queue = await openQueue(folder.dir);
+    expect(queue.intake.pending()).toEqual(before);
+    expect(await lostPaths()).toEqual(['/data/2']);
+    expect(await isSound('FSCK_SEGMENT_DAMAGED', 'FSCK_DAMAGE_KEPT')).toBe(true);
+  });
+
+  test('I-A12: one whose chunk went bad costs itself alone', async () => {
+    await putTogether(queue, many(4));
+    await queue.sync();
+    await spoilItemOf(many(4)[0] as SampleFile);
+    expect((await queue.outbox.nextCommit(testSigner()))?.entries).toBe(3);
+    expect(await lostPaths()).toEqual(['/data/0']);
+    await put(queue, sample('/data/0'));
+    await queue.outbox.signAll(testSigner());
+    expect(await isSound('FSCK_SEGMENT_DAMAGED')).toBe(true);
+  });
+
+  test('P6: in a record that went bad are named as lost, each, and those behind it are sent', async () => {
+    await putTogether(queue, many(3));
+    await queue.sync();
+    await putTogether(queue, many(2, 3));
+    await queue.close();
+    const first = join(queuePaths(folder.dir).segments, '00000001.seg');
+    const { segments, chain } = await openLogs({
+      ...queueOptions(folder.dir),
+      segmentBytes: 16 << 20,
+    });
+    const [bad] = (await collect(segments.scan())).flatMap((item) =>
+      item.type === 'record' && item.header.kind === 'version' ? [item] : [],
+    );
+    await segments.close();
+    await chain.close();
+    flip(first, (bad?.end ?? 0) - 1);
+    queue = await openQueue(folder.dir);
+    expect((await queue.outbox.nextCommit(testSigner()))?.entries).toBe(2);
+    expect((await lostPaths()).sort()).toEqual(['/data/0', '/data/1', '/data/2']);
+  });
+
+  test('I-A3: all under a key that is gone are named as lost', async () => {
+    await putTogether(queue, many(3));
+    await queue.close();
+    const { keys } = queuePaths(folder.dir);
+    for (const name of readdirSync(keys)) rmSync(join(keys, name));
+    queue = await openQueue(folder.dir);
+    expect(await queue.outbox.nextCommit(testSigner())).toBeUndefined();
+    expect(await lostPaths()).toHaveLength(3);
+    expect(queue.intake.pending()).toMatchObject({ entries: 0, bytes: 0 });
+  });
+});
+
+/** Turns a bit of a chunk in its segment; the queue is opened again over it. */
+async function spoilItemOf({ items }: SampleFile): Promise<void> {
+  await queue.close();
+  const path = join(queuePaths(folder.dir).segments, '00000001.seg');
+  const at = readFileSync(path).indexOf(Buffer.from(items[0]?.sealed ?? []));
+  flip(path, at + 20);
+  queue = await openQueue(folder.dir);
+}
+
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+}
