@@ -163,6 +163,10 @@ export interface ReadPart {
  */
 export interface EntryDraft extends Entry {
   readonly list: ListPart;
+  /**
+   * The key of the slab that it is a piece of: in the first of its pieces, where all wait together.
+   */
+  readonly slabKey?: Uint8Array | undefined;
   /** Present exactly when `kind` is file. */
   readonly read: ReadPart | undefined;
 }

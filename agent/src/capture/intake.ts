@@ -93,7 +93,7 @@ export class WindowIntake implements CaptureExchange {
   }
 
   /** Puts a slab, unless nothing in it is new, and hands its files on in the order of the pieces. */
-  async #slab({ id, sealed, files }: CapturedSlab): Promise<void> {
+  async #slab({ id, sealed, key, files }: CapturedSlab): Promise<void> {
     const first = files.find((file) => this.#owner.isNew(file));
     if (first === undefined) return this.#handOn(files, undefined);
     const capture = this.#queue.intake.capture(this.#owner.classOf(first.job));
@@ -109,11 +109,12 @@ export class WindowIntake implements CaptureExchange {
       return;
     }
     let full: unknown;
+    const slab = { key, pieces: files.length };
     await this.#handOn(files, {
       keepGrowth: (state) => capture.keepGrowth(state),
       putVersion: async (draft, known) => {
         try {
-          await capture.putShared(draft, known);
+          await capture.putShared(draft, known, slab);
         } catch (error) {
           // The first version without room ends the capture, and so it is full for those behind it.
           if (isFull(error)) full = error;

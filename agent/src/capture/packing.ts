@@ -149,9 +149,10 @@ export function packWindow(window: CaptureWindow): {
       id: names.addId(item.id),
       sealed: handOver(item.sealed),
     })),
-    slabs: slabs.map(({ id, sealed, files }) => ({
+    slabs: slabs.map(({ id, sealed, key, files }) => ({
       id: names.addId(id),
       sealed: handOver(sealed),
+      key: names.add(key),
       files: files.map((file) => packFile(file, names)),
     })),
     cached: cached.map(({ attempt, job, index, chunk }) => ({
@@ -188,8 +189,8 @@ function namesLength({ items, cached, slabs, results }: CaptureWindow): number {
   let length = items.reduce((sum, { id }) => sum + id.length, 0);
   for (const { index, chunk } of cached)
     length += index.length + chunk.id.length + chunk.maskedKey.length;
-  for (const { id, files } of slabs) {
-    length += id.length;
+  for (const { id, key, files } of slabs) {
+    length += id.length + key.length;
     for (const file of files) length += fileNamesLength(file);
   }
   for (const result of results) if (result.type === 'captured') length += fileNamesLength(result);

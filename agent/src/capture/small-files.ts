@@ -57,11 +57,12 @@ export class SmallFiles {
     if (this.#files.length === 0) return [];
     const files = this.#files;
     this.#files = [];
-    const { id, sealed, epoch, pieceKeys } = this.#builder.seal();
+    const { id, sealed, epoch, slabKey, pieceKeys } = this.#builder.seal();
     return [
       {
         id,
         sealed,
+        key: slabKey,
         files: files.map(({ job, stat, startedMs, digest }, index) => ({
           ...{ job, stat, startedMs, sha256: digest, growth: undefined, oldPart: undefined },
           content: { depth: 0, piece: index + 1, refs: [{ id, plainSize: stat.size, epoch }] },

@@ -46,6 +46,8 @@ export interface CapturedFile {
 export interface CapturedSlab {
   readonly id: ChunkId;
   readonly sealed: Uint8Array;
+  /** Opens every piece: 32 bytes. */
+  readonly key: Uint8Array;
   /** In the order of the pieces, all of them. */
   readonly files: readonly CapturedFile[];
 }

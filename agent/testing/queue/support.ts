@@ -25,6 +25,7 @@ import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
+import type { WholeSlab } from '../../src/queue/intake/intake.ts';
 import type { KnownStat, QueuedItem } from '../../src/queue/log/facts.ts';
 import { chainFormat } from '../../src/queue/log/formats.ts';
 import { IndexStore, indexOptions } from '../../src/queue/log/index-store.ts';
@@ -182,27 +183,33 @@ export function sampleSlab(
   names: readonly string[],
   bytes = 200,
   capturedAtMs = FIXTURE_TIME_MS,
-): readonly SampleFile[] {
+): readonly SlabSample[] {
   const builder = new SlabBuilder(keys);
   const plains = names.map((name) => noise(`${name} ${capturedAtMs}`, bytes));
   for (const plain of plains) builder.add(plain, sha256(plain));
-  const { id, kind, sealed, epoch, pieceKeys } = builder.seal();
+  const { id, kind, sealed, epoch, slabKey, pieceKeys } = builder.seal();
+  const slab = { key: slabKey, pieces: names.length };
   return names.map((name, index) => {
     const plain = plains[index] ?? new Uint8Array();
     const content = { depth: 0, piece: index + 1, refs: [{ id, plainSize: plain.length, epoch }] };
     const built = { content, keys: pieceKeys.slice(index, index + 1) };
     const made = describe(name, [plain], built, capturedAtMs);
-    return { ...made, chunks: [], items: [{ id, kind, sealed }] };
+    return { ...made, chunks: [], items: [{ id, kind, sealed }], slab };
   });
 }
 
-/** Puts the files of one slab as capture does: the slab once, then each version. Not synced. */
-export async function putSlab(queue: Queue, files: readonly SampleFile[]): Promise<void> {
+/** Puts files of one slab as capture does: the slab once, then all versions. Not synced. */
+export async function putSlab(queue: Queue, files: readonly SlabSample[]): Promise<void> {
   const capture = queue.intake.capture();
   const [item] = files[0]?.items ?? [];
   if (item !== undefined) await capture.putItem(item);
-  for (const { draft, known } of files) await capture.putShared(draft, known);
+  await Promise.all(files.map(({ draft, known, slab }) => capture.putShared(draft, known, slab)));
   capture.abort();
+}
+
+/** A file that is a piece of a slab. */
+export interface SlabSample extends SampleFile {
+  readonly slab: WholeSlab;
 }
 
 /** A file of `count` chunks of `size` bytes each, all different. */

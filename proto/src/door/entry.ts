@@ -25,6 +25,7 @@ import {
   choice,
   counter,
   fileId,
+  hash,
   hashes,
   nanoseconds,
   resultId,
@@ -124,6 +125,7 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
         resultId: optional(resultId),
         list: listPart,
         read: optional(readPart),
+        slabKey: optional(hash),
       },
       { impliedVersion: true },
     ),
@@ -136,6 +138,8 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
         throw refusal('FORMAT_MALFORMED', label, 'must have one key for each reference');
       }
       checkGrowing(draft, label);
+      if (draft.slabKey !== undefined && draft.content.piece === 0)
+        throw refusal('FORMAT_MALFORMED', label, 'has the key of a slab that it is no piece of');
       if (
         draft.read !== undefined &&
         (draft.read.sha256.length === 0) !== (draft.completion === 'growing')

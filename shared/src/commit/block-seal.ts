@@ -139,8 +139,13 @@ function sealBlock(drafts: readonly RowDraft[], random: Random): SealedBlock {
 export function sealDrafts(drafts: readonly EntryDraft[], random: Random): SealedBlock[] {
   const blocks: SealedBlock[] = [];
   const builder = new BlockBuilder();
-  for (const { list, read, ...row } of drafts) {
-    const draft: RowDraft = { row, list, read, part: 'none', evidence: undefined };
+  const slabKeys = new Map<string, Uint8Array>();
+  for (const { list, read, slabKey: own, ...row } of drafts) {
+    const slabId = slabIdOf(row);
+    const name = slabId === undefined ? '' : nameOf(slabId);
+    if (own !== undefined) slabKeys.set(name, own);
+    const slabKey = slabKeys.get(name);
+    const draft: RowDraft = { row, list, read, slabKey, part: 'none', evidence: undefined };
     if (!builder.fits(draft)) blocks.push(builder.seal(random));
     builder.add(draft);
   }

@@ -30,6 +30,8 @@ export interface SealedSlab {
   readonly kind: 'slab';
   readonly sealed: Uint8Array;
   readonly epoch: number;
+  /** 32 bytes, secret: from it the keys of all pieces grow. */
+  readonly slabKey: Uint8Array;
   /** 32 bytes for each piece, secret: opens this piece and nothing else. */
   readonly pieceKeys: readonly Uint8Array[];
 }
@@ -149,7 +151,7 @@ export class SlabBuilder {
     const sealed = encodeSlab(pieces);
     this.clear();
     const id = slabId(decodeSlab(sealed));
-    return { id, kind: 'slab', sealed, epoch: currentEpoch, pieceKeys };
+    return { id, kind: 'slab', sealed, epoch: currentEpoch, slabKey, pieceKeys };
   }
 
   /** Forgets what is open. */

@@ -5,7 +5,7 @@ import { QueueError } from '../log/errors.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
 import { firstHeldSegment, lowestHold } from '../log/held-segments.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
-import type { Capture } from './intake.ts';
+import type { Capture, WholeSlab } from './intake.ts';
 
 const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
 /**
@@ -18,7 +18,12 @@ const MOST_BLOCK_PAIRS = 4096;
 /** What a capture asks of the queue; each runs in the queue's serial section. */
 export interface CaptureSink {
   putItem(capture: QueueCapture, item: QueuedItem): Promise<void>;
-  putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
+  putVersion(
+    capture: QueueCapture,
+    draft: EntryDraft,
+    known: KnownStat | undefined,
+    slab?: WholeSlab,
+  ): Promise<void>;
   ended(capture: QueueCapture): void;
 }
 
@@ -96,8 +101,10 @@ export class QueueCapture implements Capture {
     }
   }
 
-  putShared(draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
-    return this.#open ? this.#host.putVersion(this, draft, known) : Promise.reject(captureEnded());
+  putShared(draft: EntryDraft, known: KnownStat | undefined, slab?: WholeSlab): Promise<void> {
+    return this.#open
+      ? this.#host.putVersion(this, draft, known, slab)
+      : Promise.reject(captureEnded());
   }
 
   abort(): void {

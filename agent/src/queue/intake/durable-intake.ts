@@ -33,6 +33,7 @@ import type {
   QueueIntake,
   QueueUsage,
   SpaceLeft,
+  WholeSlab,
 } from './intake.ts';
 import { SpaceMeter, type SpaceOptions } from './meter.ts';
 import { Refusals } from './refusals.ts';
@@ -63,6 +64,7 @@ interface GatheredVersion {
   readonly capture: QueueCapture;
   readonly draft: EntryDraft;
   readonly known: KnownStat | undefined;
+  readonly slab: WholeSlab | undefined;
   /** The encoded draft. */
   readonly bytes: Uint8Array;
   resolve(): void;
@@ -170,11 +172,12 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     capture: QueueCapture,
     draft: EntryDraft,
     known: KnownStat | undefined,
+    slab?: WholeSlab,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#step(undefined, reject, async () => {
         const bytes = await this.#admit(capture, draft, known);
-        await this.#gather({ capture, draft, known, bytes, resolve, reject });
+        await this.#gather({ capture, draft, known, slab, bytes, resolve, reject });
       });
     });
   }
@@ -296,11 +299,17 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     if (
       first !== undefined &&
       (first.draft.class !== version.draft.class ||
-        this.#gathered.length === MOST_ROWS ||
+        this.#gathered.length + this.#needed(version) > MOST_ROWS ||
         this.#gatheredBytes() + version.bytes.length > MOST_DRAFTS_BYTES)
     )
       await this.#putGathered();
     this.#gathered.push(version);
+  }
+
+  /** Pieces of one slab stand together where they can: then its key stands for theirs. */
+  #needed({ slab }: GatheredVersion): number {
+    if (slab === undefined || this.#gathered.at(-1)?.slab === slab) return 1;
+    return Math.min(slab.pieces, MOST_ROWS);
   }
 
   #gatheredBytes(): number {
@@ -339,13 +348,14 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       itemBytes += capture.itemBytes;
     }
     for (const { draft } of versions) capturedAtMs = Math.min(capturedAtMs, draft.capturedAtMs);
+    const drafts = withSlabKeys(versions);
     const { head, payload } = await onward.seal(
       {
         ...{ entry, holdSegment, itemBytes, capturedAtMs },
         class: versions[0]?.draft.class ?? DEFAULT_CLASS,
         rows: versions.map(({ draft, known }) => ({ path: draft.list.path, known })),
       },
-      versions.map(({ bytes }) => bytes),
+      drafts.map(({ encoded }) => encoded),
     );
     holds.version(holdSegment);
     const applied = ({ unreferenced = [] }: Applied): void => {
@@ -360,7 +370,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
       onward.versionsPut(
         entry,
-        versions.map(({ draft, bytes }) => ({ draft, bytes: bytes.length })),
+        drafts.map(({ draft, encoded }) => ({ draft, bytes: encoded.length })),
       );
       for (const capture of captures) holds.counted(capture);
     };
@@ -406,4 +416,26 @@ async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
   for await (const [, value] of index.unsigned({ limit: 1 }))
     return decodeUnsigned(value).capturedAtMs;
   return undefined;
+}
+
+/**
+ * The drafts of one record with their encodings. The first piece of a slab brings the slab's key if all pieces
+ * stand in the record: so the key opens nothing but what waits with it (I-A3).
+ */
+function withSlabKeys(
+  versions: readonly GatheredVersion[],
+): { readonly draft: EntryDraft; readonly encoded: Uint8Array }[] {
+  const pieces = new Map<WholeSlab, Set<number>>();
+  for (const { slab, draft } of versions) {
+    if (slab === undefined) continue;
+    const named = pieces.get(slab) ?? new Set();
+    pieces.set(slab, named.add(draft.content.piece));
+  }
+  return versions.map(({ slab, draft, bytes }) => {
+    if (slab === undefined || pieces.get(slab)?.size !== slab.pieces)
+      return { draft, encoded: bytes };
+    pieces.delete(slab);
+    const keyed = { ...draft, slabKey: slab.key };
+    return { draft: keyed, encoded: encodeEntryDraft(keyed) };
+  });
 }

@@ -78,8 +78,15 @@ export interface Capture {
    * the capture stays open until it is aborted, which leaves alone what was put by then. The items'
    * bytes count for the first of them. `QUEUE_FULL` ends it.
    */
-  putShared(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
+  putShared(draft: EntryDraft, known: KnownStat | undefined, slab?: WholeSlab): Promise<void>;
   abort(): void;
+}
+
+/** The slab whose pieces are put, each time the same object. */
+export interface WholeSlab {
+  /** Opens every piece. Kept only where all of them are put in a row. */
+  readonly key: Uint8Array;
+  readonly pieces: number;
 }
 
 export interface PendingCounts {

@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openNames } from '@aliquot/shared/commit/open-names';
+import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
+import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -7,18 +10,23 @@ import {
   collect,
   openQueue,
   put,
+  putSlab,
   putTogether,
   queueOptions,
   receiptFor,
   type SampleFile,
   sample,
+  sampleSlab,
   temporaryFolder,
   testSigner,
+  vault,
 } from '../../../testing/queue/support.ts';
 import { fsckQueue } from '../log/fsck.ts';
 import { openLogs, queuePaths } from '../log/open-queue.ts';
 import { decodeVersion } from '../log/payloads.ts';
 import type { Queue } from '../queue.ts';
+
+const noBytes = new Uint8Array(0);
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: Queue;
@@ -65,6 +73,36 @@ async function isSound(...done: readonly string[]): Promise<boolean> {
   expect(found.filter(({ code }) => !done.includes(code))).toEqual([]);
   return true;
 }
+
+describe('the files of one slab', () => {
+  const names = ['/data/0001.csv', '/data/0002.csv', '/data/0003.csv'];
+
+  test('that are put in a row are keyed by their slab, and open as with their own keys', async () => {
+    const files = sampleSlab(names);
+    await putSlab(queue, files);
+    const commit = readCommit((await queue.outbox.nextCommit(testSigner()))?.bytes ?? noBytes);
+    expect(commit.rows.blocks[0]?.rows.slabs.map(({ keyedSingly }) => keyedSingly)).toEqual([
+      false,
+    ]);
+    const reader = { key: boxKeyFromSecret(vault.kit.vaultSecretKey), recipient: 'vault' } as const;
+    const opened = [...openNames(commit, rowsIn(commit.rows), reader, () => undefined)];
+    expect(opened.map(({ read }) => read())).toEqual(files.map(({ draft }) => draft.read));
+  });
+
+  test('P4, I-A3: of which one waits by itself keep its key from opening the others', async () => {
+    const files = sampleSlab(names);
+    await putSlab(queue, files.slice(0, 2));
+    const bytes = (await queue.outbox.nextCommit(testSigner()))?.bytes ?? noBytes;
+    const { slabs = [] } = readCommit(bytes).rows.blocks[0]?.rows ?? {};
+    expect(slabs.map(({ keyedSingly }) => keyedSingly)).toEqual([true]);
+  });
+
+  test('do not begin a record that they do not fit into', async () => {
+    await putTogether(queue, many(255));
+    await putSlab(queue, sampleSlab(names));
+    expect(await records()).toEqual([255, 3]);
+  });
+});
 
 describe('versions that are put in a row', () => {
   test('share a record, are known, pending, signed and receipted one by one', async () => {
