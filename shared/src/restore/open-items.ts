@@ -1,8 +1,16 @@
-import type { ChunkId, Slab, VaultId } from '@aliquot/proto';
+import { type ChunkId, FormatError, type Slab, type VaultId } from '@aliquot/proto';
 import { SealError } from '../content/errors.ts';
 import { openChunk } from '../content/seal.ts';
 import { openPiece, proveSlab } from '../content/slab.ts';
 import type { ContentStep } from './plan.ts';
+
+/** Whether an item is not what its id stands for, as its hash or a slab's directory says. */
+function isUnproved(error: unknown): boolean {
+  return (
+    error instanceof FormatError ||
+    (error instanceof SealError && error.code === 'SEAL_ID_MISMATCH')
+  );
+}
 
 /** An item asked for a second time, as its holder proves it; `undefined` when it has none. */
 export type FetchAgain = (id: ChunkId) => Promise<Uint8Array | undefined>;
@@ -28,7 +36,7 @@ export class ItemOpener {
     try {
       return this.#openHere(step, sealed);
     } catch (error) {
-      if (!(error instanceof SealError) || error.code !== 'SEAL_ID_MISMATCH') throw error;
+      if (!isUnproved(error)) throw error;
       if (this.#again?.first !== sealed)
         this.#again = { first: sealed, sealed: await this.#fetchAgain?.(step.ref.id) };
       if (this.#again.sealed === undefined) throw error;

@@ -1,6 +1,7 @@
 import type { ChunkId, VaultId } from '@aliquot/proto';
 import { SealError } from '../content/errors.ts';
 import { release } from '../crypto/bytes.ts';
+import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import { Arrivals, type FetchedItem } from './arrivals.ts';
 import { RestoreError } from './errors.ts';
 import { type FetchAgain, ItemOpener } from './open-items.ts';
@@ -142,10 +143,12 @@ class OrdersRun {
   }
 
   async #page(id: ChunkId): Promise<Uint8Array | undefined> {
-    const arrivals = new Arrivals([id], this.#request.fetchItems([id]));
+    const { fetchItems, fetchAgain } = this.#request;
+    const arrivals = new Arrivals([id], fetchItems([id]));
     const bytes = (await arrivals.item(0))?.slice();
     arrivals.drop();
-    return bytes;
+    if (bytes === undefined || equalBytes(sha256(bytes), id)) return bytes;
+    return (await fetchAgain?.(id)) ?? bytes;
   }
 
   async #step(work: Work, at: number, arrivals: Arrivals): Promise<void> {

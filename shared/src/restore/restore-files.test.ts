@@ -150,6 +150,28 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     expect(again).toEqual(ids.map(hex));
   });
 
+  it('P2 P6: asks again for a page whose bytes are not what its id stands for', async () => {
+    const shelf = new Shelf();
+    const items = ['/mended', '/rotten'].map((path) =>
+      shelf.seal(
+        path,
+        pieces(100).map((piece) => Buffer.concat([bytes(path), piece])),
+      ),
+    );
+    const sound = new Map(shelf.items);
+    const [mended, rotten] = items.map(({ entry }) => entry.content.refs[0]?.id as ChunkId);
+    for (const id of [mended, rotten]) shelf.items.set(hex(id as ChunkId), bytes('rot'));
+    const again: ChunkId[] = [];
+    const fetchAgain = async (id: ChunkId) => {
+      again.push(id);
+      return id === rotten ? undefined : sound.get(hex(id));
+    };
+    const { root, failures } = await restoreFrom(shelf, items, { fetchAgain });
+    expect(failures).toEqual(['/rotten RESTORE_DAMAGED']);
+    expect(readdirSync(root)).toEqual(['mended']);
+    expect(again).toEqual([mended, rotten]);
+  });
+
   it('P2: notices a file whose whole hash is another although every chunk opens', async () => {
     const shelf = new Shelf();
     const item = shelf.seal('/x', [bytes('one')]);

@@ -73,6 +73,22 @@ describe.runIf(process.platform !== 'win32')('restoring files of a slab', () => 
     expect(again).toBe(1);
   });
 
+  it('P2 P6: asks again for a slab of which any byte in front of the pieces has rotted', async () => {
+    const shelf = new Shelf();
+    const items = shelf.slab(small.slice(0, 3));
+    const [name, sealed] = [...shelf.items][0] ?? ['', new Uint8Array(0)];
+    for (let at = 0; at < 8 + 35 * 3; at += 5) {
+      const rotten = sealed.slice();
+      rotten[at] = (rotten[at] ?? 0) ^ 1;
+      shelf.items.set(name, rotten);
+      const { failures, summary } = await restoreFrom(shelf, items, {
+        fetchAgain: async () => sealed,
+      });
+      expect(failures, `byte ${at}`).toEqual([]);
+      expect(summary).toMatchObject({ files: 3 });
+    }
+  });
+
   it('P2: of another directory, with swapped pieces, under other keys, or instead of a chunk is named', async () => {
     const shelf = new Shelf();
     const [first, second] = shelf.slab(small.slice(0, 2)) as [RestoreItem, RestoreItem];
