@@ -66,7 +66,10 @@ export class Comparisons {
     this.#port = port;
   }
 
-  /** Takes a message; the answer is to be sent, with what it hands over. */
+  /**
+   * Takes a message; the answer is to be sent, with what it hands over. Throws for a comparison that
+   * it does not know: the worker that had it has died, and nobody may take that for its end.
+   */
   handle(
     message: ToComparison,
   ): { readonly answer: FromComparison; readonly transfer: ArrayBuffer[] } | undefined {
@@ -81,7 +84,8 @@ export class Comparisons {
       this.#open.set(id, comparison);
     } else if (message.blocks !== undefined)
       comparison?.give(blocksIn(message.blocks), message.blocks.ended);
-    const step = comparison?.step() ?? { differences: [], wants: false, last: true };
+    if (comparison === undefined) throw new Error(`no comparison ${id} goes on here`);
+    const step = comparison.step();
     if (step.last) this.#open.delete(id);
     const packed = packStep(step);
     const transfer = [packed.found.numbers, packed.types.buffer as ArrayBuffer];

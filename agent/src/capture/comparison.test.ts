@@ -9,7 +9,9 @@ import { CONTENT_TAG_BYTES } from '../queue/log/payloads.ts';
 import { type BytePath, isWithin, pathBytes } from '../source/paths.ts';
 import { oddTimeProblem, problemOf } from '../source/problem.ts';
 import { compileRules } from '../source/rules.ts';
+import { nodeSource } from '../source/source-port.ts';
 import type { Found } from '../source/walk.ts';
+import { Comparisons } from './compare-worker.ts';
 import type { FoundItem } from './comparison.ts';
 import { Comparison, type Difference } from './comparison.ts';
 import type { CompareRequest } from './host.ts';
@@ -296,6 +298,12 @@ describe('in a worker', () => {
       expect(files(there)).toBe(files(here));
       if (wanted?.length === 0) expect(told(there).length).toBeLessThan(720);
     }
+  });
+
+  test('a comparison that a new worker does not know has failed, and has not ended', () => {
+    const comparisons = new Comparisons(nodeSource);
+    const asked = { type: 'compareOn', id: 7, blocks: undefined } as const;
+    expect(() => comparisons.handle(asked)).toThrow('7');
   });
 
   test('a comparison may be left in the middle, and one whose known files fail ends with that', async () => {

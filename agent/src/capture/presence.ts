@@ -353,7 +353,8 @@ export async function* knownAt(
   known: Pick<KnownFiles, 'known' | 'knownBatches'>,
   at: BytePath,
 ): AsyncGenerator<readonly KnownFile[], void, void> {
-  const self = await known.known(pathBytes(at));
+  // The root of a drive is the first of what begins with it.
+  const self = at.endsWith(separator) ? undefined : await known.known(pathBytes(at));
   if (self !== undefined) yield [self];
   // Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`.
   for await (const batch of known.knownBatches(

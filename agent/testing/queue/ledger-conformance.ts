@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { unpackKnown } from '../../src/queue/log/known-block.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { collect, put, putGone, type SampleFile, sample } from './support.ts';
 
@@ -50,6 +51,18 @@ export function ledgerConformance(
     expect(await under('/b/')).toEqual(['/b/10']);
     expect(await current().ledger.known(first.path)).toBeUndefined();
     expect(current().intake.pending().entries).toBe(6);
+  });
+
+  test('known files of a path come once each, also below the root of a drive', async () => {
+    for (const name of ['/', '/a', '/a/1', '/a.b']) await put(current(), sample(name));
+    await current().sync();
+    const at = async (path: string, below: string): Promise<string[]> => {
+      const bytes = [path, below].map((text) => Buffer.from(text)) as [Buffer, Buffer];
+      const blocks = await collect(current().ledger.knownBlocks(...bytes));
+      return blocks.flatMap(unpackKnown).map((row) => Buffer.from(row.path).toString());
+    };
+    expect(await at('/', '/')).toEqual(['/', '/a', '/a.b', '/a/1']);
+    expect(await at('/a', '/a/')).toEqual(['/a', '/a/1']);
   });
 
   test('refreshing changes what a scan compares with, and makes no version', async () => {

@@ -1,3 +1,4 @@
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { QueueCore } from '../log/core.ts';
 import type { ProblemRecord } from '../log/facts.ts';
 import { familyRange, rawKey } from '../log/index-rows.ts';
@@ -92,7 +93,8 @@ async function* blocksIn(
   path: Uint8Array,
   below: Uint8Array,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const self = await known.written(path);
+  // The root of a drive is the first of what begins with it.
+  const self = equalBytes(path, below) ? undefined : await known.written(path);
   if (self !== undefined)
     for (const { bytes } of packKnown([{ path: self.stat.path, columns: encodeColumns(self) }]))
       yield bytes;
