@@ -183,7 +183,7 @@ function within(roots: readonly Root[]): (path: BytePath) => boolean {
   return (path) => roots.some(({ at }) => isWithin(path, at));
 }
 
-/** Names what is only at its source, because the queue has no room. */
+/** Names what is only at its source, because the queue has no space. */
 async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): Promise<void> {
   const isNamed = within(roots);
   for await (const { path, message } of waitingProblems(agent.queue)) {

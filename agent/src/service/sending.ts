@@ -15,7 +15,7 @@ export interface Sending {
 
 /**
  * Sends what is queued; with nothing to send it still connects, which finds a collector that lost
- * something. What had no room meanwhile is captured then, and sent, until nothing more finds room.
+ * something. What had no space meanwhile is captured then, and sent, until nothing more finds space.
  * Errors come back, after the summary.
  */
 export async function sendAndFill(

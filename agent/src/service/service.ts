@@ -19,7 +19,7 @@ import { fullBecause } from '../status/queue-view.ts';
 import type { ServiceView } from '../status/stock.ts';
 import type { EventPort } from '../watch/event-port.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
-import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
+import { type WaitingForSpace, WatchLoop } from '../watch/watch-loop.ts';
 import { listenForQuestions } from './ask-socket.ts';
 import { type MetricsServer, serveMetrics } from './metrics-server.ts';
 import { operate } from './operate.ts';
@@ -289,8 +289,8 @@ export class Service {
     }
   }
 
-  /** What the queue had no room for. */
-  #waiting(): WaitingForRoom {
+  /** What the queue had no space for. */
+  #waiting(): WaitingForSpace {
     const { agent } = this.#parts;
     const { queue, references } = agent;
     return {

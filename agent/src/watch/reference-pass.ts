@@ -161,7 +161,7 @@ async function presenceOf(
 const ASKS_BETWEEN = 256;
 
 /**
- * Whether a class has room; asks the disk again after some questions, because what comes in
+ * Whether a class has space; asks the disk again after some questions, because what comes in
  * meanwhile takes it.
  */
 function spaceOf(intake: Pick<QueueIntake, 'space'>): (className: string) => Promise<boolean> {

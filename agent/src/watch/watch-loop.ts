@@ -24,12 +24,12 @@ export interface WatchListener {
   lost(root: BytePath, because: string): void;
 }
 
-/** What waits at its source for room in the queue. */
-export interface WaitingForRoom {
+/** What waits at its source for space in the queue. */
+export interface WaitingForSpace {
   readonly files: number;
-  /** Looks whether there is room again, and tells the watcher of the queue. */
+  /** Looks whether there is space again, and tells the watcher of the queue. */
   ask(): Promise<void>;
-  /** Captures what there is room for; with `all` it also notices what has gone. */
+  /** Captures what there is space for; with `all` it also notices what has gone. */
   capture(all: boolean, signal: AbortSignal): Promise<Tally>;
 }
 
@@ -41,7 +41,7 @@ export interface WatchLoopParts {
   readonly events: EventPort;
   readonly clock: Clock;
   readonly scanIntervalMs: number;
-  readonly waiting: WaitingForRoom;
+  readonly waiting: WaitingForSpace;
   readonly listener: WatchListener;
 }
 
@@ -51,7 +51,7 @@ export interface WatchLoopParts {
  */
 const AFTER_LOSS_MS = 5_000;
 const AFTER_LOSS_SCANS = 4;
-/** Room comes with every receipt; what waits for it is looked through no more often than this. */
+/** Space comes with every receipt; what waits for it is looked through no more often than this. */
 const BETWEEN_PASSES_MS = 2_000;
 /** How long after a failure the next try waits. */
 const AFTER_FAILURE_MS = 5_000;
@@ -98,7 +98,7 @@ export class WatchLoop {
     this.#wake();
   }
 
-  /** The queue may have room again: captures what waits for it, soon. */
+  /** The queue may have space again: captures what waits for it, soon. */
   spaceAgain(): void {
     if (this.#spaceAgain) return;
     this.#spaceAgain = true;
@@ -135,7 +135,7 @@ export class WatchLoop {
           await this.#scan();
         }
         await this.#lookDue();
-        await this.#fillRoom();
+        await this.#fillSpace();
       } catch (error) {
         if (!this.#stop.signal.aborted) listener.failed(error);
         this.#restUntilMs = clock.nowMs() + AFTER_FAILURE_MS;
@@ -187,7 +187,7 @@ export class WatchLoop {
     }
   }
 
-  async #fillRoom(): Promise<void> {
+  async #fillSpace(): Promise<void> {
     const { waiting, clock } = this.#parts;
     if (waiting.files === 0) {
       this.#spaceAgain = false;

@@ -88,7 +88,7 @@ describe('a budget', () => {
     expect((await queue.intake.usage()).usedBytes).toBeLessThanOrEqual(60_000 + 4096);
   });
 
-  test('I-A10: a full queue can always be drained, tells when there is room, and then takes as much again', async () => {
+  test('I-A10: a full queue can always be drained, tells when there is space, and then takes as much again', async () => {
     await open({ budget: budget(60_000), keptBytes: 0 });
     const first = await fill('/data/0');
     for (let round = 1; round <= 5; round += 1) {
@@ -100,7 +100,7 @@ describe('a budget', () => {
     }
   });
 
-  test('I-A10: a capture that ended for want of room takes nothing more, and its segments go', async () => {
+  test('I-A10: a capture that ended for want of space takes nothing more, and its segments go', async () => {
     await open({ budget: budget(20_000), keptBytes: 0 });
     const capture = queue.intake.capture();
     const file = sample('/data/big', 40, 1000);
@@ -152,7 +152,7 @@ describe('a budget', () => {
   });
 });
 
-describe('word of room', () => {
+describe('word of space', () => {
   test('I-A10: is given for any class that was refused, and not while its file would pass the budget again', async () => {
     await open({ budget: budget(100_000, { classes: { bulk: 0.1 } }) });
     const heard = listen();
@@ -184,7 +184,7 @@ describe('the floor of free disk', () => {
   let free: number;
   const port: DiskPort = { ...nodeDisk, freeBytes: async () => free };
 
-  test('I-A10: nearing it, segments that are only kept go first; then captures are refused until the disk has room', async () => {
+  test('I-A10: nearing it, segments that are only kept go first; then captures are refused until the disk has space', async () => {
     free = floor * 10;
     await open({ port, segmentBytes: 4096, budget: budget(1 << 30, { minFreeBytes: floor }) });
     for (let count = 0; count < 4; count += 1)

@@ -44,7 +44,7 @@ export class DurableLosses implements Losses {
     if (entries.length > 0) this.#events.tell({ type: 'lost' });
   }
 
-  /** Names a result as lost that waited at its source for room. */
+  /** Names a result as lost that waited at its source for space. */
   nameReference(path: Uint8Array, why: LostReason): Promise<void> {
     return this.#core.change(async () => {
       await this.#core.flush();

@@ -1,29 +1,29 @@
 import { QueueError } from './errors.ts';
 
-const FIRST_ROOM = 1024;
-/** Rooms larger than this are not kept for the next writer. */
-const MOST_ROOM = 1024 * 1024;
+const FIRST_BYTES = 1024;
+/** Larger buffers are not kept for the next writer. */
+const MOST_KEPT_BYTES = 1024 * 1024;
 const WORD = 2 ** 32;
 /**
- * Rooms of writers that are done: a record for each of a million files must not cost an allocation
+ * Buffers of writers that are done: a record for each of a million files must not cost an allocation
  * for each of its fields.
  */
 const spare: Buffer[] = [];
 
 /** Builds a fixed binary layout, big-endian, field by field; `done` ends it. */
 export class LayoutWriter {
-  #room: Buffer = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_ROOM);
+  #buffer: Buffer = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES);
   #at = 0;
 
   u8(value: number): this {
     const at = this.#take(1);
-    this.#room[at] = value;
+    this.#buffer[at] = value;
     return this;
   }
 
   u32(value: number): this {
     const at = this.#take(4);
-    this.#room.writeUInt32BE(value, at);
+    this.#buffer.writeUInt32BE(value, at);
     return this;
   }
 
@@ -32,27 +32,27 @@ export class LayoutWriter {
     if (!Number.isSafeInteger(value) || value < 0)
       throw new QueueError('QUEUE_REFUSED', `not a counter: ${value}`);
     const at = this.#take(8);
-    this.#room.writeUInt32BE(Math.floor(value / WORD), at);
-    this.#room.writeUInt32BE(value % WORD, at + 4);
+    this.#buffer.writeUInt32BE(Math.floor(value / WORD), at);
+    this.#buffer.writeUInt32BE(value % WORD, at + 4);
     return this;
   }
 
   u64(value: bigint): this {
     const at = this.#take(8);
-    this.#room.writeBigUInt64BE(BigInt.asUintN(64, value), at);
+    this.#buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at);
     return this;
   }
 
   i64(value: bigint): this {
     const at = this.#take(8);
-    this.#room.writeBigInt64BE(BigInt.asIntN(64, value), at);
+    this.#buffer.writeBigInt64BE(BigInt.asIntN(64, value), at);
     return this;
   }
 
   /** Bytes whose length the layout fixes. */
   raw(bytes: Uint8Array): this {
     const at = this.#take(bytes.length);
-    this.#room.set(bytes, at);
+    this.#buffer.set(bytes, at);
     return this;
   }
 
@@ -68,8 +68,8 @@ export class LayoutWriter {
   /** The layout, in memory of its own. The writer must not be used after it. */
   done(): Uint8Array {
     const bytes = new Uint8Array(this.#at);
-    bytes.set(this.#room.subarray(0, this.#at));
-    if (this.#room.length <= MOST_ROOM) spare.push(this.#room);
+    bytes.set(this.#buffer.subarray(0, this.#at));
+    if (this.#buffer.length <= MOST_KEPT_BYTES) spare.push(this.#buffer);
     return bytes;
   }
 
@@ -77,10 +77,10 @@ export class LayoutWriter {
   #take(bytes: number): number {
     const at = this.#at;
     this.#at = at + bytes;
-    if (this.#at > this.#room.length) {
+    if (this.#at > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(this.#at)));
-      larger.set(this.#room.subarray(0, at));
-      this.#room = larger;
+      larger.set(this.#buffer.subarray(0, at));
+      this.#buffer = larger;
     }
     return at;
   }

@@ -19,8 +19,8 @@ const codes = {
   /** An earlier write failed: the queue takes nothing more until the agent is started again. */
   QUEUE_POISONED: 'final',
   /**
-   * The queue has no room for it: its budget is used up, or the disk is near its floor. Draining
-   * makes room.
+   * The queue has no space for it: its budget is used up, or the disk is near its floor. Draining
+   * gives space.
    */
   QUEUE_FULL: 'retryable',
   /** The queue was closed, or a capture was used after its end. */
