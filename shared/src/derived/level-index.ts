@@ -60,6 +60,8 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
   );
   let database: LevelDatabase | undefined;
   try {
+    // Before LevelDB is opened: it could write damage anew, and the next opening would believe it.
+    await proofs.covering(SEAL_KEY, SEAL_KEY);
     database = await disk.level.open(dir, {
       createIfMissing: found.state === 'empty',
       cacheSize: options.cacheBytes,
@@ -67,7 +69,6 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
       ...(options.maxOpenFiles === undefined ? {} : { maxOpenFiles: options.maxOpenFiles }),
     });
     const owner = crc32c(options.owner);
-    await proofs.covering(SEAL_KEY, SEAL_KEY);
     const stored = await database.get(SEAL_KEY);
     const value = stored === undefined ? undefined : checkedValue(owner, SEAL_KEY, stored);
     const seal = value === undefined ? undefined : decodeSeal(value);
