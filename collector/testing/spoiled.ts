@@ -7,8 +7,10 @@ import {
   encodeCommitHeader,
   encodeSignedCommit,
   encodeWrap,
+  FormatError,
   type SignedCommit,
 } from '@aliquot/proto';
+import { blockRowsHash } from '@aliquot/shared/commit/block-open';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { lengthPrefixed } from '@aliquot/shared/crypto/bytes';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
@@ -41,7 +43,7 @@ export function spoiled(
   return signedAnew({ ...commit, blocks, wraps }, signKey);
 }
 
-/** A commit as it is, blocks and wraps hashed anew, with what else its header shall say. */
+/** A commit as it is, blocks, rows and wraps hashed anew, with what else its header shall say. */
 export function signedAnew(
   commit: SignedCommit,
   signKey: SigningKey,
@@ -56,12 +58,24 @@ export function signedAnew(
   );
   const header = encodeCommitHeader({
     ...decodeCommitHeader(commit.header),
+    ...rowsHashOf(commit),
     blocksHash: sha256(labelled('aliquot/v1/commit-blocks'), ...digests),
     wrapsHash,
     ...says,
   });
   const { signature } = sign(signKey, 'aliquot/v1/commit', header);
   return { bytes: encodeSignedCommit({ ...commit, header, signature }), hash: commitHash(header) };
+}
+
+/** The hash over the rows of its blocks; none where one of them does not even read. */
+function rowsHashOf({ blocks }: SignedCommit): Pick<CommitHeader, 'rowsHash'> | undefined {
+  try {
+    const hashes = blocks.map(({ block }) => blockRowsHash(decodeBlock(block)));
+    return { rowsHash: sha256(labelled('aliquot/v1/commit-rows'), ...hashes) };
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return undefined;
+  }
 }
 
 /** The same bytes with one bit turned over. */

@@ -107,6 +107,13 @@ describe('P6 a block that an agent has made wrong on purpose is refused, and the
     });
   });
 
+  test('with a hash that is not that of its rows, after which no row of it could be purged', async () => {
+    const place = await begin();
+    const wrong = { rowsHash: content('other rows', 32) };
+    expect(await changed(place, (blocks) => blocks, wrong)).toMatchObject(refused);
+    expect((await changed(place, (blocks) => blocks)).type).toBe('accepted');
+  });
+
   test('with roots that are not those of the header, blocks in another order, one doubled or left out', async () => {
     const place = await begin();
     const { agent, drafts, world, store } = place;

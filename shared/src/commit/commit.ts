@@ -157,7 +157,7 @@ export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): Ve
   checkChain(header);
   if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
   const rows = new CommitRows(commit);
-  if (!commit.headerOnly) checkBlocks(rows, header);
+  if (!commit.headerOnly) checkBlocks(rows, header, expected.firstSubmission === true);
   return {
     header,
     hash: commitHash(commit.header),
@@ -210,10 +210,11 @@ function checkFirstSubmission(
 
 /**
  * Blocks are the ones that were signed, byte for byte; those of which rows were purged prove what of
- * them stands in clear. Takes them apart, so that whoever has a verified commit need not expect that
- * a row of it is none.
+ * them stands in clear. So must those that come first: with another hash over its rows, a commit
+ * would be none any more as soon as one of them is purged. Takes blocks apart, so that whoever has a
+ * verified commit need not expect that a row of it is none.
  */
-function checkBlocks(rows: CommitRows, header: CommitHeader): void {
+function checkBlocks(rows: CommitRows, header: CommitHeader, isFirst: boolean): void {
   const { blocks } = rows;
   if (rows.count !== header.entryCount) {
     throw new CommitError(
@@ -225,7 +226,7 @@ function checkBlocks(rows: CommitRows, header: CommitHeader): void {
   if (
     !equalBytes(blocksHash(blocks), header.blocksHash) ||
     !equalBytes(rootOfHashes(blocks.map(({ root }) => root)), header.entriesRoot) ||
-    (isPurged && !equalBytes(rowsHashOf(blocks), header.rowsHash))
+    ((isPurged || isFirst) && !equalBytes(rowsHashOf(blocks), header.rowsHash))
   ) {
     throw new CommitError(
       'COMMIT_ENTRIES',
