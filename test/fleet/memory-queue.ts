@@ -57,6 +57,7 @@ export class MemoryQueue implements SessionQueue {
 
   readonly outbox: SessionQueue['outbox'] = {
     nextCommit: async (signer) => this.#commits[this.#receipted] ?? this.#sign(signer),
+    isDue: () => true,
     signAll: () => never('is carried'),
     unreceipted: () => never('is carried'),
     signedCommit: async (sequence) => this.#commits[sequence - 1],

@@ -7,6 +7,7 @@ import type {
   TreeHead,
 } from '@aliquot/proto';
 import { readCommit, withoutVersions } from '@aliquot/shared/commit/rows';
+import type { Timers } from '@aliquot/shared/ports';
 import type { Losses } from '../queue/ledger/ledger.ts';
 import { isProved } from '../queue/log/formats.ts';
 import type {
@@ -236,18 +237,22 @@ export class Drain {
 }
 
 export interface DrainLoopParts {
-  readonly queue: Pick<Queue, 'subscribe'>;
+  readonly queue: Pick<Queue, 'subscribe'> & { readonly outbox: Pick<Outbox, 'isDue'> };
+  readonly timers: Timers;
   readonly drain: Drain;
   readonly sweep: SweepAnswer;
   readonly session: Session;
 }
+
+/** So long a commit may wait to become a full one. */
+const PATIENCE_MS = 2000;
 
 /**
  * Sends whatever is queued, and what comes to be queued, until the session is closed. `onRest` is
  * called each time that nothing is left to send. Rejects with what `Drain` met.
  */
 export async function drainUntilClosed(parts: DrainLoopParts, onRest: () => void): Promise<void> {
-  const { queue, drain, sweep, session } = parts;
+  const { queue, drain, sweep, session, timers } = parts;
   let open = true;
   // Whether there may be a commit to send. To look for one signs what is queued, so that is not
   // done for each mebibyte.
@@ -257,6 +262,19 @@ export async function drainUntilClosed(parts: DrainLoopParts, onRest: () => void
     if (type === 'queued' || type === 'gcReady') look = true;
     if (look || type === 'fresh') wakeUp();
   });
+  // While results are captured, what is queued waits a moment for more, but never for ever.
+  let patient = true;
+  let stopWaiting: (() => void) | undefined;
+  const mayLook = (): boolean => {
+    if (!look) return false;
+    if (!drain.caughtUp || !patient || queue.outbox.isDue()) return true;
+    stopWaiting ??= timers.after(PATIENCE_MS, () => {
+      stopWaiting = undefined;
+      patient = false;
+      wakeUp();
+    });
+    return false;
+  };
   session.closed.then(() => {
     open = false;
     wakeUp();
@@ -267,16 +285,18 @@ export async function drainUntilClosed(parts: DrainLoopParts, onRest: () => void
       const queued = new Promise<void>((resolve) => {
         wakeUp = resolve;
       });
-      if (look) {
+      if (mayLook()) {
+        patient = true;
         look = false;
         look = (await drain.step()) || look;
         await sweep.answer();
       }
-      if (look || (await drain.ahead())) continue;
+      if (mayLook() || (await drain.ahead())) continue;
       onRest();
       if (open) await queued;
     }
   } finally {
     stopListening();
+    stopWaiting?.();
   }
 }

@@ -89,6 +89,37 @@ describe('sending', () => {
   });
 });
 
+describe('while results are captured', () => {
+  const patience = (agent: UplinkTestAgent) =>
+    agent.timers.waiting.find(({ milliseconds }) => milliseconds === 2000);
+
+  test('what is queued waits for more, two seconds at most, and goes in one commit', async () => {
+    const agent = await start();
+    await agent.until('ready');
+    const open = agent.queue.intake.capture();
+    await capture(agent, '/data/a');
+    await expect.poll(() => patience(agent)).toBeDefined();
+    await capture(agent, '/data/b');
+    expect(collector.commits).toEqual([]);
+    patience(agent)?.action();
+    await agent.uplink.drained();
+    expect(collector.commits.map(({ rows }) => rows.count)).toEqual([2]);
+    open.abort();
+  });
+
+  test('it goes at once when nothing more is being captured', async () => {
+    const agent = await start();
+    await agent.until('ready');
+    const open = agent.queue.intake.capture();
+    await capture(agent, '/data/a');
+    await expect.poll(() => patience(agent)).toBeDefined();
+    open.abort();
+    await capture(agent, '/data/b');
+    await agent.uplink.drained();
+    expect(collector.commits.map(({ rows }) => rows.count)).toEqual([2]);
+  });
+});
+
 describe('the network', () => {
   test('I-A4: a commit whose receipt was lost is sent again byte for byte, after a restart too', async () => {
     collector.hangUpOn = ({ type }) => type === 'commit';

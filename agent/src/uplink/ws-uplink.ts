@@ -325,7 +325,7 @@ export class WebSocketUplink implements Uplink {
       });
       this.#drain = drain;
       this.#stand();
-      await drainUntilClosed({ queue, drain, sweep, session }, () =>
+      await drainUntilClosed({ queue, drain, sweep, session, timers: this.#timers }, () =>
         this.#tell({ type: 'state', status: this.status() }),
       );
       return await session.closed;

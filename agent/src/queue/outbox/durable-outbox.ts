@@ -19,7 +19,7 @@ import type { IndexState } from '../log/index-state.ts';
 import { encodeCounter, encodeReceiptRecord } from '../log/payloads.ts';
 import { askIndex } from '../log/questions.ts';
 import { readSigned, type StoredDraft } from '../log/stored.ts';
-import { BatchSealer } from './batch.ts';
+import { BATCH_ENTRIES, BatchSealer } from './batch.ts';
 import { DurableChain } from './chain.ts';
 import { DurableEpochs } from './epochs.ts';
 import { DurableItems } from './items.ts';
@@ -75,6 +75,13 @@ export class DurableOutbox implements Outbox, Onward {
       if (!isSigned() && !(await this.#signing.sign(signer))) return undefined;
       return readSigned(core.files, this.#state.receiptedSequence + 1);
     });
+  }
+
+  isDue(): boolean {
+    const { nextEntry, signedEntry } = this.#state;
+    if (nextEntry - 1 - signedEntry >= BATCH_ENTRIES) return true;
+    const { done } = this.#parts.openCaptures()[Symbol.iterator]().next();
+    return done === true;
   }
 
   async signAll(signer: CommitSigner): Promise<number> {

@@ -32,6 +32,11 @@ export interface Outbox {
    */
   nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined>;
   /**
+   * Whether a new commit would be a full one, or as full as it gets: nothing is being captured. Who
+   * does not wait for that sends many small ones, and each costs both sides a few syncs.
+   */
+  isDue(): boolean;
+  /**
    * Signs everything that is queued now, in as many commits as it takes, without waiting for
    * receipts; each commit is durable before the next is made. The answer is how many were made.
    */
