@@ -221,7 +221,7 @@ export class Capturer {
             job,
             path: task.item.path,
             growing: task.completion === 'growing',
-            ...(await this.#growth(task)),
+            ...(mayHaveGrown(task) ? await this.#growth(task) : {}),
           });
         else {
           await this.#full(task, task.item.stat);
@@ -242,7 +242,7 @@ export class Capturer {
 
   /** What is known of a large file that may have grown, or that was captured while it did. */
   async #growth({ known, item, completion, whole }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
-    if (known?.kind !== 'file' || !mayBeContinued(known)) return {};
+    if (known === undefined) return {};
     const state = await this.#queue.ledger.growthOf(known.path);
     const growth =
       state === undefined
@@ -297,7 +297,8 @@ export class Capturer {
       content: result.content,
       read: { sha256: result.sha256, keys: result.keys },
     };
-    await this.#references.captures(known.path, known.size, known.mtimeNs);
+    if (this.#references.files > 0)
+      await this.#references.captures(known.path, known.size, known.mtimeNs);
     // What was captured while it grew mixes two states, perhaps: that is said before the whole one
     // takes its place (P6).
     if (result.oldPart === 'changed' && before !== undefined && isUnproved(before))
@@ -416,6 +417,10 @@ export class Capturer {
       },
     };
   }
+}
+
+function mayHaveGrown({ known }: PutTask): boolean {
+  return known?.kind === 'file' && mayBeContinued(known);
 }
 
 /** A run of files has as many at least, and … */

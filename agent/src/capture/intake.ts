@@ -16,6 +16,11 @@ export function isFull(error: unknown): boolean {
   return error instanceof QueueError && error.code === 'QUEUE_FULL';
 }
 
+/** Whether the capture had ended before. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof QueueError && error.code === 'QUEUE_CLOSED';
+}
+
 /** What the windows of a capture need of the queue. */
 export interface CaptureQueue {
   readonly intake: Pick<QueueIntake, 'capture'>;
@@ -30,7 +35,10 @@ export interface WindowOwner {
   classOf(job: number): string | undefined;
   /** Whether a new version comes of it. Asked before its slab is put. */
   isNew(file: CapturedFile): boolean;
-  /** What became of a job; `sink` holds what was sealed of it. */
+  /**
+   * What became of a job; `sink` holds what was sealed of it. A version is put before this returns,
+   * unless something else has to be recorded first.
+   */
   ended(result: CaptureResult, sink: VersionSink | undefined): Promise<void>;
   /** Source bytes were read. */
   read(bytes: number): Promise<void>;
@@ -79,9 +87,10 @@ export class WindowIntake implements CaptureExchange {
     }
     // All at once: the queue keeps the order of the calls, and a wait for each would cost more than
     // the work.
-    await Promise.all(window.results.map((result) => this.#end(result)));
-    // One after the other: of a queue with little room the first ones get all that they need.
-    for (const slab of window.slabs) await this.#slab(slab);
+    await Promise.all([
+      ...window.results.map((result) => this.#end(result)),
+      ...window.slabs.map((slab) => this.#slab(slab)),
+    ]);
     return [...this.#full];
   }
 
@@ -92,33 +101,31 @@ export class WindowIntake implements CaptureExchange {
     this.#slabs.clear();
   }
 
-  /** Puts a slab, unless nothing in it is new, and hands its files on in the order of the pieces. */
+  /**
+   * Puts a slab, unless nothing in it is new, and hands its files on in the order of the pieces.
+   * Nothing is waited for in between: so the slabs of a window with all of their versions take one
+   * turn of the queue, and when it is nearly full the first ones have what they need.
+   */
   async #slab({ id, sealed, key, files }: CapturedSlab): Promise<void> {
     const first = files.find((file) => this.#owner.isNew(file));
     if (first === undefined) return this.#handOn(files, undefined);
     const capture = this.#queue.intake.capture(this.#owner.classOf(first.job));
     this.#slabs.add(capture);
-    try {
-      await capture.putItem({ id, kind: 'slab', sealed, named: true });
-    } catch (error) {
-      if (!isFull(error)) throw error;
-      this.#slabs.delete(capture);
-      // There is no room for it: so there is none for any of its files.
-      for (const { job, stat } of files)
-        await this.#owner.ended({ type: 'refused', job, stat }, undefined);
-      return;
-    }
-    let full: unknown;
+    let failed: unknown;
     const slab = { key, pieces: files.length };
+    const put = capture.putItem({ id, kind: 'slab', sealed, named: true });
+    put.catch((error: unknown) => {
+      failed = error;
+    });
     await this.#handOn(files, {
       keepGrowth: (state) => capture.keepGrowth(state),
       putVersion: async (draft, known) => {
         try {
           await capture.putShared(draft, known, slab);
         } catch (error) {
-          // The first version without room ends the capture, and so it is full for those behind it.
-          if (isFull(error)) full = error;
-          throw full ?? error;
+          // What failed first has ended the capture, so this is why nothing behind it is taken.
+          failed ??= error;
+          throw hasEnded(error) ? failed : error;
         }
       },
       // One file that needs no version ends nothing for its neighbours.
@@ -126,6 +133,7 @@ export class WindowIntake implements CaptureExchange {
     });
     this.#slabs.delete(capture);
     capture.abort();
+    if (!isFull(failed)) await put;
   }
 
   async #handOn(files: readonly CapturedFile[], sink: VersionSink | undefined): Promise<void> {

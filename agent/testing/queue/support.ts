@@ -202,9 +202,13 @@ export function sampleSlab(
 export async function putSlab(queue: Queue, files: readonly SlabSample[]): Promise<void> {
   const capture = queue.intake.capture();
   const [item] = files[0]?.items ?? [];
-  if (item !== undefined) await capture.putItem(item);
-  await Promise.all(files.map(({ draft, known, slab }) => capture.putShared(draft, known, slab)));
+  // As capture does: at once, and what the slab fails of fails its versions too.
+  const put = item === undefined ? Promise.resolve() : capture.putItem(item);
+  const versions = files.map(({ draft, known, slab }) => capture.putShared(draft, known, slab));
+  await Promise.allSettled([put, ...versions]);
   capture.abort();
+  await put;
+  await Promise.all(versions);
 }
 
 /** A file that is a piece of a slab. */

@@ -69,8 +69,6 @@ function endsSlab(slabBytes: number, pieceBytes: number, pieceSha256: Uint8Array
  * So no key meets two messages, which makes the fixed counter safe, and the same pieces give the
  * same slab on every agent of the vault. The id binds each piece's hash, which stands for a tag; it
  * is checked before a key is used.
- *
- * Seam: for the agent's capture.
  */
 export class SlabBuilder {
   readonly #keys: VaultKeys;
@@ -162,15 +160,13 @@ export class SlabBuilder {
   }
 }
 
-/** SHA-256 of the directory: the same whichever pieces are here. Seam: for the collector. */
+/** SHA-256 of the directory: the same whichever pieces are here. */
 export function slabId(slab: Slab): ChunkId {
   return asChunkId(sha256(slab.directory));
 }
 
 /**
  * A slab whose directory is the one that `id` stands for. Its pieces are not proved yet.
- *
- * Seam: for the collector and for restores.
  *
  * @throws SealError `SEAL_ID_MISMATCH`; FormatError when it is no slab.
  */
@@ -186,7 +182,7 @@ export function proveSlab(id: ChunkId, bytes: Uint8Array): Slab {
 
 /**
  * The places, counted from 1, of pieces that are here and are not what the directory says. Needs no
- * key. Seam: for the collector.
+ * key.
  */
 export function damagedPieces(slab: Slab): readonly number[] {
   const damaged: number[] = [];
@@ -200,8 +196,6 @@ export function damagedPieces(slab: Slab): readonly number[] {
 /**
  * Opens one piece of a slab that `proveSlab` gave: proves its bytes, then its size. What proves the
  * key is the file's own SHA-256: under another key come other bytes, or none.
- *
- * Seam: for restores.
  *
  * @param piece Counted from 1, as `Content.piece`.
  * @throws SealError `SEAL_PIECE_MISSING` for a hole, and for a place that the slab does not have;

@@ -165,7 +165,17 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   // ---- one item or version ----
 
   putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
-    return this.#join((found) => this.#putItem(capture, item, found), item.id);
+    return new Promise((resolve, reject) => {
+      const failed = (error: unknown): void => {
+        // Before the next step: a version that was put behind it must not go without it (I-A1).
+        capture.abort();
+        reject(error);
+      };
+      this.#step(item.id, failed, async (found) => {
+        await this.#putItem(capture, item, found);
+        resolve();
+      });
+    });
   }
 
   putVersion(
@@ -190,15 +200,6 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   /**
    * Small files come by the thousand: what is put in a row takes one turn, and asks the index once.
    */
-  #join(run: (found: Found) => Promise<void>, id: ChunkId | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#step(id, reject, async (found) => {
-        await run(found);
-        resolve();
-      });
-    });
-  }
-
   #step(
     id: ChunkId | undefined,
     reject: (error: unknown) => void,

@@ -53,8 +53,8 @@ export interface QueueIntake {
 export interface Capture {
   /**
    * Appends a sealed chunk, page or slab unless the queue holds it. The bytes are written or copied
-   * before it resolves. `QUEUE_FULL` when it would pass the budget: the capture has then ended as
-   * if aborted.
+   * before it resolves. `QUEUE_FULL` when it would pass the budget. Whatever it rejects with, the
+   * capture has then ended as if aborted, and what was put behind it without waiting is refused.
    */
   putItem(item: QueuedItem): Promise<void>;
   /**
