@@ -9,10 +9,12 @@ import {
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { StoreWorld, type WorldAgent } from '../../testing/store/world.ts';
+import type { CatalogStore } from './catalog/catalog-store.ts';
 import { StoredVault } from './stored-vault.ts';
+import { diskMedia } from './vault/media.ts';
 
 const paths = ['/a', '/b', '/c', '/d', '/e'];
 
@@ -174,5 +176,41 @@ describe('I-C2 I-C12 the versions of a history', () => {
       }),
       { numRuns: 12 },
     );
+  });
+
+  test('come once each, also when a commit arrives while they are listed', async () => {
+    const world = new StoreWorld('versions', { blind: true });
+    const { vaultId } = world.descriptor;
+    let meanwhile = async (): Promise<unknown> => undefined;
+    const media = diskMedia(temporaryFolder(), vaultId, world.ports());
+    const openCatalog = async (): Promise<CatalogStore> => {
+      const catalog = await media.openCatalog();
+      const scan = catalog.scan.bind(catalog);
+      catalog.scan = async function* (range) {
+        yield* scan(range);
+        if (range.gte.toString('latin1', 0, 1) === 'H') await meanwhile();
+      };
+      return catalog;
+    };
+    const store = await StoredVault.open({ ...media, openCatalog }, world.identity, world.ports());
+    onTestFinished(() => store.close());
+    await store.events.append(world.vaultAdded());
+    const agent = await world.agent(store, 'hplc-1');
+    const model = new Model(world.clock.now);
+    const change = [{ path: 0, gone: false, lateMs: 0 }];
+    await back(store, agent, model, change);
+    await back(
+      store,
+      agent,
+      model,
+      [1, 2].map((path) => ({ path, gone: false, lateMs: 0 })),
+    );
+    const now = world.clock.now;
+    const { state, everyVersion } = store.reading;
+    const before = model.at(now);
+    meanwhile = () => back(store, agent, model, change);
+    expect((await told(state(agent.lineageId, now))).sort()).toEqual(before);
+    const all = model.all();
+    expect((await told(everyVersion(agent.lineageId))).sort()).toEqual(all);
   });
 });

@@ -164,8 +164,9 @@ export async function* everyVersion(
 }
 
 /**
- * Every version once, in no order, and until when it was the newest of its file: the newest ones
- * have rows of their own, and every other is what some version followed.
+ * Every version, in no order, and until when it was the newest of its file: the newest ones have
+ * rows of their own, and every other is what some version followed. In this order none is missed
+ * when a commit comes in between; what it follows is then told twice.
  */
 async function* everyKnown(
   core: VaultCore,
@@ -204,7 +205,8 @@ async function* byCommit(
       of = [];
     }
     leaf = at(leaves, row);
-    of.push({ slot: at(slots, row), timeMs: at(times, row) });
+    const slot = at(slots, row);
+    if (of.at(-1)?.slot !== slot) of.push({ slot, timeMs: at(times, row) });
   }
   if (leaf !== undefined) yield await recordOf(core, leaf, of);
 }
