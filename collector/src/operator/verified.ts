@@ -133,8 +133,8 @@ function* openRecord(
 }
 
 /**
- * The entries of a commit that were asked for; those that were purged by a logged event are no
- * versions any more.
+ * The entries of a commit that were asked for. One that was purged or lost is no version any more,
+ * and none that a collector lists.
  */
 function* slotsOf(
   { live, versionTimesMs }: StateRecord,
@@ -143,7 +143,8 @@ function* slotsOf(
 ) {
   for (const [index, slot] of live.entries()) {
     const versionTimeMs = versionTimesMs[index];
-    if (slot >= commit.rows.count || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
+    const isThere = commit.rows.placeOf(slot) !== undefined;
+    if (!isThere || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
       throw unverified('the collector names an entry that is not in the commit');
     yield { slot, versionTimeMs };
   }
