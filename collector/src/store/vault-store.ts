@@ -8,6 +8,7 @@ import type {
   FileId,
   LineageId,
   RefusalCode,
+  ResultId,
   Signed,
   StateRecord,
   StoredItem,
@@ -300,6 +301,12 @@ export interface VaultReading {
 
   /** Every version of one file, "gone" included, oldest first. */
   versions(branchId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
+
+  /** The results of a history as they stood at `atMs` (undefined: now), grouped by commit. */
+  results(branchId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+
+  /** Every version of one result, oldest first. */
+  resultVersions(branchId: LineageId, resultId: ResultId): AsyncIterable<StateRecord>;
 
   /**
    * Every version of every file of a history, "gone" included, grouped by commit, newest commit

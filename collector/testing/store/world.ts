@@ -14,17 +14,20 @@ import {
   type EventBody,
   type KitContents,
   type LineageId,
+  type ResultRow,
   type Signed,
   type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
-import { sealDrafts } from '@aliquot/shared/commit/block-seal';
+import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
+import { type RowDraft, sealDrafts, sealRows } from '@aliquot/shared/commit/block-seal';
 import {
   type BuiltCommit,
   buildCommit,
   type CommitRecipient,
   NO_PREDECESSOR,
 } from '@aliquot/shared/commit/commit';
+import { membersRootOf } from '@aliquot/shared/commit/results';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { SlabBuilder } from '@aliquot/shared/content/slab';
@@ -45,6 +48,7 @@ import {
 import {
   fileIdFor,
   pathKeyFor,
+  resultIdFor,
   sourceIdFor,
   type VaultKeys,
   vaultKeysFrom,
@@ -190,6 +194,8 @@ export interface CommitOverrides {
   readonly chainId?: ChainId;
   readonly forkedFrom?: ChainPoint;
   readonly recipients?: readonly CommitRecipient[];
+  /** Rows of results, in blocks behind those of the files. */
+  readonly results?: readonly RowDraft[];
 }
 
 /** An agent that seals, signs and keeps its chain, like the real one. */
@@ -315,6 +321,34 @@ export class WorldAgent {
     return this.draftOf('directory', path, undefined);
   }
 
+  /** The same files as members of the result with this root. */
+  membersOf(root: string, drafts: readonly EntryDraft[]): EntryDraft[] {
+    const resultId = resultIdFor(this.pathKey, utf8(root));
+    return drafts.map((draft) => ({ ...draft, resultId }));
+  }
+
+  /** The row of a result that has these members. */
+  result(root: string, members: readonly EntryDraft[], change: Partial<ResultRow> = {}): RowDraft {
+    const { kind: _, sourceId, class: of, capturedAtMs, list } = this.directory(root);
+    const row: ResultRow = {
+      ...{ kind: 'result', sourceId, class: of, capturedAtMs },
+      resultId: resultIdFor(this.pathKey, utf8(root)),
+      size: members.reduce((sum, { size }) => sum + size, 0),
+      progress: 'closed',
+      grade: 'assumed',
+      members: members.length,
+      membersRoot: membersRootOf(
+        members.map(({ list: _list, read: _read, ...entry }) => ({
+          fileId: entry.fileId,
+          clearHash: clearHashOf(entry),
+        })),
+      ),
+      ...change,
+    };
+    const words = { profile: 'folder', profileVersion: '1', evidence: '', started: '', ended: '' };
+    return { row, list, part: 'none', evidence: words, read: undefined };
+  }
+
   fileId(path: string) {
     return fileIdFor(this.pathKey, utf8(path));
   }
@@ -334,7 +368,7 @@ export class WorldAgent {
         chunkerVersion: 1,
         encoderVersion: 1,
         forkedFrom: overrides.forkedFrom ?? this.forkedFrom,
-        blocks: sealDrafts(drafts, random),
+        blocks: [...sealDrafts(drafts, random), ...sealRows(overrides.results ?? [], random)],
         recipients: overrides.recipients ?? [
           { recipient: 'vault', key: descriptor.vaultKey },
           { recipient: 'catalog', key: descriptor.catalogKey },
@@ -349,11 +383,12 @@ export class WorldAgent {
   async back(
     store: VaultStore,
     files: readonly (WorldFile | EntryDraft)[],
+    overrides: CommitOverrides = {},
   ): Promise<CommitOutcome & { type: 'accepted' } & { bytes: Uint8Array }> {
     const drafts = files.map((file) => ('draft' in file ? file.draft : file));
     for (const file of files)
       if ('draft' in file) await store.intake.putChunks(this.lineageId, file.items);
-    const built = this.build(drafts);
+    const built = this.build(drafts, overrides);
     const outcome = await store.intake.commit(this.agentId, built.bytes, this.world.clock.now);
     if (outcome.type !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(outcome)}`);
     this.advance(built, outcome.head);

@@ -137,15 +137,22 @@ function sealBlock(drafts: readonly RowDraft[], random: Random): SealedBlock {
 
 /** Drafts of the queue in as many blocks as they take, in their order. @throws as `add` and `seal`. */
 export function sealDrafts(drafts: readonly EntryDraft[], random: Random): SealedBlock[] {
-  const blocks: SealedBlock[] = [];
-  const builder = new BlockBuilder();
   const slabKeys = new Map<string, Uint8Array>();
-  for (const { list, read, slabKey: own, ...row } of drafts) {
+  const rows = drafts.map(({ list, read, slabKey: own, ...row }): RowDraft => {
     const slabId = slabIdOf(row);
     const name = slabId === undefined ? '' : nameOf(slabId);
     if (own !== undefined) slabKeys.set(name, own);
     const slabKey = slabKeys.get(name);
-    const draft: RowDraft = { row, list, read, slabKey, part: 'none', evidence: undefined };
+    return { row, list, read, slabKey, part: 'none', evidence: undefined };
+  });
+  return sealRows(rows, random);
+}
+
+/** Rows of any kind likewise. Seam: for queues that hold results. @throws as `add` and `seal`. */
+export function sealRows(drafts: readonly RowDraft[], random: Random): SealedBlock[] {
+  const blocks: SealedBlock[] = [];
+  const builder = new BlockBuilder();
+  for (const draft of drafts) {
     if (!builder.fits(draft)) blocks.push(builder.seal(random));
     builder.add(draft);
   }

@@ -27,6 +27,7 @@ import {
   sealBlockKey,
   wrapCommitKeys,
 } from './keys.ts';
+import { checkResults } from './results.ts';
 import { CommitRows, commitHash, type HeldBlock, type ReadCommit } from './rows.ts';
 
 export { type CommitRecipient, openCommitKeys } from './keys.ts';
@@ -158,6 +159,7 @@ export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): Ve
   if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
   const rows = new CommitRows(commit);
   if (!commit.headerOnly) checkBlocks(rows, header, expected.firstSubmission === true);
+  if (expected.firstSubmission === true) checkResults(rows);
   return {
     header,
     hash: commitHash(commit.header),

@@ -29,6 +29,8 @@ const codes = {
    * round.
    */
   COMMIT_ENTRY_HASH: 'final',
+  /** The row of a result contradicts the members that stand before it. */
+  COMMIT_RESULT: 'final',
   /**
    * The commit holds no wrap for this key: it was not meant to open it, or the wrap was removed.
    */

@@ -10,6 +10,7 @@ import {
   type Entry,
   encodeSignedCommit,
   FormatError,
+  type ResultRow,
   type SignedCommit,
   type VersionBlock,
   type Wrap,
@@ -76,13 +77,22 @@ export class CommitRows {
     return purged + this.#lacking.size;
   }
 
-  /** Undefined when it was purged, is lost, or never was. @throws FormatError */
+  /** Undefined when it was purged, is lost, never was, or is a result's. @throws FormatError */
   entry(slot: number): Entry | undefined {
+    const row = this.#row(slot);
+    return row?.kind === 'result' ? undefined : row;
+  }
+
+  /** Undefined when it was purged, is lost, never was, or is a file's. @throws FormatError */
+  result(slot: number): ResultRow | undefined {
+    const row = this.#row(slot);
+    return row?.kind === 'result' ? row : undefined;
+  }
+
+  #row(slot: number): BlockRow | undefined {
     const at = this.placeOf(slot);
     const block = at === undefined ? undefined : this.blocks[at.index];
-    return at === undefined || block === undefined
-      ? undefined
-      : entryOf(blockRow(block.rows, at.place));
+    return at === undefined || block === undefined ? undefined : blockRow(block.rows, at.place);
   }
 
   /** Undefined where there is no version. @throws FormatError */
@@ -115,8 +125,6 @@ function heldBlocks(blocks: readonly CommitBlock[]): HeldBlock[] {
   let from = 0;
   return blocks.map((block) => {
     const rows = decodeBlock(block.block);
-    if (rows.resultRows.size > 0)
-      throw new FormatError('FORMAT_UNKNOWN_VERSION', 'a commit has a result, which is unknown');
     if (rows.isPurged !== (block.formerDigest !== undefined))
       throw new FormatError('FORMAT_MALFORMED', 'a commit has a purged block without its digest');
     const held = { ...block, rows, from };
@@ -125,12 +133,7 @@ function heldBlocks(blocks: readonly CommitBlock[]): HeldBlock[] {
   });
 }
 
-/** Results were refused when the block was taken apart. */
-function entryOf(row: BlockRow): Entry | undefined {
-  return row.kind === 'result' ? undefined : row;
-}
-
-/** Those that are there, in their order. @throws FormatError */
+/** Those of files that are there, in their order. @throws FormatError */
 export function* rowsIn(rows: CommitRows): Generator<CommitRow, void, void> {
   for (let slot = 0; slot < rows.count; slot += 1) {
     const entry = rows.entry(slot);
@@ -141,6 +144,18 @@ export function* rowsIn(rows: CommitRows): Generator<CommitRow, void, void> {
 /** Entries by slot: undefined where there is none. @throws FormatError */
 export function entriesBySlot(rows: CommitRows): (Entry | undefined)[] {
   return Array.from({ length: rows.count }, (_, slot) => rows.entry(slot));
+}
+
+/** The rows of results by their slots, in their order. @throws FormatError */
+export function resultsBySlot(rows: CommitRows): ReadonlyMap<number, ResultRow> {
+  const results = new Map<number, ResultRow>();
+  for (const { rows: block, from } of rows.blocks)
+    for (const place of block.resultRows.keys()) {
+      const slot = from + (block.numbers[place] ?? 0);
+      const row = rows.result(slot);
+      if (row !== undefined) results.set(slot, row);
+    }
+  return results;
 }
 
 /** A commit taken apart. */

@@ -3,6 +3,7 @@ import type {
   FileId,
   GroupId,
   LineageId,
+  ResultId,
   SourceId,
   VaultDescriptorBody,
   VaultId,
@@ -138,6 +139,17 @@ export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
     0,
     PATH_ID_BYTES,
   ) as FileId;
+}
+
+/**
+ * The id of a result: the first 16 bytes of an HMAC of its root's path, likewise. Seam: for agents
+ * that write results.
+ */
+export function resultIdFor(pathKey: Uint8Array, path: Uint8Array): ResultId {
+  return hmacSha256(pathKey, labelled('aliquot/v1/result-id'), pathIdentity(path)).slice(
+    0,
+    PATH_ID_BYTES,
+  ) as ResultId;
 }
 
 /** The id of a source: the first 16 bytes of an HMAC of its root path, likewise. */

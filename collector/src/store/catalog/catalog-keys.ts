@@ -11,6 +11,7 @@ import {
   type FileId,
   type GroupId,
   type LineageId,
+  type ResultId,
 } from '@aliquot/proto';
 import { RowReader, RowWriter } from './row.ts';
 
@@ -45,6 +46,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `e` log epoch u32 | leaf index u64 of its opening |
  * | `r` leaf index u64 | a reported head that the log lacks: agent id |
  * | `H` history u32, file id | `HeadRow`: its newest version, "gone" included |
+ * | `R` history u32, result id | `HeadRow`: its newest version; earlier ones follow in `E` |
  * | `B` history u32, leaf u48, group of slots u8 | `LiveRow`: which versions of a commit are live |
  * | `E` history u32, leaf u48, group of slots u8 | `EarlierRow`: what versions followed |
  * | `~s` agent id | last contact u64 |
@@ -61,13 +63,13 @@ import { RowReader, RowWriter } from './row.ts';
  * In the rows of its versions its number stands for it (`LineageRow`).
  * The one set (`o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 8;
+export const CATALOG_VERSION = 9;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');
 
 /** Made in one piece: there is one for each file. */
-function versionKey(text: 'H' | 'B' | 'E', history: number, rest: Uint8Array): Buffer {
+function versionKey(text: 'H' | 'R' | 'B' | 'E', history: number, rest: Uint8Array): Buffer {
   const key = Buffer.allocUnsafe(VERSION_PREFIX_BYTES + rest.length);
   key.write(text, 0, 'latin1');
   key.writeUInt32BE(history, 1);
@@ -115,6 +117,7 @@ export const keys = {
   epoch: (epoch: number) => letter('e').u32(epoch).finish(),
   reported: (leafIndex: number) => letter('r').u64(leafIndex).finish(),
   head: (history: number, file: FileId) => versionKey('H', history, file),
+  result: (history: number, result: ResultId) => versionKey('R', history, result),
   live: (history: number, leafIndex: number, group: number) =>
     versionKey('B', history, groupBytes(leafIndex, group)),
   earlier: (history: number, leafIndex: number, group: number) =>
@@ -169,6 +172,7 @@ export const ranges = {
   items: under(Buffer.from('k')),
   leaves: under(Buffer.from('l')),
   heads: (history: number) => under(versionKey('H', history, NOTHING)),
+  results: (history: number) => under(versionKey('R', history, NOTHING)),
   live: (history: number) => under(versionKey('B', history, NOTHING)),
   earlier: (history: number) => under(versionKey('E', history, NOTHING)),
   packs: under(Buffer.from('P')),
@@ -181,6 +185,9 @@ export const ranges = {
 export const readKey = {
   /** Of a row of a file's newest version. */
   file: (key: Uint8Array): FileId => asFileId(new Uint8Array(key.subarray(VERSION_PREFIX_BYTES))),
+  /** Of a row of a result's newest version. */
+  result: (key: Uint8Array): ResultId =>
+    new Uint8Array(key.subarray(VERSION_PREFIX_BYTES)) as ResultId,
   /** Of a row about a group of slots. */
   group: (key: Uint8Array): { readonly leafIndex: number; readonly group: number } => {
     const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);

@@ -1,4 +1,4 @@
-import type { EntryKind } from '@aliquot/proto';
+import type { BlockRow } from '@aliquot/proto';
 import { StoreError } from '../errors.ts';
 
 /*
@@ -16,10 +16,10 @@ export interface VersionPlace {
 /** A version as its file's chain knows it. */
 export interface KnownVersion extends VersionPlace {
   readonly timeMs: number;
-  readonly kind: EntryKind;
+  readonly kind: BlockRow['kind'];
 }
 
-/** The newest version of a file, "gone" included. */
+/** The newest version of a file, "gone" included, or of a result. */
 export interface HeadRow extends KnownVersion {
   readonly size: number;
 }
@@ -48,12 +48,13 @@ export interface EarlierVersion extends KnownVersion {
 /** By their slot in the group: the versions that followed an earlier one of their file. */
 export type EarlierRow = ReadonlyMap<number, EarlierVersion>;
 
-const kinds: readonly (EntryKind | undefined)[] = [
+const kinds: readonly (BlockRow['kind'] | undefined)[] = [
   undefined,
   'file',
   'directory',
   'symlink',
   'gone',
+  'result',
 ];
 
 const TIME_BYTES = 6;
@@ -186,7 +187,7 @@ class Reader {
     }
   }
 
-  kind(): EntryKind {
+  kind(): BlockRow['kind'] {
     const kind = kinds[this.u8()];
     if (kind === undefined) throw notOurs();
     return kind;

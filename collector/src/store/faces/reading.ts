@@ -1,4 +1,12 @@
-import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from '../vault/history.ts';
+import {
+  everyVersion,
+  liveAt,
+  liveNow,
+  resultsAt,
+  resultVersionsOf,
+  versionsOf,
+  withoutFilesOf,
+} from '../vault/history.ts';
 import { readItems, readRuns } from '../vault/read-back.ts';
 import { statsOf } from '../vault/stats.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
@@ -26,6 +34,11 @@ export function readingOf({ keeper }: VaultParts): VaultReading {
 
     versions: (branchId, fileId) =>
       keeper.askMany((core) => versionsOf(core, branchId, fileId), settled),
+
+    results: (branchId, atMs) => keeper.askMany((core) => resultsAt(core, branchId, atMs), settled),
+
+    resultVersions: (branchId, resultId) =>
+      keeper.askMany((core) => resultVersionsOf(core, branchId, resultId), settled),
 
     everyVersion: (branchId) => keeper.askMany((core) => everyVersion(core, branchId), settled),
   };

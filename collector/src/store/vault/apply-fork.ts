@@ -203,8 +203,26 @@ async function mergeFiles(
     files += liveFiles(newer) - liveFiles(known);
     bytes += BigInt(newer.size) - BigInt(known?.size ?? 0);
   }
+  await mergeResults(change, versions, from, into);
   versions.finish();
   return { ...target, files, bytes };
+}
+
+async function mergeResults(
+  change: CatalogChange,
+  versions: FileVersions,
+  from: number,
+  into: number,
+): Promise<void> {
+  for await (const [key, value] of change.scan(ranges.results(from))) {
+    change.del(key);
+    const result = readKey.result(key);
+    const incoming = decodeHead(value);
+    const known = await versions.resultHead(result);
+    const newer = known !== undefined && isLater(known, incoming) ? known : incoming;
+    change.put(keys.result(into, result), encodeHead(newer));
+    if (known !== undefined) await mergeChains(versions, known, incoming);
+  }
 }
 
 /** Makes one chain of two of one file, in the order of its versions; the newest alone is live. */
@@ -217,7 +235,8 @@ async function mergeChains(
   all.sort((a, b) => (isLater(a, b) ? 1 : -1));
   for (const [at, version] of all.entries()) await versions.setEarlier(version, all[at - 1]);
   for (const head of [one, other])
-    if (head !== all.at(-1) && head.kind !== 'gone') await versions.setLive(head, false);
+    if (head !== all.at(-1) && head.kind !== 'gone' && head.kind !== 'result')
+      await versions.setLive(head, false);
 }
 
 async function chainFrom(versions: FileVersions, head: KnownVersion): Promise<KnownVersion[]> {

@@ -9,6 +9,7 @@ import {
   encodeSigned,
   type LineageId,
   type ReceiptBody,
+  type ResultRow,
   type Signed,
   type StoredReferences,
   type StoredUploads,
@@ -22,6 +23,7 @@ import { isSet, withSet } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
+import type { HeadRow } from '../catalog/version-rows.ts';
 import type { ReportedHead } from '../vault-records.ts';
 import { approveAgent, ended, enrolAgent, expectAgent, putAgents } from './apply-agents.ts';
 import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
@@ -138,8 +140,10 @@ function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
 export interface AcceptedCommit {
   readonly header: CommitHeader;
   readonly hash: CommitHash;
-  /** By slot; `undefined` where an entry was purged. */
+  /** By slot; `undefined` where an entry was purged, and where a result stands. */
   readonly entries: readonly (Entry | undefined)[];
+  /** By slot. */
+  readonly results: ReadonlyMap<number, ResultRow>;
   /** Whose one set holds what it refers to. */
   readonly lineageId: LineageId;
   /** The trunk's (the lineage's own id), or one held apart. */
@@ -164,7 +168,8 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   );
   const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, branchId });
 
-  const versions = commit.entries.filter((entry) => entry === undefined).length;
+  const lacking = commit.entries.filter((entry) => entry === undefined).length;
+  const versions = lacking - commit.results.size;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes =
@@ -241,22 +246,35 @@ interface Counts {
 /** Enters each version as the newest of its file, at its time. */
 async function applyVersions(
   versions: FileVersions,
-  { entries, receiptBody, leaf: { leafIndex } }: AcceptedCommit,
+  { entries, results, receiptBody, leaf: { leafIndex } }: AcceptedCommit,
   afterMs: number | undefined,
 ): Promise<Counts> {
   const counts: Counts = { files: 0, bytes: 0n, rawBytes: 0n, versions: 0 };
+  const membersMs = new Map<string, number>();
   await versions.prefetch(entries.flatMap((entry) => entry?.fileId ?? []));
   for (const [slot, entry] of entries.entries()) {
-    if (entry === undefined) continue;
-    const { fileId, kind, size: bytes } = entry;
+    const row = entry ?? results.get(slot);
+    if (row === undefined) continue;
+    const claimed = clampVersionTime(row.capturedAtMs, afterMs, receiptBody.receivedAtMs);
+    if (row.kind === 'result') {
+      const { kind, resultId, size } = row;
+      const before = await versions.resultHead(resultId);
+      const least = Math.max(before?.timeMs ?? 0, membersMs.get(idName(resultId)) ?? 0);
+      const head = { timeMs: Math.max(claimed, least), leafIndex, slot, kind, size };
+      await versions.enterResult(resultId, before, head);
+      continue;
+    }
+    const { fileId, kind, size: bytes, resultId } = row;
     const before = await versions.head(fileId);
-    const claimed = clampVersionTime(entry.capturedAtMs, afterMs, receiptBody.receivedAtMs);
     // The agent sends a file's versions in the order of capture; its clock may have jumped back in
     // between.
     const timeMs = Math.max(claimed, before?.timeMs ?? 0);
     const head = { timeMs, leafIndex, slot, kind, size: bytes };
     await versions.enter(fileId, before, head, afterMs);
-    counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
+    // Nor is a result older than the members that it follows.
+    if (resultId !== undefined)
+      membersMs.set(idName(resultId), Math.max(timeMs, membersMs.get(idName(resultId)) ?? 0));
+    counts.files += liveFiles(kind) - liveFiles(before?.kind);
     const size = BigInt(bytes);
     counts.bytes += size - BigInt(before?.size ?? 0);
     counts.rawBytes += size;
@@ -266,7 +284,7 @@ async function applyVersions(
   return counts;
 }
 
-function liveFiles(kind: Entry['kind'] | undefined): number {
+function liveFiles(kind: HeadRow['kind'] | undefined): number {
   return kind === 'file' ? 1 : 0;
 }
 

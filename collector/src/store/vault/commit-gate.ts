@@ -19,7 +19,7 @@ import {
 } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
-import { entriesBySlot } from '@aliquot/shared/commit/rows';
+import { entriesBySlot, resultsBySlot } from '@aliquot/shared/commit/rows';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
@@ -218,6 +218,7 @@ export async function judgeCommit(
     header,
     hash,
     entries,
+    results: resultsBySlot(commit.rows),
     lineageId,
     branchId: route.branchId,
     earliestMs,

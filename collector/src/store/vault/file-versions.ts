@@ -1,4 +1,4 @@
-import type { FileId } from '@aliquot/proto';
+import type { FileId, ResultId } from '@aliquot/proto';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import {
@@ -75,6 +75,17 @@ export class FileVersions {
       await this.setLive(before, false);
     }
     if (head.kind !== 'gone') await this.setLive(head, true, afterMs);
+  }
+
+  async resultHead(result: ResultId): Promise<HeadRow | undefined> {
+    const row = await this.#change.get(keys.result(this.#history, result));
+    return row === undefined ? undefined : decodeHead(row);
+  }
+
+  /** Enters a result's newest version, which follows `before`. No listing of files shows it. */
+  async enterResult(result: ResultId, before: HeadRow | undefined, head: HeadRow): Promise<void> {
+    this.#change.put(keys.result(this.#history, result), encodeHead(head));
+    if (before !== undefined) await this.setEarlier(head, before);
   }
 
   /** Says whether a version is live; `afterMs` is its commit's. */

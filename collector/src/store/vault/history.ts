@@ -5,6 +5,7 @@ import {
   decodeStoredCommit,
   type FileId,
   type LineageId,
+  type ResultId,
   type StateRecord,
 } from '@aliquot/proto';
 import { readCommit } from '@aliquot/shared/commit/rows';
@@ -168,17 +169,63 @@ export async function* everyVersion(
  * rows of their own, and every other is what some version followed. In this order none is missed
  * when a commit comes in between; what it follows is then told twice.
  */
-async function* everyKnown(
-  core: VaultCore,
-  branchId: LineageId,
-): AsyncGenerator<{ readonly version: KnownVersion; readonly untilMs: number | undefined }> {
+async function* everyKnown(core: VaultCore, branchId: LineageId): AsyncGenerator<KnownUntil> {
   const history = core.registry.lineage(branchId)?.number;
   if (history === undefined) return;
   for await (const [, value] of core.catalog.scan(ranges.heads(history)))
     yield { version: decodeHead(value), untilMs: undefined };
+  yield* everyEarlier(core, history, (kind) => kind !== 'result');
+}
+
+/** Every version that another followed, of files or of results. */
+async function* everyEarlier(
+  core: VaultCore,
+  history: number,
+  isMeant: (kind: KnownVersion['kind']) => boolean,
+): AsyncGenerator<KnownUntil> {
   for await (const [, value] of core.catalog.scan(ranges.earlier(history)))
     for (const earlier of decodeEarlier(value).values())
-      yield { version: earlier, untilMs: earlier.followedMs };
+      if (isMeant(earlier.kind)) yield { version: earlier, untilMs: earlier.followedMs };
+}
+
+/** A version, and until when it was the newest. */
+interface KnownUntil {
+  readonly version: KnownVersion;
+  readonly untilMs: number | undefined;
+}
+
+/**
+ * The history's results as they stood at `atMs` (undefined: now), grouped by commit, the oldest
+ * first. 24 bytes a result.
+ */
+export async function* resultsAt(
+  core: VaultCore,
+  branchId: LineageId,
+  atMs: number | undefined,
+): AsyncGenerator<StateRecord> {
+  const history = core.registry.lineage(branchId)?.number;
+  if (history === undefined) return;
+  const found = new FoundVersions();
+  for await (const [, value] of core.catalog.scan(ranges.results(history))) {
+    const head = decodeHead(value);
+    if (atMs === undefined || head.timeMs <= atMs) found.add(head);
+  }
+  if (atMs !== undefined)
+    for await (const { version, untilMs } of everyEarlier(core, history, isResult))
+      if (version.timeMs <= atMs && (untilMs ?? 0) > atMs) found.add(version);
+  yield* byCommit(core, found, 'oldest first');
+}
+
+const isResult = (kind: KnownVersion['kind']): boolean => kind === 'result';
+
+/** Every version of one result, oldest first. */
+export async function* resultVersionsOf(
+  core: VaultCore,
+  branchId: LineageId,
+  resultId: ResultId,
+): AsyncGenerator<StateRecord> {
+  const keyOf = (history: number) => keys.result(history, resultId);
+  yield* chainRecords(core, await chainOf(core, branchId, keyOf));
 }
 
 /** Places of versions, a column for each part. */
@@ -220,9 +267,18 @@ export async function* versionsOf(
   branchId: LineageId,
   fileId: FileId,
 ): AsyncGenerator<StateRecord> {
+  const keyOf = (history: number) => keys.head(history, fileId);
+  yield* chainRecords(core, await chainOf(core, branchId, keyOf));
+}
+
+/** A chain's versions grouped by commit, less those that stand in none. */
+async function* chainRecords(
+  core: VaultCore,
+  chain: readonly KnownVersion[],
+): AsyncGenerator<StateRecord> {
   let leaf: number | undefined;
   let slots: Slot[] = [];
-  for (const { leafIndex, slot, timeMs, kind } of await chainOf(core, branchId, fileId)) {
+  for (const { leafIndex, slot, timeMs, kind } of chain) {
     if (kind === 'gone' && (await isEvent(core, leafIndex))) continue;
     if (leaf !== undefined && leafIndex !== leaf) {
       yield await recordOf(core, leaf, slots);
@@ -237,11 +293,11 @@ export async function* versionsOf(
 async function chainOf(
   core: VaultCore,
   branchId: LineageId,
-  fileId: FileId,
+  keyOf: (history: number) => Buffer,
 ): Promise<KnownVersion[]> {
   const history = core.registry.lineage(branchId)?.number;
   if (history === undefined) return [];
-  const head = await core.catalog.get(keys.head(history, fileId));
+  const head = await core.catalog.get(keyOf(history));
   const chain: KnownVersion[] = [];
   let at: KnownVersion | undefined = head === undefined ? undefined : decodeHead(head);
   while (at !== undefined) {

@@ -13,7 +13,7 @@ import {
   type StoredEvent,
   type StoredReferences,
 } from '@aliquot/proto';
-import { entriesBySlot, readCommit } from '@aliquot/shared/commit/rows';
+import { entriesBySlot, readCommit, resultsBySlot } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
@@ -202,6 +202,7 @@ async function enterCommit(
     header,
     hash,
     entries,
+    results: resultsBySlot(rows),
     lineageId: row.lineageId,
     branchId: place.branchId,
     earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,

@@ -1,0 +1,78 @@
+/**
+ * What can be said of a result without a key: FORMAT.md, "VersionBlock", and SEALING.md, "Whole
+ * without a key".
+ */
+import type { Entry, FileId, ResultRow } from '@aliquot/proto';
+import { equalBytes } from '../crypto/primitives.ts';
+import { rootOfHashes } from '../log/hashing.ts';
+import { clearHashOf } from './block-leaf.ts';
+import { CommitError } from './errors.ts';
+import { type CommitRows, resultsBySlot } from './rows.ts';
+
+/** A member of a result: the file and the hash of its newest version's clear row. */
+export interface Member {
+  readonly fileId: FileId;
+  readonly clearHash: Uint8Array;
+}
+
+/**
+ * The Merkle root over the clear hashes of a result's members, in the order of their file ids. Those
+ * of which nothing is left but the hash, because they were purged, take part by it. Seam: for agents
+ * that write results, and for readers that compare them.
+ */
+export function membersRootOf(members: readonly Member[]): Uint8Array {
+  const ordered = [...members].sort((a, b) => Buffer.compare(a.fileId, b.fileId));
+  return rootOfHashes(ordered.map(({ clearHash }) => clearHash));
+}
+
+/**
+ * Checks what rows of results say against the rows before them in the same commit: members that
+ * stand there are counted, their bytes too, and where these are all, the root is made again. What
+ * came in earlier commits only a reader can compare.
+ *
+ * @throws CommitError `COMMIT_RESULT`; FormatError.
+ */
+export function checkResults(rows: CommitRows): void {
+  const results = resultsBySlot(rows);
+  if (results.size === 0) return;
+  const newest = new Map<string, Entry>();
+  for (let slot = 0; slot < rows.count; slot += 1) {
+    const entry = rows.entry(slot);
+    if (entry !== undefined) newest.set(nameOf(entry.fileId), entry);
+    const result = results.get(slot);
+    if (result !== undefined) checkResult(result, membersAmong(newest.values(), result));
+  }
+}
+
+function membersAmong(entries: Iterable<Entry>, { resultId }: ResultRow): Entry[] {
+  const members: Entry[] = [];
+  for (const entry of entries)
+    if (
+      entry.kind !== 'gone' &&
+      entry.resultId !== undefined &&
+      equalBytes(entry.resultId, resultId)
+    )
+      members.push(entry);
+  return members;
+}
+
+function checkResult(result: ResultRow, here: readonly Entry[]): void {
+  const bytes = here.reduce((sum, { size }) => sum + size, 0);
+  if (here.length > result.members || bytes > result.size)
+    throw wrong(`has ${here.length} members of ${bytes} bytes where its row says fewer`);
+  if (result.members === 0 && result.size > 0) throw wrong('has bytes and no members');
+  if (here.length < result.members) return;
+  const root = membersRootOf(
+    here.map((entry) => ({ fileId: entry.fileId, clearHash: clearHashOf(entry) })),
+  );
+  if (bytes !== result.size || !equalBytes(root, result.membersRoot))
+    throw wrong('is not made of the members that stand before it');
+}
+
+function wrong(says: string): CommitError {
+  return new CommitError('COMMIT_RESULT', `a result ${says}`);
+}
+
+function nameOf(id: Uint8Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+}
