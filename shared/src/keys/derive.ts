@@ -142,8 +142,7 @@ export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
 }
 
 /**
- * The id of a result: the first 16 bytes of an HMAC of its root's path, likewise. Seam: for agents
- * that write results.
+ * The id of a result: the first 16 bytes of an HMAC of its root's path, likewise.
  */
 export function resultIdFor(pathKey: Uint8Array, path: Uint8Array): ResultId {
   return hmacSha256(pathKey, labelled('aliquot/v1/result-id'), pathIdentity(path)).slice(
