@@ -81,6 +81,12 @@ describe('a result that follows its members', () => {
     expect(() => checkResults(rowsOf(...members, resultOf(members, change)))).toThrow(refused);
   });
 
+  it('has one row in a commit: what comes after it is for the next', () => {
+    const [root, one, two] = members as [RowDraft, RowDraft, RowDraft];
+    const rows = rowsOf(root, one, resultOf([root, one]), two, resultOf(members));
+    expect(() => checkResults(rows)).toThrow(refused);
+  });
+
   it('is refused with bytes of no members', () => {
     expect(() => checkResults(rowsOf(resultOf([], { size: 1 })))).toThrow(refused);
     expect(() => checkResults(rowsOf(resultOf([])))).not.toThrow();

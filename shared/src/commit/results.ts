@@ -28,32 +28,50 @@ export function membersRootOf(members: readonly Member[]): Uint8Array {
 /**
  * Checks what rows of results say against the rows before them in the same commit: members that
  * stand there are counted, their bytes too, and where these are all, the root is made again. What
- * came in earlier commits only a reader can compare.
+ * came in earlier commits only a reader can compare. A commit has one row of a result, so that all
+ * of this takes no longer than to read its rows.
  *
  * @throws CommitError `COMMIT_RESULT`; FormatError.
  */
 export function checkResults(rows: CommitRows): void {
   const results = resultsBySlot(rows);
   if (results.size === 0) return;
-  const newest = new Map<string, Entry>();
+  const before = new MembersBefore();
+  const seen = new Set<string>();
   for (let slot = 0; slot < rows.count; slot += 1) {
     const entry = rows.entry(slot);
-    if (entry !== undefined) newest.set(nameOf(entry.fileId), entry);
+    if (entry !== undefined) before.add(entry);
     const result = results.get(slot);
-    if (result !== undefined) checkResult(result, membersAmong(newest.values(), result));
+    if (result === undefined) continue;
+    const name = nameOf(result.resultId);
+    if (seen.has(name)) throw wrong('has two rows in one commit');
+    seen.add(name);
+    checkResult(result, before.of(name));
   }
 }
 
-function membersAmong(entries: Iterable<Entry>, { resultId }: ResultRow): Entry[] {
-  const members: Entry[] = [];
-  for (const entry of entries)
-    if (
-      entry.kind !== 'gone' &&
-      entry.resultId !== undefined &&
-      equalBytes(entry.resultId, resultId)
-    )
-      members.push(entry);
-  return members;
+/** The newest versions among the rows so far, by the result that they are members of. */
+class MembersBefore {
+  readonly #resultOf = new Map<string, string>();
+  readonly #members = new Map<string, Map<string, Entry>>();
+
+  add(entry: Entry): void {
+    const file = nameOf(entry.fileId);
+    const left = this.#resultOf.get(file);
+    if (left !== undefined) this.#members.get(left)?.delete(file);
+    if (entry.resultId === undefined || entry.kind === 'gone') {
+      this.#resultOf.delete(file);
+      return;
+    }
+    const result = nameOf(entry.resultId);
+    this.#resultOf.set(file, result);
+    const members = this.#members.get(result) ?? new Map<string, Entry>();
+    this.#members.set(result, members.set(file, entry));
+  }
+
+  of(result: string): readonly Entry[] {
+    return [...(this.#members.get(result)?.values() ?? [])];
+  }
 }
 
 function checkResult(result: ResultRow, here: readonly Entry[]): void {
