@@ -69,7 +69,7 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
         const hash = createHash('sha256');
         await restoreFiles([toRestoreItem(version)], {
           vaultId: kit.descriptor.vaultId,
-          fetchItems: (ids) => fetchItems(vault.reading, ids),
+          fetchItems: (ids) => fetchItems(vault.content, ids),
           writer: proofTarget(async (piece) => {
             hash.update(piece);
             bytes += piece.length;

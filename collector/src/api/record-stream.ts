@@ -84,48 +84,84 @@ export async function* frameRecords(
 }
 
 /**
- * Takes a framed answer apart. A record that came in one piece is a view of it; one that came in
- * several is copied once, into bytes of its own. Throws `StreamError` when the answer is cut,
- * malformed, or carries a failure.
+ * Takes a framed answer apart, piece by piece. A record that came in one piece is a view of it; one
+ * that came in several is copied once, into bytes of its own, or into memory that is used again.
+ * Throws `StreamError` when the answer is malformed, or carries a failure.
  */
-export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const head = Buffer.allocUnsafe(HEADER_BYTES);
-  let headed = 0;
-  let record: Buffer | undefined;
-  let filled = 0;
-  for await (const { buffer, byteOffset, byteLength } of source) {
+export class RecordSplitter {
+  readonly #head = Buffer.allocUnsafe(HEADER_BYTES);
+  readonly #isReused: boolean;
+  #headed = 0;
+  #memory: Buffer | undefined;
+  #filled = 0;
+  #hasEnded = false;
+
+  /** @param isReused A record needs to last only until the next is asked for. */
+  constructor(isReused: boolean) {
+    this.#isReused = isReused;
+  }
+
+  /** Whether the end mark has come: all records were there. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** The records that end in a piece. */
+  *push({ buffer, byteOffset, byteLength }: Uint8Array): Generator<Buffer, void, void> {
     const piece = Buffer.from(buffer, byteOffset, byteLength);
     let at = 0;
-    while (at < piece.length || (headed === HEADER_BYTES && lengthOf(head) === 0)) {
-      if (headed < HEADER_BYTES) {
-        const took = piece.copy(head, headed, at);
-        headed += took;
+    while (!this.#hasEnded) {
+      if (this.#headed < HEADER_BYTES) {
+        if (at === piece.length) return;
+        const took = piece.copy(this.#head, this.#headed, at);
+        this.#headed += took;
         at += took;
-        continue;
+        if (this.#headed < HEADER_BYTES) return;
       }
-      const length = lengthOf(head);
-      if (record === undefined && piece.length - at >= length) {
+      const length = lengthOf(this.#head);
+      let record: Buffer;
+      if (this.#filled === 0 && piece.length - at >= length) {
         record = piece.subarray(at, at + length);
-        filled = length;
         at += length;
       } else {
-        record ??= Buffer.allocUnsafeSlow(length);
-        const took = piece.copy(record, filled, at);
-        filled += took;
+        const memory = this.#memoryFor(length);
+        const took = piece.copy(memory, this.#filled, at, at + length - this.#filled);
+        this.#filled += took;
         at += took;
+        if (this.#filled < length) return;
+        record = memory.subarray(0, length);
       }
-      if (filled < length) continue;
-      const whole = record;
-      const type = head.readUInt8(0);
-      [record, filled, headed] = [undefined, 0, 0];
-      if (type === END) return;
-      if (type === FAILURE) throw failureFrom(whole);
-      if (type !== RECORD)
-        throw new StreamError('STREAM_MALFORMED', 'the collector sent a record of an unknown type');
-      yield whole;
+      [this.#headed, this.#filled] = [0, 0];
+      if (!this.#isReused) this.#memory = undefined;
+      const type = this.#head.readUInt8(0);
+      if (type === FAILURE) throw failureFrom(record);
+      if (type === END) this.#hasEnded = true;
+      else if (type === RECORD) yield record;
+      else throw new StreamError('STREAM_MALFORMED', 'the collector sent an unknown record');
     }
   }
-  throw new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again");
+
+  /** Room for a record; what came of it before is in there. */
+  #memoryFor(length: number): Buffer {
+    if (this.#memory === undefined || this.#memory.length < length)
+      this.#memory = Buffer.allocUnsafeSlow(length);
+    return this.#memory;
+  }
+}
+
+/** The records of an answer, each in bytes of its own. Throws `StreamError` also when it is cut. */
+export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const splitter = new RecordSplitter(false);
+  for await (const piece of source) {
+    yield* splitter.push(piece);
+    if (splitter.hasEnded) return;
+  }
+  throw cut();
+}
+
+/** An answer that has no end. */
+export function cut(): StreamError {
+  return new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again");
 }
 
 function lengthOf(header: Buffer): number {

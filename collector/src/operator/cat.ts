@@ -58,11 +58,11 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
   const unopened = new UnopenedList();
   const version = await versionAt(open, options, atMs, unopened, output);
   let failure: Error | undefined;
-  const { reading } = open.vault;
+  const { content } = open.vault;
   await restoreFiles([toRestoreItem(version)], {
     vaultId: open.kit.descriptor.vaultId,
-    fetchItems: (ids) => fetchItems(reading, ids),
-    fetchAgain: (id) => fetchAgain(reading, id),
+    fetchItems: (ids) => fetchItems(content, ids),
+    fetchAgain: (id) => fetchAgain(content, id),
     writer: proofTarget((bytes) => output.bytes(bytes)),
     onFailure: (_path, error) => {
       failure = error;

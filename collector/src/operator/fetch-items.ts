@@ -3,7 +3,7 @@ import { AliquotError, type ChunkId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { FetchedItem } from '@aliquot/shared/restore/arrivals';
 import { StreamError } from '../api/record-stream.ts';
-import type { ReadingClient } from './client/reading-client.ts';
+import type { ItemLines } from './client/item-lines.ts';
 
 const pausesMs = [500, 2_000, 8_000];
 
@@ -13,14 +13,14 @@ const pausesMs = [500, 2_000, 8_000];
  * An answer to another question ends it.
  */
 export async function* fetchItems(
-  reading: Pick<ReadingClient, 'items'>,
+  content: ItemLines,
   ids: readonly ChunkId[],
   doubted = false,
 ): AsyncGenerator<FetchedItem> {
   let at = 0;
   for (const pauseMs of [...pausesMs, undefined]) {
     try {
-      for await (const item of reading.items(ids.slice(at), doubted)) {
+      for await (const item of content.items(ids.slice(at), doubted)) {
         const wanted = ids[at];
         if (wanted === undefined || !equalBytes(wanted, item.id)) throw notAsked();
         at += 1;
@@ -42,10 +42,7 @@ function notAsked(): StreamError {
 }
 
 /** One item whose bytes were not what its id stands for: the collector proves it before it answers. */
-export async function fetchAgain(
-  reading: Pick<ReadingClient, 'items'>,
-  id: ChunkId,
-): Promise<Uint8Array | undefined> {
-  for await (const { bytes } of fetchItems(reading, [id], true)) return bytes;
+export async function fetchAgain(content: ItemLines, id: ChunkId): Promise<Uint8Array | undefined> {
+  for await (const { bytes } of fetchItems(content, [id], true)) return bytes.slice();
   return undefined;
 }

@@ -34,7 +34,7 @@ export interface StreamedAnswer {
 }
 
 /** No answer byte for this long means that the collector or the network is gone. */
-const SILENCE_MS = 120_000;
+export const SILENCE_MS = 120_000;
 /** JSON answers are lists of agents and figures. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
@@ -161,7 +161,8 @@ async function readAll(body: AsyncIterable<Uint8Array>, limit: number): Promise<
   return Buffer.concat(pieces, size);
 }
 
-function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
+/** What an answer says that is not 200. */
+export function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
   const parsed = jsonOf(body);
   if (
     typeof parsed === 'object' &&
@@ -185,7 +186,8 @@ function oneLine(text: string): string {
   return text.slice(0, 500);
 }
 
-function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandError {
+/** A failure of the network as one line that names the address. */
+export function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandError {
   const code =
     typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const cause = error;

@@ -5,7 +5,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { FileWriter } from '@aliquot/shared/restore/file-writer';
 import { thisRun } from '@aliquot/shared/restore/leftovers';
 import { runRestoreThread } from '@aliquot/shared/restore/thread';
-import { ReadingClient } from './client/reading-client.ts';
+import { ItemLines } from './client/item-lines.ts';
 import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { proofTarget } from './proof-target.ts';
 import type { ThreadBegin } from './restoring.ts';
@@ -15,11 +15,11 @@ import type { ThreadBegin } from './restoring.ts';
 if (parentPort === null) throw new Error('this file runs as a worker only');
 
 await runRestoreThread(parentPort, ({ vaultId, path, writes }: ThreadBegin) => {
-  const reading = new ReadingClient(path);
+  const content = new ItemLines(path);
   return {
     vaultId: asVaultId(vaultId),
-    fetchItems: (ids) => fetchItems(reading, ids),
-    fetchAgain: (id) => fetchAgain(reading, id),
+    fetchItems: (ids) => fetchItems(content, ids),
+    fetchAgain: (id) => fetchAgain(content, id),
     writer:
       writes === undefined
         ? proofTarget(async () => undefined)

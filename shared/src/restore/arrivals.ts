@@ -47,11 +47,13 @@ export class Arrivals {
     return this.#at === at ? this.#bytes : undefined;
   }
 
-  /** Nobody wants the rest. */
+  /** Nobody wants the rest; an answer of which only the end is left comes to it. */
   drop(): void {
+    const isLast = this.#at >= this.#ids.length - 1;
     this.#at = this.#ids.length;
     this.#bytes = undefined;
-    this.#source.return?.().catch(endWith); // an answer that nobody waits for has failed
+    const ending = isLast ? (this.#next ?? this.#source.next()) : this.#source.return?.();
+    ending?.catch(endWith); // an answer that nobody waits for has failed
   }
 
   #placeOf(id: ChunkId): number | undefined {

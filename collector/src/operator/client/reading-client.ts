@@ -1,13 +1,11 @@
-import { type ChunkId, decodeStateRecord, type StateRecord } from '@aliquot/proto';
+import { decodeStateRecord, type StateRecord } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from '../../api/base64.ts';
 import { type NameRecord, nameRecord } from '../../api/messages.ts';
-import { decodeItem, type ReceivedItem } from '../../api/record-stream.ts';
 import type { VersionId } from '../../api/version-id.ts';
-import type { HttpRequest } from '../http-client.ts';
 import { post, recordsOf, understood, type VaultPath } from './ask.ts';
 
-/** Versions, names and sealed content of a vault. */
+/** Versions and names of a vault. */
 export class ReadingClient {
   readonly #path: VaultPath;
 
@@ -70,19 +68,5 @@ export class ReadingClient {
         JSON.parse(Buffer.from(record).toString('utf8')),
       );
     }
-  }
-
-  /**
-   * Sealed items in the order of `ids`; whoever opens them proves them against their ids. `doubted`:
-   * they did not prove when they came, and the collector shall look what it has.
-   */
-  async *items(ids: readonly ChunkId[], doubted = false): AsyncGenerator<ReceivedItem> {
-    const request: HttpRequest = {
-      method: 'POST',
-      path: `${this.#path.base}/items${doubted ? '?doubted=yes' : ''}`,
-      body: Buffer.concat(ids),
-      contentType: 'application/octet-stream',
-    };
-    for await (const record of recordsOf(this.#path.endpoint, request)) yield decodeItem(record);
   }
 }

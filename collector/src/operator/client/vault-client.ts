@@ -20,6 +20,7 @@ import {
 import { CommandError } from '../../cli/command-error.ts';
 import { getOf, postTo, type ReachedCollector, type VaultPath } from './ask.ts';
 import { DeskClient } from './desk-client.ts';
+import { ItemLines } from './item-lines.ts';
 import { LogClient } from './log-client.ts';
 import { ReadingClient } from './reading-client.ts';
 import { RosterClient } from './roster-client.ts';
@@ -35,6 +36,7 @@ export class VaultClient {
   readonly desk: DeskClient;
   readonly log: LogClient;
   readonly reading: ReadingClient;
+  readonly content: ItemLines;
   /** Where the vault is: for other threads, which ask there by themselves. */
   readonly path: VaultPath;
 
@@ -50,6 +52,7 @@ export class VaultClient {
     this.desk = new DeskClient(this.path);
     this.log = new LogClient(this.path);
     this.reading = new ReadingClient(this.path);
+    this.content = new ItemLines(this.path);
   }
 
   get descriptor(): VaultDescriptorBody {
