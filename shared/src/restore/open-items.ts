@@ -15,6 +15,9 @@ function isUnproved(error: unknown): boolean {
 /** An item asked for a second time, as its holder proves it; `undefined` when it has none. */
 export type FetchAgain = (id: ChunkId) => Promise<Uint8Array | undefined>;
 
+/** What an item is opened with. */
+type OpenStep = Pick<ContentStep, 'ref' | 'key' | 'piece'>;
+
 /**
  * Opens chunks and pieces. The directory of a slab is proved once for all of its pieces that are
  * wanted in a row. An item whose bytes are not what its id stands for is asked for once more.
@@ -32,7 +35,7 @@ export class ItemOpener {
   }
 
   /** @throws SealError, FormatError; what `fetchAgain` throws. */
-  async open(step: ContentStep, sealed: Uint8Array): Promise<Uint8Array> {
+  async open(step: OpenStep, sealed: Uint8Array): Promise<Uint8Array> {
     try {
       return this.#openHere(step, sealed);
     } catch (error) {
@@ -44,7 +47,7 @@ export class ItemOpener {
     }
   }
 
-  #openHere({ ref, key, piece }: ContentStep, sealed: Uint8Array): Uint8Array {
+  #openHere({ ref, key, piece }: OpenStep, sealed: Uint8Array): Uint8Array {
     if (piece === 0) return openChunk(this.#vaultId, ref, key, sealed);
     if (this.#slab?.sealed !== sealed) this.#slab = { sealed, slab: proveSlab(ref.id, sealed) };
     return openPiece(this.#slab.slab, ref, piece, key);

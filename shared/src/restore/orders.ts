@@ -3,6 +3,7 @@ import { SealError } from '../content/errors.ts';
 import { release } from '../crypto/bytes.ts';
 import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import { Arrivals, type FetchedItem } from './arrivals.ts';
+import type { ContentHelper, HelpedContent } from './content-help.ts';
 import { RestoreError } from './errors.ts';
 import { type FetchAgain, ItemOpener } from './open-items.ts';
 import type { OnFailure, PlacedFile, RestoreOrder } from './placing.ts';
@@ -33,6 +34,8 @@ export interface OrdersRequest {
   /** Where an item can be asked for again that did not prove. */
   readonly fetchAgain?: FetchAgain | undefined;
   readonly writer: FileTarget;
+  /** Who shares the work on large files. */
+  readonly helper?: ContentHelper | undefined;
   /** `path`: of the file at hand. */
   onProgress?(done: {
     readonly files: number;
@@ -63,8 +66,16 @@ export interface OrdersSummary {
  * small.
  */
 const FILES_AT_ONCE = 16;
-/** Batches that are asked for while one is written. */
+/** Batches that are asked for while one is written: while somebody helps, two more are opened. */
 const BATCHES_AHEAD = 1;
+const HELPED_AHEAD = 3;
+/** Files from this size on are shared with the helper. */
+const SHARED_BYTES = 16 * 1024 * 1024;
+/**
+ * Of so many batches of a large file the helper opens all but one: whoever writes the file also
+ * takes its hash.
+ */
+const SHARED_OF = 3;
 
 /**
  * Gives files back: asks for their items in batches across files, opens, proves and writes each as
@@ -82,11 +93,20 @@ export async function restoreOrders(
   return new OrdersRun(request).go(orders);
 }
 
+/** A batch whose items are on their way. */
+interface AskedBatch extends Batch {
+  readonly arrivals: Arrivals;
+  readonly helped: HelpedContent | undefined;
+}
+
 class OrdersRun {
   readonly #request: OrdersRequest;
   readonly #opener: ItemOpener;
   readonly #sinks = new Map<Job, FileSink>();
   readonly #asked = new Set<Arrivals>();
+  /** Whether the newest batch is of a large file, and how many were. */
+  #isLarge = false;
+  #largeBatches = 0;
   #fatal: { readonly error: unknown } | undefined;
   readonly #counts = { files: 0, same: 0, growing: 0, bytes: 0, failed: 0 };
   #writtenBytes = 0;
@@ -117,29 +137,50 @@ class OrdersRun {
   }
 
   async #all(orders: AsyncIterable<RestoreOrder>): Promise<void> {
-    for await (const { batch, arrivals } of ahead(this.#batches(orders), BATCHES_AHEAD)) {
-      for (const { work, at } of batch.steps) await this.#step(work, at, arrivals);
-      this.#asked.delete(arrivals);
-      arrivals.drop();
+    const count = () =>
+      this.#isLarge && this.#request.helper !== undefined ? HELPED_AHEAD : BATCHES_AHEAD;
+    for await (const batch of ahead(this.#batches(orders), count)) {
+      for (const { work, at } of batch.steps) await this.#step(work, at, batch);
+      this.#asked.delete(batch.arrivals);
+      batch.arrivals.drop();
     }
     await Promise.all(this.#finishing);
     this.#endIfFatal();
   }
 
   /** Batches whose items have been asked for. */
-  async *#batches(
-    orders: AsyncIterable<RestoreOrder>,
-  ): AsyncGenerator<{ readonly batch: Batch; readonly arrivals: Arrivals }> {
+  async *#batches(orders: AsyncIterable<RestoreOrder>): AsyncGenerator<AskedBatch> {
     const { vaultId } = this.#request;
     for await (const order of orders) {
       const work = planWork(vaultId, order, (id) => this.#page(id));
       for await (const batch of batchesOf(work)) {
-        const source = batch.ids.length === 0 ? nothing() : this.#request.fetchItems(batch.ids);
-        const arrivals = new Arrivals(batch.ids, source);
-        this.#asked.add(arrivals);
-        yield { batch, arrivals };
+        const asked = this.#helped(batch) ?? this.#ask(batch);
+        this.#asked.add(asked.arrivals);
+        yield asked;
       }
     }
+  }
+
+  #ask(batch: Batch): AskedBatch {
+    const source = batch.ids.length === 0 ? nothing() : this.#request.fetchItems(batch.ids);
+    return { ...batch, arrivals: new Arrivals(batch.ids, source), helped: undefined };
+  }
+
+  /** A part of a large file that the helper opens, if it is its turn. */
+  #helped({ steps }: Batch): AskedBatch | undefined {
+    const { helper } = this.#request;
+    const content = steps.flatMap(({ work }) => (work.type === 'content' ? work : []));
+    this.#isLarge =
+      content.length > 0 && content.every(({ job }) => job.file.spec.size >= SHARED_BYTES);
+    if (helper === undefined || !this.#isLarge) return undefined;
+    this.#largeBatches += 1;
+    if (this.#largeBatches % SHARED_OF === 1) return undefined;
+    let index = 0;
+    const numbered = steps.map(({ work }) => {
+      return { work, at: work.type === 'content' ? index++ : -1 };
+    });
+    const helped = helper.open(content);
+    return { steps: numbered, ids: [], arrivals: new Arrivals([], nothing()), helped };
   }
 
   async #page(id: ChunkId): Promise<Uint8Array | undefined> {
@@ -151,12 +192,12 @@ class OrdersRun {
     return (await fetchAgain?.(id)) ?? bytes;
   }
 
-  async #step(work: Work, at: number, arrivals: Arrivals): Promise<void> {
+  async #step(work: Work, at: number, batch: AskedBatch): Promise<void> {
     this.#endIfFatal();
     const { job } = work;
     if (job.failed) return;
     try {
-      if (work.type === 'content') await this.#content(work, await arrivals.item(at));
+      if (work.type === 'content') await this.#write(work, await this.#content(work, at, batch));
       else if (work.type === 'begin') await this.#begin(job, work.from);
       else if (work.type === 'end') this.#end(job);
       else throw work.error;
@@ -179,10 +220,21 @@ class OrdersRun {
     this.#sinks.set(job, await this.#request.writer.file(spec, placed, from));
   }
 
-  async #content(step: ContentStep, sealed: Uint8Array | undefined): Promise<void> {
+  async #content(
+    step: ContentStep,
+    at: number,
+    { arrivals, helped }: AskedBatch,
+  ): Promise<Uint8Array> {
     const { job, piece, ref } = step;
+    const plain = await helped?.plain(at);
+    if (plain !== undefined) return plain;
+    // What the helper could not have fails here with its own error, or comes after all.
+    const sealed = await (helped === undefined ? arrivals.item(at) : this.#page(ref.id));
     if (sealed === undefined) throw notDelivered(job.file, piece > 0 ? 'slab' : 'chunk', ref.id);
-    const plain = await this.#opener.open(step, sealed);
+    return this.#opener.open(step, sealed);
+  }
+
+  async #write({ job }: ContentStep, plain: Uint8Array): Promise<void> {
     await this.#sinks.get(job)?.write(plain);
     this.#writtenBytes += plain.length;
     release(plain);
@@ -249,10 +301,10 @@ class OrdersRun {
 }
 
 /** The same values, some of them asked for while one is worked on. */
-async function* ahead<T>(source: AsyncGenerator<T>, count: number): AsyncGenerator<T> {
+async function* ahead<T>(source: AsyncGenerator<T>, count: () => number): AsyncGenerator<T> {
   const waiting: Promise<IteratorResult<T>>[] = [];
   for (;;) {
-    while (waiting.length <= count) {
+    while (waiting.length <= count()) {
       const next = source.next();
       next.catch(() => undefined); // thrown where it is waited for
       waiting.push(next);

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { orderOf } from './file-order.ts';
 import type { OrdersSummary } from './orders.ts';
@@ -102,10 +102,16 @@ class ThreadedRun<Begin> {
   }
 
   async go(items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>): Promise<RestoreSummary> {
+    // Each thread helps the one before it.
+    const helps = this.#threads.map(() =>
+      this.#threads.length > 1 ? new MessageChannel() : undefined,
+    );
     for (const [at, thread] of this.#threads.entries()) {
       thread.onMessage = (message) => this.#hear(at, thread, message);
       thread.onDeath = (error) => this.#ended(thread, { error });
-      tell<Begin>(thread, { type: 'begin', begin: this.#request.begin });
+      const [asks, gives] = [helps[at]?.port1, helps.at(at - 1)?.port2];
+      const ports = asks === undefined || gives === undefined ? [] : [asks, gives];
+      tell<Begin>(thread, { type: 'begin', begin: this.#request.begin, asks, gives }, ports);
     }
     try {
       await this.#share(items);
@@ -198,8 +204,12 @@ class ThreadedRun<Begin> {
   }
 }
 
-function tell<Begin>({ worker }: Thread, message: ToThread<Begin>): void {
-  worker.postMessage(message);
+function tell<Begin>(
+  { worker }: Thread,
+  message: ToThread<Begin>,
+  ports: readonly MessagePort[] = [],
+): void {
+  worker.postMessage(message, ports);
 }
 
 function restoreErrorOf({ code, message }: ToldError): RestoreError {

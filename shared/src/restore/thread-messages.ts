@@ -1,9 +1,16 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { FileOrder } from './file-order.ts';
 import type { OrdersSummary } from './orders.ts';
 
 /** What a thread is told. `end`: no more orders come; `stop`: the restore has failed elsewhere. */
 export type ToThread<Begin> =
-  | { readonly type: 'begin'; readonly begin: Begin }
+  | {
+      readonly type: 'begin';
+      readonly begin: Begin;
+      /** Where help with large files is asked for, and given: where there is another thread. */
+      readonly asks: MessagePort | undefined;
+      readonly gives: MessagePort | undefined;
+    }
   | { readonly type: 'order'; readonly files: readonly FileOrder[] }
   | { readonly type: 'end' | 'stop' };
 

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { AliquotError } from '@aliquot/proto';
 import type { FetchedItem } from './arrivals.ts';
+import { giveHelp, ThreadHelper } from './content-help.ts';
 import { fileOf } from './file-order.ts';
 import { type OrdersRequest, restoreOrders } from './orders.ts';
 import type { RestoreOrder } from './placing.ts';
@@ -14,7 +15,7 @@ const TOLD_FILES = 32;
 class Stopped extends Error {}
 
 /** What a thread fetches from and writes to. */
-export type ThreadRequest = Omit<OrdersRequest, 'onProgress' | 'onFailure'>;
+export type ThreadRequest = Omit<OrdersRequest, 'onProgress' | 'onFailure' | 'helper'>;
 
 /**
  * What a thread of restores does: it takes whole files from the main thread, fetches their items
@@ -26,13 +27,20 @@ export async function runRestoreThread<Begin>(
   requestOf: (begin: Begin) => ThreadRequest,
 ): Promise<void> {
   const inbox = new Inbox<Begin>(port);
-  for (;;) await restoreOnce(port, inbox, requestOf(await inbox.begun()));
+  for (;;) {
+    const { begin, asks, gives } = await inbox.begun();
+    const request = requestOf(begin);
+    if (gives !== undefined) giveHelp(gives, request);
+    const helper = asks === undefined ? undefined : new ThreadHelper(asks);
+    await restoreOnce(port, inbox, { ...request, helper });
+    asks?.close();
+  }
 }
 
 async function restoreOnce<Begin>(
   port: MessagePort,
   inbox: Inbox<Begin>,
-  request: ThreadRequest,
+  request: OrdersRequest,
 ): Promise<void> {
   const tell = (message: FromThread): void => port.postMessage(message);
   let [bytesTold, filesTold] = [0, 0];
@@ -65,6 +73,8 @@ function toldOf({ code, message }: AliquotError): ToldError {
   return { code, message };
 }
 
+type BeginMessage<Begin> = Extract<ToThread<Begin>, { type: 'begin' }>;
+
 /** What came from the main thread and was not taken yet. */
 class Inbox<Begin> {
   readonly #port: MessagePort;
@@ -82,12 +92,12 @@ class Inbox<Begin> {
   }
 
   /** What the next restore begins with; what is left of the one before concerns nobody. */
-  async begun(): Promise<Begin> {
+  async begun(): Promise<BeginMessage<Begin>> {
     for (;;) {
       const message = await this.#next();
       if (message.type !== 'begin') continue;
       this.#isStopped = false;
-      return message.begin;
+      return message;
     }
   }
 

@@ -92,13 +92,17 @@ export class ItemLines {
 class Line {
   readonly #endpoint: Endpoint;
   readonly #socket: Socket;
+  readonly #isTls: boolean;
   #came: Buffer | undefined;
+  /** For TLS: the one that is filled, and the one that is read. */
+  readonly #stores: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
   #failure: Error | undefined;
   #waiting: PromiseWithResolvers<Buffer> | undefined;
 
-  private constructor(endpoint: Endpoint, socket: Socket) {
+  private constructor(endpoint: Endpoint, socket: Socket, isTls: boolean) {
     this.#endpoint = endpoint;
     this.#socket = socket;
+    this.#isTls = isTls;
   }
 
   /** Errors: `COMMAND_UNREACHABLE`, `COMMAND_TLS`. */
@@ -125,7 +129,7 @@ class Line {
           ...(endpoint.tlsCa === undefined ? {} : { ca: endpoint.tlsCa }),
         })
       : connectPlain(options);
-    const opened = new Line(endpoint, socket);
+    const opened = new Line(endpoint, socket, isTls);
     line = opened;
     socket.setNoDelay(true);
     socket.on('error', (error) => opened.fail(networkError(endpoint, error)));
@@ -148,9 +152,7 @@ class Line {
 
   /** What comes next; those that came before are gone then. */
   read(): Promise<Buffer> {
-    const came = this.#came;
-    this.#came = undefined;
-    if (came !== undefined) return Promise.resolve(came);
+    if (this.#came !== undefined) return Promise.resolve(this.#given());
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.#waiting = Promise.withResolvers();
     this.#socket.setTimeout(SILENCE_MS);
@@ -170,10 +172,33 @@ class Line {
   }
 
   take(bytes: Buffer): void {
+    this.#came = this.#isTls ? this.#store(bytes) : bytes;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    if (waiting === undefined) this.#came = bytes;
-    else waiting.resolve(bytes);
+    if (waiting !== undefined) waiting.resolve(this.#given());
+  }
+
+  /**
+   * What TLS has opened comes in several calls, also after one that said "no more", and each writes
+   * over the one before.
+   */
+  #store(bytes: Buffer): Buffer {
+    const before = this.#came?.length ?? 0;
+    const [store] = this.#stores;
+    const isRoom = store.length >= before + bytes.length;
+    const roomy = isRoom ? store : Buffer.allocUnsafeSlow(2 * (before + bytes.length));
+    if (!isRoom) this.#came?.copy(roomy);
+    bytes.copy(roomy, before);
+    this.#stores[0] = roomy;
+    return roomy.subarray(0, before + bytes.length);
+  }
+
+  /** What came, for who reads it now; what comes next goes elsewhere meanwhile. */
+  #given(): Buffer {
+    const came = this.#came ?? Buffer.alloc(0);
+    this.#came = undefined;
+    this.#stores.reverse();
+    return came;
   }
 
   fail(error: Error): void {
