@@ -1,6 +1,7 @@
 import type { ProblemCount } from '@aliquot/proto';
 import type { Agent } from '../folder/agent.ts';
 import type { FileReferences, KnownFiles, Losses, ProblemList } from '../queue/ledger/ledger.ts';
+import { KnownCursor } from '../queue/log/known-block.ts';
 import type { Problem } from '../source/problem.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import type { HeartbeatCounts } from '../uplink/uplink.ts';
@@ -62,14 +63,14 @@ export async function heartbeatCounts(
 }
 
 async function knownTotals(
-  known: Pick<KnownFiles, 'knownBatches'>,
+  known: Pick<KnownFiles, 'knownBlocks'>,
 ): Promise<{ files: number; bytes: number }> {
   const totals = { files: 0, bytes: 0 };
-  for await (const batch of known.knownBatches(new Uint8Array(0))) {
-    for (const { kind, size } of batch) {
-      if (kind !== 'file') continue;
+  for await (const block of known.knownBlocks(new Uint8Array(0), new Uint8Array(0))) {
+    for (const file = new KnownCursor(block); file.next(); ) {
+      if (file.kind !== 'file') continue;
       totals.files += 1;
-      totals.bytes += size;
+      totals.bytes += file.size;
     }
   }
   return totals;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { AliquotError } from '@aliquot/proto';
 import {
   ensureDirectory,
@@ -8,13 +9,16 @@ import {
 } from '../durable/durable.ts';
 import { FileError } from '../durable/errors.ts';
 import type { FilePort } from '../durable/file-port.ts';
+import { patiently } from '../durable/patience.ts';
 import { crc32c } from './crc32c.ts';
 import type { DerivedIndex, RangeOptions, Row } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
 import { rebuild, told } from './level-errors.ts';
 import { type FolderState, lookAtFolder, REBUILD_FILE } from './level-folder.ts';
 import type { DiskPort, KeyRange, LevelDatabase, LevelIterator, RowChange } from './level-port.ts';
+import { levelTrouble } from './level-trouble.ts';
 import { asBuffer, Overlay, overlaid } from './overlay.ts';
+import { RestingLevel } from './resting-level.ts';
 import { checkedValue, decodeSeal, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
 import { TableProofs } from './table-proofs.ts';
 
@@ -34,6 +38,11 @@ export interface IndexOptions {
   readonly cacheBytes: number;
   readonly writeBufferBytes: number;
   readonly maxOpenFiles?: number;
+  /**
+   * When so many bytes were read or written, LevelDB's tables are let go of, which it keeps mapped
+   * (`RestingLevel`). Never unless it is set: for an index that few use at a time.
+   */
+  readonly mostMappedBytes?: number;
   /** Only one that is there, and for reading: it is left as it is also when it is damaged. */
   readonly mustExist?: boolean;
 }
@@ -58,23 +67,39 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
       throw told(error, what);
     },
   );
+  const sizes = {
+    cacheSize: options.cacheBytes,
+    writeBufferSize: options.writeBufferBytes,
+    ...(options.maxOpenFiles === undefined ? {} : { maxOpenFiles: options.maxOpenFiles }),
+  };
   let database: LevelDatabase | undefined;
+  let index: LevelIndex | undefined;
+  /** As at any opening the small files are looked at first. */
+  const again = async (): Promise<LevelDatabase> => {
+    const now = await look(disk, dir);
+    if (now.state !== 'whole' || now.changes !== index?.changes)
+      throw rebuild(what, 'its files are not what was written');
+    const open = () => disk.level.open(dir, { ...sizes, createIfMissing: false });
+    // Somebody else may just look at it.
+    return patiently(pause, (error) => levelTrouble(error) === 'locked', open);
+  };
   try {
     // Before LevelDB is opened: it could write damage anew, and the next opening would believe it.
     await proofs.covering(SEAL_KEY, SEAL_KEY);
-    database = await disk.level.open(dir, {
+    const opened = await disk.level.open(dir, {
+      ...sizes,
       createIfMissing: found.state === 'empty',
-      cacheSize: options.cacheBytes,
-      writeBufferSize: options.writeBufferBytes,
-      ...(options.maxOpenFiles === undefined ? {} : { maxOpenFiles: options.maxOpenFiles }),
     });
+    const { mostMappedBytes } = options;
+    database =
+      mostMappedBytes === undefined ? opened : new RestingLevel(opened, again, mostMappedBytes);
     const owner = crc32c(options.owner);
     const stored = await database.get(SEAL_KEY);
     const value = stored === undefined ? undefined : checkedValue(owner, SEAL_KEY, stored);
     const seal = value === undefined ? undefined : decodeSeal(value);
     const changes = found.state === 'whole' ? found.changes : 0;
     if ((seal?.changes ?? 0) !== changes) throw rebuild(what, 'its files are not of one moment');
-    const index = new LevelIndex(disk, options, database, proofs, {
+    index = new LevelIndex(disk, options, database, proofs, {
       owner,
       changes,
       mark: seal?.mark,
@@ -121,7 +146,6 @@ class LevelIndex implements DerivedIndex {
   readonly #level: LevelDatabase;
   readonly #proofs: TableProofs;
   readonly #owner: number;
-  /** Changes that LevelDB has taken in its life. */
   #changes: number;
   #mark: Uint8Array | undefined;
   /** Changes since the last flush began, and those that it writes. */
@@ -144,6 +168,11 @@ class LevelIndex implements DerivedIndex {
     this.#owner = owner;
     this.#changes = changes;
     this.#mark = mark;
+  }
+
+  /** Changes that LevelDB has taken in its life. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Reads in the background what was not read at opening; the next call reports damage. */

@@ -17,6 +17,7 @@ export function indexOptions(dir: string, owner: Uint8Array): IndexOptions {
     cacheBytes: 2 * 1024 * 1024,
     writeBufferBytes: 2 * 1024 * 1024,
     maxOpenFiles: 64,
+    mostMappedBytes: 8 * 1024 * 1024,
   };
 }
 

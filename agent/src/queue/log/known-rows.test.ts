@@ -268,6 +268,44 @@ describe('known files in the index', () => {
     expect(during).not.toContain(expect.stringContaining(`${text(path(10))} `));
   });
 
+  test('I-A5b: a listing of many blocks begins anew in the middle, and misses nothing', async () => {
+    const index = new MemoryIndex();
+    const rows = new KnownRows(index, 0);
+    const path = (at: number) => Buffer.from(`/data/${String(at).padStart(6, '0')}`);
+    const count = 600 * BLOCK_FILES;
+    rows.stage(Array.from({ length: count }, (_, at) => known(path(2 * at), at + 1)));
+    await write(rows, index);
+    expect(await rowsOf(index, 'K')).toBe(600);
+    // Around the 512th block, where it begins anew, something stands beside too.
+    const edge = 2 * 512 * BLOCK_FILES;
+    for (const at of [edge - 3, edge - 1, edge, edge + 1]) {
+      rows.stage([known(path(at), 500_000 + at)]);
+      await write(rows, index);
+    }
+    const before = await all(rows);
+    expect(before).toHaveLength(count + 3);
+    expect([...before].sort()).toEqual(before);
+    for (const at of [edge - 3, edge - 1, edge, edge + 1])
+      expect(before).toContain(`${text(path(at))} ${500_000 + at}`);
+    const during: string[] = [];
+    for await (const batch of rows.batches(Buffer.from('/data/'))) {
+      for (const { entry, stat } of batch) during.push(`${text(stat.path)} ${entry}`);
+      if (during.length !== 10 * BLOCK_FILES) continue;
+      // The block that it would go on from is written anew, without its first files.
+      rows.stage(Array.from({ length: 9 }, (_, at) => gone(path(edge + at))));
+      await write(rows, index);
+    }
+    const left = before.filter((line) => {
+      const at = Number(line.slice(6, 12));
+      return at < edge || at >= edge + 9;
+    });
+    const [had, seen] = [new Set(before), new Set(during)];
+    expect(during.filter((line) => !had.has(line))).toEqual([]);
+    expect(left.filter((line) => !seen.has(line))).toEqual([]);
+    expect([...during].sort()).toEqual(during);
+    expect(seen.size).toBe(during.length);
+  }, 60_000);
+
   test('I-A5b: so they do in LevelDB', async () => {
     const folder = temporaryFolder();
     const options: IndexOptions = {

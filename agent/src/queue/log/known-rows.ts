@@ -58,6 +58,9 @@ const MOST_BESIDE_BYTES = 512 * 1024;
 /** Changes for each of which a block is written anew then. */
 const CHANGES_PER_BLOCK = 4;
 
+/** Blocks after which a listing begins anew: some 4 MiB. */
+const PAGE_BLOCKS = 512;
+
 const nothing = new Uint8Array(0);
 
 /** The known files of one index. Changes wait in memory until `fold`, and are written by its flush. */
@@ -127,11 +130,23 @@ export class KnownRows {
     for await (const block of this.blocks(prefix)) yield unpackKnown(block).map(decodeColumns);
   }
 
-  /** The same as blocks. */
+  /**
+   * The same as blocks. A listing of many begins anew from time to time, so that it holds no old
+   * state of the index for as long as it takes: each file is as it was at one moment of it.
+   */
   async *blocks(prefix: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
     const first = nameOf(prefix);
     const { lt } = prefixRange(Buffer.from(first, 'latin1'));
     const last = lt === undefined ? undefined : Buffer.from(lt).toString('latin1');
+    for (let from: string | undefined = first; from !== undefined; )
+      from = yield* this.#page(from, last);
+  }
+
+  /** Blocks from a name on; gives the name to go on from. */
+  async *#page(
+    first: string,
+    last: string | undefined,
+  ): AsyncGenerator<Uint8Array, string | undefined, void> {
     const isIn = ({ name }: KnownName): boolean =>
       name >= first && (last === undefined || name < last);
     // In this order: what goes into a block meanwhile is seen in one of the two at least.
@@ -144,7 +159,9 @@ export class KnownRows {
       );
       try {
         yield* besideBefore(beside, await nextName(blocks));
-        for (let block = await blocks.pass(); block !== undefined; block = await blocks.pass()) {
+        for (let count = 1; ; count += 1) {
+          const block = await blocks.pass();
+          if (block === undefined) return undefined;
           const end = await nextName(blocks);
           const changes = await passed(beside, end);
           const isInside = nameIn(block[0]) >= first && (end !== undefined || last === undefined);
@@ -154,6 +171,7 @@ export class KnownRows {
               rowsOf(merged(namedIn(block[1]), changes).filter(isIn)),
             ))
               yield bytes;
+          if (count >= PAGE_BLOCKS) return end;
         }
       } finally {
         await blocks.close();
