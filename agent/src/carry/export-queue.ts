@@ -8,10 +8,11 @@ import {
 } from '@aliquot/proto';
 import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
+import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { QueuedItem } from '../queue/log/facts.ts';
 import type { QueuedCommit } from '../queue/outbox/outbox.ts';
-import { itemsOfCommit, nameOf } from '../uplink/commit-items.ts';
+import { itemsOfCommit } from '../uplink/commit-items.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { settingsAnswer } from '../uplink/settings-answer.ts';
 import { commitSigner } from '../uplink/signer.ts';
@@ -147,10 +148,10 @@ class QueueFrames {
   }
 
   #isNew(id: ChunkId): boolean {
-    if (this.#written.has(nameOf(id))) return false;
+    if (this.#written.has(mapKey(id))) return false;
     if (this.#written.size >= REMEMBERED)
       this.#written = new Set([...this.#written].slice(REMEMBERED / 2));
-    this.#written.add(nameOf(id));
+    this.#written.add(mapKey(id));
     return true;
   }
 

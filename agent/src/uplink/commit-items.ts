@@ -1,5 +1,6 @@
 import { type ChunkId, decodePage, type References } from '@aliquot/proto';
 import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
+import { mapKey } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
 
 /** The queue, as far as pages are opened from it. */
@@ -46,7 +47,7 @@ export async function slotsNeeding(
   commit: Uint8Array,
   ids: readonly ChunkId[],
 ): Promise<SlotsNeeding> {
-  const wanted = new Set(ids.map(nameOf));
+  const wanted = new Set(ids.map(mapKey));
   const sure: number[] = [];
   const possible: number[] = [];
   const runs: number[][] = [];
@@ -59,9 +60,9 @@ export async function slotsNeeding(
     const [ref] = content.refs;
     if (content.piece === 0 || ref === undefined) runs.push([slot]);
     else {
-      const pieces = slabs.get(nameOf(ref.id)) ?? [];
+      const pieces = slabs.get(mapKey(ref.id)) ?? [];
       pieces.push({ piece: content.piece, slot });
-      slabs.set(nameOf(ref.id), pieces);
+      slabs.set(mapKey(ref.id), pieces);
     }
   }
   for (const pieces of slabs.values())
@@ -76,7 +77,7 @@ async function needs(
 ): Promise<'yes' | 'no' | 'maybe'> {
   let answer: 'no' | 'maybe' = 'no';
   for (const { id } of content.refs) {
-    if (wanted.has(nameOf(id))) return 'yes';
+    if (wanted.has(mapKey(id))) return 'yes';
     if (content.depth === 0) continue;
     const page = await held.readItem(id);
     const below =
@@ -85,9 +86,4 @@ async function needs(
     if (below === 'maybe') answer = 'maybe';
   }
   return answer;
-}
-
-/** A map key for an id. */
-export function nameOf(id: ChunkId): string {
-  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
 }

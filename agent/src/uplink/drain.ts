@@ -7,6 +7,7 @@ import type {
   TreeHead,
 } from '@aliquot/proto';
 import { readCommit, withoutVersions } from '@aliquot/shared/commit/rows';
+import { mapKey } from '@aliquot/shared/crypto/bytes';
 import type { Timers } from '@aliquot/shared/ports';
 import type { Losses } from '../queue/ledger/ledger.ts';
 import { isProved } from '../queue/log/formats.ts';
@@ -18,7 +19,7 @@ import type {
   QueuedItems,
 } from '../queue/outbox/outbox.ts';
 import type { Queue } from '../queue/queue.ts';
-import { itemsOfCommit, nameOf, slotsNeeding } from './commit-items.ts';
+import { itemsOfCommit, slotsNeeding } from './commit-items.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import { judgeReceipt } from './judge.ts';
 import type { Session } from './session.ts';
@@ -180,12 +181,12 @@ export class Drain {
     const { queue } = this.#parts;
     const absent: ChunkId[] = [];
     for (const id of ids) {
-      if (given.has(nameOf(id)))
+      if (given.has(mapKey(id)))
         throw new UplinkError(
           'UPLINK_PROTOCOL',
           'the collector asks again for an item that it was just sent',
         );
-      given.add(nameOf(id));
+      given.add(mapKey(id));
       const item = await queue.items.readItem(id);
       if (item === undefined) absent.push(id);
       else await this.#uploader.send(item);
@@ -218,7 +219,7 @@ export class Drain {
     ids: readonly ChunkId[],
   ): Promise<readonly ChunkId[]> {
     const { queue, recover } = this.#parts;
-    const wanted = new Map(ids.map((id) => [nameOf(id), id]));
+    const wanted = new Map(ids.map((id) => [mapKey(id), id]));
     if (recover === undefined) return ids;
     const need = await slotsNeeding(queue.items, bytes, ids);
     const paths = await queue.losses.pathsOf(commit.sequence, need.runs.flat());
@@ -228,8 +229,8 @@ export class Drain {
       return paths.slice(at - length, at).filter((path) => path !== undefined);
     });
     for await (const item of recover({ ids, runs })) {
-      if (!wanted.has(nameOf(item.id)) || !isProved(item)) continue;
-      wanted.delete(nameOf(item.id));
+      if (!wanted.has(mapKey(item.id)) || !isProved(item)) continue;
+      wanted.delete(mapKey(item.id));
       await this.#uploader.send(item);
     }
     return [...wanted.values()];

@@ -1,8 +1,7 @@
 import { type ChunkId, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
-import { releaseWhole } from '@aliquot/shared/crypto/bytes';
+import { mapKey, releaseWhole } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../queue/log/facts.ts';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
-import { nameOf } from './commit-items.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
@@ -37,7 +36,7 @@ export class Uploader {
    * promise when there is something to wait for.
    */
   offer(id: ChunkId): Promise<void> | undefined {
-    if (this.#there.has(nameOf(id))) return undefined;
+    if (this.#there.has(mapKey(id))) return undefined;
     this.#remember(id);
     this.#offered.push(id);
     return this.#offered.length >= ASK_AT_ONCE ? this.#ask() : undefined;
@@ -48,7 +47,7 @@ export class Uploader {
    * them there.
    */
   async ahead(items: readonly QueuedItem[]): Promise<void> {
-    const unknown = items.filter(({ id }) => !this.#there.has(nameOf(id)));
+    const unknown = items.filter(({ id }) => !this.#there.has(mapKey(id)));
     for (const { id } of unknown) this.#remember(id);
     for (const item of await this.#missing(unknown)) await this.send(item);
     await this.#flush();
@@ -126,6 +125,6 @@ export class Uploader {
   #remember(id: ChunkId): void {
     if (this.#there.size >= REMEMBERED)
       this.#there = new Set([...this.#there].slice(REMEMBERED / 2));
-    this.#there.add(nameOf(id));
+    this.#there.add(mapKey(id));
   }
 }

@@ -21,7 +21,7 @@ import {
   TAG_BYTES,
 } from '@aliquot/proto';
 import { longestFrame, ZstdCompressor } from '../content/zstd.ts';
-import { concat, wipe } from '../crypto/bytes.ts';
+import { concat, mapKey, wipe } from '../crypto/bytes.ts';
 import { aeadSeal, labelled, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
 import { rootOfHashes } from '../log/hashing.ts';
 import type { Random } from '../ports.ts';
@@ -140,7 +140,7 @@ export function sealDrafts(drafts: readonly EntryDraft[], random: Random): Seale
   const slabKeys = new Map<string, Uint8Array>();
   const rows = drafts.map(({ list, read, slabKey: own, ...row }): RowDraft => {
     const slabId = slabIdOf(row);
-    const name = slabId === undefined ? '' : nameOf(slabId);
+    const name = slabId === undefined ? '' : mapKey(slabId);
     if (own !== undefined) slabKeys.set(name, own);
     const slabKey = slabKeys.get(name);
     return { row, list, read, slabKey, part: 'none', evidence: undefined };
@@ -177,10 +177,10 @@ export function assemble(
   const keyed = new Map<string, Uint8Array>();
   for (const { row, slabKey } of drafts) {
     const id = slabKey === undefined ? undefined : slabIdOf(row);
-    if (slabKey !== undefined && id !== undefined) keyed.set(nameOf(id), slabKey);
+    if (slabKey !== undefined && id !== undefined) keyed.set(mapKey(id), slabKey);
   }
   const rows = drafts.map(({ row }) => row);
-  const isKeyedSingly = (slabId: Uint8Array) => !keyed.has(nameOf(slabId));
+  const isKeyedSingly = (slabId: Uint8Array) => !keyed.has(mapKey(slabId));
   const { clear, slabs } = encodeBlockClear({ count, purged, rows, isKeyedSingly });
   const [listKey, readKey] = [random.bytes(KEY_BYTES), random.bytes(KEY_BYTES)];
   if (drafts.length === 0) return { bytes: clear, listKey, readKey };
@@ -230,12 +230,12 @@ function readPlaintext(
     if (hash !== undefined) parts.push(hash);
   }
   for (const { id } of slabs) {
-    const key = keyed.get(nameOf(id));
+    const key = keyed.get(mapKey(id));
     if (key !== undefined) parts.push(key);
   }
   for (const { row, read } of drafts) {
     const slabId = slabIdOf(row);
-    if (slabId === undefined || !keyed.has(nameOf(slabId))) parts.push(...(read?.keys ?? []));
+    if (slabId === undefined || !keyed.has(mapKey(slabId))) parts.push(...(read?.keys ?? []));
   }
   return concat(...parts);
 }
@@ -249,11 +249,7 @@ function slabIdOf(row: BlockRow): Uint8Array | undefined {
 }
 
 function idOf(row: BlockRow): string {
-  return nameOf(row.kind === 'result' ? row.resultId : row.fileId);
-}
-
-function nameOf(id: Uint8Array): string {
-  return Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+  return mapKey(row.kind === 'result' ? row.resultId : row.fileId);
 }
 
 function roomOf({ row, list, evidence }: RowDraft): number {

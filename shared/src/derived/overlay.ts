@@ -1,3 +1,4 @@
+import { mapKey } from '../crypto/bytes.ts';
 import type { Row } from './derived-index.ts';
 import type { KeyRange } from './level-port.ts';
 
@@ -16,11 +17,11 @@ export class Overlay {
   }
 
   set(key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#changes.set(nameOf(key), value);
+    this.#changes.set(mapKey(key), value);
   }
 
   get(key: Uint8Array): Waiting | undefined {
-    const name = nameOf(key);
+    const name = mapKey(key);
     const value = this.#changes.get(name);
     if (value === undefined && !this.#changes.has(name)) return undefined;
     return [asBuffer(key), value];
@@ -47,18 +48,13 @@ export class Overlay {
   }
 
   #namesIn({ gte, lt }: KeyRange): string[] {
-    const first = nameOf(gte);
-    const end = lt === undefined ? undefined : nameOf(lt);
+    const first = mapKey(gte);
+    const end = lt === undefined ? undefined : mapKey(lt);
     const names: string[] = [];
     for (const name of this.#changes.keys())
       if (name >= first && (end === undefined || name < end)) names.push(name);
     return names;
   }
-}
-
-/** What a key is looked up by: a character for each of its bytes. */
-function nameOf(key: Uint8Array): string {
-  return asBuffer(key).toString('latin1');
 }
 
 function keyOf(name: string): Buffer {

@@ -1,3 +1,4 @@
+import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { referencesIn } from '../log/apply.ts';
 import {
   decodeReference,
@@ -55,7 +56,7 @@ export class DurableReferences implements FileReferences {
 
   get(path: Uint8Array): Promise<FileReference | undefined> {
     return this.#core.change(async () => {
-      const staged = this.#staged.get(nameOf(path));
+      const staged = this.#staged.get(mapKey(path));
       if (staged !== undefined) return staged.reference;
       const { index } = this.#core.files;
       const value =
@@ -87,7 +88,7 @@ export class DurableReferences implements FileReferences {
    * that nothing is left: that is true of a reference which the log never knew, too.
    */
   replaced(path: Uint8Array, durable: boolean): void {
-    if (durable || this.#staged.has(nameOf(path))) this.#set(path, undefined);
+    if (durable || this.#staged.has(mapKey(path))) this.#set(path, undefined);
   }
 
   /** Everything staged as chain records. Stays staged until `written`. */
@@ -122,7 +123,7 @@ export class DurableReferences implements FileReferences {
   }
 
   #set(path: Uint8Array, reference: FileReference | undefined): void {
-    const name = nameOf(path);
+    const name = mapKey(path);
     this.#staged.delete(name);
     this.#staged.set(name, { path, reference });
   }
@@ -133,8 +134,4 @@ function inParts<T>(list: readonly T[]): readonly (readonly T[])[] {
   for (let start = 0; start < list.length; start += MAX_REFERENCES_PER_RECORD)
     parts.push(list.slice(start, start + MAX_REFERENCES_PER_RECORD));
   return parts;
-}
-
-function nameOf(path: Uint8Array): string {
-  return Buffer.from(path).toString('latin1');
 }

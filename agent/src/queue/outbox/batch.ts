@@ -26,14 +26,14 @@ import { type BatchedEntry, SentProof } from './sent-proof.ts';
 export const BATCH_ENTRIES = 4096;
 /** What an entry may be larger than its draft: of a block that it has for itself, its share. */
 const ENTRY_OVERHEAD_BYTES = 512;
-/** Room for header, wraps and signature. */
+/** For header, wraps and signature. */
 const COMMIT_OVERHEAD_BYTES = 16 * 1024;
 
 /** Bytes that one commit has for its entries. */
-const COMMIT_ROOM_BYTES = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
+const COMMIT_SPACE_BYTES = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
 
-/** What an entry may take of that room, from its draft's length. */
-function entryRoom(draftBytes: number): number {
+/** What an entry may take of that, from its draft's length. */
+function entryBytes(draftBytes: number): number {
   return draftBytes + ENTRY_OVERHEAD_BYTES;
 }
 
@@ -43,8 +43,8 @@ interface Batch {
   readonly key: Uint8Array;
   /** How many it has sealed. */
   used: number;
-  /** What is left of a commit's room. */
-  room: number;
+  /** What is left of a commit's space. */
+  space: number;
 }
 
 /**
@@ -61,15 +61,15 @@ export class BatchSealer {
     fields: Omit<VersionHead, 'batch' | 'nonce'>,
     drafts: readonly Uint8Array[],
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
-    const room = drafts.reduce((sum, { length }) => sum + entryRoom(length), 0);
-    const batch = await this.#current(files, room, drafts.length);
+    const space = drafts.reduce((sum, { length }) => sum + entryBytes(length), 0);
+    const batch = await this.#current(files, space, drafts.length);
     const nonce = Buffer.alloc(12);
     // The key is new in every process and for every 4096 versions; the counter never repeats under
     // it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
     batch.used += drafts.length;
     this.#proof.sealed(batch.number, drafts.length);
-    batch.room -= room;
+    batch.space -= space;
     const head = { ...fields, batch: batch.number, nonce };
     const clear = encodeVersionHead(head);
     const plain = joinDrafts(drafts);
@@ -110,11 +110,11 @@ export class BatchSealer {
         await files.keys.erase(number);
   }
 
-  async #current(files: QueueFiles, room: number, count: number): Promise<Batch> {
+  async #current(files: QueueFiles, space: number, count: number): Promise<Batch> {
     if (
       this.#batch !== undefined &&
       this.#batch.used + count <= BATCH_ENTRIES &&
-      this.#batch.room >= room
+      this.#batch.space >= space
     )
       return this.#batch;
     const number = Math.max(files.index.state.lastBatch, files.keys.highest) + 1;
@@ -122,7 +122,7 @@ export class BatchSealer {
       number,
       key: await files.keys.create(number),
       used: 0,
-      room: COMMIT_ROOM_BYTES,
+      space: COMMIT_SPACE_BYTES,
     };
     return this.#batch;
   }
@@ -164,7 +164,7 @@ export async function cutCommit(
   const { index } = files;
   const taken: TakenRecord[] = [];
   const unreadable: BatchedEntry[] = [];
-  let room = COMMIT_ROOM_BYTES;
+  let space = COMMIT_SPACE_BYTES;
   let count = 0;
   let waiting: number | undefined;
   for await (const [key, value] of index.unsigned()) {
@@ -180,8 +180,8 @@ export async function cutCommit(
       continue;
     }
     const left = entries.flatMap((entry) => opened.slice(entry - first, entry - first + 1));
-    room -= left.reduce((sum, { bytes }) => sum + entryRoom(bytes), 0);
-    if (room < 0 && taken.length > 0) {
+    space -= left.reduce((sum, { bytes }) => sum + entryBytes(bytes), 0);
+    if (space < 0 && taken.length > 0) {
       waiting = batch;
       break;
     }

@@ -1,5 +1,5 @@
 import type { ChunkId } from '@aliquot/proto';
-import { releaseWhole } from '@aliquot/shared/crypto/bytes';
+import { mapKey, releaseWhole } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../log/facts.ts';
 import type { StoredDraft } from '../log/stored.ts';
 
@@ -36,7 +36,7 @@ export class Recent {
   }
 
   putItem(item: QueuedItem): void {
-    const name = nameOf(item.id);
+    const name = mapKey(item.id);
     if (this.#items.has(name)) return;
     this.#items.set(name, item);
     this.#itemBytes += sizeOf(item);
@@ -55,7 +55,7 @@ export class Recent {
 
   /** Gives an item away: it is sent once. */
   takeItem(id: ChunkId): QueuedItem | undefined {
-    const name = nameOf(id);
+    const name = mapKey(id);
     const item = this.#items.get(name);
     if (item === undefined) return undefined;
     this.#items.delete(name);
@@ -116,8 +116,4 @@ export class Recent {
 
 function sizeOf({ sealed }: QueuedItem): number {
   return sealed.length + ITEM_OVERHEAD_BYTES;
-}
-
-function nameOf(id: ChunkId): string {
-  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
 }

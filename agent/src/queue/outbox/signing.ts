@@ -1,4 +1,5 @@
 import { type ChunkId, decodePage, type References } from '@aliquot/proto';
+import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
 import type { DurableLosses } from '../ledger/durable-losses.ts';
@@ -187,7 +188,7 @@ export class Signing {
       ).entries()) {
         const id = ids[position];
         if (id === undefined) continue;
-        if (place === undefined && this.#gone.has(nameOf(id))) items.push(id);
+        if (place === undefined && this.#gone.has(mapKey(id))) items.push(id);
         // What the queue does not hold, or held for an earlier version already, is at the
         // collector.
         if (place === undefined) continue;
@@ -209,7 +210,7 @@ export class Signing {
    * The files of a slab follow each other, and each asks for it: so the last answer is kept.
    */
   async #isWholeSlab(id: ChunkId, place: Uint8Array): Promise<boolean> {
-    const name = nameOf(id);
+    const name = mapKey(id);
     if (this.#lastSlab?.name !== name)
       this.#lastSlab = { name, isWhole: (await this.#read(id, place)) !== undefined };
     return this.#lastSlab.isWhole;
@@ -245,19 +246,15 @@ export class Signing {
     batch.settled(unsound);
     for (const id of unsound.flatMap(({ items }) => items)) {
       core.files.index.del(rawKey('i', id));
-      this.#gone.add(nameOf(id));
+      this.#gone.add(mapKey(id));
     }
     await core.flush();
     await batch.eraseSent(core.files);
   }
 }
 
-function nameOf(id: ChunkId): string {
-  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
-}
-
 function isNew(seen: Set<string>, id: ChunkId): boolean {
-  const name = nameOf(id);
+  const name = mapKey(id);
   if (seen.has(name)) return false;
   seen.add(name);
   return true;
