@@ -121,10 +121,10 @@ describe('I-HEARD a store or a queue that is damaged', () => {
         ['--offline'],
       );
       await other.unserve();
-      const chunk = (await storedRecords(other.collectorData)).find(({ kind }) => kind === 'chunk');
-      if (chunk === undefined) throw new Error('the store holds no chunk');
+      const slab = (await storedRecords(other.collectorData)).find(({ kind }) => kind === 'slab');
+      if (slab === undefined) throw new Error('the store holds no slab');
       for (const [program, folder, damage] of [
-        ['aliquot', other.collectorData, () => flipBit(chunk)],
+        ['aliquot', other.collectorData, () => flipBit(slab)],
         [
           'aliquot-agent',
           agent.data,

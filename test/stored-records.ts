@@ -9,7 +9,7 @@ import { join } from 'node:path';
 const FILE_HEADER_BYTES = 40;
 const RECORD_HEADER_BYTES = 52;
 const kinds: Readonly<Record<string, readonly string[]>> = {
-  '.pack': ['', 'chunk', 'page', 'index', 'end'],
+  '.pack': ['', 'chunk', 'page', 'index', 'end', 'slab'],
   '.history': ['', 'uploads', 'commit', 'event', 'end', 'references'],
 };
 
