@@ -1,5 +1,8 @@
 import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
+import type { Unopened } from '@aliquot/shared/commit/open-names';
+import { withoutVersions } from '@aliquot/shared/commit/rows';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownFiles } from '../../agent/src/restore/own-files.ts';
 import { collect, sample } from '../../agent/testing/queue/support.ts';
 import { Pair } from './pair.ts';
 
@@ -80,6 +83,31 @@ describe('self-restore', () => {
       });
     }
     expect(commits).toBe(12);
+  });
+
+  test('P6: a version that the collector lists, and whose commit lacks it, is named', async () => {
+    const agent = await connected();
+    await agent.capture(sample('/data/a', 2));
+    await agent.uplink.drained();
+    const hiding = {
+      async *state(atMs: number) {
+        for await (const { commit, ...rest } of agent.uplink.state(atMs))
+          yield { ...rest, commit: withoutVersions(commit, [0]) };
+      },
+    };
+    const named: Unopened[] = [];
+    const watch = {
+      onUnopened: (_: number, unopened: Unopened) => named.push(unopened),
+      onEarlier: () => undefined,
+    };
+    const filesFrom = async (uplink: typeof hiding) =>
+      (await collect(ownFiles(uplink, agent.identity, 0, ['/data'], watch))).map(
+        ({ path }) => path,
+      );
+    expect(await filesFrom(agent.uplink)).toEqual(['/data/a']);
+    expect(named).toEqual([]);
+    expect(await filesFrom(hiding)).toEqual([]);
+    expect(named).toMatchObject([{ versions: 1, error: { code: 'COMMIT_ENTRIES' } }]);
   });
 
   test('P4: without the permission nothing is even asked', async () => {

@@ -1,4 +1,5 @@
 import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { CommitError } from '@aliquot/shared/commit/errors';
 import {
   isOpeningError,
   type Named,
@@ -43,7 +44,7 @@ interface Wanted {
  * signed.
  */
 export async function* ownFiles(
-  uplink: Uplink,
+  uplink: Pick<Uplink, 'state'>,
   identity: AgentIdentity,
   atMs: number,
   paths: readonly BytePath[],
@@ -103,8 +104,20 @@ function* openSlots(
     const kind = commit.rows.entry(slot)?.kind;
     return kind === undefined || kind === 'gone' ? [] : [{ slot }];
   });
-  const tell = (unopened: Unopened) => onUnopened(commit.header.sequence, unopened);
+  const { sequence } = commit.header;
+  // What is lost or purged is live nowhere: whoever lists it keeps it back.
+  const withheld = live.filter((slot) => commit.rows.placeOf(slot) === undefined).length;
+  let closed: Unopened | undefined;
   const reader = { key: identity.boxKey, recipient: 'agent' } as const;
-  for (const named of openNames(commit, wanted, reader, tell))
+  for (const named of openNames(commit, wanted, reader, (unopened) => {
+    closed = unopened;
+  }))
     yield { ...named, path: bytePath(named.list.path) };
+  const versions = withheld + (closed?.versions ?? 0);
+  if (versions === 0) return;
+  const lacks = 'the collector lists versions that are not in the commit it gives';
+  onUnopened(sequence, {
+    versions,
+    error: closed?.error ?? new CommitError('COMMIT_ENTRIES', lacks),
+  });
 }
