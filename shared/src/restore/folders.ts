@@ -39,6 +39,9 @@ export class TargetFolders {
    */
   readonly #wishes = new Map<string, Wish>();
 
+  /** Those that were there before (latin1): they get new names, too, which `finish` syncs. */
+  readonly #found = new Set<string>();
+
   /** By folder and tag: what restores that were cut have left. */
   readonly #parts = new Map<string, Map<string, UnfinishedPart>>();
 
@@ -137,8 +140,7 @@ export class TargetFolders {
         failed.push({ path, error: explain(path, error) });
       }
     }
-    // Folders that were there before got new names in them, too.
-    for (const key of this.#entered.keys()) {
+    for (const key of this.#found) {
       if (this.#wishes.has(key)) continue;
       const path = Buffer.from(key, 'latin1');
       await this.#port
@@ -146,13 +148,17 @@ export class TargetFolders {
         .catch((error: unknown) => failed.push({ path, error: explain(path, error) }));
     }
     this.#wishes.clear();
+    this.#found.clear();
     return failed;
   }
 
   async #enter(path: Buffer): Promise<void> {
     if (!path.equals(this.root)) await this.enter(parentOf(path));
     refuseForbidden(path, this.#forbidden);
-    if (path.equals(this.root)) return this.#tidy(path);
+    if (path.equals(this.root)) {
+      this.#found.add(path.toString('latin1'));
+      return this.#tidy(path);
+    }
     try {
       await this.#port.mkdir(path, 0o700);
       // Closed while files arrive; without a recorded entry for it the folder ends up with the
@@ -171,6 +177,7 @@ export class TargetFolders {
       throw new RestoreError('RESTORE_THROUGH_LINK', says);
     }
     await refuseClash(this.#port, path);
+    this.#found.add(path.toString('latin1'));
     if ((facts.mode & 0o700) !== 0o700 && process.platform !== 'win32') {
       await this.#port.chmod(path, facts.mode | 0o700);
       if (!this.#wishes.has(path.toString('latin1'))) {
