@@ -3,9 +3,9 @@ import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
 import { BlockFeed, unpackStep } from './compare-worker.ts';
 import type { Difference } from './comparison.ts';
-import type { CaptureKeys } from './core.ts';
 import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { CaptureKeys } from './open-window.ts';
 import { unpackFound } from './packing.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 

@@ -1,20 +1,11 @@
-import type { Completion, EntryDraft } from '@aliquot/proto';
-import { fileIdFor } from '@aliquot/shared/keys/derive';
+import type { EntryDraft } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
-import type {
-  ContentCache,
-  FileReferences,
-  KnownFile,
-  KnownFiles,
-} from '../queue/ledger/ledger.ts';
-import type { KnownStat } from '../queue/log/facts.ts';
-import { contentTag } from '../queue/log/payloads.ts';
+import type { ContentCache, FileReferences, KnownFiles } from '../queue/ledger/ledger.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type BytePath, pathBytes, separator } from '../source/paths.ts';
-import { type Problem, streamsProblem } from '../source/problem.ts';
-import type { Source } from '../source/source.ts';
+import { type BytePath, pathBytes } from '../source/paths.ts';
+import { streamsProblem } from '../source/problem.ts';
 import type { SourceStat } from '../source/source-port.ts';
-import type { FoundItem } from './comparison.ts';
+import { draftOf, foundStat, goneDraft, knownOf, sameVersion } from './drafts.ts';
 import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
 import {
@@ -25,60 +16,15 @@ import {
   type WindowOwner,
 } from './intake.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
+import { endsRun } from './run-end.ts';
 import { resultPath } from './scan.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
+import type { CaptureOutcome, CaptureTask, PutTask } from './task.ts';
 import { claimedMs } from './times.ts';
 import type { Run, UnderWay } from './under-way.ts';
-import type { CapturedFile, CaptureJob, CaptureResult } from './window.ts';
-
-/** Something to record: a new state of a path, or that it is gone. */
-export type CaptureTask =
-  | {
-      readonly type: 'put';
-      readonly source: Source;
-      readonly item: FoundItem;
-      readonly known: KnownFile | undefined;
-      /** `growing`: as it is, for it does not hold still. Only files grow. */
-      readonly completion: Completion;
-      /** It was captured as it was, and rests now: it is read whole as soon as that is cheap. */
-      readonly whole?: boolean;
-    }
-  | {
-      readonly type: 'gone';
-      readonly source: Source;
-      readonly path: BytePath;
-      readonly known: KnownFile;
-    };
-
-/** How a task ended, for counting and for telling people. */
-export type CaptureOutcome =
-  /** A new version is in the queue (durable with the next sync). */
-  | {
-      readonly type: 'version';
-      readonly task: CaptureTask;
-      readonly size: number;
-      readonly beside?: Problem;
-    }
-  /** Read again and found the same; only the stamps were noted. */
-  | { readonly type: 'same'; readonly task: CaptureTask; readonly size: number }
-  | {
-      readonly type: 'problem';
-      readonly task: CaptureTask;
-      readonly path: BytePath;
-      readonly problem: Problem;
-    }
-  | { readonly type: 'vanished'; readonly task: CaptureTask; readonly path: BytePath }
-  /**
-   * The queue has no room for it: it is only at its source, and a durable reference says so (P6).
-   */
-  | { readonly type: 'full'; readonly task: CaptureTask; readonly path: BytePath };
-
-type PutTask = Extract<CaptureTask, { type: 'put' }>;
+import type { CaptureJob, CaptureResult } from './window.ts';
 
 const BATCH_BYTES = 64 << 20;
-const platform = process.platform === 'win32' ? 'windows' : 'posix';
-const noTag = new Uint8Array(32);
-const noBytes = new Uint8Array(0);
 
 /** What carrying tasks into the queue needs of it. */
 export interface CapturerQueue extends CaptureQueue, Pick<Queue, 'sync'> {
@@ -206,7 +152,7 @@ export class Capturer {
       isNew: (file) => {
         const task = tasks[file.job];
         if (task === undefined) return false;
-        return task.known === undefined || !sameVersion(task.known, this.#knownOf(task, file));
+        return task.known === undefined || !sameVersion(task.known, knownOf(task, file));
       },
       ended,
       read,
@@ -254,18 +200,6 @@ export class Capturer {
     return { growth };
   }
 
-  /** What is known of a file as it was read. */
-  #knownOf(task: PutTask, { stat, sha256, startedMs }: CapturedFile): KnownStat {
-    return {
-      ...this.#stat(task, stat.size, claimedMs(startedMs)),
-      mtimeNs: stat.mtimeNs,
-      ctimeNs: stat.ctimeNs,
-      ino: stat.ino,
-      mode: stat.mode,
-      contentTag: sha256.length > 0 ? contentTag(sha256) : noTag,
-    };
-  }
-
   async #ended(task: PutTask, result: CaptureResult, sink: VersionSink | undefined): Promise<void> {
     const { path } = task.item;
     if (result.type === 'problem')
@@ -274,7 +208,7 @@ export class Capturer {
     const { stat } = result;
     if (result.type === 'refused') return this.#full(task, stat);
     const isWhole = result.sha256.length > 0;
-    const known = this.#knownOf(task, result);
+    const known = knownOf(task, result);
     const before = task.known;
     if (before !== undefined && sameVersion(before, known)) {
       sink?.abort();
@@ -287,7 +221,7 @@ export class Capturer {
       return this.#onOutcome({ type: 'same', task, size: stat.size });
     }
     const draft: EntryDraft = {
-      ...this.#draft(task, known),
+      ...draftOf(this.#pathKey, task, known),
       completion: isWhole
         ? task.completion === 'growing'
           ? 'assumed'
@@ -331,9 +265,9 @@ export class Capturer {
   }
 
   async #withoutContent(task: PutTask): Promise<void> {
-    const known = this.#stat(task, 0, claimedMs(this.#clock.nowMs()));
+    const known = foundStat(task, 0, claimedMs(this.#clock.nowMs()));
     const draft: EntryDraft = {
-      ...this.#draft(task, known),
+      ...draftOf(this.#pathKey, task, known),
       size: 0,
       content: { depth: 0, piece: 0, refs: [] },
       read: undefined,
@@ -348,100 +282,15 @@ export class Capturer {
   }
 
   async #gone(task: Extract<CaptureTask, { type: 'gone' }>): Promise<void> {
-    const path = pathBytes(task.path);
-    const draft: EntryDraft = {
-      kind: 'gone',
-      sourceId: task.source.sourceId,
-      class: task.source.class,
-      fileId: fileIdFor(this.#pathKey, path),
-      size: 0,
-      capturedAtMs: claimedMs(this.#clock.nowMs()),
-      completion: 'assumed',
-      content: { depth: 0, piece: 0, refs: [] },
-      resultId: undefined,
-      list: {
-        platform,
-        path,
-        resultPathLength: task.known.resultPathLength,
-        mtimeNs: task.known.mtimeNs,
-        mode: 0,
-        attributes: 0,
-        linkTarget: noBytes,
-      },
-      read: undefined,
-    };
-    await this.#references.gone(path);
+    const draft = goneDraft(this.#pathKey, task, claimedMs(this.#clock.nowMs()));
+    await this.#references.gone(draft.list.path);
     await this.#queue.intake.capture(task.source.class).putVersion(draft, undefined);
     await this.#onOutcome({ type: 'version', task, size: 0 });
-  }
-
-  #stat({ item }: PutTask, size: number, capturedAtMs: number): KnownStat {
-    const { stat, resultPathLength } = item;
-    const { mtimeNs, ctimeNs, ino, mode } = stat;
-    const kind =
-      stat.kind === 'directory' ? 'directory' : stat.kind === 'symlink' ? 'symlink' : 'file';
-    return {
-      path: pathBytes(item.path),
-      kind,
-      size,
-      mtimeNs,
-      ctimeNs,
-      ino,
-      mode,
-      contentTag: noTag,
-      capturedAtMs,
-      resultPathLength,
-    };
-  }
-
-  #draft(
-    { source, item, completion }: PutTask,
-    known: KnownStat,
-  ): Omit<EntryDraft, 'size' | 'content' | 'read'> {
-    return {
-      kind: known.kind,
-      sourceId: source.sourceId,
-      class: source.class,
-      fileId: fileIdFor(this.#pathKey, known.path),
-      capturedAtMs: known.capturedAtMs,
-      completion,
-      resultId: undefined,
-      list: {
-        platform,
-        path: known.path,
-        resultPathLength: known.resultPathLength,
-        mtimeNs: known.mtimeNs,
-        mode: platform === 'posix' ? known.mode : 0,
-        attributes: platform === 'posix' ? 0 : known.mode,
-        linkTarget: Buffer.from(item.linkTarget, 'latin1'),
-      },
-    };
   }
 }
 
 function mayHaveGrown({ known }: PutTask): boolean {
   return known?.kind === 'file' && mayBeContinued(known);
-}
-
-/** A run of files has as many at least, and … */
-const RUN_FILES = 512;
-/** … at most; after the least of them, one name in so many ends it. */
-const MOST_RUN_FILES = 1024;
-const RUN_ENDS_ONE_OF = 128;
-
-/**
- * Whether what is captured together ends behind this file. Decided by its name, as far as possible:
- * a slab ends where a run does, and so the same folders on another PC, or with more or fewer files
- * in them, soon give the same runs again, and the same slabs.
- */
-function endsRun(files: number, path: BytePath): boolean {
-  if (files < RUN_FILES) return false;
-  if (files >= MOST_RUN_FILES) return true;
-  // FNV-1a (Fowler, Noll, Vo), 32 bits.
-  let hash = 0x811c9dc5;
-  for (let at = path.lastIndexOf(separator) + 1; at < path.length; at += 1)
-    hash = Math.imul(hash ^ path.charCodeAt(at), 0x01000193);
-  return (hash >>> 0) % RUN_ENDS_ONE_OF === 0;
 }
 
 function resultOf({ item }: PutTask): BytePath {
@@ -452,18 +301,4 @@ function candidate({ item, known, source }: PutTask): Candidate {
   const { size, mtimeNs } = item.stat;
   const knownSize = known?.kind === 'file' ? known.size : 0;
   return { path: pathBytes(item.path), class: source.class, size, mtimeNs, knownSize };
-}
-
-/**
- * Whether a new version would say nothing new: content, name and everything that a restore brings
- * back are the same.
- */
-function sameVersion(before: KnownFile, now: KnownStat): boolean {
-  return (
-    before.kind === now.kind &&
-    before.size === now.size &&
-    before.mtimeNs === now.mtimeNs &&
-    before.mode === now.mode &&
-    Buffer.compare(before.contentTag, now.contentTag) === 0
-  );
 }

@@ -5,7 +5,8 @@ import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, keys, noise } from '../../testing/queue/support.ts';
 import { fromText } from '../source/paths.ts';
 import { nodeSource } from '../source/source-port.ts';
-import { CaptureCore, CaptureRoom } from './core.ts';
+import { CaptureCore } from './core.ts';
+import { CaptureRoom } from './open-window.ts';
 import type { CaptureExchange } from './window.ts';
 
 let bench: Bench;

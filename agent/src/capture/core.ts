@@ -1,25 +1,27 @@
-import { createHash, type Hash } from 'node:crypto';
-import {
-  cacheIndex,
-  chunkFingerprint,
-  maskKey,
-  unmaskKey,
-} from '@aliquot/shared/content/cache-key';
+import { createHash } from 'node:crypto';
+import { cacheIndex, chunkFingerprint } from '@aliquot/shared/content/cache-key';
 import { Chunker } from '@aliquot/shared/content/chunker';
-import { gearTable } from '@aliquot/shared/content/gear';
-import { kernels } from '@aliquot/shared/content/kernels/kernels';
-import type { KeyedRef } from '@aliquot/shared/content/pages';
-import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import { pathBytes } from '../source/paths.ts';
 import { changingProblem, type Problem, problemOf, sameState } from '../source/problem.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
-import { GrowthTracker, type OpenedGrowth, openGrowth, readGrowthHead } from './growth.ts';
-import { emptyFile, isSmall, SmallFiles } from './small-files.ts';
-import { claimedMs, restMs } from './times.ts';
+import { type OpenedGrowth, openGrowth, readGrowthHead } from './growth-state.ts';
+import { GrowthTracker } from './growth-tracker.ts';
+import {
+  type CaptureKeys,
+  type CaptureRoom,
+  type Chunk,
+  isFullWindow,
+  type OpenWindow,
+  openWindow,
+  type ReadAttempt,
+  START_ROOM,
+} from './open-window.ts';
+import { sealWindow } from './seal-window.ts';
+import { emptyFile, isSmall } from './small-files.ts';
+import { restMs } from './times.ts';
 import type {
   CapturedSlab,
   CaptureExchange,
@@ -28,107 +30,16 @@ import type {
   CaptureWindow,
 } from './window.ts';
 
-/** What sealing needs; `cacheSecret` is this installation's own. */
-export interface CaptureKeys {
-  readonly vault: VaultKeys;
-  readonly cacheSecret: Uint8Array;
-}
-
 const noHash = new Uint8Array(0);
 
 /** Lets some time pass. */
 export type Sleep = (ms: number) => Promise<void>;
 
-/**
- * Room of one window: two chunks of the largest size, so that a carried-over piece never fills it.
- * Two windows are alive.
- */
-const WINDOW_BYTES = 4 << 20;
-/** A file is started in the next window rather than in the last bytes of this one. */
-const START_ROOM = 64 << 10;
-const WINDOW_CHUNKS = 512;
-const WINDOW_FILES = 512;
-/** Sealed slabs of one window: with more, the queue would wait for what it could write already. */
-const WINDOW_SLAB_BYTES = 1 << 20;
 const noIndex = new Uint8Array(0);
 /**
  * Reads of a file that keeps changing before it is named as a problem. Test only: tests count them.
  */
 export const MAX_ATTEMPTS = 3;
-
-/**
- * What outlives one capture: making it again for each batch of small files would cost more than the
- * batch.
- */
-export class CaptureRoom {
-  readonly table: Int32Array;
-  readonly small: SmallFiles;
-  readonly #windowBytes: number;
-  readonly #spare: Uint8Array[] = [];
-
-  constructor({ vault }: CaptureKeys) {
-    this.table = gearTable(vault.gearSeed);
-    this.small = new SmallFiles(vault);
-    this.#windowBytes = Math.max(WINDOW_BYTES, 2 * vault.parameters.maxChunkBytes);
-  }
-
-  take(): Uint8Array {
-    return (
-      this.#spare.pop() ?? kernels()?.take(this.#windowBytes) ?? new Uint8Array(this.#windowBytes)
-    );
-  }
-
-  giveBack(buffer: Uint8Array): void {
-    this.#spare.push(buffer);
-  }
-}
-
-interface Attempt {
-  readonly number: number;
-  readonly job: CaptureJob;
-  /** Undefined when only what was appended is read. */
-  readonly hash: Hash | undefined;
-  readonly chunker: Chunker;
-  readonly tracker: GrowthTracker;
-  /** Where the reading begins. */
-  readonly from: number;
-  /** Only the bytes that were there at the beginning are read. */
-  readonly isGrowing: boolean;
-  aborted: boolean;
-}
-
-/** What is sealed as one chunk. */
-interface Chunk {
-  readonly attempt: Attempt;
-  readonly plain: Uint8Array;
-  /** Undefined where the cache is not asked. */
-  readonly cache: { readonly fingerprint: Uint8Array; readonly index: Uint8Array } | undefined;
-  /** It ends with the file, not at a cut. */
-  readonly isTail: boolean;
-}
-
-type Ending =
-  | {
-      readonly type: 'done';
-      readonly attempt: Attempt;
-      readonly stat: SourceStat;
-      readonly startedMs: number;
-      readonly sha256: Uint8Array;
-    }
-  | { readonly type: 'result'; readonly result: CaptureResult };
-
-interface OpenWindow {
-  readonly buffer: Uint8Array;
-  used: number;
-  readonly chunks: Chunk[];
-  readonly slabs: CapturedSlab[];
-  readonly endings: Ending[];
-  readonly aborted: number[];
-  /** Files of its slabs, and what those take sealed. */
-  smallFiles: number;
-  slabBytes: number;
-  readBytes: number;
-}
 
 /**
  * Reads files once and turns them into sealed chunks, pages and hashes. Runs in the worker, or in a
@@ -172,7 +83,7 @@ export class CaptureCore {
     this.#exchange = exchange;
     this.#clock = clock;
     this.#pause = pause;
-    this.#window = this.#newWindow();
+    this.#window = openWindow(this.#room);
   }
 
   /**
@@ -226,7 +137,7 @@ export class CaptureCore {
         return { type: 'vanished', job: job.job };
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     }
-    let attempt: Attempt | undefined;
+    let attempt: ReadAttempt | undefined;
     try {
       const before = this.#port.fstat(descriptor);
       const isGrowing = job.growing === true && before.size > 0;
@@ -302,7 +213,7 @@ export class CaptureCore {
    * Begins where the last version of a file that only grew had its last cut; else, or when it is
    * not what it was there, at the beginning.
    */
-  #begin(job: CaptureJob, descriptor: number, size: number, isGrowing: boolean): Attempt {
+  #begin(job: CaptureJob, descriptor: number, size: number, isGrowing: boolean): ReadAttempt {
     const { vault, cacheSecret } = this.#keys;
     const { growth } = job;
     let resumed: OpenedGrowth | undefined;
@@ -345,7 +256,7 @@ export class CaptureCore {
   /** Reads to the end; `incomplete` when there are more or fewer bytes than `size`. */
   async #read(
     descriptor: number,
-    attempt: Attempt,
+    attempt: ReadAttempt,
     size: number,
   ): Promise<'complete' | 'incomplete' | 'refused'> {
     let total = attempt.from;
@@ -381,7 +292,7 @@ export class CaptureCore {
     return total === size ? 'complete' : 'incomplete';
   }
 
-  #chunk(attempt: Attempt, from: number, to: number, isTail: boolean): void {
+  #chunk(attempt: ReadAttempt, from: number, to: number, isTail: boolean): void {
     const plain = this.#window.buffer.subarray(from, to);
     this.#window.chunks.push({ attempt, plain, cache: this.#cacheKeys(plain), isTail });
   }
@@ -398,16 +309,10 @@ export class CaptureCore {
   }
 
   #isFull(room: number): boolean {
-    const { buffer, used, chunks, endings, smallFiles, slabBytes } = this.#window;
-    return (
-      buffer.length - used < room ||
-      chunks.length >= WINDOW_CHUNKS ||
-      endings.length + smallFiles >= WINDOW_FILES ||
-      slabBytes >= WINDOW_SLAB_BYTES
-    );
+    return isFullWindow(this.#window, room);
   }
 
-  #abort(attempt: Attempt): void {
+  #abort(attempt: ReadAttempt): void {
     attempt.aborted = true;
     this.#window.aborted.push(attempt.number);
   }
@@ -423,7 +328,7 @@ export class CaptureCore {
    * Closes the window and opens the next, carrying over the bytes of a chunk whose end is still to
    * come.
    */
-  async #turn(carrying: Attempt | undefined, chunkStart: number): Promise<void> {
+  async #turn(carrying: ReadAttempt | undefined, chunkStart: number): Promise<void> {
     const full = this.#window;
     const asked = full.chunks.filter(({ cache }) => cache !== undefined);
     const hits =
@@ -433,7 +338,7 @@ export class CaptureCore {
     hits.catch(() => undefined); // awaited below, after the window before it
     this.#lookup = hits;
     await this.#sealing; // gives its buffer back, so that never more than two are alive
-    const next = this.#newWindow();
+    const next = openWindow(this.#room);
     if (carrying !== undefined) {
       next.buffer.set(full.buffer.subarray(chunkStart, full.used));
       next.used = full.used - chunkStart;
@@ -452,100 +357,18 @@ export class CaptureCore {
     asked: readonly Chunk[],
     answer: Promise<readonly (CachedChunk | undefined)[]>,
   ): Promise<void> {
-    const sealed = await this.#sealed(window, asked, answer).finally(() =>
-      this.#room.giveBack(window.buffer),
-    );
+    let sealed: CaptureWindow;
+    try {
+      sealed = sealWindow(this.#keys, window, asked, await answer);
+    } finally {
+      this.#room.giveBack(window.buffer);
+    }
     await this.#delivery; // one at a time, in order; the next window is read and sealed meanwhile
     this.#delivery = this.#deliver(sealed);
     this.#delivery.catch(() => undefined); // seen by the next window, or at the end
   }
 
-  async #sealed(
-    window: OpenWindow,
-    asked: readonly Chunk[],
-    answer: Promise<readonly (CachedChunk | undefined)[]>,
-  ): Promise<CaptureWindow> {
-    const answers = await answer;
-    const hits = new Map(asked.map((part, at) => [part, answers[at]]));
-    const items: CaptureWindow['items'][number][] = [];
-    const cached: CaptureWindow['cached'][number][] = [];
-    const push = ({ attempt, cache, isTail }: Chunk, item: KeyedRef): void => {
-      const of = { attempt: attempt.number, job: attempt.job.job };
-      for (const { id, kind, sealed } of attempt.tracker.push(item, cache?.fingerprint, isTail))
-        items.push({ ...of, id, kind, sealed });
-    };
-    for (const part of window.chunks) {
-      const { attempt, plain, cache } = part;
-      if (attempt.aborted) continue;
-      const hit = hits.get(part);
-      if (cache !== undefined && hit !== undefined && hit.plainSize === plain.length) {
-        const key = unmaskKey(cache.fingerprint, hit.id, hit.maskedKey);
-        push(part, { ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
-        continue;
-      }
-      const chunk = sealChunk(this.#keys.vault, plain);
-      const of = { attempt: attempt.number, job: attempt.job.job };
-      items.push({ ...of, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
-      push(part, { ref: refOf(chunk), key: chunk.key });
-      if (cache === undefined) continue;
-      const { id, plainSize, epoch } = chunk;
-      const { fingerprint, index } = cache;
-      cached.push({
-        ...of,
-        index,
-        chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) },
-      });
-    }
-    const results: CaptureResult[] = [];
-    for (const ending of window.endings) {
-      if (ending.type === 'result') {
-        results.push(ending.result);
-        continue;
-      }
-      const { attempt, stat, startedMs, sha256 } = ending;
-      const built = attempt.tracker.finish();
-      for (const { id, kind, sealed } of built.pages)
-        items.push({ attempt: attempt.number, job: attempt.job.job, id, kind, sealed });
-      const { content, keys } = built;
-      const version = {
-        size: stat.size,
-        mtimeNs: stat.mtimeNs,
-        capturedAtMs: claimedMs(startedMs),
-      };
-      const growth = attempt.tracker.state(this.#keys.vault, this.#keys.cacheSecret, version);
-      const { oldPart } = attempt.tracker;
-      const of = { job: attempt.job.job, attempt: attempt.number };
-      results.push({
-        type: 'captured',
-        ...of,
-        stat,
-        startedMs,
-        sha256,
-        growth,
-        oldPart,
-        content,
-        keys,
-      });
-    }
-    const { aborted, slabs, readBytes } = window;
-    return { aborted, items, cached, slabs, results, readBytes };
-  }
-
   async #deliver(window: CaptureWindow): Promise<void> {
     for (const attempt of await this.#exchange.deliver(window)) this.#refused.add(attempt);
-  }
-
-  #newWindow(): OpenWindow {
-    return {
-      buffer: this.#room.take(),
-      used: 0,
-      chunks: [],
-      slabs: [],
-      endings: [],
-      aborted: [],
-      smallFiles: 0,
-      slabBytes: 0,
-      readBytes: 0,
-    };
   }
 }

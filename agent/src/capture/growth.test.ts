@@ -21,7 +21,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, keys, receiptFor, testSigner, vault } from '../../testing/queue/support.ts';
-import { LEAST_GROWING_BYTES, openGrowth, readGrowthHead } from './growth.ts';
+import { LEAST_GROWING_BYTES } from './growth.ts';
+import { openGrowth, readGrowthHead } from './growth-state.ts';
 
 let bench: Bench;
 let mtimeS: number;

@@ -4,7 +4,8 @@ import { compileRules, type WalkRules } from '../source/rules.ts';
 import { type SourcePort, type SourceStat, systemCode } from '../source/source-port.ts';
 import { type Found, walk } from '../source/walk.ts';
 import { type Compared, Comparison, type Difference } from './comparison.ts';
-import { CaptureCore, type CaptureKeys, CaptureRoom, type Sleep } from './core.ts';
+import { CaptureCore, type Sleep } from './core.ts';
+import { type CaptureKeys, CaptureRoom } from './open-window.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 /** A walk of one file or folder. */

@@ -1,8 +1,8 @@
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { FromComparison, ToComparison } from './compare-worker.ts';
-import type { CaptureKeys } from './core.ts';
 import type { Seen, WalkRequest } from './host.ts';
+import type { CaptureKeys } from './open-window.ts';
 import type { PackedFound } from './packing.ts';
 import type { CaptureJob, CaptureWindow } from './window.ts';
 

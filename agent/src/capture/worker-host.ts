@@ -2,8 +2,8 @@ import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
 import { CaptureThread } from './capture-thread.ts';
 import type { Difference } from './comparison.ts';
-import type { CaptureKeys } from './core.ts';
 import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
+import type { CaptureKeys } from './open-window.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 /**

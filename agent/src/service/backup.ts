@@ -1,9 +1,10 @@
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
-import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
+import { Capturer } from '../capture/capturer.ts';
 import type { Alike, FoundItem } from '../capture/comparison.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
+import type { CaptureOutcome } from '../capture/task.ts';
 import type { Agent } from '../folder/agent.ts';
 import { AgentError } from '../socket/errors.ts';
 import type { BackupRequest, Emit } from '../socket/protocol.ts';

@@ -1,10 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Completion } from '@aliquot/proto';
-import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change } from '../capture/compare.ts';
 import type { Alike, FoundItem } from '../capture/comparison.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
 import { resultPath } from '../capture/scan.ts';
+import type { CaptureTask } from '../capture/task.ts';
 import type { KnownFile } from '../queue/ledger/ledger.ts';
 import { type BytePath, orderOf, separator } from '../source/paths.ts';
 import { isBeside, type Problem } from '../source/problem.ts';

@@ -1,13 +1,9 @@
-import {
-  Capturer,
-  type CapturerParts,
-  type CapturerQueue,
-  type CaptureTask,
-} from '../capture/capturer.ts';
+import { Capturer, type CapturerParts, type CapturerQueue } from '../capture/capturer.ts';
 import type { Change } from '../capture/compare.ts';
 import { Presence } from '../capture/presence.ts';
 import { scan } from '../capture/scan.ts';
 import { throwIfStopped } from '../capture/stop.ts';
+import type { CaptureTask } from '../capture/task.ts';
 import type { QueueIntake } from '../queue/intake/intake.ts';
 import type { ContentCache, FileReferences, KnownFiles } from '../queue/ledger/ledger.ts';
 import type { FileReference } from '../queue/log/facts.ts';

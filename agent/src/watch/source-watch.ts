@@ -1,11 +1,12 @@
 import type { Clock } from '@aliquot/shared/ports';
-import { Capturer, type CapturerQueue, type CaptureTask } from '../capture/capturer.ts';
+import { Capturer, type CapturerQueue } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/comparison.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';
 import { type Look, resultPath, scan } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
+import type { CaptureTask } from '../capture/task.ts';
 import type { UnderWay } from '../capture/under-way.ts';
 import type { KnownFiles } from '../queue/ledger/ledger.ts';
 import type { Excluded } from '../source/excludes.ts';

@@ -1,5 +1,5 @@
-import type { CaptureOutcome } from '../capture/capturer.ts';
 import type { Alike, FoundItem } from '../capture/comparison.ts';
+import type { CaptureOutcome } from '../capture/task.ts';
 
 /** What a scan or backup met and did. */
 export interface Tally {
