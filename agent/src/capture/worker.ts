@@ -66,7 +66,10 @@ class RemoteExchange implements CaptureExchange {
 }
 
 function answerWalk(id: number): void {
-  const step = walks.get(id)?.next() ?? { done: true as const, value: undefined };
+  const walk = walks.get(id);
+  // An empty answer would read as a folder in which nothing is left.
+  if (walk === undefined) throw new Error(`there is no walk ${id}`);
+  const step = walk.next();
   if (step.done === true) walks.delete(id);
   const batch = packFound(step.done === true ? [] : step.value);
   send({ type: 'found', id, batch, last: step.done === true }, [batch.numbers]);

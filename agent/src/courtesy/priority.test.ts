@@ -1,4 +1,4 @@
-import { getPriority } from 'node:os';
+import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { lowerPriority, type PriorityPort } from './priority.ts';
 
@@ -52,5 +52,9 @@ test('a process really gets behind the others', async () => {
     '-e',
     script,
   ]);
-  expect(Number(stdout)).toBeGreaterThan(getPriority());
+  // Not "more than ours": whoever runs the tests may have put them last already.
+  const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;
+  expect(Number(stdout)).toBe(
+    process.platform === 'win32' ? PRIORITY_BELOW_NORMAL : PRIORITY_LOW,
+  );
 });

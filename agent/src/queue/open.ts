@@ -64,7 +64,12 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
       ...{ intake, ledger, references, losses, outbox },
       ...{ items: outbox.items, chain: outbox.chain, epochs: outbox.epochs },
       rebuilt: files.rebuilt,
-      sync: () => core.change(() => core.flush()),
+      sync: () =>
+        core.change(async () => {
+          const { flushes } = core;
+          await core.flush();
+          if (core.flushes === flushes) outbox.remind();
+        }),
       subscribe: (listener) => events.subscribe(listener),
       close: () => core.close(),
     };

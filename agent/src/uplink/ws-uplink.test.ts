@@ -118,6 +118,19 @@ describe('while results are captured', () => {
     await agent.uplink.drained();
     expect(collector.commits.map(({ rows }) => rows.count)).toEqual([2]);
   });
+
+  test('what another step made durable meanwhile goes with the sync behind the last capture', async () => {
+    const agent = await start();
+    await agent.until('ready');
+    const open = agent.queue.intake.capture();
+    await capture(agent, '/data/a');
+    await expect.poll(() => patience(agent)).toBeDefined();
+    open.abort();
+    // Nothing is left to flush, and nobody's patience ends here.
+    await agent.queue.sync();
+    await agent.uplink.drained();
+    expect(collector.commits.map(({ rows }) => rows.count)).toEqual([1]);
+  });
 });
 
 describe('the network', () => {
@@ -178,6 +191,28 @@ describe('the network', () => {
     await agent.until('ready');
     agent.timers.fire();
     expect((await agent.until('offline')).problem?.message).toMatch(/silent/);
+  });
+
+  test('who stops it may remove the folder: what it keeps of a problem is on the disk by then', async () => {
+    const order: string[] = [];
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const agent = await start({ start: false });
+    const keep = agent.trust.setProblem.bind(agent.trust);
+    agent.trust.setProblem = async (problem) => {
+      await released;
+      await keep(problem);
+      order.push('kept');
+    };
+    agent.uplink.start();
+    await agent.until('ready');
+    const stopped = agent.uplink.stop().then(() => order.push('stopped'));
+    for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate);
+    release();
+    await stopped;
+    expect(order).toEqual(['kept', 'stopped']);
   });
 
   test('a draining that is given up leaves everything queued', async () => {

@@ -56,6 +56,8 @@ export class WebSocketUplink implements Uplink {
   /** What the collector of this session says that stands until central IT acts. */
   #standing: { readonly code: string; readonly message: string } | undefined;
   #drain: Drain | undefined;
+  /** The last write of the problem that stands; it does not reject. */
+  #keeping: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   #stopping = false;
   /** Between `start` and `stop`. */
@@ -336,6 +338,8 @@ export class WebSocketUplink implements Uplink {
     } finally {
       const since = this.#connectedSinceMs;
       if (since !== undefined && clock.nowMs() - since >= USEFUL_SESSION_MS) this.#useful = true;
+      // Who has stopped it may remove the folder.
+      await this.#keeping;
     }
   }
 
@@ -354,7 +358,9 @@ export class WebSocketUplink implements Uplink {
   /** Shows what the collector says that stands, or that nothing does, and keeps it. */
   #stand(): void {
     this.#change('ready', this.#standing);
-    this.#keepProblem().catch((error: unknown) => this.#session?.end(asUplinkError(error)));
+    this.#keeping = this.#keepProblem().catch((error: unknown) =>
+      this.#session?.end(asUplinkError(error)),
+    );
   }
 
   #keepProblem(): Promise<void> {

@@ -90,6 +90,7 @@ export class ManualTimers implements Timers {
 export interface UplinkTestAgent {
   readonly queue: Queue;
   readonly uplink: WebSocketUplink;
+  readonly trust: TrustStore;
   readonly timers: ManualTimers;
   readonly dir: string;
   /** Resolves with the status once the uplink is in one of these states. */
@@ -135,6 +136,7 @@ export async function startAgent(
   return {
     queue,
     uplink,
+    trust,
     timers,
     dir,
     until: (...states) =>

@@ -4,10 +4,8 @@
  */
 import type { BlockRow, BlockSlab, PurgedRow, ResultRow } from '../block-types.ts';
 import type { Entry } from '../types.ts';
+import { BLOCK_HEAD_BYTES, BLOCK_MAGIC, BLOCK_VERSION } from './block.ts';
 import {
-  BLOCK_HEAD_BYTES,
-  BLOCK_MAGIC,
-  BLOCK_VERSION,
   completions,
   grades,
   NEXT_PIECE,
@@ -16,7 +14,7 @@ import {
   progresses,
   REFERENCE_LIST,
   rowKinds,
-} from './block.ts';
+} from './block-row.ts';
 import { ColumnWriter } from './columns.ts';
 
 const CLEAR_LENGTH_AT = 8;

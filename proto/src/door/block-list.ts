@@ -11,7 +11,7 @@ import {
   MAX_UINT32,
 } from '../limits.ts';
 import type { ListPart, Platform } from '../types.ts';
-import { rowKind } from './block.ts';
+import { rowKind } from './block-row.ts';
 import { ColumnReader, ColumnWriter, MAX_DIFFERENCE } from './columns.ts';
 
 const platforms: readonly (Platform | undefined)[] = [undefined, 'posix', 'windows'];

@@ -4,7 +4,7 @@
  */
 import type { VersionBlock } from '../block-types.ts';
 import { HASH_BYTES } from '../limits.ts';
-import { contentForm, hasWholeHash } from './block.ts';
+import { contentForm, hasWholeHash } from './block-row.ts';
 import { ColumnReader } from './columns.ts';
 
 /** Of one row: the key is made from the seed, or written out once rows were purged. */

@@ -142,19 +142,16 @@ export function list<T>(element: Field<T>, min: number, max: number): Field<read
 /** An array with a checked length. @throws FormatError */
 export function counted(value: unknown, label: string, min: number, max: number): unknown[] {
   if (!Array.isArray(value)) throw refusal('FORMAT_MALFORMED', label, 'is no list');
-  if (value.length > max)
-    throw refusal(
-      'FORMAT_LIMIT',
-      label,
-      `has ${value.length} elements, more than the ${max} allowed`,
-    );
-  if (value.length < min)
-    throw refusal(
-      'FORMAT_MALFORMED',
-      label,
-      `has ${value.length} elements, fewer than the ${min} needed`,
-    );
+  checkCount(value.length, label, min, max);
   return value;
+}
+
+/** Refuses more or fewer elements than are allowed. @throws FormatError */
+export function checkCount(count: number, label: string, min: number, max: number): void {
+  if (count > max)
+    throw refusal('FORMAT_LIMIT', label, `has ${count} elements, more than the ${max} allowed`);
+  if (count < min)
+    throw refusal('FORMAT_MALFORMED', label, `has ${count} elements, fewer than the ${min} needed`);
 }
 
 /**

@@ -27,7 +27,7 @@ import type {
   SourceId,
   VaultId,
 } from '../types.ts';
-import { counted, type Field, refusal } from './field.ts';
+import { checkCount, counted, type Field, refusal } from './field.ts';
 
 /**
  * A whole number from `min` to `max`, of a 32- or 64-bit unsigned wire field. 64 bits arrive as
@@ -258,18 +258,7 @@ function run<T extends Uint8Array>(
       return parts;
     },
     write(value, label) {
-      if (value.length > max)
-        throw refusal(
-          'FORMAT_LIMIT',
-          label,
-          `has ${value.length} elements, more than the ${max} allowed`,
-        );
-      if (value.length < min)
-        throw refusal(
-          'FORMAT_MALFORMED',
-          label,
-          `has ${value.length} elements, fewer than the ${min} needed`,
-        );
+      checkCount(value.length, label, min, max);
       const all = new Uint8Array(value.length * size);
       let at = 0;
       for (const part of value) {

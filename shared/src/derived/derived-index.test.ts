@@ -3,8 +3,8 @@ import { indexConformance } from '../../testing/derived/index-conformance.ts';
 import { MemoryIndex, MemoryRows } from '../../testing/derived/memory-index.ts';
 import { temporaryFolder } from '../../testing/temp.ts';
 import type { DerivedIndex } from './derived-index.ts';
-import { openIndex } from './level-index.ts';
 import { nodeDisk } from './node-level.ts';
+import { openIndex } from './open-index.ts';
 
 const folders = new WeakMap<DerivedIndex, string>();
 const open = async (dir: string): Promise<DerivedIndex> => {

@@ -15,9 +15,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededSource } from '../../testing/random.ts';
 import { type DerivedIndex, rowsOf } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
-import { type IndexOptions, openIndex, removeIndex } from './level-index.ts';
+import type { IndexOptions } from './level-index.ts';
 import type { LevelPort } from './level-port.ts';
 import { nodeDisk } from './node-level.ts';
+import { openIndex, removeIndex } from './open-index.ts';
 
 const OWNER = Buffer.alloc(16, 1);
 const FLUSHES = 60;

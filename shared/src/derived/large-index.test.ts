@@ -6,8 +6,8 @@ import { seededSource } from '../../testing/random.ts';
 import { type DerivedIndex, rowsOf } from './derived-index.ts';
 import { isRebuild } from './errors.ts';
 import { lookAtFolder } from './level-folder.ts';
-import { openIndex } from './level-index.ts';
 import { nodeDisk } from './node-level.ts';
+import { openIndex } from './open-index.ts';
 
 const ROWS = 7000;
 const ROW_BYTES = 2048;

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { seededSource } from '../../testing/random.ts';
-import { openIndex } from './level-index.ts';
 import { isWholeTable } from './level-table.ts';
 import { nodeDisk } from './node-level.ts';
+import { openIndex } from './open-index.ts';
 
 let folder: string;
 

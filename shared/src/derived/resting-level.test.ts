@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { temporaryFolder } from '../../testing/temp.ts';
 import { rowsOf } from './derived-index.ts';
-import { openIndex } from './level-index.ts';
 import type { DiskPort, LevelDatabase } from './level-port.ts';
 import { nodeDisk } from './node-level.ts';
+import { openIndex } from './open-index.ts';
 
 let dir: string;
 let opened: number;

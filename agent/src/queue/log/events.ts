@@ -1,6 +1,6 @@
 /** What happens in the queue, for its listeners. */
 export type QueueEvent =
-  /** A sync made new versions durable. */
+  /** A sync made new versions durable, or found that nothing more is being captured. */
   | { readonly type: 'queued' }
   /** Items were put: about a mebibyte more for `takeFresh`. */
   | { readonly type: 'fresh' }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
-import { removeIndex } from '@aliquot/shared/derived/level-index';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { removeIndex } from '@aliquot/shared/derived/open-index';
 import { exists, removeTree } from '@aliquot/shared/durable/durable';
 import type { Random } from '@aliquot/shared/ports';
 import type { Position } from '@aliquot/shared/records/format';

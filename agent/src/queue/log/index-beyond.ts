@@ -7,6 +7,7 @@ import { QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
 import { decodeUnsigned, familyRange, numberInKey, unsignedEntries } from './index-rows.ts';
 import { decodeColumns, unpackKnown } from './known-block.ts';
+import { NumberSet } from './number-set.ts';
 import {
   decodeLostRecord,
   decodeSignedRecord,
@@ -28,13 +29,24 @@ export async function nameBeyond(
   options: IndexOptions,
   logs: { readonly segments: RecordLog<SegmentKind>; readonly chain: RecordLog<ChainKind> },
 ): Promise<number> {
-  const lost = await withoutSettled(logs.chain, await withoutRecord(disk, options, logs.segments));
-  if (lost.size === 0) return 0;
+  const told = new NumberSet();
+  const signed = await addSettled(logs.chain, told);
+  await addHeld(logs.segments, told);
+  const lost = new Set<number>();
   const names = new Map<number, Uint8Array>();
+  for await (const [key, value] of salvagedRows(disk, options, familyRange('q')))
+    for (const entry of salvagedEntries(numberInKey(key), value))
+      if (!told.has(entry)) lost.add(entry);
+  // Many versions share a row of what waits. Where that one has rotted, what is known of each file
+  // tells of it; numbers are signed in their order, so behind the last one only.
   for (const family of ['K', 'k'] as const)
     for await (const [, value] of salvagedRows(disk, options, familyRange(family)))
-      for (const { entry, stat } of knownIn(value))
-        if (lost.has(entry)) names.set(entry, stat.path);
+      for (const { entry, stat } of knownIn(value)) {
+        if (told.has(entry) || (entry <= signed && !lost.has(entry))) continue;
+        lost.add(entry);
+        names.set(entry, stat.path);
+      }
+  if (lost.size === 0) return 0;
   const { chain } = logs;
   await chain.resume((item) => {
     if (item.type !== 'damage') return;
@@ -60,30 +72,7 @@ function knownIn(value: Uint8Array): readonly KnownRecord[] {
   }
 }
 
-/** Versions that the index has waiting, and of which the segments have no sound record. */
-async function withoutRecord(
-  disk: DiskPort,
-  options: IndexOptions,
-  segments: RecordLog<SegmentKind>,
-): Promise<Set<number>> {
-  const missing = new Set<number>();
-  // Both are in the order of the numbers, so neither is held in memory.
-  const held = entriesIn(segments);
-  let next = await held.next();
-  try {
-    for await (const [key, value] of salvagedRows(disk, options, familyRange('q'))) {
-      for (const entry of salvagedEntries(numberInKey(key), value)) {
-        while (next.done !== true && next.value < entry) next = await held.next();
-        if (next.done === true || next.value !== entry) missing.add(entry);
-      }
-    }
-  } finally {
-    await held.return();
-  }
-  return missing;
-}
-
-/** What a row says that waits; of one that has rotted, its own number. */
+/** What a row says that waits; of one of another release, its own number. */
 function salvagedEntries(first: number, value: Uint8Array): readonly number[] {
   try {
     return unsignedEntries(first, decodeUnsigned(value));
@@ -93,14 +82,14 @@ function salvagedEntries(first: number, value: Uint8Array): readonly number[] {
   }
 }
 
-/** The numbers of the versions that segments hold. */
-async function* entriesIn(segments: RecordLog<SegmentKind>): AsyncGenerator<number, void, void> {
+/** Adds the numbers of the versions that segments hold. */
+async function addHeld(segments: RecordLog<SegmentKind>, numbers: NumberSet): Promise<void> {
   const take = (kind: SegmentKind) => (kind === 'version' ? 'give' : 'skip');
   for (const { number } of segments.files()) {
     for await (const item of segments.scanFile(number, { take })) {
       if (item.type !== 'record' || item.payload === undefined) continue;
       try {
-        yield* entriesOfHead(decodeVersion(item.payload).head);
+        for (const entry of entriesOfHead(decodeVersion(item.payload).head)) numbers.add(entry);
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
       }
@@ -108,20 +97,23 @@ async function* entriesIn(segments: RecordLog<SegmentKind>): AsyncGenerator<numb
   }
 }
 
-/** Without those that the chain log has signed, or has named as lost before. */
-async function withoutSettled(
-  chain: RecordLog<ChainKind>,
-  entries: Set<number>,
-): Promise<Set<number>> {
-  if (entries.size === 0) return entries;
+/**
+ * Adds the numbers that the chain log has signed, or has named as lost before. The answer is the
+ * last that was signed.
+ */
+async function addSettled(chain: RecordLog<ChainKind>, numbers: NumberSet): Promise<number> {
   const take = (kind: ChainKind) => (kind === 'signed' || kind === 'lost' ? 'give' : 'skip');
+  let last = 0;
   for (const { number } of chain.files()) {
     for await (const item of chain.scanFile(number, { take })) {
       if (item.type !== 'record' || item.payload === undefined) continue;
-      if (item.header.kind === 'signed')
-        for (const entry of decodeSignedRecord(item.payload).entries) entries.delete(entry);
-      else for (const { entry } of decodeLostRecord(item.payload).entries) entries.delete(entry);
+      if (item.header.kind === 'signed') {
+        for (const entry of decodeSignedRecord(item.payload).entries) {
+          numbers.add(entry);
+          last = Math.max(last, entry);
+        }
+      } else for (const { entry } of decodeLostRecord(item.payload).entries) numbers.add(entry);
     }
   }
-  return entries;
+  return last;
 }

@@ -8,6 +8,7 @@ import {
   indexOf,
   openQueue,
   put,
+  putTogether,
   receiptFor,
   sample,
   temporaryFolder,
@@ -254,6 +255,33 @@ describe('I-A6 when segments', () => {
         // Nobody needs any segment but the one that is written to.
         expect(segments().length).toBeLessThanOrEqual(1);
       });
+
+  const rots: Record<string, (store: Awaited<ReturnType<typeof indexOf>>, key: Buffer) => void> = {
+    'cannot be read': (store, key) => store.put(key, Buffer.from('of another release')),
+    'has rotted away': (store, key) => store.del(key),
+  };
+  for (const [rot, change] of Object.entries(rots))
+    test(`have lost a record of many versions and their row ${rot} in a damaged index, all of them are named`, async () => {
+      const files = ['/plate/a', '/plate/b', '/plate/c'].map((name) => sample(name, 1, 600));
+      const before = segments();
+      // Opened with other segments, so that the record stands in one of its own.
+      const queue = await openQueue(dir, { segmentBytes: 4096, keptBytes: 0 });
+      await putTogether(queue, files);
+      await queue.close();
+      const store = await indexOf(dir);
+      const rows = await collect(store.iterate(familyRange('q')));
+      change(store, rows.at(-1)?.[0] ?? Buffer.alloc(0));
+      await store.write({ sync: true });
+      await store.close();
+      for (const name of segments().filter((one) => !before.includes(one)))
+        rmSync(join(queuePaths(dir).segments, name));
+      truncateSync(join(queuePaths(dir).segments, before.at(-1) ?? ''), 900);
+      rmSync(join(queuePaths(dir).index, 'CURRENT'));
+      const again = await openQueue(dir, { segmentBytes: 4096 });
+      const lost = (await collect(again.losses.list())).map(({ path }) => String(path));
+      expect(lost).toEqual(expect.arrayContaining(['/plate/a', '/plate/b', '/plate/c']));
+      await again.close();
+    });
 
   for (const [what, cut] of Object.entries(cuts)) {
     test(`${what}, each version that went is named, and the rest is sent`, async () => {

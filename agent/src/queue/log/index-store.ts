@@ -1,7 +1,8 @@
 import { type DerivedIndex, rowsOf } from '@aliquot/shared/derived/derived-index';
 import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
-import { type IndexOptions, openIndex } from '@aliquot/shared/derived/level-index';
+import type { IndexOptions } from '@aliquot/shared/derived/level-index';
 import type { DiskPort, KeyRange } from '@aliquot/shared/derived/level-port';
+import { openIndex } from '@aliquot/shared/derived/open-index';
 import { indexAnew, QueueError } from './errors.ts';
 import { familyFrom, familyRange } from './index-rows.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';

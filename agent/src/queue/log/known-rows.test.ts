@@ -1,5 +1,6 @@
-import { type IndexOptions, openIndex } from '@aliquot/shared/derived/level-index';
+import type { IndexOptions } from '@aliquot/shared/derived/level-index';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { openIndex } from '@aliquot/shared/derived/open-index';
 import { MemoryIndex, MemoryRows } from '@aliquot/shared/testing/derived/memory-index';
 import { type SeededRandom, seededSource } from '@aliquot/shared/testing/random';
 import { describe, expect, test } from 'vitest';

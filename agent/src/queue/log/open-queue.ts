@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { isRebuild } from '@aliquot/shared/derived/errors';
-import { type IndexOptions, removeIndex } from '@aliquot/shared/derived/level-index';
+import type { IndexOptions } from '@aliquot/shared/derived/level-index';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { removeIndex } from '@aliquot/shared/derived/open-index';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';

@@ -180,6 +180,15 @@ export class DurableOutbox implements Outbox, Onward {
     this.#signing.put(first);
   }
 
+  /**
+   * A sync had nothing left to do. What it was to make durable another step has flushed, perhaps
+   * while it was still being captured, when a commit was not due.
+   */
+  remind(): void {
+    const { nextEntry, signedEntry } = this.#state;
+    if (nextEntry - 1 > signedEntry && this.isDue()) this.#parts.events.tell({ type: 'queued' });
+  }
+
   captureEnded(capture: object): void {
     this.epochs.captureEnded(capture);
   }

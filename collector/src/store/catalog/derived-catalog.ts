@@ -1,8 +1,9 @@
 import type { VaultId } from '@aliquot/proto';
 import { type DerivedIndex, type Row, rowsOf } from '@aliquot/shared/derived/derived-index';
 import { DerivedError, isRebuild } from '@aliquot/shared/derived/errors';
-import { type IndexOptions, openIndex, removeIndex } from '@aliquot/shared/derived/level-index';
+import type { IndexOptions } from '@aliquot/shared/derived/level-index';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
+import { openIndex, removeIndex } from '@aliquot/shared/derived/open-index';
 import { salvagedRows } from '@aliquot/shared/derived/salvage';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { StoreError } from '../errors.ts';
