@@ -54,7 +54,5 @@ test('a process really gets behind the others', async () => {
   ]);
   // Not "more than ours": whoever runs the tests may have put them last already.
   const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;
-  expect(Number(stdout)).toBe(
-    process.platform === 'win32' ? PRIORITY_BELOW_NORMAL : PRIORITY_LOW,
-  );
+  expect(Number(stdout)).toBe(process.platform === 'win32' ? PRIORITY_BELOW_NORMAL : PRIORITY_LOW);
 });

@@ -5,7 +5,13 @@ import { asChunkId, type ChunkId, type Ref, type References } from '@aliquot/pro
 import { openBlock, openRow } from '@aliquot/shared/commit/block-open';
 import { BlockBuilder } from '@aliquot/shared/commit/block-seal';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
-import { decode as decodeCodec, encode as encodeCodec } from '@aliquot/shared/content/codec';
+import {
+  decode as decodeCodec,
+  decodePiece,
+  encode as encodeCodec,
+  encodePiece,
+  longestPiece,
+} from '@aliquot/shared/content/codec';
 import { buildContent, walkContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { openPiece, proveSlab, SlabBuilder, slabId } from '@aliquot/shared/content/slab';
@@ -46,7 +52,12 @@ import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/socket/protocol.ts';
 import * as messages from '../../../collector/src/api/messages.ts';
-import { decodeItem, readRecords } from '../../../collector/src/api/record-stream.ts';
+import {
+  decodeItem,
+  RecordSplitter,
+  readRecords,
+} from '../../../collector/src/api/record-stream.ts';
+import { AnswerBody } from '../../../collector/src/operator/client/answer-body.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog/row-codec.ts';
 import {
@@ -60,6 +71,7 @@ import {
 } from '../../../collector/src/store/packs/pack-format.ts';
 import { doors, pageContent, slabPieces } from '../../../proto/testing/arbitraries.ts';
 import type { FuzzTarget } from './fuzz.ts';
+import { ownDiskTargets } from './own-disk.ts';
 
 const random = seededRandom('fuzz');
 const vault = fixtureVault('fuzz');
@@ -369,6 +381,9 @@ const sealedBlock = (() => {
 })();
 const openedBlock = openBlock(proto.decodeBlock(sealedBlock.bytes), sealedBlock);
 
+/** What its read segment holds before it is sealed. */
+const readBytesOf = ({ block }: typeof openedBlock): number => block.read.length - proto.TAG_BYTES;
+
 const blockTargets: readonly FuzzTarget[] = [
   {
     name: 'proto-VersionBlock',
@@ -383,6 +398,11 @@ const blockTargets: readonly FuzzTarget[] = [
     name: 'proto-block-list',
     seeds: () => [plain(proto.encodeBlockList(oneOfEach()))],
     run: (bytes) => void proto.decodeBlockList(openedBlock.block, bytes),
+  },
+  {
+    name: 'proto-block-read',
+    seeds: () => [random.bytes(readBytesOf(openedBlock)), random.bytes(40)],
+    run: (bytes) => void proto.decodeBlockRead(openedBlock.block, bytes),
   },
   {
     name: 'shared-block',
@@ -410,6 +430,18 @@ const contentTargets: readonly FuzzTarget[] = [
     run: (bytes) => {
       const { length } = decodeCodec(bytes, 64 * 1024);
       if (length > 64 * 1024) throw new Error(`${length} bytes came out`);
+    },
+  },
+  {
+    name: 'shared-piece',
+    seeds: () =>
+      [utf8('abc'.repeat(500)), random.bytes(300), wave(20, 3000), rows(12, 6000)].map((file) => {
+        const out = Buffer.alloc(4 + longestPiece(file.length));
+        return plain(out.subarray(4, encodePiece(file, 1, out, 4)));
+      }),
+    run: (bytes) => {
+      const { length } = decodePiece(bytes, 6000);
+      if (length > 6000) throw new Error(`${length} bytes came out`);
     },
   },
   {
@@ -638,6 +670,37 @@ const requestTargets: readonly FuzzTarget[] = [
     },
   },
   {
+    // A collector that answers an operator's question for items: HTTP, and the records in it.
+    name: 'collector-answer-body',
+    seeds: () => {
+      const records = Buffer.from([1, 0, 0, 0, 33, 2, ...random.bytes(32), 2, 0, 0, 0, 0]);
+      const head = 'HTTP/1.1 200 OK\r\n';
+      return [
+        Buffer.concat([
+          Buffer.from(
+            `${head}Transfer-Encoding: chunked\r\n\r\n${records.length.toString(16)}\r\n`,
+          ),
+          ...[records, Buffer.from('\r\n0\r\n\r\n')],
+        ]),
+        Buffer.concat([Buffer.from(`${head}Content-Length: ${records.length}\r\n\r\n`), records]),
+        Buffer.from('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n'),
+      ].map(plain);
+    },
+    words: ['\r\n', '\r\n\r\n', 'Transfer-Encoding: chunked', 'Content-Length: ', ';', '7fffffff'],
+    run: (bytes) => {
+      const body = new AnswerBody();
+      const records = new RecordSplitter(true);
+      let items = 0;
+      for (let at = 0; at < bytes.length && !body.isDone; at += 9)
+        for (const span of body.push(Buffer.from(bytes.subarray(at, at + 9))))
+          for (const record of records.push(span)) {
+            decodeItem(record);
+            items += 1;
+          }
+      return `${body.isDone} ${records.hasEnded} ${items}`;
+    },
+  },
+  {
     name: 'agent-socket-line',
     seeds: () => jsonSeeds.map(utf8),
     words: jsonWords,
@@ -758,6 +821,7 @@ export const targets: readonly FuzzTarget[] = [
   ...protoTargets,
   ...storeTargets,
   ...queueTargets,
+  ...ownDiskTargets,
   ...keyFileTargets,
   ...blockTargets,
   ...contentTargets,

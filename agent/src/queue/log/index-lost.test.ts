@@ -256,7 +256,10 @@ describe('I-A6 when segments', () => {
         expect(segments().length).toBeLessThanOrEqual(1);
       });
 
-  const rots: Record<string, (store: Awaited<ReturnType<typeof indexOf>>, key: Buffer) => void> = {
+  const rots: Record<
+    string,
+    (store: Awaited<ReturnType<typeof indexOf>>, key: Uint8Array) => void
+  > = {
     'cannot be read': (store, key) => store.put(key, Buffer.from('of another release')),
     'has rotted away': (store, key) => store.del(key),
   };
@@ -270,7 +273,7 @@ describe('I-A6 when segments', () => {
       await queue.close();
       const store = await indexOf(dir);
       const rows = await collect(store.iterate(familyRange('q')));
-      change(store, rows.at(-1)?.[0] ?? Buffer.alloc(0));
+      change(store, rows.at(-1)?.[0] ?? new Uint8Array(0));
       await store.write({ sync: true });
       await store.close();
       for (const name of segments().filter((one) => !before.includes(one)))
