@@ -16,7 +16,7 @@ import {
   type WindowOwner,
 } from './intake.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
-import { endsRun } from './run-end.ts';
+import { Runs } from './runs.ts';
 import { resultPath } from './scan.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
 import type { CaptureOutcome, CaptureTask, PutTask } from './task.ts';
@@ -24,7 +24,15 @@ import { claimedMs } from './times.ts';
 import type { Run, UnderWay } from './under-way.ts';
 import type { CaptureJob, CaptureResult } from './window.ts';
 
+/** A batch consists of whole runs, and ends with the one that gives it as many files or bytes. */
+const BATCH_FILES = 512;
 const BATCH_BYTES = 64 << 20;
+
+/** A file to read, and its run: `CaptureJob`. */
+interface FileTask {
+  readonly task: PutTask;
+  readonly run: number;
+}
 
 /** What carrying tasks into the queue needs of it. */
 export interface CapturerQueue extends CaptureQueue, Pick<Queue, 'sync'> {
@@ -92,7 +100,8 @@ export class Capturer {
 
   async #run(tasks: AsyncIterable<CaptureTask>, signal: AbortSignal | undefined): Promise<void> {
     const taken = this.#underWay.begin();
-    let batch: PutTask[] = [];
+    const runs = new Runs();
+    let batch: FileTask[] = [];
     let bytes = 0;
     const running: Promise<void>[] = [];
     const turn = async (): Promise<void> => {
@@ -105,18 +114,20 @@ export class Capturer {
       files.catch(() => undefined); // seen by a later turn, or at the end
       running.push(files);
     };
+    const isFullBatch = () => batch.length >= BATCH_FILES || bytes >= BATCH_BYTES;
     try {
       for await (const task of tasks) {
         throwIfStopped(signal);
         if (task.type === 'gone') await this.#gone(task);
         else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
         else {
-          // What waits together expires together: no slab holds files of two classes.
-          if (batch[0] !== undefined && batch[0].source.class !== task.source.class) await turn();
-          batch.push(task);
+          const { path, stat } = task.item;
+          const run = runs.next({ path, size: stat.size, class: task.source.class });
+          if (isFullBatch() && batch.at(-1)?.run !== run) await turn();
+          batch.push({ task, run });
           taken.add(resultOf(task));
-          bytes += task.item.stat.size;
-          if (endsRun(batch.length, task.item.path) || bytes >= BATCH_BYTES) await turn();
+          bytes += stat.size;
+          if (isFullBatch() && runs.ended) await turn();
         }
       }
       throwIfStopped(signal);
@@ -130,15 +141,15 @@ export class Capturer {
   }
 
   async #files(
-    tasks: readonly PutTask[],
+    batch: readonly FileTask[],
     taken: Run,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    if (tasks.length === 0) return;
-    const admitted = await this.#references.admit(tasks.map(candidate));
+    if (batch.length === 0) return;
+    const admitted = await this.#references.admit(batch.map(({ task }) => candidate(task)));
     const jobs: CaptureJob[] = [];
     const ended = async (result: CaptureResult, sink: VersionSink | undefined): Promise<void> => {
-      const task = tasks[result.job];
+      const task = batch[result.job]?.task;
       if (task === undefined) return;
       await this.#ended(task, result, sink);
       taken.done(resultOf(task));
@@ -148,9 +159,9 @@ export class Capturer {
       await this.#onRead(this.readBytes);
     };
     const owner: WindowOwner = {
-      classOf: (job) => tasks[job]?.source.class,
+      classOf: (job) => batch[job]?.task.source.class,
       isNew: (file) => {
-        const task = tasks[file.job];
+        const task = batch[file.job]?.task;
         if (task === undefined) return false;
         return task.known === undefined || !sameVersion(task.known, knownOf(task, file));
       },
@@ -161,11 +172,12 @@ export class Capturer {
     // What the cache says stays true while a capture is open (I-A9).
     const guard = this.#queue.intake.capture();
     try {
-      for (const [job, task] of tasks.entries()) {
+      for (const [job, { task, run }] of batch.entries()) {
         if (admitted[job] === true)
           jobs.push({
             job,
             path: task.item.path,
+            run,
             growing: task.completion === 'growing',
             ...(mayHaveGrown(task) ? await this.#growth(task) : {}),
           });

@@ -92,7 +92,10 @@ export class CaptureCore {
    */
   async capture(jobs: readonly CaptureJob[]): Promise<void> {
     try {
+      let run = jobs[0]?.run;
       for (const job of jobs) {
+        if (job.run !== run) this.#take(this.#room.small.close());
+        run = job.run;
         if (this.#isFull(START_ROOM)) await this.#turn(undefined, 0);
         await this.#file(job);
       }

@@ -9,6 +9,8 @@ import type { SourceStat } from '../source/source-port.ts';
 export interface CaptureJob {
   readonly job: number;
   readonly path: BytePath;
+  /** Files of two runs share no slab (`runs.ts`). Those of one run come one after the other. */
+  readonly run?: number;
   /**
    * It does not hold still: what was there when the read began is captured, without a hash,
    * whatever happens meanwhile.
