@@ -11,12 +11,13 @@ import {
   encodeClientFrame,
   encodeEnrolRequest,
   encodeFrame,
+  type ResultRow,
   type ServerFrame,
   type Signed,
   type StoredItem,
   splitFrame,
 } from '@aliquot/proto';
-import { sealDrafts } from '@aliquot/shared/commit/block-seal';
+import { type RowDraft, sealDrafts, sealRows } from '@aliquot/shared/commit/block-seal';
 import { buildCommit, NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
@@ -26,11 +27,18 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
 import type { OpenBundle } from '@aliquot/shared/keys/bundle';
 import { issueBinding, verifyAgent } from '@aliquot/shared/keys/certificates';
-import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import {
+  fileIdFor,
+  resultIdFor,
+  sourceIdFor,
+  type VaultKeys,
+  vaultKeysFrom,
+} from '@aliquot/shared/keys/derive';
 import { issueMember } from '@aliquot/shared/keys/group';
 import { systemRandom } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
+import { resultRowDraft } from './result-row.ts';
 import { type Spoilt, spoiled } from './spoiled.ts';
 import type { Wire } from './wire.ts';
 
@@ -47,6 +55,10 @@ export interface TestFile {
   readonly capturedAtMs?: number;
   /** Cut into chunks of this size; one chunk unless given. */
   readonly chunkBytes?: number;
+  /** A folder, which has no bytes. */
+  readonly isFolder?: true;
+  /** The root of the result that it is a member of. */
+  readonly result?: string;
 }
 
 export interface MadeCommit {
@@ -222,7 +234,11 @@ export class SessionTestAgent {
   }
 
   /** Seals files into a commit that continues this agent's chain. Nothing is sent. */
-  commitOf(files: readonly TestFile[], selfRestore = true): MadeCommit {
+  commitOf(
+    files: readonly TestFile[],
+    selfRestore = true,
+    results: readonly RowDraft[] = [],
+  ): MadeCommit {
     const items = new Map<string, SealedItem>();
     const drafts = files.map((file) => this.#draft(file, items));
     const { vaultId, agentId } = this.bundle.enrolment;
@@ -239,7 +255,7 @@ export class SessionTestAgent {
         chunkerVersion: parameters.chunkerVersion,
         encoderVersion: parameters.encoderVersion,
         forkedFrom: this.forkedFrom,
-        blocks: sealDrafts(drafts, systemRandom),
+        blocks: [...sealDrafts(drafts, systemRandom), ...sealRows(results, systemRandom)],
         recipients: [
           { recipient: 'vault', key: vaultKey },
           { recipient: 'catalog', key: catalogKey },
@@ -263,8 +279,16 @@ export class SessionTestAgent {
   async backUp(
     files: readonly TestFile[],
     selfRestore = true,
+    results: readonly RowDraft[] = [],
   ): Promise<Extract<ServerFrame, { type: 'receipt' }>> {
-    return this.#send(this.commitOf(files, selfRestore));
+    return this.#send(this.commitOf(files, selfRestore, results));
+  }
+
+  /** The row of a result that has these members, which say so themselves. */
+  resultOf(root: string, files: readonly TestFile[], change: Partial<ResultRow> = {}): RowDraft {
+    const folder = this.#draft({ path: root, isFolder: true }, new Map());
+    const members = files.map((file) => this.#draft({ ...file, result: root }, new Map()));
+    return resultRowDraft(this.bundle.pathKey, folder, members, change);
   }
 
   /**
@@ -313,22 +337,24 @@ export class SessionTestAgent {
     );
     for (const item of [...chunks, ...built.pages])
       items.set(Buffer.from(item.id).toString('hex'), item);
+    const kind = bytes === undefined ? 'gone' : 'file';
+    const root = file.result === undefined ? undefined : new Uint8Array(Buffer.from(file.result));
     return {
-      kind: bytes === undefined ? 'gone' : 'file',
+      kind: file.isFolder === true ? 'directory' : kind,
       sourceId: sourceIdFor(this.bundle.pathKey, new Uint8Array(Buffer.from('/data'))),
       class: 'default',
       fileId: fileIdFor(this.bundle.pathKey, path),
       size: bytes?.length ?? 0,
       capturedAtMs: file.capturedAtMs ?? Date.now(),
       completion: 'assumed',
-      resultId: undefined,
+      resultId: root && resultIdFor(this.bundle.pathKey, root),
       content: built.content,
       list: {
         platform: 'posix',
         path,
-        resultPathLength: 0,
+        resultPathLength: root?.length ?? 0,
         mtimeNs: file.mtimeNs ?? 1_700_000_000_123_456_789n,
-        mode: 0o644,
+        mode: file.isFolder === true ? 0o755 : 0o644,
         attributes: 0,
         linkTarget: new Uint8Array(0),
       },

@@ -45,9 +45,9 @@ _aliquot() {
     'aliquot fork list') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
     'aliquot fork decide') words='' options='--restored --clone --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot find') words='' options='--agent --sort --limit --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
-    'aliquot ls') words='' options='--agent --at --folders --path --path-file --null --sort --limit --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
+    'aliquot ls') words='' options='--agent --at --folders --results --path --path-file --null --sort --limit --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot versions') words='' options='--agent --path --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
-    'aliquot restore') words='' options='--agent --path --path-file --null --at --version --to --overwrite --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
+    'aliquot restore') words='' options='--agent --path --path-file --null --at --version --result --to --overwrite --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot cat') words='' options='--agent --path --at --version --url --token-file --tls-ca --vault --kit --passphrase-file --help' ;;
     'aliquot diff') words='' options='--agent --from --to --path --path-file --null --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot check') words='' options='--sample --agent --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;

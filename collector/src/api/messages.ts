@@ -208,6 +208,8 @@ export const namesRequest = z.strictObject({
   versionsOf: base64.optional(),
   /** Every kept version of every file instead, newest commit first. */
   every: z.literal(true).optional(),
+  /** Results instead of files; with `versionsOf` every version of the one that has this root. */
+  results: z.literal(true).optional(),
 });
 
 /** One version of one file, with its name opened. */
@@ -246,6 +248,36 @@ const unopenedCommit = z.object({
   message: z.string(),
 });
 export type UnopenedCommit = z.infer<typeof unopenedCommit>;
+
+/** One version of a result, with its names opened. */
+const resultLine = z.object({
+  agent: z.string(),
+  /** Of its root. */
+  path: base64,
+  platform: z.enum(['posix', 'windows']),
+  kind: z.literal('result'),
+  size: count,
+  members: count,
+  progress: z.enum(['open', 'closed']),
+  grade: z.enum(['proven', 'ended', 'assumed', 'interrupted']),
+  membersRoot: z.string().regex(/^[0-9a-f]{64}$/),
+  class: z.string(),
+  profile: z.string(),
+  profileVersion: z.string(),
+  evidence: z.string(),
+  started: z.string(),
+  ended: z.string(),
+  capturedAtMs: timeMs,
+  versionTimeMs: timeMs,
+  receivedAtMs: timeMs,
+  resultId: id16,
+  version: z.string(),
+});
+export type ResultLine = z.infer<typeof resultLine>;
+
+/** One record of a listing of results. */
+export const resultRecord = z.union([resultLine, z.object({ unopened: unopenedCommit })]);
+export type ResultRecord = z.infer<typeof resultRecord>;
 
 /** One record of a listing. */
 export const nameRecord = z.union([nameRow, z.object({ unopened: unopenedCommit })]);

@@ -84,7 +84,8 @@ export async function* openRows(
   }
 }
 
-function* slotsOf({ live, versionTimesMs }: StateRecord, receivedAtMs: number) {
+/** The slots of a record's versions, each with its time. */
+export function* slotsOf({ live, versionTimesMs }: StateRecord, receivedAtMs: number) {
   for (const [index, slot] of live.entries())
     yield { slot, versionTimeMs: versionTimesMs[index] ?? receivedAtMs };
 }

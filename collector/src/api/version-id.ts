@@ -35,10 +35,11 @@ export function parseVersionId(text: string): VersionId {
   );
 }
 
-export function isVersion(
-  { digits, slot: wanted }: VersionId,
-  hash: CommitHash,
-  slot: number,
-): boolean {
-  return commitName(hash).startsWith(digits) && (wanted === undefined || wanted === slot);
+export function isVersion(id: VersionId, hash: CommitHash, slot: number): boolean {
+  return isNamedBy(id, versionName(hash, slot));
+}
+
+/** The same of a version by its name. */
+export function isNamedBy({ digits, slot }: VersionId, name: string): boolean {
+  return name.startsWith(digits) && (slot === undefined || name.endsWith(`.${slot}`));
 }

@@ -19,6 +19,10 @@ const codes = {
   COMMAND_NO_POLICY: 'final',
   /** No such file or version in the backup. */
   COMMAND_NO_SUCH_FILE: 'final',
+  /** A result that is to be given back whole was open: members were still to come. */
+  COMMAND_RESULT_OPEN: 'final',
+  /** A member of a result is missing, damaged, or another than its row says. */
+  COMMAND_RESULT_NOT_WHOLE: 'final',
   /** Something that the collector sent does not verify against the kit. */
   COMMAND_UNVERIFIED: 'final',
   /** A file that was read back is not what was captured, or is missing. */

@@ -1,3 +1,4 @@
+import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, formatRow, formatTime, printable } from '@aliquot/shared/cli/format';
 import { didYouMean } from '@aliquot/shared/cli/nearest';
 import type { Output } from '@aliquot/shared/cli/output';
@@ -10,6 +11,7 @@ import type { CommandContext } from '../cli/context.ts';
 import { paged } from '../cli/pager.ts';
 import { everyBranch } from './agent-view.ts';
 import { type ArrangeOptions, arranged, withArrange } from './arrange.ts';
+import { listResults, listResultVersions } from './list-results.ts';
 import { nameSource } from './names.ts';
 import {
   type CollectorOptions,
@@ -29,6 +31,7 @@ interface ListOptions extends CollectorOptions, KitOptions, PathOptions, Arrange
   readonly agent?: string;
   readonly at?: string;
   readonly folders?: boolean;
+  readonly results?: boolean;
   readonly json?: boolean;
 }
 
@@ -46,14 +49,19 @@ export function registerList(program: Command, context: CommandContext): void {
     )
     .option('--agent <NAME>', 'one agent; all agents unless given')
     .option('--at <TIME>', TIME_HELP, 'latest')
-    .option('--folders', 'list folders too');
+    .option('--folders', 'list folders too')
+    .option('--results', 'list folder results instead, such as run.D: one line each');
   withArrange(withPaths(ls));
   withJson(withKit(withCollector(ls), 'for blind vaults'));
   withNotes(
     ls,
     'The version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.',
   );
-  withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
+  withExample(
+    ls,
+    "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20",
+    'aliquot ls --agent hplc-1 --results',
+  );
   ls.action((options: ListOptions) =>
     paged(context, options, (output) => list(context, output, options)),
   );
@@ -61,10 +69,10 @@ export function registerList(program: Command, context: CommandContext): void {
   const versions = program
     .command('versions')
     .description(
-      'List every kept version of one file, oldest first; a deletion is a line of its own.',
+      'List every kept version of one file or folder result, oldest first; a deletion is a line of its own.',
     )
     .requiredOption('--agent <NAME>', 'the agent that the file belongs to')
-    .requiredOption('--path <PATH>', "the file's whole path as on its PC");
+    .requiredOption('--path <PATH>', 'its whole path as on its PC');
   withJson(withKit(withCollector(versions), 'for blind vaults'));
   withExample(versions, 'aliquot versions --agent hplc-1 --path /data/run1/signal.csv');
   versions.action((options: VersionsOptions) =>
@@ -73,6 +81,8 @@ export function registerList(program: Command, context: CommandContext): void {
 }
 
 async function list(context: CommandContext, output: Output, options: ListOptions): Promise<void> {
+  if (options.results === true && options.folders === true)
+    throw new UsageError('USAGE_INVALID', 'give --results or --folders, not both');
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const wanted = await wantedPaths(context, options);
   const unopened = new UnopenedList();
@@ -84,29 +94,36 @@ async function list(context: CommandContext, output: Output, options: ListOption
   const width = Math.max(0, ...agents.map(({ name }) => name.length));
   const guess =
     options.path !== undefined && isOnePath(options.path) ? new PathGuess(options.path) : undefined;
+  const passedBy = (path: string) => {
+    if (!met) guess?.consider(path);
+  };
   let met = false;
   async function* matching(): AsyncGenerator<NameRow> {
     for (const agent of agents) {
-      const passedBy = (path: string) => {
-        if (!met) guess?.consider(path);
-      };
       for await (const row of wanted.of(() => source.state(agent, atMs), nameOf, passedBy)) {
         met = true;
         if (row.kind !== 'directory' || options.folders === true) yield row;
       }
     }
   }
-  const rows = arranged(matching(), options, (row) => ({
-    name: pathOf(row),
-    size: row.size,
-    timeMs: mtimeMs(row),
-  }));
-  for await (const row of rows)
-    await output.result(rowJson(row), rowText(row, width, context.stdout.columns));
+  const { columns } = context.stdout;
+  if (options.results === true) {
+    const listing = { source, agents, atMs, wanted, options, columns };
+    met = await listResults(output, listing, passedBy);
+  } else {
+    const rows = arranged(matching(), options, (row) => ({
+      name: pathOf(row),
+      size: row.size,
+      timeMs: mtimeMs(row),
+    }));
+    for await (const row of rows) await output.result(rowJson(row), rowText(row, width, columns));
+  }
   await unopened.tell(output);
   await wanted.requireFound(output, met);
   if (!met && options.path === undefined)
-    output.note(`Nothing was there${atMs === undefined ? ' yet' : ` at ${instantText(atMs)}`}.`);
+    output.note(
+      `${options.results === true ? 'No folder result' : 'Nothing'} was there${atMs === undefined ? ' yet' : ` at ${instantText(atMs)}`}.`,
+    );
   if (options.path === undefined || met) return;
   const when = atMs === undefined ? '' : ` at ${instantText(atMs)}`;
   const who = options.agent === undefined ? 'any agent' : `agent ${options.agent}`;
@@ -114,7 +131,7 @@ async function list(context: CommandContext, output: Output, options: ListOption
     didYouMean(guess?.best) || '; `aliquot find` looks among deleted files and older versions too';
   throw new CommandError(
     'COMMAND_NO_SUCH_FILE',
-    `no path of ${who} matches ${options.path}${when}${hint}`,
+    `no ${options.results === true ? 'folder result' : 'path'} of ${who} matches ${options.path}${when}${hint}`,
   );
 }
 
@@ -126,13 +143,17 @@ async function listVersions(
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
   const agent = await source.vault.roster.history(options.agent);
-  let found = 0;
-  for await (const row of source.versions(agent, options.path)) {
-    found++;
-    await output.result(rowJson(row), versionText(row, context.stdout.columns));
-  }
+  const { columns } = context.stdout;
+  // A folder result says more than the folder that is its root.
+  const results = source.resultVersions(agent, options.path);
+  let found = await listResultVersions(output, results, columns);
+  if (!found)
+    for await (const row of source.versions(agent, options.path)) {
+      found = true;
+      await output.result(rowJson(row), versionText(row, columns));
+    }
   await unopened.tell(output);
-  if (found > 0) return;
+  if (found) return;
   const guess = new PathGuess(options.path);
   for await (const row of source.state(agent, undefined)) guess.consider(pathOf(row));
   const hint =

@@ -2,15 +2,16 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
-import type { NameRecord, NameRow } from '../api/messages.ts';
+import type { NameRow, ResultLine, UnopenedCommit } from '../api/messages.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
 import { CollectorClient } from './client/collector-client.ts';
 import type { VaultClient } from './client/vault-client.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
+import { versionsOfResult } from './one-result.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import type { UnopenedList } from './unopened.ts';
-import { certifiedAgent, openVersions } from './verified.ts';
+import { certifiedAgent, openResultVersions, openVersions } from './verified.ts';
 import { demandContinuation } from './witness.ts';
 
 /**
@@ -25,6 +26,10 @@ export interface NameSource {
   versions(agent: AgentView, path: string): AsyncIterable<NameRow>;
   /** Every kept version of every file, newest commit first, "gone" included. */
   everyVersion(agent: AgentView): AsyncIterable<NameRow>;
+  /** The results of an agent as they stood at a time (undefined: now). */
+  results(agent: AgentView, atMs: number | undefined): AsyncIterable<ResultLine>;
+  /** Every version of the result with this root, oldest first. */
+  resultVersions(agent: AgentView, path: string): AsyncIterable<ResultLine>;
 }
 
 /**
@@ -55,20 +60,30 @@ export async function nameSource(
 function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
   return {
     vault,
-    state: (agent, atMs) => rowsOf(vault.reading.names({ agentId: agent.agentId, atMs }), unopened),
+    state: (agent, atMs) =>
+      rowsOf<NameRow>(vault.reading.names({ agentId: agent.agentId, atMs }), unopened),
     everyVersion: (agent) =>
-      rowsOf(vault.reading.names({ agentId: agent.agentId, every: true }), unopened),
+      rowsOf<NameRow>(vault.reading.names({ agentId: agent.agentId, every: true }), unopened),
     async *versions(agent, path) {
       for (const versionsOf of pathCandidates(path))
-        yield* rowsOf(vault.reading.names({ agentId: agent.agentId, versionsOf }), unopened);
+        yield* rowsOf<NameRow>(
+          vault.reading.names({ agentId: agent.agentId, versionsOf }),
+          unopened,
+        );
+    },
+    results: ({ agentId }, atMs) =>
+      rowsOf<ResultLine>(vault.reading.resultNames({ agentId, atMs }), unopened),
+    async *resultVersions({ agentId }, path) {
+      for (const versionsOf of pathCandidates(path))
+        yield* rowsOf<ResultLine>(vault.reading.resultNames({ agentId, versionsOf }), unopened);
     },
   };
 }
 
-async function* rowsOf(
-  records: AsyncIterable<NameRecord>,
+async function* rowsOf<Row extends object>(
+  records: AsyncIterable<Row | { readonly unopened: UnopenedCommit }>,
   unopened: UnopenedList,
-): AsyncGenerator<NameRow> {
+): AsyncGenerator<Row> {
   for await (const record of records) {
     if ('unopened' in record) unopened.onUnopened(record.unopened);
     else yield record;
@@ -109,6 +124,18 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
         for await (const { row } of openVersions(records, kit, collector, certified, unopened))
           yield row;
       }
+    },
+    async *results(agent, atMs) {
+      const certified = certifiedAgent(kit, agent);
+      const records = vault.reading.results(agent.agentId, atMs);
+      for await (const { line } of openResultVersions(records, kit, collector, certified, unopened))
+        yield line;
+    },
+    async *resultVersions(agent, path) {
+      const certified = certifiedAgent(kit, agent);
+      const open = { kit, vault, collector };
+      for await (const { line } of versionsOfResult(open, agent.agentId, certified, path, unopened))
+        yield line;
     },
   };
 }

@@ -2,9 +2,11 @@ import { isUtf8 } from 'node:buffer';
 import type { Platform } from '@aliquot/proto';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { fromBase64 } from '../api/base64.ts';
-import type { NameRow } from '../api/messages.ts';
+import type { NameRow, ResultLine } from '../api/messages.ts';
 
 const NS_PER_MS = 1_000_000n;
+
+type NamedPath = Pick<NameRow | ResultLine, 'path' | 'platform'>;
 
 /** Milliseconds since 1970 of a file time; rounds down like `stat` does. */
 export function mtimeMs(row: NameRow): number {
@@ -18,17 +20,17 @@ export function instantText(ms: number): string {
 }
 
 /** The path as text, and its exact bytes beside it when the text cannot carry them. */
-export function pathJson(row: NameRow): { path: string; pathBytes?: string } {
+export function pathJson(row: NamedPath): { path: string; pathBytes?: string } {
   const bytes = fromBase64(row.path);
   return isUtf8(bytes) ? { path: pathText(bytes) } : { path: pathText(bytes), pathBytes: row.path };
 }
 
 /** What `--path` is held against. */
-export function nameOf(row: NameRow): { path: string; platform: Platform } {
+export function nameOf(row: NamedPath): { path: string; platform: Platform } {
   return { path: pathOf(row), platform: row.platform };
 }
 
 /** The path as `--path` and listings have it. */
-export function pathOf(row: NameRow): string {
+export function pathOf(row: NamedPath): string {
   return pathText(fromBase64(row.path));
 }

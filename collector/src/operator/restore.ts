@@ -1,10 +1,8 @@
-import { PartialError } from '@aliquot/shared/cli/errors';
-import { formatBytes, formatCounted, pathText, printable } from '@aliquot/shared/cli/format';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, TIME_HELP } from '@aliquot/shared/cli/time';
-import type { RestoreError } from '@aliquot/shared/restore/errors';
 import { toRestoreItem } from '@aliquot/shared/restore/placing';
-import type { RestoreSummary } from '@aliquot/shared/restore/restore-files';
 import { RestoreWriter } from '@aliquot/shared/restore/writer';
 import type { Command } from 'commander';
 import { CommandError } from '../cli/command-error.ts';
@@ -21,6 +19,8 @@ import {
   withKit,
 } from './options.ts';
 import { type PathOptions, type WantedPaths, wantedPaths, withPaths } from './path-options.ts';
+import { restoreResult } from './restore-result.ts';
+import { type FailedName, tellFailures, tellRestored } from './restore-told.ts';
 import { FileThreads } from './restoring.ts';
 import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
@@ -29,6 +29,7 @@ interface RestoreOptions extends CollectorOptions, KitOptions, PathOptions {
   readonly agent: string;
   readonly at?: string;
   readonly version?: string;
+  readonly result?: string;
   readonly to: string;
   readonly overwrite?: boolean;
   readonly json?: boolean;
@@ -44,6 +45,7 @@ export function registerRestore(program: Command, context: CommandContext): void
   withPaths(restore)
     .option('--at <TIME>', `the files as they were: ${TIME_HELP}; latest unless given`)
     .option('--version <ID>', 'only this version of a file, as ls and versions print it')
+    .option('--result <PATH>', 'the folder result with this whole path, whole or not at all')
     .requiredOption(
       '--to <DIR>',
       'where to; /data/run1/x becomes DIR/data/run1/x, C:\\Data\\x becomes DIR/C/Data/x',
@@ -53,6 +55,7 @@ export function registerRestore(program: Command, context: CommandContext): void
   withExample(
     restore,
     "aliquot restore --kit lab.kit --agent hplc-1 --path '/data/run1' --at 3d --to ./back",
+    'aliquot restore --kit lab.kit --agent hplc-1 --result /data/run1.D --to ./back',
   );
   restore.action(async (options: RestoreOptions) => restoreCommand(context, options));
 }
@@ -62,11 +65,22 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   requireOneTime(options);
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const paths = await wantedPaths(context, options);
+  if (options.result !== undefined && (!paths.all || options.overwrite === true)) {
+    const says = `--result is for one folder result and replaces nothing; leave out ${paths.all ? '--overwrite' : '--path'}`;
+    throw new UsageError('USAGE_INVALID', says);
+  }
   const threads = new FileThreads();
   threads.start();
   try {
     const open = await openVault(context, options);
-    await restoreFrom(context, options, { open, threads, atMs, paths, output });
+    const { result: root, version, to } = options;
+    if (root === undefined)
+      await restoreFrom(context, options, { open, threads, atMs, paths, output });
+    else {
+      const agent = await open.vault.roster.history(options.agent);
+      const wanted = { agent, root, atMs, version, to };
+      await restoreResult(context, { open, threads, output }, wanted);
+    }
   } finally {
     await threads.close();
   }
@@ -112,7 +126,7 @@ async function restoreFrom(
     root: options.to,
     overwrite: options.overwrite === true,
   });
-  const failures: { path: Uint8Array; error: RestoreError }[] = [];
+  const failures: FailedName[] = [];
   const progress = output.progress('restored');
   const summary = await threads
     .restore(
@@ -131,7 +145,8 @@ async function restoreFrom(
     .finally(() => progress.done());
   for (const { code, message } of agent.problems)
     if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
-  await tell(output, summary, failures, options.to);
+  await tellFailures(output, failures);
+  await tellRestored(output, summary, options.to);
   await unopened.tell(output);
   await paths.requireFound(output, true);
 }
@@ -214,58 +229,4 @@ async function totalsOf(
     bytes += entry.size;
   }
   return { none: !any, figures: { totalFiles: files, totalBytes: bytes } };
-}
-
-async function tell(
-  output: Output,
-  summary: RestoreSummary,
-  failures: readonly { path: Uint8Array; error: RestoreError }[],
-  to: string,
-): Promise<void> {
-  for (const { path, error } of failures) {
-    await output.result({
-      event: 'failed',
-      path: pathText(path),
-      code: error.code,
-      message: error.message,
-    });
-  }
-  if (!output.json) for (const line of failureLines(failures)) output.note(line);
-  const { files, bytes, directories, links, same, growing, failed } = summary;
-  const also = [
-    directories > 0 ? formatCounted(directories, 'folder') : '',
-    links > 0 ? formatCounted(links, 'link') : '',
-    same > 0 ? `${same} ${same === 1 ? 'was' : 'were'} there already` : '',
-    growing > 0
-      ? `${growing} captured while growing, proved piece by piece: they have no hash of the whole`
-      : '',
-  ];
-  const extra = also.filter((text) => text !== '').join(', ');
-  await output.result(
-    { event: 'summary', files, bytes, failed, directories, links, same, growing },
-    `${formatCounted(files, 'file')}, ${formatBytes(bytes)} restored and proved, below ${printable(to)}${extra === '' ? '' : ` (${extra})`}`,
-  );
-  if (failed > 0)
-    throw new PartialError(
-      'PARTIAL',
-      `${failed} ${failed === 1 ? 'name' : 'names'} could not be restored; each is named above`,
-    );
-}
-
-/**
- * Every file that was not given back, once, by cause: a cause that does not name the file itself
- * stands above its files.
- */
-function failureLines(failures: readonly { path: Uint8Array; error: RestoreError }[]): string[] {
-  const causes = new Map<string, string[]>();
-  for (const { path, error } of failures) {
-    const name = printable(pathText(path));
-    const cause = `not restored: ${error.message} [${error.code}]`;
-    const files = causes.get(cause) ?? [];
-    causes.set(cause, files);
-    if (!error.message.includes(name)) files.push(name);
-  }
-  return [...causes].flatMap(([cause, files]) =>
-    files.length === 0 ? [cause] : [`${cause}:`, ...files.map((name) => `  ${name}`)],
-  );
 }

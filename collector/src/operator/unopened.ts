@@ -25,8 +25,18 @@ export class UnopenedList implements VersionWatch {
 
   /** Names what did not open. Error: `PARTIAL`, when there is any. */
   async tell(output: Output): Promise<void> {
+    const { size } = this.#commits;
+    if (size === 0) return;
+    await this.show(output);
+    throw new PartialError(
+      'PARTIAL',
+      `${countOf(this.versions)} in ${size === 1 ? 'a commit' : `${formatCount(size)} commits`} of this backup cannot be opened; each is named above`,
+    );
+  }
+
+  /** Names what did not open. */
+  async show(output: Output): Promise<void> {
     const commits = [...this.#commits.values()];
-    if (commits.length === 0) return;
     for (const { agent, commit, sequence, receivedAtMs, versions, code, message } of commits) {
       const received = formatInstant(receivedAtMs);
       await output.result({
@@ -41,10 +51,6 @@ export class UnopenedList implements VersionWatch {
       });
     }
     if (!output.json) for (const line of linesOf(commits)) output.note(line);
-    throw new PartialError(
-      'PARTIAL',
-      `${countOf(this.versions)} in ${commits.length === 1 ? 'a commit' : `${formatCount(commits.length)} commits`} of this backup cannot be opened; each is named above`,
-    );
   }
 }
 

@@ -11,14 +11,21 @@ import {
   type StateRecord,
 } from '@aliquot/proto';
 import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
-import { type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import {
+  type Named,
+  type NamedResult,
+  openNames,
+  openResults,
+  type Unopened,
+} from '@aliquot/shared/commit/open-names';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { fromBase64 } from '../api/base64.ts';
-import type { NameRow, UnopenedCommit } from '../api/messages.ts';
+import type { NameRow, ResultLine, UnopenedCommit } from '../api/messages.ts';
 import { rowOf, unopenedCommit } from '../api/name-rows.ts';
+import { resultLineOf } from '../api/result-rows.ts';
 import { CommandError } from '../cli/command-error.ts';
 import type { AgentView } from './agent-view.ts';
 
@@ -100,6 +107,60 @@ function* openRecord(
   agent: CertifiedAgent,
   watch: VersionWatch,
 ): Generator<OpenVersion> {
+  const { commit, place, unopened } = verifyRecord(record, kit, collector, agent, watch);
+  const reader = { key: kit.vaultKey, recipient: 'vault' } as const;
+  const wanted = slotsOf(record, commit, place.receivedAtMs);
+  for (const { entry, slot, versionTimeMs, list, read } of openNames(
+    commit,
+    wanted,
+    reader,
+    unopened,
+  )) {
+    yield { row: rowOf(entry, list, { ...place, slot, versionTimeMs }), entry, list, read };
+  }
+}
+
+/** A row of a result whose whole chain of evidence was checked and whose names are open. */
+export interface VerifiedResult extends Pick<NamedResult, 'row' | 'list'> {
+  readonly line: ResultLine;
+}
+
+/** As `openVersions`, of records of results. */
+export async function* openResultVersions(
+  records: AsyncIterable<StateRecord>,
+  kit: OpenKit,
+  collector: CollectorCertificateBody,
+  agent: CertifiedAgent,
+  watch: VersionWatch,
+): AsyncGenerator<VerifiedResult> {
+  const reader = { key: kit.vaultKey, recipient: 'vault' } as const;
+  for await (const record of records) {
+    const { commit, place, unopened } = verifyRecord(record, kit, collector, agent, watch);
+    for (const { slot } of slotsOf(record, commit, place.receivedAtMs))
+      if (commit.rows.result(slot) === undefined)
+        throw unverified('the collector passes a file off as a result');
+    const wanted = slotsOf(record, commit, place.receivedAtMs);
+    for (const { slot, versionTimeMs, row, list, evidence } of openResults(
+      commit,
+      wanted,
+      reader,
+      unopened,
+    ))
+      yield {
+        ...{ row, list },
+        line: resultLineOf({ row, list, evidence }, { ...place, slot, versionTimeMs }),
+      };
+  }
+}
+
+/** A record of a lineage that holds, with what is needed to open names in it. */
+export function verifyRecord(
+  record: StateRecord,
+  kit: OpenKit,
+  collector: CollectorCertificateBody,
+  agent: CertifiedAgent,
+  watch: VersionWatch,
+) {
   const { commit, receivedAtMs } = evidence(() => {
     const certificate = verifyAgent(
       kit.authority.publicKey,
@@ -119,17 +180,9 @@ function* openRecord(
     return { commit: verified, receivedAtMs: receipt.receivedAtMs };
   });
   const place = { agent: agent.name, hash: commit.hash, receivedAtMs };
-  const wanted = slotsOf(record, commit, receivedAtMs);
   const unopened = (what: Unopened) =>
     watch.onUnopened(unopenedCommit(what, { ...place, sequence: commit.header.sequence }));
-  for (const { entry, slot, versionTimeMs, list, read } of openNames(
-    commit,
-    wanted,
-    { key: kit.vaultKey, recipient: 'vault' },
-    unopened,
-  )) {
-    yield { row: rowOf(entry, list, { ...place, slot, versionTimeMs }), entry, list, read };
-  }
+  return { commit, place, unopened };
 }
 
 /**
@@ -164,7 +217,8 @@ function evidence<T>(check: () => T): T {
   }
 }
 
-function unverified(message: string): CommandError {
+/** What a collector sent that no honest one sends. */
+export function unverified(message: string): CommandError {
   return new CommandError(
     'COMMAND_UNVERIFIED',
     `${message}; do not trust this collector, and tell who runs it`,

@@ -3,7 +3,7 @@ import { type BoxKey, boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import type { z } from 'zod';
 import { fromBase64 } from '../api/base64.ts';
-import { type NameRecord, namesRequest } from '../api/messages.ts';
+import { type NameRecord, namesRequest, type ResultRecord } from '../api/messages.ts';
 import { openRows } from '../api/name-rows.ts';
 import type { FramedRecords } from '../api/record-stream.ts';
 import { RestError } from '../api/rest-error.ts';
@@ -11,6 +11,7 @@ import { MAX_ITEM_IDS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
 import { type BranchOf, branchOf } from './forks.ts';
+import { namedResults } from './results.ts';
 import { encodeItem, encodeRun } from './run-records.ts';
 
 const FILE_ID_BYTES = 16;
@@ -109,9 +110,11 @@ function asked(
   history: BranchOf,
   catalogKey: BoxKey,
   request: z.infer<typeof namesRequest>,
-): AsyncIterable<NameRecord> {
-  if (request.versionsOf !== undefined)
-    return findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
+): AsyncIterable<NameRecord | ResultRecord> {
+  const path = request.versionsOf === undefined ? undefined : fromBase64(request.versionsOf);
+  if (request.results === true)
+    return namedResults(vault, history, catalogKey, { atMs: request.atMs, path });
+  if (path !== undefined) return findVersions(vault, history, catalogKey, path);
   const { branchId, name } = history;
   return openRows(
     request.every === true

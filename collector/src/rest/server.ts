@@ -48,6 +48,7 @@ import {
   removeRelease,
   takeReleasePart,
 } from './releases.ts';
+import { memberRecords, resultRecords, resultVersionRecords } from './results.ts';
 import { INTERNAL, toRestError } from './to-rest-error.ts';
 import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
 import { versionByIdRecords } from './version-by-id.ts';
@@ -64,6 +65,7 @@ const vaultPath = z.object({ vault: z.string() });
 const agentPath = z.object({ vault: z.string(), agent: z.string() });
 const groupPath = z.object({ vault: z.string(), group: z.string() });
 const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string() });
+const resultPath = z.object({ vault: z.string(), agent: z.string(), result: z.string() });
 /** `?ended=accept`: an operator lets in what an agent that was revoked or replaced had signed. */
 const carryQuery = z
   .object({ ended: z.literal('accept').optional() })
@@ -225,6 +227,25 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.get('/vaults/:vault/agents/:agent/versions/:file', async (request, reply) => {
     const { agent, file } = filePath.parse(request.params);
     return stream(reply, versionRecords(vault(request), agent, file));
+  });
+  app.get('/vaults/:vault/agents/:agent/results', async (request, reply) =>
+    stream(
+      reply,
+      resultRecords(
+        vault(request),
+        agentPath.parse(request.params).agent,
+        atQuery.parse(request.query).at,
+      ),
+    ),
+  );
+  app.get('/vaults/:vault/agents/:agent/results/:result', async (request, reply) => {
+    const { agent, result } = resultPath.parse(request.params);
+    return stream(reply, resultVersionRecords(vault(request), agent, result));
+  });
+  app.get('/vaults/:vault/agents/:agent/results/:result/members', async (request, reply) => {
+    const { agent, result } = resultPath.parse(request.params);
+    const { at } = atQuery.parse(request.query);
+    return stream(reply, memberRecords(vault(request), agent, result, at));
   });
   const reads = new Map<VaultStore, ContentReads>();
   const readsOf = (store: VaultStore): ContentReads => {

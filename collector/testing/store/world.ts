@@ -19,7 +19,6 @@ import {
   type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
-import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
 import { type RowDraft, sealDrafts, sealRows } from '@aliquot/shared/commit/block-seal';
 import {
   type BuiltCommit,
@@ -27,7 +26,6 @@ import {
   type CommitRecipient,
   NO_PREDECESSOR,
 } from '@aliquot/shared/commit/commit';
-import { membersRootOf } from '@aliquot/shared/commit/results';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { SlabBuilder } from '@aliquot/shared/content/slab';
@@ -58,6 +56,7 @@ import type { Random } from '@aliquot/shared/ports';
 import type { FolderPorts, VaultIdentity } from '../../src/store/vault/vault-parts.ts';
 import type { CommitOutcome, PutItem } from '../../src/store/vault-records.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
+import { resultRowDraft } from '../result-row.ts';
 
 /** Random bytes that are the same in every run. */
 export function seededRandom(seed: string): Random {
@@ -329,24 +328,7 @@ export class WorldAgent {
 
   /** The row of a result that has these members. */
   result(root: string, members: readonly EntryDraft[], change: Partial<ResultRow> = {}): RowDraft {
-    const { kind: _, sourceId, class: of, capturedAtMs, list } = this.directory(root);
-    const row: ResultRow = {
-      ...{ kind: 'result', sourceId, class: of, capturedAtMs },
-      resultId: resultIdFor(this.pathKey, utf8(root)),
-      size: members.reduce((sum, { size }) => sum + size, 0),
-      progress: 'closed',
-      grade: 'assumed',
-      members: members.length,
-      membersRoot: membersRootOf(
-        members.map(({ list: _list, read: _read, ...entry }) => ({
-          fileId: entry.fileId,
-          clearHash: clearHashOf(entry),
-        })),
-      ),
-      ...change,
-    };
-    const words = { profile: 'folder', profileVersion: '1', evidence: '', started: '', ended: '' };
-    return { row, list, part: 'none', evidence: words, read: undefined };
+    return resultRowDraft(this.pathKey, this.directory(root), members, change);
   }
 
   fileId(path: string) {

@@ -3,6 +3,8 @@ import {
   type ListPart,
   type ListRow,
   type ReadPart,
+  type ResultEvidence,
+  type ResultRow,
   type WrapRecipient,
 } from '@aliquot/proto';
 import type { BoxKey } from '../crypto/box.ts';
@@ -42,6 +44,15 @@ export function isOpeningError(error: unknown): error is OpeningError {
   return error instanceof CommitError || error instanceof WrapError || error instanceof FormatError;
 }
 
+/** Whose key opens names. */
+export interface NamesReader {
+  readonly key: BoxKey;
+  readonly recipient: WrapRecipient;
+}
+
+/** What of a commit takes part in opening its names. */
+type Sealed = Pick<ReadCommit, 'wraps' | 'header' | 'rows'>;
+
 /**
  * Opens the names of some versions of a commit with a recipient's key: `slots`, with whatever
  * the caller knows of each. What is purged is left out; what does not open is left out too,
@@ -49,48 +60,103 @@ export function isOpeningError(error: unknown): error is OpeningError {
  * store.
  */
 export function* openNames<Slot extends Pick<CommitRow, 'slot'>>(
-  { wraps, header: place, rows }: Pick<ReadCommit, 'wraps' | 'header' | 'rows'>,
+  commit: Sealed,
   slots: Iterable<Slot>,
-  { key, recipient }: { readonly key: BoxKey; readonly recipient: WrapRecipient },
+  reader: NamesReader,
   onUnopened: (unopened: Unopened) => void,
 ): Generator<Slot & Named, void, void> {
-  let versions = 0;
-  let first: OpeningError | undefined;
-  const attempt = <T>(open: () => T): T | undefined => {
+  const opening = new Opening(commit, reader);
+  for (const slot of slots) {
+    const entry = commit.rows.entry(slot.slot);
+    const open = entry && opening.row(slot.slot);
+    if (entry === undefined || open === undefined) continue;
+    const { block, place, names } = open;
+    const read = () => (entry.kind === 'file' ? block.read(place) : undefined);
+    yield { ...slot, entry, list: names.list, read };
+  }
+  opening.report(onUnopened);
+}
+
+/** A row of a result whose names are open. */
+export interface NamedResult {
+  readonly slot: number;
+  readonly row: ResultRow;
+  /** Of its root. */
+  readonly list: ListPart;
+  readonly evidence: ResultEvidence;
+}
+
+/** The same of the rows of results among the slots. */
+export function* openResults<Slot extends Pick<CommitRow, 'slot'>>(
+  commit: Sealed,
+  slots: Iterable<Slot>,
+  reader: NamesReader,
+  onUnopened: (unopened: Unopened) => void,
+): Generator<Slot & NamedResult, void, void> {
+  const opening = new Opening(commit, reader);
+  for (const slot of slots) {
+    const row = commit.rows.result(slot.slot);
+    const names = row && opening.row(slot.slot)?.names;
+    if (row === undefined || names?.evidence === undefined) continue;
+    yield { ...slot, row, list: names.list, evidence: names.evidence };
+  }
+  opening.report(onUnopened);
+}
+
+/** A commit's blocks while rows of them are opened: slots come in the order of their blocks. */
+class Opening {
+  readonly #rows: Sealed['rows'];
+  readonly #keys: {
+    readonly listKey?: Uint8Array | undefined;
+    readonly readKey?: Uint8Array | undefined;
+  };
+  readonly #noKey: (purpose: string) => CommitError;
+  #open: { readonly index: number; readonly block: LazyBlock } | undefined;
+  #versions = 0;
+  #first: OpeningError | undefined;
+
+  constructor({ wraps, header, rows }: Sealed, { key, recipient }: NamesReader) {
+    this.#rows = rows;
+    this.#noKey = (purpose) =>
+      new CommitError(
+        'COMMIT_NO_WRAP',
+        `commit ${header.sequence} holds no ${purpose} key for this ${recipient} key`,
+      );
+    this.#keys = this.#attempt(() => openCommitKeys(wraps, key, recipient, header)) ?? {};
+  }
+
+  /** The row at a slot that is there; undefined when it does not open, which is counted. */
+  row(
+    slot: number,
+  ): { readonly block: LazyBlock; readonly place: number; readonly names: ListRow } | undefined {
+    const at = this.#rows.placeOf(slot);
+    if (at === undefined) return undefined;
+    if (this.#open?.index !== at.index) {
+      const { listKey, readKey } = this.#keys;
+      const held = this.#rows.blocks[at.index] as HeldBlock;
+      this.#open = { index: at.index, block: new LazyBlock(held, listKey, readKey, this.#noKey) };
+    }
+    const { block } = this.#open;
+    const names = this.#attempt(() => block.names(at.place));
+    if (names !== undefined) return { block, place: at.place, names };
+    this.#versions += 1;
+    return undefined;
+  }
+
+  report(onUnopened: (unopened: Unopened) => void): void {
+    if (this.#first !== undefined && this.#versions > 0)
+      onUnopened({ versions: this.#versions, error: this.#first });
+  }
+
+  #attempt<T>(open: () => T): T | undefined {
     try {
       return open();
     } catch (error) {
       if (!isOpeningError(error)) throw error;
-      first ??= error;
+      this.#first ??= error;
       return undefined;
     }
-  };
-  const noKey = (purpose: string) =>
-    new CommitError(
-      'COMMIT_NO_WRAP',
-      `commit ${place.sequence} holds no ${purpose} key for this ${recipient} key`,
-    );
-  const { listKey, readKey } = attempt(() => openCommitKeys(wraps, key, recipient, place)) ?? {};
-  // Slots come in the order of their blocks: one block is open at a time.
-  let open: { readonly index: number; readonly block: LazyBlock } | undefined;
-  for (const slot of slots) {
-    const at = rows.placeOf(slot.slot);
-    const entry = rows.entry(slot.slot);
-    if (at === undefined || entry === undefined) continue;
-    if (open?.index !== at.index) {
-      const held = rows.blocks[at.index] as HeldBlock;
-      open = { index: at.index, block: new LazyBlock(held, listKey, readKey, noKey) };
-    }
-    const { block } = open;
-    const list = attempt(() => block.list(at.place));
-    if (list === undefined) {
-      versions += 1;
-      continue;
-    }
-    const read = () => (entry.kind === 'file' ? block.read(at.place) : undefined);
-    yield { ...slot, entry, list, read };
   }
-  if (first !== undefined && versions > 0) onUnopened({ versions, error: first });
 }
 
 /** One block, each of whose segments opens when the first row asks for it, and once. */
@@ -115,9 +181,9 @@ class LazyBlock {
   }
 
   /** @throws OpeningError */
-  list(place: number): ListPart {
+  names(place: number): ListRow {
     this.#names ??= once(() => this.#openNames());
-    return (this.#names()[place] as ListRow).list;
+    return this.#names()[place] as ListRow;
   }
 
   /** @throws OpeningError */

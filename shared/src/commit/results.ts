@@ -17,8 +17,7 @@ export interface Member {
 
 /**
  * The Merkle root over the clear hashes of a result's members, in the order of their file ids. Those
- * of which nothing is left but the hash, because they were purged, take part by it. Seam: for agents
- * that write results, and for readers that compare them.
+ * of which nothing is left but the hash, because they were purged, take part by it.
  */
 export function membersRootOf(members: readonly Member[]): Uint8Array {
   const ordered = [...members].sort((a, b) => Buffer.compare(a.fileId, b.fileId));

@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path';
 import { type Random, systemRandom } from '../ports.ts';
 import { FileError, withFileErrors } from './errors.ts';
 import { type FilePort, type OpenFile, parentOf, type RawPath } from './file-port.ts';
@@ -270,7 +269,11 @@ export function removeDurably(port: FilePort, path: RawPath): Promise<void> {
  * Gives a folder, whose files are durable, its final name, where none is. Nothing partial is ever
  * visible under that name.
  */
-export function placeFolderDurably(port: FilePort, temporary: string, path: string): Promise<void> {
+export function placeFolderDurably(
+  port: FilePort,
+  temporary: RawPath,
+  path: RawPath,
+): Promise<void> {
   return withFileErrors('rename', temporary, async () => {
     await port.syncDirectory(temporary);
     await port.rename(temporary, path);
@@ -279,16 +282,16 @@ export function placeFolderDurably(port: FilePort, temporary: string, path: stri
 }
 
 /** Removes a folder with all that is in it, durably. It follows no link. */
-export async function removeTree(port: FilePort, path: string): Promise<void> {
+export async function removeTree(port: FilePort, path: RawPath): Promise<void> {
   for await (const entry of port.list(path)) {
-    const name = join(path, entry.name.toString());
+    const name = joinRaw(path, entry.name);
     if (entry.kind === 'directory') await removeTree(port, name);
     else await port.unlink(name);
   }
   // What came back after a power failure would be taken for part of what is made next in its place.
   await port.syncDirectory(path);
   await port.rmdir(path);
-  await port.syncDirectory(dirname(path));
+  await port.syncDirectory(parentOf(path));
 }
 
 /**

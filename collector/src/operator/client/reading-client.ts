@@ -1,7 +1,13 @@
 import { decodeStateRecord, type StateRecord } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { ZodType } from 'zod';
 import { toBase64 } from '../../api/base64.ts';
-import { type NameRecord, nameRecord } from '../../api/messages.ts';
+import {
+  type NameRecord,
+  nameRecord,
+  type ResultRecord,
+  resultRecord,
+} from '../../api/messages.ts';
 import type { VersionId } from '../../api/version-id.ts';
 import { post, recordsOf, understood, type VaultPath } from './ask.ts';
 
@@ -13,60 +19,83 @@ export class ReadingClient {
     this.#path = path;
   }
 
-  async *state(agentId: string, atMs: number | undefined): AsyncGenerator<StateRecord> {
-    const query = atMs === undefined ? '' : `?at=${Math.max(0, Math.floor(atMs))}`;
-    for await (const record of recordsOf(this.#path.endpoint, {
-      method: 'GET',
-      path: `${this.#path.base}/agents/${agentId}/state${query}`,
-    }))
-      yield decodeStateRecord(record);
+  state(agentId: string, atMs: number | undefined): AsyncGenerator<StateRecord> {
+    return this.#records(`${agentId}/state${atQuery(atMs)}`);
   }
 
-  async *versions(agentId: string, fileId: Uint8Array): AsyncGenerator<StateRecord> {
-    const path = `${this.#path.base}/agents/${agentId}/versions/${hex(fileId)}`;
-    for await (const record of recordsOf(this.#path.endpoint, { method: 'GET', path }))
-      yield decodeStateRecord(record);
+  versions(agentId: string, fileId: Uint8Array): AsyncGenerator<StateRecord> {
+    return this.#records(`${agentId}/versions/${hex(fileId)}`);
   }
 
-  async *everyVersion(agentId: string): AsyncGenerator<StateRecord> {
-    const path = `${this.#path.base}/agents/${agentId}/versions`;
-    for await (const record of recordsOf(this.#path.endpoint, { method: 'GET', path }))
-      yield decodeStateRecord(record);
+  everyVersion(agentId: string): AsyncGenerator<StateRecord> {
+    return this.#records(`${agentId}/versions`);
   }
 
   /**
    * The commits that hold versions whose id begins as asked: one, or a few that show that it is not
    * enough.
    */
-  async *versionsById(agentId: string, { digits, slot }: VersionId): AsyncGenerator<StateRecord> {
-    const path = `${this.#path.base}/agents/${agentId}/version/${digits}${slot === undefined ? '' : `.${slot}`}`;
-    for await (const record of recordsOf(this.#path.endpoint, { method: 'GET', path }))
-      yield decodeStateRecord(record);
+  versionsById(agentId: string, { digits, slot }: VersionId): AsyncGenerator<StateRecord> {
+    const id = slot === undefined ? digits : `${digits}.${slot}`;
+    return this.#records(`${agentId}/version/${id}`);
+  }
+
+  results(agentId: string, atMs: number | undefined): AsyncGenerator<StateRecord> {
+    return this.#records(`${agentId}/results${atQuery(atMs)}`);
+  }
+
+  /** Every version of one result, oldest first. */
+  resultVersions(agentId: string, resultId: Uint8Array): AsyncGenerator<StateRecord> {
+    return this.#records(`${agentId}/results/${hex(resultId)}`);
+  }
+
+  /** The files at a time that say in clear that they belong to a result. */
+  members(agentId: string, resultId: Uint8Array, atMs?: number): AsyncGenerator<StateRecord> {
+    return this.#records(`${agentId}/results/${hex(resultId)}/members${atQuery(atMs)}`);
   }
 
   /** Names that the collector opened itself; only where the vault is not blind. */
-  async *names(request: {
-    agentId?: string | undefined;
-    atMs?: number | undefined;
-    versionsOf?: Uint8Array;
-    every?: true;
-  }): AsyncGenerator<NameRecord> {
-    const atMs = request.atMs && Math.max(0, Math.floor(request.atMs));
+  names(request: NamesQuestion & { readonly every?: true }): AsyncGenerator<NameRecord> {
+    return this.#named(request, nameRecord);
+  }
+
+  /** The same of results. */
+  resultNames(request: NamesQuestion): AsyncGenerator<ResultRecord> {
+    return this.#named({ ...request, results: true }, resultRecord);
+  }
+
+  async *#records(path: string): AsyncGenerator<StateRecord> {
+    const question = { method: 'GET', path: `${this.#path.base}/agents/${path}` } as const;
+    for await (const record of recordsOf(this.#path.endpoint, question))
+      yield decodeStateRecord(record);
+  }
+
+  async *#named<T>(
+    { atMs, versionsOf, ...request }: NamesQuestion & { every?: true; results?: true },
+    shape: ZodType<T>,
+  ): AsyncGenerator<T> {
     const body = {
-      agentId: request.agentId,
-      atMs,
-      versionsOf: request.versionsOf && toBase64(request.versionsOf),
-      every: request.every,
+      ...request,
+      atMs: atMs && Math.max(0, Math.floor(atMs)),
+      versionsOf: versionsOf && toBase64(versionsOf),
     };
-    for await (const record of recordsOf(
-      this.#path.endpoint,
-      post(`${this.#path.base}/names`, body),
-    )) {
+    const question = post(`${this.#path.base}/names`, body);
+    for await (const record of recordsOf(this.#path.endpoint, question))
       yield understood(
         this.#path.endpoint,
-        nameRecord,
+        shape,
         JSON.parse(Buffer.from(record).toString('utf8')),
       );
-    }
   }
+}
+
+/** Whose names, of which time; with a path every version of what has that. */
+interface NamesQuestion {
+  readonly agentId?: string | undefined;
+  readonly atMs?: number | undefined;
+  readonly versionsOf?: Uint8Array;
+}
+
+function atQuery(atMs: number | undefined): string {
+  return atMs === undefined ? '' : `?at=${Math.max(0, Math.floor(atMs))}`;
 }
