@@ -1,12 +1,11 @@
 import { appendFileSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Content, MAX_PIECE_PLAIN_BYTES, type ReadPart } from '@aliquot/proto';
-import { openPiece, proveSlab } from '@aliquot/shared/content/slab';
+import { MAX_PIECE_PLAIN_BYTES } from '@aliquot/proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench, portWith, systemError } from '../../testing/capture/bench.ts';
+import { type QueuedFile, queuedContent, queuedFiles } from '../../testing/capture/queued.ts';
 import { collect, noise, receiptFor, testSigner } from '../../testing/queue/support.ts';
 import type { QueuedItem } from '../queue/log/facts.ts';
-import type { CommitRequest } from '../queue/outbox/outbox.ts';
 import { bytePath, fromText } from '../source/paths.ts';
 import { nodeSource } from '../source/source-port.ts';
 import { recoverFrom } from './recover.ts';
@@ -24,47 +23,10 @@ const write = (name: string, content: string | Uint8Array) => writeFileSync(at(n
 const named = (count: number) =>
   Array.from({ length: count }, (_, n) => `f${String(n).padStart(4, '0')}`);
 
-interface Queued {
-  readonly content: Content;
-  readonly read: ReadPart | undefined;
-  readonly size: number;
-}
+const queued = () => queuedFiles(bench);
+const contentOf = (draft: QueuedFile) => queuedContent(bench, draft);
 
-/** What the next commit would say of each file, by its name. */
-async function queued(): Promise<Map<string, Queued>> {
-  const drafts = new Map<string, Queued>();
-  const signer = testSigner();
-  await bench.queue.outbox.nextCommit({
-    sign: (request: CommitRequest) => {
-      for (const { list, content, read, size, kind } of request.drafts)
-        if (kind === 'file')
-          drafts.set(
-            Buffer.from(list.path)
-              .toString()
-              .slice(bench.data.length + 1),
-            {
-              content,
-              read,
-              size,
-            },
-          );
-      return signer.sign(request);
-    },
-  });
-  return drafts;
-}
-
-/** The content of a queued file, out of its slab. */
-async function contentOf({ content, read }: Queued): Promise<Uint8Array> {
-  const [ref] = content.refs;
-  if (ref === undefined) return new Uint8Array();
-  const item = await bench.queue.items.readItem(ref.id);
-  expect(item?.kind).toBe('slab');
-  const slab = proveSlab(ref.id, item?.sealed ?? new Uint8Array());
-  return openPiece(slab, ref, content.piece, read?.keys[0] ?? new Uint8Array(32));
-}
-
-const slabNames = (drafts: Iterable<Queued>) =>
+const slabNames = (drafts: Iterable<QueuedFile>) =>
   new Set(
     [...drafts].map(({ content: { refs } }) => Buffer.from(refs[0]?.id ?? []).toString('hex')),
   );

@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ChunkId } from '@aliquot/proto';
 import { openNames } from '@aliquot/shared/commit/open-names';
 import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
+import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -101,6 +103,48 @@ describe('the files of one slab', () => {
     await putTogether(queue, many(255));
     await putSlab(queue, sampleSlab(names));
     expect(await records()).toEqual([255, 3]);
+  });
+
+  test('I-A1, I-A10: are not lost by a disk that is full at any write, of their slab, of the record that they share, or of the block that is signed', async () => {
+    const files = sampleSlab(names);
+    let full = false;
+    let writesLeft = 0;
+    const port = faultyFiles(nodeDisk, ({ operation }) => {
+      if (full && /^(write|open:(updateOrCreate|createNew)|mkdir)$/.test(operation)) {
+        writesLeft -= 1;
+        return writesLeft < 0 ? { fail: 'ENOSPC' } : undefined;
+      }
+      return undefined;
+    });
+    const refused = { put: 0, sync: 0, sign: 0 };
+    for (let fits = 0; fits === 0 || writesLeft < 0; fits += 1) {
+      await queue.close();
+      folder.remove();
+      folder = temporaryFolder();
+      queue = await openQueue(folder.dir, { port });
+      full = true;
+      writesLeft = fits;
+      const twice = async (step: keyof typeof refused, run: () => Promise<unknown>) => {
+        try {
+          return await run();
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'FILE_NO_SPACE' });
+          refused[step] += 1;
+          full = false;
+          return run();
+        }
+      };
+      await twice('put', () => putSlab(queue, files));
+      await twice('sync', () => queue.sync());
+      const commit = await twice('sign', () => queue.outbox.nextCommit(testSigner()));
+      full = false;
+      expect(commit).toMatchObject({ entries: 3 });
+      expect((await queue.items.readItem(files[0]?.items[0]?.id as ChunkId))?.kind).toBe('slab');
+      expect(await lostPaths()).toEqual([]);
+      expect(await isSound()).toBe(true);
+    }
+    expect(refused.put + refused.sync).toBeGreaterThan(0);
+    expect(refused.sign).toBeGreaterThan(0);
   });
 });
 
