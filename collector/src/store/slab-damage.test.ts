@@ -2,8 +2,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asVaultId, decodeSlab, pieceOf } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { describe, expect, test } from 'vitest';
 import { catalogRows } from '../../testing/store/copies.ts';
 import { check, codes, type FsckLab, lab, recordAt } from '../../testing/store/fsck-lab.ts';
@@ -168,5 +170,58 @@ describe('P2 P6 I-C15 a slab', () => {
     expect(codes((await check(place)).findings)).not.toContain('piece-missing');
     const live = await catalogRows(place.vaultDir);
     expect(live.length).toBeGreaterThan(0);
+  });
+
+  test('I-C1 that lies there with holes and comes again from one agent is synced before the commit of another relies on it', async () => {
+    const place = await lab();
+    const { world, agent } = place;
+    const files = agent.small(small);
+    const slab = files[0]?.items[0];
+    if (slab === undefined) throw new Error('no slab');
+    const other = await opened(place, async (vault) => {
+      await agent.back(vault, files);
+      const second = await world.agent(vault, 'gc-7');
+      await second.back(vault, second.small(small).slice(0, 1));
+      return second;
+    });
+    const dir = join(place.vaultDir, 'packs');
+    const vaultId = asVaultId(world.descriptor.vaultId);
+    const packs = await DiskPacks.open(dir, vaultId, { files: nodeFiles, random: world.random });
+    const live: PutItem[] = [];
+    for (const { pack } of packs.packs())
+      for await (const rows of packs.rows(pack))
+        for (const { id, place: at } of rows) live.push({ id, ...(await packs.read(id, at)) });
+    const before = packs.packs().map(({ pack }) => pack);
+    await packs.remove(before.at(-1) ?? 0);
+    await packs.put(live.map((item) => (item.kind === 'slab' ? without(slab, 2, 3) : item)));
+    for (const pack of before.slice(0, -1)) await packs.remove(pack);
+    await packs.sync();
+    await packs.close();
+
+    const counting = faultyFiles(nodeDisk, () => undefined);
+    const store = await openCollector(place.dir, world.ports({ files: counting }));
+    try {
+      const vault = store.vault(world.descriptor.vaultId);
+      if (vault === undefined) throw new Error('no vault');
+      const flushed = async (run: () => Promise<unknown>) => {
+        const from = counting.steps.length;
+        await run();
+        return counting.steps
+          .slice(from)
+          .flatMap(({ operation, path }) => (/sync/.test(operation) ? [path] : []));
+      };
+      const built = other.build(other.small(small).map(({ draft }) => draft));
+      const commit = () => vault.intake.commit(other.agentId, built.bytes, world.clock.now);
+      expect(await commit()).toEqual({ type: 'missing', ids: [slab.id] });
+      expect(await flushed(() => vault.intake.putChunks(agent.lineageId, [slab]))).toEqual([]);
+      const paths = await flushed(async () =>
+        expect(await commit()).toMatchObject({ type: 'accepted' }),
+      );
+      expect(paths).toMatchObject(
+        [/\.pack$/, /\.history$/].map((end) => expect.stringMatching(end)),
+      );
+    } finally {
+      await store.close();
+    }
   });
 });

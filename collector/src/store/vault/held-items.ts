@@ -8,7 +8,7 @@ import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { PackExtent, PackItem, PackStore } from '../packs/pack-store.ts';
 import { piecesIn } from '../packs/slab-pieces.ts';
-import { applyItems, prefetchItems } from './apply-items.ts';
+import { applyItems, itemRowOf, prefetchItems } from './apply-items.ts';
 import type { Parts } from './core-load.ts';
 
 /**
@@ -187,7 +187,7 @@ export class HeldItems {
       return [{ id, kind, place, pieces: piecesIn(kind, bytes) }];
     });
     this.#puts += 1;
-    if (this.#isAnyGone) this.#returnedPuts = this.#puts;
+    if (this.#isAnyGone || (await fillsHoles(change, items))) this.#returnedPuts = this.#puts;
     await this.take(change, placed);
     if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
   }
@@ -225,6 +225,13 @@ export class HeldItems {
     }
     change.commit();
   }
+}
+
+/** Whether one of these items is a slab that packs held with holes only. */
+async function fillsHoles(change: CatalogChange, items: readonly PackItem[]): Promise<boolean> {
+  for (const { id, kind } of items)
+    if (kind === 'slab' && slabIn(await itemRowOf(change, id))?.here !== undefined) return true;
+  return false;
 }
 
 function ownedName(lineageId: LineageId, id: ChunkId): string {
