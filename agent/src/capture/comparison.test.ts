@@ -1,23 +1,47 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Platform } from '@aliquot/proto';
 import { type SeededRandom, seededSource } from '@aliquot/shared/testing/random';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Bench, openBench, systemError } from '../../testing/capture/bench.ts';
 import { cacheSecret, collect, keys } from '../../testing/queue/support.ts';
 import { encodeColumns, type KnownRow, packKnown } from '../queue/log/known-block.ts';
 import { CONTENT_TAG_BYTES } from '../queue/log/payloads.ts';
-import { type BytePath, isWithin, pathBytes } from '../source/paths.ts';
+import {
+  type BytePath,
+  isWithin,
+  orderOf,
+  pathBytes,
+  separator,
+  separatorOf,
+} from '../source/paths.ts';
 import { oddTimeProblem, problemOf } from '../source/problem.ts';
-import { compileRules } from '../source/rules.ts';
+import { type CompiledRules, compileRules } from '../source/rules.ts';
 import { nodeSource } from '../source/source-port.ts';
 import type { Found } from '../source/walk.ts';
+import { systemSource } from '../source/windows-source.ts';
 import { Comparisons } from './compare-worker.ts';
 import type { FoundItem } from './comparison.ts';
 import { Comparison, type Difference } from './comparison.ts';
 import type { CompareRequest } from './host.ts';
 import { WorkerHost } from './worker-host.ts';
 
-const rules = compileRules({ exclude: [], folderResults: ['*.D'], leaveOut: ['/r/own'] });
+/** A system, by its separator and the rules of a walk there. */
+interface System {
+  readonly platform: Platform;
+  readonly separator: string;
+  readonly root: BytePath;
+  readonly rules: CompiledRules;
+}
+
+function systemOf(platform: Platform): System {
+  const separator = separatorOf(platform);
+  const root = `${separator}r`;
+  const leaveOut = [`${root}${separator}own`];
+  const rules = compileRules({ exclude: [], folderResults: ['*.D'], leaveOut }, platform);
+  return { platform, separator, root, rules };
+}
+
 const locked = () => problemOf(systemError('EACCES'), 'folder');
 
 /** What is at a path, and what was known of it. */
@@ -28,8 +52,8 @@ interface Case {
   readonly known: boolean;
 }
 
-function itemOf({ path, folder, now }: Case): FoundItem {
-  const result = rules.resultOf(path, '/r', folder);
+function itemOf({ path, folder, now }: Case, { rules, root }: System): FoundItem {
+  const result = rules.resultOf(path, root, folder);
   const isMember = result !== undefined && (result !== path || folder);
   return {
     type: 'item',
@@ -44,9 +68,9 @@ function itemOf({ path, folder, now }: Case): FoundItem {
   };
 }
 
-function rowOf(one: Case): KnownRow {
+function rowOf(one: Case, system: System): KnownRow {
   const path = pathBytes(one.path);
-  const { stat, resultPathLength } = itemOf({ ...one, now: 'same' });
+  const { stat, resultPathLength } = itemOf({ ...one, now: 'same' }, system);
   const { kind, size, mtimeNs, ctimeNs, ino, mode } = stat;
   if (kind === 'special') throw new Error('none is');
   const contentTag = new Uint8Array(CONTENT_TAG_BYTES).fill(one.folder ? 0 : 1);
@@ -61,41 +85,43 @@ function rowOf(one: Case): KnownRow {
 }
 
 /** Some tree, in the order of its paths, with folder results in one another and beside others. */
-function someCases(random: SeededRandom): Case[] {
+function someCases(random: SeededRandom, { separator, root, platform }: System): Case[] {
   const cases = new Map<BytePath, Case>();
   const odds = random.pick([0.02, 0.3]);
   const add = (path: BytePath, folder: boolean): void => {
     if (cases.has(path)) return;
     const other = random.pick(['changed', 'missing', folder ? 'blind' : 'odd'] as const);
-    const now = random.chance(odds) && path !== '/r' ? other : 'same';
+    const now = random.chance(odds) && path !== root ? other : 'same';
     cases.set(path, { path, folder, now, known: now === 'missing' || !random.chance(odds) });
   };
-  add('/r', true);
-  const folders = ['/r'];
+  add(root, true);
+  const folders = [root];
   for (let count = 4 + random.below(20); count > 0; count -= 1) {
-    const name = random.pick(['run.D', 'run.D.D', 'a', 'run', 'a b', '\xff', 'own', 'x.D']);
-    const folder = `${random.pick(folders)}/${name}`;
+    const name = random.pick(['run.D', 'run.D.D', 'a', 'run', 'a b', '\xc3\xa9', 'own', 'x.D']);
+    const folder = `${random.pick(folders)}${separator}${name}`;
     add(folder, true);
     folders.push(folder);
     for (let file = random.below(60); file > 0; file -= 1)
-      add(`${folder}/${random.pick(['f', 'run.D', ' '])}${random.below(50)}`, false);
+      add(`${folder}${separator}${random.pick(['f', 'run.D', ' '])}${random.below(50)}`, false);
   }
-  return [...cases.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const order = ({ path }: Case) => orderOf(path, platform);
+  return [...cases.values()].sort((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
 /** As a walk would: nothing below what is missing, blind or left out. */
-function walked(cases: readonly Case[]): Found[] {
+function walked(cases: readonly Case[], system: System): Found[] {
+  const { rules, platform } = system;
   const closed: BytePath[] = [];
   const found: Found[] = [];
   for (const one of cases) {
-    if (closed.some((folder) => isWithin(one.path, folder))) continue;
+    if (closed.some((folder) => isWithin(one.path, folder, platform))) continue;
     if (one.now === 'missing' || rules.excluded(one.path)) {
       closed.push(one.path);
       continue;
     }
     if (one.now === 'odd')
       found.push({ type: 'problem', path: one.path, problem: oddTimeProblem() });
-    found.push(itemOf(one));
+    found.push(itemOf(one, system));
     if (one.now !== 'blind') continue;
     closed.push(one.path);
     found.push({ type: 'problem', path: one.path, problem: locked() });
@@ -104,7 +130,8 @@ function walked(cases: readonly Case[]): Found[] {
 }
 
 /** What there is to tell, found the plain way. */
-function expected(cases: readonly Case[], found: readonly Found[]): string[] {
+function expected(cases: readonly Case[], found: readonly Found[], system: System): string[] {
+  const { rules, separator, platform } = system;
   const known = new Set(cases.filter((one) => one.known).map(({ path }) => path));
   const told = found.map((one) => {
     if (one.type !== 'item') return `${one.type} ${one.path}`;
@@ -116,9 +143,15 @@ function expected(cases: readonly Case[], found: readonly Found[]): string[] {
     one.type === 'problem' && one.problem.code !== 'odd-time' ? [one.path] : [],
   );
   const isOwn = (path: BytePath) =>
-    path.split('/').some((_, at, all) => rules.excluded(all.slice(0, at + 1).join('/')));
+    path
+      .split(separator)
+      .some((_, at, all) => rules.excluded(all.slice(0, at + 1).join(separator)));
   for (const path of known)
-    if (!seen.has(path) && !isOwn(path) && !blind.some((folder) => isWithin(path, folder)))
+    if (
+      !seen.has(path) &&
+      !isOwn(path) &&
+      !blind.some((folder) => isWithin(path, folder, platform))
+    )
       told.push(`absent ${path}`);
   return told;
 }
@@ -135,13 +168,15 @@ function compared(
   found: readonly Found[],
   wanted: readonly BytePath[] | undefined,
   random: SeededRandom,
+  system: System,
 ): Difference[] {
   const comparison = new Comparison(
     found[Symbol.iterator]() as Iterator<Found, void, void>,
-    { root: '/r', nowMs: 1e13, wanted },
-    rules,
+    { root: system.root, nowMs: 1e13, wanted },
+    system.rules,
+    system.platform,
   );
-  const rows = cases.filter(({ known }) => known).map(rowOf);
+  const rows = cases.filter(({ known }) => known).map((one) => rowOf(one, system));
   const all: Difference[] = [];
   for (let steps = 0; steps < 10_000; steps += 1) {
     const { differences, wants, last } = comparison.step();
@@ -159,101 +194,110 @@ function compared(
 
 const bySorted = (words: readonly string[]): string[] => [...words].sort();
 
-describe('a comparison of a walk with blocks of known files', () => {
-  test.each(Array.from({ length: 40 }, (_, seed) => seed))(
-    'tells what the plain way tells, of everything or of what is wanted (seed %i)',
-    (seed) => {
-      const random = seededSource(`comparison ${seed}`);
-      const cases = someCases(random);
-      const found = walked(cases);
-      const all = compared(cases, found, undefined, random);
-      expect(bySorted(all.map(words))).toEqual(bySorted(expected(cases, found)));
+describe.each(['posix', 'windows'] as const)(
+  'a comparison of a walk with blocks of known files, on %s',
+  (platform) => {
+    const system = systemOf(platform);
+    const { rules, root, separator } = system;
+    test.each(Array.from({ length: 40 }, (_, seed) => seed))(
+      'tells what the plain way tells, of everything or of what is wanted (seed %i)',
+      (seed) => {
+        const random = seededSource(`comparison ${seed}`);
+        const cases = someCases(random, system);
+        const found = walked(cases, system);
+        const all = compared(cases, found, undefined, random, system);
+        expect(bySorted(all.map(words))).toEqual(bySorted(expected(cases, found, system)));
 
-      const wanted = cases.filter(() => random.chance(0.03)).map(({ path }) => path);
-      const some = compared(cases, found, wanted, random);
-      const told = some.filter((one) => one.type !== 'alike' && one.type !== 'same').map(words);
-      const others = all.filter((one) => one.type !== 'same').map(words);
-      expect(told).toEqual(others);
-      // Nothing is forgotten: what is not told is counted.
-      const sames = (list: readonly Difference[]) =>
-        list.filter((one) => one.type === 'same').map(({ item }) => item);
-      const alike = some.filter((one) => one.type === 'alike').map((one) => one.alike);
-      const folders = alike.flatMap((one) => one.folders);
-      const isFile = ({ stat }: FoundItem) => stat.kind === 'file';
-      const counted = alike.reduce((sum, { files }) => sum + files, 0);
-      const bytes = alike.reduce((sum, one) => sum + one.bytes, 0);
-      const files = sames(all).filter(isFile);
-      const toldFiles = sames(some).filter(isFile);
-      expect(toldFiles.length + counted).toBe(files.length);
-      const sizes = (items: readonly FoundItem[]) =>
-        items.reduce((sum, { stat }) => sum + stat.size, 0);
-      expect(sizes(toldFiles) + bytes).toBe(sizes(files));
-      const toldFolders = [...sames(some).filter((item) => !isFile(item)), ...folders];
-      expect(bySorted(toldFolders.map(({ path }) => path))).toEqual(
-        bySorted(
+        const wanted = cases.filter(() => random.chance(0.03)).map(({ path }) => path);
+        const some = compared(cases, found, wanted, random, system);
+        const told = some.filter((one) => one.type !== 'alike' && one.type !== 'same').map(words);
+        const others = all.filter((one) => one.type !== 'same').map(words);
+        expect(told).toEqual(others);
+        // Nothing is forgotten: what is not told is counted.
+        const sames = (list: readonly Difference[]) =>
+          list.filter((one) => one.type === 'same').map(({ item }) => item);
+        const alike = some.filter((one) => one.type === 'alike').map((one) => one.alike);
+        const folders = alike.flatMap((one) => one.folders);
+        const isFile = ({ stat }: FoundItem) => stat.kind === 'file';
+        const counted = alike.reduce((sum, { files }) => sum + files, 0);
+        const bytes = alike.reduce((sum, one) => sum + one.bytes, 0);
+        const files = sames(all).filter(isFile);
+        const toldFiles = sames(some).filter(isFile);
+        expect(toldFiles.length + counted).toBe(files.length);
+        const sizes = (items: readonly FoundItem[]) =>
+          items.reduce((sum, { stat }) => sum + stat.size, 0);
+        expect(sizes(toldFiles) + bytes).toBe(sizes(files));
+        const toldFolders = [...sames(some).filter((item) => !isFile(item)), ...folders];
+        expect(bySorted(toldFolders.map(({ path }) => path))).toEqual(
+          bySorted(
+            sames(all)
+              .filter((item) => !isFile(item))
+              .map(({ path }) => path),
+          ),
+        );
+        // What is wanted is told, and of a folder result either all, in the order of the walk, or none.
+        const isTold = new Set(sames(some).map(({ path }) => path));
+        for (const { path } of sames(all))
+          if (wanted.includes(path)) expect(isTold).toContain(path);
+        const resultOf = ({ path, resultPathLength }: FoundItem) => path.slice(0, resultPathLength);
+        const results = new Set(
           sames(all)
-            .filter((item) => !isFile(item))
-            .map(({ path }) => path),
-        ),
-      );
-      // What is wanted is told, and of a folder result either all, in the order of the walk, or none.
-      const isTold = new Set(sames(some).map(({ path }) => path));
-      for (const { path } of sames(all)) if (wanted.includes(path)) expect(isTold).toContain(path);
-      const resultOf = ({ path, resultPathLength }: FoundItem) => path.slice(0, resultPathLength);
-      const results = new Set(
-        sames(all)
-          .map(resultOf)
-          .filter((result) => result !== ''),
-      );
-      const hasChanged = new Set(
-        all.flatMap((one) => {
-          if (one.type === 'put') return [resultOf(one.item)];
-          if (one.type !== 'absent') return [];
-          return [rules.resultOf(one.path, '/r', false) ?? ''];
-        }),
-      );
-      for (const result of results) {
-        const members = sames(all).filter((item) => resultOf(item) === result);
-        const those = sames(some).filter((item) => resultOf(item) === result);
-        if (those.length > 0) expect(those).toEqual(members);
-        else expect(wanted).not.toContain(result);
-        if (hasChanged.has(result)) expect(those).toEqual(members);
-      }
-    },
-  );
-
-  test('a step ends after some thousand files, so that what else the worker does goes on', () => {
-    const cases: Case[] = Array.from({ length: 5000 }, (_, at) => ({
-      ...{ path: at === 0 ? '/r' : `/r/${String(at).padStart(5, '0')}`, folder: at === 0 },
-      ...{ now: 'same', known: true },
-    }));
-    let looked = 0;
-    const items = (function* (): Generator<Found, void, void> {
-      for (const one of cases) {
-        looked += 1;
-        yield itemOf(one);
-      }
-    })();
-    const comparison = new Comparison(items, { root: '/r', nowMs: 1e13, wanted: [] }, rules);
-    comparison.give(
-      packKnown(cases.map(rowOf)).map(({ bytes }) => bytes),
-      true,
+            .map(resultOf)
+            .filter((result) => result !== ''),
+        );
+        const hasChanged = new Set(
+          all.flatMap((one) => {
+            if (one.type === 'put') return [resultOf(one.item)];
+            if (one.type !== 'absent') return [];
+            return [rules.resultOf(one.path, root, false) ?? ''];
+          }),
+        );
+        for (const result of results) {
+          const members = sames(all).filter((item) => resultOf(item) === result);
+          const those = sames(some).filter((item) => resultOf(item) === result);
+          if (those.length > 0) expect(those).toEqual(members);
+          else expect(wanted).not.toContain(result);
+          if (hasChanged.has(result)) expect(those).toEqual(members);
+        }
+      },
     );
-    for (let steps = 0, last = false; !last; steps += 1) {
-      const before = looked;
-      last = comparison.step().last;
-      expect(looked - before).toBeLessThanOrEqual(1024);
-      expect(steps).toBeLessThan(10);
-    }
-    expect(looked).toBe(5000);
-  });
-});
+
+    test('a step ends after some thousand files, so that what else the worker does goes on', () => {
+      const cases: Case[] = Array.from({ length: 5000 }, (_, at) => ({
+        path: at === 0 ? root : `${root}${separator}${String(at).padStart(5, '0')}`,
+        folder: at === 0,
+        ...{ now: 'same', known: true },
+      }));
+      let looked = 0;
+      const items = (function* (): Generator<Found, void, void> {
+        for (const one of cases) {
+          looked += 1;
+          yield itemOf(one, system);
+        }
+      })();
+      const comparison = new Comparison(items, { root, nowMs: 1e13, wanted: [] }, rules, platform);
+      comparison.give(
+        packKnown(cases.map((one) => rowOf(one, system))).map(({ bytes }) => bytes),
+        true,
+      );
+      for (let steps = 0, last = false; !last; steps += 1) {
+        const before = looked;
+        last = comparison.step().last;
+        expect(looked - before).toBeLessThanOrEqual(1024);
+        expect(steps).toBeLessThan(10);
+      }
+      expect(looked).toBe(5000);
+    });
+  },
+);
 
 describe('in a worker', () => {
   let bench: Bench;
   let host: WorkerHost;
   beforeEach(async () => {
     bench = await openBench();
+    // As the worker reads: on Windows with attributes.
+    bench.through(await systemSource());
     host = new WorkerHost({ vault: keys, cacheSecret });
   });
   afterEach(async () => {
@@ -266,7 +310,7 @@ describe('in a worker', () => {
   });
   const known = () => {
     const at = pathBytes(bench.root);
-    return bench.queue.ledger.knownBlocks(at, Buffer.concat([at, Buffer.from('/')]));
+    return bench.queue.ledger.knownBlocks(at, Buffer.concat([at, Buffer.from(separator)]));
   };
 
   test('a comparison tells the same as in this thread', async () => {

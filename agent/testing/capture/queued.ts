@@ -3,6 +3,7 @@
 import type { Content, ReadPart } from '@aliquot/proto';
 import { openPiece, proveSlab } from '@aliquot/shared/content/slab';
 import type { CommitRequest } from '../../src/queue/outbox/outbox.ts';
+import { separator } from '../../src/source/paths.ts';
 import { testSigner } from '../queue/support.ts';
 import type { Bench } from './bench.ts';
 
@@ -13,7 +14,7 @@ export interface QueuedFile {
   readonly size: number;
 }
 
-/** The files of the next commit, by their paths below the watched folder. */
+/** The files of the next commit, by their paths below the watched folder, written with `/`. */
 export async function queuedFiles({ queue, data }: Bench): Promise<Map<string, QueuedFile>> {
   const drafts = new Map<string, QueuedFile>();
   const signer = testSigner();
@@ -24,7 +25,8 @@ export async function queuedFiles({ queue, data }: Bench): Promise<Map<string, Q
           drafts.set(
             Buffer.from(list.path)
               .toString()
-              .slice(data.length + 1),
+              .slice(data.length + 1)
+              .replaceAll(separator, '/'),
             {
               content,
               read,
