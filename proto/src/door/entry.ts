@@ -18,6 +18,7 @@ import type {
 } from '../types.ts';
 import { codec } from './codec.ts';
 import { inlineContent, plainSizeOf } from './common.ts';
+import { pieceDraftBytes } from './draft-writer.ts';
 import { checked, type Field, object, optional, refusal } from './field.ts';
 import { v1 } from './generated.ts';
 import {
@@ -106,8 +107,7 @@ const readPart: Field<ReadPart> = object<ReadPart>(
   { impliedVersion: true },
 );
 
-/** A version in the unsent queue, in clear: only ever stored sealed under a batch key. */
-export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<EntryDraft>(
+const drafts = codec<EntryDraft>(
   'EntryDraft',
   v1.EntryDraft,
   checked(
@@ -157,3 +157,13 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
   ),
   { maxBytes: MAX_DRAFT_BYTES },
 );
+
+/**
+ * A version in the unsent queue, in clear: only ever stored sealed under a batch key. @throws FormatError
+ */
+export function encodeEntryDraft(draft: EntryDraft): Uint8Array {
+  return pieceDraftBytes(draft) ?? drafts.encode(draft);
+}
+
+/** The checked draft. @throws FormatError and nothing else, whatever the bytes are. */
+export const decodeEntryDraft: (bytes: Uint8Array) => EntryDraft = drafts.decode;

@@ -56,7 +56,7 @@ test('what is kept is bounded: the oldest items and drafts go first', () => {
   expect(kept.length).toBeLessThan(13_000);
   expect(kept.at(-1)).toBe(tiny.at(-1));
   const { draft } = sample('/data/one');
-  for (let entry = 1; entry <= 4097; entry += 1) recent.putDrafts(entry, [{ draft, bytes: 1 }]);
+  for (let entry = 1; entry <= 8193; entry += 1) recent.putDrafts(entry, [{ draft, bytes: 1 }]);
   expect([recent.drafts(1), recent.drafts(2)]).toEqual([undefined, [{ draft, bytes: 1 }]]);
 });
 

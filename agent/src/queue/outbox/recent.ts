@@ -12,8 +12,8 @@ const MOST_ITEM_BYTES = 12 * 1024 * 1024;
 const ITEM_OVERHEAD_BYTES = 1024;
 /** From here on it is worth sending them, and the listener is called. */
 const FRESH_BYTES = 1024 * 1024;
-/** Versions whose drafts are kept: one commit. */
-const MOST_DRAFTS = 4096;
+/** Versions whose drafts are kept: those of a commit that is due, and of the next that comes in. */
+const MOST_DRAFTS = 2 * 4096;
 
 /**
  * What was put lately and is sent soon, so that it is not read back from the disk, opened and
