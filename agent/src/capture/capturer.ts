@@ -1,6 +1,8 @@
 import type { EntryDraft } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
+import type { PutEnds, PutVersion } from '../queue/intake/intake.ts';
 import type { ContentCache, FileReferences, KnownFiles } from '../queue/ledger/ledger.ts';
+import type { KnownStat } from '../queue/log/facts.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BytePath, pathBytes } from '../source/paths.ts';
 import { streamsProblem } from '../source/problem.ts';
@@ -22,7 +24,7 @@ import { CaptureStopped, throwIfStopped } from './stop.ts';
 import type { CaptureOutcome, CaptureTask, PutTask } from './task.ts';
 import { claimedMs } from './times.ts';
 import type { Run, UnderWay } from './under-way.ts';
-import type { CaptureJob, CaptureResult } from './window.ts';
+import type { CapturedFile, CaptureJob, CaptureResult } from './window.ts';
 
 /** A batch consists of whole runs, and ends with the one that gives it as many files or bytes. */
 const BATCH_FILES = 512;
@@ -88,7 +90,7 @@ export class Capturer {
    * a window of the file at hand: that file, and the ones read with it, are then not recorded, and
    * what was finished before is. Tasks must come by `unlessStopped`.
    */
-  async run(tasks: AsyncIterable<CaptureTask>, signal?: AbortSignal): Promise<void> {
+  async run(tasks: AsyncIterable<readonly CaptureTask[]>, signal?: AbortSignal): Promise<void> {
     try {
       await this.#run(tasks, signal);
     } catch (error) {
@@ -98,7 +100,10 @@ export class Capturer {
     await this.#queue.sync();
   }
 
-  async #run(tasks: AsyncIterable<CaptureTask>, signal: AbortSignal | undefined): Promise<void> {
+  async #run(
+    tasks: AsyncIterable<readonly CaptureTask[]>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const taken = this.#underWay.begin();
     const runs = new Runs();
     let batch: FileTask[] = [];
@@ -116,18 +121,20 @@ export class Capturer {
     };
     const isFullBatch = () => batch.length >= BATCH_FILES || bytes >= BATCH_BYTES;
     try {
-      for await (const task of tasks) {
-        throwIfStopped(signal);
-        if (task.type === 'gone') await this.#gone(task);
-        else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
-        else {
-          const { path, stat } = task.item;
-          const run = runs.next({ path, size: stat.size, class: task.source.class });
-          if (isFullBatch() && batch.at(-1)?.run !== run) await turn();
-          batch.push({ task, run });
-          taken.add(resultOf(task));
-          bytes += stat.size;
-          if (isFullBatch() && runs.ended) await turn();
+      for await (const found of tasks) {
+        for (const task of found) {
+          throwIfStopped(signal);
+          if (task.type === 'gone') await this.#gone(task);
+          else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
+          else {
+            const { path, stat } = task.item;
+            const run = runs.next({ path, size: stat.size, class: task.source.class });
+            if (isFullBatch() && batch.at(-1)?.run !== run) await turn();
+            batch.push({ task, run });
+            taken.add(resultOf(task));
+            bytes += stat.size;
+            if (isFullBatch() && runs.ended) await turn();
+          }
         }
       }
       throwIfStopped(signal);
@@ -159,6 +166,13 @@ export class Capturer {
       await this.#onRead(this.readBytes);
     };
     const owner: WindowOwner = {
+      endedTogether: (files, put) => {
+        const tasks = files.map(({ job }) => batch[job]?.task);
+        if (!this.#areSimplyNew(tasks, files)) return undefined;
+        return this.#putNew(tasks, files, put).then(() => {
+          for (const task of tasks) taken.done(resultOf(task));
+        });
+      },
       classOf: (job) => batch[job]?.task.source.class,
       isNew: (file) => {
         const task = batch[file.job]?.task;
@@ -173,15 +187,11 @@ export class Capturer {
     const guard = this.#queue.intake.capture();
     try {
       for (const [job, { task, run }] of batch.entries()) {
-        if (admitted[job] === true)
-          jobs.push({
-            job,
-            path: task.item.path,
-            run,
-            growing: task.completion === 'growing',
-            ...(mayHaveGrown(task) ? await this.#growth(task) : {}),
-          });
-        else {
+        if (admitted[job] === true) {
+          const growing = task.completion === 'growing';
+          const plain = { job, path: task.item.path, run, growing };
+          jobs.push(mayHaveGrown(task) ? { ...plain, ...(await this.#growth(task)) } : plain);
+        } else {
           await this.#full(task, task.item.stat);
           taken.done(resultOf(task));
         }
@@ -212,6 +222,56 @@ export class Capturer {
     return { growth };
   }
 
+  /** Whether nothing is to be said of these files but that there is a version of each. */
+  #areSimplyNew(
+    tasks: readonly (PutTask | undefined)[],
+    files: readonly CapturedFile[],
+  ): tasks is readonly PutTask[] {
+    return (
+      this.#references.files === 0 &&
+      tasks.every((task) => task !== undefined && task.known === undefined) &&
+      files.every(({ stat, sha256 }) => stat.streams === undefined && sha256.length > 0)
+    );
+  }
+
+  async #putNew(
+    tasks: readonly PutTask[],
+    files: readonly CapturedFile[],
+    put: (versions: readonly PutVersion[]) => Promise<PutEnds>,
+  ): Promise<void> {
+    const versions = tasks.map((task, at) => {
+      const file = files[at] as CapturedFile;
+      const known = knownOf(task, file);
+      return { draft: this.#fileDraft(task, file, known), known };
+    });
+    const ends = await put(versions);
+    for (const [at, task] of tasks.entries()) {
+      const { stat } = files[at] as CapturedFile;
+      const error = ends[at];
+      if (error === undefined) {
+        const told = this.#onOutcome({ type: 'version', task, size: stat.size });
+        if (told !== undefined) await told;
+      } else if (isFull(error)) await this.#full(task, stat);
+      else throw error;
+    }
+  }
+
+  #fileDraft(
+    task: PutTask,
+    { stat, sha256, content, keys }: CapturedFile,
+    known: KnownStat,
+  ): EntryDraft {
+    const isWhole = sha256.length > 0;
+    const atRest = task.completion === 'growing' ? 'assumed' : task.completion;
+    return {
+      ...draftOf(this.#pathKey, task, known),
+      completion: isWhole ? atRest : 'growing',
+      size: stat.size,
+      content,
+      read: { sha256, keys },
+    };
+  }
+
   async #ended(task: PutTask, result: CaptureResult, sink: VersionSink | undefined): Promise<void> {
     const { path } = task.item;
     if (result.type === 'problem')
@@ -219,7 +279,6 @@ export class Capturer {
     if (result.type === 'vanished') return this.#onOutcome({ type: 'vanished', task, path });
     const { stat } = result;
     if (result.type === 'refused') return this.#full(task, stat);
-    const isWhole = result.sha256.length > 0;
     const known = knownOf(task, result);
     const before = task.known;
     if (before !== undefined && sameVersion(before, known)) {
@@ -232,17 +291,7 @@ export class Capturer {
       await this.#references.settled(known.path, known.size, known.mtimeNs);
       return this.#onOutcome({ type: 'same', task, size: stat.size });
     }
-    const draft: EntryDraft = {
-      ...draftOf(this.#pathKey, task, known),
-      completion: isWhole
-        ? task.completion === 'growing'
-          ? 'assumed'
-          : task.completion
-        : 'growing',
-      size: stat.size,
-      content: result.content,
-      read: { sha256: result.sha256, keys: result.keys },
-    };
+    const draft = this.#fileDraft(task, result, known);
     if (this.#references.files > 0)
       await this.#references.captures(known.path, known.size, known.mtimeNs);
     // What was captured while it grew mixes two states, perhaps: that is said before the whole one
@@ -312,5 +361,5 @@ function resultOf({ item }: PutTask): BytePath {
 function candidate({ item, known, source }: PutTask): Candidate {
   const { size, mtimeNs } = item.stat;
   const knownSize = known?.kind === 'file' ? known.size : 0;
-  return { path: pathBytes(item.path), class: source.class, size, mtimeNs, knownSize };
+  return { path: item.path, class: source.class, size, mtimeNs, knownSize };
 }

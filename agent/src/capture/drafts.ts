@@ -65,7 +65,7 @@ export function draftOf(
       mtimeNs: known.mtimeNs,
       mode: platform === 'posix' ? known.mode : 0,
       attributes: platform === 'posix' ? 0 : known.mode,
-      linkTarget: Buffer.from(item.linkTarget, 'latin1'),
+      linkTarget: item.linkTarget === '' ? noBytes : Buffer.from(item.linkTarget, 'latin1'),
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Capture, QueueIntake } from '../queue/intake/intake.ts';
+import type { Capture, PutEnds, PutVersion, QueueIntake } from '../queue/intake/intake.ts';
 import type { ContentCache } from '../queue/ledger/ledger.ts';
 import { QueueError } from '../queue/log/errors.ts';
 import type { QueuedItem } from '../queue/log/facts.ts';
@@ -40,6 +40,14 @@ export interface WindowOwner {
    * unless something else has to be recorded first.
    */
   ended(result: CaptureResult, sink: VersionSink | undefined): Promise<void>;
+  /**
+   * The same for all files of a slab at once, when each of them is simply a new version; undefined
+   * when they have to end one by one. `put` puts their versions in their order.
+   */
+  endedTogether(
+    files: readonly CapturedFile[],
+    put: (versions: readonly PutVersion[]) => Promise<PutEnds>,
+  ): Promise<void> | undefined;
   /** Source bytes were read. */
   read(bytes: number): Promise<void>;
 }
@@ -117,20 +125,23 @@ export class WindowIntake implements CaptureExchange {
     put.catch((error: unknown) => {
       failed = error;
     });
-    await this.#handOn(files, {
-      keepGrowth: (state) => capture.keepGrowth(state),
-      putVersion: async (draft, known) => {
-        try {
-          await capture.putShared(draft, known, slab);
-        } catch (error) {
-          // What failed first has ended the capture, so this is why nothing behind it is taken.
-          failed ??= error;
-          throw hasEnded(error) ? failed : error;
-        }
-      },
-      // One file that needs no version ends nothing for its neighbours.
-      abort: () => undefined,
-    });
+    const putAll = async (versions: readonly PutVersion[]): Promise<PutEnds> =>
+      (await capture.putShared(versions, slab)).map((error) => {
+        if (error === undefined) return undefined;
+        // What failed first has ended the capture, so this is why nothing behind it is taken.
+        failed ??= error;
+        return hasEnded(error) ? failed : error;
+      });
+    await (this.#owner.endedTogether(files, putAll) ??
+      this.#handOn(files, {
+        keepGrowth: (state) => capture.keepGrowth(state),
+        putVersion: async (draft, known) => {
+          const [error] = await putAll([{ draft, known }]);
+          if (error !== undefined) throw error;
+        },
+        // One file that needs no version ends nothing for its neighbours.
+        abort: () => undefined,
+      }));
     this.#slabs.delete(capture);
     capture.abort();
     if (!isFull(failed)) await put;

@@ -67,12 +67,13 @@ export class ProblemBook {
    * A version of the path was captured: the queue forgets its problem with that, which is right
    * unless the problem is about all below it.
    */
-  async captured(path: BytePath): Promise<void> {
+  captured(path: BytePath): Promise<void> | undefined {
     const known = this.#known.get(path);
-    if (known === undefined) return;
+    if (known === undefined) return undefined;
     if (outlivesCapture(known.code)) return this.#queue.ledger.setProblem(pathBytes(path), known);
     this.#known.delete(path);
     this.#changes += 1;
+    return undefined;
   }
 
   /** Ends the problem of a path; with `code`, only one of that kind. */

@@ -2,6 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { QueueIntake } from '../queue/intake/intake.ts';
 import type { FileReferences } from '../queue/ledger/ledger.ts';
 import type { FileReference, LostReason } from '../queue/log/facts.ts';
+import type { BytePath } from '../source/paths.ts';
 import { claimedMs } from './times.ts';
 
 /**
@@ -9,7 +10,7 @@ import { claimedMs } from './times.ts';
  * already.
  */
 export interface Candidate {
-  readonly path: Uint8Array;
+  readonly path: BytePath;
   readonly class: string;
   readonly size: number;
   readonly mtimeNs: bigint;
@@ -35,7 +36,7 @@ export class ReferenceBook {
   readonly #queue: ReferenceQueue;
   readonly #clock: Clock;
   /** Files that did not even fit into an empty queue, with the state that was tried. */
-  readonly #tried = new Map<string, string>();
+  readonly #tried = new Map<BytePath, string>();
 
   constructor(queue: ReferenceQueue, clock: Clock) {
     this.#queue = queue;
@@ -101,12 +102,11 @@ export class ReferenceBook {
     return this.files === 0 ? undefined : this.#queue.references.get(path);
   }
 
-  #tryOnce(path: Uint8Array, state: string): boolean {
+  #tryOnce(path: BytePath, state: string): boolean {
     if (this.#queue.intake.pending().entries > 0) return false;
-    const key = Buffer.from(path).toString('latin1');
-    if (this.#tried.get(key) === state) return false;
+    if (this.#tried.get(path) === state) return false;
     if (this.#tried.size >= MOST_TRIED) this.#tried.clear();
-    this.#tried.set(key, state);
+    this.#tried.set(path, state);
     return true;
   }
 }

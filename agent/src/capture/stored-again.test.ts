@@ -107,11 +107,11 @@ async function slabsOf(files: readonly MemoryFile[], threads = 1): Promise<Slabs
   const outcomes: string[] = [];
   const capturer = new Capturer(parts, ({ type }) => void outcomes.push(type));
   await capturer.run(
-    (async function* tasks(): AsyncGenerator<PutTask> {
+    (async function* tasks(): AsyncGenerator<readonly PutTask[]> {
       for (const file of files) {
         const found = { path: file.path, stat: statOf(file), linkTarget: '', resultPathLength: 0 };
         const item = { type: 'item' as const, ...found };
-        yield { type: 'put', source, item, known: undefined, completion: 'assumed' };
+        yield [{ type: 'put', source, item, known: undefined, completion: 'assumed' }];
       }
     })(),
   );

@@ -218,11 +218,11 @@ async function captureAll(
   let toldMs = Number.NEGATIVE_INFINITY;
   let latest: BytePath | undefined;
   const ahead = totals ? new CountAhead(agent, roots) : undefined;
-  const progress = async (bytes: number): Promise<void> => {
+  const progress = (bytes: number): Promise<void> | undefined => {
     const nowMs = clock.nowMs();
-    if (Math.abs(nowMs - toldMs) < PROGRESS_MS) return;
+    if (Math.abs(nowMs - toldMs) < PROGRESS_MS) return undefined;
     toldMs = nowMs;
-    await emit({
+    return emit({
       event: 'progress',
       files: tally.files,
       bytes: Math.max(bytes, tally.bytes),
@@ -231,14 +231,23 @@ async function captureAll(
     });
   };
   const vanished = new Set<BytePath>();
-  const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
-    if (outcome.type === 'vanished') vanished.add(outcome.path);
+  const onOutcome = (outcome: CaptureOutcome): Promise<void> | undefined => {
     countOutcome(tally, outcome);
-    if (outcome.type === 'version') {
-      latest = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
-      await problems.captured(latest);
-      if (outcome.beside !== undefined) await named(latest, outcome.beside, true);
-    }
+    if (outcome.type !== 'version') return onOther(outcome);
+    const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
+    latest = path;
+    const ended = problems.captured(path);
+    const { beside } = outcome;
+    // A hundred thousand times nothing is to be waited for.
+    if (ended === undefined && beside === undefined) return progress(0);
+    return (async () => {
+      await ended;
+      if (beside !== undefined) await named(path, beside, true);
+      await progress(0);
+    })();
+  };
+  const onOther = async (outcome: CaptureOutcome): Promise<void> => {
+    if (outcome.type === 'vanished') vanished.add(outcome.path);
     if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
       tally.failed -= 1; // counted by `named`

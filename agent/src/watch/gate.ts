@@ -68,6 +68,13 @@ interface Go {
 export async function* settled(
   changes: AsyncIterable<Change>,
   parts: GateParts,
+): AsyncGenerator<readonly CaptureTask[], void, void> {
+  for await (const task of settledTasks(changes, parts)) yield [task];
+}
+
+async function* settledTasks(
+  changes: AsyncIterable<Change>,
+  parts: GateParts,
 ): AsyncGenerator<CaptureTask, void, void> {
   const { source, settler } = parts;
   const startedMs = parts.nowMs();
@@ -209,23 +216,20 @@ export async function* immediate(
     alike: (alike: Alike) => void;
     problem: (path: BytePath, problem: Problem) => Promise<void>;
   },
-): AsyncGenerator<CaptureTask, void, void> {
+): AsyncGenerator<readonly CaptureTask[], void, void> {
   for await (const batch of changes) {
+    const tasks: CaptureTask[] = [];
     for (const change of batch) {
-      if (change.type === 'put')
-        yield {
-          type: 'put',
-          source,
-          item: change.item,
-          known: change.known,
-          completion: 'assumed',
-        };
-      else if (change.type === 'gone')
-        yield { type: 'gone', source, path: change.path, known: change.known };
+      if (change.type === 'put') {
+        const { item, known } = change;
+        tasks.push({ type: 'put', source, item, known, completion: 'assumed' });
+      } else if (change.type === 'gone')
+        tasks.push({ type: 'gone', source, path: change.path, known: change.known });
       else if (change.type === 'problem') await on.problem(change.path, change.problem);
       else if (change.type === 'alike') on.alike(change.alike);
       else on.same(change.item);
     }
+    yield tasks;
   }
 }
 

@@ -56,7 +56,7 @@ export async function captureReferences(
 async function* waiting(
   parts: ReferencePassParts,
   signal: AbortSignal,
-): AsyncGenerator<CaptureTask, void, void> {
+): AsyncGenerator<readonly CaptureTask[], void, void> {
   const { queue, references } = parts;
   const hasSpace = spaceOf(queue.intake);
   for await (const reference of queue.references.list()) {
@@ -72,7 +72,7 @@ async function* waiting(
     if (presence === 'unknown') continue;
     if (presence === 'gone') {
       const known = await queue.ledger.known(reference.path);
-      if (known !== undefined) yield { type: 'gone', source, path, known };
+      if (known !== undefined) yield [{ type: 'gone', source, path, known }];
       else await references.gone(reference.path);
     } else {
       const change = await lookAgain(parts, source, path);
@@ -87,13 +87,15 @@ async function* waiting(
         if (parts.onChanged !== undefined && !isAsReferred(reference, change))
           parts.onChanged(path);
         else
-          yield {
-            type: 'put',
-            source,
-            item: change.item,
-            known: change.known,
-            completion: 'assumed',
-          };
+          yield [
+            {
+              type: 'put',
+              source,
+              item: change.item,
+              known: change.known,
+              completion: 'assumed',
+            },
+          ];
       }
     }
   }

@@ -204,11 +204,11 @@ export async function putSlab(queue: Queue, files: readonly SlabSample[]): Promi
   const [item] = files[0]?.items ?? [];
   // As capture does: at once, and what the slab fails of fails its versions too.
   const put = item === undefined ? Promise.resolve() : capture.putItem(item);
-  const versions = files.map(({ draft, known, slab }) => capture.putShared(draft, known, slab));
-  await Promise.allSettled([put, ...versions]);
+  const ends = capture.putShared(files, files[0]?.slab);
+  await Promise.allSettled([put, ends]);
   capture.abort();
   await put;
-  await Promise.all(versions);
+  for (const error of await ends) if (error !== undefined) throw error;
 }
 
 /** A file that is a piece of a slab. */

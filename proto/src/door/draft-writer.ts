@@ -177,12 +177,18 @@ function folded(tag: number, value: bigint): void {
   let low = Number(fold & 0xfff_ffffn);
   let middle = Number((fold >> 28n) & 0xfff_ffffn);
   const high = Number(fold >> 56n);
-  if (middle === 0 && high === 0) return varint(low);
+  if (middle === 0 && high === 0) {
+    varint(low);
+    return;
+  }
   for (let index = 0; index < 4; index += 1, low >>>= 7) {
     out[at] = (low & 127) | 128;
     at += 1;
   }
-  if (high === 0) return varint(middle);
+  if (high === 0) {
+    varint(middle);
+    return;
+  }
   for (let index = 0; index < 4; index += 1, middle >>>= 7) {
     out[at] = (middle & 127) | 128;
     at += 1;

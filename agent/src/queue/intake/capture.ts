@@ -5,7 +5,7 @@ import { QueueError } from '../log/errors.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
 import { firstHeldSegment, lowestHold } from '../log/held-segments.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
-import type { Capture, WholeSlab } from './intake.ts';
+import type { Capture, PutEnds, PutVersion, WholeSlab } from './intake.ts';
 
 const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
 /**
@@ -18,12 +18,11 @@ const MOST_BLOCK_PAIRS = 4096;
 /** What a capture asks of the queue; each runs in the queue's serial section. */
 export interface CaptureSink {
   putItem(capture: QueueCapture, item: QueuedItem): Promise<void>;
-  putVersion(
+  putVersions(
     capture: QueueCapture,
-    draft: EntryDraft,
-    known: KnownStat | undefined,
-    slab?: WholeSlab,
-  ): Promise<void>;
+    versions: readonly PutVersion[],
+    slab: WholeSlab | undefined,
+  ): Promise<PutEnds>;
   ended(capture: QueueCapture): void;
 }
 
@@ -95,16 +94,17 @@ export class QueueCapture implements Capture {
     if (!this.#open) throw captureEnded();
     this.#open = false;
     try {
-      await this.#host.putVersion(this, draft, known);
+      const [error] = await this.#host.putVersions(this, [{ draft, known }], undefined);
+      if (error !== undefined) throw error;
     } finally {
       this.#host.ended(this);
     }
   }
 
-  putShared(draft: EntryDraft, known: KnownStat | undefined, slab?: WholeSlab): Promise<void> {
+  async putShared(versions: readonly PutVersion[], slab: WholeSlab | undefined): Promise<PutEnds> {
     return this.#open
-      ? this.#host.putVersion(this, draft, known, slab)
-      : Promise.reject(captureEnded());
+      ? this.#host.putVersions(this, versions, slab)
+      : versions.map(() => captureEnded());
   }
 
   abort(): void {

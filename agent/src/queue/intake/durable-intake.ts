@@ -13,7 +13,7 @@ import type { Applied } from '../log/apply.ts';
 import type { Joined, QueueCore, Turn } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueueEvents } from '../log/events.ts';
-import type { KnownStat, QueuedItem } from '../log/facts.ts';
+import type { QueuedItem } from '../log/facts.ts';
 import { isProved } from '../log/formats.ts';
 import {
   decodeCommitPlace,
@@ -30,6 +30,8 @@ import type {
   Capture,
   Onward,
   PendingCounts,
+  PutEnds,
+  PutVersion,
   QueueIntake,
   QueueUsage,
   SpaceLeft,
@@ -60,15 +62,34 @@ interface Step extends Joined {
 }
 
 /** A version in its turn, until the record that it shares is appended. */
-interface GatheredVersion {
+interface GatheredVersion extends PutVersion {
   readonly capture: QueueCapture;
-  readonly draft: EntryDraft;
-  readonly known: KnownStat | undefined;
   readonly slab: WholeSlab | undefined;
   /** The encoded draft. */
   readonly bytes: Uint8Array;
-  resolve(): void;
-  reject(error: unknown): void;
+  readonly puts: Puts;
+  /** Its place among those that were put with it. */
+  readonly at: number;
+}
+
+/** Versions that were put with one call, until all of them have ended. */
+class Puts {
+  readonly #ends: unknown[];
+  readonly #tell: (ends: PutEnds) => void;
+  #open: number;
+
+  constructor(count: number, tell: (ends: PutEnds) => void) {
+    this.#ends = new Array(count);
+    this.#tell = tell;
+    this.#open = count;
+  }
+
+  /** `error` undefined: the version is put. */
+  end(at: number, error: unknown): void {
+    this.#ends[at] = error;
+    this.#open -= 1;
+    if (this.#open === 0) this.#tell(this.#ends);
+  }
 }
 
 const NOTHING = new Uint8Array(0);
@@ -81,6 +102,8 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   #oldestMs: number | undefined;
   /** Versions of this turn; empty between turns. */
   #gathered: GatheredVersion[] = [];
+  /** What their drafts take. */
+  #gatheredBytes = 0;
   readonly #turn: Turn<Step> = {
     before: (steps) => this.#find(steps),
     after: () => this.#putGathered(),
@@ -178,18 +201,47 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     });
   }
 
-  putVersion(
+  putVersions(
     capture: QueueCapture,
-    draft: EntryDraft,
-    known: KnownStat | undefined,
-    slab?: WholeSlab,
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#step(undefined, reject, async () => {
-        const bytes = await this.#admit(capture, draft, known);
-        await this.#gather({ capture, draft, known, slab, bytes, resolve, reject });
+    versions: readonly PutVersion[],
+    slab: WholeSlab | undefined,
+  ): Promise<PutEnds> {
+    return new Promise((resolve) => {
+      const puts = new Puts(versions.length, resolve);
+      let next = 0;
+      const failed = (error: unknown): void => {
+        while (next < versions.length) puts.end(next++, error);
+      };
+      this.#step(undefined, failed, async () => {
+        for (; next < versions.length; next += 1) {
+          const version = versions[next] as PutVersion;
+          const error = await this.#putOne({ ...version, capture, slab, puts, at: next });
+          if (error !== undefined) puts.end(next, error);
+        }
       });
     });
+  }
+
+  /** Gathers a version for which there is space; else why it is not. */
+  async #putOne(version: Omit<GatheredVersion, 'bytes'>): Promise<unknown> {
+    const { core } = this.#parts;
+    try {
+      // The one before may have met a full disk.
+      const waiting = core.ready();
+      if (waiting !== undefined) await waiting;
+      const { capture, draft, slab } = version;
+      const bytes = encodedDraft(version);
+      // That a file is gone is a fact without bytes: always taken (I-A10).
+      const room = bytes.length + this.#gatheredBytes;
+      if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, room))
+        await this.#requireSpace(capture, draft.class, room);
+      if (!this.#sharesRecord(draft.class, bytes.length, slab)) await this.#putGathered();
+      this.#gathered.push({ ...version, bytes });
+      this.#gatheredBytes += bytes.length;
+      return undefined;
+    } catch (error) {
+      return core.told(error);
+    }
   }
 
   ended(capture: QueueCapture): void {
@@ -212,7 +264,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       reject,
       run: async () => {
         try {
-          // An earlier step of this turn may have met a full disk.
+          // So may an earlier step of this turn.
           const waiting = core.ready();
           if (waiting !== undefined) await waiting;
           await run(work.found);
@@ -272,67 +324,40 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     if (item.named === true) onward.itemPut(item);
   }
 
-  /** The encoded draft of a version for which there is space. */
-  async #admit(
-    capture: QueueCapture,
-    draft: EntryDraft,
-    known: KnownStat | undefined,
-  ): Promise<Uint8Array> {
-    requireOpen(capture);
-    const path = draft.list.path;
-    if (
-      (known === undefined) !== (draft.kind === 'gone') ||
-      (known !== undefined && !equalBytes(known.path, path))
-    ) {
-      throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
-    }
-    const encoded = encodeEntryDraft(draft);
-    // That a file is gone is a fact without bytes: always taken (I-A10).
-    const bytes = encoded.length + this.#gatheredBytes();
-    if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, bytes))
-      await this.#requireSpace(capture, draft.class, bytes);
-    return encoded;
-  }
-
   /** Versions that are put in a row share a record, as far as they fit. */
-  async #gather(version: GatheredVersion): Promise<void> {
+  #sharesRecord(className: string, bytes: number, slab: WholeSlab | undefined): boolean {
     const first = this.#gathered[0];
-    if (
-      first !== undefined &&
-      (first.draft.class !== version.draft.class ||
-        this.#gathered.length + this.#needed(version) > MOST_ROWS ||
-        this.#gatheredBytes() + version.bytes.length > MOST_DRAFTS_BYTES)
-    )
-      await this.#putGathered();
-    this.#gathered.push(version);
+    return (
+      first === undefined ||
+      (first.draft.class === className &&
+        this.#gathered.length + this.#needed(slab) <= MOST_ROWS &&
+        this.#gatheredBytes + bytes <= MOST_DRAFTS_BYTES)
+    );
   }
 
   /** Pieces of one slab stand together where they can: then its key stands for theirs. */
-  #needed({ slab }: GatheredVersion): number {
+  #needed(slab: WholeSlab | undefined): number {
     if (slab === undefined || this.#gathered.at(-1)?.slab === slab) return 1;
     return Math.min(slab.pieces, MOST_ROWS);
-  }
-
-  #gatheredBytes(): number {
-    return this.#gathered.reduce((sum, { bytes: { length } }) => sum + length, 0);
   }
 
   /** Appends what was gathered; whoever put it hears how that ended. Does not reject. */
   async #putGathered(): Promise<void> {
     // A start after a full disk has ended captures, and nobody knows whether their items are there.
     const gathered = this.#gathered.filter((version) => {
-      if (version.capture.dropped) version.reject(captureEnded());
+      if (version.capture.dropped) version.puts.end(version.at, captureEnded());
       return !version.capture.dropped;
     });
     this.#gathered = [];
+    this.#gatheredBytes = 0;
     if (gathered.length === 0) return;
+    let told: unknown;
     try {
       await this.#putVersions(gathered);
-      for (const { resolve } of gathered) resolve();
     } catch (error) {
-      const told = this.#parts.core.told(error);
-      for (const { reject } of gathered) reject(told);
+      told = this.#parts.core.told(error);
     }
+    for (const { puts, at } of gathered) puts.end(at, told);
   }
 
   async #putVersions(versions: readonly GatheredVersion[]): Promise<void> {
@@ -408,6 +433,19 @@ export class DurableIntake implements QueueIntake, CaptureSink {
  */
 function requireOpen(capture: QueueCapture): void {
   if (capture.dropped) throw captureEnded();
+}
+
+/** The draft of a version that may be put. */
+function encodedDraft({ capture, draft, known }: Omit<GatheredVersion, 'bytes'>): Uint8Array {
+  requireOpen(capture);
+  const { path } = draft.list;
+  if (
+    (known === undefined) !== (draft.kind === 'gone') ||
+    (known !== undefined && known.path !== path && !equalBytes(known.path, path))
+  ) {
+    throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
+  }
+  return encodeEntryDraft(draft);
 }
 
 /** When the oldest version without a receipt was captured. */

@@ -74,13 +74,23 @@ export interface Capture {
    */
   putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
   /**
-   * As `putVersion`, for one of several versions that need the same items, as files of one slab do:
-   * the capture stays open until it is aborted, which leaves alone what was put by then. The items'
-   * bytes count for the first of them. `QUEUE_FULL` ends it.
+   * As `putVersion`, for several versions that need the same items, as files of one slab do: the
+   * capture stays open until it is aborted, which leaves alone what was put by then. The items'
+   * bytes count for the first of them. Tells of each version, in order, what stopped it; undefined:
+   * nothing, it is put. `QUEUE_FULL` ends the capture for all behind it.
    */
-  putShared(draft: EntryDraft, known: KnownStat | undefined, slab?: WholeSlab): Promise<void>;
+  putShared(versions: readonly PutVersion[], slab: WholeSlab | undefined): Promise<PutEnds>;
   abort(): void;
 }
+
+/** A version as it is put, with what the next scan compares with. */
+export interface PutVersion {
+  readonly draft: EntryDraft;
+  readonly known: KnownStat | undefined;
+}
+
+/** How the puts of versions ended: the error, or undefined. */
+export type PutEnds = readonly unknown[];
 
 /** The slab whose pieces are put, each time the same object. */
 export interface WholeSlab {

@@ -183,10 +183,10 @@ async function applyVersions(index: IndexStore, at: Position, head: VersionHead)
   state.pendingEntries += count;
   pend(index, itemBytes, [{ name, bytes: itemBytes }], 1);
   const unreferenced: Uint8Array[] = [];
-  for (const { path } of rows) {
-    index.problems.del(path);
-    if (await removeReference(index, path)) unreferenced.push(path);
-  }
+  for (const { path } of rows) index.problems.del(path);
+  // Nearly always there is none at all, and then nobody waits for the disk.
+  if (state.referenceFiles > 0)
+    for (const { path } of rows) if (await removeReference(index, path)) unreferenced.push(path);
   return unreferenced.length > 0 ? { unreferenced } : nothingApplied;
 }
 
@@ -356,8 +356,6 @@ async function applyReference(index: IndexStore, reference: FileReference): Prom
 
 /** Stages the removal of a path's reference; false when there is none. */
 async function removeReference(index: IndexStore, path: Uint8Array): Promise<boolean> {
-  // Nearly always there is none at all, and then nobody waits for the disk.
-  if (index.state.referenceFiles === 0) return false;
   const value = await index.get(rawKey('r', path));
   if (value === undefined) return false;
   const { size, settledAtMs } = decodeReference(value);
