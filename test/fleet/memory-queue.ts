@@ -117,6 +117,7 @@ export class MemoryQueue implements SessionQueue {
       predecessor,
       forkedFrom: undefined,
       drafts,
+      results: new Map(),
     });
     const commit = { sequence, hash, bytes, entries: drafts.length };
     this.#commits.push(commit);

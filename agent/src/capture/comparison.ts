@@ -203,7 +203,11 @@ export class Comparison {
     const isAway = one.stat.away === true;
     const isSame =
       known !== undefined &&
-      (isAway ? isSameAway(one.stat, known) : isUnchanged(one.stat, known, this.#compared.nowMs));
+      (isAway
+        ? isSameAway(one.stat, known)
+        : isUnchanged(one.stat, known, this.#compared.nowMs) &&
+          // A rule made it a member of a result since: its version has to say so.
+          (one.resultPathLength === 0 || one.resultPathLength === known.resultPathLength));
     if (isSame) this.#same(one, known, order);
     else if (isAway) this.#out.push({ type: 'problem', path: one.path, problem: notHereProblem() });
     else {

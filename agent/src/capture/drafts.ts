@@ -110,6 +110,8 @@ export function sameVersion(before: KnownFile, now: KnownStat): boolean {
     before.size === now.size &&
     before.mtimeNs === now.mtimeNs &&
     before.mode === now.mode &&
+    // Else it has become a member of a result.
+    (now.resultPathLength === 0 || now.resultPathLength === before.resultPathLength) &&
     Buffer.compare(before.contentTag, now.contentTag) === 0
   );
 }

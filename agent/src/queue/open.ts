@@ -1,5 +1,6 @@
 import { Holds } from './intake/capture.ts';
 import { DurableIntake } from './intake/durable-intake.ts';
+import { DurableResults } from './intake/durable-results.ts';
 import { segmentBytesFor } from './intake/space.ts';
 import { DurableLedger } from './ledger/durable-ledger.ts';
 import { DurableLosses } from './ledger/durable-losses.ts';
@@ -47,6 +48,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
       heldAgain: () => intake.heldAgain(),
     });
     const intake = new DurableIntake({ core, holds, references, events, onward: outbox, options });
+    const results = new DurableResults({ core, append: (draft) => intake.putResult(draft) });
     // What every start does, also the one after a full disk: earlier captures have ended.
     const begin = async (): Promise<void> => {
       intake.endAll();
@@ -61,7 +63,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
       await core.change(async () => undefined);
     });
     return {
-      ...{ intake, ledger, references, losses, outbox },
+      ...{ intake, results, ledger, references, losses, outbox },
       ...{ items: outbox.items, chain: outbox.chain, epochs: outbox.epochs },
       rebuilt: files.rebuilt,
       sync: () =>

@@ -3,6 +3,7 @@ import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { Random } from '@aliquot/shared/ports';
 import type { QueueIntake } from './intake/intake.ts';
 import type { SpaceOptions } from './intake/meter.ts';
+import type { FolderResults } from './intake/results.ts';
 import type { FileReferences, Ledger, Losses } from './ledger/ledger.ts';
 import type { QueueEvent } from './log/events.ts';
 import type { CommitChain, Outbox, QueuedItems, SweepEpochs } from './outbox/outbox.ts';
@@ -31,6 +32,7 @@ import type { CommitChain, Outbox, QueuedItems, SweepEpochs } from './outbox/out
  */
 export interface Queue {
   readonly intake: QueueIntake;
+  readonly results: FolderResults;
   readonly ledger: Ledger;
   readonly references: FileReferences;
   readonly losses: Losses;

@@ -2,6 +2,7 @@ import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { Capturer } from '../capture/capturer.ts';
 import type { Alike, FoundItem } from '../capture/comparison.ts';
+import { ResultLook } from '../capture/results.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { CaptureOutcome } from '../capture/task.ts';
@@ -231,7 +232,9 @@ async function captureAll(
     });
   };
   const vanished = new Set<BytePath>();
+  let results: ResultLook | undefined;
   const onOutcome = (outcome: CaptureOutcome): Promise<void> | undefined => {
+    results?.ended(outcome);
     countOutcome(tally, outcome);
     if (outcome.type !== 'version') return onOther(outcome);
     const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
@@ -263,6 +266,8 @@ async function captureAll(
   try {
     for (const { source, at, acceptGone } of roots) {
       const sweep = problems.sweep(at);
+      const folders = await ResultLook.begin(queue, source, at);
+      results = folders;
       const on = {
         same: (item: FoundItem) => {
           countSame(tally, item);
@@ -279,16 +284,20 @@ async function captureAll(
         source,
         nowMs: startedMs,
         at: path,
-        wanted: problems.pathsWith('streams'),
+        wanted: [...problems.pathsWith('streams'), ...folders.owed],
       });
       const capture = (what: Look): Promise<void> =>
-        capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
+        capturer.run(
+          immediate(unlessStopped(scanBatches(what), signal), source, folders, on),
+          signal,
+        );
       await capture({ ...look(at), onExcluded: () => undefined, acceptGone });
       for (let again = 1; again <= LOOKS_AGAIN && vanished.size > 0; again += 1) {
         const moved = [...vanished];
         vanished.clear();
         for (const path of moved) await capture(look(path));
       }
+      if (!signal.aborted) await folders.write(clock.nowMs());
       for (const path of vanished) await named(path, changingProblem(LOOKS_AGAIN), true);
       vanished.clear();
       // What is missing stays named, also for later questions: even if all that is known is safe,

@@ -24,6 +24,7 @@ it('a commit says of each member of a folder result to which it belongs, by the 
     predecessor: NO_PREDECESSOR,
     forkedFrom: undefined,
     drafts,
+    results: new Map(),
   });
   const { rows } = verifyCommit(bytes, {
     vaultId: identity.descriptor.vaultId,

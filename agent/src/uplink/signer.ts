@@ -1,11 +1,12 @@
-import type { ListPart, ResultId, TreeHead } from '@aliquot/proto';
-import { sealDrafts } from '@aliquot/shared/commit/block-seal';
+import type { Entry, EntryDraft, ListPart, ResultId, TreeHead } from '@aliquot/proto';
+import { type RowDraft, sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit } from '@aliquot/shared/commit/commit';
 import { wipe } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, recipientsOf } from '../identity/identity.ts';
-import type { CommitSigner } from '../queue/outbox/outbox.ts';
+import type { CommitRequest, CommitSigner } from '../queue/outbox/outbox.ts';
+import { resultRow } from '../queue/outbox/results.ts';
 
 /**
  * Signs the queue's versions into commits of this agent's chain, each naming the newest verified
@@ -22,13 +23,9 @@ export function commitSigner(
   const { vaultId, agentId } = identity.certificate.binding;
   const { chunkerVersion, encoderVersion } = identity.keys.parameters;
   return {
-    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) => {
-      const resultIdOf = resultIds(identity.pathKey);
-      const own = drafts.map((draft) => ({
-        ...draft,
-        fileId: fileIdFor(identity.pathKey, draft.list.path),
-        resultId: resultIdOf(draft.list),
-      }));
+    resultIdOf: (root) => resultIdFor(identity.pathKey, root),
+    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts, results }) => {
+      const own = ownRows(identity.pathKey, drafts, results);
       const blocks = sealDrafts(own, random);
       try {
         return buildCommit(
@@ -54,6 +51,34 @@ export function commitSigner(
       }
     },
   };
+}
+
+/**
+ * Drafts with the ids that this path key makes, and the rows of results behind their members. Test
+ * only: a signer without an identity makes them too.
+ */
+export function ownRows(
+  pathKey: Uint8Array,
+  drafts: CommitRequest['drafts'],
+  results: CommitRequest['results'],
+): (EntryDraft | RowDraft)[] {
+  const resultIdOf = resultIds(pathKey);
+  const own: (EntryDraft | RowDraft)[] = [];
+  const entryAt = (slot: number): Entry | undefined => {
+    const draft = own[slot];
+    return draft === undefined || 'row' in draft ? undefined : draft;
+  };
+  for (const [slot, draft] of drafts.entries()) {
+    if (draft.kind !== 'result') {
+      const fileId = fileIdFor(pathKey, draft.list.path);
+      own.push({ ...draft, fileId, resultId: resultIdOf(draft.list) });
+      continue;
+    }
+    const members = results.get(slot);
+    if (members === undefined) throw new Error('a result comes without its members');
+    own.push(resultRow(draft, members, entryAt));
+  }
+  return own;
 }
 
 /** The id of the folder result that a path lies in. Members follow each other: one HMAC serves many. */

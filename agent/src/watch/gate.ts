@@ -1,12 +1,11 @@
-import { createHash, type Hash } from 'node:crypto';
 import type { Completion } from '@aliquot/proto';
 import type { Change } from '../capture/compare.ts';
 import type { Alike, FoundItem } from '../capture/comparison.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
-import { resultPath } from '../capture/scan.ts';
+import { type FolderUnit, FolderUnits, type ResultLook } from '../capture/results.ts';
 import type { CaptureTask } from '../capture/task.ts';
 import type { KnownFile } from '../queue/ledger/ledger.ts';
-import { type BytePath, orderOf, separator } from '../source/paths.ts';
+import type { BytePath } from '../source/paths.ts';
 import { isBeside, type Problem } from '../source/problem.ts';
 import type { Source } from '../source/source.ts';
 import type { Settler } from './settle.ts';
@@ -14,6 +13,8 @@ import type { Settler } from './settle.ts';
 export interface GateParts {
   readonly source: Source;
   readonly settler: Settler;
+  /** The folder results of this look: hears of those that go through. */
+  readonly results: ResultLook;
   readonly nowMs: () => number;
   /**
    * Whether the file system's change stamps can be believed (not on Windows, where open files get
@@ -42,15 +43,6 @@ export interface GateParts {
 
 type Seen = Extract<Change, { type: 'put' | 'same' }>;
 
-interface FolderUnit {
-  readonly hash: Hash;
-  changed: boolean;
-  found: boolean;
-  newestMs: number;
-}
-
-const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
-
 /** How a result is captured: `whole`, for it was captured as it was before, and now rests. */
 interface Go {
   readonly completion: Completion;
@@ -76,10 +68,9 @@ async function* settledTasks(
   changes: AsyncIterable<Change>,
   parts: GateParts,
 ): AsyncGenerator<CaptureTask, void, void> {
-  const { source, settler } = parts;
+  const { source, settler, results } = parts;
   const startedMs = parts.nowMs();
-  const open = new Map<BytePath, FolderUnit>();
-  const ready: { folder: BytePath; go: Go }[] = [];
+  const ready: { folder: BytePath; go: Go; seen: string }[] = [];
 
   const stampOf = (ctimeMs: number): number | undefined =>
     parts.trustStamps ? ctimeMs : undefined;
@@ -101,19 +92,19 @@ async function* settledTasks(
       ? { completion: 'growing', whole: false }
       : undefined;
   };
-  const close = (folder: BytePath, unit: FolderUnit): void => {
-    open.delete(folder);
-    if (!unit.changed && !settler.isGrowing(folder)) {
+  const units = new FolderUnits((folder: BytePath, unit: FolderUnit): void => {
+    if (!unit.changed && !settler.isGrowing(folder) && !results.isOwed(folder)) {
       settler.forget(folder, startedMs);
       return;
     }
+    const seen = unit.seen.digest();
     const go = unit.found
-      ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs))
+      ? judge(folder, seen, stampOf(unit.newestMs))
       : judge(folder, 'gone', undefined);
     if (go === undefined) return;
-    ready.push({ folder, go });
+    ready.push({ folder, go, seen });
     parts.onReady(folder, true);
-  };
+  });
   /** Of a folder that grows, what has not changed for long is at rest by itself. */
   const completionOf = ({ completion }: Go, item: FoundItem): Completion => {
     if (completion !== 'growing') return completion;
@@ -135,14 +126,6 @@ async function* settledTasks(
       whole: go.whole,
     };
   };
-  const unitOf = (folder: BytePath): FolderUnit => {
-    let unit = open.get(folder);
-    if (unit === undefined) {
-      unit = { hash: createHash('sha256'), changed: false, found: false, newestMs: 0 };
-      open.set(folder, unit);
-    }
-    return unit;
-  };
 
   for await (const change of changes) {
     if (change.type === 'alike') {
@@ -151,30 +134,20 @@ async function* settledTasks(
       continue;
     }
     const path = change.type === 'put' || change.type === 'same' ? change.item.path : change.path;
-    for (const [folder, unit] of open)
-      if (orderOf(path) >= orderOf(folder) + afterSeparator) close(folder, unit);
     if (change.type === 'problem') {
       // What comes with it is judged by itself.
-      if (!isBeside(change.problem.code)) settler.forget(path, startedMs);
+      if (!isBeside(change.problem.code)) {
+        settler.forget(path, startedMs);
+        results.blind(path);
+      }
       await parts.onProblem(path, change.problem);
       continue;
     }
     if (change.type === 'same') parts.onSame(change.item);
     if (change.type !== 'gone' && change.item.stat.kind === 'directory')
       parts.onFolder(change.item);
-    const length =
-      change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
-    if (length > 0) {
-      const unit = unitOf(resultPath(path, length));
-      unit.changed ||= change.type !== 'same';
-      if (change.type === 'gone') parts.onWaiting(path);
-      else {
-        const { stat } = change.item;
-        unit.found = true;
-        unit.newestMs = Math.max(unit.newestMs, ctimeMs(change.item));
-        unit.hash.update(`${path}\0${stat.kind} ${stat.size} ${stat.mtimeNs}\n`, 'latin1');
-        if (change.type === 'put') parts.onWaiting(path);
-      }
+    if (units.see(change)) {
+      if (change.type !== 'same') parts.onWaiting(path);
     } else if (change.type === 'same' && !(settler.isGrowing(path) && isReadAgain(change.known)))
       settler.forget(path, startedMs);
     else if (change.type === 'gone') {
@@ -190,11 +163,13 @@ async function* settledTasks(
       if (go !== undefined) yield put(go, change);
     }
   }
-  for (const [folder, unit] of open) close(folder, unit);
-  for (const { folder, go } of ready) {
+  units.end();
+  for (const { folder, go, seen } of ready) {
     for await (const change of parts.rescan(folder)) {
-      if (change.type === 'problem') await parts.onProblem(change.path, change.problem);
-      else if (change.type === 'gone') {
+      if (change.type === 'problem') {
+        if (!isBeside(change.problem.code)) results.blind(change.path);
+        await parts.onProblem(change.path, change.problem);
+      } else if (change.type === 'gone') {
         if (go.completion !== 'growing')
           yield { type: 'gone', source, path: change.path, known: change.known };
       } else if (
@@ -203,6 +178,7 @@ async function* settledTasks(
       )
         yield put(go, change);
     }
+    results.judged(folder, seen, go.completion);
     parts.onReady(folder, false);
   }
 }
@@ -211,26 +187,34 @@ async function* settledTasks(
 export async function* immediate(
   changes: AsyncIterable<readonly Change[]>,
   source: Source,
+  results: ResultLook,
   on: {
     same: (item: FoundItem) => void;
     alike: (alike: Alike) => void;
     problem: (path: BytePath, problem: Problem) => Promise<void>;
   },
 ): AsyncGenerator<readonly CaptureTask[], void, void> {
+  const units = new FolderUnits((folder, { changed, seen }) => {
+    if (changed || results.isOwed(folder)) results.judged(folder, seen.digest(), 'assumed');
+  });
   for await (const batch of changes) {
     const tasks: CaptureTask[] = [];
     for (const change of batch) {
+      if (change.type !== 'alike' && change.type !== 'problem') units.see(change);
       if (change.type === 'put') {
         const { item, known } = change;
         tasks.push({ type: 'put', source, item, known, completion: 'assumed' });
       } else if (change.type === 'gone')
         tasks.push({ type: 'gone', source, path: change.path, known: change.known });
-      else if (change.type === 'problem') await on.problem(change.path, change.problem);
-      else if (change.type === 'alike') on.alike(change.alike);
+      else if (change.type === 'problem') {
+        if (!isBeside(change.problem.code)) results.blind(change.path);
+        await on.problem(change.path, change.problem);
+      } else if (change.type === 'alike') on.alike(change.alike);
       else on.same(change.item);
     }
     yield tasks;
   }
+  units.end();
 }
 
 /**

@@ -4,6 +4,7 @@ import type { FoundItem } from '../capture/comparison.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';
+import { ResultLook, type ResultQueue } from '../capture/results.ts';
 import { type Look, resultPath, scan } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { CaptureTask } from '../capture/task.ts';
@@ -22,7 +23,7 @@ import { addTally, countAlike, countOutcome, countSame, newTally, type Tally } f
 
 export interface SourceWatchParts {
   readonly host: CaptureHost;
-  readonly queue: CapturerQueue & { readonly ledger: KnownFiles };
+  readonly queue: CapturerQueue & ResultQueue & { readonly ledger: KnownFiles };
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
   readonly places: PlaceBook;
@@ -187,9 +188,11 @@ export class SourceWatch {
     const tally = newTally();
     const sweep = problems.sweep(at);
     const unsettled = new Map<BytePath, number>();
+    const results = await ResultLook.begin(queue, this.source, at);
     const capturer = new Capturer(
       { host, queue, references, underWay, pathKey, clock },
       async (outcome) => {
+        results.ended(outcome);
         // It moved between the look and the read: look again soon.
         if (outcome.type === 'vanished') this.touch(outcome.path);
         if (outcome.type === 'version') {
@@ -210,6 +213,7 @@ export class SourceWatch {
     const parts: GateParts = {
       source: this.source,
       settler: this.#settler,
+      results,
       nowMs: () => clock.nowMs(),
       trustStamps,
       onSame: (item) => {
@@ -233,13 +237,15 @@ export class SourceWatch {
       this.excluded = excluded;
     };
     // A look at one result is short; a scan must not tell of a million files that are as they were.
-    const whole = { onExcluded, wanted: this.#wanted() };
+    const whole = { onExcluded, wanted: [...this.#wanted(), ...results.owed] };
     const look = { ...this.#lookAt(at), ...(at === this.source.root ? whole : {}) };
     try {
       await capturer.run(settled(unlessStopped(scan(look), signal), parts), signal);
     } finally {
       this.#ready.clear();
     }
+    if (!signal.aborted)
+      for (const folder of await results.write(clock.nowMs())) this.touch(folder);
     // After the run: a version that was captured as it is ended the problem of its path.
     for (const [path, sinceMs] of unsettled)
       if (problems.codeOf(path) === undefined)

@@ -12,6 +12,7 @@ import { Capturer } from '../../src/capture/capturer.ts';
 import { type CaptureHost, LocalHost } from '../../src/capture/host.ts';
 import { ProblemBook } from '../../src/capture/problem-book.ts';
 import { ReferenceBook } from '../../src/capture/references.ts';
+import { ResultLook } from '../../src/capture/results.ts';
 import { scanBatches } from '../../src/capture/scan.ts';
 import { unlessStopped } from '../../src/capture/stop.ts';
 import type { CaptureOutcome } from '../../src/capture/task.ts';
@@ -129,9 +130,12 @@ export async function openBench(
       let same = 0;
       const name = (path: BytePath) =>
         path.slice(root.length + 1).replaceAll(separator, '/') || '.';
+      const from = at === undefined ? root : fromText(at, data);
+      const results = await ResultLook.begin(queue, source, from);
       const capturer = new Capturer(
         { host: bench.host, queue, references, underWay, pathKey, clock },
         async (outcome) => {
+          results.ended(outcome);
           outcomes.push(outcome);
           const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
           const verb =
@@ -147,7 +151,7 @@ export async function openBench(
           if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
         },
       );
-      const sweep = problems.sweep(at === undefined ? root : fromText(at, data));
+      const sweep = problems.sweep(from);
       const changes = scanBatches({
         host: bench.host,
         queue,
@@ -156,10 +160,10 @@ export async function openBench(
         ...(acceptGone === true ? { acceptGone } : {}),
         source,
         nowMs: clock.nowMs(),
-        at: at === undefined ? root : fromText(at, data),
-        wanted: problems.pathsWith('streams'),
+        at: from,
+        wanted: [...problems.pathsWith('streams'), ...results.owed],
       });
-      const tasks = immediate(unlessStopped(changes, signal), source, {
+      const tasks = immediate(unlessStopped(changes, signal), source, results, {
         same: () => {
           same += 1;
         },
@@ -172,7 +176,10 @@ export async function openBench(
         },
       });
       await capturer.run(tasks, signal);
-      if (signal?.aborted !== true) await sweep.finish();
+      if (signal?.aborted !== true) {
+        await results.write(clock.nowMs());
+        await sweep.finish();
+      }
       await queue.sync();
       return { outcomes, told: told.sort(), readBytes: capturer.readBytes, same };
     },

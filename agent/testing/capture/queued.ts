@@ -19,20 +19,15 @@ export async function queuedFiles({ queue, data }: Bench): Promise<Map<string, Q
   const drafts = new Map<string, QueuedFile>();
   const signer = testSigner();
   await queue.outbox.nextCommit({
+    ...signer,
     sign: (request: CommitRequest) => {
-      for (const { list, content, read, size, kind } of request.drafts)
-        if (kind === 'file')
-          drafts.set(
-            Buffer.from(list.path)
-              .toString()
-              .slice(data.length + 1)
-              .replaceAll(separator, '/'),
-            {
-              content,
-              read,
-              size,
-            },
-          );
+      for (const draft of request.drafts) {
+        if (draft.kind !== 'file') continue;
+        const { list, content, read, size } = draft;
+        const path = Buffer.from(list.path).toString();
+        const name = path.slice(data.length + 1).replaceAll(separator, '/');
+        drafts.set(name, { content, read, size });
+      }
       return signer.sign(request);
     },
   });

@@ -22,7 +22,13 @@ import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal'
 import { SlabBuilder } from '@aliquot/shared/content/slab';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
-import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import {
+  fileIdFor,
+  resultIdFor,
+  sourceIdFor,
+  type VaultKeys,
+  vaultKeysFrom,
+} from '@aliquot/shared/keys/derive';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import type { WholeSlab } from '../../src/queue/intake/intake.ts';
@@ -34,6 +40,7 @@ import { contentTag } from '../../src/queue/log/payloads.ts';
 import { openQueue as openDurably } from '../../src/queue/open.ts';
 import type { CommitSigner, QueuedCommit } from '../../src/queue/outbox/outbox.ts';
 import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
+import { ownRows } from '../../src/uplink/signer.ts';
 
 export const vault = fixtureVault('agent tests');
 export const keys: VaultKeys = vaultKeysFrom(vault.kit.dedupSecrets, vault.descriptor);
@@ -267,7 +274,8 @@ export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
 /** Signs with a fixture key: for tests that need no uplink. */
 export function testSigner(random = seededRandom('signer')): CommitSigner {
   return {
-    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) =>
+    resultIdOf: (root) => resultIdFor(pathKey, root),
+    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts, results }) =>
       buildCommit(
         {
           vaultId: vault.descriptor.vaultId,
@@ -280,7 +288,7 @@ export function testSigner(random = seededRandom('signer')): CommitSigner {
           chunkerVersion: 1,
           encoderVersion: 1,
           forkedFrom,
-          blocks: sealDrafts(drafts, random),
+          blocks: sealDrafts(ownRows(pathKey, drafts, results), random),
           recipients: [
             { recipient: 'vault', key: vault.descriptor.vaultKey },
             { recipient: 'catalog', key: vault.descriptor.catalogKey },

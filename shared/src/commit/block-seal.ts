@@ -135,10 +135,18 @@ function sealBlock(drafts: readonly RowDraft[], random: Random): SealedBlock {
   };
 }
 
-/** Drafts of the queue in as many blocks as they take, in their order. @throws as `add` and `seal`. */
-export function sealDrafts(drafts: readonly EntryDraft[], random: Random): SealedBlock[] {
+/**
+ * Drafts of the queue, and rows of results as they are, in as many blocks as they take, in their
+ * order. @throws as `add` and `seal`.
+ */
+export function sealDrafts(
+  drafts: readonly (EntryDraft | RowDraft)[],
+  random: Random,
+): SealedBlock[] {
   const slabKeys = new Map<string, Uint8Array>();
-  const rows = drafts.map(({ list, read, slabKey: own, ...row }): RowDraft => {
+  const rows = drafts.map((draft): RowDraft => {
+    if ('row' in draft) return draft;
+    const { list, read, slabKey: own, ...row } = draft;
     const slabId = slabIdOf(row);
     const name = slabId === undefined ? '' : mapKey(slabId);
     if (own !== undefined) slabKeys.set(name, own);
@@ -148,7 +156,7 @@ export function sealDrafts(drafts: readonly EntryDraft[], random: Random): Seale
   return sealRows(rows, random);
 }
 
-/** Rows of any kind likewise. Seam: for queues that hold results. @throws as `add` and `seal`. */
+/** Rows of any kind likewise. Test only: a queue has drafts. @throws as `add` and `seal`. */
 export function sealRows(drafts: readonly RowDraft[], random: Random): SealedBlock[] {
   const blocks: SealedBlock[] = [];
   const builder = new BlockBuilder();

@@ -15,6 +15,46 @@ export interface Member {
   readonly clearHash: Uint8Array;
 }
 
+/** Bytes of a member in a set: file id and clear hash. */
+const ID_BYTES = 16;
+const MEMBER_BYTES = ID_BYTES + 32;
+const FIRST_MEMBERS = 64;
+
+/**
+ * The members of one result, added in any order, each file once: 48 bytes each, so that a result may
+ * have a hundred thousand. Those of which nothing is left but the hash, because they were purged,
+ * take part by it.
+ */
+export class MemberSet {
+  #bytes = Buffer.alloc(FIRST_MEMBERS * MEMBER_BYTES);
+  /** How many there are. */
+  count = 0;
+  /** Their plaintext bytes together. */
+  size = 0;
+
+  add(fileId: FileId, size: number, clearHash: Uint8Array): void {
+    const at = this.count * MEMBER_BYTES;
+    if (at === this.#bytes.length) {
+      const larger = Buffer.alloc(2 * at);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(fileId, at);
+    this.#bytes.set(clearHash, at + ID_BYTES);
+    this.count += 1;
+    this.size += size;
+  }
+
+  /** The Merkle root over the clear hashes, in the order of the file ids. */
+  root(): Uint8Array {
+    const bytes = this.#bytes;
+    const order = Uint32Array.from({ length: this.count }, (_, at) => at * MEMBER_BYTES);
+    order.sort((a, b) => bytes.compare(bytes, b, b + ID_BYTES, a, a + ID_BYTES));
+    const hashes = Array.from(order, (at) => bytes.subarray(at + ID_BYTES, at + MEMBER_BYTES));
+    return rootOfHashes(hashes).slice();
+  }
+}
+
 /**
  * The Merkle root over the clear hashes of a result's members, in the order of their file ids. Those
  * of which nothing is left but the hash, because they were purged, take part by it.

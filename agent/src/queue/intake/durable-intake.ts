@@ -25,6 +25,7 @@ import {
 } from '../log/index-rows.ts';
 import type { IndexStore } from '../log/index-store.ts';
 import { MOST_DRAFTS_BYTES, MOST_ROWS } from '../log/payloads.ts';
+import { encodeResultDraft, type ResultDraft } from '../log/result-draft.ts';
 import { type CaptureSink, captureEnded, type Holds, QueueCapture } from './capture.ts';
 import type {
   Capture,
@@ -379,7 +380,12 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       {
         ...{ entry, holdSegment, itemBytes, capturedAtMs },
         class: versions[0]?.draft.class ?? DEFAULT_CLASS,
-        rows: versions.map(({ draft, known }) => ({ path: draft.list.path, known })),
+        rows: versions.map(({ draft, known }) => ({
+          path: draft.list.path,
+          known,
+          resultPathLength: draft.list.resultPathLength,
+          result: undefined,
+        })),
       },
       drafts.map(({ encoded }) => encoded),
     );
@@ -409,6 +415,32 @@ export class DurableIntake implements QueueIntake, CaptureSink {
         if (core.isFullyStaged) await core.flush();
       }
     }
+  }
+
+  /**
+   * Inside the queue's turn: appends the row of a folder result, in a record of its own. A fact
+   * without bytes: always taken (I-A10).
+   */
+  async putResult(draft: ResultDraft): Promise<void> {
+    const { core, holds, onward } = this.#parts;
+    const entry = core.files.index.state.nextEntry;
+    const holdSegment = core.files.segments.activeNumber;
+    const { root: path, capturedAtMs, class: className, progress, grade, members } = draft;
+    const result = { progress, grade, members };
+    const encoded = encodeResultDraft(draft);
+    const { head, payload } = await onward.seal(
+      {
+        ...{ entry, holdSegment, itemBytes: 0, capturedAtMs, class: className },
+        rows: [{ path, known: undefined, resultPathLength: path.length, result }],
+      },
+      [encoded],
+    );
+    holds.version(holdSegment);
+    const applied = (): void => {
+      this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
+      onward.versionsPut(entry, [{ draft, bytes: encoded.length }]);
+    };
+    await core.append('version', payload, undefined, applied, head);
   }
 
   /** A capture that does not fit has ended: nothing of it is kept. */

@@ -27,6 +27,7 @@ import {
 } from './index-rows.ts';
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
+import type { KnownChange } from './known-rows.ts';
 import {
   type ClassBytes,
   decodeCounter,
@@ -38,6 +39,7 @@ import {
   decodeVersion,
   type VersionHead,
 } from './payloads.ts';
+import { forgetResult, markResults, oweResult } from './result-rows.ts';
 import { unsignedFrom, unsignedWith } from './unsigned.ts';
 
 /*
@@ -172,21 +174,24 @@ async function applyVersions(index: IndexStore, at: Position, head: VersionHead)
     }),
   );
   index.put(numberKey('h', holdSegment, entry), new Uint8Array());
-  index.known.stage(
-    rows.map(({ path, known }, place) => ({
-      path,
-      known: known === undefined ? undefined : { entry: entry + place, stat: known },
-    })),
-  );
+  const changes: KnownChange[] = [];
+  for (const [place, { path, known, result }] of rows.entries())
+    if (result === undefined)
+      changes.push({ path, known: known && { entry: entry + place, stat: known } });
+  index.known.stage(changes);
+  markResults(index, head);
   state.nextEntry = Math.max(state.nextEntry, entry + count);
   state.lastBatch = Math.max(state.lastBatch, batch);
   state.pendingEntries += count;
   pend(index, itemBytes, [{ name, bytes: itemBytes }], 1);
   const unreferenced: Uint8Array[] = [];
-  for (const { path } of rows) index.problems.del(path);
-  // Nearly always there is none at all, and then nobody waits for the disk.
-  if (state.referenceFiles > 0)
-    for (const { path } of rows) if (await removeReference(index, path)) unreferenced.push(path);
+  for (const { path, result } of rows) {
+    // What there is at a result's folder is no less there for its row.
+    if (result !== undefined) continue;
+    index.problems.del(path);
+    // Nearly always there is none at all, and then nobody waits for the disk.
+    if (state.referenceFiles > 0 && (await removeReference(index, path))) unreferenced.push(path);
+  }
   return unreferenced.length > 0 ? { unreferenced } : nothingApplied;
 }
 
@@ -309,7 +314,11 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
     // No later version has its number: a replay would take that one for lost.
     state.nextEntry = Math.max(state.nextEntry, entry + 1);
     const known = path.length === 0 ? undefined : await index.known.get(path);
-    if (known?.entry === entry) index.known.stage([{ path, known: undefined }]);
+    if (known?.entry === entry) {
+      index.known.stage([{ path, known: undefined }]);
+      oweResult(index, path, known.stat.resultPathLength);
+    }
+    await forgetResult(index, entry, path);
     const unsigned = await unsignedWith(index, entry);
     if (unsigned === undefined) continue;
     const { first, versions } = unsigned;

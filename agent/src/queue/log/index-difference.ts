@@ -10,6 +10,8 @@ import { decodeColumns } from './known-block.ts';
  */
 const exact: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
 const partial: readonly Family[] = ['p'];
+/** Those which older members may change that only a segment that should be gone still has. */
+const partialWithoutGap: readonly Family[] = ['o', 'R'];
 
 /**
  * What differs between the queue's index and one built anew from the logs, named by its family;
@@ -34,7 +36,7 @@ export async function indexDifference(
     if ((await theirs.next()).done !== true)
       return `its part ${family} names what segments and chain log do not hold`;
   }
-  for (const family of partial) {
+  for (const family of gap ? partial : [...partial, ...partialWithoutGap]) {
     for await (const [key, value] of fresh.iterate(familyRange(family))) {
       const other = await index.getWritten(key);
       if (other === undefined || !equalBytes(other, value))

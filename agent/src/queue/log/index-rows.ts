@@ -2,6 +2,7 @@ import type { StoredKind } from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { type ClassBytes, classesIn, MOST_ROWS } from './payloads.ts';
+import { type ResultMark, resultMarkIn, writeResultMark } from './result-facts.ts';
 
 /*
  * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so
@@ -20,12 +21,16 @@ import { type ClassBytes, classesIn, MOST_ROWS } from './payloads.ts';
  *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
  *   r ‖ path                reference: a settled result that is only at its source
  *   s ‖ settled ‖ path      the same in the order of their times
+ *   o ‖ path                folder result whose row is owed: members have changed since its newest one, or that one is open
+ *   R ‖ path                the newest row of a folder result: its number, and what it says
  *   g ‖ slot                how a file may be continued that was captured lately: the path's hash, then a sealed state. A cache like `x`; a path has
  *                           one of `GROWTH_SLOTS` places, so it is bounded
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
-export type Family = 'q' | 'h' | 'i' | 'K' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x' | 'g';
+export type Family =
+  | ('q' | 'h' | 'i' | 'K' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x' | 'g')
+  | ('o' | 'R');
 
 /** A key made of raw bytes. */
 export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {
@@ -210,4 +215,18 @@ export function decodeCommitPlace(bytes: Uint8Array): LoggedCommit {
   };
   const place = { at, hash, ...fields, holdSegment: reader.u53(), firstEntry: reader.u53() };
   return { ...place, recordBytes: reader.u53(), classes: classesIn(reader) };
+}
+
+/** The newest row of a folder result. */
+export interface WrittenResult extends ResultMark {
+  readonly entry: number;
+}
+
+export function encodeWrittenResult(place: WrittenResult): Uint8Array {
+  return writeResultMark(new LayoutWriter().u53(place.entry), place).done();
+}
+
+export function decodeWrittenResult(bytes: Uint8Array): WrittenResult {
+  const reader = new LayoutReader(bytes, 'index of results');
+  return { entry: reader.u53(), ...resultMarkIn(reader) };
 }

@@ -15,12 +15,13 @@ import {
 import { clearCaches, type IndexStore } from './index-store.ts';
 import { NumberSet } from './number-set.ts';
 import { lostRecords } from './payloads.ts';
+import { resultNames } from './result-rows.ts';
 
 /** Changes that are written at once. */
 const BATCH = 2000;
 
 /**
- * Paths of known files whose newest version is one of these. A rare question, so a pass over all of
+ * Paths of known files, and of folder results, whose newest version is one of these. A rare question, so a pass over all of
  * them may answer it.
  */
 export async function namesOf(
@@ -28,8 +29,8 @@ export async function namesOf(
   entries: readonly number[],
 ): Promise<ReadonlyMap<number, Uint8Array>> {
   const wanted = new Set(entries);
-  const found = new Map<number, Uint8Array>();
-  if (wanted.size === 0) return found;
+  if (wanted.size === 0) return new Map();
+  const found = new Map(await resultNames(index, wanted));
   for await (const batch of index.known.batches(new Uint8Array()))
     for (const { entry, stat } of batch) if (wanted.has(entry)) found.set(entry, stat.path);
   return found;

@@ -3,6 +3,7 @@ import { sha256 as hashOf, labelled } from '@aliquot/shared/crypto/primitives';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
 import type { KnownStat, ProblemRecord } from './facts.ts';
+import { type ResultMark, resultMarkIn, writeResultMark } from './result-facts.ts';
 
 /*
  * Payloads of the records that are not sealed bytes: FORMAT.md, "Queue segment". Encoders refuse
@@ -96,9 +97,14 @@ export function decodeKnown(bytes: Uint8Array): KnownRecord {
 
 /** What a version record says in clear of one of its versions. */
 export interface VersionRow {
+  /** Of a result its folder's, of which this says nothing more. */
   readonly path: Uint8Array;
-  /** What the next scan compares with; undefined for a file that is gone. */
+  /** What the next scan compares with; undefined for a file that is gone, and for a result. */
   readonly known: KnownStat | undefined;
+  /** As in `ListPart`. */
+  readonly resultPathLength: number;
+  /** Present exactly when it is a result's row. */
+  readonly result: ResultMark | undefined;
 }
 
 /**
@@ -138,9 +144,10 @@ export function encodeVersionHead(head: VersionHead): Uint8Array {
     .raw(head.nonce)
     .text(head.class)
     .u32(head.rows.length);
-  for (const [at, { path, known }] of head.rows.entries()) {
+  for (const [at, { path, known, resultPathLength, result }] of head.rows.entries()) {
     checkPath(path);
-    if (known === undefined) writer.u8(0).sized(path);
+    if (result !== undefined) writeResultMark(writer.u8(2), result).sized(path);
+    else if (known === undefined) writer.u8(0).u32(resultPathLength).sized(path);
     else writer.u8(1).sized(encodeKnown(head.entry + at, known));
   }
   return writer.done();
@@ -175,11 +182,18 @@ export function decodeVersion(payload: Uint8Array): {
 }
 
 function versionRowIn(reader: LayoutReader): VersionRow {
-  const hasKnown = reader.u8();
-  if (hasKnown === 0) return { path: pathIn(reader), known: undefined };
-  if (hasKnown !== 1) throw reader.damaged('unknown flag');
-  const known = decodeKnown(reader.sized(MAX_PATH_BYTES + 256)).stat;
-  return { path: known.path, known };
+  const kind = reader.u8();
+  if (kind === 1) {
+    const known = decodeKnown(reader.sized(MAX_PATH_BYTES + 256)).stat;
+    const { path, resultPathLength } = known;
+    return { path, known, resultPathLength, result: undefined };
+  }
+  if (kind > 2) throw reader.damaged('unknown flag');
+  const result = kind === 2 ? resultMarkIn(reader) : undefined;
+  const length = kind === 0 ? reader.u32() : 0;
+  const path = pathIn(reader);
+  if (length > path.length) throw reader.damaged('the result is longer than the path');
+  return { path, known: undefined, resultPathLength: result ? path.length : length, result };
 }
 
 /** Drafts one behind the other, each behind its length: what is sealed in a version record. */

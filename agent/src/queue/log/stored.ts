@@ -1,10 +1,11 @@
-import { type CommitHash, decodeEntryDraft, type EntryDraft } from '@aliquot/proto';
+import { type CommitHash, decodeEntryDraft } from '@aliquot/proto';
 import { aeadOpen, CryptoError } from '@aliquot/shared/crypto/primitives';
 import type { Position } from '@aliquot/shared/records/format';
 import { QueueError } from './errors.ts';
 import { decodeCommitPlace, numberKey } from './index-rows.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { decodeSignedRecord, decodeVersion, splitDrafts } from './payloads.ts';
+import { decodeResultDraft, type QueuedDraft } from './result-draft.ts';
 
 /*
  * Reads back what the logs hold: signed commits, and the drafts of versions that wait.
@@ -23,7 +24,7 @@ export interface KeptCommit {
 
 /** A draft, with the length of its encoding. */
 export interface StoredDraft {
-  readonly draft: EntryDraft;
+  readonly draft: QueuedDraft;
   readonly bytes: number;
 }
 
@@ -64,8 +65,9 @@ export async function openDrafts(
     const { payload } = await files.segments.read(at);
     const { head, clear, sealedDrafts } = decodeVersion(payload);
     const opened = aeadOpen(await files.keys.get(head.batch), head.nonce, sealedDrafts, clear);
-    return splitDrafts(opened, head.rows.length).map((bytes) => ({
-      draft: decodeEntryDraft(bytes),
+    return splitDrafts(opened, head.rows.length).map((bytes, at) => ({
+      draft:
+        head.rows[at]?.result === undefined ? decodeEntryDraft(bytes) : decodeResultDraft(bytes),
       bytes: bytes.length,
     }));
   } catch (error) {

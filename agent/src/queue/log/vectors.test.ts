@@ -7,11 +7,14 @@ import { recordFileName } from '@aliquot/shared/records/folder';
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { vectors } from '@aliquot/shared/testing/vectors';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as chain from './chain-payloads.ts';
 import { QueueError } from './errors.ts';
 import { chainFormat, type RecordKind, segmentFormat } from './formats.ts';
+import { encodeMembers, memberRuns } from './member-runs.ts';
 import * as queue from './payloads.ts';
+import { decodeResultDraft, encodeResultDraft } from './result-draft.ts';
 
 interface QueueVectors {
   readonly owner: string;
@@ -23,6 +26,14 @@ interface QueueVectors {
     readonly bytes: string;
   }[];
   readonly slab: { readonly payload: string; readonly id: string; readonly bytes: string };
+  readonly resultDrafts: {
+    readonly right: readonly {
+      readonly name: string;
+      readonly members: readonly number[];
+      readonly bytes: string;
+    }[];
+    readonly wrong: readonly { readonly name: string; readonly bytes: string }[];
+  };
   readonly wrong: readonly {
     readonly name: string;
     readonly log: 'chain' | 'segment';
@@ -43,6 +54,11 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'aliquot-test-'));
 });
 afterEach(() => rmSync(dir, { recursive: true }));
+
+const numbersOf = (runs: Uint8Array) =>
+  [...memberRuns(runs)].flatMap(({ from, to }) =>
+    Array.from({ length: to - from + 1 }, (_, at) => from + at),
+  );
 
 /** What a payload says, encoded again. */
 const again: Readonly<Record<Exclude<RecordKind, StoredKind>, (b: Uint8Array) => Uint8Array>> = {
@@ -84,6 +100,42 @@ describe('payloads of the queue, frozen', () => {
   test.each(given.payloads)('$name says what it said, byte for byte', ({ name, bytes }) => {
     const encode = again[name.split(' ')[0] as keyof typeof again];
     expect(hex(encode(unhex(bytes)))).toBe(bytes);
+  });
+});
+
+describe('drafts of results, frozen', () => {
+  test.each(given.resultDrafts.right)('$name says what it said', ({ bytes, members }) => {
+    const draft = decodeResultDraft(unhex(bytes));
+    expect(hex(encodeResultDraft(draft))).toBe(bytes);
+    expect(numbersOf(draft.versions)).toEqual(members);
+    expect(encodeMembers(Float64Array.from(members))).toEqual(draft.versions);
+  });
+
+  test.each(given.resultDrafts.wrong)('with $name is damaged', ({ bytes }) => {
+    expect(() => decodeResultDraft(unhex(bytes))).toThrow(
+      expect.objectContaining({ code: 'QUEUE_DAMAGED' }),
+    );
+  });
+
+  test('P1 any numbers come back from their runs', () => {
+    const numbers = fc.uniqueArray(fc.nat({ max: 2 ** 40 }), { maxLength: 200 });
+    const near = fc.uniqueArray(fc.nat({ max: 300 }), { maxLength: 200 });
+    fc.assert(
+      fc.property(fc.oneof(numbers, near), (some) => {
+        const runs = encodeMembers(Float64Array.from(some)) ?? new Uint8Array();
+        expect(numbersOf(runs)).toEqual([...some].sort((a, b) => a - b));
+      }),
+    );
+  });
+
+  test.each([
+    ['a cut number', [0x81]],
+    ['a number beyond 2^53', Array.from({ length: 9 }, () => 0xff)],
+    ['a run that is cut', [0x01]],
+  ])('%s is no run of numbers', (_, bytes) => {
+    expect(() => numbersOf(Uint8Array.from(bytes))).toThrow(
+      expect.objectContaining({ code: 'QUEUE_DAMAGED' }),
+    );
   });
 });
 

@@ -1,6 +1,6 @@
-import { type EntryDraft, MAX_COMMIT_BYTES } from '@aliquot/proto';
+import { MAX_COMMIT_BYTES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
-import { wipe } from '@aliquot/shared/crypto/bytes';
+import { mapKey, wipe } from '@aliquot/shared/crypto/bytes';
 import { aeadSeal, equalBytes } from '@aliquot/shared/crypto/primitives';
 import {
   decodeUnsigned,
@@ -16,10 +16,12 @@ import {
   joinDrafts,
   type VersionHead,
 } from '../log/payloads.ts';
-import { openDrafts } from '../log/stored.ts';
+import type { QueuedDraft } from '../log/result-draft.ts';
+import { openDrafts, type StoredDraft } from '../log/stored.ts';
 import type { DurableChain } from './chain.ts';
 import type { CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
+import { type ResultMembers, resultMembers } from './results.ts';
 import { type BatchedEntry, SentProof } from './sent-proof.ts';
 
 /** Versions under one batch key, and so of one commit: they are in memory when it is signed. */
@@ -45,6 +47,8 @@ interface Batch {
   used: number;
   /** What is left of a commit's space. */
   space: number;
+  /** Folder results that have a row in it: a commit has one of each. */
+  readonly results: Set<string>;
 }
 
 /**
@@ -62,7 +66,10 @@ export class BatchSealer {
     drafts: readonly Uint8Array[],
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
     const space = drafts.reduce((sum, { length }) => sum + entryBytes(length), 0);
-    const batch = await this.#current(files, space, drafts.length);
+    const results = fields.rows.filter(({ result }) => result !== undefined);
+    const roots = results.map(({ path }) => mapKey(path));
+    const batch = await this.#current(files, space, drafts.length, roots);
+    for (const root of roots) batch.results.add(root);
     const nonce = Buffer.alloc(12);
     // The key is new in every process and for every 4096 versions; the counter never repeats under
     // it.
@@ -110,19 +117,27 @@ export class BatchSealer {
         await files.keys.erase(number);
   }
 
-  async #current(files: QueueFiles, space: number, count: number): Promise<Batch> {
+  async #current(
+    files: QueueFiles,
+    space: number,
+    count: number,
+    results: readonly string[],
+  ): Promise<Batch> {
+    const batch = this.#batch;
     if (
-      this.#batch !== undefined &&
-      this.#batch.used + count <= BATCH_ENTRIES &&
-      this.#batch.space >= space
+      batch !== undefined &&
+      batch.used + count <= BATCH_ENTRIES &&
+      batch.space >= space &&
+      !results.some((root) => batch.results.has(root))
     )
-      return this.#batch;
+      return batch;
     const number = Math.max(files.index.state.lastBatch, files.keys.highest) + 1;
     this.#batch = {
       number,
       key: await files.keys.create(number),
       used: 0,
       space: COMMIT_SPACE_BYTES,
+      results: new Set(),
     };
     return this.#batch;
   }
@@ -139,7 +154,7 @@ export interface CutCommit {
 
 /** One version that a commit will cover. */
 interface TakenVersion extends BatchedEntry {
-  readonly draft: EntryDraft;
+  readonly draft: QueuedDraft;
 }
 
 /** What of one record a commit will cover: the whole of it but what is lost. */
@@ -164,6 +179,7 @@ export async function cutCommit(
   const { index } = files;
   const taken: TakenRecord[] = [];
   const unreadable: BatchedEntry[] = [];
+  const results = new Set<string>();
   let space = COMMIT_SPACE_BYTES;
   let count = 0;
   let waiting: number | undefined;
@@ -181,7 +197,7 @@ export async function cutCommit(
     }
     const left = entries.flatMap((entry) => opened.slice(entry - first, entry - first + 1));
     space -= left.reduce((sum, { bytes }) => sum + entryBytes(bytes), 0);
-    if (space < 0 && taken.length > 0) {
+    if (taken.length > 0 && (space < 0 || isSecondRow(results, left))) {
       waiting = batch;
       break;
     }
@@ -206,6 +222,10 @@ export async function cutCommit(
     Number.MAX_SAFE_INTEGER,
   );
   if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
+  const members = new Map<number, ResultMembers>();
+  for (const [slot, draft] of drafts.entries())
+    if (draft.kind === 'result')
+      members.set(slot, await resultMembers(files, draft, signer.resultIdOf(draft.root), entries));
   const { chainId, forkedFrom } = chain.present();
   const head = chain.head();
   const sequence = (head?.sequence ?? 0) + 1;
@@ -218,6 +238,7 @@ export async function cutCommit(
     predecessor,
     forkedFrom: first ? forkedFrom : undefined,
     drafts,
+    results: members,
   });
   const record = encodeSignedRecord({
     sequence,
@@ -230,6 +251,17 @@ export async function cutCommit(
     commit: bytes,
   });
   return { record, unreadable, taken: versions };
+}
+
+/** Whether one of these is a row of a result of which the commit has one already; notes the rows. */
+function isSecondRow(results: Set<string>, drafts: readonly StoredDraft[]): boolean {
+  for (const { draft } of drafts) {
+    if (draft.kind !== 'result') continue;
+    const root = mapKey(draft.root);
+    if (results.has(root)) return true;
+    results.add(root);
+  }
+  return false;
 }
 
 function classesOf(versions: readonly UnsignedVersions[]): ClassBytes[] {

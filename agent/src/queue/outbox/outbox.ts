@@ -3,13 +3,15 @@ import type {
   ChainPoint,
   ChunkId,
   CommitHash,
-  EntryDraft,
   FileId,
   ReceiptBody,
+  ResultId,
   Signed,
 } from '@aliquot/proto';
 import type { QueuedItem } from '../log/facts.ts';
+import type { QueuedDraft } from '../log/result-draft.ts';
 import type { OwnVersion } from './own-versions.ts';
+import type { ResultMembers } from './results.ts';
 
 /*
  * The way out: what is queued becomes signed commits, and leaves with their receipts.
@@ -130,6 +132,8 @@ export interface QueuedCommit {
 
 /** Turns drafts into a signed commit; the queue chooses drafts, sequence and predecessor. */
 export interface CommitSigner {
+  /** The id of the folder result with this path. */
+  resultIdOf(root: Uint8Array): ResultId;
   /**
    * Pure apart from randomness and the clock: the queue makes the result durable before anybody
    * sees it (I-A4).
@@ -143,7 +147,9 @@ export interface CommitRequest {
   readonly predecessor: CommitHash;
   /** Set on the first commit of a chain that goes on from another. */
   readonly forkedFrom: ChainPoint | undefined;
-  readonly drafts: readonly EntryDraft[];
+  readonly drafts: readonly QueuedDraft[];
+  /** What the rows of results are made of, by their slots. */
+  readonly results: ReadonlyMap<number, ResultMembers>;
 }
 
 export interface LastReceipt {

@@ -92,7 +92,8 @@ async function unsignedOf(
     const opened = entries.length === 0 ? undefined : await openDrafts(files, versions.at);
     for (const entry of entries) {
       const draft = opened?.[entry - first]?.draft;
-      if (draft === undefined || !isWanted(draft.fileId, wanted)) continue;
+      if (draft === undefined || draft.kind === 'result' || !isWanted(draft.fileId, wanted))
+        continue;
       const { fileId, kind, size, capturedAtMs, completion } = draft;
       found.push({
         ...{ fileId, kind, size, capturedAtMs, growing: completion === 'growing' },

@@ -168,8 +168,11 @@ export class Signing {
     const unsound: Unsound[] = [];
     for (const entry of unsignedEntries(first, versions)) {
       const draft = opened?.[entry - first]?.draft;
-      const path = draft?.list.path;
-      const items = draft === undefined ? [] : await this.#missing(draft.content, holdSegment);
+      const path = draft?.kind === 'result' ? draft.root : draft?.list.path;
+      const items =
+        draft === undefined || draft.kind === 'result'
+          ? []
+          : await this.#missing(draft.content, holdSegment);
       if (draft === undefined || items.length > 0) unsound.push({ entry, batch, path, items });
     }
     return unsound;

@@ -1,0 +1,206 @@
+import type { Completion, ResultEvidence, ResultGrade } from '@aliquot/proto';
+import { here } from '@aliquot/shared/settings/where';
+import { SeenMembers } from '../queue/intake/results.ts';
+import type { Queue } from '../queue/queue.ts';
+import {
+  type BytePath,
+  bytePath,
+  isWithin,
+  orderOf,
+  pathBytes,
+  separator,
+} from '../source/paths.ts';
+import { type CompiledRules, compileRules, excludedFrom } from '../source/rules.ts';
+import type { Source } from '../source/source.ts';
+
+import type { Change } from './compare.ts';
+import { resultPath } from './scan.ts';
+import type { CaptureOutcome } from './task.ts';
+import { claimedMs } from './times.ts';
+
+const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
+/** How many results that are owed their row one look takes up; the others are taken by the next. */
+const MOST_OWED = 50_000;
+
+/** Nothing but rest says that a folder is complete: no instrument was asked. */
+const evidence: ResultEvidence = {
+  profile: 'folder',
+  profileVersion: '1',
+  evidence: '',
+  started: '',
+  ended: '',
+};
+
+/** What a look has seen of one folder result. */
+export interface FolderUnit {
+  readonly seen: SeenMembers;
+  /** Something of it is not as it was captured. */
+  changed: boolean;
+  /** Some of it is there. */
+  found: boolean;
+  /** The newest change stamp of a member. */
+  newestMs: number;
+}
+
+/** Folder results as changes come by in the order of a walk: each is told when it is over. */
+export class FolderUnits {
+  readonly #onEnd: (folder: BytePath, unit: FolderUnit) => void;
+  readonly #open = new Map<BytePath, FolderUnit>();
+
+  constructor(onEnd: (folder: BytePath, unit: FolderUnit) => void) {
+    this.#onEnd = onEnd;
+  }
+
+  /** The next change, in the order of the walk; whether it is a member of a result. */
+  see(change: Extract<Change, { type: 'put' | 'same' | 'gone' }>): boolean {
+    const path = change.type === 'gone' ? change.path : change.item.path;
+    if (this.#open.size > 0) this.#endBefore(path);
+    const length =
+      change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
+    if (length === 0) return false;
+    const unit = this.#unitOf(resultPath(path, length));
+    unit.changed ||= change.type !== 'same';
+    if (change.type === 'gone') return true;
+    const { stat } = change.item;
+    unit.found = true;
+    unit.newestMs = Math.max(unit.newestMs, Number(stat.ctimeNs / 1_000_000n));
+    unit.seen.add(path, stat.kind, stat.size, stat.mtimeNs);
+    return true;
+  }
+
+  /** The walk is over. */
+  end(): void {
+    for (const [folder, unit] of this.#open) this.#end(folder, unit);
+  }
+
+  #unitOf(folder: BytePath): FolderUnit {
+    let unit = this.#open.get(folder);
+    if (unit === undefined) {
+      unit = { seen: new SeenMembers(), changed: false, found: false, newestMs: 0 };
+      this.#open.set(folder, unit);
+    }
+    return unit;
+  }
+
+  #endBefore(path: BytePath): void {
+    const order = orderOf(path);
+    for (const [folder, unit] of this.#open)
+      if (order >= orderOf(folder) + afterSeparator) this.#end(folder, unit);
+  }
+
+  #end(folder: BytePath, unit: FolderUnit): void {
+    this.#open.delete(folder);
+    this.#onEnd(folder, unit);
+  }
+}
+
+/** What rows of results need of the queue. */
+export type ResultQueue = Pick<Queue, 'results' | 'sync'>;
+
+interface Judged {
+  readonly seen: string;
+  readonly completion: Completion;
+}
+
+/**
+ * The folder results of one look: what was judged, what could not be read, and at the end their
+ * rows, behind everything that the look captured.
+ */
+export class ResultLook {
+  readonly #queue: ResultQueue;
+  readonly #source: Source;
+  readonly #at: BytePath;
+  readonly #rules: CompiledRules;
+  readonly #owed: ReadonlySet<BytePath>;
+  readonly #judged = new Map<BytePath, Judged>();
+  /** Results of which something could not be seen or captured. */
+  readonly #lacking = new Set<BytePath>();
+  readonly #captured = new Set<BytePath>();
+
+  private constructor(
+    queue: ResultQueue,
+    source: Source,
+    at: BytePath,
+    owed: ReadonlySet<BytePath>,
+  ) {
+    this.#queue = queue;
+    this.#source = source;
+    this.#at = at;
+    this.#rules = compileRules(source.rules);
+    this.#owed = owed;
+  }
+
+  /** Before a look at a source, or at a path in it. */
+  static async begin(queue: ResultQueue, source: Source, at: BytePath): Promise<ResultLook> {
+    const owed = new Set<BytePath>();
+    for await (const root of queue.results.owed(pathBytes(at))) {
+      const folder = bytePath(root);
+      if (isWithin(folder, at)) owed.add(folder);
+      if (owed.size >= MOST_OWED) break;
+    }
+    return new ResultLook(queue, source, at, owed);
+  }
+
+  /** Those that have to be judged although nothing about them may have changed. */
+  get owed(): Iterable<BytePath> {
+    return this.#owed;
+  }
+
+  isOwed(folder: BytePath): boolean {
+    return this.#owed.has(folder);
+  }
+
+  /** A path could not be looked at. */
+  blind(path: BytePath): void {
+    const folder = this.#rules.resultOf(path, this.#source.root, true);
+    if (folder !== undefined) this.#lacking.add(folder);
+  }
+
+  /** What became of a file: a member that is not in the queue leaves its result open. */
+  ended({ type, task }: CaptureOutcome): void {
+    const length = task.type === 'put' ? task.item.resultPathLength : task.known.resultPathLength;
+    if (length === 0 || type === 'same') return;
+    const path = task.type === 'put' ? task.item.path : task.path;
+    (type === 'version' ? this.#captured : this.#lacking).add(resultPath(path, length));
+  }
+
+  /** A result is captured at the end of the look, as this was seen of it. */
+  judged(folder: BytePath, seen: string, completion: Completion): void {
+    // Whoever looked at a part of it, first or once more, cannot say anything of the whole.
+    if (isWithin(folder, this.#at) && !this.#judged.has(folder))
+      this.#judged.set(folder, { seen, completion });
+  }
+
+  /**
+   * After everything is in the queue: writes the rows, and syncs them. Gives those that changed
+   * between the look and their capture.
+   */
+  async write(nowMs: number): Promise<readonly BytePath[]> {
+    const again: BytePath[] = [];
+    const { sourceId, class: className, root: sourceRoot } = this.#source;
+    for (const [folder, { seen, completion }] of this.#judged) {
+      const isComplete = completion !== 'growing' && !this.#lacking.has(folder);
+      const { differs } = await this.#queue.results.put({
+        root: pathBytes(folder),
+        below: pathBytes(folder.endsWith(separator) ? folder : folder + separator),
+        platform: here,
+        sourceId,
+        class: className,
+        judgedAtMs: claimedMs(nowMs),
+        grade: gradeOf(completion),
+        seen: isComplete ? seen : undefined,
+        evidence,
+        isLeftOut: (path) => excludedFrom(this.#rules, bytePath(path), sourceRoot),
+      });
+      if (differs && this.#captured.has(folder)) again.push(folder);
+    }
+    if (this.#judged.size > 0) await this.#queue.sync();
+    this.#judged.clear();
+    return again;
+  }
+}
+
+/** What is captured while it grows counts as finished not at all. */
+function gradeOf(completion: Completion): ResultGrade {
+  return completion === 'growing' ? 'interrupted' : completion;
+}
