@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { MAX_PIECE_PLAIN_BYTES } from '@aliquot/proto';
 import type { DiskPort } from '../src/derived/level-port.ts';
 import { readFileIfThere, writeFileDurably } from '../src/durable/durable.ts';
 import { FileError } from '../src/durable/errors.ts';
@@ -25,6 +26,7 @@ export const restoreTarget: CrashScenario = {
         ['/data/run1/a.raw', 5000],
         ['/data/run1/b.txt', 0],
         ['/data/notes/c.csv', 70_000],
+        ['/data/notes/d.csv', 100],
       ].map(([path, size]) => [String(path), Buffer.from(random.bytes(Number(size)))]),
     );
     let finished = false;
@@ -46,6 +48,10 @@ export const restoreTarget: CrashScenario = {
           size: bytes.length,
           sha256,
         };
+        if (bytes.length <= MAX_PIECE_PLAIN_BYTES) {
+          await writer.whole(spec, await writer.place(spec), bytes);
+          continue;
+        }
         const sink = await writer.file(spec);
         for (let at = 0; at < bytes.length; at += 40_000)
           await sink.write(bytes.subarray(at, at + 40_000));

@@ -81,7 +81,7 @@ async function checkVault(
       const failures: { path: string; code: string; message: string }[] = [];
       const files = drawn(open, agent, share, context.random, { heads, unopened });
       const done = await threads.restore(open, files, undefined, {
-        writer: proofTarget(async () => undefined),
+        writer: proofTarget(),
         onProgress: ({ files, bytes, path }) =>
           progress.update({
             files: all.files + files,

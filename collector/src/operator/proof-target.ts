@@ -1,18 +1,24 @@
 import { createHash } from 'node:crypto';
 import { pathText, printable } from '@aliquot/shared/cli/format';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { RestoreError } from '@aliquot/shared/restore/errors';
 import { isProvedBy } from '@aliquot/shared/restore/file-writer';
 import type { FileSpec, RestoreTarget } from '@aliquot/shared/restore/restore-target';
+
+const nowhere = { final: Buffer.alloc(0) };
 
 /**
  * A restore target that writes no file: it hands each file's bytes to `take` and compares size and
  * hash at the end, so `check` proves what `restore` would give, and `cat` prints it.
  */
-export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): RestoreTarget {
+export function proofTarget(take?: (bytes: Uint8Array) => Promise<void>): RestoreTarget {
   return {
-    async place() {
-      return { final: Buffer.alloc(0) };
+    whole(spec, _placed, bytes) {
+      requireProved(spec, bytes.length, sha256(bytes));
+      const took = take?.(bytes.slice());
+      return took === undefined ? 'written' : took.then(() => 'written');
     },
+    place: () => nowhere,
     async file(spec) {
       const hash = createHash('sha256');
       let size = 0;
@@ -20,10 +26,10 @@ export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): Restore
         async write(bytes) {
           hash.update(bytes);
           size += bytes.length;
-          await take(bytes);
+          await take?.(bytes);
         },
         async finish() {
-          if (size !== spec.size || !isProvedBy(spec, hash.digest())) throw damaged(spec);
+          requireProved(spec, size, hash.digest());
           return 'written';
         },
         async abort() {},
@@ -40,8 +46,9 @@ export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): Restore
   };
 }
 
-function damaged(spec: FileSpec): RestoreError {
-  return new RestoreError(
+function requireProved(spec: FileSpec, size: number, digest: Uint8Array): void {
+  if (size === spec.size && isProvedBy(spec, digest)) return;
+  throw new RestoreError(
     'RESTORE_DAMAGED',
     `${printable(pathText(spec.path))} came back changed: its bytes are not those that were captured`,
   );

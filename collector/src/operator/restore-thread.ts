@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { asVaultId } from '@aliquot/proto';
-import { blockingFiles } from '@aliquot/shared/durable/blocking-files';
+import { blockingFiles, newFiles } from '@aliquot/shared/durable/blocking-files';
 import { systemRandom } from '@aliquot/shared/ports';
 import { FileWriter } from '@aliquot/shared/restore/file-writer';
 import { thisRun } from '@aliquot/shared/restore/leftovers';
@@ -22,9 +22,10 @@ await runRestoreThread(parentPort, ({ vaultId, path, writes }: ThreadBegin) => {
     fetchAgain: (id) => fetchAgain(content, id),
     writer:
       writes === undefined
-        ? proofTarget(async () => undefined)
+        ? proofTarget()
         : new FileWriter({
             port: blockingFiles,
+            newFiles,
             random: systemRandom,
             run: thisRun(),
             overwrite: writes.overwrite,

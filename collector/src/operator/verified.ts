@@ -116,7 +116,15 @@ function* openRecord(
     reader,
     unopened,
   )) {
-    yield { row: rowOf(entry, list, { ...place, slot, versionTimeMs }), entry, list, read };
+    let row: NameRow | undefined;
+    yield {
+      // Restores of many files have no use for it.
+      get row() {
+        row ??= rowOf(entry, list, { ...place, slot, versionTimeMs });
+        return row;
+      },
+      ...{ entry, list, read },
+    };
   }
 }
 

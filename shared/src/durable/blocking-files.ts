@@ -1,10 +1,12 @@
 import {
+  type BigIntStats,
   chmodSync,
   closeSync,
   fchmodSync,
   fdatasync,
   fstatSync,
   fsync,
+  fsyncSync,
   ftruncateSync,
   futimesSync,
   linkSync,
@@ -25,17 +27,68 @@ import {
   type FilePort,
   factsOf,
   flagsOf,
+  keptBy,
+  type NewFile,
+  type NewFiles,
   nodeFiles,
-  nodeKeeps,
   type OpenFile,
   patientFiles,
+  type RawPath,
   secondsForTime,
 } from './file-port.ts';
+import type { Soon } from './soon.ts';
 
-const flush = promisify(fsync);
+const flushElsewhere = promisify(fsync);
 const flushContent = promisify(fdatasync);
 
-/** Only flushing goes to another thread: it takes the disk's time, and many overlap. */
+/** A flush that is done sooner than another thread is asked: as of a memory disk. */
+const QUICK_MS = 0.1;
+/** So many slow ones in a row are the disk's doing, and no matter of who had the processor. */
+const SLOW = 3;
+/** Then so many go to another thread before one is tried here again; the next time more. */
+const ELSEWHERE = 64;
+const MOST_ELSEWHERE = 65_536;
+
+/**
+ * Flushes files. That takes a disk's time, and many overlap, so it goes to other threads; but to
+ * hand a call over costs 30 µs, which is more than all of a small file where the disk is memory.
+ *
+ * Test only: with a clock of its own; each thread has one.
+ */
+export class Flusher {
+  readonly #now: () => number;
+  #slow = 0;
+  #elsewhere = 0;
+  #next = ELSEWHERE;
+
+  /** @param now Milliseconds that only grow. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** fsync. */
+  flush(descriptor: number): Soon<void> {
+    if (this.#elsewhere > 0) {
+      this.#elsewhere -= 1;
+      return flushElsewhere(descriptor);
+    }
+    const began = this.#now();
+    fsyncSync(descriptor);
+    if (this.#now() - began < QUICK_MS) {
+      this.#slow = 0;
+      return;
+    }
+    this.#slow += 1;
+    if (this.#slow < SLOW) return;
+    this.#slow = 0;
+    this.#elsewhere = this.#next;
+    this.#next = Math.min(4 * this.#next, MOST_ELSEWHERE);
+  }
+}
+
+const flusher = new Flusher(() => performance.now());
+
+/** Only flushing may go to another thread. */
 class BlockingFile implements OpenFile {
   readonly #descriptor: number;
 
@@ -51,8 +104,8 @@ class BlockingFile implements OpenFile {
     return writeSync(this.#descriptor, bytes, 0, bytes.length, position);
   }
 
-  sync(): Promise<void> {
-    return flush(this.#descriptor);
+  async sync(): Promise<void> {
+    return flusher.flush(this.#descriptor);
   }
 
   datasync(): Promise<void> {
@@ -72,14 +125,68 @@ class BlockingFile implements OpenFile {
   }
 
   async setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void> {
-    futimesSync(this.#descriptor, secondsForTime(atimeNs), secondsForTime(mtimeNs));
-    if (!nodeKeeps(mtimeNs)) await setTimeOfOpenExactly(this.#descriptor, mtimeNs);
+    return setTimes(this.#descriptor, atimeNs, mtimeNs);
   }
 
   async close(): Promise<void> {
     closeSync(this.#descriptor);
   }
 }
+
+function setTimes(descriptor: number, atimeNs: bigint, mtimeNs: bigint): Soon<void> {
+  const seconds = secondsForTime(mtimeNs);
+  futimesSync(descriptor, atimeNs === mtimeNs ? seconds : secondsForTime(atimeNs), seconds);
+  if (!keptBy(seconds, mtimeNs)) return setTimeOfOpenExactly(descriptor, mtimeNs).then(() => {});
+}
+
+/**
+ * That a name is not there is what is hoped for: as an error of Node's it would take 15 µs, to find
+ * out where it came from.
+ */
+function lookAt(path: RawPath): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+class NewBlockingFile implements NewFile {
+  readonly #descriptor: number;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  write(bytes: Uint8Array, position: number): number {
+    return writeSync(this.#descriptor, bytes, 0, bytes.length, position);
+  }
+
+  sync(): Soon<void> {
+    return flusher.flush(this.#descriptor);
+  }
+
+  facts(): Pick<FileFacts, 'mode' | 'mtimeNs'> {
+    return factsOf(fstatSync(this.#descriptor, { bigint: true }));
+  }
+
+  chmod(mode: number): void {
+    fchmodSync(this.#descriptor, mode);
+  }
+
+  setTimes(atimeNs: bigint, mtimeNs: bigint): Soon<void> {
+    return setTimes(this.#descriptor, atimeNs, mtimeNs);
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}
+
+const newBlockingFiles: NewFiles = {
+  open: (path, mode, permissions) =>
+    new NewBlockingFile(openSync(path, flagsOf[mode], permissions)),
+  lstat: lookAt,
+  rename: renameSync,
+  link: linkSync,
+  unlink: unlinkSync,
+};
 
 const plainFiles: FilePort = {
   ...nodeFiles,
@@ -94,8 +201,9 @@ const plainFiles: FilePort = {
   },
   chmod: async (path, mode) => chmodSync(path, mode),
   setLinkTimes: async (path, atimeNs, mtimeNs) => {
-    lutimesSync(path, secondsForTime(atimeNs), secondsForTime(mtimeNs));
-    if (!nodeKeeps(mtimeNs)) await setTimeExactly(Buffer.from(path), mtimeNs);
+    const seconds = secondsForTime(mtimeNs);
+    lutimesSync(path, atimeNs === mtimeNs ? seconds : secondsForTime(atimeNs), seconds);
+    if (!keptBy(seconds, mtimeNs)) await setTimeExactly(Buffer.from(path), mtimeNs);
   },
 };
 
@@ -106,3 +214,9 @@ const plainFiles: FilePort = {
  */
 export const blockingFiles: FilePort =
   process.platform === 'win32' ? patientFiles(plainFiles, (ms) => pass(ms)) : plainFiles;
+
+/**
+ * The same for files that are new, in calls without a promise. On Windows some wait for others who
+ * hold a file.
+ */
+export const newFiles: NewFiles = process.platform === 'win32' ? blockingFiles : newBlockingFiles;

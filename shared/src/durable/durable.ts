@@ -1,7 +1,16 @@
 import { type Random, systemRandom } from '../ports.ts';
 import { FileError, withFileErrors } from './errors.ts';
-import { type FilePort, type OpenFile, parentOf, type RawPath } from './file-port.ts';
+import {
+  type FilePort,
+  type NewFile,
+  type NewFiles,
+  type OpenFile,
+  parentOf,
+  type RawPath,
+} from './file-port.ts';
+import { looking, placing, writing } from './new-file.ts';
 import { createFile, makeOneFolder } from './private.ts';
+import { inSteps } from './soon.ts';
 import { errnoOf } from './system-errors.ts';
 
 /**
@@ -31,16 +40,11 @@ export function joinRaw(folder: RawPath, name: RawPath): RawPath {
 
 /** Writes all of `bytes` at `position`, however short the single writes are. */
 export async function writeFully(
-  file: OpenFile,
+  file: Pick<NewFile, 'write'>,
   bytes: Uint8Array,
   position: number,
 ): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const count = await file.write(bytes.subarray(done), position + done);
-    if (count <= 0) throw new FileError('FILE_IO', 'the file system accepted no bytes of a write');
-    done += count;
-  }
+  return inSteps(writing(file, bytes, position));
 }
 
 /**
@@ -161,14 +165,8 @@ export async function readFileIfThere(
 }
 
 /** Whether the name exists (a dangling symbolic link does). */
-export async function exists(port: FilePort, path: RawPath): Promise<boolean> {
-  try {
-    await port.lstat(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false;
-    throw error;
-  }
+export async function exists(port: NewFiles, path: RawPath): Promise<boolean> {
+  return inSteps(looking(port, path));
 }
 
 /**
@@ -226,31 +224,12 @@ export function writeFileDurably(
  * it, else by a look before the rename.
  */
 export async function place(
-  port: FilePort,
+  port: NewFiles,
   temporary: RawPath,
   path: RawPath,
   createOnly: boolean,
 ): Promise<void> {
-  if (!createOnly) return port.rename(temporary, path);
-  try {
-    await port.link(temporary, path);
-  } catch (error) {
-    // FAT, exFAT and some network shares have no hard links.
-    if (
-      !['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL'].includes(
-        errnoOf(error) ?? '',
-      )
-    )
-      throw error;
-    if (await exists(port, path)) {
-      throw Object.assign(new Error('EEXIST: file already exists'), {
-        code: 'EEXIST',
-        syscall: 'link',
-      });
-    }
-    return port.rename(temporary, path);
-  }
-  await port.unlink(temporary);
+  return inSteps(placing(port, temporary, path, createOnly));
 }
 
 /** Removes a file for good (D2). A name that is not there is fine. */

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
 import { patiently, type Wait } from './patience.ts';
+import type { Soon } from './soon.ts';
 import { spelledAsOnDisk } from './spelling.ts';
 import { errnoOf } from './system-errors.ts';
 import { type WindowsAccess, windowsAccess } from './windows-access.ts';
@@ -121,6 +122,26 @@ export interface FilePort {
   readonly access?: () => Promise<WindowsAccess>;
 }
 
+/** An open file that is new. A part of `OpenFile`, in calls that may be done when they return. */
+export interface NewFile {
+  write(bytes: Uint8Array, position: number): Soon<number>;
+  sync(): Soon<void>;
+  facts(): Soon<Pick<FileFacts, 'mode' | 'mtimeNs'>>;
+  chmod(mode: number): Soon<void>;
+  setTimes(atimeNs: bigint, mtimeNs: bigint): Soon<void>;
+  close(): Soon<void>;
+}
+
+/** What new files are written and named with. A part of `FilePort`, as `NewFile` is of `OpenFile`. */
+export interface NewFiles {
+  open(path: RawPath, mode: 'createNew', permissions: number): Soon<NewFile>;
+  /** ENOENT, or undefined, where nothing of that name is. */
+  lstat(path: RawPath): Soon<unknown>;
+  rename(from: RawPath, to: RawPath): Soon<void>;
+  link(existing: RawPath, name: RawPath): Soon<void>;
+  unlink(path: RawPath): Soon<void>;
+}
+
 const onWindows = process.platform === 'win32';
 
 /** For `open` of Node. */
@@ -168,6 +189,7 @@ export function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
 export function secondsForTime(ns: bigint): number | Date {
   if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
   const plain = Number(ns) / 1e9;
+  if (shownFor(plain) === ns) return plain;
   const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);
   let best = { seconds: plain, away: distance(shownFor(plain), ns) };
   for (const seconds of [plain + step, plain - step, plain + 2 * step, plain - 2 * step]) {
@@ -178,8 +200,12 @@ export function secondsForTime(ns: bigint): number | Date {
 }
 
 /** Whether Node sets exactly this time. */
-export function nodeKeeps(ns: bigint): boolean {
-  const seconds = secondsForTime(ns);
+function nodeKeeps(ns: bigint): boolean {
+  return keptBy(secondsForTime(ns), ns);
+}
+
+/** Whether a file shows exactly this time after `secondsForTime` was set. */
+export function keptBy(seconds: number | Date, ns: bigint): boolean {
   return typeof seconds === 'number' ? shownFor(seconds) === ns : ns % 1_000_000n === 0n;
 }
 

@@ -47,6 +47,11 @@ export class Arrivals {
     return this.#at === at ? this.#bytes : undefined;
   }
 
+  /** The same of the item that was asked for last. */
+  here(at: number): Uint8Array | undefined {
+    return this.#at === at ? this.#bytes : undefined;
+  }
+
   /** Nobody wants the rest; an answer of which only the end is left comes to it. */
   drop(): void {
     const isLast = this.#at >= this.#ids.length - 1;

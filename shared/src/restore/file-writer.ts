@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
+import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import { place, readFully } from '../durable/durable.ts';
 import { fileError } from '../durable/errors.ts';
-import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
+import type { FileFacts, FilePort, NewFiles, OpenFile } from '../durable/file-port.ts';
+import { looking, writeWhole } from '../durable/new-file.ts';
+import { inSteps, type Soon, type Steps, soon } from '../durable/soon.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
@@ -22,6 +25,8 @@ import { hostPlatform, timeFailure } from './target.ts';
 /** What files are written with. */
 export interface FileWriterOptions {
   readonly port: FilePort;
+  /** Writes whole files; by default the port does. */
+  readonly newFiles?: NewFiles;
   readonly random: Random;
   readonly run: RestoreRun;
   /** Replace other files of the same name; without it they are named conflicts. */
@@ -34,8 +39,16 @@ export interface FileWriterOptions {
  * Whether bytes of this hash are the recorded ones. Without a recorded hash the chunks alone prove
  * them: each by its own key and id.
  */
-export function isProvedBy({ sha256 }: Pick<FileSpec, 'sha256'>, digest: Buffer): boolean {
-  return sha256.length === 0 || digest.equals(sha256);
+export function isProvedBy({ sha256 }: Pick<FileSpec, 'sha256'>, digest: Uint8Array): boolean {
+  return sha256.length === 0 || equalBytes(sha256, digest);
+}
+
+function requireProved(spec: FileSpec, size: number, digest: Uint8Array): void {
+  if (size === spec.size && isProvedBy(spec, digest)) return;
+  throw new RestoreError(
+    'RESTORE_DAMAGED',
+    `${textOf(spec)} came back changed: its bytes are not those that were captured; nothing was written`,
+  );
 }
 
 /**
@@ -45,17 +58,57 @@ export function isProvedBy({ sha256 }: Pick<FileSpec, 'sha256'>, digest: Buffer)
 export class FileWriter implements FileTarget {
   readonly host: Platform;
   readonly #port: FilePort;
+  readonly #newFiles: NewFiles | undefined;
   readonly #random: Random;
   readonly #run: RestoreRun;
   readonly #overwrite: boolean;
   readonly #otherTimes: TargetFailure[] = [];
+  readonly #usualMode = 0o666 & ~process.umask();
 
-  constructor({ port, random, run, overwrite, host = hostPlatform }: FileWriterOptions) {
+  constructor({ port, newFiles, random, run, overwrite, host = hostPlatform }: FileWriterOptions) {
     this.host = host;
     this.#port = port;
+    this.#newFiles = newFiles;
     this.#random = random;
     this.#run = run;
     this.#overwrite = overwrite;
+  }
+
+  whole(spec: FileSpec, placed: Placed, bytes: Uint8Array): Soon<Outcome> {
+    requireProved(spec, bytes.length, sha256(bytes));
+    return inSteps(this.#whole(spec, placed, this.#newFiles === undefined ? bytes.slice() : bytes));
+  }
+
+  *#whole(spec: FileSpec, placed: Placed, bytes: Uint8Array): Steps<Outcome> {
+    const { final, part } = placed;
+    const { mtimeNs } = spec;
+    const files = this.#newFiles ?? this.#port;
+    try {
+      const isPlain = part === undefined && this.attributesOf(spec) === undefined;
+      if (isPlain && !(yield* looking(files, final))) {
+        const [temporary, mode] = [this.#temporaryFor(final), this.#modeOf(spec)];
+        const shownNs = yield* writeWhole(files, { temporary, final, bytes, mode, mtimeNs });
+        if (shownNs !== undefined) {
+          this.#noteTime(final, mtimeNs, shownNs);
+          return 'written';
+        }
+      }
+    } catch (error) {
+      throw named(spec, error);
+    }
+    return yield* soon(this.#compared(spec, placed, bytes));
+  }
+
+  /** What is there already decides. */
+  async #compared(spec: FileSpec, placed: Placed, bytes: Uint8Array): Promise<Outcome> {
+    const sink = await this.file(spec, placed);
+    await sink.write(bytes);
+    return sink.finish();
+  }
+
+  /** A name of its own for what nobody goes on with. */
+  #temporaryFor(final: Buffer): Buffer {
+    return partBeside(final, this.#run, Buffer.from(this.#random.bytes(6)));
   }
 
   /**
@@ -93,8 +146,12 @@ export class FileWriter implements FileTarget {
    * Node can do by itself.
    */
   async proveTime(path: Buffer, mtimeNs: bigint, final = path): Promise<void> {
-    const error = timeFailure(final, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
-    if (error !== undefined) this.#otherTimes.push({ path: final, error });
+    this.#noteTime(final, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
+  }
+
+  #noteTime(path: Buffer, mtimeNs: bigint, shownNs: bigint): void {
+    const error = timeFailure(path, mtimeNs, shownNs);
+    if (error !== undefined) this.#otherTimes.push({ path, error });
   }
 
   /** What a file of a PC with Windows brings to another one; undefined where that means nothing. */
@@ -162,25 +219,19 @@ export class FileWriter implements FileTarget {
 
   async #complete(spec: FileSpec, final: Buffer, sink: PartFile): Promise<Outcome> {
     const digest = sink.digest();
-    if (sink.size !== spec.size || !isProvedBy(spec, digest)) {
-      throw new RestoreError(
-        'RESTORE_DAMAGED',
-        `${textOf(spec)} came back changed: its bytes are not those that were captured; nothing was written`,
-      );
-    }
-    // A PC with Windows has no such bits: its files get the usual mode here.
-    const mode = spec.platform === 'windows' ? 0o666 & ~process.umask() : spec.mode & 0o1777;
+    requireProved(spec, sink.size, digest);
+    const mode = this.#modeOf(spec);
     const there = await this.lookAt(final);
     if (there?.kind === 'file' && (await this.#holds(final, there, spec.size, digest))) {
       await sink.discard();
       await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
-      if (this.host === 'posix') await this.#port.chmod(final, mode);
+      if (mode !== undefined) await this.#port.chmod(final, mode);
       await setAttributes(this.#port, final, this.attributesOf(spec));
       await this.proveTime(final, spec.mtimeNs);
       return 'same';
     }
     if (there !== undefined) this.refuseUnlessReplaceable(spec, there);
-    await sink.settle(this.host === 'posix' ? mode : undefined, spec.mtimeNs);
+    await sink.settle(mode, spec.mtimeNs);
     await this.proveTime(sink.temporary, spec.mtimeNs, final);
     try {
       await place(this.#port, sink.temporary, final, there === undefined);
@@ -193,6 +244,13 @@ export class FileWriter implements FileTarget {
     // Not before: to take the temporary name away Windows makes a read-only file writable.
     await setAttributes(this.#port, final, this.attributesOf(spec));
     return 'written';
+  }
+
+  /** The bits that a file gets here; undefined where there are none. */
+  #modeOf({ platform, mode }: FileSpec): number | undefined {
+    if (this.host !== 'posix') return undefined;
+    // A PC with Windows has no such bits: its files get the usual mode.
+    return platform === 'windows' ? this.#usualMode : mode & 0o1777;
   }
 
   /** Whether the file that is there has exactly the bytes of this hash. */
@@ -248,7 +306,8 @@ function textOf(spec: { readonly path: Uint8Array }): string {
   return printable(pathText(spec.path));
 }
 
-function named(spec: { readonly path: Uint8Array }, error: unknown): unknown {
+/** An error of the system as one that names the file; anything else as it is. */
+export function named(spec: { readonly path: Uint8Array }, error: unknown): unknown {
   if (error instanceof RestoreError) return error;
   return errnoOf(error) === undefined ? error : restoreError(Buffer.from(spec.path), error);
 }

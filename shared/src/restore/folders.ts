@@ -1,10 +1,12 @@
 import { pathText, printable } from '../cli/format.ts';
 import { exists, joinRaw, syncAncestors } from '../durable/durable.ts';
 import { type FilePort, parentOf, type RawPath } from '../durable/file-port.ts';
+import type { Soon } from '../durable/soon.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
-import { type RestoreRun, removeLeftovers, removeParts } from './leftovers.ts';
-import type { UnfinishedPart } from './restore-target.ts';
+import { type RestoreRun, removeLeftovers, removeParts, tagOf } from './leftovers.ts';
+import type { FileSpec, UnfinishedPart } from './restore-target.ts';
+import { WORTH_KEEPING_BYTES } from './sink.ts';
 import { timeFailure } from './target.ts';
 
 interface Wish {
@@ -33,6 +35,8 @@ export class TargetFolders {
    * as we are concerned.
    */
   readonly #entered = new Map<string, Promise<void>>();
+  /** The one that was entered last. */
+  #last: Buffer | undefined;
   /**
    * By path (latin1 keeps raw bytes apart): recorded wishes, or the mode to give back to a folder
    * that had to be opened up.
@@ -76,12 +80,16 @@ export class TargetFolders {
   }
 
   /** Makes sure that `path`, at or below the root, is a real folder we can write into. */
-  enter(path: Buffer): Promise<void> {
+  enter(path: Buffer): Soon<void> {
+    // Files come folder by folder.
+    if (this.#last?.equals(path)) return;
     const key = path.toString('latin1');
     const known = this.#entered.get(key);
     if (known !== undefined) return known;
     if (this.#entered.size >= REMEMBERED) this.#entered.clear();
-    const entering = this.#enter(path);
+    const entering = this.#enter(path).then(() => {
+      this.#last = path;
+    });
     this.#entered.set(key, entering);
     entering.catch(() => this.#entered.delete(key));
     return entering;
@@ -109,10 +117,12 @@ export class TargetFolders {
   }
 
   /** What an earlier restore had written of a file when it was cut; told once. */
-  unfinished(final: Buffer, tag: Buffer): UnfinishedPart | undefined {
+  unfinished(final: Buffer, spec: Pick<FileSpec, 'size' | 'sha256'>): UnfinishedPart | undefined {
+    if (this.#parts.size === 0 || spec.size < WORTH_KEEPING_BYTES) return undefined;
     const parts = this.#parts.get(parentOf(final).toString('latin1'));
-    const part = parts?.get(tag.toString('hex'));
-    parts?.delete(tag.toString('hex'));
+    const tag = tagOf(final, spec).toString('hex');
+    const part = parts?.get(tag);
+    parts?.delete(tag);
     return part;
   }
 

@@ -2,6 +2,7 @@ import { type ChunkId, FormatError, type Slab, type VaultId } from '@aliquot/pro
 import { SealError } from '../content/errors.ts';
 import { openChunk } from '../content/seal.ts';
 import { openPiece, proveSlab } from '../content/slab.ts';
+import { inSteps, type Soon, type Steps, soon } from '../durable/soon.ts';
 import type { ContentStep } from './plan.ts';
 
 /** Whether an item is not what its id stands for, as its hash or a slab's directory says. */
@@ -35,13 +36,17 @@ export class ItemOpener {
   }
 
   /** @throws SealError, FormatError; what `fetchAgain` throws. */
-  async open(step: OpenStep, sealed: Uint8Array): Promise<Uint8Array> {
+  open(step: OpenStep, sealed: Uint8Array): Soon<Uint8Array> {
+    return inSteps(this.#open(step, sealed));
+  }
+
+  *#open(step: OpenStep, sealed: Uint8Array): Steps<Uint8Array> {
     try {
       return this.#openHere(step, sealed);
     } catch (error) {
       if (!isUnproved(error)) throw error;
       if (this.#again?.first !== sealed)
-        this.#again = { first: sealed, sealed: await this.#fetchAgain?.(step.ref.id) };
+        this.#again = { first: sealed, sealed: yield* soon(this.#fetchAgain?.(step.ref.id)) };
       if (this.#again.sealed === undefined) throw error;
       return this.#openHere(step, this.#again.sealed);
     }

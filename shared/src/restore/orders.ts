@@ -2,6 +2,7 @@ import type { ChunkId, VaultId } from '@aliquot/proto';
 import { SealError } from '../content/errors.ts';
 import { release } from '../crypto/bytes.ts';
 import { equalBytes, sha256 } from '../crypto/primitives.ts';
+import { inSteps, type Steps, soon } from '../durable/soon.ts';
 import { Arrivals, type FetchedItem } from './arrivals.ts';
 import type { ContentHelper, HelpedContent } from './content-help.ts';
 import { RestoreError } from './errors.ts';
@@ -16,10 +17,11 @@ import {
   type Job,
   notDelivered,
   planWork,
+  type WholeStep,
   type Work,
 } from './plan.ts';
 import type { FileTarget } from './restore-target.ts';
-import type { FileSink } from './sink.ts';
+import type { FileSink, Outcome } from './sink.ts';
 
 /** What files are given back from, and where to. */
 export interface OrdersRequest {
@@ -110,6 +112,8 @@ class OrdersRun {
   #fatal: { readonly error: unknown } | undefined;
   readonly #counts = { files: 0, same: 0, growing: 0, bytes: 0, failed: 0 };
   #writtenBytes = 0;
+  /** One of those has ended. */
+  #freed: () => void = () => undefined;
   readonly #finishing = new Set<Promise<void>>();
   /** Files that are to be fetched whole: what was there of them was something else. */
   readonly #anew: PlacedFile[] = [];
@@ -140,7 +144,15 @@ class OrdersRun {
     const count = () =>
       this.#isLarge && this.#request.helper !== undefined ? HELPED_AHEAD : BATCHES_AHEAD;
     for await (const batch of ahead(this.#batches(orders), count)) {
-      for (const { work, at } of batch.steps) await this.#step(work, at, batch);
+      for (const { work, at } of batch.steps) {
+        this.#endIfFatal();
+        const step =
+          work.type === 'whole'
+            ? inSteps(this.#whole(work, at, batch))
+            : this.#step(work, at, batch);
+        // A promise that is there already costs as much as a small file.
+        if (step !== undefined) await step;
+      }
       this.#asked.delete(batch.arrivals);
       batch.arrivals.drop();
     }
@@ -192,8 +204,28 @@ class OrdersRun {
     return (await fetchAgain?.(id)) ?? bytes;
   }
 
-  async #step(work: Work, at: number, batch: AskedBatch): Promise<void> {
-    this.#endIfFatal();
+  /** A small file: done at once where its item is here, and the disk is quick. */
+  *#whole({ job, from }: WholeStep, at: number, { arrivals }: AskedBatch): Steps<void> {
+    try {
+      yield* this.#place();
+      let plain: Uint8Array = new Uint8Array(0);
+      if (from !== undefined) {
+        const sealed = arrivals.here(at) ?? (yield* soon(arrivals.item(at)));
+        if (sealed === undefined)
+          throw notDelivered(job.file, from.piece > 0 ? 'slab' : 'chunk', from.ref.id);
+        plain = yield* soon(this.#opener.open(from, sealed));
+      }
+      const { spec, placed } = job.file;
+      const outcome = this.#request.writer.whole(spec, placed, plain);
+      this.#writtenBytes += plain.length;
+      if (outcome instanceof Promise) this.#finishLater(job, outcome);
+      else this.#finished(job, outcome);
+    } catch (error) {
+      yield* soon(this.#fail(job, error));
+    }
+  }
+
+  async #step(work: Exclude<Work, WholeStep>, at: number, batch: AskedBatch): Promise<void> {
     const { job } = work;
     if (job.failed) return;
     try {
@@ -212,10 +244,7 @@ class OrdersRun {
   }
 
   async #begin(job: Job, from: number): Promise<void> {
-    // Those that are still being flushed count: what is open at once is what the disk and the limit
-    // of open files can take.
-    while (this.#sinks.size >= FILES_AT_ONCE && this.#finishing.size > 0)
-      await Promise.race(this.#finishing);
+    await inSteps(this.#place());
     const { spec, placed } = job.file;
     this.#sinks.set(job, await this.#request.writer.file(spec, placed, from));
   }
@@ -242,25 +271,46 @@ class OrdersRun {
   }
 
   /**
+   * Waits until there is a place for one more file. Those that are still being flushed count: what
+   * is open at once is what the disk and the limit of open files can take.
+   */
+  *#place(): Steps<void> {
+    while (this.#finishing.size > 0 && this.#sinks.size + this.#finishing.size >= FILES_AT_ONCE)
+      yield* soon(
+        new Promise<void>((resolve) => {
+          this.#freed = resolve;
+        }),
+      );
+  }
+
+  /**
    * Begins to flush and name a file. That takes the disk a while, and nothing that follows needs
    * it.
    */
   #end(job: Job): void {
     const sink = this.#sinks.get(job);
     if (sink === undefined) return;
-    const finishing = this.#finish(job, sink)
+    // On an error it leaves nothing behind by itself.
+    this.#sinks.delete(job);
+    this.#finishLater(job, sink.finish());
+  }
+
+  #finishLater(job: Job, outcome: Promise<Outcome>): void {
+    const finishing = outcome
+      .then((is) => this.#finished(job, is))
       .catch((error: unknown) => this.#fail(job, error))
       .catch((error: unknown) => {
         this.#fatal ??= { error };
       })
-      .finally(() => this.#finishing.delete(finishing));
+      .finally(() => {
+        this.#finishing.delete(finishing);
+        this.#freed();
+      });
     this.#finishing.add(finishing);
   }
 
-  async #finish(job: Job, sink: FileSink): Promise<void> {
+  #finished(job: Job, outcome: Outcome): void {
     const { spec } = job.file;
-    const outcome = await sink.finish();
-    this.#sinks.delete(job);
     this.#counts.files += 1;
     this.#counts.bytes += spec.size;
     if (outcome === 'same') this.#counts.same += 1;

@@ -2,6 +2,7 @@ import type { Content, Entry, ListPart, ReadPart } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { isOpeningError, type Named, type OpeningError } from '../commit/open-names.ts';
 import { equalBytes } from '../crypto/primitives.ts';
+import type { Soon } from '../durable/soon.ts';
 import { RestoreError } from './errors.ts';
 import type { FileSpec, Placed, RestoreTarget } from './restore-target.ts';
 
@@ -89,8 +90,10 @@ export class Placing {
     const files: PlacedFile[] = [];
     for (const item of items) {
       try {
-        const file = await this.#one(item);
-        if (file !== undefined) files.push(file);
+        const file = item.entry.kind === 'file' ? this.#file(item) : this.#other(item);
+        // A promise that is there already costs more than the place of a file.
+        const placed = file instanceof Promise ? await file : file;
+        if (placed !== undefined) files.push(placed);
       } catch (error) {
         if (!(error instanceof RestoreError) || error.code === 'RESTORE_NO_SPACE') throw error;
         this.failed(item.list.path, error);
@@ -105,7 +108,15 @@ export class Placing {
     this.#onFailure?.(path, error);
   }
 
-  async #one({ entry, list, read, unopened }: RestoreItem): Promise<PlacedFile | undefined> {
+  #file({ entry, list, read, unopened }: RestoreItem): Soon<PlacedFile> {
+    if (read === undefined) throw notOpened(list.path, unopened);
+    const spec = { ...list, size: entry.size, sha256: read.sha256 };
+    const file = (placed: Placed) => ({ spec, placed, content: entry.content, keys: read.keys });
+    const placed = this.#target.place(spec);
+    return placed instanceof Promise ? placed.then(file) : file(placed);
+  }
+
+  async #other({ entry, list }: RestoreItem): Promise<undefined> {
     if (entry.kind === 'directory') {
       await this.#target.directory(list);
       this.counts.directories += 1;
@@ -113,11 +124,7 @@ export class Placing {
       await this.#target.symlink(list);
       this.counts.links += 1;
     }
-    if (entry.kind !== 'file') return undefined;
-    if (read === undefined) throw notOpened(list.path, unopened);
-    const spec = { ...list, size: entry.size, sha256: read.sha256 };
-    const placed = await this.#target.place(spec);
-    return { spec, placed, content: entry.content, keys: read.keys };
+    return undefined;
   }
 }
 

@@ -2,6 +2,7 @@ import {
   type AliquotError,
   type ChunkId,
   FormatError,
+  MAX_PIECE_PLAIN_BYTES,
   type Ref,
   type VaultId,
 } from '@aliquot/proto';
@@ -41,8 +42,17 @@ export interface ContentStep {
   readonly piece: number;
 }
 
+/** A small file in one step. */
+export interface WholeStep {
+  readonly type: 'whole';
+  readonly job: Job;
+  /** Its only item, and what opens it; undefined for an empty file. */
+  readonly from: Pick<ContentStep, 'ref' | 'key' | 'piece'> | undefined;
+}
+
 /** What is to be done, in order; the steps of one job stand together. */
 export type Work =
+  | WholeStep
   /** `from`: so many bytes of it are in the part that was found. */
   | { readonly type: 'begin'; readonly job: Job; readonly from: number }
   | ContentStep
@@ -64,67 +74,106 @@ export interface Batch {
 /** The stored bytes of a page; `undefined` when they do not come. */
 export type FetchPage = (id: ChunkId) => Promise<Uint8Array | undefined>;
 
+/** Files up to this size come whole, where one item holds them: all pieces of slabs do. */
+const WHOLE_BYTES = MAX_PIECE_PLAIN_BYTES;
+
 /**
- * The steps of some files; pages are fetched when the walk reaches them. Errors of `fetchPage` end
- * it.
+ * The steps of some files, in runs: of small files without a wait. Pages are fetched when the walk
+ * reaches them. Errors of `fetchPage` end it.
  */
 export async function* planWork(
   vaultId: VaultId,
-  files: Iterable<PlacedFile>,
+  files: readonly PlacedFile[],
   fetchPage: FetchPage,
-): AsyncGenerator<Work> {
+): AsyncGenerator<Iterable<Work>> {
+  let wholes: WholeStep[] = [];
   for (const file of files) {
     const job: Job = { file, failed: false };
-    const { content, keys, placed } = file;
-    const pageOf = async ({ id }: Ref) => {
-      const page = await fetchPage(id);
-      if (page === undefined) throw notDelivered(file, 'page', id);
-      return page;
-    };
-    const there = placed.part?.size ?? 0;
-    let [from, isBegun] = [0, false];
-    try {
-      for await (const { ref, key, offset } of walkContent(vaultId, content, keys, pageOf)) {
-        if (job.failed) break;
-        const end = offset + ref.plainSize;
-        if (!isBegun && end <= there) {
-          from = end;
-          continue;
-        }
-        if (!isBegun) yield { type: 'begin', job, from };
-        isBegun = true;
-        yield { type: 'content', job, ref, key, piece: content.piece };
+    if (comesWhole(file)) {
+      wholes.push(wholeStep(job));
+      continue;
+    }
+    if (wholes.length > 0) yield wholes;
+    wholes = [];
+    for await (const work of planParts(vaultId, job, fetchPage)) yield [work];
+  }
+  if (wholes.length > 0) yield wholes;
+}
+
+function comesWhole({ spec, content, keys, placed }: PlacedFile): boolean {
+  const { depth, refs } = content;
+  const isOne = depth === 0 && refs.length <= 1 && keys.length === refs.length;
+  const size = refs[0]?.plainSize ?? 0;
+  return isOne && size <= WHOLE_BYTES && spec.size === size && placed.part === undefined;
+}
+
+function wholeStep(job: Job): WholeStep {
+  const { content, keys } = job.file;
+  const ref = content.refs[0];
+  const key = keys[0];
+  const from = ref && key && { ref, key, piece: content.piece };
+  return { type: 'whole', job, from };
+}
+
+async function* planParts(vaultId: VaultId, job: Job, fetchPage: FetchPage): AsyncGenerator<Work> {
+  const { file } = job;
+  const { content, keys, placed } = file;
+  const pageOf = async ({ id }: Ref) => {
+    const page = await fetchPage(id);
+    if (page === undefined) throw notDelivered(file, 'page', id);
+    return page;
+  };
+  const there = placed.part?.size ?? 0;
+  let [from, isBegun] = [0, false];
+  try {
+    for await (const { ref, key, offset } of walkContent(vaultId, content, keys, pageOf)) {
+      if (job.failed) break;
+      const end = offset + ref.plainSize;
+      if (!isBegun && end <= there) {
+        from = end;
+        continue;
       }
       if (!isBegun) yield { type: 'begin', job, from };
-      yield { type: 'end', job };
-    } catch (error) {
-      if (!concernsOneFile(error)) throw error;
-      yield { type: 'broken', job, error };
+      isBegun = true;
+      yield { type: 'content', job, ref, key, piece: content.piece };
     }
+    if (!isBegun) yield { type: 'begin', job, from };
+    yield { type: 'end', job };
+  } catch (error) {
+    if (!concernsOneFile(error)) throw error;
+    yield { type: 'broken', job, error };
   }
 }
 
 /** Groups the steps of some files into batches: the last one ends with them. */
-export async function* batchesOf(work: AsyncIterable<Work>): AsyncGenerator<Batch> {
+export async function* batchesOf(work: AsyncIterable<Iterable<Work>>): AsyncGenerator<Batch> {
   let steps: { work: Work; at: number }[] = [];
   let ids: ChunkId[] = [];
   let bytes = 0;
-  for await (const step of work) {
-    const last = ids.at(-1);
-    const isSame = step.type !== 'content' || (last !== undefined && equalBytes(last, step.ref.id));
-    const isFull =
-      bytes >= BATCH_BYTES || ids.length >= MAX_FETCH_IDS || steps.length >= BATCH_STEPS;
-    if (isFull && (!isSame || steps.length >= MOST_STEPS)) {
-      yield { steps, ids };
-      [steps, ids, bytes] = [[], [], 0];
+  for await (const run of work) {
+    for (const step of run) {
+      const ref = refOf(step);
+      const last = ids.at(-1);
+      const isSame = ref === undefined || (last !== undefined && equalBytes(last, ref.id));
+      const isFull =
+        bytes >= BATCH_BYTES || ids.length >= MAX_FETCH_IDS || steps.length >= BATCH_STEPS;
+      if (isFull && (!isSame || steps.length >= MOST_STEPS)) {
+        yield { steps, ids };
+        [steps, ids, bytes] = [[], [], 0];
+      }
+      if (ref !== undefined) {
+        if (ids.length === 0 || !isSame) ids.push(ref.id);
+        bytes += ref.plainSize;
+      }
+      steps.push({ work: step, at: ids.length - 1 });
     }
-    if (step.type === 'content') {
-      if (ids.length === 0 || !isSame) ids.push(step.ref.id);
-      bytes += step.ref.plainSize;
-    }
-    steps.push({ work: step, at: ids.length - 1 });
   }
   if (steps.length > 0) yield { steps, ids };
+}
+
+function refOf(step: Work): Ref | undefined {
+  if (step.type === 'content') return step.ref;
+  return step.type === 'whole' ? step.from?.ref : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Platform } from '@aliquot/proto';
+import type { Soon } from '../durable/soon.ts';
 import type { RestoreError } from './errors.ts';
 import type { FileSink, Outcome } from './sink.ts';
 
@@ -45,6 +46,11 @@ export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & {
 
 /** Where the bytes of restored files go. */
 export interface FileTarget {
+  /**
+   * Takes a small file of which all bytes are at hand, as `file` and what follows would; done at
+   * once where nothing is waited for. The bytes are the caller's again when it returns.
+   */
+  whole(spec: FileSpec, placed: Placed, bytes: Uint8Array): Soon<Outcome>;
   /** Begins a file, with so many bytes of the part that was found in its place. */
   file(spec: FileSpec, placed: Placed, from?: number): Promise<FileSink>;
   /** Comes last, also after errors. Returns what could not be brought to its recorded state. */
@@ -57,7 +63,7 @@ export interface FileTarget {
  */
 export interface RestoreTarget extends FileTarget {
   /** Where a file goes; its folder is made when needed. */
-  place(spec: FileSpec): Promise<Placed>;
+  place(spec: FileSpec): Soon<Placed>;
   /** Makes a folder now; its mode and times are set by `finish`. */
   directory(spec: DirectorySpec): Promise<void>;
   /**

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
-import { orderOf } from './file-order.ts';
+import { packOrder } from './file-order.ts';
 import type { OrdersSummary } from './orders.ts';
 import { Placing, type RestoreItem } from './placing.ts';
 import type { RestoreRequest, RestoreSummary } from './restore-files.ts';
@@ -130,7 +130,8 @@ class ThreadedRun<Begin> {
     for await (const order of this.#placing.orders(items)) {
       const thread = await this.#wants();
       if (thread === undefined) return;
-      tell<Begin>(thread, { type: 'order', files: order.map(orderOf) });
+      const files = packOrder(order);
+      tell<Begin>(thread, { type: 'order', files }, [files.buffer]);
     }
     for (const _ of this.#threads) {
       const thread = await this.#wants();
@@ -207,9 +208,9 @@ class ThreadedRun<Begin> {
 function tell<Begin>(
   { worker }: Thread,
   message: ToThread<Begin>,
-  ports: readonly MessagePort[] = [],
+  handed: readonly Transferable[] = [],
 ): void {
-  worker.postMessage(message, ports);
+  worker.postMessage(message, handed);
 }
 
 function restoreErrorOf({ code, message }: ToldError): RestoreError {

@@ -7,6 +7,7 @@ import { RestoreError } from './errors.ts';
 const SLASH = 0x2f;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
+const DOT = 0x2e;
 
 /** The platform that this process runs on. */
 export const hostPlatform: Platform = process.platform === 'win32' ? 'windows' : 'posix';
@@ -35,6 +36,28 @@ function targetNames(platform: Platform, path: Uint8Array): Buffer[] {
 function posixNames(bytes: Buffer): Buffer[] {
   if (bytes[0] !== SLASH) throw badPath(bytes, 'it is not absolute');
   return bytes.length === 1 ? [] : split(bytes.subarray(1), (byte) => byte === SLASH);
+}
+
+/** A recorded path below `root`, both of POSIX: the names of `targetNames`, without taking it apart. */
+function posixPath(root: Buffer, path: Uint8Array): Buffer {
+  if (!isPlainPath(path)) targetNames('posix', path);
+  if (path.length === 1) return root;
+  const at = root.at(-1) === SLASH ? root.length - 1 : root.length;
+  const target = Buffer.allocUnsafe(at + path.length);
+  target.set(root, 0);
+  target.set(path, at);
+  return target;
+}
+
+/** Whether no name is empty, and none begins with a dot: what else there is, is looked at by name. */
+function isPlainPath(path: Uint8Array): boolean {
+  if (path[0] !== SLASH) return false;
+  let before = 0;
+  for (const byte of path) {
+    if (byte === 0 || (before === SLASH && (byte === SLASH || byte === DOT))) return false;
+    before = byte;
+  }
+  return before !== SLASH || path.length === 1;
 }
 
 function windowsNames(bytes: Buffer): Buffer[] {
@@ -122,6 +145,9 @@ export function targetPath(
 ): Buffer {
   if (path.length > MAX_PATH_BYTES)
     throw badPath(path.subarray(0, 256), `it is ${path.length} bytes long`);
+  // Nothing is put together by names where they stay as they are.
+  if (placement === wholePaths && platform === 'posix' && host === 'posix')
+    return posixPath(root, path);
   let target = root;
   for (const name of placement(platform, path)) target = joinRaw(target, hostName(name, host));
   return target;

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { FileOrder } from './file-order.ts';
+import type { PackedOrder } from './file-order.ts';
 import type { OrdersSummary } from './orders.ts';
 
 /** What a thread is told. `end`: no more orders come; `stop`: the restore has failed elsewhere. */
@@ -11,7 +11,7 @@ export type ToThread<Begin> =
       readonly asks: MessagePort | undefined;
       readonly gives: MessagePort | undefined;
     }
-  | { readonly type: 'order'; readonly files: readonly FileOrder[] }
+  | { readonly type: 'order'; readonly files: PackedOrder }
   | { readonly type: 'end' | 'stop' };
 
 /** An error of ours as it goes from thread to thread. */

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { AliquotError } from '@aliquot/proto';
 import type { FetchedItem } from './arrivals.ts';
 import { giveHelp, ThreadHelper } from './content-help.ts';
-import { fileOf } from './file-order.ts';
+import { unpackOrder } from './file-order.ts';
 import { type OrdersRequest, restoreOrders } from './orders.ts';
 import type { RestoreOrder } from './placing.ts';
 import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
@@ -107,7 +107,7 @@ class Inbox<Begin> {
       const message = await this.#next();
       if (message.type === 'stop') throw new Stopped();
       if (message.type !== 'order') return;
-      yield message.files.map(fileOf);
+      yield unpackOrder(message.files);
     }
   }
 

@@ -2,11 +2,12 @@ import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { place } from '../durable/durable.ts';
 import { type FilePort, parentOf } from '../durable/file-port.ts';
+import { inSteps, type Soon, type Steps, soon } from '../durable/soon.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError } from './errors.ts';
-import { FileWriter, naming, restoreError } from './file-writer.ts';
+import { FileWriter, named, naming, restoreError } from './file-writer.ts';
 import { TargetFolders } from './folders.ts';
-import { partBeside, type RestoreRun, tagOf, thisRun } from './leftovers.ts';
+import { partBeside, type RestoreRun, thisRun } from './leftovers.ts';
 import type {
   DirectorySpec,
   FileSpec,
@@ -82,19 +83,28 @@ export class RestoreWriter implements RestoreTarget {
     return new RestoreWriter(options, folders, run);
   }
 
-  place(spec: FileSpec): Promise<Placed> {
-    return naming(spec, async () => {
+  place(spec: FileSpec): Soon<Placed> {
+    return inSteps(this.#place(spec));
+  }
+
+  *#place(spec: FileSpec): Steps<Placed> {
+    try {
       const final = this.#pathBelow(spec);
-      await this.#folders.enter(parentOf(final));
+      yield* soon(this.#folders.enter(parentOf(final)));
       // Without a hash of the whole nothing would prove what is there.
       const isProvable = spec.sha256.length > 0;
-      const part = isProvable ? this.#folders.unfinished(final, tagOf(final, spec)) : undefined;
-      return { final, part };
-    });
+      return { final, part: isProvable ? this.#folders.unfinished(final, spec) : undefined };
+    } catch (error) {
+      throw named(spec, error);
+    }
   }
 
   async file(spec: FileSpec, placed?: Placed, from?: number): Promise<FileSink> {
     return this.#files.file(spec, placed ?? (await this.place(spec)), from);
+  }
+
+  whole(spec: FileSpec, placed: Placed, bytes: Uint8Array): Soon<Outcome> {
+    return this.#files.whole(spec, placed, bytes);
   }
 
   async directory(spec: DirectorySpec): Promise<void> {
