@@ -27,7 +27,7 @@ import type { Run, UnderWay } from './under-way.ts';
 import type { CapturedFile, CaptureJob, CaptureResult } from './window.ts';
 
 /** A batch consists of whole runs, and ends with the one that gives it as many files or bytes. */
-const BATCH_FILES = 512;
+const BATCH_FILES = 320;
 const BATCH_BYTES = 64 << 20;
 
 /** A file to read, and its run: `CaptureJob`. */

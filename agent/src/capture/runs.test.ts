@@ -55,20 +55,20 @@ test('two classes share no run', () => {
   expect(runsOf(files).map((run) => run.length)).toEqual([1, 2]);
 });
 
-test('no run has more than 1,024 files, or goes on behind 64 MiB', () => {
+test('no run has more than 768 files, or goes on behind 64 MiB', () => {
   // Of equal sizes none ends a run, or all do.
-  expect(runsOf(inFolder('/data', 3000)).map((run) => run.length)).toEqual([1024, 1024, 952]);
+  expect(runsOf(inFolder('/data', 3000)).map((run) => run.length)).toEqual([768, 768, 768, 696]);
   const many = runsOf(inFolder('/data', 3000, 10 << 20));
   expect(many.every((run) => run.length === 7 || run === many.at(-1))).toBe(true);
 });
 
 test('a run that has ended says so before the next file is known', () => {
   const runs = new Runs();
-  const ended = inFolder('/data', 1024).map((one) => {
+  const ended = inFolder('/data', 768).map((one) => {
     runs.next(one);
     return runs.ended;
   });
-  expect(ended.indexOf(true)).toBe(1023);
+  expect(ended.indexOf(true)).toBe(767);
 });
 
 test('the runs of a large folder do not depend on its name, nor on what was found before and behind it', () => {

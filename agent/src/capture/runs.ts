@@ -11,10 +11,10 @@ export interface RunFile {
 /** Behind a folder with as many bytes of small files a run ends. */
 const FOLDER_BYTES = 64 << 10;
 /** A run that no folder ends has as many files at least, and … */
-const LEAST_FILES = 512;
+const LEAST_FILES = 384;
 /** … at most; in between, one size in so many ends it. */
-const MOST_FILES = 1024;
-const ENDS_ONE_OF = 128;
+const MOST_FILES = 768;
+const ENDS_ONE_OF = 64;
 /** With as many bytes a run ends, for what was captured should not wait long to be durable. */
 const MOST_BYTES = 64 << 20;
 
