@@ -5,6 +5,7 @@ import { carryScenarios } from '../agent/testing/carry/carry-scenarios.ts';
 import { deskScenarios } from '../agent/testing/desk/desk-scenarios.ts';
 import { identityScenarios } from '../agent/testing/identity/identity-scenarios.ts';
 import { queueScenarios } from '../agent/testing/queue/queue-scenarios.ts';
+import { resultScenarios } from '../agent/testing/queue/result-scenarios.ts';
 import { roomScenarios } from '../agent/testing/service/room-scenarios.ts';
 import { collectorScenarios } from '../collector/testing/store/collector-scenarios.ts';
 import { sharedScenarios } from '../shared/testing/shared-scenarios.ts';
@@ -35,6 +36,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...identityScenarios,
   ...deskScenarios,
   ...queueScenarios,
+  ...resultScenarios,
   ...carryScenarios,
   ...collectorScenarios,
   ...captureScenarios,

@@ -1,10 +1,11 @@
-import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
-import { MemberSet } from '@aliquot/shared/commit/results';
-import { readCommit, resultsBySlot, rowsIn } from '@aliquot/shared/commit/rows';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { resultIdFor } from '@aliquot/shared/keys/derive';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { judgedResult, memberOf } from '../../agent/testing/queue/results.ts';
+import {
+  judgedResult,
+  memberOf,
+  rowsInChain,
+  signedCommits,
+} from '../../agent/testing/queue/results.ts';
 import { type SampleFile, sample } from '../../agent/testing/queue/support.ts';
 import { Pair, type PairAgent } from './pair.ts';
 
@@ -20,52 +21,16 @@ afterEach(() => pair.close());
 const membersOf = (...names: readonly string[]) =>
   names.map((name) => memberOf(ROOT, sample(`${ROOT}/${name}`)));
 
-/** Rows of the result at the collector, oldest first, and whether their members are all there. */
+/** Rows of the result as the collector has them, oldest first. */
 async function rowsAt(agent: PairAgent) {
   const { lineageId } = agent.identity.certificate.enrolment;
   const id = resultIdFor(agent.identity.pathKey, Buffer.from(ROOT));
-  const found: { progress: string; grade: string; members: number; isWhole: boolean }[] = [];
-  for await (const { commit, live } of pair.vault.reading.resultVersions(lineageId, id))
-    for (const slot of live) {
-      const row = resultsBySlot(readCommit(commit).rows).get(slot);
-      if (row === undefined) continue;
-      const { progress, grade, members, size, membersRoot } = row;
-      const set = await membersBefore(agent, id, commit, slot);
-      const isWhole =
-        set.count === members && set.size === size && equalBytes(set.root(), membersRoot);
-      found.push({ progress, grade, members, isWhole });
-    }
-  return found;
-}
-
-/** The newest versions of a result's members that the collector has before a row of it. */
-async function membersBefore(
-  agent: PairAgent,
-  id: Uint8Array,
-  until: Uint8Array,
-  slot: number,
-): Promise<MemberSet> {
-  const newest = new Map<string, { fileId: never; size: number; hash: Uint8Array }>();
-  for (let sequence = 1; ; sequence += 1) {
-    const commit = (await agent.queue.outbox.signedCommit(sequence))?.bytes;
-    if (commit === undefined) break;
-    const isLast = equalBytes(commit, until);
-    for (const { slot: at, entry } of rowsIn(readCommit(commit).rows)) {
-      if (isLast && at >= slot) break;
-      const name = Buffer.from(entry.fileId).toString('hex');
-      newest.delete(name);
-      if (entry.kind !== 'gone' && entry.resultId !== undefined && equalBytes(entry.resultId, id))
-        newest.set(name, {
-          fileId: entry.fileId as never,
-          size: entry.size,
-          hash: clearHashOf(entry),
-        });
-    }
-    if (isLast) break;
-  }
-  const set = new MemberSet();
-  for (const { fileId, size, hash } of newest.values()) set.add(fileId, size, hash);
-  return set;
+  let rows = 0;
+  for await (const { live } of pair.vault.reading.resultVersions(lineageId, id))
+    rows += live.length;
+  const seen = await rowsInChain(signedCommits(agent.queue));
+  expect(rows).toBe(seen.length);
+  return seen.map(({ progress, grade, members, fits }) => ({ progress, grade, members, fits }));
 }
 
 async function captured(agent: PairAgent, ...files: readonly SampleFile[]): Promise<void> {
@@ -84,7 +49,7 @@ describe('a folder result', () => {
     await agent.uplink.drained();
     await agent.mustHold(members);
     expect(await rowsAt(agent)).toEqual([
-      { progress: 'closed', grade: 'assumed', members: 3, isWhole: true },
+      { progress: 'closed', grade: 'assumed', members: 3, fits: true },
     ]);
   });
 
@@ -105,7 +70,7 @@ describe('a folder result', () => {
     await agent.queue.results.put(judgedResult(ROOT, now));
     await agent.queue.sync();
     await agent.uplink.drained();
-    const closed = { progress: 'closed', grade: 'assumed', members: 3, isWhole: true };
+    const closed = { progress: 'closed', grade: 'assumed', members: 3, fits: true };
     expect(await rowsAt(agent)).toEqual([closed, closed]);
   });
 
@@ -121,8 +86,8 @@ describe('a folder result', () => {
     agent.start();
     await agent.uplink.drained();
     expect(await rowsAt(agent)).toEqual([
-      { progress: 'closed', grade: 'assumed', members: 2, isWhole: true },
-      { progress: 'closed', grade: 'assumed', members: 3, isWhole: true },
+      { progress: 'closed', grade: 'assumed', members: 2, fits: true },
+      { progress: 'closed', grade: 'assumed', members: 3, fits: true },
     ]);
     expect(await agent.commits()).toBe(2);
   });

@@ -2,8 +2,14 @@
  * Folder results for tests of the queue and the uplink: members, and what was seen of them. Nothing
  * outside tests imports this file.
  */
+import type { FileId, ResultRow } from '@aliquot/proto';
+import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
+import { MemberSet } from '@aliquot/shared/commit/results';
+import { readCommit } from '@aliquot/shared/commit/rows';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { FIXTURE_TIME_MS } from '@aliquot/shared/testing/keys/fixtures';
 import { type JudgedResult, SeenMembers } from '../../src/queue/intake/results.ts';
+import type { Queue } from '../../src/queue/queue.ts';
 import type { SampleFile } from './support.ts';
 
 /** The same file as a member of the folder result that it lies in. */
@@ -42,4 +48,68 @@ export function judgedResult(
     isLeftOut: () => false,
     ...change,
   };
+}
+
+/** A row of a result as whoever has the commits before it sees it. */
+export interface SeenRow extends Pick<ResultRow, 'progress' | 'grade' | 'members'> {
+  readonly resultId: string;
+  /** Number, bytes and root are those of the newest versions of its members before it. */
+  readonly fits: boolean;
+}
+
+interface SeenMember {
+  readonly fileId: FileId;
+  readonly resultId: string;
+  readonly size: number;
+  readonly hash: Uint8Array;
+}
+
+/** The rows of results in the commits of a chain, in their order, compared with what is before them. */
+export async function rowsInChain(
+  commits: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<readonly SeenRow[]> {
+  const newest = new Map<string, SeenMember>();
+  const found: SeenRow[] = [];
+  for await (const bytes of commits) {
+    const { rows } = readCommit(bytes);
+    for (let slot = 0; slot < rows.count; slot += 1) {
+      const entry = rows.entry(slot);
+      if (entry !== undefined) {
+        const { fileId, size } = entry;
+        const resultId = entry.kind === 'gone' ? '' : nameOf(entry.resultId);
+        newest.set(nameOf(fileId), { fileId, resultId, size, hash: clearHashOf(entry) });
+      }
+      const row = rows.result(slot);
+      if (row === undefined) continue;
+      const { progress, grade, members } = row;
+      const resultId = nameOf(row.resultId);
+      const fits = isMadeOf(
+        row,
+        [...newest.values()].filter((member) => member.resultId === resultId),
+      );
+      found.push({ resultId, progress, grade, members, fits });
+    }
+  }
+  return found;
+}
+
+function isMadeOf(row: ResultRow, members: readonly SeenMember[]): boolean {
+  const set = new MemberSet();
+  for (const { fileId, size, hash } of members) set.add(fileId, size, hash);
+  return (
+    set.count === row.members && set.size === row.size && equalBytes(set.root(), row.membersRoot)
+  );
+}
+
+function nameOf(id: Uint8Array | undefined): string {
+  return id === undefined ? '' : Buffer.from(id).toString('hex');
+}
+
+/** Every commit that a queue has signed, in order. */
+export async function* signedCommits(queue: Pick<Queue, 'outbox'>): AsyncGenerator<Uint8Array> {
+  for (let sequence = 1; ; sequence += 1) {
+    const commit = await queue.outbox.signedCommit(sequence);
+    if (commit === undefined) return;
+    yield commit.bytes;
+  }
 }
