@@ -21,3 +21,12 @@ test('of a buffer that holds more, even a little, releasing the whole leaves eve
   releaseWhole(whole);
   expect(whole.length).toBe(0);
 });
+
+test('one that is a whole buffer is given back from 16 KiB on, as a slab is', () => {
+  const slab = new Uint8Array(16 << 10);
+  releaseWhole(slab);
+  expect(slab.length).toBe(0);
+  const small = new Uint8Array((16 << 10) - 1);
+  releaseWhole(small);
+  expect(small.length).toBe((16 << 10) - 1);
+});

@@ -80,6 +80,8 @@ export function wipe(...secrets: readonly Uint8Array[]): void {
 
 /** Less than this is left to the garbage collector, and is perhaps a part of a pool. */
 const LEAST_BYTES = 64 * 1024;
+/** The same for a buffer that is no part of a pool. */
+const LEAST_WHOLE_BYTES = 16 * 1024;
 const MOST_BESIDE_BYTES = 1024 * 1024;
 
 /**
@@ -103,5 +105,7 @@ export function release(bytes: Uint8Array): void {
  * alone.
  */
 export function releaseWhole(bytes: Uint8Array): void {
-  if (bytes.byteLength === bytes.buffer.byteLength) release(bytes);
+  const { buffer, byteLength } = bytes;
+  if (byteLength < LEAST_WHOLE_BYTES || byteLength !== buffer.byteLength) return;
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
