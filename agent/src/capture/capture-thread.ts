@@ -6,7 +6,7 @@ import type { Difference } from './comparison.ts';
 import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import type { CaptureKeys } from './open-window.ts';
-import { unpackFound } from './packing.ts';
+import { unpackFound, unpackWindow } from './packing.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
 interface Waiting {
@@ -153,7 +153,7 @@ export class CaptureThread implements CaptureHost {
               .then((hits) => this.#post({ type: 'hits', id, hits }), stop);
           } else if (message.type === 'window') {
             delivery = exchange
-              .deliver(message.window)
+              .deliver(unpackWindow(message.window))
               .then((refused) => this.#post({ type: 'taken', id, refused }), stop);
           } else if (message.type === 'captured') resolve();
           else if (message.type === 'failed') fail(new Error(`capture failed: ${message.message}`));

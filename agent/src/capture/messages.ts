@@ -3,8 +3,8 @@ import type { BytePath } from '../source/paths.ts';
 import type { FromComparison, ToComparison } from './compare-worker.ts';
 import type { Seen, WalkRequest } from './host.ts';
 import type { CaptureKeys } from './open-window.ts';
-import type { PackedFound } from './packing.ts';
-import type { CaptureJob, CaptureWindow } from './window.ts';
+import type { PackedFound, PackedWindow } from './packing.ts';
+import type { CaptureJob } from './window.ts';
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -42,6 +42,6 @@ export type FromWorker =
     }
   | { readonly type: 'seen'; readonly id: number; readonly stat: Seen | string }
   | { readonly type: 'lookup'; readonly id: number; readonly indexes: readonly Uint8Array[] }
-  | { readonly type: 'window'; readonly id: number; readonly window: CaptureWindow }
+  | { readonly type: 'window'; readonly id: number; readonly window: PackedWindow }
   | { readonly type: 'captured'; readonly id: number }
   | { readonly type: 'failed'; readonly id: number; readonly message: string };

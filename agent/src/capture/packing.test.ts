@@ -1,13 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { asChunkId } from '@aliquot/proto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openBench } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
 import { fromText } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
-import { packFound, packWindow, unpackFound } from './packing.ts';
-import type { CaptureWindow } from './window.ts';
+import { packFound, packWindow, unpackFound, unpackWindow } from './packing.ts';
+import { packSlabs, unpackSlabs } from './slab-packing.ts';
+import type { CapturedSlab, CaptureWindow } from './window.ts';
 
 const SEED = 20_260_511;
 
@@ -53,6 +55,46 @@ test(`what a walk found comes out of the packing as it went in (seed ${SEED})`, 
   );
 });
 
+const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const oddity = fc.constantFrom({}, {}, {}, { streams: ['zone'] }, { away: true });
+const slab: fc.Arbitrary<CapturedSlab> = fc
+  .record({
+    id: bytes32,
+    key: bytes32,
+    sealed: fc.uint8Array({ minLength: 1, maxLength: 9 }),
+    epoch: fc.integer({ min: 1, max: 0xffff_ffff }),
+    files: fc.array(
+      fc.record({
+        ...{ stat, oddity, sha256: bytes32, key: bytes32 },
+        job: fc.nat(100_000),
+        startedMs: fc.double({ noNaN: true, min: 0, max: 2 ** 45 }),
+      }),
+      { minLength: 1, maxLength: 9 },
+    ),
+  })
+  .map(({ id, key, sealed, epoch, files }) => ({
+    ...{ id: asChunkId(id), key, sealed },
+    files: files.map(({ stat, oddity, sha256, key, job, startedMs }, index) => ({
+      ...{ job, startedMs, sha256, growth: undefined, oldPart: undefined },
+      stat: { ...stat, kind: 'file', ...oddity },
+      content: {
+        ...{ depth: 0, piece: index + 1 },
+        refs: [{ id: asChunkId(id), plainSize: stat.size, epoch }],
+      },
+      keys: [key],
+    })),
+  }));
+
+test(`slabs and their files come out of the packing as they went in (seed ${SEED})`, () => {
+  fc.assert(
+    fc.property(fc.array(slab, { maxLength: 5 }), (slabs) => {
+      const { packed, transfer } = packSlabs(slabs, (bytes) => bytes);
+      expect(unpackSlabs(structuredClone(packed, { transfer }))).toEqual(slabs);
+    }),
+    { seed: SEED },
+  );
+});
+
 test('a window arrives at another thread as it was, over a few buffers, and large items without a copy', async () => {
   const bench = await openBench();
   try {
@@ -75,11 +117,11 @@ test('a window arrives at another thread as it was, over a few buffers, and larg
       const before = structuredClone(window);
       const { packed, transfer } = packWindow(window);
       const large = [...window.items, ...window.slabs]
-        .filter(({ sealed }) => sealed.length >= 64 << 10)
+        .filter(({ sealed }) => sealed.length >= 16 << 10)
         .map(({ sealed }) => sealed.buffer);
-      expect(transfer).toHaveLength(2 + large.length);
+      expect(transfer).toHaveLength(4 + large.length);
       expect(transfer).toEqual(expect.arrayContaining(large));
-      expect(structuredClone(packed, { transfer })).toEqual(before);
+      expect(unpackWindow(structuredClone(packed, { transfer }))).toEqual(before);
     }
     expect(windows.flatMap(({ results }) => results)).toHaveLength(2);
     const small = windows.flatMap(({ slabs }) => slabs.flatMap(({ files }) => files));

@@ -2,6 +2,7 @@ import { asChunkId, type ChunkId, type Content } from '@aliquot/proto';
 import { unwritten } from '@aliquot/shared/crypto/bytes';
 import type { SourceStat } from '../source/source-port.ts';
 import type { Found } from '../source/walk.ts';
+import { type PackedSlabs, packSlabs, unpackSlabs } from './slab-packing.ts';
 import type { CapturedFile, CaptureResult, CaptureWindow } from './window.ts';
 
 /**
@@ -124,12 +125,17 @@ class Gathered {
   }
 }
 
+/** A window as it crosses from the worker. */
+export interface PackedWindow extends Omit<CaptureWindow, 'slabs'> {
+  readonly slabs: PackedSlabs;
+}
+
 /**
  * The same window over a few buffers that may all be handed over: the small sealed items in one;
- * ids, hashes and keys in another, because they are remembered for longer.
+ * ids, hashes and keys in others, because they are remembered for longer.
  */
 export function packWindow(window: CaptureWindow): {
-  readonly packed: CaptureWindow;
+  readonly packed: PackedWindow;
   readonly transfer: ArrayBuffer[];
 } {
   const { items, cached, slabs, results } = window;
@@ -142,19 +148,16 @@ export function packWindow(window: CaptureWindow): {
     transfer.push(sealed.buffer as ArrayBuffer);
     return sealed;
   };
-  const packed: CaptureWindow = {
+  const packedSlabs = packSlabs(slabs, handOver);
+  transfer.push(...packedSlabs.transfer);
+  const packed: PackedWindow = {
     ...window,
     items: items.map((item) => ({
       ...item,
       id: names.addId(item.id),
       sealed: handOver(item.sealed),
     })),
-    slabs: slabs.map(({ id, sealed, key, files }) => ({
-      id: names.addId(id),
-      sealed: handOver(sealed),
-      key: names.add(key),
-      files: files.map((file) => packFile(file, names)),
-    })),
+    slabs: packedSlabs.packed,
     cached: cached.map(({ attempt, job, index, chunk }) => ({
       ...{ attempt, job, index: names.add(index) },
       chunk: { ...chunk, id: names.addId(chunk.id), maskedKey: names.add(chunk.maskedKey) },
@@ -162,6 +165,11 @@ export function packWindow(window: CaptureWindow): {
     results: results.map((result) => packResult(result, names)),
   };
   return { packed, transfer };
+}
+
+/** The window that crossed. */
+export function unpackWindow(packed: PackedWindow): CaptureWindow {
+  return { ...packed, slabs: unpackSlabs(packed.slabs) };
 }
 
 function isOwn(sealed: Uint8Array): boolean {
@@ -185,14 +193,10 @@ function packFile<File extends CapturedFile>(file: File, names: Gathered): File 
   };
 }
 
-function namesLength({ items, cached, slabs, results }: CaptureWindow): number {
+function namesLength({ items, cached, results }: CaptureWindow): number {
   let length = items.reduce((sum, { id }) => sum + id.length, 0);
   for (const { index, chunk } of cached)
     length += index.length + chunk.id.length + chunk.maskedKey.length;
-  for (const { id, key, files } of slabs) {
-    length += id.length + key.length;
-    for (const file of files) length += fileNamesLength(file);
-  }
   for (const result of results) if (result.type === 'captured') length += fileNamesLength(result);
   return length;
 }

@@ -1,4 +1,4 @@
-import { type ChunkId, decodePage, type References } from '@aliquot/proto';
+import { asChunkId, type ChunkId, decodePage, type References } from '@aliquot/proto';
 import { readCommit, rowsIn } from '@aliquot/shared/commit/rows';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
@@ -21,12 +21,19 @@ async function* itemsOf(held: Pages, content: References): AsyncGenerator<ChunkI
   }
 }
 
-/** Every item of a commit, in slot order. */
+/**
+ * Every item of a commit, block by block: slabs, then chunks and pages in the order of their rows,
+ * those of lost versions too. An item that several rows of one block name comes once, if it is a
+ * slab.
+ */
 export async function* itemsOfCommit(
   held: Pages,
   commit: Uint8Array,
 ): AsyncGenerator<ChunkId, void, void> {
-  for (const { entry } of rowsIn(readCommit(commit).rows)) yield* itemsOf(held, entry.content);
+  for (const { rows } of readCommit(commit).rows.blocks) {
+    for (const { id } of rows.slabs) yield asChunkId(id);
+    for (const content of rows.references.values()) yield* itemsOf(held, content);
+  }
 }
 
 export interface SlotsNeeding {

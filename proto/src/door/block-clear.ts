@@ -18,7 +18,6 @@ import {
 import { ColumnWriter } from './columns.ts';
 
 const CLEAR_LENGTH_AT = 8;
-const NO_CLASS_BYTES = new Uint8Array(0);
 
 export interface ClearPart {
   /** Rows, the purged ones too. */
@@ -45,16 +44,24 @@ export function encodeBlockClear(part: ClearPart): {
   const sources = tableOf<{ row: BlockRow; index: number }>();
   const slabs = tableOf<BlockSlab>();
   const results = tableOf<Uint8Array>();
-  const sourceOf = rows.map(
-    (row) => sources.use(`${text(row.sourceId)}${row.class}`, (index) => ({ row, index })).index,
-  );
+  // Rows of one source, and pieces of one slab, follow each other: the same array is not asked for
+  // again.
+  let lastSource: { readonly row: BlockRow; readonly index: number } | undefined;
+  const sourceOf = rows.map((row) => {
+    if (lastSource?.row.sourceId !== row.sourceId || lastSource.row.class !== row.class)
+      lastSource = sources.use(`${text(row.sourceId)}${row.class}`, (index) => ({ row, index }));
+    return lastSource.index;
+  });
+  let lastSlab: { readonly id: Uint8Array; readonly index: number } | undefined;
   const slabOf = rows.map((row) => {
     const ref = pieceRef(row);
     if (ref === undefined) return -1;
-    return slabs.indexOf(text(ref.id), () => ({
-      ...{ id: ref.id, epoch: ref.epoch },
-      keyedSingly: part.isKeyedSingly(ref.id),
-    }));
+    if (lastSlab?.id !== ref.id) {
+      const { id, epoch } = ref;
+      const make = () => ({ id, epoch, keyedSingly: part.isKeyedSingly(id) });
+      lastSlab = { id, index: slabs.indexOf(text(id), make) };
+    }
+    return lastSlab.index;
   });
   const resultOf = rows.map((row) => {
     if (row.kind === 'result' || row.resultId === undefined) return -1;
@@ -122,6 +129,18 @@ function tableOf<T>() {
     indexOf,
     use: (name: string, make: (index: number) => T) => values[indexOf(name, make)] as T,
   };
+}
+
+let lastClass = '';
+let lastClassBytes: Uint8Array = new Uint8Array(0);
+
+/** The class that comes is nearly always the last one. */
+function classBytes(name: string): Uint8Array {
+  if (name !== lastClass) {
+    lastClassBytes = Buffer.from(name, 'latin1');
+    lastClass = name;
+  }
+  return lastClassBytes;
 }
 
 function text(bytes: Uint8Array): string {
@@ -195,7 +214,7 @@ export function clearRowBytes(row: BlockRow): Uint8Array {
   out.u8(BLOCK_VERSION);
   out.u8(rowKinds.indexOf(row.kind));
   out.raw(row.sourceId);
-  out.sized(row.class === '' ? NO_CLASS_BYTES : Buffer.from(row.class, 'latin1'));
+  out.sized(classBytes(row.class));
   out.raw(row.kind === 'result' ? row.resultId : row.fileId);
   out.u64(row.size);
   out.u64(row.capturedAtMs);

@@ -21,7 +21,7 @@ import {
   TAG_BYTES,
 } from '@aliquot/proto';
 import { longestFrame, ZstdCompressor } from '../content/zstd.ts';
-import { concat, mapKey, wipe } from '../crypto/bytes.ts';
+import { concat, mapKey, mapKeys, wipe } from '../crypto/bytes.ts';
 import { aeadSeal, labelled, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
 import { rootOfHashes } from '../log/hashing.ts';
 import type { Random } from '../ports.ts';
@@ -69,6 +69,8 @@ export class BlockBuilder {
   readonly #files = new Set<string>();
   #drafts: RowDraft[] = [];
   #bytes = 0;
+  /** What was asked about last: it is added next. */
+  #asked: { readonly draft: RowDraft; readonly id: string; readonly room: number } | undefined;
 
   get count(): number {
     return this.#drafts.length;
@@ -79,12 +81,13 @@ export class BlockBuilder {
    * of the same file already, of another platform, or from another age.
    */
   fits(draft: RowDraft): boolean {
+    const { id, room } = this.#measure(draft);
     const last = this.#drafts.at(-1);
     if (last === undefined) return true;
     return (
       this.count < MAX_BLOCK_ROWS &&
-      this.#bytes + roomOf(draft) <= MAX_BLOCK_LIST_BYTES &&
-      !this.#files.has(idOf(draft.row)) &&
+      this.#bytes + room <= MAX_BLOCK_LIST_BYTES &&
+      !this.#files.has(id) &&
       draft.list.platform === last.list.platform &&
       Math.abs(draft.row.capturedAtMs - last.row.capturedAtMs) <= MAX_DIFFERENCE
     );
@@ -93,9 +96,16 @@ export class BlockBuilder {
   /** The next row, which must fit. @throws CommitError `COMMIT_ENTRY_KEYS`, `COMMIT_ENTRY_HASH`. */
   add(draft: RowDraft): void {
     checkDraft(draft);
+    const { id, room } = this.#measure(draft);
     this.#drafts.push(draft);
-    this.#files.add(idOf(draft.row));
-    this.#bytes += roomOf(draft);
+    this.#files.add(id);
+    this.#bytes += room;
+  }
+
+  #measure(draft: RowDraft): { readonly id: string; readonly room: number } {
+    if (this.#asked?.draft !== draft)
+      this.#asked = { draft, id: idOf(draft.row), room: roomOf(draft) };
+    return this.#asked;
   }
 
   /** Seals what was added, at least one row, and begins the next block. @throws FormatError */
@@ -144,14 +154,15 @@ export function sealDrafts(
   random: Random,
 ): SealedBlock[] {
   const slabKeys = new Map<string, Uint8Array>();
+  const nameOf = mapKeys();
   const rows = drafts.map((draft): RowDraft => {
     if ('row' in draft) return draft;
-    const { list, read, slabKey: own, ...row } = draft;
-    const slabId = slabIdOf(row);
-    const name = slabId === undefined ? '' : mapKey(slabId);
+    const { list, read, slabKey: own } = draft;
+    const slabId = slabIdOf(draft);
+    const name = slabId === undefined ? '' : nameOf(slabId);
     if (own !== undefined) slabKeys.set(name, own);
     const slabKey = slabKeys.get(name);
-    return { row, list, read, slabKey, part: 'none', evidence: undefined };
+    return { row: draft, list, read, slabKey, part: 'none', evidence: undefined };
   });
   return sealRows(rows, random);
 }
@@ -183,9 +194,10 @@ export function assemble(
   random: Random,
 ): BlockKeys & { readonly bytes: Uint8Array } {
   const keyed = new Map<string, Uint8Array>();
+  const nameOf = mapKeys();
   for (const { row, slabKey } of drafts) {
     const id = slabKey === undefined ? undefined : slabIdOf(row);
-    if (slabKey !== undefined && id !== undefined) keyed.set(mapKey(id), slabKey);
+    if (slabKey !== undefined && id !== undefined) keyed.set(nameOf(id), slabKey);
   }
   const rows = drafts.map(({ row }) => row);
   const isKeyedSingly = (slabId: Uint8Array) => !keyed.has(mapKey(slabId));
@@ -241,9 +253,10 @@ function readPlaintext(
     const key = keyed.get(mapKey(id));
     if (key !== undefined) parts.push(key);
   }
+  const nameOf = mapKeys();
   for (const { row, read } of drafts) {
     const slabId = slabIdOf(row);
-    if (slabId === undefined || !keyed.has(mapKey(slabId))) parts.push(...(read?.keys ?? []));
+    if (slabId === undefined || !keyed.has(nameOf(slabId))) parts.push(...(read?.keys ?? []));
   }
   return concat(...parts);
 }

@@ -30,6 +30,22 @@ export function mapKey(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
+/**
+ * `mapKey` for arrays that come many times in a row: the same array, which nobody writes to, has
+ * its key made once. Keeps one array alive.
+ */
+export function mapKeys(): (bytes: Uint8Array) => string {
+  let last: Uint8Array | undefined;
+  let key = '';
+  return (bytes) => {
+    if (bytes !== last) {
+      key = mapKey(bytes);
+      last = bytes;
+    }
+    return key;
+  };
+}
+
 /** Lower-case hexadecimal. */
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
