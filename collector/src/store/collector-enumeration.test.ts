@@ -6,7 +6,12 @@ import {
   collectorDay,
   collectorShort,
 } from '../../testing/store/collector-scenarios.ts';
-import { collectorLostPack, collectorTwiceHeld } from '../../testing/store/lost-scenarios.ts';
+import {
+  collectorDoubledPack,
+  collectorLostPack,
+  collectorSwappedPacks,
+  collectorTwiceHeld,
+} from '../../testing/store/lost-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a collector', () => {
@@ -16,6 +21,8 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a col
     { scenario: collectorActs, every: 160 },
     { scenario: collectorLostPack, every: 120 },
     { scenario: collectorTwiceHeld, every: 120 },
+    { scenario: collectorSwappedPacks, every: 120 },
+    { scenario: collectorDoubledPack, every: 120 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, {
       seed: 1,

@@ -321,9 +321,22 @@ describe('a pack that is not what its name says', () => {
     const live = await catalogRows(place.vaultDir);
     swap();
     expect(codes((await check(place)).findings)).toContain('file-foreign');
-    await withVault(place, async (vault) => {
-      expect(await typesOf(vault, idsOf(filesOf(place).a))).not.toContain('item');
-    });
+    const { a } = filesOf(place);
+    for (let start = 0; start < 2; start += 1) {
+      const told: UnfitRecord[] = [];
+      await withVault(
+        place,
+        async (vault) => {
+          // Nobody has to read it first: the start has looked, and the agent is asked for it again.
+          expect(await vault.intake.has(place.agent.lineageId, idsOf(a))).toEqual([false, false]);
+          expect(await typesOf(vault, idsOf(a))).not.toContain('item');
+        },
+        told,
+      );
+      expect(told.map(({ where }) => where).toSorted()).toEqual(
+        [pathOf(place, 1), pathOf(place, 2)].toSorted(),
+      );
+    }
     swap();
     await withVault(place, async (vault) => {
       expect(await typesOf(vault, idsOf(filesOf(place).a))).toEqual(['item', 'item']);

@@ -45,6 +45,7 @@ export class CollectorLife implements Life<CollectorStore> {
   readonly #dir: string;
   readonly #packBytes: number;
   readonly #foundMeanwhile: readonly FindingCode[];
+  readonly #foundAlways: readonly FindingCode[];
   #made: boolean;
   #added = false;
   readonly #receipted: Receipted[] = [];
@@ -60,12 +61,15 @@ export class CollectorLife implements Life<CollectorStore> {
       readonly made?: boolean;
       /** What fsck may find until the life has come to its end. */
       readonly foundMeanwhile?: readonly FindingCode[];
+      /** What it may find for as long as nobody mends it by hand. */
+      readonly foundAlways?: readonly FindingCode[];
     } = {},
   ) {
     this.#dir = dir;
     this.world = world;
     this.#packBytes = options.packBytes ?? 9000;
-    this.#foundMeanwhile = options.foundMeanwhile ?? [];
+    this.#foundAlways = options.foundAlways ?? [];
+    this.#foundMeanwhile = [...(options.foundMeanwhile ?? []), ...this.#foundAlways];
     this.#made = options.made === true;
     this.#added = this.#made;
   }
@@ -182,7 +186,8 @@ export class CollectorLife implements Life<CollectorStore> {
     for (const repair of damaged ? [true, false] : [false]) {
       const found: string[] = [];
       const onFinding = ({ severity, code, what, where }: Finding) => {
-        const isForeseen = severity === 'info' || (!whole && this.#foundMeanwhile.includes(code));
+        const foreseen = whole ? this.#foundAlways : this.#foundMeanwhile;
+        const isForeseen = severity === 'info' || foreseen.includes(code);
         if (!isForeseen && !repair) found.push(`${code} ${what} (${where})`);
       };
       await fsckCollector(this.#dir, { ...ports, repair, onFinding });

@@ -13,7 +13,12 @@ import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { CollectorLife } from './collector-life.ts';
 import { catalogIn } from './copies.ts';
-import { collectorLostPack, collectorTwiceHeld } from './lost-scenarios.ts';
+import {
+  collectorDoubledPack,
+  collectorLostPack,
+  collectorSwappedPacks,
+  collectorTwiceHeld,
+} from './lost-scenarios.ts';
 import { packsAndHistory } from './media-scenarios.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
 
@@ -410,6 +415,8 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorRepair,
   collectorLostPack,
   collectorTwiceHeld,
+  collectorSwappedPacks,
+  collectorDoubledPack,
   packsAndHistory,
 ].map(tortureOf);
 

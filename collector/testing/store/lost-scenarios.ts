@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { copyFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import type { CrashScenario } from '@aliquot/shared/testing/enumerate';
@@ -26,6 +26,7 @@ async function beginWith(
   root: string,
   seed: string,
   live: (vault: VaultStore, agent: WorldAgent, vaultDir: string) => Promise<void>,
+  foundAlways: readonly FindingCode[] = [],
 ) {
   const world = new StoreWorld(seed, { blind: true });
   const dir = join(root, 'collector');
@@ -34,6 +35,7 @@ async function beginWith(
     made: true,
     packBytes: PACK_BYTES,
     foundMeanwhile: told,
+    foundAlways,
   });
   const ports = world.ports({ packBytes: PACK_BYTES });
   const store = await initCollector(dir, { name: 'freezer' }, ports);
@@ -99,3 +101,59 @@ export const collectorTwiceHeld: CrashScenario = {
     return life.back(agent, 'goes on', () => [agent.file('/d/new', chunks('new', 3))]);
   },
 };
+
+/** A collector that finds packs in places that are not theirs, and whose agent sends all again. */
+function misplaced(
+  { name, about }: Pick<CrashScenario, 'name' | 'about'>,
+  misplace: (pack: (number: number) => string, root: string) => void,
+): CrashScenario {
+  return {
+    name,
+    about,
+    proves: ['P1', 'P6'],
+    begin: async (root) => {
+      const files = (pc: WorldAgent) => [
+        pc.file('/d/one', chunks('one', 12)),
+        pc.file('/d/two', chunks('two', 12)),
+        pc.file('/d/three', chunks('three', 6)),
+      ];
+      // Named until somebody puts them right, and in nobody's way.
+      const { life, agent } = await beginWith(
+        root,
+        name,
+        async (vault, pc) => {
+          // One by one, so that they do not stand in one pack.
+          for (const file of files(pc)) await pc.back(vault, [file]);
+        },
+        ['file-foreign'],
+      );
+      if (filesIn(life.vaultDir, 'packs').length < 3) throw new Error('too few packs');
+      misplace((number) => fileOf(life.vaultDir, 'packs', number), root);
+      life.back(agent, 'sends it again', () => files(agent));
+      return life.back(agent, 'goes on', () => [agent.file('/d/new', chunks('new', 3))]);
+    },
+  };
+}
+
+export const collectorSwappedPacks: CrashScenario = misplaced(
+  {
+    name: 'collector-swapped-packs',
+    about:
+      'as collector-lost-pack, where two packs lie in each other’s place: neither is taken for the other, and what lay there is sent again',
+  },
+  (pack, root) => {
+    const aside = join(root, 'aside');
+    renameSync(pack(1), aside);
+    renameSync(pack(2), pack(1));
+    renameSync(aside, pack(2));
+  },
+);
+
+export const collectorDoubledPack: CrashScenario = misplaced(
+  {
+    name: 'collector-doubled-pack',
+    about:
+      'as collector-lost-pack, where a copy of another pack lies in the place of the one that is gone',
+  },
+  (pack) => copyFileSync(pack(1), pack(2)),
+);

@@ -141,6 +141,10 @@ export class MemoryPacks implements PackStore {
     for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) yield rows.slice(at, at + ROWS_AT_ONCE);
   }
 
+  async look(): Promise<void> {
+    this.#checkOpen(); // nobody can put another one in its place
+  }
+
   remove(pack: number): Promise<void> {
     return this.#queue.run(async () => {
       this.#checkOpen();

@@ -255,6 +255,11 @@ export class ObjectPacks implements PackStore {
     else yield* this.#reading.rows(pack, from, undefined);
   }
 
+  async look(pack: number): Promise<void> {
+    this.#checkOpen();
+    if (this.#held?.number !== pack) await this.#reader.codecOf(pack);
+  }
+
   remove(pack: number): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#held?.number === pack) this.#held = undefined;

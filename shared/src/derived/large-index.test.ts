@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededSource } from '../../testing/random.ts';
+import { FileError } from '../durable/errors.ts';
 import { type DerivedIndex, rowsOf } from './derived-index.ts';
 import { isRebuild } from './errors.ts';
-import { lookAtFolder } from './level-folder.ts';
+import { lookInUse } from './level-folder.ts';
+import type { DiskPort } from './level-port.ts';
 import { nodeDisk } from './node-level.ts';
 import { openIndex } from './open-index.ts';
 
@@ -17,8 +19,8 @@ const A_FLUSH = 500;
 let made: string;
 let folder: string;
 
-const open = (dir: string): Promise<DerivedIndex> =>
-  openIndex(nodeDisk, {
+const open = (dir: string, disk = nodeDisk): Promise<DerivedIndex> =>
+  openIndex(disk, {
     ...{ dir, what: 'the index', owner: Buffer.alloc(16, 1) },
     ...{ cacheBytes: 1 << 20, writeBufferBytes: 1 << 20 },
   });
@@ -52,7 +54,7 @@ function flippedIn(table: string): string {
 
 /** Those that are in use: LevelDB may leave one behind that it has merged already. */
 async function tables(): Promise<string[]> {
-  const found = await lookAtFolder(nodeDisk, made);
+  const found = await lookInUse(nodeDisk, made);
   if (found.state !== 'whole') throw new Error('the index is not whole');
   return found.tables.map(({ path }) => basename(path));
 }
@@ -116,4 +118,90 @@ test('D4 a sound large index answers while it is proved, and is proved in the en
     expect(key).toEqual(keyOf(rows++));
   expect(rows).toBe(ROWS);
   await index.close();
+});
+
+/** An index that is read to its end only when `release` says so, and of which LevelDB writes tables anew meanwhile. */
+async function rewritten(dir: string): Promise<{ index: DerivedIndex; release: () => void }> {
+  rmSync(dir, { recursive: true, force: true });
+  cpSync(made, dir, { recursive: true });
+  const found = await lookInUse(nodeDisk, dir);
+  if (found.state !== 'whole') throw new Error('the index is not whole');
+  const late = new Set<string>();
+  let bytes = 0;
+  for (const { path, size, first } of found.tables) {
+    bytes += size;
+    // One that may hold the seal is read before LevelDB is opened, too.
+    if (bytes > 8 << 20 && first[0] !== 0) late.add(path);
+  }
+  expect(late.size).toBeGreaterThan(0);
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  const slow: DiskPort = {
+    ...nodeDisk,
+    open: async (path, mode, permissions) => {
+      const file = await nodeDisk.open(path, mode, permissions);
+      if (!late.has(path.toString())) return file;
+      const read = file.read.bind(file);
+      file.read = async (into, position) => {
+        await promise;
+        return read(into, position);
+      };
+      return file;
+    },
+  };
+  const index = await open(dir, slow);
+  rmSync(join(dir, 'PROVED'), { force: true }); // of the opening before
+  for (let turn = 0; !(await stateOf(dir)).isRewritten; turn += 1) {
+    for (let at = turn % 3; at < ROWS; at += 3) index.put(keyOf(at), rowOf(at));
+    await index.flush(Buffer.from('mark'), { sync: true });
+  }
+  return { index, release };
+}
+
+/** LevelDB may be at work: then it is looked at again. */
+async function stateOf(dir: string): Promise<{ readonly isRewritten: boolean }> {
+  const now = await lookInUse(nodeDisk, dir).catch((error: unknown) => {
+    if (!(error instanceof FileError)) throw error;
+  });
+  return now?.state === 'whole' ? now.opening : { isRewritten: false };
+}
+
+/** The folder as a crash at this moment leaves it. */
+async function crashed(dir: string): Promise<string> {
+  const copy = `${dir}-crashed`;
+  for (;;) {
+    rmSync(copy, { recursive: true, force: true });
+    try {
+      cpSync(dir, copy, { recursive: true });
+    } catch {
+      continue; // LevelDB has just removed a file
+    }
+    if ((await stateOf(copy)).isRewritten) return copy;
+  }
+}
+
+test('D4 tables that LevelDB wrote anew before they were proved are not believed after a crash, and are after a proof', async () => {
+  const dir = join(folder, 'rewritten');
+  const { index, release } = await rewritten(dir);
+  await expect(open(await crashed(dir))).rejects.toMatchObject({
+    code: 'DERIVED_REBUILD',
+    message: expect.stringContaining('before they were proved'),
+  });
+  release();
+  // `PROVED` is written besides; until then a crash leaves what it left before.
+  while (!readdirSync(dir).includes('PROVED')) await new Promise(setImmediate);
+  const again = await open(await crashed(dir));
+  for (let at = 0; at < ROWS; at += 97) expect(await again.get(keyOf(at))).toEqual(rowOf(at));
+  await again.close();
+  await index.close();
+});
+
+test('D4 an end in good order waits for the proof of what LevelDB wrote anew, and nothing is made again', async () => {
+  const dir = join(folder, 'closed');
+  const { index, release } = await rewritten(dir);
+  const closed = index.close();
+  release();
+  await closed;
+  const again = await open(dir);
+  for (let at = 0; at < ROWS; at += 97) expect(await again.get(keyOf(at))).toEqual(rowOf(at));
+  await again.close();
 });

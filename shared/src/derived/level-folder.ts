@@ -18,8 +18,23 @@ export type FolderState =
   /** Nothing of LevelDB's: it may begin there. */
   | { readonly state: 'empty' }
   /** Everything that it will read is there. `changes`: how many LevelDB has taken in its life. */
-  | { readonly state: 'whole'; readonly tables: readonly TableFile[]; readonly changes: number }
+  | {
+      readonly state: 'whole';
+      readonly tables: readonly TableFile[];
+      readonly changes: number;
+      readonly opening: LastOpening;
+    }
   | { readonly state: 'damaged'; readonly why: string };
+
+/** What LevelDB did since it was opened last: each opening begins another MANIFEST. */
+export interface LastOpening {
+  /** The number of its MANIFEST. */
+  readonly number: number;
+  /** Bytes of the tables that it found. */
+  readonly foundBytes: number;
+  /** Whether it has written one of them anew since, in tables of other numbers. */
+  readonly isRewritten: boolean;
+}
 
 /** It holds one name. */
 const MAX_CURRENT_BYTES = 64;
@@ -27,6 +42,9 @@ const MAX_CURRENT_BYTES = 64;
 const EVERYTHING = Number.MAX_SAFE_INTEGER;
 /** Lies beside LevelDB's files once the index is not to be believed any more, whatever they say. */
 export const REBUILD_FILE = 'REBUILD';
+/** How often a folder is looked at before it is called damaged. */
+const LOOKS = 3;
+const CURRENT_NAMES = /^(MANIFEST-(\d+))\n$/;
 /** A batch begins with the number of its first change, and how many it has. */
 const BATCH_HEADER_BYTES = 12;
 /** LevelDB puts a number and a kind behind each of its keys. */
@@ -39,6 +57,17 @@ class Manifest {
   lastChange = 0;
   /** By level and number. */
   readonly tables = new Map<string, Omit<TableFile, 'path'> & { readonly number: number }>();
+  /** Those of its first record, by number. */
+  #found: ReadonlyMap<number, number> | undefined;
+
+  opening(number: number): LastOpening {
+    const found = this.#found ?? new Map<number, number>();
+    const live = new Set([...this.tables.values()].map((table) => table.number));
+    // One that goes to another level without a change keeps its number.
+    const isRewritten = [...found.keys()].some((table) => !live.has(table));
+    const foundBytes = [...found.values()].reduce((sum, size) => sum + size, 0);
+    return { number, foundBytes, isRewritten };
+  }
 
   /** One record, as LevelDB's VersionEdit writes it. Throws `Malformed`. */
   apply(record: Uint8Array): void {
@@ -79,6 +108,7 @@ class Manifest {
     }
     for (const name of dropped) this.tables.delete(name);
     for (const [name, table] of made) this.tables.set(name, table);
+    this.#found ??= new Map(made.map(([, { number, size }]) => [number, size]));
   }
 }
 
@@ -93,7 +123,7 @@ function userKey(key: Uint8Array): Uint8Array {
  * without CURRENT for a new one, goes on behind damage in a log, and does not miss a log that is
  * gone. What the tables hold is not read here. Who calls this holds the folder.
  */
-export async function lookAtFolder(files: FilePort, dir: string): Promise<FolderState> {
+async function lookAtFolder(files: FilePort, dir: string): Promise<FolderState> {
   const names = await namesIn(files, dir);
   if (names.includes(REBUILD_FILE)) return damaged('it was found to be damaged before');
   const tables = new Set(names.filter((name) => /^\d+\.(ldb|sst)$/.test(name)));
@@ -105,7 +135,7 @@ export async function lookAtFolder(files: FilePort, dir: string): Promise<Folder
       ? { state: 'empty' }
       : damaged('its file CURRENT is gone');
   }
-  const [, name] = /^(MANIFEST-\d+)\n$/.exec(current) ?? [];
+  const [, name, number] = CURRENT_NAMES.exec(current) ?? [];
   if (name === undefined || !manifests.includes(name))
     return damaged('its file CURRENT names no file of it');
   const manifest = await readManifest(files, join(dir, name));
@@ -123,7 +153,25 @@ export async function lookAtFolder(files: FilePort, dir: string): Promise<Folder
   const changes = await readLogs(files, dir, logs, manifest);
   return typeof changes === 'string'
     ? damaged(changes)
-    : { state: 'whole', tables: found, changes };
+    : { state: 'whole', tables: found, changes, opening: manifest.opening(Number(number)) };
+}
+
+/** As `lookAtFolder`, where a living process may be writing. */
+export async function lookInUse(files: FilePort, dir: string): Promise<FolderState> {
+  for (let turn = 1; ; turn += 1) {
+    try {
+      const found = await lookAtFolder(files, dir);
+      if (found.state !== 'damaged' || turn === LOOKS) return found;
+    } catch (error) {
+      const isGone = error instanceof FileError && error.code === 'FILE_MISSING';
+      if (!isGone || turn === LOOKS) throw error;
+    }
+  }
+}
+
+/** The number of the MANIFEST that LevelDB began when it was opened last; 0 when there is none. */
+export async function manifestNumber(files: FilePort, dir: string): Promise<number> {
+  return Number(CURRENT_NAMES.exec((await readCurrent(files, dir)) ?? '')?.[2] ?? 0);
 }
 
 function damaged(why: string): FolderState {

@@ -6,11 +6,12 @@ import type { FilePort } from '../durable/file-port.ts';
 import type { DerivedIndex, RangeOptions, Row } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
 import { rebuild, told } from './level-errors.ts';
-import { REBUILD_FILE } from './level-folder.ts';
+import { lookInUse, REBUILD_FILE } from './level-folder.ts';
 import type { KeyRange, LevelDatabase, LevelIterator, RowChange } from './level-port.ts';
 import { asBuffer, Overlay, overlaid } from './overlay.ts';
+import { noteProved } from './proved-file.ts';
 import { checkedValue, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
-import type { TableProofs } from './table-proofs.ts';
+import { isDoubtful, type TableProofs } from './table-proofs.ts';
 
 /** Rows that a scan takes at a time. */
 const SCAN_ROWS = 512;
@@ -54,6 +55,9 @@ export class LevelIndex implements DerivedIndex {
   #waiting = new Overlay();
   #flushing = new Overlay();
   #besides: Promise<void> = Promise.resolve();
+  /** Whether the next opening can tell that all was proved, or needs not. */
+  #isNoted = true;
+  #isClosing = false;
   #damage: DerivedError | undefined;
 
   constructor(
@@ -79,8 +83,8 @@ export class LevelIndex implements DerivedIndex {
 
   /** Reads in the background what was not read at opening; the next call reports damage. */
   proveBesides(): void {
-    if (this.#proofs.isDone) return;
-    const besides = this.prove();
+    this.#isNoted = false;
+    const besides = this.prove().then(() => this.#noteProved());
     besides.catch(() => undefined); // `close` looks at it
     this.#besides = besides;
   }
@@ -209,12 +213,38 @@ export class LevelIndex implements DerivedIndex {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#proveRewritten();
     await this.#proofs.end();
     await this.#level.close();
     // What is foreseen, who asked for the table has heard.
     await this.#besides.catch((error: unknown) => {
       if (!(error instanceof AliquotError)) throw error;
     });
+  }
+
+  async #noteProved(): Promise<void> {
+    // What an end has let go of was not proved.
+    if (this.#isClosing) return;
+    await noteProved(this.#files, this.#options.dir);
+    this.#isNoted = true;
+  }
+
+  /**
+   * What LevelDB has written anew is proved before the end: the next opening could not tell what it
+   * was made of, and would not believe it.
+   */
+  async #proveRewritten(): Promise<void> {
+    if (this.#isNoted || this.#damage !== undefined) return;
+    try {
+      const now = await lookInUse(this.#files, this.#options.dir);
+      if (now.state !== 'whole' || !isDoubtful(now.opening)) return;
+      await this.prove();
+      await noteProved(this.#files, this.#options.dir);
+    } catch (error) {
+      // Then the next opening makes it again.
+      if (!(error instanceof AliquotError)) throw error;
+    }
   }
 
   #known(key: Uint8Array): readonly [Buffer, Uint8Array | undefined] | undefined {

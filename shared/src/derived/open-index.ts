@@ -1,22 +1,19 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ensureDirectory, removeDurably, removeTree } from '../durable/durable.ts';
-import { FileError } from '../durable/errors.ts';
 import type { FilePort } from '../durable/file-port.ts';
 import { patiently } from '../durable/patience.ts';
 import { crc32c } from './crc32c.ts';
 import type { DerivedIndex } from './derived-index.ts';
 import { rebuild, told } from './level-errors.ts';
-import { type FolderState, lookAtFolder } from './level-folder.ts';
+import { lookInUse, type TableFile } from './level-folder.ts';
 import { type IndexOptions, LevelIndex } from './level-index.ts';
 import type { DiskPort, LevelDatabase } from './level-port.ts';
 import { levelTrouble } from './level-trouble.ts';
+import { noteProved, wasProved } from './proved-file.ts';
 import { RestingLevel } from './resting-level.ts';
 import { checkedValue, decodeSeal, SEAL_KEY } from './seal.ts';
-import { TableProofs } from './table-proofs.ts';
-
-/** How often a folder is looked at before it is called damaged: a living process may write in it. */
-const LOOKS = 3;
+import { isDoubtful, isLarge, TableProofs } from './table-proofs.ts';
 
 /**
  * Opens an index over LevelDB, or makes it where its folder is empty. In milliseconds: the small
@@ -30,14 +27,16 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
   const { dir, what, mustExist = false } = options;
   // LevelDB makes it too, but not durably.
   if (!mustExist) await ensureDirectory(disk, dir);
-  const found = await look(disk, dir);
+  const found = await lookInUse(disk, dir);
   if (found.state === 'damaged') throw rebuild(what, found.why);
   if (found.state === 'empty' && mustExist) throw rebuild(what, 'there is none');
-  const proofs = await TableProofs.begin(disk, found.state === 'whole' ? found.tables : []).catch(
-    (error: unknown) => {
-      throw told(error, what);
-    },
-  );
+  const tables = found.state === 'whole' ? found.tables : [];
+  if (found.state === 'whole' && isDoubtful(found.opening))
+    if (!(await wasProved(disk, dir, found.opening)))
+      throw rebuild(what, 'LevelDB wrote tables of it anew before they were proved');
+  const proofs = await TableProofs.begin(disk, tables).catch((error: unknown) => {
+    throw told(error, what);
+  });
   const sizes = {
     cacheSize: options.cacheBytes,
     writeBufferSize: options.writeBufferBytes,
@@ -47,12 +46,15 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
   let index: LevelIndex | undefined;
   /** As at any opening the small files are looked at first. */
   const again = async (): Promise<LevelDatabase> => {
-    const now = await look(disk, dir);
+    const now = await lookInUse(disk, dir);
     if (now.state !== 'whole' || now.changes !== index?.changes)
       throw rebuild(what, 'its files are not what was written');
     const open = () => disk.level.open(dir, { ...sizes, createIfMissing: false });
     // Somebody else may just look at it.
-    return patiently(pause, (error) => levelTrouble(error) === 'locked', open);
+    const level = await patiently(pause, (error) => levelTrouble(error) === 'locked', open);
+    // It rests only when all was proved.
+    if (isLarge(bytesOf(now.tables))) await noteProved(disk, dir);
+    return level;
   };
   try {
     // Before LevelDB is opened: it could write damage anew, and the next opening would believe it.
@@ -63,7 +65,10 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
     });
     const { mostMappedBytes } = options;
     database =
-      mostMappedBytes === undefined ? opened : new RestingLevel(opened, again, mostMappedBytes);
+      mostMappedBytes === undefined
+        ? opened
+        : // Another opening would hide what this one has written anew before it was proved.
+          new RestingLevel(opened, again, mostMappedBytes, () => proofs.isDone);
     const owner = crc32c(options.owner);
     const stored = await database.get(SEAL_KEY);
     const value = stored === undefined ? undefined : checkedValue(owner, SEAL_KEY, stored);
@@ -75,7 +80,7 @@ export async function openIndex(disk: DiskPort, options: IndexOptions): Promise<
       changes,
       mark: seal?.mark,
     });
-    index.proveBesides();
+    if (isLarge(bytesOf(tables))) index.proveBesides();
     return index;
   } catch (error) {
     await proofs.end();
@@ -93,14 +98,6 @@ export async function removeIndex(files: FilePort, dir: string): Promise<void> {
   await ensureDirectory(files, dir);
 }
 
-async function look(files: FilePort, dir: string): Promise<FolderState> {
-  for (let turn = 1; ; turn += 1) {
-    try {
-      const found = await lookAtFolder(files, dir);
-      if (found.state !== 'damaged' || turn === LOOKS) return found;
-    } catch (error) {
-      const isGone = error instanceof FileError && error.code === 'FILE_MISSING';
-      if (!isGone || turn === LOOKS) throw error;
-    }
-  }
+function bytesOf(tables: readonly TableFile[]): number {
+  return tables.reduce((sum, { size }) => sum + size, 0);
 }

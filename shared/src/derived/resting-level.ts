@@ -15,6 +15,7 @@ type Reading = Parameters<LevelDatabase['iterator']>[0];
 export class RestingLevel implements LevelDatabase {
   readonly #reopen: () => Promise<LevelDatabase>;
   readonly #mostBytes: number;
+  readonly #mayRest: () => boolean;
   /** Undefined while it is closed. */
   #level: LevelDatabase | undefined;
   #opening: Promise<LevelDatabase> | undefined;
@@ -22,10 +23,17 @@ export class RestingLevel implements LevelDatabase {
   #bytes = 0;
   #closed = false;
 
-  constructor(level: LevelDatabase, reopen: () => Promise<LevelDatabase>, mostBytes: number) {
+  /** @param mayRest Asked each time that it is due. */
+  constructor(
+    level: LevelDatabase,
+    reopen: () => Promise<LevelDatabase>,
+    mostBytes: number,
+    mayRest: () => boolean = () => true,
+  ) {
     this.#level = level;
     this.#reopen = reopen;
     this.#mostBytes = mostBytes;
+    this.#mayRest = mayRest;
   }
 
   get(key: Uint8Array): Promise<Buffer | undefined> {
@@ -97,6 +105,7 @@ export class RestingLevel implements LevelDatabase {
     const level = this.#level;
     if (this.#users > 0 || this.#bytes < this.#mostBytes || this.#closed || level === undefined)
       return;
+    if (!this.#mayRest()) return;
     this.#level = undefined;
     this.#bytes = 0;
     // Any error: whoever asks next has it opened again, and hears what is wrong then.

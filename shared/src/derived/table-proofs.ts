@@ -1,13 +1,23 @@
 import { withFileErrors } from '../durable/errors.ts';
 import type { FilePort, OpenFile } from '../durable/file-port.ts';
 import { DerivedError } from './errors.ts';
-import type { TableFile } from './level-folder.ts';
+import type { LastOpening, TableFile } from './level-folder.ts';
 import { isWholeTable } from './level-table.ts';
 
 /** Tables that are read before anybody is answered: together so many bytes. */
 const READ_AT_OPEN_BYTES = 8 * 1024 * 1024;
 /** Files held open for those that are read later. */
 const MOST_OPEN = 512;
+
+/** Whether tables of so many bytes are not all read before LevelDB is opened. */
+export function isLarge(bytes: number): boolean {
+  return bytes > READ_AT_OPEN_BYTES;
+}
+
+/** Whether LevelDB has written tables anew that may not have been read before. */
+export function isDoubtful({ foundBytes, isRewritten }: LastOpening): boolean {
+  return isRewritten && isLarge(foundBytes);
+}
 
 interface Pending {
   readonly table: TableFile;
@@ -41,7 +51,7 @@ export class TableProofs {
         const entry: Pending = { table, file, proof: undefined };
         pending.push(entry);
         bytes += size;
-        if (bytes <= READ_AT_OPEN_BYTES || pending.length > MOST_OPEN) await proofs.#prove(entry);
+        if (!isLarge(bytes) || pending.length > MOST_OPEN) await proofs.#prove(entry);
       }
       return proofs;
     } catch (error) {

@@ -233,7 +233,8 @@ export class VaultCheck {
         await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
         const met = await replayInto(core, historyStart, { ...options, until });
         await core.catalog.flush();
-        const lost = new Set(lostPacks(core.packs, known));
+        const { short, foreign } = await lostPacks(core.packs, known);
+        const lost = new Set([...short, ...foreign]);
         differences = met
           ? await compareCatalogs(core.catalog, real, lost)
           : [

@@ -168,6 +168,11 @@ export class DiskPacks implements PackStore {
     yield* this.#reading.rows(pack, from, open);
   }
 
+  async look(pack: number): Promise<void> {
+    this.#checkOpen();
+    await this.#reader.codecOf(pack);
+  }
+
   remove(pack: number): Promise<void> {
     return this.#inTurn(async (log) => {
       if (log.sizeOf(pack) === undefined) return;

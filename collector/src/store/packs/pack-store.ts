@@ -166,6 +166,9 @@ export interface PackStore {
    */
   rows(pack: number, from?: number): AsyncIterable<readonly PackRow[]>;
 
+  /** Throws, as `rows`, when what lies in a pack's place is another one: by its first bytes. */
+  look(pack: number): Promise<void>;
+
   /** Takes a pack away, whatever it holds: the caller has proved that nothing needs it. */
   remove(pack: number): Promise<void>;
 

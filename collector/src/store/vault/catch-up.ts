@@ -12,6 +12,7 @@ import type { VaultMedia } from './media.ts';
 import { replayInto } from './replay.ts';
 
 const ROWS_AT_ONCE = 1024;
+const LOOKS_AT_ONCE = 32;
 
 /**
  * Takes in what history and packs hold and the catalog does not know. Memory stays bounded: the
@@ -22,14 +23,14 @@ export async function catchUp(
   { nameOf }: VaultMedia,
   onUnfit: ((record: UnfitRecord) => void) | undefined,
 ): Promise<void> {
-  const lost = lostPacks(core.packs, core.items.known);
-  if (lost.length > 0) {
-    for (const pack of lost) {
-      const why = 'the pack is missing or has lost its end: put it back from a copy';
-      onUnfit?.({ type: 'pack', where: nameOf({ pack }), why });
-    }
-    await beginForgetting(core);
+  const { short, foreign } = await lostPacks(core.packs, core.items.known);
+  for (const pack of short) {
+    const why = 'the pack is missing or has lost its end: put it back from a copy';
+    onUnfit?.({ type: 'pack', where: nameOf({ pack }), why });
   }
+  // What lies in another's place is named below, where it cannot be taken in.
+  const isLost = short.length + foreign.length > 0;
+  if (isLost) await beginForgetting(core);
   if ((await core.catalog.get(keys.forgetting)) !== undefined) await forgetPlaces(core);
   for (const extent of core.packs.packs()) {
     const { pack, bytes } = extent;
@@ -43,14 +44,41 @@ export async function catchUp(
   const from = await knownHistory(core.catalog);
   await replayInto(core, from, { onUnfit, nameOf });
   // Also where something was lacking before: it may have been sent again since.
-  const look = lost.length > 0 || core.items.lacking || from.file === historyStart.file;
+  const look = isLost || core.items.lacking || from.file === historyStart.file;
   if (look) await lookForLacking(core);
 }
 
-/** Packs of which the catalog knows more than there is. */
-export function lostPacks(packs: PackStore, known: ReadonlyMap<number, number>): number[] {
+/** Packs that the catalog knows and that are not there as it knows them. */
+export interface LostPacks {
+  /** Missing, or without their end. */
+  readonly short: readonly number[];
+  /** In their place lies another one, of whatever size. */
+  readonly foreign: readonly number[];
+}
+
+/** Looks at the size and the first bytes of each pack that the catalog knows. */
+export async function lostPacks(
+  packs: PackStore,
+  known: ReadonlyMap<number, number>,
+): Promise<LostPacks> {
   const here = new Map(packs.packs().map(({ pack, bytes }) => [pack, bytes]));
-  return [...known].flatMap(([pack, bytes]) => ((here.get(pack) ?? -1) < bytes ? [pack] : []));
+  const [short, foreign]: [number[], number[]] = [[], []];
+  const look = async ([pack, bytes]: readonly [number, number]): Promise<void> => {
+    const size = here.get(pack);
+    try {
+      if (size !== undefined) await packs.look(pack);
+      if (size === undefined || size < bytes) short.push(pack);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (error.code === 'STORE_CORRUPT') foreign.push(pack);
+      // A header that has rotted is no other pack's: its items prove themselves.
+      else if (size !== undefined && size < bytes) short.push(pack);
+    }
+  };
+  const all = [...known];
+  for (let at = 0; at < all.length; at += LOOKS_AT_ONCE)
+    await Promise.all(all.slice(at, at + LOOKS_AT_ONCE).map(look));
+  return { short, foreign };
 }
 
 /** Takes in what one pack holds behind what the catalog knows of it; up to `to` if told. */
