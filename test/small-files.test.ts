@@ -159,6 +159,30 @@ describe('many small files', () => {
     }
   });
 
+  it('a folder that is renamed, one that is touched, and a second PC with both store no slab again', async () => {
+    const folder = await world.place('again');
+    for (const plate of [1, 2]) {
+      await mkdir(join(folder, `plate ${plate}`));
+      for (let file = 0; file < 120; file += 1) {
+        const path = join(folder, `plate ${plate}`, `report ${file}`);
+        await writeFile(path, waveform(1200, 1000 * plate + file));
+      }
+    }
+    const chunks = async (): Promise<unknown> =>
+      (await world.aliquot(['stats', '--json'])).lines[0]?.['chunks'];
+    await backup([folder]);
+    const before = await chunks();
+    expect(before).toBeGreaterThan(0);
+    await rename(join(folder, 'plate 1'), join(folder, 'plate 1, repeated'));
+    for (let file = 0; file < 120; file += 1)
+      await utimes(join(folder, 'plate 2', `report ${file}`), 1_600_000_000, 1_600_000_000);
+    expect(await backup([folder])).toMatchObject({ failed: 0, newFiles: 120, changed: 120 });
+    expect(await chunks()).toBe(before);
+    const other = await world.agent('plates-2');
+    expect(await world.backup(other, [folder])).toMatchObject({ failed: 0, newFiles: 240 });
+    expect(await chunks()).toBe(before);
+  });
+
   it('P6: the store and the queue are sound at the end', async () => {
     await world.aliquot(['fsck', '--data', world.collectorData]);
     await mustRun('aliquot-agent', ['fsck', '--data', agent.data]);
