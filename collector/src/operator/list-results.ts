@@ -33,7 +33,8 @@ export async function listResults(
   const width = Math.max(0, ...agents.map(({ name }) => name.length));
   async function* matching(): AsyncGenerator<ResultLine> {
     for (const agent of agents)
-      yield* wanted.of(() => source.results(agent, atMs), nameOf, passedBy);
+      for await (const row of wanted.of(() => source.results(agent, atMs), nameOf, passedBy))
+        if (!isDeleted(row)) yield row;
   }
   const rows = arranged(matching(), options, (row) => ({
     name: pathOf(row),
@@ -58,7 +59,8 @@ export async function listResultVersions(
   let met = false;
   for await (const row of rows) {
     met = true;
-    await output.result(resultJson(row), formatRow(factsOf(row), columns));
+    const cells = isDeleted(row) ? deletedOf(row) : factsOf(row);
+    await output.result(resultJson(row), formatRow(cells, columns));
   }
   return met;
 }
@@ -86,6 +88,15 @@ function resultJson(row: ResultLine): object {
     ended: row.ended,
     membersRoot: row.membersRoot,
   };
+}
+
+/** Whether nothing was left of a result: its folder was deleted. */
+export function isDeleted({ members, progress }: ResultLine): boolean {
+  return members === 0 && progress === 'closed';
+}
+
+function deletedOf(row: ResultLine): string[] {
+  return [formatTime(row.versionTimeMs), 'deleted'.padStart(8), row.version];
 }
 
 function factsOf(row: ResultLine): string[] {

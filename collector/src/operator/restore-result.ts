@@ -8,6 +8,7 @@ import { WholeFolder } from '@aliquot/shared/restore/whole-folder';
 import { CommandError } from '../cli/command-error.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
+import { isDeleted } from './list-results.ts';
 import { MemberCount, membersOf, missingMembers, type ResultPlace } from './members.ts';
 import { resultMeant } from './one-result.ts';
 import type { OpenVault } from './open-vault.ts';
@@ -57,6 +58,11 @@ export async function restoreResult(
   const { row, line } = result;
   const path = printable(pathText(result.list.path));
   const instead = `\`aliquot versions --agent ${agent.name} --path '${path}'\` lists its versions for --version, and --path '${path}' instead of --result gives back what there is`;
+  if (isDeleted(line))
+    throw new CommandError(
+      'COMMAND_NO_SUCH_FILE',
+      `${path} was deleted, as captured ${formatTime(line.versionTimeMs)}; \`aliquot versions --agent ${agent.name} --path '${path}'\` lists what it was before, for --version`,
+    );
   if (row.progress === 'open')
     throw new CommandError(
       'COMMAND_RESULT_OPEN',

@@ -314,6 +314,27 @@ describe('a result that is not whole', () => {
     await nothingIn(to);
   });
 
+  it('that was deleted is listed no more, and has a version that says so', async () => {
+    const pc = await pcOf('lab', 'pc-deleted');
+    await pc.backUp(first, true, [pc.resultOf(ROOT, first, at(1))]);
+    const gone = first.map(({ path }) => ({ path, result: ROOT, ...at(2) }));
+    await pc.backUp(gone, true, [pc.resultOf(ROOT, [], at(3))]);
+    const agent = ['--agent', 'pc-deleted'];
+    const asked = (...args: string[]) => aliquot([...args, ...agent], { url, token });
+    const list = await asked('ls', '--results', '--vault', 'lab');
+    expect([list.code, list.stdout]).toEqual([0, '']);
+    const versions = await asked('versions', '--path', ROOT, '--vault', 'lab');
+    expect(versions.stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(/ 4 members {2}closed, assumed/),
+      expect.stringMatching(/ deleted /),
+    ]);
+    const { to, done } = await restored('pc-deleted');
+    expect([done.code, done.stderr]).toEqual([1, expect.stringContaining('was deleted')]);
+    await nothingIn(to);
+    const id = versions.stdout.match(/[0-9a-f]{16}\.\d+/)?.[0] ?? '';
+    expect((await restored('pc-deleted', url, '--version', id)).done.code).toBe(0);
+  });
+
   it('is refused with a member outside of it', async () => {
     const pc = await pcOf('lab', 'pc-outside');
     const outside = { path: '/data/run.Dx', bytes: utf8('x'), result: ROOT, ...at(0) };
