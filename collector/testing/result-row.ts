@@ -1,7 +1,7 @@
 import type { EntryDraft, ResultRow } from '@aliquot/proto';
 import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
 import type { RowDraft } from '@aliquot/shared/commit/block-seal';
-import { membersRootOf } from '@aliquot/shared/commit/results';
+import { MemberSet } from '@aliquot/shared/commit/results';
 import { resultIdFor } from '@aliquot/shared/keys/derive';
 
 /** The row of a closed result that has this folder as its root and these members. */
@@ -11,19 +11,17 @@ export function resultRowDraft(
   members: readonly EntryDraft[],
   change: Partial<ResultRow> = {},
 ): RowDraft {
+  const set = new MemberSet();
+  for (const { list: _list, read: _read, ...entry } of members)
+    set.add(entry.fileId, entry.size, clearHashOf(entry));
   const row: ResultRow = {
     ...{ kind: 'result', sourceId, class: of, capturedAtMs },
     resultId: resultIdFor(pathKey, list.path),
-    size: members.reduce((sum, { size }) => sum + size, 0),
+    size: set.size,
     progress: 'closed',
     grade: 'assumed',
-    members: members.length,
-    membersRoot: membersRootOf(
-      members.map(({ list: _list, read: _read, ...entry }) => ({
-        fileId: entry.fileId,
-        clearHash: clearHashOf(entry),
-      })),
-    ),
+    members: set.count,
+    membersRoot: set.root(),
     ...change,
   };
   const words = { profile: 'folder', profileVersion: '1', evidence: '', started: '', ended: '' };

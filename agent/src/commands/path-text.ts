@@ -1,6 +1,7 @@
 import {
   formatBytes,
   formatCount,
+  formatCounted,
   formatLocalInstant,
   printable,
 } from '@aliquot/shared/cli/format';
@@ -37,6 +38,8 @@ function says(
       return `safe${safeSince === undefined ? '' : ` since ${clock(safeSince, nowMs)}`}${versions}`;
     case 'queued':
       return `captured${capturedAt === undefined ? '' : ` ${clock(capturedAt, nowMs)}`}, waiting to be sent; not yet safe at the collector${versions}`;
+    case 'open':
+      return `captured as far as it goes, and not complete: members of it are still to come, or could not be read; it is looked at again${versions}`;
     case 'settling':
       return since === undefined || capturedAt === undefined
         ? `not yet captured: it is still being written, or was a moment ago${earlier(kept)}`
@@ -71,6 +74,7 @@ export function resultText(event: AgentEvent, nowMs: number): string {
   const words: Record<string, string> = {
     safe: 'safe',
     queued: 'to be sent',
+    open: 'not complete',
     capturing: 'being captured',
     settling: 'being written',
     problem: 'NOT PROTECTED',
@@ -82,18 +86,24 @@ export function resultText(event: AgentEvent, nowMs: number): string {
 /** One line of `versions`. */
 export function versionText(event: AgentEvent, nowMs: number): string {
   const text = (field: string): string => (typeof event[field] === 'string' ? event[field] : '');
-  const size = typeof event['size'] === 'number' ? event['size'] : 0;
+  const size = number(event['size']);
   const what =
     event['kind'] === 'gone'
       ? 'deleted'
       : event['kind'] === 'file'
         ? formatBytes(size)
-        : text('kind');
+        : event['kind'] === 'result'
+          ? `${text('state')}, ${formatCounted(number(event['members']), 'member')}`
+          : text('kind');
   const safe =
     text('safeSince') === '' ? 'not yet safe' : `safe since ${clock(text('safeSince'), nowMs)}`;
   const growing = event['growing'] === true ? ', while it was being written' : '';
   // The whole time, to the millisecond: it can be given to `restore --at`.
   return `  ${formatLocalInstant(Date.parse(text('time')))}  ${what.padStart(8)}  ${safe}${growing}`;
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
 }
 
 function earlier(kept: number | undefined): string {

@@ -126,7 +126,7 @@ test('what never rests is not called unprotected', async () => {
   expect(await lineOf({ ...problem, code: 'unreadable' })).toMatch(/^not protected: \/d\/log/);
 });
 
-const states = { total: 8, safe: 8, queued: 0, capturing: 0, settling: 0, problem: 0 };
+const states = { total: 8, safe: 8, queued: 0, open: 0, capturing: 0, settling: 0, problem: 0 };
 const status = (fields: object): AgentEvent => ({
   event: 'status',
   service: 'running',
@@ -180,6 +180,11 @@ test.each([
     'one is not protected, and two wait to be sent',
     { results: { ...open, problem: 1, queued: 2 }, problems: 1 },
     /^Safe as of \d\d:\d\d; 3 not yet: 1 NOT PROTECTED, 2 to be sent\.$/,
+  ],
+  [
+    'a folder result is not whole',
+    { results: { ...open, safe: 7, open: 1 } },
+    /^Safe as of .*; 1 not yet: 1 not complete\.$/,
   ],
   ['a version is lost', { lost: 1 }, /^8 of 8 results safe: 1 LOST\.$/],
   [

@@ -63,7 +63,7 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
       return printable(`excluded in ${text(event, 'path')}: ${excludedText(taken)}`);
     }
     case 'restored':
-      return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}${deletedText(event)}`;
+      return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}${wholeText(event)}${deletedText(event)}`;
     case 'summary':
       if ('ok' in event) return fsckSummary(event);
       return 'newFiles' in event
@@ -105,6 +105,13 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** Of a folder result. */
+function wholeText({ complete }: AgentEvent): string {
+  if (complete === undefined) return '';
+  if (complete === true) return ', whole';
+  return '; NOT WHOLE: a folder of which members are missing here, or were when it was captured';
 }
 
 function settingsText(event: AgentEvent): string {

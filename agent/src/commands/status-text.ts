@@ -51,6 +51,7 @@ const schema = z.object({
     total: z.number(),
     safe: z.number(),
     queued: z.number(),
+    open: z.number(),
     capturing: z.number(),
     settling: z.number(),
     problem: z.number(),
@@ -98,7 +99,7 @@ function headline(status: Status, nowMs: number): string {
     service,
     connectionProblem,
   } = status;
-  const { total, safe, queued, capturing, problem } = results;
+  const { total, safe, queued, open: incomplete, capturing, problem } = results;
   const notYet = total - safe;
   const asOf = safeAsOf === null ? '' : ` as of ${clock(safeAsOf, nowMs)}`;
   if (allSafe && total > 0) {
@@ -112,6 +113,7 @@ function headline(status: Status, nowMs: number): string {
     [problem, 'NOT PROTECTED'],
     [capturing, 'being captured'],
     [pending - capturing, 'still being written'],
+    [incomplete, 'not complete'],
     [queued, 'to be sent'],
   ] as const;
   const says = open.flatMap(([many, what]) => (many > 0 ? [`${formatCount(many)} ${what}`] : []));
@@ -200,6 +202,11 @@ function troubles(status: Status): string[] {
   if (unsettled > 0)
     lines.push(
       `Not at rest for long: ${formatCount(unsettled)}, named below; captured as they are from time to time.`,
+    );
+  const { open } = status.results;
+  if (open > 0)
+    lines.push(
+      `Not complete: ${formatCounted(open, 'folder')}; members are still to come, or could not be read. status --today names ${open === 1 ? 'it' : 'them'}.`,
     );
   if (lost > 0)
     lines.push(

@@ -1,3 +1,4 @@
+import type { Entry } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import {
@@ -17,6 +18,7 @@ import type { Uplink } from '../uplink/uplink.ts';
 /** A file, folder or link of this agent as it was at some time. */
 export interface OwnFile extends RestoreItem {
   readonly path: BytePath;
+  readonly entry: Entry;
 }
 
 /** Who hears what is not given out. */
@@ -69,7 +71,7 @@ export async function* ownFiles(
   }
   for (const { commit, slots } of wanted) {
     for (const { path, ...named } of openSlots(identity, commit, slots))
-      yield { ...toRestoreItem(named), path };
+      yield { ...toRestoreItem(named), entry: named.entry, path };
   }
 }
 

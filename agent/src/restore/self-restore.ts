@@ -21,14 +21,15 @@ import { connected } from '../uplink/reach.ts';
 import { type OwnFile, ownFiles } from './own-files.ts';
 import { withDropIn } from './refused.ts';
 import { besideOf, newRestoredFolder } from './restored-folder.ts';
+import { RestoredResult } from './restored-result.ts';
 
 /**
  * `restore PATH…`: this PC's own files back, where its certificate allows that. With `to`, whole
  * paths below that folder; without, below a new folder `Restored from backup/<time>` beside the
  * source's root, which no source takes. What was deleted comes back as it was before.
  *
- * Events: `restored` for each named path with where it went (and when it was deleted), `problem`
- * for each file that could not be given back, and one `summary`. Throws `AGENT_RESTORE_OFF`,
+ * Events: `restored` for each named path with where it went (and when it was deleted; of a folder
+ * result, whether it is whole), `problem` for each file that could not be given back, and one `summary`. Throws `AGENT_RESTORE_OFF`,
  * `AGENT_NOT_BACKED_UP` when nothing was found, `PartialError` when not everything came.
  */
 export async function selfRestore(
@@ -105,9 +106,8 @@ async function deletionOf(agent: Agent, names: readonly BytePath[]): Promise<num
 }
 
 function ownVersionsOf({ queue, identity }: Agent, names: readonly BytePath[]) {
-  return queue.outbox.ownVersions(
-    names.map((name) => fileIdFor(identity.pathKey, pathBytes(name))),
-  );
+  const fileIds = names.map((name) => fileIdFor(identity.pathKey, pathBytes(name)));
+  return queue.outbox.ownVersions({ fileIds });
 }
 
 /** Why a path was not found, and how it can be asked for. */
@@ -233,10 +233,12 @@ async function restoreOne(
         if (!isWithin(step.value.path, path)) continue;
         found.add(path);
         came.set(path, (came.get(path) ?? 0) + 1);
+        folders.get(path)?.add(step.value.entry);
       }
       yield step.value;
     }
   }
+  const folders = new Map(paths.map((path) => [path, new RestoredResult(agent, path)]));
   const told: Promise<void>[] = [];
   // What came of each named path: of one of which nothing came, it is not said that it was
   // restored.
@@ -249,8 +251,11 @@ async function restoreOne(
       void emit({ event: 'progress', files, bytes, path: pathText(path) }),
     onFailure: (failed, reason) => {
       const { code, message } = withDropIn(reason) as typeof reason;
-      for (const path of paths)
-        if (isWithin(bytePath(failed), path)) came.set(path, (came.get(path) ?? 0) - 1);
+      for (const path of paths) {
+        if (!isWithin(bytePath(failed), path)) continue;
+        came.set(path, (came.get(path) ?? 0) - 1);
+        folders.get(path)?.fail();
+      }
       told.push(emit({ event: 'problem', path: pathText(failed), code, message }));
     },
   });
@@ -263,6 +268,7 @@ async function restoreOne(
         path: pathText(pathBytes(path)),
         to: shown(path),
         ...deleted,
+        ...(await folders.get(path)?.fields()),
       });
   return summary;
 }

@@ -2,7 +2,7 @@ import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { whenForeseen } from '@aliquot/shared/cli/unexpected';
-import { fileIdFor } from '@aliquot/shared/keys/derive';
+import { fileIdFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';
 import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
@@ -19,7 +19,14 @@ import {
   spelledPath,
 } from '../source/paths.ts';
 import { compileRules, excludedFrom } from '../source/rules.ts';
-import { type Result, type ResultState, results, stateOf } from './results.ts';
+import {
+  folderFields,
+  type Result,
+  type ResultState,
+  results,
+  standingIn,
+  stateOf,
+} from './results.ts';
 import { type ServiceView, type Stock, takeStock } from './stock.ts';
 
 /**
@@ -40,12 +47,6 @@ export type PathState =
   | 'not-watched'
   | 'gone'
   | 'unknown';
-
-/**
- * A folder result with more members than this is shown without the number of its versions: each
- * would be looked for in every commit.
- */
-const MOST_MEMBERS = 200;
 
 /**
  * `status PATH…` and `versions PATH`: one `path` event for each path with its state, since when it
@@ -102,18 +103,15 @@ async function describe(agent: Agent, stock: Stock, path: BytePath): Promise<Tol
     return ofFile(agent, self, problems, inTheMaking);
   }
   const all: Result[] = [];
-  const counts = { safe: 0, queued: 0, capturing: 0, settling: 0, problem: 0 };
-  const members: KnownFile[] = [];
-  const known = tee(knownAt(agent, path), (file) => {
-    if (members.length <= MOST_MEMBERS && file.kind !== 'directory') members.push(file);
-  });
-  for await (const result of results(known, { problems, settling, capturing })) {
+  const counts = { safe: 0, queued: 0, open: 0, capturing: 0, settling: 0, problem: 0 };
+  const sources = { problems, settling, capturing, standing: standingIn(agent.queue) };
+  for await (const result of results(knownAt(agent, path), sources)) {
     counts[result.state] += 1;
     if (all.length < 2) all.push(result);
   }
   const [one, second] = all;
   if (one === undefined) return absent(agent, path);
-  if (one.path === path && second === undefined) return ofResult(agent, one, members);
+  if (one.path === path && second === undefined) return ofResult(agent, one);
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   return { state: 'several', results: { total, ...counts }, versions: [] };
 }
@@ -125,7 +123,7 @@ async function ofFile(
   inTheMaking: ResultState | undefined,
 ): Promise<Told> {
   const path = bytePath(file.path);
-  const versions = await agent.queue.outbox.ownVersions([idOf(agent, path)]);
+  const versions = await agent.queue.outbox.ownVersions({ fileIds: [idOf(agent, path)] });
   const [problem] = problems;
   const state = stateOf(problem, inTheMaking) ?? file.state;
   // Not simply of the newest: another version may have been captured since the file was asked for.
@@ -143,38 +141,37 @@ async function ofFile(
   };
 }
 
-async function ofResult(
-  agent: Agent,
-  result: Result,
-  members: readonly KnownFile[],
-): Promise<Told> {
-  const { state, files, bytes, capturedAtMs, problem } = result;
-  if (members.length > MOST_MEMBERS)
-    return { state, files, bytes, ...common(capturedAtMs, undefined, problem), versions: [] };
-  const versions = await agent.queue.outbox.ownVersions(
-    members.map((member) => idOf(agent, bytePath(member.path))),
-  );
-  const isSafe = members.every((member) => member.state === 'safe');
-  const safeSinceMs = isSafe
-    ? versions.reduce((newest, version) => Math.max(newest, version.safeSinceMs ?? 0), 0) ||
-      undefined
-    : undefined;
-  // Members of one capture lie in one commit, or in commits that follow each other; so this counts
-  // captures, and rarely one too many.
-  const kept = new Set(versions.map(({ version }) => version?.split('.')[0] ?? 'waiting')).size;
-  return { state, files, bytes, ...common(capturedAtMs, safeSinceMs, problem), kept, versions };
+/** A folder result's versions are its own, whatever its members have. */
+async function ofResult(agent: Agent, result: Result): Promise<Told> {
+  const { state, files, bytes, capturedAtMs, problem, standing } = result;
+  const versions = await agent.queue.outbox.ownVersions({
+    fileIds: [],
+    folder: folderOf(agent, result.path),
+  });
+  const safeSinceMs = state === 'safe' ? versions.at(-1)?.safeSinceMs : undefined;
+  const kept = versions.filter(({ result }) => result?.members !== 0).length;
+  return {
+    ...{ state, files, bytes, ...folderFields(standing) },
+    ...{ ...common(capturedAtMs, safeSinceMs, problem), kept, versions },
+  };
 }
 
 /** Of something that was never captured, or is not there any more. */
 async function absent(agent: Agent, path: BytePath): Promise<Told> {
-  const versions = await agent.queue.outbox.ownVersions([idOf(agent, path)]);
+  const all = await agent.queue.outbox.ownVersions({
+    fileIds: [idOf(agent, path)],
+    folder: folderOf(agent, path),
+  });
+  const rows = all.filter(({ result }) => result !== undefined);
+  // Of a folder that was a result its own versions say more than those of the bare folder.
+  const versions = rows.length > 0 ? rows : all;
   const newest = versions.at(-1);
   if (newest !== undefined) {
-    const kept = versions.filter(({ kind }) => kind !== 'gone').length;
+    const kept = versions.filter((version) => !isGone(version)).length;
     return {
       state: 'gone',
       kept,
-      ...(newest.kind === 'gone' ? { goneSince: formatInstant(newest.capturedAtMs) } : {}),
+      ...(isGone(newest) ? { goneSince: formatInstant(newest.capturedAtMs) } : {}),
       versions,
     };
   }
@@ -184,6 +181,11 @@ async function absent(agent: Agent, path: BytePath): Promise<Told> {
   if (source === undefined) return { state: 'not-watched', versions: [] };
   const excluded = excludedFrom(compileRules(source.rules), path, source.root);
   return { state: excluded ? 'excluded' : 'not-captured', versions: [] };
+}
+
+/** Whether nothing was there any more. */
+function isGone({ kind, result }: OwnVersion): boolean {
+  return kind === 'gone' || (result?.progress === 'closed' && result.members === 0);
 }
 
 function common(
@@ -202,18 +204,15 @@ function common(
   };
 }
 
-function versionFields({
-  kind,
-  size,
-  capturedAtMs,
-  growing,
-  version,
-  safeSinceMs,
-}: OwnVersion): object {
+function versionFields(one: OwnVersion): object {
+  const { kind, size, capturedAtMs, growing, version, safeSinceMs, result } = one;
   return {
     time: formatInstant(capturedAtMs),
-    kind,
+    kind: isGone(one) ? 'gone' : kind,
     size,
+    ...(result === undefined
+      ? {}
+      : { state: result.progress, grade: result.grade, members: result.members }),
     ...(version === undefined ? {} : { version }),
     ...(safeSinceMs === undefined ? {} : { safeSince: formatInstant(safeSinceMs) }),
     growing,
@@ -224,6 +223,11 @@ function idOf(agent: Agent, path: BytePath): FileId {
   return fileIdFor(agent.identity.pathKey, pathBytes(path));
 }
 
+function folderOf({ identity }: Agent, path: BytePath) {
+  const root = pathBytes(path);
+  return { root, resultId: resultIdFor(identity.pathKey, root) };
+}
+
 /**
  * What is known at and below a path. Not by the bare prefix: `/data/run` must not read through all
  * of `/data/run-2024`.
@@ -232,14 +236,4 @@ async function* knownAt({ queue }: Agent, path: BytePath): AsyncGenerator<KnownF
   const self = await queue.ledger.known(pathBytes(path));
   if (self !== undefined) yield self;
   yield* queue.ledger.knownUnder(pathBytes(path.endsWith(separator) ? path : path + separator));
-}
-
-async function* tee<T>(
-  items: AsyncIterable<T>,
-  see: (item: T) => void,
-): AsyncGenerator<T, void, void> {
-  for await (const item of items) {
-    see(item);
-    yield item;
-  }
 }

@@ -1,6 +1,7 @@
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { expect, test } from 'vitest';
 import { collect } from '../../testing/queue/support.ts';
+import type { FolderStanding } from '../queue/intake/results.ts';
 import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
 import { results } from './results.ts';
 
@@ -30,15 +31,25 @@ async function* stream(files: readonly KnownFile[]): AsyncGenerator<KnownFile> {
   yield* files;
 }
 
+const whole: FolderStanding = {
+  row: { progress: 'closed', grade: 'assumed', members: 3 },
+  isSafe: true,
+  isOwed: false,
+};
+
 const statesOf = async (
   files: readonly KnownFile[],
   problems: readonly FileProblem[] = [],
   settling: readonly string[] = [],
   capturing: readonly string[] = [],
-) =>
-  (await collect(results(stream(files), { problems, settling, capturing }))).map(
+  standings: Readonly<Record<string, FolderStanding>> = {},
+) => {
+  const standing = async (folder: Uint8Array) => standings[Buffer.from(folder).toString()] ?? whole;
+  const sources = { problems, settling, capturing, standing };
+  return (await collect(results(stream(files), sources))).map(
     ({ path, state, files: count }) => `${state} ${path} ${count}`,
   );
+};
 
 test('files are results, plain folders are not', async () => {
   expect(
@@ -60,6 +71,24 @@ test('a folder result is one result, and queued as long as one member is', async
     file('/z'),
   ];
   expect(await statesOf(files)).toEqual(['safe /r.D! 1', 'queued /r.D 2', 'safe /z 1']);
+});
+
+test('P6: a folder of which members came after its row, or are missing, is never safe', async () => {
+  const inside = (state: 'safe' | 'queued') => ({ resultPathLength: 4, state });
+  const rows = {
+    '/a.D': { ...whole, isOwed: true },
+    '/b.D': { row: undefined, isSafe: false, isOwed: true },
+    '/c.D': { ...whole, isSafe: false },
+    '/d.D': { ...whole, isOwed: true },
+  };
+  const files = [
+    ...['/a.D', '/b.D', '/c.D'].map((root) => file(`${root}/x`, inside('safe'))),
+    file('/d.D/x', inside('queued')),
+    file('/e.D/x', inside('safe')),
+  ];
+  expect(await statesOf(files, [], [], [], rows)).toEqual([
+    ...['open /a.D 1', 'open /b.D 1', 'queued /c.D 1', 'open /d.D 1', 'safe /e.D 1'],
+  ]);
 });
 
 test.runIf(posixOnly('its paths are those of POSIX'))(

@@ -1,17 +1,27 @@
 import { resultPath } from '../capture/scan.ts';
+import type { FolderStanding } from '../queue/intake/results.ts';
 import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
-import { type BytePath, bytePath, isWithin, orderOf, separator } from '../source/paths.ts';
+import type { Queue } from '../queue/queue.ts';
+import {
+  type BytePath,
+  bytePath,
+  isWithin,
+  orderOf,
+  pathBytes,
+  separator,
+} from '../source/paths.ts';
 import type { Stock } from './stock.ts';
 
 /**
  * - `safe`: receipted
  * - `queued`: captured here, not yet receipted
+ * - `open`: a folder of which not everything is captured yet, or not as one: it is looked at again
  * - `capturing`: complete, and being read, or about to be; not in the queue yet
  * - `settling`: still being written, or was a moment ago. With the problem `unsettled` for longer
  *   than it should; it is captured as it is meanwhile
  * - `problem`: not protected, see its message
  */
-export type ResultState = 'safe' | 'queued' | 'capturing' | 'settling' | 'problem';
+export type ResultState = 'safe' | 'queued' | 'open' | 'capturing' | 'settling' | 'problem';
 
 /** One result as a technician thinks of it: a file, or a folder that an instrument wrote as one. */
 export interface Result {
@@ -22,6 +32,13 @@ export interface Result {
   /** When the newest version of any member was captured; undefined when nothing was yet. */
   readonly capturedAtMs: number | undefined;
   readonly problem: Pick<FileProblem, 'code' | 'message' | 'sinceMs'> | undefined;
+  /** Of a folder: what its row says. */
+  readonly standing: FolderStanding | undefined;
+}
+
+/** What results are made of, beside the known files. */
+export interface ResultSources extends Pick<Stock, 'problems' | 'settling' | 'capturing'> {
+  standing(folder: Uint8Array): Promise<FolderStanding>;
 }
 
 interface OpenResult {
@@ -40,7 +57,7 @@ const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
  */
 export async function* results(
   known: AsyncIterable<KnownFile>,
-  { problems, settling, capturing }: Pick<Stock, 'problems' | 'settling' | 'capturing'>,
+  { problems, settling, capturing, standing: standingOf }: ResultSources,
 ): AsyncGenerator<Result, void, void> {
   const troubles = problems
     .map((problem) => ({ ...problem, at: bytePath(problem.path) }))
@@ -66,7 +83,11 @@ export async function* results(
     }
     return undefined;
   };
-  const describe = (path: BytePath, result: OpenResult, isFolder: boolean): Result => {
+  const describe = async (
+    path: BytePath,
+    result: OpenResult,
+    isFolder: boolean,
+  ): Promise<Result> => {
     const trouble = troubleOf(path, isFolder);
     if (trouble !== undefined) {
       for (const one of troubles)
@@ -74,9 +95,12 @@ export async function* results(
     }
     const inTheMaking = making.get(path);
     making.delete(path);
-    const state = stateOf(trouble, inTheMaking) ?? (result.queued ? 'queued' : 'safe');
+    const standing = isFolder ? await standingOf(pathBytes(path)) : undefined;
+    const isSafe = !result.queued && standing?.isSafe !== false;
+    const captured = standing?.isOwed === true ? 'open' : isSafe ? 'safe' : 'queued';
+    const state = stateOf(trouble, inTheMaking) ?? captured;
     const { files, bytes, capturedAtMs } = result;
-    return { path, state, files, bytes, capturedAtMs, problem: trouble };
+    return { path, state, files, bytes, capturedAtMs, problem: trouble, standing };
   };
 
   for await (const file of known) {
@@ -84,7 +108,7 @@ export async function* results(
     for (const [folder, result] of open) {
       if (orderOf(path) < orderOf(folder) + afterSeparator) continue;
       open.delete(folder);
-      yield describe(folder, result, true);
+      yield await describe(folder, result, true);
     }
     const folder = file.resultPathLength > 0;
     if (!folder && file.kind === 'directory') {
@@ -98,9 +122,9 @@ export async function* results(
     result.queued ||= file.state === 'queued';
     result.capturedAtMs = Math.max(result.capturedAtMs, file.capturedAtMs);
     if (folder) open.set(name, result);
-    else yield describe(name, result, false);
+    else yield await describe(name, result, false);
   }
-  for (const [folder, result] of open) yield describe(folder, result, true);
+  for (const [folder, result] of open) yield await describe(folder, result, true);
   for (const { at, code, message, sinceMs } of troubles) {
     if (!told.has(at)) {
       const state = stateOf({ code }, making.get(at)) ?? 'problem';
@@ -111,12 +135,28 @@ export async function* results(
         bytes: 0,
         capturedAtMs: undefined,
         problem: { code, message, sinceMs },
+        standing: undefined,
       };
     }
     making.delete(at);
   }
   for (const [path, state] of making)
-    yield { path, state, files: 0, bytes: 0, capturedAtMs: undefined, problem: undefined };
+    yield {
+      ...{ path, state, files: 0, bytes: 0 },
+      ...{ capturedAtMs: undefined, problem: undefined, standing: undefined },
+    };
+}
+
+/** How folders stand in a queue. */
+export function standingIn({ results }: Pick<Queue, 'results'>): ResultSources['standing'] {
+  return (folder) => results.standing(folder);
+}
+
+/** What scripts see of a folder result beside its state; nothing of what is none. */
+export function folderFields(standing: FolderStanding | undefined): object {
+  if (standing?.row === undefined) return {};
+  const { grade, members } = standing.row;
+  return { complete: !standing.isOwed, grade, members };
 }
 
 /**

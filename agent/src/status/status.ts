@@ -5,7 +5,7 @@ import { enrolmentOf } from '../identity/identity.ts';
 import type { Emit, StatusRequest } from '../socket/protocol.ts';
 import { pathBytes } from '../source/paths.ts';
 import { queueView } from './queue-view.ts';
-import { results } from './results.ts';
+import { folderFields, results, standingIn } from './results.ts';
 import { type ServiceView, type SourceView, takeStock } from './stock.ts';
 
 const nothing = new Uint8Array(0);
@@ -27,10 +27,11 @@ export async function status(
   for await (const { path, entry, why } of agent.queue.losses.list())
     lost.push({ path: path === undefined ? null : pathText(path), version: entry, why });
 
-  const counts = { total: 0, safe: 0, queued: 0, capturing: 0, settling: 0, problem: 0 };
+  const sources = { ...stock, standing: standingIn(agent.queue) };
+  const counts = { total: 0, safe: 0, queued: 0, open: 0, capturing: 0, settling: 0, problem: 0 };
   let files = 0;
   let bytes = 0;
-  for await (const result of results(agent.queue.ledger.knownUnder(nothing), stock)) {
+  for await (const result of results(agent.queue.ledger.knownUnder(nothing), sources)) {
     counts.total += 1;
     counts[result.state] += 1;
     files += result.files;
@@ -44,6 +45,7 @@ export async function status(
     ...heldBack(agent, pause),
     ...safety(agent, view, {
       pending: counts.capturing + counts.settling + stock.unlisted,
+      open: counts.open,
       pause,
       problems: problems.length,
       lost: lost.length,
@@ -70,10 +72,9 @@ export async function status(
   for (const one of lost) await emit({ event: 'lost', ...one });
   if (!request.results) return;
   const { sinceMs = 0 } = request;
-  for await (const { path, state, files, bytes, capturedAtMs, problem } of results(
-    agent.queue.ledger.knownUnder(nothing),
-    stock,
-  )) {
+  const known = agent.queue.ledger.knownUnder(nothing);
+  for await (const result of results(known, sources)) {
+    const { path, state, files, bytes, capturedAtMs, problem, standing } = result;
     if (state === 'safe' && (capturedAtMs ?? 0) < sinceMs) continue;
     await emit({
       event: 'result',
@@ -81,6 +82,7 @@ export async function status(
       state,
       files,
       bytes,
+      ...folderFields(standing),
       ...(capturedAtMs === undefined ? {} : { capturedAt: formatInstant(capturedAtMs) }),
       ...(problem === undefined
         ? {}
@@ -115,6 +117,8 @@ function sourceShown({ root, isLink, eventsMissing, excluded }: SourceView): obj
 
 interface Unsafe {
   readonly pending: number;
+  /** Folder results that are not whole. */
+  readonly open: number;
   readonly pause: Pause | undefined;
   readonly problems: number;
   readonly lost: number;
@@ -128,7 +132,7 @@ interface Unsafe {
 function safety(
   { queue, uplink }: Agent,
   view: ServiceView | undefined,
-  { pending, pause, problems, lost }: Unsafe,
+  { pending, open, pause, problems, lost }: Unsafe,
 ): object {
   const { entries, oldestMs } = queue.intake.pending();
   const sees =
@@ -137,7 +141,7 @@ function safety(
     view.sources.every(({ eventsMissing }) => eventsMissing === undefined);
   const isRefused = uplink.status().problem?.code === 'UPLINK_ROLLED_BACK';
   const allSafe =
-    sees && pause === undefined && pending + entries + problems + lost === 0 && !isRefused;
+    sees && pause === undefined && pending + entries + open + problems + lost === 0 && !isRefused;
   // What was there when the last whole look began has been seen; without a service, what had been
   // captured when the last receipt came.
   const seenMs =

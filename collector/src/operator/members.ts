@@ -2,7 +2,7 @@ import { decodeSignedCommit, type Entry, type ResultRow } from '@aliquot/proto';
 import { pathText, printable } from '@aliquot/shared/cli/format';
 import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
 import { openNames } from '@aliquot/shared/commit/open-names';
-import { type Member, membersRootOf } from '@aliquot/shared/commit/results';
+import type { MemberSet } from '@aliquot/shared/commit/results';
 import { CommitRows, rowsIn } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -27,24 +27,9 @@ export interface ResultPlace {
   readonly result: VerifiedResult;
 }
 
-/** What makes a result's members up, as far as their clear rows say it. */
-export class MemberCount {
-  readonly #members: Member[] = [];
-  #bytes = 0;
-
-  add(entry: Entry): void {
-    this.#members.push({ fileId: entry.fileId, clearHash: clearHashOf(entry) });
-    this.#bytes += entry.size;
-  }
-
-  /** Whether these are all members that the row was signed for, and no other. */
-  isOf({ members, size, membersRoot }: ResultRow): boolean {
-    return (
-      members === this.#members.length &&
-      size === this.#bytes &&
-      equalBytes(membersRoot, membersRootOf(this.#members))
-    );
-  }
+/** Adds a member that a result has. */
+export function addMember(set: MemberSet, entry: Entry): void {
+  set.add(entry.fileId, entry.size, clearHashOf(entry));
 }
 
 /**

@@ -2,6 +2,7 @@ import { AliquotError } from '@aliquot/proto';
 import { formatTime, pathText, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { endWith } from '@aliquot/shared/cli/unexpected';
+import { isMadeOf, MemberSet } from '@aliquot/shared/commit/results';
 import { RestoreError } from '@aliquot/shared/restore/errors';
 import { toRestoreItem } from '@aliquot/shared/restore/placing';
 import { WholeFolder } from '@aliquot/shared/restore/whole-folder';
@@ -9,7 +10,7 @@ import { CommandError } from '../cli/command-error.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
 import { isDeleted } from './list-results.ts';
-import { MemberCount, membersOf, missingMembers, type ResultPlace } from './members.ts';
+import { addMember, membersOf, missingMembers, type ResultPlace } from './members.ts';
 import { resultMeant } from './one-result.ts';
 import type { OpenVault } from './open-vault.ts';
 import { type FailedName, tellFailures, tellRestored } from './restore-told.ts';
@@ -98,10 +99,10 @@ export async function restoreResult(
   );
   const failures: FailedName[] = [];
   const progress = output.progress('restored');
-  const count = new MemberCount();
+  const set = new MemberSet();
   async function* items() {
     for await (const member of membersOf(place, membersAt?.atMs, unopened)) {
-      count.add(member.entry);
+      addMember(set, member.entry);
       yield toRestoreItem(member as OpenVersion);
     }
   }
@@ -130,7 +131,7 @@ export async function restoreResult(
           : `${failures.length} of its members do not come back as they were captured`,
       );
     }
-    if (!count.isOf(row)) throw notWhole('its members are not those that its PC signed');
+    if (!isMadeOf(row, set)) throw notWhole('its members are not those that its PC signed');
     await whole.keep();
     const { grade, version: id } = line;
     await tellRestored(output, summary, to, {
@@ -174,9 +175,9 @@ async function wholeAt(
     [atMs, false],
     [versionTimeMs, true],
   ] as const) {
-    const count = new MemberCount();
-    for await (const { entry } of membersOf(place, at, unopened)) count.add(entry);
-    if (count.isOf(place.result.row)) return { atMs: at, changedSince };
+    const set = new MemberSet();
+    for await (const { entry } of membersOf(place, at, unopened)) addMember(set, entry);
+    if (isMadeOf(place.result.row, set)) return { atMs: at, changedSince };
   }
   return undefined;
 }

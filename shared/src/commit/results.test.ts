@@ -6,7 +6,7 @@ import { clearHashOf } from './block-leaf.ts';
 import { blockClearHashes, openBlock } from './block-open.ts';
 import { withoutRows } from './block-purge.ts';
 import { type RowDraft, sealRows } from './block-seal.ts';
-import { checkResults, membersRootOf } from './results.ts';
+import { checkResults, MemberSet } from './results.ts';
 import { CommitRows, resultsBySlot } from './rows.ts';
 
 const random = repeatableRandom('results');
@@ -21,14 +21,21 @@ const members = [
   pieceDraft('/data/a.D/two.txt', 'slab', 1),
 ].map(memberOf);
 
+function setOf(of: readonly RowDraft[]): MemberSet {
+  const set = new MemberSet();
+  for (const { row } of of) {
+    const entry = row as Entry;
+    set.add(entry.fileId, entry.size, clearHashOf(entry));
+  }
+  return set;
+}
+
 function resultOf(of: readonly RowDraft[], change: Partial<ResultRow> = {}): RowDraft {
-  const entries = of.map(({ row }) => row as Entry);
+  const set = setOf(of);
   return resultDraft('/data/a.D', {
-    members: entries.length,
-    size: entries.reduce((sum, { size }) => sum + size, 0),
-    membersRoot: membersRootOf(
-      entries.map((entry) => ({ fileId: entry.fileId, clearHash: clearHashOf(entry) })),
-    ),
+    members: set.count,
+    size: set.size,
+    membersRoot: set.root(),
     ...change,
   });
 }
@@ -102,12 +109,18 @@ describe('the proof of a result', () => {
     const block = decodeBlock(bytes);
     const row = block.resultRows.get(2);
     const hashes = blockClearHashes(block);
-    const ids = members.map(({ row: of }) => (of as Entry).fileId);
-    const told = ids.map((fileId, at) => ({ fileId, clearHash: hashes[at] ?? noise('none', 32) }));
+    const told = (hashOf: (at: number) => Uint8Array | undefined): MemberSet => {
+      const set = new MemberSet();
+      for (const [at, { row: of }] of members.entries()) {
+        const { fileId, size } = of as Entry;
+        set.add(fileId, size, hashOf(at) ?? noise('none', 32));
+      }
+      return set;
+    };
     expect(block.purged.map(({ number }) => number)).toEqual([1]);
-    expect(row?.membersRoot).toEqual(membersRootOf(told));
+    expect(row?.membersRoot).toEqual(told((at) => hashes[at]).root());
     // No other hash in the purged one's place does.
-    const other = told.map((one, at) => (at === 1 ? { ...one, clearHash: noise('x', 32) } : one));
-    expect(row?.membersRoot).not.toEqual(membersRootOf(other));
+    const other = told((at) => (at === 1 ? noise('x', 32) : hashes[at]));
+    expect(row?.membersRoot).not.toEqual(other.root());
   });
 });

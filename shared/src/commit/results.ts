@@ -9,12 +9,6 @@ import { clearHashOf } from './block-leaf.ts';
 import { CommitError } from './errors.ts';
 import { type CommitRows, resultsBySlot } from './rows.ts';
 
-/** A member of a result: the file and the hash of its newest version's clear row. */
-export interface Member {
-  readonly fileId: FileId;
-  readonly clearHash: Uint8Array;
-}
-
 /** Bytes of a member in a set: file id and clear hash. */
 const ID_BYTES = 16;
 const MEMBER_BYTES = ID_BYTES + 32;
@@ -55,13 +49,12 @@ export class MemberSet {
   }
 }
 
-/**
- * The Merkle root over the clear hashes of a result's members, in the order of their file ids. Those
- * of which nothing is left but the hash, because they were purged, take part by it.
- */
-export function membersRootOf(members: readonly Member[]): Uint8Array {
-  const ordered = [...members].sort((a, b) => Buffer.compare(a.fileId, b.fileId));
-  return rootOfHashes(ordered.map(({ clearHash }) => clearHash));
+/** Whether the row of a result was signed for exactly these members. */
+export function isMadeOf(
+  { members, size, membersRoot }: Pick<ResultRow, 'members' | 'size' | 'membersRoot'>,
+  set: MemberSet,
+): boolean {
+  return members === set.count && size === set.size && equalBytes(membersRoot, set.root());
 }
 
 /**
@@ -119,11 +112,9 @@ function checkResult(result: ResultRow, here: readonly Entry[]): void {
     throw wrong(`has ${here.length} members of ${bytes} bytes where its row says fewer`);
   if (result.members === 0 && result.size > 0) throw wrong('has bytes and no members');
   if (here.length < result.members) return;
-  const root = membersRootOf(
-    here.map((entry) => ({ fileId: entry.fileId, clearHash: clearHashOf(entry) })),
-  );
-  if (bytes !== result.size || !equalBytes(root, result.membersRoot))
-    throw wrong('is not made of the members that stand before it');
+  const set = new MemberSet();
+  for (const entry of here) set.add(entry.fileId, entry.size, clearHashOf(entry));
+  if (!isMadeOf(result, set)) throw wrong('is not made of the members that stand before it');
 }
 
 function wrong(says: string): CommitError {

@@ -4,10 +4,16 @@ import type { KnownStat } from '../log/facts.ts';
 import type { IndexStore } from '../log/index-store.ts';
 import { encodeMembers } from '../log/member-runs.ts';
 import type { KnownRecord } from '../log/payloads.ts';
-import { askIndexForMany } from '../log/questions.ts';
+import { askIndex, askIndexForMany } from '../log/questions.ts';
 import type { ResultDraft } from '../log/result-draft.ts';
 import { owedResults, resultStanding } from '../log/result-rows.ts';
-import { type FolderResults, type JudgedResult, type PutResult, SeenMembers } from './results.ts';
+import {
+  type FolderResults,
+  type FolderStanding,
+  type JudgedResult,
+  type PutResult,
+  SeenMembers,
+} from './results.ts';
 
 export interface ResultParts {
   readonly core: QueueCore;
@@ -32,6 +38,14 @@ export class DurableResults implements FolderResults {
 
   async *owed(prefix: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
     yield* askIndexForMany(this.#parts.core, (index) => owedResults(index, prefix));
+  }
+
+  standing(root: Uint8Array): Promise<FolderStanding> {
+    return askIndex(this.#parts.core, async (index) => {
+      const { row, changed } = await resultStanding(index, root);
+      const isSafe = row !== undefined && row.entry <= index.state.receiptedEntry;
+      return { row, isSafe, isOwed: changed || row?.progress === 'open' };
+    });
   }
 
   async #put(judged: JudgedResult): Promise<PutResult> {

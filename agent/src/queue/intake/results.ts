@@ -6,6 +6,7 @@ import type {
   ResultProgress,
   SourceId,
 } from '@aliquot/proto';
+import type { ResultMark } from '../log/result-facts.ts';
 
 /*
  * Folder results: what an instrument writes as one. Their members are captured like all files; when
@@ -30,6 +31,18 @@ export interface FolderResults {
    * written, or it is open. Of what is durable.
    */
   owed(prefix: Uint8Array): AsyncIterable<Uint8Array>;
+  /** How a folder stands as a result, of what is durable. */
+  standing(root: Uint8Array): Promise<FolderStanding>;
+}
+
+/** What the agent's own records say of a folder result. */
+export interface FolderStanding {
+  /** Its newest row says so; undefined: there is none. */
+  readonly row: ResultMark | undefined;
+  /** Whether the newest row is receipted. */
+  readonly isSafe: boolean;
+  /** Its row is owed: it is not whole, or not known to be. */
+  readonly isOwed: boolean;
 }
 
 /** A folder result as it was judged, after its members were captured. */

@@ -1,10 +1,4 @@
-import {
-  type ChainId,
-  encodeSigned,
-  type FileId,
-  type ReceiptBody,
-  type Signed,
-} from '@aliquot/proto';
+import { type ChainId, encodeSigned, type ReceiptBody, type Signed } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Onward } from '../intake/intake.ts';
@@ -24,7 +18,7 @@ import { DurableChain } from './chain.ts';
 import { DurableEpochs } from './epochs.ts';
 import { DurableItems } from './items.ts';
 import type { CommitSigner, LastReceipt, Outbox, QueuedCommit } from './outbox.ts';
-import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
+import { type OwnVersion, ownVersionsIn, type WantedVersions } from './own-versions.ts';
 import { Recent } from './recent.ts';
 import { Signing } from './signing.ts';
 
@@ -158,10 +152,10 @@ export class DurableOutbox implements Outbox, Onward {
     return this.#state.lastReceipt;
   }
 
-  async ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]> {
+  async ownVersions(wanted: WantedVersions): Promise<readonly OwnVersion[]> {
     const { core } = this.#parts;
     await core.change(() => core.flush());
-    return askIndex(core, () => ownVersionsIn(core.files, fileIds));
+    return askIndex(core, () => ownVersionsIn(core.files, wanted));
   }
 
   // ---- what intake hands on, inside the queue's turn ----

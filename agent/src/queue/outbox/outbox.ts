@@ -3,14 +3,13 @@ import type {
   ChainPoint,
   ChunkId,
   CommitHash,
-  FileId,
   ReceiptBody,
   ResultId,
   Signed,
 } from '@aliquot/proto';
 import type { QueuedItem } from '../log/facts.ts';
 import type { QueuedDraft } from '../log/result-draft.ts';
-import type { OwnVersion } from './own-versions.ts';
+import type { OwnVersion, WantedVersions } from './own-versions.ts';
 import type { ResultMembers } from './results.ts';
 
 /*
@@ -66,7 +65,7 @@ export interface Outbox {
    * Every version of these files that this installation captured, oldest first, with what is known
    * of their receipts. Reads the whole chain log.
    */
-  ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]>;
+  ownVersions(wanted: WantedVersions): Promise<readonly OwnVersion[]>;
 }
 
 /** Sealed items of what is queued, for sending. */
