@@ -3,6 +3,7 @@ import { someOf } from '../torture/outside/injected.ts';
 import { whyNoStrace } from '../torture/outside/strace.ts';
 import { agentFlush } from '../torture/scenarios/outside-agent.ts';
 import { collectorIngest } from '../torture/scenarios/outside-collector.ts';
+import { resultBackup } from '../torture/scenarios/results.ts';
 import { smallFlush, smallIngest } from '../torture/scenarios/small-files.ts';
 
 /**
@@ -45,5 +46,17 @@ describe('system calls of the built programs that fail', () => {
     expect(agent).toMatchObject({ injected: 1, failed: [] });
     const collector = await someOf(smallIngest, ['fdatasync:signal=KILL']);
     expect(collector).toMatchObject({ injected: 1, failed: [] });
+  }, 600_000);
+
+  it('P1 P2 I-A16: an agent that is killed while it sends five thousand members of one result never has a half of it shown as whole', async ({
+    skip,
+  }) => {
+    const unable = await whyNoStrace();
+    if (unable !== undefined) skip(unable);
+    const { injected, failed } = await someOf(resultBackup, [
+      'fdatasync:signal=KILL',
+      'write:signal=KILL',
+    ]);
+    expect({ injected, failed }).toEqual({ injected: 2, failed: [] });
   }, 600_000);
 });

@@ -21,6 +21,7 @@ import { outsideAgentScenarios } from './scenarios/outside-agent.ts';
 import { outsideClockScenarios } from './scenarios/outside-clocks.ts';
 import { outsideCollectorScenarios } from './scenarios/outside-collector.ts';
 import { outsideDiskScenarios } from './scenarios/outside-disks.ts';
+import { resultBackupScenarios } from './scenarios/results.ts';
 import { smallFileScenarios } from './scenarios/small-files.ts';
 import { soakScenarios } from './scenarios/soak.ts';
 
@@ -58,5 +59,6 @@ export const scenarios: readonly TortureScenario[] = [
   ...outputScenarios,
   ...killScenarios,
   ...smallFileScenarios,
+  ...resultBackupScenarios,
   ...soakScenarios,
 ];

@@ -14,7 +14,9 @@ import * as chain from '../../../agent/src/queue/log/chain-payloads.ts';
 import type { FileReference } from '../../../agent/src/queue/log/facts.ts';
 import * as rows from '../../../agent/src/queue/log/index-rows.ts';
 import { decodeState, emptyState, encodeState } from '../../../agent/src/queue/log/index-state.ts';
+import { encodeMembers, memberRuns } from '../../../agent/src/queue/log/member-runs.ts';
 import * as payloads from '../../../agent/src/queue/log/payloads.ts';
+import { decodeResultDraft, encodeResultDraft } from '../../../agent/src/queue/log/result-draft.ts';
 import { decodeGroup, encodeGroup } from '../../../collector/src/store/catalog/group-row.ts';
 import * as versions from '../../../collector/src/store/catalog/version-rows.ts';
 import type { FuzzTarget } from './fuzz.ts';
@@ -32,9 +34,31 @@ const reference: FileReference = {
 };
 const lost = { entry: 7, why: 'reference-gone', path: utf8('/data/went') } as const;
 
+/** How many runs there are: they are read as they are asked for. */
+const countOf = (runs: Iterable<unknown>): number => [...runs].length;
+
 type Decoder = readonly [name: string, seed: Uint8Array, (bytes: Uint8Array) => unknown];
 
+const result = { progress: 'open', grade: 'assumed', members: 3 } as const;
+const members = encodeMembers(Float64Array.of(5, 8, 9, 300)) ?? new Uint8Array();
+
 const decoders: readonly Decoder[] = [
+  [
+    'agent-result-draft',
+    encodeResultDraft({
+      ...{ kind: 'result', ...result, sourceId: noise('source', 16) as never, class: 'raw' },
+      ...{ capturedAtMs: 1_700_000_000_000, platform: 'posix', root: utf8('/data/run.D') },
+      versions: members,
+      evidence: { profile: 'folder', profileVersion: '1', evidence: 'é', started: '', ended: '' },
+    }),
+    decodeResultDraft,
+  ],
+  ['agent-result-members', members, (bytes) => countOf(memberRuns(bytes))],
+  [
+    'agent-index-result',
+    rows.encodeWrittenResult({ entry: 7, ...result }),
+    rows.decodeWrittenResult,
+  ],
   [
     'agent-chain-fork',
     chain.encodeFork({

@@ -48,6 +48,7 @@ import { z } from 'zod';
 import { decodeCached } from '../../../agent/src/queue/ledger/rows.ts';
 import { chainFormat, segmentFormat } from '../../../agent/src/queue/log/formats.ts';
 import { decodeColumns, unpackKnown } from '../../../agent/src/queue/log/known-block.ts';
+import { decodeLostRecord } from '../../../agent/src/queue/log/lost-payloads.ts';
 import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/socket/protocol.ts';
@@ -260,7 +261,7 @@ const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown]
   ['problem', queuePayloads.decodeProblem],
   ['signed', queuePayloads.decodeSignedRecord],
   ['receipt', queuePayloads.decodeReceiptRecord],
-  ['lost', queuePayloads.decodeLostRecord],
+  ['lost', decodeLostRecord],
   ['counter', queuePayloads.decodeCounter],
   ['cached', decodeCached],
   ['known-block', (bytes) => unpackKnown(bytes).map(decodeColumns)],

@@ -1,5 +1,4 @@
 import { mapKey } from '@aliquot/shared/crypto/bytes';
-import { referencesIn } from '../log/apply.ts';
 import {
   decodeReference,
   encodeDroppedReferences,
@@ -11,6 +10,7 @@ import type { ChainRecord, QueueCore } from '../log/core.ts';
 import type { FileReference, LostReason } from '../log/facts.ts';
 import { rawKey } from '../log/index-rows.ts';
 import { askIndexForMany } from '../log/questions.ts';
+import { referencesIn } from '../log/reference-rows.ts';
 import type { DurableLosses } from './durable-losses.ts';
 import type { FileReferences, ReferenceTotals } from './ledger.ts';
 

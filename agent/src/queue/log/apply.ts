@@ -3,15 +3,11 @@ import {
   decodeDroppedReferences,
   decodeFork,
   decodeLostReference,
-  decodeReference,
   decodeReferences,
   encodeLostMark,
-  encodeReference,
 } from './chain-payloads.ts';
-import type { FileReference } from './facts.ts';
 import { logOf, type QueueRecord, tagOf } from './formats.ts';
 import {
-  bytesInKey,
   decodeCommitPlace,
   decodeUnsigned,
   encodeCommitPlace,
@@ -19,7 +15,6 @@ import {
   encodeUnsigned,
   familyRange,
   type LoggedCommit,
-  numberedRawKey,
   numberInKey,
   numberKey,
   rawKey,
@@ -28,17 +23,18 @@ import {
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import type { KnownChange } from './known-rows.ts';
+import { decodeLostRecord } from './lost-payloads.ts';
 import {
   type ClassBytes,
   decodeCounter,
   decodeKnown,
-  decodeLostRecord,
   decodeProblem,
   decodeReceiptRecord,
   decodeSignedRecord,
   decodeVersion,
   type VersionHead,
 } from './payloads.ts';
+import { applyReference, removeReference } from './reference-rows.ts';
 import { forgetResult, markResults, oweResult } from './result-rows.ts';
 import { unsignedFrom, unsignedWith } from './unsigned.ts';
 
@@ -314,7 +310,7 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
     // No later version has its number: a replay would take that one for lost.
     state.nextEntry = Math.max(state.nextEntry, entry + 1);
     const known = path.length === 0 ? undefined : await index.known.get(path);
-    if (known?.entry === entry) {
+    if (known !== undefined && known.entry === entry) {
       index.known.stage([{ path, known: undefined }]);
       oweResult(index, path, known.stat.resultPathLength);
     }
@@ -352,53 +348,4 @@ function pend(
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
-}
-
-/** Stages a reference in both orders; an earlier one of the path goes. */
-async function applyReference(index: IndexStore, reference: FileReference): Promise<void> {
-  await removeReference(index, reference.path);
-  index.put(rawKey('r', reference.path), encodeReference(reference));
-  index.put(numberedRawKey('s', reference.settledAtMs, reference.path), new Uint8Array());
-  index.state.referenceFiles += 1;
-  index.state.referenceBytes += reference.size;
-}
-
-/** Stages the removal of a path's reference; false when there is none. */
-async function removeReference(index: IndexStore, path: Uint8Array): Promise<boolean> {
-  const value = await index.get(rawKey('r', path));
-  if (value === undefined) return false;
-  const { size, settledAtMs } = decodeReference(value);
-  index.del(rawKey('r', path));
-  index.del(numberedRawKey('s', settledAtMs, path));
-  index.state.referenceFiles -= 1;
-  index.state.referenceBytes -= size;
-  return true;
-}
-
-/** Durable references, oldest settled first. */
-export async function* referencesIn(index: IndexStore): AsyncGenerator<FileReference, void, void> {
-  for await (const [key] of index.iterate(familyRange('s'))) {
-    const value = await index.getWritten(rawKey('r', bytesInKey(key)));
-    if (value !== undefined) yield decodeReference(value);
-  }
-}
-
-/**
- * Paths of references whose very state was captured after they were put: the version stands for it.
- */
-export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
-  const paths: Uint8Array[] = [];
-  for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
-    const stat = (await index.known.written(path))?.stat;
-    if (stat === undefined) continue;
-    // A file may be written again with its old size and time, so an earlier version says nothing.
-    if (
-      stat.kind === 'file' &&
-      stat.size === size &&
-      stat.mtimeNs === mtimeNs &&
-      stat.capturedAtMs >= settledAtMs
-    )
-      paths.push(path);
-  }
-  return paths;
 }

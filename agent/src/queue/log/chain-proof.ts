@@ -1,13 +1,9 @@
 import type { RecordReader } from '@aliquot/shared/records/reader';
 import { decodeFork, decodeLostReference } from './chain-payloads.ts';
 import type { ChainKind } from './formats.ts';
+import { decodeLostRecord } from './lost-payloads.ts';
 import { NumberSet } from './number-set.ts';
-import {
-  decodeCounter,
-  decodeLostRecord,
-  decodeReceiptRecord,
-  decodeSignedRecord,
-} from './payloads.ts';
+import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from './payloads.ts';
 
 /** A signed commit without a receipt. */
 export interface WaitingCommit {

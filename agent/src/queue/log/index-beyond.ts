@@ -7,15 +7,9 @@ import { QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
 import { decodeUnsigned, familyRange, numberInKey, unsignedEntries } from './index-rows.ts';
 import { decodeColumns, unpackKnown } from './known-block.ts';
+import { decodeLostRecord, lostRecords } from './lost-payloads.ts';
 import { NumberSet } from './number-set.ts';
-import {
-  decodeLostRecord,
-  decodeSignedRecord,
-  decodeVersion,
-  entriesOfHead,
-  type KnownRecord,
-  lostRecords,
-} from './payloads.ts';
+import { decodeSignedRecord, decodeVersion, entriesOfHead, type KnownRecord } from './payloads.ts';
 
 /**
  * Tells of what only a damaged index knows, before it is removed: versions that wait to be signed

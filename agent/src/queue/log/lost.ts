@@ -13,8 +13,8 @@ import {
   rawKey,
 } from './index-rows.ts';
 import { clearCaches, type IndexStore } from './index-store.ts';
+import { lostRecords } from './lost-payloads.ts';
 import { NumberSet } from './number-set.ts';
-import { lostRecords } from './payloads.ts';
 import { resultNames } from './result-rows.ts';
 
 /** Changes that are written at once. */

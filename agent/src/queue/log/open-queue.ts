@@ -10,7 +10,7 @@ import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { Position } from '@aliquot/shared/records/format';
 import { RecordLog } from '@aliquot/shared/records/record-log';
-import { type Applied, applyRecord, settledReferences } from './apply.ts';
+import { type Applied, applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { isIndexDamaged, QueueError } from './errors.ts';
 import {
@@ -25,6 +25,7 @@ import { nameBeyond } from './index-beyond.ts';
 import { hasGap, isOfLogs, placesIn, survey } from './index-proof.ts';
 import { clearCaches, IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { forgetItems, nameLost, unaccounted } from './lost.ts';
+import { settledReferences } from './reference-rows.ts';
 
 /** Segments and chain files rotate there, by default. */
 export const SEGMENT_BYTES = 16 * 1024 * 1024;

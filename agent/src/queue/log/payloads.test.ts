@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { sample } from '../../../testing/queue/support.ts';
+import { decodeLostRecord } from './lost-payloads.ts';
 import {
   decodeKnown,
-  decodeLostRecord,
   decodeProblem,
   decodeSignedRecord,
   decodeVersion,

@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as chain from './chain-payloads.ts';
 import { QueueError } from './errors.ts';
 import { chainFormat, type RecordKind, segmentFormat } from './formats.ts';
+import * as lost from './lost-payloads.ts';
 import { encodeMembers, memberRuns } from './member-runs.ts';
 import * as queue from './payloads.ts';
 import { decodeResultDraft, encodeResultDraft } from './result-draft.ts';
@@ -77,9 +78,9 @@ const again: Readonly<Record<Exclude<RecordKind, StoredKind>, (b: Uint8Array) =>
   signed: (bytes) => queue.encodeSignedRecord(queue.decodeSignedRecord(bytes)),
   receipt: (bytes) => queue.encodeReceiptRecord(queue.decodeReceiptRecord(bytes)),
   lost: (bytes) => {
-    const { entries } = queue.decodeLostRecord(bytes);
+    const { entries } = lost.decodeLostRecord(bytes);
     const names = new Map(entries.map(({ entry, path }) => [entry, path]));
-    const [record] = queue.lostRecords([...names.keys()], names);
+    const [record] = lost.lostRecords([...names.keys()], names);
     return record ?? new Uint8Array();
   },
   lostSeen: (bytes) => queue.encodeCounter(queue.decodeCounter(bytes)),

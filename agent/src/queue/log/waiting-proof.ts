@@ -3,10 +3,10 @@ import { type ChainFacts, readChain } from './chain-proof.ts';
 import { QueueError } from './errors.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
 import { hasGap } from './index-proof.ts';
+import { decodeLostRecord } from './lost-payloads.ts';
 import { NumberSet } from './number-set.ts';
 import type { QueueLogs } from './open-queue.ts';
 import {
-  decodeLostRecord,
   decodeReceiptRecord,
   decodeSignedRecord,
   decodeVersion,
