@@ -230,7 +230,9 @@ describe('bad input', () => {
       await cp(agent.data, agentCopy, { recursive: true });
       await cp(world.collectorData, collectorCopy, { recursive: true });
       for (const [version, says] of [
-        [3, /format 3.*this release reads 2.*\[FOLDER_VERSION\]$/],
+        [4, /format 4.*this release reads 3.*\[FOLDER_VERSION\]$/],
+        // Before version blocks and slabs, and before packs had no order.
+        [2, /made by an earlier development version; make it anew.*\[FOLDER_VERSION\]$/],
         [1, /made by an earlier development version; make it anew.*\[FOLDER_VERSION\]$/],
       ] as const) {
         for (const [program, folder, commands] of [

@@ -340,7 +340,7 @@ Function un.RemoveData
   FileOpen $0 "$DataDir\format.json" r
   FileRead $0 $1
   FileClose $0
-  ${If} $1 == '{"kind":"aliquot-agent","version":2}$\n'
+  ${If} $1 == '{"kind":"aliquot-agent","version":3}$\n'
     RMDir /r "$DataDir"
     ${If} $DataDir == "$APPDATA\Aliquot\agent"
       RMDir "$APPDATA\Aliquot"

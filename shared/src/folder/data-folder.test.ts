@@ -15,11 +15,19 @@ describe('a data folder', () => {
     await made.release();
     expect(JSON.parse(readFileSync(join(dir, 'format.json'), 'utf8'))).toEqual({
       kind: 'aliquot-agent',
-      version: 2,
+      version: 3,
     });
     const opened = await openDataFolder(nodeDisk, dir, 'aliquot-agent');
     expect(opened).toMatchObject({ dir, kind: 'aliquot-agent' });
     await opened.release();
+  });
+
+  it('is what the installer of Windows takes for one, which removes no folder of another version', async () => {
+    const dir = join(temporaryFolder(), 'data');
+    await (await createDataFolder(nodeDisk, dir, 'aliquot-agent')).release();
+    const steps = new URL('../../../deploy/windows/steps.nsh', import.meta.url);
+    const says = readFileSync(join(dir, 'format.json'), 'utf8').replace('\n', '$\\n');
+    expect(readFileSync(steps, 'utf8')).toContain(`'${says}'`);
   });
 
   it('is opened although the files of its lock are damaged, and still by one process only', async () => {
@@ -69,11 +77,11 @@ describe('a data folder', () => {
     const dir = temporaryFolder();
     const format = join(dir, 'format.json');
     const opening = () => openDataFolder(nodeDisk, dir, 'aliquot-agent');
-    writeFileSync(format, '{"kind":"aliquot-collector","version":2}');
+    writeFileSync(format, '{"kind":"aliquot-collector","version":3}');
     await expect(opening()).rejects.toMatchObject({ code: 'FOLDER_KIND' });
-    writeFileSync(format, '{"kind":"aliquot-agent","version":3}');
+    writeFileSync(format, '{"kind":"aliquot-agent","version":4}');
     await expect(opening()).rejects.toMatchObject({ code: 'FOLDER_VERSION' });
-    writeFileSync(format, '{"kind":"aliquot-agent","version":1}');
+    writeFileSync(format, '{"kind":"aliquot-agent","version":2}');
     await expect(opening()).rejects.toMatchObject({
       code: 'FOLDER_VERSION',
       message: `${dir} was made by an earlier development version; make it anew in an empty folder: aliquot-agent enroll BUNDLE --data DIR makes one`,

@@ -10,7 +10,7 @@ import { type FolderLock, lockDirectory } from './lock.ts';
 export type FolderKind = 'aliquot-agent' | 'aliquot-collector';
 
 /** The folder format that this release reads and writes. Those below were never released. */
-const FOLDER_VERSION = 2;
+const FOLDER_VERSION = 3;
 
 /** A data folder that this process holds the lock of. */
 export interface DataFolder extends FolderLock {
