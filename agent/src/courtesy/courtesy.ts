@@ -50,7 +50,8 @@ export class Courtesy {
   readonly #line: Bucket;
   readonly #ended = new AbortController();
   readonly #listeners = new Set<(event: CourtesyEvent) => void>();
-  #cpuSeenMs: number;
+  /** Undefined while there is no limit: asking costs as much as sealing a frame. */
+  #cpuSeenMs: number | undefined;
   #told: 'nothing' | 'paused' | 'pausedLong' = 'nothing';
 
   constructor(parts: CourtesyParts) {
@@ -58,7 +59,6 @@ export class Courtesy {
     this.#busy = new BusyWatch(parts.settings.pauseWhile, parts.port, parts.clock);
     this.#cpu = new Bucket(parts.clock);
     this.#line = new Bucket(parts.clock);
-    this.#cpuSeenMs = parts.cpuMs();
   }
 
   /** Whether anything is configured that could hold work back. */
@@ -137,8 +137,8 @@ export class Courtesy {
 
   #cpuWaitMs(): number {
     const { cpuShare } = limitsAt(this.#parts.settings, this.#parts.clock.nowMs());
-    const usedMs = this.#parts.cpuMs();
-    this.#cpu.spend(usedMs - this.#cpuSeenMs);
+    const usedMs = cpuShare === undefined ? undefined : this.#parts.cpuMs();
+    if (usedMs !== undefined) this.#cpu.spend(usedMs - (this.#cpuSeenMs ?? usedMs));
     this.#cpuSeenMs = usedMs;
     return this.#cpu.waitMs(cpuShare);
   }
