@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { CourtesySettings } from '@aliquot/shared/settings/courtesy';
 import { Bucket } from './bucket.ts';
 import { BusyWatch, type Pause } from './busy.ts';
-import { limitsAt } from './limits.ts';
+import { type Limits, limitsAt } from './limits.ts';
 import type { BusyPort } from './processes.ts';
 
 export type CourtesyEvent =
@@ -59,6 +59,7 @@ export class Courtesy {
     this.#busy = new BusyWatch(parts.settings.pauseWhile, parts.port, parts.clock);
     this.#cpu = new Bucket(parts.clock);
     this.#line = new Bucket(parts.clock);
+    this.#cpuSeenMs = this.#cpuMs(limitsAt(parts.settings, parts.clock.nowMs()));
   }
 
   /** Whether anything is configured that could hold work back. */
@@ -136,11 +137,15 @@ export class Courtesy {
   }
 
   #cpuWaitMs(): number {
-    const { cpuShare } = limitsAt(this.#parts.settings, this.#parts.clock.nowMs());
-    const usedMs = cpuShare === undefined ? undefined : this.#parts.cpuMs();
+    const limits = limitsAt(this.#parts.settings, this.#parts.clock.nowMs());
+    const usedMs = this.#cpuMs(limits);
     if (usedMs !== undefined) this.#cpu.spend(usedMs - (this.#cpuSeenMs ?? usedMs));
     this.#cpuSeenMs = usedMs;
-    return this.#cpu.waitMs(cpuShare);
+    return this.#cpu.waitMs(limits.cpuShare);
+  }
+
+  #cpuMs({ cpuShare }: Limits): number | undefined {
+    return cpuShare === undefined ? undefined : this.#parts.cpuMs();
   }
 
   async #look(): Promise<Pause | undefined> {

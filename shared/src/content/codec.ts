@@ -72,6 +72,11 @@ const pieceBytes = new Scratch();
  * @throws SealError `SEAL_VERSION_UNKNOWN`.
  */
 export function encode(plain: Uint8Array, encoderVersion: number): Uint8Array {
+  return encodeForNow(plain, encoderVersion).slice();
+}
+
+/** As `encode`, but in memory that the next call of this file uses again. */
+export function encodeForNow(plain: Uint8Array, encoderVersion: number): Uint8Array {
   checkVersion(encoderVersion);
   return pack(plain, chooseFilter(plain, compressedSize));
 }
@@ -180,12 +185,6 @@ function framesOf(body: Uint8Array, count: number): Uint8Array[] {
   return frames;
 }
 
-function store(plain: Uint8Array): Uint8Array {
-  const encoded = new Uint8Array(plain.length + 1);
-  storeInto(plain, encoded, 0);
-  return encoded;
-}
-
 /** Returns where it ends. */
 function storeInto(plain: Uint8Array, out: Uint8Array, at: number): number {
   out[at] = STORED;
@@ -195,10 +194,9 @@ function storeInto(plain: Uint8Array, out: Uint8Array, at: number): number {
 
 /** Filtered and compressed; stored when that is not shorter. */
 function pack(plain: Uint8Array, filter: Filter): Uint8Array {
-  if (plain.length === 0) return store(plain);
   const encoded = encodedBytes.of(ROOM_FOR_HEADERS + longestFrame(plain.length));
-  const end = packInto(plain, filter, encoded, 0, 0);
-  return end <= plain.length ? encoded.slice(0, end) : store(plain);
+  const end = plain.length === 0 ? 1 : packInto(plain, filter, encoded, 0, 0);
+  return encoded.subarray(0, end <= plain.length ? end : storeInto(plain, encoded, 0));
 }
 
 /**

@@ -1,15 +1,16 @@
 import { asChunkId, type ChunkId, type Ref, type StoredKind, type VaultId } from '@aliquot/proto';
-import { release } from '../crypto/bytes.ts';
+import { release, unwritten } from '../crypto/bytes.ts';
 import {
+  AEAD_TAG_BYTES,
   aeadOpen,
-  aeadSeal,
+  aeadSealInto,
   equalBytes,
   hmacSha256,
   sha256,
   ZERO_NONCE,
 } from '../crypto/primitives.ts';
 import type { VaultKeys } from '../keys/derive.ts';
-import { decode, encode } from './codec.ts';
+import { decode, encodeForNow } from './codec.ts';
 import { SealError } from './errors.ts';
 
 /** What is sealed as one, under one key. */
@@ -59,13 +60,18 @@ export function refOf(item: SealedItem): Ref {
  * second message; that is what makes the fixed nonce safe. Same content and vault give the same id
  * on every agent.
  *
+ * @param memory Gives the bytes that it is sealed into.
  * @throws SealError `SEAL_EPOCH_UNKNOWN`, `SEAL_VERSION_UNKNOWN`.
  */
-export function sealChunk(keys: VaultKeys, plain: Uint8Array): SealedChunk {
-  const encoded = encode(plain, keys.parameters.encoderVersion);
+export function sealChunk(
+  keys: VaultKeys,
+  plain: Uint8Array,
+  memory: (bytes: number) => Uint8Array = unwritten,
+): SealedChunk {
+  const encoded = encodeForNow(plain, keys.parameters.encoderVersion);
   const key = hmacSha256(currentSubkeys(keys).chunkSubkey, encoded);
-  const sealed = aeadSeal(key, ZERO_NONCE, encoded, itemHeader('chunk', keys.vaultId));
-  release(encoded);
+  const sealed = memory(encoded.length + AEAD_TAG_BYTES);
+  aeadSealInto(sealed, key, ZERO_NONCE, encoded, itemHeader('chunk', keys.vaultId));
   return {
     id: asChunkId(sha256(sealed)),
     kind: 'chunk',

@@ -125,3 +125,26 @@ export function releaseWhole(bytes: Uint8Array): void {
   if (byteLength < LEAST_WHOLE_BYTES || byteLength !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
+
+/** Parts of a buffer that are still used. */
+const sharers = new WeakMap<ArrayBufferLike, number>();
+
+/**
+ * Says that these are all the parts of their buffers that anybody will use: the last one that is
+ * given back with `releasePart` gives the buffer back.
+ */
+export function shareBuffers(parts: readonly Uint8Array[]): void {
+  for (const { buffer } of parts) sharers.set(buffer, (sharers.get(buffer) ?? 0) + 1);
+}
+
+/** Gives back a part of what `shareBuffers` was told of, or all of a buffer; once for each. */
+export function releasePart(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  const users = sharers.get(buffer);
+  if (users === undefined) return releaseWhole(bytes);
+  if (users > 1) sharers.set(buffer, users - 1);
+  else {
+    sharers.delete(buffer);
+    release(new Uint8Array(buffer));
+  }
+}

@@ -8,7 +8,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import { AliquotError, type ErrorCodes } from '@aliquot/proto';
-import { concat, release, utf8 } from './bytes.ts';
+import { concat, release, unwritten, utf8 } from './bytes.ts';
 
 const codes = {
   /**
@@ -33,7 +33,8 @@ export class CryptoError extends AliquotError<CryptoErrorCode> {
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+/** What sealing adds. */
+export const AEAD_TAG_BYTES = 16;
 const HASH_BYTES = 32;
 
 /**
@@ -210,16 +211,30 @@ export function aeadSeal(
   plaintext: Uint8Array,
   aad: Uint8Array,
 ): Uint8Array {
+  const sealed = unwritten(plaintext.length + AEAD_TAG_BYTES);
+  aeadSealInto(sealed, key, nonce, plaintext, aad);
+  return sealed;
+}
+
+/** As `aeadSeal`, into memory of the caller's: `AEAD_TAG_BYTES` more than there are to seal. */
+export function aeadSealInto(
+  sealed: Uint8Array,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plaintext: Uint8Array,
+  aad: Uint8Array,
+): void {
   checkAead(key, nonce);
   const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, {
-    authTagLength: TAG_BYTES,
+    authTagLength: AEAD_TAG_BYTES,
   });
   cipher.setAAD(aad);
+  // A stream mode gives all its bytes from update().
   const body = cipher.update(plaintext);
-  const end = cipher.final();
-  const sealed = concat(body, end, cipher.getAuthTag());
+  cipher.final();
+  sealed.set(body);
+  sealed.set(cipher.getAuthTag(), body.length);
   release(body);
-  return sealed;
 }
 
 /**
@@ -233,17 +248,17 @@ export function aeadOpen(
   aad: Uint8Array,
 ): Uint8Array {
   checkAead(key, nonce);
-  if (sealed.length < TAG_BYTES)
+  if (sealed.length < AEAD_TAG_BYTES)
     throw new CryptoError(
       'CRYPTO_AUTHENTICATION',
       'sealed bytes are shorter than their authenticator',
     );
   const decipher = createDecipheriv('aes-256-gcm', createSecretKey(key), nonce, {
-    authTagLength: TAG_BYTES,
+    authTagLength: AEAD_TAG_BYTES,
   });
   decipher.setAAD(aad);
-  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
-  const body = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
+  decipher.setAuthTag(sealed.subarray(sealed.length - AEAD_TAG_BYTES));
+  const body = decipher.update(sealed.subarray(0, sealed.length - AEAD_TAG_BYTES));
   try {
     // A stream mode gives all its bytes from update(); final() only decides whether they may be
     // believed.
@@ -265,7 +280,7 @@ export function aeadOpen(
 export function gmac(key: Uint8Array, nonce: Uint8Array, message: Uint8Array): Uint8Array {
   checkAead(key, nonce);
   const mac = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, {
-    authTagLength: TAG_BYTES,
+    authTagLength: AEAD_TAG_BYTES,
   });
   mac.setAAD(message);
   mac.final();
