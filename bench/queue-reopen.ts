@@ -101,7 +101,7 @@ async function put(queue: Queue, number: number): Promise<void> {
     },
   };
   const capture = queue.intake.capture();
-  await capture.putItem({ id, kind: 'chunk', sealed });
+  await capture.putItems([{ id, kind: 'chunk', sealed }]);
   await capture.putVersion(draft, known);
 }
 

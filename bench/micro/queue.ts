@@ -29,7 +29,7 @@ export const queueVersions: MicroTask = {
           await Promise.all(
             files.map(async (file) => {
               const capture = queue.intake.capture();
-              for (const item of file.items) await capture.putItem(item);
+              for (const item of file.items) await capture.putItems([item]);
               await capture.putVersion(file.draft, file.known);
             }),
           );
@@ -60,7 +60,7 @@ export const queueItems: MicroTask = {
           const sealed = Buffer.alloc(LARGE_BYTES, 5);
           number += 1;
           sealed.writeUInt32BE(number);
-          await capture.putItem({ id: idOf(sealed), kind: 'chunk', sealed });
+          await capture.putItems([{ id: idOf(sealed), kind: 'chunk', sealed }]);
         }
         await queue.sync();
         capture.abort();

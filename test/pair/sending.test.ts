@@ -105,7 +105,7 @@ describe('what goes ahead of its commit', () => {
     const file = large();
     const bytes = file.items.reduce((sum, { sealed }) => sum + sealed.length, 0);
     const capture = agent.queue.intake.capture();
-    for (const item of file.items) await capture.putItem({ ...item, named: true });
+    for (const item of file.items) await capture.putItems([{ ...item, named: true }]);
     await vi.waitUntil(async () => (await agent.itemsAt(file)) > 0, { timeout: 240_000 });
     expect(await agent.commits()).toBe(0);
     await capture.putVersion(file.draft, file.known);
@@ -121,7 +121,7 @@ describe('what goes ahead of its commit', () => {
     const agent = await started();
     const given = agent.queue.intake.capture();
     const lost = sample('/data/given-up', 12, 300_000);
-    for (const item of lost.items) await given.putItem({ ...item, named: true });
+    for (const item of lost.items) await given.putItems([{ ...item, named: true }]);
     await vi.waitUntil(async () => (await agent.itemsAt(lost)) > 0, { timeout: 240_000 });
     given.abort();
     const file = sample('/data/a', 3);

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { cacheIndexes } from '../queue/ledger/rows.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
 import { BlockFeed, unpackStep } from './compare-worker.ts';
@@ -149,7 +150,7 @@ export class CaptureThread implements CaptureHost {
         message: (message) => {
           if (message.type === 'lookup') {
             exchange
-              .lookup(message.indexes)
+              .lookup(cacheIndexes(message.indexes))
               .then((hits) => this.#post({ type: 'hits', id, hits }), stop);
           } else if (message.type === 'window') {
             delivery = exchange

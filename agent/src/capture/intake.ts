@@ -1,7 +1,7 @@
+import { shareBuffers } from '@aliquot/shared/crypto/bytes';
 import type { Capture, PutEnds, PutVersion, QueueIntake } from '../queue/intake/intake.ts';
 import type { ContentCache } from '../queue/ledger/ledger.ts';
 import { QueueError } from '../queue/log/errors.ts';
-import type { QueuedItem } from '../queue/log/facts.ts';
 import { throwIfStopped } from './stop.ts';
 import type {
   CapturedFile,
@@ -85,13 +85,10 @@ export class WindowIntake implements CaptureExchange {
       this.#captures.delete(attempt);
       this.#full.delete(attempt);
     }
-    await Promise.all(
-      window.items.map(({ attempt, job, id, kind, sealed }) =>
-        this.#put(attempt, job, { id, kind, sealed, named: true }),
-      ),
-    );
-    for (const { attempt, job, index, chunk } of window.cached) {
-      if (!this.#full.has(attempt)) this.#capture(attempt, job).cachePut(index, chunk);
+    shareBuffers(window.items.map(({ sealed }) => sealed));
+    await Promise.all(attemptsIn(window).map((items) => this.#put(items)));
+    for (const { attempt, job, pairs } of window.cached) {
+      if (!this.#full.has(attempt)) this.#capture(attempt, job).cachePut(pairs);
     }
     // All at once: the queue keeps the order of the calls, and a wait for each would cost more than
     // the work.
@@ -121,7 +118,7 @@ export class WindowIntake implements CaptureExchange {
     this.#slabs.add(capture);
     let failed: unknown;
     const slab = { key, pieces: files.length };
-    const put = capture.putItem({ id, kind: 'slab', sealed, named: true });
+    const put = capture.putItems([{ id, kind: 'slab', sealed, named: true }]);
     put.catch((error: unknown) => {
       failed = error;
     });
@@ -153,12 +150,16 @@ export class WindowIntake implements CaptureExchange {
     );
   }
 
-  async #put(attempt: number, job: number, item: QueuedItem): Promise<void> {
-    if (this.#full.has(attempt)) return;
+  /** Puts items of one attempt. */
+  async #put(items: CaptureWindow['items']): Promise<void> {
+    const [first] = items;
+    if (first === undefined || this.#full.has(first.attempt)) return;
+    const { attempt, job } = first;
     try {
-      await this.#capture(attempt, job).putItem(item);
+      const named = items.map(({ id, kind, sealed }) => ({ id, kind, sealed, named: true }));
+      await this.#capture(attempt, job).putItems(named);
     } catch (error) {
-      // The first item without room ended the capture, for those behind it too.
+      // The first items without room ended the capture, for those behind them too.
       if (this.#full.has(attempt)) return;
       if (!isFull(error)) throw error;
       this.#full.add(attempt);
@@ -183,4 +184,12 @@ export class WindowIntake implements CaptureExchange {
     }
     return capture;
   }
+}
+
+/** The items of a window, those of one attempt together; they stand in a row. */
+function attemptsIn({ items }: CaptureWindow): CaptureWindow['items'][] {
+  const starts = items.flatMap(({ attempt }, at) =>
+    attempt === items[at - 1]?.attempt ? [] : [at],
+  );
+  return starts.map((from, at) => items.slice(from, starts[at + 1]));
 }

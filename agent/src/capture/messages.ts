@@ -41,7 +41,8 @@ export type FromWorker =
       readonly last: boolean;
     }
   | { readonly type: 'seen'; readonly id: number; readonly stat: Seen | string }
-  | { readonly type: 'lookup'; readonly id: number; readonly indexes: readonly Uint8Array[] }
+  /** `indexes`: one behind the other. */
+  | { readonly type: 'lookup'; readonly id: number; readonly indexes: Uint8Array }
   | { readonly type: 'window'; readonly id: number; readonly window: PackedWindow }
   | { readonly type: 'captured'; readonly id: number }
   | { readonly type: 'failed'; readonly id: number; readonly message: string };

@@ -116,9 +116,12 @@ test('a window arrives at another thread as it was, over a few buffers, and larg
     for (const window of windows) {
       const before = structuredClone(window);
       const { packed, transfer } = packWindow(window);
-      const large = [...window.items, ...window.slabs]
-        .filter(({ sealed }) => sealed.length >= 16 << 10)
-        .map(({ sealed }) => sealed.buffer);
+      const large = [
+        ...new Set([
+          ...window.items.map(({ sealed }) => sealed.buffer),
+          ...window.slabs.flatMap(({ sealed }) => (sealed.length < 16 << 10 ? [] : [sealed.buffer])),
+        ]),
+      ];
       expect(transfer).toHaveLength(4 + large.length);
       expect(transfer).toEqual(expect.arrayContaining(large));
       expect(unpackWindow(structuredClone(packed, { transfer }))).toEqual(before);

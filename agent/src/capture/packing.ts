@@ -97,7 +97,7 @@ export function unpackFound({ paths, numbers, others }: PackedFound): readonly F
 }
 
 /**
- * Sealed items from here on that own their memory are handed over without a copy, and that memory
+ * Sealed slabs from here on that own their memory are handed over without a copy, and that memory
  * is given back as soon as they are sent; smaller ones share a buffer, for a transfer costs 20 µs.
  */
 const OWN_FROM_BYTES = 16 << 10;
@@ -131,40 +131,34 @@ export interface PackedWindow extends Omit<CaptureWindow, 'slabs'> {
 }
 
 /**
- * The same window over a few buffers that may all be handed over: the small sealed items in one;
- * ids, hashes and keys in others, because they are remembered for longer.
+ * The same window over a few buffers that may all be handed over: sealed items where they lie, small
+ * slabs in one; ids, hashes and keys in others, because they are remembered for longer.
  */
 export function packWindow(window: CaptureWindow): {
   readonly packed: PackedWindow;
   readonly transfer: ArrayBuffer[];
 } {
   const { items, cached, slabs, results } = window;
-  const small = [...items, ...slabs].filter(({ sealed }) => !isOwn(sealed));
+  const small = slabs.filter(({ sealed }) => !isOwn(sealed));
   const gathered = new Gathered(small.reduce((sum, { sealed }) => sum + sealed.length, 0));
   const names = new Gathered(namesLength(window));
-  const transfer = [gathered.bytes.buffer, names.bytes.buffer] as ArrayBuffer[];
+  const transfer = new Set([gathered.bytes.buffer, names.bytes.buffer]);
+  for (const { sealed } of items) transfer.add(sealed.buffer);
   const handOver = (sealed: Uint8Array): Uint8Array => {
     if (!isOwn(sealed)) return gathered.add(sealed);
-    transfer.push(sealed.buffer as ArrayBuffer);
+    transfer.add(sealed.buffer);
     return sealed;
   };
   const packedSlabs = packSlabs(slabs, handOver);
-  transfer.push(...packedSlabs.transfer);
+  for (const buffer of packedSlabs.transfer) transfer.add(buffer);
   const packed: PackedWindow = {
     ...window,
-    items: items.map((item) => ({
-      ...item,
-      id: names.addId(item.id),
-      sealed: handOver(item.sealed),
-    })),
+    items: items.map((item) => ({ ...item, id: names.addId(item.id) })),
     slabs: packedSlabs.packed,
-    cached: cached.map(({ attempt, job, index, chunk }) => ({
-      ...{ attempt, job, index: names.add(index) },
-      chunk: { ...chunk, id: names.addId(chunk.id), maskedKey: names.add(chunk.maskedKey) },
-    })),
+    cached: cached.map(({ pairs, ...of }) => ({ ...of, pairs: names.add(pairs) })),
     results: results.map((result) => packResult(result, names)),
   };
-  return { packed, transfer };
+  return { packed, transfer: [...transfer] as ArrayBuffer[] };
 }
 
 /** The window that crossed. */
@@ -195,8 +189,7 @@ function packFile<File extends CapturedFile>(file: File, names: Gathered): File 
 
 function namesLength({ items, cached, results }: CaptureWindow): number {
   let length = items.reduce((sum, { id }) => sum + id.length, 0);
-  for (const { index, chunk } of cached)
-    length += index.length + chunk.id.length + chunk.maskedKey.length;
+  for (const { pairs } of cached) length += pairs.length;
   for (const result of results) if (result.type === 'captured') length += fileNamesLength(result);
   return length;
 }

@@ -1,8 +1,10 @@
 import { maskKey, unmaskKey } from '@aliquot/shared/content/cache-key';
-import type { KeyedRef } from '@aliquot/shared/content/pages';
+import type { KeyedRef, SealedPage } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
-import type { CaptureKeys, Chunk, OpenWindow, ReadEnding } from './open-window.ts';
+import { encodeCached } from '../queue/ledger/rows.ts';
+import type { CaptureKeys, Chunk, OpenWindow, ReadAttempt, ReadEnding } from './open-window.ts';
+import { SealedMemory } from './sealed-memory.ts';
 import { claimedMs } from './times.ts';
 import type { CaptureResult, CaptureWindow } from './window.ts';
 
@@ -17,35 +19,42 @@ export function sealWindow(
   answers: readonly (CachedChunk | undefined)[],
 ): CaptureWindow {
   const hits = new Map(asked.map((part, at) => [part, answers[at]]));
+  const memory = new SealedMemory(window.used);
   const items: CaptureWindow['items'][number][] = [];
-  const cached: CaptureWindow['cached'][number][] = [];
-  const push = ({ attempt, cache, isTail }: Chunk, item: KeyedRef): void => {
-    const of = { attempt: attempt.number, job: attempt.job.job };
-    for (const { id, kind, sealed } of attempt.tracker.push(item, cache?.fingerprint, isTail))
-      items.push({ ...of, id, kind, sealed });
+  const sealedNow: { readonly of: ReadAttempt; readonly index: Uint8Array; chunk: CachedChunk }[] =
+    [];
+  const addPages = ({ number, job: { job } }: ReadAttempt, pages: readonly SealedPage[]): void => {
+    for (const { id, kind, sealed } of pages) {
+      const place = memory.take(sealed.length);
+      place.set(sealed);
+      items.push({ attempt: number, job, id, kind, sealed: place });
+    }
   };
   for (const part of window.chunks) {
-    const { attempt, plain, cache } = part;
+    const { attempt, plain, cache, isTail } = part;
     if (attempt.aborted) continue;
     const hit = hits.get(part);
+    let item: KeyedRef;
     if (cache !== undefined && hit !== undefined && hit.plainSize === plain.length) {
       const key = unmaskKey(cache.fingerprint, hit.id, hit.maskedKey);
-      push(part, { ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
-      continue;
+      item = { ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key };
+    } else {
+      const chunk = sealChunk(keys.vault, plain, (bytes) => memory.take(bytes));
+      const { id, kind, sealed, key, plainSize, epoch } = chunk;
+      items.push({ attempt: attempt.number, job: attempt.job.job, id, kind, sealed });
+      item = { ref: refOf(chunk), key };
+      if (cache !== undefined) {
+        const maskedKey = maskKey(cache.fingerprint, id, key);
+        const remembered = { id, plainSize, epoch, maskedKey };
+        sealedNow.push({ of: attempt, index: cache.index, chunk: remembered });
+      }
     }
-    const chunk = sealChunk(keys.vault, plain);
-    const of = { attempt: attempt.number, job: attempt.job.job };
-    items.push({ ...of, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
-    push(part, { ref: refOf(chunk), key: chunk.key });
-    if (cache === undefined) continue;
-    const { id, plainSize, epoch } = chunk;
-    const { fingerprint, index } = cache;
-    cached.push({
-      ...of,
-      index,
-      chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) },
-    });
+    addPages(attempt, attempt.tracker.push(item, cache?.fingerprint, isTail));
   }
+  const cached = [...new Set(sealedNow.map(({ of }) => of))].map((attempt) => ({
+    ...{ attempt: attempt.number, job: attempt.job.job },
+    pairs: encodeCached(sealedNow.filter(({ of }) => of === attempt)),
+  }));
   const results: CaptureResult[] = [];
   for (const ending of window.endings) {
     if (ending.type === 'result') {
@@ -53,7 +62,7 @@ export function sealWindow(
       continue;
     }
     const { pages, captured } = endedFile(keys, ending);
-    items.push(...pages);
+    addPages(ending.attempt, pages);
     results.push(captured);
   }
   const { aborted, slabs, readBytes } = window;
@@ -64,7 +73,7 @@ export function sealWindow(
 function endedFile(
   { vault, cacheSecret }: CaptureKeys,
   { attempt, stat, startedMs, sha256 }: Extract<ReadEnding, { type: 'done' }>,
-): { readonly pages: CaptureWindow['items']; readonly captured: CaptureResult } {
+): { readonly pages: readonly SealedPage[]; readonly captured: CaptureResult } {
   const { tracker } = attempt;
   const of = { attempt: attempt.number, job: attempt.job.job };
   const { content, keys, pages } = tracker.finish();
@@ -72,7 +81,7 @@ function endedFile(
   const growth = tracker.state(vault, cacheSecret, version);
   const { oldPart } = tracker;
   return {
-    pages: pages.map(({ id, kind, sealed }) => ({ ...of, id, kind, sealed })),
+    pages,
     captured: {
       type: 'captured',
       ...of,

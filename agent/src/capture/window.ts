@@ -83,11 +83,11 @@ export interface CaptureWindow {
     readonly kind: SealedKind;
     readonly sealed: Uint8Array;
   }[];
+  /** What the cache is to remember (`Capture.cachePut`). */
   readonly cached: readonly {
     readonly attempt: number;
     readonly job: number;
-    readonly index: Uint8Array;
-    readonly chunk: CachedChunk;
+    readonly pairs: Uint8Array;
   }[];
   readonly slabs: readonly CapturedSlab[];
   readonly results: readonly CaptureResult[];

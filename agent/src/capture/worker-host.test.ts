@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, collect, keys, noise } from '../../testing/queue/support.ts';
+import { cachedRows, decodeCached } from '../queue/ledger/rows.ts';
 import { fromText } from '../source/paths.ts';
 import { systemSource } from '../source/windows-source.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
@@ -141,11 +142,14 @@ test('a cached chunk is not sealed again', async () => {
   writeFileSync(join(bench.data, 'f'), noise('cached', 100_000));
   const first = taker();
   await host.capture(jobs('f'), first);
-  const [cached] = first.windows.flatMap((window) => window.cached);
+  const [row] = first.windows.flatMap(({ cached }) =>
+    cached.flatMap(({ pairs }) => [...cachedRows(pairs)]),
+  );
+  const cached = decodeCached(row?.value ?? new Uint8Array());
   const second = taker();
   await host.capture(jobs('f'), {
     ...second,
-    lookup: async (indexes) => indexes.map(() => cached?.chunk),
+    lookup: async (indexes) => indexes.map(() => cached),
   });
   expect(second.windows.flatMap(({ items }) => items)).toEqual([]);
   const content = (windows: CaptureWindow[]) =>

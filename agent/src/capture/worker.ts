@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { concat } from '@aliquot/shared/crypto/bytes';
 import { systemClock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { Found } from '../source/walk.ts';
@@ -47,7 +48,7 @@ class RemoteExchange implements CaptureExchange {
   lookup(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]> {
     return new Promise((resolve, reject) => {
       this.lookups.push({ resolve, reject });
-      send({ type: 'lookup', id: this.#id, indexes });
+      send({ type: 'lookup', id: this.#id, indexes: concat(...indexes) });
     });
   }
 

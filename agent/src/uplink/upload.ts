@@ -1,5 +1,5 @@
 import { type ChunkId, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
-import { mapKey, releaseWhole } from '@aliquot/shared/crypto/bytes';
+import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../queue/log/facts.ts';
 import type { QueuedItems } from '../queue/outbox/outbox.ts';
 import { refusalError, UplinkError } from './errors.ts';
@@ -119,7 +119,7 @@ export class Uploader {
     this.#bodies = [];
     this.#bytes = 0;
     await this.#session.sendItems({ type: 'chunks', items }, body);
-    for (const sealed of body) releaseWhole(sealed);
+    for (const sealed of body) releasePart(sealed);
   }
 
   #remember(id: ChunkId): void {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { encodeCached } from '../../src/queue/ledger/rows.ts';
 import type { QueueEvent } from '../../src/queue/log/events.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { drainAll, put, sample } from './support.ts';
@@ -14,7 +15,8 @@ export function epochsConformance(queue: () => Queue, reopen: () => Promise<void
       maskedKey: new Uint8Array(32).fill(5),
     };
     const capture = queue().intake.capture();
-    if (chunk.id !== undefined) capture.cachePut(index, { ...chunk, id: chunk.id });
+    if (chunk.id !== undefined)
+      capture.cachePut(encodeCached([{ index, chunk: { ...chunk, id: chunk.id } }]));
     const file = sample('/data/old');
     await capture.putVersion(file.draft, file.known);
     await queue().sync();
@@ -71,7 +73,7 @@ export function epochsConformance(queue: () => Queue, reopen: () => Promise<void
     const stale = queue().intake.capture();
     await queue().epochs.learn(1);
     const file = sample('/data/stale');
-    for (const { id, kind, sealed } of file.items) await stale.putItem({ id, kind, sealed });
+    for (const { id, kind, sealed } of file.items) await stale.putItems([{ id, kind, sealed }]);
     await stale.putVersion(file.draft, file.known);
     await put(queue(), sample('/data/fresh'));
     expect(await queue().epochs.answer()).toBeUndefined();

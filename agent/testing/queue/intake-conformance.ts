@@ -42,7 +42,7 @@ export function intakeConformance(current: () => Queue, reopen: () => Promise<vo
     const capture = current().intake.capture();
     if (item === undefined) throw new Error('no item');
     await expect(
-      capture.putItem({ id: item.id, kind: 'chunk', sealed: new Uint8Array(3) }),
+      capture.putItems([{ id: item.id, kind: 'chunk', sealed: new Uint8Array(3) }]),
     ).rejects.toMatchObject({
       code: 'QUEUE_REFUSED',
     });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encodeCached } from '../../src/queue/ledger/rows.ts';
 import { unpackKnown } from '../../src/queue/log/known-block.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { collect, put, putGone, type SampleFile, sample } from './support.ts';
@@ -21,13 +22,13 @@ export function ledgerConformance(
       maskedKey: new Uint8Array(32).fill(5),
     };
     const aborted = current().intake.capture();
-    aborted.cachePut(index, chunk);
+    aborted.cachePut(encodeCached([{ index, chunk }]));
     aborted.abort();
     await current().sync();
     expect(await current().ledger.cacheGetMany([index])).toEqual([undefined]);
     const file = sample('/data/two');
     const capture = current().intake.capture();
-    capture.cachePut(index, chunk);
+    capture.cachePut(encodeCached([{ index, chunk }]));
     await capture.putVersion(file.draft, file.known);
     await current().sync();
     const [found] = await current().ledger.cacheGetMany([index]);
@@ -105,7 +106,7 @@ export function ledgerConformance(
 
   const keep = async (file: SampleFile, state: Uint8Array): Promise<void> => {
     const capture = current().intake.capture();
-    for (const item of file.items) await capture.putItem(item);
+    for (const item of file.items) await capture.putItems([item]);
     capture.keepGrowth(state);
     await capture.putVersion(file.draft, file.known);
   };

@@ -32,6 +32,7 @@ import {
 import { RecordReader } from '@aliquot/shared/records/reader';
 import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import type { WholeSlab } from '../../src/queue/intake/intake.ts';
+import { encodeCached } from '../../src/queue/ledger/rows.ts';
 import type { KnownStat, QueuedItem } from '../../src/queue/log/facts.ts';
 import { chainFormat } from '../../src/queue/log/formats.ts';
 import { IndexStore, indexOptions } from '../../src/queue/log/index-store.ts';
@@ -210,7 +211,7 @@ export async function putSlab(queue: Queue, files: readonly SlabSample[]): Promi
   const capture = queue.intake.capture();
   const [item] = files[0]?.items ?? [];
   // As capture does: at once, and what the slab fails of fails its versions too.
-  const put = item === undefined ? Promise.resolve() : capture.putItem(item);
+  const put = item === undefined ? Promise.resolve() : capture.putItems([item]);
   const ends = capture.putShared(files, files[0]?.slab);
   await Promise.allSettled([put, ends]);
   capture.abort();
@@ -234,16 +235,12 @@ export function sample(name: string, count = 1, size = 200): ChunkedSample {
 /** Puts a file as capture does: items, cache, version. Not synced. */
 export async function put(queue: Queue, file: SampleFile): Promise<void> {
   const capture = queue.intake.capture();
-  for (const { id, kind, sealed } of file.items) await capture.putItem({ id, kind, sealed });
+  for (const { id, kind, sealed } of file.items) await capture.putItems([{ id, kind, sealed }]);
   for (const { plain, sealed } of file.chunks) {
     const fingerprint = chunkFingerprint(cacheSecret, plain);
     const { id, plainSize, epoch } = sealed;
-    capture.cachePut(cacheIndex(fingerprint), {
-      id,
-      plainSize,
-      epoch,
-      maskedKey: maskKey(fingerprint, id, sealed.key),
-    });
+    const chunk = { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, sealed.key) };
+    capture.cachePut(encodeCached([{ index: cacheIndex(fingerprint), chunk }]));
   }
   await capture.putVersion(file.draft, file.known);
 }
@@ -252,7 +249,7 @@ export async function put(queue: Queue, file: SampleFile): Promise<void> {
 export async function putTogether(queue: Queue, files: readonly SampleFile[]): Promise<void> {
   const captures = files.map((file) => ({ file, capture: queue.intake.capture(file.draft.class) }));
   for (const { file, capture } of captures)
-    for (const { id, kind, sealed } of file.items) await capture.putItem({ id, kind, sealed });
+    for (const { id, kind, sealed } of file.items) await capture.putItems([{ id, kind, sealed }]);
   await Promise.all(
     captures.map(({ file, capture }) => capture.putVersion(file.draft, file.known)),
   );

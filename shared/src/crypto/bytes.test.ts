@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { release, releaseWhole } from './bytes.ts';
+import { release, releasePart, releaseWhole, shareBuffers } from './bytes.ts';
 
 test('a large buffer of its own is given back at once; small ones, and parts of larger ones, are left alone', () => {
   const large = new Uint8Array(1 << 20);
@@ -29,4 +29,19 @@ test('one that is a whole buffer is given back from 16 KiB on, as a slab is', ()
   const small = new Uint8Array((16 << 10) - 1);
   releaseWhole(small);
   expect(small.length).toBe((16 << 10) - 1);
+});
+
+test('a shared buffer is given back with the last of its parts; one that nobody shares, as a whole', () => {
+  const buffer = new Uint8Array(1 << 20);
+  const parts = [buffer.subarray(0, 100), buffer.subarray(100, 70_000), buffer.subarray(70_000)];
+  shareBuffers(parts);
+  for (const part of parts.slice(0, 2)) releasePart(part);
+  expect(buffer.length).toBe(1 << 20);
+  for (const part of parts.slice(2)) releasePart(part);
+  expect(buffer.length).toBe(0);
+  const whole = new Uint8Array(1 << 20);
+  releasePart(whole.subarray(1));
+  expect(whole.length).toBe(1 << 20);
+  releasePart(whole);
+  expect(whole.length).toBe(0);
 });

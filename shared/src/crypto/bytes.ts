@@ -141,10 +141,10 @@ export function shareBuffers(parts: readonly Uint8Array[]): void {
 export function releasePart(bytes: Uint8Array): void {
   const { buffer } = bytes;
   const users = sharers.get(buffer);
-  if (users === undefined) return releaseWhole(bytes);
-  if (users > 1) sharers.set(buffer, users - 1);
+  if (users === undefined) releaseWhole(bytes);
+  else if (users > 1) sharers.set(buffer, users - 1);
   else {
     sharers.delete(buffer);
-    release(new Uint8Array(buffer));
+    releaseWhole(new Uint8Array(buffer));
   }
 }

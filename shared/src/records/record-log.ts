@@ -148,6 +148,11 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     return { file: number, offset };
   }
 
+  /** Bytes of records that are worth a write of their own, and never too much for a file. */
+  get togetherBytes(): number {
+    return Math.min(this.#options.gatherBytes ?? 0, this.#options.targetBytes);
+  }
+
   /**
    * Places records next to each other in one file with one write; on any error none of them is
    * there. Throws `tooLarge`.

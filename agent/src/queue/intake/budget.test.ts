@@ -107,7 +107,7 @@ describe('a budget', () => {
     // Called all at once: the small one at the end would fit, and must not get in behind.
     const small = sample('/data/small').items;
     const puts = [...file.items, ...small].map(({ id, kind, sealed }) =>
-      capture.putItem({ id, kind, sealed }),
+      capture.putItems([{ id, kind, sealed }]),
     );
     const codes = (await Promise.allSettled(puts)).map((put) =>
       put.status === 'rejected' ? put.reason.code : 'put',
@@ -131,7 +131,7 @@ describe('a budget', () => {
     const bulk = async (name: string): Promise<void> => {
       const file = sampleFile(name, [noise(name, 4000)]);
       const capture = queue.intake.capture('bulk');
-      for (const { id, kind, sealed } of file.items) await capture.putItem({ id, kind, sealed });
+      for (const { id, kind, sealed } of file.items) await capture.putItems([{ id, kind, sealed }]);
       await capture.putVersion({ ...file.draft, class: 'bulk' }, file.known);
     };
     for (let count = 0; count < 7; count += 1) await bulk(`/bulk/${count}`);
@@ -159,9 +159,9 @@ describe('word of space', () => {
     const first = queue.intake.capture('bulk');
     const [one, other] = ['one', 'other'].map((name) => sample(name, 1, 6000).items[0]);
     if (one === undefined || other === undefined) throw new Error('no items');
-    await first.putItem(one);
+    await first.putItems([one]);
     const second = queue.intake.capture('bulk');
-    await expect(second.putItem(other)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(second.putItems([other])).rejects.toMatchObject({ code: 'QUEUE_FULL' });
     await queue.intake.space();
     expect(heard).toEqual([]);
     first.abort();
@@ -171,8 +171,8 @@ describe('word of space', () => {
       const large = queue.intake.capture('bulk');
       const [begin, end] = sample(`large ${round}`, 2, 6000).items;
       if (begin === undefined || end === undefined) throw new Error('no items');
-      await large.putItem(begin);
-      await expect(large.putItem(end)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+      await large.putItems([begin]);
+      await expect(large.putItems([end])).rejects.toMatchObject({ code: 'QUEUE_FULL' });
       await queue.intake.space();
     }
     expect(heard).toEqual(['space']);

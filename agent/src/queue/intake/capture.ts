@@ -1,23 +1,14 @@
 import type { EntryDraft } from '@aliquot/proto';
-import type { CachedChunk } from '../ledger/ledger.ts';
-import { CACHE_INDEX_BYTES, CACHED_BYTES, encodeCached } from '../ledger/rows.ts';
+import { cachedRows } from '../ledger/rows.ts';
 import { QueueError } from '../log/errors.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
 import { firstHeldSegment, lowestHold } from '../log/held-segments.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import type { Capture, PutEnds, PutVersion, WholeSlab } from './intake.ts';
 
-const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
-/**
- * Cache entries are packed into blocks, each twice the one before: most files have one, a file of
- * 100 GB has some 400,000.
- */
-const FIRST_BLOCK_PAIRS = 1;
-const MOST_BLOCK_PAIRS = 4096;
-
 /** What a capture asks of the queue; each runs in the queue's serial section. */
 export interface CaptureSink {
-  putItem(capture: QueueCapture, item: QueuedItem): Promise<void>;
+  putItems(capture: QueueCapture, items: readonly QueuedItem[]): Promise<void>;
   putVersions(
     capture: QueueCapture,
     versions: readonly PutVersion[],
@@ -31,9 +22,7 @@ export class QueueCapture implements Capture {
   readonly #host: CaptureSink;
   /** The policy class that its bytes count for. */
   readonly class: string;
-  readonly #blocks: Buffer[] = [];
-  /** Bytes used of the last block. */
-  #used = 0;
+  readonly #cached: Uint8Array[] = [];
   #open = true;
   /** Aborted: what still waits for its turn must not be taken. */
   dropped = false;
@@ -49,27 +38,13 @@ export class QueueCapture implements Capture {
     this.class = className;
   }
 
-  putItem(item: QueuedItem): Promise<void> {
-    return this.#open ? this.#host.putItem(this, item) : Promise.reject(captureEnded());
+  putItems(items: readonly QueuedItem[]): Promise<void> {
+    return this.#open ? this.#host.putItems(this, items) : Promise.reject(captureEnded());
   }
 
-  cachePut(index: Uint8Array, chunk: CachedChunk): void {
+  cachePut(pairs: Uint8Array): void {
     if (!this.#open) throw captureEnded();
-    if (index.length !== CACHE_INDEX_BYTES)
-      throw new QueueError('QUEUE_REFUSED', `a cache index has ${CACHE_INDEX_BYTES} bytes`);
-    let block = this.#blocks.at(-1);
-    if (block === undefined || this.#used === block.length) {
-      const pairs =
-        block === undefined
-          ? FIRST_BLOCK_PAIRS
-          : Math.min(MOST_BLOCK_PAIRS, (2 * block.length) / PAIR_BYTES);
-      block = Buffer.alloc(PAIR_BYTES * pairs);
-      this.#blocks.push(block);
-      this.#used = 0;
-    }
-    block.set(index, this.#used);
-    block.set(encodeCached(chunk), this.#used + CACHE_INDEX_BYTES);
-    this.#used += PAIR_BYTES;
+    this.#cached.push(pairs);
   }
 
   keepGrowth(state: Uint8Array): void {
@@ -77,17 +52,9 @@ export class QueueCapture implements Capture {
     this.growth = state;
   }
 
-  *cached(): Generator<{ readonly index: Uint8Array; readonly value: Uint8Array }> {
-    for (const [at, block] of this.#blocks.entries()) {
-      const end = at === this.#blocks.length - 1 ? this.#used : block.length;
-      for (let start = 0; start < end; start += PAIR_BYTES) {
-        const bytes = block.subarray(start, start + PAIR_BYTES);
-        yield {
-          index: bytes.subarray(0, CACHE_INDEX_BYTES),
-          value: bytes.subarray(CACHE_INDEX_BYTES),
-        };
-      }
-    }
+  /** What was given to `cachePut`, as rows. */
+  *cached(): ReturnType<typeof cachedRows> {
+    for (const pairs of this.#cached) yield* cachedRows(pairs);
   }
 
   async putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void> {

@@ -5,6 +5,7 @@ import {
   encodeEntryDraft,
   MAX_SEALED_CHUNK_BYTES,
 } from '@aliquot/proto';
+import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { DurableReferences } from '../ledger/durable-references.ts';
@@ -53,12 +54,15 @@ export interface IntakeParts {
   readonly options: SpaceOptions;
 }
 
-/** What the index said of an item when the turn began, and how many flushes there had been. */
-type Found = { readonly value: Uint8Array | undefined; readonly flushes: number } | undefined;
+/** What the index said of items when the turn began, and how many flushes there had been. */
+interface Found {
+  readonly values: readonly (Uint8Array | undefined)[];
+  readonly flushes: number;
+}
 
 interface Step extends Joined {
-  /** The item that it asks for. */
-  readonly id: ChunkId | undefined;
+  /** The items that it asks for. */
+  readonly ids: readonly ChunkId[];
   found: Found;
 }
 
@@ -93,7 +97,7 @@ class Puts {
   }
 }
 
-const NOTHING = new Uint8Array(0);
+const NOTHING: Found = { values: [], flushes: -1 };
 
 /** Open captures, what they add, and whether there is space for it. */
 export class DurableIntake implements QueueIntake, CaptureSink {
@@ -188,15 +192,16 @@ export class DurableIntake implements QueueIntake, CaptureSink {
 
   // ---- one item or version ----
 
-  putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
+  putItems(capture: QueueCapture, items: readonly QueuedItem[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const failed = (error: unknown): void => {
         // Before the next step: a version that was put behind it must not go without it (I-A1).
         capture.abort();
         reject(error);
       };
-      this.#step(item.id, failed, async (found) => {
-        await this.#putItem(capture, item, found);
+      const ids = items.map(({ id }) => id);
+      this.#step(ids, failed, async (found) => {
+        await this.#putItems(capture, items, found);
         resolve();
       });
     });
@@ -213,7 +218,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       const failed = (error: unknown): void => {
         while (next < versions.length) puts.end(next++, error);
       };
-      this.#step(undefined, failed, async () => {
+      this.#step([], failed, async () => {
         for (; next < versions.length; next += 1) {
           const version = versions[next] as PutVersion;
           const error = await this.#putOne({ ...version, capture, slab, puts, at: next });
@@ -254,14 +259,14 @@ export class DurableIntake implements QueueIntake, CaptureSink {
    * Small files come by the thousand: what is put in a row takes one turn, and asks the index once.
    */
   #step(
-    id: ChunkId | undefined,
+    ids: readonly ChunkId[],
     reject: (error: unknown) => void,
     run: (found: Found) => Promise<void>,
   ): void {
     const { core } = this.#parts;
     const work: Step = {
-      id,
-      found: undefined,
+      ids,
+      found: NOTHING,
       reject,
       run: async () => {
         try {
@@ -279,50 +284,84 @@ export class DurableIntake implements QueueIntake, CaptureSink {
 
   async #find(steps: readonly Step[]): Promise<void> {
     const { core } = this.#parts;
-    const asking = steps.filter(({ id }) => id !== undefined);
-    const values = await core.files.index.getMany(
-      asking.map(({ id }) => rawKey('i', id ?? NOTHING)),
-    );
+    const keys = steps.flatMap(({ ids }) => ids.map((id) => rawKey('i', id)));
+    if (keys.length === 0) return;
+    const values = await core.files.index.getMany(keys);
     const { flushes } = core;
-    for (const [at, step] of asking.entries()) step.found = { value: values[at], flushes };
+    let from = 0;
+    for (const step of steps) {
+      const to = from + step.ids.length;
+      step.found = { values: values.slice(from, to), flushes };
+      from = to;
+    }
   }
 
   /**
    * Where an item is, as the index says now: what was staged since the turn began counts, and after
    * a flush all is asked again.
    */
-  async #placeOf(id: ChunkId, found: Found): Promise<ItemPlace | undefined> {
+  async #placeOf(id: ChunkId, found: Found, at: number): Promise<ItemPlace | undefined> {
     const { core } = this.#parts;
     const { index } = core.files;
     const key = rawKey('i', id);
     const value =
-      found?.flushes === core.flushes ? index.latest(key, found.value) : await index.get(key);
+      found.flushes === core.flushes ? index.latest(key, found.values[at]) : await index.get(key);
     return value === undefined ? undefined : decodeItemPlace(value);
   }
 
-  async #putItem(capture: QueueCapture, item: QueuedItem, found: Found): Promise<void> {
-    const { core, holds, onward } = this.#parts;
+  /** Those that stand next to each other in a segment are written together. */
+  async #putItems(
+    capture: QueueCapture,
+    items: readonly QueuedItem[],
+    found: Found,
+  ): Promise<void> {
+    const { core, holds } = this.#parts;
     requireOpen(capture);
     const { segments } = core.files;
-    if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
-      throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
-    const place = await this.#placeOf(item.id, found);
-    // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the
-    // collector has it.
-    if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
-      holds.hold(capture, place.file);
-      return;
+    const group = new Map<string, QueuedItem>();
+    let bytes = 0;
+    for (const [at, item] of items.entries()) {
+      if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
+        throw new QueueError(
+          'QUEUE_REFUSED',
+          `an item of ${item.sealed.length} bytes is too large`,
+        );
+      const name = mapKey(item.id);
+      if (group.has(name)) continue;
+      const place = await this.#placeOf(item.id, found, at);
+      // An item that lies only in a segment nobody holds may go any moment, and nobody knows that
+      // the collector has it.
+      if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
+        holds.hold(capture, place.file);
+        if (item.named === true) releasePart(item.sealed);
+        continue;
+      }
+      if (item.named !== true && !isProved(item))
+        throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
+      if (!this.#meter.fits(capture.class, item.sealed.length))
+        await this.#requireSpace(capture, capture.class, item.sealed.length);
+      if (bytes + item.sealed.length > segments.togetherBytes) {
+        await this.#putGroup(capture, [...group.values()]);
+        group.clear();
+        bytes = 0;
+      }
+      group.set(name, item);
+      bytes += item.sealed.length;
     }
-    if (item.named !== true && !isProved(item))
-      throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-    if (!this.#meter.fits(capture.class, item.sealed.length))
-      await this.#requireSpace(capture, capture.class, item.sealed.length);
+    await this.#putGroup(capture, [...group.values()]);
+  }
+
+  async #putGroup(capture: QueueCapture, group: readonly QueuedItem[]): Promise<void> {
+    const { core, holds, onward } = this.#parts;
+    if (group.length === 0) return;
     // Held before it is written: the append may rotate, and then lies behind.
-    holds.hold(capture, segments.activeNumber);
-    await core.append(item.kind, item.sealed, item.id);
-    holds.added(capture, item.sealed.length);
-    // Only what is nobody else's memory: the caller of others may use it again.
-    if (item.named === true) onward.itemPut(item);
+    holds.hold(capture, core.files.segments.activeNumber);
+    await core.appendItems(group);
+    for (const item of group) {
+      holds.added(capture, item.sealed.length);
+      // Only what is nobody else's memory: the caller of others may use it again.
+      if (item.named === true) onward.itemPut(item);
+    }
   }
 
   /** Versions that are put in a row share a record, as far as they fit. */

@@ -1,5 +1,4 @@
 import type { EntryDraft } from '@aliquot/proto';
-import type { CachedChunk } from '../ledger/ledger.ts';
 import type { KnownStat, QueuedItem } from '../log/facts.ts';
 import type { VersionHead } from '../log/payloads.ts';
 import type { StoredDraft } from '../log/stored.ts';
@@ -52,16 +51,17 @@ export interface QueueIntake {
  */
 export interface Capture {
   /**
-   * Appends a sealed chunk, page or slab unless the queue holds it. The bytes are written or copied
-   * before it resolves. `QUEUE_FULL` when it would pass the budget. Whatever it rejects with, the
-   * capture has then ended as if aborted, and what was put behind it without waiting is refused.
+   * Appends sealed chunks, pages or slabs, in order, but for those that the queue holds. The bytes
+   * are written or copied before it resolves. `QUEUE_FULL` when they would pass the budget.
+   * Whatever it rejects with, the capture has then ended as if aborted, and what was put behind
+   * them without waiting is refused.
    */
-  putItem(item: QueuedItem): Promise<void>;
+  putItems(items: readonly QueuedItem[]): Promise<void>;
   /**
-   * Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a
-   * chunk that some version protects.
+   * Remembers chunks for later captures (`encodeCached`); takes effect with `putVersion`, so a hit
+   * always names a chunk that some version protects.
    */
-  cachePut(index: Uint8Array, chunk: CachedChunk): void;
+  cachePut(pairs: Uint8Array): void;
   /**
    * Remembers how a later capture may continue this version; takes effect with `putVersion`. The
    * bytes must open nothing by themselves (I-A3), and name only chunks and pages that this or an

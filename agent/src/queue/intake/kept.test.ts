@@ -82,7 +82,7 @@ describe('kept segments', () => {
     // to.
     const capture = made.intake.capture();
     for (const { id, kind, sealed } of sample('/data/d', 4, 700).items)
-      await capture.putItem({ id, kind, sealed });
+      await capture.putItems([{ id, kind, sealed }]);
     capture.abort();
     await made.sync();
     await made.close();
@@ -96,7 +96,7 @@ describe('kept segments', () => {
     const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 });
     const slow = sample('/data/slow', 3, 900);
     const capture = made.intake.capture();
-    for (const { id, kind, sealed } of slow.items) await capture.putItem({ id, kind, sealed });
+    for (const { id, kind, sealed } of slow.items) await capture.putItems([{ id, kind, sealed }]);
     for (let index = 0; index < 6; index += 1) {
       await put(made, sample(`/data/${index}`, 4, 800));
       await drainAll(made);

@@ -1,3 +1,4 @@
+import type { StoredKind } from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import {
   decodeDroppedReferences,
@@ -76,16 +77,13 @@ export async function applyRecord(
   version?: VersionHead,
 ): Promise<Applied> {
   const { state } = index;
-  state[logOf(header.kind) === 'chain' ? 'lastChain' : 'lastSegment'] = {
-    ...at,
-    digest: tagOf(header),
-  };
-  switch (header.kind) {
-    case 'chunk':
-    case 'page':
-    case 'slab':
-      index.put(rawKey('i', header.digest), encodeItemPlace({ ...at, kind: header.kind }));
-      return nothingApplied;
+  const { kind } = header;
+  if (kind === 'chunk' || kind === 'page' || kind === 'slab') {
+    applyItem(index, at, { ...header, kind });
+    return nothingApplied;
+  }
+  state[logOf(kind) === 'chain' ? 'lastChain' : 'lastSegment'] = { ...at, digest: tagOf(header) };
+  switch (kind) {
     case 'version':
       return applyVersions(index, at, version ?? decodeVersion(payload).head);
     case 'refresh': {
@@ -150,6 +148,17 @@ export async function applyRecord(
       return { told: [lost.path] };
     }
   }
+}
+
+/** Stages where an item is. */
+export function applyItem(
+  index: IndexStore,
+  at: Position,
+  header: QueueRecord & { readonly kind: StoredKind },
+): void {
+  const { digest, kind } = header;
+  index.state.lastSegment = { ...at, digest: tagOf(header) };
+  index.put(rawKey('i', digest), encodeItemPlace({ ...at, kind }));
 }
 
 async function applyVersions(index: IndexStore, at: Position, head: VersionHead): Promise<Applied> {

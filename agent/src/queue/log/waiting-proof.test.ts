@@ -105,7 +105,7 @@ describe('D5 segments and chain log prove what waits', () => {
     await putSome('a', 2);
     const slow = queue.intake.capture();
     const { items, draft, known } = sample('/slow', 2, 600);
-    for (const { id, kind, sealed } of items) await slow.putItem({ id, kind, sealed });
+    for (const { id, kind, sealed } of items) await slow.putItems([{ id, kind, sealed }]);
     await putSome('b', 9);
     await receipt(await sign());
     await slow.putVersion(draft, known);

@@ -22,19 +22,20 @@ test('an item that was put lately is given away once', () => {
   expect(recent.takeItem(first.id)).toBeUndefined();
 });
 
-test('from a mebibyte on somebody is told, and may take what is oldest', () => {
+test('from two mebibytes on somebody is told, and may take what is oldest', () => {
   let told = 0;
   const recent = new Recent(() => {
     told += 1;
   });
-  const many = items(8, 400_000);
-  for (const item of many.slice(0, 2)) recent.putItem(item);
+  const many = items(12, 400_000);
+  for (const item of many.slice(0, 5)) recent.putItem(item);
   expect([told, recent.takeItems(1)]).toEqual([0, []]);
-  for (const item of many.slice(2)) recent.putItem(item);
+  for (const item of many.slice(5)) recent.putItem(item);
   expect(told).toBe(2);
   expect(recent.takeItems(900_000)).toEqual(many.slice(0, 3));
   expect(recent.takeItem(many[1]?.id ?? asChunkId(new Uint8Array(32)))).toBeUndefined();
   expect(recent.takeItems(900_000)).toEqual(many.slice(3, 6));
+  expect(recent.takeItems(900_000)).toEqual(many.slice(6, 9));
   expect(recent.takeItems(900_000)).toEqual([]);
 });
 

@@ -1,5 +1,5 @@
 import type { ChunkId } from '@aliquot/proto';
-import { mapKey, releaseWhole } from '@aliquot/shared/crypto/bytes';
+import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../log/facts.ts';
 import type { StoredDraft } from '../log/stored.ts';
 
@@ -11,7 +11,7 @@ const MOST_ITEM_BYTES = 12 * 1024 * 1024;
  */
 const ITEM_OVERHEAD_BYTES = 1024;
 /** From here on it is worth sending them, and the listener is called. */
-const FRESH_BYTES = 1024 * 1024;
+const FRESH_BYTES = 2 * 1024 * 1024;
 /** Versions whose drafts are kept: those of a commit that is due, and of the next that comes in. */
 const MOST_DRAFTS = 2 * 4096;
 
@@ -30,7 +30,7 @@ export class Recent {
   readonly #drafts = new Map<number, readonly StoredDraft[]>();
   #draftCount = 0;
 
-  /** `onFresh` is called when about a mebibyte more may be taken. */
+  /** `onFresh` is called when two mebibytes more may be taken. */
   constructor(onFresh: () => void = () => undefined) {
     this.#onFresh = onFresh;
   }
@@ -49,7 +49,7 @@ export class Recent {
       if (this.#itemBytes <= MOST_ITEM_BYTES) return;
       this.#items.delete(oldest);
       this.#itemBytes -= sizeOf(dropped);
-      releaseWhole(dropped.sealed);
+      releasePart(dropped.sealed);
     }
   }
 
@@ -65,7 +65,7 @@ export class Recent {
 
   /**
    * Gives away the oldest items, of this many bytes or a little more; none while there is less than
-   * a mebibyte.
+   * two mebibytes.
    */
   takeItems(bytes: number): readonly QueuedItem[] {
     const taken: QueuedItem[] = [];
