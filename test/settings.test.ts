@@ -121,8 +121,8 @@ describe('settings from the desk', () => {
     });
     expect(values).toContainEqual({
       event: 'setting',
-      setting: 'workers',
-      value: '1',
+      setting: 'logLevel',
+      value: 'info',
       origin: ['built in'],
     });
     // Another PC learns nothing of it either.

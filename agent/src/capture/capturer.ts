@@ -189,7 +189,8 @@ export class Capturer {
       for (const [job, { task, run }] of batch.entries()) {
         if (admitted[job] === true) {
           const growing = task.completion === 'growing';
-          const plain = { job, path: task.item.path, run, growing };
+          const { path, stat } = task.item;
+          const plain = { job, path, size: stat.size, run, growing };
           jobs.push(mayHaveGrown(task) ? { ...plain, ...(await this.#growth(task)) } : plain);
         } else {
           await this.#full(task, task.item.stat);

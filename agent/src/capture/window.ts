@@ -9,6 +9,8 @@ import type { SourceStat } from '../source/source-port.ts';
 export interface CaptureJob {
   readonly job: number;
   readonly path: BytePath;
+  /** What it had when it was found: says only how much work is ahead. */
+  readonly size?: number;
   /** Files of two runs share no slab (`runs.ts`). Those of one run come one after the other. */
   readonly run?: number;
   /**

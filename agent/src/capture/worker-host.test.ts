@@ -180,6 +180,93 @@ test('with two workers two captures go on at the same time', async () => {
   await pair.close();
 });
 
+test('unless their number is set, large files have a second thread while a core is left, and small ones have not', async () => {
+  writeFileSync(join(bench.data, 'one'), noise('one', 600_000));
+  writeFileSync(join(bench.data, 'two'), noise('two', 600_000));
+  let left = 2;
+  const idle = new WorkerHost({ vault: keys, cacheSecret }, { workers: { left: () => left } });
+  const large: typeof jobs = (...names) => jobs(...names).map((job) => ({ ...job, size: 600_000 }));
+  /** Whether the second capture was begun while the first one was under way. */
+  const together = async (first: typeof jobs, second: typeof jobs): Promise<boolean> => {
+    let [begun, seen] = [false, false];
+    await Promise.all([
+      idle.capture(first('one'), {
+        ...taker(),
+        async deliver() {
+          // Time enough for a thread that has nothing else to do.
+          for (let look = 0; look < 200 && !begun; look += 1) await idle.look('/no/such/place');
+          seen = begun;
+          return [];
+        },
+      }),
+      idle.capture(second('two'), {
+        lookup: async (indexes) => {
+          begun = true;
+          return indexes.map(() => undefined);
+        },
+        deliver: async () => [],
+      }),
+    ]);
+    return seen;
+  };
+  try {
+    // A thread starts in some time; afterwards it is there.
+    await expect.poll(() => together(large, large), { timeout: 20_000 }).toBe(true);
+    expect(await together(large, jobs)).toBe(false);
+    left = 1;
+    expect(await together(large, large)).toBe(false);
+  } finally {
+    await idle.close();
+  }
+});
+
+test('the second thread rests while others need the cores, and goes on when the first has done', async () => {
+  writeFileSync(join(bench.data, 'one'), noise('one', 600_000));
+  const parts = Array.from({ length: 12 }, (_, n) => noise(`two ${n}`, 1_000_000));
+  writeFileSync(join(bench.data, 'two'), Buffer.concat(parts));
+  let left = 2;
+  const idle = new WorkerHost({ vault: keys, cacheSecret }, { workers: { left: () => left } });
+  const lookup: CaptureExchange['lookup'] = async (indexes) => indexes.map(() => undefined);
+  let [windows, secondDone] = [0, false];
+  let begun: () => void = () => undefined;
+  const secondBegun = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const first = idle.capture(
+    jobs('one').map((job) => ({ ...job, size: 600_000 })),
+    {
+      lookup,
+      async deliver() {
+        await secondBegun;
+        for (let look = 0; look < 300; look += 1) await idle.look('/no/such/place');
+        expect([windows, secondDone]).toEqual([1, false]);
+        return [];
+      },
+    },
+  );
+  const second = idle.capture(
+    jobs('two').map((job) => ({ ...job, size: 12_000_000 })),
+    {
+      lookup,
+      async deliver() {
+        windows += 1;
+        left = 1;
+        begun();
+        return [];
+      },
+    },
+  );
+  try {
+    await first;
+    await second.then(() => {
+      secondDone = true;
+    });
+    expect(windows).toBeGreaterThan(2);
+  } finally {
+    await idle.close();
+  }
+});
+
 test('a backup with three workers holds the same versions as with one', async () => {
   for (let n = 0; n < 1500; n += 1) writeFileSync(join(bench.data, `f${n}`), `file ${n}`);
   for (const name of ['large', 'larger'])

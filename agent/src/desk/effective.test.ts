@@ -50,7 +50,7 @@ describe.runIf(process.platform !== 'win32')('what counts on a PC', () => {
       maxCpuPercent: 50,
       pauseWhile: [{ process: 'a.exe' }, { process: 'b.exe' }],
     });
-    expect(now.config.workers).toBe(1);
+    expect(now.config.workers).toBeUndefined();
     expect(values(now)['courtesy.pauseWhile']).toContain('(desk+pc)');
     expect(now.unused.map(({ message }) => message)).toEqual([
       '"courtesy.maxCpuPercent" has no effect: central IT lets this file add sources, pauseWhile',

@@ -8,9 +8,10 @@ import { ProblemBook } from '../capture/problem-book.ts';
 import { recoverFrom } from '../capture/recover.ts';
 import { ReferenceBook } from '../capture/references.ts';
 import { UnderWay } from '../capture/under-way.ts';
-import { WorkerHost } from '../capture/worker-host.ts';
+import { type CoresLeft, WorkerHost } from '../capture/worker-host.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
 import type { Courtesy } from '../courtesy/courtesy.ts';
+import { IdleCores } from '../courtesy/idle-cores.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import type { DeskBook } from '../desk/book.ts';
 import { openDesk } from '../desk/open-desk.ts';
@@ -110,11 +111,11 @@ async function openIn(
   dataDir: string,
   options: OpenAgentOptions,
 ): Promise<Agent> {
-  const { port, config } = options;
+  const { port, config, clock } = options;
   const identity = await loadIdentity(port, dataDir);
   const threads = new WorkerHost(
     { vault: identity.keys, cacheSecret: identity.cacheSecret },
-    { workers: config?.workers ?? 1, rested: giveMemoryBack },
+    { workers: workersOf(config, clock), rested: giveMemoryBack },
   );
   if (options.captures === true) threads.start();
   try {
@@ -123,6 +124,16 @@ async function openIn(
     await threads.close();
     throw error;
   }
+}
+
+/** As set; else by the idle cores, unless what the agent may take of them is limited. */
+function workersOf(config: AgentConfig | undefined, clock: Clock): number | CoresLeft {
+  if (config?.workers !== undefined) return config.workers;
+  const { maxCpuPercent, timeWindows = [] } = config?.courtesy ?? {};
+  const isLimited = [{ maxCpuPercent }, ...timeWindows].some(
+    (limits) => limits.maxCpuPercent !== undefined,
+  );
+  return isLimited ? 1 : new IdleCores(clock);
 }
 
 interface Opened {

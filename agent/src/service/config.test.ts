@@ -36,7 +36,6 @@ test('a configuration is read with its defaults', () => {
       ],
       scanIntervalSeconds: 300,
       queue: { maxBytes: 50 * 2 ** 30, minFreeBytes: 2 ** 30, classes: {} },
-      workers: 1,
       courtesy: { priority: 'below-normal', timeWindows: [], pauseWhile: [] },
       logLevel: 'info',
     },

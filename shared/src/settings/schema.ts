@@ -162,9 +162,9 @@ const common = (where: Where) => ({
     .int(WORKERS_ERROR)
     .min(1, WORKERS_ERROR)
     .max(MAX_WORKERS, WORKERS_ERROR)
-    .default(1)
+    .optional()
     .describe(
-      'Threads that read and seal; each takes a core while there is much to do, and some 40 MB.',
+      'Threads that read and seal; each takes a core while there is much to do, and some 40 MB. Unless given: one, and a second for large files while a core is idle (docs/courtesy.md).',
     ),
   courtesy: courtesySchema(where)
     .prefault({})
