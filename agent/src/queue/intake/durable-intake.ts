@@ -97,7 +97,7 @@ class Puts {
   }
 }
 
-const NOTHING: Found = { values: [], flushes: -1 };
+const nothingFound: Found = { values: [], flushes: -1 };
 
 /** Open captures, what they add, and whether there is space for it. */
 export class DurableIntake implements QueueIntake, CaptureSink {
@@ -266,7 +266,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     const { core } = this.#parts;
     const work: Step = {
       ids,
-      found: NOTHING,
+      found: nothingFound,
       reject,
       run: async () => {
         try {
