@@ -119,7 +119,9 @@ test('a window arrives at another thread as it was, over a few buffers, and larg
       const large = [
         ...new Set([
           ...window.items.map(({ sealed }) => sealed.buffer),
-          ...window.slabs.flatMap(({ sealed }) => (sealed.length < 16 << 10 ? [] : [sealed.buffer])),
+          ...window.slabs.flatMap(({ sealed }) =>
+            sealed.length < 16 << 10 ? [] : [sealed.buffer],
+          ),
         ]),
       ];
       expect(transfer).toHaveLength(4 + large.length);
