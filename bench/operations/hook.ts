@@ -129,12 +129,11 @@ protobuf.Reader = new Proxy(protobuf.Reader, {
   },
 });
 
-interface LevelChange {
-  readonly type: string;
-  readonly key: Uint8Array;
-}
 interface LevelParts {
-  _batch(changes: readonly { readonly type: string }[], options: { readonly sync?: boolean }): void;
+  _chainedBatch(...args: readonly unknown[]): {
+    _put(key: Uint8Array, ...rest: readonly unknown[]): void;
+    _del(key: Uint8Array, ...rest: readonly unknown[]): void;
+  };
   _get(): void;
   _getMany(keys: readonly unknown[]): void;
   _iterator(...args: readonly unknown[]): {
@@ -151,14 +150,30 @@ if (isMainThread) {
     count('LevelDB, keys asked for', keys.length);
     return 'LevelDB, questions for many';
   });
-  counting(Level.prototype, '_batch', (changes: readonly LevelChange[]) => {
-    for (const { type, key } of changes) {
-      count(type === 'put' ? 'LevelDB, rows put' : 'LevelDB, rows deleted');
-      const kind = `LevelDB, rows ${type === 'put' ? 'put' : 'deleted'}: ${shownByte(key[0] ?? 0)}`;
-      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-    }
-    return 'LevelDB, batches';
-  });
+  const counted = (type: 'put' | 'deleted', key: Uint8Array): void => {
+    count(type === 'put' ? 'LevelDB, rows put' : 'LevelDB, rows deleted');
+    const kind = `LevelDB, rows ${type}: ${shownByte(key[0] ?? 0)}`;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  };
+  wrap(
+    Level.prototype,
+    '_chainedBatch',
+    (before) =>
+      function chaining(this: unknown, ...args) {
+        count('LevelDB, batches');
+        const chain = calling(before, this, args) as ReturnType<LevelParts['_chainedBatch']>;
+        const [put, del] = [chain._put.bind(chain), chain._del.bind(chain)];
+        chain._put = (key, ...rest) => {
+          counted('put', key);
+          put(key, ...rest);
+        };
+        chain._del = (key, ...rest) => {
+          counted('deleted', key);
+          del(key, ...rest);
+        };
+        return chain;
+      },
+  );
   wrap(
     Level.prototype,
     '_iterator',

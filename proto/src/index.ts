@@ -4,10 +4,15 @@ export * from './block-types.ts';
 export * from './brand.ts';
 export * from './desk-types.ts';
 export { decodeBlock } from './door/block.ts';
-export { clearRowBytes, encodeBlockClear, setSegmentLengths } from './door/block-clear.ts';
+export {
+  clearRowBytes,
+  clearRowBytesAt,
+  encodeBlockClear,
+  setSegmentLengths,
+} from './door/block-clear.ts';
 export { decodeBlockList, encodeBlockList, type ListRow } from './door/block-list.ts';
 export { decodeBlockRead, type ReadSegment, SALT_BYTES } from './door/block-read.ts';
-export { blockRow } from './door/block-row.ts';
+export { blockRow, rowKind } from './door/block-row.ts';
 export * from './door/carry.ts';
 export { ColumnWriter, MAX_DIFFERENCE } from './door/columns.ts';
 export * from './door/commit.ts';

@@ -1,4 +1,4 @@
-import { entriesBySlot, readCommit } from '@aliquot/shared/commit/rows';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
@@ -311,9 +311,12 @@ function versionOf({ draft }: SampleFile): string {
 }
 
 function versionsIn(commit: Uint8Array): string[] {
-  return entriesBySlot(readCommit(commit).rows).map((entry) =>
-    entry === undefined ? '' : `${Buffer.from(entry.fileId).toString('hex')} ${entry.capturedAtMs}`,
-  );
+  const { rows } = readCommit(commit);
+  return Array.from({ length: rows.count }, (_, slot) => {
+    const entry = rows.entry(slot);
+    if (entry === undefined) return '';
+    return `${Buffer.from(entry.fileId).toString('hex')} ${entry.capturedAtMs}`;
+  });
 }
 
 /** Not a test framework's: torture runs without one. */

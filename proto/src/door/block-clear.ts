@@ -2,10 +2,12 @@
  * FORMAT.md, "VersionBlock": writing the clear part, and "Clear row", the bytes for which a row's
  * hash stands. What is written here, `decodeBlock` reads: whoever makes a block lets it.
  */
-import type { BlockRow, BlockSlab, PurgedRow, ResultRow } from '../block-types.ts';
+import type { BlockRow, BlockSlab, PurgedRow, ResultRow, VersionBlock } from '../block-types.ts';
+import { ID_BYTES } from '../limits.ts';
 import type { Entry } from '../types.ts';
 import { BLOCK_HEAD_BYTES, BLOCK_MAGIC, BLOCK_VERSION } from './block.ts';
 import {
+  blockRow,
   completions,
   grades,
   NEXT_PIECE,
@@ -209,18 +211,57 @@ function writeResult(out: ColumnWriter, row: ResultRow): void {
  * begin with a zero byte, as a leaf of RFC 6962 does. A view, true until the next call.
  */
 export function clearRowBytes(row: BlockRow): Uint8Array {
-  const out = columns.reset();
-  out.u8(0);
-  out.u8(BLOCK_VERSION);
-  out.u8(rowKinds.indexOf(row.kind));
-  out.raw(row.sourceId);
-  out.sized(classBytes(row.class));
-  out.raw(row.kind === 'result' ? row.resultId : row.fileId);
-  out.u64(row.size);
-  out.u64(row.capturedAtMs);
+  const id = row.kind === 'result' ? row.resultId : row.fileId;
+  const out = beginClearRow(rowKinds.indexOf(row.kind), row, id, row.size, row.capturedAtMs);
   if (row.kind === 'result') writeResult(out, row);
   else writeEntryRow(out, row);
   return out.view();
+}
+
+/** The same of the row at a place of a block, without making values of its own of it. */
+export function clearRowBytesAt(block: VersionBlock, place: number): Uint8Array {
+  const source = block.sources[block.sourceOf[place] ?? 0];
+  const byte = block.kinds[place] ?? 0;
+  if (source === undefined || block.references.has(place) || block.resultRows.has(place))
+    return clearRowBytes(blockRow(block, place));
+  const id = block.ids.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
+  const size = block.sizes[place] ?? 0;
+  const out = beginClearRow(byte & 7, source, id, size, block.capturedMs[place] ?? 0);
+  out.u8((byte >>> 3) & 3);
+  const result = block.results[block.resultOf[place] ?? -1];
+  out.u8(result === undefined ? 0 : 1);
+  if (result !== undefined) out.raw(result);
+  const slab = block.slabs[block.slabOf[place] ?? -1];
+  out.u16(slab === undefined ? 0 : (block.pieceOf[place] ?? 0) + 1);
+  out.u8(0);
+  out.u8(slab === undefined ? 0 : 1);
+  if (slab !== undefined) writeClearRef(out, slab.id, size, slab.epoch);
+  return out.view();
+}
+
+function beginClearRow(
+  kind: number,
+  source: Pick<BlockRow, 'sourceId' | 'class'>,
+  id: Uint8Array,
+  size: number,
+  capturedAtMs: number,
+): ColumnWriter {
+  const out = columns.reset();
+  out.u8(0);
+  out.u8(BLOCK_VERSION);
+  out.u8(kind);
+  out.raw(source.sourceId);
+  out.sized(classBytes(source.class));
+  out.raw(id);
+  out.u64(size);
+  out.u64(capturedAtMs);
+  return out;
+}
+
+function writeClearRef(out: ColumnWriter, id: Uint8Array, plainSize: number, epoch: number): void {
+  out.raw(id);
+  out.u64(plainSize);
+  out.u32(epoch);
 }
 
 function writeEntryRow(out: ColumnWriter, { completion, content, resultId }: Entry): void {
@@ -230,9 +271,5 @@ function writeEntryRow(out: ColumnWriter, { completion, content, resultId }: Ent
   out.u16(content.piece);
   out.u8(content.depth);
   out.u8(content.refs.length);
-  for (const { id, plainSize, epoch } of content.refs) {
-    out.raw(id);
-    out.u64(plainSize);
-    out.u32(epoch);
-  }
+  for (const { id, plainSize, epoch } of content.refs) writeClearRef(out, id, plainSize, epoch);
 }

@@ -5,6 +5,8 @@ import { doors } from '../../testing/arbitraries.ts';
 import { refusalOf } from '../../testing/damage.ts';
 import {
   blockRow,
+  clearRowBytes,
+  clearRowBytesAt,
   decodeBlock,
   decodePage,
   decodeSlab,
@@ -76,6 +78,8 @@ function blockIn(bytes: Uint8Array) {
   const block = decodeBlock(bytes);
   const { count, purged, slabs, list, read } = block;
   const rows = Array.from(block.kinds, (_, place) => blockRow(block, place));
+  for (const [place, row] of rows.entries())
+    expect(clearRowBytesAt(block, place).slice()).toEqual(clearRowBytes(row).slice());
   return { count, purged, slabs, rows, list, read };
 }
 

@@ -6,8 +6,10 @@ import {
   type BlockRow,
   ColumnWriter,
   clearRowBytes,
+  clearRowBytesAt,
   type ListRow,
   SALT_BYTES,
+  type VersionBlock,
 } from '@aliquot/proto';
 import { labelled, sha256, streamCipher } from '../crypto/primitives.ts';
 
@@ -25,6 +27,11 @@ export function saltsFrom(seed: Uint8Array, count: number): Uint8Array {
 /** SHA-256 of a clear row: what the proof of a result needs of it. */
 export function clearHashOf(row: BlockRow): Uint8Array {
   return sha256(clearRowBytes(row));
+}
+
+/** The same of the row at a place of a block. */
+export function clearHashAt(block: VersionBlock, place: number): Uint8Array {
+  return sha256(clearRowBytesAt(block, place));
 }
 
 const out = new ColumnWriter();

@@ -18,7 +18,7 @@ import { zstdDecoder } from '../content/zstd.ts';
 import { zstdFrameLength } from '../content/zstd-frame.ts';
 import { aeadOpen, CryptoError, sha256, streamCipher, ZERO_NONCE } from '../crypto/primitives.ts';
 import { rootOfHashes } from '../log/hashing.ts';
-import { clearHashOf, leafOf, rowsHashOf, saltsFrom } from './block-leaf.ts';
+import { clearHashAt, leafOf, rowsHashOf, saltsFrom } from './block-leaf.ts';
 import { type BlockKeys, LIST_LABEL, READ_LABEL, segmentData } from './block-seal.ts';
 import { CommitError } from './errors.ts';
 
@@ -121,9 +121,13 @@ export function blockHashes(
   const leaves: Uint8Array[] = [];
   for (const { number, leaf } of block.purged) leaves[number] = leaf;
   for (const [place, number] of block.numbers.entries()) {
-    const row = blockRow(block, place);
     const hash = read.wholeHash(place);
-    leaves[number] = leafOf(clearHashOf(row), read.salt(place), names[place] as ListRow, hash);
+    leaves[number] = leafOf(
+      clearHashAt(block, place),
+      read.salt(place),
+      names[place] as ListRow,
+      hash,
+    );
   }
   return { leaves, root: rootOfHashes(leaves) };
 }
@@ -137,8 +141,7 @@ export function blockRowsHash(block: VersionBlock): Uint8Array {
 export function blockClearHashes(block: VersionBlock): readonly Uint8Array[] {
   const hashes: Uint8Array[] = [];
   for (const { number, clearHash } of block.purged) hashes[number] = clearHash;
-  for (const [place, number] of block.numbers.entries())
-    hashes[number] = clearHashOf(blockRow(block, place));
+  for (const [place, number] of block.numbers.entries()) hashes[number] = clearHashAt(block, place);
   return hashes;
 }
 

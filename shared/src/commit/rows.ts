@@ -83,6 +83,19 @@ export class CommitRows {
     return row?.kind === 'result' ? undefined : row;
   }
 
+  /**
+   * Shows each row that is there by its columns, in the order of the slots: where a commit is
+   * looked at whole, values of its own for each row would cost more than the rest. @throws FormatError
+   */
+  each(visit: (block: VersionBlock, place: number, slot: number) => void): void {
+    const lost = this.#lacking.size > 0;
+    for (const { rows, from } of this.blocks)
+      for (let place = 0; place < rows.kinds.length; place += 1) {
+        const slot = from + (rows.numbers[place] ?? 0);
+        if (!lost || !this.#lacking.has(slot)) visit(rows, place, slot);
+      }
+  }
+
   /** Undefined when it was purged, is lost, never was, or is a file's. @throws FormatError */
   result(slot: number): ResultRow | undefined {
     const row = this.#row(slot);
@@ -139,11 +152,6 @@ export function* rowsIn(rows: CommitRows): Generator<CommitRow, void, void> {
     const entry = rows.entry(slot);
     if (entry !== undefined) yield { slot, entry };
   }
-}
-
-/** Entries by slot: undefined where there is none. @throws FormatError */
-export function entriesBySlot(rows: CommitRows): (Entry | undefined)[] {
-  return Array.from({ length: rows.count }, (_, slot) => rows.entry(slot));
 }
 
 /** The rows of results by their slots, in their order. @throws FormatError */

@@ -1,4 +1,5 @@
 import type { KeyRange } from './level-port.ts';
+import type { NamedChanges } from './overlay.ts';
 
 /** A key and its value. */
 export type Row = readonly [key: Buffer, value: Buffer];
@@ -32,6 +33,8 @@ export interface DerivedIndex {
 
   put(key: Uint8Array, value: Uint8Array): void;
   del(key: Uint8Array): void;
+  /** `put` and `del` of many, keys and values as latin1 text. */
+  take(changes: NamedChanges): void;
 
   get(key: Uint8Array): Promise<Buffer | undefined>;
   /** `get` for many, with one question to the disk. */

@@ -8,7 +8,7 @@ import { DerivedError } from './errors.ts';
 import { rebuild, told } from './level-errors.ts';
 import { lookInUse, REBUILD_FILE } from './level-folder.ts';
 import type { KeyRange, LevelDatabase, LevelIterator, RowChange } from './level-port.ts';
-import { asBuffer, Overlay, overlaid } from './overlay.ts';
+import { type NamedChanges, Overlay, overlaid, type Waiting } from './overlay.ts';
 import { noteProved } from './proved-file.ts';
 import { checkedValue, encodeSeal, FIRST_KEY, SEAL_KEY, withCheck } from './seal.ts';
 import { isDoubtful, type TableProofs } from './table-proofs.ts';
@@ -105,9 +105,13 @@ export class LevelIndex implements DerivedIndex {
     this.#waiting.set(key, undefined);
   }
 
+  take(changes: NamedChanges): void {
+    this.#waiting.take(changes);
+  }
+
   async get(key: Uint8Array): Promise<Buffer | undefined> {
     const known = this.#known(key);
-    if (known !== undefined) return known[1] === undefined ? undefined : asBuffer(known[1]);
+    if (known !== undefined) return known ?? undefined;
     await this.#proved(key, key);
     return this.#ask(this.#read(key));
   }
@@ -118,7 +122,7 @@ export class LevelIndex implements DerivedIndex {
     for (const [at, key] of keys.entries()) {
       const known = this.#known(key);
       if (known === undefined) asked.push(at);
-      else if (known[1] !== undefined) values[at] = asBuffer(known[1]);
+      else if (known !== null) values[at] = known;
     }
     if (asked.length === 0) return values;
     const found = await this.getWritten(asked.map((at) => keys[at] as Uint8Array));
@@ -134,7 +138,7 @@ export class LevelIndex implements DerivedIndex {
 
   latest(key: Uint8Array, written: Uint8Array | undefined): Uint8Array | undefined {
     const known = this.#known(key);
-    return known === undefined ? written : known[1];
+    return known === undefined ? written : (known ?? undefined);
   }
 
   async *batches(
@@ -182,7 +186,8 @@ export class LevelIndex implements DerivedIndex {
     if (mark === undefined) return; // nothing was ever written
     for await (const rows of this.batches(range))
       await this.#write(
-        rows.map(([key]) => ({ type: 'del', key })),
+        rows.map(([key]) => [key, undefined]),
+        rows.length,
         mark,
         false,
       );
@@ -191,14 +196,7 @@ export class LevelIndex implements DerivedIndex {
   async flush(mark: Uint8Array, options: { readonly sync?: boolean } = {}): Promise<void> {
     this.#flushing = this.#waiting;
     this.#waiting = new Overlay();
-    const changes: RowChange[] = [];
-    for (const [key, value] of this.#flushing.all())
-      changes.push(
-        value === undefined
-          ? { type: 'del', key }
-          : { type: 'put', key, value: withCheck(this.#owner, key, value) },
-      );
-    await this.#write(changes, mark, options.sync === true);
+    await this.#write(this.#flushing.all(), this.#flushing.size, mark, options.sync === true);
     // Only now: who missed the memory must find the row in LevelDB.
     this.#flushing = new Overlay();
     this.#mark = mark;
@@ -247,8 +245,9 @@ export class LevelIndex implements DerivedIndex {
     }
   }
 
-  #known(key: Uint8Array): readonly [Buffer, Uint8Array | undefined] | undefined {
-    return this.#waiting.get(key) ?? this.#flushing.get(key);
+  #known(key: Uint8Array): Buffer | null | undefined {
+    const waiting = this.#waiting.get(key);
+    return waiting === undefined ? this.#flushing.get(key) : waiting;
   }
 
   #waitingIn(range: KeyRange) {
@@ -296,16 +295,27 @@ export class LevelIndex implements DerivedIndex {
     return value;
   }
 
-  async #write(changes: RowChange[], mark: Uint8Array, sync: boolean): Promise<void> {
+  /** `count`: of the rows, which are made one by one: together they would take much memory. */
+  async #write(
+    rows: Iterable<Waiting>,
+    count: number,
+    mark: Uint8Array,
+    sync: boolean,
+  ): Promise<void> {
     if (this.#damage !== undefined) throw this.#damage;
-    const sealed = encodeSeal({ changes: this.#changes + changes.length + 1, mark });
-    changes.push({
-      type: 'put',
-      key: SEAL_KEY,
-      value: withCheck(this.#owner, SEAL_KEY, sealed),
-    });
-    await this.#ask(this.#level.batch(changes, { sync }));
-    this.#changes += changes.length;
+    const changes = this.#changes + count + 1;
+    const seal = encodeSeal({ changes, mark });
+    await this.#ask(this.#level.batch(this.#changesOf(rows, seal), { sync }));
+    this.#changes = changes;
+  }
+
+  *#changesOf(rows: Iterable<Waiting>, seal: Buffer): Iterable<RowChange> {
+    const put = (key: Buffer, value: Uint8Array): RowChange => {
+      return { type: 'put', key, value: withCheck(this.#owner, key, value) };
+    };
+    for (const [key, value] of rows)
+      yield value === undefined ? { type: 'del', key } : put(key, value);
+    yield put(SEAL_KEY, seal);
   }
 
   async #ask<T>(answer: Promise<T>): Promise<T> {

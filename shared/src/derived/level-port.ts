@@ -21,8 +21,8 @@ export interface LevelIterator {
 export interface LevelDatabase {
   get(key: Uint8Array): Promise<Buffer | undefined>;
   getMany(keys: Uint8Array[]): Promise<(Buffer | undefined)[]>;
-  /** All or nothing; with `sync` also flushed. */
-  batch(changes: RowChange[], options: { readonly sync: boolean }): Promise<void>;
+  /** All or nothing; with `sync` also flushed. They may be made while they are taken. */
+  batch(changes: Iterable<RowChange>, options: { readonly sync: boolean }): Promise<void>;
   /** A snapshot of the moment of the call. */
   iterator(
     options: KeyRange & {

@@ -3,32 +3,39 @@ import type { Row } from './derived-index.ts';
 import type { KeyRange } from './level-port.ts';
 
 /** A row that waits; undefined: its removal does. */
-type Waiting = readonly [key: Buffer, value: Uint8Array | undefined];
+export type Waiting = readonly [key: Buffer, value: Buffer | undefined];
+
+/** Changes by key, both as latin1 text; a missing value is a removal. */
+export type NamedChanges = ReadonlyMap<string, string | null>;
 
 /**
- * Changes that wait in memory: the newest word on each key. Only names and values are kept, since a
- * key's own buffer would take more memory than most rows; names sort as the keys do.
+ * Changes that wait in memory: the newest word on each key. Keys and values are kept as text, one
+ * character a byte, since buffers of their own would take more memory than most rows; names sort as
+ * the keys do.
  */
 export class Overlay {
-  readonly #changes = new Map<string, Uint8Array | undefined>();
+  readonly #changes = new Map<string, string | null>();
 
   get size(): number {
     return this.#changes.size;
   }
 
   set(key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#changes.set(mapKey(key), value);
+    this.#changes.set(mapKey(key), value === undefined ? null : mapKey(value));
   }
 
-  get(key: Uint8Array): Waiting | undefined {
-    const name = mapKey(key);
-    const value = this.#changes.get(name);
-    if (value === undefined && !this.#changes.has(name)) return undefined;
-    return [asBuffer(key), value];
+  take(changes: NamedChanges): void {
+    for (const [name, value] of changes) this.#changes.set(name, value);
+  }
+
+  /** What waits under a key: `null` for a removal, undefined where nothing does. */
+  get(key: Uint8Array): Buffer | null | undefined {
+    const value = this.#changes.get(mapKey(key));
+    return value === undefined || value === null ? value : bytesOf(value);
   }
 
   *all(): Iterable<Waiting> {
-    for (const [name, value] of this.#changes) yield [keyOf(name), value];
+    for (const [name, value] of this.#changes) yield waiting(name, value);
   }
 
   clear(): void {
@@ -44,7 +51,7 @@ export class Overlay {
   within(range: KeyRange): readonly Waiting[] {
     const names = this.#namesIn(range);
     names.sort((left, right) => (left < right ? -1 : 1));
-    return names.map((name) => [keyOf(name), this.#changes.get(name)]);
+    return names.map((name) => waiting(name, this.#changes.get(name) ?? null));
   }
 
   #namesIn({ gte, lt }: KeyRange): string[] {
@@ -57,8 +64,12 @@ export class Overlay {
   }
 }
 
-function keyOf(name: string): Buffer {
-  return Buffer.from(name, 'latin1');
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+function waiting(name: string, value: string | null): Waiting {
+  return [bytesOf(name), value === null ? undefined : bytesOf(value)];
 }
 
 /** The same bytes, not copied. */
@@ -87,14 +98,13 @@ export async function* overlaid(
         const [key, value] = waiting[next] as Waiting;
         order = Buffer.compare(key, row[0]);
         if (order > 0) break;
-        if (value !== undefined) merged.push([key, asBuffer(value)]);
+        if (value !== undefined) merged.push([key, value]);
       }
       if (order !== 0) merged.push(row);
     }
     yield merged;
   }
   const rest: Row[] = [];
-  for (const [key, value] of waiting.slice(next))
-    if (value !== undefined) rest.push([key, asBuffer(value)]);
+  for (const [key, value] of waiting.slice(next)) if (value !== undefined) rest.push([key, value]);
   if (rest.length > 0) yield rest;
 }

@@ -44,11 +44,15 @@ export class RestingLevel implements LevelDatabase {
     return this.#use(keys.length * PAGE_BYTES, (level) => level.getMany(keys));
   }
 
-  batch(changes: RowChange[], options: { readonly sync: boolean }): Promise<void> {
-    let bytes = 0;
-    for (const change of changes)
-      bytes += change.key.length + (change.type === 'put' ? change.value.length : 0);
-    return this.#use(bytes, (level) => level.batch(changes, options));
+  batch(changes: Iterable<RowChange>, options: { readonly sync: boolean }): Promise<void> {
+    return this.#use(0, (level) => level.batch(this.#counted(changes), options));
+  }
+
+  *#counted(changes: Iterable<RowChange>): Iterable<RowChange> {
+    for (const change of changes) {
+      this.#bytes += change.key.length + (change.type === 'put' ? change.value.length : 0);
+      yield change;
+    }
   }
 
   clear(range: KeyRange): Promise<void> {

@@ -1,7 +1,7 @@
 import type { DerivedIndex, RangeOptions, Row } from '../../src/derived/derived-index.ts';
 import { DerivedError } from '../../src/derived/errors.ts';
 import type { KeyRange } from '../../src/derived/level-port.ts';
-import { asBuffer, isIn, Overlay, overlaid } from '../../src/derived/overlay.ts';
+import { asBuffer, isIn, type NamedChanges, Overlay, overlaid } from '../../src/derived/overlay.ts';
 
 const BATCH_ROWS = 100;
 
@@ -37,6 +37,10 @@ export class MemoryIndex implements DerivedIndex {
     this.#waiting.set(key, undefined);
   }
 
+  take(changes: NamedChanges): void {
+    this.#waiting.take(changes);
+  }
+
   async get(key: Uint8Array): Promise<Buffer | undefined> {
     return (await this.getMany([key]))[0];
   }
@@ -56,7 +60,7 @@ export class MemoryIndex implements DerivedIndex {
 
   latest(key: Uint8Array, written: Uint8Array | undefined): Uint8Array | undefined {
     const known = this.#waiting.get(key);
-    return known === undefined ? written : known[1];
+    return known === undefined ? written : (known ?? undefined);
   }
 
   async *batches(

@@ -1,3 +1,4 @@
+import { mapKey } from '@aliquot/shared/crypto/bytes';
 import type { Range } from './catalog-keys.ts';
 
 /** Changes that may gather in memory before they are written: about 10 MB. */
@@ -6,8 +7,11 @@ export const FLUSH_CHANGES = 40_000;
 /** A key and its value. */
 export type CatalogRow = readonly [key: Buffer, value: Buffer];
 
-/** Changes that become visible together; a missing value is a removal. By key, as latin1 text. */
-export type CatalogChanges = ReadonlyMap<string, Buffer | null>;
+/**
+ * Changes that become visible together, keys and values as latin1 text, which weighs a third of what
+ * buffers do; a missing value is a removal.
+ */
+export type CatalogChanges = ReadonlyMap<string, string | null>;
 
 /**
  * What one vault's history and packs come to: where items are, who owns them, versions, heads, the
@@ -65,7 +69,7 @@ export interface CatalogStore {
  */
 export class CatalogChange {
   readonly #catalog: CatalogStore;
-  readonly #changes = new Map<string, Buffer | null>();
+  readonly #changes = new Map<string, string | null>();
   readonly #fetched = new Map<string, Buffer | null>();
 
   constructor(catalog: CatalogStore) {
@@ -73,20 +77,25 @@ export class CatalogChange {
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
-    const text = nameOf(key);
-    const changed = this.#changes.get(text);
-    if (changed !== undefined) return changed ?? undefined;
-    const fetched = this.#fetched.get(text);
+    const name = mapKey(key);
+    const changed = this.#changes.get(name);
+    if (changed !== undefined) return changed === null ? undefined : bytesOf(changed);
+    const fetched = this.#fetched.get(name);
     if (fetched !== undefined) return fetched ?? undefined;
     return this.#catalog.get(key);
   }
 
   /** Reads many rows at once, so that the `get`s that follow need no round trip each. */
   async prefetch(wanted: readonly Buffer[]): Promise<void> {
-    const unknown = wanted.filter((key) => !this.#fetched.has(nameOf(key)));
+    const unknown = wanted.filter((key) => !this.#fetched.has(mapKey(key)));
     const rows = await this.#catalog.getMany(unknown);
     for (const [index, key] of unknown.entries())
-      this.#fetched.set(nameOf(key), rows[index] ?? null);
+      this.#fetched.set(mapKey(key), rows[index] ?? null);
+  }
+
+  /** Many rows as they stand without these changes. */
+  readMany(wanted: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#catalog.getMany(wanted);
   }
 
   /** Rows of a range without these changes. */
@@ -95,11 +104,22 @@ export class CatalogChange {
   }
 
   put(key: Buffer, value: Buffer): void {
-    this.#changes.set(nameOf(key), value);
+    this.#changes.set(mapKey(key), mapKey(value));
   }
 
   del(key: Buffer): void {
-    this.#changes.set(nameOf(key), null);
+    this.#changes.set(mapKey(key), null);
+  }
+
+  /** `put` of a key and value that are text already: for rows of which there are thousands. */
+  enter(name: string, value: string): void {
+    this.#changes.set(name, value);
+  }
+
+  /** The row that these changes put under a name. */
+  entered(name: string): Buffer | undefined {
+    const changed = this.#changes.get(name);
+    return changed === undefined || changed === null ? undefined : bytesOf(changed);
   }
 
   commit(): void {
@@ -107,7 +127,6 @@ export class CatalogChange {
   }
 }
 
-/** What a key is looked up by in memory. */
-function nameOf(key: Buffer): string {
-  return key.toString('latin1');
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
 }

@@ -147,11 +147,7 @@ class DerivedCatalog implements CatalogStore {
   }
 
   take(changes: CatalogChanges): void {
-    for (const [name, value] of changes) {
-      const key = Buffer.from(name, 'latin1');
-      if (value === null) this.#index.del(key);
-      else this.#index.put(key, value);
-    }
+    this.#index.take(changes);
   }
 
   note(key: Buffer, value: Buffer | undefined): void {

@@ -68,13 +68,10 @@ export function isSet(marks: Uint8Array, index: number): boolean {
   return (((marks[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1;
 }
 
-/** The same marks with one more, as long as they have to be. */
-export function withSet(marks: Uint8Array, index: number): Uint8Array {
+/** Sets a bit of marks that have room for it. */
+export function setBit(marks: Uint8Array, index: number): void {
   const byte = index >>> 3;
-  const more = new Uint8Array(Math.max(marks.length, byte + 1));
-  more.set(marks);
-  more[byte] = (more[byte] ?? 0) | (1 << (index & 7));
-  return more;
+  marks[byte] = (marks[byte] ?? 0) | (1 << (index & 7));
 }
 
 /** By the number in a row: 0 for one that no pack holds. */

@@ -1,8 +1,9 @@
-import { type ChunkId, decodePage, type Entry, FormatError, type References } from '@aliquot/proto';
+import { type ChunkId, decodePage, FormatError, type References } from '@aliquot/proto';
 import { MAX_MISSING, MAX_PAGES } from '../../limits.ts';
 import type { PiecesHeld } from '../packs/slab-pieces.ts';
 import type { Owned } from './catalog-rows.ts';
 import { hasPiece } from './item-row.ts';
+import type { NamedContents, NamedSlab } from './named-contents.ts';
 
 type Ref = References['refs'][number];
 
@@ -64,12 +65,6 @@ interface Level {
   readonly chunks: Map<string, number>;
 }
 
-/** A slab, and which of its pieces entries refer to, from 1 on. */
-interface NamedSlab {
-  readonly id: ChunkId;
-  readonly pieces: Set<number>;
-}
-
 /**
  * Proves that everything a commit's entries refer to, down to the chunks and the pieces of slabs, is
  * in the lineage's set. A piece that is a hole counts as missing: its slab has to be sent whole.
@@ -85,7 +80,6 @@ export class ReferenceWalk {
   readonly #slabs: readonly NamedSlab[];
   #slabsSeen = 0;
   readonly #stack: Level[];
-  readonly #bad: string | undefined;
   readonly #missing = new Map<string, ChunkId>();
   /** Pages of this walk by name: whether all below them is there. */
   readonly #met = new Map<string, boolean>();
@@ -94,26 +88,14 @@ export class ReferenceWalk {
   /** Whether a step has ended early: what it saw may have changed since. */
   paused = false;
 
-  constructor(entries: readonly Entry[]) {
-    this.#bad = entries
-      .map(({ content, size }) => misfit(content, size))
-      .find((why) => why !== undefined);
+  constructor({ slabs, lists }: Pick<NamedContents, 'slabs' | 'lists'>) {
     const byDepth = new Map<number, Ref[]>();
-    const slabs = new Map<string, NamedSlab>();
-    for (const { content } of entries) {
-      if (content.piece > 0) {
-        for (const { id } of content.refs) {
-          const named = slabs.get(idName(id)) ?? { id, pieces: new Set() };
-          slabs.set(idName(id), named);
-          named.pieces.add(content.piece);
-        }
-        continue;
-      }
-      const refs = byDepth.get(content.depth) ?? [];
-      for (const ref of content.refs) refs.push(ref);
-      byDepth.set(content.depth, refs);
+    for (const { depth, refs } of lists) {
+      const known = byDepth.get(depth) ?? [];
+      for (const ref of refs) known.push(ref);
+      byDepth.set(depth, known);
     }
-    this.#slabs = [...slabs.values()];
+    this.#slabs = slabs;
     // Chunks first: they are looked up together.
     this.#stack = [...byDepth]
       .sort(([a], [b]) => b - a)
@@ -122,7 +104,6 @@ export class ReferenceWalk {
 
   /** Goes on until everything was looked at, or the step's budget is spent. */
   async step(source: ReferenceSource): Promise<WalkStep> {
-    if (this.#bad !== undefined) return { type: 'bad', why: this.#bad };
     let spent = 0;
     while (this.#slabsSeen < this.#slabs.length && this.#missing.size < MAX_MISSING) {
       if (spent >= STEP_REFS) {
@@ -189,14 +170,15 @@ export class ReferenceWalk {
     source: ReferenceSource,
   ): Promise<string | undefined> {
     const states = await source.slabs(slabs.map(({ id }) => id));
-    for (const [index, { id, pieces }] of slabs.entries()) {
+    for (const [index, { id, plainSizes }] of slabs.entries()) {
       const state = states[index];
       if (state === 'other') return 'something that is no slab is referred to as one';
       if (state === undefined || state === 'missing') {
         this.#missing.set(idName(id), id);
         continue;
       }
-      for (const piece of pieces) {
+      for (let piece = 1; piece <= plainSizes.length; piece += 1) {
+        if (plainSizes[piece - 1] === 0) continue;
         if (piece > state.count) return `piece ${piece} of a slab of ${state.count} is referred to`;
         if (!hasPiece(state, piece)) this.#missing.set(idName(id), id);
       }

@@ -64,14 +64,25 @@ const HEAD_MOST_BYTES = TIME_BYTES + 3 * MAX_VARINT_BYTES + 1;
 /** Slot in the group, kind, slot, leaf, its time, the time of the one that followed. */
 const EARLIER_BYTES = 1 + 1 + 2 + 3 * TIME_BYTES;
 
-export function encodeHead({ timeMs, leafIndex, slot, kind, size }: HeadRow): Buffer {
+/** The row's bytes as latin1 text, which is how rows wait in memory: there is one for each file. */
+export function headText(head: HeadRow): string {
+  return scratch.toString('latin1', 0, writeHead(scratch, head));
+}
+
+export function encodeHead(head: HeadRow): Buffer {
   const bytes = Buffer.allocUnsafe(HEAD_MOST_BYTES);
+  return bytes.subarray(0, writeHead(bytes, head));
+}
+
+const scratch = Buffer.allocUnsafeSlow(HEAD_MOST_BYTES);
+
+/** Answers with its length. */
+function writeHead(bytes: Buffer, { timeMs, leafIndex, slot, kind, size }: HeadRow): number {
   let at = writeTime(bytes, timeMs, 0);
   at = writeVarint(bytes, leafIndex, at);
   at = writeVarint(bytes, slot, at);
   bytes[at] = kinds.indexOf(kind);
-  at = writeVarint(bytes, size, at + 1);
-  return bytes.subarray(0, at);
+  return writeVarint(bytes, size, at + 1);
 }
 
 /** Throws `STORE_CATALOG`. */

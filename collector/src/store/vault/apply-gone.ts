@@ -7,7 +7,7 @@ import { read, values } from '../catalog/row-codec.ts';
 import { decodeHead, type HeadRow } from '../catalog/version-rows.ts';
 import { StoreError } from '../errors.ts';
 import type { Effect, LeafPlace } from './effect.ts';
-import { FileVersions } from './file-versions.ts';
+import { FileVersions, runOf } from './file-versions.ts';
 import type { VaultView } from './vault-view.ts';
 
 type FilesGone = Extract<EventBody, { type: 'filesGone' }>;
@@ -92,15 +92,15 @@ export async function applyFilesGone(
   if (stored === undefined) return { sums, effect: () => undefined };
   const known = read.lineage(stored);
   const versions = new FileVersions(change, known.number);
-  await versions.prefetch(fileIds);
+  const [heads] = await versions.headsOf([runOf(fileIds)]);
   let files = 0;
   let bytes = 0n;
-  for (const [slot, fileId] of fileIds.entries()) {
-    const before = await versions.head(fileId);
+  for (const slot of fileIds.keys()) {
+    const before = heads?.at(slot);
     if (before === undefined || !isPredecessors(before, row)) continue;
     const timeMs = Math.max(leaf.timeMs, before.timeMs);
     const { leafIndex } = leaf;
-    await versions.enter(fileId, before, { timeMs, leafIndex, slot, kind: 'gone', size: 0 });
+    heads?.enter(slot, before, { timeMs, leafIndex, slot, kind: 'gone', size: 0 });
     files += before.kind === 'file' ? 1 : 0;
     bytes += BigInt(before.size);
   }

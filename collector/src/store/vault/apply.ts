@@ -4,22 +4,29 @@ import {
   type CommitHeader,
   decodeEpochOpeningBody,
   decodeTreeHeadBody,
-  type Entry,
   type EventBody,
   encodeSigned,
+  ID_BYTES,
   type LineageId,
+  MAX_SLAB_PIECES,
   type ReceiptBody,
-  type ResultRow,
+  type References,
+  type ResultId,
+  rowKind,
   type Signed,
   type StoredReferences,
   type StoredUploads,
+  type VersionBlock,
 } from '@aliquot/proto';
+import type { CommitRows } from '@aliquot/shared/commit/rows';
 import { coversLoss } from '@aliquot/shared/log/continuation';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { keys } from '../catalog/catalog-keys.ts';
 import { newLineage, noSums, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
-import { isSet, withSet } from '../catalog/item-row.ts';
+import { ExactSum } from '../catalog/exact-sum.ts';
+import { isSet, setBit } from '../catalog/item-row.ts';
+import type { NamedContents, NamedSlab } from '../catalog/named-contents.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
@@ -96,19 +103,26 @@ async function applyPlainSizes(
  */
 async function applyNamedPieces(
   change: CatalogChange,
-  slabs: readonly NamedPieces[],
+  slabs: readonly NamedSlab[],
 ): Promise<bigint> {
   await change.prefetch(slabs.map(({ id }) => keys.item(id)));
   let uniqueBytes = 0n;
-  for (const { id, pieces } of slabs) {
+  for (const { id, plainSizes } of slabs) {
     const row = await itemRowOf(change, id);
-    let { named } = row;
-    for (const [piece, plainSize] of pieces) {
-      if (isSet(named, piece - 1)) continue;
-      named = withSet(named, piece - 1);
-      uniqueBytes += BigInt(plainSize);
+    const named = new Uint8Array(MAX_SLAB_PIECES / 8);
+    named.set(row.named);
+    let bytes = 0;
+    let most = 8 * row.named.length - 1;
+    for (const [piece, plainSize] of plainSizes.entries()) {
+      if (plainSize === 0 || isSet(named, piece)) continue;
+      setBit(named, piece);
+      bytes += plainSize;
+      most = Math.max(most, piece);
     }
-    if (named !== row.named) change.put(keys.item(id), values.item({ ...row, named }));
+    if (bytes === 0) continue;
+    const marks = named.subarray(0, (most >>> 3) + 1);
+    change.put(keys.item(id), values.item({ ...row, named: marks }));
+    uniqueBytes += BigInt(bytes);
   }
   return uniqueBytes;
 }
@@ -140,10 +154,9 @@ function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
 export interface AcceptedCommit {
   readonly header: CommitHeader;
   readonly hash: CommitHash;
-  /** By slot; `undefined` where an entry was purged, and where a result stands. */
-  readonly entries: readonly (Entry | undefined)[];
-  /** By slot. */
-  readonly results: ReadonlyMap<number, ResultRow>;
+  readonly rows: CommitRows;
+  /** What they refer to. */
+  readonly contents: NamedContents;
   /** Whose one set holds what it refers to. */
   readonly lineageId: LineageId;
   /** The trunk's (the lineage's own id), or one held apart. */
@@ -168,13 +181,12 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   );
   const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, branchId });
 
-  const lacking = commit.entries.filter((entry) => entry === undefined).length;
-  const versions = lacking - commit.results.size;
+  const versions = commit.rows.lacking;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes =
-    (await applyPlainSizes(change, chunksNamedBy(commit.entries))) +
-    (await applyNamedPieces(change, piecesNamedBy(commit.entries)));
+    (await applyPlainSizes(change, chunksNamedBy(commit.contents))) +
+    (await applyNamedPieces(change, commit.contents.slabs));
   const lineageBefore = await change.get(keys.lineage(branchId));
   const known = withLeaf(await sumsOf(change), leaf);
   const before =
@@ -209,79 +221,78 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   };
 }
 
-/** The chunks that entries name themselves: what pages say was noted when they were proved. */
-function chunksNamedBy(entries: AcceptedCommit['entries']): Entry['content']['refs'][number][] {
-  const refs = entries.flatMap((entry) =>
-    entry?.content.depth === 0 && entry.content.piece === 0 ? entry.content.refs : [],
-  );
+/** The chunks that versions name themselves: what pages say was noted when they were proved. */
+function chunksNamedBy({ lists }: NamedContents): References['refs'][number][] {
+  const refs = lists.flatMap(({ depth, refs }) => (depth === 0 ? refs : []));
   return [...new Map(refs.map((ref) => [idName(ref.id), ref])).values()];
 }
 
-/** A slab, and the pieces of it that entries name, from 1 on, with their plain sizes. */
-interface NamedPieces {
-  readonly id: ChunkId;
-  readonly pieces: Map<number, number>;
-}
-
-function piecesNamedBy(entries: AcceptedCommit['entries']): NamedPieces[] {
-  const slabs = new Map<string, NamedPieces>();
-  for (const entry of entries) {
-    const { piece, refs } = entry?.content ?? { piece: 0, refs: [] };
-    for (const { id, plainSize } of piece === 0 ? [] : refs) {
-      const named = slabs.get(idName(id)) ?? { id, pieces: new Map() };
-      slabs.set(idName(id), named);
-      if (!named.pieces.has(piece)) named.pieces.set(piece, plainSize);
-    }
-  }
-  return [...slabs.values()];
-}
-
 interface Counts {
-  files: number;
-  bytes: bigint;
-  rawBytes: bigint;
-  versions: number;
+  readonly files: number;
+  readonly bytes: bigint;
+  readonly rawBytes: bigint;
+  readonly versions: number;
 }
 
 /** Enters each version as the newest of its file, at its time. */
 async function applyVersions(
   versions: FileVersions,
-  { entries, results, receiptBody, leaf: { leafIndex } }: AcceptedCommit,
+  { rows, receiptBody, leaf: { leafIndex } }: AcceptedCommit,
   afterMs: number | undefined,
 ): Promise<Counts> {
-  const counts: Counts = { files: 0, bytes: 0n, rawBytes: 0n, versions: 0 };
+  const [bytes, rawBytes] = [new ExactSum(), new ExactSum()];
+  let [files, count] = [0, 0];
   const membersMs = new Map<string, number>();
-  await versions.prefetch(entries.flatMap((entry) => entry?.fileId ?? []));
-  for (const [slot, entry] of entries.entries()) {
-    const row = entry ?? results.get(slot);
-    if (row === undefined) continue;
-    const claimed = clampVersionTime(row.capturedAtMs, afterMs, receiptBody.receivedAtMs);
-    if (row.kind === 'result') {
-      const { kind, resultId, size } = row;
-      const before = await versions.resultHead(resultId);
-      const least = Math.max(before?.timeMs ?? 0, membersMs.get(idName(resultId)) ?? 0);
-      const head = { timeMs: Math.max(claimed, least), leafIndex, slot, kind, size };
-      await versions.enterResult(resultId, before, head);
-      continue;
+  const heads = await versions.headsOf(rows.blocks.map(({ rows: { ids } }) => ids));
+  const results = new Map<string, HeadRow | undefined>();
+  for (const id of resultsIn(rows)) results.set(idName(id), await versions.resultHead(id));
+  let [block, known] = [-1, heads[0]];
+  let columns: VersionBlock | undefined;
+  rows.each((of, place, slot) => {
+    if (of !== columns) {
+      do block += 1;
+      while (rows.blocks[block]?.rows !== of);
+      [columns, known] = [of, heads[block]];
     }
-    const { fileId, kind, size: bytes, resultId } = row;
-    const before = await versions.head(fileId);
+    const claimed = clampVersionTime(of.capturedMs[place] ?? 0, afterMs, receiptBody.receivedAtMs);
+    const [kind, size] = [rowKind(of, place), of.sizes[place] ?? 0];
+    if (kind === 'result') {
+      const resultId = idAt(of, place) as ResultId;
+      const name = idName(resultId);
+      const before = results.get(name);
+      const least = Math.max(before?.timeMs ?? 0, membersMs.get(name) ?? 0);
+      const head = { timeMs: Math.max(claimed, least), leafIndex, slot, kind, size };
+      versions.enterResult(resultId, before, head);
+      results.set(name, head);
+      return;
+    }
+    const before = known?.at(place);
     // The agent sends a file's versions in the order of capture; its clock may have jumped back in
     // between.
     const timeMs = Math.max(claimed, before?.timeMs ?? 0);
-    const head = { timeMs, leafIndex, slot, kind, size: bytes };
-    await versions.enter(fileId, before, head, afterMs);
+    known?.enter(place, before, { timeMs, leafIndex, slot, kind, size }, afterMs);
     // Nor is a result older than the members that it follows.
-    if (resultId !== undefined)
-      membersMs.set(idName(resultId), Math.max(timeMs, membersMs.get(idName(resultId)) ?? 0));
-    counts.files += liveFiles(kind) - liveFiles(before?.kind);
-    const size = BigInt(bytes);
-    counts.bytes += size - BigInt(before?.size ?? 0);
-    counts.rawBytes += size;
-    counts.versions += 1;
-  }
+    const result = of.results[of.resultOf[place] ?? -1];
+    if (result !== undefined)
+      membersMs.set(idName(result), Math.max(timeMs, membersMs.get(idName(result)) ?? 0));
+    files += liveFiles(kind) - liveFiles(before?.kind);
+    bytes.add(size);
+    bytes.add(-(before?.size ?? 0));
+    rawBytes.add(size);
+    count += 1;
+  });
   versions.finish();
-  return counts;
+  return { files, bytes: bytes.value, rawBytes: rawBytes.value, versions: count };
+}
+
+function resultsIn(rows: CommitRows): ResultId[] {
+  return rows.blocks.flatMap(({ rows: block }) =>
+    [...block.resultRows.keys()].map((place) => idAt(block, place) as ResultId),
+  );
+}
+
+function idAt({ ids }: VersionBlock, place: number): Uint8Array {
+  return ids.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
 }
 
 function liveFiles(kind: HeadRow['kind'] | undefined): number {

@@ -3,7 +3,6 @@ import {
   type CollectorId,
   type CommitHeader,
   decodeReceiptBody,
-  type Entry,
   FormatError,
   type HeartbeatBody,
   type LineageId,
@@ -19,13 +18,13 @@ import {
 } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
-import { entriesBySlot, resultsBySlot } from '@aliquot/shared/commit/rows';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { MAX_UNDECIDED, type StoreLimits } from '../../limits.ts';
 import { noSums } from '../catalog/catalog-rows.ts';
+import { contentsOf, type NamedContents } from '../catalog/named-contents.ts';
 import { ReferenceWalk, type WalkStep } from '../catalog/reference-walk.ts';
 import { type Refused, refused, speakerOf } from '../catalog/refusal.ts';
 import type { CommitOptions, CommitOutcome } from '../vault-records.ts';
@@ -110,17 +109,14 @@ export interface GateContext {
 export class Submission {
   readonly commit: VerifiedCommit;
   readonly bytes: Uint8Array;
-  /** By slot; `undefined` where the entry is missing. */
-  readonly entries: readonly (Entry | undefined)[];
-  readonly present: readonly Entry[];
+  readonly contents: NamedContents;
   #walk: ReferenceWalk;
 
   constructor(commit: VerifiedCommit, bytes: Uint8Array) {
     this.commit = commit;
     this.bytes = bytes;
-    this.entries = entriesBySlot(commit.rows);
-    this.present = this.entries.filter((entry) => entry !== undefined);
-    this.#walk = new ReferenceWalk(this.present);
+    this.contents = contentsOf(commit.rows);
+    this.#walk = new ReferenceWalk(this.contents);
   }
 
   /**
@@ -132,7 +128,7 @@ export class Submission {
     const walk = this.#walk;
     let step = await this.#step(gate, lineageId);
     if (step.type !== 'done' || !walk.paused) return step;
-    this.#walk = new ReferenceWalk(this.present);
+    this.#walk = new ReferenceWalk(this.contents);
     do step = await this.#step(gate, lineageId);
     while (step.type === 'more');
     return step;
@@ -162,7 +158,7 @@ export async function judgeCommit(
   nowMs: number,
   options: CommitOptions = {},
 ): Promise<CommitOutcome | { readonly type: 'unfinished' }> {
-  const { commit, bytes, entries, present } = submission;
+  const { commit, bytes, contents } = submission;
   const { core } = gate;
   const { header, hash } = commit;
   const speaker = speakerOf(core.registry, header.agentId, options);
@@ -195,7 +191,7 @@ export async function judgeCommit(
   }
 
   const live = core.registry.lineage(route.branchId)?.bytes ?? 0n;
-  const claimed = present.reduce((sum, { size }) => sum + BigInt(size), live);
+  const claimed = live + contents.bytes;
   if (claimed > gate.limits.branchBytes) {
     const says = `with this commit its files would have up to ${claimed} bytes together`;
     return refused(
@@ -217,8 +213,7 @@ export async function judgeCommit(
   const accepted = {
     header,
     hash,
-    entries,
-    results: resultsBySlot(commit.rows),
+    ...{ rows: commit.rows, contents },
     lineageId,
     branchId: route.branchId,
     earliestMs,
@@ -244,7 +239,7 @@ export async function judgeCommit(
   };
   const leafIndex = await core.appendCommit(accepted, bytes, leaf, receiptFor);
   if (answer === undefined) throw new TypeError('no receipt was made');
-  const addedBytes = present.reduce((sum, { size }) => sum + size, 0);
+  const addedBytes = Number(contents.bytes);
   return { type: 'accepted', ...answer, leafIndex, repeated: false, addedBytes };
 }
 

@@ -1,5 +1,5 @@
-import type { FileId, ResultId } from '@aliquot/proto';
-import { keys } from '../catalog/catalog-keys.ts';
+import { type FileId, ID_BYTES, type ResultId } from '@aliquot/proto';
+import { headKeys, keys } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import {
   decodeEarlier,
@@ -12,6 +12,7 @@ import {
   GROUP_SLOTS,
   groupOf,
   type HeadRow,
+  headText,
   type KnownVersion,
   type VersionPlace,
 } from '../catalog/version-rows.ts';
@@ -27,6 +28,8 @@ interface Bits {
   readonly bits: Uint8Array;
 }
 
+type Earlier = Map<number, EarlierVersion>;
+
 /**
  * How one history's versions change: the newest of each file, which of them are live, and for each
  * that followed another where that one is. So the versions of a file are a chain from its newest one
@@ -36,7 +39,7 @@ export class FileVersions {
   readonly #change: CatalogChange;
   readonly #history: number;
   readonly #live = new Map<string, Group<Bits>>();
-  readonly #earlier = new Map<string, Group<Map<number, EarlierVersion>>>();
+  readonly #earlier = new Map<string, Group<Earlier>>();
 
   /** @param history the number of the history (`LineageRow`). */
   constructor(change: CatalogChange, history: number) {
@@ -44,37 +47,33 @@ export class FileVersions {
     this.#history = history;
   }
 
-  /** Reads the newest versions of these files at once, and what changes where others follow them. */
-  async prefetch(files: readonly FileId[]): Promise<void> {
-    await this.#change.prefetch(files.map((file) => keys.head(this.#history, file)));
+  /**
+   * Reads at once the newest versions of many files, and what changes where others follow them: an
+   * answer for each run of ids, 16 bytes each.
+   */
+  async headsOf(runs: readonly Uint8Array[]): Promise<Heads[]> {
+    const runsOfKeys = runs.map((ids) => headKeys(this.#history, ids));
+    const stored = await this.#change.readMany(runsOfKeys.flatMap(({ keys: all }) => all));
     const groups = new Map<string, Buffer>();
-    for (const file of files) {
-      const head = await this.head(file);
+    for (const row of stored) {
+      const head = row === undefined ? undefined : decodeHead(row);
       if (head === undefined || head.kind === 'gone') continue;
-      const { leafIndex, slot } = head;
-      groups.set(nameOf(head), keys.live(this.#history, leafIndex, groupOf(slot)));
+      const key = keys.live(this.#history, head.leafIndex, groupOf(head.slot));
+      groups.set(groupName(head), key);
     }
-    await this.#change.prefetch([...groups.values()]);
+    const live = await this.#change.readMany([...groups.values()]);
+    for (const [at, [name, key]] of [...groups].entries())
+      if (!this.#live.has(name)) this.#live.set(name, { key, row: bitsIn(live[at]) });
+    let from = 0;
+    return runsOfKeys.map(({ names }) => {
+      from += names.length;
+      return new Heads(this, this.#change, names, stored.slice(from - names.length, from));
+    });
   }
 
   async head(file: FileId): Promise<HeadRow | undefined> {
     const row = await this.#change.get(keys.head(this.#history, file));
     return row === undefined ? undefined : decodeHead(row);
-  }
-
-  /** Enters a file's newest version, which follows `before`. */
-  async enter(
-    file: FileId,
-    before: HeadRow | undefined,
-    head: HeadRow,
-    afterMs?: number,
-  ): Promise<void> {
-    this.#change.put(keys.head(this.#history, file), encodeHead(head));
-    if (before !== undefined) {
-      await this.setEarlier(head, before);
-      await this.setLive(before, false);
-    }
-    if (head.kind !== 'gone') await this.setLive(head, true, afterMs);
   }
 
   async resultHead(result: ResultId): Promise<HeadRow | undefined> {
@@ -83,35 +82,43 @@ export class FileVersions {
   }
 
   /** Enters a result's newest version, which follows `before`. No listing of files shows it. */
-  async enterResult(result: ResultId, before: HeadRow | undefined, head: HeadRow): Promise<void> {
+  enterResult(result: ResultId, before: HeadRow | undefined, head: HeadRow): void {
     this.#change.put(keys.result(this.#history, result), encodeHead(head));
-    if (before !== undefined) await this.setEarlier(head, before);
+    if (before !== undefined) followed(this.#newEarlier(head), head, before);
   }
 
-  /** Says whether a version is live; `afterMs` is its commit's. */
-  async setLive(place: VersionPlace, live: boolean, afterMs?: number): Promise<void> {
-    const { row } = await this.#liveAt(place);
-    if (live && afterMs !== undefined) row.afterMs = afterMs;
-    const inGroup = place.slot % GROUP_SLOTS;
-    const byte = inGroup >>> 3;
-    const bit = 1 << (inGroup & 7);
-    row.bits[byte] = live ? (row.bits[byte] ?? 0) | bit : (row.bits[byte] ?? 0) & ~bit;
+  /** What the newest version of a file, of a leaf that is being applied, makes of others. */
+  follow(head: HeadRow, before: HeadRow | undefined, afterMs: number | undefined): void {
+    if (before !== undefined) {
+      followed(this.#newEarlier(head), head, before);
+      if (before.kind !== 'gone') setBit(this.#newLive(before), before, false);
+    }
+    if (head.kind === 'gone') return;
+    const bits = this.#newLive(head);
+    if (afterMs !== undefined) bits.afterMs = afterMs;
+    setBit(bits, head, true);
+  }
+
+  /** Says whether a version is live. */
+  async setLive(place: VersionPlace, live: boolean): Promise<void> {
+    const name = groupName(place);
+    if (!this.#live.has(name)) {
+      const key = keys.live(this.#history, place.leafIndex, groupOf(place.slot));
+      this.#live.set(name, { key, row: bitsIn(await this.#change.get(key)) });
+    }
+    setBit(this.#newLive(place), place, live);
   }
 
   /** What a version followed; undefined when it is the first of its file. */
   async earlier(place: VersionPlace): Promise<EarlierVersion | undefined> {
-    return (await this.#earlierAt(place)).row.get(place.slot % GROUP_SLOTS);
+    return (await this.#earlierAt(place)).get(place.slot % GROUP_SLOTS);
   }
 
   /** Says what a version followed. */
   async setEarlier(version: KnownVersion, before: KnownVersion | undefined): Promise<void> {
-    const { row } = await this.#earlierAt(version);
-    const inGroup = version.slot % GROUP_SLOTS;
-    if (before === undefined) row.delete(inGroup);
-    else {
-      const { timeMs, leafIndex, slot, kind } = before;
-      row.set(inGroup, { timeMs, leafIndex, slot, kind, followedMs: version.timeMs });
-    }
+    const row = await this.#earlierAt(version);
+    if (before === undefined) row.delete(version.slot % GROUP_SLOTS);
+    else followed(row, version, before);
   }
 
   /** Writes what has gathered. Nothing else may be asked of it then. */
@@ -125,33 +132,99 @@ export class FileVersions {
     else this.#change.put(key, value);
   }
 
-  async #liveAt(place: VersionPlace): Promise<Group<Bits>> {
-    const name = nameOf(place);
-    const known = this.#live.get(name);
-    if (known !== undefined) return known;
-    const key = keys.live(this.#history, place.leafIndex, groupOf(place.slot));
-    const stored = await this.#change.get(key);
-    const row =
-      stored === undefined
-        ? { afterMs: undefined, bits: new Uint8Array(GROUP_SLOTS / 8) }
-        : decodeLive(stored);
-    const group = { key, row };
-    this.#live.set(name, group);
-    return group;
+  /** Of a leaf that is being applied, for which there is no row yet; or of one that was read. */
+  #newLive(place: VersionPlace): Bits {
+    const name = groupName(place);
+    let group = this.#live.get(name);
+    if (group === undefined) {
+      const key = keys.live(this.#history, place.leafIndex, groupOf(place.slot));
+      group = { key, row: bitsIn(undefined) };
+      this.#live.set(name, group);
+    }
+    return group.row;
   }
 
-  async #earlierAt(place: VersionPlace): Promise<Group<Map<number, EarlierVersion>>> {
-    const name = nameOf(place);
+  #newEarlier(place: VersionPlace): Earlier {
+    const name = groupName(place);
+    let group = this.#earlier.get(name);
+    if (group === undefined) {
+      const key = keys.earlier(this.#history, place.leafIndex, groupOf(place.slot));
+      group = { key, row: new Map() };
+      this.#earlier.set(name, group);
+    }
+    return group.row;
+  }
+
+  async #earlierAt(place: VersionPlace): Promise<Earlier> {
+    const name = groupName(place);
     const known = this.#earlier.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.row;
     const key = keys.earlier(this.#history, place.leafIndex, groupOf(place.slot));
     const stored = await this.#change.get(key);
     const group = { key, row: stored === undefined ? new Map() : decodeEarlier(stored) };
     this.#earlier.set(name, group);
-    return group;
+    return group.row;
   }
 }
 
-function nameOf({ leafIndex, slot }: VersionPlace): string {
+/** The newest versions of a run of files, by their place in it. */
+export class Heads {
+  readonly #versions: FileVersions;
+  readonly #change: CatalogChange;
+  readonly #names: readonly string[];
+  readonly #stored: readonly (Buffer | undefined)[];
+
+  constructor(
+    versions: FileVersions,
+    change: CatalogChange,
+    names: readonly string[],
+    stored: readonly (Buffer | undefined)[],
+  ) {
+    this.#versions = versions;
+    this.#change = change;
+    this.#names = names;
+    this.#stored = stored;
+  }
+
+  /** With what this change has entered itself. */
+  at(place: number): HeadRow | undefined {
+    const row = this.#change.entered(this.#names[place] ?? '') ?? this.#stored[place];
+    return row === undefined ? undefined : decodeHead(row);
+  }
+
+  /** Enters a file's newest version, of the leaf that is being applied; it follows `before`. */
+  enter(place: number, before: HeadRow | undefined, head: HeadRow, afterMs?: number): void {
+    this.#change.enter(this.#names[place] ?? '', headText(head));
+    this.#versions.follow(head, before, afterMs);
+  }
+}
+
+/** The ids of files as one run: see `FileVersions.headsOf`. */
+export function runOf(files: readonly FileId[]): Uint8Array {
+  const run = new Uint8Array(files.length * ID_BYTES);
+  for (const [at, file] of files.entries()) run.set(file, at * ID_BYTES);
+  return run;
+}
+
+function followed(row: Earlier, version: KnownVersion, before: KnownVersion): void {
+  const { timeMs, leafIndex, slot, kind } = before;
+  const inGroup = version.slot % GROUP_SLOTS;
+  row.set(inGroup, { timeMs, leafIndex, slot, kind, followedMs: version.timeMs });
+}
+
+function setBit({ bits }: Bits, { slot }: VersionPlace, live: boolean): void {
+  const inGroup = slot % GROUP_SLOTS;
+  const byte = inGroup >>> 3;
+  const bit = 1 << (inGroup & 7);
+  bits[byte] = live ? (bits[byte] ?? 0) | bit : (bits[byte] ?? 0) & ~bit;
+}
+
+function bitsIn(stored: Uint8Array | undefined): Bits {
+  return stored === undefined
+    ? { afterMs: undefined, bits: new Uint8Array(GROUP_SLOTS / 8) }
+    : decodeLive(stored);
+}
+
+function groupName({ leafIndex, slot }: VersionPlace): string {
   return `${leafIndex}/${groupOf(slot)}`;
 }

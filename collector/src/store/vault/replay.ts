@@ -13,9 +13,10 @@ import {
   type StoredEvent,
   type StoredReferences,
 } from '@aliquot/proto';
-import { entriesBySlot, readCommit, resultsBySlot } from '@aliquot/shared/commit/rows';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
+import { contentsOf } from '../catalog/named-contents.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { compareHistory, type HistoryItem, type HistoryPoint } from '../history/history-log.ts';
 import { applyCommit, applyEvent, applyLeafOnly, applyReferences, applyUploads } from './apply.ts';
@@ -190,7 +191,6 @@ async function enterCommit(
   const row = core.registry.row(header.agentId as AgentId);
   if (row === undefined)
     throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
-  const entries = entriesBySlot(rows);
   // fsck reports what follows nothing here; it was accepted, so it is kept with the trunk.
   const route = await routeOf(core, row.lineageId, header, hash);
   const place =
@@ -201,8 +201,7 @@ async function enterCommit(
   const effect = await applyCommit(change, {
     header,
     hash,
-    entries,
-    results: resultsBySlot(rows),
+    ...{ rows, contents: contentsOf(rows) },
     lineageId: row.lineageId,
     branchId: place.branchId,
     earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,
