@@ -55,7 +55,13 @@ export const MAX_TAKEOVERS = 1000;
  * Messages that wait in an inbox: what is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the
  * memory of the kernel.
  */
-export const INBOX_HIGH_BYTES = 8 * 1024 * 1024;
+export const INBOX_HIGH_BYTES = 4 * 1024 * 1024;
+
+/** Items that come close together are put in one go: as many as keep a disk and a thread busy. */
+export const WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** And so many frames of them, however small these are. */
+export const WINDOW_FRAMES = 64;
 
 /** From here on a connection that was paused is read again. */
 export const INBOX_LOW_BYTES = INBOX_HIGH_BYTES / 2;

@@ -67,6 +67,7 @@ export function wirePair(deliver: (message: Uint8Array) => void, gone: () => voi
         mailbox.put(message);
       },
       unfinishedBytes: () => pair.unfinished,
+      receivedBytes: () => 0,
       pause: () => void told.push('pause'),
       resume: () => void told.push('resume'),
       close: (code, reason) => end(code, reason),

@@ -1,16 +1,23 @@
 import { availableParallelism } from 'node:os';
-import { type Hashed, type Hasher, hashHere, type Span } from '@aliquot/shared/hashing/hasher';
+import {
+  type Hashed,
+  type Hasher,
+  hashHere,
+  type Run,
+  type Span,
+} from '@aliquot/shared/hashing/hasher';
 import { ThreadPool } from '@aliquot/shared/threads/thread-pool';
 
 export interface HashJob {
-  readonly buffer: ArrayBuffer;
-  /** Offset and length in `buffer`, one after the other. */
-  readonly spans: Uint32Array;
+  readonly buffers: readonly ArrayBuffer[];
+  /** For each buffer: offset and length in it, one after the other. */
+  readonly spans: readonly Uint32Array[];
 }
 
+/** For each buffer of the question. */
 export interface HashAnswer {
-  readonly buffer: ArrayBuffer;
-  readonly digests: Uint8Array;
+  readonly buffers: readonly ArrayBuffer[];
+  readonly digests: readonly Uint8Array[];
 }
 
 /** Below this, handing a buffer over and back (some 40 µs) costs more than hashing it. */
@@ -36,22 +43,54 @@ export class HashPool implements Hasher {
 
   /** Rejects only when a thread dies: its bytes are lost then. */
   async hash(bytes: Uint8Array, spans: readonly Span[]): Promise<Hashed> {
-    const { buffer, byteOffset, byteLength } = bytes;
-    const own =
-      buffer instanceof ArrayBuffer && buffer.byteLength - byteLength <= MOST_BESIDE_BYTES;
-    if (byteLength < LEAST_BYTES || !own) return hashHere(bytes, spans);
-    const places = new Uint32Array(spans.length * 2);
-    for (const [index, { offset, length }] of spans.entries())
-      places.set([byteOffset + offset, length], index * 2);
-    const answer = await this.#threads.ask({ buffer, spans: places }, [buffer]);
-    return {
-      bytes: new Uint8Array(answer.buffer, byteOffset, byteLength),
-      digests: answer.digests,
-    };
+    const [hashed] = await this.hashMany([{ bytes, spans }]);
+    return hashed as Hashed;
+  }
+
+  /** As `hash`; one thread is given all of them. */
+  async hashMany(runs: readonly Run[]): Promise<readonly Hashed[]> {
+    const away = runs.flatMap((run) => ownBuffer(run) ?? []);
+    if (away.length === 0) return runs.map(({ bytes, spans }) => hashHere(bytes, spans));
+    const buffers = away.map(({ buffer }) => buffer);
+    const places = new Map(
+      away.map(({ run: { bytes } }, at) => [bytes, { at, ...placeOf(bytes) }]),
+    );
+    const spans = away.map(({ run }) => spansIn(run));
+    const answer = await this.#threads.ask({ buffers, spans }, buffers);
+    return runs.map((run) => {
+      const place = places.get(run.bytes);
+      if (place === undefined) return hashHere(run.bytes, run.spans);
+      const bytes = new Uint8Array(
+        answer.buffers[place.at] as ArrayBuffer,
+        place.offset,
+        place.length,
+      );
+      return { bytes, digests: answer.digests[place.at] as Uint8Array };
+    });
   }
 
   /** Ends all threads; what they were asked rejects. */
   close(): Promise<void> {
     return this.#threads.close();
   }
+}
+
+/** The buffer of a run, if it is to be handed over. */
+function ownBuffer(run: Run): { readonly run: Run; readonly buffer: ArrayBuffer } | undefined {
+  const { buffer, byteLength } = run.bytes;
+  const isOwn =
+    buffer instanceof ArrayBuffer && buffer.byteLength - byteLength <= MOST_BESIDE_BYTES;
+  return isOwn && byteLength >= LEAST_BYTES ? { run, buffer } : undefined;
+}
+
+/** Where bytes lie in their buffer: they no longer say so once it was handed over. */
+function placeOf({ byteOffset, byteLength }: Uint8Array) {
+  return { offset: byteOffset, length: byteLength };
+}
+
+function spansIn({ bytes, spans }: Run): Uint32Array {
+  const places = new Uint32Array(spans.length * 2);
+  for (const [index, { offset, length }] of spans.entries())
+    places.set([bytes.byteOffset + offset, length], index * 2);
+  return places;
 }

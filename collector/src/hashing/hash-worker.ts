@@ -11,17 +11,20 @@ if (parentPort === null) throw new Error('this file runs as a worker only');
 const port = parentPort;
 const DIGEST_BYTES = 32;
 
-port.on('message', ({ id, buffer, spans }: HashJob & { readonly id: number }) => {
-  const digests = new Uint8Array((spans.length / 2) * DIGEST_BYTES);
-  for (let at = 0; at < spans.length; at += 2) {
-    const [offset = 0, length = 0] = spans.subarray(at, at + 2);
-    digests.set(
-      hash('sha256', new Uint8Array(buffer, offset, length), 'buffer'),
-      (at / 2) * DIGEST_BYTES,
-    );
-  }
-  port.postMessage({ id, buffer, digests } satisfies HashAnswer & { readonly id: number }, [
-    buffer,
-    digests.buffer,
+port.on('message', ({ id, buffers, spans }: HashJob & { readonly id: number }) => {
+  const digests = buffers.map((buffer, at) => digestsOf(buffer, spans[at] ?? new Uint32Array(0)));
+  port.postMessage({ id, buffers, digests } satisfies HashAnswer & { readonly id: number }, [
+    ...buffers,
+    ...digests.map(({ buffer }) => buffer),
   ]);
 });
+
+function digestsOf(buffer: ArrayBuffer, spans: Uint32Array): Uint8Array<ArrayBuffer> {
+  const digests = Buffer.allocUnsafeSlow((spans.length / 2) * DIGEST_BYTES);
+  for (let at = 0; at < spans.length; at += 2) {
+    const bytes = new Uint8Array(buffer, spans[at] ?? 0, spans[at + 1] ?? 0);
+    // As text: for an answer in bytes Node makes memory of its own for each.
+    digests.write(hash('sha256', bytes, 'hex'), (at / 2) * DIGEST_BYTES, 'hex');
+  }
+  return new Uint8Array(digests.buffer);
+}

@@ -11,9 +11,9 @@ import {
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
-import { FETCH_FRAME_BYTES, FETCH_FRAME_ITEMS } from '../limits.ts';
+import { FETCH_FRAME_BYTES, FETCH_FRAME_ITEMS, WINDOW_BYTES, WINDOW_FRAMES } from '../limits.ts';
 import type { ReleaseShelf } from '../releases/shelf.ts';
-import type { AgentRecord, BranchRecord } from '../store/vault-records.ts';
+import type { AgentRecord, BranchRecord, ItemBody } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { branchNotice } from './branch-notice.ts';
 import type { AgentConduct } from './conduct.ts';
@@ -51,8 +51,9 @@ export interface AgentSessionParts {
 }
 
 /**
- * What an agent may do once it has proved itself. Frames are worked on one after the other, so what
- * a session holds in memory is one frame and what its inbox holds. Every answer about existence,
+ * What an agent may do once it has proved itself. Frames are worked on one after the other, but items
+ * that come close together are put in one go (`settle`): so what a session holds in memory is such a
+ * window, one frame and what its inbox holds. Every answer about existence,
  * every commit and every fetch uses the same set: the lineage's own (P4).
  */
 export class AgentSession {
@@ -65,14 +66,40 @@ export class AgentSession {
    * outlives a reopened log.
    */
   #learned: { readonly gcEpoch: number; readonly logEpoch: number } | undefined;
+  /** Items that came and are not put yet. */
+  #window: ItemBody[] = [];
+  #windowBytes = 0;
 
   constructor(parts: AgentSessionParts) {
     this.#parts = parts;
     this.#provedHead = parts.head;
   }
 
+  /** Whether items wait to be put, because more may come. */
+  get holds(): boolean {
+    return this.#window.length > 0;
+  }
+
+  /**
+   * Puts what waits. Every question to the catalog, write to a pack, message to a hashing thread and
+   * word of credit wakes somebody up, which costs more than the work: so there is one for many frames.
+   * Throws what `putBodies` throws.
+   */
+  async settle(): Promise<void> {
+    const [bodies, bytes] = [this.#window, this.#windowBytes];
+    if (bodies.length === 0) return;
+    [this.#window, this.#windowBytes] = [[], 0];
+    const { store, agent, link, conduct } = this.#parts;
+    await store.intake.putBodies(agent.lineageId, bodies);
+    conduct.uploaded(bytes);
+    // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is
+    // bounded by the inbox either way.
+    await link.send({ type: 'credit', bytes });
+  }
+
   /** Answers one frame. Throws IngestError when the session must end. */
   async handle({ frame, body }: Received): Promise<void> {
+    if (frame.type !== 'chunks') await this.settle();
     switch (frame.type) {
       case 'have':
         return this.#have(frame);
@@ -151,14 +178,14 @@ export class AgentSession {
     await link.send({ type: 'haveAnswer', requestId: frame.requestId, missing });
   }
 
-  async #chunks(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
-    const { store, agent, link } = this.#parts;
-    const bytes = body.length;
-    await store.intake.putBody(agent.lineageId, frame.items, body);
-    this.#parts.conduct.uploaded(bytes);
-    // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is
-    // bounded by the inbox either way.
-    await link.send({ type: 'credit', bytes });
+  async #chunks(
+    { items }: Extract<ClientFrame, { type: 'chunks' }>,
+    body: Uint8Array,
+  ): Promise<void> {
+    this.#window.push({ items, body });
+    this.#windowBytes += body.length;
+    if (this.#windowBytes >= WINDOW_BYTES || this.#window.length >= WINDOW_FRAMES)
+      await this.settle();
   }
 
   async #commit(requestId: number, body: Uint8Array): Promise<void> {

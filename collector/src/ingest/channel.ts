@@ -17,6 +17,8 @@ export interface Channel {
    * frees.
    */
   unfinishedBytes(): number;
+  /** Bytes that arrived so far. */
+  receivedBytes(): number;
   /** Says goodbye with a WebSocket close code and a short reason. Repeating it does nothing. */
   close(code: number, reason: string): void;
   /** Drops the connection without waiting for the other side. */
@@ -45,9 +47,11 @@ function gone(cause: Error): Error {
 /** A session's channel over a `ws` socket and the stream below it. */
 export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
   let unfinished = 0;
+  let received = 0;
   let pieces: Buffer[] = [];
   stream.on('data', (bytes: Buffer) => {
     unfinished += bytes.length;
+    received += bytes.length;
     if (bytes.length >= LARGE_PIECE_BYTES) pieces.push(bytes);
   });
   socket.on('message', (message: Buffer) => {
@@ -60,6 +64,7 @@ export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
   });
   return {
     unfinishedBytes: () => unfinished,
+    receivedBytes: () => received,
     send: (message) =>
       new Promise((resolve, reject) => {
         socket.send(message, { binary: true, compress: false }, (error) =>

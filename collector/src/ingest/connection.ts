@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type ChainId,
   type ClientFrame,
@@ -32,6 +33,8 @@ import { Questions } from './questions.ts';
 import { SecureLink } from './secure-link.ts';
 
 const SESSION_ID_BYTES = 16;
+/** A control frame of WebSocket with its head: RFC 6455, section 5.5. */
+const MAX_CONTROL_BYTES = 131;
 
 export interface IngestParts {
   readonly store: CollectorStore;
@@ -91,7 +94,7 @@ export class Connection {
 
   /** Whether something of this connection is being worked on, or waits for it. */
   get busy(): boolean {
-    return this.#working || this.#inbox.size > 0;
+    return this.#working || this.#inbox.size > 0 || this.#joined?.session.holds === true;
   }
 
   /** The network side is gone. */
@@ -185,9 +188,9 @@ export class Connection {
       this.#joined = joined;
       this.tellSettings();
       for (
-        let message = await this.#inbox.next();
+        let message = await this.#nextFor(joined.session);
         message !== undefined;
-        message = await this.#inbox.next()
+        message = await this.#nextFor(joined.session)
       ) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
@@ -202,6 +205,23 @@ export class Connection {
       this.#questions.end();
       this.#inbox.close();
     }
+  }
+
+  /** The next message; before it is waited for, what the session holds is put, unless more comes. */
+  async #nextFor(session: AgentSession): Promise<Uint8Array | undefined> {
+    if (session.holds && !(await this.#moreComes())) {
+      this.#working = true;
+      await session.settle();
+      this.#working = false;
+    }
+    return this.#inbox.next();
+  }
+
+  /** Whether a message waits, or the network has brought a part of one by the next turn. */
+  async #moreComes(): Promise<boolean> {
+    const before = this.#channel.receivedBytes();
+    if (this.#inbox.size === 0) await turn();
+    return this.#inbox.size > 0 || this.#channel.receivedBytes() - before > MAX_CONTROL_BYTES;
   }
 
   /** Handshake, authentication, standing; `undefined` when the other side went away in between. */

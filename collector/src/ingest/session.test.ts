@@ -289,7 +289,7 @@ describe('a disk that fails under a session', () => {
     const connection = front.connect();
     await agent.open(connection.wire);
     const made = agent.commitOf([{ path: '/data/a', bytes: text('in between') }]);
-    vi.spyOn(front.vault.intake, 'putBody').mockRejectedValueOnce(
+    vi.spyOn(front.vault.intake, 'putBodies').mockRejectedValueOnce(
       new StoreError('STORE_FAILED', 'EIO'),
     );
     const [item] = made.items;
@@ -309,6 +309,20 @@ describe('a disk that fails under a session', () => {
 });
 
 describe('what a session may make the collector hold', () => {
+  it('is put in one go where it came together, before what follows is answered', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    const files = ['a', 'b', 'c'].map((name) => ({ path: `/data/${name}`, bytes: text(name) }));
+    const { items } = agent.commitOf(files);
+    const put = vi.spyOn(front.vault.intake, 'putBodies');
+    for (const item of items) agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
+    agent.send({ type: 'have', requestId: 77, ids: items.map(({ id }) => id) });
+    const bytes = items.reduce((sum, { sealed }) => sum + sealed.length, 0);
+    expect((await agent.next()).frame).toEqual({ type: 'credit', bytes });
+    expect((await agent.next()).frame).toMatchObject({ type: 'haveAnswer', missing: [] });
+    expect(put).toHaveBeenCalledTimes(1);
+  });
+
   it('is bounded although it floods: the socket is paused, nothing is lost, and it goes on', async () => {
     const agent = await front.agent('hplc-1');
     const connection = front.connect();
@@ -319,8 +333,11 @@ describe('what a session may make the collector hold', () => {
     for (let sent = 0; sent < 12; sent++)
       agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
     expect(connection.pair.told).toContain('pause');
-    for (let sent = 0; sent < 12; sent++)
-      expect((await agent.next()).frame).toMatchObject({ type: 'credit' });
+    for (let credit = 0; credit < 12 * item.sealed.length; ) {
+      const { frame } = await agent.next();
+      if (frame.type !== 'credit') throw new Error(frame.type);
+      credit += frame.bytes;
+    }
     expect(connection.pair.told).toContain('resume');
   });
 

@@ -11,6 +11,7 @@ import type {
   LineageId,
   RefusalCode,
   Signed,
+  StoredItem,
   StoredKind,
   TreeHead,
 } from '@aliquot/proto';
@@ -19,6 +20,12 @@ import type { HeldItem } from './packs/pack-store.ts';
 export interface CommitOptions {
   /** An operator lets in what an agent that was revoked or replaced had signed. */
   readonly acceptEnded?: boolean;
+}
+
+/** Items that stand one behind the other, and their bytes. */
+export interface ItemBody {
+  readonly items: readonly StoredItem[];
+  readonly body: Uint8Array;
 }
 
 export interface PutItem {

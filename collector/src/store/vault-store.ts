@@ -11,7 +11,6 @@ import type {
   ResultId,
   Signed,
   StateRecord,
-  StoredItem,
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
@@ -23,6 +22,7 @@ import type {
   CommitOutcome,
   GroupRecord,
   HeadJudgement,
+  ItemBody,
   ItemRun,
   LeafRecord,
   PutItem,
@@ -36,7 +36,7 @@ import type {
  * What the rest of the collector may ask of one vault's store, in parts: each consumer names the
  * parts that it uses, and sees no other. What all of them promise:
  *
- * **Durability.** `putChunks`, `putBody` and `heartbeat` promise nothing beyond this process until
+ * **Durability.** `putChunks`, `putBodies` and `heartbeat` promise nothing beyond this process until
  * a later `sync()`, `commit()` or `append()` resolves; those three resolve only when everything
  * they cover is on stable storage (I-C1). Heads, proofs, receipts and chain heads that are handed
  * out cover durable records only, so whatever an agent was sent survives a crash.
@@ -100,10 +100,10 @@ export interface VaultIntake {
   putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void>;
 
   /**
-   * The same of items that stand one behind the other in one body, which is taken over: nobody else
-   * touches it from the call on.
+   * The same of items that stand one behind the other in bodies, which are taken over: nobody else
+   * touches them from the call on.
    */
-  putBody(lineageId: LineageId, items: readonly StoredItem[], body: Uint8Array): Promise<void>;
+  putBodies(lineageId: LineageId, bodies: readonly ItemBody[]): Promise<void>;
 
   /** Resolves when everything appended before the call is durable. */
   sync(): Promise<void>;

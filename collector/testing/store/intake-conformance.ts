@@ -185,7 +185,7 @@ export function intakeConformance(begin: Begin): void {
     expect(decodeTreeHeadBody(store.log.head(1).body).head.size).toBe(25);
   });
 
-  test('items of one body are stored like single ones, and a wrong one among them refuses all', async () => {
+  test('items of bodies are stored like single ones, and a wrong one among them refuses all', async () => {
     const { world, store } = await begin();
     const agent = await world.agent(store, 'hplc-1');
     const { items } = agent.file('/d/a', [content('a'), content('b', 200_000), content('c')]);
@@ -194,11 +194,21 @@ export function intakeConformance(begin: Begin): void {
     const bodyOf = () => new Uint8Array(Buffer.concat(items.map(({ bytes }) => bytes)));
     const named = items.map(({ id, kind, bytes }) => ({ id, kind, size: bytes.length }));
     const wrong = named.with(1, { ...first, size: named[1]?.size ?? 0 });
-    expect(await codeOf(store.intake.putBody(agent.lineageId, wrong, bodyOf()))).toBe(
-      'STORE_BAD_ITEM',
-    );
+    expect(
+      await codeOf(store.intake.putBodies(agent.lineageId, [{ items: wrong, body: bodyOf() }])),
+    ).toBe('STORE_BAD_ITEM');
     expect(await store.intake.has(agent.lineageId, [first.id])).toEqual([false]);
-    await store.intake.putBody(agent.lineageId, named, bodyOf());
+    const other = agent.file('/d/b', [content('d', 200_000)]).items.map((item) => {
+      const { id, kind, bytes } = item;
+      return { items: [{ id, kind, size: bytes.length }], body: new Uint8Array(bytes) };
+    });
+    await store.intake.putBodies(agent.lineageId, [{ items: named, body: bodyOf() }, ...other]);
+    expect(
+      await store.intake.has(
+        agent.lineageId,
+        other.flatMap((one) => one.items.map(({ id }) => id)),
+      ),
+    ).toEqual([true]);
     const ids = items.map(({ id }) => id);
     expect(await store.intake.has(agent.lineageId, ids)).toEqual(ids.map(() => true));
     for (const { id, bytes } of items)

@@ -143,7 +143,9 @@ export function slabConformance(begin: Begin): void {
       expect(await codeOf(store.intake.putChunks(lineageId, [good, bad]))).toBe('STORE_BAD_ITEM');
       const items = [good, bad].map(({ id, kind, bytes }) => ({ id, kind, size: bytes.length }));
       const body = Buffer.concat([good.bytes, bad.bytes]);
-      expect(await codeOf(store.intake.putBody(lineageId, items, body))).toBe('STORE_BAD_ITEM');
+      expect(await codeOf(store.intake.putBodies(lineageId, [{ items, body }]))).toBe(
+        'STORE_BAD_ITEM',
+      );
       expect(await store.intake.has(lineageId, [good.id, bad.id])).toEqual([false, false]);
     },
   );
@@ -170,11 +172,11 @@ export function slabConformance(begin: Begin): void {
       slabOf(agent.small({ '/d/x': content('x', 40_000) })),
     ];
     const items = put.map(({ id, kind, bytes }) => ({ id, kind, size: bytes.length }));
-    await store.intake.putBody(
-      agent.lineageId,
-      items,
-      Buffer.concat(put.map(({ bytes }) => bytes)),
-    );
+    const bodyOf = (from: number, to: number) => ({
+      items: items.slice(from, to),
+      body: Buffer.concat(put.slice(from, to).map(({ bytes }) => bytes)),
+    });
+    await store.intake.putBodies(agent.lineageId, [bodyOf(0, 3), bodyOf(3, put.length)]);
     for (const { id, bytes } of put) expect(await heldBytes(store, id)).toEqual(Buffer.from(bytes));
   });
 }

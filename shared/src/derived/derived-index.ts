@@ -1,5 +1,7 @@
 import type { KeyRange } from './level-port.ts';
-import type { NamedChanges } from './overlay.ts';
+
+/** Changes by key, both as latin1 text; a missing value is a removal. */
+export type NamedChanges = ReadonlyMap<string, string | null>;
 
 /** A key and its value. */
 export type Row = readonly [key: Buffer, value: Buffer];

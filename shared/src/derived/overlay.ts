@@ -1,12 +1,9 @@
 import { mapKey } from '../crypto/bytes.ts';
-import type { Row } from './derived-index.ts';
+import type { NamedChanges, Row } from './derived-index.ts';
 import type { KeyRange } from './level-port.ts';
 
 /** A row that waits; undefined: its removal does. */
 export type Waiting = readonly [key: Buffer, value: Buffer | undefined];
-
-/** Changes by key, both as latin1 text; a missing value is a removal. */
-export type NamedChanges = ReadonlyMap<string, string | null>;
 
 /**
  * Changes that wait in memory: the newest word on each key. Keys and values are kept as text, one

@@ -21,12 +21,23 @@ export interface Hashed {
  */
 export interface Hasher {
   hash(bytes: Uint8Array, spans: readonly Span[]): Promise<Hashed>;
+  /** The same of several runs, which another thread is given in one message. */
+  hashMany(runs: readonly Run[]): Promise<readonly Hashed[]>;
+}
+
+/** Bytes, and what of them is to be hashed. */
+export interface Run {
+  readonly bytes: Uint8Array;
+  readonly spans: readonly Span[];
 }
 
 const DIGEST_BYTES = 32;
 
 /** Hashes on the spot. */
-export const hereHasher: Hasher = { hash: async (bytes, spans) => hashHere(bytes, spans) };
+export const hereHasher: Hasher = {
+  hash: async (bytes, spans) => hashHere(bytes, spans),
+  hashMany: async (runs) => runs.map(({ bytes, spans }) => hashHere(bytes, spans)),
+};
 
 export function hashHere(bytes: Uint8Array, spans: readonly Span[]): Hashed {
   const digests = new Uint8Array(spans.length * DIGEST_BYTES);

@@ -1,7 +1,12 @@
-import type { DerivedIndex, RangeOptions, Row } from '../../src/derived/derived-index.ts';
+import type {
+  DerivedIndex,
+  NamedChanges,
+  RangeOptions,
+  Row,
+} from '../../src/derived/derived-index.ts';
 import { DerivedError } from '../../src/derived/errors.ts';
 import type { KeyRange } from '../../src/derived/level-port.ts';
-import { asBuffer, isIn, type NamedChanges, Overlay, overlaid } from '../../src/derived/overlay.ts';
+import { asBuffer, isIn, Overlay, overlaid } from '../../src/derived/overlay.ts';
 
 const BATCH_ROWS = 100;
 

@@ -93,6 +93,11 @@ export class CatalogChange {
       this.#fetched.set(mapKey(key), rows[index] ?? null);
   }
 
+  /** Takes note of a row that was read. */
+  know(key: Buffer, row: Buffer | undefined): void {
+    this.#fetched.set(mapKey(key), row ?? null);
+  }
+
   /** Many rows as they stand without these changes. */
   readMany(wanted: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     return this.#catalog.getMany(wanted);

@@ -53,10 +53,10 @@ export function intakeOf({ vault, keeper, limits, hasher }: VaultParts): VaultIn
       await put(lineageId, items);
     },
 
-    async putBody(lineageId, items, body) {
-      const checked = await checkedItems(hasher, items, body);
+    async putBodies(lineageId, bodies) {
+      const checked = await checkedItems(hasher, bodies);
       await put(lineageId, checked.items);
-      release(checked.bytes);
+      for (const bytes of checked.bytes) release(bytes);
     },
 
     sync: () => keeper.sync(),

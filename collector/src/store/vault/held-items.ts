@@ -8,8 +8,17 @@ import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { PackExtent, PackItem, PackStore } from '../packs/pack-store.ts';
 import { piecesIn } from '../packs/slab-pieces.ts';
-import { applyItems, itemRowOf, prefetchItems } from './apply-items.ts';
+import { applyItems, itemRowOf } from './apply-items.ts';
 import type { Parts } from './core-load.ts';
+
+/** Items that a lineage sends, before they are put. */
+interface SentItems {
+  readonly rows: readonly (ItemRow | undefined)[];
+  /** With their rows, for `put`. */
+  readonly change: CatalogChange;
+  /** As `owned` answers, once all of them were put. */
+  owned(): readonly (Owned | undefined)[];
+}
 
 /**
  * What a vault's packs hold, as the catalog knows it: where items lie, which are damaged or lacking,
@@ -98,7 +107,34 @@ export class HeldItems {
    */
   async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
     const rows = await this.#catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
-    const items = this.#lacking ? await this.rows(ids) : undefined;
+    return this.#judged(lineageId, ids, rows, this.#lacking ? await this.rows(ids) : undefined);
+  }
+
+  /** What is known of items that a lineage sends, in one question. */
+  async look(lineageId: LineageId, ids: readonly ChunkId[]): Promise<SentItems> {
+    const wanted = [
+      ...ids.map((id) => keys.item(id)),
+      ...ids.map((id) => keys.owned(lineageId, id)),
+    ];
+    const found = await this.#catalog.getMany([keys.itemSums, ...wanted]);
+    const change = new CatalogChange(this.#catalog);
+    for (const [at, id] of ids.entries()) change.know(keys.item(id), found[at + 1]);
+    change.know(keys.itemSums, found[0]);
+    const rows = found.slice(1, ids.length + 1);
+    return {
+      rows: rows.map((row) => (row === undefined ? undefined : read.item(row))),
+      change,
+      // Asked when all of them are held.
+      owned: () => this.#judged(lineageId, ids, found.slice(ids.length + 1), undefined),
+    };
+  }
+
+  #judged(
+    lineageId: LineageId,
+    ids: readonly ChunkId[],
+    rows: readonly (Buffer | undefined)[],
+    items: readonly (ItemRow | undefined)[] | undefined,
+  ): (Owned | undefined)[] {
     return rows.map((row, index) => {
       const id = ids[index];
       if (row === undefined || id === undefined || this.isDamaged(id)) return undefined;
@@ -175,10 +211,8 @@ export class HeldItems {
     }
   }
 
-  /** Stores items; durable after the next `sync`. */
-  async put(items: readonly PackItem[]): Promise<void> {
-    const change = new CatalogChange(this.#catalog);
-    await prefetchItems(change, items);
+  /** Stores items, of which `change` knows the rows; durable after the next `sync`. */
+  async put(items: readonly PackItem[], change: CatalogChange): Promise<void> {
     const places = await this.#packs.put(items);
     const placed = places.flatMap((place, at) => {
       const item = items[at];

@@ -4,7 +4,6 @@ import {
   FormatError,
   isSlabDirectory,
   type LineageId,
-  type StoredItem,
   slabOutline,
   splitItems,
 } from '@aliquot/proto';
@@ -16,7 +15,7 @@ import { type ItemRow, isHeld, slabIn } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { StoreError } from '../errors.ts';
 import { packFormat } from '../packs/pack-format.ts';
-import type { PutItem } from '../vault-records.ts';
+import type { ItemBody, PutItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 
@@ -78,14 +77,36 @@ export async function checkItems(items: readonly PutItem[]): Promise<void> {
 }
 
 /**
- * The items of one body, in order and proved, as views of `bytes`. The body is taken over: these
- * bytes are what the hasher gave back.
+ * The items of some bodies, in order and proved, as views of `bytes`. The bodies are taken over:
+ * these bytes are what the hasher gave back.
  */
 export async function checkedItems(
   hasher: Hasher,
-  items: readonly StoredItem[],
-  body: Uint8Array,
-): Promise<{ readonly items: readonly PutItem[]; readonly bytes: Uint8Array }> {
+  bodies: readonly ItemBody[],
+): Promise<{ readonly items: readonly PutItem[]; readonly bytes: readonly Uint8Array[] }> {
+  const plans = bodies.map(plansFor);
+  const hashed = await hasher.hashMany(
+    bodies.map(({ body }, at) => ({ bytes: body, spans: plans[at]?.spans ?? [] })),
+  );
+  const items = hashed.flatMap((one, at) => {
+    const put = [...splitItems(bodies[at]?.items ?? [], one.bytes)];
+    let next = 0;
+    for (const [index, plan] of (plans[at]?.plans ?? []).entries()) {
+      const item = put[index];
+      const count = plan.spans.length;
+      if (item !== undefined) checkItem(item, plan, digestsAt(one, next, count));
+      next += count;
+    }
+    return put;
+  });
+  return { items, bytes: hashed.map(({ bytes }) => bytes) };
+}
+
+/** What proves each item of a body, and all that is to be hashed of it. */
+function plansFor({ items, body }: ItemBody): {
+  readonly plans: ProofPlan[];
+  readonly spans: Span[];
+} {
   const spans: Span[] = [];
   const plans: ProofPlan[] = [];
   let offset = 0;
@@ -96,16 +117,7 @@ export async function checkedItems(
     plans.push(plan);
     offset += item.bytes.length;
   }
-  const hashed = await hasher.hash(body, spans);
-  const put = [...splitItems(items, hashed.bytes)];
-  let next = 0;
-  for (const [index, plan] of plans.entries()) {
-    const item = put[index];
-    const count = plan.spans.length;
-    if (item !== undefined) checkItem(item, plan, digestsAt(hashed, next, count));
-    next += count;
-  }
-  return { items: put, bytes: hashed.bytes };
+  return { plans, spans };
 }
 
 /** The items in runs that are put in one go. */
@@ -138,16 +150,16 @@ export async function storeItems(
   items: readonly PutItem[],
 ): Promise<void> {
   const ids = items.map(({ id }) => id);
-  const rows = await core.items.rows(ids);
+  const { rows, change, owned } = await core.items.look(lineageId, ids);
   const fresh = new Map<string, PutItem>();
   for (const [index, item] of items.entries()) {
     if (isWanting(rows[index]) || core.items.isDamaged(item.id)) fresh.set(idName(item.id), item);
   }
-  if (fresh.size > 0) await core.items.put([...fresh.values()]);
-  const owned = await core.items.owned(lineageId, ids);
+  if (fresh.size > 0) await core.items.put([...fresh.values()], change);
+  const before = owned();
   uploads.add(
     lineageId,
-    ids.filter((_, index) => owned[index] === undefined),
+    ids.filter((_, index) => before[index] === undefined),
     core.items.puts,
   );
 }
