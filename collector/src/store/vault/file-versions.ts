@@ -168,7 +168,7 @@ export class FileVersions {
 }
 
 /** The newest versions of a run of files, by their place in it. */
-export class Heads {
+class Heads {
   readonly #versions: FileVersions;
   readonly #change: CatalogChange;
   readonly #names: readonly string[];
