@@ -28,8 +28,8 @@ import { RowReader, RowWriter } from './row.ts';
  * | `P` pack u32 | how many bytes of that pack are: u64 |
  * | `S` | sums over the history: `Sums` |
  * | `T` | sums over the packs: `ItemSums` |
- * | `k` item id | `ItemRow`: where an item is, from the packs, of a slab with pieces and holes; its plain size and the pieces named, from the history |
- * | `o` lineage, item id | `Owned`: the agent's one set |
+ * | `k` item id | `ItemRow`: where an item is, from the packs, of a slab with pieces and holes; who uploaded it first, its plain size and the pieces named, from the history |
+ * | `o` lineage, item id | `Owned`: in the agent's one set, where another lineage uploaded it first |
  * | `L` history | `LineageRow` |
  * | `a` agent id | `AgentRow`: state and places of its certificates |
  * | `u` group id | `GroupRow`: a certificate by which several PCs may enrol |
@@ -62,9 +62,9 @@ import { RowReader, RowWriter } from './row.ts';
  *
  * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`branchIdOf`).
  * In the rows of its versions its number stands for it (`LineageRow`).
- * The one set (`o`) is the lineage's for all of them: they are one identity.
+ * The one set (`k` and `o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 9;
+export const CATALOG_VERSION = 10;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');
@@ -202,7 +202,6 @@ export const ranges = {
   live: (history: number) => under(versionKey('B', history, NOTHING)),
   earlier: (history: number) => under(versionKey('E', history, NOTHING)),
   packs: under(Buffer.from('P')),
-  owned: under(Buffer.from('o')),
   /** Everything that follows from history and packs. */
   derived: { gte: Buffer.alloc(0), lt: NOTES_BEGIN },
 };
@@ -232,8 +231,6 @@ export const readKey = {
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),
   noteChain: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(18, 34))),
   pack: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
-  /** Of an ownership row: the item's id. */
-  ownedId: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(17))),
   number: (key: Uint8Array): number => new RowReader(key.subarray(1)).u64(),
   epoch: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
 };

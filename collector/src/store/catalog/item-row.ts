@@ -1,6 +1,7 @@
-import type { StoredKind } from '@aliquot/proto';
+import { asLineageId, ID_BYTES, type LineageId, type StoredKind } from '@aliquot/proto';
 import type { Place } from '../packs/pack-store.ts';
 import type { PiecesHeld } from '../packs/slab-pieces.ts';
+import type { Owned } from './catalog-rows.ts';
 import { type RowReader, RowWriter } from './row.ts';
 
 /** One place of an item. */
@@ -21,6 +22,14 @@ export interface ItemRow {
   readonly plainSize: number | undefined;
   /** Of a slab: a bit is set for each piece, from 0 on, that a version refers to or did once. */
   readonly named: Uint8Array;
+  /** Which lineage uploaded it first: `undefined` before any did. Others have rows of their own. */
+  readonly owner: ItemOwner | undefined;
+}
+
+/** A lineage in whose set an item is. */
+export interface ItemOwner {
+  readonly lineageId: LineageId;
+  readonly owned: Owned;
 }
 
 const NONE = new Uint8Array(0);
@@ -32,6 +41,7 @@ export const nowhere: ItemRow = {
   pieces: 0,
   plainSize: undefined,
   named: NONE,
+  owner: undefined,
 };
 
 /** Whether a pack holds it, as far as the catalog knows. */
@@ -40,8 +50,8 @@ export function isHeld(row: ItemRow | undefined): row is ItemRow {
 }
 
 /** Whether nothing has to be said of an item that no pack holds. */
-export function isUnnamed({ plainSize, named }: ItemRow): boolean {
-  return plainSize === undefined && named.length === 0;
+export function isUnsaid({ plainSize, named, owner }: ItemRow): boolean {
+  return plainSize === undefined && named.length === 0 && owner === undefined;
 }
 
 /** The places in the order in which they are read: where all of a slab is, first. */
@@ -78,6 +88,13 @@ export function setBit(marks: Uint8Array, index: number): void {
 const kinds = [undefined, 'chunk', 'page', 'slab'] as const;
 const KIND_BITS = 3;
 const HAS_NAMED = 4;
+const HAS_OWNER = 8;
+const IS_REFERENCED = 16;
+
+function ownerBits(owner: ItemOwner | undefined): number {
+  if (owner === undefined) return 0;
+  return HAS_OWNER | (owner.owned === 'referenced' ? IS_REFERENCED : 0);
+}
 
 /** Marks behind their length: one of 256 pieces has 32 bytes of them. */
 function writeMarks(row: RowWriter, marks: Uint8Array | undefined): RowWriter {
@@ -85,10 +102,12 @@ function writeMarks(row: RowWriter, marks: Uint8Array | undefined): RowWriter {
 }
 
 /** The row's bytes; those of chunks and pages hold nothing of slabs. */
-export function encodeItemRow({ kind, places, pieces, plainSize, named }: ItemRow): Buffer {
+export function encodeItemRow(item: ItemRow): Buffer {
+  const { kind, places, pieces, plainSize, named, owner } = item;
   const row = new RowWriter();
-  row.u8(kinds.indexOf(kind) | (named.length > 0 ? HAS_NAMED : 0));
+  row.u8(kinds.indexOf(kind) | (named.length > 0 ? HAS_NAMED : 0) | ownerBits(owner));
   row.u32(plainSize === undefined ? 0 : plainSize + 1);
+  if (owner !== undefined) row.fixed(owner.lineageId);
   if (named.length > 0) writeMarks(row, named);
   if (kind === 'slab') row.u16(pieces);
   for (const { pack, offset, length, here } of places) {
@@ -103,6 +122,13 @@ export function decodeItemRow(row: RowReader): ItemRow {
   const head = row.u8();
   const kind = kinds[head & KIND_BITS];
   const size = row.u32();
+  const owner: ItemOwner | undefined =
+    (head & HAS_OWNER) === 0
+      ? undefined
+      : {
+          lineageId: asLineageId(row.fixed(ID_BYTES)),
+          owned: (head & IS_REFERENCED) === 0 ? 'uploaded' : 'referenced',
+        };
   const named = (head & HAS_NAMED) === 0 ? NONE : row.fixed(row.u8());
   const pieces = kind === 'slab' ? row.u16() : 0;
   const places: HeldPlace[] = [];
@@ -111,5 +137,6 @@ export function decodeItemRow(row: RowReader): ItemRow {
     const marks = kind === 'slab' ? row.fixed(row.u8()) : NONE;
     places.push({ ...place, here: marks.length === 0 ? undefined : marks });
   }
-  return { kind, places, pieces, plainSize: size === 0 ? undefined : size - 1, named };
+  const plainSize = size === 0 ? undefined : size - 1;
+  return { kind, places, pieces, plainSize, named, owner };
 }

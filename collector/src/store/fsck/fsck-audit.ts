@@ -18,15 +18,14 @@ import { rowsIn } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
-import { keys } from '../catalog/catalog-keys.ts';
 import { hasPiece, isHeld, slabIn } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { hex } from '../catalog/registry.ts';
-import { read } from '../catalog/row-codec.ts';
 import type { Finding, FindingCode } from '../fsck-finding.ts';
 import { precedesLoss } from '../vault/commit-gate.ts';
 import type { VaultCore } from '../vault/core.ts';
 import { admitEvent } from '../vault/events.ts';
+import { ownedBy } from '../vault/own-items.ts';
 import type { ReplayAudit } from '../vault/replay.ts';
 import { routeOf } from '../vault/route.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
@@ -174,13 +173,11 @@ export class LogAudit implements ReplayAudit {
     for (let at = 0; at < refs.length; at += REFS_AT_ONCE) {
       const some = refs.slice(at, at + REFS_AT_ONCE);
       const ids = some.map(({ id }) => id);
-      const owned = await core.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
       const rows = await core.items.rows(ids);
+      const owned = await ownedBy(core.catalog, lineageId, ids, rows);
       for (const [index, { id, isPage }] of some.entries()) {
-        const row = owned[index];
-        const isProved =
-          proved.has(idName(id)) || (row !== undefined && read.owned(row) === 'referenced');
-        if (isPage ? !isProved : row === undefined) unowned.push(id);
+        const isProved = proved.has(idName(id)) || owned[index] === 'referenced';
+        if (isPage ? !isProved : owned[index] === undefined) unowned.push(id);
         else if (!isHeld(rows[index])) this.missing.add(idName(id));
       }
     }

@@ -1,5 +1,6 @@
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import type { CatalogRow, CatalogStore } from '../catalog/catalog-store.ts';
+import { isUnsaid } from '../catalog/item-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 
 /**
@@ -59,7 +60,6 @@ async function* derivedRows(
     const row = read.item(value);
     const places = row.places.filter((place) => !lost.has(place.pack));
     const kind = places.length === 0 ? undefined : row.kind;
-    if (kind !== undefined || row.plainSize !== undefined)
-      yield [key, values.item({ ...row, kind, places })];
+    if (kind !== undefined || !isUnsaid(row)) yield [key, values.item({ ...row, kind, places })];
   }
 }

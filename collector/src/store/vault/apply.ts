@@ -40,6 +40,7 @@ import { itemRowOf } from './apply-items.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 import { FileVersions } from './file-versions.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
+import { own } from './own-items.ts';
 
 /*
  * How each kind of record of the history changes the catalog. The live store and a replay both come
@@ -58,11 +59,7 @@ export async function applyUploads(
   change: CatalogChange,
   { lineageId, ids }: StoredUploads,
 ): Promise<Effect> {
-  await change.prefetch(ids.map((id) => keys.owned(lineageId, id)));
-  for (const id of ids) {
-    const key = keys.owned(lineageId, id);
-    if ((await change.get(key)) === undefined) change.put(key, values.owned('uploaded'));
-  }
+  await own(change, lineageId, ids, 'uploaded');
   return IDLE;
 }
 
@@ -71,7 +68,7 @@ export async function applyReferences(
   change: CatalogChange,
   { lineageId, pages, chunks, plainSizes }: StoredReferences,
 ): Promise<Effect> {
-  for (const id of pages) change.put(keys.owned(lineageId, id), values.owned('referenced'));
+  await own(change, lineageId, pages, 'referenced');
   const sizes = chunks.map((id, at) => ({ id, plainSize: plainSizes[at] ?? 0 }));
   const uniqueBytes = await applyPlainSizes(change, sizes);
   const sums = await sumsOf(change);

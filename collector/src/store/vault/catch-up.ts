@@ -1,6 +1,6 @@
-import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { keys, ranges } from '../catalog/catalog-keys.ts';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
-import { isHeld, isUnnamed } from '../catalog/item-row.ts';
+import { isHeld, isUnsaid } from '../catalog/item-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { historyStart } from '../history/history-log.ts';
@@ -132,7 +132,7 @@ async function forgetPlaces(core: VaultCore): Promise<void> {
   let count = 0;
   for await (const [key, value] of core.catalog.scan(ranges.items)) {
     const row = read.item(value);
-    if (isUnnamed(row)) change.del(key);
+    if (isUnsaid(row)) change.del(key);
     else change.put(key, values.item({ ...row, kind: undefined, pieces: 0, places: [] }));
     count += 1;
     if (count % ROWS_AT_ONCE > 0) continue;
@@ -148,19 +148,13 @@ async function forgetPlaces(core: VaultCore): Promise<void> {
 
 /** Whether lineages own anything that no pack holds. */
 async function lookForLacking(core: VaultCore): Promise<void> {
-  let ids: Uint8Array[] = [];
-  const lacks = async (): Promise<boolean> => {
-    const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
-    ids = [];
-    return rows.some((row) => row === undefined || !isHeld(read.item(row)));
-  };
-  for await (const [key] of core.catalog.scan(ranges.owned)) {
-    ids.push(readKey.ownedId(key));
-    if (ids.length < ROWS_AT_ONCE || !(await lacks())) continue;
+  for await (const [, value] of core.catalog.scan(ranges.items)) {
+    const row = read.item(value);
+    if (row.owner === undefined || isHeld(row)) continue;
     core.items.setLacking(true);
     return;
   }
-  core.items.setLacking(await lacks());
+  core.items.setLacking(false);
 }
 
 async function flushWhenFull({ catalog }: VaultCore): Promise<void> {

@@ -10,6 +10,7 @@ import type { PackExtent, PackItem, PackStore } from '../packs/pack-store.ts';
 import { piecesIn } from '../packs/slab-pieces.ts';
 import { applyItems, itemRowOf } from './apply-items.ts';
 import type { Parts } from './core-load.ts';
+import { ownedBy } from './own-items.ts';
 
 /** Items that a lineage sends, before they are put. */
 interface SentItems {
@@ -106,42 +107,36 @@ export class HeldItems {
    * it was proved since: a page that is held may have lost it.
    */
   async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
-    const rows = await this.#catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
-    return this.#judged(lineageId, ids, rows, this.#lacking ? await this.rows(ids) : undefined);
+    const rows = await this.rows(ids);
+    const owned = await ownedBy(this.#catalog, lineageId, ids, rows);
+    return this.#judged(lineageId, ids, owned, this.#lacking ? rows : undefined);
   }
 
-  /** What is known of items that a lineage sends, in one question. */
+  /** What is known of items that a lineage sends. */
   async look(lineageId: LineageId, ids: readonly ChunkId[]): Promise<SentItems> {
-    const wanted = [
-      ...ids.map((id) => keys.item(id)),
-      ...ids.map((id) => keys.owned(lineageId, id)),
-    ];
-    const found = await this.#catalog.getMany([keys.itemSums, ...wanted]);
+    const itemKeys = ids.map((id) => keys.item(id));
+    const [sums, ...found] = await this.#catalog.getMany([keys.itemSums, ...itemKeys]);
     const change = new CatalogChange(this.#catalog);
-    for (const [at, id] of ids.entries()) change.know(keys.item(id), found[at + 1]);
-    change.know(keys.itemSums, found[0]);
-    const rows = found.slice(1, ids.length + 1);
-    return {
-      rows: rows.map((row) => (row === undefined ? undefined : read.item(row))),
-      change,
-      // Asked when all of them are held.
-      owned: () => this.#judged(lineageId, ids, found.slice(ids.length + 1), undefined),
-    };
+    change.know(keys.itemSums, sums);
+    for (const [at, key] of itemKeys.entries()) change.know(key, found[at]);
+    const rows = found.map((row) => (row === undefined ? undefined : read.item(row)));
+    const owned = await ownedBy(this.#catalog, lineageId, ids, rows);
+    // Asked when all of them are held.
+    return { rows, change, owned: () => this.#judged(lineageId, ids, owned, undefined) };
   }
 
   #judged(
     lineageId: LineageId,
     ids: readonly ChunkId[],
-    rows: readonly (Buffer | undefined)[],
+    owned: readonly (Owned | undefined)[],
     items: readonly (ItemRow | undefined)[] | undefined,
   ): (Owned | undefined)[] {
-    return rows.map((row, index) => {
+    return owned.map((one, index) => {
       const id = ids[index];
-      if (row === undefined || id === undefined || this.isDamaged(id)) return undefined;
+      if (one === undefined || id === undefined || this.isDamaged(id)) return undefined;
       if (items !== undefined && !isHeld(items[index])) return undefined;
-      const owned = read.owned(row);
-      if (owned !== 'referenced' || !this.#isAnyGone) return owned;
-      return this.#provedSince.has(ownedName(lineageId, id)) ? owned : 'uploaded';
+      if (one !== 'referenced' || !this.#isAnyGone) return one;
+      return this.#provedSince.has(ownedName(lineageId, id)) ? one : 'uploaded';
     });
   }
 
