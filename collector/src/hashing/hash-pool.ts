@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import {
   type Hashed,
   type Hasher,
+  type HashRun,
   hashHere,
-  type Run,
   type Span,
 } from '@aliquot/shared/hashing/hasher';
 import { ThreadPool } from '@aliquot/shared/threads/thread-pool';
@@ -48,7 +48,7 @@ export class HashPool implements Hasher {
   }
 
   /** As `hash`; one thread is given all of them. */
-  async hashMany(runs: readonly Run[]): Promise<readonly Hashed[]> {
+  async hashMany(runs: readonly HashRun[]): Promise<readonly Hashed[]> {
     const away = runs.flatMap((run) => ownBuffer(run) ?? []);
     if (away.length === 0) return runs.map(({ bytes, spans }) => hashHere(bytes, spans));
     const buffers = away.map(({ buffer }) => buffer);
@@ -76,7 +76,9 @@ export class HashPool implements Hasher {
 }
 
 /** The buffer of a run, if it is to be handed over. */
-function ownBuffer(run: Run): { readonly run: Run; readonly buffer: ArrayBuffer } | undefined {
+function ownBuffer(
+  run: HashRun,
+): { readonly run: HashRun; readonly buffer: ArrayBuffer } | undefined {
   const { buffer, byteLength } = run.bytes;
   const isOwn =
     buffer instanceof ArrayBuffer && buffer.byteLength - byteLength <= MOST_BESIDE_BYTES;
@@ -88,7 +90,7 @@ function placeOf({ byteOffset, byteLength }: Uint8Array) {
   return { offset: byteOffset, length: byteLength };
 }
 
-function spansIn({ bytes, spans }: Run): Uint32Array {
+function spansIn({ bytes, spans }: HashRun): Uint32Array {
   const places = new Uint32Array(spans.length * 2);
   for (const [index, { offset, length }] of spans.entries())
     places.set([bytes.byteOffset + offset, length], index * 2);

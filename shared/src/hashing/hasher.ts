@@ -22,11 +22,11 @@ export interface Hashed {
 export interface Hasher {
   hash(bytes: Uint8Array, spans: readonly Span[]): Promise<Hashed>;
   /** The same of several runs, which another thread is given in one message. */
-  hashMany(runs: readonly Run[]): Promise<readonly Hashed[]>;
+  hashMany(runs: readonly HashRun[]): Promise<readonly Hashed[]>;
 }
 
 /** Bytes, and what of them is to be hashed. */
-export interface Run {
+export interface HashRun {
   readonly bytes: Uint8Array;
   readonly spans: readonly Span[];
 }

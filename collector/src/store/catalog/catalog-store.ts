@@ -1,8 +1,8 @@
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import type { Range } from './catalog-keys.ts';
 
-/** Changes that may gather in memory before they are written: about 10 MB. */
-export const FLUSH_CHANGES = 40_000;
+/** Changes that may gather in memory before they are written: some 2 MB, of four large commits. */
+export const FLUSH_CHANGES = 16_384;
 
 /** A key and its value. */
 export type CatalogRow = readonly [key: Buffer, value: Buffer];
