@@ -1,5 +1,6 @@
 import type { Completion, ResultEvidence, ResultGrade } from '@aliquot/proto';
 import { here } from '@aliquot/shared/settings/where';
+import type { Capture, QueueIntake } from '../queue/intake/intake.ts';
 import { SeenMembers } from '../queue/intake/results.ts';
 import type { Queue } from '../queue/queue.ts';
 import {
@@ -95,7 +96,9 @@ export class FolderUnits {
 }
 
 /** What rows of results need of the queue. */
-export type ResultQueue = Pick<Queue, 'results' | 'sync'>;
+export type ResultQueue = Pick<Queue, 'results' | 'sync'> & {
+  readonly intake: Pick<QueueIntake, 'capture'>;
+};
 
 interface Judged {
   readonly seen: string;
@@ -116,6 +119,8 @@ export class ResultLook {
   /** Results of which something could not be seen or captured. */
   readonly #lacking = new Set<BytePath>();
   readonly #captured = new Set<BytePath>();
+  /** While a row is to come, a commit of its members waits for it. */
+  #coming: Capture | undefined;
 
   private constructor(
     queue: ResultQueue,
@@ -167,8 +172,9 @@ export class ResultLook {
   /** A result is captured at the end of the look, as this was seen of it. */
   judged(folder: BytePath, seen: string, completion: Completion): void {
     // Whoever looked at a part of it, first or once more, cannot say anything of the whole.
-    if (isWithin(folder, this.#at) && !this.#judged.has(folder))
-      this.#judged.set(folder, { seen, completion });
+    if (!isWithin(folder, this.#at) || this.#judged.has(folder)) return;
+    this.#judged.set(folder, { seen, completion });
+    this.#coming ??= this.#queue.intake.capture();
   }
 
   /**
@@ -194,9 +200,17 @@ export class ResultLook {
       });
       if (differs && this.#captured.has(folder)) again.push(folder);
     }
-    if (this.#judged.size > 0) await this.#queue.sync();
-    this.#judged.clear();
+    const wrote = this.#judged.size > 0;
+    this.end();
+    if (wrote) await this.#queue.sync();
     return again;
+  }
+
+  /** No row is to come any more: after `write`, or instead of it. */
+  end(): void {
+    this.#judged.clear();
+    this.#coming?.abort();
+    this.#coming = undefined;
   }
 }
 

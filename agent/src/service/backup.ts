@@ -297,7 +297,8 @@ async function captureAll(
         vanished.clear();
         for (const path of moved) await capture(look(path));
       }
-      if (!signal.aborted) await folders.write(clock.nowMs());
+      if (signal.aborted) folders.end();
+      else await folders.write(clock.nowMs());
       for (const path of vanished) await named(path, changingProblem(LOOKS_AGAIN), true);
       vanished.clear();
       // What is missing stays named, also for later questions: even if all that is known is safe,
@@ -306,6 +307,7 @@ async function captureAll(
       else await sweep.finish();
     }
   } finally {
+    results?.end();
     await ahead?.end();
   }
   await queue.sync();

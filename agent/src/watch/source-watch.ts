@@ -241,11 +241,12 @@ export class SourceWatch {
     const look = { ...this.#lookAt(at), ...(at === this.source.root ? whole : {}) };
     try {
       await capturer.run(settled(unlessStopped(scan(look), signal), parts), signal);
+      const again = signal.aborted ? [] : await results.write(clock.nowMs());
+      for (const folder of again) this.touch(folder);
     } finally {
+      results.end();
       this.#ready.clear();
     }
-    if (!signal.aborted)
-      for (const folder of await results.write(clock.nowMs())) this.touch(folder);
     // After the run: a version that was captured as it is ended the problem of its path.
     for (const [path, sinceMs] of unsettled)
       if (problems.codeOf(path) === undefined)
