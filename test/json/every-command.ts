@@ -132,8 +132,13 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
     printed.push({ command: 'aliquot-agent run', line: await service.event('running') });
     await pc('status', agent);
     await pc('status', agent, [join(tree, 'run-014.csv'), tree, '/nothing/here']);
-    await pc('versions', agent, [join(tree, 'run-014.csv')]);
-    await pc('restore', agent, [join(tree, 'run-014.csv'), join(tree, 'link')]);
+    await pc('status', agent, [join(tree, 'run.D')]);
+    await pc('versions', agent, [join(tree, 'run-014.csv'), join(tree, 'run.D')]);
+    await pc(
+      'restore',
+      agent,
+      ['run-014.csv', 'run.D', 'link'].map((name) => join(tree, name)),
+    );
     const key = inside('maria.key');
     await here('operator add', ['maria', '--kit', world.kit, '--out', key]);
     await here('operator show', ['--by', key]);
@@ -162,6 +167,11 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await central('agents', ['--problems']);
   await central('ls', ['--agent', 'pc']);
   await central('versions', ['--agent', 'pc', '--path', join(tree, 'run-014.csv')]);
+  const result = join(tree, 'run.D');
+  await central('ls', ['--agent', 'pc', '--results']);
+  await central('versions', ['--agent', 'pc', '--path', result]);
+  const whole = [...kit, '--agent', 'pc', '--result', result];
+  await central('restore', [...whole, '--to', inside('whole')]);
   await central('find', ['*']);
   await central('diff', ['--agent', 'pc', '--from', '2020-01-01', '--to', 'latest']);
   await central('restore', [...kit, '--agent', 'pc', '--to', inside('back')]);

@@ -73,6 +73,18 @@ test('a folder result is one result, and queued as long as one member is', async
   expect(await statesOf(files)).toEqual(['safe /r.D! 1', 'queued /r.D 2', 'safe /z 1']);
 });
 
+test.runIf(posixOnly('its paths are those of POSIX'))(
+  'P6: a folder result names the member that is not protected',
+  async () => {
+    const files = [file('/r.D/x', { resultPathLength: 4 })];
+    const sources = { problems: [problem('/r.D/sub/y')], settling: [], capturing: [] };
+    const [result] = await collect(
+      results(stream(files), { ...sources, standing: async () => whole }),
+    );
+    expect(result).toMatchObject({ state: 'problem', problem: { message: 'sub/y: locked' } });
+  },
+);
+
 test('P6: a folder of which members came after its row, or are missing, is never safe', async () => {
   const inside = (state: 'safe' | 'queued') => ({ resultPathLength: 4, state });
   const rows = {

@@ -1,3 +1,4 @@
+import { pathText } from '@aliquot/shared/cli/format';
 import { resultPath } from '../capture/scan.ts';
 import type { FolderStanding } from '../queue/intake/results.ts';
 import type { FileProblem, KnownFile } from '../queue/ledger/ledger.ts';
@@ -100,7 +101,8 @@ export async function* results(
     const captured = standing?.isOwed === true ? 'open' : isSafe ? 'safe' : 'queued';
     const state = stateOf(trouble, inTheMaking) ?? captured;
     const { files, bytes, capturedAtMs } = result;
-    return { path, state, files, bytes, capturedAtMs, problem: trouble, standing };
+    const problem = trouble && ofMember(trouble, path);
+    return { path, state, files, bytes, capturedAtMs, problem, standing };
   };
 
   for await (const file of known) {
@@ -145,6 +147,17 @@ export async function* results(
       ...{ path, state, files: 0, bytes: 0 },
       ...{ capturedAtMs: undefined, problem: undefined, standing: undefined },
     };
+}
+
+/** The problem of a folder result says which member has it. */
+function ofMember(
+  problem: FileProblem & { readonly at: BytePath },
+  folder: BytePath,
+): NonNullable<Result['problem']> {
+  const { code, message, sinceMs, at } = problem;
+  if (at === folder) return { code, message, sinceMs };
+  const member = pathText(pathBytes(at.slice(folder.length + 1)));
+  return { code, message: `${member}: ${message}`, sinceMs };
 }
 
 /** How folders stand in a queue. */

@@ -10,6 +10,7 @@ import type { VaultClient } from './client/vault-client.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { versionsOfResult } from './one-result.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { asRecorded } from './paths.ts';
 import type { UnopenedList } from './unopened.ts';
 import { certifiedAgent, openResultVersions, openVersions } from './verified.ts';
 import { demandContinuation } from './witness.ts';
@@ -74,7 +75,7 @@ function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
     results: ({ agentId }, atMs) =>
       rowsOf<ResultLine>(vault.reading.resultNames({ agentId, atMs }), unopened),
     async *resultVersions({ agentId }, path) {
-      for (const versionsOf of pathCandidates(path))
+      for (const versionsOf of pathCandidates(asRecorded(path)))
         yield* rowsOf<ResultLine>(vault.reading.resultNames({ agentId, versionsOf }), unopened);
     },
   };

@@ -5,6 +5,7 @@ import { pathKeyFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import { isNamedBy, parseVersionId } from '../api/version-id.ts';
 import type { OpenVault } from './open-vault.ts';
+import { asRecorded } from './paths.ts';
 import {
   type CertifiedAgent,
   openResultVersions,
@@ -22,7 +23,7 @@ export async function* versionsOfResult(
   watch: VersionWatch,
 ): AsyncGenerator<VerifiedResult> {
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
-  for (const candidate of pathCandidates(path)) {
+  for (const candidate of pathCandidates(asRecorded(path))) {
     const resultId = resultIdFor(pathKey, candidate);
     const records = vault.reading.resultVersions(branchId, resultId);
     for await (const result of openResultVersions(records, kit, collector, agent, watch)) {

@@ -2,7 +2,7 @@ import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { describe, expect, it } from 'vitest';
 import { toBase64 } from '../api/base64.ts';
 import type { NameRow } from '../api/messages.ts';
-import { mtimeMs, pathJson, pathOf } from './paths.ts';
+import { asRecorded, mtimeMs, pathJson, pathOf } from './paths.ts';
 
 const row = (fields: Partial<NameRow>): NameRow => ({
   agent: 'a',
@@ -24,6 +24,18 @@ const row = (fields: Partial<NameRow>): NameRow => ({
 });
 
 describe('paths on the command line', () => {
+  it.each([
+    ['/data/run.D', '/data/run.D'],
+    ['/data/run.D/', '/data/run.D'],
+    ['/data/odd\\', '/data/odd\\'],
+    ['/', '/'],
+    ['C:/Data/run.D/', 'C:\\Data\\run.D'],
+    ['C:\\', 'C:\\'],
+    ['\\\\srv\\share\\run.D\\', '\\\\srv\\share\\run.D'],
+  ])('mean a folder as its PC recorded it: %s', (typed, recorded) => {
+    expect(asRecorded(typed)).toBe(recorded);
+  });
+
   it('mean their UTF-8 bytes', () => {
     expect(pathCandidates('/data/ü').map(toBase64)).toEqual([toBase64(Buffer.from('/data/ü'))]);
   });

@@ -34,3 +34,12 @@ export function nameOf(row: NamedPath): { path: string; platform: Platform } {
 export function pathOf(row: NamedPath): string {
   return pathText(fromBase64(row.path));
 }
+
+/**
+ * A path that was typed, as PCs record it: lists end folders with a slash, and on Windows `/` is `\`.
+ */
+export function asRecorded(path: string): string {
+  const isWindows = /^(?:[A-Za-z]:[\\/]|\\\\)/.test(path);
+  const spelled = isWindows ? path.replaceAll('/', '\\') : path;
+  return spelled.replace(isWindows ? /(?<=.)(?<!:)\\+$/ : /(?<=.)\/+$/, '');
+}

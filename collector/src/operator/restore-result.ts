@@ -58,11 +58,12 @@ export async function restoreResult(
   }
   const { row, line } = result;
   const path = printable(pathText(result.list.path));
-  const instead = `\`aliquot versions --agent ${agent.name} --path '${path}'\` lists its versions for --version, and --path '${path}' instead of --result gives back what there is`;
+  const instead =
+    '`aliquot versions` lists its versions, for --version; --path instead of --result gives back what there is';
   if (isDeleted(line))
     throw new CommandError(
       'COMMAND_NO_SUCH_FILE',
-      `${path} was deleted, as captured ${formatTime(line.versionTimeMs)}; \`aliquot versions --agent ${agent.name} --path '${path}'\` lists what it was before, for --version`,
+      `${path} was deleted, as captured ${formatTime(line.versionTimeMs)}; \`aliquot versions\` lists what it was before, for --version`,
     );
   if (row.progress === 'open')
     throw new CommandError(
