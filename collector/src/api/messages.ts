@@ -258,6 +258,8 @@ const resultLine = z.object({
   kind: z.literal('result'),
   size: count,
   members: count,
+  /** Of these: not there at that time. 0 where only the row is told. */
+  missing: count,
   progress: z.enum(['open', 'closed']),
   grade: z.enum(['proven', 'ended', 'assumed', 'interrupted']),
   membersRoot: z.string().regex(/^[0-9a-f]{64}$/),

@@ -1,6 +1,6 @@
 import { decodeReceiptBody, type StateRecord } from '@aliquot/proto';
 import { type NamedResult, openResults, type Unopened } from '@aliquot/shared/commit/open-names';
-import { readCommit } from '@aliquot/shared/commit/rows';
+import { type CommitRows, readCommit } from '@aliquot/shared/commit/rows';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from './base64.ts';
@@ -19,7 +19,7 @@ export function resultLineOf(
     path: toBase64(list.path),
     platform: list.platform,
     kind: 'result',
-    ...{ size, progress, grade, members, capturedAtMs },
+    ...{ size, progress, grade, members, missing: 0, capturedAtMs },
     membersRoot: hex(membersRoot),
     resultId: hex(resultId),
     class: row.class,
@@ -51,5 +51,35 @@ export async function* openResultRows(
       yield resultLineOf(named, { ...place, slot, versionTimeMs });
     for (const what of unopened)
       yield { unopened: unopenedCommit(what, { ...place, sequence: commit.header.sequence }) };
+  }
+}
+
+/**
+ * How many members of each result are there, and how new they are, by what stands in clear. A
+ * listing holds its rows against them, so that none is shown as whole that is not so yet, or not any
+ * more. Memory: some 150 bytes a result.
+ */
+export class MemberTallies {
+  readonly #tallies = new Map<string, { count: number; newestMs: number }>();
+
+  /** Counts live versions of a commit. @throws FormatError */
+  add(rows: CommitRows, { live, versionTimesMs }: Pick<StateRecord, 'live' | 'versionTimesMs'>) {
+    for (const [index, slot] of live.entries()) {
+      const of = rows.entry(slot)?.resultId;
+      if (of === undefined) continue;
+      const id = hex(of);
+      const tally = this.#tallies.get(id) ?? { count: 0, newestMs: 0 };
+      this.#tallies.set(id, tally);
+      tally.count += 1;
+      tally.newestMs = Math.max(tally.newestMs, versionTimesMs[index] ?? 0);
+    }
+  }
+
+  /** A line as it stands: open where members are missing, or came after its row. */
+  told(line: ResultLine): ResultLine {
+    const { count, newestMs } = this.#tallies.get(line.resultId) ?? { count: 0, newestMs: 0 };
+    const missing = Math.max(0, line.members - count);
+    const isWhole = missing === 0 && count === line.members && newestMs <= line.versionTimeMs;
+    return { ...line, missing, progress: isWhole ? line.progress : 'open' };
   }
 }

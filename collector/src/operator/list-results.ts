@@ -1,5 +1,6 @@
 import {
   formatBytes,
+  formatCount,
   formatCounted,
   formatRow,
   formatTime,
@@ -75,6 +76,7 @@ function resultJson(row: ResultLine): object {
     state: progress,
     grade,
     members,
+    ...(row.missing > 0 ? { missing: row.missing } : {}),
     size,
     version,
     time: instantText(row.versionTimeMs),
@@ -105,6 +107,7 @@ function factsOf(row: ResultLine): string[] {
     formatBytes(row.size).padStart(8),
     formatCounted(row.members, 'member').padStart(13),
     `${row.progress}, ${row.grade}`.padEnd(19),
+    ...(row.missing > 0 ? [`${formatCount(row.missing)} MISSING`] : []),
     row.version.padEnd(18),
   ];
 }

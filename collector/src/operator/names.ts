@@ -3,6 +3,7 @@ import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { NameRow, ResultLine, UnopenedCommit } from '../api/messages.ts';
+import { MemberTallies } from '../api/result-rows.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
 import { CollectorClient } from './client/collector-client.ts';
@@ -12,7 +13,7 @@ import { versionsOfResult } from './one-result.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { asRecorded } from './paths.ts';
 import type { UnopenedList } from './unopened.ts';
-import { certifiedAgent, openResultVersions, openVersions } from './verified.ts';
+import { certifiedAgent, openResultVersions, openVersions, verifyRecord } from './verified.ts';
 import { demandContinuation } from './witness.ts';
 
 /**
@@ -27,7 +28,10 @@ export interface NameSource {
   versions(agent: AgentView, path: string): AsyncIterable<NameRow>;
   /** Every kept version of every file, newest commit first, "gone" included. */
   everyVersion(agent: AgentView): AsyncIterable<NameRow>;
-  /** The results of an agent as they stood at a time (undefined: now). */
+  /**
+   * The results of an agent as they stood at a time (undefined: now): open where members are missing
+   * or newer than the row.
+   */
   results(agent: AgentView, atMs: number | undefined): AsyncIterable<ResultLine>;
   /** Every version of the result with this root, oldest first. */
   resultVersions(agent: AgentView, path: string): AsyncIterable<ResultLine>;
@@ -128,6 +132,9 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
     },
     async *results(agent, atMs) {
       const certified = certifiedAgent(kit, agent);
+      const tallies = new MemberTallies();
+      for await (const record of vault.reading.state(agent.agentId, atMs))
+        tallies.add(verifyRecord(record, kit, collector, certified, unopened).commit.rows, record);
       const records = vault.reading.results(agent.agentId, atMs);
       for await (const { line } of openResultVersions(records, kit, collector, certified, unopened))
         yield line;

@@ -315,6 +315,27 @@ describe('a result that is not whole', () => {
     await nothingIn(to);
   });
 
+  it('P6: of which members came after its row is listed as open until the next row', async () => {
+    const pc = await pcOf('lab', 'pc-later');
+    await pc.backUp(first, true, [pc.resultOf(ROOT, first, at(1))]);
+    const states = async () => {
+      const agent = ['--agent', 'pc-later', '--json', '--vault', 'lab'];
+      const { lines } = await aliquot(['ls', '--results', ...agent], { url, token });
+      return lines.map(({ state, members }) => [state, members]);
+    };
+    expect(await states()).toEqual([['closed', 4]]);
+    await pc.backUp(third);
+    expect(await states()).toEqual([['open', 4]]);
+    await pc.backUp([
+      { path: `${ROOT}/a.txt`, result: ROOT, ...at(4) },
+      { path: `${ROOT}/c.txt`, result: ROOT, ...at(4) },
+    ]);
+    expect(await states()).toEqual([['open', 4]]);
+    await pc.backUp([...members({ 'a.txt': 'a' }, 0), ...third]);
+    await pc.backUp([], true, [pc.resultOf(ROOT, [...first, ...third], at(5))]);
+    expect(await states()).toEqual([['closed', 5]]);
+  });
+
   it('that was deleted is listed no more, and has a version that says so', async () => {
     const pc = await pcOf('lab', 'pc-deleted');
     await pc.backUp(first, true, [pc.resultOf(ROOT, first, at(1))]);

@@ -7,7 +7,7 @@ import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import { fromBase64 } from '../api/base64.ts';
 import type { ResultRecord } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import { openResultRows } from '../api/result-rows.ts';
+import { MemberTallies, openResultRows } from '../api/result-rows.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { type BranchOf, branchOf } from './forks.ts';
 
@@ -69,7 +69,7 @@ function membersAmong(record: StateRecord, resultId: ResultId): StateRecord | un
 }
 
 /**
- * Results with their names, opened with the catalog key; with a path every version of the one that
+ * Results with their names, opened with the catalog key, as they stand; with a path every version of the one that
  * has this root, oldest first. Its id follows from the path only with the lineage's path key, so it
  * is looked for by opening names; when it is nowhere, the answer is what did not open.
  */
@@ -79,9 +79,13 @@ export async function* namedResults(
   catalogKey: BoxKey,
   { atMs, path }: { readonly atMs: number | undefined; readonly path: Uint8Array | undefined },
 ): AsyncGenerator<ResultRecord> {
+  const tallies = new MemberTallies();
+  if (path === undefined)
+    for await (const record of vault.reading.state(branchId, atMs))
+      tallies.add(readCommit(record.commit).rows, record);
   const results = openResultRows(vault.reading.results(branchId, atMs), name, catalogKey);
   if (path === undefined) {
-    yield* results;
+    for await (const record of results) yield 'unopened' in record ? record : tallies.told(record);
     return;
   }
   const wanted = pathIdentity(path);
