@@ -22,7 +22,13 @@ import {
   type HistoryRecord,
   historyStart,
 } from './history-log.ts';
-import { brokenHistory, checkSequence, orCorrupt, replayFiles } from './history-scan.ts';
+import {
+  brokenHistory,
+  checkOwners,
+  checkSequence,
+  orCorrupt,
+  replayFiles,
+} from './history-scan.ts';
 
 export interface DiskHistoryPorts {
   readonly files: FilePort;
@@ -77,6 +83,7 @@ export class DiskHistory implements HistoryLog {
     });
     history = new DiskHistory(log, log);
     try {
+      await checkOwners(log);
       checkSequence(log, durable);
       await orCorrupt(() => writing(log, () => history.#resume(log, durable, discard)));
       return history;

@@ -39,6 +39,20 @@ export async function orCorrupt<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * Throws `STORE_CORRUPT` for a file that is another's, or was renamed or doubled: its first bytes
+ * tell more than the gap that it left, or than its size.
+ */
+export async function checkOwners(files: HistoryReader): Promise<void> {
+  for (const { number } of files.files())
+    try {
+      await files.codecOf(number);
+    } catch (error) {
+      // Of a header that rotted, or that a crash took, is told where its records are read.
+      if (!(error instanceof StoreError) || error.code === 'STORE_CORRUPT') throw error;
+    }
+}
+
 /** Throws `STORE_CORRUPT` unless the files are all there, up to what was durable. */
 export function checkSequence(files: HistoryReader, durable: HistoryPoint): void {
   const missing = missingFile(files);
