@@ -45,9 +45,8 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   const output = outputOf(context, options);
   const share = parseShare(options.sample);
   const threads = new FileThreads();
-  threads.start();
   try {
-    const open = await openVault(context, options);
+    const open = await openVault(context, options, () => threads.start());
     await checkVault(context, options, { open, threads, share, output });
   } finally {
     await threads.close();

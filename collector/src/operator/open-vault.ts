@@ -15,12 +15,18 @@ export interface OpenVault {
   readonly collector: CollectorCertificateBody;
 }
 
-/** The vault, whose log must continue what this operator has seen of it. */
+/**
+ * The vault, whose log must continue what this operator has seen of it.
+ *
+ * @param whenKitIsOpen What takes memory of its own begins here, while the collector is asked: to
+ * open a kit takes 128 MiB by design, which have been given back then.
+ */
 export async function openVault(
   context: CommandContext,
   options: CollectorOptions & KitOptions,
+  whenKitIsOpen?: () => void,
 ): Promise<OpenVault> {
-  const open = await openUnwitnessed(context, options);
+  const open = await openUnwitnessed(context, options, whenKitIsOpen);
   await demandContinuation(context, open.vault);
   return open;
 }
@@ -44,12 +50,14 @@ export async function provedVault(
 export async function openUnwitnessed(
   context: CommandContext,
   options: CollectorOptions & KitOptions,
+  whenKitIsOpen?: () => void,
 ): Promise<OpenVault> {
   const endpoint = await endpointOf(context, options);
   // Asked while the kit is opened, which takes half a second by design.
   const connecting = CollectorClient.connect(endpoint);
   connecting.catch(() => undefined);
   const kit = await openKitFile(context, options);
+  whenKitIsOpen?.();
   const vault = (await connecting).vault({ vaultId: kit.descriptor.vaultId });
   return { kit, vault, collector: vault.certificate(kit.authority.publicKey) };
 }

@@ -70,9 +70,8 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
     throw new UsageError('USAGE_INVALID', says);
   }
   const threads = new FileThreads();
-  threads.start();
   try {
-    const open = await openVault(context, options);
+    const open = await openVault(context, options, () => threads.start());
     const { result: root, version, to } = options;
     if (root === undefined)
       await restoreFrom(context, options, { open, threads, atMs, paths, output });

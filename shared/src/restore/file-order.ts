@@ -110,17 +110,17 @@ function pack(bytes: Uint8Array, view: DataView, from: number, file: PlacedFile)
 /** Takes one part after the other. */
 class Reader {
   at: number;
-  readonly #buffer: ArrayBuffer;
+  readonly #whole: Buffer;
 
   constructor(buffer: ArrayBuffer, at: number) {
-    this.#buffer = buffer;
+    this.#whole = Buffer.from(buffer);
     this.at = at;
   }
 
   take(length: number): Buffer {
-    const part = Buffer.from(this.#buffer, this.at, length);
+    const from = this.at;
     this.at += length;
-    return part;
+    return this.#whole.subarray(from, this.at);
   }
 }
 
@@ -131,7 +131,9 @@ function unpack(reader: Reader, view: DataView): PlacedFile {
   const path = reader.take(number(at.pathBytes));
   const sha256 = reader.take(view.getUint8(from + at.sha256Bytes));
   const final = reader.take(number(at.finalBytes));
-  const partPath = reader.take(number(at.partBytes));
+  const partBytes = number(at.partBytes);
+  const size = view.getFloat64(from + at.partSize);
+  const part = partBytes === 0 ? undefined : { path: reader.take(partBytes), size };
   const refs: Ref[] = [];
   for (let left = number(at.refs); left > 0; left -= 1) {
     const plainSize = view.getFloat64(reader.at);
@@ -154,12 +156,6 @@ function unpack(reader: Reader, view: DataView): PlacedFile {
     },
     content: { depth: view.getUint8(from + at.depth), piece: number(at.piece), refs },
     keys,
-    placed: {
-      final,
-      part:
-        partPath.length === 0
-          ? undefined
-          : { path: partPath, size: view.getFloat64(from + at.partSize) },
-    },
+    placed: { final, part },
   };
 }

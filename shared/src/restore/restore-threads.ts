@@ -43,10 +43,7 @@ export class RestoreThreads<Begin> {
     this.#count = count;
   }
 
-  /**
-   * Starts the threads now: before a kit is opened, which leaves the other cores idle for half a
-   * second.
-   */
+  /** Starts the threads now: beside what comes before the first file. */
   start(): void {
     while (this.#threads.length < this.#count) this.#threads.push(this.#start());
   }
@@ -61,6 +58,7 @@ export class RestoreThreads<Begin> {
   }
 
   async close(): Promise<void> {
+    for (const thread of this.#threads) thread.onDeath = () => undefined;
     await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
   }
 
@@ -75,6 +73,10 @@ export class RestoreThreads<Begin> {
     const thread: Thread = { worker, onMessage: () => undefined, onDeath: nobody };
     worker.on('message', (message: FromThread) => thread.onMessage(message));
     worker.on('error', (error) => thread.onDeath(error));
+    // Behind an error, too: then it says nothing new.
+    worker.on('exit', (code) =>
+      thread.onDeath(new Error(`a thread of the restore ended by itself, with ${code}`)),
+    );
     return thread;
   }
 }

@@ -19,7 +19,7 @@ import { encode } from '../content/codec.ts';
 import { itemHeader } from '../content/seal.ts';
 import { hex } from '../crypto/bytes.ts';
 import { aeadSeal, hmacSha256, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
-import { nodeFiles } from '../durable/file-port.ts';
+import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import { systemRandom } from '../ports.ts';
 import type { FetchedItem } from './arrivals.ts';
 import type { RestoreItem } from './placing.ts';
@@ -71,6 +71,8 @@ let root: string;
 let pid = 100;
 /** How many items the last restore asked for and got. */
 let fetched = 0;
+/** How many bytes it wrote. */
+let written = 0;
 
 /** Restores a file in a process of its own, which dies when it is cut. */
 async function restore(
@@ -79,8 +81,21 @@ async function restore(
 ): Promise<unknown> {
   pid += 1;
   const run = { place: '0123abcd', pid, isAlive: (other: number) => other === pid };
-  const writer = await RestoreWriter.open({ port: nodeFiles, random: systemRandom, root, run });
-  fetched = 0;
+  const port: FilePort = {
+    ...nodeFiles,
+    open: async (path, mode, permissions) => {
+      const file = await nodeFiles.open(path, mode, permissions);
+      const write = file.write.bind(file);
+      return Object.assign(file, {
+        write: (bytes: Uint8Array, position: number) => {
+          written += bytes.length;
+          return write(bytes, position);
+        },
+      });
+    },
+  };
+  const writer = await RestoreWriter.open({ port, random: systemRandom, root, run });
+  [fetched, written] = [0, 0];
   const failures: string[] = [];
   const fetchItems = async function* (ids: readonly ChunkId[]): AsyncGenerator<FetchedItem> {
     for (const id of ids) {
@@ -116,6 +131,14 @@ it('P2: a restore that was cut goes on inside of a large file, and asks for what
   expect(fetched).toBeLessThanOrEqual(CHUNKS - 12);
   expect(readFileSync(join(root, 'x')).equals(file.plain)).toBe(true);
   expect(readdirSync(root)).toEqual(['x']);
+});
+
+it('P2 D3: it writes again what it goes on with, because a flush of that may have failed', async () => {
+  const file = makeFile('/x');
+  expect(await restore(file, 12)).toBe('cut');
+  expect(await restore(file)).toMatchObject(whole);
+  expect(fetched).toBeLessThan(CHUNKS);
+  expect(written).toBe(file.plain.length);
 });
 
 it('P2: it goes on with what was written only as far as whole chunks go', async () => {

@@ -115,7 +115,11 @@ export class PartFile implements FileSink {
     await this.#file.close().catch(endWith);
   }
 
-  /** Takes over the first bytes of what is in the file: reads them back, and drops what follows. */
+  /**
+   * Takes over the first bytes of what is in the file: reads them back, and drops what follows. They
+   * are written again: the system may have taken the pages of a flush that failed for clean, and no
+   * later one would bring them to the disk (D3).
+   */
   async goOn(from: number): Promise<void> {
     try {
       while (this.size < from) {
@@ -127,6 +131,7 @@ export class PartFile implements FileSink {
         // Nothing more is there: the whole will not prove.
         if (bytes.length === 0) break;
         this.#hash.update(bytes);
+        if (!isZeros(bytes)) await writeFully(this.#file, bytes, this.size);
         this.size += bytes.length;
       }
       await this.#file.truncate(this.size);
