@@ -18,7 +18,7 @@ export interface CaptureKeys {
  * Room of one window: two chunks of the largest size, so that a carried-over piece never fills it.
  * Two windows are alive.
  */
-const WINDOW_BYTES = 4 << 20;
+const WINDOW_BYTES = 2 << 20;
 /** A file is started in the next window rather than in the last bytes of this one. */
 export const START_ROOM = 64 << 10;
 const WINDOW_CHUNKS = 512;

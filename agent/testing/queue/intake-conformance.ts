@@ -1,6 +1,8 @@
+import { asChunkId } from '@aliquot/proto';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { expect, test } from 'vitest';
 import type { Queue } from '../../src/queue/queue.ts';
-import { drainAll, put, sample } from './support.ts';
+import { drainAll, noise, put, sample } from './support.ts';
 
 /** What every `QueueIntake` must do, as tests. */
 export function intakeConformance(current: () => Queue, reopen: () => Promise<void>): void {
@@ -35,6 +37,28 @@ export function intakeConformance(current: () => Queue, reopen: () => Promise<vo
     await put(current(), file);
     await current().sync();
     expect(current().intake.pending()).toMatchObject({ entries: 2, bytes });
+  });
+
+  test('of many items that are put with one call each is there once, after opening again too', async () => {
+    const items = Array.from({ length: 30 }, (_, n) => {
+      const sealed = noise(`item ${n}`, n === 7 ? 20 : 90_000);
+      return { id: asChunkId(sha256(sealed)), kind: 'chunk' as const, sealed };
+    });
+    const [first, second, ...others] = items;
+    if (first === undefined || second === undefined) throw new Error('no items');
+    const capture = current().intake.capture();
+    await capture.putItems([first]);
+    await capture.putItems([first, second, second, ...others, first]);
+    const file = sample('/data/one');
+    await capture.putVersion(file.draft, file.known);
+    await current().sync();
+    const { bytes } = current().intake.pending();
+    expect(bytes).toBe(items.reduce((sum, { sealed }) => sum + sealed.length, 0));
+    await reopen();
+    for (const { id, sealed } of items) {
+      const item = await current().items.readItem(id);
+      expect(item && Buffer.compare(item.sealed, sealed)).toBe(0);
+    }
   });
 
   test('an item whose id is not the hash of its bytes is refused', async () => {

@@ -41,7 +41,7 @@ test('from two mebibytes on somebody is told, and may take what is oldest', () =
 
 test('what is kept is bounded: the oldest items and drafts go first', () => {
   const recent = new Recent();
-  const many = items(6, 3_500_000);
+  const many = items(6, 1_750_000);
   for (const item of many) recent.putItem(item);
   expect(many.map((item) => recent.takeItem(item.id) !== undefined)).toEqual([
     false,

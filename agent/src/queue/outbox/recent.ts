@@ -4,7 +4,7 @@ import type { QueuedItem } from '../log/facts.ts';
 import type { StoredDraft } from '../log/stored.ts';
 
 /** What kept items may take: some windows of the capture. */
-const MOST_ITEM_BYTES = 12 * 1024 * 1024;
+const MOST_ITEM_BYTES = 6 * 1024 * 1024;
 /**
  * What an item takes beside its sealed bytes: of the smallest files there would else be hundreds of
  * thousands.
