@@ -18,11 +18,10 @@ export interface CoresLeft {
   left(): number | undefined;
 }
 
-/**
- * A second thread reads while the others leave so much: less than one core of theirs, so that there
- * is always a half-idle one for it.
- */
+/** A second thread begins while the others leave so many cores, … */
 const CORES_FOR_TWO = 1.25;
+/** … and works as long as they leave so many: what it sends makes the collector work, perhaps here. */
+const CORES_TO_GO_ON = 1;
 /**
  * Files of this size on average are worth a second thread. With small ones two gain a twelfth of
  * the time for a quarter more of the processor.
@@ -121,12 +120,13 @@ export class WorkerHost implements CaptureHost {
   }
 
   #seatFor(jobs: readonly CaptureJob[]): Seat {
-    if (this.#cores !== undefined && !(this.#mayBeTwo() && areLarge(jobs))) return this.#first;
+    if (this.#cores !== undefined && !(this.#areLeft(CORES_FOR_TWO) && areLarge(jobs)))
+      return this.#first;
     return this.#seats.reduce((best, other) => (other.captures < best.captures ? other : best));
   }
 
-  #mayBeTwo(): boolean {
-    return (this.#cores?.left() ?? 0) >= CORES_FOR_TWO;
+  #areLeft(cores: number): boolean {
+    return (this.#cores?.left() ?? 0) >= cores;
   }
 
   /** Rests with the windows at hand while there is no core for it, and the first thread works. */
@@ -136,7 +136,11 @@ export class WorkerHost implements CaptureHost {
       lookup: (indexes) => exchange.lookup(indexes),
       deliver: async (window) => {
         const refused = await exchange.deliver(window);
-        while (this.#first.captures > 0 && exchange.signal?.aborted !== true && !this.#mayBeTwo())
+        while (
+          this.#first.captures > 0 &&
+          exchange.signal?.aborted !== true &&
+          !this.#areLeft(CORES_TO_GO_ON)
+        )
           await pause(REST_MS);
         return refused;
       },
