@@ -5,6 +5,7 @@ import type { Found } from '../source/walk.ts';
 import { BlockFeed, unpackStep } from './compare-worker.ts';
 import type { Difference } from './comparison.ts';
 import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
+import { packJobs } from './job-packing.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import type { CaptureKeys } from './open-window.ts';
 import { unpackFound, unpackWindow } from './packing.ts';
@@ -160,7 +161,7 @@ export class CaptureThread implements CaptureHost {
           else if (message.type === 'failed') fail(new Error(`capture failed: ${message.message}`));
         },
       });
-      this.#post({ type: 'capture', id, jobs });
+      this.#post({ type: 'capture', id, jobs: packJobs(jobs) });
     });
     return run.finally(() => this.#done(id));
   }

@@ -36,6 +36,14 @@ interface FileTask {
   readonly run: number;
 }
 
+/**
+ * A sync holds up what comes next, so one is made for so many files, or bytes of them; and for fewer
+ * after a while.
+ */
+const SYNC_FILES = 2048;
+const SYNC_BYTES = 16 << 20;
+const SYNC_MS = 500;
+
 /** What carrying tasks into the queue needs of it. */
 export interface CapturerQueue extends CaptureQueue, Pick<Queue, 'sync'> {
   readonly ledger: ContentCache & Pick<KnownFiles, 'refresh'>;
@@ -53,8 +61,8 @@ export interface CapturerParts {
 
 /**
  * Carries tasks into the queue: reads files through the host, turns what comes back into versions,
- * and syncs after each batch. Memory is bounded by one batch of tasks more than the host has
- * threads, and a few windows for each of those. What finds no room in the queue becomes a
+ * and syncs from time to time, and at the end. Memory is bounded by one batch of tasks more than the
+ * host has threads, and a few windows for each of those. What finds no room in the queue becomes a
  * reference; other errors of the queue end the run.
  */
 export class Capturer {
@@ -67,6 +75,7 @@ export class Capturer {
   readonly #onOutcome: (outcome: CaptureOutcome) => void | Promise<void>;
   readonly #onRead: (bytesSoFar: number) => void | Promise<void>;
   #syncing: Promise<void> = Promise.resolve();
+  #unsynced = { files: 0, bytes: 0, sinceMs: Number.NEGATIVE_INFINITY };
   /** Source bytes read since the start. */
   readBytes = 0;
 
@@ -202,11 +211,29 @@ export class Capturer {
       intake.abandon();
       guard.abort();
     }
+    const bytes = batch.reduce((sum, { task }) => sum + task.item.stat.size, 0);
+    if (!this.#isSyncDue(batch.length, bytes)) return;
     // The next batch is read while this one reaches the disk; one sync at a time.
     const before = this.#syncing;
     this.#syncing = before.then(() => this.#queue.sync());
     this.#syncing.catch(() => undefined); // seen by the next batch, or at the end
     await before;
+  }
+
+  /** Whether what was captured since the last sync is so much, or so old, that it has to be safe. */
+  #isSyncDue(files: number, bytes: number): boolean {
+    const unsynced = this.#unsynced;
+    unsynced.files += files;
+    unsynced.bytes += bytes;
+    const nowMs = this.#clock.nowMs();
+    if (
+      unsynced.files < SYNC_FILES &&
+      unsynced.bytes < SYNC_BYTES &&
+      Math.abs(nowMs - unsynced.sinceMs) < SYNC_MS
+    )
+      return false;
+    this.#unsynced = { files: 0, bytes: 0, sinceMs: nowMs };
+    return true;
   }
 
   /** What is known of a large file that may have grown, or that was captured while it did. */

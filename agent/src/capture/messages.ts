@@ -2,9 +2,9 @@ import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { FromComparison, ToComparison } from './compare-worker.ts';
 import type { Seen, WalkRequest } from './host.ts';
+import type { PackedJobs } from './job-packing.ts';
 import type { CaptureKeys } from './open-window.ts';
 import type { PackedFound, PackedWindow } from './packing.ts';
-import type { CaptureJob } from './window.ts';
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -19,7 +19,7 @@ export type ToWorker =
   | { readonly type: 'endWalk'; readonly id: number }
   | ToComparison
   | { readonly type: 'look'; readonly id: number; readonly path: BytePath }
-  | { readonly type: 'capture'; readonly id: number; readonly jobs: readonly CaptureJob[] }
+  | { readonly type: 'capture'; readonly id: number; readonly jobs: PackedJobs }
   /** Answers `lookup`, in order. */
   | {
       readonly type: 'hits';

@@ -7,9 +7,10 @@ import { openBench } from '../../testing/capture/bench.ts';
 import { noise } from '../../testing/queue/support.ts';
 import { fromText } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
+import { packJobs, unpackJobs } from './job-packing.ts';
 import { packFound, packWindow, unpackFound, unpackWindow } from './packing.ts';
 import { packSlabs, unpackSlabs } from './slab-packing.ts';
-import type { CapturedSlab, CaptureWindow } from './window.ts';
+import type { CapturedSlab, CaptureJob, CaptureWindow } from './window.ts';
 
 const SEED = 20_260_511;
 
@@ -51,6 +52,25 @@ test(`what a walk found comes out of the packing as it went in (seed ${SEED})`, 
         expect(unpackFound(structuredClone(packFound(batch)))).toEqual(batch);
       },
     ),
+    { seed: SEED },
+  );
+});
+
+const job: fc.Arbitrary<CaptureJob> = fc.oneof(
+  fc.record({ job: fc.nat(), path }),
+  fc.record({ job: fc.nat(), path, run: fc.nat(70_000) }),
+  fc.record({ job: fc.nat(), path, run: fc.nat(70_000), growing: fc.constant(true) }),
+  fc.record({
+    ...{ job: fc.nat(), path },
+    growth: fc.record({ state: fc.uint8Array({ maxLength: 9 }), whole: fc.boolean() }),
+  }),
+);
+
+test(`jobs come out of the packing as they went in (seed ${SEED})`, () => {
+  fc.assert(
+    fc.property(fc.array(job, { maxLength: 20 }), (jobs) => {
+      expect(unpackJobs(structuredClone(packJobs(jobs)))).toEqual(jobs);
+    }),
     { seed: SEED },
   );
 });

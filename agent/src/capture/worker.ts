@@ -7,6 +7,7 @@ import type { Found } from '../source/walk.ts';
 import { systemSource } from '../source/windows-source.ts';
 import { Comparisons } from './compare-worker.ts';
 import { LocalHost, lookAt, walkBatches } from './host.ts';
+import { unpackJobs } from './job-packing.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { packFound, packWindow } from './packing.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
@@ -83,7 +84,7 @@ async function capture(
   const exchange = new RemoteExchange(id);
   exchanges.set(id, exchange);
   try {
-    await host.capture(jobs, exchange);
+    await host.capture(unpackJobs(jobs), exchange);
     send({ type: 'captured', id });
   } catch (error) {
     // Any error: the main thread throws it.

@@ -106,14 +106,11 @@ const MOST_BESIDE_BYTES = 1024 * 1024;
  * buffers that the caller owns alone; every view of it is empty afterwards.
  */
 export function release(bytes: Uint8Array): void {
-  const { buffer } = bytes;
-  if (
-    bytes.byteLength < LEAST_BYTES ||
-    !(buffer instanceof ArrayBuffer) ||
-    buffer.byteLength - bytes.byteLength > MOST_BESIDE_BYTES
-  )
-    return;
-  buffer.transfer(0);
+  const { buffer, byteLength } = bytes;
+  const beside = buffer.byteLength - byteLength;
+  const least = beside === 0 ? LEAST_WHOLE_BYTES : LEAST_BYTES;
+  if (byteLength < least || beside > MOST_BESIDE_BYTES) return;
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /**
@@ -121,9 +118,7 @@ export function release(bytes: Uint8Array): void {
  * alone.
  */
 export function releaseWhole(bytes: Uint8Array): void {
-  const { buffer, byteLength } = bytes;
-  if (byteLength < LEAST_WHOLE_BYTES || byteLength !== buffer.byteLength) return;
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+  if (bytes.byteLength === bytes.buffer.byteLength) release(bytes);
 }
 
 /** Parts of a buffer that are still used. */
