@@ -152,7 +152,8 @@ async function startService(data: string): Promise<RunningService> {
   const service = start({ program: launcher('aliquot-agent'), args: ['run', '--data', data] });
   service.stdout?.resume();
   service.stderr?.resume();
-  for (const until = performance.now() + FIRST_SCAN_MS; ; await delay(250)) {
+  // Seldom, for the answer takes from the very work that is waited for.
+  for (const until = performance.now() + FIRST_SCAN_MS; ; await delay(1000)) {
     const status = await run({
       program: launcher('aliquot-agent'),
       args: ['status', '--data', data, '--json'],

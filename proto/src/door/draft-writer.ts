@@ -22,14 +22,18 @@ const CLASS_PATTERN = /^[a-z0-9-]+$/;
 const MIN_INT64 = -(2n ** 63n);
 const MAX_INT64 = 2n ** 63n - 1n;
 
-let out = new Uint8Array(2048);
+/** Drafts stand one behind the other in memory of this size: one piece for each would cost more. */
+const SHARED_BYTES = 64 << 10;
+
+let out = new Uint8Array(SHARED_BYTES);
 let at = 0;
 /** The class that was checked last: nearly always the next one too. */
 let lastClass = '';
 
 /**
  * The draft of a plain file that is one piece of a slab, if every rule of the codec plainly holds;
- * undefined for all others, which the codec writes or refuses.
+ * undefined for all others, which the codec writes or refuses. The bytes are not written to again,
+ * and share their memory with those of other drafts.
  */
 export function pieceDraftBytes(draft: EntryDraft): Uint8Array | undefined {
   const { list, read, content, resultId, slabKey } = draft;
@@ -61,8 +65,11 @@ export function pieceDraftBytes(draft: EntryDraft): Uint8Array | undefined {
   )
     return undefined;
   const most = OTHER_BYTES + draft.class.length + list.path.length;
-  if (out.length < most) out = new Uint8Array(2 * most);
-  at = 0;
+  if (out.length - at < most) {
+    out = new Uint8Array(Math.max(SHARED_BYTES, most));
+    at = 0;
+  }
+  const from = at;
   number(0x08, 1);
   number(0x10, 1);
   bytes(0x1a, draft.sourceId);
@@ -95,7 +102,7 @@ export function pieceDraftBytes(draft: EntryDraft): Uint8Array | undefined {
   end(ofRead);
   if (resultId !== undefined) bytes(0x62, resultId);
   if (slabKey !== undefined) bytes(0x6a, slabKey);
-  return out.slice(0, at);
+  return out.subarray(from, at);
 }
 
 function isBytes(value: unknown, length: number): boolean {

@@ -159,7 +159,8 @@ const drafts = codec<EntryDraft>(
 );
 
 /**
- * A version in the unsent queue, in clear: only ever stored sealed under a batch key. @throws FormatError
+ * A version in the unsent queue, in clear: only ever stored sealed under a batch key. The bytes may
+ * share their memory with those of other drafts. @throws FormatError
  */
 export function encodeEntryDraft(draft: EntryDraft): Uint8Array {
   return pieceDraftBytes(draft) ?? drafts.encode(draft);

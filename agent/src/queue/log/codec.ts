@@ -8,22 +8,23 @@ const WORD = 2 ** 32;
  * Buffers of writers that are done: a record for each of a million files must not cost an allocation
  * for each of its fields.
  */
-const spare: Buffer[] = [];
+const spare: DataView[] = [];
 
 /** Builds a fixed binary layout, big-endian, field by field; `done` ends it. */
 export class LayoutWriter {
-  #buffer: Buffer = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #view: DataView = spare.pop() ?? new DataView(new ArrayBuffer(FIRST_BYTES));
+  #bytes = new Uint8Array(this.#view.buffer);
   #at = 0;
 
   u8(value: number): this {
     const at = this.#take(1);
-    this.#buffer[at] = value;
+    this.#bytes[at] = value;
     return this;
   }
 
   u32(value: number): this {
     const at = this.#take(4);
-    this.#buffer.writeUInt32BE(value, at);
+    this.#view.setUint32(at, value);
     return this;
   }
 
@@ -32,27 +33,27 @@ export class LayoutWriter {
     if (!Number.isSafeInteger(value) || value < 0)
       throw new QueueError('QUEUE_REFUSED', `not a counter: ${value}`);
     const at = this.#take(8);
-    this.#buffer.writeUInt32BE(Math.floor(value / WORD), at);
-    this.#buffer.writeUInt32BE(value % WORD, at + 4);
+    this.#view.setUint32(at, Math.floor(value / WORD));
+    this.#view.setUint32(at + 4, value % WORD);
     return this;
   }
 
   u64(value: bigint): this {
     const at = this.#take(8);
-    this.#buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at);
+    this.#view.setBigUint64(at, value);
     return this;
   }
 
   i64(value: bigint): this {
     const at = this.#take(8);
-    this.#buffer.writeBigInt64BE(BigInt.asIntN(64, value), at);
+    this.#view.setBigInt64(at, value);
     return this;
   }
 
   /** Bytes whose length the layout fixes. */
   raw(bytes: Uint8Array): this {
     const at = this.#take(bytes.length);
-    this.#buffer.set(bytes, at);
+    this.#bytes.set(bytes, at);
     return this;
   }
 
@@ -68,8 +69,8 @@ export class LayoutWriter {
   /** The layout, in memory of its own. The writer must not be used after it. */
   done(): Uint8Array {
     const bytes = new Uint8Array(this.#at);
-    bytes.set(this.#buffer.subarray(0, this.#at));
-    if (this.#buffer.length <= MOST_KEPT_BYTES) spare.push(this.#buffer);
+    bytes.set(this.#bytes.subarray(0, this.#at));
+    if (this.#bytes.length <= MOST_KEPT_BYTES) spare.push(this.#view);
     return bytes;
   }
 
@@ -77,10 +78,11 @@ export class LayoutWriter {
   #take(bytes: number): number {
     const at = this.#at;
     this.#at = at + bytes;
-    if (this.#at > this.#buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(this.#at)));
-      larger.set(this.#buffer.subarray(0, at));
-      this.#buffer = larger;
+    if (this.#at > this.#bytes.length) {
+      const larger = new Uint8Array(2 ** Math.ceil(Math.log2(this.#at)));
+      larger.set(this.#bytes.subarray(0, at));
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
     return at;
   }

@@ -37,6 +37,7 @@ export interface KnownRow {
 }
 
 const scratch = Buffer.alloc(MOST_COLUMNS);
+const numbers = new DataView(scratch.buffer, scratch.byteOffset, scratch.byteLength);
 
 /** Errors: `QUEUE_REFUSED` for what no record can hold. */
 export function encodeColumns({ entry, stat }: KnownRecord): Uint8Array {
@@ -44,10 +45,10 @@ export function encodeColumns({ entry, stat }: KnownRecord): Uint8Array {
   if (stat.contentTag.length !== CONTENT_TAG_BYTES)
     throw new QueueError('QUEUE_REFUSED', `a content tag has ${CONTENT_TAG_BYTES} bytes`);
   scratch[0] = kinds.indexOf(stat.kind);
-  scratch.writeBigInt64BE(BigInt.asIntN(64, stat.mtimeNs), MTIME);
-  scratch.writeBigInt64BE(BigInt.asIntN(64, stat.ctimeNs), CTIME);
-  scratch.writeBigUInt64BE(BigInt.asUintN(64, stat.ino), INODE);
-  scratch.writeUInt32BE(stat.mode, MODE);
+  numbers.setBigInt64(MTIME, stat.mtimeNs);
+  numbers.setBigInt64(CTIME, stat.ctimeNs);
+  numbers.setBigUint64(INODE, stat.ino);
+  numbers.setUint32(MODE, stat.mode);
   scratch.set(stat.contentTag, TAG);
   let at = writeVarint(scratch, VARINTS, stat.size);
   at = writeVarint(scratch, at, entry);

@@ -55,7 +55,8 @@ export const isBefore = ({ name }: KnownName, end: string | undefined): boolean 
 
 /** On Windows the same for every case of a path, so that two cases of it are one file. */
 export function nameOf(path: Uint8Array): string {
-  return Buffer.from(oneCaseBytes(path, here)).toString('latin1');
+  const { buffer, byteOffset, length } = oneCaseBytes(path, here);
+  return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
 export function keyOf(family: 'k' | 'K', name: string): Uint8Array {

@@ -42,10 +42,17 @@ export interface KnownRecord {
 }
 
 export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
+  return writeKnown(new LayoutWriter(), entry, stat).done();
+}
+
+/** What a known file takes beside its path. */
+const KNOWN_BYTES = 62 + CONTENT_TAG_BYTES;
+
+function writeKnown(writer: LayoutWriter, entry: number, stat: KnownStat): LayoutWriter {
   checkPath(stat.path);
   if (stat.contentTag.length !== CONTENT_TAG_BYTES)
     throw new QueueError('QUEUE_REFUSED', `a content tag has ${CONTENT_TAG_BYTES} bytes`);
-  return new LayoutWriter()
+  return writer
     .u8(1)
     .u8(knownKinds.indexOf(stat.kind))
     .u53(entry)
@@ -57,8 +64,7 @@ export function encodeKnown(entry: number, stat: KnownStat): Uint8Array {
     .raw(stat.contentTag)
     .u53(stat.capturedAtMs)
     .u32(stat.resultPathLength)
-    .sized(stat.path)
-    .done();
+    .sized(stat.path);
 }
 
 export function decodeKnown(bytes: Uint8Array): KnownRecord {
@@ -148,7 +154,7 @@ export function encodeVersionHead(head: VersionHead): Uint8Array {
     checkPath(path);
     if (result !== undefined) writeResultMark(writer.u8(2), result).sized(path);
     else if (known === undefined) writer.u8(0).u32(resultPathLength).sized(path);
-    else writer.u8(1).sized(encodeKnown(head.entry + at, known));
+    else writeKnown(writer.u8(1).u32(KNOWN_BYTES + path.length), head.entry + at, known);
   }
   return writer.done();
 }
