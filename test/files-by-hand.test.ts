@@ -143,6 +143,33 @@ describe('files of a vault that somebody moved by hand', () => {
     },
   );
 
+  it.each<[string, (catalog: string) => Promise<void>]>([
+    ['of another vault', (catalog) => cp(join(foreign, 'catalog'), catalog, { recursive: true })],
+    ['of another day', (catalog) => cp(join(older, 'catalog'), catalog, { recursive: true })],
+    ['that is gone', async () => undefined],
+    [
+      'of which the tables are gone',
+      async (catalog) => {
+        await cp(join(sound, 'catalog'), catalog, { recursive: true });
+        for (const name of await readdir(catalog))
+          if (/\.(ldb|log)$/.test(name)) await rm(join(catalog, name));
+      },
+    ],
+  ])(
+    'P1 P2 a catalog %s is made again by the next start, and everything comes back',
+    async (_, put) => {
+      await rm(join(vault, 'catalog'), { recursive: true });
+      await put(join(vault, 'catalog'));
+      await world.serve();
+      const target = join(world.folder, 'by-another-catalog');
+      await world.aliquot(['restore', '--kit', world.kit, '--agent', 'pc', '--to', target]);
+      expect(differences(await pictureOf(tree), await pictureOf(join(target, tree)))).toEqual([]);
+      await rm(target, { recursive: true });
+      await world.unserve();
+      expect((await run('aliquot', ['fsck', '--data', world.collectorData])).code).toBe(0);
+    },
+  );
+
   it.runIf(process.getuid?.() !== 0)('P6 files that nobody may write to are named', async () => {
     for (const kind of ['packs', 'history'] as const) {
       const file = await only(kind, vault);
