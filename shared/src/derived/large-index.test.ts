@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemError } from '../../testing/faulty-files.ts';
 import { seededSource } from '../../testing/random.ts';
 import { FileError } from '../durable/errors.ts';
 import { type DerivedIndex, rowsOf } from './derived-index.ts';
@@ -19,10 +20,11 @@ const A_FLUSH = 500;
 let made: string;
 let folder: string;
 
-const open = (dir: string, disk = nodeDisk): Promise<DerivedIndex> =>
+const open = (dir: string, disk = nodeDisk, mostMappedBytes?: number): Promise<DerivedIndex> =>
   openIndex(disk, {
     ...{ dir, what: 'the index', owner: Buffer.alloc(16, 1) },
     ...{ cacheBytes: 1 << 20, writeBufferBytes: 1 << 20 },
+    ...(mostMappedBytes === undefined ? {} : { mostMappedBytes }),
   });
 
 const keyOf = (at: number): Buffer => Buffer.from(`k${String(at).padStart(6, '0')}`);
@@ -192,6 +194,23 @@ test('D4 tables that LevelDB wrote anew before they were proved are not believed
   const again = await open(await crashed(dir));
   for (let at = 0; at < ROWS; at += 97) expect(await again.get(keyOf(at))).toEqual(rowOf(at));
   await again.close();
+  await index.close();
+});
+
+test('a full disk keeps nobody from an index that was proved', async () => {
+  const dir = join(folder, 'full');
+  cpSync(made, dir, { recursive: true });
+  const full: DiskPort = {
+    ...nodeDisk,
+    open: async (path, mode, permissions) => {
+      if (mode === 'createNew') throw systemError('ENOSPC', 'open', path.toString());
+      return nodeDisk.open(path, mode, permissions);
+    },
+  };
+  // So little is mapped that it rests, and is opened again, every few rows.
+  const index = await open(dir, full, 64 << 10);
+  await index.prove();
+  for (let at = 0; at < ROWS; at += 97) expect(await index.get(keyOf(at))).toEqual(rowOf(at));
   await index.close();
 });
 

@@ -224,8 +224,7 @@ export class LevelIndex implements DerivedIndex {
   async #noteProved(): Promise<void> {
     // What an end has let go of was not proved.
     if (this.#isClosing) return;
-    await noteProved(this.#files, this.#options.dir);
-    this.#isNoted = true;
+    this.#isNoted = await noteProved(this.#files, this.#options.dir);
   }
 
   /**

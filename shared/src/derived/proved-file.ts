@@ -14,10 +14,19 @@ const PROVED_FILE = 'PROVED';
 /** It holds one number. */
 const MAX_BYTES = 64;
 
-/** Notes that every table that LevelDB found at its present opening was read and is sound. */
-export async function noteProved(files: FilePort, dir: string): Promise<void> {
-  const text = `${await manifestNumber(files, dir)}\n`;
-  await writeFileDurably(files, join(dir, PROVED_FILE), Buffer.from(text));
+/**
+ * Notes that every table that LevelDB found at its present opening was read and is sound. False when
+ * the disk does not let it: then the opening after a crash may have to make the index again.
+ */
+export async function noteProved(files: FilePort, dir: string): Promise<boolean> {
+  try {
+    const text = `${await manifestNumber(files, dir)}\n`;
+    await writeFileDurably(files, join(dir, PROVED_FILE), Buffer.from(text));
+    return true;
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    return false;
+  }
 }
 
 /** Whether that was noted for LevelDB's last opening. */
