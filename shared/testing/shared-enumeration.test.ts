@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { enumerate } from './enumerate.ts';
 import { NO_FOLDER_FLUSH, posixOnly } from './platform.ts';
 import { dataFolder, kitCreate, kitPassphrase, restoreTarget } from './shared-scenarios.ts';
+import { restoreWhole } from './whole-folder-scenario.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(NO_FOLDER_FLUSH))(
@@ -12,6 +13,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))(
       { scenario: kitCreate, every: 4 },
       { scenario: kitPassphrase, every: 4 },
       { scenario: restoreTarget, every: 20 },
+      { scenario: restoreWhole, every: 20 },
     ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
       const { failed, injected, passed } = await enumerate(scenario, {
         seed: 1,

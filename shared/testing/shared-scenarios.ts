@@ -10,6 +10,7 @@ import { createKit, openKit, sealKit } from '../src/keys/kit.ts';
 import { RestoreWriter } from '../src/restore/writer.ts';
 import { type CrashScenario, type Life, tortureOf } from './enumerate.ts';
 import type { TortureScenario } from './scenario.ts';
+import { restoreWhole } from './whole-folder-scenario.ts';
 
 const MTIME_NS = 1_700_000_000_123_000_000n;
 
@@ -214,6 +215,7 @@ export const dataFolder: CrashScenario = {
 
 export const sharedScenarios: readonly TortureScenario[] = [
   restoreTarget,
+  restoreWhole,
   kitCreate,
   kitPassphrase,
   dataFolder,

@@ -58,7 +58,7 @@ export class WholeFolder {
       placement: (platform, path) => [name, ...placement(platform, path)],
     });
     const folder = new WholeFolder(options, spec, writer, joinRaw(writer.root, name));
-    await folder.#refuseExisting();
+    await folder.#refuseExisting(true);
     return folder;
   }
 
@@ -67,7 +67,7 @@ export class WholeFolder {
    */
   async keep(): Promise<void> {
     const { port } = this.#options;
-    await this.#refuseExisting();
+    await this.#refuseExisting(false);
     const outer = await RestoreWriter.open(this.#options);
     const nothing = { mtimeNs: 0n, mode: 0, size: 0, sha256: new Uint8Array(0) };
     const { final } = await outer.place({ ...this.#spec, ...nothing });
@@ -91,9 +91,11 @@ export class WholeFolder {
     await removeTree(port, this.temporary);
   }
 
-  async #refuseExisting(): Promise<void> {
+  /** Whether what is left of one that was cut behind its rename is taken away first. */
+  async #refuseExisting(tidies: boolean): Promise<void> {
     const final = this.#pathIn(this.writer.root);
     if (!(await exists(this.#options.port, final))) return;
+    if (tidies) await this.discard();
     const says = `${printable(pathText(final))} is there already: what is given back whole takes the place of nothing; choose another target`;
     throw new RestoreError('RESTORE_EXISTS', says);
   }
