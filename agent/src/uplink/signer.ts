@@ -1,6 +1,7 @@
-import type { Entry, EntryDraft, ListPart, ResultId, TreeHead } from '@aliquot/proto';
+import type { EntryDraft, ListPart, ResultId, TreeHead } from '@aliquot/proto';
 import { type RowDraft, sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit } from '@aliquot/shared/commit/commit';
+import { MembersBefore } from '@aliquot/shared/commit/results';
 import { wipe } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock, Random } from '@aliquot/shared/ports';
@@ -64,19 +65,19 @@ export function ownRows(
 ): (EntryDraft | RowDraft)[] {
   const resultIdOf = resultIds(pathKey);
   const own: (EntryDraft | RowDraft)[] = [];
-  const entryAt = (slot: number): Entry | undefined => {
-    const draft = own[slot];
-    return draft === undefined || 'row' in draft ? undefined : draft;
-  };
+  // Who has no result to sign does not look for members.
+  const found = results.size > 0 ? new MembersBefore() : undefined;
   for (const [slot, draft] of drafts.entries()) {
     if (draft.kind !== 'result') {
       const fileId = fileIdFor(pathKey, draft.list.path);
-      own.push({ ...draft, fileId, resultId: resultIdOf(draft.list) });
+      const row = { ...draft, fileId, resultId: resultIdOf(draft.list) };
+      found?.add(row);
+      own.push(row);
       continue;
     }
     const members = results.get(slot);
     if (members === undefined) throw new Error('a result comes without its members');
-    own.push(resultRow(draft, members, entryAt));
+    own.push(resultRow(draft, members, found?.of(members.resultId) ?? []));
   }
   return own;
 }

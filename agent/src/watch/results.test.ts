@@ -10,11 +10,12 @@ import {
   systemError,
 } from '../../testing/capture/bench.ts';
 import { rowsInChain, signedCommits } from '../../testing/queue/results.ts';
-import { drainAll } from '../../testing/queue/support.ts';
+import { drainAll, noise } from '../../testing/queue/support.ts';
 import { fromText } from '../source/paths.ts';
 import { patienceOf } from '../source/patience.ts';
 import { quietTime } from '../source/proof.ts';
 import { nodeSource } from '../source/source-port.ts';
+import { captureReferences } from './reference-pass.ts';
 import { SourceWatch } from './source-watch.ts';
 
 let bench: Bench;
@@ -117,6 +118,29 @@ describe('I-A16 the row of a folder result', () => {
     expect({ newFiles, changed }).toEqual({ newFiles: 0, changed: 0 });
     await look(15);
     expect(await rows()).toEqual([closed]);
+  });
+
+  test('is open while the queue has no room for a member, and closed soon after that was captured', async () => {
+    await bench.close();
+    bench = await openBench({}, { maxBytes: 300_000, minFreeBytes: 0, classes: {} });
+    watch = newWatch();
+    mkdirSync(at(ROOT));
+    writeFileSync(at(`${ROOT}/method`), 'method');
+    writeFileSync(at(`${ROOT}/scan`), noise('scan', 200_000));
+    writeFileSync(at(`${ROOT}/traces`), noise('traces', 200_000));
+    await watch.scanAll(never);
+    await look(15);
+    expect(bench.references.files).toBe(1);
+    expect(await rows()).toEqual([{ ...closed, progress: 'open' }]);
+    const { source } = watch;
+    const { host, queue, references, underWay, places, clock } = bench;
+    const parts = { host, queue, references, underWay, places, clock, pathKey };
+    const request = { where: () => true, all: true, onChanged: undefined };
+    await captureReferences({ ...parts, sourceOf: () => source, ...request }, never);
+    expect(bench.references.files).toBe(0);
+    await watch.touchOwed();
+    await look(30);
+    expect((await rows()).at(-1)).toEqual({ ...closed, members: 4 });
   });
 
   test('says that nothing is left when the whole folder went', async () => {

@@ -11,7 +11,7 @@ import type { CaptureTask } from '../capture/task.ts';
 import type { UnderWay } from '../capture/under-way.ts';
 import type { KnownFiles } from '../queue/ledger/ledger.ts';
 import type { Excluded } from '../source/excludes.ts';
-import { type BytePath, isWithin } from '../source/paths.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import type { PlaceBook } from '../source/places.ts';
 import { unsettledProblem } from '../source/problem.ts';
 import { quietTime } from '../source/proof.ts';
@@ -84,6 +84,12 @@ export class SourceWatch {
     // way.
     const result = this.#rules.resultOf(path, this.source.root, true) ?? path;
     this.#settler.touch(result, this.#parts.clock.nowMs());
+  }
+
+  /** Folder results that are owed their row are looked at once more, without waiting for a scan. */
+  async touchOwed(): Promise<void> {
+    for await (const root of this.#parts.queue.results.owed(pathBytes(this.source.root)))
+      this.touch(bytePath(root));
   }
 
   /** Whether a path below the root is not captured, by itself or for a folder above it. */

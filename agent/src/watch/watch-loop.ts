@@ -207,7 +207,10 @@ export class WatchLoop {
     const { waiting, listener } = this.#parts;
     if (waiting.files === 0) return;
     const tally = await waiting.capture(all, this.#stop.signal);
-    if (tally.versions > 0) listener.captured(tally);
+    if (tally.versions === 0) return;
+    listener.captured(tally);
+    // Members may have been among them.
+    for (const watch of this.#parts.watches()) await watch.touchOwed();
   }
 
   async #subscribe(watch: SourceWatch): Promise<void> {

@@ -2,7 +2,7 @@
  * What can be said of a result without a key: FORMAT.md, "VersionBlock", and SEALING.md, "Whole
  * without a key".
  */
-import type { Entry, FileId, ResultRow } from '@aliquot/proto';
+import type { Entry, FileId, ResultId, ResultRow } from '@aliquot/proto';
 import { equalBytes } from '../crypto/primitives.ts';
 import { rootOfHashes } from '../log/hashing.ts';
 import { clearHashOf } from './block-leaf.ts';
@@ -78,12 +78,15 @@ export function checkResults(rows: CommitRows): void {
     const name = nameOf(result.resultId);
     if (seen.has(name)) throw wrong('has two rows in one commit');
     seen.add(name);
-    checkResult(result, before.of(name));
+    checkResult(result, before.of(result.resultId));
   }
 }
 
-/** The newest versions among the rows so far, by the result that they are members of. */
-class MembersBefore {
+/**
+ * The newest versions among the rows of a commit so far, by the result that they are members of: what
+ * a row of it is compared with, and so what whoever makes one goes by.
+ */
+export class MembersBefore {
   readonly #resultOf = new Map<string, string>();
   readonly #members = new Map<string, Map<string, Entry>>();
 
@@ -101,8 +104,8 @@ class MembersBefore {
     this.#members.set(result, members.set(file, entry));
   }
 
-  of(result: string): readonly Entry[] {
-    return [...(this.#members.get(result)?.values() ?? [])];
+  of(result: ResultId): readonly Entry[] {
+    return [...(this.#members.get(nameOf(result))?.values() ?? [])];
   }
 }
 

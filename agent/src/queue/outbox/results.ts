@@ -20,8 +20,8 @@ export interface ResultMembers {
   readonly resultId: ResultId;
   /** Those that stand in earlier commits. */
   readonly before: MemberSet;
-  /** The slots of those that stand in the same one, rising. */
-  readonly here: readonly number[];
+  /** How many stand in the same one. */
+  readonly here: number;
   /** Some of them are nowhere: they were lost. */
   readonly lacks: boolean;
 }
@@ -42,7 +42,7 @@ export async function resultMembers(
   const first = entries[0] ?? 0;
   const before = new MemberSet();
   const earlier = new EarlierRows(files);
-  const here: number[] = [];
+  let here = 0;
   let lacks = false;
   let slot = 0;
   for (const run of memberRuns(versions)) {
@@ -53,7 +53,7 @@ export async function resultMembers(
     }
     for (let number = Math.max(run.from, first); number <= run.to; number += 1) {
       while (slot < entries.length && (entries[slot] as number) < number) slot += 1;
-      if (entries[slot] === number) here.push(slot);
+      if (entries[slot] === number) here += 1;
       else lacks = true;
     }
   }
@@ -66,21 +66,19 @@ function isMember(row: Entry, resultId: ResultId): boolean {
 
 /**
  * The row of a result. What it says of its members is made of their rows, never taken from
- * elsewhere; where one is lacking it is open, whatever it was judged to be.
+ * elsewhere. Where those that stand before it are not those that it was judged by, because one of
+ * them was lost, it is open, and says what the collector will find (I-C16): a commit that is refused
+ * would stop all behind it.
  *
- * @param entryAt The version in a slot of the same commit, as it will be signed.
+ * @param found The newest versions of its members that stand before it in the same commit.
  */
 export function resultRow(
   draft: ResultDraft,
   { resultId, before, here, lacks }: ResultMembers,
-  entryAt: (slot: number) => Entry | undefined,
+  found: readonly Entry[],
 ): RowDraft {
-  let isWhole = !lacks;
-  for (const slot of here) {
-    const row = entryAt(slot);
-    if (row === undefined || !isMember(row, resultId)) isWhole = false;
-    else before.add(row.fileId, row.size, clearHashOf(row));
-  }
+  const isWhole = !lacks && found.length === here;
+  for (const row of found) before.add(row.fileId, row.size, clearHashOf(row));
   const { sourceId, class: className, capturedAtMs, platform, grade, root, evidence } = draft;
   return {
     row: {
