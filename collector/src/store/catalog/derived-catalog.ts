@@ -12,7 +12,7 @@ import type { CatalogChanges, CatalogRow, CatalogStore } from './catalog-store.t
 import { read, values } from './row-codec.ts';
 
 /** LevelDB's own memory for each vault: blocks read, and the table being filled. */
-const CACHE_BYTES = 8 * 1024 * 1024;
+const CACHE_BYTES = 4 * 1024 * 1024;
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What every flush says of the rows. */
 const MARK = values.u32(CATALOG_VERSION);
