@@ -40,8 +40,11 @@ export type WalkStep =
 
 /** References asked about in one go: bounds memory whatever a commit holds. */
 const REFS_AT_ONCE = 1024;
-/** References of one step: some tens of milliseconds, in which no other agent is served. */
-const STEP_REFS = 8192;
+/**
+ * References of one step: some ten milliseconds, in which no other agent is served, and the memory for
+ * what it proves.
+ */
+const STEP_REFS = 4096;
 /** What opening a page weighs beside looking up a reference. */
 const PAGE_REFS = 16;
 
