@@ -20,7 +20,8 @@ describe.each(Object.entries(doors))('the door of %s', (name, { encode, decode, 
     fc.assert(
       fc.property(values, (value) => {
         const bytes = encode(value as never);
-        expect(bytes.byteLength).toBe(bytes.buffer.byteLength);
+        // Drafts of small files share their memory, of which nothing is written twice.
+        if (name !== 'EntryDraft') expect(bytes.byteLength).toBe(bytes.buffer.byteLength);
         expect(encode(decode(bytes) as never)).toEqual(bytes);
       }),
       { numRuns: 30 },
