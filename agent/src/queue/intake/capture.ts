@@ -81,6 +81,14 @@ export class QueueCapture implements Capture {
   }
 }
 
+/**
+ * A capture may have ended while its call waited for its turn: with a full queue, or a start after a full
+ * disk.
+ */
+export function requireOpen(capture: QueueCapture): void {
+  if (capture.dropped) throw captureEnded();
+}
+
 /** Whatever is put into a capture that has ended. */
 export function captureEnded(): QueueError {
   return new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');

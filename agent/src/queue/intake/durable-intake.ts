@@ -1,33 +1,19 @@
-import {
-  AliquotError,
-  type ChunkId,
-  type EntryDraft,
-  encodeEntryDraft,
-  MAX_SEALED_CHUNK_BYTES,
-} from '@aliquot/proto';
-import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { AliquotError, type ChunkId } from '@aliquot/proto';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { DurableReferences } from '../ledger/durable-references.ts';
 import { growthSlot } from '../ledger/rows.ts';
 import type { Applied } from '../log/apply.ts';
-import type { Joined, QueueCore, Turn } from '../log/core.ts';
+import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { QueuedItem } from '../log/facts.ts';
-import { isProved } from '../log/formats.ts';
-import {
-  decodeCommitPlace,
-  decodeItemPlace,
-  decodeUnsigned,
-  type ItemPlace,
-  numberKey,
-  rawKey,
-} from '../log/index-rows.ts';
+import { decodeCommitPlace, decodeUnsigned, numberKey, rawKey } from '../log/index-rows.ts';
 import type { IndexStore } from '../log/index-store.ts';
 import { MOST_DRAFTS_BYTES, MOST_ROWS } from '../log/payloads.ts';
 import { encodeResultDraft, type ResultDraft } from '../log/result-draft.ts';
+import type { Joined, Turn } from '../log/turn.ts';
 import { type CaptureSink, captureEnded, type Holds, QueueCapture } from './capture.ts';
+import { encodedDraft, type GatheredVersion, Puts, withSlabKeys } from './gathered.ts';
 import type {
   Capture,
   Onward,
@@ -39,6 +25,7 @@ import type {
   SpaceLeft,
   WholeSlab,
 } from './intake.ts';
+import { type FindingStep, type FoundItems, ItemsIn, nothingFound } from './items-in.ts';
 import { SpaceMeter, type SpaceOptions } from './meter.ts';
 import { Refusals } from './refusals.ts';
 
@@ -54,63 +41,21 @@ export interface IntakeParts {
   readonly options: SpaceOptions;
 }
 
-/** What the index said of items when the turn began, and how many flushes there had been. */
-interface Found {
-  readonly values: readonly (Uint8Array | undefined)[];
-  readonly flushes: number;
-}
-
-interface Step extends Joined {
-  /** The items that it asks for. */
-  readonly ids: readonly ChunkId[];
-  found: Found;
-}
-
-/** A version in its turn, until the record that it shares is appended. */
-interface GatheredVersion extends PutVersion {
-  readonly capture: QueueCapture;
-  readonly slab: WholeSlab | undefined;
-  /** The encoded draft. */
-  readonly bytes: Uint8Array;
-  readonly puts: Puts;
-  /** Its place among those that were put with it. */
-  readonly at: number;
-}
-
-/** Versions that were put with one call, until all of them have ended. */
-class Puts {
-  readonly #ends: unknown[];
-  readonly #tell: (ends: PutEnds) => void;
-  #open: number;
-
-  constructor(count: number, tell: (ends: PutEnds) => void) {
-    this.#ends = new Array(count);
-    this.#tell = tell;
-    this.#open = count;
-  }
-
-  /** `error` undefined: the version is put. */
-  end(at: number, error: unknown): void {
-    this.#ends[at] = error;
-    this.#open -= 1;
-    if (this.#open === 0) this.#tell(this.#ends);
-  }
-}
-
-const nothingFound: Found = { values: [], flushes: -1 };
+interface Step extends Joined, FindingStep {}
 
 /** Open captures, what they add, and whether there is space for it. */
 export class DurableIntake implements QueueIntake, CaptureSink {
   readonly #parts: IntakeParts;
   readonly #meter: SpaceMeter;
   readonly #refusals: Refusals;
+  readonly #items: ItemsIn;
   #oldestMs: number | undefined;
   /** Versions of this turn; empty between turns. */
   #gathered: GatheredVersion[] = [];
   /** What their drafts take. */
   #gatheredBytes = 0;
   readonly #turn: Turn<Step> = {
-    before: (steps) => this.#find(steps),
+    before: (steps) => this.#items.find(steps),
     after: () => this.#putGathered(),
   };
 
@@ -118,6 +63,10 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     this.#parts = parts;
     this.#meter = new SpaceMeter(parts.options, parts.core, parts.holds);
     this.#refusals = new Refusals((className) => this.#meter.space(className));
+    this.#items = new ItemsIn(parts, {
+      fits: (className, bytes) => this.#meter.fits(className, bytes),
+      require: (capture, bytes) => this.#requireSpace(capture, capture.class, bytes),
+    });
   }
 
   capture(className: string = DEFAULT_CLASS): Capture {
@@ -201,7 +150,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       };
       const ids = items.map(({ id }) => id);
       this.#step(ids, failed, async (found) => {
-        await this.#putItems(capture, items, found);
+        await this.#items.put(capture, items, found);
         resolve();
       });
     });
@@ -261,7 +210,7 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   #step(
     ids: readonly ChunkId[],
     reject: (error: unknown) => void,
-    run: (found: Found) => Promise<void>,
+    run: (found: FoundItems) => Promise<void>,
   ): void {
     const { core } = this.#parts;
     const work: Step = {
@@ -280,88 +229,6 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       },
     };
     core.join(work, this.#turn);
-  }
-
-  async #find(steps: readonly Step[]): Promise<void> {
-    const { core } = this.#parts;
-    const keys = steps.flatMap(({ ids }) => ids.map((id) => rawKey('i', id)));
-    if (keys.length === 0) return;
-    const values = await core.files.index.getMany(keys);
-    const { flushes } = core;
-    let from = 0;
-    for (const step of steps) {
-      const to = from + step.ids.length;
-      step.found = { values: values.slice(from, to), flushes };
-      from = to;
-    }
-  }
-
-  /**
-   * Where an item is, as the index says now: what was staged since the turn began counts, and after
-   * a flush all is asked again.
-   */
-  async #placeOf(id: ChunkId, found: Found, at: number): Promise<ItemPlace | undefined> {
-    const { core } = this.#parts;
-    const { index } = core.files;
-    const key = rawKey('i', id);
-    const value =
-      found.flushes === core.flushes ? index.latest(key, found.values[at]) : await index.get(key);
-    return value === undefined ? undefined : decodeItemPlace(value);
-  }
-
-  /** Those that stand next to each other in a segment are written together. */
-  async #putItems(
-    capture: QueueCapture,
-    items: readonly QueuedItem[],
-    found: Found,
-  ): Promise<void> {
-    const { core, holds } = this.#parts;
-    requireOpen(capture);
-    const { segments } = core.files;
-    const group = new Map<string, QueuedItem>();
-    let bytes = 0;
-    for (const [at, item] of items.entries()) {
-      if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
-        throw new QueueError(
-          'QUEUE_REFUSED',
-          `an item of ${item.sealed.length} bytes is too large`,
-        );
-      const name = mapKey(item.id);
-      if (group.has(name)) continue;
-      const place = await this.#placeOf(item.id, found, at);
-      // An item that lies only in a segment nobody holds may go any moment, and nobody knows that
-      // the collector has it.
-      if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
-        holds.hold(capture, place.file);
-        if (item.named === true) releasePart(item.sealed);
-        continue;
-      }
-      if (item.named !== true && !isProved(item))
-        throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-      if (!this.#meter.fits(capture.class, item.sealed.length))
-        await this.#requireSpace(capture, capture.class, item.sealed.length);
-      if (bytes + item.sealed.length > segments.togetherBytes) {
-        await this.#putGroup(capture, [...group.values()]);
-        group.clear();
-        bytes = 0;
-      }
-      group.set(name, item);
-      bytes += item.sealed.length;
-    }
-    await this.#putGroup(capture, [...group.values()]);
-  }
-
-  async #putGroup(capture: QueueCapture, group: readonly QueuedItem[]): Promise<void> {
-    const { core, holds, onward } = this.#parts;
-    if (group.length === 0) return;
-    // Held before it is written: the append may rotate, and then lies behind.
-    holds.hold(capture, core.files.segments.activeNumber);
-    await core.appendItems(group);
-    for (const item of group) {
-      holds.added(capture, item.sealed.length);
-      // Only what is nobody else's memory: the caller of others may use it again.
-      if (item.named === true) onward.itemPut(item);
-    }
   }
 
   /** Versions that are put in a row share a record, as far as they fit. */
@@ -498,27 +365,6 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   }
 }
 
-/**
- * It may have ended while its call waited for its turn: with a full queue, or a start after a full
- * disk.
- */
-function requireOpen(capture: QueueCapture): void {
-  if (capture.dropped) throw captureEnded();
-}
-
-/** The draft of a version that may be put. */
-function encodedDraft({ capture, draft, known }: Omit<GatheredVersion, 'bytes'>): Uint8Array {
-  requireOpen(capture);
-  const { path } = draft.list;
-  if (
-    (known === undefined) !== (draft.kind === 'gone') ||
-    (known !== undefined && known.path !== path && !equalBytes(known.path, path))
-  ) {
-    throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
-  }
-  return encodeEntryDraft(draft);
-}
-
 /** When the oldest version without a receipt was captured. */
 async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
   const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
@@ -526,26 +372,4 @@ async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
   for await (const [, value] of index.unsigned({ limit: 1 }))
     return decodeUnsigned(value).capturedAtMs;
   return undefined;
-}
-
-/**
- * The drafts of one record with their encodings. The first piece of a slab brings the slab's key if all pieces
- * stand in the record: so the key opens nothing but what waits with it (I-A3).
- */
-function withSlabKeys(
-  versions: readonly GatheredVersion[],
-): { readonly draft: EntryDraft; readonly encoded: Uint8Array }[] {
-  const pieces = new Map<WholeSlab, Set<number>>();
-  for (const { slab, draft } of versions) {
-    if (slab === undefined) continue;
-    const named = pieces.get(slab) ?? new Set();
-    pieces.set(slab, named.add(draft.content.piece));
-  }
-  return versions.map(({ slab, draft, bytes }) => {
-    if (slab === undefined || pieces.get(slab)?.size !== slab.pieces)
-      return { draft, encoded: bytes };
-    pieces.delete(slab);
-    const keyed = { ...draft, slabKey: slab.key };
-    return { draft: keyed, encoded: encodeEntryDraft(keyed) };
-  });
 }

@@ -15,6 +15,7 @@ import {
   type QueueFiles,
 } from './open-queue.ts';
 import { decodeVersion, type VersionHead } from './payloads.ts';
+import type { Joined, Turn } from './turn.ts';
 import { WaitingProof } from './waiting-proof.ts';
 
 /**
@@ -52,21 +53,6 @@ export interface CoreHooks {
    * has ended. `lost` versions were named as lost meanwhile.
    */
   reopened(lost: number): Promise<void>;
-}
-
-/** One of several steps that take their turn together; it settles by itself. */
-export interface Joined {
-  /** Must not reject: what goes wrong goes to the caller that asked for this step. */
-  run(): Promise<void>;
-  reject(error: unknown): void;
-}
-
-/** What frames the steps that take a turn together. */
-export interface Turn<Work extends Joined> {
-  /** Opens the turn, with all of them. */
-  before(works: readonly Work[]): Promise<void>;
-  /** Ends it. Must not reject. */
-  after(): Promise<void>;
 }
 
 /** Steps that take their turn together. */
