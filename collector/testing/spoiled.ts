@@ -15,12 +15,13 @@ import { commitHash } from '@aliquot/shared/commit/commit';
 import { lengthPrefixed } from '@aliquot/shared/crypto/bytes';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
 import { type SigningKey, sign } from '@aliquot/shared/crypto/sign';
+import { rootOfHashes } from '@aliquot/shared/log/hashing';
 
 /**
  * What of a commit does not open: everything, the names of its entries, or the content keys of its
- * files.
+ * files. All of it opens where only the root of its block is another.
  */
-export type Spoilt = 'wraps' | 'names' | 'keys';
+export type Spoilt = 'wraps' | 'names' | 'keys' | 'root';
 
 /** A commit whose sealed parts do not open, under a signature that holds. */
 export function spoiled(
@@ -31,6 +32,7 @@ export function spoiled(
   const commit = decodeSignedCommit(bytes);
   const blocks = commit.blocks.map((one) => {
     if (what === 'wraps') return one;
+    if (what === 'root') return { ...one, root: bent(one.root, 0) };
     const { clear, list } = decodeBlock(one.block);
     // The last byte of the segment: of its tag.
     const end = what === 'names' ? clear.length + list.length : one.block.length;
@@ -40,7 +42,8 @@ export function spoiled(
     what === 'wraps'
       ? commit.wraps.map((wrap) => ({ ...wrap, box: bent(wrap.box, wrap.box.length - 1) }))
       : commit.wraps;
-  return signedAnew({ ...commit, blocks, wraps }, signKey);
+  const entriesRoot = rootOfHashes(blocks.map(({ root }) => root));
+  return signedAnew({ ...commit, blocks, wraps }, signKey, { entriesRoot });
 }
 
 /** A commit as it is, blocks, rows and wraps hashed anew, with what else its header shall say. */

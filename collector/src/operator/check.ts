@@ -150,6 +150,7 @@ async function* drawn(
   let due = fraction(random);
   const records = vault.reading.state(agent.agentId, undefined);
   const watch: VersionWatch = {
+    provesRoots: true,
     onCommit: (header, receipt) => heads.note(agent.name, header, receipt),
     onUnopened: (commit) => unopened.onUnopened(commit),
   };

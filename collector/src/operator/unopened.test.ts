@@ -52,7 +52,8 @@ beforeAll(async () => {
   );
   await weaken(join(dir, 'lab.kit'), PASSPHRASE);
   expect((await tried('vault', 'add', ...kit())).code).toBe(0);
-  for (const spoilt of ['wraps', 'names', 'keys'] as const) await pcWith(`pc-${spoilt}`, spoilt);
+  for (const spoilt of ['wraps', 'names', 'keys', 'root'] as const)
+    await pcWith(`pc-${spoilt}`, spoilt);
 });
 
 afterAll(async () => {
@@ -133,3 +134,18 @@ describe.each(['wraps', 'names', 'keys'] as const)(
     });
   },
 );
+
+it('P5 rows that are not those of their block’s signed root are named by check, and read all the same', async () => {
+  const agent = ['--agent', 'pc-root', '--json'];
+  const check = await tried('check', ...kit(), ...agent);
+  expect([check.code, check.lines]).toMatchObject([
+    3,
+    [
+      { event: 'summary', failed: 0 },
+      { event: 'unopened', code: 'COMMIT_ENTRIES', sequence: 2 },
+    ],
+  ]);
+  const to = join(dir, 'to-root');
+  expect((await tried('restore', ...kit(), ...agent, '--to', to)).code).toBe(0);
+  expect(await readFile(join(to, 'data/half'), 'utf8')).toBe('half two');
+});

@@ -36,6 +36,8 @@ export interface OpenVersion extends Omit<Named, 'slot'> {
 
 /** Listeners for what there is to know beside the versions. */
 export interface VersionWatch {
+  /** Whether rows are held against the roots that grants and purges prove them by. */
+  readonly provesRoots?: boolean;
   /** Each commit and its receipt, for what they say about the log. */
   onCommit?(header: CommitHeader, receipt: ReceiptBody): void;
   /** What a commit holds and does not open: it costs its own files, not the others. */
@@ -108,7 +110,8 @@ function* openRecord(
   watch: VersionWatch,
 ): Generator<OpenVersion> {
   const { commit, place, unopened } = verifyRecord(record, kit, collector, agent, watch);
-  const reader = { key: kit.vaultKey, recipient: 'vault' } as const;
+  const { provesRoots } = watch;
+  const reader = { key: kit.vaultKey, recipient: 'vault', provesRoots } as const;
   const wanted = slotsOf(record, commit, place.receivedAtMs);
   for (const { entry, slot, versionTimeMs, list, read } of openNames(
     commit,
