@@ -6,7 +6,12 @@ import {
   rowsInChain,
   signedCommits,
 } from '../../agent/testing/queue/results.ts';
-import { type SampleFile, sample } from '../../agent/testing/queue/support.ts';
+import {
+  putTogether,
+  type SampleFile,
+  sample,
+  sampleFile,
+} from '../../agent/testing/queue/support.ts';
 import { Pair, type PairAgent } from './pair.ts';
 
 const ROOT = '/data/run.D';
@@ -90,5 +95,26 @@ describe('a folder result', () => {
       { progress: 'closed', grade: 'assumed', members: 3, fits: true },
     ]);
     expect(await agent.commits()).toBe(2);
+  });
+  test('I-A16 of five thousand members over several commits is closed by one row behind them all', async () => {
+    const agent = await pair.agent('gcms-1');
+    agent.start();
+    const members = Array.from({ length: 5000 }, (_, at) =>
+      memberOf(ROOT, sampleFile(`${ROOT}/${String(at).padStart(5, '0')}`, [])),
+    );
+    for (let from = 0; from < members.length; from += 1700) {
+      await putTogether(agent.queue, members.slice(from, from + 1700));
+      await agent.queue.sync();
+      await agent.uplink.drained();
+      // Nothing says yet that these are all.
+      expect(await rowsAt(agent)).toEqual([]);
+    }
+    await agent.queue.results.put(judgedResult(ROOT, members));
+    await agent.queue.sync();
+    await agent.uplink.drained();
+    expect(await agent.commits()).toBeGreaterThan(2);
+    expect(await rowsAt(agent)).toEqual([
+      { progress: 'closed', grade: 'assumed', members: 5000, fits: true },
+    ]);
   });
 });
