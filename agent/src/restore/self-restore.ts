@@ -7,7 +7,8 @@ import type { Unopened } from '@aliquot/shared/commit/open-names';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { FetchedItem } from '@aliquot/shared/restore/arrivals';
-import { type RestoreSummary, restoreFiles } from '@aliquot/shared/restore/restore-files';
+import type { RestoreSummary } from '@aliquot/shared/restore/restore-files';
+import { RestoreThreads } from '@aliquot/shared/restore/restore-threads';
 import { RestoreWriter, type WriterOptions } from '@aliquot/shared/restore/writer';
 import { defaultFolderResults } from '@aliquot/shared/settings/defaults';
 import { sourceFor } from '../capture/scan.ts';
@@ -55,22 +56,26 @@ export async function selfRestore(
     onUnopened: (sequence: number, what: Unopened) => void unopened.set(sequence, what),
     onEarlier: (path: BytePath) => void earlier.add(path),
   };
+  // One thread: the session that all comes over is this one's, and the PC has other work.
+  const threads = new RestoreThreads<ThreadBegin>(scriptUrl(import.meta.url.endsWith('.ts')), 1);
   const run = async (names: readonly BytePath[], atMs: number, deletedAtMs?: number) => {
     for (const [place, paths] of await placesFor(agent, names, request.to)) {
       const files = ownFiles(uplink, identity, atMs, paths, watch);
-      add(
-        total,
-        await restoreOne(agent, files, { paths, place, found, deletedAtMs }, emit, signal),
-      );
+      const part = { paths, place, found, deletedAtMs, threads };
+      add(total, await restoreOne(agent, files, part, emit, signal));
     }
   };
   const missing = () => wanted.filter((names) => !names.some((name) => found.has(name)));
-  await run(wanted.flat(), request.atMs);
-  if (request.atMs === 0) {
-    for (const names of missing()) {
-      const deletedAtMs = await deletionOf(agent, names);
-      if (deletedAtMs !== undefined) await run(names, deletedAtMs - 1, deletedAtMs);
+  try {
+    await run(wanted.flat(), request.atMs);
+    if (request.atMs === 0) {
+      for (const names of missing()) {
+        const deletedAtMs = await deletionOf(agent, names);
+        if (deletedAtMs !== undefined) await run(names, deletedAtMs - 1, deletedAtMs);
+      }
     }
+  } finally {
+    await threads.close();
   }
   const reasons: string[] = [];
   for (const names of missing()) {
@@ -196,7 +201,16 @@ interface Part {
   /** Filled: which of the paths were there. */
   readonly found: Set<BytePath>;
   readonly deletedAtMs: number | undefined;
+  readonly threads: RestoreThreads<ThreadBegin>;
 }
+
+/** What the thread of a restore begins with. */
+export interface ThreadBegin {
+  readonly vaultId: Uint8Array;
+}
+
+const scriptUrl = (isSource: boolean): URL =>
+  new URL(isSource ? './restore-thread.ts' : './restore-thread.js', import.meta.url);
 
 /**
  * Restores what a stream names. Nothing is made, not even the target folder, when the stream is
@@ -205,7 +219,7 @@ interface Part {
 async function restoreOne(
   agent: Agent,
   files: AsyncGenerator<OwnFile, void, void>,
-  { paths, place, found, deletedAtMs }: Part,
+  { paths, place, found, deletedAtMs, threads }: Part,
   emit: Emit,
   signal: AbortSignal,
 ): Promise<RestoreSummary> {
@@ -243,9 +257,10 @@ async function restoreOne(
   // What came of each named path: of one of which nothing came, it is not said that it was
   // restored.
   const came = new Map<BytePath, number>();
-  const summary = await restoreFiles(items(), {
-    vaultId: agent.identity.descriptor.vaultId,
+  const summary = await threads.restore(items(), {
+    begin: { vaultId: agent.identity.descriptor.vaultId },
     fetchItems: (ids) => fetched(agent, ids),
+    revive: ({ code, message }) => new Error(`${message} [${code}]`),
     writer,
     onProgress: ({ files, bytes, path }) =>
       void emit({ event: 'progress', files, bytes, path: pathText(path) }),

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
-import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Transferable, Worker } from 'node:worker_threads';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { packOrder } from './file-order.ts';
 import type { OrdersSummary } from './orders.ts';
 import { Placing, type RestoreItem } from './placing.ts';
+import { giveItems } from './port-items.ts';
 import type { RestoreRequest, RestoreSummary } from './restore-files.ts';
 import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
 
@@ -23,6 +24,8 @@ export interface ThreadedRequest<Begin>
   readonly begin: Begin;
   /** The error of a thread's source that ended it, as it was there. */
   revive(told: ToldError): Error;
+  /** Where the threads' items come from, if only this thread can fetch; an error ends all. */
+  readonly fetchItems?: RestoreRequest['fetchItems'];
 }
 
 /**
@@ -112,8 +115,9 @@ class ThreadedRun<Begin> {
       thread.onMessage = (message) => this.#hear(at, thread, message);
       thread.onDeath = (error) => this.#ended(thread, { error });
       const [asks, gives] = [helps[at]?.port1, helps.at(at - 1)?.port2];
-      const ports = asks === undefined || gives === undefined ? [] : [asks, gives];
-      tell<Begin>(thread, { type: 'begin', begin: this.#request.begin, asks, gives }, ports);
+      const items = this.#items();
+      const ports = [asks, gives, items].filter((port) => port !== undefined);
+      tell<Begin>(thread, { type: 'begin', begin: this.#request.begin, asks, gives, items }, ports);
     }
     try {
       await this.#share(items);
@@ -125,6 +129,15 @@ class ThreadedRun<Begin> {
       this.#placing.failed(path, error);
     if (this.#fatal !== undefined) throw this.#fatal.error;
     return this.#summary();
+  }
+
+  /** A thread's end of the way to the items, where they come from here. */
+  #items(): MessagePort | undefined {
+    const { fetchItems } = this.#request;
+    if (fetchItems === undefined) return undefined;
+    const { port1, port2 } = new MessageChannel();
+    giveItems(port1, fetchItems, (error) => this.#stop(error));
+    return port2;
   }
 
   /** Gives each thread what it wants, until there is nothing more, or one has failed. */
@@ -215,6 +228,8 @@ function tell<Begin>(
   worker.postMessage(message, handed);
 }
 
-function restoreErrorOf({ code, message }: ToldError): RestoreError {
-  return new RestoreError(code as RestoreErrorCode, message);
+function restoreErrorOf({ code, message, errno }: ToldError): RestoreError {
+  const cause =
+    errno === undefined ? undefined : Object.assign(new Error(errno), { code: errno, syscall: '' });
+  return new RestoreError(code as RestoreErrorCode, message, { cause });
 }

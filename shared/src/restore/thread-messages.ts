@@ -10,6 +10,8 @@ export type ToThread<Begin> =
       /** Where help with large files is asked for, and given: where there is another thread. */
       readonly asks: MessagePort | undefined;
       readonly gives: MessagePort | undefined;
+      /** Where items are asked for, if the main thread has their source: see `itemsByPort`. */
+      readonly items: MessagePort | undefined;
     }
   | { readonly type: 'order'; readonly files: PackedOrder }
   | { readonly type: 'end' | 'stop' };
@@ -18,6 +20,8 @@ export type ToThread<Begin> =
 export interface ToldError {
   readonly code: string;
   readonly message: string;
+  /** Of the system error behind it. */
+  readonly errno?: string | undefined;
 }
 
 /** What a thread says. `more`: it has no order that it has not begun. */

@@ -1,10 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import { AliquotError } from '@aliquot/proto';
+import { errnoOf } from '../durable/system-errors.ts';
 import type { FetchedItem } from './arrivals.ts';
 import { giveHelp, ThreadHelper } from './content-help.ts';
 import { unpackOrder } from './file-order.ts';
 import { type OrdersRequest, restoreOrders } from './orders.ts';
 import type { RestoreOrder } from './placing.ts';
+import { itemsByPort, SourceFailed } from './port-items.ts';
 import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
 
 /** Progress is told again after so many bytes, or so many files. */
@@ -19,21 +21,22 @@ export type ThreadRequest = Omit<OrdersRequest, 'onProgress' | 'onFailure' | 'he
 
 /**
  * What a thread of restores does: it takes whole files from the main thread, fetches their items
- * itself, and proves and writes them. `requestOf` makes of what the main thread begins a restore
- * with where that goes.
+ * itself, or through the main thread, and proves and writes them. `requestOf` makes of what the main
+ * thread begins a restore with where that goes.
  */
 export async function runRestoreThread<Begin>(
   port: MessagePort,
-  requestOf: (begin: Begin) => ThreadRequest,
+  requestOf: (begin: Begin, fetchItems: OrdersRequest['fetchItems'] | undefined) => ThreadRequest,
 ): Promise<void> {
   const inbox = new Inbox<Begin>(port);
   for (;;) {
-    const { begin, asks, gives } = await inbox.begun();
-    const request = requestOf(begin);
+    const { begin, asks, gives, items } = await inbox.begun();
+    const request = requestOf(begin, items && itemsByPort(items));
     if (gives !== undefined) giveHelp(gives, request);
     const helper = asks === undefined ? undefined : new ThreadHelper(asks);
     await restoreOnce(port, inbox, { ...request, helper });
     asks?.close();
+    items?.close();
   }
 }
 
@@ -59,7 +62,8 @@ async function restoreOnce<Begin>(
     tell({ type: 'done', summary });
   } catch (error) {
     if (error instanceof AliquotError) tell({ type: 'ended', fatal: toldOf(error) });
-    else if (error instanceof Stopped) tell({ type: 'ended', fatal: undefined });
+    else if (error instanceof Stopped || error instanceof SourceFailed)
+      tell({ type: 'ended', fatal: undefined });
     // A fault of ours: it ends the thread, and the program.
     else throw error;
   }
@@ -69,8 +73,8 @@ function textOf(path: Uint8Array): string {
   return Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1');
 }
 
-function toldOf({ code, message }: AliquotError): ToldError {
-  return { code, message };
+function toldOf({ code, message, cause }: AliquotError): ToldError {
+  return { code, message, errno: errnoOf(cause) };
 }
 
 type BeginMessage<Begin> = Extract<ToThread<Begin>, { type: 'begin' }>;
