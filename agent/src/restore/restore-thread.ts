@@ -5,13 +5,13 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { FileWriter } from '@aliquot/shared/restore/file-writer';
 import { thisRun } from '@aliquot/shared/restore/leftovers';
 import { runRestoreThread } from '@aliquot/shared/restore/thread';
-import type { ThreadBegin } from './self-restore.ts';
+import type { OwnRestoreBegin } from './self-restore.ts';
 
 /** The thread of a `restore PATH…`: what it opens and writes comes over the service's session. */
 
 if (parentPort === null) throw new Error('this file runs as a worker only');
 
-await runRestoreThread(parentPort, ({ vaultId }: ThreadBegin, fetchItems) => {
+await runRestoreThread(parentPort, ({ vaultId }: OwnRestoreBegin, fetchItems) => {
   if (fetchItems === undefined) throw new Error('a thread of the agent cannot fetch by itself');
   return {
     vaultId: asVaultId(vaultId),

@@ -57,7 +57,10 @@ export async function selfRestore(
     onEarlier: (path: BytePath) => void earlier.add(path),
   };
   // One thread: the session that all comes over is this one's, and the PC has other work.
-  const threads = new RestoreThreads<ThreadBegin>(scriptUrl(import.meta.url.endsWith('.ts')), 1);
+  const threads = new RestoreThreads<OwnRestoreBegin>(
+    scriptUrl(import.meta.url.endsWith('.ts')),
+    1,
+  );
   const run = async (names: readonly BytePath[], atMs: number, deletedAtMs?: number) => {
     for (const [place, paths] of await placesFor(agent, names, request.to)) {
       const files = ownFiles(uplink, identity, atMs, paths, watch);
@@ -201,11 +204,11 @@ interface Part {
   /** Filled: which of the paths were there. */
   readonly found: Set<BytePath>;
   readonly deletedAtMs: number | undefined;
-  readonly threads: RestoreThreads<ThreadBegin>;
+  readonly threads: RestoreThreads<OwnRestoreBegin>;
 }
 
 /** What the thread of a restore begins with. */
-export interface ThreadBegin {
+export interface OwnRestoreBegin {
   readonly vaultId: Uint8Array;
 }
 
