@@ -125,6 +125,17 @@ describe('a budget', () => {
     expect(readdirSync(queuePaths(folder.dir).segments).length).toBeLessThanOrEqual(2);
   });
 
+  test('I-A10: what is put with one call passes no budget either: as much fits as one by one', async () => {
+    await open({ budget: budget(200_000) });
+    const { items } = sample('/data/together', 20, 10_000);
+    const refused = queue.intake.capture();
+    await expect(refused.putItems(items)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    const taken = queue.intake.capture();
+    await taken.putItems(items.slice(0, 19));
+    expect((await queue.intake.space()).bytes).toBeLessThan(10_000);
+    expect((await queue.intake.usage()).usedBytes).toBeLessThanOrEqual(200_000);
+  });
+
   test('I-A10: a class has its share and leaves the rest to the others, also after opening again', async () => {
     const options = { budget: budget(100_000, { classes: { bulk: 0.3 } }) };
     await open(options);

@@ -64,8 +64,9 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     this.#meter = new SpaceMeter(parts.options, parts.core, parts.holds);
     this.#refusals = new Refusals((className) => this.#meter.space(className));
     this.#items = new ItemsIn(parts, {
-      fits: (className, bytes) => this.#meter.fits(className, bytes),
-      require: (capture, bytes) => this.#requireSpace(capture, capture.class, bytes),
+      fits: (className, bytes, waiting) => this.#meter.fits(className, bytes, waiting),
+      require: (capture, bytes, waiting) =>
+        this.#requireSpace(capture, capture.class, bytes, waiting),
     });
   }
 
@@ -350,15 +351,21 @@ export class DurableIntake implements QueueIntake, CaptureSink {
   }
 
   /** A capture that does not fit has ended: nothing of it is kept. */
-  async #requireSpace(capture: QueueCapture, className: string, bytes: number): Promise<void> {
+  async #requireSpace(
+    capture: QueueCapture,
+    className: string,
+    bytes: number,
+    waiting = 0,
+  ): Promise<void> {
     try {
-      await this.#meter.require(className, bytes);
+      await this.#meter.require(className, bytes, waiting);
     } catch (error) {
       if (error instanceof QueueError && error.code === 'QUEUE_FULL') {
         // The ones before it had their room.
         await this.#putGathered();
         capture.abort();
-        await this.#refusals.add(className, capture.itemBytes + bytes + RECORD_HEADER_BYTES);
+        const wanted = capture.itemBytes + waiting + bytes + RECORD_HEADER_BYTES;
+        await this.#refusals.add(className, wanted);
       }
       throw error;
     }

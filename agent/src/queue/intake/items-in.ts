@@ -1,5 +1,6 @@
 import { type ChunkId, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
 import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
+import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueuedItem } from '../log/facts.ts';
@@ -23,12 +24,12 @@ export interface FindingStep {
   found: FoundItems;
 }
 
-/** Whether there is space for an item. */
+/** Whether there is space for an item, beside those that were let in and are not written yet. */
 export interface ItemSpace {
   /** Certainly, and it is counted. */
-  fits(className: string, bytes: number): boolean;
+  fits(className: string, bytes: number, waitingBytes: number): boolean;
   /** Asks the disk; `QUEUE_FULL` ends the capture. */
-  require(capture: QueueCapture, bytes: number): Promise<void>;
+  require(capture: QueueCapture, bytes: number, waitingBytes: number): Promise<void>;
 }
 
 interface ItemsInParts {
@@ -100,13 +101,14 @@ export class ItemsIn {
       }
       if (item.named !== true && !isProved(item))
         throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-      if (!this.#space.fits(capture.class, item.sealed.length))
-        await this.#space.require(capture, item.sealed.length);
       if (bytes + item.sealed.length > segments.togetherBytes) {
         await this.#putGroup(capture, [...group.values()]);
         group.clear();
         bytes = 0;
       }
+      const waiting = bytes + group.size * RECORD_HEADER_BYTES;
+      if (!this.#space.fits(capture.class, item.sealed.length, waiting))
+        await this.#space.require(capture, item.sealed.length, waiting);
       group.set(name, item);
       bytes += item.sealed.length;
     }

@@ -65,13 +65,18 @@ export class SpaceMeter {
   /**
    * Whether a record certainly fits, as far as that can be said without asking the disk; its bytes
    * are counted then. Every item asks.
+   *
+   * @param waitingBytes What records that were let in before take, and that are not written yet.
    */
-  fits(className: string, payloadBytes: number): boolean {
+  fits(className: string, payloadBytes: number, waitingBytes = 0): boolean {
     const { budget } = this.#options;
     if (budget === undefined) return true;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
     const free = this.#believed(budget);
-    if (free === undefined || this.#spaceWith(budget, className, free, false).bytes < bytes)
+    if (
+      free === undefined ||
+      this.#spaceWith(budget, className, free, false).bytes < bytes + waitingBytes
+    )
       return false;
     this.#count(bytes);
     return true;
@@ -81,15 +86,16 @@ export class SpaceMeter {
    * As `fits`, but asks the disk, and gives kept segments back for it. Throws `QUEUE_FULL` when a
    * record of this class does not fit anyway.
    */
-  async require(className: string, payloadBytes: number): Promise<void> {
+  async require(className: string, payloadBytes: number, waitingBytes = 0): Promise<void> {
     const { budget } = this.#options;
     if (budget === undefined) return;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
+    const all = bytes + waitingBytes;
     let space = await this.#spaceNow(budget, className, false);
-    if (space.bytes < bytes && space.limit === 'disk' && (await this.dropKept(bytes)))
+    if (space.bytes < all && space.limit === 'disk' && (await this.dropKept(all)))
       space = await this.#spaceNow(budget, className, false);
-    if (space.bytes < bytes && this.draining) space = await this.#spaceNow(budget, className, true);
-    if (space.bytes >= bytes) return this.#count(bytes);
+    if (space.bytes < all && this.draining) space = await this.#spaceNow(budget, className, true);
+    if (space.bytes >= all) return this.#count(bytes);
     const why =
       space.limit === 'disk'
         ? `the disk of the queue is near its floor (queue.minFreeBytes: ${budget.minFreeBytes})`
