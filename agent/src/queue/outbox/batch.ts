@@ -2,6 +2,7 @@ import { MAX_COMMIT_BYTES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { mapKey, wipe } from '@aliquot/shared/crypto/bytes';
 import { aeadSeal, equalBytes } from '@aliquot/shared/crypto/primitives';
+import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import {
   decodeUnsigned,
   numberInKey,
@@ -47,7 +48,7 @@ interface Batch {
   used: number;
   /** What is left of a commit's space. */
   space: number;
-  /** Folder results that have a row in it: a commit has one of each. */
+  /** Folder results that have a row in it, by `resultName`: a commit has one of each. */
   readonly results: Set<string>;
 }
 
@@ -67,7 +68,7 @@ export class BatchSealer {
   ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
     const space = drafts.reduce((sum, { length }) => sum + entryBytes(length), 0);
     const results = fields.rows.filter(({ result }) => result !== undefined);
-    const roots = results.map(({ path }) => mapKey(path));
+    const roots = results.map(({ path }) => resultName(path));
     const batch = await this.#current(files, space, drafts.length, roots);
     for (const root of roots) batch.results.add(root);
     const nonce = Buffer.alloc(12);
@@ -197,7 +198,9 @@ export async function cutCommit(
     }
     const left = entries.flatMap((entry) => opened.slice(entry - first, entry - first + 1));
     space -= left.reduce((sum, { bytes }) => sum + entryBytes(bytes), 0);
-    if (taken.length > 0 && (space < 0 || isSecondRow(results, left))) {
+    // The rows of the first record are noted, too.
+    const isSecond = isSecondRow(results, left);
+    if (taken.length > 0 && (space < 0 || isSecond)) {
       waiting = batch;
       break;
     }
@@ -257,11 +260,16 @@ export async function cutCommit(
 function isSecondRow(results: Set<string>, drafts: readonly StoredDraft[]): boolean {
   for (const { draft } of drafts) {
     if (draft.kind !== 'result') continue;
-    const root = mapKey(draft.root);
+    const root = resultName(draft.root);
     if (results.has(root)) return true;
     results.add(root);
   }
   return false;
+}
+
+/** One for all spellings of a root that are one result: as its id is made. */
+function resultName(root: Uint8Array): string {
+  return mapKey(pathIdentity(root));
 }
 
 function classesOf(versions: readonly UnsignedVersions[]): ClassBytes[] {
