@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
+import { SeenMembers } from '../queue/intake/results.ts';
 import type { KnownStat } from '../queue/log/facts.ts';
 import { encodeColumns, type KnownRow, packKnown } from '../queue/log/known-block.ts';
 import { CONTENT_TAG_BYTES } from '../queue/log/payloads.ts';
@@ -76,6 +77,17 @@ function words(one: Difference): string {
 }
 
 describe('on Windows case tells no paths apart', () => {
+  it('for what was seen of a folder result, and what is known of it', () => {
+    const seen = (path: string): string => {
+      const members = new SeenMembers();
+      members.add(b(path), 'file', 1, 1n);
+      return members.digest();
+    };
+    expect(seen('D:\\Data\\RUN.D\\a')).toBe(seen('D:\\data\\run.D\\a'));
+    expect(seen('\\\\server\\RUN.D\\ä')).toBe(seen('\\\\server\\run.D\\Ä'));
+    expect(seen('/data/RUN.D/a')).not.toBe(seen('/data/run.D/a'));
+  });
+
   it('for what lies in what', () => {
     expect(
       isWithin(b('C:\\ProgramData\\Aliquot\\agent\\x'), b('c:\\programdata\\aliquot'), 'windows'),

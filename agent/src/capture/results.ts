@@ -43,10 +43,16 @@ export interface FolderUnit {
   newestMs: number;
 }
 
+interface OpenUnit extends FolderUnit {
+  /** As the disk spells it, if any of it is there. */
+  folder: BytePath;
+}
+
 /** Folder results as changes come by in the order of a walk: each is told when it is over. */
 export class FolderUnits {
   readonly #onEnd: (folder: BytePath, unit: FolderUnit) => void;
-  readonly #open = new Map<BytePath, FolderUnit>();
+  /** By `orderOf` their paths: a member that went may be known under the folder's old case. */
+  readonly #open = new Map<string, OpenUnit>();
 
   constructor(onEnd: (folder: BytePath, unit: FolderUnit) => void) {
     this.#onEnd = onEnd;
@@ -59,9 +65,11 @@ export class FolderUnits {
     const length =
       change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
     if (length === 0) return false;
-    const unit = this.#unitOf(resultPath(path, length));
+    const folder = resultPath(path, length);
+    const unit = this.#unitOf(folder);
     unit.changed ||= change.type !== 'same';
     if (change.type === 'gone') return true;
+    unit.folder = folder;
     const { stat } = change.item;
     unit.found = true;
     unit.newestMs = Math.max(unit.newestMs, Number(stat.ctimeNs / 1_000_000n));
@@ -71,27 +79,28 @@ export class FolderUnits {
 
   /** The walk is over. */
   end(): void {
-    for (const [folder, unit] of this.#open) this.#end(folder, unit);
+    for (const [name, unit] of this.#open) this.#end(name, unit);
   }
 
-  #unitOf(folder: BytePath): FolderUnit {
-    let unit = this.#open.get(folder);
+  #unitOf(folder: BytePath): OpenUnit {
+    const name = orderOf(folder);
+    let unit = this.#open.get(name);
     if (unit === undefined) {
-      unit = { seen: new SeenMembers(), changed: false, found: false, newestMs: 0 };
-      this.#open.set(folder, unit);
+      unit = { folder, seen: new SeenMembers(), changed: false, found: false, newestMs: 0 };
+      this.#open.set(name, unit);
     }
     return unit;
   }
 
   #endBefore(path: BytePath): void {
     const order = orderOf(path);
-    for (const [folder, unit] of this.#open)
-      if (order >= orderOf(folder) + afterSeparator) this.#end(folder, unit);
+    for (const [name, unit] of this.#open)
+      if (order >= name + afterSeparator) this.#end(name, unit);
   }
 
-  #end(folder: BytePath, unit: FolderUnit): void {
-    this.#open.delete(folder);
-    this.#onEnd(folder, unit);
+  #end(name: string, unit: OpenUnit): void {
+    this.#open.delete(name);
+    this.#onEnd(unit.folder, unit);
   }
 }
 
@@ -114,7 +123,8 @@ export class ResultLook {
   readonly #source: Source;
   readonly #at: BytePath;
   readonly #rules: CompiledRules;
-  readonly #owed: ReadonlySet<BytePath>;
+  /** By `orderOf` their paths. */
+  readonly #owed: ReadonlyMap<string, BytePath>;
   readonly #judged = new Map<BytePath, Judged>();
   /** Results of which something could not be seen or captured. */
   readonly #lacking = new Set<BytePath>();
@@ -126,7 +136,7 @@ export class ResultLook {
     queue: ResultQueue,
     source: Source,
     at: BytePath,
-    owed: ReadonlySet<BytePath>,
+    owed: ReadonlyMap<string, BytePath>,
   ) {
     this.#queue = queue;
     this.#source = source;
@@ -137,10 +147,10 @@ export class ResultLook {
 
   /** Before a look at a source, or at a path in it. */
   static async begin(queue: ResultQueue, source: Source, at: BytePath): Promise<ResultLook> {
-    const owed = new Set<BytePath>();
+    const owed = new Map<string, BytePath>();
     for await (const root of queue.results.owed(pathBytes(at))) {
       const folder = bytePath(root);
-      if (isWithin(folder, at)) owed.add(folder);
+      if (isWithin(folder, at)) owed.set(orderOf(folder), folder);
       if (owed.size >= MOST_OWED) break;
     }
     return new ResultLook(queue, source, at, owed);
@@ -148,11 +158,11 @@ export class ResultLook {
 
   /** Those that have to be judged although nothing about them may have changed. */
   get owed(): Iterable<BytePath> {
-    return this.#owed;
+    return this.#owed.values();
   }
 
   isOwed(folder: BytePath): boolean {
-    return this.#owed.has(folder);
+    return this.#owed.has(orderOf(folder));
   }
 
   /** A path could not be looked at. */

@@ -33,8 +33,18 @@ export function oneCaseBytes(path: Uint8Array, platform: Platform): Uint8Array {
  */
 export function pathIdentity(path: Uint8Array): Uint8Array {
   const [first, second, third] = path;
+  return oneCaseBytes(path, systemBy(first, second, third));
+}
+
+/** Which system a whole path is of, given as a binary string. */
+export function systemOf(path: string): Platform {
+  return systemBy(path.charCodeAt(0), path.charCodeAt(1), path.charCodeAt(2));
+}
+
+/** By the first bytes: a drive or a server is Windows's. */
+function systemBy(first?: number, second?: number, third?: number): Platform {
   const isWindows = second === 0x5c ? first === 0x5c : second === 0x3a && third === 0x5c;
-  return oneCaseBytes(path, isWindows ? 'windows' : 'posix');
+  return isWindows ? 'windows' : 'posix';
 }
 
 function capital(letter: string): string {

@@ -6,6 +6,7 @@ import type {
   ResultProgress,
   SourceId,
 } from '@aliquot/proto';
+import { oneCase, systemOf } from '@aliquot/shared/keys/path-case';
 import type { ResultMark } from '../log/result-facts.ts';
 
 /*
@@ -77,11 +78,14 @@ export interface PutResult {
 export class SeenMembers {
   readonly #hash: Hash = createHash('sha256');
 
-  /** `path` in bytes as characters. */
+  /**
+   * `path` in bytes as characters. On Windows its case says nothing: known files keep the one that
+   * they had when they were captured.
+   */
   add(path: string, kind: string, size: number, mtimeNs: bigint): void {
     // The size of a folder is the file system's business.
     const bytes = kind === 'file' ? size : 0;
-    this.#hash.update(`${path}\0${kind} ${bytes} ${mtimeNs}\n`, 'latin1');
+    this.#hash.update(`${oneCase(path, systemOf(path))}\0${kind} ${bytes} ${mtimeNs}\n`, 'latin1');
   }
 
   /** Ends it. */
