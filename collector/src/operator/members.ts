@@ -1,9 +1,9 @@
-import { decodeSignedCommit, type Entry, type ResultRow } from '@aliquot/proto';
+import type { Entry, ResultRow } from '@aliquot/proto';
 import { pathText, printable } from '@aliquot/shared/cli/format';
 import { clearHashOf } from '@aliquot/shared/commit/block-leaf';
 import { openNames } from '@aliquot/shared/commit/open-names';
 import type { MemberSet } from '@aliquot/shared/commit/results';
-import { CommitRows, rowsIn } from '@aliquot/shared/commit/rows';
+import { rowsIn } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
@@ -81,7 +81,7 @@ export async function missingMembers(
   for await (const record of vault.reading.everyVersion(branchId)) {
     const { commit } = verifyRecord(record, kit, collector, agent, watch);
     // Rows of lost versions stand in their blocks as they were signed.
-    const rows = new CommitRows({ ...decodeSignedCommit(record.commit), lacking: [] });
+    const rows = commit.rows.asSigned;
     const members = [...rowsIn(rows)].filter(
       ({ entry }) =>
         isMemberOf(entry, row) && !present.has(hex(entry.fileId)) && entry.kind !== 'gone',

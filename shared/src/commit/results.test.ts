@@ -41,6 +41,11 @@ function resultOf(of: readonly RowDraft[], change: Partial<ResultRow> = {}): Row
 }
 
 function rowsOf(...drafts: readonly RowDraft[]): CommitRows {
+  return rowsLacking([], ...drafts);
+}
+
+/** Without what was lost in these slots since they were signed. */
+function rowsLacking(lacking: readonly number[], ...drafts: readonly RowDraft[]): CommitRows {
   const blocks = sealRows(drafts, random).map((sealed) => ({
     block: sealed.bytes,
     root: sealed.root,
@@ -48,12 +53,24 @@ function rowsOf(...drafts: readonly RowDraft[]): CommitRows {
     readBox: new Uint8Array(60),
     formerDigest: undefined,
   }));
-  return new CommitRows({ blocks, lacking: [] });
+  return new CommitRows({ blocks, lacking });
 }
 
 const refused = expect.objectContaining({ code: 'COMMIT_RESULT' });
 
 describe('a result that follows its members', () => {
+  it('is judged by the rows as they were signed, though versions were lost since', () => {
+    const [root, one, two] = members as [RowDraft, RowDraft, RowDraft];
+    const later = memberOf(pieceDraft('/data/a.D/one.txt', 'slab', 2));
+    const made = resultOf([root, later]);
+    expect(() => checkResults(rowsOf(root, one, later, made))).not.toThrow();
+    // Of the version that the row is made of, or of one that left the result.
+    expect(() => checkResults(rowsLacking([2], root, one, later, made))).not.toThrow();
+    const left = { ...two, row: { ...(two.row as Entry), resultId: undefined } };
+    const rest = [root, one, two, left, resultOf([root, one])];
+    expect(() => checkResults(rowsLacking([3], ...rest))).not.toThrow();
+  });
+
   it('is taken when it says what they are, in whichever order they stand', () => {
     for (const of of [members, [...members].reverse()]) {
       const rows = rowsOf(...of, resultOf(members));

@@ -65,7 +65,9 @@ export function isMadeOf(
  *
  * @throws CommitError `COMMIT_RESULT`; FormatError.
  */
-export function checkResults(rows: CommitRows): void {
+export function checkResults(commit: Pick<CommitRows, 'asSigned'>): void {
+  // What was lost since was there when the rows were made.
+  const rows = commit.asSigned;
   const results = resultsBySlot(rows);
   if (results.size === 0) return;
   const before = new MembersBefore();

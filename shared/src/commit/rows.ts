@@ -77,6 +77,12 @@ export class CommitRows {
     return purged + this.#lacking.size;
   }
 
+  /** The same as it was signed: rows of lost versions stand in their blocks. */
+  get asSigned(): CommitRows {
+    const { blocks } = this.#commit;
+    return this.#lacking.size === 0 ? this : new CommitRows({ blocks, lacking: [] });
+  }
+
   /** Undefined when it was purged, is lost, never was, or is a result's. @throws FormatError */
   entry(slot: number): Entry | undefined {
     const row = this.#row(slot);
