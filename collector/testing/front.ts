@@ -180,7 +180,13 @@ export class Front {
   }
 
   /** A connection to the front; its session runs until either side ends it. */
-  connect(): { wire: Wire; pair: WirePair; done: Promise<void>; proved: () => boolean } {
+  connect(): {
+    wire: Wire;
+    pair: WirePair;
+    done: Promise<void>;
+    proved: () => boolean;
+    busy: () => boolean;
+  } {
     let connection: Connection | undefined;
     const pair = wirePair(
       (message) => connection?.receive(message),
@@ -194,12 +200,13 @@ export class Front {
       timers: this.timers,
       log: this.log,
     };
-    connection = new Connection(parts, pair.channel);
+    const made = new Connection(parts, pair.channel);
+    connection = made;
     let proved = false;
-    const done = connection.run(() => {
+    const done = made.run(() => {
       proved = true;
     });
-    return { wire: pair.wire, pair, done, proved: () => proved };
+    return { wire: pair.wire, pair, done, proved: () => proved, busy: () => made.busy };
   }
 
   /** Closes the store, lets something happen to its folder, and opens what is there then. */

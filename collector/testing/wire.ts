@@ -43,11 +43,14 @@ export interface WirePair {
   broken: boolean;
   /** Bytes of a message that the network never finished. */
   unfinished: number;
+  /** Set where more arrives each time that somebody looks. */
+  arriving: number;
 }
 
 export function wirePair(deliver: (message: Uint8Array) => void, gone: () => void): WirePair {
   const mailbox = new Mailbox();
   const told: string[] = [];
+  let received = 0;
   let close: (end: { code: number; reason: string }) => void = () => undefined;
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
     close = resolve;
@@ -61,13 +64,17 @@ export function wirePair(deliver: (message: Uint8Array) => void, gone: () => voi
     told,
     broken: false,
     unfinished: 0,
+    arriving: 0,
     channel: {
       async send(message) {
         if (pair.broken) throw new Error('connection is gone');
         mailbox.put(message);
       },
       unfinishedBytes: () => pair.unfinished,
-      receivedBytes: () => 0,
+      receivedBytes: () => {
+        received += pair.arriving;
+        return received;
+      },
       pause: () => void told.push('pause'),
       resume: () => void told.push('resume'),
       close: (code, reason) => end(code, reason),

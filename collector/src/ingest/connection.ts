@@ -92,9 +92,12 @@ export class Connection {
     this.#inbox.push(message);
   }
 
-  /** Whether something of this connection is being worked on, or waits for it. */
+  /**
+   * Whether something of this connection is being worked on, or waits for it. Items that are held
+   * until the rest of a message is here do not count: it may never come.
+   */
   get busy(): boolean {
-    return this.#working || this.#inbox.size > 0 || this.#joined?.session.holds === true;
+    return this.#working || this.#inbox.size > 0;
   }
 
   /** The network side is gone. */

@@ -323,6 +323,22 @@ describe('what a session may make the collector hold', () => {
     expect(put).toHaveBeenCalledTimes(1);
   });
 
+  it('keeps no line alive whose next message never comes whole, though items wait for it', async () => {
+    const agent = await front.agent('hplc-1');
+    const { wire, pair, busy, done } = front.connect();
+    await agent.open(wire);
+    const put = vi.spyOn(front.vault.intake, 'putBodies');
+    const [item] = agent.commitOf([{ path: '/data/a', bytes: text('a') }]).items;
+    if (item === undefined) throw new Error('no item');
+    pair.arriving = 1000;
+    agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
+    expect(busy()).toBe(true);
+    await expect.poll(busy).toBe(false);
+    pair.channel.terminate();
+    await done;
+    expect(put).not.toHaveBeenCalled();
+  });
+
   it('is bounded although it floods: the socket is paused, nothing is lost, and it goes on', async () => {
     const agent = await front.agent('hplc-1');
     const connection = front.connect();
