@@ -101,7 +101,7 @@ describe('self-restore', () => {
       onEarlier: () => undefined,
     };
     const filesFrom = async (uplink: typeof hiding) =>
-      (await collect(ownFiles(uplink, agent.identity, 0, ['/data'], watch))).map(
+      (await collect(ownFiles(uplink, agent.identity, 0, ['/data/a'], watch))).map(
         ({ path }) => path,
       );
     expect(await filesFrom(agent.uplink)).toEqual(['/data/a']);

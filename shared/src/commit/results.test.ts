@@ -72,8 +72,8 @@ describe('a result that follows its members', () => {
   });
 
   it('is taken when it says what they are, in whichever order they stand', () => {
-    for (const of of [members, [...members].reverse()]) {
-      const rows = rowsOf(...of, resultOf(members));
+    for (const list of [members, [...members].reverse()]) {
+      const rows = rowsOf(...list, resultOf(members));
       expect(() => checkResults(rows)).not.toThrow();
       expect([...resultsBySlot(rows).keys()]).toEqual([3]);
       expect(rows.entry(3)).toBeUndefined();
