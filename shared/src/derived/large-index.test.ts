@@ -49,7 +49,7 @@ beforeAll(async () => {
 
 /** How many tables are not read before the index is opened. */
 async function readLater(): Promise<number> {
-  const found = await lookAtFolder(nodeDisk, made);
+  const found = await lookInUse(nodeDisk, made);
   if (found.state !== 'whole') throw new Error('the index is not whole');
   let bytes = 0;
   return found.tables.filter(({ size, first }) => {
