@@ -9,6 +9,7 @@ import type { FetchedItem } from '../src/restore/arrivals.ts';
 import { FileWriter } from '../src/restore/file-writer.ts';
 import { thisRun } from '../src/restore/leftovers.ts';
 import { runRestoreThread } from '../src/restore/thread.ts';
+import { caseBlindFiles } from './case-blind-files.ts';
 import { systemError } from './faulty-files.ts';
 import { vaultId } from './shelf.ts';
 
@@ -27,6 +28,8 @@ export interface TestBegin {
   /** Where each flush and each name goes to, one a line. */
   readonly log: string;
   readonly fault: ThreadFault | undefined;
+  /** The disk takes names that differ only in case for one. */
+  readonly caseBlind?: boolean;
 }
 
 const codes = { CUT: 'final' } satisfies ErrorCodes;
@@ -106,7 +109,7 @@ if (parentPort !== null)
     vaultId,
     fetchItems: (ids) => fetchFrom(begin, ids),
     writer: new FileWriter({
-      ...noted(begin),
+      ...(begin.caseBlind === true ? { port: caseBlindFiles(blockingFiles) } : noted(begin)),
       ...{ random: systemRandom, run: thisRun(), overwrite: false },
     }),
   }));

@@ -1,7 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -12,8 +11,6 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { nodeDisk } from '@aliquot/shared/derived/node-level';
-import { caseBlindFiles } from '@aliquot/shared/testing/case-blind-files';
 import { NO_LINKS, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { portWith } from '../../testing/capture/bench.ts';
@@ -28,8 +25,8 @@ afterEach(() => service.close());
 
 const at = (name: string) => service.at(name);
 const backup = () => service.backup(false);
-const restore = (to: string, port = nodeDisk) =>
-  service.perform({ op: 'restore', paths: [service.bench.data], atMs: 0, to }, { port });
+const restore = (to: string) =>
+  service.perform({ op: 'restore', paths: [service.bench.data], atMs: 0, to });
 const target = () => join(service.bench.own, '..', 'back');
 const back = (name: string) => join(target(), service.bench.data, name);
 const problems = (done: Awaited<ReturnType<typeof backup>>) =>
@@ -208,26 +205,6 @@ test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
       changed: 0,
       commits: 0,
     });
-  },
-);
-
-test.runIf(posixOnly('its oddities are made with tools and names of POSIX'))(
-  'P6: names that differ only in case are named by a restore to a disk that takes them for one, and the other is whole',
-  async () => {
-    writeFileSync(at('Sample.csv'), 'upper');
-    writeFileSync(at('sample.csv'), 'lower');
-    writeFileSync(at('other'), 'x');
-    await backup();
-    const done = await restore(target(), caseBlindFiles(nodeDisk));
-    expect(done.code).toBe('PARTIAL');
-    const named = String(find(done, 'problem')[0]?.['path']);
-    expect([at('Sample.csv'), at('sample.csv')]).toContain(named);
-    expect(find(done, 'problem')).toMatchObject([{ code: 'RESTORE_NAME_CLASH' }]);
-    expect(find(done, 'problem')[0]?.['message']).toMatch(/differs only in case or spelling/);
-    expect(readdirSync(back('.')).sort()).toEqual(
-      [named === at('sample.csv') ? 'Sample.csv' : 'sample.csv', 'other'].sort(),
-    );
-    expect(existsSync(back(named === at('sample.csv') ? 'Sample.csv' : 'sample.csv'))).toBe(true);
   },
 );
 

@@ -53,7 +53,11 @@ interface Restored {
 }
 
 async function restore(
-  { items, shelf }: { items: Iterable<RestoreItem>; shelf: Shelf },
+  {
+    items,
+    shelf,
+    caseBlind = false,
+  }: { items: Iterable<RestoreItem>; shelf: Shelf; caseBlind?: boolean },
   fault?: ThreadFault,
   threads = new RestoreThreads<TestBegin>(script, 2),
 ): Promise<Restored> {
@@ -65,7 +69,7 @@ async function restore(
   const outcome = await threads
     .restore(items, {
       writer,
-      begin: { items: [...shelf.items], log, fault },
+      begin: { items: [...shelf.items], log, fault, caseBlind },
       revive: ({ code, message }) => new CutError(code as 'CUT', message),
       onProgress: ({ files }) => {
         progress = Math.max(progress, files);
@@ -130,6 +134,22 @@ describe.runIf(process.platform !== 'win32')('a restore by threads', () => {
     const { root, outcome, failures } = await restore(all, { naming: '/3-7', fails: 'EIO' });
     expect(failures).toEqual(['/d/3-7 RESTORE_TARGET']);
     expect(outcome).toMatchObject({ files: contents.size - 1, failed: 1 });
+    expectWhole(root, contents);
+  });
+
+  it('P6: names that differ only in case are named on a disk that takes them for one, and the other is whole', async () => {
+    const shelf = new Shelf();
+    const contents = new Map([
+      ['/d/Sample.csv', Buffer.from('upper')],
+      ['/d/sample.csv', Buffer.from('lower')],
+      ['/d/other', Buffer.from('x')],
+    ]);
+    const items = [shelf.seal('/d', [], 'directory'), ...shelf.slab([...contents])];
+    const { root, outcome, failures } = await restore({ shelf, items, caseBlind: true });
+    expect(failures).toEqual([expect.stringMatching(/^\/d\/[Ss]ample\.csv RESTORE_NAME_CLASH$/)]);
+    expect(outcome).toMatchObject({ files: 2, failed: 1 });
+    const kept = failures[0]?.startsWith('/d/S') === true ? 'sample.csv' : 'Sample.csv';
+    expect(readdirSync(join(root, 'd')).sort()).toEqual([kept, 'other'].sort());
     expectWhole(root, contents);
   });
 
