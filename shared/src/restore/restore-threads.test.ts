@@ -205,4 +205,15 @@ describe.runIf(process.platform !== 'win32')('a restore by threads', () => {
       expectWhole(root, contents);
     }
   });
+
+  it('serves a restore behind one in which a thread died, with a new thread', async () => {
+    const threads = new RestoreThreads<TestBegin>(script, 2);
+    const { contents, ...all } = tree();
+    const fetching = idOf(all.items[1]);
+    const first = await restore(all, { fetching, fails: 'exit' }, threads);
+    expect(first.outcome).toBeInstanceOf(Error);
+    const { root, outcome } = await restore(all, undefined, threads);
+    expect(outcome).toMatchObject({ files: contents.size, failed: 0 });
+    expectWhole(root, contents);
+  });
 });

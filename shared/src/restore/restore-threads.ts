@@ -17,6 +17,11 @@ interface Thread {
   onDeath: (error: unknown) => void;
 }
 
+/** No restore is under way that could fail: the death is a fault of ours. */
+function endsAll(error: unknown): never {
+  throw error;
+}
+
 /** What is given back by threads, and who hears of it. */
 export interface ThreadedRequest<Begin>
   extends Pick<RestoreRequest, 'writer' | 'onProgress' | 'onFailure'> {
@@ -52,16 +57,20 @@ export class RestoreThreads<Begin> {
   }
 
   /** Gives versions back, as `restoreFiles` does. One restore at a time. */
-  restore(
+  async restore(
     items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>,
     request: ThreadedRequest<Begin>,
   ): Promise<RestoreSummary> {
     this.start();
-    return new ThreadedRun(this.#threads, request).go(items);
+    const threads = [...this.#threads];
+    try {
+      return await new ThreadedRun(threads, request).go(items);
+    } finally {
+      for (const thread of threads) thread.onDeath = endsAll;
+    }
   }
 
   async close(): Promise<void> {
-    for (const thread of this.#threads) thread.onDeath = () => undefined;
     await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
   }
 
@@ -70,15 +79,19 @@ export class RestoreThreads<Begin> {
       name: 'restore',
       execArgv: this.#script.href.endsWith('.ts') ? ['--conditions=aliquot-source'] : [],
     });
-    const nobody = (error: unknown): void => {
-      throw error;
+    const thread: Thread = { worker, onMessage: () => undefined, onDeath: endsAll };
+    // One that has died serves no later restore: that would wait for it for ever.
+    const died = (error: unknown): void => {
+      const at = this.#threads.indexOf(thread);
+      // It was closed; or this is the end behind an error, and says nothing new.
+      if (at < 0) return;
+      this.#threads.splice(at, 1);
+      thread.onDeath(error);
     };
-    const thread: Thread = { worker, onMessage: () => undefined, onDeath: nobody };
     worker.on('message', (message: FromThread) => thread.onMessage(message));
-    worker.on('error', (error) => thread.onDeath(error));
-    // Behind an error, too: then it says nothing new.
+    worker.on('error', died);
     worker.on('exit', (code) =>
-      thread.onDeath(new Error(`a thread of the restore ended by itself, with ${code}`)),
+      died(new Error(`a thread of the restore ended by itself, with ${code}`)),
     );
     return thread;
   }
