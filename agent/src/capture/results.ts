@@ -13,7 +13,6 @@ import {
 } from '../source/paths.ts';
 import { type CompiledRules, compileRules, excludedFrom } from '../source/rules.ts';
 import type { Source } from '../source/source.ts';
-
 import type { Change } from './compare.ts';
 import { resultPath } from './scan.ts';
 import type { CaptureOutcome } from './task.ts';
