@@ -1,6 +1,7 @@
 /**
  * The typed values of a version block: FORMAT.md, "VersionBlock". A block holds up to 256 versions
- * of one agent, sealed once. A *row* is one of them: what stands of it in clear, its names, its keys.
+ * of one agent, sealed once. A *row* is one of them: what stands of it in clear, its names, its
+ * keys.
  */
 import type { Entry, References, ResultId, SourceId } from './types.ts';
 

@@ -14,6 +14,7 @@ import type {
   CommitHash,
   FileId,
   GroupId,
+  HoldId,
   LineageId,
   SourceId,
   VaultId,
@@ -50,6 +51,8 @@ export const asCollectorId = (bytes: Uint8Array): CollectorId =>
 /** 16 bytes: derived from the group's key. */
 export const asGroupId = (bytes: Uint8Array): GroupId =>
   sized('group id', ID_BYTES, bytes) as GroupId;
+/** 16 bytes: random for each hold. */
+export const asHoldId = (bytes: Uint8Array): HoldId => sized('hold id', ID_BYTES, bytes) as HoldId;
 /** 16 bytes: HMAC of a path under the lineage's path key. */
 export const asFileId = (bytes: Uint8Array): FileId => sized('file id', ID_BYTES, bytes) as FileId;
 /**

@@ -1,3 +1,4 @@
+import type { RetentionRules } from './retention-types.ts';
 import type { AgentId, Signed, VaultId } from './types.ts';
 
 /*
@@ -14,7 +15,10 @@ export interface DiagnosisRequestBody {
   readonly askedAtMs: number;
 }
 
-/** The policy of a vault as it was set: what it says is sealed to the policy key, beside this. */
+/**
+ * The policy of a vault as it was set. What it says to PCs is sealed to the policy key, beside
+ * this; how long versions are kept stands here in clear, for the collector that acts on it.
+ */
 export interface PolicyBody {
   readonly version: 1;
   readonly vaultId: VaultId;
@@ -23,6 +27,8 @@ export interface PolicyBody {
   readonly setAtMs: number;
   /** SHA-256 of the sealed text. */
   readonly sealedHash: Uint8Array;
+  /** Undefined: the file has no such section, and everything stays. */
+  readonly rules: RetentionRules | undefined;
 }
 
 /** The settings of one PC, signed by the authority or an operator. Only that PC opens them. */

@@ -53,8 +53,8 @@ export const MAX_PAGE_BYTES = 128 * KIB;
 export const MAX_INLINE_REFS = 64;
 
 /**
- * A file up to this size that does not grow is a piece of a slab: above it, a chunk of its own costs
- * little beside its bytes.
+ * A file up to this size that does not grow is a piece of a slab: above it, a chunk of its own
+ * costs little beside its bytes.
  */
 export const MAX_PIECE_PLAIN_BYTES = 64 * KIB;
 /** A sealed piece: the largest plaintext, its codec byte, and room for headers of filters. */
@@ -76,8 +76,8 @@ export const MAX_BLOCK_ROWS = 256;
 /** Names and times of one block before they are compressed: paths may be long. */
 export const MAX_BLOCK_LIST_BYTES = 512 * KIB;
 /**
- * A version block. A maker ends one at half a mebibyte of all its parts; a list that does not become
- * smaller is a little larger sealed.
+ * A version block. A maker ends one at half a mebibyte of all its parts; a list that does not
+ * become smaller is a little larger sealed.
  */
 export const MAX_BLOCK_BYTES = 640 * KIB;
 /** One of the texts that a result's row seals: a profile's name, a line of a log. */
@@ -88,8 +88,14 @@ export const MAX_EVIDENCE_BYTES = 4 * KIB;
  * verified in well under a second.
  */
 export const MAX_COMMIT_ENTRIES = 16_384;
-/** Blocks of one commit: those of versions of one file hold one row each. */
-export const MAX_COMMIT_BLOCKS: number = MAX_COMMIT_ENTRIES;
+/** What a commit's summary has of each file and result that the commit is about. */
+export const SUMMARY_MARK_BYTES = 8;
+export const MAX_SUMMARY_BYTES: number = MAX_COMMIT_ENTRIES * SUMMARY_MARK_BYTES;
+/**
+ * Blocks of one commit: those of versions of one file hold one row each, and a maker takes no more
+ * versions than this into a commit. Each costs whoever verifies it some 10 µs at one go.
+ */
+export const MAX_COMMIT_BLOCKS = 4096;
 /** A block's key under a key of its commit: nonce, key, tag. */
 export const BLOCK_KEY_BOX_BYTES = 12 + HASH_BYTES + TAG_BYTES;
 /** A signed commit as it is sent and stored. */
@@ -117,8 +123,31 @@ export const MAX_LOG_LEAF_BYTES = 128;
 /** An audit event: a few signed bodies. */
 export const MAX_EVENT_BYTES = 64 * KIB;
 
+/**
+ * Events that a vault keeps beside its history, of one kind: of agents and groups that ended for
+ * good, more than a fleet of a thousand wears out in ten years.
+ */
+export const MAX_BOOK_EVENTS = 16_384;
+/** All of them: the end of an agent has 70 bytes, and 200 to 500 where it is signed. */
+export const MAX_EVENT_BOOK_BYTES: number = 4 * MIB;
+
+/** Commits of which one record says what a run of retention expired: a bitmap for each. */
+export const MAX_EXPIRED_LEAVES = 16_384;
+/** Brakes that the event of a run names: some 80 bytes each, half of `MAX_EVENT_BYTES`. */
+export const MAX_RETENTION_BRAKES = 256;
 /** Files of which one event may say that they are gone: half of `MAX_EVENT_BYTES`. */
 export const MAX_GONE_FILES = 1024;
+
+/** PCs, classes, or patterns of paths that one hold names; who means more means all, or two. */
+export const MAX_HOLD_WORDS = 64;
+/** Lineages that the PCs of one hold come to: a quarter of `MAX_EVENT_BYTES`. */
+export const MAX_HOLD_LINEAGES = 1024;
+/** The patterns of one hold, sealed: as much. */
+export const MAX_HOLD_PATHS_BYTES = 16 * KIB;
+/** Ids of files in one part of a resolution, which is one signed body. */
+export const MAX_HELD_FILES = 1000;
+/** Parts of one resolution: four million files, more than a hold by path should come to. */
+export const MAX_HOLD_PARTS = 4096;
 
 /**
  * Settings of one PC as text: some hundred folders with their patterns; the signed body around them
@@ -134,6 +163,20 @@ export const MAX_SETTINGS_GROUPS = 32;
 export const MAX_POLICY_BYTES = MIB;
 /** The policy as it rests, compressed and sealed: with its statement it fits into an event. */
 export const MAX_SEALED_POLICY_BYTES = 48 * KIB;
+/** Rules of retention in one policy. */
+export const MAX_RULES = 1000;
+/** Classes, or names of PCs, in one of them. */
+export const MAX_RULE_NAMES = 256;
+/**
+ * All of them in clear, beside what else a signed policy says: a rule for one root folder of each
+ * of nine hundred PCs.
+ */
+export const MAX_RULES_BYTES = 15 * KIB;
+/** The longest term in each unit, a thousand years: more is a slip of the hand, or no date. */
+export const maxTermCounts = { d: 365_250, w: 52_178, mo: 12_000, y: 1000 } as const;
+/** Days, weeks, months or years of which a rule counts one by one; more is a slip of the hand. */
+export const MAX_KEEP_COUNT = 10_000;
+
 /** What a PC says of settings that it refuses: every mistake in a line. */
 export const MAX_SETTINGS_DETAIL_CHARS = 4 * KIB;
 /** The same encoded and sealed: four bytes a character at most. */
@@ -236,6 +279,10 @@ export const MAX_CARRIED_PART_BYTES = MAX_FRAME_BYTES + MIB;
 export const MAX_UPLOAD_IDS = 65_536;
 /** Pages, and chunks below them, in one record of references at rest. */
 export const MAX_REFERENCE_IDS = 16_384;
+/** Items that leave a set by one record, and pages that stay in it unproved. */
+export const MAX_SWEPT_IDS = 16_384;
+/** Commits and events of which one record says that versions were dropped. */
+export const MAX_DROPPED_LEAVES = 1024;
 /** A stored commit or a state record: a commit with its leaf, receipt and certificates. */
 export const MAX_RECORD_BYTES = MAX_COMMIT_BYTES + 128 * KIB;
 

@@ -6,6 +6,7 @@ import type {
   CommitHash,
   FileId,
   GroupId,
+  HoldId,
   LineageId,
   Signed,
   TreeHead,
@@ -69,6 +70,11 @@ export interface ReceiptBody {
   readonly head: TreeHead;
   /** Durable copies at the time of signing. */
   readonly copies: number;
+  /**
+   * The hash of the agent's statement that versions of this commit are lost, where it came with
+   * one: the leaf is for the statement then, and none can be added later.
+   */
+  readonly lossHash: Uint8Array | undefined;
 }
 
 export interface TreeHeadBody {
@@ -79,7 +85,8 @@ export interface TreeHeadBody {
   readonly head: TreeHead;
 }
 
-export type LeafType = 'commit' | 'event';
+/** A `correction` is an event too, one that corrects the times of others. */
+export type LeafType = 'commit' | 'event' | 'correction';
 
 /** One leaf of the log: `subject` is a commit hash, or the SHA-256 of an event's bytes. */
 export interface LogLeaf {
@@ -87,6 +94,8 @@ export interface LogLeaf {
   readonly type: LeafType;
   readonly timeMs: number;
   readonly subject: Uint8Array;
+  /** Whose commit it is, so that the leaves alone tell how many commits each agent has. */
+  readonly agentId: AgentId | undefined;
 }
 
 /**
@@ -106,10 +115,115 @@ export interface EpochOpeningBody {
 }
 
 /**
+ * The authority's word that the collector's clock was wrong for a stretch of the log: what it
+ * called `fromMs` was `isMs`. Times of leaves, not leaves, change by it.
+ */
+export interface ClockCorrectionBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  /** The first leaf of the stretch. */
+  readonly fromLeaf: number;
+  /** The log up to the end of the stretch: its last leaf is `head.size - 1`. */
+  readonly head: TreeHead;
+  /** What the clock said in that stretch: later than the one, up to the other. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly isMs: number;
+  /** No corrected time is before the one or after the other: those of the leaves beside it. */
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/**
  * What an operator says of a history that is held apart: another PC with the same identity, or the
  * same PC put back.
  */
 export type ForkDecision = 'clone' | 'restored';
+
+/**
+ * A person's order that something stays, whatever the rules say. What several of its parts name,
+ * all of them must fit; what it does not name, anything fits.
+ */
+export interface HoldBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly holdId: HoldId;
+  /** By which people call it; of the holds in force only one has it. */
+  readonly name: string;
+  readonly reason: string;
+  /** Who answers for it. */
+  readonly owner: string;
+  /** Names of PCs and clones, in which `*` stands for any characters; none: all. */
+  readonly agents: readonly string[];
+  /** The lineages that these names meant when it was set: a PC that is renamed stays held. */
+  readonly lineageIds: readonly LineageId[];
+  /** None: all. */
+  readonly classes: readonly string[];
+  /** What was current at some time from the one to the other, both included. */
+  readonly fromMs: number;
+  /** `MAX_TIME_MS`: it has no end. */
+  readonly toMs: number;
+  /** `HoldPaths`, sealed to the catalog key: its ephemeral key, then the box; undefined: any. */
+  readonly paths: Uint8Array | undefined;
+}
+
+/** Patterns of paths, of which a path must fit one. They name subjects, so they are sealed. */
+export interface HoldPaths {
+  readonly version: 1;
+  readonly globs: readonly string[];
+}
+
+/**
+ * A part of the authority's word which files a hold's patterns fit, for a collector that cannot
+ * open names.
+ */
+export interface HoldResolutionBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly holdId: HoldId;
+  /** All versions that the log had then were looked at. */
+  readonly head: TreeHead;
+  /** From 1 to `parts`; it counts when all are there. */
+  readonly part: number;
+  readonly parts: number;
+  /** Of files, and of folder results; rising. */
+  readonly fileIds: readonly FileId[];
+}
+
+/** The word of the authority, or of an operator, that a hold is over. */
+export interface HoldReleaseBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly holdId: HoldId;
+  readonly releasedAtMs: number;
+  readonly reason: string;
+}
+
+/**
+ * Why a run of retention waits: too many of the bytes of the vault would go or of the versions of a
+ * PC, in this run or together with what others of the last days let go.
+ */
+export type RetentionBrakeKind = 'bytes' | 'versions' | 'bytes-in-days' | 'versions-in-days';
+
+/** One brake that holds a run of retention. */
+export interface RetentionBrake {
+  readonly kind: RetentionBrakeKind;
+  /** The name of the PC; empty where it is the whole vault's. */
+  readonly agent: string;
+  /** Bytes or versions that there are, and how many of them would go. */
+  readonly of: number;
+  readonly expiring: number;
+}
+
+/** An operator's word that what a run would let go may go. */
+export interface RetentionApprovalBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly run: number;
+  /** As the event of the run has it. */
+  readonly sum: Uint8Array;
+  readonly approvedAtMs: number;
+}
 
 /** What the audit log records; each is one leaf. */
 export type EventBody =
@@ -131,6 +245,10 @@ export type EventBody =
       readonly timeMs: number;
       readonly agentId: AgentId;
       readonly reason: string;
+      /** A signed `AgentRevocationBody` that says the same, where a key was at hand. */
+      readonly revocation?: Signed | undefined;
+      /** The certificate of the operator who signed it; absent: the authority. */
+      readonly operator?: Signed | undefined;
     }
   | {
       readonly type: 'headReported';
@@ -147,7 +265,24 @@ export type EventBody =
       readonly agentId: AgentId;
       readonly at: ChainPoint;
     }
-  | { readonly type: 'gcEpochAnnounced'; readonly timeMs: number; readonly gcEpoch: number }
+  | {
+      readonly type: 'gcEpochAnnounced';
+      readonly timeMs: number;
+      readonly gcEpoch: number;
+      /** To whose agents. */
+      readonly lineageId: LineageId;
+    }
+  /**
+   * Nobody waits for that PC any more before something is swept: what waits in its queue may lack.
+   */
+  | {
+      readonly type: 'agentLost';
+      readonly timeMs: number;
+      readonly agentId: AgentId;
+      readonly reason: string;
+    }
+  /** It came back. */
+  | { readonly type: 'agentFound'; readonly timeMs: number; readonly agentId: AgentId }
   | {
       readonly type: 'forkDecided';
       readonly timeMs: number;
@@ -218,6 +353,55 @@ export type EventBody =
       readonly certificate: Signed;
     }
   | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string }
+  /** The collector's clock was held at `heldMs`, and goes on from `timeMs`, as an operator said. */
+  | { readonly type: 'clockConfirmed'; readonly timeMs: number; readonly heldMs: number }
+  /** Times of a stretch of the log were wrong (`ClockCorrectionBody`). */
+  | { readonly type: 'clockCorrected'; readonly timeMs: number; readonly correction: Signed }
+  | { readonly type: 'holdSet'; readonly timeMs: number; readonly hold: HoldBody }
+  /** A part of a resolution (`HoldResolutionBody`). */
+  | { readonly type: 'holdResolved'; readonly timeMs: number; readonly resolution: Signed }
+  /** A hold is over (`HoldReleaseBody`). */
+  | {
+      readonly type: 'holdReleased';
+      readonly timeMs: number;
+      readonly release: Signed;
+      /** The certificate of the operator who signed it; undefined: the authority. */
+      readonly operator: Signed | undefined;
+    }
+  /**
+   * A run of retention: what it expired stands in the records before it. Or it waits for a person,
+   * and has expired nothing.
+   */
+  | {
+      readonly type: 'retentionRan';
+      readonly timeMs: number;
+      /** They rise by one. */
+      readonly run: number;
+      /** The revision of the policy; 0: none was set. */
+      readonly policy: number;
+      /** Of what it expired, or would; bytes as PCs claim them, up to 2^53 - 1. */
+      readonly versions: number;
+      readonly bytes: number;
+      /** How many `StoredExpired` stand before it; 0: it waits. */
+      readonly records: number;
+      /** SHA-256 over the encodings of these, also where it waits and they are not there. */
+      readonly sum: Uint8Array;
+      /** Until when it can be undone; 0: it waits. */
+      readonly undoUntilMs: number;
+      /** The run that waited, and whose approval let this one pass; 0: none. */
+      readonly approves: number;
+      /** Why it waits; none: it does not. */
+      readonly brakes: readonly RetentionBrake[];
+    }
+  /** An operator let a run pass that waited (`RetentionApprovalBody`). */
+  | {
+      readonly type: 'retentionApproved';
+      readonly timeMs: number;
+      readonly approval: Signed;
+      readonly certificate: Signed | undefined;
+    }
+  /** What a run expired stays until another policy is set. */
+  | { readonly type: 'retentionUndone'; readonly timeMs: number; readonly run: number }
   | { readonly type: 'groupAdded'; readonly timeMs: number; readonly group: Signed }
   | { readonly type: 'groupEnded'; readonly timeMs: number; readonly groupId: GroupId }
   /** A PC of a group that waits for approval; `enrolment` is the group's certificate. */

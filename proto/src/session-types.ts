@@ -178,6 +178,8 @@ export type ServerFrame =
       readonly consistency: readonly Uint8Array[];
       /** The head that both proofs lead to. */
       readonly head: Signed;
+      /** What the commit came without; empty too when all of it is lost (`lossHash` says which). */
+      readonly lacking: readonly number[];
     }
   | { readonly type: 'commitMissing'; readonly requestId: number; readonly ids: readonly ChunkId[] }
   | {

@@ -1,8 +1,8 @@
 /**
  * The typed values behind every disk record and everything signed: ids, content and commits here;
- * who belongs to a vault in `vault-types.ts`, what its log says in `log-types.ts`, what the desk says
- * in `desk-types.ts`, records and carried files in `record-types.ts`, versions in `block-types.ts`,
- * and what is said in a session in `session-types.ts`.
+ * who belongs to a vault in `vault-types.ts`, what its log says in `log-types.ts`, what the desk
+ * says in `desk-types.ts`, records and carried files in `record-types.ts`, versions in
+ * `block-types.ts`, and what is said in a session in `session-types.ts`.
  *
  * The door (`decode*`) is the only place where untrusted bytes become these types; everything
  * behind it may rely on the lengths, ranges and counts stated here. Byte strings are `Uint8Array`;
@@ -30,6 +30,8 @@ export type AgentId = Branded<Uint8Array, 'AgentId'>;
  */
 export type LineageId = Branded<Uint8Array, 'LineageId'>;
 export type GroupId = Branded<Uint8Array, 'GroupId'>;
+/** 16 random bytes for each hold. */
+export type HoldId = Branded<Uint8Array, 'HoldId'>;
 /** 16 random bytes for each installation of an agent. */
 export type ChainId = Branded<Uint8Array, 'ChainId'>;
 /** First 16 bytes of a labelled SHA-256 of the collector's signing key. */
@@ -62,8 +64,9 @@ export interface References {
 /** What a version consists of. */
 export interface Content extends References {
   /**
-   * Which piece of a slab it is, counted from 1; 0 when the references name chunks or pages. A piece
-   * has depth 0 and one reference: the slab's id and epoch, and the piece's own plaintext size.
+   * Which piece of a slab it is, counted from 1; 0 when the references name chunks or pages. A
+   * piece has depth 0 and one reference: the slab's id and epoch, and the piece's own plaintext
+   * size.
    */
   readonly piece: number;
 }
@@ -218,6 +221,8 @@ export interface CommitHeader {
    * and it names the head that the collector gave.
    */
   readonly forkedFrom: ChainPoint | undefined;
+  /** Labelled SHA-256 over the commit's summary: proves which files it is about, and which not. */
+  readonly summaryHash: Uint8Array;
 }
 
 export type WrapRecipient = 'vault' | 'catalog' | 'agent' | 'grant';
@@ -244,13 +249,15 @@ export interface CommitBlock {
   /** The block's list and read key, sealed under the commit's. */
   readonly listBox: Uint8Array;
   readonly readBox: Uint8Array;
-  /** Where rows were purged: the digest by which the commit's signature covers what it was before. */
+  /**
+   * Where rows were purged: the digest by which the commit's signature covers what it was before.
+   */
   readonly formerDigest: Uint8Array | undefined;
 }
 
 /**
- * A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole and carry no
- * blocks.
+ * A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole, or are lost
+ * whole, and carry no blocks.
  */
 export interface SignedCommit {
   readonly header: Uint8Array;
@@ -258,8 +265,13 @@ export interface SignedCommit {
   readonly blocks: readonly CommitBlock[];
   readonly wraps: readonly Wrap[];
   readonly headerOnly: boolean;
-  /** Rows whose content nobody has any more, by their number in the commit: they are no versions. */
+  /** Rows whose content is lost, by their number in the commit: they are no versions. */
   readonly lacking: readonly number[];
+  /**
+   * The agent's own word for that: its signature over the commit's hash and `lacking`. Of a commit
+   * that is `headerOnly` it says that all of it is lost; without it, all was purged.
+   */
+  readonly lossSignature: Uint8Array | undefined;
 }
 
 /** A signed statement: the exact body bytes and an Ed25519 signature over `label ‖ body`. */

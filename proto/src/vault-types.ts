@@ -10,8 +10,8 @@ import type {
 } from './types.ts';
 
 /*
- * Who belongs to a vault, and what proves it: descriptor, certificates, kit, operators' keys, bundles,
- * enrolment.
+ * Who belongs to a vault, and what proves it: descriptor, certificates, kit, operators' keys,
+ * bundles, enrolment.
  */
 
 /**
@@ -107,6 +107,16 @@ export interface AgentApprovalBody {
   readonly successor: ApprovedSuccessor | undefined;
 }
 
+/** The word that an agent is one no more, whatever a collector has forgotten since. */
+export interface AgentRevocationBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  readonly revokedAtMs: number;
+  /** For people: one line. */
+  readonly reason: string;
+}
+
 /**
  * What makes a binding one of a group: the agent's name, and the proof that it has its signing key.
  */
@@ -159,8 +169,11 @@ export interface KitFile {
   readonly sealed: Uint8Array;
 }
 
-/** What an operator key may sign: the settings of PCs, who may enrol, questions for diagnostics. */
-export type OperatorPurpose = 'settings' | 'agents' | 'diagnose';
+/**
+ * What an operator key may sign: the settings of PCs, who may enrol, questions for diagnostics, and
+ * whatever lets the collector throw something away.
+ */
+export type OperatorPurpose = 'settings' | 'agents' | 'diagnose' | 'retention';
 
 /** What the authority says of a person's own keys. */
 export interface OperatorCertificateBody {

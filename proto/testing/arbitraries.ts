@@ -11,6 +11,7 @@ const vaultId = ofLength(16).map(proto.asVaultId);
 const agentId = ofLength(16).map(proto.asAgentId);
 const lineageId = ofLength(16).map(proto.asLineageId);
 const groupId = ofLength(16).map(proto.asGroupId);
+const holdId = ofLength(16).map(proto.asHoldId);
 const chainId = ofLength(16).map(proto.asChainId);
 const collectorId = ofLength(16).map(proto.asCollectorId);
 const sourceId = ofLength(16).map(proto.asSourceId);
@@ -192,6 +193,7 @@ const commitHeader = fc
     chunkerVersion: versionNumber,
     encoderVersion: versionNumber,
     forkedFrom: maybe(chainPoint),
+    summaryHash: hash,
   })
   .map((header): proto.CommitHeader => {
     if (header.sequence === 1)
@@ -221,6 +223,15 @@ const indexesBelow = (limit: number) =>
     .uniqueArray(fc.nat({ max: limit - 1 }), { maxLength: 12 })
     .map((numbers) => numbers.sort((a, b) => a - b));
 const live = indexesBelow(proto.MAX_COMMIT_ENTRIES);
+/** Marks of a summary, 8 bytes each, rising. */
+const marks = fc
+  .uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 6 })
+  .map((values) => {
+    const bytes = new DataView(new ArrayBuffer(8 * values.length));
+    const sorted = [...values].sort((a, b) => (a < b ? -1 : 1));
+    for (const [at, value] of sorted.entries()) bytes.setBigUint64(8 * at, value);
+    return new Uint8Array(bytes.buffer);
+  });
 
 const commitBlock = fc.record<proto.CommitBlock>({
   block: upTo(1, 100),
@@ -238,11 +249,13 @@ const signedCommit = fc
     wraps: fc.array(wrap, { maxLength: 4 }),
     headerOnly: flag,
     lacking: live,
+    lossSignature: maybe(signature),
   })
-  .map(
-    (commit): proto.SignedCommit =>
-      commit.headerOnly ? { ...commit, blocks: [], wraps: [], lacking: [] } : commit,
-  );
+  .map((commit): proto.SignedCommit => {
+    if (commit.headerOnly) return { ...commit, blocks: [], wraps: [], lacking: [] };
+    const lossSignature = commit.lacking.length === 0 ? undefined : commit.signature;
+    return { ...commit, lossSignature };
+  });
 
 const dedupSecrets = fc
   .array(positive32, { minLength: 1, maxLength: 4 })
@@ -277,6 +290,53 @@ const releaseFile = fc.constantFrom(
   'targets/ab.program-0.2.0-linux-x64.tar.zst',
 );
 
+/** Each once, in rising order. */
+const rising = <T extends string | Uint8Array>(one: fc.Arbitrary<T>, maxLength: number) =>
+  fc
+    .uniqueArray(one, { maxLength, selector: String })
+    .map((all) =>
+      all.sort((a, b) =>
+        typeof a === 'string' ? (a < b ? -1 : 1) : Buffer.compare(a, b as Uint8Array),
+      ),
+    );
+const someLine = fc.stringMatching(/^[!-~]{1,80}$/);
+
+const hold = fc
+  .record({
+    version,
+    vaultId,
+    holdId,
+    name: agentName,
+    reason: someLine,
+    owner: someLine,
+    agents: rising(fc.stringMatching(/^[A-Za-z0-9*][A-Za-z0-9._*~-]{0,20}$/), 4),
+    lineageIds: rising(lineageId, 4),
+    classes: rising(policyClass, 4),
+    times: fc.tuple(timeMs, timeMs),
+    paths: maybe(upTo(49, 120)),
+  })
+  .map(({ times, ...body }): proto.HoldBody => {
+    const [fromMs = 0, toMs = 0] = times.sort((a, b) => a - b);
+    const lineageIds = body.agents.length === 0 ? [] : body.lineageIds;
+    return { ...body, lineageIds, fromMs, toMs };
+  });
+const ranBefore = {
+  ...{ type: fc.constant('retentionRan' as const), timeMs, run: positive, policy: counter },
+  ...{ versions: positive, bytes: counter, sum: hash },
+};
+const retentionBrake: fc.Arbitrary<proto.RetentionBrake> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom('bytes' as const, 'bytes-in-days' as const),
+    agent: fc.constant(''),
+    ...{ of: counter, expiring: positive },
+  }),
+  fc.record({
+    kind: fc.constantFrom('versions' as const, 'versions-in-days' as const),
+    agent: fc.constant('hplc-1'),
+    ...{ of: counter, expiring: positive },
+  }),
+);
+
 const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({
     type: fc.constant('vaultAdded' as const),
@@ -291,7 +351,16 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
     enrolment: signed,
     binding: signed,
   }),
-  fc.record({ type: fc.constant('agentRevoked' as const), timeMs, agentId, reason: line }),
+  fc
+    .record({
+      type: fc.constant('agentRevoked' as const),
+      timeMs,
+      agentId,
+      reason: line,
+      revocation: maybe(signed),
+      operator: maybe(signed),
+    })
+    .map((event) => (event.revocation === undefined ? { ...event, operator: undefined } : event)),
   fc.record({
     type: fc.constant('headReported' as const),
     timeMs,
@@ -301,7 +370,12 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   }),
   fc.record({ type: fc.constant('epochOpened' as const), timeMs, opening: signed }),
   fc.record({ type: fc.constant('chainForked' as const), timeMs, agentId, at: chainPoint }),
-  fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
+  fc.record({
+    type: fc.constant('gcEpochAnnounced' as const),
+    ...{ timeMs, gcEpoch: positive, lineageId },
+  }),
+  fc.record({ type: fc.constant('agentLost' as const), timeMs, agentId, reason: line }),
+  fc.record({ type: fc.constant('agentFound' as const), timeMs, agentId }),
   fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
   fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
   fc.record({
@@ -311,6 +385,29 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
     targetsHash: hash,
   }),
   fc.record({ type: fc.constant('releaseRemoved' as const), timeMs, version: releaseVersion }),
+  fc.record({ type: fc.constant('clockConfirmed' as const), timeMs, heldMs: timeMs }),
+  fc.record({ type: fc.constant('clockCorrected' as const), timeMs, correction: signed }),
+  fc.oneof(
+    fc.record({
+      ...ranBefore,
+      records: fc.integer({ min: 1, max: 9 }),
+      undoUntilMs: fc.integer({ min: 1, max: 2 ** 42 }),
+      approves: counter,
+      brakes: fc.constant([]),
+    }),
+    fc.record({
+      ...ranBefore,
+      ...{ records: fc.constant(0), undoUntilMs: fc.constant(0), approves: fc.constant(0) },
+      brakes: fc.array(retentionBrake, { minLength: 1, maxLength: 3 }),
+    }),
+  ),
+  fc.record({
+    type: fc.constant('retentionApproved' as const),
+    timeMs,
+    approval: signed,
+    certificate: maybe(signed),
+  }),
+  fc.record({ type: fc.constant('retentionUndone' as const), timeMs, run: positive }),
   fc.record({
     type: fc.constant('policySet' as const),
     timeMs,
@@ -336,6 +433,14 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
     timeMs,
     sequence: positive,
     automatic: flag,
+  }),
+  fc.record({ type: fc.constant('holdSet' as const), timeMs, hold }),
+  fc.record({ type: fc.constant('holdResolved' as const), timeMs, resolution: signed }),
+  fc.record({
+    type: fc.constant('holdReleased' as const),
+    timeMs,
+    release: signed,
+    operator: maybe(signed),
   }),
   fc.record({ type: fc.constant('groupAdded' as const), timeMs, group: signed }),
   fc.record({ type: fc.constant('groupEnded' as const), timeMs, groupId }),
@@ -368,6 +473,49 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
     })
     .map((body) => (body.decision === 'clone' ? body : { ...body, name: '' })),
 );
+
+const term = fc.constantFrom<proto.TermUnit>('d', 'w', 'mo', 'y').chain((unit) =>
+  fc.record<proto.Term>({
+    count: fc.integer({ min: 1, max: proto.maxTermCounts[unit] }),
+    unit: fc.constant(unit),
+  }),
+);
+const keepCount = fc.nat({ max: proto.MAX_KEEP_COUNT });
+/** Marks of two sources of each lineage. */
+const ruleSources = marks.chain((lineages) =>
+  fc
+    .array(
+      fc.constantFrom(1, 3).map((first) => [...filledMark(first), ...filledMark(first + 1)]),
+      { minLength: lineages.length / 8, maxLength: lineages.length / 8 },
+    )
+    .map((of): proto.RuleSources => ({ lineages, sources: Uint8Array.from(of.flat()) })),
+);
+const filledMark = (byte: number) => new Uint8Array(8).fill(byte);
+const retentionRules = fc.record<proto.RetentionRules>({
+  rules: fc.array(
+    fc.record<proto.RetentionRule>({
+      match: fc.record<proto.RuleMatch>({
+        classes: maybe(fc.array(policyClass, { minLength: 1, maxLength: 3 })),
+        agents: maybe(
+          fc.array(fc.constantFrom('hplc-*', '*', 'a'), { minLength: 1, maxLength: 3 }),
+        ),
+        sources: maybe(ruleSources),
+      }),
+      lock: maybe(term),
+      keep: fc.oneof(
+        fc.constant('all' as const),
+        fc.record<proto.KeepRule>({
+          within: term,
+          ...{ daily: keepCount, weekly: keepCount, monthly: keepCount, yearly: keepCount },
+          last: keepCount,
+        }),
+      ),
+      gone: fc.oneof(fc.constant('forever' as const), term),
+    }),
+    { minLength: 1, maxLength: 4 },
+  ),
+  grace: term,
+});
 
 const requestId = uint32;
 const ids = fc.array(chunkId, { minLength: 1, maxLength: 8 });
@@ -485,6 +633,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
     inclusion: proof,
     consistency: proof,
     head: signed,
+    lacking: live,
   }),
   fc.record({ type: fc.constant('commitMissing' as const), requestId, ids }),
   fc.record({ type: fc.constant('refused' as const), requestId, code: refusalCode, message: line }),
@@ -535,6 +684,19 @@ function door<T>(
 ): Door {
   return { encode, decode, values };
 }
+
+/** Slots of some leaves, in their order. */
+const leafSlots = fc
+  .uniqueArray(fc.tuple(counter, upTo(0, 40), fc.integer({ min: 1, max: 255 })), {
+    minLength: 1,
+    maxLength: 6,
+    selector: ([leafIndex]) => leafIndex,
+  })
+  .map((leaves): proto.LeafSlots[] =>
+    leaves
+      .sort(([a], [b]) => a - b)
+      .map(([leafIndex, some, last]) => ({ leafIndex, slots: new Uint8Array([...some, last]) })),
+  );
 
 /** Every door that is a protobuf message, under the name of its section in FORMAT.md or WIRE.md. */
 export const doors: Readonly<Record<string, Door>> = {
@@ -588,6 +750,7 @@ export const doors: Readonly<Record<string, Door>> = {
         leafIndex: fc.nat({ max: Number.MAX_SAFE_INTEGER - 1 }),
         head: treeHead,
         copies: positive32,
+        lossHash: maybe(hash),
       })
       .map(
         (body): proto.ReceiptBody => ({
@@ -604,11 +767,48 @@ export const doors: Readonly<Record<string, Door>> = {
   LogLeaf: door(
     proto.encodeLogLeaf,
     proto.decodeLogLeaf,
-    fc.record<proto.LogLeaf>({
-      version,
-      type: fc.constantFrom<proto.LeafType>('commit', 'event'),
-      timeMs,
-      subject: hash,
+    fc.record({ version, timeMs, subject: hash, agentId: maybe(agentId) }).map(
+      (leaf): proto.LogLeaf => ({
+        ...leaf,
+        type:
+          leaf.agentId !== undefined ? 'commit' : leaf.timeMs % 2 === 0 ? 'event' : 'correction',
+      }),
+    ),
+  ),
+  ClockCorrectionBody: door(
+    proto.encodeClockCorrectionBody,
+    proto.decodeClockCorrectionBody,
+    fc
+      .record({
+        version,
+        vaultId,
+        head: treeHead,
+        leaves: positive,
+        times: fc.tuple(timeMs, timeMs).filter(([from, to]) => from !== to),
+        isMs: timeMs,
+        bounds: fc.tuple(timeMs, timeMs),
+      })
+      .map(({ head, leaves, times, bounds, ...body }): proto.ClockCorrectionBody => {
+        const size = Math.max(head.size, 1);
+        const [fromMs = 0, toMs = 0] = times.sort((a, b) => a - b);
+        const [notBeforeMs = 0, notAfterMs = 0] = bounds.sort((a, b) => a - b);
+        const fromLeaf = leaves % size;
+        return {
+          ...body,
+          head: { ...head, size },
+          fromLeaf,
+          fromMs,
+          toMs,
+          notBeforeMs,
+          notAfterMs,
+        };
+      }),
+  ),
+  RetentionApprovalBody: door(
+    proto.encodeRetentionApprovalBody,
+    proto.decodeRetentionApprovalBody,
+    fc.record<proto.RetentionApprovalBody>({
+      ...{ version, vaultId, run: positive, sum: hash, approvedAtMs: timeMs },
     }),
   ),
   EpochOpeningBody: door(
@@ -737,6 +937,66 @@ export const doors: Readonly<Record<string, Door>> = {
       ),
     }),
   ),
+  HoldBody: door(proto.encodeHoldBody, proto.decodeHoldBody, hold),
+  HoldPaths: door(
+    proto.encodeHoldPaths,
+    proto.decodeHoldPaths,
+    fc.record<proto.HoldPaths>({
+      version,
+      globs: fc.array(someLine, { minLength: 1, maxLength: 4 }),
+    }),
+  ),
+  HoldResolutionBody: door(
+    proto.encodeHoldResolutionBody,
+    proto.decodeHoldResolutionBody,
+    fc
+      .record({
+        version,
+        vaultId,
+        holdId,
+        head: treeHead,
+        parts: fc.tuple(
+          fc.integer({ min: 1, max: proto.MAX_HOLD_PARTS }),
+          fc.integer({ min: 1, max: proto.MAX_HOLD_PARTS }),
+        ),
+        fileIds: rising(fileId, 5),
+      })
+      .map(({ parts: both, ...body }): proto.HoldResolutionBody => {
+        const [part = 1, parts = 1] = both.sort((a, b) => a - b);
+        return { ...body, part, parts };
+      }),
+  ),
+  HoldReleaseBody: door(
+    proto.encodeHoldReleaseBody,
+    proto.decodeHoldReleaseBody,
+    fc.record<proto.HoldReleaseBody>({
+      version,
+      vaultId,
+      holdId,
+      releasedAtMs: timeMs,
+      reason: someLine,
+    }),
+  ),
+  AgentRevocationBody: door(
+    proto.encodeAgentRevocationBody,
+    proto.decodeAgentRevocationBody,
+    fc.record<proto.AgentRevocationBody>({
+      version,
+      vaultId,
+      agentId,
+      revokedAtMs: timeMs,
+      reason: line,
+    }),
+  ),
+  EventBook: door(
+    proto.encodeEventBook,
+    proto.decodeEventBook,
+    fc.record<proto.EventBook>({
+      vaultId,
+      events: fc.array(upTo(1, 200), { maxLength: 4 }),
+      sum: hash,
+    }),
+  ),
   KitContents: door(
     proto.encodeKitContents,
     proto.decodeKitContents,
@@ -839,8 +1099,10 @@ export const doors: Readonly<Record<string, Door>> = {
       revision: positive,
       setAtMs: timeMs,
       sealedHash: hash,
+      rules: maybe(retentionRules),
     }),
   ),
+  RetentionRules: door(proto.encodeRetentionRules, proto.decodeRetentionRules, retentionRules),
   SettingsBody: door(
     proto.encodeSettingsBody,
     proto.decodeSettingsBody,
@@ -982,6 +1244,31 @@ export const doors: Readonly<Record<string, Door>> = {
         }),
       ),
   ),
+  StoredExpired: door(
+    proto.encodeStoredExpired,
+    proto.decodeStoredExpired,
+    fc.record<proto.StoredExpired>({
+      ...{ run: positive, part: fc.nat({ max: 2 ** 32 - 1 }), branchId: lineageId },
+      agent: fc.constantFrom('hplc-1', 'x'),
+      leaves: leafSlots,
+    }),
+  ),
+  StoredDropped: door(
+    proto.encodeStoredDropped,
+    proto.decodeStoredDropped,
+    fc.record<proto.StoredDropped>({
+      run: fc.integer({ min: 1, max: 1_000_000 }),
+      branchId: lineageId,
+      leaves: leafSlots,
+    }),
+  ),
+  StoredSwept: door(
+    proto.encodeStoredSwept,
+    proto.decodeStoredSwept,
+    fc.record<proto.StoredSwept>({
+      ...{ lineageId, gcEpoch: positive, ids, unwalked: ids, isEnd: fc.boolean() },
+    }),
+  ),
   StateRecord: door(
     proto.encodeStateRecord,
     proto.decodeStateRecord,
@@ -999,6 +1286,26 @@ export const doors: Readonly<Record<string, Door>> = {
           ...record,
           versionTimesMs: record.live.map(() => time),
         }),
+      ),
+  ),
+  HistoryCommit: door(
+    proto.encodeHistoryCommit,
+    proto.decodeHistoryCommit,
+    fc
+      .record({
+        header: upTo(32, 200),
+        signature,
+        leafIndex: counter,
+        receivedAtMs: timeMs,
+        branchId: lineageId,
+        summary: marks,
+        lost: marks,
+        lossHash: maybe(hash),
+        dropped: marks,
+      })
+      .filter(
+        ({ summary, lost, lossHash }) =>
+          lossHash !== undefined || (summary.length > 0 && lost.length === 0),
       ),
   ),
 };

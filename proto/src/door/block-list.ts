@@ -30,10 +30,16 @@ export interface ListRow {
   readonly evidence: ResultEvidence | undefined;
 }
 
-/** Whole seconds, rounded down, and the rest of a time in nanoseconds. */
-function splitNs(time: bigint): { readonly seconds: number; readonly rest: number } {
-  const rest = ((time % NS) + NS) % NS;
-  return { seconds: Number((time - rest) / NS), rest: Number(rest) };
+/** Nanoseconds behind the last whole second, of a time before 1970 too. */
+function restOf(time: bigint): number {
+  const rest = Number(time % NS);
+  return rest < 0 ? rest + NS_A_SECOND : rest;
+}
+
+/** Whole seconds, rounded down. */
+function secondsOf(time: bigint, rest: number): number {
+  const seconds = Number(time / NS);
+  return time < 0n && rest > 0 ? seconds - 1 : seconds;
 }
 
 const columns = new ColumnWriter();
@@ -45,8 +51,8 @@ export function encodeBlockList(rows: readonly ListRow[]): Uint8Array {
   const out = columns.reset();
   out.u8(platforms.indexOf(rows[0]?.list.platform));
   let before: Uint8Array = NO_BYTES;
-  for (const { list } of rows) {
-    const { path } = list;
+  for (let at = 0; at < rows.length; at += 1) {
+    const { path } = (rows[at] as ListRow).list;
     const most = Math.min(path.length, before.length);
     let kept = 0;
     while (kept < most && path[kept] === before[kept]) kept += 1;
@@ -55,18 +61,32 @@ export function encodeBlockList(rows: readonly ListRow[]): Uint8Array {
     out.raw(path.subarray(kept));
     before = path;
   }
-  const times = rows.map(({ list }) => splitNs(list.mtimeNs));
+  const rests = new Uint32Array(rows.length);
   let last = 0;
-  for (const { seconds } of times) {
+  for (let at = 0; at < rows.length; at += 1) {
+    const { mtimeNs } = (rows[at] as ListRow).list;
+    const rest = restOf(mtimeNs);
+    const seconds = secondsOf(mtimeNs, rest);
+    rests[at] = rest;
     out.difference(seconds - last);
     last = seconds;
   }
-  for (const { rest } of times) out.u32(rest);
-  for (const { list } of rows) out.varint(list.platform === 'posix' ? list.mode : list.attributes);
-  for (const { list } of rows) out.varint(list.resultPathLength);
-  for (const { part } of rows) out.u8(parts.indexOf(part));
-  for (const { list } of rows) if (list.linkTarget.length > 0) out.sized(list.linkTarget);
-  for (const { evidence } of rows) if (evidence !== undefined) writeEvidence(out, evidence);
+  for (let at = 0; at < rows.length; at += 1) out.u32(rests[at] ?? 0);
+  for (let at = 0; at < rows.length; at += 1) {
+    const { list } = rows[at] as ListRow;
+    out.varint(list.platform === 'posix' ? list.mode : list.attributes);
+  }
+  for (let at = 0; at < rows.length; at += 1)
+    out.varint((rows[at] as ListRow).list.resultPathLength);
+  for (let at = 0; at < rows.length; at += 1) out.u8(parts.indexOf((rows[at] as ListRow).part));
+  for (let at = 0; at < rows.length; at += 1) {
+    const { linkTarget } = (rows[at] as ListRow).list;
+    if (linkTarget.length > 0) out.sized(linkTarget);
+  }
+  for (let at = 0; at < rows.length; at += 1) {
+    const { evidence } = rows[at] as ListRow;
+    if (evidence !== undefined) writeEvidence(out, evidence);
+  }
   return out.view();
 }
 

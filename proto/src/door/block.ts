@@ -3,14 +3,14 @@
  * big-endian; the columns of numbers are those of `columns.ts`.
  *
  * ```
- * "ALQV" ‖ u8 version = 1 ‖ u8 form ‖ u16 n ‖ u32 clear length ‖ u32 list length ‖ u32 read length ‖
- * in form 1: ⌈n / 8⌉ bytes of marks, for each marked row SHA-256 of its clear row 32 ‖ leaf 32 ‖
+ * "ALQV" ‖ u8 version = 1 ‖ u8 form ‖ u16 n ‖ u32 clear length ‖ u32 list length ‖ u32 read length
+ * ‖ in form 1: ⌈n / 8⌉ bytes of marks, for each marked row SHA-256 of its clear row 32 ‖ leaf 32 ‖
  * sources ‖ slabs ‖ results ‖ the columns of the rows that are left ‖ list segment ‖ read segment
  * ```
  *
- * What readers need: `decodeBlock` takes the clear part apart, opens and hashes nothing, and makes no
- * object for each row; `block-row.ts` gives one. There is one way to say each block: tables stand in
- * the order of their use, and everything in them is used.
+ * What readers need: `decodeBlock` takes the clear part apart, opens and hashes nothing, and makes
+ * no object for each row; `block-row.ts` gives one. There is one way to say each block: tables
+ * stand in the order of their use, and everything in them is used.
  */
 
 import type { BlockSlab, PurgedRow, ResultFacts, VersionBlock } from '../block-types.ts';
@@ -134,7 +134,7 @@ function columnsIn(reader: ColumnReader, rows: number): Columns {
   );
   checkDistinct(reader, results, 'two results of one id');
   const kinds = reader.raw(rows);
-  for (const byte of kinds) checkKind(reader, byte);
+  for (let place = 0; place < rows; place += 1) checkKind(reader, kinds[place] ?? 0);
   const sourceOf = sources.length > 1 ? reader.raw(rows) : new Uint8Array(rows);
   checkUse(reader, sourceOf, sources.length, 'source');
   checkSources(reader, sources);
@@ -207,7 +207,8 @@ function checkUse(
   what: string,
 ): void {
   let used = 0;
-  for (const index of column) {
+  for (let place = 0; place < column.length; place += 1) {
+    const index = column[place] ?? 0;
     if (index > used || index >= length) throw reader.malformed(`names a ${what} out of its order`);
     if (index === used) used += 1;
   }
@@ -257,7 +258,8 @@ function contentsIn(
   const references = new Map<number, References>();
   let slab = 0;
   let piece = -1;
-  for (const [place, byte] of kinds.entries()) {
+  for (let place = 0; place < kinds.length; place += 1) {
+    const byte = kinds[place] ?? 0;
     const size = sizes[place] ?? 0;
     const form = formOf(byte);
     if (form === NO_CONTENT) {

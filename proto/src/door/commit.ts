@@ -72,6 +72,7 @@ export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<
       chunkerVersion: versionNumber,
       encoderVersion: versionNumber,
       forkedFrom: optional(chainPoint),
+      summaryHash: hash,
     }),
     (header, label) => {
       const first = header.sequence === 1;
@@ -147,6 +148,7 @@ export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<
         wraps: list(wrap, 0, MAX_WRAPS),
         headerOnly: flag,
         lacking: indexes(MAX_COMMIT_ENTRIES),
+        lossSignature: optional(signature),
       },
       { impliedVersion: true },
     ),
@@ -162,11 +164,18 @@ export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<
           'must have blocks exactly when it is not purged down to its header',
         );
       }
+      const isLost = commit.lossSignature !== undefined;
+      if (!commit.headerOnly && isLost !== commit.lacking.length > 0)
+        throw refusal(
+          'FORMAT_MALFORMED',
+          label,
+          'must be signed for exactly when something is lost',
+        );
     },
   ),
   {
     maxBytes: MAX_COMMIT_BYTES,
-    maxFields: MAX_COMMIT_BLOCKS + MAX_WRAPS + 5,
+    maxFields: MAX_COMMIT_BLOCKS + MAX_WRAPS + 6,
     fieldBytes: { [LACKING_FIELD]: 2 * MAX_COMMIT_ENTRIES },
   },
 );

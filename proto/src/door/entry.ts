@@ -40,7 +40,8 @@ import {
 const kind: Field<EntryKind> = choice<EntryKind>({ file: 1, directory: 2, symlink: 3, gone: 4 });
 const completion: Field<Completion> = choice<Completion>({ assumed: 1, proven: 2, growing: 3 });
 const platform: Field<Platform> = choice<Platform>({ posix: 1, windows: 2 });
-const policyClass = text(
+/** The class of a source. */
+export const policyClass: Field<string> = text(
   1,
   MAX_CLASS_CHARS,
   /^[a-z0-9-]+$/,

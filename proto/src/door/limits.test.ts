@@ -58,6 +58,15 @@ const blockOf = (bytes: number): proto.CommitBlock => ({
   formerDigest: undefined,
 });
 const wrap = sample<proto.Wrap>('Wrap');
+const anyRule: proto.RetentionRule = {
+  match: { classes: undefined, agents: undefined, sources: undefined },
+  lock: undefined,
+  keep: 'all',
+  gone: 'forever',
+};
+const rulesOf = (rules: readonly proto.RetentionRule[]): Uint8Array =>
+  proto.encodeRetentionRules({ rules, grace: { count: 7, unit: 'd' } });
+const rulesDecoded = proto.decodeRetentionRules;
 const heartbeat = sample<proto.HeartbeatBody>('HeartbeatBody');
 const problem = (code: string): proto.ProblemCount => ({ code, count: 1, sinceMs: 0 });
 const decided = {
@@ -81,8 +90,17 @@ const addressesOf = (...urls: readonly string[]): proto.CollectorAddressesBody =
 const hello = sample<proto.ClientHello>('ClientHello');
 const uploads = sample<proto.StoredUploads>('StoredUploads');
 const references = sample<proto.StoredReferences>('StoredReferences');
+const dropped = sample<proto.StoredDropped>('StoredDropped');
+const slotsOf = (count: number): proto.LeafSlots[] =>
+  rising(count).map((leafIndex) => ({ leafIndex, slots: filled(1) }));
+const swept = sample<proto.StoredSwept>('StoredSwept');
 const record = sample<proto.StateRecord>('StateRecord');
 const signed = sample<proto.Signed>('Signed');
+const eventBook: proto.EventBook = {
+  vaultId: proto.asVaultId(filled(16)),
+  events: [],
+  sum: filled(32),
+};
 const id = proto.asChunkId(filled(32));
 const item = { id, kind: 'chunk' as const, size: 1 };
 const ref = { id, plainSize: 1, epoch: 1 };
@@ -283,6 +301,31 @@ const upper: readonly (readonly [
     (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) }),
     proto.decodeEpochOpeningBody,
   ],
+  ['rules of retention', proto.MAX_RULES, (n) => rulesOf(times(n, anyRule)), rulesDecoded],
+  [
+    'names in a rule of retention',
+    proto.MAX_RULE_NAMES,
+    (n) => rulesOf([{ ...anyRule, match: { ...anyRule.match, agents: times(n, 'a') } }]),
+    rulesDecoded,
+  ],
+  [
+    'months of a term',
+    proto.maxTermCounts.mo,
+    (n) => rulesOf([{ ...anyRule, lock: { count: n, unit: 'mo' } }]),
+    rulesDecoded,
+  ],
+  [
+    'endings of a vault',
+    proto.MAX_BOOK_EVENTS,
+    (n) => proto.encodeEventBook({ ...eventBook, events: times(n, filled(1)) }),
+    proto.decodeEventBook,
+  ],
+  [
+    'bytes of an ending',
+    proto.MAX_EVENT_BYTES,
+    (n) => proto.encodeEventBook({ ...eventBook, events: [filled(n)] }),
+    proto.decodeEventBook,
+  ],
   [
     'characters of a reason',
     proto.MAX_TEXT_CHARS,
@@ -441,6 +484,7 @@ const upper: readonly (readonly [
         inclusion: times(n, id),
         consistency: [],
         head: signed,
+        lacking: [],
       }),
     proto.decodeServerFrame,
   ],
@@ -488,6 +532,24 @@ const upper: readonly (readonly [
         plainSizes: times(n, proto.MAX_CHUNK_PLAIN_BYTES),
       }),
     proto.decodeStoredReferences,
+  ],
+  [
+    'leaves in a record of what was dropped',
+    proto.MAX_DROPPED_LEAVES,
+    (n) => proto.encodeStoredDropped({ ...dropped, leaves: slotsOf(n) }),
+    proto.decodeStoredDropped,
+  ],
+  [
+    'items in a record of what was swept',
+    proto.MAX_SWEPT_IDS,
+    (n) => proto.encodeStoredSwept({ ...swept, ids: times(n, id) }),
+    proto.decodeStoredSwept,
+  ],
+  [
+    'pages that are to be proved again in a record of what was swept',
+    proto.MAX_SWEPT_IDS,
+    (n) => proto.encodeStoredSwept({ ...swept, unwalked: times(n, id) }),
+    proto.decodeStoredSwept,
   ],
   [
     'live slots of a record',
@@ -674,6 +736,14 @@ describe('rules between fields', () => {
       () => proto.encodeSignedCommit({ ...commit, headerOnly: true }),
     ],
     ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, blocks: [] })],
+    [
+      'a loss that nobody signed for',
+      () => proto.encodeSignedCommit({ ...commit, lacking: [1], lossSignature: undefined }),
+    ],
+    [
+      'a signature for no loss',
+      () => proto.encodeSignedCommit({ ...commit, lacking: [], lossSignature: filled(64) }),
+    ],
     [
       'a receipt with a head of another size',
       () =>

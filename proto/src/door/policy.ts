@@ -22,6 +22,7 @@ import { codec } from './codec.ts';
 import { signed } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
+import { rulesField } from './retention.ts';
 import {
   AGENT_NAME,
   agentId,
@@ -39,6 +40,7 @@ const purposeNumbers: Readonly<Record<OperatorPurpose, number>> = {
   settings: 1,
   agents: 2,
   diagnose: 3,
+  retention: 4,
 };
 
 /** What an operator key may be certified for, in the order in which certificates name it. */
@@ -117,6 +119,7 @@ export const { encode: encodePolicyBody, decode: decodePolicyBody } = codec<Poli
     revision: positive,
     setAtMs: timeMs,
     sealedHash: hash,
+    rules: optional(rulesField),
   }),
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );

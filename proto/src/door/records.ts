@@ -1,26 +1,59 @@
-/** FORMAT.md, "StoredCommit", "StoredEvent", "StoredUploads", "StoredReferences" and "StateRecord". */
+/**
+ * FORMAT.md, "StoredCommit", "StoredEvent", "StoredUploads", "StoredReferences", "StoredExpired",
+ * "StoredDropped", "StoredSwept", "StateRecord" and "HistoryCommit".
+ */
 import {
+  HASH_BYTES,
+  MAX_AGENT_NAME_CHARS,
   MAX_CHUNK_PLAIN_BYTES,
   MAX_COMMIT_BYTES,
   MAX_COMMIT_ENTRIES,
+  MAX_COMMIT_HEADER_BYTES,
+  MAX_DROPPED_LEAVES,
   MAX_EVENT_BYTES,
+  MAX_EXPIRED_LEAVES,
   MAX_LOG_LEAF_BYTES,
   MAX_RECORD_BYTES,
   MAX_REFERENCE_IDS,
+  MAX_SUMMARY_BYTES,
+  MAX_SWEPT_IDS,
   MAX_UPLOAD_IDS,
 } from '../limits.ts';
 import type {
+  HistoryCommit,
+  LeafSlots,
   StateRecord,
   StoredCommit,
+  StoredDropped,
   StoredEvent,
+  StoredExpired,
   StoredReferences,
+  StoredSwept,
   StoredUploads,
 } from '../record-types.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
-import { checked, object, refusal } from './field.ts';
+import { checked, list, object, optional, refusal } from './field.ts';
 import { v1 } from './generated.ts';
-import { bytes, chunkIds, indexes, lineageId, numbers, timeMs, uint, view } from './scalar.ts';
+import {
+  AGENT_NAME,
+  bytes,
+  chunkIds,
+  counter,
+  flag,
+  hash,
+  indexes,
+  lineageId,
+  marks,
+  numbers,
+  positive,
+  signature,
+  text,
+  timeMs,
+  uint,
+  uint32,
+  view,
+} from './scalar.ts';
 
 const leaf = bytes(1, MAX_LOG_LEAF_BYTES);
 
@@ -93,6 +126,84 @@ export const { encode: encodeStoredReferences, decode: decodeStoredReferences } 
     },
   );
 
+/** Some slots of one leaf. */
+const leafSlots = checked(
+  object<LeafSlots>('LeafSlots', {
+    leafIndex: counter,
+    slots: bytes(1, MAX_COMMIT_ENTRIES / 8),
+  }),
+  ({ slots }, label) => {
+    if (slots.at(-1) === 0) throw refusal('FORMAT_MALFORMED', label, 'ends with an empty byte');
+  },
+);
+
+/** Versions that were taken out of the catalog, in the history. */
+export const { encode: encodeStoredDropped, decode: decodeStoredDropped } = codec<StoredDropped>(
+  'StoredDropped',
+  v1.StoredDropped,
+  checked(
+    object<StoredDropped>(
+      'StoredDropped',
+      { run: positive, branchId: lineageId, leaves: list(leafSlots, 1, MAX_DROPPED_LEAVES) },
+      { impliedVersion: true },
+    ),
+    ({ leaves }, label) => {
+      for (const [at, { leafIndex }] of leaves.entries())
+        if (leafIndex <= (leaves[at - 1]?.leafIndex ?? -1))
+          throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
+    },
+  ),
+  { maxBytes: MAX_RECORD_BYTES, maxFields: MAX_DROPPED_LEAVES + 3 },
+);
+
+/** Items that left a lineage's set, in the history. */
+export const { encode: encodeStoredSwept, decode: decodeStoredSwept } = codec<StoredSwept>(
+  'StoredSwept',
+  v1.StoredSwept,
+  checked(
+    object<StoredSwept>(
+      'StoredSwept',
+      {
+        lineageId,
+        gcEpoch: positive,
+        ids: chunkIds(0, MAX_SWEPT_IDS),
+        unwalked: chunkIds(0, MAX_SWEPT_IDS),
+        isEnd: flag,
+      },
+      { impliedVersion: true },
+    ),
+    ({ ids, unwalked, isEnd }, label) => {
+      if (ids.length === 0 && unwalked.length === 0 && !isEnd)
+        throw refusal('FORMAT_MALFORMED', label, 'says nothing');
+    },
+  ),
+  { maxBytes: MAX_RECORD_BYTES },
+);
+
+/** What a run of retention expired, in the history. */
+export const { encode: encodeStoredExpired, decode: decodeStoredExpired } = codec<StoredExpired>(
+  'StoredExpired',
+  v1.StoredExpired,
+  checked(
+    object<StoredExpired>(
+      'StoredExpired',
+      {
+        run: positive,
+        part: uint32,
+        branchId: lineageId,
+        agent: text(1, MAX_AGENT_NAME_CHARS, AGENT_NAME, 'the name of an agent'),
+        leaves: list(leafSlots, 1, MAX_EXPIRED_LEAVES),
+      },
+      { impliedVersion: true },
+    ),
+    ({ leaves }, label) => {
+      if (leaves.some(({ leafIndex }, at) => leafIndex <= (leaves[at - 1]?.leafIndex ?? -1)))
+        throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
+    },
+  ),
+  { maxBytes: MAX_RECORD_BYTES, maxFields: MAX_EXPIRED_LEAVES + 8 },
+);
+
 /** Bytes of a packed list: an index below 4,096 takes two at most, a time seven or eight. */
 const LIVE_FIELD = 6;
 const VERSION_TIMES_FIELD = 7;
@@ -126,4 +237,32 @@ export const { encode: encodeStateRecord, decode: decodeStateRecord } = codec<St
       [VERSION_TIMES_FIELD]: MAX_COMMIT_ENTRIES * 8,
     },
   },
+);
+
+/** A commit of a history without its rows. */
+export const { encode: encodeHistoryCommit, decode: decodeHistoryCommit } = codec<HistoryCommit>(
+  'HistoryCommit',
+  v1.HistoryCommit,
+  checked(
+    object<HistoryCommit>(
+      'HistoryCommit',
+      {
+        header: bytes(HASH_BYTES, MAX_COMMIT_HEADER_BYTES),
+        signature,
+        leafIndex: counter,
+        receivedAtMs: timeMs,
+        branchId: lineageId,
+        summary: marks,
+        lost: marks,
+        lossHash: optional(hash),
+        dropped: marks,
+      },
+      { impliedVersion: true },
+    ),
+    ({ summary, lost, lossHash }, label) => {
+      if (lossHash === undefined && (summary.length === 0 || lost.length > 0))
+        throw refusal('FORMAT_MALFORMED', label, 'must have a loss where something is missing');
+    },
+  ),
+  { maxBytes: 3 * MAX_SUMMARY_BYTES + 2 * MAX_COMMIT_HEADER_BYTES },
 );

@@ -9,10 +9,12 @@ import Long from 'long';
 import {
   HASH_BYTES,
   ID_BYTES,
+  MAX_SUMMARY_BYTES,
   MAX_TIME_MS,
   MAX_UINT32,
   MAX_VERSION_NUMBER,
   SIGNATURE_BYTES,
+  SUMMARY_MARK_BYTES,
 } from '../limits.ts';
 import type {
   AgentId,
@@ -22,6 +24,7 @@ import type {
   CommitHash,
   FileId,
   GroupId,
+  HoldId,
   LineageId,
   ResultId,
   SourceId,
@@ -219,6 +222,27 @@ export function view(min: number, max: number): Field<Uint8Array> {
   };
 }
 
+/** Marks of a commit's summary, rising. */
+export const marks: Field<Uint8Array> = {
+  read: (wire, label) => new Uint8Array(checkedMarks(wire, label)),
+  write: checkedMarks,
+};
+
+function checkedMarks(value: unknown, label: string): Uint8Array {
+  const run = between(value, label, 0, MAX_SUMMARY_BYTES);
+  if (run.length % SUMMARY_MARK_BYTES !== 0)
+    throw refusal('FORMAT_MALFORMED', label, 'is not a run of whole marks');
+  const words = new DataView(run.buffer, run.byteOffset, run.length);
+  let [high, low] = [-1, -1];
+  for (let at = 0; at < run.length; at += SUMMARY_MARK_BYTES) {
+    const [nextHigh, nextLow] = [words.getUint32(at), words.getUint32(at + 4)];
+    if (nextHigh < high || (nextHigh === high && nextLow <= low))
+      throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
+    [high, low] = [nextHigh, nextLow];
+  }
+  return run;
+}
+
 function fixed<T extends Uint8Array>(length: number): Field<T> {
   return bytes(length, length) as Field<T>;
 }
@@ -227,6 +251,7 @@ export const vaultId: Field<VaultId> = fixed<VaultId>(ID_BYTES);
 export const agentId: Field<AgentId> = fixed<AgentId>(ID_BYTES);
 export const lineageId: Field<LineageId> = fixed<LineageId>(ID_BYTES);
 export const groupId: Field<GroupId> = fixed<GroupId>(ID_BYTES);
+export const holdId: Field<HoldId> = fixed<HoldId>(ID_BYTES);
 export const chainId: Field<ChainId> = fixed<ChainId>(ID_BYTES);
 export const collectorId: Field<CollectorId> = fixed<CollectorId>(ID_BYTES);
 export const sourceId: Field<SourceId> = fixed<SourceId>(ID_BYTES);
@@ -276,6 +301,9 @@ export const hashes = (min: number, max: number): Field<readonly Uint8Array[]> =
 /** Ids of files. */
 export const fileIds = (min: number, max: number): Field<readonly FileId[]> =>
   run<FileId>(min, max, ID_BYTES);
+/** Ids of lineages. */
+export const lineageIds = (min: number, max: number): Field<readonly LineageId[]> =>
+  run<LineageId>(min, max, ID_BYTES);
 /** Ids of chunks and pages. */
 export const chunkIds = (min: number, max: number): Field<readonly ChunkId[]> =>
   run<ChunkId>(min, max);

@@ -219,6 +219,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
       inclusion: proof,
       consistency: proof,
       head: signed,
+      lacking: indexes(MAX_COMMIT_ENTRIES),
     }),
     commitMissing: object('ServerFrame.CommitMissing', { requestId, ids: chunkIds(1, MAX_IDS) }),
     refused: object('ServerFrame.Refused', { requestId, code: refusalCode, message: line }),

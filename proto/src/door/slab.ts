@@ -1,6 +1,6 @@
 /**
- * FORMAT.md, "Slab": small files, each sealed by itself, under one directory. A fixed binary layout,
- * big-endian, as a page's.
+ * FORMAT.md, "Slab": small files, each sealed by itself, under one directory. A fixed binary
+ * layout, big-endian, as a page's.
  *
  * ```
  * "ALQB" ‖ u8 version = 1 ‖ u8 form ‖ u16 n ‖ n × (u24 length ‖ SHA-256 of the piece's bytes 32) ‖
@@ -69,7 +69,8 @@ export function encodeSlab(pieces: readonly SlabPiece[]): Uint8Array {
   slab[7] = count & 0xff;
   let row = HEADER_BYTES;
   let at = directoryBytes + bitmapBytes;
-  for (const [index, { length, hash, sealed }] of pieces.entries()) {
+  for (let index = 0; index < count; index += 1) {
+    const { length, hash, sealed } = pieces[index] as SlabPiece;
     slab[row] = length >>> 16;
     slab[row + 1] = (length >>> 8) & 0xff;
     slab[row + 2] = length & 0xff;
@@ -137,8 +138,8 @@ export function slabOutline(head: Uint8Array): SlabOutline {
 }
 
 /**
- * Whether bytes are the directory of a whole slab and nothing else. Their SHA-256 is that slab's id,
- * so no chunk may be these bytes: it would stand where the slab belongs.
+ * Whether bytes are the directory of a whole slab and nothing else. Their SHA-256 is that slab's
+ * id, so no chunk may be these bytes: it would stand where the slab belongs.
  */
 export function isSlabDirectory(bytes: Uint8Array): boolean {
   if (MAGIC.some((byte, at) => bytes[at] !== byte)) return false;

@@ -187,10 +187,17 @@ describe('the vectors', () => {
       'agentApproved',
       'releaseAdded',
       'releaseRemoved',
+      'agentLost',
+      'agentFound',
+      'clockConfirmed',
+      'clockCorrected',
       'diagnosisAsked',
       'policySet',
       'settingsSet',
       'settingsPromoted',
+      'holdSet',
+      'holdResolved',
+      'holdReleased',
     ]) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }
