@@ -39,6 +39,9 @@ function systemBytes(count: number): Uint8Array {
 
 export const systemRandom: Random = { bytes: systemBytes };
 
+/** Milliseconds since some moment, which never jump: for how long ago, not for when. */
+export const systemMonotonicMs = (): number => performance.now();
+
 /** Where waiting comes from, so that tests decide when a time is over. */
 export interface Timers {
   /** Calls `action` once after so many milliseconds; the answer cancels it. */

@@ -9,6 +9,7 @@ import type { FilePort, RawPath } from '../src/durable/file-port.ts';
 export function caseBlindFiles<Port extends FilePort>(port: Port): Port {
   const spelled = (path: RawPath): string => {
     const text = path.toString();
+    if (text.startsWith('/proc/') && text.endsWith('/.')) return text;
     const folder = dirname(text);
     if (folder === text) return text;
     const real = spelled(folder);

@@ -147,7 +147,7 @@ const nothing: Survival = { content: 'none', names: 'none', level: 'none' };
 function kindOf({ operation }: Step): StepKind {
   if (operation === 'write') return 'write';
   if (/^(sync|datasync|syncDirectory)$/.test(operation)) return 'flush';
-  if (/^level:(open|repair|batch|clear|close)/.test(operation)) return 'levelWrite';
+  if (/^level:(open|batch|clear|close)/.test(operation)) return 'levelWrite';
   if (operation.startsWith('level:')) return 'levelRead';
   if (
     /^(open:createNew|open:updateOrCreate|rename|link|symlink|unlink|mkdir|rmdir|truncate|chmod|fchmod|setTimes|setLinkTimes)$/.test(

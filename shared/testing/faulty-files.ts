@@ -1,6 +1,7 @@
 import type { DiskPort } from '../src/derived/level-port.ts';
 import { nodeDisk } from '../src/derived/node-level.ts';
 import type { DirectoryEntry, FilePort, OpenFile, RawPath } from '../src/durable/file-port.ts';
+import { namedPath } from './held-path.ts';
 
 /** What a step of a faulty port is: the operation's name and the path it concerns. */
 export interface Step {
@@ -43,7 +44,7 @@ export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyF
   const steps: Step[] = [];
   let crashed = false;
   const meet = (operation: string, path: RawPath): number | undefined => {
-    const step = { index: steps.length, operation, path: path.toString() };
+    const step = { index: steps.length, operation, path: namedPath(path) };
     if (crashed) throw systemError('ECRASH', operation, step.path);
     steps.push(step);
     const met = fate(step);
@@ -77,6 +78,7 @@ export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyF
       chmod: (mode) => step('fchmod', () => file.chmod(mode)),
       setTimes: (atimeNs, mtimeNs) => step('setTimes', () => file.setTimes(atimeNs, mtimeNs)),
       close: () => file.close(),
+      below: file.below,
     };
   };
   return {

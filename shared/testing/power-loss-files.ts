@@ -2,6 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSy
 import type { DiskPort } from '../src/derived/level-port.ts';
 import { nodeDisk } from '../src/derived/node-level.ts';
 import { type FilePort, type OpenFile, parentOf, type RawPath } from '../src/durable/file-port.ts';
+import { namedPath } from './held-path.ts';
 
 /** A port over which the power can fail. */
 export interface PowerLossFiles extends DiskPort {
@@ -50,7 +51,8 @@ export function powerLossFiles(port: FilePort): PowerLossFiles {
     ...port,
     level: nodeDisk.level,
     async open(path, mode, permissions) {
-      const name = path.toString();
+      const name = namedPath(path);
+      if (mode === 'held') return port.open(path, mode);
       const isNew = !existsSync(name);
       const file = await port.open(path, mode, permissions);
       if (isNew) {
@@ -64,7 +66,7 @@ export function powerLossFiles(port: FilePort): PowerLossFiles {
       return wrap(file, at);
     },
     async rename(from, to) {
-      const [source, target] = [from.toString(), to.toString()];
+      const [source, target] = [namedPath(from), namedPath(to)];
       const replaced = existsSync(target)
         ? (durable.get(target) ?? readFileSync(target))
         : undefined;
@@ -80,7 +82,7 @@ export function powerLossFiles(port: FilePort): PowerLossFiles {
       });
     },
     async unlink(path) {
-      const name = path.toString();
+      const name = namedPath(path);
       const content = durable.get(name) ?? readFileSync(name);
       await port.unlink(path);
       durable.delete(name);
@@ -88,7 +90,8 @@ export function powerLossFiles(port: FilePort): PowerLossFiles {
     },
     async syncDirectory(path: RawPath) {
       await port.syncDirectory(path);
-      changes = changes.filter((change) => change.folder !== path.toString());
+      const folder = namedPath(path);
+      changes = changes.filter((change) => change.folder !== folder);
     },
     powerFails(tornBytes = 0) {
       for (const [path, content] of durable) {

@@ -6,8 +6,9 @@ import { blockingFiles, newFiles } from '../src/durable/blocking-files.ts';
 import type { FilePort, NewFiles, OpenFile, RawPath } from '../src/durable/file-port.ts';
 import { systemRandom } from '../src/ports.ts';
 import type { FetchedItem } from '../src/restore/arrivals.ts';
-import { FileWriter } from '../src/restore/file-writer.ts';
+import { FileWriter, type FileWriterOptions } from '../src/restore/file-writer.ts';
 import { thisRun } from '../src/restore/leftovers.ts';
+import { targetFiles } from '../src/restore/target-files.ts';
 import { runRestoreThread } from '../src/restore/thread.ts';
 import { caseBlindFiles } from './case-blind-files.ts';
 import { systemError } from './faulty-files.ts';
@@ -104,12 +105,18 @@ function noted({ log, fault }: TestBegin): { port: FilePort; newFiles: NewFiles 
   };
 }
 
+function filesOf(begin: TestBegin): Pick<FileWriterOptions, 'target' | 'newFiles'> {
+  if (begin.caseBlind === true) return { target: targetFiles(caseBlindFiles(blockingFiles), []) };
+  const { port, newFiles } = noted(begin);
+  return { target: targetFiles(port, []), newFiles };
+}
+
 if (parentPort !== null)
   await runRestoreThread(parentPort, (begin: TestBegin) => ({
     vaultId,
     fetchItems: (ids) => fetchFrom(begin, ids),
     writer: new FileWriter({
-      ...(begin.caseBlind === true ? { port: caseBlindFiles(blockingFiles) } : noted(begin)),
+      ...filesOf(begin),
       ...{ random: systemRandom, run: thisRun(), overwrite: false },
     }),
   }));

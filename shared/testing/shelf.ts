@@ -42,6 +42,8 @@ const keys: VaultKeys = {
 /** A collector that holds what was sealed, and a list of what to restore. */
 export class Shelf {
   readonly items = new Map<string, Uint8Array>();
+  /** By the ids of slabs. */
+  readonly slabKeys = new Map<string, Uint8Array>();
   readonly asked: number[] = [];
 
   seal(path: string, pieces: readonly Uint8Array[], kind: EntryKind = 'file'): RestoreItem {
@@ -65,8 +67,9 @@ export class Shelf {
   slab(files: readonly (readonly [path: string, plain: Uint8Array])[]): RestoreItem[] {
     const builder = new SlabBuilder(keys);
     for (const [, plain] of files) builder.add(plain, sha256(plain));
-    const { id, sealed, epoch, pieceKeys } = builder.seal();
+    const { id, sealed, epoch, pieceKeys, slabKey } = builder.seal();
     this.items.set(hex(id), sealed);
+    this.slabKeys.set(hex(id), slabKey);
     return files.map(([path, plain], at) => ({
       entry: {
         kind: 'file',

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import type { DiskPort, LevelDatabase, LevelOptions } from '../src/derived/level-port.ts';
 import type { OpenFile, OpenMode, RawPath } from '../src/durable/file-port.ts';
 import { type Step, systemError } from './faulty-files.ts';
+import { byNames, heldFile } from './held-path.ts';
 import { LevelFolders, type LevelSurvival } from './simulated-level.ts';
 import {
   type ContentSurvival,
@@ -55,15 +56,12 @@ export interface SimulatedProcess {
   end(): Promise<void>;
 }
 
-interface Closable {
-  close(): Promise<void>;
-}
-
 /**
  * A folder on a disk with a volatile cache, for one test case: processes come and go, and the power
  * can fail. Calls of LevelDB are steps like any other, named `level:…`.
  */
 export class SimulatedDisk {
+  readonly #root: string;
   readonly #port: DiskPort;
   readonly #tree: VolatileTree;
   readonly #levels = new LevelFolders();
@@ -74,8 +72,6 @@ export class SimulatedDisk {
     this.#root = root;
     this.#tree = new VolatileTree(root);
   }
-
-  readonly #root: string;
 
   process(fate: (step: Step) => DiskFate = () => undefined): SimulatedProcess {
     return new DiskProcess(this.#root, this.#port, this.#tree, this.#levels, fate);
@@ -106,7 +102,7 @@ class DiskProcess implements SimulatedProcess {
   readonly #tree: VolatileTree;
   readonly #levels: LevelFolders;
   readonly #fate: (step: Step) => DiskFate;
-  readonly #open = new Set<Closable>();
+  readonly #open = new Set<Pick<OpenFile, 'close'>>();
 
   constructor(
     root: string,
@@ -120,7 +116,7 @@ class DiskProcess implements SimulatedProcess {
     this.#tree = tree;
     this.#levels = levels;
     this.#fate = fate;
-    this.files = this.#files();
+    this.files = byNames(this.#files());
   }
 
   async end(): Promise<void> {
@@ -239,8 +235,6 @@ class DiskProcess implements SimulatedProcess {
       freeBytes: simple('freeBytes', (path) => port.freeBytes(path)),
       level: {
         open: (path, options) => this.#openLevel(path, options),
-        repair: (path) =>
-          this.#step('level:repair', path, () => port.level.repair(path), levelError),
       },
     };
   }
@@ -257,7 +251,11 @@ class DiskProcess implements SimulatedProcess {
 
   #openFile(path: RawPath, mode: OpenMode, permissions?: number): Promise<OpenFile> {
     return this.#step(`open:${mode}`, path, async () => {
-      if (!this.#inside(path)) return this.#port.open(path, mode, permissions);
+      if (!this.#inside(path)) {
+        const file = await this.#port.open(path, mode, permissions);
+        if (mode === 'held') this.#open.add(file);
+        return file;
+      }
       let isNew = mode === 'createNew';
       if (mode === 'updateOrCreate')
         isNew = await this.#port.lstat(path).then(
@@ -265,10 +263,12 @@ class DiskProcess implements SimulatedProcess {
           () => true,
         );
       const file = await this.#port.open(path, mode, permissions);
+      this.#open.add(file);
+      if (mode === 'held')
+        return heldFile(file, this.#step.bind(this), path, () => this.#open.delete(file));
       const node = isNew ? this.#tree.created(path, 'file') : this.#tree.node(path);
       const facts = await file.facts();
       node.attributes ??= { mode: facts.mode, atimeNs: facts.mtimeNs, mtimeNs: facts.mtimeNs };
-      this.#open.add(file);
       return this.#wrap(file, path, node);
     });
   }
@@ -390,7 +390,7 @@ function levelError(code: string, operation: string, path: string): Error {
   const cause = Object.assign(new Error(`IO error: ${path}: ${code}: injected, ${operation}`), {
     code: 'LEVEL_IO_ERROR',
   });
-  return operation === 'level:open' || operation === 'level:repair'
+  return operation === 'level:open'
     ? Object.assign(new Error('Database failed to open', { cause }), {
         code: 'LEVEL_DATABASE_NOT_OPEN',
       })

@@ -77,7 +77,7 @@ describe('names for people', () => {
   });
 
   it('cannot steer a terminal', () => {
-    expect(printable('a\u001b[2Jb\nc\u202e\u0085')).toBe('a\\x1b[2Jb\\x0ac\\u{202e}\\x85');
+    expect(printable('a\u001b[2Jb\nc\u202e\u0085')).toBe('a\\x1b[2Jb\\x0ac\\u{202e}\\u{85}');
     expect(printable('größe 日本 👩‍🔬')).toBe('größe 日本 👩‍🔬');
   });
 });

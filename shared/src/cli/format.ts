@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { escaped } from './terminal.ts';
 
 const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
@@ -115,16 +116,11 @@ function sequenceLength(bytes: Buffer, at: number): number {
 }
 
 /**
- * Text that cannot steer a terminal: control characters (a file name may hold any) become `\xNN` or
- * `\u{…}`.
+ * A value within a line that cannot steer a terminal, nor hide in it: control characters (a file
+ * name may hold any) and what shows nothing become `\xNN` or `\u{…}`.
  */
 export function printable(text: string): string {
-  // Unicode category Cc is C0, DEL and C1; Cf holds the characters that reorder text (bidi
-  // overrides).
-  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
+  return escaped(text);
 }
 
 /**

@@ -36,6 +36,33 @@ function setUp(json: boolean, terminal = false, reads = false) {
 }
 
 describe('output', () => {
+  it('P6: steers no terminal, whatever a command was told to say, on whichever way', async () => {
+    const hostile = 'a\u001b]0;owned\u0007\u009b2J\u202e\u2028\u200b\ud83d\u007f\rb';
+    // Our own word to the terminal stays: it takes the progress line away.
+    const said = ({ text }: Sink) => text.replaceAll('\r\u001b[K', '');
+    const steering = /(?!\n)[\p{Cc}\p{Cs}\u2028\u202e\u200b]/u;
+    for (const json of [false, true]) {
+      for (const terminal of [false, true]) {
+        const { stdout, stderr, output, pass } = setUp(json, terminal);
+        const progress = output.progress(hostile);
+        pass(20_000);
+        progress.update({ bytes: 1, files: 1, current: () => hostile });
+        await output.result({ [hostile]: hostile }, `one line\n${hostile}`);
+        output.note(hostile);
+        progress.done();
+        if (terminal) {
+          // A sign may be cut between two pieces.
+          await output.bytes(Buffer.from(`${hostile}µ`).subarray(0, -1));
+          await output.bytes(Buffer.from('µ').subarray(1));
+          expect(stdout.text.endsWith('µ')).toBe(true);
+        }
+        expect(said(stdout)).not.toMatch(steering);
+        expect(said(stderr)).not.toMatch(steering);
+        if (json && !terminal) expect(JSON.parse(stdout.text)).toEqual({ [hostile]: hostile });
+      }
+    }
+  });
+
   it('with --json is one object a line and nothing else on standard output', async () => {
     const { stdout, stderr, output } = setUp(true);
     await output.result(

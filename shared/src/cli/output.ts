@@ -1,6 +1,7 @@
 import type { Clock } from '../ports.ts';
 import { formatBytes, formatCount, formatDuration, printable } from './format.ts';
 import type { StandardOutput, TextSink } from './standard-output.ts';
+import { forTerminal, plainJson } from './terminal.ts';
 
 /**
  * What long work has done so far. Totals are optional: without them there is no percentage and no
@@ -64,6 +65,8 @@ export interface OutputOptions {
   readonly reads?: boolean;
 }
 
+/** To the beginning of the line, which is taken away: the only word to a terminal. */
+const CLEAR = '\r\u001b[K';
 const REDRAW_MS = 100;
 const PLAIN_LINE_MS = 10_000;
 /** The rate shown covers about this much of the past. */
@@ -95,7 +98,7 @@ export function createOutput({
   };
 
   const clearLine = () => {
-    if (liveLine) say('\r\u001b[K');
+    if (liveLine) say(CLEAR);
     liveLine = false;
   };
 
@@ -116,7 +119,7 @@ export function createOutput({
       clearLine();
       const missed =
         unsaid === 0 ? '' : `(${unsaid} remarks were left out: standard error was stalled)\n`;
-      if (say(`${missed}${text}\n`)) unsaid = 0;
+      if (say(`${missed}${forTerminal(text)}\n`)) unsaid = 0;
       else unsaid += 1;
     },
     progress(verb) {
@@ -139,7 +142,7 @@ export function createOutput({
             say(`${line}${current === '' ? '' : `: ${current}`}\n`);
             return;
           }
-          say(`\r\u001b[K${fitted(line, current, Math.max(20, (stderr.columns ?? 80) - 1))}`);
+          say(`${CLEAR}${fitted(line, current, Math.max(20, (stderr.columns ?? 80) - 1))}`);
           liveLine = true;
         },
         done: clearLine,
@@ -193,13 +196,14 @@ function progressLine(
 
 /** One line of JSON; bytes become hex and bigints decimal text, because JSON has neither. */
 function jsonLine(record: object): string {
-  return JSON.stringify(record, (_name, value: unknown) => {
+  const json = JSON.stringify(record, (_name, value: unknown) => {
     if (typeof value === 'bigint') return value.toString();
     // Buffer's own toJSON ran before this: it left {type:'Buffer', data:[…]}.
     if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
     if (isBufferJson(value)) return Buffer.from(value.data).toString('hex');
     return value;
   });
+  return plainJson(json);
 }
 
 function isBufferJson(value: unknown): value is { type: 'Buffer'; data: number[] } {

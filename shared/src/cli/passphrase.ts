@@ -2,6 +2,7 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import { passphraseFromEnvironment } from './environment.ts';
 import { UsageError } from './errors.ts';
 import { secretFrom } from './secret.ts';
+import { forTerminal } from './terminal.ts';
 
 export interface PassphraseOptions {
   /** What the passphrase is for, as in "recovery kit lab.kit". */
@@ -67,7 +68,7 @@ function askHidden(
   output: Pick<WriteStream, 'write'>,
   question: string,
 ): Promise<string> {
-  output.write(question);
+  output.write(forTerminal(question));
   return new Promise((resolve, reject) => {
     const decoder = new TextDecoder();
     let text = '';

@@ -4,18 +4,21 @@ import { pathText } from './format.ts';
 
 /**
  * The byte strings that a path on the command line can mean: its UTF-8, and, when it holds `\xNN`
- * as listings print bytes that are no UTF-8, those bytes.
+ * or `\u{…}` as listings print what is no UTF-8 or would steer a terminal, those bytes.
  */
 export function pathCandidates(text: string): Uint8Array[] {
   const plain = new Uint8Array(Buffer.from(text, 'utf8'));
-  if (!/\\x[0-9a-f]{2}/.test(text)) return [plain];
-  const pieces = text.split(/(\\x[0-9a-f]{2})/);
-  const bytes = Buffer.concat(
-    pieces.map((piece) =>
-      /^\\x[0-9a-f]{2}$/.test(piece) ? Buffer.from(piece.slice(2), 'hex') : Buffer.from(piece),
-    ),
-  );
-  return [plain, new Uint8Array(bytes)];
+  const pieces = text.split(/(\\x[0-9a-f]{2}|\\u\{[0-9a-f]{1,6}\})/);
+  if (pieces.length === 1) return [plain];
+  return [plain, new Uint8Array(Buffer.concat(pieces.map(meant)))];
+}
+
+/** The bytes of a piece: `\xNN` is one, `\u{…}` a sign, anything else itself. */
+function meant(piece: string): Buffer {
+  const [, byte, sign] = /^\\(?:x([0-9a-f]{2})|u\{([0-9a-f]{1,6})\})$/.exec(piece) ?? [];
+  if (byte !== undefined) return Buffer.from(byte, 'hex');
+  const code = Number.parseInt(sign ?? 'ffffff', 16);
+  return Buffer.from(code <= 0x10ffff ? String.fromCodePoint(code) : piece);
 }
 
 /**

@@ -6,6 +6,7 @@ import { OutputError, PartialError, UsageError } from './errors.ts';
 import { printable } from './format.ts';
 import { OutputClosed } from './output.ts';
 import type { StandardOutput } from './standard-output.ts';
+import { forTerminal } from './terminal.ts';
 
 /** 0 done · 1 failed · 2 wrong usage or configuration · 3 done in part. */
 export type ExitCode = 0 | 1 | 2 | 3;
@@ -83,7 +84,7 @@ export async function runCommand(
   let help = false;
   const say = (error: unknown) => {
     const line = errorLine(program.name(), error, debug, commandElsewhere(program, argv.slice(2)));
-    if (line !== undefined) stderr.write(`${line}\n`);
+    if (line !== undefined) stderr.write(`${forTerminal(line)}\n`);
   };
   try {
     await program.parseAsync([...argv]);
@@ -136,7 +137,8 @@ export async function runMain(
   process.on('uncaughtException', (error) => {
     // A service says it in its log.
     if (process.listenerCount('uncaughtException') > 1) return;
-    process.stderr.write(`${errorLine(program.name(), error, true)}\n`, () => process.exit(1));
+    const line = forTerminal(errorLine(program.name(), error, true) ?? '');
+    process.stderr.write(`${line}\n`, () => process.exit(1));
   });
   const code = await runCommand(program, argv, { stdout });
   // A service that ends for its host's sake has said so by then.

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { fstatSync, type Stats, writeSync } from 'node:fs';
 import { errnoOf } from '../durable/system-errors.ts';
+import { forTerminal } from './terminal.ts';
 
 /** The part of a stream that output needs. */
 export interface TextSink {
@@ -26,6 +27,8 @@ export class StandardOutput {
   readerMayLeave = false;
   readonly #stream: TextSink;
   readonly #handedOver: () => Promise<void>;
+  /** Signs may be cut between two pieces. */
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #lost: Error | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -62,7 +65,7 @@ export class StandardOutput {
 
   /** Resolves when there is room for more, so that memory stays flat with a slow reader. */
   async write(data: string | Uint8Array): Promise<void> {
-    if (this.#lost !== undefined || this.#stream.write(data)) return;
+    if (this.#lost !== undefined || this.#stream.write(this.#filtered(data))) return;
     this.#room ??= this.#wait();
     await this.#room.promise;
   }
@@ -71,6 +74,12 @@ export class StandardOutput {
   async settled(): Promise<void> {
     await this.#room?.promise;
     if (this.#lost === undefined) await this.#handedOver();
+  }
+
+  /** Text never steers a terminal; bytes of a file go as they are where no terminal is. */
+  #filtered(data: string | Uint8Array): string | Uint8Array {
+    if (typeof data === 'string') return forTerminal(data);
+    return this.isTTY ? forTerminal(this.#decoder.decode(data, { stream: true })) : data;
   }
 
   #wait(): PromiseWithResolvers<void> {

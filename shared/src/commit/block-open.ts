@@ -1,6 +1,6 @@
 /**
- * SEALING.md, "Version block": opening names, hashes and keys of a block, each segment once and only
- * when somebody asks.
+ * SEALING.md, "Version block": opening names, hashes and keys of a block, each segment once and
+ * only when somebody asks.
  */
 import {
   type BlockRow,
@@ -11,6 +11,7 @@ import {
   MAX_BLOCK_LIST_BYTES,
   type ReadPart,
   type ReadSegment,
+  rowKind,
   SALT_BYTES,
   type VersionBlock,
 } from '@aliquot/proto';
@@ -29,7 +30,8 @@ const NOTHING = new Uint8Array(0);
 /**
  * The names of a block's rows, in their order.
  *
- * @throws CommitError `COMMIT_ENTRY_SEALED`; FormatError when its maker sealed what no reader takes.
+ * @throws CommitError `COMMIT_ENTRY_SEALED`; FormatError when its maker sealed what no reader
+ * takes.
  */
 export function openBlockList(block: VersionBlock, listKey: Uint8Array): ListRow[] {
   if (block.kinds.length === 0) return [];
@@ -60,8 +62,7 @@ export class OpenRead {
 
   /** Hash and keys of the file at a place; undefined for what is no file. */
   at(place: number): ReadPart | undefined {
-    const row = blockRow(this.#block, place);
-    if (row.kind !== 'file') return undefined;
+    if (rowKind(this.#block, place) !== 'file') return undefined;
     return { sha256: this.wholeHash(place)?.slice() ?? NOTHING, keys: this.#keys(place) };
   }
 
@@ -83,19 +84,32 @@ export class OpenRead {
     const slab = this.#block.slabOf[place] ?? -1;
     const slabKey = this.#segment.slabKeys[slab];
     if (slabKey === undefined) return (this.#segment.keys[place] ?? []).map((key) => key.slice());
+    return [this.#pieceKey(slab, slabKey, place).slice()];
+  }
+
+  /** The key of a row whose content is a piece: a view. */
+  pieceKey(place: number): Uint8Array {
+    const slab = this.#block.slabOf[place] ?? -1;
+    const slabKey = this.#segment.slabKeys[slab];
+    if (slabKey !== undefined) return this.#pieceKey(slab, slabKey, place);
+    return this.#segment.keys[place]?.[0] ?? NOTHING;
+  }
+
+  #pieceKey(slab: number, slabKey: Uint8Array, place: number): Uint8Array {
     let keys = this.#pieceKeys.get(slab);
     if (keys === undefined) {
       keys = pieceKeysOf(slabKey, this.#mostPiece(slab) + 1);
       this.#pieceKeys.set(slab, keys);
     }
     const piece = this.#block.pieceOf[place] ?? 0;
-    return [keys.slice(KEY_BYTES * piece, KEY_BYTES * (piece + 1))];
+    return keys.subarray(KEY_BYTES * piece, KEY_BYTES * (piece + 1));
   }
 
   #mostPiece(slab: number): number {
+    const { slabOf, pieceOf } = this.#block;
     let most = 0;
-    for (const [place, of] of this.#block.slabOf.entries())
-      if (of === slab) most = Math.max(most, this.#block.pieceOf[place] ?? 0);
+    for (let place = 0; place < slabOf.length; place += 1)
+      if (slabOf[place] === slab) most = Math.max(most, pieceOf[place] ?? 0);
     return most;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * SEALING.md, "Version block": up to 256 versions sealed once, where they are captured. The bytes go
- * unchanged through queue, chain log, commit and history.
+ * SEALING.md, "Version block": up to 256 versions sealed once, where they are captured. The bytes
+ * go unchanged through queue, chain log, commit and history.
  */
 import { constants } from 'node:zlib';
 import {
@@ -27,6 +27,7 @@ import { rootOfHashes } from '../log/hashing.ts';
 import type { Random } from '../ports.ts';
 import { clearHashOf, leafOf, rowsHashOf, saltsFrom } from './block-leaf.ts';
 import { CommitError } from './errors.ts';
+import { blockMarks } from './summary.ts';
 
 const KEY_BYTES = 32;
 /** The length of the plaintext, in front of the compressed list. */
@@ -37,9 +38,14 @@ export const READ_LABEL = 'aliquot/v1/block-read';
 /** A version as it was captured: a row with its names, its hash and its keys. */
 export interface RowDraft extends ListRow {
   readonly row: BlockRow;
-  /** Present exactly when the row is a file's. Of a piece: the piece's key, unless `slabKey` is there. */
+  /**
+   * Present exactly when the row is a file's. Of a piece: the piece's key, unless `slabKey` is
+   * there.
+   */
   readonly read: ReadPart | undefined;
-  /** The key of the slab that the row names a piece of: serves all rows of that slab in the block. */
+  /**
+   * The key of the slab that the row names a piece of: serves all rows of that slab in the block.
+   */
   readonly slabKey?: Uint8Array | undefined;
 }
 
@@ -57,6 +63,8 @@ export interface SealedBlock extends BlockKeys {
   readonly root: Uint8Array;
   /** Hash over the clear rows. */
   readonly rowsHash: Uint8Array;
+  /** What the commit's summary has of its rows, in their order. */
+  readonly marks: Uint8Array;
 }
 
 /** What a row may take of a block: numbers, ids and hashes beside its texts. */
@@ -66,19 +74,19 @@ const REF_BYTES = 96;
 
 /** Gathers rows while they fit into one block. Seam: for the worker that captures. */
 export class BlockBuilder {
-  readonly #files = new Set<string>();
+  readonly #files = new Set<number>();
   #drafts: RowDraft[] = [];
   #bytes = 0;
   /** What was asked about last: it is added next. */
-  #asked: { readonly draft: RowDraft; readonly id: string; readonly room: number } | undefined;
+  #asked: { readonly draft: RowDraft; readonly id: number; readonly room: number } | undefined;
 
   get count(): number {
     return this.#drafts.length;
   }
 
   /**
-   * Whether a row still belongs into the block; else `seal` comes first. Not when there is a version
-   * of the same file already, of another platform, or from another age.
+   * Whether a row still belongs into the block; else `seal` comes first. Not when there is a
+   * version of the same file already, of another platform, or from another age.
    */
   fits(draft: RowDraft): boolean {
     const { id, room } = this.#measure(draft);
@@ -102,7 +110,7 @@ export class BlockBuilder {
     this.#bytes += room;
   }
 
-  #measure(draft: RowDraft): { readonly id: string; readonly room: number } {
+  #measure(draft: RowDraft): { readonly id: number; readonly room: number } {
     if (this.#asked?.draft !== draft)
       this.#asked = { draft, id: idOf(draft.row), room: roomOf(draft) };
     return this.#asked;
@@ -119,8 +127,8 @@ export class BlockBuilder {
 }
 
 /**
- * Seals rows that fit into one block. The keys are random for each block, and each seals one message,
- * so the zero nonce is safe.
+ * Seals rows that fit into one block. The keys are random for each block, and each seals one
+ * message, so the zero nonce is safe.
  *
  * @throws FormatError when a row contradicts itself.
  */
@@ -129,7 +137,8 @@ function sealBlock(drafts: readonly RowDraft[], random: Random): SealedBlock {
   const salts = saltsFrom(seed, drafts.length);
   const leaves: Uint8Array[] = [];
   const clearHashes: Uint8Array[] = [];
-  for (const [place, draft] of drafts.entries()) {
+  for (let place = 0; place < drafts.length; place += 1) {
+    const draft = drafts[place] as RowDraft;
     const clearHash = clearHashOf(draft.row);
     const salt = salts.subarray(SALT_BYTES * place, SALT_BYTES * (place + 1));
     clearHashes.push(clearHash);
@@ -192,7 +201,7 @@ export interface BlockParts {
 export function assemble(
   { count, purged, drafts, salts }: BlockParts,
   random: Random,
-): BlockKeys & { readonly bytes: Uint8Array } {
+): BlockKeys & Pick<SealedBlock, 'bytes' | 'marks'> {
   const keyed = new Map<string, Uint8Array>();
   const nameOf = mapKeys();
   for (const { row, slabKey } of drafts) {
@@ -203,7 +212,7 @@ export function assemble(
   const isKeyedSingly = (slabId: Uint8Array) => !keyed.has(mapKey(slabId));
   const { clear, slabs } = encodeBlockClear({ count, purged, rows, isKeyedSingly });
   const [listKey, readKey] = [random.bytes(KEY_BYTES), random.bytes(KEY_BYTES)];
-  if (drafts.length === 0) return { bytes: clear, listKey, readKey };
+  if (drafts.length === 0) return { bytes: clear, listKey, readKey, marks: new Uint8Array(0) };
   const list = compressed(encodeBlockList(drafts));
   const read = readPlaintext(drafts, slabs, keyed, salts);
   setSegmentLengths(clear, list.length + TAG_BYTES, read.length + TAG_BYTES);
@@ -215,8 +224,8 @@ export function assemble(
   );
   wipe(read);
   // The door has the last word: nothing leaves that would not be read.
-  decodeBlock(bytes);
-  return { bytes, listKey, readKey };
+  const marks = blockMarks(decodeBlock(bytes));
+  return { bytes, listKey, readKey, marks };
 }
 
 /**
@@ -269,8 +278,15 @@ function slabIdOf(row: BlockRow): Uint8Array | undefined {
   return row.kind !== 'result' && row.content.piece > 0 ? row.content.refs[0]?.id : undefined;
 }
 
-function idOf(row: BlockRow): string {
-  return mapKey(row.kind === 'result' ? row.resultId : row.fileId);
+/**
+ * The first six bytes of an id as a number, which costs less than a text. Should two files share
+ * them, the second begins the next block.
+ */
+function idOf(row: BlockRow): number {
+  const id = row.kind === 'result' ? row.resultId : row.fileId;
+  let number = 0;
+  for (let at = 0; at < 6; at += 1) number = number * 256 + (id[at] ?? 0);
+  return number;
 }
 
 function roomOf({ row, list, evidence }: RowDraft): number {

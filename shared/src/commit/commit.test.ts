@@ -30,8 +30,9 @@ import {
   verifyCommit,
 } from './commit.ts';
 import { type CommitRecipient, openCommitKeys } from './keys.ts';
+import { lostCommit, withoutVersions } from './loss.ts';
 import { openNames } from './open-names.ts';
-import { type CommitRows, rowsIn, withoutVersions } from './rows.ts';
+import { type CommitRows, rowsIn } from './rows.ts';
 
 const vault = testVault('ours');
 const agent = testAgent(vault, 'lc-1');
@@ -287,6 +288,7 @@ describe('P5: a commit that was touched', () => {
       resigned({ entriesRoot: noise('another', 32) }),
       'COMMIT_ENTRIES',
     ],
+    ['with another summary', resigned({ summaryHash: noise('another', 32) }), 'COMMIT_ENTRIES'],
     ['with another wraps hash', resigned({ wrapsHash: noise('another', 32) }), 'COMMIT_WRAPS'],
     [
       'that forks from itself',
@@ -362,23 +364,43 @@ describe('a commit from which something was purged', () => {
     ).toThrow(code('COMMIT_INCOMPLETE'));
   });
 
-  it('says which versions nobody has any more, and is taken so when the receiver allows it', () => {
-    const lenient = { ...expected, mayLackEntries: true };
-    const lacking = withoutVersions(built.bytes, [1]);
-    expect(() => verifyCommit(lacking, expected)).toThrow(code('COMMIT_INCOMPLETE'));
-    const verified = verifyCommit(lacking, lenient);
-    expect(verified.hash).toEqual(built.hash);
+  it('P5: says which of its versions are lost, as its agent signed it and nobody else', () => {
+    const lacking = withoutVersions(built.bytes, [1], agent.signKey);
+    const verified = verifyCommit(lacking, expected);
+    expect(verified).toMatchObject({ hash: built.hash, lostVersions: 1, loss: { lacking: [1] } });
     expect(verified.rows.lacking).toBe(1);
     expect(lackingIn(verified.rows)).toEqual([false, true, false]);
-    expect(() =>
-      verifyCommit(changed({ blocks: [], wraps: [], headerOnly: true }), lenient),
-    ).toThrow(code('COMMIT_INCOMPLETE'));
-    expect(() => verifyCommit(changed({ blocks: purged(1) }), lenient)).toThrow(
+    const beyond = withoutVersions(built.bytes, [1, 3], agent.signKey);
+    expect(() => verifyCommit(beyond, expected)).toThrow(code('COMMIT_LOSS'));
+    const { lossSignature } = decodeSignedCommit(lacking);
+    for (const other of [
+      withoutVersions(built.bytes, [1], stranger.signKey),
+      // Taken for another loss, and for the loss of all.
+      changed({ lacking: [0], lossSignature }),
+      changed({ lacking: [0, 1], lossSignature }),
+      changed({ blocks: [], wraps: [], headerOnly: true, lossSignature }),
+    ])
+      for (const firstSubmission of [true, false])
+        expect(() => verifyCommit(other, { ...expected, firstSubmission })).toThrow(
+          code('COMMIT_LOSS'),
+        );
+    expect(() => verifyCommit(changed({ blocks: purged(1) }), expected)).toThrow(
       code('COMMIT_INCOMPLETE'),
     );
+    const unwrapped = changed({ lacking: [1], lossSignature, wraps: commit.wraps.slice(1) });
+    expect(() => verifyCommit(unwrapped, expected)).toThrow(code('COMMIT_WRAPS'));
+  });
+
+  it('P5: is taken without anything but its header when its agent says that all of it is lost', () => {
+    const { header, signature } = commit;
+    const lost = lostCommit({ header, signature }, agent.signKey);
+    const verified = verifyCommit(lost, expected);
+    expect(verified).toMatchObject({ hash: built.hash, headerOnly: true, loss: { lacking: [] } });
+    expect(verified.lostVersions).toBe(3);
+    expect(verified.loss?.hash).not.toEqual(built.hash);
     expect(() =>
-      verifyCommit(changed({ lacking: [1], wraps: commit.wraps.slice(1) }), lenient),
-    ).toThrow(code('COMMIT_WRAPS'));
+      verifyCommit(lostCommit({ header, signature }, stranger.signKey), expected),
+    ).toThrow(code('COMMIT_LOSS'));
   });
 
   it('P3: holds nothing of the purged entry', () => {

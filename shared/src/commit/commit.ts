@@ -27,8 +27,10 @@ import {
   sealBlockKey,
   wrapCommitKeys,
 } from './keys.ts';
+import { hasSlots, lossHash, lossHolds } from './loss.ts';
 import { checkResults } from './results.ts';
-import { CommitRows, commitHash, type HeldBlock, type ReadCommit } from './rows.ts';
+import { CommitRows, commitHash, type HeldBlock, lostIn, type ReadCommit } from './rows.ts';
+import { summaryHash, summaryOf } from './summary.ts';
 
 export { type CommitRecipient, openCommitKeys } from './keys.ts';
 export { commitHash } from './rows.ts';
@@ -47,7 +49,13 @@ export const NO_PREDECESSOR = new Uint8Array(HASH_BYTES) as CommitHash;
 export interface CommitInput
   extends Omit<
     CommitHeader,
-    'version' | 'entryCount' | 'entriesRoot' | 'rowsHash' | 'blocksHash' | 'wrapsHash'
+    | 'version'
+    | 'entryCount'
+    | 'entriesRoot'
+    | 'rowsHash'
+    | 'blocksHash'
+    | 'wrapsHash'
+    | 'summaryHash'
   > {
   readonly blocks: readonly SealedBlock[];
   /** Vault and catalog always, the agent itself under self-restore. */
@@ -62,25 +70,30 @@ export interface BuiltCommit {
   readonly header: CommitHeader;
 }
 
-/** A commit that is the agent's: its rows are empty when it was purged down to its header. */
+/** A commit that is the agent's: its rows are empty when only its header is left. */
 export interface VerifiedCommit extends ReadCommit {
   readonly headerOnly: boolean;
+  /** What its agent said is lost, when it sent it: it is no version here. */
+  readonly loss: CommitLoss | undefined;
+}
+
+/** What an agent declared lost of a commit. */
+export interface CommitLoss {
+  /** Slots in rising order; none when all of it is lost. */
+  readonly lacking: readonly number[];
+  /** What receipt and leaf name. */
+  readonly hash: Uint8Array;
 }
 
 export interface CommitExpectation {
   readonly vaultId: VaultId;
   readonly agent: AgentCertificate;
   /**
-   * Set when an agent submits the commit: nothing may be removed yet, and the wraps are the signed
-   * ones. Later, entries may have been purged and wraps added or removed, each by a logged event.
+   * Set when an agent submits the commit: nothing may be removed yet but what it declares lost, and
+   * the wraps are the signed ones. Later, entries may have been purged and wraps added or removed,
+   * each by a logged event.
    */
   readonly firstSubmission?: boolean;
-  /**
-   * A first submission may come with single entries replaced by their leaf hashes. Only for a
-   * collector that judges afterwards whether it lost its log since the commit was made: then nobody
-   * may have those versions any more.
-   */
-  readonly mayLackEntries?: boolean;
   /**
    * Who must find all their wraps in a first submission: without the vault's, a backup could never
    * be restored.
@@ -115,6 +128,7 @@ export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
       rowsHash: sha256(labelled(ROWS_HASH), ...sealed.map(({ rowsHash }) => rowsHash)),
       blocksHash: blocksHash(blocks),
       wrapsHash: wrapsHash(wraps),
+      summaryHash: summaryHash(summaryOf(sealed.map(({ marks }) => marks))),
     };
     checkChain(header);
     const headerBytes = encodeCommitHeader(header);
@@ -126,6 +140,7 @@ export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
       wraps,
       headerOnly: false,
       lacking: [],
+      lossSignature: undefined,
     });
     return { bytes, hash: commitHash(headerBytes), header };
   } finally {
@@ -141,32 +156,69 @@ export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
  */
 export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): VerifiedCommit {
   const commit = decodeSignedCommit(bytes);
-  const { binding } = expected.agent;
-  if (
-    !signatureHolds(binding.signKey, COMMIT, { body: commit.header, signature: commit.signature })
-  ) {
-    throw new CommitError(
-      'COMMIT_SIGNATURE',
-      `the commit is not signed by agent ${expected.agent.enrolment.name}`,
-    );
-  }
-  const header = decodeCommitHeader(commit.header);
-  if (!equalBytes(header.vaultId, expected.vaultId))
-    throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
-  if (!equalBytes(header.agentId, binding.agentId))
-    throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
-  checkChain(header);
+  const header = verifyHeader(commit, expected);
+  const hash = commitHash(commit.header);
+  const loss = lossOf(commit, header, hash, expected.agent.binding.signKey);
   if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
   const rows = new CommitRows(commit);
   if (!commit.headerOnly) checkBlocks(rows, header, expected.firstSubmission === true);
   if (expected.firstSubmission === true) checkResults(rows);
-  return {
-    header,
-    hash: commitHash(commit.header),
-    rows,
-    wraps: commit.wraps,
-    headerOnly: commit.headerOnly,
-  };
+  const { wraps, headerOnly } = commit;
+  const lostVersions = lostIn(commit, header);
+  return { header, hash, rows, wraps, headerOnly, loss, lostVersions };
+}
+
+/** Nobody but the agent says that versions of it are lost. */
+function lossOf(
+  { lacking, lossSignature }: SignedCommit,
+  header: CommitHeader,
+  hash: CommitHash,
+  signKey: Uint8Array,
+): CommitLoss | undefined {
+  if (lossSignature === undefined) return undefined;
+  if (!lossHolds(signKey, hash, lacking, lossSignature))
+    throw new CommitError(
+      'COMMIT_LOSS',
+      `what commit ${header.sequence} says is lost is not signed by its agent`,
+    );
+  if (!hasSlots(header, lacking))
+    throw new CommitError(
+      'COMMIT_LOSS',
+      `commit ${header.sequence} says that versions are lost which it does not have`,
+    );
+  return { lacking, hash: lossHash(hash, lacking) };
+}
+
+/**
+ * Checks what an agent signed of a commit, its header, by itself. @throws CommitError
+ * `COMMIT_SIGNATURE`, `COMMIT_OTHER_VAULT`, `COMMIT_OTHER_AGENT`, `COMMIT_CHAIN`; FormatError.
+ */
+export function verifyHeader(
+  { header: body, signature }: Pick<SignedCommit, 'header' | 'signature'>,
+  { vaultId, agent: { binding, enrolment } }: Pick<CommitExpectation, 'vaultId' | 'agent'>,
+): CommitHeader {
+  if (!signatureHolds(binding.signKey, COMMIT, { body, signature })) {
+    throw new CommitError(
+      'COMMIT_SIGNATURE',
+      `the commit is not signed by agent ${enrolment.name}`,
+    );
+  }
+  const header = decodeCommitHeader(body);
+  if (!equalBytes(header.vaultId, vaultId))
+    throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
+  if (!equalBytes(header.agentId, binding.agentId))
+    throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
+  checkChain(header);
+  return header;
+}
+
+/** Checks that a summary is the signed one of a commit. @throws CommitError `COMMIT_ENTRIES`. */
+export function verifySummary(header: CommitHeader, summary: Uint8Array): void {
+  if (!equalBytes(summaryHash(summary), header.summaryHash))
+    throw new CommitError(
+      'COMMIT_ENTRIES',
+      `the summary of commit ${header.sequence} is not the one that was signed`,
+    );
 }
 
 /** Sequence and predecessor were judged by the door already. */
@@ -182,13 +234,11 @@ function checkChain(header: CommitHeader): void {
 function checkFirstSubmission(
   commit: SignedCommit,
   header: CommitHeader,
-  { recipients = [], mayLackEntries }: CommitExpectation,
+  { recipients = [] }: CommitExpectation,
 ): void {
-  if (
-    commit.headerOnly ||
-    commit.blocks.some(({ formerDigest }) => formerDigest !== undefined) ||
-    (mayLackEntries !== true && commit.lacking.length > 0)
-  ) {
+  // All of it is lost: nothing is left to be opened.
+  if (commit.headerOnly && commit.lossSignature !== undefined) return;
+  if (commit.headerOnly || commit.blocks.some(({ formerDigest }) => formerDigest !== undefined)) {
     throw new CommitError(
       'COMMIT_INCOMPLETE',
       `commit ${header.sequence} arrives with entries already removed`,
@@ -211,10 +261,10 @@ function checkFirstSubmission(
 }
 
 /**
- * Blocks are the ones that were signed, byte for byte; those of which rows were purged prove what of
- * them stands in clear. So must those that come first: with another hash over its rows, a commit
- * would be none any more as soon as one of them is purged. Takes blocks apart, so that whoever has a
- * verified commit need not expect that a row of it is none.
+ * Blocks are the ones that were signed, byte for byte; those of which rows were purged prove what
+ * of them stands in clear. So must those that come first: with another hash over its rows, a commit
+ * would be none any more as soon as one of them is purged. Takes blocks apart, so that whoever has
+ * a verified commit need not expect that a row of it is none.
  */
 function checkBlocks(rows: CommitRows, header: CommitHeader, isFirst: boolean): void {
   const { blocks } = rows;
@@ -228,7 +278,8 @@ function checkBlocks(rows: CommitRows, header: CommitHeader, isFirst: boolean): 
   if (
     !equalBytes(blocksHash(blocks), header.blocksHash) ||
     !equalBytes(rootOfHashes(blocks.map(({ root }) => root)), header.entriesRoot) ||
-    ((isPurged || isFirst) && !equalBytes(rowsHashOf(blocks), header.rowsHash))
+    ((isPurged || isFirst) && !equalBytes(rowsHashOf(blocks), header.rowsHash)) ||
+    (isFirst && !equalBytes(summaryHash(rows.summary), header.summaryHash))
   ) {
     throw new CommitError(
       'COMMIT_ENTRIES',

@@ -22,6 +22,8 @@ const codes = {
   COMMIT_RECIPIENT: 'final',
   /** A commit arrives for the first time with entries or wraps already removed. */
   COMMIT_INCOMPLETE: 'final',
+  /** What a commit says is lost is not its agent's word. */
+  COMMIT_LOSS: 'final',
   /** An entry has not one key for each of its references. */
   COMMIT_ENTRY_KEYS: 'final',
   /**

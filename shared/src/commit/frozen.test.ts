@@ -70,6 +70,7 @@ describe('formats of version 1, frozen: what was written once can always be read
       rowsHash: _rows,
       blocksHash: _blocks,
       wrapsHash: _wraps,
+      summaryHash: _summary,
       ...fields
     } = verified.header;
     const recipients = [
@@ -91,11 +92,11 @@ describe('formats of version 1, frozen: what was written once can always be read
 
   it('a leaf of the log', () => {
     const { receivedAtMs, bytes, hash } = frozen.leaf;
-    const { hash: commit } = verifyCommit(ofHex(frozen.commit.signed), {
+    const { hash: commit, header } = verifyCommit(ofHex(frozen.commit.signed), {
       vaultId: vault.keys.vaultId,
       agent: agent.certificate,
     });
-    expect(toHex(commitLeaf(commit, receivedAtMs))).toBe(bytes);
+    expect(toHex(commitLeaf(header.agentId, commit, receivedAtMs, undefined))).toBe(bytes);
     expect(toHex(leafHash(ofHex(bytes)))).toBe(hash);
   });
 });

@@ -261,7 +261,8 @@ describe('a purge of one small file', () => {
     expect(() => verifyCommit(withBlocks(claimed, second), expected)).toThrow(refused);
     const bare: CommitBlock = { ...purged[0], formerDigest: undefined };
     expect(() => verifyCommit(withBlocks(bare, second), expected)).toThrow(refused);
-    // An earlier purge, of fewer rows, beside the keys of a later one: it verifies, and opens to nothing.
+    // An earlier purge, of fewer rows, beside the keys of a later one: it verifies, and opens to
+    // nothing.
     const later = without(purged[0], 4);
     const older = { ...purged[0], listBox: later.listBox, readBox: later.readBox };
     const { named, unopened } = versionsIn(withBlocks(older, second));

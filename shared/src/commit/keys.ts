@@ -134,8 +134,8 @@ const boxLabel: Record<WrapPurpose, string> = {
 };
 
 /**
- * A block's key for whoever has the commit's. The nonce is random and stands in front: a purge seals
- * another block key under the same key of the commit.
+ * A block's key for whoever has the commit's. The nonce is random and stands in front: a purge
+ * seals another block key under the same key of the commit.
  */
 export function sealBlockKey(
   purpose: WrapPurpose,

@@ -108,14 +108,24 @@ export function* openResults<Slot extends Pick<CommitRow, 'slot'>>(
   opening.report(onUnopened);
 }
 
+/** What opens the blocks of a commit; undefined where its wraps do not open. */
+export function blockOpeners(
+  { wraps, header }: Sealed,
+  { key, recipient }: NamesReader,
+): BlockOpeners | undefined {
+  try {
+    const keys = openCommitKeys(wraps, key, recipient, header);
+    return { sequence: header.sequence, recipient, ...keys };
+  } catch (error) {
+    if (!isOpeningError(error)) throw error;
+    return undefined;
+  }
+}
+
 /** A commit's blocks while rows of them are opened: slots come in the order of their blocks. */
 class Opening {
   readonly #rows: Sealed['rows'];
-  readonly #keys: {
-    readonly listKey?: Uint8Array | undefined;
-    readonly readKey?: Uint8Array | undefined;
-  };
-  readonly #noKey: (purpose: string) => CommitError;
+  readonly #keys: BlockOpeners;
   readonly #provesRoots: boolean;
   #open: { readonly index: number; readonly block: LazyBlock } | undefined;
   #versions = 0;
@@ -127,12 +137,8 @@ class Opening {
   ) {
     this.#rows = rows;
     this.#provesRoots = provesRoots;
-    this.#noKey = (purpose) =>
-      new CommitError(
-        'COMMIT_NO_WRAP',
-        `commit ${header.sequence} holds no ${purpose} key for this ${recipient} key`,
-      );
-    this.#keys = this.#attempt(() => openCommitKeys(wraps, key, recipient, header)) ?? {};
+    const keys = this.#attempt(() => openCommitKeys(wraps, key, recipient, header));
+    this.#keys = { sequence: header.sequence, recipient, ...keys };
   }
 
   /** The row at a slot that is there; undefined when it does not open, which is counted. */
@@ -142,9 +148,8 @@ class Opening {
     const at = this.#rows.placeOf(slot);
     if (at === undefined) return undefined;
     if (this.#open?.index !== at.index) {
-      const { listKey, readKey } = this.#keys;
       const held = this.#rows.blocks[at.index] as HeldBlock;
-      const block = new LazyBlock(held, listKey, readKey, this.#noKey);
+      const block = new LazyBlock(held, this.#keys);
       block.provesRoot = this.#provesRoots || held.rows.isPurged;
       this.#open = { index: at.index, block };
     }
@@ -171,49 +176,60 @@ class Opening {
   }
 }
 
+/** What opens the blocks of a commit, and whose keys they are. */
+export interface BlockOpeners {
+  readonly sequence: number;
+  readonly recipient: WrapRecipient;
+  /** Undefined where the commit has none for this recipient. */
+  readonly listKey?: Uint8Array | undefined;
+  readonly readKey?: Uint8Array | undefined;
+}
+
 /** One block, each of whose segments opens when the first row asks for it, and once. */
-class LazyBlock {
+export class LazyBlock {
   /**
-   * The bytes of a purged block are not what the agent signed: its rows prove themselves, as soon as
-   * both keys are at hand.
+   * The bytes of a purged block are not what the agent signed: its rows prove themselves, as soon
+   * as both keys are at hand.
    */
   provesRoot = true;
-  readonly #held: HeldBlock;
-  readonly #listKey: Uint8Array | undefined;
-  readonly #readKey: Uint8Array | undefined;
-  readonly #noKey: (purpose: string) => CommitError;
+  readonly #held: Pick<HeldBlock, 'rows' | 'root' | 'listBox' | 'readBox'>;
+  readonly #keys: BlockOpeners;
   #names: Once<readonly ListRow[]> | undefined;
   #read: Once<OpenRead> | undefined;
 
-  constructor(
-    held: HeldBlock,
-    listKey: Uint8Array | undefined,
-    readKey: Uint8Array | undefined,
-    noKey: (purpose: string) => CommitError,
-  ) {
+  constructor(held: Pick<HeldBlock, 'rows' | 'root' | 'listBox' | 'readBox'>, keys: BlockOpeners) {
     this.#held = held;
-    this.#listKey = listKey;
-    this.#readKey = readKey;
-    this.#noKey = noKey;
+    this.#keys = keys;
+  }
+
+  /** The names of its rows by their places. @throws OpeningError */
+  get allNames(): readonly ListRow[] {
+    this.#names ??= once(() => this.#openNames());
+    return this.#names();
+  }
+
+  /** Hashes and keys of its rows. @throws OpeningError */
+  get openRead(): OpenRead {
+    this.#read ??= once(() => this.#openRead());
+    return this.#read();
   }
 
   /** @throws OpeningError */
   names(place: number): ListRow {
-    this.#names ??= once(() => this.#openNames());
-    return this.#names()[place] as ListRow;
+    return this.allNames[place] as ListRow;
   }
 
   /** @throws OpeningError */
   read(place: number): ReadPart | undefined {
-    this.#read ??= once(() => this.#openRead());
-    return this.#read().at(place);
+    return this.openRead.at(place);
   }
 
   #openNames(): readonly ListRow[] {
     const { rows, root } = this.#held;
-    if (this.#listKey === undefined) throw this.#noKey('list');
-    const names = openBlockList(rows, openBlockKey('list', this.#listKey, this.#held.listBox));
-    if (!this.provesRoot || this.#readKey === undefined) return names;
+    const { listKey, readKey } = this.#keys;
+    if (listKey === undefined) throw this.#noKey('list');
+    const names = openBlockList(rows, openBlockKey('list', listKey, this.#held.listBox));
+    if (!this.provesRoot || readKey === undefined) return names;
     this.#read ??= once(() => this.#openRead());
     // Where keys do not open, each file says so by itself.
     if (!rows.isPurged && !opens(this.#read)) return names;
@@ -223,9 +239,17 @@ class LazyBlock {
   }
 
   #openRead(): OpenRead {
-    if (this.#readKey === undefined) throw this.#noKey('read');
-    const key = openBlockKey('read', this.#readKey, this.#held.readBox);
-    return new OpenRead(this.#held.rows, key);
+    const { readKey } = this.#keys;
+    if (readKey === undefined) throw this.#noKey('read');
+    return new OpenRead(this.#held.rows, openBlockKey('read', readKey, this.#held.readBox));
+  }
+
+  #noKey(purpose: string): CommitError {
+    const { sequence, recipient } = this.#keys;
+    return new CommitError(
+      'COMMIT_NO_WRAP',
+      `commit ${sequence} holds no ${purpose} key for this ${recipient} key`,
+    );
   }
 }
 

@@ -15,9 +15,9 @@ const MEMBER_BYTES = ID_BYTES + 32;
 const FIRST_MEMBERS = 64;
 
 /**
- * The members of one result, added in any order, each file once: 48 bytes each, so that a result may
- * have a hundred thousand. Those of which nothing is left but the hash, because they were purged,
- * take part by it.
+ * The members of one result, added in any order, each file once: 48 bytes each, so that a result
+ * may have a hundred thousand. Those of which nothing is left but the hash, because they were
+ * purged, take part by it.
  */
 export class MemberSet {
   #bytes = Buffer.alloc(FIRST_MEMBERS * MEMBER_BYTES);
@@ -85,8 +85,8 @@ export function checkResults(commit: Pick<CommitRows, 'asSigned'>): void {
 }
 
 /**
- * The newest versions among the rows of a commit so far, by the result that they are members of: what
- * a row of it is compared with, and so what whoever makes one goes by.
+ * The newest versions among the rows of a commit so far, by the result that they are members of:
+ * what a row of it is compared with, and so what whoever makes one goes by.
  */
 export class MembersBefore {
   readonly #resultOf = new Map<string, string>();

@@ -8,7 +8,6 @@ import {
   decodeCommitHeader,
   decodeSignedCommit,
   type Entry,
-  encodeSignedCommit,
   FormatError,
   type ResultRow,
   type SignedCommit,
@@ -16,6 +15,7 @@ import {
   type Wrap,
 } from '@aliquot/proto';
 import { labelled, sha256 } from '../crypto/primitives.ts';
+import { blockMarks, summaryOf } from './summary.ts';
 
 const COMMIT_HASH = 'aliquot/v1/commit-hash';
 
@@ -77,6 +77,14 @@ export class CommitRows {
     return purged + this.#lacking.size;
   }
 
+  /**
+   * What the header's summary hash covers; of a commit of which rows were purged it cannot be made
+   * again. @throws FormatError
+   */
+  get summary(): Uint8Array {
+    return summaryOf(this.blocks.map(({ rows }) => blockMarks(rows)));
+  }
+
   /** The same as it was signed: rows of lost versions stand in their blocks. */
   get asSigned(): CommitRows {
     const { blocks } = this.#commit;
@@ -91,7 +99,8 @@ export class CommitRows {
 
   /**
    * Shows each row that is there by its columns, in the order of the slots: where a commit is
-   * looked at whole, values of its own for each row would cost more than the rest. @throws FormatError
+   * looked at whole, values of its own for each row would cost more than the rest. @throws
+   * FormatError
    */
   each(visit: (block: VersionBlock, place: number, slot: number) => void): void {
     const lost = this.#lacking.size > 0;
@@ -178,6 +187,8 @@ export interface ReadCommit {
   readonly hash: CommitHash;
   readonly wraps: readonly Wrap[];
   readonly rows: CommitRows;
+  /** Versions that the agent declared lost when it sent it. */
+  readonly lostVersions: number;
 }
 
 /**
@@ -187,17 +198,16 @@ export interface ReadCommit {
  */
 export function readCommit(bytes: Uint8Array): ReadCommit {
   const commit = decodeSignedCommit(bytes);
-  const { header, wraps } = commit;
+  const { wraps } = commit;
+  const header = decodeCommitHeader(commit.header);
   const rows = new CommitRows(commit);
-  return { header: decodeCommitHeader(header), hash: commitHash(header), wraps, rows };
+  const lostVersions = lostIn(commit, header);
+  return { header, hash: commitHash(commit.header), wraps, rows, lostVersions };
 }
 
-/**
- * The same commit, same header and signature, which says that nobody has any more what the versions
- * in some slots refer to.
- */
-export function withoutVersions(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
-  const commit = decodeSignedCommit(bytes);
-  const lacking = [...new Set([...commit.lacking, ...slots])].sort((a, b) => a - b);
-  return encodeSignedCommit({ ...commit, lacking });
+/** How many versions of a commit its agent declared lost. */
+export function lostIn(commit: SignedCommit, { entryCount }: CommitHeader): number {
+  return commit.headerOnly && commit.lossSignature !== undefined
+    ? entryCount
+    : commit.lacking.length;
 }

@@ -65,8 +65,9 @@ const pieceBytes = new Scratch();
  * are when that is not longer.
  *
  * Pure: one version gives the same bytes for the same content on every platform, and so one chunk
- * id (frozen vectors in `shared/vectors/codec-1.json` notice a zstd that decides otherwise; different bytes would cost deduplication, never safety, because the key follows from
- * the encoded bytes).
+ * id (frozen vectors in `shared/vectors/codec-1.json` notice a zstd that decides otherwise;
+ * different bytes would cost deduplication, never safety, because the key follows from the encoded
+ * bytes).
  *
  * @returns Memory of its own, of exactly that size.
  * @throws SealError `SEAL_VERSION_UNKNOWN`.
@@ -109,13 +110,19 @@ export function encodePiece(
   return end - at <= plain.length ? end : storeInto(plain, out, at);
 }
 
-/** Room that encoding a piece of so many bytes takes, of which it gives back what it does not need. */
+/**
+ * Room that encoding a piece of so many bytes takes, of which it gives back what it does not need.
+ */
 export function longestPiece(length: number): number {
   return ROOM_FOR_HEADERS + longestFrame(length);
 }
 
-/** The plaintext of an encoded piece; see `decode`. */
-export function decodePiece(encoded: Uint8Array, maxPlain: number): Uint8Array {
+/** The plaintext of an encoded piece; see `decode`. `memory` gives what it is written to. */
+export function decodePiece(
+  encoded: Uint8Array,
+  maxPlain: number,
+  memory: (length: number) => Uint8Array = unwritten,
+): Uint8Array {
   const codec = encoded[0] ?? 0;
   if ((codec & COMPRESSOR_BITS) === STORED) return decode(encoded, maxPlain);
   const { headerBytes } = parseFilter((codec >>> FILTER_SHIFT) & FILTER_BITS, encoded.subarray(1));
@@ -124,7 +131,7 @@ export function decodePiece(encoded: Uint8Array, maxPlain: number): Uint8Array {
   whole.set(encoded.subarray(0, bodyAt));
   whole.set(frameMagic, bodyAt);
   whole.set(encoded.subarray(bodyAt), bodyAt + frameMagic.length);
-  return decode(whole, maxPlain);
+  return decode(whole, maxPlain, memory);
 }
 
 /**
@@ -132,9 +139,14 @@ export function decodePiece(encoded: Uint8Array, maxPlain: number): Uint8Array {
  *
  * @param maxPlain Bytes that the caller is prepared to hold; a frame that would unfold to more is
  * refused while unfolding.
+ * @param memory Gives what it is written to, unless it is a part of `encoded`.
  * @throws SealError `SEAL_CODEC_UNKNOWN`, `SEAL_CODEC_CORRUPT`, `SEAL_CODEC_TOO_LARGE`.
  */
-export function decode(encoded: Uint8Array, maxPlain: number): Uint8Array {
+export function decode(
+  encoded: Uint8Array,
+  maxPlain: number,
+  memory: (length: number) => Uint8Array = unwritten,
+): Uint8Array {
   const codec = encoded[0];
   if (codec === undefined)
     throw new SealError('SEAL_CODEC_CORRUPT', 'the chunk is empty: not even a codec byte');
@@ -158,9 +170,9 @@ export function decode(encoded: Uint8Array, maxPlain: number): Uint8Array {
     body,
     compressor === ZSTD_PLANES && filter.kind === 'samples' ? planeCount(filter) : 1,
   );
-  if (filter.kind === 'none') return unfold(frames, unwritten(maxPlain + 1), maxPlain);
+  if (filter.kind === 'none') return unfold(frames, memory(maxPlain + 1), maxPlain);
   const filtered = unfold(frames, filteredBytes.of(maxPlain + 1), maxPlain);
-  const plain = unwritten(filtered.length);
+  const plain = memory(filtered.length);
   undoFilter(filter, filtered, plain);
   return plain;
 }

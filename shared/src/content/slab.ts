@@ -3,9 +3,9 @@
  *
  * What readers need. A version whose `content.piece` is not 0 names a slab and a place in it, and
  * its read part holds that piece's key. Fetch the slab (whole, or with holes, as long as that piece
- * is here), then `proveSlab(ref.id, bytes)`, then `openPiece` for each version that wants one of it:
- * no key of the vault takes part. Whoever stores slabs proves them without any key by `proveSlab`
- * and `damagedPieces`.
+ * is here), then `proveSlab(ref.id, bytes)`, then `openPiece` for each version that wants one of
+ * it: no key of the vault takes part. Whoever stores slabs proves them without any key by
+ * `proveSlab` and `damagedPieces`.
  */
 import {
   asChunkId,
@@ -111,8 +111,8 @@ export class SlabBuilder {
   }
 
   /**
-   * Takes the next piece, for which there must be room: 1 byte to `MAX_PIECE_PLAIN_BYTES`, which are
-   * the caller's again at once.
+   * Takes the next piece, for which there must be room: 1 byte to `MAX_PIECE_PLAIN_BYTES`, which
+   * are the caller's again at once.
    *
    * @param digest SHA-256 of `plain`.
    * @returns Whether the slab ends behind it.
@@ -146,7 +146,8 @@ export class SlabBuilder {
     const stream = streamCipher(slabKey, new Uint8Array(KEY_BYTES * this.count));
     const pieceKeys: Uint8Array[] = [];
     const pieces: SlabPiece[] = [];
-    for (const [index, start] of this.#starts.entries()) {
+    for (let index = 0; index < this.#starts.length; index += 1) {
+      const start = this.#starts[index] as number;
       const next = this.#starts[index + 1];
       const end = next === undefined ? this.#used : next - LENGTH_BYTES;
       const key = stream.subarray(KEY_BYTES * index, KEY_BYTES * (index + 1));
@@ -206,10 +207,17 @@ export function damagedPieces(slab: Slab): readonly number[] {
  * key is the file's own SHA-256: under another key come other bytes, or none.
  *
  * @param piece Counted from 1, as `Content.piece`.
+ * @param memory Gives what the plaintext is written to, if it is compressed.
  * @throws SealError `SEAL_PIECE_MISSING` for a hole, and for a place that the slab does not have;
  * `SEAL_ID_MISMATCH`, `SEAL_SIZE_MISMATCH`, `SEAL_CODEC_*`.
  */
-export function openPiece(slab: Slab, ref: Ref, piece: number, key: Uint8Array): Uint8Array {
+export function openPiece(
+  slab: Slab,
+  ref: Ref,
+  piece: number,
+  key: Uint8Array,
+  memory?: (length: number) => Uint8Array,
+): Uint8Array {
   const { sealed, hash } = piece <= slab.count ? pieceOf(slab, piece - 1) : noPiece;
   if (sealed === undefined)
     throw new SealError('SEAL_PIECE_MISSING', `slab ${shortId(ref.id)} lacks piece ${piece}`);
@@ -218,7 +226,7 @@ export function openPiece(slab: Slab, ref: Ref, piece: number, key: Uint8Array):
       'SEAL_ID_MISMATCH',
       `piece ${piece} of slab ${shortId(ref.id)} is damaged: its bytes have another hash`,
     );
-  const plain = decodePiece(streamCipher(key, sealed), ref.plainSize);
+  const plain = decodePiece(streamCipher(key, sealed), ref.plainSize, memory);
   if (plain.length !== ref.plainSize)
     throw new SealError(
       'SEAL_SIZE_MISMATCH',

@@ -61,6 +61,27 @@ function checkLength(what: string, key: Uint8Array): void {
     throw new CryptoError('CRYPTO_LENGTH', `${what} has ${KEY_BYTES} bytes, not ${key.length}`);
 }
 
+/** One side of an agreement that is made once, as in a handshake; its secret is nowhere else. */
+export interface Agreement {
+  readonly publicKey: Uint8Array;
+  /** As `x25519`. */
+  agree(otherKey: Uint8Array): Uint8Array;
+}
+
+/** Draws 32 bytes of `random`; costs half of a key pair and `x25519`, which decode keys twice. */
+export function newAgreement(random: Random): Agreement {
+  const drawn = random.bytes(KEY_BYTES);
+  const key = privateKeyOf(drawn);
+  wipe(drawn);
+  return { publicKey: publicPart(key), agree: (otherKey) => agreedWith(key, otherKey) };
+}
+
+/** As a JWK, which Node writes in a twentieth of the time of DER. */
+function publicPart(key: KeyObject): Uint8Array {
+  const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
+  return new Uint8Array(Buffer.from(x, 'base64url'));
+}
+
 /**
  * A fresh key pair from 32 bytes of `random`. The only copy of the secret is the one in the result.
  */
@@ -74,9 +95,8 @@ export function newBoxKey(random: Random): BoxKey {
 /** The key pair that a stored secret stands for; the secret is copied. */
 export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
   checkLength('an X25519 secret key', secretKey);
-  const der = createPublicKey(privateKeyOf(secretKey)).export({ type: 'spki', format: 'der' });
   return {
-    publicKey: new Uint8Array(der.subarray(PUBLIC_PREFIX.length)),
+    publicKey: publicPart(privateKeyOf(secretKey)),
     secretKey: new Uint8Array(secretKey),
   };
 }
@@ -84,11 +104,17 @@ export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
 /**
  * X25519 (RFC 7748 §6.1): the raw shared secret; derive keys from it, never use it as one. Refuses
  * (CRYPTO_WEAK_KEY) the all-zero result, which a low-order public key forces.
+ *
+ * Test only: the published vectors name both keys; a handshake uses `newAgreement`.
  */
 export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   checkLength('an X25519 secret key', secretKey);
+  return agreedWith(privateKeyOf(secretKey), publicKey);
+}
+
+function agreedWith(key: KeyObject, publicKey: Uint8Array): Uint8Array {
   checkLength('an X25519 public key', publicKey);
-  const shared = agreed(secretKey, publicKey);
+  const shared = agreed(key, publicKey);
   if (shared === undefined || equalBytes(shared, ZERO)) {
     throw new CryptoError(
       'CRYPTO_WEAK_KEY',
@@ -102,8 +128,8 @@ export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array
  * OpenSSL fails where the result would be zero; with 32 bytes on both sides it has no other reason
  * to.
  */
-function agreed(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
-  const keys = { privateKey: privateKeyOf(secretKey), publicKey: publicKeyOf(publicKey) };
+function agreed(privateKey: KeyObject, publicKey: Uint8Array): Uint8Array | undefined {
+  const keys = { privateKey, publicKey: publicKeyOf(publicKey) };
   try {
     return new Uint8Array(diffieHellman(keys));
   } catch {

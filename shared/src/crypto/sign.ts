@@ -79,6 +79,15 @@ export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
   };
 }
 
+/** Decoding a key costs twice as much as signing with it; it is kept as long as the key itself. */
+const decoded = new WeakMap<SigningKey, KeyObject>();
+
+function decodedKey(key: SigningKey): KeyObject {
+  const known = decoded.get(key) ?? privateKeyOf(key.seed);
+  decoded.set(key, known);
+  return known;
+}
+
 function privateKeyOf(seed: Uint8Array): KeyObject {
   const der = Buffer.concat([PKCS8_PREFIX, seed]);
   try {
@@ -96,7 +105,7 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
  * Test only: the published vectors have no label; everything else uses `sign`.
  */
 export function signBytes(key: SigningKey, message: Uint8Array): Uint8Array {
-  return new Uint8Array(signNatively(null, message, privateKeyOf(key.seed)));
+  return new Uint8Array(signNatively(null, message, decodedKey(key)));
 }
 
 /**

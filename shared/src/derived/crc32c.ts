@@ -21,7 +21,9 @@ function tables(): Int32Array {
   return made;
 }
 
-/** The checksum of `bytes` from `start` to `end`; `before`: that of what stands in front of them. */
+/**
+ * The checksum of `bytes` from `start` to `end`; `before`: that of what stands in front of them.
+ */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length, before = 0): number {
   const table = TABLES;
   let crc = ~before;

@@ -10,11 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededSource } from '../../testing/random.ts';
 import { type DerivedIndex, rowsOf } from './derived-index.ts';
 import { DerivedError } from './errors.ts';
+import { lookInUse } from './level-folder.ts';
 import type { IndexOptions } from './level-index.ts';
 import type { LevelPort } from './level-port.ts';
 import { nodeDisk } from './node-level.ts';
@@ -29,7 +30,10 @@ const FLIPS_A_FILE = 24;
 const states = new Map<string, ReadonlyMap<string, string>>();
 let folder: string;
 let made: string;
+/** What it needs. */
 let names: string[];
+/** Tables that LevelDB has merged into others, and not removed yet. */
+let merged: string[];
 
 function open(dir: string, changes: Partial<IndexOptions> = {}): Promise<DerivedIndex> {
   return openIndex(nodeDisk, {
@@ -69,7 +73,11 @@ beforeAll(async () => {
     }
   }
   await index.close();
-  names = readdirSync(made).filter((name) => /^(CURRENT|MANIFEST-.*|\d+\.(ldb|log))$/.test(name));
+  const look = await lookInUse(nodeDisk, made);
+  const needed = look.state === 'whole' ? look.tables.map(({ path }) => basename(path)) : [];
+  const all = readdirSync(made);
+  merged = all.filter((name) => name.endsWith('.ldb') && !needed.includes(name));
+  names = [...all.filter((name) => /^(CURRENT|MANIFEST-.*|\d+\.log)$/.test(name)), ...needed];
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -147,6 +155,10 @@ describe('a derived index over LevelDB gives the rows of one flush, or says that
     for (const name of names.filter((other) => !other.endsWith('.log'))) {
       const dir = copyAfter((copy) => rmSync(join(copy, name)));
       expect([name, await answerOf(dir)]).toEqual([name, 'rebuild']);
+    }
+    for (const name of merged) {
+      const dir = copyAfter((copy) => rmSync(join(copy, name)));
+      expect([name, await answerOf(dir)]).toEqual([name, String(FLUSHES)]);
     }
     // The newest of two logs is like the end of one: who has lost it falls back.
     for (const name of logs()) await answerOf(copyAfter((copy) => rmSync(join(copy, name))));

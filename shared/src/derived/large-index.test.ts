@@ -139,7 +139,10 @@ test('D4 a sound large index answers while it is proved, and is proved in the en
   await index.close();
 });
 
-/** An index that is read to its end only when `release` says so, and of which LevelDB writes tables anew meanwhile. */
+/**
+ * An index that is read to its end only when `release` says so, and of which LevelDB writes tables
+ * anew meanwhile.
+ */
 async function rewritten(dir: string): Promise<{ index: DerivedIndex; release: () => void }> {
   rmSync(dir, { recursive: true, force: true });
   cpSync(made, dir, { recursive: true });

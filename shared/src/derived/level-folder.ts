@@ -258,7 +258,7 @@ function withLog(
   return withFileErrors('read', path, async () => {
     const file = await files.open(path, 'read');
     try {
-      return await readLevelLog(file, (await file.facts()).size, keep, take);
+      return await readLevelLog(file, (await file.facts()).size, { keep }, take);
     } finally {
       await file.close();
     }

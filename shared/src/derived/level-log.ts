@@ -3,9 +3,9 @@ import type { OpenFile } from '../durable/file-port.ts';
 import { crc32c } from './crc32c.ts';
 
 /*
- * LevelDB's log format (doc/log_format.md there): blocks of 32 KiB, in each of them fragments with a
- * header of checksum, length and type; a record is one whole fragment, or a first, middle ones and
- * a last. Its write-ahead logs and its MANIFEST are such files.
+ * LevelDB's log format (doc/log_format.md there): blocks of 32 KiB, in each of them fragments with
+ * a header of checksum, length and type; a record is one whole fragment, or a first, middle ones
+ * and a last. Its write-ahead logs and its MANIFEST are such files.
  */
 
 const BLOCK_BYTES = 32 * 1024;
@@ -26,15 +26,22 @@ export type LogEnd =
   /** Bytes that are no record have a record behind them. */
   | 'damaged';
 
+/** How much of a log is read. */
+export interface LogReading {
+  /** Of each record its first bytes only. */
+  readonly keep: number;
+  /** Also what stands behind damage. */
+  readonly salvage?: boolean;
+}
+
 /**
- * Gives each record of a log to `take`, its first `keep` bytes only. LevelDB itself silently goes
- * on behind damage, so this looks at what follows: an unfinished end is the mark of a crash, a gap
- * is not.
+ * Gives each record of a log to `take`. LevelDB itself silently goes on behind damage, so this
+ * looks at what follows: an unfinished end is the mark of a crash, a gap is not.
  */
 export async function readLevelLog(
   file: OpenFile,
   size: number,
-  keep: number,
+  { keep, salvage = false }: LogReading,
   take: (record: Uint8Array) => void,
 ): Promise<LogEnd> {
   let parts: Uint8Array[] | undefined;
@@ -63,13 +70,13 @@ export async function readLevelLog(
         }
         parts.push(Buffer.from(bytes.subarray(0, keep)));
         if (type !== FULL && type !== LAST) continue;
-        if (isBroken) return 'damaged';
+        if (isBroken && !salvage) return 'damaged';
         take(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts));
         parts = undefined;
       }
     }
   }
-  return 'sound';
+  return isBroken && salvage ? 'damaged' : 'sound';
 }
 
 function fragmentAt(

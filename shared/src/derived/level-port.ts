@@ -57,8 +57,6 @@ export interface LevelPort {
    * lock is not waited for.
    */
   open(path: string, options: LevelOptions, inUse?: () => Promise<boolean>): Promise<LevelDatabase>;
-  /** Gathers what its tables and logs still hold, in place of what cannot be opened any more. */
-  repair(path: string): Promise<void>;
 }
 
 /**

@@ -16,6 +16,7 @@ const MAGIC = Buffer.from('57fb808b247547db', 'hex');
 const TRAILER_BYTES = 5;
 const WINDOW_BYTES = 256 * 1024;
 const SNAPPY = 1;
+const NUMBER_BYTES = 8;
 
 /** Where a block is; its trailer comes behind. */
 interface BlockPlace {
@@ -45,6 +46,68 @@ export async function isWholeTable(file: OpenFile, size: number): Promise<boolea
   }
 }
 
+/** A change of one row, as a table or a log has it: the later one has the higher number. */
+export interface LevelChange {
+  readonly key: Uint8Array;
+  readonly number: number;
+  /** `undefined`: the row was removed. */
+  readonly value: Uint8Array | undefined;
+}
+
+/**
+ * The changes in the sound blocks of a table that may be damaged. What cannot be read gives none.
+ * What is given is good until the next one is asked for.
+ */
+export async function* changesInTable(file: OpenFile, size: number): AsyncGenerator<LevelChange> {
+  if (size < FOOTER_BYTES) return;
+  const window = new Window(file, size);
+  let places: readonly BlockPlace[];
+  try {
+    const { list } = await footerOf(window);
+    places = placesIn(await window.block(list));
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    return;
+  }
+  for (const place of places) {
+    let changes: readonly LevelChange[];
+    try {
+      changes = changesIn(await window.block(place));
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      continue;
+    }
+    yield* changes;
+  }
+}
+
+function changesIn(block: Uint8Array): LevelChange[] {
+  const changes: LevelChange[] = [];
+  let before: Uint8Array = new Uint8Array(0);
+  for (const at = new Cursor(block, 0, rowsEnd(block)); !at.atEnd; ) {
+    const shared = at.varint();
+    const ownBytes = at.varint();
+    const valueBytes = at.varint();
+    if (shared > before.length) throw new Malformed();
+    before = Buffer.concat([before.subarray(0, shared), at.take(ownBytes)]);
+    changes.push(changeOf(before, at.take(valueBytes)));
+  }
+  return changes;
+}
+
+/** LevelDB puts a number and a kind behind each of its keys, in 8 bytes. */
+function changeOf(key: Uint8Array, value: Uint8Array): LevelChange {
+  const end = key.length - NUMBER_BYTES;
+  if (end < 0) throw new Malformed();
+  const tail = new DataView(key.buffer, key.byteOffset + end, NUMBER_BYTES).getBigUint64(0, true);
+  const isRemoved = (tail & 0xffn) === 0n;
+  return {
+    key: key.subarray(0, end),
+    number: Number(tail >> 8n),
+    value: isRemoved ? undefined : value,
+  };
+}
+
 async function footerOf(
   window: Window,
 ): Promise<{ readonly meta: BlockPlace; readonly list: BlockPlace }> {
@@ -58,14 +121,19 @@ function placeAt(at: Cursor): BlockPlace {
   return { offset: at.varint(), size: at.varint() };
 }
 
+/** Where the rows of a block end. */
+function rowsEnd(block: Uint8Array): number {
+  if (block.length < 4) throw new Malformed();
+  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const end = block.length - 4 - 4 * view.getUint32(block.length - 4, true);
+  if (end < 0) throw new Malformed();
+  return end;
+}
+
 /** The places that a list of blocks names; its keys are of no interest here. */
 function placesIn(list: Uint8Array): BlockPlace[] {
-  if (list.length < 4) throw new Malformed();
-  const view = new DataView(list.buffer, list.byteOffset, list.byteLength);
-  const end = list.length - 4 - 4 * view.getUint32(list.length - 4, true);
-  if (end < 0) throw new Malformed();
   const places: BlockPlace[] = [];
-  for (const at = new Cursor(list, 0, end); !at.atEnd; ) {
+  for (const at = new Cursor(list, 0, rowsEnd(list)); !at.atEnd; ) {
     at.varint(); // what its key shares with the one before
     const keyBytes = at.varint();
     const valueBytes = at.varint();

@@ -34,11 +34,6 @@ const plainLevel: LevelPort = {
       },
     };
   },
-  repair: async (path) => {
-    const { Level } = await import('level');
-    // Its types leave this out.
-    await (Level as unknown as { repair(path: string): Promise<void> }).repair(path);
-  },
 };
 
 /** A port that waits where somebody else may hold LevelDB's files for a moment, as on Windows. */

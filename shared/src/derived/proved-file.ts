@@ -15,8 +15,8 @@ const PROVED_FILE = 'PROVED';
 const MAX_BYTES = 64;
 
 /**
- * Notes that every table that LevelDB found at its present opening was read and is sound. False when
- * the disk does not let it: then the opening after a crash may have to make the index again.
+ * Notes that every table that LevelDB found at its present opening was read and is sound. False
+ * when the disk does not let it: then the opening after a crash may have to make the index again.
  */
 export async function noteProved(files: FilePort, dir: string): Promise<boolean> {
   try {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { temporaryFolder } from '../../testing/temp.ts';
+import { nextUncaught } from '../../testing/uncaught.ts';
 import { rowsOf } from './derived-index.ts';
 import type { DiskPort, LevelDatabase } from './level-port.ts';
 import { nodeDisk } from './node-level.ts';
@@ -120,6 +121,16 @@ test('what cannot be opened again says so, and is tried again by the next questi
   await expect(index.get(key(1))).rejects.toMatchObject({ code: 'DERIVED_STORAGE' });
   await expect(index.get(key(1))).rejects.toMatchObject({ code: 'DERIVED_STORAGE' });
   expect(await index.get(key(1))).toEqual(Buffer.alloc(1000, 1));
+  await index.close();
+});
+
+test('a fault of ours on the way ends the process, whoever asks next', async () => {
+  const index = await made();
+  for (let at = 0; at < 50; at += 1) index.put(key(at), Buffer.alloc(1000, at));
+  failures = [new TypeError('x is undefined')];
+  const uncaught = nextUncaught();
+  await index.flush(mark);
+  expect(await uncaught).toBeInstanceOf(TypeError);
   await index.close();
 });
 

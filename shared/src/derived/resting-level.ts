@@ -1,3 +1,4 @@
+import { endWith } from '../durable/unexpected.ts';
 import type { KeyRange, LevelDatabase, LevelIterator, RowChange } from './level-port.ts';
 
 /** What a question for one row is counted as: a page of the table that it stands in. */
@@ -85,7 +86,7 @@ export class RestingLevel implements LevelDatabase {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#opening?.catch(() => undefined); // then there is nothing to be closed
+    await this.#opening?.catch(endWith); // then there is nothing to be closed
     await this.#level?.close();
   }
 
@@ -112,8 +113,9 @@ export class RestingLevel implements LevelDatabase {
     if (!this.#mayRest()) return;
     this.#level = undefined;
     this.#bytes = 0;
-    // Any error: whoever asks next has it opened again, and hears what is wrong then.
-    this.#opened(level).catch(() => undefined);
+    // Who asks next has it opened again, and hears what is wrong then; a fault of ours ends us
+    // here.
+    this.#opened(level).catch(endWith);
   }
 
   #opened(before: LevelDatabase | undefined): Promise<LevelDatabase> {
@@ -125,7 +127,8 @@ export class RestingLevel implements LevelDatabase {
 
   async #openAgain(before: LevelDatabase | undefined): Promise<LevelDatabase> {
     await before?.close();
-    if (this.#closed) throw new Error('the database was closed');
+    if (this.#closed)
+      throw Object.assign(new Error('the database was closed'), { code: 'LEVEL_CLOSED' });
     const level = await this.#reopen();
     this.#level = level;
     return level;

@@ -14,28 +14,30 @@ import {
   lutimesSync,
   mkdirSync,
   openSync,
+  readlinkSync,
   readSync,
   renameSync,
   unlinkSync,
+  utimesSync,
   writeSync,
 } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
+import { keptBy, secondsForTime, setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
 import {
   type FileFacts,
   type FilePort,
   factsOf,
   flagsOf,
-  keptBy,
   type NewFile,
   type NewFiles,
   nodeFiles,
   type OpenFile,
   patientFiles,
   type RawPath,
-  secondsForTime,
 } from './file-port.ts';
+import type { Holder } from './held-folders.ts';
+import { belowDescriptor } from './held-name.ts';
 import type { Soon } from './soon.ts';
 
 const flushElsewhere = promisify(fsync);
@@ -91,9 +93,11 @@ const flusher = new Flusher(() => performance.now());
 /** Only flushing may go to another thread. */
 class BlockingFile implements OpenFile {
   readonly #descriptor: number;
+  readonly below?: string | undefined;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, isHeld: boolean) {
     this.#descriptor = descriptor;
+    if (isHeld) this.below = belowDescriptor(descriptor);
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
@@ -121,11 +125,12 @@ class BlockingFile implements OpenFile {
   }
 
   async chmod(mode: number): Promise<void> {
-    fchmodSync(this.#descriptor, mode);
+    if (this.below === undefined) fchmodSync(this.#descriptor, mode);
+    else chmodSync(this.below, mode);
   }
 
   async setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void> {
-    return setTimes(this.#descriptor, atimeNs, mtimeNs);
+    return setTimes(this.#descriptor, atimeNs, mtimeNs, this.below);
   }
 
   async close(): Promise<void> {
@@ -133,9 +138,16 @@ class BlockingFile implements OpenFile {
   }
 }
 
-function setTimes(descriptor: number, atimeNs: bigint, mtimeNs: bigint): Soon<void> {
+function setTimes(
+  descriptor: number,
+  atimeNs: bigint,
+  mtimeNs: bigint,
+  below?: string,
+): Soon<void> {
   const seconds = secondsForTime(mtimeNs);
-  futimesSync(descriptor, atimeNs === mtimeNs ? seconds : secondsForTime(atimeNs), seconds);
+  const accessed = atimeNs === mtimeNs ? seconds : secondsForTime(atimeNs);
+  if (below === undefined) futimesSync(descriptor, accessed, seconds);
+  else utimesSync(below, accessed, seconds);
   if (!keptBy(seconds, mtimeNs)) return setTimeOfOpenExactly(descriptor, mtimeNs).then(() => {});
 }
 
@@ -145,6 +157,28 @@ function setTimes(descriptor: number, atimeNs: bigint, mtimeNs: bigint): Soon<vo
  */
 function lookAt(path: RawPath): BigIntStats | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+/** Holds folders in calls that are done when they return. */
+export const blockingHolder: Holder = {
+  lstat: (path) => factsOf(lstatSync(native(path), { bigint: true })),
+  readlink: (path) => readlinkSync(native(path), { encoding: 'buffer' }),
+  hold(path) {
+    const descriptor = openSync(path, flagsOf.held);
+    try {
+      const facts = factsOf(fstatSync(descriptor, { bigint: true }));
+      const below = belowDescriptor(descriptor) ?? '';
+      return { facts, below, close: () => closeSync(descriptor) };
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+  },
+};
+
+/** Windows takes no byte paths. */
+function native(path: Buffer): Buffer | string {
+  return process.platform === 'win32' ? path.toString('utf8') : path;
 }
 
 class NewBlockingFile implements NewFile {
@@ -191,7 +225,7 @@ const newBlockingFiles: NewFiles = {
 const plainFiles: FilePort = {
   ...nodeFiles,
   open: async (path, mode, permissions = 0o666) =>
-    new BlockingFile(openSync(path, flagsOf[mode], permissions)),
+    new BlockingFile(openSync(path, flagsOf[mode], permissions), mode === 'held'),
   lstat: async (path) => factsOf(lstatSync(path, { bigint: true })),
   rename: async (from, to) => renameSync(from, to),
   link: async (existing, name) => linkSync(existing, name),

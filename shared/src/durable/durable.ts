@@ -113,6 +113,27 @@ function without(parts: readonly Uint8Array[], written: number): Uint8Array[] {
   return left;
 }
 
+/**
+ * Writes bytes again where they stood in a file, durably: what has rotted there, or was lost. A
+ * crash in between leaves what is no less broken than before.
+ */
+export function rewriteDurably(
+  port: FilePort,
+  path: RawPath,
+  position: number,
+  bytes: Uint8Array,
+): Promise<void> {
+  return withFileErrors('write', path, async () => {
+    const file = await port.open(path, 'update');
+    try {
+      await writeFully(file, bytes, position);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  });
+}
+
 /** Reads exactly `length` bytes at `position`, or fewer when the file ends before. */
 export function readFully(file: OpenFile, position: number, length: number): Promise<Buffer> {
   return readInto(file, position, Buffer.allocUnsafe(length));

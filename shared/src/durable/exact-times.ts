@@ -1,4 +1,41 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { belowDescriptor } from './held-name.ts';
+
+/**
+ * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the
+ * rest off. A plain division may therefore land just below a whole millisecond and show the one
+ * before it. This picks the grid point that shows the same microsecond and is nearest to the wish:
+ * exactly the wish, when it was itself set by such a double.
+ */
+export function secondsForTime(ns: bigint): number | Date {
+  if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
+  const plain = Number(ns) / 1e9;
+  if (shownFor(plain) === ns) return plain;
+  const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);
+  let best = { seconds: plain, away: distance(shownFor(plain), ns) };
+  for (const seconds of [plain + step, plain - step, plain + 2 * step, plain - 2 * step]) {
+    const away = seconds < 0 ? best.away : distance(shownFor(seconds), ns);
+    if (away < best.away) best = { seconds, away };
+  }
+  return best.seconds;
+}
+
+/** Whether a file shows exactly this time after `secondsForTime` was set. */
+export function keptBy(seconds: number | Date, ns: bigint): boolean {
+  return typeof seconds === 'number' ? shownFor(seconds) === ns : ns % 1_000_000n === 0n;
+}
+
+/** The nanoseconds that a file shows after its time was set to this many seconds. */
+function shownFor(seconds: number): bigint {
+  const whole = Math.trunc(seconds);
+  return BigInt(whole) * 1_000_000_000n + BigInt(Math.trunc((seconds - whole) * 1e9));
+}
+
+/** How far apart two times are; another microsecond is farther than any distance within one. */
+function distance(shown: bigint, wished: bigint): bigint {
+  const away = shown < wished ? wished - shown : shown - wished;
+  return shown / 1000n === wished / 1000n ? away : away + 1_000_000n;
+}
 
 /**
  * The number of Linux' utimensat, by Node's name of the processor; others are not worth a table.
@@ -114,5 +151,5 @@ export function setTimeExactly(path: Buffer, ns: bigint): Promise<boolean> {
 
 /** The same for an open file. */
 export function setTimeOfOpenExactly(descriptor: number, ns: bigint): Promise<boolean> {
-  return setter.set(Buffer.from(`/proc/${process.pid}/fd/${descriptor}`), ns, true);
+  return setter.set(Buffer.from(belowDescriptor(descriptor) ?? ''), ns, true);
 }

@@ -2,7 +2,8 @@ import { constants, promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
-import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
+import { keptBy, secondsForTime, setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
+import { belowDescriptor } from './held-name.ts';
 import { patiently, type Wait } from './patience.ts';
 import type { Soon } from './soon.ts';
 import { spelledAsOnDisk } from './spelling.ts';
@@ -27,6 +28,9 @@ export interface FileFacts {
   /** Permission bits, 0 to 0o7777. */
   readonly mode: number;
   readonly links: number;
+  /** Whose it is, by number; 0 on Windows. */
+  readonly owner: number;
+  readonly group: number;
 }
 
 export interface DirectoryEntry {
@@ -35,12 +39,14 @@ export interface DirectoryEntry {
 }
 
 /**
- * How to open a file: `read` and `readNoFollow` for reading (the latter refuses a symbolic link and
- * never waits on a pipe), `createNew` for writing and reading a file that must not exist, `update`
- * for reading and writing one that must exist (`updateNoFollow`: and is no symbolic link),
- * `updateOrCreate` for either.
+ * How to open a file: `held` what stands at the name itself, a folder or a link too, for nothing
+ * but facts, mode, times and `below` (where `canHold`); `read` and `readNoFollow` for reading (the
+ * latter refuses a symbolic link and never waits on a pipe), `createNew` for writing and reading a
+ * file that must not exist, `update` for reading and writing one that must exist (`updateNoFollow`:
+ * and is no symbolic link), `updateOrCreate` for either.
  */
 export type OpenMode =
+  | 'held'
   | 'read'
   | 'readNoFollow'
   | 'createNew'
@@ -74,6 +80,10 @@ export interface OpenFile {
   /** Sets the access and modification times; exact to the microsecond. */
   setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void>;
   close(): Promise<void>;
+  /**
+   * Of what is `held`: by this path it is reached, and names in it, whatever became of its name.
+   */
+  readonly below?: string | undefined;
 }
 
 /**
@@ -132,7 +142,9 @@ export interface NewFile {
   close(): Soon<void>;
 }
 
-/** What new files are written and named with. A part of `FilePort`, as `NewFile` is of `OpenFile`. */
+/**
+ * What new files are written and named with. A part of `FilePort`, as `NewFile` is of `OpenFile`.
+ */
 export interface NewFiles {
   open(path: RawPath, mode: 'createNew', permissions: number): Soon<NewFile>;
   /** ENOENT, or undefined, where nothing of that name is. */
@@ -144,8 +156,12 @@ export interface NewFiles {
 
 const onWindows = process.platform === 'win32';
 
+/** Linux' own, for which Node has no name: neither reads nor writes, and needs no right to. */
+const O_PATH = 0o10000000;
+
 /** For `open` of Node. */
 export const flagsOf: Record<OpenMode, number> = {
+  held: O_PATH | (constants.O_NOFOLLOW ?? 0),
   read: constants.O_RDONLY,
   readNoFollow: constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0),
   createNew: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0),
@@ -177,26 +193,9 @@ export function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
     dev: stats.dev,
     mode: Number(stats.mode) & 0o7777,
     links: Number(stats.nlink),
+    owner: Number(stats.uid),
+    group: Number(stats.gid),
   };
-}
-
-/**
- * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the
- * rest off. A plain division may therefore land just below a whole millisecond and show the one
- * before it. This picks the grid point that shows the same microsecond and is nearest to the wish:
- * exactly the wish, when it was itself set by such a double.
- */
-export function secondsForTime(ns: bigint): number | Date {
-  if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
-  const plain = Number(ns) / 1e9;
-  if (shownFor(plain) === ns) return plain;
-  const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);
-  let best = { seconds: plain, away: distance(shownFor(plain), ns) };
-  for (const seconds of [plain + step, plain - step, plain + 2 * step, plain - 2 * step]) {
-    const away = seconds < 0 ? best.away : distance(shownFor(seconds), ns);
-    if (away < best.away) best = { seconds, away };
-  }
-  return best.seconds;
 }
 
 /** Whether Node sets exactly this time. */
@@ -204,28 +203,13 @@ function nodeKeeps(ns: bigint): boolean {
   return keptBy(secondsForTime(ns), ns);
 }
 
-/** Whether a file shows exactly this time after `secondsForTime` was set. */
-export function keptBy(seconds: number | Date, ns: bigint): boolean {
-  return typeof seconds === 'number' ? shownFor(seconds) === ns : ns % 1_000_000n === 0n;
-}
-
-/** The nanoseconds that a file shows after its time was set to this many seconds. */
-function shownFor(seconds: number): bigint {
-  const whole = Math.trunc(seconds);
-  return BigInt(whole) * 1_000_000_000n + BigInt(Math.trunc((seconds - whole) * 1e9));
-}
-
-/** How far apart two times are; another microsecond is farther than any distance within one. */
-function distance(shown: bigint, wished: bigint): bigint {
-  const away = shown < wished ? wished - shown : shown - wished;
-  return shown / 1000n === wished / 1000n ? away : away + 1_000_000n;
-}
-
 class NodeFile implements OpenFile {
   readonly #handle: FileHandle;
+  readonly below?: string | undefined;
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, isHeld: boolean) {
     this.#handle = handle;
+    if (isHeld) this.below = belowDescriptor(handle.fd);
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
@@ -257,11 +241,13 @@ class NodeFile implements OpenFile {
   }
 
   chmod(mode: number): Promise<void> {
-    return this.#handle.chmod(mode);
+    return this.below === undefined ? this.#handle.chmod(mode) : fs.chmod(this.below, mode);
   }
 
   async setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void> {
-    await this.#handle.utimes(secondsForTime(atimeNs), secondsForTime(mtimeNs));
+    const seconds = [secondsForTime(atimeNs), secondsForTime(mtimeNs)] as const;
+    if (this.below === undefined) await this.#handle.utimes(...seconds);
+    else await fs.utimes(this.below, ...seconds);
     if (!nodeKeeps(mtimeNs)) await setTimeOfOpenExactly(this.#handle.fd, mtimeNs);
   }
 
@@ -292,7 +278,7 @@ async function syncDirectory(path: RawPath): Promise<void> {
 
 const plainFiles: FilePort = {
   open: async (path, mode, permissions = 0o666) =>
-    new NodeFile(await fs.open(path, flagsOf[mode], permissions)),
+    new NodeFile(await fs.open(path, flagsOf[mode], permissions), mode === 'held'),
   stat: async (path) => factsOf(await fs.stat(path, { bigint: true })),
   lstat: async (path) => factsOf(await fs.lstat(path, { bigint: true })),
   list: listNames,

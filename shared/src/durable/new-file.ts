@@ -11,6 +11,8 @@ export interface WholeFile {
   /** Undefined: as the system makes new files, closed to others. */
   readonly mode: number | undefined;
   readonly mtimeNs: bigint;
+  /** The folder of both names: see `HeldFolder.prove`. */
+  readonly folder?: { prove(): Soon<void> };
 }
 
 const CLOSED = 0o600;
@@ -23,7 +25,7 @@ const CLOSED = 0o600;
  * nothing was written.
  */
 export function* writeWhole(files: NewFiles, whole: WholeFile): Steps<bigint | undefined> {
-  const { temporary, final, bytes, mode, mtimeNs } = whole;
+  const { temporary, final, bytes, mode, mtimeNs, folder } = whole;
   let file: NewFile | undefined;
   try {
     file = yield* soon(files.open(temporary, 'createNew', mode ?? CLOSED));
@@ -32,6 +34,7 @@ export function* writeWhole(files: NewFiles, whole: WholeFile): Steps<bigint | u
     throw error;
   }
   try {
+    yield* soon(folder?.prove());
     yield* writing(file, bytes, 0);
     yield* soon(file.setTimes(mtimeNs, mtimeNs));
     const shows = yield* soon(file.facts());

@@ -37,6 +37,18 @@ const AWAY = 'connect it again; it is tried again by itself';
 const DYING = 'check the drive and its cable, and copy what you can still read';
 
 /**
+ * Errors of ours that stand among the system's: a folder on the way is a symbolic link; is one that
+ * somebody else may have put there; is the program's own.
+ */
+export type HeldErrno = 'EFOLDERLINK' | 'EFOREIGNLINK' | 'EOWNFOLDER';
+
+/** Such an error, as Node throws the system's. */
+export function heldError(code: HeldErrno | 'ENOTDIR' | 'ELOOP', path: Buffer): Error {
+  const says = `${code}: ${systemSays(code)}, open`;
+  return Object.assign(new Error(says), { code, syscall: 'open', path });
+}
+
+/**
  * What a file system's errors mean, and the way out, where both are the same whatever was being
  * done.
  */
@@ -50,6 +62,9 @@ const sentences: Record<string, string> = {
   ECONNRESET: `the connection to the network drive broke; ${AWAY}`,
   EDEADLK: 'the system’s file locks block each other; end the program that holds the file',
   EDQUOT: 'the disk quota of this account is used up; free some space, or raise the quota',
+  EFOLDERLINK: 'a folder on the way has become a symbolic link; it is looked at again',
+  EFOREIGNLINK:
+    'a symbolic link leads there that another user may have made; name the folder itself, without the link',
   EHOSTDOWN: `the file server is down; ${AWAY}`,
   EHOSTUNREACH: `the file server cannot be reached; check the network, and ${AWAY}`,
   EILSEQ:
@@ -82,6 +97,7 @@ const sentences: Record<string, string> = {
   ENOTSUP: 'this file system cannot do that; use another drive, or tell us',
   ENXIO: `the drive is gone, or the file is a device without one; ${AWAY}`,
   EOPNOTSUPP: 'this file system cannot do that; use another drive, or tell us',
+  EOWNFOLDER: 'is the agent’s own data folder, which is never backed up',
   EOVERFLOW: 'its size or time is beyond what this system can say; copy it to another drive',
   EREMOTEIO: `the file server reports a read error of its own; ${DYING}`,
   EROFS: 'the drive is mounted read-only; mount it for writing',

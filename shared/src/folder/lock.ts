@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type FolderState, lookInUse } from '../derived/level-folder.ts';
 import type { DiskPort, LevelDatabase } from '../derived/level-port.ts';
 import { levelTrouble } from '../derived/level-trouble.ts';
 import {
@@ -83,17 +84,30 @@ async function openAnew(
       { createIfMissing: true, writeBufferSize: 64 * 1024, cacheSize: 0 },
       inUse,
     );
+  // Not opened to see whether it can be: of some damage LevelDB ends the process.
+  const found = await lookInUse(port, path);
+  const isSound = found.state === 'empty' || (found.state === 'whole' && isEmpty(found));
   try {
+    if (!isSound) await emptyButLock(port, path);
     return await open();
   } catch (error) {
-    if (levelTrouble(error) === 'locked') throw error;
-    return await withFileErrors('lock', path, async () => {
-      // Not LOCK itself: it is what a second process that starts at this moment must find.
-      for await (const { name } of port.list(path))
-        if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
-      return await open();
-    });
+    if (levelTrouble(error) === 'locked' || error instanceof FileError) throw error;
+    await emptyButLock(port, path);
+    return await withFileErrors('lock', path, open);
   }
+}
+
+/** Whether nothing was ever written there: then it is what this program made. */
+function isEmpty({ tables, changes }: Extract<FolderState, { state: 'whole' }>): boolean {
+  return tables.length === 0 && changes === 0;
+}
+
+/** Not LOCK itself: it is what a second process that starts at this moment must find. */
+function emptyButLock(port: DiskPort, path: string): Promise<void> {
+  return withFileErrors('lock', path, async () => {
+    for await (const { name } of port.list(path))
+      if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
+  });
 }
 
 /** Whether there is a process of this number, of whichever user. */

@@ -27,6 +27,7 @@ import {
   type VaultDescriptorBody,
   type VaultId,
 } from '@aliquot/proto';
+import { hex } from '../crypto/bytes.ts';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
 import { GROUP, memberTerms, verifyGroup, verifyMember } from './group.ts';
@@ -176,12 +177,36 @@ export function issueBinding(enrolmentKey: SigningKey, body: AgentBindingBody): 
   return sign(enrolmentKey, BINDING, encodeAgentBindingBody(body));
 }
 
+/** Agents that were verified lately: 100 bytes each. */
+const MOST_KNOWN = 8192;
+const knownAgents = new Set<string>();
+
 /**
  * The agent that enrolment and binding together certify; throws CertificateError unless they belong
  * together and to the vault. The enrolment is the authority's for this one agent, or the
- * certificate of the agent's group: its label tells.
+ * certificate of the agent's group: its label tells. What held once holds again, byte for byte, so
+ * an agent that comes back costs no signature.
  */
 export function verifyAgent(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  enrolment: Signed,
+  binding: Signed,
+): AgentCertificate {
+  const parts = [enrolment.body, enrolment.signature, binding.body, binding.signature];
+  const key = hex(sha256(authorityKey, vaultId, ...parts.map((part) => sha256(part))));
+  if (knownAgents.has(key)) {
+    const { enrolment: enrolled, binding: bound, group } = readAgent(enrolment, binding);
+    if (bound !== undefined) return { enrolment: enrolled, binding: bound, group };
+  }
+  const agent = verifyNewAgent(authorityKey, vaultId, enrolment, binding);
+  const [oldest] = knownAgents;
+  if (knownAgents.size >= MOST_KNOWN && oldest !== undefined) knownAgents.delete(oldest);
+  knownAgents.add(key);
+  return agent;
+}
+
+function verifyNewAgent(
   authorityKey: Uint8Array,
   vaultId: VaultId,
   enrolment: Signed,

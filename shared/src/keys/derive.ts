@@ -131,8 +131,8 @@ export interface Lineage {
 }
 
 /**
- * The id of a file: the first 16 bytes of an HMAC of its exact path bytes, of a path of Windows in one
- * case (`oneCase`). The same path in the same lineage is the same file; nobody else can tell.
+ * The id of a file: the first 16 bytes of an HMAC of its exact path bytes, of a path of Windows in
+ * one case (`oneCase`). The same path in the same lineage is the same file; nobody else can tell.
  */
 export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
   return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), pathIdentity(path)).slice(

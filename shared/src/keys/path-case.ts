@@ -32,8 +32,7 @@ export function oneCaseBytes(path: Uint8Array, platform: Platform): Uint8Array {
  * with a drive or a server, in one case; any other as it is. Two paths with the same are one file.
  */
 export function pathIdentity(path: Uint8Array): Uint8Array {
-  const [first, second, third] = path;
-  return oneCaseBytes(path, systemBy(first, second, third));
+  return oneCaseBytes(path, systemBy(path[0], path[1], path[2]));
 }
 
 /** Which system a whole path is of, given as a binary string. */

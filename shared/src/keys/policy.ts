@@ -6,9 +6,11 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import {
   decodePolicyBody,
   encodePolicyBody,
+  encodeRetentionRules,
   MAX_POLICY_BYTES,
   MAX_SEALED_POLICY_BYTES,
   type PolicyBody,
+  type RetentionRules,
   type Signed,
 } from '@aliquot/proto';
 import type { BoxKey } from '../crypto/box.ts';
@@ -18,6 +20,7 @@ import { openSealed, type SealedBox, sealTo } from '../crypto/sealed-box.ts';
 import { type SigningKey, sign } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
 import { CertificateError, requireVault, verified } from './certificates.ts';
+import { verifyOperator } from './operator-certificate.ts';
 import { SettingsError } from './settings-errors.ts';
 import { type SigningVault, signerOf } from './settings-signer.ts';
 
@@ -109,4 +112,26 @@ export function verifyPolicy(
       'the policy’s text is not the one that was signed',
     );
   return body;
+}
+
+/**
+ * Throws CertificateError unless a verified policy leaves the rules of retention as they are in
+ * force, or who signed it may change them: the authority, or an operator certified for retention at
+ * `nowMs`.
+ */
+export function verifyRules(
+  { authorityKey, vaultId }: SigningVault,
+  { rules }: PolicyBody,
+  certificate: Signed | undefined,
+  inForce: RetentionRules | undefined,
+  nowMs: number,
+): void {
+  if (certificate === undefined || isSameRules(rules, inForce)) return;
+  verifyOperator(authorityKey, vaultId, certificate, 'retention', nowMs);
+}
+
+/** Whether two policies keep the same, byte for byte. */
+function isSameRules(one: RetentionRules | undefined, other: RetentionRules | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return equalBytes(encodeRetentionRules(one), encodeRetentionRules(other));
 }

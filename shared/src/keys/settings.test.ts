@@ -189,6 +189,7 @@ describe('a policy', () => {
       revision: 3,
       setAtMs: NOW,
       sealedHash: sha256(sealed),
+      rules: undefined,
     });
     expect(
       verifyPolicy(vault.descriptor, { policy, certificate: undefined, sealed }, NOW).revision,

@@ -47,25 +47,69 @@ describe('the log of a service', () => {
     ]);
   });
 
-  it('writes only so many warnings of one code in a minute, says how many it left out, and leaves nothing else out', () => {
+  const HUNDREDS = Array.from({ length: 500 }, (_, index) => index);
+  const leftOut = (lines: readonly string[]) =>
+    lines.map((line) => JSON.parse(line)).filter((line) => 'leftOut' in line);
+
+  it('writes only so many lines with one code in a minute, says how many it left out, and leaves nothing else out', () => {
     const { log, lines, clock } = setUp();
     const session = log.child({ session: 1 });
-    for (let count = 0; count < 500; count += 1) {
+    for (const _ of HUNDREDS) {
       log.warn({ code: 'INGEST_LIMIT' }, 'x');
       session.warn({ code: 'INGEST_LIMIT' }, 'x');
     }
     expect(lines).toHaveLength(60);
     log.warn({ code: 'INGEST_PROTOCOL' }, 'x');
     log.error({ code: 'INGEST_LIMIT' }, 'x');
-    log.warn('x');
-    expect(lines).toHaveLength(63);
+    for (const _ of HUNDREDS) log.warn('x');
+    for (const _ of HUNDREDS) log.info('x');
+    expect(lines).toHaveLength(1062);
     clock.ms += 60_000;
     log.info('x');
-    expect(lines).toHaveLength(65);
-    expect(JSON.parse(lines[63] ?? '')).toMatchObject({
+    expect(lines).toHaveLength(1064);
+    expect(JSON.parse(lines[1062] ?? '')).toMatchObject({
       level: 'warn',
+      of: 'warn',
       code: 'INGEST_LIMIT',
       leftOut: 940,
     });
+  });
+
+  it.each(['debug', 'info', 'warn', 'error'] as const)(
+    'writes only so many lines of one sentence that one agent causes, on level %s too, whatever stands in them',
+    (level) => {
+      const { log, lines, clock } = setUp();
+      const evil = log.child({ vault: 'v', agent: 'evil' });
+      for (const index of HUNDREDS) {
+        evil[level]({ software: `${index}` }, 'agent connected');
+        evil[level]('agent left');
+        log[level]({ vault: 'v', agent: 'evil' }, 'agent left');
+      }
+      expect(lines).toHaveLength(120);
+      // Nobody else is hidden by it: not another agent, nor an operator's act on this one.
+      log.child({ vault: 'v', agent: 'honest' })[level]('agent left');
+      log.warn({ vault: 'v', agent: 'evil' }, 'agent revoked');
+      expect(lines).toHaveLength(122);
+      clock.ms += 60_000;
+      evil[level]('agent left');
+      expect(lines).toHaveLength(125);
+      expect(leftOut(lines)).toMatchObject([
+        { level: 'warn', of: level, said: 'agent connected', agent: 'evil', leftOut: 440 },
+        { level: 'warn', of: level, said: 'agent left', agent: 'evil', leftOut: 940 },
+      ]);
+    },
+  );
+
+  it('writes only so many debug lines of one sentence, which anybody’s requests cause', () => {
+    const { log, lines } = setUp();
+    for (const index of HUNDREDS) log.debug({ route: `/${index}` }, 'request');
+    expect(lines).toHaveLength(60);
+  });
+
+  it('says at its end how many lines were left out in the minute that is not over', async () => {
+    const { log, lines, end } = setUp();
+    for (const _ of HUNDREDS) log.warn({ code: 'INGEST_LIMIT' }, 'x');
+    await end();
+    expect(leftOut(lines)).toMatchObject([{ code: 'INGEST_LIMIT', leftOut: 440 }]);
   });
 });

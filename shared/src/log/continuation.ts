@@ -119,10 +119,10 @@ function afterOpenings(
 }
 
 /**
- * Whether the authority approved the loss of this head: the opening names it, or a larger one of its
- * log epoch (which its signer vouched for; which heads lead to the named one can no longer be
- * proved, for that history is gone). Agents, operators and collectors all ask this: a looser rule at
- * one of them would call healed what another refuses.
+ * Whether the authority approved the loss of this head: the opening names it, or a larger one of
+ * its log epoch (which its signer vouched for; which heads lead to the named one can no longer be
+ * proved, for that history is gone). Agents, operators and collectors all ask this: a looser rule
+ * at one of them would call healed what another refuses.
  */
 export function coversLoss(opening: EpochOpeningBody, head: TreeHead): boolean {
   return opening.lost.some(

@@ -91,6 +91,19 @@ export class MerkleLog {
   }
 
   /**
+   * The roots of the complete subtrees at the right edge: with them alone a log of this size is
+   * opened again, to be added to.
+   */
+  get edge(): readonly HashNode[] {
+    let from = 0;
+    return this.#edge.map(({ level, hash }) => {
+      const index = from / 2 ** level;
+      from += 2 ** level;
+      return { level, index, hash };
+    });
+  }
+
+  /**
    * Adds leaf hashes and stores their nodes. The log grows only once the store has taken them.
    *
    * @returns The index of the first of them.

@@ -5,6 +5,8 @@ import {
   asCommitHash,
   asVaultId,
   type CommitHeader,
+  decodeLogLeaf,
+  encodeEventBody,
   type ReceiptBody,
   type TreeHeadBody,
 } from '@aliquot/proto';
@@ -46,6 +48,7 @@ const receipt: ReceiptBody = {
   leafIndex: 8,
   head: { logEpoch: 1, size: 9, root: noise('root', 32) },
   copies: 1,
+  lossHash: undefined,
 };
 const head: TreeHeadBody = {
   version: 1,
@@ -54,6 +57,9 @@ const head: TreeHeadBody = {
   timeMs: RECEIVED_AT_MS,
   head: receipt.head,
 };
+
+const confirmed = (heldMs: number): Uint8Array =>
+  encodeEventBody({ type: 'clockConfirmed', timeMs: 5, heldMs });
 
 describe('a receipt', () => {
   const signed = signReceipt(collectorKey, receipt);
@@ -100,29 +106,32 @@ describe('a receipt', () => {
 
   it('answers exactly one commit', () => {
     const header = { ...place } as CommitHeader;
-    requireReceiptFor(receipt, header, commitHash);
-    const other = code('LOG_OTHER_COMMIT');
-    expect(() => requireReceiptFor(receipt, header, asCommitHash(noise('other', 32)))).toThrow(
-      other,
+    const commit = { header, hash: commitHash, lossHash: undefined };
+    requireReceiptFor(receipt, commit);
+    const loss = noise('loss', 32);
+    requireReceiptFor({ ...receipt, lossHash: loss }, { ...commit, lossHash: loss });
+    for (const other of [
+      { ...commit, hash: asCommitHash(noise('other', 32)) },
+      { ...commit, header: { ...header, sequence: 4 } },
+      { ...commit, header: { ...header, agentId: asAgentId(noise('x', 16)) } },
+      { ...commit, header: { ...header, chainId: asChainId(noise('x', 16)) } },
+      { ...commit, lossHash: loss },
+    ])
+      expect(() => requireReceiptFor(receipt, other)).toThrow(code('LOG_OTHER_COMMIT'));
+    expect(() => requireReceiptFor({ ...receipt, lossHash: loss }, commit)).toThrow(
+      code('LOG_OTHER_COMMIT'),
     );
-    expect(() => requireReceiptFor(receipt, { ...header, sequence: 4 }, commitHash)).toThrow(other);
-    expect(() =>
-      requireReceiptFor(receipt, { ...header, agentId: asAgentId(noise('x', 16)) }, commitHash),
-    ).toThrow(other);
-    expect(() =>
-      requireReceiptFor(receipt, { ...header, chainId: asChainId(noise('x', 16)) }, commitHash),
-    ).toThrow(other);
   });
 
   it('P5: is proved by the log that really has its leaf, and by no other', async () => {
     const log = await MerkleLog.open(new MemoryHashStore());
     await log.append(
-      Array.from({ length: 8 }, (_, index) =>
-        leafHash(eventLeaf(noise(`event ${index}`, 20), index)),
-      ),
+      Array.from({ length: 8 }, (_, index) => leafHash(eventLeaf(confirmed(index), index))),
     );
-    await log.append([leafHash(commitLeaf(commitHash, RECEIVED_AT_MS))]);
-    await log.append([leafHash(eventLeaf(noise('later', 20), 99))]);
+    await log.append([
+      leafHash(commitLeaf(receipt.agentId, commitHash, RECEIVED_AT_MS, undefined)),
+    ]);
+    await log.append([leafHash(eventLeaf(confirmed(99), 99))]);
     const proof = await log.inclusionProof(receipt.leafIndex, log.size);
     const now = { size: log.size, root: log.root };
     verifyReceiptInclusion(receipt, now, proof);
@@ -156,15 +165,23 @@ describe('a tree head', () => {
 });
 
 describe('a leaf', () => {
-  it('is one for each time, kind and subject', () => {
+  it('is one for each time, kind, subject and agent', () => {
     const event = noise('event', 32);
+    const signed = { body: noise('body', 20), signature: noise('signature', 64) };
+    const corrected = { type: 'clockCorrected', timeMs: 1, correction: signed } as const;
     const hashes = [
       receiptLeafHash(receipt),
       receiptLeafHash({ ...receipt, receivedAtMs: 1 }),
-      leafHash(eventLeaf(event, RECEIVED_AT_MS)),
-      leafHash(eventLeaf(commitHash, RECEIVED_AT_MS)),
-      leafHash(commitLeaf(asCommitHash(event), RECEIVED_AT_MS)),
+      leafHash(eventLeaf(confirmed(1), RECEIVED_AT_MS)),
+      leafHash(eventLeaf(confirmed(2), RECEIVED_AT_MS)),
+      leafHash(eventLeaf(encodeEventBody(corrected), RECEIVED_AT_MS)),
+      leafHash(commitLeaf(receipt.agentId, asCommitHash(event), RECEIVED_AT_MS, undefined)),
+      leafHash(commitLeaf(asAgentId(noise('other', 16)), commitHash, RECEIVED_AT_MS, undefined)),
+      receiptLeafHash({ ...receipt, lossHash: noise('loss', 32) }),
     ];
     expect(new Set(hashes.map((hash) => hash.join())).size).toBe(hashes.length);
+    // Who walks over leaves sees that one corrects times.
+    expect(decodeLogLeaf(eventLeaf(encodeEventBody(corrected), 1)).type).toBe('correction');
+    expect(decodeLogLeaf(eventLeaf(confirmed(1), 1)).type).toBe('event');
   });
 });

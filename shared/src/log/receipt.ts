@@ -43,13 +43,24 @@ export function verifyReceipt(signed: Signed, collector: CollectorCertificateBod
   return body;
 }
 
-/** Checks that a receipt answers exactly this commit. @throws LogError `LOG_OTHER_COMMIT`. */
+/** What a receipt is for. */
+export interface ReceiptedCommit {
+  readonly header: CommitHeader;
+  readonly hash: CommitHash;
+  /** Of what its agent declared lost, when it sent it. */
+  readonly lossHash: Uint8Array | undefined;
+}
+
+/**
+ * Checks that a receipt answers exactly this commit, with exactly this loss. @throws LogError
+ * `LOG_OTHER_COMMIT`.
+ */
 export function requireReceiptFor(
   receipt: ReceiptBody,
-  header: CommitHeader,
-  hash: CommitHash,
+  { header, hash, lossHash }: ReceiptedCommit,
 ): void {
   const same =
+    sameHash(receipt.lossHash, lossHash) &&
     equalBytes(receipt.commitHash, hash) &&
     equalBytes(receipt.agentId, header.agentId) &&
     equalBytes(receipt.chainId, header.chainId) &&
@@ -57,8 +68,13 @@ export function requireReceiptFor(
   if (!same)
     throw new LogError(
       'LOG_OTHER_COMMIT',
-      `the receipt is not for commit ${header.sequence} but for another one`,
+      `the receipt is not for commit ${header.sequence} as it is here but for another one`,
     );
+}
+
+function sameHash(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {
+  if (left === undefined || right === undefined) return left === right;
+  return equalBytes(left, right);
 }
 
 /**

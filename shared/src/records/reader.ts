@@ -218,6 +218,11 @@ export class RecordReader<K extends string> {
     for (const number of [...this.#handles.keys()]) await this.#closeHandle(number);
   }
 
+  /** Bytes of a file were written again: what was read ahead of them is not what stands there. */
+  protected changed(number: number): void {
+    if (this.#ahead?.file === number) this.#ahead = undefined;
+  }
+
   /** Forgets what is known of a file that changes under its name or goes. */
   protected async forget(number: number): Promise<void> {
     this.#codecs.delete(number);

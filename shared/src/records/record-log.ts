@@ -1,6 +1,6 @@
 import { sha256 } from '../crypto/primitives.ts';
 import { AppendFile } from '../durable/append-file.ts';
-import { ensureDirectory, removeDurably } from '../durable/durable.ts';
+import { ensureDirectory, removeDurably, rewriteDurably } from '../durable/durable.ts';
 import type { Random } from '../ports.ts';
 import {
   encodeFileHeader,
@@ -205,8 +205,8 @@ export class RecordLog<K extends string> extends RecordReader<K> {
   }
 
   /**
-   * Each durable before the next, so that the last of them, which says that the file is whole, never
-   * outlives the ones before it. All or none: they are asked for again.
+   * Each durable before the next, so that the last of them, which says that the file is whole,
+   * never outlives the ones before it. All or none: they are asked for again.
    */
   async #writeClosing(active: ActiveFile<K>): Promise<void> {
     const { size } = active.file;
@@ -275,6 +275,23 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     } else if (offset >= FILE_HEADER_BYTES) await active.file.truncateTo(offset);
     await this.forget(number);
     this.#resize(number, active.file.size);
+  }
+
+  /**
+   * Writes a record again where it stood, durably, and proves it. Who calls knows that it stood
+   * there, from what was kept beside the log.
+   */
+  async rewrite({ file, offset }: Position, record: NewRecord<K>): Promise<void> {
+    const { kind, payload, digest = sha256(payload) } = record;
+    const { codec } = await this.codecOf(file);
+    const bytes = Buffer.alloc(RECORD_HEADER_BYTES + payload.length);
+    // All that stood before it is durable by now.
+    codec.encodeInto(bytes, 0, { kind, length: payload.length, syncedTo: offset, digest });
+    bytes.set(payload, RECORD_HEADER_BYTES);
+    await rewriteDurably(this.port, this.path(file), offset, bytes);
+    this.changed(file);
+    this.#resize(file, Math.max(this.sizes.get(file) ?? 0, offset + bytes.length));
+    await this.read({ file, offset }, payload.length);
   }
 
   /** Makes the file that the next record goes into, durably, where it is not there yet. */

@@ -1,6 +1,6 @@
 import type { ChunkId } from '@aliquot/proto';
-import { endWith } from '../cli/unexpected.ts';
 import { equalBytes } from '../crypto/primitives.ts';
+import { endWith } from '../durable/unexpected.ts';
 
 /** A stored chunk, page or slab as it came back. */
 export interface FetchedItem {

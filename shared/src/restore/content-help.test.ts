@@ -40,6 +40,31 @@ it('P2: a large file is shared with who helps, and comes back whole', async () =
   expect(sum(helping.asked)).toBeGreaterThan(sum(own.asked));
 });
 
+it('P2: small files beside large ones come back, whatever batch they share', async () => {
+  // Which batches are opened elsewhere depends on how many there were before.
+  for (const count of [16, 20, 24]) {
+    const file = (path: string, bytes: number, chunks = 1) =>
+      [path, Array.from({ length: chunks }, () => systemRandom.bytes(bytes))] as const;
+    const files = [
+      file('/large', CHUNK, count),
+      ...[file('/small-1', 100), file('/small-2', 100)],
+      file('/larger', CHUNK, 18),
+      file('/small-3', 100),
+    ];
+    const [own, helping] = [new Shelf(), new Shelf()];
+    const items = files.map(([path, content]) => own.seal(path, content));
+    for (const [path, content] of files) helping.seal(path, content);
+    const { port1, port2 } = new MessageChannel();
+    giveHelp(port2, { vaultId, fetchItems: helping.fetch });
+    const helper = new ThreadHelper(port1);
+    const { root, failures } = await restoreFrom(own, items, { helper });
+    expect({ count, failures }).toEqual({ count, failures: [] });
+    for (const [path, content] of files)
+      expect(readFileSync(join(root, path)).equals(Buffer.concat(content))).toBe(true);
+    port1.close();
+  }
+});
+
 it('P2: what who helps lacks, or has rotten, is fetched by who writes', async () => {
   const { own, helping, item, plain } = large();
   const names = item.entry.content.refs.map(({ id }) => hex(id));

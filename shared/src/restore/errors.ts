@@ -13,6 +13,8 @@ const codes = {
   RESTORE_NAME_CLASH: 'final',
   /** The target lies in a folder that nothing may be restored into, such as the agent's own. */
   RESTORE_FORBIDDEN_TARGET: 'final',
+  /** The target lies where another user may change folders, on a system that cannot hold them. */
+  RESTORE_SHARED_TARGET: 'final',
   /** The bytes that came back are not the bytes that were captured. */
   RESTORE_DAMAGED: 'final',
   /** Chunks or pages of the file were not delivered. */

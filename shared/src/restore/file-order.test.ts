@@ -37,6 +37,7 @@ const placedFiles: fc.Arbitrary<PlacedFile> = fc.record({
   keys: fc.array(hashes, { maxLength: 5 }),
   placed: fc.record({
     final: buffers(300),
+    isNew: fc.boolean(),
     part: fc.option(fc.record({ path: buffers(300, 1), size: sizes }), { nil: undefined }),
   }),
 });

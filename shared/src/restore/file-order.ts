@@ -38,6 +38,7 @@ const at = {
   depth: 58,
   platform: 59,
   hasAttributes: 60,
+  isNew: 61,
 } as const;
 
 export function packOrder(files: readonly PlacedFile[]): PackedOrder {
@@ -88,6 +89,7 @@ function pack(bytes: Uint8Array, view: DataView, from: number, file: PlacedFile)
   bytes[from + at.depth] = content.depth;
   bytes[from + at.platform] = spec.platform === 'windows' ? WINDOWS : POSIX;
   bytes[from + at.hasAttributes] = spec.attributes === undefined ? 0 : 1;
+  bytes[from + at.isNew] = placed.isNew === true ? 1 : 0;
   let end = from + NUMBERS_BYTES;
   const put = (part: Uint8Array): void => {
     bytes.set(part, end);
@@ -156,6 +158,6 @@ function unpack(reader: Reader, view: DataView): PlacedFile {
     },
     content: { depth: view.getUint8(from + at.depth), piece: number(at.piece), refs },
     keys,
-    placed: { final, part },
+    placed: { final, part, isNew: view.getUint8(from + at.isNew) === 1 },
   };
 }

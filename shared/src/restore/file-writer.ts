@@ -4,14 +4,21 @@ import { pathText, printable } from '../cli/format.ts';
 import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import { place, readFully } from '../durable/durable.ts';
 import { fileError } from '../durable/errors.ts';
-import type { FileFacts, FilePort, NewFiles, OpenFile } from '../durable/file-port.ts';
+import {
+  type FileFacts,
+  type FilePort,
+  type NewFiles,
+  type OpenFile,
+  parentOf,
+} from '../durable/file-port.ts';
 import { looking, writeWhole } from '../durable/new-file.ts';
+import { lastName } from '../durable/raw-names.ts';
 import { inSteps, type Soon, type Steps, soon } from '../durable/soon.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
-import { refuseClash, setAttributes } from './folders.ts';
-import { partBeside, type RestoreRun, tagOf } from './leftovers.ts';
+import { mayBeAnothers, refuseClash, setAttributes } from './folders.ts';
+import { PartNames, partBeside, type RestoreRun, tagOf } from './leftovers.ts';
 import type {
   FileSpec,
   FileTarget,
@@ -21,10 +28,11 @@ import type {
 } from './restore-target.ts';
 import { type FileSink, type Outcome, PartFile } from './sink.ts';
 import { hostPlatform, timeFailure } from './target.ts';
+import type { TargetFiles } from './target-files.ts';
 
 /** What files are written with. */
 export interface FileWriterOptions {
-  readonly port: FilePort;
+  readonly target: TargetFiles;
   /** Writes whole files; by default the port does. */
   readonly newFiles?: NewFiles;
   readonly random: Random;
@@ -57,21 +65,27 @@ function requireProved(spec: FileSpec, size: number, digest: Uint8Array): void {
  */
 export class FileWriter implements FileTarget {
   readonly host: Platform;
+  readonly #target: TargetFiles;
+  /** That of the target. */
   readonly #port: FilePort;
   readonly #newFiles: NewFiles | undefined;
   readonly #random: Random;
   readonly #run: RestoreRun;
   readonly #overwrite: boolean;
+  readonly #names: PartNames;
   readonly #otherTimes: TargetFailure[] = [];
   readonly #usualMode = 0o666 & ~process.umask();
 
-  constructor({ port, newFiles, random, run, overwrite, host = hostPlatform }: FileWriterOptions) {
+  constructor(options: FileWriterOptions) {
+    const { target, newFiles, random, run, overwrite, host = hostPlatform } = options;
     this.host = host;
-    this.#port = port;
+    this.#target = target;
+    this.#port = target.port;
     this.#newFiles = newFiles;
     this.#random = random;
     this.#run = run;
     this.#overwrite = overwrite;
+    this.#names = new PartNames(run, random);
   }
 
   whole(spec: FileSpec, placed: Placed, bytes: Uint8Array): Soon<Outcome> {
@@ -80,23 +94,34 @@ export class FileWriter implements FileTarget {
   }
 
   *#whole(spec: FileSpec, placed: Placed, bytes: Uint8Array): Steps<Outcome> {
-    const { final, part } = placed;
-    const { mtimeNs } = spec;
-    const files = this.#newFiles ?? this.#port;
     try {
-      const isPlain = part === undefined && this.attributesOf(spec) === undefined;
-      if (isPlain && !(yield* looking(files, final))) {
-        const [temporary, mode] = [this.#temporaryFor(final), this.#modeOf(spec)];
-        const shownNs = yield* writeWhole(files, { temporary, final, bytes, mode, mtimeNs });
-        if (shownNs !== undefined) {
-          this.#noteTime(final, mtimeNs, shownNs);
-          return 'written';
-        }
-      }
+      const isPlain = placed.part === undefined && this.attributesOf(spec) === undefined;
+      if (isPlain && (yield* this.#anew(spec, placed, bytes))) return 'written';
     } catch (error) {
       throw named(spec, error);
     }
     return yield* soon(this.#compared(spec, placed, bytes));
+  }
+
+  /** Writes a file where nothing is; whether nothing was. */
+  *#anew(spec: FileSpec, { final, isNew }: Placed, bytes: Uint8Array): Steps<boolean> {
+    const files = this.#newFiles ?? this.#target.raw;
+    const parent = parentOf(final);
+    const folder = yield* soon(this.#target.folders.hold(parent));
+    try {
+      const at = folder.at(lastName(final, parent));
+      if (isNew !== true && (yield* looking(files, at))) return false;
+      const temporary = folder.at(this.#names.next());
+      const { mtimeNs } = spec;
+      const mode = this.#modeOf(spec);
+      const whole = { temporary, final: at, bytes, mode, mtimeNs, folder };
+      const shownNs = yield* writeWhole(files, whole);
+      if (shownNs === undefined) return false;
+      this.#noteTime(final, mtimeNs, shownNs);
+      return true;
+    } finally {
+      folder.release();
+    }
   }
 
   /** What is there already decides. */
@@ -104,11 +129,6 @@ export class FileWriter implements FileTarget {
     const sink = await this.file(spec, placed);
     await sink.write(bytes);
     return sink.finish();
-  }
-
-  /** A name of its own for what nobody goes on with. */
-  #temporaryFor(final: Buffer): Buffer {
-    return partBeside(final, this.#run, Buffer.from(this.#random.bytes(6)));
   }
 
   /**
@@ -138,6 +158,7 @@ export class FileWriter implements FileTarget {
 
   /** The files that are there with another time than the recorded one; told once. */
   async finish(): Promise<TargetFailure[]> {
+    this.#target.folders.rest();
     return this.#otherTimes.splice(0);
   }
 
@@ -222,10 +243,8 @@ export class FileWriter implements FileTarget {
     requireProved(spec, sink.size, digest);
     const mode = this.#modeOf(spec);
     const there = await this.lookAt(final);
-    if (there?.kind === 'file' && (await this.#holds(final, there, spec.size, digest))) {
+    if (there?.kind === 'file' && (await this.#isThere(final, there, spec, digest))) {
       await sink.discard();
-      await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
-      if (mode !== undefined) await this.#port.chmod(final, mode);
       await setAttributes(this.#port, final, this.attributesOf(spec));
       await this.proveTime(final, spec.mtimeNs);
       return 'same';
@@ -253,22 +272,37 @@ export class FileWriter implements FileTarget {
     return platform === 'windows' ? this.#usualMode : mode & 0o1777;
   }
 
-  /** Whether the file that is there has exactly the bytes of this hash. */
-  async #holds(final: Buffer, { mode }: FileFacts, size: number, digest: Buffer): Promise<boolean> {
+  /**
+   * Whether the file that is there has exactly the bytes of this hash; then it gets its time and
+   * mode, too.
+   */
+  async #isThere(
+    final: Buffer,
+    { mode }: FileFacts,
+    spec: FileSpec,
+    digest: Buffer,
+  ): Promise<boolean> {
+    const { size, mtimeNs } = spec;
+    const bits = this.#modeOf(spec);
     const file = await this.#openClosed(final, mode);
     try {
-      if ((await file.facts()).size !== size) return false;
-      const hash = createHash('sha256');
-      for (let at = 0; at < size; ) {
-        const bytes = await readFully(file, at, Math.min(1 << 20, size - at));
-        if (bytes.length === 0) return false;
-        hash.update(bytes);
-        at += bytes.length;
+      if (!(await holds(file, size, digest))) return false;
+      if (this.host === 'posix') {
+        const shown = await file.facts();
+        if (await mayBeAnothers(this.#target.folders, final, shown)) {
+          const isOtherTime = timeFailure(final, mtimeNs, shown.mtimeNs) !== undefined;
+          return !isOtherTime && shown.mode === (bits ?? shown.mode);
+        }
+        // It may have another name by now.
+        await file.setTimes(mtimeNs, mtimeNs);
+        if (bits !== undefined) await file.chmod(bits);
       }
-      return hash.digest().equals(digest);
     } finally {
       await file.close();
     }
+    // What is open for reading takes no times on Windows.
+    if (this.host !== 'posix') await this.#port.setLinkTimes(final, mtimeNs, mtimeNs);
+    return true;
   }
 
   /**
@@ -288,6 +322,19 @@ export class FileWriter implements FileTarget {
       await this.#port.chmod(final, mode);
     }
   }
+}
+
+async function holds(file: OpenFile, size: number, digest: Buffer): Promise<boolean> {
+  const facts = await file.facts();
+  if (facts.kind !== 'file' || facts.size !== size) return false;
+  const hash = createHash('sha256');
+  for (let at = 0; at < size; ) {
+    const bytes = await readFully(file, at, Math.min(1 << 20, size - at));
+    if (bytes.length === 0) return false;
+    hash.update(bytes);
+    at += bytes.length;
+  }
+  return hash.digest().equals(digest);
 }
 
 /** Runs what concerns one recorded path: system errors come out as a `RestoreError` naming it. */
@@ -327,8 +374,18 @@ export function restoreError(path: string | Buffer, error: unknown): RestoreErro
         ? 'RESTORE_NO_SPACE'
         : 'RESTORE_TARGET';
   const name = typeof path === 'string' ? path : pathText(path);
+  if (errno === 'EFOLDERLINK' || errno === 'EFOREIGNLINK')
+    return throughLink(printable(name), errno);
   const said = fileError('restore', printable(name), error);
   return new RestoreError(code, said instanceof Error ? said.message : String(said), {
     cause: error,
   });
+}
+
+function throughLink(name: string, errno: 'EFOLDERLINK' | 'EFOREIGNLINK'): RestoreError {
+  const why =
+    errno === 'EFOLDERLINK'
+      ? 'a folder that it goes into has become a symbolic link, or another folder; restore into one that only you may change'
+      : 'a symbolic link leads there that another user may have made; name the folder itself as the target';
+  return new RestoreError('RESTORE_THROUGH_LINK', `will not restore ${name}: ${why}`);
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../../testing/temp.ts';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
-
 import { TargetFolders } from './folders.ts';
 import { thisRun } from './leftovers.ts';
+import { targetFiles } from './target-files.ts';
 
 test('P1: every folder that was there before is made durable at the end, however many they are', async () => {
   const root = realpathSync(temporaryFolder());
@@ -14,10 +14,9 @@ test('P1: every folder that was there before is made durable at the end, however
   const synced = new Set<string>();
   const port: FilePort = {
     ...nodeFiles,
-    syncDirectory: async (path) => void synced.add(path.toString()),
+    syncDirectory: async (path) => void synced.add(realpathSync(path).toString()),
   };
-  const folders = await TargetFolders.open(port, root, [], thisRun());
-  synced.clear();
+  const folders = new TargetFolders(targetFiles(port, []), Buffer.from(root), thisRun());
   for (const name of names) await folders.enter(Buffer.from(name));
   expect(await folders.finish(() => expect.unreachable('nothing fails here'))).toEqual([]);
   expect([root, ...names].filter((name) => !synced.has(name))).toEqual([]);

@@ -1,6 +1,8 @@
 import { pathText, printable } from '../cli/format.ts';
-import { exists, joinRaw, syncAncestors } from '../durable/durable.ts';
-import { type FilePort, parentOf, type RawPath } from '../durable/file-port.ts';
+import { joinRaw } from '../durable/durable.ts';
+import { type FileFacts, type FilePort, parentOf } from '../durable/file-port.ts';
+import type { HeldFolder, HeldFolders } from '../durable/held-folders.ts';
+import { othersMayWrite } from '../durable/link-trust.ts';
 import type { Soon } from '../durable/soon.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
@@ -8,9 +10,12 @@ import { type RestoreRun, removeLeftovers, removeParts, tagOf } from './leftover
 import type { FileSpec, UnfinishedPart } from './restore-target.ts';
 import { WORTH_KEEPING_BYTES } from './sink.ts';
 import { timeFailure } from './target.ts';
+import type { TargetFiles } from './target-files.ts';
 
 interface Wish {
   readonly path: Buffer;
+  /** Which folder it was then: no other gets its mode. */
+  readonly folder: Pick<FileFacts, 'dev' | 'ino'>;
   readonly mode: number;
   readonly mtimeNs: bigint | undefined;
   readonly attributes?: number | undefined;
@@ -26,13 +31,13 @@ const REMEMBERED = 4096;
  */
 export class TargetFolders {
   readonly root: Buffer;
-  readonly #port: FilePort;
-  readonly #forbidden: readonly Buffer[];
+  readonly #files: TargetFiles;
   readonly #run: RestoreRun;
   readonly #usualMode = 0o777 & ~process.umask();
   /**
-   * Folders seen to be real folders. Nothing of ours replaces a folder, so a yes stays true as far
-   * as we are concerned.
+   * Folders seen to be real folders. Nothing of ours replaces a folder, so that
+   * stays true as far as we are concerned; what somebody else does to them, is met where they are
+   * held.
    */
   readonly #entered = new Map<string, Promise<void>>();
   /** The one that was entered last. */
@@ -49,34 +54,11 @@ export class TargetFolders {
   /** By folder and tag: what restores that were cut have left. */
   readonly #parts = new Map<string, Map<string, UnfinishedPart>>();
 
-  private constructor(port: FilePort, root: Buffer, forbidden: readonly Buffer[], run: RestoreRun) {
-    this.#port = port;
+  /** @param root The real path of a folder that is there: see `openRoot`. */
+  constructor(files: TargetFiles, root: Buffer, run: RestoreRun) {
+    this.#files = files;
     this.root = root;
-    this.#forbidden = forbidden;
     this.#run = run;
-  }
-
-  static async open(
-    port: FilePort,
-    root: RawPath,
-    forbidden: readonly RawPath[],
-    run: RestoreRun,
-  ): Promise<TargetFolders> {
-    const real: Buffer[] = [];
-    for (const folder of forbidden)
-      if (await exists(port, folder)) real.push(await port.realpath(folder));
-    // Looked at before anything is made, so that a refused target leaves no folder behind.
-    const nearest = await nearestReal(port, root);
-    refuseForbidden(nearest, real);
-    await makeAll(port, root); // with the usual mode: it is the person's own folder
-    await syncAncestors(port, root);
-    if ((await port.stat(root)).kind !== 'directory') {
-      const says = `cannot restore into ${printable(pathText(Buffer.from(root)))}: it is no folder; choose another target`;
-      throw new RestoreError('RESTORE_TARGET', says);
-    }
-    const folders = new TargetFolders(port, await port.realpath(root), real, run);
-    refuseForbidden(folders.root, real);
-    return folders;
   }
 
   /** Makes sure that `path`, at or below the root, is a real folder we can write into. */
@@ -96,24 +78,31 @@ export class TargetFolders {
   }
 
   /**
-   * Notes a folder's recorded mode (undefined: the usual one), time and attributes for `finish`.
-   * The root keeps its own.
+   * Notes an entered folder's recorded mode (undefined: the usual one), time and attributes for
+   * `finish`. The root keeps its own.
    */
-  remember(
+  async remember(
     path: Buffer,
     {
       mode,
       mtimeNs,
       attributes,
     }: { mode: number | undefined; mtimeNs: bigint; attributes: number | undefined },
-  ): void {
-    if (!path.equals(this.root))
-      this.#wishes.set(path.toString('latin1'), {
-        path,
-        mode: mode ?? this.#usualMode,
-        mtimeNs,
-        attributes,
-      });
+  ): Promise<void> {
+    if (path.equals(this.root)) return;
+    const folder = await this.#factsOf(path);
+    this.#wishes.set(path.toString('latin1'), {
+      path,
+      folder,
+      mode: mode ?? this.#usualMode,
+      mtimeNs,
+      attributes,
+    });
+  }
+
+  /** Whether this restore made the folder: then nothing is in it but what it put there. */
+  isNew(path: Buffer): boolean {
+    return !this.#found.has(path.toString('latin1'));
   }
 
   /** What an earlier restore had written of a file when it was cut; told once. */
@@ -133,19 +122,14 @@ export class TargetFolders {
     explain: (path: Buffer, error: unknown) => RestoreError,
   ): Promise<{ path: Buffer; error: RestoreError }[]> {
     const failed: { path: Buffer; error: RestoreError }[] = [];
-    for (const parts of this.#parts.values()) await removeParts(this.#port, parts.values());
+    for (const parts of this.#parts.values()) await removeParts(this.#files.port, parts.values());
     this.#parts.clear();
     const wishes = [...this.#wishes.values()].sort((a, b) => b.path.length - a.path.length);
-    for (const { path, mode, mtimeNs, attributes } of wishes) {
+    for (const wish of wishes) {
+      const { path } = wish;
       try {
-        await this.#port.syncDirectory(path);
-        if (mtimeNs !== undefined) await this.#port.setLinkTimes(path, mtimeNs, mtimeNs);
-        if (mtimeNs !== undefined) {
-          const error = timeFailure(path, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
-          if (error !== undefined) failed.push({ path, error });
-        }
-        if (process.platform !== 'win32') await this.#port.chmod(path, mode);
-        await setAttributes(this.#port, path, attributes);
+        const error = await this.#fulfil(wish);
+        if (error !== undefined) failed.push({ path, error });
       } catch (error) {
         failed.push({ path, error: explain(path, error) });
       }
@@ -153,7 +137,7 @@ export class TargetFolders {
     for (const key of this.#found) {
       if (this.#wishes.has(key)) continue;
       const path = Buffer.from(key, 'latin1');
-      await this.#port
+      await this.#files.port
         .syncDirectory(path)
         .catch((error: unknown) => failed.push({ path, error: explain(path, error) }));
     }
@@ -162,49 +146,90 @@ export class TargetFolders {
     return failed;
   }
 
+  /** All on the folder that it was when the wish came, or on none. */
+  async #fulfil({
+    path,
+    folder: { dev, ino },
+    mode,
+    mtimeNs,
+    attributes,
+  }: Wish): Promise<RestoreError | undefined> {
+    const folder = await this.#files.folders.hold(path);
+    try {
+      await folder.prove();
+      if (folder.facts.dev !== dev || folder.facts.ino !== ino) throw becameAnother(path);
+      const { raw } = this.#files;
+      await raw.syncDirectory(folder.self);
+      let failure: RestoreError | undefined;
+      if (mtimeNs !== undefined) {
+        await raw.setLinkTimes(folder.self, mtimeNs, mtimeNs);
+        failure = timeFailure(path, mtimeNs, (await raw.lstat(folder.self)).mtimeNs);
+      }
+      if (process.platform !== 'win32') await raw.chmod(folder.self, mode);
+      await setAttributes(raw, path, attributes);
+      return failure;
+    } finally {
+      folder.release();
+    }
+  }
+
   async #enter(path: Buffer): Promise<void> {
-    if (!path.equals(this.root)) await this.enter(parentOf(path));
-    refuseForbidden(path, this.#forbidden);
+    const key = path.toString('latin1');
     if (path.equals(this.root)) {
-      this.#found.add(path.toString('latin1'));
+      this.#found.add(key);
       return this.#tidy(path);
     }
+    await this.enter(parentOf(path));
+    const { port } = this.#files;
     try {
-      await this.#port.mkdir(path, 0o700);
+      await port.mkdir(path, 0o700);
       // Closed while files arrive; without a recorded entry for it the folder ends up with the
       // usual mode.
-      const key = path.toString('latin1');
+      const folder = await this.#factsOf(path);
       if (!this.#wishes.has(key))
-        this.#wishes.set(key, { path, mode: this.#usualMode, mtimeNs: undefined });
+        this.#wishes.set(key, { path, folder, mode: this.#usualMode, mtimeNs: undefined });
       return;
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
     }
-    const facts = await this.#port.lstat(path);
+    const facts = await port.lstat(path);
     if (facts.kind !== 'directory') {
       const what = facts.kind === 'symlink' ? 'a symbolic link' : 'no folder';
       const says = `will not restore into ${printable(pathText(path))}: it is ${what}; take it away or choose another target`;
       throw new RestoreError('RESTORE_THROUGH_LINK', says);
     }
-    await refuseClash(this.#port, path);
-    this.#found.add(path.toString('latin1'));
-    if ((facts.mode & 0o700) !== 0o700 && process.platform !== 'win32') {
-      await this.#port.chmod(path, facts.mode | 0o700);
-      if (!this.#wishes.has(path.toString('latin1'))) {
-        this.#wishes.set(path.toString('latin1'), {
-          path,
-          mode: facts.mode,
-          mtimeNs: facts.mtimeNs,
-        });
-      }
-    }
+    await refuseClash(port, path);
+    this.#found.add(key);
+    await this.#openUp(path);
     await this.#tidy(path);
+  }
+
+  /** Makes a folder that was there writable for its owner, until `finish`. */
+  async #openUp(path: Buffer): Promise<void> {
+    const { folders, raw } = this.#files;
+    const folder: HeldFolder = await folders.hold(path);
+    try {
+      const { facts } = folder;
+      if ((facts.mode & 0o700) === 0o700 || process.platform === 'win32') return;
+      await raw.chmod(folder.self, facts.mode | 0o700);
+      const key = path.toString('latin1');
+      if (!this.#wishes.has(key))
+        this.#wishes.set(key, { path, folder: facts, mode: facts.mode, mtimeNs: facts.mtimeNs });
+    } finally {
+      folder.release();
+    }
+  }
+
+  async #factsOf(path: Buffer): Promise<FileFacts> {
+    const folder = await this.#files.folders.hold(path);
+    folder.release();
+    return folder.facts;
   }
 
   async #tidy(path: Buffer): Promise<void> {
     const key = path.toString('latin1');
     if (this.#parts.has(key)) return;
-    const parts = await removeLeftovers(this.#port, path, this.#run);
+    const parts = await removeLeftovers(this.#files.port, path, this.#run);
     if (parts.size > 0) this.#parts.set(key, parts);
   }
 }
@@ -216,6 +241,24 @@ export async function refuseClash(port: FilePort, path: Buffer): Promise<void> {
   for await (const entry of port.list(folder)) if (entry.name.equals(name)) return;
   const says = `${printable(pathText(path))} was not restored: the target holds a name that differs only in case or spelling; restore to another disk`;
   throw new RestoreError('RESTORE_NAME_CLASH', says);
+}
+
+/**
+ * Whether a file that is there may be anybody's, given a second name by who may put names into its
+ * folder: it gets no mode and no time.
+ */
+export async function mayBeAnothers(
+  folders: HeldFolders,
+  path: Buffer,
+  { links, owner }: FileFacts,
+): Promise<boolean> {
+  if (links === 1) return false;
+  const folder = await folders.hold(parentOf(path));
+  folder.release();
+  const { mode, group, owner: folderOwner } = folder.facts;
+  // That each keeps his own there hinders nobody from naming what is another's.
+  const mayName = othersMayWrite({ mode: mode & 0o777, group }, process.geteuid?.());
+  return mayName || folderOwner !== owner;
 }
 
 /** FILE_ATTRIBUTE_NORMAL, which stands for none: 0 would leave what is there. */
@@ -232,31 +275,7 @@ export async function setAttributes(
     access.setAttributes(path.toString('utf8'), attributes || NO_ATTRIBUTE);
 }
 
-function refuseForbidden(path: Buffer, forbidden: readonly Buffer[]): void {
-  for (const folder of forbidden) {
-    if (!path.equals(folder) && path.indexOf(joinRaw(folder, '')) !== 0) continue;
-    const says = `will not restore into ${printable(pathText(path))}: it belongs to Aliquot itself; choose another target`;
-    throw new RestoreError('RESTORE_FORBIDDEN_TARGET', says);
-  }
-}
-
-async function nearestReal(port: FilePort, path: RawPath): Promise<Buffer> {
-  try {
-    return await port.realpath(path);
-  } catch (error) {
-    const above = parentOf(path);
-    if (errnoOf(error) !== 'ENOENT' || Buffer.from(above).equals(Buffer.from(path))) throw error;
-    return nearestReal(port, above);
-  }
-}
-
-async function makeAll(port: FilePort, path: RawPath): Promise<void> {
-  try {
-    await port.mkdir(path);
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return;
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    await makeAll(port, parentOf(path));
-    await port.mkdir(path);
-  }
+function becameAnother(path: Buffer): RestoreError {
+  const says = `${printable(pathText(path))} did not get its mode and time: another folder took its place meanwhile; restore into a folder that only you may change`;
+  return new RestoreError('RESTORE_THROUGH_LINK', says);
 }

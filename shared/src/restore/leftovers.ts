@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { endWith } from '../cli/unexpected.ts';
 import { u64be } from '../crypto/bytes.ts';
 import { joinRaw } from '../durable/durable.ts';
 import { type FilePort, parentOf } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
+import { endWith } from '../durable/unexpected.ts';
+import type { Random } from '../ports.ts';
 import type { FileSpec, UnfinishedPart } from './restore-target.ts';
 import { WORTH_KEEPING_BYTES } from './sink.ts';
 
@@ -57,9 +58,36 @@ const PART_NAME = /^\.aq-([0-9a-f]{8})-([0-9]{1,10})-([0-9a-f]{12})\.part$/;
  * bytes what.
  */
 export function partBeside(final: Buffer, run: RestoreRun, tag: Buffer): Buffer {
-  const name = `.aq-${run.place}-${run.pid}-${tag.toString('hex')}.part`;
-  return joinRaw(parentOf(final), name);
+  return joinRaw(parentOf(final), partName(run, tag));
 }
+
+/** Such a name alone. */
+function partName({ place, pid }: RestoreRun, tag: Buffer): Buffer {
+  return Buffer.from(`.aq-${place}-${pid}-${tag.toString('hex')}.part`);
+}
+
+/** Names for what nobody goes on with: they begin anywhere, and no two are one. */
+export class PartNames {
+  readonly #name: Buffer;
+
+  constructor(run: RestoreRun, random: Random) {
+    this.#name = partName(run, Buffer.from(random.bytes(6)));
+  }
+
+  /** The next one: the same memory each time, for there is one for each small file. */
+  next(): Buffer {
+    const name = this.#name;
+    for (let at = name.length - '.part'.length - 1; at > 0; at -= 1) {
+      const next = DIGITS.indexOf(name[at] ?? 0) + 1;
+      if (next === 0) break;
+      name[at] = DIGITS[next % DIGITS.length] ?? 0;
+      if (next < DIGITS.length) break;
+    }
+    return name;
+  }
+}
+
+const DIGITS = Buffer.from('0123456789abcdef');
 
 /** Six bytes that stand for one content under one name, so that a part of it is found again. */
 export function tagOf(final: Buffer, { size, sha256 }: Pick<FileSpec, 'size' | 'sha256'>): Buffer {

@@ -26,13 +26,20 @@ type OpenStep = Pick<ContentStep, 'ref' | 'key' | 'piece'>;
 export class ItemOpener {
   readonly #vaultId: VaultId;
   readonly #fetchAgain: FetchAgain | undefined;
+  readonly #memory: ((length: number) => Uint8Array) | undefined;
   #slab: { readonly sealed: Uint8Array; readonly slab: Slab } | undefined;
   /** What came of the last one that did not prove: all pieces of a slab are asked for once. */
   #again: { readonly first: Uint8Array; readonly sealed: Uint8Array | undefined } | undefined;
 
-  constructor(vaultId: VaultId, fetchAgain: FetchAgain | undefined) {
+  /** @param memory Gives what pieces are opened into; each has its own unless given. */
+  constructor(
+    vaultId: VaultId,
+    fetchAgain: FetchAgain | undefined,
+    memory?: (length: number) => Uint8Array,
+  ) {
     this.#vaultId = vaultId;
     this.#fetchAgain = fetchAgain;
+    this.#memory = memory;
   }
 
   /** @throws SealError, FormatError; what `fetchAgain` throws. */
@@ -55,6 +62,6 @@ export class ItemOpener {
   #openHere({ ref, key, piece }: OpenStep, sealed: Uint8Array): Uint8Array {
     if (piece === 0) return openChunk(this.#vaultId, ref, key, sealed);
     if (this.#slab?.sealed !== sealed) this.#slab = { sealed, slab: proveSlab(ref.id, sealed) };
-    return openPiece(this.#slab.slab, ref, piece, key);
+    return openPiece(this.#slab.slab, ref, piece, key, this.#memory);
   }
 }

@@ -1,5 +1,4 @@
 import type { ChunkId, VaultId } from '@aliquot/proto';
-import { SealError } from '../content/errors.ts';
 import { release } from '../crypto/bytes.ts';
 import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import { inSteps, type Steps, soon } from '../durable/soon.ts';
@@ -12,8 +11,7 @@ import {
   type Batch,
   batchesOf,
   type ContentStep,
-  concernsOneFile,
-  fileText,
+  explain,
   type Job,
   notDelivered,
   planWork,
@@ -63,6 +61,17 @@ export interface OrdersSummary {
   readonly failed: number;
 }
 
+/** Two summaries as one. */
+export function addSummaries(a: OrdersSummary, b: OrdersSummary): OrdersSummary {
+  return {
+    files: a.files + b.files,
+    same: a.same + b.same,
+    growing: a.growing + b.growing,
+    bytes: a.bytes + b.bytes,
+    failed: a.failed + b.failed,
+  };
+}
+
 /**
  * How many files are flushed and named at the same time: hides the disk's latency where files are
  * small.
@@ -81,12 +90,12 @@ const SHARED_OF = 3;
 
 /**
  * Gives files back: asks for their items in batches across files, opens, proves and writes each as
- * it comes, and proves every whole file (P2). Memory is bounded by an item, by what is on its way of
- * the next batch, and by the names of two orders.
+ * it comes, and proves every whole file (P2). Memory is bounded by an item, by what is on its way
+ * of the next batch, and by the names of two orders.
  *
  * A file that cannot be given back goes to `onFailure`, and the rest goes on. A full disk, an error
- * of `fetchItems` or of the orders, and anything unexpected end it: unfinished files are taken away,
- * but for large ones with which a later restore goes on; finished ones stay.
+ * of `fetchItems` or of the orders, and anything unexpected end it: unfinished files are taken
+ * away, but for large ones with which a later restore goes on; finished ones stay.
  */
 export async function restoreOrders(
   orders: AsyncIterable<RestoreOrder>,
@@ -184,7 +193,9 @@ class OrdersRun {
     const content = steps.flatMap(({ work }) => (work.type === 'content' ? work : []));
     this.#isLarge =
       content.length > 0 && content.every(({ job }) => job.file.spec.size >= SHARED_BYTES);
-    if (helper === undefined || !this.#isLarge) return undefined;
+    // Small files behind the last chunks of a large one: the helper opens chunks only.
+    const hasWhole = steps.some(({ work }) => work.type === 'whole');
+    if (helper === undefined || !this.#isLarge || hasWhole) return undefined;
     this.#largeBatches += 1;
     if (this.#largeBatches % SHARED_OF === 1) return undefined;
     let index = 0;
@@ -351,7 +362,7 @@ class OrdersRun {
 }
 
 /** The same values, some of them asked for while one is worked on. */
-async function* ahead<T>(source: AsyncGenerator<T>, count: () => number): AsyncGenerator<T> {
+export async function* ahead<T>(source: AsyncGenerator<T>, count: () => number): AsyncGenerator<T> {
   const waiting: Promise<IteratorResult<T>>[] = [];
   for (;;) {
     while (waiting.length <= count()) {
@@ -370,14 +381,3 @@ async function* once(order: RestoreOrder): AsyncGenerator<RestoreOrder> {
 }
 
 async function* nothing(): AsyncGenerator<FetchedItem> {}
-
-/** What went wrong with the content is damage of this file; everything else stays what it is. */
-function explain(file: PlacedFile, error: unknown): unknown {
-  if (error instanceof RestoreError || !concernsOneFile(error)) return error;
-  const lacks = error instanceof SealError && error.code === 'SEAL_PIECE_MISSING';
-  return new RestoreError(
-    lacks ? 'RESTORE_MISSING_CHUNK' : 'RESTORE_DAMAGED',
-    `${fileText(file)} was not restored: ${error.message}`,
-    { cause: error },
-  );
-}

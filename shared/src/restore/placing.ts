@@ -59,6 +59,9 @@ export class Placing {
   readonly counts = { directories: 0, links: 0, failed: 0 };
   readonly #target: RestoreTarget;
   readonly #onFailure: OnFailure | undefined;
+  /** Versions of the order that is not complete, and what they take. */
+  #order: RestoreItem[] = [];
+  #bytes = 0;
 
   constructor(target: RestoreTarget, onFailure: OnFailure | undefined) {
     this.#target = target;
@@ -72,18 +75,30 @@ export class Placing {
   async *orders(
     items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>,
   ): AsyncGenerator<RestoreOrder> {
-    let order: RestoreItem[] = [];
-    let bytes = 0;
     for await (const item of items) {
-      const isFull = bytes >= ORDER_BYTES || order.length >= ORDER_ITEMS;
-      if (isFull && !(order.length < 2 * ORDER_ITEMS && areOfOneSlab(order.at(-1), item))) {
-        yield this.#place(order);
-        [order, bytes] = [[], 0];
-      }
-      order.push(item);
-      bytes += item.entry.size;
+      const order = this.take(item);
+      if (order !== undefined) yield order;
     }
-    if (order.length > 0) yield this.#place(order);
+    const last = this.rest();
+    if (last !== undefined) yield last;
+  }
+
+  /** One more version; the order that is complete before it, if one is. */
+  take(item: RestoreItem): Promise<RestoreOrder> | undefined {
+    const isFull = this.#bytes >= ORDER_BYTES || this.#order.length >= ORDER_ITEMS;
+    const ends =
+      isFull && !(this.#order.length < 2 * ORDER_ITEMS && areOfOneSlab(this.#order.at(-1), item));
+    const order = ends ? this.rest() : undefined;
+    this.#order.push(item);
+    this.#bytes += item.entry.size;
+    return order;
+  }
+
+  /** The order of what was taken last. */
+  rest(): Promise<RestoreOrder> | undefined {
+    const order = this.#order;
+    [this.#order, this.#bytes] = [[], 0];
+    return order.length === 0 ? undefined : this.#place(order);
   }
 
   async #place(items: readonly RestoreItem[]): Promise<PlacedFile[]> {
@@ -136,7 +151,8 @@ function areOfOneSlab(one: RestoreItem | undefined, other: RestoreItem): boolean
   return equalBytes(first, second);
 }
 
-function notOpened(path: Uint8Array, cause: OpeningError | undefined): RestoreError {
+/** Why a file whose hash and keys do not open is not given back. */
+export function notOpened(path: Uint8Array, cause: OpeningError | undefined): RestoreError {
   const why = cause === undefined ? '' : ` (${cause.code})`;
   return new RestoreError(
     'RESTORE_DAMAGED',

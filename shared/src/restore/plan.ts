@@ -12,6 +12,7 @@ import { walkContent } from '../content/pages.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { RestoreError } from './errors.ts';
 import type { PlacedFile } from './placing.ts';
+import type { FileSpec } from './restore-target.ts';
 
 /**
  * At most this many ids are asked for at once; the wire's limit is above it. Test only: nobody else
@@ -186,9 +187,23 @@ export function concernsOneFile(error: unknown): error is AliquotError {
   );
 }
 
+/**
+ * What goes wrong with the content of a file is damage of that file; everything else stays what it
+ * is.
+ */
+export function explain(file: SpokenFile, error: unknown): unknown {
+  if (error instanceof RestoreError || !concernsOneFile(error)) return error;
+  const lacks = error instanceof SealError && error.code === 'SEAL_PIECE_MISSING';
+  return new RestoreError(
+    lacks ? 'RESTORE_MISSING_CHUNK' : 'RESTORE_DAMAGED',
+    `${fileText(file)} was not restored: ${error.message}`,
+    { cause: error },
+  );
+}
+
 /** What to say of a file of which an item did not come. */
 export function notDelivered(
-  file: PlacedFile,
+  file: SpokenFile,
   what: 'chunk' | 'page' | 'slab',
   id: ChunkId,
 ): RestoreError {
@@ -197,7 +212,12 @@ export function notDelivered(
   return new RestoreError('RESTORE_MISSING_CHUNK', says);
 }
 
+/** A file, as far as it is spoken of. */
+export interface SpokenFile {
+  readonly spec: Pick<FileSpec, 'path'>;
+}
+
 /** A file's path, for people. */
-export function fileText({ spec }: PlacedFile): string {
+function fileText({ spec }: SpokenFile): string {
   return printable(pathText(spec.path));
 }

@@ -75,6 +75,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
       ...nodeFiles,
       open: async (path, mode, permissions) => {
         const file = await nodeFiles.open(path, mode, permissions);
+        if (mode === 'held') return file;
         most = Math.max(most, ++open);
         const gathered = () =>
           new Promise<void>((resolve) => {

@@ -22,6 +22,8 @@ export interface FileSpec {
 /** Where a file goes: below folders that are there, are no links, and may be written to. */
 export interface Placed {
   readonly final: Buffer;
+  /** This restore made the folder: only it has put anything there. */
+  readonly isNew?: boolean;
   /** What a restore that was cut had written of it. Nothing is believed of that. */
   readonly part?: UnfinishedPart | undefined;
 }

@@ -2,10 +2,11 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort, type Transferable, Worker } from 'node:worker_threads';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { packOrder } from './file-order.ts';
-import type { OrdersSummary } from './orders.ts';
-import { Placing, type RestoreItem } from './placing.ts';
+import { addSummaries, type OrdersSummary } from './orders.ts';
+import { Placing, type RestoreItem, type RestoreOrder } from './placing.ts';
 import { giveItems } from './port-items.ts';
 import type { RestoreRequest, RestoreSummary } from './restore-files.ts';
+import { handedOf, type SealedRows } from './sealed-rows.ts';
 import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
 
 const MOST_THREADS = 4;
@@ -29,6 +30,8 @@ export interface ThreadedRequest<Begin>
   readonly begin: Begin;
   /** The error of a thread's source that ended it, as it was there. */
   revive(told: ToldError): Error;
+  /** Rows that were given as they are sealed and do not open. */
+  onUnopened?(of: SealedRows['of'], versions: number, error: ToldError): void;
   /** Where the threads' items come from, if only this thread can fetch; an error ends all. */
   readonly fetchItems?: RestoreRequest['fetchItems'];
 }
@@ -56,9 +59,12 @@ export class RestoreThreads<Begin> {
     while (this.#threads.length < this.#count) this.#threads.push(this.#start());
   }
 
-  /** Gives versions back, as `restoreFiles` does. One restore at a time. */
+  /**
+   * Gives versions back, as `restoreFiles` does. Rows that come as they are sealed are opened by
+   * the threads, and have no place: for a writer that proves. One restore at a time.
+   */
   async restore(
-    items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>,
+    items: AsyncIterable<RestoreItem | SealedRows> | Iterable<RestoreItem>,
     request: ThreadedRequest<Begin>,
   ): Promise<RestoreSummary> {
     this.start();
@@ -119,7 +125,7 @@ class ThreadedRun<Begin> {
     this.#running = new Set(threads);
   }
 
-  async go(items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>): Promise<RestoreSummary> {
+  async go(items: AsyncIterable<RestoreItem | SealedRows> | Iterable<RestoreItem>) {
     // Each thread helps the one before it.
     const helps = this.#threads.map(() =>
       this.#threads.length > 1 ? new MessageChannel() : undefined,
@@ -154,17 +160,32 @@ class ThreadedRun<Begin> {
   }
 
   /** Gives each thread what it wants, until there is nothing more, or one has failed. */
-  async #share(items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>): Promise<void> {
-    for await (const order of this.#placing.orders(items)) {
-      const thread = await this.#wants();
-      if (thread === undefined) return;
-      const files = packOrder(order);
-      tell<Begin>(thread, { type: 'order', files }, [files.buffer]);
+  async #share(
+    items: AsyncIterable<RestoreItem | SealedRows> | Iterable<RestoreItem>,
+  ): Promise<void> {
+    for await (const item of items) {
+      const order = 'blocks' in item ? this.#placing.rest() : this.#placing.take(item);
+      if (order !== undefined && !(await this.#gave(await order))) return;
+      if ('blocks' in item && !(await this.#gave(item))) return;
     }
+    const last = this.#placing.rest();
+    if (last !== undefined && !(await this.#gave(await last))) return;
     for (const _ of this.#threads) {
       const thread = await this.#wants();
       if (thread !== undefined) tell<Begin>(thread, { type: 'end' });
     }
+  }
+
+  /** Gives one order to a thread that wants one; false: one has failed. */
+  async #gave(order: RestoreOrder | SealedRows): Promise<boolean> {
+    const thread = await this.#wants();
+    if (thread === undefined) return false;
+    if ('blocks' in order) tell<Begin>(thread, { type: 'rows', rows: order }, handedOf(order));
+    else {
+      const files = packOrder(order);
+      tell<Begin>(thread, { type: 'order', files }, [files.buffer]);
+    }
+    return true;
   }
 
   async #wants(): Promise<Thread | undefined> {
@@ -183,6 +204,8 @@ class ThreadedRun<Begin> {
     else if (message.type === 'progress') this.#progressed(at, message);
     else if (message.type === 'failure')
       this.#request.onFailure?.(Buffer.from(message.path, 'latin1'), restoreErrorOf(message.error));
+    else if (message.type === 'unopened')
+      this.#request.onUnopened?.(message.of, message.versions, message.error);
     else if (message.type === 'done') {
       this.#summaries.push(message.summary);
       this.#ended(thread, undefined);
@@ -218,18 +241,9 @@ class ThreadedRun<Begin> {
   }
 
   #summary(): RestoreSummary {
-    const sum = (field: keyof OrdersSummary): number =>
-      this.#summaries.reduce((total, summary) => total + summary[field], 0);
     const { directories, links, failed } = this.#placing.counts;
-    return {
-      files: sum('files'),
-      same: sum('same'),
-      growing: sum('growing'),
-      bytes: sum('bytes'),
-      failed: failed + sum('failed'),
-      directories,
-      links,
-    };
+    const placing = { files: 0, same: 0, growing: 0, bytes: 0, failed };
+    return { ...this.#summaries.reduce(addSummaries, placing), directories, links };
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { endWith } from '../cli/unexpected.ts';
 import { readFully, writeFully } from '../durable/durable.ts';
 import type { FilePort, OpenFile } from '../durable/file-port.ts';
+import { endWith } from '../durable/unexpected.ts';
 
 /**
  * `written`: the file is new; `same`: exactly these bytes were there, only mode and times were set.
@@ -116,9 +116,9 @@ export class PartFile implements FileSink {
   }
 
   /**
-   * Takes over the first bytes of what is in the file: reads them back, and drops what follows. They
-   * are written again: the system may have taken the pages of a flush that failed for clean, and no
-   * later one would bring them to the disk (D3).
+   * Takes over the first bytes of what is in the file: reads them back, and drops what follows.
+   * They are written again: the system may have taken the pages of a flush that failed for clean,
+   * and no later one would bring them to the disk (D3).
    */
   async goOn(from: number): Promise<void> {
     try {

@@ -38,7 +38,9 @@ function posixNames(bytes: Buffer): Buffer[] {
   return bytes.length === 1 ? [] : split(bytes.subarray(1), (byte) => byte === SLASH);
 }
 
-/** A recorded path below `root`, both of POSIX: the names of `targetNames`, without taking it apart. */
+/**
+ * A recorded path below `root`, both of POSIX: the names of `targetNames`, without taking it apart.
+ */
 function posixPath(root: Buffer, path: Uint8Array): Buffer {
   if (!isPlainPath(path)) targetNames('posix', path);
   if (path.length === 1) return root;
@@ -49,7 +51,9 @@ function posixPath(root: Buffer, path: Uint8Array): Buffer {
   return target;
 }
 
-/** Whether no name is empty, and none begins with a dot: what else there is, is looked at by name. */
+/**
+ * Whether no name is empty, and none begins with a dot: what else there is, is looked at by name.
+ */
 function isPlainPath(path: Uint8Array): boolean {
   if (path[0] !== SLASH) return false;
   let before = 0;
@@ -102,8 +106,9 @@ function split(bytes: Buffer, isSeparator: (byte: number) => boolean): Buffer[] 
   return names;
 }
 
+/** Devices, whatever follows a dot, and whatever spaces stand before it. */
 const RESERVED =
-  /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(\..*)?$/i;
+  /^(con|prn|aux|nul|clock\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$) *(\..*)?$/i;
 
 /**
  * A name as the host can hold it. POSIX hosts take every name. Windows has names and signs that

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { PackedOrder } from './file-order.ts';
 import type { OrdersSummary } from './orders.ts';
+import type { SealedRows } from './sealed-rows.ts';
 
 /** What a thread is told. `end`: no more orders come; `stop`: the restore has failed elsewhere. */
 export type ToThread<Begin> =
@@ -14,6 +15,7 @@ export type ToThread<Begin> =
       readonly items: MessagePort | undefined;
     }
   | { readonly type: 'order'; readonly files: PackedOrder }
+  | { readonly type: 'rows'; readonly rows: SealedRows }
   | { readonly type: 'end' | 'stop' };
 
 /** An error of ours as it goes from thread to thread. */
@@ -34,6 +36,13 @@ export type FromThread =
       readonly path: string;
     }
   | { readonly type: 'failure'; readonly path: string; readonly error: ToldError }
+  /** So many of the versions that were asked for do not open. */
+  | {
+      readonly type: 'unopened';
+      readonly of: SealedRows['of'];
+      readonly versions: number;
+      readonly error: ToldError;
+    }
   | { readonly type: 'done'; readonly summary: OrdersSummary }
   /** `fatal`: why the restore ends; undefined when it was told to stop. */
   | { readonly type: 'ended'; readonly fatal: ToldError | undefined };

@@ -4,14 +4,14 @@ import { errnoOf } from '../durable/system-errors.ts';
 import type { FetchedItem } from './arrivals.ts';
 import { giveHelp, ThreadHelper } from './content-help.ts';
 import { unpackOrder } from './file-order.ts';
-import { type OrdersRequest, restoreOrders } from './orders.ts';
-import type { RestoreOrder } from './placing.ts';
+import { addSummaries, type OrdersRequest, restoreOrders } from './orders.ts';
 import { itemsByPort, SourceFailed } from './port-items.ts';
+import { RowsProof, type ThreadOrder } from './rows-proof.ts';
 import type { FromThread, ToldError, ToThread } from './thread-messages.ts';
 
 /** Progress is told again after so many bytes, or so many files. */
 const TOLD_BYTES = 1024 * 1024;
-const TOLD_FILES = 32;
+const TOLD_FILES = 256;
 
 /** The restore has failed elsewhere. */
 class Stopped extends Error {}
@@ -21,8 +21,8 @@ export type ThreadRequest = Omit<OrdersRequest, 'onProgress' | 'onFailure' | 'he
 
 /**
  * What a thread of restores does: it takes whole files from the main thread, fetches their items
- * itself, or through the main thread, and proves and writes them. `requestOf` makes of what the main
- * thread begins a restore with where that goes.
+ * itself, or through the main thread, and proves and writes them. `requestOf` makes of what the
+ * main thread begins a restore with where that goes.
  */
 export async function runRestoreThread<Begin>(
   port: MessagePort,
@@ -47,18 +47,36 @@ async function restoreOnce<Begin>(
 ): Promise<void> {
   const tell = (message: FromThread): void => port.postMessage(message);
   let [bytesTold, filesTold] = [0, 0];
+  const progress = { files: { files: 0, bytes: 0 }, rows: { files: 0, bytes: 0 } };
+  const progressOf = (which: keyof typeof progress): NonNullable<OrdersRequest['onProgress']> => {
+    return ({ files, bytes, path }) => {
+      progress[which] = { files, bytes };
+      const [allFiles, allBytes] = [
+        progress.files.files + progress.rows.files,
+        progress.files.bytes + progress.rows.bytes,
+      ];
+      if (allBytes - bytesTold < TOLD_BYTES && allFiles - filesTold < TOLD_FILES) return;
+      [bytesTold, filesTold] = [allBytes, allFiles];
+      tell({ type: 'progress', files: allFiles, bytes: allBytes, path: textOf(path) });
+    };
+  };
+  const shared: OrdersRequest = {
+    ...request,
+    fetchItems: (ids) => inbox.unlessStopped(request.fetchItems(ids)),
+    onFailure: (path, error) => tell({ type: 'failure', path: textOf(path), error: toldOf(error) }),
+  };
+  const rows = new RowsProof({
+    ...shared,
+    onProgress: progressOf('rows'),
+    onUnopened: (of, versions, error) =>
+      tell({ type: 'unopened', of, versions, error: toldOf(error) }),
+  });
   try {
-    const summary = await restoreOrders(inbox.orders(), {
-      ...request,
-      fetchItems: (ids) => inbox.unlessStopped(request.fetchItems(ids)),
-      onProgress: ({ files, bytes, path }) => {
-        if (bytes - bytesTold < TOLD_BYTES && files - filesTold < TOLD_FILES) return;
-        [bytesTold, filesTold] = [bytes, files];
-        tell({ type: 'progress', files, bytes, path: textOf(path) });
-      },
-      onFailure: (path, error) =>
-        tell({ type: 'failure', path: textOf(path), error: toldOf(error) }),
+    const files = await restoreOrders(rows.filesOf(inbox.orders()), {
+      ...shared,
+      onProgress: progressOf('files'),
     });
+    const summary = addSummaries(files, rows.counts);
     tell({ type: 'done', summary });
   } catch (error) {
     if (error instanceof AliquotError) tell({ type: 'ended', fatal: toldOf(error) });
@@ -105,13 +123,14 @@ class Inbox<Begin> {
     }
   }
 
-  async *orders(): AsyncGenerator<RestoreOrder> {
+  async *orders(): AsyncGenerator<ThreadOrder> {
     for (;;) {
       this.#port.postMessage({ type: 'more' } satisfies FromThread);
       const message = await this.#next();
       if (message.type === 'stop') throw new Stopped();
-      if (message.type !== 'order') return;
-      yield unpackOrder(message.files);
+      if (message.type === 'rows') yield message.rows;
+      else if (message.type === 'order') yield unpackOrder(message.files);
+      else return;
     }
   }
 

@@ -5,6 +5,7 @@ import { temporaryFolder } from '../../testing/temp.ts';
 import { utf8 } from '../crypto/bytes.ts';
 import { sha256 } from '../crypto/primitives.ts';
 import { nodeFiles } from '../durable/file-port.ts';
+import { canHold } from '../durable/held-name.ts';
 import { systemRandom } from '../ports.ts';
 import { WholeFolder } from './whole-folder.ts';
 
@@ -84,4 +85,13 @@ it('takes the place of nothing, be it a file or an empty folder, and is never th
   await expect(WholeFolder.open(options, top, 'v')).rejects.toMatchObject({
     code: 'RESTORE_BAD_PATH',
   });
+});
+
+it.runIf(canHold)('keeps no folder open that it entered when it refuses', async () => {
+  const root = temporaryFolder();
+  await mkdir(join(root, 'data/run.D'), { recursive: true });
+  const openHere = async () => (await readdir('/proc/self/fd')).length;
+  const before = await openHere();
+  await expect(opened(root)).rejects.toMatchObject({ code: 'RESTORE_EXISTS' });
+  await expect.poll(openHere).toBeLessThanOrEqual(before);
 });

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { exists, joinRaw, placeFolderDurably, removeTree } from '../durable/durable.ts';
-import type { FilePort } from '../durable/file-port.ts';
 import { RestoreError } from './errors.ts';
-import { hostPlatform, targetPath, wholePaths } from './target.ts';
+import { naming } from './file-writer.ts';
+import { hostPlatform, type Placement, targetPath, wholePaths } from './target.ts';
+import { type TargetFiles, targetFiles } from './target-files.ts';
 import { RestoreWriter, type WriterOptions } from './writer.ts';
 
 const TAG_BYTES = 6;
@@ -16,9 +17,9 @@ export interface FolderSpec {
 }
 
 /**
- * A folder that is given back whole or not at all (P2): everything below it is written under another
- * name beside it, and gets its own name by one rename, when it is proved. What a killed restore left
- * is gone on with by the next one of the same version.
+ * A folder that is given back whole or not at all (P2): everything below it is written under
+ * another name beside it, and gets its own name by one rename, when it is proved. What a killed
+ * restore left is gone on with by the next one of the same version.
  */
 export class WholeFolder {
   /** Takes what is restored. */
@@ -27,16 +28,19 @@ export class WholeFolder {
   readonly temporary: Buffer;
   readonly #options: WriterOptions;
   readonly #spec: FolderSpec;
+  readonly #files: TargetFiles;
 
   private constructor(
     options: WriterOptions,
     spec: FolderSpec,
     writer: RestoreWriter,
+    files: TargetFiles,
     temporary: Buffer,
   ) {
     this.#options = options;
     this.#spec = spec;
     this.writer = writer;
+    this.#files = files;
     this.temporary = temporary;
   }
 
@@ -52,49 +56,78 @@ export class WholeFolder {
     const hash = createHash('sha256').update(version).update('\0').update(spec.path);
     const name = Buffer.from(`.aq-${hash.digest('hex').slice(0, 2 * TAG_BYTES)}.whole`);
     const { placement = wholePaths } = options;
-    const writer = await RestoreWriter.open({
-      ...options,
-      overwrite: true,
-      placement: (platform, path) => [name, ...placement(platform, path)],
-    });
-    const folder = new WholeFolder(options, spec, writer, joinRaw(writer.root, name));
-    await folder.#refuseExisting(true);
-    return folder;
+    const below: Placement = (platform, path) => [name, ...placement(platform, path)];
+    const files = targetFiles(options.port, options.forbidden ?? [], options.holding);
+    const writer = await RestoreWriter.open(
+      { ...options, overwrite: true, placement: below },
+      files,
+    );
+    const folder = new WholeFolder(options, spec, writer, files, joinRaw(writer.root, name));
+    try {
+      await naming(spec, () => folder.#refuseExisting(true));
+      return folder;
+    } catch (error) {
+      files.folders.rest();
+      throw error;
+    }
   }
 
   /**
    * Gives the folder its name. The writer has finished before. @throws RestoreError, FileError.
    */
-  async keep(): Promise<void> {
-    const { port } = this.#options;
-    await this.#refuseExisting(false);
-    const outer = await RestoreWriter.open(this.#options);
-    const nothing = { mtimeNs: 0n, mode: 0, size: 0, sha256: new Uint8Array(0) };
-    const { final } = await outer.place({ ...this.#spec, ...nothing });
-    const from = this.#pathIn(this.temporary);
-    // Linux moves no folder that its owner may not write into.
-    const { mode } = await port.lstat(from);
-    const isOpen = process.platform === 'win32' || (mode & 0o200) !== 0;
-    if (!isOpen) await port.chmod(from, mode | 0o200);
-    await placeFolderDurably(port, from, final);
-    if (!isOpen) await port.chmod(final, mode);
-    const [failure] = await outer.finish();
-    if (failure !== undefined) throw failure.error;
-    await removeTree(port, this.temporary);
+  keep(): Promise<void> {
+    return naming(this.#spec, () => this.#keep());
+  }
+
+  async #keep(): Promise<void> {
+    const { port, folders } = this.#files;
+    try {
+      await this.#refuseExisting(false);
+      const outer = await RestoreWriter.open(this.#options, this.#files);
+      const nothing = { mtimeNs: 0n, mode: 0, size: 0, sha256: new Uint8Array(0) };
+      const { final } = await outer.place({ ...this.#spec, ...nothing });
+      const from = this.#pathIn(this.temporary);
+      await this.#move(from, final);
+      const [failure] = await outer.finish();
+      if (failure !== undefined) throw failure.error;
+      await removeTree(port, this.temporary);
+    } finally {
+      folders.rest();
+    }
+  }
+
+  /** The mode is set on what is held: by then another may have given its name to something else. */
+  async #move(from: Buffer, final: Buffer): Promise<void> {
+    const { raw, port, folders } = this.#files;
+    const folder = await folders.hold(from);
+    try {
+      const { mode } = folder.facts;
+      // Linux moves no folder that its owner may not write into.
+      const isOpen = process.platform === 'win32' || (mode & 0o200) !== 0;
+      if (!isOpen) await raw.chmod(folder.self, mode | 0o200);
+      await placeFolderDurably(port, from, final);
+      if (!isOpen) await raw.chmod(folders.canHold ? folder.self : final, mode);
+    } finally {
+      folder.release();
+    }
   }
 
   /** Takes away what was written. */
   async discard(): Promise<void> {
-    const { port } = this.#options;
-    if (!(await exists(port, this.temporary))) return;
-    await openUp(port, this.temporary);
-    await removeTree(port, this.temporary);
+    const { port, folders } = this.#files;
+    try {
+      if (!(await exists(port, this.temporary))) return;
+      await openUp(this.#files, this.temporary);
+      await removeTree(port, this.temporary);
+    } finally {
+      folders.rest();
+    }
   }
 
   /** Whether what is left of one that was cut behind its rename is taken away first. */
   async #refuseExisting(tidies: boolean): Promise<void> {
     const final = this.#pathIn(this.writer.root);
-    if (!(await exists(this.#options.port, final))) return;
+    if (!(await exists(this.#files.port, final))) return;
     if (tidies) await this.discard();
     const says = `${printable(pathText(final))} is there already: what is given back whole takes the place of nothing; choose another target`;
     throw new RestoreError('RESTORE_EXISTS', says);
@@ -111,9 +144,15 @@ export class WholeFolder {
 }
 
 /** Restored folders may be closed to their owner. */
-async function openUp(port: FilePort, folder: Buffer): Promise<void> {
+async function openUp(files: TargetFiles, path: Buffer): Promise<void> {
   if (process.platform === 'win32') return;
-  await port.chmod(folder, 0o700);
-  for await (const { name, kind } of port.list(folder))
-    if (kind === 'directory') await openUp(port, joinRaw(folder, name));
+  const { raw, port, folders } = files;
+  const folder = await folders.hold(path);
+  try {
+    await raw.chmod(folder.self, 0o700);
+  } finally {
+    folder.release();
+  }
+  for await (const { name, kind } of port.list(path))
+    if (kind === 'directory') await openUp(files, joinRaw(path, name));
 }

@@ -20,6 +20,7 @@ import type { WindowsAccess } from '../durable/windows-access.ts';
 import { systemRandom } from '../ports.ts';
 import type { FileSpec } from './restore-target.ts';
 import type { Outcome } from './sink.ts';
+import { folderIds } from './target-files.ts';
 import { RestoreWriter, type WriterOptions } from './writer.ts';
 
 const MTIME = 1_700_000_000_123_000_000n;
@@ -382,7 +383,8 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'agent'));
     symlinkSync('agent', join(folder, 'link'));
-    const forbidden = [join(folder, 'agent'), join(folder, 'not there')];
+    const own = [join(folder, 'agent'), join(folder, 'not there')];
+    const forbidden = await folderIds(nodeFiles, own);
     for (const root of ['agent', 'agent/below/it', 'link', 'link/below']) {
       await expect(open(join(folder, root), { forbidden })).rejects.toMatchObject({
         code: 'RESTORE_FORBIDDEN_TARGET',

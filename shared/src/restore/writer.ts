@@ -2,6 +2,7 @@ import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { place } from '../durable/durable.ts';
 import { type FilePort, parentOf } from '../durable/file-port.ts';
+import type { FolderId, HoldingOptions } from '../durable/held-folders.ts';
 import { inSteps, type Soon, type Steps, soon } from '../durable/soon.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError } from './errors.ts';
@@ -18,6 +19,7 @@ import type {
 } from './restore-target.ts';
 import type { FileSink, Outcome } from './sink.ts';
 import { type Placement, targetPath, wholePaths } from './target.ts';
+import { openRoot, type TargetFiles, targetFiles } from './target-files.ts';
 
 export interface WriterOptions {
   readonly port: FilePort;
@@ -27,8 +29,8 @@ export interface WriterOptions {
    * symbolic links.
    */
   readonly root: string | Buffer;
-  /** Folders that nothing may be written into, such as the agent's data folder. */
-  readonly forbidden?: readonly (string | Buffer)[];
+  /** Folders that nothing may be written into, such as the agent's data folder: `folderIds`. */
+  readonly forbidden?: readonly FolderId[];
   /** Replace other files of the same name; without it they are named conflicts. */
   readonly overwrite?: boolean;
   readonly placement?: Placement;
@@ -36,51 +38,63 @@ export interface WriterOptions {
   readonly run?: RestoreRun;
   /** For tests: which platform's names the target can hold. */
   readonly host?: Platform;
+  /** For tests: a system that cannot hold folders, another user. */
+  readonly holding?: HoldingOptions;
 }
 
 /**
  * Writes restored files below one folder (P2): bytes go to a temporary name, are proved against
  * size and SHA-256, made durable, and only then get their own name. Nothing is written through a
- * symbolic link below the root. Every method may be called for several files at once; a
- * `RestoreError` concerns that file only. `finish` comes last.
+ * symbolic link below the root, nor through one that somebody puts there meanwhile. Every method
+ * may be called for several files at once; a `RestoreError` concerns that file only. `finish` comes
+ * last.
  *
  * Not restored: owners and groups, and the setuid and setgid bits, which would give a recorded file
  * powers that the person restoring did not mean to hand out.
  */
 export class RestoreWriter implements RestoreTarget {
   readonly root: Buffer;
-  readonly #port: FilePort;
+  readonly #target: TargetFiles;
   readonly #random: Random;
   readonly #placement: Placement;
   readonly #folders: TargetFolders;
   readonly #run: RestoreRun;
   readonly #files: FileWriter;
 
-  private constructor(options: WriterOptions, folders: TargetFolders, run: RestoreRun) {
-    const { port, random, host, overwrite = false } = options;
+  private constructor(
+    options: WriterOptions,
+    target: TargetFiles,
+    folders: TargetFolders,
+    run: RestoreRun,
+  ) {
+    const { random, host, overwrite = false } = options;
     this.root = folders.root;
-    this.#port = port;
+    this.#target = target;
     this.#random = random;
     this.#placement = options.placement ?? wholePaths;
     this.#folders = folders;
     this.#run = run;
-    this.#files = new FileWriter({ port, random, run, overwrite, host });
+    this.#files = new FileWriter({ target, random, run, overwrite, host });
   }
 
   /**
-   * Makes the root ready. Errors: `RESTORE_FORBIDDEN_TARGET`, `RESTORE_TARGET`, `RESTORE_NO_SPACE`.
+   * Makes the root ready. Errors: `RESTORE_FORBIDDEN_TARGET`, `RESTORE_SHARED_TARGET`,
+   * `RESTORE_THROUGH_LINK`, `RESTORE_TARGET`, `RESTORE_NO_SPACE`.
+   *
+   * @param target Where the caller has something to do there too, and lets go of it.
    */
-  static async open(options: WriterOptions): Promise<RestoreWriter> {
-    const run = options.run ?? thisRun();
-    const folders = await TargetFolders.open(
-      options.port,
-      options.root,
-      options.forbidden ?? [],
-      run,
-    ).catch((error: unknown) => {
+  static async open(
+    options: WriterOptions,
+    target = targetFiles(options.port, options.forbidden ?? [], options.holding),
+  ): Promise<RestoreWriter> {
+    const { run = thisRun(), holding } = options;
+    try {
+      const root = await openRoot(target, options.root, holding);
+      return new RestoreWriter(options, target, new TargetFolders(target, root, run), run);
+    } catch (error) {
+      target.folders.rest();
       throw restoreError(options.root, error);
-    });
-    return new RestoreWriter(options, folders, run);
+    }
   }
 
   place(spec: FileSpec): Soon<Placed> {
@@ -93,7 +107,8 @@ export class RestoreWriter implements RestoreTarget {
       yield* soon(this.#folders.enter(parentOf(final)));
       // Without a hash of the whole nothing would prove what is there.
       const isProvable = spec.sha256.length > 0;
-      return { final, part: isProvable ? this.#folders.unfinished(final, spec) : undefined };
+      const part = isProvable ? this.#folders.unfinished(final, spec) : undefined;
+      return { final, part, isNew: this.#folders.isNew(parentOf(final)) };
     } catch (error) {
       throw named(spec, error);
     }
@@ -112,7 +127,7 @@ export class RestoreWriter implements RestoreTarget {
       const final = this.#finalPath(spec);
       await this.#folders.enter(final);
       const mode = spec.platform === 'windows' ? undefined : spec.mode & 0o1777;
-      this.#folders.remember(final, {
+      await this.#folders.remember(final, {
         mode,
         mtimeNs: spec.mtimeNs,
         attributes: this.#files.attributesOf(spec),
@@ -122,24 +137,25 @@ export class RestoreWriter implements RestoreTarget {
 
   async symlink(spec: LinkSpec): Promise<Outcome> {
     return naming(spec, async () => {
+      const { port } = this.#target;
       const final = this.#pathBelow(spec);
       const target = Buffer.from(spec.linkTarget);
       await this.#folders.enter(parentOf(final));
       const there = await this.#files.lookAt(final);
-      if (there?.kind === 'symlink' && (await this.#port.readlink(final)).equals(target)) {
-        await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+      if (there?.kind === 'symlink' && (await port.readlink(final)).equals(target)) {
+        await port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
         await this.#files.proveTime(final, spec.mtimeNs);
         return 'same';
       }
       if (there === undefined) {
-        await this.#port.symlink(target, final);
+        await port.symlink(target, final);
       } else {
         this.#files.refuseUnlessReplaceable(spec, there);
         const temporary = partBeside(final, this.#run, Buffer.from(this.#random.bytes(6)));
-        await this.#port.symlink(target, temporary);
-        await place(this.#port, temporary, final, false);
+        await port.symlink(target, temporary);
+        await place(port, temporary, final, false);
       }
-      await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+      await port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
       await this.#files.proveTime(final, spec.mtimeNs);
       return 'written';
     });
@@ -151,7 +167,9 @@ export class RestoreWriter implements RestoreTarget {
    */
   async finish(): Promise<TargetFailure[]> {
     const folders = await this.#folders.finish((path, error) => restoreError(path, error));
-    return [...(await this.#files.finish()), ...folders];
+    const times = await this.#files.finish();
+    this.#target.folders.rest();
+    return [...times, ...folders];
   }
 
   #finalPath(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {

@@ -12,8 +12,7 @@ import {
   type TreeHead,
   type VaultId,
 } from '@aliquot/proto';
-import { type BoxKey, newBoxKey, x25519 } from '../crypto/box.ts';
-import { wipe } from '../crypto/bytes.ts';
+import { type Agreement, newAgreement } from '../crypto/box.ts';
 import { CryptoError, equalBytes } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
 import {
@@ -95,7 +94,7 @@ export class ClientHandshake {
   readonly #options: ClientHandshakeOptions;
   readonly #versions: readonly number[];
   #hello: Uint8Array | undefined;
-  #ephemeral: BoxKey | undefined;
+  #ephemeral: Agreement | undefined;
   #transcript: Uint8Array | undefined;
 
   constructor(options: ClientHandshakeOptions) {
@@ -106,7 +105,7 @@ export class ClientHandshake {
   /** The first message of the connection. */
   start(): Uint8Array {
     if (this.#hello !== undefined) throw outOfTurn('start');
-    this.#ephemeral = newBoxKey(this.#options.random);
+    this.#ephemeral = newAgreement(this.#options.random);
     const hello = encodeClientHello({
       versions: this.#versions,
       vaultId: this.#options.vaultId,
@@ -128,40 +127,36 @@ export class ClientHandshake {
     const ephemeral = this.#ephemeral;
     if (this.#hello === undefined || ephemeral === undefined) throw outOfTurn('onServerHello');
     this.#ephemeral = undefined;
-    try {
-      const hello = decodeHello('collector', decodeServerHello, bytes);
-      if (!this.#versions.includes(hello.version)) {
-        throw new SessionError(
-          'SESSION_VERSION',
-          `the collector chose protocol version ${hello.version}, which was not offered`,
-        );
-      }
-      const collector = acceptCollector(this.#options, hello.certificate);
-      const transcript = serverTranscript(this.#hello, hello);
-      if (
-        !signatureHolds(collector.signKey, SERVER_SIGNATURE, {
-          body: transcript,
-          signature: hello.signature,
-        })
-      ) {
-        throw new SessionError(
-          'SESSION_COLLECTOR_SIGNATURE',
-          'the collector did not prove its key: an impostor, or somebody on the way altered the handshake',
-        );
-      }
-      const shared = agree(ephemeral, hello.ephemeralKey);
-      this.#transcript = sessionTranscript(transcript, hello.signature);
-      const keys = sessionKeys(shared, this.#transcript);
-      return {
-        version: hello.version,
-        vaultId: this.#options.vaultId,
-        keys,
-        collector,
-        certificate: hello.certificate,
-      };
-    } finally {
-      wipe(ephemeral.secretKey);
+    const hello = decodeHello('collector', decodeServerHello, bytes);
+    if (!this.#versions.includes(hello.version)) {
+      throw new SessionError(
+        'SESSION_VERSION',
+        `the collector chose protocol version ${hello.version}, which was not offered`,
+      );
     }
+    const collector = acceptCollector(this.#options, hello.certificate);
+    const transcript = serverTranscript(this.#hello, hello);
+    if (
+      !signatureHolds(collector.signKey, SERVER_SIGNATURE, {
+        body: transcript,
+        signature: hello.signature,
+      })
+    ) {
+      throw new SessionError(
+        'SESSION_COLLECTOR_SIGNATURE',
+        'the collector did not prove its key: an impostor, or somebody on the way altered the handshake',
+      );
+    }
+    const shared = agree(ephemeral, hello.ephemeralKey);
+    this.#transcript = sessionTranscript(transcript, hello.signature);
+    const keys = sessionKeys(shared, this.#transcript);
+    return {
+      version: hello.version,
+      vaultId: this.#options.vaultId,
+      keys,
+      collector,
+      certificate: hello.certificate,
+    };
   }
 
   /** The `auth` frame: must be the first frame that the agent seals. */
@@ -268,31 +263,27 @@ export class ServerHandshake {
         'SESSION_UNKNOWN_VAULT',
         'the agent asks for a vault that this collector does not hold',
       );
-    const ephemeral = newBoxKey(this.#options.random);
-    try {
-      const shared = agree(ephemeral, offer.ephemeralKey);
-      const hello = {
-        version,
-        nonce: this.#options.random.bytes(NONCE_BYTES),
-        ephemeralKey: ephemeral.publicKey,
-        certificate: vault.certificate,
-      };
-      const { body, signature } = sign(
-        this.#options.signKey,
-        SERVER_SIGNATURE,
-        serverTranscript(bytes, hello),
-      );
-      const transcript = sessionTranscript(body, signature);
-      this.#open = { vaultId: offer.vaultId, authorityKey: vault.authorityKey, transcript };
-      return {
-        version,
-        vaultId: offer.vaultId,
-        keys: sessionKeys(shared, transcript),
-        hello: encodeServerHello({ ...hello, signature }),
-      };
-    } finally {
-      wipe(ephemeral.secretKey);
-    }
+    const ephemeral = newAgreement(this.#options.random);
+    const shared = agree(ephemeral, offer.ephemeralKey);
+    const hello = {
+      version,
+      nonce: this.#options.random.bytes(NONCE_BYTES),
+      ephemeralKey: ephemeral.publicKey,
+      certificate: vault.certificate,
+    };
+    const { body, signature } = sign(
+      this.#options.signKey,
+      SERVER_SIGNATURE,
+      serverTranscript(bytes, hello),
+    );
+    const transcript = sessionTranscript(body, signature);
+    this.#open = { vaultId: offer.vaultId, authorityKey: vault.authorityKey, transcript };
+    return {
+      version,
+      vaultId: offer.vaultId,
+      keys: sessionKeys(shared, transcript),
+      hello: encodeServerHello({ ...hello, signature }),
+    };
   }
 
   /**
@@ -348,9 +339,9 @@ function decodeHello<Hello>(
   }
 }
 
-function agree(ephemeral: BoxKey, otherKey: Uint8Array): Uint8Array {
+function agree(ephemeral: Agreement, otherKey: Uint8Array): Uint8Array {
   try {
-    return x25519(ephemeral.secretKey, otherKey);
+    return ephemeral.agree(otherKey);
   } catch (cause) {
     if (!(cause instanceof CryptoError)) throw cause;
     throw new SessionError(

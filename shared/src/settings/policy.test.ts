@@ -133,7 +133,7 @@ describe('a policy file', () => {
 `);
     expect(settingsMistakes(policy, 'hplc-1')).toEqual([]);
     expect(settingsMistakes(policy, 'lc-1')).toEqual([
-      { line: 3, message: expect.stringContaining('is the class of no source') },
+      { line: 3, column: 86, message: expect.stringContaining('is the class of no source') },
     ]);
   });
 });

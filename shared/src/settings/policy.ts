@@ -2,12 +2,16 @@ import { MAX_SETTINGS_CHARS } from '@aliquot/proto';
 import { stringify } from 'yaml';
 import { didYouMean, nearest } from '../cli/nearest.ts';
 import { shareOf } from '../release/share.ts';
+import { MapReader } from './map-reader.ts';
 import { isMap, mergeSettings, type Plain } from './merge.ts';
-import { checkSettings, unknownKey } from './read.ts';
+import { fitsName, NAME_PATTERN } from './name-pattern.ts';
+import { checkSettings } from './read.ts';
+import { type RetentionSection, readRetention } from './retention.ts';
 import { type Mistake, parseSettingsText, type SettingsText } from './text.ts';
 
 /*
- * The policy file of a vault, section `agents:`: what PCs are told. Pure: text in, settings out.
+ * The policy file of a vault. Section `agents:`: what PCs are told. Section `retention:`: how long
+ * the collector keeps what they send (`retention.ts`). Pure: text in, settings out.
  */
 
 /** A group of PCs. */
@@ -24,6 +28,8 @@ export interface Policy {
   /** In the order of the file. */
   readonly groups: readonly PolicyGroup[];
   readonly pcs: ReadonlyMap<string, Plain>;
+  /** Undefined where the file has no such section: then everything stays. */
+  readonly retention: RetentionSection | undefined;
   readonly lines: SettingsText;
 }
 
@@ -36,11 +42,10 @@ export interface RenderedSettings {
   readonly text: string;
 }
 
-const topKeys = ['agents'] as const;
+const topKeys = ['agents', 'retention'] as const;
 const agentsKeys = ['defaults', 'groups', 'pcs'] as const;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const GROUP = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
-const PATTERN = /^[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}$/;
 
 /** Reads a policy file; all mistakes at once, each with its line and what is accepted. */
 export function readPolicy(
@@ -56,45 +61,39 @@ export function readPolicy(
     : { policy };
 }
 
-class Reader {
-  readonly #lines: SettingsText;
-  readonly mistakes: Mistake[] = [];
-
-  constructor(lines: SettingsText) {
-    this.#lines = lines;
-  }
-
+class Reader extends MapReader {
   read(): Policy {
-    const top = this.#map(this.#lines.value ?? {}, [], topKeys);
-    const agents = this.#map(top['agents'] ?? {}, ['agents'], agentsKeys);
+    const top = this.map(this.lines.value ?? {}, [], topKeys);
+    const agents = this.map(top['agents'] ?? {}, ['agents'], agentsKeys);
     const defaults = this.#section(agents['defaults'] ?? {}, ['agents', 'defaults']);
-    const groups = Object.entries(this.#map(agents['groups'] ?? {}, ['agents', 'groups'])).map(
+    const groups = Object.entries(this.map(agents['groups'] ?? {}, ['agents', 'groups'])).map(
       ([name, value]) => this.#group(name, value),
     );
     const pcs = new Map<string, Plain>();
-    for (const [name, value] of Object.entries(this.#map(agents['pcs'] ?? {}, ['agents', 'pcs']))) {
+    for (const [name, value] of Object.entries(this.map(agents['pcs'] ?? {}, ['agents', 'pcs']))) {
       const path = ['agents', 'pcs', name];
       if (!NAME.test(name))
-        this.#say(
+        this.say(
           path.slice(0, 2),
           `"${name}" is no name of a PC; letters, digits, dots, dashes and underscores make one`,
           name,
         );
       pcs.set(name, this.#section(value ?? {}, path));
     }
-    return { defaults, groups, pcs, lines: this.#lines };
+    const retention = this.#retention(top['retention']);
+    return { defaults, groups, pcs, retention, lines: this.lines };
   }
 
   #group(name: string, value: unknown): PolicyGroup {
     const path = ['agents', 'groups', name];
     if (!GROUP.test(name))
-      this.#say(
+      this.say(
         path.slice(0, 2),
         `"${name}" is no name of a group; begin with a letter, then letters, digits, dots, dashes`,
         name,
       );
     if (!isMap(value)) {
-      this.#say(path, `group ${name} must be a map with "names" and settings`);
+      this.say(path, `group ${name} must be a map with "names" and settings`);
       return { name, names: [], settings: {} };
     }
     const { names, ...settings } = value;
@@ -104,50 +103,35 @@ class Reader {
   #names(value: unknown, path: readonly string[]): readonly string[] {
     const shown = 'names must be a list of names of PCs, such as [hplc-1, lcms-*]';
     if (!Array.isArray(value) || value.length === 0) {
-      this.#say([...path, 'names'], shown);
+      this.say([...path, 'names'], shown);
       return [];
     }
     return value.filter((name, at): name is string => {
-      const right = typeof name === 'string' && PATTERN.test(name);
-      if (!right) this.#say([...path, 'names', at], shown);
+      const right = typeof name === 'string' && NAME_PATTERN.test(name);
+      if (!right) this.say([...path, 'names', at], shown);
       return right;
     });
   }
 
   #section(value: unknown, path: readonly string[]): Plain {
     if (!isMap(value)) {
-      this.#say(path, `${path.slice(1).join('.')} must be a map of settings`);
+      this.say(path, `${path.slice(1).join('.')} must be a map of settings`);
       return {};
     }
     const checked = checkSettings(value, 'section', 'anywhere', {
-      lineOf: (inner) => this.#lines.lineOf([...path, ...inner]),
-      lineOfKey: (inner, key) => this.#lines.lineOfKey([...path, ...inner], key),
+      placeOf: (inner) => this.lines.placeOf([...path, ...inner]),
+      placeOfKey: (inner, key) => this.lines.placeOfKey([...path, ...inner], key),
     });
     if ('mistakes' in checked) this.mistakes.push(...checked.mistakes);
     return value;
   }
 
-  /** A map whose keys are of `accepted`, where those are given. */
-  #map(value: unknown, path: readonly string[], accepted?: readonly string[]): Plain {
-    if (!isMap(value)) {
-      this.#say(
-        path,
-        `${path.length === 0 ? 'the policy' : path.join('.')} must be a map${accepted ? ` of ${accepted.join(', ')}` : ''}`,
-      );
-      return {};
-    }
-    for (const key of Object.keys(value)) {
-      if (accepted !== undefined && !accepted.includes(key))
-        this.#say(path, unknownKey(key, accepted), key);
-    }
-    return value;
-  }
-
-  #say(path: readonly PropertyKey[], message: string, key?: string): void {
-    this.mistakes.push({
-      line: key === undefined ? this.#lines.lineOf(path) : this.#lines.lineOfKey(path, key),
-      message,
-    });
+  #retention(value: unknown): RetentionSection | undefined {
+    if (value === undefined) return undefined;
+    const read = readRetention(value, this.lines);
+    if ('rules' in read) return read;
+    this.mistakes.push(...read.mistakes);
+    return undefined;
   }
 }
 
@@ -185,8 +169,8 @@ interface MistakeFor extends Mistake {
   readonly whom: string;
 }
 
-function named({ line, message, whom }: MistakeFor): Mistake {
-  return { line, message: `${message} (for ${whom})` };
+function named({ whom, ...mistake }: MistakeFor): Mistake {
+  return { ...mistake, message: `${mistake.message} (for ${whom})` };
 }
 
 function mistakesOf(policy: Policy, name: string): readonly MistakeFor[] {
@@ -234,17 +218,15 @@ function mistakesFor(
     sections[0] ??
     [];
   const checked = checkSettings(plain, 'desk', 'anywhere', {
-    lineOf: (path) => policy.lines.lineOf([...saying(path), ...path]),
-    lineOfKey: (path, key) => policy.lines.lineOfKey([...saying(path), ...path], key),
+    placeOf: (path) => policy.lines.placeOf([...saying(path), ...path]),
+    placeOfKey: (path, key) => policy.lines.placeOfKey([...saying(path), ...path], key),
   });
-  if ('mistakes' in checked)
-    return checked.mistakes.map(({ line, message }) => ({ line, message, whom }));
+  if ('mistakes' in checked) return checked.mistakes.map((mistake) => ({ ...mistake, whom }));
   const length = [...textOf(plain)].length;
   if (length <= MAX_SETTINGS_CHARS) return [];
-  const line = policy.lines.lineOf(sections.at(-1) ?? []);
   return [
     {
-      line,
+      ...policy.lines.placeOf(sections.at(-1) ?? []),
       message: `has ${length} characters of settings, more than the ${MAX_SETTINGS_CHARS} that a PC takes`,
       whom,
     },
@@ -253,13 +235,7 @@ function mistakesFor(
 
 /** The groups that a PC is in, by its name. */
 function groupsOf(policy: Policy, name: string): readonly PolicyGroup[] {
-  return policy.groups.filter(({ names }) => names.some((pattern) => fits(pattern, name)));
-}
-
-/** Whether a name fits a pattern in which `*` stands for any characters. */
-function fits(pattern: string, name: string): boolean {
-  const parts = pattern.split('*').map((part) => part.replace(/[.\\]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`).test(name);
+  return policy.groups.filter(({ names }) => names.some((pattern) => fitsName(pattern, name)));
 }
 
 /**
@@ -298,15 +274,17 @@ function textOf(plain: Plain): string {
  */
 export function forNobody(policy: Policy, names: readonly string[]): readonly Mistake[] {
   const groups = policy.groups
-    .filter((group) => !group.names.some((pattern) => names.some((name) => fits(pattern, name))))
+    .filter(
+      (group) => !group.names.some((pattern) => names.some((name) => fitsName(pattern, name))),
+    )
     .map(({ name, names: patterns }) => ({
-      line: policy.lines.lineOfKey(['agents', 'groups'], name),
+      ...policy.lines.placeOfKey(['agents', 'groups'], name),
       message: `group ${name} (${patterns.join(', ')}) fits no PC`,
     }));
   const pcs = [...policy.pcs.keys()]
     .filter((name) => !names.includes(name))
     .map((name) => ({
-      line: policy.lines.lineOfKey(['agents', 'pcs'], name),
+      ...policy.lines.placeOfKey(['agents', 'pcs'], name),
       message: `there is no PC ${name}${didYouMean(nearest(name, names))}`,
     }));
   return [...groups, ...pcs].sort((a, b) => a.line - b.line);

@@ -32,7 +32,7 @@ export function checkSettings<Kind extends SettingsKind>(
   plain: unknown,
   kind: Kind,
   where: Where,
-  lines: Pick<SettingsText, 'lineOf' | 'lineOfKey'>,
+  lines: Pick<SettingsText, 'placeOf' | 'placeOfKey'>,
 ): SettingsRead<OutputOf<Kind>> {
   const schema: z.ZodType = schemaOf[kind](where);
   const checked = schema.safeParse(plain);
@@ -42,14 +42,14 @@ export function checkSettings<Kind extends SettingsKind>(
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys)
         mistakes.push({
-          line: lines.lineOfKey(issue.path, key),
+          ...lines.placeOfKey(issue.path, key),
           message: unknownKey(key, acceptedAt(issue.path, kind)),
           unknown: true,
         });
     } else
       mistakes.push({
-        line: lines.lineOf(issue.path),
-        message: `${spoken(issue.path)} ${issue.message}`,
+        ...lines.placeOf(issue.path),
+        message: `${issue.path.length === 0 ? 'the configuration' : spokenPath(issue.path)} ${issue.message}`,
       });
   }
   return { mistakes: mistakes.sort((a, b) => a.line - b.line) };
@@ -73,8 +73,7 @@ function acceptedAt(path: readonly PropertyKey[], kind: SettingsKind): readonly 
 }
 
 /** `sources[1].path`, as people write it. */
-function spoken(path: readonly PropertyKey[]): string {
-  if (path.length === 0) return 'the configuration';
+export function spokenPath(path: readonly PropertyKey[]): string {
   return path
     .map((part, at) =>
       typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`,

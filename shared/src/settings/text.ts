@@ -1,21 +1,26 @@
 import { Lexer, LineCounter, Parser, parseDocument, YAMLMap } from 'yaml';
 import { isUtf16, UTF16_TEXT } from '../cli/utf16.ts';
 
-/** One mistake in a file of settings. */
-export interface Mistake {
-  /** Counted from 1. */
+/** A place in a file of settings; line and column are counted from 1. */
+export interface TextPlace {
   readonly line: number;
+  /** Absent where only the line is known. */
+  readonly column?: number;
+}
+
+/** One mistake in a file of settings. */
+export interface Mistake extends TextPlace {
   readonly message: string;
   /** A key that this release does not know: perhaps a newer one does. */
   readonly unknown?: true;
 }
 
-/** The file as plain values, with the way back from a value to its line. */
+/** The file as plain values, with the way back from a value to its place. */
 export interface SettingsText {
   readonly value: unknown;
-  lineOf(path: readonly PropertyKey[]): number;
-  /** The line of a key, for keys that should not be there. */
-  lineOfKey(path: readonly PropertyKey[], key: string): number;
+  placeOf(path: readonly PropertyKey[]): TextPlace;
+  /** The place of a key, for keys that should not be there. */
+  placeOfKey(path: readonly PropertyKey[], key: string): TextPlace;
 }
 
 /** What is said of `"C:\Data"`, and of `"C:\temp"`, which is a path with a tab in it. */
@@ -54,24 +59,27 @@ export function parseSettingsText(
     uniqueKeys: true,
     logLevel: 'error',
   });
-  const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
+  const placeAt = (offset: number): TextPlace => {
+    const { line, col } = lines.linePos(offset);
+    return { line: line || 1, column: col || 1 };
+  };
   if (document.errors.length > 0) {
     return {
       mistakes: document.errors.map(({ pos, code, message }) => ({
-        line: lineAt(pos[0]),
+        ...placeAt(pos[0]),
         message: spoken(code, message),
       })),
     };
   }
   const nodeAt = (path: readonly PropertyKey[]): unknown =>
     path.length === 0 ? document.contents : document.getIn(path, true);
-  const lineOf = (path: readonly PropertyKey[]): number => {
-    // What is missing has no line: then the line of what it is missing from.
+  const placeOf = (path: readonly PropertyKey[]): TextPlace => {
+    // What is missing has no place: then that of what it is missing from.
     for (let length = path.length; length >= 0; length -= 1) {
       const node = nodeAt(path.slice(0, length));
-      if (hasRange(node)) return lineAt(node.range[0]);
+      if (hasRange(node)) return placeAt(node.range[0]);
     }
-    return 1;
+    return { line: 1 };
   };
   let value: unknown;
   try {
@@ -80,18 +88,19 @@ export function parseSettingsText(
     // An alias of nothing, or aliases that would grow without end: the library finds both only
     // here, and says them without a place.
     if (!(error instanceof ReferenceError)) throw error;
-    return { mistakes: [{ line: lineOf([]), message: error.message }] };
+    return { mistakes: [{ ...placeOf([]), message: error.message }] };
   }
   return {
     value,
-    lineOf,
-    lineOfKey(path, key) {
+    placeOf,
+    placeOfKey(path, key) {
       const map = nodeAt(path);
       if (map instanceof YAMLMap) {
         for (const { key: name } of map.items)
-          if (hasRange(name) && 'value' in name && name.value === key) return lineAt(name.range[0]);
+          if (hasRange(name) && 'value' in name && name.value === key)
+            return placeAt(name.range[0]);
       }
-      return lineOf(path);
+      return placeOf(path);
     },
   };
 }

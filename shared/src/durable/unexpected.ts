@@ -1,5 +1,5 @@
 import { AliquotError } from '@aliquot/proto';
-import { errnoOf } from '../durable/system-errors.ts';
+import { errnoOf } from './system-errors.ts';
 
 /** How Node says that the other side of a connection, or a reader, has gone. */
 const goneCodes: ReadonlySet<string> = new Set([
