@@ -7,7 +7,6 @@ import type { Difference } from './comparison.ts';
 import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
 import { packJobs } from './job-packing.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
-import type { CaptureKeys } from './open-window.ts';
 import { unpackFound, unpackWindow } from './packing.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
@@ -22,7 +21,7 @@ interface Waiting {
  */
 export class CaptureThread implements CaptureHost {
   readonly parallel = 1;
-  readonly #keys: CaptureKeys;
+  readonly #given: WorkerStart;
   /** The worker ends when nothing was asked of it for this long. */
   readonly #idleMs: number;
   /** Called when the worker has ended because it was idle. */
@@ -34,8 +33,8 @@ export class CaptureThread implements CaptureHost {
   /** Every capture that was asked for. */
   #captures: Promise<unknown> = Promise.resolve();
 
-  constructor(keys: CaptureKeys, idleMs: number, rested: () => void) {
-    this.#keys = keys;
+  constructor(start: WorkerStart, idleMs: number, rested: () => void) {
+    this.#given = start;
     this.#idleMs = idleMs;
     this.#rested = rested;
   }
@@ -217,11 +216,10 @@ export class CaptureThread implements CaptureHost {
   }
 
   #spawn(): Worker {
-    const start: WorkerStart = { keys: this.#keys };
     const source = import.meta.url.endsWith('.ts');
     const url = new URL(source ? './worker.ts' : './worker.js', import.meta.url);
     const worker = new Worker(url, {
-      workerData: start,
+      workerData: this.#given,
       name: 'capture',
       ...(source ? { execArgv: ['--conditions=aliquot-source'] } : {}),
     });

@@ -1,4 +1,4 @@
-import type { EntryDraft } from '@aliquot/proto';
+import type { Content, EntryDraft } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { PutEnds, PutVersion } from '../queue/intake/intake.ts';
 import type { ContentCache, FileReferences, KnownFiles } from '../queue/ledger/ledger.ts';
@@ -30,6 +30,13 @@ import type { CapturedFile, CaptureJob, CaptureResult } from './window.ts';
 const BATCH_FILES = 320;
 const BATCH_BYTES = 64 << 20;
 
+/** The version of a file of which nothing was known. */
+interface NewVersion extends PutVersion {
+  readonly known: KnownStat;
+}
+
+const noContent: Content = { depth: 0, piece: 0, refs: [] };
+
 /** A file to read, and its run: `CaptureJob`. */
 interface FileTask {
   readonly task: PutTask;
@@ -37,8 +44,8 @@ interface FileTask {
 }
 
 /**
- * A sync holds up what comes next, so one is made for so many files, or bytes of them; and for fewer
- * after a while.
+ * A sync holds up what comes next, so one is made for so many files, or bytes of them; and for
+ * fewer after a while.
  */
 const SYNC_FILES = 2048;
 const SYNC_BYTES = 16 << 20;
@@ -61,9 +68,9 @@ export interface CapturerParts {
 
 /**
  * Carries tasks into the queue: reads files through the host, turns what comes back into versions,
- * and syncs from time to time, and at the end. Memory is bounded by one batch of tasks more than the
- * host has threads, and a few windows for each of those. What finds no room in the queue becomes a
- * reference; other errors of the queue end the run.
+ * and syncs from time to time, and at the end. Memory is bounded by one batch of tasks more than
+ * the host has threads, and a few windows for each of those. What finds no room in the queue
+ * becomes a reference; other errors of the queue end the run.
  */
 export class Capturer {
   readonly #host: CaptureHost;
@@ -178,7 +185,8 @@ export class Capturer {
       endedTogether: (files, put) => {
         const tasks = files.map(({ job }) => batch[job]?.task);
         if (!this.#areSimplyNew(tasks, files)) return undefined;
-        return this.#putNew(tasks, files, put).then(() => {
+        const versions = files.map((file, at) => this.#newVersion(tasks[at] as PutTask, file));
+        return this.#putNew(tasks, versions, put).then(() => {
           for (const task of tasks) taken.done(resultOf(task));
         });
       },
@@ -195,7 +203,8 @@ export class Capturer {
     // What the cache says stays true while a capture is open (I-A9).
     const guard = this.#queue.intake.capture();
     try {
-      for (const [job, { task, run }] of batch.entries()) {
+      for (let job = 0; job < batch.length; job += 1) {
+        const { task, run } = batch[job] as FileTask;
         if (admitted[job] === true) {
           const growing = task.completion === 'growing';
           const { path, stat } = task.item;
@@ -220,7 +229,9 @@ export class Capturer {
     await before;
   }
 
-  /** Whether what was captured since the last sync is so much, or so old, that it has to be safe. */
+  /**
+   * Whether what was captured since the last sync is so much, or so old, that it has to be safe.
+   */
   #isSyncDue(files: number, bytes: number): boolean {
     const unsynced = this.#unsynced;
     unsynced.files += files;
@@ -262,42 +273,32 @@ export class Capturer {
     );
   }
 
+  #newVersion(task: PutTask, file: CapturedFile): NewVersion {
+    const known = knownOf(task, file);
+    return { draft: this.#fileDraft(task, file, known), known };
+  }
+
   async #putNew(
     tasks: readonly PutTask[],
-    files: readonly CapturedFile[],
+    versions: readonly NewVersion[],
     put: (versions: readonly PutVersion[]) => Promise<PutEnds>,
   ): Promise<void> {
-    const versions = tasks.map((task, at) => {
-      const file = files[at] as CapturedFile;
-      const known = knownOf(task, file);
-      return { draft: this.#fileDraft(task, file, known), known };
-    });
     const ends = await put(versions);
-    for (const [at, task] of tasks.entries()) {
-      const { stat } = files[at] as CapturedFile;
+    for (let at = 0; at < tasks.length; at += 1) {
+      const task = tasks[at] as PutTask;
+      const { known } = versions[at] as NewVersion;
       const error = ends[at];
       if (error === undefined) {
-        const told = this.#onOutcome({ type: 'version', task, size: stat.size });
+        const told = this.#onOutcome({ type: 'version', task, size: known.size });
         if (told !== undefined) await told;
-      } else if (isFull(error)) await this.#full(task, stat);
+      } else if (isFull(error)) await this.#full(task, known);
       else throw error;
     }
   }
 
-  #fileDraft(
-    task: PutTask,
-    { stat, sha256, content, keys }: CapturedFile,
-    known: KnownStat,
-  ): EntryDraft {
-    const isWhole = sha256.length > 0;
-    const atRest = task.completion === 'growing' ? 'assumed' : task.completion;
-    return {
-      ...draftOf(this.#pathKey, task, known),
-      completion: isWhole ? atRest : 'growing',
-      size: stat.size,
-      content,
-      read: { sha256, keys },
-    };
+  #fileDraft(task: PutTask, file: CapturedFile, known: KnownStat): EntryDraft {
+    const { sha256, content, keys } = file;
+    return draftOf(this.#pathKey, task, known, content, { sha256, keys });
   }
 
   async #ended(task: PutTask, result: CaptureResult, sink: VersionSink | undefined): Promise<void> {
@@ -355,12 +356,7 @@ export class Capturer {
 
   async #withoutContent(task: PutTask): Promise<void> {
     const known = foundStat(task, 0, claimedMs(this.#clock.nowMs()));
-    const draft: EntryDraft = {
-      ...draftOf(this.#pathKey, task, known),
-      size: 0,
-      content: { depth: 0, piece: 0, refs: [] },
-      read: undefined,
-    };
+    const draft = draftOf(this.#pathKey, task, known, noContent, undefined);
     try {
       await this.#queue.intake.capture(task.source.class).putVersion(draft, known);
     } catch (error) {

@@ -67,8 +67,8 @@ export class Comparisons {
   }
 
   /**
-   * Takes a message; the answer is to be sent, with what it hands over. Throws for a comparison that
-   * it does not know: the worker that had it has died, and nobody may take that for its end.
+   * Takes a message; the answer is to be sent, with what it hands over. Throws for a comparison
+   * that it does not know: the worker that had it has died, and nobody may take that for its end.
    */
   handle(
     message: ToComparison,

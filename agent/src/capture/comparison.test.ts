@@ -235,7 +235,8 @@ describe.each(['posix', 'windows'] as const)(
               .map(({ path }) => path),
           ),
         );
-        // What is wanted is told, and of a folder result either all, in the order of the walk, or none.
+        // What is wanted is told, and of a folder result either all, in the order of the walk, or
+        // none.
         const isTold = new Set(sames(some).map(({ path }) => path));
         for (const { path } of sames(all))
           if (wanted.includes(path)) expect(isTold).toContain(path);

@@ -54,7 +54,9 @@ export interface ComparedStep {
 /** Found things, and differences, of one step: what goes on besides must not wait for long. */
 const STEP_FOUND = 1024;
 const STEP_DIFFERENCES = 512;
-/** Members of a folder result that are held back until it is clear whether anything of it changed. */
+/**
+ * Members of a folder result that are held back until it is clear whether anything of it changed.
+ */
 const MOST_HELD = 2048;
 
 /** A folder result in which nothing has changed so far. */

@@ -32,6 +32,9 @@ import type {
 
 const noHash = new Uint8Array(0);
 
+/** ELOOP, EFOLDERLINK: a symbolic link took its place, or that of a folder above it. */
+const gone: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EFOLDERLINK']);
+
 /** Lets some time pass. */
 export type Sleep = (ms: number) => Promise<void>;
 
@@ -51,8 +54,8 @@ export const MAX_ATTEMPTS = 3;
  * window. Files of up to 64 KiB go into slabs instead, and come with them (`small-files.ts`).
  *
  * A file counts as captured only when its state was the same before and after the read and as many
- * bytes came as it says it has; otherwise it is read again, and after `MAX_ATTEMPTS` it is a problem
- * (never a version that nobody ever had).
+ * bytes came as it says it has; otherwise it is read again, and after `MAX_ATTEMPTS` it is a
+ * problem (never a version that nobody ever had).
  */
 export class CaptureCore {
   readonly #port: SourcePort;
@@ -135,9 +138,7 @@ export class CaptureCore {
       descriptor = this.#port.open(path);
     } catch (error) {
       const code = systemCode(error);
-      // ELOOP: a symbolic link took its place.
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP')
-        return { type: 'vanished', job: job.job };
+      if (gone.has(code)) return { type: 'vanished', job: job.job };
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     }
     let attempt: ReadAttempt | undefined;

@@ -1,9 +1,10 @@
-import type { EntryDraft } from '@aliquot/proto';
+import type { Completion, Content, EntryDraft, ReadPart } from '@aliquot/proto';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { KnownFile } from '../queue/ledger/ledger.ts';
 import type { KnownStat } from '../queue/log/facts.ts';
 import { contentTag } from '../queue/log/payloads.ts';
 import { pathBytes } from '../source/paths.ts';
+import type { SourceStat } from '../source/source-port.ts';
 import type { CaptureTask, PutTask } from './task.ts';
 import { claimedMs } from './times.ts';
 import type { CapturedFile } from './window.ts';
@@ -13,14 +14,19 @@ const noTag = new Uint8Array(32);
 const noBytes = new Uint8Array(0);
 
 /** What is known of a file as it was read. */
-export function knownOf(task: PutTask, { stat, sha256, startedMs }: CapturedFile): KnownStat {
+export function knownOf({ item }: PutTask, file: CapturedFile): KnownStat {
+  const { stat, sha256, startedMs } = file;
   return {
-    ...foundStat(task, stat.size, claimedMs(startedMs)),
+    path: pathBytes(item.path),
+    kind: kindOf(item.stat),
+    size: stat.size,
     mtimeNs: stat.mtimeNs,
     ctimeNs: stat.ctimeNs,
     ino: stat.ino,
     mode: stat.mode,
     contentTag: sha256.length > 0 ? contentTag(sha256) : noTag,
+    capturedAtMs: claimedMs(startedMs),
+    resultPathLength: item.resultPathLength,
   };
 }
 
@@ -28,11 +34,9 @@ export function knownOf(task: PutTask, { stat, sha256, startedMs }: CapturedFile
 export function foundStat({ item }: PutTask, size: number, capturedAtMs: number): KnownStat {
   const { stat, resultPathLength } = item;
   const { mtimeNs, ctimeNs, ino, mode } = stat;
-  const kind =
-    stat.kind === 'directory' ? 'directory' : stat.kind === 'symlink' ? 'symlink' : 'file';
   return {
     path: pathBytes(item.path),
-    kind,
+    kind: kindOf(stat),
     size,
     mtimeNs,
     ctimeNs,
@@ -44,19 +48,36 @@ export function foundStat({ item }: PutTask, size: number, capturedAtMs: number)
   };
 }
 
-/** The version of what was found, but for its content. */
+function kindOf({ kind }: Pick<SourceStat, 'kind'>): KnownStat['kind'] {
+  return kind === 'directory' || kind === 'symlink' ? kind : 'file';
+}
+
+/**
+ * What has no hash of its whole does not hold still; what has one did, whatever it was taken for.
+ */
+function completionOf(taken: Completion, read: ReadPart | undefined): Completion {
+  if (read?.sha256.length === 0) return 'growing';
+  return taken === 'growing' ? 'assumed' : taken;
+}
+
+/** The version of what was found, with this content. */
 export function draftOf(
   pathKey: Uint8Array,
   { source, item, completion }: PutTask,
   known: KnownStat,
-): Omit<EntryDraft, 'size' | 'content' | 'read'> {
+  content: Content,
+  read: ReadPart | undefined,
+): EntryDraft {
   return {
     kind: known.kind,
     sourceId: source.sourceId,
     class: source.class,
     fileId: fileIdFor(pathKey, known.path),
+    size: known.size,
     capturedAtMs: known.capturedAtMs,
-    completion,
+    completion: completionOf(completion, read),
+    content,
+    read,
     resultId: undefined,
     list: {
       platform,

@@ -11,7 +11,9 @@ import { cacheSecret, collect, keys, noise } from '../../testing/queue/support.t
 import { nodeSource } from '../source/source-port.ts';
 import { WorkerHost } from './worker-host.ts';
 
-/* What happens to a slab that is half full: its files change, its thread dies, the queue is full. */
+/*
+ * What happens to a slab that is half full: its files change, its thread dies, the queue is full.
+ */
 
 let bench: Bench;
 beforeEach(async () => {

@@ -106,7 +106,11 @@ export class LocalHost implements CaptureHost {
   }
 
   async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
-    yield* walkBatches(this.#port, request);
+    try {
+      yield* walkBatches(this.#port, request);
+    } finally {
+      this.#port.rest?.();
+    }
   }
 
   async *compare(
@@ -125,21 +129,24 @@ export class LocalHost implements CaptureHost {
         comparison.give(next.done === true ? [] : [next.value], next.done === true);
       }
     } finally {
+      this.#port.rest?.();
       await blocks.return?.();
     }
   }
 
   async look(path: BytePath): Promise<Seen | string> {
-    return lookAt(this.#port, path);
+    const seen = lookAt(this.#port, path);
+    this.#port.rest?.();
+    return seen;
   }
 
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
     this.#room ??= new CaptureRoom(this.#keys);
     const room = this.#room;
     const run = this.#turn.then(() =>
-      new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock, this.#pause).capture(
-        jobs,
-      ),
+      new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock, this.#pause)
+        .capture(jobs)
+        .finally(() => this.#port.rest?.()),
     );
     this.#turn = run.catch(() => undefined);
     return run;

@@ -94,7 +94,7 @@ export class WindowIntake implements CaptureExchange {
     // the work.
     await Promise.all([
       ...window.results.map((result) => this.#end(result)),
-      ...window.slabs.map((slab) => this.#slab(slab)),
+      ...Array.from(window.slabs, (slab) => this.#slab(slab)),
     ]);
     return [...this.#full];
   }
@@ -109,9 +109,10 @@ export class WindowIntake implements CaptureExchange {
   /**
    * Puts a slab, unless nothing in it is new, and hands its files on in the order of the pieces.
    * Nothing is waited for in between: so the slabs of a window with all of their versions take one
-   * turn of the queue, and when it is nearly full the first ones have what they need.
+   * turn of the queue, and when it is nearly full the first ones have what they need. What is not
+   * needed any more is not held by whoever waits.
    */
-  async #slab({ id, sealed, key, files }: CapturedSlab): Promise<void> {
+  #slab({ id, sealed, key, files }: CapturedSlab): Promise<void> {
     const first = files.find((file) => this.#owner.isNew(file));
     if (first === undefined) return this.#handOn(files, undefined);
     const capture = this.#queue.intake.capture(this.#owner.classOf(first.job));
@@ -129,7 +130,8 @@ export class WindowIntake implements CaptureExchange {
         failed ??= error;
         return hasEnded(error) ? failed : error;
       });
-    await (this.#owner.endedTogether(files, putAll) ??
+    const ended =
+      this.#owner.endedTogether(files, putAll) ??
       this.#handOn(files, {
         keepGrowth: (state) => capture.keepGrowth(state),
         putVersion: async (draft, known) => {
@@ -138,10 +140,12 @@ export class WindowIntake implements CaptureExchange {
         },
         // One file that needs no version ends nothing for its neighbours.
         abort: () => undefined,
-      }));
-    this.#slabs.delete(capture);
-    capture.abort();
-    if (!isFull(failed)) await put;
+      });
+    return ended.then(() => {
+      this.#slabs.delete(capture);
+      capture.abort();
+      return isFull(failed) ? undefined : put;
+    });
   }
 
   async #handOn(files: readonly CapturedFile[], sink: VersionSink | undefined): Promise<void> {

@@ -1,3 +1,4 @@
+import type { BytePath } from '../source/paths.ts';
 import type { CaptureJob } from './window.ts';
 
 /** Jobs as they cross to the worker: names as one text, numbers as one buffer. */
@@ -17,7 +18,8 @@ export function packJobs(jobs: readonly CaptureJob[]): PackedJobs {
   const others: { at: number; job: CaptureJob }[] = [];
   const numbers: number[] = [];
   let paths = '';
-  for (const [at, job] of jobs.entries()) {
+  for (let at = 0; at < jobs.length; at += 1) {
+    const job = jobs[at] as CaptureJob;
     if (job.growing === true || job.growth !== undefined) {
       others.push({ at, job });
       continue;
@@ -37,8 +39,10 @@ export function unpackJobs({ paths, numbers, others }: PackedJobs): readonly Cap
       other += 1;
     }
   };
-  for (const [place, path] of (paths === '' ? [] : paths.slice(1).split('\0')).entries()) {
+  const plain = paths === '' ? [] : paths.slice(1).split('\0');
+  for (let place = 0; place < plain.length; place += 1) {
     takeOthers();
+    const path = plain[place] as BytePath;
     const job = numbers[2 * place] as number;
     const run = numbers[2 * place + 1] as number;
     jobs.push(run === NO_RUN ? { job, path } : { job, path, run });

@@ -1,3 +1,4 @@
+import type { FolderId } from '@aliquot/shared/durable/held-folders';
 import type { CachedChunk } from '../queue/ledger/ledger.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { FromComparison, ToComparison } from './compare-worker.ts';
@@ -9,6 +10,8 @@ import type { PackedFound, PackedWindow } from './packing.ts';
 /** What a worker is started with. */
 export interface WorkerStart {
   readonly keys: CaptureKeys;
+  /** The agent's own folders, which nothing is read from. */
+  readonly own: readonly FolderId[];
 }
 
 /** From the main thread. `id` names the request that a message belongs to. */

@@ -35,7 +35,8 @@ export function packFound(batch: readonly Found[]): PackedFound {
   const floats = new Float64Array(numbers);
   let paths = '';
   let word = 0;
-  for (const [at, found] of batch.entries()) {
+  for (let at = 0; at < batch.length; at += 1) {
+    const found = batch[at] as Found;
     if (found.type !== 'item' || found.linkTarget !== '' || found.stat.away === true) {
       others.push({ at, found });
       continue;
@@ -131,14 +132,15 @@ export interface PackedWindow extends Omit<CaptureWindow, 'slabs'> {
 }
 
 /**
- * The same window over a few buffers that may all be handed over: sealed items where they lie, small
- * slabs in one; ids, hashes and keys in others, because they are remembered for longer.
+ * The same window over a few buffers that may all be handed over: sealed items where they lie,
+ * small slabs in one; ids, hashes and keys in others, because they are remembered for longer.
  */
 export function packWindow(window: CaptureWindow): {
   readonly packed: PackedWindow;
   readonly transfer: ArrayBuffer[];
 } {
-  const { items, cached, slabs, results } = window;
+  const { items, cached, results } = window;
+  const slabs = [...window.slabs];
   const small = slabs.filter(({ sealed }) => !isOwn(sealed));
   const gathered = new Gathered(small.reduce((sum, { sealed }) => sum + sealed.length, 0));
   const names = new Gathered(namesLength(window));

@@ -6,8 +6,8 @@ import type { BytePath } from '../source/paths.ts';
 import { claimedMs } from './times.ts';
 
 /**
- * What is asked for space: a file by its size, and what of it the queue or the collector should have
- * already.
+ * What is asked for space: a file by its size, and what of it the queue or the collector should
+ * have already.
  */
 export interface Candidate {
   readonly path: BytePath;

@@ -30,10 +30,10 @@ interface OpenFolder {
  * consists of whole runs: so slabs depend on no batch, thread or time.
  *
  * The same files on another PC, and a folder that was renamed or moved, shall give the same slabs
- * again. Therefore a run ends where the walk leaves a folder that is worth a slab, however few files
- * it then has: what comes before or behind such a folder changes nothing in it. Inside of a large
- * folder a run ends by a file's size, which is known before it is read, and stays when it is renamed,
- * copied or touched.
+ * again. Therefore a run ends where the walk leaves a folder that is worth a slab, however few
+ * files it then has: what comes before or behind such a folder changes nothing in it. Inside of a
+ * large folder a run ends by a file's size, which is known before it is read, and stays when it is
+ * renamed, copied or touched.
  */
 export class Runs {
   #number = 0;
@@ -94,7 +94,9 @@ function sameStart(one: BytePath, other: BytePath): number {
   return at;
 }
 
-/** Multiplicative hashing (Knuth, The Art of Computer Programming, 6.4): sizes lie close together. */
+/**
+ * Multiplicative hashing (Knuth, The Art of Computer Programming, 6.4): sizes lie close together.
+ */
 function endsBySize(size: number): boolean {
   return Math.imul(size, 0x9e3779b1) >>> 0 < 2 ** 32 / ENDS_ONE_OF;
 }

@@ -9,8 +9,8 @@ import { claimedMs } from './times.ts';
 import type { CaptureResult, CaptureWindow } from './window.ts';
 
 /**
- * Seals what a window has read; `answers` is what the cache says of `asked`, some of its chunks. The
- * window's memory may be used again then.
+ * Seals what a window has read; `answers` is what the cache says of `asked`, some of its chunks.
+ * The window's memory may be used again then.
  */
 export function sealWindow(
   keys: CaptureKeys,
@@ -66,7 +66,8 @@ export function sealWindow(
     results.push(captured);
   }
   const { aborted, slabs, readBytes } = window;
-  return { aborted, items, cached, slabs, results, readBytes };
+  const ended = results.length + window.smallFiles;
+  return { aborted, items, cached, slabs, results, ended, readBytes };
 }
 
 /** A file that was read to its end, with the pages that its content still needs. */

@@ -70,8 +70,16 @@ export function packSlabs(
   return { packed, transfer: [names.buffer as ArrayBuffer, numbers] };
 }
 
-/** The slabs that crossed. Pieces of one slab name it by the same array. */
-export function unpackSlabs({ slabs, names, numbers, odd }: PackedSlabs): CapturedSlab[] {
+/**
+ * The slabs that crossed, each made when it is asked for: the files of all of them would live too
+ * long. Pieces of one slab name it by the same array.
+ */
+export function* unpackSlabs({
+  slabs,
+  names,
+  numbers,
+  odd,
+}: PackedSlabs): Generator<CapturedSlab, void, void> {
   const integers = new BigInt64Array(numbers);
   const unsigned = new BigUint64Array(numbers);
   const floats = new Float64Array(numbers);
@@ -82,7 +90,7 @@ export function unpackSlabs({ slabs, names, numbers, odd }: PackedSlabs): Captur
     return names.subarray(name - NAME_BYTES, name);
   };
   let word = 0;
-  return slabs.map(({ sealed, epoch, count }) => {
+  for (const { sealed, epoch, count } of slabs) {
     const id = asChunkId(take());
     const key = take();
     const files: CapturedFile[] = [];
@@ -109,6 +117,6 @@ export function unpackSlabs({ slabs, names, numbers, odd }: PackedSlabs): Captur
       });
       word += WORDS;
     }
-    return { id, sealed, key, files };
-  });
+    yield { id, sealed, key, files };
+  }
 }

@@ -208,7 +208,7 @@ test('P1: a capture that fails with an open slab leaves nothing of it to the nex
     return windows;
   };
   await expect(captured(named(700), true)).rejects.toThrow('the disk is full');
-  const slabs = (await captured(named(3), false)).flatMap((window) => window.slabs);
+  const slabs = (await captured(named(3), false)).flatMap((window) => [...window.slabs]);
   expect(slabs.map(({ files }) => files.map(({ job }) => job))).toEqual([[0, 1, 2]]);
 });
 
@@ -226,7 +226,7 @@ test('P1: a lost slab comes again when its files are captured together, and not 
       },
     },
   );
-  const [slab] = windows.flatMap(({ slabs }) => slabs);
+  const [slab] = windows.flatMap(({ slabs }) => [...slabs]);
   if (slab === undefined) throw new Error('no slab');
   const run = names.map((name) => Buffer.from(at(name)));
   const recovered = (): Promise<QueuedItem[]> =>

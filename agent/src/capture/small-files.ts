@@ -32,7 +32,9 @@ export class SmallFiles {
     this.#builder = new SlabBuilder(keys);
   }
 
-  /** The content of an open file of this size; undefined when it has another. Valid until the next. */
+  /**
+   * The content of an open file of this size; undefined when it has another. Valid until the next.
+   */
   read(port: SourcePort, descriptor: number, size: number): Uint8Array | undefined {
     let total = 0;
     // A read that gives less than it was asked for has met the end, or will with the next.

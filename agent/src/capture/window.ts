@@ -72,8 +72,8 @@ export type CaptureResult =
   | { readonly type: 'vanished'; readonly job: number };
 
 /**
- * What comes out of capture at a time: sealed items, cache entries, slabs and ended jobs, in order. An
- * `attempt` is one read of one file; a file that changed meanwhile is read again under a new
+ * What comes out of capture at a time: sealed items, cache entries, slabs and ended jobs, in order.
+ * An `attempt` is one read of one file; a file that changed meanwhile is read again under a new
  * number, and the old one is named in `aborted`.
  */
 export interface CaptureWindow {
@@ -91,8 +91,11 @@ export interface CaptureWindow {
     readonly job: number;
     readonly pairs: Uint8Array;
   }[];
-  readonly slabs: readonly CapturedSlab[];
+  /** To be gone through once. */
+  readonly slabs: Iterable<CapturedSlab>;
   readonly results: readonly CaptureResult[];
+  /** How many jobs end in it: results, and the files of slabs. */
+  readonly ended: number;
   /** Source bytes read since the last window. */
   readonly readBytes: number;
 }

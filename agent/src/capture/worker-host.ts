@@ -4,6 +4,7 @@ import type { Found } from '../source/walk.ts';
 import { CaptureThread } from './capture-thread.ts';
 import type { Difference } from './comparison.ts';
 import type { CaptureHost, CompareRequest, Seen, WalkRequest } from './host.ts';
+import type { WorkerStart } from './messages.ts';
 import type { CaptureKeys } from './open-window.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
@@ -20,7 +21,9 @@ export interface CoresLeft {
 
 /** A second thread begins while the others leave so many cores, … */
 const CORES_FOR_TWO = 1.25;
-/** … and works as long as they leave so many: what it sends makes the collector work, perhaps here. */
+/**
+ * … and works as long as they leave so many: what it sends makes the collector work, perhaps here.
+ */
 const CORES_TO_GO_ON = 1;
 /**
  * Files of this size on average are worth a second thread. With small ones two gain a twelfth of
@@ -47,6 +50,7 @@ export class WorkerHost implements CaptureHost {
   /**
    * @param workers How many files, or batches of small ones, are read at the same time. Cores: two
    * while the files are large and there are cores for it, else one.
+   * @param own Folders that nothing is read from.
    * @param rested Called when the last thread has ended because nothing was asked of it.
    */
   constructor(
@@ -54,17 +58,19 @@ export class WorkerHost implements CaptureHost {
     {
       workers = 1,
       idleMs = DEFAULT_IDLE_MS,
+      own = [],
       rested = () => undefined,
     }: {
       readonly workers?: number | CoresLeft;
       readonly idleMs?: number;
+      readonly own?: WorkerStart['own'];
       readonly rested?: () => void;
     } = {},
   ) {
     this.#cores = typeof workers === 'number' ? undefined : workers;
     this.parallel = typeof workers === 'number' ? workers : 2;
     const seat = (): Seat => ({
-      thread: new CaptureThread(keys, idleMs, () => {
+      thread: new CaptureThread({ keys, own }, idleMs, () => {
         if (!this.running) rested();
       }),
       captures: 0,

@@ -19,8 +19,8 @@ import type { CaptureExchange, CaptureWindow } from './window.ts';
 
 if (parentPort === null) throw new Error('this file runs as a worker only');
 const port = parentPort;
-const { keys } = workerData as WorkerStart;
-const source = await systemSource();
+const { keys, own } = workerData as WorkerStart;
+const source = await systemSource(own);
 const host = new LocalHost(source, keys, systemClock, (ms) => pause(ms));
 const walks = new Map<number, Iterator<readonly Found[], void, void>>();
 const comparisons = new Comparisons(source);
@@ -134,6 +134,8 @@ function handle(message: ToWorker): void {
 port.on('message', (message: ToWorker) => {
   try {
     handle(message);
+    // Nobody knows when the next question comes; what is read meanwhile holds its folder again.
+    source.rest?.();
   } catch (error) {
     // Any error: the main thread throws it.
     send({

@@ -11,7 +11,7 @@ import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { QueuedItem } from '../queue/log/facts.ts';
-import type { QueuedCommit } from '../queue/outbox/outbox.ts';
+import type { CommitSigner, QueuedCommit } from '../queue/outbox/outbox.ts';
 import { itemsOfCommit } from '../uplink/commit-items.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { settingsAnswer } from '../uplink/settings-answer.ts';
@@ -54,8 +54,9 @@ export async function exportQueue(
   if (trust.problem?.code === 'UPLINK_PENDING')
     throw new UplinkError('UPLINK_PENDING', trust.problem.message);
   await queue.sync();
-  await queue.outbox.signAll(commitSigner(identity, () => trust.verified?.head, clock, random));
-  const writer = new QueueFrames(parts, signal);
+  const signer = commitSigner(identity, () => trust.verified?.head, clock, random);
+  await queue.outbox.signAll(signer);
+  const writer = new QueueFrames(parts, signer, signal);
   const pieces = carriedBytes('queue', writer.frames(), (digest) =>
     signCarried('queue', identity.signKey, digest),
   );
@@ -73,6 +74,7 @@ export async function exportQueue(
  */
 class QueueFrames {
   readonly #parts: CarryParts;
+  readonly #signer: CommitSigner;
   readonly #signal: AbortSignal | undefined;
   commits = 0;
   versions = 0;
@@ -82,8 +84,9 @@ class QueueFrames {
   #batch: QueuedItem[] = [];
   #batchBytes = 0;
 
-  constructor(parts: CarryParts, signal: AbortSignal | undefined) {
+  constructor(parts: CarryParts, signer: CommitSigner, signal: AbortSignal | undefined) {
     this.#parts = parts;
+    this.#signer = signer;
     this.#signal = signal;
   }
 
@@ -100,7 +103,7 @@ class QueueFrames {
       this.versions += commit.entries;
       yield encodeFrame(
         encodeClientFrame({ type: 'commit', requestId: this.commits }),
-        commit.bytes,
+        commit.isLost ? this.#signer.lost(commit.bytes) : commit.bytes,
       );
     }
     const gcEpoch = await queue.epochs.answer();

@@ -265,13 +265,14 @@ class ReceiptImport {
         `the receipt for commit ${sequence} is for a commit that this folder did not make; tell central IT`,
       );
     const header = decodeCommitHeader(decodeSignedCommit(commit.bytes).header);
-    const { receipt } = judgeReceipt(
+    const { receipt, lacking } = judgeReceipt(
       { ...frame, consistency: [] },
       { header, hash: commit.hash },
       head,
       this.#opening.collector,
     );
     if (sequence <= queue.outbox.receiptedSequence()) return;
+    await queue.losses.record(sequence, lacking);
     await queue.outbox.receipted(frame.receipt, receipt);
     welcome.receipted();
     this.#receipts += 1;

@@ -1,5 +1,6 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { QueueIntake } from '../queue/intake/intake.ts';
+import type { Losses } from '../queue/ledger/ledger.ts';
 import type { CommitChain, Outbox, QueuedItems, SweepEpochs } from '../queue/outbox/outbox.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { UplinkParts } from '../uplink/uplink-parts.ts';
@@ -12,6 +13,7 @@ interface CarryQueue extends Pick<Queue, 'sync'> {
     'signAll' | 'unreceipted' | 'signedCommit' | 'receipted' | 'receiptedSequence'
   >;
   readonly items: Pick<QueuedItems, 'readItem'>;
+  readonly losses: Pick<Losses, 'record'>;
   readonly chain: Pick<CommitChain, 'present'>;
   readonly epochs: SweepEpochs;
 }

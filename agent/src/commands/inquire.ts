@@ -11,6 +11,7 @@ import { askFolders, askPath, isAskName } from '../socket/ask-place.ts';
 import { AgentError } from '../socket/errors.ts';
 import type { AskRequest, Emit } from '../socket/protocol.ts';
 import { askAt, askService } from '../socket/socket-client.ts';
+import { isTrusted } from '../socket/socket-owner.ts';
 import { presenter } from './present.ts';
 
 /** A command that has the folder open begins to answer within a moment. */
@@ -73,15 +74,24 @@ async function askOf(
 }
 
 async function askForAll(dataDir: string, request: AskRequest, emit: Emit): Promise<boolean> {
-  for (const folder of askFolders(askSurroundings()))
+  for (const folder of await trustedFolders(dataDir))
     if (await unlessDenied(() => askAt(askPath(folder, dataDir), request, emit))) return true;
   return false;
+}
+
+/** Those where nobody else can pose as an agent: `sudo` may hand on another user's folder. */
+async function trustedFolders(dataDir?: string): Promise<string[]> {
+  const { platform } = askSurroundings();
+  const trusted: string[] = [];
+  for (const folder of askFolders(askSurroundings()))
+    if (platform === 'win32' || (await isTrusted(nodeFiles, folder, dataDir))) trusted.push(folder);
+  return trusted;
 }
 
 /** Asks the one agent that answers on this PC; false when none does. */
 async function askTheOne(request: AskRequest, emit: Emit): Promise<boolean> {
   const alive: string[] = [];
-  for (const folder of askFolders(askSurroundings())) {
+  for (const folder of await trustedFolders()) {
     for (const name of await namesIn(folder)) {
       const path = folder.endsWith('\\') ? folder + name : join(folder, name);
       if (isAskName(folder, name) && (await answers(path))) alive.push(path);

@@ -186,7 +186,17 @@ test.each([
     { results: { ...open, safe: 7, open: 1 } },
     /^Safe as of .*; 1 not yet: 1 not complete\.$/,
   ],
-  ['a version is lost', { lost: 1 }, /^8 of 8 results safe: 1 LOST\.$/],
+  ['a version is lost', { lost: 1 }, /^1 version LOST; 8 of 8 results safe\.$/],
+  [
+    'versions are lost, and one is being captured',
+    { lost: 10, results: { ...open, safe: 7, capturing: 1 }, pending: 1 },
+    /^10 versions LOST; safe as of \d\d:\d\d; 1 not yet: 1 being captured\.$/,
+  ],
+  [
+    'a version is lost, and the collector lost something',
+    { lost: 1, rolledBack: true },
+    /^1 version LOST; of 8 results 8 were safe; the collector has lost some/,
+  ],
   [
     'the collector lost something',
     { rolledBack: true },

@@ -160,7 +160,7 @@ function lostBecause(why: string): string {
   if (why === 'growing-torn')
     return 'versions captured while it grew may mix two states, for its older part had changed; the newest version is whole';
   if (why === 'reference-gone') return 'it went before there was room in the queue';
-  return 'its source and the collector’s copy are both gone';
+  return 'neither the queue nor the collector has it whole; what its source still has is captured again';
 }
 
 /**

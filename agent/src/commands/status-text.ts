@@ -83,10 +83,17 @@ export function statusText(event: AgentEvent, nowMs: number): string {
 }
 
 /**
- * One line that is true in every state: "all" only when nothing is open and the agent has seen
- * everything.
+ * One line that is true in every state. What is lost comes first: no later backup makes it good.
  */
 function headline(status: Status, nowMs: number): string {
+  const { lost } = status;
+  const says = safety(status, nowMs);
+  if (lost === 0) return says;
+  return `${formatCounted(lost, 'version')} LOST; ${says.charAt(0).toLowerCase()}${says.slice(1)}`;
+}
+
+/** What is safe: "all" only when nothing is open and the agent has seen everything. */
+function safety(status: Status, nowMs: number): string {
   const {
     results,
     pending,
@@ -109,7 +116,6 @@ function headline(status: Status, nowMs: number): string {
   if (rolledBack)
     return `Of ${formatCount(total)} results ${formatCount(safe)} were safe; the collector has lost some, and which is not known yet.`;
   const open = [
-    [lost, 'LOST'],
     [problem, 'NOT PROTECTED'],
     [capturing, 'being captured'],
     [pending - capturing, 'still being written'],
@@ -117,13 +123,14 @@ function headline(status: Status, nowMs: number): string {
     [queued, 'to be sent'],
   ] as const;
   const says = open.flatMap(([many, what]) => (many > 0 ? [`${formatCount(many)} ${what}`] : []));
-  if (says.length > 0) {
+  if (says.length > 0 || lost > 0) {
     const begin =
       safe > 0 && notYet > 0 && asOf !== ''
         ? `Safe${asOf}; ${formatCount(notYet)} not yet`
         : `${formatCount(safe)} of ${formatCount(total)} results safe`;
     // Without a service these are what was seen last: there may be more by now.
-    return `${begin}: ${says.join(', ')}${service === 'stopped' ? '; what came since is not known' : ''}.`;
+    const rest = says.length > 0 ? `: ${says.join(', ')}` : '';
+    return `${begin}${rest}${service === 'stopped' ? '; what came since is not known' : ''}.`;
   }
   if (service === 'running' && safeAsOf === null) {
     return total === 0

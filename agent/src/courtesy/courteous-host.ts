@@ -1,5 +1,5 @@
 import type { CaptureHost } from '../capture/host.ts';
-import type { CaptureExchange, CaptureWindow } from '../capture/window.ts';
+import type { CaptureExchange } from '../capture/window.ts';
 import type { Courtesy } from './courtesy.ts';
 
 /**
@@ -45,15 +45,11 @@ function courteousExchange(
     async deliver(window) {
       // First what is at hand, so that nothing sealed waits in memory.
       const refused = await exchange.deliver(window);
-      ended += endedIn(window);
+      ended += window.ended;
       // After the last one nothing more is read, and what was captured must not wait to become
       // durable.
       if (ended < jobs) await courtesy.beforeWork(exchange.signal);
       return refused;
     },
   };
-}
-
-function endedIn({ results, slabs }: CaptureWindow): number {
-  return slabs.reduce((sum, { files }) => sum + files.length, results.length);
 }

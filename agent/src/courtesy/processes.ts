@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { whenForeseen } from '@aliquot/shared/cli/unexpected';
+import { whenForeseen } from '@aliquot/shared/durable/unexpected';
 
 /** What courtesy asks of the system. Errors are Node's. */
 export interface BusyPort {

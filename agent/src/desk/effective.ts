@@ -32,7 +32,7 @@ export interface Effective {
   readonly update: DeskSettings['update'];
 }
 
-const nowhere = { lineOf: () => 1, lineOfKey: () => 1 };
+const nowhere = { placeOf: () => ({ line: 1 }), placeOfKey: () => ({ line: 1 }) };
 
 /**
  * What counts on this PC: the desk's settings, with what they let `agent.yaml` add. Where the desk

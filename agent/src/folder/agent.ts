@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import { type DataFolder, openDataFolder } from '@aliquot/shared/folder/data-folder';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import { folderIds } from '@aliquot/shared/restore/target-files';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { CaptureHost } from '../capture/host.ts';
 import { ProblemBook } from '../capture/problem-book.ts';
@@ -115,7 +116,11 @@ async function openIn(
   const identity = await loadIdentity(port, dataDir);
   const threads = new WorkerHost(
     { vault: identity.keys, cacheSecret: identity.cacheSecret },
-    { workers: workersOf(config, clock), rested: giveMemoryBack },
+    {
+      workers: workersOf(config, clock),
+      rested: giveMemoryBack,
+      own: await folderIds(port, [dataDir]),
+    },
   );
   if (options.captures === true) threads.start();
   try {

@@ -1,7 +1,8 @@
 import { pathText } from '@aliquot/shared/cli/format';
-import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { errnoOf } from '@aliquot/shared/durable/system-errors';
+import { realPath } from '@aliquot/shared/durable/held-folders';
+import { errnoOf, systemSays } from '@aliquot/shared/durable/system-errors';
+import { whenForeseen } from '@aliquot/shared/durable/unexpected';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import type { PlaceBook } from '../source/places.ts';
@@ -91,7 +92,7 @@ async function follow({ host, port }: LeadParts, path: BytePath): Promise<Found>
   if (seen.kind !== 'symlink') return { kind: seen.kind };
   const says = await port.readlink(pathBytes(path)).then(pathText, whenForeseen('somewhere'));
   try {
-    const target = bytePath(await port.realpath(pathBytes(path)));
+    const target = bytePath(await realPath(port, pathBytes(path)));
     const there = await host.look(target);
     // It was a link's end a moment ago.
     if (typeof there === 'string' || there.kind === 'symlink')
@@ -100,6 +101,8 @@ async function follow({ host, port }: LeadParts, path: BytePath): Promise<Found>
   } catch (error) {
     const code = errnoOf(error);
     if (code === undefined) throw error;
+    if (code === 'EFOREIGNLINK')
+      return { broken: `it leads to ${says}: ${systemSays('EFOREIGNLINK')}` };
     return {
       broken:
         code === 'ELOOP'

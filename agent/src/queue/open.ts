@@ -13,9 +13,9 @@ import { DurableOutbox } from './outbox/durable-outbox.ts';
 import type { Queue, QueueOptions } from './queue.ts';
 
 /**
- * Opens or makes the queue of a data folder, and composes its rooms: each has one class, which knows
- * the rooms below it, and of those above only the few calls that it is given here. Recovery is
- * `openQueueFiles`'s.
+ * Opens or makes the queue of a data folder, and composes its rooms: each has one class, which
+ * knows the rooms below it, and of those above only the few calls that it is given here. Recovery
+ * is `openQueueFiles`'s.
  */
 export async function openQueue(options: QueueOptions): Promise<Queue> {
   const { port, dataDir, random, clock, chainId, budget } = options;

@@ -19,16 +19,16 @@ import type { CommitChain, Outbox, QueuedItems, SweepEpochs } from './outbox/out
  * although the queue also syncs by itself now and then.
  *
  * **Concurrency.** All methods of all parts may be called at any time without waiting for earlier
- * ones; changes happen in the order of the calls. Reads see every change whose promise has resolved,
- * except known files and problems, which become visible with the `sync()` that makes them durable.
+ * ones; changes happen in the order of the calls. Reads see every change whose promise has
+ * resolved, except known files and problems, which become visible with the `sync()` that makes them
+ * durable.
  *
  * **Errors.** `QueueError`, and `FileError` of the durability module as it is. After a failed flush
  * nobody knows what the disk holds, so every later change is refused. If the disk was full, with
- * `QUEUE_NO_SPACE`, until there is space again: the queue then starts again from what the disk says,
- * and open captures have ended (`QUEUE_CLOSED`). If only the index was found damaged, with
+ * `QUEUE_NO_SPACE`, until there is space again: the queue then starts again from what the disk
+ * says, and open captures have ended (`QUEUE_CLOSED`). If only the index was found damaged, with
  * `QUEUE_INDEX`, once: it is made again before the next step, and captures have ended likewise.
- * Otherwise with `QUEUE_POISONED`, until the queue is
- * opened again.
+ * Otherwise with `QUEUE_POISONED`, until the queue is opened again.
  */
 export interface Queue {
   readonly intake: QueueIntake;

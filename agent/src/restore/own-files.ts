@@ -14,6 +14,7 @@ import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/placing
 import type { AgentIdentity } from '../identity/identity.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../source/paths.ts';
 import type { Uplink } from '../uplink/uplink.ts';
+import type { OwnNewest } from './own-newest.ts';
 
 /** A file, folder or link of this agent as it was at some time. */
 export interface OwnFile extends RestoreItem {
@@ -27,6 +28,11 @@ export interface OwnFilesWatch {
   onUnopened(sequence: number, unopened: Unopened): void;
   /** One of the paths is among what the PC had that this one replaces: only the kit opens that. */
   onEarlier(path: BytePath): void;
+  /**
+   * The newest version of a path, as this PC captured it and has a receipt for it, was not in the
+   * answer: the collector lost it, or keeps it back.
+   */
+  onKeptBack(path: BytePath, sequence: number): void;
 }
 
 /** A commit that holds wanted files, and which of its slots they are. */
@@ -42,8 +48,8 @@ interface Wanted {
  * The answer is read to its end before the first file is given out: it shares the connection with
  * the chunks that the files need, and a half-read answer would hold those back for ever. What is
  * kept meanwhile are the bytes of the commits that hold wanted files. What does not open costs its
- * own files only. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent
- * signed.
+ * own files only. What the PC has receipts for, and the answer lacks, goes to `onKeptBack`. Errors:
+ * `UplinkError`, `CommitError` for a commit that is not what this agent signed.
  */
 export async function* ownFiles(
   uplink: Pick<Uplink, 'state'>,
@@ -51,6 +57,7 @@ export async function* ownFiles(
   atMs: number,
   paths: readonly BytePath[],
   watch: OwnFilesWatch,
+  newest?: OwnNewest,
 ): AsyncGenerator<OwnFile, void, void> {
   const wanted: Wanted[] = [];
   const ids = new Map(
@@ -64,11 +71,16 @@ export async function* ownFiles(
       }
       continue;
     }
+    newest?.saw(commit, live);
     const slots = [...openSlots(identity, commit, live, watch.onUnopened)]
       .filter(({ path }) => paths.some((folder) => isWithin(path, folder)))
       .map(({ slot }) => slot);
     if (slots.length > 0) wanted.push({ commit, slots });
   }
+  if (newest !== undefined)
+    for await (const { sequence, commit, slots } of newest.keptBack())
+      for (const { path } of openSlots(identity, commit, slots))
+        if (paths.some((folder) => isWithin(path, folder))) watch.onKeptBack(path, sequence);
   for (const { commit, slots } of wanted) {
     for (const { path, ...named } of openSlots(identity, commit, slots))
       yield { ...toRestoreItem(named), entry: named.entry, path };

@@ -4,6 +4,7 @@ import { blockingFiles, newFiles } from '@aliquot/shared/durable/blocking-files'
 import { systemRandom } from '@aliquot/shared/ports';
 import { FileWriter } from '@aliquot/shared/restore/file-writer';
 import { thisRun } from '@aliquot/shared/restore/leftovers';
+import { targetFiles } from '@aliquot/shared/restore/target-files';
 import { runRestoreThread } from '@aliquot/shared/restore/thread';
 import type { OwnRestoreBegin } from './self-restore.ts';
 
@@ -11,13 +12,13 @@ import type { OwnRestoreBegin } from './self-restore.ts';
 
 if (parentPort === null) throw new Error('this file runs as a worker only');
 
-await runRestoreThread(parentPort, ({ vaultId }: OwnRestoreBegin, fetchItems) => {
+await runRestoreThread(parentPort, ({ vaultId, forbidden }: OwnRestoreBegin, fetchItems) => {
   if (fetchItems === undefined) throw new Error('a thread of the agent cannot fetch by itself');
   return {
     vaultId: asVaultId(vaultId),
     fetchItems,
     writer: new FileWriter({
-      port: blockingFiles,
+      target: targetFiles(blockingFiles, forbidden),
       newFiles,
       random: systemRandom,
       run: thisRun(),

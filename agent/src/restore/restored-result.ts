@@ -33,8 +33,8 @@ export class RestoredResult {
   }
 
   /**
-   * Whether it is whole: every member of one closed version of it, and no other. Nothing, of what is
-   * no folder result.
+   * Whether it is whole: every member of one closed version of it, and no other. Nothing, of what
+   * is no folder result.
    */
   async fields(): Promise<object> {
     if (this.#members.count === 0) return {};

@@ -2,13 +2,15 @@ import type { ChunkId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText, printable } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
-import { whenForeseen } from '@aliquot/shared/cli/unexpected';
 import type { Unopened } from '@aliquot/shared/commit/open-names';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { FolderId } from '@aliquot/shared/durable/held-folders';
+import { whenForeseen } from '@aliquot/shared/durable/unexpected';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { FetchedItem } from '@aliquot/shared/restore/arrivals';
 import type { RestoreSummary } from '@aliquot/shared/restore/restore-files';
 import { RestoreThreads } from '@aliquot/shared/restore/restore-threads';
+import { folderIds } from '@aliquot/shared/restore/target-files';
 import { RestoreWriter, type WriterOptions } from '@aliquot/shared/restore/writer';
 import { defaultFolderResults } from '@aliquot/shared/settings/defaults';
 import { sourceFor } from '../capture/scan.ts';
@@ -20,6 +22,7 @@ import { type BytePath, bytePath, isWithin, pathBytes, separator } from '../sour
 import { compileRules } from '../source/rules.ts';
 import { connected } from '../uplink/reach.ts';
 import { type OwnFile, ownFiles } from './own-files.ts';
+import { OwnNewest } from './own-newest.ts';
 import { withDropIn } from './refused.ts';
 import { besideOf, newRestoredFolder } from './restored-folder.ts';
 import { RestoredResult } from './restored-result.ts';
@@ -30,8 +33,9 @@ import { RestoredResult } from './restored-result.ts';
  * source's root, which no source takes. What was deleted comes back as it was before.
  *
  * Events: `restored` for each named path with where it went (and when it was deleted; of a folder
- * result, whether it is whole), `problem` for each file that could not be given back, and one `summary`. Throws `AGENT_RESTORE_OFF`,
- * `AGENT_NOT_BACKED_UP` when nothing was found, `PartialError` when not everything came.
+ * result, whether it is whole), `problem` for each file that could not be given back, and one
+ * `summary`. Throws `AGENT_RESTORE_OFF`, `AGENT_NOT_BACKED_UP` when nothing was found,
+ * `PartialError` when not everything came.
  */
 export async function selfRestore(
   agent: Agent,
@@ -52,9 +56,11 @@ export async function selfRestore(
   const found = new Set<BytePath>();
   const earlier = new Set<BytePath>();
   const unopened = new Map<number, Unopened>();
+  const keptBack = new Map<BytePath, number>();
   const watch = {
     onUnopened: (sequence: number, what: Unopened) => void unopened.set(sequence, what),
     onEarlier: (path: BytePath) => void earlier.add(path),
+    onKeptBack: (path: BytePath, sequence: number) => void keptBack.set(path, sequence),
   };
   // One thread: the session that all comes over is this one's, and the PC has other work.
   const threads = new RestoreThreads<OwnRestoreBegin>(
@@ -63,7 +69,8 @@ export async function selfRestore(
   );
   const run = async (names: readonly BytePath[], atMs: number, deletedAtMs?: number) => {
     for (const [place, paths] of await placesFor(agent, names, request.to)) {
-      const files = ownFiles(uplink, identity, atMs, paths, watch);
+      const newest = await OwnNewest.read(agent.queue, identity, atMs);
+      const files = ownFiles(uplink, identity, atMs, paths, watch, newest);
       const part = { paths, place, found, deletedAtMs, threads };
       add(total, await restoreOne(agent, files, part, emit, signal));
     }
@@ -92,6 +99,12 @@ export async function selfRestore(
     total.failed += versions;
     const message = `holds ${versions} ${versions === 1 ? 'version' : 'versions'} that this PC cannot open: ${error.message}; central IT may, with the kit`;
     await emit({ event: 'problem', path: `commit ${sequence}`, code: error.code, message });
+  }
+  for (const [name, sequence] of keptBack) {
+    total.failed += 1;
+    const message = `was captured by this PC, with a receipt for its commit ${sequence}, and the collector does not show that version: the rules of retention let it go, or it lost it, or keeps it back; ask central IT`;
+    const path = pathText(pathBytes(name));
+    await emit({ event: 'problem', path, code: 'AGENT_KEPT_BACK', message });
   }
   await emit({
     event: 'summary',
@@ -210,6 +223,7 @@ interface Part {
 /** What the thread of a restore begins with. */
 export interface OwnRestoreBegin {
   readonly vaultId: Uint8Array;
+  readonly forbidden: readonly FolderId[];
 }
 
 const scriptUrl = (isSource: boolean): URL =>
@@ -230,11 +244,12 @@ async function restoreOne(
   if (first.done === true)
     return { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
   const { root, placement, shown } = place;
+  const forbidden = await folderIds(agent.port, [agent.dataDir]);
   const writer = await RestoreWriter.open({
     port: agent.port,
     random: agent.random,
     root,
-    forbidden: [agent.dataDir],
+    forbidden,
     ...(placement === undefined ? {} : { placement }),
   }).catch((error: unknown) => {
     throw withDropIn(error);
@@ -261,7 +276,7 @@ async function restoreOne(
   // restored.
   const came = new Map<BytePath, number>();
   const summary = await threads.restore(items(), {
-    begin: { vaultId: agent.identity.descriptor.vaultId },
+    begin: { vaultId: agent.identity.descriptor.vaultId, forbidden },
     fetchItems: (ids) => fetched(agent, ids),
     revive: ({ code, message }) => new Error(`${message} [${code}]`),
     writer,

@@ -4,7 +4,9 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Agent } from '../folder/agent.ts';
 import { type AskPlace, askFolders, askPath } from '../socket/ask-place.ts';
+import { AgentError } from '../socket/errors.ts';
 import type { AskRequest, Emit } from '../socket/protocol.ts';
+import { refuseForeign } from '../socket/socket-owner.ts';
 import { type LocalSocket, listenForAll } from '../socket/socket-server.ts';
 import { pathStatus } from '../status/path-status.ts';
 import { settings } from '../status/settings.ts';
@@ -39,12 +41,12 @@ export async function listenForQuestions(
   for (const folder of askFolders(place)) {
     const path = askPath(folder, dataDir);
     try {
-      if (place.platform !== 'win32') await prepare(port, folder, path);
+      if (place.platform !== 'win32') await prepare(port, folder, path, dataDir);
       return await listenForAll(path, (request, emit) => answer(agent, view(), request, emit));
     } catch (error) {
       if (
         !(error instanceof Error) ||
-        !(error instanceof FileError || errnoOf(error) !== undefined)
+        !(error instanceof FileError || error instanceof AgentError || errnoOf(error) !== undefined)
       )
         throw error;
       why = error.message;
@@ -53,8 +55,14 @@ export async function listenForQuestions(
   return why;
 }
 
-async function prepare(port: FilePort, folder: string, path: string): Promise<void> {
+async function prepare(
+  port: FilePort,
+  folder: string,
+  path: string,
+  dataDir: string,
+): Promise<void> {
   await ensureDirectory(port, folder, 0o755);
+  await refuseForeign(port, folder, dataDir);
   await port.unlink(path).catch((error: unknown) => {
     if (errnoOf(error) !== 'ENOENT') throw error;
   });

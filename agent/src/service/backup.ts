@@ -20,7 +20,7 @@ import { connected, stillQueued, unreachable } from '../uplink/reach.ts';
 import { immediate } from '../watch/gate.ts';
 import { countAlike, countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import { CountAhead } from './count-ahead.ts';
-import { type LossList, listedLosses, untoldLosses } from './losses.ts';
+import { type LossList, lossesOf } from './losses.ts';
 import { findRoots, type Root } from './roots.ts';
 import { interrupted, sendAndFill } from './sending.ts';
 
@@ -108,7 +108,7 @@ export async function backup(
     const wentOut =
       goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
     const { queued, capturedMeanwhile } = stillQueued(agent.queue, wentOut);
-    const losses = untoldLosses(agent.queue.losses);
+    const losses = await lossesOf(agent.queue.losses);
     await emit({
       event: 'summary',
       files,
@@ -126,7 +126,7 @@ export async function backup(
       readBytes,
       commits,
       heartbeat,
-      lost: await listedLosses(agent.queue.losses),
+      lost: losses.listed,
       ...(signal.aborted ? { interrupted: true } : {}),
       ...(sending.gaveUp === undefined ? {} : { unreached: true }),
       seconds: Math.max(0, agent.clock.nowMs() - startedMs) / 1000,
@@ -145,21 +145,21 @@ function judge(
   tally: Tally,
   queued: number,
   gaveUp: AgentError | undefined,
-  losses: LossList | undefined,
+  losses: LossList,
 ): void {
   const { failed } = tally;
   const unprotected =
     failed === 0
       ? []
       : [`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`];
-  const failures = [...unprotected, ...(losses === undefined ? [] : [losses.says])].join('; ');
+  const failures = [...unprotected, ...(losses.says === undefined ? [] : [losses.says])].join('; ');
   if (!request.offline && queued > 0) {
     const { message } = gaveUp ?? unreachable(agent.uplink);
     const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${message}`;
     throw new PartialError('PARTIAL', failures === '' ? waiting : `${failures}; ${waiting}`);
   }
   if (failures === '') return;
-  if (losses === undefined && tally.files + tally.folders + tally.links === 0)
+  if (losses.says === undefined && tally.files + tally.folders + tally.links === 0)
     throw new AgentError('AGENT_NOTHING_PROTECTED', `nothing was captured: ${failures}`);
   throw new PartialError('PARTIAL', failures);
 }

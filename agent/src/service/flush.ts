@@ -5,14 +5,14 @@ import type { Emit } from '../socket/protocol.ts';
 import { tellCentral } from '../status/heartbeat.ts';
 import { pendingResults, type ServiceView } from '../status/stock.ts';
 import { sendAll, stillQueued, unreachable } from '../uplink/reach.ts';
-import { listedLosses, untoldLosses } from './losses.ts';
+import { lossesOf } from './losses.ts';
 
 /**
  * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects,
  * for only then is a collector found out that lost what it had confirmed. Ends with one `summary`,
  * whose `failed` counts versions that were lost since a command last said so, and `lost` all that
- * nobody has acknowledged. Throws `PartialError` for those, and while something stays queued
- * because the collector cannot be reached, and the uplink's error when it refuses for good.
+ * nobody has acknowledged. Throws `PartialError` while there are any, and while something stays
+ * queued because the collector cannot be reached, and the uplink's error when it refuses for good.
  */
 export async function flush(
   agent: Agent,
@@ -52,7 +52,7 @@ export async function flush(
   // end of all worries.
   const unprotected = agent.problems.size + agent.references.files;
   const pending = pendingResults(agent, view);
-  const losses = untoldLosses(queue.losses);
+  const losses = await lossesOf(queue.losses);
   const sentBytes = uplink.status().sentBytes - sentBefore;
   const seconds = Math.max(0, clock.nowMs() - startedMs) / 1000;
   await emit({
@@ -63,15 +63,15 @@ export async function flush(
     queued,
     queuedBytes,
     ...capturedMeanwhile,
-    failed: losses?.lost ?? 0,
-    lost: await listedLosses(queue.losses),
+    failed: losses.lost,
+    lost: losses.listed,
     unprotected,
     pending,
     heartbeat,
     seconds,
   });
   if (error !== undefined) throw error;
-  if (losses !== undefined) throw new PartialError('PARTIAL', losses.says);
+  if (losses.says !== undefined) throw new PartialError('PARTIAL', losses.says);
   if (queued > 0) {
     const { message } = gaveUp ?? unreachable(uplink);
     throw new PartialError(

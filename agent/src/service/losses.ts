@@ -1,29 +1,37 @@
 import type { Losses } from '../queue/ledger/ledger.ts';
 
 export interface LossList {
+  /** Named as lost since a command last said so. */
   readonly lost: number;
-  /** What the command ends with, for a person. */
-  readonly says: string;
+  /** All that nobody has acknowledged. */
+  readonly listed: number;
+  /**
+   * What a command ends with, for a person; `undefined` while nothing is gone. A version that may
+   * mix two states, because an instrument went back in its file while it grew, is listed and not
+   * gone.
+   */
+  readonly says: string | undefined;
 }
 
-/** Versions that are listed as lost, until a person has seen them. */
-export async function listedLosses(losses: Pick<Losses, 'list'>): Promise<number> {
-  let listed = 0;
-  for await (const _ of losses.list()) listed += 1;
-  return listed;
-}
-
-/**
- * Versions that were named as lost since a command last said so; `undefined` when there are none.
- */
-export function untoldLosses(losses: Pick<Losses, 'takeUntold'>): LossList | undefined {
+/** What is listed as lost, for the end of a command. */
+export async function lossesOf(losses: Pick<Losses, 'list' | 'takeUntold'>): Promise<LossList> {
   const lost = losses.takeUntold();
-  if (lost === 0) return undefined;
+  let [listed, gone] = [0, 0];
+  for await (const { why } of losses.list()) {
+    listed += 1;
+    if (why !== 'growing-torn') gone += 1;
+  }
+  const most = Math.max(lost, gone);
+  return { lost, listed, says: most === 0 ? undefined : lostSays(most) };
+}
+
+/** One line on versions that are lost, with the way out. */
+export function lostSays(lost: number): string {
   const versions =
     lost === 1
-      ? '1 version that was captured earlier is lost'
-      : `${lost} versions that were captured earlier are lost`;
+      ? '1 version is lost: neither the queue nor the collector has it whole'
+      : `${lost} versions are lost: neither the queue nor the collector has them whole`;
   const remedy =
-    'aliquot-agent status names each, and what is still at its source is captured by the next backup';
-  return { lost, says: `${versions}, because nothing holds its bytes any more; ${remedy}` };
+    'aliquot-agent status names each, and what is still at its source is captured by the next backup; tell central IT, then run status with --acknowledge-lost';
+  return `${versions}; ${remedy}`;
 }

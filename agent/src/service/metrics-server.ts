@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { isLoopback } from '@aliquot/shared/cli/loopback';
-import { endWith } from '@aliquot/shared/cli/unexpected';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 
 const REQUEST_MS = 5_000;
 const MAX_CONNECTIONS = 8;

@@ -10,7 +10,7 @@ import { acceptLead, leadOf } from '../folder/leads.ts';
 import type { BackupRequest } from '../socket/protocol.ts';
 import { excludeMistake } from '../source/excludes.ts';
 import { type BytePath, bytePath, isWithin, pathBytes, spelledPath } from '../source/paths.ts';
-import type { Problem } from '../source/problem.ts';
+import { ownFolderProblem, type Problem } from '../source/problem.ts';
 import { builtInExcludes } from '../source/rules.ts';
 import { type Source, sourceOf } from '../source/source.ts';
 
@@ -39,17 +39,18 @@ export async function findRoots(
   for (const text of request.paths) {
     const path = await pathMeant(agent, text);
     const seen = await agent.host.look(path);
+    const isOwn =
+      typeof seen === 'string'
+        ? seen === 'EOWNFOLDER'
+        : seen.own === true || isBelowOwn(agent, path);
+    if (isOwn) {
+      await missing(path, ownFolderProblem());
+      continue;
+    }
     if (typeof seen === 'string') {
       const isKnown = seen === 'ENOENT' && (await isAnythingKnown(agent, path));
       if (isKnown && acceptGone) paths.add(path);
       else await missing(path, { code: 'vanished', message: vanishedMessage(seen, isKnown) });
-      continue;
-    }
-    if (agent.ownFolders.some((own) => isWithin(path, own))) {
-      await missing(path, {
-        code: 'special',
-        message: 'is the agent’s own data folder, which is never backed up',
-      });
       continue;
     }
     paths.add(path);
@@ -86,6 +87,10 @@ export async function findRoots(
     ...root,
     source: { ...root.source, trouble: troubles.get(root.at) },
   }));
+}
+
+function isBelowOwn({ ownFolders }: Agent, path: BytePath): boolean {
+  return ownFolders.some((own) => isWithin(path, own));
 }
 
 /**

@@ -15,8 +15,8 @@ export interface Sending {
 
 /**
  * Sends what is queued; with nothing to send it still connects, which finds a collector that lost
- * something. What had no space meanwhile is captured then, and sent, until nothing more finds space.
- * Errors come back, after the summary.
+ * something. What had no space meanwhile is captured then, and sent, until nothing more finds
+ * space. Errors come back, after the summary.
  */
 export async function sendAndFill(
   agent: Agent,

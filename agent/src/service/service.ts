@@ -1,7 +1,7 @@
 import { AliquotError } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { Logger } from 'pino';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
 import { nameDeskProblems } from '../desk/problems.ts';

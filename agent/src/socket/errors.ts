@@ -11,6 +11,8 @@ const codes = {
   AGENT_RESTORE_OFF: 'final',
   /** Nothing of that name was ever backed up by this agent, or not at that time. */
   AGENT_NOT_BACKED_UP: 'final',
+  /** A version that this PC has a receipt for was not among what the collector showed. */
+  AGENT_KEPT_BACK: 'final',
   /** A backup was asked for, and not one of the paths could be captured; each is named. */
   AGENT_NOTHING_PROTECTED: 'final',
   /** The collector cannot be reached, and the command needs an answer from it. */

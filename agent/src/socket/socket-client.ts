@@ -1,9 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { jsonOf } from '@aliquot/shared/json';
 import { AgentError, RelayedError } from './errors.ts';
 import { linesOf, sendLine } from './lines.ts';
 import { type AgentEvent, type Emit, endSchema, type Request } from './protocol.ts';
+import { refuseForeign, type SocketName, socketName } from './socket-owner.ts';
 import { type SocketPlace, socketPlace } from './socket-path.ts';
 
 /**
@@ -12,14 +15,33 @@ import { type SocketPlace, socketPlace } from './socket-path.ts';
  * would raise them; `AGENT_SERVICE_GONE` when it ended before it had answered. When `interrupted`
  * aborts, the service is asked to end the operation, and its answer is still waited for.
  */
-export function askService(
+export async function askService(
   dataDir: string,
   place: SocketPlace,
   request: Request,
   emit: Emit,
   interrupted?: AbortSignal,
 ): Promise<boolean> {
-  return askAt(socketPlace(dataDir, place).path, request, emit, interrupted);
+  const name = await ownSocket(dataDir, place);
+  try {
+    return name !== undefined && (await askAt(name.path, request, emit, interrupted));
+  } finally {
+    await name?.close();
+  }
+}
+
+/** The socket of a data folder's service, where nobody else can be it; undefined: there is none. */
+async function ownSocket(dataDir: string, place: SocketPlace): Promise<SocketName | undefined> {
+  const { path, folder } = socketPlace(dataDir, place);
+  if (folder !== undefined) await refuseForeign(nodeFiles, folder, dataDir);
+  try {
+    return await socketName(nodeFiles, folder, path);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'EACCES' || errno === 'EPERM') throw notAllowed(error as Error);
+    if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error;
+    return undefined;
+  }
 }
 
 /** The same for anyone who listens at a path. */
@@ -62,8 +84,10 @@ export async function askAt(
 
 /** Whether a service of this data folder runs. */
 export async function serviceRuns(dataDir: string, place: SocketPlace): Promise<boolean> {
-  const socket = await dial(socketPlace(dataDir, place).path);
+  const name = await ownSocket(dataDir, place);
+  const socket = name === undefined ? undefined : await dial(name.path);
   socket?.destroy();
+  await name?.close();
   return socket !== undefined;
 }
 

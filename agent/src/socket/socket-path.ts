@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { canHold } from '@aliquot/shared/durable/held-name';
+import { LONGEST_SOCKET_PATH } from './socket-owner.ts';
 
 /** What decides where a service's socket lies. */
 export interface SocketPlace {
@@ -11,12 +13,10 @@ export interface SocketPlace {
   readonly uid: number | undefined;
 }
 
-/** `sun_path` holds 108 bytes on Linux and 104 on macOS and the BSDs, the closing zero included. */
-const LONGEST_SOCKET_PATH = 100;
-
 /**
- * Where the service of a data folder listens: `DATA/run/agent.sock`, or, where that path is too
- * long for a socket, a name made from it in the user's runtime or temporary folder; on Windows a
+ * Where the service of a data folder listens: `DATA/run/agent.sock`, which only who may write to
+ * the data folder can have made. Where that path is too long for a socket, and folders cannot be
+ * held (`socketName`), a name made from it in the user's runtime or temporary folder; on Windows a
  * named pipe. `folder` must be a folder of mode 0700 that belongs to the user (undefined for a
  * pipe).
  */
@@ -29,7 +29,8 @@ export function socketPlace(
     return { path: `\\\\.\\pipe\\aliquot-agent-${name}`, folder: undefined };
   const folder = join(dataDir, 'run');
   const path = join(folder, 'agent.sock');
-  if (Buffer.byteLength(path) <= LONGEST_SOCKET_PATH) return { path, folder };
+  const isLong = Buffer.byteLength(path) > LONGEST_SOCKET_PATH;
+  if (!isLong || (place.platform === 'linux' && canHold)) return { path, folder };
   for (const base of [place.runtimeDir, place.tmpDir]) {
     if (base === undefined) continue;
     const short = join(base, `aliquot-${place.uid ?? 0}`);

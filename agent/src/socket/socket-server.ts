@@ -1,9 +1,9 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { AliquotError } from '@aliquot/proto';
 import { exitCodeOf } from '@aliquot/shared/cli/run-main';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import { jsonOf } from '@aliquot/shared/json';
 import { AgentError } from './errors.ts';
 import { linesOf, sendLine } from './lines.ts';
@@ -17,6 +17,7 @@ import {
   requestSchema,
   stopSchema,
 } from './protocol.ts';
+import { refuseForeign, socketName } from './socket-owner.ts';
 import { type SocketPlace, socketPlace } from './socket-path.ts';
 
 /** The service's ear for the agent's other commands. */
@@ -44,8 +45,16 @@ export async function listenLocally(
   run: Operation,
 ): Promise<LocalSocket> {
   const { path, folder } = socketPlace(dataDir, place);
-  if (folder !== undefined) await prepare(port, folder, path, place.uid);
-  return listenAt({ path }, (line) => requestSchema.safeParse(line).data, run);
+  if (folder !== undefined) await prepare(port, folder, path, dataDir);
+  const name = await socketName(port, folder, path);
+  try {
+    const read = (line: unknown) => requestSchema.safeParse(line).data;
+    const socket = await listenAt({ path: name.path }, read, run);
+    return { ...socket, path, close: () => socket.close().finally(() => name.close()) };
+  } catch (error) {
+    await name.close();
+    throw error;
+  }
 }
 
 /**
@@ -107,27 +116,16 @@ async function prepare(
   port: FilePort,
   folder: string,
   path: string,
-  uid: number | undefined,
+  dataDir: string,
 ): Promise<void> {
   await ensureDirectory(port, folder, 0o700);
-  const facts = await port.lstat(folder);
-  if (facts.kind !== 'directory' || !(await isOwn(port, folder))) {
-    const says = `${folder} is not a folder of user ${uid ?? ''} alone; remove it, so that the agent can make its own`;
-    throw new AgentError('AGENT_SOCKET_FOLDER', says);
-  }
+  const [facts, data] = [await port.lstat(folder), await port.lstat(dataDir)];
+  // Before its mode: root may change that of anybody's folder.
+  const isOurs = [process.geteuid?.(), data.owner].includes(facts.owner);
+  if (facts.kind !== 'directory' || !isOurs) return refuseForeign(port, folder, dataDir);
+  await port.chmod(folder, 0o700);
   // Mostly it is not there, which is what is wanted.
   await port.unlink(path).catch(endWith);
-}
-
-/** Only an owner may change a mode; setting it to 0700 proves and repairs at once. */
-async function isOwn(port: FilePort, folder: string): Promise<boolean> {
-  try {
-    await port.chmod(folder, 0o700);
-    return true;
-  } catch (error) {
-    endWith(error);
-    return false;
-  }
 }
 
 function listening(server: Server, options: ListenOptions): Promise<void> {

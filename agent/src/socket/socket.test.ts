@@ -1,16 +1,27 @@
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { canHold } from '@aliquot/shared/durable/held-name';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { nextUncaught } from '@aliquot/shared/testing/uncaught';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from './errors.ts';
 import type { AgentEvent, Operation, Request } from './protocol.ts';
 import { askService } from './socket-client.ts';
+import { isTrusted } from './socket-owner.ts';
 import { type SocketPlace, socketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
 
@@ -231,27 +242,77 @@ test.runIf(posixOnly('a pipe of Windows lies in no folder'))(
 );
 
 test.runIf(posixOnly('a pipe of Windows lies in no folder'))(
-  'a data path too long for a socket gets a short one in the user’s own folder',
+  'where folders cannot be held, a data path too long for a socket gets a short one in the user’s own folder',
   () => {
     const long = `/srv/${'very-long-name/'.repeat(10)}data`;
-    const linux: SocketPlace = {
-      platform: 'linux',
+    const other: SocketPlace = {
+      platform: 'freebsd',
       runtimeDir: '/run/user/7',
       tmpDir: '/tmp',
       uid: 7,
     };
-    expect(socketPlace('/srv/a', linux)).toEqual({
+    expect(socketPlace('/srv/a', other)).toEqual({
       path: '/srv/a/run/agent.sock',
       folder: '/srv/a/run',
     });
-    const short = socketPlace(long, linux);
+    const short = socketPlace(long, other);
     expect(short.folder).toBe('/run/user/7/aliquot-7');
     expect(short.path.length).toBeLessThan(100);
-    expect(socketPlace(`${long}2`, linux).path).not.toBe(short.path);
-    expect(socketPlace(long, { ...linux, runtimeDir: undefined }).folder).toBe('/tmp/aliquot-7');
-    expect(socketPlace('C:\\x', { ...linux, platform: 'win32' })).toMatchObject({
+    expect(socketPlace(`${long}2`, other).path).not.toBe(short.path);
+    expect(socketPlace(long, { ...other, runtimeDir: undefined }).folder).toBe('/tmp/aliquot-7');
+    expect(socketPlace('C:\\x', { ...other, platform: 'win32' })).toMatchObject({
       path: expect.stringMatching(/^\\\\\.\\pipe\\aliquot-agent-/),
       folder: undefined,
     });
+  },
+);
+
+test.runIf(canHold)(
+  'P4: a service answers in its data folder, however long its path is',
+  async () => {
+    const long = join(folder, 'very-long-name'.repeat(9), 'data');
+    mkdirSync(long, { recursive: true, mode: 0o700 });
+    expect(socketPlace(long, place).path).toBe(join(long, 'run/agent.sock'));
+    const served = await listenLocally(nodeFiles, long, place, async ({ op }, emit) =>
+      emit({ event: 'told', op }),
+    );
+    const events: unknown[] = [];
+    const request = { op: 'flush' } as const;
+    expect(await askService(long, place, request, async (event) => void events.push(event))).toBe(
+      true,
+    );
+    expect(events).toEqual([{ event: 'told', op: 'flush' }]);
+    await served.close();
+    expect(readdirSync(join(long, 'run'))).toEqual([]);
+    expect(await askService(long, place, request, async () => undefined)).toBe(false);
+  },
+);
+
+test.runIf(process.geteuid?.() === 0)(
+  'P4: neither root’s service nor root’s command takes a socket folder that another user made',
+  async () => {
+    const { folder: run } = socketPlace(folder, place);
+    if (run === undefined) throw new Error('there is a folder');
+    mkdirSync(run, { mode: 0o755 });
+    chownSync(run, 65_534, 65_534);
+    chmodSync(folder, 0o777);
+    const refused = { code: 'AGENT_SOCKET_FOLDER' };
+    await expect(
+      listenLocally(nodeFiles, folder, place, async () => undefined),
+    ).rejects.toMatchObject(refused);
+    const flush = { op: 'flush' } as const;
+    await expect(askService(folder, place, flush, async () => undefined)).rejects.toMatchObject(
+      refused,
+    );
+    // As when sudo hands on the runtime folder of whoever called it.
+    expect(await isTrusted(nodeFiles, run)).toBe(false);
+    expect(statSync(run).mode & 0o777).toBe(0o755);
+    chmodSync(folder, 0o700);
+    // What root alone can have handed over, as below /run.
+    expect(await isTrusted(nodeFiles, run)).toBe(true);
+    // Who has the data folder may have the socket, too.
+    chmodSync(folder, 0o777);
+    chownSync(folder, 65_534, 65_534);
+    expect(await isTrusted(nodeFiles, run, folder)).toBe(true);
   },
 );

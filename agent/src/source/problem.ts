@@ -85,6 +85,11 @@ const hiding: ReadonlySet<ProblemCode> = new Set([
   'all-gone',
 ]);
 
+/** What a person named is the agent's own. */
+export function ownFolderProblem(): Problem {
+  return { code: 'special', message: systemSays('EOWNFOLDER') };
+}
+
 /** Whether a problem is about this PC and not about what a scan looks at: no scan ends it. */
 export function isOfThisPc(code: ProblemCode): boolean {
   return ofThisPc.has(code) || code.startsWith('release-');

@@ -29,6 +29,8 @@ export interface SourceStat {
   readonly away?: true;
   /** Windows: a junction, which `kind` calls a symbolic link. */
   readonly junction?: true;
+  /** It is a data folder of the agent. */
+  readonly own?: true;
   /** Windows, of an open file: names of streams beside its content that somebody may miss. */
   readonly streams?: readonly string[];
 }
@@ -74,6 +76,8 @@ export interface SourcePort {
     position?: number,
   ): number;
   close(descriptor: number): void;
+  /** Nothing is asked for now: lets go of folders, so that their drive can be taken away. */
+  rest?(): void;
 }
 
 const windows = process.platform === 'win32';

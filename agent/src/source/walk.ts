@@ -6,6 +6,7 @@ import { type BytePath, join, orderOf, pathBytes, separatorOf } from './paths.ts
 import {
   junctionProblem,
   oddTimeProblem,
+  ownFolderProblem,
   type Problem,
   problemOf,
   shareInstead,
@@ -107,6 +108,10 @@ function* walkIn(
     yield { type: 'problem', path: root, problem };
     return;
   }
+  if (rootStat.own === true) {
+    yield { type: 'problem', path: root, problem: ownFolderProblem() };
+    return;
+  }
   if (rules.excluded(root)) {
     const glob = rules.excludedBy(root);
     if (glob !== undefined) tally.take(glob, rootStat.kind === 'directory');
@@ -186,6 +191,7 @@ function* walkIn(
         yield { type: 'problem', path, problem: problemOf(error, 'file') };
       continue;
     }
+    if (stat.own === true) continue;
     const isFolder = stat.kind === 'directory';
     if (glob !== undefined) {
       tally.take(glob, isFolder);

@@ -1,4 +1,6 @@
+import type { FolderId } from '@aliquot/shared/durable/held-folders';
 import { windowsAccess } from '@aliquot/shared/durable/windows-access';
+import { heldSource } from './held-source.ts';
 import { nodeSource, type SourcePort, type SourceStat } from './source-port.ts';
 
 /**
@@ -74,9 +76,9 @@ export function windowsSource(port: SourcePort, facts: WindowsFacts): SourcePort
   };
 }
 
-/** The real file system of this machine. */
-export async function systemSource(): Promise<SourcePort> {
-  return process.platform === 'win32'
-    ? windowsSource(nodeSource, await windowsAccess())
-    : nodeSource;
+/** The real file system of this machine, without the agent's own folders. */
+export async function systemSource(own: readonly FolderId[] = []): Promise<SourcePort> {
+  const source =
+    process.platform === 'win32' ? windowsSource(nodeSource, await windowsAccess()) : nodeSource;
+  return heldSource(source, own);
 }

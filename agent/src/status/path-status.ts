@@ -1,7 +1,7 @@
 import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
-import { whenForeseen } from '@aliquot/shared/cli/unexpected';
+import { whenForeseen } from '@aliquot/shared/durable/unexpected';
 import { fileIdFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import { sourceFor } from '../capture/scan.ts';
 import type { Agent } from '../folder/agent.ts';

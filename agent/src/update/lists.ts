@@ -1,5 +1,4 @@
 import { basename, join } from 'node:path';
-import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import {
   ensureDirectory,
   readFileIfThere,
@@ -7,6 +6,7 @@ import {
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import { type ReleasePart, releasePart } from '@aliquot/shared/release/targets';
 import { UplinkError } from '../uplink/errors.ts';
 import type { KeptLists } from './book.ts';

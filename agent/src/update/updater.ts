@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import {
   exists,
   readFileIfThere,
@@ -8,6 +7,7 @@ import {
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { Clock, Timers } from '@aliquot/shared/ports';
 import { programTarget } from '@aliquot/shared/release/targets';
 import { compareVersions } from '@aliquot/shared/release/version';

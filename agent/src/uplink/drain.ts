@@ -6,7 +6,7 @@ import type {
   Signed,
   TreeHead,
 } from '@aliquot/proto';
-import { readCommit, withoutVersions } from '@aliquot/shared/commit/rows';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import type { Timers } from '@aliquot/shared/ports';
 import type { Losses } from '../queue/ledger/ledger.ts';
@@ -118,13 +118,14 @@ export class Drain {
   }
 
   async #deliver(commit: QueuedCommit): Promise<void> {
-    const { queue, session } = this.#parts;
+    const { queue, session, signer } = this.#parts;
     for await (const id of itemsOfCommit(queue.items, commit.bytes)) {
       const wait = this.#uploader.offer(id);
       if (wait !== undefined) await wait;
     }
     await this.#uploader.finish();
-    let bytes = commit.bytes;
+    // Where the collector has it whole nothing is lost: its receipt says so.
+    let bytes = commit.isLost ? signer.lost(commit.bytes) : commit.bytes;
     /**
      * What the collector named as missing and was then given, or was told is lost, so that no
      * answer can repeat for ever.
@@ -155,7 +156,7 @@ export class Drain {
   ): Promise<void> {
     const { queue, trust, collector, certificate } = this.#parts;
     const { header } = readCommit(commit.bytes);
-    const { receipt, head } = judgeReceipt(
+    const { receipt, head, lacking } = judgeReceipt(
       frame,
       { header, hash: commit.hash },
       this.#head,
@@ -163,14 +164,16 @@ export class Drain {
     );
     this.#head = head;
     await trust.remember(collector, certificate, { head, signed: frame.head, certificate });
+    // What was sent without, perhaps before a crash: it has no version there, whoever said so.
+    await queue.losses.record(commit.sequence, lacking);
     await queue.outbox.receipted(frame.receipt, receipt);
     this.#parts.onReceipt(commit.sequence, commit.entries, receipt.receivedAtMs);
   }
 
   /**
    * Gives the collector what it names as missing: from the segments, else from the sources. What
-   * nobody has is recorded as lost, and the commit goes on with the leaf hashes of those entries in
-   * their place, so that the chain can.
+   * neither has is recorded as lost, and the commit goes on with the agent's signed statement of
+   * that, so that the chain can.
    */
   async #supply(
     commit: QueuedCommit,
@@ -209,7 +212,7 @@ export class Drain {
         'the collector lacks items that the commit does not name',
       );
     await queue.losses.record(commit.sequence, slots);
-    return withoutVersions(bytes, slots);
+    return this.#parts.signer.withoutVersions(bytes, slots);
   }
 
   /** Reads sources again; answers with what stays missing. */

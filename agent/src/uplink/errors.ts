@@ -1,5 +1,5 @@
 import { AliquotError, type ErrorCodes, FormatError, type RefusalCode } from '@aliquot/proto';
-import { endWith } from '@aliquot/shared/cli/unexpected';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import { SessionError } from '@aliquot/shared/session/errors';
 
 const codes = {

@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { type ClientFrame, MAX_FRAME_BYTES, type ServerFrame, type Signed } from '@aliquot/proto';
+import { lossHash } from '@aliquot/shared/commit/loss';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { issueAddresses } from '@aliquot/shared/keys/certificates';
 import { fixtureVault } from '@aliquot/shared/testing/keys/fixtures';
@@ -75,6 +76,19 @@ const asked = (type: ClientFrame['type']): number =>
   collector.frames.filter((frame) => frame.type === type).length;
 
 describe('what it says of the log', () => {
+  test('P5 I-A17: a receipt that names as lost what its commit does not have is refused, for none of its versions would be named', async () => {
+    collector.bendTaken = (taken) => {
+      const lacking = [taken.header.entryCount];
+      return { ...taken, loss: { lacking, hash: lossHash(taken.hash, lacking) } };
+    };
+    const agent = await start({ start: false });
+    await capture(agent, '/data/a');
+    agent.uplink.start();
+    expect((await agent.until('refused')).problem?.code).toBe('UPLINK_BAD_RECEIPT');
+    expect(agent.queue.outbox.receiptedSequence()).toBe(0);
+    expect(agent.queue.intake.pending().entries).toBe(1);
+  });
+
   test('P5: two agents that were shown two histories: the one that hears the other’s stays refused and remembers why', async () => {
     const agent = await start();
     await capture(agent, '/data/a');

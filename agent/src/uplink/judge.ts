@@ -7,6 +7,7 @@ import {
   type ServerFrame,
   type TreeHead,
 } from '@aliquot/proto';
+import { hasSlots, lossHash } from '@aliquot/shared/commit/loss';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { CertificateError } from '@aliquot/shared/keys/certificates';
 import { type Authority, verifyContinuation } from '@aliquot/shared/log/continuation';
@@ -77,22 +78,34 @@ function rolledBack(seen: TreeHead | undefined, head: TreeHead): UplinkError {
 }
 
 /**
- * Checks a receipt completely: the certified collector's signature, our commit, the leaf in the new
- * head, and that the new head continues the one before. Returns the receipt and the head to
- * remember. Throws `UPLINK_BAD_RECEIPT`.
+ * Checks a receipt completely: the certified collector's signature, our commit, what it came
+ * without, the leaf in the new head, and that the new head continues the one before. Returns the
+ * receipt, the head to remember, and the slots that have no version at the collector. Throws
+ * `UPLINK_BAD_RECEIPT`.
  */
 export function judgeReceipt(
   frame: ReceiptFrame,
-  commit: { readonly header: CommitHeader; readonly hash: CommitHash },
+  { header, hash }: { readonly header: CommitHeader; readonly hash: CommitHash },
   before: TreeHead,
   collector: CollectorCertificateBody,
-): { readonly receipt: ReceiptBody; readonly head: TreeHead } {
+): {
+  readonly receipt: ReceiptBody;
+  readonly head: TreeHead;
+  readonly lacking: readonly number[];
+} {
   return asDoubt(
     'UPLINK_BAD_RECEIPT',
-    `the receipt for commit ${commit.header.sequence} proves nothing`,
+    `the receipt for commit ${header.sequence} proves nothing`,
     () => {
       const receipt = verifyReceipt(frame.receipt, collector);
-      requireReceiptFor(receipt, commit.header, commit.hash);
+      const isLost = receipt.lossHash !== undefined;
+      if (!hasSlots(header, frame.lacking))
+        throw new LogError(
+          'LOG_OTHER_COMMIT',
+          'it names versions as lost that the commit does not have',
+        );
+      const said = isLost || frame.lacking.length > 0 ? lossHash(hash, frame.lacking) : undefined;
+      requireReceiptFor(receipt, { header, hash, lossHash: said });
       const { head } = verifyHead(frame.head, collector);
       verifyGrowth(before, head, frame.consistency);
       verifyReceiptInclusion(receipt, head, frame.inclusion);
@@ -100,9 +113,15 @@ export function judgeReceipt(
       if (sameSize && !equalBytes(receipt.head.root, head.root)) {
         throw new LogError('LOG_CONTRADICTION', 'receipt and tree head tell two histories');
       }
-      return { receipt, head };
+      const isWhole = isLost && frame.lacking.length === 0;
+      const lacking = isWhole ? everySlot(header) : frame.lacking;
+      return { receipt, head, lacking };
     },
   );
+}
+
+function everySlot({ entryCount }: CommitHeader): number[] {
+  return Array.from({ length: entryCount }, (_, slot) => slot);
 }
 
 function asDoubt<T>(code: UplinkErrorCode, what: string, check: () => T): T {

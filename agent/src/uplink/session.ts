@@ -9,8 +9,8 @@ import {
   type Signed,
   splitFrame,
 } from '@aliquot/proto';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { release } from '@aliquot/shared/crypto/bytes';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake, type HandshakeIdentity } from '@aliquot/shared/session/handshake';
 import { ConnectionWatch } from './connection-watch.ts';

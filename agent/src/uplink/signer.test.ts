@@ -26,7 +26,7 @@ it('a commit says of each member of a folder result to which it belongs, by the 
     sequence: 1,
     predecessor: NO_PREDECESSOR,
     forkedFrom: undefined,
-    drafts,
+    rows: drafts,
     results: new Map(),
   });
   const { rows } = verifyCommit(bytes, {
@@ -65,7 +65,7 @@ it('I-A16 I-C16 a row whose members are not those before it is open, and no coll
       sequence: 1,
       predecessor: NO_PREDECESSOR,
       forkedFrom: undefined,
-      drafts: [...members, row],
+      rows: [...members, row],
       results: new Map([[2, { resultId, before: new MemberSet(), here, lacks }]]),
     });
     const { rows } = readCommit(bytes);

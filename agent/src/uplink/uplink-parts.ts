@@ -11,7 +11,7 @@ import type { Welcome } from './welcome.ts';
 /** What sending needs of the queue, by a session or by hand. */
 export interface SessionQueue extends Pick<Queue, 'sync' | 'subscribe'> {
   readonly intake: Pick<QueueIntake, 'pending' | 'drains'>;
-  readonly outbox: Omit<Outbox, 'ownVersions'>;
+  readonly outbox: Omit<Outbox, 'ownVersions' | 'receiptedCommits'>;
   readonly items: QueuedItems;
   readonly chain: Omit<CommitChain, 'inherit'>;
   readonly epochs: SweepEpochs;

@@ -113,8 +113,9 @@ describe('while results are captured', () => {
     const open = agent.queue.intake.capture();
     await capture(agent, '/data/a');
     await expect.poll(() => patience(agent)).toBeDefined();
-    open.abort();
     await capture(agent, '/data/b');
+    open.abort();
+    await agent.queue.sync();
     await agent.uplink.drained();
     expect(collector.commits.map(({ rows }) => rows.count)).toEqual([2]);
   });

@@ -1,6 +1,7 @@
 import type { ChainPoint, ChunkId, CollectorAddress, Signed } from '@aliquot/proto';
 import type { Timers } from '@aliquot/shared/ports';
 import { Serial } from '@aliquot/shared/serial';
+import type { CommitSigner } from '../queue/outbox/outbox.ts';
 import { beat } from './beat.ts';
 import { DiagnosisAnswer } from './diagnosis-answer.ts';
 import { Drain, drainUntilClosed } from './drain.ts';
@@ -73,11 +74,14 @@ export class WebSocketUplink implements Uplink {
   #clockSkewMs: number | undefined;
   #collectorSoftware: string | undefined;
   #useful = false;
+  /** One for all sessions: what it sealed ahead, no other signs. */
+  readonly #signer: CommitSigner;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    const { trust, random, probe } = options;
+    const { identity, trust, clock, random, probe } = options;
+    this.#signer = commitSigner(identity, () => trust.verified?.head, clock, random);
     this.#retry = new Retry({
       servers: () => trust.addresses.candidates(),
       timers: this.#timers,
@@ -317,7 +321,7 @@ export class WebSocketUplink implements Uplink {
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
         ...{ queue, session, trust, collector, certificate, head, chainHead: ready.chainHead },
-        signer: commitSigner(identity, () => trust.verified?.head, clock, random),
+        signer: this.#signer,
         recover: this.#options.recover,
         onReceipt: (sequence, entries, receivedAtMs) => {
           this.#useful = true;

@@ -40,8 +40,8 @@ export interface ReferencePassParts extends CapturerParts {
 }
 
 /**
- * Captures what waits at its source for space in the queue, the longest waiting first. What has gone
- * meanwhile is named lost, what still finds no space goes on waiting.
+ * Captures what waits at its source for space in the queue, the longest waiting first. What has
+ * gone meanwhile is named lost, what still finds no space goes on waiting.
  */
 export async function captureReferences(
   parts: ReferencePassParts,

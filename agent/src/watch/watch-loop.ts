@@ -1,4 +1,4 @@
-import { endWith } from '@aliquot/shared/cli/unexpected';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { Clock } from '@aliquot/shared/ports';
 import type { FoundItem } from '../capture/comparison.ts';
 import type { BytePath } from '../source/paths.ts';

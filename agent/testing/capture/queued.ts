@@ -1,4 +1,6 @@
-/** What waits in a bench's queue, as the next commit would say it. Nothing outside tests imports it. */
+/**
+ * What waits in a bench's queue, as the next commit would say it. Nothing outside tests imports it.
+ */
 
 import type { Content, ReadPart } from '@aliquot/proto';
 import { openPiece, proveSlab } from '@aliquot/shared/content/slab';
@@ -21,8 +23,8 @@ export async function queuedFiles({ queue, data }: Bench): Promise<Map<string, Q
   await queue.outbox.nextCommit({
     ...signer,
     sign: (request: CommitRequest) => {
-      for (const draft of request.drafts) {
-        if (draft.kind !== 'file') continue;
+      for (const draft of request.rows) {
+        if (!('kind' in draft) || draft.kind !== 'file') continue;
         const { list, content, read, size } = draft;
         const path = Buffer.from(list.path).toString();
         const name = path.slice(data.length + 1).replaceAll(separator, '/');

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { encodeCached } from '../../src/queue/ledger/rows.ts';
 import type { QueueEvent } from '../../src/queue/log/events.ts';
 import type { Queue } from '../../src/queue/queue.ts';
-import { drainAll, put, sample } from './support.ts';
+import { collect, drainAll, put, receiptFor, sample } from './support.ts';
 
 /** What every `SweepEpochs` must do, as tests. */
 export function epochsConformance(queue: () => Queue, reopen: () => Promise<void>): void {
@@ -69,6 +69,29 @@ export function epochsConformance(queue: () => Queue, reopen: () => Promise<void
     await ready;
     expect(await queue().epochs.answer()).toBe(2);
   });
+
+  test('I-A9: after a rollback what was captured since the epoch was learnt is waited for too, and the cache is empty', async () => {
+    await queue().epochs.learn(1);
+    const index = new Uint8Array(32).fill(4);
+    const file = sample('/data/since');
+    const [{ id } = { id: undefined }] = file.items;
+    if (id === undefined) throw new Error('no items');
+    const maskedKey = new Uint8Array(32).fill(5);
+    const capture = queue().intake.capture();
+    capture.cachePut(encodeCached([{ index, chunk: { id, plainSize: 200, epoch: 1, maskedKey } }]));
+    await capture.putVersion(file.draft, file.known);
+    await queue().sync();
+    await drainAll(queue());
+    expect(await queue().epochs.answer()).toBe(1);
+    expect((await queue().ledger.cacheGetMany([index]))[0]).toBeDefined();
+    await queue().outbox.unreceipt(0);
+    expect(await queue().ledger.cacheGetMany([index])).toEqual([undefined]);
+    expect(await queue().epochs.answer()).toBeUndefined();
+    for (const { signed, body } of (await collect(queue().outbox.unreceipted())).map(receiptFor))
+      await queue().outbox.receipted(signed, body);
+    expect(await queue().epochs.answer()).toBe(1);
+  });
+
   test('I-A9: a version of before that is not synced yet is waited for, whatever is put behind it', async () => {
     const stale = queue().intake.capture();
     await queue().epochs.learn(1);

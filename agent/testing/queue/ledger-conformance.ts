@@ -4,8 +4,10 @@ import { unpackKnown } from '../../src/queue/log/known-block.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { collect, put, putGone, type SampleFile, sample } from './support.ts';
 
-/** What every `Ledger` must do, as tests: known files, problems, and the cache, which may forget and
- * never gives one file's state to another. */
+/**
+ * What every `Ledger` must do, as tests: known files, problems, and the cache, which may forget and
+ * never gives one file's state to another.
+ */
 export function ledgerConformance(
   current: () => Queue,
   reopen: () => Promise<void>,

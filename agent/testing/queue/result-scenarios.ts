@@ -76,8 +76,8 @@ class ResultLife extends QueueLife {
     const changed = files.filter(
       (file) => known.get(Buffer.from(file.path).toString()) !== file.known.capturedAtMs,
     );
-    // One record between two syncs: behind a hole that a power failure leaves in more of them, sound
-    // ones are kept, and the hole is reported (FORMAT.md, "Queue segment").
+    // One record between two syncs: behind a hole that a power failure leaves in more of them,
+    // sound ones are kept, and the hole is reported (FORMAT.md, "Queue segment").
     for (let from = 0; from < changed.length; from += SYNCED_TOGETHER) {
       await putTogether(queue, changed.slice(from, from + SYNCED_TOGETHER));
       await queue.sync();

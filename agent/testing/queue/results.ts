@@ -64,7 +64,9 @@ interface SeenMember {
   readonly hash: Uint8Array;
 }
 
-/** The rows of results in the commits of a chain, in their order, compared with what is before them. */
+/**
+ * The rows of results in the commits of a chain, in their order, compared with what is before them.
+ */
 export async function rowsInChain(
   commits: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<readonly SeenRow[]> {

@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import {
   type AgentId,
   type ChainId,
+  decodeSignedCommit,
   type EntryDraft,
   MAX_TIME_MS,
   type ReceiptBody,
   type Signed,
 } from '@aliquot/proto';
-import { sealDrafts } from '@aliquot/shared/commit/block-seal';
 import { buildCommit } from '@aliquot/shared/commit/commit';
+import { lostCommit, withoutVersions } from '@aliquot/shared/commit/loss';
 import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/cache-key';
 import { type BuiltContent, buildContent } from '@aliquot/shared/content/pages';
 import { refOf, type SealedItem, sealChunk } from '@aliquot/shared/content/seal';
@@ -41,11 +42,11 @@ import { contentTag } from '../../src/queue/log/payloads.ts';
 import { openQueue as openDurably } from '../../src/queue/open.ts';
 import type { CommitSigner, QueuedCommit } from '../../src/queue/outbox/outbox.ts';
 import type { Queue, QueueOptions } from '../../src/queue/queue.ts';
-import { ownRows } from '../../src/uplink/signer.ts';
+import { blocksOf, sealAhead } from '../../src/uplink/signer.ts';
 
 export const vault = fixtureVault('agent tests');
 export const keys: VaultKeys = vaultKeysFrom(vault.kit.dedupSecrets, vault.descriptor);
-const pathKey = new Uint8Array(32).fill(7);
+export const pathKey: Uint8Array = new Uint8Array(32).fill(7);
 export const cacheSecret: Uint8Array = new Uint8Array(32).fill(9);
 
 export function temporaryFolder(): { readonly dir: string; remove(): void } {
@@ -272,7 +273,10 @@ export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
 export function testSigner(random = seededRandom('signer')): CommitSigner {
   return {
     resultIdOf: (root) => resultIdFor(pathKey, root),
-    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts, results }) =>
+    withoutVersions: (commit, slots) => withoutVersions(commit, slots, vault.collector),
+    lost: (commit) => lostCommit(decodeSignedCommit(commit), vault.collector),
+    seal: (drafts) => sealAhead(pathKey, drafts, random),
+    sign: ({ chainId, sequence, predecessor, forkedFrom, rows, results }) =>
       buildCommit(
         {
           vaultId: vault.descriptor.vaultId,
@@ -285,7 +289,7 @@ export function testSigner(random = seededRandom('signer')): CommitSigner {
           chunkerVersion: 1,
           encoderVersion: 1,
           forkedFrom,
-          blocks: sealDrafts(ownRows(pathKey, drafts, results), random),
+          blocks: blocksOf(pathKey, rows, results, random),
           recipients: [
             { recipient: 'vault', key: vault.descriptor.vaultKey },
             { recipient: 'catalog', key: vault.descriptor.catalogKey },

@@ -76,6 +76,8 @@ export class TestCollector {
   bend: (frame: ServerFrame) => ServerFrame = (frame) => frame;
   /** Bends the sealed bytes on the wire; undefined swallows them. */
   bendWire: (message: Uint8Array, index: number) => Uint8Array | undefined = (message) => message;
+  /** Bends what it took in, before it makes leaf and receipt of it. */
+  bendTaken: (taken: VerifiedCommit) => VerifiedCommit = (taken) => taken;
   /** Ends the connection instead of answering this frame. */
   hangUpOn: (frame: ClientFrame) => boolean = () => false;
   /** Whether it notices that agents know more than it. */
@@ -426,7 +428,8 @@ export class TestCollector {
     bytes: Uint8Array,
     { agent, proved, reply }: JoinedConnection,
   ): Promise<TreeHead> {
-    const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
+    const { vaultId } = this.vault.descriptor;
+    const verified = this.bendTaken(verifyCommit(bytes, { vaultId, agent }));
     let stored = commitOf(this.#held, verified.hash);
     if (stored === undefined) {
       const line = lineFor(this.#held, verified);
@@ -449,14 +452,18 @@ export class TestCollector {
         reply({ type: 'commitMissing', requestId, ids: missing });
         return proved;
       }
-      this.#held.leaves.push(commitLeaf(verified.hash, FIXTURE_TIME_MS));
+      const { header, loss: lost } = verified;
+      const leafOfIt = commitLeaf(header.agentId, verified.hash, FIXTURE_TIME_MS, lost?.hash);
+      this.#held.leaves.push(leafOfIt);
       stored = { hash: verified.hash, bytes, verified, receipt: await this.#receipt(verified) };
       if (line.length === 0 && line !== this.#held.commits) this.#held.apart.push(line);
       line.push(stored);
     }
     const log = await this.log();
     const head = await this.head();
-    const leaf = hex(commitLeaf(stored.hash, FIXTURE_TIME_MS));
+    const { loss } = stored.verified;
+    const { agentId } = verified.header;
+    const leaf = hex(commitLeaf(agentId, stored.hash, FIXTURE_TIME_MS, loss?.hash));
     const index = this.#held.leaves.findIndex((candidate) => hex(candidate) === leaf);
     reply({
       type: 'receipt',
@@ -465,11 +472,12 @@ export class TestCollector {
       inclusion: await log.inclusionProof(index, head.size),
       consistency: proved.size === 0 ? [] : await log.consistencyProof(proved.size, head.size),
       head: this.#signedHead(head),
+      lacking: loss?.lacking ?? [],
     });
     return head;
   }
 
-  async #receipt({ header, hash }: VerifiedCommit): Promise<Signed> {
+  async #receipt({ header, hash, loss }: VerifiedCommit): Promise<Signed> {
     const head = await this.head();
     const { vaultId, agentId, chainId, sequence } = header;
     const body: ReceiptBody = {
@@ -480,6 +488,7 @@ export class TestCollector {
       leafIndex: head.size - 1,
       head,
       copies: 1,
+      lossHash: loss?.hash,
     };
     return signReceipt(this.key, body);
   }

@@ -82,8 +82,8 @@ export class QueueCapture implements Capture {
 }
 
 /**
- * A capture may have ended while its call waited for its turn: with a full queue, or a start after a full
- * disk.
+ * A capture may have ended while its call waited for its turn: with a full queue, or a start after
+ * a full disk.
  */
 export function requireOpen(capture: QueueCapture): void {
   if (capture.dropped) throw captureEnded();

@@ -7,11 +7,11 @@ import type { QueueCore } from '../log/core.ts';
 import { QueueError } from '../log/errors.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { QueuedItem } from '../log/facts.ts';
-import { decodeCommitPlace, decodeUnsigned, numberKey, rawKey } from '../log/index-rows.ts';
-import type { IndexStore } from '../log/index-store.ts';
+import { rawKey } from '../log/index-rows.ts';
 import { MOST_DRAFTS_BYTES, MOST_ROWS } from '../log/payloads.ts';
 import { encodeResultDraft, type ResultDraft } from '../log/result-draft.ts';
 import type { Joined, Turn } from '../log/turn.ts';
+import { oldestMsIn } from '../log/unsigned.ts';
 import { type CaptureSink, captureEnded, type Holds, QueueCapture } from './capture.ts';
 import { encodedDraft, type GatheredVersion, Puts, withSlabKeys } from './gathered.ts';
 import type {
@@ -29,6 +29,7 @@ import { type FindingStep, type FoundItems, ItemsIn, nothingFound } from './item
 import { SpaceMeter, type SpaceOptions } from './meter.ts';
 import { Refusals } from './refusals.ts';
 
+const noBytes = new Uint8Array(0);
 /** The class of a capture that names none. */
 const DEFAULT_CLASS = 'default';
 
@@ -110,7 +111,9 @@ export class DurableIntake implements QueueIntake, CaptureSink {
 
   // ---- inside the queue's turn, for the composition and the way out ----
 
-  /** Ends every open capture: the files were opened again, and what they put is not there any more. */
+  /**
+   * Ends every open capture: the files were opened again, and what they put is not there any more.
+   */
   endAll(): void {
     for (const capture of [...this.#parts.holds.captures]) capture.abort();
   }
@@ -170,34 +173,60 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       };
       this.#step([], failed, async () => {
         for (; next < versions.length; next += 1) {
-          const version = versions[next] as PutVersion;
-          const error = await this.#putOne({ ...version, capture, slab, puts, at: next });
+          const { draft, known } = versions[next] as PutVersion;
+          const version = { draft, known, capture, slab, puts, at: next, bytes: noBytes };
+          const ended = this.#putOne(version);
+          const error = ended instanceof Promise ? await ended : ended;
           if (error !== undefined) puts.end(next, error);
         }
       });
     });
   }
 
-  /** Gathers a version for which there is space; else why it is not. */
-  async #putOne(version: Omit<GatheredVersion, 'bytes'>): Promise<unknown> {
+  /**
+   * Gathers a version for which there is space; else why it is not. Mostly there is nothing to wait
+   * for.
+   */
+  #putOne(version: GatheredVersion): unknown {
     const { core } = this.#parts;
     try {
       // The one before may have met a full disk.
-      const waiting = core.ready();
-      if (waiting !== undefined) await waiting;
+      if (core.ready() === undefined) {
+        version.bytes = encodedDraft(version);
+        const { draft, bytes, slab } = version;
+        if (
+          this.#sharesRecord(draft.class, bytes.length, slab) &&
+          this.#meter.fits(draft.class, bytes.length + this.#gatheredBytes)
+        )
+          return this.#gather(version);
+      }
+    } catch (error) {
+      return core.told(error);
+    }
+    return this.#putWaiting(version);
+  }
+
+  async #putWaiting(version: GatheredVersion): Promise<unknown> {
+    const { core } = this.#parts;
+    try {
+      await core.ready();
       const { capture, draft, slab } = version;
-      const bytes = encodedDraft(version);
+      version.bytes = encodedDraft(version);
       // That a file is gone is a fact without bytes: always taken (I-A10).
-      const room = bytes.length + this.#gatheredBytes;
+      const room = version.bytes.length + this.#gatheredBytes;
       if (draft.kind !== 'gone' && !this.#meter.fits(draft.class, room))
         await this.#requireSpace(capture, draft.class, room);
-      if (!this.#sharesRecord(draft.class, bytes.length, slab)) await this.#putGathered();
-      this.#gathered.push({ ...version, bytes });
-      this.#gatheredBytes += bytes.length;
+      if (!this.#sharesRecord(draft.class, version.bytes.length, slab)) await this.#putGathered();
+      this.#gather(version);
       return undefined;
     } catch (error) {
       return core.told(error);
     }
+  }
+
+  #gather(version: GatheredVersion): void {
+    this.#gathered.push(version);
+    this.#gatheredBytes += version.bytes.length;
   }
 
   ended(capture: QueueCapture): void {
@@ -370,13 +399,4 @@ export class DurableIntake implements QueueIntake, CaptureSink {
       throw error;
     }
   }
-}
-
-/** When the oldest version without a receipt was captured. */
-async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
-  const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
-  if (signed !== undefined) return decodeCommitPlace(signed).oldestMs;
-  for await (const [, value] of index.unsigned({ limit: 1 }))
-    return decodeUnsigned(value).capturedAtMs;
-  return undefined;
 }

@@ -8,8 +8,8 @@ import type { PutEnds, PutVersion, WholeSlab } from './intake.ts';
 export interface GatheredVersion extends PutVersion {
   readonly capture: QueueCapture;
   readonly slab: WholeSlab | undefined;
-  /** The encoded draft. */
-  readonly bytes: Uint8Array;
+  /** The encoded draft; empty until it may be put. */
+  bytes: Uint8Array;
   readonly puts: Puts;
   /** Its place among those that were put with it. */
   readonly at: number;
@@ -53,8 +53,8 @@ export function encodedDraft({
 }
 
 /**
- * The drafts of one record with their encodings. The first piece of a slab brings the slab's key if all pieces
- * stand in the record: so the key opens nothing but what waits with it (I-A3).
+ * The drafts of one record with their encodings. The first piece of a slab brings the slab's key if
+ * all pieces stand in the record: so the key opens nothing but what waits with it (I-A3).
  */
 export function withSlabKeys(
   versions: readonly GatheredVersion[],

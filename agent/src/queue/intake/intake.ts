@@ -17,8 +17,8 @@ import type { QueueBudget, SpaceLimit } from './space.ts';
  *
  * **Errors.** With a budget, what would pass it is refused with `QUEUE_FULL` (I-A10). Facts without
  * bytes are always taken: gone, problems, references, signed commits, receipts. So a full queue can
- * always be drained. A `FILE_NO_SPACE` from putting something leaves no trace: free space and put it
- * again in a new capture.
+ * always be drained. A `FILE_NO_SPACE` from putting something leaves no trace: free space and put
+ * it again in a new capture.
  */
 export interface QueueIntake {
   /**
@@ -34,8 +34,8 @@ export interface QueueIntake {
   space(className?: string): Promise<SpaceLeft>;
   /**
    * Whether the collector takes what is queued, just now. While it does, a disk below
-   * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `space` when
-   * something waits for that.
+   * `minFreeBytes` does not stop captures: a part of what is free is let through. Tells `space`
+   * when something waits for that.
    */
   drains(isDraining: boolean): void;
   /** What came in and has no receipt yet. */
@@ -46,8 +46,8 @@ export interface QueueIntake {
 
 /**
  * One version on its way in, or the versions of one slab's files. Put the items (pages after the
- * chunks they name), then the version; or `abort`. Until then the queue holds every segment that the
- * items lie in. Items of an aborted capture are dropped with their segment.
+ * chunks they name), then the version; or `abort`. Until then the queue holds every segment that
+ * the items lie in. Items of an aborted capture are dropped with their segment.
  */
 export interface Capture {
   /**

@@ -42,8 +42,8 @@ export interface SpaceOptions {
 }
 
 /**
- * Gathers what the decisions of `space.ts` need, asks the disk no more often than it must, and drops
- * what may go.
+ * Gathers what the decisions of `space.ts` need, asks the disk no more often than it must, and
+ * drops what may go.
  */
 export class SpaceMeter {
   readonly #options: SpaceOptions;

@@ -13,8 +13,8 @@ import type { ResultMark } from '../log/result-facts.ts';
  * Folder results: what an instrument writes as one. Their members are captured like all files; when
  * they are in the queue, a row says of them all that they are one, and how sure that is.
  *
- * **Durability.** A row is durable with the next `sync` of the queue. Until there is one, also after
- * a crash, the result is owed its row.
+ * **Durability.** A row is durable with the next `sync` of the queue. Until there is one, also
+ * after a crash, the result is owed its row.
  *
  * **Repetition.** A row that would say what the newest one says, of members that are the same, is
  * not put.
@@ -57,8 +57,8 @@ export interface JudgedResult {
   readonly judgedAtMs: number;
   readonly grade: ResultGrade;
   /**
-   * What was seen of it when it was judged (`SeenMembers`); undefined: it is not complete, or not all
-   * of it could be seen and read.
+   * What was seen of it when it was judged (`SeenMembers`); undefined: it is not complete, or not
+   * all of it could be seen and read.
    */
   readonly seen: string | undefined;
   readonly evidence: ResultEvidence;

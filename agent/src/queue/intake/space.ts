@@ -1,6 +1,6 @@
 /*
- * Whether there is space, and what may be dropped for it: the two decisions of the queue about space
- * (I-A10). Pure: `SpaceMeter` gathers the figures and acts.
+ * Whether there is space, and what may be dropped for it: the two decisions of the queue about
+ * space (I-A10). Pure: `SpaceMeter` gathers the figures and acts.
  */
 
 /** How much the queue may take. */

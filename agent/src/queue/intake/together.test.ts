@@ -198,7 +198,9 @@ describe('versions that are put in a row', () => {
     queue = await openQueue(folder.dir);
     expect(queue.intake.pending()).toEqual(before);
     expect(await lostPaths()).toEqual(['/data/2']);
-    expect(await isSound('FSCK_SEGMENT_DAMAGED', 'FSCK_DAMAGE_KEPT')).toBe(true);
+    expect(await isSound('FSCK_SEGMENT_DAMAGED', 'FSCK_DAMAGE_KEPT', 'FSCK_VERSION_LOST')).toBe(
+      true,
+    );
   });
 
   test('I-A12: one whose chunk went bad costs itself alone', async () => {
@@ -209,7 +211,7 @@ describe('versions that are put in a row', () => {
     expect(await lostPaths()).toEqual(['/data/0']);
     await put(queue, sample('/data/0'));
     await queue.outbox.signAll(testSigner());
-    expect(await isSound('FSCK_SEGMENT_DAMAGED')).toBe(true);
+    expect(await isSound('FSCK_SEGMENT_DAMAGED', 'FSCK_VERSION_LOST')).toBe(true);
   });
 
   test('P6: in a record that went bad are named as lost, each, and those behind it are sent', async () => {

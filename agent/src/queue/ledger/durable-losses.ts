@@ -2,7 +2,7 @@ import { decodeLostMark, encodeLostReference } from '../log/chain-payloads.ts';
 import type { QueueCore } from '../log/core.ts';
 import type { QueueEvents } from '../log/events.ts';
 import type { LostReason } from '../log/facts.ts';
-import { familyRange, numberInKey, rawKey } from '../log/index-rows.ts';
+import { familyRange, numberInKey, numberKey, rawKey } from '../log/index-rows.ts';
 import type { IndexStore } from '../log/index-store.ts';
 import { namesOf } from '../log/lost.ts';
 import { lostRecords } from '../log/lost-payloads.ts';
@@ -25,9 +25,14 @@ export class DurableLosses implements Losses {
   }
 
   record(sequence: number, slots: readonly number[]): Promise<void> {
-    return this.#core.change(async () =>
-      this.name(await entriesOf(this.#core.files, sequence, slots)),
-    );
+    return this.#core.change(async () => {
+      if (slots.length === 0) return;
+      const { index } = this.#core.files;
+      const unlisted: number[] = [];
+      for (const entry of await entriesOf(this.#core.files, sequence, slots))
+        if ((await index.get(numberKey('l', entry))) === undefined) unlisted.push(entry);
+      await this.name(unlisted);
+    });
   }
 
   /**

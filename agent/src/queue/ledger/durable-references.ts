@@ -6,7 +6,8 @@ import {
   encodeReferences,
   MAX_REFERENCES_PER_RECORD,
 } from '../log/chain-payloads.ts';
-import type { ChainRecord, QueueCore } from '../log/core.ts';
+import type { QueueCore } from '../log/core.ts';
+import type { ChainRecord } from '../log/core-hooks.ts';
 import type { FileReference, LostReason } from '../log/facts.ts';
 import { rawKey } from '../log/index-rows.ts';
 import { askIndexForMany } from '../log/questions.ts';
@@ -77,18 +78,23 @@ export class DurableReferences implements FileReferences {
     return this.#core.files.index.state.referenceFiles > 0;
   }
 
-  /** What a version has replaced while a crash kept the chain log from saying so. */
+  /**
+   * What a version has replaced while a crash kept the chain log from saying so. What is staged
+   * came after that version: it is newer.
+   */
   begin(): void {
-    for (const path of this.#core.files.unreferenced) this.#set(path, undefined);
+    for (const path of this.#core.files.unreferenced)
+      if (!this.#staged.has(mapKey(path))) this.#set(path, undefined);
   }
 
   /**
-   * A version of the path took its place; `durable`: the index had the reference. What is staged may
-   * stand for one that the chain log knows and the index does not any more, so it becomes the word
-   * that nothing is left: that is true of a reference which the log never knew, too.
+   * A version of the path took its place; `durable`: the index had the reference. What is staged
+   * may stand for one that the chain log knows and the index does not any more, so it becomes the
+   * word that nothing is left: that is true of a reference which the log never knew, too.
    */
   replaced(path: Uint8Array, durable: boolean): void {
-    if (durable || this.#staged.has(mapKey(path))) this.#set(path, undefined);
+    if (durable || (this.#staged.size > 0 && this.#staged.has(mapKey(path))))
+      this.#set(path, undefined);
   }
 
   /** Everything staged as chain records. Stays staged until `written`. */

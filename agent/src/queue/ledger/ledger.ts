@@ -6,8 +6,8 @@ import type { KnownRow } from '../log/known-block.ts';
  * What the agent knows: of every file, of what is not protected and why, of results that wait at
  * their source, of what was lost, and of chunks that need not be stored again.
  *
- * **Durability.** What is written is durable with the next `sync` of the queue, unless a method says
- * that it is durable when it resolves. The cache is never promised to be there.
+ * **Durability.** What is written is durable with the next `sync` of the queue, unless a method
+ * says that it is durable when it resolves. The cache is never promised to be there.
  *
  * **Repetition.** Every call does what it says once per call; the last word about a path counts.
  *
@@ -115,11 +115,13 @@ export interface FileReferences {
   totals(): ReferenceTotals;
 }
 
-/** What nobody can give any more: named in the chain log, listed until a person has seen it (P6). */
+/**
+ * What nobody can give any more: named in the chain log, listed until a person has seen it (P6).
+ */
 export interface Losses {
   /**
-   * Durably lists the versions in these slots of a commit, which a rolled-back collector lost and
-   * nobody can give again; forgets their files.
+   * Durably lists the versions in these slots of a commit, which nobody can give any more; forgets
+   * their files. Those that are listed already stay as they are.
    */
   record(sequence: number, slots: readonly number[]): Promise<void>;
   list(): AsyncIterable<LostVersion>;

@@ -1,4 +1,9 @@
-import type { StoredKind } from '@aliquot/proto';
+import {
+  decodeSignedCommit,
+  FormatError,
+  type SignedCommit,
+  type StoredKind,
+} from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import {
   decodeDroppedReferences,
@@ -7,6 +12,7 @@ import {
   decodeReferences,
   encodeLostMark,
 } from './chain-payloads.ts';
+import { QueueError } from './errors.ts';
 import { logOf, type QueueRecord, tagOf } from './formats.ts';
 import {
   decodeCommitPlace,
@@ -34,8 +40,10 @@ import {
   decodeSignedRecord,
   decodeVersion,
   type VersionHead,
+  type VersionRow,
 } from './payloads.ts';
-import { applyReference, removeReference } from './reference-rows.ts';
+import { applyReference, dropReference, replaceReference } from './reference-rows.ts';
+import { decodeRemains, entriesIn, numberRuns, type RemainsRecord } from './remains.ts';
 import { forgetResult, markResults, oweResult } from './result-rows.ts';
 import { unsignedFrom, unsignedWith } from './unsigned.ts';
 
@@ -56,8 +64,6 @@ export interface Applied {
    * the versions' segment.
    */
   readonly unreferenced?: readonly Uint8Array[];
-  /** What the chain log says of these paths' references now. */
-  readonly told?: readonly Uint8Array[];
 }
 
 const nothingApplied: Applied = {};
@@ -98,14 +104,22 @@ export async function applyRecord(
       return nothingApplied;
     }
     case 'signed':
-      await applySigned(index, at, header, payload);
+      await applySigned(index, at, header.length, signedIn(payload));
       return nothingApplied;
+    case 'remains': {
+      const remains = decodeRemains(payload);
+      // Its commit is there: this is a word for the day when it is not.
+      if ((await index.get(numberKey('c', remains.sequence))) !== undefined) return nothingApplied;
+      await applySigned(index, at, header.length, { ...remains, isLost: true });
+      return nothingApplied;
+    }
     case 'receipt':
       await applyReceipt(index, payload);
       return nothingApplied;
     case 'unreceipted':
       await applyUnreceipted(index, decodeCounter(payload));
-      return nothingApplied;
+      // What came with these versions may be nowhere any more.
+      return { clearCache: true };
     case 'lost':
       await applyLost(index, payload);
       return { clearCache: true };
@@ -131,21 +145,19 @@ export async function applyRecord(
       return { clearCache: true };
     }
     case 'references': {
-      const references = decodeReferences(payload);
-      for (const reference of references) await applyReference(index, reference);
-      return { told: references.map(({ path }) => path) };
+      for (const reference of decodeReferences(payload)) await applyReference(index, reference);
+      return nothingApplied;
     }
     case 'referencesDropped': {
-      const told = decodeDroppedReferences(payload);
-      for (const path of told) await removeReference(index, path);
-      return { told };
+      for (const path of decodeDroppedReferences(payload)) await dropReference(index, path);
+      return nothingApplied;
     }
     case 'referenceLost': {
       const lost = decodeLostReference(payload);
-      await removeReference(index, lost.path);
+      await dropReference(index, lost.path);
       index.put(numberKey('l', lost.entry), encodeLostMark(lost));
       state.nextEntry = Math.max(state.nextEntry, lost.entry + 1);
-      return { told: [lost.path] };
+      return nothingApplied;
     }
   }
 }
@@ -180,9 +192,11 @@ async function applyVersions(index: IndexStore, at: Position, head: VersionHead)
   );
   index.put(numberKey('h', holdSegment, entry), new Uint8Array());
   const changes: KnownChange[] = [];
-  for (const [place, { path, known, result }] of rows.entries())
+  for (let place = 0; place < count; place += 1) {
+    const { path, known, result } = rows[place] as VersionRow;
     if (result === undefined)
       changes.push({ path, known: known && { entry: entry + place, stat: known } });
+  }
   index.known.stage(changes);
   markResults(index, head);
   state.nextEntry = Math.max(state.nextEntry, entry + count);
@@ -195,21 +209,44 @@ async function applyVersions(index: IndexStore, at: Position, head: VersionHead)
     if (result !== undefined) continue;
     index.problems.del(path);
     // Nearly always there is none at all, and then nobody waits for the disk.
-    if (state.referenceFiles > 0 && (await removeReference(index, path))) unreferenced.push(path);
+    if (state.referenceFiles > 0 && (await replaceReference(index, path))) unreferenced.push(path);
   }
   return unreferenced.length > 0 ? { unreferenced } : nothingApplied;
+}
+
+/** A signed commit, or what is left of it. */
+type Signed = RemainsRecord & Pick<LoggedCommit, 'isLost'>;
+
+function signedIn(payload: Uint8Array): Signed {
+  const { entries, commit, ...record } = decodeSignedRecord(payload);
+  const { header, signature } = readable(commit);
+  // Copies: the rest of the commit need not stay in memory.
+  const remains = { header: header.slice(), signature: signature.slice() };
+  return { ...record, ...remains, numbers: numberRuns(entries), isLost: false };
+}
+
+function readable(commit: Uint8Array): SignedCommit {
+  try {
+    return decodeSignedCommit(commit);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    throw new QueueError('QUEUE_DAMAGED', `a signed commit cannot be read: ${cause.message}`, {
+      cause,
+    });
+  }
 }
 
 async function applySigned(
   index: IndexStore,
   at: Position,
-  header: QueueRecord,
-  payload: Uint8Array,
+  recordBytes: number,
+  record: Signed,
 ): Promise<void> {
   const { state } = index;
-  const record = decodeSignedRecord(payload);
-  const firstEntry = record.entries[0] ?? 0;
-  const lastEntry = record.entries[record.entries.length - 1] ?? 0;
+  const { sequence, ...fields } = record;
+  const entries = entriesIn(record.numbers);
+  const firstEntry = entries[0] ?? 0;
+  const lastEntry = entries.at(-1) ?? 0;
   // The first versions of its first record may be lost.
   for await (const [key, value] of index.iterate({
     gte: unsignedFrom(firstEntry),
@@ -223,24 +260,17 @@ async function applySigned(
   // Counted from the commit again: in a rebuild some of the segments, and with them their versions,
   // may be gone.
   const place: LoggedCommit = {
-    at,
-    hash: record.hash,
-    entries: record.entries.length,
-    lastEntry,
-    itemBytes: record.itemBytes,
-    oldestMs: record.oldestMs,
-    holdSegment: record.holdSegment,
-    firstEntry,
-    recordBytes: header.length,
-    classes: record.classes,
+    ...{ ...fields, at, recordBytes },
+    ...{ entries: entries.length, firstEntry, lastEntry },
   };
-  index.put(numberKey('c', record.sequence), encodeCommitPlace(place));
-  await applyPending(index, place);
+  index.put(numberKey('c', sequence), encodeCommitPlace(place));
+  // What is left of a commit may stand behind its receipt (`restoreChain`): then nothing waits.
+  if (sequence > state.receiptedSequence) await applyPending(index, place);
   state.signedEntry = Math.max(state.signedEntry, lastEntry);
   state.nextEntry = Math.max(state.nextEntry, lastEntry + 1);
-  if (record.sequence > (state.chainHead?.sequence ?? 0)) {
+  if (sequence > (state.chainHead?.sequence ?? 0)) {
     const chainId = state.fork === undefined ? {} : { chainId: state.fork.chainId };
-    state.chainHead = { sequence: record.sequence, hash: hex(record.hash), ...chainId };
+    state.chainHead = { sequence, hash: hex(record.hash), ...chainId };
   }
 }
 

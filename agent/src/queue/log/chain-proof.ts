@@ -4,6 +4,7 @@ import type { ChainKind } from './formats.ts';
 import { decodeLostRecord } from './lost-payloads.ts';
 import { NumberSet } from './number-set.ts';
 import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from './payloads.ts';
+import { decodeRemains, entriesIn } from './remains.ts';
 
 /** A signed commit without a receipt. */
 export interface WaitingCommit {
@@ -56,6 +57,15 @@ export async function readChain(
           ofFile.push({ type: 'signed', sequence, commit });
           break;
         }
+        case 'remains': {
+          const { sequence, numbers, holdSegment } = decodeRemains(payload);
+          const entries = entriesIn(numbers);
+          for (const entry of entries) settled.add(entry);
+          newestSigned = Math.max(newestSigned, entries.at(-1) ?? 0);
+          const commit = { holdSegment, firstEntry: entries[0] ?? 0 };
+          ofFile.push({ type: 'signed', sequence, commit });
+          break;
+        }
         case 'receipt':
           ofFile.push({ type: 'receipt', sequence: decodeReceiptRecord(payload).sequence });
           break;
@@ -96,6 +106,7 @@ function takes(kind: ChainKind, onlyLost: boolean): boolean {
     case 'referenceLost':
       return true;
     case 'signed':
+    case 'remains':
     case 'receipt':
     case 'unreceipted':
     case 'forked':

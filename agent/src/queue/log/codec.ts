@@ -5,8 +5,8 @@ const FIRST_BYTES = 1024;
 const MOST_KEPT_BYTES = 1024 * 1024;
 const WORD = 2 ** 32;
 /**
- * Buffers of writers that are done: a record for each of a million files must not cost an allocation
- * for each of its fields.
+ * Buffers of writers that are done: a record for each of a million files must not cost an
+ * allocation for each of its fields.
  */
 const spare: DataView[] = [];
 

@@ -1,11 +1,13 @@
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { Position } from '@aliquot/shared/records/format';
 import { Serial } from '@aliquot/shared/serial';
 import { type Applied, applyItem, applyRecord } from './apply.ts';
-import { indexAnew, isIndexDamaged, isNoSpace, QueueError } from './errors.ts';
+import type { ChainRecord, CoreHooks } from './core-hooks.ts';
+import { diskFull, indexAnew, isIndexDamaged, isNoSpace, QueueError } from './errors.ts';
 import type { QueuedItem } from './facts.ts';
 import type { ChainKind, SegmentKind } from './formats.ts';
+import { decodeCommitPlace, numberKey } from './index-rows.ts';
 import { clearCaches, type IndexStore } from './index-store.ts';
 import {
   closeQueueFiles,
@@ -14,7 +16,8 @@ import {
   openQueueFiles,
   type QueueFiles,
 } from './open-queue.ts';
-import { decodeVersion, type VersionHead } from './payloads.ts';
+import { decodeSignedRecord, decodeVersion, type VersionHead } from './payloads.ts';
+import { encodeRemains, type QueuedRemains } from './remains.ts';
 import type { Joined, Turn } from './turn.ts';
 import { WaitingProof } from './waiting-proof.ts';
 
@@ -31,29 +34,6 @@ const LEAST_WRITTEN_BYTES = 256 * 1024;
  * index, and something to spare.
  */
 const START_AGAIN_BYTES = 12 * 1024 * 1024;
-
-/** A record for the chain log. */
-export interface ChainRecord {
-  readonly kind: ChainKind;
-  readonly payload: Uint8Array;
-}
-
-export interface CoreHooks {
-  /**
-   * What goes into the chain log with the next flush, after the segments and before the index.
-   * Asked again when a flush failed.
-   */
-  chainWith(): readonly ChainRecord[];
-  /** A flush is done. */
-  flushed(wrote: { readonly versions: number }): void;
-  /** A chain record is durable and applied: it may have ended holds. */
-  chained(): Promise<void>;
-  /**
-   * The files were opened again, after a full disk or for a damaged index: what was open in memory
-   * has ended. `lost` versions were named as lost meanwhile.
-   */
-  reopened(lost: number): Promise<void>;
-}
 
 /** Steps that take their turn together. */
 interface Group<Work extends Joined> {
@@ -80,6 +60,8 @@ export class QueueCore {
    */
   #mendable: 'full' | 'index' | undefined;
   #closed = false;
+  /** The end of the chain log, not durable yet. */
+  #remains: QueuedRemains | undefined;
   /** The last in the line, as long as it has not begun and nothing came behind it. */
   #joining: Group<Joined> | undefined;
 
@@ -281,13 +263,27 @@ export class QueueCore {
   async close(): Promise<void> {
     if (this.#closed) return;
     try {
-      if (this.#poison === undefined) await this.change(() => this.flush());
+      if (this.#poison === undefined) await this.change(() => this.#end());
     } finally {
       this.#closed = true;
       await this.#serial.run(async () => {
         if (this.#files !== undefined) await closeQueueFiles(this.#files);
       });
     }
+  }
+
+  /** Nothing is left that the next start would have to make up for. */
+  async #end(): Promise<void> {
+    await this.flush();
+    const last = this.#remains;
+    if (last === undefined) return;
+    const { chain, index } = this.files;
+    await this.#poisonOn(async () => {
+      await chain.sync();
+      await applyRecord(index, last.at, last.header, last.payload);
+      index.state.chain = chain.end();
+      await index.write();
+    });
   }
 
   /**
@@ -301,6 +297,7 @@ export class QueueCore {
       const at = await chain.append(kind, payload, digest);
       await this.#poisonOn(async () => {
         await chain.sync();
+        this.#remains = undefined;
         const { clearCache } = await applyRecord(
           index,
           at,
@@ -311,8 +308,24 @@ export class QueueCore {
         if (clearCache === true) await clearCaches(index);
         this.#waiting.chained(kind, payload);
         index.state.chain = chain.end();
+        if (kind === 'signed') await this.#keepRemains(decodeSignedRecord(payload).sequence);
       });
     }
+  }
+
+  /**
+   * What is left of a commit should its record rot stands behind it, once it is durable: so this
+   * also says that it was no torn tail. The next record's sync, or the closing, makes it durable.
+   */
+  async #keepRemains(sequence: number): Promise<void> {
+    const { chain, index } = this.files;
+    const value = await index.get(numberKey('c', sequence));
+    if (value === undefined) throw new TypeError('a commit was signed, and is not in the index');
+    const payload = encodeRemains({ sequence, ...decodeCommitPlace(value) });
+    const digest = sha256(payload);
+    const at = await chain.append('remains', payload, digest);
+    const header = { kind: 'remains', length: payload.length, digest } as const;
+    this.#remains = { at, header, payload };
   }
 
   /**
@@ -353,6 +366,7 @@ export class QueueCore {
     try {
       const files = await openQueueFiles(this.options);
       this.#files = files;
+      this.#remains = undefined;
       this.#waiting = new WaitingProof(files);
       this.#poison = undefined;
       this.#unsyncedBytes = 0;
@@ -382,9 +396,4 @@ export class QueueCore {
       { cause: this.#poison },
     );
   }
-}
-
-function diskFull(cause: unknown): QueueError {
-  const says = 'the disk of the queue is full; it goes on by itself once there is space';
-  return new QueueError('QUEUE_NO_SPACE', says, { cause });
 }

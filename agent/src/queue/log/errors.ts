@@ -14,7 +14,9 @@ const codes = {
   QUEUE_STORAGE: 'final',
   /** The disk of the queue is full: it goes on by itself once there is space. */
   QUEUE_NO_SPACE: 'retryable',
-  /** The index of the queue was found damaged: it is made again, and the queue goes on by itself. */
+  /**
+   * The index of the queue was found damaged: it is made again, and the queue goes on by itself.
+   */
   QUEUE_INDEX: 'retryable',
   /** An earlier write failed: the queue takes nothing more until the agent is started again. */
   QUEUE_POISONED: 'final',
@@ -52,6 +54,12 @@ export function indexAnew(cause: unknown): QueueError {
   const says = cause instanceof Error ? cause.message : String(cause);
   const way = 'it is made again from segments and chain log';
   return new QueueError('QUEUE_INDEX', `${says}; ${way}`, { cause });
+}
+
+/** The queue's word for a full disk. */
+export function diskFull(cause: unknown): QueueError {
+  const says = 'the disk of the queue is full; it goes on by itself once there is space';
+  return new QueueError('QUEUE_NO_SPACE', says, { cause });
 }
 
 /** Whether an error, or what caused it, is a full disk. */

@@ -33,6 +33,7 @@ const chainCodes = {
   references: 23,
   referencesDropped: 24,
   referenceLost: 25,
+  remains: 26,
 } as const;
 
 export type SegmentKind = keyof typeof segmentCodes;

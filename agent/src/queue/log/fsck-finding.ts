@@ -13,13 +13,16 @@ export type QueueFindingCode =
   | 'FSCK_INDEX_BEHIND'
   /** The index could not be looked at because a running service holds it. */
   | 'FSCK_INDEX_BUSY'
-  /** The key of queued versions is missing: they cannot be sent. */
+  /** What was captured and is lost, until a person has acknowledged it. */
+  | 'FSCK_VERSION_LOST'
+  /** The key of queued versions is missing, or does not open them: they cannot be sent. */
   | 'FSCK_BATCH_KEY_MISSING'
   /** A file is of an unknown version or cannot be read. */
   | 'FSCK_UNREADABLE';
 
 /** The way out of a damaged chain log. */
-export const CHAIN_REMEDY = 'put the file back from a copy, or enrol this PC again with --replaces';
+export const CHAIN_REMEDY =
+  'fsck --repair names what it cost and writes it anew; the agent goes on by itself, and a commit that was not sent yet is declared lost';
 
 export interface QueueFinding {
   readonly code: QueueFindingCode;

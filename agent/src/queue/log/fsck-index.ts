@@ -5,23 +5,28 @@ import { removeIndex } from '@aliquot/shared/derived/open-index';
 import { exists, removeTree } from '@aliquot/shared/durable/durable';
 import type { Random } from '@aliquot/shared/ports';
 import type { Position } from '@aliquot/shared/records/format';
+import { rewriteFile } from '@aliquot/shared/records/rewrite';
 import { BatchKeys } from './batch-keys.ts';
+import { restoreChain } from './chain-again.ts';
 import { QueueError } from './errors.ts';
 import { CHAIN_REMEDY, note, problem, type QueueFinding } from './fsck-finding.ts';
 import { indexDifference } from './index-difference.ts';
 import { hasGap, holds, isOfLogs } from './index-proof.ts';
-import { decodeUnsigned, familyRange, numberInKey, unsignedEntries } from './index-rows.ts';
+import { decodeUnsigned, numberInKey, unsignedEntries } from './index-rows.ts';
 import { IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import {
   closeQueueFiles,
   isShorterThanKnown,
+  openLogs,
   openQueueFiles,
   type QueueFiles,
   type QueueLogs,
   queuePaths,
   replayBoth,
 } from './open-queue.ts';
+import { removeReference, replacedReferences } from './reference-rows.ts';
+import { openDrafts, pathsAt } from './stored.ts';
 
 export interface FsckOptions {
   readonly port: DiskPort;
@@ -29,6 +34,17 @@ export interface FsckOptions {
   readonly random: Random;
   /** Mend what can be mended. The caller holds the folder's lock. */
   readonly repair: boolean;
+  /**
+   * Names what of the waiting versions is unreadable, for good: asked before damaged records are
+   * left out, and with them what tells of it.
+   */
+  readonly nameUnreadable?: () => Promise<void>;
+}
+
+/** Files of both logs with bytes that are not what they were, by their numbers. */
+export interface Spoiled {
+  readonly segments: ReadonlySet<number>;
+  readonly chain: ReadonlySet<number>;
 }
 
 const CHECK_FOLDER = 'index.check';
@@ -45,7 +61,7 @@ export async function* checkIndex(
   const { port, dataDir } = options;
   const paths = queuePaths(dataDir);
   if (chain.files().length === 0 && (await exists(port, paths.index))) {
-    yield problem('FSCK_CHAIN_DAMAGED', 'the chain log is gone', paths.chain, CHAIN_REMEDY);
+    yield* chainAgain(options, 'the chain log is gone');
     return;
   }
   const owner = chain.identity?.owner ?? new Uint8Array();
@@ -76,8 +92,7 @@ export async function* checkIndex(
   }
   if (isShorterThanKnown(index, chain)) {
     await index.close();
-    const says = 'the chain log is shorter than the index knows';
-    yield problem('FSCK_CHAIN_DAMAGED', says, paths.chain, CHAIN_REMEDY);
+    yield* chainAgain(options, 'the chain log is shorter than the index knows');
     return;
   }
   // Before anything is replayed into it, which would make it look like ours.
@@ -89,14 +104,18 @@ export async function* checkIndex(
   const checkPath = join(dataDir, 'queue', CHECK_FOLDER);
   let fresh: IndexStore | undefined;
   let wrong: string | undefined;
+  let unopened: ReadonlyMap<number, number> = new Map();
   try {
     yield* checkProgress(index, segments, chain, paths.index);
     await removeIndex(port, checkPath);
     fresh = (await IndexStore.open(port, indexOptions(checkPath, owner))).store;
     await replayBoth(port, index, segments, chain, paths.damaged);
     await replayBoth(port, fresh, segments, chain, paths.damaged);
+    // What only the index knows of references: the next start has the chain log say it.
+    for (const path of await replacedReferences(index)) await removeReference(fresh, path);
+    await fresh.write();
     wrong = await indexDifference(index, fresh, hasGap(segments));
-    yield* checkKeys(options, fresh);
+    unopened = await locked(options, fresh, segments);
   } finally {
     await index.close();
     if (fresh !== undefined) {
@@ -104,7 +123,18 @@ export async function* checkIndex(
       await removeTree(port, checkPath);
     }
   }
+  yield* lockedFindings(options, unopened);
   if (wrong !== undefined) yield* rebuildLater(options, wrong);
+}
+
+/** What the chain log lacks the index knows: the next opening writes it again. */
+async function* chainAgain(
+  options: FsckOptions,
+  what: string,
+): AsyncGenerator<QueueFinding, void, void> {
+  const repaired = options.repair && (await nameUnreadable(options));
+  const { chain } = queuePaths(options.dataDir);
+  yield { ...problem('FSCK_CHAIN_DAMAGED', what, chain, CHAIN_REMEDY), repaired };
 }
 
 /**
@@ -137,33 +167,45 @@ async function* checkProgress(
   );
 }
 
-async function* checkKeys(
+/** Versions that wait and that no key opens, by their batch. */
+async function locked(
   options: FsckOptions,
   index: IndexStore,
-): AsyncGenerator<QueueFinding, void, void> {
+  segments: QueueLogs['segments'],
+): Promise<ReadonlyMap<number, number>> {
   const keys = await BatchKeys.open(options.port, queuePaths(options.dataDir).keys, options.random);
-  const present = new Set(keys.numbers);
-  const missing = new Map<number, number>();
-  for await (const [, value] of index.iterate(familyRange('q'))) {
-    const { batch, count, lost } = decodeUnsigned(value);
-    if (!present.has(batch)) missing.set(batch, (missing.get(batch) ?? 0) + count - lost.length);
+  const found = new Map<number, number>();
+  for await (const [, value] of index.unsigned()) {
+    const { at, batch, count, lost } = decodeUnsigned(value);
+    if ((await openDrafts({ segments, keys }, at)) !== undefined) continue;
+    found.set(batch, (found.get(batch) ?? 0) + count - lost.length);
   }
-  for (const [batch, versions] of missing) {
-    const what = `the key of ${versions} queued versions is missing`;
-    yield problem(
-      'FSCK_BATCH_KEY_MISSING',
-      what,
-      `batch ${batch}`,
-      'the agent lists them as lost and reads the sources again',
-    );
+  return found;
+}
+
+/** A repair names the versions, for good: nothing else can be done for them here. */
+async function* lockedFindings(
+  options: FsckOptions,
+  found: ReadonlyMap<number, number>,
+): AsyncGenerator<QueueFinding, void, void> {
+  if (found.size === 0) return;
+  const repaired = options.repair && (await nameUnreadable(options));
+  for (const [batch, versions] of found) {
+    const what = `the key of ${versions} queued versions is missing, or another one`;
+    const remedy = 'the agent lists them as lost and reads the sources again';
+    yield { ...problem('FSCK_BATCH_KEY_MISSING', what, `batch ${batch}`, remedy), repaired };
   }
 }
 
 /**
  * What only the index knows goes into the chain log before it is removed: the names of versions
- * whose records no segment gives any more. A chain log that is damaged takes nothing.
+ * whose records no segment gives any more, and what the chain log itself lacks. False when it
+ * cannot be opened.
  */
-async function nameUnreadable({ port, dataDir, random }: FsckOptions): Promise<void> {
+async function nameUnreadable(
+  { port, dataDir, random }: FsckOptions,
+  isChainSpoiled = false,
+): Promise<boolean> {
   let files: QueueFiles;
   try {
     files = await openQueueFiles({ port, dataDir, random });
@@ -172,25 +214,55 @@ async function nameUnreadable({ port, dataDir, random }: FsckOptions): Promise<v
       error instanceof QueueError &&
       (error.code === 'QUEUE_DAMAGED' || error.code === 'QUEUE_VERSION')
     )
-      return;
+      return false;
     throw error;
   }
   try {
     const { index, segments, chain } = files;
     const unreadable: number[] = [];
+    const names = new Map<number, Uint8Array>();
     for await (const [key, value] of index.unsigned()) {
       const [first, versions] = [numberInKey(key), decodeUnsigned(value)];
-      if (!(await holds(segments, versions.at, first)))
-        unreadable.push(...unsignedEntries(first, versions));
+      const isThere = await holds(segments, versions.at, first);
+      if (isThere && (await openDrafts(files, versions.at)) !== undefined) continue;
+      unreadable.push(...unsignedEntries(first, versions));
+      for (const [at, path] of (await pathsAt(files, versions.at)).entries())
+        names.set(first + at, path);
     }
-    await nameLost(index, chain, unreadable);
+    await nameLost(index, chain, unreadable, names);
+    // The index goes: what of commits only it knows, because a file of the log was cut, stays.
+    if (isChainSpoiled) await restoreChain(index, chain);
+    return true;
   } finally {
     await closeQueueFiles(files);
   }
 }
 
+/**
+ * Writes damaged files anew, without what is no sound record, after what that cost was named. The
+ * index goes before that: its places would be those of other records, and what is sound would be
+ * called lost, should the repair end in between. False when the queue cannot be opened.
+ */
+export async function mendLogs(options: FsckOptions, spoiled: Spoiled): Promise<boolean> {
+  if (!(await nameUnreadable(options, spoiled.chain.size > 0))) return false;
+  await options.nameUnreadable?.();
+  const { port, dataDir } = options;
+  await removeIndex(port, queuePaths(dataDir).index);
+  const { segments, chain } = await openLogs(options);
+  try {
+    for (const number of spoiled.segments) await rewriteFile(segments, number, options);
+    for (const number of spoiled.chain) await rewriteFile(chain, number, options);
+  } finally {
+    await segments.close();
+    await chain.close();
+  }
+  // What an opening would name as lost is named now.
+  await closeQueueFiles(await openQueueFiles(options));
+  return true;
+}
+
 /** The index is only derived: removing it makes the next start build it again. */
-export async function* rebuildLater(
+async function* rebuildLater(
   options: FsckOptions,
   why: string,
 ): AsyncGenerator<QueueFinding, void, void> {

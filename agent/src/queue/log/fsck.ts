@@ -7,25 +7,16 @@ import type { RecordReader } from '@aliquot/shared/records/reader';
 import { QueueError } from './errors.ts';
 import type { RecordKind } from './formats.ts';
 import { CHAIN_REMEDY, note, problem, type QueueFinding } from './fsck-finding.ts';
-import { checkIndex, type FsckOptions, rebuildLater } from './fsck-index.ts';
+import { checkIndex, type FsckOptions, mendLogs, type Spoiled } from './fsck-index.ts';
+import { lossFindings } from './fsck-losses.ts';
 import { openLogs, queuePaths } from './open-queue.ts';
 
 const LOOK_AFTER_DISK = 'look after the disk: it loses bytes';
 const damageRemedy = {
   FSCK_SEGMENT_DAMAGED:
-    'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again',
+    'fsck --repair names what it cost and writes the file anew without it; the agent goes on by itself, and reads the sources again',
   FSCK_CHAIN_DAMAGED: CHAIN_REMEDY,
 } as const;
-
-/**
- * Findings under which the index stays: it then knows what nothing else tells. A file that is not
- * ours, or not for us, goes back or away first; and which sequences a damaged chain log lacks only
- * the index says (I-A6).
- */
-const keepsIndex: ReadonlySet<QueueFinding['code']> = new Set([
-  'FSCK_UNREADABLE',
-  'FSCK_CHAIN_DAMAGED',
-]);
 
 /**
  * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent
@@ -36,39 +27,52 @@ export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFind
   const { port, dataDir, repair } = options;
   const paths = queuePaths(dataDir);
   const { segments, chain } = await openLogs(options);
+  const spoiled = { segments: new Set<number>(), chain: new Set<number>() } satisfies Spoiled;
+  let isReadable = true;
   try {
-    let sound = true;
-    let mayRebuild = true;
+    const found: QueueFinding[] = [];
     const checks = [
-      checkLog(segments, 'FSCK_SEGMENT_DAMAGED'),
-      checkLog(chain, 'FSCK_CHAIN_DAMAGED'),
+      checkLog(segments, 'FSCK_SEGMENT_DAMAGED', spoiled.segments),
+      checkLog(chain, 'FSCK_CHAIN_DAMAGED', spoiled.chain),
     ];
     for (const check of checks) {
       for await (const finding of check) {
-        if (finding.severity === 'error') sound = false;
-        if (keepsIndex.has(finding.code)) mayRebuild = false;
-        yield finding;
+        if (finding.code === 'FSCK_UNREADABLE') isReadable = false;
+        // With a repair they are told when it is known what became of them.
+        if (repair) found.push(finding);
+        else yield finding;
       }
     }
+    if (spoiled.segments.size + spoiled.chain.size > 0) {
+      const repaired = repair && isReadable && (await mendLogs(options, spoiled));
+      for (const finding of found)
+        yield { ...finding, repaired: repaired && finding.severity === 'error' };
+    } else {
+      yield* found;
+      // A file that is not ours, or not for us, goes back first: till then the index knows more.
+      if (isReadable) yield* checkIndex(options, segments, chain);
+    }
     yield* keptDamage(port, paths.damaged, repair);
-    if (sound) yield* checkIndex(options, segments, chain);
-    else if (repair && mayRebuild) yield* rebuildLater(options, 'segments are damaged');
   } finally {
     await segments.close();
     await chain.close();
   }
+  if (isReadable) yield* lossFindings(options);
 }
 
 async function* checkLog<K extends RecordKind>(
   log: RecordReader<K>,
   code: 'FSCK_SEGMENT_DAMAGED' | 'FSCK_CHAIN_DAMAGED',
+  spoiled: Set<number>,
 ): AsyncGenerator<QueueFinding, void, void> {
   for (const { number } of log.files()) {
     const path = log.path(number);
     try {
       for await (const item of proveFile(log, number)) {
         const finding = findingOf(item, log.format.name, `${path} at byte ${item.offset}`, code);
-        if (finding !== undefined) yield finding;
+        if (finding === undefined) continue;
+        if (finding.code === code) spoiled.add(number);
+        yield finding;
       }
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;

@@ -4,6 +4,7 @@ import type { DiskPort, LevelDatabase } from '@aliquot/shared/derived/level-port
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { reference } from '../../../testing/queue/references-conformance.ts';
 import {
   collect,
   indexOf,
@@ -114,6 +115,23 @@ async function day(dir: string, port: DiskPort): Promise<unknown> {
 }
 
 describe('D4 an index that is found damaged while the queue works', () => {
+  test('keeps a reference that was put after the version which took the place of the one before', async () => {
+    const disk = new RottenDisk();
+    const queue = await openQueue(folder.dir, { port: disk.port });
+    const file = sample('/data/r');
+    const { size, mtimeNs, capturedAtMs } = file.known;
+    await queue.references.put({ ...reference('/data/r', capturedAtMs), size, mtimeNs });
+    await queue.sync();
+    await put(queue, file);
+    await queue.references.put(reference('/data/r', 900, 7));
+    disk.after = 1;
+    await untilDone(() => queue.ledger.known(Buffer.from('/data/other')));
+    await untilDone(() => queue.sync());
+    expect(disk.after).toBeLessThan(1);
+    expect(await collect(queue.references.list())).toEqual([reference('/data/r', 900, 7)]);
+    await queue.close();
+  });
+
   test('at whatever read or write, is made again, and nothing that was handed over is lost', async () => {
     const whole = await day(join(folder.dir, 'whole'), nodeDisk);
     expect(whole).toMatchObject({ lost: [], pending: 0 });

@@ -10,13 +10,14 @@ import { decodeColumns, unpackKnown } from './known-block.ts';
 import { decodeLostRecord, lostRecords } from './lost-payloads.ts';
 import { NumberSet } from './number-set.ts';
 import { decodeSignedRecord, decodeVersion, entriesOfHead, type KnownRecord } from './payloads.ts';
+import { decodeRemains, entriesIn } from './remains.ts';
 
 /**
  * Tells of what only a damaged index knows, before it is removed: versions that wait to be signed
  * and that no segment holds any more are named as lost in the chain log. Its rows prove nothing, so
  * a version counts as lost only when neither log knows it.
  *
- * How many these are. Error: `QUEUE_DAMAGED` when there is one to name and the chain log is damaged, too.
+ * How many these are.
  */
 export async function nameBeyond(
   disk: DiskPort,
@@ -42,11 +43,7 @@ export async function nameBeyond(
       }
   if (lost.size === 0) return 0;
   const { chain } = logs;
-  await chain.resume((item) => {
-    if (item.type !== 'damage') return;
-    const at = `${chain.path(item.file)} is damaged at byte ${item.offset}`;
-    throw chain.format.error('damaged', `the chain log ${at}`);
-  });
+  await chain.resume(() => undefined);
   for (const payload of lostRecords(
     [...lost].sort((a, b) => a - b),
     names,
@@ -96,13 +93,20 @@ async function addHeld(segments: RecordLog<SegmentKind>, numbers: NumberSet): Pr
  * last that was signed.
  */
 async function addSettled(chain: RecordLog<ChainKind>, numbers: NumberSet): Promise<number> {
-  const take = (kind: ChainKind) => (kind === 'signed' || kind === 'lost' ? 'give' : 'skip');
+  const kinds: ReadonlySet<ChainKind> = new Set(['signed', 'remains', 'lost']);
+  const take = (kind: ChainKind) => (kinds.has(kind) ? 'give' : 'skip');
   let last = 0;
   for (const { number } of chain.files()) {
     for await (const item of chain.scanFile(number, { take })) {
       if (item.type !== 'record' || item.payload === undefined) continue;
-      if (item.header.kind === 'signed') {
-        for (const entry of decodeSignedRecord(item.payload).entries) {
+      const { kind } = item.header;
+      if (kind === 'signed' || kind === 'remains') {
+        const { payload } = item;
+        const entries =
+          kind === 'signed'
+            ? decodeSignedRecord(payload).entries
+            : entriesIn(decodeRemains(payload).numbers);
+        for (const entry of entries) {
           numbers.add(entry);
           last = Math.max(last, entry);
         }

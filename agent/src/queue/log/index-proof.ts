@@ -135,8 +135,8 @@ export function placesIn(segments: RecordReader<SegmentKind>): (at: Position) =>
 }
 
 /**
- * The logs prove that this version waits: an index that does not know it is wrong, and is made again
- * (throws `QUEUE_INDEX`, or the index's own word for it).
+ * The logs prove that this version waits: an index that does not know it is wrong, and is made
+ * again (throws `QUEUE_INDEX`, or the index's own word for it).
  */
 export async function mustKnow(index: IndexStore, entry: number): Promise<void> {
   const { signedEntry, receiptedEntry } = index.state;

@@ -1,7 +1,7 @@
-import type { StoredKind } from '@aliquot/proto';
+import { MAX_COMMIT_HEADER_BYTES, SIGNATURE_BYTES, type StoredKind } from '@aliquot/proto';
 import type { Position } from '@aliquot/shared/records/format';
 import { LayoutReader, LayoutWriter } from './codec.ts';
-import { type ClassBytes, classesIn, MOST_ROWS } from './payloads.ts';
+import { type ClassBytes, classesIn, MOST_ROWS, writeClasses } from './payloads.ts';
 import { type ResultMark, resultMarkIn, writeResultMark } from './result-facts.ts';
 
 /*
@@ -14,13 +14,16 @@ import { type ResultMark, resultMarkIn, writeResultMark } from './result-facts.t
  *                           entry this is, is receipted
  *   i ‖ chunk id            item: where its record is
  *   K ‖ first path          up to 128 known files in the order of their paths (`known-rows.ts`); here and in the next, on
- *                           Windows, the path in one case (`oneCase`), so that two cases of it are one file
+ *                           Windows, the path in one case (`oneCase`), so that two cases of it are
+ *                           one file
  *   k ‖ path                what is known of one file, beside its block; empty: that it is not known any more
  *   p ‖ path                why a path is not protected
- *   c ‖ sequence            signed commit: where its record is, what it covers
+ *   c ‖ sequence            signed commit: where its record is, what it covers, its header
  *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
  *   r ‖ path                reference: a settled result that is only at its source
  *   s ‖ settled ‖ path      the same in the order of their times
+ *   d ‖ path                a version took the place of this path's reference, and the chain log
+ *                           does not say so yet
  *   o ‖ path                folder result whose row is owed: members have changed since its newest one, or that one is open
  *   R ‖ path                the newest row of a folder result: its number, and what it says
  *   g ‖ slot                how a file may be continued that was captured lately: the path's hash, then a sealed state. A cache like `x`; a path has
@@ -30,7 +33,7 @@ import { type ResultMark, resultMarkIn, writeResultMark } from './result-facts.t
 
 export type Family =
   | ('q' | 'h' | 'i' | 'K' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x' | 'g')
-  | ('o' | 'R');
+  | ('d' | 'o' | 'R');
 
 /** A key made of raw bytes. */
 export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {
@@ -134,6 +137,13 @@ export interface LoggedCommit {
   /** What its record takes in the chain log. */
   readonly recordBytes: number;
   readonly classes: readonly ClassBytes[];
+  /** Its record has rotted: only the header is left, and `at` is where that stands. */
+  readonly isLost: boolean;
+  /** The numbers of its versions in slot order, as runs. */
+  readonly numbers: Uint8Array;
+  /** As signed, and its signature: what is left of it should its record rot. */
+  readonly header: Uint8Array;
+  readonly signature: Uint8Array;
 }
 
 export function encodeItemPlace(place: ItemPlace): Uint8Array {
@@ -198,10 +208,12 @@ export function encodeCommitPlace(place: LoggedCommit): Uint8Array {
     .u32(place.entries)
     .u53(place.lastEntry);
   writer.u53(place.itemBytes).u53(place.oldestMs).u53(place.holdSegment).u53(place.firstEntry);
-  writer.u53(place.recordBytes).u32(place.classes.length);
-  for (const { name, bytes } of place.classes) writer.text(name).u53(bytes);
-  return writer.done();
+  writeClasses(writer.u53(place.recordBytes), place.classes).u8(place.isLost ? 1 : 0);
+  return writer.sized(place.numbers).sized(place.header).raw(place.signature).done();
 }
+
+/** Above what the numbers of a commit, and its header, take. */
+const MAX_NUMBER_BYTES = 64 * 1024;
 
 export function decodeCommitPlace(bytes: Uint8Array): LoggedCommit {
   const reader = new LayoutReader(bytes, 'index of commits');
@@ -214,7 +226,12 @@ export function decodeCommitPlace(bytes: Uint8Array): LoggedCommit {
     oldestMs: reader.u53(),
   };
   const place = { at, hash, ...fields, holdSegment: reader.u53(), firstEntry: reader.u53() };
-  return { ...place, recordBytes: reader.u53(), classes: classesIn(reader) };
+  const record = { recordBytes: reader.u53(), classes: classesIn(reader) };
+  const isLost = reader.u8() === 1;
+  const numbers = reader.sized(MAX_NUMBER_BYTES);
+  const header = reader.sized(MAX_COMMIT_HEADER_BYTES);
+  const signature = reader.raw(SIGNATURE_BYTES);
+  return { ...place, ...record, isLost, numbers, header, signature };
 }
 
 /** The newest row of a folder result. */

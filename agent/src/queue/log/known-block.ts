@@ -106,10 +106,12 @@ export interface KnownBlock {
 
 function packOne(rows: readonly KnownRow[], from: number, most: number): KnownBlock {
   const first = rows[from] as KnownRow;
-  const parts: { readonly keep: number; readonly row: KnownRow }[] = [];
+  const keeps: number[] = [];
   let length = 1;
   let before: Uint8Array = new Uint8Array(0);
-  for (const row of rows.slice(from, from + most)) {
+  const end = Math.min(rows.length, from + most);
+  for (let at = from; at < end; at += 1) {
+    const row = rows[at] as KnownRow;
     const keep = sharedBytes(before, row.path);
     const bytes =
       varintBytes(keep) +
@@ -117,15 +119,17 @@ function packOne(rows: readonly KnownRow[], from: number, most: number): KnownBl
       (row.path.length - keep) +
       1 +
       row.columns.length;
-    if (parts.length > 0 && length + bytes > BLOCK_BYTES) break;
-    parts.push({ keep, row });
+    if (keeps.length > 0 && length + bytes > BLOCK_BYTES) break;
+    keeps.push(keep);
     length += bytes;
     before = row.path;
   }
   const bytes = new Uint8Array(length);
   bytes[0] = VERSION;
   let at = 1;
-  for (const { keep, row } of parts) {
+  for (let part = 0; part < keeps.length; part += 1) {
+    const row = rows[from + part] as KnownRow;
+    const keep = keeps[part] as number;
     at = writeVarint(bytes, at, keep);
     at = writeVarint(bytes, at, row.path.length - keep);
     bytes.set(keep === 0 ? row.path : row.path.subarray(keep), at);
@@ -134,7 +138,7 @@ function packOne(rows: readonly KnownRow[], from: number, most: number): KnownBl
     bytes.set(row.columns, at + 1);
     at += 1 + row.columns.length;
   }
-  return { first, files: parts.length, bytes };
+  return { first, files: keeps.length, bytes };
 }
 
 /** Error: `QUEUE_DAMAGED`. */

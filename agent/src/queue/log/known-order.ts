@@ -6,8 +6,8 @@ import { familyRange, rawKey } from './index-rows.ts';
 import { type KnownRow, unpackKnown } from './known-block.ts';
 
 /*
- * Known files in the order of the index, and the keys that they stand under: `K` for blocks, `k` for
- * what stands beside them.
+ * Known files in the order of the index, and the keys that they stand under: `K` for blocks, `k`
+ * for what stands beside them.
  */
 
 /** A file in the order of the index; `row` undefined: it is not known any more. */

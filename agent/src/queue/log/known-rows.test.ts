@@ -154,7 +154,9 @@ describe('known files in the index', () => {
     expect(await rows.disorder()).toBeUndefined();
   });
 
-  /** Names that meet at every edge: a folder beside names that continue it, any bytes, long ones. */
+  /**
+   * Names that meet at every edge: a folder beside names that continue it, any bytes, long ones.
+   */
   const somePath = (random: SeededRandom, long: boolean): Buffer => {
     const parts = ['a', 'a b', 'a/b', 'a/c', 'a\xff', '\x01', 'run.D', 'run.D/x', 'z'];
     const folder = `/data/${random.pick(parts)}/${random.pick(parts)}`;

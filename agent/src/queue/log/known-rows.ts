@@ -30,9 +30,9 @@ import type { KnownRecord } from './payloads.ts';
  * next. Changes of a few files stand beside the blocks, one row each, and take precedence. Where a
  * flush changes many files of one block, or many changes stand beside, blocks are written anew.
  *
- * A flush writes changes, blocks and the mark of the index at once, so blocks and what stands beside
- * them always say together what the records said (I-A5b). Where one block ends and the next begins
- * depends on the flushes, and differs after a rebuild.
+ * A flush writes changes, blocks and the mark of the index at once, so blocks and what stands
+ * beside them always say together what the records said (I-A5b). Where one block ends and the next
+ * begins depends on the flushes, and differs after a rebuild.
  */
 
 /** What a record says of one path: what is known of it now, or that nothing is. */
@@ -63,7 +63,9 @@ const PAGE_BLOCKS = 512;
 
 const nothing = new Uint8Array(0);
 
-/** The known files of one index. Changes wait in memory until `fold`, and are written by its flush. */
+/**
+ * The known files of one index. Changes wait in memory until `fold`, and are written by its flush.
+ */
 export class KnownRows {
   readonly #index: DerivedIndex;
   #waiting = new Map<string, KnownRow | undefined>();
@@ -212,9 +214,11 @@ export class KnownRows {
     this.#flushing = this.#waiting;
     this.#waiting = new Map();
     if (this.#flushing.size === 0) return;
-    const changes = [...this.#flushing]
-      .map(([name, row]): KnownName => ({ name, row }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const changes: KnownName[] = [];
+    this.#flushing.forEach((row, name) => {
+      changes.push({ name, row });
+    });
+    changes.sort((a, b) => (a.name < b.name ? -1 : 1));
     const rest = await this.#foldBeside(changes);
     let at = 0;
     let skip = 1;
@@ -242,8 +246,8 @@ export class KnownRows {
   }
 
   /**
-   * Takes a part of what stands beside into its blocks, when that is much: with every flush the next
-   * blocks, so that it costs each change the same. Gives the changes that did not go with it.
+   * Takes a part of what stands beside into its blocks, when that is much: with every flush the
+   * next blocks, so that it costs each change the same. Gives the changes that did not go with it.
    */
   async #foldBeside(changes: readonly KnownName[]): Promise<readonly KnownName[]> {
     let rest = changes;
@@ -295,7 +299,8 @@ export class KnownRows {
     }
     const before = value === undefined ? [] : namedIn(value);
     const files = merged(merged(before, beside), changes);
-    // What comes behind the others fills blocks; what comes between them leaves room in both halves.
+    // What comes behind the others fills blocks; what comes between them leaves room in both
+    // halves.
     const isLonger = (files.at(-1)?.name ?? '') > (before.at(-1)?.name ?? '');
     const halves = Math.ceil(files.length / Math.ceil(files.length / BLOCK_FILES));
     if (key !== undefined) this.#index.del(key);

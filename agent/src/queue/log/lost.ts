@@ -21,8 +21,8 @@ import { resultNames } from './result-rows.ts';
 const BATCH = 2000;
 
 /**
- * Paths of known files, and of folder results, whose newest version is one of these. A rare question, so a pass over all of
- * them may answer it.
+ * Paths of known files, and of folder results, whose newest version is one of these. A rare
+ * question, so a pass over all of them may answer it.
  */
 export async function namesOf(
   index: IndexStore,
@@ -69,14 +69,17 @@ export async function unaccounted(
 
 /**
  * Names versions as lost, durably, in the chain log: nobody can give them again, so nobody waits
- * for them, and the next scan reads their files again where they still are.
+ * for them, and the next scan reads their files again where they still are. `known` are paths that
+ * the caller has of some.
  */
 export async function nameLost(
   index: IndexStore,
   chain: RecordLog<ChainKind>,
   entries: readonly number[],
+  known: ReadonlyMap<number, Uint8Array> = new Map(),
 ): Promise<void> {
-  for (const payload of lostRecords(entries, await namesOf(index, entries))) {
+  const names = new Map([...known, ...(await namesOf(index, entries))]);
+  for (const payload of lostRecords(entries, names)) {
     const digest = sha256(payload);
     const at = await chain.append('lost', payload, digest);
     await chain.sync();

@@ -21,6 +21,16 @@ export class NumberSet {
     this.#runs.splice(at, end - at, { from: low, to: high });
   }
 
+  /** Adds these, which ascend. */
+  addAll(numbers: readonly number[]): void {
+    let from = 0;
+    for (let to = 0; to < numbers.length; to += 1) {
+      if (numbers[to + 1] === (numbers[to] ?? 0) + 1) continue;
+      this.add(numbers[from] ?? 0, numbers[to]);
+      from = to + 1;
+    }
+  }
+
   /** The lowest; beyond all numbers when there is none. */
   get first(): number {
     return this.firstFrom(0);

@@ -10,9 +10,10 @@ import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { Position } from '@aliquot/shared/records/format';
 import { RecordLog } from '@aliquot/shared/records/record-log';
-import { type Applied, applyRecord } from './apply.ts';
+import { applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
-import { isIndexDamaged, QueueError } from './errors.ts';
+import { restoreChain } from './chain-again.ts';
+import { isIndexDamaged } from './errors.ts';
 import {
   type ChainKind,
   chainFormat,
@@ -23,9 +24,11 @@ import {
 } from './formats.ts';
 import { nameBeyond } from './index-beyond.ts';
 import { hasGap, isOfLogs, placesIn, survey } from './index-proof.ts';
+import { familyRange, numberInKey } from './index-rows.ts';
 import { clearCaches, IndexStore, indexOptions, toldAsQueue } from './index-store.ts';
 import { forgetItems, nameLost, unaccounted } from './lost.ts';
-import { settledReferences } from './reference-rows.ts';
+import { NumberSet } from './number-set.ts';
+import { replacedReferences, settledReferences } from './reference-rows.ts';
 
 /** Segments and chain files rotate there, by default. */
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -85,8 +88,8 @@ export function queuePaths(dataDir: string) {
  *
  * Damage with sound records behind it is never skipped silently: its bytes go to `queue/damaged/`,
  * which `status` and fsck show until somebody removes them; sound records behind it are kept. In
- * the chain log it stops the agent (`QUEUE_DAMAGED`): going on could use a sequence twice, which
- * the collector would have to take for a clone.
+ * the chain log it stops the agent (`QUEUE_DAMAGED`) where nothing is left of a commit: going on
+ * could use a sequence twice, which the collector would have to take for a clone.
  */
 export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
   try {
@@ -201,33 +204,23 @@ export async function replayBoth(
   chain: QueueLogs['chain'],
   damagedDir: string,
 ): Promise<readonly Uint8Array[]> {
-  const unreferenced = new Map<string, Uint8Array>();
-  const note = ({ unreferenced: paths = [], told }: Applied): void => {
-    for (const path of paths) unreferenced.set(Buffer.from(path).toString('latin1'), path);
-    for (const known of told ?? []) unreferenced.delete(Buffer.from(known).toString('latin1'));
-  };
   const reached = index.state.segments;
-  await replay(port, index, segments, damagedDir, note);
-  await replay(port, index, chain, undefined, note);
+  await replay(port, index, segments, 'segments', damagedDir);
+  await replay(port, index, chain, 'chain', damagedDir);
   const { segments: end } = index.state;
   const moved = end?.file !== reached?.file || end?.offset !== reached?.offset;
-  return moved
-    ? [...unreferenced.values(), ...(await settledReferences(index))]
-    : [...unreferenced.values()];
+  const replaced = await replacedReferences(index);
+  return moved ? [...replaced, ...(await settledReferences(index))] : replaced;
 }
 
-/**
- * Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail
- * throws.
- */
+/** Brings an index up to the end of one log; damage before the torn tail is set aside. */
 async function replay<K extends RecordKind>(
   port: FilePort,
   index: IndexStore,
   log: RecordLog<K>,
-  damagedDir: string | undefined,
-  note: (applied: Applied) => void,
+  which: 'segments' | 'chain',
+  damagedDir: string,
 ): Promise<void> {
-  const which = damagedDir === undefined ? 'chain' : 'segments';
   const remember = (next: Position): void => {
     index.state[which] = next;
   };
@@ -236,6 +229,7 @@ async function replay<K extends RecordKind>(
   // it durable first (I-A1).
   await log.syncNewest(from);
   let torn: Position | undefined;
+  let bad: Position | undefined;
   const take = (kind: K) => (isItem(kind) ? 'prove' : 'give');
   for await (const item of log.scan(from, { take, runBytes: REPLAY_BYTES })) {
     const { file, offset } = item;
@@ -250,13 +244,11 @@ async function replay<K extends RecordKind>(
         torn = { file, offset };
         break;
       }
-      if (damagedDir !== undefined) await salvage(port, log, item, damagedDir);
-      // A header of the chain log that has rotted says nothing that is not known.
-      else if (offset >= FILE_HEADER_BYTES)
-        throw log.format.error(
-          'damaged',
-          `the chain log ${log.path(file)} is damaged at byte ${offset}`,
-        );
+      // A header of a file that has rotted says nothing that is not known.
+      if (offset >= FILE_HEADER_BYTES || which === 'segments') {
+        await salvage(port, log, item, damagedDir);
+        bad ??= item;
+      }
       remember(next);
       continue;
     }
@@ -267,17 +259,38 @@ async function replay<K extends RecordKind>(
     const applied = await applyRecord(index, { file, offset }, item.header, payload);
     // Before the record counts as applied: a crash in between repeats it.
     if (applied.clearCache === true) await clearCaches(index);
-    note(applied);
     remember(next);
   }
   if (torn !== undefined) await log.cut(torn);
   if (log.lastNumber !== undefined) remember(log.end());
+  if (which === 'chain' && bad !== undefined) await goOnBehind(index, log, bad);
   await index.write({ sync: true });
 }
 
 /**
+ * What a bad place of the chain log may have said, without which nobody may go on: every commit
+ * must be there, or what is left of it. What else it may have said is said again: receipts and
+ * epochs by the collector, what was lost by its number. Error: `QUEUE_DAMAGED`.
+ */
+async function goOnBehind<K extends RecordKind>(
+  index: IndexStore,
+  log: RecordLog<K>,
+  { file, offset }: Position,
+): Promise<void> {
+  // It may have been an epoch of the sweep.
+  await clearCaches(index);
+  await index.write();
+  const known = new NumberSet();
+  for await (const [key] of index.iterate(familyRange('c'))) known.add(numberInKey(key));
+  const head = index.state.chainHead?.sequence ?? 0;
+  if (head === 0 || known.covers(1, head)) return;
+  const says = `is damaged at byte ${offset}, and of commit ${known.behind(1)} nothing is left`;
+  throw log.format.error('damaged', `the chain log ${log.path(file)} ${says}`);
+}
+
+/**
  * Whether the chain log lacks what the index has seen in it. Then nothing but the index knows which
- * sequences were used, so it stays (I-A6).
+ * sequences were used (I-A6).
  */
 export function isShorterThanKnown(index: IndexStore, chain: QueueLogs['chain']): boolean {
   const known = index.state.chain;
@@ -294,10 +307,8 @@ async function covers(index: IndexStore, { segments, chain }: QueueLogs): Promis
   const { segments: reached } = index.state;
   if (!(await isOfLogs(index, segments, chain))) return false;
   if (isShorterThanKnown(index, chain)) {
-    throw new QueueError(
-      'QUEUE_DAMAGED',
-      `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`,
-    );
+    await restoreChain(index, chain);
+    return false;
   }
   const oldest = segments.files()[0]?.number;
   return reached === undefined || oldest === undefined || reached.file >= oldest;
@@ -335,7 +346,8 @@ async function salvage<K extends RecordKind>(
 ): Promise<void> {
   await ensureDirectory(port, damagedDir);
   const length = Math.min(end - offset, MAX_SALVAGE_BYTES);
-  const name = `${String(file).padStart(8, '0')}-${offset}.bin`;
+  const of = log.format.suffix === '.log' ? 'chain-' : '';
+  const name = `${of}${String(file).padStart(8, '0')}-${offset}.bin`;
   await writeFileDurably(port, join(damagedDir, name), await log.readBytes(file, offset, length));
 }
 

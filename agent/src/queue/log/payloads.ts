@@ -21,7 +21,8 @@ export const MOST_DRAFTS_BYTES = 256 * 1024;
 const MAX_SEALED_DRAFTS_BYTES = 2 * MOST_DRAFTS_BYTES;
 const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
 const MAX_SIGNED_BYTES = 64 * 1024;
-const MAX_SLOTS = 4096;
+/** Versions of one commit. */
+export const MAX_SLOTS = 4096;
 
 /** Bytes of a `contentTag`. */
 export const CONTENT_TAG_BYTES = 32;
@@ -150,7 +151,8 @@ export function encodeVersionHead(head: VersionHead): Uint8Array {
     .raw(head.nonce)
     .text(head.class)
     .u32(head.rows.length);
-  for (const [at, { path, known, resultPathLength, result }] of head.rows.entries()) {
+  for (let at = 0; at < head.rows.length; at += 1) {
+    const { path, known, resultPathLength, result } = head.rows[at] as VersionRow;
     checkPath(path);
     if (result !== undefined) writeResultMark(writer.u8(2), result).sized(path);
     else if (known === undefined) writer.u8(0).u32(resultPathLength).sized(path);
@@ -278,9 +280,14 @@ export function encodeSignedRecord(record: SignedRecord): Uint8Array {
     .u53(record.holdSegment)
     .u32(record.entries.length);
   for (const entry of record.entries) writer.u53(entry);
-  writer.u32(record.classes.length);
-  for (const { name, bytes } of record.classes) writer.text(name).u53(bytes);
-  return writer.sized(record.commit).done();
+  return writeClasses(writer, record.classes).sized(record.commit).done();
+}
+
+/** `itemBytes` by policy class. */
+export function writeClasses(writer: LayoutWriter, classes: readonly ClassBytes[]): LayoutWriter {
+  writer.u32(classes.length);
+  for (const { name, bytes } of classes) writer.text(name).u53(bytes);
+  return writer;
 }
 
 export function decodeSignedRecord(payload: Uint8Array): SignedRecord {

@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ChunkId } from '@aliquot/proto';
+import { type ChunkId, decodeSignedCommit } from '@aliquot/proto';
+import { commitHash } from '@aliquot/shared/commit/commit';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { seededRandom } from '@aliquot/shared/testing/keys/fixtures';
@@ -48,6 +49,8 @@ function flip(path: string, offset: number): void {
   bytes[offset] = (bytes[offset] ?? 0) ^ 1;
   writeFileSync(path, bytes);
 }
+
+const slotsOf = (entries: number): number[] => Array.from({ length: entries }, (_, slot) => slot);
 
 const segment = (at: string): string =>
   join(queuePaths(at).segments, readdirSync(queuePaths(at).segments)[0] ?? '');
@@ -266,16 +269,40 @@ describe('I-A12 one wrong bit of the queue costs the versions that need it, name
     expect(found.map(({ code }) => code)).toContain('FSCK_CHAIN_DAMAGED');
   });
 
-  test('in a commit that was signed and not sent: it is named, and nothing is signed in its place', async () => {
-    const queue = await openQueue(dir, { segmentBytes: 1 << 20 });
-    await queue.outbox.nextCommit(testSigner());
-    await queue.close();
-    flip(join(queuePaths(dir).chain, readdirSync(queuePaths(dir).chain)[0] ?? ''), 300);
-    const again = await openQueue(dir, { segmentBytes: 1 << 20 });
-    await expect(again.outbox.nextCommit(testSigner())).rejects.toMatchObject({
-      code: 'QUEUE_DAMAGED',
-    });
-    expect(again.chain.head()).toMatchObject({ sequence: 1 });
-    await again.close();
+  test('in a commit that was signed and not sent: what is left of it goes out as lost, and what is behind it goes on', async () => {
+    const signer = testSigner();
+    for (const isIndexLost of [false, true]) {
+      const copy = join(folder.dir, `signed-${isIndexLost}`);
+      cpSync(dir, copy, { recursive: true });
+      const queue = await openQueue(copy, { segmentBytes: 1 << 20 });
+      const signed = await queue.outbox.nextCommit(signer);
+      await put(queue, sample('/data/behind', 1));
+      await queue.close();
+      flip(join(queuePaths(copy).chain, readdirSync(queuePaths(copy).chain)[0] ?? ''), 300);
+      if (isIndexLost) rmSync(queuePaths(copy).index, { recursive: true });
+      const again = await openQueue(copy, { segmentBytes: 1 << 20 });
+      expect(again.chain.head()).toMatchObject({ sequence: 1, hash: signed?.hash });
+      const lost = await again.outbox.nextCommit(signer);
+      expect(lost).toMatchObject({ sequence: 1, hash: signed?.hash, isLost: true });
+      expect(lost?.entries).toBe(files.length);
+      if (lost === undefined) return;
+      const declared = decodeSignedCommit(signer.lost(lost.bytes));
+      expect(commitHash(declared.header)).toEqual(lost.hash);
+      expect(declared.signature).toEqual(decodeSignedCommit(signed?.bytes as Uint8Array).signature);
+      await again.losses.record(1, slotsOf(lost.entries));
+      await again.losses.record(1, slotsOf(lost.entries));
+      await again.outbox.receipted(receiptFor(lost).signed, receiptFor(lost).body);
+      const names = (await collect(again.losses.list())).map(({ path }) =>
+        Buffer.from(path ?? []).toString(),
+      );
+      expect(names.sort()).toEqual(files.map(({ path }) => Buffer.from(path).toString()).sort());
+      expect(again.losses.takeUntold()).toBe(files.length);
+      // What is behind it goes on, and what is lost is read again.
+      for (const file of files) await put(again, file);
+      expect(await again.outbox.nextCommit(signer)).toMatchObject({
+        ...{ sequence: 2, entries: files.length + 1, isLost: false },
+      });
+      await again.close();
+    }
   });
 });

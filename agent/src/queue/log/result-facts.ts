@@ -3,7 +3,9 @@ import type { LayoutReader, LayoutWriter } from './codec.ts';
 
 /** What the agent's own records say of a folder result beside its files. */
 export interface ResultMark {
-  /** As it was judged: a member that is lost before it is signed leaves the row open all the same. */
+  /**
+   * As it was judged: a member that is lost before it is signed leaves the row open all the same.
+   */
   readonly progress: ResultProgress;
   readonly grade: ResultGrade;
   readonly members: number;

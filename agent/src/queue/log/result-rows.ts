@@ -7,7 +7,7 @@ import {
   type WrittenResult,
 } from './index-rows.ts';
 import type { IndexStore } from './index-store.ts';
-import type { VersionHead } from './payloads.ts';
+import type { VersionHead, VersionRow } from './payloads.ts';
 
 /*
  * What the index says of folder results: a row or two for each, none for their members.
@@ -21,7 +21,8 @@ const OPEN = Uint8Array.of(1);
 /** What a version record means for results: members that come after a row make it old. */
 export function markResults(index: IndexStore, { entry, rows }: VersionHead): void {
   let last: Uint8Array | undefined;
-  for (const [place, { path, resultPathLength: length, result }] of rows.entries()) {
+  for (let place = 0; place < rows.length; place += 1) {
+    const { path, resultPathLength: length, result } = rows[place] as VersionRow;
     if (result !== undefined) {
       const at = rawKey('R', path);
       // When nothing is left of it, its row says that to others; here it is forgotten.

@@ -1,4 +1,5 @@
 import {
+  decodeCommitPlace,
   decodeUnsigned,
   numberInKey,
   numberKey,
@@ -33,4 +34,13 @@ export async function unsignedWith(
   if (first === undefined || value === undefined) return undefined;
   const versions = decodeUnsigned(value);
   return unsignedEntries(first, versions).includes(entry) ? { first, versions } : undefined;
+}
+
+/** When the oldest version without a receipt was captured. */
+export async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
+  const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
+  if (signed !== undefined) return decodeCommitPlace(signed).oldestMs;
+  for await (const [, value] of index.unsigned({ limit: 1 }))
+    return decodeUnsigned(value).capturedAtMs;
+  return undefined;
 }

@@ -15,6 +15,7 @@ import { chainFormat, type RecordKind, segmentFormat } from './formats.ts';
 import * as lost from './lost-payloads.ts';
 import { encodeMembers, memberRuns } from './member-runs.ts';
 import * as queue from './payloads.ts';
+import { decodeRemains, encodeRemains } from './remains.ts';
 import { decodeResultDraft, encodeResultDraft } from './result-draft.ts';
 
 interface QueueVectors {
@@ -76,6 +77,7 @@ const again: Readonly<Record<Exclude<RecordKind, StoredKind>, (b: Uint8Array) =>
     return queue.encodeProblem(path, problem);
   },
   signed: (bytes) => queue.encodeSignedRecord(queue.decodeSignedRecord(bytes)),
+  remains: (bytes) => encodeRemains(decodeRemains(bytes)),
   receipt: (bytes) => queue.encodeReceiptRecord(queue.decodeReceiptRecord(bytes)),
   lost: (bytes) => {
     const { entries } = lost.decodeLostRecord(bytes);

@@ -131,14 +131,14 @@ export class WaitingProof {
   /** These stand in the chain log: signed, or lost. */
   #settle(entries: readonly number[]): void {
     const settled = new NumberSet();
-    for (const entry of entries) {
-      settled.add(entry);
-      this.#chain?.settled.add(entry);
-    }
+    settled.addAll(entries);
+    this.#chain?.settled.addAll(entries);
     this.#runs = this.#runs.flatMap((run) => without(run, settled));
   }
 
-  /** The number of the first version that was there before; beyond all numbers when there is none. */
+  /**
+   * The number of the first version that was there before; beyond all numbers when there is none.
+   */
   async #firstVersion(): Promise<number> {
     for (const { number } of this.#logs.segments.files())
       for await (const { entry } of this.#versionsIn(number)) return entry;

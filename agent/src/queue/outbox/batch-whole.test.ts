@@ -34,7 +34,8 @@ async function capture(
 }
 
 test('I-A3, P4: a commit takes whole batches, so that no version in it stays open for as long as a younger one waits', async () => {
-  const add = (queue: Queue, path: string): Promise<void> => put(queue, sampleFile(path, [])); // empty: only their number counts
+  // empty: only their number counts
+  const add = (queue: Queue, path: string): Promise<void> => put(queue, sampleFile(path, []));
   await capture(10, 'first run', add);
   await capture(4090, 'second run', add);
   const queue = await openQueue(folder.dir);
@@ -55,7 +56,9 @@ test('I-A3, P4: versions too large for one commit get more than one key', async 
   await queue.close();
 });
 
-/** Puts a member and the row of each result, one after the other, and gives the rows of each commit. */
+/**
+ * Puts a member and the row of each result, one after the other, and gives the rows of each commit.
+ */
 async function rowsOf(queue: Queue, roots: readonly string[]): Promise<number[]> {
   for (const [at, root] of roots.entries()) {
     const slash = root.startsWith('/') ? '/' : '\\';

@@ -17,13 +17,12 @@ import {
   joinDrafts,
   type VersionHead,
 } from '../log/payloads.ts';
-import type { QueuedDraft } from '../log/result-draft.ts';
-import { openDrafts, type StoredDraft } from '../log/stored.ts';
+import { openDrafts } from '../log/stored.ts';
 import type { DurableChain } from './chain.ts';
-import type { CommitSigner } from './outbox.ts';
+import type { CommitRequest, CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
 import { type ResultMembers, resultMembers } from './results.ts';
-import { type BatchedEntry, SentProof } from './sent-proof.ts';
+import { type BatchedEntries, SentProof } from './sent-proof.ts';
 
 /** Versions under one batch key, and so of one commit: they are in memory when it is signed. */
 export const BATCH_ENTRIES = 4096;
@@ -101,7 +100,7 @@ export class BatchSealer {
   }
 
   /** These versions stand in a durable record of the chain log: signed, or lost. */
-  settled(versions: readonly BatchedEntry[]): void {
+  settled(versions: readonly BatchedEntries[]): void {
     this.#proof.settled(versions);
   }
 
@@ -148,19 +147,22 @@ export interface CutCommit {
   /** The payload of the `signed` record; undefined when nothing is queued. */
   readonly record: Uint8Array | undefined;
   /** Versions whose record or key is damaged: they can never be sent. */
-  readonly unreadable: readonly BatchedEntry[];
+  readonly unreadable: readonly BatchedEntries[];
   /** Those that the commit covers. */
-  readonly taken: readonly BatchedEntry[];
-}
-
-/** One version that a commit will cover. */
-interface TakenVersion extends BatchedEntry {
-  readonly draft: QueuedDraft;
+  readonly taken: readonly BatchedEntries[];
 }
 
 /** What of one record a commit will cover: the whole of it but what is lost. */
-interface TakenRecord extends UnsignedVersions {
-  readonly versions: readonly TakenVersion[];
+interface TakenRecord extends UnsignedVersions, BatchedEntries {
+  /** The number of its first version. */
+  readonly first: number;
+  readonly rows: CommitRequest['rows'];
+}
+
+/** What of one record is left, as it is signed, and what its entries may take. */
+interface LeftVersions {
+  readonly rows: CommitRequest['rows'];
+  readonly bytes: number;
 }
 
 /**
@@ -179,10 +181,11 @@ export async function cutCommit(
 ): Promise<CutCommit> {
   const { index } = files;
   const taken: TakenRecord[] = [];
-  const unreadable: BatchedEntry[] = [];
+  const unreadable: BatchedEntries[] = [];
   const results = new Set<string>();
   let space = COMMIT_SPACE_BYTES;
   let count = 0;
+  let unread = 0;
   let waiting: number | undefined;
   for await (const [key, value] of index.unsigned()) {
     const row = decodeUnsigned(value);
@@ -190,31 +193,28 @@ export async function cutCommit(
     const first = numberInKey(key);
     const entries = unsignedEntries(first, row);
     if (count + entries.length > BATCH_ENTRIES) waiting = batch;
-    if (waiting !== undefined || unreadable.length >= BATCH_ENTRIES) break;
-    const opened = recent.drafts(first) ?? (await openDrafts(files, row.at));
-    if (opened === undefined) {
-      unreadable.push(...entries.map((entry) => ({ entry, batch })));
+    if (waiting !== undefined || unread >= BATCH_ENTRIES) break;
+    const left = await leftOf(files, recent, signer, { ...row, first, entries });
+    if (left === undefined) {
+      unreadable.push({ entries, batch });
+      unread += entries.length;
       continue;
     }
-    const left = entries.flatMap((entry) => opened.slice(entry - first, entry - first + 1));
-    space -= left.reduce((sum, { bytes }) => sum + entryBytes(bytes), 0);
+    space -= left.bytes;
     // The rows of the first record are noted, too.
-    const isSecond = isSecondRow(results, left);
+    const isSecond = isSecondRow(results, left.rows);
     if (taken.length > 0 && (space < 0 || isSecond)) {
       waiting = batch;
       break;
     }
     count += entries.length;
-    const versions = left.map(({ draft }, at) => ({ entry: entries[at] as number, batch, draft }));
-    taken.push({ ...row, versions });
+    taken.push({ ...row, first, entries, rows: left.rows });
   }
   const begun = taken.findIndex(({ batch }) => batch === waiting);
   // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes
   // what it finds.
   const whole = begun > 0 ? taken.slice(0, begun) : taken;
-  const versions = whole.flatMap((record) => record.versions);
-  const drafts = versions.map(({ draft }) => draft);
-  const entries = versions.map(({ entry }) => entry);
+  const entries = whole.flatMap((record) => record.entries);
   const itemBytes = whole.reduce((sum, record) => sum + record.itemBytes, 0);
   const oldestMs = whole.reduce(
     (least, { capturedAtMs }) => Math.min(least, capturedAtMs),
@@ -224,23 +224,29 @@ export async function cutCommit(
     (least, record) => Math.min(least, record.holdSegment),
     Number.MAX_SAFE_INTEGER,
   );
-  if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
+  if (entries.length === 0) return { record: undefined, unreadable, taken: [] };
+  const rows = whole.flatMap((record) => record.rows);
   const members = new Map<number, ResultMembers>();
-  for (const [slot, draft] of drafts.entries())
-    if (draft.kind === 'result')
-      members.set(slot, await resultMembers(files, draft, signer.resultIdOf(draft.root), entries));
+  let slot = 0;
+  for (const row of rows) {
+    if ('kind' in row && row.kind === 'result')
+      members.set(slot, await resultMembers(files, row, signer.resultIdOf(row.root), entries));
+    slot += 'kind' in row ? 1 : row.count;
+  }
   const { chainId, forkedFrom } = chain.present();
   const head = chain.head();
   const sequence = (head?.sequence ?? 0) + 1;
   const predecessor = head?.hash ?? NO_PREDECESSOR;
   // The first of its chain says where that began; a chain of the enrolment begins at nothing.
   const first = head === undefined || !equalBytes(head.chainId, chainId);
+  // The signer wipes the keys of blocks: whatever comes of it, they serve no other commit.
+  for (const record of whole) recent.forget(record.first);
   const { bytes, hash } = signer.sign({
     chainId,
     sequence,
     predecessor,
     forkedFrom: first ? forkedFrom : undefined,
-    drafts,
+    rows,
     results: members,
   });
   const record = encodeSignedRecord({
@@ -253,14 +259,39 @@ export async function cutCommit(
     classes: classesOf(whole),
     commit: bytes,
   });
-  return { record, unreadable, taken: versions };
+  return { record, unreadable, taken: whole };
 }
 
-/** Whether one of these is a row of a result of which the commit has one already; notes the rows. */
-function isSecondRow(results: Set<string>, drafts: readonly StoredDraft[]): boolean {
-  for (const { draft } of drafts) {
-    if (draft.kind !== 'result') continue;
-    const root = resultName(draft.root);
+/** What of a record waits to be signed; undefined when record or key is damaged. */
+async function leftOf(
+  files: QueueFiles,
+  recent: Recent,
+  signer: CommitSigner,
+  { first, at, count, entries }: UnsignedVersions & { first: number; entries: readonly number[] },
+): Promise<LeftVersions | undefined> {
+  const kept = recent.versions(first);
+  // Blocks are of the signer that sealed them, and hold what was lost since, too.
+  if (kept !== undefined && 'blocks' in kept && kept.signer === signer && entries.length === count)
+    return { rows: kept.blocks, bytes: kept.bytes + count * ENTRY_OVERHEAD_BYTES };
+  const opened = kept !== undefined && 'drafts' in kept ? kept.drafts : await openDrafts(files, at);
+  if (opened === undefined) return undefined;
+  const left =
+    entries.length === count
+      ? opened
+      : opened.filter((_, place) => entries.includes(first + place));
+  return {
+    rows: left.map(({ draft }) => draft),
+    bytes: left.reduce((sum, { bytes }) => sum + entryBytes(bytes), 0),
+  };
+}
+
+/**
+ * Whether one of these is a row of a result of which the commit has one already; notes the rows.
+ */
+function isSecondRow(results: Set<string>, rows: CommitRequest['rows']): boolean {
+  for (const row of rows) {
+    if (!('kind' in row) || row.kind !== 'result') continue;
+    const root = resultName(row.root);
     if (results.has(root)) return true;
     results.add(root);
   }

@@ -37,7 +37,8 @@ export class DurableChain implements CommitChain {
   fork({ chainId, named }: ChainFork): Promise<void> {
     return this.#core.change(async () => {
       if (equalBytes(this.present().chainId, chainId)) return;
-      // From our newest signed commit, or from the head that the collector named when there is none.
+      // From our newest signed commit, or from the head that the collector named when there is
+      // none.
       await this.#goOn({ chainId, from: this.head() ?? named, inherited: false });
     });
   }

@@ -1,4 +1,11 @@
-import { type ChainId, encodeSigned, type ReceiptBody, type Signed } from '@aliquot/proto';
+import {
+  type ChainId,
+  type EntryDraft,
+  encodeSigned,
+  MAX_BLOCK_ROWS,
+  type ReceiptBody,
+  type Signed,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Onward } from '../intake/intake.ts';
@@ -19,8 +26,12 @@ import { DurableEpochs } from './epochs.ts';
 import { DurableItems } from './items.ts';
 import type { CommitSigner, LastReceipt, Outbox, QueuedCommit } from './outbox.ts';
 import { type OwnVersion, ownVersionsIn, type WantedVersions } from './own-versions.ts';
-import { Recent } from './recent.ts';
+import { type OwnCommit, receiptedCommitsIn } from './receipted-commits.ts';
+import { MOST_VERSIONS, Recent, type WaitingVersions } from './recent.ts';
 import { Signing } from './signing.ts';
+
+/** Versions of one record that are worth a block of their own: half of what one holds. */
+const SEALED_AHEAD_FROM = MAX_BLOCK_ROWS / 2;
 
 export interface OutboxParts {
   readonly core: QueueCore;
@@ -42,6 +53,8 @@ export class DurableOutbox implements Outbox, Onward {
   readonly #batch: BatchSealer;
   readonly #recent: Recent;
   readonly #signing: Signing;
+  /** Who asked for the last commit, and most likely signs the next. */
+  #signer: CommitSigner | undefined;
   readonly items: DurableItems;
   readonly chain: DurableChain;
   readonly epochs: DurableEpochs;
@@ -62,6 +75,7 @@ export class DurableOutbox implements Outbox, Onward {
 
   async nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined> {
     const { core } = this.#parts;
+    this.#signer = signer;
     const isSigned = (): boolean =>
       (this.#state.chainHead?.sequence ?? 0) > this.#state.receiptedSequence;
     if (!(await core.change(async () => isSigned()))) await this.#signing.prove();
@@ -69,6 +83,10 @@ export class DurableOutbox implements Outbox, Onward {
       if (!isSigned() && !(await this.#signing.sign(signer))) return undefined;
       return readSigned(core.files, this.#state.receiptedSequence + 1);
     });
+  }
+
+  proveAll(): Promise<void> {
+    return this.#signing.proveAll();
   }
 
   isDue(): boolean {
@@ -158,6 +176,12 @@ export class DurableOutbox implements Outbox, Onward {
     return askIndex(core, () => ownVersionsIn(core.files, wanted));
   }
 
+  async *receiptedCommits(atMs: number): AsyncGenerator<OwnCommit, void, void> {
+    const { core } = this.#parts;
+    await core.change(() => core.flush());
+    yield* receiptedCommitsIn(core.files, atMs);
+  }
+
   // ---- what intake hands on, inside the queue's turn ----
 
   seal(...[fields, drafts]: Parameters<Onward['seal']>): ReturnType<Onward['seal']> {
@@ -169,7 +193,10 @@ export class DurableOutbox implements Outbox, Onward {
   }
 
   versionsPut(first: number, drafts: readonly StoredDraft[]): void {
-    this.#recent.putDrafts(first, drafts);
+    // With more before them they would be dropped until it is their turn.
+    const isSoon = first - this.#state.signedEntry <= MOST_VERSIONS;
+    const signer = isSoon ? this.#signer : undefined;
+    this.#recent.putVersions(first, sealedAhead(signer, drafts) ?? { drafts });
     this.epochs.version(first + drafts.length - 1);
     this.#signing.put(first);
   }
@@ -200,7 +227,9 @@ export class DurableOutbox implements Outbox, Onward {
     return this.#parts.core.files.index.state;
   }
 
-  /** Whether files are known yet whose newest version the earlier agent signed behind this commit. */
+  /**
+   * Whether files are known yet whose newest version the earlier agent signed behind this commit.
+   */
   async #forgets(sequence: number): Promise<boolean> {
     const { core } = this.#parts;
     if (sequence >= this.#state.inheritedSequence) return false;
@@ -208,4 +237,24 @@ export class DurableOutbox implements Outbox, Onward {
     for await (const _ of inheritedKnown(core.files.index, sequence)) return true;
     return false;
   }
+}
+
+/**
+ * Sealed as soon as they are there: as objects they would take some kilobytes each until they are
+ * signed, which costs V8 as much as all the rest. Undefined for few versions, which share a block
+ * with what comes behind them, and for rows of results.
+ */
+function sealedAhead(
+  signer: CommitSigner | undefined,
+  stored: readonly StoredDraft[],
+): WaitingVersions | undefined {
+  if (signer === undefined || stored.length < SEALED_AHEAD_FROM) return undefined;
+  const drafts: EntryDraft[] = [];
+  let bytes = 0;
+  for (const one of stored) {
+    if (one.draft.kind === 'result') return undefined;
+    drafts.push(one.draft);
+    bytes += one.bytes;
+  }
+  return { blocks: signer.seal(drafts), signer, count: drafts.length, bytes };
 }

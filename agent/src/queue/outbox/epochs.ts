@@ -1,4 +1,4 @@
-import { endWith } from '@aliquot/shared/cli/unexpected';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { QueueCore } from '../log/core.ts';
 import type { QueueEvents } from '../log/events.ts';
 import { decodeCommitPlace, familyFrom, numberInKey, numberKey } from '../log/index-rows.ts';
@@ -45,7 +45,10 @@ export class DurableEpochs implements SweepEpochs {
 
   // ---- inside the queue's turn ----
 
-  /** Everything captured until now is waited for: an epoch was learnt, or the queue was opened. */
+  /**
+   * Everything captured until now is waited for: an epoch was learnt, the queue was opened, or the
+   * collector has lost receipts.
+   */
   waitFor(open: Iterable<object>): void {
     this.#through = this.#core.files.index.state.nextEntry - 1;
     this.#stale = new Set(open);
@@ -66,9 +69,12 @@ export class DurableEpochs implements SweepEpochs {
     void this.#core.change(() => this.tellIfReady()).catch(endWith);
   }
 
-  /** After a rollback there may be more to wait for. */
+  /**
+   * After a rollback everything is waited for again: also what was captured since the epoch was
+   * learnt and had its receipt. Its bytes may be at the collector only, in a set of before.
+   */
   reset(): void {
-    this.#answerable = false;
+    this.waitFor(this.#openCaptures());
   }
 
   async tellIfReady(): Promise<void> {

@@ -3,28 +3,32 @@ import type {
   ChainPoint,
   ChunkId,
   CommitHash,
+  EntryDraft,
   ReceiptBody,
   ResultId,
   Signed,
 } from '@aliquot/proto';
+import type { SealedBlock } from '@aliquot/shared/commit/block-seal';
 import type { QueuedItem } from '../log/facts.ts';
 import type { QueuedDraft } from '../log/result-draft.ts';
 import type { OwnVersion, WantedVersions } from './own-versions.ts';
+import type { OwnCommit } from './receipted-commits.ts';
 import type { ResultMembers } from './results.ts';
 
 /*
  * The way out: what is queued becomes signed commits, and leaves with their receipts.
  *
- * **Durability.** A commit is durable in the chain log before anybody sees it, and is given byte for
- * byte the same until its receipt (I-A4). A receipt, a fork, a rollback and an epoch are durable when
- * the method resolves. Entries leave the queue with a durable receipt and not before (I-A2).
+ * **Durability.** A commit is durable in the chain log before anybody sees it, and is given byte
+ * for byte the same until its receipt (I-A4). A receipt, a fork, a rollback and an epoch are
+ * durable when the method resolves. Entries leave the queue with a durable receipt and not before
+ * (I-A2).
  *
  * **Repetition.** Learning the same receipt, rollback, fork or epoch again changes nothing.
  *
  * **Concurrency.** All methods may be called at any time, also while captures go on.
  *
- * **Errors.** As the queue's (`queue.ts`); `QUEUE_FOREIGN_RECEIPT` for a receipt that is not of this
- * chain.
+ * **Errors.** As the queue's (`queue.ts`); `QUEUE_FOREIGN_RECEIPT` for a receipt that is not of
+ * this chain.
  */
 export interface Outbox {
   /**
@@ -32,6 +36,8 @@ export interface Outbox {
    * entries, else undefined. What it will cover is read back and proved before (I-A12).
    */
   nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined>;
+  /** Reads back everything that waits, and names what is unreadable (I-A12), before a repair. */
+  proveAll(): Promise<void>;
   /**
    * Whether a new commit would be a full one, or as full as it gets: nothing is being captured. Who
    * does not wait for that sends many small ones, and each costs both sides a few syncs.
@@ -66,6 +72,11 @@ export interface Outbox {
    * of their receipts. Reads the whole chain log.
    */
   ownVersions(wanted: WantedVersions): Promise<readonly OwnVersion[]>;
+  /**
+   * Every commit that has a receipt of a time or before (0: any receipt), in their order. Reads the
+   * whole chain log.
+   */
+  receiptedCommits(atMs: number): AsyncIterable<OwnCommit>;
 }
 
 /** Sealed items of what is queued, for sending. */
@@ -124,8 +135,13 @@ export interface SweepEpochs {
 export interface QueuedCommit {
   readonly sequence: number;
   readonly hash: CommitHash;
-  /** The encoded `SignedCommit`. */
+  /** The encoded `SignedCommit`; of one that is lost its header alone. */
   readonly bytes: Uint8Array;
+  /**
+   * Its record has rotted: its versions are lost, unless the collector has it already. It goes as
+   * `CommitSigner.lost` makes it, so that what follows it can go on.
+   */
+  readonly isLost: boolean;
   readonly entries: number;
 }
 
@@ -133,11 +149,17 @@ export interface QueuedCommit {
 export interface CommitSigner {
   /** The id of the folder result with this path. */
   resultIdOf(root: Uint8Array): ResultId;
+  /** Seals what this process captured ahead of its commit, which this signer has to sign. */
+  seal(drafts: readonly EntryDraft[]): readonly SealedBlock[];
   /**
    * Pure apart from randomness and the clock: the queue makes the result durable before anybody
-   * sees it (I-A4).
+   * sees it (I-A4). The keys of the blocks are wiped, also when it throws.
    */
   sign(request: CommitRequest): { readonly bytes: Uint8Array; readonly hash: CommitHash };
+  /** The commit with this agent's signed word that the versions in some slots are lost. */
+  withoutVersions(commit: Uint8Array, slots: readonly number[]): Uint8Array;
+  /** The same of a commit of which only the header is left: all of it is lost. */
+  lost(commit: Uint8Array): Uint8Array;
 }
 
 export interface CommitRequest {
@@ -146,7 +168,8 @@ export interface CommitRequest {
   readonly predecessor: CommitHash;
   /** Set on the first commit of a chain that goes on from another. */
   readonly forkedFrom: ChainPoint | undefined;
-  readonly drafts: readonly QueuedDraft[];
+  /** Drafts, and blocks that this signer has sealed of others. */
+  readonly rows: readonly (QueuedDraft | SealedBlock)[];
   /** What the rows of results are made of, by their slots. */
   readonly results: ReadonlyMap<number, ResultMembers>;
 }

@@ -16,7 +16,10 @@ import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from '../log/p
 import type { QueuedDraft } from '../log/result-draft.ts';
 import { openDrafts } from '../log/stored.ts';
 
-/** One version that this installation captured, of a file or a folder result, as its own records have it. */
+/**
+ * One version that this installation captured, of a file or a folder result, as its own records
+ * have it.
+ */
 export interface OwnVersion {
   readonly kind: EntryKind | 'result';
   readonly size: number;

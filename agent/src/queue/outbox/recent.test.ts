@@ -57,16 +57,20 @@ test('what is kept is bounded: the oldest items and drafts go first', () => {
   expect(kept.length).toBeLessThan(13_000);
   expect(kept.at(-1)).toBe(tiny.at(-1));
   const { draft } = sample('/data/one');
-  for (let entry = 1; entry <= 8193; entry += 1) recent.putDrafts(entry, [{ draft, bytes: 1 }]);
-  expect([recent.drafts(1), recent.drafts(2)]).toEqual([undefined, [{ draft, bytes: 1 }]]);
+  for (let entry = 1; entry <= 8193; entry += 1)
+    recent.putVersions(entry, { drafts: [{ draft, bytes: 1 }] });
+  expect([recent.versions(1), recent.versions(2)]).toEqual([
+    undefined,
+    { drafts: [{ draft, bytes: 1 }] },
+  ]);
 });
 
 test('drafts of signed versions are forgotten, later ones are not', () => {
   const recent = new Recent();
   const { draft } = sample('/data/one');
-  for (const entry of [1, 2, 3]) recent.putDrafts(entry, [{ draft, bytes: 1 }]);
+  for (const entry of [1, 2, 3]) recent.putVersions(entry, { drafts: [{ draft, bytes: 1 }] });
   recent.signed(2);
-  expect([1, 2, 3].map((entry) => recent.drafts(entry) !== undefined)).toEqual([
+  expect([1, 2, 3].map((entry) => recent.versions(entry) !== undefined)).toEqual([
     false,
     false,
     true,

@@ -1,7 +1,9 @@
 import type { ChunkId } from '@aliquot/proto';
+import type { SealedBlock } from '@aliquot/shared/commit/block-seal';
 import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
 import type { QueuedItem } from '../log/facts.ts';
 import type { StoredDraft } from '../log/stored.ts';
+import type { CommitSigner } from './outbox.ts';
 
 /** What kept items may take: some windows of the capture. */
 const MOST_ITEM_BYTES = 6 * 1024 * 1024;
@@ -12,8 +14,20 @@ const MOST_ITEM_BYTES = 6 * 1024 * 1024;
 const ITEM_OVERHEAD_BYTES = 1024;
 /** From here on it is worth sending them, and the listener is called. */
 const FRESH_BYTES = 2 * 1024 * 1024;
-/** Versions whose drafts are kept: those of a commit that is due, and of the next that comes in. */
-const MOST_DRAFTS = 2 * 4096;
+/** Versions that are kept: those of a commit that is due, and of the next that comes in. */
+export const MOST_VERSIONS: number = 2 * 4096;
+
+/** The versions of one record as they wait: their drafts, or blocks that were sealed of them. */
+export type WaitingVersions =
+  | { readonly drafts: readonly StoredDraft[] }
+  | {
+      readonly blocks: readonly SealedBlock[];
+      /** Who has sealed them, and alone can sign them. */
+      readonly signer: CommitSigner;
+      readonly count: number;
+      /** What their encoded drafts took. */
+      readonly bytes: number;
+    };
 
 /**
  * What was put lately and is sent soon, so that it is not read back from the disk, opened and
@@ -27,8 +41,8 @@ export class Recent {
   /** Bytes put since `onFresh` was called last. */
   #untold = 0;
   /** By the number of the first version of their record. */
-  readonly #drafts = new Map<number, readonly StoredDraft[]>();
-  #draftCount = 0;
+  readonly #versions = new Map<number, WaitingVersions>();
+  #versionCount = 0;
 
   /** `onFresh` is called when two mebibytes more may be taken. */
   constructor(onFresh: () => void = () => undefined) {
@@ -81,27 +95,31 @@ export class Recent {
     return taken;
   }
 
-  /** The drafts of one record, whose first version has this number. */
-  putDrafts(first: number, drafts: readonly StoredDraft[]): void {
-    this.#drafts.set(first, drafts);
-    this.#draftCount += drafts.length;
-    for (const [oldest, dropped] of this.#drafts) {
-      if (this.#draftCount <= MOST_DRAFTS) return;
-      this.#drafts.delete(oldest);
-      this.#draftCount -= dropped.length;
+  /** The versions of one record, of which the first has this number. */
+  putVersions(first: number, versions: WaitingVersions): void {
+    this.#versions.set(first, versions);
+    this.#versionCount += countOf(versions);
+    for (const oldest of this.#versions.keys()) {
+      if (this.#versionCount <= MOST_VERSIONS) return;
+      this.forget(oldest);
     }
   }
 
-  drafts(first: number): readonly StoredDraft[] | undefined {
-    return this.#drafts.get(first);
+  versions(first: number): WaitingVersions | undefined {
+    return this.#versions.get(first);
+  }
+
+  forget(first: number): void {
+    const versions = this.#versions.get(first);
+    if (versions !== undefined && this.#versions.delete(first))
+      this.#versionCount -= countOf(versions);
   }
 
   /** Everything up to this version stands in signed commits. */
   signed(through: number): void {
-    for (const [first, drafts] of this.#drafts) {
+    for (const first of this.#versions.keys()) {
       if (first > through) return;
-      this.#drafts.delete(first);
-      this.#draftCount -= drafts.length;
+      this.forget(first);
     }
   }
 
@@ -109,9 +127,13 @@ export class Recent {
   clear(): void {
     this.#items.clear();
     this.#itemBytes = 0;
-    this.#drafts.clear();
-    this.#draftCount = 0;
+    this.#versions.clear();
+    this.#versionCount = 0;
   }
+}
+
+function countOf(versions: WaitingVersions): number {
+  return 'drafts' in versions ? versions.drafts.length : versions.count;
 }
 
 function sizeOf({ sealed }: QueuedItem): number {

@@ -28,8 +28,8 @@ export interface ResultMembers {
 
 /**
  * Looks for the members of a result: `entries` are the numbers of the versions in the slots of the
- * commit that its row will stand in, rising. Reads each commit once that has some of them, and holds
- * one at a time.
+ * commit that its row will stand in, rising. Reads each commit once that has some of them, and
+ * holds one at a time.
  *
  * @throws QueueError `QUEUE_DAMAGED` for a chain log that is.
  */
@@ -67,8 +67,8 @@ function isMember(row: Entry, resultId: ResultId): boolean {
 /**
  * The row of a result. What it says of its members is made of their rows, never taken from
  * elsewhere. Where those that stand before it are not those that it was judged by, because one of
- * them was lost, it is open, and says what the collector will find (I-C16): a commit that is refused
- * would stop all behind it.
+ * them was lost, it is open, and says what the collector will find (I-C16): a commit that is
+ * refused would stop all behind it.
  *
  * @param found The newest versions of its members that stand before it in the same commit.
  */

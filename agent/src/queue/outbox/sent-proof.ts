@@ -5,9 +5,9 @@ import type { NumberSet } from '../log/number-set.ts';
 import type { QueueFiles } from '../log/open-queue.ts';
 import { decodeVersion, entriesOfHead } from '../log/payloads.ts';
 
-/** A version, and the batch under whose key its draft was sealed. */
-export interface BatchedEntry {
-  readonly entry: number;
+/** Versions by their numbers, ascending, and the batch under whose key their drafts were sealed. */
+export interface BatchedEntries {
+  readonly entries: readonly number[];
   readonly batch: number;
 }
 
@@ -26,12 +26,12 @@ export class SentProof {
   }
 
   /** These stand in a durable record of the chain log: signed, or lost. */
-  settled(versions: readonly BatchedEntry[]): void {
-    for (const { batch } of versions) {
+  settled(versions: readonly BatchedEntries[]): void {
+    for (const { batch, entries } of versions) {
       const waiting = this.#waiting.get(batch);
-      if (waiting !== undefined) this.#waiting.set(batch, waiting - 1);
+      if (waiting !== undefined) this.#waiting.set(batch, waiting - entries.length);
+      this.#logs?.settle(entries);
     }
-    this.#logs?.settle(versions.map(({ entry }) => entry));
   }
 
   /** Asks the logs about everything: after the files were opened again. */
@@ -77,7 +77,7 @@ class LogProof {
   }
 
   settle(entries: readonly number[]): void {
-    for (const entry of entries) this.#settled.add(entry);
+    this.#settled.addAll(entries);
   }
 
   async isSettled({ segments }: QueueFiles, batch: number): Promise<boolean> {

@@ -16,13 +16,13 @@ import {
   unsignedEntries,
 } from '../log/index-rows.ts';
 import { askIndex } from '../log/questions.ts';
-import { openDrafts } from '../log/stored.ts';
+import { openDrafts, pathsAt } from '../log/stored.ts';
 import { unsignedFrom } from '../log/unsigned.ts';
 import { BATCH_ENTRIES, type BatchSealer, cutCommit } from './batch.ts';
 import type { DurableChain } from './chain.ts';
 import type { CommitSigner } from './outbox.ts';
 import type { Recent } from './recent.ts';
-import type { BatchedEntry } from './sent-proof.ts';
+import type { BatchedEntries } from './sent-proof.ts';
 
 /**
  * What this process wrote so lately is not read back before it is signed: the disk has had no time
@@ -41,7 +41,9 @@ export interface SigningParts {
 }
 
 /** What cannot be sent of one version: its draft, or items that it needs. */
-interface Unsound extends BatchedEntry {
+interface Unsound {
+  readonly entry: number;
+  readonly batch: number;
   readonly path: Uint8Array | undefined;
   readonly items: readonly ChunkId[];
 }
@@ -104,6 +106,17 @@ export class Signing {
     });
   }
 
+  /** `prove` for all that waits, however lately it was written. */
+  proveAll(): Promise<void> {
+    const { core } = this.#parts;
+    return core.change(async () => {
+      await core.flush();
+      const { signedEntry } = core.files.index.state;
+      const { unsound } = await this.#lookFrom(signedEntry + 1, Number.MAX_SAFE_INTEGER);
+      if (unsound.length > 0) await this.#leaveOut(unsound);
+    });
+  }
+
   /** Looks at unsigned versions from one on, up to but not including another. */
   async #lookFrom(
     first: number,
@@ -131,8 +144,8 @@ export class Signing {
     batch.finish();
     for (;;) {
       const { record, unreadable, taken } = await cutCommit(core.files, chain, signer, recent);
-      if (unreadable.length > 0) await losses.name(unreadable.map(({ entry }) => entry));
-      await this.#proveSkipped(taken.map(({ entry }) => entry));
+      if (unreadable.length > 0) await losses.name(unreadable.flatMap(({ entries }) => entries));
+      await this.#proveSkipped(taken);
       if (record !== undefined) await core.appendChain('signed', record);
       batch.settled([...unreadable, ...taken]);
       // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
@@ -145,14 +158,15 @@ export class Signing {
   }
 
   /** D5: the index alone does not say that a number between signed ones waits no more. */
-  async #proveSkipped(entries: readonly number[]): Promise<void> {
+  async #proveSkipped(taken: readonly BatchedEntries[]): Promise<void> {
     const { core } = this.#parts;
     let next = core.files.index.state.signedEntry + 1;
-    for (const entry of entries) {
-      const waits = entry > next ? await core.waiting.waitsIn(next, entry - 1) : undefined;
-      if (waits !== undefined) await mustKnow(core.files.index, waits);
-      next = entry + 1;
-    }
+    for (const { entries } of taken)
+      for (const entry of entries) {
+        const waits = entry > next ? await core.waiting.waitsIn(next, entry - 1) : undefined;
+        if (waits !== undefined) await mustKnow(core.files.index, waits);
+        next = entry + 1;
+      }
   }
 
   #freshFrom(): number {
@@ -164,11 +178,15 @@ export class Signing {
   /** What of a record's versions cannot be sent. */
   async #look(first: number, versions: UnsignedVersions): Promise<readonly Unsound[]> {
     const { at, batch, holdSegment } = versions;
-    const opened = await openDrafts(this.#parts.core.files, at);
+    const { files } = this.#parts.core;
+    const opened = await openDrafts(files, at);
+    // Where a key is gone, or a draft has rotted, the clear part may still say of what.
+    const paths = opened === undefined ? await pathsAt(files, at) : [];
     const unsound: Unsound[] = [];
     for (const entry of unsignedEntries(first, versions)) {
       const draft = opened?.[entry - first]?.draft;
-      const path = draft?.kind === 'result' ? draft.root : draft?.list.path;
+      const path =
+        (draft?.kind === 'result' ? draft.root : draft?.list.path) ?? paths[entry - first];
       const items =
         draft === undefined || draft.kind === 'result'
           ? []
@@ -246,7 +264,7 @@ export class Signing {
       unsound.map(({ entry }) => entry),
       names,
     );
-    batch.settled(unsound);
+    batch.settled(unsound.map(({ entry, batch: under }) => ({ batch: under, entries: [entry] })));
     for (const id of unsound.flatMap(({ items }) => items)) {
       core.files.index.del(rawKey('i', id));
       this.#gone.add(mapKey(id));
